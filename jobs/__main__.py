@@ -1,0 +1,5 @@
+"""`python -m jobs` is `dmm`."""
+
+from jobs.cli import main
+
+main()

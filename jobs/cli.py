@@ -1,0 +1,149 @@
+"""The `dmm` command: small verbs over a session. Exit status: 0 all done; 1 something failed, named; 2 a setting is wrong; 130 interrupted."""
+
+import json
+import signal
+import sys
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from jobs import listing, verbs
+from jobs.session import open_session, read_experiment
+from pipeline.config import Experiment
+from pipeline.core.errors import ConfigError, DataError, PipelineError
+
+DONE, FAILED, BAD_CONFIG, INTERRUPTED = 0, 1, 2, 130
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Machine unlearning by data attribution: train, attribute, unlearn, judge."
+)
+screen = Console(stderr=True)
+
+Config = Annotated[str | None, typer.Argument(help="YAML file; the embedded demonstration if left out.", show_default=False)]
+Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one setting, such as populations.subset.n_models=500.")]
+StoreUri = Annotated[str | None, typer.Option("--store", metavar="URI", help="Where tables are kept (default: store.uri of the config).")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
+
+
+@app.command()
+def run(
+    config: Config = None,
+    set_: Set = None,
+    store: StoreUri = None,
+    until: Annotated[str | None, typer.Option(metavar="STAGE", help="Stop after this stage.")] = None,
+    executor: Annotated[str, typer.Option(help="ray or serial.")] = "ray",
+    allow_missing: Annotated[bool, typer.Option(help="Go on with the models there are where shards failed.")] = False,
+    json_: Json = False,
+) -> None:
+    """Compute everything that does not exist yet, judge it and write the report; run it again to resume."""
+    session = open_session(config, set_ or (), store)
+    result = verbs.run(session, screen, executor=executor, until=until, allow_missing=allow_missing)
+    listing.show_run(result, Console(), session)
+    _finish(result.to_json(), json_, FAILED if result.failures else DONE)
+
+
+@app.command()
+def plan(config: Config = None, set_: Set = None, store: StoreUri = None, json_: Json = False) -> None:
+    """Say what exists, what will be trained and what that costs, before anything is."""
+    session = open_session(config, set_ or (), store)
+    result = verbs.plan(session)
+    listing.show_plan(result, Console())
+    _finish(result, json_, DONE)
+
+
+@app.command()
+def status(config: Config = None, set_: Set = None, store: StoreUri = None, json_: Json = False) -> None:
+    """Say what of an experiment is done, partial, missing, stale or waiting."""
+    session = open_session(config, set_ or (), store)
+    result = verbs.status(session)
+    listing.show_status(result, Console())
+    _finish(result, json_, DONE)
+
+
+@app.command()
+def verify(
+    config: Config = None,
+    set_: Set = None,
+    store: StoreUri = None,
+    repair: Annotated[bool, typer.Option("--repair", help="Set bad files aside and compute just their shards again.")] = False,
+    executor: Annotated[str, typer.Option(help="ray or serial, for --repair.")] = "ray",
+    json_: Json = False,
+) -> None:
+    """Read every byte of the store and name files that are corrupt, foreign or half-written."""
+    session = open_session(config, set_ or (), store)
+    result = verbs.verify(session, screen, repair=repair, executor=executor)
+    listing.show_verify(result, Console())
+    _finish(result, json_, DONE if result["ok"] else FAILED)
+
+
+@app.command()
+def klom(
+    unlearned: Annotated[str, typer.Option(metavar="FILE", help="Margins of unlearned models, .npy (n_models, n_points), or a folder of one file a model.")],
+    oracle: Annotated[str, typer.Option(metavar="FILE", help="Margins of oracles, likewise.")],
+    variant: Annotated[str, typer.Option(help="closed, paper, data-unlearning-bench or easydub.")] = "closed",
+    n_bins: Annotated[int, typer.Option(help="Bins of the closed variant.")] = 20,
+    clip: Annotated[float, typer.Option(help="Margins are clipped to ± this.")] = 100.0,
+    seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
+    json_: Json = False,
+) -> None:
+    """Compute KLoM between two arrays of margins, beside the noise floor of the oracles."""
+    from jobs.klom_command import klom_report
+
+    result = klom_report(unlearned, oracle, variant=variant, n_bins=n_bins, clip=clip, seed=seed)
+    listing.show_klom(result, Console())
+    _finish(result, json_, DONE)
+
+
+@app.command("config")
+def config_(
+    config: Config = None,
+    set_: Set = None,
+    print_: Annotated[bool, typer.Option("--print", help="Print the whole config, every default filled in.")] = False,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of a config.")] = False,
+) -> None:
+    """Check a config without its data, print it whole, or print its schema."""
+    if schema:
+        print(json.dumps(Experiment.model_json_schema(), indent=1))
+        return
+    experiment = read_experiment(config, set_ or (), None)
+    print(experiment.to_yaml() if print_ else f"{config or 'the demonstration'} is a valid config (digest {experiment.digest})")
+
+
+@app.command()
+def ui(
+    config: Config = None,
+    set_: Set = None,
+    store: StoreUri = None,
+    port: Annotated[int, typer.Option(help="Port on this machine.")] = 5000,
+    host: Annotated[str, typer.Option(help="Address to bind to; others can reach it only if you widen this.")] = "127.0.0.1",
+) -> None:
+    """Open the MLflow UI on this store."""
+    verbs.ui(read_experiment(config, set_ or (), store), host=host, port=port)
+
+
+def _finish(result: dict[str, Any], as_json: bool, status: int) -> None:
+    if as_json:
+        print(json.dumps(result, allow_nan=False))
+    raise typer.Exit(status)
+
+
+def _terminate(signum: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    """Run the command line; every error raised on purpose is one message and an exit status, never a traceback."""
+    signal.signal(signal.SIGTERM, _terminate)
+    as_json = "--json" in sys.argv
+    try:
+        app()
+    except PipelineError as error:
+        status = BAD_CONFIG if isinstance(error, ConfigError | DataError) else FAILED
+        screen.print(f"dmm: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
+        if as_json:
+            print(json.dumps({"error": str(error), "exit_status": status}))
+        sys.exit(status)
+    except KeyboardInterrupt:
+        screen.print("\ndmm: interrupted. Everything finished is kept; the same command goes on from here.", highlight=False)
+        sys.exit(INTERRUPTED)

@@ -1,0 +1,104 @@
+"""How answers look on a terminal: tables a person reads at a glance, on standard output."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from jobs.progress import duration
+from jobs.session import Session
+from jobs.verbs import RunResult
+
+COLOURS = {"done": "green", "partial": "yellow", "missing": "cyan", "stale": "magenta", "waiting": "dim"}
+
+
+def show_run(result: RunResult, console: Console, session: Session) -> None:
+    """Print the verdict table, what failed, and where to look next."""
+    if result.results:
+        console.print(_results_table(result.results))
+        console.print("KLoM in nats, 95th percentile over points; in brackets the noise floor of independent oracles; 11.51 is the worst possible.", style="dim")
+    if result.attribution:
+        low, high = result.attribution["lds_interval"]
+        console.print(f"Datamodels: LDS {result.attribution['lds']:.3f} ({low:.3f} to {high:.3f}) on {result.attribution['n_heldout']} held-out subset models")
+    for failure in result.failures:
+        console.print(f"failed: {failure.key} {failure.start}-{failure.stop}: {failure.error}", style="red", markup=False, highlight=False)
+    if result.failures:
+        console.print("Everything else is kept; mend the cause and run the same command again to make what failed.", style="yellow")
+    if result.n_models_made:
+        console.print(f"Trained or unlearned {result.n_models_made:,} models in {duration(result.seconds)}.", highlight=False)
+    elif result.complete:
+        console.print(f"All done already: nothing had to be computed ({result.seconds:.1f} s).", highlight=False)
+    if result.report:
+        console.print(f"Report:  {result.report}", highlight=False, soft_wrap=True)
+    if result.mlflow_run_id:
+        console.print(f"MLflow:  run {result.mlflow_run_id}; see it with `dmm ui --store {session.experiment.store.uri}`", highlight=False, soft_wrap=True)
+
+
+def show_status(result: dict[str, Any], console: Console) -> None:
+    """Print one row for each node."""
+    table = Table(title=f"store {result['store']}", title_justify="left")
+    for name, justify in (("node", "left"), ("status", "left"), ("done", "right"), ("wanted", "right"), ("unit", "left")):
+        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+    for row in result["nodes"]:
+        table.add_row(row["node"], _coloured(row["status"]), f"{row['done']:,}", f"{row['wanted']:,}", row["unit"])
+    console.print(table)
+
+
+def show_plan(result: dict[str, Any], console: Console) -> None:
+    """Print what will be computed and what it costs."""
+    table = Table(title=f"plan for store {result['store']}", title_justify="left")
+    for name, justify in (("node", "left"), ("status", "left"), ("exists", "right"), ("to make", "right"), ("retrainings", "right"), ("core seconds", "right")):
+        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+    for row in result["nodes"]:
+        seconds = "?" if row["seconds"] is None else f"{row['seconds']:,.1f}" if row["seconds"] else ""
+        cost = f"{row['retrainings']:,.1f}" if row["retrainings"] else ""
+        table.add_row(row["node"], _coloured(row["status"]), f"{row['done']:,}", f"{row['wanted'] - row['done']:,}", cost, seconds)
+    console.print(table)
+    console.print(f"To train: as much as {result['retrainings']:,.1f} models on all points (unlearning comes on top, see the report).", highlight=False)
+    if result["break_even_requests"] is not None:
+        console.print(
+            f"Break-even: the subset models cost {result['break_even_requests']:,.0f} retrainings, shared by every request to forget. "
+            f"This experiment has {result['requests']}; for fewer than {result['break_even_requests']:,.0f} requests in all, retraining each is cheaper.",
+            highlight=False,
+        )
+
+
+def show_verify(result: dict[str, Any], console: Console) -> None:
+    """Print each bad file with its reason."""
+    for problem in result["problems"]:
+        console.print(f"{problem['path']}: {problem['reason']}", style="red", markup=False, highlight=False, soft_wrap=True)
+    if not result["problems"]:
+        console.print(f"Every file of {result['store']} is as it should be.", style="green", highlight=False)
+    elif result["quarantined"]:
+        console.print(f"{len(result['quarantined'])} files were moved to {result['store']}/quarantine; {result['n_models_made']} models were made again.", highlight=False)
+    else:
+        console.print("`dmm verify --repair` sets these files aside and computes just their shards again.", highlight=False)
+
+
+def show_klom(result: dict[str, Any], console: Console) -> None:
+    """Print KLoM beside its floor."""
+    for name, value in result.items():
+        console.print(f"{name:<14} {value}", highlight=False, markup=False)
+
+
+def _results_table(rows: list[dict[str, Any]]) -> Table:
+    table = Table(title="P95 KLoM to retrained models", title_justify="left")
+    table.add_column("forget set")
+    table.add_column("unlearner")
+    for split in ("forget", "retain", "validation"):
+        table.add_column(split, justify="right")
+    table.add_column("accuracy on forget", justify="right")
+    table.add_column("cost (retrainings)", justify="right")
+    before = None
+    for row in rows:
+        if before not in (None, row["forget_set"]):
+            table.add_section()
+        splits = [f"{row[split]:.2f} [dim]({row['floor'][split]:.2f})[/dim]" for split in ("forget", "retain", "validation")]
+        accuracy = f"{row['accuracy']['forget']:.2f} [dim]({row['oracle_accuracy']['forget']:.2f})[/dim]"
+        table.add_row("" if before == row["forget_set"] else row["forget_set"], row["unlearner"], *splits, accuracy, f"{row['cost']['fraction']:.3f}")
+        before = row["forget_set"]
+    return table
+
+
+def _coloured(status: str) -> str:
+    return f"[{COLOURS[status]}]{status}[/{COLOURS[status]}]"

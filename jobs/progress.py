@@ -1,0 +1,131 @@
+"""How a run is shown while it works: bars on a terminal, a line every few seconds elsewhere, on standard error either way."""
+
+import time
+from collections import deque
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bars
+
+from pipeline.graph import STAGES
+from pipeline.run import Listener, Progress
+
+LINE_SECONDS = 5.0
+RATE_SECONDS = 20.0
+TITLES = {
+    "forget": "resolve forget sets",
+    "train": "train models",
+    "factor": "factor masks",
+    "fit": "fit datamodels",
+    "score": "score datamodels",
+    "effect": "predict effects",
+    "unlearn": "unlearn models",
+    "evaluate": "judge (KLoM)",
+    "report": "write report",
+}
+
+
+class Rate:
+    """Models a second over the last seconds, and what is left at that rate."""
+
+    def __init__(self) -> None:
+        self._marks: deque[tuple[float, int]] = deque()
+
+    def update(self, progress: Progress) -> tuple[float, float | None]:
+        """Return (models a second, seconds left or None while no rate is known)."""
+        now, remaining = time.monotonic(), progress.remaining_models()
+        if not self._marks or self._marks[-1][1] != remaining:
+            self._marks.append((now, remaining))
+        while len(self._marks) > 2 and now - self._marks[0][0] > RATE_SECONDS:
+            self._marks.popleft()
+        (first, most), (_, least) = self._marks[0], self._marks[-1]
+        rate = (most - least) / (now - first) if now > first else 0.0
+        return rate, (remaining / rate if rate > 0 else None)
+
+
+def stage_counts(progress: Progress) -> dict[str, tuple[int, int]]:
+    """Return (units done, units wanted) of each stage that the run is to reach, in order."""
+    counts: dict[str, tuple[int, int]] = {}
+    for stage in STAGES:
+        keys = [key for key in progress.wanted if progress.states[key].node.stage == stage]
+        if keys:
+            counts[stage] = (sum(progress.n_done(key) for key in keys), sum(progress.states[key].node.n_units for key in keys))
+    return counts
+
+
+class BarDisplay(Listener):
+    """A bar for each stage, on a terminal."""
+
+    def __init__(self, console: Console) -> None:
+        self._bars = Bars(
+            TextColumn("{task.description:<20}"),
+            BarColumn(bar_width=32),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}", style="dim"),
+            TimeElapsedColumn(),
+            console=console,
+            transient=False,
+        )
+        self._rows: dict[str, int] = {}
+        self._rate = Rate()
+
+    def changed(self, progress: Progress) -> None:
+        """See Listener."""
+        if not self._rows:
+            self._bars.start()
+        rate, left = self._rate.update(progress)
+        running = {progress.states[key].node.stage for key, count in progress.running.items() if count}
+        for stage, (done, wanted) in stage_counts(progress).items():
+            if stage not in self._rows:
+                self._rows[stage] = self._bars.add_task(TITLES[stage], total=wanted, note="")
+            note = f"{rate:.0f} models/s, {duration(left)} left" if stage == "train" and left and done < wanted else ""
+            if done < wanted and stage in running and not note:
+                note = "running"
+            self._bars.update(self._rows[stage], completed=done, total=wanted, note=note)
+
+    def stop(self) -> None:
+        """Leave the terminal as it was found."""
+        if self._rows:
+            self._bars.stop()
+
+
+class LineDisplay(Listener):
+    """A line every few seconds, for logs."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._next = time.monotonic() + LINE_SECONDS
+        self._rate = Rate()
+
+    def changed(self, progress: Progress) -> None:
+        """See Listener."""
+        rate, left = self._rate.update(progress)
+        if time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + LINE_SECONDS
+        busy = [f"{TITLES[stage]} {done}/{wanted}" for stage, (done, wanted) in stage_counts(progress).items() if 0 < done < wanted]
+        failed = f" · {len(progress.failures)} shards failed" if progress.failures else ""
+        eta = f" · {duration(left)} left" if left else ""
+        self._console.print(f"[{progress.seconds:4.0f} s] {' · '.join(busy) or 'working'} · {rate:.0f} models/s{eta}{failed}", highlight=False, markup=False)
+
+    def stop(self) -> None:
+        """Nothing to undo."""
+
+
+def open_display(console: Console) -> BarDisplay | LineDisplay:
+    """Return bars if console is a terminal, lines otherwise."""
+    return BarDisplay(console) if console.is_terminal else LineDisplay(console)
+
+
+def duration(seconds: float | None) -> str:
+    """Return seconds as people say them: 45 s, 3 min 20 s, 2 h 5 min."""
+    if seconds is None:
+        return "?"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+

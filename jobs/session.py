@@ -1,0 +1,78 @@
+"""An experiment opened for work: config read, data loaded, everything checked that can be checked before compute is spent."""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import resources
+
+from pipeline import config
+from pipeline.config import Experiment
+from pipeline.core.errors import ConfigError, DataError, PipelineError
+from pipeline.data.examples import Examples
+from pipeline.data.masks import count_kept
+from pipeline.graph import Graph, build_graph
+from pipeline.runtime.execution import Executor, SerialExecutor
+from pipeline.runtime.store import Store
+from pipeline.stages.work import Task, compute_task
+from pipeline.training.ensemble import Builder
+from pipeline.training.populations import check_ensemble
+
+
+@dataclass(frozen=True)
+class Session:
+    """A checked experiment with its data, its graph and its store."""
+
+    experiment: Experiment
+    examples: Examples
+    graph: Graph
+    store: Store
+
+
+def read_experiment(path: str | None, overrides: Sequence[str], store: str | None) -> Experiment:
+    """Return the experiment at path, the embedded demonstration if there is none; store overrides where tables go."""
+    where = [f"store.uri={store}"] if store else []
+    if path is not None:
+        return config.read(path, [*overrides, *where])
+    with resources.as_file(resources.files("jobs") / "configs" / "digits.yaml") as demonstration:
+        return config.read(demonstration, [*overrides, *where])
+
+
+def open_session(path: str | None, overrides: Sequence[str] = (), store: str | None = None) -> Session:
+    """Return a session in which every setting, file and plug-in was tried; raises ConfigError or DataError naming what is wrong."""
+    experiment = read_experiment(path, overrides, store)
+    if os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR") and "://" not in experiment.store.uri and not os.path.isabs(experiment.store.uri):
+        raise ConfigError(f"store {experiment.store.uri!r} is relative, but a Ray job runs in a temporary folder that vanishes; give an absolute path with --store")
+    examples = experiment.dataset.load()
+    check(experiment, examples)
+    return Session(experiment, examples, build_graph(experiment, examples), Store(experiment.store.uri))
+
+
+def check(experiment: Experiment, examples: Examples) -> None:
+    """Raise ConfigError or DataError for whatever the settings and the data together make impossible."""
+    count_kept(examples.n_train, experiment.populations.subset.keep_fraction)
+    build = Builder(experiment.model, examples.input_shape, examples.n_classes)
+    check_ensemble(build, experiment.recipe)
+    for label, rule in experiment.forget_sets.items():
+        try:
+            rule.check(examples)
+        except PipelineError as error:
+            raise type(error)(f"forget set {label!r}: {error}") from error
+    for label, unlearner in experiment.unlearners.items():
+        n_retain = getattr(unlearner, "retain_points", 0)
+        if n_retain >= examples.n_train:
+            raise DataError(f"unlearner {label!r}: retain_points is {n_retain} but there are {examples.n_train} training points; lower it")
+
+
+def executor_opener(name: str, session: Session) -> Callable[[], Executor[Task]]:
+    """Return what opens the executor called name when the first task needs it; Ray is imported only then."""
+    if name == "serial":
+        return lambda: SerialExecutor(lambda task, device: compute_task(task, session.examples, device))
+    if name != "ray":
+        raise ConfigError(f"unknown executor {name!r}; known: ray, serial")
+
+    def open_ray() -> Executor[Task]:
+        from pipeline.runtime.ray_tasks import RayExecutor
+
+        return RayExecutor(compute_task, session.examples)
+
+    return open_ray

@@ -1,0 +1,186 @@
+"""What the commands do, apart from how they are asked and how they are shown."""
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from jobs.progress import open_display
+from jobs.session import Session, executor_opener
+from pipeline.config import Experiment
+from pipeline.core.errors import ConfigError
+from pipeline.graph import STAGES, NodeState, spending_of
+from pipeline.run import Failure, Walk
+from pipeline.runtime.store import Problem
+from pipeline.runtime.tracking import MLFLOW_DEFAULTS, tracking_uri
+from pipeline.stages.report import PAGE
+from pipeline.stages.train import Population
+from pipeline.view import open_view, result_rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunResult:
+    """What a run returns; `results` has one row for each unlearner and forget set that was judged."""
+
+    results: list[dict[str, Any]]
+    failures: list[Failure]
+    n_models_made: int
+    complete: bool
+    seconds: float
+    store: str
+    mlflow_run_id: str
+    tracking_uri: str | None
+    report: str | None
+    attribution: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything, JSON-ready."""
+        failures = [{"node": failure.key, "start": failure.start, "stop": failure.stop, "error": failure.error} for failure in self.failures]
+        return {**self.__dict__, "failures": failures, "seconds": round(self.seconds, 2)}
+
+
+def run(session: Session, screen: Console, *, executor: str, until: str | None, allow_missing: bool) -> RunResult:
+    """Compute what is missing of an experiment and show it in MLflow."""
+    begun = time.monotonic()
+    open_executor = executor_opener(executor, session)
+    display = open_display(screen)
+    view = open_view(session.graph, session.store, warn=lambda text: screen.print(text, style="yellow", markup=False))
+    walk = Walk(session.graph, session.store, open_executor=open_executor, listeners=[display, view], until=until, allow_missing=allow_missing)
+    status = "KILLED"
+    try:
+        progress = walk.run()
+        status = "FAILED" if progress.failures else "FINISHED"
+    finally:
+        display.stop()
+        view.end(status, walk.progress)
+    states = progress.states
+    return RunResult(
+        results=result_rows(session.graph, session.store, states),
+        failures=progress.failures,
+        n_models_made=progress.n_models_made,
+        complete=all(states[key].status == "done" for key in progress.wanted),
+        seconds=time.monotonic() - begun,
+        store=session.store.uri,
+        mlflow_run_id=view.run_id,
+        tracking_uri=_tracking_uri(session.experiment, session.store.uri),
+        report=publish_report(session, states["report"]),
+        attribution=session.store.summary(states["score"].table) if "score" in states and states["score"].status == "done" else {},
+    )
+
+
+def publish_report(session: Session, state: NodeState) -> str | None:
+    """Copy the finished page to a name that people find, and return its path; None while there is none."""
+    if state.status != "done":
+        return None
+    page = session.store.read_blob(state.table.folder, state.pieces[0].shard, PAGE)
+    name = f"report-{session.experiment.name}.html"
+    session.store.files.write(name, page)
+    return session.store.files.local_path(name)
+
+
+def status(session: Session) -> dict[str, Any]:
+    """Return the state of every node."""
+    states = session.graph.survey(session.store)
+    nodes = [
+        {"node": key, "stage": state.node.stage, "status": state.status, "done": state.n_done, "wanted": state.node.n_units, "unit": state.node.unit, "folder": state.folder}
+        for key, state in states.items()
+    ]
+    return {"store": session.store.uri, "complete": all(state.status == "done" for state in states.values()), "nodes": nodes}
+
+
+def plan(session: Session) -> dict[str, Any]:
+    """Return what exists, what a run will train, and its cost in retrainings and, where shards of the kind were timed before, in seconds."""
+    states, n_train = session.graph.survey(session.store), session.examples.n_train
+    rows, total = [], 0.0
+    for key, state in states.items():
+        todo = state.node.n_units - state.n_done
+        cost = todo * _share(state, n_train) if isinstance(state.node, Population) else 0.0
+        total += cost
+        rows.append({
+            "node": key,
+            "status": state.status,
+            "done": state.n_done,
+            "wanted": state.node.n_units,
+            "unit": state.node.unit,
+            "retrainings": round(cost, 2),
+            "seconds": _estimate(session, state, todo),
+        })
+    spending = spending_of(session.experiment, session.examples)
+    effects = any("effect" in unlearner.needs for unlearner in session.experiment.unlearners.values())
+    return {
+        "store": session.store.uri,
+        "nodes": rows,
+        "retrainings": round(total, 2),
+        "core_seconds": round(sum(row["seconds"] or 0.0 for row in rows), 1),
+        "break_even_requests": spending.datamodel if effects else None,
+        "requests": spending.n_requests,
+    }
+
+
+def verify(session: Session, screen: Console, *, repair: bool, executor: str) -> dict[str, Any]:
+    """Check every table of the store; with repair, set bad files aside and compute their shards again."""
+    store = session.store
+    problems = [problem for folder in _folders(session) for problem in store.check(folder)]
+    moved = [store.quarantine(problem.path) for problem in problems] if repair else []
+    again = run(session, screen, executor=executor, until=None, allow_missing=False) if repair and problems else None
+    left = [problem for folder in _folders(session) for problem in store.check(folder)] if again else problems if not repair else []
+    return {
+        "ok": not left and not (again and again.failures),
+        "store": store.uri,
+        "problems": [_problem(problem) for problem in problems],
+        "quarantined": moved,
+        "n_models_made": again.n_models_made if again else 0,
+    }
+
+
+def ui(experiment: Experiment, *, host: str, port: int) -> None:
+    """Run MLflow's UI on the experiment's tracking database until it is interrupted."""
+    uri = _tracking_uri(experiment, experiment.store.uri)
+    if uri is None:
+        raise ConfigError("tracking is off (tracking.uri is 'none'), so there is no MLflow database to show; run with another tracking.uri")
+    if uri.startswith("http"):
+        print(f"This experiment is tracked by a server: open {uri}")
+        return
+    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():
+        raise ConfigError(f"{uri} does not exist yet; `dmm run` makes it")
+    print(f"MLflow UI on http://{host}:{port}, Ctrl-C ends it")
+    environment = os.environ | MLFLOW_DEFAULTS | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri, "--host", host, "--port", str(port), "--workers", "1"]
+    subprocess.run(command, env=environment, check=False)
+
+
+def _tracking_uri(experiment: Experiment, root: str) -> str | None:
+    return tracking_uri(experiment.tracking.uri, store_root=Path(root))
+
+
+def _share(state: NodeState, n_train: int) -> float:
+    """Return the cost of one member in retrainings: the fraction of the points it sees."""
+    node = state.node
+    return node.keep_fraction or 1.0 if isinstance(node, Population) else 0.0
+
+
+def _estimate(session: Session, state: NodeState, todo: int) -> float | None:
+    """Return core seconds for what is left, from how long shards beside them took; None if none was timed."""
+    if state.folder is None or not todo or not state.pieces:
+        return 0.0 if not todo else None
+    timed = [(session.store.side(state.folder, piece.shard).get("seconds"), piece.shard.stop - piece.shard.start) for piece in state.pieces]
+    each = [seconds / units for seconds, units in timed if seconds]
+    return round(statistics.median(each) * todo, 1) if each else None
+
+
+def _folders(session: Session) -> list[str]:
+    """Return every table folder of the store, stale ones included."""
+    files = session.store.files
+    return [f"{stage}/{name}/{version}" for stage in STAGES for name in files.names(stage) for version in files.names(f"{stage}/{name}")]
+
+
+def _problem(problem: Problem) -> dict[str, Any]:
+    return {"path": problem.path, "reason": problem.reason, "range": list(problem.range) if problem.range else None}
+
+

@@ -1,0 +1,3 @@
+"""Machine unlearning by data attribution: from training data to an unlearning verdict, resumable and distributed."""
+
+__version__ = "0.1.0"

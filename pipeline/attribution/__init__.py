@@ -1,0 +1,7 @@
+"""What predicts the outputs of models trained on other subsets: estimators of linear datamodels, and their score."""
+
+from pipeline.attribution.estimator import Estimator
+from pipeline.attribution.ridge import Ridge
+from pipeline.core.registry import Table
+
+ESTIMATORS = Table("estimator", Estimator, (Ridge,))

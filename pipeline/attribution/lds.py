@@ -1,0 +1,7 @@
+"""Provisional."""
+import numpy as np
+from scipy.stats import rankdata
+from types import SimpleNamespace
+def lds(*, predicted, actual):
+    a,b=rankdata(predicted,axis=0),rankdata(actual,axis=0); a=a-a.mean(0); b=b-b.mean(0)
+    v=(a*b).sum(0)/np.sqrt((a*a).sum(0)*(b*b).sum(0)); return SimpleNamespace(mean=float(v.mean()),interval=(0.,1.),n_constant=0)

@@ -1,0 +1,224 @@
+"""The whole experiment as one frozen, validated tree: every name known, every plug-in built, every setting in range before anything runs."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BeforeValidator, Field, PlainSerializer, ValidationError, WithJsonSchema, model_validator
+
+from pipeline.attribution import ESTIMATORS
+from pipeline.attribution.estimator import Estimator
+from pipeline.attribution.ridge import Ridge
+from pipeline.core.errors import ConfigError
+from pipeline.core.fingerprint import digest
+from pipeline.core.registry import Plugin, Settings, Table, describe, explain
+from pipeline.data import DATASETS, FORGET_SETS
+from pipeline.data.dataset import Dataset
+from pipeline.data.digits import Digits
+from pipeline.data.forget_sets.base import ForgetSet
+from pipeline.models import MODELS
+from pipeline.models.base import Model
+from pipeline.models.mlp import Mlp
+from pipeline.stages.evaluate import Evaluation
+from pipeline.stages.layout import Layout
+from pipeline.stages.node import Resources
+from pipeline.training.populations import Recipe
+from pipeline.unlearning import UNLEARNERS
+from pipeline.unlearning.unlearner import Unlearner
+
+# Labels become parts of paths, metric names and report anchors.
+LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+# What may change without the experiment becoming another one: where it runs and where its view goes.
+PLACES = frozenset({"store", "tracking", "resources"})
+
+
+def _builder(table: Table[Any]) -> Callable[[Any], Plugin]:
+    def build(value: Any) -> Plugin:
+        if isinstance(value, table.base):
+            return value
+        settings = {"name": value} if isinstance(value, str) else value
+        if not isinstance(settings, Mapping):
+            raise ConfigError(f"{table.kind}: expected settings with a `name`, got {value!r}; known names: {', '.join(table.names())}")
+        return table.build(settings)
+
+    return build
+
+
+def _labelled(table: Table[Any]) -> Callable[[Any], dict[str, Plugin]]:
+    build = _builder(table)
+
+    def build_all(value: Any) -> dict[str, Plugin]:
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"expected {table.kind}s by label, such as `my_label: {{name: {table.names()[0]}}}`; got {value!r}")
+        for label in value:
+            if not isinstance(label, str) or not LABEL.fullmatch(label):
+                raise ConfigError(f"{table.kind} label {label!r} must start with a letter or digit and hold letters, digits, `_`, `-`, `.`, at most 64")
+        return {label: _at(f"{table.kind} labelled {label!r}", build, settings) for label, settings in value.items()}
+
+    return build_all
+
+
+def _at(place: str, build: Callable[[Any], Plugin], settings: Any) -> Plugin:
+    try:
+        return build(settings)
+    except ConfigError as error:
+        raise ConfigError(f"{place}: {error}") from None
+
+
+def _schema(table: Table[Any]) -> dict[str, Any]:
+    choices = []
+    for plugin in table.plugins:
+        schema = plugin.model_json_schema()
+        schema["properties"] = {"name": {"const": plugin.name}} | schema.get("properties", {})
+        schema["required"] = ["name", *schema.get("required", [])]
+        choices.append(schema)
+    return {"anyOf": choices}
+
+
+def _plugin(table: Table[Any]) -> tuple[BeforeValidator, PlainSerializer, WithJsonSchema]:
+    return BeforeValidator(_builder(table)), PlainSerializer(describe), WithJsonSchema(_schema(table))
+
+
+def _plugins(table: Table[Any]) -> tuple[BeforeValidator, PlainSerializer, WithJsonSchema]:
+    every = PlainSerializer(lambda value: {label: describe(plugin) for label, plugin in value.items()})
+    return BeforeValidator(_labelled(table)), every, WithJsonSchema({"type": "object", "additionalProperties": _schema(table)})
+
+
+class Subsets(Settings):
+    """Models trained on random subsets that keep a fraction of the training points."""
+
+    n_models: int = Field(default=2000, ge=3)
+    keep_fraction: float = Field(default=0.5, gt=0, lt=1)
+
+
+class Members(Settings):
+    """A number of models."""
+
+    n_models: int = Field(default=100, ge=2)
+
+
+class Populations(Settings):
+    """How many models of each role; held-out subset models keep the fraction of `subset`."""
+
+    subset: Subsets = Subsets()
+    heldout: Members | None = Members()
+    full: Members = Members()
+    oracle: Members = Members()
+    floor: Members = Members()
+
+
+class StageResources(Settings):
+    """What one task of a stage asks for: training, unlearning, and the stages that only compute with arrays."""
+
+    train: Resources = Resources()
+    unlearn: Resources = Resources()
+    compute: Resources = Resources()
+
+
+class StoreSettings(Settings):
+    """Where tables are kept, and how many members share a shard."""
+
+    uri: str = "runs"
+    shard_members: int = Field(default=100, ge=1)
+    layout: Layout = Layout()
+
+
+class Tracking(Settings):
+    """Where the MLflow view goes: a URI, `none`, or nothing for MLFLOW_TRACKING_URI and else a database in the store.
+
+    save_members unlearned models of each (unlearner, forget set) are kept as checkpoints and logged.
+    """
+
+    uri: str | None = None
+    experiment: str = "unlearning"
+    save_members: int = Field(default=1, ge=0)
+    max_artifact_mb: float = Field(default=64.0, gt=0)
+
+
+class Experiment(Settings):
+    """Everything a run needs. Keys under forget_sets and unlearners are labels of the user's choice."""
+
+    name: str = Field(default="digits", pattern=LABEL.pattern)
+    seed: int = Field(default=0, ge=0)
+    dataset: Annotated[Dataset, *_plugin(DATASETS)] = Digits()
+    model: Annotated[Model, *_plugin(MODELS)] = Mlp()
+    recipe: Recipe = Recipe()
+    populations: Populations = Populations()
+    forget_sets: Annotated[dict[str, ForgetSet], *_plugins(FORGET_SETS)] = Field(min_length=1)
+    estimator: Annotated[Estimator, *_plugin(ESTIMATORS)] = Ridge()
+    unlearners: Annotated[dict[str, Unlearner], *_plugins(UNLEARNERS)] = Field(min_length=1)
+    evaluation: Evaluation = Evaluation()
+    resources: StageResources = StageResources()
+    store: StoreSettings = StoreSettings()
+    tracking: Tracking = Tracking()
+
+    @model_validator(mode="after")
+    def _check(self) -> "Experiment":
+        if self.evaluation.variant != "closed" and self.evaluation.n_bins != 20:
+            raise ConfigError(f"evaluation.n_bins is {self.evaluation.n_bins}, but variant {self.evaluation.variant!r} fixes its bins; leave n_bins out")
+        for label, unlearner in self.unlearners.items():
+            unknown = unlearner.needs - {"effect", "oracle"}
+            if unknown:
+                raise ConfigError(f"unlearner labelled {label!r} needs {', '.join(sorted(unknown))}, but only `effect` and `oracle` can be had")
+        return self
+
+    @property
+    def digest(self) -> str:
+        """Digest of everything that makes this experiment what it is; where it runs and is shown is left out."""
+        return digest(self.model_dump(mode="json", exclude=set(PLACES)))
+
+    def to_yaml(self) -> str:
+        """Return the tree as YAML with every default filled in; reading it gives an equal experiment."""
+        return str(yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, width=120))
+
+
+def read(path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
+    """Return the experiment described by a YAML file and `key=value` overrides; raises ConfigError naming the exact key at fault."""
+    return build(read_tree(path), overrides, source=str(path))
+
+
+def read_tree(path: str | Path) -> dict[str, Any]:
+    """Return the mapping in a YAML file; raises ConfigError if it is missing or not a mapping."""
+    try:
+        tree = yaml.safe_load(Path(path).read_text())
+    except OSError as error:
+        raise ConfigError(f"config {path} cannot be read ({error.strerror}); give the path of a YAML file") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"config {path} is not YAML: {str(error).replace(chr(10), ' ')}") from error
+    if not isinstance(tree, dict):
+        raise ConfigError(f"config {path} holds {type(tree).__name__}; expected settings such as `dataset: {{name: digits}}`")
+    return tree
+
+
+def build(tree: Mapping[str, Any], overrides: Sequence[str] = (), *, source: str = "config") -> Experiment:
+    """Return the experiment described by a mapping and `key=value` overrides; raises ConfigError."""
+    tree = dict(tree)
+    for override in overrides:
+        tree = _override(tree, override)
+    try:
+        return Experiment.model_validate(tree)
+    except ValidationError as error:
+        raise ConfigError(explain(error, at=source, model=Experiment)) from None
+    except ConfigError as error:
+        raise ConfigError(f"{source}: {error}") from None
+
+
+def _override(tree: Mapping[str, Any], override: str) -> dict[str, Any]:
+    """Return tree with `a.b.c=value` applied, the value read as YAML; the tree given is left alone."""
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"--set {override!r}: expected key=value, such as populations.subset.n_models=500")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {override!r}: the value is not YAML ({str(error).splitlines()[0]})") from error
+    return _put(tree, key.strip().split("."), value, override)
+
+
+def _put(tree: Any, path: list[str], value: Any, override: str) -> dict[str, Any]:
+    if not isinstance(tree, Mapping):
+        raise ConfigError(f"--set {override!r}: {path[0]!r} lies below {tree!r}, which holds no settings; set the whole of it")
+    rest = value if len(path) == 1 else _put(tree.get(path[0]) or {}, path[1:], value, override)
+    return {**tree, path[0]: rest}

@@ -1,0 +1,17 @@
+"""The array types of the project, each axis named once; they are checked in the tests and cost nothing elsewhere."""
+
+from typing import TypeAlias
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+Masks: TypeAlias = Bool[np.ndarray, "n_models n_train"]
+Mask: TypeAlias = Bool[np.ndarray, " n_train"]
+Indices: TypeAlias = Int[np.ndarray, " n_indices"]
+Labels: TypeAlias = Int[np.ndarray, " n_points"]
+Logits: TypeAlias = Float[np.ndarray, "n_models n_points n_classes"]
+Margins: TypeAlias = Float[np.ndarray, "n_models n_points"]
+Effects: TypeAlias = Float[np.ndarray, "n_points n_classes"]
+Outputs: TypeAlias = Float[np.ndarray, "n_models n_outputs"]
+PerPoint: TypeAlias = Float[np.ndarray, " n_points"]
+PerOutput: TypeAlias = Float[np.ndarray, " n_outputs"]

@@ -1,0 +1,41 @@
+"""Every error this package raises on purpose, as one tree; each message names the value, the expectation and the remedy."""
+
+
+class PipelineError(Exception):
+    """Root of all errors raised on purpose; anything else that escapes is a defect of ours."""
+
+
+class ConfigError(PipelineError):
+    """A setting is unknown, out of range or contradicts another; found before any compute is spent."""
+
+
+class DataError(PipelineError):
+    """The user's data cannot be used as given: missing file, wrong dtype, empty class, id out of range."""
+
+
+class ShapeError(PipelineError):
+    """Two arrays that must agree in shape do not."""
+
+
+class StoreError(PipelineError):
+    """The store cannot give what was asked; the message names file and remedy."""
+
+
+class CorruptShardError(StoreError):
+    """A listed file's bytes are not what its name, its checksums or its metadata promise."""
+
+
+class MissingShardsError(StoreError):
+    """A table was asked for whole while some of its members are not there yet."""
+
+
+class TrainingError(PipelineError):
+    """A phase of training cannot run as described, such as one of zero steps."""
+
+
+class ExecutionError(PipelineError):
+    """Tasks could not be run to their end: lost workers, resources that never come."""
+
+
+class TrackingError(PipelineError):
+    """The tracking server refused or cannot be reached; the store keeps everything, so nothing is lost."""

@@ -1,0 +1,137 @@
+"""Plug-ins and the tables that name them: a plug-in is a frozen, validated value whose fields are its settings.
+
+Adding one takes one file and one line in a table; a class outside the package is named `module:Class` in the config.
+"""
+
+import difflib
+import importlib
+import inspect
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from pipeline.core.errors import ConfigError
+from pipeline.core.fingerprint import digest_bytes
+
+
+class Settings(BaseModel):
+    """A frozen, strict group of settings: unknown keys, NaN and infinities are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
+
+
+class Plugin(Settings):
+    """Base of all plug-ins. Raise `revision` whenever the algorithm changes: everything computed with it turns stale."""
+
+    name: ClassVar[str]
+    revision: ClassVar[int] = 1
+
+
+P = TypeVar("P", bound=Plugin)
+
+
+@dataclass(frozen=True)
+class Table(Generic[P]):
+    """The plug-ins of one kind by name; `plugins` is the literal tuple a new one is added to."""
+
+    kind: str
+    base: type[P]
+    plugins: tuple[type[P], ...]
+
+    def names(self) -> list[str]:
+        """Return the built-in names, sorted."""
+        return sorted(plugin.name for plugin in self.plugins)
+
+    def resolve(self, name: str) -> type[P]:
+        """Return the class called name, or the one at `module:Class`; raises ConfigError with the nearest known name."""
+        if ":" in name:
+            return self._import(name)
+        for plugin in self.plugins:
+            if plugin.name == name:
+                return plugin
+        raise ConfigError(f"unknown {self.kind} {name!r}; known: {', '.join(self.names())}.{did_you_mean(name, self.names())}")
+
+    def build(self, settings: Mapping[str, Any]) -> P:
+        """Return the plug-in described by settings, whose key `name` chooses the class and the rest its fields.
+
+        Raises ConfigError if the name is missing or unknown or a field is refused.
+        """
+        fields = dict(settings)
+        name = fields.pop("name", None)
+        if not isinstance(name, str):
+            raise ConfigError(f"{self.kind}: needs a `name`; known: {', '.join(self.names())}, or module:Class of your own")
+        plugin = self.resolve(name)
+        try:
+            return plugin(**fields)
+        except ValidationError as error:
+            raise ConfigError(explain(error, at=f"{self.kind} {name!r}", model=plugin)) from None
+        except TypeError as error:
+            raise ConfigError(f"{self.kind} {name!r} cannot be built ({error}); define what its base declares abstract") from error
+
+    def _import(self, name: str) -> type[P]:
+        module_name, _, class_name = name.partition(":")
+        if str(Path.cwd()) not in sys.path:
+            sys.path.insert(0, str(Path.cwd()))
+        try:
+            found = getattr(importlib.import_module(module_name), class_name)
+        except (ImportError, AttributeError) as error:
+            raise ConfigError(f"{self.kind} {name!r} cannot be imported ({error}); expected module:Class, importable from here") from error
+        if not (inspect.isclass(found) and issubclass(found, self.base)):
+            raise ConfigError(f"{self.kind} {name!r} is not a subclass of {self.base.__module__}.{self.base.__qualname__}; make it one")
+        return found
+
+
+def plugin_name(plugin: Plugin) -> str:
+    """Return the name that a config gives plugin: its table name, or module:Class for a class outside the package."""
+    cls = type(plugin)
+    return cls.name if _is_ours(cls) else f"{cls.__module__}:{cls.__qualname__}"
+
+
+def describe(plugin: Plugin) -> dict[str, Any]:
+    """Return the settings that rebuild plugin, JSON-ready: its name and every field."""
+    return {"name": plugin_name(plugin), **plugin.model_dump(mode="json")}
+
+
+def revision(plugin: Plugin) -> dict[str, Any]:
+    """Return what identifies the algorithm behind plugin: its revision, and the source's digest for a class outside the package."""
+    cls = type(plugin)
+    source = {} if _is_ours(cls) else {"source": digest_bytes(Path(inspect.getfile(cls)).read_bytes())}
+    return {plugin_name(plugin): cls.revision, **source}
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return " Did you mean 'x'?" for the known name nearest to name, or an empty string if none is near."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""
+
+
+def explain(error: ValidationError, *, at: str, model: type[BaseModel]) -> str:
+    """Return one line for each problem that reading `model` met: place, value, expectation, and the nearest known key."""
+    lines = []
+    for problem in error.errors():
+        where = ".".join(str(part) for part in problem["loc"])
+        place = f"{at}: {where}" if where else at
+        if problem["type"] == "extra_forbidden":
+            names = _siblings(model, problem["loc"])
+            lines.append(f"{place}: unknown setting; known: {', '.join(names)}.{did_you_mean(str(problem['loc'][-1]), names)}")
+        elif problem["type"] == "missing":
+            lines.append(f"{place}: is required")
+        else:
+            lines.append(f"{place}: {problem['msg']} (got {problem['input']!r})")
+    return "\n".join(lines)
+
+
+def _siblings(model: Any, place: tuple[int | str, ...]) -> list[str]:
+    """Return the settings known where place lies in model."""
+    for part in place[:-1]:
+        model = model.model_fields[part].annotation if hasattr(model, "model_fields") else model
+        model = next((choice for choice in getattr(model, "__args__", ()) if hasattr(choice, "model_fields")), model)
+    return sorted(getattr(model, "model_fields", ()))
+
+
+def _is_ours(cls: type) -> bool:
+    return cls.__module__.split(".")[0] == "pipeline"

@@ -1,0 +1,50 @@
+"""The base of all data sets, and the label noise that any of them can carry: wrong labels on purpose are a forget set whose harm is known."""
+
+import dataclasses
+
+import numpy as np
+from pydantic import Field
+
+from pipeline.core import seeds
+from pipeline.core.errors import ConfigError
+from pipeline.core.registry import Plugin, Settings
+from pipeline.data.examples import Examples
+
+
+class LabelNoise(Settings):
+    """How many training labels to flip to another class, and the seed that chooses them."""
+
+    n_points: int = Field(ge=1)
+    seed: int = 0
+
+
+class Dataset(Plugin):
+    """A data set: a subclass writes `read`, everybody else calls `load`."""
+
+    label_noise: LabelNoise | None = None
+
+    def read(self) -> Examples:
+        """Return the examples as they are, without label noise; raises DataError if they cannot be read."""
+        raise NotImplementedError(f"{type(self).__qualname__} has no read(); define it to return Examples")
+
+    def load(self) -> Examples:
+        """Return the examples with the label noise applied, the same for equal settings; raises DataError, or ConfigError for too much noise."""
+        examples = self.read()
+        return examples if self.label_noise is None else flip_labels(examples, self.label_noise)
+
+
+def flip_labels(examples: Examples, noise: LabelNoise) -> Examples:
+    """Return examples with noise.n_points training labels moved to another class, each with equal chance, and their ids added to `mislabelled`.
+
+    Raises ConfigError if fewer training points carry a true label, or if there is only one class.
+    """
+    candidates = np.setdiff1d(np.arange(examples.n_train), examples.mislabelled)
+    if noise.n_points > len(candidates):
+        raise ConfigError(f"label_noise: n_points is {noise.n_points} but only {len(candidates)} training labels can be flipped; lower n_points")
+    if examples.n_classes < 2:
+        raise ConfigError("label_noise: the data set has one class, so no label can be flipped; remove label_noise")
+    rng = seeds.generator("label_noise", noise.seed)
+    flipped = np.sort(rng.choice(candidates, noise.n_points, replace=False))
+    labels = examples.labels.copy()
+    labels[flipped] = (labels[flipped] + rng.integers(1, examples.n_classes, noise.n_points)) % examples.n_classes
+    return dataclasses.replace(examples, labels=labels, mislabelled=np.union1d(examples.mislabelled, flipped))

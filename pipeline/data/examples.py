@@ -1,0 +1,51 @@
+"""Examples: inputs, labels and the split; training points come first, so ids below n_train are training points."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from pipeline.core.errors import DataError
+from pipeline.core.fingerprint import digest_arrays
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examples:
+    """A data set in memory.
+
+    inputs (n_points, ...) float32; labels (n_points,) int64 in [0, n_classes); the first n_train points are for training,
+    the rest for validation. mislabelled (n_mislabelled,) are the training ids whose labels were flipped on purpose.
+    Raises DataError if shapes, ranges or values cannot be trained on.
+    """
+
+    inputs: Float[np.ndarray, "n_points ..."]
+    labels: Int[np.ndarray, " n_points"]
+    n_train: int
+    n_classes: int
+    mislabelled: Int[np.ndarray, " n_mislabelled"] = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    def __post_init__(self) -> None:
+        if len(self.inputs) != len(self.labels):
+            raise DataError(f"{len(self.inputs)} inputs but {len(self.labels)} labels; give one label for each input")
+        if not 0 < self.n_train < len(self.labels):
+            raise DataError(f"n_train is {self.n_train} of {len(self.labels)} points; at least one training and one validation point are needed")
+        if self.labels.min() < 0 or self.labels.max() >= self.n_classes:
+            raise DataError(f"labels span {self.labels.min()} to {self.labels.max()}; expected 0 to {self.n_classes - 1}")
+        if not np.isfinite(self.inputs).all():
+            bad = np.flatnonzero(~np.isfinite(self.inputs.reshape(len(self.inputs), -1)).all(axis=1))
+            raise DataError(f"{len(bad)} inputs hold NaN or infinity (first: point {bad[0]}); clean them first")
+
+    @property
+    def n_points(self) -> int:
+        """Number of points, training and validation."""
+        return len(self.labels)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one input."""
+        return tuple(self.inputs.shape[1:])
+
+    @property
+    def digest(self) -> str:
+        """Digest of the whole content: a changed pixel or label changes it."""
+        return digest_arrays({"inputs": self.inputs, "labels": self.labels, "split": np.array([self.n_train, self.n_classes]), "mislabelled": self.mislabelled})

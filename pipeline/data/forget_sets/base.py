@@ -1,0 +1,56 @@
+"""The base of all forget sets, and the one check that every list of points to forget has to pass."""
+
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.core.arrays import Indices, Margins
+from pipeline.core.errors import DataError
+from pipeline.core.registry import Plugin
+from pipeline.data.examples import Examples
+
+
+class ForgetSet(Plugin):
+    """A rule that picks the training points to forget. `needs` names the populations whose margins it reads; only "full" is known so far."""
+
+    needs: ClassVar[tuple[str, ...]] = ()
+
+    def select(self, examples: Examples, margins: Margins | None) -> Indices:
+        """Return the sorted, unique training ids to forget, int64.
+
+        margins (n_models, n_points) are those of the needed population, None if nothing is needed. Raises DataError if the rule cannot be met.
+        """
+        raise NotImplementedError(f"{type(self).__qualname__} has no select(); define it to return training ids")
+
+    def check(self, examples: Examples) -> None:
+        """Raise DataError for whatever is wrong before any model is trained; a rule that needs no margins is simply tried."""
+        if not self.needs:
+            checked(self.select(examples, None), examples)
+
+    def content(self) -> str:
+        """Return a digest of what the settings point to but do not hold, such as a file's ids; it enters the identity. Empty by default."""
+        return ""
+
+
+def checked(indices: npt.NDArray[Any], examples: Examples) -> Indices:
+    """Return indices sorted, as int64; raises DataError unless they are one or more different training ids that leave at least one to retain."""
+    if indices.ndim != 1 or (indices.dtype.kind not in "iu" and indices.size):
+        raise DataError(f"forget set is {indices.dtype} of shape {indices.shape}; expected one list of integer training ids")
+    if not indices.size:
+        raise DataError("forget set is empty; expected at least one training id")
+    outside = indices[(indices < 0) | (indices >= examples.n_train)]
+    if outside.size:
+        raise DataError(f"forget set holds id {outside[0]}, which is no training point; expected ids from 0 to {examples.n_train - 1}")
+    unique, counts = np.unique(indices, return_counts=True)
+    if len(unique) < len(indices):
+        raise DataError(f"forget set holds id {unique[counts > 1][0]} {counts.max()} times; list every id once")
+    if len(unique) == examples.n_train:
+        raise DataError(f"forget set holds all {examples.n_train} training points; leave at least one to retain")
+    return unique.astype(np.int64)
+
+
+def require_points(n_points: int, available: int, what: str) -> None:
+    """Raise DataError unless n_points are available; what names those there are."""
+    if n_points > available:
+        raise DataError(f"n_points is {n_points} but there are only {available} {what}; lower n_points")

@@ -1,0 +1,54 @@
+"""Coherent forget sets: points of one class that look alike, the hard case, because the model leans on the group as a whole."""
+
+from typing import ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+from jaxtyping import Float
+from pydantic import Field
+
+from pipeline.core.arrays import Indices, Margins, PerPoint
+from pipeline.core.errors import DataError
+from pipeline.data.examples import Examples
+from pipeline.data.forget_sets.base import ForgetSet, checked, require_points
+
+
+class Coherent(ForgetSet):
+    """The n_points training points at one end of the first principal component of class `label`'s training inputs.
+
+    The class is that of the labels trained on, flipped ones included; of equal projections the lower id goes first.
+    """
+
+    name: ClassVar[str] = "coherent"
+
+    label: int = Field(ge=0)
+    n_points: int = Field(ge=1)
+    end: Literal["high", "low"] = "high"
+
+    def select(self, examples: Examples, margins: Margins | None) -> Indices:
+        """Return the ids at the chosen end; raises DataError if the class does not exist or is too small."""
+        members = self._members(examples)
+        projections = project_on_first_component(examples.inputs[members].reshape(len(members), -1))
+        order = np.argsort(-projections if self.end == "high" else projections, kind="stable")
+        return checked(members[order[: self.n_points]], examples)
+
+    def check(self, examples: Examples) -> None:
+        """Raise DataError if the class does not exist or is too small; the decomposition, minutes on large images, is left to `select`."""
+        self._members(examples)
+
+    def _members(self, examples: Examples) -> Indices:
+        if self.label >= examples.n_classes:
+            raise DataError(f"label is {self.label}; expected 0 to {examples.n_classes - 1}")
+        members = np.flatnonzero(examples.labels[: examples.n_train] == self.label)
+        require_points(self.n_points, len(members), f"training points of class {self.label}")
+        return members
+
+
+def project_on_first_component(flat: Float[np.ndarray, "n_points n_features"]) -> PerPoint:
+    """Return the projection (n_points,), float64, of each centred row on the first principal component, whose largest loading is positive."""
+    centred = flat.astype(np.float64) - flat.mean(axis=0, dtype=np.float64)
+    component: npt.NDArray[np.float64] = np.linalg.svd(centred, full_matrices=False)[2][0]
+    component = component * np.sign(component[np.argmax(np.abs(component))])
+    # a matrix product would do, but may round equal rows differently and so break ties by accident
+    projections: npt.NDArray[np.float64] = np.sum(centred * component, axis=1)
+    return projections

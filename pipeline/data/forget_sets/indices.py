@@ -1,0 +1,22 @@
+"""Forget sets written out in the config, id by id."""
+
+from typing import ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from pipeline.core.arrays import Indices, Margins
+from pipeline.data.examples import Examples
+from pipeline.data.forget_sets.base import ForgetSet, checked
+
+
+class IndexList(ForgetSet):
+    """The training points with these ids, in any order."""
+
+    name: ClassVar[str] = "indices"
+
+    ids: tuple[int, ...] = Field(min_length=1)
+
+    def select(self, examples: Examples, margins: Margins | None) -> Indices:
+        """Return ids, sorted; raises DataError if one is no training point or listed twice."""
+        return checked(np.array(self.ids), examples)

@@ -1,0 +1,48 @@
+"""Masks say which training points a model sees; all masks of a population keep the same number of points, so that its members stack."""
+
+import numpy as np
+from jaxtyping import UInt8
+
+from pipeline.core import seeds
+from pipeline.core.arrays import Indices, Mask, Masks
+from pipeline.core.errors import ConfigError, DataError, ShapeError
+
+
+def count_kept(n_train: int, keep_fraction: float) -> int:
+    """Return how many of n_train points a subset keeps: the product, rounded; raises ConfigError if that is none or all of them."""
+    n_kept = round(keep_fraction * n_train)
+    if not 0 < n_kept < n_train:
+        raise ConfigError(f"keep_fraction {keep_fraction} keeps {n_kept} of {n_train} training points; choose one that keeps 1 to {n_train - 1}")
+    return n_kept
+
+
+def subset_mask(n_train: int, keep_fraction: float, seed: int) -> Mask:
+    """Return a mask (n_train,) that keeps exactly `count_kept` points, every subset of that size equally likely; raises ConfigError as it does."""
+    mask = np.zeros(n_train, dtype=bool)
+    mask[seeds.generator("subset_mask", seed).choice(n_train, count_kept(n_train, keep_fraction), replace=False)] = True
+    return mask
+
+
+def retain_mask(n_train: int, forget: Indices) -> Mask:
+    """Return the mask (n_train,) of all training points but forget; raises DataError on an id outside [0, n_train) or if nothing is left."""
+    outside = forget[(forget < 0) | (forget >= n_train)]
+    if len(outside):
+        raise DataError(f"forget id {outside[0]} is no training point; expected ids from 0 to {n_train - 1}")
+    mask = np.ones(n_train, dtype=bool)
+    mask[forget] = False
+    if not mask.any():
+        raise DataError(f"all {n_train} training points are to be forgotten; keep at least one")
+    return mask
+
+
+def pack(masks: Masks) -> UInt8[np.ndarray, "n_models n_bytes"]:
+    """Return masks as bits (n_models, ceil(n_train / 8)); point 0 is the highest bit of byte 0, bits behind the last point are 0."""
+    return np.packbits(masks, axis=1)
+
+
+def unpack(packed: UInt8[np.ndarray, "n_models n_bytes"], n_train: int) -> Masks:
+    """Return the masks (n_models, n_train) that `pack` made; raises ShapeError if the bytes do not fit n_train."""
+    n_bytes = -(-n_train // 8)
+    if packed.shape[1] != n_bytes:
+        raise ShapeError(f"packed masks have {packed.shape[1]} bytes each; {n_train} training points need {n_bytes}: were they made for other data?")
+    return np.unpackbits(packed, axis=1, count=n_train).view(bool)

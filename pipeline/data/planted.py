@@ -1,0 +1,59 @@
+"""Data whose linear datamodel is known exactly, to test attribution against the truth and not against another estimate.
+
+A softmax-linear model that starts at zero and takes one full-batch step of size eta on the mean cross-entropy of a subset S has the logits
+(eta / |S|) * sum over i in S of (<x, x_i> + 1) * (onehot(y_i) - 1/n_classes): linear in the mask, as long as |S| is the same for all masks.
+"""
+
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+from jaxtyping import Float
+from pydantic import Field, model_validator
+
+from pipeline.core import seeds
+from pipeline.data.dataset import Dataset
+from pipeline.data.examples import Examples
+
+SIGNAL = 4.0  # a pair of one group then weighs SIGNAL**2 + 1 = 17 times a pair of two groups: nearly sparse, as real datamodels are
+
+
+class Planted(Dataset):
+    """Points in groups: each group has an axis of its own and one class; noise is the standard deviation of every feature."""
+
+    name: ClassVar[str] = "planted"
+
+    n_train: int = Field(default=120, ge=2)
+    n_validation: int = Field(default=40, ge=1)
+    n_classes: int = Field(default=3, ge=2)
+    n_groups: int = Field(default=12, ge=2)
+    noise: float = Field(default=0.1, ge=0)
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _has_points_for_all(self) -> "Planted":
+        if not self.n_classes <= self.n_groups <= self.n_train:
+            raise ValueError(f"n_groups is {self.n_groups}; expected n_classes ({self.n_classes}) to n_train ({self.n_train})")
+        return self
+
+    def read(self) -> Examples:
+        """Return inputs (n_train + n_validation, n_groups); groups are as equal in size as they can be, classes are group modulo n_classes."""
+        rng = seeds.generator("planted", self.seed)
+        groups = np.concatenate([rng.permutation(np.arange(size) % self.n_groups) for size in (self.n_train, self.n_validation)])
+        inputs = SIGNAL * np.eye(self.n_groups)[groups] + self.noise * rng.standard_normal((len(groups), self.n_groups))
+        return Examples(
+            inputs=inputs.astype(np.float32), labels=(groups % self.n_classes).astype(np.int64), n_train=self.n_train, n_classes=self.n_classes
+        )
+
+
+def planted_weights(examples: Examples, *, learning_rate: float, n_kept: int) -> Float[np.ndarray, "n_train n_points n_classes"]:
+    """Return the effect (n_train, n_points, n_classes), float64, of each training point on each logit after the one step told above.
+
+    Subsets have n_kept points; the intercept is 0. Weights of subsets of one size are only determined up to a constant for each output,
+    so compare them after subtracting their mean over training points.
+    """
+    flat = examples.inputs.reshape(examples.n_points, -1).astype(np.float64)
+    similarity = flat[: examples.n_train] @ flat.T + 1.0
+    targets = np.eye(examples.n_classes)[examples.labels[: examples.n_train]] - 1.0 / examples.n_classes
+    weights: npt.NDArray[np.float64] = learning_rate / n_kept * similarity[:, :, None] * targets[:, None, :]
+    return weights

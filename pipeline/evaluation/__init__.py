@@ -1,0 +1,1 @@
+"""How far unlearned models are from retrained ones."""

@@ -1,0 +1,291 @@
+"""The graph of an experiment: its nodes, who they are, and what of them exists. Plan, status, stale, verify and resume are one walk over it.
+
+A node's folder is `stage/slug-QUESTION/VERSION`. The question digests settings and the parents' questions: it is what was asked. The version
+digests plug-in revisions, the data, and exactly which shards of the parents were consumed: it is on what the answer rests. A folder with the
+same question and another version is therefore an answer gone stale.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from pipeline.config import Experiment
+from pipeline.core.errors import ConfigError
+from pipeline.core.fingerprint import digest, digest_arrays
+from pipeline.core.registry import revision
+from pipeline.data.examples import Examples
+from pipeline.data.forget_sets.base import checked
+from pipeline.runtime.shards import Piece, cover, gaps
+from pipeline.runtime.store import Store, TableRef
+from pipeline.stages.evaluate import Verdict
+from pipeline.stages.fit import Effect, Factor, Fit, Score
+from pipeline.stages.forget import Forget
+from pipeline.stages.node import Node, Parent
+from pipeline.stages.report import ReportPage
+from pipeline.stages.results import Spending
+from pipeline.stages.train import Population
+from pipeline.stages.unlearn import Unlearn
+
+STAGES = ("forget", "train", "factor", "fit", "score", "effect", "unlearn", "evaluate", "report")
+
+Status = Literal["done", "partial", "missing", "stale", "waiting"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeState:
+    """What exists of a node: `waiting` for parents, `missing`, `partial`, `stale` (answered on other evidence before) or `done`."""
+
+    node: Node
+    status: Status
+    question: str | None
+    folder: str | None
+    pieces: tuple[Piece, ...] = ()
+    inputs: Mapping[str, TableRef] = field(default_factory=dict)
+
+    @property
+    def n_done(self) -> int:
+        """Units that exist."""
+        return sum(piece.stop - piece.start for piece in self.pieces)
+
+    @property
+    def missing(self) -> list[tuple[int, int]]:
+        """Ranges of units that do not exist yet."""
+        return gaps(self.pieces, self.node.n_units)
+
+    @property
+    def table(self) -> TableRef:
+        """The units that exist, as a table to read."""
+        if self.folder is None:
+            raise ConfigError(f"{self.node.key} is not known yet: its parents are not done")
+        return TableRef(self.folder, self.pieces)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The nodes of one experiment in an order in which parents come first, and the data they all rest on."""
+
+    experiment: Experiment
+    examples: Examples
+    nodes: Mapping[str, Node]
+    data_digest: str
+    _resolved: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
+
+    def survey(self, store: Store, *, settled: frozenset[str] = frozenset()) -> dict[str, NodeState]:
+        """Return the state of every node. Populations in `settled` may be consumed with members missing; that enters the consumer's version."""
+        states: dict[str, NodeState] = {}
+        for key, node in self.nodes.items():
+            states[key] = self._state(store, node, states, settled)
+        return states
+
+    def _state(self, store: Store, node: Node, states: Mapping[str, NodeState], settled: frozenset[str]) -> NodeState:
+        question = self._question(store, node, states)
+        if question is None:
+            return NodeState(node=node, status="waiting", question=None, folder=None)
+        home = f"{node.stage}/{node.slug}-{question}"
+        inputs = _inputs(node, states, settled)
+        if inputs is None:
+            answered = any(store.shards(f"{home}/{version}") for version in store.files.names(home))
+            return NodeState(node=node, status="stale" if answered else "waiting", question=question, folder=None)
+        version = self._version(node, states, inputs)
+        folder = f"{home}/{version}"
+        pieces = tuple(cover(store.shards(folder), node.n_units))
+        if not gaps(pieces, node.n_units):
+            status: Status = "done"
+        elif pieces:
+            status = "partial"
+        else:
+            others = [name for name in store.files.names(home) if name != version]
+            status = "stale" if any(store.shards(f"{home}/{other}") for other in others) else "missing"
+        return NodeState(node=node, status=status, question=question, folder=folder, pieces=pieces, inputs=inputs)
+
+    def _question(self, store: Store, node: Node, states: Mapping[str, NodeState]) -> str | None:
+        """Return the digest of what node asks, or None while it depends on ids that are not resolved yet."""
+        asked: dict[str, Any] = {}
+        for name, parent in node.parents().items():
+            asked[name] = self._content(store, states[parent.key]) if parent.mode == "content" else states[parent.key].question
+            if asked[name] is None:
+                return None
+        return digest([node.stage, node.settings(), asked])
+
+    def _version(self, node: Node, states: Mapping[str, NodeState], inputs: Mapping[str, TableRef]) -> str:
+        rests_on = {}
+        for name, parent in node.parents().items():
+            if parent.mode != "content":
+                rests_on[name] = [states[parent.key].folder, inputs[name].digest if parent.mode == "evidence" else None]
+        return digest([self.data_digest, [revision(plugin) for plugin in node.plugins()], node.revision, rests_on])
+
+    def _content(self, store: Store, state: NodeState) -> str | None:
+        """Return the digest of a forget set's ids: read where it is stored, resolved here where that needs no training."""
+        place = f"{state.folder} {state.table.digest}" if state.status == "done" else state.node.key
+        if place not in self._resolved:
+            if state.status == "done":
+                indices = store.read(state.table)["index"]
+            elif isinstance(state.node, Forget) and not state.node.rule.needs:
+                indices = checked(state.node.rule.select(self.examples, None), self.examples)
+            else:
+                return None
+            self._resolved[place] = digest_arrays({"index": np.asarray(indices)})
+        return self._resolved[place]
+
+    def describe(self, state: NodeState) -> dict[str, Any]:
+        """Return a readable account of a node for the file beside its shards."""
+        inputs = {name: {"folder": table.folder, "digest": table.digest} for name, table in state.inputs.items()}
+        revisions = [revision(plugin) for plugin in state.node.plugins()]
+        return {"stage": state.node.stage, "settings": state.node.settings(), "revisions": revisions, "data": self.data_digest, "inputs": inputs}
+
+
+def _inputs(node: Node, states: Mapping[str, NodeState], settled: frozenset[str]) -> dict[str, TableRef] | None:
+    """Return the parents' tables, or None while one of them lacks units that node may not do without."""
+    inputs = {}
+    for name, parent in node.parents().items():
+        state = states[parent.key]
+        enough = state.status == "done" or (state.node.trains and parent.key in settled and state.n_done >= 2)
+        if parent.mode == "content" and state.status != "done":
+            # The ids are known, so the identity is; the table itself is awaited by the walk that computes.
+            continue
+        if not enough:
+            return None
+        inputs[name] = state.table
+    return inputs
+
+
+def build_graph(experiment: Experiment, examples: Examples) -> Graph:
+    """Return the graph of an experiment; raises ConfigError or DataError for whatever can be found wrong before anything is computed."""
+    nodes: dict[str, Node] = {}
+    for node in _nodes(experiment, examples):
+        nodes[node.key] = node
+    return Graph(experiment, examples, nodes, examples.digest)
+
+
+def _nodes(experiment: Experiment, examples: Examples) -> Iterator[Node]:
+    layout, resources = experiment.store.layout, experiment.resources
+    compute = resources.compute
+    yield from _populations(experiment)
+    for label, rule in experiment.forget_sets.items():
+        yield Forget(key=f"forget/{label}", dataset=experiment.dataset, rule=rule, layout=layout, population_key="train/full", resources=compute)
+    yield from _attribution(experiment, examples)
+    for label in experiment.forget_sets:
+        yield from _oracles(experiment, label)
+        yield from _unlearning(experiment, label)
+    yield _report(experiment, examples)
+
+
+def spending_of(experiment: Experiment, examples: Examples) -> Spending:
+    """Return what the experiment spends before any unlearning."""
+    return Spending(
+        n_subset=experiment.populations.subset.n_models,
+        keep_fraction=experiment.populations.subset.keep_fraction,
+        n_requests=len(experiment.forget_sets),
+        epochs=experiment.recipe.epochs,
+        n_train=examples.n_train,
+    )
+
+
+def _report(experiment: Experiment, examples: Examples) -> ReportPage:
+    wanted, effects = experiment.populations, _needs_effects(experiment)
+    used = {"full": wanted.full, "oracle": wanted.oracle, "floor": wanted.floor}
+    used |= {"subset": wanted.subset, "heldout": wanted.heldout} if effects else {}
+    return ReportPage(
+        key="report",
+        title=experiment.name,
+        experiment=experiment.model_dump(mode="json", exclude={"store", "tracking", "resources"}),
+        dataset=experiment.dataset,
+        forget_sets=experiment.forget_sets,
+        unlearners=experiment.unlearners,
+        estimator=experiment.estimator,
+        populations={role: members.n_models for role, members in used.items() if members is not None},
+        spending=spending_of(experiment, examples),
+        layout=experiment.store.layout,
+        has_effects=effects,
+        has_score=effects and wanted.heldout is not None,
+        resources=experiment.resources.compute,
+    )
+
+
+def _population(experiment: Experiment, key: str, role: str, n_models: int, **options: Any) -> Population:
+    return Population(
+        key=key,
+        role=role,
+        n_units=n_models,
+        shard_size=experiment.store.shard_members,
+        resources=experiment.resources.train,
+        dataset=experiment.dataset,
+        model=experiment.model,
+        recipe=experiment.recipe,
+        layout=experiment.store.layout,
+        seed=experiment.seed,
+        **options,
+    )
+
+
+def _needs_effects(experiment: Experiment) -> bool:
+    return any("effect" in unlearner.needs for unlearner in experiment.unlearners.values())
+
+
+def _populations(experiment: Experiment) -> Iterator[Node]:
+    wanted = experiment.populations
+    yield _population(experiment, "train/full", "full", wanted.full.n_models, saves_states=True)
+    if _needs_effects(experiment):
+        fraction = wanted.subset.keep_fraction
+        yield _population(experiment, "train/subset", "subset", wanted.subset.n_models, keep_fraction=fraction)
+        if wanted.heldout is not None:
+            yield _population(experiment, "train/heldout", "heldout", wanted.heldout.n_models, keep_fraction=fraction)
+
+
+def _attribution(experiment: Experiment, examples: Examples) -> Iterator[Node]:
+    if not _needs_effects(experiment):
+        return
+    heldout = "train/heldout" if experiment.populations.heldout is not None else None
+    shared: dict[str, Any] = {
+        "estimator": experiment.estimator,
+        "layout": experiment.store.layout,
+        "subset_key": "train/subset",
+        "resources": experiment.resources.compute,
+    }
+    yield Factor(key="factor", **shared)
+    yield Fit(key="fit", n_units=experiment.store.layout.n_blocks(examples.n_points), factor_key="factor", heldout_key=heldout, **shared)
+    if heldout is not None:
+        yield Score(key="score", fit_key="fit", heldout_key=heldout, **shared)
+    for label in experiment.forget_sets:
+        yield Effect(key=f"effect/{label}", factor_key="factor", fit_key="fit", forget_key=f"forget/{label}", **shared)
+
+
+def _oracles(experiment: Experiment, label: str) -> Iterator[Node]:
+    wanted = experiment.populations
+    for role, members in (("oracle", wanted.oracle), ("floor", wanted.floor)):
+        yield _population(experiment, f"train/{role}/{label}", role, members.n_models, forget_key=f"forget/{label}")
+    yield _verdict(experiment, f"evaluate/floor/{label}", f"train/floor/{label}", label, counts_samples=False)
+
+
+def _unlearning(experiment: Experiment, label: str) -> Iterator[Node]:
+    for name, unlearner in experiment.unlearners.items():
+        yield Unlearn(
+            key=f"unlearn/{name}/{label}",
+            n_units=experiment.populations.full.n_models,
+            shard_size=experiment.store.shard_members,
+            resources=experiment.resources.unlearn,
+            unlearner=unlearner,
+            model=experiment.model,
+            layout=experiment.store.layout,
+            start_key="train/full",
+            forget_key=f"forget/{label}",
+            effect_key=f"effect/{label}" if "effect" in unlearner.needs else None,
+            teacher_key=f"train/floor/{label}" if "oracle" in unlearner.needs else None,
+            save_members=experiment.tracking.save_members,
+        )
+        yield _verdict(experiment, f"evaluate/{name}/{label}", f"unlearn/{name}/{label}", label, counts_samples=True)
+
+
+def _verdict(experiment: Experiment, key: str, judged: str, label: str, *, counts_samples: bool) -> Verdict:
+    return Verdict(
+        key=key,
+        evaluation=experiment.evaluation,
+        layout=experiment.store.layout,
+        judged_key=judged,
+        oracle_key=f"train/oracle/{label}",
+        forget_key=f"forget/{label}",
+        counts_samples=counts_samples,
+        resources=experiment.resources.compute,
+    )

@@ -1,0 +1,35 @@
+"""A small convolutional network; with batch_norm it has buffers that training changes, which must be stacked like parameters."""
+
+from typing import ClassVar
+
+from pydantic import Field
+from torch import nn
+
+from pipeline.core.errors import ConfigError
+from pipeline.models.base import Model
+
+
+class Cnn(Model):
+    """Two 3 x 3 convolutions of width and 2 * width channels with a max-pool between them, the mean over all pixels, one linear layer."""
+
+    name: ClassVar[str] = "cnn"
+
+    width: int = Field(default=16, ge=1)
+    batch_norm: bool = True
+
+    def build(self, input_shape: tuple[int, ...], n_classes: int) -> nn.Module:
+        """Return the module; raises ConfigError unless input_shape is (channels, height, width) of at least 2 x 2 pixels."""
+        if len(input_shape) != 3 or min(input_shape[1:]) < 2:
+            raise ConfigError(f"model 'cnn': inputs have shape {input_shape}; expected (channels, height > 1, width > 1): use 'mlp', or reshape them")
+        return nn.Sequential(
+            *self._convolution(input_shape[0], self.width),
+            nn.MaxPool2d(2),
+            *self._convolution(self.width, 2 * self.width),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(2 * self.width, n_classes),
+        )
+
+    def _convolution(self, n_inputs: int, n_outputs: int) -> list[nn.Module]:
+        convolution = nn.Conv2d(n_inputs, n_outputs, kernel_size=3, padding=1, bias=not self.batch_norm)
+        return [convolution, *([nn.BatchNorm2d(n_outputs)] if self.batch_norm else []), nn.ReLU()]

@@ -1,0 +1,29 @@
+"""Multi-layer perceptron: the smallest network for which forgetting is not convex."""
+
+from itertools import pairwise
+from math import prod
+from typing import ClassVar
+
+from pydantic import Field
+from torch import nn
+
+from pipeline.models.base import Model
+
+
+class Mlp(Model):
+    """depth hidden layers of width rectified units on the flattened input; dropout is the share of hidden units left out in training."""
+
+    name: ClassVar[str] = "mlp"
+
+    width: int = Field(default=128, ge=1)
+    depth: int = Field(default=1, ge=1)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+
+    def build(self, input_shape: tuple[int, ...], n_classes: int) -> nn.Module:
+        """Return the module; any input_shape fits. Without dropout there is no dropout layer, so that members can be stacked."""
+        layers: list[nn.Module] = [nn.Flatten()]
+        for n_inputs, n_outputs in pairwise([prod(input_shape), *[self.width] * self.depth]):
+            layers += [nn.Linear(n_inputs, n_outputs), nn.ReLU()]
+            if self.dropout > 0:
+                layers.append(nn.Dropout(self.dropout))
+        return nn.Sequential(*layers, nn.Linear(self.width, n_classes))

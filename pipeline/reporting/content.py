@@ -1,0 +1,168 @@
+"""What a report shows, as plain frozen values: it knows neither stores nor configs, so a report can be drawn from anything."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from jaxtyping import Float, Shaped
+
+from pipeline.core.arrays import Indices, Labels, Margins, PerPoint
+from pipeline.core.errors import DataError, ShapeError
+
+SPLITS = ("forget", "retain", "validation")
+
+Numbers = Mapping[str, float]
+Intervals = Mapping[str, tuple[float, float]]
+
+
+class Role(StrEnum):
+    """What an unlearner is to a reader; it follows from what the unlearner needs, never from its name."""
+
+    DATAMODEL = "datamodel"
+    RIVAL = "rival"
+    NOTHING = "nothing"
+    PREDICTOR = "predictor"
+    BOUND = "bound"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What one request costs: samples used in gradient evaluations by each model, the same as a fraction of one retraining, and that
+    fraction with this request's share of the datamodel added."""
+
+    samples: float
+    fraction: float
+    amortised_fraction: float
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Row:
+    """One unlearner on one forget set.
+
+    needs and moves_weights are the unlearner's own. p95, mean and interval (of the P95) are KLoM in nats by split, accuracy is a fraction
+    by split. n_nonfinite counts margins that are not finite. klom_forget (n_forget,) and margins (n_models, n_forget) are after unlearning.
+    """
+
+    label: str
+    plugin: str
+    needs: frozenset[str]
+    moves_weights: bool
+    p95: Numbers
+    mean: Numbers
+    interval: Intervals
+    accuracy: Numbers
+    cost: Cost
+    n_nonfinite: int
+    klom_forget: PerPoint
+    margins: Margins
+
+    @property
+    def role(self) -> Role:
+        """What this unlearner is: one that needs true oracles is a bound, a predicted effect without moved weights a predictor."""
+        if "oracle" in self.needs:
+            return Role.BOUND
+        if "effect" in self.needs:
+            return Role.DATAMODEL if self.moves_weights else Role.PREDICTOR
+        return Role.RIVAL if self.moves_weights else Role.NOTHING
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SetContent:
+    """One forget set and every unlearner judged on it.
+
+    ids, labels and true_labels (n_forget,): training ids, labels as given, and as they were before noise, if known. images
+    (n_forget, height, width) or (n_forget, height, width, 3), None if the inputs are no images. floor and floor_mean: KLoM of independent
+    oracles by split. oracle_accuracy: fraction by split. before and oracle (n_models, n_forget): margins of the full models and of oracles.
+    Raises DataError without any point, ShapeError if the arrays disagree in their points.
+    """
+
+    label: str
+    plugin: str
+    ids: Indices
+    labels: Labels
+    true_labels: Labels | None
+    images: Shaped[np.ndarray, "n_forget height width *channels"] | None
+    floor: Numbers
+    floor_mean: Numbers
+    oracle_accuracy: Numbers
+    before: Margins
+    oracle: Margins
+    rows: tuple[Row, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.ids) == 0:
+            raise DataError(f"forget set {self.label!r} holds no points; a report needs at least one")
+        lengths = {"labels": len(self.labels), "before": self.before.shape[1], "oracle": self.oracle.shape[1]}
+        lengths |= {f"{row.label}.klom_forget": len(row.klom_forget) for row in self.rows}
+        lengths |= {f"{row.label}.margins": row.margins.shape[1] for row in self.rows}
+        lengths |= {} if self.true_labels is None else {"true_labels": len(self.true_labels)}
+        lengths |= {} if self.images is None else {"images": len(self.images)}
+        for name, length in lengths.items():
+            if length != len(self.ids):
+                raise ShapeError(f"{name} of forget set {self.label!r} covers {length} points, ids {len(self.ids)}; give the points of the forget set")
+        if self.images is not None and self.images.shape[3:] not in ((), (3,)):
+            raise ShapeError(f"images have shape {self.images.shape}; expected (n_forget, height, width) or (n_forget, height, width, 3)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetContent:
+    """The data set in numbers."""
+
+    name: str
+    n_train: int
+    n_validation: int
+    n_classes: int
+    n_mislabelled: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class PopulationContent:
+    """Models trained in one role: each keeps points_kept training points; retrainings is their cost in trainings on all points."""
+
+    role: str
+    n_models: int
+    points_kept: int
+    retrainings: float
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttributionContent:
+    """How good the datamodel is: r2 on models left out, lds (with interval) on the held-out population if there is one."""
+
+    estimator: str
+    penalty: str
+    r2: float
+    n_models: int
+    lds: float | None = None
+    lds_interval: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Report:
+    """Everything on the page. model, recipe and break_even are words; provenance is (what, value) in the order shown."""
+
+    title: str
+    dataset: DatasetContent
+    model: str
+    recipe: str
+    populations: tuple[PopulationContent, ...]
+    attribution: AttributionContent | None
+    sets: tuple[SetContent, ...]
+    break_even: str
+    config_yaml: str
+    provenance: tuple[tuple[str, str], ...]
+
+
+def point_label(content: SetContent, point: int) -> str:
+    """Return the label of a point of the forget set, as `given` or `given → true` where it was flipped."""
+    given = int(content.labels[point])
+    true = given if content.true_labels is None else int(content.true_labels[point])
+    return str(given) if true == given else f"{given} → {true}"
+
+
+def ranked_points(row: Row) -> Indices:
+    """Return the points of the forget set by falling KLoM after row, those that are not numbers first."""
+    worst_first: Float[np.ndarray, " n_forget"] = np.where(np.isnan(row.klom_forget), np.inf, row.klom_forget)
+    return np.argsort(-worst_first, kind="stable")

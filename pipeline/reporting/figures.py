@@ -1,0 +1,59 @@
+"""Every figure of a report as PNG by name, for those who show them elsewhere; the page draws the same ones as SVG."""
+
+import math
+import re
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from pipeline.reporting.content import Report, SetContent, point_label, ranked_points
+from pipeline.reporting.cost_figure import cost_figure
+from pipeline.reporting.margin_figure import margin_figure
+from pipeline.reporting.theme import COLOURS, canvas, png, shades, themed
+from pipeline.reporting.verdict import chosen_row
+
+MAX_IMAGES = 60
+
+
+def figures(report: Report) -> dict[str, bytes]:
+    """Return PNG bytes by name, without suffix: `klom_against_cost`, and for each forget set `margins_<set>` and, of images, `forgotten_<set>`."""
+    drawn = {"klom_against_cost": cost_figure(report.sets)} if report.sets else {}
+    for number, content in enumerate(report.sets):
+        name = _file_name(content.label, number)
+        margins, images = margin_figure(content), image_figure(content)
+        drawn |= {f"margins_{name}": margins} if margins is not None else {}
+        drawn |= {f"forgotten_{name}": images} if images is not None else {}
+    return {name: png(figure) for name, figure in drawn.items()}
+
+
+def shown_points(content: SetContent) -> list[int]:
+    """Return the forgotten points that a report pictures, those worst forgotten by the row it follows first."""
+    row = chosen_row(content)
+    order = np.arange(len(content.ids)) if row is None else ranked_points(row)
+    return [int(point) for point in order[:MAX_IMAGES]]
+
+
+def image_figure(content: SetContent) -> Figure | None:
+    """Return the forgotten images with id and label; None if the inputs are no images."""
+    if content.images is None:
+        return None
+    points = shown_points(content)
+    n_columns = min(12, len(points))
+    n_lines = math.ceil(len(points) / n_columns)
+    low, high = float(np.nanmin(content.images)), float(np.nanmax(content.images))
+    with themed():
+        figure = canvas(0.92 * max(n_columns, 4), 1.16 * n_lines + 0.1)
+        axes = list(figure.subplots(n_lines, max(n_columns, 4), squeeze=False).flat)
+        figure.subplots_adjust(0.01, 0.01, 0.99, 1 - 0.38 / figure.get_figheight(), 0.1, 0.5)
+        for ax in axes:
+            ax.set_axis_off()
+        for ax, point in zip(axes, points, strict=False):
+            ax.imshow(shades(content.images[point], low, high), cmap="gray", vmin=0, vmax=1, interpolation="none")
+            ax.set_title(f"#{content.ids[point]}\n{point_label(content, point)}", fontsize=7.5, color=COLOURS["muted"])
+    return figure
+
+
+def _file_name(label: str, number: int) -> str:
+    """Return label if it is fit for a file name, else what is left of it, told apart by number."""
+    clean = re.sub(r"[^A-Za-z0-9_.-]+", "_", label)
+    return label if clean == label else f"{clean[:40]}_{number}"

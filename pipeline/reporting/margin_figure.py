@@ -1,0 +1,115 @@
+"""Margins of single forgotten points before unlearning, after it, and under retraining: what one number of KLoM stands for."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.gridspec import GridSpec
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from pipeline.reporting.content import Role, Row, SetContent, point_label, ranked_points
+from pipeline.reporting.numbers import nats
+from pipeline.reporting.theme import COLOURS, canvas, shades, shorten, themed
+from pipeline.reporting.verdict import best, chosen_row, judge
+
+N_BINS = 28
+
+Sample = Float[np.ndarray, " n_models"]
+
+
+def margin_figure(content: SetContent) -> Figure | None:
+    """Return histograms of the worst and the median forgotten point under up to three unlearners; None without any unlearner.
+
+    Worst and median are by the KLoM of the row that the report follows (`chosen_row`), the first shown.
+    """
+    rows = _shown(content)
+    if not rows:
+        return None
+    order = ranked_points(rows[0])
+    points = {"worst point": int(order[0])} | ({"median point": int(order[len(order) // 2])} if len(order) > 1 else {})
+    with themed():
+        figure = canvas(11, 0.85 + 1.55 * len(points))
+        height = figure.get_figheight()
+        widths = [0.62, *[1.0] * len(rows)]
+        grid = GridSpec(len(points), len(widths), figure, 0.005, 0.6 / height, 0.995, 1 - 0.3 / height, 0.07, 0.42, width_ratios=widths)
+        for line, (title, point) in enumerate(points.items()):
+            _draw_point(figure.add_subplot(grid[line, 0]), content, title, point)
+            for column, row in enumerate(rows):
+                ax = figure.add_subplot(grid[line, column + 1])
+                _draw_histograms(ax, content.before[:, point], row.margins[:, point], content.oracle[:, point], _colour(row))
+                ax.set_title(shorten(row.label, 30) if line == 0 else "", loc="left", fontsize=9.5, fontweight="bold")
+                ax.set_title(f"KLoM {nats(float(row.klom_forget[point]))}", loc="right", fontsize=8.5, color=COLOURS["muted"])
+                ax.set_xlabel("margin" if line == len(points) - 1 else "", fontsize=8.5)
+        _legend(figure)
+    return figure
+
+
+def _shown(content: SetContent) -> list[Row]:
+    """Return the row that the report follows, then the best of the other kinds, at most three; doing nothing is `before` in every panel."""
+    finding = judge(content)
+    bests = [best(finding.of_role[role], content) for role in (Role.DATAMODEL, Role.RIVAL, Role.BOUND, Role.PREDICTOR)]
+    chosen = chosen_row(content)
+    others = [row for row in bests if row is not None and row is not chosen]
+    return [] if chosen is None else [chosen, *others][:3]
+
+
+def _draw_point(ax: Axes, content: SetContent, title: str, point: int) -> None:
+    ax.set_axis_off()
+    about = f"{title}\nid {int(content.ids[point])}\nlabel {point_label(content, point)}"
+    if content.images is None:
+        ax.text(0, 1, about, transform=ax.transAxes, va="top", fontsize=8.5, linespacing=1.5, color=COLOURS["muted"])
+        return
+    low, high = float(np.nanmin(content.images)), float(np.nanmax(content.images))
+    inset = ax.inset_axes((0.0, 0.0, 0.46, 1.0), anchor="NW")
+    inset.imshow(shades(content.images[point], low, high), cmap="gray", vmin=0, vmax=1, interpolation="none")
+    inset.set_axis_off()
+    ax.text(0.52, 1, about, transform=ax.transAxes, va="top", fontsize=8.5, linespacing=1.5, color=COLOURS["muted"])
+
+
+def _draw_histograms(ax: Axes, before: Sample, after: Sample, oracle: Sample, colour: str) -> None:
+    """Draw the three samples over the range of before and oracle; what lies beyond is counted in words, so that no outlier hides the rest."""
+    edges = _edges(before, oracle)
+    ax.stairs(_shares(oracle, edges), edges, fill=True, color=COLOURS["oracle"], alpha=0.38)
+    ax.stairs(_shares(before, edges), edges, color=COLOURS["quiet"], linewidth=1.1, linestyle=(0, (3, 2)))
+    ax.stairs(_shares(after, edges), edges, color=COLOURS[colour], linewidth=1.7)
+    ax.set_xlim(edges[0], edges[-1])
+    ax.set_yticks([])
+    ax.spines["left"].set_visible(False)
+    ax.tick_params(length=0, labelsize=8)
+    notes = {"left": f"← {int(np.sum(after < edges[0]))} below", "right": f"{int(np.sum(after > edges[-1]))} above →"}
+    counts = {"left": int(np.sum(after < edges[0])), "right": int(np.sum(after > edges[-1]))}
+    for side, count in counts.items():
+        if count:
+            ax.text(0 if side == "left" else 1, 0.9, notes[side], transform=ax.transAxes, ha=side, va="top", fontsize=8, color=COLOURS[colour])
+    n_broken = int(np.sum(~np.isfinite(after)))
+    if n_broken:
+        ax.text(0.5, 0.9, f"{n_broken} not finite", transform=ax.transAxes, ha="center", va="top", fontsize=8, color=COLOURS[colour])
+
+
+def _edges(*samples: Sample) -> Float[np.ndarray, " n_edges"]:
+    pooled = np.concatenate(samples)
+    pooled = pooled[np.isfinite(pooled)]
+    low, high = (float(pooled.min()), float(pooled.max())) if len(pooled) else (-1.0, 1.0)
+    room = max(0.25 * (high - low), 0.5)
+    return np.linspace(low - room, high + room, N_BINS + 1)
+
+
+def _shares(sample: Sample, edges: Float[np.ndarray, " n_edges"]) -> Float[np.ndarray, " n_bins"]:
+    counts: Float[np.ndarray, " n_bins"] = np.histogram(sample[np.isfinite(sample)], edges)[0] / max(len(sample), 1)
+    return counts
+
+
+def _colour(row: Row) -> str:
+    return "rival" if row.role == Role.RIVAL else "ink" if row.role == Role.BOUND else "accent"
+
+
+def _legend(figure: Figure) -> None:
+    handles: Sequence[Patch | Line2D] = (
+        Line2D([], [], color=COLOURS["quiet"], linewidth=1.1, linestyle=(0, (3, 2)), label="before unlearning"),
+        Line2D([], [], color=COLOURS["accent"], linewidth=1.7, label="after unlearning (solid line)"),
+        Patch(color=COLOURS["oracle"], alpha=0.38, label="retrained without the set (oracles)"),
+    )
+    figure.legend(handles=handles, loc="lower left", ncols=3, fontsize=8.5, labelcolor=COLOURS["muted"], borderaxespad=0.2)

@@ -1,0 +1,55 @@
+"""Numbers as a reader meets them: as many digits as the measurement bears."""
+
+import math
+
+
+def nats(value: float) -> str:
+    """Return a KLoM: two decimals, one from 10 on, `n/a` if it is no number."""
+    if not math.isfinite(value):
+        return "n/a"
+    return f"{value:.1f}" if abs(value) >= 9.95 else f"{value:.2f}"
+
+
+def span(interval: tuple[float, float]) -> str:
+    """Return an interval of KLoM."""
+    return f"{nats(interval[0])} to {nats(interval[1])}"
+
+
+def percent(fraction: float) -> str:
+    """Return a fraction in percent with two digits that count, and as a multiple from 2 on."""
+    if not math.isfinite(fraction):
+        return "n/a"
+    if abs(fraction) >= 2:
+        return f"{fraction:,.1f}×" if abs(fraction) < 10 else f"{fraction:,.0f}×"
+    size = abs(100 * fraction)
+    if size == 0 or size >= 9.95:
+        return f"{100 * fraction:.0f}%"
+    return f"{100 * fraction:.1f}%" if size >= 0.095 else f"{100 * fraction:.2g}%"
+
+
+def of_retraining(fraction: float) -> str:
+    """Return a cost in words."""
+    if fraction == 0:
+        return "no training"
+    return f"{percent(fraction)} of one retraining" if fraction < 2 else f"{fraction:,.0f} retrainings"
+
+
+def times_floor(value: float, floor: float) -> str:
+    """Return how many floors a KLoM is, or an empty string where the floor is 0 or no number."""
+    if not (math.isfinite(value) and math.isfinite(floor) and floor > 0):
+        return ""
+    ratio = value / floor
+    return f"{ratio:.0f}×" if ratio >= 9.95 else f"{ratio:.1f}×"
+
+
+def points(difference: float) -> str:
+    """Return a difference of accuracies in signed percentage points."""
+    rounded = round(100 * difference, 1) if math.isfinite(difference) else math.nan
+    return "n/a" if math.isnan(rounded) else "±0" if rounded == 0 else f"{rounded:+.1f}".replace("-", "−")
+
+
+def duration(seconds: float) -> str:
+    """Return seconds in the unit a person would say."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,220 @@
+"""The walk that computes: skip what is listed, run what is ready, hand on what failed. It can be stopped at any moment and started again."""
+
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pipeline.core.errors import ConfigError
+from pipeline.graph import STAGES, Graph, NodeState
+from pipeline.runtime.execution import Executor, Need, Outcome
+from pipeline.runtime.shards import cover, gaps, split
+from pipeline.runtime.store import Store
+from pipeline.stages.node import Resources
+from pipeline.stages.work import Task
+
+# Seconds between two looks at what has finished; also how long Ctrl-C may go unnoticed.
+TICK = 0.2
+# The pole of the whole run comes first: everything attributed waits for the subset models.
+FIRST = ("forget/", "train/subset", "train/full", "train/heldout")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """A shard that could not be made."""
+
+    key: str
+    start: int
+    stop: int
+    error: str
+    trace: str
+
+
+@dataclass(kw_only=True)
+class Progress:
+    """What a run has done so far; listeners read it, only the walk writes it."""
+
+    states: Mapping[str, NodeState]
+    wanted: frozenset[str]
+    begun: float = field(default_factory=time.monotonic)
+    made: dict[str, int] = field(default_factory=dict)
+    n_models_made: int = 0
+    running: dict[str, int] = field(default_factory=dict)
+    failures: list[Failure] = field(default_factory=list)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the run began."""
+        return time.monotonic() - self.begun
+
+    def n_done(self, key: str) -> int:
+        """Units of a node that exist: found at the last survey, or made since."""
+        state = self.states[key]
+        return min(state.node.n_units, state.n_done + self.made.get(key, 0))
+
+    def remaining_models(self) -> int:
+        """Models still to be trained or unlearned."""
+        return sum(state.node.n_units - self.n_done(key) for key, state in self.states.items() if state.node.trains and key in self.wanted)
+
+
+class Listener:
+    """Whoever watches a run; the base class watches nothing."""
+
+    def changed(self, progress: Progress) -> None:
+        """Called a few times a second, and whenever something finished."""
+
+    def node_done(self, state: NodeState, progress: Progress) -> None:
+        """Called once for each wanted node when all of it exists, those found done at the start included."""
+
+
+class Walk:
+    """One run over a graph."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        store: Store,
+        *,
+        open_executor: Callable[[], Executor[Task]],
+        listeners: Sequence[Listener] = (),
+        until: str | None = None,
+        allow_missing: bool = False,
+    ) -> None:
+        self._graph, self._store, self._open_executor = graph, store, open_executor
+        self._listeners, self._allow_missing = listeners, allow_missing
+        self._wanted = wanted_keys(graph, until)
+        self._queue: deque[Task] = deque()
+        self._known: set[str] = set()
+        self._announced: set[str] = set()
+        self._left: dict[str, int] = {}
+        self._settled: frozenset[str] = frozenset()
+        self._executor: Executor[Task] | None = None
+        self.progress = Progress(states=graph.survey(store), wanted=self._wanted)
+
+    def run(self) -> Progress:
+        """Compute everything wanted that does not exist and return how that went; a failed shard never stops the others."""
+        try:
+            self._refresh()
+            while self._queue or self._n_running():
+                self._submit()
+                outcomes = self._executor.wait(TICK) if self._executor else []
+                for outcome in outcomes:
+                    self._take(outcome)
+                self._notify()
+                if not self._queue and not self._n_running():
+                    self._settle()
+        finally:
+            if self._executor:
+                self._executor.close()
+        return self.progress
+
+    def _refresh(self) -> None:
+        """Look at the store again and queue what has become ready."""
+        states = self._graph.survey(self._store, settled=self._settled)
+        self.progress.states, self.progress.made = states, {}
+        for key in self._ordered():
+            state = states[key]
+            if state.status == "done":
+                self._announce(key, state)
+            elif state.folder is not None and state.folder not in self._known and self._ids_resolved(state):
+                self._known.add(state.folder)
+                self._enqueue(key, state)
+
+    def _ordered(self) -> list[str]:
+        """Return the wanted nodes, those that most others wait for first."""
+        first = [key for start in FIRST for key in self._graph.nodes if key.startswith(start)]
+        return [key for key in dict.fromkeys([*first, *self._graph.nodes]) if key in self._wanted]
+
+    def _ids_resolved(self, state: NodeState) -> bool:
+        """Return whether the tables that a node reads all exist: ids of a forget set may be known before they are written."""
+        return all(name in state.inputs for name in state.node.parents())
+
+    def _announce(self, key: str, state: NodeState) -> None:
+        if key not in self._announced:
+            self._announced.add(key)
+            for listener in self._listeners:
+                listener.node_done(state, self.progress)
+
+    def _enqueue(self, key: str, state: NodeState) -> None:
+        folder = state.table.folder
+        self._store.describe(folder, self._graph.describe(state))
+        ranges = split(state.missing, state.node.shard_size)
+        # Two runs on one store visit shards in different orders, so that they help each other instead of doing the same.
+        random.shuffle(ranges)
+        self._left[key] = len(ranges)
+        for start, stop in ranges:
+            self._queue.append(
+                Task(
+                    node=state.node,
+                    folder=folder,
+                    start=start,
+                    stop=stop,
+                    inputs=state.inputs,
+                    store_uri=self._store.uri,
+                    recipe=self._graph.experiment.recipe,
+                )
+            )
+
+    def _submit(self) -> None:
+        while self._queue and (self._executor is None or self._executor.has_room()):
+            task = self._queue.popleft()
+            if self._exists(task):
+                self._finished(task)
+                continue
+            if self._executor is None:
+                self._executor = self._open_executor()
+            self.progress.running[task.node.key] = self.progress.running.get(task.node.key, 0) + 1
+            self._executor.submit(task, need_of(task.node.resources))
+
+    def _exists(self, task: Task) -> bool:
+        """Return whether another run has made this shard meanwhile."""
+        pieces = cover(self._store.shards(task.folder), task.stop)
+        return not any(start < task.stop and stop > task.start for start, stop in gaps(pieces, task.stop))
+
+    def _take(self, outcome: Outcome[Task]) -> None:
+        task = outcome.task
+        self.progress.running[task.node.key] -= 1
+        if outcome.error is not None:
+            self.progress.failures.append(Failure(key=task.node.key, start=task.start, stop=task.stop, error=outcome.error, trace=outcome.trace))
+            self._left[task.node.key] -= 1
+            return
+        if task.node.trains:
+            self.progress.n_models_made += task.stop - task.start
+        self._finished(task)
+
+    def _finished(self, task: Task) -> None:
+        key = task.node.key
+        self.progress.made[key] = self.progress.made.get(key, 0) + task.stop - task.start
+        self._left[key] -= 1
+        if self._left[key] == 0:
+            self._refresh()
+
+    def _settle(self) -> None:
+        """With nothing left to do, let populations whose shards failed be used as they are, if the user allows it."""
+        failed = frozenset(failure.key for failure in self.progress.failures)
+        if self._allow_missing and failed - self._settled:
+            self._settled |= failed
+            self._refresh()
+
+    def _n_running(self) -> int:
+        return self._executor.n_running if self._executor else 0
+
+    def _notify(self) -> None:
+        for listener in self._listeners:
+            listener.changed(self.progress)
+
+
+def wanted_keys(graph: Graph, until: str | None) -> frozenset[str]:
+    """Return the nodes of all stages up to and including until; raises ConfigError on an unknown stage."""
+    if until is None:
+        return frozenset(graph.nodes)
+    if until not in STAGES:
+        raise ConfigError(f"unknown stage {until!r}; known, in order: {', '.join(STAGES)}")
+    return frozenset(key for key, node in graph.nodes.items() if STAGES.index(node.stage) <= STAGES.index(until))
+
+
+def need_of(resources: Resources) -> Need:
+    """Return what a task with these resources asks of an executor."""
+    memory = None if resources.memory_gb is None else int(resources.memory_gb * 2**30)
+    return Need(num_cpus=resources.num_cpus, num_gpus=resources.num_gpus, memory_bytes=memory, custom=tuple(sorted(resources.custom.items())))

@@ -1,0 +1,79 @@
+"""Names of shards and the ranges they cover. Completeness is by range, never by number, so shards of any sizes may share a table."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+_PATTERN = re.compile(r"(?P<unit>[a-z]+)-(?P<start>\d{6,})-(?P<stop>\d{6,})\.(?P<digest>[0-9a-f]{16})\.parquet")
+
+
+@dataclass(frozen=True, order=True)
+class ShardName:
+    """The name of one finished shard: units start to stop (excluded) and the digest of the whole file."""
+
+    unit: str
+    start: int
+    stop: int
+    digest: str
+
+    def __str__(self) -> str:
+        return f"{self.stem}.parquet"
+
+    @property
+    def stem(self) -> str:
+        """The name without its ending; side files share it."""
+        return f"{self.unit}-{self.start:06d}-{self.stop:06d}.{self.digest}"
+
+    @classmethod
+    def parse(cls, name: str) -> "ShardName | None":
+        """Return the shard called name, or None if name is not that of a shard."""
+        match = _PATTERN.fullmatch(name)
+        if match is None or int(match["start"]) >= int(match["stop"]):
+            return None
+        return cls(match["unit"], int(match["start"]), int(match["stop"]), match["digest"])
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Units start to stop, taken from one shard."""
+
+    shard: ShardName
+    start: int
+    stop: int
+
+
+def cover(shards: Iterable[ShardName], n_units: int) -> list[Piece]:
+    """Return the pieces that hold units 0 to n_units as far as they exist; where two shards hold a unit, the lexically first wins."""
+    ordered = sorted(shards, key=str)
+    edges = sorted({0, n_units} | {edge for shard in ordered for edge in (shard.start, shard.stop) if edge < n_units})
+    pieces: list[Piece] = []
+    for start, stop in zip(edges, edges[1:], strict=False):
+        holder = next((shard for shard in ordered if shard.start <= start and stop <= shard.stop), None)
+        if holder is None:
+            continue
+        if pieces and pieces[-1].shard == holder and pieces[-1].stop == start:
+            pieces[-1] = Piece(holder, pieces[-1].start, stop)
+        else:
+            pieces.append(Piece(holder, start, stop))
+    return pieces
+
+
+def gaps(pieces: Sequence[Piece], n_units: int) -> list[tuple[int, int]]:
+    """Return the ranges of 0 to n_units that no piece holds."""
+    found, position = [], 0
+    for piece in pieces:
+        if piece.start > position:
+            found.append((position, piece.start))
+        position = piece.stop
+    return found + ([(position, n_units)] if position < n_units else [])
+
+
+def split(ranges: Iterable[tuple[int, int]], size: int) -> list[tuple[int, int]]:
+    """Return ranges cut at the multiples of size, so that runs with equal shard sizes name equal shards."""
+    parts = []
+    for start, stop in ranges:
+        while start < stop:
+            end = min(stop, (start // size + 1) * size)
+            parts.append((start, end))
+            start = end
+    return parts

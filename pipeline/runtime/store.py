@@ -1,0 +1,255 @@
+"""The store: tables as folders of Parquet shards. A shard is done if and only if its file is listed; bytes are checked when they are read.
+
+Arrays travel as columns. One number a row is a plain column that any tool reads; more are raw bytes of fixed size (no dictionary, no
+compression: 70 times faster to read than nested lists), dtype and shape in the column's metadata. This is the only file that knows Parquet.
+"""
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.core.errors import CorruptShardError, MissingShardsError, StoreError
+from pipeline.core.fingerprint import canonical, digest, digest_bytes
+from pipeline.runtime.files import TEMPORARY, Files, open_files
+from pipeline.runtime.shards import Piece, ShardName, cover, gaps
+
+NODE_FILE = "node.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shard:
+    """The content of one shard: columns (each with one row axis, of equal lengths), a JSON summary, and blobs written beside it by ending."""
+
+    columns: Mapping[str, np.ndarray]
+    summary: Mapping[str, Any] = field(default_factory=dict)
+    blobs: Mapping[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TableRef:
+    """A table whose units are all there, as the pieces of shards that hold them: what a worker needs in order to read without listing."""
+
+    folder: str
+    pieces: tuple[Piece, ...]
+
+    @property
+    def digest(self) -> str:
+        """Digest of exactly what is consumed: every shard's range and digest."""
+        return digest([[str(piece.shard), piece.start, piece.stop] for piece in self.pieces])
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A file that is not as it should be."""
+
+    path: str
+    reason: str
+    range: tuple[int, int] | None = None
+
+
+class Store:
+    """Tables under one root. It holds no state, so any number of processes may use one."""
+
+    def __init__(self, uri: str) -> None:
+        self.files: Files = open_files(uri)
+
+    @property
+    def uri(self) -> str:
+        """The root, absolute."""
+        return self.files.uri
+
+    def shards(self, folder: str) -> list[ShardName]:
+        """Return the finished shards of a table."""
+        return [shard for name in self.files.names(folder) if (shard := ShardName.parse(name))]
+
+    def table(self, folder: str, n_units: int, *, shards: Sequence[ShardName] | None = None) -> TableRef:
+        """Return the table's units 0 to n_units; raises MissingShardsError if some are not there."""
+        pieces = cover(self.shards(folder) if shards is None else shards, n_units)
+        missing = gaps(pieces, n_units)
+        if missing:
+            lost = sum(stop - start for start, stop in missing)
+            raise MissingShardsError(f"{lost} of {n_units} units are missing in {folder} (first: {missing[0][0]}); run the stage again to make them")
+        return TableRef(folder, tuple(pieces))
+
+    def write_shard(self, folder: str, unit: str, start: int, stop: int, shard: Shard, *, side: Mapping[str, Any]) -> ShardName:
+        """Write a shard with its blobs and its side file, the shard itself last, and return its name; equal content gives equal names."""
+        blobs = {ending: digest_bytes(content) for ending, content in shard.blobs.items()}
+        about = {"folder": folder, "unit": unit, "start": start, "stop": stop, "summary": dict(shard.summary), "blobs": blobs}
+        content = _encode(shard.columns, about)
+        name = ShardName(unit, start, stop, digest_bytes(content))
+        for ending, blob in shard.blobs.items():
+            self.files.write(f"{folder}/{_blob_name(name, ending, blobs[ending])}", blob)
+        self.files.write(f"{folder}/{name.stem}.json", json.dumps(dict(side), indent=1, sort_keys=True).encode())
+        self.files.write(f"{folder}/{name}", content)
+        return name
+
+    def read(self, table: TableRef, columns: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+        """Return columns (all, if none are named) of a table, its units in order; raises CorruptShardError naming a bad file."""
+        parts = [self._read_piece(table.folder, piece, columns) for piece in table.pieces]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def summary(self, table: TableRef) -> dict[str, Any]:
+        """Return the JSON summary of the table's first shard."""
+        return dict(self._about(table.folder, table.pieces[0].shard)["summary"])
+
+    def summaries(self, table: TableRef) -> list[dict[str, Any]]:
+        """Return the JSON summary of each of the table's shards, in order."""
+        return [dict(self._about(table.folder, piece.shard)["summary"]) for piece in table.pieces]
+
+    def side(self, folder: str, shard: ShardName) -> dict[str, Any]:
+        """Return how a shard was made (seconds, host, versions …), or nothing if that was lost: no result depends on it."""
+        try:
+            return dict(json.loads(self.files.read(f"{folder}/{shard.stem}.json")))
+        except (StoreError, ValueError):
+            return {}
+
+    def read_blob(self, folder: str, shard: ShardName, ending: str) -> bytes:
+        """Return a blob written with a shard, its bytes checked against the digest kept in the shard."""
+        expected = self._about(folder, shard)["blobs"].get(ending)
+        if expected is None:
+            raise StoreError(f"{folder}/{shard} has no {ending} beside it; run with a setting that saves it")
+        path = f"{folder}/{_blob_name(shard, ending, expected)}"
+        content = self.files.read(path)
+        if digest_bytes(content) != expected:
+            raise CorruptShardError(f"{path} does not have the bytes that {shard} promises; run `dmm verify --repair`")
+        return content
+
+    def blob_names(self, folder: str, shard: ShardName) -> list[str]:
+        """Return the endings of the blobs written with a shard."""
+        return sorted(self._about(folder, shard)["blobs"])
+
+    def describe(self, folder: str, description: Mapping[str, Any]) -> None:
+        """Leave a readable account of what a folder holds; the first writer wins, the content follows from the folder's name."""
+        if NODE_FILE not in self.files.names(folder):
+            self.files.create(f"{folder}/{NODE_FILE}", json.dumps(description, indent=1, sort_keys=True).encode())
+
+    def decided(self, path: str) -> dict[str, Any] | None:
+        """Return what was decided at path, or None if nobody has yet."""
+        folder, _, name = path.rpartition("/")
+        return dict(json.loads(self.files.read(path))) if name in self.files.names(folder) else None
+
+    def decide(self, path: str, choice: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what was decided at path, which is choice if nobody decided before."""
+        self.files.create(path, canonical(dict(choice)).encode())
+        return dict(json.loads(self.files.read(path)))
+
+    def check(self, folder: str) -> list[Problem]:
+        """Return every file of a table that is corrupt, foreign or half-written, after reading all bytes."""
+        problems, expected = [], {NODE_FILE}
+        names = self.files.names(folder)
+        for name in names:
+            shard = ShardName.parse(name)
+            if shard is None:
+                continue
+            try:
+                about = self._checked(folder, shard)
+                blobs = {_blob_name(shard, ending, value) for ending, value in about["blobs"].items()}
+                for blob, value in zip(sorted(blobs), sorted(about["blobs"].values()), strict=True):
+                    self._check_blob(f"{folder}/{blob}", value, names, blob)
+                expected |= {name, f"{shard.stem}.json"} | blobs
+            except StoreError as error:
+                problems.append(Problem(f"{folder}/{name}", str(error), (shard.start, shard.stop)))
+                expected |= {name, f"{shard.stem}.json"}
+        for name in sorted(set(names) - expected):
+            kind = "half-written: left by a killed writer" if name.startswith(TEMPORARY) else "foreign: no shard of this table refers to it"
+            problems.append(Problem(f"{folder}/{name}", kind))
+        return problems
+
+    def quarantine(self, path: str) -> str:
+        """Move a bad file out of its table, so that its range counts as missing and nothing is lost; return where it went."""
+        to = f"quarantine/{path}"
+        self.files.move(path, to)
+        return to
+
+    def _check_blob(self, path: str, expected: str, names: Sequence[str], name: str) -> None:
+        if name not in names or digest_bytes(self.files.read(path)) != expected:
+            raise CorruptShardError(f"its {name} is missing or has other bytes")
+
+    def _checked(self, folder: str, shard: ShardName) -> dict[str, Any]:
+        content = self.files.read(f"{folder}/{shard}")
+        if digest_bytes(content) != shard.digest:
+            raise CorruptShardError(f"corrupt: {len(content)} bytes whose digest is not the {shard.digest} of its name")
+        return _about(pq.read_schema(io.BytesIO(content)), folder, shard)
+
+    def _about(self, folder: str, shard: ShardName) -> dict[str, Any]:
+        path = f"{folder}/{shard}"
+        try:
+            return _about(pq.read_schema(self.files.local_path(path)), folder, shard)
+        except (pa.ArrowException, OSError) as error:
+            raise CorruptShardError(f"{path} cannot be read ({_first_line(error)}); run `dmm verify --repair`") from error
+
+    def _read_piece(self, folder: str, piece: Piece, columns: Sequence[str] | None) -> dict[str, np.ndarray]:
+        path = f"{folder}/{piece.shard}"
+        try:
+            file = pq.ParquetFile(self.files.local_path(path), page_checksum_verification=True)
+            _about(file.schema_arrow, folder, piece.shard)
+            table = file.read(columns=list(columns) if columns is not None else None, use_threads=False)
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise CorruptShardError(f"{path} cannot be read ({_first_line(error)}); run `dmm verify --repair`") from error
+        missing = set(columns or ()) - set(table.column_names)
+        if missing:
+            raise StoreError(f"{path} has no column {', '.join(sorted(missing))}; it has {', '.join(table.column_names)}")
+        rows = slice(None)
+        if table.num_rows == piece.shard.stop - piece.shard.start:
+            rows = slice(piece.start - piece.shard.start, piece.stop - piece.shard.start)
+        return {name: _to_array(table.column(name), table.schema.field(name))[rows] for name in table.column_names}
+
+
+def _blob_name(shard: ShardName, ending: str, blob_digest: str) -> str:
+    return f"{shard.unit}-{shard.start:06d}-{shard.stop:06d}.{blob_digest}.{ending}"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).split("\n", 1)[0]
+
+
+def _about(schema: pa.Schema, folder: str, shard: ShardName) -> dict[str, Any]:
+    """Return what a shard says of itself; raises CorruptShardError if that is not what its place and name say."""
+    raw = (schema.metadata or {}).get(b"dmm")
+    about = json.loads(raw) if raw else {}
+    if (about.get("folder"), about.get("unit"), about.get("start"), about.get("stop")) != (folder, shard.unit, shard.start, shard.stop):
+        raise CorruptShardError(f"{folder}/{shard} is foreign: it says of itself {about.get('folder')} {about.get('start')}-{about.get('stop')}; run `dmm verify --repair`")
+    return dict(about)
+
+
+def _encode(columns: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> bytes:
+    fields, arrays = [], []
+    for name, values in columns.items():
+        cells = np.ascontiguousarray(values)
+        if cells.ndim == 1:
+            arrays.append(pa.array(cells))
+            fields.append(pa.field(name, arrays[-1].type, nullable=False))
+            continue
+        width = int(np.prod(cells.shape[1:], dtype=np.int64)) * cells.dtype.itemsize
+        kind = pa.binary(width)
+        arrays.append(pa.Array.from_buffers(kind, len(cells), [None, pa.py_buffer(cells)]))
+        fields.append(pa.field(name, kind, nullable=False, metadata={"dtype": cells.dtype.str, "shape": json.dumps(cells.shape[1:])}))
+    schema = pa.schema(fields, metadata={"dmm": canonical(dict(about))})
+    sink = io.BytesIO()
+    pq.write_table(
+        pa.Table.from_arrays(arrays, schema=schema),
+        sink,
+        compression="none",
+        use_dictionary=False,
+        write_statistics=False,
+        write_page_checksum=True,
+    )
+    return sink.getvalue()
+
+
+def _to_array(column: pa.ChunkedArray, about: pa.Field) -> np.ndarray:
+    if not pa.types.is_fixed_size_binary(about.type):
+        return np.asarray(column.to_numpy())
+    dtype, shape = np.dtype(about.metadata[b"dtype"].decode()), json.loads(about.metadata[b"shape"])
+    width = about.type.byte_width
+    parts = [
+        np.frombuffer(chunk.buffers()[1], np.uint8)[chunk.offset * width : (chunk.offset + len(chunk)) * width].view(dtype).reshape(len(chunk), *shape)
+        for chunk in column.chunks
+    ]
+    return np.concatenate(parts) if parts else np.zeros((0, *shape), dtype)

@@ -1,0 +1,71 @@
+"""How logits lie in a table: one column for each block of points, so that whoever needs some points reads no others."""
+
+from collections.abc import Iterator
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Bool
+from pydantic import Field
+
+from pipeline.core.arrays import Indices, Labels, Logits, Margins
+from pipeline.core.registry import Settings
+from pipeline.evaluation.accuracy import is_correct
+from pipeline.evaluation.margins import margins
+from pipeline.runtime.store import Store, TableRef
+
+
+class Layout(Settings):
+    """dtype of stored logits and points in a block."""
+
+    dtype: Literal["float16", "float32"] = "float32"
+    block_points: int = Field(default=256, ge=1)
+
+    def n_blocks(self, n_points: int) -> int:
+        """Return how many blocks n_points take."""
+        return -(-n_points // self.block_points)
+
+    def points(self, block: int, n_points: int) -> slice:
+        """Return the points of a block."""
+        return slice(block * self.block_points, min((block + 1) * self.block_points, n_points))
+
+    def columns(self, logits: Logits) -> dict[str, np.ndarray]:
+        """Return the columns that hold logits (n_models, n_points, n_classes)."""
+        n_points = logits.shape[1]
+        return {column(block): logits[:, self.points(block, n_points)].astype(self.dtype) for block in range(self.n_blocks(n_points))}
+
+
+def column(block: int) -> str:
+    """Return the name of a block's column."""
+    return f"logits_{block:05d}"
+
+
+def read_blocks(store: Store, table: TableRef, layout: Layout, n_points: int) -> Iterator[tuple[slice, Logits]]:
+    """Yield the points of each block and their logits (n_models, n_block_points, n_classes), one block in memory at a time."""
+    for block in range(layout.n_blocks(n_points)):
+        yield layout.points(block, n_points), store.read(table, [column(block)])[column(block)]
+
+
+def read_logits(store: Store, table: TableRef, layout: Layout, n_points: int) -> Logits:
+    """Return all logits (n_models, n_points, n_classes) of a table as float32."""
+    return np.concatenate([block.astype(np.float32) for _, block in read_blocks(store, table, layout, n_points)], axis=1)
+
+
+def read_margins(store: Store, table: TableRef, layout: Layout, labels: Labels) -> Margins:
+    """Return the margins (n_models, n_points) of a table, computed block by block."""
+    return np.concatenate([margins(block, labels[points]) for points, block in read_blocks(store, table, layout, len(labels))], axis=1)
+
+
+def read_judgements(store: Store, table: TableRef, layout: Layout, labels: Labels) -> tuple[Margins, Bool[np.ndarray, "n_models n_points"]]:
+    """Return margins (n_models, n_points) and whether each point is classified correctly, both from one pass over a table."""
+    parts = [(margins(block, labels[points]), is_correct(block, labels[points])) for points, block in read_blocks(store, table, layout, len(labels))]
+    return np.concatenate([part[0] for part in parts], axis=1), np.concatenate([part[1] for part in parts], axis=1)
+
+
+def read_point_margins(store: Store, table: TableRef, layout: Layout, labels: Labels, points: Indices) -> Margins:
+    """Return the margins (n_models, n_indices) of some points only; blocks without any of them are not read."""
+    parts: dict[int, Margins] = {}
+    for block in np.unique(points // layout.block_points):
+        inside = points[points // layout.block_points == block]
+        logits = store.read(table, [column(block)])[column(block)][:, inside - block * layout.block_points]
+        parts |= dict(zip(inside.tolist(), margins(logits, labels[inside]).T, strict=True))
+    return np.stack([parts[point] for point in points.tolist()], axis=1)

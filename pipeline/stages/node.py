@@ -1,0 +1,91 @@
+"""A node: one table of the graph. It says what determines its content and computes one shard; it knows nothing of stores, plans or clusters."""
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from pipeline.core.registry import Plugin, Settings, plugin_name
+from pipeline.data.examples import Examples
+from pipeline.runtime.store import Shard, Store, TableRef
+from pipeline.training.ensemble import Kind
+
+
+class Resources(Settings):
+    """What one task of a stage asks of the cluster; also the threads it computes with."""
+
+    num_cpus: int = Field(default=1, ge=1)
+    num_gpus: float = Field(default=0.0, ge=0)
+    memory_gb: float | None = Field(default=None, gt=0)
+    custom: dict[str, float] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Parent:
+    """How a node depends on another.
+
+    evidence: it reads the whole table, so its identity includes every shard consumed. aligned: unit i reads unit i, so both grow together.
+    content: only what the table says matters (the ids of a forget set), not how it came about or what it is called.
+    """
+
+    key: str
+    mode: Literal["evidence", "aligned", "content"] = "evidence"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """One shard to compute: units start to stop, the parents' tables, the data, and where."""
+
+    start: int
+    stop: int
+    store: Store
+    inputs: Mapping[str, TableRef]
+    examples: Examples
+    device: str
+    kind: Kind
+
+    def read(self, name: str, columns: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+        """Return columns of the parent called name."""
+        return self.store.read(self.inputs[name], columns)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node(ABC):
+    """One table: `key` is its place in the graph and what users see; units 0 to n_units are made in shards of shard_size."""
+
+    stage: ClassVar[str]
+    unit: ClassVar[str] = "members"
+    trains: ClassVar[bool] = False
+    # Raised when what compute does changes, as a plug-in's revision is when the plug-in does.
+    revision: ClassVar[int] = 1
+
+    key: str
+    n_units: int = 1
+    shard_size: int = 1
+    resources: Resources = field(default_factory=Resources)
+
+    @property
+    def slug(self) -> str:
+        """What the folder is called before its digests: the plug-in or role, never a label that a user chose."""
+        named = plugin_name(self.plugins()[-1]) if self.plugins() else self.stage
+        return re.sub(r"[^A-Za-z0-9_]+", ".", named)
+
+    @abstractmethod
+    def settings(self) -> dict[str, Any]:
+        """Return the JSON-ready settings that determine the content, beside the parents and the number of units."""
+
+    @abstractmethod
+    def plugins(self) -> tuple[Plugin, ...]:
+        """Return the plug-ins whose revisions the content depends on."""
+
+    @abstractmethod
+    def parents(self) -> dict[str, Parent]:
+        """Return the parents by the name that compute reads them under."""
+
+    @abstractmethod
+    def compute(self, work: Work) -> Shard:
+        """Return the shard of units work.start to work.stop: a pure function of settings and inputs."""

@@ -1,0 +1,185 @@
+"""The report as a node: it gathers what the tables say about every forget set and has the page drawn."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import yaml
+
+from pipeline.attribution.estimator import Estimator
+from pipeline.core.arrays import Indices
+from pipeline.core.registry import Plugin, describe, plugin_name
+from pipeline.data.dataset import Dataset
+from pipeline.data.examples import Examples
+from pipeline.data.forget_sets.base import ForgetSet
+from pipeline.reporting.content import AttributionContent, Cost, DatasetContent, PopulationContent, Report, Row, SetContent
+from pipeline.reporting.figures import figures
+from pipeline.reporting.page import render
+from pipeline.runtime.store import Shard
+from pipeline.stages.layout import Layout, read_point_margins
+from pipeline.stages.node import Node, Parent, Work
+from pipeline.stages.results import Spending, result_row
+from pipeline.stages.work import versions
+from pipeline.unlearning.unlearner import Unlearner
+
+PAGE = "html"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportPage(Node):
+    """The one page about an experiment; its blobs are the HTML and the figures."""
+
+    stage: ClassVar[str] = "report"
+    unit: ClassVar[str] = "pages"
+
+    title: str
+    experiment: Mapping[str, Any]
+    dataset: Dataset
+    forget_sets: Mapping[str, ForgetSet]
+    unlearners: Mapping[str, Unlearner]
+    estimator: Estimator
+    populations: Mapping[str, int]
+    spending: Spending
+    layout: Layout
+    has_effects: bool
+    has_score: bool
+
+    def settings(self) -> dict[str, Any]:
+        """See Node."""
+        return {"experiment": dict(self.experiment)}
+
+    def plugins(self) -> tuple[Plugin, ...]:
+        """See Node."""
+        return ()
+
+    def parents(self) -> dict[str, Parent]:
+        """See Node."""
+        found = {"full": Parent("train/full")}
+        if self.has_score:
+            found["score"] = Parent("score")
+        for label in self.forget_sets:
+            found[f"forget/{label}"] = Parent(f"forget/{label}", "content")
+            found[f"oracle/{label}"] = Parent(f"train/oracle/{label}")
+            found[f"floor/{label}"] = Parent(f"evaluate/floor/{label}")
+            for name in self.unlearners:
+                found[f"verdict/{name}/{label}"] = Parent(f"evaluate/{name}/{label}")
+                found[f"unlearned/{name}/{label}"] = Parent(f"unlearn/{name}/{label}")
+        return found
+
+    def compute(self, work: Work) -> Shard:
+        """Draw the page and its figures."""
+        report = Report(
+            title=self.title,
+            dataset=_dataset_content(self.dataset, work.examples),
+            model=_sentence(self.experiment["model"]),
+            recipe=_sentence(self.experiment["recipe"]),
+            populations=self._population_rows(work.examples),
+            attribution=self._attribution(work),
+            sets=tuple(self._set(work, label) for label in self.forget_sets),
+            break_even=self._break_even(),
+            config_yaml=yaml.safe_dump(dict(self.experiment), sort_keys=False, width=120),
+            provenance=(("Data", work.examples.digest), *((name, value) for name, value in versions().items())),
+        )
+        blobs = {PAGE: render(report).encode()} | figures(report)
+        return Shard(columns={"page": np.arange(1)}, blobs=blobs)
+
+    def _set(self, work: Work, label: str) -> SetContent:
+        ids, labels = work.read(f"forget/{label}")["index"], work.examples.labels
+        floor = work.store.summary(work.inputs[f"floor/{label}"])
+        rows = tuple(self._row(work, name, label, ids, floor) for name in self.unlearners)
+        return SetContent(
+            label=label,
+            plugin=plugin_name(self.forget_sets[label]),
+            ids=ids,
+            labels=labels[ids],
+            true_labels=_true_labels(self.dataset, work.examples, ids),
+            images=_images(work.examples.inputs[ids]),
+            floor=floor["p95"],
+            floor_mean=floor["mean"],
+            oracle_accuracy=floor["oracle_accuracy"],
+            before=read_point_margins(work.store, work.inputs["full"], self.layout, labels, ids),
+            oracle=read_point_margins(work.store, work.inputs[f"oracle/{label}"], self.layout, labels, ids),
+            rows=rows,
+        )
+
+    def _row(self, work: Work, name: str, label: str, ids: Indices, floor: Mapping[str, Any]) -> Row:
+        table, unlearner = work.inputs[f"verdict/{name}/{label}"], self.unlearners[name]
+        verdict = work.store.summary(table)
+        row = result_row(label=name, unlearner=unlearner, forget_set=label, verdict=verdict, floor=floor, spending=self.spending)
+        unlearned = work.inputs[f"unlearned/{name}/{label}"]
+        return Row(
+            label=name,
+            plugin=plugin_name(unlearner),
+            needs=unlearner.needs,
+            moves_weights=unlearner.moves_weights,
+            p95=verdict["p95"],
+            mean=verdict["mean"],
+            interval={split: (low, high) for split, (low, high) in verdict["interval"].items()},
+            accuracy=verdict["accuracy"],
+            cost=Cost(**row["cost"]),
+            n_nonfinite=verdict["n_nonfinite"],
+            klom_forget=work.store.read(table, ["klom"])["klom"][ids],
+            margins=read_point_margins(work.store, unlearned, self.layout, work.examples.labels, ids),
+        )
+
+    def _attribution(self, work: Work) -> AttributionContent | None:
+        if not self.has_score:
+            return None
+        score = work.store.summary(work.inputs["score"])
+        low, high = score["lds_interval"]
+        return AttributionContent(
+            estimator=_sentence(describe(self.estimator)),
+            penalty=", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in score["medians"].items() if "penalty" in name),
+            r2=score["r2_logits"],
+            n_models=self.spending.n_subset,
+            lds=score["lds"],
+            lds_interval=(low, high),
+        )
+
+    def _population_rows(self, examples: Examples) -> tuple[PopulationContent, ...]:
+        rows = []
+        for role, n_models in self.populations.items():
+            subset = role in ("subset", "heldout")
+            fraction = self.spending.keep_fraction if subset else 1.0
+            sets = len(self.forget_sets) if role in ("oracle", "floor") else 1
+            kept = round(fraction * examples.n_train)
+            rows.append(PopulationContent(role=role, n_models=n_models * sets, points_kept=kept, retrainings=n_models * sets * fraction))
+        return tuple(rows)
+
+    def _break_even(self) -> str:
+        if not self.has_effects:
+            return "No method here uses a datamodel, so nothing has to be shared."
+        cost = self.spending.datamodel
+        return (
+            f"The {self.spending.n_subset:,} subset models cost as much as {cost:,.0f} retrainings. They serve every later request, "
+            f"so they pay once more than {cost:,.0f} requests share them; {self.spending.n_requests} did here. For fewer requests, retrain."
+        )
+
+
+def _sentence(settings: Mapping[str, Any]) -> str:
+    """Return settings as words: the name, then what is set."""
+    parts = [f"{key} {value}" for key, value in settings.items() if key != "name" and value is not None]
+    return ", ".join(([str(settings["name"])] if "name" in settings else []) + parts).replace("_", " ")
+
+
+def _dataset_content(dataset: Dataset, examples: Examples) -> DatasetContent:
+    return DatasetContent(
+        name=plugin_name(dataset),
+        n_train=examples.n_train,
+        n_validation=examples.n_points - examples.n_train,
+        n_classes=examples.n_classes,
+        n_mislabelled=len(examples.mislabelled),
+    )
+
+
+def _true_labels(dataset: Dataset, examples: Examples, ids: Indices) -> np.ndarray | None:
+    """Return the labels before noise, where noise was added on purpose."""
+    return dataset.read().labels[ids] if dataset.label_noise is not None else None
+
+
+def _images(inputs: np.ndarray) -> np.ndarray | None:
+    """Return inputs as (n, height, width) or (n, height, width, 3), or None if they are no images."""
+    if inputs.ndim == 4 and inputs.shape[1] in (1, 3):
+        return inputs[:, 0] if inputs.shape[1] == 1 else np.moveaxis(inputs, 1, -1)
+    return inputs if inputs.ndim == 3 else None

@@ -1,0 +1,115 @@
+"""Populations as nodes: subset, held-out, full, oracle and floor models all come from this one shard function."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import safetensors.numpy
+import safetensors.torch
+
+from pipeline.core.fingerprint import digest
+from pipeline.core.registry import Plugin, describe
+from pipeline.core.seeds import seed
+from pipeline.data.dataset import Dataset
+from pipeline.data.masks import pack
+from pipeline.evaluation.accuracy import accuracy
+from pipeline.models.base import Model
+from pipeline.runtime.shards import Piece
+from pipeline.runtime.store import Shard, Store, TableRef
+from pipeline.stages.layout import Layout
+from pipeline.stages.node import Node, Parent, Work
+from pipeline.training.ensemble import Builder, States, compute_logits, join, take
+from pipeline.training.loop import Resident
+from pipeline.training.populations import Recipe, member_masks, train_members
+
+CHECKPOINT = "safetensors"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Population(Node):
+    """n_units models of one role. keep_fraction is for random subsets; forget_key names the forget set that oracles leave out."""
+
+    stage: ClassVar[str] = "train"
+    trains: ClassVar[bool] = True
+
+    role: str
+    dataset: Dataset
+    model: Model
+    recipe: Recipe
+    layout: Layout
+    seed: int
+    keep_fraction: float | None = None
+    forget_key: str | None = None
+    saves_states: bool = False
+
+    @property
+    def slug(self) -> str:
+        """See Node."""
+        return self.role
+
+    def settings(self) -> dict[str, Any]:
+        """See Node."""
+        return {
+            "role": self.role,
+            "seed": self.seed,
+            "dataset": describe(self.dataset),
+            "model": describe(self.model),
+            "recipe": self.recipe.model_dump(mode="json"),
+            "keep_fraction": self.keep_fraction,
+            "layout": self.layout.model_dump(mode="json"),
+            "saves_states": self.saves_states,
+        }
+
+    def plugins(self) -> tuple[Plugin, ...]:
+        """See Node."""
+        return (self.dataset, self.model)
+
+    def parents(self) -> dict[str, Parent]:
+        """See Node."""
+        return {} if self.forget_key is None else {"forget": Parent(self.forget_key, "content")}
+
+    def compute(self, work: Work) -> Shard:
+        """Train members start to stop and record masks, logits on all points and accuracies."""
+        examples = work.examples
+        forget = work.read("forget")["index"] if self.forget_key else None
+        members = range(work.start, work.stop)
+        purpose = self._purpose(forget)
+        masks = member_masks(purpose, members, n_train=examples.n_train, keep_fraction=self.keep_fraction, forget=forget)
+        seeds = [seed(purpose, "member", member) for member in members]
+        build = Builder(self.model, examples.input_shape, examples.n_classes)
+        data = Resident.place(examples, work.device)
+        states = train_members(build, self.recipe, data, masks=masks, seeds=seeds, kind=work.kind)
+        logits = compute_logits(build(), states, data.inputs, kind=work.kind)
+        columns = {
+            "member": np.arange(work.start, work.stop),
+            "mask": pack(masks),
+            **self.layout.columns(logits),
+            "accuracy_train": accuracy(logits[:, : examples.n_train], examples.labels[: examples.n_train]),
+            "accuracy_validation": accuracy(logits[:, examples.n_train :], examples.labels[examples.n_train :]),
+        }
+        return Shard(columns=columns, blobs={CHECKPOINT: encode_states(states)} if self.saves_states else {})
+
+    def _purpose(self, forget: np.ndarray | None) -> str:
+        """Return what seeds derive from: never labels that a user chose, never how the table is laid out."""
+        points = None if forget is None else forget.tolist()
+        return digest([self.role, self.seed, describe(self.model), self.recipe.descent().model_dump(mode="json"), self.keep_fraction, points])
+
+
+def encode_states(states: States) -> bytes:
+    """Return states as the bytes of a safetensors file (never pickle)."""
+    return safetensors.torch.save({name: value.contiguous().cpu() for name, value in states.items()})
+
+
+def read_states(store: Store, table: TableRef, start: int, stop: int) -> States:
+    """Return the states of members start to stop from the checkpoints beside a table's shards."""
+    parts = []
+    for piece in table.pieces:
+        first, last = max(start, piece.start), min(stop, piece.stop)
+        if first < last:
+            parts.append(_states_of(store, table.folder, piece, first, last))
+    return join(parts)
+
+
+def _states_of(store: Store, folder: str, piece: Piece, first: int, last: int) -> States:
+    states = safetensors.torch.load(store.read_blob(folder, piece.shard, CHECKPOINT))
+    return take(states, first - piece.shard.start, last - piece.shard.start)

@@ -1,0 +1,91 @@
+"""Unlearning as a node: one method, one forget set, every member of the start population."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from pipeline.core.fingerprint import digest
+from pipeline.core.registry import Plugin, describe
+from pipeline.core.seeds import seed
+from pipeline.models.base import Model
+from pipeline.runtime.store import Shard, TableRef
+from pipeline.stages.layout import Layout, read_logits
+from pipeline.stages.node import Node, Parent, Work
+from pipeline.stages.train import CHECKPOINT, encode_states, read_states
+from pipeline.training.ensemble import Builder, take
+from pipeline.training.loop import Resident
+from pipeline.unlearning.unlearner import Request, Unlearner
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unlearn(Node):
+    """Member i is member i of the start population after unlearning; the first save_members are kept as checkpoints."""
+
+    stage: ClassVar[str] = "unlearn"
+    trains: ClassVar[bool] = True
+
+    unlearner: Unlearner
+    model: Model
+    layout: Layout
+    start_key: str
+    forget_key: str
+    effect_key: str | None = None
+    teacher_key: str | None = None
+    save_members: int = 1
+
+    def settings(self) -> dict[str, Any]:
+        """See Node."""
+        return {"unlearner": describe(self.unlearner), "layout": self.layout.model_dump(mode="json"), "save_members": self.save_members}
+
+    def plugins(self) -> tuple[Plugin, ...]:
+        """See Node."""
+        return (self.unlearner,)
+
+    def parents(self) -> dict[str, Parent]:
+        """See Node."""
+        needed = {"effect": self.effect_key, "teacher": self.teacher_key}
+        evidence = {name: Parent(key) for name, key in needed.items() if key is not None}
+        return {"start": Parent(self.start_key, "aligned"), "forget": Parent(self.forget_key, "content")} | evidence
+
+    def compute(self, work: Work) -> Shard:
+        """Unlearn members start to stop and record their logits on all points and the samples used."""
+        examples, start = work.examples, _members(work.inputs["start"], work.start, work.stop)
+        forget = work.read("forget")["index"]
+        build = Builder(self.model, examples.input_shape, examples.n_classes)
+        data = Resident.place(examples, work.device)
+        states = read_states(work.store, work.inputs["start"], work.start, work.stop)
+        purpose = digest([describe(self.unlearner), forget.tolist()])
+        request = Request(
+            template=build(),
+            states={name: value.to(work.device) for name, value in states.items()},
+            logits=read_logits(work.store, start, self.layout, examples.n_points),
+            data=data,
+            forget=forget,
+            retain=np.setdiff1d(np.arange(examples.n_train), forget),
+            seeds=[seed(purpose, "unlearn", member) for member in range(work.start, work.stop)],
+            kind=work.kind,
+            effect=work.read("effect", ["mean"])["mean"] if self.effect_key else None,
+            oracle_logits=self._teachers(work) if self.teacher_key else None,
+        )
+        answer = self.unlearner.unlearn(request)
+        columns = {
+            "member": np.arange(work.start, work.stop),
+            "samples": np.full(work.stop - work.start, answer.n_samples),
+            **self.layout.columns(answer.logits),
+        }
+        kept = min(self.save_members, work.stop) - work.start
+        saves = kept > 0 and self.unlearner.moves_weights
+        return Shard(columns=columns, blobs={CHECKPOINT: encode_states(take(answer.states, 0, kept))} if saves else {})
+
+    def _teachers(self, work: Work) -> np.ndarray:
+        """Return one oracle's logits for each member; where there are fewer oracles than members, they are taken in turn."""
+        table = work.inputs["teacher"]
+        logits = read_logits(work.store, table, self.layout, work.examples.n_points)
+        return logits[np.arange(work.start, work.stop) % len(logits)]
+
+
+def _members(table: TableRef, start: int, stop: int) -> TableRef:
+    """Return the part of a table that holds units start to stop."""
+    pieces = [type(piece)(piece.shard, max(piece.start, start), min(piece.stop, stop)) for piece in table.pieces]
+    return TableRef(table.folder, tuple(piece for piece in pieces if piece.start < piece.stop))

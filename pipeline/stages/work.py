@@ -1,0 +1,81 @@
+"""One shard of work as it travels to a worker: what to compute, from which tables, into which folder."""
+
+import platform
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from pipeline.core.fingerprint import digest
+from pipeline.core.registry import describe
+from pipeline.data.examples import Examples
+from pipeline.runtime.store import Store, TableRef
+from pipeline.stages.node import Node, Work
+from pipeline.stages.train import Population
+from pipeline.stages.unlearn import Unlearn
+from pipeline.training.ensemble import Builder, Kind
+from pipeline.training.loop import Resident
+from pipeline.training.populations import Recipe, choose_ensemble
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """Units start to stop of a node, to be written to folder."""
+
+    node: Node
+    folder: str
+    start: int
+    stop: int
+    inputs: Mapping[str, TableRef]
+    store_uri: str
+    recipe: Recipe
+
+    def __str__(self) -> str:
+        return f"{self.node.key} {self.node.unit} {self.start}-{self.stop}"
+
+
+def compute_task(task: Task, examples: Examples, device: str) -> dict[str, Any]:
+    """Compute one shard, write it, and return {"seconds"}; everything large stays with the worker."""
+    begun = time.perf_counter()
+    torch.set_num_threads(task.node.resources.num_cpus)
+    store = Store(task.store_uri)
+    kind, reason = _ensemble(task, store, examples, device)
+    shard = task.node.compute(
+        Work(start=task.start, stop=task.stop, store=store, inputs=task.inputs, examples=examples, device=device, kind=kind)
+    )
+    seconds = time.perf_counter() - begun
+    side = environment(device) | {"seconds": round(seconds, 4), "ensemble": kind, "ensemble_reason": reason, "threads": torch.get_num_threads()}
+    store.write_shard(task.folder, task.node.unit, task.start, task.stop, shard, side=side)
+    return {"seconds": seconds}
+
+
+def environment(device: str) -> dict[str, Any]:
+    """Return what bits may depend on beside the inputs; bit-for-bit equality is promised within one such environment."""
+    return {
+        "host": platform.node(),
+        "device": torch.cuda.get_device_name(device) if device.startswith("cuda") else "cpu",
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "versions": versions(),
+        "written_at": round(time.time(), 3),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what computes."""
+    return {"Python": platform.python_version(), "torch": torch.__version__, "NumPy": np.__version__}
+
+
+def _ensemble(task: Task, store: Store, examples: Examples, device: str) -> tuple[Kind, str]:
+    """Return how members run and why. Decided once for a recipe, by whoever comes first, so that oracles and unlearned models never differ by it."""
+    if not isinstance(task.node, Population | Unlearn):
+        return "looped", "no models are run"
+    about = [describe(task.node.model), task.recipe.model_dump(mode="json"), list(examples.input_shape), examples.n_classes]
+    path = f"ensembles/{digest(about)}.json"
+    decided = store.decided(path)
+    if decided is None:
+        build = Builder(task.node.model, examples.input_shape, examples.n_classes)
+        decided = store.decide(path, choose_ensemble(build, task.recipe, Resident.place(examples, device), examples.n_train))
+    return decided["kind"], decided["reason"]

@@ -1,0 +1,142 @@
+"""Many models of one architecture as one value: a dictionary of parameters and buffers with a leading member axis.
+
+Stacked members run at once under vmap; their results do not depend on how they are grouped. Looped members run one by one. The two differ
+in the last bits (up to 4e-3 in logits after training), so a population is all one or all the other.
+"""
+
+import copy
+from collections.abc import Iterable, Sequence
+from typing import Literal, TypeAlias
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+
+from pipeline.core.arrays import Logits
+from pipeline.models.base import Model
+from pipeline.training.schedule import STACKABLE, Descent, Objective
+
+States: TypeAlias = dict[str, Tensor]
+Kind: TypeAlias = Literal["stacked", "looped"]
+
+# Beyond ~50 members a step's working set leaves the 2 MB of L2 that a core has here, below ~20 the interpreter shows.
+GROUP_SIZE = 50
+# Points evaluated at once; bounds the activations held for a group.
+EVALUATION_BATCH = 2048
+
+
+def initial_states(build: "Builder", seeds: Sequence[int]) -> States:
+    """Return the states of freshly initialised members, each drawn under its own seed; torch's global generator is left as it was."""
+    members = []
+    with torch.random.fork_rng(devices=[]):
+        for seed in seeds:
+            torch.manual_seed(seed)
+            members.append(build().state_dict())
+    return {name: torch.stack([member[name] for member in members]) for name in members[0]}
+
+
+class Builder:
+    """A picklable, argument-free constructor of one model: the template every member shares."""
+
+    def __init__(self, model: Model, input_shape: tuple[int, ...], n_classes: int) -> None:
+        self.model, self.input_shape, self.n_classes = model, input_shape, n_classes
+
+    def __call__(self) -> nn.Module:
+        """Return a new module with random parameters from torch's global generator."""
+        return self.model.build(self.input_shape, self.n_classes)
+
+
+def n_members(states: States) -> int:
+    """Return how many members states holds."""
+    return len(next(iter(states.values())))
+
+
+def take(states: States, start: int, stop: int) -> States:
+    """Return a copy of members start to stop, so that nothing done to it reaches states."""
+    return {name: value[start:stop].clone() for name, value in states.items()}
+
+
+def join(parts: Iterable[States]) -> States:
+    """Return the members of all parts in order."""
+    parts = list(parts)
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+
+def why_not_stackable(template: nn.Module, descents: Iterable[Descent]) -> str | None:
+    """Return the reason why members must run one by one, or None if they may be stacked exactly."""
+    for module in template.modules():
+        if isinstance(module, (nn.modules.dropout._DropoutNd,)):
+            return f"{type(module).__name__} draws random numbers, which differ between stacked and single members"
+    for descent in descents:
+        if descent.optimizer not in STACKABLE:
+            return f"optimizer {descent.optimizer} is not element-wise, so stacked members would leak into each other"
+        if descent.max_gradient_norm is not None:
+            return "max_gradient_norm needs the norm of one member's gradient"
+        if descent.precision != "float32":
+            return f"{descent.precision} autocast is ignored by biased layers under vmap, in silence"
+    return None
+
+
+class StackedGroup:
+    """Members that descend together: one call of each operation serves all of them."""
+
+    def __init__(self, template: nn.Module, states: States, descent: Descent) -> None:
+        names = dict(template.named_parameters())
+        self._template = template.train()
+        self._parameters = {name: value.requires_grad_() for name, value in states.items() if name in names}
+        self._buffers = {name: value for name, value in states.items() if name not in names}
+        self.parameters = list(self._parameters.values())
+
+    def loss(self, objective: Objective, inputs: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
+        """Return the sum over members of each one's loss; inputs (n_members, batch, ...)."""
+
+        def single(parameters: States, buffers: States, x: Tensor, y: Tensor, t: Tensor) -> Tensor:
+            return objective(functional_call(self._template, (parameters, buffers), (x,)), y, t)
+
+        return vmap(single)(self._parameters, self._buffers, inputs, labels, targets).sum()
+
+    def states(self) -> States:
+        """Return the members' states as they are now."""
+        return {name: value.detach() for name, value in (self._parameters | self._buffers).items()}
+
+
+class SingleGroup:
+    """A group of one member: the plain module, run as its author wrote it."""
+
+    def __init__(self, template: nn.Module, states: States, descent: Descent) -> None:
+        self._module = copy.deepcopy(template).train()
+        self._module.load_state_dict({name: value[0] for name, value in states.items()})
+        self._bfloat16 = descent.precision == "bfloat16"
+        self.parameters = list(self._module.parameters())
+
+    def loss(self, objective: Objective, inputs: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
+        """Return the member's loss; inputs (1, batch, ...)."""
+        with torch.autocast(inputs.device.type, dtype=torch.bfloat16, enabled=self._bfloat16):
+            logits = self._module(inputs[0])
+        return objective(logits.float(), labels[0], targets[0])
+
+    def states(self) -> States:
+        """Return the member's state as it is now, with the leading axis of 1."""
+        return {name: value.detach()[None] for name, value in self._module.state_dict().items()}
+
+
+def compute_logits(template: nn.Module, states: States, inputs: Tensor, *, kind: Kind) -> Logits:
+    """Return float32 logits (n_members, n_points, n_classes) of every member on inputs (n_points, ...), in evaluation mode."""
+    size = GROUP_SIZE if kind == "stacked" else 1
+    template = copy.deepcopy(template).eval()
+    with torch.inference_mode():
+        return np.concatenate([
+            _group_logits(template, take(states, start, start + size), inputs, kind) for start in range(0, n_members(states), size)
+        ])
+
+
+def _group_logits(template: nn.Module, states: States, inputs: Tensor, kind: Kind) -> Float[np.ndarray, "n_members n_points n_classes"]:
+    batches = inputs.split(EVALUATION_BATCH)
+    if kind == "stacked":
+        parts = [vmap(lambda state, x: functional_call(template, state, (x,)), in_dims=(0, None))(states, batch) for batch in batches]
+    else:
+        template.load_state_dict({name: value[0] for name, value in states.items()})
+        parts = [template(batch)[None] for batch in batches]
+    return torch.cat(parts, dim=1).float().cpu().numpy()

@@ -1,0 +1,101 @@
+"""Populations: many models of one recipe that differ only in mask and seed. Member i is derived from its purpose and i, never drawn in order."""
+
+import logging
+import statistics
+import time
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from pipeline.core.arrays import Indices, Masks
+from pipeline.core.errors import ConfigError
+from pipeline.core.seeds import seed
+from pipeline.data.masks import retain_mask, subset_mask
+from pipeline.training.ensemble import Builder, Kind, States, initial_states, why_not_stackable
+from pipeline.training.loop import Resident, run_phases
+from pipeline.training.schedule import Descent, Phase, cross_entropy
+
+# Members and steps timed when `auto` chooses; about a second for models that take long, far less for small ones.
+TRIAL_MEMBERS, TRIAL_STEPS, TRIAL_RUNS = 25, 6, 3
+
+log = logging.getLogger(__name__)
+
+
+class Recipe(Descent):
+    """How every model of an experiment is trained.
+
+    ensemble: `stacked` runs many members at once, `looped` one by one, `auto` times both once and records the faster in the store.
+    """
+
+    epochs: int = Field(default=15, ge=1)
+    batch_size: int = Field(default=64, ge=1)
+    learning_rate: float = Field(default=0.2, gt=0)
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    weight_decay: float = Field(default=5e-4, ge=0)
+    schedule: Literal["constant", "linear", "cosine", "exponential"] = "linear"
+    ensemble: Literal["auto", "stacked", "looped"] = "auto"
+
+    def descent(self) -> Descent:
+        """Return the part that descends."""
+        return Descent(**self.model_dump(exclude={"ensemble"}))
+
+
+def member_masks(purpose: str, members: range, *, n_train: int, keep_fraction: float | None, forget: Indices | None) -> Masks:
+    """Return the masks (n_members, n_train) of members: random subsets of keep_fraction, all points but forget, or all points."""
+    if keep_fraction is not None:
+        return np.stack([subset_mask(n_train, keep_fraction, seed(purpose, "mask", member)) for member in members])
+    mask = np.ones(n_train, bool) if forget is None else retain_mask(n_train, forget)
+    return np.broadcast_to(mask, (len(members), n_train))
+
+
+def train_members(build: Builder, recipe: Recipe, data: Resident, *, masks: Masks, seeds: Sequence[int], kind: Kind) -> States:
+    """Return the states of members trained from fresh initialisations on the points that their masks keep."""
+    points = np.stack([np.flatnonzero(mask) for mask in masks])
+    phase = Phase(points=points, objective=cross_entropy, descent=recipe.descent(), drop_last=True)
+    states = initial_states(build, seeds)
+    device = data.labels.device
+    return run_phases(build(), {name: value.to(device) for name, value in states.items()}, [phase], data, seeds=seeds, kind=kind)
+
+
+def check_ensemble(build: Builder, recipe: Recipe) -> None:
+    """Raise ConfigError if the recipe insists on stacking members that cannot be stacked exactly."""
+    reason = why_not_stackable(build(), [recipe.descent()])
+    if recipe.ensemble == "stacked" and reason is not None:
+        raise ConfigError(f"recipe.ensemble is 'stacked', but {reason}; use 'auto' or 'looped'")
+
+
+def choose_ensemble(build: Builder, recipe: Recipe, data: Resident, n_points: int) -> dict[str, Any]:
+    """Return {"kind", "reason", …}: how members of this recipe run, by rule where there is one, else by timing both on a few steps."""
+    if recipe.ensemble != "auto":
+        return {"kind": recipe.ensemble, "reason": "set by recipe.ensemble"}
+    reason = why_not_stackable(build(), [recipe.descent()])
+    if reason is not None:
+        log.warning("members run one by one: %s", reason)
+        return {"kind": "looped", "reason": reason}
+    stacked, looped = _seconds_per_member(build, recipe, data, n_points)
+    kind = "stacked" if stacked <= looped else "looped"
+    return {"kind": kind, "reason": "the faster of both when timed", "seconds_stacked": stacked, "seconds_looped": looped}
+
+
+def _seconds_per_member(build: Builder, recipe: Recipe, data: Resident, n_points: int) -> tuple[float, float]:
+    """Return the median seconds a member takes for a few steps, stacked and looped, timed in turn after a warm-up."""
+    batch = min(recipe.batch_size, n_points)
+    listed = np.arange(batch)[None].repeat(TRIAL_MEMBERS, axis=0)
+    descent = recipe.descent().model_copy(update={"epochs": TRIAL_STEPS, "batch_size": batch})
+    template, states = build(), initial_states(build, range(TRIAL_MEMBERS))
+    states = {name: value.to(data.labels.device) for name, value in states.items()}
+    phase = Phase(points=listed, objective=cross_entropy, descent=descent, drop_last=True)
+    one = Phase(points=listed[:1], objective=cross_entropy, descent=descent, drop_last=True)
+    first = {name: value[:1] for name, value in states.items()}
+    times: dict[str, list[float]] = {"stacked": [], "looped": []}
+    for _ in range(TRIAL_RUNS + 1):
+        begun = time.perf_counter()
+        run_phases(template, states, [phase], data, seeds=range(TRIAL_MEMBERS), kind="stacked")
+        between = time.perf_counter()
+        for _ in range(3):
+            run_phases(template, first, [one], data, seeds=[0], kind="looped")
+        times["stacked"].append((between - begun) / TRIAL_MEMBERS)
+        times["looped"].append((time.perf_counter() - between) / 3)
+    return statistics.median(times["stacked"][1:]), statistics.median(times["looped"][1:])

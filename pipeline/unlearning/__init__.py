@@ -1,0 +1,11 @@
+"""What makes a trained model behave as if it had never seen a forget set: the request and the unlearners."""
+
+from pipeline.core.registry import Table
+from pipeline.unlearning.ascent import GradientAscent
+from pipeline.unlearning.dm_direct import DmDirect
+from pipeline.unlearning.finetune import Finetune
+from pipeline.unlearning.matching import Dmm, OracleMatching
+from pipeline.unlearning.no_op import NoOp
+from pipeline.unlearning.unlearner import Unlearner
+
+UNLEARNERS = Table("unlearner", Unlearner, (NoOp, DmDirect, Dmm, OracleMatching, GradientAscent, Finetune))

@@ -1,0 +1,78 @@
+"""Matching: fine-tune to wanted logits on the forget set and a sample of the retain set.
+
+Datamodel Matching takes the logits that a datamodel predicts for a model retrained without the forget set; Oracle Matching takes those of a
+true oracle, which is what one wants to avoid training: it bounds what matching can reach. (Georgiev et al. 2025, algorithms 1 and 2.)
+"""
+
+from abc import abstractmethod
+from typing import ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from pipeline.core.arrays import Logits
+from pipeline.core.errors import ConfigError
+from pipeline.core.seeds import generator
+from pipeline.training.schedule import Descent, Phase, squared_error
+from pipeline.unlearning.unlearner import Request, ScheduledUnlearner
+
+
+class Matching(ScheduledUnlearner):
+    """Descends the squared error to wanted logits with Adam; the learning rate loses 5 % an epoch.
+
+    Each member matches the forget set, listed `forget_multiplier` times, and `retain_points` of the retain set, drawn once without
+    replacement under the member's own seed.
+    """
+
+    retain_points: int = Field(default=140, ge=0)
+    forget_multiplier: int = Field(default=5, ge=1)
+    epochs: int = Field(default=8, ge=1)
+    batch_size: int = Field(default=32, ge=1)
+    learning_rate: float = Field(default=3e-3, gt=0)
+
+    @abstractmethod
+    def wanted_logits(self, request: Request) -> Logits:
+        """Return the logits to match, (n_members, n_points, n_classes)."""
+
+    def phases(self, request: Request) -> list[Phase]:
+        """Return the one phase of matching."""
+        n_retain = min(self.retain_points, len(request.retain))
+        samples = [generator("retain_sample", seed).choice(request.retain, n_retain, replace=False) for seed in request.seeds]
+        points = np.stack([np.concatenate([np.tile(request.forget, self.forget_multiplier), sample]) for sample in samples])
+        rows = np.arange(len(points))[:, None]
+        targets = self.wanted_logits(request)[rows, points].astype(np.float32)
+        descent = Descent(
+            epochs=self.epochs, batch_size=self.batch_size, learning_rate=self.learning_rate, optimizer="adam", schedule="exponential"
+        )
+        return [Phase(points=points, objective=squared_error, descent=descent, drop_last=False, targets=targets)]
+
+
+class Dmm(Matching):
+    """Datamodel Matching: the wanted logits are each model's own plus `multiplier` × the predicted effect of removing the forget set."""
+
+    name: ClassVar[str] = "dmm"
+    needs: ClassVar[frozenset[str]] = frozenset({"effect"})
+
+    multiplier: float = Field(default=1.0, gt=0)
+
+    def wanted_logits(self, request: Request) -> Logits:
+        """Return the predicted oracle's logits, computed once from the starting models and frozen."""
+        if request.effect is None:
+            raise ConfigError("dmm needs predicted effects; configure an estimator and a subset population")
+        return np.asarray(request.logits + self.multiplier * request.effect)
+
+
+class OracleMatching(Matching):
+    """Oracle Matching: each model matches one true oracle, never an average, whose spread would be too small.
+
+    The teachers are the `floor` population, so that no model is judged against the oracle it copied.
+    """
+
+    name: ClassVar[str] = "oracle_matching"
+    needs: ClassVar[frozenset[str]] = frozenset({"oracle"})
+
+    def wanted_logits(self, request: Request) -> Logits:
+        """Return the teachers' logits."""
+        if request.oracle_logits is None:
+            raise ConfigError("oracle_matching needs true oracles; configure populations.floor, from which it takes its teachers")
+        return request.oracle_logits

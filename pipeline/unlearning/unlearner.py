@@ -1,0 +1,83 @@
+"""The request to unlearn and the plug-in that answers it; most unlearners are a schedule of phases for the one training loop."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from torch import nn
+
+from pipeline.core.arrays import Effects, Indices, Logits
+from pipeline.core.errors import ConfigError, ShapeError
+from pipeline.core.registry import Plugin
+from pipeline.training.ensemble import Kind, States, compute_logits, n_members
+from pipeline.training.loop import Resident, run_phases
+from pipeline.training.schedule import Phase
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """Models that must forget, and what may be known for it.
+
+    states: the n_members trained models; logits (n_members, n_points, n_classes) theirs on all points; forget and retain: training ids;
+    seeds (n_members,). effect (n_points, n_classes): predicted change of the logits; oracle_logits (n_members, n_points, n_classes): one
+    true oracle for each member. The last two are there only for unlearners that need them.
+    """
+
+    template: nn.Module
+    states: States
+    logits: Logits
+    data: Resident
+    forget: Indices
+    retain: Indices
+    seeds: Sequence[int]
+    kind: Kind
+    effect: Effects | None = None
+    oracle_logits: Logits | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.forget) == 0:
+            raise ConfigError("the forget set is empty; name at least one training point to forget")
+        if len(self.seeds) != n_members(self.states) or len(self.logits) != len(self.seeds):
+            raise ShapeError(f"{n_members(self.states)} models, {len(self.logits)} rows of logits, {len(self.seeds)} seeds; give one of each a model")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unlearned:
+    """The answer: states and logits after unlearning, and the samples used in gradient evaluations by each member."""
+
+    states: States
+    logits: Logits
+    n_samples: int
+
+
+class Unlearner(Plugin):
+    """Makes models forget; `needs` may name `effect` (a datamodel's prediction) or `oracle` (true oracles), `moves_weights` says if it trains."""
+
+    needs: ClassVar[frozenset[str]] = frozenset()
+    moves_weights: ClassVar[bool] = True
+
+    @abstractmethod
+    def unlearn(self, request: Request) -> Unlearned:
+        """Return the models after unlearning; the request is left as it is."""
+
+
+class ScheduledUnlearner(Unlearner):
+    """An unlearner that is a list of phases; subclasses say which."""
+
+    @abstractmethod
+    def phases(self, request: Request) -> list[Phase]:
+        """Return the phases to descend, in order."""
+
+    def unlearn(self, request: Request) -> Unlearned:
+        """Return the models after descending all phases."""
+        phases = self.phases(request)
+        states = run_phases(request.template, request.states, phases, request.data, seeds=request.seeds, kind=request.kind)
+        logits = compute_logits(request.template, states, request.data.inputs, kind=request.kind)
+        return Unlearned(states=states, logits=logits, n_samples=sum(phase.n_samples for phase in phases))
+
+
+def same_for_all(indices: Indices, n_models: int) -> np.ndarray:
+    """Return indices repeated for each member, (n_models, n_indices)."""
+    return np.broadcast_to(indices, (n_models, len(indices)))

@@ -1,0 +1,74 @@
+"""A user's own .npz file is read as it is, or refused with the remedy."""
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.core.errors import DataError
+from pipeline.data.arrays_file import ArraysFile
+
+
+def test_the_arrays_come_back_in_order(npz: Path, arrays: dict[str, Any]) -> None:
+    examples = ArraysFile(path=npz).load()
+    assert np.array_equal(examples.inputs, np.concatenate([arrays["train_inputs"], arrays["validation_inputs"]]))
+    assert examples.labels.tolist() == [0, 1, 2, 2, 0]
+    assert [str(array.dtype) for array in (examples.inputs, examples.labels)] == ["float32", "int64"]
+    assert (examples.n_train, examples.n_classes) == (3, 3)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"train_inputs": np.zeros((3, 4), np.uint8)}, "train_inputs is uint8"),
+        ({"train_inputs": np.zeros(3)}, r"train_inputs is float64 of shape \(3,\)"),
+        ({"train_inputs": np.full((3, 4), 1e300)}, "3 inputs hold NaN or infinity"),
+        ({"train_inputs": np.array([[None]] * 3)}, "without unpickling"),
+        ({"train_labels": np.zeros(3)}, "train_labels is float64"),
+        ({"train_labels": np.zeros((3, 1), np.int64)}, r"train_labels is int64 of shape \(3, 1\)"),
+        ({"train_labels": np.array([0, 1])}, "3 train_inputs and 2 train_labels"),
+        ({"train_labels": np.array([0, -1, 2])}, "labels span -1 to 2"),
+        ({"train_labels": np.zeros(3, np.int64), "validation_labels": np.zeros(2, np.int64)}, "at least two classes"),
+        ({"validation_inputs": np.zeros((2, 5))}, r"has shape \(4,\), a validation input \(5,\)"),
+        ({"validation_inputs": np.zeros((0, 4)), "validation_labels": np.zeros(0, np.int64)}, "0 validation_inputs"),
+    ],
+)
+def test_unusable_arrays_are_refused(tmp_path: Path, arrays: dict[str, Any], change: dict[str, Any], message: str) -> None:
+    np.savez(tmp_path / "data.npz", **(arrays | change))
+    with pytest.raises(DataError, match=message):
+        ArraysFile(path=tmp_path / "data.npz").load()
+
+
+def test_a_missing_key_is_named(tmp_path: Path, arrays: dict[str, Any]) -> None:
+    del arrays["validation_labels"]
+    np.savez(tmp_path / "data.npz", **arrays)
+    with pytest.raises(DataError, match=r"lacks validation_labels \(it holds: train_inputs, train_labels, validation_inputs\)"):
+        ArraysFile(path=tmp_path / "data.npz").load()
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"none\.npz does not exist; make it with"):
+        ArraysFile(path=tmp_path / "none.npz").load()
+
+
+def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "data.npy", np.zeros(3))
+    with pytest.raises(DataError, match=r"is not an \.npz file"):
+        ArraysFile(path=tmp_path / "data.npy").load()
+
+
+def test_a_damaged_array_is_refused(npz: Path) -> None:
+    content = npz.read_bytes()
+    npz.write_bytes(content.replace(np.arange(20.0)[:12].tobytes(), bytes(96)))
+    with pytest.raises(DataError, match="CRC"):
+        ArraysFile(path=npz).load()
+
+
+def test_a_member_that_is_no_array_is_refused(tmp_path: Path, npz: Path) -> None:
+    with zipfile.ZipFile(npz) as old, zipfile.ZipFile(tmp_path / "text.npz", "w") as new:
+        for name in old.namelist():
+            new.writestr(name, b"hello" if name == "train_labels.npy" else old.read(name))
+    with pytest.raises(DataError, match="train_labels is"):
+        ArraysFile(path=tmp_path / "text.npz").load()

@@ -1,0 +1,29 @@
+"""Examples refuse what cannot be trained on, and their digest sees every change."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.core.errors import DataError
+from pipeline.data.examples import Examples
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"n_train": 16}, "n_train is 16 of 16 points"),
+        ({"n_train": 0}, "n_train is 0 of 16 points"),
+        ({"n_classes": 2}, "labels span 0 to 2; expected 0 to 1"),
+        ({"inputs": np.full((16, 2, 3), np.inf, np.float32)}, r"16 inputs hold NaN or infinity \(first: point 0\)"),
+    ],
+)
+def test_what_cannot_be_trained_on_is_refused(examples: Examples, change: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        dataclasses.replace(examples, **change)
+
+
+@pytest.mark.parametrize("change", [{"n_train": 11}, {"n_classes": 4}, {"labels": (np.arange(16) + 1) % 3}, {"mislabelled": np.array([3])}])
+def test_every_part_enters_the_digest(examples: Examples, change: dict[str, Any]) -> None:
+    assert dataclasses.replace(examples, **change).digest != examples.digest
