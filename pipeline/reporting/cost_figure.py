@@ -3,18 +3,22 @@
 import math
 from collections.abc import Sequence
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.text import Text
 
 from pipeline.reporting.content import Role, Row, SetContent
-from pipeline.reporting.numbers import nats, percent
+from pipeline.reporting.formatting import nats
 from pipeline.reporting.placement import Box, place
 from pipeline.reporting.theme import COLOURS, canvas, shorten, themed
 
 CEILING = -math.log(1e-5)
 COLUMNS = 3
+# Inches above, between and below the panels, for titles, axes and the legend.
+TOP, BETWEEN, BOTTOM = 0.3, 0.85, 0.8
 # Shape and fill carry the role as well as colour does, for print and for colour-blind readers.
 MARKERS = {
     Role.DATAMODEL: ("o", "accent", True, "uses the datamodel"),
@@ -30,21 +34,18 @@ def cost_figure(sets: Sequence[SetContent]) -> Figure:
     """Return forget P95 KLoM against the fraction of one retraining, with intervals, the floor as a band and the ceiling as a line."""
     n_columns = min(len(sets), COLUMNS)
     n_lines = -(-len(sets) // n_columns)
-    panel_height = max(3.3, 1.6 + 0.17 * max(len(content.rows) for content in sets))
-    fractions = [row.cost.fraction for content in sets for row in content.rows]
+    scale = _Scale([row.cost.fraction for content in sets for row in content.rows])
+    panel = max(3.0, 0.21 * max(len(content.rows) for content in sets))
+    height = n_lines * panel + (n_lines - 1) * BETWEEN + TOP + BOTTOM
     with themed():
-        figure = canvas(11, n_lines * panel_height + 0.5)
-        axes = figure.subplots(n_lines, n_columns, squeeze=False, sharey=True).flat
-        figure.subplots_adjust(0.055, (0.62 + 0.35) / figure.get_figheight(), 0.995, 1 - 0.35 / figure.get_figheight(), 0.06, 0.62 / 2.4)
-        for ax, content in zip(axes, sets, strict=False):
-            _draw_panel(ax, content, _Scale(fractions))
-        for ax in list(axes)[len(sets) :]:
-            ax.set_visible(False)
-        for first in range(0, len(sets), n_columns):
-            figure.axes[first].set_ylabel("P95 KLoM on forgotten points (nats)")
+        figure = canvas(11, height)
+        figure.subplots_adjust(0.052, BOTTOM / height, 0.995, 1 - TOP / height, 0.06, BETWEEN / panel)
+        for number, content in enumerate(sets):
+            ax = figure.add_subplot(n_lines, n_columns, number + 1)
+            ax.set_ylabel("P95 KLoM on forgotten points (nats)" if number % n_columns == 0 else "")
+            _draw_panel(ax, content, scale)
+            _label_points(figure, ax, content, scale)
         _legend(figure, {row.role for content in sets for row in content.rows})
-        for ax, content in zip(figure.axes, sets, strict=False):
-            _label_points(ax, content, _Scale(fractions))
     return figure
 
 
@@ -62,16 +63,17 @@ class _Scale:
 
     def ticks(self) -> dict[float, str]:
         """Return the ticks: nothing, then every decade."""
-        return {self.position(0): "0"} | {decade: percent(10.0**decade) for decade in range(self.first, math.floor(self.last) + 1)}
+        return {self.position(0): "0"} | {decade: f"{100 * 10.0**decade:g}%" for decade in range(self.first, math.floor(self.last) + 1)}
 
 
 def _draw_panel(ax: Axes, content: SetContent, scale: _Scale) -> None:
     floor = content.floor["forget"]
     ax.set_title(shorten(content.label, 36), loc="left", fontsize=10.5, fontweight="bold")
     ax.set_xlim(scale.position(0) - 0.35, scale.last + 0.45)
+    ax.set_yscale("function", functions=(np.sqrt, np.square))
     ax.set_ylim(0, 13)
     ax.set_xticks(list(scale.ticks()), list(scale.ticks().values()))
-    ax.set_yticks(range(0, 13, 2))
+    ax.set_yticks([0, 0.5, 1, 2, 4, 6, 8, 10], ["0", "0.5", "1", "2", "4", "6", "8", "10"])
     ax.tick_params(length=0)
     ax.grid(axis="y", color=COLOURS["line"], linewidth=0.6, alpha=0.7)
     ax.set_axisbelow(True)
@@ -79,12 +81,18 @@ def _draw_panel(ax: Axes, content: SetContent, scale: _Scale) -> None:
     ax.axhspan(0, floor, color=COLOURS["oracle"], alpha=0.16, linewidth=0)
     ax.axhline(CEILING, color=COLOURS["quiet"], linewidth=0.9, linestyle=(0, (4, 3)))
     ax.text(1, CEILING + 0.15, f"ceiling {nats(CEILING)}", transform=ax.get_yaxis_transform(), ha="right", fontsize=8, color=COLOURS["muted"])
-    for row in content.rows:
+    for row in sorted(content.rows, key=lambda row: list(MARKERS).index(row.role), reverse=True):
         shape, colour, filled, _ = MARKERS[row.role]
-        x, y = scale.position(row.cost.fraction), row.p95["forget"]
+        x, y = _position(row, scale)
         ax.plot([x, x], row.interval["forget"], color=COLOURS[colour], linewidth=1.4, alpha=0.45, solid_capstyle="round")
         _mark(ax, x, y, shape, colour, filled=filled)
     _mark(ax, 0.0, floor, RETRAIN[0], RETRAIN[1], filled=True)
+
+
+def _position(row: Row, scale: _Scale) -> tuple[float, float]:
+    """Return where a row lies; what is no number lies at the ceiling, never where it would look good."""
+    value = row.p95["forget"]
+    return scale.position(row.cost.fraction), CEILING if math.isnan(value) else value
 
 
 def _mark(ax: Axes, x: float, y: float, shape: str, colour: str, *, filled: bool) -> None:
@@ -92,24 +100,29 @@ def _mark(ax: Axes, x: float, y: float, shape: str, colour: str, *, filled: bool
     ax.plot([x], [y], shape, markersize=7, markerfacecolor=face, markeredgecolor=COLOURS[colour] if not filled else COLOURS["paper"], zorder=4)
 
 
-def _label_points(ax: Axes, content: SetContent, scale: _Scale) -> None:
+def _label_points(figure: Figure, ax: Axes, content: SetContent, scale: _Scale) -> None:
     """Write each label where it is free, with a hairline to its point if it had to move."""
-    points = [(scale.position(row.cost.fraction), row.p95["forget"]) for row in content.rows] + [(0.0, content.floor["forget"])]
-    texts = [_label(row) for row in content.rows] + [f"retrain (floor) {nats(content.floor['forget'])}"]
-    colours = [MARKERS[row.role][1] for row in content.rows] + [RETRAIN[1]]
-    canvas_of = ax.get_figure(root=True).canvas if ax.get_figure(root=True) else None
-    renderer = canvas_of.get_renderer() if isinstance(canvas_of, FigureCanvasAgg) else None
-    pixels = [tuple(ax.transData.transform(point)) for point in points]
-    artists = [ax.text(0, 0, text, fontsize=8, color=COLOURS[colour]) for text, colour in zip(texts, colours, strict=True)]
-    sizes = [(artist.get_window_extent(renderer).width + 2, artist.get_window_extent(renderer).height + 3) for artist in artists]
+    floor = content.floor["forget"]
+    points = [*(_position(row, scale) for row in content.rows), (0.0, floor)]
+    labels = [(f"{shorten(row.label, 22)} {nats(row.p95['forget'])}", MARKERS[row.role][1]) for row in content.rows]
+    texts = [ax.text(0, 0, text, fontsize=8, color=COLOURS[colour]) for text, colour in [*labels, (f"retrain (floor) {nats(floor)}", RETRAIN[1])]]
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    extents = [text.get_window_extent(renderer) for text in texts]
+    pixels = [(float(x), float(y)) for x, y in ax.transData.transform(points)]
     area = ax.get_window_extent(renderer)
-    ceiling = ax.transData.transform((0, CEILING))[1]
+    frame = Box(area.x0, area.y0, area.x1, float(ax.transData.transform((0, CEILING))[1]))
     obstacles = [Box(x - 5, y - 5, x + 5, y + 5) for x, y in pixels]
-    boxes = place(pixels, sizes, obstacles, Box(area.x0, area.y0, area.x1, ceiling))
-    to_data = ax.transData.inverted()
-    for artist, box, pixel, point in zip(artists, boxes, pixels, points, strict=True):
-        artist.set_position(to_data.transform((box.left + 1, box.bottom + 2)))
+    boxes = place(pixels, [(extent.width + 2, extent.height + 2) for extent in extents], obstacles, frame)
+    for text, box, pixel, point in zip(texts, boxes, pixels, points, strict=True):
+        _move(ax, text, box, pixel[0])
         _draw_leader(ax, box, pixel, point)
+
+
+def _move(ax: Axes, text: Text, box: Box, x: float) -> None:
+    """Write text into box, flush with the side that is nearer to x, so that a narrower font than measured leaves no gap there."""
+    side, anchor = ("left", box.left + 1) if box.left > x else ("right", box.right - 1) if box.right < x else ("center", (box.left + box.right) / 2)
+    text.set_position(ax.transData.inverted().transform((anchor, box.bottom + 1)))
+    text.set(horizontalalignment=side, verticalalignment="bottom")
 
 
 def _draw_leader(ax: Axes, box: Box, pixel: tuple[float, float], point: tuple[float, float]) -> None:
@@ -117,10 +130,6 @@ def _draw_leader(ax: Axes, box: Box, pixel: tuple[float, float], point: tuple[fl
     if math.dist(near, pixel) > 10:
         end = ax.transData.inverted().transform(near)
         ax.add_line(Line2D([point[0], end[0]], [point[1], end[1]], color=COLOURS["quiet"], linewidth=0.6, zorder=1))
-
-
-def _label(row: Row) -> str:
-    return f"{shorten(row.label, 22)} {nats(row.p95['forget'])}"
 
 
 def _legend(figure: Figure, roles: set[Role]) -> None:

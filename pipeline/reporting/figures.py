@@ -48,7 +48,7 @@ def image_figure(content: SetContent) -> Figure | None:
         for ax in axes:
             ax.set_axis_off()
         for ax, point in zip(axes, points, strict=False):
-            ax.imshow(shades(content.images[point], low, high), cmap="gray", vmin=0, vmax=1, interpolation="none")
+            ax.imshow(shades(content.images[point], low, high), cmap="gray", vmin=0, vmax=1, interpolation="bicubic")
             ax.set_title(f"#{content.ids[point]}\n{point_label(content, point)}", fontsize=7.5, color=COLOURS["muted"])
     return figure
 

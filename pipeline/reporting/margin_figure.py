@@ -9,9 +9,10 @@ from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
 from pipeline.reporting.content import Role, Row, SetContent, point_label, ranked_points
-from pipeline.reporting.numbers import nats
+from pipeline.reporting.formatting import nats
 from pipeline.reporting.theme import COLOURS, canvas, shades, shorten, themed
 from pipeline.reporting.verdict import best, chosen_row, judge
 
@@ -64,36 +65,42 @@ def _draw_point(ax: Axes, content: SetContent, title: str, point: int) -> None:
         return
     low, high = float(np.nanmin(content.images)), float(np.nanmax(content.images))
     inset = ax.inset_axes((0.0, 0.0, 0.46, 1.0), anchor="NW")
-    inset.imshow(shades(content.images[point], low, high), cmap="gray", vmin=0, vmax=1, interpolation="none")
+    inset.imshow(shades(content.images[point], low, high), cmap="gray", vmin=0, vmax=1, interpolation="bicubic")
     inset.set_axis_off()
     ax.text(0.52, 1, about, transform=ax.transAxes, va="top", fontsize=8.5, linespacing=1.5, color=COLOURS["muted"])
 
 
 def _draw_histograms(ax: Axes, before: Sample, after: Sample, oracle: Sample, colour: str) -> None:
-    """Draw the three samples over the range of before and oracle; what lies beyond is counted in words, so that no outlier hides the rest."""
-    edges = _edges(before, oracle)
+    """Draw the three samples; what lies far from before and oracle is counted in words, so that no outlier squeezes the rest."""
+    edges = _edges(before, oracle, after)
     ax.stairs(_shares(oracle, edges), edges, fill=True, color=COLOURS["oracle"], alpha=0.38)
     ax.stairs(_shares(before, edges), edges, color=COLOURS["quiet"], linewidth=1.1, linestyle=(0, (3, 2)))
     ax.stairs(_shares(after, edges), edges, color=COLOURS[colour], linewidth=1.7)
     ax.set_xlim(edges[0], edges[-1])
     ax.set_yticks([])
+    ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     ax.spines["left"].set_visible(False)
     ax.tick_params(length=0, labelsize=8)
-    notes = {"left": f"← {int(np.sum(after < edges[0]))} below", "right": f"{int(np.sum(after > edges[-1]))} above →"}
-    counts = {"left": int(np.sum(after < edges[0])), "right": int(np.sum(after > edges[-1]))}
-    for side, count in counts.items():
+    finite = after[np.isfinite(after)]
+    notes = [
+        (0.0, "left", int(np.sum(finite < edges[0])), "← {} further down"),
+        (0.5, "center", len(after) - len(finite), "{} not finite"),
+        (1.0, "right", int(np.sum(finite > edges[-1])), "{} further up →"),
+    ]
+    for x, side, count, words in notes:
         if count:
-            ax.text(0 if side == "left" else 1, 0.9, notes[side], transform=ax.transAxes, ha=side, va="top", fontsize=8, color=COLOURS[colour])
-    n_broken = int(np.sum(~np.isfinite(after)))
-    if n_broken:
-        ax.text(0.5, 0.9, f"{n_broken} not finite", transform=ax.transAxes, ha="center", va="top", fontsize=8, color=COLOURS[colour])
+            ax.text(x, 0.92, words.format(count), transform=ax.transAxes, ha=side, va="top", fontsize=8, color=COLOURS[colour])
 
 
-def _edges(*samples: Sample) -> Float[np.ndarray, " n_edges"]:
-    pooled = np.concatenate(samples)
-    pooled = pooled[np.isfinite(pooled)]
-    low, high = (float(pooled.min()), float(pooled.max())) if len(pooled) else (-1.0, 1.0)
-    room = max(0.25 * (high - low), 0.5)
+def _edges(before: Sample, oracle: Sample, after: Sample) -> Float[np.ndarray, " n_edges"]:
+    """Return bins over before and oracle, widened to after by at most their own range on either side."""
+    fixed = np.concatenate([before, oracle])
+    fixed = fixed[np.isfinite(fixed)]
+    low, high = (float(fixed.min()), float(fixed.max())) if len(fixed) else (-1.0, 1.0)
+    reach = max(high - low, 1.0)
+    near = after[(after >= low - reach) & (after <= high + reach)]
+    low, high = min([low, *near]), max([high, *near])
+    room = max(0.06 * (high - low), 0.5)
     return np.linspace(low - room, high + room, N_BINS + 1)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from pipeline.reporting import numbers
+from pipeline.reporting import formatting
 from pipeline.reporting.content import SPLITS, Report, Role, Row, SetContent, point_label
 from pipeline.reporting.cost_figure import CEILING, cost_figure
 from pipeline.reporting.figures import shown_points
@@ -20,8 +20,8 @@ KINDS = {
     Role.DATAMODEL: "uses the datamodel",
     Role.RIVAL: "no datamodel",
     Role.NOTHING: "does nothing",
-    Role.PREDICTOR: "predictor: no weight moves",
-    Role.BOUND: "bound: needs true oracles",
+    Role.PREDICTOR: "predictor, moves no weights",
+    Role.BOUND: "bound, needs true oracles",
 }
 # A KLoM is shaded by how many floors it is: up to 1.5 not at all, from 10 on most.
 SHADES = (1.5, 2.5, 5.0, 10.0)
@@ -77,7 +77,7 @@ class Section:
 def render(report: Report) -> str:
     """Return the report as HTML: verdict first, then table, figures, images, and what it took."""
     environment = Environment(loader=PackageLoader(__package__), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"nats": numbers.nats, "percent": numbers.percent, "duration": numbers.duration, "span": numbers.span}
+    environment.filters |= {"nats": formatting.nats, "percent": formatting.percent, "duration": formatting.duration, "span": formatting.span}
     sections = [_section(content, number) for number, content in enumerate(report.sets)]
     costs = Markup(svg(cost_figure(report.sets), "P95 KLoM on the forgotten points against the cost of a request")) if report.sets else None
     return environment.get_template("report.html.j2").render(
@@ -110,12 +110,12 @@ def _lines(content: SetContent) -> tuple[Line, ...]:
     winner = judge(content).winner
     oracle = Line(
         label="retraining",
-        kind="independent oracles: the floor",
+        kind="the floor",
         is_best=False,
-        klom=tuple(Klom(numbers.nats(content.floor[split]), "", f"mean {numbers.nats(content.floor_mean[split])}", 0) for split in SPLITS),
-        accuracy=tuple((numbers.percent(content.oracle_accuracy[split]), "") for split in SPLITS),
-        cost=numbers.percent(1.0),
-        amortised=numbers.percent(1.0),
+        klom=tuple(Klom(formatting.nats(content.floor[split]), "", f"mean {formatting.nats(content.floor_mean[split])}", 0) for split in SPLITS),
+        accuracy=tuple((formatting.percent(content.oracle_accuracy[split]), "") for split in SPLITS),
+        cost=formatting.percent(1.0),
+        amortised=formatting.percent(1.0),
         n_nonfinite=0,
     )
     return (oracle, *(_line(row, content, is_best=row is winner) for row in content.rows))
@@ -128,18 +128,18 @@ def _line(row: Row, content: SetContent, *, is_best: bool) -> Line:
         is_best=is_best,
         klom=tuple(_klom(row, split, content.floor[split]) for split in SPLITS),
         accuracy=tuple(
-            (numbers.percent(row.accuracy[split]), numbers.points(row.accuracy[split] - content.oracle_accuracy[split])) for split in SPLITS
+            (formatting.percent(row.accuracy[split]), formatting.points(row.accuracy[split] - content.oracle_accuracy[split])) for split in SPLITS
         ),
-        cost=numbers.percent(row.cost.fraction),
-        amortised=numbers.percent(row.cost.amortised_fraction),
+        cost=formatting.percent(row.cost.fraction),
+        amortised=formatting.percent(row.cost.amortised_fraction),
         n_nonfinite=row.n_nonfinite,
     )
 
 
 def _klom(row: Row, split: str, floor: float) -> Klom:
-    times = numbers.times_floor(row.p95[split], floor)
-    small = f"mean {numbers.nats(row.mean[split])}" + (f" · {times} floor" if times else "")
-    return Klom(numbers.nats(row.p95[split]), numbers.span(row.interval[split]), small, shade(row.p95[split], floor))
+    times = formatting.times_floor(row.p95[split], floor)
+    small = f"mean {formatting.nats(row.mean[split])}" + (f" · {times} floor" if times else "")
+    return Klom(formatting.nats(row.p95[split]), formatting.span(row.interval[split]), small, shade(row.p95[split], floor))
 
 
 def shade(value: float, floor: float) -> int:

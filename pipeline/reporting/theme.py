@@ -22,7 +22,7 @@ COLOURS = {
     "muted": "#5d6675",
     "line": "#d5dae2",
     "quiet": "#8b93a1",
-    "paper": "#fffffe",
+    "paper": "#ffffff",
     "accent": "#1f5fd0",
     "rival": "#b3530b",
     "oracle": "#0b8468",

@@ -103,10 +103,9 @@ def is_at_floor(value: float, floor: float) -> bool:
     return value <= floor + max(0.5 * floor, 0.1)
 
 
-def overlap(first: Row, second: Row) -> bool:
-    """Say whether the intervals of two rows on the forget set meet, so that neither is better beyond chance."""
-    (low, high), (other_low, other_high) = first.interval["forget"], second.interval["forget"]
-    return low <= other_high and other_low <= high
+def are_level(first: Row, second: Row) -> bool:
+    """Say whether two rows are as good as each other on the forget set: the P95 of one lies within the interval of the other."""
+    return any(low <= other.p95["forget"] <= high for other, (low, high) in ((first, second.interval["forget"]), (second, first.interval["forget"])))
 
 
 def _coverage(winner: Row | None, nothing: Row | None, floor: float) -> float:

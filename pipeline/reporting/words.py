@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.reporting.content import Role, Row, SetContent
-from pipeline.reporting.numbers import nats, of_retraining, percent, span
-from pipeline.reporting.verdict import BLIND_FLOOR, MOST_OF_THE_WAY, Finding, Outcome, is_at_floor, judge, overlap
+from pipeline.reporting.formatting import nats, of_retraining, percent, span
+from pipeline.reporting.verdict import BLIND_FLOOR, Finding, Outcome, are_level, judge
 
-COUNTED = {
+SAID = {
     Outcome.REACHED: "a cheap method reaches the floor of retraining",
-    Outcome.CLOSE: "a cheap method comes close to it",
+    Outcome.CLOSE: "a cheap method comes close to retraining",
     Outcome.PARTIAL: "the best cheap method covers only part of the way",
     Outcome.FAILED: "no cheap method works",
     Outcome.NEEDLESS: "doing nothing is already at the floor",
@@ -23,32 +23,39 @@ NAMED_AT_MOST = 4
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is said of one forget set: a headline and the sentences under it."""
+    """What is said of one forget set: a headline, the sentences under it, and an aside on rows that are no methods; measures are (value, what it is)."""
 
     label: str
     outcome: Outcome
     headline: str
+    measures: tuple[tuple[str, str], ...]
     sentences: tuple[str, ...]
+    aside: str
 
 
 def verdict(content: SetContent) -> Verdict:
     """Return the verdict on one forget set."""
     finding = judge(content)
-    parts = (_evidence(finding), *_contest(finding), *_damage(finding), *_not_finite(content.rows), *_orientation(finding))
-    return Verdict(content.label, finding.outcome, _headline(finding), tuple(part for part in parts if part))
+    return Verdict(
+        label=content.label,
+        outcome=finding.outcome,
+        headline=_headline(finding),
+        measures=_measures(finding),
+        sentences=(*_evidence(finding), *_contest(finding), *_damage(finding), *_not_finite(content.rows)),
+        aside=_aside(finding),
+    )
 
 
 def summary(verdicts: Sequence[Verdict]) -> str:
-    """Return one sentence over all forget sets."""
+    """Return one sentence over all forget sets: by name if they are few, else counted."""
     if not verdicts:
         return "No forget set was judged."
+    if len(verdicts) <= NAMED_AT_MOST:
+        said = "; ".join(f"on {one.label}, {SAID[one.outcome]}" for one in verdicts)
+        return f"{said[0].upper()}{said[1:]}."
     counts = Counter(one.outcome for one in verdicts)
-    total = len(verdicts)
-    if len(counts) == 1:
-        where = "On the one forget set judged" if total == 1 else f"On both forget sets" if total == 2 else f"On all {total} forget sets"
-        return f"{where}, {COUNTED[verdicts[0].outcome]}."
-    said = [f"on {counts[outcome]} {COUNTED[outcome]}" for outcome in Outcome if counts[outcome]]
-    return f"Of {total} forget sets: {'; '.join(said)}."
+    said = "; ".join(f"on {counts[outcome]}, {SAID[outcome]}" for outcome in Outcome if counts[outcome])
+    return f"Of {len(verdicts)} forget sets: {said}."
 
 
 def break_even(datamodel_retrainings: float, request_fraction: float) -> str:
@@ -85,22 +92,28 @@ def _headline(finding: Finding) -> str:
     return "No cheap method works here: retraining wins"
 
 
-def _evidence(finding: Finding) -> str:
-    content, winner, nothing = finding.content, finding.winner, finding.nothing
-    floor = content.floor["forget"]
+def _measures(finding: Finding) -> tuple[tuple[str, str], ...]:
+    """Return P95 KLoM on the forget set for doing nothing, the winner and independent retrainings, and what the winner costs."""
+    shown = [(row, name) for row, name in ((finding.nothing, "doing nothing"), (finding.winner, "")) if row is not None]
+    values = [(nats(row.p95["forget"]), name or row.label) for row, name in shown]
+    cost = [] if finding.winner is None else [(percent(finding.winner.cost.fraction), "of a retraining")]
+    return (*values, (nats(finding.content.floor["forget"]), "retraining"), *cost)
+
+
+def _evidence(finding: Finding) -> list[str]:
+    winner = finding.winner
     if finding.outcome == Outcome.UNCLEAR:
-        return f"Two independent groups of oracles must agree better than {nats(BLIND_FLOOR)} nats before methods can be told apart; train more models."
-    at_rest = "" if nothing is None else f"{nats(nothing.p95['forget'])} nats for doing nothing, "
-    if finding.outcome == Outcome.NEEDLESS and nothing is not None:
-        return f"P95 KLoM on the forgotten points: {at_rest}{nats(floor)} for independent retrainings."
-    if winner is None:
-        return f"P95 KLoM on the forgotten points: {at_rest}{nats(floor)} for independent retrainings."
-    value = f"{nats(winner.p95['forget'])} (interval {span(winner.interval['forget'])})"
-    way = f", {percent(finding.coverage)} of the way" if 0 < finding.coverage < MOST_OF_THE_WAY else ""
-    return (
-        f"P95 KLoM on the forgotten points: {at_rest}{value} after {winner.label}, against a floor of {nats(floor)} for independent "
-        f"retrainings{way}; cost of the request: {of_retraining(winner.cost.fraction)}."
-    )
+        return [f"Independent groups of oracles must agree better than {nats(BLIND_FLOOR)} nats before methods can be told apart; train more models."]
+    if finding.outcome == Outcome.NEEDLESS or winner is None:
+        return []
+    cost = of_retraining(winner.cost.fraction)
+    about = f"P95 KLoM {nats(winner.p95['forget'])} ({span(winner.interval['forget'])})"
+    if math.isnan(finding.coverage):
+        return [f"{winner.label} ends at {about} for {cost}; the floor is {nats(finding.content.floor['forget'])}."]
+    if finding.coverage <= 0:
+        return [f"The best of them, {winner.label}, ends no nearer than doing nothing: {about} for {cost}."]
+    share = "all" if finding.coverage >= 0.995 else percent(finding.coverage)
+    return [f"{winner.label} closes {share} of the gap between doing nothing and retraining for {cost}: {about}."]
 
 
 def _contest(finding: Finding) -> list[str]:
@@ -121,12 +134,12 @@ def _contest(finding: Finding) -> list[str]:
 
 def _compared(finding: Finding, datamodel: Row, rival: Row) -> str:
     if finding.winner is datamodel:
-        if overlap(datamodel, rival):
+        if are_level(datamodel, rival):
             return f"The best rival without a datamodel, {rival.label}, forgets about as well: {_value(rival)}."
         if rival.p95["forget"] < datamodel.p95["forget"]:
             return f"{rival.label}, without a datamodel, forgets better ({_value(rival)}), but is further off elsewhere."
         return f"The best rival without a datamodel, {rival.label}, stays at {_value(rival)}."
-    if overlap(datamodel, rival):
+    if are_level(datamodel, rival):
         return f"The best method with a datamodel, {datamodel.label}, forgets about as well: {_value(datamodel)}."
     return f"It needs no datamodel; the best method with one, {datamodel.label}, is at {_value(datamodel)}."
 
@@ -155,16 +168,15 @@ def _not_finite(rows: Sequence[Row]) -> list[str]:
     return [f"Margins that are not finite, counted as wrong as can be: {', '.join(broken)}."]
 
 
-def _orientation(finding: Finding) -> list[str]:
-    """Return what the bound and the predictor say about where a gap comes from."""
-    floor = finding.content.floor["forget"]
-    said = []
-    for row in finding.of_role[Role.BOUND]:
-        said.append(f"{row.label} copies true oracles, so it is a bound and no method: {nats(row.p95['forget'])}.")
-    for row in finding.of_role[Role.PREDICTOR]:
-        said.append(f"{row.label} predicts the outputs and changes no weights: {nats(row.p95['forget'])}.")
-    gap = finding.outcome in (Outcome.PARTIAL, Outcome.FAILED) and finding.datamodel is not None
-    bounds = [row.p95["forget"] for row in finding.of_role[Role.BOUND]]
-    if gap and bounds and min(bounds) < finding.datamodel.p95["forget"] / 2 and not is_at_floor(finding.datamodel.p95["forget"], floor):
-        said.append("So matching can do better than this: what falls short is the datamodel's prediction.")
-    return said
+def _aside(finding: Finding) -> str:
+    """Return what bounds and predictors reach, and what that says of a gap."""
+    bounds, predictors = finding.of_role[Role.BOUND], finding.of_role[Role.PREDICTOR]
+    said = [f"{row.label}, a bound that copies true oracles, reaches {nats(row.p95['forget'])}" for row in bounds]
+    said += [f"{row.label}, a predictor that changes no weights, {nats(row.p95['forget'])}" for row in predictors]
+    if not said:
+        return ""
+    lesson = ""
+    if finding.outcome in (Outcome.PARTIAL, Outcome.FAILED) and finding.datamodel is not None and bounds:
+        if min(row.p95["forget"] for row in bounds) < finding.datamodel.p95["forget"] / 2:
+            lesson = " With true targets matching gets further, so the datamodel's prediction is what falls short."
+    return f"For orientation: {'; '.join(said)}.{lesson}"

@@ -61,8 +61,9 @@ def tag_entities(values: Mapping[str, str]) -> list[RunTag]:
 
 
 def result_tags(results: Results, *, tables: list[str], logged_params: Mapping[str, str]) -> dict[str, str]:
-    """Return the tags of results: their own; those that let the UI show tables; what changed in logged_params, as MLflow refuses to change a
-    parameter; and the names of the metrics that are missing because they are not finite.
+    """Return the tags of results: their own, the list by which the UI shows tables, and what cannot be shown elsewhere.
+
+    That is parameters that are no longer what was logged, which MLflow refuses to change, and the names of metrics that are not finite.
     """
     shown = json.dumps([{"path": path, "type": "table"} for path in tables])
     changed = {f"param.{name}": value for name, value in flatten(results.params).items() if logged_params.get(name, value) != value}
@@ -76,7 +77,7 @@ def context_tags() -> dict[str, str]:
     Not the URL of the git remote, which may hold a password.
     """
     found = resolve_tags()
-    job = json.loads(os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}")).get("metadata", {}).get("job_submission_id")
+    job = (json.loads(os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}")).get("metadata") or {}).get("job_submission_id")
     return {key: found[key] for key in CONTEXT_TAGS if key in found} | {"dmm.host": platform.node()} | ({"dmm.job_id": job} if job else {})
 
 

@@ -72,7 +72,8 @@ def row_of(kind: str, p95: tuple[float, float, float], n_points: int = 4, **fiel
     """See MakeRow."""
     needs, moves_weights, fraction = KINDS[kind]
     rng = np.random.default_rng(len(kind))
-    share = min(p95[0] / 9, 1.2)
+    share = min(max(p95[0] - FLOOR[0], 0.0) / 8.4, 1.2)
+    oracle_mean = fields.pop("oracle_mean", 0.4)
     made = {
         "label": kind,
         "plugin": kind,
@@ -85,7 +86,7 @@ def row_of(kind: str, p95: tuple[float, float, float], n_points: int = 4, **fiel
         "cost": Cost(samples=21_000 * fraction, fraction=fraction, amortised_fraction=fraction + (333 if "effect" in needs else 0)),
         "n_nonfinite": 0,
         "klom_forget": p95[0] * rng.uniform(0.3, 1.05, n_points),
-        "margins": rng.normal(8 * share, 1.3, (N_MODELS, n_points)),
+        "margins": rng.normal(oracle_mean + (8 - oracle_mean) * share, 1.3, (N_MODELS, n_points)),
     }
     return Row(**(made | fields))
 
@@ -164,5 +165,6 @@ def report() -> Report:
     )
     mislabelled = set_of({}, 30, **(vars(mislabelled) | {"rows": tuple(diverged if row.label == diverged.label else row for row in mislabelled.rows)}))
     near = np.random.default_rng(3).normal(7.7, 1.3, (N_MODELS, 20))
-    random = set_of(RANDOM, 20, label="random", plugin="random", ids=some, labels=labels[some], images=images[some], oracle=near)
+    rows = tuple(row_of(kind, values, 20, oracle_mean=7.7) for kind, values in RANDOM.items())
+    random = set_of({}, 20, label="random", plugin="random", ids=some, labels=labels[some], images=images[some], oracle=near, rows=rows)
     return report_of(coherent, mislabelled, random)
