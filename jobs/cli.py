@@ -39,7 +39,7 @@ def run(
     """Compute everything that does not exist yet, judge it and write the report; run it again to resume."""
     session = open_session(config, set_ or (), store)
     result = verbs.run(session, screen, executor=executor, until=until, allow_missing=allow_missing)
-    listing.show_run(result, Console(), session)
+    listing.show_run(result, _paper(), session)
     _finish(result.to_json(), json_, FAILED if result.failures else DONE)
 
 
@@ -48,7 +48,7 @@ def plan(config: Config = None, set_: Set = None, store: StoreUri = None, json_:
     """Say what exists, what will be trained and what that costs, before anything is."""
     session = open_session(config, set_ or (), store)
     result = verbs.plan(session)
-    listing.show_plan(result, Console())
+    listing.show_plan(result, _paper())
     _finish(result, json_, DONE)
 
 
@@ -57,7 +57,7 @@ def status(config: Config = None, set_: Set = None, store: StoreUri = None, json
     """Say what of an experiment is done, partial, missing, stale or waiting."""
     session = open_session(config, set_ or (), store)
     result = verbs.status(session)
-    listing.show_status(result, Console())
+    listing.show_status(result, _paper())
     _finish(result, json_, DONE)
 
 
@@ -73,7 +73,7 @@ def verify(
     """Read every byte of the store and name files that are corrupt, foreign or half-written."""
     session = open_session(config, set_ or (), store)
     result = verbs.verify(session, screen, repair=repair, executor=executor)
-    listing.show_verify(result, Console())
+    listing.show_verify(result, _paper())
     _finish(result, json_, DONE if result["ok"] else FAILED)
 
 
@@ -91,7 +91,7 @@ def klom(
     from jobs.klom_command import klom_report
 
     result = klom_report(unlearned, oracle, variant=variant, n_bins=n_bins, clip=clip, seed=seed)
-    listing.show_klom(result, Console())
+    listing.show_klom(result, _paper())
     _finish(result, json_, DONE)
 
 
@@ -120,6 +120,11 @@ def ui(
 ) -> None:
     """Open the MLflow UI on this store."""
     verbs.ui(read_experiment(config, set_ or (), store), host=host, port=port)
+
+
+def _paper() -> Console:
+    """Return standard output, wide enough for the tables where nobody's window limits it."""
+    return Console() if sys.stdout.isatty() else Console(width=110)
 
 
 def _finish(result: dict[str, Any], as_json: bool, status: int) -> None:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -16,7 +17,9 @@ def show_run(result: RunResult, console: Console, session: Session) -> None:
     """Print the verdict table, what failed, and where to look next."""
     if result.results:
         console.print(_results_table(result.results))
-        console.print("KLoM in nats, 95th percentile over points; in brackets the noise floor of independent oracles; 11.51 is the worst possible.", style="dim")
+        console.print(
+            "KLoM in nats, 95th percentile over points; in brackets the noise floor of independent oracles; 11.51 is the worst possible.", style="dim"
+        )
     if result.attribution:
         low, high = result.attribution["lds_interval"]
         console.print(f"Datamodels: LDS {result.attribution['lds']:.3f} ({low:.3f} to {high:.3f}) on {result.attribution['n_heldout']} held-out subset models")
@@ -35,32 +38,47 @@ def show_run(result: RunResult, console: Console, session: Session) -> None:
 
 
 def show_status(result: dict[str, Any], console: Console) -> None:
-    """Print one row for each node."""
-    table = Table(title=f"store {result['store']}", title_justify="left")
-    for name, justify in (("node", "left"), ("status", "left"), ("done", "right"), ("wanted", "right"), ("unit", "left")):
-        table.add_column(name, justify=justify)  # type: ignore[arg-type]
-    for row in result["nodes"]:
-        table.add_row(row["node"], _coloured(row["status"]), f"{row['done']:,}", f"{row['wanted']:,}", row["unit"])
+    """Print one row for each node, those of all forget sets together."""
+    table = _table(f"store {result['store']}", ("node", "status"), ("done", "wanted"), ("unit",))
+    for row in grouped(result["nodes"], ("done", "wanted")):
+        table.add_row(row["node"], row["status"], f"{row['done']:,}", f"{row['wanted']:,}", row["unit"])
     console.print(table)
+    if not result["complete"]:
+        console.print("`dmm run` computes whatever is not done; finished shards are kept.", style="dim")
 
 
 def show_plan(result: dict[str, Any], console: Console) -> None:
     """Print what will be computed and what it costs."""
-    table = Table(title=f"plan for store {result['store']}", title_justify="left")
-    for name, justify in (("node", "left"), ("status", "left"), ("exists", "right"), ("to make", "right"), ("retrainings", "right"), ("core seconds", "right")):
-        table.add_column(name, justify=justify)  # type: ignore[arg-type]
-    for row in result["nodes"]:
+    table = _table(f"plan for store {result['store']}", ("node", "status"), ("exists", "to make", "retrainings", "core seconds"))
+    for row in grouped(result["nodes"], ("done", "wanted", "retrainings", "seconds")):
         seconds = "?" if row["seconds"] is None else f"{row['seconds']:,.1f}" if row["seconds"] else ""
         cost = f"{row['retrainings']:,.1f}" if row["retrainings"] else ""
-        table.add_row(row["node"], _coloured(row["status"]), f"{row['done']:,}", f"{row['wanted'] - row['done']:,}", cost, seconds)
+        table.add_row(row["node"], row["status"], f"{row['done']:,}", f"{row['wanted'] - row['done']:,}", cost, seconds)
     console.print(table)
-    console.print(f"To train: as much as {result['retrainings']:,.1f} models on all points (unlearning comes on top, see the report).", highlight=False)
-    if result["break_even_requests"] is not None:
+    console.print(f"To train: as much as {result['retrainings']:,.1f} models on all points; unlearning comes on top.", highlight=False)
+    shared = result["break_even_requests"]
+    if shared is not None:
         console.print(
-            f"Break-even: the subset models cost {result['break_even_requests']:,.0f} retrainings, shared by every request to forget. "
-            f"This experiment has {result['requests']}; for fewer than {result['break_even_requests']:,.0f} requests in all, retraining each is cheaper.",
+            f"Break-even: the subset models cost {shared:,.0f} retrainings, shared by every request to forget. This experiment has "
+            f"{result['requests']}; for fewer than {shared:,.0f} requests in all, retraining for each is cheaper.",
             highlight=False,
         )
+
+
+def grouped(rows: list[dict[str, Any]], sums: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Return rows with those that differ only in the forget set made one: counts added up, statuses told apart."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        name = row["node"].removesuffix(f"/{row['forget_set']}") if row["forget_set"] else row["node"]
+        groups.setdefault(name, []).append(row)
+    merged = []
+    for name, members in groups.items():
+        counts = {key: None if any(row[key] is None for row in members) else sum(row[key] for row in members) for key in sums}
+        statuses = [row["status"] for row in members]
+        told = [_coloured(status, statuses.count(status), len(statuses)) for status in dict.fromkeys(statuses)]
+        node = f"{name} [dim]× {len(members)} sets[/dim]" if len(members) > 1 else members[0]["node"]
+        merged.append({"node": node, "status": ", ".join(told), "unit": members[0]["unit"], **counts})
+    return merged
 
 
 def show_verify(result: dict[str, Any], console: Console) -> None:
@@ -70,7 +88,9 @@ def show_verify(result: dict[str, Any], console: Console) -> None:
     if not result["problems"]:
         console.print(f"Every file of {result['store']} is as it should be.", style="green", highlight=False)
     elif result["quarantined"]:
-        console.print(f"{len(result['quarantined'])} files were moved to {result['store']}/quarantine; {result['n_models_made']} models were made again.", highlight=False)
+        console.print(
+            f"{len(result['quarantined'])} files were moved to {result['store']}/quarantine; {result['n_models_made']} models were made again.", highlight=False
+        )
     else:
         console.print("`dmm verify --repair` sets these files aside and computes just their shards again.", highlight=False)
 
@@ -82,23 +102,30 @@ def show_klom(result: dict[str, Any], console: Console) -> None:
 
 
 def _results_table(rows: list[dict[str, Any]]) -> Table:
-    table = Table(title="P95 KLoM to retrained models", title_justify="left")
-    table.add_column("forget set")
-    table.add_column("unlearner")
-    for split in ("forget", "retain", "validation"):
-        table.add_column(split, justify="right")
-    table.add_column("accuracy on forget", justify="right")
-    table.add_column("cost (retrainings)", justify="right")
+    table = _table("P95 KLoM to retrained models", ("forget set", "unlearner"), ("forget", "retain", "validation", "accuracy on forget", "retrainings"))
     before = None
     for row in rows:
         if before not in (None, row["forget_set"]):
             table.add_section()
         splits = [f"{row[split]:.2f} [dim]({row['floor'][split]:.2f})[/dim]" for split in ("forget", "retain", "validation")]
         accuracy = f"{row['accuracy']['forget']:.2f} [dim]({row['oracle_accuracy']['forget']:.2f})[/dim]"
-        table.add_row("" if before == row["forget_set"] else row["forget_set"], row["unlearner"], *splits, accuracy, f"{row['cost']['fraction']:.3f}")
+        label = "" if before == row["forget_set"] else row["forget_set"]
+        table.add_row(label, row["unlearner"], *splits, accuracy, f"{row['cost']['fraction']:.3f}")
         before = row["forget_set"]
     return table
 
 
-def _coloured(status: str) -> str:
-    return f"[{COLOURS[status]}]{status}[/{COLOURS[status]}]"
+def _table(title: str, words: tuple[str, ...], numbers: tuple[str, ...], more: tuple[str, ...] = ()) -> Table:
+    table = Table(title=title, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD)
+    for name in words:
+        table.add_column(name, overflow="fold")
+    for name in numbers:
+        table.add_column(name, justify="right", no_wrap=True)
+    for name in more:
+        table.add_column(name)
+    return table
+
+
+def _coloured(status: str, count: int, of: int) -> str:
+    said = status if count == of else f"{count} {status}"
+    return f"[{COLOURS[status]}]{said}[/{COLOURS[status]}]"

@@ -4,7 +4,7 @@ import time
 from collections import deque
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 
 from pipeline.graph import STAGES
@@ -66,7 +66,7 @@ class BarDisplay(Listener):
             console=console,
             transient=False,
         )
-        self._rows: dict[str, int] = {}
+        self._rows: dict[str, TaskID] = {}
         self._rate = Rate()
 
     def changed(self, progress: Progress) -> None:
@@ -127,5 +127,3 @@ def duration(seconds: float | None) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
-
-

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import resources
+from pathlib import Path
 
 from pipeline import config
 from pipeline.config import Experiment
@@ -40,8 +41,10 @@ def read_experiment(path: str | None, overrides: Sequence[str], store: str | Non
 def open_session(path: str | None, overrides: Sequence[str] = (), store: str | None = None) -> Session:
     """Return a session in which every setting, file and plug-in was tried; raises ConfigError or DataError naming what is wrong."""
     experiment = read_experiment(path, overrides, store)
-    if os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR") and "://" not in experiment.store.uri and not os.path.isabs(experiment.store.uri):
-        raise ConfigError(f"store {experiment.store.uri!r} is relative, but a Ray job runs in a temporary folder that vanishes; give an absolute path with --store")
+    if os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR") and "://" not in experiment.store.uri and not Path(experiment.store.uri).is_absolute():
+        raise ConfigError(
+            f"store {experiment.store.uri!r} is relative, but a Ray job runs in a temporary folder that vanishes; give an absolute path with --store"
+        )
     examples = experiment.dataset.load()
     check(experiment, examples)
     return Session(experiment, examples, build_graph(experiment, examples), Store(experiment.store.uri))

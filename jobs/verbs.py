@@ -18,7 +18,7 @@ from pipeline.core.errors import ConfigError
 from pipeline.graph import STAGES, NodeState, spending_of
 from pipeline.run import Failure, Walk
 from pipeline.runtime.store import Problem
-from pipeline.runtime.tracking import MLFLOW_DEFAULTS, tracking_uri
+from pipeline.runtime.tracking import MLFLOW_DEFAULTS, Status, tracking_uri
 from pipeline.stages.report import PAGE
 from pipeline.stages.train import Population
 from pipeline.view import open_view, result_rows
@@ -52,7 +52,7 @@ def run(session: Session, screen: Console, *, executor: str, until: str | None, 
     display = open_display(screen)
     view = open_view(session.graph, session.store, warn=lambda text: screen.print(text, style="yellow", markup=False))
     walk = Walk(session.graph, session.store, open_executor=open_executor, listeners=[display, view], until=until, allow_missing=allow_missing)
-    status = "KILLED"
+    status: Status = "KILLED"
     try:
         progress = walk.run()
         status = "FAILED" if progress.failures else "FINISHED"
@@ -88,29 +88,23 @@ def status(session: Session) -> dict[str, Any]:
     """Return the state of every node."""
     states = session.graph.survey(session.store)
     nodes = [
-        {"node": key, "stage": state.node.stage, "status": state.status, "done": state.n_done, "wanted": state.node.n_units, "unit": state.node.unit, "folder": state.folder}
-        for key, state in states.items()
+        _about(session, state) | {"stage": state.node.stage, "done": state.n_done, "wanted": state.node.n_units, "folder": state.folder}
+        for state in states.values()
     ]
     return {"store": session.store.uri, "complete": all(state.status == "done" for state in states.values()), "nodes": nodes}
 
 
 def plan(session: Session) -> dict[str, Any]:
     """Return what exists, what a run will train, and its cost in retrainings and, where shards of the kind were timed before, in seconds."""
-    states, n_train = session.graph.survey(session.store), session.examples.n_train
-    rows, total = [], 0.0
-    for key, state in states.items():
+    states = session.graph.survey(session.store)
+    rows: list[dict[str, Any]] = []
+    total = 0.0
+    for state in states.values():
         todo = state.node.n_units - state.n_done
-        cost = todo * _share(state, n_train) if isinstance(state.node, Population) else 0.0
+        cost = todo * _share(state) if isinstance(state.node, Population) else 0.0
         total += cost
-        rows.append({
-            "node": key,
-            "status": state.status,
-            "done": state.n_done,
-            "wanted": state.node.n_units,
-            "unit": state.node.unit,
-            "retrainings": round(cost, 2),
-            "seconds": _estimate(session, state, todo),
-        })
+        progress = {"done": state.n_done, "wanted": state.node.n_units}
+        rows.append(_about(session, state) | progress | {"retrainings": round(cost, 2), "seconds": _estimate(session, state, todo)})
     spending = spending_of(session.experiment, session.examples)
     effects = any("effect" in unlearner.needs for unlearner in session.experiment.unlearners.values())
     return {
@@ -155,11 +149,17 @@ def ui(experiment: Experiment, *, host: str, port: int) -> None:
     subprocess.run(command, env=environment, check=False)
 
 
+def _about(session: Session, state: NodeState) -> dict[str, Any]:
+    """Return what every listing says of a node; forget_set is the label of the set it is for, if it is for one."""
+    label = next((label for label in session.experiment.forget_sets if state.node.key.endswith(f"/{label}")), None)
+    return {"node": state.node.key, "forget_set": label, "status": state.status, "unit": state.node.unit}
+
+
 def _tracking_uri(experiment: Experiment, root: str) -> str | None:
     return tracking_uri(experiment.tracking.uri, store_root=Path(root))
 
 
-def _share(state: NodeState, n_train: int) -> float:
+def _share(state: NodeState) -> float:
     """Return the cost of one member in retrainings: the fraction of the points it sees."""
     node = state.node
     return node.keep_fraction or 1.0 if isinstance(node, Population) else 0.0
@@ -182,5 +182,3 @@ def _folders(session: Session) -> list[str]:
 
 def _problem(problem: Problem) -> dict[str, Any]:
     return {"path": problem.path, "reason": problem.reason, "range": list(problem.range) if problem.range else None}
-
-

@@ -22,7 +22,7 @@ from pipeline.runtime.store import Store, TableRef
 from pipeline.stages.evaluate import Verdict
 from pipeline.stages.fit import Effect, Factor, Fit, Score
 from pipeline.stages.forget import Forget
-from pipeline.stages.node import Node, Parent
+from pipeline.stages.node import Node
 from pipeline.stages.report import ReportPage
 from pipeline.stages.results import Spending
 from pipeline.stages.train import Population
@@ -48,6 +48,11 @@ class NodeState:
     def n_done(self) -> int:
         """Units that exist."""
         return sum(piece.stop - piece.start for piece in self.pieces)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether everything that the node reads exists, so that it can be computed."""
+        return self.folder is not None and all(name in self.inputs for name in self.node.parents())
 
     @property
     def missing(self) -> list[tuple[int, int]]:
@@ -85,10 +90,10 @@ class Graph:
             return NodeState(node=node, status="waiting", question=None, folder=None)
         home = f"{node.stage}/{node.slug}-{question}"
         inputs = _inputs(node, states, settled)
-        if inputs is None:
-            answered = any(store.shards(f"{home}/{version}") for version in store.files.names(home))
-            return NodeState(node=node, status="stale" if answered else "waiting", question=question, folder=None)
         version = self._version(node, states, inputs)
+        if version is None:
+            answered = any(store.shards(f"{home}/{other}") for other in store.files.names(home))
+            return NodeState(node=node, status="stale" if answered else "waiting", question=question, folder=None)
         folder = f"{home}/{version}"
         pieces = tuple(cover(store.shards(folder), node.n_units))
         if not gaps(pieces, node.n_units):
@@ -109,11 +114,17 @@ class Graph:
                 return None
         return digest([node.stage, node.settings(), asked])
 
-    def _version(self, node: Node, states: Mapping[str, NodeState], inputs: Mapping[str, TableRef]) -> str:
-        rests_on = {}
+    def _version(self, node: Node, states: Mapping[str, NodeState], inputs: Mapping[str, TableRef]) -> str | None:
+        """Return the digest of what the answer rests on, or None while evidence is still to come. Aligned parents may still grow: they name a folder."""
+        rests_on: dict[str, Any] = {}
         for name, parent in node.parents().items():
-            if parent.mode != "content":
-                rests_on[name] = [states[parent.key].folder, inputs[name].digest if parent.mode == "evidence" else None]
+            folder = states[parent.key].folder
+            if parent.mode == "evidence" and name in inputs:
+                rests_on[name] = [folder, inputs[name].digest]
+            elif parent.mode == "aligned" and folder is not None:
+                rests_on[name] = folder
+            elif parent.mode != "content":
+                return None
         return digest([self.data_digest, [revision(plugin) for plugin in node.plugins()], node.revision, rests_on])
 
     def _content(self, store: Store, state: NodeState) -> str | None:
@@ -136,18 +147,13 @@ class Graph:
         return {"stage": state.node.stage, "settings": state.node.settings(), "revisions": revisions, "data": self.data_digest, "inputs": inputs}
 
 
-def _inputs(node: Node, states: Mapping[str, NodeState], settled: frozenset[str]) -> dict[str, TableRef] | None:
-    """Return the parents' tables, or None while one of them lacks units that node may not do without."""
+def _inputs(node: Node, states: Mapping[str, NodeState], settled: frozenset[str]) -> dict[str, TableRef]:
+    """Return the tables of those parents that are complete, or as complete as they will get."""
     inputs = {}
     for name, parent in node.parents().items():
         state = states[parent.key]
-        enough = state.status == "done" or (state.node.trains and parent.key in settled and state.n_done >= 2)
-        if parent.mode == "content" and state.status != "done":
-            # The ids are known, so the identity is; the table itself is awaited by the walk that computes.
-            continue
-        if not enough:
-            return None
-        inputs[name] = state.table
+        if state.status == "done" or (state.node.trains and parent.key in settled and state.n_done >= 2):
+            inputs[name] = state.table
     return inputs
 
 
@@ -185,8 +191,9 @@ def spending_of(experiment: Experiment, examples: Examples) -> Spending:
 
 def _report(experiment: Experiment, examples: Examples) -> ReportPage:
     wanted, effects = experiment.populations, _needs_effects(experiment)
-    used = {"full": wanted.full, "oracle": wanted.oracle, "floor": wanted.floor}
-    used |= {"subset": wanted.subset, "heldout": wanted.heldout} if effects else {}
+    counts = {"full": wanted.full.n_models, "oracle": wanted.oracle.n_models, "floor": wanted.floor.n_models}
+    if effects:
+        counts |= {"subset": wanted.subset.n_models} | ({"heldout": wanted.heldout.n_models} if wanted.heldout is not None else {})
     return ReportPage(
         key="report",
         title=experiment.name,
@@ -195,7 +202,7 @@ def _report(experiment: Experiment, examples: Examples) -> ReportPage:
         forget_sets=experiment.forget_sets,
         unlearners=experiment.unlearners,
         estimator=experiment.estimator,
-        populations={role: members.n_models for role, members in used.items() if members is not None},
+        populations=counts,
         spending=spending_of(experiment, examples),
         layout=experiment.store.layout,
         has_effects=effects,

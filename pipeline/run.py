@@ -117,18 +117,14 @@ class Walk:
             state = states[key]
             if state.status == "done":
                 self._announce(key, state)
-            elif state.folder is not None and state.folder not in self._known and self._ids_resolved(state):
-                self._known.add(state.folder)
+            elif state.is_ready and state.folder not in self._known:
+                self._known.add(state.table.folder)
                 self._enqueue(key, state)
 
     def _ordered(self) -> list[str]:
         """Return the wanted nodes, those that most others wait for first."""
         first = [key for start in FIRST for key in self._graph.nodes if key.startswith(start)]
         return [key for key in dict.fromkeys([*first, *self._graph.nodes]) if key in self._wanted]
-
-    def _ids_resolved(self, state: NodeState) -> bool:
-        """Return whether the tables that a node reads all exist: ids of a forget set may be known before they are written."""
-        return all(name in state.inputs for name in state.node.parents())
 
     def _announce(self, key: str, state: NodeState) -> None:
         if key not in self._announced:

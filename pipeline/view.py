@@ -17,16 +17,14 @@ from pipeline.data.examples import Examples
 from pipeline.graph import Graph, NodeState, spending_of
 from pipeline.run import Listener, Progress
 from pipeline.runtime.store import Store
-from pipeline.runtime.tracking import DatasetSummary, NoTracker, Results, Status, Tracker, open_tracker
+from pipeline.runtime.tracking import PARENT, DatasetSummary, NoTracker, Results, Status, Tracker, open_tracker
 from pipeline.stages.evaluate import SPLITS
 from pipeline.stages.report import PAGE
 from pipeline.stages.results import result_row
 from pipeline.stages.train import CHECKPOINT, read_states
-from pipeline.stages.unlearn import Unlearn
 from pipeline.training.ensemble import Builder
 
 PROGRESS_SECONDS = 3.0
-PARENT = ""
 CHILD_OF_STAGE = {
     "forget": "forget",
     "train": "train",
@@ -152,13 +150,15 @@ class TrackingListener(Listener):
         rows = []
         for key, state in states.items():
             accuracy = self._store.read(state.table, ["accuracy_validation"])["accuracy_validation"]
-            rows.append({
-                "population": key.removeprefix("train/"),
-                "models": state.n_done,
-                "validation_accuracy_mean": float(accuracy.mean()),
-                "validation_accuracy_min": float(accuracy.min()),
-                "core_seconds": round(sum(self._store.side(state.table.folder, piece.shard).get("seconds", 0.0) for piece in state.pieces), 2),
-            })
+            rows.append(
+                {
+                    "population": key.removeprefix("train/"),
+                    "models": state.n_done,
+                    "validation_accuracy_mean": float(accuracy.mean()),
+                    "validation_accuracy_min": float(accuracy.min()),
+                    "core_seconds": round(sum(self._store.side(state.table.folder, piece.shard).get("seconds", 0.0) for piece in state.pieces), 2),
+                }
+            )
         metrics = {f"validation_accuracy/{row['population']}": row["validation_accuracy_mean"] for row in rows}
         metrics |= {"models": float(sum(row["models"] for row in rows)), "core_seconds": float(sum(row["core_seconds"] for row in rows))}
         return Results(version=version, metrics=metrics, tables={"populations": rows}, files={"tables.json": self._manifest(states)})
@@ -169,12 +169,14 @@ class TrackingListener(Listener):
             if key.startswith("effect/"):
                 effect = self._store.read(state.table)
                 change, error = np.abs(effect["mean"]), effect["standard_error"]
-                rows.append({
-                    "forget_set": key.removeprefix("effect/"),
-                    "largest_change": float(change.max()),
-                    "mean_change": float(change.mean()),
-                    "mean_standard_error": float(error.mean()),
-                })
+                rows.append(
+                    {
+                        "forget_set": key.removeprefix("effect/"),
+                        "largest_change": float(change.max()),
+                        "mean_change": float(change.mean()),
+                        "mean_standard_error": float(error.mean()),
+                    }
+                )
         score = self._store.summary(states["score"].table) if "score" in states else {}
         low, high = score.get("lds_interval", (None, None))
         metrics = {"lds": score.get("lds"), "lds_low": low, "lds_high": high, "r2_logits": score.get("r2_logits"), "r2_margins": score.get("r2_margins")}

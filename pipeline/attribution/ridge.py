@@ -104,8 +104,10 @@ class RidgeDatamodel:
         kept = _centred(self.masks)[:, indices].sum(axis=1)[None]
         mean = -self._apply(kept, self.effect_penalty)[0]
         coordinates = (kept @ self.eigenvectors)[0] ** 2
-        explained = (coordinates / (self.eigenvalues + self.effect_penalty[:, None])).sum(axis=1) if len(np.unique(self.effect_penalty)) > 1 else (
-            np.full(len(mean), (coordinates / (self.eigenvalues + self.effect_penalty[0])).sum())
+        explained = (
+            (coordinates / (self.eigenvalues + self.effect_penalty[:, None])).sum(axis=1)
+            if len(np.unique(self.effect_penalty)) > 1
+            else (np.full(len(mean), (coordinates / (self.eigenvalues + self.effect_penalty[0])).sum()))
         )
         variance = self.noise / self.effect_penalty * np.maximum(len(indices) - explained, 0.0)
         return Effect(mean, np.sqrt(variance))

@@ -41,9 +41,7 @@ class Planted(Dataset):
         rng = seeds.generator("planted", self.seed)
         groups = np.concatenate([rng.permutation(np.arange(size) % self.n_groups) for size in (self.n_train, self.n_validation)])
         inputs = SIGNAL * np.eye(self.n_groups)[groups] + self.noise * rng.standard_normal((len(groups), self.n_groups))
-        return Examples(
-            inputs=inputs.astype(np.float32), labels=(groups % self.n_classes).astype(np.int64), n_train=self.n_train, n_classes=self.n_classes
-        )
+        return Examples(inputs=inputs.astype(np.float32), labels=(groups % self.n_classes).astype(np.int64), n_train=self.n_train, n_classes=self.n_classes)
 
 
 def planted_weights(examples: Examples, *, learning_rate: float, n_kept: int) -> Float[np.ndarray, "n_train n_points n_classes"]:

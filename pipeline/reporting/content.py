@@ -29,7 +29,8 @@ class Role(StrEnum):
 @dataclass(frozen=True, kw_only=True)
 class Cost:
     """What one request costs: samples used in gradient evaluations by each model, the same as a fraction of one retraining, and that
-    fraction with this request's share of the datamodel added."""
+    fraction with this request's share of the datamodel added.
+    """
 
     samples: float
     fraction: float
@@ -100,7 +101,9 @@ class SetContent:
         lengths |= {} if self.images is None else {"images": len(self.images)}
         for name, length in lengths.items():
             if length != len(self.ids):
-                raise ShapeError(f"{name} of forget set {self.label!r} covers {length} points, ids {len(self.ids)}; give the points of the forget set")
+                raise ShapeError(
+                    f"{name} of forget set {self.label!r} covers {length} points, ids {len(self.ids)}; give the points of the forget set"
+                )
         if self.images is not None and self.images.shape[3:] not in ((), (3,)):
             raise ShapeError(f"images have shape {self.images.shape}; expected (n_forget, height, width) or (n_forget, height, width, 3)")
 

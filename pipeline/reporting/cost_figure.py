@@ -23,9 +23,9 @@ TOP, BETWEEN, BOTTOM = 0.3, 0.85, 0.8
 MARKERS = {
     Role.DATAMODEL: ("o", "accent", True, "uses the datamodel"),
     Role.RIVAL: ("s", "rival", True, "needs no datamodel"),
+    Role.NOTHING: ("X", "muted", True, "does nothing"),
     Role.PREDICTOR: ("o", "accent", False, "predictor, moves no weights"),
     Role.BOUND: ("^", "oracle", False, "bound, needs true oracles"),
-    Role.NOTHING: ("X", "quiet", True, "does nothing"),
 }
 RETRAIN = ("D", "oracle", True, "retraining, at the floor")
 
@@ -44,7 +44,7 @@ def cost_figure(sets: Sequence[SetContent]) -> Figure:
             ax = figure.add_subplot(n_lines, n_columns, number + 1)
             ax.set_ylabel("P95 KLoM on forgotten points (nats)" if number % n_columns == 0 else "")
             _draw_panel(ax, content, scale)
-            _label_points(figure, ax, content, scale)
+            _label_points(figure, ax, content, scale, 66 // n_columns)
         _legend(figure, {row.role for content in sets for row in content.rows})
     return figure
 
@@ -80,7 +80,7 @@ def _draw_panel(ax: Axes, content: SetContent, scale: _Scale) -> None:
     ax.set_xlabel("cost of a request, of one retraining")
     ax.axhspan(0, floor, color=COLOURS["oracle"], alpha=0.16, linewidth=0)
     ax.axhline(CEILING, color=COLOURS["quiet"], linewidth=0.9, linestyle=(0, (4, 3)))
-    ax.text(1, CEILING + 0.15, f"ceiling {nats(CEILING)}", transform=ax.get_yaxis_transform(), ha="right", fontsize=8, color=COLOURS["muted"])
+    ax.text(1, CEILING + 0.3, f"ceiling {nats(CEILING)}", transform=ax.get_yaxis_transform(), ha="right", fontsize=8, color=COLOURS["muted"])
     for row in sorted(content.rows, key=lambda row: list(MARKERS).index(row.role), reverse=True):
         shape, colour, filled, _ = MARKERS[row.role]
         x, y = _position(row, scale)
@@ -100,11 +100,11 @@ def _mark(ax: Axes, x: float, y: float, shape: str, colour: str, *, filled: bool
     ax.plot([x], [y], shape, markersize=7, markerfacecolor=face, markeredgecolor=COLOURS[colour] if not filled else COLOURS["paper"], zorder=4)
 
 
-def _label_points(figure: Figure, ax: Axes, content: SetContent, scale: _Scale) -> None:
+def _label_points(figure: Figure, ax: Axes, content: SetContent, scale: _Scale, n_letters: int) -> None:
     """Write each label where it is free, with a hairline to its point if it had to move."""
     floor = content.floor["forget"]
     points = [*(_position(row, scale) for row in content.rows), (0.0, floor)]
-    labels = [(f"{shorten(row.label, 22)} {nats(row.p95['forget'])}", MARKERS[row.role][1]) for row in content.rows]
+    labels = [(f"{shorten(row.label, n_letters)} {nats(row.p95['forget'])}", MARKERS[row.role][1]) for row in content.rows]
     texts = [ax.text(0, 0, text, fontsize=8, color=COLOURS[colour]) for text, colour in [*labels, (f"retrain (floor) {nats(floor)}", RETRAIN[1])]]
     renderer = FigureCanvasAgg(figure).get_renderer()
     extents = [text.get_window_extent(renderer) for text in texts]
@@ -135,7 +135,11 @@ def _draw_leader(ax: Axes, box: Box, pixel: tuple[float, float], point: tuple[fl
 def _legend(figure: Figure, roles: set[Role]) -> None:
     marks = [MARKERS[role] for role in MARKERS if role in roles] + [RETRAIN]
     handles = [
-        Line2D([], [], linestyle="", marker=shape, markersize=7, label=text, color=COLOURS[colour], markerfacecolor=COLOURS[colour] if full else "none")
+        Line2D(
+            [], [], linestyle="", marker=shape, markersize=7, label=text, color=COLOURS[colour], markerfacecolor=COLOURS[colour] if full else "none"
+        )
         for shape, colour, full, text in marks
     ]
-    figure.legend(handles=handles, loc="lower center", ncols=len(handles), fontsize=8.5, handletextpad=0.2, columnspacing=1.6, labelcolor=COLOURS["muted"])
+    figure.legend(
+        handles=handles, loc="lower center", ncols=len(handles), fontsize=8.5, handletextpad=0.2, columnspacing=1.6, labelcolor=COLOURS["muted"]
+    )

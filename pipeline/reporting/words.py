@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pipeline.reporting.content import Role, Row, SetContent
 from pipeline.reporting.formatting import nats, of_retraining, percent, span
-from pipeline.reporting.verdict import BLIND_FLOOR, Finding, Outcome, are_level, judge
+from pipeline.reporting.verdict import BLIND_FLOOR, Finding, Outcome, are_level, is_at_floor, judge
 
 SAID = {
     Outcome.REACHED: "a cheap method reaches the floor of retraining",
@@ -84,7 +84,7 @@ def _headline(finding: Finding) -> str:
         return "No cheap method that moves weights was tried"
     worse = any(row is winner for row, _ in finding.harmed)
     if finding.outcome == Outcome.REACHED:
-        return f"{winner.label} forgets as well as retraining{', but harms other points' if worse else ''}"
+        return f"{winner.label} reaches the floor of retraining{', but harms other points' if worse else ''}"
     if finding.outcome == Outcome.CLOSE:
         return f"{winner.label} comes close to retraining{', but harms other points' if worse else ', without reaching it'}"
     if finding.outcome == Outcome.PARTIAL:
@@ -95,7 +95,7 @@ def _headline(finding: Finding) -> str:
 def _measures(finding: Finding) -> tuple[tuple[str, str], ...]:
     """Return P95 KLoM on the forget set for doing nothing, the winner and independent retrainings, and what the winner costs."""
     shown = [(row, name) for row, name in ((finding.nothing, "doing nothing"), (finding.winner, "")) if row is not None]
-    values = [(nats(row.p95["forget"]), name or row.label) for row, name in shown]
+    values = [(_forget(row), name or row.label) for row, name in shown]
     cost = [] if finding.winner is None else [(percent(finding.winner.cost.fraction), "of a retraining")]
     return (*values, (nats(finding.content.floor["forget"]), "retraining"), *cost)
 
@@ -107,19 +107,24 @@ def _evidence(finding: Finding) -> list[str]:
     if finding.outcome == Outcome.NEEDLESS or winner is None:
         return []
     cost = of_retraining(winner.cost.fraction)
-    about = f"P95 KLoM {nats(winner.p95['forget'])} ({span(winner.interval['forget'])})"
+    about = f"P95 KLoM {_forget(winner)} ({span(winner.interval['forget'])})"
     if math.isnan(finding.coverage):
         return [f"{winner.label} ends at {about} for {cost}; the floor is {nats(finding.content.floor['forget'])}."]
     if finding.coverage <= 0:
-        return [f"The best of them, {winner.label}, ends no nearer than doing nothing: {about} for {cost}."]
+        return [f"The best cheap method, {winner.label}, ends no nearer than doing nothing: {about} for {cost}."]
     share = "all" if finding.coverage >= 0.995 else percent(finding.coverage)
     return [f"{winner.label} closes {share} of the gap between doing nothing and retraining for {cost}: {about}."]
 
 
 def _contest(finding: Finding) -> list[str]:
     """Return how datamodel and rivals compare, and who does better for more; nothing where there is nothing to win."""
-    if finding.outcome in (Outcome.NEEDLESS, Outcome.UNCLEAR):
+    if finding.outcome == Outcome.UNCLEAR:
         return []
+    if finding.outcome == Outcome.NEEDLESS:
+        floor = finding.content.floor["forget"]
+        worse = [row for row in finding.content.rows if row.moves_weights and not is_at_floor(row.p95["forget"], floor)]
+        cases = [f"{row.label} ({_forget(row)})" for row in worse]
+        return [f"What makes it worse: {_listed(cases)}."] if cases else []
     said = []
     datamodel, rival = finding.datamodel, finding.rival
     if datamodel is not None and rival is not None:
@@ -128,7 +133,7 @@ def _contest(finding: Finding) -> list[str]:
         said.append("No rival without a datamodel was tried." if rival is None else "No method with a datamodel was tried.")
     if finding.costly is not None:
         row = finding.costly
-        said.append(f"{row.label} gets to {nats(row.p95['forget'])}, but costs {of_retraining(row.cost.fraction)}.")
+        said.append(f"{row.label} gets to {_forget(row)}, but costs {of_retraining(row.cost.fraction)}.")
     return said
 
 
@@ -145,7 +150,17 @@ def _compared(finding: Finding, datamodel: Row, rival: Row) -> str:
 
 
 def _value(row: Row) -> str:
-    return f"{nats(row.p95['forget'])} for {of_retraining(row.cost.fraction)}"
+    return f"{_forget(row)} for {of_retraining(row.cost.fraction)}"
+
+
+def _forget(row: Row) -> str:
+    return nats(row.p95["forget"])
+
+
+def _listed(cases: Sequence[str]) -> str:
+    """Return cases as a list, all but the first few as a number."""
+    more = f" and {len(cases) - NAMED_AT_MOST} more, see the table" if len(cases) > NAMED_AT_MOST else ""
+    return ", ".join(cases[:NAMED_AT_MOST]) + more
 
 
 def _damage(finding: Finding) -> list[str]:
@@ -153,8 +168,7 @@ def _damage(finding: Finding) -> list[str]:
     floor, said = finding.content.floor, []
     if finding.harmed:
         cases = [f"{row.label} ({split} {nats(row.p95[split])}, floor {nats(floor[split])})" for row, split in finding.harmed]
-        more = f" and {len(cases) - NAMED_AT_MOST} more, see the table" if len(cases) > NAMED_AT_MOST else ""
-        said.append(f"Worse than before on points that should stay: {', '.join(cases[:NAMED_AT_MOST])}{more}.")
+        said.append(f"Worse than before on points that should stay: {_listed(cases)}.")
     if finding.away and finding.winner is not None:
         cases = [f"{split} {nats(finding.winner.p95[split])} (floor {nats(floor[split])})" for split in finding.away]
         said.append(f"After {finding.winner.label} other points are still off, though not worse than before: {', '.join(cases)}.")
@@ -165,14 +179,14 @@ def _not_finite(rows: Sequence[Row]) -> list[str]:
     broken = [f"{row.label} ({row.n_nonfinite:,})" for row in rows if row.n_nonfinite]
     if not broken:
         return []
-    return [f"Margins that are not finite, counted as wrong as can be: {', '.join(broken)}."]
+    return [f"Margins that are not finite, counted as wrong as can be: {_listed(broken)}."]
 
 
 def _aside(finding: Finding) -> str:
     """Return what bounds and predictors reach, and what that says of a gap."""
     bounds, predictors = finding.of_role[Role.BOUND], finding.of_role[Role.PREDICTOR]
-    said = [f"{row.label}, a bound that copies true oracles, reaches {nats(row.p95['forget'])}" for row in bounds]
-    said += [f"{row.label}, a predictor that changes no weights, {nats(row.p95['forget'])}" for row in predictors]
+    meanings = (("a bound, which copies true oracles", bounds), ("a predictor, which changes no weights", predictors))
+    said = [f"{meaning} ({_listed([f'{row.label} {_forget(row)}' for row in rows])})" for meaning, rows in meanings if rows]
     if not said:
         return ""
     lesson = ""

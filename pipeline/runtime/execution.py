@@ -89,5 +89,16 @@ def attempt(function: Callable[[T, str], Any], task: T, device: str) -> Outcome[
     """Return the outcome of function on task. Errors that one bad shard can cause are outcomes, so that the rest goes on; defects of the interpreter are not."""
     try:
         return Outcome(task, result=function(task, device))
-    except (PipelineError, ArithmeticError, LookupError, OSError, RuntimeError, TypeError, ValueError, AttributeError, NotImplementedError, MemoryError) as error:
+    except (
+        PipelineError,
+        ArithmeticError,
+        LookupError,
+        OSError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        NotImplementedError,
+        MemoryError,
+    ) as error:
         return Outcome(task, error=f"{type(error).__name__}: {error}", trace=traceback.format_exc())

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -104,7 +105,7 @@ class LocalFiles:
         return found
 
     @contextlib.contextmanager
-    def _temporary(self, path: str, content: bytes):  # type: ignore[no-untyped-def]
+    def _temporary(self, path: str, content: bytes) -> Iterator[Path]:
         """Yield a synced file beside path, under a name of its own so that a crash never blocks the retry; it is gone afterwards."""
         final = self._path(path)
         temporary = final.with_name(f"{TEMPORARY}{uuid.uuid4().hex}")
@@ -116,7 +117,9 @@ class LocalFiles:
                 os.fsync(file.fileno())
             yield temporary
         except OSError as error:
-            raise StoreError(f"{final} cannot be written ({error.strerror}); free space or fix permissions, then run again: nothing written so far is lost") from error
+            raise StoreError(
+                f"{final} cannot be written ({error.strerror}); free space or fix permissions, then run again: nothing written so far is lost"
+            ) from error
         finally:
             temporary.unlink(missing_ok=True)
 

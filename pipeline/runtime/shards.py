@@ -1,5 +1,6 @@
 """Names of shards and the ranges they cover. Completeness is by range, never by number, so shards of any sizes may share a table."""
 
+import itertools
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -47,7 +48,7 @@ def cover(shards: Iterable[ShardName], n_units: int) -> list[Piece]:
     ordered = sorted(shards, key=str)
     edges = sorted({0, n_units} | {edge for shard in ordered for edge in (shard.start, shard.stop) if edge < n_units})
     pieces: list[Piece] = []
-    for start, stop in zip(edges, edges[1:], strict=False):
+    for start, stop in itertools.pairwise(edges):
         holder = next((shard for shard in ordered if shard.start <= start and stop <= shard.stop), None)
         if holder is None:
             continue

@@ -214,7 +214,9 @@ def _about(schema: pa.Schema, folder: str, shard: ShardName) -> dict[str, Any]:
     raw = (schema.metadata or {}).get(b"dmm")
     about = json.loads(raw) if raw else {}
     if (about.get("folder"), about.get("unit"), about.get("start"), about.get("stop")) != (folder, shard.unit, shard.start, shard.stop):
-        raise CorruptShardError(f"{folder}/{shard} is foreign: it says of itself {about.get('folder')} {about.get('start')}-{about.get('stop')}; run `dmm verify --repair`")
+        raise CorruptShardError(
+            f"{folder}/{shard} is foreign: it says of itself {about.get('folder')} {about.get('start')}-{about.get('stop')}; run `dmm verify --repair`"
+        )
     return dict(about)
 
 

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 Numbers: TypeAlias = Mapping[str, float | int | np.number[Any]]
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 
+# The child name that stands for the parent run itself: what the whole experiment came to is shown there.
+PARENT = ""
+
 # MLflow's own defaults wait four minutes for a server that is down; these give up within 5 s when it refuses and 30 s when it is silent.
 MLFLOW_DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
@@ -96,7 +99,7 @@ class Tracker(Protocol):
         ...
 
     def log(self, child: str, results: Results) -> None:
-        """Show results in child and end it as finished."""
+        """Show results in child and end it as finished; in PARENT, which `end` ends, they are only shown."""
         ...
 
     def log_model(self, child: str, *, name: str, module: "torch.nn.Module", input_example: np.ndarray) -> None:

@@ -19,7 +19,7 @@ from mlflow.entities import LoggedModelOutput, Run
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 from pipeline.core.errors import TrackingError
-from pipeline.runtime.tracking import DatasetSummary, Numbers, Results, Status
+from pipeline.runtime.tracking import PARENT, DatasetSummary, Numbers, Results, Status
 from pipeline.runtime.tracking_artifacts import write_artifacts
 from pipeline.runtime.tracking_entities import (
     DROPPED_TAG,
@@ -96,6 +96,7 @@ class MlflowTracker:
             self._client.log_batch(self._parent_id, tags=tag_entities({**self._context, **tags, ATTEMPT_TAG: str(n_attempts + 1)}))
             self._client.update_run(self._parent_id, status="RUNNING")
             self._children = dict(self._find_children())
+            self._children[PARENT] = _Child(self._parent_id, "RUNNING", dict(parent.data.params), dict(parent.data.tags))
             if self._system_metrics:
                 self._monitor = SystemMetricsMonitor(self._parent_id, resume_logging=n_attempts > 0, tracking_uri=self._uri)
                 self._monitor.start()
@@ -126,7 +127,8 @@ class MlflowTracker:
             self._client.set_tag(run.run_id, VERSION_TAG, results.version)
             run.params |= params
             run.tags |= {**tags, VERSION_TAG: results.version}
-            self._close(run, "FINISHED")
+            if child != PARENT:
+                self._close(run, "FINISHED")
 
     def log_model(self, child: str, *, name: str, module: "torch.nn.Module", input_example: np.ndarray) -> None:
         """See Tracker."""
@@ -149,15 +151,16 @@ class MlflowTracker:
             run = self._open(child)
             self._client.log_batch(run.run_id, tags=tag_entities({REASON_TAG: reason}))
             run.tags[REASON_TAG] = reason
-            self._close(run, "FAILED")
+            if child != PARENT:
+                self._close(run, "FAILED")
 
     def end(self, status: Status) -> None:
         """See Tracker."""
         with self._boundary:
-            for run in self._children.values():
-                if run.status == "RUNNING":
-                    self._close(run, status)
-            self._client.set_terminated(self._parent_id, status)
+            # PARENT is the empty name, so it sorts first and is closed last.
+            for child in sorted(self._children, reverse=True):
+                if self._children[child].status == "RUNNING":
+                    self._close(self._children[child], status)
         # Last, and not on failure: joining the monitor's thread would wait for a server that is down once more. The thread is a daemon.
         if self._monitor is not None:
             self._monitor.finish()
@@ -169,9 +172,7 @@ class MlflowTracker:
             location = None if self._uri.startswith(("http", "databricks")) else self._artifact_root.as_uri()
             return self._client.create_experiment(self._experiment, artifact_location=location)
         if found.lifecycle_stage != "active":
-            raise TrackingError(
-                f"experiment {self._experiment!r} was deleted in MLflow; restore it with `mlflow experiments restore` or choose another name"
-            )
+            raise TrackingError(f"experiment {self._experiment!r} was deleted in MLflow; restore it with `mlflow experiments restore` or choose another name")
         return found.experiment_id
 
     def _find_parent(self, config_digest: str) -> Run | None:
@@ -181,9 +182,7 @@ class MlflowTracker:
     def _find_children(self) -> Iterator[tuple[str, _Child]]:
         token: str | None = None
         while token != "":
-            page = self._client.search_runs(
-                [self._experiment_id], f"tags.`{PARENT_TAG}` = '{self._parent_id}'", order_by=["start_time DESC"], page_token=token
-            )
+            page = self._client.search_runs([self._experiment_id], f"tags.`{PARENT_TAG}` = '{self._parent_id}'", order_by=["start_time DESC"], page_token=token)
             for run in page:
                 if NODE_TAG in run.data.tags:
                     yield run.data.tags[NODE_TAG], _Child(run.info.run_id, run.info.status, run.data.params, run.data.tags)
@@ -198,9 +197,7 @@ class MlflowTracker:
         """Return the run of child, created or reopened as running."""
         run = self._children.get(child)
         if run is None:
-            created = self._client.create_run(
-                self._experiment_id, run_name=child, tags={PARENT_TAG: self._parent_id, NODE_TAG: child, **self._context}
-            )
+            created = self._client.create_run(self._experiment_id, run_name=child, tags={PARENT_TAG: self._parent_id, NODE_TAG: child, **self._context})
             run = self._children[child] = _Child(created.info.run_id, "RUNNING")
         if run.status != "RUNNING":
             self._client.update_run(run.run_id, status="RUNNING")

@@ -93,7 +93,7 @@ class ReportPage(Node):
             plugin=plugin_name(self.forget_sets[label]),
             ids=ids,
             labels=labels[ids],
-            true_labels=_true_labels(self.dataset, work.examples, ids),
+            true_labels=_true_labels(self.dataset, ids),
             images=_images(work.examples.inputs[ids]),
             floor=floor["p95"],
             floor_mean=floor["mean"],
@@ -173,7 +173,7 @@ def _dataset_content(dataset: Dataset, examples: Examples) -> DatasetContent:
     )
 
 
-def _true_labels(dataset: Dataset, examples: Examples, ids: Indices) -> np.ndarray | None:
+def _true_labels(dataset: Dataset, ids: Indices) -> np.ndarray | None:
     """Return the labels before noise, where noise was added on purpose."""
     return dataset.read().labels[ids] if dataset.label_noise is not None else None
 

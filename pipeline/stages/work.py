@@ -43,9 +43,7 @@ def compute_task(task: Task, examples: Examples, device: str) -> dict[str, Any]:
     torch.set_num_threads(task.node.resources.num_cpus)
     store = Store(task.store_uri)
     kind, reason = _ensemble(task, store, examples, device)
-    shard = task.node.compute(
-        Work(start=task.start, stop=task.stop, store=store, inputs=task.inputs, examples=examples, device=device, kind=kind)
-    )
+    shard = task.node.compute(Work(start=task.start, stop=task.stop, store=store, inputs=task.inputs, examples=examples, device=device, kind=kind))
     seconds = time.perf_counter() - begun
     side = environment(device) | {"seconds": round(seconds, 4), "ensemble": kind, "ensemble_reason": reason, "threads": torch.get_num_threads()}
     store.write_shard(task.folder, task.node.unit, task.start, task.stop, shard, side=side)

@@ -127,9 +127,7 @@ def compute_logits(template: nn.Module, states: States, inputs: Tensor, *, kind:
     size = GROUP_SIZE if kind == "stacked" else 1
     template = copy.deepcopy(template).eval()
     with torch.inference_mode():
-        return np.concatenate([
-            _group_logits(template, take(states, start, start + size), inputs, kind) for start in range(0, n_members(states), size)
-        ])
+        return np.concatenate([_group_logits(template, take(states, start, start + size), inputs, kind) for start in range(0, n_members(states), size)])
 
 
 def _group_logits(template: nn.Module, states: States, inputs: Tensor, kind: Kind) -> Float[np.ndarray, "n_members n_points n_classes"]:

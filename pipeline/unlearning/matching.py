@@ -41,9 +41,7 @@ class Matching(ScheduledUnlearner):
         points = np.stack([np.concatenate([np.tile(request.forget, self.forget_multiplier), sample]) for sample in samples])
         rows = np.arange(len(points))[:, None]
         targets = self.wanted_logits(request)[rows, points].astype(np.float32)
-        descent = Descent(
-            epochs=self.epochs, batch_size=self.batch_size, learning_rate=self.learning_rate, optimizer="adam", schedule="exponential"
-        )
+        descent = Descent(epochs=self.epochs, batch_size=self.batch_size, learning_rate=self.learning_rate, optimizer="adam", schedule="exponential")
         return [Phase(points=points, objective=squared_error, descent=descent, drop_last=False, targets=targets)]
 
 

@@ -102,7 +102,7 @@ def set_of(p95: Mapping[str, tuple[float, float, float]], n_points: int = 4, **f
         "true_labels": None,
         "images": None,
         "floor": dict(zip(SPLITS, FLOOR, strict=True)),
-        "floor_mean": {split: 0.36 for split in SPLITS},
+        "floor_mean": dict.fromkeys(SPLITS, 0.36),
         "oracle_accuracy": {"forget": 0.58, "retain": 0.999, "validation": 0.971},
         "before": rng.normal(8, 1.2, (N_MODELS, n_points)),
         "oracle": rng.normal(0.4, 1.4, (N_MODELS, n_points)),
@@ -123,9 +123,7 @@ def report_of(*sets: SetContent, **fields: Any) -> Report:
             PopulationContent(role="full", n_models=100, points_kept=1400, retrainings=100, seconds=51.0),
             PopulationContent(role="oracle/coherent", n_models=100, points_kept=1385, retrainings=98.9),
         ),
-        "attribution": AttributionContent(
-            estimator="ridge", penalty="leave-one-out", r2=0.31, n_models=2000, lds=0.412, lds_interval=(0.397, 0.428)
-        ),
+        "attribution": AttributionContent(estimator="ridge", penalty="leave-one-out", r2=0.31, n_models=2000, lds=0.412, lds_interval=(0.397, 0.428)),
         "sets": sets,
         "break_even": "The datamodel costs 1,000 retrainings once.",
         "config_yaml": "dataset:\n  name: digits\nmodel: {name: mlp, width: 128}\n",
@@ -163,7 +161,9 @@ def report() -> Report:
         true_labels=labels[flipped],
         images=images[flipped],
     )
-    mislabelled = set_of({}, 30, **(vars(mislabelled) | {"rows": tuple(diverged if row.label == diverged.label else row for row in mislabelled.rows)}))
+    mislabelled = set_of(
+        {}, 30, **(vars(mislabelled) | {"rows": tuple(diverged if row.label == diverged.label else row for row in mislabelled.rows)})
+    )
     near = np.random.default_rng(3).normal(7.7, 1.3, (N_MODELS, 20))
     rows = tuple(row_of(kind, values, 20, oracle_mean=7.7) for kind, values in RANDOM.items())
     random = set_of({}, 20, label="random", plugin="random", ids=some, labels=labels[some], images=images[some], oracle=near, rows=rows)
