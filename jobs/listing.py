@@ -118,7 +118,7 @@ def _results_table(rows: list[dict[str, Any]]) -> Table:
 def _table(title: str, words: tuple[str, ...], numbers: tuple[str, ...], more: tuple[str, ...] = ()) -> Table:
     table = Table(title=title, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD)
     for name in words:
-        table.add_column(name, overflow="fold")
+        table.add_column(name, no_wrap=True)
     for name in numbers:
         table.add_column(name, justify="right", no_wrap=True)
     for name in more:

@@ -205,10 +205,12 @@ class TrackingListener(Listener):
 
     def _report(self, version: str, state: NodeState) -> Results:
         rows = result_rows(self._graph, self._store, self._done)
-        metrics = {f"{row['unlearner']}/{row['forget_set']}/p95_klom_{split}": row[split] for row in rows for split in SPLITS}
+        metrics = {f"p95_klom_{split}/{row['forget_set']}/{row['unlearner']}": row[split] for row in rows for split in SPLITS}
         flat = [{**{name: row[name] for name in ("unlearner", "forget_set", *SPLITS)}, **row["cost"]} for row in rows]
         shard, folder = state.pieces[0].shard, state.table.folder
-        figures = {name: self._store.read_blob(folder, shard, name) for name in self._store.blob_names(folder, shard) if name.endswith(".png")}
+        figures = {
+            name.removesuffix(".png"): self._store.read_blob(folder, shard, name) for name in self._store.blob_names(folder, shard) if name.endswith(".png")
+        }
         page = self._store.read_blob(folder, shard, PAGE)
         return Results(version=version, metrics=metrics, tables={"results": flat}, figures=figures, files={"report.html": page})
 

@@ -1,1 +1,1 @@
-"""How far unlearned models are from retrained ones."""
+"""How far unlearned models are from retrained ones: margins, KLoM with its intervals, accuracy."""

@@ -28,8 +28,10 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """What one request costs: samples used in gradient evaluations by each model, the same as a fraction of one retraining, and that
-    fraction with this request's share of the datamodel added.
+    """What one request costs.
+
+    samples: used in gradient evaluations by each model; fraction: the same in units of one retraining; amortised_fraction: that with this
+    request's share of the datamodel added.
     """
 
     samples: float
@@ -74,7 +76,8 @@ class SetContent:
 
     ids, labels and true_labels (n_forget,): training ids, labels as given, and as they were before noise, if known. images
     (n_forget, height, width) or (n_forget, height, width, 3), None if the inputs are no images. floor and floor_mean: KLoM of independent
-    oracles by split. oracle_accuracy: fraction by split. before and oracle (n_models, n_forget): margins of the full models and of oracles.
+    oracles by split. oracle_accuracy: fraction by split. before (n_models, n_forget) and oracle (n_oracles, n_forget): margins of
+    the full models and of oracles.
     Raises DataError without any point, ShapeError if the arrays disagree in their points.
     """
 
@@ -88,7 +91,7 @@ class SetContent:
     floor_mean: Numbers
     oracle_accuracy: Numbers
     before: Margins
-    oracle: Margins
+    oracle: Float[np.ndarray, "n_oracles n_points"]
     rows: tuple[Row, ...]
 
     def __post_init__(self) -> None:
@@ -101,9 +104,7 @@ class SetContent:
         lengths |= {} if self.images is None else {"images": len(self.images)}
         for name, length in lengths.items():
             if length != len(self.ids):
-                raise ShapeError(
-                    f"{name} of forget set {self.label!r} covers {length} points, ids {len(self.ids)}; give the points of the forget set"
-                )
+                raise ShapeError(f"{name} of forget set {self.label!r} covers {length} points, ids {len(self.ids)}; give the points of the forget set")
         if self.images is not None and self.images.shape[3:] not in ((), (3,)):
             raise ShapeError(f"images have shape {self.images.shape}; expected (n_forget, height, width) or (n_forget, height, width, 3)")
 
@@ -167,5 +168,5 @@ def point_label(content: SetContent, point: int) -> str:
 
 def ranked_points(row: Row) -> Indices:
     """Return the points of the forget set by falling KLoM after row, those that are not numbers first."""
-    worst_first: Float[np.ndarray, " n_forget"] = np.where(np.isnan(row.klom_forget), np.inf, row.klom_forget)
-    return np.argsort(-worst_first, kind="stable")
+    values = np.where(np.isnan(row.klom_forget), np.inf, row.klom_forget)
+    return np.argsort(-values, kind="stable")

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
@@ -38,13 +37,13 @@ def cost_figure(sets: Sequence[SetContent]) -> Figure:
     panel = max(3.0, 0.21 * max(len(content.rows) for content in sets))
     height = n_lines * panel + (n_lines - 1) * BETWEEN + TOP + BOTTOM
     with themed():
-        figure = canvas(11, height)
+        figure = canvas(11.0, height)
         figure.subplots_adjust(0.052, BOTTOM / height, 0.995, 1 - TOP / height, 0.06, BETWEEN / panel)
         for number, content in enumerate(sets):
             ax = figure.add_subplot(n_lines, n_columns, number + 1)
             ax.set_ylabel("P95 KLoM on forgotten points (nats)" if number % n_columns == 0 else "")
             _draw_panel(ax, content, scale)
-            _label_points(figure, ax, content, scale, 66 // n_columns)
+            _label_points(ax, content, scale, 66 // n_columns)
         _legend(figure, {row.role for content in sets for row in content.rows})
     return figure
 
@@ -63,13 +62,13 @@ class _Scale:
 
     def ticks(self) -> dict[float, str]:
         """Return the ticks: nothing, then every decade."""
-        return {self.position(0): "0"} | {decade: f"{100 * 10.0**decade:g}%" for decade in range(self.first, math.floor(self.last) + 1)}
+        return {self.position(0.0): "0"} | {float(decade): f"{100 * 10.0**decade:g}%" for decade in range(self.first, math.floor(self.last) + 1)}
 
 
 def _draw_panel(ax: Axes, content: SetContent, scale: _Scale) -> None:
     floor = content.floor["forget"]
     ax.set_title(shorten(content.label, 36), loc="left", fontsize=10.5, fontweight="bold")
-    ax.set_xlim(scale.position(0) - 0.35, scale.last + 0.45)
+    ax.set_xlim(scale.position(0.0) - 0.35, scale.last + 0.45)
     ax.set_yscale("function", functions=(np.sqrt, np.square))
     ax.set_ylim(0, 13)
     ax.set_xticks(list(scale.ticks()), list(scale.ticks().values()))
@@ -92,7 +91,7 @@ def _draw_panel(ax: Axes, content: SetContent, scale: _Scale) -> None:
 def _position(row: Row, scale: _Scale) -> tuple[float, float]:
     """Return where a row lies; what is no number lies at the ceiling, never where it would look good."""
     value = row.p95["forget"]
-    return scale.position(row.cost.fraction), CEILING if math.isnan(value) else value
+    return scale.position(row.cost.fraction), CEILING if math.isnan(value) else min(value, CEILING)
 
 
 def _mark(ax: Axes, x: float, y: float, shape: str, colour: str, *, filled: bool) -> None:
@@ -100,19 +99,18 @@ def _mark(ax: Axes, x: float, y: float, shape: str, colour: str, *, filled: bool
     ax.plot([x], [y], shape, markersize=7, markerfacecolor=face, markeredgecolor=COLOURS[colour] if not filled else COLOURS["paper"], zorder=4)
 
 
-def _label_points(figure: Figure, ax: Axes, content: SetContent, scale: _Scale, n_letters: int) -> None:
+def _label_points(ax: Axes, content: SetContent, scale: _Scale, n_letters: int) -> None:
     """Write each label where it is free, with a hairline to its point if it had to move."""
     floor = content.floor["forget"]
     points = [*(_position(row, scale) for row in content.rows), (0.0, floor)]
     labels = [(f"{shorten(row.label, n_letters)} {nats(row.p95['forget'])}", MARKERS[row.role][1]) for row in content.rows]
     texts = [ax.text(0, 0, text, fontsize=8, color=COLOURS[colour]) for text, colour in [*labels, (f"retrain (floor) {nats(floor)}", RETRAIN[1])]]
-    renderer = FigureCanvasAgg(figure).get_renderer()
-    extents = [text.get_window_extent(renderer) for text in texts]
+    extents = [text.get_window_extent() for text in texts]
     pixels = [(float(x), float(y)) for x, y in ax.transData.transform(points)]
-    area = ax.get_window_extent(renderer)
-    frame = Box(area.x0, area.y0, area.x1, float(ax.transData.transform((0, CEILING))[1]))
+    area = ax.get_window_extent()
+    frame = Box(float(area.x0), float(area.y0), float(area.x1), float(ax.transData.transform((0, CEILING))[1]))
     obstacles = [Box(x - 5, y - 5, x + 5, y + 5) for x, y in pixels]
-    boxes = place(pixels, [(extent.width + 2, extent.height + 2) for extent in extents], obstacles, frame)
+    boxes = place(pixels, [(float(extent.width) + 2, float(extent.height) + 2) for extent in extents], obstacles, frame)
     for text, box, pixel, point in zip(texts, boxes, pixels, points, strict=True):
         _move(ax, text, box, pixel[0])
         _draw_leader(ax, box, pixel, point)
@@ -121,8 +119,8 @@ def _label_points(figure: Figure, ax: Axes, content: SetContent, scale: _Scale, 
 def _move(ax: Axes, text: Text, box: Box, x: float) -> None:
     """Write text into box, flush with the side that is nearer to x, so that a narrower font than measured leaves no gap there."""
     side, anchor = ("left", box.left + 1) if box.left > x else ("right", box.right - 1) if box.right < x else ("center", (box.left + box.right) / 2)
-    text.set_position(ax.transData.inverted().transform((anchor, box.bottom + 1)))
-    text.set(horizontalalignment=side, verticalalignment="bottom")
+    left, bottom = ax.transData.inverted().transform((anchor, box.bottom + 1))
+    text.set(x=left, y=bottom, horizontalalignment=side, verticalalignment="bottom")
 
 
 def _draw_leader(ax: Axes, box: Box, pixel: tuple[float, float], point: tuple[float, float]) -> None:
@@ -135,11 +133,7 @@ def _draw_leader(ax: Axes, box: Box, pixel: tuple[float, float], point: tuple[fl
 def _legend(figure: Figure, roles: set[Role]) -> None:
     marks = [MARKERS[role] for role in MARKERS if role in roles] + [RETRAIN]
     handles = [
-        Line2D(
-            [], [], linestyle="", marker=shape, markersize=7, label=text, color=COLOURS[colour], markerfacecolor=COLOURS[colour] if full else "none"
-        )
+        Line2D([], [], linestyle="", marker=shape, markersize=7, label=text, color=COLOURS[colour], markerfacecolor=COLOURS[colour] if full else "none")
         for shape, colour, full, text in marks
     ]
-    figure.legend(
-        handles=handles, loc="lower center", ncols=len(handles), fontsize=8.5, handletextpad=0.2, columnspacing=1.6, labelcolor=COLOURS["muted"]
-    )
+    figure.legend(handles=handles, loc="lower center", ncols=len(handles), fontsize=8.5, handletextpad=0.2, columnspacing=1.6, labelcolor=COLOURS["muted"])

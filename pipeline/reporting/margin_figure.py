@@ -16,9 +16,10 @@ from pipeline.reporting.formatting import nats
 from pipeline.reporting.theme import COLOURS, canvas, shades, shorten, themed
 from pipeline.reporting.verdict import best, chosen_row, judge
 
-N_BINS = 28
+N_BINS = 26
 
-Sample = Float[np.ndarray, " n_models"]
+Sample = Float[np.ndarray, " _"]
+Edges = Float[np.ndarray, " n_edges"]
 
 
 def margin_figure(content: SetContent) -> Figure | None:
@@ -32,15 +33,16 @@ def margin_figure(content: SetContent) -> Figure | None:
     order = ranked_points(rows[0])
     points = {"worst point": int(order[0])} | ({"median point": int(order[len(order) // 2])} if len(order) > 1 else {})
     with themed():
-        figure = canvas(11, 0.85 + 1.55 * len(points))
+        figure = canvas(11.0, 0.85 + 1.55 * len(points))
         height = figure.get_figheight()
         widths = [0.62, *[1.0] * len(rows)]
-        grid = GridSpec(len(points), len(widths), figure, 0.005, 0.6 / height, 0.995, 1 - 0.3 / height, 0.07, 0.42, width_ratios=widths)
+        grid = GridSpec(len(points), len(widths), figure, 0.01, 0.6 / height, 0.995, 1 - 0.3 / height, 0.07, 0.42, width_ratios=widths)
         for line, (title, point) in enumerate(points.items()):
             _draw_point(figure.add_subplot(grid[line, 0]), content, title, point)
+            edges = _edges(content.before[:, point], content.oracle[:, point], np.concatenate([row.margins[:, point] for row in rows]))
             for column, row in enumerate(rows):
                 ax = figure.add_subplot(grid[line, column + 1])
-                _draw_histograms(ax, content.before[:, point], row.margins[:, point], content.oracle[:, point], _colour(row))
+                _draw_histograms(ax, content.before[:, point], row.margins[:, point], content.oracle[:, point], edges, _colour(row))
                 ax.set_title(shorten(row.label, 30) if line == 0 else "", loc="left", fontsize=9.5, fontweight="bold")
                 ax.set_title(f"KLoM {nats(float(row.klom_forget[point]))}", loc="right", fontsize=8.5, color=COLOURS["muted"])
                 ax.set_xlabel("margin" if line == len(points) - 1 else "", fontsize=8.5)
@@ -70,9 +72,8 @@ def _draw_point(ax: Axes, content: SetContent, title: str, point: int) -> None:
     ax.text(0.52, 1, about, transform=ax.transAxes, va="top", fontsize=8.5, linespacing=1.5, color=COLOURS["muted"])
 
 
-def _draw_histograms(ax: Axes, before: Sample, after: Sample, oracle: Sample, colour: str) -> None:
+def _draw_histograms(ax: Axes, before: Sample, after: Sample, oracle: Sample, edges: Edges, colour: str) -> None:
     """Draw the three samples; what lies far from before and oracle is counted in words, so that no outlier squeezes the rest."""
-    edges = _edges(before, oracle, after)
     ax.stairs(_shares(oracle, edges), edges, fill=True, color=COLOURS["oracle"], alpha=0.38)
     ax.stairs(_shares(before, edges), edges, color=COLOURS["quiet"], linewidth=1.1, linestyle=(0, (3, 2)))
     ax.stairs(_shares(after, edges), edges, color=COLOURS[colour], linewidth=1.7)
@@ -92,7 +93,7 @@ def _draw_histograms(ax: Axes, before: Sample, after: Sample, oracle: Sample, co
             ax.text(x, 0.92, words.format(count), transform=ax.transAxes, ha=side, va="top", fontsize=8, color=COLOURS[colour])
 
 
-def _edges(before: Sample, oracle: Sample, after: Sample) -> Float[np.ndarray, " n_edges"]:
+def _edges(before: Sample, oracle: Sample, after: Sample) -> Edges:
     """Return bins over before and oracle, widened to after by at most their own range on either side."""
     fixed = np.concatenate([before, oracle])
     fixed = fixed[np.isfinite(fixed)]
@@ -104,7 +105,7 @@ def _edges(before: Sample, oracle: Sample, after: Sample) -> Float[np.ndarray, "
     return np.linspace(low - room, high + room, N_BINS + 1)
 
 
-def _shares(sample: Sample, edges: Float[np.ndarray, " n_edges"]) -> Float[np.ndarray, " n_bins"]:
+def _shares(sample: Sample, edges: Edges) -> Float[np.ndarray, " n_bins"]:
     counts: Float[np.ndarray, " n_bins"] = np.histogram(sample[np.isfinite(sample)], edges)[0] / max(len(sample), 1)
     return counts
 
@@ -119,4 +120,4 @@ def _legend(figure: Figure) -> None:
         Line2D([], [], color=COLOURS["accent"], linewidth=1.7, label="after unlearning (solid line)"),
         Patch(color=COLOURS["oracle"], alpha=0.38, label="retrained without the set (oracles)"),
     )
-    figure.legend(handles=handles, loc="lower left", ncols=3, fontsize=8.5, labelcolor=COLOURS["muted"], borderaxespad=0.2)
+    figure.legend(handles=handles, loc="lower left", ncols=3, fontsize=8.5, labelcolor=COLOURS["muted"], borderaxespad=0.4)

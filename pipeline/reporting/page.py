@@ -127,9 +127,7 @@ def _line(row: Row, content: SetContent, *, is_best: bool) -> Line:
         kind=KINDS[row.role],
         is_best=is_best,
         klom=tuple(_klom(row, split, content.floor[split]) for split in SPLITS),
-        accuracy=tuple(
-            (formatting.percent(row.accuracy[split]), formatting.points(row.accuracy[split] - content.oracle_accuracy[split])) for split in SPLITS
-        ),
+        accuracy=tuple((formatting.percent(row.accuracy[split]), formatting.points(row.accuracy[split] - content.oracle_accuracy[split])) for split in SPLITS),
         cost=formatting.percent(row.cost.fraction),
         amortised=formatting.percent(row.cost.amortised_fraction),
         n_nonfinite=row.n_nonfinite,

@@ -1,5 +1,6 @@
-"""What the numbers of one forget set allow to say, before it is put into words. The best method is the one whose worst split is nearest the floor,
-so none wins by forgetting well and ruining the rest.
+"""What the numbers of one forget set allow to say, before it is put into words.
+
+The best method is the one whose worst split is nearest the floor, so none wins by forgetting well and ruining the rest.
 """
 
 import math

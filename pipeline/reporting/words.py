@@ -23,7 +23,10 @@ NAMED_AT_MOST = 4
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is said of one forget set: a headline, the sentences under it, and an aside on rows that are no methods; measures are (value, what it is)."""
+    """What is said of one forget set: a headline, the sentences under it, and an aside on rows that are no methods.
+
+    measures are (value, what it is), for those who show them large.
+    """
 
     label: str
     outcome: Outcome
@@ -82,14 +85,13 @@ def _headline(finding: Finding) -> str:
         return f"Doing nothing is already within {nats(max(nothing.p95['forget'] - floor, 0.0))} nats of the floor: unlearning buys nothing"
     if winner is None:
         return "No cheap method that moves weights was tried"
-    worse = any(row is winner for row, _ in finding.harmed)
-    if finding.outcome == Outcome.REACHED:
-        return f"{winner.label} reaches the floor of retraining{', but harms other points' if worse else ''}"
-    if finding.outcome == Outcome.CLOSE:
-        return f"{winner.label} comes close to retraining{', but harms other points' if worse else ', without reaching it'}"
-    if finding.outcome == Outcome.PARTIAL:
-        return f"{winner.label} covers only part of the way: retraining wins"
-    return "No cheap method works here: retraining wins"
+    harms = any(row is winner for row, _ in finding.harmed)
+    said = {
+        Outcome.REACHED: f"{winner.label} reaches the floor of retraining{', but harms other points' if harms else ''}",
+        Outcome.CLOSE: f"{winner.label} comes close to retraining{', but harms other points' if harms else ', without reaching it'}",
+        Outcome.PARTIAL: f"{winner.label} covers only part of the way: retraining wins",
+    }
+    return said.get(finding.outcome, "No cheap method works here: retraining wins")
 
 
 def _measures(finding: Finding) -> tuple[tuple[str, str], ...]:
@@ -189,8 +191,7 @@ def _aside(finding: Finding) -> str:
     said = [f"{meaning} ({_listed([f'{row.label} {_forget(row)}' for row in rows])})" for meaning, rows in meanings if rows]
     if not said:
         return ""
-    lesson = ""
-    if finding.outcome in (Outcome.PARTIAL, Outcome.FAILED) and finding.datamodel is not None and bounds:
-        if min(row.p95["forget"] for row in bounds) < finding.datamodel.p95["forget"] / 2:
-            lesson = " With true targets matching gets further, so the datamodel's prediction is what falls short."
+    datamodel, gap = finding.datamodel, finding.outcome in (Outcome.PARTIAL, Outcome.FAILED)
+    further = datamodel is not None and any(row.p95["forget"] < datamodel.p95["forget"] / 2 for row in bounds)
+    lesson = " With true targets matching gets further, so the datamodel's prediction is what falls short." if gap and further else ""
     return f"For orientation: {'; '.join(said)}.{lesson}"

@@ -86,7 +86,7 @@ class SerialExecutor(Generic[T]):
 
 
 def attempt(function: Callable[[T, str], Any], task: T, device: str) -> Outcome[T]:
-    """Return the outcome of function on task. Errors that one bad shard can cause are outcomes, so that the rest goes on; defects of the interpreter are not."""
+    """Return the outcome of function on task: whatever one bad shard can raise is an outcome, so that the rest goes on."""
     try:
         return Outcome(task, result=function(task, device))
     except (

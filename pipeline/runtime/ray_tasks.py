@@ -57,7 +57,7 @@ class RayExecutor(Generic[T]):
             options["memory"] = need.memory_bytes
         if need.custom:
             options["resources"] = dict(need.custom)
-        self._tasks[_run.options(**options).remote(self._function, task, self._shared)] = (task, need)
+        self._tasks[ray.remote(**options)(_run).remote(self._function, task, self._shared)] = (task, need)
 
     def wait(self, seconds: float) -> list[Outcome[T]]:
         """See Executor."""
@@ -107,7 +107,6 @@ class RayExecutor(Generic[T]):
             )
 
 
-@ray.remote
 def _run(function: Callable[[T, Any, str], Any], task: T, shared: Any) -> Outcome[T]:
     # A task with num_gpus=0 sees the node's GPUs all the same, so torch must not be asked.
     device = "cuda:0" if ray.get_gpu_ids() else "cpu"

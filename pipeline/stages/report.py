@@ -13,9 +13,10 @@ from pipeline.core.registry import Plugin, describe, plugin_name
 from pipeline.data.dataset import Dataset
 from pipeline.data.examples import Examples
 from pipeline.data.forget_sets.base import ForgetSet
-from pipeline.reporting.content import AttributionContent, Cost, DatasetContent, PopulationContent, Report, Row, SetContent
+from pipeline.reporting.content import AttributionContent, Cost, DatasetContent, PopulationContent, Report, Role, Row, SetContent
 from pipeline.reporting.figures import figures
 from pipeline.reporting.page import render
+from pipeline.reporting.words import break_even
 from pipeline.runtime.store import Shard
 from pipeline.stages.layout import Layout, read_point_margins
 from pipeline.stages.node import Node, Parent, Work
@@ -69,6 +70,7 @@ class ReportPage(Node):
 
     def compute(self, work: Work) -> Shard:
         """Draw the page and its figures."""
+        sets = tuple(self._set(work, label) for label in self.forget_sets)
         report = Report(
             title=self.title,
             dataset=_dataset_content(self.dataset, work.examples),
@@ -76,12 +78,12 @@ class ReportPage(Node):
             recipe=_sentence(self.experiment["recipe"]),
             populations=self._population_rows(work.examples),
             attribution=self._attribution(work),
-            sets=tuple(self._set(work, label) for label in self.forget_sets),
-            break_even=self._break_even(),
+            sets=sets,
+            break_even=self._break_even(sets),
             config_yaml=yaml.safe_dump(dict(self.experiment), sort_keys=False, width=120),
             provenance=(("Data", work.examples.digest), *((name, value) for name, value in versions().items())),
         )
-        blobs = {PAGE: render(report).encode()} | figures(report)
+        blobs = {PAGE: render(report).encode()} | {f"{name}.png": figure for name, figure in figures(report).items()}
         return Shard(columns={"page": np.arange(1)}, blobs=blobs)
 
     def _set(self, work: Work, label: str) -> SetContent:
@@ -144,17 +146,14 @@ class ReportPage(Node):
             fraction = self.spending.keep_fraction if subset else 1.0
             sets = len(self.forget_sets) if role in ("oracle", "floor") else 1
             kept = round(fraction * examples.n_train)
-            rows.append(PopulationContent(role=role, n_models=n_models * sets, points_kept=kept, retrainings=n_models * sets * fraction))
+            rows.append(PopulationContent(role=role, n_models=n_models * sets, points_kept=kept, retrainings=float(n_models * sets * fraction)))
         return tuple(rows)
 
-    def _break_even(self) -> str:
-        if not self.has_effects:
-            return "No method here uses a datamodel, so nothing has to be shared."
-        cost = self.spending.datamodel
-        return (
-            f"The {self.spending.n_subset:,} subset models cost as much as {cost:,.0f} retrainings. They serve every later request, "
-            f"so they pay once more than {cost:,.0f} requests share them; {self.spending.n_requests} did here. For fewer requests, retrain."
-        )
+    def _break_even(self, sets: tuple[SetContent, ...]) -> str:
+        fractions = [row.cost.fraction for content in sets for row in content.rows if row.role == Role.DATAMODEL]
+        if not fractions:
+            return "No method here unlearns with a datamodel, so there is none to share."
+        return break_even(self.spending.datamodel, max(fractions))
 
 
 def _sentence(settings: Mapping[str, Any]) -> str:

@@ -1,7 +1,7 @@
 """Invented content with numbers like real ones: digits, three forget sets, six unlearners."""
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +17,7 @@ from pipeline.reporting.content import (
     Row,
     SetContent,
 )
+from pipeline.reporting.words import break_even
 
 N_MODELS = 40
 FLOOR = (0.62, 0.58, 0.60)
@@ -56,25 +57,13 @@ RANDOM = {
 }
 
 
-class MakeRow(Protocol):
-    """Make a row of a known kind from its P95 on the three splits; further fields replace those made up."""
-
-    def __call__(self, kind: str, p95: tuple[float, float, float], n_points: int = 4, **fields: Any) -> Row: ...
-
-
-class MakeSet(Protocol):
-    """Make a forget set from the P95 of each row; further fields replace those made up."""
-
-    def __call__(self, p95: Mapping[str, tuple[float, float, float]], n_points: int = 4, **fields: Any) -> SetContent: ...
-
-
 def row_of(kind: str, p95: tuple[float, float, float], n_points: int = 4, **fields: Any) -> Row:
-    """See MakeRow."""
+    """Return a row of a known kind from its P95 on the three splits; further fields replace those made up."""
     needs, moves_weights, fraction = KINDS[kind]
     rng = np.random.default_rng(len(kind))
     share = min(max(p95[0] - FLOOR[0], 0.0) / 8.4, 1.2)
     oracle_mean = fields.pop("oracle_mean", 0.4)
-    made = {
+    made: dict[str, Any] = {
         "label": kind,
         "plugin": kind,
         "needs": needs,
@@ -83,7 +72,7 @@ def row_of(kind: str, p95: tuple[float, float, float], n_points: int = 4, **fiel
         "mean": {split: 0.55 * value for split, value in zip(SPLITS, p95, strict=True)},
         "interval": {split: (0.86 * value, min(1.17 * value, 11.51)) for split, value in zip(SPLITS, p95, strict=True)},
         "accuracy": {"forget": 0.55 + 0.35 * share, "retain": 0.999, "validation": 0.972 - 0.02 * share},
-        "cost": Cost(samples=21_000 * fraction, fraction=fraction, amortised_fraction=fraction + (333 if "effect" in needs else 0)),
+        "cost": Cost(samples=21_000 * fraction, fraction=fraction, amortised_fraction=fraction + (333.0 if "effect" in needs else 0.0)),
         "n_nonfinite": 0,
         "klom_forget": p95[0] * rng.uniform(0.3, 1.05, n_points),
         "margins": rng.normal(oracle_mean + (8 - oracle_mean) * share, 1.3, (N_MODELS, n_points)),
@@ -92,9 +81,9 @@ def row_of(kind: str, p95: tuple[float, float, float], n_points: int = 4, **fiel
 
 
 def set_of(p95: Mapping[str, tuple[float, float, float]], n_points: int = 4, **fields: Any) -> SetContent:
-    """See MakeSet."""
+    """Return a forget set from the P95 of each row; further fields replace those made up."""
     rng = np.random.default_rng(n_points)
-    made = {
+    made: dict[str, Any] = {
         "label": "coherent",
         "plugin": "coherent",
         "ids": 11 * np.arange(n_points) + 7,
@@ -113,19 +102,19 @@ def set_of(p95: Mapping[str, tuple[float, float, float]], n_points: int = 4, **f
 
 def report_of(*sets: SetContent, **fields: Any) -> Report:
     """Return a report on sets; further fields replace those made up."""
-    made = {
+    made: dict[str, Any] = {
         "title": "Unlearning handwritten digits",
         "dataset": DatasetContent(name="digits", n_train=1400, n_validation=397, n_classes=10, n_mislabelled=30),
         "model": "mlp of width 128",
         "recipe": "15 epochs of SGD, batch 64, learning rate 0.2, momentum 0.9, weight decay 0.0005",
         "populations": (
-            PopulationContent(role="subset", n_models=2000, points_kept=700, retrainings=1000, seconds=512.0),
-            PopulationContent(role="full", n_models=100, points_kept=1400, retrainings=100, seconds=51.0),
+            PopulationContent(role="subset", n_models=2000, points_kept=700, retrainings=1000.0, seconds=512.0),
+            PopulationContent(role="full", n_models=100, points_kept=1400, retrainings=100.0, seconds=51.0),
             PopulationContent(role="oracle/coherent", n_models=100, points_kept=1385, retrainings=98.9),
         ),
         "attribution": AttributionContent(estimator="ridge", penalty="leave-one-out", r2=0.31, n_models=2000, lds=0.412, lds_interval=(0.397, 0.428)),
         "sets": sets,
-        "break_even": "The datamodel costs 1,000 retrainings once.",
+        "break_even": break_even(1000.0, 0.082),
         "config_yaml": "dataset:\n  name: digits\nmodel: {name: mlp, width: 128}\n",
         "provenance": (("host", "two-cores"), ("numpy", "2.4.6"), ("store", "runs"), ("fingerprint", "1f3a09bc77aa0142")),
     }
@@ -133,38 +122,34 @@ def report_of(*sets: SetContent, **fields: Any) -> Report:
 
 
 @pytest.fixture
-def make_row() -> MakeRow:
+def make_row() -> Callable[..., Row]:
     """Return the maker of rows."""
     return row_of
 
 
 @pytest.fixture
-def make_set() -> MakeSet:
+def make_set() -> Callable[..., SetContent]:
     """Return the maker of forget sets."""
     return set_of
+
+
+@pytest.fixture
+def make_report() -> Callable[..., Report]:
+    """Return the maker of reports."""
+    return report_of
 
 
 @pytest.fixture(scope="session")
 def report() -> Report:
     """Return a report on three sets of digits: coherent, mislabelled and random."""
     images, labels = load_digits().images, load_digits().target
-    eights, some, flipped = np.flatnonzero(labels == 8)[:15], np.arange(60, 80), np.arange(200, 230)
-    diverged = row_of("gradient_ascent", MISLABELLED["gradient_ascent"], 30, n_nonfinite=1740, margins=np.full((N_MODELS, 30), np.nan))
+    eights, flipped, some = np.flatnonzero(labels == 8)[:15], np.arange(200, 230), np.arange(60, 80)
     coherent = set_of(COHERENT, 15, ids=eights, labels=labels[eights], true_labels=labels[eights], images=images[eights])
-    mislabelled = set_of(
-        MISLABELLED,
-        30,
-        label="mislabelled",
-        plugin="mislabelled",
-        ids=flipped,
-        labels=(labels[flipped] + 3) % 10,
-        true_labels=labels[flipped],
-        images=images[flipped],
-    )
-    mislabelled = set_of(
-        {}, 30, **(vars(mislabelled) | {"rows": tuple(diverged if row.label == diverged.label else row for row in mislabelled.rows)})
-    )
+    diverged = row_of("gradient_ascent", MISLABELLED["gradient_ascent"], 30, n_nonfinite=1740, margins=np.full((N_MODELS, 30), np.nan))
+    rows = tuple(diverged if kind == diverged.label else row_of(kind, p95, 30) for kind, p95 in MISLABELLED.items())
+    wrong = (labels[flipped] + 3) % 10
+    mislabelled = set_of({}, 30, label="mislabelled", ids=flipped, labels=wrong, true_labels=labels[flipped], images=images[flipped], rows=rows)
+    rows = tuple(row_of(kind, p95, 20, oracle_mean=7.7) for kind, p95 in RANDOM.items())
     near = np.random.default_rng(3).normal(7.7, 1.3, (N_MODELS, 20))
-    rows = tuple(row_of(kind, values, 20, oracle_mean=7.7) for kind, values in RANDOM.items())
     random = set_of({}, 20, label="random", plugin="random", ids=some, labels=labels[some], images=images[some], oracle=near, rows=rows)
     return report_of(coherent, mislabelled, random)

@@ -1,0 +1,145 @@
+"""The page stands alone, says what the numbers say, and is the same bytes for the same report."""
+
+import dataclasses
+import re
+from html.parser import HTMLParser
+
+import matplotlib
+import numpy as np
+import pytest
+
+from pipeline.core.errors import DataError, ShapeError
+from pipeline.reporting.page import render, shade
+from pipeline.reporting.words import verdict
+
+HOSTILE = '<script>alert("$x$")</script>&'
+VOID = {"meta", "img", "br"}
+
+
+@pytest.fixture(scope="module")
+def page(report) -> str:
+    return render(report)
+
+
+class Nesting(HTMLParser):
+    """Reads a page strictly: every element is closed in its turn, every id is unique."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open, self.ids, self.anchors = [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.ids += [value for name, value in attrs if name == "id"]
+        self.anchors += [value[1:] for name, value in attrs if name == "href"]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.ids += [value for name, value in attrs if name == "id"]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_the_page_needs_nothing_beside_it(page):
+    assert "://" not in page
+    assert "<script" not in page
+    assert "@import" not in page
+    sources = re.findall(r'(?:src|(?<!xlink:)href|xlink:href)="([^"]*)"', page)
+    assert all(source.startswith(("data:image/png;base64,", "#")) for source in sources)
+    assert all(address.startswith("#") for address in re.findall(r"url\(([^)]*)\)", page))
+    assert len(page) < 2_000_000
+
+
+def test_the_page_is_well_formed_and_its_links_lead_somewhere(page):
+    reader = Nesting()
+    reader.feed(page)
+    assert reader.open == []
+    assert len(reader.ids) == len(set(reader.ids))
+    assert set(reader.anchors) <= set(reader.ids)
+
+
+def test_the_verdict_comes_first_and_then_the_table(page, report):
+    places = [page.index(f'id="{name}"') for name in ("verdict", "table", "cost", "margins", "images", "spent", "reading", "config")]
+    assert places == sorted(places)
+    for content in report.sets:
+        assert verdict(content).headline in page
+
+
+def test_every_number_of_the_table_is_there_with_its_interval(page, report):
+    for row in report.sets[0].rows:
+        assert f"<b>{row.p95['forget']:.2f}</b>" in page
+    assert "0.70 to 0.95" in page
+    assert "mean 0.45 · 1.3× floor" in page
+    assert "1,740 margins not finite" in page
+
+
+def test_flipped_labels_are_shown_with_the_true_one(page):
+    assert 'class="flipped"><img src="data:image/png;base64,' in page
+    assert "4 → 1" in page
+
+
+def test_equal_reports_give_equal_bytes_whatever_the_users_own_style(page, report):
+    with matplotlib.rc_context({"font.size": 20, "svg.hashsalt": "mine", "axes.facecolor": "red"}):
+        assert render(report) == page
+
+
+def test_labels_are_text_and_never_markup(make_set, make_row, make_report):
+    rows = (make_row("dmm", (0.8, 0.6, 0.6), label=HOSTILE, plugin=HOSTILE), make_row("no_op", (9.0, 0.6, 0.6)))
+    content = make_set({}, label=HOSTILE, plugin=HOSTILE, rows=rows)
+    page = render(make_report(content, title=HOSTILE, model=HOSTILE, config_yaml=HOSTILE, break_even=HOSTILE, provenance=((HOSTILE, HOSTILE),)))
+    assert "<script" not in page
+    assert page.count("&lt;script&gt;alert(") > 10
+    reader = Nesting()
+    reader.feed(page)
+    assert reader.open == []
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"attribution": None, "populations": (), "break_even": "", "provenance": (), "config_yaml": ""}, {}],
+    ids=["nothing known", "all known"],
+)
+def test_a_report_may_lack_almost_everything(make_set, make_report, fields):
+    assert "No forget set was judged" in render(make_report(**fields))
+    assert "no unlearner" in render(make_report(make_set({}, n_points=1), **fields)).lower()
+    assert "dmm reaches the floor" in render(make_report(make_set({"dmm": (0.7, 0.6, 0.6)}, n_points=1), **fields))
+
+
+def test_lds_and_its_interval_may_be_missing(make_report):
+    attribution = make_report().attribution
+    assert "0.412 (0.397 to 0.428)" in render(make_report())
+    assert "not measured" in render(make_report(attribution=dataclasses.replace(attribution, lds=None, lds_interval=None)))
+
+
+def test_degenerate_margins_and_constant_images_are_drawn(make_set, make_row, make_report):
+    broken = np.full((40, 4), np.nan)
+    row = make_row("dmm", (11.51, 11.51, 11.51), margins=broken, klom_forget=np.full(4, 11.51))
+    content = make_set({}, rows=(row,), before=broken, oracle=np.zeros((40, 4)), images=np.ones((4, 3, 3, 3)))
+    page = render(make_report(content))
+    assert "40 not finite" in page
+    assert page.count("<img") == 4
+
+
+def test_only_the_first_images_of_a_large_set_are_shown(make_set, make_report):
+    page = render(make_report(make_set({}, n_points=75, images=np.zeros((75, 2, 2)))))
+    assert page.count("<img") == 60
+    assert "… and 15 more." in page
+
+
+@pytest.mark.parametrize(("value", "level"), [(0.6, 0), (0.69, 0), (1.0, 1), (2.0, 2), (4.0, 3), (11.5, 4), (np.nan, 4)])
+def test_shades_follow_the_ratio_to_the_floor(value, level):
+    assert shade(value, 0.6) == level
+
+
+def test_differences_below_a_tenth_of_a_nat_are_not_shaded():
+    assert shade(0.13, 0.04) == 0
+
+
+def test_content_refuses_arrays_over_other_points(make_set, make_row):
+    with pytest.raises(DataError, match="holds no points"):
+        make_set({}, n_points=0)
+    with pytest.raises(ShapeError, match=r"dmm.klom_forget of forget set 'coherent' covers 3 points, ids 4"):
+        make_set({}, rows=(make_row("dmm", (0.8, 0.6, 0.6), n_points=3),))
+    with pytest.raises(ShapeError, match=r"images have shape \(4, 2, 2, 2\)"):
+        make_set({}, images=np.zeros((4, 2, 2, 2)))

@@ -1,0 +1,126 @@
+"""The verdict says what the numbers say, in each situation, and names nobody but by their numbers."""
+
+import math
+
+import pytest
+
+from pipeline.reporting.verdict import Outcome, chosen_row, judge
+from pipeline.reporting.words import break_even, summary, verdict
+
+NOTHING = {"no_op": (9.3, 0.63, 1.2)}
+
+
+def said(content) -> str:
+    spoken = verdict(content)
+    return " ".join((spoken.headline, *spoken.sentences, spoken.aside))
+
+
+def test_reaching_the_floor_is_said_with_gain_rival_and_cost(make_set):
+    spoken = verdict(make_set(NOTHING | {"dmm": (0.81, 0.7, 0.72), "gradient_ascent": (8.7, 0.7, 0.9)}))
+    assert spoken.outcome == Outcome.REACHED
+    assert spoken.headline == "dmm reaches the floor of retraining"
+    assert spoken.measures == (("9.30", "doing nothing"), ("0.81", "dmm"), ("0.62", "retraining"), ("8.2%", "of a retraining"))
+    assert "closes 98% of the gap" in spoken.sentences[0]
+    assert "gradient_ascent, stays at 8.70 for 0.4% of one retraining" in spoken.sentences[1]
+
+
+def test_a_rival_that_wins_is_named_the_winner(make_set):
+    text = said(make_set(NOTHING | {"dmm": (6.3, 0.7, 0.7), "finetune": (0.7, 0.6, 0.6)}))
+    assert text.startswith("finetune reaches the floor")
+    assert "It needs no datamodel; the best method with one, dmm, is at 6.30" in text
+
+
+def test_part_of_the_way_leaves_the_victory_to_retraining(make_set):
+    content = make_set(NOTHING | {"dmm": (6.3, 0.7, 0.7), "oracle_matching": (0.8, 0.9, 0.7), "dm_direct": (6.1, 0.6, 0.7)})
+    assert judge(content).outcome == Outcome.PARTIAL
+    text = said(content)
+    assert "dmm covers only part of the way: retraining wins" in text
+    assert "a bound, which copies true oracles (oracle_matching 0.80); a predictor, which changes no weights (dm_direct 6.10)" in text
+    assert "the datamodel's prediction is what falls short" in text
+
+
+@pytest.mark.parametrize(("p95", "outcome"), [(1.6, Outcome.CLOSE), (8.9, Outcome.FAILED), (9.9, Outcome.FAILED), (math.nan, Outcome.FAILED)])
+def test_outcomes_follow_the_distance_to_the_floor(make_set, p95, outcome):
+    assert judge(make_set(NOTHING | {"dmm": (p95, 0.7, 0.7)})).outcome == outcome
+
+
+def test_being_no_nearer_than_doing_nothing_is_said(make_set):
+    text = said(make_set(NOTHING | {"dmm": (9.9, 0.7, 0.7)}))
+    assert "No cheap method works here: retraining wins" in text
+    assert "ends no nearer than doing nothing" in text
+
+
+def test_where_doing_nothing_is_at_the_floor_unlearning_buys_nothing(make_set):
+    text = said(make_set({"no_op": (0.71, 0.6, 0.6), "dmm": (0.68, 0.6, 0.6), "gradient_ascent": (2.4, 0.6, 0.6)}))
+    assert "Doing nothing is already within 0.09 nats of the floor: unlearning buys nothing" in text
+    assert "What makes it worse: gradient_ascent (2.40)" in text
+
+
+def test_a_high_floor_forbids_a_verdict(make_set):
+    content = make_set(NOTHING | {"dmm": (8.5, 8.5, 8.5)}, floor={"forget": 8.4, "retain": 8.4, "validation": 8.4})
+    assert "Cannot tell: with 40 models the floor itself is 8.40 nats" in said(content)
+
+
+def test_bounds_and_predictors_never_win(make_set):
+    content = make_set(NOTHING | {"oracle_matching": (0.6, 0.6, 0.6), "dm_direct": (0.6, 0.6, 0.6)})
+    assert judge(content).outcome == Outcome.UNTRIED
+    assert "No cheap method that moves weights was tried" in said(content)
+
+
+def test_a_costly_method_that_does_better_is_named_with_its_price(make_set, make_row):
+    dmm, partial = make_row("dmm", (6.3, 0.6, 0.6)), make_row("finetune", (0.7, 0.6, 0.6))
+    partial = make_row("finetune", (0.7, 0.6, 0.6), label="partial", cost=type(partial.cost)(samples=1.0, fraction=0.83, amortised_fraction=0.83))
+    text = said(make_set({}, rows=(dmm, partial)))
+    assert text.startswith("dmm covers only part of the way")
+    assert "partial gets to 0.70, but costs 83% of one retraining" in text
+
+
+def test_harm_to_other_points_is_said_and_costs_the_victory(make_set):
+    harmful = (0.6, 9.0, 9.0)
+    content = make_set(NOTHING | {"gradient_ascent": harmful, "dmm": (1.1, 0.7, 0.7)})
+    assert judge(content).winner.label == "dmm"
+    text = said(content)
+    assert "gradient_ascent, without a datamodel, forgets better (0.60" in text
+    assert "Worse than before on points that should stay: gradient_ascent (retain 9.00, floor 0.58), gradient_ascent (validation 9.00" in text
+    assert "but harms other points" in verdict(make_set(NOTHING | {"gradient_ascent": harmful})).headline
+
+
+def test_what_doing_nothing_leaves_behind_is_not_blamed_on_unlearning(make_set):
+    text = said(make_set({"no_op": (9.3, 6.0, 9.6), "dmm": (0.8, 0.6, 2.2)}))
+    assert "still off, though not worse than before: validation 2.20 (floor 0.60)" in text
+    assert "Worse than before" not in text
+
+
+def test_margins_that_are_not_finite_are_counted(make_set, make_row):
+    rows = (make_row("no_op", (9.3, 0.6, 0.6)), make_row("gradient_ascent", (11.51, 11.51, 11.51), n_nonfinite=1740))
+    assert "not finite, counted as wrong as can be: gradient_ascent (1,740)" in said(make_set({}, rows=rows))
+
+
+def test_level_methods_are_called_level(make_set):
+    assert "finetune, forgets about as well: 0.85" in said(make_set(NOTHING | {"dmm": (0.81, 0.6, 0.6), "finetune": (0.85, 0.6, 0.6)}))
+
+
+def test_a_level_datamodel_is_granted_its_draw(make_set):
+    assert "dmm, forgets about as well: 0.85" in said(make_set(NOTHING | {"dmm": (0.85, 0.6, 0.6), "finetune": (0.81, 0.6, 0.6)}))
+
+
+def test_without_rows_there_is_nothing_to_follow(make_set):
+    assert chosen_row(make_set({})) is None
+    assert judge(make_set({})).outcome == Outcome.UNTRIED
+
+
+def test_the_report_follows_the_best_row_that_uses_the_datamodel(make_set):
+    assert chosen_row(make_set(NOTHING | {"finetune": (0.6, 0.6, 0.6), "dmm": (3.0, 0.6, 0.6)})).label == "dmm"
+    assert chosen_row(make_set(NOTHING)).label == "no_op"
+
+
+def test_the_summary_names_few_sets_and_counts_many(make_set):
+    won, lost = verdict(make_set({"dmm": (0.7, 0.6, 0.6)}, label="a")), verdict(make_set({"dmm": (9.0, 0.6, 0.6)}, label="b"))
+    assert summary([won, lost]) == "On a, a cheap method reaches the floor of retraining; on b, the best cheap method covers only part of the way."
+    assert summary([won] * 3 + [lost] * 2).startswith("Of 5 forget sets: on 3, a cheap method reaches")
+    assert summary([]) == "No forget set was judged."
+
+
+@pytest.mark.parametrize(("fraction", "words"), [(0.082, "1,090 or more requests share it"), (0.0, "1,000 or more"), (1.0, "never pays")])
+def test_break_even_is_the_datamodel_over_what_a_request_saves(fraction, words):
+    assert words in break_even(1000.0, fraction)
