@@ -18,15 +18,25 @@ def show_run(result: RunResult, console: Console, session: Session) -> None:
     if result.results:
         console.print(_results_table(result.results))
         console.print(
-            "KLoM in nats, 95th percentile over points; in brackets the noise floor of independent oracles; 11.51 is the worst possible.", style="dim"
+            "KLoM in nats, 95th percentile over points, in brackets between independent oracles (the noise floor); 11.51 is the worst. "
+            "Accuracy on the forget set, in brackets the oracles'. Cost in retrainings.",
+            style="dim",
         )
     if result.attribution:
         low, high = result.attribution["lds_interval"]
         console.print(f"Datamodels: LDS {result.attribution['lds']:.3f} ({low:.3f} to {high:.3f}) on {result.attribution['n_heldout']} held-out subset models")
+    if result.verdict:
+        console.print(result.verdict["summary"], style="bold", highlight=False)
+        for label, headline in result.verdict["headlines"].items():
+            console.print(f"  {label}: {headline}.", highlight=False, markup=False)
     for failure in result.failures:
         console.print(f"failed: {failure.key} {failure.start}-{failure.stop}: {failure.error}", style="red", markup=False, highlight=False)
     if result.failures:
         console.print("Everything else is kept; mend the cause and run the same command again to make what failed.", style="yellow")
+    _show_ending(result, console, session)
+
+
+def _show_ending(result: RunResult, console: Console, session: Session) -> None:
     if result.n_models_made:
         console.print(f"Trained or unlearned {result.n_models_made:,} models in {duration(result.seconds)}.", highlight=False)
     elif result.complete:
@@ -102,7 +112,7 @@ def show_klom(result: dict[str, Any], console: Console) -> None:
 
 
 def _results_table(rows: list[dict[str, Any]]) -> Table:
-    table = _table("P95 KLoM to retrained models", ("forget set", "unlearner"), ("forget", "retain", "validation", "accuracy on forget", "retrainings"))
+    table = _table("P95 KLoM to retrained models", ("forget set", "unlearner"), ("forget", "retain", "validation", "accuracy", "cost"))
     before = None
     for row in rows:
         if before not in (None, row["forget_set"]):

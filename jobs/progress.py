@@ -106,7 +106,9 @@ class LineDisplay(Listener):
         busy = [f"{TITLES[stage]} {done}/{wanted}" for stage, (done, wanted) in stage_counts(progress).items() if 0 < done < wanted]
         failed = f" · {len(progress.failures)} shards failed" if progress.failures else ""
         eta = f" · {duration(left)} left" if left else ""
-        self._console.print(f"[{progress.seconds:4.0f} s] {' · '.join(busy) or 'working'} · {rate:.0f} models/s{eta}{failed}", highlight=False, soft_wrap=True, markup=False)
+        self._console.print(
+            f"[{progress.seconds:4.0f} s] {' · '.join(busy) or 'working'} · {rate:.0f} models/s{eta}{failed}", highlight=False, soft_wrap=True, markup=False
+        )
 
     def stop(self) -> None:
         """Nothing to undo."""

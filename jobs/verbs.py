@@ -38,6 +38,7 @@ class RunResult:
     tracking_uri: str | None
     report: str | None
     attribution: dict[str, Any] = field(default_factory=dict)
+    verdict: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return everything, JSON-ready."""
@@ -51,6 +52,9 @@ def run(session: Session, screen: Console, *, executor: str, until: str | None, 
     open_executor = executor_opener(executor, session)
     display = open_display(screen)
     view = open_view(session.graph, session.store, warn=lambda text: screen.print(text, style="yellow", markup=False))
+    if not all(state.status == "done" for state in session.graph.survey(session.store).values()):
+        about = f"{session.experiment.name}: computing what is missing in {session.store.uri}; Ctrl-C at any time, the same command resumes"
+        screen.print(about, highlight=False, soft_wrap=True)
     walk = Walk(session.graph, session.store, open_executor=open_executor, listeners=[display, view], until=until, allow_missing=allow_missing)
     status: Status = "KILLED"
     try:
@@ -70,7 +74,8 @@ def run(session: Session, screen: Console, *, executor: str, until: str | None, 
         mlflow_run_id=view.run_id,
         tracking_uri=_tracking_uri(session.experiment, session.store.uri),
         report=publish_report(session, states["report"]),
-        attribution=session.store.summary(states["score"].table) if "score" in states and states["score"].status == "done" else {},
+        attribution=_summary(session, states.get("score")),
+        verdict=_summary(session, states["report"]),
     )
 
 
@@ -147,6 +152,10 @@ def ui(experiment: Experiment, *, host: str, port: int) -> None:
     environment = os.environ | MLFLOW_DEFAULTS | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri, "--host", host, "--port", str(port), "--workers", "1"]
     subprocess.run(command, env=environment, check=False)
+
+
+def _summary(session: Session, state: NodeState | None) -> dict[str, Any]:
+    return session.store.summary(state.table) if state is not None and state.status == "done" else {}
 
 
 def _about(session: Session, state: NodeState) -> dict[str, Any]:

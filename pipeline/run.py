@@ -9,13 +9,15 @@ from dataclasses import dataclass, field
 from pipeline.core.errors import ConfigError
 from pipeline.graph import STAGES, Graph, NodeState
 from pipeline.runtime.execution import Executor, Need, Outcome
-from pipeline.runtime.shards import cover, gaps, split
+from pipeline.runtime.shards import ShardName, cover, gaps, split
 from pipeline.runtime.store import Store
 from pipeline.stages.node import Resources
 from pipeline.stages.work import Task
 
 # Seconds between two looks at what has finished; also how long Ctrl-C may go unnoticed.
 TICK = 0.2
+# Seconds for which a listing is believed before a shard is launched: a large table is not listed again for each of its shards.
+RELIST_SECONDS = 1.0
 # The pole of the whole run comes first: everything attributed waits for the subset models.
 FIRST = ("forget/", "train/subset", "train/full", "train/heldout")
 
@@ -88,6 +90,7 @@ class Walk:
         self._known: set[str] = set()
         self._announced: set[str] = set()
         self._left: dict[str, int] = {}
+        self._listings: dict[str, tuple[float, list[ShardName]]] = {}
         self._settled: frozenset[str] = frozenset()
         self._executor: Executor[Task] | None = None
         self.progress = Progress(states=graph.survey(store), wanted=self._wanted)
@@ -165,7 +168,11 @@ class Walk:
 
     def _exists(self, task: Task) -> bool:
         """Return whether another run has made this shard meanwhile."""
-        pieces = cover(self._store.shards(task.folder), task.stop)
+        listed, shards = self._listings.get(task.folder, (0.0, []))
+        if time.monotonic() - listed > RELIST_SECONDS:
+            shards = self._store.shards(task.folder)
+            self._listings[task.folder] = (time.monotonic(), shards)
+        pieces = cover((shard for shard in shards if shard.start < task.stop and shard.stop > task.start), task.stop)
         return not any(start < task.stop and stop > task.start for start, stop in gaps(pieces, task.stop))
 
     def _take(self, outcome: Outcome[Task]) -> None:

@@ -16,7 +16,7 @@ from pipeline.data.forget_sets.base import ForgetSet
 from pipeline.reporting.content import AttributionContent, Cost, DatasetContent, PopulationContent, Report, Role, Row, SetContent
 from pipeline.reporting.figures import figures
 from pipeline.reporting.page import render
-from pipeline.reporting.words import break_even
+from pipeline.reporting.words import break_even, summary, verdict
 from pipeline.runtime.store import Shard
 from pipeline.stages.layout import Layout, read_point_margins
 from pipeline.stages.node import Node, Parent, Work
@@ -84,7 +84,9 @@ class ReportPage(Node):
             provenance=(("Data", work.examples.digest), *((name, value) for name, value in versions().items())),
         )
         blobs = {PAGE: render(report).encode()} | {f"{name}.png": figure for name, figure in figures(report).items()}
-        return Shard(columns={"page": np.arange(1)}, blobs=blobs)
+        verdicts = [verdict(content) for content in sets]
+        said = {"summary": summary(verdicts), "headlines": {one.label: one.headline for one in verdicts}}
+        return Shard(columns={"page": np.arange(1)}, summary=said, blobs=blobs)
 
     def _set(self, work: Work, label: str) -> SetContent:
         ids, labels = work.read(f"forget/{label}")["index"], work.examples.labels
@@ -107,20 +109,20 @@ class ReportPage(Node):
 
     def _row(self, work: Work, name: str, label: str, ids: Indices, floor: Mapping[str, Any]) -> Row:
         table, unlearner = work.inputs[f"verdict/{name}/{label}"], self.unlearners[name]
-        verdict = work.store.summary(table)
-        row = result_row(label=name, unlearner=unlearner, forget_set=label, verdict=verdict, floor=floor, spending=self.spending)
+        about = work.store.summary(table)
+        row = result_row(label=name, unlearner=unlearner, forget_set=label, verdict=about, floor=floor, spending=self.spending)
         unlearned = work.inputs[f"unlearned/{name}/{label}"]
         return Row(
             label=name,
             plugin=plugin_name(unlearner),
             needs=unlearner.needs,
             moves_weights=unlearner.moves_weights,
-            p95=verdict["p95"],
-            mean=verdict["mean"],
-            interval={split: (low, high) for split, (low, high) in verdict["interval"].items()},
-            accuracy=verdict["accuracy"],
+            p95=about["p95"],
+            mean=about["mean"],
+            interval={split: (low, high) for split, (low, high) in about["interval"].items()},
+            accuracy=about["accuracy"],
             cost=Cost(**row["cost"]),
-            n_nonfinite=verdict["n_nonfinite"],
+            n_nonfinite=about["n_nonfinite"],
             klom_forget=work.store.read(table, ["klom"])["klom"][ids],
             margins=read_point_margins(work.store, unlearned, self.layout, work.examples.labels, ids),
         )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import threadpoolctl
 import torch
 
 from pipeline.core.fingerprint import digest
@@ -40,12 +41,16 @@ class Task:
 def compute_task(task: Task, examples: Examples, device: str) -> dict[str, Any]:
     """Compute one shard, write it, and return {"seconds"}; everything large stays with the worker."""
     begun = time.perf_counter()
-    torch.set_num_threads(task.node.resources.num_cpus)
+    threads = task.node.resources.num_cpus
+    torch.set_num_threads(threads)
     store = Store(task.store_uri)
     kind, reason = _ensemble(task, store, examples, device)
-    shard = task.node.compute(Work(start=task.start, stop=task.stop, store=store, inputs=task.inputs, examples=examples, device=device, kind=kind))
+    work = Work(start=task.start, stop=task.stop, store=store, inputs=task.inputs, examples=examples, device=device, kind=kind)
+    # The last bits of a matrix product change with the threads that share it, so BLAS gets as many as torch.
+    with threadpoolctl.threadpool_limits(threads):
+        shard = task.node.compute(work)
     seconds = time.perf_counter() - begun
-    side = environment(device) | {"seconds": round(seconds, 4), "ensemble": kind, "ensemble_reason": reason, "threads": torch.get_num_threads()}
+    side = environment(device) | {"seconds": round(seconds, 4), "ensemble": kind, "ensemble_reason": reason, "threads": threads}
     store.write_shard(task.folder, task.node.unit, task.start, task.stop, shard, side=side)
     return {"seconds": seconds}
 
