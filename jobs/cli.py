@@ -140,15 +140,22 @@ def _terminate(signum: int, frame: object) -> None:
 def main() -> None:
     """Run the command line; every error raised on purpose is one message and an exit status, never a traceback."""
     signal.signal(signal.SIGTERM, _terminate)
-    as_json = "--json" in sys.argv
     try:
         app()
     except PipelineError as error:
-        status = BAD_CONFIG if isinstance(error, ConfigError | DataError) else FAILED
-        screen.print(f"dmm: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
-        if as_json:
-            print(json.dumps({"error": str(error), "exit_status": status}))
-        sys.exit(status)
+        status = _refuse(str(error), BAD_CONFIG if isinstance(error, ConfigError | DataError) else FAILED)
     except KeyboardInterrupt:
-        screen.print("\ndmm: interrupted. Everything finished is kept; the same command goes on from here.", highlight=False)
-        sys.exit(INTERRUPTED)
+        status = INTERRUPTED
+    except SystemExit as ended:
+        # Typer ends every command this way, and turns an interrupt into 130 without a word.
+        status = ended.code if isinstance(ended.code, int) else DONE
+    if status == INTERRUPTED:
+        screen.print("dmm: interrupted. Everything finished is kept; the same command goes on from here.", highlight=False, soft_wrap=True)
+    sys.exit(status)
+
+
+def _refuse(message: str, status: int) -> int:
+    screen.print(f"dmm: {message}", style="red", highlight=False, markup=False, soft_wrap=True)
+    if "--json" in sys.argv:
+        print(json.dumps({"error": message, "exit_status": status}))
+    return status

@@ -35,7 +35,7 @@ def read_experiment(path: str | None, overrides: Sequence[str], store: str | Non
     if path is not None:
         return config.read(path, [*overrides, *where])
     with resources.as_file(resources.files("jobs") / "configs" / "digits.yaml") as demonstration:
-        return config.read(demonstration, [*overrides, *where])
+        return config.build(config.read_tree(demonstration), [*overrides, *where], source="the demonstration")
 
 
 def open_session(path: str | None, overrides: Sequence[str] = (), store: str | None = None) -> Session:

@@ -16,7 +16,7 @@ from jobs.session import Session, executor_opener
 from pipeline.config import Experiment
 from pipeline.core.errors import ConfigError
 from pipeline.graph import STAGES, NodeState, spending_of
-from pipeline.run import Failure, Walk
+from pipeline.run import Failure, Walk, wanted_keys
 from pipeline.runtime.store import Problem
 from pipeline.runtime.tracking import MLFLOW_DEFAULTS, Status, tracking_uri
 from pipeline.stages.report import PAGE
@@ -49,12 +49,14 @@ class RunResult:
 def run(session: Session, screen: Console, *, executor: str, until: str | None, allow_missing: bool) -> RunResult:
     """Compute what is missing of an experiment and show it in MLflow."""
     begun = time.monotonic()
+    wanted = wanted_keys(session.graph, until)
     open_executor = executor_opener(executor, session)
-    display = open_display(screen)
-    view = open_view(session.graph, session.store, warn=lambda text: screen.print(text, style="yellow", markup=False))
-    if not all(state.status == "done" for state in session.graph.survey(session.store).values()):
+    states = session.graph.survey(session.store)
+    if not all(states[key].status == "done" for key in wanted):
         about = f"{session.experiment.name}: computing what is missing in {session.store.uri}; Ctrl-C at any time, the same command resumes"
         screen.print(about, highlight=False, soft_wrap=True)
+    display = open_display(screen)
+    view = open_view(session.graph, session.store, warn=lambda text: screen.print(text, style="yellow", markup=False))
     walk = Walk(session.graph, session.store, open_executor=open_executor, listeners=[display, view], until=until, allow_missing=allow_missing)
     status: Status = "KILLED"
     try:

@@ -130,7 +130,8 @@ def _siblings(model: Any, place: tuple[int | str, ...]) -> list[str]:
     for part in place[:-1]:
         model = model.model_fields[part].annotation if hasattr(model, "model_fields") else model
         model = next((choice for choice in getattr(model, "__args__", ()) if hasattr(choice, "model_fields")), model)
-    return sorted(getattr(model, "model_fields", ()))
+    chosen_by = ["name"] if isinstance(model, type) and issubclass(model, Plugin) else []
+    return sorted([*chosen_by, *getattr(model, "model_fields", ())])
 
 
 def _is_ours(cls: type) -> bool:

@@ -1,6 +1,8 @@
 """Executor on Ray: one task a shard, a bounded window of them in flight, the data put into the object store once."""
 
 import os
+import signal
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
@@ -29,10 +31,16 @@ def connect(n_cpus: int | None = None) -> None:
         return
     address = os.environ.get("RAY_ADDRESS", "local")
     local: dict[str, Any] = {"num_cpus": n_cpus, "include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES} if address == "local" else {}
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         ray.init(address=address, logging_level="ERROR", log_to_driver=False, **local)
     except (ConnectionError, OSError, ValueError, RuntimeError) as error:
         raise ExecutionError(f"Ray at {address!r} cannot be reached ({error}); check RAY_ADDRESS, or use --executor serial") from error
+    finally:
+        # Ray's own handler of SIGTERM aborts the process with a dump; whoever set one before wants to end in order.
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 class RayExecutor(Generic[T]):

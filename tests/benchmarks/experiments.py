@@ -1,0 +1,39 @@
+"""Variants of the embedded demonstration run through the pipeline and judged: what the quality benchmarks share."""
+
+import contextlib
+import json
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jobs.session import executor_opener, open_session, read_experiment
+from pipeline.core.registry import describe
+from pipeline.run import Walk
+from pipeline.view import result_rows
+
+
+@contextlib.contextmanager
+def opened_store(path: str | None) -> Iterator[str]:
+    """Yield path, or a temporary folder that vanishes afterwards."""
+    if path is not None:
+        yield str(Path(path).resolve())
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield folder
+
+
+def demonstration_unlearners(labels: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Return the settings of the demonstration's unlearners of these labels."""
+    unlearners = read_experiment(None, (), None).unlearners
+    return {label: describe(unlearners[label]) for label in labels}
+
+
+def judged_rows(store: str, executor: str, settings: Mapping[str, Any], overrides: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """Return one row for each unlearner and forget set of the demonstration with other settings; what the store has already is not computed again."""
+    changed = [f"{key}={json.dumps(value)}" for key, value in settings.items()]
+    session = open_session(None, [*overrides, *changed, "tracking.uri=none"], store)
+    progress = Walk(session.graph, session.store, open_executor=executor_opener(executor, session), until="evaluate").run()
+    if progress.failures:
+        raise SystemExit(f"{len(progress.failures)} shards failed, the first {progress.failures[0].key}: {progress.failures[0].error}")
+    return result_rows(session.graph, session.store, session.graph.survey(session.store))

@@ -1,0 +1,51 @@
+"""What benchmarks share: timing in turn and one JSON object on the last line; it measures nothing by itself.
+
+Times are wall seconds, so a busy machine shows: every result carries the load average, and what is compared is taken in turn.
+"""
+
+import json
+import os
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+
+
+def seconds_in_turn(runs: Mapping[str, Callable[[], object]], *, repeats: int) -> dict[str, list[float]]:
+    """Return the wall seconds (repeats,) of each run: all of them once to warm up, then all in turn, so that drift of the machine meets all alike."""
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    for repeat in range(repeats + 1):
+        for name, run in runs.items():
+            begun = time.perf_counter()
+            run()
+            if repeat:
+                seconds[name].append(time.perf_counter() - begun)
+    return seconds
+
+
+def median_ratio(slower: Sequence[float], faster: Sequence[float]) -> float:
+    """Return the median of slower / faster over pairs taken in turn."""
+    return statistics.median(a / b for a, b in zip(slower, faster, strict=True))
+
+
+def spread(values: Sequence[float]) -> dict[str, float]:
+    """Return the median, the quartiles and the mean of at least two values."""
+    low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
+    return {"median": middle, "lower_quartile": low, "upper_quartile": high, "mean": statistics.fmean(values)}
+
+
+def show(benchmark: str, figures: Mapping[str, Any]) -> None:
+    """Print figures as one JSON object on one line, with the machine's CPUs, threads and load average."""
+    machine = {"cpus": os.cpu_count(), "torch_threads": torch.get_num_threads(), "load_average": [round(load, 2) for load in os.getloadavg()]}
+    print(json.dumps({"benchmark": benchmark, **_rounded(figures), "machine": machine}, allow_nan=False))
+
+
+def _rounded(value: Any) -> Any:
+    """Return value with every float at four significant digits."""
+    if isinstance(value, Mapping):
+        return {str(key): _rounded(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(item) for item in value]
+    return float(f"{value:.4g}") if isinstance(value, float) else value

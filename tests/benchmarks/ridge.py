@@ -1,0 +1,147 @@
+"""Ridge datamodels of 20,000 outputs: our factor, fit over all 21 penalties and effects of three sets, against scikit-learn.
+
+Synthetic masks (2,000 models, 1,400 points, half kept) and outputs with planted weights and noise; blocks of 2,560 outputs as the pipeline
+makes them. Ours runs in full. scikit-learn runs on one block in the two obvious ways, scaled to all outputs by their number: `Ridge` for each
+penalty with a fifth of the models held out, refitted at each output's best (in turn with ours, after a warm-up), and `RidgeCV` with exact
+leave-one-out by output (slower, timed once). --threads of BLAS for everybody. Also: peak memory, and agreement at equal penalties.
+"""
+
+import argparse
+import resource
+import statistics
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from measure import median_ratio, seconds_in_turn, show
+from sklearn.linear_model import Ridge as SklearnRidge
+from sklearn.linear_model import RidgeCV
+from threadpoolctl import threadpool_limits
+
+from pipeline.attribution.ridge import GRID, Ridge
+from pipeline.core.arrays import Indices, Masks, Outputs
+from pipeline.data.masks import subset_mask
+
+N_FORGET, N_SETS, N_HELDOUT = 15, 3, 100
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Masks (n_models, n_train), outputs (n_models, n_outputs) and sets of training ids whose effect is asked for."""
+
+    masks: Masks
+    heldout: Masks
+    outputs: Outputs
+    sets: list[Indices]
+    block: int
+
+    @property
+    def penalties(self) -> np.ndarray:
+        """The 21 penalties in absolute units."""
+        centred = self.masks - self.masks.mean(axis=0)
+        return GRID * (centred**2).sum() / len(centred)
+
+
+def make_problem(n_models: int, n_train: int, n_outputs: int, block: int) -> Problem:
+    """Return a problem whose outputs range from nearly pure noise to nearly linear, so that many penalties are chosen."""
+    rng = np.random.default_rng(0)
+    masks = np.stack([subset_mask(n_train, 0.5, seed) for seed in range(n_models + N_HELDOUT)])
+    signal = masks.astype(np.float32) @ rng.normal(0, 2 / np.sqrt(n_train), (n_train, n_outputs)).astype(np.float32)
+    noise = np.geomspace(0.1, 30, n_outputs, dtype=np.float32)[rng.permutation(n_outputs)]
+    outputs = (signal + noise * rng.normal(size=signal.shape).astype(np.float32))[:n_models]
+    sets = [rng.choice(n_train, N_FORGET, replace=False) for _ in range(N_SETS)]
+    return Problem(masks[:n_models], masks[n_models:], outputs, sets, block)
+
+
+def ours(problem: Problem) -> list[np.ndarray]:
+    """Factor once, then fit every block and predict the effect of each set on it; return the effects (n_sets, n_outputs)."""
+    ridge = Ridge()
+    factor = ridge.factor(problem.masks)
+    effects = []
+    for start in range(0, problem.outputs.shape[1], problem.block):
+        outputs = problem.outputs[:, start : start + problem.block]
+        datamodel = ridge.datamodel(factor, ridge.fit(factor, problem.masks, outputs), problem.masks, outputs)
+        effects.append(np.stack([datamodel.effect_of_removing(indices).mean for indices in problem.sets]))
+    return effects
+
+
+def holdout(problem: Problem) -> np.ndarray:
+    """Choose each output's penalty by a held-out fifth with scikit-learn's Ridge, refit there and return the weights (n_outputs, n_train)."""
+    features, outputs = problem.masks.astype(np.float32), problem.outputs[:, : problem.block]
+    n_fit = len(features) * 4 // 5
+    errors = []
+    for penalty in problem.penalties:
+        model = SklearnRidge(alpha=penalty).fit(features[:n_fit], outputs[:n_fit])
+        errors.append(((model.predict(features[n_fit:]) - outputs[n_fit:]) ** 2).mean(axis=0))
+    best = np.argmin(errors, axis=0)
+    weights = np.empty((outputs.shape[1], features.shape[1]), np.float32)
+    for number in np.unique(best):
+        weights[best == number] = SklearnRidge(alpha=problem.penalties[number]).fit(features, outputs[:, best == number]).coef_
+    return weights
+
+
+def leave_one_out(problem: Problem) -> RidgeCV:
+    """Return scikit-learn's RidgeCV fitted to one block, each output at its own leave-one-out penalty."""
+    return RidgeCV(alphas=problem.penalties, alpha_per_target=True).fit(problem.masks.astype(np.float32), problem.outputs[:, : problem.block])
+
+
+def agreement(problem: Problem, chosen: RidgeCV, n_outputs: int = 200) -> dict[str, float]:
+    """Return how far our predictions and effects lie from scikit-learn's at equal penalties, relative to their spread, and how penalties compare."""
+    ridge, outputs = Ridge(penalty=0.5, effect_penalty=0.5), problem.outputs[:, :n_outputs]
+    factor = ridge.factor(problem.masks)
+    fit = ridge.fit(factor, problem.masks, outputs)
+    datamodel = ridge.datamodel(factor, fit, problem.masks, outputs)
+    model = SklearnRidge(alpha=fit["penalty"][0]).fit(problem.masks.astype(np.float64), outputs.astype(np.float64))
+    predicted, expected = datamodel.predict(problem.heldout), model.predict(problem.heldout.astype(np.float64))
+    effect = np.stack([datamodel.effect_of_removing(indices).mean for indices in problem.sets])
+    removed = np.stack([-model.coef_[:, indices].sum(axis=1) for indices in problem.sets])
+    best = Ridge().fit(factor, problem.masks, problem.outputs[:, : problem.block])["penalty"]
+    steps = np.abs(np.log(best / chosen.alpha_) / np.log(GRID[1] / GRID[0])).round()
+    return {
+        "predictions_max_relative_difference": float(np.abs(predicted - expected).max() / expected.std()),
+        "effects_max_relative_difference": float(np.abs(effect - removed).max() / removed.std()),
+        "same_penalty_as_exact_leave_one_out": float((steps == 0).mean()),
+        "within_one_step_of_21": float((steps <= 1).mean()),
+    }
+
+
+def peak_mb() -> float:
+    """Return the largest resident memory of this process so far in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def main() -> None:
+    """Time all three and print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--models", type=int, default=2000)
+    parser.add_argument("--points", type=int, default=1400)
+    parser.add_argument("--outputs", type=int, default=20_000)
+    parser.add_argument("--block", type=int, default=2560, help="outputs fitted at once; scikit-learn is timed on one block")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=1)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    with threadpool_limits(arguments.threads):
+        problem = make_problem(arguments.models, arguments.points, arguments.outputs, arguments.block)
+        before = peak_mb()
+        ours(problem)
+        after = peak_mb()
+        seconds = seconds_in_turn({"ours": lambda: ours(problem), "holdout": lambda: holdout(problem)}, repeats=arguments.repeats)
+        begun = time.perf_counter()
+        chosen = leave_one_out(problem)
+        once = time.perf_counter() - begun
+        close = agreement(problem, chosen)
+    scale, mine = arguments.outputs / arguments.block, statistics.median(seconds["ours"])
+    rivals = [scale * value for value in seconds["holdout"]]
+    figures = {
+        "seconds": {"ours": mine, "sklearn_holdout_extrapolated": statistics.median(rivals), "sklearn_leave_one_out_extrapolated": scale * once},
+        "sklearn_over_ours": {"holdout": median_ratio(rivals, seconds["ours"]), "leave_one_out": scale * once / mine},
+        "peak_rss_mb": {"data_and_libraries": before, "with_ours": after},
+        "agreement": close,
+    }
+    show("ridge", {"n_penalties": len(GRID), "settings": vars(arguments), **figures})
+
+
+if __name__ == "__main__":
+    main()
