@@ -27,8 +27,8 @@ def show_run(result: RunResult, console: Console, session: Session) -> None:
         console.print(f"Datamodels: LDS {result.attribution['lds']:.3f} ({low:.3f} to {high:.3f}) on {result.attribution['n_heldout']} held-out subset models")
     if result.verdict:
         console.print(result.verdict["summary"], style="bold", highlight=False)
-        for label, headline in result.verdict["headlines"].items():
-            console.print(f"  {label}: {headline}.", highlight=False, markup=False)
+        for label in session.experiment.forget_sets:
+            console.print(f"  {label}: {result.verdict['headlines'][label]}.", highlight=False, markup=False)
     for failure in result.failures:
         console.print(f"failed: {failure.key} {failure.start}-{failure.stop}: {failure.error}", style="red", markup=False, highlight=False)
     if result.failures:

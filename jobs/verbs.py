@@ -65,19 +65,19 @@ def run(session: Session, screen: Console, *, executor: str, until: str | None, 
     finally:
         display.stop()
         view.end(status, walk.progress)
-    states = progress.states
+    made = progress.states
     return RunResult(
-        results=result_rows(session.graph, session.store, states),
+        results=result_rows(session.graph, session.store, made),
         failures=progress.failures,
         n_models_made=progress.n_models_made,
-        complete=all(states[key].status == "done" for key in progress.wanted),
+        complete=all(made[key].status == "done" for key in progress.wanted),
         seconds=time.monotonic() - begun,
         store=session.store.uri,
         mlflow_run_id=view.run_id,
         tracking_uri=_tracking_uri(session.experiment, session.store.uri),
-        report=publish_report(session, states["report"]),
-        attribution=_summary(session, states.get("score")),
-        verdict=_summary(session, states["report"]),
+        report=publish_report(session, made["report"]),
+        attribution=_summary(session, made.get("score")),
+        verdict=_summary(session, made["report"]),
     )
 
 

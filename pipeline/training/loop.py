@@ -64,10 +64,10 @@ def _descend(template: nn.Module, states: States, phase: Phase, members: slice, 
     group = (StackedGroup if kind == "stacked" else SingleGroup)(template, states, descent)
     optimizer = descent.build_optimizer(group.parameters)
     orders = torch.from_numpy(batch_orders(phase.points.shape[1], descent.epochs, seeds)).to(device)
-    points = torch.from_numpy(np.ascontiguousarray(phase.points[members])).to(device)
+    points = torch.from_numpy(np.array(phase.points[members])).to(device)
     rows = torch.arange(len(points), device=device)[:, None]
     # Without targets an empty tensor with a member axis keeps one signature for every objective.
-    targets = torch.zeros(len(points), 1, device=device) if phase.targets is None else torch.from_numpy(phase.targets[members]).to(device)
+    targets = torch.zeros(len(points), 1, device=device) if phase.targets is None else torch.from_numpy(np.array(phase.targets[members])).to(device)
     for step in range(n_steps):
         epoch, first = divmod(step, per_epoch)
         positions = orders[:, epoch, first * batch_size : (first + 1) * batch_size]
