@@ -42,7 +42,7 @@ class Executor(Protocol[T]):
         ...
 
     def wait(self, seconds: float) -> list[Outcome[T]]:
-        """Return outcomes that are there within seconds, perhaps none; raises ExecutionError if what is asked for can never come."""
+        """Return outcomes that are there within seconds, perhaps none; a task whose needs are never met comes back as an error too."""
         ...
 
     @property

@@ -74,11 +74,7 @@ class RayExecutor(Generic[T]):
         done, _ = ray.wait(list(self._tasks), num_returns=1, timeout=seconds)
         more, _ = ray.wait(list(self._tasks), num_returns=len(self._tasks), timeout=0)
         finished = list(dict.fromkeys([*done, *more]))
-        if not finished:
-            self._look_for_stall()
-        else:
-            self._unmet_since = None
-        return [self._collect(ref) for ref in finished]
+        return [self._collect(ref) for ref in finished] + self._stalled()
 
     @property
     def n_running(self) -> int:
@@ -100,19 +96,22 @@ class RayExecutor(Generic[T]):
             return Outcome(task, error=f"{type(error).__name__}: {reason[0] if reason else 'lost'} (after {MAX_RETRIES} retries)", trace=str(error))
         return Outcome(task, outcome.result, outcome.error, outcome.trace)
 
-    def _look_for_stall(self) -> None:
-        """Raise ExecutionError if, for stall_seconds, no living node has had what the waiting tasks ask for: Ray itself would wait for ever."""
+    def _stalled(self) -> list[Outcome[T]]:
+        """Give up tasks whose needs no living node has met for stall_seconds: Ray itself would wait for ever, in silence."""
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        unmet = [need for _, need in self._tasks.values() if not any(_fits(need, node) for node in nodes)]
+        unmet = {ref: need for ref, (_, need) in self._tasks.items() if not any(_fits(need, node) for node in nodes)}
         if not unmet:
             self._unmet_since = None
-            return
+            return []
         self._unmet_since = self._unmet_since or time.monotonic()
-        if time.monotonic() - self._unmet_since >= self._stall_seconds:
-            raise ExecutionError(
-                f"no node offers {_wanted(unmet[0])} and none has come for {self._stall_seconds:.0f} s; "
-                f"the largest has {_largest(nodes)}: lower `resources` in the config or add such a node, then run again"
-            )
+        if time.monotonic() - self._unmet_since < self._stall_seconds:
+            return []
+        outcomes = []
+        for ref, need in unmet.items():
+            ray.cancel(ref, force=True)
+            reason = f"no node offers {_wanted(need)} and none has come for {self._stall_seconds:.0f} s; the largest has {_largest(nodes)}"
+            outcomes.append(Outcome(self._tasks.pop(ref)[0], error=f"ExecutionError: {reason}: lower `resources` in the config or add such a node"))
+        return outcomes
 
 
 def _run(function: Callable[[T, Any, str], Any], task: T, shared: Any) -> Outcome[T]:

@@ -5,7 +5,8 @@ started and workers warm; `cold` is the first of all, Ray's start included. Bare
 one thread each, warm, data resident, nothing stored or evaluated, in turn with the stage: its seconds are the processes' training seconds
 added up and divided by their number, so it is perfectly balanced and pays for no hand-over. Losses are shares of all cores over the stage's
 wall seconds: evaluating (logits on all points, which a store must hold), choosing stacked or looped (twice: both workers come first), writing
-(the same shards written again here, timed), python_and_contention (the rest of the workers' own seconds) and ray_and_waiting (what is left).
+(the same shards written again here, timed), python_and_contention (the rest of the workers' own seconds; noise may make it negative) and
+ray_and_waiting (what is left).
 """
 
 import argparse
@@ -133,7 +134,7 @@ def losses(stage: dict[str, float], bare: tuple[float, float], choosing: float, 
 def main() -> None:
     """Measure stage and bare training in turn and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--subset-models", type=int, default=500)
+    parser.add_argument("--subset-models", type=int, default=300)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="change one setting of the demonstration")
     arguments = parser.parse_args()
