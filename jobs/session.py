@@ -7,11 +7,12 @@ from importlib import resources
 from pathlib import Path
 
 from pipeline import config
+from pipeline.blueprint import build_graph
 from pipeline.config import Experiment
 from pipeline.core.errors import ConfigError, DataError, PipelineError
 from pipeline.data.examples import Examples
 from pipeline.data.masks import count_kept
-from pipeline.graph import Graph, build_graph
+from pipeline.graph import Graph
 from pipeline.runtime.execution import Executor, SerialExecutor
 from pipeline.runtime.store import Store
 from pipeline.stages.work import Task, compute_task

@@ -13,12 +13,14 @@ from rich.console import Console
 
 from jobs.progress import open_display
 from jobs.session import Session, executor_opener
+from pipeline.blueprint import spending_of
 from pipeline.config import Experiment
 from pipeline.core.errors import ConfigError
-from pipeline.graph import STAGES, NodeState, spending_of
+from pipeline.graph import STAGES, NodeState
 from pipeline.run import Failure, Walk, wanted_keys
 from pipeline.runtime.store import Problem
-from pipeline.runtime.tracking import MLFLOW_DEFAULTS, Status, tracking_uri
+from pipeline.runtime.tracker import Status
+from pipeline.runtime.tracking import MLFLOW_DEFAULTS, tracking_uri
 from pipeline.stages.report import PAGE
 from pipeline.stages.train import Population
 from pipeline.view import open_view, result_rows

@@ -9,15 +9,17 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.blueprint import spending_of
 from pipeline.config import PLACES, Experiment
 from pipeline.core.errors import TrackingError
 from pipeline.core.fingerprint import digest
 from pipeline.core.registry import describe, plugin_name
 from pipeline.data.examples import Examples
-from pipeline.graph import Graph, NodeState, spending_of
+from pipeline.graph import Graph, NodeState
 from pipeline.run import Listener, Progress
 from pipeline.runtime.store import Store
-from pipeline.runtime.tracking import PARENT, DatasetSummary, NoTracker, Results, Status, Tracker, open_tracker
+from pipeline.runtime.tracker import PARENT, DatasetSummary, NoTracker, Results, Status, Tracker
+from pipeline.runtime.tracking import open_tracker
 from pipeline.stages.evaluate import SPLITS
 from pipeline.stages.report import PAGE
 from pipeline.stages.results import result_row

@@ -1,27 +1,11 @@
-"""What a run shows while it works. The store is the truth; MLflow is a view that only the driver writes, and that catches up whenever it is behind.
-
-Importing this module does not import MLflow (1.4 s): `open_tracker` does, and only if tracking is on.
-"""
+"""Which tracker a run gets. Importing this module does not import MLflow (1.4 s): `open_tracker` does, and only if tracking is on."""
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
-
-import numpy as np
 
 from pipeline.core.errors import ConfigError
-
-if TYPE_CHECKING:
-    import torch
-
-Numbers: TypeAlias = Mapping[str, float | int | np.number[Any]]
-Status = Literal["FINISHED", "FAILED", "KILLED"]
-
-# The child name that stands for the parent run itself: what the whole experiment came to is shown there.
-PARENT = ""
+from pipeline.runtime.tracker import NoTracker, Tracker
 
 # MLflow's own defaults wait four minutes for a server that is down; these give up within 5 s when it refuses and 30 s when it is silent.
 MLFLOW_DEFAULTS = {
@@ -33,127 +17,6 @@ MLFLOW_DEFAULTS = {
     # Whatever matters reaches us as an exception; below CRITICAL MLflow logs it a second time, with a traceback.
     "MLFLOW_LOGGING_LEVEL": "CRITICAL",
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class DatasetSummary:
-    """The data set a run learns from. Of inputs (n_points, ...) and labels (n_points,) only dtype and shape are read."""
-
-    name: str
-    digest: str
-    n_train: int
-    n_validation: int
-    n_classes: int
-    inputs: np.ndarray
-    labels: np.ndarray
-
-
-@dataclass(frozen=True, kw_only=True)
-class Results:
-    """Everything one child run shows when it is done; names are paths below the run's artifacts and may contain slashes.
-
-    version identifies the content: a child is logged again when its version changes. tables hold rows, shown in the UI and kept as CSV;
-    figures hold PNG; files hold bytes or the path of a local file, and go under their own names.
-    """
-
-    version: str
-    params: Mapping[str, Any] = field(default_factory=dict)
-    metrics: Numbers = field(default_factory=dict)
-    tables: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
-    figures: Mapping[str, bytes] = field(default_factory=dict)
-    files: Mapping[str, bytes | Path] = field(default_factory=dict)
-    tags: Mapping[str, str] = field(default_factory=dict)
-
-
-@runtime_checkable
-class Tracker(Protocol):
-    """One parent run for an experiment, and a child run for each stage and each (unlearner, forget set); never one for each model.
-
-    Every method may raise TrackingError. Nothing is lost then: go on with NoTracker, and the next run catches up.
-    """
-
-    enabled: ClassVar[bool]
-
-    def begin(
-        self,
-        *,
-        config_digest: str,
-        name: str,
-        params: Mapping[str, Any],
-        config_yaml: str,
-        dataset: DatasetSummary,
-        tags: Mapping[str, str],
-    ) -> str:
-        """Reopen the parent run of this config, or create it under name, and return its id; comes before everything else.
-
-        params is the whole config, nested as it is; parameters, config_yaml and dataset are logged for a new run only, tags every time.
-        """
-        ...
-
-    def progress(self, child: str, metrics: Numbers, step: int) -> None:
-        """Add a point to the curves of child, and of the parent as `child/metric`; step must not fall back on resume, so count shards done."""
-        ...
-
-    def logged_version(self, child: str) -> str | None:
-        """Return the version of the results that child shows, None if it was never logged to its end; costs nothing."""
-        ...
-
-    def log(self, child: str, results: Results) -> None:
-        """Show results in child and end it as finished; in PARENT, which `end` ends, they are only shown."""
-        ...
-
-    def log_model(self, child: str, *, name: str, module: "torch.nn.Module", input_example: np.ndarray) -> None:
-        """Log a model, loadable without our code; before `log`, whose metrics then belong to it too.
-
-        input_example (n, ...) holds at least two inputs, as a batch of one would fix the batch size.
-        """
-        ...
-
-    def fail(self, child: str, reason: str) -> None:
-        """End child as failed, with the reason as a tag."""
-        ...
-
-    def end(self, status: Status) -> None:
-        """End the parent run, and with it the children that are still running."""
-        ...
-
-
-class NoTracker:
-    """Tracking turned off. `enabled` tells callers not to draw figures that nobody will see."""
-
-    enabled: ClassVar[bool] = False
-
-    def begin(
-        self,
-        *,
-        config_digest: str,
-        name: str,
-        params: Mapping[str, Any],
-        config_yaml: str,
-        dataset: DatasetSummary,
-        tags: Mapping[str, str],
-    ) -> str:
-        """Return an empty id."""
-        return ""
-
-    def progress(self, child: str, metrics: Numbers, step: int) -> None:
-        """Do nothing."""
-
-    def logged_version(self, child: str) -> str | None:
-        """Return None: nothing was ever logged."""
-        return None
-
-    def log(self, child: str, results: Results) -> None:
-        """Do nothing."""
-
-    def log_model(self, child: str, *, name: str, module: "torch.nn.Module", input_example: np.ndarray) -> None:
-        """Do nothing."""
-
-    def fail(self, child: str, reason: str) -> None:
-        """Do nothing."""
-
-    def end(self, status: Status) -> None:
-        """Do nothing."""
 
 
 def open_tracker(uri: str | None, *, store_root: Path, experiment: str, max_artifact_mb: float = 64.0, system_metrics: bool = True) -> Tracker:

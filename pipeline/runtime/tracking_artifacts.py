@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.core.fingerprint import DIGEST_LENGTH
-from pipeline.runtime.tracking import Results
+from pipeline.runtime.tracker import Results
 
 Rows = Sequence[Mapping[str, Any]]
 

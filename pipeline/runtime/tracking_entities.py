@@ -18,7 +18,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunT
 from mlflow.models import Model
 from mlflow.tracking.context.registry import resolve_tags
 
-from pipeline.runtime.tracking import DatasetSummary, Numbers, Results
+from pipeline.runtime.tracker import DatasetSummary, Numbers, Results
 
 if TYPE_CHECKING:
     import torch

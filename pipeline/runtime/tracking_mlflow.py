@@ -19,7 +19,7 @@ from mlflow.entities import LoggedModelOutput, Run
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 from pipeline.core.errors import TrackingError
-from pipeline.runtime.tracking import PARENT, DatasetSummary, Numbers, Results, Status
+from pipeline.runtime.tracker import PARENT, DatasetSummary, Numbers, Results, Status
 from pipeline.runtime.tracking_artifacts import write_artifacts
 from pipeline.runtime.tracking_entities import (
     DROPPED_TAG,

@@ -20,7 +20,8 @@ from mlflow import MlflowClient
 
 from pipeline.core.errors import ConfigError, TrackingError
 from pipeline.core.fingerprint import digest_bytes
-from pipeline.runtime.tracking import DatasetSummary, NoTracker, Results, Tracker, open_tracker, tracking_uri
+from pipeline.runtime.tracker import DatasetSummary, NoTracker, Results, Tracker
+from pipeline.runtime.tracking import open_tracker, tracking_uri
 from pipeline.runtime.tracking_artifacts import table_csv, table_json
 from pipeline.runtime.tracking_entities import flatten
 from pipeline.runtime.tracking_mlflow import MlflowTracker

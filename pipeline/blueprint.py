@@ -1,0 +1,157 @@
+"""Which nodes an experiment has: its config drawn as a graph of tables, parents before children."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from pipeline.config import Experiment
+from pipeline.data.examples import Examples
+from pipeline.graph import Graph
+from pipeline.stages.evaluate import Verdict
+from pipeline.stages.fit import Effect, Factor, Fit, Score
+from pipeline.stages.forget import Forget
+from pipeline.stages.node import Node
+from pipeline.stages.report import ReportPage
+from pipeline.stages.results import Spending
+from pipeline.stages.train import Population
+from pipeline.stages.unlearn import Unlearn
+
+
+def build_graph(experiment: Experiment, examples: Examples) -> Graph:
+    """Return the graph of an experiment; raises ConfigError or DataError for whatever can be found wrong before anything is computed."""
+    nodes: dict[str, Node] = {}
+    for node in _nodes(experiment, examples):
+        nodes[node.key] = node
+    return Graph(experiment, examples, nodes, examples.digest)
+
+
+def _nodes(experiment: Experiment, examples: Examples) -> Iterator[Node]:
+    layout, resources = experiment.store.layout, experiment.resources
+    compute = resources.compute
+    yield from _populations(experiment)
+    for label, rule in experiment.forget_sets.items():
+        yield Forget(key=f"forget/{label}", dataset=experiment.dataset, rule=rule, layout=layout, population_key="train/full", resources=compute)
+    yield from _attribution(experiment, examples)
+    for label in experiment.forget_sets:
+        yield from _oracles(experiment, label)
+        yield from _unlearning(experiment, label)
+    yield _report(experiment, examples)
+
+
+def spending_of(experiment: Experiment, examples: Examples) -> Spending:
+    """Return what the experiment spends before any unlearning."""
+    return Spending(
+        n_subset=experiment.populations.subset.n_models,
+        keep_fraction=experiment.populations.subset.keep_fraction,
+        n_requests=len(experiment.forget_sets),
+        epochs=experiment.recipe.epochs,
+        n_train=examples.n_train,
+    )
+
+
+def _report(experiment: Experiment, examples: Examples) -> ReportPage:
+    wanted, effects = experiment.populations, _needs_effects(experiment)
+    counts = {"full": wanted.full.n_models, "oracle": wanted.oracle.n_models, "floor": wanted.floor.n_models}
+    if effects:
+        counts |= {"subset": wanted.subset.n_models} | ({"heldout": wanted.heldout.n_models} if wanted.heldout is not None else {})
+    return ReportPage(
+        key="report",
+        title=experiment.name,
+        experiment=experiment.model_dump(mode="json", exclude={"store", "tracking", "resources"}),
+        dataset=experiment.dataset,
+        forget_sets=experiment.forget_sets,
+        unlearners=experiment.unlearners,
+        estimator=experiment.estimator,
+        populations=counts,
+        spending=spending_of(experiment, examples),
+        layout=experiment.store.layout,
+        has_effects=effects,
+        has_score=effects and wanted.heldout is not None,
+        resources=experiment.resources.compute,
+    )
+
+
+def _population(experiment: Experiment, key: str, role: str, n_models: int, **options: Any) -> Population:
+    return Population(
+        key=key,
+        role=role,
+        n_units=n_models,
+        shard_size=experiment.store.shard_members,
+        resources=experiment.resources.train,
+        dataset=experiment.dataset,
+        model=experiment.model,
+        recipe=experiment.recipe,
+        layout=experiment.store.layout,
+        seed=experiment.seed,
+        **options,
+    )
+
+
+def _needs_effects(experiment: Experiment) -> bool:
+    return any("effect" in unlearner.needs for unlearner in experiment.unlearners.values())
+
+
+def _populations(experiment: Experiment) -> Iterator[Node]:
+    wanted = experiment.populations
+    yield _population(experiment, "train/full", "full", wanted.full.n_models, saves_states=True)
+    if _needs_effects(experiment):
+        fraction = wanted.subset.keep_fraction
+        yield _population(experiment, "train/subset", "subset", wanted.subset.n_models, keep_fraction=fraction)
+        if wanted.heldout is not None:
+            yield _population(experiment, "train/heldout", "heldout", wanted.heldout.n_models, keep_fraction=fraction)
+
+
+def _attribution(experiment: Experiment, examples: Examples) -> Iterator[Node]:
+    if not _needs_effects(experiment):
+        return
+    heldout = "train/heldout" if experiment.populations.heldout is not None else None
+    shared: dict[str, Any] = {
+        "estimator": experiment.estimator,
+        "layout": experiment.store.layout,
+        "subset_key": "train/subset",
+        "resources": experiment.resources.compute,
+    }
+    yield Factor(key="factor", **shared)
+    yield Fit(key="fit", n_units=experiment.store.layout.n_blocks(examples.n_points), factor_key="factor", heldout_key=heldout, **shared)
+    if heldout is not None:
+        yield Score(key="score", fit_key="fit", heldout_key=heldout, **shared)
+    for label in experiment.forget_sets:
+        yield Effect(key=f"effect/{label}", factor_key="factor", fit_key="fit", forget_key=f"forget/{label}", **shared)
+
+
+def _oracles(experiment: Experiment, label: str) -> Iterator[Node]:
+    wanted = experiment.populations
+    for role, members in (("oracle", wanted.oracle), ("floor", wanted.floor)):
+        yield _population(experiment, f"train/{role}/{label}", role, members.n_models, forget_key=f"forget/{label}")
+    yield _verdict(experiment, f"evaluate/floor/{label}", f"train/floor/{label}", label, counts_samples=False)
+
+
+def _unlearning(experiment: Experiment, label: str) -> Iterator[Node]:
+    for name, unlearner in experiment.unlearners.items():
+        yield Unlearn(
+            key=f"unlearn/{name}/{label}",
+            n_units=experiment.populations.full.n_models,
+            shard_size=experiment.store.shard_members,
+            resources=experiment.resources.unlearn,
+            unlearner=unlearner,
+            model=experiment.model,
+            layout=experiment.store.layout,
+            start_key="train/full",
+            forget_key=f"forget/{label}",
+            effect_key=f"effect/{label}" if "effect" in unlearner.needs else None,
+            teacher_key=f"train/floor/{label}" if "oracle" in unlearner.needs else None,
+            save_members=experiment.tracking.save_members,
+        )
+        yield _verdict(experiment, f"evaluate/{name}/{label}", f"unlearn/{name}/{label}", label, counts_samples=True)
+
+
+def _verdict(experiment: Experiment, key: str, judged: str, label: str, *, counts_samples: bool) -> Verdict:
+    return Verdict(
+        key=key,
+        evaluation=experiment.evaluation,
+        layout=experiment.store.layout,
+        judged_key=judged,
+        oracle_key=f"train/oracle/{label}",
+        forget_key=f"forget/{label}",
+        counts_samples=counts_samples,
+        resources=experiment.resources.compute,
+    )
