@@ -119,7 +119,7 @@ class Graph:
                 rests_on[name] = folder
             elif parent.mode != "content":
                 return None
-        return digest([self.data_digest, [revision(plugin) for plugin in node.plugins()], node.revision, rests_on])
+        return digest([self.data_digest, [revision(plugin) for plugin in node.plugins()], node.revision, node.circumstances(), rests_on])
 
     def _content(self, store: Store, state: NodeState) -> str | None:
         """Return the digest of a forget set's ids: read where it is stored, resolved here where that needs no training."""

@@ -1,7 +1,7 @@
 """A fitted datamodel of one block of outputs: what predicts them from a mask. Masks are raw 0/1; all centring is inside."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -17,6 +17,7 @@ class Effect:
     standard_error: PerOutput
 
 
+@runtime_checkable
 class Datamodel(Protocol):
     """What every fitted datamodel answers."""
 

@@ -120,7 +120,7 @@ class RidgeDatamodel:
         """Return what weights predict for the empty mask."""
         return self.outputs.mean(axis=0) - self.masks.mean(axis=0) @ self.weights()
 
-    def _apply(self, rows: Float[np.ndarray, "n_rows n_models"], penalty: PerOutput) -> Outputs:
+    def _apply(self, rows: Float[np.ndarray, "n_rows n_models"], penalty: PerOutput) -> Float[np.ndarray, "n_rows n_outputs"]:
         """Return rows (K + λI)⁻¹ Y, each output at its own λ: one product with the outputs for each distinct penalty."""
         rotated = rows @ self.eigenvectors
         outputs = self.outputs - self.outputs.mean(axis=0)

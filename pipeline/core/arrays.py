@@ -6,11 +6,13 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 Masks: TypeAlias = Bool[np.ndarray, "n_models n_train"]
+HeldoutMasks: TypeAlias = Bool[np.ndarray, "n_heldout n_train"]
 Mask: TypeAlias = Bool[np.ndarray, " n_train"]
-Indices: TypeAlias = Int[np.ndarray, " n_indices"]
+Indices: TypeAlias = Int[np.ndarray, " _"]
 Labels: TypeAlias = Int[np.ndarray, " n_points"]
 Logits: TypeAlias = Float[np.ndarray, "n_models n_points n_classes"]
 Margins: TypeAlias = Float[np.ndarray, "n_models n_points"]
+OracleMargins: TypeAlias = Float[np.ndarray, "n_oracles n_points"]
 Effects: TypeAlias = Float[np.ndarray, "n_points n_classes"]
 Outputs: TypeAlias = Float[np.ndarray, "n_models n_outputs"]
 PerPoint: TypeAlias = Float[np.ndarray, " n_points"]

@@ -3,7 +3,7 @@
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from pipeline.core.errors import PipelineError
 
@@ -30,6 +30,7 @@ class Outcome(Generic[T]):
     trace: str = ""
 
 
+@runtime_checkable
 class Executor(Protocol[T]):
     """Runs tasks in any order; every task submitted comes back as exactly one outcome."""
 

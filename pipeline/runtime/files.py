@@ -6,13 +6,14 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from pipeline.core.errors import ConfigError, StoreError
 
 TEMPORARY = ".half-written-"
 
 
+@runtime_checkable
 class Files(Protocol):
     """A tree of files under one root; paths are relative, with forward slashes. Writes appear whole or not at all."""
 

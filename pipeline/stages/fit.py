@@ -7,7 +7,7 @@ import numpy as np
 
 from pipeline.attribution.estimator import Estimator
 from pipeline.attribution.lds import lds
-from pipeline.core.arrays import Masks
+from pipeline.core.arrays import HeldoutMasks, Masks
 from pipeline.core.registry import Plugin, describe
 from pipeline.data.masks import unpack
 from pipeline.evaluation.margins import margins
@@ -75,7 +75,7 @@ class Fit(Attribution):
         parts = [self._fit_block(work, block, factor, masks, heldout) for block in range(work.start, work.stop)]
         return Shard(columns={name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
 
-    def _fit_block(self, work: Work, block: int, factor: dict[str, np.ndarray], masks: Masks, heldout: Masks | None) -> dict[str, np.ndarray]:
+    def _fit_block(self, work: Work, block: int, factor: dict[str, np.ndarray], masks: Masks, heldout: HeldoutMasks | None) -> dict[str, np.ndarray]:
         points = self.layout.points(block, work.examples.n_points)
         logits = work.read("subset", [column(block)])[column(block)]
         n_models, n_points, n_classes = logits.shape

@@ -64,7 +64,7 @@ def read_judgements(store: Store, table: TableRef, layout: Layout, labels: Label
 def read_point_margins(store: Store, table: TableRef, layout: Layout, labels: Labels, points: Indices) -> Margins:
     """Return the margins (n_models, n_indices) of some points only; blocks without any of them are not read."""
     parts: dict[int, Margins] = {}
-    for block in np.unique(points // layout.block_points):
+    for block in np.unique(points // layout.block_points).tolist():
         inside = points[points // layout.block_points == block]
         logits = store.read(table, [column(block)])[column(block)][:, inside - block * layout.block_points]
         parts |= dict(zip(inside.tolist(), margins(logits, labels[inside]).T, strict=True))

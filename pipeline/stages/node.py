@@ -78,6 +78,10 @@ class Node(ABC):
     def settings(self) -> dict[str, Any]:
         """Return the JSON-ready settings that determine the content, beside the parents and the number of units."""
 
+    def circumstances(self) -> dict[str, Any]:
+        """Return JSON-ready settings that change the answer but not the question: with others, what exists is stale rather than unrelated."""
+        return {}
+
     @abstractmethod
     def plugins(self) -> tuple[Plugin, ...]:
         """Return the plug-ins whose revisions the content depends on."""

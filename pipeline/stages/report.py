@@ -48,6 +48,10 @@ class ReportPage(Node):
 
     def settings(self) -> dict[str, Any]:
         """See Node."""
+        return {"title": self.title, "forget_sets": sorted(self.forget_sets), "unlearners": sorted(self.unlearners)}
+
+    def circumstances(self) -> dict[str, Any]:
+        """See Node: the page shows the whole config."""
         return {"experiment": dict(self.experiment)}
 
     def plugins(self) -> tuple[Plugin, ...]:

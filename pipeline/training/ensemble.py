@@ -5,6 +5,7 @@ in the last bits (up to 4e-3 in logits after training), so a population is all o
 """
 
 import copy
+import threading
 from collections.abc import Iterable, Sequence
 from typing import Literal, TypeAlias
 
@@ -25,12 +26,14 @@ Kind: TypeAlias = Literal["stacked", "looped"]
 GROUP_SIZE = 50
 # Points evaluated at once; bounds the activations held for a group.
 EVALUATION_BATCH = 2048
+# Modules initialise themselves from torch's one global generator, which threads would otherwise draw from in turn.
+_GENERATOR = threading.Lock()
 
 
 def initial_states(build: "Builder", seeds: Sequence[int]) -> States:
     """Return the states of freshly initialised members, each drawn under its own seed; torch's global generator is left as it was."""
     members = []
-    with torch.random.fork_rng(devices=[]):
+    with _GENERATOR, torch.random.fork_rng(devices=[]):
         for seed in seeds:
             torch.manual_seed(seed)
             members.append(build().state_dict())
@@ -62,6 +65,17 @@ def join(parts: Iterable[States]) -> States:
     """Return the members of all parts in order."""
     parts = list(parts)
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+
+def member_groups(total: int, kind: Kind) -> list[list[int]]:
+    """Return which members run together.
+
+    A stacked member left alone runs beside its twin: convolutions take another path for a stack of one, with other last bits, and results
+    must not depend on grouping. Whoever runs a group keeps its different members only.
+    """
+    size = GROUP_SIZE if kind == "stacked" else 1
+    groups = [list(range(start, min(start + size, total))) for start in range(0, total, size)]
+    return [group * 2 if kind == "stacked" and len(group) == 1 else group for group in groups]
 
 
 def why_not_stackable(template: nn.Module, descents: Iterable[Descent]) -> str | None:
@@ -124,10 +138,14 @@ class SingleGroup:
 
 def compute_logits(template: nn.Module, states: States, inputs: Tensor, *, kind: Kind) -> Logits:
     """Return float32 logits (n_members, n_points, n_classes) of every member on inputs (n_points, ...), in evaluation mode."""
-    size = GROUP_SIZE if kind == "stacked" else 1
     template = copy.deepcopy(template).eval()
     with torch.inference_mode():
-        return np.concatenate([_group_logits(template, take(states, start, start + size), inputs, kind) for start in range(0, n_members(states), size)])
+        return np.concatenate(
+            [
+                _group_logits(template, {name: value[group] for name, value in states.items()}, inputs, kind)[: len(set(group))]
+                for group in member_groups(n_members(states), kind)
+            ]
+        )
 
 
 def _group_logits(template: nn.Module, states: States, inputs: Tensor, kind: Kind) -> Float[np.ndarray, "n_members n_points n_classes"]:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from pipeline.core.errors import ShapeError
 from pipeline.core.seeds import generator
 from pipeline.data.examples import Examples
-from pipeline.training.ensemble import GROUP_SIZE, Kind, SingleGroup, StackedGroup, States, join, n_members, take
+from pipeline.training.ensemble import Kind, SingleGroup, StackedGroup, States, join, member_groups, n_members, take
 from pipeline.training.schedule import Phase
 
 
@@ -39,16 +39,14 @@ def run_phases(template: nn.Module, states: States, phases: Sequence[Phase], dat
     for phase in phases:
         if len(phase.points) != total or len(seeds) != total:
             raise ShapeError(f"{total} members, but a phase for {len(phase.points)} and {len(seeds)} seeds; give one list and one seed for each member")
-    size = GROUP_SIZE if kind == "stacked" else 1
-    groups = []
     template = copy.deepcopy(template)
-    for start in range(0, total, size):
-        stop = min(start + size, total)
-        group = take(states, start, stop)
+    done = []
+    for members in member_groups(total, kind):
+        group = {name: value[members] for name, value in states.items()}
         for number, phase in enumerate(phases):
-            group = _descend(template, group, phase, slice(start, stop), data, [(seed, number) for seed in seeds[start:stop]], kind)
-        groups.append(group)
-    return join(groups)
+            group = _descend(template, group, phase, members, data, [(seeds[member], number) for member in members], kind)
+        done.append(take(group, 0, len(set(members))))
+    return join(done)
 
 
 def batch_orders(n_listed: int, epochs: int, seeds: Sequence[tuple[int, int]]) -> Int[np.ndarray, "n_members epochs n_listed"]:
@@ -57,27 +55,37 @@ def batch_orders(n_listed: int, epochs: int, seeds: Sequence[tuple[int, int]]) -
     return np.stack([generator("order", *seed).permuted(positions, axis=1) for seed in seeds])
 
 
-def _descend(template: nn.Module, states: States, phase: Phase, members: slice, data: Resident, seeds: list[tuple[int, int]], kind: Kind) -> States:
+def pick(values: Tensor, batch: Tensor) -> Tensor:
+    """Return values[batch] (n_members, batch, ...), by the flat index that torch gathers fastest."""
+    return values.index_select(0, batch.reshape(-1)).view(*batch.shape, *values.shape[1:])
+
+
+def _descend(template: nn.Module, states: States, phase: Phase, members: list[int], data: Resident, seeds: list[tuple[int, int]], kind: Kind) -> States:
     descent, per_epoch, batch_size = phase.descent, phase.steps_per_epoch, phase.batch_size
     n_steps = per_epoch * descent.epochs
     device = data.labels.device
     group = (StackedGroup if kind == "stacked" else SingleGroup)(template, states, descent)
     optimizer = descent.build_optimizer(group.parameters)
-    orders = torch.from_numpy(batch_orders(phase.points.shape[1], descent.epochs, seeds)).to(device)
     points = torch.from_numpy(np.array(phase.points[members])).to(device)
+    targets = None if phase.targets is None else torch.from_numpy(np.array(phase.targets[members])).to(device)
     rows = torch.arange(len(points), device=device)[:, None]
     # Without targets an empty tensor with a member axis keeps one signature for every objective.
-    targets = torch.zeros(len(points), 1, device=device) if phase.targets is None else torch.from_numpy(np.array(phase.targets[members])).to(device)
-    for step in range(n_steps):
-        epoch, first = divmod(step, per_epoch)
-        positions = orders[:, epoch, first * batch_size : (first + 1) * batch_size]
-        batch = points[rows, positions]
-        wanted = targets if phase.targets is None else targets[rows, positions]
-        for parameters in optimizer.param_groups:
-            parameters["lr"] = descent.learning_rate_at(step, n_steps=n_steps, steps_per_epoch=per_epoch)
-        optimizer.zero_grad()
-        group.loss(phase.objective, data.inputs[batch], data.labels[batch], wanted).backward()
-        if descent.max_gradient_norm is not None:
-            nn.utils.clip_grad_norm_(group.parameters, descent.max_gradient_norm)
-        optimizer.step()
+    wanted = torch.zeros(len(points), 1, device=device)
+    orders = torch.from_numpy(batch_orders(phase.points.shape[1], descent.epochs, seeds)).to(device)
+    for epoch in range(descent.epochs):
+        order = orders[:, epoch]
+        listed = points.gather(1, order)
+        for step in range(per_epoch):
+            part = slice(step * batch_size, (step + 1) * batch_size)
+            batch = listed[:, part]
+            if targets is not None:
+                wanted = targets[rows, order[:, part]]
+            rate = descent.learning_rate_at(epoch * per_epoch + step, n_steps=n_steps, steps_per_epoch=per_epoch)
+            for parameters in optimizer.param_groups:
+                parameters["lr"] = rate
+            optimizer.zero_grad()
+            group.loss(phase.objective, pick(data.inputs, batch), pick(data.labels, batch), wanted).backward()
+            if descent.max_gradient_norm is not None:
+                nn.utils.clip_grad_norm_(group.parameters, descent.max_gradient_norm)
+            optimizer.step()
     return group.states()

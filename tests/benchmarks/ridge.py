@@ -40,16 +40,22 @@ class Problem:
     def penalties(self) -> np.ndarray:
         """The 21 penalties in absolute units."""
         centred = self.masks - self.masks.mean(axis=0)
-        return GRID * (centred**2).sum() / len(centred)
+        return np.asarray(GRID * (centred**2).sum() / len(centred))
 
 
 def make_problem(n_models: int, n_train: int, n_outputs: int, block: int) -> Problem:
     """Return a problem whose outputs range from nearly pure noise to nearly linear, so that many penalties are chosen."""
     rng = np.random.default_rng(0)
     masks = np.stack([subset_mask(n_train, 0.5, seed) for seed in range(n_models + N_HELDOUT)])
-    signal = masks.astype(np.float32) @ rng.normal(0, 2 / np.sqrt(n_train), (n_train, n_outputs)).astype(np.float32)
     noise = np.geomspace(0.1, 30, n_outputs, dtype=np.float32)[rng.permutation(n_outputs)]
-    outputs = (signal + noise * rng.normal(size=signal.shape).astype(np.float32))[:n_models]
+    outputs = np.empty((n_models, n_outputs), np.float32)
+    kept = masks[:n_models].astype(np.float32)
+    # Block by block, so that making the problem does not set the peak of memory that solving it is to show.
+    for start in range(0, n_outputs, block):
+        columns = slice(start, min(start + block, n_outputs))
+        n_columns = columns.stop - start
+        weights = rng.standard_normal((n_train, n_columns), np.float32) * np.float32(2 / np.sqrt(n_train))
+        outputs[:, columns] = kept @ weights + noise[columns] * rng.standard_normal((n_models, n_columns), np.float32)
     sets = [rng.choice(n_train, N_FORGET, replace=False) for _ in range(N_SETS)]
     return Problem(masks[:n_models], masks[n_models:], outputs, sets, block)
 

@@ -58,7 +58,8 @@ def grouped(rows: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
 def compared(rows: list[dict[str, Any]], limit: float) -> dict[str, dict[str, Any] | None]:
     """Return the lines to show for one forget set: the floor, what stands beside, and each rival's best with and without the limit."""
     plain = {row["unlearner"]: row for row in rows}
-    lines: dict[str, dict[str, Any] | None] = {"floor": {**rows[0]["floor"], "cost": 0.0}} | {name: _cells(plain[name]) for name in BESIDE}
+    lines: dict[str, dict[str, Any] | None] = {"floor": {**rows[0]["floor"], "cost": 0.0}}
+    lines |= {name: _cells(plain[name]) for name in BESIDE}
     for short in RIVALS:
         mine = [row for row in rows if row["unlearner"].startswith(f"{short}_")]
         within = [row for row in mine if row["retain"] <= limit and row["validation"] <= limit]

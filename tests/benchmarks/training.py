@@ -10,6 +10,7 @@ All are wall seconds taken in turn after a warm-up, medians over --repeats; trai
 import argparse
 import statistics
 from collections import Counter
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -34,8 +35,7 @@ def train_plain(data: Resident, masks: Masks, recipe: Recipe, *, fused: bool) ->
     for seed, mask in enumerate(masks):
         torch.manual_seed(seed)
         model = nn.Sequential(nn.Flatten(), nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 10))
-        options = {"momentum": recipe.momentum, "weight_decay": recipe.weight_decay, "fused": fused}
-        optimizer = torch.optim.SGD(model.parameters(), lr=recipe.learning_rate, **options)
+        optimizer = torch.optim.SGD(model.parameters(), lr=recipe.learning_rate, momentum=recipe.momentum, weight_decay=recipe.weight_decay, fused=fused)
         points = torch.from_numpy(np.flatnonzero(mask))
         per_epoch = len(points) // recipe.batch_size
         for epoch in range(recipe.epochs):
@@ -79,7 +79,7 @@ def compare_kinds(name: str, examples: Examples, recipe: Recipe, *, n_stacked: i
     data, masks = Resident.place(examples), random_masks(examples, n_stacked)
     build = Builder(MODELS.build({"name": name}), examples.input_shape, examples.n_classes)
     picks: list[Kind] = []
-    runs = {
+    runs: dict[str, Callable[[], object]] = {
         "stacked": partial(train_ours, build, data, masks, recipe, "stacked"),
         "looped": partial(train_ours, build, data, masks[:n_single], recipe, "looped"),
         "choosing": lambda: picks.append(choose_ensemble(build, recipe, data, int(masks[0].sum()))["kind"]),

@@ -1,0 +1,217 @@
+"""The walk that computes: it finishes, resumes, reports what failed, and executors agree to the bit."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import run_serially, statuses, tables
+
+from jobs.session import Session
+from pipeline.core.errors import ConfigError
+from pipeline.run import Walk
+from pipeline.runtime.execution import Need
+from pipeline.stages.work import compute_task
+from pipeline.view import result_rows
+
+Open = Callable[..., Session]
+
+BROKEN = """
+from pipeline.unlearning.no_op import NoOp
+
+class Broken(NoOp):
+    def unlearn(self, request):
+        if 5 in range(0, 6) and len(request.seeds) == 1:
+            raise ValueError("this shard is poisoned")
+        return super().unlearn(request)
+"""
+
+
+def test_a_run_ends_done_and_a_second_one_computes_nothing(open_tiny: Open) -> None:
+    session = open_tiny()
+    first = run_serially(session)
+    assert not first.failures
+    assert set(statuses(session).values()) == {"done"}
+    again = run_serially(open_tiny())
+    assert again.n_models_made == 0
+    assert not again.made
+
+
+def test_a_stopped_run_ends_with_the_tables_of_an_undisturbed_one(open_tiny: Open, tmp_path: Path) -> None:
+    run_serially(open_tiny(store=tmp_path / "whole"))
+    for stop_after in (3, 7, 12):
+        session = open_tiny(store=tmp_path / "stopped")
+        walk = Walk(session.graph, session.store, open_executor=lambda session=session, n=stop_after: _Stopping(session, n))
+        with pytest.raises(KeyboardInterrupt):
+            walk.run()
+        folder = next((tmp_path / "stopped" / "train").glob("*/*"))
+        (folder / ".half-written-0000").write_bytes(b"PAR1 half a file")
+    run_serially(open_tiny(store=tmp_path / "stopped"))
+    assert tables(tmp_path / "stopped") == tables(tmp_path / "whole")
+
+
+def test_shard_size_changes_no_member(open_tiny: Open, tmp_path: Path) -> None:
+    one, other = open_tiny(store=tmp_path / "a"), open_tiny("store.shard_members=3", store=tmp_path / "b")
+    run_serially(one, until="train")
+    run_serially(other, until="train")
+    for key in ("train/subset", "train/oracle/wrong"):
+        tables_of = [session.graph.survey(session.store)[key].table for session in (one, other)]
+        left, right = one.store.read(tables_of[0]), other.store.read(tables_of[1])
+        assert all(np.array_equal(left[name], right[name]) for name in left)
+
+
+@pytest.mark.ray
+def test_ray_and_serial_agree_to_the_bit(open_tiny: Open, tmp_path: Path, ray_session: None) -> None:
+    from pipeline.runtime.ray_tasks import RayExecutor
+
+    serial, distributed = open_tiny(store=tmp_path / "serial"), open_tiny(store=tmp_path / "ray")
+    run_serially(serial)
+    progress = Walk(distributed.graph, distributed.store, open_executor=lambda: RayExecutor(compute_task, distributed.examples)).run()
+    assert not progress.failures
+    assert tables(tmp_path / "ray") == tables(tmp_path / "serial")
+
+
+@pytest.mark.ray
+def test_needs_that_no_node_meets_come_back_as_failures(ray_session: None) -> None:
+    from pipeline.runtime.ray_tasks import RayExecutor
+
+    executor = RayExecutor(_nothing, None, stall_seconds=0.0)
+    executor.submit("task", Need(num_gpus=64))
+    outcomes = []
+    while executor.n_running:
+        outcomes += executor.wait(0.1)
+    executor.close()
+    assert outcomes[0].task == "task"
+    assert "no node offers" in outcomes[0].error
+    assert "GPU" in outcomes[0].error
+
+
+@pytest.mark.ray
+def test_an_error_in_a_ray_task_is_an_outcome_with_its_cause(ray_session: None) -> None:
+    from pipeline.runtime.ray_tasks import RayExecutor
+
+    executor = RayExecutor(_fail, None)
+    executor.submit("task", Need())
+    outcomes = []
+    while executor.n_running:
+        outcomes += executor.wait(5.0)
+    executor.close()
+    assert outcomes[0].error == "ValueError: task is poisoned"
+
+
+def test_a_poisoned_shard_is_named_and_the_rest_goes_on(open_tiny: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "broken_unlearner.py").write_text(BROKEN)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    session = open_tiny(unlearners={"bad": "broken_unlearner:Broken", "nothing": "no_op"})
+    progress = run_serially(session)
+    assert {(failure.key, failure.start, failure.stop) for failure in progress.failures} == {("unlearn/bad/some", 5, 6), ("unlearn/bad/wrong", 5, 6)}
+    assert "this shard is poisoned" in progress.failures[0].error
+    found = statuses(session)
+    assert found["evaluate/nothing/some"] == "done"
+    assert found["unlearn/bad/some"] == "partial"
+    assert found["evaluate/bad/some"] == "waiting"
+
+
+def test_allow_missing_goes_on_and_is_another_answer(open_tiny: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "broken_too.py").write_text(BROKEN)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    session = open_tiny(unlearners={"bad": "broken_too:Broken"})
+    progress = run_serially(session, allow_missing=True)
+    assert len(progress.failures) == 2
+    assert progress.states["report"].status == "done"
+    assert result_rows(session.graph, session.store, progress.states)[0]["n_models"] == [5, 6]
+    assert statuses(session)["evaluate/bad/some"] == "stale"
+
+
+def test_until_stops_after_a_stage(open_tiny: Open) -> None:
+    session = open_tiny()
+    run_serially(session, until="fit")
+    found = statuses(session)
+    assert found["fit"] == "done"
+    assert found["effect/some"] == "missing"
+
+
+def test_an_unknown_stage_is_refused(open_tiny: Open) -> None:
+    session = open_tiny()
+    with pytest.raises(ConfigError, match="unknown stage 'fitt'"):
+        run_serially(session, until="fitt")
+
+
+def test_a_corrupt_parent_is_never_used(open_tiny: Open) -> None:
+    session = open_tiny()
+    run_serially(session, until="train")
+    shard = next(Path(session.store.uri).glob("train/subset-*/*/*.parquet"))
+    shard.write_bytes(shard.read_bytes()[:200])
+    progress = run_serially(session)
+    assert [failure.key for failure in progress.failures] == ["factor"]
+    assert shard.name in progress.failures[0].error
+    assert "dmm verify --repair" in progress.failures[0].error
+
+
+def test_two_runs_on_one_store_share_the_work(open_tiny: Open, tmp_path: Path) -> None:
+    run_serially(open_tiny(store=tmp_path / "alone"))
+    sessions = [open_tiny(store=tmp_path / "shared") for _ in range(2)]
+    made: list[int] = []
+    threads = [threading.Thread(target=lambda session=session: made.append(run_serially(session).n_models_made)) for session in sessions]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert tables(tmp_path / "shared") == tables(tmp_path / "alone")
+    assert set(statuses(sessions[0]).values()) == {"done"}
+
+
+@pytest.mark.slow
+def test_dmm_forgets_a_coherent_set_where_doing_nothing_does_not(open_tiny: Open) -> None:
+    session = open_tiny(
+        dataset={"name": "digits", "n_train": 600},
+        model={"name": "mlp", "width": 32},
+        recipe={"epochs": 10, "learning_rate": 0.2, "momentum": 0.9, "ensemble": "stacked"},
+        populations={"subset": {"n_models": 500}, "heldout": {"n_models": 20}, "full": {"n_models": 40}, "oracle": {"n_models": 40}, "floor": {"n_models": 40}},
+        forget_sets={"coherent": {"name": "coherent", "label": 8, "n_points": 8}},
+        unlearners={"nothing": "no_op", "dmm": {"name": "dmm", "retain_points": 60}},
+        store={"shard_members": 50},
+    )
+    progress = run_serially(session)
+    rows = {row["unlearner"]: row for row in result_rows(session.graph, session.store, progress.states)}
+    assert rows["nothing"]["mean"]["forget"] > 2 * rows["dmm"]["mean"]["forget"]
+    assert rows["dmm"]["cost"]["fraction"] < 0.2
+
+
+class _Stopping:
+    """A serial executor that is interrupted after some tasks."""
+
+    def __init__(self, session: Session, n_tasks: int) -> None:
+        self._session, self._left = session, n_tasks
+        self._outcomes: list = []
+
+    def has_room(self) -> bool:
+        return not self._outcomes
+
+    def submit(self, task, need) -> None:
+        from pipeline.runtime.execution import attempt
+
+        if self._left == 0:
+            raise KeyboardInterrupt
+        self._left -= 1
+        self._outcomes.append(attempt(lambda one, device: compute_task(one, self._session.examples, device), task, "cpu"))
+
+    def wait(self, seconds: float) -> list:
+        outcomes, self._outcomes = self._outcomes, []
+        return outcomes
+
+    @property
+    def n_running(self) -> int:
+        return len(self._outcomes)
+
+    def close(self) -> None:
+        self._outcomes = []
+
+
+def _nothing(task: str, shared: None, device: str) -> None:
+    return None
+
+
+def _fail(task: str, shared: None, device: str) -> None:
+    raise ValueError(f"{task} is poisoned")
