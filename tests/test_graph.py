@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from conftest import run_serially, statuses, tables
+from tiny import run_serially, statuses, tables
 
 from jobs.session import Session
 from pipeline.attribution.ridge import Ridge
@@ -81,7 +81,21 @@ def test_growing_trains_only_what_is_new_and_shows_the_rest_stale(open_tiny: Ope
 @pytest.mark.parametrize(
     ("plugin", "stale"),
     [
-        (Ridge, {"factor", "fit", "score", "effect/some", "effect/wrong", "unlearn/dmm/some", "unlearn/dmm/wrong", "evaluate/dmm/some", "evaluate/dmm/wrong", "report"}),
+        (
+            Ridge,
+            {
+                "factor",
+                "fit",
+                "score",
+                "effect/some",
+                "effect/wrong",
+                "unlearn/dmm/some",
+                "unlearn/dmm/wrong",
+                "evaluate/dmm/some",
+                "evaluate/dmm/wrong",
+                "report",
+            },
+        ),
         (Dmm, {"unlearn/dmm/some", "unlearn/dmm/wrong", "evaluate/dmm/some", "evaluate/dmm/wrong", "report"}),
         (Random, {"forget/some"}),
     ],

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import run_serially, statuses, tables
+from tiny import StoppingExecutor, fail, nothing, run_serially, statuses, tables
 
 from jobs.session import Session
 from pipeline.core.errors import ConfigError
@@ -42,7 +42,7 @@ def test_a_stopped_run_ends_with_the_tables_of_an_undisturbed_one(open_tiny: Ope
     run_serially(open_tiny(store=tmp_path / "whole"))
     for stop_after in (3, 7, 12):
         session = open_tiny(store=tmp_path / "stopped")
-        walk = Walk(session.graph, session.store, open_executor=lambda session=session, n=stop_after: _Stopping(session, n))
+        walk = Walk(session.graph, session.store, open_executor=lambda session=session, n=stop_after: StoppingExecutor(session, n))
         with pytest.raises(KeyboardInterrupt):
             walk.run()
         folder = next((tmp_path / "stopped" / "train").glob("*/*"))
@@ -76,7 +76,7 @@ def test_ray_and_serial_agree_to_the_bit(open_tiny: Open, tmp_path: Path, ray_se
 def test_needs_that_no_node_meets_come_back_as_failures(ray_session: None) -> None:
     from pipeline.runtime.ray_tasks import RayExecutor
 
-    executor = RayExecutor(_nothing, None, stall_seconds=0.0)
+    executor = RayExecutor(nothing, None, stall_seconds=0.0)
     executor.submit("task", Need(num_gpus=64))
     outcomes = []
     while executor.n_running:
@@ -91,7 +91,7 @@ def test_needs_that_no_node_meets_come_back_as_failures(ray_session: None) -> No
 def test_an_error_in_a_ray_task_is_an_outcome_with_its_cause(ray_session: None) -> None:
     from pipeline.runtime.ray_tasks import RayExecutor
 
-    executor = RayExecutor(_fail, None)
+    executor = RayExecutor(fail, None)
     executor.submit("task", Need())
     outcomes = []
     while executor.n_running:
@@ -177,41 +177,3 @@ def test_dmm_forgets_a_coherent_set_where_doing_nothing_does_not(open_tiny: Open
     rows = {row["unlearner"]: row for row in result_rows(session.graph, session.store, progress.states)}
     assert rows["nothing"]["mean"]["forget"] > 2 * rows["dmm"]["mean"]["forget"]
     assert rows["dmm"]["cost"]["fraction"] < 0.2
-
-
-class _Stopping:
-    """A serial executor that is interrupted after some tasks."""
-
-    def __init__(self, session: Session, n_tasks: int) -> None:
-        self._session, self._left = session, n_tasks
-        self._outcomes: list = []
-
-    def has_room(self) -> bool:
-        return not self._outcomes
-
-    def submit(self, task, need) -> None:
-        from pipeline.runtime.execution import attempt
-
-        if self._left == 0:
-            raise KeyboardInterrupt
-        self._left -= 1
-        self._outcomes.append(attempt(lambda one, device: compute_task(one, self._session.examples, device), task, "cpu"))
-
-    def wait(self, seconds: float) -> list:
-        outcomes, self._outcomes = self._outcomes, []
-        return outcomes
-
-    @property
-    def n_running(self) -> int:
-        return len(self._outcomes)
-
-    def close(self) -> None:
-        self._outcomes = []
-
-
-def _nothing(task: str, shared: None, device: str) -> None:
-    return None
-
-
-def _fail(task: str, shared: None, device: str) -> None:
-    raise ValueError(f"{task} is poisoned")

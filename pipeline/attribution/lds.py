@@ -3,12 +3,17 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from scipy.stats import rankdata
 
 from pipeline.core.arrays import Outputs, PerOutput
-from pipeline.core.errors import DataError, ShapeError
+from pipeline.core.errors import ConfigError, DataError, ShapeError
 from pipeline.core.seeds import generator
+
+# Targets correlated at once: 200 resamples of them are 6 MB.
+CHUNK = 4096
+# Every resample may be of one subset alone; of this many, one surely is not.
+FEWEST_RESAMPLES = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,12 +26,34 @@ class Lds:
     n_constant: int
 
 
-def lds(*, predicted: Outputs, actual: Outputs, n_resamples: int = 200, level: float = 0.95, seed: int = 0) -> Lds:
+def lds(*, predicted: Float[np.ndarray, "..."], actual: Float[np.ndarray, "..."], n_resamples: int = 200, level: float = 0.95, seed: int = 0) -> Lds:
     """Return the Spearman correlation over subsets of predicted with actual outputs, both (n_subsets, n_targets), and its mean over targets.
 
-    Positive means agreement. The interval of the mean is the percentile bootstrap over subsets, ranks held as they are. Raises ShapeError
-    if the shapes differ, DataError on non-finite outputs or if no target varies. Source: Park et al. 2023 (TRAK), section 3.
+    Positive means agreement; equal outputs share their average rank. The interval of the mean is the percentile bootstrap over subsets, ranks
+    held as they are. Raises ShapeError if the shapes differ, DataError on non-finite outputs or if no target varies, ConfigError on fewer than
+    20 resamples or a level outside (0, 1). Source: Park et al. 2023 (TRAK), section 3.
     """
+    if n_resamples < FEWEST_RESAMPLES or not 0 < level < 1:
+        raise ConfigError(f"n_resamples is {n_resamples} and level {level}; expected at least {FEWEST_RESAMPLES} resamples and a level between 0 and 1")
+    varies = _varying(predicted, actual)
+    n_subsets = len(actual)
+    drawn = generator("lds", seed).multinomial(n_subsets, np.full(n_subsets, 1 / n_subsets), n_resamples)
+    weights = np.concatenate([np.ones((1, n_subsets)), drawn]) / n_subsets
+    values, sums, n_defined = [], np.zeros(n_resamples), np.zeros(n_resamples)
+    for start in range(0, int(varies.sum()), CHUNK):
+        targets = np.flatnonzero(varies)[start : start + CHUNK]
+        whole, *resampled = _correlations(rankdata(predicted[:, targets], axis=0), rankdata(actual[:, targets], axis=0), weights)
+        values.append(whole)
+        sums += np.nansum(resampled, axis=1)
+        n_defined += np.isfinite(resampled).sum(axis=1)
+    means = sums[n_defined > 0] / n_defined[n_defined > 0]
+    low, high = np.quantile(means, [0.5 - level / 2, 0.5 + level / 2])
+    scores = np.concatenate(values)
+    return Lds(values=scores, mean=float(scores.mean()), interval=(float(low), float(high)), n_constant=int((~varies).sum()))
+
+
+def _varying(predicted: np.ndarray, actual: np.ndarray) -> Bool[np.ndarray, " n_targets"]:
+    """Return which targets vary over the subsets in both arrays, once shapes and values are found to be sound."""
     if predicted.shape != actual.shape or predicted.ndim != 2 or len(predicted) < 3:
         raise ShapeError(f"predicted {predicted.shape} and actual {actual.shape} must both be (n_subsets, n_targets) with at least 3 subsets")
     if not (np.isfinite(predicted).all() and np.isfinite(actual).all()):
@@ -34,19 +61,15 @@ def lds(*, predicted: Outputs, actual: Outputs, n_resamples: int = 200, level: f
     varies = (np.ptp(predicted, axis=0) > 0) & (np.ptp(actual, axis=0) > 0)
     if not varies.any():
         raise DataError(f"all {actual.shape[1]} targets are constant over the subsets, so nothing can be ranked; use subsets that differ")
-    expected, seen = (rankdata(outputs[:, varies], axis=0) for outputs in (predicted, actual))
-    uniform = np.full((1, len(actual)), 1 / len(actual))
-    values = _correlations(expected, seen, uniform)[0]
-    rng = generator("lds", seed)
-    weights = rng.multinomial(len(actual), uniform[0], n_resamples) / len(actual)
-    means = np.nanmean(_correlations(expected, seen, weights), axis=1)
-    low, high = np.quantile(means, [0.5 - level / 2, 0.5 + level / 2])
-    return Lds(values=values, mean=float(values.mean()), interval=(float(low), float(high)), n_constant=int((~varies).sum()))
+    return np.asarray(varies)
 
 
 def _correlations(x: Outputs, y: Outputs, weights: Float[np.ndarray, "n_weights n_subsets"]) -> Float[np.ndarray, "n_weights n_targets"]:
     """Return Pearson correlations under each set of weights, from five matrix products; NaN where a resample is constant."""
     x, y = x - x.mean(axis=0), y - y.mean(axis=0)
     mean_x, mean_y = weights @ x, weights @ y
-    spread = (weights @ x**2 - mean_x**2) * (weights @ y**2 - mean_y**2)
-    return (weights @ (x * y) - mean_x * mean_y) / np.sqrt(np.where(spread > 1e-9, spread, np.nan))
+    spread_x, spread_y = weights @ x**2 - mean_x**2, weights @ y**2 - mean_y**2
+    # Ranks of a resample that vary at all do so by (n - 1) / n² at least, far more than rounding.
+    defined = np.minimum(spread_x, spread_y) > 1e-3 / len(x)
+    spread = np.where(defined, spread_x * spread_y, np.nan)
+    return np.clip((weights @ (x * y) - mean_x * mean_y) / np.sqrt(spread), -1, 1)

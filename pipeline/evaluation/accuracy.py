@@ -3,16 +3,18 @@
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from pipeline.core.errors import ShapeError
+from pipeline.evaluation.margins import check_logits
 
 
-def is_correct(logits: Float[np.ndarray, "*models n_points n_classes"], labels: Int[np.ndarray, " n_points"]) -> Bool[np.ndarray, "*models n_points"]:
-    """Return whether the largest logit is the label's, (..., n_points); points with a non-finite logit count as wrong."""
-    if logits.shape[-2] != len(labels):
-        raise ShapeError(f"logits are of {logits.shape[-2]} points, labels of {len(labels)}; give one label for each point")
+def is_correct(logits: Float[np.ndarray, "..."], labels: Int[np.ndarray, "..."]) -> Bool[np.ndarray, "..."]:
+    """Return whether the largest logit is the label's, (..., n_points), from logits (..., n_points, n_classes) and labels (n_points,).
+
+    A point with any non-finite logit counts as wrong. Raises ShapeError.
+    """
+    check_logits(logits, labels)
     return (logits.argmax(axis=-1) == labels) & np.isfinite(logits).all(axis=-1)
 
 
-def accuracy(logits: Float[np.ndarray, "*models n_points n_classes"], labels: Int[np.ndarray, " n_points"]) -> Float[np.ndarray, "*models"]:
-    """Return the fraction of points classified correctly by each model."""
+def accuracy(logits: Float[np.ndarray, "n_models n_points n_classes"], labels: Int[np.ndarray, "..."]) -> Float[np.ndarray, " n_models"]:
+    """Return the fraction of points that each model classifies correctly, (n_models,); raises ShapeError."""
     return np.asarray(is_correct(logits, labels).mean(axis=-1))

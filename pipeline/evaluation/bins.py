@@ -1,43 +1,59 @@
 """Binning margins point by point: edges from the joint range of both ensembles, counts by comparison with every edge.
 
-Comparing with edges is exact where arithmetic binning misplaces ties, and vectorised over points it is still fast.
+Comparing with edges is exact where arithmetic binning misplaces ties, and vectorised over points it is still fast. NaN lies in no bin.
 """
 
+from typing import TypeAlias
+
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
-from pipeline.core.arrays import Margins, PerPoint
+from pipeline.core.arrays import Margins, OracleMargins, PerPoint
 
+Edges: TypeAlias = Float[np.ndarray, "n_edges n_points"]
 
-def joint_edges(unlearned: Margins, oracle: Margins, n_intervals: int) -> Float[np.ndarray, "n_edges n_points"]:
-    """Return edges (n_intervals + 1, n_points) over the joint range of each point, an empty range widened by 1; non-finite margins are left out."""
-    low = np.minimum(_extreme(unlearned, np.fmin, np.inf), _extreme(oracle, np.fmin, np.inf))
-    high = np.maximum(_extreme(unlearned, np.fmax, -np.inf), _extreme(oracle, np.fmax, -np.inf))
-    empty = ~np.isfinite(low)
-    low, high = np.where(empty, 0.0, low), np.where(empty, 1.0, high)
-    # A zero step anywhere would send linspace down another path for all points and change their last bits.
-    return np.linspace(low, np.where(high == low, low + 1, high), n_intervals + 1)
+# As many rows of booleans as a byte can count.
+BYTE_ROWS = 255
 
 
-def counts(margins: Margins, edges: Float[np.ndarray, "n_edges n_points"], *, last_closed: bool) -> Int[np.ndarray, "n_intervals n_points"]:
-    """Return how many models lie in each bin [edge, next edge) of each point; NaN lies in none, the last edge only if the bin is closed."""
-    at_least = np.stack([(margins >= edge).sum(axis=0) for edge in edges])
+def joint_edges(unlearned: Margins, oracle: OracleMargins, n_intervals: int) -> Edges:
+    """Return edges (n_intervals + 1, n_points) that divide the joint range of each point evenly; an empty range is widened by 1."""
+    low = np.fmin(np.fmin.reduce(unlearned, axis=0), np.fmin.reduce(oracle, axis=0))
+    high = np.fmax(np.fmax.reduce(unlearned, axis=0), np.fmax.reduce(oracle, axis=0))
+    low, high = np.nan_to_num(low), np.nan_to_num(high)
+    return _evenly_spaced(low, np.where(high > low, high, low + 1), n_intervals)
+
+
+def counts(margins: Margins, edges: Edges, *, last_closed: bool) -> Int[np.ndarray, "n_intervals n_points"]:
+    """Return how many models lie in each bin [edge, next edge) of each point; those equal to the last edge only if the bin is closed."""
+    at_least = np.stack([count_rows(margins >= edge) for edge in edges])
     if last_closed:
-        at_least[-1] = (margins > edges[-1]).sum(axis=0)
+        at_least[-1] = count_rows(margins > edges[-1])
     return at_least[:-1] - at_least[1:]
 
 
-def memberships(margins: Margins, edges: Float[np.ndarray, "n_edges n_points"], *, last_closed: bool) -> Float[np.ndarray, "n_models n_points n_intervals"]:
-    """Return 1 where a model's margin lies in a bin, else 0, as float32 for matrix products."""
-    inside = np.empty((*margins.shape, len(edges) - 1), np.float32)
-    below = margins >= edges[0]
-    for number in range(len(edges) - 1):
-        is_last = last_closed and number == len(edges) - 2
-        above = margins > edges[-1] if is_last else margins >= edges[number + 1]
-        inside[..., number] = below & ~above
-        below = above
+def memberships(margins: Margins, edges: Edges) -> Float[np.ndarray, "n_models n_intervals n_points"]:
+    """Return 1 where a margin lies in a bin, the last one closed, else 0, as float32 for matrix products."""
+    inside = np.empty((len(margins), len(edges) - 1, margins.shape[1]), np.float32)
+    above = margins >= edges[0]
+    for number, edge in enumerate(edges[1:]):
+        below, above = above, margins >= edge if number < len(edges) - 2 else margins > edge
+        inside[:, number] = below & ~above
     return inside
 
 
-def _extreme(margins: Margins, pick: np.ufunc, start: float) -> PerPoint:
-    return np.asarray(pick.reduce(np.where(np.isfinite(margins), margins, np.nan), axis=0, initial=start))
+def count_rows(flags: Bool[np.ndarray, "n_rows n_points"]) -> Int[np.ndarray, " n_points"]:
+    """Return how many rows are true in each column, counted in bytes: twice as fast as in whole integers."""
+    parts = [np.add.reduce(flags[start : start + BYTE_ROWS].view(np.uint8), axis=0, dtype=np.uint8) for start in range(0, len(flags), BYTE_ROWS)]
+    return np.asarray(np.sum(parts, axis=0, dtype=np.int64))
+
+
+def _evenly_spaced(low: PerPoint, high: PerPoint, n_intervals: int) -> Edges:
+    """Return what numpy.linspace gives for each point alone: given many points, one step that rounds to 0 changes the last bits of all."""
+    places = np.arange(n_intervals + 1, dtype=low.dtype)[:, None]
+    step = (high - low) / n_intervals
+    edges = np.where(step == 0, places / n_intervals * (high - low), places * step) + low
+    # Where the whole range is a few subnormal numbers, a step rounded up would overshoot it.
+    edges = np.minimum(edges, high)
+    edges[-1] = high
+    return edges

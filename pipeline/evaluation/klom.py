@@ -1,27 +1,34 @@
 """KLoM: the KL divergence between the binned margins of unlearned and of retrained models, point by point.
 
-Our variant `closed` counts every model and never lets a non-finite margin look good. The other three follow published codes to the bit on
-finite margins, quirks included (method.md §4): all of them drop the sample equal to the maximum.
+Our variant `closed` counts every model and never lets a non-finite margin look good; the others follow published codes to the bit.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from pipeline.core.arrays import Margins, PerPoint
+from pipeline.core.arrays import Margins, OracleMargins, PerPoint
 from pipeline.core.errors import ConfigError, DataError, ShapeError
-from pipeline.evaluation.bins import counts, joint_edges
+from pipeline.core.registry import did_you_mean
+from pipeline.evaluation import published
+from pipeline.evaluation.bins import count_rows, counts, joint_edges
+from pipeline.evaluation.published import CEILING, FLOOR, N_BINS
 
 Variant = Literal["closed", "paper", "data-unlearning-bench", "easydub"]
+VARIANTS: Mapping[str, Variant] = {name: name for name in get_args(Variant)}
+PUBLISHED: Mapping[str, Callable[[Margins, OracleMargins, float], PerPoint]] = {
+    "paper": published.paper,
+    "data-unlearning-bench": published.data_unlearning_bench,
+    "easydub": published.easydub,
+}
 
-# The floor of an oracle's bin, and so the largest KLoM there is: -ln 1e-5 = 11.513 nats.
-FLOOR = 1e-5
-CEILING = float(-np.log(FLOOR))
-N_BINS = 20
-# Points binned at once: 100 + 100 models of float64 and their comparisons stay within a few MB of cache.
-CHUNK = 4096
+# Twice this is still finite in float32.
+LARGEST_CLIP = 1e30
+# Points binned at once: 100 + 100 models in float64 are 3 MB and stay in cache.
+CHUNK = 2048
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,28 +40,47 @@ class Klom:
     n_clipped: Int[np.ndarray, " n_points"]
     variant: Variant
 
+    @property
+    def n_nonfinite_total(self) -> int:
+        """Non-finite margins over all points."""
+        return int(self.n_nonfinite.sum())
 
-def klom(*, unlearned: Margins, oracle: Margins, variant: Variant = "closed", n_bins: int = N_BINS, clip: float = 100.0) -> Klom:
+    @property
+    def n_clipped_total(self) -> int:
+        """Clipped margins over all points."""
+        return int(self.n_clipped.sum())
+
+
+class Rule(NamedTuple):
+    """How margins are binned; made by check_rule alone, so its values are in range."""
+
+    variant: Variant
+    n_bins: int
+    clip: float
+
+
+def klom(
+    *,
+    unlearned: Float[np.ndarray, "..."],
+    oracle: Float[np.ndarray, "..."],
+    variant: Variant = "closed",
+    n_bins: int = N_BINS,
+    clip: float = 100.0,
+) -> Klom:
     """Return KL(unlearned‖oracle) of the binned margins of each point, in nats.
 
     unlearned (n_unlearned, n_points) and oracle (n_oracles, n_points) hold one margin for each model and point. `closed`: n_bins equal bins
-    over the clipped joint range, the last one closed, oracle bins floored at 1e-5 where unlearned models are, not renormalised; a non-finite
-    margin lies outside every oracle bin, so a point where all diverged scores 11.513. The published variants fix their bins; there a point
-    with any non-finite margin scores 11.513, as their own codes would score it 0 or NaN. Raises ShapeError or ConfigError.
-    Source: Georgiev et al. 2025, appendix E.1; EasyDUB, arXiv 2602.16400.
+    over the joint range of margins clipped to ±clip, the last one closed, oracle bins floored at 1e-5, not renormalised; a non-finite margin
+    lies outside every oracle bin, so a point where all diverged scores 11.513. The published variants fix their bins; there a point with any
+    non-finite margin scores 11.513, where their own codes give 0 or NaN. As in all of them, one far outlier stretches a point's bins.
+    Raises ShapeError, DataError or ConfigError. Source: Georgiev et al. 2025, appendix E.1; EasyDUB, arXiv 2602.16400.
     """
     check_margins(unlearned, oracle)
-    check_settings(variant, n_bins, clip)
-    parts = [
-        _chunk(unlearned[:, start : start + CHUNK], oracle[:, start : start + CHUNK], variant, n_bins, clip) for start in range(0, unlearned.shape[1], CHUNK)
-    ]
-    both = np.concatenate([unlearned, oracle])
-    return Klom(
-        values=np.concatenate(parts),
-        n_nonfinite=(~np.isfinite(both)).sum(axis=0),
-        n_clipped=(np.isfinite(both) & (np.abs(both) > clip)).sum(axis=0),
-        variant=variant,
-    )
+    rule = check_rule(variant, n_bins, clip)
+    starts = range(0, unlearned.shape[1], CHUNK)
+    parts = [_chunk(unlearned[:, start : start + CHUNK], oracle[:, start : start + CHUNK], rule) for start in starts]
+    values, n_nonfinite, n_clipped = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return Klom(values=values, n_nonfinite=n_nonfinite, n_clipped=n_clipped, variant=variant)
 
 
 def summary(values: PerPoint) -> dict[str, float]:
@@ -64,77 +90,68 @@ def summary(values: PerPoint) -> dict[str, float]:
     return {"p95": float(np.percentile(values, 95)), "mean": float(values.mean())}
 
 
-def check_margins(unlearned: Margins, oracle: Margins) -> None:
-    """Raise ShapeError unless both are (n_models, n_points) over the same points, with at least 2 models each."""
+def check_margins(unlearned: np.ndarray, oracle: np.ndarray) -> None:
+    """Raise ShapeError or DataError unless both are floats (n_models, n_points) over the same points, with at least 2 models each."""
     for name, margins in (("unlearned", unlearned), ("oracle", oracle)):
         if margins.ndim != 2 or len(margins) < 2:
             raise ShapeError(f"{name} margins have shape {margins.shape}; expected (n_models, n_points) with at least 2 models")
+        if margins.dtype.kind != "f":
+            raise DataError(f"{name} margins are {margins.dtype}; expected floating-point numbers, so convert them with astype(float)")
     if unlearned.shape[1] != oracle.shape[1]:
         raise ShapeError(f"unlearned margins are of {unlearned.shape[1]} points, oracle margins of {oracle.shape[1]}; give the same points in the same order")
     if unlearned.shape[1] == 0:
         raise ShapeError("margins are of 0 points; give at least one point")
 
 
-def check_settings(variant: str, n_bins: int, clip: float) -> None:
-    """Raise ConfigError on a variant that is not known, bins that a published variant fixes, or a clip that clips everything."""
-    if variant not in get_args(Variant):
-        raise ConfigError(f"unknown KLoM variant {variant!r}; known: {', '.join(get_args(Variant))}")
-    if variant != "closed" and n_bins != N_BINS:
-        raise ConfigError(f"variant {variant!r} fixes its bins, but n_bins is {n_bins}; leave n_bins out or use variant 'closed'")
-    if n_bins < 2 or not clip > 0:
-        raise ConfigError(f"n_bins is {n_bins} and clip {clip}; expected at least 2 bins and a positive clip")
+def check_rule(variant: str, n_bins: int, clip: float) -> Rule:
+    """Return these settings as one rule; raises ConfigError on an unknown variant, bins that a published variant fixes, or values out of range."""
+    if variant not in VARIANTS:
+        raise ConfigError(f"unknown KLoM variant {variant!r}; known: {', '.join(VARIANTS)}.{did_you_mean(variant, VARIANTS)}")
+    if variant in PUBLISHED and n_bins != N_BINS:
+        raise ConfigError(f"variant {variant!r} fixes its bins, but n_bins is {n_bins}; leave it out or use variant 'closed'")
+    if n_bins < 2 or not 0 < clip <= LARGEST_CLIP:
+        raise ConfigError(f"n_bins is {n_bins} and clip {clip}; expected at least 2 bins and 0 < clip <= {LARGEST_CLIP:g}")
+    return Rule(VARIANTS[variant], n_bins, clip)
 
 
 def divergence(p: Float[np.ndarray, "..."], q: Float[np.ndarray, "..."], *, axis: int) -> Float[np.ndarray, "..."]:
-    """Return Σ p ln(p/q) over the bins where p > 0, in nats; q must be positive there."""
-    inside = p > 0
-    ratio = np.divide(p, q, out=np.ones_like(p), where=inside)
-    return np.asarray((p * np.log(ratio, out=np.zeros_like(p), where=inside)).sum(axis=axis))
+    """Return Σ p ln(p/q) along axis, in nats, where bins of p = 0 add 0 and those of q count as the floor at least."""
+    tiny = np.finfo(p.dtype).tiny
+    return np.asarray((p * np.log(np.maximum(p, tiny) / np.maximum(q, FLOOR))).sum(axis=axis))
 
 
-def _chunk(unlearned: Margins, oracle: Margins, variant: Variant, n_bins: int, clip: float) -> PerPoint:
-    # float64 before any edge is drawn: an edge rounded to float32 would put ties elsewhere than the published codes do.
-    p, q = np.clip(unlearned.astype(np.float64), -clip, clip), oracle.astype(np.float64)
-    q = q if variant == "paper" else np.clip(q, -clip, clip)
-    if variant == "closed":
-        return _closed(np.where(np.isfinite(unlearned), p, np.nan), np.where(np.isfinite(oracle), q, np.nan), n_bins)
-    finite = np.isfinite(unlearned).all(axis=0) & np.isfinite(oracle).all(axis=0)
-    values = np.full(p.shape[1], CEILING)
-    if finite.any():
-        values[finite] = _paper(p[:, finite], q[:, finite]) if variant == "paper" else _bench(p[:, finite], q[:, finite], renormalise=variant != "easydub")
-    return values
+def prepared(margins: Margins, rule: Rule) -> Margins:
+    """Return margins clipped in float64, non-finite ones NaN: what `closed` bins."""
+    wide = margins.astype(np.float64)
+    return np.where(np.isfinite(wide), np.clip(wide, -rule.clip, rule.clip), np.nan)
 
 
-def _closed(p: Margins, q: Margins, n_bins: int) -> PerPoint:
-    edges = joint_edges(p, q, n_bins)
-    share_p = counts(p, edges, last_closed=True) / len(p)
-    share_q = counts(q, edges, last_closed=True) / len(q)
-    inside = divergence(share_p, np.where(share_p > 0, np.maximum(share_q, FLOOR), 1.0), axis=0)
-    lost = np.isnan(p).mean(axis=0)
-    outside = divergence(lost[None], np.full((1, len(lost)), FLOOR), axis=0)
+def _chunk(unlearned: Margins, oracle: OracleMargins, rule: Rule) -> tuple[PerPoint, Int[np.ndarray, " n_points"], Int[np.ndarray, " n_points"]]:
+    n_nonfinite = count_rows(~np.isfinite(unlearned)) + count_rows(~np.isfinite(oracle))
+    n_clipped = _count_clipped(unlearned, rule.clip)
+    if rule.variant != "paper":
+        n_clipped += _count_clipped(oracle, rule.clip)
+    if rule.variant == "closed":
+        values = _closed(prepared(unlearned, rule), prepared(oracle, rule), rule)
+    else:
+        values = _as_published(unlearned, oracle, n_nonfinite > 0, rule)
+    return values, n_nonfinite, n_clipped
+
+
+def _closed(p: Margins, q: OracleMargins, rule: Rule) -> PerPoint:
+    edges = joint_edges(p, q, rule.n_bins)
+    inside = divergence(counts(p, edges, last_closed=True) / len(p), counts(q, edges, last_closed=True) / len(q), axis=0)
+    lost = count_rows(np.isnan(p)) / len(p)
+    outside = divergence(lost[None], np.zeros_like(lost[None]), axis=0)
     # Floored bins add up to a little more than 1, which could make the sum negative by 1e-4: better than perfect is perfect.
     return np.maximum(inside + outside, 0.0)
 
 
-def _bench(p: Margins, q: Margins, *, renormalise: bool) -> PerPoint:
-    edges = joint_edges(p, q, N_BINS)
-    share_p, share_q = _kept_shares(p, edges), _kept_shares(q, edges)
-    share_q = np.where((share_p > 0) & (share_q < FLOOR), FLOOR, share_q)
-    if renormalise:
-        share_q = share_q / share_q.sum(axis=0)
-    return divergence(share_p, share_q, axis=0)
+def _as_published(unlearned: Margins, oracle: OracleMargins, broken: np.ndarray, rule: Rule) -> PerPoint:
+    dtype = np.result_type(unlearned, oracle, np.float32)
+    p, q = (np.where(broken, 0, margins).astype(dtype) for margins in (unlearned, oracle))
+    return np.where(broken, CEILING, PUBLISHED[rule.variant](p, q, rule.clip))
 
 
-def _paper(p: Margins, q: Margins) -> PerPoint:
-    """19 intervals in 20 slots, the first of which lies below the range: empty, yet floored. A range of one value is widened by 1."""
-    edges = joint_edges(p, q, N_BINS - 1)
-    share_p = np.concatenate([np.zeros((1, p.shape[1])), _kept_shares(p, edges)])
-    share_q = np.concatenate([np.zeros((1, q.shape[1])), _kept_shares(q, edges)])
-    share_q = np.maximum(share_q, FLOOR)
-    return divergence(share_p, share_q / share_q.sum(axis=0), axis=0)
-
-
-def _kept_shares(margins: Margins, edges: Float[np.ndarray, "n_edges n_points"]) -> Float[np.ndarray, "n_intervals n_points"]:
-    """Return the share of each bin among the models that fall into any: those equal to the last edge fall out. None kept leaves zeros."""
-    inside = counts(margins, edges, last_closed=False)
-    return inside / np.maximum(inside.sum(axis=0), 1)
+def _count_clipped(margins: Margins, clip: float) -> Int[np.ndarray, " n_points"]:
+    return count_rows(np.isfinite(margins) & (np.abs(margins) > clip))

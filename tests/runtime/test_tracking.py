@@ -52,9 +52,7 @@ def client(store_root):
 
 def begun(store_root, *, params=None, config_digest="abc", **options):
     tracker = open_tracker(None, store_root=store_root, experiment="digits", **{"system_metrics": False, **options})
-    run_id = tracker.begin(
-        config_digest=config_digest, name="demo", params=params or {}, config_yaml="model: mlp\n", dataset=DATASET, tags={"who": "test"}
-    )
+    run_id = tracker.begin(config_digest=config_digest, name="demo", params=params or {}, config_yaml="model: mlp\n", dataset=DATASET, tags={"who": "test"})
     return tracker, run_id
 
 

@@ -1,0 +1,78 @@
+"""KLoM as three published codes compute it, to the bit on finite margins, quirks included (method.md §4).
+
+All of them drop the samples equal to the joint maximum. Edges are drawn in the margins' own precision, as those codes do under NumPy 2.
+"""
+
+from typing import TypeAlias
+
+import numpy as np
+from jaxtyping import Bool, Float
+from scipy.special import rel_entr
+
+from pipeline.core.arrays import Margins, OracleMargins, PerPoint
+from pipeline.evaluation.bins import Edges, counts, joint_edges
+
+# Rows are points, since the last bits of a sum depend on the order of its terms.
+Shares: TypeAlias = Float[np.ndarray, "n_points n_bins"]
+
+# The floor of an oracle's bin, and so the largest KLoM there is: -ln 1e-5 = 11.513 nats.
+FLOOR = 1e-5
+CEILING = float(-np.log(FLOOR))
+N_BINS = 20
+
+
+def paper(unlearned: Margins, oracle: OracleMargins, clip: float) -> PerPoint:
+    """Return KLoM (n_points,) by the paper's code: 19 intervals in 20 slots, of which the first is always empty, yet floored.
+
+    Its NaN, met where all samples of an ensemble are dropped, is the ceiling here; a range of one value, NaN there, is widened by 1.
+    """
+    clipped = np.clip(unlearned, -clip, clip)
+    # Oracles are not clipped, so their range may overflow; the NaN that follow end as the ceiling.
+    with np.errstate(over="ignore", invalid="ignore"):
+        edges = joint_edges(clipped, oracle, N_BINS - 1)
+        share_p, share_q = (np.pad(_kept_shares(margins, edges), ((0, 0), (1, 0))) for margins in (clipped, oracle))
+        none_kept = share_q.sum(axis=1) == 0
+        return np.where(none_kept, CEILING, _entropy(share_p, np.maximum(share_q, FLOOR)))
+
+
+def data_unlearning_bench(unlearned: Margins, oracle: OracleMargins, clip: float) -> PerPoint:
+    """Return KLoM (n_points,) by data-unlearning-bench: 20 bins, q floored where p > 0, both normalised; its NaN is the ceiling here."""
+    return _entropy(*_floored_shares(unlearned, oracle, clip))
+
+
+def easydub(unlearned: Margins, oracle: OracleMargins, clip: float) -> PerPoint:
+    """Return KLoM (n_points,) by EasyDUB: the same without normalising q. All unlearned margins at the joint maximum score 0, as they do there."""
+    p, q = _floored_shares(unlearned, oracle, clip)
+    occupied = p > 0
+    terms = p * np.log(np.divide(p, q, out=np.ones_like(p), where=occupied))
+    return _sum_of_occupied(terms, occupied)
+
+
+def _floored_shares(unlearned: Margins, oracle: OracleMargins, clip: float) -> tuple[Shares, Shares]:
+    unlearned, oracle = np.clip(unlearned, -clip, clip), np.clip(oracle, -clip, clip)
+    edges = joint_edges(unlearned, oracle, N_BINS)
+    p, q = _kept_shares(unlearned, edges), _kept_shares(oracle, edges)
+    return p, np.where(p > 0, np.maximum(q, FLOOR), q)
+
+
+def _kept_shares(margins: Margins, edges: Edges) -> Shares:
+    """Return the share of each bin among the models that fall into any; zeros where none does."""
+    inside = np.ascontiguousarray(counts(margins, edges, last_closed=False).T)
+    return inside / np.maximum(inside.sum(axis=1, keepdims=True), 1)
+
+
+def _entropy(p: Shares, q: Shares) -> PerPoint:
+    """Return the relative entropy of rows, both normalised first, as scipy.stats.entropy computes it; the ceiling where that is NaN."""
+    with np.errstate(invalid="ignore"):
+        terms = rel_entr(p / p.sum(axis=1, keepdims=True), q / q.sum(axis=1, keepdims=True))
+    return np.nan_to_num(terms.sum(axis=1), nan=CEILING)
+
+
+def _sum_of_occupied(terms: Shares, occupied: Bool[np.ndarray, "n_points n_bins"]) -> PerPoint:
+    """Return the sum of each row's occupied bins, moved together first: zeros in between would pair the terms otherwise and change the last bits."""
+    together = np.take_along_axis(terms, np.argsort(~occupied, axis=1, kind="stable"), axis=1)
+    n_occupied = occupied.sum(axis=1)
+    sums = np.zeros(len(terms))
+    for n in np.unique(n_occupied):
+        sums[n_occupied == n] = together[n_occupied == n, :n].sum(axis=1)
+    return sums

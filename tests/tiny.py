@@ -1,0 +1,83 @@
+"""A tiny experiment that runs in a second, and ways to run it, look at it and disturb it."""
+
+from pathlib import Path
+from typing import Any
+
+from jobs.session import Session
+from pipeline.run import Progress, Walk
+from pipeline.runtime.execution import SerialExecutor, attempt
+from pipeline.stages.work import compute_task
+
+TINY: dict[str, Any] = {
+    "name": "tiny",
+    "dataset": {"name": "planted", "n_train": 60, "n_validation": 20, "label_noise": {"n_points": 4}},
+    "model": {"name": "mlp", "width": 8},
+    "recipe": {"epochs": 2, "batch_size": 10, "learning_rate": 0.1, "ensemble": "stacked"},
+    "populations": {
+        "subset": {"n_models": 20, "keep_fraction": 0.5},
+        "heldout": {"n_models": 6},
+        "full": {"n_models": 6},
+        "oracle": {"n_models": 6},
+        "floor": {"n_models": 6},
+    },
+    "forget_sets": {"some": {"name": "random", "n_points": 5}, "wrong": {"name": "mislabelled"}},
+    "unlearners": {"nothing": "no_op", "dmm": {"name": "dmm", "retain_points": 10, "epochs": 2}, "ascent": {"name": "gradient_ascent", "epochs": 2}},
+    "evaluation": {"n_resamples": 20},
+    "store": {"shard_members": 5, "layout": {"block_points": 30}},
+    "tracking": {"uri": "none"},
+}
+
+
+def run_serially(session: Session, **options: Any) -> Progress:
+    """Compute what is missing in this process."""
+
+    def executor() -> SerialExecutor:
+        return SerialExecutor(lambda task, device: compute_task(task, session.examples, device))
+
+    return Walk(session.graph, session.store, open_executor=executor, **options).run()
+
+
+def statuses(session: Session) -> dict[str, str]:
+    """Return the status of every node."""
+    return {key: state.status for key, state in session.graph.survey(session.store).items()}
+
+
+def tables(root: Path | str) -> set[str]:
+    """Return the names of all shards below a store's root; each carries the digest of its bytes."""
+    return {str(path.relative_to(root)) for path in Path(root).glob("*/*/*/*.parquet") if "quarantine" not in path.parts}
+
+
+class StoppingExecutor:
+    """A serial executor that is interrupted after some tasks."""
+
+    def __init__(self, session: Session, n_tasks: int) -> None:
+        self._session, self._left = session, n_tasks
+        self._outcomes: list = []
+
+    def has_room(self) -> bool:
+        return not self._outcomes
+
+    def submit(self, task, need) -> None:
+        if self._left == 0:
+            raise KeyboardInterrupt
+        self._left -= 1
+        self._outcomes.append(attempt(lambda one, device: compute_task(one, self._session.examples, device), task, "cpu"))
+
+    def wait(self, seconds: float) -> list:
+        outcomes, self._outcomes = self._outcomes, []
+        return outcomes
+
+    @property
+    def n_running(self) -> int:
+        return len(self._outcomes)
+
+    def close(self) -> None:
+        self._outcomes = []
+
+
+def nothing(task: str, shared: None, device: str) -> None:
+    return None
+
+
+def fail(task: str, shared: None, device: str) -> None:
+    raise ValueError(f"{task} is poisoned")
