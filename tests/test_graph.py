@@ -125,7 +125,7 @@ def test_an_evaluation_setting_retrains_nothing(open_tiny: Open) -> None:
 
 def test_an_estimator_setting_trains_no_population(open_tiny: Open) -> None:
     run_serially(open_tiny())
-    session = open_tiny("estimator.effect_penalty=0.2")
+    session = open_tiny("estimator.name=ridge", "estimator.effect_penalty=0.2")
     assert not {key for key in not_done(session) if key.startswith(("train", "unlearn/ascent", "unlearn/nothing"))}
 
 

@@ -1,6 +1,9 @@
 """The walk that computes: it finishes, resumes, reports what failed, and executors agree to the bit."""
 
-import threading
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -77,7 +80,7 @@ def test_needs_that_no_node_meets_come_back_as_failures(ray_session: None) -> No
     from pipeline.runtime.ray_tasks import RayExecutor
 
     executor = RayExecutor(nothing, None, stall_seconds=0.0)
-    executor.submit("task", Need(num_gpus=64))
+    executor.submit("task", Need(num_gpus=64.0))
     outcomes = []
     while executor.n_running:
         outcomes += executor.wait(0.1)
@@ -149,17 +152,19 @@ def test_a_corrupt_parent_is_never_used(open_tiny: Open) -> None:
     assert "dmm verify --repair" in progress.failures[0].error
 
 
-def test_two_runs_on_one_store_share_the_work(open_tiny: Open, tmp_path: Path) -> None:
+def test_two_processes_on_one_store_end_with_the_tables_of_one_alone(open_tiny: Open, tmp_path: Path) -> None:
     run_serially(open_tiny(store=tmp_path / "alone"))
-    sessions = [open_tiny(store=tmp_path / "shared") for _ in range(2)]
-    made: list[int] = []
-    threads = [threading.Thread(target=lambda session=session: made.append(run_serially(session).n_models_made)) for session in sessions]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    together = open_tiny(store=tmp_path / "shared")
+    (tmp_path / "tiny.yaml").write_text(together.experiment.to_yaml())
+    command = [sys.executable, "-m", "jobs", "run", "tiny.yaml", "--store", "shared", "--executor", "serial", "--json"]
+    house = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    processes = [subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=house) for _ in range(2)]
+    answers = [process.communicate() for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], answers
     assert tables(tmp_path / "shared") == tables(tmp_path / "alone")
-    assert set(statuses(sessions[0]).values()) == {"done"}
+    assert not together.store.files.names("quarantine")
+    n_models = sum(state.node.n_units for state in together.graph.survey(together.store).values() if state.node.trains)
+    assert sum(json.loads(out.splitlines()[-1])["n_models_made"] for out, _ in answers) < 2 * n_models
 
 
 @pytest.mark.slow

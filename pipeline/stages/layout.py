@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from pydantic import Field
 
 from pipeline.core.arrays import Indices, Labels, Logits, Margins
@@ -61,9 +61,9 @@ def read_judgements(store: Store, table: TableRef, layout: Layout, labels: Label
     return np.concatenate([part[0] for part in parts], axis=1), np.concatenate([part[1] for part in parts], axis=1)
 
 
-def read_point_margins(store: Store, table: TableRef, layout: Layout, labels: Labels, points: Indices) -> Margins:
-    """Return the margins (n_models, n_indices) of some points only; blocks without any of them are not read."""
-    parts: dict[int, Margins] = {}
+def read_point_margins(store: Store, table: TableRef, layout: Layout, labels: Labels, points: Indices) -> Float[np.ndarray, "n_models n_chosen"]:
+    """Return the margins (n_models, n_chosen) of some points only; blocks without any of them are not read."""
+    parts: dict[int, np.ndarray] = {}
     for block in np.unique(points // layout.block_points).tolist():
         inside = points[points // layout.block_points == block]
         logits = store.read(table, [column(block)])[column(block)][:, inside - block * layout.block_points]
