@@ -170,13 +170,14 @@ def test_two_processes_on_one_store_end_with_the_tables_of_one_alone(open_tiny: 
 @pytest.mark.slow
 def test_dmm_forgets_a_coherent_set_where_doing_nothing_does_not(open_tiny: Open) -> None:
     session = open_tiny(
+        "store.shard_members=50",
+        "store.layout.block_points=256",
         dataset={"name": "digits", "n_train": 600},
         model={"name": "mlp", "width": 32},
         recipe={"epochs": 10, "learning_rate": 0.2, "momentum": 0.9, "ensemble": "stacked"},
         populations={"subset": {"n_models": 500}, "heldout": {"n_models": 20}, "full": {"n_models": 40}, "oracle": {"n_models": 40}, "floor": {"n_models": 40}},
         forget_sets={"coherent": {"name": "coherent", "label": 8, "n_points": 8}},
         unlearners={"nothing": "no_op", "dmm": {"name": "dmm", "retain_points": 60}},
-        store={"shard_members": 50},
     )
     progress = run_serially(session)
     rows = {row["unlearner"]: row for row in result_rows(session.graph, session.store, progress.states)}

@@ -53,6 +53,8 @@ def main() -> None:
             "load": os.getloadavg()[0],
         }
     print(json.dumps(figures))
+    if killed < arguments.kills or workers < arguments.kills:
+        sys.exit("some runs ended before they could be killed; give more --subset models")
     if not (figures["tables_equal"] and figures["grown_models_trained"] == 37 and figures["together_equal"] and figures["repaired_equal"]):
         sys.exit("a promise is broken; see the figures above")
 
@@ -96,15 +98,17 @@ def end(process: subprocess.Popen) -> None:
 
 def kill_drivers(store: Path, settings: list[str], rng: random.Random, times: int, seconds: float) -> int:
     """Kill the driver at random moments spread over the run; check after each that status agrees with the disk."""
+    killed = 0
     for number in range(times):
         process = start(store, settings)
         # Ray needs some seconds to start; then each attempt lives for a random part of what is left.
         deadline = time.monotonic() + 8 + rng.uniform(0.05, 0.9) * max(seconds - 8, 5) / times
         while process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.1)
+        killed += process.poll() is None
         end(process)
         check_status(store, settings, number)
-    return times
+    return killed
 
 
 def check_status(store: Path, settings: list[str], number: int) -> None:
