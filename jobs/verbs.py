@@ -97,8 +97,7 @@ def status(session: Session) -> dict[str, Any]:
     """Return the state of every node."""
     states = session.graph.survey(session.store)
     nodes = [
-        _about(session, state) | {"stage": state.node.stage, "done": state.n_done, "wanted": state.node.n_units, "folder": state.folder}
-        for state in states.values()
+        _about(state) | {"stage": state.node.stage, "done": state.n_done, "wanted": state.node.n_units, "folder": state.folder} for state in states.values()
     ]
     return {"store": session.store.uri, "complete": all(state.status == "done" for state in states.values()), "nodes": nodes}
 
@@ -113,7 +112,7 @@ def plan(session: Session) -> dict[str, Any]:
         cost = todo * _share(state) if isinstance(state.node, Population) else 0.0
         total += cost
         progress = {"done": state.n_done, "wanted": state.node.n_units}
-        rows.append(_about(session, state) | progress | {"retrainings": round(cost, 2), "seconds": _estimate(session, state, todo)})
+        rows.append(_about(state) | progress | {"retrainings": round(cost, 2), "seconds": _estimate(session, state, todo)})
     spending = spending_of(session.experiment, session.examples)
     effects = any("effect" in unlearner.needs for unlearner in session.experiment.unlearners.values())
     return {
@@ -162,9 +161,10 @@ def _summary(session: Session, state: NodeState | None) -> dict[str, Any]:
     return session.store.summary(state.table) if state is not None and state.status == "done" else {}
 
 
-def _about(session: Session, state: NodeState) -> dict[str, Any]:
+def _about(state: NodeState) -> dict[str, Any]:
     """Return what every listing says of a node; forget_set is the label of the set it is for, if it is for one."""
-    label = next((label for label in session.experiment.forget_sets if state.node.key.endswith(f"/{label}")), None)
+    parts = state.node.key.split("/")
+    label = parts[-1] if len(parts) == 3 or parts[0] in ("forget", "effect") else None
     return {"node": state.node.key, "forget_set": label, "status": state.status, "unit": state.node.unit}
 
 

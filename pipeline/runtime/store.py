@@ -132,12 +132,12 @@ class Store:
     def decided(self, path: str) -> dict[str, Any] | None:
         """Return what was decided at path, or None if nobody has yet."""
         folder, _, name = path.rpartition("/")
-        return dict(json.loads(self.files.read(path))) if name in self.files.names(folder) else None
+        return self._decision(path) if name in self.files.names(folder) else None
 
     def decide(self, path: str, choice: Mapping[str, Any]) -> dict[str, Any]:
         """Return what was decided at path, which is choice if nobody decided before."""
         self.files.create(path, canonical(dict(choice)).encode())
-        return dict(json.loads(self.files.read(path)))
+        return self._decision(path)
 
     def check(self, folder: str) -> list[Problem]:
         """Return every file of a table that is corrupt, foreign or half-written, after reading all bytes."""
@@ -166,6 +166,12 @@ class Store:
         to = f"quarantine/{path}"
         self.files.move(path, to)
         return to
+
+    def _decision(self, path: str) -> dict[str, Any]:
+        try:
+            return dict(json.loads(self.files.read(path)))
+        except ValueError as error:
+            raise StoreError(f"{self.files.local_path(path)} is damaged ({error}); remove it, and the next run decides again") from error
 
     def _check_blob(self, path: str, expected: str, names: Sequence[str], name: str) -> None:
         if name not in names or digest_bytes(self.files.read(path)) != expected:

@@ -1,16 +1,16 @@
 """Verdicts as nodes: how far the unlearned models are from oracles, point by point and split by split."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Bool
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pipeline.core.arrays import Indices
 from pipeline.core.registry import Plugin, Settings
 from pipeline.evaluation.bootstrap import klom_interval
-from pipeline.evaluation.klom import klom, summary
+from pipeline.evaluation.klom import Variant, check_rule, klom, summary
 from pipeline.runtime.store import Shard
 from pipeline.stages.layout import Layout, read_judgements
 from pipeline.stages.node import Node, Parent, Work
@@ -21,10 +21,15 @@ SPLITS = ("forget", "retain", "validation")
 class Evaluation(Settings):
     """How verdicts are reached: the variant of KLoM, its bins and clip, and the resamples behind each interval."""
 
-    variant: Literal["closed", "paper", "data-unlearning-bench", "easydub"] = "closed"
+    variant: Variant = "closed"
     n_bins: int = Field(default=20, ge=2)
     clip: float = Field(default=100.0, gt=0)
     n_resamples: int = Field(default=200, ge=20)
+
+    @model_validator(mode="after")
+    def _check(self) -> "Evaluation":
+        check_rule(self.variant, self.n_bins, self.clip)
+        return self
 
 
 @dataclass(frozen=True, kw_only=True)

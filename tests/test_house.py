@@ -1,0 +1,108 @@
+"""The house keeps its shape: who may import whom, what starts without heavy imports, what a wheel carries, and what every plug-in promises."""
+
+import ast
+import inspect
+import json
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+from importlinter.cli import lint_imports
+
+from jobs.cli import app
+from pipeline.attribution import ESTIMATORS
+from pipeline.core.registry import describe, revision
+from pipeline.data import DATASETS, FORGET_SETS
+from pipeline.models import MODELS
+from pipeline.unlearning import UNLEARNERS
+
+ROOT = Path(__file__).parents[1]
+TABLES = [DATASETS, FORGET_SETS, MODELS, ESTIMATORS, UNLEARNERS]
+PLUGINS = [plugin for table in TABLES for plugin in table.plugins]
+# What plug-ins cannot do without, as a user would have to say it.
+REQUIRED = {
+    "npz": {"path": "data.npz"},
+    "coherent": {"label": 0, "n_points": 2},
+    "random": {"n_points": 2},
+    "hardest": {"n_points": 2},
+    "indices": {"ids": [1, 2]},
+    "file": {"path": "ids.txt"},
+}
+SOURCES = {path.relative_to(ROOT).as_posix(): path for folder in ("pipeline", "jobs") for path in sorted((ROOT / folder).rglob("*.py"))}
+
+
+def importers(package: str) -> set[str]:
+    """Return the files that import a package anywhere in them, type checking and functions included."""
+    found = set()
+    for name, path in SOURCES.items():
+        nodes = list(ast.walk(ast.parse(path.read_text())))
+        modules = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+        modules += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
+        if any(module.split(".")[0] == package for module in modules):
+            found.add(name)
+    return found
+
+
+def test_imports_follow_the_order_of_the_house():
+    assert lint_imports(config_filename=str(ROOT / "pyproject.toml"), cache_dir=None) == 0
+
+
+@pytest.mark.parametrize(
+    ("package", "allowed"),
+    [
+        ("mlflow", "pipeline/runtime/tracking"),
+        ("ray", "pipeline/runtime/ray_"),
+        ("pyarrow", "pipeline/runtime/store.py"),
+        ("pickle", "nothing"),
+    ],
+)
+def test_only_one_room_knows_a_package(package, allowed):
+    assert [name for name in importers(package) if not name.startswith(allowed)] == []
+
+
+@pytest.mark.parametrize(
+    ("module", "heavy"), [("jobs.cli", ["mlflow", "ray"]), ("pipeline.run", ["mlflow", "ray"]), ("pipeline.evaluation.klom", ["torch", "mlflow", "ray"])]
+)
+def test_what_is_not_used_is_not_imported(module, heavy):
+    code = f"import json, sys, {module}; print(json.dumps([name for name in {heavy} if name in sys.modules]))"
+    answer = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert json.loads(answer.stdout) == []
+
+
+def test_dependencies_are_declared_and_pinned():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    asked = project["dependencies"] + project["optional-dependencies"]["dev"]
+    pinned = {line.split("==")[0].lower().replace("_", "-") for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line}
+    names = {requirement.split(">")[0].split("[")[0].lower() for requirement in asked}
+    assert names <= pinned
+
+
+def test_a_wheel_carries_what_runs_need(tmp_path):
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(tmp_path), str(ROOT)]
+    subprocess.run(command, check=True, capture_output=True)
+    names = set(zipfile.ZipFile(next(tmp_path.glob("*.whl"))).namelist())
+    assert {"jobs/configs/digits.yaml", "pipeline/reporting/templates/report.html.j2", "pipeline/reporting/templates/report.css"} <= names
+    assert not [name for name in names if name.startswith(("tests", "cluster"))]
+
+
+@pytest.mark.parametrize("plugin", PLUGINS, ids=lambda plugin: plugin.name)
+def test_every_plugin_is_a_frozen_value_that_its_description_rebuilds(plugin):
+    table = next(table for table in TABLES if plugin in table.plugins)
+    built = table.build({"name": plugin.name, **REQUIRED.get(plugin.name, {})})
+    assert table.build(json.loads(json.dumps(describe(built)))) == built
+    assert revision(built) == {plugin.name: plugin.revision}
+    assert plugin.model_config["frozen"]
+
+
+@pytest.mark.parametrize("plugin", PLUGINS, ids=lambda plugin: plugin.name)
+def test_every_plugin_says_what_it_is(plugin):
+    assert inspect.getdoc(plugin) not in (None, inspect.getdoc(plugin.__mro__[1]))
+
+
+@pytest.mark.parametrize("verb", ["run", "plan", "status", "verify", "klom", "config", "ui"])
+def test_every_verb_is_a_command_with_a_sentence(verb):
+    commands = {command.name or command.callback.__name__: command for command in app.registered_commands}
+    assert inspect.getdoc(commands[verb].callback)
