@@ -1,23 +1,21 @@
 """The walk that computes: skip what is listed, run what is ready, hand on what failed. It can be stopped at any moment and started again."""
 
-import random
+import heapq
 import time
-from collections import deque
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pipeline.core.errors import ConfigError
 from pipeline.graph import STAGES, Graph, NodeState
 from pipeline.runtime.execution import Executor, Need, Outcome
-from pipeline.runtime.shards import ShardName, cover, gaps, split
+from pipeline.runtime.shards import split
 from pipeline.runtime.store import Store
 from pipeline.stages.node import Resources
 from pipeline.stages.work import Task
 
 # Seconds between two looks at what has finished; also how long Ctrl-C may go unnoticed.
 TICK = 0.2
-# Seconds for which a listing is believed before a shard is launched: a large table is not listed again for each of its shards.
-RELIST_SECONDS = 1.0
 # The pole of the whole run comes first: everything attributed waits for the subset models.
 FIRST = ("forget/", "train/subset", "train/full", "train/heldout")
 
@@ -86,11 +84,10 @@ class Walk:
         self._graph, self._store, self._open_executor = graph, store, open_executor
         self._listeners, self._allow_missing = listeners, allow_missing
         self._wanted = wanted_keys(graph, until)
-        self._queue: deque[Task] = deque()
+        self._queue: list[tuple[int, str, Task]] = []
         self._known: set[str] = set()
         self._announced: set[str] = set()
         self._left: dict[str, int] = {}
-        self._listings: dict[str, tuple[float, list[ShardName]]] = {}
         self._settled: frozenset[str] = frozenset()
         self._executor: Executor[Task] | None = None
         self.progress = Progress(states=graph.survey(store), wanted=self._wanted)
@@ -116,18 +113,14 @@ class Walk:
         """Look at the store again and queue what has become ready."""
         states = self._graph.survey(self._store, settled=self._settled)
         self.progress.states, self.progress.made = states, {}
-        for key in self._ordered():
-            state = states[key]
+        for key, state in states.items():
+            if key not in self._wanted:
+                continue
             if state.status == "done":
                 self._announce(key, state)
             elif state.is_ready and state.folder not in self._known:
                 self._known.add(state.table.folder)
                 self._enqueue(key, state)
-
-    def _ordered(self) -> list[str]:
-        """Return the wanted nodes, those that most others wait for first."""
-        first = [key for start in FIRST for key in self._graph.nodes if key.startswith(start)]
-        return [key for key in dict.fromkeys([*first, *self._graph.nodes]) if key in self._wanted]
 
     def _announce(self, key: str, state: NodeState) -> None:
         if key not in self._announced:
@@ -139,41 +132,27 @@ class Walk:
         folder = state.table.folder
         self._store.describe(folder, self._graph.describe(state))
         ranges = split(state.missing, state.node.shard_size)
-        # Two runs on one store visit shards in different orders, so that they help each other instead of doing the same.
-        random.shuffle(ranges)
         self._left[key] = len(ranges)
         for start, stop in ranges:
-            self._queue.append(
-                Task(
-                    node=state.node,
-                    folder=folder,
-                    start=start,
-                    stop=stop,
-                    inputs=state.inputs,
-                    store_uri=self._store.uri,
-                    recipe=self._graph.experiment.recipe,
-                )
+            task = Task(
+                node=state.node,
+                folder=folder,
+                start=start,
+                stop=stop,
+                inputs=state.inputs,
+                store_uri=self._store.uri,
+                recipe=self._graph.experiment.recipe,
             )
+            # Two runs on one store visit shards in different orders, so that they help each other instead of doing the same.
+            heapq.heappush(self._queue, (0 if key.startswith(FIRST) else 1, uuid.uuid4().hex, task))
 
     def _submit(self) -> None:
         while self._queue and (self._executor is None or self._executor.has_room()):
-            task = self._queue.popleft()
-            if self._exists(task):
-                self._finished(task)
-                continue
+            *_, task = heapq.heappop(self._queue)
             if self._executor is None:
                 self._executor = self._open_executor()
             self.progress.running[task.node.key] = self.progress.running.get(task.node.key, 0) + 1
             self._executor.submit(task, need_of(task.node.resources))
-
-    def _exists(self, task: Task) -> bool:
-        """Return whether another run has made this shard meanwhile."""
-        listed, shards = self._listings.get(task.folder, (0.0, []))
-        if time.monotonic() - listed > RELIST_SECONDS:
-            shards = self._store.shards(task.folder)
-            self._listings[task.folder] = (time.monotonic(), shards)
-        pieces = cover((shard for shard in shards if shard.start < task.stop and shard.stop > task.start), task.stop)
-        return not any(start < task.stop and stop > task.start for start, stop in gaps(pieces, task.stop))
 
     def _take(self, outcome: Outcome[Task]) -> None:
         task = outcome.task
@@ -182,11 +161,8 @@ class Walk:
             self.progress.failures.append(Failure(key=task.node.key, start=task.start, stop=task.stop, error=outcome.error, trace=outcome.trace))
             self._left[task.node.key] -= 1
             return
-        if task.node.trains:
+        if task.node.trains and outcome.result["made"]:
             self.progress.n_models_made += task.stop - task.start
-        self._finished(task)
-
-    def _finished(self, task: Task) -> None:
         key = task.node.key
         self.progress.made[key] = self.progress.made.get(key, 0) + task.stop - task.start
         self._left[key] -= 1

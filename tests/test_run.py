@@ -14,8 +14,8 @@ from tiny import StoppingExecutor, fail, nothing, run_serially, statuses, tables
 from jobs.session import Session
 from pipeline.core.errors import ConfigError
 from pipeline.run import Walk
-from pipeline.runtime.execution import Need
-from pipeline.stages.work import compute_task
+from pipeline.runtime.execution import Need, SerialExecutor
+from pipeline.stages.work import Task, compute_task
 from pipeline.view import result_rows
 
 Open = Callable[..., Session]
@@ -125,6 +125,22 @@ def test_allow_missing_goes_on_and_is_another_answer(open_tiny: Open, tmp_path: 
     assert progress.states["report"].status == "done"
     assert result_rows(session.graph, session.store, progress.states)[0]["n_models"] == [5, 6]
     assert statuses(session)["evaluate/bad/some"] == "stale"
+
+
+def test_what_another_run_made_meanwhile_is_left_as_it_is(open_tiny: Open) -> None:
+    session = open_tiny()
+
+    def compute_twice(task: Task, device: str) -> object:
+        compute_task(task, session.examples, device)
+        before = tables(session.store.uri)
+        again = compute_task(task, session.examples, device)
+        assert tables(session.store.uri) == before
+        return again
+
+    progress = Walk(session.graph, session.store, open_executor=lambda: SerialExecutor(compute_twice)).run()
+    assert not progress.failures
+    assert progress.n_models_made == 0
+    assert set(statuses(session).values()) == {"done"}
 
 
 def test_until_stops_after_a_stage(open_tiny: Open) -> None:

@@ -79,6 +79,12 @@ def gaps(pieces: Sequence[Piece], n_units: int) -> list[tuple[int, int]]:
     return found + ([(position, n_units)] if position < n_units else [])
 
 
+def is_covered(shards: Iterable[ShardName], start: int, stop: int) -> bool:
+    """Return whether shards hold all units from start to stop."""
+    pieces = cover((shard for shard in shards if shard.start < stop and shard.stop > start), stop)
+    return not any(last > start for _, last in gaps(pieces, stop))
+
+
 def split(ranges: Iterable[tuple[int, int]], size: int) -> list[tuple[int, int]]:
     """Return ranges cut at the multiples of size, so that runs with equal shard sizes name equal shards."""
     parts = []

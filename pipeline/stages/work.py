@@ -13,6 +13,7 @@ import torch
 from pipeline.core.fingerprint import digest
 from pipeline.core.registry import describe
 from pipeline.data.examples import Examples
+from pipeline.runtime.shards import is_covered
 from pipeline.runtime.store import Store, TableRef
 from pipeline.stages.node import Node, Work
 from pipeline.stages.train import Population
@@ -39,11 +40,16 @@ class Task:
 
 
 def compute_task(task: Task, examples: Examples, device: str) -> dict[str, Any]:
-    """Compute one shard, write it, and return {"seconds"}; everything large stays with the worker."""
+    """Compute one shard, write it, and return {"seconds", "made"}; everything large stays with the worker.
+
+    Another run may have made the shard while this task was waiting for its turn: then it is left as it is.
+    """
     begun = time.perf_counter()
+    store = Store(task.store_uri)
+    if is_covered(store.shards(task.folder), task.start, task.stop):
+        return {"seconds": 0.0, "made": False}
     threads = task.node.resources.num_cpus
     torch.set_num_threads(threads)
-    store = Store(task.store_uri)
     kind, reason = _ensemble(task, store, examples, device)
     work = Work(start=task.start, stop=task.stop, store=store, inputs=task.inputs, examples=examples, device=device, kind=kind)
     # The last bits of a matrix product change with the threads that share it, so BLAS gets as many as torch.
@@ -52,7 +58,7 @@ def compute_task(task: Task, examples: Examples, device: str) -> dict[str, Any]:
     seconds = time.perf_counter() - begun
     side = environment(device) | {"seconds": round(seconds, 4), "ensemble": kind, "ensemble_reason": reason, "threads": threads}
     store.write_shard(task.folder, task.node.unit, task.start, task.stop, shard, side=side)
-    return {"seconds": seconds}
+    return {"seconds": seconds, "made": True}
 
 
 def environment(device: str) -> dict[str, Any]:

@@ -48,7 +48,7 @@ def main() -> None:
             "mlflow": parents(store),
             "undisturbed_seconds": round(undisturbed, 1),
             **grow(store, arguments.subset),
-            **damage(store, settings, rng),
+            **damage(store, ["--set", f"populations.subset.n_models={arguments.subset + 37}", "--set", "store.shard_members=64"], rng),
             **together(Path(folder) / "together", tables(reference), settings),
             "load": os.getloadavg()[0],
         }
