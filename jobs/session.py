@@ -17,7 +17,7 @@ from pipeline.runtime.execution import Executor, SerialExecutor
 from pipeline.runtime.store import Store
 from pipeline.stages.work import Task, compute_task
 from pipeline.training.ensemble import Builder
-from pipeline.training.populations import check_ensemble
+from pipeline.training.populations import check_model
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def check(experiment: Experiment, examples: Examples) -> None:
     """Raise ConfigError or DataError for whatever the settings and the data together make impossible."""
     count_kept(examples.n_train, experiment.populations.subset.keep_fraction)
     build = Builder(experiment.model, examples.input_shape, examples.n_classes)
-    check_ensemble(build, experiment.recipe)
+    check_model(build, experiment.recipe, examples.inputs[:2])
     for label, rule in experiment.forget_sets.items():
         try:
             rule.check(examples)

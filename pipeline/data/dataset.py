@@ -1,6 +1,7 @@
 """The base of all data sets, and the label noise that any of them can carry: wrong labels on purpose are a forget set whose harm is known."""
 
 import dataclasses
+from abc import abstractmethod
 
 import numpy as np
 from pydantic import Field
@@ -23,9 +24,9 @@ class Dataset(Plugin):
 
     label_noise: LabelNoise | None = None
 
+    @abstractmethod
     def read(self) -> Examples:
         """Return the examples as they are, without label noise; raises DataError if they cannot be read."""
-        raise NotImplementedError(f"{type(self).__qualname__} has no read(); define it to return Examples")
 
     def load(self) -> Examples:
         """Return the examples with the label noise applied, the same for equal settings; raises DataError, or ConfigError for too much noise."""

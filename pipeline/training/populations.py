@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
+import torch
+from jaxtyping import Float
 from pydantic import Field
 
 from pipeline.core.arrays import Indices, Masks
@@ -59,9 +61,19 @@ def train_members(build: Builder, recipe: Recipe, data: Resident, *, masks: Mask
     return run_phases(build(), {name: value.to(device) for name, value in states.items()}, [phase], data, seeds=seeds, kind=kind)
 
 
-def check_ensemble(build: Builder, recipe: Recipe) -> None:
-    """Raise ConfigError if the recipe insists on stacking members that cannot be stacked exactly."""
-    reason = why_not_stackable(build(), [recipe.descent()])
+def check_model(build: Builder, recipe: Recipe, inputs: Float[np.ndarray, "..."]) -> None:
+    """Raise ConfigError unless the model turns inputs (n_points, ...) into logits (n_points, n_classes), and can be stacked if the recipe insists."""
+    template, name = build(), type(build.model).__qualname__
+    try:
+        with torch.inference_mode():
+            logits = template.eval()(torch.from_numpy(np.array(inputs, np.float32)))
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        raise ConfigError(f"model {name} cannot take inputs of shape {inputs.shape} ({error}); mend its build()") from error
+    expected = (len(inputs), build.n_classes)
+    if not isinstance(logits, torch.Tensor) or tuple(logits.shape) != expected or not logits.is_floating_point():
+        found = f"{logits.dtype} {tuple(logits.shape)}" if isinstance(logits, torch.Tensor) else type(logits).__name__
+        raise ConfigError(f"model {name} returns {found}; expected floating-point logits of shape {expected}")
+    reason = why_not_stackable(template, [recipe.descent()])
     if recipe.ensemble == "stacked" and reason is not None:
         raise ConfigError(f"recipe.ensemble is 'stacked', but {reason}; use 'auto' or 'looped'")
 

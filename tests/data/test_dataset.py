@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.core.errors import ConfigError
 from pipeline.data import DATASETS
-from pipeline.data.dataset import Dataset, LabelNoise, flip_labels
+from pipeline.data.dataset import LabelNoise, flip_labels
 from pipeline.data.digits import Digits
 from pipeline.data.examples import Examples
 
@@ -77,8 +77,3 @@ def test_digits_keep_image_and_label_together() -> None:
 def test_digits_refuse_an_empty_split(n_train: int) -> None:
     with pytest.raises(ConfigError, match="n_train"):
         DATASETS.build({"name": "digits", "n_train": n_train})
-
-
-def test_a_data_set_without_read_says_so() -> None:
-    with pytest.raises(NotImplementedError, match=r"has no read\(\)"):
-        Dataset().load()

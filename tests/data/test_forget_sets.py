@@ -12,7 +12,7 @@ from pipeline.data import FORGET_SETS
 from pipeline.data.dataset import LabelNoise, flip_labels
 from pipeline.data.digits import Digits
 from pipeline.data.examples import Examples
-from pipeline.data.forget_sets.base import ForgetSet, checked
+from pipeline.data.forget_sets.base import checked
 from pipeline.data.forget_sets.coherent import Coherent
 from pipeline.data.forget_sets.hardest import Hardest
 from pipeline.data.forget_sets.mislabelled import Mislabelled
@@ -102,8 +102,3 @@ def test_more_mislabelled_points_than_there_are_is_refused(examples: Examples) -
 def test_only_lists_of_ids_pass_the_check(examples: Examples, indices: list[object], message: str) -> None:
     with pytest.raises(DataError, match=message):
         checked(np.array(indices), examples)
-
-
-def test_a_forget_set_without_select_says_so(examples: Examples) -> None:
-    with pytest.raises(NotImplementedError, match=r"has no select\(\)"):
-        ForgetSet().check(examples)

@@ -91,8 +91,3 @@ def test_cnn_has_buffers_only_with_batch_norm() -> None:
 def test_cnn_refuses_inputs_that_are_no_images(input_shape: tuple[int, ...]) -> None:
     with pytest.raises(ConfigError, match="expected \\(channels, height > 1, width > 1\\)"):
         Cnn().build(input_shape, 10)
-
-
-def test_a_model_without_build_says_so() -> None:
-    with pytest.raises(NotImplementedError, match=r"has no build\(\)"):
-        Model().build((1,), 2)

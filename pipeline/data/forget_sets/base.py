@@ -1,5 +1,6 @@
 """The base of all forget sets, and the one check that every list of points to forget has to pass."""
 
+from abc import abstractmethod
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,12 +17,12 @@ class ForgetSet(Plugin):
 
     needs: ClassVar[tuple[str, ...]] = ()
 
+    @abstractmethod
     def select(self, examples: Examples, margins: Margins | None) -> Indices:
         """Return the sorted, unique training ids to forget, int64.
 
         margins (n_models, n_points) are those of the needed population, None if nothing is needed. Raises DataError if the rule cannot be met.
         """
-        raise NotImplementedError(f"{type(self).__qualname__} has no select(); define it to return training ids")
 
     def check(self, examples: Examples) -> None:
         """Raise DataError for whatever is wrong before any model is trained; a rule that needs no margins is simply tried."""
