@@ -122,7 +122,8 @@ class LocalFiles:
                 f"{final} cannot be written ({error.strerror}); free space or fix permissions, then run again: nothing written so far is lost"
             ) from error
         finally:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                temporary.unlink()
 
 
 def open_files(uri: str) -> Files:

@@ -1,7 +1,8 @@
 """The store: tables as folders of Parquet shards. A shard is done if and only if its file is listed; bytes are checked when they are read.
 
 Arrays travel as columns. One number a row is a plain column that any tool reads; more are raw bytes of fixed size (no dictionary, no
-compression: 70 times faster to read than nested lists), dtype and shape in the column's metadata. This is the only file that knows Parquet.
+compression: 70 times faster to read than nested lists). What a shard says of itself, dtypes and shapes included, carries a digest of its own,
+as checksums of pages do not cover it. This is the only file that knows Parquet.
 """
 
 import io
@@ -194,17 +195,19 @@ class Store:
         path = f"{folder}/{piece.shard}"
         try:
             file = pq.ParquetFile(self.files.local_path(path), page_checksum_verification=True)
-            _about(file.schema_arrow, folder, piece.shard)
-            table = file.read(columns=list(columns) if columns is not None else None, use_threads=False)
-        except (pa.ArrowException, OSError, ValueError) as error:
+            about = _about(file.schema_arrow, folder, piece.shard)
+            wanted = list(about["columns"] if columns is None else columns)
+            missing = set(wanted) - set(about["columns"])
+            if missing:
+                raise StoreError(f"{path} has no column {', '.join(sorted(missing))}; it has {', '.join(about['columns'])}")
+            table = file.read(columns=wanted, use_threads=False)
+            arrays = {name: _to_array(table.column(name), about["n_rows"], *about["columns"][name]) for name in wanted}
+        except (pa.ArrowException, OSError, ValueError, LookupError) as error:
             raise CorruptShardError(f"{path} cannot be read ({_first_line(error)}); run `dmm verify --repair`") from error
-        missing = set(columns or ()) - set(table.column_names)
-        if missing:
-            raise StoreError(f"{path} has no column {', '.join(sorted(missing))}; it has {', '.join(table.column_names)}")
         rows = slice(None)
-        if table.num_rows == piece.shard.stop - piece.shard.start:
+        if about["n_rows"] == piece.shard.stop - piece.shard.start:
             rows = slice(piece.start - piece.shard.start, piece.stop - piece.shard.start)
-        return {name: _to_array(table.column(name), table.schema.field(name))[rows] for name in table.column_names}
+        return {name: values[rows] for name, values in arrays.items()}
 
 
 def _blob_name(shard: ShardName, ending: str, blob_digest: str) -> str:
@@ -217,8 +220,10 @@ def _first_line(error: Exception) -> str:
 
 def _about(schema: pa.Schema, folder: str, shard: ShardName) -> dict[str, Any]:
     """Return what a shard says of itself; raises CorruptShardError if that is not what its place and name say."""
-    raw = (schema.metadata or {}).get(b"dmm")
-    about = json.loads(raw) if raw else {}
+    raw = (schema.metadata or {}).get(b"dmm", b"{}")
+    if raw != b"{}" and digest_bytes(raw).encode() != schema.metadata.get(b"dmm-digest"):
+        raise CorruptShardError(f"{folder}/{shard} is corrupt: what it says of itself has other bytes than were written; run `dmm verify --repair`")
+    about = json.loads(raw)
     if (about.get("folder"), about.get("unit"), about.get("start"), about.get("stop")) != (folder, shard.unit, shard.start, shard.stop):
         raise CorruptShardError(
             f"{folder}/{shard} is foreign: it says of itself {about.get('folder')} {about.get('start')}-{about.get('stop')}; run `dmm verify --repair`"
@@ -237,8 +242,10 @@ def _encode(columns: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> byte
         width = int(np.prod(cells.shape[1:], dtype=np.int64)) * cells.dtype.itemsize
         kind = pa.binary(width)
         arrays.append(pa.Array.from_buffers(kind, len(cells), [None, pa.py_buffer(cells)]))
-        fields.append(pa.field(name, kind, nullable=False, metadata={"dtype": cells.dtype.str, "shape": json.dumps(cells.shape[1:])}))
-    schema = pa.schema(fields, metadata={"dmm": canonical(dict(about))})
+        fields.append(pa.field(name, kind, nullable=False))
+    kinds = {name: [values.dtype.str, list(values.shape[1:])] for name, values in columns.items()}
+    text = canonical({**about, "columns": kinds, "n_rows": len(next(iter(columns.values())))})
+    schema = pa.schema(fields, metadata={"dmm": text, "dmm-digest": digest_bytes(text.encode())})
     sink = io.BytesIO()
     pq.write_table(
         pa.Table.from_arrays(arrays, schema=schema),
@@ -251,13 +258,16 @@ def _encode(columns: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> byte
     return sink.getvalue()
 
 
-def _to_array(column: pa.ChunkedArray, about: pa.Field) -> np.ndarray:
-    if not pa.types.is_fixed_size_binary(about.type):
-        return np.asarray(column.to_numpy())
-    dtype, shape = np.dtype(about.metadata[b"dtype"].decode()), json.loads(about.metadata[b"shape"])
-    width = about.type.byte_width
-    parts = [
-        np.frombuffer(chunk.buffers()[1], np.uint8)[chunk.offset * width : (chunk.offset + len(chunk)) * width].view(dtype).reshape(len(chunk), *shape)
-        for chunk in column.chunks
-    ]
-    return np.concatenate(parts) if parts else np.zeros((0, *shape), dtype)
+def _to_array(column: pa.ChunkedArray, n_rows: int, dtype: str, shape: list[int]) -> np.ndarray:
+    """Return a column as the array (n_rows, *shape) it was written from; raises ValueError if it cannot be that."""
+    width = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+    if not shape:
+        values = np.asarray(column.to_numpy())
+    elif pa.types.is_fixed_size_binary(column.type) and column.type.byte_width == width:
+        parts = [np.frombuffer(chunk.buffers()[1], np.uint8)[chunk.offset * width : (chunk.offset + len(chunk)) * width] for chunk in column.chunks]
+        values = np.concatenate([np.zeros(0, np.uint8), *parts]).view(dtype).reshape(-1, *shape)
+    else:
+        raise ValueError(f"a column is {column.type}; expected cells of {width} bytes")
+    if values.dtype != np.dtype(dtype) or len(values) != n_rows:
+        raise ValueError(f"a column holds {len(values)} values of {values.dtype}; expected {n_rows} of {dtype}")
+    return values

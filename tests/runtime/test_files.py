@@ -1,0 +1,121 @@
+"""Files appear whole or not at all, whatever goes wrong while they are written, and never outside the store."""
+
+import errno
+import os
+import threading
+
+import pytest
+
+from pipeline.core.errors import ConfigError, StoreError
+from pipeline.runtime.files import TEMPORARY, Files, open_files
+
+
+@pytest.fixture
+def files(tmp_path):
+    return open_files(str(tmp_path / "store"))
+
+
+def all_names(files):
+    return sorted(name for _, folders, names in os.walk(files.uri) for name in [*folders, *names])
+
+
+def test_what_is_written_is_read_back(files):
+    files.write("a/b/c.bin", b"content")
+    assert files.read("a/b/c.bin") == b"content"
+    assert files.size("a/b/c.bin") == 7
+    assert files.names("a/b") == ["c.bin"]
+    assert isinstance(files, Files)
+
+
+def test_writing_replaces_and_creating_does_not(files):
+    files.write("a", b"1")
+    files.write("a", b"2")
+    assert not files.create("a", b"3")
+    assert files.create("b", b"3")
+    assert (files.read("a"), files.read("b")) == (b"2", b"3")
+
+
+def test_of_many_who_create_at_once_exactly_one_wins(files):
+    barrier, won = threading.Barrier(8), []
+
+    def create(number):
+        barrier.wait()
+        if files.create("decision", str(number).encode()):
+            won.append(number)
+
+    threads = [threading.Thread(target=create, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [files.read("decision")] == [str(number).encode() for number in won]
+    assert all_names(files) == ["decision"]
+
+
+@pytest.mark.parametrize("verb", ["write", "create"])
+@pytest.mark.parametrize("call", ["fsync", "link", "replace"])
+def test_a_full_disk_is_named_and_loses_nothing(files, monkeypatch, verb, call):
+    files.write("kept", b"before")
+
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, call, full)
+    if (verb, call) in (("write", "link"), ("create", "replace")):
+        return
+    with pytest.raises(StoreError, match=r"kept cannot be written \(No space left on device\); free space"):
+        getattr(files, verb)("kept", b"after")
+    assert files.read("kept") == b"before"
+    assert all_names(files) == ["kept"]
+
+
+def test_an_interrupt_leaves_no_temporary_file(files, monkeypatch):
+    def interrupt(descriptor):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        files.write("a", b"1")
+    assert all_names(files) == []
+
+
+def test_bytes_reach_the_disk_before_the_name_does(files, monkeypatch):
+    seen = []
+    monkeypatch.setattr(os, "fsync", lambda _: seen.append(all_names(files)))
+    files.write("a", b"1")
+    assert [name.startswith(TEMPORARY) for names in seen for name in names] == [True]
+
+
+@pytest.mark.parametrize("path", ["../outside", "a/../../outside", "/etc/outside"])
+def test_no_path_leaves_the_store(files, path):
+    with pytest.raises(StoreError, match="leaves the store"):
+        files.write(path, b"")
+
+
+def test_a_missing_file_is_named(files):
+    with pytest.raises(StoreError, match="nowhere cannot be read"):
+        files.read("nowhere")
+    assert files.names("nowhere") == []
+
+
+def test_a_store_that_is_a_file_is_refused(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(StoreError, match="cannot be written"):
+        open_files(str(tmp_path / "file")).write("a", b"")
+
+
+def test_moving_makes_the_folder(files):
+    files.write("a", b"1")
+    files.move("a", "far/away/a")
+    assert (files.names(""), files.read("far/away/a")) == (["far"], b"1")
+
+
+@pytest.mark.parametrize("uri", ["s3://bucket/runs", "gs://bucket", "http://host/runs"])
+def test_stores_that_are_not_supported_are_refused(uri):
+    with pytest.raises(ConfigError, match="only folders are supported"):
+        open_files(uri)
+
+
+def test_a_uri_of_a_file_and_a_home_folder_are_folders(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert open_files(f"file://{tmp_path}/x").uri == open_files("~/x").uri == str((tmp_path / "x").resolve())
