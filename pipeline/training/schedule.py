@@ -90,7 +90,7 @@ class Phase:
     objective: Objective
     descent: Descent
     drop_last: bool
-    targets: Float[np.ndarray, "n_members n_listed n_classes"] | None = None
+    targets: Float[np.ndarray, "..."] | None = None
 
     def __post_init__(self) -> None:
         if self.targets is not None and self.targets.shape[:2] != self.points.shape:

@@ -1,0 +1,95 @@
+"""LDS is the mean Spearman correlation over targets, with what cannot be ranked left out and counted."""
+
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+
+from pipeline.attribution import lds as module
+from pipeline.attribution.lds import lds
+from pipeline.core.errors import ConfigError, DataError, ShapeError
+
+
+def arrays(n_subsets=40, n_targets=30, noise=1.0, seed=0):
+    rng = np.random.default_rng(seed)
+    actual = rng.normal(size=(n_subsets, n_targets))
+    return actual + noise * rng.normal(size=actual.shape), actual
+
+
+@pytest.mark.parametrize("digits", [8, 0])
+def test_each_value_is_scipys_spearman_correlation_ties_included(digits):
+    predicted, actual = (np.round(values, digits) for values in arrays())
+    expected = [spearmanr(predicted[:, target], actual[:, target]).statistic for target in range(30)]
+    score = lds(predicted=predicted, actual=actual)
+    assert score.values == pytest.approx(expected, abs=1e-12)
+    assert score.mean == pytest.approx(np.mean(expected))
+
+
+def test_more_targets_than_a_chunk_are_all_there(monkeypatch):
+    predicted, actual = arrays()
+    whole = lds(predicted=predicted, actual=actual)
+    monkeypatch.setattr(module, "CHUNK", 7)
+    parts = lds(predicted=predicted, actual=actual)
+    assert parts.values == pytest.approx(whole.values, abs=1e-12)
+    assert parts.interval == pytest.approx(whole.interval, abs=1e-12)
+
+
+def test_only_ranks_matter_and_the_sign_does():
+    predicted, actual = arrays()
+    score = lds(predicted=predicted, actual=actual)
+    assert np.array_equal(lds(predicted=np.exp(predicted), actual=actual**3).values, score.values)
+    assert lds(predicted=-predicted, actual=actual).values == pytest.approx(-score.values)
+    assert lds(predicted=actual, actual=actual).mean == pytest.approx(1)
+
+
+def test_constant_targets_are_counted_and_left_out():
+    predicted, actual = arrays()
+    predicted[:, 3], actual[:, 7] = 1.0, 2.0
+    score = lds(predicted=predicted, actual=actual)
+    assert score.n_constant == 2
+    assert len(score.values) == 28
+    assert np.isfinite(score.values).all()
+
+
+def test_the_interval_holds_the_mean_and_narrows_with_more_subsets():
+    widths = []
+    for n_subsets in (10, 40, 160):
+        predicted, actual = arrays(n_subsets)
+        score = lds(predicted=predicted, actual=actual)
+        low, high = score.interval
+        assert low < score.mean < high
+        widths.append(high - low)
+    assert widths[0] > widths[1] > widths[2]
+
+
+def test_the_interval_follows_from_its_seed():
+    predicted, actual = arrays()
+    assert lds(predicted=predicted, actual=actual, seed=1).interval == lds(predicted=predicted, actual=actual, seed=1).interval
+    assert lds(predicted=predicted, actual=actual, seed=1).interval != lds(predicted=predicted, actual=actual, seed=2).interval
+
+
+@pytest.mark.parametrize("n_subsets", [3, 4, 5])
+def test_few_subsets_give_a_rough_score_not_nan(n_subsets):
+    predicted, actual = arrays(n_subsets)
+    score = lds(predicted=predicted, actual=actual)
+    assert np.isfinite([score.mean, *score.interval]).all()
+
+
+@pytest.mark.parametrize(("shape", "other"), [((40, 3), (40, 4)), ((2, 3), (2, 3)), ((40,), (40,))])
+def test_shapes_that_do_not_fit_are_refused(shape, other):
+    with pytest.raises(ShapeError, match="at least 3 subsets"):
+        lds(predicted=np.zeros(shape), actual=np.zeros(other))
+
+
+def test_values_that_cannot_be_ranked_are_refused():
+    predicted, actual = arrays()
+    with pytest.raises(DataError, match="constant over the subsets"):
+        lds(predicted=np.zeros_like(predicted), actual=actual)
+    predicted[0, 0] = np.nan
+    with pytest.raises(DataError, match="NaN or infinity"):
+        lds(predicted=predicted, actual=actual)
+
+
+@pytest.mark.parametrize("settings", [{"n_resamples": 5}, {"level": 1.0}])
+def test_settings_out_of_range_are_refused(settings):
+    with pytest.raises(ConfigError, match="at least 20 resamples"):
+        lds(predicted=arrays()[0], actual=arrays()[1], **settings)
