@@ -71,10 +71,22 @@ def _schema(table: Table[Any]) -> dict[str, Any]:
     choices = []
     for plugin in table.plugins:
         schema = plugin.model_json_schema()
+        schema = _inlined(schema, schema.pop("$defs", {}))
         schema["properties"] = {"name": {"const": plugin.name}} | schema.get("properties", {})
         schema["required"] = ["name", *schema.get("required", [])]
         choices.append(schema)
     return {"anyOf": choices}
+
+
+def _inlined(schema: Any, definitions: Mapping[str, Any]) -> Any:
+    """Return a plug-in's schema with references replaced by what they refer to: within the whole config's schema they would point nowhere."""
+    if isinstance(schema, list):
+        return [_inlined(item, definitions) for item in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    if "$ref" in schema:
+        return _inlined(definitions[schema["$ref"].removeprefix("#/$defs/")], definitions)
+    return {key: _inlined(value, definitions) for key, value in schema.items()}
 
 
 def _plugin(table: Table[Any]) -> tuple[BeforeValidator, PlainSerializer, WithJsonSchema]:

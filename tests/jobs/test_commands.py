@@ -1,0 +1,239 @@
+"""The `dmm` command as a user meets it: what it prints, with which status it ends, and that a refusal comes before anything is written."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from tiny import TINY, tables
+
+from jobs import cli
+from pipeline import config
+
+Dmm = Callable[..., tuple[int, str, str]]
+SPLITS = {"forget", "retain", "validation"}
+
+
+@pytest.fixture
+def dmm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Dmm:
+    """Run `dmm` in a folder with the tiny experiment as tiny.yaml; return exit status, standard output and standard error."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(TINY))
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["dmm", *arguments])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capsys.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    return run
+
+
+def answer(out: str) -> dict[str, Any]:
+    return json.loads(out.splitlines()[-1])
+
+
+def serial(verb: str, *more: str) -> list[str]:
+    return [verb, "tiny.yaml", "--store", "store", "--executor", "serial", "--json", *more]
+
+
+def test_a_run_prints_the_object_that_it_promises(dmm: Dmm, tmp_path: Path) -> None:
+    status, out, _ = dmm(*serial("run"))
+    result = answer(out)
+    assert status == 0
+    assert {(row["unlearner"], row["forget_set"]) for row in result["results"]} == {(u, f) for u in TINY["unlearners"] for f in TINY["forget_sets"]}
+    for row in result["results"]:
+        assert set(row["floor"]) == set(row["mean"]) == set(row["accuracy"]) == SPLITS
+        assert all(0 <= row[split] <= 11.52 and 0 <= row["accuracy"][split] <= 1 for split in SPLITS)
+        assert {"samples", "fraction", "amortised_fraction"} <= set(row["cost"])
+        assert row["cost"]["fraction"] == pytest.approx(row["cost"]["samples"] / (2 * 60))
+    assert result["seconds"] > 0
+    assert result["store"] == str(tmp_path / "store")
+    assert result["mlflow_run_id"] == ""
+    assert Path(result["report"]).read_text().startswith("<!doctype html>")
+
+
+def test_a_second_run_computes_nothing_and_says_so(dmm: Dmm) -> None:
+    dmm(*serial("run"))
+    before = tables("store")
+    status, out, _ = dmm(*serial("run"))
+    assert status == 0
+    assert answer(out)["n_models_made"] == 0
+    assert "All done already" in out
+    assert tables("store") == before
+
+
+@pytest.mark.parametrize("verb", ["plan", "status"])
+def test_looking_writes_nothing(dmm: Dmm, tmp_path: Path, verb: str) -> None:
+    status, out, _ = dmm(verb, "tiny.yaml", "--store", "store", "--json")
+    assert status == 0
+    assert {node["status"] for node in answer(out)["nodes"]} == {"missing", "waiting"}
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_plan_counts_retrainings(dmm: Dmm) -> None:
+    plan = answer(dmm("plan", "tiny.yaml", "--store", "store", "--json")[1])
+    assert plan["retrainings"] == 20 / 2 + 6 / 2 + 6 + 2 * (6 + 6)
+    assert plan["break_even_requests"] == 10
+
+
+def test_until_and_status_tell_the_same(dmm: Dmm) -> None:
+    dmm(*serial("run", "--until", "train"))
+    nodes = {node["node"]: node for node in answer(dmm("status", "tiny.yaml", "--store", "store", "--json")[1])["nodes"]}
+    assert (nodes["train/subset"]["status"], nodes["train/subset"]["done"]) == ("done", 20)
+    assert (nodes["factor"]["status"], nodes["report"]["status"]) == ("missing", "waiting")
+    assert (nodes["train/subset"]["forget_set"], nodes["train/oracle/some"]["forget_set"]) == (None, "some")
+
+
+def test_damage_is_named_and_just_that_is_made_again(dmm: Dmm, tmp_path: Path) -> None:
+    dmm(*serial("run"))
+    before = tables("store")
+    shards = sorted((tmp_path / "store" / "train").glob("subset-*/*/*.parquet"))
+    shards[0].write_bytes(shards[0].read_bytes()[:-20])
+    content = bytearray(shards[2].read_bytes())
+    content[len(content) // 2] ^= 1
+    shards[2].write_bytes(bytes(content))
+    status, out, _ = dmm("verify", "tiny.yaml", "--store", "store", "--json")
+    assert status == 1
+    assert [Path(problem["path"]).name for problem in answer(out)["problems"]] == [shards[0].name, shards[2].name]
+    status, out, _ = dmm(*serial("verify", "--repair"))
+    assert (status, answer(out)["n_models_made"]) == (0, 10)
+    assert tables("store") == before
+    assert dmm("verify", "tiny.yaml", "--store", "store", "--json")[0] == 0
+
+
+def test_a_failed_shard_is_named_with_status_1(dmm: Dmm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "poison.py").write_text(
+        "from pipeline.unlearning.no_op import NoOp\n\nclass Poison(NoOp):\n    def unlearn(self, request):\n        raise ValueError('poisoned')\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    status, out, _ = dmm(*serial("run", "--set", "unlearners.bad.name=poison:Poison"))
+    assert status == 1
+    assert {failure["error"] for failure in answer(out)["failures"]} == {"ValueError: poisoned"}
+    assert "failed: unlearn/bad/some 0-5: ValueError: poisoned" in out
+    assert {row["unlearner"] for row in answer(out)["results"]} == set(TINY["unlearners"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["--set", "unlearners.dmm.name=dmn"],
+            "unknown unlearner 'dmn'; known: dm_direct, dmm, finetune, gradient_ascent, no_op, oracle_matching. Did you mean 'dmm'?",
+        ),
+        (["--set", "recipe.epoch=3"], "recipe.epoch: unknown setting"),
+        (["--set", "recipe.epochs=0"], "recipe.epochs: Input should be greater than or equal to 1 (got 0)"),
+        (["--set", "recipe.learning_rate=.nan"], "recipe.learning_rate: Input should be a finite number"),
+        (["--set", "recipe"], "expected key=value"),
+        (["--set", "forget_sets.some.n_points=60"], "forget set 'some': "),
+        (["--set", "unlearners.floor=no_op"], "choose another label"),
+        (["--set", "unlearners.a/b=no_op"], "label 'a/b' must start with a letter or digit"),
+        (["--set", "unlearners.dmm.retain_points=60"], "unlearner 'dmm': retain_points is 60 but there are 60 training points"),
+        (["--set", "populations.subset.keep_fraction=0.001"], "keeps 0 of 60 training points"),
+        (["--set", "model={name: cnn}"], "model 'cnn': inputs have shape"),
+        (["--set", "recipe.optimizer=adafactor"], "recipe.ensemble is 'stacked', but optimizer adafactor"),
+        (["--set", "tracking.uri=file:/somewhere"], "no longer accepts"),
+        (["--executor", "dask"], "unknown executor 'dask'; known: ray, serial"),
+        (["--until", "trian"], "unknown stage 'trian'"),
+        (["--store", "s3://bucket/runs"], "only folders are supported so far"),
+    ],
+)
+def test_what_is_wrong_is_refused_with_status_2_before_anything_is_written(dmm: Dmm, tmp_path: Path, arguments: list[str], message: str) -> None:
+    status, out, err = dmm("run", "tiny.yaml", "--store", "store", "--json", *arguments)
+    assert (status, answer(out)["exit_status"]) == (2, 2)
+    assert message in answer(out)["error"]
+    assert message.split("\n")[0][:40] in err
+    assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [(None, "cannot be read"), ("a: [", "is not YAML"), ("- 1", "holds list; expected settings"), ("", "holds NoneType")]
+)
+def test_a_config_that_is_none_is_refused(dmm: Dmm, tmp_path: Path, content: str | None, message: str) -> None:
+    if content is not None:
+        (tmp_path / "bad.yaml").write_text(content)
+    status, _, err = dmm("plan", "bad.yaml")
+    assert status == 2
+    assert message in " ".join(err.split())
+
+
+def test_a_printed_config_is_the_same_experiment(dmm: Dmm, tmp_path: Path) -> None:
+    (tmp_path / "whole.yaml").write_text(dmm("config", "tiny.yaml", "--print")[1])
+    assert config.read(tmp_path / "whole.yaml") == config.read(tmp_path / "tiny.yaml")
+
+
+def test_the_schema_knows_every_plugin(dmm: Dmm) -> None:
+    schema = json.loads(dmm("config", "--schema")[1])
+    names = {choice["properties"]["name"]["const"] for choice in schema["properties"]["model"]["anyOf"]}
+    assert names == {"logistic", "mlp", "cnn"}
+
+
+def test_the_demonstration_needs_no_config(dmm: Dmm) -> None:
+    plan = answer(dmm("plan", "--json", "--store", "store")[1])
+    wanted = {node["node"]: node["wanted"] for node in plan["nodes"]}
+    assert wanted["train/subset"] == 2000
+    assert {name.split("/")[1] for name in wanted if name.startswith("forget/")} == {"coherent", "random", "mislabelled"}
+    assert {name.split("/")[1] for name in wanted if name.startswith("unlearn/")} == {"nothing", "dm_direct", "dmm", "oracle_matching", "ascent", "finetune"}
+
+
+def test_klom_of_files_is_that_of_the_library(dmm: Dmm, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    pair = {name: rng.normal(size=(20, 30)) for name in ("a", "b")}
+    for name, margins in pair.items():
+        np.save(tmp_path / f"{name}.npy", margins)
+    status, out, _ = dmm("klom", "--unlearned", "a.npy", "--oracle", "b.npy", "--variant", "easydub", "--json")
+    from pipeline.evaluation.klom import klom, summary
+
+    expected = summary(klom(unlearned=pair["a"], oracle=pair["b"], variant="easydub").values)
+    assert status == 0
+    assert {name: answer(out)[name] for name in expected} == expected
+    assert answer(out)["p95_interval"][0] <= expected["p95"] <= answer(out)["p95_interval"][1]
+
+
+def test_klom_of_broken_margins_is_json_without_nan(dmm: Dmm, tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.full((5, 3), np.nan))
+    np.save(tmp_path / "b.npy", np.zeros((5, 3)))
+    status, out, _ = dmm("klom", "--unlearned", "a.npy", "--oracle", "b.npy", "--json")
+    assert status == 0
+    assert "NaN" not in out.splitlines()[-1]
+    assert (answer(out)["p95"], answer(out)["n_nonfinite"]) == (pytest.approx(11.513, abs=1e-3), 15)
+
+
+def test_margins_of_one_file_a_model_are_read_in_the_order_of_their_numbers(dmm: Dmm, tmp_path: Path) -> None:
+    from jobs.klom_command import read_margins
+
+    (tmp_path / "models").mkdir()
+    for model in (10, 9, 2):
+        np.save(tmp_path / "models" / f"id_{model}_epoch_3.npy", np.full(4, float(model)))
+    assert read_margins(str(tmp_path / "models"))[:, 0].tolist() == [2, 9, 10]
+
+
+@pytest.mark.parametrize(
+    ("margins", "message"),
+    [
+        (np.zeros((5, 4)), "unlearned margins are of 4 points, oracle margins of 3"),
+        (np.zeros(5), "expected margins (n_models, n_points)"),
+        (np.zeros((5, 3), int), "expected margins as floating-point numbers"),
+        (None, "cannot be read (No such file or directory)"),
+    ],
+)
+def test_margins_that_cannot_be_used_are_refused_by_name(dmm: Dmm, tmp_path: Path, margins: np.ndarray | None, message: str) -> None:
+    np.save(tmp_path / "oracle.npy", np.zeros((5, 3)))
+    if margins is not None:
+        np.save(tmp_path / "mine.npy", margins)
+    status, out, _ = dmm("klom", "--unlearned", "mine.npy", "--oracle", "oracle.npy", "--json")
+    assert status in (1, 2)
+    assert message in answer(out)["error"]
+
+
+def test_a_pickle_is_never_opened(dmm: Dmm, tmp_path: Path) -> None:
+    np.save(tmp_path / "mine.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    status, out, _ = dmm("klom", "--unlearned", "mine.npy", "--oracle", "mine.npy", "--json")
+    assert status == 2
+    assert "no plain .npy array" in answer(out)["error"]
