@@ -11,7 +11,7 @@ from rich.console import Console
 from jobs import listing, verbs
 from jobs.session import open_session, read_experiment
 from pipeline.config import Experiment
-from pipeline.core.errors import ConfigError, DataError, PipelineError
+from pipeline.core.errors import ConfigError, DataError, PipelineError, ShapeError
 
 DONE, FAILED, BAD_CONFIG, INTERRUPTED = 0, 1, 2, 130
 
@@ -143,12 +143,14 @@ def main() -> None:
     try:
         app()
     except PipelineError as error:
-        status = _refuse(str(error), BAD_CONFIG if isinstance(error, ConfigError | DataError) else FAILED)
+        status = _refuse(str(error), BAD_CONFIG if isinstance(error, ConfigError | DataError | ShapeError) else FAILED)
     except KeyboardInterrupt:
         status = INTERRUPTED
     except SystemExit as ended:
         # Typer ends every command this way, and turns an interrupt into 130 without a word.
         status = ended.code if isinstance(ended.code, int) else DONE
+        if status == BAD_CONFIG:
+            _say_in_json("the command line was not understood; see `dmm --help`", status)
     if status == INTERRUPTED:
         screen.print("dmm: interrupted. Everything finished is kept; the same command goes on from here.", highlight=False, soft_wrap=True)
     sys.exit(status)
@@ -156,6 +158,10 @@ def main() -> None:
 
 def _refuse(message: str, status: int) -> int:
     screen.print(f"dmm: {message}", style="red", highlight=False, markup=False, soft_wrap=True)
+    _say_in_json(message, status)
+    return status
+
+
+def _say_in_json(message: str, status: int) -> None:
     if "--json" in sys.argv:
         print(json.dumps({"error": message, "exit_status": status}))
-    return status

@@ -16,7 +16,7 @@ from pipeline.graph import Graph
 from pipeline.runtime.execution import Executor, SerialExecutor
 from pipeline.runtime.store import Store
 from pipeline.stages.work import Task, compute_task
-from pipeline.training.ensemble import Builder
+from pipeline.training.ensemble import Builder, why_not_stackable
 from pipeline.training.populations import check_model
 
 
@@ -65,6 +65,13 @@ def check(experiment: Experiment, examples: Examples) -> None:
         n_retain = getattr(unlearner, "retain_points", 0)
         if n_retain >= examples.n_train:
             raise DataError(f"unlearner {label!r}: retain_points is {n_retain} but there are {examples.n_train} training points; lower it")
+
+
+def why_looped(session: Session) -> str | None:
+    """Return why models will be trained one by one although the recipe would let them be stacked, None if they will be or were meant to be."""
+    experiment, examples = session.experiment, session.examples
+    build = Builder(experiment.model, examples.input_shape, examples.n_classes)
+    return why_not_stackable(build(), [experiment.recipe.descent()]) if experiment.recipe.ensemble == "auto" else None
 
 
 def executor_opener(name: str, session: Session) -> Callable[[], Executor[Task]]:

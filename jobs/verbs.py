@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 
 from jobs.progress import open_display
-from jobs.session import Session, executor_opener
+from jobs.session import Session, executor_opener, why_looped
 from pipeline.blueprint import spending_of
 from pipeline.config import Experiment
 from pipeline.core.errors import ConfigError
@@ -57,6 +57,9 @@ def run(session: Session, screen: Console, *, executor: str, until: str | None, 
     if not all(states[key].status == "done" for key in wanted):
         about = f"{session.experiment.name}: computing what is missing in {session.store.uri}; Ctrl-C at any time, the same command resumes"
         screen.print(about, highlight=False, soft_wrap=True)
+        reason = why_looped(session)
+        if reason is not None:
+            screen.print(f"models are trained one by one, not stacked: {reason}", style="yellow", highlight=False, soft_wrap=True)
     display = open_display(screen)
     view = open_view(session.graph, session.store, warn=lambda text: screen.print(text, style="yellow", markup=False))
     walk = Walk(session.graph, session.store, open_executor=open_executor, listeners=[display, view], until=until, allow_missing=allow_missing)

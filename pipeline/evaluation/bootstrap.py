@@ -41,8 +41,9 @@ def klom_interval(
     """Return {group: {"p95": (low, high), "mean": (low, high)}} in nats for groups of point ids.
 
     unlearned (n_unlearned, n_points), oracle (n_oracles, n_points). The spread is that of the closed bins for every variant, the centre the
-    variant's own estimate. In simulations (tests/benchmarks/klom_interval.py) 90 to 100 % of nominal 95 % intervals held the expected estimate,
-    too wide rather than too narrow near the noise floor. Raises as klom does, and ConfigError for fewer than 2 resamples or a level outside (0, 1).
+    variant's own estimate. In simulations (tests/benchmarks/klom_interval.py) 89 to 100 % of nominal 95 % intervals held the expected
+    estimate: up to twice too wide near the noise floor, somewhat too narrow at a shift of 3σ. Raises as klom does, and ConfigError for fewer
+    than 2 resamples or a level outside (0, 1).
     """
     if n_resamples < 2 or not 0 < level < 1:
         raise ConfigError(f"n_resamples is {n_resamples} and level {level}; expected at least 2 resamples and a level between 0 and 1")

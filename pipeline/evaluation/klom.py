@@ -154,4 +154,4 @@ def _as_published(unlearned: Margins, oracle: OracleMargins, broken: np.ndarray,
 
 
 def _count_clipped(margins: Margins, clip: float) -> Int[np.ndarray, " n_points"]:
-    return count_rows(np.isfinite(margins) & (np.abs(margins) > clip))
+    return count_rows(np.isfinite(margins) & (np.abs(margins.astype(np.float64)) > clip))

@@ -1,6 +1,5 @@
 """Populations: many models of one recipe that differ only in mask and seed. Member i is derived from its purpose and i, never drawn in order."""
 
-import logging
 import statistics
 import time
 from collections.abc import Sequence
@@ -21,8 +20,6 @@ from pipeline.training.schedule import Descent, Phase, cross_entropy
 
 # Members and steps timed when `auto` chooses; about a second for models that take long, far less for small ones.
 TRIAL_MEMBERS, TRIAL_STEPS, TRIAL_RUNS = 25, 6, 3
-
-log = logging.getLogger(__name__)
 
 
 class Recipe(Descent):
@@ -84,7 +81,6 @@ def choose_ensemble(build: Builder, recipe: Recipe, data: Resident, n_points: in
         return {"kind": recipe.ensemble, "reason": "set by recipe.ensemble"}
     reason = why_not_stackable(build(), [recipe.descent()])
     if reason is not None:
-        log.warning("members run one by one: %s", reason)
         return {"kind": "looped", "reason": reason}
     stacked, looped = _seconds_per_member(build, recipe, data, n_points)
     kind = "stacked" if stacked <= looped else "looped"

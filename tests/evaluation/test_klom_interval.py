@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.core.errors import ConfigError
+from pipeline.core.errors import ConfigError, DataError, ShapeError
 from pipeline.evaluation import bootstrap
 from pipeline.evaluation.bootstrap import klom_interval
 from pipeline.evaluation.klom import VARIANTS, klom, summary
@@ -64,3 +64,39 @@ def test_broken_models_are_resampled_like_others():
 def test_settings_out_of_range_are_refused(settings):
     with pytest.raises(ConfigError, match="at least 2 resamples and a level between 0 and 1"):
         interval(**settings)
+
+
+def test_identical_ensembles_reach_down_to_zero():
+    same = margins(50, seed=0)
+    found = klom_interval(unlearned=same, oracle=same, groups=GROUPS)
+    assert [found[name][statistic][0] for name in GROUPS for statistic in ("p95", "mean")] == [0.0] * 4
+
+
+def test_constant_ensembles_leave_nothing_uncertain():
+    found = klom_interval(unlearned=np.zeros((9, 4)), oracle=np.ones((7, 4)), groups={"all": np.arange(4)})
+    assert found["all"]["p95"] == pytest.approx((bootstrap.CEILING, bootstrap.CEILING), abs=1e-4)
+
+
+def test_a_group_has_the_interval_of_its_points_alone():
+    ids = GROUPS["few"]
+    alone = klom_interval(unlearned=margins(50, seed=0)[:, ids], oracle=margins(50, seed=1)[:, ids], groups={"few": np.arange(3)})
+    for statistic, bounds in interval()["few"].items():
+        assert bounds == pytest.approx(alone["few"][statistic], rel=1e-5)
+
+
+def test_intervals_are_as_wide_as_estimates_spread_over_new_models_and_hardly_wider():
+    """Here they are 1.2 times as wide; without the scale of subsamples they would be too narrow by a sixth."""
+    draws = [(margins(100, seed=2 * n, shift=1.0), margins(100, seed=2 * n + 1)) for n in range(60)]
+    spread = np.std([klom(unlearned=p, oracle=q).values.mean() for p, q in draws])
+    widths = [np.ptp(klom_interval(unlearned=p, oracle=q, groups=GROUPS)["all"]["mean"]) for p, q in draws[:20]]
+    assert 1 <= np.mean(widths) / (2 * 1.96 * spread) <= 1.4
+
+
+def test_a_group_without_points_is_refused():
+    with pytest.raises(DataError, match="at least one"):
+        klom_interval(unlearned=margins(5, seed=0), oracle=margins(5, seed=1), groups={"none": np.arange(0)})
+
+
+def test_margins_that_klom_refuses_are_refused():
+    with pytest.raises(ShapeError, match="same points in the same order"):
+        klom_interval(unlearned=np.zeros((5, 3)), oracle=np.zeros((5, 4)), groups={"all": np.arange(3)})

@@ -103,11 +103,10 @@ def test_seeds_decide_the_start():
         (Mlp(width=4), {"precision": "bfloat16"}, "ignored by biased layers"),
     ],
 )
-def test_what_cannot_be_stacked_exactly_is_looped_with_a_word_or_refused(model, settings, why, caplog):
+def test_what_cannot_be_stacked_exactly_is_looped_with_a_word_or_refused(model, settings, why):
     chosen = choose_ensemble(build(model), recipe(**settings), Resident.place(EXAMPLES), 40)
     assert chosen["kind"] == "looped"
     assert why in chosen["reason"]
-    assert why in caplog.text
     with pytest.raises(ConfigError, match="use 'auto' or 'looped'"):
         check_model(build(model), recipe(ensemble="stacked", **settings), EXAMPLES.inputs[:2])
 
