@@ -7,7 +7,7 @@ from typing import Any
 
 from jobs.session import Session
 from pipeline.run import Progress, Walk
-from pipeline.runtime.execution import SerialExecutor, attempt
+from pipeline.runtime.execution import SerialExecutor
 from pipeline.stages.work import compute_task
 
 TINY: dict[str, Any] = {
@@ -49,32 +49,18 @@ def tables(root: Path | str) -> set[str]:
     return {str(path.relative_to(root)) for path in Path(root).glob("*/*/*/*.parquet") if "quarantine" not in path.parts}
 
 
-class StoppingExecutor:
+class StoppingExecutor(SerialExecutor):
     """A serial executor that is interrupted after some tasks."""
 
     def __init__(self, session: Session, n_tasks: int) -> None:
-        self._session, self._left = session, n_tasks
-        self._outcomes: list = []
-
-    def has_room(self) -> bool:
-        return not self._outcomes
+        super().__init__(lambda task, device: compute_task(task, session.examples, device))
+        self._left = n_tasks
 
     def submit(self, task, need) -> None:
         if self._left == 0:
             raise KeyboardInterrupt
         self._left -= 1
-        self._outcomes.append(attempt(lambda one, device: compute_task(one, self._session.examples, device), task, "cpu"))
-
-    def wait(self, seconds: float) -> list:
-        outcomes, self._outcomes = self._outcomes, []
-        return outcomes
-
-    @property
-    def n_running(self) -> int:
-        return len(self._outcomes)
-
-    def close(self) -> None:
-        self._outcomes = []
+        super().submit(task, need)
 
 
 def nothing(task: str, shared: None, device: str) -> None:
