@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge as SklearnRidge
 
+from pipeline.attribution import ridge as module
 from pipeline.attribution.datamodel import Datamodel
 from pipeline.attribution.ridge import GRID, Ridge
 from pipeline.core.errors import ConfigError, DataError, ShapeError
@@ -77,6 +78,15 @@ def test_removing_points_changes_a_prediction_by_their_effect():
     without[0, ids] = False
     change = ours.predict(without) - ours.predict(everything)
     assert ours.effect_of_removing(ids).mean == pytest.approx(change[0], abs=1e-9)
+
+
+def test_more_points_than_are_held_at_once_give_the_same(monkeypatch):
+    masks, outputs, _ = problem()
+    whole, _ = fitted(masks, outputs)
+    monkeypatch.setattr(module, "COLUMNS", 7)
+    parts, _ = fitted(masks, outputs)
+    assert parts.predict(masks) == pytest.approx(whole.predict(masks), abs=1e-9)
+    assert parts.effect_of_removing(np.array([1, 5])).mean == pytest.approx(whole.effect_of_removing(np.array([1, 5])).mean, abs=1e-9)
 
 
 def test_effects_add_up():
