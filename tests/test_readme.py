@@ -1,0 +1,58 @@
+"""The README's own examples run, and what it names exists."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny import run_serially, statuses
+
+from jobs.session import open_session
+
+README = (Path(__file__).parents[1] / "README.md").read_text()
+SMALL = (
+    "populations={subset: {n_models: 8}, heldout: {n_models: 4}, full: {n_models: 4}, oracle: {n_models: 4}, floor: {n_models: 4}}",
+    "unlearners.dmm.retain_points=20",
+    "recipe.epochs=1",
+    "recipe.batch_size=20",
+    "tracking.uri=none",
+)
+
+
+def block(language: str) -> str:
+    """Return the README's first block of a language."""
+    return re.search(rf"```{language}\n(.*?)```", README, re.DOTALL)[1]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A user's folder: the README's config and plug-in, data of the user's own, and a request."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "mine.yaml").write_text(block("yaml"))
+    (tmp_path / "mymodule.py").write_text(block("python"))
+    (tmp_path / "request_17.csv").write_text("id\n3\n14\n15\n")
+    rng = np.random.default_rng(0)
+    splits = {"train": 60, "validation": 20}
+    arrays = {f"{split}_inputs": rng.normal(size=(n, 5)).astype(np.float32) for split, n in splits.items()}
+    np.savez(tmp_path / "my_data.npz", **arrays, **{f"{split}_labels": np.arange(n) % 3 for split, n in splits.items()})
+    return tmp_path
+
+
+@pytest.mark.parametrize("model", ["{name: mlp, width: 8}", "{name: 'mymodule:Tanh', width: 4}"])
+def test_your_data_and_your_model(folder: Path, model: str) -> None:
+    session = open_session("mine.yaml", [*SMALL, f"model={model}"], "store")
+    assert not run_serially(session).failures
+    assert set(statuses(session).values()) == {"done"}
+
+
+def test_every_local_link_leads_somewhere() -> None:
+    targets = [target for target in re.findall(r"\]\(([^)#]+)\)", README) if "://" not in target]
+    assert len(targets) > 5
+    assert [target for target in targets if not (Path(__file__).parents[1] / target).exists()] == []
+
+
+def test_every_script_named_with_figures_exists() -> None:
+    named = set(re.findall(r"`(\w+\.py)`", README))
+    assert {"training.py", "klom.py"} <= named
+    assert named - {path.name for path in Path(__file__).parent.glob("benchmarks/*.py")} <= {"__init__.py"}
