@@ -131,7 +131,7 @@ class Walk:
     def _enqueue(self, key: str, state: NodeState) -> None:
         folder = state.table.folder
         self._store.describe(folder, self._graph.describe(state))
-        ranges = split(state.missing, state.node.shard_size)
+        ranges = split(state.missing, state.node.shard_size, lost=self._store.set_aside(folder))
         self._left[key] = len(ranges)
         for start, stop in ranges:
             task = Task(

@@ -85,12 +85,17 @@ def is_covered(shards: Iterable[ShardName], start: int, stop: int) -> bool:
     return not any(last > start for _, last in gaps(pieces, stop))
 
 
-def split(ranges: Iterable[tuple[int, int]], size: int) -> list[tuple[int, int]]:
-    """Return ranges cut at the multiples of size, so that runs with equal shard sizes name equal shards."""
-    parts = []
+def split(ranges: Iterable[tuple[int, int]], size: int, *, lost: Iterable[tuple[int, int]] = ()) -> list[tuple[int, int]]:
+    """Return ranges cut at the multiples of size, so that runs with equal shard sizes name equal shards.
+
+    Where the range of a lost shard lies in them it stays whole: made again, that shard gets its old name, and nothing that read it is stale.
+    """
+    parts, ends = [], dict(lost)
     for start, stop in ranges:
         while start < stop:
-            end = min(stop, (start // size + 1) * size)
+            end = min([stop, (start // size + 1) * size, *(begin for begin in ends if begin > start)])
+            if ends.get(start, stop + 1) <= stop:
+                end = ends[start]
             parts.append((start, end))
             start = end
     return parts

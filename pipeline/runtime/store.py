@@ -21,6 +21,7 @@ from pipeline.runtime.files import TEMPORARY, Files, open_files
 from pipeline.runtime.shards import Piece, ShardName, cover, gaps
 
 NODE_FILE = "node.json"
+QUARANTINE = "quarantine"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,9 +165,14 @@ class Store:
 
     def quarantine(self, path: str) -> str:
         """Move a bad file out of its table, so that its range counts as missing and nothing is lost; return where it went."""
-        to = f"quarantine/{path}"
+        to = f"{QUARANTINE}/{path}"
         self.files.move(path, to)
         return to
+
+    def set_aside(self, folder: str) -> list[tuple[int, int]]:
+        """Return the ranges of a table's shards that were moved out of it."""
+        names = self.files.names(f"{QUARANTINE}/{folder}")
+        return [(shard.start, shard.stop) for name in names if (shard := ShardName.parse(name))]
 
     def _decision(self, path: str) -> dict[str, Any]:
         try:

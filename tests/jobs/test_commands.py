@@ -91,7 +91,8 @@ def test_until_and_status_tell_the_same(dmm: Dmm) -> None:
     assert (nodes["train/subset"]["forget_set"], nodes["train/oracle/some"]["forget_set"]) == (None, "some")
 
 
-def test_damage_is_named_and_just_that_is_made_again(dmm: Dmm, tmp_path: Path) -> None:
+@pytest.mark.parametrize("shard_members", [5, 3])
+def test_damage_is_named_and_just_that_is_made_again(dmm: Dmm, tmp_path: Path, shard_members: int) -> None:
     dmm(*serial("run"))
     before = tables("store")
     shards = sorted((tmp_path / "store" / "train").glob("subset-*/*/*.parquet"))
@@ -102,7 +103,7 @@ def test_damage_is_named_and_just_that_is_made_again(dmm: Dmm, tmp_path: Path) -
     status, out, _ = dmm("verify", "tiny.yaml", "--store", "store", "--json")
     assert status == 1
     assert [Path(problem["path"]).name for problem in answer(out)["problems"]] == [shards[0].name, shards[2].name]
-    status, out, _ = dmm(*serial("verify", "--repair"))
+    status, out, _ = dmm(*serial("verify", "--repair", "--set", f"store.shard_members={shard_members}"))
     assert (status, answer(out)["n_models_made"]) == (0, 10)
     assert tables("store") == before
     assert dmm("verify", "tiny.yaml", "--store", "store", "--json")[0] == 0

@@ -67,6 +67,14 @@ def test_work_is_cut_at_multiples_of_the_size_and_nothing_is_lost(ranges, size):
     assert all(stop - start <= size and start // size == (stop - 1) // size for start, stop in parts)
 
 
+@given(ranges=st.lists(RANGES, max_size=3), size=st.integers(1, 12), lost=RANGES)
+def test_a_lost_shard_is_made_again_as_it_was(ranges, size, lost):
+    parts = split(ranges, size, lost=[lost])
+    assert [unit for bounds in parts for unit in range(*bounds)] == [unit for bounds in ranges for unit in range(*bounds)]
+    for start, stop in ranges:
+        assert (lost in parts) or not (start <= lost[0] and lost[1] <= stop)
+
+
 def test_the_order_of_listing_does_not_matter():
     shards = [ShardName("members", start, start + 7, f"{start:016x}") for start in range(0, 60, 3)]
     assert cover(shards[::-1], 60) == cover(shards, 60)
