@@ -1,0 +1,43 @@
+"""What a person sees while a run works: bars on a terminal, lines elsewhere."""
+
+import io
+import re
+from collections.abc import Callable
+
+import pytest
+from rich.console import Console
+from tiny import run_serially
+
+from jobs import progress as module
+from jobs.progress import BarDisplay, LineDisplay, duration, open_display
+from jobs.session import Session
+
+Open = Callable[..., Session]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(None, "?"), (0.4, "0 s"), (59.4, "59 s"), (59.6, "1 min 0 s"), (200, "3 min 20 s"), (7500, "2 h 5 min"), (360000, "100 h 0 min")]
+)
+def test_durations_are_said_as_people_do(seconds: float | None, words: str) -> None:
+    assert duration(seconds) == words
+
+
+def test_lines_say_what_is_busy_and_how_fast(open_tiny: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LINE_SECONDS", 0.0)
+    out = io.StringIO()
+    display = open_display(Console(file=out, width=200))
+    assert isinstance(display, LineDisplay)
+    run_serially(open_tiny(), listeners=[display])
+    assert re.search(r"train models \d+/\d+ .* models/s · \d+ s left", out.getvalue())
+
+
+def test_bars_reach_their_end_for_every_stage(open_tiny: Open) -> None:
+    out = io.StringIO()
+    display = open_display(Console(file=out, force_terminal=True, width=120))
+    assert isinstance(display, BarDisplay)
+    session = open_tiny()
+    run_serially(session, listeners=[display])
+    display.stop()
+    last = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", out.getvalue()).rsplit("resolve forget sets", 1)[1]
+    assert re.findall(r"(\d+)/(\d+)", last) == [(count, count) for count in (re.findall(r"/(\d+)", last))]
+    assert all(title in last for title in list(module.TITLES.values())[1:])

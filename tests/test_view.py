@@ -1,0 +1,134 @@
+"""MLflow shows what the store holds: one parent, its children, their tables; a resumed run goes on in the same runs, a grown one has its own."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import mlflow.artifacts
+import mlflow.pytorch
+import pytest
+import torch
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from rich.console import Console
+from tiny import TINY, StoppingExecutor
+
+from jobs import verbs
+from jobs.session import Session, open_session
+from pipeline.run import Walk
+from pipeline.view import open_view
+
+UNLEARNERS = {**TINY["unlearners"], "bound": {"name": "oracle_matching", "retain_points": 10, "epochs": 2}}
+
+
+def write_config(folder: Path) -> Path:
+    (folder / "tiny.yaml").write_text(json.dumps({**TINY, "unlearners": UNLEARNERS, "tracking": {}}))
+    return folder / "tiny.yaml"
+
+
+def run(session: Session) -> verbs.RunResult:
+    return verbs.run(session, Console(quiet=True), executor="serial", until=None, allow_missing=False)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A store in which the tiny experiment was interrupted, resumed, and run once more when all was done."""
+    folder = tmp_path_factory.mktemp("viewed")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        config = write_config(folder)
+        stopped = open_session(str(config), (), str(folder / "store"))
+        view = open_view(stopped.graph, stopped.store, warn=pytest.fail)
+        walk = Walk(stopped.graph, stopped.store, open_executor=lambda: StoppingExecutor(stopped, 7), listeners=[view])
+        with pytest.raises(KeyboardInterrupt):
+            walk.run()
+        view.end("KILLED", walk.progress)
+        for _ in range(2):
+            run(open_session(str(config), (), str(folder / "store")))
+        yield folder / "store"
+
+
+@pytest.fixture
+def client(store: Path) -> MlflowClient:
+    return MlflowClient(f"sqlite:///{store}/mlflow.db")
+
+
+def runs(client: MlflowClient) -> dict[str, Run]:
+    found = client.search_runs([client.get_experiment_by_name("unlearning").experiment_id])
+    return {run.info.run_name: run for run in found}
+
+
+def artifact(run: Run, path: str) -> bytes:
+    return Path(mlflow.artifacts.download_artifacts(f"{run.info.artifact_uri}/{path}")).read_bytes()
+
+
+def test_one_parent_has_a_child_for_each_stage_and_each_verdict(client: MlflowClient) -> None:
+    verdicts = {f"{name}/{label}" for name in (*UNLEARNERS, "floor") for label in TINY["forget_sets"]}
+    found = runs(client)
+    assert set(found) == {"tiny", "train", "forget", "attribution"} | verdicts
+    assert {run.info.status for run in found.values()} == {"FINISHED"}
+    assert {run.data.tags["mlflow.parentRunId"] for name, run in found.items() if name != "tiny"} == {found["tiny"].info.run_id}
+
+
+def test_the_parent_shows_what_it_came_to(client: MlflowClient, store: Path) -> None:
+    parent = runs(client)["tiny"]
+    assert parent.data.params["populations.subset.n_models"] == "20"
+    assert "p95_klom_forget/some/dmm" in parent.data.metrics
+    assert parent.inputs.dataset_inputs[0].dataset.name == "planted"
+    assert artifact(parent, "report.html") == (store / "report-tiny.html").read_bytes()
+    assert artifact(parent, "config.yaml").startswith(b"name: tiny")
+    assert artifact(parent, "figures/klom_against_cost.png").startswith(b"\x89PNG")
+
+
+def test_metrics_of_a_verdict_are_those_of_the_results(client: MlflowClient, store: Path) -> None:
+    rows = run(open_session(str(store.parent / "tiny.yaml"), (), str(store))).results
+    found = runs(client)
+    for row in rows:
+        metrics = found[f"{row['unlearner']}/{row['forget_set']}"].data.metrics
+        for split in ("forget", "retain", "validation"):
+            assert (metrics[f"p95_klom_{split}"], metrics[f"mean_klom_{split}"]) == (row[split], row["mean"][split])
+        assert metrics["cost_fraction"] == row["cost"]["fraction"]
+    assert found["dmm/some"].data.params["unlearner.retain_points"] == "10"
+
+
+def test_progress_is_a_curve_that_goes_on_after_the_interruption(client: MlflowClient) -> None:
+    history = client.get_metric_history(runs(client)["train"].info.run_id, "models_done")
+    assert [point.step for point in history] == sorted(point.step for point in history)
+    assert history[0].value <= history[-1].value
+
+
+def test_tables_are_named_by_place_and_digest(client: MlflowClient, store: Path) -> None:
+    tables = json.loads(artifact(runs(client)["attribution"], "tables.json"))
+    assert set(tables) == {"factor", "fit", "score", "effect/some", "effect/wrong"}
+    assert all(Path(table["uri"]).is_relative_to(store) and len(table["digest"]) == 16 for table in tables.values())
+
+
+def test_an_unlearned_model_is_loaded_without_our_code(client: MlflowClient) -> None:
+    found = {model.name: model for model in client.search_logged_models([client.get_experiment_by_name("unlearning").experiment_id])}
+    assert set(found) == {f"{name}-{label}" for name in ("dmm", "ascent", "bound") for label in TINY["forget_sets"]}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", client.tracking_uri)
+        mlflow.set_tracking_uri(client.tracking_uri)
+        module = mlflow.pytorch.load_model(found["dmm-some"].model_uri)
+    assert module(torch.zeros(3, 12)).shape == (3, 3)
+
+
+def test_a_grown_experiment_has_a_parent_of_its_own(client: MlflowClient, store: Path) -> None:
+    before = runs(client)["tiny"].info.run_id
+    grown = run(open_session(str(store.parent / "tiny.yaml"), ["populations.subset.n_models=22", "name=grown"], str(store)))
+    assert grown.n_models_made == 2 + 2 * 6
+    assert grown.mlflow_run_id != before
+    assert client.get_run(before).info.status == "FINISHED"
+    assert runs(client)["grown"].data.params["populations.subset.n_models"] == "22"
+
+
+def test_a_server_that_is_down_costs_the_view_and_not_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    config, words = write_config(tmp_path), Console(record=True, quiet=True)
+    session = open_session(str(config), ["tracking.uri=http://127.0.0.1:9"], str(tmp_path / "store"))
+    said: list[str] = []
+    view = open_view(session.graph, session.store, warn=said.append)
+    assert "tracking stops here, the run goes on" in said[0]
+    assert view.run_id == ""
+    result = verbs.run(session, words, executor="serial", until="train", allow_missing=False)
+    assert not result.failures
