@@ -30,8 +30,22 @@ from pipeline.unlearning.unlearner import Unlearner
 
 # Labels become parts of paths, metric names and report anchors.
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+# A hundred times the largest study there is: more is a slip of the hand, and listing its shards would take for ever.
+MOST_MODELS = 2_000_000
 # What may change without the experiment becoming another one: where it runs and where its view goes.
 PLACES = frozenset({"store", "tracking", "resources"})
+
+
+class UniqueKeys(yaml.SafeLoader):
+    """YAML in which no key stands twice: of two forget sets with one label the first would be lost without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Return the mapping; raises yaml.YAMLError on a repeated key."""
+        keys = [key.value for key, _ in node.value]
+        repeated = next((key for number, key in enumerate(keys) if key in keys[:number]), None)
+        if repeated is not None:
+            raise yaml.YAMLError(f"key {repeated!r} stands twice{node.start_mark}".replace("\n", " "))
+        return super().construct_mapping(node, deep)
 
 
 def _builder(table: Table[Any]) -> Callable[[Any], Plugin]:
@@ -101,14 +115,14 @@ def _plugins(table: Table[Any]) -> tuple[BeforeValidator, PlainSerializer, WithJ
 class Subsets(Settings):
     """Models trained on random subsets that keep a fraction of the training points."""
 
-    n_models: int = Field(default=2000, ge=3)
+    n_models: int = Field(default=2000, ge=3, le=MOST_MODELS)
     keep_fraction: float = Field(default=0.5, gt=0, lt=1)
 
 
 class Members(Settings):
     """A number of models."""
 
-    n_models: int = Field(default=100, ge=2)
+    n_models: int = Field(default=100, ge=2, le=MOST_MODELS)
 
 
 class Populations(Settings):
@@ -194,7 +208,7 @@ def read(path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
 def read_tree(path: str | Path) -> dict[str, Any]:
     """Return the mapping in a YAML file; raises ConfigError if it is missing or not a mapping."""
     try:
-        tree = yaml.safe_load(Path(path).read_text())
+        tree = UniqueKeys(Path(path).read_text()).get_single_data()
     except OSError as error:
         raise ConfigError(f"config {path} cannot be read ({error.strerror}); give the path of a YAML file") from error
     except yaml.YAMLError as error:

@@ -39,8 +39,11 @@ class ArraysFile(Dataset):
         if shapes[0] != shapes[1]:
             raise DataError(f"{self.path}: a training input has shape {shapes[0]}, a validation input {shapes[1]}; make them equal")
         joined = np.concatenate(labels)
-        if joined.max() < 1:
-            raise DataError(f"{self.path}: the largest label is {joined.max()}; expected at least two classes, numbered from 0")
+        if joined.min() < 0 or joined.max() < 1:
+            raise DataError(f"{self.path}: labels span {joined.min()} to {joined.max()}; expected at least two classes, numbered from 0")
+        empty = np.setdiff1d(np.arange(joined.max() + 1), labels[0])
+        if len(empty):
+            raise DataError(f"{self.path}: no training point has label {empty[0]}, the largest is {joined.max()}; number the classes from 0 without gaps")
         return Examples(inputs=np.concatenate(inputs), labels=joined, n_train=len(labels[0]), n_classes=int(joined.max()) + 1)
 
 

@@ -132,6 +132,7 @@ def test_a_failed_shard_is_named_with_status_1(dmm: Dmm, tmp_path: Path, monkeyp
         (["--set", "recipe.epochs=0"], "recipe.epochs: Input should be greater than or equal to 1 (got 0)"),
         (["--set", "recipe.learning_rate=.nan"], "recipe.learning_rate: Input should be a finite number"),
         (["--set", "recipe"], "expected key=value"),
+        (["--set", "populations.subset.n_models=1000000000000"], "less than or equal to 2000000"),
         (["--set", "forget_sets.some.n_points=60"], "forget set 'some': "),
         (["--set", "unlearners.floor=no_op"], "choose another label"),
         (["--set", "unlearners.a/b=no_op"], "label 'a/b' must start with a letter or digit"),
@@ -154,7 +155,14 @@ def test_what_is_wrong_is_refused_with_status_2_before_anything_is_written(dmm: 
 
 
 @pytest.mark.parametrize(
-    ("content", "message"), [(None, "cannot be read"), ("a: [", "is not YAML"), ("- 1", "holds list; expected settings"), ("", "holds NoneType")]
+    ("content", "message"),
+    [
+        (None, "cannot be read"),
+        ("a: [", "is not YAML"),
+        ("- 1", "holds list; expected settings"),
+        ("", "holds NoneType"),
+        ("name: a\nname: b", "key 'name' stands twice"),
+    ],
 )
 def test_a_config_that_is_none_is_refused(dmm: Dmm, tmp_path: Path, content: str | None, message: str) -> None:
     if content is not None:
