@@ -16,8 +16,8 @@ from pipeline.stages.work import Task
 
 # Seconds between two looks at what has finished; also how long Ctrl-C may go unnoticed.
 TICK = 0.2
-# The pole of the whole run comes first: everything attributed waits for the subset models.
-FIRST = ("forget/", "train/subset", "train/full", "train/heldout")
+# What others wait for comes first: all oracles wait for their forget sets, everything attributed for the subset models.
+FIRST = (("forget/",), ("train/subset", "train/full", "train/heldout"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +133,7 @@ class Walk:
         self._store.describe(folder, self._graph.describe(state))
         ranges = split(state.missing, state.node.shard_size, lost=self._store.set_aside(folder))
         self._left[key] = len(ranges)
+        rank = next((rank for rank, starts in enumerate(FIRST) if key.startswith(starts)), len(FIRST))
         for start, stop in ranges:
             task = Task(
                 node=state.node,
@@ -144,7 +145,7 @@ class Walk:
                 recipe=self._graph.experiment.recipe,
             )
             # Two runs on one store visit shards in different orders, so that they help each other instead of doing the same.
-            heapq.heappush(self._queue, (0 if key.startswith(FIRST) else 1, uuid.uuid4().hex, task))
+            heapq.heappush(self._queue, (rank, uuid.uuid4().hex, task))
 
     def _submit(self) -> None:
         while self._queue and (self._executor is None or self._executor.has_room()):
