@@ -56,7 +56,7 @@ def test_imports_follow_the_order_of_the_house():
     [
         ("mlflow", "pipeline/runtime/tracking"),
         ("ray", "pipeline/runtime/ray_"),
-        ("pyarrow", "pipeline/runtime/store.py"),
+        ("pyarrow", "pipeline/runtime/parquet.py"),
         ("pickle", "nothing"),
     ],
 )

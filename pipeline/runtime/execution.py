@@ -99,6 +99,9 @@ def attempt(function: Callable[[T, str], Any], task: T, device: str) -> Outcome[
         TypeError,
         ValueError,
         AttributeError,
+        AssertionError,
+        ImportError,
+        EOFError,
         NotImplementedError,
         MemoryError,
     ) as error:

@@ -47,7 +47,7 @@ class Files(Protocol):
         ...
 
     def move(self, path: str, to: str) -> None:
-        """Rename a file."""
+        """Rename a file; raises StoreError if that fails."""
         ...
 
 
@@ -95,8 +95,11 @@ class LocalFiles:
 
     def move(self, path: str, to: str) -> None:
         """See Files."""
-        self._path(to).parent.mkdir(parents=True, exist_ok=True)
-        os.replace(self._path(path), self._path(to))
+        try:
+            self._path(to).parent.mkdir(parents=True, exist_ok=True)
+            os.replace(self._path(path), self._path(to))
+        except OSError as error:
+            raise StoreError(f"{self._path(path)} cannot be moved to {to} ({error.strerror}); another process may have moved it: look again") from error
 
     def _path(self, path: str) -> Path:
         root = Path(self.uri)

@@ -32,7 +32,9 @@ class ShardName:
         match = _PATTERN.fullmatch(name)
         if match is None or int(match["start"]) >= int(match["stop"]):
             return None
-        return cls(match["unit"], int(match["start"]), int(match["stop"]), match["digest"])
+        found = cls(match["unit"], int(match["start"]), int(match["stop"]), match["digest"])
+        # Numbers can be written in other ways (more zeros, other scripts); the file would then be opened under a name that it does not have.
+        return found if str(found) == name else None
 
 
 @dataclass(frozen=True)

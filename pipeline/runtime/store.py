@@ -1,23 +1,16 @@
-"""The store: tables as folders of Parquet shards. A shard is done if and only if its file is listed; bytes are checked when they are read.
+"""The store: tables as folders of shards. A shard is done if and only if its file is listed; bytes are checked when they are read."""
 
-Arrays travel as columns. One number a row is a plain column that any tool reads; more are raw bytes of fixed size (no dictionary, no
-compression: 70 times faster to read than nested lists). What a shard says of itself, dtypes and shapes included, carries a digest of its own,
-as checksums of pages do not cover it. This is the only file that knows Parquet.
-"""
-
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipeline.core.errors import CorruptShardError, MissingShardsError, StoreError
 from pipeline.core.fingerprint import canonical, digest, digest_bytes
 from pipeline.runtime.files import TEMPORARY, Files, open_files
+from pipeline.runtime.parquet import encode, read_about, read_columns
 from pipeline.runtime.shards import Piece, ShardName, cover, gaps
 
 NODE_FILE = "node.json"
@@ -83,7 +76,7 @@ class Store:
         """Write a shard with its blobs and its side file, the shard itself last, and return its name; equal content gives equal names."""
         blobs = {ending: digest_bytes(content) for ending, content in shard.blobs.items()}
         about = {"folder": folder, "unit": unit, "start": start, "stop": stop, "summary": dict(shard.summary), "blobs": blobs}
-        content = _encode(shard.columns, about)
+        content = encode(shard.columns, about)
         name = ShardName(unit, start, stop, digest_bytes(content))
         for ending, blob in shard.blobs.items():
             self.files.write(f"{folder}/{_blob_name(name, ending, blobs[ending])}", blob)
@@ -166,6 +159,9 @@ class Store:
     def quarantine(self, path: str) -> str:
         """Move a bad file out of its table, so that its range counts as missing and nothing is lost; return where it went."""
         to = f"{QUARANTINE}/{path}"
+        folder, _, name = to.rpartition("/")
+        if name in self.files.names(folder):
+            to += f".{digest_bytes(self.files.read(path))}"
         self.files.move(path, to)
         return to
 
@@ -188,28 +184,17 @@ class Store:
         content = self.files.read(f"{folder}/{shard}")
         if digest_bytes(content) != shard.digest:
             raise CorruptShardError(f"corrupt: {len(content)} bytes whose digest is not the {shard.digest} of its name")
-        return _about(pq.read_schema(io.BytesIO(content)), folder, shard)
+        return _owned(read_about(content, f"{folder}/{shard}"), folder, shard)
 
     def _about(self, folder: str, shard: ShardName) -> dict[str, Any]:
         path = f"{folder}/{shard}"
-        try:
-            return _about(pq.read_schema(self.files.local_path(path)), folder, shard)
-        except (pa.ArrowException, OSError) as error:
-            raise CorruptShardError(f"{path} cannot be read ({_first_line(error)}); run `dmm verify --repair`") from error
+        return _owned(read_about(self.files.local_path(path), path), folder, shard)
 
     def _read_piece(self, folder: str, piece: Piece, columns: Sequence[str] | None) -> dict[str, np.ndarray]:
         path = f"{folder}/{piece.shard}"
-        try:
-            file = pq.ParquetFile(self.files.local_path(path), page_checksum_verification=True)
-            about = _about(file.schema_arrow, folder, piece.shard)
-            wanted = list(about["columns"] if columns is None else columns)
-            missing = set(wanted) - set(about["columns"])
-            if missing:
-                raise StoreError(f"{path} has no column {', '.join(sorted(missing))}; it has {', '.join(about['columns'])}")
-            table = file.read(columns=wanted, use_threads=False)
-            arrays = {name: _to_array(table.column(name), about["n_rows"], *about["columns"][name]) for name in wanted}
-        except (pa.ArrowException, OSError, ValueError, LookupError) as error:
-            raise CorruptShardError(f"{path} cannot be read ({_first_line(error)}); run `dmm verify --repair`") from error
+        about, arrays = read_columns(self.files.local_path(path), path, columns)
+        _owned(about, folder, piece.shard)
+        # Rows are units, except in tables of one unit, whose rows are points or ids.
         rows = slice(None)
         if about["n_rows"] == piece.shard.stop - piece.shard.start:
             rows = slice(piece.start - piece.shard.start, piece.stop - piece.shard.start)
@@ -220,60 +205,10 @@ def _blob_name(shard: ShardName, ending: str, blob_digest: str) -> str:
     return f"{shard.unit}-{shard.start:06d}-{shard.stop:06d}.{blob_digest}.{ending}"
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).split("\n", 1)[0]
-
-
-def _about(schema: pa.Schema, folder: str, shard: ShardName) -> dict[str, Any]:
-    """Return what a shard says of itself; raises CorruptShardError if that is not what its place and name say."""
-    raw = (schema.metadata or {}).get(b"dmm", b"{}")
-    if raw != b"{}" and digest_bytes(raw).encode() != schema.metadata.get(b"dmm-digest"):
-        raise CorruptShardError(f"{folder}/{shard} is corrupt: what it says of itself has other bytes than were written; run `dmm verify --repair`")
-    about = json.loads(raw)
+def _owned(about: dict[str, Any], folder: str, shard: ShardName) -> dict[str, Any]:
+    """Return about; raises CorruptShardError if what a shard says of itself is not what its place and name say."""
     if (about.get("folder"), about.get("unit"), about.get("start"), about.get("stop")) != (folder, shard.unit, shard.start, shard.stop):
         raise CorruptShardError(
             f"{folder}/{shard} is foreign: it says of itself {about.get('folder')} {about.get('start')}-{about.get('stop')}; run `dmm verify --repair`"
         )
-    return dict(about)
-
-
-def _encode(columns: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> bytes:
-    fields, arrays = [], []
-    for name, values in columns.items():
-        cells = np.ascontiguousarray(values)
-        if cells.ndim == 1:
-            arrays.append(pa.array(cells))
-            fields.append(pa.field(name, arrays[-1].type, nullable=False))
-            continue
-        width = int(np.prod(cells.shape[1:], dtype=np.int64)) * cells.dtype.itemsize
-        kind = pa.binary(width)
-        arrays.append(pa.Array.from_buffers(kind, len(cells), [None, pa.py_buffer(cells)]))
-        fields.append(pa.field(name, kind, nullable=False))
-    kinds = {name: [values.dtype.str, list(values.shape[1:])] for name, values in columns.items()}
-    text = canonical({**about, "columns": kinds, "n_rows": len(next(iter(columns.values())))})
-    schema = pa.schema(fields, metadata={"dmm": text, "dmm-digest": digest_bytes(text.encode())})
-    sink = io.BytesIO()
-    pq.write_table(
-        pa.Table.from_arrays(arrays, schema=schema),
-        sink,
-        compression="none",
-        use_dictionary=False,
-        write_statistics=False,
-        write_page_checksum=True,
-    )
-    return sink.getvalue()
-
-
-def _to_array(column: pa.ChunkedArray, n_rows: int, dtype: str, shape: list[int]) -> np.ndarray:
-    """Return a column as the array (n_rows, *shape) it was written from; raises ValueError if it cannot be that."""
-    width = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
-    if not shape:
-        values = np.asarray(column.to_numpy())
-    elif pa.types.is_fixed_size_binary(column.type) and column.type.byte_width == width:
-        parts = [np.frombuffer(chunk.buffers()[1], np.uint8)[chunk.offset * width : (chunk.offset + len(chunk)) * width] for chunk in column.chunks]
-        values = np.concatenate([np.zeros(0, np.uint8), *parts]).view(dtype).reshape(-1, *shape)
-    else:
-        raise ValueError(f"a column is {column.type}; expected cells of {width} bytes")
-    if values.dtype != np.dtype(dtype) or len(values) != n_rows:
-        raise ValueError(f"a column holds {len(values)} values of {values.dtype}; expected {n_rows} of {dtype}")
-    return values
+    return about

@@ -1,0 +1,94 @@
+"""One shard as one Parquet file: arrays as columns, and what the shard says of itself. This is the only file that knows Parquet.
+
+One number a row is a plain column that any tool reads; more are raw bytes of fixed size (no dictionary, no compression: 70 times faster to
+read than nested lists). Pages have checksums; what the shard says of itself, dtypes and shapes included, carries a digest, as those do not cover it.
+"""
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.core.errors import CorruptShardError, StoreError
+from pipeline.core.fingerprint import canonical, digest_bytes
+
+
+def encode(columns: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> bytes:
+    """Return columns (n_rows, ...) and about, JSON-ready, as a Parquet file: equal content gives equal bytes. Raises StoreError on other than numbers."""
+    fields, arrays = [], []
+    for name, values in columns.items():
+        cells = np.ascontiguousarray(values)
+        if cells.dtype.kind not in "biuf" or 0 in cells.shape[1:]:
+            raise StoreError(f"column {name!r} is {cells.dtype} of shape {cells.shape}; a shard holds numbers, at least one a row")
+        if cells.ndim == 1:
+            arrays.append(pa.array(cells))
+        else:
+            width = int(np.prod(cells.shape[1:], dtype=np.int64)) * cells.dtype.itemsize
+            arrays.append(pa.Array.from_buffers(pa.binary(width), len(cells), [None, pa.py_buffer(cells)]))
+        fields.append(pa.field(name, arrays[-1].type, nullable=False))
+    kinds = {name: [values.dtype.str, list(values.shape[1:])] for name, values in columns.items()}
+    text = canonical({**about, "columns": kinds, "n_rows": len(next(iter(columns.values())))})
+    schema = pa.schema(fields, metadata={"dmm": text, "dmm-digest": digest_bytes(text.encode())})
+    table = pa.Table.from_arrays(arrays, schema=schema)
+    sink = io.BytesIO()
+    pq.write_table(table, sink, compression="none", use_dictionary=False, write_statistics=False, write_page_checksum=True)
+    return sink.getvalue()
+
+
+def read_about(source: str | bytes, path: str) -> dict[str, Any]:
+    """Return what the shard in source, a local path or its bytes, says of itself; raises CorruptShardError naming path."""
+    try:
+        return _about(pq.read_schema(io.BytesIO(source) if isinstance(source, bytes) else source))
+    except (pa.ArrowException, OSError, ValueError, LookupError) as error:
+        raise _corrupt(path, error) from error
+
+
+def read_columns(source: str, path: str, columns: Sequence[str] | None) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Return what the shard at the local path source says of itself, and columns of it (all, if none are named).
+
+    Raises CorruptShardError naming path on any byte that is not as it was written, StoreError if there is no such column.
+    """
+    try:
+        file = pq.ParquetFile(source, page_checksum_verification=True)
+        about = _about(file.schema_arrow)
+        wanted = list(about["columns"] if columns is None else columns)
+        missing = sorted(set(wanted) - set(about["columns"]))
+        if missing:
+            raise StoreError(f"{path} has no column {', '.join(missing)}; it has {', '.join(about['columns'])}")
+        table = file.read(columns=wanted, use_threads=False)
+        return about, {name: _to_array(table.column(name), about["n_rows"], *about["columns"][name]) for name in wanted}
+    except (pa.ArrowException, OSError, ValueError, LookupError) as error:
+        raise _corrupt(path, error) from error
+
+
+def _corrupt(path: str, error: Exception) -> CorruptShardError:
+    reason = str(error).split("\n", 1)[0]
+    return CorruptShardError(f"{path} cannot be read ({reason}); run `dmm verify --repair`")
+
+
+def _about(schema: pa.Schema) -> dict[str, Any]:
+    """Return what a shard says of itself, nothing if it is no shard of ours; raises ValueError if those are not the bytes that were written."""
+    metadata = schema.metadata or {}
+    raw = metadata.get(b"dmm", b"{}")
+    if raw != b"{}" and digest_bytes(raw).encode() != metadata.get(b"dmm-digest"):
+        raise ValueError("what it says of itself has other bytes than were written")
+    return dict(json.loads(raw))
+
+
+def _to_array(column: pa.ChunkedArray, n_rows: int, dtype: str, shape: list[int]) -> np.ndarray:
+    """Return a column as the array (n_rows, *shape) it was written from; raises ValueError if it cannot be that."""
+    width = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+    if not shape:
+        values = np.asarray(column.to_numpy())
+    elif pa.types.is_fixed_size_binary(column.type) and column.type.byte_width == width:
+        parts = [np.frombuffer(chunk.buffers()[1], np.uint8)[chunk.offset * width : (chunk.offset + len(chunk)) * width] for chunk in column.chunks]
+        values = np.concatenate([np.zeros(0, np.uint8), *parts]).view(dtype).reshape(-1, *shape)
+    else:
+        raise ValueError(f"a column is {column.type}; expected cells of {width} bytes")
+    if values.dtype != np.dtype(dtype) or len(values) != n_rows:
+        raise ValueError(f"a column holds {len(values)} values of {values.dtype}; expected {n_rows} of {dtype}")
+    return values

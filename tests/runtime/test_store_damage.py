@@ -1,0 +1,105 @@
+"""Every damaged bit is met by an error of ours or by the right answer, and what is set aside stays."""
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.core.errors import StoreError
+from pipeline.core.fingerprint import digest_bytes
+from pipeline.runtime.shards import ShardName
+from pipeline.runtime.store import Shard, Store
+
+FOLDER = "train/subset-0123/4567"
+CONTENT = Shard(columns={"member": np.arange(3), "mask": np.full((3, 5), 7, np.uint8)}, summary={"p95": 0.5}, blobs={"bin": b"weights"})
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(str(tmp_path))
+
+
+def write(store):
+    name = store.write_shard(FOLDER, "members", 0, 3, CONTENT, side={})
+    return name, Path(store.uri) / FOLDER / str(name)
+
+
+def answer_or_none(ask):
+    try:
+        return ask()
+    except StoreError:
+        return None
+
+
+@settings(max_examples=100, deadline=None)
+@given(place=st.floats(0, 0.999), bit=st.integers(0, 7))
+def test_a_flipped_bit_never_changes_what_a_shard_says_of_itself(tmp_path_factory, place, bit):
+    store = Store(str(tmp_path_factory.mktemp("flip")))
+    name, path = write(store)
+    content = bytearray(path.read_bytes())
+    content[int(place * len(content))] ^= 1 << bit
+    path.write_bytes(bytes(content))
+    assert answer_or_none(lambda: store.summary(store.table(FOLDER, 3))) in (None, {"p95": 0.5})
+    assert answer_or_none(lambda: store.read_blob(FOLDER, name, "bin")) in (None, b"weights")
+    assert answer_or_none(lambda: store.blob_names(FOLDER, name)) in (None, ["bin"])
+
+
+def test_a_damaged_name_of_a_column_is_an_error_of_ours(store):
+    name, path = write(store)
+    content = path.read_bytes()
+    for place in [place for place in range(len(content)) if content.startswith(b"member", place)]:
+        path.write_bytes(content[:place] + b"\xed" + content[place + 1 :])
+        assert answer_or_none(lambda: store.summary(store.table(FOLDER, 3))) in (None, {"p95": 0.5})
+        assert answer_or_none(lambda: store.blob_names(FOLDER, name)) in (None, ["bin"])
+
+
+def test_a_file_of_another_kind_under_a_fitting_digest_is_named(store):
+    name = ShardName("members", 0, 3, digest_bytes(b"no table"))
+    store.files.write(f"{FOLDER}/{name}", b"no table")
+    assert [(problem.path, problem.range) for problem in store.check(FOLDER)] == [(f"{FOLDER}/{name}", (0, 3))]
+
+
+@settings(max_examples=40, deadline=None)
+@given(place=st.integers(0, 6), bit=st.integers(0, 7))
+def test_a_flipped_bit_in_a_blob_is_named_and_never_read(tmp_path_factory, place, bit):
+    store = Store(str(tmp_path_factory.mktemp("blob")))
+    name, shard = write(store)
+    [path] = shard.parent.glob("*.bin")
+    content = bytearray(b"weights")
+    content[place] ^= 1 << bit
+    path.write_bytes(bytes(content))
+    assert f"{FOLDER}/{name}" in [problem.path for problem in store.check(FOLDER)]
+    assert answer_or_none(lambda: store.read_blob(FOLDER, name, "bin")) is None
+
+
+def test_the_ranges_that_were_set_aside_are_known(store):
+    name, _ = write(store)
+    store.quarantine(f"{FOLDER}/{name}")
+    assert (store.set_aside(FOLDER), store.set_aside("train/other")) == ([(0, 3)], [])
+
+
+def test_a_shard_that_is_damaged_twice_is_kept_twice(store):
+    kept = []
+    for damage in (b"first", b"second"):
+        name, path = write(store)
+        path.write_bytes(damage)
+        kept.append(store.quarantine(f"{FOLDER}/{name}"))
+    assert [store.files.read(to) for to in kept] == [b"first", b"second"]
+
+
+def test_all_who_decide_at_once_hear_the_same(store):
+    barrier, heard = threading.Barrier(8), []
+
+    def decide(number):
+        barrier.wait()
+        heard.append(store.decide("ensembles/a.json", {"by": number}))
+
+    threads = [threading.Thread(target=decide, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert heard == [store.decided("ensembles/a.json")] * 8
