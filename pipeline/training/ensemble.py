@@ -56,6 +56,11 @@ def n_members(states: States) -> int:
     return len(next(iter(states.values())))
 
 
+def device_of(states: States) -> torch.device:
+    """Return where states lie."""
+    return next(iter(states.values())).device
+
+
 def take(states: States, start: int, stop: int) -> States:
     """Return a copy of members start to stop, so that nothing done to it reaches states."""
     return {name: value[start:stop].clone() for name, value in states.items()}
@@ -120,7 +125,7 @@ class SingleGroup:
     """A group of one member: the plain module, run as its author wrote it."""
 
     def __init__(self, template: nn.Module, states: States, descent: Descent) -> None:
-        self._module = copy.deepcopy(template).train()
+        self._module = copy.deepcopy(template).to(device_of(states)).train()
         self._module.load_state_dict({name: value[0] for name, value in states.items()})
         self._bfloat16 = descent.precision == "bfloat16"
         self.parameters = list(self._module.parameters())
@@ -138,7 +143,7 @@ class SingleGroup:
 
 def compute_logits(template: nn.Module, states: States, inputs: Tensor, *, kind: Kind) -> Logits:
     """Return float32 logits (n_members, n_points, n_classes) of every member on inputs (n_points, ...), in evaluation mode."""
-    template = copy.deepcopy(template).eval()
+    template = copy.deepcopy(template).to(device_of(states)).eval()
     with torch.inference_mode():
         return np.concatenate(
             [
