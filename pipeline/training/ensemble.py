@@ -125,7 +125,7 @@ class SingleGroup:
     """A group of one member: the plain module, run as its author wrote it."""
 
     def __init__(self, template: nn.Module, states: States, descent: Descent) -> None:
-        self._module = copy.deepcopy(template).to(device_of(states)).train()
+        self._module = copy.deepcopy(template).train()
         self._module.load_state_dict({name: value[0] for name, value in states.items()})
         self._bfloat16 = descent.precision == "bfloat16"
         self.parameters = list(self._module.parameters())

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from pipeline.core.errors import ShapeError
 from pipeline.core.seeds import generator
 from pipeline.data.examples import Examples
-from pipeline.training.ensemble import Kind, SingleGroup, StackedGroup, States, join, member_groups, n_members, take
+from pipeline.training.ensemble import Kind, SingleGroup, StackedGroup, States, device_of, join, member_groups, n_members, take
 from pipeline.training.schedule import Phase
 
 
@@ -39,7 +39,7 @@ def run_phases(template: nn.Module, states: States, phases: Sequence[Phase], dat
     for phase in phases:
         if len(phase.points) != total or len(seeds) != total:
             raise ShapeError(f"{total} members, but a phase for {len(phase.points)} and {len(seeds)} seeds; give one list and one seed for each member")
-    template = copy.deepcopy(template)
+    template = copy.deepcopy(template).to(device_of(states))
     done = []
     for members in member_groups(total, kind):
         group = {name: value[members] for name, value in states.items()}
