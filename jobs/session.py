@@ -53,7 +53,9 @@ def open_session(path: str | None, overrides: Sequence[str] = (), store: str | N
 
 def check(experiment: Experiment, examples: Examples) -> None:
     """Raise ConfigError or DataError for whatever the settings and the data together make impossible."""
-    count_kept(examples.n_train, experiment.populations.subset.keep_fraction)
+    for subsets in (experiment.populations.subset, experiment.populations.designed):
+        if subsets is not None:
+            count_kept(examples.n_train, subsets.keep_fraction)
     build = Builder(experiment.model, examples.input_shape, examples.n_classes)
     check_model(build, experiment.recipe, examples.inputs[:2])
     for label, rule in experiment.forget_sets.items():

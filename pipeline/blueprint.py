@@ -6,14 +6,19 @@ from typing import Any
 from pipeline.config import Experiment
 from pipeline.data.examples import Examples
 from pipeline.graph import Graph
+from pipeline.reporting.content import PopulationContent
 from pipeline.stages.evaluate import Verdict
 from pipeline.stages.fit import Effect, Factor, Fit, Score
 from pipeline.stages.forget import Forget
+from pipeline.stages.groups import Groups
 from pipeline.stages.node import Node
 from pipeline.stages.report import ReportPage
 from pipeline.stages.results import Spending
 from pipeline.stages.train import Population
 from pipeline.stages.unlearn import Unlearn
+
+# Roles whose models datamodels are fitted to.
+SUBSETS = ("subset", "designed")
 
 
 def build_graph(experiment: Experiment, examples: Examples) -> Graph:
@@ -40,8 +45,7 @@ def _nodes(experiment: Experiment, examples: Examples) -> Iterator[Node]:
 def spending_of(experiment: Experiment, examples: Examples) -> Spending:
     """Return what the experiment spends before any unlearning."""
     return Spending(
-        n_subset=experiment.populations.subset.n_models,
-        keep_fraction=experiment.populations.subset.keep_fraction,
+        datamodel=sum(row.retrainings for row in _learnt_from(experiment, examples)),
         n_requests=len(experiment.forget_sets),
         epochs=experiment.recipe.epochs,
         n_train=examples.n_train,
@@ -50,9 +54,7 @@ def spending_of(experiment: Experiment, examples: Examples) -> Spending:
 
 def _report(experiment: Experiment, examples: Examples) -> ReportPage:
     wanted, effects = experiment.populations, _needs_effects(experiment)
-    counts = {"full": wanted.full.n_models, "oracle": wanted.oracle.n_models, "floor": wanted.floor.n_models}
-    if effects:
-        counts |= {"subset": wanted.subset.n_models} | ({"heldout": wanted.heldout.n_models} if wanted.heldout is not None else {})
+    learnt_from = _learnt_from(experiment, examples) if effects else []
     return ReportPage(
         key="report",
         title=experiment.name,
@@ -61,13 +63,36 @@ def _report(experiment: Experiment, examples: Examples) -> ReportPage:
         forget_sets=experiment.forget_sets,
         unlearners=experiment.unlearners,
         estimator=experiment.estimator,
-        populations=counts,
+        populations=(*_judged_by(experiment, examples), *learnt_from),
+        n_learnt_from=sum(row.n_models for row in learnt_from if row.role in SUBSETS),
         spending=spending_of(experiment, examples),
         layout=experiment.store.layout,
         has_effects=effects,
         has_score=effects and wanted.heldout is not None,
         resources=experiment.resources.compute,
     )
+
+
+def _learnt_from(experiment: Experiment, examples: Examples) -> list[PopulationContent]:
+    """Return what is trained to predict effects."""
+    wanted = experiment.populations
+    rows = [_counted("subset", wanted.subset.n_models, wanted.subset.keep_fraction, examples)]
+    if wanted.designed is not None:
+        rows.append(_counted("designed", wanted.designed.n_models, wanted.designed.keep_fraction, examples))
+    return rows + ([_counted("scout", wanted.scout.n_models, 1.0, examples)] if _needs_groups(experiment) else [])
+
+
+def _judged_by(experiment: Experiment, examples: Examples) -> list[PopulationContent]:
+    """Return what is trained to be unlearned and to judge by."""
+    wanted, n_sets = experiment.populations, len(experiment.forget_sets)
+    rows = [_counted("full", wanted.full.n_models, 1.0, examples)]
+    rows += [_counted(role, members.n_models * n_sets, 1.0, examples) for role, members in (("oracle", wanted.oracle), ("floor", wanted.floor))]
+    scored = _needs_effects(experiment) and wanted.heldout is not None
+    return rows + ([_counted("heldout", wanted.heldout.n_models, wanted.subset.keep_fraction, examples)] if scored and wanted.heldout else [])
+
+
+def _counted(role: str, n_models: int, fraction: float, examples: Examples) -> PopulationContent:
+    return PopulationContent(role=role, n_models=n_models, points_kept=round(fraction * examples.n_train), retrainings=n_models * fraction)
 
 
 def _population(experiment: Experiment, key: str, role: str, n_models: int, **options: Any) -> Population:
@@ -90,14 +115,25 @@ def _needs_effects(experiment: Experiment) -> bool:
     return any("effect" in unlearner.needs for unlearner in experiment.unlearners.values())
 
 
+def _needs_groups(experiment: Experiment) -> bool:
+    return "groups" in experiment.estimator.needs or experiment.populations.designed is not None
+
+
 def _populations(experiment: Experiment) -> Iterator[Node]:
     wanted = experiment.populations
     yield _population(experiment, "train/full", "full", wanted.full.n_models, saves_states=True)
-    if _needs_effects(experiment):
-        fraction = wanted.subset.keep_fraction
-        yield _population(experiment, "train/subset", "subset", wanted.subset.n_models, keep_fraction=fraction)
-        if wanted.heldout is not None:
-            yield _population(experiment, "train/heldout", "heldout", wanted.heldout.n_models, keep_fraction=fraction)
+    if not _needs_effects(experiment):
+        return
+    if _needs_groups(experiment):
+        yield _population(experiment, "train/scout", "scout", wanted.scout.n_models, saves_states=True)
+        yield Groups(key="groups", model=experiment.model, seed=experiment.seed, scout_key="train/scout", resources=experiment.resources.compute)
+    fraction = wanted.subset.keep_fraction
+    yield _population(experiment, "train/subset", "subset", wanted.subset.n_models, keep_fraction=fraction, n_seeds=wanted.n_seeds)
+    if wanted.designed is not None:
+        designed: dict[str, Any] = {"keep_fraction": wanted.designed.keep_fraction, "n_seeds": wanted.n_seeds, "groups_key": "groups"}
+        yield _population(experiment, "train/designed", "designed", wanted.designed.n_models, **designed)
+    if wanted.heldout is not None:
+        yield _population(experiment, "train/heldout", "heldout", wanted.heldout.n_models, keep_fraction=fraction)
 
 
 def _attribution(experiment: Experiment, examples: Examples) -> Iterator[Node]:
@@ -107,10 +143,11 @@ def _attribution(experiment: Experiment, examples: Examples) -> Iterator[Node]:
     shared: dict[str, Any] = {
         "estimator": experiment.estimator,
         "layout": experiment.store.layout,
-        "subset_key": "train/subset",
+        "subset_keys": {role: f"train/{role}" for role in SUBSETS if role == "subset" or experiment.populations.designed is not None},
+        "groups_key": "groups" if "groups" in experiment.estimator.needs else None,
         "resources": experiment.resources.compute,
     }
-    yield Factor(key="factor", **shared)
+    yield Factor(key="factor", heldout_key=heldout, **shared)
     yield Fit(key="fit", n_units=experiment.store.layout.n_blocks(examples.n_points), factor_key="factor", heldout_key=heldout, **shared)
     if heldout is not None:
         yield Score(key="score", fit_key="fit", heldout_key=heldout, **shared)

@@ -10,10 +10,10 @@ from pydantic import BeforeValidator, Field, PlainSerializer, ValidationError, W
 
 from pipeline.attribution import ESTIMATORS
 from pipeline.attribution.estimator import Estimator
-from pipeline.attribution.ridge import Ridge
+from pipeline.attribution.kernel import GroupKernel
 from pipeline.core.errors import ConfigError
 from pipeline.core.fingerprint import digest
-from pipeline.core.registry import Plugin, Settings, Table, describe, explain
+from pipeline.core.registry import Plugin, Settings, Table, describe, explain, plugin_name
 from pipeline.data import DATASETS, FORGET_SETS
 from pipeline.data.dataset import Dataset
 from pipeline.data.digits import Digits
@@ -113,10 +113,10 @@ def _plugins(table: Table[Any]) -> tuple[BeforeValidator, PlainSerializer, WithJ
 
 
 class Subsets(Settings):
-    """Models trained on random subsets that keep a fraction of the training points."""
+    """Models trained on subsets that keep a fraction of the training points."""
 
-    n_models: int = Field(default=2000, ge=3, le=MOST_MODELS)
-    keep_fraction: float = Field(default=0.5, gt=0, lt=1)
+    n_models: int = Field(default=1000, ge=3, le=MOST_MODELS)
+    keep_fraction: float = Field(default=0.85, gt=0, lt=1)
 
 
 class Members(Settings):
@@ -126,9 +126,16 @@ class Members(Settings):
 
 
 class Populations(Settings):
-    """How many models of each role; held-out subset models keep the fraction of `subset`."""
+    """How many models of each role.
+
+    `subset` keeps random points, as `heldout` does, `designed` drops whole groups as `scout` models see them (null: none are trained). n_seeds
+    is how many seeds `subset` and `designed` share, so that attribution can take their effect out (null: each model has its own).
+    """
 
     subset: Subsets = Subsets()
+    designed: Subsets | None = Subsets(n_models=2000, keep_fraction=0.92)
+    n_seeds: int | None = Field(default=50, ge=2)
+    scout: Members = Members(n_models=10)
     heldout: Members | None = Members()
     full: Members = Members()
     oracle: Members = Members()
@@ -173,7 +180,7 @@ class Experiment(Settings):
     recipe: Recipe = Recipe()
     populations: Populations = Populations()
     forget_sets: Annotated[dict[str, ForgetSet], *_plugins(FORGET_SETS)] = Field(min_length=1)
-    estimator: Annotated[Estimator, *_plugin(ESTIMATORS)] = Ridge()
+    estimator: Annotated[Estimator, *_plugin(ESTIMATORS)] = GroupKernel()
     unlearners: Annotated[dict[str, Unlearner], *_plugins(UNLEARNERS)] = Field(min_length=1)
     evaluation: Evaluation = Evaluation()
     resources: StageResources = StageResources()
@@ -188,6 +195,9 @@ class Experiment(Settings):
             unknown = unlearner.needs - {"effect", "oracle"}
             if unknown:
                 raise ConfigError(f"unlearner labelled {label!r} needs {', '.join(sorted(unknown))}, but only `effect` and `oracle` can be had")
+        unknown = self.estimator.needs - {"subset", "groups"}
+        if unknown:
+            raise ConfigError(f"estimator {plugin_name(self.estimator)!r} needs {', '.join(sorted(unknown))}, but only `subset` and `groups` can be had")
         return self
 
     @property

@@ -22,7 +22,7 @@ from pipeline.runtime.store import Store, TableRef
 from pipeline.stages.forget import Forget
 from pipeline.stages.node import Node
 
-STAGES = ("forget", "train", "factor", "fit", "score", "effect", "unlearn", "evaluate", "report")
+STAGES = ("forget", "groups", "train", "factor", "fit", "score", "effect", "unlearn", "evaluate", "report")
 
 Status = Literal["done", "partial", "missing", "stale", "waiting"]
 

@@ -17,7 +17,7 @@ from pipeline.stages.work import Task
 # Seconds between two looks at what has finished; also how long Ctrl-C may go unnoticed.
 TICK = 0.2
 # What others wait for comes first: all oracles wait for their forget sets, everything attributed for the subset models.
-FIRST = (("forget/",), ("train/subset", "train/full", "train/heldout"))
+FIRST = (("forget/", "train/scout", "groups"), ("train/subset", "train/designed", "train/full", "train/heldout"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,12 +186,16 @@ class Walk:
 
 
 def wanted_keys(graph: Graph, until: str | None) -> frozenset[str]:
-    """Return the nodes of all stages up to and including until; raises ConfigError on an unknown stage."""
+    """Return the nodes of all stages up to and including until, and what they rest on; raises ConfigError on an unknown stage."""
     if until is None:
         return frozenset(graph.nodes)
     if until not in STAGES:
         raise ConfigError(f"unknown stage {until!r}; known, in order: {', '.join(STAGES)}")
-    return frozenset(key for key, node in graph.nodes.items() if STAGES.index(node.stage) <= STAGES.index(until))
+    wanted = {key for key, node in graph.nodes.items() if STAGES.index(node.stage) <= STAGES.index(until)}
+    for key in reversed(list(graph.nodes)):
+        if key in wanted:
+            wanted |= {parent.key for parent in graph.nodes[key].parents().values()}
+    return frozenset(wanted)
 
 
 def need_of(resources: Resources) -> Need:

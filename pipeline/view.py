@@ -30,6 +30,7 @@ PROGRESS_SECONDS = 3.0
 CHILD_OF_STAGE = {
     "forget": "forget",
     "train": "train",
+    "groups": "attribution",
     "factor": "attribution",
     "fit": "attribution",
     "score": "attribution",

@@ -6,7 +6,7 @@ import pytest
 from tiny import run_serially, statuses, tables
 
 from jobs.session import Session
-from pipeline.attribution.ridge import Ridge
+from pipeline.attribution.kernel import GroupKernel
 from pipeline.data.forget_sets.random import Random
 from pipeline.data.planted import Planted
 from pipeline.models.mlp import Mlp
@@ -82,7 +82,7 @@ def test_growing_trains_only_what_is_new_and_shows_the_rest_stale(open_tiny: Ope
     ("plugin", "stale"),
     [
         (
-            Ridge,
+            GroupKernel,
             {
                 "factor",
                 "fit",

@@ -99,7 +99,7 @@ def test_progress_is_a_curve_that_goes_on_after_the_interruption(client: MlflowC
 
 def test_tables_are_named_by_place_and_digest(client: MlflowClient, store: Path) -> None:
     tables = json.loads(artifact(runs(client)["attribution"], "tables.json"))
-    assert set(tables) == {"factor", "fit", "score", "effect/some", "effect/wrong"}
+    assert set(tables) == {"groups", "factor", "fit", "score", "effect/some", "effect/wrong"}
     assert all(Path(table["uri"]).is_relative_to(store) and len(table["digest"]) == 16 for table in tables.values())
 
 

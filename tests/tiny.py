@@ -17,6 +17,9 @@ TINY: dict[str, Any] = {
     "recipe": {"epochs": 2, "batch_size": 10, "learning_rate": 0.1, "ensemble": "stacked"},
     "populations": {
         "subset": {"n_models": 20, "keep_fraction": 0.5},
+        "designed": {"n_models": 10, "keep_fraction": 0.7},
+        "n_seeds": 4,
+        "scout": {"n_models": 2},
         "heldout": {"n_models": 6},
         "full": {"n_models": 6},
         "oracle": {"n_models": 6},

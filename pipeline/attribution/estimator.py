@@ -1,4 +1,4 @@
-"""The estimator plug-in: evidence in, datamodel out. What all outputs share is computed once (`factor`), the rest block by block."""
+"""An estimator turns subset models into datamodels: first what all outputs share, then what each block of outputs needs."""
 
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -7,7 +7,9 @@ from typing import ClassVar
 import numpy as np
 
 from pipeline.attribution.datamodel import Datamodel
-from pipeline.core.arrays import Masks, Outputs
+from pipeline.attribution.evidence import Evidence
+from pipeline.core.arrays import HeldoutOutputs, Outputs
+from pipeline.core.errors import ConfigError
 from pipeline.core.registry import Plugin
 
 Arrays = Mapping[str, np.ndarray]
@@ -16,19 +18,25 @@ Arrays = Mapping[str, np.ndarray]
 class Estimator(Plugin):
     """Fits datamodels from subset models.
 
-    `needs` names the evidence it reads; `subset` is masks and outputs of the subset models.
+    `needs` names the evidence it reads: `subset` is masks and outputs of the subset models, `groups` the lines of groups that scouts see.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"subset"})
 
     @abstractmethod
-    def factor(self, masks: Masks) -> Arrays:
+    def factor(self, evidence: Evidence) -> Arrays:
         """Return what all outputs share, as arrays with one leading axis of n_models."""
 
     @abstractmethod
-    def fit(self, factor: Arrays, masks: Masks, outputs: Outputs) -> Arrays:
-        """Return what is learnt of each output, as arrays (n_outputs,): at least `penalty` and `r2`, the variance explained on models left out."""
+    def fit(self, factor: Arrays, evidence: Evidence, outputs: Outputs) -> Arrays:
+        """Return what is learnt of each output, as arrays (n_outputs, …): at least `penalty` and `r2`, the variance explained on models left out."""
 
     @abstractmethod
-    def datamodel(self, factor: Arrays, fit: Arrays, masks: Masks, outputs: Outputs) -> Datamodel:
+    def datamodel(self, factor: Arrays, fit: Arrays, evidence: Evidence, outputs: Outputs) -> Datamodel:
         """Return the datamodel of a block of outputs from what factor and fit returned for it."""
+
+    def predict_heldout(self, factor: Arrays, fit: Arrays, evidence: Evidence, outputs: Outputs) -> HeldoutOutputs:
+        """Return the predicted outputs (n_heldout, n_outputs) of the held-out masks; raises ConfigError where there are none."""
+        if evidence.heldout is None:
+            raise ConfigError("there are no held-out models to predict; set populations.heldout")
+        return self.datamodel(factor, fit, evidence, outputs).predict(evidence.heldout)

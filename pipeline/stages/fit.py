@@ -1,28 +1,33 @@
 """Attribution as nodes: the factor that all outputs share, the fit block by block, and its score on held-out subset models."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
-from pipeline.attribution.estimator import Estimator
+from pipeline.attribution.estimator import Arrays, Estimator
+from pipeline.attribution.evidence import Evidence, without_seed_effects
 from pipeline.attribution.lds import lds
-from pipeline.core.arrays import HeldoutMasks, Masks
+from pipeline.core.arrays import Logits, Masks, Outputs
 from pipeline.core.registry import Plugin, describe
 from pipeline.data.masks import unpack
 from pipeline.evaluation.margins import margins
 from pipeline.runtime.store import Shard
 from pipeline.stages.layout import Layout, column, read_margins
+from pipeline.stages.lines import read_lines
 from pipeline.stages.node import Node, Parent, Work
 
 
 @dataclass(frozen=True, kw_only=True)
 class Attribution(Node):
-    """What the nodes of this file share: the estimator, the layout and the subset models it learns from."""
+    """What the nodes of this file share: the estimator, the layout, the populations of subset models it learns from, and the groups it may look at."""
 
     estimator: Estimator
     layout: Layout
-    subset_key: str
+    subset_keys: Mapping[str, str]
+    groups_key: str | None = None
+    heldout_key: str | None = None
 
     def settings(self) -> dict[str, Any]:
         """See Node."""
@@ -34,11 +39,26 @@ class Attribution(Node):
 
     def parents(self) -> dict[str, Parent]:
         """See Node."""
-        return {"subset": Parent(self.subset_key)}
+        beside = {"groups": self.groups_key, "heldout": self.heldout_key}
+        return {name: Parent(key) for name, key in {**self.subset_keys, **beside}.items() if key is not None}
 
-    def masks(self, work: Work, name: str = "subset") -> Masks:
-        """Return the masks (n_models, n_train) of a population."""
-        return unpack(work.read(name, ["mask"])["mask"], work.examples.n_train)
+    def evidence(self, work: Work) -> Evidence:
+        """Return what the estimator learns from, beside outputs."""
+        return Evidence(
+            masks=np.concatenate([_masks(work, name) for name in self.subset_keys]),
+            heldout=_masks(work, "heldout") if self.heldout_key else None,
+            lines=read_lines(work) if self.groups_key else None,
+        )
+
+    def logits(self, work: Work, block: int) -> Logits:
+        """Return the logits of a block, (n_models, n_block_points, n_classes)."""
+        return np.concatenate([work.read(name, [column(block)])[column(block)] for name in self.subset_keys])
+
+    def outputs(self, work: Work, values: Logits | Outputs) -> Outputs:
+        """Return values (n_models, …) as outputs (n_models, n_outputs), without what members of one seed have in common."""
+        seeds = [work.read(name, ["seed"])["seed"] for name in self.subset_keys]
+        populations = np.repeat(np.arange(len(seeds)), [len(part) for part in seeds])
+        return without_seed_effects(values.reshape(len(values), -1), np.concatenate(seeds), populations)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,45 +67,42 @@ class Factor(Attribution):
 
     stage: ClassVar[str] = "factor"
     unit: ClassVar[str] = "parts"
+    revision: ClassVar[int] = 2
 
     def compute(self, work: Work) -> Shard:
         """Factor the masks."""
-        return Shard(columns=self.estimator.factor(self.masks(work)))
+        return Shard(columns=self.estimator.factor(self.evidence(work)))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fit(Attribution):
-    """What is learnt of each output; unit b is block b of points. Rows are points: (n_points, n_classes) for logits, (n_points,) for margins."""
+    """What is learnt of each output; unit b is block b of points. Rows are points: (n_points, n_classes, …) for logits, (n_points,) for margins."""
 
     stage: ClassVar[str] = "fit"
     unit: ClassVar[str] = "blocks"
+    revision: ClassVar[int] = 2
 
     factor_key: str
-    heldout_key: str | None
 
     def parents(self) -> dict[str, Parent]:
         """See Node."""
-        heldout = {"heldout": Parent(self.heldout_key)} if self.heldout_key else {}
-        return super().parents() | {"factor": Parent(self.factor_key)} | heldout
+        return super().parents() | {"factor": Parent(self.factor_key)}
 
     def compute(self, work: Work) -> Shard:
         """Fit the logits of each block, and its margins to predict those of held-out models."""
-        factor, masks = work.read("factor"), self.masks(work)
-        heldout = self.masks(work, "heldout") if self.heldout_key else None
-        parts = [self._fit_block(work, block, factor, masks, heldout) for block in range(work.start, work.stop)]
+        factor, evidence = work.read("factor"), self.evidence(work)
+        parts = [self._fit_block(work, block, factor, evidence) for block in range(work.start, work.stop)]
         return Shard(columns={name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
 
-    def _fit_block(self, work: Work, block: int, factor: dict[str, np.ndarray], masks: Masks, heldout: HeldoutMasks | None) -> dict[str, np.ndarray]:
-        points = self.layout.points(block, work.examples.n_points)
-        logits = work.read("subset", [column(block)])[column(block)]
-        n_models, n_points, n_classes = logits.shape
-        fit = self.estimator.fit(factor, masks, logits.reshape(n_models, -1))
-        columns = {name: values.reshape(n_points, n_classes) for name, values in fit.items()}
-        if heldout is not None:
-            outputs = margins(logits, work.examples.labels[points])
-            of_margins = self.estimator.fit(factor, masks, outputs)
+    def _fit_block(self, work: Work, block: int, factor: Arrays, evidence: Evidence) -> dict[str, np.ndarray]:
+        points, logits = self.layout.points(block, work.examples.n_points), self.logits(work, block)
+        fit = self.estimator.fit(factor, evidence, self.outputs(work, logits))
+        columns = {name: values.reshape(*logits.shape[1:], *values.shape[1:]) for name, values in fit.items()}
+        if evidence.heldout is not None:
+            outputs = self.outputs(work, margins(logits, work.examples.labels[points]))
+            of_margins = self.estimator.fit(factor, evidence, outputs)
             columns["margin_r2"] = of_margins["r2"]
-            columns["heldout_margins"] = self.estimator.datamodel(factor, of_margins, masks, outputs).predict(heldout).T
+            columns["heldout_margins"] = self.estimator.predict_heldout(factor, of_margins, evidence, outputs).T
         return columns
 
 
@@ -95,6 +112,7 @@ class Effect(Attribution):
 
     stage: ClassVar[str] = "effect"
     unit: ClassVar[str] = "sets"
+    revision: ClassVar[int] = 2
 
     factor_key: str
     fit_key: str
@@ -106,16 +124,15 @@ class Effect(Attribution):
 
     def compute(self, work: Work) -> Shard:
         """Stream the outputs once, one block in memory at a time."""
-        factor, masks, forget = work.read("factor"), self.masks(work), work.read("forget")["index"]
-        scalars = {name: values for name, values in work.read("fit").items() if not name.startswith(("heldout", "margin"))}
+        factor, evidence, forget = work.read("factor"), self.evidence(work), work.read("forget")["index"]
+        learnt = {name: values for name, values in work.read("fit").items() if not name.startswith(("heldout", "margin"))}
         mean, standard_error = [], []
         for block in range(self.layout.n_blocks(work.examples.n_points)):
-            points = self.layout.points(block, work.examples.n_points)
-            outputs = work.read("subset", [column(block)])[column(block)]
-            fit = {name: values[points].reshape(-1) for name, values in scalars.items()}
-            effect = self.estimator.datamodel(factor, fit, masks, outputs.reshape(len(outputs), -1)).effect_of_removing(forget)
-            mean.append(effect.mean.reshape(outputs.shape[1:]))
-            standard_error.append(effect.standard_error.reshape(outputs.shape[1:]))
+            points, logits = self.layout.points(block, work.examples.n_points), self.logits(work, block)
+            fit = {name: values[points].reshape(-1, *values.shape[2:]) for name, values in learnt.items()}
+            effect = self.estimator.datamodel(factor, fit, evidence, self.outputs(work, logits)).effect_of_removing(forget)
+            mean.append(effect.mean.reshape(logits.shape[1:]))
+            standard_error.append(effect.standard_error.reshape(logits.shape[1:]))
         return Shard(columns={"mean": np.concatenate(mean), "standard_error": np.concatenate(standard_error)})
 
 
@@ -127,11 +144,10 @@ class Score(Attribution):
     unit: ClassVar[str] = "parts"
 
     fit_key: str
-    heldout_key: str
 
     def parents(self) -> dict[str, Parent]:
         """See Node."""
-        return {"fit": Parent(self.fit_key), "heldout": Parent(self.heldout_key)}
+        return {"fit": Parent(self.fit_key)} | ({"heldout": Parent(self.heldout_key)} if self.heldout_key else {})
 
     def compute(self, work: Work) -> Shard:
         """Correlate predicted with actual margins, point by point."""
@@ -148,3 +164,7 @@ class Score(Attribution):
             "n_heldout": len(actual),
         }
         return Shard(columns={"margin_r2": fit["margin_r2"]}, summary=summary)
+
+
+def _masks(work: Work, name: str) -> Masks:
+    return unpack(work.read(name, ["mask"])["mask"], work.examples.n_train)

@@ -40,7 +40,8 @@ class ReportPage(Node):
     forget_sets: Mapping[str, ForgetSet]
     unlearners: Mapping[str, Unlearner]
     estimator: Estimator
-    populations: Mapping[str, int]
+    populations: tuple[PopulationContent, ...]
+    n_learnt_from: int
     spending: Spending
     layout: Layout
     has_effects: bool
@@ -80,7 +81,7 @@ class ReportPage(Node):
             dataset=_dataset_content(self.dataset, work.examples),
             model=_sentence(self.experiment["model"]),
             recipe=_sentence(self.experiment["recipe"]),
-            populations=self._population_rows(work.examples),
+            populations=self.populations,
             attribution=self._attribution(work),
             sets=sets,
             break_even=self._break_even(sets),
@@ -140,20 +141,10 @@ class ReportPage(Node):
             estimator=_sentence(describe(self.estimator)),
             penalty=", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in score["medians"].items() if "penalty" in name),
             r2=score["r2_logits"],
-            n_models=self.spending.n_subset,
+            n_models=self.n_learnt_from,
             lds=score["lds"],
             lds_interval=(low, high),
         )
-
-    def _population_rows(self, examples: Examples) -> tuple[PopulationContent, ...]:
-        rows = []
-        for role, n_models in self.populations.items():
-            subset = role in ("subset", "heldout")
-            fraction = self.spending.keep_fraction if subset else 1.0
-            sets = len(self.forget_sets) if role in ("oracle", "floor") else 1
-            kept = round(fraction * examples.n_train)
-            rows.append(PopulationContent(role=role, n_models=n_models * sets, points_kept=kept, retrainings=float(n_models * sets * fraction)))
-        return tuple(rows)
 
     def _break_even(self, sets: tuple[SetContent, ...]) -> str:
         fractions = [row.cost.fraction for content in sets for row in content.rows if row.role == Role.DATAMODEL]

@@ -9,18 +9,12 @@ from pipeline.unlearning.unlearner import Unlearner
 
 @dataclass(frozen=True, kw_only=True)
 class Spending:
-    """What the experiment spends, in trainings of one model on all points ("retrainings"), and how many requests share it."""
+    """What the experiment spends: datamodel is the cost of all models it learns from, in trainings of one on all points ("retrainings")."""
 
-    n_subset: int
-    keep_fraction: float
+    datamodel: float
     n_requests: int
     epochs: int
     n_train: int
-
-    @property
-    def datamodel(self) -> float:
-        """Retrainings that the subset models cost: each sees keep_fraction of the points."""
-        return self.n_subset * self.keep_fraction
 
     def fraction(self, samples: float) -> float:
         """Return samples used in gradient evaluations as a fraction of one retraining."""

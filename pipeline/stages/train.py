@@ -17,6 +17,7 @@ from pipeline.models.base import Model
 from pipeline.runtime.shards import Piece
 from pipeline.runtime.store import Shard, Store, TableRef
 from pipeline.stages.layout import Layout
+from pipeline.stages.lines import read_lines
 from pipeline.stages.node import Node, Parent, Work
 from pipeline.training.ensemble import Builder, States, compute_logits, join, take
 from pipeline.training.loop import Resident
@@ -27,10 +28,15 @@ CHECKPOINT = "safetensors"
 
 @dataclass(frozen=True, kw_only=True)
 class Population(Node):
-    """n_units models of one role. keep_fraction is for random subsets; forget_key names the forget set that oracles leave out."""
+    """n_units models of one role.
+
+    keep_fraction is for subsets: random ones, or with groups_key such as drop whole groups. n_seeds is how many seeds they share, for
+    attribution to take their effect out. forget_key names the forget set that oracles leave out.
+    """
 
     stage: ClassVar[str] = "train"
     trains: ClassVar[bool] = True
+    revision: ClassVar[int] = 2
 
     role: str
     dataset: Dataset
@@ -39,6 +45,8 @@ class Population(Node):
     layout: Layout
     seed: int
     keep_fraction: float | None = None
+    groups_key: str | None = None
+    n_seeds: int | None = None
     forget_key: str | None = None
     saves_states: bool = False
 
@@ -56,6 +64,7 @@ class Population(Node):
             "model": describe(self.model),
             "recipe": self.recipe.model_dump(mode="json"),
             "keep_fraction": self.keep_fraction,
+            "n_seeds": self.n_seeds,
             "layout": self.layout.model_dump(mode="json"),
             "saves_states": self.saves_states,
         }
@@ -66,7 +75,8 @@ class Population(Node):
 
     def parents(self) -> dict[str, Parent]:
         """See Node."""
-        return {} if self.forget_key is None else {"forget": Parent(self.forget_key, "content")}
+        groups = {} if self.groups_key is None else {"groups": Parent(self.groups_key)}
+        return groups | ({} if self.forget_key is None else {"forget": Parent(self.forget_key, "content")})
 
     def compute(self, work: Work) -> Shard:
         """Train members start to stop and record masks, logits on all points and accuracies."""
@@ -74,14 +84,16 @@ class Population(Node):
         forget = work.read("forget")["index"] if self.forget_key else None
         members = range(work.start, work.stop)
         purpose = self._purpose(forget)
-        masks = member_masks(purpose, members, n_train=examples.n_train, keep_fraction=self.keep_fraction, forget=forget)
-        seeds = [seed(purpose, "member", member) for member in members]
+        lines = read_lines(work) if self.groups_key else None
+        masks = member_masks(purpose, members, n_train=examples.n_train, keep_fraction=self.keep_fraction, forget=forget, lines=lines)
+        seeds = [self._seed(purpose, member) for member in members]
         build = Builder(self.model, examples.input_shape, examples.n_classes)
         data = Resident.place(examples, work.device)
         states = train_members(build, self.recipe, data, masks=masks, seeds=seeds, kind=work.kind)
         logits = compute_logits(build(), states, data.inputs, kind=work.kind)
         columns = {
             "member": np.arange(work.start, work.stop),
+            "seed": np.array(seeds),
             "mask": pack(masks),
             **self.layout.columns(logits),
             "accuracy_train": accuracy(logits[:, : examples.n_train], examples.labels[: examples.n_train]),
@@ -92,7 +104,14 @@ class Population(Node):
     def _purpose(self, forget: np.ndarray | None) -> str:
         """Return what seeds derive from: never labels that a user chose, never how the table is laid out."""
         points = None if forget is None else forget.tolist()
-        return digest([self.role, self.seed, describe(self.model), self.recipe.descent().model_dump(mode="json"), self.keep_fraction, points])
+        return digest([self.role, self.keep_fraction, points, *self._trained()])
+
+    def _trained(self) -> list[Any]:
+        return [self.seed, describe(self.model), self.recipe.descent().model_dump(mode="json")]
+
+    def _seed(self, purpose: str, member: int) -> int:
+        """Return the seed of a member: its own, or one of n_seeds that subset models of all roles share."""
+        return seed(purpose, "member", member) if self.n_seeds is None else seed(digest(self._trained()), "shared", member % self.n_seeds)
 
 
 def encode_states(states: States) -> bytes:

@@ -49,10 +49,27 @@ def run_phases(template: nn.Module, states: States, phases: Sequence[Phase], dat
     return join(done)
 
 
-def batch_orders(n_listed: int, epochs: int, seeds: Sequence[tuple[int, int]]) -> Int[np.ndarray, "n_members epochs n_listed"]:
-    """Return each member's order of visiting its list in each epoch, drawn from (member's seed, number of the phase)."""
-    positions = np.broadcast_to(np.arange(n_listed), (epochs, n_listed))
-    return np.stack([generator("order", *seed).permuted(positions, axis=1) for seed in seeds])
+def batch_orders(
+    points: Int[np.ndarray, "n_members n_listed"], epochs: int, seeds: Sequence[tuple[int, int]], n_points: int | None = None
+) -> Int[np.ndarray, "n_members epochs n_listed"]:
+    """Return each member's order of visiting its list in each epoch, as positions on it, drawn from (member's seed, number of the phase).
+
+    With n_points an order of all ids below it is drawn, and those listed are visited in it.
+    """
+    n_listed = points.shape[1]
+    if n_points is None:
+        positions = np.broadcast_to(np.arange(n_listed), (epochs, n_listed))
+        return np.stack([generator("order", *seed).permuted(positions, axis=1) for seed in seeds])
+    ids = np.broadcast_to(np.arange(n_points), (epochs, n_points))
+    return np.stack([_visited(generator("order", *seed).permuted(ids, axis=1), listed) for listed, seed in zip(points, seeds, strict=True)])
+
+
+def _visited(order: Int[np.ndarray, "epochs n_points"], listed: Int[np.ndarray, " n_listed"]) -> Int[np.ndarray, "epochs n_listed"]:
+    """Return the positions on the list of those ids in an order that are listed."""
+    position = np.full(order.shape[1], -1)
+    position[listed] = np.arange(len(listed))
+    found = position[order]
+    return found[found >= 0].reshape(len(order), len(listed))
 
 
 def pick(values: Tensor, batch: Tensor) -> Tensor:
@@ -71,7 +88,7 @@ def _descend(template: nn.Module, states: States, phase: Phase, members: list[in
     rows = torch.arange(len(points), device=device)[:, None]
     # Without targets an empty tensor with a member axis keeps one signature for every objective.
     wanted = torch.zeros(len(points), 1, device=device)
-    orders = torch.from_numpy(batch_orders(phase.points.shape[1], descent.epochs, seeds)).to(device)
+    orders = torch.from_numpy(batch_orders(phase.points[members], descent.epochs, seeds, phase.n_points)).to(device)
     for epoch in range(descent.epochs):
         order = orders[:, epoch]
         listed = points.gather(1, order)

@@ -83,6 +83,8 @@ class Phase:
 
     points (n_members, n_listed): ids of the points each member descends on; an id listed twice weighs twice.
     targets (n_members, n_listed, n_classes): wanted logits for each listed point, for objectives that match; else None.
+    n_points: with it, each epoch's order is drawn over all ids below n_points, of which the list (then without repeats) is visited: members of
+    one seed meet the points they share in the same order. Without it the order is drawn over the list.
     Training drops a short last batch, fine-tuning keeps it. Raises ShapeError or TrainingError on lists that cannot be descended on.
     """
 
@@ -91,6 +93,7 @@ class Phase:
     descent: Descent
     drop_last: bool
     targets: Float[np.ndarray, "..."] | None = None
+    n_points: int | None = None
 
     def __post_init__(self) -> None:
         if self.targets is not None and self.targets.shape[:2] != self.points.shape:

@@ -6,7 +6,9 @@ from sklearn.linear_model import Ridge as SklearnRidge
 
 from pipeline.attribution import ridge as module
 from pipeline.attribution.datamodel import Datamodel
-from pipeline.attribution.ridge import GRID, Ridge
+from pipeline.attribution.dual import GRID
+from pipeline.attribution.evidence import Evidence
+from pipeline.attribution.ridge import Ridge
 from pipeline.core.errors import ConfigError, DataError, ShapeError
 from pipeline.data.masks import subset_mask
 from pipeline.data.planted import Planted, planted_weights
@@ -25,10 +27,10 @@ def problem(n_models=40, n_outputs=5, noise=0.3, seed=0):
 
 
 def fitted(masks, outputs, **settings):
-    ridge = Ridge(**settings)
-    factor = ridge.factor(masks)
-    fit = ridge.fit(factor, masks, outputs)
-    return ridge.datamodel(factor, fit, masks, outputs), fit
+    ridge, evidence = Ridge(**settings), Evidence(masks=masks)
+    factor = ridge.factor(evidence)
+    fit = ridge.fit(factor, evidence, outputs)
+    return ridge.datamodel(factor, fit, evidence, outputs), fit
 
 
 def mean_eigenvalue(masks):
@@ -149,7 +151,7 @@ def test_the_standard_error_is_that_of_the_bayesian_reading():
         ours, fit = fitted(masks, outputs, penalty=penalty, effect_penalty=penalty)
         ids = rng.choice(N_TRAIN, 4, replace=False)
         effect = ours.effect_of_removing(ids)
-        exact = effect.standard_error / np.sqrt(fit["noise"])
+        exact = effect.standard_error / np.sqrt(fit["amplitude"] * fit["effect_penalty"])
         scores.append((effect.mean + weights[ids].sum(axis=0)) / exact)
     assert np.std(scores) == pytest.approx(1, abs=0.1)
 
@@ -186,9 +188,9 @@ def test_outputs_that_are_not_finite_are_refused(broken):
 def test_evidence_that_cannot_serve_is_refused():
     masks, outputs, _ = problem()
     with pytest.raises(ConfigError, match="at least 3 subset models"):
-        Ridge().factor(masks[:2])
+        Ridge().factor(Evidence(masks=masks[:2]))
     with pytest.raises(DataError, match="all subset masks are equal"):
-        Ridge().factor(np.ones((5, N_TRAIN), bool))
+        Ridge().factor(Evidence(masks=np.ones((5, N_TRAIN), bool)))
     ours, _ = fitted(masks, outputs)
     with pytest.raises(ShapeError, match="over 23 training points, the datamodel over 24"):
         ours.predict(masks[:, 1:])

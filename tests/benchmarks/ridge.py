@@ -19,7 +19,9 @@ from sklearn.linear_model import Ridge as SklearnRidge
 from sklearn.linear_model import RidgeCV
 from threadpoolctl import threadpool_limits
 
-from pipeline.attribution.ridge import GRID, Ridge
+from pipeline.attribution.dual import GRID
+from pipeline.attribution.evidence import Evidence
+from pipeline.attribution.ridge import Ridge
 from pipeline.core.arrays import Indices, Masks, Outputs
 from pipeline.data.masks import subset_mask
 
@@ -62,12 +64,12 @@ def make_problem(n_models: int, n_train: int, n_outputs: int, block: int) -> Pro
 
 def ours(problem: Problem) -> list[np.ndarray]:
     """Factor once, then fit every block and predict the effect of each set on it; return the effects (n_sets, n_outputs)."""
-    ridge = Ridge()
-    factor = ridge.factor(problem.masks)
+    ridge, evidence = Ridge(), Evidence(masks=problem.masks)
+    factor = ridge.factor(evidence)
     effects = []
     for start in range(0, problem.outputs.shape[1], problem.block):
         outputs = problem.outputs[:, start : start + problem.block]
-        datamodel = ridge.datamodel(factor, ridge.fit(factor, problem.masks, outputs), problem.masks, outputs)
+        datamodel = ridge.datamodel(factor, ridge.fit(factor, evidence, outputs), evidence, outputs)
         effects.append(np.stack([datamodel.effect_of_removing(indices).mean for indices in problem.sets]))
     return effects
 
@@ -94,15 +96,16 @@ def leave_one_out(problem: Problem) -> RidgeCV:
 
 def agreement(problem: Problem, chosen: RidgeCV, n_outputs: int = 200) -> dict[str, float]:
     """Return how far our predictions and effects lie from scikit-learn's at equal penalties, relative to their spread, and how penalties compare."""
-    ridge, outputs = Ridge(penalty=0.5, effect_penalty=0.5), problem.outputs[:, :n_outputs]
-    factor = ridge.factor(problem.masks)
-    fit = ridge.fit(factor, problem.masks, outputs)
-    datamodel = ridge.datamodel(factor, fit, problem.masks, outputs)
+    ridge, evidence = Ridge(penalty=0.5, effect_penalty=0.5), Evidence(masks=problem.masks)
+    outputs = problem.outputs[:, :n_outputs]
+    factor = ridge.factor(evidence)
+    fit = ridge.fit(factor, evidence, outputs)
+    datamodel = ridge.datamodel(factor, fit, evidence, outputs)
     model = SklearnRidge(alpha=fit["penalty"][0]).fit(problem.masks.astype(np.float64), outputs.astype(np.float64))
     predicted, expected = datamodel.predict(problem.heldout), model.predict(problem.heldout.astype(np.float64))
     effect = np.stack([datamodel.effect_of_removing(indices).mean for indices in problem.sets])
     removed = np.stack([-model.coef_[:, indices].sum(axis=1) for indices in problem.sets])
-    best = Ridge().fit(factor, problem.masks, problem.outputs[:, : problem.block])["penalty"]
+    best = Ridge().fit(factor, evidence, problem.outputs[:, : problem.block])["penalty"]
     steps = np.abs(np.log(best / chosen.alpha_) / np.log(GRID[1] / GRID[0])).round()
     return {
         "predictions_max_relative_difference": float(np.abs(predicted - expected).max() / expected.std()),

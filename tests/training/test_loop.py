@@ -87,7 +87,7 @@ def test_the_loop_is_a_plain_torch_loop(kind, optimizer, drop_last):
     module.load_state_dict({name: value[0] for name, value in states.items()})
     momentum = {"momentum": 0.9} if optimizer in ("sgd", "rmsprop") else {}
     stepper = STACKABLE[optimizer](module.parameters(), lr=0.05, weight_decay=0.01, **momentum)
-    order = batch_orders(20, 3, [(5, 0)])[0]
+    order = batch_orders(phase.points, 3, [(5, 0)])[0]
     step, n_steps = 0, 3 * (2 if drop_last else 3)
     for epoch in range(3):
         for start in range(0, 16 if drop_last else 20, 8):
@@ -103,10 +103,21 @@ def test_the_loop_is_a_plain_torch_loop(kind, optimizer, drop_last):
 
 
 def test_every_epoch_visits_every_listed_point_once_in_an_order_of_its_own():
-    orders = batch_orders(9, 4, [(1, 0), (2, 0), (1, 1)])
+    lists = np.tile(np.arange(9), (3, 1))
+    orders = batch_orders(lists, 4, [(1, 0), (2, 0), (1, 1)])
     assert np.array_equal(np.sort(orders, axis=2), np.broadcast_to(np.arange(9), (3, 4, 9)))
     assert len({tuple(order) for order in orders.reshape(-1, 9).tolist()}) == 12
-    assert np.array_equal(orders[1:2], batch_orders(9, 4, [(2, 0)]))
+    assert np.array_equal(orders[1:2], batch_orders(lists[:1], 4, [(2, 0)]))
+
+
+def test_members_of_one_seed_meet_the_points_they_share_in_one_order():
+    lists = np.array([[0, 2, 3, 5, 8], [1, 2, 3, 6, 8]])
+    orders = batch_orders(lists, 6, [(4, 0), (4, 0)], n_points=9)
+    one, other = (np.take_along_axis(np.tile(listed, (6, 1)), order, axis=1) for listed, order in zip(lists, orders, strict=True))
+    shared = [[[point for point in epoch if point in (2, 3, 8)] for epoch in visited.tolist()] for visited in (one, other)]
+    assert shared[0] == shared[1]
+    assert len({tuple(epoch) for epoch in one.tolist()}) > 1
+    assert np.array_equal(np.sort(one, axis=1), np.tile(lists[0], (6, 1)))
 
 
 def test_targets_go_with_their_points():

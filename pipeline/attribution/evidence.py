@@ -1,0 +1,72 @@
+"""What estimators learn from, beside the outputs of a block: the masks of subset models, and what trained models see in the data."""
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import numpy as np
+from jaxtyping import Int
+
+from pipeline.core.arrays import HeldoutMasks, Masks, Outputs
+from pipeline.core.errors import ConfigError, ShapeError
+from pipeline.data.groups import Lines
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Evidence:
+    """masks (n_models, n_train) of all subset models; heldout, masks to be predicted; lines of groups, for estimators that need `groups`."""
+
+    masks: Masks
+    heldout: HeldoutMasks | None = None
+    lines: Lines | None = None
+    _kept: dict[Hashable, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def n_train(self) -> int:
+        """Training points."""
+        return self.masks.shape[1]
+
+    def groups(self) -> Lines:
+        """Return the lines; raises ConfigError where there are none."""
+        if self.lines is None:
+            raise ConfigError("this estimator needs groups of training points; add `groups` to its `needs`")
+        return self.lines
+
+    def once(self, name: Hashable, compute: Callable[[], T]) -> T:
+        """Return compute(), from memory after the first time: what rests on masks alone serves every block of outputs."""
+        if name not in self._kept:
+            self._kept[name] = compute()
+        found: T = self._kept[name]
+        return found
+
+
+def without_seed_effects(outputs: Outputs, seeds: Int[np.ndarray, " n_models"], populations: Int[np.ndarray, " n_models"]) -> Outputs:
+    """Return outputs (n_models, n_outputs) less what their seed adds to them, as far as it can be told from noise.
+
+    Members of one seed (n_models,) share initialisation and order of batches, hence a part of their outputs that no mask explains. It is
+    estimated as the mean over the seed's members of the deviation from their population's mean, shrunk by 1 − (mean square within)/(mean square
+    between), the one-way random effects of Searle, Casella and McCulloch (1992); with one member for each seed nothing is taken out.
+    Raises ShapeError if the lengths differ.
+    """
+    if not len(outputs) == len(seeds) == len(populations):
+        raise ShapeError(f"{len(outputs)} outputs, {len(seeds)} seeds, {len(populations)} populations; give one of each for each model")
+    which, where = _indicator(seeds), _indicator(populations)
+    deviations = outputs.astype(np.float64)
+    deviations -= where @ (where.T @ deviations / where.sum(axis=0)[:, None])
+    n_models, n_seeds = which.shape
+    counts = which.sum(axis=0)[:, None]
+    effects = which.T @ deviations / counts
+    freedom = n_models - n_seeds - where.shape[1] + 1
+    if n_seeds < 2 or freedom < 1:
+        return outputs
+    between = (counts * effects**2).sum(axis=0) / (n_seeds - 1)
+    within = ((deviations - which @ effects) ** 2).sum(axis=0) / freedom
+    share = np.maximum(1 - within / np.where(between > 0, between, np.inf), 0.0)
+    return np.asarray(outputs - which @ (effects * share), dtype=outputs.dtype)
+
+
+def _indicator(names: Int[np.ndarray, " n_models"]) -> Outputs:
+    """Return which model has which name, (n_models, n_names), as numbers."""
+    return np.asarray(names[:, None] == np.unique(names)).astype(np.float64)

@@ -1,0 +1,162 @@
+"""Kernel datamodels: ridge on the masks and on how much of each *group* was kept, so that losing a whole group may cost more than the sum of its points.
+
+A linear datamodel takes the last point of a neighbourhood to matter as much as the first. Models do not: as long as some like it remain, a
+point is hardly missed. So the kernel between two subsets is a sum of parts: the masks, each point weighed by its difficulty (easy points move
+nothing, and their noise is shrunk away), and saturating functions of the kept shares of balls, caps and hard groups.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from jaxtyping import Bool, Float
+from pydantic import Field
+from scipy import sparse
+
+from pipeline.attribution import dual
+from pipeline.attribution.dual import DualEstimator, Kernel
+from pipeline.attribution.estimator import Arrays
+from pipeline.attribution.evidence import Evidence
+from pipeline.core.arrays import Indices, Masks, Outputs, PerTrain
+from pipeline.core.errors import ShapeError
+from pipeline.core.seeds import generator
+from pipeline.data.groups import BALL, CAP, HARD, Lines
+
+# Sizes of the groups whose kept share is a feature.
+SIZES = (3, 8, 20, 50, 120)
+# The least variance of a point's weight, in units of the mean: points that models find easy still count for something.
+EASIEST = 0.03
+# What a kept share does to outputs: little until the last points of a group go.
+SATURATING: tuple[Callable[[Float[np.ndarray, "..."]], Float[np.ndarray, "..."]], ...] = (lambda kept: np.log(0.03 + kept), lambda kept: (1 - kept) ** 3)
+# Lines of one kind that serve as features; beyond a few thousand, balls overlap so much that more say nothing new.
+MOST_LINES = 4096
+# Features held as numbers at once.
+COLUMNS = 2048
+
+Features = Callable[[Masks], Float[np.ndarray, "n_masks n_features"]]
+
+
+class GroupKernel(DualEstimator):
+    """Regression with a kernel of masks and of groups.
+
+    balls, caps, hard: the weights of those groups beside the masks' 1. effect_shrinkage: the penalty of effects, as a share of the one that
+    predicts single models best (chosen for each output by its leave-one-out error), which shrinks the effect of groups too much.
+    curvature: what the standard error adds for the part of an effect that lies beyond all subsets seen, as a share of the effect.
+    """
+
+    name: ClassVar[str] = "kernel"
+    needs: ClassVar[frozenset[str]] = frozenset({"subset", "groups"})
+
+    balls: float = Field(default=0.6, ge=0)
+    caps: float = Field(default=0.6, ge=0)
+    hard: float = Field(default=0.4, ge=0)
+    effect_shrinkage: float = Field(default=0.25, gt=0, le=1)
+    curvature: float = Field(default=0.15, ge=0)
+
+    def kernel(self, evidence: Evidence) -> "SubsetKernel":
+        """See DualEstimator."""
+        return evidence.once(
+            ("kernel", self.balls, self.caps, self.hard), lambda: SubsetKernel(evidence.masks, evidence.groups(), self.balls, self.caps, self.hard)
+        )
+
+    def fit(self, factor: Arrays, evidence: Evidence, outputs: Outputs) -> Arrays:
+        """Return `penalty`, `effect_penalty` (absolute), `r2` (leave-one-out, at `penalty`) and `amplitude`, each (n_outputs,)."""
+        dual.check_outputs(evidence.masks, outputs)
+        values = factor["eigenvalues"]
+        squares = dual.coordinates(factor, outputs) ** 2
+        penalty = dual.best_penalty(values, squares)
+        _, r2 = dual.errors_at(penalty, values, squares)
+        effect = self.effect_shrinkage * penalty
+        # The amplitude that makes the outputs most likely, given the kernel and the penalty.
+        amplitude = (squares / (values[:, None] + penalty)).mean(axis=0)
+        return {"penalty": penalty, "effect_penalty": effect, "r2": r2, "amplitude": amplitude}
+
+
+@dataclass(frozen=True)
+class SubsetKernel(Kernel):
+    """A sum of parts, each centred over the fitted masks (n_models, n_train) and scaled to a mean diagonal of 1, times its weight."""
+
+    fitted: Masks
+    lines: Lines
+    balls: float
+    caps: float
+    hard: float
+
+    def __post_init__(self) -> None:
+        n_train = len(self.lines.difficulty)
+        if self.fitted.shape[1] != n_train:
+            raise ShapeError(f"masks are over {self.fitted.shape[1]} training points, the lines over {n_train}; take both from one data set")
+
+    def between(self, masks: Bool[np.ndarray, "n_masks n_train"]) -> Float[np.ndarray, "n_masks n_models"]:
+        """See Kernel."""
+        total = np.zeros((len(masks), len(self.fitted)))
+        for weight, chunks in self._parts():
+            part, diagonal = np.zeros_like(total), 0.0
+            for features in chunks:
+                fitted = features(self.fitted)
+                centre = fitted.mean(axis=0)
+                part += (features(masks) - centre) @ (fitted - centre).T
+                diagonal += float(np.square(fitted - centre).sum()) / len(fitted)
+            total += _scaled(weight, diagonal) * part
+        return total
+
+    def removing(self, sets: Sequence[Indices]) -> tuple[Float[np.ndarray, "n_sets n_models"], Float[np.ndarray, " n_sets"]]:
+        """See Kernel."""
+        n_train = self.fitted.shape[1]
+        everything, without = np.ones((1, n_train), bool), np.ones((len(sets), n_train), bool)
+        for row, indices in zip(without, sets, strict=True):
+            row[indices] = False
+        changed, prior = np.zeros((len(sets), len(self.fitted))), np.zeros(len(sets))
+        for weight, chunks in self._parts():
+            part, own, diagonal = np.zeros_like(changed), np.zeros(len(sets)), 0.0
+            for features in chunks:
+                fitted = features(self.fitted)
+                fitted -= fitted.mean(axis=0)
+                difference = features(without) - features(everything)
+                part += difference @ fitted.T
+                own += np.square(difference).sum(axis=1)
+                diagonal += float(np.square(fitted).sum()) / len(fitted)
+            changed += _scaled(weight, diagonal) * part
+            prior += _scaled(weight, diagonal) * own
+        return changed, prior
+
+    def _parts(self) -> Iterator[tuple[float, list[Features]]]:
+        """Yield the weight of each part and its features, some columns at a time."""
+        variance = np.maximum(self.lines.difficulty / max(self.lines.difficulty.mean(), 1e-12), EASIEST)
+        yield 1.0, [_points(slice(start, start + COLUMNS), np.sqrt(variance)) for start in range(0, len(variance), COLUMNS)]
+        for kind, weight in ((BALL, self.balls), (CAP, self.caps), (HARD, self.hard)):
+            if weight > 0:
+                shares = _memberships(self.lines, kind)
+                yield weight, [_kept_shares(shares[start : start + COLUMNS]) for start in range(0, shares.shape[0], COLUMNS)]
+
+
+def _scaled(weight: float, diagonal: float) -> float:
+    """Return the factor that gives a part its weight; a part that does not vary over the fitted masks has none."""
+    return weight / diagonal if diagonal > 0 else 0.0
+
+
+def _points(columns: slice, scale: PerTrain) -> Features:
+    return lambda masks: (masks[:, columns] * scale[columns]).astype(np.float32)
+
+
+def _kept_shares(shares: sparse.csr_array) -> Features:
+    """Return the features of groups (n_groups, n_train), each row adding up to 1: every saturating function of the share that a mask keeps."""
+
+    def features(masks: Masks) -> Float[np.ndarray, "n_masks n_features"]:
+        lost = (shares @ (~masks.T).astype(np.float32)).T
+        kept = np.clip(1 - lost, 0.0, 1.0)
+        return np.concatenate([function(kept) for function in SATURATING], axis=1)
+
+    return features
+
+
+def _memberships(lines: Lines, kind: int) -> sparse.csr_array:
+    """Return which points make up the groups at the beginnings of the lines of a kind, (n_groups, n_train), each row adding up to 1."""
+    chosen = lines.of(kind)
+    if len(chosen) > MOST_LINES:
+        chosen = chosen[np.sort(generator("kernel_lines", kind).choice(len(chosen), MOST_LINES, replace=False))]
+    groups = [line[:size][line[:size] >= 0] for line in chosen for size in SIZES]
+    sizes = np.array([len(group) for group in groups])
+    values = np.repeat(1 / sizes, sizes).astype(np.float32)
+    return sparse.csr_array((values, np.concatenate(groups), np.concatenate([[0], np.cumsum(sizes)])), shape=(len(groups), len(lines.difficulty)))

@@ -1,0 +1,98 @@
+"""Groups of training points that may have to go together, as lines: ordered ids of which every beginning is a group.
+
+A deletion request seldom takes points at random: it takes a neighbourhood, one side of a class, or the points that were hardest to learn. Lines
+list such groups at all sizes at once, so that subset models can be trained without them and attribution can tell how much of each was kept.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from pipeline.core.arrays import Labels, Mask, PerTrain
+from pipeline.core.errors import ShapeError
+from pipeline.core.seeds import generator
+from pipeline.data.masks import count_kept
+
+BALL, CAP, HARD = 0, 1, 2
+# The longest group; larger ones are most of a class, and requests that large are better retrained.
+LENGTH = 128
+# Sizes of the groups that a designed subset drops, drawn log-uniformly; the upper end is also the most that one group takes.
+SMALLEST, LARGEST = 4, 80
+# How often a designed subset draws a ball, a cap, or hard points.
+SHARES = (0.35, 0.35, 0.30)
+# At least this share of the points that a designed subset drops, and at most all, go in groups; the others are drawn uniformly.
+GROUPED = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lines:
+    """ids (n_lines, LENGTH), -1 behind a line's end; kinds (n_lines,): BALL round point i for line i < n_train, then CAP, then one HARD.
+
+    difficulty (n_train,): how strongly each point still pulls at trained models.
+    """
+
+    ids: Int[np.ndarray, "n_lines length"]
+    kinds: Int[np.ndarray, " n_lines"]
+    difficulty: PerTrain
+
+    def of(self, kind: int) -> Int[np.ndarray, "n_chosen length"]:
+        """Return the lines of one kind."""
+        return self.ids[self.kinds == kind]
+
+
+def draw_lines(features: Float[np.ndarray, "n_train n_features"], labels: Labels, difficulty: PerTrain, *, caps_per_class: int = 80, seed: int = 0) -> Lines:
+    """Return the lines of training points with features (n_train, n_features), labels (n_train,) and difficulty (n_train,).
+
+    A ball lists the points of one label by falling inner product with its centre, the centre first. A cap lists them by their projection on a
+    random direction that varies as the class does (a normal mixture of its centred features). The hard line lists all points by falling
+    difficulty. Raises ShapeError if the lengths differ.
+    """
+    n_train = len(features)
+    if len(labels) != n_train or len(difficulty) != n_train:
+        raise ShapeError(f"{n_train} rows of features, {len(labels)} labels, {len(difficulty)} difficulties; give one of each for each training point")
+    balls, caps = np.full((n_train, LENGTH), -1), []
+    for label in np.unique(labels).tolist():
+        members = np.flatnonzero(labels == label)
+        similarity = features[members] @ features[members].T
+        np.fill_diagonal(similarity, np.inf)
+        balls[members] = _line(members[np.argsort(-similarity, axis=1, kind="stable")])
+        centred = features[members] - features[members].mean(axis=0)
+        mixtures = generator("caps", seed, label).standard_normal((caps_per_class, len(members)))
+        caps.append(_line(members[np.argsort(-(mixtures @ centred) @ centred.T, axis=1, kind="stable")]))
+    hard = _line(np.argsort(-difficulty, kind="stable")[None])
+    kinds = np.repeat([BALL, CAP, HARD], [n_train, sum(map(len, caps)), 1])
+    return Lines(ids=np.concatenate([balls, *caps, hard]), kinds=kinds, difficulty=difficulty.astype(np.float64))
+
+
+def designed_mask(lines: Lines, keep_fraction: float, seed: int) -> Mask:
+    """Return a mask (n_train,) that drops whole groups and some single points, `count_kept` points being kept in all."""
+    n_train = len(lines.difficulty)
+    n_dropped = n_train - count_kept(n_train, keep_fraction)
+    rng = generator("designed_mask", seed)
+    mask = np.ones(n_train, dtype=bool)
+    budget = round(n_dropped * rng.uniform(GROUPED, 1.0))
+    while (left := budget - int((~mask).sum())) >= SMALLEST:
+        mask[_group(lines, min(left, LARGEST), rng)] = False
+    others = rng.choice(np.flatnonzero(mask), n_dropped - int((~mask).sum()), replace=False)
+    mask[others] = False
+    return mask
+
+
+def _group(lines: Lines, largest: int, rng: np.random.Generator) -> Int[np.ndarray, " _"]:
+    """Return a group of at most largest points: the beginning of a line, thinned at random where it is of hard points."""
+    kind = rng.choice(len(SHARES), p=SHARES)
+    size = int(np.exp(rng.uniform(np.log(SMALLEST), np.log(largest + 1))))
+    candidates = lines.of(kind)
+    line = candidates[rng.integers(len(candidates))]
+    if kind == HARD:
+        listed = line[: min(round(size / rng.uniform(0.3, 1.0)), LENGTH)]
+        return rng.permutation(listed[listed >= 0])[:size]
+    return line[:size][line[:size] >= 0]
+
+
+def _line(ordered: Int[np.ndarray, "n_lines n_listed"]) -> Int[np.ndarray, "n_lines length"]:
+    """Return the first LENGTH of each row, -1 behind its end."""
+    lines = np.full((len(ordered), LENGTH), -1)
+    lines[:, : ordered.shape[1]] = ordered[:, :LENGTH]
+    return lines

@@ -1,0 +1,49 @@
+"""Groups of training points as a node: what a few trained models see as neighbours, as sides of a class and as hard."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from pipeline.core.registry import Plugin, describe
+from pipeline.data.groups import draw_lines
+from pipeline.models.base import Model
+from pipeline.runtime.store import Shard
+from pipeline.stages.lines import columns_of
+from pipeline.stages.node import Node, Parent, Work
+from pipeline.stages.train import read_states
+from pipeline.training.ensemble import Builder
+from pipeline.training.features import difficulty, joint_features, last_features
+from pipeline.training.loop import Resident
+
+
+@dataclass(frozen=True, kw_only=True)
+class Groups(Node):
+    """The lines of groups that designed subsets drop and kernel datamodels look at. Rows are lines; the first n_train are the balls."""
+
+    stage: ClassVar[str] = "groups"
+    unit: ClassVar[str] = "parts"
+
+    model: Model
+    seed: int
+    scout_key: str
+
+    def settings(self) -> dict[str, Any]:
+        """See Node."""
+        return {"model": describe(self.model), "seed": self.seed}
+
+    def plugins(self) -> tuple[Plugin, ...]:
+        """See Node."""
+        return (self.model,)
+
+    def parents(self) -> dict[str, Parent]:
+        """See Node."""
+        return {"scout": Parent(self.scout_key)}
+
+    def compute(self, work: Work) -> Shard:
+        """Look at the training points through the scouts."""
+        examples, table = work.examples, work.inputs["scout"]
+        build = Builder(self.model, examples.input_shape, examples.n_classes)
+        inputs = Resident.place(examples, work.device).inputs[: examples.n_train]
+        features, logits = last_features(build(), read_states(work.store, table, 0, table.pieces[-1].stop), inputs)
+        labels = examples.labels[: examples.n_train]
+        lines = draw_lines(joint_features(features), labels, difficulty(features, logits, labels), seed=self.seed)
+        return Shard(columns=columns_of(lines))

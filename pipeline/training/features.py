@@ -1,0 +1,52 @@
+"""What trained models see in their inputs: the features before the last linear layer, and how hard each point is for them."""
+
+import copy
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from pipeline.core.arrays import Labels, Logits, PerPoint
+from pipeline.training.ensemble import EVALUATION_BATCH, States, n_members
+
+Features = Float[np.ndarray, "n_models n_points n_features"]
+
+
+def last_features(template: nn.Module, states: States, inputs: Tensor) -> tuple[Features, Logits]:
+    """Return what goes into each member's last linear layer, (n_models, n_points, n_features), and its logits, in evaluation mode.
+
+    A model without a linear layer has its logits for features.
+    """
+    model = copy.deepcopy(template).to(inputs.device).eval()
+    linear = [module for module in model.modules() if isinstance(module, nn.Linear)]
+    seen: list[Tensor] = []
+    handle = linear[-1].register_forward_pre_hook(lambda _, given: seen.append(given[0])) if linear else None
+    features, logits = [], []
+    with torch.inference_mode():
+        for member in range(n_members(states)):
+            model.load_state_dict({name: value[member] for name, value in states.items()})
+            seen.clear()
+            outputs = torch.cat([model(batch) for batch in inputs.split(EVALUATION_BATCH)])
+            logits.append(outputs.float().cpu().numpy())
+            features.append(torch.cat(seen).flatten(1).float().cpu().numpy() if linear else logits[-1])
+    if handle is not None:
+        handle.remove()
+    return np.stack(features), np.stack(logits)
+
+
+def joint_features(features: Features) -> Float[np.ndarray, "n_points n_joint"]:
+    """Return features side by side, each member's scaled to length 1, so that inner products are the mean of its cosines."""
+    lengths = np.linalg.norm(features, axis=2, keepdims=True)
+    scaled = features / np.where(lengths > 0, lengths, 1.0) / np.sqrt(len(features))
+    return np.concatenate(list(scaled), axis=1)
+
+
+def difficulty(features: Features, logits: Logits, labels: Labels) -> PerPoint:
+    """Return the norm of each point's gradient in the last layer, ‖(h, 1)‖ · ‖softmax − onehot‖, averaged over members."""
+    wide = logits.astype(np.float64)
+    odds = np.exp(wide - wide.max(axis=2, keepdims=True))
+    errors = odds / odds.sum(axis=2, keepdims=True)
+    errors[:, np.arange(len(labels)), labels] -= 1
+    norms: PerPoint = (np.sqrt(np.square(features, dtype=np.float64).sum(axis=2) + 1) * np.linalg.norm(errors, axis=2)).mean(axis=0)
+    return norms
