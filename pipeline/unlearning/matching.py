@@ -25,10 +25,10 @@ class Matching(ScheduledUnlearner):
     """
 
     retain_points: int = Field(default=140, ge=0)
-    forget_multiplier: int = Field(default=5, ge=1)
-    epochs: int = Field(default=8, ge=1)
-    batch_size: int = Field(default=32, ge=1)
-    learning_rate: float = Field(default=3e-3, gt=0)
+    forget_multiplier: int = Field(default=3, ge=1)
+    epochs: int = Field(default=7, ge=1)
+    batch_size: int = Field(default=8, ge=1)
+    learning_rate: float = Field(default=5e-3, gt=0)
 
     @abstractmethod
     def wanted_logits(self, request: Request) -> Logits:

@@ -4,12 +4,15 @@ import contextlib
 import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jobs.session import executor_opener, open_session, read_experiment
+from jobs.session import Session, executor_opener, open_session, read_experiment
+from pipeline.blueprint import spending_of
 from pipeline.core.registry import describe
 from pipeline.run import Walk
+from pipeline.stages.results import Spending
 from pipeline.view import result_rows
 
 
@@ -29,11 +32,24 @@ def demonstration_unlearners(labels: Sequence[str]) -> dict[str, dict[str, Any]]
     return {label: describe(unlearners[label]) for label in labels}
 
 
-def judged_rows(store: str, executor: str, settings: Mapping[str, Any], overrides: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """Return one row for each unlearner and forget set of the demonstration with other settings; what the store has already is not computed again."""
+@dataclass(frozen=True)
+class Judged:
+    """A run of the demonstration with other settings, up to its verdicts: one row for each unlearner and forget set."""
+
+    session: Session
+    rows: list[dict[str, Any]]
+
+    @property
+    def spending(self) -> Spending:
+        """What was spent before any unlearning."""
+        return spending_of(self.session.experiment, self.session.examples)
+
+
+def judge(store: str, executor: str, settings: Mapping[str, Any], overrides: Sequence[str] = ()) -> Judged:
+    """Run the demonstration with other settings as far as its verdicts; what the store has already is not computed again."""
     changed = [f"{key}={json.dumps(value)}" for key, value in settings.items()]
-    session = open_session(None, [*overrides, *changed, "tracking.uri=none"], store)
+    session = open_session(None, [*changed, *overrides, "tracking.uri=none"], store)
     progress = Walk(session.graph, session.store, open_executor=executor_opener(executor, session), until="evaluate").run()
     if progress.failures:
         raise SystemExit(f"{len(progress.failures)} shards failed, the first {progress.failures[0].key}: {progress.failures[0].error}")
-    return result_rows(session.graph, session.store, session.graph.survey(session.store))
+    return Judged(session, result_rows(session.graph, session.store, session.graph.survey(session.store)))

@@ -8,7 +8,7 @@ retrainings. `best` is lowest on the forget set; `best_within` is so among those
 import argparse
 from typing import Any
 
-from experiments import demonstration_unlearners, judged_rows, opened_store
+from experiments import demonstration_unlearners, judge, opened_store
 from measure import show
 
 from pipeline.stages.evaluate import SPLITS
@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="change one setting of the demonstration")
     arguments = parser.parse_args()
     with opened_store(arguments.store) as store:
-        rows = judged_rows(store, arguments.executor, {"unlearners": demonstration_unlearners(BESIDE) | grid()}, arguments.set)
+        rows = judge(store, arguments.executor, {"unlearners": demonstration_unlearners(BESIDE) | grid()}, arguments.set).rows
     result = {label: compared(forget_rows, arguments.limit) for label, forget_rows in grouped(rows).items()}
     for label, lines in result.items():
         print(f"\n{label:28}{'forget':>8}{'retain':>8}{'valid.':>8}{'cost':>9}")
