@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from jobs import listing, verbs
+from jobs.enough import find_enough
 from jobs.session import open_session, read_experiment
 from pipeline.config import Experiment
 from pipeline.core.errors import ConfigError, DataError, PipelineError, ShapeError
@@ -33,14 +34,18 @@ def run(
     store: StoreUri = None,
     until: Annotated[str | None, typer.Option(metavar="STAGE", help="Stop after this stage.")] = None,
     executor: Annotated[str, typer.Option(help="ray or serial.")] = "ray",
+    until_enough: Annotated[bool, typer.Option("--until-enough", help="Train subset models in doublings, and no more once they score hardly better.")] = False,
+    tolerance: Annotated[float, typer.Option(help="LDS that a doubling must gain to be worth it, for --until-enough.")] = 0.01,
     allow_missing: Annotated[bool, typer.Option(help="Go on with the models there are where shards failed.")] = False,
     json_: Json = False,
 ) -> None:
     """Compute everything that does not exist yet, judge it and write the report; run it again to resume."""
     session = open_session(config, set_ or (), store)
+    enough = find_enough(session, screen, executor=executor, tolerance=tolerance) if until_enough else None
+    session = session if enough is None else enough.session
     result = verbs.run(session, screen, executor=executor, until=until, allow_missing=allow_missing)
     listing.show_run(result, _paper(), session)
-    _finish(result.to_json(), json_, FAILED if result.failures else DONE)
+    _finish(result.to_json() | ({} if enough is None else {"enough": enough.to_json()}), json_, FAILED if result.failures else DONE)
 
 
 @app.command()

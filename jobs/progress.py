@@ -14,6 +14,7 @@ LINE_SECONDS = 5.0
 RATE_SECONDS = 20.0
 TITLES = {
     "forget": "resolve forget sets",
+    "groups": "find groups",
     "train": "train models",
     "factor": "factor masks",
     "fit": "fit datamodels",

@@ -7,6 +7,7 @@ from pipeline.config import Experiment
 from pipeline.data.examples import Examples
 from pipeline.graph import Graph
 from pipeline.reporting.content import PopulationContent
+from pipeline.stages.curve import SHARES, Curve
 from pipeline.stages.evaluate import Verdict
 from pipeline.stages.fit import Effect, Factor, Fit, Score
 from pipeline.stages.forget import Forget
@@ -151,6 +152,7 @@ def _attribution(experiment: Experiment, examples: Examples) -> Iterator[Node]:
     yield Fit(key="fit", n_units=experiment.store.layout.n_blocks(examples.n_points), factor_key="factor", heldout_key=heldout, **shared)
     if heldout is not None:
         yield Score(key="score", fit_key="fit", heldout_key=heldout, **shared)
+        yield Curve(key="curve", n_units=len(SHARES), fit_key="fit", heldout_key=heldout, **shared)
     for label in experiment.forget_sets:
         yield Effect(key=f"effect/{label}", factor_key="factor", fit_key="fit", forget_key=f"forget/{label}", **shared)
 

@@ -1,5 +1,6 @@
 """The whole experiment as one frozen, validated tree: every name known, every plug-in built, every setting in range before anything runs."""
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -199,6 +200,16 @@ class Experiment(Settings):
         if unknown:
             raise ConfigError(f"estimator {plugin_name(self.estimator)!r} needs {', '.join(sorted(unknown))}, but only `subset` and `groups` can be had")
         return self
+
+    def with_share_of_models(self, share: float) -> "Experiment":
+        """Return the same experiment with a share of its subset models, at least 8 of each role; what they cost is the only difference."""
+
+        def fewer(subsets: Subsets) -> Subsets:
+            return subsets.model_copy(update={"n_models": min(subsets.n_models, max(8, math.ceil(share * subsets.n_models)))})
+
+        wanted = self.populations
+        designed = None if wanted.designed is None else fewer(wanted.designed)
+        return self.model_copy(update={"populations": wanted.model_copy(update={"subset": fewer(wanted.subset), "designed": designed})})
 
     @property
     def digest(self) -> str:

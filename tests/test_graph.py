@@ -87,6 +87,7 @@ def test_growing_trains_only_what_is_new_and_shows_the_rest_stale(open_tiny: Ope
                 "factor",
                 "fit",
                 "score",
+                "curve",
                 "effect/some",
                 "effect/wrong",
                 "unlearn/dmm/some",

@@ -11,7 +11,8 @@ from jobs.session import open_session
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 SMALL = (
-    "populations={subset: {n_models: 8}, heldout: {n_models: 4}, full: {n_models: 4}, oracle: {n_models: 4}, floor: {n_models: 4}}",
+    "populations={subset: {n_models: 8}, designed: {n_models: 4}, scout: {n_models: 2}}",
+    *(f"populations.{role}.n_models=4" for role in ("heldout", "full", "oracle", "floor")),
     "unlearners.dmm.retain_points=20",
     "recipe.epochs=1",
     "recipe.batch_size=20",

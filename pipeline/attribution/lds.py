@@ -52,6 +52,16 @@ def lds(*, predicted: Float[np.ndarray, "..."], actual: Float[np.ndarray, "..."]
     return Lds(values=scores, mean=float(scores.mean()), interval=(float(low), float(high)), n_constant=int((~varies).sum()))
 
 
+def explained(predicted: Outputs, actual: Outputs) -> PerOutput:
+    """Return R², the share of the variance of actual outputs (n_subsets, n_targets) over subsets that predicted ones explain; 0 where nothing varies.
+
+    An offset between both counts as error. What its seed adds to a single model, nothing explains.
+    """
+    total = np.square(actual - actual.mean(axis=0), dtype=np.float64).sum(axis=0)
+    error = np.square(predicted - actual, dtype=np.float64).sum(axis=0)
+    return np.where(total > 0, 1 - error / np.where(total > 0, total, 1.0), 0.0)
+
+
 def _varying(predicted: np.ndarray, actual: np.ndarray) -> Bool[np.ndarray, " n_targets"]:
     """Return which targets vary over the subsets in both arrays, once shapes and values are found to be sound."""
     if predicted.shape != actual.shape or predicted.ndim != 2 or len(predicted) < 3:

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+from jaxtyping import Float
 
 from pipeline.attribution.estimator import Arrays, Estimator
 from pipeline.attribution.evidence import Evidence, without_seed_effects
-from pipeline.attribution.lds import lds
-from pipeline.core.arrays import Logits, Masks, Outputs
+from pipeline.attribution.lds import explained, lds
+from pipeline.core.arrays import Indices, Logits, Masks, Outputs
 from pipeline.core.registry import Plugin, describe
 from pipeline.data.masks import unpack
 from pipeline.evaluation.margins import margins
@@ -45,8 +46,8 @@ class Attribution(Node):
     def evidence(self, work: Work) -> Evidence:
         """Return what the estimator learns from, beside outputs."""
         return Evidence(
-            masks=np.concatenate([_masks(work, name) for name in self.subset_keys]),
-            heldout=_masks(work, "heldout") if self.heldout_key else None,
+            masks=np.concatenate([masks_of(work, name) for name in self.subset_keys]),
+            heldout=masks_of(work, "heldout") if self.heldout_key else None,
             lines=read_lines(work) if self.groups_key else None,
         )
 
@@ -54,11 +55,11 @@ class Attribution(Node):
         """Return the logits of a block, (n_models, n_block_points, n_classes)."""
         return np.concatenate([work.read(name, [column(block)])[column(block)] for name in self.subset_keys])
 
-    def outputs(self, work: Work, values: Logits | Outputs) -> Outputs:
-        """Return values (n_models, …) as outputs (n_models, n_outputs), without what members of one seed have in common."""
+    def outputs(self, work: Work, values: Logits | Outputs, models: Indices | slice = slice(None)) -> Float[np.ndarray, "n_chosen n_outputs"]:
+        """Return values (n_models, …), of some models if they are named, as outputs (n_models, n_outputs) without what one seed's members share."""
         seeds = [work.read(name, ["seed"])["seed"] for name in self.subset_keys]
         populations = np.repeat(np.arange(len(seeds)), [len(part) for part in seeds])
-        return without_seed_effects(values.reshape(len(values), -1), np.concatenate(seeds), populations)
+        return without_seed_effects(values.reshape(len(values), -1)[models], np.concatenate(seeds)[models], populations[models])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,6 +143,7 @@ class Score(Attribution):
 
     stage: ClassVar[str] = "score"
     unit: ClassVar[str] = "parts"
+    revision: ClassVar[int] = 2
 
     fit_key: str
 
@@ -153,18 +155,24 @@ class Score(Attribution):
         """Correlate predicted with actual margins, point by point."""
         fit = work.read("fit")
         actual = read_margins(work.store, work.inputs["heldout"], self.layout, work.examples.labels)
-        score = lds(predicted=fit["heldout_margins"].T, actual=actual)
+        predicted = fit["heldout_margins"].T
+        score = lds(predicted=predicted, actual=actual)
+        r2 = explained(predicted, actual)
+        blocks = [self.layout.points(block, len(r2)) for block in range(self.layout.n_blocks(len(r2)))]
         summary = {
             "lds": score.mean,
             "lds_interval": list(score.interval),
             "n_constant": score.n_constant,
             "r2_logits": float(fit["r2"].mean()),
             "r2_margins": float(fit["margin_r2"].mean()),
+            "r2_heldout": float(r2.mean()),
+            "r2_heldout_by_block": [float(r2[points].mean()) for points in blocks],
             "medians": {name: float(np.median(values)) for name, values in fit.items() if name != "heldout_margins"},
             "n_heldout": len(actual),
         }
-        return Shard(columns={"margin_r2": fit["margin_r2"]}, summary=summary)
+        return Shard(columns={"margin_r2": fit["margin_r2"], "heldout_r2": r2}, summary=summary)
 
 
-def _masks(work: Work, name: str) -> Masks:
+def masks_of(work: Work, name: str) -> Masks:
+    """Return the masks (n_models, n_train) of a population."""
     return unpack(work.read(name, ["mask"])["mask"], work.examples.n_train)

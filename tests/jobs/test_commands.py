@@ -79,8 +79,9 @@ def test_looking_writes_nothing(dmm: Dmm, tmp_path: Path, verb: str) -> None:
 
 def test_a_plan_counts_retrainings(dmm: Dmm) -> None:
     plan = answer(dmm("plan", "tiny.yaml", "--store", "store", "--json")[1])
-    assert plan["retrainings"] == 20 / 2 + 6 / 2 + 6 + 2 * (6 + 6)
-    assert plan["break_even_requests"] == 10
+    learnt_from = 20 * 0.5 + 10 * 0.7 + 2
+    assert plan["retrainings"] == learnt_from + 6 * 0.5 + 6 + 2 * (6 + 6)
+    assert plan["break_even_requests"] == learnt_from
 
 
 def test_until_and_status_tell_the_same(dmm: Dmm) -> None:
@@ -199,7 +200,7 @@ def test_the_schema_knows_every_plugin(dmm: Dmm) -> None:
 def test_the_demonstration_needs_no_config(dmm: Dmm) -> None:
     plan = answer(dmm("plan", "--json", "--store", "store")[1])
     wanted = {node["node"]: node["wanted"] for node in plan["nodes"]}
-    assert wanted["train/subset"] == 2000
+    assert (wanted["train/subset"], wanted["train/designed"]) == (1000, 2000)
     assert {name.split("/")[1] for name in wanted if name.startswith("forget/")} == {"coherent", "random", "mislabelled"}
     assert {name.split("/")[1] for name in wanted if name.startswith("unlearn/")} == {"nothing", "dm_direct", "dmm", "oracle_matching", "ascent", "finetune"}
 

@@ -24,8 +24,8 @@ RECIPE = Recipe(epochs=10, batch_size=10, learning_rate=0.1)
 SETTINGS = {
     "no_op": {},
     "dm_direct": {},
-    "dmm": {"retain_points": 20, "epochs": 6},
-    "oracle_matching": {"retain_points": 20, "epochs": 6},
+    "dmm": {"retain_points": 20, "forget_multiplier": 5, "epochs": 6},
+    "oracle_matching": {"retain_points": 20, "forget_multiplier": 5, "epochs": 6},
     "gradient_ascent": {"learning_rate": 0.01},
     "finetune": {"learning_rate": 0.01, "batch_size": 16},
 }
