@@ -43,7 +43,9 @@ def find_enough(session: Session, screen: Console, *, executor: str, tolerance: 
     if not tolerance > 0:
         raise ConfigError(f"--tolerance {tolerance} must be above 0; it is the LDS that doubling the models must gain to be worth it")
     if "curve" not in session.graph.nodes:
-        raise ConfigError("--until-enough needs held-out models and an unlearner that uses a datamodel; set populations.heldout and, say, a `dmm` unlearner")
+        raise ConfigError(
+            "--until-enough needs held-out models, an estimator of subset models and an unlearner that uses it; set populations.heldout and use `dmm`"
+        )
     wanted = _count(session)
     for share in SHARES:
         experiment = session.experiment.with_share_of_models(share)

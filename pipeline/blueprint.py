@@ -76,11 +76,9 @@ def _report(experiment: Experiment, examples: Examples) -> ReportPage:
 
 def _learnt_from(experiment: Experiment, examples: Examples) -> list[PopulationContent]:
     """Return what is trained to predict effects."""
-    wanted = experiment.populations
-    rows = [_counted("subset", wanted.subset.n_models, wanted.subset.keep_fraction, examples)]
-    if wanted.designed is not None:
-        rows.append(_counted("designed", wanted.designed.n_models, wanted.designed.keep_fraction, examples))
-    return rows + ([_counted("scout", wanted.scout.n_models, 1.0, examples)] if _needs_groups(experiment) else [])
+    subsets = {"subset": experiment.populations.subset, "designed": experiment.populations.designed}
+    rows = [_counted(role, of.n_models, of.keep_fraction, examples) for role in _subset_roles(experiment) if (of := subsets[role]) is not None]
+    return rows + ([_counted("scout", experiment.populations.scout.n_models, 1.0, examples)] if _needs_scouts(experiment) else [])
 
 
 def _judged_by(experiment: Experiment, examples: Examples) -> list[PopulationContent]:
@@ -116,8 +114,15 @@ def _needs_effects(experiment: Experiment) -> bool:
     return any("effect" in unlearner.needs for unlearner in experiment.unlearners.values())
 
 
-def _needs_groups(experiment: Experiment) -> bool:
-    return "groups" in experiment.estimator.needs or experiment.populations.designed is not None
+def _subset_roles(experiment: Experiment) -> list[str]:
+    """Return the roles whose models the datamodel is fitted to; none for an estimator that needs no subset models."""
+    if "subset" not in experiment.estimator.needs:
+        return []
+    return [role for role in SUBSETS if role == "subset" or experiment.populations.designed is not None]
+
+
+def _needs_scouts(experiment: Experiment) -> bool:
+    return "groups" in experiment.estimator.needs or "designed" in _subset_roles(experiment)
 
 
 def _populations(experiment: Experiment) -> Iterator[Node]:
@@ -125,12 +130,13 @@ def _populations(experiment: Experiment) -> Iterator[Node]:
     yield _population(experiment, "train/full", "full", wanted.full.n_models, saves_states=True)
     if not _needs_effects(experiment):
         return
-    if _needs_groups(experiment):
+    if _needs_scouts(experiment):
         yield _population(experiment, "train/scout", "scout", wanted.scout.n_models, saves_states=True)
         yield Groups(key="groups", model=experiment.model, seed=experiment.seed, scout_key="train/scout", resources=experiment.resources.compute)
-    fraction = wanted.subset.keep_fraction
-    yield _population(experiment, "train/subset", "subset", wanted.subset.n_models, keep_fraction=fraction, n_seeds=wanted.n_seeds)
-    if wanted.designed is not None:
+    fraction, roles = wanted.subset.keep_fraction, _subset_roles(experiment)
+    if "subset" in roles:
+        yield _population(experiment, "train/subset", "subset", wanted.subset.n_models, keep_fraction=fraction, n_seeds=wanted.n_seeds)
+    if "designed" in roles and wanted.designed is not None:
         designed: dict[str, Any] = {"keep_fraction": wanted.designed.keep_fraction, "n_seeds": wanted.n_seeds, "groups_key": "groups"}
         yield _population(experiment, "train/designed", "designed", wanted.designed.n_models, **designed)
     if wanted.heldout is not None:
@@ -140,11 +146,11 @@ def _populations(experiment: Experiment) -> Iterator[Node]:
 def _attribution(experiment: Experiment, examples: Examples) -> Iterator[Node]:
     if not _needs_effects(experiment):
         return
-    heldout = "train/heldout" if experiment.populations.heldout is not None else None
+    heldout, roles = "train/heldout" if experiment.populations.heldout is not None else None, _subset_roles(experiment)
     shared: dict[str, Any] = {
         "estimator": experiment.estimator,
         "layout": experiment.store.layout,
-        "subset_keys": {role: f"train/{role}" for role in SUBSETS if role == "subset" or experiment.populations.designed is not None},
+        "subset_keys": {role: f"train/{role}" for role in roles or ["full"]},
         "groups_key": "groups" if "groups" in experiment.estimator.needs else None,
         "resources": experiment.resources.compute,
     }
@@ -152,7 +158,8 @@ def _attribution(experiment: Experiment, examples: Examples) -> Iterator[Node]:
     yield Fit(key="fit", n_units=experiment.store.layout.n_blocks(examples.n_points), factor_key="factor", heldout_key=heldout, **shared)
     if heldout is not None:
         yield Score(key="score", fit_key="fit", heldout_key=heldout, **shared)
-        yield Curve(key="curve", n_units=len(SHARES), fit_key="fit", heldout_key=heldout, **shared)
+        if roles:
+            yield Curve(key="curve", n_units=len(SHARES), fit_key="fit", heldout_key=heldout, **shared)
     for label in experiment.forget_sets:
         yield Effect(key=f"effect/{label}", factor_key="factor", fit_key="fit", forget_key=f"forget/{label}", **shared)
 

@@ -33,6 +33,8 @@ from pipeline.unlearning.unlearner import Unlearner
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 # A hundred times the largest study there is: more is a slip of the hand, and listing its shards would take for ever.
 MOST_MODELS = 2_000_000
+# What estimators may need.
+EVIDENCE = frozenset({"subset", "groups"})
 # What may change without the experiment becoming another one: where it runs and where its view goes.
 PLACES = frozenset({"store", "tracking", "resources"})
 
@@ -196,9 +198,10 @@ class Experiment(Settings):
             unknown = unlearner.needs - {"effect", "oracle"}
             if unknown:
                 raise ConfigError(f"unlearner labelled {label!r} needs {', '.join(sorted(unknown))}, but only `effect` and `oracle` can be had")
-        unknown = self.estimator.needs - {"subset", "groups"}
+        unknown = self.estimator.needs - EVIDENCE
         if unknown:
-            raise ConfigError(f"estimator {plugin_name(self.estimator)!r} needs {', '.join(sorted(unknown))}, but only `subset` and `groups` can be had")
+            names = ", ".join(f"`{name}`" for name in sorted(EVIDENCE))
+            raise ConfigError(f"estimator {plugin_name(self.estimator)!r} needs {', '.join(sorted(unknown))}, but only {names} can be had")
         return self
 
     def with_share_of_models(self, share: float) -> "Experiment":

@@ -7,13 +7,14 @@ kernel of that thing with the fitted masks. Ridge and kernel datamodels differ i
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from pipeline.attribution.datamodel import Effect
 from pipeline.attribution.estimator import Arrays, Estimator
-from pipeline.attribution.evidence import Evidence
+from pipeline.attribution.evidence import Block, Evidence
 from pipeline.core.arrays import HeldoutOutputs, Indices, Masks, Outputs, PerOutput
 from pipeline.core.errors import ConfigError, DataError, ShapeError
 
@@ -36,6 +37,8 @@ class Kernel(ABC):
 class DualEstimator(Estimator):
     """Regression with some kernel; what `fit` returns holds `penalty`, `effect_penalty` (absolute) and `amplitude`."""
 
+    scalars: ClassVar[tuple[str, ...]] = ("penalty", "effect_penalty", "r2", "amplitude")
+
     curvature: float = 0.0
 
     @abstractmethod
@@ -51,13 +54,13 @@ class DualEstimator(Estimator):
         found = {"eigenvalues": np.maximum(values, 0.0), "eigenvectors": vectors}
         return found if evidence.heldout is None else found | {"heldout": rows[len(evidence.masks) :].T}
 
-    def datamodel(self, factor: Arrays, fit: Arrays, evidence: Evidence, outputs: Outputs) -> "DualDatamodel":
+    def datamodel(self, factor: Arrays, fit: Arrays, evidence: Evidence, block: Block) -> "DualDatamodel":
         """Return the datamodel of a block of outputs."""
-        check_outputs(evidence.masks, outputs)
+        check_outputs(evidence.masks, block.outputs)
         return DualDatamodel(
             kernel=self.kernel(evidence),
             evidence=evidence,
-            outputs=outputs,
+            outputs=block.outputs,
             eigenvalues=factor["eigenvalues"],
             eigenvectors=factor["eigenvectors"],
             penalty=fit["penalty"],
@@ -66,11 +69,11 @@ class DualEstimator(Estimator):
             curvature=self.curvature,
         )
 
-    def predict_heldout(self, factor: Arrays, fit: Arrays, evidence: Evidence, outputs: Outputs) -> HeldoutOutputs:
+    def predict_heldout(self, factor: Arrays, fit: Arrays, evidence: Evidence, block: Block) -> HeldoutOutputs:
         """See Estimator."""
         if "heldout" not in factor:
-            return super().predict_heldout(factor, fit, evidence, outputs)
-        return self.datamodel(factor, fit, evidence, outputs).predict_rows(factor["heldout"].T)
+            return super().predict_heldout(factor, fit, evidence, block)
+        return self.datamodel(factor, fit, evidence, block).predict_rows(factor["heldout"].T)
 
 
 def coordinates(factor: Arrays, outputs: Outputs) -> Outputs:

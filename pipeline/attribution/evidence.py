@@ -1,4 +1,4 @@
-"""What estimators learn from, beside the outputs of a block: the masks of subset models, and what trained models see in the data."""
+"""What estimators learn from: the masks of models and the outputs of a block of points, and what trained models see in the data."""
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import numpy as np
 from jaxtyping import Int
 
-from pipeline.core.arrays import HeldoutMasks, Masks, Outputs
+from pipeline.core.arrays import HeldoutMasks, Indices, Masks, Outputs
 from pipeline.core.errors import ConfigError, ShapeError
 from pipeline.data.groups import Lines
 
@@ -16,7 +16,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Evidence:
-    """masks (n_models, n_train) of all subset models; heldout, masks to be predicted; lines of groups, for estimators that need `groups`."""
+    """masks (n_models, n_train) of all subset models; heldout, masks to be predicted; lines of groups, for estimators that need `groups`.
+
+    For an estimator that needs no subset models the models are the full ones, whose masks keep every point: they say where effects start from.
+    """
 
     masks: Masks
     heldout: HeldoutMasks | None = None
@@ -40,6 +43,23 @@ class Evidence:
             self._kept[name] = compute()
         found: T = self._kept[name]
         return found
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Block:
+    """Outputs of some points: the logit of every class, or the margin.
+
+    points (n_block_points,): their ids. outputs (n_models, n_outputs): those of all models of the evidence, per_point of them for each point in
+    turn: n_classes logits, or 1 margin. Raises ShapeError if the numbers do not agree.
+    """
+
+    points: Indices
+    outputs: Outputs
+    per_point: int
+
+    def __post_init__(self) -> None:
+        if self.outputs.shape[1] != len(self.points) * self.per_point:
+            raise ShapeError(f"{self.outputs.shape[1]} outputs of {len(self.points)} points; expected {self.per_point} for each point")
 
 
 def without_seed_effects(outputs: Outputs, seeds: Int[np.ndarray, " n_models"], populations: Int[np.ndarray, " n_models"]) -> Outputs:

@@ -17,8 +17,8 @@ from scipy import sparse
 from pipeline.attribution import dual
 from pipeline.attribution.dual import DualEstimator, Kernel
 from pipeline.attribution.estimator import Arrays
-from pipeline.attribution.evidence import Evidence
-from pipeline.core.arrays import Indices, Masks, Outputs, PerTrain
+from pipeline.attribution.evidence import Block, Evidence
+from pipeline.core.arrays import Indices, Masks, PerTrain
 from pipeline.core.errors import ShapeError
 from pipeline.core.seeds import generator
 from pipeline.data.groups import BALL, CAP, HARD, Lines
@@ -60,11 +60,11 @@ class GroupKernel(DualEstimator):
             ("kernel", self.balls, self.caps, self.hard), lambda: SubsetKernel(evidence.masks, evidence.groups(), self.balls, self.caps, self.hard)
         )
 
-    def fit(self, factor: Arrays, evidence: Evidence, outputs: Outputs) -> Arrays:
+    def fit(self, factor: Arrays, evidence: Evidence, block: Block) -> Arrays:
         """Return `penalty`, `effect_penalty` (absolute), `r2` (leave-one-out, at `penalty`) and `amplitude`, each (n_outputs,)."""
-        dual.check_outputs(evidence.masks, outputs)
+        dual.check_outputs(evidence.masks, block.outputs)
         values = factor["eigenvalues"]
-        squares = dual.coordinates(factor, outputs) ** 2
+        squares = dual.coordinates(factor, block.outputs) ** 2
         penalty = dual.best_penalty(values, squares)
         _, r2 = dual.errors_at(penalty, values, squares)
         effect = self.effect_shrinkage * penalty

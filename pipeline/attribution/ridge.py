@@ -14,8 +14,8 @@ from pydantic import Field
 from pipeline.attribution import dual
 from pipeline.attribution.dual import DualEstimator, Kernel
 from pipeline.attribution.estimator import Arrays
-from pipeline.attribution.evidence import Evidence
-from pipeline.core.arrays import Indices, Masks, Outputs, PerOutput
+from pipeline.attribution.evidence import Block, Evidence
+from pipeline.core.arrays import Indices, Masks, PerOutput
 
 # Training points whose mask bits are numbers at once: 20,000 models take 0.7 GB.
 COLUMNS = 4096
@@ -39,11 +39,11 @@ class Ridge(DualEstimator):
         """See DualEstimator."""
         return LinearKernel(evidence.masks)
 
-    def fit(self, factor: Arrays, evidence: Evidence, outputs: Outputs) -> Arrays:
+    def fit(self, factor: Arrays, evidence: Evidence, block: Block) -> Arrays:
         """Return `penalty`, `effect_penalty` (absolute), `r2` (leave-one-out, at `penalty`) and `amplitude`, each (n_outputs,)."""
-        dual.check_outputs(evidence.masks, outputs)
+        dual.check_outputs(evidence.masks, block.outputs)
         values = factor["eigenvalues"]
-        squares = dual.coordinates(factor, outputs) ** 2
+        squares = dual.coordinates(factor, block.outputs) ** 2
         best = dual.best_penalty(values, squares)
         chosen, effect = (_resolve(penalty, best, values) for penalty in (self.penalty, self.effect_penalty))
         error, r2 = dual.errors_at(chosen, values, squares)

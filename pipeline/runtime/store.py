@@ -38,6 +38,11 @@ class TableRef:
         """Digest of exactly what is consumed: every shard's range and digest."""
         return digest([[str(piece.shard), piece.start, piece.stop] for piece in self.pieces])
 
+    def part(self, start: int, stop: int) -> "TableRef":
+        """Return the part that holds units start to stop."""
+        pieces = [Piece(piece.shard, max(piece.start, start), min(piece.stop, stop)) for piece in self.pieces]
+        return TableRef(self.folder, tuple(piece for piece in pieces if piece.start < piece.stop))
+
 
 @dataclass(frozen=True)
 class Problem:

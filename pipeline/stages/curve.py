@@ -11,7 +11,7 @@ from pipeline.attribution.lds import lds
 from pipeline.core.arrays import HeldoutOutputs, Indices
 from pipeline.evaluation.margins import margins
 from pipeline.runtime.store import Shard
-from pipeline.stages.fit import Attribution, masks_of
+from pipeline.stages.fit import HELDOUT_MARGINS, Attribution, masks_of
 from pipeline.stages.layout import Layout, column
 from pipeline.stages.node import Parent, Work
 
@@ -60,16 +60,16 @@ class Curve(Attribution):
         evidence = self.evidence(work)
         evidence = Evidence(masks=evidence.masks[members], heldout=evidence.heldout, lines=evidence.lines)
         factor, predicted = self.estimator.factor(evidence), []
-        for block in blocks:
-            labels = work.examples.labels[self.layout.points(block, work.examples.n_points)]
-            outputs = self.outputs(work, margins(self.logits(work, block), labels), members)
-            predicted.append(self.estimator.predict_heldout(factor, self.estimator.fit(factor, evidence, outputs), evidence, outputs))
+        for number in blocks:
+            labels = work.examples.labels[self.layout.points(number, work.examples.n_points)]
+            block = self.block(work, number, margins(self.logits(work, number), labels), members)
+            predicted.append(self.estimator.predict_heldout(factor, self.estimator.fit(factor, evidence, block), evidence, block))
         return predicted
 
 
 def _predicted(work: Work, layout: Layout, blocks: list[int]) -> list[HeldoutOutputs]:
     """Return the predictions that the fit to all models has made, block by block."""
-    found = work.read("fit", ["heldout_margins"])["heldout_margins"].T
+    found = work.read("fit", [HELDOUT_MARGINS])[HELDOUT_MARGINS].T
     return [found[:, layout.points(block, work.examples.n_points)] for block in blocks]
 
 

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from jaxtyping import Float
 
 from pipeline.attribution.estimator import Arrays, Estimator
-from pipeline.attribution.evidence import Evidence, without_seed_effects
+from pipeline.attribution.evidence import Block, Evidence, without_seed_effects
 from pipeline.attribution.lds import explained, lds
-from pipeline.core.arrays import Indices, Logits, Masks, Outputs
+from pipeline.core.arrays import Indices, Logits, Margins, Masks
 from pipeline.core.registry import Plugin, describe
 from pipeline.data.masks import unpack
 from pipeline.evaluation.margins import margins
@@ -18,6 +17,9 @@ from pipeline.runtime.store import Shard
 from pipeline.stages.layout import Layout, column, read_margins
 from pipeline.stages.lines import read_lines
 from pipeline.stages.node import Node, Parent, Work
+
+# What the fit table holds beside what the estimator learnt of the logits.
+MARGIN_R2, HELDOUT_MARGINS = "margin_r2", "heldout_margins"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,11 +57,13 @@ class Attribution(Node):
         """Return the logits of a block, (n_models, n_block_points, n_classes)."""
         return np.concatenate([work.read(name, [column(block)])[column(block)] for name in self.subset_keys])
 
-    def outputs(self, work: Work, values: Logits | Outputs, models: Indices | slice = slice(None)) -> Float[np.ndarray, "n_chosen n_outputs"]:
-        """Return values (n_models, …), of some models if they are named, as outputs (n_models, n_outputs) without what one seed's members share."""
+    def block(self, work: Work, number: int, values: Logits | Margins, models: Indices | slice = slice(None)) -> Block:
+        """Return a block of logits or margins, of some models if they are named, as the outputs to learn, without what one seed's members share."""
         seeds = [work.read(name, ["seed"])["seed"] for name in self.subset_keys]
         populations = np.repeat(np.arange(len(seeds)), [len(part) for part in seeds])
-        return without_seed_effects(values.reshape(len(values), -1)[models], np.concatenate(seeds)[models], populations[models])
+        outputs = without_seed_effects(values.reshape(len(values), -1)[models], np.concatenate(seeds)[models], populations[models])
+        points = np.arange(work.examples.n_points)[self.layout.points(number, work.examples.n_points)]
+        return Block(points=points, outputs=outputs, per_point=outputs.shape[1] // len(points))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,15 +99,15 @@ class Fit(Attribution):
         parts = [self._fit_block(work, block, factor, evidence) for block in range(work.start, work.stop)]
         return Shard(columns={name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
 
-    def _fit_block(self, work: Work, block: int, factor: Arrays, evidence: Evidence) -> dict[str, np.ndarray]:
-        points, logits = self.layout.points(block, work.examples.n_points), self.logits(work, block)
-        fit = self.estimator.fit(factor, evidence, self.outputs(work, logits))
+    def _fit_block(self, work: Work, number: int, factor: Arrays, evidence: Evidence) -> dict[str, np.ndarray]:
+        logits = self.logits(work, number)
+        fit = self.estimator.fit(factor, evidence, self.block(work, number, logits))
         columns = {name: values.reshape(*logits.shape[1:], *values.shape[1:]) for name, values in fit.items()}
         if evidence.heldout is not None:
-            outputs = self.outputs(work, margins(logits, work.examples.labels[points]))
-            of_margins = self.estimator.fit(factor, evidence, outputs)
-            columns["margin_r2"] = of_margins["r2"]
-            columns["heldout_margins"] = self.estimator.predict_heldout(factor, of_margins, evidence, outputs).T
+            block = self.block(work, number, margins(logits, work.examples.labels[self.layout.points(number, work.examples.n_points)]))
+            of_margins = self.estimator.fit(factor, evidence, block)
+            columns |= {MARGIN_R2: of_margins["r2"]} if "r2" in self.estimator.scalars else {}
+            columns[HELDOUT_MARGINS] = self.estimator.predict_heldout(factor, of_margins, evidence, block).T
         return columns
 
 
@@ -126,12 +130,11 @@ class Effect(Attribution):
     def compute(self, work: Work) -> Shard:
         """Stream the outputs once, one block in memory at a time."""
         factor, evidence, forget = work.read("factor"), self.evidence(work), work.read("forget")["index"]
-        learnt = {name: values for name, values in work.read("fit").items() if not name.startswith(("heldout", "margin"))}
         mean, standard_error = [], []
-        for block in range(self.layout.n_blocks(work.examples.n_points)):
-            points, logits = self.layout.points(block, work.examples.n_points), self.logits(work, block)
-            fit = {name: values[points].reshape(-1, *values.shape[2:]) for name, values in learnt.items()}
-            effect = self.estimator.datamodel(factor, fit, evidence, self.outputs(work, logits)).effect_of_removing(forget)
+        for number in range(self.layout.n_blocks(work.examples.n_points)):
+            logits, learnt = self.logits(work, number), work.store.read(work.inputs["fit"].part(number, number + 1))
+            fit = {name: values.reshape(-1, *values.shape[2:]) for name, values in learnt.items() if name not in (MARGIN_R2, HELDOUT_MARGINS)}
+            effect = self.estimator.datamodel(factor, fit, evidence, self.block(work, number, logits)).effect_of_removing(forget)
             mean.append(effect.mean.reshape(logits.shape[1:]))
             standard_error.append(effect.standard_error.reshape(logits.shape[1:]))
         return Shard(columns={"mean": np.concatenate(mean), "standard_error": np.concatenate(standard_error)})
@@ -153,9 +156,10 @@ class Score(Attribution):
 
     def compute(self, work: Work) -> Shard:
         """Correlate predicted with actual margins, point by point."""
-        fit = work.read("fit")
+        has_r2 = "r2" in self.estimator.scalars
+        fit = work.read("fit", [HELDOUT_MARGINS, *self.estimator.scalars, *([MARGIN_R2] if has_r2 else [])])
         actual = read_margins(work.store, work.inputs["heldout"], self.layout, work.examples.labels)
-        predicted = fit["heldout_margins"].T
+        predicted = fit[HELDOUT_MARGINS].T
         score = lds(predicted=predicted, actual=actual)
         r2 = explained(predicted, actual)
         blocks = [self.layout.points(block, len(r2)) for block in range(self.layout.n_blocks(len(r2)))]
@@ -163,14 +167,15 @@ class Score(Attribution):
             "lds": score.mean,
             "lds_interval": list(score.interval),
             "n_constant": score.n_constant,
-            "r2_logits": float(fit["r2"].mean()),
-            "r2_margins": float(fit["margin_r2"].mean()),
+            "r2_logits": float(fit["r2"].mean()) if has_r2 else None,
+            "r2_margins": float(fit[MARGIN_R2].mean()) if has_r2 else None,
             "r2_heldout": float(r2.mean()),
             "r2_heldout_by_block": [float(r2[points].mean()) for points in blocks],
-            "medians": {name: float(np.median(values)) for name, values in fit.items() if name != "heldout_margins"},
+            "medians": {name: float(np.median(fit[name])) for name in self.estimator.scalars},
+            "means": {name: float(fit[name].mean()) for name in self.estimator.scalars},
             "n_heldout": len(actual),
         }
-        return Shard(columns={"margin_r2": fit["margin_r2"], "heldout_r2": r2}, summary=summary)
+        return Shard(columns={"heldout_r2": r2}, summary=summary)
 
 
 def masks_of(work: Work, name: str) -> Masks:

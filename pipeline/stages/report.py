@@ -140,7 +140,7 @@ class ReportPage(Node):
         return AttributionContent(
             estimator=_sentence(describe(self.estimator)),
             penalty=", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in score["medians"].items() if "penalty" in name),
-            r2=score["r2_logits"],
+            r2=score["r2_heldout"] if score["r2_logits"] is None else score["r2_logits"],
             n_models=self.n_learnt_from,
             lds=score["lds"],
             lds_interval=(low, high),

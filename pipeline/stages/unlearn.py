@@ -9,7 +9,7 @@ from pipeline.core.fingerprint import digest
 from pipeline.core.registry import Plugin, describe
 from pipeline.core.seeds import seed
 from pipeline.models.base import Model
-from pipeline.runtime.store import Shard, TableRef
+from pipeline.runtime.store import Shard
 from pipeline.stages.layout import Layout, read_logits
 from pipeline.stages.node import Node, Parent, Work
 from pipeline.stages.train import CHECKPOINT, encode_states, read_states
@@ -50,7 +50,7 @@ class Unlearn(Node):
 
     def compute(self, work: Work) -> Shard:
         """Unlearn members start to stop and record their logits on all points and the samples used."""
-        examples, start = work.examples, _members(work.inputs["start"], work.start, work.stop)
+        examples, start = work.examples, work.inputs["start"].part(work.start, work.stop)
         forget = work.read("forget")["index"]
         build = Builder(self.model, examples.input_shape, examples.n_classes)
         data = Resident.place(examples, work.device)
@@ -83,9 +83,3 @@ class Unlearn(Node):
         table = work.inputs["teacher"]
         logits = read_logits(work.store, table, self.layout, work.examples.n_points)
         return logits[np.arange(work.start, work.stop) % len(logits)]
-
-
-def _members(table: TableRef, start: int, stop: int) -> TableRef:
-    """Return the part of a table that holds units start to stop."""
-    pieces = [type(piece)(piece.shard, max(piece.start, start), min(piece.stop, stop)) for piece in table.pieces]
-    return TableRef(table.folder, tuple(piece for piece in pieces if piece.start < piece.stop))

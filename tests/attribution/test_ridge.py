@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from blocks import block_of
 from sklearn.linear_model import Ridge as SklearnRidge
 
 from pipeline.attribution import ridge as module
@@ -29,8 +30,8 @@ def problem(n_models=40, n_outputs=5, noise=0.3, seed=0):
 def fitted(masks, outputs, **settings):
     ridge, evidence = Ridge(**settings), Evidence(masks=masks)
     factor = ridge.factor(evidence)
-    fit = ridge.fit(factor, evidence, outputs)
-    return ridge.datamodel(factor, fit, evidence, outputs), fit
+    fit = ridge.fit(factor, evidence, block_of(outputs))
+    return ridge.datamodel(factor, fit, evidence, block_of(outputs)), fit
 
 
 def mean_eigenvalue(masks):

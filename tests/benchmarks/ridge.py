@@ -20,7 +20,7 @@ from sklearn.linear_model import RidgeCV
 from threadpoolctl import threadpool_limits
 
 from pipeline.attribution.dual import GRID
-from pipeline.attribution.evidence import Evidence
+from pipeline.attribution.evidence import Block, Evidence
 from pipeline.attribution.ridge import Ridge
 from pipeline.core.arrays import Indices, Masks, Outputs
 from pipeline.data.masks import subset_mask
@@ -62,14 +62,19 @@ def make_problem(n_models: int, n_train: int, n_outputs: int, block: int) -> Pro
     return Problem(masks[:n_models], masks[n_models:], outputs, sets, block)
 
 
+def as_block(outputs: Outputs) -> Block:
+    """Return outputs as those of as many points."""
+    return Block(points=np.arange(outputs.shape[1]), outputs=outputs, per_point=1)
+
+
 def ours(problem: Problem) -> list[np.ndarray]:
     """Factor once, then fit every block and predict the effect of each set on it; return the effects (n_sets, n_outputs)."""
     ridge, evidence = Ridge(), Evidence(masks=problem.masks)
     factor = ridge.factor(evidence)
     effects = []
     for start in range(0, problem.outputs.shape[1], problem.block):
-        outputs = problem.outputs[:, start : start + problem.block]
-        datamodel = ridge.datamodel(factor, ridge.fit(factor, evidence, outputs), evidence, outputs)
+        block = as_block(problem.outputs[:, start : start + problem.block])
+        datamodel = ridge.datamodel(factor, ridge.fit(factor, evidence, block), evidence, block)
         effects.append(np.stack([datamodel.effect_of_removing(indices).mean for indices in problem.sets]))
     return effects
 
@@ -99,13 +104,13 @@ def agreement(problem: Problem, chosen: RidgeCV, n_outputs: int = 200) -> dict[s
     ridge, evidence = Ridge(penalty=0.5, effect_penalty=0.5), Evidence(masks=problem.masks)
     outputs = problem.outputs[:, :n_outputs]
     factor = ridge.factor(evidence)
-    fit = ridge.fit(factor, evidence, outputs)
-    datamodel = ridge.datamodel(factor, fit, evidence, outputs)
+    fit = ridge.fit(factor, evidence, as_block(outputs))
+    datamodel = ridge.datamodel(factor, fit, evidence, as_block(outputs))
     model = SklearnRidge(alpha=fit["penalty"][0]).fit(problem.masks.astype(np.float64), outputs.astype(np.float64))
     predicted, expected = datamodel.predict(problem.heldout), model.predict(problem.heldout.astype(np.float64))
     effect = np.stack([datamodel.effect_of_removing(indices).mean for indices in problem.sets])
     removed = np.stack([-model.coef_[:, indices].sum(axis=1) for indices in problem.sets])
-    best = Ridge().fit(factor, evidence, problem.outputs[:, : problem.block])["penalty"]
+    best = Ridge().fit(factor, evidence, as_block(problem.outputs[:, : problem.block]))["penalty"]
     steps = np.abs(np.log(best / chosen.alpha_) / np.log(GRID[1] / GRID[0])).round()
     return {
         "predictions_max_relative_difference": float(np.abs(predicted - expected).max() / expected.std()),
