@@ -85,7 +85,9 @@ def _compute(session: Session, screen: Console, keys: Iterable[str], executor: s
     states = session.graph.survey(session.store)
     if all(states[key].status == "done" for key in wanted):
         return states
-    screen.print(f"{session.experiment.name}: computing what this rests on in {session.store.uri}; Ctrl-C at any time, the same command resumes", highlight=False)
+    screen.print(
+        f"{session.experiment.name}: computing what this rests on in {session.store.uri}; Ctrl-C at any time, the same command resumes", highlight=False
+    )
     display = open_display(screen)
     try:
         progress = Walk(session.graph, session.store, open_executor=opener, listeners=[display], wanted=wanted).run()

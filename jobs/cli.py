@@ -52,8 +52,7 @@ def run(
 @app.command()
 def plan(config: Config = None, set_: Set = None, store: StoreUri = None, json_: Json = False) -> None:
     """Say what exists, what will be trained and what that costs, before anything is."""
-    session = open_session(config, set_ or (), store)
-    result = verbs.plan(session)
+    result = verbs.plan(open_session(config, set_ or (), store))
     listing.show_plan(result, _paper())
     _finish(result, json_, DONE)
 
@@ -61,8 +60,7 @@ def plan(config: Config = None, set_: Set = None, store: StoreUri = None, json_:
 @app.command()
 def status(config: Config = None, set_: Set = None, store: StoreUri = None, json_: Json = False) -> None:
     """Say what of an experiment is done, partial, missing, stale or waiting."""
-    session = open_session(config, set_ or (), store)
-    result = verbs.status(session)
+    result = verbs.status(open_session(config, set_ or (), store))
     listing.show_status(result, _paper())
     _finish(result, json_, DONE)
 

@@ -126,7 +126,9 @@ def show_influences(result: dict[str, Any], console: Console) -> None:
     console.print(table)
     flipped = sum(row["is_flipped"] for row in result["harmful"])
     if flipped:
-        console.print(f"{flipped} of the {len(result['harmful'])} points that hurt most carry a label that was flipped on purpose (given → true).", highlight=False)
+        console.print(
+            f"{flipped} of the {len(result['harmful'])} points that hurt most carry a label that was flipped on purpose (given → true).", highlight=False
+        )
     known = "" if result["r2"] is None else f"; {100 * result['r2']:.0f}% of this output's variance over models left out is explained (R²)"
     console.print(
         f"Weight: the change of the {result['output']} if that one point were removed, negated. Learnt from {result['n_models']:,} models{known}.", style="dim"

@@ -174,7 +174,9 @@ class DualDatamodel:
             stop = min(start + SINGLES, self.evidence.n_train)
             yield self.kernel.removing([np.array([index]) for index in range(start, stop)])
 
-    def _effects(self, changed: Float[np.ndarray, "n_sets n_models"], prior: Float[np.ndarray, " n_sets"]) -> tuple[Outputs, Outputs]:
+    def _effects(
+        self, changed: Float[np.ndarray, "n_sets n_models"], prior: Float[np.ndarray, " n_sets"]
+    ) -> tuple[Float[np.ndarray, "n_sets n_outputs"], Float[np.ndarray, "n_sets n_outputs"]]:
         """Return means and standard errors (n_sets, n_outputs) of the effects of sets of which the kernel says this."""
         mean = self._apply(changed, self.effect_penalty)
         penalties, which = np.unique(self.effect_penalty, return_inverse=True)

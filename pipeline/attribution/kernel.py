@@ -171,7 +171,7 @@ class _KeptShares:
     def change(self, removed: sparse.csr_array) -> sparse.csr_array:
         lost = sparse.csr_array(removed @ self.shares.T)
         kept = np.clip(1 - lost.data, 0.0, 1.0)
-        parts = [(function(kept) - function(np.float32(1.0)), lost.indices, lost.indptr) for function in SATURATING]
+        parts = [(function(kept) - function(np.ones(1, np.float32)), lost.indices, lost.indptr) for function in SATURATING]
         return sparse.csr_array(sparse.hstack([sparse.csr_array(part, shape=lost.shape) for part in parts]))
 
 

@@ -61,7 +61,8 @@ def _elsewhere(said: str, split: SplitForecast) -> str:
     turned = f"{split.newly_misclassified or 'none'} become{'s' if split.newly_misclassified < 2 else ''} misclassified"
     back = split.misclassified_before + split.newly_misclassified - split.misclassified_after
     mended = f" and {back:,} no longer {'is' if back == 1 else 'are'}" if back > 0 else ""
-    return f"{said}, {turned}{mended}; their margins change by {signed(split.median_change or 0.0)} in the median, at most by {signed(split.largest_change or 0.0)}."
+    median, most = signed(split.median_change or 0.0), signed(split.largest_change or 0.0)
+    return f"{said}, {turned}{mended}; their margins change by {median} in the median, at most by {most}."
 
 
 def _sure(content: ForecastContent) -> list[str]:

@@ -12,8 +12,8 @@ def curve_figure(curve: CurveContent) -> Figure:
     """Return LDS with its interval at every number of models, each twice the one before; the last doubling is what the title is about."""
     lows, highs = zip(*curve.intervals, strict=True)
     with themed():
-        figure = canvas(6.4, 3.1)
-        figure.subplots_adjust(0.105, 0.16, 0.975, 0.8)
+        figure = canvas(5.2, 3.0)
+        figure.subplots_adjust(0.125, 0.165, 0.975, 0.8)
         ax = figure.add_subplot()
         ax.set_xscale("log", base=2)
         ax.fill_between(curve.n_models, lows, highs, color=COLOURS["accent"], alpha=0.14, linewidth=0)

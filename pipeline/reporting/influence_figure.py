@@ -1,6 +1,7 @@
 """One point beside the training points that help it and those that hurt it, as pictures with their weights; as bars where inputs are no images."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -61,8 +62,8 @@ def _tiles(content: InfluenceContent, sides: dict[str, tuple[WeightContent, ...]
             figure.text(2.1 / 11, top / height, _heading(name, content), va="top", fontsize=9.5, fontweight="bold", color=COLOURS[COLOUR[name]])
             bottom = top - HEADING - LINE * lines[name]
             grid = GridSpec(lines[name], COLUMNS, figure, 2.1 / 11, (bottom + 0.62) / height, 0.995, (top - HEADING) / height, 0.16, 0.66)
-            for weight, cell in zip(side, grid, strict=False):
-                _draw_tile(figure, cell, weight, content, name, strongest, grey)
+            for number, weight in enumerate(side):
+                _draw_tile(figure, grid[number], weight, content, name, strongest, grey)
             if not side:
                 figure.text(2.1 / 11, (top - HEADING) / height, "none", va="top", fontsize=8.5, color=COLOURS["muted"])
             top = bottom
@@ -84,7 +85,7 @@ def _draw_tile(
     share = min(abs(weight.weight) / strongest, 1.0)
     ax.plot([0, 1], [-0.06, -0.06], color=COLOURS["line"], linewidth=2.4, solid_capstyle="butt", transform=ax.transAxes, clip_on=False)
     ax.plot([0, share], [-0.06, -0.06], color=COLOURS[COLOUR[side]], linewidth=2.4, solid_capstyle="butt", transform=ax.transAxes, clip_on=False)
-    text = {"transform": ax.transAxes, "ha": "center", "va": "top"}
+    text: dict[str, Any] = {"transform": ax.transAxes, "ha": "center", "va": "top"}
     ax.text(0.5, -0.12, give_or_take(weight.weight, weight.standard_error), fontsize=8, fontweight="bold", color=COLOURS[COLOUR[side]], **text)
     ax.text(0.5, -0.31, _name(weight.point, content), fontsize=7.5, color=COLOURS["flipped" if weight.point.is_flipped else "muted"], **text)
 

@@ -1,6 +1,7 @@
 """What the tables of attribution say, as the content that reports and pictures show."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
@@ -78,7 +79,7 @@ def _changes(found: Forecast, ids: Indices, pictures: Pictures) -> tuple[ChangeC
     )
 
 
-def _outcome(found: Forecast, ids: Indices) -> dict[str, float | int | None]:
+def _outcome(found: Forecast, ids: Indices) -> dict[str, Any]:
     """Return what retraining came to on a split, and how many points of it the forecast foresaw within its standard errors."""
     ids = ids[np.isfinite(found.change[ids])]
     if found.actual is None or not len(ids):

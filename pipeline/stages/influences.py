@@ -1,6 +1,6 @@
 """Which training points help and hurt single outputs: for any point that is asked for, and as a node for examples that the report shows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -115,7 +115,7 @@ def _example(point: int, rows: Mapping[str, np.ndarray]) -> PointInfluences:
     return PointInfluences(point=point, found=Influences(helpful=helpful, harmful=harmful), r2=None if np.isnan(r2) else r2)
 
 
-def _rows(number: int, one: PointInfluences) -> Sequence[dict[str, float]]:
+def _rows(number: int, one: PointInfluences) -> list[dict[str, Any]]:
     about = {"set": number, "point": one.point, "r2": np.nan if one.r2 is None else one.r2}
     return [
         {**about, "id": each.id, "weight": each.weight, "standard_error": np.nan if each.standard_error is None else each.standard_error}
