@@ -197,7 +197,7 @@ def check_masks(masks: Masks) -> None:
         raise DataError("all subset masks are equal, so nothing can be attributed; lower populations.subset.keep_fraction")
 
 
-def check_outputs(masks: Masks, outputs: Outputs) -> None:
+def check_outputs(masks: Bool[np.ndarray, "n_masks n_train"], outputs: Outputs) -> None:
     """Raise ShapeError or DataError unless outputs (n_models, n_outputs) are finite and one for each mask."""
     if len(masks) != len(outputs):
         raise ShapeError(f"{len(masks)} masks but outputs of {len(outputs)} models; give one row for each model")
