@@ -46,7 +46,11 @@ class DualEstimator(Estimator):
 
     @abstractmethod
     def kernel(self, evidence: Evidence) -> Kernel:
-        """Return the kernel that compares subsets."""
+        """Return the kernel that compares subsets, one and the same as long as the evidence is."""
+
+    def noise(self, fit: Arrays) -> PerOutput:
+        """Return the variance of each output about what any mask explains, from what fit returned."""
+        return np.asarray(fit["amplitude"] * fit["penalty"])
 
     def factor(self, evidence: Evidence) -> Arrays:
         """Return `eigenvalues` (n_models,) ascending and `eigenvectors` (n_models, n_models), by column, of K, and `heldout` (n_models, n_heldout) of k."""
@@ -69,6 +73,7 @@ class DualEstimator(Estimator):
             penalty=fit["penalty"],
             effect_penalty=fit["effect_penalty"],
             amplitude=fit["amplitude"],
+            noise=self.noise(fit),
             curvature=self.curvature,
         )
 
@@ -113,12 +118,12 @@ def leave_one_out(
     return np.asarray(shrunk**2 @ squares / n_models / freedom[:, None] ** 2)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class DualDatamodel:
     """Datamodels of a block of outputs under one kernel; outputs sharing a penalty share its solve.
 
-    amplitude (n_outputs,): variance of an output for each unit of the kernel, at effect_penalty. curvature: what the kernel does not know of an
-    effect, as a share of it, which the standard error adds.
+    amplitude (n_outputs,): variance of an output for each unit of the kernel. noise (n_outputs,): its variance about what any mask explains.
+    curvature: what the kernel does not know of an effect, as a share of it, which the standard error adds.
     """
 
     kernel: Kernel
@@ -129,6 +134,7 @@ class DualDatamodel:
     penalty: PerOutput
     effect_penalty: PerOutput
     amplitude: PerOutput
+    noise: PerOutput
     curvature: float = 0.0
 
     def predict(self, masks: Masks) -> Outputs:
@@ -145,12 +151,12 @@ class DualDatamodel:
     def effect_of_removing(self, indices: Indices) -> Effect:
         """Return the predicted change of each output when indices are removed.
 
-        The standard error is the posterior's of a normal process with this kernel, beside `curvature` of the effect itself. Raises DataError on
-        ids that are repeated or not training points.
+        The standard error is that of a normal process with this kernel and noise, solved at effect_penalty, beside `curvature` of the effect
+        itself. Raises DataError on ids that are repeated or not training points.
         """
         indices = np.asarray(indices)
         check_indices(indices, self.evidence.n_train)
-        changed, prior = self.evidence.once(("removing", indices.tobytes()), lambda: self.kernel.removing([indices]))
+        changed, prior = self.evidence.once(("removing", self.kernel, *indices.tolist()), lambda: self.kernel.removing([indices]))
         mean, standard_error = self._effects(changed, prior)
         return Effect(mean[0], standard_error[0])
 
@@ -180,8 +186,9 @@ class DualDatamodel:
         """Return means and standard errors (n_sets, n_outputs) of the effects of sets of which the kernel says this."""
         mean = self._apply(changed, self.effect_penalty)
         penalties, which = np.unique(self.effect_penalty, return_inverse=True)
-        explained = (changed @ self.eigenvectors) ** 2 @ (1 / (self.eigenvalues + penalties[:, None])).T
-        variance = self.amplitude * np.maximum(prior[:, None] - explained[:, which], 0.0)
+        squares, shifted = (changed @ self.eigenvectors) ** 2, self.eigenvalues + penalties[:, None]
+        shrunk_away = np.maximum(prior[:, None] - squares @ ((shifted + penalties[:, None]) / shifted**2).T, 0.0)
+        variance = self.amplitude * shrunk_away[:, which] + self.noise * (squares @ (1 / shifted**2).T)[:, which]
         return mean, np.sqrt(variance + (self.curvature * mean) ** 2)
 
     def _apply(self, rows: Float[np.ndarray, "n_rows n_models"], penalty: PerOutput) -> Float[np.ndarray, "n_rows n_outputs"]:
@@ -209,7 +216,7 @@ def check_masks(masks: Masks) -> None:
         raise DataError("all subset masks are equal, so nothing can be attributed; lower populations.subset.keep_fraction")
 
 
-def check_outputs(masks: Masks, outputs: Outputs) -> None:
+def check_outputs(masks: Bool[np.ndarray, "n_masks n_train"], outputs: Outputs) -> None:
     """Raise ShapeError or DataError unless outputs (n_models, n_outputs) are finite and one for each mask."""
     if len(masks) != len(outputs):
         raise ShapeError(f"{len(masks)} masks but outputs of {len(outputs)} models; give one row for each model")

@@ -56,6 +56,7 @@ class GroupKernel(DualEstimator):
     """
 
     name: ClassVar[str] = "kernel"
+    revision: ClassVar[int] = 2
     needs: ClassVar[frozenset[str]] = frozenset({"subset", "groups"})
 
     balls: float = Field(default=0.6, ge=0)
@@ -83,7 +84,7 @@ class GroupKernel(DualEstimator):
         return {"penalty": penalty, "effect_penalty": effect, "r2": r2, "amplitude": amplitude}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SubsetKernel(Kernel):
     """A sum of parts, each centred over the fitted masks (n_models, n_train) and scaled to a mean diagonal of 1, times its weight."""
 
@@ -105,7 +106,7 @@ class SubsetKernel(Kernel):
             part, diagonal = np.zeros_like(total), 0.0
             for features in chunks:
                 fitted = features.of(self.fitted)
-                centre = fitted.mean(axis=0)
+                centre = _centre(fitted)
                 part += (features.of(masks) - centre) @ (fitted - centre).T
                 diagonal += float(np.square(fitted - centre).sum()) / len(fitted)
             total += _scaled(weight, diagonal) * part
@@ -119,7 +120,7 @@ class SubsetKernel(Kernel):
             part, own, diagonal = np.zeros_like(changed), np.zeros(len(sets)), 0.0
             for features in chunks:
                 fitted = features.of(self.fitted)
-                fitted -= fitted.mean(axis=0)
+                fitted -= _centre(fitted)
                 change = features.change(removed)
                 part += change @ fitted.T
                 own += (change * change).sum(axis=1)
@@ -138,6 +139,11 @@ class SubsetKernel(Kernel):
                 yield weight, [_KeptShares(shares[start : start + COLUMNS]) for start in range(0, shares.shape[0], COLUMNS)]
 
 
+def _centre(features: Float[np.ndarray, "n_masks n_features"]) -> Float[np.ndarray, " n_features"]:
+    """Return the mean of each feature, summed so that what does not vary is its own mean to the bit and centres to 0."""
+    return features.mean(axis=0, dtype=np.float64).astype(features.dtype)
+
+
 def _scaled(weight: float, diagonal: float) -> float:
     """Return the factor that gives a part its weight; a part that does not vary over the fitted masks has none."""
     return weight / diagonal if diagonal > 0 else 0.0
@@ -154,7 +160,7 @@ class _Points:
         return (masks[:, self.columns] * self.scale[self.columns]).astype(np.float32)
 
     def change(self, removed: sparse.csr_array) -> sparse.csr_array:
-        return sparse.csr_array(-removed[:, self.columns] * self.scale[self.columns].astype(np.float32))
+        return sparse.csr_array(-removed[:, self.columns] * self.scale[self.columns]).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -171,14 +177,14 @@ class _KeptShares:
     def change(self, removed: sparse.csr_array) -> sparse.csr_array:
         lost = sparse.csr_array(removed @ self.shares.T)
         kept = np.clip(1 - lost.data, 0.0, 1.0)
-        parts = [(function(kept) - function(np.ones(1, np.float32)), lost.indices, lost.indptr) for function in SATURATING]
+        parts = [((function(kept) - function(np.ones(1))).astype(np.float32), lost.indices, lost.indptr) for function in SATURATING]
         return sparse.csr_array(sparse.hstack([sparse.csr_array(part, shape=lost.shape) for part in parts]))
 
 
 def _indicator(sets: Sequence[Indices], n_train: int) -> sparse.csr_array:
-    """Return which points are in which set, (n_sets, n_train)."""
+    """Return which points are in which set, (n_sets, n_train), the same in whatever order a set lists them."""
     ends = np.concatenate([[0], np.cumsum([len(indices) for indices in sets])])
-    return sparse.csr_array((np.ones(ends[-1], np.float32), np.concatenate(sets), ends), shape=(len(sets), n_train))
+    return sparse.csr_array((np.ones(ends[-1]), np.concatenate([np.sort(indices) for indices in sets]), ends), shape=(len(sets), n_train))
 
 
 def _memberships(lines: Lines, kind: int) -> sparse.csr_array:
