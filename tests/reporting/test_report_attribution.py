@@ -97,6 +97,7 @@ def test_what_turns_is_told_from_what_turns_back(fields, words):
 def test_one_point_all_wrong_and_no_number_are_put_into_words():
     assert "The margin of the one forgotten point moves from +7.90 to +2.50 nats. Misclassified" in said(n_points=1)
     assert "All of them are misclassified already" in said(forget=split_of(15, misclassified_before=15, misclassified_after=15, newly_misclassified=0))
+    assert "None of them is misclassified, now or then." in said(forget=split_of(15, misclassified_after=0, newly_misclassified=0))
     unknown = dict.fromkeys(("median_before", "median_after", "median_change", "largest_change", "median_standard_error", "share_clear"))
     nothing = {name: split_of(0, **unknown) for name in ("forget", "retain", "validation")}
     assert said(**nothing) == "Nothing can be said of the forgotten points: their margins are not finite."
