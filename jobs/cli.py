@@ -13,6 +13,7 @@ from jobs.enough import find_enough
 from jobs.session import open_session, read_experiment
 from pipeline.config import Experiment
 from pipeline.core.errors import ConfigError, DataError, PipelineError, ShapeError
+from pipeline.stages.curve import WORTHWHILE
 
 DONE, FAILED, BAD_CONFIG, INTERRUPTED = 0, 1, 2, 130
 
@@ -35,7 +36,7 @@ def run(
     until: Annotated[str | None, typer.Option(metavar="STAGE", help="Stop after this stage.")] = None,
     executor: Annotated[str, typer.Option(help="ray or serial.")] = "ray",
     until_enough: Annotated[bool, typer.Option("--until-enough", help="Train subset models in doublings, and no more once they score hardly better.")] = False,
-    tolerance: Annotated[float, typer.Option(help="LDS that a doubling must gain to be worth it, for --until-enough.")] = 0.01,
+    tolerance: Annotated[float, typer.Option(help="LDS that a doubling must gain to be worth it, for --until-enough.")] = WORTHWHILE,
     allow_missing: Annotated[bool, typer.Option(help="Go on with the models there are where shards failed.")] = False,
     json_: Json = False,
 ) -> None:
@@ -51,8 +52,7 @@ def run(
 @app.command()
 def plan(config: Config = None, set_: Set = None, store: StoreUri = None, json_: Json = False) -> None:
     """Say what exists, what will be trained and what that costs, before anything is."""
-    session = open_session(config, set_ or (), store)
-    result = verbs.plan(session)
+    result = verbs.plan(open_session(config, set_ or (), store))
     listing.show_plan(result, _paper())
     _finish(result, json_, DONE)
 
@@ -60,8 +60,7 @@ def plan(config: Config = None, set_: Set = None, store: StoreUri = None, json_:
 @app.command()
 def status(config: Config = None, set_: Set = None, store: StoreUri = None, json_: Json = False) -> None:
     """Say what of an experiment is done, partial, missing, stale or waiting."""
-    session = open_session(config, set_ or (), store)
-    result = verbs.status(session)
+    result = verbs.status(open_session(config, set_ or (), store))
     listing.show_status(result, _paper())
     _finish(result, json_, DONE)
 
@@ -80,6 +79,34 @@ def verify(
     result = verbs.verify(session, screen, repair=repair, executor=executor)
     listing.show_verify(result, _paper())
     _finish(result, json_, DONE if result["ok"] else FAILED)
+
+
+@app.command()
+def attribute(
+    config: Config = None,
+    target: Annotated[int | None, typer.Option(metavar="ID", help="Point to explain, of training or validation.")] = None,
+    forget: Annotated[str | None, typer.Option(metavar="LABEL", help="Forget set of the config whose removal to predict, instead.")] = None,
+    top: Annotated[int, typer.Option(help="Points listed on either side.")] = 8,
+    class_: Annotated[str, typer.Option("--class", metavar="CLASS", help="Explain the logit of this class; the margin if left out.")] = "margin",
+    output: Annotated[str | None, typer.Option(metavar="FILE.png", help="Where the picture goes; into the store if left out.")] = None,
+    set_: Set = None,
+    store: StoreUri = None,
+    executor: Annotated[str, typer.Option(help="ray or serial.")] = "ray",
+    json_: Json = False,
+) -> None:
+    """Show which training points help and hurt a point (--target), or what removing a forget set will change (--forget), before any unlearning."""
+    from jobs.attribute import attribute_point, predict_removal
+
+    session = open_session(config, set_ or (), store)
+    if (target is None) == (forget is None):
+        raise ConfigError("`dmm attribute` explains one thing: give either --target ID or --forget LABEL")
+    if target is not None:
+        result = attribute_point(session, screen, target=target, top=top, output=class_, picture=output, executor=executor)
+        listing.show_influences(result, _paper())
+    else:
+        result = predict_removal(session, screen, label=str(forget), top=top, picture=output, executor=executor)
+        listing.show_forecast(result, _paper())
+    _finish(result, json_, DONE)
 
 
 @app.command()

@@ -111,6 +111,47 @@ def show_klom(result: dict[str, Any], console: Console) -> None:
         console.print(f"{name:<14} {value}", highlight=False, markup=False)
 
 
+def show_influences(result: dict[str, Any], console: Console) -> None:
+    """Print the training points that help and hurt a point, strongest first."""
+    target = result["target"]
+    what = f"What helps and hurts {target['split']} point {target['id']} (label {target['label']}): its {result['output']}, in {result['unit']}"
+    console.print(what, style="bold", highlight=False, markup=False, soft_wrap=True)
+    table = _table(None, ("", "training point", "label"), ("weight", "± standard error"))
+    for side, heading in (("helpful", "helps"), ("harmful", "hurts")):
+        for row in result[side]:
+            itself = " (itself)" if (row["id"], row["split"]) == (target["id"], target["split"]) else ""
+            error = "?" if row["standard_error"] is None else f"{row['standard_error']:.3f}"
+            table.add_row(heading if row is result[side][0] else "", f"{row['id']}{itself}", row["label"], f"{row['weight']:+.3f}", error)
+        table.add_section()
+    console.print(table)
+    flipped = sum(row["is_flipped"] for row in result["harmful"])
+    if flipped:
+        console.print(
+            f"{flipped} of the {len(result['harmful'])} points that hurt most carry a label that was flipped on purpose (given → true).", highlight=False
+        )
+    known = "" if result["r2"] is None else f"; {100 * result['r2']:.0f}% of this output's variance over models left out is explained (R²)"
+    console.print(
+        f"Weight: the change of the {result['output']} if that one point were removed, negated. Learnt from {result['n_models']:,} models{known}.", style="dim"
+    )
+    console.print(f"Picture: {result['picture']}", highlight=False, soft_wrap=True)
+
+
+def show_forecast(result: dict[str, Any], console: Console) -> None:
+    """Print what removing a forget set will change, in words and for the points that change most."""
+    console.print(f"If {result['forget_set']} were removed, the datamodel predicts, before anything is unlearned:", style="bold", highlight=False, markup=False)
+    for sentence in result["words"]:
+        console.print(f"  {sentence}", highlight=False, markup=False)
+    table = _table(None, ("points that change most", "id", "label"), ("margin before", "predicted", "± standard error"))
+    for side, heading in (("forget", "forgotten"), ("others", "others")):
+        for row in result[side]:
+            split = "" if row["split"] == "training" else f" ({row['split']})"
+            numbers = ["?" if row[name] is None else f"{row[name]:{sign}.2f}" for name, sign in (("before", "+"), ("after", "+"), ("standard_error", ""))]
+            table.add_row(heading if row is result[side][0] else "", f"{row['id']}{split}", row["label"], *numbers)
+        table.add_section()
+    console.print(table)
+    console.print(f"Picture: {result['picture']}", highlight=False, soft_wrap=True)
+
+
 def _results_table(rows: list[dict[str, Any]]) -> Table:
     table = _table("P95 KLoM to retrained models", ("forget set", "unlearner"), ("forget", "retain", "validation", "accuracy", "cost"))
     before = None
@@ -125,7 +166,7 @@ def _results_table(rows: list[dict[str, Any]]) -> Table:
     return table
 
 
-def _table(title: str, words: tuple[str, ...], numbers: tuple[str, ...], more: tuple[str, ...] = ()) -> Table:
+def _table(title: str | None, words: tuple[str, ...], numbers: tuple[str, ...], more: tuple[str, ...] = ()) -> Table:
     table = Table(title=title, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD)
     for name in words:
         table.add_column(name, no_wrap=True)

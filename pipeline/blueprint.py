@@ -12,6 +12,7 @@ from pipeline.stages.evaluate import Verdict
 from pipeline.stages.fit import Effect, Factor, Fit, Score
 from pipeline.stages.forget import Forget
 from pipeline.stages.groups import Groups
+from pipeline.stages.influences import ExampleInfluences
 from pipeline.stages.node import Node
 from pipeline.stages.report import ReportPage
 from pipeline.stages.results import Spending
@@ -70,6 +71,7 @@ def _report(experiment: Experiment, examples: Examples) -> ReportPage:
         layout=experiment.store.layout,
         has_effects=effects,
         has_score=effects and wanted.heldout is not None,
+        has_curve=effects and wanted.heldout is not None and bool(_subset_roles(experiment)),
         resources=experiment.resources.compute,
     )
 
@@ -162,6 +164,9 @@ def _attribution(experiment: Experiment, examples: Examples) -> Iterator[Node]:
             yield Curve(key="curve", n_units=len(SHARES), fit_key="fit", heldout_key=heldout, **shared)
     for label in experiment.forget_sets:
         yield Effect(key=f"effect/{label}", factor_key="factor", fit_key="fit", forget_key=f"forget/{label}", **shared)
+    labels = tuple(experiment.forget_sets)
+    of_sets: dict[str, Any] = {f"{kind}_keys": tuple(f"{kind}/{label}" for label in labels) for kind in ("forget", "effect")}
+    yield ExampleInfluences(key="influences", factor_key="factor", **of_sets, **shared)
 
 
 def _oracles(experiment: Experiment, label: str) -> Iterator[Node]:

@@ -17,6 +17,8 @@ from pipeline.stages.node import Parent, Work
 
 # Shares of every population's models, each twice the one before: what the last doubling gained is what the next one would at most.
 SHARES = (1 / 8, 1 / 4, 1 / 2, 1.0)
+# LDS that twice as many models must gain to be worth their training.
+WORTHWHILE = 0.01
 # Blocks of points that are scored, evenly spaced: enough for the mean over targets.
 MOST_BLOCKS = 4
 

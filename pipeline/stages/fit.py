@@ -117,7 +117,7 @@ class Effect(Attribution):
 
     stage: ClassVar[str] = "effect"
     unit: ClassVar[str] = "sets"
-    revision: ClassVar[int] = 2
+    revision: ClassVar[int] = 3
 
     factor_key: str
     fit_key: str
