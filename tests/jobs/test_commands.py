@@ -1,46 +1,16 @@
 """The `dmm` command as a user meets it: what it prints, with which status it ends, and that a refusal comes before anything is written."""
 
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-import yaml
+from terminal import Dmm, answer, serial
 from tiny import TINY, tables
 
-from jobs import cli
 from pipeline import config
 
-Dmm = Callable[..., tuple[int, str, str]]
 SPLITS = {"forget", "retain", "validation"}
-
-
-@pytest.fixture
-def dmm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Dmm:
-    """Run `dmm` in a folder with the tiny experiment as tiny.yaml; return exit status, standard output and standard error."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(TINY))
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["dmm", *arguments])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return run
-
-
-def answer(out: str) -> dict[str, Any]:
-    return json.loads(out.splitlines()[-1])
-
-
-def serial(verb: str, *more: str) -> list[str]:
-    return [verb, "tiny.yaml", "--store", "store", "--executor", "serial", "--json", *more]
 
 
 def test_a_run_prints_the_object_that_it_promises(dmm: Dmm, tmp_path: Path) -> None:
