@@ -47,7 +47,7 @@ def _nodes(experiment: Experiment, examples: Examples) -> Iterator[Node]:
 def spending_of(experiment: Experiment, examples: Examples) -> Spending:
     """Return what the experiment spends before any unlearning."""
     return Spending(
-        datamodel=sum(row.retrainings for row in _learnt_from(experiment, examples)),
+        datamodel=sum((row.retrainings for row in _learnt_from(experiment, examples)), start=0.0),
         n_requests=len(experiment.forget_sets),
         epochs=experiment.recipe.epochs,
         n_train=examples.n_train,

@@ -128,6 +128,12 @@ class Members(Settings):
     n_models: int = Field(default=100, ge=2, le=MOST_MODELS)
 
 
+class Heldout(Members):
+    """A number of models that rank what is predicted of them: two would agree or not by chance."""
+
+    n_models: int = Field(default=100, ge=3, le=MOST_MODELS)
+
+
 class Populations(Settings):
     """How many models of each role.
 
@@ -139,7 +145,7 @@ class Populations(Settings):
     designed: Subsets | None = Subsets(n_models=2000, keep_fraction=0.92)
     n_seeds: int | None = Field(default=50, ge=2)
     scout: Members = Members(n_models=10)
-    heldout: Members | None = Members()
+    heldout: Heldout | None = Heldout()
     full: Members = Members()
     oracle: Members = Members()
     floor: Members = Members()

@@ -24,7 +24,7 @@ class Evidence:
     masks: Masks
     heldout: HeldoutMasks | None = None
     lines: Lines | None = None
-    _kept: dict[Hashable, Any] = field(default_factory=dict, repr=False)
+    _kept: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def n_train(self) -> int:

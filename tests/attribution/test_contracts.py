@@ -118,7 +118,7 @@ def test_a_fit_is_tables_with_a_row_for_each_output_and_its_scalars_are_numbers(
 
 def test_a_fit_follows_from_its_evidence_and_leaves_it_alone(case):
     masks, outputs = case.evidence.masks.copy(), case.block.outputs.copy()
-    for one, other in zip(case.fit(), replace(case, evidence=replace(case.evidence, _kept={})).fit(), strict=True):
+    for one, other in zip(case.fit(), replace(case, evidence=replace(case.evidence)).fit(), strict=True):
         assert all(np.array_equal(values, other[name]) for name, values in one.items())
     assert np.array_equal(effects(case.datamodel(), SETS[:3]), effects(case.datamodel(), SETS[:3]))
     assert np.array_equal(case.evidence.masks, masks)
@@ -144,7 +144,7 @@ def test_held_out_predictions_are_those_of_the_datamodel(case, datamodel):
 
 
 def test_without_held_out_masks_nothing_is_predicted_of_them(case):
-    bare = replace(case, evidence=replace(case.evidence, heldout=None, _kept={}))
+    bare = replace(case, evidence=replace(case.evidence, heldout=None))
     with pytest.raises(ConfigError, match=r"populations.heldout"):
         bare.estimator.predict_heldout(*bare.fit(), bare.evidence, bare.block)
 

@@ -1,6 +1,7 @@
 """What models of one seed share is taken out of their outputs, and nothing else is."""
 
 import inspect
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -113,3 +114,11 @@ def test_what_is_kept_is_computed_once_for_each_name():
     answers = [evidence.once(name, lambda name=name: calls.append(name) or len(calls)) for name in ("a", "b", "a")]
     assert answers == [1, 2, 1]
     assert calls == ["a", "b"]
+
+
+def test_evidence_on_other_masks_keeps_nothing_of_the_first():
+    """The trap of a kernel of all models looked up for some of them."""
+    evidence = Evidence(masks=np.ones((3, 4), bool))
+    evidence.once("n_models", lambda: len(evidence.masks))
+    fewer = replace(evidence, masks=evidence.masks[:2])
+    assert fewer.once("n_models", lambda: len(fewer.masks)) == 2
