@@ -187,10 +187,9 @@ class DualDatamodel:
         """Return means and standard errors (n_sets, n_outputs) of the effects of sets of which the kernel says this."""
         mean = self._apply(changed, self.effect_penalty)
         penalties, which = np.unique(self.effect_penalty, return_inverse=True)
-        total = self.eigenvalues + penalties[:, None]
-        squares = (changed @ self.eigenvectors) ** 2
-        shrunk_away = np.maximum(prior[:, None] - squares @ ((total + penalties[:, None]) / total**2).T, 0.0)
-        variance = self.amplitude * shrunk_away[:, which] + self.noise * (squares @ (1 / total**2).T)[:, which]
+        squares, shifted = (changed @ self.eigenvectors) ** 2, self.eigenvalues + penalties[:, None]
+        shrunk_away = np.maximum(prior[:, None] - squares @ ((shifted + penalties[:, None]) / shifted**2).T, 0.0)
+        variance = self.amplitude * shrunk_away[:, which] + self.noise * (squares @ (1 / shifted**2).T)[:, which]
         return mean, np.sqrt(variance + (self.curvature * mean) ** 2)
 
     def _apply(self, rows: Float[np.ndarray, "n_rows n_models"], penalty: PerOutput) -> Float[np.ndarray, "n_rows n_outputs"]:

@@ -160,7 +160,7 @@ class _Points:
         return (masks[:, self.columns] * self.scale[self.columns]).astype(np.float32)
 
     def change(self, removed: sparse.csr_array) -> sparse.csr_array:
-        return sparse.csr_array(-removed[:, self.columns] * self.scale[self.columns].astype(np.float32))
+        return sparse.csr_array(-removed[:, self.columns] * self.scale[self.columns]).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -177,14 +177,14 @@ class _KeptShares:
     def change(self, removed: sparse.csr_array) -> sparse.csr_array:
         lost = sparse.csr_array(removed @ self.shares.T)
         kept = np.clip(1 - lost.data, 0.0, 1.0)
-        parts = [(function(kept) - function(np.ones(1, np.float32)), lost.indices, lost.indptr) for function in SATURATING]
+        parts = [((function(kept) - function(np.ones(1))).astype(np.float32), lost.indices, lost.indptr) for function in SATURATING]
         return sparse.csr_array(sparse.hstack([sparse.csr_array(part, shape=lost.shape) for part in parts]))
 
 
 def _indicator(sets: Sequence[Indices], n_train: int) -> sparse.csr_array:
-    """Return which points are in which set, (n_sets, n_train)."""
+    """Return which points are in which set, (n_sets, n_train), the same in whatever order a set lists them."""
     ends = np.concatenate([[0], np.cumsum([len(indices) for indices in sets])])
-    return sparse.csr_array((np.ones(ends[-1], np.float32), np.concatenate(sets), ends), shape=(len(sets), n_train))
+    return sparse.csr_array((np.ones(ends[-1]), np.concatenate([np.sort(indices) for indices in sets]), ends), shape=(len(sets), n_train))
 
 
 def _memberships(lines: Lines, kind: int) -> sparse.csr_array:

@@ -54,6 +54,8 @@ def _wrong(split: SplitForecast) -> str:
     """Return how many points of a split are misclassified, now and then."""
     if split.misclassified_before == split.misclassified_after == split.n_points:
         return "All of them are misclassified already, and stay so." if split.n_points > 1 else "It is misclassified already, and stays so."
+    if split.misclassified_before == split.misclassified_after == 0:
+        return "None of them is misclassified, now or then." if split.n_points > 1 else "It is classified correctly, now and then."
     return f"Misclassified: {split.misclassified_before:,} of them now, {split.misclassified_after:,} then."
 
 

@@ -56,10 +56,11 @@ def duration(seconds: float) -> str:
 
 
 def signed(value: float, n_digits: int = 2) -> str:
-    """Return a number with its sign, a true minus, and n_digits decimals, one from 10 on; `n/a` if it is none."""
+    """Return a number with its sign, a true minus, and n_digits decimals, one from 10 on; what rounds to 0 has no sign, `n/a` is no number."""
     if not math.isfinite(value):
         return "n/a"
-    return f"{value:+.{1 if abs(value) >= 9.95 else n_digits}f}".replace("-", "−")
+    text = f"{value:+.{1 if abs(value) >= 9.95 else n_digits}f}".replace("-", "−")
+    return text if text.strip("+−0.") else text[1:]
 
 
 def give_or_take(value: float, standard_error: float | None) -> str:

@@ -100,12 +100,15 @@ def _bars(content: InfluenceContent, sides: dict[str, tuple[WeightContent, ...]]
         for ax, (name, side) in zip(figure.subplots(1, 2), sides.items(), strict=True):
             rows = np.arange(len(side))
             errors = [0.0 if weight.standard_error is None else weight.standard_error for weight in side]
-            bars = ax.barh(rows, [weight.weight for weight in side], height=0.62, color=COLOURS[COLOUR[name]])
+            ax.barh(rows, [weight.weight for weight in side], height=0.62, color=COLOURS[COLOUR[name]])
             ax.errorbar([weight.weight for weight in side], rows, xerr=errors, fmt="none", ecolor=COLOURS["ink"], elinewidth=1.0)
-            ax.bar_label(bars, [f"  {give_or_take(weight.weight, weight.standard_error)}" for weight in side], fontsize=7.5, padding=14)
+            for row, weight, error in zip(rows, side, errors, strict=True):
+                sign = 1 if weight.weight > 0 else -1
+                place = {"xytext": (5 * sign, 0), "textcoords": "offset points", "ha": "left" if sign > 0 else "right"}
+                ax.annotate(give_or_take(weight.weight, weight.standard_error), (weight.weight + sign * error, row), **place, va="center", fontsize=7.5)
             ax.set_yticks(rows, [_name(weight.point, content) for weight in side], fontsize=8)
             ax.set_ylim(n_rows - 0.4, -0.6)
-            ax.margins(x=0.35)
+            ax.margins(x=0.3)
             ax.set_title(_heading(name, content), loc="left", fontsize=9.5, fontweight="bold", color=COLOURS[COLOUR[name]])
             ax.tick_params(length=0)
     return figure
