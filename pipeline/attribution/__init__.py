@@ -3,7 +3,8 @@
 from pipeline.attribution.difference import DifferenceOfMeans
 from pipeline.attribution.estimator import Estimator
 from pipeline.attribution.kernel import GroupKernel
+from pipeline.attribution.matrix import AttributionFile
 from pipeline.attribution.ridge import Ridge
 from pipeline.core.registry import Table
 
-ESTIMATORS = Table("estimator", Estimator, (GroupKernel, Ridge, DifferenceOfMeans))
+ESTIMATORS = Table("estimator", Estimator, (GroupKernel, Ridge, DifferenceOfMeans, AttributionFile))

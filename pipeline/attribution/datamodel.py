@@ -40,17 +40,18 @@ class Datamodel(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class WeightMatrix:
-    """A linear datamodel written out, weight by weight: the prediction for a mask is `everything` − (1 − mask) @ matrix.
+    """A linear datamodel written out, weight by weight: the prediction for a mask is `everything` − (1 − mask) @ weights.
 
-    matrix (n_train, n_outputs): what each training point adds to each output by being there; it may be mapped from a file, of which only the rows
-    asked for are read. everything (n_outputs,): the outputs of a model trained on all points. errors (n_train, n_outputs): standard errors of
-    the weights, independent of each other; None if nothing is known of them, which counts as none. curvature: what a linear datamodel does not
-    know of an effect, as a share of it, which the standard error adds. Raises ShapeError if the arrays disagree.
+    scale × matrix (n_train, n_outputs): what each training point adds to each output by being there; the matrix may be mapped from a file, of
+    which only the rows asked for are read. everything (n_outputs,): the outputs of a model trained on all points. errors (n_train, n_outputs):
+    standard errors of the weights, independent of each other; None if nothing is known of them, which counts as none. curvature: what a linear
+    datamodel does not know of an effect, as a share of it, which the standard error adds. Raises ShapeError if the arrays disagree.
     """
 
     matrix: Float[np.ndarray, "n_train n_outputs"]
     everything: Float[np.ndarray, " _"]
     errors: Float[np.ndarray, "_ _"] | None = None
+    scale: float = 1.0
     curvature: float = 0.0
 
     def __post_init__(self) -> None:
@@ -69,19 +70,20 @@ class WeightMatrix:
         for start in range(0, n_train, ROWS):
             rows = slice(start, start + ROWS)
             lost += (~masks[:, rows]).astype(kind) @ self.matrix[rows].astype(kind)
-        return np.asarray(self.everything - lost)
+        return np.asarray(self.everything - self.scale * lost)
 
     def effect_of_removing(self, indices: Indices) -> Effect:
         """Return the change of each output when indices are removed: their weights summed and negated. Raises DataError on ids that are no set."""
         indices = np.asarray(indices)
         check_indices(indices, len(self.matrix))
-        mean = -self.matrix[indices].sum(axis=0, dtype=np.float64)
+        mean = -self.scale * self.matrix[indices].sum(axis=0, dtype=np.float64)
         variance = 0.0 if self.errors is None else np.square(self.errors[indices], dtype=np.float64).sum(axis=0)
         return Effect(mean, np.sqrt(variance + (self.curvature * mean) ** 2))
 
     def weights(self) -> Float[np.ndarray, "n_train n_outputs"]:
-        """Return the matrix."""
-        return np.asarray(self.matrix)
+        """Return scale × matrix."""
+        kind = np.result_type(self.matrix.dtype, np.float32)
+        return np.asarray(self.matrix.astype(kind) * kind.type(self.scale))
 
 
 def check_indices(indices: Indices, n_train: int) -> None:

@@ -33,6 +33,15 @@ def test_removing_points_takes_their_weights_away():
     assert np.array_equal(ours.weights(), matrix)
 
 
+def test_a_scale_is_part_of_every_answer():
+    matrix, masks = matrix_of(), np.random.default_rng(1).random((6, N_TRAIN)) < 0.5
+    scaled = WeightMatrix(matrix=matrix, everything=np.ones(N_OUTPUTS), scale=-0.5)
+    plain = WeightMatrix(matrix=-0.5 * matrix, everything=np.ones(N_OUTPUTS))
+    assert scaled.predict(masks) == pytest.approx(plain.predict(masks))
+    assert scaled.effect_of_removing(np.array([4])).mean == pytest.approx(plain.effect_of_removing(np.array([4])).mean)
+    assert scaled.weights() == pytest.approx(plain.weights())
+
+
 def test_half_precision_weights_are_summed_in_more(tmp_path):
     mapped = np.memmap(tmp_path / "weights", np.float16, "w+", shape=(N_TRAIN, N_OUTPUTS))
     mapped[:] = matrix_of()
