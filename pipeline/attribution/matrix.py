@@ -7,6 +7,7 @@ import numpy as np
 from pydantic import Field
 
 from pipeline.attribution.datamodel import WeightMatrix
+from pipeline.attribution.dual import check_outputs
 from pipeline.attribution.estimator import Arrays, Estimator
 from pipeline.attribution.evidence import Block, Evidence
 from pipeline.attribution.matrix_file import LayoutName, look_at, open_matrix
@@ -69,6 +70,7 @@ class AttributionFile(Estimator):
 
     def fit(self, factor: Arrays, evidence: Evidence, block: Block) -> Arrays:
         """Return `everything` (n_outputs,): the mean output of models trained on all points, which weights are taken away from."""
+        check_outputs(evidence.masks, block.outputs)
         return {"everything": block.outputs.mean(axis=0, dtype=np.float64)}
 
     def datamodel(self, factor: Arrays, fit: Arrays, evidence: Evidence, block: Block) -> WeightMatrix:
