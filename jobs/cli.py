@@ -133,6 +133,23 @@ def klom(
     _finish(result, json_, DONE)
 
 
+@app.command()
+def export(
+    path: Annotated[str, typer.Option("--to", metavar="FILE", help="File to write: .npy, or bare numbers under any other name.")],
+    config: Config = None,
+    set_: Set = None,
+    store: StoreUri = None,
+    dtype: Annotated[str, typer.Option(help="float16 or float32.")] = "float16",
+    json_: Json = False,
+) -> None:
+    """Write the fitted datamodels as a matrix: what each training point adds to each logit of each point."""
+    from jobs.export_command import export as write
+
+    result = write(open_session(config, set_ or (), store), path, dtype=dtype)
+    _paper().print(f"{result['path']}: {result['dtype']} {tuple(result['shape'])}", highlight=False, soft_wrap=True)
+    _finish(result, json_, DONE)
+
+
 @app.command("config")
 def config_(
     config: Config = None,

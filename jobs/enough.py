@@ -8,7 +8,7 @@ from rich.console import Console
 
 from jobs.progress import open_display
 from jobs.session import Session, executor_opener
-from pipeline.blueprint import build_graph
+from pipeline.blueprint import SUBSETS, build_graph
 from pipeline.core.errors import ConfigError
 from pipeline.run import Walk
 from pipeline.stages.curve import SHARES
@@ -72,5 +72,5 @@ def find_enough(session: Session, screen: Console, *, executor: str, tolerance: 
 
 
 def _count(session: Session) -> int:
-    wanted = session.experiment.populations
-    return wanted.subset.n_models + (0 if wanted.designed is None else wanted.designed.n_models)
+    nodes = session.graph.nodes
+    return sum(nodes[f"train/{role}"].n_units for role in SUBSETS if f"train/{role}" in nodes)

@@ -67,7 +67,9 @@ def show_plan(result: dict[str, Any], console: Console) -> None:
     console.print(table)
     console.print(f"To train: as much as {result['retrainings']:,.1f} models on all points; unlearning comes on top.", highlight=False)
     shared = result["break_even_requests"]
-    if shared is not None:
+    if shared == 0:
+        console.print("Break-even: what effects are predicted from was brought along and costs nothing here.", highlight=False)
+    elif shared is not None:
         console.print(
             f"Break-even: the subset models cost {shared:,.0f} retrainings, shared by every request to forget. This experiment has "
             f"{result['requests']}; for fewer than {shared:,.0f} requests in all, retraining for each is cheaper.",

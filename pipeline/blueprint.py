@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from pipeline.config import Experiment
+from pipeline.core.errors import ConfigError
 from pipeline.data.examples import Examples
+from pipeline.data.records.base import Records
 from pipeline.graph import Graph
 from pipeline.reporting.content import PopulationContent
 from pipeline.stages.curve import SHARES, Curve
@@ -12,6 +14,7 @@ from pipeline.stages.evaluate import Verdict
 from pipeline.stages.fit import Effect, Factor, Fit, Score
 from pipeline.stages.forget import Forget
 from pipeline.stages.groups import Groups
+from pipeline.stages.imported import Imported
 from pipeline.stages.influences import ExampleInfluences
 from pipeline.stages.node import Node
 from pipeline.stages.report import ReportPage
@@ -44,6 +47,20 @@ def _nodes(experiment: Experiment, examples: Examples) -> Iterator[Node]:
     yield _report(experiment, examples)
 
 
+def outputs_of(experiment: Experiment, examples: Examples) -> frozenset[str]:
+    """Return which outputs datamodels can be made of; raises ConfigError where an unlearner wants effects on logits and only margins are there."""
+    found, imported = experiment.estimator.outputs(examples), experiment.populations.subset.imported
+    if "subset" in experiment.estimator.needs and imported is not None and not imported.has_logits():
+        found &= {"margins"}
+    wanting = [label for label, unlearner in experiment.unlearners.items() if "effect" in unlearner.needs]
+    if "logits" not in found and wanting:
+        raise ConfigError(
+            f"unlearner labelled {wanting[0]!r} needs effects on the logits of all classes, but the attribution is of margins only; "
+            "give a matrix or records of logits, or leave it to unlearners that need no effects and read the score alone"
+        )
+    return found
+
+
 def spending_of(experiment: Experiment, examples: Examples) -> Spending:
     """Return what the experiment spends before any unlearning."""
     return Spending(
@@ -55,8 +72,8 @@ def spending_of(experiment: Experiment, examples: Examples) -> Spending:
 
 
 def _report(experiment: Experiment, examples: Examples) -> ReportPage:
-    wanted, effects = experiment.populations, _needs_effects(experiment)
-    learnt_from = _learnt_from(experiment, examples) if effects else []
+    wanted, attributes = experiment.populations, _attributes(experiment)
+    learnt_from = _learnt_from(experiment, examples) if attributes else []
     return ReportPage(
         key="report",
         title=experiment.name,
@@ -69,17 +86,20 @@ def _report(experiment: Experiment, examples: Examples) -> ReportPage:
         n_learnt_from=sum(row.n_models for row in learnt_from if row.role in SUBSETS),
         spending=spending_of(experiment, examples),
         layout=experiment.store.layout,
-        has_effects=effects,
-        has_score=effects and wanted.heldout is not None,
-        has_curve=effects and wanted.heldout is not None and bool(_subset_roles(experiment)),
+        has_effects=_needs_effects(experiment),
+        has_score=attributes and wanted.heldout is not None,
+        has_curve=attributes and wanted.heldout is not None and bool(_subset_roles(experiment)),
         resources=experiment.resources.compute,
     )
 
 
 def _learnt_from(experiment: Experiment, examples: Examples) -> list[PopulationContent]:
     """Return what is trained to predict effects."""
-    subsets = {"subset": experiment.populations.subset, "designed": experiment.populations.designed}
-    rows = [_counted(role, of.n_models, of.keep_fraction, examples) for role in _subset_roles(experiment) if (of := subsets[role]) is not None]
+    subsets, imported = {"subset": experiment.populations.subset, "designed": experiment.populations.designed}, experiment.populations.subset.imported
+    trained = [role for role in _subset_roles(experiment) if role == "designed" or imported is None]
+    rows = [_counted(role, of.n_models, of.keep_fraction, examples) for role in trained if (of := subsets[role]) is not None]
+    if imported is not None and "subset" in _subset_roles(experiment):
+        rows.insert(0, _recorded("subset", experiment.populations.subset.n_models, imported))
     return rows + ([_counted("scout", experiment.populations.scout.n_models, 1.0, examples)] if _needs_scouts(experiment) else [])
 
 
@@ -88,12 +108,35 @@ def _judged_by(experiment: Experiment, examples: Examples) -> list[PopulationCon
     wanted, n_sets = experiment.populations, len(experiment.forget_sets)
     rows = [_counted("full", wanted.full.n_models, 1.0, examples)]
     rows += [_counted(role, members.n_models * n_sets, 1.0, examples) for role, members in (("oracle", wanted.oracle), ("floor", wanted.floor))]
-    scored = _needs_effects(experiment) and wanted.heldout is not None
-    return rows + ([_counted("heldout", wanted.heldout.n_models, wanted.subset.keep_fraction, examples)] if scored and wanted.heldout else [])
+    if wanted.heldout is None or not _attributes(experiment):
+        return rows
+    if wanted.heldout.imported is not None:
+        return [*rows, _recorded("heldout", wanted.heldout.n_models, wanted.heldout.imported)]
+    return [*rows, _counted("heldout", wanted.heldout.n_models, wanted.subset.keep_fraction, examples)]
 
 
 def _counted(role: str, n_models: int, fraction: float, examples: Examples) -> PopulationContent:
     return PopulationContent(role=role, n_models=n_models, points_kept=round(fraction * examples.n_train), retrainings=n_models * fraction)
+
+
+def _recorded(role: str, n_models: int, records: Records) -> PopulationContent:
+    """Return what a population trained elsewhere is, at no cost here."""
+    n_models = min(n_models, len(records.models()))
+    kept = records.read_masks(0, n_models).sum(axis=1).mean()
+    return PopulationContent(role=role, n_models=n_models, points_kept=round(float(kept)), retrainings=0.0)
+
+
+def _imported(experiment: Experiment, key: str, role: str, n_models: int, records: Records) -> Imported:
+    return Imported(
+        key=key,
+        role=role,
+        n_units=min(n_models, len(records.models())),
+        shard_size=experiment.store.shard_members,
+        resources=experiment.resources.compute,
+        dataset=experiment.dataset,
+        records=records,
+        layout=experiment.store.layout,
+    )
 
 
 def _population(experiment: Experiment, key: str, role: str, n_models: int, **options: Any) -> Population:
@@ -116,6 +159,11 @@ def _needs_effects(experiment: Experiment) -> bool:
     return any("effect" in unlearner.needs for unlearner in experiment.unlearners.values())
 
 
+def _attributes(experiment: Experiment) -> bool:
+    """Return whether datamodels are made: where an unlearner wants effects, and where attribution or models were brought, to be scored at least."""
+    return _needs_effects(experiment) or not _subset_roles(experiment) or experiment.populations.subset.imported is not None
+
+
 def _subset_roles(experiment: Experiment) -> list[str]:
     """Return the roles whose models the datamodel is fitted to; none for an estimator that needs no subset models."""
     if "subset" not in experiment.estimator.needs:
@@ -130,29 +178,34 @@ def _needs_scouts(experiment: Experiment) -> bool:
 def _populations(experiment: Experiment) -> Iterator[Node]:
     wanted = experiment.populations
     yield _population(experiment, "train/full", "full", wanted.full.n_models, saves_states=True)
-    if not _needs_effects(experiment):
+    if not _attributes(experiment):
         return
     if _needs_scouts(experiment):
         yield _population(experiment, "train/scout", "scout", wanted.scout.n_models, saves_states=True)
         yield Groups(key="groups", model=experiment.model, seed=experiment.seed, scout_key="train/scout", resources=experiment.resources.compute)
     fraction, roles = wanted.subset.keep_fraction, _subset_roles(experiment)
-    if "subset" in roles:
+    if "subset" in roles and wanted.subset.imported is not None:
+        yield _imported(experiment, "train/subset", "subset", wanted.subset.n_models, wanted.subset.imported)
+    elif "subset" in roles:
         yield _population(experiment, "train/subset", "subset", wanted.subset.n_models, keep_fraction=fraction, n_seeds=wanted.n_seeds)
     if "designed" in roles and wanted.designed is not None:
         designed: dict[str, Any] = {"keep_fraction": wanted.designed.keep_fraction, "n_seeds": wanted.n_seeds, "groups_key": "groups"}
         yield _population(experiment, "train/designed", "designed", wanted.designed.n_models, **designed)
-    if wanted.heldout is not None:
+    if wanted.heldout is not None and wanted.heldout.imported is not None:
+        yield _imported(experiment, "train/heldout", "heldout", wanted.heldout.n_models, wanted.heldout.imported)
+    elif wanted.heldout is not None:
         yield _population(experiment, "train/heldout", "heldout", wanted.heldout.n_models, keep_fraction=fraction)
 
 
 def _attribution(experiment: Experiment, examples: Examples) -> Iterator[Node]:
-    if not _needs_effects(experiment):
+    if not _attributes(experiment):
         return
     heldout, roles = "train/heldout" if experiment.populations.heldout is not None else None, _subset_roles(experiment)
     shared: dict[str, Any] = {
         "estimator": experiment.estimator,
         "layout": experiment.store.layout,
         "subset_keys": {role: f"train/{role}" for role in roles or ["full"]},
+        "outputs": outputs_of(experiment, examples),
         "groups_key": "groups" if "groups" in experiment.estimator.needs else None,
         "resources": experiment.resources.compute,
     }
@@ -162,6 +215,8 @@ def _attribution(experiment: Experiment, examples: Examples) -> Iterator[Node]:
         yield Score(key="score", fit_key="fit", heldout_key=heldout, **shared)
         if roles:
             yield Curve(key="curve", n_units=len(SHARES), fit_key="fit", heldout_key=heldout, **shared)
+    if not _needs_effects(experiment):
+        return
     for label in experiment.forget_sets:
         yield Effect(key=f"effect/{label}", factor_key="factor", fit_key="fit", forget_key=f"forget/{label}", **shared)
     labels = tuple(experiment.forget_sets)

@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import yaml
 from pydantic import BeforeValidator, Field, PlainSerializer, ValidationError, WithJsonSchema, model_validator
@@ -15,10 +15,11 @@ from pipeline.attribution.kernel import GroupKernel
 from pipeline.core.errors import ConfigError
 from pipeline.core.fingerprint import digest
 from pipeline.core.registry import Plugin, Settings, Table, describe, explain, plugin_name
-from pipeline.data import DATASETS, FORGET_SETS
+from pipeline.data import DATASETS, FORGET_SETS, RECORDS
 from pipeline.data.dataset import Dataset
 from pipeline.data.digits import Digits
 from pipeline.data.forget_sets.base import ForgetSet
+from pipeline.data.records.base import Records
 from pipeline.models import MODELS
 from pipeline.models.base import Model
 from pipeline.models.mlp import Mlp
@@ -110,6 +111,17 @@ def _plugin(table: Table[Any]) -> tuple[BeforeValidator, PlainSerializer, WithJs
     return BeforeValidator(_builder(table)), PlainSerializer(describe), WithJsonSchema(_schema(table))
 
 
+def _maybe(table: Table[Any]) -> tuple[BeforeValidator, PlainSerializer, WithJsonSchema]:
+    """Return what makes a setting a plug-in of table or null."""
+    build = _builder(table)
+    schema = {"anyOf": [_schema(table), {"type": "null"}]}
+    return (
+        BeforeValidator(lambda value: None if value is None else build(value)),
+        PlainSerializer(lambda plugin: None if plugin is None else describe(plugin)),
+        WithJsonSchema(schema),
+    )
+
+
 def _plugins(table: Table[Any]) -> tuple[BeforeValidator, PlainSerializer, WithJsonSchema]:
     every = PlainSerializer(lambda value: {label: describe(plugin) for label, plugin in value.items()})
     return BeforeValidator(_labelled(table)), every, WithJsonSchema({"type": "object", "additionalProperties": _schema(table)})
@@ -122,16 +134,36 @@ class Subsets(Settings):
     keep_fraction: float = Field(default=0.85, gt=0, lt=1)
 
 
+AnySubsets = TypeVar("AnySubsets", bound=Subsets)
+
+
+class SubsetModels(Subsets):
+    """Those that keep random points; with `imported` they were trained elsewhere, and n_models is how many of those are used (all, if it is not set).
+
+    keep_fraction is then that of the held-out models alone.
+    """
+
+    imported: Annotated[Records | None, *_maybe(RECORDS)] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _all_of_them(cls, settings: Any) -> Any:
+        imported = isinstance(settings, Mapping) and settings.get("imported") is not None
+        return {"n_models": MOST_MODELS, **settings} if imported else settings
+
+
 class Members(Settings):
     """A number of models."""
 
     n_models: int = Field(default=100, ge=2, le=MOST_MODELS)
 
 
-class Heldout(Members):
-    """A number of models that rank what is predicted of them: two would agree or not by chance."""
+class HeldoutModels(Members):
+    """Models to be predicted; with `imported` they were trained elsewhere, and n_models is at most how many of those are used."""
 
+    # Two would agree or not by chance.
     n_models: int = Field(default=100, ge=3, le=MOST_MODELS)
+    imported: Annotated[Records | None, *_maybe(RECORDS)] = None
 
 
 class Populations(Settings):
@@ -141,11 +173,11 @@ class Populations(Settings):
     is how many seeds `subset` and `designed` share, so that attribution can take their effect out (null: each model has its own).
     """
 
-    subset: Subsets = Subsets()
+    subset: SubsetModels = SubsetModels()
     designed: Subsets | None = Subsets(n_models=2000, keep_fraction=0.92)
     n_seeds: int | None = Field(default=50, ge=2)
     scout: Members = Members(n_models=10)
-    heldout: Heldout | None = Heldout()
+    heldout: HeldoutModels | None = HeldoutModels()
     full: Members = Members()
     oracle: Members = Members()
     floor: Members = Members()
@@ -213,7 +245,7 @@ class Experiment(Settings):
     def with_share_of_models(self, share: float) -> "Experiment":
         """Return the same experiment with a share of its subset models, at least 8 of each role; what they cost is the only difference."""
 
-        def fewer(subsets: Subsets) -> Subsets:
+        def fewer(subsets: AnySubsets) -> AnySubsets:
             return subsets.model_copy(update={"n_models": min(subsets.n_models, max(8, math.ceil(share * subsets.n_models)))})
 
         wanted = self.populations

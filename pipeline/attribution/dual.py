@@ -12,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Bool, Float
 
-from pipeline.attribution.datamodel import Effect
+from pipeline.attribution.datamodel import Effect, check_indices
 from pipeline.attribution.estimator import Arrays, Estimator
 from pipeline.attribution.evidence import Block, Evidence
 from pipeline.core.arrays import HeldoutOutputs, Indices, Masks, Outputs, PerOutput
@@ -201,12 +201,6 @@ class DualDatamodel:
             same = penalty == value
             result[:, same] = (rotated / (self.eigenvalues + value)) @ self.eigenvectors.T @ outputs[:, same]
         return result
-
-
-def check_indices(indices: Indices, n_train: int) -> None:
-    """Raise DataError unless indices are distinct training ids, and at least one."""
-    if len(indices) == 0 or len(np.unique(indices)) != len(indices) or indices.min() < 0 or indices.max() >= n_train:
-        raise DataError(f"indices must be distinct training ids in 0 to {n_train - 1} and at least one; got {indices[:10].tolist()}")
 
 
 def check_masks(masks: Masks) -> None:

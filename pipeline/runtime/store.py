@@ -94,6 +94,10 @@ class Store:
         parts = [self._read_piece(table.folder, piece, columns) for piece in table.pieces]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
+    def columns(self, table: TableRef) -> list[str]:
+        """Return the names of a table's columns."""
+        return list(self._about(table.folder, table.pieces[0].shard)["columns"])
+
     def summary(self, table: TableRef) -> dict[str, Any]:
         """Return the JSON summary of the table's first shard."""
         return dict(self._about(table.folder, table.pieces[0].shard)["summary"])

@@ -8,10 +8,9 @@ import numpy as np
 
 from pipeline.attribution.lds import lds
 from pipeline.core.arrays import HeldoutOutputs, Indices
-from pipeline.evaluation.margins import margins
 from pipeline.runtime.store import Shard
 from pipeline.stages.fit import HELDOUT_MARGINS, Attribution, masks_of
-from pipeline.stages.layout import Layout, column
+from pipeline.stages.layout import Layout, block_margins
 from pipeline.stages.node import Parent, Work
 
 # Shares of every population's models, each twice the one before: what the last doubling gained is what the next one would at most.
@@ -48,8 +47,7 @@ class Curve(Attribution):
         sizes = [len(masks_of(work, name)) for name in self.subset_keys]
         members, blocks = _first(sizes, share), self._blocks(work)
         predicted = self._predict(work, members, blocks) if share < 1 else _predicted(work, self.layout, blocks)
-        n_points, labels = work.examples.n_points, work.examples.labels
-        actual = [margins(work.read("heldout", [column(block)])[column(block)], labels[self.layout.points(block, n_points)]) for block in blocks]
+        actual = [block_margins(work.store, work.inputs["heldout"], self.layout, block, work.examples.labels) for block in blocks]
         score = lds(predicted=np.concatenate(predicted, axis=1), actual=np.concatenate(actual, axis=1))
         return {"n_models": float(len(members)), "lds": score.mean, "low": score.interval[0], "high": score.interval[1]}
 
@@ -62,8 +60,7 @@ class Curve(Attribution):
         evidence = replace(evidence, masks=evidence.masks[members])
         factor, predicted = self.estimator.factor(evidence), []
         for number in blocks:
-            labels = work.examples.labels[self.layout.points(number, work.examples.n_points)]
-            block = self.block(work, number, margins(self.logits(work, number), labels), members)
+            block = self.block(work, number, self.margins(work, number), members)
             predicted.append(self.estimator.predict_heldout(factor, self.estimator.fit(factor, evidence, block), evidence, block))
         return predicted
 

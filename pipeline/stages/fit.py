@@ -1,12 +1,13 @@
 """Attribution as nodes: the factor that all outputs share, the fit block by block, and its score on held-out subset models."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
-from pipeline.attribution.estimator import Arrays, Estimator
+from pipeline.attribution.datamodel import Datamodel
+from pipeline.attribution.estimator import OUTPUTS, Arrays, Estimator
 from pipeline.attribution.evidence import Block, Evidence, without_seed_effects
 from pipeline.attribution.lds import explained, lds
 from pipeline.core.arrays import Indices, Logits, Margins, Masks
@@ -14,7 +15,7 @@ from pipeline.core.registry import Plugin, describe
 from pipeline.data.masks import unpack
 from pipeline.evaluation.margins import margins
 from pipeline.runtime.store import Shard
-from pipeline.stages.layout import Layout, column, read_margins
+from pipeline.stages.layout import Layout, block_margins, column, read_margins
 from pipeline.stages.lines import read_lines
 from pipeline.stages.node import Node, Parent, Work
 
@@ -24,17 +25,28 @@ MARGIN_R2, HELDOUT_MARGINS = "margin_r2", "heldout_margins"
 
 @dataclass(frozen=True, kw_only=True)
 class Attribution(Node):
-    """What the nodes of this file share: the estimator, the layout, the populations of subset models it learns from, and the groups it may look at."""
+    """What the nodes of this file share: the estimator, the layout, the populations of subset models it learns from, and the groups it may look at.
+
+    outputs: those that there are datamodels of. Without `margins`, those of held-out models are taken from their predicted logits; without
+    `logits`, margins can be scored, and there are no effects to unlearn by.
+    """
 
     estimator: Estimator
     layout: Layout
     subset_keys: Mapping[str, str]
     groups_key: str | None = None
     heldout_key: str | None = None
+    outputs: frozenset[str] = OUTPUTS
 
     def settings(self) -> dict[str, Any]:
         """See Node."""
-        return {"estimator": describe(self.estimator), "layout": self.layout.model_dump(mode="json")}
+        part = {} if self.outputs == OUTPUTS else {"outputs": sorted(self.outputs)}
+        return {"estimator": describe(self.estimator), "layout": self.layout.model_dump(mode="json")} | part
+
+    def circumstances(self) -> dict[str, Any]:
+        """See Node: what lies in the estimator's file, if it has one."""
+        content = self.estimator.content()
+        return {"content": content} if content else {}
 
     def plugins(self) -> tuple[Plugin, ...]:
         """See Node."""
@@ -56,6 +68,11 @@ class Attribution(Node):
     def logits(self, work: Work, block: int) -> Logits:
         """Return the logits of a block, (n_models, n_block_points, n_classes)."""
         return np.concatenate([work.read(name, [column(block)])[column(block)] for name in self.subset_keys])
+
+    def margins(self, work: Work, number: int) -> Margins:
+        """Return the margins of a block, (n_models, n_block_points)."""
+        labels = work.examples.labels
+        return np.concatenate([block_margins(work.store, work.inputs[name], self.layout, number, labels) for name in self.subset_keys])
 
     def block(self, work: Work, number: int, values: Logits | Margins, models: Indices | slice = slice(None)) -> Block:
         """Return a block of logits or margins, of some models if they are named, as the outputs to learn, without what one seed's members share."""
@@ -81,7 +98,7 @@ class Factor(Attribution):
 
 @dataclass(frozen=True, kw_only=True)
 class Fit(Attribution):
-    """What is learnt of each output; unit b is block b of points. Rows are points: (n_points, n_classes, …) for logits, (n_points,) for margins."""
+    """What is learnt of each output; unit b is block b of points. Rows are points: (n_points, n_classes, …) for logits, (n_points, …) for margins."""
 
     stage: ClassVar[str] = "fit"
     unit: ClassVar[str] = "blocks"
@@ -100,44 +117,67 @@ class Fit(Attribution):
         return Shard(columns={name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
 
     def _fit_block(self, work: Work, number: int, factor: Arrays, evidence: Evidence) -> dict[str, np.ndarray]:
-        logits = self.logits(work, number)
-        fit = self.estimator.fit(factor, evidence, self.block(work, number, logits))
-        columns = {name: values.reshape(*logits.shape[1:], *values.shape[1:]) for name, values in fit.items()}
-        if evidence.heldout is not None:
-            block = self.block(work, number, margins(logits, work.examples.labels[self.layout.points(number, work.examples.n_points)]))
+        columns: dict[str, np.ndarray] = {}
+        if "logits" in self.outputs:
+            logits = self.logits(work, number)
+            block = self.block(work, number, logits)
+            fit = self.estimator.fit(factor, evidence, block)
+            columns = {name: values.reshape(*logits.shape[1:], *values.shape[1:]) for name, values in fit.items()}
+            if evidence.heldout is not None and "margins" not in self.outputs:
+                predicted = self.estimator.predict_heldout(factor, fit, evidence, block).reshape(-1, *logits.shape[1:])
+                columns[HELDOUT_MARGINS] = margins(predicted, work.examples.labels[self.layout.points(number, work.examples.n_points)]).T
+        if "margins" in self.outputs and (evidence.heldout is not None or not columns):
+            block = self.block(work, number, self.margins(work, number))
             of_margins = self.estimator.fit(factor, evidence, block)
+            columns = columns or dict(of_margins)
             columns |= {MARGIN_R2: of_margins["r2"]} if "r2" in self.estimator.scalars else {}
-            columns[HELDOUT_MARGINS] = self.estimator.predict_heldout(factor, of_margins, evidence, block).T
+            if evidence.heldout is not None:
+                columns[HELDOUT_MARGINS] = self.estimator.predict_heldout(factor, of_margins, evidence, block).T
         return columns
 
 
 @dataclass(frozen=True, kw_only=True)
-class Effect(Attribution):
+class Fitted(Attribution):
+    """What the nodes share that read what was fitted."""
+
+    factor_key: str
+    fit_key: str
+
+    def parents(self) -> dict[str, Parent]:
+        """See Node."""
+        return super().parents() | {"factor": Parent(self.factor_key), "fit": Parent(self.fit_key)}
+
+    def datamodels(self, work: Work) -> Iterator[tuple[slice, Datamodel]]:
+        """Yield the points of each block and the datamodel of their logits, one block in memory at a time."""
+        factor, evidence, n_points = work.read("factor"), self.evidence(work), work.examples.n_points
+        for number in range(self.layout.n_blocks(n_points)):
+            learnt = work.store.read(work.inputs["fit"].part(number, number + 1))
+            fit = {name: values.reshape(-1, *values.shape[2:]) for name, values in learnt.items() if name not in (MARGIN_R2, HELDOUT_MARGINS)}
+            block = self.block(work, number, self.logits(work, number))
+            yield self.layout.points(number, n_points), self.estimator.datamodel(factor, fit, evidence, block)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effect(Fitted):
     """The predicted change of every logit when one forget set is removed: rows are points, `mean` and `standard_error` (n_points, n_classes)."""
 
     stage: ClassVar[str] = "effect"
     unit: ClassVar[str] = "sets"
     revision: ClassVar[int] = 3
 
-    factor_key: str
-    fit_key: str
     forget_key: str
 
     def parents(self) -> dict[str, Parent]:
         """See Node."""
-        return super().parents() | {"factor": Parent(self.factor_key), "fit": Parent(self.fit_key), "forget": Parent(self.forget_key, "content")}
+        return super().parents() | {"forget": Parent(self.forget_key, "content")}
 
     def compute(self, work: Work) -> Shard:
-        """Stream the outputs once, one block in memory at a time."""
-        factor, evidence, forget = work.read("factor"), self.evidence(work), work.read("forget")["index"]
-        mean, standard_error = [], []
-        for number in range(self.layout.n_blocks(work.examples.n_points)):
-            logits, learnt = self.logits(work, number), work.store.read(work.inputs["fit"].part(number, number + 1))
-            fit = {name: values.reshape(-1, *values.shape[2:]) for name, values in learnt.items() if name not in (MARGIN_R2, HELDOUT_MARGINS)}
-            effect = self.estimator.datamodel(factor, fit, evidence, self.block(work, number, logits)).effect_of_removing(forget)
-            mean.append(effect.mean.reshape(logits.shape[1:]))
-            standard_error.append(effect.standard_error.reshape(logits.shape[1:]))
-        return Shard(columns={"mean": np.concatenate(mean), "standard_error": np.concatenate(standard_error)})
+        """Stream the outputs once."""
+        forget = work.read("forget")["index"]
+        found = [datamodel.effect_of_removing(forget) for _, datamodel in self.datamodels(work)]
+        n_classes = work.examples.n_classes
+        columns = {name: np.concatenate([getattr(effect, name) for effect in found]) for name in ("mean", "standard_error")}
+        return Shard(columns={name: values.reshape(-1, n_classes) for name, values in columns.items()})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,7 +207,7 @@ class Score(Attribution):
             "lds": score.mean,
             "lds_interval": list(score.interval),
             "n_constant": score.n_constant,
-            "r2_logits": float(fit["r2"].mean()) if has_r2 else None,
+            "r2_logits": float(fit["r2"].mean()) if has_r2 and "logits" in self.outputs else None,
             "r2_margins": float(fit[MARGIN_R2].mean()) if has_r2 else None,
             "r2_heldout": float(r2.mean()),
             "r2_heldout_by_block": [float(r2[points].mean()) for points in blocks],

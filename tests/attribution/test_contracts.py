@@ -154,6 +154,8 @@ def test_an_output_that_never_varies_has_no_effect_and_breaks_nothing(case):
     outputs[:, 4] = 7.0
     datamodel = with_outputs(case, outputs).datamodel()
     assert np.isfinite(datamodel.predict(case.unseen)).all()
+    if "subset" not in case.estimator.needs:
+        return  # of models that all have seen everything, no output has to vary
     assert effects(datamodel)[:, 4] == pytest.approx(0, abs=1e-6)
     assert datamodel.predict(case.unseen)[:, 4] == pytest.approx(7.0, abs=1e-5)
 
