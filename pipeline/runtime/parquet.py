@@ -83,7 +83,7 @@ def _to_array(column: pa.ChunkedArray, n_rows: int, dtype: str, shape: list[int]
     """Return a column as the array (n_rows, *shape) it was written from; raises ValueError if it cannot be that."""
     width = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
     if not shape:
-        values = np.asarray(column.to_numpy())
+        values = np.array(column.to_numpy())
     elif pa.types.is_fixed_size_binary(column.type) and column.type.byte_width == width:
         parts = [np.frombuffer(chunk.buffers()[1], np.uint8)[chunk.offset * width : (chunk.offset + len(chunk)) * width] for chunk in column.chunks]
         values = np.concatenate([np.zeros(0, np.uint8), *parts]).view(dtype).reshape(-1, *shape)

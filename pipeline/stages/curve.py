@@ -1,7 +1,7 @@
 """Whether more subset models would help, as a node: datamodels fitted to ever larger shares of the models, each scored on the same held-out ones."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,7 +11,7 @@ from pipeline.attribution.lds import lds
 from pipeline.core.arrays import HeldoutOutputs, Indices
 from pipeline.evaluation.margins import margins
 from pipeline.runtime.store import Shard
-from pipeline.stages.fit import HELDOUT_MARGINS, Attribution, masks_of
+from pipeline.stages.fit import HELDOUT_MARGINS, Attribution, Basis, masks_of
 from pipeline.stages.layout import Layout, column
 from pipeline.stages.node import Parent, Work
 
@@ -27,6 +27,7 @@ class Curve(Attribution):
 
     stage: ClassVar[str] = "score"
     unit: ClassVar[str] = "shares"
+    revision: ClassVar[int] = 2
 
     fit_key: str
 
@@ -57,14 +58,20 @@ class Curve(Attribution):
         return np.unique(np.linspace(0, n_blocks - 1, min(n_blocks, MOST_BLOCKS)).round().astype(int)).tolist()
 
     def _predict(self, work: Work, members: Indices, blocks: list[int]) -> list[HeldoutOutputs]:
-        evidence = self.evidence(work)
-        evidence = Evidence(masks=evidence.masks[members], heldout=evidence.heldout, lines=evidence.lines)
-        factor, predicted = self.estimator.factor(evidence), []
+        basis, predicted = self._basis(work, members), []
         for number in blocks:
             labels = work.examples.labels[self.layout.points(number, work.examples.n_points)]
-            block = self.block(work, number, margins(self.logits(work, number), labels), members)
-            predicted.append(self.estimator.predict_heldout(factor, self.estimator.fit(factor, evidence, block), evidence, block))
+            block = self.block(work, number, margins(self.logits(work, number)[members], labels), basis)
+            fit = self.estimator.fit(basis.factor, basis.evidence, block)
+            predicted.append(self.estimator.predict_heldout(basis.factor, fit, basis.evidence, block))
         return predicted
+
+    def _basis(self, work: Work, members: Indices) -> Basis:
+        """Return what every block is learnt with, from some models."""
+        every = self.basis(work, {})
+        evidence = Evidence(masks=every.evidence.masks[members], heldout=every.evidence.heldout, lines=every.evidence.lines)
+        seeds, populations = every.seeds[members], every.populations[members]
+        return replace(every, factor=self.estimator.factor(evidence), evidence=evidence, seeds=seeds, populations=populations)
 
 
 def _predicted(work: Work, layout: Layout, blocks: list[int]) -> list[HeldoutOutputs]:

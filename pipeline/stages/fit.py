@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+from jaxtyping import Int
 
 from pipeline.attribution.estimator import Arrays, Estimator
 from pipeline.attribution.evidence import Block, Evidence, without_seed_effects
 from pipeline.attribution.lds import explained, lds
-from pipeline.core.arrays import Indices, Logits, Margins, Masks
+from pipeline.core.arrays import Logits, Margins, Masks
 from pipeline.core.registry import Plugin, describe
 from pipeline.data.masks import unpack
 from pipeline.evaluation.margins import margins
@@ -20,6 +21,16 @@ from pipeline.stages.node import Node, Parent, Work
 
 # What the fit table holds beside what the estimator learnt of the logits.
 MARGIN_R2, HELDOUT_MARGINS = "margin_r2", "heldout_margins"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Basis:
+    """What every block of outputs is learnt with: the factor, the evidence, and the seed and population of each model."""
+
+    factor: Arrays
+    evidence: Evidence
+    seeds: Int[np.ndarray, " n_models"]
+    populations: Int[np.ndarray, " n_models"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,15 +64,20 @@ class Attribution(Node):
             lines=read_lines(work) if self.groups_key else None,
         )
 
+    def basis(self, work: Work, factor: Arrays) -> Basis:
+        """Return what every block is learnt with, from all models."""
+        seeds = [work.read(name, ["seed"])["seed"] for name in self.subset_keys]
+        populations = np.repeat(np.arange(len(seeds)), [len(part) for part in seeds])
+        return Basis(factor=factor, evidence=self.evidence(work), seeds=np.concatenate(seeds), populations=populations)
+
     def logits(self, work: Work, block: int) -> Logits:
         """Return the logits of a block, (n_models, n_block_points, n_classes)."""
         return np.concatenate([work.read(name, [column(block)])[column(block)] for name in self.subset_keys])
 
-    def block(self, work: Work, number: int, values: Logits | Margins, models: Indices | slice = slice(None)) -> Block:
-        """Return a block of logits or margins, of some models if they are named, as the outputs to learn, without what one seed's members share."""
-        seeds = [work.read(name, ["seed"])["seed"] for name in self.subset_keys]
-        populations = np.repeat(np.arange(len(seeds)), [len(part) for part in seeds])
-        outputs = without_seed_effects(values.reshape(len(values), -1)[models], np.concatenate(seeds)[models], populations[models])
+    def block(self, work: Work, number: int, values: Logits | Margins, basis: Basis) -> Block:
+        """Return a block of logits or margins of the models of basis as the outputs to learn, in float32, without what one seed's members share."""
+        outputs = values.reshape(len(values), -1).astype(np.float32, copy=False)
+        outputs = without_seed_effects(outputs, basis.seeds, basis.populations)
         points = np.arange(work.examples.n_points)[self.layout.points(number, work.examples.n_points)]
         return Block(points=points, outputs=outputs, per_point=outputs.shape[1] // len(points))
 
@@ -85,7 +101,8 @@ class Fit(Attribution):
 
     stage: ClassVar[str] = "fit"
     unit: ClassVar[str] = "blocks"
-    revision: ClassVar[int] = 2
+    streams: ClassVar[bool] = True
+    revision: ClassVar[int] = 3
 
     factor_key: str
 
@@ -93,51 +110,27 @@ class Fit(Attribution):
         """See Node."""
         return super().parents() | {"factor": Parent(self.factor_key)}
 
+    def common(self, work: Work) -> Basis:
+        """See Node."""
+        return self.basis(work, work.read("factor"))
+
     def compute(self, work: Work) -> Shard:
         """Fit the logits of each block, and its margins to predict those of held-out models."""
-        factor, evidence = work.read("factor"), self.evidence(work)
-        parts = [self._fit_block(work, block, factor, evidence) for block in range(work.start, work.stop)]
+        basis = self.common(work) if work.common is None else work.common
+        parts = [self._fit_block(work, block, basis) for block in range(work.start, work.stop)]
         return Shard(columns={name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
 
-    def _fit_block(self, work: Work, number: int, factor: Arrays, evidence: Evidence) -> dict[str, np.ndarray]:
-        logits = self.logits(work, number)
-        fit = self.estimator.fit(factor, evidence, self.block(work, number, logits))
+    def _fit_block(self, work: Work, number: int, basis: Basis) -> dict[str, np.ndarray]:
+        factor, evidence, logits = basis.factor, basis.evidence, self.logits(work, number)
+        fit = self.estimator.fit(factor, evidence, self.block(work, number, logits, basis))
         columns = {name: values.reshape(*logits.shape[1:], *values.shape[1:]) for name, values in fit.items()}
         if evidence.heldout is not None:
-            block = self.block(work, number, margins(logits, work.examples.labels[self.layout.points(number, work.examples.n_points)]))
+            labels = work.examples.labels[self.layout.points(number, work.examples.n_points)]
+            block = self.block(work, number, margins(logits, labels), basis)
             of_margins = self.estimator.fit(factor, evidence, block)
             columns |= {MARGIN_R2: of_margins["r2"]} if "r2" in self.estimator.scalars else {}
             columns[HELDOUT_MARGINS] = self.estimator.predict_heldout(factor, of_margins, evidence, block).T
         return columns
-
-
-@dataclass(frozen=True, kw_only=True)
-class Effect(Attribution):
-    """The predicted change of every logit when one forget set is removed: rows are points, `mean` and `standard_error` (n_points, n_classes)."""
-
-    stage: ClassVar[str] = "effect"
-    unit: ClassVar[str] = "sets"
-    revision: ClassVar[int] = 2
-
-    factor_key: str
-    fit_key: str
-    forget_key: str
-
-    def parents(self) -> dict[str, Parent]:
-        """See Node."""
-        return super().parents() | {"factor": Parent(self.factor_key), "fit": Parent(self.fit_key), "forget": Parent(self.forget_key, "content")}
-
-    def compute(self, work: Work) -> Shard:
-        """Stream the outputs once, one block in memory at a time."""
-        factor, evidence, forget = work.read("factor"), self.evidence(work), work.read("forget")["index"]
-        mean, standard_error = [], []
-        for number in range(self.layout.n_blocks(work.examples.n_points)):
-            logits, learnt = self.logits(work, number), work.store.read(work.inputs["fit"].part(number, number + 1))
-            fit = {name: values.reshape(-1, *values.shape[2:]) for name, values in learnt.items() if name not in (MARGIN_R2, HELDOUT_MARGINS)}
-            effect = self.estimator.datamodel(factor, fit, evidence, self.block(work, number, logits)).effect_of_removing(forget)
-            mean.append(effect.mean.reshape(logits.shape[1:]))
-            standard_error.append(effect.standard_error.reshape(logits.shape[1:]))
-        return Shard(columns={"mean": np.concatenate(mean), "standard_error": np.concatenate(standard_error)})
 
 
 @dataclass(frozen=True, kw_only=True)
