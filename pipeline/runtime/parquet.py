@@ -16,6 +16,9 @@ import pyarrow.parquet as pq
 from pipeline.core.errors import CorruptShardError, StoreError
 from pipeline.core.fingerprint import canonical, digest_bytes
 
+# Arrow keeps what it freed, twice what was read, to read the next shard faster. After reading more than this, such as a factor, it is given back.
+MOST_KEPT = 32 << 20
+
 
 def encode(columns: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> bytes:
     """Return columns (n_rows, ...) and about, JSON-ready, as a Parquet file: equal content gives equal bytes. Raises StoreError on other than numbers."""
@@ -53,16 +56,23 @@ def read_columns(source: str, path: str, columns: Sequence[str] | None) -> tuple
     Raises CorruptShardError naming path on any byte that is not as it was written, StoreError if there is no such column.
     """
     try:
-        file = pq.ParquetFile(source, page_checksum_verification=True)
-        about = _about(file.schema_arrow)
-        wanted = list(about["columns"] if columns is None else columns)
-        missing = sorted(set(wanted) - set(about["columns"]))
-        if missing:
-            raise StoreError(f"{path} has no column {', '.join(missing)}; it has {', '.join(about['columns'])}")
-        table = file.read(columns=wanted, use_threads=False)
-        return about, {name: _to_array(table.column(name), about["n_rows"], *about["columns"][name]) for name in wanted}
+        about, arrays = _read(source, path, columns)
     except (pa.ArrowException, OSError, ValueError, LookupError) as error:
         raise _corrupt(path, error) from error
+    if sum(values.nbytes for values in arrays.values()) > MOST_KEPT:
+        pa.default_memory_pool().release_unused()
+    return about, arrays
+
+
+def _read(source: str, path: str, columns: Sequence[str] | None) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    file = pq.ParquetFile(source, page_checksum_verification=True)
+    about = _about(file.schema_arrow)
+    wanted = list(about["columns"] if columns is None else columns)
+    missing = sorted(set(wanted) - set(about["columns"]))
+    if missing:
+        raise StoreError(f"{path} has no column {', '.join(missing)}; it has {', '.join(about['columns'])}")
+    table = file.read(columns=wanted, use_threads=False)
+    return about, {name: _to_array(table.column(name), about["n_rows"], *about["columns"][name]) for name in wanted}
 
 
 def _corrupt(path: str, error: Exception) -> CorruptShardError:
