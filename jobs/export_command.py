@@ -5,8 +5,8 @@ from typing import Any
 
 from jobs.session import Session
 from pipeline.core.errors import ConfigError, MissingShardsError
+from pipeline.stages.effect import Fitted
 from pipeline.stages.export import write_matrix
-from pipeline.stages.fit import Fitted
 from pipeline.stages.node import Work
 
 

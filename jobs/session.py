@@ -16,7 +16,7 @@ from pipeline.data.records.base import check_apart
 from pipeline.graph import Graph
 from pipeline.runtime.execution import Executor, SerialExecutor
 from pipeline.runtime.store import Store
-from pipeline.stages.work import Task, compute_task
+from pipeline.stages.work import Task, compute_task, read_common
 from pipeline.training.ensemble import Builder, why_not_stackable
 from pipeline.training.populations import check_model
 
@@ -89,6 +89,11 @@ def why_looped(session: Session) -> str | None:
     return why_not_stackable(build(), [experiment.recipe.descent()]) if experiment.recipe.ensemble == "auto" else None
 
 
+def stream_of(task: Task) -> str | None:
+    """Return what tasks have in common that may be streamed together, None if they may not."""
+    return task.folder if task.node.streams else None
+
+
 def executor_opener(name: str, session: Session) -> Callable[[], Executor[Task]]:
     """Return what opens the executor called name when the first task needs it; Ray is imported only then."""
     if name == "serial":
@@ -97,8 +102,8 @@ def executor_opener(name: str, session: Session) -> Callable[[], Executor[Task]]
         raise ConfigError(f"unknown executor {name!r}; known: ray, serial")
 
     def open_ray() -> Executor[Task]:
-        from pipeline.runtime.ray_tasks import RayExecutor
+        from pipeline.runtime.ray_blocks import StreamingExecutor
 
-        return RayExecutor(compute_task, session.examples)
+        return StreamingExecutor(compute_task, session.examples, prepare=read_common, stream=stream_of)
 
     return open_ray

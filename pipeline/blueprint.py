@@ -10,8 +10,9 @@ from pipeline.data.records.base import Records
 from pipeline.graph import Graph
 from pipeline.reporting.content import PopulationContent
 from pipeline.stages.curve import SHARES, Curve
+from pipeline.stages.effect import Effect
 from pipeline.stages.evaluate import Verdict
-from pipeline.stages.fit import Effect, Factor, Fit, Score
+from pipeline.stages.fit import Factor, Fit, Score
 from pipeline.stages.forget import Forget
 from pipeline.stages.groups import Groups
 from pipeline.stages.imported import Imported

@@ -86,7 +86,7 @@ class DualEstimator(Estimator):
 
 def coordinates(factor: Arrays, outputs: Outputs) -> Outputs:
     """Return the centred outputs in the eigenbasis, (n_models, n_outputs)."""
-    return np.asarray(factor["eigenvectors"].T @ (outputs - outputs.mean(axis=0)).astype(np.float64))
+    return np.asarray(factor["eigenvectors"].T @ (outputs - outputs.mean(axis=0, dtype=np.float64)))
 
 
 def best_penalty(values: Float[np.ndarray, " n_models"], squares: Outputs) -> PerOutput:
@@ -146,7 +146,7 @@ class DualDatamodel:
 
     def predict_rows(self, rows: Float[np.ndarray, "n_rows n_models"]) -> Float[np.ndarray, "n_rows n_outputs"]:
         """Return predicted outputs of masks whose kernel with the fitted ones is known."""
-        return self._apply(rows, self.penalty) + self.outputs.mean(axis=0)
+        return self._apply(rows, self.penalty) + self.outputs.mean(axis=0, dtype=np.float64)
 
     def effect_of_removing(self, indices: Indices) -> Effect:
         """Return the predicted change of each output when indices are removed.
@@ -193,13 +193,20 @@ class DualDatamodel:
         return mean, np.sqrt(variance + (self.curvature * mean) ** 2)
 
     def _apply(self, rows: Float[np.ndarray, "n_rows n_models"], penalty: PerOutput) -> Float[np.ndarray, "n_rows n_outputs"]:
-        """Return rows (K + λI)⁻¹ Y, each output at its own λ: one product with the outputs for each distinct penalty."""
-        rotated = rows @ self.eigenvectors
-        outputs = self.outputs - self.outputs.mean(axis=0)
+        """Return rows (K + λI)⁻¹ Y, each output at its own λ: a product with m×m numbers once, whatever the number of distinct penalties."""
+        values, which = np.unique(penalty, return_inverse=True)
+        outputs, rotated = self.outputs - self.outputs.mean(axis=0, dtype=np.float64), rows @ self.eigenvectors
+        # Rows, once for each penalty, or outputs go through the eigenvectors again: whichever are fewer.
+        by_rows = len(values) * len(rows) < outputs.shape[1]
+        if by_rows:
+            solved = np.concatenate([rotated / (self.eigenvalues + value) for value in values]) @ self.eigenvectors.T
+        else:
+            outputs = self.eigenvectors.T @ outputs
         result = np.empty((len(rows), outputs.shape[1]))
-        for value in np.unique(penalty):
-            same = penalty == value
-            result[:, same] = (rotated / (self.eigenvalues + value)) @ self.eigenvectors.T @ outputs[:, same]
+        for number, value in enumerate(values):
+            left = solved[number * len(rows) : (number + 1) * len(rows)] if by_rows else rotated / (self.eigenvalues + value)
+            same = which == number
+            result[:, same] = left @ outputs[:, same]
         return result
 
 

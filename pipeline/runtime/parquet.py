@@ -19,6 +19,9 @@ import pyarrow.parquet as pq
 from pipeline.core.errors import CorruptShardError, StoreError
 from pipeline.core.fingerprint import canonical, digest_bytes
 
+# Arrow keeps what it freed, twice what was read, to read the next shard faster. After reading more than this, such as a factor, it is given back.
+MOST_KEPT = 32 << 20
+
 
 def encode(columns: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> bytes:
     """Return columns (n_rows, ...) and about, JSON-ready, as a Parquet file: equal content gives equal bytes. Raises StoreError on other than numbers."""
@@ -56,16 +59,23 @@ def read_columns(source: str, path: str, columns: Sequence[str] | None) -> tuple
     Raises CorruptShardError naming path on any byte that is not as it was written, StoreError if there is no such column.
     """
     try:
-        file = pq.ParquetFile(source, page_checksum_verification=True)
-        about = _about(file.schema_arrow)
-        wanted = list(about["columns"] if columns is None else columns)
-        missing = sorted(set(wanted) - set(about["columns"]))
-        if missing:
-            raise StoreError(f"{path} has no column {', '.join(missing)}; it has {', '.join(about['columns'])}")
-        table = file.read(columns=wanted, use_threads=False)
-        return about, {name: _to_array(table.column(name), about["n_rows"], *about["columns"][name]) for name in wanted}
+        about, arrays = _read(source, path, columns)
     except (pa.ArrowException, OSError, ValueError, LookupError) as error:
         raise _corrupt(path, error) from error
+    if sum(values.nbytes for values in arrays.values()) > MOST_KEPT:
+        pa.default_memory_pool().release_unused()
+    return about, arrays
+
+
+def _read(source: str, path: str, columns: Sequence[str] | None) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    file = pq.ParquetFile(source, page_checksum_verification=True)
+    about = _about(file.schema_arrow)
+    wanted = list(about["columns"] if columns is None else columns)
+    missing = sorted(set(wanted) - set(about["columns"]))
+    if missing:
+        raise StoreError(f"{path} has no column {', '.join(missing)}; it has {', '.join(about['columns'])}")
+    table = file.read(columns=wanted, use_threads=False)
+    return about, {name: _to_array(table.column(name), about["n_rows"], *about["columns"][name]) for name in wanted}
 
 
 def _corrupt(path: str, error: Exception) -> CorruptShardError:
@@ -86,7 +96,7 @@ def _to_array(column: pa.ChunkedArray, n_rows: int, dtype: str, shape: list[int]
     """Return a column as the array (n_rows, *shape) it was written from; raises ValueError if it cannot be that."""
     width = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
     if not shape:
-        values = np.asarray(column.to_numpy())
+        values = np.array(column.to_numpy())
     elif pa.types.is_fixed_size_binary(column.type) and column.type.byte_width == width:
         parts = [np.frombuffer(chunk.buffers()[1], np.uint8)[chunk.offset * width : (chunk.offset + len(chunk)) * width] for chunk in column.chunks]
         values = np.concatenate([np.zeros(0, np.uint8), *parts]).view(dtype).reshape(-1, *shape)

@@ -9,7 +9,7 @@ import numpy as np
 from pipeline.attribution.lds import lds
 from pipeline.core.arrays import HeldoutOutputs, Indices
 from pipeline.runtime.store import Shard
-from pipeline.stages.fit import HELDOUT_MARGINS, Attribution, masks_of
+from pipeline.stages.fit import HELDOUT_MARGINS, Attribution, Basis, masks_of
 from pipeline.stages.layout import Layout, block_margins
 from pipeline.stages.node import Parent, Work
 
@@ -27,6 +27,7 @@ class Curve(Attribution):
 
     stage: ClassVar[str] = "score"
     unit: ClassVar[str] = "shares"
+    revision: ClassVar[int] = 2
 
     fit_key: str
 
@@ -56,13 +57,19 @@ class Curve(Attribution):
         return np.unique(np.linspace(0, n_blocks - 1, min(n_blocks, MOST_BLOCKS)).round().astype(int)).tolist()
 
     def _predict(self, work: Work, members: Indices, blocks: list[int]) -> list[HeldoutOutputs]:
-        evidence = self.evidence(work)
-        evidence = replace(evidence, masks=evidence.masks[members])
-        factor, predicted = self.estimator.factor(evidence), []
+        basis, predicted = self._basis(work, members), []
         for number in blocks:
-            block = self.block(work, number, self.margins(work, number), members)
-            predicted.append(self.estimator.predict_heldout(factor, self.estimator.fit(factor, evidence, block), evidence, block))
+            block = self.block(work, number, self.margins(work, number)[members], basis)
+            fit = self.estimator.fit(basis.factor, basis.evidence, block)
+            predicted.append(self.estimator.predict_heldout(basis.factor, fit, basis.evidence, block))
         return predicted
+
+    def _basis(self, work: Work, members: Indices) -> Basis:
+        """Return what every block is learnt with, from some models."""
+        every = self.basis(work, {})
+        evidence = replace(every.evidence, masks=every.evidence.masks[members])
+        seeds, populations = every.seeds[members], every.populations[members]
+        return replace(every, factor=self.estimator.factor(evidence), evidence=evidence, seeds=seeds, populations=populations)
 
 
 def _predicted(work: Work, layout: Layout, blocks: list[int]) -> list[HeldoutOutputs]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.core.errors import DataError
-from pipeline.stages.fit import Fitted
+from pipeline.stages.effect import Fitted
 from pipeline.stages.node import Work
 
 

@@ -1,16 +1,16 @@
 """Attribution as nodes: the factor that all outputs share, the fit block by block, and its score on held-out subset models."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+from jaxtyping import Int
 
-from pipeline.attribution.datamodel import Datamodel
 from pipeline.attribution.estimator import OUTPUTS, Arrays, Estimator
 from pipeline.attribution.evidence import Block, Evidence, without_seed_effects
 from pipeline.attribution.lds import explained, lds
-from pipeline.core.arrays import Indices, Logits, Margins, Masks
+from pipeline.core.arrays import Logits, Margins, Masks
 from pipeline.core.registry import Plugin, describe
 from pipeline.data.masks import unpack
 from pipeline.evaluation.margins import margins
@@ -21,6 +21,16 @@ from pipeline.stages.node import Node, Parent, Work
 
 # What the fit table holds beside what the estimator learnt of the logits.
 MARGIN_R2, HELDOUT_MARGINS = "margin_r2", "heldout_margins"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Basis:
+    """What every block of outputs is learnt with: the factor, the evidence, and the seed and population of each model."""
+
+    factor: Arrays
+    evidence: Evidence
+    seeds: Int[np.ndarray, " n_models"]
+    populations: Int[np.ndarray, " n_models"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +75,12 @@ class Attribution(Node):
             lines=read_lines(work) if self.groups_key else None,
         )
 
+    def basis(self, work: Work, factor: Arrays) -> Basis:
+        """Return what every block is learnt with, from all models."""
+        seeds = [work.read(name, ["seed"])["seed"] for name in self.subset_keys]
+        populations = np.repeat(np.arange(len(seeds)), [len(part) for part in seeds])
+        return Basis(factor=factor, evidence=self.evidence(work), seeds=np.concatenate(seeds), populations=populations)
+
     def logits(self, work: Work, block: int) -> Logits:
         """Return the logits of a block, (n_models, n_block_points, n_classes)."""
         return np.concatenate([work.read(name, [column(block)])[column(block)] for name in self.subset_keys])
@@ -74,11 +90,10 @@ class Attribution(Node):
         labels = work.examples.labels
         return np.concatenate([block_margins(work.store, work.inputs[name], self.layout, number, labels) for name in self.subset_keys])
 
-    def block(self, work: Work, number: int, values: Logits | Margins, models: Indices | slice = slice(None)) -> Block:
-        """Return a block of logits or margins, of some models if they are named, as the outputs to learn, without what one seed's members share."""
-        seeds = [work.read(name, ["seed"])["seed"] for name in self.subset_keys]
-        populations = np.repeat(np.arange(len(seeds)), [len(part) for part in seeds])
-        outputs = without_seed_effects(values.reshape(len(values), -1)[models], np.concatenate(seeds)[models], populations[models])
+    def block(self, work: Work, number: int, values: Logits | Margins, basis: Basis) -> Block:
+        """Return a block of logits or margins of the models of basis as the outputs to learn, in float32, without what one seed's members share."""
+        outputs = values.reshape(len(values), -1).astype(np.float32, copy=False)
+        outputs = without_seed_effects(outputs, basis.seeds, basis.populations)
         points = np.arange(work.examples.n_points)[self.layout.points(number, work.examples.n_points)]
         return Block(points=points, outputs=outputs, per_point=outputs.shape[1] // len(points))
 
@@ -102,7 +117,8 @@ class Fit(Attribution):
 
     stage: ClassVar[str] = "fit"
     unit: ClassVar[str] = "blocks"
-    revision: ClassVar[int] = 2
+    streams: ClassVar[bool] = True
+    revision: ClassVar[int] = 3
 
     factor_key: str
 
@@ -110,74 +126,34 @@ class Fit(Attribution):
         """See Node."""
         return super().parents() | {"factor": Parent(self.factor_key)}
 
+    def common(self, work: Work) -> Basis:
+        """See Node."""
+        return self.basis(work, work.read("factor"))
+
     def compute(self, work: Work) -> Shard:
         """Fit the logits of each block, and its margins to predict those of held-out models."""
-        factor, evidence = work.read("factor"), self.evidence(work)
-        parts = [self._fit_block(work, block, factor, evidence) for block in range(work.start, work.stop)]
+        basis = self.common(work) if work.common is None else work.common
+        parts = [self._fit_block(work, block, basis) for block in range(work.start, work.stop)]
         return Shard(columns={name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
 
-    def _fit_block(self, work: Work, number: int, factor: Arrays, evidence: Evidence) -> dict[str, np.ndarray]:
-        columns: dict[str, np.ndarray] = {}
+    def _fit_block(self, work: Work, number: int, basis: Basis) -> dict[str, np.ndarray]:
+        factor, evidence, columns = basis.factor, basis.evidence, dict[str, np.ndarray]()
         if "logits" in self.outputs:
             logits = self.logits(work, number)
-            block = self.block(work, number, logits)
+            block = self.block(work, number, logits, basis)
             fit = self.estimator.fit(factor, evidence, block)
             columns = {name: values.reshape(*logits.shape[1:], *values.shape[1:]) for name, values in fit.items()}
             if evidence.heldout is not None and "margins" not in self.outputs:
                 predicted = self.estimator.predict_heldout(factor, fit, evidence, block).reshape(-1, *logits.shape[1:])
                 columns[HELDOUT_MARGINS] = margins(predicted, work.examples.labels[self.layout.points(number, work.examples.n_points)]).T
         if "margins" in self.outputs and (evidence.heldout is not None or not columns):
-            block = self.block(work, number, self.margins(work, number))
+            block = self.block(work, number, self.margins(work, number), basis)
             of_margins = self.estimator.fit(factor, evidence, block)
             columns = columns or dict(of_margins)
             columns |= {MARGIN_R2: of_margins["r2"]} if "r2" in self.estimator.scalars else {}
             if evidence.heldout is not None:
                 columns[HELDOUT_MARGINS] = self.estimator.predict_heldout(factor, of_margins, evidence, block).T
         return columns
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fitted(Attribution):
-    """What the nodes share that read what was fitted."""
-
-    factor_key: str
-    fit_key: str
-
-    def parents(self) -> dict[str, Parent]:
-        """See Node."""
-        return super().parents() | {"factor": Parent(self.factor_key), "fit": Parent(self.fit_key)}
-
-    def datamodels(self, work: Work) -> Iterator[tuple[slice, Datamodel]]:
-        """Yield the points of each block and the datamodel of their logits, one block in memory at a time."""
-        factor, evidence, n_points = work.read("factor"), self.evidence(work), work.examples.n_points
-        for number in range(self.layout.n_blocks(n_points)):
-            learnt = work.store.read(work.inputs["fit"].part(number, number + 1))
-            fit = {name: values.reshape(-1, *values.shape[2:]) for name, values in learnt.items() if name not in (MARGIN_R2, HELDOUT_MARGINS)}
-            block = self.block(work, number, self.logits(work, number))
-            yield self.layout.points(number, n_points), self.estimator.datamodel(factor, fit, evidence, block)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Effect(Fitted):
-    """The predicted change of every logit when one forget set is removed: rows are points, `mean` and `standard_error` (n_points, n_classes)."""
-
-    stage: ClassVar[str] = "effect"
-    unit: ClassVar[str] = "sets"
-    revision: ClassVar[int] = 3
-
-    forget_key: str
-
-    def parents(self) -> dict[str, Parent]:
-        """See Node."""
-        return super().parents() | {"forget": Parent(self.forget_key, "content")}
-
-    def compute(self, work: Work) -> Shard:
-        """Stream the outputs once."""
-        forget = work.read("forget")["index"]
-        found = [datamodel.effect_of_removing(forget) for _, datamodel in self.datamodels(work)]
-        n_classes = work.examples.n_classes
-        columns = {name: np.concatenate([getattr(effect, name) for effect in found]) for name in ("mean", "standard_error")}
-        return Shard(columns={name: values.reshape(-1, n_classes) for name, values in columns.items()})
 
 
 @dataclass(frozen=True, kw_only=True)
