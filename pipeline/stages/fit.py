@@ -1,11 +1,12 @@
 """Attribution as nodes: the factor that all outputs share, the fit block by block, and its score on held-out subset models."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
 
+from pipeline.attribution.datamodel import Effect as PredictedEffect
 from pipeline.attribution.estimator import Arrays, Estimator
 from pipeline.attribution.evidence import Block, Evidence, without_seed_effects
 from pipeline.attribution.lds import explained, lds
@@ -14,6 +15,7 @@ from pipeline.core.registry import Plugin, describe
 from pipeline.data.masks import unpack
 from pipeline.evaluation.margins import margins
 from pipeline.runtime.store import Shard
+from pipeline.stages.focused import corrected
 from pipeline.stages.layout import Layout, column, read_margins
 from pipeline.stages.lines import read_lines
 from pipeline.stages.node import Node, Parent, Work
@@ -113,7 +115,10 @@ class Fit(Attribution):
 
 @dataclass(frozen=True, kw_only=True)
 class Effect(Attribution):
-    """The predicted change of every logit when one forget set is removed: rows are points, `mean` and `standard_error` (n_points, n_classes)."""
+    """The predicted change of every logit when one forget set is removed: rows are points, `mean` and `standard_error` (n_points, n_classes).
+
+    focused_keys names the models trained with and without the set, where there are some to correct the datamodel by.
+    """
 
     stage: ClassVar[str] = "effect"
     unit: ClassVar[str] = "sets"
@@ -122,10 +127,12 @@ class Effect(Attribution):
     factor_key: str
     fit_key: str
     forget_key: str
+    focused_keys: Mapping[str, str] = field(default_factory=dict)
 
     def parents(self) -> dict[str, Parent]:
         """See Node."""
-        return super().parents() | {"factor": Parent(self.factor_key), "fit": Parent(self.fit_key), "forget": Parent(self.forget_key, "content")}
+        own = {"factor": Parent(self.factor_key), "fit": Parent(self.fit_key), "forget": Parent(self.forget_key, "content")}
+        return super().parents() | own | {name: Parent(key) for name, key in self.focused_keys.items()}
 
     def compute(self, work: Work) -> Shard:
         """Stream the outputs once, one block in memory at a time."""
@@ -135,9 +142,13 @@ class Effect(Attribution):
             logits, learnt = self.logits(work, number), work.store.read(work.inputs["fit"].part(number, number + 1))
             fit = {name: values.reshape(-1, *values.shape[2:]) for name, values in learnt.items() if name not in (MARGIN_R2, HELDOUT_MARGINS)}
             effect = self.estimator.datamodel(factor, fit, evidence, self.block(work, number, logits)).effect_of_removing(forget)
-            mean.append(effect.mean.reshape(logits.shape[1:]))
-            standard_error.append(effect.standard_error.reshape(logits.shape[1:]))
-        return Shard(columns={"mean": np.concatenate(mean), "standard_error": np.concatenate(standard_error)})
+            mean.append(effect.mean)
+            standard_error.append(effect.standard_error)
+        effect = PredictedEffect(np.concatenate(mean), np.concatenate(standard_error))
+        if self.focused_keys:
+            effect = corrected(work, self.layout, effect, forget)
+        shape = (work.examples.n_points, work.examples.n_classes)
+        return Shard(columns={"mean": effect.mean.reshape(shape), "standard_error": effect.standard_error.reshape(shape)})
 
 
 @dataclass(frozen=True, kw_only=True)
