@@ -32,7 +32,10 @@ class Spending:
         return effects + (1.0 if "oracle" in unlearner.needs else 0.0)
 
     def break_even(self, n_models: int) -> float | None:
-        """Return from how many requests on, each for n_models models, all this costs less than to retrain them; None if it never does."""
+        """Return from how many requests on, each for n_models models, all this costs less than to retrain them; None if it never does.
+
+        What moving the weights of each model costs, a few hundredths of a retraining, comes on top.
+        """
         return self.datamodel / (n_models - self.focused) if n_models > self.focused else None
 
 
