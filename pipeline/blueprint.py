@@ -20,7 +20,7 @@ from pipeline.stages.influences import ExampleInfluences
 from pipeline.stages.node import Node
 from pipeline.stages.report import ReportPage
 from pipeline.stages.results import Spending
-from pipeline.stages.train import Population
+from pipeline.stages.train import FOCUSED_IN, FOCUSED_OUT, Population
 from pipeline.stages.unlearn import Unlearn
 
 # Roles whose models datamodels are fitted to.
@@ -66,7 +66,9 @@ def spending_of(experiment: Experiment, examples: Examples) -> Spending:
     """Return what the experiment spends before any unlearning."""
     return Spending(
         datamodel=sum((row.retrainings for row in _learnt_from(experiment, examples)), start=0.0),
+        focused=sum(row.retrainings for row in _focused_rows(experiment, examples)) / len(experiment.forget_sets),
         n_requests=len(experiment.forget_sets),
+        n_models=experiment.populations.full.n_models,
         epochs=experiment.recipe.epochs,
         n_train=examples.n_train,
     )
@@ -83,7 +85,7 @@ def _report(experiment: Experiment, examples: Examples) -> ReportPage:
         forget_sets=experiment.forget_sets,
         unlearners=experiment.unlearners,
         estimator=experiment.estimator,
-        populations=(*_judged_by(experiment, examples), *learnt_from),
+        populations=(*_judged_by(experiment, examples), *learnt_from, *_focused_rows(experiment, examples)),
         n_learnt_from=sum(row.n_models for row in learnt_from if row.role in SUBSETS),
         spending=spending_of(experiment, examples),
         layout=experiment.store.layout,
@@ -102,6 +104,12 @@ def _learnt_from(experiment: Experiment, examples: Examples) -> list[PopulationC
     if imported is not None and "subset" in _subset_roles(experiment):
         rows.insert(0, _recorded("subset", experiment.populations.subset.n_models, imported))
     return rows + ([_counted("scout", experiment.populations.scout.n_models, 1.0, examples)] if _needs_scouts(experiment) else [])
+
+
+def _focused_rows(experiment: Experiment, examples: Examples) -> list[PopulationContent]:
+    """Return what is trained for single forget sets."""
+    nodes = [node for label in experiment.forget_sets for node in _focused(experiment, label)] if _needs_effects(experiment) else []
+    return [_counted("focused", sum(node.n_units for node in nodes), nodes[0].keep_fraction or 1.0, examples)] if nodes else []
 
 
 def _judged_by(experiment: Experiment, examples: Examples) -> list[PopulationContent]:
@@ -219,10 +227,28 @@ def _attribution(experiment: Experiment, examples: Examples) -> Iterator[Node]:
     if not _needs_effects(experiment):
         return
     for label in experiment.forget_sets:
-        yield Effect(key=f"effect/{label}", factor_key="factor", fit_key="fit", forget_key=f"forget/{label}", **shared)
+        yield from _focused(experiment, label)
+        pairs = _focused_keys(experiment, label)
+        yield Effect(key=f"effect/{label}", factor_key="factor", fit_key="fit", forget_key=f"forget/{label}", focused_keys=pairs, **shared)
     labels = tuple(experiment.forget_sets)
     of_sets: dict[str, Any] = {f"{kind}_keys": tuple(f"{kind}/{label}" for label in labels) for kind in ("forget", "effect")}
     yield ExampleInfluences(key="influences", factor_key="factor", **of_sets, **shared)
+
+
+def _focused_keys(experiment: Experiment, label: str) -> dict[str, str]:
+    """Return the keys of the models with and without a forget set that are compared; where they keep all other points, the former are the full models."""
+    focused = experiment.populations.focused
+    if focused is None:
+        return {}
+    keys = {role: f"train/{role}/{label}" for role in (FOCUSED_IN, FOCUSED_OUT)}
+    return keys | {FOCUSED_IN: "train/full"} if focused.keep_fraction == 1 else keys
+
+
+def _focused(experiment: Experiment, label: str) -> Iterator[Population]:
+    focused = experiment.populations.focused
+    for role, key in _focused_keys(experiment, label).items():
+        if focused is not None and key != "train/full":
+            yield _population(experiment, key, role, focused.n_pairs, keep_fraction=focused.keep_fraction, forget_key=f"forget/{label}")
 
 
 def _oracles(experiment: Experiment, label: str) -> Iterator[Node]:

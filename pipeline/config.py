@@ -152,6 +152,21 @@ class SubsetModels(Subsets):
         return {"n_models": MOST_MODELS, **settings} if imported else settings
 
 
+class Focused(Settings):
+    """Models for one forget set: n_models / 2 pairs of one seed that keep the same random keep_fraction of the other points, with all of the set or none.
+
+    With keep_fraction 1 a pair is a full model, which exists anyway, and an oracle of the same seed: half the cost, and nothing to extrapolate.
+    """
+
+    n_models: int = Field(default=8, ge=4, le=MOST_MODELS, multiple_of=2)
+    keep_fraction: float = Field(default=1.0, gt=0, le=1)
+
+    @property
+    def n_pairs(self) -> int:
+        """Pairs."""
+        return self.n_models // 2
+
+
 class Members(Settings):
     """A number of models."""
 
@@ -170,13 +185,15 @@ class Populations(Settings):
     """How many models of each role.
 
     `subset` keeps random points, as `heldout` does, `designed` drops whole groups as `scout` models see them (null: none are trained). n_seeds
-    is how many seeds `subset` and `designed` share, so that attribution can take their effect out (null: each model has its own).
+    is how many seeds `subset` and `designed` share, so that attribution can take their effect out (null: each model has its own). `focused` are
+    trained for each forget set once it is known, to correct what the datamodel says of it (null: none are).
     """
 
     subset: SubsetModels = SubsetModels()
     designed: Subsets | None = Subsets(n_models=2000, keep_fraction=0.92)
     n_seeds: int | None = Field(default=50, ge=2)
     scout: Members = Members(n_models=10)
+    focused: Focused | None = None
     heldout: HeldoutModels | None = HeldoutModels()
     full: Members = Members()
     oracle: Members = Members()
@@ -236,6 +253,12 @@ class Experiment(Settings):
             unknown = unlearner.needs - {"effect", "oracle"}
             if unknown:
                 raise ConfigError(f"unlearner labelled {label!r} needs {', '.join(sorted(unknown))}, but only `effect` and `oracle` can be had")
+        focused, n_full = self.populations.focused, self.populations.full.n_models
+        if focused is not None and focused.keep_fraction == 1 and focused.n_pairs > n_full:
+            raise ConfigError(
+                f"populations.focused with keep_fraction 1 pairs {focused.n_pairs} models with as many full ones, but populations.full.n_models is {n_full}; "
+                f"lower populations.focused.n_models to {2 * n_full}, or train more full models"
+            )
         unknown = self.estimator.needs - EVIDENCE
         if unknown:
             names = ", ".join(f"`{name}`" for name in sorted(EVIDENCE))

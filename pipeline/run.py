@@ -17,7 +17,7 @@ from pipeline.stages.work import Task
 # Seconds between two looks at what has finished; also how long Ctrl-C may go unnoticed.
 TICK = 0.2
 # What others wait for comes first: all oracles wait for their forget sets, everything attributed for the subset models.
-FIRST = (("forget/", "train/scout", "groups"), ("train/subset", "train/designed", "train/full", "train/heldout"))
+FIRST = (("forget/", "train/scout", "groups"), ("train/subset", "train/designed", "train/full", "train/heldout", "train/focused"))
 
 
 @dataclass(frozen=True, kw_only=True)

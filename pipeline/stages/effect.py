@@ -1,14 +1,16 @@
 """What removing a forget set does to every output, as a node: the datamodels of all blocks asked once, for every unlearner to use."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
 
 from pipeline.attribution.datamodel import Datamodel
+from pipeline.attribution.datamodel import Effect as PredictedEffect
 from pipeline.runtime.store import Shard
 from pipeline.stages.fit import HELDOUT_MARGINS, MARGIN_R2, Attribution
+from pipeline.stages.focused import corrected
 from pipeline.stages.node import Parent, Work
 
 
@@ -36,21 +38,29 @@ class Fitted(Attribution):
 
 @dataclass(frozen=True, kw_only=True)
 class Effect(Fitted):
-    """The predicted change of every logit when one forget set is removed: rows are points, `mean` and `standard_error` (n_points, n_classes)."""
+    """The predicted change of every logit when one forget set is removed: rows are points, `mean` and `standard_error` (n_points, n_classes).
+
+    focused_keys names the models trained with and without the set, where there are some to correct the datamodel by.
+    """
 
     stage: ClassVar[str] = "effect"
     unit: ClassVar[str] = "sets"
     revision: ClassVar[int] = 3
 
     forget_key: str
+    focused_keys: Mapping[str, str] = field(default_factory=dict)
 
     def parents(self) -> dict[str, Parent]:
         """See Node."""
-        return super().parents() | {"forget": Parent(self.forget_key, "content")}
+        focused = {name: Parent(key) for name, key in self.focused_keys.items()}
+        return super().parents() | {"forget": Parent(self.forget_key, "content")} | focused
 
     def compute(self, work: Work) -> Shard:
         """Stream the outputs once."""
         forget = work.read("forget")["index"]
         found = [datamodel.effect_of_removing(forget) for _, datamodel in self.datamodels(work)]
-        columns = {name: np.concatenate([getattr(effect, name) for effect in found]) for name in ("mean", "standard_error")}
-        return Shard(columns={name: values.reshape(-1, work.examples.n_classes) for name, values in columns.items()})
+        effect = PredictedEffect(*(np.concatenate([getattr(part, name) for part in found]) for name in ("mean", "standard_error")))
+        if self.focused_keys:
+            effect = corrected(work, self.layout, effect, forget)
+        shape = (work.examples.n_points, work.examples.n_classes)
+        return Shard(columns={"mean": effect.mean.reshape(shape), "standard_error": effect.standard_error.reshape(shape)})

@@ -54,6 +54,16 @@ def test_a_plan_counts_retrainings(dmm: Dmm) -> None:
     assert plan["break_even_requests"] == learnt_from
 
 
+def test_a_plan_says_what_focused_models_add_to_each_request(dmm: Dmm) -> None:
+    status, out, _ = dmm("plan", "tiny.yaml", "--store", "store", "--json", "--set", "populations.focused={n_models: 4, keep_fraction: 0.85}")
+    plan = answer(out)
+    assert status == 0
+    assert plan["focused_retrainings"] == pytest.approx(4 * 0.85)
+    assert sum(node["retrainings"] for node in plan["nodes"] if "focused" in node["node"]) == pytest.approx(2 * 4 * 0.85)
+    assert plan["break_even_with_focused"] == pytest.approx((20 * 0.5 + 10 * 0.7 + 2) / (6 - 3.4))
+    assert "only where more models than that are to forget" in " ".join(out.split())
+
+
 def test_until_and_status_tell_the_same(dmm: Dmm) -> None:
     dmm(*serial("run", "--until", "train"))
     nodes = {node["node"]: node for node in answer(dmm("status", "tiny.yaml", "--store", "store", "--json")[1])["nodes"]}
