@@ -1,8 +1,10 @@
 """What predicts the outputs of models trained on other subsets: estimators of linear datamodels, and their score."""
 
+from pipeline.attribution.combined import Combined
 from pipeline.attribution.estimator import Estimator
 from pipeline.attribution.kernel import GroupKernel
+from pipeline.attribution.local import LocalRidge
 from pipeline.attribution.ridge import Ridge
 from pipeline.core.registry import Table
 
-ESTIMATORS = Table("estimator", Estimator, (GroupKernel, Ridge))
+ESTIMATORS = Table("estimator", Estimator, (GroupKernel, Ridge, LocalRidge, Combined))

@@ -1,12 +1,11 @@
 """Whether more subset models would help, as a node: datamodels fitted to ever larger shares of the models, each scored on the same held-out ones."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 
-from pipeline.attribution.evidence import Evidence
 from pipeline.attribution.lds import lds
 from pipeline.core.arrays import HeldoutOutputs, Indices
 from pipeline.evaluation.margins import margins
@@ -58,7 +57,7 @@ class Curve(Attribution):
 
     def _predict(self, work: Work, members: Indices, blocks: list[int]) -> list[HeldoutOutputs]:
         evidence = self.evidence(work)
-        evidence = Evidence(masks=evidence.masks[members], heldout=evidence.heldout, lines=evidence.lines)
+        evidence = replace(evidence, masks=evidence.masks[members], _kept={})
         factor, predicted = self.estimator.factor(evidence), []
         for number in blocks:
             labels = work.examples.labels[self.layout.points(number, work.examples.n_points)]

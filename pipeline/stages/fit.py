@@ -17,6 +17,7 @@ from pipeline.runtime.store import Shard
 from pipeline.stages.layout import Layout, column, read_margins
 from pipeline.stages.lines import read_lines
 from pipeline.stages.node import Node, Parent, Work
+from pipeline.stages.views import read_views
 
 # What the fit table holds beside what the estimator learnt of the logits.
 MARGIN_R2, HELDOUT_MARGINS = "margin_r2", "heldout_margins"
@@ -24,12 +25,13 @@ MARGIN_R2, HELDOUT_MARGINS = "margin_r2", "heldout_margins"
 
 @dataclass(frozen=True, kw_only=True)
 class Attribution(Node):
-    """What the nodes of this file share: the estimator, the layout, the populations of subset models it learns from, and the groups it may look at."""
+    """What the nodes of this file share: the estimator, the layout, the subset models it learns from, and what scouts see."""
 
     estimator: Estimator
     layout: Layout
     subset_keys: Mapping[str, str]
     groups_key: str | None = None
+    views_key: str | None = None
     heldout_key: str | None = None
 
     def settings(self) -> dict[str, Any]:
@@ -38,11 +40,11 @@ class Attribution(Node):
 
     def plugins(self) -> tuple[Plugin, ...]:
         """See Node."""
-        return (self.estimator,)
+        return (*self.estimator.parts(), self.estimator)
 
     def parents(self) -> dict[str, Parent]:
         """See Node."""
-        beside = {"groups": self.groups_key, "heldout": self.heldout_key}
+        beside = {"groups": self.groups_key, "views": self.views_key, "heldout": self.heldout_key}
         return {name: Parent(key) for name, key in {**self.subset_keys, **beside}.items() if key is not None}
 
     def evidence(self, work: Work) -> Evidence:
@@ -51,6 +53,7 @@ class Attribution(Node):
             masks=np.concatenate([masks_of(work, name) for name in self.subset_keys]),
             heldout=masks_of(work, "heldout") if self.heldout_key else None,
             lines=read_lines(work) if self.groups_key else None,
+            views=read_views(work) if self.views_key else None,
         )
 
     def logits(self, work: Work, block: int) -> Logits:
