@@ -22,6 +22,7 @@ from pipeline.stages.report import ReportPage
 from pipeline.stages.results import Spending
 from pipeline.stages.train import FOCUSED_IN, FOCUSED_OUT, Population
 from pipeline.stages.unlearn import Unlearn
+from pipeline.stages.views import ViewsOfPoints
 
 # Roles whose models datamodels are fitted to.
 SUBSETS = ("subset", "designed")
@@ -181,6 +182,10 @@ def _subset_roles(experiment: Experiment) -> list[str]:
 
 
 def _needs_scouts(experiment: Experiment) -> bool:
+    return _needs_groups(experiment) or "views" in experiment.estimator.needs
+
+
+def _needs_groups(experiment: Experiment) -> bool:
     return "groups" in experiment.estimator.needs or "designed" in _subset_roles(experiment)
 
 
@@ -191,7 +196,11 @@ def _populations(experiment: Experiment) -> Iterator[Node]:
         return
     if _needs_scouts(experiment):
         yield _population(experiment, "train/scout", "scout", wanted.scout.n_models, saves_states=True)
-        yield Groups(key="groups", model=experiment.model, seed=experiment.seed, scout_key="train/scout", resources=experiment.resources.compute)
+    looks: dict[str, Any] = {"model": experiment.model, "seed": experiment.seed, "scout_key": "train/scout", "resources": experiment.resources.compute}
+    if _needs_groups(experiment):
+        yield Groups(key="groups", **looks)
+    if "views" in experiment.estimator.needs:
+        yield ViewsOfPoints(key="views", **looks)
     fraction, roles = wanted.subset.keep_fraction, _subset_roles(experiment)
     if "subset" in roles and wanted.subset.imported is not None:
         yield _imported(experiment, "train/subset", "subset", wanted.subset.n_models, wanted.subset.imported)
@@ -216,6 +225,7 @@ def _attribution(experiment: Experiment, examples: Examples) -> Iterator[Node]:
         "subset_keys": {role: f"train/{role}" for role in roles or ["full"]},
         "outputs": outputs_of(experiment, examples),
         "groups_key": "groups" if "groups" in experiment.estimator.needs else None,
+        "views_key": "views" if "views" in experiment.estimator.needs else None,
         "resources": experiment.resources.compute,
     }
     yield Factor(key="factor", heldout_key=heldout, **shared)

@@ -21,12 +21,17 @@ OUTPUTS = frozenset({"logits", "margins"})
 class Estimator(Plugin):
     """Fits datamodels.
 
-    `needs` names the evidence it reads: `subset` is masks and outputs of the subset models, `groups` the lines of groups that scouts see.
+    `needs` names the evidence it reads: `subset` is masks and outputs of the subset models, `groups` the lines of groups that scouts see,
+    `views` what they see of all points.
     `scalars` names what fit returns as one number for each output; reports and scores read nothing else of it.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"subset"})
     scalars: ClassVar[tuple[str, ...]] = ()
+
+    def parts(self) -> "tuple[Estimator, ...]":
+        """Return the estimators that this one is made of: what they compute turns stale with them."""
+        return ()
 
     def check(self, examples: Examples) -> None:
         """Raise ConfigError or DataError for whatever is wrong before anything is computed, such as a file that does not fit the data."""

@@ -11,6 +11,7 @@ from scipy import sparse
 from pipeline.core.arrays import HeldoutMasks, Indices, Masks, Outputs
 from pipeline.core.errors import ConfigError, ShapeError
 from pipeline.data.groups import Lines
+from pipeline.data.views import Views
 
 T = TypeVar("T")
 
@@ -20,7 +21,9 @@ COLUMNS = 512
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Evidence:
-    """masks (n_models, n_train) of all subset models; heldout, masks to be predicted; lines of groups, for estimators that need `groups`.
+    """masks (n_models, n_train) of all subset models; heldout, masks to be predicted.
+
+    lines of groups are for estimators that need `groups`, views of all points for those that need `views`.
 
     For an estimator that needs no subset models the models are the full ones, whose masks keep every point: they say where effects start from.
     """
@@ -28,6 +31,7 @@ class Evidence:
     masks: Masks
     heldout: HeldoutMasks | None = None
     lines: Lines | None = None
+    views: Views | None = None
     _kept: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
 
     @property
@@ -40,6 +44,12 @@ class Evidence:
         if self.lines is None:
             raise ConfigError("this estimator needs groups of training points; add `groups` to its `needs`")
         return self.lines
+
+    def seen(self) -> Views:
+        """Return the views of all points; raises ConfigError where there are none."""
+        if self.views is None:
+            raise ConfigError("this estimator needs what scouts see of all points; add `views` to its `needs`")
+        return self.views
 
     def once(self, name: Hashable, compute: Callable[[], T]) -> T:
         """Return compute(), from memory after the first time: what rests on masks alone serves every block of outputs."""

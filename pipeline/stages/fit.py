@@ -18,6 +18,7 @@ from pipeline.runtime.store import Shard
 from pipeline.stages.layout import Layout, block_margins, column, read_margins
 from pipeline.stages.lines import read_lines
 from pipeline.stages.node import Node, Parent, Work
+from pipeline.stages.views import read_views
 
 # What the fit table holds beside what the estimator learnt of the logits.
 MARGIN_R2, HELDOUT_MARGINS = "margin_r2", "heldout_margins"
@@ -35,7 +36,7 @@ class Basis:
 
 @dataclass(frozen=True, kw_only=True)
 class Attribution(Node):
-    """What the nodes of this file share: the estimator, the layout, the populations of subset models it learns from, and the groups it may look at.
+    """What the nodes of this file share: the estimator, the layout, the subset models it learns from, and what scouts see.
 
     outputs: those that there are datamodels of. Without `margins`, those of held-out models are taken from their predicted logits; without
     `logits`, margins can be scored, and there are no effects to unlearn by.
@@ -45,6 +46,7 @@ class Attribution(Node):
     layout: Layout
     subset_keys: Mapping[str, str]
     groups_key: str | None = None
+    views_key: str | None = None
     heldout_key: str | None = None
     outputs: frozenset[str] = OUTPUTS
 
@@ -60,11 +62,11 @@ class Attribution(Node):
 
     def plugins(self) -> tuple[Plugin, ...]:
         """See Node."""
-        return (self.estimator,)
+        return (*self.estimator.parts(), self.estimator)
 
     def parents(self) -> dict[str, Parent]:
         """See Node."""
-        beside = {"groups": self.groups_key, "heldout": self.heldout_key}
+        beside = {"groups": self.groups_key, "views": self.views_key, "heldout": self.heldout_key}
         return {name: Parent(key) for name, key in {**self.subset_keys, **beside}.items() if key is not None}
 
     def evidence(self, work: Work) -> Evidence:
@@ -73,6 +75,7 @@ class Attribution(Node):
             masks=np.concatenate([masks_of(work, name) for name in self.subset_keys]),
             heldout=masks_of(work, "heldout") if self.heldout_key else None,
             lines=read_lines(work) if self.groups_key else None,
+            views=read_views(work) if self.views_key else None,
         )
 
     def basis(self, work: Work, factor: Arrays) -> Basis:
