@@ -2,7 +2,8 @@
 
 from pipeline.attribution.estimator import Estimator
 from pipeline.attribution.kernel import GroupKernel
+from pipeline.attribution.lasso import Lasso
 from pipeline.attribution.ridge import Ridge
 from pipeline.core.registry import Table
 
-ESTIMATORS = Table("estimator", Estimator, (GroupKernel, Ridge))
+ESTIMATORS = Table("estimator", Estimator, (GroupKernel, Lasso, Ridge))
