@@ -103,7 +103,7 @@ def test_growing_trains_only_what_is_new_and_shows_the_rest_stale(open_tiny: Ope
 )
 def test_a_raised_revision_makes_exactly_its_descendants_stale(open_tiny: Open, monkeypatch: pytest.MonkeyPatch, plugin: type, stale: set[str]) -> None:
     run_serially(open_tiny())
-    monkeypatch.setattr(plugin, "revision", 2)
+    monkeypatch.setattr(plugin, "revision", plugin.revision + 1)
     found = statuses(open_tiny())
     assert {key for key, status in found.items() if status == "stale"} == stale
     assert {key for key, status in found.items() if status != "done"} == stale
@@ -112,7 +112,7 @@ def test_a_raised_revision_makes_exactly_its_descendants_stale(open_tiny: Open, 
 @pytest.mark.parametrize("plugin", [Mlp, Planted])
 def test_a_raised_revision_at_the_root_makes_everything_stale(open_tiny: Open, monkeypatch: pytest.MonkeyPatch, plugin: type) -> None:
     run_serially(open_tiny())
-    monkeypatch.setattr(plugin, "revision", 2)
+    monkeypatch.setattr(plugin, "revision", plugin.revision + 1)
     done = {key for key, status in statuses(open_tiny()).items() if status == "done"}
     assert done == (set() if plugin is Planted else {"forget/some", "forget/wrong"})
 

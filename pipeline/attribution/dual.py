@@ -43,7 +43,11 @@ class DualEstimator(Estimator):
 
     @abstractmethod
     def kernel(self, evidence: Evidence) -> Kernel:
-        """Return the kernel that compares subsets."""
+        """Return the kernel that compares subsets, one and the same as long as the evidence is."""
+
+    def noise(self, fit: Arrays) -> PerOutput:
+        """Return the variance of each output about what any mask explains, from what fit returned."""
+        return np.asarray(fit["amplitude"] * fit["penalty"])
 
     def factor(self, evidence: Evidence) -> Arrays:
         """Return `eigenvalues` (n_models,) ascending and `eigenvectors` (n_models, n_models), by column, of K, and `heldout` (n_models, n_heldout) of k."""
@@ -66,6 +70,7 @@ class DualEstimator(Estimator):
             penalty=fit["penalty"],
             effect_penalty=fit["effect_penalty"],
             amplitude=fit["amplitude"],
+            noise=self.noise(fit),
             curvature=self.curvature,
         )
 
@@ -110,12 +115,12 @@ def leave_one_out(
     return np.asarray(shrunk**2 @ squares / n_models / freedom[:, None] ** 2)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class DualDatamodel:
     """Datamodels of a block of outputs under one kernel; outputs sharing a penalty share its solve.
 
-    amplitude (n_outputs,): variance of an output for each unit of the kernel, at effect_penalty. curvature: what the kernel does not know of an
-    effect, as a share of it, which the standard error adds.
+    amplitude (n_outputs,): variance of an output for each unit of the kernel. noise (n_outputs,): its variance about what any mask explains.
+    curvature: what the kernel does not know of an effect, as a share of it, which the standard error adds.
     """
 
     kernel: Kernel
@@ -126,6 +131,7 @@ class DualDatamodel:
     penalty: PerOutput
     effect_penalty: PerOutput
     amplitude: PerOutput
+    noise: PerOutput
     curvature: float = 0.0
 
     def predict(self, masks: Masks) -> Outputs:
@@ -142,17 +148,18 @@ class DualDatamodel:
     def effect_of_removing(self, indices: Indices) -> Effect:
         """Return the predicted change of each output when indices are removed.
 
-        The standard error is the posterior's of a normal process with this kernel, beside `curvature` of the effect itself. Raises DataError on
-        ids that are repeated or not training points.
+        The standard error is that of a normal process with this kernel and noise, solved at effect_penalty, beside `curvature` of the effect
+        itself. Raises DataError on ids that are repeated or not training points.
         """
         indices = np.asarray(indices)
         check_indices(indices, self.evidence.n_train)
-        changed, prior = self.evidence.once(("removing", indices.tobytes()), lambda: self.kernel.removing([indices]))
+        changed, prior = self.evidence.once(("removing", self.kernel, *indices.tolist()), lambda: self.kernel.removing([indices]))
         mean = self._apply(changed, self.effect_penalty)[0]
         squares = (changed @ self.eigenvectors)[0] ** 2
         penalties, which = np.unique(self.effect_penalty, return_inverse=True)
-        explained = (squares / (self.eigenvalues + penalties[:, None])).sum(axis=1)[which]
-        variance = self.amplitude * np.maximum(prior[0] - explained, 0.0)
+        solved = squares / (self.eigenvalues + penalties[:, None]) ** 2
+        shrunk_away = np.maximum(prior[0] - (solved * (self.eigenvalues + 2 * penalties[:, None])).sum(axis=1), 0.0)
+        variance = self.amplitude * shrunk_away[which] + self.noise * solved.sum(axis=1)[which]
         return Effect(mean, np.sqrt(variance + (self.curvature * mean) ** 2))
 
     def weights(self) -> Float[np.ndarray, "n_train n_outputs"]:
@@ -190,7 +197,7 @@ def check_masks(masks: Masks) -> None:
         raise DataError("all subset masks are equal, so nothing can be attributed; lower populations.subset.keep_fraction")
 
 
-def check_outputs(masks: Masks, outputs: Outputs) -> None:
+def check_outputs(masks: Bool[np.ndarray, "n_masks n_train"], outputs: Outputs) -> None:
     """Raise ShapeError or DataError unless outputs (n_models, n_outputs) are finite and one for each mask."""
     if len(masks) != len(outputs):
         raise ShapeError(f"{len(masks)} masks but outputs of {len(outputs)} models; give one row for each model")

@@ -67,11 +67,13 @@ def without_seed_effects(outputs: Outputs, seeds: Int[np.ndarray, " n_models"], 
 
     Members of one seed (n_models,) share initialisation and order of batches, hence a part of their outputs that no mask explains. It is
     estimated as the mean over the seed's members of the deviation from their population's mean, shrunk by 1 − (mean square within)/(mean square
-    between), the one-way random effects of Searle, Casella and McCulloch (1992); with one member for each seed nothing is taken out.
-    Raises ShapeError if the lengths differ.
+    between), the one-way random effects of Searle, Casella and McCulloch (1992); with one member for each seed nothing is taken out. Outputs
+    that are not all finite come back as they are: a mean over models would spread them over all. Raises ShapeError if the lengths differ.
     """
     if not len(outputs) == len(seeds) == len(populations):
         raise ShapeError(f"{len(outputs)} outputs, {len(seeds)} seeds, {len(populations)} populations; give one of each for each model")
+    if not np.isfinite(outputs).all():
+        return outputs
     which, where = _indicator(seeds), _indicator(populations)
     deviations = outputs.astype(np.float64)
     deviations -= where @ (where.T @ deviations / where.sum(axis=0)[:, None])

@@ -46,6 +46,7 @@ class GroupKernel(DualEstimator):
     """
 
     name: ClassVar[str] = "kernel"
+    revision: ClassVar[int] = 2
     needs: ClassVar[frozenset[str]] = frozenset({"subset", "groups"})
 
     balls: float = Field(default=0.6, ge=0)
@@ -73,7 +74,7 @@ class GroupKernel(DualEstimator):
         return {"penalty": penalty, "effect_penalty": effect, "r2": r2, "amplitude": amplitude}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SubsetKernel(Kernel):
     """A sum of parts, each centred over the fitted masks (n_models, n_train) and scaled to a mean diagonal of 1, times its weight."""
 
@@ -95,7 +96,7 @@ class SubsetKernel(Kernel):
             part, diagonal = np.zeros_like(total), 0.0
             for features in chunks:
                 fitted = features(self.fitted)
-                centre = fitted.mean(axis=0)
+                centre = _centre(fitted)
                 part += (features(masks) - centre) @ (fitted - centre).T
                 diagonal += float(np.square(fitted - centre).sum()) / len(fitted)
             total += _scaled(weight, diagonal) * part
@@ -112,7 +113,7 @@ class SubsetKernel(Kernel):
             part, own, diagonal = np.zeros_like(changed), np.zeros(len(sets)), 0.0
             for features in chunks:
                 fitted = features(self.fitted)
-                fitted -= fitted.mean(axis=0)
+                fitted -= _centre(fitted)
                 difference = features(without) - features(everything)
                 part += difference @ fitted.T
                 own += np.square(difference).sum(axis=1)
@@ -129,6 +130,11 @@ class SubsetKernel(Kernel):
             if weight > 0:
                 shares = _memberships(self.lines, kind)
                 yield weight, [_kept_shares(shares[start : start + COLUMNS]) for start in range(0, shares.shape[0], COLUMNS)]
+
+
+def _centre(features: Float[np.ndarray, "n_masks n_features"]) -> Float[np.ndarray, " n_features"]:
+    """Return the mean of each feature, summed so that what does not vary is its own mean to the bit and centres to 0."""
+    return features.mean(axis=0, dtype=np.float64).astype(features.dtype)
 
 
 def _scaled(weight: float, diagonal: float) -> float:

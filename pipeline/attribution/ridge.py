@@ -37,7 +37,11 @@ class Ridge(DualEstimator):
 
     def kernel(self, evidence: Evidence) -> "LinearKernel":
         """See DualEstimator."""
-        return LinearKernel(evidence.masks)
+        return evidence.once("linear kernel", lambda: LinearKernel(evidence.masks))
+
+    def noise(self, fit: Arrays) -> PerOutput:
+        """See DualEstimator."""
+        return np.asarray(fit["amplitude"] * fit["effect_penalty"])
 
     def fit(self, factor: Arrays, evidence: Evidence, block: Block) -> Arrays:
         """Return `penalty`, `effect_penalty` (absolute), `r2` (leave-one-out, at `penalty`) and `amplitude`, each (n_outputs,)."""
@@ -51,7 +55,7 @@ class Ridge(DualEstimator):
         return {"penalty": chosen, "effect_penalty": effect, "r2": r2, "amplitude": error / effect}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LinearKernel(Kernel):
     """The inner product of masks, both centred by the fitted ones (n_models, n_train)."""
 

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from pipeline.core.arrays import Labels, Mask, PerTrain
-from pipeline.core.errors import ShapeError
+from pipeline.core.errors import DataError, ShapeError
 from pipeline.core.seeds import generator
 from pipeline.data.masks import count_kept
 
@@ -21,7 +21,8 @@ LENGTH = 128
 SMALLEST, LARGEST = 4, 80
 # How often a designed subset draws a ball, a cap, or hard points.
 SHARES = (0.35, 0.35, 0.30)
-# At least this share of the points that a designed subset drops, and at most all, go in groups; the others are drawn uniformly.
+# At least this share of the points that a designed subset drops, and at most all, go in groups, up to less than one smallest group; the others
+# are drawn uniformly.
 GROUPED = 0.5
 
 
@@ -46,11 +47,15 @@ def draw_lines(features: Float[np.ndarray, "n_train n_features"], labels: Labels
 
     A ball lists the points of one label by falling inner product with its centre, the centre first. A cap lists them by their projection on a
     random direction that varies as the class does (a normal mixture of its centred features). The hard line lists all points by falling
-    difficulty. Raises ShapeError if the lengths differ.
+    difficulty. Every line ends after LENGTH points. Raises ShapeError if the lengths differ, DataError on features or difficulties that are not
+    finite.
     """
     n_train = len(features)
     if len(labels) != n_train or len(difficulty) != n_train:
         raise ShapeError(f"{n_train} rows of features, {len(labels)} labels, {len(difficulty)} difficulties; give one of each for each training point")
+    finite = np.isfinite(features).all(axis=1) & np.isfinite(difficulty)
+    if not finite.all():
+        raise DataError(f"training point {np.flatnonzero(~finite)[0]} has non-finite features, so a scout model has diverged; lower recipe.learning_rate")
     balls, caps = np.full((n_train, LENGTH), -1), []
     for label in np.unique(labels).tolist():
         members = np.flatnonzero(labels == label)
@@ -83,8 +88,9 @@ def _group(lines: Lines, largest: int, rng: np.random.Generator) -> Int[np.ndarr
     """Return a group of at most largest points: the beginning of a line, thinned at random where it is of hard points."""
     kind = rng.choice(len(SHARES), p=SHARES)
     size = int(np.exp(rng.uniform(np.log(SMALLEST), np.log(largest + 1))))
-    candidates = lines.of(kind)
-    line = candidates[rng.integers(len(candidates))]
+    # Not a line of lines.of(kind): that would copy all balls, 51 MB of 50,000 points, for every group.
+    candidates = np.flatnonzero(lines.kinds == kind)
+    line = lines.ids[candidates[rng.integers(len(candidates))]]
     if kind == HARD:
         listed = line[: min(round(size / rng.uniform(0.3, 1.0)), LENGTH)]
         return rng.permutation(listed[listed >= 0])[:size]

@@ -16,22 +16,29 @@ Features = Float[np.ndarray, "n_models n_points n_features"]
 def last_features(template: nn.Module, states: States, inputs: Tensor) -> tuple[Features, Logits]:
     """Return what goes into each member's last linear layer, (n_models, n_points, n_features), and its logits, in evaluation mode.
 
-    A model without a linear layer has its logits for features.
+    The last is the one that runs last: a layer may be listed behind it and serve training alone. A model in which none runs has its logits for
+    features.
     """
     model = copy.deepcopy(template).to(inputs.device).eval()
-    linear = [module for module in model.modules() if isinstance(module, nn.Linear)]
-    seen: list[Tensor] = []
-    handle = linear[-1].register_forward_pre_hook(lambda _, given: seen.append(given[0])) if linear else None
+    latest: list[Tensor] = []
+
+    def remember(_: nn.Module, given: tuple[Tensor, ...]) -> None:
+        latest[:] = given[:1]
+
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            module.register_forward_pre_hook(remember)
     features, logits = [], []
     with torch.inference_mode():
         for member in range(n_members(states)):
             model.load_state_dict({name: value[member] for name, value in states.items()})
-            seen.clear()
-            outputs = torch.cat([model(batch) for batch in inputs.split(EVALUATION_BATCH)])
-            logits.append(outputs.float().cpu().numpy())
-            features.append(torch.cat(seen).flatten(1).float().cpu().numpy() if linear else logits[-1])
-    if handle is not None:
-        handle.remove()
+            seen, outputs = [], []
+            for batch in inputs.split(EVALUATION_BATCH):
+                latest.clear()
+                outputs.append(model(batch))
+                seen.append((latest or outputs)[-1].flatten(1))
+            features.append(torch.cat(seen).float().cpu().numpy())
+            logits.append(torch.cat(outputs).float().cpu().numpy())
     return np.stack(features), np.stack(logits)
 
 

@@ -5,7 +5,7 @@ oracles. Variants of the attribution share one store. `over_floor` is KLoM over 
 release's default (`spine`: ridge on 2,000 subsets that keep half, and its matching), as the median over sets with a 95 % bootstrap interval.
 `coverage` is how many actual mean effects (oracles' mean logits less the full models') lie within 1.96 standard errors of the predicted ones.
 
-Everything was chosen on another experiment (label noise and seeds of its own; second principal components, balls, random and mislabelled sets).
+Everything is chosen on another experiment, which --tuning runs instead: other split, label noise and seeds, and 22 sets of other sizes.
 """
 
 import argparse
@@ -35,6 +35,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "full_penalty": {"estimator": {"name": "kernel", "effect_shrinkage": 1.0}},
     "a_third": {"populations": {"subset": {"n_models": 333, "keep_fraction": 0.85}, "designed": {"n_models": 667, "keep_fraction": 0.92}}},
 }
+TUNING = ("seed=5", "dataset.seed=5", "dataset.label_noise.seed=5")
 SPINE_MATCHING = {"name": "dmm", "retain_points": 140, "forget_multiplier": 5, "batch_size": 32, "epochs": 8, "learning_rate": 3e-3}
 
 
@@ -44,12 +45,13 @@ def main() -> None:
     parser.add_argument("--store", help="folder of tables to use and grow; a temporary one if left out")
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=["default", "spine"], help="beside `default` and `spine`, which are always run")
     parser.add_argument("--executor", choices=("ray", "serial"), default="ray")
+    parser.add_argument("--tuning", action="store_true", help="judge the sets that choices are made on, not those that are reported")
     parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="change one setting of every variant")
     arguments = parser.parse_args()
     with opened_store(arguments.store) as store:
         found = {}
         for name in dict.fromkeys(["default", "spine", *arguments.variants]):
-            found[name] = judge(store, arguments.executor, settings_of(name), arguments.set)
+            found[name] = judge(store, arguments.executor, settings_of(name, tuning=arguments.tuning), arguments.set)
             print_sets(name, found[name])
         figures = {name: figures_of(judged, found["spine"]) for name, judged in found.items()}
     show("forget_quality", {"unit": "P95 KLoM, nats; medians over sets with 95 % bootstrap intervals", **figures})
@@ -67,12 +69,28 @@ def forget_sets() -> dict[str, dict[str, Any]]:
     return sets | {f"mislabelled-{size}": {"name": "indices", "ids": sorted(rng.choice(flipped, size, replace=False).tolist())} for size in (10, 17, 23, 30)}
 
 
-def settings_of(variant: str) -> dict[str, Any]:
+def tuning_sets() -> dict[str, dict[str, Any]]:
+    """Return the settings of the 22 sets that choices are made on: sizes that the reported ones do not have, in another split of the data."""
+    ends = ("high", "low")
+    sets: dict[str, dict[str, Any]] = {
+        f"coherent-{label}-{ends[label % 2]}-{size}": {"name": "coherent", "label": label, "n_points": size, "end": ends[label % 2]}
+        for label in range(10)
+        for size in ((10, 24) if label < 4 else (18,))
+    }
+    sets |= {f"random-{size}": {"name": "random", "n_points": size, "seed": 500 + size} for size in (10, 20, 30, 45)}
+    flipped = read_experiment(None, TUNING, None).dataset.load().mislabelled
+    rng = np.random.default_rng(5)
+    return sets | {f"mislabelled-{size}": {"name": "indices", "ids": sorted(rng.choice(flipped, size, replace=False).tolist())} for size in (8, 14, 20, 27)}
+
+
+def settings_of(variant: str, *, tuning: bool = False) -> dict[str, Any]:
     """Return what a variant changes of the demonstration; ablations are judged by their predictions alone."""
     unlearners = demonstration_unlearners(("nothing", "dm_direct", "dmm", "oracle_matching") if variant == "default" else ("dm_direct",))
     if variant == "spine":
         unlearners |= {"dmm": SPINE_MATCHING, "dmm_matched_as_now": demonstration_unlearners(("dmm",))["dmm"]}
-    return {"forget_sets": forget_sets(), "unlearners": unlearners} | flattened(VARIANTS[variant])
+    sets = tuning_sets() if tuning else forget_sets()
+    elsewhere: dict[str, Any] = dict(setting.split("=") for setting in TUNING) if tuning else {}
+    return {"forget_sets": sets, "unlearners": unlearners} | {key: int(value) for key, value in elsewhere.items()} | flattened(VARIANTS[variant])
 
 
 def flattened(settings: Mapping[str, Any]) -> dict[str, Any]:
