@@ -56,7 +56,7 @@ class Lasso(Estimator):
     def fit(self, factor: Arrays, evidence: Evidence, block: Block) -> Arrays:
         """Return for each output its weights (n_train,) and numbers; see `LassoDatamodel` for those that its effects need.
 
-        penalty; gap, the certificate; r2 on the models left out at that penalty (the best of the path on them: too high by about 1/n_heldout);
+        penalty; gap, the certificate; r2 on the models left out at that penalty, the best on them: too high by .1 with 100 models, .01 with 1,000;
         at_end, 1 where the last penalty of the path was the best, which many weights at a high r2 show; n_weights that are not 0.
         """
         check_outputs(evidence.masks, block.outputs)

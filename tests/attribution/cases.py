@@ -12,6 +12,7 @@ from pipeline.attribution.datamodel import Datamodel
 from pipeline.attribution.estimator import Arrays, Estimator
 from pipeline.attribution.evidence import Block, Evidence
 from pipeline.attribution.kernel import GroupKernel
+from pipeline.attribution.lasso import Lasso
 from pipeline.attribution.ridge import Ridge
 
 N_TRAIN, N_POINTS, PER_POINT = 40, 4, 3
@@ -57,6 +58,7 @@ def in_subset_models(estimator: Estimator) -> Case:
 # By the estimator's name in the table; the folder is for whoever reads files.
 CASES: dict[str, Callable[[Path], Case]] = {
     "kernel": lambda _: in_subset_models(GroupKernel()),
+    "lasso": lambda _: in_subset_models(Lasso()),
     "ridge": lambda _: in_subset_models(Ridge()),
 }
 
