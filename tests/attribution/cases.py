@@ -13,6 +13,7 @@ from pipeline.attribution.difference import DifferenceOfMeans
 from pipeline.attribution.estimator import Arrays, Estimator
 from pipeline.attribution.evidence import Block, Evidence
 from pipeline.attribution.kernel import GroupKernel
+from pipeline.attribution.lasso import Lasso
 from pipeline.attribution.matrix import AttributionFile
 from pipeline.attribution.ridge import Ridge
 
@@ -78,6 +79,7 @@ CASES: dict[str, Callable[[Path], Case]] = {
     "difference_of_means": lambda _: in_subset_models(DifferenceOfMeans(), n_models=2000),
     "file": in_a_file,
     "kernel": lambda _: in_subset_models(GroupKernel()),
+    "lasso": lambda _: in_subset_models(Lasso()),
     "ridge": lambda _: in_subset_models(Ridge()),
 }
 
