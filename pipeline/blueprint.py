@@ -121,8 +121,12 @@ def _subset_roles(experiment: Experiment) -> list[str]:
     return [role for role in SUBSETS if role == "subset" or experiment.populations.designed is not None]
 
 
-def _needs_scouts(experiment: Experiment) -> bool:
+def _needs_groups(experiment: Experiment) -> bool:
     return "groups" in experiment.estimator.needs or "designed" in _subset_roles(experiment)
+
+
+def _needs_scouts(experiment: Experiment) -> bool:
+    return _needs_groups(experiment) or "checkpoints" in experiment.estimator.needs
 
 
 def _populations(experiment: Experiment) -> Iterator[Node]:
@@ -132,6 +136,7 @@ def _populations(experiment: Experiment) -> Iterator[Node]:
         return
     if _needs_scouts(experiment):
         yield _population(experiment, "train/scout", "scout", wanted.scout.n_models, saves_states=True)
+    if _needs_groups(experiment):
         yield Groups(key="groups", model=experiment.model, seed=experiment.seed, scout_key="train/scout", resources=experiment.resources.compute)
     fraction, roles = wanted.subset.keep_fraction, _subset_roles(experiment)
     if "subset" in roles:
@@ -152,6 +157,8 @@ def _attribution(experiment: Experiment, examples: Examples) -> Iterator[Node]:
         "layout": experiment.store.layout,
         "subset_keys": {role: f"train/{role}" for role in roles or ["full"]},
         "groups_key": "groups" if "groups" in experiment.estimator.needs else None,
+        "model": experiment.model,
+        "scout_key": "train/scout" if "checkpoints" in experiment.estimator.needs else None,
         "resources": experiment.resources.compute,
     }
     yield Factor(key="factor", heldout_key=heldout, **shared)

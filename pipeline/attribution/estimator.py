@@ -18,7 +18,8 @@ Arrays = Mapping[str, np.ndarray]
 class Estimator(Plugin):
     """Fits datamodels.
 
-    `needs` names the evidence it reads: `subset` is masks and outputs of the subset models, `groups` the lines of groups that scouts see.
+    `needs` names the evidence it reads: `subset` is masks and outputs of the subset models, `groups` the lines of groups that scouts see,
+    `checkpoints` the scouts themselves.
     `scalars` names what fit returns as one number for each output; reports and scores read nothing else of it.
     """
 

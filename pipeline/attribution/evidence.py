@@ -10,13 +10,16 @@ from jaxtyping import Int
 from pipeline.core.arrays import HeldoutMasks, Indices, Masks, Outputs
 from pipeline.core.errors import ConfigError, ShapeError
 from pipeline.data.groups import Lines
+from pipeline.training.gradients import Checkpoints
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Evidence:
-    """masks (n_models, n_train) of all subset models; heldout, masks to be predicted; lines of groups, for estimators that need `groups`.
+    """masks (n_models, n_train) of all subset models; heldout, masks to be predicted.
+
+    lines of groups are for estimators that need `groups`, trained models for those that need `checkpoints`.
 
     For an estimator that needs no subset models the models are the full ones, whose masks keep every point: they say where effects start from.
     """
@@ -24,6 +27,7 @@ class Evidence:
     masks: Masks
     heldout: HeldoutMasks | None = None
     lines: Lines | None = None
+    trained: Checkpoints | None = None
     _kept: dict[Hashable, Any] = field(default_factory=dict, repr=False)
 
     @property
@@ -36,6 +40,12 @@ class Evidence:
         if self.lines is None:
             raise ConfigError("this estimator needs groups of training points; add `groups` to its `needs`")
         return self.lines
+
+    def checkpoints(self) -> Checkpoints:
+        """Return the trained models; raises ConfigError where there are none."""
+        if self.trained is None:
+            raise ConfigError("this estimator needs trained models and their states; add `checkpoints` to its `needs`")
+        return self.trained
 
     def once(self, name: Hashable, compute: Callable[[], T]) -> T:
         """Return compute(), from memory after the first time: what rests on masks alone serves every block of outputs."""

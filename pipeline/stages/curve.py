@@ -58,7 +58,7 @@ class Curve(Attribution):
 
     def _predict(self, work: Work, members: Indices, blocks: list[int]) -> list[HeldoutOutputs]:
         evidence = self.evidence(work)
-        evidence = Evidence(masks=evidence.masks[members], heldout=evidence.heldout, lines=evidence.lines)
+        evidence = Evidence(masks=evidence.masks[members], heldout=evidence.heldout, lines=evidence.lines, trained=evidence.trained)
         factor, predicted = self.estimator.factor(evidence), []
         for number in blocks:
             labels = work.examples.labels[self.layout.points(number, work.examples.n_points)]

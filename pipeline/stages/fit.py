@@ -13,10 +13,14 @@ from pipeline.core.arrays import Indices, Logits, Margins, Masks
 from pipeline.core.registry import Plugin, describe
 from pipeline.data.masks import unpack
 from pipeline.evaluation.margins import margins
+from pipeline.models.base import Model
 from pipeline.runtime.store import Shard
 from pipeline.stages.layout import Layout, column, read_margins
 from pipeline.stages.lines import read_lines
 from pipeline.stages.node import Node, Parent, Work
+from pipeline.stages.train import read_states
+from pipeline.training.ensemble import Builder
+from pipeline.training.gradients import Checkpoints
 
 # What the fit table holds beside what the estimator learnt of the logits.
 MARGIN_R2, HELDOUT_MARGINS = "margin_r2", "heldout_margins"
@@ -24,25 +28,28 @@ MARGIN_R2, HELDOUT_MARGINS = "margin_r2", "heldout_margins"
 
 @dataclass(frozen=True, kw_only=True)
 class Attribution(Node):
-    """What the nodes of this file share: the estimator, the layout, the populations of subset models it learns from, and the groups it may look at."""
+    """What the nodes of this file share: the estimator, the layout, and what it may look at: populations of subset models, groups, scouts."""
 
     estimator: Estimator
+    model: Model
     layout: Layout
     subset_keys: Mapping[str, str]
     groups_key: str | None = None
+    scout_key: str | None = None
     heldout_key: str | None = None
 
     def settings(self) -> dict[str, Any]:
         """See Node."""
-        return {"estimator": describe(self.estimator), "layout": self.layout.model_dump(mode="json")}
+        architecture = {"model": describe(self.model)} if self.scout_key else {}
+        return {"estimator": describe(self.estimator), "layout": self.layout.model_dump(mode="json")} | architecture
 
     def plugins(self) -> tuple[Plugin, ...]:
         """See Node."""
-        return (self.estimator,)
+        return (self.model, self.estimator) if self.scout_key else (self.estimator,)
 
     def parents(self) -> dict[str, Parent]:
         """See Node."""
-        beside = {"groups": self.groups_key, "heldout": self.heldout_key}
+        beside = {"groups": self.groups_key, "heldout": self.heldout_key, "scout": self.scout_key}
         return {name: Parent(key) for name, key in {**self.subset_keys, **beside}.items() if key is not None}
 
     def evidence(self, work: Work) -> Evidence:
@@ -51,7 +58,14 @@ class Attribution(Node):
             masks=np.concatenate([masks_of(work, name) for name in self.subset_keys]),
             heldout=masks_of(work, "heldout") if self.heldout_key else None,
             lines=read_lines(work) if self.groups_key else None,
+            trained=self._checkpoints(work) if self.scout_key else None,
         )
+
+    def _checkpoints(self, work: Work) -> Checkpoints:
+        """Return the scouts, whose states are read if the estimator asks for them."""
+        table, examples = work.inputs["scout"], work.examples
+        build = Builder(self.model, examples.input_shape, examples.n_classes)
+        return Checkpoints(build, lambda: read_states(work.store, table, 0, table.pieces[-1].stop), examples, work.device)
 
     def logits(self, work: Work, block: int) -> Logits:
         """Return the logits of a block, (n_models, n_block_points, n_classes)."""
