@@ -182,7 +182,7 @@ def _subset_roles(experiment: Experiment) -> list[str]:
 
 
 def _needs_scouts(experiment: Experiment) -> bool:
-    return _needs_groups(experiment) or "views" in experiment.estimator.needs
+    return _needs_groups(experiment) or bool(experiment.estimator.needs & {"views", "checkpoints"})
 
 
 def _needs_groups(experiment: Experiment) -> bool:
@@ -226,6 +226,8 @@ def _attribution(experiment: Experiment, examples: Examples) -> Iterator[Node]:
         "outputs": outputs_of(experiment, examples),
         "groups_key": "groups" if "groups" in experiment.estimator.needs else None,
         "views_key": "views" if "views" in experiment.estimator.needs else None,
+        "model": experiment.model,
+        "scout_key": "train/scout" if "checkpoints" in experiment.estimator.needs else None,
         "resources": experiment.resources.compute,
     }
     yield Factor(key="factor", heldout_key=heldout, **shared)

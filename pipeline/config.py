@@ -35,7 +35,7 @@ LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 # A hundred times the largest study there is: more is a slip of the hand, and listing its shards would take for ever.
 MOST_MODELS = 2_000_000
 # What estimators may need.
-EVIDENCE = frozenset({"subset", "groups", "views"})
+EVIDENCE = frozenset({"subset", "groups", "views", "checkpoints"})
 # What may change without the experiment becoming another one: where it runs and where its view goes.
 PLACES = frozenset({"store", "tracking", "resources"})
 

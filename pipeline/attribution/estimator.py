@@ -22,7 +22,7 @@ class Estimator(Plugin):
     """Fits datamodels.
 
     `needs` names the evidence it reads: `subset` is masks and outputs of the subset models, `groups` the lines of groups that scouts see,
-    `views` what they see of all points.
+    `views` what they see of all points, `checkpoints` the scouts themselves.
     `scalars` names what fit returns as one number for each output; reports and scores read nothing else of it.
     """
 

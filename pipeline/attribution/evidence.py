@@ -12,6 +12,7 @@ from pipeline.core.arrays import HeldoutMasks, Indices, Masks, Outputs
 from pipeline.core.errors import ConfigError, ShapeError
 from pipeline.data.groups import Lines
 from pipeline.data.views import Views
+from pipeline.training.gradients import Checkpoints
 
 T = TypeVar("T")
 
@@ -23,7 +24,7 @@ COLUMNS = 512
 class Evidence:
     """masks (n_models, n_train) of all subset models; heldout, masks to be predicted.
 
-    lines of groups are for estimators that need `groups`, views of all points for those that need `views`.
+    lines of groups, views of all points and trained models are for estimators that need `groups`, `views` and `checkpoints`.
 
     For an estimator that needs no subset models the models are the full ones, whose masks keep every point: they say where effects start from.
     """
@@ -32,6 +33,7 @@ class Evidence:
     heldout: HeldoutMasks | None = None
     lines: Lines | None = None
     views: Views | None = None
+    trained: Checkpoints | None = None
     _kept: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
 
     @property
@@ -50,6 +52,12 @@ class Evidence:
         if self.views is None:
             raise ConfigError("this estimator needs what scouts see of all points; add `views` to its `needs`")
         return self.views
+
+    def checkpoints(self) -> Checkpoints:
+        """Return the trained models; raises ConfigError where there are none."""
+        if self.trained is None:
+            raise ConfigError("this estimator needs trained models and their states; add `checkpoints` to its `needs`")
+        return self.trained
 
     def once(self, name: Hashable, compute: Callable[[], T]) -> T:
         """Return compute(), from memory after the first time: what rests on masks alone serves every block of outputs."""

@@ -9,7 +9,8 @@ import numpy as np
 from pipeline.attribution.lds import lds
 from pipeline.core.arrays import HeldoutOutputs, Indices
 from pipeline.runtime.store import Shard
-from pipeline.stages.fit import HELDOUT_MARGINS, Attribution, Basis, masks_of
+from pipeline.stages.attribution import Attribution, Basis, masks_of
+from pipeline.stages.fit import HELDOUT_MARGINS
 from pipeline.stages.layout import Layout, block_margins
 from pipeline.stages.node import Parent, Work
 

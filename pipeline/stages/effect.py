@@ -9,7 +9,8 @@ import numpy as np
 from pipeline.attribution.datamodel import Datamodel
 from pipeline.attribution.datamodel import Effect as PredictedEffect
 from pipeline.runtime.store import Shard
-from pipeline.stages.fit import HELDOUT_MARGINS, MARGIN_R2, Attribution
+from pipeline.stages.attribution import Attribution
+from pipeline.stages.fit import HELDOUT_MARGINS, MARGIN_R2
 from pipeline.stages.focused import corrected
 from pipeline.stages.node import Parent, Work
 

@@ -10,7 +10,7 @@ from pipeline.attribution.evidence import Block
 from pipeline.attribution.influences import Influence, Influences, influences
 from pipeline.core.arrays import Effects, Indices, Outputs
 from pipeline.runtime.store import Shard
-from pipeline.stages.fit import Attribution, Basis
+from pipeline.stages.attribution import Attribution, Basis
 from pipeline.stages.node import Parent, Work
 
 # Forgotten points shown of each set, and training points shown that help or hurt each of them.

@@ -6,16 +6,19 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+from convex import overlapping
 from planted_groups import lines_of, masks_of
 
 from pipeline.attribution.datamodel import Datamodel
 from pipeline.attribution.difference import DifferenceOfMeans
 from pipeline.attribution.estimator import Arrays, Estimator
 from pipeline.attribution.evidence import Block, Evidence
+from pipeline.attribution.influence import Influence
 from pipeline.attribution.kernel import GroupKernel
 from pipeline.attribution.lasso import Lasso
 from pipeline.attribution.matrix import AttributionFile
 from pipeline.attribution.ridge import Ridge
+from pipeline.attribution.trak import Trak
 
 N_TRAIN, N_POINTS, PER_POINT = 40, 4, 3
 
@@ -74,13 +77,28 @@ def in_a_file(folder: Path) -> Case:
     )
 
 
+@cache
+def _retrained(n_classes: int) -> tuple[Evidence, Block, np.ndarray]:
+    convex, points = overlapping(N_TRAIN, n_classes, stretched=40.0), np.arange(N_TRAIN, N_TRAIN + N_POINTS)
+    weights = np.stack([-convex.effect(np.array([point]))[points].ravel() for point in range(N_TRAIN)])
+    return convex.evidence(masks_of(lines_of(N_TRAIN), 30, seed=1)), convex.block(points), weights
+
+
+def in_checkpoints(estimator: Estimator, n_classes: int) -> Case:
+    """Return softmax regression at its minimum; the weights are what retraining without each point takes away."""
+    evidence, block, weights = _retrained(n_classes)
+    return Case(estimator=estimator, evidence=evidence, block=block, weights=weights, unseen=evidence.heldout)
+
+
 # By the estimator's name in the table; the folder is for whoever reads files.
 CASES: dict[str, Callable[[Path], Case]] = {
     "difference_of_means": lambda _: in_subset_models(DifferenceOfMeans(), n_models=2000),
     "file": in_a_file,
+    "influence": lambda _: in_checkpoints(Influence(damping=0.05), 3),
     "kernel": lambda _: in_subset_models(GroupKernel()),
     "lasso": lambda _: in_subset_models(Lasso()),
     "ridge": lambda _: in_subset_models(Ridge()),
+    "trak": lambda _: in_checkpoints(Trak(damping=0.05), 2),
 }
 
 

@@ -150,6 +150,8 @@ def test_without_held_out_masks_nothing_is_predicted_of_them(case):
 
 
 def test_an_output_that_never_varies_has_no_effect_and_breaks_nothing(case):
+    if "subset" not in case.estimator.needs:
+        pytest.skip("what it knows of effects does not come from how outputs vary")
     outputs = case.block.outputs.copy()
     outputs[:, 4] = 7.0
     datamodel = with_outputs(case, outputs).datamodel()
