@@ -13,6 +13,7 @@ from jobs.enough import find_enough
 from jobs.session import open_session, read_experiment
 from pipeline.config import Experiment
 from pipeline.core.errors import ConfigError, DataError, PipelineError, ShapeError
+from pipeline.run import wanted_keys
 from pipeline.stages.curve import WORTHWHILE
 
 DONE, FAILED, BAD_CONFIG, INTERRUPTED = 0, 1, 2, 130
@@ -42,11 +43,16 @@ def run(
 ) -> None:
     """Compute everything that does not exist yet, judge it and write the report; run it again to resume."""
     session = open_session(config, set_ or (), store)
-    enough = find_enough(session, screen, executor=executor, tolerance=tolerance) if until_enough else None
+    # A stage that does not exist is refused before models are trained to find out how many are enough.
+    wanted_keys(session.graph, until)
+    enough = find_enough(session, screen, executor=executor, tolerance=tolerance, allow_missing=allow_missing) if until_enough else None
+    unknown = enough is not None and enough.gain is None
     session = session if enough is None else enough.session
-    result = verbs.run(session, screen, executor=executor, until=until, allow_missing=allow_missing)
+    # Where nobody knows whether the models are enough, none are judged that rest on them.
+    result = verbs.run(session, screen, executor=executor, until="score" if unknown else until, allow_missing=allow_missing)
     listing.show_run(result, _paper(), session)
-    _finish(result.to_json() | ({} if enough is None else {"enough": enough.to_json()}), json_, FAILED if result.failures else DONE)
+    status = FAILED if result.failures or unknown else DONE
+    _finish(result.to_json() | ({} if enough is None else {"enough": enough.to_json()}), json_, status)
 
 
 @app.command()
@@ -124,6 +130,23 @@ def klom(
 
     result = klom_report(unlearned, oracle, variant=variant, n_bins=n_bins, clip=clip, seed=seed)
     listing.show_klom(result, _paper())
+    _finish(result, json_, DONE)
+
+
+@app.command()
+def export(
+    path: Annotated[str, typer.Option("--to", metavar="FILE", help="File to write: .npy, or bare numbers under any other name.")],
+    config: Config = None,
+    set_: Set = None,
+    store: StoreUri = None,
+    dtype: Annotated[str, typer.Option(help="float16 or float32.")] = "float16",
+    json_: Json = False,
+) -> None:
+    """Write the fitted datamodels as a matrix: what each training point adds to each logit of each point."""
+    from jobs.export_command import export as write
+
+    result = write(open_session(config, set_ or (), store), path, dtype=dtype)
+    _paper().print(f"{result['path']}: {result['dtype']} {tuple(result['shape'])}", highlight=False, soft_wrap=True)
     _finish(result, json_, DONE)
 
 

@@ -9,6 +9,7 @@ from rich.table import Table
 from jobs.progress import duration
 from jobs.session import Session
 from jobs.verbs import RunResult
+from pipeline.reporting.payback import focused_pays
 
 COLOURS = {"done": "green", "partial": "yellow", "missing": "cyan", "stale": "magenta", "waiting": "dim"}
 
@@ -66,13 +67,17 @@ def show_plan(result: dict[str, Any], console: Console) -> None:
         table.add_row(row["node"], row["status"], f"{row['done']:,}", f"{row['wanted'] - row['done']:,}", cost, seconds)
     console.print(table)
     console.print(f"To train: as much as {result['retrainings']:,.1f} models on all points; unlearning comes on top.", highlight=False)
-    shared = result["break_even_requests"]
-    if shared is not None:
+    shared, focused = result["break_even_requests"], result["focused_retrainings"]
+    if shared == 0:
+        console.print("Break-even: what effects are predicted from was brought along and costs nothing here.", highlight=False)
+    elif shared is not None:
         console.print(
             f"Break-even: the subset models cost {shared:,.0f} retrainings, shared by every request to forget. This experiment has "
             f"{result['requests']}; for fewer than {shared:,.0f} requests in all, retraining for each is cheaper.",
             highlight=False,
         )
+    if focused:
+        console.print(focused_pays(focused, result["break_even_with_focused"], result["models_in_request"]), highlight=False)
 
 
 def grouped(rows: list[dict[str, Any]], sums: tuple[str, ...]) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from pipeline.stages.work import Task
 # Seconds between two looks at what has finished; also how long Ctrl-C may go unnoticed.
 TICK = 0.2
 # What others wait for comes first: all oracles wait for their forget sets, everything attributed for the subset models.
-FIRST = (("forget/", "train/scout", "groups"), ("train/subset", "train/designed", "train/full", "train/heldout"))
+FIRST = (("forget/", "train/scout", "groups"), ("train/subset", "train/designed", "train/full", "train/heldout", "train/focused"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +85,7 @@ class Walk:
         self._graph, self._store, self._open_executor = graph, store, open_executor
         self._listeners, self._allow_missing = listeners, allow_missing
         self._wanted = wanted_keys(graph, until) if wanted is None else wanted
-        self._queue: list[tuple[int, str, Task]] = []
+        self._queue: list[tuple[int, str, str, Task]] = []
         self._known: set[str] = set()
         self._announced: set[str] = set()
         self._left: dict[str, int] = {}
@@ -135,6 +135,8 @@ class Walk:
         ranges = split(state.missing, state.node.shard_size, lost=self._store.set_aside(folder))
         self._left[key] = len(ranges)
         rank = next((rank for rank, starts in enumerate(FIRST) if key.startswith(starts)), len(FIRST))
+        # What is streamed is handed over in one go, so it stays together in the queue.
+        together = uuid.uuid4().hex if state.node.streams else None
         for start, stop in ranges:
             task = Task(
                 node=state.node,
@@ -146,7 +148,7 @@ class Walk:
                 recipe=self._graph.experiment.recipe,
             )
             # Two runs on one store visit shards in different orders, so that they help each other instead of doing the same.
-            heapq.heappush(self._queue, (rank, uuid.uuid4().hex, task))
+            heapq.heappush(self._queue, (rank, together or uuid.uuid4().hex, uuid.uuid4().hex, task))
 
     def _submit(self) -> None:
         while self._queue and (self._executor is None or self._executor.has_room()):

@@ -153,6 +153,8 @@ class TrackingListener(Listener):
     def _train(self, version: str, states: Mapping[str, NodeState]) -> Results:
         rows = []
         for key, state in states.items():
+            if "accuracy_validation" not in self._store.columns(state.table):
+                continue  # models trained elsewhere that left margins only
             accuracy = self._store.read(state.table, ["accuracy_validation"])["accuracy_validation"]
             rows.append(
                 {

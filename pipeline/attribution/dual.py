@@ -12,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Bool, Float
 
-from pipeline.attribution.datamodel import Effect
+from pipeline.attribution.datamodel import Effect, check_indices
 from pipeline.attribution.estimator import Arrays, Estimator
 from pipeline.attribution.evidence import Block, Evidence
 from pipeline.core.arrays import HeldoutOutputs, Indices, Masks, Outputs, PerOutput
@@ -86,7 +86,7 @@ class DualEstimator(Estimator):
 
 def coordinates(factor: Arrays, outputs: Outputs) -> Outputs:
     """Return the centred outputs in the eigenbasis, (n_models, n_outputs)."""
-    return np.asarray(factor["eigenvectors"].T @ (outputs - outputs.mean(axis=0)).astype(np.float64))
+    return np.asarray(factor["eigenvectors"].T @ (outputs - outputs.mean(axis=0, dtype=np.float64)))
 
 
 def best_penalty(values: Float[np.ndarray, " n_models"], squares: Outputs) -> PerOutput:
@@ -146,7 +146,7 @@ class DualDatamodel:
 
     def predict_rows(self, rows: Float[np.ndarray, "n_rows n_models"]) -> Float[np.ndarray, "n_rows n_outputs"]:
         """Return predicted outputs of masks whose kernel with the fitted ones is known."""
-        return self._apply(rows, self.penalty) + self.outputs.mean(axis=0)
+        return self._apply(rows, self.penalty) + self.outputs.mean(axis=0, dtype=np.float64)
 
     def effect_of_removing(self, indices: Indices) -> Effect:
         """Return the predicted change of each output when indices are removed.
@@ -154,7 +154,8 @@ class DualDatamodel:
         The standard error is that of a normal process with this kernel and noise, solved at effect_penalty, beside `curvature` of the effect
         itself. Raises DataError on ids that are repeated or not training points.
         """
-        indices = np.asarray(indices)
+        # Sorted, because sums in another order differ in their last bits.
+        indices = np.sort(np.asarray(indices))
         check_indices(indices, self.evidence.n_train)
         changed, prior = self.evidence.once(("removing", self.kernel, *indices.tolist()), lambda: self.kernel.removing([indices]))
         mean, standard_error = self._effects(changed, prior)
@@ -192,20 +193,21 @@ class DualDatamodel:
         return mean, np.sqrt(variance + (self.curvature * mean) ** 2)
 
     def _apply(self, rows: Float[np.ndarray, "n_rows n_models"], penalty: PerOutput) -> Float[np.ndarray, "n_rows n_outputs"]:
-        """Return rows (K + λI)⁻¹ Y, each output at its own λ: one product with the outputs for each distinct penalty."""
-        rotated = rows @ self.eigenvectors
-        outputs = self.outputs - self.outputs.mean(axis=0)
+        """Return rows (K + λI)⁻¹ Y, each output at its own λ: a product with m×m numbers once, whatever the number of distinct penalties."""
+        values, which = np.unique(penalty, return_inverse=True)
+        outputs, rotated = self.outputs - self.outputs.mean(axis=0, dtype=np.float64), rows @ self.eigenvectors
+        # Rows, once for each penalty, or outputs go through the eigenvectors again: whichever are fewer.
+        by_rows = len(values) * len(rows) < outputs.shape[1]
+        if by_rows:
+            solved = np.concatenate([rotated / (self.eigenvalues + value) for value in values]) @ self.eigenvectors.T
+        else:
+            outputs = self.eigenvectors.T @ outputs
         result = np.empty((len(rows), outputs.shape[1]))
-        for value in np.unique(penalty):
-            same = penalty == value
-            result[:, same] = (rotated / (self.eigenvalues + value)) @ self.eigenvectors.T @ outputs[:, same]
+        for number, value in enumerate(values):
+            left = solved[number * len(rows) : (number + 1) * len(rows)] if by_rows else rotated / (self.eigenvalues + value)
+            same = which == number
+            result[:, same] = left @ outputs[:, same]
         return result
-
-
-def check_indices(indices: Indices, n_train: int) -> None:
-    """Raise DataError unless indices are distinct training ids, and at least one."""
-    if len(indices) == 0 or len(np.unique(indices)) != len(indices) or indices.min() < 0 or indices.max() >= n_train:
-        raise DataError(f"indices must be distinct training ids in 0 to {n_train - 1} and at least one; got {indices[:10].tolist()}")
 
 
 def check_masks(masks: Masks) -> None:

@@ -80,7 +80,8 @@ class GroupKernel(DualEstimator):
         _, r2 = dual.errors_at(penalty, values, squares)
         effect = self.effect_shrinkage * penalty
         # The amplitude that makes the outputs most likely, given the kernel and the penalty.
-        amplitude = (squares / (values[:, None] + penalty)).mean(axis=0)
+        distinct, which = np.unique(penalty, return_inverse=True)
+        amplitude = (1 / (values + distinct[:, None]) @ squares)[which, np.arange(len(which))] / len(values)
         return {"penalty": penalty, "effect_penalty": effect, "r2": r2, "amplitude": amplitude}
 
 

@@ -9,9 +9,8 @@ import numpy as np
 from pipeline.attribution.evidence import Block
 from pipeline.attribution.influences import Influence, Influences, influences
 from pipeline.core.arrays import Effects, Indices, Outputs
-from pipeline.evaluation.margins import margins
 from pipeline.runtime.store import Shard
-from pipeline.stages.fit import Attribution
+from pipeline.stages.attribution import Attribution, Basis
 from pipeline.stages.node import Parent, Work
 
 # Forgotten points shown of each set, and training points shown that help or hurt each of them.
@@ -67,11 +66,11 @@ def attribute(node: Attribution, work: Work, points: Indices, *, top: int, outpu
 
     Only the blocks of these points are read, and just these outputs fitted. points are distinct. Raises DataError unless top is 1 to n_train.
     """
-    factor, evidence = work.read("factor"), node.evidence(work)
-    block = _block_of(node, work, points, of_margins=output is None)
-    fit = node.estimator.fit(factor, evidence, block)
+    basis = node.basis(work, work.read("factor"))
+    block = _block_of(node, work, points, basis, of_margins=output is None)
+    fit = node.estimator.fit(basis.factor, basis.evidence, block)
     outputs = [number * block.per_point + (output or 0) for number in range(len(points))]
-    found = influences(node.estimator.datamodel(factor, fit, evidence, block), top=top, outputs=outputs)
+    found = influences(node.estimator.datamodel(basis.factor, fit, basis.evidence, block), top=top, outputs=outputs)
     r2 = [float(fit["r2"][index]) if "r2" in node.estimator.scalars else None for index in outputs]
     return [PointInfluences(point=point, found=one, r2=share) for point, one, share in zip(points.tolist(), found, r2, strict=True)]
 
@@ -89,15 +88,14 @@ def examples_of(ids: Indices, effect: Effects, labels: Indices) -> list[int]:
     return [order[0], order[len(order) // 2]][: min(MOST_EXAMPLES, len(order))]
 
 
-def _block_of(node: Attribution, work: Work, points: Indices, *, of_margins: bool) -> Block:
+def _block_of(node: Attribution, work: Work, points: Indices, basis: Basis, *, of_margins: bool) -> Block:
     """Return the margins of points, or the logits of all their classes, as one block; each block of the table is read once."""
     numbers = points // node.layout.block_points
     parts: dict[int, Outputs] = {}
     per_point = 1
     for number in np.unique(numbers).tolist():
         inside = node.layout.points(number, work.examples.n_points)
-        logits = node.logits(work, number)
-        whole = node.block(work, number, margins(logits, work.examples.labels[inside]) if of_margins else logits)
+        whole = node.block(work, number, node.margins(work, number) if of_margins else node.logits(work, number), basis)
         per_point = whole.per_point
         for point in points[numbers == number].tolist():
             start = (point - inside.start) * per_point

@@ -17,6 +17,7 @@ from pipeline.reporting.attribution_content import ForecastContent
 from pipeline.reporting.content import AttributionContent, Cost, DatasetContent, PopulationContent, Report, Role, Row, SetContent
 from pipeline.reporting.figures import figures
 from pipeline.reporting.page import render
+from pipeline.reporting.payback import focused_pays
 from pipeline.reporting.words import break_even, summary, verdict
 from pipeline.runtime.store import Shard
 from pipeline.stages.attribution_shown import curve_content, example_contents, forecast_content
@@ -167,7 +168,9 @@ class ReportPage(Node):
         fractions = [row.cost.fraction for content in sets for row in content.rows if row.role == Role.DATAMODEL]
         if not fractions:
             return "No method here unlearns with a datamodel, so there is none to share."
-        return break_even(self.spending.datamodel, max(fractions))
+        spending = self.spending
+        said = break_even(spending.datamodel, max(fractions))
+        return f"{said} {focused_pays(spending.focused, spending.break_even(spending.n_models), spending.n_models)}" if spending.focused else said
 
 
 def _sentence(settings: Mapping[str, Any]) -> str:
