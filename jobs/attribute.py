@@ -27,6 +27,8 @@ from pipeline.stages.influences import attribute
 from pipeline.stages.node import Work
 from pipeline.stages.pictures import Pictures
 
+ADD_ONE = "add one that does: --set unlearners.dm_direct.name=dm_direct"
+
 
 def attribute_point(session: Session, screen: Console, *, target: int, top: int, output: str, picture: str | None, executor: str) -> dict[str, Any]:
     """Return the training points that help and hurt an output of target most, JSON-ready, and write their picture.
@@ -40,6 +42,8 @@ def attribute_point(session: Session, screen: Console, *, target: int, top: int,
         raise DataError(f"--target {target} is no point; training points are 0 to {examples.n_train - 1}, validation points {examples.n_train} to {last}")
     _check(top, picture, examples.n_train)
     node = _fit_of(session)
+    if class_ is not None and "logits" not in node.outputs:
+        raise ConfigError(f"--class {class_}: this attribution is of margins only; leave --class out")
     keys = {name: parent.key for name, parent in node.parents().items()}
     states = _compute(session, screen, keys.values(), executor)
     tables = {name: states[key].table for name, key in keys.items()}
@@ -59,6 +63,8 @@ def predict_removal(session: Session, screen: Console, *, label: str, top: int, 
         raise ConfigError(f"unknown forget set {label!r}; known: {', '.join(sets)}")
     _check(top, picture, session.examples.n_train)
     node = _fit_of(session)
+    if f"effect/{label}" not in session.graph.nodes:
+        raise ConfigError(f"no unlearner of this config uses effects, so none are predicted; {ADD_ONE}")
     keys = {"full": "train/full", "effect": f"effect/{label}", "forget": f"forget/{label}"}
     states = _compute(session, screen, keys.values(), executor)
     ids = session.store.read(states[keys["forget"]].table)["index"]
@@ -102,7 +108,7 @@ def _compute(session: Session, screen: Console, keys: Iterable[str], executor: s
 def _fit_of(session: Session) -> Fit:
     node = session.graph.nodes.get("fit")
     if not isinstance(node, Fit):
-        raise ConfigError("no unlearner of this config uses a datamodel, so there is none to ask; add one: --set unlearners.dm_direct.name=dm_direct")
+        raise ConfigError(f"no unlearner of this config uses a datamodel, so there is none to ask; {ADD_ONE}")
     return node
 
 
@@ -122,8 +128,10 @@ def _check(top: int, picture: str | None, n_train: int) -> None:
         raise ConfigError(f"--output {picture}: expected the path of a .png file in a folder that exists")
 
 
-def _n_models(session: Session) -> int:
-    return sum(session.graph.nodes[key].n_units for key in _fit_of(session).subset_keys.values())
+def _n_models(session: Session) -> int | None:
+    """Return how many subset models were learnt from, None for estimators that need none."""
+    node = _fit_of(session)
+    return sum(session.graph.nodes[key].n_units for key in node.subset_keys.values()) if "subset" in node.estimator.needs else None
 
 
 def _write(session: Session, picture: str | None, name: str, figure: Figure) -> str:

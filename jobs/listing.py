@@ -129,15 +129,16 @@ def show_influences(result: dict[str, Any], console: Console) -> None:
             table.add_row(heading if row is result[side][0] else "", f"{row['id']}{itself}", row["label"], f"{row['weight']:+.3f}", error)
         table.add_section()
     console.print(table)
+    if not (result["helpful"] or result["harmful"]):
+        console.print("No training point is found to matter: with this many models their effects drown in noise; train more.", highlight=False)
     flipped = sum(row["is_flipped"] for row in result["harmful"])
     if flipped:
         console.print(
             f"{flipped} of the {len(result['harmful'])} points that hurt most carry a label that was flipped on purpose (given → true).", highlight=False
         )
-    known = "" if result["r2"] is None else f"; {100 * result['r2']:.0f}% of this output's variance over models left out is explained (R²)"
-    console.print(
-        f"Weight: the change of the {result['output']} if that one point were removed, negated. Learnt from {result['n_models']:,} models{known}.", style="dim"
-    )
+    learnt = "" if result["n_models"] is None else f" Learnt from {result['n_models']:,} models."
+    known = "" if result["r2"] is None else f" R²: {100 * result['r2']:.0f}% of its variance over models left out is explained."
+    console.print(f"Weight: the change of the {result['output']} if that one point were removed, negated.{learnt}{known}", style="dim", highlight=False)
     console.print(f"Picture: {result['picture']}", highlight=False, soft_wrap=True)
 
 

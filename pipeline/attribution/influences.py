@@ -7,7 +7,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float
 
-from pipeline.attribution.datamodel import Datamodel
+from pipeline.attribution.datamodel import Datamodel, Effect
+from pipeline.core.arrays import Indices, Masks, Outputs
 from pipeline.core.errors import DataError
 
 
@@ -35,6 +36,34 @@ class Influences:
 
     helpful: tuple[Influence, ...]
     harmful: tuple[Influence, ...]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Combined:
+    """The datamodel of one linear combination of the outputs of each point, such as a margin to first order in the logits.
+
+    whole has n_classes outputs for each of n_points in turn; slopes (n_points, n_classes) are the factors. Errors are taken to be independent.
+    """
+
+    whole: Datamodel
+    slopes: Float[np.ndarray, "n_points n_classes"]
+
+    def predict(self, masks: Masks) -> Outputs:
+        """Return predicted combinations (n_models, n_points) for raw masks (n_models, n_train)."""
+        return self._combine(self.whole.predict(masks))
+
+    def effect_of_removing(self, indices: Indices) -> Effect:
+        """Return the predicted change of each combination when the training points in indices are removed."""
+        effect = self.whole.effect_of_removing(indices)
+        variance = np.square(self.slopes) * np.square(effect.standard_error.reshape(self.slopes.shape))
+        return Effect(self._combine(effect.mean[None])[0], np.sqrt(variance.sum(axis=1)))
+
+    def weights(self) -> Float[np.ndarray, "n_train n_points"]:
+        """Return one weight for each training point and combination."""
+        return self._combine(self.whole.weights())
+
+    def _combine(self, values: Float[np.ndarray, "n_rows n_outputs"]) -> Float[np.ndarray, "n_rows n_points"]:
+        return np.asarray((values.reshape(len(values), *self.slopes.shape) * self.slopes).sum(axis=2))
 
 
 def influences(datamodel: Datamodel, *, top: int, outputs: Sequence[int] = (0,)) -> list[Influences]:

@@ -3,6 +3,7 @@
 import numpy as np
 from jaxtyping import Float, Int
 
+from pipeline.core.arrays import Effects, Labels
 from pipeline.core.errors import DataError, ShapeError
 
 
@@ -25,6 +26,17 @@ def margins(logits: Float[np.ndarray, "..."], labels: Int[np.ndarray, "..."]) ->
     is_label = np.expand_dims(np.arange(n_classes)[:, None] == labels, tuple(range(1, logits.ndim - 1)))
     with np.errstate(over="ignore"):
         return np.where(finite, np.where(is_label, values, 0.0).sum(axis=0) - _logsumexp(np.where(is_label, -np.inf, values)), np.nan)
+
+
+def margin_slopes(logits: Effects, labels: Labels) -> Effects:
+    """Return how much each point's margin moves with each of its logits (n_points, n_classes), given labels (n_points,): the formula's derivative.
+
+    It moves with the label's logit one to one, and against every other as the softmax among the others weighs it.
+    """
+    is_label = np.arange(logits.shape[1]) == labels[:, None]
+    others = np.where(is_label, -np.inf, logits)
+    weights = np.exp(others - others.max(axis=1, keepdims=True))
+    return np.where(is_label, 1.0, -weights / weights.sum(axis=1, keepdims=True))
 
 
 def check_logits(logits: np.ndarray, labels: np.ndarray) -> None:

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 
 from pipeline.core.arrays import Effects, Indices, Labels, Logits, PerPoint
 from pipeline.evaluation.accuracy import is_correct
-from pipeline.evaluation.margins import margins
+from pipeline.evaluation.margins import margin_slopes, margins
 from pipeline.runtime.store import Store, TableRef
 from pipeline.stages.layout import Layout, read_blocks
 
@@ -56,16 +56,11 @@ def forecast(store: Store, *, full: TableRef, effect: TableRef, layout: Layout, 
 
 
 def margin_standard_error(logits: Effects, standard_error: Effects, labels: Labels) -> PerPoint:
-    """Return the standard error of each point's margin from those of its logits, all (n_points, n_classes), to first order.
+    """Return the standard error of each point's margin from those of its logits, both (n_points, n_classes), to first order.
 
-    The margin moves with the correct logit one to one, and against every other as the softmax among the others weighs it. Errors of different
-    logits are taken to be independent.
+    Errors of different logits are taken to be independent.
     """
-    is_label = np.arange(logits.shape[1]) == labels[:, None]
-    others = np.where(is_label, -np.inf, logits)
-    weights = np.exp(others - others.max(axis=1, keepdims=True))
-    slopes = np.where(is_label, 1.0, weights / weights.sum(axis=1, keepdims=True))
-    return np.sqrt(np.square(slopes * standard_error).sum(axis=1))
+    return np.sqrt(np.square(margin_slopes(logits, labels) * standard_error).sum(axis=1))
 
 
 def summarise(found: Forecast, splits: Mapping[str, Indices]) -> dict[str, dict[str, Any]]:

@@ -6,9 +6,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from pipeline.attribution.datamodel import Datamodel
 from pipeline.attribution.evidence import Block
-from pipeline.attribution.influences import Influence, Influences, influences
+from pipeline.attribution.influences import Combined, Influence, Influences, influences
 from pipeline.core.arrays import Effects, Indices, Outputs
+from pipeline.core.errors import ConfigError
+from pipeline.evaluation.margins import margin_slopes
 from pipeline.runtime.store import Shard
 from pipeline.stages.attribution import Attribution, Basis
 from pipeline.stages.node import Parent, Work
@@ -64,15 +67,25 @@ class ExampleInfluences(Attribution):
 def attribute(node: Attribution, work: Work, points: Indices, *, top: int, output: int | None = None) -> list[PointInfluences]:
     """Return the influences on the margin of each point, or on its logit of class `output`, from the inputs of a node that has the factor.
 
-    Only the blocks of these points are read, and just these outputs fitted. points are distinct. Raises DataError unless top is 1 to n_train.
+    Only the blocks of these points are read, and just these outputs fitted. Where there are datamodels of logits alone, margins are combined from
+    them to first order. points are distinct. Raises DataError unless top is 1 to n_train, ConfigError for logits of datamodels of margins.
     """
+    if output is not None and "logits" not in node.outputs:
+        raise ConfigError(f"the logit of class {output} was asked for, but this attribution is of margins only; ask for the margin")
     basis = node.basis(work, work.read("factor"))
-    block = _block_of(node, work, points, basis, of_margins=output is None)
+    block = _block_of(node, work, points, basis, of_margins=output is None and "margins" in node.outputs)
     fit = node.estimator.fit(basis.factor, basis.evidence, block)
-    outputs = [number * block.per_point + (output or 0) for number in range(len(points))]
-    found = influences(node.estimator.datamodel(basis.factor, fit, basis.evidence, block), top=top, outputs=outputs)
-    r2 = [float(fit["r2"][index]) if "r2" in node.estimator.scalars else None for index in outputs]
-    return [PointInfluences(point=point, found=one, r2=share) for point, one, share in zip(points.tolist(), found, r2, strict=True)]
+    datamodel: Datamodel = node.estimator.datamodel(basis.factor, fit, basis.evidence, block)
+    r2 = fit["r2"] if "r2" in node.estimator.scalars else None
+    if output is None and block.per_point > 1:
+        mean = block.outputs.mean(axis=0, dtype=np.float64).reshape(len(points), -1)
+        datamodel, r2 = Combined(whole=datamodel, slopes=margin_slopes(mean, work.examples.labels[points])), None
+    outputs = range(len(points)) if output is None else range(output, len(points) * block.per_point, block.per_point)
+    found = influences(datamodel, top=top, outputs=outputs)
+    return [
+        PointInfluences(point=point, found=one, r2=None if r2 is None else float(r2[index]))
+        for point, one, index in zip(points.tolist(), found, outputs, strict=True)
+    ]
 
 
 def read_examples(columns: Mapping[str, np.ndarray], number: int) -> list[PointInfluences]:

@@ -150,7 +150,7 @@ class ReportPage(Node):
         )
 
     def _attribution(self, work: Work) -> AttributionContent | None:
-        if not self.has_effects:
+        if not (self.has_effects or self.has_score):
             return None
         about: dict[str, Any] = {"estimator": _sentence(describe(self.estimator)), "penalty": "", "n_models": self.n_learnt_from}
         if self.has_score:

@@ -15,6 +15,8 @@ from tiny import TINY, run_serially, statuses
 from jobs import cli
 from jobs.attribute import attribute_point, predict_removal
 from jobs.session import Session
+from pipeline.attribution import ESTIMATORS
+from pipeline.core.errors import ConfigError
 
 Open = Callable[..., Session]
 Dmm = Callable[..., tuple[int, str, str]]
@@ -125,6 +127,40 @@ def test_what_a_run_has_computed_is_used(open_tiny: Open) -> None:
     found = statuses(session)
     point(session, 79, output="2")
     assert statuses(session) == found
+
+
+@pytest.mark.parametrize("estimator", [plugin.name for plugin in ESTIMATORS.plugins if plugin.name != "file"])
+def test_any_estimator_can_be_asked(open_tiny: Open, estimator: str) -> None:
+    session = open_tiny(estimator=estimator)
+    for output in ("margin", "1"):
+        answer = point(session, 62, output=output)
+        assert answer["estimator"] == estimator
+        assert all(row["weight"] > 0 for row in answer["helpful"])
+        assert all(row["weight"] < 0 for row in answer["harmful"])
+        assert Path(answer["picture"]).exists()
+
+
+def test_margins_are_combined_from_a_matrix_of_logits(open_tiny: Open, tmp_path: Path) -> None:
+    weights = np.random.default_rng(0).normal(size=(60, 80, 3)).astype(np.float32)
+    np.save(tmp_path / "weights.npy", weights)
+    session = open_tiny(estimator={"name": "file", "path": str(tmp_path / "weights.npy")})
+    answer, label = point(session, 62, top=60), int(session.examples.labels[62])
+    found = {row["id"]: row["weight"] for row in answer["helpful"] + answer["harmful"]}
+    others = [index for index in range(3) if index != label]
+    low, high = weights[:, 62, others].min(axis=1), weights[:, 62, others].max(axis=1)
+    assert all(weights[index, 62, label] - high[index] <= found[index] <= weights[index, 62, label] - low[index] for index in found)
+    assert (len(found), answer["n_models"], answer["helpful"][0]["standard_error"]) == (60, None, None)
+
+
+def test_a_matrix_of_margins_knows_no_logits_and_no_effects(open_tiny: Open, tmp_path: Path) -> None:
+    weights = np.random.default_rng(0).normal(size=(60, 80)).astype(np.float32)
+    np.save(tmp_path / "weights.npy", weights)
+    session = open_tiny(estimator={"name": "file", "path": str(tmp_path / "weights.npy")}, unlearners={"nothing": "no_op"})
+    assert point(session, 62)["helpful"][0]["weight"] == pytest.approx(weights[:, 62].max())
+    with pytest.raises(ConfigError, match="--class 1: this attribution is of margins only"):
+        point(session, 62, output="1")
+    with pytest.raises(ConfigError, match="no unlearner of this config uses effects"):
+        predict_removal(session, Console(quiet=True), label="some", top=3, picture=None, executor="serial")
 
 
 @pytest.mark.parametrize(
