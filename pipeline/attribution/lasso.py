@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Float
 from pydantic import Field
 
-from pipeline.attribution.datamodel import Effect
-from pipeline.attribution.dual import check_indices, check_masks, check_outputs
+from pipeline.attribution.datamodel import Effect, check_indices
+from pipeline.attribution.dual import check_masks, check_outputs
 from pipeline.attribution.estimator import Arrays, Estimator
 from pipeline.attribution.evidence import Block, Evidence
 from pipeline.attribution.lasso_path import FLOAT32, Heldout, LassoFit, Path, Solver, fit_path
