@@ -11,6 +11,8 @@ from scipy import sparse
 from pipeline.core.arrays import HeldoutMasks, Indices, Masks, Outputs
 from pipeline.core.errors import ConfigError, ShapeError
 from pipeline.data.groups import Lines
+from pipeline.data.views import Views
+from pipeline.training.gradients import Checkpoints
 
 T = TypeVar("T")
 
@@ -20,7 +22,9 @@ COLUMNS = 512
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Evidence:
-    """masks (n_models, n_train) of all subset models; heldout, masks to be predicted; lines of groups, for estimators that need `groups`.
+    """masks (n_models, n_train) of all subset models; heldout, masks to be predicted.
+
+    lines of groups, views of all points and trained models are for estimators that need `groups`, `views` and `checkpoints`.
 
     For an estimator that needs no subset models the models are the full ones, whose masks keep every point: they say where effects start from.
     """
@@ -28,7 +32,9 @@ class Evidence:
     masks: Masks
     heldout: HeldoutMasks | None = None
     lines: Lines | None = None
-    _kept: dict[Hashable, Any] = field(default_factory=dict, repr=False)
+    views: Views | None = None
+    trained: Checkpoints | None = None
+    _kept: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def n_train(self) -> int:
@@ -40,6 +46,18 @@ class Evidence:
         if self.lines is None:
             raise ConfigError("this estimator needs groups of training points; add `groups` to its `needs`")
         return self.lines
+
+    def seen(self) -> Views:
+        """Return the views of all points; raises ConfigError where there are none."""
+        if self.views is None:
+            raise ConfigError("this estimator needs what scouts see of all points; add `views` to its `needs`")
+        return self.views
+
+    def checkpoints(self) -> Checkpoints:
+        """Return the trained models; raises ConfigError where there are none."""
+        if self.trained is None:
+            raise ConfigError("this estimator needs trained models and their states; add `checkpoints` to its `needs`")
+        return self.trained
 
     def once(self, name: Hashable, compute: Callable[[], T]) -> T:
         """Return compute(), from memory after the first time: what rests on masks alone serves every block of outputs."""

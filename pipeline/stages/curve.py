@@ -6,17 +6,18 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from pipeline.attribution.evidence import Evidence
 from pipeline.attribution.lds import lds
 from pipeline.core.arrays import HeldoutOutputs, Indices
-from pipeline.evaluation.margins import margins
 from pipeline.runtime.store import Shard
-from pipeline.stages.fit import HELDOUT_MARGINS, Attribution, Basis, masks_of
-from pipeline.stages.layout import Layout, column
+from pipeline.stages.attribution import Attribution, Basis, masks_of
+from pipeline.stages.fit import HELDOUT_MARGINS
+from pipeline.stages.layout import Layout, block_margins
 from pipeline.stages.node import Parent, Work
 
 # Shares of every population's models, each twice the one before: what the last doubling gained is what the next one would at most.
 SHARES = (1 / 8, 1 / 4, 1 / 2, 1.0)
+# LDS that twice as many models must gain to be worth their training.
+WORTHWHILE = 0.01
 # Blocks of points that are scored, evenly spaced: enough for the mean over targets.
 MOST_BLOCKS = 4
 
@@ -48,8 +49,7 @@ class Curve(Attribution):
         sizes = [len(masks_of(work, name)) for name in self.subset_keys]
         members, blocks = _first(sizes, share), self._blocks(work)
         predicted = self._predict(work, members, blocks) if share < 1 else _predicted(work, self.layout, blocks)
-        n_points, labels = work.examples.n_points, work.examples.labels
-        actual = [margins(work.read("heldout", [column(block)])[column(block)], labels[self.layout.points(block, n_points)]) for block in blocks]
+        actual = [block_margins(work.store, work.inputs["heldout"], self.layout, block, work.examples.labels) for block in blocks]
         score = lds(predicted=np.concatenate(predicted, axis=1), actual=np.concatenate(actual, axis=1))
         return {"n_models": float(len(members)), "lds": score.mean, "low": score.interval[0], "high": score.interval[1]}
 
@@ -60,8 +60,7 @@ class Curve(Attribution):
     def _predict(self, work: Work, members: Indices, blocks: list[int]) -> list[HeldoutOutputs]:
         basis, predicted = self._basis(work, members), []
         for number in blocks:
-            labels = work.examples.labels[self.layout.points(number, work.examples.n_points)]
-            block = self.block(work, number, margins(self.logits(work, number)[members], labels), basis)
+            block = self.block(work, number, self.margins(work, number)[members], basis)
             fit = self.estimator.fit(basis.factor, basis.evidence, block)
             predicted.append(self.estimator.predict_heldout(basis.factor, fit, basis.evidence, block))
         return predicted
@@ -69,7 +68,7 @@ class Curve(Attribution):
     def _basis(self, work: Work, members: Indices) -> Basis:
         """Return what every block is learnt with, from some models."""
         every = self.basis(work, {})
-        evidence = Evidence(masks=every.evidence.masks[members], heldout=every.evidence.heldout, lines=every.evidence.lines)
+        evidence = replace(every.evidence, masks=every.evidence.masks[members])
         seeds, populations = every.seeds[members], every.populations[members]
         return replace(every, factor=self.estimator.factor(evidence), evidence=evidence, seeds=seeds, populations=populations)
 

@@ -1,0 +1,43 @@
+"""What a few trained models see of all points: which look alike to them, and how hard each one is. Validation points are among them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from pipeline.core.arrays import Indices, Labels, PerPoint
+from pipeline.core.errors import ShapeError
+from pipeline.core.seeds import generator
+
+# Features beyond these are projected: 512 random directions keep 1 - likeness within 6 % of itself, and 60,000 points take 123 MB.
+MOST_FEATURES = 512
+
+
+@dataclass(frozen=True, kw_only=True)
+class Views:
+    """features (n_points, n_features), of which inner products say how alike two points are, 1 for equal ones; labels and difficulty (n_points,).
+
+    Raises ShapeError unless there is one of each for each point.
+    """
+
+    features: Float[np.ndarray, "n_points n_features"]
+    labels: Labels
+    difficulty: PerPoint
+
+    def __post_init__(self) -> None:
+        if not len(self.features) == len(self.labels) == len(self.difficulty):
+            found = f"{len(self.features)} rows of features, {len(self.labels)} labels, {len(self.difficulty)} difficulties"
+            raise ShapeError(f"{found}; give one of each for each point")
+
+    def likeness(self, n_train: int, points: Indices) -> Float[np.ndarray, "n_train n_chosen"]:
+        """Return how alike each training point and each of points are."""
+        return np.asarray(self.features[:n_train] @ self.features[points].T, np.float64)
+
+
+def draw_views(features: Float[np.ndarray, "n_points n_features"], labels: Labels, difficulty: PerPoint, *, seed: int = 0) -> Views:
+    """Return views of points with joint features (n_points, n_features), projected on MOST_FEATURES random directions where they are more."""
+    n_features = features.shape[1]
+    if n_features > MOST_FEATURES:
+        directions = generator("views", seed).standard_normal((n_features, MOST_FEATURES), np.float32)
+        features = features @ directions / np.float32(np.sqrt(MOST_FEATURES))
+    return Views(features=features.astype(np.float32), labels=labels, difficulty=difficulty.astype(np.float64))

@@ -1,0 +1,53 @@
+"""Views of all points as a node, for estimators that learn from who looks like whom."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from pipeline.core.registry import Plugin, describe
+from pipeline.data.views import Views, draw_views
+from pipeline.models.base import Model
+from pipeline.runtime.store import Shard
+from pipeline.stages.node import Node, Parent, Work
+from pipeline.stages.train import read_states
+from pipeline.training.ensemble import Builder
+from pipeline.training.features import difficulty, joint_features, last_features
+from pipeline.training.loop import Resident
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewsOfPoints(Node):
+    """What the scouts see of all points; rows are points."""
+
+    stage: ClassVar[str] = "views"
+    unit: ClassVar[str] = "parts"
+
+    model: Model
+    seed: int
+    scout_key: str
+
+    def settings(self) -> dict[str, Any]:
+        """See Node."""
+        return {"model": describe(self.model), "seed": self.seed}
+
+    def plugins(self) -> tuple[Plugin, ...]:
+        """See Node."""
+        return (self.model,)
+
+    def parents(self) -> dict[str, Parent]:
+        """See Node."""
+        return {"scout": Parent(self.scout_key)}
+
+    def compute(self, work: Work) -> Shard:
+        """Look at all points through the scouts."""
+        examples, table = work.examples, work.inputs["scout"]
+        build = Builder(self.model, examples.input_shape, examples.n_classes)
+        states = read_states(work.store, table, 0, table.pieces[-1].stop)
+        features, logits = last_features(build(), states, Resident.place(examples, work.device).inputs)
+        views = draw_views(joint_features(features), examples.labels, difficulty(features, logits, examples.labels), seed=self.seed)
+        return Shard(columns={"features": views.features, "label": views.labels, "difficulty": views.difficulty})
+
+
+def read_views(work: Work, name: str = "views") -> Views:
+    """Return the views in the parent called name."""
+    table = work.read(name)
+    return Views(features=table["features"], labels=table["label"], difficulty=table["difficulty"])
