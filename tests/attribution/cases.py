@@ -6,12 +6,14 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from planted_groups import lines_of, masks_of
+from planted_groups import lines_of, masks_of, views_of
 
+from pipeline.attribution.combined import Combined
 from pipeline.attribution.datamodel import Datamodel
 from pipeline.attribution.estimator import Arrays, Estimator
 from pipeline.attribution.evidence import Block, Evidence
 from pipeline.attribution.kernel import GroupKernel
+from pipeline.attribution.local import LocalRidge
 from pipeline.attribution.ridge import Ridge
 
 N_TRAIN, N_POINTS, PER_POINT = 40, 4, 3
@@ -50,13 +52,16 @@ def _planted() -> tuple[Evidence, Block, np.ndarray, np.ndarray]:
 def in_subset_models(estimator: Estimator) -> Case:
     """Return outputs of subset models that are linear in the mask, half of the weights 0, beside a constant and noise."""
     evidence, block, weights, unseen = _planted()
-    fresh = Evidence(masks=evidence.masks, heldout=evidence.heldout, lines=evidence.lines if "groups" in estimator.needs else None)
+    lines, views = (evidence.lines if "groups" in estimator.needs else None), (views_of(N_TRAIN) if "views" in estimator.needs else None)
+    fresh = Evidence(masks=evidence.masks, heldout=evidence.heldout, lines=lines, views=views)
     return Case(estimator=estimator, evidence=fresh, block=block, weights=weights, unseen=unseen)
 
 
 # By the estimator's name in the table; the folder is for whoever reads files.
 CASES: dict[str, Callable[[Path], Case]] = {
+    "combined": lambda _: in_subset_models(Combined()),
     "kernel": lambda _: in_subset_models(GroupKernel()),
+    "local": lambda _: in_subset_models(LocalRidge()),
     "ridge": lambda _: in_subset_models(Ridge()),
 }
 
