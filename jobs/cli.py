@@ -13,6 +13,8 @@ from jobs.enough import find_enough
 from jobs.session import open_session, read_experiment
 from pipeline.config import Experiment
 from pipeline.core.errors import ConfigError, DataError, PipelineError, ShapeError
+from pipeline.run import wanted_keys
+from pipeline.stages.curve import WORTHWHILE
 
 DONE, FAILED, BAD_CONFIG, INTERRUPTED = 0, 1, 2, 130
 
@@ -35,24 +37,28 @@ def run(
     until: Annotated[str | None, typer.Option(metavar="STAGE", help="Stop after this stage.")] = None,
     executor: Annotated[str, typer.Option(help="ray or serial.")] = "ray",
     until_enough: Annotated[bool, typer.Option("--until-enough", help="Train subset models in doublings, and no more once they score hardly better.")] = False,
-    tolerance: Annotated[float, typer.Option(help="LDS that a doubling must gain to be worth it, for --until-enough.")] = 0.01,
+    tolerance: Annotated[float, typer.Option(help="LDS that a doubling must gain to be worth it, for --until-enough.")] = WORTHWHILE,
     allow_missing: Annotated[bool, typer.Option(help="Go on with the models there are where shards failed.")] = False,
     json_: Json = False,
 ) -> None:
     """Compute everything that does not exist yet, judge it and write the report; run it again to resume."""
     session = open_session(config, set_ or (), store)
-    enough = find_enough(session, screen, executor=executor, tolerance=tolerance) if until_enough else None
+    # A stage that does not exist is refused before models are trained to find out how many are enough.
+    wanted_keys(session.graph, until)
+    enough = find_enough(session, screen, executor=executor, tolerance=tolerance, allow_missing=allow_missing) if until_enough else None
+    unknown = enough is not None and enough.gain is None
     session = session if enough is None else enough.session
-    result = verbs.run(session, screen, executor=executor, until=until, allow_missing=allow_missing)
+    # Where nobody knows whether the models are enough, none are judged that rest on them.
+    result = verbs.run(session, screen, executor=executor, until="score" if unknown else until, allow_missing=allow_missing)
     listing.show_run(result, _paper(), session)
-    _finish(result.to_json() | ({} if enough is None else {"enough": enough.to_json()}), json_, FAILED if result.failures else DONE)
+    status = FAILED if result.failures or unknown else DONE
+    _finish(result.to_json() | ({} if enough is None else {"enough": enough.to_json()}), json_, status)
 
 
 @app.command()
 def plan(config: Config = None, set_: Set = None, store: StoreUri = None, json_: Json = False) -> None:
     """Say what exists, what will be trained and what that costs, before anything is."""
-    session = open_session(config, set_ or (), store)
-    result = verbs.plan(session)
+    result = verbs.plan(open_session(config, set_ or (), store))
     listing.show_plan(result, _paper())
     _finish(result, json_, DONE)
 
@@ -60,8 +66,7 @@ def plan(config: Config = None, set_: Set = None, store: StoreUri = None, json_:
 @app.command()
 def status(config: Config = None, set_: Set = None, store: StoreUri = None, json_: Json = False) -> None:
     """Say what of an experiment is done, partial, missing, stale or waiting."""
-    session = open_session(config, set_ or (), store)
-    result = verbs.status(session)
+    result = verbs.status(open_session(config, set_ or (), store))
     listing.show_status(result, _paper())
     _finish(result, json_, DONE)
 
@@ -83,6 +88,34 @@ def verify(
 
 
 @app.command()
+def attribute(
+    config: Config = None,
+    target: Annotated[int | None, typer.Option(metavar="ID", help="Point to explain, of training or validation.")] = None,
+    forget: Annotated[str | None, typer.Option(metavar="LABEL", help="Forget set of the config whose removal to predict, instead.")] = None,
+    top: Annotated[int, typer.Option(help="Points listed on either side.")] = 8,
+    class_: Annotated[str, typer.Option("--class", metavar="CLASS", help="Explain the logit of this class; the margin if left out.")] = "margin",
+    output: Annotated[str | None, typer.Option(metavar="FILE.png", help="Where the picture goes; into the store if left out.")] = None,
+    set_: Set = None,
+    store: StoreUri = None,
+    executor: Annotated[str, typer.Option(help="ray or serial.")] = "ray",
+    json_: Json = False,
+) -> None:
+    """Show which training points help and hurt a point (--target), or what removing a forget set will change (--forget), before any unlearning."""
+    from jobs.attribute import attribute_point, predict_removal
+
+    session = open_session(config, set_ or (), store)
+    if (target is None) == (forget is None):
+        raise ConfigError("`dmm attribute` explains one thing: give either --target ID or --forget LABEL")
+    if target is not None:
+        result = attribute_point(session, screen, target=target, top=top, output=class_, picture=output, executor=executor)
+        listing.show_influences(result, _paper())
+    else:
+        result = predict_removal(session, screen, label=str(forget), top=top, picture=output, executor=executor)
+        listing.show_forecast(result, _paper())
+    _finish(result, json_, DONE)
+
+
+@app.command()
 def klom(
     unlearned: Annotated[str, typer.Option(metavar="FILE", help="Margins of unlearned models, .npy (n_models, n_points), or a folder of one file a model.")],
     oracle: Annotated[str, typer.Option(metavar="FILE", help="Margins of oracles, likewise.")],
@@ -97,6 +130,23 @@ def klom(
 
     result = klom_report(unlearned, oracle, variant=variant, n_bins=n_bins, clip=clip, seed=seed)
     listing.show_klom(result, _paper())
+    _finish(result, json_, DONE)
+
+
+@app.command()
+def export(
+    path: Annotated[str, typer.Option("--to", metavar="FILE", help="File to write: .npy, or bare numbers under any other name.")],
+    config: Config = None,
+    set_: Set = None,
+    store: StoreUri = None,
+    dtype: Annotated[str, typer.Option(help="float16 or float32.")] = "float16",
+    json_: Json = False,
+) -> None:
+    """Write the fitted datamodels as a matrix: what each training point adds to each logit of each point."""
+    from jobs.export_command import export as write
+
+    result = write(open_session(config, set_ or (), store), path, dtype=dtype)
+    _paper().print(f"{result['path']}: {result['dtype']} {tuple(result['shape'])}", highlight=False, soft_wrap=True)
     _finish(result, json_, DONE)
 
 

@@ -1,5 +1,6 @@
 """How many subset models are enough: train ever more of them until twice as many score hardly better."""
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -7,7 +8,7 @@ from rich.console import Console
 
 from jobs.progress import open_display
 from jobs.session import Session, executor_opener
-from pipeline.blueprint import build_graph
+from pipeline.blueprint import SUBSETS, build_graph
 from pipeline.core.errors import ConfigError
 from pipeline.run import Walk
 from pipeline.stages.curve import SHARES
@@ -15,7 +16,7 @@ from pipeline.stages.curve import SHARES
 
 @dataclass(frozen=True, kw_only=True)
 class Enough:
-    """Where the search ended: the experiment to go on with, and what doubling its models gained, unknown if shards failed on the way."""
+    """Where the search ended: the experiment to go on with, and what doubling its models gained, None if failed shards leave that unknown."""
 
     session: Session
     n_models: int
@@ -35,13 +36,14 @@ class Enough:
         return f"all {self.n_models:,} subset models are used: the last doubling still gained {self.gain:+.4f} LDS, so more would help"
 
 
-def find_enough(session: Session, screen: Console, *, executor: str, tolerance: float) -> Enough:
+def find_enough(session: Session, screen: Console, *, executor: str, tolerance: float, allow_missing: bool = False) -> Enough:
     """Train an eighth, a quarter, a half, then all of the subset models, and stop where the last doubling gained less than tolerance in LDS.
 
-    Each step resumes the one before, since a population grows in place. Raises ConfigError where nothing would be scored.
+    Each step resumes the one before, since a population grows in place; it also stops where failed shards leave the score unknown. Raises
+    ConfigError where nothing would be scored.
     """
-    if not tolerance > 0:
-        raise ConfigError(f"--tolerance {tolerance} must be above 0; it is the LDS that doubling the models must gain to be worth it")
+    if not 0 < tolerance < math.inf:
+        raise ConfigError(f"--tolerance {tolerance} must be above 0 and finite; it is the LDS that doubling the models must gain to be worth it")
     if "curve" not in session.graph.nodes:
         raise ConfigError(
             "--until-enough needs held-out models, an estimator of subset models and an unlearner that uses it; set populations.heldout and use `dmm`"
@@ -53,12 +55,14 @@ def find_enough(session: Session, screen: Console, *, executor: str, tolerance: 
         screen.print(f"are {_count(part):,} subset models enough?", highlight=False)
         display = open_display(screen)
         try:
-            progress = Walk(part.graph, part.store, open_executor=executor_opener(executor, part), listeners=[display], until="score").run()
+            open_executor = executor_opener(executor, part)
+            walk = Walk(part.graph, part.store, open_executor=open_executor, listeners=[display], until="score", allow_missing=allow_missing)
+            curve = walk.run().states["curve"]
         finally:
             display.stop()
         gain = None
-        if not progress.failures:
-            *_, before, last = part.store.read(progress.states["curve"].table)["lds"].tolist()
+        if curve.status == "done":
+            *_, before, last = part.store.read(curve.table)["lds"].tolist()
             gain = last - before
         answer = Enough(session=part, n_models=_count(part), wanted=wanted, gain=gain, tolerance=tolerance)
         if gain is None or gain < tolerance:
@@ -68,5 +72,5 @@ def find_enough(session: Session, screen: Console, *, executor: str, tolerance: 
 
 
 def _count(session: Session) -> int:
-    wanted = session.experiment.populations
-    return wanted.subset.n_models + (0 if wanted.designed is None else wanted.designed.n_models)
+    nodes = session.graph.nodes
+    return sum(nodes[f"train/{role}"].n_units for role in SUBSETS if f"train/{role}" in nodes)

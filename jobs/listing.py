@@ -9,6 +9,7 @@ from rich.table import Table
 from jobs.progress import duration
 from jobs.session import Session
 from jobs.verbs import RunResult
+from pipeline.reporting.payback import focused_pays
 
 COLOURS = {"done": "green", "partial": "yellow", "missing": "cyan", "stale": "magenta", "waiting": "dim"}
 
@@ -66,13 +67,17 @@ def show_plan(result: dict[str, Any], console: Console) -> None:
         table.add_row(row["node"], row["status"], f"{row['done']:,}", f"{row['wanted'] - row['done']:,}", cost, seconds)
     console.print(table)
     console.print(f"To train: as much as {result['retrainings']:,.1f} models on all points; unlearning comes on top.", highlight=False)
-    shared = result["break_even_requests"]
-    if shared is not None:
+    shared, focused = result["break_even_requests"], result["focused_retrainings"]
+    if shared == 0:
+        console.print("Break-even: what effects are predicted from was brought along and costs nothing here.", highlight=False)
+    elif shared is not None:
         console.print(
             f"Break-even: the subset models cost {shared:,.0f} retrainings, shared by every request to forget. This experiment has "
             f"{result['requests']}; for fewer than {shared:,.0f} requests in all, retraining for each is cheaper.",
             highlight=False,
         )
+    if focused:
+        console.print(focused_pays(focused, result["break_even_with_focused"], result["models_in_request"]), highlight=False)
 
 
 def grouped(rows: list[dict[str, Any]], sums: tuple[str, ...]) -> list[dict[str, Any]]:
@@ -111,6 +116,47 @@ def show_klom(result: dict[str, Any], console: Console) -> None:
         console.print(f"{name:<14} {value}", highlight=False, markup=False)
 
 
+def show_influences(result: dict[str, Any], console: Console) -> None:
+    """Print the training points that help and hurt a point, strongest first."""
+    target = result["target"]
+    what = f"What helps and hurts {target['split']} point {target['id']} (label {target['label']}): its {result['output']}, in {result['unit']}"
+    console.print(what, style="bold", highlight=False, markup=False, soft_wrap=True)
+    table = _table(None, ("", "training point", "label"), ("weight", "± standard error"))
+    for side, heading in (("helpful", "helps"), ("harmful", "hurts")):
+        for row in result[side]:
+            itself = " (itself)" if (row["id"], row["split"]) == (target["id"], target["split"]) else ""
+            error = "?" if row["standard_error"] is None else f"{row['standard_error']:.3f}"
+            table.add_row(heading if row is result[side][0] else "", f"{row['id']}{itself}", row["label"], f"{row['weight']:+.3f}", error)
+        table.add_section()
+    console.print(table)
+    flipped = sum(row["is_flipped"] for row in result["harmful"])
+    if flipped:
+        console.print(
+            f"{flipped} of the {len(result['harmful'])} points that hurt most carry a label that was flipped on purpose (given → true).", highlight=False
+        )
+    known = "" if result["r2"] is None else f"; {100 * result['r2']:.0f}% of this output's variance over models left out is explained (R²)"
+    console.print(
+        f"Weight: the change of the {result['output']} if that one point were removed, negated. Learnt from {result['n_models']:,} models{known}.", style="dim"
+    )
+    console.print(f"Picture: {result['picture']}", highlight=False, soft_wrap=True)
+
+
+def show_forecast(result: dict[str, Any], console: Console) -> None:
+    """Print what removing a forget set will change, in words and for the points that change most."""
+    console.print(f"If {result['forget_set']} were removed, the datamodel predicts, before anything is unlearned:", style="bold", highlight=False, markup=False)
+    for sentence in result["words"]:
+        console.print(f"  {sentence}", highlight=False, markup=False)
+    table = _table(None, ("points that change most", "id", "label"), ("margin before", "predicted", "± standard error"))
+    for side, heading in (("forget", "forgotten"), ("others", "others")):
+        for row in result[side]:
+            split = "" if row["split"] == "training" else f" ({row['split']})"
+            numbers = ["?" if row[name] is None else f"{row[name]:{sign}.2f}" for name, sign in (("before", "+"), ("after", "+"), ("standard_error", ""))]
+            table.add_row(heading if row is result[side][0] else "", f"{row['id']}{split}", row["label"], *numbers)
+        table.add_section()
+    console.print(table)
+    console.print(f"Picture: {result['picture']}", highlight=False, soft_wrap=True)
+
+
 def _results_table(rows: list[dict[str, Any]]) -> Table:
     table = _table("P95 KLoM to retrained models", ("forget set", "unlearner"), ("forget", "retain", "validation", "accuracy", "cost"))
     before = None
@@ -125,7 +171,7 @@ def _results_table(rows: list[dict[str, Any]]) -> Table:
     return table
 
 
-def _table(title: str, words: tuple[str, ...], numbers: tuple[str, ...], more: tuple[str, ...] = ()) -> Table:
+def _table(title: str | None, words: tuple[str, ...], numbers: tuple[str, ...], more: tuple[str, ...] = ()) -> Table:
     table = Table(title=title, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD)
     for name in words:
         table.add_column(name, no_wrap=True)

@@ -12,10 +12,11 @@ from pipeline.config import Experiment
 from pipeline.core.errors import ConfigError, DataError, PipelineError
 from pipeline.data.examples import Examples
 from pipeline.data.masks import count_kept
+from pipeline.data.records.base import check_apart
 from pipeline.graph import Graph
 from pipeline.runtime.execution import Executor, SerialExecutor
 from pipeline.runtime.store import Store
-from pipeline.stages.work import Task, compute_task
+from pipeline.stages.work import Task, compute_task, read_common
 from pipeline.training.ensemble import Builder, why_not_stackable
 from pipeline.training.populations import check_model
 
@@ -63,10 +64,22 @@ def check(experiment: Experiment, examples: Examples) -> None:
             rule.check(examples)
         except PipelineError as error:
             raise type(error)(f"forget set {label!r}: {error}") from error
+    experiment.estimator.check(examples)
+    check_records(experiment, examples)
     for label, unlearner in experiment.unlearners.items():
         n_retain = getattr(unlearner, "retain_points", 0)
         if n_retain >= examples.n_train:
             raise DataError(f"unlearner {label!r}: retain_points is {n_retain} but there are {examples.n_train} training points; lower it")
+
+
+def check_records(experiment: Experiment, examples: Examples) -> None:
+    """Raise DataError unless models trained elsewhere can be used, and those held out are others than those learnt from."""
+    subset, heldout = experiment.populations.subset, experiment.populations.heldout
+    for records in (subset.imported, None if heldout is None else heldout.imported):
+        if records is not None:
+            records.check(examples)
+    if heldout is not None and subset.imported is not None and heldout.imported is not None:
+        check_apart(subset.imported, subset.n_models, heldout.imported, heldout.n_models)
 
 
 def why_looped(session: Session) -> str | None:
@@ -74,6 +87,11 @@ def why_looped(session: Session) -> str | None:
     experiment, examples = session.experiment, session.examples
     build = Builder(experiment.model, examples.input_shape, examples.n_classes)
     return why_not_stackable(build(), [experiment.recipe.descent()]) if experiment.recipe.ensemble == "auto" else None
+
+
+def stream_of(task: Task) -> str | None:
+    """Return what tasks have in common that may be streamed together, None if they may not."""
+    return task.folder if task.node.streams else None
 
 
 def executor_opener(name: str, session: Session) -> Callable[[], Executor[Task]]:
@@ -84,8 +102,8 @@ def executor_opener(name: str, session: Session) -> Callable[[], Executor[Task]]
         raise ConfigError(f"unknown executor {name!r}; known: ray, serial")
 
     def open_ray() -> Executor[Task]:
-        from pipeline.runtime.ray_tasks import RayExecutor
+        from pipeline.runtime.ray_blocks import StreamingExecutor
 
-        return RayExecutor(compute_task, session.examples)
+        return StreamingExecutor(compute_task, session.examples, prepare=read_common, stream=stream_of)
 
     return open_ray

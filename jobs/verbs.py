@@ -125,6 +125,9 @@ def plan(session: Session) -> dict[str, Any]:
         "core_seconds": round(sum(row["seconds"] or 0.0 for row in rows), 1),
         "break_even_requests": spending.datamodel if effects else None,
         "requests": spending.n_requests,
+        "focused_retrainings": spending.focused,
+        "models_in_request": spending.n_models,
+        "break_even_with_focused": spending.break_even(spending.n_models) if spending.focused else None,
     }
 
 

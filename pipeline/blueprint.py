@@ -4,18 +4,23 @@ from collections.abc import Iterator
 from typing import Any
 
 from pipeline.config import Experiment
+from pipeline.core.errors import ConfigError
 from pipeline.data.examples import Examples
+from pipeline.data.records.base import Records
 from pipeline.graph import Graph
 from pipeline.reporting.content import PopulationContent
 from pipeline.stages.curve import SHARES, Curve
+from pipeline.stages.effect import Effect
 from pipeline.stages.evaluate import Verdict
-from pipeline.stages.fit import Effect, Factor, Fit, Score
+from pipeline.stages.fit import Factor, Fit, Score
 from pipeline.stages.forget import Forget
 from pipeline.stages.groups import Groups
+from pipeline.stages.imported import Imported
+from pipeline.stages.influences import ExampleInfluences
 from pipeline.stages.node import Node
 from pipeline.stages.report import ReportPage
 from pipeline.stages.results import Spending
-from pipeline.stages.train import Population
+from pipeline.stages.train import FOCUSED_IN, FOCUSED_OUT, Population
 from pipeline.stages.unlearn import Unlearn
 from pipeline.stages.views import ViewsOfPoints
 
@@ -44,19 +49,35 @@ def _nodes(experiment: Experiment, examples: Examples) -> Iterator[Node]:
     yield _report(experiment, examples)
 
 
+def outputs_of(experiment: Experiment, examples: Examples) -> frozenset[str]:
+    """Return which outputs datamodels can be made of; raises ConfigError where an unlearner wants effects on logits and only margins are there."""
+    found, imported = experiment.estimator.outputs(examples), experiment.populations.subset.imported
+    if "subset" in experiment.estimator.needs and imported is not None and not imported.has_logits():
+        found &= {"margins"}
+    wanting = [label for label, unlearner in experiment.unlearners.items() if "effect" in unlearner.needs]
+    if "logits" not in found and wanting:
+        raise ConfigError(
+            f"unlearner labelled {wanting[0]!r} needs effects on the logits of all classes, but the attribution is of margins only; "
+            "give a matrix or records of logits, or leave it to unlearners that need no effects and read the score alone"
+        )
+    return found
+
+
 def spending_of(experiment: Experiment, examples: Examples) -> Spending:
     """Return what the experiment spends before any unlearning."""
     return Spending(
-        datamodel=sum(row.retrainings for row in _learnt_from(experiment, examples)),
+        datamodel=sum((row.retrainings for row in _learnt_from(experiment, examples)), start=0.0),
+        focused=sum(row.retrainings for row in _focused_rows(experiment, examples)) / len(experiment.forget_sets),
         n_requests=len(experiment.forget_sets),
+        n_models=experiment.populations.full.n_models,
         epochs=experiment.recipe.epochs,
         n_train=examples.n_train,
     )
 
 
 def _report(experiment: Experiment, examples: Examples) -> ReportPage:
-    wanted, effects = experiment.populations, _needs_effects(experiment)
-    learnt_from = _learnt_from(experiment, examples) if effects else []
+    wanted, attributes = experiment.populations, _attributes(experiment)
+    learnt_from = _learnt_from(experiment, examples) if attributes else []
     return ReportPage(
         key="report",
         title=experiment.name,
@@ -65,21 +86,31 @@ def _report(experiment: Experiment, examples: Examples) -> ReportPage:
         forget_sets=experiment.forget_sets,
         unlearners=experiment.unlearners,
         estimator=experiment.estimator,
-        populations=(*_judged_by(experiment, examples), *learnt_from),
+        populations=(*_judged_by(experiment, examples), *learnt_from, *_focused_rows(experiment, examples)),
         n_learnt_from=sum(row.n_models for row in learnt_from if row.role in SUBSETS),
         spending=spending_of(experiment, examples),
         layout=experiment.store.layout,
-        has_effects=effects,
-        has_score=effects and wanted.heldout is not None,
+        has_effects=_needs_effects(experiment),
+        has_score=attributes and wanted.heldout is not None,
+        has_curve=attributes and wanted.heldout is not None and bool(_subset_roles(experiment)),
         resources=experiment.resources.compute,
     )
 
 
 def _learnt_from(experiment: Experiment, examples: Examples) -> list[PopulationContent]:
     """Return what is trained to predict effects."""
-    subsets = {"subset": experiment.populations.subset, "designed": experiment.populations.designed}
-    rows = [_counted(role, of.n_models, of.keep_fraction, examples) for role in _subset_roles(experiment) if (of := subsets[role]) is not None]
+    subsets, imported = {"subset": experiment.populations.subset, "designed": experiment.populations.designed}, experiment.populations.subset.imported
+    trained = [role for role in _subset_roles(experiment) if role == "designed" or imported is None]
+    rows = [_counted(role, of.n_models, of.keep_fraction, examples) for role in trained if (of := subsets[role]) is not None]
+    if imported is not None and "subset" in _subset_roles(experiment):
+        rows.insert(0, _recorded("subset", experiment.populations.subset.n_models, imported))
     return rows + ([_counted("scout", experiment.populations.scout.n_models, 1.0, examples)] if _needs_scouts(experiment) else [])
+
+
+def _focused_rows(experiment: Experiment, examples: Examples) -> list[PopulationContent]:
+    """Return what is trained for single forget sets."""
+    nodes = [node for label in experiment.forget_sets for node in _focused(experiment, label)] if _needs_effects(experiment) else []
+    return [_counted("focused", sum(node.n_units for node in nodes), nodes[0].keep_fraction or 1.0, examples)] if nodes else []
 
 
 def _judged_by(experiment: Experiment, examples: Examples) -> list[PopulationContent]:
@@ -87,12 +118,35 @@ def _judged_by(experiment: Experiment, examples: Examples) -> list[PopulationCon
     wanted, n_sets = experiment.populations, len(experiment.forget_sets)
     rows = [_counted("full", wanted.full.n_models, 1.0, examples)]
     rows += [_counted(role, members.n_models * n_sets, 1.0, examples) for role, members in (("oracle", wanted.oracle), ("floor", wanted.floor))]
-    scored = _needs_effects(experiment) and wanted.heldout is not None
-    return rows + ([_counted("heldout", wanted.heldout.n_models, wanted.subset.keep_fraction, examples)] if scored and wanted.heldout else [])
+    if wanted.heldout is None or not _attributes(experiment):
+        return rows
+    if wanted.heldout.imported is not None:
+        return [*rows, _recorded("heldout", wanted.heldout.n_models, wanted.heldout.imported)]
+    return [*rows, _counted("heldout", wanted.heldout.n_models, wanted.subset.keep_fraction, examples)]
 
 
 def _counted(role: str, n_models: int, fraction: float, examples: Examples) -> PopulationContent:
     return PopulationContent(role=role, n_models=n_models, points_kept=round(fraction * examples.n_train), retrainings=n_models * fraction)
+
+
+def _recorded(role: str, n_models: int, records: Records) -> PopulationContent:
+    """Return what a population trained elsewhere is, at no cost here."""
+    n_models = min(n_models, len(records.models()))
+    kept = records.read_masks(0, n_models).sum(axis=1).mean()
+    return PopulationContent(role=role, n_models=n_models, points_kept=round(float(kept)), retrainings=0.0)
+
+
+def _imported(experiment: Experiment, key: str, role: str, n_models: int, records: Records) -> Imported:
+    return Imported(
+        key=key,
+        role=role,
+        n_units=min(n_models, len(records.models())),
+        shard_size=experiment.store.shard_members,
+        resources=experiment.resources.compute,
+        dataset=experiment.dataset,
+        records=records,
+        layout=experiment.store.layout,
+    )
 
 
 def _population(experiment: Experiment, key: str, role: str, n_models: int, **options: Any) -> Population:
@@ -115,6 +169,11 @@ def _needs_effects(experiment: Experiment) -> bool:
     return any("effect" in unlearner.needs for unlearner in experiment.unlearners.values())
 
 
+def _attributes(experiment: Experiment) -> bool:
+    """Return whether datamodels are made: where an unlearner wants effects, and where attribution or models were brought, to be scored at least."""
+    return _needs_effects(experiment) or not _subset_roles(experiment) or experiment.populations.subset.imported is not None
+
+
 def _subset_roles(experiment: Experiment) -> list[str]:
     """Return the roles whose models the datamodel is fitted to; none for an estimator that needs no subset models."""
     if "subset" not in experiment.estimator.needs:
@@ -123,7 +182,7 @@ def _subset_roles(experiment: Experiment) -> list[str]:
 
 
 def _needs_scouts(experiment: Experiment) -> bool:
-    return _needs_groups(experiment) or "views" in experiment.estimator.needs
+    return _needs_groups(experiment) or bool(experiment.estimator.needs & {"views", "checkpoints"})
 
 
 def _needs_groups(experiment: Experiment) -> bool:
@@ -133,7 +192,7 @@ def _needs_groups(experiment: Experiment) -> bool:
 def _populations(experiment: Experiment) -> Iterator[Node]:
     wanted = experiment.populations
     yield _population(experiment, "train/full", "full", wanted.full.n_models, saves_states=True)
-    if not _needs_effects(experiment):
+    if not _attributes(experiment):
         return
     if _needs_scouts(experiment):
         yield _population(experiment, "train/scout", "scout", wanted.scout.n_models, saves_states=True)
@@ -143,25 +202,32 @@ def _populations(experiment: Experiment) -> Iterator[Node]:
     if "views" in experiment.estimator.needs:
         yield ViewsOfPoints(key="views", **looks)
     fraction, roles = wanted.subset.keep_fraction, _subset_roles(experiment)
-    if "subset" in roles:
+    if "subset" in roles and wanted.subset.imported is not None:
+        yield _imported(experiment, "train/subset", "subset", wanted.subset.n_models, wanted.subset.imported)
+    elif "subset" in roles:
         yield _population(experiment, "train/subset", "subset", wanted.subset.n_models, keep_fraction=fraction, n_seeds=wanted.n_seeds)
     if "designed" in roles and wanted.designed is not None:
         designed: dict[str, Any] = {"keep_fraction": wanted.designed.keep_fraction, "n_seeds": wanted.n_seeds, "groups_key": "groups"}
         yield _population(experiment, "train/designed", "designed", wanted.designed.n_models, **designed)
-    if wanted.heldout is not None:
+    if wanted.heldout is not None and wanted.heldout.imported is not None:
+        yield _imported(experiment, "train/heldout", "heldout", wanted.heldout.n_models, wanted.heldout.imported)
+    elif wanted.heldout is not None:
         yield _population(experiment, "train/heldout", "heldout", wanted.heldout.n_models, keep_fraction=fraction)
 
 
 def _attribution(experiment: Experiment, examples: Examples) -> Iterator[Node]:
-    if not _needs_effects(experiment):
+    if not _attributes(experiment):
         return
     heldout, roles = "train/heldout" if experiment.populations.heldout is not None else None, _subset_roles(experiment)
     shared: dict[str, Any] = {
         "estimator": experiment.estimator,
         "layout": experiment.store.layout,
         "subset_keys": {role: f"train/{role}" for role in roles or ["full"]},
+        "outputs": outputs_of(experiment, examples),
         "groups_key": "groups" if "groups" in experiment.estimator.needs else None,
         "views_key": "views" if "views" in experiment.estimator.needs else None,
+        "model": experiment.model,
+        "scout_key": "train/scout" if "checkpoints" in experiment.estimator.needs else None,
         "resources": experiment.resources.compute,
     }
     yield Factor(key="factor", heldout_key=heldout, **shared)
@@ -170,8 +236,31 @@ def _attribution(experiment: Experiment, examples: Examples) -> Iterator[Node]:
         yield Score(key="score", fit_key="fit", heldout_key=heldout, **shared)
         if roles:
             yield Curve(key="curve", n_units=len(SHARES), fit_key="fit", heldout_key=heldout, **shared)
+    if not _needs_effects(experiment):
+        return
     for label in experiment.forget_sets:
-        yield Effect(key=f"effect/{label}", factor_key="factor", fit_key="fit", forget_key=f"forget/{label}", **shared)
+        yield from _focused(experiment, label)
+        pairs = _focused_keys(experiment, label)
+        yield Effect(key=f"effect/{label}", factor_key="factor", fit_key="fit", forget_key=f"forget/{label}", focused_keys=pairs, **shared)
+    labels = tuple(experiment.forget_sets)
+    of_sets: dict[str, Any] = {f"{kind}_keys": tuple(f"{kind}/{label}" for label in labels) for kind in ("forget", "effect")}
+    yield ExampleInfluences(key="influences", factor_key="factor", **of_sets, **shared)
+
+
+def _focused_keys(experiment: Experiment, label: str) -> dict[str, str]:
+    """Return the keys of the models with and without a forget set that are compared; where they keep all other points, the former are the full models."""
+    focused = experiment.populations.focused
+    if focused is None:
+        return {}
+    keys = {role: f"train/{role}/{label}" for role in (FOCUSED_IN, FOCUSED_OUT)}
+    return keys | {FOCUSED_IN: "train/full"} if focused.keep_fraction == 1 else keys
+
+
+def _focused(experiment: Experiment, label: str) -> Iterator[Population]:
+    focused = experiment.populations.focused
+    for role, key in _focused_keys(experiment, label).items():
+        if focused is not None and key != "train/full":
+            yield _population(experiment, key, role, focused.n_pairs, keep_fraction=focused.keep_fraction, forget_key=f"forget/{label}")
 
 
 def _oracles(experiment: Experiment, label: str) -> Iterator[Node]:

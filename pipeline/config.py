@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import yaml
 from pydantic import BeforeValidator, Field, PlainSerializer, ValidationError, WithJsonSchema, model_validator
@@ -15,10 +15,11 @@ from pipeline.attribution.kernel import GroupKernel
 from pipeline.core.errors import ConfigError
 from pipeline.core.fingerprint import digest
 from pipeline.core.registry import Plugin, Settings, Table, describe, explain, plugin_name
-from pipeline.data import DATASETS, FORGET_SETS
+from pipeline.data import DATASETS, FORGET_SETS, RECORDS
 from pipeline.data.dataset import Dataset
 from pipeline.data.digits import Digits
 from pipeline.data.forget_sets.base import ForgetSet
+from pipeline.data.records.base import Records
 from pipeline.models import MODELS
 from pipeline.models.base import Model
 from pipeline.models.mlp import Mlp
@@ -34,7 +35,7 @@ LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 # A hundred times the largest study there is: more is a slip of the hand, and listing its shards would take for ever.
 MOST_MODELS = 2_000_000
 # What estimators may need.
-EVIDENCE = frozenset({"subset", "groups", "views"})
+EVIDENCE = frozenset({"subset", "groups", "views", "checkpoints"})
 # What may change without the experiment becoming another one: where it runs and where its view goes.
 PLACES = frozenset({"store", "tracking", "resources"})
 
@@ -110,6 +111,17 @@ def _plugin(table: Table[Any]) -> tuple[BeforeValidator, PlainSerializer, WithJs
     return BeforeValidator(_builder(table)), PlainSerializer(describe), WithJsonSchema(_schema(table))
 
 
+def _maybe(table: Table[Any]) -> tuple[BeforeValidator, PlainSerializer, WithJsonSchema]:
+    """Return what makes a setting a plug-in of table or null."""
+    build = _builder(table)
+    schema = {"anyOf": [_schema(table), {"type": "null"}]}
+    return (
+        BeforeValidator(lambda value: None if value is None else build(value)),
+        PlainSerializer(lambda plugin: None if plugin is None else describe(plugin)),
+        WithJsonSchema(schema),
+    )
+
+
 def _plugins(table: Table[Any]) -> tuple[BeforeValidator, PlainSerializer, WithJsonSchema]:
     every = PlainSerializer(lambda value: {label: describe(plugin) for label, plugin in value.items()})
     return BeforeValidator(_labelled(table)), every, WithJsonSchema({"type": "object", "additionalProperties": _schema(table)})
@@ -122,24 +134,67 @@ class Subsets(Settings):
     keep_fraction: float = Field(default=0.85, gt=0, lt=1)
 
 
+AnySubsets = TypeVar("AnySubsets", bound=Subsets)
+
+
+class SubsetModels(Subsets):
+    """Those that keep random points; with `imported` they were trained elsewhere, and n_models is how many of those are used (all, if it is not set).
+
+    keep_fraction is then that of the held-out models alone.
+    """
+
+    imported: Annotated[Records | None, *_maybe(RECORDS)] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _all_of_them(cls, settings: Any) -> Any:
+        imported = isinstance(settings, Mapping) and settings.get("imported") is not None
+        return {"n_models": MOST_MODELS, **settings} if imported else settings
+
+
+class Focused(Settings):
+    """Models for one forget set: n_models / 2 pairs of one seed that keep the same random keep_fraction of the other points, with all of the set or none.
+
+    With keep_fraction 1 a pair is a full model, which exists anyway, and an oracle of the same seed: half the cost, and nothing to extrapolate.
+    """
+
+    n_models: int = Field(default=8, ge=4, le=MOST_MODELS, multiple_of=2)
+    keep_fraction: float = Field(default=1.0, gt=0, le=1)
+
+    @property
+    def n_pairs(self) -> int:
+        """Pairs."""
+        return self.n_models // 2
+
+
 class Members(Settings):
     """A number of models."""
 
     n_models: int = Field(default=100, ge=2, le=MOST_MODELS)
 
 
+class HeldoutModels(Members):
+    """Models to be predicted; with `imported` they were trained elsewhere, and n_models is at most how many of those are used."""
+
+    # Two would agree or not by chance.
+    n_models: int = Field(default=100, ge=3, le=MOST_MODELS)
+    imported: Annotated[Records | None, *_maybe(RECORDS)] = None
+
+
 class Populations(Settings):
     """How many models of each role.
 
     `subset` keeps random points, as `heldout` does, `designed` drops whole groups as `scout` models see them (null: none are trained). n_seeds
-    is how many seeds `subset` and `designed` share, so that attribution can take their effect out (null: each model has its own).
+    is how many seeds `subset` and `designed` share, so that attribution can take their effect out (null: each model has its own). `focused` are
+    trained for each forget set once it is known, to correct what the datamodel says of it (null: none are).
     """
 
-    subset: Subsets = Subsets()
+    subset: SubsetModels = SubsetModels()
     designed: Subsets | None = Subsets(n_models=2000, keep_fraction=0.92)
     n_seeds: int | None = Field(default=50, ge=2)
     scout: Members = Members(n_models=10)
-    heldout: Members | None = Members()
+    focused: Focused | None = None
+    heldout: HeldoutModels | None = HeldoutModels()
     full: Members = Members()
     oracle: Members = Members()
     floor: Members = Members()
@@ -198,6 +253,12 @@ class Experiment(Settings):
             unknown = unlearner.needs - {"effect", "oracle"}
             if unknown:
                 raise ConfigError(f"unlearner labelled {label!r} needs {', '.join(sorted(unknown))}, but only `effect` and `oracle` can be had")
+        focused, n_full = self.populations.focused, self.populations.full.n_models
+        if focused is not None and focused.keep_fraction == 1 and focused.n_pairs > n_full:
+            raise ConfigError(
+                f"populations.focused with keep_fraction 1 pairs {focused.n_pairs} models with as many full ones, but populations.full.n_models is {n_full}; "
+                f"lower populations.focused.n_models to {2 * n_full}, or train more full models"
+            )
         unknown = self.estimator.needs - EVIDENCE
         if unknown:
             names = ", ".join(f"`{name}`" for name in sorted(EVIDENCE))
@@ -207,7 +268,7 @@ class Experiment(Settings):
     def with_share_of_models(self, share: float) -> "Experiment":
         """Return the same experiment with a share of its subset models, at least 8 of each role; what they cost is the only difference."""
 
-        def fewer(subsets: Subsets) -> Subsets:
+        def fewer(subsets: AnySubsets) -> AnySubsets:
             return subsets.model_copy(update={"n_models": min(subsets.n_models, max(8, math.ceil(share * subsets.n_models)))})
 
         wanted = self.populations

@@ -3,7 +3,7 @@
 import heapq
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pipeline.core.errors import ConfigError
@@ -17,7 +17,7 @@ from pipeline.stages.work import Task
 # Seconds between two looks at what has finished; also how long Ctrl-C may go unnoticed.
 TICK = 0.2
 # What others wait for comes first: all oracles wait for their forget sets, everything attributed for the subset models.
-FIRST = (("forget/", "train/scout", "groups"), ("train/subset", "train/designed", "train/full", "train/heldout"))
+FIRST = (("forget/", "train/scout", "groups"), ("train/subset", "train/designed", "train/full", "train/heldout", "train/focused"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +69,7 @@ class Listener:
 
 
 class Walk:
-    """One run over a graph."""
+    """One run over a graph: up to the stage until, or over just the wanted nodes."""
 
     def __init__(
         self,
@@ -79,12 +79,13 @@ class Walk:
         open_executor: Callable[[], Executor[Task]],
         listeners: Sequence[Listener] = (),
         until: str | None = None,
+        wanted: frozenset[str] | None = None,
         allow_missing: bool = False,
     ) -> None:
         self._graph, self._store, self._open_executor = graph, store, open_executor
         self._listeners, self._allow_missing = listeners, allow_missing
-        self._wanted = wanted_keys(graph, until)
-        self._queue: list[tuple[int, str, Task]] = []
+        self._wanted = wanted_keys(graph, until) if wanted is None else wanted
+        self._queue: list[tuple[int, str, str, Task]] = []
         self._known: set[str] = set()
         self._announced: set[str] = set()
         self._left: dict[str, int] = {}
@@ -134,6 +135,8 @@ class Walk:
         ranges = split(state.missing, state.node.shard_size, lost=self._store.set_aside(folder))
         self._left[key] = len(ranges)
         rank = next((rank for rank, starts in enumerate(FIRST) if key.startswith(starts)), len(FIRST))
+        # What is streamed is handed over in one go, so it stays together in the queue.
+        together = uuid.uuid4().hex if state.node.streams else None
         for start, stop in ranges:
             task = Task(
                 node=state.node,
@@ -145,7 +148,7 @@ class Walk:
                 recipe=self._graph.experiment.recipe,
             )
             # Two runs on one store visit shards in different orders, so that they help each other instead of doing the same.
-            heapq.heappush(self._queue, (rank, uuid.uuid4().hex, task))
+            heapq.heappush(self._queue, (rank, together or uuid.uuid4().hex, uuid.uuid4().hex, task))
 
     def _submit(self) -> None:
         while self._queue and (self._executor is None or self._executor.has_room()):
@@ -191,7 +194,12 @@ def wanted_keys(graph: Graph, until: str | None) -> frozenset[str]:
         return frozenset(graph.nodes)
     if until not in STAGES:
         raise ConfigError(f"unknown stage {until!r}; known, in order: {', '.join(STAGES)}")
-    wanted = {key for key, node in graph.nodes.items() if STAGES.index(node.stage) <= STAGES.index(until)}
+    return with_what_they_rest_on(graph, {key for key, node in graph.nodes.items() if STAGES.index(node.stage) <= STAGES.index(until)})
+
+
+def with_what_they_rest_on(graph: Graph, keys: Iterable[str]) -> frozenset[str]:
+    """Return the nodes called keys and everything that must exist before they can be computed, nothing else."""
+    wanted = set(keys)
     for key in reversed(list(graph.nodes)):
         if key in wanted:
             wanted |= {parent.key for parent in graph.nodes[key].parents().values()}

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.attribution_view import attribution_results
 from pipeline.blueprint import spending_of
 from pipeline.config import PLACES, Experiment
 from pipeline.core.errors import TrackingError
@@ -134,7 +135,7 @@ class TrackingListener(Listener):
         elif child == "forget":
             results = self._forget(version, states)
         elif child == "attribution":
-            results = self._attribution(version, states)
+            results = attribution_results(self._graph, self._store, states, version=version, manifest=self._manifest(states))
         else:
             results = self._verdict(child, version, states)
             self._log_model(child, states)
@@ -152,6 +153,8 @@ class TrackingListener(Listener):
     def _train(self, version: str, states: Mapping[str, NodeState]) -> Results:
         rows = []
         for key, state in states.items():
+            if "accuracy_validation" not in self._store.columns(state.table):
+                continue  # models trained elsewhere that left margins only
             accuracy = self._store.read(state.table, ["accuracy_validation"])["accuracy_validation"]
             rows.append(
                 {
@@ -165,31 +168,6 @@ class TrackingListener(Listener):
         metrics = {f"validation_accuracy/{row['population']}": row["validation_accuracy_mean"] for row in rows}
         metrics |= {"models": float(sum(row["models"] for row in rows)), "core_seconds": float(sum(row["core_seconds"] for row in rows))}
         return Results(version=version, metrics=metrics, tables={"populations": rows}, files={"tables.json": self._manifest(states)})
-
-    def _attribution(self, version: str, states: Mapping[str, NodeState]) -> Results:
-        rows = []
-        for key, state in states.items():
-            if key.startswith("effect/"):
-                effect = self._store.read(state.table)
-                change, error = np.abs(effect["mean"]), effect["standard_error"]
-                rows.append(
-                    {
-                        "forget_set": key.removeprefix("effect/"),
-                        "largest_change": float(change.max()),
-                        "mean_change": float(change.mean()),
-                        "mean_standard_error": float(error.mean()),
-                    }
-                )
-        score = self._store.summary(states["score"].table) if "score" in states else {}
-        low, high = score.get("lds_interval", (None, None))
-        metrics = {"lds": score.get("lds"), "lds_low": low, "lds_high": high, "r2_logits": score.get("r2_logits"), "r2_margins": score.get("r2_margins")}
-        return Results(
-            version=version,
-            params=describe(self._graph.experiment.estimator),
-            metrics={name: float(value) for name, value in metrics.items() if value is not None},
-            tables={"effects": rows},
-            files={"tables.json": self._manifest(states)},
-        )
 
     def _verdict(self, child: str, version: str, states: Mapping[str, NodeState]) -> Results:
         name, label = child.split("/", 1)

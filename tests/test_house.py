@@ -16,12 +16,12 @@ from importlinter.cli import lint_imports
 from jobs.cli import app
 from pipeline.attribution import ESTIMATORS
 from pipeline.core.registry import describe, revision
-from pipeline.data import DATASETS, FORGET_SETS
+from pipeline.data import DATASETS, FORGET_SETS, RECORDS
 from pipeline.models import MODELS
 from pipeline.unlearning import UNLEARNERS
 
 ROOT = Path(__file__).parents[1]
-TABLES = [DATASETS, FORGET_SETS, MODELS, ESTIMATORS, UNLEARNERS]
+TABLES = [DATASETS, FORGET_SETS, MODELS, ESTIMATORS, UNLEARNERS, RECORDS]
 PLUGINS = [plugin for table in TABLES for plugin in table.plugins]
 # What plug-ins cannot do without, as a user would have to say it.
 REQUIRED = {
@@ -31,6 +31,7 @@ REQUIRED = {
     "hardest": {"n_points": 2},
     "indices": {"ids": [1, 2]},
     "file": {"path": "ids.txt"},
+    "madrylab": {"folder": "records"},
 }
 SOURCES = {path.relative_to(ROOT).as_posix(): path for folder in ("pipeline", "jobs") for path in sorted((ROOT / folder).rglob("*.py"))}
 
@@ -109,7 +110,7 @@ def test_every_plugin_says_what_it_is(plugin):
     assert inspect.getdoc(plugin) not in (None, inspect.getdoc(plugin.__mro__[1]))
 
 
-@pytest.mark.parametrize("verb", ["run", "plan", "status", "verify", "klom", "config", "ui"])
+@pytest.mark.parametrize("verb", ["run", "plan", "status", "verify", "attribute", "klom", "export", "config", "ui"])
 def test_every_verb_is_a_command_with_a_sentence(verb):
     commands = {command.name or command.callback.__name__: command for command in app.registered_commands}
     assert inspect.getdoc(commands[verb].callback)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import mlflow.artifacts
 import mlflow.pytorch
@@ -62,6 +63,12 @@ def artifact(run: Run, path: str) -> bytes:
     return Path(mlflow.artifacts.download_artifacts(f"{run.info.artifact_uri}/{path}")).read_bytes()
 
 
+def table(run: Run, name: str) -> dict[str, list[Any]]:
+    """Return the columns of a table."""
+    found = json.loads(artifact(run, f"tables/{name}.json"))
+    return {column: [row[place] for row in found["data"]] for place, column in enumerate(found["columns"])}
+
+
 def test_one_parent_has_a_child_for_each_stage_and_each_verdict(client: MlflowClient) -> None:
     verdicts = {f"{name}/{label}" for name in (*UNLEARNERS, "floor") for label in TINY["forget_sets"]}
     found = runs(client)
@@ -99,8 +106,25 @@ def test_progress_is_a_curve_that_goes_on_after_the_interruption(client: MlflowC
 
 def test_tables_are_named_by_place_and_digest(client: MlflowClient, store: Path) -> None:
     tables = json.loads(artifact(runs(client)["attribution"], "tables.json"))
-    assert set(tables) == {"groups", "factor", "fit", "score", "effect/some", "effect/wrong"}
+    assert set(tables) == {"groups", "factor", "fit", "score", "curve", "effect/some", "effect/wrong", "influences"}
     assert all(Path(table["uri"]).is_relative_to(store) and len(table["digest"]) == 16 for table in tables.values())
+
+
+def test_attribution_shows_its_score_against_the_number_of_models(client: MlflowClient) -> None:
+    run = runs(client)["attribution"]
+    history = client.get_metric_history(run.info.run_id, "lds_by_models")
+    assert [point.step for point in history] == [6, 8, 15, 30]
+    assert {"lds", "lds_low", "lds_high", "r2_heldout", "r2_logits", "r2_margins"} <= set(run.data.metrics)
+    assert artifact(run, "figures/lds_by_models.png").startswith(b"\x89PNG")
+
+
+def test_attribution_shows_r2_by_block_effects_and_examples(client: MlflowClient) -> None:
+    run = runs(client)["attribution"]
+    blocks = table(run, "r2_heldout")
+    assert (blocks["first_point"], blocks["last_point"]) == ([0, 30, 60], [29, 59, 79])
+    assert table(run, "effects")["forget_set"] == list(TINY["forget_sets"])
+    assert all(0 <= share <= 1 for share in table(run, "effects")["share_above_two_standard_errors"])
+    assert set(table(run, "influences")["forget_set"]) == set(TINY["forget_sets"])
 
 
 def test_an_unlearned_model_is_loaded_without_our_code(client: MlflowClient) -> None:

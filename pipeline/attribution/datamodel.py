@@ -7,6 +7,10 @@ import numpy as np
 from jaxtyping import Float
 
 from pipeline.core.arrays import Indices, Masks, Outputs, PerOutput
+from pipeline.core.errors import DataError, ShapeError
+
+# Training points whose weights are numbers in memory at once: of 2,560 outputs they take 42 MB as float32.
+ROWS = 4096
 
 
 @dataclass(frozen=True)
@@ -32,3 +36,57 @@ class Datamodel(Protocol):
     def weights(self) -> Float[np.ndarray, "n_train n_outputs"]:
         """Return one weight for each training point and output; costs n_train × n_outputs of memory, so ask for few outputs."""
         ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightMatrix:
+    """A linear datamodel written out, weight by weight: the prediction for a mask is `everything` − (1 − mask) @ weights.
+
+    scale × matrix (n_train, n_outputs): what each training point adds to each output by being there; the matrix may be mapped from a file, of
+    which only the rows asked for are read. everything (n_outputs,): the outputs of a model trained on all points. errors (n_train, n_outputs):
+    standard errors of the weights, independent of each other; None if nothing is known of them, which counts as none. curvature: what a linear
+    datamodel does not know of an effect, as a share of it, which the standard error adds. Raises ShapeError if the arrays disagree.
+    """
+
+    matrix: Float[np.ndarray, "n_train n_outputs"]
+    everything: Float[np.ndarray, " _"]
+    errors: Float[np.ndarray, "_ _"] | None = None
+    scale: float = 1.0
+    curvature: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.matrix.ndim != 2 or self.matrix.shape[1:] != self.everything.shape:
+            raise ShapeError(f"weights are {self.matrix.shape}, outputs on all points {self.everything.shape}; give one weight a point and output")
+        if self.errors is not None and self.errors.shape != self.matrix.shape:
+            raise ShapeError(f"weights are {self.matrix.shape}, their standard errors {self.errors.shape}; give one for each weight")
+
+    def predict(self, masks: Masks) -> Outputs:
+        """Return predicted outputs (n_models, n_outputs) for raw 0/1 masks (n_models, n_train); raises ShapeError on masks of another length."""
+        n_train = len(self.matrix)
+        if masks.shape[1] != n_train:
+            raise ShapeError(f"masks are over {masks.shape[1]} training points, the datamodel over {n_train}; give masks of that length")
+        kind = np.result_type(self.matrix.dtype, np.float32)
+        lost = np.zeros((len(masks), self.matrix.shape[1]), kind)
+        for start in range(0, n_train, ROWS):
+            rows = slice(start, start + ROWS)
+            lost += (~masks[:, rows]).astype(kind) @ self.matrix[rows].astype(kind)
+        return np.asarray(self.everything - self.scale * lost)
+
+    def effect_of_removing(self, indices: Indices) -> Effect:
+        """Return the change of each output when indices are removed: their weights summed and negated. Raises DataError on ids that are no set."""
+        indices = np.asarray(indices)
+        check_indices(indices, len(self.matrix))
+        mean = -self.scale * self.matrix[indices].sum(axis=0, dtype=np.float64)
+        variance = 0.0 if self.errors is None else np.square(self.errors[indices], dtype=np.float64).sum(axis=0)
+        return Effect(mean, np.sqrt(variance + (self.curvature * mean) ** 2))
+
+    def weights(self) -> Float[np.ndarray, "n_train n_outputs"]:
+        """Return scale × matrix."""
+        kind = np.result_type(self.matrix.dtype, np.float32)
+        return np.asarray(self.matrix.astype(kind) * kind.type(self.scale))
+
+
+def check_indices(indices: Indices, n_train: int) -> None:
+    """Raise DataError unless indices are distinct training ids, and at least one."""
+    if len(indices) == 0 or len(np.unique(indices)) != len(indices) or indices.min() < 0 or indices.max() >= n_train:
+        raise DataError(f"indices must be distinct training ids in 0 to {n_train - 1} and at least one; got {indices[:10].tolist()}")

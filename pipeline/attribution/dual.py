@@ -5,14 +5,14 @@ kernel of that thing with the fitted masks. Ridge and kernel datamodels differ i
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Bool, Float
 
-from pipeline.attribution.datamodel import Effect
+from pipeline.attribution.datamodel import Effect, check_indices
 from pipeline.attribution.estimator import Arrays, Estimator
 from pipeline.attribution.evidence import Block, Evidence
 from pipeline.core.arrays import HeldoutOutputs, Indices, Masks, Outputs, PerOutput
@@ -20,6 +20,9 @@ from pipeline.core.errors import ConfigError, DataError, ShapeError
 
 # Penalties tried, in units of the mean eigenvalue of K; the leave-one-out optimum of deep networks lies around 0.2 to 1.
 GRID = np.geomspace(1e-3, 1e2, 21)
+
+# Single points whose removal is looked at together: each is a mask, and a row as long as there are models.
+SINGLES = 4096
 
 
 class Kernel(ABC):
@@ -83,7 +86,7 @@ class DualEstimator(Estimator):
 
 def coordinates(factor: Arrays, outputs: Outputs) -> Outputs:
     """Return the centred outputs in the eigenbasis, (n_models, n_outputs)."""
-    return np.asarray(factor["eigenvectors"].T @ (outputs - outputs.mean(axis=0)).astype(np.float64))
+    return np.asarray(factor["eigenvectors"].T @ (outputs - outputs.mean(axis=0, dtype=np.float64)))
 
 
 def best_penalty(values: Float[np.ndarray, " n_models"], squares: Outputs) -> PerOutput:
@@ -143,7 +146,7 @@ class DualDatamodel:
 
     def predict_rows(self, rows: Float[np.ndarray, "n_rows n_models"]) -> Float[np.ndarray, "n_rows n_outputs"]:
         """Return predicted outputs of masks whose kernel with the fitted ones is known."""
-        return self._apply(rows, self.penalty) + self.outputs.mean(axis=0)
+        return self._apply(rows, self.penalty) + self.outputs.mean(axis=0, dtype=np.float64)
 
     def effect_of_removing(self, indices: Indices) -> Effect:
         """Return the predicted change of each output when indices are removed.
@@ -151,42 +154,60 @@ class DualDatamodel:
         The standard error is that of a normal process with this kernel and noise, solved at effect_penalty, beside `curvature` of the effect
         itself. Raises DataError on ids that are repeated or not training points.
         """
-        indices = np.asarray(indices)
+        # Sorted, because sums in another order differ in their last bits.
+        indices = np.sort(np.asarray(indices))
         check_indices(indices, self.evidence.n_train)
         changed, prior = self.evidence.once(("removing", self.kernel, *indices.tolist()), lambda: self.kernel.removing([indices]))
-        mean = self._apply(changed, self.effect_penalty)[0]
-        squares = (changed @ self.eigenvectors)[0] ** 2
-        penalties, which = np.unique(self.effect_penalty, return_inverse=True)
-        solved = squares / (self.eigenvalues + penalties[:, None]) ** 2
-        shrunk_away = np.maximum(prior[0] - (solved * (self.eigenvalues + 2 * penalties[:, None])).sum(axis=1), 0.0)
-        variance = self.amplitude * shrunk_away[which] + self.noise * solved.sum(axis=1)[which]
-        return Effect(mean, np.sqrt(variance + (self.curvature * mean) ** 2))
+        mean, standard_error = self._effects(changed, prior)
+        return Effect(mean[0], standard_error[0])
+
+    def effects_of_each(self) -> tuple[Float[np.ndarray, "n_train n_outputs"], Float[np.ndarray, "n_train n_outputs"]]:
+        """Return what `effect_of_removing` says of each training point alone: means and standard errors."""
+        means, errors = zip(*(self._effects(changed, prior) for changed, prior in self._removing_each()), strict=True)
+        return np.concatenate(means), np.concatenate(errors)
 
     def weights(self) -> Float[np.ndarray, "n_train n_outputs"]:
         """Return what each training point adds to each output: the change when it alone is removed, negated, at the penalty of prediction."""
-        changed, _ = self.kernel.removing([np.array([index]) for index in range(self.evidence.n_train)])
-        return -self._apply(changed, self.penalty)
+        return -np.concatenate([self._apply(changed, self.penalty) for changed, _ in self._removing_each()])
 
     def intercept(self) -> PerOutput:
         """Return what a linear datamodel with these weights predicts for the empty mask, right on all points together."""
         everything = np.ones((1, self.evidence.n_train), bool)
         return self.predict(everything)[0] - self.weights().sum(axis=0)
 
+    def _removing_each(self) -> Iterator[tuple[Float[np.ndarray, "n_sets n_models"], Float[np.ndarray, " n_sets"]]]:
+        """Yield what the kernel says of every training point alone, a few at a time."""
+        for start in range(0, self.evidence.n_train, SINGLES):
+            stop = min(start + SINGLES, self.evidence.n_train)
+            yield self.kernel.removing([np.array([index]) for index in range(start, stop)])
+
+    def _effects(
+        self, changed: Float[np.ndarray, "n_sets n_models"], prior: Float[np.ndarray, " n_sets"]
+    ) -> tuple[Float[np.ndarray, "n_sets n_outputs"], Float[np.ndarray, "n_sets n_outputs"]]:
+        """Return means and standard errors (n_sets, n_outputs) of the effects of sets of which the kernel says this."""
+        mean = self._apply(changed, self.effect_penalty)
+        penalties, which = np.unique(self.effect_penalty, return_inverse=True)
+        squares, shifted = (changed @ self.eigenvectors) ** 2, self.eigenvalues + penalties[:, None]
+        shrunk_away = np.maximum(prior[:, None] - squares @ ((shifted + penalties[:, None]) / shifted**2).T, 0.0)
+        variance = self.amplitude * shrunk_away[:, which] + self.noise * (squares @ (1 / shifted**2).T)[:, which]
+        return mean, np.sqrt(variance + (self.curvature * mean) ** 2)
+
     def _apply(self, rows: Float[np.ndarray, "n_rows n_models"], penalty: PerOutput) -> Float[np.ndarray, "n_rows n_outputs"]:
-        """Return rows (K + λI)⁻¹ Y, each output at its own λ: one product with the outputs for each distinct penalty."""
-        rotated = rows @ self.eigenvectors
-        outputs = self.outputs - self.outputs.mean(axis=0)
+        """Return rows (K + λI)⁻¹ Y, each output at its own λ: a product with m×m numbers once, whatever the number of distinct penalties."""
+        values, which = np.unique(penalty, return_inverse=True)
+        outputs, rotated = self.outputs - self.outputs.mean(axis=0, dtype=np.float64), rows @ self.eigenvectors
+        # Rows, once for each penalty, or outputs go through the eigenvectors again: whichever are fewer.
+        by_rows = len(values) * len(rows) < outputs.shape[1]
+        if by_rows:
+            solved = np.concatenate([rotated / (self.eigenvalues + value) for value in values]) @ self.eigenvectors.T
+        else:
+            outputs = self.eigenvectors.T @ outputs
         result = np.empty((len(rows), outputs.shape[1]))
-        for value in np.unique(penalty):
-            same = penalty == value
-            result[:, same] = (rotated / (self.eigenvalues + value)) @ self.eigenvectors.T @ outputs[:, same]
+        for number, value in enumerate(values):
+            left = solved[number * len(rows) : (number + 1) * len(rows)] if by_rows else rotated / (self.eigenvalues + value)
+            same = which == number
+            result[:, same] = left @ outputs[:, same]
         return result
-
-
-def check_indices(indices: Indices, n_train: int) -> None:
-    """Raise DataError unless indices are distinct training ids, and at least one."""
-    if len(indices) == 0 or len(np.unique(indices)) != len(indices) or indices.min() < 0 or indices.max() >= n_train:
-        raise DataError(f"indices must be distinct training ids in 0 to {n_train - 1} and at least one; got {indices[:10].tolist()}")
 
 
 def check_masks(masks: Masks) -> None:

@@ -11,15 +11,18 @@ from pipeline.attribution.evidence import Block, Evidence
 from pipeline.core.arrays import HeldoutOutputs
 from pipeline.core.errors import ConfigError
 from pipeline.core.registry import Plugin
+from pipeline.data.examples import Examples
 
 Arrays = Mapping[str, np.ndarray]
+# The outputs of a model that datamodels may predict: the logit of every class at every point, and the margin there.
+OUTPUTS = frozenset({"logits", "margins"})
 
 
 class Estimator(Plugin):
     """Fits datamodels.
 
     `needs` names the evidence it reads: `subset` is masks and outputs of the subset models, `groups` the lines of groups that scouts see,
-    `views` what they see of all points.
+    `views` what they see of all points, `checkpoints` the scouts themselves.
     `scalars` names what fit returns as one number for each output; reports and scores read nothing else of it.
     """
 
@@ -29,6 +32,17 @@ class Estimator(Plugin):
     def parts(self) -> "tuple[Estimator, ...]":
         """Return the estimators that this one is made of: what they compute turns stale with them."""
         return ()
+
+    def check(self, examples: Examples) -> None:
+        """Raise ConfigError or DataError for whatever is wrong before anything is computed, such as a file that does not fit the data."""
+
+    def content(self) -> str:
+        """Return a digest of what the settings point to but do not hold, such as a file's weights; with another, what exists is stale. Empty by default."""
+        return ""
+
+    def outputs(self, examples: Examples) -> frozenset[str]:
+        """Return which outputs of models it has datamodels of: `logits`, which unlearners need, `margins`, or both. See Attribution for what follows."""
+        return OUTPUTS
 
     @abstractmethod
     def factor(self, evidence: Evidence) -> Arrays:

@@ -7,7 +7,7 @@ nothing, and their noise is shrunk away), and saturating functions of the kept s
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -34,7 +34,17 @@ MOST_LINES = 4096
 # Features held as numbers at once.
 COLUMNS = 2048
 
-Features = Callable[[Masks], Float[np.ndarray, "n_masks n_features"]]
+
+class Features(Protocol):
+    """Some features of a mask, and what removing points from all of them changes, which is nothing in most features."""
+
+    def of(self, masks: Bool[np.ndarray, "n_masks n_train"]) -> Float[np.ndarray, "n_masks n_features"]:
+        """Return the features of masks."""
+        ...
+
+    def change(self, removed: sparse.csr_array) -> sparse.csr_array:
+        """Return features of all points but those in removed (n_sets, n_train), less the features of all points: (n_sets, n_features)."""
+        ...
 
 
 class GroupKernel(DualEstimator):
@@ -70,7 +80,8 @@ class GroupKernel(DualEstimator):
         _, r2 = dual.errors_at(penalty, values, squares)
         effect = self.effect_shrinkage * penalty
         # The amplitude that makes the outputs most likely, given the kernel and the penalty.
-        amplitude = (squares / (values[:, None] + penalty)).mean(axis=0)
+        distinct, which = np.unique(penalty, return_inverse=True)
+        amplitude = (1 / (values + distinct[:, None]) @ squares)[which, np.arange(len(which))] / len(values)
         return {"penalty": penalty, "effect_penalty": effect, "r2": r2, "amplitude": amplitude}
 
 
@@ -95,28 +106,25 @@ class SubsetKernel(Kernel):
         for weight, chunks in self._parts():
             part, diagonal = np.zeros_like(total), 0.0
             for features in chunks:
-                fitted = features(self.fitted)
+                fitted = features.of(self.fitted)
                 centre = _centre(fitted)
-                part += (features(masks) - centre) @ (fitted - centre).T
+                part += (features.of(masks) - centre) @ (fitted - centre).T
                 diagonal += float(np.square(fitted - centre).sum()) / len(fitted)
             total += _scaled(weight, diagonal) * part
         return total
 
     def removing(self, sets: Sequence[Indices]) -> tuple[Float[np.ndarray, "n_sets n_models"], Float[np.ndarray, " n_sets"]]:
         """See Kernel."""
-        n_train = self.fitted.shape[1]
-        everything, without = np.ones((1, n_train), bool), np.ones((len(sets), n_train), bool)
-        for row, indices in zip(without, sets, strict=True):
-            row[indices] = False
+        removed = _indicator(sets, self.fitted.shape[1])
         changed, prior = np.zeros((len(sets), len(self.fitted))), np.zeros(len(sets))
         for weight, chunks in self._parts():
             part, own, diagonal = np.zeros_like(changed), np.zeros(len(sets)), 0.0
             for features in chunks:
-                fitted = features(self.fitted)
+                fitted = features.of(self.fitted)
                 fitted -= _centre(fitted)
-                difference = features(without) - features(everything)
-                part += difference @ fitted.T
-                own += np.square(difference).sum(axis=1)
+                change = features.change(removed)
+                part += change @ fitted.T
+                own += (change * change).sum(axis=1)
                 diagonal += float(np.square(fitted).sum()) / len(fitted)
             changed += _scaled(weight, diagonal) * part
             prior += _scaled(weight, diagonal) * own
@@ -125,11 +133,11 @@ class SubsetKernel(Kernel):
     def _parts(self) -> Iterator[tuple[float, list[Features]]]:
         """Yield the weight of each part and its features, some columns at a time."""
         variance = np.maximum(self.lines.difficulty / max(self.lines.difficulty.mean(), 1e-12), EASIEST)
-        yield 1.0, [_points(slice(start, start + COLUMNS), np.sqrt(variance)) for start in range(0, len(variance), COLUMNS)]
+        yield 1.0, [_Points(slice(start, start + COLUMNS), np.sqrt(variance)) for start in range(0, len(variance), COLUMNS)]
         for kind, weight in ((BALL, self.balls), (CAP, self.caps), (HARD, self.hard)):
             if weight > 0:
                 shares = _memberships(self.lines, kind)
-                yield weight, [_kept_shares(shares[start : start + COLUMNS]) for start in range(0, shares.shape[0], COLUMNS)]
+                yield weight, [_KeptShares(shares[start : start + COLUMNS]) for start in range(0, shares.shape[0], COLUMNS)]
 
 
 def _centre(features: Float[np.ndarray, "n_masks n_features"]) -> Float[np.ndarray, " n_features"]:
@@ -142,19 +150,42 @@ def _scaled(weight: float, diagonal: float) -> float:
     return weight / diagonal if diagonal > 0 else 0.0
 
 
-def _points(columns: slice, scale: PerTrain) -> Features:
-    return lambda masks: (masks[:, columns] * scale[columns]).astype(np.float32)
+@dataclass(frozen=True)
+class _Points:
+    """Single points of columns, each scaled; scale (n_train,)."""
+
+    columns: slice
+    scale: PerTrain
+
+    def of(self, masks: Masks) -> Float[np.ndarray, "n_masks n_features"]:
+        return (masks[:, self.columns] * self.scale[self.columns]).astype(np.float32)
+
+    def change(self, removed: sparse.csr_array) -> sparse.csr_array:
+        return sparse.csr_array(-removed[:, self.columns] * self.scale[self.columns]).astype(np.float32)
 
 
-def _kept_shares(shares: sparse.csr_array) -> Features:
-    """Return the features of groups (n_groups, n_train), each row adding up to 1: every saturating function of the share that a mask keeps."""
+@dataclass(frozen=True)
+class _KeptShares:
+    """Groups (n_groups, n_train), each row adding up to 1: every saturating function of the share that a mask keeps."""
 
-    def features(masks: Masks) -> Float[np.ndarray, "n_masks n_features"]:
-        lost = (shares @ (~masks.T).astype(np.float32)).T
+    shares: sparse.csr_array
+
+    def of(self, masks: Masks) -> Float[np.ndarray, "n_masks n_features"]:
+        lost = (self.shares @ (~masks.T).astype(np.float32)).T
         kept = np.clip(1 - lost, 0.0, 1.0)
         return np.concatenate([function(kept) for function in SATURATING], axis=1)
 
-    return features
+    def change(self, removed: sparse.csr_array) -> sparse.csr_array:
+        lost = sparse.csr_array(removed @ self.shares.T)
+        kept = np.clip(1 - lost.data, 0.0, 1.0)
+        parts = [((function(kept) - function(np.ones(1))).astype(np.float32), lost.indices, lost.indptr) for function in SATURATING]
+        return sparse.csr_array(sparse.hstack([sparse.csr_array(part, shape=lost.shape) for part in parts]))
+
+
+def _indicator(sets: Sequence[Indices], n_train: int) -> sparse.csr_array:
+    """Return which points are in which set, (n_sets, n_train), the same in whatever order a set lists them."""
+    ends = np.concatenate([[0], np.cumsum([len(indices) for indices in sets])])
+    return sparse.csr_array((np.ones(ends[-1]), np.concatenate([np.sort(indices) for indices in sets]), ends), shape=(len(sets), n_train))
 
 
 def _memberships(lines: Lines, kind: int) -> sparse.csr_array:

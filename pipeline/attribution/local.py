@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from pydantic import Field
 
 from pipeline.attribution import dual
-from pipeline.attribution.datamodel import Effect
+from pipeline.attribution.datamodel import Effect, check_indices
 from pipeline.attribution.dual import GRID
 from pipeline.attribution.estimator import Arrays, Estimator
 from pipeline.attribution.evidence import Block, Evidence
@@ -146,7 +146,7 @@ class LocalDatamodel:
         The standard error takes the errors of weights as independent, which they nearly are where masks are random.
         """
         indices = np.asarray(indices)
-        dual.check_indices(indices, len(self.kept))
+        check_indices(indices, len(self.kept))
         removed = np.isin(self.ids, indices)
         variance = (self.variances * removed).sum(axis=1) + self.rest * (len(indices) - removed.sum(axis=1))
         return Effect(-(self.values * removed).sum(axis=1), np.sqrt(variance))

@@ -55,7 +55,7 @@ def draw_lines(features: Float[np.ndarray, "n_train n_features"], labels: Labels
         raise ShapeError(f"{n_train} rows of features, {len(labels)} labels, {len(difficulty)} difficulties; give one of each for each training point")
     finite = np.isfinite(features).all(axis=1) & np.isfinite(difficulty)
     if not finite.all():
-        raise DataError(f"training point {np.flatnonzero(~finite)[0]} has non-finite features, so a scout model has diverged; lower recipe.learning_rate")
+        raise DataError(f"training point {np.flatnonzero(~finite)[0]} looks non-finite to a scout model, which has diverged; lower recipe.learning_rate")
     balls, caps = np.full((n_train, LENGTH), -1), []
     for label in np.unique(labels).tolist():
         members = np.flatnonzero(labels == label)

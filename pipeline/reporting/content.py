@@ -9,6 +9,7 @@ from jaxtyping import Float, Shaped
 
 from pipeline.core.arrays import Indices, Labels, Margins, PerPoint
 from pipeline.core.errors import DataError, ShapeError
+from pipeline.reporting.attribution_content import CurveContent, ForecastContent, InfluenceContent
 
 SPLITS = ("forget", "retain", "validation")
 
@@ -77,7 +78,8 @@ class SetContent:
     ids, labels and true_labels (n_forget,): training ids, labels as given, and as they were before noise, if known. images
     (n_forget, height, width) or (n_forget, height, width, 3), None if the inputs are no images. floor and floor_mean: KLoM of independent
     oracles by split. oracle_accuracy: fraction by split. before (n_models, n_forget) and oracle (n_oracles, n_forget): margins of
-    the full models and of oracles.
+    the full models and of oracles. forecast is what the datamodel predicted, influences are examples of forgotten points and what helps and
+    hurts them, both absent without a datamodel.
     Raises DataError without any point, ShapeError if the arrays disagree in their points.
     """
 
@@ -93,6 +95,8 @@ class SetContent:
     before: Margins
     oracle: Float[np.ndarray, "n_oracles n_points"]
     rows: tuple[Row, ...]
+    forecast: ForecastContent | None = None
+    influences: tuple[InfluenceContent, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.ids) == 0:
@@ -133,14 +137,19 @@ class PopulationContent:
 
 @dataclass(frozen=True, kw_only=True)
 class AttributionContent:
-    """How good the datamodel is: r2 on models left out, lds (with interval) on the held-out population if there is one."""
+    """How good the datamodel is: lds (with interval) and r2 on the held-out population if there is one.
+
+    r2 is the mean share of a margin's variance explained, r2_by_block the same by blocks of points; curve is lds against the number of models.
+    """
 
     estimator: str
     penalty: str
-    r2: float
     n_models: int
+    r2: float | None = None
+    r2_by_block: tuple[float, ...] = ()
     lds: float | None = None
     lds_interval: tuple[float, float] | None = None
+    curve: CurveContent | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

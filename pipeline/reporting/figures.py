@@ -8,6 +8,9 @@ from matplotlib.figure import Figure
 
 from pipeline.reporting.content import Report, SetContent, point_label, ranked_points
 from pipeline.reporting.cost_figure import cost_figure
+from pipeline.reporting.curve_figure import curve_figure
+from pipeline.reporting.forecast_figure import forecast_figure
+from pipeline.reporting.influence_figure import influence_figure
 from pipeline.reporting.margin_figure import margin_figure
 from pipeline.reporting.theme import COLOURS, canvas, png, shades, themed
 from pipeline.reporting.verdict import chosen_row
@@ -16,13 +19,21 @@ MAX_IMAGES = 60
 
 
 def figures(report: Report) -> dict[str, bytes]:
-    """Return PNG bytes by name, without suffix: `klom_against_cost`, and for each forget set `margins_<set>` and, of images, `forgotten_<set>`."""
+    """Return PNG bytes by name, without suffix.
+
+    They are `klom_against_cost`, `lds_by_models` where there is a curve, and for each forget set `margins_<set>`, `forgotten_<set>` where inputs are
+    images, and with a datamodel `predicted_<set>` and `influences_<set>_<point>`.
+    """
     drawn = {"klom_against_cost": cost_figure(report.sets)} if report.sets else {}
+    if report.attribution is not None and report.attribution.curve is not None:
+        drawn["lds_by_models"] = curve_figure(report.attribution.curve)
     for number, content in enumerate(report.sets):
         name = _file_name(content.label, number)
         margins, images = margin_figure(content), image_figure(content)
         drawn |= {f"margins_{name}": margins} if margins is not None else {}
         drawn |= {f"forgotten_{name}": images} if images is not None else {}
+        drawn |= {f"predicted_{name}": forecast_figure(content.forecast)} if content.forecast is not None else {}
+        drawn |= {f"influences_{name}_{one.target.id}": influence_figure(one) for one in content.influences}
     return {name: png(figure) for name, figure in drawn.items()}
 
 

@@ -53,3 +53,16 @@ def duration(seconds: float) -> str:
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def signed(value: float, n_digits: int = 2) -> str:
+    """Return a number with its sign, a true minus, and n_digits decimals, one from 10 on; what rounds to 0 has no sign, `n/a` is no number."""
+    if not math.isfinite(value):
+        return "n/a"
+    text = f"{value:+.{1 if abs(value) >= 9.95 else n_digits}f}".replace("-", "−")
+    return text if text.strip("+−0.") else text[1:]
+
+
+def give_or_take(value: float, standard_error: float | None) -> str:
+    """Return a signed number with its standard error, if that is known."""
+    return signed(value) + ("" if standard_error is None else f" ± {nats(standard_error)}")

@@ -8,9 +8,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from pipeline.reporting import formatting
+from pipeline.reporting.attribution_content import InfluenceContent
+from pipeline.reporting.attribution_words import forecast_measures, forecast_words, r2_words
 from pipeline.reporting.content import SPLITS, Report, Role, Row, SetContent, point_label
 from pipeline.reporting.cost_figure import CEILING, cost_figure
+from pipeline.reporting.curve_figure import curve_figure
 from pipeline.reporting.figures import shown_points
+from pipeline.reporting.forecast_figure import forecast_figure
+from pipeline.reporting.influence_figure import influence_figure
 from pipeline.reporting.margin_figure import margin_figure
 from pipeline.reporting.theme import COLOURS, image_png, svg
 from pipeline.reporting.verdict import chosen_row, judge
@@ -72,19 +77,26 @@ class Section:
     follows: str
     margins: Markup | None
     tiles: tuple[Tile, ...]
+    measures: tuple[tuple[str, str], ...]
+    foreseen: str
+    forecast: Markup | None
+    influences: tuple[Markup, ...]
 
 
 def render(report: Report) -> str:
     """Return the report as HTML: verdict first, then table, figures, images, and what it took."""
     environment = Environment(loader=PackageLoader(__package__), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"nats": formatting.nats, "percent": formatting.percent, "duration": formatting.duration, "span": formatting.span}
+    environment.globals["r2_words"] = r2_words
     sections = [_section(content, number) for number, content in enumerate(report.sets)]
     costs = Markup(svg(cost_figure(report.sets), "P95 KLoM on the forgotten points against the cost of a request")) if report.sets else None
+    curve = None if report.attribution is None else report.attribution.curve
     return environment.get_template("report.html.j2").render(
         report=report,
         sections=sections,
         summary=summary([section.verdict for section in sections]),
         costs=costs,
+        curve=None if curve is None else Markup(svg(curve_figure(curve), "LDS against the number of subset models")),
         colours=COLOURS,
         ceiling=CEILING,
         splits=SPLITS,
@@ -94,7 +106,7 @@ def render(report: Report) -> str:
 
 def _section(content: SetContent, number: int) -> Section:
     figure = margin_figure(content)
-    follows = chosen_row(content)
+    follows, forecast = chosen_row(content), content.forecast
     return Section(
         content=content,
         verdict=verdict(content),
@@ -103,7 +115,16 @@ def _section(content: SetContent, number: int) -> Section:
         follows="" if follows is None else follows.label,
         margins=None if figure is None else Markup(svg(figure, f"Margins of forgotten points of set {content.label}, number {number}")),
         tiles=_tiles(content),
+        measures=() if forecast is None else tuple(forecast_measures(forecast)),
+        # The first sentence says what the measures show.
+        foreseen="" if forecast is None else " ".join(forecast_words(forecast)[1:]),
+        forecast=None if forecast is None else Markup(svg(forecast_figure(forecast), f"Predicted changes of margins for set {content.label}, number {number}")),
+        influences=tuple(Markup(svg(influence_figure(one), _influence_title(one, content, number))) for one in content.influences),
     )
+
+
+def _influence_title(one: InfluenceContent, content: SetContent, number: int) -> str:
+    return f"Training points that help and hurt point {one.target.id} of set {content.label}, number {number}"
 
 
 def _lines(content: SetContent) -> tuple[Line, ...]:

@@ -26,6 +26,7 @@ COLOURS = {
     "accent": "#1f5fd0",
     "rival": "#b3530b",
     "oracle": "#0b8468",
+    "flipped": "#a3361f",
 }
 PNG_DPI = 160
 STYLE = {

@@ -66,6 +66,8 @@ def break_even(datamodel_retrainings: float, request_fraction: float) -> str:
 
     datamodel_retrainings: cost of the subset models in trainings on all points; request_fraction: cost of one request in the same unit.
     """
+    if datamodel_retrainings == 0:
+        return f"The datamodel was brought along and cost nothing here; a request costs {of_retraining(request_fraction)}."
     spent = f"{datamodel_retrainings:,.0f} retrainings"
     if request_fraction >= 1:
         return f"One request costs {of_retraining(request_fraction)}, so the datamodel ({spent}) never pays: retrain."

@@ -1,4 +1,4 @@
-"""One shard as one Parquet file: arrays as columns, and what the shard says of itself. This is the only file that knows Parquet.
+"""One shard as one Parquet file: arrays as columns, and what the shard says of itself; and matrices in users' files. Only this file knows Parquet.
 
 One number a row is a plain column that any tool reads; more are raw bytes of fixed size (no dictionary, no compression: 70 times faster to
 read than nested lists). Pages have checksums; what the shard says of itself, dtypes and shapes included, carries a digest, as those do not cover it.
@@ -6,7 +6,10 @@ read than nested lists). Pages have checksums; what the shard says of itself, dt
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +18,9 @@ import pyarrow.parquet as pq
 
 from pipeline.core.errors import CorruptShardError, StoreError
 from pipeline.core.fingerprint import canonical, digest_bytes
+
+# Arrow keeps what it freed, twice what was read, to read the next shard faster. After reading more than this, such as a factor, it is given back.
+MOST_KEPT = 32 << 20
 
 
 def encode(columns: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> bytes:
@@ -53,16 +59,23 @@ def read_columns(source: str, path: str, columns: Sequence[str] | None) -> tuple
     Raises CorruptShardError naming path on any byte that is not as it was written, StoreError if there is no such column.
     """
     try:
-        file = pq.ParquetFile(source, page_checksum_verification=True)
-        about = _about(file.schema_arrow)
-        wanted = list(about["columns"] if columns is None else columns)
-        missing = sorted(set(wanted) - set(about["columns"]))
-        if missing:
-            raise StoreError(f"{path} has no column {', '.join(missing)}; it has {', '.join(about['columns'])}")
-        table = file.read(columns=wanted, use_threads=False)
-        return about, {name: _to_array(table.column(name), about["n_rows"], *about["columns"][name]) for name in wanted}
+        about, arrays = _read(source, path, columns)
     except (pa.ArrowException, OSError, ValueError, LookupError) as error:
         raise _corrupt(path, error) from error
+    if sum(values.nbytes for values in arrays.values()) > MOST_KEPT:
+        pa.default_memory_pool().release_unused()
+    return about, arrays
+
+
+def _read(source: str, path: str, columns: Sequence[str] | None) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    file = pq.ParquetFile(source, page_checksum_verification=True)
+    about = _about(file.schema_arrow)
+    wanted = list(about["columns"] if columns is None else columns)
+    missing = sorted(set(wanted) - set(about["columns"]))
+    if missing:
+        raise StoreError(f"{path} has no column {', '.join(missing)}; it has {', '.join(about['columns'])}")
+    table = file.read(columns=wanted, use_threads=False)
+    return about, {name: _to_array(table.column(name), about["n_rows"], *about["columns"][name]) for name in wanted}
 
 
 def _corrupt(path: str, error: Exception) -> CorruptShardError:
@@ -83,7 +96,7 @@ def _to_array(column: pa.ChunkedArray, n_rows: int, dtype: str, shape: list[int]
     """Return a column as the array (n_rows, *shape) it was written from; raises ValueError if it cannot be that."""
     width = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
     if not shape:
-        values = np.asarray(column.to_numpy())
+        values = np.array(column.to_numpy())
     elif pa.types.is_fixed_size_binary(column.type) and column.type.byte_width == width:
         parts = [np.frombuffer(chunk.buffers()[1], np.uint8)[chunk.offset * width : (chunk.offset + len(chunk)) * width] for chunk in column.chunks]
         values = np.concatenate([np.zeros(0, np.uint8), *parts]).view(dtype).reshape(-1, *shape)
@@ -92,3 +105,68 @@ def _to_array(column: pa.ChunkedArray, n_rows: int, dtype: str, shape: list[int]
     if values.dtype != np.dtype(dtype) or len(values) != n_rows:
         raise ValueError(f"a column holds {len(values)} values of {values.dtype}; expected {n_rows} of {dtype}")
     return values
+
+
+@dataclass(frozen=True)
+class SideBySide:
+    """A Parquet file of anybody's that holds a matrix, one row a row, the numbers of its columns side by side in the file's order.
+
+    A column holds a float, a list of equally many floats, or bytes of fixed size, which are numbers of `dtype`. Raises ValueError or OSError on
+    a file or a column that is neither.
+    """
+
+    path: Path
+    dtype: str
+
+    @cached_property
+    def widths(self) -> dict[str, int]:
+        """Numbers that each column holds in a row."""
+        schema = pq.read_schema(self.path)
+        return {field.name: self._width(field) for field in schema}
+
+    @property
+    def n_rows(self) -> int:
+        """Rows."""
+        return pq.read_metadata(self.path).num_rows
+
+    def read(self, names: Sequence[str]) -> np.ndarray:
+        """Return columns (n_rows, n_numbers), reading no others. Floats without a value are NaN; raises ValueError on lists without or of unequal lengths."""
+        return self._joined(pq.read_table(self.path, columns=list(names), use_threads=False), names)
+
+    def batches(self, n_rows: int) -> Iterator[np.ndarray]:
+        """Yield all numbers, n_rows rows at a time."""
+        for batch in pq.ParquetFile(self.path).iter_batches(batch_size=n_rows):
+            yield self._joined(pa.Table.from_batches([batch]), list(self.widths))
+
+    def _width(self, field: pa.Field) -> int:
+        kind, size = field.type, np.dtype(self.dtype).itemsize
+        if pa.types.is_floating(kind):
+            return 1
+        if pa.types.is_fixed_size_list(kind) and pa.types.is_floating(kind.value_type):
+            return int(kind.list_size)
+        if pa.types.is_fixed_size_binary(kind) and kind.byte_width % size == 0:
+            return int(kind.byte_width) // size
+        if (pa.types.is_list(kind) or pa.types.is_large_list(kind)) and pa.types.is_floating(kind.value_type):
+            first = next(pq.ParquetFile(self.path).iter_batches(batch_size=1, columns=[field.name]))
+            return len(first.column(0).flatten())
+        raise ValueError(f"column {field.name!r} holds {kind}; expected floats, lists of floats, or bytes that are {self.dtype}")
+
+    def _joined(self, table: pa.Table, names: Sequence[str]) -> np.ndarray:
+        parts = [self._numbers(name, chunk) for name in names for chunk in [table.column(name).combine_chunks()]]
+        return np.concatenate(parts, axis=1)
+
+    def _numbers(self, name: str, column: pa.Array) -> np.ndarray:
+        """Return one column (n_rows, width)."""
+        width = self.widths[name]
+        # pandas writes NaN in columns of floats as no value; what is not finite is for the reader to refuse, with its place.
+        if column.null_count and not pa.types.is_floating(column.type):
+            raise ValueError(f"column {name!r} lacks a value in {column.null_count} rows")
+        if pa.types.is_fixed_size_binary(column.type):
+            size = column.type.byte_width
+            flat = np.frombuffer(column.buffers()[1], np.uint8)[column.offset * size : (column.offset + len(column)) * size].view(self.dtype)
+        else:
+            flat = (column if pa.types.is_floating(column.type) else column.flatten()).to_numpy(zero_copy_only=False)
+        lengths = np.asarray(column.value_lengths()) if hasattr(column, "value_lengths") else np.array([width])
+        if len(flat) != len(column) * width or (lengths != width).any():
+            raise ValueError(f"column {name!r} holds {len(flat)} numbers in {len(column)} rows; expected {width} in each")
+        return flat.reshape(len(column), width)

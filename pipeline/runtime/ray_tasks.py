@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Generic, TypeVar
 
 # Ray reads these when it is imported. A driver on one machine needs no token; a cluster's recipe sets its own mode.
@@ -48,10 +48,9 @@ class RayExecutor(Generic[T]):
 
     def __init__(self, function: Callable[[T, Any, str], Any], shared: Any, *, stall_seconds: float = 60.0) -> None:
         connect()
-        self._function, self._shared = function, ray.put(shared)
-        self._stall_seconds = stall_seconds
+        self._function, self.shared = function, ray.put(shared)
+        self._patience = Patience(stall_seconds)
         self._tasks: dict[ray.ObjectRef, tuple[T, Need]] = {}
-        self._unmet_since: float | None = None
         self._window = max(2, int(WINDOW_PER_CPU * ray.cluster_resources().get("CPU", 1)))
 
     def has_room(self) -> bool:
@@ -60,12 +59,8 @@ class RayExecutor(Generic[T]):
 
     def submit(self, task: T, need: Need) -> None:
         """See Executor."""
-        options: dict[str, Any] = {"num_cpus": need.num_cpus, "num_gpus": need.num_gpus, "max_retries": MAX_RETRIES, "retry_exceptions": [OSError]}
-        if need.memory_bytes is not None:
-            options["memory"] = need.memory_bytes
-        if need.custom:
-            options["resources"] = dict(need.custom)
-        self._tasks[ray.remote(**options)(_run).remote(self._function, task, self._shared)] = (task, need)
+        run = ray.remote(retry_exceptions=[OSError], **options_of(need))(run_task)
+        self._tasks[run.remote(self._function, task, self.shared)] = (task, need)
 
     def wait(self, seconds: float) -> list[Outcome[T]]:
         """See Executor."""
@@ -92,32 +87,61 @@ class RayExecutor(Generic[T]):
         try:
             outcome = ray.get(ref)
         except ray.exceptions.RayError as error:
-            reason = str(error).strip().splitlines()
-            return Outcome(task, error=f"{type(error).__name__}: {reason[0] if reason else 'lost'} (after {MAX_RETRIES} retries)", trace=str(error))
+            return Outcome(task, error=f"{said(error)} (after {MAX_RETRIES} retries)", trace=str(error))
         return Outcome(task, outcome.result, outcome.error, outcome.trace)
 
     def _stalled(self) -> list[Outcome[T]]:
-        """Give up tasks whose needs no living node has met for stall_seconds: Ray itself would wait for ever, in silence."""
-        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        unmet = {ref: need for ref, (_, need) in self._tasks.items() if not any(_fits(need, node) for node in nodes)}
-        if not unmet:
-            self._unmet_since = None
-            return []
-        self._unmet_since = self._unmet_since or time.monotonic()
-        if time.monotonic() - self._unmet_since < self._stall_seconds:
-            return []
+        """Give up tasks whose needs no living node has met for long."""
+        hopeless = self._patience.hopeless({need for _, need in self._tasks.values()})
         outcomes = []
-        for ref, need in unmet.items():
+        for ref in [ref for ref, (_, need) in self._tasks.items() if need in hopeless]:
             ray.cancel(ref, force=True)
-            reason = f"no node offers {_wanted(need)} and none has come for {self._stall_seconds:.0f} s; the largest has {_largest(nodes)}"
-            outcomes.append(Outcome(self._tasks.pop(ref)[0], error=f"ExecutionError: {reason}: lower `resources` in the config or add such a node"))
+            task, need = self._tasks.pop(ref)
+            outcomes.append(Outcome(task, error=hopeless[need]))
         return outcomes
 
 
-def _run(function: Callable[[T, Any, str], Any], task: T, shared: Any) -> Outcome[T]:
+class Patience:
+    """How long needs that no living node meets are waited for: Ray itself would wait for ever, in silence."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._unmet_since: float | None = None
+
+    def hopeless(self, needs: Collection[Need]) -> dict[Need, str]:
+        """Return the error of each of these needs that is to be given up: none unless some were unmet at every look for so many seconds."""
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]] if needs else []
+        unmet = [need for need in needs if not any(_fits(need, node) for node in nodes)]
+        if not unmet:
+            self._unmet_since = None
+            return {}
+        self._unmet_since = self._unmet_since or time.monotonic()
+        if time.monotonic() - self._unmet_since < self._seconds:
+            return {}
+        waited = f"none has come for {self._seconds:.0f} s; the largest has {_largest(nodes)}"
+        remedy = "lower `resources` in the config or add such a node"
+        return {need: f"ExecutionError: no node offers {_wanted(need)} and {waited}: {remedy}" for need in unmet}
+
+
+def options_of(need: Need) -> dict[str, Any]:
+    """Return a need as Ray spells it, for something that is retried when its worker is lost."""
+    options: dict[str, Any] = {"num_cpus": need.num_cpus, "num_gpus": need.num_gpus, "max_retries": MAX_RETRIES}
+    if need.memory_bytes is not None:
+        options["memory"] = need.memory_bytes
+    return options | ({"resources": dict(need.custom)} if need.custom else {})
+
+
+def run_task(function: Callable[[T, Any, str], Any], task: T, shared: Any) -> Outcome[T]:
+    """Return the outcome of function(task, shared, device), the device being the one that Ray lends to this task."""
     # A task with num_gpus=0 sees the node's GPUs all the same, so torch must not be asked.
     device = "cuda:0" if ray.get_gpu_ids() else "cpu"
     return attempt(lambda one, where: function(one, shared, where), task, device)
+
+
+def said(error: ray.exceptions.RayError) -> str:
+    """Return what Ray says of an error, in one line."""
+    reason = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {reason[0] if reason else 'lost'}"
 
 
 def _wanted(need: Need) -> dict[str, float]:

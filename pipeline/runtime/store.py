@@ -92,7 +92,12 @@ class Store:
     def read(self, table: TableRef, columns: Sequence[str] | None = None) -> dict[str, np.ndarray]:
         """Return columns (all, if none are named) of a table, its units in order; raises CorruptShardError naming a bad file."""
         parts = [self._read_piece(table.folder, piece, columns) for piece in table.pieces]
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        # One part is not copied again: a factor of 20,000 models takes 3.2 GB.
+        return parts[0] if len(parts) == 1 else {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def columns(self, table: TableRef) -> list[str]:
+        """Return the names of a table's columns."""
+        return list(self._about(table.folder, table.pieces[0].shard)["columns"])
 
     def summary(self, table: TableRef) -> dict[str, Any]:
         """Return the JSON summary of the table's first shard."""

@@ -34,13 +34,15 @@ class DatasetSummary:
 class Results:
     """Everything one child run shows when it is done; names are paths below the run's artifacts and may contain slashes.
 
-    version identifies the content: a child is logged again when its version changes. tables hold rows, shown in the UI and kept as CSV;
+    version identifies the content: a child is logged again when its version changes. curves are metrics that have a value for each of several
+    steps, {step: value}. tables hold rows, shown in the UI and kept as CSV;
     figures hold PNG; files hold bytes or the path of a local file, and go under their own names.
     """
 
     version: str
     params: Mapping[str, Any] = field(default_factory=dict)
     metrics: Numbers = field(default_factory=dict)
+    curves: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
     tables: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     figures: Mapping[str, bytes] = field(default_factory=dict)
     files: Mapping[str, bytes | Path] = field(default_factory=dict)

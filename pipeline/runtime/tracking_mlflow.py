@@ -122,6 +122,7 @@ class MlflowTracker:
             params = {name: value for name, value in flatten(results.params).items() if name not in run.params}
             tags = result_tags(results, tables=tables, logged_params=run.params)
             metrics = metric_entities(results.metrics, 0, run.model_id)
+            metrics += [point for name, curve in results.curves.items() for step, value in curve.items() for point in metric_entities({name: value}, step)]
             self._client.log_batch(run.run_id, metrics=metrics, params=param_entities(params), tags=tag_entities(tags))
             # By itself and last: whatever interrupts this method, the version is there only if everything is.
             self._client.set_tag(run.run_id, VERSION_TAG, results.version)

@@ -8,14 +8,16 @@ import numpy as np
 
 from pipeline.attribution.lds import lds
 from pipeline.core.arrays import HeldoutOutputs, Indices
-from pipeline.evaluation.margins import margins
 from pipeline.runtime.store import Shard
-from pipeline.stages.fit import HELDOUT_MARGINS, Attribution, masks_of
-from pipeline.stages.layout import Layout, column
+from pipeline.stages.attribution import Attribution, Basis, masks_of
+from pipeline.stages.fit import HELDOUT_MARGINS
+from pipeline.stages.layout import Layout, block_margins
 from pipeline.stages.node import Parent, Work
 
 # Shares of every population's models, each twice the one before: what the last doubling gained is what the next one would at most.
 SHARES = (1 / 8, 1 / 4, 1 / 2, 1.0)
+# LDS that twice as many models must gain to be worth their training.
+WORTHWHILE = 0.01
 # Blocks of points that are scored, evenly spaced: enough for the mean over targets.
 MOST_BLOCKS = 4
 
@@ -26,6 +28,7 @@ class Curve(Attribution):
 
     stage: ClassVar[str] = "score"
     unit: ClassVar[str] = "shares"
+    revision: ClassVar[int] = 2
 
     fit_key: str
 
@@ -46,8 +49,7 @@ class Curve(Attribution):
         sizes = [len(masks_of(work, name)) for name in self.subset_keys]
         members, blocks = _first(sizes, share), self._blocks(work)
         predicted = self._predict(work, members, blocks) if share < 1 else _predicted(work, self.layout, blocks)
-        n_points, labels = work.examples.n_points, work.examples.labels
-        actual = [margins(work.read("heldout", [column(block)])[column(block)], labels[self.layout.points(block, n_points)]) for block in blocks]
+        actual = [block_margins(work.store, work.inputs["heldout"], self.layout, block, work.examples.labels) for block in blocks]
         score = lds(predicted=np.concatenate(predicted, axis=1), actual=np.concatenate(actual, axis=1))
         return {"n_models": float(len(members)), "lds": score.mean, "low": score.interval[0], "high": score.interval[1]}
 
@@ -56,14 +58,19 @@ class Curve(Attribution):
         return np.unique(np.linspace(0, n_blocks - 1, min(n_blocks, MOST_BLOCKS)).round().astype(int)).tolist()
 
     def _predict(self, work: Work, members: Indices, blocks: list[int]) -> list[HeldoutOutputs]:
-        evidence = self.evidence(work)
-        evidence = replace(evidence, masks=evidence.masks[members], _kept={})
-        factor, predicted = self.estimator.factor(evidence), []
+        basis, predicted = self._basis(work, members), []
         for number in blocks:
-            labels = work.examples.labels[self.layout.points(number, work.examples.n_points)]
-            block = self.block(work, number, margins(self.logits(work, number), labels), members)
-            predicted.append(self.estimator.predict_heldout(factor, self.estimator.fit(factor, evidence, block), evidence, block))
+            block = self.block(work, number, self.margins(work, number)[members], basis)
+            fit = self.estimator.fit(basis.factor, basis.evidence, block)
+            predicted.append(self.estimator.predict_heldout(basis.factor, fit, basis.evidence, block))
         return predicted
+
+    def _basis(self, work: Work, members: Indices) -> Basis:
+        """Return what every block is learnt with, from some models."""
+        every = self.basis(work, {})
+        evidence = replace(every.evidence, masks=every.evidence.masks[members])
+        seeds, populations = every.seeds[members], every.populations[members]
+        return replace(every, factor=self.estimator.factor(evidence), evidence=evidence, seeds=seeds, populations=populations)
 
 
 def _predicted(work: Work, layout: Layout, blocks: list[int]) -> list[HeldoutOutputs]:

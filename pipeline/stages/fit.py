@@ -1,72 +1,19 @@
 """Attribution as nodes: the factor that all outputs share, the fit block by block, and its score on held-out subset models."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from pipeline.attribution.estimator import Arrays, Estimator
-from pipeline.attribution.evidence import Block, Evidence, without_seed_effects
 from pipeline.attribution.lds import explained, lds
-from pipeline.core.arrays import Indices, Logits, Margins, Masks
-from pipeline.core.registry import Plugin, describe
-from pipeline.data.masks import unpack
 from pipeline.evaluation.margins import margins
 from pipeline.runtime.store import Shard
-from pipeline.stages.layout import Layout, column, read_margins
-from pipeline.stages.lines import read_lines
-from pipeline.stages.node import Node, Parent, Work
-from pipeline.stages.views import read_views
+from pipeline.stages.attribution import Attribution, Basis
+from pipeline.stages.layout import read_margins
+from pipeline.stages.node import Parent, Work
 
 # What the fit table holds beside what the estimator learnt of the logits.
 MARGIN_R2, HELDOUT_MARGINS = "margin_r2", "heldout_margins"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Attribution(Node):
-    """What the nodes of this file share: the estimator, the layout, the subset models it learns from, and what scouts see."""
-
-    estimator: Estimator
-    layout: Layout
-    subset_keys: Mapping[str, str]
-    groups_key: str | None = None
-    views_key: str | None = None
-    heldout_key: str | None = None
-
-    def settings(self) -> dict[str, Any]:
-        """See Node."""
-        return {"estimator": describe(self.estimator), "layout": self.layout.model_dump(mode="json")}
-
-    def plugins(self) -> tuple[Plugin, ...]:
-        """See Node."""
-        return (*self.estimator.parts(), self.estimator)
-
-    def parents(self) -> dict[str, Parent]:
-        """See Node."""
-        beside = {"groups": self.groups_key, "views": self.views_key, "heldout": self.heldout_key}
-        return {name: Parent(key) for name, key in {**self.subset_keys, **beside}.items() if key is not None}
-
-    def evidence(self, work: Work) -> Evidence:
-        """Return what the estimator learns from, beside outputs."""
-        return Evidence(
-            masks=np.concatenate([masks_of(work, name) for name in self.subset_keys]),
-            heldout=masks_of(work, "heldout") if self.heldout_key else None,
-            lines=read_lines(work) if self.groups_key else None,
-            views=read_views(work) if self.views_key else None,
-        )
-
-    def logits(self, work: Work, block: int) -> Logits:
-        """Return the logits of a block, (n_models, n_block_points, n_classes)."""
-        return np.concatenate([work.read(name, [column(block)])[column(block)] for name in self.subset_keys])
-
-    def block(self, work: Work, number: int, values: Logits | Margins, models: Indices | slice = slice(None)) -> Block:
-        """Return a block of logits or margins, of some models if they are named, as the outputs to learn, without what one seed's members share."""
-        seeds = [work.read(name, ["seed"])["seed"] for name in self.subset_keys]
-        populations = np.repeat(np.arange(len(seeds)), [len(part) for part in seeds])
-        outputs = without_seed_effects(values.reshape(len(values), -1)[models], np.concatenate(seeds)[models], populations[models])
-        points = np.arange(work.examples.n_points)[self.layout.points(number, work.examples.n_points)]
-        return Block(points=points, outputs=outputs, per_point=outputs.shape[1] // len(points))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,11 +31,12 @@ class Factor(Attribution):
 
 @dataclass(frozen=True, kw_only=True)
 class Fit(Attribution):
-    """What is learnt of each output; unit b is block b of points. Rows are points: (n_points, n_classes, …) for logits, (n_points,) for margins."""
+    """What is learnt of each output; unit b is block b of points. Rows are points: (n_points, n_classes, …) for logits, (n_points, …) for margins."""
 
     stage: ClassVar[str] = "fit"
     unit: ClassVar[str] = "blocks"
-    revision: ClassVar[int] = 2
+    streams: ClassVar[bool] = True
+    revision: ClassVar[int] = 3
 
     factor_key: str
 
@@ -96,51 +44,34 @@ class Fit(Attribution):
         """See Node."""
         return super().parents() | {"factor": Parent(self.factor_key)}
 
+    def common(self, work: Work) -> Basis:
+        """See Node."""
+        return self.basis(work, work.read("factor"))
+
     def compute(self, work: Work) -> Shard:
         """Fit the logits of each block, and its margins to predict those of held-out models."""
-        factor, evidence = work.read("factor"), self.evidence(work)
-        parts = [self._fit_block(work, block, factor, evidence) for block in range(work.start, work.stop)]
+        basis = self.common(work) if work.common is None else work.common
+        parts = [self._fit_block(work, block, basis) for block in range(work.start, work.stop)]
         return Shard(columns={name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
 
-    def _fit_block(self, work: Work, number: int, factor: Arrays, evidence: Evidence) -> dict[str, np.ndarray]:
-        logits = self.logits(work, number)
-        fit = self.estimator.fit(factor, evidence, self.block(work, number, logits))
-        columns = {name: values.reshape(*logits.shape[1:], *values.shape[1:]) for name, values in fit.items()}
-        if evidence.heldout is not None:
-            block = self.block(work, number, margins(logits, work.examples.labels[self.layout.points(number, work.examples.n_points)]))
+    def _fit_block(self, work: Work, number: int, basis: Basis) -> dict[str, np.ndarray]:
+        factor, evidence, columns = basis.factor, basis.evidence, dict[str, np.ndarray]()
+        if "logits" in self.outputs:
+            logits = self.logits(work, number)
+            block = self.block(work, number, logits, basis)
+            fit = self.estimator.fit(factor, evidence, block)
+            columns = {name: values.reshape(*logits.shape[1:], *values.shape[1:]) for name, values in fit.items()}
+            if evidence.heldout is not None and "margins" not in self.outputs:
+                predicted = self.estimator.predict_heldout(factor, fit, evidence, block).reshape(-1, *logits.shape[1:])
+                columns[HELDOUT_MARGINS] = margins(predicted, work.examples.labels[self.layout.points(number, work.examples.n_points)]).T
+        if "margins" in self.outputs and (evidence.heldout is not None or not columns):
+            block = self.block(work, number, self.margins(work, number), basis)
             of_margins = self.estimator.fit(factor, evidence, block)
+            columns = columns or dict(of_margins)
             columns |= {MARGIN_R2: of_margins["r2"]} if "r2" in self.estimator.scalars else {}
-            columns[HELDOUT_MARGINS] = self.estimator.predict_heldout(factor, of_margins, evidence, block).T
+            if evidence.heldout is not None:
+                columns[HELDOUT_MARGINS] = self.estimator.predict_heldout(factor, of_margins, evidence, block).T
         return columns
-
-
-@dataclass(frozen=True, kw_only=True)
-class Effect(Attribution):
-    """The predicted change of every logit when one forget set is removed: rows are points, `mean` and `standard_error` (n_points, n_classes)."""
-
-    stage: ClassVar[str] = "effect"
-    unit: ClassVar[str] = "sets"
-    revision: ClassVar[int] = 2
-
-    factor_key: str
-    fit_key: str
-    forget_key: str
-
-    def parents(self) -> dict[str, Parent]:
-        """See Node."""
-        return super().parents() | {"factor": Parent(self.factor_key), "fit": Parent(self.fit_key), "forget": Parent(self.forget_key, "content")}
-
-    def compute(self, work: Work) -> Shard:
-        """Stream the outputs once, one block in memory at a time."""
-        factor, evidence, forget = work.read("factor"), self.evidence(work), work.read("forget")["index"]
-        mean, standard_error = [], []
-        for number in range(self.layout.n_blocks(work.examples.n_points)):
-            logits, learnt = self.logits(work, number), work.store.read(work.inputs["fit"].part(number, number + 1))
-            fit = {name: values.reshape(-1, *values.shape[2:]) for name, values in learnt.items() if name not in (MARGIN_R2, HELDOUT_MARGINS)}
-            effect = self.estimator.datamodel(factor, fit, evidence, self.block(work, number, logits)).effect_of_removing(forget)
-            mean.append(effect.mean.reshape(logits.shape[1:]))
-            standard_error.append(effect.standard_error.reshape(logits.shape[1:]))
-        return Shard(columns={"mean": np.concatenate(mean), "standard_error": np.concatenate(standard_error)})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,7 +101,7 @@ class Score(Attribution):
             "lds": score.mean,
             "lds_interval": list(score.interval),
             "n_constant": score.n_constant,
-            "r2_logits": float(fit["r2"].mean()) if has_r2 else None,
+            "r2_logits": float(fit["r2"].mean()) if has_r2 and "logits" in self.outputs else None,
             "r2_margins": float(fit[MARGIN_R2].mean()) if has_r2 else None,
             "r2_heldout": float(r2.mean()),
             "r2_heldout_by_block": [float(r2[points].mean()) for points in blocks],
@@ -179,8 +110,3 @@ class Score(Attribution):
             "n_heldout": len(actual),
         }
         return Shard(columns={"heldout_r2": r2}, summary=summary)
-
-
-def masks_of(work: Work, name: str) -> Masks:
-    """Return the masks (n_models, n_train) of a population."""
-    return unpack(work.read(name, ["mask"])["mask"], work.examples.n_train)

@@ -33,10 +33,28 @@ class Layout(Settings):
         n_points = logits.shape[1]
         return {column(block): logits[:, self.points(block, n_points)].astype(self.dtype) for block in range(self.n_blocks(n_points))}
 
+    def margin_columns(self, values: Margins) -> dict[str, np.ndarray]:
+        """Return the columns that hold margins (n_models, n_points), for models that left nothing else."""
+        n_points = values.shape[1]
+        return {margin_column(block): values[:, self.points(block, n_points)].astype(self.dtype) for block in range(self.n_blocks(n_points))}
+
 
 def column(block: int) -> str:
     """Return the name of a block's column."""
     return f"logits_{block:05d}"
+
+
+def margin_column(block: int) -> str:
+    """Return the name of a block's column of margins."""
+    return f"margins_{block:05d}"
+
+
+def block_margins(store: Store, table: TableRef, layout: Layout, block: int, labels: Labels) -> Float[np.ndarray, "n_models n_block_points"]:
+    """Return the margins (n_models, n_block_points) of a block, from its logits where there are any."""
+    name = margin_column(block)
+    if name in store.columns(table):
+        return store.read(table, [name])[name].astype(np.float32)
+    return margins(store.read(table, [column(block)])[column(block)], labels[layout.points(block, len(labels))])
 
 
 def read_blocks(store: Store, table: TableRef, layout: Layout, n_points: int) -> Iterator[tuple[slice, Logits]]:
@@ -52,7 +70,7 @@ def read_logits(store: Store, table: TableRef, layout: Layout, n_points: int) ->
 
 def read_margins(store: Store, table: TableRef, layout: Layout, labels: Labels) -> Margins:
     """Return the margins (n_models, n_points) of a table, computed block by block."""
-    return np.concatenate([margins(block, labels[points]) for points, block in read_blocks(store, table, layout, len(labels))], axis=1)
+    return np.concatenate([block_margins(store, table, layout, block, labels) for block in range(layout.n_blocks(len(labels)))], axis=1)
 
 
 def read_judgements(store: Store, table: TableRef, layout: Layout, labels: Labels) -> tuple[Margins, Bool[np.ndarray, "n_models n_points"]]:

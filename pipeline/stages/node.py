@@ -38,7 +38,7 @@ class Parent:
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """One shard to compute: units start to stop, the parents' tables, the data, and where."""
+    """One shard to compute: units start to stop, the parents' tables, the data, and where; common is what the node's `common` returned, if known."""
 
     start: int
     stop: int
@@ -47,6 +47,7 @@ class Work:
     examples: Examples
     device: str
     kind: Kind
+    common: Any = None
 
     def read(self, name: str, columns: Sequence[str] | None = None) -> dict[str, np.ndarray]:
         """Return columns of the parent called name."""
@@ -60,6 +61,8 @@ class Node(ABC):
     stage: ClassVar[str]
     unit: ClassVar[str] = "members"
     trains: ClassVar[bool] = False
+    # Whether its shards are many and alike, and rest on something large that they have in common: an executor may stream them.
+    streams: ClassVar[bool] = False
     # Raised when what compute does changes, as a plug-in's revision is when the plug-in does.
     revision: ClassVar[int] = 1
 
@@ -89,6 +92,10 @@ class Node(ABC):
     @abstractmethod
     def parents(self) -> dict[str, Parent]:
         """Return the parents by the name that compute reads them under."""
+
+    def common(self, work: Work) -> Any:
+        """Return what all shards of a node that streams read alike, so that a machine may hold it once; work names no units."""
+        return None
 
     @abstractmethod
     def compute(self, work: Work) -> Shard:

@@ -13,13 +13,18 @@ from pipeline.core.registry import Plugin, describe, plugin_name
 from pipeline.data.dataset import Dataset
 from pipeline.data.examples import Examples
 from pipeline.data.forget_sets.base import ForgetSet
+from pipeline.reporting.attribution_content import ForecastContent
 from pipeline.reporting.content import AttributionContent, Cost, DatasetContent, PopulationContent, Report, Role, Row, SetContent
 from pipeline.reporting.figures import figures
 from pipeline.reporting.page import render
+from pipeline.reporting.payback import focused_pays
 from pipeline.reporting.words import break_even, summary, verdict
 from pipeline.runtime.store import Shard
+from pipeline.stages.attribution_shown import curve_content, example_contents, forecast_content
+from pipeline.stages.forecast import forecast
 from pipeline.stages.layout import Layout, read_point_margins
 from pipeline.stages.node import Node, Parent, Work
+from pipeline.stages.pictures import Pictures, images_of
 from pipeline.stages.results import Spending, result_row
 from pipeline.stages.work import versions
 from pipeline.unlearning.unlearner import Unlearner
@@ -33,6 +38,7 @@ class ReportPage(Node):
 
     stage: ClassVar[str] = "report"
     unit: ClassVar[str] = "pages"
+    revision: ClassVar[int] = 2
 
     title: str
     experiment: Mapping[str, Any]
@@ -46,6 +52,7 @@ class ReportPage(Node):
     layout: Layout
     has_effects: bool
     has_score: bool
+    has_curve: bool
 
     def settings(self) -> dict[str, Any]:
         """See Node."""
@@ -62,9 +69,11 @@ class ReportPage(Node):
     def parents(self) -> dict[str, Parent]:
         """See Node."""
         found = {"full": Parent("train/full")}
-        if self.has_score:
-            found["score"] = Parent("score")
+        shown = {"score": self.has_score, "curve": self.has_curve, "influences": self.has_effects}
+        found |= {key: Parent(key) for key, is_there in shown.items() if is_there}
         for label in self.forget_sets:
+            if self.has_effects:
+                found[f"effect/{label}"] = Parent(f"effect/{label}")
             found[f"forget/{label}"] = Parent(f"forget/{label}", "content")
             found[f"oracle/{label}"] = Parent(f"train/oracle/{label}")
             found[f"floor/{label}"] = Parent(f"evaluate/floor/{label}")
@@ -75,7 +84,8 @@ class ReportPage(Node):
 
     def compute(self, work: Work) -> Shard:
         """Draw the page and its figures."""
-        sets = tuple(self._set(work, label) for label in self.forget_sets)
+        pictures = Pictures.of(self.dataset, work.examples)
+        sets = tuple(self._set(work, label, number, pictures) for number, label in enumerate(self.forget_sets))
         report = Report(
             title=self.title,
             dataset=_dataset_content(self.dataset, work.examples),
@@ -93,7 +103,7 @@ class ReportPage(Node):
         said = {"summary": summary(verdicts), "headlines": {one.label: one.headline for one in verdicts}}
         return Shard(columns={"page": np.arange(1)}, summary=said, blobs=blobs)
 
-    def _set(self, work: Work, label: str) -> SetContent:
+    def _set(self, work: Work, label: str, number: int, pictures: Pictures) -> SetContent:
         ids, labels = work.read(f"forget/{label}")["index"], work.examples.labels
         floor = work.store.summary(work.inputs[f"floor/{label}"])
         rows = tuple(self._row(work, name, label, ids, floor) for name in self.unlearners)
@@ -102,15 +112,22 @@ class ReportPage(Node):
             plugin=plugin_name(self.forget_sets[label]),
             ids=ids,
             labels=labels[ids],
-            true_labels=_true_labels(self.dataset, ids),
-            images=_images(work.examples.inputs[ids]),
+            true_labels=pictures.true(ids),
+            images=images_of(work.examples.inputs[ids]),
             floor=floor["p95"],
             floor_mean=floor["mean"],
             oracle_accuracy=floor["oracle_accuracy"],
             before=read_point_margins(work.store, work.inputs["full"], self.layout, labels, ids),
             oracle=read_point_margins(work.store, work.inputs[f"oracle/{label}"], self.layout, labels, ids),
             rows=rows,
+            forecast=self._forecast(work, label, ids, pictures) if self.has_effects else None,
+            influences=example_contents(work, pictures, number) if self.has_effects else (),
         )
+
+    def _forecast(self, work: Work, label: str, ids: Indices, pictures: Pictures) -> ForecastContent:
+        """Return what was predicted for a set, beside what retraining came to."""
+        tables = {"full": work.inputs["full"], "effect": work.inputs[f"effect/{label}"], "oracle": work.inputs[f"oracle/{label}"]}
+        return forecast_content(forecast(work.store, **tables, layout=self.layout, labels=work.examples.labels), label, ids, pictures)
 
     def _row(self, work: Work, name: str, label: str, ids: Indices, floor: Mapping[str, Any]) -> Row:
         table, unlearner = work.inputs[f"verdict/{name}/{label}"], self.unlearners[name]
@@ -133,24 +150,27 @@ class ReportPage(Node):
         )
 
     def _attribution(self, work: Work) -> AttributionContent | None:
-        if not self.has_score:
+        if not self.has_effects:
             return None
-        score = work.store.summary(work.inputs["score"])
-        low, high = score["lds_interval"]
-        return AttributionContent(
-            estimator=_sentence(describe(self.estimator)),
-            penalty=", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in score["medians"].items() if "penalty" in name),
-            r2=score["r2_heldout"] if score["r2_logits"] is None else score["r2_logits"],
-            n_models=self.n_learnt_from,
-            lds=score["lds"],
-            lds_interval=(low, high),
-        )
+        about: dict[str, Any] = {"estimator": _sentence(describe(self.estimator)), "penalty": "", "n_models": self.n_learnt_from}
+        if self.has_score:
+            score = work.store.summary(work.inputs["score"])
+            about |= {
+                "penalty": ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in score["medians"].items() if "penalty" in name),
+                "r2": score["r2_heldout"],
+                "r2_by_block": tuple(score["r2_heldout_by_block"]),
+                "lds": score["lds"],
+                "lds_interval": tuple(score["lds_interval"]),
+            }
+        return AttributionContent(**about, curve=curve_content(work.read("curve")) if self.has_curve else None)
 
     def _break_even(self, sets: tuple[SetContent, ...]) -> str:
         fractions = [row.cost.fraction for content in sets for row in content.rows if row.role == Role.DATAMODEL]
         if not fractions:
             return "No method here unlearns with a datamodel, so there is none to share."
-        return break_even(self.spending.datamodel, max(fractions))
+        spending = self.spending
+        said = break_even(spending.datamodel, max(fractions))
+        return f"{said} {focused_pays(spending.focused, spending.break_even(spending.n_models), spending.n_models)}" if spending.focused else said
 
 
 def _sentence(settings: Mapping[str, Any]) -> str:
@@ -167,15 +187,3 @@ def _dataset_content(dataset: Dataset, examples: Examples) -> DatasetContent:
         n_classes=examples.n_classes,
         n_mislabelled=len(examples.mislabelled),
     )
-
-
-def _true_labels(dataset: Dataset, ids: Indices) -> np.ndarray | None:
-    """Return the labels before noise, where noise was added on purpose."""
-    return dataset.read().labels[ids] if dataset.label_noise is not None else None
-
-
-def _images(inputs: np.ndarray) -> np.ndarray | None:
-    """Return inputs as (n, height, width) or (n, height, width, 3), or None if they are no images."""
-    if inputs.ndim == 4 and inputs.shape[1] in (1, 3):
-        return inputs[:, 0] if inputs.shape[1] == 1 else np.moveaxis(inputs, 1, -1)
-    return inputs if inputs.ndim == 3 else None

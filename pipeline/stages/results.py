@@ -9,10 +9,16 @@ from pipeline.unlearning.unlearner import Unlearner
 
 @dataclass(frozen=True, kw_only=True)
 class Spending:
-    """What the experiment spends: datamodel is the cost of all models it learns from, in trainings of one on all points ("retrainings")."""
+    """What the experiment spends before unlearning, in trainings of one model on all points ("retrainings").
+
+    datamodel is the cost of all models that effects are learnt from, which n_requests share; focused that of the models trained for one request
+    alone. n_models are to forget in each request.
+    """
 
     datamodel: float
+    focused: float
     n_requests: int
+    n_models: int
     epochs: int
     n_train: int
 
@@ -21,8 +27,16 @@ class Spending:
         return samples / (self.epochs * self.n_train)
 
     def shared(self, unlearner: Unlearner) -> float:
-        """Return what one request adds before unlearning begins: its share of the datamodel, or a true oracle."""
-        return (self.datamodel / self.n_requests if "effect" in unlearner.needs else 0.0) + (1.0 if "oracle" in unlearner.needs else 0.0)
+        """Return what one request adds before unlearning begins: its share of the datamodel and its focused models, or a true oracle."""
+        effects = self.datamodel / self.n_requests + self.focused if "effect" in unlearner.needs else 0.0
+        return effects + (1.0 if "oracle" in unlearner.needs else 0.0)
+
+    def break_even(self, n_models: int) -> float | None:
+        """Return from how many requests on, each for n_models models, all this costs less than to retrain them; None if it never does.
+
+        What moving the weights of each model costs, a few hundredths of a retraining, comes on top.
+        """
+        return self.datamodel / (n_models - self.focused) if n_models > self.focused else None
 
 
 def result_row(

@@ -24,6 +24,8 @@ from pipeline.training.loop import Resident
 from pipeline.training.populations import Recipe, member_masks, train_members
 
 CHECKPOINT = "safetensors"
+# The halves of a focused population. Member i of both keeps the same points beside the forget set, which one half keeps and the other does not.
+FOCUSED_IN, FOCUSED_OUT = "focused_in", "focused_out"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +33,7 @@ class Population(Node):
     """n_units models of one role.
 
     keep_fraction is for subsets: random ones, or with groups_key such as drop whole groups. n_seeds is how many seeds they share, for
-    attribution to take their effect out. forget_key names the forget set that oracles leave out.
+    attribution to take their effect out. forget_key names the forget set that oracles leave out, or that focused models keep and leave out.
     """
 
     stage: ClassVar[str] = "train"
@@ -85,7 +87,15 @@ class Population(Node):
         members = range(work.start, work.stop)
         purpose = self._purpose(forget)
         lines = read_lines(work) if self.groups_key else None
-        masks = member_masks(purpose, members, n_train=examples.n_train, keep_fraction=self.keep_fraction, forget=forget, lines=lines)
+        masks = member_masks(
+            purpose,
+            members,
+            n_train=examples.n_train,
+            keep_fraction=self.keep_fraction,
+            forget=forget,
+            lines=lines,
+            keeps_forget=self.role == FOCUSED_IN,
+        )
         seeds = [self._seed(purpose, member) for member in members]
         build = Builder(self.model, examples.input_shape, examples.n_classes)
         data = Resident.place(examples, work.device)
@@ -104,14 +114,20 @@ class Population(Node):
     def _purpose(self, forget: np.ndarray | None) -> str:
         """Return what seeds derive from: never labels that a user chose, never how the table is laid out."""
         points = None if forget is None else forget.tolist()
-        return digest([self.role, self.keep_fraction, points, *self._trained()])
+        return digest(["focused" if self._is_focused else self.role, self.keep_fraction, points, *self._trained()])
+
+    @property
+    def _is_focused(self) -> bool:
+        return self.role in (FOCUSED_IN, FOCUSED_OUT)
 
     def _trained(self) -> list[Any]:
         return [self.seed, describe(self.model), self.recipe.descent().model_dump(mode="json")]
 
     def _seed(self, purpose: str, member: int) -> int:
-        """Return the seed of a member: its own, or one of n_seeds that subset models of all roles share."""
-        return seed(purpose, "member", member) if self.n_seeds is None else seed(digest(self._trained()), "shared", member % self.n_seeds)
+        """Return the seed of a member: its own, one of n_seeds that subset models of all roles share, or in a focused population that of a full model."""
+        if self.n_seeds is not None:
+            return seed(digest(self._trained()), "shared", member % self.n_seeds)
+        return seed(digest(["full", None, None, *self._trained()]) if self._is_focused else purpose, "member", member)
 
 
 def encode_states(states: States) -> bytes:

@@ -39,9 +39,10 @@ class Task:
         return f"{self.node.key} {self.node.unit} {self.start}-{self.stop}"
 
 
-def compute_task(task: Task, examples: Examples, device: str) -> dict[str, Any]:
+def compute_task(task: Task, examples: Examples, device: str, common: Any = None) -> dict[str, Any]:
     """Compute one shard, write it, and return {"seconds", "made"}; everything large stays with the worker.
 
+    common is what `read_common` returned, for whoever computes many shards of one node; without it the shard reads for itself.
     Another run may have made the shard while this task was waiting for its turn: then it is left as it is.
     """
     begun = time.perf_counter()
@@ -51,7 +52,7 @@ def compute_task(task: Task, examples: Examples, device: str) -> dict[str, Any]:
     threads = task.node.resources.num_cpus
     torch.set_num_threads(threads)
     kind, reason = _ensemble(task, store, examples, device)
-    work = Work(start=task.start, stop=task.stop, store=store, inputs=task.inputs, examples=examples, device=device, kind=kind)
+    work = Work(start=task.start, stop=task.stop, store=store, inputs=task.inputs, examples=examples, device=device, kind=kind, common=common)
     # The last bits of a matrix product change with the threads that share it, so BLAS gets as many as torch.
     with threadpoolctl.threadpool_limits(threads):
         shard = task.node.compute(work)
@@ -59,6 +60,12 @@ def compute_task(task: Task, examples: Examples, device: str) -> dict[str, Any]:
     side = environment(device) | {"seconds": round(seconds, 4), "ensemble": kind, "ensemble_reason": reason, "threads": threads}
     store.write_shard(task.folder, task.node.unit, task.start, task.stop, shard, side=side)
     return {"seconds": seconds, "made": True}
+
+
+def read_common(task: Task, examples: Examples, device: str) -> Any:
+    """Return what all shards of the task's node read alike, None if that is nothing."""
+    work = Work(start=0, stop=0, store=Store(task.store_uri), inputs=task.inputs, examples=examples, device=device, kind="looped")
+    return task.node.common(work)
 
 
 def environment(device: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from pipeline.core.arrays import Indices, Masks
 from pipeline.core.errors import ConfigError
 from pipeline.core.seeds import seed
 from pipeline.data.groups import Lines, designed_mask
-from pipeline.data.masks import retain_mask, subset_mask
+from pipeline.data.masks import focused_mask, retain_mask, subset_mask
 from pipeline.training.ensemble import Builder, Kind, States, initial_states, why_not_stackable
 from pipeline.training.loop import Resident, run_phases
 from pipeline.training.schedule import Descent, Phase, cross_entropy
@@ -42,8 +42,24 @@ class Recipe(Descent):
         return Descent(**self.model_dump(exclude={"ensemble"}))
 
 
-def member_masks(purpose: str, members: range, *, n_train: int, keep_fraction: float | None, forget: Indices | None, lines: Lines | None = None) -> Masks:
-    """Return the masks (n_members, n_train) of members: random subsets of keep_fraction, or with lines such as drop whole groups; all but forget, or all."""
+def member_masks(
+    purpose: str,
+    members: range,
+    *,
+    n_train: int,
+    keep_fraction: float | None,
+    forget: Indices | None,
+    lines: Lines | None = None,
+    keeps_forget: bool = False,
+) -> Masks:
+    """Return the masks (n_members, n_train) of members.
+
+    Random subsets of keep_fraction, or with lines such as drop whole groups; all points but forget, or all. With both keep_fraction and forget:
+    that fraction of the points outside forget, which keeps_forget adds.
+    """
+    if keep_fraction is not None and forget is not None:
+        drawn = [focused_mask(n_train, keep_fraction, forget, seed(purpose, "mask", member), keeps_forget=keeps_forget) for member in members]
+        return np.stack(drawn)
     if keep_fraction is not None and lines is not None:
         return np.stack([designed_mask(lines, keep_fraction, seed(purpose, "mask", member)) for member in members])
     if keep_fraction is not None:

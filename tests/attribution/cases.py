@@ -1,20 +1,26 @@
 """A small experiment with known weights for each estimator of the table, which the contracts are run on; a new estimator takes one line in CASES."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
 import numpy as np
+from convex import overlapping
 from planted_groups import lines_of, masks_of, views_of
 
 from pipeline.attribution.combined import Combined
 from pipeline.attribution.datamodel import Datamodel
+from pipeline.attribution.difference import DifferenceOfMeans
 from pipeline.attribution.estimator import Arrays, Estimator
 from pipeline.attribution.evidence import Block, Evidence
+from pipeline.attribution.influence import Influence
 from pipeline.attribution.kernel import GroupKernel
+from pipeline.attribution.lasso import Lasso
 from pipeline.attribution.local import LocalRidge
+from pipeline.attribution.matrix import AttributionFile
 from pipeline.attribution.ridge import Ridge
+from pipeline.attribution.trak import Trak
 
 N_TRAIN, N_POINTS, PER_POINT = 40, 4, 3
 
@@ -40,29 +46,64 @@ class Case:
 
 
 @cache
-def _planted() -> tuple[Evidence, Block, np.ndarray, np.ndarray]:
+def _planted(n_models: int = 160) -> tuple[Evidence, Block, np.ndarray, np.ndarray]:
     rng, lines = np.random.default_rng(0), lines_of(N_TRAIN)
-    masks, unseen = masks_of(lines, 160), masks_of(lines, 30, seed=1)
+    masks, unseen = masks_of(lines, n_models), masks_of(lines, 30, seed=9)
     weights = rng.normal(size=(N_TRAIN, N_POINTS * PER_POINT)) * (rng.random((N_TRAIN, N_POINTS * PER_POINT)) < 0.5)
-    outputs = masks @ weights + 3 + 0.2 * rng.normal(size=(160, N_POINTS * PER_POINT))
+    outputs = masks @ weights + 3 + 0.2 * rng.normal(size=(n_models, N_POINTS * PER_POINT))
     block = Block(points=np.arange(7, 7 + N_POINTS), outputs=outputs, per_point=PER_POINT)
     return Evidence(masks=masks, heldout=unseen, lines=lines), block, weights, unseen
 
 
-def in_subset_models(estimator: Estimator) -> Case:
+def in_subset_models(estimator: Estimator, n_models: int = 160) -> Case:
     """Return outputs of subset models that are linear in the mask, half of the weights 0, beside a constant and noise."""
-    evidence, block, weights, unseen = _planted()
+    evidence, block, weights, unseen = _planted(n_models)
     lines, views = (evidence.lines if "groups" in estimator.needs else None), (views_of(N_TRAIN) if "views" in estimator.needs else None)
     fresh = Evidence(masks=evidence.masks, heldout=evidence.heldout, lines=lines, views=views)
     return Case(estimator=estimator, evidence=fresh, block=block, weights=weights, unseen=unseen)
 
 
+def in_a_file(folder: Path) -> Case:
+    """Return the same weights written to a file, beside those of other points, and outputs of models that have seen every point."""
+    _, block, weights, unseen = _planted()
+    rng, masks = np.random.default_rng(2), np.ones((160, N_TRAIN), bool)
+    matrix = rng.normal(size=(N_TRAIN, 20, PER_POINT)).astype(np.float32)
+    matrix[:, block.points] = weights.reshape(N_TRAIN, N_POINTS, PER_POINT)
+    matrix.tofile(folder / "weights")
+    outputs = masks @ weights + 3 + 0.2 * rng.normal(size=(160, weights.shape[1]))
+    return Case(
+        estimator=AttributionFile(path=folder / "weights", dtype="float32"),
+        evidence=Evidence(masks=masks, heldout=unseen),
+        block=replace(block, outputs=outputs),
+        weights=weights,
+        unseen=unseen,
+    )
+
+
+@cache
+def _retrained(n_classes: int) -> tuple[Evidence, Block, np.ndarray]:
+    convex, points = overlapping(N_TRAIN, n_classes, stretched=40.0), np.arange(N_TRAIN, N_TRAIN + N_POINTS)
+    weights = np.stack([-convex.effect(np.array([point]))[points].ravel() for point in range(N_TRAIN)])
+    return convex.evidence(masks_of(lines_of(N_TRAIN), 30, seed=1)), convex.block(points), weights
+
+
+def in_checkpoints(estimator: Estimator, n_classes: int) -> Case:
+    """Return softmax regression at its minimum; the weights are what retraining without each point takes away."""
+    evidence, block, weights = _retrained(n_classes)
+    return Case(estimator=estimator, evidence=evidence, block=block, weights=weights, unseen=evidence.heldout)
+
+
 # By the estimator's name in the table; the folder is for whoever reads files.
 CASES: dict[str, Callable[[Path], Case]] = {
     "combined": lambda _: in_subset_models(Combined()),
+    "difference_of_means": lambda _: in_subset_models(DifferenceOfMeans(), n_models=2000),
+    "file": in_a_file,
+    "influence": lambda _: in_checkpoints(Influence(damping=0.05), 3),
     "kernel": lambda _: in_subset_models(GroupKernel()),
+    "lasso": lambda _: in_subset_models(Lasso()),
     "local": lambda _: in_subset_models(LocalRidge()),
     "ridge": lambda _: in_subset_models(Ridge()),
+    "trak": lambda _: in_checkpoints(Trak(damping=0.05), 2),
 }
 
 

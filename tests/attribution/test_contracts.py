@@ -118,7 +118,7 @@ def test_a_fit_is_tables_with_a_row_for_each_output_and_its_scalars_are_numbers(
 
 def test_a_fit_follows_from_its_evidence_and_leaves_it_alone(case):
     masks, outputs = case.evidence.masks.copy(), case.block.outputs.copy()
-    for one, other in zip(case.fit(), replace(case, evidence=replace(case.evidence, _kept={})).fit(), strict=True):
+    for one, other in zip(case.fit(), replace(case, evidence=replace(case.evidence)).fit(), strict=True):
         assert all(np.array_equal(values, other[name]) for name, values in one.items())
     assert np.array_equal(effects(case.datamodel(), SETS[:3]), effects(case.datamodel(), SETS[:3]))
     assert np.array_equal(case.evidence.masks, masks)
@@ -144,16 +144,20 @@ def test_held_out_predictions_are_those_of_the_datamodel(case, datamodel):
 
 
 def test_without_held_out_masks_nothing_is_predicted_of_them(case):
-    bare = replace(case, evidence=replace(case.evidence, heldout=None, _kept={}))
+    bare = replace(case, evidence=replace(case.evidence, heldout=None))
     with pytest.raises(ConfigError, match=r"populations.heldout"):
         bare.estimator.predict_heldout(*bare.fit(), bare.evidence, bare.block)
 
 
 def test_an_output_that_never_varies_has_no_effect_and_breaks_nothing(case):
+    if "subset" not in case.estimator.needs:
+        pytest.skip("what it knows of effects does not come from how outputs vary")
     outputs = case.block.outputs.copy()
     outputs[:, 4] = 7.0
     datamodel = with_outputs(case, outputs).datamodel()
     assert np.isfinite(datamodel.predict(case.unseen)).all()
+    if "subset" not in case.estimator.needs:
+        return  # of models that all have seen everything, no output has to vary
     assert effects(datamodel)[:, 4] == pytest.approx(0, abs=1e-6)
     assert datamodel.predict(case.unseen)[:, 4] == pytest.approx(7.0, abs=1e-5)
 

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
+from sklearn.metrics import r2_score
 
 from pipeline.attribution import lds as module
-from pipeline.attribution.lds import lds
+from pipeline.attribution.lds import explained, lds
 from pipeline.core.errors import ConfigError, DataError, ShapeError
 
 
@@ -93,3 +94,24 @@ def test_values_that_cannot_be_ranked_are_refused():
 def test_settings_out_of_range_are_refused(settings):
     with pytest.raises(ConfigError, match="at least 20 resamples"):
         lds(predicted=arrays()[0], actual=arrays()[1], **settings)
+
+
+def test_what_is_explained_is_the_r2_of_the_textbook():
+    predicted, actual = arrays()
+    expected = [r2_score(actual[:, target], predicted[:, target]) for target in range(30)]
+    assert explained(predicted, actual) == pytest.approx(expected, abs=1e-12)
+    assert explained(actual, actual) == pytest.approx(1)
+    assert explained(np.broadcast_to(actual.mean(axis=0), actual.shape), actual) == pytest.approx(0)
+
+
+def test_an_offset_and_a_wrong_scale_explain_less():
+    _, actual = arrays()
+    assert (explained(actual + 10, actual) < -10).all()
+    assert explained(3 * (actual - actual.mean(axis=0)) + actual.mean(axis=0), actual) == pytest.approx(-3)
+
+
+def test_of_what_does_not_vary_nothing_is_explained():
+    predicted, actual = arrays()
+    actual[:, 4] = 7.0
+    assert explained(predicted, actual)[4] == 0
+    assert explained(predicted.astype(np.float32), actual.astype(np.float32)) == pytest.approx(explained(predicted, actual), abs=1e-5)

@@ -120,7 +120,7 @@ def test_more_points_than_are_held_at_once_give_the_same(monkeypatch):
     whole, _ = fitted(evidence, block)
     monkeypatch.setattr(module, "COLUMNS", 7)
     monkeypatch.setattr(module, "MOST_KEPT", 10)
-    parts, _ = fitted(replace(evidence, _kept={}), block)
+    parts, _ = fitted(replace(evidence), block)
     assert parts.weights() == pytest.approx(whole.weights(), abs=1e-6)
 
 

@@ -45,11 +45,11 @@ class Judged:
         return spending_of(self.session.experiment, self.session.examples)
 
 
-def judge(store: str, executor: str, settings: Mapping[str, Any], overrides: Sequence[str] = ()) -> Judged:
-    """Run the demonstration with other settings as far as its verdicts; what the store has already is not computed again."""
+def judge(store: str, executor: str, settings: Mapping[str, Any], overrides: Sequence[str] = (), *, until: str = "evaluate") -> Judged:
+    """Run the demonstration with other settings as far as its verdicts, or an earlier stage; what the store has already is not computed again."""
     changed = [f"{key}={json.dumps(value)}" for key, value in settings.items()]
     session = open_session(None, [*changed, *overrides, "tracking.uri=none"], store)
-    progress = Walk(session.graph, session.store, open_executor=executor_opener(executor, session), until="evaluate").run()
+    progress = Walk(session.graph, session.store, open_executor=executor_opener(executor, session), until=until).run()
     if progress.failures:
         raise SystemExit(f"{len(progress.failures)} shards failed, the first {progress.failures[0].key}: {progress.failures[0].error}")
     return Judged(session, result_rows(session.graph, session.store, session.graph.survey(session.store)))

@@ -13,15 +13,18 @@ from typing import Any
 import torch
 
 
-def seconds_in_turn(runs: Mapping[str, Callable[[], object]], *, repeats: int) -> dict[str, list[float]]:
-    """Return the wall seconds (repeats,) of each run: all of them once to warm up, then all in turn, so that drift of the machine meets all alike."""
+def seconds_in_turn(runs: Mapping[str, Callable[[], object]], *, repeats: int, clock: Callable[[], float] = time.perf_counter) -> dict[str, list[float]]:
+    """Return the seconds (repeats,) of each run: all of them once to warm up, then all in turn, so that drift of the machine meets all alike.
+
+    clock is the wall's, or time.process_time for runs of one thread on a machine that others use.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for repeat in range(repeats + 1):
         for name, run in runs.items():
-            begun = time.perf_counter()
+            begun = clock()
             run()
             if repeat:
-                seconds[name].append(time.perf_counter() - begun)
+                seconds[name].append(clock() - begun)
     return seconds
 
 

@@ -1,46 +1,16 @@
 """The `dmm` command as a user meets it: what it prints, with which status it ends, and that a refusal comes before anything is written."""
 
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-import yaml
+from terminal import Dmm, answer, serial
 from tiny import TINY, tables
 
-from jobs import cli
 from pipeline import config
 
-Dmm = Callable[..., tuple[int, str, str]]
 SPLITS = {"forget", "retain", "validation"}
-
-
-@pytest.fixture
-def dmm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Dmm:
-    """Run `dmm` in a folder with the tiny experiment as tiny.yaml; return exit status, standard output and standard error."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(TINY))
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["dmm", *arguments])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return run
-
-
-def answer(out: str) -> dict[str, Any]:
-    return json.loads(out.splitlines()[-1])
-
-
-def serial(verb: str, *more: str) -> list[str]:
-    return [verb, "tiny.yaml", "--store", "store", "--executor", "serial", "--json", *more]
 
 
 def test_a_run_prints_the_object_that_it_promises(dmm: Dmm, tmp_path: Path) -> None:
@@ -84,12 +54,46 @@ def test_a_plan_counts_retrainings(dmm: Dmm) -> None:
     assert plan["break_even_requests"] == learnt_from
 
 
+def test_a_plan_says_what_focused_models_add_to_each_request(dmm: Dmm) -> None:
+    status, out, _ = dmm("plan", "tiny.yaml", "--store", "store", "--json", "--set", "populations.focused={n_models: 4, keep_fraction: 0.85}")
+    plan = answer(out)
+    assert status == 0
+    assert plan["focused_retrainings"] == pytest.approx(4 * 0.85)
+    assert sum(node["retrainings"] for node in plan["nodes"] if "focused" in node["node"]) == pytest.approx(2 * 4 * 0.85)
+    assert plan["break_even_with_focused"] == pytest.approx((20 * 0.5 + 10 * 0.7 + 2) / (6 - 3.4))
+    assert "only where more models than that are to forget" in " ".join(out.split())
+
+
 def test_until_and_status_tell_the_same(dmm: Dmm) -> None:
     dmm(*serial("run", "--until", "train"))
     nodes = {node["node"]: node for node in answer(dmm("status", "tiny.yaml", "--store", "store", "--json")[1])["nodes"]}
     assert (nodes["train/subset"]["status"], nodes["train/subset"]["done"]) == ("done", 20)
     assert (nodes["factor"]["status"], nodes["report"]["status"]) == ("missing", "waiting")
     assert (nodes["train/subset"]["forget_set"], nodes["train/oracle/some"]["forget_set"]) == (None, "some")
+
+
+def test_a_run_until_groups_trains_scouts_and_nothing_else(dmm: Dmm) -> None:
+    status, out, _ = dmm(*serial("run", "--until", "groups"))
+    assert (status, answer(out)["n_models_made"], answer(out)["complete"]) == (0, 2, True)
+    nodes = {node["node"]: node["status"] for node in answer(dmm("status", "tiny.yaml", "--store", "store", "--json")[1])["nodes"]}
+    assert {key for key, status in nodes.items() if status == "done"} == {"train/scout", "groups", "forget/some", "forget/wrong"}
+    assert (nodes["train/designed"], nodes["train/subset"], nodes["factor"]) == ("missing", "missing", "waiting")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "there"),
+    [
+        ([], {"train/scout", "groups", "train/subset", "train/designed", "train/heldout", "score", "curve"}),
+        (["estimator=ridge", "populations.designed=null"], {"train/subset", "train/heldout", "score", "curve"}),
+        (["populations.heldout=null"], {"train/scout", "groups", "train/subset", "train/designed"}),
+        (["unlearners={nothing: no_op}"], set()),
+    ],
+)
+@pytest.mark.parametrize("verb", ["plan", "status"])
+def test_what_attribution_needs_is_listed_and_nothing_else(dmm: Dmm, verb: str, overrides: list[str], there: set[str]) -> None:
+    told = answer(dmm(verb, "tiny.yaml", "--store", "store", "--json", *(word for override in overrides for word in ("--set", override)))[1])
+    attribution = {"train/scout", "groups", "train/subset", "train/designed", "train/heldout", "score", "curve"}
+    assert {node["node"] for node in told["nodes"]} & attribution == there
 
 
 @pytest.mark.parametrize("shard_members", [5, 3])
@@ -139,6 +143,14 @@ def test_a_failed_shard_is_named_with_status_1(dmm: Dmm, tmp_path: Path, monkeyp
         (["--set", "unlearners.a/b=no_op"], "label 'a/b' must start with a letter or digit"),
         (["--set", "unlearners.dmm.retain_points=60"], "unlearner 'dmm': retain_points is 60 but there are 60 training points"),
         (["--set", "populations.subset.keep_fraction=0.001"], "keeps 0 of 60 training points"),
+        (["--set", "populations.designed.keep_fraction=0.999"], "keep_fraction 0.999 keeps 60 of 60 training points"),
+        (["--set", "populations.designed.keep_fraction=1"], "populations.designed.keep_fraction: Input should be less than 1"),
+        (["--set", "populations.designed.n_models=2"], "populations.designed.n_models: Input should be greater than or equal to 3"),
+        (["--set", "populations.designd.n_models=9"], "populations.designd: unknown setting"),
+        (["--set", "populations.n_seeds=1"], "populations.n_seeds: Input should be greater than or equal to 2"),
+        (["--set", "populations.scout.n_models=1"], "populations.scout.n_models: Input should be greater than or equal to 2"),
+        (["--set", "estimator.effect_shrinkage=2"], "estimator"),
+        (["--set", "estimator=krenel"], "unknown estimator 'krenel'"),
         (["--set", "model={name: cnn}"], "model 'cnn': inputs have shape"),
         (["--set", "recipe.optimizer=adafactor"], "recipe.ensemble is 'stacked', but optimizer adafactor"),
         (["--set", "tracking.uri=file:/somewhere"], "no longer accepts"),

@@ -1,0 +1,34 @@
+"""`dmm export`: the datamodels of an experiment as one matrix in a file."""
+
+from pathlib import Path
+from typing import Any
+
+from jobs.session import Session
+from pipeline.core.errors import ConfigError, MissingShardsError
+from pipeline.stages.effect import Fitted
+from pipeline.stages.export import write_matrix
+from pipeline.stages.node import Work
+
+
+def export(session: Session, path: str, *, dtype: str) -> dict[str, Any]:
+    """Write the matrix and return what was written, JSON-ready.
+
+    Raises ConfigError where no datamodels of logits are made or dtype is unknown, MissingShardsError where they are not fitted yet, DataError if
+    path exists.
+    """
+    if dtype not in ("float16", "float32"):
+        raise ConfigError(f"--dtype {dtype!r}: expected float16 or float32")
+    node = next((node for node in session.graph.nodes.values() if isinstance(node, Fitted)), None)
+    if node is None:
+        raise ConfigError("this experiment makes no datamodels of logits; give it an unlearner that uses them, such as `dmm`")
+    states, inputs = session.graph.survey(session.store), {}
+    for name, parent in node.parents().items():
+        state = states[parent.key]
+        if parent.mode == "content":
+            continue
+        if state.status != "done":
+            raise MissingShardsError(f"{parent.key} is {state.status}; `dmm run --until fit` makes it, then export again")
+        inputs[name] = state.table
+    work = Work(start=0, stop=1, store=session.store, inputs=inputs, examples=session.examples, device="cpu", kind="looped")
+    written = write_matrix(Path(path), node, work, dtype=dtype)
+    return {"path": str(written.path), "shape": list(written.shape), "dtype": written.dtype}

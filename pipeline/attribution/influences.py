@@ -1,0 +1,63 @@
+"""Which training points help an output and which hurt it most: what each of them alone adds, from whatever a datamodel can say."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float
+
+from pipeline.attribution.datamodel import Datamodel
+from pipeline.core.errors import DataError
+
+
+@runtime_checkable
+class KnowsEach(Protocol):
+    """A datamodel that tells the effects of all single points at once, with standard errors."""
+
+    def effects_of_each(self) -> tuple[Float[np.ndarray, "n_train n_outputs"], Float[np.ndarray, "n_train n_outputs"]]:
+        """Return what `effect_of_removing` says of each training point alone: means and standard errors."""
+        ...
+
+
+@dataclass(frozen=True)
+class Influence:
+    """What training point id adds to an output: the effect of removing it alone, negated. Its standard error, None where none is known."""
+
+    id: int
+    weight: float
+    standard_error: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Influences:
+    """The training points that help an output most, by falling weight, and those that hurt it most, by rising weight."""
+
+    helpful: tuple[Influence, ...]
+    harmful: tuple[Influence, ...]
+
+
+def influences(datamodel: Datamodel, *, top: int, outputs: Sequence[int] = (0,)) -> list[Influences]:
+    """Return, for some outputs of a fitted block, up to top training points that help it, all of weight above 0, and as many that hurt it.
+
+    A datamodel that knows the effects of all single points is asked for them; any other for its weights, and then for the points in question.
+    Raises DataError unless top is 1 to n_train.
+    """
+    each = datamodel.effects_of_each() if isinstance(datamodel, KnowsEach) else None
+    weights = datamodel.weights() if each is None else -each[0]
+    if not 1 <= top <= len(weights):
+        raise DataError(f"the top {top} of {len(weights)} training points were asked for; choose 1 to {len(weights)}")
+
+    def influence(index: int, output: int) -> Influence:
+        error = datamodel.effect_of_removing(np.array([index])).standard_error[output] if each is None else each[1][index, output]
+        return Influence(index, float(weights[index, output]), float(error) if error > 0 else None)
+
+    def ranked(output: int) -> Influences:
+        order, of_output = np.argsort(-weights[:, output], kind="stable"), weights[:, output]
+        helpful, harmful = order[:top], order[::-1][:top]
+        return Influences(
+            helpful=tuple(influence(index, output) for index in helpful[of_output[helpful] > 0].tolist()),
+            harmful=tuple(influence(index, output) for index in harmful[of_output[harmful] < 0].tolist()),
+        )
+
+    return [ranked(output) for output in outputs]

@@ -1,0 +1,144 @@
+"""Matrices of weights in files, one row for each training point, mapped or read column by column; nothing is unpickled.
+
+A row holds one number for each output of each point in turn, training points first: all its logits, or its margin.
+"""
+
+import functools
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from pipeline.core.errors import DataError
+from pipeline.core.fingerprint import DIGEST_LENGTH
+from pipeline.runtime.parquet import SideBySide
+
+LayoutName = Literal["memmap", "npy", "parquet"]
+# Bytes that are looked at at once.
+CHUNK = 1 << 26
+
+Numbers = Float[np.ndarray, "n_train n_columns"]
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """A matrix whose bytes are mapped: whoever takes rows of columns reads these alone."""
+
+    array: Numbers
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.array.shape[0], self.array.shape[1]
+
+    def columns(self, wanted: Int[np.ndarray, " n_wanted"]) -> Numbers:
+        """Return wanted columns; neighbouring ones stay mapped."""
+        first = int(wanted[0])
+        neighbours = np.array_equal(wanted, np.arange(first, first + len(wanted)))
+        return self.array[:, first : first + len(wanted)] if neighbours else self.array[:, wanted]
+
+
+@dataclass(frozen=True)
+class Columnar:
+    """A matrix in a Parquet file."""
+
+    file: SideBySide
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.file.n_rows, sum(self.file.widths.values())
+
+    def columns(self, wanted: Int[np.ndarray, " n_wanted"]) -> Numbers:
+        """Return wanted columns; those of the file that hold none of them are not read."""
+        ends = np.cumsum(list(self.file.widths.values()))
+        starts = np.concatenate([[0], ends[:-1]])
+        holders = np.unique(np.searchsorted(ends, wanted, side="right"))
+        places = np.concatenate([np.arange(starts[holder], ends[holder]) for holder in holders])
+        names = list(self.file.widths)
+        return self.file.read([names[holder] for holder in holders])[:, np.searchsorted(places, wanted)]
+
+
+Matrix = Mapped | Columnar
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a look at all of a file found: the digest of its numbers, and the place of the first that is not finite, counted row by row."""
+
+    digest: str
+    broken: int | None
+
+
+def open_matrix(path: Path, layout: LayoutName, dtype: str, n_train: int) -> Matrix:
+    """Return the matrix in a file with n_train rows; raises DataError if there is none, or its rows are of unequal length."""
+    with _reading(path, layout):
+        if layout == "parquet":
+            found: Matrix = Columnar(SideBySide(path, dtype))
+            if found.shape[0] != n_train:
+                raise ValueError(f"it has {found.shape[0]} rows for {n_train} training points")
+            return found
+        array = _open_mapped(path, layout, dtype)
+        if array.size % n_train or (array.ndim > 1 and len(array) != n_train):
+            raise ValueError(f"its shape is {array.shape}, for {n_train} training points")
+        return Mapped(array.reshape(n_train, -1))
+
+
+def look_at(path: Path, layout: LayoutName, dtype: str) -> Content:
+    """Return what a file holds, after reading all of it; in one process an unchanged file is read once. Raises DataError if it cannot be read."""
+    with _reading(path, layout):
+        about = path.stat()
+        return _look_at(path, layout, dtype, (about.st_size, about.st_mtime_ns))
+
+
+@functools.lru_cache(maxsize=16)
+def _look_at(path: Path, layout: LayoutName, dtype: str, version: tuple[int, int]) -> Content:
+    total, broken, n_seen = hashlib.sha256(), None, 0
+    for chunk in _chunks(path, layout, dtype):
+        total.update(chunk.view(np.uint8).data)
+        if broken is None and not np.isfinite(chunk).all():
+            broken = n_seen + int(np.flatnonzero(~np.isfinite(chunk))[0])
+        n_seen += len(chunk)
+    return Content(total.hexdigest()[:DIGEST_LENGTH], broken)
+
+
+def _chunks(path: Path, layout: LayoutName, dtype: str) -> Iterator[Float[np.ndarray, " n_numbers"]]:
+    """Yield all numbers of a file in order, some at a time."""
+    if layout == "parquet":
+        file = SideBySide(path, dtype)
+        for batch in file.batches(max(1, CHUNK // (8 * max(1, sum(file.widths.values()))))):
+            yield np.ascontiguousarray(batch).reshape(-1)
+        return
+    flat = _open_mapped(path, layout, dtype).reshape(-1)
+    step = CHUNK // flat.itemsize
+    for start in range(0, len(flat), step):
+        yield flat[start : start + step]
+
+
+@contextmanager
+def _reading(path: Path, layout: LayoutName) -> Iterator[None]:
+    """Turn what goes wrong with a file into a DataError that names it."""
+    try:
+        yield
+    except (OSError, ValueError, LookupError) as error:
+        reason = getattr(error, "strerror", None) or str(error).split("\n", 1)[0]
+        raise DataError(f"attribution file {path} cannot be used as {layout} ({reason}); expected a matrix with one row for each training point") from error
+
+
+def _open_mapped(path: Path, layout: LayoutName, dtype: str) -> np.ndarray:
+    """Return the numbers in a file, mapped; raises OSError or ValueError where there are none."""
+    if layout == "npy":
+        found = np.lib.format.open_memmap(path, mode="r")
+        if found.dtype.kind != "f" or not found.flags.c_contiguous or not found.size:
+            order = "" if found.flags.c_contiguous else " in Fortran order"
+            raise ValueError(f"it holds {found.dtype} of shape {found.shape}{order}; save floats in C order")
+        return found
+    n_bytes, kind = path.stat().st_size, np.dtype(dtype).newbyteorder("<")
+    if not n_bytes or n_bytes % kind.itemsize:
+        raise ValueError(f"its {n_bytes} bytes are no whole number of {dtype}")
+    return np.memmap(path, kind, "r")

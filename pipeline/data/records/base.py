@@ -1,0 +1,48 @@
+"""The base of all records of models that were trained elsewhere: a mask and outputs for each, as evidence for attribution."""
+
+from abc import abstractmethod
+
+import numpy as np
+from jaxtyping import Float
+
+from pipeline.core.arrays import Masks
+from pipeline.core.errors import DataError
+from pipeline.core.fingerprint import digest
+from pipeline.core.registry import Plugin
+from pipeline.data.examples import Examples
+
+
+class Records(Plugin):
+    """Models trained elsewhere. They cost nothing here; whether data and recipe are those of this experiment, only the user knows."""
+
+    @abstractmethod
+    def models(self) -> tuple[str, ...]:
+        """Return one digest for each finished model, in order, over its mask and outputs; raises DataError if they cannot be read."""
+
+    @abstractmethod
+    def has_logits(self) -> bool:
+        """Return whether outputs are logits of all classes, not margins."""
+
+    @abstractmethod
+    def read_masks(self, start: int, stop: int) -> Masks:
+        """Return the masks (n_models, n_train) of models start to stop."""
+
+    @abstractmethod
+    def read_outputs(self, start: int, stop: int) -> Float[np.ndarray, "n_models n_points *n_classes"]:
+        """Return the outputs of models start to stop: logits (n_models, n_points, n_classes) or margins (n_models, n_points)."""
+
+    @abstractmethod
+    def check(self, examples: Examples) -> None:
+        """Raise DataError unless masks and outputs are whole, finite, and over the points of examples."""
+
+    def content(self, n_models: int) -> str:
+        """Return the digest of the first n_models."""
+        return digest(self.models()[:n_models])
+
+
+def check_apart(learnt: Records, n_learnt: int, heldout: Records, n_heldout: int) -> None:
+    """Raise DataError if a held-out model is among those learnt from: predicting it would prove nothing."""
+    ours, theirs = learnt.models()[:n_learnt], heldout.models()[:n_heldout]
+    shared = set(ours) & set(theirs)
+    if shared:
+        raise DataError(f"{len(shared)} of {len(theirs)} held-out models are among the {len(ours)} that datamodels learn from; keep them apart with `skip`")

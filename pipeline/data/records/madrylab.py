@@ -1,0 +1,144 @@
+"""Records as MadryLab's `datamodels` leaves them: one .npy memmap a key, [num_models, …], and `_completed.npy`, which says what rows are finished."""
+
+import functools
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from jaxtyping import Float
+from pydantic import Field
+
+from pipeline.core.arrays import Masks
+from pipeline.core.errors import DataError
+from pipeline.core.fingerprint import DIGEST_LENGTH
+from pipeline.data.examples import Examples
+from pipeline.data.records.base import Records
+
+COMPLETED = "_completed.npy"
+# What outputs are called where the settings do not say; the first that exists is taken.
+OUTPUTS = ("logits.npy", "margins.npy")
+
+
+class MadryLab(Records):
+    """The finished models of a folder.
+
+    masks: the file of masks (num_models, n_train), 1 where a model has seen the training point. outputs: files of logits (num_models, n, n_classes)
+    or margins (num_models, n) whose points, side by side, are the training points and then the validation points; left out, logits.npy or else
+    margins.npy. skip: finished models to leave out at the beginning, such as those that others learn from.
+    """
+
+    name: ClassVar[str] = "madrylab"
+
+    folder: Path
+    masks: str = "masks.npy"
+    outputs: tuple[str, ...] = Field(default=(), max_length=8)
+    skip: int = Field(default=0, ge=0)
+
+    def models(self) -> tuple[str, ...]:
+        """See Records."""
+        return self._content().models
+
+    def has_logits(self) -> bool:
+        """See Records."""
+        return self._outputs()[0].ndim == 3
+
+    def read_masks(self, start: int, stop: int) -> Masks:
+        """See Records."""
+        return np.asarray(self._masks()[self._finished()[start:stop]] != 0)
+
+    def read_outputs(self, start: int, stop: int) -> Float[np.ndarray, "n_models n_points *n_classes"]:
+        """See Records."""
+        rows = self._finished()[start:stop]
+        return np.concatenate([array[rows].astype(np.float32) for array in self._outputs()], axis=1)
+
+    def check(self, examples: Examples) -> None:
+        """See Records: shapes first, then every byte of the finished models."""
+        n_train, outputs = examples.n_train, self._outputs()
+        if self._masks().shape[1] != n_train:
+            found = self._masks().shape[1]
+            raise DataError(f"{self.folder / self.masks} has masks over {found} training points, the data set has {n_train}; they must agree")
+        width = (sum(array.shape[1] for array in outputs), *outputs[0].shape[2:])
+        expected = [(examples.n_points, examples.n_classes), (examples.n_points,)]
+        if width not in expected:
+            raise DataError(
+                f"{self.folder} has outputs {width} of each model; expected logits {expected[0]} or margins {expected[1]}, the {n_train} training points first"
+            )
+        content = self._content()
+        if content.broken:
+            raise DataError(f"{self.folder}: {content.broken}")
+        if len(content.models) < 3:
+            raise DataError(f"{self.folder} has {len(content.models)} finished models behind the {self.skip} to skip; at least 3 are needed")
+
+    def _masks(self) -> np.ndarray:
+        return _open(self.folder / self.masks, "biu", (2,))
+
+    def _names(self) -> tuple[str, ...]:
+        """Return the files of outputs."""
+        names = self.outputs or tuple(name for name in OUTPUTS if (self.folder / name).is_file())[:1]
+        if not names:
+            raise DataError(f"{self.folder} has neither {' nor '.join(OUTPUTS)}; name the files of outputs with `outputs`")
+        return names
+
+    def _outputs(self) -> list[np.ndarray]:
+        arrays = [_open(self.folder / name, "f", (2, 3)) for name in self._names()]
+        if len({array.shape[2:] for array in arrays}) > 1:
+            raise DataError(f"{self.folder} has outputs of shapes {[array.shape for array in arrays]}; all must be logits of the same classes, or all margins")
+        return arrays
+
+    def _finished(self) -> np.ndarray:
+        """Return the rows of finished models that are not skipped; raises DataError if files speak of different numbers of models."""
+        completed = _open(self.folder / COMPLETED, "biu", (1,))
+        counts = {len(completed), len(self._masks()), *(len(array) for array in self._outputs())}
+        if len(counts) > 1:
+            raise DataError(f"{self.folder} has files of {', '.join(map(str, sorted(counts)))} models; all must have a row for each")
+        return np.flatnonzero(completed)[self.skip :]
+
+    def _content(self) -> "_Content":
+        self._finished()
+        about = [(self.folder / name).stat() for name in (COMPLETED, self.masks, *self._names())]
+        return _look_at(self, tuple((file.st_size, file.st_mtime_ns) for file in about))
+
+
+@dataclass(frozen=True)
+class _Content:
+    models: tuple[str, ...]
+    broken: str
+
+
+@functools.lru_cache(maxsize=8)
+def _look_at(records: MadryLab, versions: tuple[tuple[int, int], ...]) -> _Content:
+    """Return the digest of every finished model and what is wrong with the first that is; in one process unchanged files are read once."""
+    masks, outputs, models, broken = records._masks(), records._outputs(), [], ""
+    for row in records._finished().tolist():
+        total = hashlib.sha256()
+        for array in (masks, *outputs):
+            total.update(np.ascontiguousarray(array[row]).view(np.uint8).data)
+        models.append(total.hexdigest()[:DIGEST_LENGTH])
+        broken = broken or _fault(row, masks[row], [array[row] for array in outputs])
+    return _Content(tuple(models), broken)
+
+
+def _fault(row: int, mask: np.ndarray, outputs: list[np.ndarray]) -> str:
+    if mask.min() < 0 or mask.max() > 1:
+        return f"the mask of row {row} holds {mask.min()} to {mask.max()}; expected 0 and 1"
+    if not mask.any():
+        return f"the mask of row {row} keeps no training point, though it is marked as finished; mark it as unfinished in {COMPLETED}"
+    if not all(np.isfinite(output).all() for output in outputs):
+        return f"row {row} has outputs that are NaN or infinite; mark it as unfinished in {COMPLETED}"
+    return ""
+
+
+def _open(path: Path, kinds: str, dimensions: tuple[int, ...]) -> np.ndarray:
+    """Return the array in an .npy file, mapped; raises DataError if it is missing, pickled, or of other kinds or dimensions."""
+    try:
+        found = np.lib.format.open_memmap(path, mode="r")
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be mapped ({getattr(error, 'strerror', None) or error}); expected a plain .npy array") from error
+    if found.dtype.kind not in kinds or found.ndim not in dimensions or not found.flags.c_contiguous:
+        raise DataError(f"{path} holds {found.dtype} of shape {found.shape}; expected {' or '.join(map(str, dimensions))} dimensions of {_WORDS[kinds]}")
+    return found
+
+
+_WORDS = {"biu": "booleans or integers", "f": "floating-point numbers"}

@@ -1,0 +1,67 @@
+"""What removing a forget set does to every output, as a node: the datamodels of all blocks asked once, for every unlearner to use."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+
+from pipeline.attribution.datamodel import Datamodel
+from pipeline.attribution.datamodel import Effect as PredictedEffect
+from pipeline.runtime.store import Shard
+from pipeline.stages.attribution import Attribution
+from pipeline.stages.fit import HELDOUT_MARGINS, MARGIN_R2
+from pipeline.stages.focused import corrected
+from pipeline.stages.node import Parent, Work
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fitted(Attribution):
+    """What the nodes share that read what was fitted."""
+
+    factor_key: str
+    fit_key: str
+
+    def parents(self) -> dict[str, Parent]:
+        """See Node."""
+        return super().parents() | {"factor": Parent(self.factor_key), "fit": Parent(self.fit_key)}
+
+    def datamodels(self, work: Work) -> Iterator[tuple[slice, Datamodel]]:
+        """Yield the points of each block and the datamodel of their logits, one block in memory at a time."""
+        basis, n_points = self.basis(work, work.read("factor")), work.examples.n_points
+        learnt = [name for name in work.store.columns(work.inputs["fit"]) if name not in (MARGIN_R2, HELDOUT_MARGINS)]
+        for number in range(self.layout.n_blocks(n_points)):
+            fit = work.store.read(work.inputs["fit"].part(number, number + 1), learnt)
+            flat = {name: values.reshape(-1, *values.shape[2:]) for name, values in fit.items()}
+            block = self.block(work, number, self.logits(work, number), basis)
+            yield self.layout.points(number, n_points), self.estimator.datamodel(basis.factor, flat, basis.evidence, block)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effect(Fitted):
+    """The predicted change of every logit when one forget set is removed: rows are points, `mean` and `standard_error` (n_points, n_classes).
+
+    focused_keys names the models trained with and without the set, where there are some to correct the datamodel by.
+    """
+
+    stage: ClassVar[str] = "effect"
+    unit: ClassVar[str] = "sets"
+    revision: ClassVar[int] = 3
+
+    forget_key: str
+    focused_keys: Mapping[str, str] = field(default_factory=dict)
+
+    def parents(self) -> dict[str, Parent]:
+        """See Node."""
+        focused = {name: Parent(key) for name, key in self.focused_keys.items()}
+        return super().parents() | {"forget": Parent(self.forget_key, "content")} | focused
+
+    def compute(self, work: Work) -> Shard:
+        """Stream the outputs once."""
+        forget = work.read("forget")["index"]
+        found = [datamodel.effect_of_removing(forget) for _, datamodel in self.datamodels(work)]
+        effect = PredictedEffect(*(np.concatenate([getattr(part, name) for part in found]) for name in ("mean", "standard_error")))
+        if self.focused_keys:
+            effect = corrected(work, self.layout, effect, forget)
+        shape = (work.examples.n_points, work.examples.n_classes)
+        return Shard(columns={"mean": effect.mean.reshape(shape), "standard_error": effect.standard_error.reshape(shape)})

@@ -1,0 +1,58 @@
+"""An experiment whose estimator looks at trained models alone trains no subset models, counts what it trains instead, and ends done."""
+
+import numpy as np
+import pytest
+from tiny import TINY, run_serially, statuses
+
+from pipeline.attribution import ESTIMATORS
+from pipeline.blueprint import spending_of
+
+NAMES = [estimator.name for estimator in ESTIMATORS.plugins if estimator.needs == {"checkpoints"}]
+# Sixteen held-out models and scouts that have learnt something, so that there is something to rank.
+CHANGES = {
+    "populations": TINY["populations"] | {"heldout": {"n_models": 16}, "scout": {"n_models": 3}},
+    "recipe": TINY["recipe"] | {"epochs": 8},
+    "forget_sets": {"some": {"name": "random", "n_points": 5}},
+    "unlearners": {"direct": "dm_direct"},
+}
+
+
+def test_trak_and_influence_need_checkpoints_alone():
+    assert NAMES == ["trak", "influence"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_subset_models_are_trained(open_tiny, name):
+    session = open_tiny(estimator=name, **CHANGES)
+    trained = {key for key, node in session.graph.nodes.items() if key.startswith("train/")}
+    assert "train/scout" in trained
+    assert not trained & {"train/subset", "train/designed"}
+    assert not {"groups", "curve"} & set(session.graph.nodes)
+    assert spending_of(session.experiment, session.examples).datamodel == 3
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_run_ends_done_and_ranks_held_out_models(open_tiny, name):
+    session = open_tiny(estimator=name, **CHANGES)
+    progress = run_serially(session)
+    assert not progress.failures
+    assert set(statuses(session).values()) == {"done"}
+    score = session.store.summary(progress.states["score"].table)
+    assert score["lds"] > 0.2
+    effect = session.store.read(progress.states["effect/some"].table)
+    assert np.isfinite(effect["mean"]).all()
+    assert (effect["standard_error"] >= 0).all()
+
+
+def test_other_settings_or_another_model_are_another_answer(open_tiny):
+    folders = set()
+    for changes in ({}, {"estimator": {"name": "trak", "damping": 0.1}}, {"model": {"name": "mlp", "width": 9}}):
+        session = open_tiny(**{"estimator": "trak", **changes})
+        folders.add(session.graph.survey(session.store)["factor"].question)
+    assert len(folders) == 3
+
+
+def test_a_regression_asks_for_no_model(open_tiny):
+    session = open_tiny(estimator="ridge")
+    assert "scout" not in session.graph.nodes["factor"].parents()
+    assert "model" not in session.graph.nodes["factor"].settings()

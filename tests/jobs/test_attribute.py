@@ -1,0 +1,159 @@
+"""`dmm attribute` end to end: it computes what it rests on and no more, finds the points that are behind an output, and refuses what makes no sense."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from rich.console import Console
+from tiny import TINY, run_serially, statuses
+
+from jobs import cli
+from jobs.attribute import attribute_point, predict_removal
+from jobs.session import Session
+
+Open = Callable[..., Session]
+Dmm = Callable[..., tuple[int, str, str]]
+POINT = {"id", "split", "label", "is_flipped"}
+# A linear model on planted groups, so that what is behind an output is known.
+LINEAR: dict[str, Any] = {
+    "dataset": {"name": "planted", "n_train": 60, "n_validation": 20, "label_noise": {"n_points": 6}},
+    "model": "logistic",
+    "recipe": {"epochs": 3, "batch_size": 20, "learning_rate": 0.1, "ensemble": "stacked"},
+    "populations": {"subset": {"n_models": 300, "keep_fraction": 0.7}, "designed": None, "n_seeds": None, "heldout": None, "full": {"n_models": 4}},
+    "estimator": "ridge",
+    "store": {"shard_members": 100, "layout": {"block_points": 30}},
+}
+
+
+@pytest.fixture
+def dmm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Dmm:
+    """Run `dmm attribute` on the tiny experiment; return exit status, the JSON object and everything else on standard output."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(TINY))
+
+    def run(*arguments: str) -> tuple[int, Any, str]:
+        monkeypatch.setattr(sys, "argv", ["dmm", "attribute", "tiny.yaml", "--store", "store", "--executor", "serial", "--json", *arguments])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        *lines, answer = capsys.readouterr().out.splitlines()
+        return int(ended.value.code or 0), json.loads(answer), "\n".join(lines)
+
+    return run
+
+
+def point(session: Session, target: int, **options: Any) -> dict[str, Any]:
+    asked = {"top": 5, "output": "margin", "picture": None, "executor": "serial"} | options
+    return attribute_point(session, Console(quiet=True), target=target, **asked)
+
+
+def test_a_point_is_explained_in_words_json_and_a_picture(dmm: Dmm, tmp_path: Path) -> None:
+    status, answer, said = dmm("--target", "61", "--top", "3", "--output", "picture.png")
+    assert status == 0
+    assert {"target", "output", "unit", "r2", "helpful", "harmful", "top", "estimator", "n_models", "picture"} == set(answer)
+    assert answer["target"]["split"] == "validation"
+    assert (answer["output"], answer["unit"], answer["n_models"]) == ("margin", "nats", 30)
+    assert all(set(row) == POINT | {"weight", "standard_error"} for row in answer["helpful"] + answer["harmful"])
+    assert all(row["weight"] > 0 for row in answer["helpful"])
+    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
+    assert "What helps and hurts validation point 61" in said
+
+
+def test_a_removal_is_predicted_in_words_json_and_a_picture(dmm: Dmm, tmp_path: Path) -> None:
+    status, answer, said = dmm("--forget", "some", "--top", "4")
+    assert status == 0
+    assert set(answer) == {"forget_set", "unit", "splits", "forget", "others", "words", "estimator", "n_models", "picture"}
+    assert [answer["splits"][name]["n_points"] for name in ("forget", "retain", "validation")] == [5, 55, 20]
+    assert all(set(row) == POINT | {"before", "after", "standard_error"} for row in answer["forget"] + answer["others"])
+    assert (len(answer["forget"]), len(answer["others"])) == (4, 4)
+    assert Path(answer["picture"]).parent == tmp_path / "store"
+    assert all(sentence.split(".")[0][:30] in said for sentence in answer["words"])
+
+
+def test_nothing_is_trained_that_the_answer_does_not_rest_on(open_tiny: Open) -> None:
+    session = open_tiny()
+    predict_removal(session, Console(quiet=True), label="some", top=3, picture=None, executor="serial")
+    found = statuses(session)
+    assert {key for key in found if found[key] == "done" and key.startswith(("effect/", "train/"))} == {
+        "effect/some",
+        *(f"train/{role}" for role in ("full", "scout", "subset", "designed", "heldout")),
+    }
+    point(session, 3)
+    assert statuses(session) == found
+
+
+def test_only_the_block_of_the_target_is_read(open_tiny: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    session, read = open_tiny(), []
+    point(session, 3)
+    whole = type(session.store).read
+    monkeypatch.setattr(type(session.store), "read", lambda self, table, columns=None: read.extend(columns or []) or whole(self, table, columns))
+    point(session, 3)
+    assert {name for name in read if name.startswith("logits")} == {"logits_00000"}
+
+
+@pytest.mark.parametrize("output", ["margin", "own class"])
+def test_own_group_helps_and_flipped_labels_in_it_hurt(open_tiny: Open, output: str) -> None:
+    session = open_tiny(**LINEAR)
+    examples, groups = session.examples, session.examples.inputs.argmax(axis=1)
+    flipped = set(examples.mislabelled.tolist())
+    targets = [index for index in range(60, 80) if set(np.flatnonzero(groups[:60] == groups[index])) & flipped][:3]
+    for target in targets:
+        mates = set(np.flatnonzero(groups[:60] == groups[target]).tolist())
+        answer = point(session, target, output="margin" if output == "margin" else str(examples.labels[target]))
+        assert {row["id"] for row in answer["helpful"][:3]} <= mates - flipped
+        assert {row["id"] for row in answer["harmful"][: len(mates & flipped)]} == mates & flipped
+        assert all(row["is_flipped"] for row in answer["harmful"] if row["id"] in flipped)
+
+
+def test_a_training_point_helps_itself_most(open_tiny: Open) -> None:
+    session = open_tiny(**LINEAR)
+    target = int(session.examples.mislabelled[0])
+    answer = point(session, target)
+    assert answer["helpful"][0]["id"] == answer["target"]["id"] == target
+    assert "→" in answer["target"]["label"]
+
+
+def test_what_a_run_has_computed_is_used(open_tiny: Open) -> None:
+    session = open_tiny()
+    before = run_serially(session, until="fit").n_models_made
+    assert before > 0
+    found = statuses(session)
+    point(session, 79, output="2")
+    assert statuses(session) == found
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "give either --target ID or --forget LABEL"),
+        (["--target", "1", "--forget", "some"], "give either --target ID or --forget LABEL"),
+        (["--target", "80"], "--target 80 is no point; training points are 0 to 59, validation points 60 to 79"),
+        (["--target", "-1"], "--target -1 is no point"),
+        (["--target", "1", "--top", "0"], "--top 0: expected 1 to 60"),
+        (["--forget", "some", "--top", "61"], "--top 61: expected 1 to 60"),
+        (["--target", "1", "--class", "3"], "--class '3': expected `margin` or a class, 0 to 2"),
+        (["--target", "1", "--class", "cat"], "--class 'cat': expected `margin` or a class, 0 to 2"),
+        (["--forget", "sme"], "unknown forget set 'sme'; known: some, wrong"),
+        (["--target", "1", "--output", "nowhere/picture.png"], "expected the path of a .png file in a folder that exists"),
+        (["--target", "1", "--executor", "dask"], "unknown executor 'dask'"),
+        (["--target", "1", "--set", "unlearners={a: gradient_ascent}"], "no unlearner of this config uses a datamodel"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_anything_is_computed(dmm: Dmm, tmp_path: Path, arguments: list[str], message: str) -> None:
+    status, answer, _ = dmm(*arguments)
+    assert (status, answer["exit_status"]) == (2, 2)
+    assert message in answer["error"]
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_shard_that_fails_is_named(dmm: Dmm, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.stages.fit.Factor.compute", lambda *_: 1 / 0)
+    status, answer, _ = dmm("--target", "1")
+    assert status == 1
+    assert "factor 0-1 failed: ZeroDivisionError" in answer["error"]
+    assert "run the same command again" in answer["error"]

@@ -1,0 +1,145 @@
+"""Attribution on the page: what was predicted stands beside what came, in words that follow from numbers; whatever is missing is left out."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from invented import curve_of, forecast_of, influence_of, point_of, split_of
+
+from pipeline.reporting.attribution_words import curve_words, forecast_measures, forecast_words, r2_words
+from pipeline.reporting.curve_figure import curve_figure
+from pipeline.reporting.figures import figures
+from pipeline.reporting.forecast_figure import forecast_figure
+from pipeline.reporting.formatting import give_or_take, signed
+from pipeline.reporting.influence_figure import influence_figure
+from pipeline.reporting.page import render
+from pipeline.reporting.theme import png, svg
+
+
+def text(figure) -> str:
+    return svg(figure, "a figure")
+
+
+def said(**fields) -> str:
+    return " ".join(forecast_words(forecast_of(**fields)))
+
+
+@pytest.fixture
+def content(make_set):
+    """A forget set with everything that attribution says of it."""
+    return make_set({"dmm": (0.8, 0.6, 0.6)}, images=np.zeros((4, 2, 2)), forecast=forecast_of(), influences=(influence_of(),))
+
+
+@pytest.fixture
+def report(make_report, content):
+    return make_report(content, attribution=dataclasses.replace(make_report().attribution, curve=curve_of(0.45, 0.53, 0.6, 0.65), r2_by_block=(0.2, 0.4)))
+
+
+def test_the_page_shows_prediction_influences_and_curve(report):
+    page = render(report)
+    places = [page.index(f'id="{name}"') for name in ("verdict", "table", "predicted", "influences", "datamodel", "spent")]
+    assert places == sorted(places)
+    assert "+7.90 → +2.50" in page
+    assert "really retrained without the set" in page
+    assert "+0.90 ± 0.12" in page
+    assert "gained +0.050 LDS: more models would help" in page
+    assert "0.31 (0.20 to 0.40 from block to block)" in page
+    assert render(report) == page
+
+
+def test_its_figures_are_kept_by_name(report):
+    drawn = figures(report)
+    assert set(drawn) == {"klom_against_cost", "lds_by_models", "margins_coherent", "forgotten_coherent", "predicted_coherent", "influences_coherent_40"}
+    assert figures(report) == drawn
+
+
+def test_without_a_datamodel_nothing_is_said_of_one(make_report, make_set):
+    page = render(make_report(make_set({"dmm": (0.8, 0.6, 0.6)}), attribution=None))
+    assert not [name for name in ("predicted", "influences", "datamodel") if f"#{name}" in page or f'id="{name}"' in page]
+
+
+def test_without_held_out_models_the_score_is_not_measured(make_report, content):
+    bare = dataclasses.replace(make_report().attribution, penalty="", r2=None, lds=None, lds_interval=None)
+    page = render(make_report(content, attribution=bare))
+    assert page.count("not measured") == 2
+    assert 'id="predicted"' in page
+
+
+@pytest.mark.parametrize(
+    ("lds", "words"), [((0.5, 0.512), "gained +0.012 LDS: more models would help"), ((0.5, 0.497), "gained −0.003 LDS: more would hardly")]
+)
+def test_the_last_doubling_decides(lds, words):
+    assert f"from 100 to 200 subset models, {words}" in curve_words(curve_of(*lds))
+    assert png(curve_figure(curve_of(*lds))).startswith(b"\x89PNG")
+
+
+def test_a_forecast_says_what_changes_how_sure_that_is_and_how_it_came_out():
+    words = said()
+    assert "The margins of the 15 forgotten points move from a median of +7.90 to +2.50 nats, at most by −9.00. Misclassified: 0 of them now, 2 then." in words
+    assert "Of the retained points, 2 become misclassified" in words
+    assert "two standard errors are exceeded by 92% of the changes on forgotten points (standard error 0.31)" in words
+    assert "a median of +2.10 on the forgotten points, against +2.50 predicted; 14 of 15 forgotten" in words
+    assert "How it came out" not in said(actual=None)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"misclassified_before": 5, "misclassified_after": 2, "newly_misclassified": 1}, "1 becomes misclassified and 4 no longer are"),
+        ({"misclassified_before": 1, "misclassified_after": 0, "newly_misclassified": 0}, "none becomes misclassified and 1 no longer is"),
+        ({"misclassified_before": 0, "misclassified_after": 2, "newly_misclassified": 2}, "2 become misclassified;"),
+    ],
+)
+def test_what_turns_is_told_from_what_turns_back(fields, words):
+    assert words in said(retain=split_of(1385, **fields))
+
+
+def test_one_point_all_wrong_and_no_number_are_put_into_words():
+    assert "The margin of the one forgotten point moves from +7.90 to +2.50 nats. Misclassified" in said(n_points=1)
+    assert "All of them are misclassified already" in said(forget=split_of(15, misclassified_before=15, misclassified_after=15, newly_misclassified=0))
+    assert "None of them is misclassified, now or then." in said(forget=split_of(15, misclassified_after=0, newly_misclassified=0))
+    unknown = dict.fromkeys(("median_before", "median_after", "median_change", "largest_change", "median_standard_error", "share_clear"))
+    nothing = {name: split_of(0, **unknown) for name in ("forget", "retain", "validation")}
+    assert said(**nothing) == "Nothing can be said of the forgotten points: their margins are not finite."
+    assert forecast_measures(forecast_of(**nothing)) == []
+
+
+@pytest.mark.parametrize("has_image", [True, False])
+def test_influences_are_drawn_with_and_without_images(has_image):
+    drawn = text(influence_figure(influence_of(has_image=has_image)))
+    assert drawn.count("<image") == (6 if has_image else 0)
+    assert all(words in drawn for words in ("help most", "hurt most", "#40, itself", "−0.45", "R² 0.84 on models left out"))
+    assert "−0.45 ±" not in drawn
+
+
+def test_long_lists_end_in_a_picture_and_one_side_may_be_empty():
+    assert text(influence_figure(influence_of(30, 0))).count("<image") == 25
+    assert "<svg" in text(influence_figure(influence_of(0, 0, has_image=False)))
+
+
+def test_a_flipped_label_is_explained():
+    flipped = dataclasses.replace(influence_of().harmful[0], point=point_of(9, label="9 → 1", is_flipped=True))
+    drawn = text(influence_figure(influence_of(harmful=(flipped,))))
+    assert "label 9 → 1" in drawn
+    assert "red: flipped, given → true" in drawn
+    assert "red:" not in text(influence_figure(influence_of()))
+
+
+@pytest.mark.parametrize("has_image", [True, False])
+def test_a_forecast_is_drawn_point_by_point(has_image):
+    drawn = text(forecast_figure(forecast_of(20, has_image=has_image)))
+    assert "forgotten points: 16 of 20" in drawn
+    assert drawn.count("<image") == (20 if has_image else 0)
+    assert "really retrained" not in text(forecast_figure(forecast_of(actual=None)))
+
+
+def test_what_is_not_finite_is_not_drawn():
+    content = forecast_of(2)
+    broken = dataclasses.replace(content.forget[0], after=float("nan"))
+    assert "<svg" in text(forecast_figure(dataclasses.replace(content, forget=(broken, content.forget[1]))))
+
+
+def test_numbers_carry_their_sign_and_what_is_unknown_is_not_invented():
+    assert (signed(-0.004), signed(0.0123, 3), signed(-12.34), signed(float("nan"))) == ("0.00", "+0.012", "−12.3", "n/a")
+    assert (give_or_take(0.5, 0.04), give_or_take(0.5, None)) == ("+0.50 ± 0.04", "+0.50")
+    assert r2_words(0.31, (0.31,)) == "0.31"
