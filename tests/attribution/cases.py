@@ -13,7 +13,7 @@ from pipeline.attribution.datamodel import Datamodel
 from pipeline.attribution.difference import DifferenceOfMeans
 from pipeline.attribution.estimator import Arrays, Estimator
 from pipeline.attribution.evidence import Block, Evidence
-from pipeline.attribution.influence import Influence
+from pipeline.attribution.influence import GroupInfluence
 from pipeline.attribution.kernel import GroupKernel
 from pipeline.attribution.lasso import Lasso
 from pipeline.attribution.matrix import AttributionFile
@@ -94,7 +94,7 @@ def in_checkpoints(estimator: Estimator, n_classes: int) -> Case:
 CASES: dict[str, Callable[[Path], Case]] = {
     "difference_of_means": lambda _: in_subset_models(DifferenceOfMeans(), n_models=2000),
     "file": in_a_file,
-    "influence": lambda _: in_checkpoints(Influence(damping=0.05), 3),
+    "influence": lambda _: in_checkpoints(GroupInfluence(damping=0.05), 3),
     "kernel": lambda _: in_subset_models(GroupKernel()),
     "lasso": lambda _: in_subset_models(Lasso()),
     "ridge": lambda _: in_subset_models(Ridge()),
