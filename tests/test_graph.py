@@ -90,6 +90,7 @@ def test_growing_trains_only_what_is_new_and_shows_the_rest_stale(open_tiny: Ope
                 "curve",
                 "effect/some",
                 "effect/wrong",
+                "influences",
                 "unlearn/dmm/some",
                 "unlearn/dmm/wrong",
                 "evaluate/dmm/some",

@@ -182,6 +182,13 @@ def test_results_are_shown_whole_and_the_child_is_finished(store_root, client):
     assert tracker.logged_version("evaluate/dmm") == "v1"
 
 
+def test_a_curve_of_results_has_a_point_at_each_step(store_root, client):
+    tracker, _ = begun(store_root)
+    tracker.log("fit", Results(version="v1", curves={"lds": {500: 0.4, 1000: 0.5, 2000: math.nan}}))
+    history = client.get_metric_history(runs(client)["fit"].info.run_id, "lds")
+    assert [(point.step, point.value) for point in history] == [(500, 0.4), (1000, 0.5)]
+
+
 def test_tables_are_what_mlflow_itself_reads(store_root, client, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", client.tracking_uri)
     tracker, _ = begun(store_root)
