@@ -8,7 +8,8 @@ from rich.console import Console
 
 from jobs.progress import open_display
 from jobs.session import Session, executor_opener
-from pipeline.blueprint import SUBSETS, build_graph
+from pipeline.accounts import SUBSETS
+from pipeline.blueprint import build_graph
 from pipeline.core.errors import ConfigError
 from pipeline.run import Walk
 from pipeline.stages.curve import SHARES

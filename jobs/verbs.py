@@ -13,7 +13,7 @@ from rich.console import Console
 
 from jobs.progress import open_display
 from jobs.session import Session, executor_opener, why_looped
-from pipeline.blueprint import spending_of
+from pipeline.accounts import spending_of
 from pipeline.config import Experiment
 from pipeline.core.errors import ConfigError
 from pipeline.graph import STAGES, NodeState

@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from typing import Any
 
+from pipeline.accounts import SUBSETS, attributes, focused_rows, judged_by, learnt_from, needs_effects, needs_groups, needs_scouts, spending_of, subset_roles
 from pipeline.config import Experiment
 from pipeline.core.errors import ConfigError
 from pipeline.data.examples import Examples
 from pipeline.data.records.base import Records
 from pipeline.graph import Graph
-from pipeline.reporting.content import PopulationContent
 from pipeline.stages.curve import SHARES, Curve
 from pipeline.stages.effect import Effect
 from pipeline.stages.evaluate import Verdict
@@ -19,13 +19,9 @@ from pipeline.stages.imported import Imported
 from pipeline.stages.influences import ExampleInfluences
 from pipeline.stages.node import Node
 from pipeline.stages.report import ReportPage
-from pipeline.stages.results import Spending
 from pipeline.stages.train import FOCUSED_IN, FOCUSED_OUT, Population
 from pipeline.stages.unlearn import Unlearn
 from pipeline.stages.views import ViewsOfPoints
-
-# Roles whose models datamodels are fitted to.
-SUBSETS = ("subset", "designed")
 
 
 def build_graph(experiment: Experiment, examples: Examples) -> Graph:
@@ -63,21 +59,9 @@ def outputs_of(experiment: Experiment, examples: Examples) -> frozenset[str]:
     return found
 
 
-def spending_of(experiment: Experiment, examples: Examples) -> Spending:
-    """Return what the experiment spends before any unlearning."""
-    return Spending(
-        datamodel=sum((row.retrainings for row in _learnt_from(experiment, examples)), start=0.0),
-        focused=sum(row.retrainings for row in _focused_rows(experiment, examples)) / len(experiment.forget_sets),
-        n_requests=len(experiment.forget_sets),
-        n_models=experiment.populations.full.n_models,
-        epochs=experiment.recipe.epochs,
-        n_train=examples.n_train,
-    )
-
-
 def _report(experiment: Experiment, examples: Examples) -> ReportPage:
-    wanted, attributes = experiment.populations, _attributes(experiment)
-    learnt_from = _learnt_from(experiment, examples) if attributes else []
+    wanted, attributed = experiment.populations, attributes(experiment)
+    learnt = learnt_from(experiment, examples) if attributed else []
     return ReportPage(
         key="report",
         title=experiment.name,
@@ -86,54 +70,15 @@ def _report(experiment: Experiment, examples: Examples) -> ReportPage:
         forget_sets=experiment.forget_sets,
         unlearners=experiment.unlearners,
         estimator=experiment.estimator,
-        populations=(*_judged_by(experiment, examples), *learnt_from, *_focused_rows(experiment, examples)),
-        n_learnt_from=sum(row.n_models for row in learnt_from if row.role in SUBSETS),
+        populations=(*judged_by(experiment, examples), *learnt, *focused_rows(experiment, examples)),
+        n_learnt_from=sum(row.n_models for row in learnt if row.role in SUBSETS),
         spending=spending_of(experiment, examples),
         layout=experiment.store.layout,
-        has_effects=_needs_effects(experiment),
-        has_score=attributes and wanted.heldout is not None,
-        has_curve=attributes and wanted.heldout is not None and bool(_subset_roles(experiment)),
+        has_effects=needs_effects(experiment),
+        has_score=attributed and wanted.heldout is not None,
+        has_curve=attributed and wanted.heldout is not None and bool(subset_roles(experiment)),
         resources=experiment.resources.compute,
     )
-
-
-def _learnt_from(experiment: Experiment, examples: Examples) -> list[PopulationContent]:
-    """Return what is trained to predict effects."""
-    subsets, imported = {"subset": experiment.populations.subset, "designed": experiment.populations.designed}, experiment.populations.subset.imported
-    trained = [role for role in _subset_roles(experiment) if role == "designed" or imported is None]
-    rows = [_counted(role, of.n_models, of.keep_fraction, examples) for role in trained if (of := subsets[role]) is not None]
-    if imported is not None and "subset" in _subset_roles(experiment):
-        rows.insert(0, _recorded("subset", experiment.populations.subset.n_models, imported))
-    return rows + ([_counted("scout", experiment.populations.scout.n_models, 1.0, examples)] if _needs_scouts(experiment) else [])
-
-
-def _focused_rows(experiment: Experiment, examples: Examples) -> list[PopulationContent]:
-    """Return what is trained for single forget sets."""
-    nodes = [node for label in experiment.forget_sets for node in _focused(experiment, label)] if _needs_effects(experiment) else []
-    return [_counted("focused", sum(node.n_units for node in nodes), nodes[0].keep_fraction or 1.0, examples)] if nodes else []
-
-
-def _judged_by(experiment: Experiment, examples: Examples) -> list[PopulationContent]:
-    """Return what is trained to be unlearned and to judge by."""
-    wanted, n_sets = experiment.populations, len(experiment.forget_sets)
-    rows = [_counted("full", wanted.full.n_models, 1.0, examples)]
-    rows += [_counted(role, members.n_models * n_sets, 1.0, examples) for role, members in (("oracle", wanted.oracle), ("floor", wanted.floor))]
-    if wanted.heldout is None or not _attributes(experiment):
-        return rows
-    if wanted.heldout.imported is not None:
-        return [*rows, _recorded("heldout", wanted.heldout.n_models, wanted.heldout.imported)]
-    return [*rows, _counted("heldout", wanted.heldout.n_models, wanted.subset.keep_fraction, examples)]
-
-
-def _counted(role: str, n_models: int, fraction: float, examples: Examples) -> PopulationContent:
-    return PopulationContent(role=role, n_models=n_models, points_kept=round(fraction * examples.n_train), retrainings=n_models * fraction)
-
-
-def _recorded(role: str, n_models: int, records: Records) -> PopulationContent:
-    """Return what a population trained elsewhere is, at no cost here."""
-    n_models = min(n_models, len(records.models()))
-    kept = records.read_masks(0, n_models).sum(axis=1).mean()
-    return PopulationContent(role=role, n_models=n_models, points_kept=round(float(kept)), retrainings=0.0)
 
 
 def _imported(experiment: Experiment, key: str, role: str, n_models: int, records: Records) -> Imported:
@@ -165,43 +110,19 @@ def _population(experiment: Experiment, key: str, role: str, n_models: int, **op
     )
 
 
-def _needs_effects(experiment: Experiment) -> bool:
-    return any("effect" in unlearner.needs for unlearner in experiment.unlearners.values())
-
-
-def _attributes(experiment: Experiment) -> bool:
-    """Return whether datamodels are made: where an unlearner wants effects, and where attribution or models were brought, to be scored at least."""
-    return _needs_effects(experiment) or not _subset_roles(experiment) or experiment.populations.subset.imported is not None
-
-
-def _subset_roles(experiment: Experiment) -> list[str]:
-    """Return the roles whose models the datamodel is fitted to; none for an estimator that needs no subset models."""
-    if "subset" not in experiment.estimator.needs:
-        return []
-    return [role for role in SUBSETS if role == "subset" or experiment.populations.designed is not None]
-
-
-def _needs_scouts(experiment: Experiment) -> bool:
-    return _needs_groups(experiment) or bool(experiment.estimator.needs & {"views", "checkpoints"})
-
-
-def _needs_groups(experiment: Experiment) -> bool:
-    return "groups" in experiment.estimator.needs or "designed" in _subset_roles(experiment)
-
-
 def _populations(experiment: Experiment) -> Iterator[Node]:
     wanted = experiment.populations
     yield _population(experiment, "train/full", "full", wanted.full.n_models, saves_states=True)
-    if not _attributes(experiment):
+    if not attributes(experiment):
         return
-    if _needs_scouts(experiment):
+    if needs_scouts(experiment):
         yield _population(experiment, "train/scout", "scout", wanted.scout.n_models, saves_states=True)
     looks: dict[str, Any] = {"model": experiment.model, "seed": experiment.seed, "scout_key": "train/scout", "resources": experiment.resources.compute}
-    if _needs_groups(experiment):
+    if needs_groups(experiment):
         yield Groups(key="groups", **looks)
     if "views" in experiment.estimator.needs:
         yield ViewsOfPoints(key="views", **looks)
-    fraction, roles = wanted.subset.keep_fraction, _subset_roles(experiment)
+    fraction, roles = wanted.subset.keep_fraction, subset_roles(experiment)
     if "subset" in roles and wanted.subset.imported is not None:
         yield _imported(experiment, "train/subset", "subset", wanted.subset.n_models, wanted.subset.imported)
     elif "subset" in roles:
@@ -216,9 +137,9 @@ def _populations(experiment: Experiment) -> Iterator[Node]:
 
 
 def _attribution(experiment: Experiment, examples: Examples) -> Iterator[Node]:
-    if not _attributes(experiment):
+    if not attributes(experiment):
         return
-    heldout, roles = "train/heldout" if experiment.populations.heldout is not None else None, _subset_roles(experiment)
+    heldout, roles = "train/heldout" if experiment.populations.heldout is not None else None, subset_roles(experiment)
     shared: dict[str, Any] = {
         "estimator": experiment.estimator,
         "layout": experiment.store.layout,
@@ -236,7 +157,7 @@ def _attribution(experiment: Experiment, examples: Examples) -> Iterator[Node]:
         yield Score(key="score", fit_key="fit", heldout_key=heldout, **shared)
         if roles:
             yield Curve(key="curve", n_units=len(SHARES), fit_key="fit", heldout_key=heldout, **shared)
-    if not _needs_effects(experiment):
+    if not needs_effects(experiment):
         return
     for label in experiment.forget_sets:
         yield from _focused(experiment, label)

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.accounts import spending_of
 from pipeline.attribution_view import attribution_results
-from pipeline.blueprint import spending_of
 from pipeline.config import PLACES, Experiment
 from pipeline.core.errors import TrackingError
 from pipeline.core.fingerprint import digest

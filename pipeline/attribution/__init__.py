@@ -3,7 +3,7 @@
 from pipeline.attribution.combined import Combined
 from pipeline.attribution.difference import DifferenceOfMeans
 from pipeline.attribution.estimator import Estimator
-from pipeline.attribution.influence import Influence
+from pipeline.attribution.influence import GroupInfluence
 from pipeline.attribution.kernel import GroupKernel
 from pipeline.attribution.lasso import Lasso
 from pipeline.attribution.local import LocalRidge
@@ -15,5 +15,5 @@ from pipeline.core.registry import Table
 ESTIMATORS = Table(
     "estimator",
     Estimator,
-    (GroupKernel, Ridge, Lasso, LocalRidge, Combined, DifferenceOfMeans, Trak, Influence, AttributionFile),
+    (GroupKernel, Ridge, Lasso, LocalRidge, Combined, DifferenceOfMeans, Trak, GroupInfluence, AttributionFile),
 )

@@ -107,7 +107,7 @@ class MeansDatamodel:
         """Return predicted outputs (n_models, n_outputs) for raw 0/1 masks (n_models, n_train); on average over the fitted masks, they are their mean."""
         parts, lost, start = [], 1 - self.means.masks.mean(axis=0), 0
         for outputs in _split(self.means.outputs):
-            weights = self._weights(slice(start, start + outputs.shape[1]))
+            weights = self.weights_of(slice(start, start + outputs.shape[1]))
             parts.append(WeightMatrix(matrix=weights, everything=outputs.mean(axis=0) + lost @ weights).predict(masks))
             start += outputs.shape[1]
         return np.concatenate(parts, axis=1)
@@ -122,9 +122,10 @@ class MeansDatamodel:
 
     def weights(self) -> Float[np.ndarray, "n_train n_outputs"]:
         """See Datamodel."""
-        return self._weights(slice(None))
+        return self.weights_of(slice(None))
 
-    def _weights(self, outputs: slice) -> Weights:
+    def weights_of(self, outputs: slice) -> Weights:
+        """Return the weights of some outputs."""
         differences, variances = self.means.of_some(outputs).differences(np.arange(self.means.masks.shape[1]))
         return self.estimator.kept(self.prior[outputs], variances) * differences
 

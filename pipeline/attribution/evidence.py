@@ -102,19 +102,19 @@ def without_seed_effects(outputs: Outputs, seeds: Int[np.ndarray, " n_models"], 
     if n_seeds < 2 or freedom < 1:
         return outputs
     cleaned = np.empty_like(outputs)
-    by_seed, by_population = _averages(which), _averages(where)
+    by_seed, by_population = _members(which), _members(where)
+    per_seed, per_population = np.bincount(which)[:, None], np.bincount(where)[:, None]
     for start in range(0, outputs.shape[1], COLUMNS):
         part = outputs[:, start : start + COLUMNS].astype(np.float64)
-        deviations = part - (by_population @ part)[where]
-        effects = by_seed @ deviations
-        between = np.bincount(which) @ np.square(effects) / (n_seeds - 1)
+        deviations = part - (by_population @ part / per_population)[where]
+        effects = by_seed @ deviations / per_seed
+        between = (per_seed * np.square(effects)).sum(axis=0) / (n_seeds - 1)
         within = np.square(deviations - effects[which]).sum(axis=0) / freedom
         effects *= np.maximum(1 - within / np.where(between > 0, between, np.inf), 0.0)
         cleaned[:, start : start + COLUMNS] = part - effects[which]
     return cleaned
 
 
-def _averages(which: Int[np.ndarray, " n_models"]) -> sparse.csr_array:
-    """Return what averages over the models of each group, (n_groups, n_models): sparse, as there may be as many groups as models."""
-    counts = np.bincount(which)
-    return sparse.csr_array((1 / counts[which], (which, np.arange(len(which)))), shape=(len(counts), len(which)))
+def _members(which: Int[np.ndarray, " n_models"]) -> sparse.csr_array:
+    """Return which models each group has, (n_groups, n_models), as numbers: sparse, as there may be as many groups as models."""
+    return sparse.csr_array((np.ones(len(which)), (which, np.arange(len(which)))), shape=(which.max() + 1, len(which)))

@@ -23,7 +23,7 @@ from pipeline.training.gradients import Checkpoints, Cotangents, Vectors, probab
 MOST_NUMBERS = 2**30
 
 
-class Influence(StepEstimator):
+class GroupInfluence(StepEstimator):
     """Damped Gauss-Newton steps.
 
     damping: λ over the number of training points, on the scale of weight decay; it also stands for training that stops early. Each model keeps the
@@ -70,13 +70,13 @@ class Influence(StepEstimator):
         return checkpoints.pull(model, np.arange(checkpoints.n_train), fields) / (self.damping * checkpoints.n_train)
 
     def singles(self, learnt: Arrays, checkpoints: Checkpoints, model: int, points: Indices, cotangents: Cotangents) -> Float[np.ndarray, "n_train n_listed"]:
-        """Return the effects of single points with the curvature of all of them, as influence functions have it."""
+        """See StepEstimator; as influence functions have it, but for each point's own curvature, which goes with it."""
         everything, axes = np.arange(checkpoints.n_train), learnt["axes"].astype(np.float64)
         values, damping = np.square(axes).sum(axis=0), self.damping * checkpoints.n_train
         vectors = checkpoints.gradients(model, points, cotangents)
         along = _along_rows(learnt, checkpoints, model, vectors) @ axes / values
         taken_back = checkpoints.pull(model, everything, _over_points(learnt, checkpoints, (along / (values + damping)) @ axes.T))
-        errors = self._errors(checkpoints, model, np.ones((1, checkpoints.n_train), bool))[0]
+        errors = _without_own_curvature(learnt, self._errors(checkpoints, model, np.ones((1, checkpoints.n_train), bool))[0], damping)
         return np.einsum("onk,nk->no", checkpoints.push(model, (vectors - taken_back) / damping, everything), errors)
 
     def _errors(self, checkpoints: Checkpoints, model: int, removed: Removed) -> Float[np.ndarray, "n_sets n_train n_classes"]:
@@ -99,6 +99,20 @@ def _over_points(learnt: Arrays, checkpoints: Checkpoints, coefficients: Coeffic
     for field, coefficient in zip(found, coefficients, strict=True):
         np.add.at(field, learnt["owner"], coefficient[:, None] * learnt["cotangent"])
     return found
+
+
+def _without_own_curvature(learnt: Arrays, errors: Float[np.ndarray, "n_train n_classes"], damping: float) -> Float[np.ndarray, "n_train n_classes"]:
+    """Return errors that pull against the curvature of all points as far as the given ones do against that of the others, by Woodbury's formula."""
+    weighted = learnt["axes"] / (np.square(learnt["axes"]).sum(axis=0) + damping)
+    corrected = errors.copy()
+    for point in np.unique(learnt["owner"]).tolist():
+        own = np.flatnonzero(learnt["owner"] == point)
+        cotangents = learnt["cotangent"][own]
+        lengths = np.square(cotangents).sum(axis=1)
+        along = cotangents @ errors[point] / np.where(lengths > 0, lengths, 1.0)
+        leverage = weighted[own] @ learnt["axes"][own].T
+        corrected[point] += (np.linalg.solve(np.eye(len(own)) - leverage, along) - along) @ cotangents
+    return corrected
 
 
 def _doubts(odds: Cotangents, n_rows: int) -> tuple[Indices, Float[np.ndarray, "n_rows n_classes"]]:

@@ -7,16 +7,17 @@ import numpy as np
 from jaxtyping import Float
 from pydantic import Field
 
-from pipeline.attribution.datamodel import Effect, check_indices
+from pipeline.attribution.datamodel import Effect, WeightMatrix
 from pipeline.attribution.dual import check_masks, check_outputs
 from pipeline.attribution.estimator import Arrays, Estimator
 from pipeline.attribution.evidence import Block, Evidence
 from pipeline.attribution.lasso_path import FLOAT32, Heldout, LassoFit, Path, Solver, fit_path
-from pipeline.core.arrays import Indices, Masks, Outputs, PerOutput
-from pipeline.core.errors import ConfigError, ShapeError
+from pipeline.core.arrays import Indices, Masks
+from pipeline.core.errors import ConfigError
 from pipeline.core.seeds import generator
 
-# Training points up to which `auto` descends coordinates: two Gram matrices of float32 are then 2 GB.
+# Training points up to which `auto` descends coordinates: two Gram matrices of float32 are then 2 GB. To equal gaps, on one core, the batched
+# solver takes 4 to 6 times as long for 500 to 8,000 points, so it serves where that memory is not there.
 MOST_COORDINATES = 16_000
 # The least share of noise that is not the fit's own: an output with a weight for nearly every model has no errors to learn from.
 LEAST_FREEDOM = 0.05
@@ -62,7 +63,7 @@ class Lasso(Estimator):
         check_outputs(evidence.masks, block.outputs)
         path = Path(n_penalties=self.n_penalties, smallest=self.smallest, patience=self.patience, tolerance=self.tolerance)
         heldout = factor["heldout"]
-        solver = evidence.once(("lasso", self.solver, heldout.tobytes()), lambda: self._solver(evidence.masks, heldout))
+        solver = evidence.once(("lasso", self.solver, self.tolerance < FLOAT32, heldout.tobytes()), lambda: self._solver(evidence.masks, heldout))
         found = fit_path(solver, evidence.masks, block.outputs, path)
         n_weights = np.count_nonzero(found.weights, axis=1)
         return {
@@ -78,7 +79,9 @@ class Lasso(Estimator):
 
     def datamodel(self, factor: Arrays, fit: Arrays, evidence: Evidence, block: Block) -> "LassoDatamodel":
         """Return the datamodel of a block of outputs."""
-        return LassoDatamodel(rows=fit["weights"], intercept=fit["intercept"], noise=fit["noise"], shrinkage=fit["shrinkage"])
+        weights = fit["weights"]
+        everything = fit["intercept"] + weights.sum(axis=1, dtype=np.float64)
+        return LassoDatamodel(matrix=weights.T, everything=everything, noise=fit["noise"], shrinkage=fit["shrinkage"])
 
     def _solver(self, masks: Masks, heldout: Heldout) -> Solver:
         """Return the solver asked for; each is imported only where it runs, as compiler and torch take seconds to load."""
@@ -92,22 +95,14 @@ class Lasso(Estimator):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LassoDatamodel:
-    """Weights of raw masks, rows (n_outputs, n_train), with their intercept (n_outputs,), and how far they may be from the truth.
+class LassoDatamodel(WeightMatrix):
+    """Weights of raw masks, and how far they may be from the truth.
 
     noise (n_outputs,): the variance of each weight, were it not shrunk. shrinkage (n_outputs,): by how much each weight is shrunk towards 0.
     """
 
-    rows: Float[np.ndarray, "n_outputs n_train"]
-    intercept: PerOutput
-    noise: PerOutput
-    shrinkage: PerOutput
-
-    def predict(self, masks: Masks) -> Outputs:
-        """Return predicted outputs (n_models, n_outputs) for raw 0/1 masks (n_models, n_train); raises ShapeError on masks of another length."""
-        if masks.shape[1] != self.rows.shape[1]:
-            raise ShapeError(f"masks are over {masks.shape[1]} training points, the datamodel over {self.rows.shape[1]}; give masks of that length")
-        return np.asarray(masks @ self.rows.T + self.intercept)
+    noise: Float[np.ndarray, " _"]
+    shrinkage: Float[np.ndarray, " _"]
 
     def effect_of_removing(self, indices: Indices) -> Effect:
         """Return the predicted change of each output when indices are removed: the sum of their weights, negated.
@@ -117,15 +112,9 @@ class LassoDatamodel:
         are .2 to 1.4 rms for random sets, .9 to 1.5 for the points with the largest weights, 1 to 3 for those with the largest of one sign.
         Raises DataError on ids that are repeated or not training points.
         """
-        indices = np.asarray(indices)
-        check_indices(indices, self.rows.shape[1])
-        chosen = self.rows[:, indices].astype(np.float64)
-        lost = self.shrinkage * np.sign(chosen).sum(axis=1)
-        return Effect(-chosen.sum(axis=1), np.sqrt(len(indices) * self.noise + lost**2))
-
-    def weights(self) -> Float[np.ndarray, "n_train n_outputs"]:
-        """Return the weight of each training point in each output."""
-        return self.rows.T
+        mean = super().effect_of_removing(indices).mean
+        lost = self.shrinkage * np.sign(self.matrix[indices]).sum(axis=0, dtype=np.float64)
+        return Effect(mean, np.sqrt(len(indices) * self.noise + lost**2))
 
 
 def _uncertainty(found: LassoFit, n_weights: Indices, masks: Masks) -> dict[str, np.ndarray]:

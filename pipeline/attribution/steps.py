@@ -125,18 +125,25 @@ class StepDatamodel:
         indices = np.asarray(indices)
         check_indices(indices, self.evidence.n_train)
         steps = self.evidence.once(("steps", self.estimator, indices.tobytes()), lambda: self._steps_of_removing(indices))
-        changes = np.concatenate([self._pushed(model, step[None]) for model, step in enumerate(steps)])
-        mean = changes.mean(axis=0)
-        return Effect(mean, np.sqrt(changes.var(axis=0, ddof=1) / len(changes) + (self.estimator.curvature * mean) ** 2))
+        return Effect(*self._over_models(np.concatenate([self._pushed(model, step[None]) for model, step in enumerate(steps)])))
 
     def weights(self) -> Float[np.ndarray, "n_train n_outputs"]:
         """Return what each training point adds to each output: the change when it alone is removed, negated."""
-        checkpoints = self.estimator.checkpoints(self.evidence)
-        points, total = np.repeat(self.block.points, self.block.per_point), np.zeros((self.evidence.n_train, len(self.start)))
+        return -self.effects_of_each()[0]
+
+    def effects_of_each(self) -> tuple[Float[np.ndarray, "n_train n_outputs"], Float[np.ndarray, "n_train n_outputs"]]:
+        """Return the effects of removing each training point alone: means and standard errors; costs as much memory for each trained model."""
+        checkpoints, points = self.estimator.checkpoints(self.evidence), np.repeat(self.block.points, self.block.per_point)
+        found = []
         for model, learnt in self._learnt():
             cotangents = self._cotangents(model).reshape(-1, checkpoints.n_classes)
-            total -= self.estimator.singles(learnt, checkpoints, model, points, cotangents)
-        return total / checkpoints.n_models
+            found.append(self.estimator.singles(learnt, checkpoints, model, points, cotangents))
+        return self._over_models(np.stack(found))
+
+    def _over_models(self, changes: Float[np.ndarray, "n_checkpoints *shape"]) -> tuple[Float[np.ndarray, "*shape"], Float[np.ndarray, "*shape"]]:
+        """Return the mean over models, and its standard error."""
+        mean = changes.mean(axis=0)
+        return mean, np.sqrt(changes.var(axis=0, ddof=1) / len(changes) + (self.estimator.curvature * mean) ** 2)
 
     def _learnt(self) -> Iterator[tuple[int, Arrays]]:
         """Yield each model and what was learnt of it."""

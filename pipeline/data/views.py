@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from pipeline.core.arrays import Indices, Labels, PerPoint
 from pipeline.core.errors import ShapeError
 from pipeline.core.seeds import generator
 
-# Features beyond these are projected: 512 random directions keep 1 - likeness within 6 % of itself, and 60,000 points take 123 MB.
+# Features beyond these are projected: 512 random directions keep 1 - likeness of points that look alike within 6 % of itself, and 60,000 points take 123 MB.
 MOST_FEATURES = 512
 
 
@@ -21,8 +21,8 @@ class Views:
     """
 
     features: Float[np.ndarray, "n_points n_features"]
-    labels: Labels
-    difficulty: PerPoint
+    labels: Int[np.ndarray, " n_labels"]
+    difficulty: Float[np.ndarray, " n_difficulties"]
 
     def __post_init__(self) -> None:
         if not len(self.features) == len(self.labels) == len(self.difficulty):
@@ -35,9 +35,14 @@ class Views:
 
 
 def draw_views(features: Float[np.ndarray, "n_points n_features"], labels: Labels, difficulty: PerPoint, *, seed: int = 0) -> Views:
-    """Return views of points with joint features (n_points, n_features), projected on MOST_FEATURES random directions where they are more."""
+    """Return views of points with joint features (n_points, n_features), projected on MOST_FEATURES random directions where they are more.
+
+    A projected row keeps its length, so that a point is as like itself as before.
+    """
     n_features = features.shape[1]
     if n_features > MOST_FEATURES:
-        directions = generator("views", seed).standard_normal((n_features, MOST_FEATURES), np.float32)
-        features = features @ directions / np.float32(np.sqrt(MOST_FEATURES))
+        lengths = np.linalg.norm(features, axis=1, keepdims=True)
+        features = features @ generator("views", seed).standard_normal((n_features, MOST_FEATURES), np.float32)
+        projected = np.linalg.norm(features, axis=1, keepdims=True)
+        features = features * (lengths / np.where(projected > 0, projected, 1.0))
     return Views(features=features.astype(np.float32), labels=labels, difficulty=difficulty.astype(np.float64))

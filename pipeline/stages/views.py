@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from pipeline.core.registry import Plugin, describe
-from pipeline.data.views import Views, draw_views
+from pipeline.data.views import MOST_FEATURES, Views, draw_views
 from pipeline.models.base import Model
 from pipeline.runtime.store import Shard
 from pipeline.stages.node import Node, Parent, Work
@@ -16,9 +16,9 @@ from pipeline.training.loop import Resident
 
 @dataclass(frozen=True, kw_only=True)
 class ViewsOfPoints(Node):
-    """What the scouts see of all points; rows are points."""
+    """What the scouts see of all points, made when groups are; rows are points."""
 
-    stage: ClassVar[str] = "views"
+    stage: ClassVar[str] = "groups"
     unit: ClassVar[str] = "parts"
 
     model: Model
@@ -27,7 +27,7 @@ class ViewsOfPoints(Node):
 
     def settings(self) -> dict[str, Any]:
         """See Node."""
-        return {"model": describe(self.model), "seed": self.seed}
+        return {"model": describe(self.model), "seed": self.seed, "most_features": MOST_FEATURES}
 
     def plugins(self) -> tuple[Plugin, ...]:
         """See Node."""

@@ -7,15 +7,17 @@ from pathlib import Path
 
 import numpy as np
 from convex import overlapping
-from planted_groups import lines_of, masks_of
+from planted_groups import lines_of, masks_of, views_of
 
+from pipeline.attribution.combined import Combined
 from pipeline.attribution.datamodel import Datamodel
 from pipeline.attribution.difference import DifferenceOfMeans
 from pipeline.attribution.estimator import Arrays, Estimator
 from pipeline.attribution.evidence import Block, Evidence
-from pipeline.attribution.influence import Influence
+from pipeline.attribution.influence import GroupInfluence
 from pipeline.attribution.kernel import GroupKernel
 from pipeline.attribution.lasso import Lasso
+from pipeline.attribution.local import LocalRidge
 from pipeline.attribution.matrix import AttributionFile
 from pipeline.attribution.ridge import Ridge
 from pipeline.attribution.trak import Trak
@@ -56,7 +58,8 @@ def _planted(n_models: int = 160) -> tuple[Evidence, Block, np.ndarray, np.ndarr
 def in_subset_models(estimator: Estimator, n_models: int = 160) -> Case:
     """Return outputs of subset models that are linear in the mask, half of the weights 0, beside a constant and noise."""
     evidence, block, weights, unseen = _planted(n_models)
-    fresh = Evidence(masks=evidence.masks, heldout=evidence.heldout, lines=evidence.lines if "groups" in estimator.needs else None)
+    lines, views = (evidence.lines if "groups" in estimator.needs else None), (views_of(N_TRAIN) if "views" in estimator.needs else None)
+    fresh = Evidence(masks=evidence.masks, heldout=evidence.heldout, lines=lines, views=views)
     return Case(estimator=estimator, evidence=fresh, block=block, weights=weights, unseen=unseen)
 
 
@@ -92,11 +95,13 @@ def in_checkpoints(estimator: Estimator, n_classes: int) -> Case:
 
 # By the estimator's name in the table; the folder is for whoever reads files.
 CASES: dict[str, Callable[[Path], Case]] = {
+    "combined": lambda _: in_subset_models(Combined()),
     "difference_of_means": lambda _: in_subset_models(DifferenceOfMeans(), n_models=2000),
     "file": in_a_file,
-    "influence": lambda _: in_checkpoints(Influence(damping=0.05), 3),
+    "influence": lambda _: in_checkpoints(GroupInfluence(damping=0.05), 3),
     "kernel": lambda _: in_subset_models(GroupKernel()),
     "lasso": lambda _: in_subset_models(Lasso()),
+    "local": lambda _: in_subset_models(LocalRidge()),
     "ridge": lambda _: in_subset_models(Ridge()),
     "trak": lambda _: in_checkpoints(Trak(damping=0.05), 2),
 }

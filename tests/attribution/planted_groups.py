@@ -10,6 +10,7 @@ from pipeline.attribution.estimator import Arrays
 from pipeline.attribution.evidence import Evidence
 from pipeline.data.groups import Lines, designed_mask, draw_lines
 from pipeline.data.masks import subset_mask
+from pipeline.data.views import Views, draw_views
 
 N_TRAIN = 80
 
@@ -19,6 +20,14 @@ def lines_of(n_train: int = N_TRAIN, seed: int = 0) -> Lines:
     rng = np.random.default_rng(seed)
     labels = np.arange(n_train) % 4
     return draw_lines(rng.normal(size=(n_train, 6)) + 2 * np.eye(4, 6)[labels], labels, rng.gamma(1.0, size=n_train), caps_per_class=10)
+
+
+def views_of(n_points: int = N_TRAIN, seed: int = 0) -> Views:
+    """Return the views of points in four classes that look alike within a class, a third of them far harder than the others."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(n_points) % 4
+    features = rng.normal(size=(n_points, 6)) + 2 * np.eye(4, 6)[labels]
+    return draw_views(features / np.linalg.norm(features, axis=1, keepdims=True), labels, rng.gamma(1.0, size=n_points))
 
 
 def masks_of(lines: Lines, n_models: int, seed: int = 0) -> np.ndarray:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from tiny import TINY, run_serially, statuses
 
+from pipeline.accounts import spending_of
 from pipeline.attribution import ESTIMATORS
-from pipeline.blueprint import spending_of
 
 NAMES = [estimator.name for estimator in ESTIMATORS.plugins if estimator.needs == {"checkpoints"}]
 # Sixteen held-out models and scouts that have learnt something, so that there is something to rank.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs.session import Session, executor_opener, open_session, read_experiment
-from pipeline.blueprint import spending_of
+from pipeline.accounts import spending_of
 from pipeline.core.registry import describe
 from pipeline.run import Walk
 from pipeline.stages.results import Spending

@@ -18,11 +18,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+import torch
 from libraries import Centred, Solve, libraries
 from measure import median_ratio, seconds_in_turn, show
 from scipy.stats import spearmanr
 from threadpoolctl import threadpool_limits
 
+from pipeline.attribution.batched import Batched
 from pipeline.attribution.coordinate import Coordinate
 from pipeline.attribution.lasso_path import LassoFit, Path, fit_path
 from pipeline.attribution.lds import lds
@@ -72,9 +74,9 @@ def relative_gaps(centred: Centred, weights: np.ndarray, penalty: np.ndarray) ->
     return (primal - value) / ((y**2).sum(axis=0) / (2 * n_models))
 
 
-def ours(problem: Problem, patience: int) -> LassoFit:
+def ours(problem: Problem, patience: int, solver: type[Coordinate] | type[Batched] = Coordinate) -> LassoFit:
     """Solve all outputs."""
-    return fit_path(Coordinate(problem.masks, problem.heldout), problem.masks, problem.outputs, Path(patience=patience, tolerance=GAP))
+    return fit_path(solver(problem.masks, problem.heldout), problem.masks, problem.outputs, Path(patience=patience, tolerance=GAP))
 
 
 def our_path_gaps(problem: Problem, left_in: Centred, n_outputs: int) -> np.ndarray:
@@ -143,7 +145,7 @@ def calibrated(solve: Solve, problem: Problem, exact: tuple[Centred, Centred], n
     return library
 
 
-def race(problem: Problem, n_library: int, n_calibrate: int, repeats: int) -> dict[str, object]:
+def race(problem: Problem, n_library: int, n_calibrate: int, repeats: int, *, with_batched: bool) -> dict[str, object]:
     """Return seconds of everybody for all outputs, the ratios of ours to the best, gaps, and how choices of penalties agree."""
     exact = problem.centred(~problem.heldout), problem.centred(slice(None))
     entered = {name: calibrated(solve, problem, exact, n_calibrate) for name, solve in libraries().items()}
@@ -151,6 +153,8 @@ def race(problem: Problem, n_library: int, n_calibrate: int, repeats: int) -> di
     _ = [part.masks.T @ part.masks for part in exact]
     shared = time.process_time() - begun
     runs: dict[str, Callable[[], object]] = {"ours": lambda: ours(problem, NEVER), "ours_stopped": lambda: ours(problem, Path().patience)}
+    if with_batched:
+        runs["batched_stopped"] = lambda: ours(problem, Path().patience, Batched)
     runs |= {name: lambda library=library: library.run(n_library) for name, library in entered.items()}
     seconds = seconds_in_turn(runs, repeats=repeats, clock=time.process_time)
     scale = problem.outputs.shape[1] / n_library
@@ -211,15 +215,17 @@ def main() -> None:
     parser.add_argument("--library", type=int, default=20, help="outputs that libraries are run on")
     parser.add_argument("--calibrate", type=int, default=6, help="outputs whose gaps set a library's tolerance")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--batched", action="store_true", help="our solver on torch too")
     parser.add_argument("--lds", action="store_true")
     arguments = parser.parse_args()
+    torch.set_num_threads(1)
     with threadpool_limits(1), warnings.catch_warnings():
         # Libraries warn where they stop short of a tolerance; their gaps say so in numbers.
         warnings.simplefilter("ignore")
         if arguments.lds:
             show("lds", lds_race(arguments.repeats))
         for shape in arguments.shapes:
-            result = race(make_problem(*SHAPES[shape]), arguments.library, arguments.calibrate, arguments.repeats)
+            result = race(make_problem(*SHAPES[shape]), arguments.library, arguments.calibrate, arguments.repeats, with_batched=arguments.batched)
             show("solvers", {"shape": list(SHAPES[shape]), **result, "settings": vars(arguments)})
 
 

@@ -98,9 +98,11 @@ def test_a_pipeline_whose_driver_is_lost_goes_on_with_what_is_left(ray_session: 
     assert [outcomes[name].result[0] for name in "abcd"] == list("abcd")
 
 
-@pytest.mark.parametrize(("fewest", "lost"), [(1, slice(None)), (100, slice(None)), (1, slice(2, 5))])
-def test_what_is_missing_of_a_fit_gets_the_names_that_it_has_serially(open_tiny: Open, ray_session: None, fewest: int, lost: slice) -> None:
-    session = open_tiny("store.layout.block_points=10")
+@pytest.mark.parametrize(
+    ("fewest", "lost", "estimator"), [(1, slice(None), "kernel"), (100, slice(None), "kernel"), (1, slice(2, 5), "kernel"), (1, slice(None), "trak")]
+)
+def test_what_is_missing_of_a_fit_gets_the_names_that_it_has_serially(open_tiny: Open, ray_session: None, fewest: int, lost: slice, estimator: str) -> None:
+    session = open_tiny("store.layout.block_points=10", estimator=estimator)
     run_serially(session, until="fit")
     before = written(session)
     for path in list(before)[lost]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tiny import run_serially, statuses
 
-from pipeline.blueprint import spending_of
+from pipeline.accounts import spending_of
 from pipeline.core.errors import ConfigError, DataError
 from pipeline.data.masks import unpack
 from pipeline.stages.focused import read_contrast

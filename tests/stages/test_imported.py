@@ -191,7 +191,9 @@ def test_records_that_cannot_be_used_are_refused_before_compute(open_tiny: Open,
 
 
 def test_records_are_settings_like_any_other(open_tiny: Open, tmp_path: Path) -> None:
-    experiment = open_tiny(**RIDGE, populations=importing(invent(tmp_path / "records"), skip=17)).experiment
+    populations = importing(invent(tmp_path / "records"), skip=14)
+    populations["subset"] |= {"n_models": 14}
+    experiment = open_tiny(**RIDGE, populations=populations).experiment
     assert config.build(yaml.safe_load(experiment.to_yaml())) == experiment
     assert open_tiny(populations=ALONE | {"subset": {"imported": None}}).experiment.populations.subset.n_models == 1000
     with pytest.raises(ConfigError, match=r"unknown record of models 'madrylb'.* Did you mean 'madrylab'"):

@@ -1,0 +1,119 @@
+"""The whole experiment as one frozen, validated tree: every name known, every plug-in built, every setting in range before anything runs."""
+
+import math
+from typing import Annotated
+
+import yaml
+from pydantic import Field, model_validator
+
+from pipeline.attribution import ESTIMATORS
+from pipeline.attribution.estimator import Estimator
+from pipeline.attribution.kernel import GroupKernel
+from pipeline.config.fields import LABEL, plugin, plugins
+from pipeline.config.populations import AnySubsets, Populations
+from pipeline.core.errors import ConfigError
+from pipeline.core.fingerprint import digest
+from pipeline.core.registry import Settings, plugin_name
+from pipeline.data import DATASETS, FORGET_SETS
+from pipeline.data.dataset import Dataset
+from pipeline.data.digits import Digits
+from pipeline.data.forget_sets.base import ForgetSet
+from pipeline.models import MODELS
+from pipeline.models.base import Model
+from pipeline.models.mlp import Mlp
+from pipeline.stages.evaluate import Evaluation
+from pipeline.stages.layout import Layout
+from pipeline.stages.node import Resources
+from pipeline.training.populations import Recipe
+from pipeline.unlearning import UNLEARNERS
+from pipeline.unlearning.unlearner import Unlearner
+
+# What estimators may need.
+EVIDENCE = frozenset({"subset", "groups", "views", "checkpoints"})
+# What may change without the experiment becoming another one: where it runs and where its view goes.
+PLACES = frozenset({"store", "tracking", "resources"})
+
+
+class StageResources(Settings):
+    """What one task of a stage asks for: training, unlearning, and the stages that only compute with arrays."""
+
+    train: Resources = Resources()
+    unlearn: Resources = Resources()
+    compute: Resources = Resources()
+
+
+class StoreSettings(Settings):
+    """Where tables are kept, and how many members share a shard."""
+
+    uri: str = "runs"
+    shard_members: int = Field(default=100, ge=1)
+    layout: Layout = Layout()
+
+
+class Tracking(Settings):
+    """Where the MLflow view goes: a URI, `none`, or nothing for MLFLOW_TRACKING_URI and else a database in the store.
+
+    save_members unlearned models of each (unlearner, forget set) are kept as checkpoints and logged.
+    """
+
+    uri: str | None = None
+    experiment: str = "unlearning"
+    save_members: int = Field(default=1, ge=0)
+    max_artifact_mb: float = Field(default=64.0, gt=0)
+
+
+class Experiment(Settings):
+    """Everything a run needs. Keys under forget_sets and unlearners are labels of the user's choice."""
+
+    name: str = Field(default="digits", pattern=LABEL.pattern)
+    seed: int = Field(default=0, ge=0)
+    dataset: Annotated[Dataset, *plugin(DATASETS)] = Digits()
+    model: Annotated[Model, *plugin(MODELS)] = Mlp()
+    recipe: Recipe = Recipe()
+    populations: Populations = Populations()
+    forget_sets: Annotated[dict[str, ForgetSet], *plugins(FORGET_SETS)] = Field(min_length=1)
+    estimator: Annotated[Estimator, *plugin(ESTIMATORS)] = GroupKernel()
+    unlearners: Annotated[dict[str, Unlearner], *plugins(UNLEARNERS)] = Field(min_length=1)
+    evaluation: Evaluation = Evaluation()
+    resources: StageResources = StageResources()
+    store: StoreSettings = StoreSettings()
+    tracking: Tracking = Tracking()
+
+    @model_validator(mode="after")
+    def _check(self) -> "Experiment":
+        if "floor" in self.unlearners:
+            raise ConfigError("unlearner label 'floor' stands for the noise floor in every table; choose another label")
+        for label, unlearner in self.unlearners.items():
+            unknown = unlearner.needs - {"effect", "oracle"}
+            if unknown:
+                raise ConfigError(f"unlearner labelled {label!r} needs {', '.join(sorted(unknown))}, but only `effect` and `oracle` can be had")
+        focused, n_full = self.populations.focused, self.populations.full.n_models
+        if focused is not None and focused.keep_fraction == 1 and focused.n_pairs > n_full:
+            raise ConfigError(
+                f"populations.focused with keep_fraction 1 pairs {focused.n_pairs} models with as many full ones, but populations.full.n_models is {n_full}; "
+                f"lower populations.focused.n_models to {2 * n_full}, or train more full models"
+            )
+        unknown = self.estimator.needs - EVIDENCE
+        if unknown:
+            names = ", ".join(f"`{name}`" for name in sorted(EVIDENCE))
+            raise ConfigError(f"estimator {plugin_name(self.estimator)!r} needs {', '.join(sorted(unknown))}, but only {names} can be had")
+        return self
+
+    def with_share_of_models(self, share: float) -> "Experiment":
+        """Return the same experiment with a share of its subset models, at least 8 of each role; what they cost is the only difference."""
+
+        def fewer(subsets: AnySubsets) -> AnySubsets:
+            return subsets.model_copy(update={"n_models": min(subsets.n_models, max(8, math.ceil(share * subsets.n_models)))})
+
+        wanted = self.populations
+        designed = None if wanted.designed is None else fewer(wanted.designed)
+        return self.model_copy(update={"populations": wanted.model_copy(update={"subset": fewer(wanted.subset), "designed": designed})})
+
+    @property
+    def digest(self) -> str:
+        """Digest of everything that makes this experiment what it is; where it runs and is shown is left out."""
+        return digest(self.model_dump(mode="json", exclude=set(PLACES)))
+
+    def to_yaml(self) -> str:
+        """Return the tree as YAML with every default filled in; reading it gives an equal experiment."""
+        return str(yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, width=120))
