@@ -1,4 +1,4 @@
-"""LDS of our estimators on digits, and their time, against scikit-learn's LassoCV and ridge: the figures that issue 3 names.
+"""LDS of our estimators on digits, and their time, against scikit-learn's LassoCV and ridge: against what peers reach.
 
 1,000 training and 200 test points of the digits, MLP 64-32-10, 2,000 subset models that keep half, targets the margins of the test points, LDS the
 mean over them of the Spearman correlation over 100 held-out models. Data set, masks and models of seed s are all its own; nothing was chosen on
