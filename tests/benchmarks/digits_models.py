@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float, Int
 
-from pipeline.config import Populations
+from pipeline.config.populations import Populations
 from pipeline.core.arrays import HeldoutMasks, HeldoutOutputs, Indices, Logits, Margins, Masks
 from pipeline.core.seeds import seed
 from pipeline.data.digits import Digits
