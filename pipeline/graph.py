@@ -71,11 +71,15 @@ class Graph:
     data_digest: str
     _resolved: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
 
-    def survey(self, store: Store, *, settled: frozenset[str] = frozenset()) -> dict[str, NodeState]:
-        """Return the state of every node. Populations in `settled` may be consumed with members missing; that enters the consumer's version."""
+    def survey(self, store: Store, *, settled: frozenset[str] = frozenset(), known: Mapping[str, NodeState] | None = None) -> dict[str, NodeState]:
+        """Return the state of every node. Populations in `settled` may be consumed with members missing; that enters the consumer's version.
+
+        States in `known` are taken as they are, and their folders not listed again.
+        """
         states: dict[str, NodeState] = {}
         for key, node in self.nodes.items():
-            states[key] = self._state(store, node, states, settled)
+            found = None if known is None else known.get(key)
+            states[key] = self._state(store, node, states, settled) if found is None else found
         return states
 
     def _state(self, store: Store, node: Node, states: Mapping[str, NodeState], settled: frozenset[str]) -> NodeState:
