@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline.core.errors import StoreError
 from pipeline.graph import NodeState
-from pipeline.runtime.shards import Piece, gaps
+from pipeline.runtime.shards import is_covered
 from pipeline.runtime.store import Store
 
 ROOT = "failures"
@@ -47,13 +47,10 @@ def read_failures(store: Store, state: NodeState) -> list[Failure]:
     found = []
     for name in store.files.names(folder):
         match = _NAME.fullmatch(name)
-        if match is not None and not _exist(state.pieces, int(match["start"]), int(match["stop"])):
-            found.append(_read(store, f"{folder}/{name}", state, int(match["start"]), int(match["stop"])))
+        start, stop = (int(match["start"]), int(match["stop"])) if match else (0, 0)
+        if match and not is_covered((piece.shard for piece in state.pieces), start, stop):
+            found.append(_read(store, f"{folder}/{name}", state, start, stop))
     return found
-
-
-def _exist(pieces: tuple[Piece, ...], start: int, stop: int) -> bool:
-    return not any(last > start for _, last in gaps([piece for piece in pieces if piece.start < stop and piece.stop > start], stop))
 
 
 def _read(store: Store, path: str, state: NodeState, start: int, stop: int) -> Failure:
