@@ -21,20 +21,20 @@ class Queue:
     def __len__(self) -> int:
         return len(self._ready) + len(self._later)
 
-    def push(self, task: Task, *, pause: float = 0.0) -> None:
-        """Add a task, to be taken no sooner than in pause seconds."""
+    def push(self, task: Task, *, again: bool = False, pause: float = 0.0) -> None:
+        """Add a task, to be taken no sooner than in pause seconds. One that was tried before is next, so that what never works is soon known."""
         if pause:
             heapq.heappush(self._later, (time.monotonic() + pause, uuid.uuid4().hex, task))
             return
         rank = next((rank for rank, starts in enumerate(FIRST) if task.node.key.startswith(starts)), len(FIRST))
         # What is streamed is handed over in one go, so it stays together in the queue.
         place = self._together.setdefault(task.folder, uuid.uuid4().hex) if task.node.streams else uuid.uuid4().hex
-        heapq.heappush(self._ready, (rank, place, uuid.uuid4().hex, task))
+        heapq.heappush(self._ready, (rank, "" if again else place, uuid.uuid4().hex, task))
 
     def pop(self) -> Task | None:
         """Return the next task, None if all that are left have to wait."""
         while self._later and self._later[0][0] <= time.monotonic():
-            self.push(heapq.heappop(self._later)[-1])
+            self.push(heapq.heappop(self._later)[-1], again=True)
         return heapq.heappop(self._ready)[-1] if self._ready else None
 
     def drop(self, key: str | None = None) -> list[Task]:

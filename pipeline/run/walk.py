@@ -146,7 +146,7 @@ class Walk:
         task = outcome.task
         action, pause = self._setbacks.judge(outcome)
         if action == "again":
-            self._queue.push(task, pause=pause)
+            self._queue.push(task, again=True, pause=pause)
             return
         if action == "halve":
             if outcome.fault == "memory":
@@ -165,7 +165,7 @@ class Walk:
         middle = (task.start + task.stop) // 2
         for part in (replace(task, stop=middle), replace(task, start=middle)):
             self._setbacks.inherit(task, part)
-            self._queue.push(part)
+            self._queue.push(part, again=True)
         self._left[task.node.key] += 1
 
     def _give_up(self, outcome: Outcome[Task]) -> None:
