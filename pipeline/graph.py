@@ -7,6 +7,7 @@ same question and another version is therefore an answer gone stale.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -53,7 +54,7 @@ class NodeState:
         """Ranges of units that do not exist yet."""
         return gaps(self.pieces, self.node.n_units)
 
-    @property
+    @cached_property
     def table(self) -> TableRef:
         """The units that exist, as a table to read."""
         if self.folder is None:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ class TableRef:
     folder: str
     pieces: tuple[Piece, ...]
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Digest of exactly what is consumed: every shard's range and digest."""
         return digest([[str(piece.shard), piece.start, piece.stop] for piece in self.pieces])
