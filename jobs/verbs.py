@@ -17,7 +17,8 @@ from pipeline.accounts import spending_of
 from pipeline.config import Experiment
 from pipeline.core.errors import ConfigError
 from pipeline.graph import STAGES, NodeState
-from pipeline.run import Failure, Walk, wanted_keys
+from pipeline.run import Failure, Walk, read_failures, wanted_keys
+from pipeline.run.failures import ROOT as FAILURES
 from pipeline.runtime.store import Problem
 from pipeline.runtime.tracker import Status
 from pipeline.runtime.tracking import MLFLOW_DEFAULTS, tracking_uri
@@ -44,8 +45,7 @@ class RunResult:
 
     def to_json(self) -> dict[str, Any]:
         """Return everything, JSON-ready."""
-        failures = [{"node": failure.key, "start": failure.start, "stop": failure.stop, "error": failure.error} for failure in self.failures]
-        return {**self.__dict__, "failures": failures, "seconds": round(self.seconds, 2)}
+        return {**self.__dict__, "failures": [_failure(failure) for failure in self.failures], "seconds": round(self.seconds, 2)}
 
 
 def run(session: Session, screen: Console, *, executor: str, until: str | None, allow_missing: bool) -> RunResult:
@@ -97,12 +97,14 @@ def publish_report(session: Session, state: NodeState) -> str | None:
 
 
 def status(session: Session) -> dict[str, Any]:
-    """Return the state of every node."""
+    """Return the state of every node, and the shards that were given up and are still missing, whichever machine ran them."""
     states = session.graph.survey(session.store)
+    noted = [failure for state in states.values() for failure in read_failures(session.store, state)] if FAILURES in session.store.files.names("") else []
     nodes = [
         _about(state) | {"stage": state.node.stage, "done": state.n_done, "wanted": state.node.n_units, "folder": state.folder} for state in states.values()
     ]
-    return {"store": session.store.uri, "complete": all(state.status == "done" for state in states.values()), "nodes": nodes}
+    failed = [_failure(failure) | {"tries": failure.tries, "host": failure.host} for failure in noted]
+    return {"store": session.store.uri, "complete": all(state.status == "done" for state in states.values()), "failed_shards": failed, "nodes": nodes}
 
 
 def plan(session: Session) -> dict[str, Any]:
@@ -176,6 +178,10 @@ def _about(state: NodeState) -> dict[str, Any]:
 
 def _tracking_uri(experiment: Experiment, root: str) -> str | None:
     return tracking_uri(experiment.tracking.uri, store_root=Path(root))
+
+
+def _failure(failure: Failure) -> dict[str, Any]:
+    return {"node": failure.key, "start": failure.start, "stop": failure.stop, "error": failure.error}
 
 
 def _share(state: NodeState) -> float:

@@ -65,7 +65,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--one-in", type=int, default=50, help="of so many writes one is refused")
     arguments = parser.parse_args()
-    n_models, epochs, n_kills, limit = (100, 60, 1, 115.0) if arguments.quick else (400, 60, 3, 350.0)
+    n_models, epochs, n_kills, limit = (100, 10, 1, 115.0) if arguments.quick else (400, 10, 3, 350.0)
     deadline = time.monotonic() + limit
     with tempfile.TemporaryDirectory() as folder, cluster() as nodes:
         given = Path(folder) / "chaos.yaml"
