@@ -8,8 +8,8 @@ import pytest
 from rich.console import Console
 from tiny import run_serially
 
-from jobs import progress as module
-from jobs.progress import BarDisplay, LineDisplay, duration, open_display
+from jobs.commands import progress as module
+from jobs.commands.progress import BarDisplay, LineDisplay, duration, open_display
 from jobs.session import Session
 
 Open = Callable[..., Session]

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from tiny import TINY, all_done, run_serially, statuses
 
-from jobs import verbs
-from jobs.export_command import export
+from jobs.commands import verbs
+from jobs.commands.export import export
 from jobs.session import Session
 from pipeline.attribution import matrix_file
 from pipeline.core.errors import ConfigError, DataError, MissingShardsError

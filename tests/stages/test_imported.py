@@ -8,7 +8,7 @@ import pytest
 import yaml
 from tiny import TINY, all_done, run_serially, statuses
 
-from jobs import verbs
+from jobs.commands import verbs
 from jobs.session import Session
 from pipeline import config
 from pipeline.core.errors import ConfigError, DataError
