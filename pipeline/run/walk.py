@@ -21,7 +21,7 @@ TICK = 0.2
 
 
 class Walk:
-    """One run over a graph: up to the stage until, or over just the wanted nodes."""
+    """One run over a graph: up to the stage until, or over just the wanted nodes; populations in settled are used with members missing, not made whole."""
 
     def __init__(
         self,
@@ -33,6 +33,7 @@ class Walk:
         until: str | None = None,
         wanted: frozenset[str] | None = None,
         allow_missing: bool = False,
+        settled: frozenset[str] = frozenset(),
     ) -> None:
         self._graph, self._store, self._open_executor = graph, store, open_executor
         self._listeners, self._allow_missing = listeners, allow_missing
@@ -43,10 +44,9 @@ class Walk:
         self._known: set[str] = set()
         self._announced: set[str] = set()
         self._left: dict[str, int] = {}
-        self._settled: frozenset[str] = frozenset()
-        self._stopped = False
+        self._settled, self._stopped = settled, False
         self._executor: Executor[Task] | None = None
-        self.progress = Progress(states=graph.survey(store), wanted=self._wanted, faults=self._setbacks.counts)
+        self.progress = Progress(states=graph.survey(store, settled=settled), wanted=self._wanted, faults=self._setbacks.counts)
 
     def run(self) -> Progress:
         """Compute everything wanted that does not exist and return how that went; a failed shard never stops the others.
@@ -86,7 +86,7 @@ class Walk:
                 continue
             if state.status == "done":
                 self._announce(key, state)
-            elif state.is_ready and state.folder not in self._known and not self._stopped:
+            elif state.is_ready and not self._stopped and key not in self._settled and state.folder not in self._known:
                 self._known.add(state.table.folder)
                 self._enqueue(key, state)
 
