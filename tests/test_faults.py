@@ -40,7 +40,7 @@ def table(session: Session) -> dict[str, np.ndarray]:
 
 
 def failed(session: Session) -> list[tuple[int, int, str]]:
-    return [(failure.start, failure.stop, failure.error) for failure in read_failures(session.store, session.graph.survey(session.store)[SUBSET])]
+    return [(failure.start, failure.stop, failure.error) for failure in read_failures(session.store, session.graph.survey(session.store).values())]
 
 
 def equal(left: dict[str, np.ndarray], right: dict[str, np.ndarray]) -> bool:

@@ -18,7 +18,6 @@ from pipeline.config import Experiment
 from pipeline.core.errors import ConfigError
 from pipeline.graph import STAGES, NodeState
 from pipeline.run import Failure, Walk, read_failures, wanted_keys
-from pipeline.run.failures import ROOT as FAILURES
 from pipeline.runtime.store import Problem
 from pipeline.runtime.tracker import Status
 from pipeline.runtime.tracking import MLFLOW_DEFAULTS, tracking_uri
@@ -109,11 +108,10 @@ def publish_report(session: Session, state: NodeState) -> str | None:
 def status(session: Session) -> dict[str, Any]:
     """Return the state of every node, and the shards that were given up and are still missing, whichever machine ran them."""
     states = session.graph.survey(session.store)
-    noted = [failure for state in states.values() for failure in read_failures(session.store, state)] if FAILURES in session.store.files.names("") else []
     nodes = [
         _about(state) | {"stage": state.node.stage, "done": state.n_done, "wanted": state.node.n_units, "folder": state.folder} for state in states.values()
     ]
-    failed = [_failure(failure) | {"tries": failure.tries, "host": failure.host} for failure in noted]
+    failed = [_failure(failure) | {"tries": failure.tries, "host": failure.host} for failure in read_failures(session.store, states.values())]
     return {"store": session.store.uri, "complete": all(state.status == "done" for state in states.values()), "failed_shards": failed, "nodes": nodes}
 
 

@@ -3,6 +3,7 @@
 import json
 import re
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -39,18 +40,20 @@ def write_failure(store: Store, folder: str, unit: str, failure: Failure) -> Non
         return
 
 
-def read_failures(store: Store, state: NodeState) -> list[Failure]:
-    """Return the shards of a node that were given up and whose units are still missing; notes on what exists by now are passed over."""
-    if state.folder is None or state.status == "done":
+def read_failures(store: Store, states: Iterable[NodeState]) -> list[Failure]:
+    """Return the shards of nodes that were given up and whose units are still missing; notes on what exists by now are passed over."""
+    if ROOT not in store.files.names(""):
         return []
+    return [failure for state in states if state.folder is not None and state.status != "done" for failure in _of(store, state)]
+
+
+def _of(store: Store, state: NodeState) -> Iterator[Failure]:
     folder = f"{ROOT}/{state.folder}"
-    found = []
     for name in store.files.names(folder):
         match = _NAME.fullmatch(name)
         start, stop = (int(match["start"]), int(match["stop"])) if match else (0, 0)
         if match and not is_covered((piece.shard for piece in state.pieces), start, stop):
-            found.append(_read(store, f"{folder}/{name}", state, start, stop))
-    return found
+            yield _read(store, f"{folder}/{name}", state, start, stop)
 
 
 def _read(store: Store, path: str, state: NodeState, start: int, stop: int) -> Failure:

@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Literal
 
+from pipeline.run.failures import Failure
 from pipeline.runtime.execution import Fault, Outcome
 from pipeline.stages.work import Task
 
@@ -78,12 +79,18 @@ class Setbacks:
         if part.stop - part.start > 1 and self.tally(task).tries >= TRIES:
             self.tally(part).tries = TRIES - 1
 
+    def failure(self, outcome: Outcome[Task]) -> Failure:
+        """Return what is told of a shard that is given up."""
+        task, tally = outcome.task, self.tally(outcome.task)
+        told = {"trace": outcome.trace, "host": outcome.host, "error": _advice(outcome, tally)}
+        return Failure(key=task.node.key, start=task.start, stop=task.stop, tries=tally.tries, n_lost=tally.n_lost, **told)
+
     def _give_up(self, task: Task) -> Action:
         self._given_up[task.folder] += 1
         return "give up all alike" if self._given_up[task.folder] >= MOST_GIVEN_UP and task.folder not in self._fine else "give up"
 
 
-def advice(outcome: Outcome[Task], tally: Tally) -> str:
+def _advice(outcome: Outcome[Task], tally: Tally) -> str:
     """Return the error of a shard that is given up, with the remedy where the error itself cannot know it."""
     task, error = outcome.task, str(outcome.error)
     stage = "unlearn" if task.node.stage == "unlearn" else "train" if task.node.trains else "compute"

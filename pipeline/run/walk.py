@@ -8,12 +8,11 @@ from pipeline.graph import Graph, NodeState
 from pipeline.run.failures import Failure, write_failure
 from pipeline.run.progress import Listener, Progress
 from pipeline.run.queue import Queue
-from pipeline.run.setbacks import Setbacks, advice
+from pipeline.run.setbacks import Setbacks
 from pipeline.run.wanted import wanted_keys
-from pipeline.runtime.execution import Executor, Need, Outcome
+from pipeline.runtime.execution import Executor, Outcome
 from pipeline.runtime.shards import joined, split
 from pipeline.runtime.store import Store
-from pipeline.stages.node import Resources
 from pipeline.stages.work import Task
 
 # Seconds between two looks at what has finished; also how long Ctrl-C may go unnoticed.
@@ -124,7 +123,7 @@ class Walk:
             if self._executor is None:
                 self._executor = self._open_executor()
             self.progress.running[task.node.key] = self.progress.running.get(task.node.key, 0) + 1
-            self._executor.submit(task, need_of(task.node.resources))
+            self._executor.submit(task, task.node.resources.need)
 
     def _take(self, outcome: Outcome[Task]) -> None:
         task = outcome.task
@@ -169,17 +168,7 @@ class Walk:
         self._left[task.node.key] += 1
 
     def _give_up(self, outcome: Outcome[Task]) -> None:
-        task, tally = outcome.task, self._setbacks.tally(outcome.task)
-        failure = Failure(
-            key=task.node.key,
-            start=task.start,
-            stop=task.stop,
-            error=advice(outcome, tally),
-            trace=outcome.trace,
-            tries=tally.tries,
-            n_lost=tally.n_lost,
-            host=outcome.host,
-        )
+        task, failure = outcome.task, self._setbacks.failure(outcome)
         self.progress.failures.append(failure)
         self._left[task.node.key] -= 1
         if outcome.fault != "unmet":
@@ -206,9 +195,3 @@ class Walk:
         self.progress.notice = self._executor.notice if self._executor else ""
         for listener in self._listeners:
             listener.changed(self.progress)
-
-
-def need_of(resources: Resources) -> Need:
-    """Return what a task with these resources asks of an executor."""
-    memory = None if resources.memory_gb is None else int(resources.memory_gb * 2**30)
-    return Need(num_cpus=resources.num_cpus, num_gpus=resources.num_gpus, memory_bytes=memory, custom=tuple(sorted(resources.custom.items())))
