@@ -144,6 +144,8 @@ class Walk:
         """Do about a failed shard what was judged best."""
         task = outcome.task
         action, pause = self._setbacks.judge(outcome)
+        if self._stopped:
+            action = "give up"
         if action == "again":
             self._queue.push(task, again=True, pause=pause)
             return
