@@ -28,7 +28,7 @@ from pipeline.view import open_view, result_rows
 
 @dataclass(frozen=True, kw_only=True)
 class RunResult:
-    """What a run returns; `results` has one row for each unlearner and forget set that was judged."""
+    """What a run returns; `results` has one row for each unlearner and forget set that was judged, `faults` counts tasks that came to nothing by whose fault it was, made again or not."""
 
     results: list[dict[str, Any]]
     failures: list[Failure]
@@ -41,6 +41,7 @@ class RunResult:
     report: str | None
     attribution: dict[str, Any] = field(default_factory=dict)
     verdict: dict[str, Any] = field(default_factory=dict)
+    faults: dict[str, int] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return everything, JSON-ready."""
@@ -92,6 +93,7 @@ def run(
         report=publish_report(session, made["report"]),
         attribution=_summary(session, made.get("score")),
         verdict=_summary(session, made["report"]),
+        faults={str(fault): count for fault, count in progress.faults.items()},
     )
 
 
