@@ -28,7 +28,10 @@ from pipeline.view import open_view, result_rows
 
 @dataclass(frozen=True, kw_only=True)
 class RunResult:
-    """What a run returns; `results` has one row for each unlearner and forget set that was judged, `faults` counts tasks that came to nothing by whose fault it was, made again or not."""
+    """What a run returns; `results` has one row for each unlearner and forget set that was judged.
+
+    faults counts tasks that came back without a result, by whose fault that was; most were made again.
+    """
 
     results: list[dict[str, Any]]
     failures: list[Failure]

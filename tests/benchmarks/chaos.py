@@ -14,9 +14,9 @@ import random
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,8 @@ os.environ |= {
     "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parents[1])]),
 }
 N_NODES = 3
+# Between two nodes that are killed, and two workers, on average.
+NODE_SECONDS, WORKER_SECONDS = 8.0, 4.0
 OBJECT_STORE_BYTES = 80 << 20
 DMM = [sys.executable, "-c", "import unreliable; unreliable.main()"]
 EXPERIMENT = """
@@ -78,8 +80,8 @@ def main() -> None:
         undisturbed, expected = time.monotonic() - begun, tables(calm)
         chaos = Chaos(nodes, random.Random(arguments.seed))
         begun = time.monotonic()
-        with chaos:
-            killed, started = run_disturbed(nodes, given, wild, arguments.one_in, [len(expected) * n // (n_kills + 1) for n in range(1, n_kills + 1)], deadline)
+        kill_at = [len(expected) * n // (n_kills + 1) for n in range(1, n_kills + 1)]
+        killed, started = run_disturbed(chaos, partial(start, nodes, given, wild, arguments.one_in), wild, kill_at, deadline)
         disturbed, found, diary = time.monotonic() - begun, tables(wild), read_diary(wild)
         figures = {
             "identical": expected == found,
@@ -118,34 +120,24 @@ def add_node(nodes: Any) -> None:
     nodes.add_node(num_cpus=1, object_store_memory=OBJECT_STORE_BYTES)
 
 
-class Chaos(threading.Thread):
-    """Kills nodes and workers of a cluster, and adds nodes, from when it is entered until it is left."""
+class Chaos:
+    """Kills nodes and workers of a cluster, and adds nodes, whenever it is their time."""
 
     def __init__(self, nodes: Any, rng: random.Random) -> None:
-        super().__init__(daemon=True)
-        self._nodes, self._rng, self._over = nodes, rng, threading.Event()
+        self._nodes, self._rng = nodes, rng
+        self._node_at, self._worker_at = time.monotonic() + NODE_SECONDS, time.monotonic() + WORKER_SECONDS
         self.nodes_killed = self.workers_killed = 0
 
-    def __enter__(self) -> "Chaos":
-        self.start()
-        return self
-
-    def __exit__(self, *raised: object) -> None:
-        self._over.set()
-        self.join()
-
-    def run(self) -> None:
-        """Kill a node and add another every six to nine seconds, and two workers between."""
-        while not self._over.wait(self._rng.uniform(2, 3)):
+    def step(self) -> None:
+        """Do what is due; called several times a second."""
+        if time.monotonic() > self._worker_at:
+            self._worker_at = time.monotonic() + self._rng.uniform(0.5, 1.5) * WORKER_SECONDS
             self._kill_worker()
-            if self._over.wait(self._rng.uniform(2, 3)):
-                return
-            self._kill_worker()
-            if self._over.wait(self._rng.uniform(2, 3)):
-                return
+        if time.monotonic() > self._node_at:
             self._nodes.remove_node(self._rng.choice(sorted(self._nodes.worker_nodes, key=lambda node: node.unique_id)), allow_graceful=False)
             self.nodes_killed += 1
             add_node(self._nodes)
+            self._node_at = time.monotonic() + self._rng.uniform(0.7, 1.3) * NODE_SECONDS
 
     def _kill_worker(self) -> None:
         workers = [child for node in self._nodes.worker_nodes for child in busy_workers(node)]
@@ -179,18 +171,19 @@ def finish(driver: "subprocess.Popen[bytes]", deadline: float) -> int:
         return driver.wait()
 
 
-def run_disturbed(nodes: Any, given: Path, store: Path, one_in: int, kill_at: list[int], deadline: float) -> tuple[int, int]:
-    """Run to the end, killing the driver when so many shards are there; return how many drivers were killed and started."""
+def run_disturbed(chaos: Chaos, begin: Callable[[], "subprocess.Popen[bytes]"], store: Path, kill_at: list[int], deadline: float) -> tuple[int, int]:
+    """Run to the end in the midst of chaos, killing the driver when so many shards are there; return how many drivers were killed and started."""
     killed, started, left = 0, 0, list(kill_at)
     while time.monotonic() < deadline:
-        driver = start(nodes, given, store, one_in)
+        driver = begin()
         started += 1
-        while driver.poll() is None and left and len(tables(store)) < left[0] and time.monotonic() < deadline:
+        while driver.poll() is None and time.monotonic() < deadline:
+            chaos.step()
+            if left and len(tables(store)) >= left[0]:
+                left.pop(0)
+                driver.kill()
+                killed += 1
             time.sleep(0.1)
-        if left and driver.poll() is None and len(tables(store)) >= left[0]:
-            left.pop(0)
-            driver.kill()
-            killed += 1
         if finish(driver, deadline) == 0:
             break
     return killed, started
