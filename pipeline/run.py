@@ -91,6 +91,8 @@ class Walk:
         self._left: dict[str, int] = {}
         self._settled: frozenset[str] = frozenset()
         self._executor: Executor[Task] | None = None
+        # Before the first look: what is not there may be away, and who may not write finds out before anything is computed.
+        self._mark = store.claim()
         self.progress = Progress(states=graph.survey(store), wanted=self._wanted)
 
     def run(self) -> Progress:
@@ -145,6 +147,7 @@ class Walk:
                 stop=stop,
                 inputs=state.inputs,
                 store_uri=self._store.uri,
+                store_mark=self._mark,
                 recipe=self._graph.experiment.recipe,
             )
             # Two runs on one store visit shards in different orders, so that they help each other instead of doing the same.
