@@ -11,6 +11,8 @@ from pipeline.core.errors import StoreError
 S = TypeVar("S")
 T = TypeVar("T")
 
+# What a reader of Parquet asks for first, the end of the file; whatever is smaller is all there is.
+FOOTER = 64 << 10
 TEMPORARY = ".half-written-"
 
 
@@ -83,7 +85,7 @@ def each(files: Files, act: Callable[[S], T], items: Iterable[S]) -> list[T]:
 class RangeFile(io.RawIOBase):
     """A stored file to seek and read in, for who wants parts of it: only those are fetched.
 
-    What was fetched last is kept, so that a small shard, which its reader asks for from the end to the front, costs one request.
+    What was fetched last is kept if it is small: a small shard, which its reader asks for from the end to the front, then costs one request.
     """
 
     def __init__(self, files: Files, path: str) -> None:
@@ -121,7 +123,9 @@ class RangeFile(io.RawIOBase):
             return b""
         first, kept = self._kept
         if not first <= start <= stop <= first + len(kept):
-            first, kept = self._kept = start, self._files.read_range(self._path, start, stop)
+            first, kept = start, self._files.read_range(self._path, start, stop)
+            # No more, as reading into memory that was given back is twice as fast.
+            self._kept = (start, kept) if len(kept) <= FOOTER else (0, b"")
         found = kept[start - first : stop - first]
         self._at += len(found)
         return found

@@ -90,7 +90,7 @@ class ObjectFiles:
         with self._boundary(self.location(path), "written"):
             try:
                 self.fs.pipe_file(self.location(path), content, mode="create")
-            except (OSError, *_classes(self.scheme.raises)) as error:
+            except self._raises as error:
                 if isinstance(error, FileExistsError) or _status(error) == PRECONDITION_FAILED:
                     return self.fs.cat_file(self.location(path)) == content
                 raise
@@ -102,20 +102,23 @@ class ObjectFiles:
         with self._boundary(self.location(path), f"removed after it was copied to {to}"):
             self.fs.rm_file(self.location(path))
 
+    @property
+    def _raises(self) -> tuple[type[Exception], ...]:
+        return (OSError, *_classes(self.scheme.raises))
+
     @contextlib.contextmanager
     def _boundary(self, place: str, verb: str) -> Iterator[None]:
         """Turn what the file system raises into errors that say whether waiting helps."""
         try:
             yield
-        except (OSError, *_classes(self.scheme.raises)) as error:
-            reason = re.sub(r"\s+", " ", str(error))[:300] or type(error).__name__
+        except self._raises as error:
             if isinstance(error, FileNotFoundError) and _status(error) is None:
-                reason = "no such object"
+                raise StoreError(f"{place} cannot be {verb} (no such object); another process may have moved it: look again") from error
+            reason = re.sub(r"\s+", " ", str(error))[:300] or type(error).__name__
             if self._passes(error):
                 raise StoreAwayError(f"{place} cannot be {verb} ({reason})") from error
-            raise StoreError(
-                f"{place} cannot be {verb} ({reason}); check the bucket, its permissions and your credentials ({self.scheme.credentials})"
-            ) from error
+            remedy = f"check the bucket, its permissions and your credentials ({self.scheme.credentials})"
+            raise StoreError(f"{place} cannot be {verb} ({reason}); {remedy}") from error
 
     def _passes(self, error: BaseException) -> bool:
         status = _status(error)
