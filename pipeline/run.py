@@ -114,7 +114,7 @@ class Walk:
 
     def _refresh(self) -> None:
         """Look at the store again and queue what has become ready."""
-        states = self._graph.survey(self._store, settled=self._settled)
+        states = self._graph.survey(self._store, settled=self._settled, before=self.progress.states)
         self.progress.states, self.progress.made = states, {}
         for key, state in states.items():
             if key not in self._wanted:

@@ -121,10 +121,10 @@ class ObjectFiles:
             raise StoreError(f"{place} cannot be {verb} ({reason}); {remedy}") from error
 
     def _passes(self, error: BaseException) -> bool:
-        status = _status(error)
-        if status is not None:
-            return status in COME_AGAIN or (status >= 500 and status != NOT_IMPLEMENTED)
-        return isinstance(error, (ConnectionError, TimeoutError, *_classes(self.scheme.passing)))
+        if isinstance(error, (ConnectionError, TimeoutError, *_classes(self.scheme.passing))):
+            return True
+        status = _status(error) or 0
+        return status in COME_AGAIN or (status >= 500 and status != NOT_IMPLEMENTED)
 
 
 def _classes(names: tuple[str, ...]) -> tuple[type[Exception], ...]:

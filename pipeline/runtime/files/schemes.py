@@ -9,7 +9,7 @@ from typing import Any
 class Scheme:
     """How a kind of object store is spoken to: fsspec's package for it, our extra that installs it, its options, and what it raises beside OSError.
 
-    `passing` are those that waiting may heal whatever the server said, as `module:Class`; `attributes` are set on the file system.
+    `passing` are those that waiting may heal, as no server said what is wrong, as `module:Class`; `attributes` are set on the file system.
     """
 
     package: str
