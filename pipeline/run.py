@@ -92,6 +92,8 @@ class Walk:
         self._left: dict[str, int] = {}
         self._settled = settled
         self._executor: Executor[Task] | None = None
+        # Before the first look: what is not there may be away, and who may not write finds out before anything is computed.
+        self._mark = store.claim()
         self.progress = Progress(states=graph.survey(store), wanted=self._wanted)
 
     def run(self) -> Progress:
@@ -113,7 +115,7 @@ class Walk:
 
     def _refresh(self) -> None:
         """Look at the store again and queue what has become ready."""
-        states = self._graph.survey(self._store, settled=self._settled)
+        states = self._graph.survey(self._store, settled=self._settled, before=self.progress.states)
         self.progress.states, self.progress.made = states, {}
         for key, state in states.items():
             if key not in self._wanted:
@@ -146,6 +148,7 @@ class Walk:
                 stop=stop,
                 inputs=state.inputs,
                 store_uri=self._store.uri,
+                store_mark=self._mark,
                 recipe=self._graph.experiment.recipe,
             )
             # Two runs on one store visit shards in different orders, so that they help each other instead of doing the same.
