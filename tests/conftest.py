@@ -1,6 +1,7 @@
 """What all tests share: a tiny experiment that runs in a second, and the one Ray session of the whole run."""
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,19 @@ import pytest
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
-from tiny import TINY
+from tiny import TINY, run_serially
 
 from jobs.session import Session, check
 from pipeline import config
 from pipeline.blueprint import build_graph
 from pipeline.runtime.store import Store
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where the suite is shared among processes, keep a file's tests together, and all of one Ray session, so that nothing is set up twice."""
+    with_ray = {item.path for item in items if item.get_closest_marker("ray")}
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("ray" if item.path in with_ray else str(item.path)))
 
 
 @pytest.fixture
@@ -36,6 +44,22 @@ def open_tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
         return Session(experiment, examples, build_graph(experiment, examples), Store(str(store or tmp_path / "store")))
 
     return open_it
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The store of one undisturbed run of the tiny experiment, to compare with and to copy, not to touch."""
+    store = tmp_path_factory.mktemp("whole")
+    experiment = config.build(TINY, ())
+    examples = experiment.dataset.load()
+    run_serially(Session(experiment, examples, build_graph(experiment, examples), Store(str(store))))
+    return store
+
+
+@pytest.fixture
+def finished(whole: Path, tmp_path: Path) -> Path:
+    """A store of the test's own, where `open_tiny` looks, that holds the whole run."""
+    return Path(shutil.copytree(whole, tmp_path / "store"))
 
 
 @pytest.fixture(scope="session")
