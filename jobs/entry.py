@@ -11,7 +11,6 @@ from jobs.commands import computing, listing, verbs
 from jobs.commands.options import DONE, FAILED, AllowMissing, Config, ExecutorName, Json, Set, StoreUri, finish, paper, screen
 from jobs.session import Session, open_session
 from pipeline.core.errors import MissingShardsError
-from pipeline.graph import NodeState
 from pipeline.run import with_what_they_rest_on
 
 # Every stage of the graph belongs to one entry, and rests on stages of the same entry or of entries before it: oracles and focused models are trained
@@ -33,14 +32,14 @@ class Share:
     settled: frozenset[str]
 
 
-def share_of(entry: str, session: Session, states: Mapping[str, NodeState], *, allow_missing: bool) -> Share:
+def share_of(entry: str, session: Session, *, allow_missing: bool) -> Share:
     """Return the share of the entry called so; raises MissingShardsError naming what must be made first, and the entries that make it."""
-    nodes = session.graph.nodes
+    nodes, states = session.graph.nodes, session.graph.survey(session.store)
     own = {key for key, node in nodes.items() if node.stage in ENTRIES[entry]}
     wanted = with_what_they_rest_on(session.graph, own)
-    lacking = [key for key in nodes if key in wanted - own and states[key].status != "done"]
-    settled = frozenset(key for key in lacking if allow_missing and nodes[key].trains and states[key].n_done >= 2)
-    missing = [key for key in lacking if key not in settled]
+    settled = frozenset(key for key in wanted - own if allow_missing and nodes[key].trains and 2 <= states[key].n_done < nodes[key].n_units)
+    states = session.graph.survey(session.store, settled=settled) if settled else states
+    missing = [key for key in nodes if key in wanted - own - settled and states[key].status != "done"]
     if missing:
         first = [f"python -m jobs.{name}" for name, stages in ENTRIES.items() if any(nodes[key].stage in stages for key in missing)]
         named = ", ".join(f"{key} ({states[key].status})" for key in missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
@@ -52,7 +51,7 @@ def share_of(entry: str, session: Session, states: Mapping[str, NodeState], *, a
 
 def compute(entry: str, session: Session, *, executor: str, allow_missing: bool) -> verbs.RunResult:
     """Compute the stages of one entry, nothing else, and show them in MLflow."""
-    share = share_of(entry, session, session.graph.survey(session.store), allow_missing=allow_missing)
+    share = share_of(entry, session, allow_missing=allow_missing)
     return verbs.run(session, screen, executor=executor, wanted=share.wanted, settled=share.settled, allow_missing=allow_missing)
 
 

@@ -18,6 +18,7 @@ from pipeline.config import Experiment
 from pipeline.core.errors import ConfigError
 from pipeline.graph import STAGES, NodeState
 from pipeline.run import Failure, Walk, read_failures, wanted_keys
+from pipeline.runtime.files import local_folder
 from pipeline.runtime.store import Problem
 from pipeline.runtime.tracker import Status
 from pipeline.runtime.tracking import MLFLOW_DEFAULTS, tracking_uri
@@ -107,7 +108,7 @@ def publish_report(session: Session, state: NodeState) -> str | None:
     page = session.store.read_blob(state.table.folder, state.pieces[0].shard, PAGE)
     name = f"report-{session.experiment.name}.html"
     session.store.files.write(name, page)
-    return session.store.files.local_path(name)
+    return session.store.files.location(name)
 
 
 def status(session: Session) -> dict[str, Any]:
@@ -190,7 +191,7 @@ def _about(state: NodeState) -> dict[str, Any]:
 
 
 def _tracking_uri(experiment: Experiment, root: str) -> str | None:
-    return tracking_uri(experiment.tracking.uri, store_root=Path(root))
+    return tracking_uri(experiment.tracking.uri, store_root=local_folder(root))
 
 
 def _failure(failure: Failure) -> dict[str, Any]:

@@ -45,6 +45,8 @@ class Walk:
         self._left: dict[str, int] = {}
         self._settled, self._stopped = settled, False
         self._executor: Executor[Task] | None = None
+        # Before the first look: what is not there may be away, and who may not write finds out before anything is computed.
+        self._mark = store.claim()
         self.progress = Progress(states=graph.survey(store, settled=settled), wanted=self._wanted, faults=self._setbacks.counts)
 
     def run(self) -> Progress:
@@ -73,8 +75,7 @@ class Walk:
         """Look at the store again. What is done stays done, and of nodes that this run is busy with it knows itself what it made."""
         states = self.progress.states
         busy = {key for key, left in self._left.items() if left}
-        known = {key: state for key, state in states.items() if state.status == "done" or key in busy}
-        self.progress.states = self._graph.survey(self._store, settled=self._settled, known=known)
+        self.progress.states = self._graph.survey(self._store, settled=self._settled, before=states, busy=busy)
         self.progress.made = {key: n_units for key, n_units in self.progress.made.items() if key in busy}
         self._look(self.progress.states)
 
@@ -108,6 +109,7 @@ class Walk:
                 stop=stop,
                 inputs=state.inputs,
                 store_uri=self._store.uri,
+                store_mark=self._mark,
                 recipe=self._graph.experiment.recipe,
             )
             self._queue.push(task)

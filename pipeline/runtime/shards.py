@@ -26,6 +26,10 @@ class ShardName:
         """The name without its ending; side files share it."""
         return f"{self.unit}-{self.start:06d}-{self.stop:06d}.{self.digest}"
 
+    def blob(self, ending: str, digest: str) -> str:
+        """Return the name of a blob of that digest that is written with the shard."""
+        return f"{self.unit}-{self.start:06d}-{self.stop:06d}.{digest}.{ending}"
+
     @classmethod
     def parse(cls, name: str) -> "ShardName | None":
         """Return the shard called name, or None if name is not that of a shard."""

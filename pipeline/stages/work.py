@@ -30,7 +30,7 @@ _RECENTLY = Recently()
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """Units start to stop of a node, to be written to folder."""
+    """Units start to stop of a node, to be written to folder of the store at store_uri, which carries store_mark."""
 
     node: Node
     folder: str
@@ -38,6 +38,7 @@ class Task:
     stop: int
     inputs: Mapping[str, TableRef]
     store_uri: str
+    store_mark: str | None = None
     recipe: Recipe
 
     def __str__(self) -> str:
@@ -51,7 +52,7 @@ def compute_task(task: Task, examples: Examples, device: str, common: Any = None
     Another run may have made the shard while this task was waiting for its turn: then it is left as it is.
     """
     begun = time.perf_counter()
-    store = Store(task.store_uri)
+    store = Store(task.store_uri, mark=task.store_mark)
     if _RECENTLY.holds(store, task.folder, task.start, task.stop):
         return {"seconds": 0.0, "made": False}
     threads = task.node.resources.num_cpus
@@ -70,7 +71,7 @@ def compute_task(task: Task, examples: Examples, device: str, common: Any = None
 
 def read_common(task: Task, examples: Examples, device: str) -> Any:
     """Return what all shards of the task's node read alike, None if that is nothing."""
-    work = Work(start=0, stop=0, store=Store(task.store_uri), inputs=task.inputs, examples=examples, device=device, kind="looped")
+    work = Work(start=0, stop=0, store=Store(task.store_uri, mark=task.store_mark), inputs=task.inputs, examples=examples, device=device, kind="looped")
     return task.node.common(work)
 
 
