@@ -145,9 +145,7 @@ class Walk:
     def _recover(self, outcome: Outcome[Task]) -> None:
         """Do about a failed shard what was judged best."""
         task = outcome.task
-        action, pause = self._setbacks.judge(outcome)
-        if self._stopped:
-            action = "give up"
+        action, pause = ("give up", 0.0) if self._stopped else self._setbacks.judge(outcome)
         if action == "again":
             self._queue.push(task, again=True, pause=pause)
             return

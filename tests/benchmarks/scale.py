@@ -36,7 +36,7 @@ TRAINED = ["populations.subset.n_models=3000", "store.shard_members=50", "popula
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shards", type=int, default=20_000)
-    parser.add_argument("--sleep", type=float, default=1.0, help="seconds that a shard sleeps on the virtual nodes")
+    parser.add_argument("--sleep", type=float, default=2.0, help="seconds that a shard sleeps on the virtual nodes")
     parser.add_argument("--pairs", type=int, default=3, help="pairs of runs with one and two workers")
     parser.add_argument("--parts", nargs="*", default=["many", "look", "nodes", "workers"], help="what to measure")
     parser.add_argument("--part", help=argparse.SUPPRESS)
@@ -118,7 +118,7 @@ def resume(arguments: argparse.Namespace) -> dict[str, Any]:
 def nodes(arguments: argparse.Namespace) -> dict[str, Any]:
     """Let shards sleep on workers that stand for nodes: sleep takes no CPU, so all that can be lost is lost between shards."""
     start_ray(N_NODES)
-    warm_up(f"{arguments.store}/warm", seconds=1.0)
+    warm_up(f"{arguments.store}/warm", seconds=2.0)
     n_shards = 20 * N_NODES
     session = session_of(arguments.store, n_shards, seconds=arguments.sleep)
     begun = time.perf_counter()
@@ -160,7 +160,7 @@ def start_ray(n_cpus: int) -> None:
 
 def warm_up(store: str, seconds: float = 0.5) -> None:
     """Let every worker start and import what it needs."""
-    session = session_of(store, 3 * N_NODES, seconds=seconds)
+    session = session_of(store, 4 * N_NODES, seconds=seconds)
     check(Walk(session.graph, session.store, open_executor=executor_opener("ray", session), wanted=frozenset({KEY})).run())
 
 

@@ -64,3 +64,26 @@ def test_the_own_machine_leaving_is_an_error(ray_session: None, monkeypatch: pyt
     monkeypatch.setattr(lookout, "_nodes", [node | {"Alive": False} for node in lookout._nodes])
     with pytest.raises(ExecutionError, match="the machine that this command runs on has left it"):
         lookout.machines()
+
+
+@pytest.mark.parametrize(
+    ("name", "fault"), [("OutOfMemoryError", "memory"), ("NodeDiedError", "lost"), ("WorkerCrashedError", "crashed"), ("RayError", "error")]
+)
+def test_a_loss_is_laid_at_the_right_door(name: str, fault: str) -> None:
+    import ray
+
+    from pipeline.runtime.ray_tasks import lost
+
+    kind = getattr(ray.exceptions, name)
+    outcome = lost("task", kind() if name == "WorkerCrashedError" else kind("told by Ray"))
+    assert (outcome.task, outcome.fault) == ("task", fault)
+    assert outcome.error.startswith(f"{name}: ")
+
+
+def test_where_the_own_raylet_died_no_task_is_tried_again() -> None:
+    import ray
+
+    from pipeline.runtime.ray_tasks import lost
+
+    with pytest.raises(ExecutionError, match="start the cluster and run the same command again"):
+        lost("task", ray.exceptions.LocalRayletDiedError())
