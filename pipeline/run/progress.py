@@ -22,6 +22,7 @@ class Progress:
     made: dict[str, int] = field(default_factory=dict)
     n_models_made: int = 0
     running: dict[str, int] = field(default_factory=dict)
+    core_seconds: dict[str, float] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
     faults: dict[Fault, int] = field(default_factory=dict)
     notice: str = ""
