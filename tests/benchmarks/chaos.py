@@ -37,7 +37,7 @@ os.environ |= {
 }
 N_NODES = 3
 # Between two nodes that are killed, and two workers, on average.
-NODE_SECONDS, WORKER_SECONDS = 8.0, 4.0
+NODE_SECONDS, WORKER_SECONDS = 10.0, 5.0
 OBJECT_STORE_BYTES = 80 << 20
 DMM = [sys.executable, "-c", "import unreliable; unreliable.main()"]
 EXPERIMENT = """
@@ -140,20 +140,20 @@ class Chaos:
             self._node_at = time.monotonic() + self._rng.uniform(0.7, 1.3) * NODE_SECONDS
 
     def _kill_worker(self) -> None:
-        workers = [child for node in self._nodes.worker_nodes for child in busy_workers(node)]
+        workers = [child for node in self._nodes.worker_nodes for child in workers_of(node)]
         if workers:
             with contextlib.suppress(psutil.NoSuchProcess):
                 self._rng.choice(workers).kill()
                 self.workers_killed += 1
 
 
-def busy_workers(node: Any) -> list[psutil.Process]:
-    """Return the processes of a node that compute a shard now."""
+def workers_of(node: Any) -> list[psutil.Process]:
+    """Return the worker processes of a node, those without work included: towards the end of a run, whoever still works must not be the only target."""
     found = []
     for raylet in node.all_processes.get("raylet", []):
         with contextlib.suppress(psutil.NoSuchProcess):
             children = psutil.Process(raylet.process.pid).children(recursive=True)
-            found += [child for child in children if child.is_running() and "ray::run_task" in " ".join(child.cmdline())]
+            found += [child for child in children if " ".join(child.cmdline()).startswith(("ray::IDLE", "ray::run_task"))]
     return found
 
 
