@@ -69,7 +69,7 @@ class Listener:
 
 
 class Walk:
-    """One run over a graph: up to the stage until, or over just the wanted nodes."""
+    """One run over a graph: up to the stage until, or over just the wanted nodes; populations in settled are used with members missing, not made whole."""
 
     def __init__(
         self,
@@ -81,6 +81,7 @@ class Walk:
         until: str | None = None,
         wanted: frozenset[str] | None = None,
         allow_missing: bool = False,
+        settled: frozenset[str] = frozenset(),
     ) -> None:
         self._graph, self._store, self._open_executor = graph, store, open_executor
         self._listeners, self._allow_missing = listeners, allow_missing
@@ -89,7 +90,7 @@ class Walk:
         self._known: set[str] = set()
         self._announced: set[str] = set()
         self._left: dict[str, int] = {}
-        self._settled: frozenset[str] = frozenset()
+        self._settled = settled
         self._executor: Executor[Task] | None = None
         # Before the first look: what is not there may be away, and who may not write finds out before anything is computed.
         self._mark = store.claim()
@@ -121,7 +122,7 @@ class Walk:
                 continue
             if state.status == "done":
                 self._announce(key, state)
-            elif state.is_ready and state.folder not in self._known:
+            elif state.is_ready and state.folder not in self._known and key not in self._settled:
                 self._known.add(state.table.folder)
                 self._enqueue(key, state)
 

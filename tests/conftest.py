@@ -1,6 +1,7 @@
 """What all tests share: a tiny experiment that runs in a second, and the one Ray session of the whole run."""
 
 import os
+import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,12 +13,19 @@ os.environ.setdefault("RAY_AUTH_MODE", "disabled")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 import s3_server
-from tiny import TINY, open_at
+from tiny import TINY, open_at, run_serially
 
 from jobs.session import Session
 
 # Ray's workers start before the server may be needed, and find it by these.
 os.environ.update(s3_server.ENVIRONMENT)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where the suite is shared among processes, keep a file's tests together, and all of one Ray session, so that nothing is set up twice."""
+    with_ray = {item.path for item in items if item.get_closest_marker("ray")}
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("ray" if item.path in with_ray else str(item.path)))
 
 
 @pytest.fixture
@@ -35,6 +43,20 @@ def open_tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
         return open_at(store or tmp_path / "store", *overrides, **changes)
 
     return open_it
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The store of one undisturbed run of the tiny experiment, to compare with and to copy, not to touch."""
+    store = tmp_path_factory.mktemp("whole")
+    run_serially(open_at(store))
+    return store
+
+
+@pytest.fixture
+def finished(whole: Path, tmp_path: Path) -> Path:
+    """A store of the test's own, where `open_tiny` looks, that holds the whole run."""
+    return Path(shutil.copytree(whole, tmp_path / "store"))
 
 
 @pytest.fixture(scope="session")

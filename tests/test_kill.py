@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tiny import die_once, run_serially, statuses, tables
+from tiny import die_once, statuses, tables
 
 from jobs.session import Session
 from pipeline.runtime.execution import Need
@@ -35,8 +35,7 @@ def kill_after(process: subprocess.Popen, store: Path, n_shards: int) -> bool:
 
 
 @pytest.mark.slow
-def test_a_driver_killed_again_and_again_ends_with_the_tables_of_an_undisturbed_run(open_tiny: Open, tmp_path: Path) -> None:
-    run_serially(open_tiny(store=tmp_path / "whole"))
+def test_a_driver_killed_again_and_again_ends_with_the_tables_of_an_undisturbed_run(open_tiny: Open, tmp_path: Path, whole: Path) -> None:
     killed = open_tiny(store=tmp_path / "killed")
     (tmp_path / "tiny.yaml").write_text(killed.experiment.to_yaml())
     for n_shards in (1, 9, 20):
@@ -46,7 +45,7 @@ def test_a_driver_killed_again_and_again_ends_with_the_tables_of_an_undisturbed_
         assert all((state.status == "done") == (state.n_done == state.node.n_units) for state in states)
     assert start(tmp_path / "tiny.yaml", tmp_path / "killed").wait() == 0
     assert set(statuses(killed).values()) == {"done"}
-    assert tables(tmp_path / "killed") == tables(tmp_path / "whole")
+    assert tables(tmp_path / "killed") == tables(whole)
 
 
 @pytest.mark.ray

@@ -53,6 +53,11 @@ def run_serially(session: Session, **options: Any) -> Progress:
     return Walk(session.graph, session.store, open_executor=executor, **options).run()
 
 
+def all_done(progress: Progress) -> bool:
+    """Return whether everything that a run was to reach is there."""
+    return not progress.failures and all(progress.states[key].status == "done" for key in progress.wanted)
+
+
 def statuses(session: Session) -> dict[str, str]:
     """Return the status of every node."""
     return {key: state.status for key, state in session.graph.survey(session.store).items()}

@@ -17,8 +17,8 @@ from pipeline.reporting.attribution_content import ForecastContent
 from pipeline.reporting.content import AttributionContent, Cost, DatasetContent, PopulationContent, Report, Role, Row, SetContent
 from pipeline.reporting.figures import figures
 from pipeline.reporting.page import render
-from pipeline.reporting.payback import focused_pays
-from pipeline.reporting.words import break_even, summary, verdict
+from pipeline.reporting.payback import break_even, focused_pays
+from pipeline.reporting.words import summary, verdict
 from pipeline.runtime.store import Shard
 from pipeline.stages.attribution_shown import curve_content, example_contents, forecast_content
 from pipeline.stages.forecast import forecast

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from jobs.progress import open_display
+from jobs.commands.progress import open_display
 from jobs.session import Session, executor_opener
 from pipeline.core.errors import ConfigError, DataError, ExecutionError
 from pipeline.core.registry import plugin_name

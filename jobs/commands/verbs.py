@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
-from jobs.progress import open_display
+from jobs.commands.progress import open_display
 from jobs.session import Session, executor_opener, why_looped
 from pipeline.accounts import spending_of
 from pipeline.config import Experiment
@@ -52,10 +52,19 @@ class RunResult:
         return {**self.__dict__, "failures": failures, "seconds": round(self.seconds, 2)}
 
 
-def run(session: Session, screen: Console, *, executor: str, until: str | None, allow_missing: bool) -> RunResult:
-    """Compute what is missing of an experiment and show it in MLflow."""
+def run(
+    session: Session,
+    screen: Console,
+    *,
+    executor: str,
+    until: str | None = None,
+    allow_missing: bool = False,
+    wanted: frozenset[str] | None = None,
+    settled: frozenset[str] = frozenset(),
+) -> RunResult:
+    """Compute what is missing of an experiment, up to the stage until or of just the wanted nodes, and show it in MLflow; for settled see Walk."""
     begun = time.monotonic()
-    wanted = wanted_keys(session.graph, until)
+    wanted = wanted_keys(session.graph, until) if wanted is None else wanted
     open_executor = executor_opener(executor, session)
     states = session.graph.survey(session.store)
     if not all(states[key].status == "done" for key in wanted):
@@ -66,7 +75,8 @@ def run(session: Session, screen: Console, *, executor: str, until: str | None, 
             screen.print(f"models are trained one by one, not stacked: {reason}", style="yellow", highlight=False, soft_wrap=True)
     display = open_display(screen)
     view = open_view(session.graph, session.store, warn=lambda text: screen.print(text, style="yellow", markup=False))
-    walk = Walk(session.graph, session.store, open_executor=open_executor, listeners=[display, view], until=until, allow_missing=allow_missing)
+    listeners = [display, view]
+    walk = Walk(session.graph, session.store, open_executor=open_executor, listeners=listeners, wanted=wanted, allow_missing=allow_missing, settled=settled)
     status: Status = "KILLED"
     try:
         progress = walk.run()

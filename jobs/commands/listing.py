@@ -6,9 +6,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from jobs.progress import duration
+from jobs.commands.progress import duration
+from jobs.commands.verbs import RunResult
 from jobs.session import Session
-from jobs.verbs import RunResult
 from pipeline.reporting.payback import focused_pays
 
 COLOURS = {"done": "green", "partial": "yellow", "missing": "cyan", "stale": "magenta", "waiting": "dim"}
