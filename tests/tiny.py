@@ -36,7 +36,7 @@ TINY: dict[str, Any] = {
 }
 
 
-def open_at(store: Path | str, *overrides: str, **changes: Any) -> Session:
+def open_at(store: Path | str, /, *overrides: str, **changes: Any) -> Session:
     """Return the tiny experiment on a store, with overrides as on the command line."""
     experiment = config.build(TINY | changes, overrides)
     examples = experiment.dataset.load()

@@ -16,7 +16,11 @@ from pipeline.runtime.files.marked import MARK
 from pipeline.stages.work import compute_task
 
 # Every stage once: each request takes this server milliseconds.
-SMALL = {"forget_sets": {"some": TINY["forget_sets"]["some"]}, "unlearners": {"dmm": TINY["unlearners"]["dmm"]}}
+SMALL = {
+    "forget_sets": {"some": TINY["forget_sets"]["some"]},
+    "unlearners": {"dmm": TINY["unlearners"]["dmm"]},
+    "store": {"shard_members": 10, "layout": {"block_points": 40}},
+}
 
 
 @pytest.fixture(autouse=True)
@@ -97,7 +101,7 @@ def test_damage_on_s3_is_set_aside_and_made_again(dmm: Dmm, local: Session, s3_u
     store.files.write(path, store.files.read(path)[:-20])
     assert [problem["path"] for problem in answer(dmm(*asked("verify", store=s3_uri))[1])["problems"]] == [path]
     repaired = answer(dmm(*asked("verify", "--repair", "--executor", "serial", store=s3_uri))[1])
-    assert (repaired["ok"], repaired["quarantined"], repaired["n_models_made"]) == (True, [f"quarantine/{path}"], 5)
+    assert (repaired["ok"], repaired["quarantined"], repaired["n_models_made"]) == (True, [f"quarantine/{path}"], 10)
     assert s3_server.tables_at(s3_uri) == tables(local.store.uri)
 
 

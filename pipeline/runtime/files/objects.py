@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import fsspec
+from fsspec.asyn import sync
 
 from pipeline.core.errors import ConfigError, StoreAwayError, StoreError
 from pipeline.core.registry import did_you_mean
@@ -56,7 +57,7 @@ class ObjectFiles:
         place = self.location(folder) if folder else self.uri
         with self._boundary(place, "listed"):
             try:
-                found = self.fs.ls(place, detail=False)
+                found = self._list(place)
             except FileNotFoundError as error:
                 # Without an answer of the server behind it, it is the package that found nothing; with one, there is no such bucket.
                 if _status(error) is not None:
@@ -101,6 +102,12 @@ class ObjectFiles:
         self.write(to, self.read(path))
         with self._boundary(self.location(path), f"removed after it was copied to {to}"):
             self.fs.rm_file(self.location(path))
+
+    def _list(self, place: str) -> list[str]:
+        lister = getattr(self.fs, self.scheme.lister, None)
+        if lister is None:
+            return list(self.fs.ls(place, detail=False))
+        return [entry["name"] for entry in sync(self.fs.loop, lister, place)]
 
     @property
     def _raises(self) -> tuple[type[Exception], ...]:

@@ -9,7 +9,8 @@ from typing import Any
 class Scheme:
     """How a kind of object store is spoken to: fsspec's package for it, our extra that installs it, its options, and what it raises beside OSError.
 
-    `passing` are those that waiting may heal, as no server said what is wrong, as `module:Class`; `attributes` are set on the file system.
+    `passing` are those of them, as `module:Class`, that waiting may heal, as no server said what is wrong. `lister` is the package's own listing
+    of one folder, where its public one asks a second time when nothing is there. `attributes` are set on the file system.
     """
 
     package: str
@@ -17,6 +18,7 @@ class Scheme:
     credentials: str
     raises: tuple[str, ...]
     passing: tuple[str, ...]
+    lister: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
@@ -35,6 +37,7 @@ S3 = Scheme(
         "botocore.parsers:ResponseParserError",
         "aiohttp:ClientError",
     ),
+    lister="_lsdir",
     options={"config_kwargs": {"retries": {"total_max_attempts": 1, "mode": "standard"}, "max_pool_connections": 32}},
     attributes={"retries": 1},
 )
