@@ -5,8 +5,9 @@ digests plug-in revisions, the data, and exactly which shards of the parents wer
 same question and another version is therefore an answer gone stale.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -53,7 +54,7 @@ class NodeState:
         """Ranges of units that do not exist yet."""
         return gaps(self.pieces, self.node.n_units)
 
-    @property
+    @cached_property
     def table(self) -> TableRef:
         """The units that exist, as a table to read."""
         if self.folder is None:
@@ -71,15 +72,26 @@ class Graph:
     data_digest: str
     _resolved: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
 
-    def survey(self, store: Store, *, settled: frozenset[str] = frozenset(), before: Mapping[str, NodeState] | None = None) -> dict[str, NodeState]:
+    def survey(
+        self,
+        store: Store,
+        *,
+        settled: frozenset[str] = frozenset(),
+        before: Mapping[str, NodeState] | None = None,
+        busy: Collection[str] = (),
+    ) -> dict[str, NodeState]:
         """Return the state of every node. Populations in `settled` may be consumed with members missing; that enters the consumer's version.
 
-        What was done in the survey `before` is not listed again: in an object store each listing is a request.
+        What was done in the survey `before` is not listed again: in an object store each listing is a request. Nor are nodes that the caller is
+        `busy` with, and whose progress it knows: they are as they were.
         """
         states: dict[str, NodeState] = {}
         homes = _Homes(store)
         for key, node in self.nodes.items():
-            states[key] = self._state(store, homes, node, states, settled, (before or {}).get(key))
+            if before is not None and key in busy:
+                states[key] = before[key]
+            else:
+                states[key] = self._state(store, homes, node, states, settled, (before or {}).get(key))
         return states
 
     def _state(

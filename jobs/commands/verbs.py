@@ -17,7 +17,7 @@ from pipeline.accounts import spending_of
 from pipeline.config import Experiment
 from pipeline.core.errors import ConfigError
 from pipeline.graph import STAGES, NodeState
-from pipeline.run import Failure, Walk, wanted_keys
+from pipeline.run import Failure, Walk, read_failures, wanted_keys
 from pipeline.runtime.files import local_folder
 from pipeline.runtime.store import Problem
 from pipeline.runtime.tracker import Status
@@ -32,7 +32,10 @@ MOST_TIMED = 50
 
 @dataclass(frozen=True, kw_only=True)
 class RunResult:
-    """What a run returns; `results` has one row for each unlearner and forget set that was judged."""
+    """What a run returns; `results` has one row for each unlearner and forget set that was judged.
+
+    faults counts tasks that came back without a result, by whose fault that was; most were made again.
+    """
 
     results: list[dict[str, Any]]
     failures: list[Failure]
@@ -45,11 +48,11 @@ class RunResult:
     report: str | None
     attribution: dict[str, Any] = field(default_factory=dict)
     verdict: dict[str, Any] = field(default_factory=dict)
+    faults: dict[str, int] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return everything, JSON-ready."""
-        failures = [{"node": failure.key, "start": failure.start, "stop": failure.stop, "error": failure.error} for failure in self.failures]
-        return {**self.__dict__, "failures": failures, "seconds": round(self.seconds, 2)}
+        return {**self.__dict__, "failures": [_failure(failure) for failure in self.failures], "seconds": round(self.seconds, 2)}
 
 
 def run(
@@ -97,6 +100,7 @@ def run(
         report=publish_report(session, made["report"]),
         attribution=_summary(session, made.get("score")),
         verdict=_summary(session, made["report"]),
+        faults={str(fault): count for fault, count in progress.faults.items()},
     )
 
 
@@ -111,12 +115,13 @@ def publish_report(session: Session, state: NodeState) -> str | None:
 
 
 def status(session: Session) -> dict[str, Any]:
-    """Return the state of every node."""
+    """Return the state of every node, and the shards that were given up and are still missing, whichever machine ran them."""
     states = session.graph.survey(session.store)
     nodes = [
         _about(state) | {"stage": state.node.stage, "done": state.n_done, "wanted": state.node.n_units, "folder": state.folder} for state in states.values()
     ]
-    return {"store": session.store.uri, "complete": all(state.status == "done" for state in states.values()), "nodes": nodes}
+    failed = [_failure(failure) | {"tries": failure.tries, "host": failure.host} for failure in read_failures(session.store, states.values())]
+    return {"store": session.store.uri, "complete": all(state.status == "done" for state in states.values()), "failed_shards": failed, "nodes": nodes}
 
 
 def plan(session: Session) -> dict[str, Any]:
@@ -190,6 +195,10 @@ def _about(state: NodeState) -> dict[str, Any]:
 
 def _tracking_uri(experiment: Experiment, root: str) -> str | None:
     return tracking_uri(experiment.tracking.uri, store_root=local_folder(root))
+
+
+def _failure(failure: Failure) -> dict[str, Any]:
+    return {"node": failure.key, "start": failure.start, "stop": failure.stop, "error": failure.error}
 
 
 def _share(state: NodeState) -> float:

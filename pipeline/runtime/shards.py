@@ -105,3 +105,14 @@ def split(ranges: Iterable[tuple[int, int]], size: int, *, lost: Iterable[tuple[
             parts.append((start, end))
             start = end
     return parts
+
+
+def joined(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return ranges in order, with those that touch or overlap made one."""
+    found: list[tuple[int, int]] = []
+    for start, stop in sorted(ranges):
+        if found and found[-1][1] >= start:
+            found[-1] = (found[-1][0], max(found[-1][1], stop))
+        else:
+            found.append((start, stop))
+    return found

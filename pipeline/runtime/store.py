@@ -4,6 +4,7 @@ import json
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ class TableRef:
     folder: str
     pieces: tuple[Piece, ...]
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Digest of exactly what is consumed: every shard's range and digest."""
         return digest([[str(piece.shard), piece.start, piece.stop] for piece in self.pieces])
