@@ -41,6 +41,7 @@ class Progress:
     made: dict[str, int] = field(default_factory=dict)
     n_models_made: int = 0
     running: dict[str, int] = field(default_factory=dict)
+    core_seconds: dict[str, float] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
 
     @property
@@ -168,6 +169,7 @@ class Walk:
         if task.node.trains and outcome.result["made"]:
             self.progress.n_models_made += task.stop - task.start
         key = task.node.key
+        self.progress.core_seconds[key] = self.progress.core_seconds.get(key, 0.0) + outcome.result["seconds"] * task.node.resources.num_cpus
         self.progress.made[key] = self.progress.made.get(key, 0) + task.stop - task.start
         self._left[key] -= 1
         if self._left[key] == 0:
