@@ -10,9 +10,9 @@ class Pace:
 
     def __init__(self, seconds: float = PACE_SECONDS) -> None:
         self._seconds = seconds
-        self._marks: deque[tuple[float, float]] = deque()
+        self._marks: deque[tuple[float, float | int]] = deque()
 
-    def update(self, now: float, count: float) -> float:
+    def update(self, now: float, count: float | int) -> float:
         """Return units a second after count was seen at now, in seconds of any clock; 0 while none is known."""
         if not self._marks or self._marks[-1][1] != count:
             self._marks.append((now, count))
@@ -22,6 +22,6 @@ class Pace:
         return (after - before) / (now - first) if now > first else 0.0
 
     @staticmethod
-    def seconds_left(left: float, pace: float) -> float | None:
+    def seconds_left(left: float | int, pace: float) -> float | None:
         """Return how long what is left takes at this pace, None while no pace is known."""
         return left / pace if pace > 0 else None

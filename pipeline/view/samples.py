@@ -79,7 +79,7 @@ class Sampler:
                 found[child] = {f"progress/{name}": value for name, value in self._measure(child, keys, progress, spent_before).items()}
         return {child: Sample(progress.seconds, time.time(), measured) for child, measured in found.items()}
 
-    def _measure(self, name: str, keys: list[str], progress: Progress, spent_before: Mapping[str, float]) -> dict[str, float]:
+    def _measure(self, name: str, keys: list[str], progress: Progress, spent_before: Mapping[str, float]) -> dict[str, float | int]:
         nodes = [progress.states[key].node for key in keys]
         done = {key: progress.n_done(key) for key in keys}
         # A group that trains is counted in models; any other in units, which are members, blocks of points or tables.

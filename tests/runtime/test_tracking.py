@@ -324,7 +324,9 @@ def test_a_defect_of_ours_does_not_pass_for_a_tracking_error(store_root):
         tracker.log("fit", Results(version="v1", tables={"klom": [{"klom": object()}]}))
 
 
-def test_system_metrics_run_beside_the_parent_and_stop_with_it(store_root):
+def test_system_metrics_run_beside_the_parent_and_stop_with_it(store_root, monkeypatch):
+    monkeypatch.setenv("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "true")
+
     def monitors():
         return [thread for thread in threading.enumerate() if thread.name == "SystemMetricsMonitor"]
 
