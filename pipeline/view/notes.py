@@ -13,6 +13,7 @@ from pipeline.view.spent import spent_on
 
 # Tables named in a note; tables.json among the artifacts names all.
 MOST_TABLES = 8
+GAP = "&nbsp;"
 PURPOSES = {
     "subset": "random subsets: what the datamodels learn from",
     "designed": "whole groups are dropped: what the datamodels learn from",
@@ -57,9 +58,12 @@ def parent_note(*, headline: str, rows: Sequence[Mapping[str, Any]], verdicts: M
 
 
 def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """Return a table; what stands for a column in a label is escaped."""
-    lines = [list(heads), ["---"] * len(heads), *rows]
-    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
+    """Return a table, numbers to the right; what stands for a column in a label is escaped."""
+    cells = [[str(cell).replace("|", "\\|") for cell in row] for row in rows]
+    sides = ["---:" if column and all(cell[:1].isdigit() for cell in column) else ":---" for column in zip(*cells, strict=True)] or [":---"] * len(heads)
+    # MLflow draws cells without any room between them.
+    lines = [[f"{GAP}{head}{GAP}" for head in heads], sides, *([f"{GAP}{cell}{GAP}" for cell in row] for row in cells)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _forget(graph: Graph, results: Results) -> str:

@@ -87,7 +87,7 @@ class Pages:
         return parent_note(
             headline=about.get("summary") or f"{WORDS[status]}: {so_far}",
             rows=result_rows(self.graph, self.store, states) if states else [],
-            verdicts=about.get("headlines", {}),
+            verdicts={label: about["headlines"][label] for label in self.graph.experiment.forget_sets} if about else {},
             links=links,
             store=self.store,
         )

@@ -38,9 +38,12 @@ class Samples:
         return bool(self._waiting)
 
     def add(self, child: str, *samples: Sample) -> None:
-        """Keep samples of child; of too many every second one is dropped."""
-        waiting = sorted([*self._waiting.get(child, ()), *samples], key=lambda sample: sample.seconds)
-        self._waiting[child] = waiting[::-1][::2][::-1] if len(waiting) > MOST_POINTS else waiting
+        """Keep samples of child, those given back before those that came since; of too many every second one is dropped."""
+        waiting = self._waiting.setdefault(child, [])
+        is_given_back = bool(waiting) and samples[0].seconds < waiting[0].seconds
+        waiting[0 if is_given_back else len(waiting) :] = [*samples, *waiting] if is_given_back else samples
+        if len(waiting) > MOST_POINTS:
+            self._waiting[child] = waiting[::-1][::2][::-1]
 
     def take(self, child: str) -> list[Sample]:
         """Return all that is kept of child, which is then no longer kept."""
