@@ -72,6 +72,21 @@ def status(config: Config = None, set_: Set = None, store: StoreUri = None, json
 
 
 @app.command()
+def watch(
+    config: Config = None,
+    set_: Set = None,
+    store: StoreUri = None,
+    once: Annotated[bool, typer.Option("--once", help="Print one picture and end, for logs.")] = False,
+    json_: Json = False,
+) -> None:
+    """Look on while a run works, from any machine that sees its store, until it is complete."""
+    from jobs.watch import watch as look_on
+
+    look = look_on(open_session(config, set_ or (), store), _paper(), once=once)
+    _finish(look.to_json(), json_, DONE)
+
+
+@app.command()
 def verify(
     config: Config = None,
     set_: Set = None,

@@ -55,7 +55,7 @@ class Mirror(threading.Thread):
         self._ending: Ending | None = None
         self._next_points = 0.0
         self._seconds_before: float | None = None
-        self.spent_before: Mapping[str, float] = {}
+        self.spent_before: Mapping[str, float] | None = None
         self.run_id = ""
         self.is_complete = False
 

@@ -13,17 +13,18 @@ from pipeline.view.spent import spent_on
 
 # Tables named in a note; tables.json among the artifacts names all.
 MOST_TABLES = 8
-GAP = "&nbsp;"
+# MLflow draws cells without any room between them, and none below a table.
+GAP, AIR = "&nbsp;", "&nbsp;"
 PURPOSES = {
-    "subset": "random subsets: what the datamodels learn from",
-    "designed": "whole groups are dropped: what the datamodels learn from",
-    "heldout": "random subsets that nothing learns from: they score the datamodels",
-    "full": "trained on all points: what is to be unlearned",
-    "scout": "a few models that look at the data",
-    "oracle": "retrained without the forget set: what unlearning is judged by",
-    "floor": "retrained once more: how far retraining is from itself",
-    "focused_in": "keep the forget set: one half of each focused pair",
-    "focused_out": "leave the forget set out: the other half",
+    "subset": "random subsets, to learn from",
+    "designed": "whole groups dropped, to learn from",
+    "heldout": "random subsets, to score what was learnt",
+    "full": "all points: to be unlearned",
+    "scout": "look at the data",
+    "oracle": "retrained without the set: the judges",
+    "floor": "the same again: the noise floor",
+    "focused_in": "with the set, one half of each pair",
+    "focused_out": "without the set, the other half",
 }
 WHAT = {
     "forget": "**The points to be forgotten**, as ids and labels. Every stage below starts from these.",
@@ -35,8 +36,8 @@ WHAT = {
 def note_of(child: str, graph: Graph, store: Store, states: Mapping[str, NodeState], results: Results) -> str:
     """Return what a child run is, what it made, what that cost, and where its tables are."""
     body = {"forget": _forget, "train": _train, "attribution": _attribution}.get(child)
-    said = body(graph, results) if body else _verdict(child, graph, results)
-    return "\n\n".join([said, _cost(store, states.values()), _places(store, states)])
+    said, table = body(graph, results) if body else _verdict(child, graph, results)
+    return "\n\n".join([part for part in (said, _cost(store, states.values()), table, AIR if table else "", _places(store, states), _commands(store)) if part])
 
 
 def parent_note(*, headline: str, rows: Sequence[Mapping[str, Any]], verdicts: Mapping[str, str], links: Mapping[str, str], store: Store) -> str:
@@ -61,17 +62,16 @@ def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """Return a table, numbers to the right; what stands for a column in a label is escaped."""
     cells = [[str(cell).replace("|", "\\|") for cell in row] for row in rows]
     sides = ["---:" if column and all(cell[:1].isdigit() for cell in column) else ":---" for column in zip(*cells, strict=True)] or [":---"] * len(heads)
-    # MLflow draws cells without any room between them.
     lines = [[f"{GAP}{head}{GAP}" for head in heads], sides, *([f"{GAP}{cell}{GAP}" for cell in row] for row in cells)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _forget(graph: Graph, results: Results) -> str:
+def _forget(graph: Graph, results: Results) -> tuple[str, str]:
     rows = [[label, graph.experiment.forget_sets[label].name, len(results.tables.get(label, ()))] for label in graph.experiment.forget_sets]
-    return f"{WHAT['forget']}\n\n{markdown_table(['forget set', 'rule', 'points'], rows)}"
+    return WHAT["forget"], markdown_table(["forget set", "rule", "points"], rows)
 
 
-def _train(graph: Graph, results: Results) -> str:
+def _train(graph: Graph, results: Results) -> tuple[str, str]:
     rows = [
         [
             row["population"],
@@ -82,25 +82,23 @@ def _train(graph: Graph, results: Results) -> str:
         ]
         for row in results.tables.get("populations", ())
     ]
-    return f"{WHAT['train']}\n\n{markdown_table(['population', 'what for', 'models', 'validation accuracy', 'core time'], rows)}"
+    return WHAT["train"], markdown_table(["population", "what for", "models", "accuracy", "core time"], rows)
 
 
-def _attribution(graph: Graph, results: Results) -> str:
+def _attribution(graph: Graph, results: Results) -> tuple[str, str]:
     said, metrics = [WHAT["attribution"], f"Estimator: `{graph.experiment.estimator.name}`."], results.metrics
     if "lds" in metrics:
         said.append(
             f"**LDS {metrics['lds']:.3f}** ({metrics['lds_low']:.3f} to {metrics['lds_high']:.3f}): the rank correlation of predicted and actual margins "
             "of subset models that were held out; 1 is perfect. Whether more models would help: figure `lds_by_models`."
         )
-    effects = results.tables.get("effects", ())
-    if effects:
-        heads = ["forget set", "largest change of a logit", "mean change", "mean standard error"]
-        names = ("largest_change", "mean_change", "mean_standard_error")
-        said.append(markdown_table(heads, [[row["forget_set"], *(f"{row[name]:.2f}" for name in names)] for row in effects]))
-    return "\n\n".join(said)
+    heads = ["forget set", "largest change of a logit", "mean change", "mean standard error"]
+    names = ("largest_change", "mean_change", "mean_standard_error")
+    effects = [[row["forget_set"], *(f"{row[name]:.2f}" for name in names)] for row in results.tables.get("effects", ())]
+    return "\n\n".join(said), markdown_table(heads, effects) if effects else ""
 
 
-def _verdict(child: str, graph: Graph, results: Results) -> str:
+def _verdict(child: str, graph: Graph, results: Results) -> tuple[str, str]:
     name, label = child.split("/", 1)
     metrics = results.metrics
     unlearner = graph.experiment.unlearners.get(name)
@@ -110,8 +108,8 @@ def _verdict(child: str, graph: Graph, results: Results) -> str:
         for split in SPLITS
     ]
     cost = f"One request costs {of_retraining(float(metrics['cost_fraction']))} for each model." if "cost_fraction" in metrics else ""
-    table = markdown_table(["points", "KLoM, 95th percentile", "KLoM, mean", "accuracy"], rows)
-    return f"**{name} / {label}**: {what} forget set `{label}`, judged against models retrained without it. {cost}\n\n{table}"
+    said = f"**{name} / {label}**: {what} forget set `{label}`, judged against models retrained without it. {cost}"
+    return said, markdown_table(["points", "KLoM, 95th percentile", "KLoM, mean", "accuracy"], rows)
 
 
 def _cost(store: Store, states: Iterable[NodeState]) -> str:
@@ -124,11 +122,14 @@ def _cost(store: Store, states: Iterable[NodeState]) -> str:
 def _places(store: Store, states: Mapping[str, NodeState]) -> str:
     tables = [f"- `{key}`: `{state.folder}`" for key, state in list(states.items())[:MOST_TABLES]]
     more = [f"- and {len(states) - MOST_TABLES} more, all named in `tables.json` among the artifacts"] if len(states) > MOST_TABLES else []
-    return "\n".join([f"Tables, below `{store.uri}`:", "", *tables, *more, "", _commands(store)])
+    return "\n".join([f"Tables, below `{store.uri}`:", "", *tables, *more])
 
 
 def _commands(store: Store) -> str:
-    return (
-        f"With `config.yaml` of the parent run: `dmm run config.yaml --store {store.uri}` computes what is missing, and nothing twice; "
-        f"`dmm verify config.yaml --store {store.uri}` reads every byte; `dmm watch` in place of `dmm run` looks on."
-    )
+    commands = {
+        "run": "computes what is missing, and nothing twice",
+        "watch": "looks on while it runs",
+        "verify": "reads every byte and names what is damaged",
+    }
+    said = [f"- `dmm {verb} config.yaml --store {store.uri}` {what}" for verb, what in commands.items()]
+    return "\n".join(["From here, with `config.yaml` of the parent run:", "", *said])

@@ -18,8 +18,10 @@ class Pace:
             self._marks.append((now, count))
         while len(self._marks) > 2 and now - self._marks[0][0] > self._seconds:
             self._marks.popleft()
-        (first, before), (_, after) = self._marks[0], self._marks[-1]
-        return (after - before) / (now - first) if now > first else 0.0
+        (first, before), (last, after) = self._marks[0], self._marks[-1]
+        # Between two changes it is that of the changes; it falls when the next one takes longer than all of them did.
+        seconds = max(last - first, now - last)
+        return (after - before) / seconds if seconds > 0 else 0.0
 
     @staticmethod
     def seconds_left(left: float | int, pace: float) -> float | None:

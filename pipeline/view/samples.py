@@ -62,9 +62,19 @@ class Sampler:
 
     def __init__(self) -> None:
         self._paces: dict[str, Pace] = {}
+        self._seen: dict[str, int] = {}
+        self._made: dict[str, int] = {}
 
-    def look(self, progress: Progress, spent_before: Mapping[str, float]) -> dict[str, Sample]:
-        """Return a sample of the parent, and of each child of which something runs; spent_before are core seconds of earlier attempts by node."""
+    def look(self, progress: Progress, spent_before: Mapping[str, float] | None) -> dict[str, Sample]:
+        """Return a sample of the parent, and of each child of which something runs.
+
+        spent_before are core seconds of earlier attempts by node, None while nobody knows.
+        """
+        for key in progress.wanted:
+            # What was merely found, as its parents are known now, is no pace: something of the node must have been computed.
+            grown = progress.n_done(key) - self._seen.get(key, 0)
+            self._made[key] = self._made.get(key, 0) + (grown if key in progress.core_seconds and key in self._seen else 0)
+            self._seen[key] = progress.n_done(key)
         groups: dict[str, list[str]] = {}
         stages: dict[str, list[str]] = {}
         for key in progress.wanted:
@@ -82,13 +92,13 @@ class Sampler:
                 found[child] = {f"progress/{name}": value for name, value in self._measure(child, keys, progress, spent_before).items()}
         return {child: Sample(progress.seconds, time.time(), measured) for child, measured in found.items()}
 
-    def _measure(self, name: str, keys: list[str], progress: Progress, spent_before: Mapping[str, float]) -> dict[str, float | int]:
+    def _measure(self, name: str, keys: list[str], progress: Progress, spent_before: Mapping[str, float] | None) -> dict[str, float | int]:
         nodes = [progress.states[key].node for key in keys]
         done = {key: progress.n_done(key) for key in keys}
         # A group that trains is counted in models; any other in units, which are members, blocks of points or tables.
         training = [node for node in nodes if node.trains] or nodes
         n_done, n_wanted = sum(done[node.key] for node in training), sum(node.n_units for node in training)
-        pace = self._paces.setdefault(name, Pace()).update(progress.seconds, n_done)
+        pace = self._paces.setdefault(name, Pace()).update(progress.seconds, sum(self._made[node.key] for node in training))
         seconds_left = Pace.seconds_left(n_wanted - n_done, pace)
         unit = "models" if training[0].trains else "units"
         return {
@@ -99,7 +109,7 @@ class Sampler:
             **({} if seconds_left is None else {"eta_seconds": seconds_left}),
             "shards_failed": sum(failure.key in done for failure in progress.failures),
             "retrainings": retrainings_of(progress.states, done),
-            "core_seconds": sum(spent_before.get(key, 0.0) + progress.core_seconds.get(key, 0.0) for key in keys),
+            **({} if spent_before is None else {"core_seconds": sum(spent_before.get(key, 0.0) + progress.core_seconds.get(key, 0.0) for key in keys)}),
         }
 
 

@@ -107,7 +107,7 @@ def test_points_of_many_children_are_one_request_at_a_time_the_parent_every_othe
     wait_until(lambda: len(tracker.points) == 3)
     assert time.monotonic() - begun >= 2 * QUICK.points
     assert [call for call in tracker.calls if "progress" in call] == [f"progress {PARENT}", "progress a", "progress b"]
-    assert tracker.points == dict.fromkeys([PARENT, "a", "b"], [0, 1, 2])
+    assert tracker.points == {child: [0, 1, 2] for child in (PARENT, "a", "b")}
     at_work.finish(ending())
 
 
