@@ -55,6 +55,15 @@ class Browser:
             time.sleep(0.1)
         raise TimeoutError(f"not on the page after {seconds:.0f} s: {[word for word in words if word not in text]}; it says: {text[:2000]}")
 
+    def wait_for_script(self, script: str, seconds: float = 20.0) -> Any:
+        """Return what JavaScript returns as soon as that is something; raises TimeoutError if it never is."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if found := self.run(script):
+                return found
+            time.sleep(0.1)
+        raise TimeoutError(f"still nothing after {seconds:.0f} s: {script}; the page says: {self.run(TEXT)[:2000]}")
+
     def click(self, words: str) -> None:
         """Click the last element whose own text is words; raises LookupError if there is none."""
         script = """

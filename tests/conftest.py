@@ -51,3 +51,13 @@ def ray_session() -> Iterator[None]:
     connect(2)
     yield
     ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def viewed_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished store whose run MLflow shows, made once; tests may add to it, and rely only on the run called tiny."""
+    from viewed import make_viewed_store
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        return make_viewed_store(tmp_path_factory.mktemp("viewed"))

@@ -1,7 +1,6 @@
 """MLflow shows what the store holds: one parent, its children, their tables; a resumed run goes on in the same runs, a grown one has its own."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,42 +10,15 @@ import pytest
 import torch
 from mlflow import MlflowClient
 from mlflow.entities import Run
-from rich.console import Console
-from tiny import TINY, StoppingExecutor
+from tiny import TINY
+from viewed import UNLEARNERS, run
 
-from jobs import verbs
-from jobs.session import Session, open_session
-from pipeline.run import Walk
-from pipeline.view import open_view
-
-UNLEARNERS = {**TINY["unlearners"], "bound": {"name": "oracle_matching", "retain_points": 10, "epochs": 2}}
-
-
-def write_config(folder: Path) -> Path:
-    (folder / "tiny.yaml").write_text(json.dumps({**TINY, "unlearners": UNLEARNERS, "tracking": {}}))
-    return folder / "tiny.yaml"
-
-
-def run(session: Session) -> verbs.RunResult:
-    return verbs.run(session, Console(quiet=True), executor="serial", until=None, allow_missing=False)
+from jobs.session import open_session
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A store in which the tiny experiment was interrupted, resumed, and run once more when all was done."""
-    folder = tmp_path_factory.mktemp("viewed")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        config = write_config(folder)
-        stopped = open_session(str(config), (), str(folder / "store"))
-        view = open_view(stopped.graph, stopped.store, warn=pytest.fail)
-        walk = Walk(stopped.graph, stopped.store, open_executor=lambda: StoppingExecutor(stopped, 7), listeners=[view])
-        with pytest.raises(KeyboardInterrupt):
-            walk.run()
-        view.end("KILLED", walk.progress)
-        for _ in range(2):
-            run(open_session(str(config), (), str(folder / "store")))
-        yield folder / "store"
+def store(viewed_store: Path) -> Path:
+    return viewed_store
 
 
 @pytest.fixture

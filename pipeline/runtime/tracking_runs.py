@@ -7,6 +7,7 @@ from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
 
 from pipeline.core.errors import TrackingError
 from pipeline.runtime.tracker import DatasetSummary
@@ -66,4 +67,8 @@ def describe_run(client: MlflowClient, run_id: str, *, params: Mapping[str, Any]
     """Log what a run is made from, which never changes: parameters, config and data set."""
     client.log_batch(run_id, params=param_entities(flatten(params)))
     client.log_text(run_id, config_yaml, "config.yaml")
-    client.log_inputs(run_id, dataset_inputs(dataset))
+    try:
+        client.log_inputs(run_id, dataset_inputs(dataset))
+    except MlflowException:
+        # Another run was logging the same data set for the first time at this very moment; now it is there.
+        client.log_inputs(run_id, dataset_inputs(dataset))
