@@ -45,7 +45,7 @@ class Browser:
         """Return what JavaScript returns."""
         return _post(f"{self._session}/execute/sync", {"script": script, "args": list(arguments)})
 
-    def wait_for(self, *words: str, seconds: float = 20.0) -> str:
+    def wait_for(self, *words: str, seconds: float = 60.0) -> str:
         """Return the text of the page as soon as all words are on it; raises TimeoutError naming those that never came."""
         deadline, text = time.monotonic() + seconds, ""
         while time.monotonic() < deadline:
@@ -55,7 +55,7 @@ class Browser:
             time.sleep(0.1)
         raise TimeoutError(f"not on the page after {seconds:.0f} s: {[word for word in words if word not in text]}; it says: {text[:2000]}")
 
-    def wait_for_script(self, script: str, seconds: float = 20.0) -> Any:
+    def wait_for_script(self, script: str, seconds: float = 60.0) -> Any:
         """Return what JavaScript returns as soon as that is something; raises TimeoutError if it never is."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:

@@ -1,5 +1,6 @@
 """A real MLflow server on loopback, for tests that need one; it can be killed like a machine that fails."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -41,7 +42,8 @@ class Server:
     def kill(self) -> None:
         """Kill it and its workers, without warning; does nothing if it does not run."""
         if self._process is not None:
-            os.killpg(self._process.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
             self._process = None
 

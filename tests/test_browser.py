@@ -50,8 +50,9 @@ def test_the_parent_shows_its_verdict_its_children_and_its_metrics(pages: Pages)
 def test_links_of_the_parents_note_lead_to_the_children(pages: Pages) -> None:
     pages.open("tiny")
     pages.browser.wait_for("Show more")
-    pages.browser.click("Show more")
-    pages.browser.click("3 attribution")
+    links = pages.browser.run("return [...document.querySelectorAll('a')].filter(one => one.innerText === '3 attribution').map(one => one.href)")
+    pages.browser.open("about:blank")
+    pages.browser.open(links[-1])
     pages.browser.wait_for("Parent run", "What each training point does to each output", "LDS")
 
 
