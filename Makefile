@@ -21,7 +21,7 @@ demo: setup
 	$(BIN)/dmm run --store $(STORE)
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 
 check: setup
 	$(BIN)/ruff check .

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 from tiny import TINY, StoppingExecutor
 
-from jobs import verbs
+from jobs.commands import verbs
 from jobs.session import Session, open_session
 from pipeline.run import Walk
 from pipeline.view import open_view

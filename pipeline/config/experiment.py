@@ -35,11 +35,15 @@ PLACES = frozenset({"store", "tracking", "resources"})
 
 
 class StageResources(Settings):
-    """What one task of a stage asks for: training, unlearning, and the stages that only compute with arrays."""
+    """What one task of a stage asks for: training, unlearning, and the stages that only compute with arrays.
+
+    A node that offers it is waited for patience_seconds, where none does yet: raise that where an autoscaler has to start one.
+    """
 
     train: Resources = Resources()
     unlearn: Resources = Resources()
     compute: Resources = Resources()
+    patience_seconds: float = Field(default=60.0, gt=0)
 
 
 class StoreSettings(Settings):

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from pipeline.core.registry import Plugin, Settings, plugin_name
 from pipeline.data.examples import Examples
+from pipeline.runtime.execution import Need
 from pipeline.runtime.store import Shard, Store, TableRef
 from pipeline.training.ensemble import Kind
 
@@ -22,6 +23,12 @@ class Resources(Settings):
     num_gpus: float = Field(default=0.0, ge=0)
     memory_gb: float | None = Field(default=None, gt=0)
     custom: dict[str, float] = Field(default_factory=dict)
+
+    @property
+    def need(self) -> Need:
+        """What a task asks of an executor."""
+        memory = None if self.memory_gb is None else int(self.memory_gb * 2**30)
+        return Need(num_cpus=self.num_cpus, num_gpus=self.num_gpus, memory_bytes=memory, custom=tuple(sorted(self.custom.items())))
 
 
 @dataclass(frozen=True)

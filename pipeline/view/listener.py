@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from pipeline.graph import Graph, NodeState
 from pipeline.run import Listener, Progress
@@ -64,5 +63,5 @@ class TrackingListener(Listener):
 def open_view(graph: Graph, store: Store, *, warn: Callable[[str], None], patience: Patience | None = None) -> TrackingListener:
     """Return the listener that mirrors a run into MLflow, or into nothing where tracking is off; raises ConfigError if the address cannot work."""
     tracking = graph.experiment.tracking
-    tracker = open_tracker(tracking.uri, store_root=Path(store.uri), experiment=tracking.experiment, max_artifact_mb=tracking.max_artifact_mb)
+    tracker = open_tracker(tracking.uri, store_root=store.folder, experiment=tracking.experiment, max_artifact_mb=tracking.max_artifact_mb)
     return TrackingListener(tracker, graph, store, warn, patience)

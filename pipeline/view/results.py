@@ -9,8 +9,6 @@ import numpy as np
 from pipeline.accounts import spending_of
 from pipeline.core.registry import describe
 from pipeline.graph import Graph, NodeState
-from pipeline.reporting.klom_figure import klom_figure
-from pipeline.reporting.theme import png
 from pipeline.runtime.store import Store, TableRef
 from pipeline.runtime.tracker import Results
 from pipeline.stages.evaluate import SPLITS, split_ids
@@ -81,8 +79,16 @@ def verdict_results(graph: Graph, store: Store, version: str, child: str, done: 
     ids = store.read(done[f"forget/{label}"].table)["index"]
     points = [{"id": int(index), "klom": float(klom[index])} for index in ids[np.argsort(-klom[ids])]]
     groups = split_ids(ids, graph.examples.n_train, graph.examples.n_points)
-    figure = klom_figure({split: klom[members] for split, members in groups.items()})
-    return Results(version=version, params=params, metrics=metrics, tables={"forget_points": points}, figures={"klom_by_split": png(figure)})
+    figure = _drawn({split: klom[members] for split, members in groups.items()})
+    return Results(version=version, params=params, metrics=metrics, tables={"forget_points": points}, figures={"klom_by_split": figure})
+
+
+def _drawn(klom: Mapping[str, np.ndarray]) -> bytes:
+    # Matplotlib is imported by whoever draws.
+    from pipeline.reporting.klom_figure import klom_figure
+    from pipeline.reporting.theme import png
+
+    return png(klom_figure(klom))
 
 
 def report_results(graph: Graph, store: Store, version: str, done: Mapping[str, NodeState]) -> Results:

@@ -8,8 +8,8 @@ import pytest
 from rich.console import Console
 from tiny import StoppingExecutor, run_serially
 
+from jobs.commands.watch import Look, Watcher, picture, watch
 from jobs.session import Session
-from jobs.watch import Look, Watcher, picture, watch
 from pipeline.run import Walk
 from pipeline.runtime.store import Store
 
@@ -56,7 +56,7 @@ def test_one_picture_of_a_store_that_has_nothing_yet(open_tiny: Open) -> None:
 def test_without_a_terminal_a_line_is_printed_now_and_then_until_all_is_done(open_tiny: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     session, console = open_tiny(), Console(file=io.StringIO(), record=True)
     work(session, 3)
-    monkeypatch.setattr("jobs.watch.time.sleep", lambda _: run_serially(session))
+    monkeypatch.setattr("jobs.commands.watch.time.sleep", lambda _: run_serially(session))
     assert watch(session, console, once=False).is_complete
     lines = console.export_text().splitlines()
     assert "train models" in lines[0]

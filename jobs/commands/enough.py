@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
-from jobs.progress import open_display
+from jobs.commands.progress import open_display
 from jobs.session import Session, executor_opener
 from pipeline.accounts import SUBSETS
 from pipeline.blueprint import build_graph

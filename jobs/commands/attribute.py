@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from jobs.progress import open_display
+from jobs.commands.progress import open_display
 from jobs.session import Session, executor_opener
 from pipeline.core.errors import ConfigError, DataError, ExecutionError
 from pipeline.core.registry import plugin_name
@@ -140,7 +140,7 @@ def _write(session: Session, picture: str | None, name: str, figure: Figure) -> 
     if picture is None:
         place = f"attribution-{session.experiment.name}-{name}.png"
         session.store.files.write(place, content)
-        return session.store.files.local_path(place)
+        return session.store.files.location(place)
     Path(picture).write_bytes(content)
     return str(Path(picture).resolve())
 

@@ -12,7 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from jobs.progress import TITLES, duration
+from jobs.commands.progress import TITLES, duration
 from jobs.session import Session
 from pipeline.graph import STAGES, NodeState
 from pipeline.runtime.shards import ShardName, cover

@@ -6,9 +6,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from jobs.progress import duration
+from jobs.commands.progress import duration
+from jobs.commands.verbs import RunResult
 from jobs.session import Session
-from jobs.verbs import RunResult
 from pipeline.reporting.payback import focused_pays
 
 COLOURS = {"done": "green", "partial": "yellow", "missing": "cyan", "stale": "magenta", "waiting": "dim"}
@@ -54,6 +54,9 @@ def show_status(result: dict[str, Any], console: Console) -> None:
     for row in grouped(result["nodes"], ("done", "wanted")):
         table.add_row(row["node"], row["status"], f"{row['done']:,}", f"{row['wanted']:,}", row["unit"])
     console.print(table)
+    for shard in result["failed_shards"]:
+        words = f"failed shard: {shard['node']} {shard['start']}-{shard['stop']}, given up after {shard['tries']} tries: {shard['error']}"
+        console.print(words, style="red", markup=False, highlight=False, soft_wrap=True)
     if not result["complete"]:
         console.print("`dmm run` computes whatever is not done; finished shards are kept.", style="dim")
 

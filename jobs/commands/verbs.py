@@ -11,13 +11,14 @@ from typing import Any
 
 from rich.console import Console
 
-from jobs.progress import open_display
+from jobs.commands.progress import open_display
 from jobs.session import Session, executor_opener, why_looped
 from pipeline.accounts import spending_of
 from pipeline.config import Experiment
 from pipeline.core.errors import ConfigError
 from pipeline.graph import STAGES, NodeState
-from pipeline.run import Failure, Walk, wanted_keys
+from pipeline.run import Failure, Walk, read_failures, wanted_keys
+from pipeline.runtime.files import local_folder
 from pipeline.runtime.store import Problem
 from pipeline.runtime.tracker import Status
 from pipeline.runtime.tracking import MLFLOW_DEFAULTS, tracking_uri
@@ -25,10 +26,16 @@ from pipeline.stages.report import PAGE
 from pipeline.stages.train import Population
 from pipeline.view import open_view, result_rows
 
+# Shards of a node whose seconds an estimate rests on.
+MOST_TIMED = 50
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunResult:
-    """What a run returns; `results` has one row for each unlearner and forget set that was judged."""
+    """What a run returns; `results` has one row for each unlearner and forget set that was judged.
+
+    faults counts tasks that came back without a result, by whose fault that was; most were made again.
+    """
 
     results: list[dict[str, Any]]
     failures: list[Failure]
@@ -41,17 +48,26 @@ class RunResult:
     report: str | None
     attribution: dict[str, Any] = field(default_factory=dict)
     verdict: dict[str, Any] = field(default_factory=dict)
+    faults: dict[str, int] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return everything, JSON-ready."""
-        failures = [{"node": failure.key, "start": failure.start, "stop": failure.stop, "error": failure.error} for failure in self.failures]
-        return {**self.__dict__, "failures": failures, "seconds": round(self.seconds, 2)}
+        return {**self.__dict__, "failures": [_failure(failure) for failure in self.failures], "seconds": round(self.seconds, 2)}
 
 
-def run(session: Session, screen: Console, *, executor: str, until: str | None, allow_missing: bool) -> RunResult:
-    """Compute what is missing of an experiment and show it in MLflow."""
+def run(
+    session: Session,
+    screen: Console,
+    *,
+    executor: str,
+    until: str | None = None,
+    allow_missing: bool = False,
+    wanted: frozenset[str] | None = None,
+    settled: frozenset[str] = frozenset(),
+) -> RunResult:
+    """Compute what is missing of an experiment, up to the stage until or of just the wanted nodes, and show it in MLflow; for settled see Walk."""
     begun = time.monotonic()
-    wanted = wanted_keys(session.graph, until)
+    wanted = wanted_keys(session.graph, until) if wanted is None else wanted
     open_executor = executor_opener(executor, session)
     states = session.graph.survey(session.store)
     if not all(states[key].status == "done" for key in wanted):
@@ -62,7 +78,8 @@ def run(session: Session, screen: Console, *, executor: str, until: str | None, 
             screen.print(f"models are trained one by one, not stacked: {reason}", style="yellow", highlight=False, soft_wrap=True)
     display = open_display(screen)
     view = open_view(session.graph, session.store, warn=lambda text: screen.print(text, style="yellow", markup=False))
-    walk = Walk(session.graph, session.store, open_executor=open_executor, listeners=[display, view], until=until, allow_missing=allow_missing)
+    listeners = [display, view]
+    walk = Walk(session.graph, session.store, open_executor=open_executor, listeners=listeners, wanted=wanted, allow_missing=allow_missing, settled=settled)
     status: Status = "KILLED"
     try:
         progress = walk.run()
@@ -83,6 +100,7 @@ def run(session: Session, screen: Console, *, executor: str, until: str | None, 
         report=publish_report(session, made["report"]),
         attribution=_summary(session, made.get("score")),
         verdict=_summary(session, made["report"]),
+        faults={str(fault): count for fault, count in progress.faults.items()},
     )
 
 
@@ -93,16 +111,17 @@ def publish_report(session: Session, state: NodeState) -> str | None:
     page = session.store.read_blob(state.table.folder, state.pieces[0].shard, PAGE)
     name = f"report-{session.experiment.name}.html"
     session.store.files.write(name, page)
-    return session.store.files.local_path(name)
+    return session.store.files.location(name)
 
 
 def status(session: Session) -> dict[str, Any]:
-    """Return the state of every node."""
+    """Return the state of every node, and the shards that were given up and are still missing, whichever machine ran them."""
     states = session.graph.survey(session.store)
     nodes = [
         _about(state) | {"stage": state.node.stage, "done": state.n_done, "wanted": state.node.n_units, "folder": state.folder} for state in states.values()
     ]
-    return {"store": session.store.uri, "complete": all(state.status == "done" for state in states.values()), "nodes": nodes}
+    failed = [_failure(failure) | {"tries": failure.tries, "host": failure.host} for failure in read_failures(session.store, states.values())]
+    return {"store": session.store.uri, "complete": all(state.status == "done" for state in states.values()), "failed_shards": failed, "nodes": nodes}
 
 
 def plan(session: Session) -> dict[str, Any]:
@@ -175,7 +194,11 @@ def _about(state: NodeState) -> dict[str, Any]:
 
 
 def _tracking_uri(experiment: Experiment, root: str) -> str | None:
-    return tracking_uri(experiment.tracking.uri, store_root=Path(root))
+    return tracking_uri(experiment.tracking.uri, store_root=local_folder(root))
+
+
+def _failure(failure: Failure) -> dict[str, Any]:
+    return {"node": failure.key, "start": failure.start, "stop": failure.stop, "error": failure.error}
 
 
 def _share(state: NodeState) -> float:
@@ -188,7 +211,9 @@ def _estimate(session: Session, state: NodeState, todo: int) -> float | None:
     """Return core seconds for what is left, from how long shards beside them took; None if none was timed."""
     if state.folder is None or not todo or not state.pieces:
         return 0.0 if not todo else None
-    timed = [(session.store.side(state.folder, piece.shard).get("seconds"), piece.shard.stop - piece.shard.start) for piece in state.pieces]
+    # A few tell as much as all: each is a file to read, and a request in an object store.
+    some = state.pieces[:: len(state.pieces) // MOST_TIMED + 1]
+    timed = [(session.store.side(state.folder, piece.shard).get("seconds"), piece.shard.stop - piece.shard.start) for piece in some]
     each = [seconds / units for seconds, units in timed if seconds]
     return round(statistics.median(each) * todo, 1) if each else None
 
