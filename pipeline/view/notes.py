@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pipeline.graph import Graph, NodeState
-from pipeline.reporting.formatting import duration, nats, of_retraining
+from pipeline.reporting.formatting import duration, nats, of_retraining, percent
 from pipeline.runtime.store import Store
 from pipeline.runtime.tracker import Results
 from pipeline.stages.evaluate import SPLITS
@@ -47,10 +47,11 @@ def parent_note(*, headline: str, rows: Sequence[Mapping[str, Any]], verdicts: M
         parts.append("\n".join(f"- **{label}**: {said}." for label, said in verdicts.items()))
     if rows:
         heads = ["forget set", "method", *(f"KLoM {split}" for split in SPLITS), "cost"]
-        cells = [[row["forget_set"], row["unlearner"], *(nats(row[split]) for split in SPLITS), of_retraining(row["cost"]["fraction"])] for row in rows]
+        cells = [[row["forget_set"], row["unlearner"], *(nats(row[split]) for split in SPLITS), percent(row["cost"]["fraction"])] for row in rows]
         parts.append(markdown_table(heads, cells))
         parts.append(
-            "KLoM in nats, 95th percentile over points: 0 is a retrained model, 11.51 the worst. `report.html` among the artifacts tells the whole story."
+            "KLoM in nats, 95th percentile over points: 0 is a retrained model, 11.51 the worst; cost of one request, of one retraining. "
+            "`report.html` among the artifacts tells the whole story."
         )
     if links:
         parts.append("Pages: " + " · ".join(f"[{title}]({address})" for title, address in links.items()))
