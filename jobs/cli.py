@@ -15,6 +15,7 @@ VERBS = (
     computing.run,
     looking.plan,
     looking.status,
+    looking.watch,
     computing.verify,
     asking.attribute,
     asking.klom,

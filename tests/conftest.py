@@ -11,6 +11,7 @@ import pytest
 
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "false")
 
 import s3_server
 from tiny import TINY, open_at, run_serially
@@ -71,6 +72,16 @@ def ray_session() -> Iterator[None]:
     connect(2)
     yield
     ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def viewed_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished store whose run MLflow shows, made once; tests may add to it, and rely only on the run called tiny."""
+    from viewed import make_viewed_store
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        return make_viewed_store(tmp_path_factory.mktemp("viewed"))
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""The commands that only look: `dmm plan`, `status`, `config` and `ui`. None of them computes or writes."""
+"""The commands that only look: `dmm plan`, `status`, `watch`, `config` and `ui`. None of them computes or writes."""
 
 import json
 from typing import Annotated
@@ -23,6 +23,20 @@ def status(config: Config = None, set_: Set = None, store: StoreUri = None, json
     result = verbs.status(open_session(config, set_ or (), store))
     listing.show_status(result, paper())
     finish(result, json_, DONE)
+
+
+def watch(
+    config: Config = None,
+    set_: Set = None,
+    store: StoreUri = None,
+    once: Annotated[bool, typer.Option("--once", help="Print one picture and end, for logs.")] = False,
+    json_: Json = False,
+) -> None:
+    """Look on while a run works, from any machine that sees its store, until it is complete."""
+    from jobs.commands.watch import watch as look_on
+
+    look = look_on(open_session(config, set_ or (), store), paper(), once=once)
+    finish(look.to_json(), json_, DONE)
 
 
 def config(

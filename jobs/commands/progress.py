@@ -1,7 +1,6 @@
 """How a run is shown while it works: bars on a terminal, a line every few seconds elsewhere, on standard error either way."""
 
 import time
-from collections import deque
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
@@ -9,9 +8,9 @@ from rich.progress import Progress as Bars
 
 from pipeline.graph import STAGES
 from pipeline.run import Listener, Progress
+from pipeline.view import Pace
 
 LINE_SECONDS = 5.0
-RATE_SECONDS = 20.0
 TITLES = {
     "forget": "resolve forget sets",
     "groups": "find groups",
@@ -30,18 +29,12 @@ class Rate:
     """Models a second over the last seconds, and what is left at that rate."""
 
     def __init__(self) -> None:
-        self._marks: deque[tuple[float, int]] = deque()
+        self._pace = Pace()
 
     def update(self, progress: Progress) -> tuple[float, float | None]:
         """Return (models a second, seconds left or None while no rate is known)."""
-        now, remaining = time.monotonic(), progress.remaining_models()
-        if not self._marks or self._marks[-1][1] != remaining:
-            self._marks.append((now, remaining))
-        while len(self._marks) > 2 and now - self._marks[0][0] > RATE_SECONDS:
-            self._marks.popleft()
-        (first, most), (_, least) = self._marks[0], self._marks[-1]
-        rate = (most - least) / (now - first) if now > first else 0.0
-        return rate, (remaining / rate if rate > 0 else None)
+        pace = self._pace.update(time.monotonic(), progress.n_models_made)
+        return pace, Pace.seconds_left(progress.remaining_models(), pace)
 
 
 def stage_counts(progress: Progress) -> dict[str, tuple[int, int]]:

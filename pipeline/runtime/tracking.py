@@ -20,10 +20,11 @@ MLFLOW_DEFAULTS = {
 
 
 def open_tracker(uri: str | None, *, store_root: Path | None, experiment: str, max_artifact_mb: float = 64.0, system_metrics: bool = True) -> Tracker:
-    """Return the tracker at uri (see tracking_uri), its database created; artifacts above max_artifact_mb are logged by reference.
+    """Return the tracker at uri (see tracking_uri); artifacts above max_artifact_mb are logged by reference.
 
-    store_root is None where the store is no folder of this machine. Raises ConfigError if the address cannot work, TrackingError if the
-    database cannot be opened. A server is first asked by `begin`.
+    store_root is None where the store is no folder of this machine. Raises ConfigError if the address cannot work. A server or a database is
+    first asked by `begin`, which also creates the database. system_metrics are of the driver's machine while it runs;
+    MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING=false turns them off for all.
     """
     address = tracking_uri(uri, store_root=store_root)
     if address is None:

@@ -15,7 +15,7 @@ from pipeline.stages.forecast import CLEAR
 from pipeline.stages.influences import read_examples
 
 
-def attribution_results(graph: Graph, store: Store, states: Mapping[str, NodeState], *, version: str, manifest: bytes) -> Results:
+def attribution_results(graph: Graph, store: Store, states: Mapping[str, NodeState], *, version: str) -> Results:
     """Return what the attribution child shows, from the tables of its nodes; what an experiment does not have is left out."""
     score = store.summary(states["score"].table) if "score" in states else {}
     low, high = score.get("lds_interval", (None, None))
@@ -29,7 +29,6 @@ def attribution_results(graph: Graph, store: Store, states: Mapping[str, NodeSta
         curves={} if curve is None else _curves(curve),
         tables={name: rows for name, rows in tables.items() if rows},
         figures={} if curve is None else {"lds_by_models": _drawn(curve)},
-        files={"tables.json": manifest},
     )
 
 
