@@ -9,6 +9,7 @@ from jobs.commands import listing, verbs
 from jobs.commands.options import DONE, Config, Json, Set, StoreUri, finish, paper
 from jobs.session import open_session, read_experiment
 from pipeline.config import Experiment
+from pipeline.runtime.store import Store
 
 
 def plan(config: Config = None, set_: Set = None, store: StoreUri = None, json_: Json = False) -> None:
@@ -19,7 +20,12 @@ def plan(config: Config = None, set_: Set = None, store: StoreUri = None, json_:
 
 
 def status(config: Config = None, set_: Set = None, store: StoreUri = None, json_: Json = False) -> None:
-    """Say what of an experiment is done, partial, missing, stale or waiting."""
+    """Say what of an experiment is done, partial, missing, stale or waiting; with --store alone, of every experiment that was run in it."""
+    if config is None and store is not None and not set_:
+        found = verbs.recorded(Store(store))
+        if found["experiments"]:
+            listing.show_recorded(found, paper())
+            finish(found, json_, DONE)
     result = verbs.status(open_session(config, set_ or (), store))
     listing.show_status(result, paper())
     finish(result, json_, DONE)

@@ -11,6 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
+from jobs.commands.ledger import Ledger, experiments_in
 from jobs.commands.progress import open_display
 from jobs.session import Session, executor_opener, why_looped
 from pipeline.accounts import spending_of
@@ -18,7 +19,7 @@ from pipeline.config import Experiment
 from pipeline.core.errors import ConfigError
 from pipeline.graph import STAGES, NodeState
 from pipeline.run import Failure, Walk, wanted_keys
-from pipeline.runtime.store import Problem
+from pipeline.runtime.store import Problem, Store
 from pipeline.runtime.tracker import Status
 from pipeline.runtime.tracking import MLFLOW_DEFAULTS, tracking_uri
 from pipeline.stages.report import PAGE
@@ -71,7 +72,7 @@ def run(
             screen.print(f"models are trained one by one, not stacked: {reason}", style="yellow", highlight=False, soft_wrap=True)
     display = open_display(screen)
     view = open_view(session.graph, session.store, warn=lambda text: screen.print(text, style="yellow", markup=False))
-    listeners = [display, view]
+    listeners = [display, view, Ledger(session.experiment, session.store)]
     walk = Walk(session.graph, session.store, open_executor=open_executor, listeners=listeners, wanted=wanted, allow_missing=allow_missing, settled=settled)
     status: Status = "KILLED"
     try:
@@ -113,6 +114,15 @@ def status(session: Session) -> dict[str, Any]:
         _about(state) | {"stage": state.node.stage, "done": state.n_done, "wanted": state.node.n_units, "folder": state.folder} for state in states.values()
     ]
     return {"store": session.store.uri, "complete": all(state.status == "done" for state in states.values()), "nodes": nodes}
+
+
+def recorded(store: Store) -> dict[str, Any]:
+    """Return the state of every experiment that was run in store, as far as the store alone tells: what turned stale since, it does not know."""
+    experiments = []
+    for experiment in experiments_in(store):
+        nodes = [node | {"forget_set": _label_in(node["node"])} for node in experiment["nodes"]]
+        experiments.append(experiment | {"nodes": nodes, "complete": all(node["status"] == "done" for node in nodes)})
+    return {"store": store.uri, "complete": all(one["complete"] for one in experiments), "experiments": experiments}
 
 
 def plan(session: Session) -> dict[str, Any]:
@@ -179,9 +189,13 @@ def _summary(session: Session, state: NodeState | None) -> dict[str, Any]:
 
 def _about(state: NodeState) -> dict[str, Any]:
     """Return what every listing says of a node; forget_set is the label of the set it is for, if it is for one."""
-    parts = state.node.key.split("/")
-    label = parts[-1] if len(parts) == 3 or parts[0] in ("forget", "effect") else None
-    return {"node": state.node.key, "forget_set": label, "status": state.status, "unit": state.node.unit}
+    return {"node": state.node.key, "forget_set": _label_in(state.node.key), "status": state.status, "unit": state.node.unit}
+
+
+def _label_in(key: str) -> str | None:
+    """Return the label of the forget set that a node is for, None if it is for all."""
+    parts = key.split("/")
+    return parts[-1] if len(parts) == 3 or parts[0] in ("forget", "effect") else None
 
 
 def _tracking_uri(experiment: Experiment, root: str) -> str | None:

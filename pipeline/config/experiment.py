@@ -35,11 +35,15 @@ PLACES = frozenset({"store", "tracking", "resources"})
 
 
 class StageResources(Settings):
-    """What one task of a stage asks for: training, unlearning, and the stages that only compute with arrays."""
+    """What one task of a stage asks for: training, unlearning, and the stages that only compute with arrays.
+
+    `fit` is for those of them that hold what all datamodels share (factor, fit, score, effect); if it is not set, they ask for what `compute` does.
+    """
 
     train: Resources = Resources()
     unlearn: Resources = Resources()
     compute: Resources = Resources()
+    fit: Resources | None = None
 
 
 class StoreSettings(Settings):

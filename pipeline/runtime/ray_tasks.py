@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Generic, TypeVar
 
 # Ray reads these when it is imported. A driver on one machine needs no token; a cluster's recipe sets its own mode.
@@ -110,8 +110,9 @@ class Patience:
 
     def hopeless(self, needs: Collection[Need]) -> dict[Need, str]:
         """Return the error of each of these needs that is to be given up: none unless some were unmet at every look for so many seconds."""
-        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]] if needs else []
-        unmet = [need for need in needs if not any(_fits(need, node) for node in nodes)]
+        alive = [node for node in ray.nodes() if node["Alive"]] if needs else []
+        nodes = [node["Resources"] for node in alive]
+        unmet = [need for need in needs if not any(_fits(need, node["Resources"]) and has_labels(need, node.get("Labels") or {}) for node in alive)]
         if not unmet:
             self._unmet_since = None
             return {}
@@ -120,7 +121,7 @@ class Patience:
             return {}
         waited = f"none has come for {self._seconds:.0f} s; the largest has {_largest(nodes)}"
         remedy = "lower `resources` in the config or add such a node"
-        return {need: f"ExecutionError: no node offers {_wanted(need)} and {waited}: {remedy}" for need in unmet}
+        return {need: f"ExecutionError: no node offers {_described(need)} and {waited}: {remedy}" for need in unmet}
 
 
 def options_of(need: Need) -> dict[str, Any]:
@@ -128,7 +129,7 @@ def options_of(need: Need) -> dict[str, Any]:
     options: dict[str, Any] = {"num_cpus": need.num_cpus, "num_gpus": need.num_gpus, "max_retries": MAX_RETRIES}
     if need.memory_bytes is not None:
         options["memory"] = need.memory_bytes
-    return options | ({"resources": dict(need.custom)} if need.custom else {})
+    return options | ({"resources": dict(need.custom)} if need.custom else {}) | ({"label_selector": dict(need.labels)} if need.labels else {})
 
 
 def run_task(function: Callable[[T, Any, str], Any], task: T, shared: Any) -> Outcome[T]:
@@ -149,8 +150,21 @@ def _wanted(need: Need) -> dict[str, float]:
     return {name: amount for name, amount in wanted.items() if amount}
 
 
+def _described(need: Need) -> str:
+    return f"{_wanted(need)}" + (f" with labels {dict(need.labels)}" if need.labels else "")
+
+
 def _fits(need: Need, node: dict[str, float]) -> bool:
     return all(node.get(name, 0.0) >= amount for name, amount in _wanted(need).items())
+
+
+def has_labels(need: Need, labels: Mapping[str, str]) -> bool:
+    """Return whether a node with these labels is one that need selects, as Ray itself decides."""
+    for name, selector in need.labels:
+        values = selector.removeprefix("!").removeprefix("in(").removesuffix(")").replace(" ", "").split(",")
+        if (labels.get(name) in values) is selector.startswith("!"):
+            return False
+    return True
 
 
 def _largest(nodes: list[dict[str, float]]) -> dict[str, float]:

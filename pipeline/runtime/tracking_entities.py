@@ -3,7 +3,6 @@
 import copy
 import json
 import math
-import os
 import platform
 import re
 import time
@@ -18,6 +17,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunT
 from mlflow.models import Model
 from mlflow.tracking.context.registry import resolve_tags
 
+from pipeline.runtime.job import ray_job_id
 from pipeline.runtime.tracker import DatasetSummary, Numbers, Results
 
 if TYPE_CHECKING:
@@ -77,8 +77,8 @@ def context_tags() -> dict[str, str]:
     Not the URL of the git remote, which may hold a password.
     """
     found = resolve_tags()
-    job = (json.loads(os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}")).get("metadata") or {}).get("job_submission_id")
-    return {key: found[key] for key in CONTEXT_TAGS if key in found} | {"dmm.host": platform.node()} | ({"dmm.job_id": job} if job else {})
+    job = ray_job_id()
+    return {key: found[key] for key in CONTEXT_TAGS if key in found} | {"dmm.host": platform.node()} | ({"ray_job_id": job} if job else {})
 
 
 def dataset_inputs(summary: DatasetSummary) -> list[DatasetInput]:
