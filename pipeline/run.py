@@ -210,5 +210,5 @@ def with_what_they_rest_on(graph: Graph, keys: Iterable[str]) -> frozenset[str]:
 def need_of(resources: Resources) -> Need:
     """Return what a task with these resources asks of an executor."""
     memory = None if resources.memory_gb is None else int(resources.memory_gb * 2**30)
-    custom, labels = (tuple(sorted(named.items())) for named in (resources.custom, resources.labels))
+    custom, labels = tuple(sorted(resources.custom.items())), tuple(sorted(resources.labels.items()))
     return Need(num_cpus=resources.num_cpus, num_gpus=resources.num_gpus, memory_bytes=memory, custom=custom, labels=labels)

@@ -1,4 +1,4 @@
-"""What a store says of its own experiments: each run leaves its config and where its tables are, so that they can be counted without config, data or plug-ins."""
+"""What a store says of its own experiments: its runs leave their config and where their tables are, to be counted without data or plug-ins."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -55,7 +55,22 @@ class Ledger(Listener):
             self._written[path] = content
 
 
-def experiments_in(store: Store) -> Iterator[dict[str, Any]]:
+def recorded(store: Store) -> dict[str, Any]:
+    """Return the state of every experiment that was run in store, as far as the store alone tells: what turned stale since, it does not know."""
+    experiments = []
+    for experiment in _experiments_in(store):
+        nodes = [node | {"forget_set": label_in(node["node"])} for node in experiment["nodes"]]
+        experiments.append(experiment | {"nodes": nodes, "complete": all(node["status"] == "done" for node in nodes)})
+    return {"store": store.uri, "complete": all(one["complete"] for one in experiments), "experiments": experiments}
+
+
+def label_in(key: str) -> str | None:
+    """Return the label of the forget set that a node is for, None if it is for all."""
+    parts = key.split("/")
+    return parts[-1] if len(parts) == 3 or parts[0] in ("forget", "effect") else None
+
+
+def _experiments_in(store: Store) -> Iterator[dict[str, Any]]:
     """Yield each experiment of the store as its last run saw it, {"name", "digest", "nodes"}, with the shards there are now counted."""
     for name in store.files.names(FOLDER):
         if not name.endswith(".json"):

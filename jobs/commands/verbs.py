@@ -1,9 +1,6 @@
 """What the commands do, apart from how they are asked and how they are shown."""
 
-import os
 import statistics
-import subprocess
-import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,17 +8,15 @@ from typing import Any
 
 from rich.console import Console
 
-from jobs.commands.ledger import Ledger, experiments_in
+from jobs.commands.ledger import Ledger, label_in
 from jobs.commands.progress import open_display
 from jobs.session import Session, executor_opener, why_looped
 from pipeline.accounts import spending_of
-from pipeline.config import Experiment
-from pipeline.core.errors import ConfigError
 from pipeline.graph import STAGES, NodeState
 from pipeline.run import Failure, Walk, wanted_keys
-from pipeline.runtime.store import Problem, Store
+from pipeline.runtime.store import Problem
 from pipeline.runtime.tracker import Status
-from pipeline.runtime.tracking import MLFLOW_DEFAULTS, tracking_uri
+from pipeline.runtime.tracking import tracking_uri
 from pipeline.stages.report import PAGE
 from pipeline.stages.train import Population
 from pipeline.view import open_view, result_rows
@@ -90,7 +85,7 @@ def run(
         seconds=time.monotonic() - begun,
         store=session.store.uri,
         mlflow_run_id=view.run_id,
-        tracking_uri=_tracking_uri(session.experiment, session.store.uri),
+        tracking_uri=tracking_uri(session.experiment.tracking.uri, store_root=Path(session.store.uri)),
         report=publish_report(session, made["report"]),
         attribution=_summary(session, made.get("score")),
         verdict=_summary(session, made["report"]),
@@ -114,15 +109,6 @@ def status(session: Session) -> dict[str, Any]:
         _about(state) | {"stage": state.node.stage, "done": state.n_done, "wanted": state.node.n_units, "folder": state.folder} for state in states.values()
     ]
     return {"store": session.store.uri, "complete": all(state.status == "done" for state in states.values()), "nodes": nodes}
-
-
-def recorded(store: Store) -> dict[str, Any]:
-    """Return the state of every experiment that was run in store, as far as the store alone tells: what turned stale since, it does not know."""
-    experiments = []
-    for experiment in experiments_in(store):
-        nodes = [node | {"forget_set": _label_in(node["node"])} for node in experiment["nodes"]]
-        experiments.append(experiment | {"nodes": nodes, "complete": all(node["status"] == "done" for node in nodes)})
-    return {"store": store.uri, "complete": all(one["complete"] for one in experiments), "experiments": experiments}
 
 
 def plan(session: Session) -> dict[str, Any]:
@@ -167,39 +153,13 @@ def verify(session: Session, screen: Console, *, repair: bool, executor: str) ->
     }
 
 
-def ui(experiment: Experiment, *, host: str, port: int) -> None:
-    """Run MLflow's UI on the experiment's tracking database until it is interrupted."""
-    uri = _tracking_uri(experiment, experiment.store.uri)
-    if uri is None:
-        raise ConfigError("tracking is off (tracking.uri is 'none'), so there is no MLflow database to show; run with another tracking.uri")
-    if uri.startswith("http"):
-        print(f"This experiment is tracked by a server: open {uri}")
-        return
-    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():
-        raise ConfigError(f"{uri} does not exist yet; `dmm run` makes it")
-    print(f"MLflow UI on http://{host}:{port}, Ctrl-C ends it")
-    environment = os.environ | MLFLOW_DEFAULTS | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri, "--host", host, "--port", str(port), "--workers", "1"]
-    subprocess.run(command, env=environment, check=False)
-
-
 def _summary(session: Session, state: NodeState | None) -> dict[str, Any]:
     return session.store.summary(state.table) if state is not None and state.status == "done" else {}
 
 
 def _about(state: NodeState) -> dict[str, Any]:
     """Return what every listing says of a node; forget_set is the label of the set it is for, if it is for one."""
-    return {"node": state.node.key, "forget_set": _label_in(state.node.key), "status": state.status, "unit": state.node.unit}
-
-
-def _label_in(key: str) -> str | None:
-    """Return the label of the forget set that a node is for, None if it is for all."""
-    parts = key.split("/")
-    return parts[-1] if len(parts) == 3 or parts[0] in ("forget", "effect") else None
-
-
-def _tracking_uri(experiment: Experiment, root: str) -> str | None:
-    return tracking_uri(experiment.tracking.uri, store_root=Path(root))
+    return {"node": state.node.key, "forget_set": label_in(state.node.key), "status": state.status, "unit": state.node.unit}
 
 
 def _share(state: NodeState) -> float:

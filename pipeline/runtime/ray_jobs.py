@@ -25,7 +25,10 @@ from pipeline.core.errors import ConfigError, ExecutionError
 ANSWER_SECONDS = 5.0
 # How long a head that stays silent is asked again while a log is followed.
 SILENCE_SECONDS = 60.0
+RETRY_SECONDS = 1.0
 ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
+# They tell a user of every file package, in the words of a log.
+LOUD = ("ray.dashboard.modules.dashboard_sdk", "ray.dashboard.modules.job.sdk", "ray._private.runtime_env.packaging")
 LARGEST_BYTES = GCS_STORAGE_MAX_SIZE
 
 
@@ -49,7 +52,8 @@ class JobServer:
         asyncio.run(_ask(self.address))
         # Ray prefers what the environment names to what it is given; the user's word counts here.
         os.environ["RAY_API_SERVER_ADDRESS"] = self.address
-        logging.getLogger(JobSubmissionClient.__module__).setLevel(logging.WARNING)
+        for name in LOUD:
+            logging.getLogger(name).setLevel(logging.WARNING)
         self._client = self._told(lambda: JobSubmissionClient(self.address))
 
     def submit(self, *, entrypoint: str, job_id: str, working_dir: str | None, metadata: Mapping[str, str], needs: Mapping[str, Any]) -> None:
@@ -80,7 +84,7 @@ class JobServer:
                         f"{self.address} has not answered for {SILENCE_SECONDS:.0f} s ({error}); the job may go on without us, and what it finished is kept: "
                         "see `dmm status`, and submit again if the head is gone"
                     ) from error
-                time.sleep(1.0)
+                time.sleep(RETRY_SECONDS)
 
     async def _copy(self, job_id: str, seen: int, write: Callable[[str], None]) -> int:
         """Write the log from character seen on until the connection ends; return how much of it was seen then."""
@@ -94,7 +98,7 @@ class JobServer:
                     write(new)
         except (RuntimeError, OSError, aiohttp.ClientError):
             # How the job fares is asked next; if nobody answers then, the head is gone.
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(RETRY_SECONDS)
         return max(seen, position)
 
     def _told(self, call: Callable[[], Any]) -> Any:

@@ -8,7 +8,7 @@ import yaml
 
 def strict_schema(path: Path, version: str = "v1") -> dict[str, Any]:
     """Return the JSON schema of a CRD's version, strict below `spec`."""
-    versions = yaml.safe_load(path.read_text())["spec"]["versions"]
+    versions = yaml.load(path.read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))["spec"]["versions"]
     schema = next(one for one in versions if one["name"] == version)["schema"]["openAPIV3Schema"]
     return {"type": "object", "properties": {"spec": strict(schema["properties"]["spec"])}, "required": ["apiVersion", "kind", "metadata", "spec"]}
 

@@ -61,14 +61,15 @@ def test_clouds_have_spot_workers_and_a_head_on_demand(path: Path, spot: str) ->
 def test_kuberay_knows_every_key(name: str, kind: str, crd: str) -> None:
     (found,) = (one for one in documents(CLUSTER / "kuberay" / f"{name}.yaml") if one["kind"] == kind)
     schema = strict_schema(CRDS / f"{crd}.yaml")
-    jsonschema.validate(found, schema)
+    # The schema itself is not checked: that takes 15 s.
+    validator = jsonschema.Draft202012Validator(schema)
+    assert [error.message for error in validator.iter_errors(found)] == []
     cluster = found["spec"].get("rayClusterSpec", found["spec"])
     assert cluster["authOptions"] == {"mode": "token"}
     assert cluster["enableInTreeAutoscaling"]
     assert all(group["template"]["spec"]["tolerations"] for group in cluster["workerGroupSpecs"])
     cluster["headGroupSpec"]["rayStartParam"] = {}
-    with pytest.raises(jsonschema.ValidationError, match="rayStartParam"):
-        jsonschema.validate(found, schema)
+    assert any("rayStartParam" in error.message for error in validator.iter_errors(found))
 
 
 def test_pods_mount_the_volume_or_get_keys_from_a_secret() -> None:
@@ -143,7 +144,7 @@ def commands() -> list[tuple[str, list[str]]]:
 
 
 def options_of(words: list[str]) -> set[str]:
-    return {word.split("=")[0] for word in words if word.startswith("--")}
+    return {found.group() for word in words if (found := re.match(r"--[a-z][a-z-]*", word))}
 
 
 def known_to(command: click.Command) -> set[str]:
