@@ -119,6 +119,7 @@ def executor_opener(name: str, session: Session) -> Callable[[], Executor[Task]]
     def open_ray() -> Executor[Task]:
         from pipeline.runtime.ray_blocks import StreamingExecutor
 
-        return StreamingExecutor(compute_task, session.examples, prepare=read_common, stream=stream_of)
+        patience = session.experiment.resources.patience_seconds
+        return StreamingExecutor(compute_task, session.examples, prepare=read_common, stream=stream_of, stall_seconds=patience)
 
     return open_ray

@@ -8,8 +8,6 @@ import numpy as np
 from pipeline.core.registry import describe
 from pipeline.graph import Graph, NodeState
 from pipeline.reporting.attribution_content import CurveContent
-from pipeline.reporting.curve_figure import curve_figure
-from pipeline.reporting.theme import png
 from pipeline.runtime.store import Store, TableRef
 from pipeline.runtime.tracker import Results
 from pipeline.stages.attribution_shown import curve_content
@@ -30,9 +28,17 @@ def attribution_results(graph: Graph, store: Store, states: Mapping[str, NodeSta
         metrics={name: float(value) for name, value in metrics.items() if value is not None},
         curves={} if curve is None else _curves(curve),
         tables={name: rows for name, rows in tables.items() if rows},
-        figures={} if curve is None else {"lds_by_models": png(curve_figure(curve))},
+        figures={} if curve is None else {"lds_by_models": _drawn(curve)},
         files={"tables.json": manifest},
     )
+
+
+def _drawn(curve: CurveContent) -> bytes:
+    # Matplotlib is imported by whoever draws.
+    from pipeline.reporting.curve_figure import curve_figure
+    from pipeline.reporting.theme import png
+
+    return png(curve_figure(curve))
 
 
 def _curves(curve: CurveContent) -> dict[str, dict[int, float]]:

@@ -4,7 +4,6 @@ import contextlib
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -226,7 +225,7 @@ def open_view(graph: Graph, store: Store, *, warn: Callable[[str], None]) -> Tra
     try:
         tracker = open_tracker(
             tracking.uri,
-            store_root=Path(store.uri),
+            store_root=store.folder,
             experiment=tracking.experiment,
             max_artifact_mb=tracking.max_artifact_mb,
         )

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,13 @@ import pytest
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
-from tiny import TINY, run_serially
+import s3_server
+from tiny import TINY, open_at, run_serially
 
-from jobs.session import Session, check
-from pipeline import config
-from pipeline.blueprint import build_graph
-from pipeline.runtime.store import Store
+from jobs.session import Session
+
+# Ray's workers start before the server may be needed, and find it by these.
+os.environ.update(s3_server.ENVIRONMENT)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -37,11 +39,8 @@ def open_tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
     """Open the tiny experiment on a store of the test's own, with overrides as on the command line."""
     monkeypatch.chdir(tmp_path)
 
-    def open_it(*overrides: str, store: Path | None = None, **changes: Any) -> Session:
-        experiment = config.build(TINY | changes, overrides)
-        examples = experiment.dataset.load()
-        check(experiment, examples)
-        return Session(experiment, examples, build_graph(experiment, examples), Store(str(store or tmp_path / "store")))
+    def open_it(*overrides: str, store: Path | str | None = None, **changes: Any) -> Session:
+        return open_at(store or tmp_path / "store", *overrides, **changes)
 
     return open_it
 
@@ -50,9 +49,7 @@ def open_tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The store of one undisturbed run of the tiny experiment, to compare with and to copy, not to touch."""
     store = tmp_path_factory.mktemp("whole")
-    experiment = config.build(TINY, ())
-    examples = experiment.dataset.load()
-    run_serially(Session(experiment, examples, build_graph(experiment, examples), Store(str(store))))
+    run_serially(open_at(store))
     return store
 
 
@@ -74,3 +71,24 @@ def ray_session() -> Iterator[None]:
     connect(2)
     yield
     ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def s3_running() -> Iterator[s3_server.Server]:
+    """The one S3 server of the whole run."""
+    server, stop = s3_server.start()
+    yield server
+    stop()
+
+
+@pytest.fixture
+def s3(s3_running: s3_server.Server) -> Iterator[s3_server.Server]:
+    """The S3 server, told to fail in no way when the test ends."""
+    yield s3_running
+    s3_running.faults.clear()
+
+
+@pytest.fixture
+def s3_uri(s3: s3_server.Server) -> str:
+    """A place of the test's own on the S3 server."""
+    return f"s3://{s3_server.BUCKET}/{uuid.uuid4().hex}"

@@ -5,9 +5,12 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from jobs.session import Session
+from jobs.session import Session, check
+from pipeline import config
+from pipeline.blueprint import build_graph
 from pipeline.run import Progress, Walk
 from pipeline.runtime.execution import SerialExecutor
+from pipeline.runtime.store import Store
 from pipeline.stages.work import compute_task
 
 TINY: dict[str, Any] = {
@@ -31,6 +34,14 @@ TINY: dict[str, Any] = {
     "store": {"shard_members": 5, "layout": {"block_points": 30}},
     "tracking": {"uri": "none"},
 }
+
+
+def open_at(store: Path | str, /, *overrides: str, **changes: Any) -> Session:
+    """Return the tiny experiment on a store, with overrides as on the command line."""
+    experiment = config.build(TINY | changes, overrides)
+    examples = experiment.dataset.load()
+    check(experiment, examples)
+    return Session(experiment, examples, build_graph(experiment, examples), Store(str(store)))
 
 
 def run_serially(session: Session, **options: Any) -> Progress:

@@ -140,7 +140,7 @@ def _write(session: Session, picture: str | None, name: str, figure: Figure) -> 
     if picture is None:
         place = f"attribution-{session.experiment.name}-{name}.png"
         session.store.files.write(place, content)
-        return session.store.files.local_path(place)
+        return session.store.files.location(place)
     Path(picture).write_bytes(content)
     return str(Path(picture).resolve())
 

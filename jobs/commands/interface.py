@@ -7,12 +7,13 @@ from pathlib import Path
 
 from pipeline.config import Experiment
 from pipeline.core.errors import ConfigError
+from pipeline.runtime.files import local_folder
 from pipeline.runtime.tracking import MLFLOW_DEFAULTS, tracking_uri
 
 
 def ui(experiment: Experiment, *, host: str, port: int) -> None:
     """Run MLflow's UI on the experiment's tracking database until it is interrupted."""
-    uri = tracking_uri(experiment.tracking.uri, store_root=Path(experiment.store.uri))
+    uri = tracking_uri(experiment.tracking.uri, store_root=local_folder(experiment.store.uri))
     if uri is None:
         raise ConfigError("tracking is off (tracking.uri is 'none'), so there is no MLflow database to show; run with another tracking.uri")
     if uri.startswith("http"):

@@ -61,6 +61,9 @@ def show_status(result: dict[str, Any], console: Console, *, title: str | None =
     for row in grouped(result["nodes"], ("done", "wanted")):
         table.add_row(row["node"], row["status"], f"{row['done']:,}", f"{row['wanted']:,}", row["unit"])
     console.print(table)
+    for shard in result.get("failed_shards", []):
+        words = f"failed shard: {shard['node']} {shard['start']}-{shard['stop']}, given up after {shard['tries']} tries: {shard['error']}"
+        console.print(words, style="red", markup=False, highlight=False, soft_wrap=True)
     if not result["complete"]:
         console.print("`dmm run` computes whatever is not done; finished shards are kept.", style="dim")
 

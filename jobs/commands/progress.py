@@ -54,10 +54,24 @@ def stage_counts(progress: Progress) -> dict[str, tuple[int, int]]:
     return counts
 
 
+class Notice:
+    """Says what a run waits for, once each time that this changes."""
+
+    def __init__(self, console: Console) -> None:
+        self._console, self._said = console, ""
+
+    def update(self, progress: Progress) -> None:
+        """Say it, if it is new."""
+        if progress.notice and progress.notice != self._said:
+            self._console.print(progress.notice, style="yellow", highlight=False, markup=False, soft_wrap=True)
+        self._said = progress.notice
+
+
 class BarDisplay(Listener):
     """A bar for each stage, on a terminal."""
 
     def __init__(self, console: Console) -> None:
+        self._notice = Notice(console)
         self._bars = Bars(
             TextColumn("{task.description:<20}"),
             BarColumn(bar_width=32),
@@ -74,6 +88,7 @@ class BarDisplay(Listener):
         """See Listener."""
         if not self._rows:
             self._bars.start()
+        self._notice.update(progress)
         rate, left = self._rate.update(progress)
         running = {progress.states[key].node.stage for key, count in progress.running.items() if count}
         for stage, (done, wanted) in stage_counts(progress).items():
@@ -94,12 +109,13 @@ class LineDisplay(Listener):
     """A line every few seconds, for logs."""
 
     def __init__(self, console: Console) -> None:
-        self._console = console
+        self._console, self._notice = console, Notice(console)
         self._next = time.monotonic() + LINE_SECONDS
         self._rate = Rate()
 
     def changed(self, progress: Progress) -> None:
         """See Listener."""
+        self._notice.update(progress)
         rate, left = self._rate.update(progress)
         if time.monotonic() < self._next:
             return

@@ -3,7 +3,6 @@
 import statistics
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -13,7 +12,8 @@ from jobs.commands.progress import open_display
 from jobs.session import Session, executor_opener, why_looped
 from pipeline.accounts import spending_of
 from pipeline.graph import STAGES, NodeState
-from pipeline.run import Failure, Walk, wanted_keys
+from pipeline.run import Failure, Walk, read_failures, wanted_keys
+from pipeline.runtime.files import local_folder
 from pipeline.runtime.store import Problem
 from pipeline.runtime.tracker import Status
 from pipeline.runtime.tracking import tracking_uri
@@ -21,10 +21,16 @@ from pipeline.stages.report import PAGE
 from pipeline.stages.train import Population
 from pipeline.view import open_view, result_rows
 
+# Shards of a node whose seconds an estimate rests on.
+MOST_TIMED = 50
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunResult:
-    """What a run returns; `results` has one row for each unlearner and forget set that was judged."""
+    """What a run returns; `results` has one row for each unlearner and forget set that was judged.
+
+    faults counts tasks that came back without a result, by whose fault that was; most were made again.
+    """
 
     results: list[dict[str, Any]]
     failures: list[Failure]
@@ -37,11 +43,11 @@ class RunResult:
     report: str | None
     attribution: dict[str, Any] = field(default_factory=dict)
     verdict: dict[str, Any] = field(default_factory=dict)
+    faults: dict[str, int] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return everything, JSON-ready."""
-        failures = [{"node": failure.key, "start": failure.start, "stop": failure.stop, "error": failure.error} for failure in self.failures]
-        return {**self.__dict__, "failures": failures, "seconds": round(self.seconds, 2)}
+        return {**self.__dict__, "failures": [_failure(failure) for failure in self.failures], "seconds": round(self.seconds, 2)}
 
 
 def run(
@@ -85,10 +91,11 @@ def run(
         seconds=time.monotonic() - begun,
         store=session.store.uri,
         mlflow_run_id=view.run_id,
-        tracking_uri=tracking_uri(session.experiment.tracking.uri, store_root=Path(session.store.uri)),
+        tracking_uri=tracking_uri(session.experiment.tracking.uri, store_root=local_folder(session.store.uri)),
         report=publish_report(session, made["report"]),
         attribution=_summary(session, made.get("score")),
         verdict=_summary(session, made["report"]),
+        faults={str(fault): count for fault, count in progress.faults.items()},
     )
 
 
@@ -99,16 +106,17 @@ def publish_report(session: Session, state: NodeState) -> str | None:
     page = session.store.read_blob(state.table.folder, state.pieces[0].shard, PAGE)
     name = f"report-{session.experiment.name}.html"
     session.store.files.write(name, page)
-    return session.store.files.local_path(name)
+    return session.store.files.location(name)
 
 
 def status(session: Session) -> dict[str, Any]:
-    """Return the state of every node."""
+    """Return the state of every node, and the shards that were given up and are still missing, whichever machine ran them."""
     states = session.graph.survey(session.store)
     nodes = [
         _about(state) | {"stage": state.node.stage, "done": state.n_done, "wanted": state.node.n_units, "folder": state.folder} for state in states.values()
     ]
-    return {"store": session.store.uri, "complete": all(state.status == "done" for state in states.values()), "nodes": nodes}
+    failed = [_failure(failure) | {"tries": failure.tries, "host": failure.host} for failure in read_failures(session.store, states.values())]
+    return {"store": session.store.uri, "complete": all(state.status == "done" for state in states.values()), "failed_shards": failed, "nodes": nodes}
 
 
 def plan(session: Session) -> dict[str, Any]:
@@ -162,6 +170,10 @@ def _about(state: NodeState) -> dict[str, Any]:
     return {"node": state.node.key, "forget_set": label_in(state.node.key), "status": state.status, "unit": state.node.unit}
 
 
+def _failure(failure: Failure) -> dict[str, Any]:
+    return {"node": failure.key, "start": failure.start, "stop": failure.stop, "error": failure.error}
+
+
 def _share(state: NodeState) -> float:
     """Return the cost of one member in retrainings: the fraction of the points it sees."""
     node = state.node
@@ -172,7 +184,9 @@ def _estimate(session: Session, state: NodeState, todo: int) -> float | None:
     """Return core seconds for what is left, from how long shards beside them took; None if none was timed."""
     if state.folder is None or not todo or not state.pieces:
         return 0.0 if not todo else None
-    timed = [(session.store.side(state.folder, piece.shard).get("seconds"), piece.shard.stop - piece.shard.start) for piece in state.pieces]
+    # A few tell as much as all: each is a file to read, and a request in an object store.
+    some = state.pieces[:: len(state.pieces) // MOST_TIMED + 1]
+    timed = [(session.store.side(state.folder, piece.shard).get("seconds"), piece.shard.stop - piece.shard.start) for piece in some]
     each = [seconds / units for seconds, units in timed if seconds]
     return round(statistics.median(each) * todo, 1) if each else None
 

@@ -11,6 +11,7 @@ from pydantic import Field, field_validator
 
 from pipeline.core.registry import Plugin, Settings, plugin_name
 from pipeline.data.examples import Examples
+from pipeline.runtime.execution import Need
 from pipeline.runtime.store import Shard, Store, TableRef
 from pipeline.training.ensemble import Kind
 
@@ -37,6 +38,13 @@ class Resources(Settings):
         if num_gpus > 1 and num_gpus != int(num_gpus):
             raise ValueError("a task gets a part of one GPU or several whole ones; give a fraction below 1 or a whole number")
         return num_gpus
+
+    @property
+    def need(self) -> Need:
+        """What a task asks of an executor."""
+        memory = None if self.memory_gb is None else int(self.memory_gb * 2**30)
+        custom, labels = tuple(sorted(self.custom.items())), tuple(sorted(self.labels.items()))
+        return Need(num_cpus=self.num_cpus, num_gpus=self.num_gpus, memory_bytes=memory, custom=custom, labels=labels)
 
 
 @dataclass(frozen=True)

@@ -388,3 +388,12 @@ def test_tables_keep_every_column_and_no_json_holds_nan():
     rows = [{"a": np.float64("nan"), "b": "x,y"}, {"c": None, "a": np.bool_(True)}]
     assert json.loads(table_json(rows)) == {"columns": ["a", "b", "c"], "data": [[None, "x,y", None], [True, None, None]]}
     assert list(csv.DictReader(table_csv(rows).splitlines())) == [{"a": "nan", "b": "x,y", "c": ""}, {"a": "True", "b": "", "c": ""}]
+
+
+def test_a_store_that_is_no_folder_has_no_database_and_keeps_artifacts_beside_a_given_one(store_root, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    with pytest.raises(ConfigError, match=r"set tracking.uri to a server \(http://HOST:PORT\), sqlite:////absolute/path/mlflow.db or none"):
+        tracking_uri(None, store_root=None)
+    assert tracking_uri("none", store_root=None) is None
+    tracker = open_tracker(f"sqlite:///{store_root}/mlflow.db", store_root=None, experiment="digits", system_metrics=False)
+    assert tracker._artifact_root == store_root / "mlartifacts"

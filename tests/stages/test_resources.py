@@ -9,9 +9,9 @@ from ray._private.label_utils import validate_label_selector
 from jobs.session import Session
 from pipeline import config
 from pipeline.core.errors import ConfigError
-from pipeline.run import need_of
 from pipeline.runtime.execution import Need
-from pipeline.runtime.ray_tasks import has_labels, options_of
+from pipeline.runtime.ray_cluster import has_labels, machine_of
+from pipeline.runtime.ray_tasks import options_of
 from pipeline.stages import work
 
 Open = Callable[..., Session]
@@ -32,7 +32,7 @@ def test_the_fit_asks_for_what_computing_does_unless_told(open_tiny: Open) -> No
 def test_ray_is_asked_in_its_own_words() -> None:
     settings = ["resources.unlearn={num_gpus: 0.5, memory_gb: 2, custom: {a100: 1}, labels: {market: 'in(spot, test)'}}"]
     asked = config.build({"forget_sets": {"some": {"name": "random", "n_points": 5}}, "unlearners": {"nothing": "no_op"}}, settings).resources.unlearn
-    options = options_of(need_of(asked))
+    options = options_of(asked.need, retries=0)
     told = {"num_gpus": 0.5, "memory": 2 << 30, "resources": {"a100": 1.0}, "label_selector": {"market": "in(spot, test)"}}
     assert options.items() >= told.items()
     assert validate_label_selector(options["label_selector"]) is None
@@ -50,7 +50,7 @@ def test_what_ray_would_refuse_is_refused_when_the_config_is_read(open_tiny: Ope
 )
 def test_nodes_are_selected_by_their_labels(selector: str, nodes: list[bool]) -> None:
     need = Need(labels=(("market", selector),))
-    assert [has_labels(need, labels) for labels in ({"market": "spot"}, {"market": "od"}, {})] == nodes
+    assert [has_labels(need, machine_of({"Resources": {"CPU": 1.0}, "Labels": labels})) for labels in ({"market": "spot"}, {"market": "od"}, {})] == nodes
 
 
 @pytest.mark.parametrize(("device", "num_gpus", "limited"), [("cuda:0", 0.25, [(0.25, "cuda:0")]), ("cuda:0", 2.0, [(1.0, "cuda:0")]), ("cpu", 0.25, [])])
