@@ -71,7 +71,7 @@ class Tracking(Settings):
 class Experiment(Settings):
     """Everything a run needs. Keys under forget_sets and unlearners are labels of the user's choice."""
 
-    name: str = Field(default="digits", pattern=LABEL.pattern)
+    name: str = Field(default="digits", pattern=f"^{LABEL.pattern}$")
     seed: int = Field(default=0, ge=0)
     dataset: Annotated[Dataset, *plugin(DATASETS)] = Digits()
     model: Annotated[Model, *plugin(MODELS)] = Mlp()

@@ -11,6 +11,8 @@ from terminal import Dmm, answer
 from tiny import TINY, open_at, run_serially, statuses, tables
 
 from jobs.session import Session
+from pipeline import config
+from pipeline.core.errors import ConfigError
 from pipeline.run import Walk
 from pipeline.runtime.files.marked import MARK
 from pipeline.stages.work import compute_task
@@ -121,3 +123,11 @@ def test_rays_workers_write_to_s3(local: Session, s3_uri: str, ray_session: None
     walk = Walk(session.graph, session.store, open_executor=lambda: RayExecutor(compute_task, session.examples), wanted=frozenset({"train/full"}))
     assert not walk.run().failures
     assert s3_server.tables_at(s3_uri) == {name for name in tables(local.store.uri) if name.startswith("train/full")}
+
+
+@pytest.mark.parametrize("label", ["../../outside", "a/b", "a\\b", "..", "", "a b", "a\n"])
+@pytest.mark.parametrize("place", ["name", "forget_sets", "unlearners"])
+def test_no_name_that_a_user_chooses_leaves_the_store(label: str, place: str) -> None:
+    chosen = label if place == "name" else {label: next(iter(TINY[place].values()))}
+    with pytest.raises(ConfigError, match=r"must start with a letter or digit|should match pattern"):
+        config.build(TINY | {place: chosen})
