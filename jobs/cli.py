@@ -8,11 +8,13 @@ import typer
 
 from jobs.commands import asking, computing, looking
 from jobs.commands.options import BAD_CONFIG, DONE, FAILED, INTERRUPTED, screen
+from jobs.commands.submit import DetachedError, submit
 from pipeline.core.errors import ConfigError, DataError, PipelineError, ShapeError
 
 # In the order in which `dmm --help` lists them.
 VERBS = (
     computing.run,
+    submit,
     looking.plan,
     looking.status,
     looking.watch,
@@ -38,6 +40,9 @@ def main(commands: typer.Typer = app) -> None:
         commands()
     except PipelineError as error:
         status = _refuse(str(error), BAD_CONFIG if isinstance(error, ConfigError | DataError | ShapeError) else FAILED)
+    except DetachedError as left:
+        screen.print(f"dmm: {left}", highlight=False, markup=False, soft_wrap=True)
+        sys.exit(INTERRUPTED)
     except KeyboardInterrupt:
         status = INTERRUPTED
     except SystemExit as ended:

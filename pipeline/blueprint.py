@@ -149,7 +149,7 @@ def _attribution(experiment: Experiment, examples: Examples) -> Iterator[Node]:
         "views_key": "views" if "views" in experiment.estimator.needs else None,
         "model": experiment.model,
         "scout_key": "train/scout" if "checkpoints" in experiment.estimator.needs else None,
-        "resources": experiment.resources.compute,
+        "resources": experiment.resources.fit or experiment.resources.compute,
     }
     yield Factor(key="factor", heldout_key=heldout, **shared)
     yield Fit(key="fit", n_units=experiment.store.layout.n_blocks(examples.n_points), factor_key="factor", heldout_key=heldout, **shared)

@@ -48,13 +48,20 @@ def _show_ending(result: RunResult, console: Console, session: Session) -> None:
         console.print(f"MLflow:  run {result.mlflow_run_id}; see it with `dmm ui --store {session.experiment.store.uri}`", highlight=False, soft_wrap=True)
 
 
-def show_status(result: dict[str, Any], console: Console) -> None:
+def show_recorded(result: dict[str, Any], console: Console) -> None:
+    """Print the status of every experiment that was run in a store."""
+    for experiment in result["experiments"]:
+        title = f"{experiment['name']} (digest {experiment['digest']}) in store {result['store']}"
+        show_status(experiment | {"store": result["store"]}, console, title=title)
+
+
+def show_status(result: dict[str, Any], console: Console, *, title: str | None = None) -> None:
     """Print one row for each node, those of all forget sets together."""
-    table = _table(f"store {result['store']}", ("node", "status"), ("done", "wanted"), ("unit",))
+    table = _table(title or f"store {result['store']}", ("node", "status"), ("done", "wanted"), ("unit",))
     for row in grouped(result["nodes"], ("done", "wanted")):
         table.add_row(row["node"], row["status"], f"{row['done']:,}", f"{row['wanted']:,}", row["unit"])
     console.print(table)
-    for shard in result["failed_shards"]:
+    for shard in result.get("failed_shards", []):
         words = f"failed shard: {shard['node']} {shard['start']}-{shard['stop']}, given up after {shard['tries']} tries: {shard['error']}"
         console.print(words, style="red", markup=False, highlight=False, soft_wrap=True)
     if not result["complete"]:

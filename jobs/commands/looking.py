@@ -6,9 +6,12 @@ from typing import Annotated
 import typer
 
 from jobs.commands import listing, verbs
+from jobs.commands.interface import ui as serve
+from jobs.commands.ledger import recorded
 from jobs.commands.options import DONE, Config, Json, Set, StoreUri, finish, paper
 from jobs.session import open_session, read_experiment
 from pipeline.config import Experiment
+from pipeline.runtime.store import Store
 
 
 def plan(config: Config = None, set_: Set = None, store: StoreUri = None, json_: Json = False) -> None:
@@ -19,7 +22,12 @@ def plan(config: Config = None, set_: Set = None, store: StoreUri = None, json_:
 
 
 def status(config: Config = None, set_: Set = None, store: StoreUri = None, json_: Json = False) -> None:
-    """Say what of an experiment is done, partial, missing, stale or waiting."""
+    """Say what of an experiment is done, partial, missing, stale or waiting; with --store alone, of every experiment that was run in it."""
+    if config is None and store is not None and not set_:
+        found = recorded(Store(store))
+        if found["experiments"]:
+            listing.show_recorded(found, paper())
+            finish(found, json_, DONE)
     result = verbs.status(open_session(config, set_ or (), store))
     listing.show_status(result, paper())
     finish(result, json_, DONE)
@@ -61,4 +69,4 @@ def ui(
     host: Annotated[str, typer.Option(help="Address to bind to; others can reach it only if you widen this.")] = "127.0.0.1",
 ) -> None:
     """Open the MLflow UI on this store."""
-    verbs.ui(read_experiment(config, set_ or (), store), host=host, port=port)
+    serve(read_experiment(config, set_ or (), store), host=host, port=port)

@@ -1,27 +1,22 @@
 """What the commands do, apart from how they are asked and how they are shown."""
 
-import os
 import statistics
-import subprocess
-import sys
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from jobs.commands.ledger import Ledger, label_in
 from jobs.commands.progress import open_display
 from jobs.session import Session, executor_opener, why_looped
 from pipeline.accounts import spending_of
-from pipeline.config import Experiment
-from pipeline.core.errors import ConfigError
 from pipeline.graph import STAGES, NodeState
 from pipeline.run import Failure, Walk, read_failures, wanted_keys
 from pipeline.runtime.files import local_folder
 from pipeline.runtime.store import Problem
 from pipeline.runtime.tracker import Status
-from pipeline.runtime.tracking import MLFLOW_DEFAULTS, tracking_uri
+from pipeline.runtime.tracking import tracking_uri
 from pipeline.stages.report import PAGE
 from pipeline.stages.train import Population
 from pipeline.view import open_view, result_rows
@@ -78,7 +73,7 @@ def run(
             screen.print(f"models are trained one by one, not stacked: {reason}", style="yellow", highlight=False, soft_wrap=True)
     display = open_display(screen)
     view = open_view(session.graph, session.store, warn=lambda text: screen.print(text, style="yellow", markup=False))
-    listeners = [display, view]
+    listeners = [display, view, Ledger(session.experiment, session.store)]
     walk = Walk(session.graph, session.store, open_executor=open_executor, listeners=listeners, wanted=wanted, allow_missing=allow_missing, settled=settled)
     status: Status = "KILLED"
     try:
@@ -96,7 +91,7 @@ def run(
         seconds=time.monotonic() - begun,
         store=session.store.uri,
         mlflow_run_id=view.run_id,
-        tracking_uri=_tracking_uri(session.experiment, session.store.uri),
+        tracking_uri=tracking_uri(session.experiment.tracking.uri, store_root=local_folder(session.store.uri)),
         report=publish_report(session, made["report"]),
         attribution=_summary(session, made.get("score")),
         verdict=_summary(session, made["report"]),
@@ -166,35 +161,13 @@ def verify(session: Session, screen: Console, *, repair: bool, executor: str) ->
     }
 
 
-def ui(experiment: Experiment, *, host: str, port: int) -> None:
-    """Run MLflow's UI on the experiment's tracking database until it is interrupted."""
-    uri = _tracking_uri(experiment, experiment.store.uri)
-    if uri is None:
-        raise ConfigError("tracking is off (tracking.uri is 'none'), so there is no MLflow database to show; run with another tracking.uri")
-    if uri.startswith("http"):
-        print(f"This experiment is tracked by a server: open {uri}")
-        return
-    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():
-        raise ConfigError(f"{uri} does not exist yet; `dmm run` makes it")
-    print(f"MLflow UI on http://{host}:{port}, Ctrl-C ends it")
-    environment = os.environ | MLFLOW_DEFAULTS | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri, "--host", host, "--port", str(port), "--workers", "1"]
-    subprocess.run(command, env=environment, check=False)
-
-
 def _summary(session: Session, state: NodeState | None) -> dict[str, Any]:
     return session.store.summary(state.table) if state is not None and state.status == "done" else {}
 
 
 def _about(state: NodeState) -> dict[str, Any]:
     """Return what every listing says of a node; forget_set is the label of the set it is for, if it is for one."""
-    parts = state.node.key.split("/")
-    label = parts[-1] if len(parts) == 3 or parts[0] in ("forget", "effect") else None
-    return {"node": state.node.key, "forget_set": label, "status": state.status, "unit": state.node.unit}
-
-
-def _tracking_uri(experiment: Experiment, root: str) -> str | None:
-    return tracking_uri(experiment.tracking.uri, store_root=local_folder(root))
+    return {"node": state.node.key, "forget_set": label_in(state.node.key), "status": state.status, "unit": state.node.unit}
 
 
 def _failure(failure: Failure) -> dict[str, Any]:

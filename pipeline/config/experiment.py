@@ -37,12 +37,14 @@ PLACES = frozenset({"store", "tracking", "resources"})
 class StageResources(Settings):
     """What one task of a stage asks for: training, unlearning, and the stages that only compute with arrays.
 
+    `fit` is for those of them that hold what all datamodels share (factor, fit, score, effect); if it is not set, they ask for what `compute` does.
     A node that offers it is waited for patience_seconds, where none does yet: raise that where an autoscaler has to start one.
     """
 
     train: Resources = Resources()
     unlearn: Resources = Resources()
     compute: Resources = Resources()
+    fit: Resources | None = None
     patience_seconds: float = Field(default=60.0, gt=0)
 
 

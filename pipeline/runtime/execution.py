@@ -31,6 +31,7 @@ class Need:
     num_gpus: float = 0.0
     memory_bytes: int | None = None
     custom: tuple[tuple[str, float], ...] = ()
+    labels: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 # Ray reads these when it is imported. A driver on one machine needs no token; a cluster's recipe sets its own mode.
@@ -55,11 +55,11 @@ class Lookout:
         threading.Thread(target=self._look, daemon=True, name="lookout").start()
 
     def machines(self) -> list[dict[str, float]]:
-        """Return the resources of each living machine; raises ExecutionError if the head, or this process's own machine, is gone."""
+        """Return the resources and labels of each living machine, see machine_of; raises ExecutionError if the head, or this process's own machine, is gone."""
         silent = time.monotonic() - self._seen
         if silent > GONE_SECONDS:
             raise gone(f"its head has not answered for {silent:.0f} s")
-        living = {node["NodeID"]: node["Resources"] for node in self._nodes if node["Alive"]}
+        living = {node["NodeID"]: machine_of(node) for node in self._nodes if node["Alive"]}
         if self._own is not None and self._own not in living:
             raise gone("the machine that this command runs on has left it")
         return list(living.values())
@@ -104,10 +104,10 @@ class Patience:
             return {}
         since = f"none has come for {self._seconds:.0f} s; the largest has {_largest(machines)}"
         remedy = "lower `resources` in the config, add such a node, or raise resources.patience_seconds where one takes longer to come"
-        return {need: f"ExecutionError: no node offers {_wanted(need)} and {since}: {remedy}" for need in unmet}
+        return {need: f"ExecutionError: no node offers {_described(need)} and {since}: {remedy}" for need in unmet}
 
     def _word(self, need: Need, machines: list[dict[str, float]]) -> str:
-        return f"waiting for a node that offers {_wanted(need)} (the largest has {_largest(machines)}), for {self._seconds:.0f} s at most"
+        return f"waiting for a node that offers {_described(need)} (the largest has {_largest(machines)}), for {self._seconds:.0f} s at most"
 
 
 def gone(reason: str) -> ExecutionError:
@@ -120,8 +120,26 @@ def _wanted(need: Need) -> dict[str, float]:
     return {name: amount for name, amount in wanted.items() if amount}
 
 
-def _fits(need: Need, machine: dict[str, float]) -> bool:
-    return all(machine.get(name, 0.0) >= amount for name, amount in _wanted(need).items())
+def machine_of(node: Mapping[str, Any]) -> dict[str, float]:
+    """Return what a node as Ray lists it offers, by name: its resources, and 1 for each of its labels, as `label:NAME=VALUE`."""
+    return {**node["Resources"], **{f"label:{name}={value}": 1.0 for name, value in (node.get("Labels") or {}).items()}}
+
+
+def has_labels(need: Need, machine: Mapping[str, float]) -> bool:
+    """Return whether a machine has the labels that need selects, as Ray itself decides."""
+    for name, selector in need.labels:
+        values = selector.removeprefix("!").removeprefix("in(").removesuffix(")").replace(" ", "").split(",")
+        if any(f"label:{name}={value}" in machine for value in values) is selector.startswith("!"):
+            return False
+    return True
+
+
+def _described(need: Need) -> str:
+    return f"{_wanted(need)}" + (f" with labels {dict(need.labels)}" if need.labels else "")
+
+
+def _fits(need: Need, machine: Mapping[str, float]) -> bool:
+    return has_labels(need, machine) and all(machine.get(name, 0.0) >= amount for name, amount in _wanted(need).items())
 
 
 def _largest(machines: list[dict[str, float]]) -> dict[str, float]:

@@ -95,7 +95,7 @@ def options_of(need: Need, *, retries: int) -> dict[str, Any]:
     options: dict[str, Any] = {"num_cpus": need.num_cpus, "num_gpus": need.num_gpus, "max_retries": retries}
     if need.memory_bytes is not None:
         options["memory"] = need.memory_bytes
-    return options | ({"resources": dict(need.custom)} if need.custom else {})
+    return options | ({"resources": dict(need.custom)} if need.custom else {}) | ({"label_selector": dict(need.labels)} if need.labels else {})
 
 
 def run_task(function: Callable[[T, Any, str], Any], task: T, shared: Any) -> Outcome[T]:

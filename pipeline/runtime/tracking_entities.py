@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import platform
 import re
 import time
@@ -13,6 +12,7 @@ from mlflow.data.numpy_dataset import from_numpy
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.tracking.context.registry import resolve_tags
 
+from pipeline.runtime.job import ray_job_id
 from pipeline.runtime.tracker import DatasetSummary, Numbers, Results
 
 MAX_NAME, MAX_PARAM, MAX_TAG = 250, 6000, 5000  # characters
@@ -71,8 +71,8 @@ def context_tags() -> dict[str, str]:
     Not the URL of the git remote, which may hold a password.
     """
     found = resolve_tags()
-    job = (json.loads(os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}")).get("metadata") or {}).get("job_submission_id")
-    return {key: found[key] for key in CONTEXT_TAGS if key in found} | {"dmm.host": platform.node()} | ({"dmm.job_id": job} if job else {})
+    job = ray_job_id()
+    return {key: found[key] for key in CONTEXT_TAGS if key in found} | {"dmm.host": platform.node()} | ({"ray_job_id": job} if job else {})
 
 
 def dataset_inputs(summary: DatasetSummary) -> list[DatasetInput]:

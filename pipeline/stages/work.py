@@ -57,6 +57,7 @@ def compute_task(task: Task, examples: Examples, device: str, common: Any = None
         return {"seconds": 0.0, "made": False}
     threads = task.node.resources.num_cpus
     torch.set_num_threads(threads)
+    _limit_memory(device, task.node.resources.num_gpus)
     kind, reason = _ensemble(task, store, examples, device)
     work = Work(start=task.start, stop=task.stop, store=store, inputs=task.inputs, examples=examples, device=device, kind=kind, common=common)
     # The last bits of a matrix product change with the threads that share it, so BLAS gets as many as torch.
@@ -67,6 +68,12 @@ def compute_task(task: Task, examples: Examples, device: str, common: Any = None
     store.write_shard(task.folder, task.node.unit, task.start, task.stop, shard, side=side)
     _RECENTLY.made(store, task.folder, task.start, task.stop)
     return {"seconds": seconds, "made": True}
+
+
+def _limit_memory(device: str, num_gpus: float) -> None:
+    """Keep this process to its part of a GPU's memory: Ray lends a part, but lets whoever comes first take all of it. Tasks reuse processes, so also undo."""
+    if device.startswith("cuda") and num_gpus:
+        torch.cuda.set_per_process_memory_fraction(min(1.0, num_gpus), device)
 
 
 def read_common(task: Task, examples: Examples, device: str) -> Any:

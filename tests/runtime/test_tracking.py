@@ -163,7 +163,7 @@ def test_what_changes_from_attempt_to_attempt_is_a_tag(store_root, client, monke
     begun(store_root)
     monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", json.dumps({"metadata": {"job_submission_id": "raysubmit_1"}}))
     tags = client.get_run(begun(store_root)[1]).data.tags
-    assert (tags["dmm.job_id"], tags["dmm.attempt"], tags["who"]) == ("raysubmit_1", "2", "test")
+    assert (tags["ray_job_id"], tags["dmm.attempt"], tags["who"]) == ("raysubmit_1", "2", "test")
     assert tags["dmm.host"]
 
 
