@@ -14,10 +14,10 @@ from jaxtyping import Bool, Float
 from pydantic import Field
 from scipy import sparse
 
-from pipeline.attribution import dual
+from pipeline.attribution import penalties
 from pipeline.attribution.dual import DualEstimator, Kernel
 from pipeline.attribution.estimator import Arrays
-from pipeline.attribution.evidence import Block, Evidence
+from pipeline.attribution.evidence import Block, Evidence, check_outputs
 from pipeline.core.arrays import Indices, Masks, PerTrain
 from pipeline.core.errors import ShapeError
 from pipeline.core.seeds import generator
@@ -73,11 +73,11 @@ class GroupKernel(DualEstimator):
 
     def fit(self, factor: Arrays, evidence: Evidence, block: Block) -> Arrays:
         """Return `penalty`, `effect_penalty` (absolute), `r2` (leave-one-out, at `penalty`) and `amplitude`, each (n_outputs,)."""
-        dual.check_outputs(evidence.masks, block.outputs)
+        check_outputs(evidence.masks, block.outputs)
         values = factor["eigenvalues"]
-        squares = dual.coordinates(factor, block.outputs) ** 2
-        penalty = dual.best_penalty(values, squares)
-        _, r2 = dual.errors_at(penalty, values, squares)
+        squares = penalties.coordinates(factor, block.outputs) ** 2
+        penalty = penalties.best_penalty(values, squares)
+        _, r2 = penalties.errors_at(penalty, values, squares)
         effect = self.effect_shrinkage * penalty
         # The amplitude that makes the outputs most likely, given the kernel and the penalty.
         distinct, which = np.unique(penalty, return_inverse=True)
