@@ -83,7 +83,8 @@ def subset_roles(experiment: Experiment) -> list[str]:
 
 def needs_scouts(experiment: Experiment) -> bool:
     """Return whether a few models are trained to look at the data, or to be attributed to."""
-    return needs_groups(experiment) or bool(experiment.estimator.needs & {"views", "checkpoints"})
+    looks = bool(experiment.estimator.needs & {"views", "checkpoints"}) or experiment.estimator.guided_by() is not None
+    return looks or needs_groups(experiment)
 
 
 def needs_groups(experiment: Experiment) -> bool:

@@ -159,10 +159,16 @@ def _attribution(experiment: Experiment, examples: Examples) -> Iterator[Node]:
             yield Curve(key="curve", n_units=len(SHARES), fit_key="fit", heldout_key=heldout, **shared)
     if not needs_effects(experiment):
         return
+    guide, guidance = experiment.estimator.guided_by(), dict[str, Any]()
+    if guide is not None:
+        guidance = {"scout_key": "train/scout", "guide_key": "guide"}
+        alone: dict[str, Any] = {"estimator": guide.estimator, "subset_keys": {"full": "train/full"}, "groups_key": None, "views_key": None}
+        yield Factor(key="guide", **shared | alone | {"scout_key": "train/scout"})
     for label in experiment.forget_sets:
         yield from _focused(experiment, label)
         pairs = _focused_keys(experiment, label)
-        yield Effect(key=f"effect/{label}", factor_key="factor", fit_key="fit", forget_key=f"forget/{label}", focused_keys=pairs, **shared)
+        about_set: dict[str, Any] = {"factor_key": "factor", "fit_key": "fit", "forget_key": f"forget/{label}", "focused_keys": pairs}
+        yield Effect(key=f"effect/{label}", **shared | guidance | about_set)
     labels = tuple(experiment.forget_sets)
     of_sets: dict[str, Any] = {f"{kind}_keys": tuple(f"{kind}/{label}" for label in labels) for kind in ("forget", "effect")}
     yield ExampleInfluences(key="influences", factor_key="factor", **of_sets, **shared)
