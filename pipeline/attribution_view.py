@@ -16,6 +16,8 @@ from pipeline.stages.attribution_shown import curve_content
 from pipeline.stages.forecast import CLEAR
 from pipeline.stages.influences import read_examples
 
+FORGET_CURVE = "forget_curve"
+
 
 def attribution_results(graph: Graph, store: Store, states: Mapping[str, NodeState], *, version: str, manifest: bytes) -> Results:
     """Return what the attribution child shows, from the tables of its nodes; what an experiment does not have is left out."""
@@ -33,6 +35,16 @@ def attribution_results(graph: Graph, store: Store, states: Mapping[str, NodeSta
         figures={} if curve is None else {"lds_by_models": png(curve_figure(curve))},
         files={"tables.json": manifest},
     )
+
+
+def forget_curves(graph: Graph, store: Store, states: Mapping[str, NodeState]) -> dict[str, dict[int, float]]:
+    """Return P95 KLoM of each forget set by models as metrics whose steps are numbers of models; none where it was not measured."""
+    if FORGET_CURVE not in states:
+        return {}
+    columns = store.read(states[FORGET_CURVE].table)
+    steps = [int(count) for count in columns["n_models"]]
+    series = {f"p95_klom_forget_by_models/{label}": columns[f"set_{number}"].tolist() for number, label in enumerate(graph.experiment.forget_sets)}
+    return {name: dict(zip(steps, values, strict=True)) for name, values in series.items()}
 
 
 def _curves(curve: CurveContent) -> dict[str, dict[int, float]]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.accounts import spending_of
-from pipeline.attribution_view import attribution_results
+from pipeline.attribution_view import FORGET_CURVE, attribution_results, forget_curves
 from pipeline.config import PLACES, Experiment
 from pipeline.core.errors import TrackingError
 from pipeline.core.fingerprint import digest
@@ -42,6 +42,8 @@ CHILD_OF_STAGE = {
 
 def child_of(key: str, stage: str) -> str:
     """Return the child run that shows a node: one for each stage, one for each (unlearner, forget set)."""
+    if key == FORGET_CURVE:
+        return PARENT  # the verdict on the datamodel, shown when the page is
     if stage in CHILD_OF_STAGE:
         return CHILD_OF_STAGE[stage]
     _, name, label = key.split("/", 2)
@@ -193,7 +195,8 @@ class TrackingListener(Listener):
             name.removesuffix(".png"): self._store.read_blob(folder, shard, name) for name in self._store.blob_names(folder, shard) if name.endswith(".png")
         }
         page = self._store.read_blob(folder, shard, PAGE)
-        return Results(version=version, metrics=metrics, tables={"results": flat}, figures=figures, files={"report.html": page})
+        curves = forget_curves(self._graph, self._store, self._done)
+        return Results(version=version, metrics=metrics, curves=curves, tables={"results": flat}, figures=figures, files={"report.html": page})
 
     def _log_model(self, child: str, states: Mapping[str, NodeState]) -> None:
         """Log the first unlearned model of each method that moves weights, if it was saved."""
