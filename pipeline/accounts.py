@@ -83,9 +83,16 @@ def subset_roles(experiment: Experiment) -> list[str]:
 
 def needs_scouts(experiment: Experiment) -> bool:
     """Return whether a few models are trained to look at the data, or to be attributed to."""
-    return needs_groups(experiment) or bool(experiment.estimator.needs & {"views", "checkpoints"})
+    looks = bool(experiment.estimator.needs & {"views", "checkpoints"}) or experiment.estimator.guided_by() is not None
+    return looks or needs_groups(experiment)
 
 
 def needs_groups(experiment: Experiment) -> bool:
     """Return whether groups of training points are looked for, to be dropped or as features."""
     return "groups" in experiment.estimator.needs or "designed" in subset_roles(experiment)
+
+
+def has_forget_curve(experiment: Experiment) -> bool:
+    """Return whether forgetting is judged by the number of models, as a score is; with focused ones, more goes into an effect than models counted."""
+    wanted = experiment.populations
+    return needs_effects(experiment) and bool(subset_roles(experiment)) and wanted.heldout is not None and wanted.focused is None

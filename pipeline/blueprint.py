@@ -3,7 +3,19 @@
 from collections.abc import Iterator
 from typing import Any
 
-from pipeline.accounts import SUBSETS, attributes, focused_rows, judged_by, learnt_from, needs_effects, needs_groups, needs_scouts, spending_of, subset_roles
+from pipeline.accounts import (
+    SUBSETS,
+    attributes,
+    focused_rows,
+    has_forget_curve,
+    judged_by,
+    learnt_from,
+    needs_effects,
+    needs_groups,
+    needs_scouts,
+    spending_of,
+    subset_roles,
+)
 from pipeline.config import Experiment
 from pipeline.core.errors import ConfigError
 from pipeline.data.examples import Examples
@@ -14,6 +26,7 @@ from pipeline.stages.effect import Effect
 from pipeline.stages.evaluate import Verdict
 from pipeline.stages.fit import Factor, Fit, Score
 from pipeline.stages.forget import Forget
+from pipeline.stages.forget_curve import ForgetCurve
 from pipeline.stages.groups import Groups
 from pipeline.stages.imported import Imported
 from pipeline.stages.influences import ExampleInfluences
@@ -42,6 +55,7 @@ def _nodes(experiment: Experiment, examples: Examples) -> Iterator[Node]:
     for label in experiment.forget_sets:
         yield from _oracles(experiment, label)
         yield from _unlearning(experiment, label)
+    yield from _forget_curve(experiment, examples)
     yield _report(experiment, examples)
 
 
@@ -76,6 +90,7 @@ def _report(experiment: Experiment, examples: Examples) -> ReportPage:
         layout=experiment.store.layout,
         has_effects=needs_effects(experiment),
         has_score=attributed and wanted.heldout is not None,
+        has_forget_curve=has_forget_curve(experiment),
         has_curve=attributed and wanted.heldout is not None and bool(subset_roles(experiment)),
         resources=experiment.resources.compute,
     )
@@ -136,14 +151,12 @@ def _populations(experiment: Experiment) -> Iterator[Node]:
         yield _population(experiment, "train/heldout", "heldout", wanted.heldout.n_models, keep_fraction=fraction)
 
 
-def _attribution(experiment: Experiment, examples: Examples) -> Iterator[Node]:
-    if not attributes(experiment):
-        return
-    heldout, roles = "train/heldout" if experiment.populations.heldout is not None else None, subset_roles(experiment)
-    shared: dict[str, Any] = {
+def _learning(experiment: Experiment, examples: Examples) -> dict[str, Any]:
+    """Return what all nodes of attribution share."""
+    return {
         "estimator": experiment.estimator,
         "layout": experiment.store.layout,
-        "subset_keys": {role: f"train/{role}" for role in roles or ["full"]},
+        "subset_keys": {role: f"train/{role}" for role in subset_roles(experiment) or ["full"]},
         "outputs": outputs_of(experiment, examples),
         "groups_key": "groups" if "groups" in experiment.estimator.needs else None,
         "views_key": "views" if "views" in experiment.estimator.needs else None,
@@ -151,6 +164,24 @@ def _attribution(experiment: Experiment, examples: Examples) -> Iterator[Node]:
         "scout_key": "train/scout" if "checkpoints" in experiment.estimator.needs else None,
         "resources": experiment.resources.fit or experiment.resources.compute,
     }
+
+
+def _guidance(experiment: Experiment) -> dict[str, str]:
+    """Return what the nodes read that draw effects towards a guide."""
+    return {} if experiment.estimator.guided_by() is None else {"scout_key": "train/scout", "guide_key": "guide"}
+
+
+def _forget_curve(experiment: Experiment, examples: Examples) -> Iterator[ForgetCurve]:
+    if not has_forget_curve(experiment):
+        return
+    judged: dict[str, Any] = {"evaluation": experiment.evaluation, "labels": tuple(experiment.forget_sets), "fit_key": "fit"}
+    yield ForgetCurve(key="forget_curve", n_units=len(SHARES), **_learning(experiment, examples) | _guidance(experiment) | judged)
+
+
+def _attribution(experiment: Experiment, examples: Examples) -> Iterator[Node]:
+    if not attributes(experiment):
+        return
+    heldout, roles, shared = "train/heldout" if experiment.populations.heldout is not None else None, subset_roles(experiment), _learning(experiment, examples)
     yield Factor(key="factor", heldout_key=heldout, **shared)
     yield Fit(key="fit", n_units=experiment.store.layout.n_blocks(examples.n_points), factor_key="factor", heldout_key=heldout, **shared)
     if heldout is not None:
@@ -159,10 +190,15 @@ def _attribution(experiment: Experiment, examples: Examples) -> Iterator[Node]:
             yield Curve(key="curve", n_units=len(SHARES), fit_key="fit", heldout_key=heldout, **shared)
     if not needs_effects(experiment):
         return
+    guide, guidance = experiment.estimator.guided_by(), _guidance(experiment)
+    if guide is not None:
+        alone: dict[str, Any] = {"estimator": guide.estimator, "subset_keys": {"full": "train/full"}, "groups_key": None, "views_key": None}
+        yield Factor(key="guide", **shared | alone | {"scout_key": "train/scout"})
     for label in experiment.forget_sets:
         yield from _focused(experiment, label)
         pairs = _focused_keys(experiment, label)
-        yield Effect(key=f"effect/{label}", factor_key="factor", fit_key="fit", forget_key=f"forget/{label}", focused_keys=pairs, **shared)
+        about_set: dict[str, Any] = {"factor_key": "factor", "fit_key": "fit", "forget_key": f"forget/{label}", "focused_keys": pairs}
+        yield Effect(key=f"effect/{label}", **shared | guidance | about_set)
     labels = tuple(experiment.forget_sets)
     of_sets: dict[str, Any] = {f"{kind}_keys": tuple(f"{kind}/{label}" for label in labels) for kind in ("forget", "effect")}
     yield ExampleInfluences(key="influences", factor_key="factor", **of_sets, **shared)

@@ -88,6 +88,7 @@ def test_growing_trains_only_what_is_new_and_shows_the_rest_stale(open_tiny: Ope
                 "fit",
                 "score",
                 "curve",
+                "forget_curve",
                 "effect/some",
                 "effect/wrong",
                 "influences",
@@ -120,7 +121,7 @@ def test_a_raised_revision_at_the_root_makes_everything_stale(open_tiny: Open, m
 @pytest.mark.usefixtures("finished")
 def test_an_evaluation_setting_retrains_nothing(open_tiny: Open) -> None:
     session = open_tiny("evaluation.n_bins=10")
-    assert {key.split("/")[0] for key in not_done(session)} == {"evaluate", "report"}
+    assert {key.split("/")[0] for key in not_done(session)} == {"evaluate", "forget_curve", "report"}
     assert run_serially(session).n_models_made == 0
 
 

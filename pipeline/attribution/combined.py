@@ -13,7 +13,7 @@ from jaxtyping import Float
 from pydantic import Field
 
 from pipeline.attribution.datamodel import Datamodel, Effect
-from pipeline.attribution.estimator import Arrays, Estimator
+from pipeline.attribution.estimator import Arrays, Estimator, Guide
 from pipeline.attribution.evidence import Block, Evidence
 from pipeline.attribution.kernel import GroupKernel
 from pipeline.attribution.local import LocalRidge
@@ -37,6 +37,10 @@ class Combined(Estimator):
     def parts(self) -> tuple[Estimator, ...]:
         """See Estimator."""
         return (self.kernel, self.local)
+
+    def guided_by(self) -> Guide | None:
+        """See Estimator."""
+        return self.kernel.guided_by()
 
     def factor(self, evidence: Evidence) -> Arrays:
         """Return the kernel's; the local one is made again where it is used, in less time than reading takes."""

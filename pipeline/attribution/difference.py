@@ -4,34 +4,22 @@ It costs products of masks with outputs and no factorisation. In expectation it 
 each difference also holds the chance imbalance of all other points, so without shrinkage it predicts worse than the mean.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from pydantic import Field
 
 from pipeline.attribution.datamodel import Effect, WeightMatrix, check_indices
-from pipeline.attribution.dual import check_masks, check_outputs
 from pipeline.attribution.estimator import Arrays, Estimator
-from pipeline.attribution.evidence import Block, Evidence
+from pipeline.attribution.evidence import Block, Evidence, check_masks, check_outputs
+from pipeline.attribution.means import Means, Weights, layers_of, split_outputs, spread_of
 from pipeline.core.arrays import Indices, Masks, Outputs, PerOutput, PerTrain
 
-# Models whose masks are numbers at once: over 50,000 points they take 0.1 GB as float32.
-ROWS = 512
 # Parts that the models are cut into, each predicted by the others.
 FOLDS = 5
-# Outputs fitted at once: with 50,000 points each array takes 0.1 GB.
-COLUMNS = 256
-# A number of kept points is a layer of its own if this share of the models has it, as in a population; masks drawn point by point have no such number.
-LAYER = 0.2
-# Σ(a − ā)² of a point that one model in two of the layer leaves out, the least that can be learnt from; points that all models keep count as that.
-LEAST = 0.5
-
-Layers = Int[np.ndarray, " n_models"]
-Weights = Float[np.ndarray, "n_chosen n_outputs"]
 
 
 class DifferenceOfMeans(Estimator):
@@ -51,7 +39,7 @@ class DifferenceOfMeans(Estimator):
     def factor(self, evidence: Evidence) -> Arrays:
         """Return `spread` (n_train,): Σ(a − ā)² of each point's masks over the models, ā that of their layer."""
         check_masks(evidence.masks)
-        return {"spread": _spread(evidence.masks, _layers(evidence.masks))}
+        return {"spread": spread_of(evidence.masks, layers_of(evidence.masks))}
 
     def fit(self, factor: Arrays, evidence: Evidence, block: Block) -> Arrays:
         """Return `prior_variance`, that of the true differences as far as it is not noise, and `r2`, each (n_outputs,).
@@ -60,17 +48,17 @@ class DifferenceOfMeans(Estimator):
         """
         check_outputs(evidence.masks, block.outputs)
         found: list[tuple[PerOutput, PerOutput]] = []
-        for outputs in _split(block.outputs):
-            means = _Means.of(evidence, outputs, factor["spread"])
+        for outputs in split_outputs(block.outputs):
+            means = Means.of(evidence, outputs, factor["spread"])
             differences, variances = means.differences(np.arange(evidence.n_train))
             found.append((_prior(differences, variances), self._r2(evidence, means)))
         return {"prior_variance": np.concatenate([prior for prior, _ in found]), "r2": np.concatenate([r2 for _, r2 in found])}
 
     def datamodel(self, factor: Arrays, fit: Arrays, evidence: Evidence, block: Block) -> "MeansDatamodel":
         """See Estimator."""
-        return MeansDatamodel(means=_Means.of(evidence, block.outputs, factor["spread"]), prior=fit["prior_variance"], estimator=self)
+        return MeansDatamodel(means=Means.of(evidence, block.outputs, factor["spread"]), prior=fit["prior_variance"], estimator=self)
 
-    def _r2(self, evidence: Evidence, means: "_Means") -> PerOutput:
+    def _r2(self, evidence: Evidence, means: Means) -> PerOutput:
         """Return the share of variance explained at models left out; everything is learnt anew, shrinkage above all."""
         folds = np.arange(len(means.masks)) % FOLDS
         error, total = np.zeros(means.outputs.shape[1]), np.zeros(means.outputs.shape[1])
@@ -99,14 +87,14 @@ class DifferenceOfMeans(Estimator):
 class MeansDatamodel:
     """Differences of means of a block of outputs; those of a few points are computed alone."""
 
-    means: "_Means"
+    means: Means
     prior: PerOutput
     estimator: DifferenceOfMeans
 
     def predict(self, masks: Masks) -> Outputs:
         """Return predicted outputs (n_models, n_outputs) for raw 0/1 masks (n_models, n_train); on average over the fitted masks, they are their mean."""
         parts, lost, start = [], 1 - self.means.masks.mean(axis=0), 0
-        for outputs in _split(self.means.outputs):
+        for outputs in split_outputs(self.means.outputs):
             weights = self.weights_of(slice(start, start + outputs.shape[1]))
             parts.append(WeightMatrix(matrix=weights, everything=outputs.mean(axis=0) + lost @ weights).predict(masks))
             start += outputs.shape[1]
@@ -130,44 +118,6 @@ class MeansDatamodel:
         return self.estimator.kept(self.prior[outputs], variances) * differences
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Means:
-    """Masks and outputs of all models; centred are the outputs less the mean of their layer, spread as `factor` returns it."""
-
-    masks: Masks
-    outputs: Outputs
-    layers: Layers
-    centred: Outputs
-    spread: PerTrain
-
-    @classmethod
-    def of(cls, evidence: Evidence, outputs: Outputs, spread: PerTrain) -> "_Means":
-        layers = evidence.once("layers", lambda: _layers(evidence.masks))
-        return cls(masks=evidence.masks, outputs=outputs, layers=layers, centred=_centred(outputs, layers), spread=spread)
-
-    def of_models(self, evidence: Evidence, name: int, chosen: Bool[np.ndarray, " n_models"]) -> "_Means":
-        """Return the same of some models, whose spread is kept under a name: it is that of all blocks."""
-        masks, layers = self.masks[chosen], self.layers[chosen]
-        spread = evidence.once(("spread", name), lambda: _spread(masks, layers))
-        return _Means(masks=masks, outputs=self.outputs[chosen], layers=layers, centred=_centred(self.outputs[chosen], layers), spread=spread)
-
-    def of_some(self, outputs: slice) -> "_Means":
-        """Return the same of some outputs."""
-        return replace(self, outputs=self.outputs[:, outputs], centred=self.centred[:, outputs])
-
-    def differences(self, points: Indices) -> tuple[Weights, Weights]:
-        """Return the difference of means of some points, (n_chosen, n_outputs), and its sampling variance, that of a regression on this point alone."""
-        sums = np.zeros((len(points), self.centred.shape[1]))
-        for start in range(0, len(self.masks), ROWS):
-            rows = slice(start, start + ROWS)
-            sums += self.masks[rows][:, points].T.astype(np.float64) @ self.centred[rows]
-        spread = self.spread[points][:, None]
-        differences = sums / spread
-        freedom = max(len(self.masks) - len(np.unique(self.layers)) - 1, 1)
-        left = np.maximum((self.centred**2).sum(axis=0) - differences * sums, 0.0)
-        return differences, left / freedom / spread
-
-
 def _prior(differences: Weights, variances: Weights) -> PerOutput:
     """Return the variance of the true differences of each output."""
     return np.maximum((differences**2 - variances).mean(axis=0), 0.0)
@@ -175,31 +125,3 @@ def _prior(differences: Weights, variances: Weights) -> PerOutput:
 
 def _mean_mask(masks: Masks, chosen: Bool[np.ndarray, " n_models"]) -> PerTrain:
     return np.asarray(masks[chosen].mean(axis=0))
-
-
-def _spread(masks: Masks, layers: Layers) -> PerTrain:
-    spread = np.zeros(masks.shape[1])
-    for layer in np.unique(layers):
-        share = masks[layers == layer].mean(axis=0)
-        spread += share * (1 - share) * (layers == layer).sum()
-    return np.maximum(spread, LEAST)
-
-
-def _centred(outputs: Outputs, layers: Layers) -> Outputs:
-    """Return outputs less the mean of their layer."""
-    centred = outputs.astype(np.float64)
-    for layer in np.unique(layers):
-        centred[layers == layer] -= centred[layers == layer].mean(axis=0)
-    return centred
-
-
-def _split(outputs: Outputs) -> Iterator[Outputs]:
-    """Yield outputs some columns at a time."""
-    for start in range(0, outputs.shape[1], COLUMNS):
-        yield outputs[:, start : start + COLUMNS]
-
-
-def _layers(masks: Masks) -> Layers:
-    """Return a name of each model's layer: the number of points it keeps if many keep as many, else 0."""
-    counts, which, n_models = np.unique(masks.sum(axis=1), return_inverse=True, return_counts=True)
-    return np.asarray(np.where(n_models >= max(2, LAYER * len(masks)), counts, 0)[which])

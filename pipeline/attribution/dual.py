@@ -14,12 +14,9 @@ from jaxtyping import Bool, Float
 
 from pipeline.attribution.datamodel import Effect, check_indices
 from pipeline.attribution.estimator import Arrays, Estimator
-from pipeline.attribution.evidence import Block, Evidence
+from pipeline.attribution.evidence import Block, Evidence, check_masks, check_outputs
 from pipeline.core.arrays import HeldoutOutputs, Indices, Masks, Outputs, PerOutput
-from pipeline.core.errors import ConfigError, DataError, ShapeError
-
-# Penalties tried, in units of the mean eigenvalue of K; the leave-one-out optimum of deep networks lies around 0.2 to 1.
-GRID = np.geomspace(1e-3, 1e2, 21)
+from pipeline.core.errors import ShapeError
 
 # Single points whose removal is looked at together: each is a mask, and a row as long as there are models.
 SINGLES = 4096
@@ -82,40 +79,6 @@ class DualEstimator(Estimator):
         if "heldout" not in factor:
             return super().predict_heldout(factor, fit, evidence, block)
         return self.datamodel(factor, fit, evidence, block).predict_rows(factor["heldout"].T)
-
-
-def coordinates(factor: Arrays, outputs: Outputs) -> Outputs:
-    """Return the centred outputs in the eigenbasis, (n_models, n_outputs)."""
-    return np.asarray(factor["eigenvectors"].T @ (outputs - outputs.mean(axis=0, dtype=np.float64)))
-
-
-def best_penalty(values: Float[np.ndarray, " n_models"], squares: Outputs) -> PerOutput:
-    """Return, for each output, the penalty of GRID (absolute) with the least leave-one-out error."""
-    penalties = GRID * values.mean()
-    return np.asarray(penalties[leave_one_out(values, squares, penalties).argmin(axis=0)])
-
-
-def errors_at(penalty: PerOutput, values: Float[np.ndarray, " n_models"], squares: Outputs) -> tuple[PerOutput, PerOutput]:
-    """Return each output's mean squared leave-one-out error at its penalty, and the share of its variance explained then."""
-    distinct, which = np.unique(penalty, return_inverse=True)
-    error = leave_one_out(values, squares, distinct)[which, np.arange(len(which))]
-    total = squares.mean(axis=0) * (len(values) / (len(values) - 1)) ** 2
-    return error, 1 - error / np.where(total > 0, total, 1.0)
-
-
-def leave_one_out(
-    values: Float[np.ndarray, " n_models"], squares: Outputs, penalties: Float[np.ndarray, " n_penalties"]
-) -> Float[np.ndarray, "n_penalties n_outputs"]:
-    """Return the mean squared leave-one-out error of each output at each penalty, from squared coordinates in the eigenbasis alone.
-
-    Leverages are taken at their mean (generalised cross-validation, Golub, Heath, Wahba 1979): members keep equally many points, so their
-    leverages agree within a few per cent, and all penalties cost one thin product instead of one m×m product each.
-    """
-    n_models = len(values)
-    shrunk = penalties[:, None] / (values + penalties[:, None])
-    # The mean takes one degree of freedom; its eigenvalue is 0, so it is not among those counted by shrunk.
-    freedom = np.maximum((shrunk.sum(axis=1) - 1) / n_models, 1e-12)
-    return np.asarray(shrunk**2 @ squares / n_models / freedom[:, None] ** 2)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -208,20 +171,3 @@ class DualDatamodel:
             same = which == number
             result[:, same] = left @ outputs[:, same]
         return result
-
-
-def check_masks(masks: Masks) -> None:
-    """Raise ConfigError or DataError unless masks (n_models, n_train) are enough to learn from."""
-    if len(masks) < 3:
-        raise ConfigError(f"datamodels need at least 3 subset models, got {len(masks)}; raise populations.subset.n_models")
-    if (masks == masks[0]).all():
-        raise DataError("all subset masks are equal, so nothing can be attributed; lower populations.subset.keep_fraction")
-
-
-def check_outputs(masks: Bool[np.ndarray, "n_masks n_train"], outputs: Outputs) -> None:
-    """Raise ShapeError or DataError unless outputs (n_models, n_outputs) are finite and one for each mask."""
-    if len(masks) != len(outputs):
-        raise ShapeError(f"{len(masks)} masks but outputs of {len(outputs)} models; give one row for each model")
-    if not np.isfinite(outputs).all():
-        bad = np.flatnonzero(~np.isfinite(outputs).all(axis=1))
-        raise DataError(f"{len(bad)} subset models have non-finite outputs (first: member {bad[0]}); lower recipe.learning_rate")

@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -33,6 +34,10 @@ class Estimator(Plugin):
         """Return the estimators that this one is made of: what they compute turns stale with them."""
         return ()
 
+    def guided_by(self) -> "Guide | None":
+        """Return what the effects of sets are drawn towards, which is nothing by default."""
+        return None
+
     def check(self, examples: Examples) -> None:
         """Raise ConfigError or DataError for whatever is wrong before anything is computed, such as a file that does not fit the data."""
 
@@ -61,3 +66,11 @@ class Estimator(Plugin):
         if evidence.heldout is None:
             raise ConfigError("there are no held-out models to predict; set populations.heldout")
         return self.datamodel(factor, fit, evidence, block).predict(evidence.heldout)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guide:
+    """An estimator that needs nothing but `checkpoints`, and the share of a guided effect that its standard error holds beside noise."""
+
+    estimator: Estimator
+    curvature: float

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 from scipy import sparse
 
 from pipeline.core.arrays import HeldoutMasks, Indices, Masks, Outputs
-from pipeline.core.errors import ConfigError, ShapeError
+from pipeline.core.errors import ConfigError, DataError, ShapeError
 from pipeline.data.groups import Lines
 from pipeline.data.views import Views
 from pipeline.training.gradients import Checkpoints
@@ -82,6 +82,23 @@ class Block:
     def __post_init__(self) -> None:
         if self.outputs.shape[1] != len(self.points) * self.per_point:
             raise ShapeError(f"{self.outputs.shape[1]} outputs of {len(self.points)} points; expected {self.per_point} for each point")
+
+
+def check_masks(masks: Masks) -> None:
+    """Raise ConfigError or DataError unless masks (n_models, n_train) are enough to learn from."""
+    if len(masks) < 3:
+        raise ConfigError(f"datamodels need at least 3 subset models, got {len(masks)}; raise populations.subset.n_models")
+    if (masks == masks[0]).all():
+        raise DataError("all subset masks are equal, so nothing can be attributed; lower populations.subset.keep_fraction")
+
+
+def check_outputs(masks: Bool[np.ndarray, "n_masks n_train"], outputs: Outputs) -> None:
+    """Raise ShapeError or DataError unless outputs (n_models, n_outputs) are finite and one for each mask."""
+    if len(masks) != len(outputs):
+        raise ShapeError(f"{len(masks)} masks but outputs of {len(outputs)} models; give one row for each model")
+    if not np.isfinite(outputs).all():
+        bad = np.flatnonzero(~np.isfinite(outputs).all(axis=1))
+        raise DataError(f"{len(bad)} subset models have non-finite outputs (first: member {bad[0]}); lower recipe.learning_rate")
 
 
 def without_seed_effects(outputs: Outputs, seeds: Int[np.ndarray, " n_models"], populations: Int[np.ndarray, " n_models"]) -> Outputs:

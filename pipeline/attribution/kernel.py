@@ -5,20 +5,22 @@ point is hardly missed. So the kernel between two subsets is a sum of parts: the
 nothing, and their noise is shrunk away), and saturating functions of the kept shares of balls, caps and hard groups.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Bool, Float
 from pydantic import Field
 from scipy import sparse
 
-from pipeline.attribution import dual
+from pipeline.attribution import penalties
 from pipeline.attribution.dual import DualEstimator, Kernel
-from pipeline.attribution.estimator import Arrays
-from pipeline.attribution.evidence import Block, Evidence
-from pipeline.core.arrays import Indices, Masks, PerTrain
+from pipeline.attribution.estimator import Arrays, Guide
+from pipeline.attribution.evidence import Block, Evidence, check_outputs
+from pipeline.attribution.influence import GroupInfluence
+from pipeline.attribution.subset_features import Features, KeptShares, Points, centre_of
+from pipeline.core.arrays import Indices, Masks
 from pipeline.core.errors import ShapeError
 from pipeline.core.seeds import generator
 from pipeline.data.groups import BALL, CAP, HARD, Lines
@@ -27,24 +29,10 @@ from pipeline.data.groups import BALL, CAP, HARD, Lines
 SIZES = (3, 8, 20, 50, 120)
 # The least variance of a point's weight, in units of the mean: points that models find easy still count for something.
 EASIEST = 0.03
-# What a kept share does to outputs: little until the last points of a group go.
-SATURATING: tuple[Callable[[Float[np.ndarray, "..."]], Float[np.ndarray, "..."]], ...] = (lambda kept: np.log(0.03 + kept), lambda kept: (1 - kept) ** 3)
 # Lines of one kind that serve as features; beyond a few thousand, balls overlap so much that more say nothing new.
 MOST_LINES = 4096
 # Features held as numbers at once.
 COLUMNS = 2048
-
-
-class Features(Protocol):
-    """Some features of a mask, and what removing points from all of them changes, which is nothing in most features."""
-
-    def of(self, masks: Bool[np.ndarray, "n_masks n_train"]) -> Float[np.ndarray, "n_masks n_features"]:
-        """Return the features of masks."""
-        ...
-
-    def change(self, removed: sparse.csr_array) -> sparse.csr_array:
-        """Return features of all points but those in removed (n_sets, n_train), less the features of all points: (n_sets, n_features)."""
-        ...
 
 
 class GroupKernel(DualEstimator):
@@ -52,7 +40,8 @@ class GroupKernel(DualEstimator):
 
     balls, caps, hard: the weights of those groups beside the masks' 1. effect_shrinkage: the penalty of effects, as a share of the one that
     predicts single models best (chosen for each output by its leave-one-out error), which shrinks the effect of groups too much.
-    curvature: what the standard error adds for the part of an effect that lies beyond all subsets seen, as a share of the effect.
+    curvature: what the standard error adds for the part of an effect that lies beyond all subsets seen, as a share of the effect. guide: steps of
+    the scouts towards which effects are drawn as far as noise allows, see `guided`; models too large for it move their last layer alone.
     """
 
     name: ClassVar[str] = "kernel"
@@ -64,6 +53,11 @@ class GroupKernel(DualEstimator):
     hard: float = Field(default=0.4, ge=0)
     effect_shrinkage: float = Field(default=0.25, gt=0, le=1)
     curvature: float = Field(default=0.15, ge=0)
+    guide: GroupInfluence | None = None
+
+    def guided_by(self) -> Guide | None:
+        """See Estimator."""
+        return None if self.guide is None else Guide(estimator=self.guide, curvature=self.curvature)
 
     def kernel(self, evidence: Evidence) -> "SubsetKernel":
         """See DualEstimator."""
@@ -73,11 +67,11 @@ class GroupKernel(DualEstimator):
 
     def fit(self, factor: Arrays, evidence: Evidence, block: Block) -> Arrays:
         """Return `penalty`, `effect_penalty` (absolute), `r2` (leave-one-out, at `penalty`) and `amplitude`, each (n_outputs,)."""
-        dual.check_outputs(evidence.masks, block.outputs)
+        check_outputs(evidence.masks, block.outputs)
         values = factor["eigenvalues"]
-        squares = dual.coordinates(factor, block.outputs) ** 2
-        penalty = dual.best_penalty(values, squares)
-        _, r2 = dual.errors_at(penalty, values, squares)
+        squares = penalties.coordinates(factor, block.outputs) ** 2
+        penalty = penalties.best_penalty(values, squares)
+        _, r2 = penalties.errors_at(penalty, values, squares)
         effect = self.effect_shrinkage * penalty
         # The amplitude that makes the outputs most likely, given the kernel and the penalty.
         distinct, which = np.unique(penalty, return_inverse=True)
@@ -107,7 +101,7 @@ class SubsetKernel(Kernel):
             part, diagonal = np.zeros_like(total), 0.0
             for features in chunks:
                 fitted = features.of(self.fitted)
-                centre = _centre(fitted)
+                centre = centre_of(fitted)
                 part += (features.of(masks) - centre) @ (fitted - centre).T
                 diagonal += float(np.square(fitted - centre).sum()) / len(fitted)
             total += _scaled(weight, diagonal) * part
@@ -121,7 +115,7 @@ class SubsetKernel(Kernel):
             part, own, diagonal = np.zeros_like(changed), np.zeros(len(sets)), 0.0
             for features in chunks:
                 fitted = features.of(self.fitted)
-                fitted -= _centre(fitted)
+                fitted -= centre_of(fitted)
                 change = features.change(removed)
                 part += change @ fitted.T
                 own += (change * change).sum(axis=1)
@@ -133,53 +127,16 @@ class SubsetKernel(Kernel):
     def _parts(self) -> Iterator[tuple[float, list[Features]]]:
         """Yield the weight of each part and its features, some columns at a time."""
         variance = np.maximum(self.lines.difficulty / max(self.lines.difficulty.mean(), 1e-12), EASIEST)
-        yield 1.0, [_Points(slice(start, start + COLUMNS), np.sqrt(variance)) for start in range(0, len(variance), COLUMNS)]
+        yield 1.0, [Points(slice(start, start + COLUMNS), np.sqrt(variance)) for start in range(0, len(variance), COLUMNS)]
         for kind, weight in ((BALL, self.balls), (CAP, self.caps), (HARD, self.hard)):
             if weight > 0:
                 shares = _memberships(self.lines, kind)
-                yield weight, [_KeptShares(shares[start : start + COLUMNS]) for start in range(0, shares.shape[0], COLUMNS)]
-
-
-def _centre(features: Float[np.ndarray, "n_masks n_features"]) -> Float[np.ndarray, " n_features"]:
-    """Return the mean of each feature, summed so that what does not vary is its own mean to the bit and centres to 0."""
-    return features.mean(axis=0, dtype=np.float64).astype(features.dtype)
+                yield weight, [KeptShares(shares[start : start + COLUMNS]) for start in range(0, shares.shape[0], COLUMNS)]
 
 
 def _scaled(weight: float, diagonal: float) -> float:
     """Return the factor that gives a part its weight; a part that does not vary over the fitted masks has none."""
     return weight / diagonal if diagonal > 0 else 0.0
-
-
-@dataclass(frozen=True)
-class _Points:
-    """Single points of columns, each scaled; scale (n_train,)."""
-
-    columns: slice
-    scale: PerTrain
-
-    def of(self, masks: Masks) -> Float[np.ndarray, "n_masks n_features"]:
-        return (masks[:, self.columns] * self.scale[self.columns]).astype(np.float32)
-
-    def change(self, removed: sparse.csr_array) -> sparse.csr_array:
-        return sparse.csr_array(-removed[:, self.columns] * self.scale[self.columns]).astype(np.float32)
-
-
-@dataclass(frozen=True)
-class _KeptShares:
-    """Groups (n_groups, n_train), each row adding up to 1: every saturating function of the share that a mask keeps."""
-
-    shares: sparse.csr_array
-
-    def of(self, masks: Masks) -> Float[np.ndarray, "n_masks n_features"]:
-        lost = (self.shares @ (~masks.T).astype(np.float32)).T
-        kept = np.clip(1 - lost, 0.0, 1.0)
-        return np.concatenate([function(kept) for function in SATURATING], axis=1)
-
-    def change(self, removed: sparse.csr_array) -> sparse.csr_array:
-        lost = sparse.csr_array(removed @ self.shares.T)
-        kept = np.clip(1 - lost.data, 0.0, 1.0)
-        parts = [((function(kept) - function(np.ones(1))).astype(np.float32), lost.indices, lost.indptr) for function in SATURATING]
-        return sparse.csr_array(sparse.hstack([sparse.csr_array(part, shape=lost.shape) for part in parts]))
 
 
 def _indicator(sets: Sequence[Indices], n_train: int) -> sparse.csr_array:

@@ -8,9 +8,8 @@ from jaxtyping import Float
 from pydantic import Field
 
 from pipeline.attribution.datamodel import Effect, WeightMatrix
-from pipeline.attribution.dual import check_masks, check_outputs
 from pipeline.attribution.estimator import Arrays, Estimator
-from pipeline.attribution.evidence import Block, Evidence
+from pipeline.attribution.evidence import Block, Evidence, check_masks, check_outputs
 from pipeline.attribution.lasso_path import FLOAT32, Heldout, LassoFit, Path, Solver, fit_path
 from pipeline.core.arrays import Indices, Masks
 from pipeline.core.errors import ConfigError

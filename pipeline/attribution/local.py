@@ -11,11 +11,10 @@ import numpy as np
 from jaxtyping import Float, Int
 from pydantic import Field
 
-from pipeline.attribution import dual
 from pipeline.attribution.datamodel import Effect, check_indices
-from pipeline.attribution.dual import GRID
 from pipeline.attribution.estimator import Arrays, Estimator
-from pipeline.attribution.evidence import Block, Evidence
+from pipeline.attribution.evidence import Block, Evidence, check_masks, check_outputs
+from pipeline.attribution.penalties import GRID
 from pipeline.attribution.prior import learn_prior, pair_columns, prior_variances
 from pipeline.core.arrays import Indices, Masks, Outputs, PerOutput
 from pipeline.core.errors import ShapeError
@@ -39,6 +38,7 @@ class LocalRidge(Estimator):
     """
 
     name: ClassVar[str] = "local"
+    revision: ClassVar[int] = 2
     needs: ClassVar[frozenset[str]] = frozenset({"subset", "views"})
     scalars: ClassVar[tuple[str, ...]] = ("penalty", "r2")
 
@@ -46,7 +46,7 @@ class LocalRidge(Estimator):
 
     def factor(self, evidence: Evidence) -> Arrays:
         """Return `spread` (n_train,): the sum of squares of each training point's centred mask."""
-        dual.check_masks(evidence.masks)
+        check_masks(evidence.masks)
         kept = evidence.masks.mean(axis=0)
         return {"spread": len(evidence.masks) * kept * (1 - kept)}
 
@@ -54,8 +54,9 @@ class LocalRidge(Estimator):
         """Return `penalty`, `r2` (leave-one-out) and `rest`, each (n_outputs,), and `ids`, `weights` and `variances`, each (n_outputs, reach).
 
         The prior is learnt from this block and shared by the outputs of a point; `rest` is the prior variance of each point that has no weight.
+        Weights and variances are float32: they take most of the table.
         """
-        dual.check_outputs(evidence.masks, block.outputs)
+        check_outputs(evidence.masks, block.outputs)
         outputs = block.outputs - block.outputs.mean(axis=0, dtype=np.float64)
         products, totals = products_of(evidence.masks, outputs), (outputs**2).sum(axis=0)
         prior = self._prior(products, totals, factor["spread"], evidence, block)
@@ -65,7 +66,7 @@ class LocalRidge(Estimator):
 
     def datamodel(self, factor: Arrays, fit: Arrays, evidence: Evidence, block: Block) -> "LocalDatamodel":
         """Return the datamodel of a block of outputs."""
-        dual.check_outputs(evidence.masks, block.outputs)
+        check_outputs(evidence.masks, block.outputs)
         return LocalDatamodel(
             kept=evidence.masks.mean(axis=0),
             offset=block.outputs.mean(axis=0, dtype=np.float64),
@@ -110,8 +111,8 @@ class LocalRidge(Estimator):
             "r2": np.where(totals > 0, 1 - error * (n_models - 1) ** 2 / n_models / np.where(totals > 0, totals, 1.0), 0.0),
             "rest": error / penalty * (beyond.mean() if len(beyond) else 0.0),
             "ids": np.broadcast_to(ids.astype(np.int32), (n_outputs, len(ids))),
-            "weights": (vectors @ (rotated * shrunk)).T,
-            "variances": (vectors**2 @ shrunk * error).T,
+            "weights": (vectors @ (rotated * shrunk)).T.astype(np.float32),
+            "variances": (vectors**2 @ shrunk * error).T.astype(np.float32),
         }
 
 
@@ -179,7 +180,7 @@ def _products_of_masks(masks: Masks) -> Gram:
 def _leave_one_out(
     values: Float[np.ndarray, " n_chosen"], rotated: Outputs, total: PerOutput, penalties: Float[np.ndarray, " n_penalties"], n_models: int
 ) -> Float[np.ndarray, "n_penalties n_outputs"]:
-    """Return the mean squared leave-one-out error at each penalty, leverages taken at their mean as `dual.leave_one_out` does."""
+    """Return the mean squared leave-one-out error at each penalty, leverages taken at their mean as `penalties.leave_one_out` does."""
     wide = values + penalties[:, None]
     residual = total - ((values + 2 * penalties[:, None]) / wide**2) @ rotated**2
     freedom = np.maximum(1 - ((values / wide).sum(axis=1) + 1) / n_models, 1e-12)

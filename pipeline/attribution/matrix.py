@@ -7,9 +7,8 @@ import numpy as np
 from pydantic import Field
 
 from pipeline.attribution.datamodel import WeightMatrix
-from pipeline.attribution.dual import check_outputs
 from pipeline.attribution.estimator import Arrays, Estimator
-from pipeline.attribution.evidence import Block, Evidence
+from pipeline.attribution.evidence import Block, Evidence, check_outputs
 from pipeline.attribution.matrix_file import LayoutName, look_at, open_matrix
 from pipeline.core.errors import DataError
 from pipeline.data.examples import Examples

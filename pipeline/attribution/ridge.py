@@ -11,10 +11,10 @@ import numpy as np
 from jaxtyping import Bool, Float
 from pydantic import Field
 
-from pipeline.attribution import dual
+from pipeline.attribution import penalties
 from pipeline.attribution.dual import DualEstimator, Kernel
 from pipeline.attribution.estimator import Arrays
-from pipeline.attribution.evidence import Block, Evidence
+from pipeline.attribution.evidence import Block, Evidence, check_outputs
 from pipeline.core.arrays import Indices, Masks, PerOutput
 
 # Training points whose mask bits are numbers at once: 20,000 models take 0.7 GB.
@@ -45,12 +45,12 @@ class Ridge(DualEstimator):
 
     def fit(self, factor: Arrays, evidence: Evidence, block: Block) -> Arrays:
         """Return `penalty`, `effect_penalty` (absolute), `r2` (leave-one-out, at `penalty`) and `amplitude`, each (n_outputs,)."""
-        dual.check_outputs(evidence.masks, block.outputs)
+        check_outputs(evidence.masks, block.outputs)
         values = factor["eigenvalues"]
-        squares = dual.coordinates(factor, block.outputs) ** 2
-        best = dual.best_penalty(values, squares)
+        squares = penalties.coordinates(factor, block.outputs) ** 2
+        best = penalties.best_penalty(values, squares)
         chosen, effect = (_resolve(penalty, best, values) for penalty in (self.penalty, self.effect_penalty))
-        error, r2 = dual.errors_at(chosen, values, squares)
+        error, r2 = penalties.errors_at(chosen, values, squares)
         # The Bayesian reading of ridge: normal weights with variance noise/λ.
         return {"penalty": chosen, "effect_penalty": effect, "r2": r2, "amplitude": error / effect}
 

@@ -14,9 +14,8 @@ from jaxtyping import Bool, Float
 from pydantic import Field
 
 from pipeline.attribution.datamodel import Effect, check_indices
-from pipeline.attribution.dual import check_outputs
 from pipeline.attribution.estimator import Arrays, Estimator
-from pipeline.attribution.evidence import Block, Evidence
+from pipeline.attribution.evidence import Block, Evidence, check_outputs
 from pipeline.core.arrays import HeldoutOutputs, Indices, Masks, Outputs, PerOutput
 from pipeline.core.errors import ConfigError, ShapeError
 from pipeline.training.gradients import Checkpoints, Cotangents, Vectors, margin_cotangents

@@ -97,3 +97,14 @@ class CurveContent:
     def last_gain(self) -> float:
         """LDS that the last doubling gained."""
         return self.lds[-1] - self.lds[-2]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForgetCurveContent:
+    """P95 KLoM (nats) of a set's points against the number of models that its effect is predicted from; nothing: as it is, floor: of retrained models."""
+
+    label: str
+    n_models: tuple[int, ...]
+    p95: tuple[float, ...]
+    nothing: float
+    floor: float

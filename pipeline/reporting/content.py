@@ -9,7 +9,7 @@ from jaxtyping import Float, Shaped
 
 from pipeline.core.arrays import Indices, Labels, Margins, PerPoint
 from pipeline.core.errors import DataError, ShapeError
-from pipeline.reporting.attribution_content import CurveContent, ForecastContent, InfluenceContent
+from pipeline.reporting.attribution_content import CurveContent, ForecastContent, ForgetCurveContent, InfluenceContent
 
 SPLITS = ("forget", "retain", "validation")
 
@@ -139,7 +139,8 @@ class PopulationContent:
 class AttributionContent:
     """How good the datamodel is: lds (with interval) and r2 on the held-out population if there is one.
 
-    r2 is the mean share of a margin's variance explained, r2_by_block the same by blocks of points; curve is lds against the number of models.
+    r2 is the mean share of a margin's variance explained, r2_by_block the same by blocks of points; curve is lds against the number of models,
+    forgetting what the predictions alone come to on each forget set.
     """
 
     estimator: str
@@ -150,6 +151,7 @@ class AttributionContent:
     lds: float | None = None
     lds_interval: tuple[float, float] | None = None
     curve: CurveContent | None = None
+    forgetting: tuple[ForgetCurveContent, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -26,7 +26,7 @@ def figures(report: Report) -> dict[str, bytes]:
     """
     drawn = {"klom_against_cost": cost_figure(report.sets)} if report.sets else {}
     if report.attribution is not None and report.attribution.curve is not None:
-        drawn["lds_by_models"] = curve_figure(report.attribution.curve)
+        drawn["lds_by_models"] = curve_figure(report.attribution.curve, report.attribution.forgetting)
     for number, content in enumerate(report.sets):
         name = _file_name(content.label, number)
         margins, images = margin_figure(content), image_figure(content)

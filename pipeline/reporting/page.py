@@ -90,13 +90,13 @@ def render(report: Report) -> str:
     environment.globals["r2_words"] = r2_words
     sections = [_section(content, number) for number, content in enumerate(report.sets)]
     costs = Markup(svg(cost_figure(report.sets), "P95 KLoM on the forgotten points against the cost of a request")) if report.sets else None
-    curve = None if report.attribution is None else report.attribution.curve
+    curve, forgetting = (None, ()) if report.attribution is None else (report.attribution.curve, report.attribution.forgetting)
     return environment.get_template("report.html.j2").render(
         report=report,
         sections=sections,
         summary=summary([section.verdict for section in sections]),
         costs=costs,
-        curve=None if curve is None else Markup(svg(curve_figure(curve), "LDS against the number of subset models")),
+        curve=None if curve is None else Markup(svg(curve_figure(curve, forgetting), "LDS and forgetting against the number of subset models")),
         colours=COLOURS,
         ceiling=CEILING,
         splits=SPLITS,

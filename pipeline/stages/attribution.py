@@ -77,11 +77,11 @@ class Attribution(Node):
             heldout=masks_of(work, "heldout") if self.heldout_key else None,
             lines=read_lines(work) if self.groups_key else None,
             views=read_views(work) if self.views_key else None,
-            trained=self._checkpoints(work) if self.scout_key else None,
+            trained=self.checkpoints(work) if self.scout_key else None,
         )
 
-    def _checkpoints(self, work: Work) -> Checkpoints:
-        """Return the scouts, whose states are read if the estimator asks for them."""
+    def checkpoints(self, work: Work) -> Checkpoints:
+        """Return the scouts, whose states are read when they are first asked for."""
         table, examples = work.inputs["scout"], work.examples
         build = Builder(self.model, examples.input_shape, examples.n_classes)
         return Checkpoints(build, lambda: read_states(work.store, table, 0, table.pieces[-1].stop), examples, work.device)

@@ -1,13 +1,21 @@
 """What the tables of attribution say, as the content that reports and pictures show."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from pipeline.attribution.influences import Influence
 from pipeline.core.arrays import Indices
-from pipeline.reporting.attribution_content import ChangeContent, CurveContent, ForecastContent, InfluenceContent, SplitForecast, WeightContent
+from pipeline.reporting.attribution_content import (
+    ChangeContent,
+    CurveContent,
+    ForecastContent,
+    ForgetCurveContent,
+    InfluenceContent,
+    SplitForecast,
+    WeightContent,
+)
 from pipeline.stages.curve import WORTHWHILE
 from pipeline.stages.evaluate import split_ids
 from pipeline.stages.forecast import CLEAR, Forecast, summarise
@@ -59,6 +67,15 @@ def curve_content(columns: dict[str, np.ndarray]) -> CurveContent:
         lds=tuple(columns["lds"].tolist()),
         intervals=tuple(intervals),
         worthwhile=WORTHWHILE,
+    )
+
+
+def forget_curve_contents(columns: Mapping[str, np.ndarray], floors: Mapping[str, float]) -> tuple[ForgetCurveContent, ...]:
+    """Return the curve of each forget set in the columns of their table; floors (nats) are by label, in the order of the config."""
+    n_models = tuple(int(count) for count in columns["n_models"])
+    return tuple(
+        ForgetCurveContent(label=label, n_models=n_models, p95=tuple(columns[f"set_{i}"].tolist()), nothing=float(columns[f"nothing_{i}"][-1]), floor=floor)
+        for i, (label, floor) in enumerate(floors.items())
     )
 
 

@@ -1,6 +1,7 @@
 """Whether more subset models would help, as a node: datamodels fitted to ever larger shares of the models, each scored on the same held-out ones."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -9,7 +10,7 @@ import numpy as np
 from pipeline.attribution.lds import lds
 from pipeline.core.arrays import HeldoutOutputs, Indices
 from pipeline.runtime.store import Shard
-from pipeline.stages.attribution import Attribution, Basis, masks_of
+from pipeline.stages.attribution import Attribution, Basis
 from pipeline.stages.fit import HELDOUT_MARGINS
 from pipeline.stages.layout import Layout, block_margins
 from pipeline.stages.node import Parent, Work
@@ -46,8 +47,7 @@ class Curve(Attribution):
         return Shard(columns={name: np.array([row[name] for row in rows]) for name in rows[0]})
 
     def _score(self, work: Work, share: float) -> dict[str, float]:
-        sizes = [len(masks_of(work, name)) for name in self.subset_keys]
-        members, blocks = _first(sizes, share), self._blocks(work)
+        members, blocks = first_members(work, self.subset_keys, share), self._blocks(work)
         predicted = self._predict(work, members, blocks) if share < 1 else _predicted(work, self.layout, blocks)
         actual = [block_margins(work.store, work.inputs["heldout"], self.layout, block, work.examples.labels) for block in blocks]
         score = lds(predicted=np.concatenate(predicted, axis=1), actual=np.concatenate(actual, axis=1))
@@ -77,6 +77,11 @@ def _predicted(work: Work, layout: Layout, blocks: list[int]) -> list[HeldoutOut
     """Return the predictions that the fit to all models has made, block by block."""
     found = work.read("fit", [HELDOUT_MARGINS])[HELDOUT_MARGINS].T
     return [found[:, layout.points(block, work.examples.n_points)] for block in blocks]
+
+
+def first_members(work: Work, populations: Iterable[str], share: float) -> Indices:
+    """Return the rows of the first share of each population among the rows of all of them."""
+    return _first([len(work.read(name, ["seed"])["seed"]) for name in populations], share)
 
 
 def _first(sizes: list[int], share: float) -> Indices:

@@ -8,10 +8,12 @@ import numpy as np
 
 from pipeline.attribution.datamodel import Datamodel
 from pipeline.attribution.datamodel import Effect as PredictedEffect
+from pipeline.core.registry import Plugin
 from pipeline.runtime.store import Shard
 from pipeline.stages.attribution import Attribution
 from pipeline.stages.fit import HELDOUT_MARGINS, MARGIN_R2
 from pipeline.stages.focused import corrected
+from pipeline.stages.guided import drawn_to_guide
 from pipeline.stages.node import Parent, Work
 
 
@@ -41,7 +43,8 @@ class Fitted(Attribution):
 class Effect(Fitted):
     """The predicted change of every logit when one forget set is removed: rows are points, `mean` and `standard_error` (n_points, n_classes).
 
-    focused_keys names the models trained with and without the set, where there are some to correct the datamodel by.
+    guide_key names the factor of the estimator's guide, if it has one; focused_keys the models trained with and without the set, where there are
+    some to correct the datamodel by.
     """
 
     stage: ClassVar[str] = "effect"
@@ -49,18 +52,28 @@ class Effect(Fitted):
     revision: ClassVar[int] = 3
 
     forget_key: str
+    guide_key: str | None = None
     focused_keys: Mapping[str, str] = field(default_factory=dict)
 
     def parents(self) -> dict[str, Parent]:
         """See Node."""
         focused = {name: Parent(key) for name, key in self.focused_keys.items()}
-        return super().parents() | {"forget": Parent(self.forget_key, "content")} | focused
+        guide = {"guide": Parent(self.guide_key)} if self.guide_key else {}
+        return super().parents() | {"forget": Parent(self.forget_key, "content")} | guide | focused
+
+    def plugins(self) -> tuple[Plugin, ...]:
+        """See Node."""
+        guide = self.estimator.guided_by()
+        return (*((guide.estimator,) if guide else ()), *super().plugins())
 
     def compute(self, work: Work) -> Shard:
         """Stream the outputs once."""
         forget = work.read("forget")["index"]
         found = [datamodel.effect_of_removing(forget) for _, datamodel in self.datamodels(work)]
         effect = PredictedEffect(*(np.concatenate([getattr(part, name) for part in found]) for name in ("mean", "standard_error")))
+        guide = self.estimator.guided_by()
+        if guide is not None:
+            effect = drawn_to_guide(work, self.layout, guide, self.checkpoints(work), effect, forget)
         if self.focused_keys:
             effect = corrected(work, self.layout, effect, forget)
         shape = (work.examples.n_points, work.examples.n_classes)

@@ -81,9 +81,14 @@ def read_judgements(store: Store, table: TableRef, layout: Layout, labels: Label
 
 def read_point_margins(store: Store, table: TableRef, layout: Layout, labels: Labels, points: Indices) -> Float[np.ndarray, "n_models n_chosen"]:
     """Return the margins (n_models, n_chosen) of some points only; blocks without any of them are not read."""
+    return margins(read_point_logits(store, table, layout, points), labels[points])
+
+
+def read_point_logits(store: Store, table: TableRef, layout: Layout, points: Indices) -> Float[np.ndarray, "n_models n_chosen n_classes"]:
+    """Return the logits (n_models, n_chosen, n_classes) of some points only; blocks without any of them are not read."""
     parts: dict[int, np.ndarray] = {}
     for block in np.unique(points // layout.block_points).tolist():
         inside = points[points // layout.block_points == block]
         logits = store.read(table, [column(block)])[column(block)][:, inside - block * layout.block_points]
-        parts |= dict(zip(inside.tolist(), margins(logits, labels[inside]).T, strict=True))
+        parts |= dict(zip(inside.tolist(), logits.swapaxes(0, 1), strict=True))
     return np.stack([parts[point] for point in points.tolist()], axis=1)

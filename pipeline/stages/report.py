@@ -18,7 +18,7 @@ from pipeline.reporting.content import AttributionContent, Cost, DatasetContent,
 from pipeline.reporting.payback import break_even, focused_pays
 from pipeline.reporting.words import summary, verdict
 from pipeline.runtime.store import Shard
-from pipeline.stages.attribution_shown import curve_content, example_contents, forecast_content
+from pipeline.stages.attribution_shown import curve_content, example_contents, forecast_content, forget_curve_contents
 from pipeline.stages.forecast import forecast
 from pipeline.stages.layout import Layout, read_point_margins
 from pipeline.stages.node import Node, Parent, Work
@@ -36,7 +36,7 @@ class ReportPage(Node):
 
     stage: ClassVar[str] = "report"
     unit: ClassVar[str] = "pages"
-    revision: ClassVar[int] = 2
+    revision: ClassVar[int] = 3
 
     title: str
     experiment: Mapping[str, Any]
@@ -51,6 +51,7 @@ class ReportPage(Node):
     has_effects: bool
     has_score: bool
     has_curve: bool
+    has_forget_curve: bool = False
 
     def settings(self) -> dict[str, Any]:
         """See Node."""
@@ -67,7 +68,7 @@ class ReportPage(Node):
     def parents(self) -> dict[str, Parent]:
         """See Node."""
         found = {"full": Parent("train/full")}
-        shown = {"score": self.has_score, "curve": self.has_curve, "influences": self.has_effects}
+        shown = {"score": self.has_score, "curve": self.has_curve, "forget_curve": self.has_forget_curve, "influences": self.has_effects}
         found |= {key: Parent(key) for key, is_there in shown.items() if is_there}
         for label in self.forget_sets:
             if self.has_effects:
@@ -164,7 +165,11 @@ class ReportPage(Node):
                 "lds": score["lds"],
                 "lds_interval": tuple(score["lds_interval"]),
             }
-        return AttributionContent(**about, curve=curve_content(work.read("curve")) if self.has_curve else None)
+        about["curve"] = curve_content(work.read("curve")) if self.has_curve else None
+        if self.has_forget_curve:
+            floors = {label: work.store.summary(work.inputs[f"floor/{label}"])["p95"]["forget"] for label in self.forget_sets}
+            about["forgetting"] = forget_curve_contents(work.read("forget_curve"), floors)
+        return AttributionContent(**about)
 
     def _break_even(self, sets: tuple[SetContent, ...]) -> str:
         fractions = [row.cost.fraction for content in sets for row in content.rows if row.role == Role.DATAMODEL]

@@ -13,6 +13,7 @@ from pipeline.runtime.tracker import Results
 from pipeline.stages.attribution_shown import curve_content
 from pipeline.stages.forecast import CLEAR
 from pipeline.stages.influences import read_examples
+from pipeline.view.children import FORGET_CURVE
 
 
 def attribution_results(graph: Graph, store: Store, states: Mapping[str, NodeState], *, version: str) -> Results:
@@ -38,6 +39,16 @@ def _drawn(curve: CurveContent) -> bytes:
     from pipeline.reporting.theme import png
 
     return png(curve_figure(curve))
+
+
+def forget_curves(graph: Graph, store: Store, states: Mapping[str, NodeState]) -> dict[str, dict[int, float]]:
+    """Return P95 KLoM of each forget set by models as metrics whose steps are numbers of models; none where it was not measured."""
+    if FORGET_CURVE not in states:
+        return {}
+    columns = store.read(states[FORGET_CURVE].table)
+    steps = [int(count) for count in columns["n_models"]]
+    series = {f"p95_klom_forget_by_models/{label}": columns[f"set_{number}"].tolist() for number, label in enumerate(graph.experiment.forget_sets)}
+    return {name: dict(zip(steps, values, strict=True)) for name, values in series.items()}
 
 
 def _curves(curve: CurveContent) -> dict[str, dict[int, float]]:

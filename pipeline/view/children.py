@@ -15,11 +15,15 @@ CHILD_OF_STAGE = {
     "effect": "attribution",
     "report": PARENT,
 }
+# What the datamodel's predictions come to by the number of models, for the page: a verdict on no single method.
+FORGET_CURVE = "forget_curve"
 TITLES = {"forget": "1 forget sets", "train": "2 models", "attribution": "3 attribution"}
 
 
 def child_of(key: str, stage: str) -> str:
     """Return the child run that shows a node: one for each stage, one for each (unlearner, forget set)."""
+    if key == FORGET_CURVE:
+        return PARENT
     if stage in CHILD_OF_STAGE:
         return CHILD_OF_STAGE[stage]
     _, name, label = key.split("/", 2)

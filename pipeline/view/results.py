@@ -14,6 +14,7 @@ from pipeline.runtime.tracker import Results
 from pipeline.stages.evaluate import SPLITS, split_ids
 from pipeline.stages.report import PAGE
 from pipeline.stages.results import result_row
+from pipeline.view.attribution import forget_curves
 from pipeline.view.spent import some, spent_on
 
 # Accuracies are read from this many shards of a population at most: each is a file of its own.
@@ -99,7 +100,8 @@ def report_results(graph: Graph, store: Store, version: str, done: Mapping[str, 
     shard, folder = state.pieces[0].shard, state.table.folder
     figures = {name.removesuffix(".png"): store.read_blob(folder, shard, name) for name in store.blob_names(folder, shard) if name.endswith(".png")}
     page = store.read_blob(folder, shard, PAGE)
-    return Results(version=version, metrics=metrics, tables={"results": flat}, figures=figures, files={"report.html": page})
+    curves = forget_curves(graph, store, done)
+    return Results(version=version, metrics=metrics, curves=curves, tables={"results": flat}, figures=figures, files={"report.html": page})
 
 
 def manifest(store: Store, states: Mapping[str, NodeState]) -> bytes:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from blocks import block_of
 
-from pipeline.attribution import difference as module
+from pipeline.attribution import means as module
 from pipeline.attribution.datamodel import Datamodel
 from pipeline.attribution.difference import DifferenceOfMeans
 from pipeline.attribution.evidence import Evidence

@@ -7,10 +7,10 @@ from planted_groups import N_TRAIN, effects, fitted, lines_of, masks_of
 from scipy.stats import spearmanr
 from sklearn.linear_model import Ridge as SklearnRidge
 
-from pipeline.attribution import dual
 from pipeline.attribution import kernel as module
 from pipeline.attribution.evidence import Evidence
 from pipeline.attribution.kernel import EASIEST, SIZES, GroupKernel, SubsetKernel
+from pipeline.attribution.penalties import GRID
 from pipeline.attribution.ridge import Ridge
 from pipeline.core.errors import ConfigError, DataError, ShapeError
 from pipeline.data.groups import BALL, CAP, HARD, Lines
@@ -245,7 +245,7 @@ def test_settings_out_of_range_are_refused(settings):
 def test_the_leave_one_out_error_of_the_chosen_penalty_is_the_least_on_the_grid():
     outputs = saturating(MASKS, list(LINES.of(BALL)[:4, :20]), noise=0.5)
     rows, centred = kernel_of(weights=dict.fromkeys(WEIGHTS, 0.6) | {HARD: 0.4}).between(MASKS), outputs - outputs.mean(axis=0)
-    penalties, errors = dual.GRID * np.linalg.eigvalsh(rows).clip(0).mean(), []
+    penalties, errors = GRID * np.linalg.eigvalsh(rows).clip(0).mean(), []
     for penalty in penalties:
         hat = rows @ np.linalg.inv(rows + penalty * np.eye(60)) + 1 / 60
         errors.append((((centred - hat @ centred) / (1 - np.diag(hat))[:, None]) ** 2).mean(axis=0))

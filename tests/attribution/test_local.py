@@ -163,3 +163,8 @@ def test_a_planted_prior_is_learnt():
     learnt = prior_variances(columns, learn_prior(columns, marginal**2, noise))
     assert np.corrcoef(np.log(learnt), np.log(variance))[0, 1] > 0.95
     assert np.median(learnt / variance) == pytest.approx(1, abs=0.25)
+
+
+def test_what_is_kept_of_weights_takes_little_room():
+    _, fit = fitted(*problem()[:2])
+    assert {fit[name].dtype for name in ("ids", "weights", "variances")} == {np.dtype(np.int32), np.dtype(np.float32)}

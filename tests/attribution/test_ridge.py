@@ -7,8 +7,8 @@ from sklearn.linear_model import Ridge as SklearnRidge
 
 from pipeline.attribution import ridge as module
 from pipeline.attribution.datamodel import Datamodel
-from pipeline.attribution.dual import GRID
 from pipeline.attribution.evidence import Evidence
+from pipeline.attribution.penalties import GRID
 from pipeline.attribution.ridge import Ridge
 from pipeline.core.errors import ConfigError, DataError, ShapeError
 from pipeline.data.masks import subset_mask

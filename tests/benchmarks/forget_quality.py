@@ -32,6 +32,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "own_seeds": {"populations": {"n_seeds": None}},
     "no_groups": {"estimator": {"name": "kernel", "balls": 0.0, "caps": 0.0, "hard": 0.0}},
     "ridge": {"estimator": "ridge"},
+    "guided": {"estimator": {"name": "kernel", "effect_shrinkage": 0.15, "guide": {"rows": 1024, "axes": 256}}},
     "full_penalty": {"estimator": {"name": "kernel", "effect_shrinkage": 1.0}},
     "a_third": {"populations": {"subset": {"n_models": 333, "keep_fraction": 0.85}, "designed": {"n_models": 667, "keep_fraction": 0.92}}},
 }

@@ -59,3 +59,15 @@ def libraries() -> dict[str, Solve]:
     """Return how each library that is installed solves one output. scikit-learn on float32 stalls above a gap of 1e-4, so it is not among them."""
     extra: dict[str, Solve] = {"celer": by_celer, "skglm": by_skglm}
     return {"sklearn_gram": by_gram, "sklearn": by_columns} | {name: solve for name, solve in extra.items() if importlib.util.find_spec(name)}
+
+
+def library_lds(weights: np.ndarray, masks: np.ndarray, actual: np.ndarray) -> dict[str, Callable[[], np.ndarray]]:
+    """Return how dattri, if it is installed, scores weights (n_train, n_targets) on subsets that keep equally many points."""
+    if importlib.util.find_spec("dattri") is None:
+        return {}
+    import torch
+    from dattri.metric import lds
+
+    kept = torch.from_numpy(np.stack([np.flatnonzero(mask) for mask in masks]))
+    given = torch.from_numpy(weights), (torch.from_numpy(actual), kept)
+    return {"dattri": lambda: lds(*given)[0].numpy()}

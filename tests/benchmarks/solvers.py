@@ -19,7 +19,7 @@ from itertools import pairwise
 
 import numpy as np
 import torch
-from libraries import Centred, Solve, libraries
+from libraries import Centred, Solve, libraries, library_lds
 from measure import median_ratio, seconds_in_turn, show
 from scipy.stats import spearmanr
 from threadpoolctl import threadpool_limits
@@ -198,12 +198,13 @@ def lds_race(repeats: int, shape: tuple[int, int, int] = (100, 5000, 500)) -> di
         predicted = [[weights[mask, target].sum() for mask in masks] for target in range(n_targets)]
         return np.array([spearmanr(predicted[target], actual[:, target]).statistic for target in range(n_targets)])
 
-    runs = {"ours": vectorised, "loop": loop, "loop_over_sums": loop_over_sums}
+    runs = {"ours": vectorised, "loop": loop, "loop_over_sums": loop_over_sums} | library_lds(weights, masks, actual)
     seconds = seconds_in_turn(runs, repeats=repeats, clock=time.process_time)
     return {
         "shape": list(shape),
         "seconds": {name: statistics.median(values) for name, values in seconds.items()},
-        "ratio": {name: median_ratio(seconds["ours"], seconds[name]) for name in ("loop", "loop_over_sums")},
+        "ratio": {name: median_ratio(seconds["ours"], seconds[name]) for name in seconds if name != "ours"},
+        "dattri": "raced" if "dattri" in runs else "not installed: pip install dattri",
         "largest_difference": float(np.abs(vectorised() - loop()).max()),
     }
 

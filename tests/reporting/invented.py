@@ -4,7 +4,16 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.reporting.attribution_content import ChangeContent, CurveContent, ForecastContent, InfluenceContent, PointContent, SplitForecast, WeightContent
+from pipeline.reporting.attribution_content import (
+    ChangeContent,
+    CurveContent,
+    ForecastContent,
+    ForgetCurveContent,
+    InfluenceContent,
+    PointContent,
+    SplitForecast,
+    WeightContent,
+)
 
 
 def point_of(index: int, *, has_image: bool = True, **fields: Any) -> PointContent:
@@ -40,3 +49,8 @@ def forecast_of(n_points: int = 15, *, has_image: bool = True, actual: float | N
 def curve_of(*lds: float) -> CurveContent:
     n_models = tuple(100 * 2**step for step in range(len(lds)))
     return CurveContent(n_models=n_models, lds=lds, intervals=tuple((value - 0.02, value + 0.02) for value in lds), worthwhile=0.01)
+
+
+def forget_curve_of(label: str = "coherent", *p95: float) -> ForgetCurveContent:
+    values = p95 or (6.0, 3.0, 2.0, 1.5)
+    return ForgetCurveContent(label=label, n_models=tuple(100 * 2**step for step in range(len(values))), p95=values, nothing=9.0, floor=0.6)

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from invented import curve_of, forecast_of, influence_of, point_of, split_of
+from invented import curve_of, forecast_of, forget_curve_of, influence_of, point_of, split_of
 
 from pipeline.reporting.attribution_words import curve_words, forecast_measures, forecast_words, r2_words
 from pipeline.reporting.curve_figure import curve_figure
@@ -143,3 +143,15 @@ def test_numbers_carry_their_sign_and_what_is_unknown_is_not_invented():
     assert (signed(-0.004), signed(0.0123, 3), signed(-12.34), signed(float("nan"))) == ("0.00", "+0.012", "−12.3", "n/a")
     assert (give_or_take(0.5, 0.04), give_or_take(0.5, None)) == ("+0.50 ± 0.04", "+0.50")
     assert r2_words(0.31, (0.31,)) == "0.31"
+
+
+def test_forgetting_by_models_stands_below_the_score_with_retraining_and_doing_nothing():
+    drawn = text(curve_figure(curve_of(0.45, 0.53, 0.6, 0.65), [forget_curve_of("coherent"), forget_curve_of("wrong", 8.0, 5.0, 3.0, 2.0)]))
+    assert all(name in drawn for name in ("coherent", "wrong", "doing nothing", "retrained", "LDS on held-out models"))
+    assert "DM-Direct" not in text(curve_figure(curve_of(0.45, 0.53, 0.6, 0.65)))
+
+
+def test_many_sets_are_drawn_without_their_names():
+    drawn = text(curve_figure(curve_of(0.45, 0.53, 0.6, 0.65), [forget_curve_of(f"set number {number}") for number in range(8)]))
+    assert "set number 3" not in drawn
+    assert "doing nothing" in drawn

@@ -1,0 +1,90 @@
+"""Mean outputs with and without each training point, of models that keep equally many: what difference of means rests on."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from pipeline.attribution.evidence import Evidence
+from pipeline.core.arrays import Indices, Masks, Outputs, PerTrain
+
+# Models whose masks are numbers at once: over 50,000 points they take 0.1 GB as float32.
+ROWS = 512
+# Outputs fitted at once: with 50,000 points each array takes 0.1 GB.
+COLUMNS = 256
+# A number of kept points is a layer of its own if this share of the models has it, as in a population; masks drawn point by point have no such number.
+LAYER = 0.2
+# Σ(a − ā)² of a point that one model in two of the layer leaves out, the least that can be learnt from; points that all models keep count as that.
+LEAST = 0.5
+
+Layers = Int[np.ndarray, " n_models"]
+Weights = Float[np.ndarray, "n_chosen n_outputs"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Means:
+    """Masks and outputs of all models; centred are the outputs less the mean of their layer, spread as `factor` returns it."""
+
+    masks: Masks
+    outputs: Outputs
+    layers: Layers
+    centred: Outputs
+    spread: PerTrain
+
+    @classmethod
+    def of(cls, evidence: Evidence, outputs: Outputs, spread: PerTrain) -> "Means":
+        """Return the means of all models of the evidence."""
+        layers = evidence.once("layers", lambda: layers_of(evidence.masks))
+        return cls(masks=evidence.masks, outputs=outputs, layers=layers, centred=centred_by(outputs, layers), spread=spread)
+
+    def of_models(self, evidence: Evidence, name: int, chosen: Bool[np.ndarray, " n_models"]) -> "Means":
+        """Return the same of some models, whose spread is kept under a name: it is that of all blocks."""
+        masks, layers = self.masks[chosen], self.layers[chosen]
+        spread = evidence.once(("spread", name), lambda: spread_of(masks, layers))
+        return Means(masks=masks, outputs=self.outputs[chosen], layers=layers, centred=centred_by(self.outputs[chosen], layers), spread=spread)
+
+    def of_some(self, outputs: slice) -> "Means":
+        """Return the same of some outputs."""
+        return replace(self, outputs=self.outputs[:, outputs], centred=self.centred[:, outputs])
+
+    def differences(self, points: Indices) -> tuple[Weights, Weights]:
+        """Return the difference of means of some points, (n_chosen, n_outputs), and its sampling variance, that of a regression on this point alone."""
+        sums = np.zeros((len(points), self.centred.shape[1]))
+        for start in range(0, len(self.masks), ROWS):
+            rows = slice(start, start + ROWS)
+            sums += self.masks[rows][:, points].T.astype(np.float64) @ self.centred[rows]
+        spread = self.spread[points][:, None]
+        differences = sums / spread
+        freedom = max(len(self.masks) - len(np.unique(self.layers)) - 1, 1)
+        left = np.maximum((self.centred**2).sum(axis=0) - differences * sums, 0.0)
+        return differences, left / freedom / spread
+
+
+def spread_of(masks: Masks, layers: Layers) -> PerTrain:
+    """Return Σ(a − ā)² of each point's masks over the models, ā that of their layer, (n_train,), and LEAST at least."""
+    spread = np.zeros(masks.shape[1])
+    for layer in np.unique(layers):
+        share = masks[layers == layer].mean(axis=0)
+        spread += share * (1 - share) * (layers == layer).sum()
+    return np.maximum(spread, LEAST)
+
+
+def centred_by(outputs: Outputs, layers: Layers) -> Outputs:
+    """Return outputs (n_models, n_outputs) less the mean of their layer, in float64."""
+    centred = outputs.astype(np.float64)
+    for layer in np.unique(layers):
+        centred[layers == layer] -= centred[layers == layer].mean(axis=0)
+    return centred
+
+
+def split_outputs(outputs: Outputs) -> Iterator[Outputs]:
+    """Yield outputs some columns at a time."""
+    for start in range(0, outputs.shape[1], COLUMNS):
+        yield outputs[:, start : start + COLUMNS]
+
+
+def layers_of(masks: Masks) -> Layers:
+    """Return a name of each model's layer: the number of points it keeps if many keep as many, else 0."""
+    counts, which, n_models = np.unique(masks.sum(axis=1), return_inverse=True, return_counts=True)
+    return np.asarray(np.where(n_models >= max(2, LAYER * len(masks)), counts, 0)[which])
