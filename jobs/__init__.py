@@ -1,1 +1,1 @@
-"""What a user submits: the `dmm` command and the experiments that come with it."""
+"""What a user submits: one entry for each stage, `run` for all of them, and beside them the `dmm` command with the experiment that comes with it."""

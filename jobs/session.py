@@ -15,6 +15,7 @@ from pipeline.data.masks import count_kept
 from pipeline.data.records.base import check_apart
 from pipeline.graph import Graph
 from pipeline.runtime.execution import Executor, SerialExecutor
+from pipeline.runtime.job import is_ray_job
 from pipeline.runtime.store import Store
 from pipeline.stages.work import Task, compute_task, read_common
 from pipeline.training.ensemble import Builder, why_not_stackable
@@ -43,13 +44,27 @@ def read_experiment(path: str | None, overrides: Sequence[str], store: str | Non
 def open_session(path: str | None, overrides: Sequence[str] = (), store: str | None = None) -> Session:
     """Return a session in which every setting, file and plug-in was tried; raises ConfigError or DataError naming what is wrong."""
     experiment = read_experiment(path, overrides, store)
-    if os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR") and "://" not in experiment.store.uri and not Path(experiment.store.uri).is_absolute():
-        raise ConfigError(
-            f"store {experiment.store.uri!r} is relative, but a Ray job runs in a temporary folder that vanishes; give an absolute path with --store"
-        )
+    if is_ray_job():
+        refuse_places_that_vanish(experiment)
     examples = experiment.dataset.load()
     check(experiment, examples)
     return Session(experiment, examples, build_graph(experiment, examples), Store(experiment.store.uri))
+
+
+def refuse_places_that_vanish(experiment: Experiment) -> None:
+    """Raise ConfigError if tables or view would be kept in the folder of a Ray job, which is temporary."""
+    # What this machine's environment says of MLflow is no matter of a job that runs elsewhere.
+    elsewhere = not is_ray_job()
+    uri, view = experiment.store.uri, experiment.tracking.uri or ("" if elsewhere else os.environ.get("MLFLOW_TRACKING_URI", ""))
+    if "://" not in uri and not Path(uri).is_absolute():
+        raise ConfigError(
+            f"store {uri!r} is relative, but a Ray job runs in a temporary folder that vanishes; give an absolute path that all nodes mount, "
+            "or an object store, with --store"
+        )
+    if view.startswith("sqlite:///") and not Path(view.removeprefix("sqlite:///")).is_absolute():
+        raise ConfigError(
+            f"tracking.uri {view!r} is relative, but a Ray job runs in a temporary folder that vanishes; give sqlite:////absolute/path or a server"
+        )
 
 
 def check(experiment: Experiment, examples: Examples) -> None:
@@ -104,6 +119,7 @@ def executor_opener(name: str, session: Session) -> Callable[[], Executor[Task]]
     def open_ray() -> Executor[Task]:
         from pipeline.runtime.ray_blocks import StreamingExecutor
 
-        return StreamingExecutor(compute_task, session.examples, prepare=read_common, stream=stream_of)
+        patience = session.experiment.resources.patience_seconds
+        return StreamingExecutor(compute_task, session.examples, prepare=read_common, stream=stream_of, stall_seconds=patience)
 
     return open_ray

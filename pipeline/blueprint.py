@@ -162,7 +162,7 @@ def _learning(experiment: Experiment, examples: Examples) -> dict[str, Any]:
         "views_key": "views" if "views" in experiment.estimator.needs else None,
         "model": experiment.model,
         "scout_key": "train/scout" if "checkpoints" in experiment.estimator.needs else None,
-        "resources": experiment.resources.compute,
+        "resources": experiment.resources.fit or experiment.resources.compute,
     }
 
 

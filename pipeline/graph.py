@@ -5,8 +5,9 @@ digests plug-in revisions, the data, and exactly which shards of the parents wer
 same question and another version is therefore an answer gone stale.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -53,7 +54,7 @@ class NodeState:
         """Ranges of units that do not exist yet."""
         return gaps(self.pieces, self.node.n_units)
 
-    @property
+    @cached_property
     def table(self) -> TableRef:
         """The units that exist, as a table to read."""
         if self.folder is None:
@@ -71,14 +72,31 @@ class Graph:
     data_digest: str
     _resolved: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
 
-    def survey(self, store: Store, *, settled: frozenset[str] = frozenset()) -> dict[str, NodeState]:
-        """Return the state of every node. Populations in `settled` may be consumed with members missing; that enters the consumer's version."""
+    def survey(
+        self,
+        store: Store,
+        *,
+        settled: frozenset[str] = frozenset(),
+        before: Mapping[str, NodeState] | None = None,
+        busy: Collection[str] = (),
+    ) -> dict[str, NodeState]:
+        """Return the state of every node. Populations in `settled` may be consumed with members missing; that enters the consumer's version.
+
+        What was done in the survey `before` is not listed again: in an object store each listing is a request. Nor are nodes that the caller is
+        `busy` with, and whose progress it knows: they are as they were.
+        """
         states: dict[str, NodeState] = {}
+        homes = _Homes(store)
         for key, node in self.nodes.items():
-            states[key] = self._state(store, node, states, settled)
+            if before is not None and key in busy:
+                states[key] = before[key]
+            else:
+                states[key] = self._state(store, homes, node, states, settled, (before or {}).get(key))
         return states
 
-    def _state(self, store: Store, node: Node, states: Mapping[str, NodeState], settled: frozenset[str]) -> NodeState:
+    def _state(
+        self, store: Store, homes: "_Homes", node: Node, states: Mapping[str, NodeState], settled: frozenset[str], before: NodeState | None
+    ) -> NodeState:
         question = self._question(store, node, states)
         if question is None:
             return NodeState(node=node, status="waiting", question=None, folder=None)
@@ -86,16 +104,18 @@ class Graph:
         inputs = _inputs(node, states, settled)
         version = self._version(node, states, inputs)
         if version is None:
-            answered = any(store.shards(f"{home}/{other}") for other in store.files.names(home))
+            answered = any(store.shards(f"{home}/{other}") for other in homes.versions(home))
             return NodeState(node=node, status="stale" if answered else "waiting", question=question, folder=None)
         folder = f"{home}/{version}"
-        pieces = tuple(cover(store.shards(folder), node.n_units))
+        if before is not None and before.status == "done" and before.folder == folder:
+            return before
+        pieces = tuple(cover(store.shards(folder) if homes.has(home) else (), node.n_units))
         if not gaps(pieces, node.n_units):
             status: Status = "done"
         elif pieces:
             status = "partial"
         else:
-            others = [name for name in store.files.names(home) if name != version]
+            others = [name for name in homes.versions(home) if name != version]
             status = "stale" if any(store.shards(f"{home}/{other}") for other in others) else "missing"
         return NodeState(node=node, status=status, question=question, folder=folder, pieces=pieces, inputs=inputs)
 
@@ -139,6 +159,25 @@ class Graph:
         inputs = {name: {"folder": table.folder, "digest": table.digest} for name, table in state.inputs.items()}
         revisions = [revision(plugin) for plugin in state.node.plugins()]
         return {"stage": state.node.stage, "settings": state.node.settings(), "revisions": revisions, "data": self.data_digest, "inputs": inputs}
+
+
+class _Homes:
+    """The folders of nodes as one survey finds them: each stage is listed once, so that what is not there costs nothing."""
+
+    def __init__(self, store: Store) -> None:
+        self._files = store.files
+        self._stages: dict[str, frozenset[str]] = {}
+
+    def has(self, home: str) -> bool:
+        """Return whether anything was ever computed for the question of a node at home."""
+        stage, _, name = home.partition("/")
+        if stage not in self._stages:
+            self._stages[stage] = frozenset(self._files.names(stage))
+        return name in self._stages[stage]
+
+    def versions(self, home: str) -> list[str]:
+        """Return the versions of the answer."""
+        return self._files.names(home) if self.has(home) else []
 
 
 def _inputs(node: Node, states: Mapping[str, NodeState], settled: frozenset[str]) -> dict[str, TableRef]:

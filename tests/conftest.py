@@ -1,6 +1,8 @@
 """What all tests share: a tiny experiment that runs in a second, and the one Ray session of the whole run."""
 
 import os
+import shutil
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,13 +11,22 @@ import pytest
 
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "false")
 
-from tiny import TINY
+import s3_server
+from tiny import TINY, open_at, run_serially
 
-from jobs.session import Session, check
-from pipeline import config
-from pipeline.blueprint import build_graph
-from pipeline.runtime.store import Store
+from jobs.session import Session
+
+# Ray's workers start before the server may be needed, and find it by these.
+os.environ.update(s3_server.ENVIRONMENT)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where the suite is shared among processes, keep a file's tests together, and all of one Ray session, so that nothing is set up twice."""
+    with_ray = {item.path for item in items if item.get_closest_marker("ray")}
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("ray" if item.path in with_ray else str(item.path)))
 
 
 @pytest.fixture
@@ -29,13 +40,24 @@ def open_tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
     """Open the tiny experiment on a store of the test's own, with overrides as on the command line."""
     monkeypatch.chdir(tmp_path)
 
-    def open_it(*overrides: str, store: Path | None = None, **changes: Any) -> Session:
-        experiment = config.build(TINY | changes, overrides)
-        examples = experiment.dataset.load()
-        check(experiment, examples)
-        return Session(experiment, examples, build_graph(experiment, examples), Store(str(store or tmp_path / "store")))
+    def open_it(*overrides: str, store: Path | str | None = None, **changes: Any) -> Session:
+        return open_at(store or tmp_path / "store", *overrides, **changes)
 
     return open_it
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The store of one undisturbed run of the tiny experiment, to compare with and to copy, not to touch."""
+    store = tmp_path_factory.mktemp("whole")
+    run_serially(open_at(store))
+    return store
+
+
+@pytest.fixture
+def finished(whole: Path, tmp_path: Path) -> Path:
+    """A store of the test's own, where `open_tiny` looks, that holds the whole run."""
+    return Path(shutil.copytree(whole, tmp_path / "store"))
 
 
 @pytest.fixture(scope="session")
@@ -50,3 +72,34 @@ def ray_session() -> Iterator[None]:
     connect(2)
     yield
     ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def viewed_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished store whose run MLflow shows, made once; tests may add to it, and rely only on the run called tiny."""
+    from viewed import make_viewed_store
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        return make_viewed_store(tmp_path_factory.mktemp("viewed"))
+
+
+@pytest.fixture(scope="session")
+def s3_running() -> Iterator[s3_server.Server]:
+    """The one S3 server of the whole run."""
+    server, stop = s3_server.start()
+    yield server
+    stop()
+
+
+@pytest.fixture
+def s3(s3_running: s3_server.Server) -> Iterator[s3_server.Server]:
+    """The S3 server, told to fail in no way when the test ends."""
+    yield s3_running
+    s3_running.faults.clear()
+
+
+@pytest.fixture
+def s3_uri(s3: s3_server.Server) -> str:
+    """A place of the test's own on the S3 server."""
+    return f"s3://{s3_server.BUCKET}/{uuid.uuid4().hex}"

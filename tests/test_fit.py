@@ -58,7 +58,7 @@ def test_blocks_are_handed_over_together(open_tiny: Open) -> None:
         keys.append(task.node.key)
         return compute_task(task, session.examples, device)
 
-    Walk(session.graph, session.store, open_executor=lambda: SerialExecutor(compute)).run()
+    Walk(session.graph, session.store, open_executor=lambda: SerialExecutor(compute), until="fit").run()
     assert [(key, len(list(group))) for key, group in itertools.groupby(keys) if key == "fit"] == [("fit", 16)]
 
 

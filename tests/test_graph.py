@@ -60,10 +60,9 @@ def test_a_set_that_needs_models_waits_for_them(open_tiny: Open) -> None:
     assert statuses(session)["forget/hard"] == statuses(session)["train/oracle/hard"] == "done"
 
 
+@pytest.mark.usefixtures("finished")
 def test_growing_trains_only_what_is_new_and_shows_the_rest_stale(open_tiny: Open) -> None:
-    small = open_tiny()
-    run_serially(small)
-    before = tables(small.store.uri)
+    before = tables(open_tiny().store.uri)
     grown = open_tiny("populations.subset.n_models=23", "store.shard_members=4")
     found = statuses(grown)
     assert found["train/subset"] == "partial"
@@ -78,6 +77,7 @@ def test_growing_trains_only_what_is_new_and_shows_the_rest_stale(open_tiny: Ope
     assert not not_done(grown)
 
 
+@pytest.mark.usefixtures("finished")
 @pytest.mark.parametrize(
     ("plugin", "stale"),
     [
@@ -104,30 +104,29 @@ def test_growing_trains_only_what_is_new_and_shows_the_rest_stale(open_tiny: Ope
     ],
 )
 def test_a_raised_revision_makes_exactly_its_descendants_stale(open_tiny: Open, monkeypatch: pytest.MonkeyPatch, plugin: type, stale: set[str]) -> None:
-    run_serially(open_tiny())
     monkeypatch.setattr(plugin, "revision", plugin.revision + 1)
     found = statuses(open_tiny())
     assert {key for key, status in found.items() if status == "stale"} == stale
     assert {key for key, status in found.items() if status != "done"} == stale
 
 
+@pytest.mark.usefixtures("finished")
 @pytest.mark.parametrize("plugin", [Mlp, Planted])
 def test_a_raised_revision_at_the_root_makes_everything_stale(open_tiny: Open, monkeypatch: pytest.MonkeyPatch, plugin: type) -> None:
-    run_serially(open_tiny())
     monkeypatch.setattr(plugin, "revision", plugin.revision + 1)
     done = {key for key, status in statuses(open_tiny()).items() if status == "done"}
     assert done == (set() if plugin is Planted else {"forget/some", "forget/wrong"})
 
 
+@pytest.mark.usefixtures("finished")
 def test_an_evaluation_setting_retrains_nothing(open_tiny: Open) -> None:
-    run_serially(open_tiny())
     session = open_tiny("evaluation.n_bins=10")
     assert {key.split("/")[0] for key in not_done(session)} == {"evaluate", "forget_curve", "report"}
     assert run_serially(session).n_models_made == 0
 
 
+@pytest.mark.usefixtures("finished")
 def test_an_estimator_setting_trains_no_population(open_tiny: Open) -> None:
-    run_serially(open_tiny())
     session = open_tiny("estimator.name=ridge", "estimator.effect_penalty=0.2")
     assert not {key for key in not_done(session) if key.startswith(("train", "unlearn/ascent", "unlearn/nothing"))}
 

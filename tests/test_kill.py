@@ -1,5 +1,6 @@
 """Killed without warning: the driver in mid-run, a worker in mid-task. What comes out in the end equals an undisturbed run."""
 
+import json
 import os
 import signal
 import subprocess
@@ -8,10 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tiny import die_once, run_serially, statuses, tables
+from tiny import die_once, statuses, tables
 
 from jobs.session import Session
 from pipeline.runtime.execution import Need
+from pipeline.runtime.files import TEMPORARY
 
 Open = Callable[..., Session]
 
@@ -35,8 +37,7 @@ def kill_after(process: subprocess.Popen, store: Path, n_shards: int) -> bool:
 
 
 @pytest.mark.slow
-def test_a_driver_killed_again_and_again_ends_with_the_tables_of_an_undisturbed_run(open_tiny: Open, tmp_path: Path) -> None:
-    run_serially(open_tiny(store=tmp_path / "whole"))
+def test_a_driver_killed_again_and_again_ends_with_the_tables_of_an_undisturbed_run(open_tiny: Open, tmp_path: Path, whole: Path) -> None:
     killed = open_tiny(store=tmp_path / "killed")
     (tmp_path / "tiny.yaml").write_text(killed.experiment.to_yaml())
     for n_shards in (1, 9, 20):
@@ -46,19 +47,44 @@ def test_a_driver_killed_again_and_again_ends_with_the_tables_of_an_undisturbed_
         assert all((state.status == "done") == (state.n_done == state.node.n_units) for state in states)
     assert start(tmp_path / "tiny.yaml", tmp_path / "killed").wait() == 0
     assert set(statuses(killed).values()) == {"done"}
-    assert tables(tmp_path / "killed") == tables(tmp_path / "whole")
+    assert tables(tmp_path / "killed") == tables(whole)
+
+
+@pytest.mark.slow
+def test_a_driver_that_is_told_to_end_does_so_within_seconds_and_leaves_nothing_half_done(open_tiny: Open, tmp_path: Path) -> None:
+    session = open_tiny("store.shard_members=1", store=tmp_path / "ended")
+    (tmp_path / "tiny.yaml").write_text(session.experiment.to_yaml())
+    process = start(tmp_path / "tiny.yaml", tmp_path / "ended")
+    while not tables(tmp_path / "ended"):
+        assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(10) == 130
+    assert not list((tmp_path / "ended").rglob(f"{TEMPORARY}*"))
+    assert not [problem for state in session.graph.survey(session.store).values() if state.folder for problem in session.store.check(state.folder)]
 
 
 @pytest.mark.ray
-def test_a_worker_killed_in_its_task_costs_a_retry_and_nothing_else(tmp_path: Path, ray_session: None) -> None:
+def test_a_worker_killed_in_its_task_says_so_and_another_try_succeeds(tmp_path: Path, ray_session: None) -> None:
     from pipeline.runtime.ray_tasks import RayExecutor
 
-    executor = RayExecutor(die_once, None)
-    for name in ("first", "second"):
-        executor.submit(str(tmp_path / name), Need())
-    outcomes = []
-    while executor.n_running:
-        outcomes += executor.wait(5.0)
+    executor, outcomes = RayExecutor(die_once, None), []
+    for _ in range(2):
+        executor.submit(str(tmp_path / "task"), Need())
+        while executor.n_running:
+            outcomes += executor.wait(5.0)
     executor.close()
-    assert {outcome.result for outcome in outcomes} == {str(tmp_path / "first"), str(tmp_path / "second")}
-    assert not any(outcome.error for outcome in outcomes)
+    assert [(outcome.fault, outcome.result) for outcome in outcomes if outcome.error] == [("crashed", None)]
+    assert outcomes[1].result == str(tmp_path / "task")
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_lost_node_is_told_from_a_crash_and_a_lost_head_is_no_silence() -> None:
+    command = [sys.executable, str(Path(__file__).with_name("lost_node.py"))]
+    house = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    done = subprocess.run(command, env=house, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, timeout=120, check=True)
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert (told["fault"], told["again"]) == ("lost", None)
+    assert "the Ray cluster is gone: its head has not answered" in told["error"]
+    assert "run the same command again" in told["error"]
+    assert told["seconds"] < 30

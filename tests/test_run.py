@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny import StoppingExecutor, fail, nothing, run_serially, statuses, tables
+from tiny import StoppingExecutor, all_done, fail, nothing, run_serially, statuses, tables
 
 from jobs.session import Session
 from pipeline.core.errors import ConfigError
@@ -31,18 +31,15 @@ class Broken(NoOp):
 """
 
 
+@pytest.mark.usefixtures("finished")
 def test_a_run_ends_done_and_a_second_one_computes_nothing(open_tiny: Open) -> None:
-    session = open_tiny()
-    first = run_serially(session)
-    assert not first.failures
-    assert set(statuses(session).values()) == {"done"}
+    assert set(statuses(open_tiny()).values()) == {"done"}
     again = run_serially(open_tiny())
     assert again.n_models_made == 0
     assert not again.made
 
 
-def test_a_stopped_run_ends_with_the_tables_of_an_undisturbed_one(open_tiny: Open, tmp_path: Path) -> None:
-    run_serially(open_tiny(store=tmp_path / "whole"))
+def test_a_stopped_run_ends_with_the_tables_of_an_undisturbed_one(open_tiny: Open, tmp_path: Path, whole: Path) -> None:
     for stop_after in (3, 7, 12):
         session = open_tiny(store=tmp_path / "stopped")
         walk = Walk(session.graph, session.store, open_executor=lambda session=session, n=stop_after: StoppingExecutor(session, n))
@@ -51,7 +48,7 @@ def test_a_stopped_run_ends_with_the_tables_of_an_undisturbed_one(open_tiny: Ope
         folder = next((tmp_path / "stopped" / "train").glob("*/*"))
         (folder / ".half-written-0000").write_bytes(b"PAR1 half a file")
     run_serially(open_tiny(store=tmp_path / "stopped"))
-    assert tables(tmp_path / "stopped") == tables(tmp_path / "whole")
+    assert tables(tmp_path / "stopped") == tables(whole)
 
 
 def test_shard_size_changes_no_member(open_tiny: Open, tmp_path: Path) -> None:
@@ -65,14 +62,13 @@ def test_shard_size_changes_no_member(open_tiny: Open, tmp_path: Path) -> None:
 
 
 @pytest.mark.ray
-def test_ray_and_serial_agree_to_the_bit(open_tiny: Open, tmp_path: Path, ray_session: None) -> None:
+def test_ray_and_serial_agree_to_the_bit(open_tiny: Open, whole: Path, ray_session: None) -> None:
     from pipeline.runtime.ray_tasks import RayExecutor
 
-    serial, distributed = open_tiny(store=tmp_path / "serial"), open_tiny(store=tmp_path / "ray")
-    run_serially(serial)
+    distributed = open_tiny()
     progress = Walk(distributed.graph, distributed.store, open_executor=lambda: RayExecutor(compute_task, distributed.examples)).run()
     assert not progress.failures
-    assert tables(tmp_path / "ray") == tables(tmp_path / "serial")
+    assert tables(distributed.store.uri) == tables(whole)
 
 
 @pytest.mark.ray
@@ -137,10 +133,9 @@ def test_what_another_run_made_meanwhile_is_left_as_it_is(open_tiny: Open) -> No
         assert tables(session.store.uri) == before
         return again
 
-    progress = Walk(session.graph, session.store, open_executor=lambda: SerialExecutor(compute_twice)).run()
-    assert not progress.failures
+    progress = Walk(session.graph, session.store, open_executor=lambda: SerialExecutor(compute_twice), until="unlearn").run()
+    assert all_done(progress)
     assert progress.n_models_made == 0
-    assert set(statuses(session).values()) == {"done"}
 
 
 def test_until_stops_after_a_stage(open_tiny: Open) -> None:
@@ -168,8 +163,7 @@ def test_a_corrupt_parent_is_never_used(open_tiny: Open) -> None:
     assert "dmm verify --repair" in progress.failures[0].error
 
 
-def test_two_processes_on_one_store_end_with_the_tables_of_one_alone(open_tiny: Open, tmp_path: Path) -> None:
-    run_serially(open_tiny(store=tmp_path / "alone"))
+def test_two_processes_on_one_store_end_with_the_tables_of_one_alone(open_tiny: Open, tmp_path: Path, whole: Path) -> None:
     together = open_tiny(store=tmp_path / "shared")
     (tmp_path / "tiny.yaml").write_text(together.experiment.to_yaml())
     command = [sys.executable, "-m", "jobs", "run", "tiny.yaml", "--store", "shared", "--executor", "serial", "--json"]
@@ -177,7 +171,7 @@ def test_two_processes_on_one_store_end_with_the_tables_of_one_alone(open_tiny: 
     processes = [subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=house) for _ in range(2)]
     answers = [process.communicate() for process in processes]
     assert [process.returncode for process in processes] == [0, 0], answers
-    assert tables(tmp_path / "shared") == tables(tmp_path / "alone")
+    assert tables(tmp_path / "shared") == tables(whole)
     assert not together.store.files.names("quarantine")
     n_models = sum(state.node.n_units for state in together.graph.survey(together.store).values() if state.node.trains)
     assert sum(json.loads(out.splitlines()[-1])["n_models_made"] for out, _ in answers) < 2 * n_models
@@ -185,13 +179,14 @@ def test_two_processes_on_one_store_end_with_the_tables_of_one_alone(open_tiny: 
 
 @pytest.mark.slow
 def test_dmm_forgets_a_coherent_set_where_doing_nothing_does_not(open_tiny: Open) -> None:
+    sizes = {"subset": 200, "designed": 200, "full": 40, "oracle": 40, "floor": 40}
     session = open_tiny(
         "store.shard_members=50",
         "store.layout.block_points=256",
         dataset={"name": "digits", "n_train": 600},
         model={"name": "mlp", "width": 32},
         recipe={"epochs": 10, "learning_rate": 0.2, "momentum": 0.9, "ensemble": "stacked"},
-        populations={"subset": {"n_models": 500}, "heldout": {"n_models": 20}, "full": {"n_models": 40}, "oracle": {"n_models": 40}, "floor": {"n_models": 40}},
+        populations={"heldout": None, **{role: {"n_models": n_models} for role, n_models in sizes.items()}},
         forget_sets={"coherent": {"name": "coherent", "label": 8, "n_points": 8}},
         unlearners={"nothing": "no_op", "dmm": {"name": "dmm", "retain_points": 60}},
     )

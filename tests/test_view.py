@@ -1,7 +1,6 @@
 """MLflow shows what the store holds: one parent, its children, their tables; a resumed run goes on in the same runs, a grown one has its own."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,42 +10,15 @@ import pytest
 import torch
 from mlflow import MlflowClient
 from mlflow.entities import Run
-from rich.console import Console
-from tiny import TINY, StoppingExecutor
+from tiny import TINY
+from viewed import UNLEARNERS, run
 
-from jobs import verbs
-from jobs.session import Session, open_session
-from pipeline.run import Walk
-from pipeline.view import open_view
-
-UNLEARNERS = {**TINY["unlearners"], "bound": {"name": "oracle_matching", "retain_points": 10, "epochs": 2}}
-
-
-def write_config(folder: Path) -> Path:
-    (folder / "tiny.yaml").write_text(json.dumps({**TINY, "unlearners": UNLEARNERS, "tracking": {}}))
-    return folder / "tiny.yaml"
-
-
-def run(session: Session) -> verbs.RunResult:
-    return verbs.run(session, Console(quiet=True), executor="serial", until=None, allow_missing=False)
+from jobs.session import open_session
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A store in which the tiny experiment was interrupted, resumed, and run once more when all was done."""
-    folder = tmp_path_factory.mktemp("viewed")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        config = write_config(folder)
-        stopped = open_session(str(config), (), str(folder / "store"))
-        view = open_view(stopped.graph, stopped.store, warn=pytest.fail)
-        walk = Walk(stopped.graph, stopped.store, open_executor=lambda: StoppingExecutor(stopped, 7), listeners=[view])
-        with pytest.raises(KeyboardInterrupt):
-            walk.run()
-        view.end("KILLED", walk.progress)
-        for _ in range(2):
-            run(open_session(str(config), (), str(folder / "store")))
-        yield folder / "store"
+def store(viewed_store: Path) -> Path:
+    return viewed_store
 
 
 @pytest.fixture
@@ -70,9 +42,9 @@ def table(run: Run, name: str) -> dict[str, list[Any]]:
 
 
 def test_one_parent_has_a_child_for_each_stage_and_each_verdict(client: MlflowClient) -> None:
-    verdicts = {f"{name}/{label}" for name in (*UNLEARNERS, "floor") for label in TINY["forget_sets"]}
+    verdicts = {f"4 {label}: {name}" for name in (*UNLEARNERS, "floor") for label in TINY["forget_sets"]}
     found = runs(client)
-    assert set(found) == {"tiny", "train", "forget", "attribution"} | verdicts
+    assert set(found) == {"tiny", "2 models", "1 forget sets", "3 attribution"} | verdicts
     assert {run.info.status for run in found.values()} == {"FINISHED"}
     assert {run.data.tags["mlflow.parentRunId"] for name, run in found.items() if name != "tiny"} == {found["tiny"].info.run_id}
 
@@ -91,27 +63,27 @@ def test_metrics_of_a_verdict_are_those_of_the_results(client: MlflowClient, sto
     rows = run(open_session(str(store.parent / "tiny.yaml"), (), str(store))).results
     found = runs(client)
     for row in rows:
-        metrics = found[f"{row['unlearner']}/{row['forget_set']}"].data.metrics
+        metrics = found[f"4 {row['forget_set']}: {row['unlearner']}"].data.metrics
         for split in ("forget", "retain", "validation"):
             assert (metrics[f"p95_klom_{split}"], metrics[f"mean_klom_{split}"]) == (row[split], row["mean"][split])
         assert metrics["cost_fraction"] == row["cost"]["fraction"]
-    assert found["dmm/some"].data.params["unlearner.retain_points"] == "10"
+    assert found["4 some: dmm"].data.params["unlearner.retain_points"] == "10"
 
 
 def test_progress_is_a_curve_that_goes_on_after_the_interruption(client: MlflowClient) -> None:
-    history = client.get_metric_history(runs(client)["train"].info.run_id, "models_done")
+    history = client.get_metric_history(runs(client)["tiny"].info.run_id, "progress/models_done")
     assert [point.step for point in history] == sorted(point.step for point in history)
-    assert history[0].value <= history[-1].value
+    assert history[0].value < history[-1].value == 20 + 10 + 2 + 6 + 6 + 2 * 12 + 2 * 4 * 6
 
 
 def test_tables_are_named_by_place_and_digest(client: MlflowClient, store: Path) -> None:
-    tables = json.loads(artifact(runs(client)["attribution"], "tables.json"))
+    tables = json.loads(artifact(runs(client)["3 attribution"], "tables.json"))
     assert set(tables) == {"groups", "factor", "fit", "score", "curve", "effect/some", "effect/wrong", "influences"}
     assert all(Path(table["uri"]).is_relative_to(store) and len(table["digest"]) == 16 for table in tables.values())
 
 
 def test_attribution_shows_its_score_against_the_number_of_models(client: MlflowClient) -> None:
-    run = runs(client)["attribution"]
+    run = runs(client)["3 attribution"]
     history = client.get_metric_history(run.info.run_id, "lds_by_models")
     assert [point.step for point in history] == [6, 8, 15, 30]
     assert {"lds", "lds_low", "lds_high", "r2_heldout", "r2_logits", "r2_margins"} <= set(run.data.metrics)
@@ -119,7 +91,7 @@ def test_attribution_shows_its_score_against_the_number_of_models(client: Mlflow
 
 
 def test_attribution_shows_r2_by_block_effects_and_examples(client: MlflowClient) -> None:
-    run = runs(client)["attribution"]
+    run = runs(client)["3 attribution"]
     blocks = table(run, "r2_heldout")
     assert (blocks["first_point"], blocks["last_point"]) == ([0, 30, 60], [29, 59, 79])
     assert table(run, "effects")["forget_set"] == list(TINY["forget_sets"])
@@ -144,15 +116,3 @@ def test_a_grown_experiment_has_a_parent_of_its_own(client: MlflowClient, store:
     assert grown.mlflow_run_id != before
     assert client.get_run(before).info.status == "FINISHED"
     assert runs(client)["grown"].data.params["populations.subset.n_models"] == "22"
-
-
-def test_a_server_that_is_down_costs_the_view_and_not_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    config, words = write_config(tmp_path), Console(record=True, quiet=True)
-    session = open_session(str(config), ["tracking.uri=http://127.0.0.1:9"], str(tmp_path / "store"))
-    said: list[str] = []
-    view = open_view(session.graph, session.store, warn=said.append)
-    assert "tracking stops here, the run goes on" in said[0]
-    assert view.run_id == ""
-    result = verbs.run(session, words, executor="serial", until="train", allow_missing=False)
-    assert not result.failures

@@ -5,9 +5,12 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from jobs.session import Session
+from jobs.session import Session, check
+from pipeline import config
+from pipeline.blueprint import build_graph
 from pipeline.run import Progress, Walk
 from pipeline.runtime.execution import SerialExecutor
+from pipeline.runtime.store import Store
 from pipeline.stages.work import compute_task
 
 TINY: dict[str, Any] = {
@@ -33,6 +36,14 @@ TINY: dict[str, Any] = {
 }
 
 
+def open_at(store: Path | str, /, *overrides: str, **changes: Any) -> Session:
+    """Return the tiny experiment on a store, with overrides as on the command line."""
+    experiment = config.build(TINY | changes, overrides)
+    examples = experiment.dataset.load()
+    check(experiment, examples)
+    return Session(experiment, examples, build_graph(experiment, examples), Store(str(store)))
+
+
 def run_serially(session: Session, **options: Any) -> Progress:
     """Compute what is missing in this process."""
 
@@ -40,6 +51,11 @@ def run_serially(session: Session, **options: Any) -> Progress:
         return SerialExecutor(lambda task, device: compute_task(task, session.examples, device))
 
     return Walk(session.graph, session.store, open_executor=executor, **options).run()
+
+
+def all_done(progress: Progress) -> bool:
+    """Return whether everything that a run was to reach is there."""
+    return not progress.failures and all(progress.states[key].status == "done" for key in progress.wanted)
 
 
 def statuses(session: Session) -> dict[str, str]:

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy.stats import rankdata
 
 from pipeline.core.arrays import Outputs, PerOutput
 from pipeline.core.errors import ConfigError, DataError, ShapeError
@@ -33,6 +32,8 @@ def lds(*, predicted: Float[np.ndarray, "..."], actual: Float[np.ndarray, "..."]
     held as they are. Raises ShapeError if the shapes differ, DataError on non-finite outputs or if no target varies, ConfigError on fewer than
     20 resamples or a level outside (0, 1). Source: Park et al. 2023 (TRAK), section 3.
     """
+    from scipy.stats import rankdata  # a second to import, for whoever only looks at what there is
+
     if n_resamples < FEWEST_RESAMPLES or not 0 < level < 1:
         raise ConfigError(f"n_resamples is {n_resamples} and level {level}; expected at least {FEWEST_RESAMPLES} resamples and a level between 0 and 1")
     varies = _varying(predicted, actual)

@@ -35,11 +35,17 @@ PLACES = frozenset({"store", "tracking", "resources"})
 
 
 class StageResources(Settings):
-    """What one task of a stage asks for: training, unlearning, and the stages that only compute with arrays."""
+    """What one task of a stage asks for: training, unlearning, and the stages that only compute with arrays.
+
+    `fit` is for those of them that hold what all datamodels share (factor, fit, score, effect); if it is not set, they ask for what `compute` does.
+    A node that offers it is waited for patience_seconds, where none does yet: raise that where an autoscaler has to start one.
+    """
 
     train: Resources = Resources()
     unlearn: Resources = Resources()
     compute: Resources = Resources()
+    fit: Resources | None = None
+    patience_seconds: float = Field(default=60.0, gt=0)
 
 
 class StoreSettings(Settings):
@@ -65,7 +71,7 @@ class Tracking(Settings):
 class Experiment(Settings):
     """Everything a run needs. Keys under forget_sets and unlearners are labels of the user's choice."""
 
-    name: str = Field(default="digits", pattern=LABEL.pattern)
+    name: str = Field(default="digits", pattern=f"^{LABEL.pattern}$")
     seed: int = Field(default=0, ge=0)
     dataset: Annotated[Dataset, *plugin(DATASETS)] = Digits()
     model: Annotated[Model, *plugin(MODELS)] = Mlp()

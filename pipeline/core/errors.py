@@ -21,6 +21,10 @@ class StoreError(PipelineError):
     """The store cannot give what was asked; the message names file and remedy."""
 
 
+class StoreAwayError(StoreError):
+    """The store does not answer for now: throttled, restarting, not mounted; the same call may work later."""
+
+
 class CorruptShardError(StoreError):
     """A listed file's bytes are not what its name, its checksums or its metadata promise."""
 

@@ -6,6 +6,7 @@ Equal figures give equal bytes, whatever the user's own matplotlib settings are.
 import html
 import io
 import re
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -29,6 +30,8 @@ COLOURS = {
     "flipped": "#a3361f",
 }
 PNG_DPI = 160
+# matplotlib's settings are those of the whole process: two threads that draw at once would leave each other theirs.
+_DRAWING = threading.RLock()
 STYLE = {
     "axes.edgecolor": COLOURS["line"],
     "axes.facecolor": "none",
@@ -53,7 +56,7 @@ STYLE = {
 @contextmanager
 def themed() -> Iterator[None]:
     """Draw figures inside this: our style over matplotlib's defaults, the caller's own settings untouched."""
-    with style.context(["default", STYLE]):
+    with _DRAWING, style.context(["default", STYLE]):
         yield
 
 

@@ -61,23 +61,6 @@ def summary(verdicts: Sequence[Verdict]) -> str:
     return f"Of {len(verdicts)} forget sets: {said}."
 
 
-def break_even(datamodel_retrainings: float, request_fraction: float) -> str:
-    """Return how many requests must share the datamodel before it beats retraining for each.
-
-    datamodel_retrainings: cost of the subset models in trainings on all points; request_fraction: cost of one request in the same unit.
-    """
-    if datamodel_retrainings == 0:
-        return f"The datamodel was brought along and cost nothing here; a request costs {of_retraining(request_fraction)}."
-    spent = f"{datamodel_retrainings:,.0f} retrainings"
-    if request_fraction >= 1:
-        return f"One request costs {of_retraining(request_fraction)}, so the datamodel ({spent}) never pays: retrain."
-    requests = math.ceil(datamodel_retrainings / (1 - request_fraction))
-    return (
-        f"The datamodel costs {spent} once, a request then {of_retraining(request_fraction)}. It beats retraining for each request only if "
-        f"{requests:,} or more requests share it; for fewer, retrain."
-    )
-
-
 def _headline(finding: Finding) -> str:
     content, winner, nothing = finding.content, finding.winner, finding.nothing
     floor = content.floor["forget"]
@@ -193,7 +176,18 @@ def _aside(finding: Finding) -> str:
     said = [f"{meaning} ({_listed([f'{row.label} {_forget(row)}' for row in rows])})" for meaning, rows in meanings if rows]
     if not said:
         return ""
+    return f"For orientation: {'; '.join(said)}.{_lesson(finding)}"
+
+
+def _lesson(finding: Finding) -> str:
+    """Return where a method with a datamodel loses what a bound does not: in predicting or in matching; nothing where neither can be told."""
     datamodel, gap = finding.datamodel, finding.outcome in (Outcome.PARTIAL, Outcome.FAILED)
-    further = datamodel is not None and any(row.p95["forget"] < datamodel.p95["forget"] / 2 for row in bounds)
-    lesson = " With true targets matching gets further, so the datamodel's prediction is what falls short." if gap and further else ""
-    return f"For orientation: {'; '.join(said)}.{lesson}"
+    if datamodel is None or not gap:
+        return ""
+    half = datamodel.p95["forget"] / 2
+    if not any(row.p95["forget"] < half for row in finding.of_role[Role.BOUND]):
+        return ""
+    # A predictor a little above half is told from one that is hardly better than what was matched to it.
+    if any(row.p95["forget"] < 1.3 * half for row in finding.of_role[Role.PREDICTOR]):
+        return " The prediction alone is much nearer than the model that was fine-tuned to it: matching loses what it does not lose with true targets."
+    return " With true targets matching gets further, so the datamodel's prediction is what falls short."

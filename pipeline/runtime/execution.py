@@ -1,13 +1,26 @@
-"""How tasks are run: an executor takes tasks while it has room and hands back outcomes. Serial here; Ray tasks in ray_tasks."""
+"""How tasks are run: an executor takes tasks while it has room and hands back outcomes. Serial here; Ray tasks in ray_tasks.
 
+An outcome without a result says at whose door that lies, the shard's own, the store's, the machine's: on this hangs whether another try can help.
+"""
+
+import errno
+import platform
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
+from typing import Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import CorruptShardError, ExecutionError, PipelineError, StoreError
 
 T = TypeVar("T")
+
+# refused: what was asked cannot be done, however often. error: the shard's code raised. store: reading or writing failed. full: there is no space
+# left. crashed: its process died. memory: it, or its machine, ran out of memory. lost: its machine went away. unmet: no machine offers what it needs.
+Fault = Literal["refused", "error", "store", "full", "crashed", "memory", "lost", "unmet"]
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+# What torch says on a CPU, on a GPU, and what the operating system says.
+SAID_OF_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,16 +31,19 @@ class Need:
     num_gpus: float = 0.0
     memory_bytes: int | None = None
     custom: tuple[tuple[str, float], ...] = ()
+    labels: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
 class Outcome(Generic[T]):
-    """How a task ended: with a result, or with an error in one line and its traceback."""
+    """How a task ended: with a result, or with an error in one line, its traceback, at whose door it lies, and on which host, if known."""
 
     task: T
     result: Any = None
     error: str | None = None
     trace: str = ""
+    fault: Fault = "error"
+    host: str = ""
 
 
 @runtime_checkable
@@ -43,12 +59,20 @@ class Executor(Protocol[T]):
         ...
 
     def wait(self, seconds: float) -> list[Outcome[T]]:
-        """Return outcomes that are there within seconds, perhaps none; a task whose needs are never met comes back as an error too."""
+        """Return outcomes that are there within seconds, perhaps none; a task whose needs are never met comes back as an error too.
+
+        Raises ExecutionError if no task will ever come back: the cluster is gone.
+        """
         ...
 
     @property
     def n_running(self) -> int:
         """Tasks taken and not handed back."""
+        ...
+
+    @property
+    def notice(self) -> str:
+        """What tasks wait for that may never come, in a sentence; empty if nothing."""
         ...
 
     def close(self) -> None:
@@ -81,6 +105,11 @@ class SerialExecutor(Generic[T]):
         """See Executor."""
         return len(self._outcomes)
 
+    @property
+    def notice(self) -> str:
+        """See Executor."""
+        return ""
+
     def close(self) -> None:
         """See Executor."""
         self._outcomes = []
@@ -105,4 +134,28 @@ def attempt(function: Callable[[T, str], Any], task: T, device: str) -> Outcome[
         NotImplementedError,
         MemoryError,
     ) as error:
-        return Outcome(task, error=f"{type(error).__name__}: {error}", trace=traceback.format_exc())
+        return Outcome(task, error=f"{type(error).__name__}: {error}", trace=traceback.format_exc(), fault=fault_of(error), host=platform.node())
+
+
+def fault_of(error: BaseException) -> Fault:
+    """Return at whose door an error of a shard's code lies, judged by what caused it in the first place."""
+    causes = list(_causes(error))
+    if any(isinstance(cause, MemoryError) or (isinstance(cause, RuntimeError) and _speaks_of_memory(cause)) for cause in causes):
+        return "memory"
+    if any(isinstance(cause, OSError) and cause.errno in FULL for cause in causes):
+        return "full"
+    if isinstance(error, CorruptShardError):
+        return "refused"
+    if isinstance(error, StoreError | ExecutionError | OSError):
+        return "store"
+    return "refused" if isinstance(error, PipelineError) else "error"
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__
+
+
+def _speaks_of_memory(error: RuntimeError) -> bool:
+    return any(words in str(error).lower() for words in SAID_OF_MEMORY)

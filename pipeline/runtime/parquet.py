@@ -45,16 +45,16 @@ def encode(columns: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> bytes
     return sink.getvalue()
 
 
-def read_about(source: str | bytes, path: str) -> dict[str, Any]:
-    """Return what the shard in source, a local path or its bytes, says of itself; raises CorruptShardError naming path."""
+def read_about(source: io.IOBase, path: str) -> dict[str, Any]:
+    """Return what the shard in source says of itself; raises CorruptShardError naming path."""
     try:
-        return _about(pq.read_schema(io.BytesIO(source) if isinstance(source, bytes) else source))
+        return _about(pq.read_schema(source))
     except (pa.ArrowException, OSError, ValueError, LookupError) as error:
         raise _corrupt(path, error) from error
 
 
-def read_columns(source: str, path: str, columns: Sequence[str] | None) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Return what the shard at the local path source says of itself, and columns of it (all, if none are named).
+def read_columns(source: io.IOBase, path: str, columns: Sequence[str] | None) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Return what the shard in source, a file to seek in, says of itself, and columns of it (all, if none are named), reading no others.
 
     Raises CorruptShardError naming path on any byte that is not as it was written, StoreError if there is no such column.
     """
@@ -67,7 +67,7 @@ def read_columns(source: str, path: str, columns: Sequence[str] | None) -> tuple
     return about, arrays
 
 
-def _read(source: str, path: str, columns: Sequence[str] | None) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def _read(source: io.IOBase, path: str, columns: Sequence[str] | None) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     file = pq.ParquetFile(source, page_checksum_verification=True)
     about = _about(file.schema_arrow)
     wanted = list(about["columns"] if columns is None else columns)

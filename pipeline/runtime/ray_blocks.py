@@ -9,15 +9,18 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-import ray
-
 from pipeline.runtime.execution import Need, Outcome
-from pipeline.runtime.ray_tasks import MAX_RETRIES, Patience, RayExecutor, options_of, run_task, said
+from pipeline.runtime.ray_cluster import Patience
+from pipeline.runtime.ray_tasks import RayExecutor, fault_of_loss, options_of, run_task, said
+
+import ray  # isort: skip  (after ray_cluster, which sets what it reads when it is imported)
 
 T = TypeVar("T")
 
 # A first pipeline takes 3.5 s to start; with 4,000 models, a block that need not read the factor again saves .2 s.
 FEWEST = 32
+# Within a pipeline Ray Data goes on by itself after a loss; what is lost more often comes back, and is tried again alone.
+MAX_RETRIES = 3
 
 
 @dataclass
@@ -81,14 +84,20 @@ class StreamingExecutor(Generic[T]):
         return outcomes + self._single.wait(share)
 
     @property
+    def notice(self) -> str:
+        """See Executor."""
+        return self._patience.notice or self._single.notice
+
+    @property
     def n_running(self) -> int:
         """See Executor."""
         return self._single.n_running + sum(map(len, self._gathered.values())) + sum(len(stream.tasks) for stream in self._streams)
 
     def close(self) -> None:
         """See Executor."""
-        for stream in self._streams:
-            ray.cancel(stream.rows, force=True)
+        if self._single.lookout.answers:
+            for stream in self._streams:
+                ray.cancel(stream.rows, force=True)
         self._streams, self._gathered = [], {}
         self._single.close()
 
@@ -98,7 +107,7 @@ class StreamingExecutor(Generic[T]):
                 self._single.submit(task, need)
             return
         (first, need), numbered = tasks[0], dict(enumerate(task for task, _ in tasks))
-        common = ray.remote(**options_of(need))(run_task).remote(self._prepare, first, self._single.shared)
+        common = ray.remote(**options_of(need, retries=MAX_RETRIES))(run_task).remote(self._prepare, first, self._single.shared)
         self._streams.append(Stream(numbered, need, common, self._rows(numbered, need, common)))
 
     def _rows(self, tasks: dict[int, T], need: Need, common: "ray.ObjectRef") -> "ray.ObjectRefGenerator":
@@ -113,7 +122,7 @@ class StreamingExecutor(Generic[T]):
             seconds = 0.0
             try:
                 row = ray.get(next(stream.rows))
-                yield Outcome(stream.tasks.pop(row["number"]), json.loads(row["result"]), row["error"] or None, row["trace"])
+                yield Outcome(stream.tasks.pop(row["number"]), json.loads(row["result"]), row["error"] or None, row["trace"], row["fault"], row["host"])
             except StopIteration:
                 yield from self._ended(stream)
                 return
@@ -127,17 +136,18 @@ class StreamingExecutor(Generic[T]):
             return []
         lost = f"its worker was lost (after {MAX_RETRIES} retries); if memory ran out, raise `resources`"
         reason, trace = (f"ExecutionError: {lost}", "") if stream.error is None else (said(stream.error), str(stream.error))
-        outcomes = [Outcome(task, error=reason, trace=trace) for task in stream.tasks.values()]
+        fault = "crashed" if stream.error is None else fault_of_loss(stream.error)
+        outcomes = [Outcome(task, error=reason, trace=trace, fault=fault) for task in stream.tasks.values()]
         stream.tasks = {}
         return outcomes
 
     def _stalled(self) -> list[Outcome[T]]:
         """Give up streams whose needs no living node has met for long."""
-        hopeless = self._patience.hopeless({stream.need for stream in self._streams if stream.tasks})
+        hopeless = self._patience.hopeless({stream.need for stream in self._streams if stream.tasks}, self._single.lookout.machines())
         outcomes = []
         for stream in [stream for stream in self._streams if stream.need in hopeless]:
             ray.cancel(stream.rows, force=True)
-            outcomes += [Outcome(task, error=hopeless[stream.need]) for task in stream.tasks.values()]
+            outcomes += [Outcome(task, error=hopeless[stream.need], fault="unmet") for task in stream.tasks.values()]
             stream.tasks = {}
         return outcomes
 
@@ -152,7 +162,8 @@ def _drive(function: Callable[..., Any], tasks: dict[int, T], need: Need, held: 
         if prepared.error is None:
             outcome = run_task(lambda task, shared, device: function(task, shared, device, prepared.result), tasks[row["number"]], shared)
         result = json.dumps(outcome.result if outcome is not prepared else None)
-        return {"number": row["number"], "result": result, "error": outcome.error or "", "trace": outcome.trace}
+        told = {"error": outcome.error or "", "trace": outcome.trace, "fault": outcome.fault, "host": outcome.host}
+        return {"number": row["number"], "result": result, **told}
 
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
@@ -160,4 +171,4 @@ def _drive(function: Callable[..., Any], tasks: dict[int, T], need: Need, held: 
     # A task whose worker is lost again and again costs the others nothing; Ray Data itself would retry it for ever.
     context.max_errored_blocks = -1
     numbers = ray.data.from_items([{"number": number} for number in tasks], override_num_blocks=len(tasks))
-    yield from numbers.map(compute, **options_of(need)).iter_rows()
+    yield from numbers.map(compute, **options_of(need, retries=MAX_RETRIES)).iter_rows()

@@ -26,6 +26,10 @@ class ShardName:
         """The name without its ending; side files share it."""
         return f"{self.unit}-{self.start:06d}-{self.stop:06d}.{self.digest}"
 
+    def blob(self, ending: str, digest: str) -> str:
+        """Return the name of a blob of that digest that is written with the shard."""
+        return f"{self.unit}-{self.start:06d}-{self.stop:06d}.{digest}.{ending}"
+
     @classmethod
     def parse(cls, name: str) -> "ShardName | None":
         """Return the shard called name, or None if name is not that of a shard."""
@@ -101,3 +105,14 @@ def split(ranges: Iterable[tuple[int, int]], size: int, *, lost: Iterable[tuple[
             parts.append((start, end))
             start = end
     return parts
+
+
+def joined(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return ranges in order, with those that touch or overlap made one."""
+    found: list[tuple[int, int]] = []
+    for start, stop in sorted(ranges):
+        if found and found[-1][1] >= start:
+            found[-1] = (found[-1][0], max(found[-1][1], stop))
+        else:
+            found.append((start, stop))
+    return found

@@ -1,17 +1,24 @@
 """The store: tables as folders of shards. A shard is done if and only if its file is listed; bytes are checked when they are read."""
 
 import json
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pipeline.core.errors import CorruptShardError, MissingShardsError, StoreError
 from pipeline.core.fingerprint import canonical, digest, digest_bytes
-from pipeline.runtime.files import TEMPORARY, Files, open_files
+from pipeline.runtime.checking import Problem, check_table, owned
+from pipeline.runtime.files import Files, RangeFile, each, local_folder, open_files
+from pipeline.runtime.files.marked import MARK
 from pipeline.runtime.parquet import encode, read_about, read_columns
 from pipeline.runtime.shards import Piece, ShardName, cover, gaps
+
+__all__ = ["NODE_FILE", "QUARANTINE", "Problem", "Shard", "Store", "TableRef"]
 
 NODE_FILE = "node.json"
 QUARANTINE = "quarantine"
@@ -33,7 +40,7 @@ class TableRef:
     folder: str
     pieces: tuple[Piece, ...]
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Digest of exactly what is consumed: every shard's range and digest."""
         return digest([[str(piece.shard), piece.start, piece.stop] for piece in self.pieces])
@@ -44,25 +51,37 @@ class TableRef:
         return TableRef(self.folder, tuple(piece for piece in pieces if piece.start < piece.stop))
 
 
-@dataclass(frozen=True)
-class Problem:
-    """A file that is not as it should be."""
-
-    path: str
-    reason: str
-    range: tuple[int, int] | None = None
-
-
 class Store:
-    """Tables under one root. It holds no state, so any number of processes may use one."""
+    """Tables under one root, of which any number of processes may use one.
 
-    def __init__(self, uri: str) -> None:
-        self.files: Files = open_files(uri)
+    With a mark, as `claim` returned it to another process, a folder without that mark is away, not empty.
+    """
+
+    def __init__(self, uri: str, *, mark: str | None = None) -> None:
+        self.files: Files = open_files(uri, mark=mark)
 
     @property
     def uri(self) -> str:
         """The root, absolute."""
         return self.files.uri
+
+    @property
+    def folder(self) -> Path | None:
+        """The root as a folder of this machine, None if it is none."""
+        return local_folder(self.uri)
+
+    def claim(self) -> str:
+        """Mark the root as a store's, unless it is marked, and return the mark: what tells it, from now on, from a mount point without its mount.
+
+        Raises StoreError, before anything is computed, where nothing can be written or where a second writer would not be refused.
+        """
+        if MARK not in self.files.names(""):
+            made = self.files.create(MARK, json.dumps({"store": uuid.uuid4().hex}).encode())
+            if made and self.files.create(MARK, b"{}"):
+                raise StoreError(f"{self.uri} lets two writers create one file; use a store that knows conditional writes (If-None-Match)")
+        mark = self.files.read(MARK).decode(errors="replace")
+        self.files = open_files(self.uri, mark=mark)
+        return mark
 
     def shards(self, folder: str) -> list[ShardName]:
         """Return the finished shards of a table."""
@@ -84,14 +103,14 @@ class Store:
         content = encode(shard.columns, about)
         name = ShardName(unit, start, stop, digest_bytes(content))
         for ending, blob in shard.blobs.items():
-            self.files.write(f"{folder}/{_blob_name(name, ending, blobs[ending])}", blob)
+            self.files.write(f"{folder}/{name.blob(ending, blobs[ending])}", blob)
         self.files.write(f"{folder}/{name.stem}.json", json.dumps(dict(side), indent=1, sort_keys=True).encode())
         self.files.write(f"{folder}/{name}", content)
         return name
 
     def read(self, table: TableRef, columns: Sequence[str] | None = None) -> dict[str, np.ndarray]:
         """Return columns (all, if none are named) of a table, its units in order; raises CorruptShardError naming a bad file."""
-        parts = [self._read_piece(table.folder, piece, columns) for piece in table.pieces]
+        parts = each(self.files, lambda piece: self._read_piece(table.folder, piece, columns), table.pieces)
         # One part is not copied again: a factor of 20,000 models takes 3.2 GB.
         return parts[0] if len(parts) == 1 else {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
@@ -105,7 +124,7 @@ class Store:
 
     def summaries(self, table: TableRef) -> list[dict[str, Any]]:
         """Return the JSON summary of each of the table's shards, in order."""
-        return [dict(self._about(table.folder, piece.shard)["summary"]) for piece in table.pieces]
+        return each(self.files, lambda piece: dict(self._about(table.folder, piece.shard)["summary"]), table.pieces)
 
     def side(self, folder: str, shard: ShardName) -> dict[str, Any]:
         """Return how a shard was made (seconds, host, versions …), or nothing if that was lost: no result depends on it."""
@@ -119,7 +138,7 @@ class Store:
         expected = self._about(folder, shard)["blobs"].get(ending)
         if expected is None:
             raise StoreError(f"{folder}/{shard} has no {ending} beside it; run with a setting that saves it")
-        path = f"{folder}/{_blob_name(shard, ending, expected)}"
+        path = f"{folder}/{shard.blob(ending, expected)}"
         content = self.files.read(path)
         if digest_bytes(content) != expected:
             raise CorruptShardError(f"{path} does not have the bytes that {shard} promises; run `dmm verify --repair`")
@@ -146,25 +165,7 @@ class Store:
 
     def check(self, folder: str) -> list[Problem]:
         """Return every file of a table that is corrupt, foreign or half-written, after reading all bytes."""
-        problems, expected = [], {NODE_FILE}
-        names = self.files.names(folder)
-        for name in names:
-            shard = ShardName.parse(name)
-            if shard is None:
-                continue
-            try:
-                about = self._checked(folder, shard)
-                blobs = {_blob_name(shard, ending, value) for ending, value in about["blobs"].items()}
-                for blob, value in zip(sorted(blobs), sorted(about["blobs"].values()), strict=True):
-                    self._check_blob(f"{folder}/{blob}", value, names, blob)
-                expected |= {name, f"{shard.stem}.json"} | blobs
-            except StoreError as error:
-                problems.append(Problem(f"{folder}/{name}", str(error), (shard.start, shard.stop)))
-                expected |= {name, f"{shard.stem}.json"}
-        for name in sorted(set(names) - expected):
-            kind = "half-written: left by a killed writer" if name.startswith(TEMPORARY) else "foreign: no shard of this table refers to it"
-            problems.append(Problem(f"{folder}/{name}", kind))
-        return problems
+        return check_table(self.files, folder, known=NODE_FILE)
 
     def quarantine(self, path: str) -> str:
         """Move a bad file out of its table, so that its range counts as missing and nothing is lost; return where it went."""
@@ -184,41 +185,18 @@ class Store:
         try:
             return dict(json.loads(self.files.read(path)))
         except ValueError as error:
-            raise StoreError(f"{self.files.local_path(path)} is damaged ({error}); remove it, and the next run decides again") from error
-
-    def _check_blob(self, path: str, expected: str, names: Sequence[str], name: str) -> None:
-        if name not in names or digest_bytes(self.files.read(path)) != expected:
-            raise CorruptShardError(f"its {name} is missing or has other bytes")
-
-    def _checked(self, folder: str, shard: ShardName) -> dict[str, Any]:
-        content = self.files.read(f"{folder}/{shard}")
-        if digest_bytes(content) != shard.digest:
-            raise CorruptShardError(f"corrupt: {len(content)} bytes whose digest is not the {shard.digest} of its name")
-        return _owned(read_about(content, f"{folder}/{shard}"), folder, shard)
+            raise StoreError(f"{self.files.location(path)} is damaged ({error}); remove it, and the next run decides again") from error
 
     def _about(self, folder: str, shard: ShardName) -> dict[str, Any]:
         path = f"{folder}/{shard}"
-        return _owned(read_about(self.files.local_path(path), path), folder, shard)
+        return owned(read_about(RangeFile(self.files, path), path), folder, shard)
 
     def _read_piece(self, folder: str, piece: Piece, columns: Sequence[str] | None) -> dict[str, np.ndarray]:
         path = f"{folder}/{piece.shard}"
-        about, arrays = read_columns(self.files.local_path(path), path, columns)
-        _owned(about, folder, piece.shard)
+        about, arrays = read_columns(RangeFile(self.files, path), path, columns)
+        owned(about, folder, piece.shard)
         # Rows are units, except in tables of one unit, whose rows are points or ids.
         rows = slice(None)
         if about["n_rows"] == piece.shard.stop - piece.shard.start:
             rows = slice(piece.start - piece.shard.start, piece.stop - piece.shard.start)
         return {name: values[rows] for name, values in arrays.items()}
-
-
-def _blob_name(shard: ShardName, ending: str, blob_digest: str) -> str:
-    return f"{shard.unit}-{shard.start:06d}-{shard.stop:06d}.{blob_digest}.{ending}"
-
-
-def _owned(about: dict[str, Any], folder: str, shard: ShardName) -> dict[str, Any]:
-    """Return about; raises CorruptShardError if what a shard says of itself is not what its place and name say."""
-    if (about.get("folder"), about.get("unit"), about.get("start"), about.get("stop")) != (folder, shard.unit, shard.start, shard.stop):
-        raise CorruptShardError(
-            f"{folder}/{shard} is foreign: it says of itself {about.get('folder')} {about.get('start')}-{about.get('stop')}; run `dmm verify --repair`"
-        )
-    return about

@@ -34,12 +34,13 @@ class DatasetSummary:
 class Results:
     """Everything one child run shows when it is done; names are paths below the run's artifacts and may contain slashes.
 
-    version identifies the content: a child is logged again when its version changes. curves are metrics that have a value for each of several
-    steps, {step: value}. tables hold rows, shown in the UI and kept as CSV;
+    version identifies the content: a child is logged again when its version changes. note is Markdown, the first thing a person reads. curves are
+    metrics that have a value for each of several steps, {step: value}. tables hold rows, shown in the UI and kept as CSV;
     figures hold PNG; files hold bytes or the path of a local file, and go under their own names.
     """
 
     version: str
+    note: str = ""
     params: Mapping[str, Any] = field(default_factory=dict)
     metrics: Numbers = field(default_factory=dict)
     curves: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
@@ -49,11 +50,20 @@ class Results:
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """One point of several curves: their values at a step, seen at a moment in seconds since the epoch."""
+
+    step: int
+    moment: float
+    metrics: Numbers
+
+
 @runtime_checkable
 class Tracker(Protocol):
     """One parent run for an experiment, and a child run for each stage and each (unlearner, forget set); never one for each model.
 
-    Every method may raise TrackingError. Nothing is lost then: go on with NoTracker, and the next run catches up.
+    Every method may raise TrackingError. Nothing is lost then: `begin` again, at once or in the next run, and log what is not there.
     """
 
     enabled: ClassVar[bool]
@@ -67,15 +77,21 @@ class Tracker(Protocol):
         config_yaml: str,
         dataset: DatasetSummary,
         tags: Mapping[str, str],
+        titles: Mapping[str, str],
     ) -> str:
         """Reopen the parent run of this config, or create it under name, and return its id; comes before everything else.
 
-        params is the whole config, nested as it is; parameters, config_yaml and dataset are logged for a new run only, tags every time.
+        params is the whole config, nested as it is; parameters, config_yaml and dataset are logged for a new run only, tags every time. titles are
+        what children are called, where that is not their name. Called again after a TrackingError it goes on with the same attempt.
         """
         ...
 
-    def progress(self, child: str, metrics: Numbers, step: int) -> None:
-        """Add a point to the curves of child, and of the parent as `child/metric`; step must not fall back on resume, so count shards done."""
+    def last(self, metric: str) -> float:
+        """Return the last value of a metric of the parent when it was reopened, 0 if there was none; costs nothing."""
+        ...
+
+    def progress(self, child: str, points: Sequence[Point]) -> None:
+        """Add points to the curves of child, in one request for every thousand values; steps must not fall back on resume."""
         ...
 
     def logged_version(self, child: str) -> str | None:
@@ -86,11 +102,23 @@ class Tracker(Protocol):
         """Show results in child and end it as finished; in PARENT, which `end` ends, they are only shown."""
         ...
 
-    def log_model(self, child: str, *, name: str, module: "torch.nn.Module", input_example: np.ndarray) -> None:
-        """Log a model, loadable without our code; before `log`, whose metrics then belong to it too.
+    def has_model(self, child: str, version: str) -> bool:
+        """Return whether the model of these results was logged to its end; costs nothing."""
+        ...
+
+    def log_model(self, child: str, results: Results, *, name: str, module: "torch.nn.Module", input_example: np.ndarray) -> None:
+        """Log a model, loadable without our code, to which the metrics of results, logged before, belong too.
 
         input_example (n, ...) holds at least two inputs, as a batch of one would fix the batch size.
         """
+        ...
+
+    def address(self, child: str) -> str:
+        """Return where the UI shows child, as a link for a note; empty if there is no such child yet."""
+        ...
+
+    def annotate(self, child: str, note: str) -> None:
+        """Put a note, in Markdown, on top of child, which is a run that exists or PARENT."""
         ...
 
     def fail(self, child: str, reason: str) -> None:
@@ -116,11 +144,16 @@ class NoTracker:
         config_yaml: str,
         dataset: DatasetSummary,
         tags: Mapping[str, str],
+        titles: Mapping[str, str],
     ) -> str:
         """Return an empty id."""
         return ""
 
-    def progress(self, child: str, metrics: Numbers, step: int) -> None:
+    def last(self, metric: str) -> float:
+        """Return 0: there was none."""
+        return 0.0
+
+    def progress(self, child: str, points: Sequence[Point]) -> None:
         """Do nothing."""
 
     def logged_version(self, child: str) -> str | None:
@@ -130,7 +163,18 @@ class NoTracker:
     def log(self, child: str, results: Results) -> None:
         """Do nothing."""
 
-    def log_model(self, child: str, *, name: str, module: "torch.nn.Module", input_example: np.ndarray) -> None:
+    def has_model(self, child: str, version: str) -> bool:
+        """Return False: nothing was ever logged."""
+        return False
+
+    def log_model(self, child: str, results: Results, *, name: str, module: "torch.nn.Module", input_example: np.ndarray) -> None:
+        """Do nothing."""
+
+    def address(self, child: str) -> str:
+        """Return nothing: nobody shows it."""
+        return ""
+
+    def annotate(self, child: str, note: str) -> None:
         """Do nothing."""
 
     def fail(self, child: str, reason: str) -> None:

@@ -19,10 +19,12 @@ MLFLOW_DEFAULTS = {
 }
 
 
-def open_tracker(uri: str | None, *, store_root: Path, experiment: str, max_artifact_mb: float = 64.0, system_metrics: bool = True) -> Tracker:
-    """Return the tracker at uri (see tracking_uri), its database created; artifacts above max_artifact_mb are logged by reference.
+def open_tracker(uri: str | None, *, store_root: Path | None, experiment: str, max_artifact_mb: float = 64.0, system_metrics: bool = True) -> Tracker:
+    """Return the tracker at uri (see tracking_uri); artifacts above max_artifact_mb are logged by reference.
 
-    Raises ConfigError if the address cannot work, TrackingError if the database cannot be opened. A server is first asked by `begin`.
+    store_root is None where the store is no folder of this machine. Raises ConfigError if the address cannot work. A server or a database is
+    first asked by `begin`, which also creates the database. system_metrics are of the driver's machine while it runs;
+    MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING=false turns them off for all.
     """
     address = tracking_uri(uri, store_root=store_root)
     if address is None:
@@ -35,22 +37,30 @@ def open_tracker(uri: str | None, *, store_root: Path, experiment: str, max_arti
     return MlflowTracker(
         address,
         experiment=experiment,
-        artifact_root=store_root.resolve() / "mlartifacts",
+        artifact_root=_artifact_root(address, store_root),
         max_artifact_mb=max_artifact_mb,
         system_metrics=system_metrics,
     )
 
 
-def tracking_uri(uri: str | None, *, store_root: Path) -> str | None:
+def tracking_uri(uri: str | None, *, store_root: Path | None) -> str | None:
     """Return the address that uri stands for, None if tracking is off.
 
     None means the environment's MLFLOW_TRACKING_URI, else an SQLite file in the store; "none" turns tracking off. Raises ConfigError for
-    a folder, which MLflow no longer accepts.
+    a folder, which MLflow no longer accepts, and for a store that is no folder where nothing else is given.
     """
     given = uri or os.environ.get("MLFLOW_TRACKING_URI") or ""
-    default = f"sqlite:///{store_root.resolve()}/mlflow.db"
+    default = "sqlite:////absolute/path/mlflow.db" if store_root is None else f"sqlite:///{store_root.resolve()}/mlflow.db"
     if given.lower() == "none":
         return None
     if given.startswith("file:") or (given and "://" not in given and given != "databricks"):
         raise ConfigError(f"tracking URI {given!r} is a folder, which MLflow no longer accepts; use {default}, a server (http://HOST:PORT) or none")
+    if not given and store_root is None:
+        raise ConfigError(f"an object store cannot hold MLflow's database; set tracking.uri to a server (http://HOST:PORT), {default} or none")
     return given or default
+
+
+def _artifact_root(address: str, store_root: Path | None) -> Path:
+    """Return where artifacts go if no server takes them: the store, or beside the database where the store is no folder."""
+    beside = Path(address.removeprefix("sqlite:///")).parent if address.startswith("sqlite:///") else Path()
+    return (store_root or beside).resolve() / "mlartifacts"

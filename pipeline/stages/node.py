@@ -4,24 +4,47 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from pipeline.core.registry import Plugin, Settings, plugin_name
 from pipeline.data.examples import Examples
+from pipeline.runtime.execution import Need
 from pipeline.runtime.store import Shard, Store, TableRef
 from pipeline.training.ensemble import Kind
 
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
+SELECTOR = rf"^!?(?:{_LABEL}|in\({_LABEL}(?:, ?{_LABEL})*\))$"
+
 
 class Resources(Settings):
-    """What one task of a stage asks of the cluster; also the threads it computes with."""
+    """What one task of a stage asks of the cluster; num_cpus are also the threads it computes with.
+
+    A fraction of a GPU shares one, and limits the memory that torch takes of it to that fraction. custom are amounts of resources that nodes are started
+    with; labels must be those of the node, as Ray's label selectors spell them: `a`, `!a`, `in(a, b)` or `!in(a, b)`.
+    """
 
     num_cpus: int = Field(default=1, ge=1)
     num_gpus: float = Field(default=0.0, ge=0)
     memory_gb: float | None = Field(default=None, gt=0)
-    custom: dict[str, float] = Field(default_factory=dict)
+    custom: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
+    labels: dict[str, Annotated[str, Field(pattern=SELECTOR)]] = Field(default_factory=dict)
+
+    @field_validator("num_gpus")
+    @classmethod
+    def _whole_above_one(cls, num_gpus: float) -> float:
+        if num_gpus > 1 and num_gpus != int(num_gpus):
+            raise ValueError("a task gets a part of one GPU or several whole ones; give a fraction below 1 or a whole number")
+        return num_gpus
+
+    @property
+    def need(self) -> Need:
+        """What a task asks of an executor."""
+        memory = None if self.memory_gb is None else int(self.memory_gb * 2**30)
+        custom, labels = tuple(sorted(self.custom.items())), tuple(sorted(self.labels.items()))
+        return Need(num_cpus=self.num_cpus, num_gpus=self.num_gpus, memory_bytes=memory, custom=custom, labels=labels)
 
 
 @dataclass(frozen=True)

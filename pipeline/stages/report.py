@@ -15,10 +15,8 @@ from pipeline.data.examples import Examples
 from pipeline.data.forget_sets.base import ForgetSet
 from pipeline.reporting.attribution_content import ForecastContent
 from pipeline.reporting.content import AttributionContent, Cost, DatasetContent, PopulationContent, Report, Role, Row, SetContent
-from pipeline.reporting.figures import figures
-from pipeline.reporting.page import render
-from pipeline.reporting.payback import focused_pays
-from pipeline.reporting.words import break_even, summary, verdict
+from pipeline.reporting.payback import break_even, focused_pays
+from pipeline.reporting.words import summary, verdict
 from pipeline.runtime.store import Shard
 from pipeline.stages.attribution_shown import curve_content, example_contents, forecast_content, forget_curve_contents
 from pipeline.stages.forecast import forecast
@@ -85,6 +83,10 @@ class ReportPage(Node):
 
     def compute(self, work: Work) -> Shard:
         """Draw the page and its figures."""
+        # Matplotlib takes a second to import, which nobody who only asks for a status, and no worker that trains, should wait for.
+        from pipeline.reporting.figures import figures
+        from pipeline.reporting.page import render
+
         pictures = Pictures.of(self.dataset, work.examples)
         sets = tuple(self._set(work, label, number, pictures) for number, label in enumerate(self.forget_sets))
         report = Report(

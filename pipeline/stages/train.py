@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+import safetensors
 import safetensors.numpy
 import safetensors.torch
 
+from pipeline.core.errors import CorruptShardError
 from pipeline.core.fingerprint import digest
 from pipeline.core.registry import Plugin, describe
 from pipeline.core.seeds import seed
@@ -146,5 +148,9 @@ def read_states(store: Store, table: TableRef, start: int, stop: int) -> States:
 
 
 def _states_of(store: Store, folder: str, piece: Piece, first: int, last: int) -> States:
-    states = safetensors.torch.load(store.read_blob(folder, piece.shard, CHECKPOINT))
+    content = store.read_blob(folder, piece.shard, CHECKPOINT)
+    try:
+        states = safetensors.torch.load(content)
+    except safetensors.SafetensorError as error:
+        raise CorruptShardError(f"beside {folder}/{piece.shard} is no checkpoint in safetensors' form ({error}); run `dmm verify --repair`") from error
     return take(states, first - piece.shard.start, last - piece.shard.start)

@@ -1,6 +1,8 @@
 """One shard of work as it travels to a worker: what to compute, from which tables, into which folder."""
 
+import functools
 import platform
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +15,7 @@ import torch
 from pipeline.core.fingerprint import digest
 from pipeline.core.registry import describe
 from pipeline.data.examples import Examples
-from pipeline.runtime.shards import is_covered
+from pipeline.runtime.recent import Recently
 from pipeline.runtime.store import Store, TableRef
 from pipeline.stages.node import Node, Work
 from pipeline.stages.train import Population
@@ -22,10 +24,13 @@ from pipeline.training.ensemble import Builder, Kind
 from pipeline.training.loop import Resident
 from pipeline.training.populations import Recipe, choose_ensemble
 
+# Of this process: it decides nothing but which shards are not worth making.
+_RECENTLY = Recently()
+
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """Units start to stop of a node, to be written to folder."""
+    """Units start to stop of a node, to be written to folder of the store at store_uri, which carries store_mark."""
 
     node: Node
     folder: str
@@ -33,6 +38,7 @@ class Task:
     stop: int
     inputs: Mapping[str, TableRef]
     store_uri: str
+    store_mark: str | None = None
     recipe: Recipe
 
     def __str__(self) -> str:
@@ -46,26 +52,40 @@ def compute_task(task: Task, examples: Examples, device: str, common: Any = None
     Another run may have made the shard while this task was waiting for its turn: then it is left as it is.
     """
     begun = time.perf_counter()
-    store = Store(task.store_uri)
-    if is_covered(store.shards(task.folder), task.start, task.stop):
+    store = Store(task.store_uri, mark=task.store_mark)
+    if _RECENTLY.holds(store, task.folder, task.start, task.stop):
         return {"seconds": 0.0, "made": False}
     threads = task.node.resources.num_cpus
     torch.set_num_threads(threads)
+    _limit_memory(device, task.node.resources.num_gpus)
     kind, reason = _ensemble(task, store, examples, device)
     work = Work(start=task.start, stop=task.stop, store=store, inputs=task.inputs, examples=examples, device=device, kind=kind, common=common)
     # The last bits of a matrix product change with the threads that share it, so BLAS gets as many as torch.
-    with threadpoolctl.threadpool_limits(threads):
+    with _libraries(len(sys.modules)).limit(limits=threads):
         shard = task.node.compute(work)
     seconds = time.perf_counter() - begun
     side = environment(device) | {"seconds": round(seconds, 4), "ensemble": kind, "ensemble_reason": reason, "threads": threads}
     store.write_shard(task.folder, task.node.unit, task.start, task.stop, shard, side=side)
+    _RECENTLY.made(store, task.folder, task.start, task.stop)
     return {"seconds": seconds, "made": True}
+
+
+def _limit_memory(device: str, num_gpus: float) -> None:
+    """Keep this process to its part of a GPU's memory: Ray lends a part, but lets whoever comes first take all of it. Tasks reuse processes, so also undo."""
+    if device.startswith("cuda") and num_gpus:
+        torch.cuda.set_per_process_memory_fraction(min(1.0, num_gpus), device)
 
 
 def read_common(task: Task, examples: Examples, device: str) -> Any:
     """Return what all shards of the task's node read alike, None if that is nothing."""
-    work = Work(start=0, stop=0, store=Store(task.store_uri), inputs=task.inputs, examples=examples, device=device, kind="looped")
+    work = Work(start=0, stop=0, store=Store(task.store_uri, mark=task.store_mark), inputs=task.inputs, examples=examples, device=device, kind="looped")
     return task.node.common(work)
+
+
+@functools.lru_cache(maxsize=1)
+def _libraries(n_modules: int) -> threadpoolctl.ThreadpoolController:
+    """Return what limits the threads of the libraries loaded so far; looking for them takes 4 ms, and only an import brings more."""
+    return threadpoolctl.ThreadpoolController()
 
 
 def environment(device: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from rich.console import Console
 from tiny import TINY, run_serially, statuses
 
 from jobs import cli
-from jobs.attribute import attribute_point, predict_removal
+from jobs.commands.attribute import attribute_point, predict_removal
 from jobs.session import Session
 from pipeline.attribution import ESTIMATORS
 from pipeline.core.errors import ConfigError

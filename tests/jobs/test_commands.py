@@ -29,8 +29,8 @@ def test_a_run_prints_the_object_that_it_promises(dmm: Dmm, tmp_path: Path) -> N
     assert Path(result["report"]).read_text().startswith("<!doctype html>")
 
 
+@pytest.mark.usefixtures("finished")
 def test_a_second_run_computes_nothing_and_says_so(dmm: Dmm) -> None:
-    dmm(*serial("run"))
     before = tables("store")
     status, out, _ = dmm(*serial("run"))
     assert status == 0
@@ -96,9 +96,9 @@ def test_what_attribution_needs_is_listed_and_nothing_else(dmm: Dmm, verb: str, 
     assert {node["node"] for node in told["nodes"]} & attribution == there
 
 
+@pytest.mark.usefixtures("finished")
 @pytest.mark.parametrize("shard_members", [5, 3])
 def test_damage_is_named_and_just_that_is_made_again(dmm: Dmm, tmp_path: Path, shard_members: int) -> None:
-    dmm(*serial("run"))
     before = tables("store")
     shards = sorted((tmp_path / "store" / "train").glob("subset-*/*/*.parquet"))
     shards[0].write_bytes(shards[0].read_bytes()[:-20])
@@ -114,6 +114,7 @@ def test_damage_is_named_and_just_that_is_made_again(dmm: Dmm, tmp_path: Path, s
     assert dmm("verify", "tiny.yaml", "--store", "store", "--json")[0] == 0
 
 
+@pytest.mark.usefixtures("finished")
 def test_a_failed_shard_is_named_with_status_1(dmm: Dmm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "poison.py").write_text(
         "from pipeline.unlearning.no_op import NoOp\n\nclass Poison(NoOp):\n    def unlearn(self, request):\n        raise ValueError('poisoned')\n"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from jobs import cli
-from jobs.klom_command import klom_report, read_margins
+from jobs.commands.klom import klom_report, read_margins
 from pipeline.core.errors import ConfigError, DataError, ShapeError
 from pipeline.evaluation.klom import VARIANTS, klom, summary
 

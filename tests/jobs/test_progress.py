@@ -8,8 +8,8 @@ import pytest
 from rich.console import Console
 from tiny import run_serially
 
-from jobs import progress as module
-from jobs.progress import BarDisplay, LineDisplay, duration, open_display
+from jobs.commands import progress as module
+from jobs.commands.progress import BarDisplay, LineDisplay, duration, open_display
 from jobs.session import Session
 
 Open = Callable[..., Session]
@@ -27,7 +27,7 @@ def test_lines_say_what_is_busy_and_how_fast(open_tiny: Open, monkeypatch: pytes
     out = io.StringIO()
     display = open_display(Console(file=out, width=200))
     assert isinstance(display, LineDisplay)
-    run_serially(open_tiny(), listeners=[display])
+    run_serially(open_tiny(), listeners=[display], until="train")
     assert re.search(r"train models \d+/\d+ .* models/s · \d+ s left", out.getvalue())
 
 

@@ -17,7 +17,7 @@ from pipeline.reporting.content import (
     Row,
     SetContent,
 )
-from pipeline.reporting.words import break_even
+from pipeline.reporting.payback import break_even
 
 N_MODELS = 40
 FLOOR = (0.62, 0.58, 0.60)

@@ -59,7 +59,7 @@ def test_a_name_that_cannot_be_given_leaves_what_was_there(files, monkeypatch, v
     assert (files.names(""), files.read("kept")) == (["kept"], b"before")
 
 
-@pytest.mark.parametrize("verb", ["names", "read", "size", "local_path"])
+@pytest.mark.parametrize("verb", ["names", "read", "size", "location"])
 def test_nothing_outside_the_store_is_looked_at(files, verb):
     with pytest.raises(StoreError, match="leaves the store"):
         getattr(files, verb)("../outside")

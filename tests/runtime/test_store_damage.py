@@ -1,5 +1,7 @@
 """Every damaged bit is met by an error of ours or by the right answer, and what is set aside stays."""
 
+import io
+import pickle
 import threading
 from pathlib import Path
 
@@ -8,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.core.errors import StoreError
+from pipeline.core.errors import CorruptShardError, StoreError
 from pipeline.core.fingerprint import digest_bytes
 from pipeline.runtime.shards import ShardName
 from pipeline.runtime.store import Shard, Store
+from pipeline.stages.train import CHECKPOINT, read_states
 
 FOLDER = "train/subset-0123/4567"
 CONTENT = Shard(columns={"member": np.arange(3), "mask": np.full((3, 5), 7, np.uint8)}, summary={"p95": 0.5}, blobs={"bin": b"weights"})
@@ -103,3 +106,40 @@ def test_all_who_decide_at_once_hear_the_same(store):
     for thread in threads:
         thread.join()
     assert heard == [store.decided("ensembles/a.json")] * 8
+
+
+class Trap:
+    """Makes a file called `sprung` when it is unpickled."""
+
+    def __reduce__(self):
+        return (Path.touch, (Path("sprung"),))
+
+
+@pytest.mark.parametrize("wrap", [pickle.dumps, lambda trap: _saved(np.save, np.array([trap])), lambda trap: _saved(np.savez, a=np.array([trap]))])
+def test_a_pickle_in_the_place_of_a_shard_is_never_opened(store, tmp_path, monkeypatch, wrap):
+    monkeypatch.chdir(tmp_path)
+    content = wrap(Trap())
+    name = ShardName("members", 0, 3, digest_bytes(content))
+    for path in (f"{FOLDER}/{name}", "ensembles/a.json", f"{FOLDER}/{name.stem}.json"):
+        store.files.write(path, content)
+    assert [problem.range for problem in store.check(FOLDER) if problem.range] == [(0, 3)]
+    for act in (lambda: store.read(store.table(FOLDER, 3)), lambda: store.blob_names(FOLDER, name), lambda: store.decided("ensembles/a.json")):
+        with pytest.raises(StoreError):
+            act()
+    assert store.side(FOLDER, name) == {}
+    assert not Path("sprung").exists()
+
+
+def test_a_pickle_in_the_place_of_a_checkpoint_is_never_opened(store, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    trap = {CHECKPOINT: pickle.dumps(Trap())}
+    store.write_shard(FOLDER, "members", 0, 3, Shard(columns={"member": np.arange(3)}, blobs=trap), side={})
+    with pytest.raises(CorruptShardError, match="is no checkpoint"):
+        read_states(store, store.table(FOLDER, 3), 0, 1)
+    assert not Path("sprung").exists()
+
+
+def _saved(save, *arrays, **named):
+    file = io.BytesIO()
+    save(file, *arrays, **named, allow_pickle=True)
+    return file.getvalue()

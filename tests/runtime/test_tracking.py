@@ -20,7 +20,7 @@ from mlflow import MlflowClient
 
 from pipeline.core.errors import ConfigError, TrackingError
 from pipeline.core.fingerprint import digest_bytes
-from pipeline.runtime.tracker import DatasetSummary, NoTracker, Results, Tracker
+from pipeline.runtime.tracker import PARENT, DatasetSummary, NoTracker, Point, Results, Tracker
 from pipeline.runtime.tracking import open_tracker, tracking_uri
 from pipeline.runtime.tracking_artifacts import table_csv, table_json
 from pipeline.runtime.tracking_entities import flatten
@@ -34,7 +34,7 @@ DATASET = DatasetSummary(
 @pytest.fixture(scope="session")
 def migrated_database(tmp_path_factory):
     root = tmp_path_factory.mktemp("migrated")
-    open_tracker(f"sqlite:///{root}/mlflow.db", store_root=root, experiment="template")
+    MlflowClient(f"sqlite:///{root}/mlflow.db").search_experiments()
     return root / "mlflow.db"
 
 
@@ -50,10 +50,16 @@ def client(store_root):
     return MlflowClient(f"sqlite:///{store_root}/mlflow.db")
 
 
-def begun(store_root, *, params=None, config_digest="abc", **options):
+def begun(store_root, *, params=None, config_digest="abc", titles=None, **options):
     tracker = open_tracker(None, store_root=store_root, experiment="digits", **{"system_metrics": False, **options})
-    run_id = tracker.begin(config_digest=config_digest, name="demo", params=params or {}, config_yaml="model: mlp\n", dataset=DATASET, tags={"who": "test"})
+    run_id = tracker.begin(
+        config_digest=config_digest, name="demo", params=params or {}, config_yaml="model: mlp\n", dataset=DATASET, tags={"who": "test"}, titles=titles or {}
+    )
     return tracker, run_id
+
+
+def at(step, metrics):
+    return Point(step=step, moment=1e9 + step, metrics=metrics)
 
 
 def interrupt(*_):
@@ -97,10 +103,10 @@ def test_another_config_or_a_deleted_run_gets_a_run_of_its_own(store_root, clien
 
 def test_children_are_found_again_under_their_parent(store_root, client):
     tracker, parent = begun(store_root)
-    tracker.progress("train/subset", {"shards_done": 1}, 1)
+    tracker.progress("train/subset", [at(1, {"shards_done": 1})])
     tracker.log("fit/ridge", Results(version="v1"))
     resumed, _ = begun(store_root)
-    resumed.progress("train/subset", {"shards_done": 2}, 2)
+    resumed.progress("train/subset", [at(2, {"shards_done": 2})])
     assert resumed.logged_version("fit/ridge") == "v1"
     assert resumed.logged_version("train/subset") is None
     assert set(runs(client)) == {"demo", "train/subset", "fit/ridge"}
@@ -109,20 +115,21 @@ def test_children_are_found_again_under_their_parent(store_root, client):
 
 def test_a_curve_continues_after_a_resume(store_root, client):
     for steps in ([1, 2], [3, 4]):
-        tracker, parent = begun(store_root)
+        tracker, _ = begun(store_root)
         for step in steps:
-            tracker.progress("train/subset", {"shards_done": step}, step)
+            tracker.progress("train/subset", [at(step, {"shards_done": step})])
     child = client.get_metric_history(runs(client)["train/subset"].info.run_id, "shards_done")
     assert [(point.step, point.value) for point in child] == [(1, 1), (2, 2), (3, 3), (4, 4)]
-    assert len(client.get_metric_history(parent, "train/subset/shards_done")) == 4
+    assert [point.timestamp for point in child] == [1000 * (10**9 + step) for step in (1, 2, 3, 4)]
+    assert begun(store_root)[0].last("shards_done") == 0  # of the parent, which has no such curve
 
 
 def test_a_parent_ends_with_the_children_that_still_run(store_root, client):
     tracker, _ = begun(store_root)
-    tracker.progress("train/full", {"shards_done": 1}, 1)
+    tracker.progress("train/full", [at(1, {"shards_done": 1})])
     tracker.log("fit", Results(version="v1"))
     resumed, _ = begun(store_root)
-    resumed.progress("train/subset", {"shards_done": 1}, 1)
+    resumed.progress("train/subset", [at(1, {"shards_done": 1})])
     resumed.end("KILLED")
     assert {name: run.info.status for name, run in runs(client).items()} == {
         "demo": "KILLED",
@@ -156,7 +163,7 @@ def test_what_changes_from_attempt_to_attempt_is_a_tag(store_root, client, monke
     begun(store_root)
     monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", json.dumps({"metadata": {"job_submission_id": "raysubmit_1"}}))
     tags = client.get_run(begun(store_root)[1]).data.tags
-    assert (tags["dmm.job_id"], tags["dmm.attempt"], tags["who"]) == ("raysubmit_1", "2", "test")
+    assert (tags["ray_job_id"], tags["dmm.attempt"], tags["who"]) == ("raysubmit_1", "2", "test")
     assert tags["dmm.host"]
 
 
@@ -232,10 +239,10 @@ def test_a_large_artifact_is_logged_by_reference(store_root, client):
 
 
 def test_a_number_that_is_none_is_never_sent_but_named(store_root, client):
-    tracker, parent = begun(store_root)
-    tracker.progress("train/subset", {"loss": math.nan, "shards_done": 1}, 1)
+    tracker, _ = begun(store_root)
+    tracker.progress("train/subset", [at(1, {"loss": math.nan, "shards_done": 1})])
     tracker.log("evaluate", Results(version="v1", metrics={"klom": math.nan, "lira": np.float32(np.inf), "accuracy": np.float32(0.5)}))
-    assert client.get_run(parent).data.metrics == {"train/subset/shards_done": 1}
+    assert runs(client)["train/subset"].data.metrics == {"shards_done": 1}
     assert runs(client)["evaluate"].data.metrics == {"accuracy": 0.5}
     assert runs(client)["evaluate"].data.tags["dmm.metrics_not_finite"] == "klom, lira"
     tracker.log("evaluate", Results(version="v2", metrics={"klom": 1.0}))
@@ -257,8 +264,11 @@ def test_a_logged_model_gives_the_same_outputs_for_any_number_of_inputs(store_ro
     module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 3), torch.nn.Dropout(0.5))
     inputs = np.random.default_rng(0).normal(size=(5, 1, 8, 8)).astype(np.float32)
     tracker, _ = begun(store_root)
-    tracker.log_model("unlearn/dmm", name="dmm", module=module, input_example=inputs[:2])
-    tracker.log("unlearn/dmm", Results(version="v1", metrics={"klom": 0.5}))
+    results = Results(version="v1", metrics={"klom": 0.5})
+    tracker.log("unlearn/dmm", results)
+    assert not tracker.has_model("unlearn/dmm", "v1")
+    tracker.log_model("unlearn/dmm", results, name="dmm", module=module, input_example=inputs[:2])
+    assert begun(store_root)[0].has_model("unlearn/dmm", "v1")
     [model] = client.search_logged_models([client.get_experiment_by_name("digits").experiment_id])
     loaded = mlflow.pytorch.load_model(model.artifact_location)
     assert module.training
@@ -269,7 +279,7 @@ def test_a_logged_model_gives_the_same_outputs_for_any_number_of_inputs(store_ro
 
 def test_labels_that_users_choose_and_large_configs_are_accepted(store_root, client):
     tracker, parent = begun(store_root, params={"unlearners": {f"my+method {i}": {"name": "dmm" * 3000} for i in range(150)}})
-    tracker.progress("unlearn/a+b (1)", {"shards_done": 1}, 1)
+    tracker.progress(PARENT, [at(1, {"unlearn/a+b (1)/shards_done": 1})])
     run = client.get_run(parent)
     assert len(run.data.params) == 150
     assert len(run.data.params["unlearners.my_method 7.name"]) == 6000
@@ -280,7 +290,7 @@ def test_an_unreachable_server_is_a_tracking_error_without_its_password(tmp_path
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     tracker = open_tracker("http://user:secret@127.0.0.1:9", store_root=tmp_path, experiment="digits")
     with pytest.raises(TrackingError, match=r"http://\*\*\*@127.0.0.1:9 failed.*Connection refused.*next run logs") as caught:
-        tracker.begin(config_digest="abc", name="demo", params={}, config_yaml="", dataset=DATASET, tags={})
+        tracker.begin(config_digest="abc", name="demo", params={}, config_yaml="", dataset=DATASET, tags={}, titles={})
     assert "secret" not in str(caught.value)
 
 
@@ -294,7 +304,7 @@ def test_a_deleted_experiment_is_named_with_the_remedy(store_root, client):
 def test_a_database_that_cannot_be_opened_is_a_tracking_error(tmp_path):
     (tmp_path / "mlflow.db").write_text("not a database")
     with pytest.raises(TrackingError, match="file is not a database"):
-        open_tracker(f"sqlite:///{tmp_path}/mlflow.db", store_root=tmp_path, experiment="digits")
+        begun(tmp_path)
 
 
 def test_a_model_that_cannot_be_exported_is_a_tracking_error(store_root):
@@ -303,8 +313,9 @@ def test_a_model_that_cannot_be_exported_is_a_tracking_error(store_root):
             return inputs if inputs.sum() > 0 else -inputs
 
     tracker, _ = begun(store_root)
+    tracker.log("unlearn/dmm", Results(version="v1"))
     with pytest.raises(TrackingError):
-        tracker.log_model("unlearn/dmm", name="dmm", module=Undecided(), input_example=np.ones((2, 3), np.float32))
+        tracker.log_model("unlearn/dmm", Results(version="v1"), name="dmm", module=Undecided(), input_example=np.ones((2, 3), np.float32))
 
 
 def test_a_defect_of_ours_does_not_pass_for_a_tracking_error(store_root):
@@ -313,7 +324,9 @@ def test_a_defect_of_ours_does_not_pass_for_a_tracking_error(store_root):
         tracker.log("fit", Results(version="v1", tables={"klom": [{"klom": object()}]}))
 
 
-def test_system_metrics_run_beside_the_parent_and_stop_with_it(store_root):
+def test_system_metrics_run_beside_the_parent_and_stop_with_it(store_root, monkeypatch):
+    monkeypatch.setenv("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "true")
+
     def monitors():
         return [thread for thread in threading.enumerate() if thread.name == "SystemMetricsMonitor"]
 
@@ -328,7 +341,7 @@ def test_a_normal_run_is_silent(store_root, capfd):
         warnings.simplefilter("error")
         for _ in range(2):
             tracker, _ = begun(store_root, params={"epochs": 15}, system_metrics=True)
-            tracker.progress("train/subset", {"shards_done": 1}, 1)
+            tracker.progress("train/subset", [at(1, {"shards_done": 1})])
             tracker.log("train/subset", Results(version="v1", metrics={"accuracy": 0.9}, tables={"t": [{"a": 1}]}, figures={"f": b""}))
             tracker.end("FINISHED")
     assert capfd.readouterr() == ("", "")
@@ -345,13 +358,13 @@ def test_tracking_turned_off_does_not_import_mlflow():
 @pytest.mark.parametrize("kind", [NoTracker, MlflowTracker])
 def test_every_tracker_has_the_methods_of_the_protocol(kind):
     methods = [name for name, value in vars(Tracker).items() if inspect.isfunction(value) and not name.startswith("_")]
-    assert len(methods) == 7
+    assert len(methods) == 11
     assert all(inspect.signature(getattr(kind, name)) == inspect.signature(getattr(Tracker, name)) for name in methods)
 
 
 def test_no_tracker_shows_nothing():
     tracker = NoTracker()
-    tracker.progress("train", {"a": 1}, 1)
+    tracker.progress("train", [at(1, {"a": 1})])
     tracker.log("train", Results(version="v1"))
     tracker.end("FINISHED")
     assert (tracker.enabled, tracker.logged_version("train")) == (False, None)
@@ -388,3 +401,12 @@ def test_tables_keep_every_column_and_no_json_holds_nan():
     rows = [{"a": np.float64("nan"), "b": "x,y"}, {"c": None, "a": np.bool_(True)}]
     assert json.loads(table_json(rows)) == {"columns": ["a", "b", "c"], "data": [[None, "x,y", None], [True, None, None]]}
     assert list(csv.DictReader(table_csv(rows).splitlines())) == [{"a": "nan", "b": "x,y", "c": ""}, {"a": "True", "b": "", "c": ""}]
+
+
+def test_a_store_that_is_no_folder_has_no_database_and_keeps_artifacts_beside_a_given_one(store_root, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    with pytest.raises(ConfigError, match=r"set tracking.uri to a server \(http://HOST:PORT\), sqlite:////absolute/path/mlflow.db or none"):
+        tracking_uri(None, store_root=None)
+    assert tracking_uri("none", store_root=None) is None
+    tracker = open_tracker(f"sqlite:///{store_root}/mlflow.db", store_root=None, experiment="digits", system_metrics=False)
+    assert tracker._artifact_root == store_root / "mlartifacts"

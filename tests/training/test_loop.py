@@ -125,7 +125,7 @@ def test_targets_go_with_their_points():
     build, data = builder_of(Mlp(width=32)), data_for(Mlp())
     points = np.arange(12)[None]
     targets = np.random.default_rng(0).normal(size=(1, 12, FLAT.n_classes)).astype(np.float32)
-    descent = Descent(epochs=400, batch_size=5, learning_rate=0.01, optimizer="adam")
+    descent = Descent(epochs=150, batch_size=5, learning_rate=0.02, optimizer="adam")
     phase = Phase(points=points, objective=squared_error, descent=descent, drop_last=False, targets=targets)
     states = run_phases(build(), initial_states(build, [0]), [phase], data, seeds=[0], kind="stacked")
     assert np.abs(compute_logits(build(), states, data.inputs[:12], kind="stacked") - targets).mean() < 0.3

@@ -1,0 +1,169 @@
+"""`dmm attribute`: what helps and hurts a point, and what removing a forget set will change; whatever that rests on is computed first, nothing else."""
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from rich.console import Console
+
+from jobs.commands.progress import open_display
+from jobs.session import Session, executor_opener
+from pipeline.core.errors import ConfigError, DataError, ExecutionError
+from pipeline.core.registry import plugin_name
+from pipeline.graph import NodeState
+from pipeline.reporting.attribution_content import ChangeContent, InfluenceContent, PointContent, WeightContent
+from pipeline.reporting.attribution_words import forecast_words
+from pipeline.reporting.forecast_figure import forecast_figure
+from pipeline.reporting.influence_figure import influence_figure
+from pipeline.reporting.theme import png
+from pipeline.run import Walk, with_what_they_rest_on
+from pipeline.stages.attribution_shown import MARGIN, MOST_CHANGED, forecast_content, influence_content
+from pipeline.stages.fit import Fit
+from pipeline.stages.forecast import forecast
+from pipeline.stages.influences import attribute
+from pipeline.stages.node import Work
+from pipeline.stages.pictures import Pictures
+
+ADD_ONE = "add one that does: --set unlearners.dm_direct.name=dm_direct"
+
+
+def attribute_point(session: Session, screen: Console, *, target: int, top: int, output: str, picture: str | None, executor: str) -> dict[str, Any]:
+    """Return the training points that help and hurt an output of target most, JSON-ready, and write their picture.
+
+    output is `margin` or the number of a class. Everything wrong is found before anything is computed: raises ConfigError or DataError.
+    """
+    examples = session.examples
+    class_ = _class_of(output, examples.n_classes)
+    if not 0 <= target < examples.n_points:
+        last = examples.n_points - 1
+        raise DataError(f"--target {target} is no point; training points are 0 to {examples.n_train - 1}, validation points {examples.n_train} to {last}")
+    _check(top, picture, examples.n_train)
+    node = _fit_of(session)
+    if class_ is not None and "logits" not in node.outputs:
+        raise ConfigError(f"--class {class_}: this attribution is of margins only; leave --class out")
+    keys = {name: parent.key for name, parent in node.parents().items()}
+    states = _compute(session, screen, keys.values(), executor)
+    tables = {name: states[key].table for name, key in keys.items()}
+    work = Work(start=0, stop=1, store=session.store, inputs=tables, examples=examples, device="cpu", kind="looped")
+    (found,) = attribute(node, work, np.array([target]), top=top, output=class_)
+    pictures = Pictures.of(session.experiment.dataset, examples)
+    named = {"output": MARGIN, "unit": "nats"} if class_ is None else {"output": f"logit of class {class_}", "unit": "logits"}
+    content = influence_content(found, pictures, **named)
+    place = _write(session, picture, f"point-{target}-{'margin' if class_ is None else f'class-{class_}'}", influence_figure(content))
+    return _influences_json(content) | {"top": top, "estimator": plugin_name(node.estimator), "n_models": _n_models(session), "picture": place}
+
+
+def predict_removal(session: Session, screen: Console, *, label: str, top: int, picture: str | None, executor: str) -> dict[str, Any]:
+    """Return what removing the forget set called label will change, JSON-ready, and write its picture; no oracle is trained, nothing unlearned."""
+    sets = session.experiment.forget_sets
+    if label not in sets:
+        raise ConfigError(f"unknown forget set {label!r}; known: {', '.join(sets)}")
+    _check(top, picture, session.examples.n_train)
+    node = _fit_of(session)
+    if f"effect/{label}" not in session.graph.nodes:
+        raise ConfigError(f"no unlearner of this config uses effects, so none are predicted; {ADD_ONE}")
+    keys = {"full": "train/full", "effect": f"effect/{label}", "forget": f"forget/{label}"}
+    states = _compute(session, screen, keys.values(), executor)
+    ids = session.store.read(states[keys["forget"]].table)["index"]
+    tables = {name: states[keys[name]].table for name in ("full", "effect")}
+    found = forecast(session.store, **tables, layout=session.experiment.store.layout, labels=session.examples.labels)
+    content = forecast_content(found, label, ids, Pictures.of(session.experiment.dataset, session.examples), top=max(top, MOST_CHANGED))
+    return {
+        "forget_set": label,
+        "unit": "nats",
+        "splits": {name: {key: value for key, value in vars(split).items() if value is not None} for name, split in content.splits.items()},
+        "forget": [_change_json(change) for change in content.forget[:top]],
+        "others": [_change_json(change) for change in content.others[:top]],
+        "words": forecast_words(content),
+        "estimator": plugin_name(node.estimator),
+        "n_models": _n_models(session),
+        "picture": _write(session, picture, f"forget-{label}", forecast_figure(content)),
+    }
+
+
+def _compute(session: Session, screen: Console, keys: Iterable[str], executor: str) -> dict[str, NodeState]:
+    """Return the states of all nodes once those called keys are done; raises ExecutionError naming the first shard that failed."""
+    wanted = with_what_they_rest_on(session.graph, keys)
+    opener = executor_opener(executor, session)
+    states = session.graph.survey(session.store)
+    if all(states[key].status == "done" for key in wanted):
+        return states
+    screen.print(
+        f"{session.experiment.name}: computing what this rests on in {session.store.uri}; Ctrl-C at any time, the same command resumes", highlight=False
+    )
+    display = open_display(screen)
+    try:
+        progress = Walk(session.graph, session.store, open_executor=opener, listeners=[display], wanted=wanted).run()
+    finally:
+        display.stop()
+    if progress.failures:
+        failure = progress.failures[0]
+        raise ExecutionError(f"{failure.key} {failure.start}-{failure.stop} failed: {failure.error}; mend the cause and run the same command again")
+    return dict(progress.states)
+
+
+def _fit_of(session: Session) -> Fit:
+    node = session.graph.nodes.get("fit")
+    if not isinstance(node, Fit):
+        raise ConfigError(f"no unlearner of this config uses a datamodel, so there is none to ask; {ADD_ONE}")
+    return node
+
+
+def _class_of(output: str, n_classes: int) -> int | None:
+    """Return the class whose logit is meant, None for the margin."""
+    if output == MARGIN:
+        return None
+    if not output.isdecimal() or int(output) >= n_classes:
+        raise ConfigError(f"--class {output!r}: expected `{MARGIN}` or a class, 0 to {n_classes - 1}")
+    return int(output)
+
+
+def _check(top: int, picture: str | None, n_train: int) -> None:
+    if not 1 <= top <= n_train:
+        raise ConfigError(f"--top {top}: expected 1 to {n_train}, the number of training points")
+    if picture is not None and not (Path(picture).suffix == ".png" and Path(picture).parent.is_dir()):
+        raise ConfigError(f"--output {picture}: expected the path of a .png file in a folder that exists")
+
+
+def _n_models(session: Session) -> int | None:
+    """Return how many subset models were learnt from, None for estimators that need none."""
+    node = _fit_of(session)
+    return sum(session.graph.nodes[key].n_units for key in node.subset_keys.values()) if "subset" in node.estimator.needs else None
+
+
+def _write(session: Session, picture: str | None, name: str, figure: Figure) -> str:
+    """Write a figure to the path that the user gave, else to the store, and return where it is."""
+    content = png(figure)
+    if picture is None:
+        place = f"attribution-{session.experiment.name}-{name}.png"
+        session.store.files.write(place, content)
+        return session.store.files.location(place)
+    Path(picture).write_bytes(content)
+    return str(Path(picture).resolve())
+
+
+def _influences_json(content: InfluenceContent) -> dict[str, Any]:
+    return {
+        "target": _point_json(content.target),
+        "output": content.output,
+        "unit": content.unit,
+        "r2": content.r2,
+        "helpful": [_weight_json(weight) for weight in content.helpful],
+        "harmful": [_weight_json(weight) for weight in content.harmful],
+    }
+
+
+def _weight_json(weight: WeightContent) -> dict[str, Any]:
+    return _point_json(weight.point) | {"weight": weight.weight, "standard_error": weight.standard_error}
+
+
+def _change_json(change: ChangeContent) -> dict[str, Any]:
+    numbers = {"before": change.before, "after": change.after, "standard_error": change.standard_error}
+    return _point_json(change.point) | {name: value if math.isfinite(value) else None for name, value in numbers.items()}
+
+
+def _point_json(point: PointContent) -> dict[str, Any]:
+    return {"id": point.id, "split": point.split, "label": point.label, "is_flipped": point.is_flipped}

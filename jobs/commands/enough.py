@@ -1,0 +1,77 @@
+"""How many subset models are enough: train ever more of them until twice as many score hardly better."""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+from rich.console import Console
+
+from jobs.commands.progress import open_display
+from jobs.session import Session, executor_opener
+from pipeline.accounts import SUBSETS
+from pipeline.blueprint import build_graph
+from pipeline.core.errors import ConfigError
+from pipeline.run import Walk
+from pipeline.stages.curve import SHARES
+
+
+@dataclass(frozen=True, kw_only=True)
+class Enough:
+    """Where the search ended: the experiment to go on with, and what doubling its models gained, None if failed shards leave that unknown."""
+
+    session: Session
+    n_models: int
+    wanted: int
+    gain: float | None
+    tolerance: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the answer, JSON-ready."""
+        return {"n_models": self.n_models, "wanted": self.wanted, "lds_gained_by_last_doubling": self.gain, "tolerance": self.tolerance}
+
+    def __str__(self) -> str:
+        if self.gain is None:
+            return f"{self.n_models:,} subset models: their score is not known, since shards failed"
+        if self.gain < self.tolerance:
+            return f"{self.n_models:,} of {self.wanted:,} subset models are enough: the last doubling gained {self.gain:+.4f} LDS, below {self.tolerance:g}"
+        return f"all {self.n_models:,} subset models are used: the last doubling still gained {self.gain:+.4f} LDS, so more would help"
+
+
+def find_enough(session: Session, screen: Console, *, executor: str, tolerance: float, allow_missing: bool = False) -> Enough:
+    """Train an eighth, a quarter, a half, then all of the subset models, and stop where the last doubling gained less than tolerance in LDS.
+
+    Each step resumes the one before, since a population grows in place; it also stops where failed shards leave the score unknown. Raises
+    ConfigError where nothing would be scored.
+    """
+    if not 0 < tolerance < math.inf:
+        raise ConfigError(f"--tolerance {tolerance} must be above 0 and finite; it is the LDS that doubling the models must gain to be worth it")
+    if "curve" not in session.graph.nodes:
+        raise ConfigError(
+            "--until-enough needs held-out models, an estimator of subset models and an unlearner that uses it; set populations.heldout and use `dmm`"
+        )
+    wanted = _count(session)
+    for share in SHARES:
+        experiment = session.experiment.with_share_of_models(share)
+        part = replace(session, experiment=experiment, graph=build_graph(experiment, session.examples))
+        screen.print(f"are {_count(part):,} subset models enough?", highlight=False)
+        display = open_display(screen)
+        try:
+            open_executor = executor_opener(executor, part)
+            walk = Walk(part.graph, part.store, open_executor=open_executor, listeners=[display], until="score", allow_missing=allow_missing)
+            curve = walk.run().states["curve"]
+        finally:
+            display.stop()
+        gain = None
+        if curve.status == "done":
+            *_, before, last = part.store.read(curve.table)["lds"].tolist()
+            gain = last - before
+        answer = Enough(session=part, n_models=_count(part), wanted=wanted, gain=gain, tolerance=tolerance)
+        if gain is None or gain < tolerance:
+            break
+    screen.print(str(answer), style="bold", highlight=False, soft_wrap=True)
+    return answer
+
+
+def _count(session: Session) -> int:
+    nodes = session.graph.nodes
+    return sum(nodes[f"train/{role}"].n_units for role in SUBSETS if f"train/{role}" in nodes)

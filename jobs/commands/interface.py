@@ -1,0 +1,27 @@
+"""`dmm ui`: MLflow's own pages on an experiment's tracking database."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from pipeline.config import Experiment
+from pipeline.core.errors import ConfigError
+from pipeline.runtime.files import local_folder
+from pipeline.runtime.tracking import MLFLOW_DEFAULTS, tracking_uri
+
+
+def ui(experiment: Experiment, *, host: str, port: int) -> None:
+    """Run MLflow's UI on the experiment's tracking database until it is interrupted."""
+    uri = tracking_uri(experiment.tracking.uri, store_root=local_folder(experiment.store.uri))
+    if uri is None:
+        raise ConfigError("tracking is off (tracking.uri is 'none'), so there is no MLflow database to show; run with another tracking.uri")
+    if uri.startswith("http"):
+        print(f"This experiment is tracked by a server: open {uri}")
+        return
+    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():
+        raise ConfigError(f"{uri} does not exist yet; `dmm run` makes it")
+    print(f"MLflow UI on http://{host}:{port}, Ctrl-C ends it")
+    environment = os.environ | MLFLOW_DEFAULTS | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri, "--host", host, "--port", str(port), "--workers", "1"]
+    subprocess.run(command, env=environment, check=False)

@@ -1,0 +1,198 @@
+"""How answers look on a terminal: tables a person reads at a glance, on standard output."""
+
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from jobs.commands.progress import duration
+from jobs.commands.verbs import RunResult
+from jobs.session import Session
+from pipeline.reporting.payback import focused_pays
+
+COLOURS = {"done": "green", "partial": "yellow", "missing": "cyan", "stale": "magenta", "waiting": "dim"}
+
+
+def show_run(result: RunResult, console: Console, session: Session) -> None:
+    """Print the verdict table, what failed, and where to look next."""
+    if result.results:
+        console.print(_results_table(result.results))
+        console.print(
+            "KLoM in nats, 95th percentile over points, in brackets between independent oracles (the noise floor); 11.51 is the worst. "
+            "Accuracy on the forget set, in brackets the oracles'. Cost in retrainings.",
+            style="dim",
+        )
+    if result.attribution:
+        low, high = result.attribution["lds_interval"]
+        console.print(f"Datamodels: LDS {result.attribution['lds']:.3f} ({low:.3f} to {high:.3f}) on {result.attribution['n_heldout']} held-out subset models")
+    if result.verdict:
+        console.print(result.verdict["summary"], style="bold", highlight=False)
+        for label in session.experiment.forget_sets:
+            console.print(f"  {label}: {result.verdict['headlines'][label]}.", highlight=False, markup=False)
+    for failure in result.failures:
+        console.print(f"failed: {failure.key} {failure.start}-{failure.stop}: {failure.error}", style="red", markup=False, highlight=False)
+    if result.failures:
+        console.print("Everything else is kept; mend the cause and run the same command again to make what failed.", style="yellow")
+    _show_ending(result, console, session)
+
+
+def _show_ending(result: RunResult, console: Console, session: Session) -> None:
+    if result.n_models_made:
+        console.print(f"Trained or unlearned {result.n_models_made:,} models in {duration(result.seconds)}.", highlight=False)
+    elif result.complete:
+        console.print(f"All done already: nothing had to be computed ({result.seconds:.1f} s).", highlight=False)
+    if result.report:
+        console.print(f"Report:  {result.report}", highlight=False, soft_wrap=True)
+    if result.mlflow_run_id:
+        console.print(f"MLflow:  run {result.mlflow_run_id}; see it with `dmm ui --store {session.experiment.store.uri}`", highlight=False, soft_wrap=True)
+
+
+def show_recorded(result: dict[str, Any], console: Console) -> None:
+    """Print the status of every experiment that was run in a store."""
+    for experiment in result["experiments"]:
+        title = f"{experiment['name']} (digest {experiment['digest']}) in store {result['store']}"
+        show_status(experiment | {"store": result["store"]}, console, title=title)
+
+
+def show_status(result: dict[str, Any], console: Console, *, title: str | None = None) -> None:
+    """Print one row for each node, those of all forget sets together."""
+    table = _table(title or f"store {result['store']}", ("node", "status"), ("done", "wanted"), ("unit",))
+    for row in grouped(result["nodes"], ("done", "wanted")):
+        table.add_row(row["node"], row["status"], f"{row['done']:,}", f"{row['wanted']:,}", row["unit"])
+    console.print(table)
+    for shard in result.get("failed_shards", []):
+        words = f"failed shard: {shard['node']} {shard['start']}-{shard['stop']}, given up after {shard['tries']} tries: {shard['error']}"
+        console.print(words, style="red", markup=False, highlight=False, soft_wrap=True)
+    if not result["complete"]:
+        console.print("`dmm run` computes whatever is not done; finished shards are kept.", style="dim")
+
+
+def show_plan(result: dict[str, Any], console: Console) -> None:
+    """Print what will be computed and what it costs."""
+    table = _table(f"plan for store {result['store']}", ("node", "status"), ("exists", "to make", "retrainings", "core seconds"))
+    for row in grouped(result["nodes"], ("done", "wanted", "retrainings", "seconds")):
+        seconds = "?" if row["seconds"] is None else f"{row['seconds']:,.1f}" if row["seconds"] else ""
+        cost = f"{row['retrainings']:,.1f}" if row["retrainings"] else ""
+        table.add_row(row["node"], row["status"], f"{row['done']:,}", f"{row['wanted'] - row['done']:,}", cost, seconds)
+    console.print(table)
+    console.print(f"To train: as much as {result['retrainings']:,.1f} models on all points; unlearning comes on top.", highlight=False)
+    shared, focused = result["break_even_requests"], result["focused_retrainings"]
+    if shared == 0:
+        console.print("Break-even: what effects are predicted from was brought along and costs nothing here.", highlight=False)
+    elif shared is not None:
+        console.print(
+            f"Break-even: the subset models cost {shared:,.0f} retrainings, shared by every request to forget. This experiment has "
+            f"{result['requests']}; for fewer than {shared:,.0f} requests in all, retraining for each is cheaper.",
+            highlight=False,
+        )
+    if focused:
+        console.print(focused_pays(focused, result["break_even_with_focused"], result["models_in_request"]), highlight=False)
+
+
+def grouped(rows: list[dict[str, Any]], sums: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Return rows with those that differ only in the forget set made one: counts added up, statuses told apart."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        name = row["node"].removesuffix(f"/{row['forget_set']}") if row["forget_set"] else row["node"]
+        groups.setdefault(name, []).append(row)
+    merged = []
+    for name, members in groups.items():
+        counts = {key: None if any(row[key] is None for row in members) else sum(row[key] for row in members) for key in sums}
+        statuses = [row["status"] for row in members]
+        told = [_coloured(status, statuses.count(status), len(statuses)) for status in dict.fromkeys(statuses)]
+        node = f"{name} [dim]× {len(members)} sets[/dim]" if len(members) > 1 else members[0]["node"]
+        merged.append({"node": node, "status": ", ".join(told), "unit": members[0]["unit"], **counts})
+    return merged
+
+
+def show_verify(result: dict[str, Any], console: Console) -> None:
+    """Print each bad file with its reason."""
+    for problem in result["problems"]:
+        console.print(f"{problem['path']}: {problem['reason']}", style="red", markup=False, highlight=False, soft_wrap=True)
+    if not result["problems"]:
+        console.print(f"Every file of {result['store']} is as it should be.", style="green", highlight=False)
+    elif result["quarantined"]:
+        console.print(
+            f"{len(result['quarantined'])} files were moved to {result['store']}/quarantine; {result['n_models_made']} models were made again.", highlight=False
+        )
+    else:
+        console.print("`dmm verify --repair` sets these files aside and computes just their shards again.", highlight=False)
+
+
+def show_klom(result: dict[str, Any], console: Console) -> None:
+    """Print KLoM beside its floor."""
+    for name, value in result.items():
+        console.print(f"{name:<14} {value}", highlight=False, markup=False)
+
+
+def show_influences(result: dict[str, Any], console: Console) -> None:
+    """Print the training points that help and hurt a point, strongest first."""
+    target = result["target"]
+    what = f"What helps and hurts {target['split']} point {target['id']} (label {target['label']}): its {result['output']}, in {result['unit']}"
+    console.print(what, style="bold", highlight=False, markup=False, soft_wrap=True)
+    table = _table(None, ("", "training point", "label"), ("weight", "± standard error"))
+    for side, heading in (("helpful", "helps"), ("harmful", "hurts")):
+        for row in result[side]:
+            itself = " (itself)" if (row["id"], row["split"]) == (target["id"], target["split"]) else ""
+            error = "?" if row["standard_error"] is None else f"{row['standard_error']:.3f}"
+            table.add_row(heading if row is result[side][0] else "", f"{row['id']}{itself}", row["label"], f"{row['weight']:+.3f}", error)
+        table.add_section()
+    console.print(table)
+    if not (result["helpful"] or result["harmful"]):
+        console.print("No training point is found to matter: with this many models their effects drown in noise; train more.", highlight=False)
+    flipped = sum(row["is_flipped"] for row in result["harmful"])
+    if flipped:
+        console.print(
+            f"{flipped} of the {len(result['harmful'])} points that hurt most carry a label that was flipped on purpose (given → true).", highlight=False
+        )
+    learnt = "" if result["n_models"] is None else f" Learnt from {result['n_models']:,} models."
+    known = "" if result["r2"] is None else f" R²: {100 * result['r2']:.0f}% of its variance over models left out is explained."
+    console.print(f"Weight: the change of the {result['output']} if that one point were removed, negated.{learnt}{known}", style="dim", highlight=False)
+    console.print(f"Picture: {result['picture']}", highlight=False, soft_wrap=True)
+
+
+def show_forecast(result: dict[str, Any], console: Console) -> None:
+    """Print what removing a forget set will change, in words and for the points that change most."""
+    console.print(f"If {result['forget_set']} were removed, the datamodel predicts, before anything is unlearned:", style="bold", highlight=False, markup=False)
+    for sentence in result["words"]:
+        console.print(f"  {sentence}", highlight=False, markup=False)
+    table = _table(None, ("points that change most", "id", "label"), ("margin before", "predicted", "± standard error"))
+    for side, heading in (("forget", "forgotten"), ("others", "others")):
+        for row in result[side]:
+            split = "" if row["split"] == "training" else f" ({row['split']})"
+            numbers = ["?" if row[name] is None else f"{row[name]:{sign}.2f}" for name, sign in (("before", "+"), ("after", "+"), ("standard_error", ""))]
+            table.add_row(heading if row is result[side][0] else "", f"{row['id']}{split}", row["label"], *numbers)
+        table.add_section()
+    console.print(table)
+    console.print(f"Picture: {result['picture']}", highlight=False, soft_wrap=True)
+
+
+def _results_table(rows: list[dict[str, Any]]) -> Table:
+    table = _table("P95 KLoM to retrained models", ("forget set", "unlearner"), ("forget", "retain", "validation", "accuracy", "cost"))
+    before = None
+    for row in rows:
+        if before not in (None, row["forget_set"]):
+            table.add_section()
+        splits = [f"{row[split]:.2f} [dim]({row['floor'][split]:.2f})[/dim]" for split in ("forget", "retain", "validation")]
+        accuracy = f"{row['accuracy']['forget']:.2f} [dim]({row['oracle_accuracy']['forget']:.2f})[/dim]"
+        label = "" if before == row["forget_set"] else row["forget_set"]
+        table.add_row(label, row["unlearner"], *splits, accuracy, f"{row['cost']['fraction']:.3f}")
+        before = row["forget_set"]
+    return table
+
+
+def _table(title: str | None, words: tuple[str, ...], numbers: tuple[str, ...], more: tuple[str, ...] = ()) -> Table:
+    table = Table(title=title, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD)
+    for name in words:
+        table.add_column(name, no_wrap=True)
+    for name in numbers:
+        table.add_column(name, justify="right", no_wrap=True)
+    for name in more:
+        table.add_column(name)
+    return table
+
+
+def _coloured(status: str, count: int, of: int) -> str:
+    said = status if count == of else f"{count} {status}"
+    return f"[{COLOURS[status]}]{said}[/{COLOURS[status]}]"

@@ -1,0 +1,72 @@
+"""The commands that only look: `dmm plan`, `status`, `watch`, `config` and `ui`. None of them computes or writes."""
+
+import json
+from typing import Annotated
+
+import typer
+
+from jobs.commands import listing, verbs
+from jobs.commands.interface import ui as serve
+from jobs.commands.ledger import recorded
+from jobs.commands.options import DONE, Config, Json, Set, StoreUri, finish, paper
+from jobs.session import open_session, read_experiment
+from pipeline.config import Experiment
+from pipeline.runtime.store import Store
+
+
+def plan(config: Config = None, set_: Set = None, store: StoreUri = None, json_: Json = False) -> None:
+    """Say what exists, what will be trained and what that costs, before anything is."""
+    result = verbs.plan(open_session(config, set_ or (), store))
+    listing.show_plan(result, paper())
+    finish(result, json_, DONE)
+
+
+def status(config: Config = None, set_: Set = None, store: StoreUri = None, json_: Json = False) -> None:
+    """Say what of an experiment is done, partial, missing, stale or waiting; with --store alone, of every experiment that was run in it."""
+    if config is None and store is not None and not set_:
+        found = recorded(Store(store))
+        if found["experiments"]:
+            listing.show_recorded(found, paper())
+            finish(found, json_, DONE)
+    result = verbs.status(open_session(config, set_ or (), store))
+    listing.show_status(result, paper())
+    finish(result, json_, DONE)
+
+
+def watch(
+    config: Config = None,
+    set_: Set = None,
+    store: StoreUri = None,
+    once: Annotated[bool, typer.Option("--once", help="Print one picture and end, for logs.")] = False,
+    json_: Json = False,
+) -> None:
+    """Look on while a run works, from any machine that sees its store, until it is complete."""
+    from jobs.commands.watch import watch as look_on
+
+    look = look_on(open_session(config, set_ or (), store), paper(), once=once)
+    finish(look.to_json(), json_, DONE)
+
+
+def config(
+    config: Config = None,
+    set_: Set = None,
+    print_: Annotated[bool, typer.Option("--print", help="Print the whole config, every default filled in.")] = False,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of a config.")] = False,
+) -> None:
+    """Check a config without its data, print it whole, or print its schema."""
+    if schema:
+        print(json.dumps(Experiment.model_json_schema(), indent=1))
+        return
+    experiment = read_experiment(config, set_ or (), None)
+    print(experiment.to_yaml() if print_ else f"{config or 'the demonstration'} is a valid config (digest {experiment.digest})")
+
+
+def ui(
+    config: Config = None,
+    set_: Set = None,
+    store: StoreUri = None,
+    port: Annotated[int, typer.Option(help="Port on this machine.")] = 5000,
+    host: Annotated[str, typer.Option(help="Address to bind to; others can reach it only if you widen this.")] = "127.0.0.1",
+) -> None:
+    """Open the MLflow UI on this store."""
+    serve(read_experiment(config, set_ or (), store), host=host, port=port)

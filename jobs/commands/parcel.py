@@ -1,0 +1,121 @@
+"""What a submitted job takes along: its working folder, and every file and plug-in of the config that must be found there. Found wrong here, not there."""
+
+import shlex
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from jobs.session import check
+from pipeline.blueprint import build_graph
+from pipeline.config import Experiment
+from pipeline.core.errors import ConfigError
+
+MIB = 2**20
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """What is uploaded (a folder here, an archive by URI, or nothing) and the command that starts in it; n_bytes before packing."""
+
+    working_dir: str | None
+    entrypoint: str
+    n_files: int = 0
+    n_bytes: int = 0
+
+
+def check_here(experiment: Experiment) -> bool:
+    """Check settings and data together, as a run does; return False where the data are not on this machine, so that the job will."""
+    if any(path.is_absolute() and not path.exists() for path in paths_in(experiment)):
+        return False
+    examples = experiment.dataset.load()
+    check(experiment, examples)
+    build_graph(experiment, examples)
+    return True
+
+
+def pack(
+    experiment: Experiment,
+    *,
+    entry: str,
+    config: str | None,
+    options: list[str],
+    working_dir: str,
+    shipped_files: Callable[[Path], list[Path]],
+    largest_bytes: int,
+) -> Parcel:
+    """Return the parcel; raises ConfigError naming what the config needs and the working folder does not ship.
+
+    shipped_files lists what is uploaded of a folder, relative to it; largest_bytes is how much Ray keeps of one, which counts before packing here: the
+    careful side.
+    """
+    if "://" in working_dir:
+        return Parcel(working_dir, _command(entry, config, options))
+    needed = {f"config {config}": Path(config)} if config else {}
+    needed |= {f"file {path}": path for path in paths_in(experiment) if not path.is_absolute()}
+    needed |= {f"plug-in {name}": path for name, path in modules_in(experiment).items()}
+    if not needed:
+        return Parcel(None, _command(entry, None, options))
+    root = Path(working_dir).resolve()
+    if not root.is_dir():
+        raise ConfigError(f"--working-dir {working_dir} is no folder; give the one that holds the config, its files and its plug-ins")
+    files = shipped_files(root)
+    for name, path in needed.items():
+        _check_shipped(name, path.resolve(), root, frozenset(files))
+    sizes = {file: (root / file).stat().st_size for file in files}
+    n_bytes = sum(sizes.values())
+    if n_bytes > largest_bytes:
+        raise ConfigError(
+            f"the working folder {root} holds {n_bytes / MIB:,.0f} MiB in {len(files):,} files (largest: {max(files, key=sizes.__getitem__)}), and Ray ships "
+            f"at most {largest_bytes / MIB:,.0f}; leave files out with .rayignore, put data where every node reads them, or give another --working-dir"
+        )
+    inside = str(Path(config).resolve().relative_to(root)) if config else None
+    return Parcel(str(root), _command(entry, inside, options), len(files), n_bytes)
+
+
+def paths_in(value: Any) -> Iterator[Path]:
+    """Yield every path among the settings below value."""
+    if isinstance(value, Path):
+        yield value
+    for part in _parts(value):
+        yield from paths_in(part)
+
+
+def modules_in(value: Any) -> dict[str, Path]:
+    """Return the files of plug-ins below value that are neither ours nor installed, by the name of their class."""
+    found = {}
+    if isinstance(value, BaseModel):
+        file = getattr(sys.modules[type(value).__module__], "__file__", None)
+        ours = type(value).__module__.split(".")[0] == "pipeline"
+        if file and not ours and not Path(file).is_relative_to(sys.prefix):
+            found[f"{type(value).__module__}:{type(value).__qualname__}"] = Path(file)
+    for part in _parts(value):
+        found |= modules_in(part)
+    return found
+
+
+def _parts(value: Any) -> list[Any]:
+    if isinstance(value, BaseModel):
+        return [getattr(value, name) for name in type(value).model_fields]
+    if isinstance(value, Mapping):
+        return list(value.values())
+    return list(value) if isinstance(value, tuple | list) else []
+
+
+def _check_shipped(name: str, path: Path, root: Path, shipped: frozenset[Path]) -> None:
+    why = ""
+    if not path.is_relative_to(root):
+        why = "it lies elsewhere"
+    elif not path.exists():
+        why = "it does not exist"
+    elif not any(path.relative_to(root) in (file, *file.parents) for file in shipped):
+        why = ".rayignore or .gitignore leaves it out"
+    if why:
+        raise ConfigError(f"{name} is not shipped with the working folder {root}: {why}; move it there, or give a path or URI that every node reads")
+
+
+def _command(entry: str, config: str | None, options: list[str]) -> str:
+    return shlex.join(["python", "-m", f"jobs.{entry}", *([config] if config else []), *options])

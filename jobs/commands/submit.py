@@ -1,0 +1,118 @@
+"""`dmm submit`: an experiment handed to a cluster as a Ray job. The job is `python -m jobs.<entry>`, so submitted again it resumes as any run does."""
+
+import sys
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from jobs.commands.options import DONE, FAILED, AllowMissing, Config, Json, Set, finish, screen
+from jobs.commands.parcel import MIB, Parcel, check_here, pack
+from jobs.session import read_experiment, refuse_places_that_vanish
+from pipeline.config import Experiment
+from pipeline.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pipeline.runtime.ray_jobs import JobServer
+
+ENTRY_NAMES = ("run", "train", "fit", "unlearn", "evaluate", "report")
+
+
+class DetachedError(Exception):
+    """Who followed a job stopped doing so; the job goes on, and the message says how to watch and how to stop it."""
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """A job that a cluster has taken."""
+
+    job_id: str
+    address: str
+    store: str
+
+    def __str__(self) -> str:
+        return (
+            f"watch: ray job logs {self.job_id} --follow --address {self.address}\n"
+            f"done:  dmm status --store {self.store}\n"
+            f"stop:  ray job stop {self.job_id} --address {self.address}"
+        )
+
+
+def submit(
+    address: Annotated[str, typer.Option(envvar="RAY_API_SERVER_ADDRESS", help="Dashboard of the cluster's head, such as http://HEAD:8265.")],
+    config: Config = None,
+    set_: Set = None,
+    store: Annotated[str | None, typer.Option("--store", metavar="URI", help="Where tables are kept: an object store, or a path that all nodes mount.")] = None,
+    stage: Annotated[str, typer.Option(metavar="NAME", help=f"What to compute: {', '.join(ENTRY_NAMES)}.")] = "run",
+    working_dir: Annotated[str, typer.Option(metavar="DIR", help="Folder, or archive by URI, that holds config, files and plug-ins.")] = ".",
+    follow: Annotated[bool, typer.Option("--follow", help="Show the log and end as the job ends; Ctrl-C leaves the job running.")] = False,
+    allow_missing: AllowMissing = False,
+    cpus: Annotated[float, typer.Option("--entrypoint-cpus", help="CPUs that the driver itself asks for; 0 starts it on the head.")] = 0.0,
+    memory_gb: Annotated[float, typer.Option("--entrypoint-memory-gb", help="Memory that the driver itself asks for.")] = 0.0,
+    labels: Annotated[list[str] | None, typer.Option("--entrypoint-label", metavar="NAME=VALUE", help="Label of the node the driver is to run on.")] = None,
+    json_: Json = False,
+) -> None:
+    """Hand an experiment to a Ray cluster as a job, checked before anything is uploaded; submit it again to resume."""
+    experiment = read_experiment(config, set_ or (), store)
+    if stage not in ENTRY_NAMES:
+        raise ConfigError(f"--stage {stage!r}: expected {', '.join(ENTRY_NAMES)}")
+    needs = _needs(cpus, memory_gb, labels or [])
+    refuse_places_that_vanish(experiment)
+    if not check_here(experiment):
+        _say("the data are not on this machine: the job checks them when it starts")
+    options = [part for one in set_ or () for part in ("--set", one)] + ["--store", experiment.store.uri] + (["--allow-missing"] if allow_missing else [])
+    # Ray is imported only now: a config that is wrong is refused without it.
+    from pipeline.runtime.ray_jobs import LARGEST_BYTES, JobServer, shipped_files
+
+    parcel = pack(experiment, entry=stage, config=config, options=options, working_dir=working_dir, shipped_files=shipped_files, largest_bytes=LARGEST_BYTES)
+    server = JobServer(address)
+    job = _send(server, experiment, parcel, stage, needs)
+    answer = {"job_id": job.job_id, "address": job.address, "entrypoint": parcel.entrypoint, "store": job.store}
+    if not follow:
+        finish(answer, json_, DONE)
+    status, code = _follow(server, job)
+    finish(answer | {"status": status, "exit_status": code}, json_, code)
+
+
+def _send(server: "JobServer", experiment: Experiment, parcel: Parcel, stage: str, needs: dict[str, Any]) -> Submitted:
+    job = Submitted(f"{experiment.name}-{stage}-{uuid.uuid4().hex[:8]}", server.address, experiment.store.uri)
+    if parcel.n_files:
+        _say(f"shipping {parcel.working_dir}: {parcel.n_files:,} files, {parcel.n_bytes / MIB:,.1f} MiB before packing")
+    about = {"experiment": experiment.name, "digest": experiment.digest, "stage": stage, "store": job.store}
+    server.submit(entrypoint=parcel.entrypoint, job_id=job.job_id, working_dir=parcel.working_dir, metadata=about, needs=needs)
+    view = experiment.tracking.uri or "where MLFLOW_TRACKING_URI of the cluster points, else a database in the store"
+    _say(f"{job.address} has taken job {job.job_id}: {parcel.entrypoint}\n{job}\nMLflow: {view}")
+    return job
+
+
+def _follow(server: "JobServer", job: Submitted) -> tuple[str, int]:
+    """Return how the job ended, as Ray calls it and as an exit status; raises DetachedError if that is not waited for."""
+    try:
+        details = server.follow(job.job_id, _copy)
+    except KeyboardInterrupt:
+        raise DetachedError(f"no longer following; job {job.job_id} goes on.\n{job}") from None
+    if details.status == "SUCCEEDED":
+        return str(details.status.value), DONE
+    # What follows the first comma is the end of the log, which was shown.
+    reason = (details.message or "no reason given").partition(", last available logs")[0]
+    _say(f"job {job.job_id} {details.status.value}: {reason}\nsubmitted again, it goes on from what is finished")
+    return str(details.status.value), details.driver_exit_code or FAILED
+
+
+def _needs(cpus: float, memory_gb: float, labels: list[str]) -> dict[str, Any]:
+    pairs = dict(one.partition("=")[::2] for one in labels)
+    if cpus < 0 or memory_gb < 0 or not all(name and value for name, value in pairs.items()):
+        raise ConfigError("--entrypoint-cpus and --entrypoint-memory-gb are at least 0, and --entrypoint-label is NAME=VALUE")
+    needs = {"num_cpus": cpus or None, "memory": int(memory_gb * 2**30) or None, "label_selector": pairs or None}
+    return {name: value for name, value in needs.items() if value}
+
+
+def _copy(text: str) -> None:
+    """Write what a job wrote: to standard error, as its own messages would be, so that --json stays one object."""
+    sys.stderr.write(text)
+    sys.stderr.flush()
+
+
+def _say(text: str) -> None:
+    screen.print(text, highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,201 @@
+"""What the commands do, apart from how they are asked and how they are shown."""
+
+import statistics
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich.console import Console
+
+from jobs.commands.ledger import Ledger, label_in
+from jobs.commands.progress import open_display
+from jobs.session import Session, executor_opener, why_looped
+from pipeline.accounts import spending_of
+from pipeline.graph import STAGES, NodeState
+from pipeline.run import Failure, Walk, read_failures, wanted_keys
+from pipeline.runtime.files import local_folder
+from pipeline.runtime.store import Problem
+from pipeline.runtime.tracker import Status
+from pipeline.runtime.tracking import tracking_uri
+from pipeline.stages.report import PAGE
+from pipeline.stages.train import Population
+from pipeline.view import open_view, result_rows
+
+# Shards of a node whose seconds an estimate rests on.
+MOST_TIMED = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunResult:
+    """What a run returns; `results` has one row for each unlearner and forget set that was judged.
+
+    faults counts tasks that came back without a result, by whose fault that was; most were made again.
+    """
+
+    results: list[dict[str, Any]]
+    failures: list[Failure]
+    n_models_made: int
+    complete: bool
+    seconds: float
+    store: str
+    mlflow_run_id: str
+    tracking_uri: str | None
+    report: str | None
+    attribution: dict[str, Any] = field(default_factory=dict)
+    verdict: dict[str, Any] = field(default_factory=dict)
+    faults: dict[str, int] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything, JSON-ready."""
+        return {**self.__dict__, "failures": [_failure(failure) for failure in self.failures], "seconds": round(self.seconds, 2)}
+
+
+def run(
+    session: Session,
+    screen: Console,
+    *,
+    executor: str,
+    until: str | None = None,
+    allow_missing: bool = False,
+    wanted: frozenset[str] | None = None,
+    settled: frozenset[str] = frozenset(),
+) -> RunResult:
+    """Compute what is missing of an experiment, up to the stage until or of just the wanted nodes, and show it in MLflow; for settled see Walk."""
+    begun = time.monotonic()
+    wanted = wanted_keys(session.graph, until) if wanted is None else wanted
+    open_executor = executor_opener(executor, session)
+    states = session.graph.survey(session.store)
+    if not all(states[key].status == "done" for key in wanted):
+        about = f"{session.experiment.name}: computing what is missing in {session.store.uri}; Ctrl-C at any time, the same command resumes"
+        screen.print(about, highlight=False, soft_wrap=True)
+        reason = why_looped(session)
+        if reason is not None:
+            screen.print(f"models are trained one by one, not stacked: {reason}", style="yellow", highlight=False, soft_wrap=True)
+    display = open_display(screen)
+    view = open_view(session.graph, session.store, warn=lambda text: screen.print(text, style="yellow", markup=False))
+    listeners = [display, view, Ledger(session.experiment, session.store)]
+    walk = Walk(session.graph, session.store, open_executor=open_executor, listeners=listeners, wanted=wanted, allow_missing=allow_missing, settled=settled)
+    status: Status = "KILLED"
+    try:
+        progress = walk.run()
+        status = "FAILED" if progress.failures else "FINISHED"
+    finally:
+        display.stop()
+        view.end(status, walk.progress)
+    made = progress.states
+    return RunResult(
+        results=result_rows(session.graph, session.store, made),
+        failures=progress.failures,
+        n_models_made=progress.n_models_made,
+        complete=all(made[key].status == "done" for key in progress.wanted),
+        seconds=time.monotonic() - begun,
+        store=session.store.uri,
+        mlflow_run_id=view.run_id,
+        tracking_uri=tracking_uri(session.experiment.tracking.uri, store_root=local_folder(session.store.uri)),
+        report=publish_report(session, made["report"]),
+        attribution=_summary(session, made.get("score")),
+        verdict=_summary(session, made["report"]),
+        faults={str(fault): count for fault, count in progress.faults.items()},
+    )
+
+
+def publish_report(session: Session, state: NodeState) -> str | None:
+    """Copy the finished page to a name that people find, and return its path; None while there is none."""
+    if state.status != "done":
+        return None
+    page = session.store.read_blob(state.table.folder, state.pieces[0].shard, PAGE)
+    name = f"report-{session.experiment.name}.html"
+    session.store.files.write(name, page)
+    return session.store.files.location(name)
+
+
+def status(session: Session) -> dict[str, Any]:
+    """Return the state of every node, and the shards that were given up and are still missing, whichever machine ran them."""
+    states = session.graph.survey(session.store)
+    nodes = [
+        _about(state) | {"stage": state.node.stage, "done": state.n_done, "wanted": state.node.n_units, "folder": state.folder} for state in states.values()
+    ]
+    failed = [_failure(failure) | {"tries": failure.tries, "host": failure.host} for failure in read_failures(session.store, states.values())]
+    return {"store": session.store.uri, "complete": all(state.status == "done" for state in states.values()), "failed_shards": failed, "nodes": nodes}
+
+
+def plan(session: Session) -> dict[str, Any]:
+    """Return what exists, what a run will train, and its cost in retrainings and, where shards of the kind were timed before, in seconds."""
+    states = session.graph.survey(session.store)
+    rows: list[dict[str, Any]] = []
+    total = 0.0
+    for state in states.values():
+        todo = state.node.n_units - state.n_done
+        cost = todo * _share(state) if isinstance(state.node, Population) else 0.0
+        total += cost
+        progress = {"done": state.n_done, "wanted": state.node.n_units}
+        rows.append(_about(state) | progress | {"retrainings": round(cost, 2), "seconds": _estimate(session, state, todo)})
+    spending = spending_of(session.experiment, session.examples)
+    effects = any("effect" in unlearner.needs for unlearner in session.experiment.unlearners.values())
+    return {
+        "store": session.store.uri,
+        "nodes": rows,
+        "retrainings": round(total, 2),
+        "core_seconds": round(sum(row["seconds"] or 0.0 for row in rows), 1),
+        "break_even_requests": spending.datamodel if effects else None,
+        "requests": spending.n_requests,
+        "focused_retrainings": spending.focused,
+        "models_in_request": spending.n_models,
+        "break_even_with_focused": spending.break_even(spending.n_models) if spending.focused else None,
+    }
+
+
+def verify(session: Session, screen: Console, *, repair: bool, executor: str) -> dict[str, Any]:
+    """Check every table of the store; with repair, set bad files aside and compute their shards again."""
+    store = session.store
+    problems = [problem for folder in _folders(session) for problem in store.check(folder)]
+    moved = [store.quarantine(problem.path) for problem in problems] if repair else []
+    again = run(session, screen, executor=executor, until=None, allow_missing=False) if repair and problems else None
+    left = [problem for folder in _folders(session) for problem in store.check(folder)] if again else problems if not repair else []
+    return {
+        "ok": not left and not (again and again.failures),
+        "store": store.uri,
+        "problems": [_problem(problem) for problem in problems],
+        "quarantined": moved,
+        "n_models_made": again.n_models_made if again else 0,
+    }
+
+
+def _summary(session: Session, state: NodeState | None) -> dict[str, Any]:
+    return session.store.summary(state.table) if state is not None and state.status == "done" else {}
+
+
+def _about(state: NodeState) -> dict[str, Any]:
+    """Return what every listing says of a node; forget_set is the label of the set it is for, if it is for one."""
+    return {"node": state.node.key, "forget_set": label_in(state.node.key), "status": state.status, "unit": state.node.unit}
+
+
+def _failure(failure: Failure) -> dict[str, Any]:
+    return {"node": failure.key, "start": failure.start, "stop": failure.stop, "error": failure.error}
+
+
+def _share(state: NodeState) -> float:
+    """Return the cost of one member in retrainings: the fraction of the points it sees."""
+    node = state.node
+    return node.keep_fraction or 1.0 if isinstance(node, Population) else 0.0
+
+
+def _estimate(session: Session, state: NodeState, todo: int) -> float | None:
+    """Return core seconds for what is left, from how long shards beside them took; None if none was timed."""
+    if state.folder is None or not todo or not state.pieces:
+        return 0.0 if not todo else None
+    # A few tell as much as all: each is a file to read, and a request in an object store.
+    some = state.pieces[:: len(state.pieces) // MOST_TIMED + 1]
+    timed = [(session.store.side(state.folder, piece.shard).get("seconds"), piece.shard.stop - piece.shard.start) for piece in some]
+    each = [seconds / units for seconds, units in timed if seconds]
+    return round(statistics.median(each) * todo, 1) if each else None
+
+
+def _folders(session: Session) -> list[str]:
+    """Return every table folder of the store, stale ones included."""
+    files = session.store.files
+    return [f"{stage}/{name}/{version}" for stage in STAGES for name in files.names(stage) for version in files.names(f"{stage}/{name}")]
+
+
+def _problem(problem: Problem) -> dict[str, Any]:
+    return {"path": problem.path, "reason": problem.reason, "range": list(problem.range) if problem.range else None}

@@ -1,0 +1,200 @@
+"""The walk that computes: skip what is listed, run what is ready, try again what failed. It can be stopped at any moment and started again."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from pipeline.graph import Graph, NodeState
+from pipeline.run.failures import Failure, write_failure
+from pipeline.run.progress import Listener, Progress
+from pipeline.run.queue import Queue
+from pipeline.run.setbacks import Setbacks
+from pipeline.run.wanted import wanted_keys
+from pipeline.runtime.execution import Executor, Outcome
+from pipeline.runtime.shards import joined, split
+from pipeline.runtime.store import Store
+from pipeline.stages.work import Task
+
+# Seconds between two looks at what has finished; also how long Ctrl-C may go unnoticed.
+TICK = 0.2
+
+
+class Walk:
+    """One run over a graph: up to the stage until, or over just the wanted nodes; populations in settled are used with members missing, not made whole."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        store: Store,
+        *,
+        open_executor: Callable[[], Executor[Task]],
+        listeners: Sequence[Listener] = (),
+        until: str | None = None,
+        wanted: frozenset[str] | None = None,
+        allow_missing: bool = False,
+        settled: frozenset[str] = frozenset(),
+    ) -> None:
+        self._graph, self._store, self._open_executor = graph, store, open_executor
+        self._listeners, self._allow_missing = listeners, allow_missing
+        self._wanted = wanted_keys(graph, until) if wanted is None else wanted
+        self._queue, self._setbacks = Queue(), Setbacks()
+        # Units that a shard of a node may have, where larger ones ran out of memory.
+        self._most_units: dict[str, int] = {}
+        self._known: set[str] = set()
+        self._announced: set[str] = set()
+        self._left: dict[str, int] = {}
+        self._settled, self._stopped = settled, False
+        self._executor: Executor[Task] | None = None
+        # Before the first look: what is not there may be away, and who may not write finds out before anything is computed.
+        self._mark = store.claim()
+        self.progress = Progress(states=graph.survey(store, settled=settled), wanted=self._wanted, faults=self._setbacks.counts)
+
+    def run(self) -> Progress:
+        """Compute everything wanted that does not exist and return how that went; a failed shard never stops the others.
+
+        Raises ExecutionError if the cluster is gone: what is finished is kept, and the next run goes on from there.
+        """
+        try:
+            self._look(self.progress.states)
+            while self._queue or self._n_running():
+                self._submit()
+                outcomes = self._executor.wait(TICK) if self._executor else []
+                if not outcomes and not self._n_running():
+                    time.sleep(TICK)
+                for outcome in outcomes:
+                    self._take(outcome)
+                self._notify()
+                if not self._queue and not self._n_running():
+                    self._settle()
+        finally:
+            if self._executor:
+                self._executor.close()
+        return self.progress
+
+    def _refresh(self) -> None:
+        """Look at the store again. What is done stays done, and of nodes that this run is busy with it knows itself what it made."""
+        states = self.progress.states
+        busy = {key for key, left in self._left.items() if left}
+        self.progress.states = self._graph.survey(self._store, settled=self._settled, before=states, busy=busy)
+        self.progress.made = {key: n_units for key, n_units in self.progress.made.items() if key in busy}
+        self._look(self.progress.states)
+
+    def _look(self, states: Mapping[str, NodeState]) -> None:
+        """Queue what has become ready, and announce what is done."""
+        for key, state in states.items():
+            if key not in self._wanted:
+                continue
+            if state.status == "done":
+                self._announce(key, state)
+            elif state.is_ready and not self._stopped and key not in self._settled and state.folder not in self._known:
+                self._known.add(state.table.folder)
+                self._enqueue(key, state)
+
+    def _announce(self, key: str, state: NodeState) -> None:
+        if key not in self._announced:
+            self._announced.add(key)
+            for listener in self._listeners:
+                listener.node_done(state, self.progress)
+
+    def _enqueue(self, key: str, state: NodeState) -> None:
+        folder = state.table.folder
+        self._store.describe(folder, self._graph.describe(state))
+        ranges = split(state.missing, state.node.shard_size, lost=self._store.set_aside(folder))
+        self._left[key] = len(ranges)
+        for start, stop in ranges:
+            task = Task(
+                node=state.node,
+                folder=folder,
+                start=start,
+                stop=stop,
+                inputs=state.inputs,
+                store_uri=self._store.uri,
+                store_mark=self._mark,
+                recipe=self._graph.experiment.recipe,
+            )
+            self._queue.push(task)
+
+    def _submit(self) -> None:
+        while self._executor is None or self._executor.has_room():
+            task = self._queue.pop()
+            if task is None:
+                return
+            if task.stop - task.start > self._most_units.get(task.folder, task.stop):
+                self._halve(task)
+                continue
+            if self._executor is None:
+                self._executor = self._open_executor()
+            self.progress.running[task.node.key] = self.progress.running.get(task.node.key, 0) + 1
+            self._executor.submit(task, task.node.resources.need)
+
+    def _take(self, outcome: Outcome[Task]) -> None:
+        task = outcome.task
+        self.progress.running[task.node.key] -= 1
+        if outcome.error is not None:
+            self._recover(outcome)
+            return
+        self._setbacks.succeeded(task)
+        if task.node.trains and outcome.result["made"]:
+            self.progress.n_models_made += task.stop - task.start
+        key = task.node.key
+        self.progress.core_seconds[key] = self.progress.core_seconds.get(key, 0.0) + outcome.result["seconds"] * task.node.resources.num_cpus
+        self.progress.made[key] = self.progress.made.get(key, 0) + task.stop - task.start
+        self._left[key] -= 1
+        if self._left[key] == 0:
+            self._refresh()
+
+    def _recover(self, outcome: Outcome[Task]) -> None:
+        """Do about a failed shard what was judged best."""
+        task = outcome.task
+        action, pause = ("give up", 0.0) if self._stopped else self._setbacks.judge(outcome)
+        if action == "again":
+            self._queue.push(task, again=True, pause=pause)
+            return
+        if action == "halve":
+            if outcome.fault == "memory":
+                self._most_units[task.folder] = max(1, (task.stop - task.start) // 2)
+            self._halve(task)
+            return
+        self._give_up(outcome)
+        if action == "give up all alike":
+            self._drop(task.node.key, f"not tried, since other shards of it failed: {outcome.error}")
+        elif action == "stop":
+            self._stopped = True
+            for key in {key for key, left in self._left.items() if left}:
+                self._drop(key, "not tried: there is no space left in the store; free some, then run the same command: nothing written so far is lost")
+
+    def _halve(self, task: Task) -> None:
+        middle = (task.start + task.stop) // 2
+        for part in (replace(task, stop=middle), replace(task, start=middle)):
+            self._setbacks.inherit(task, part)
+            self._queue.push(part, again=True)
+        self._left[task.node.key] += 1
+
+    def _give_up(self, outcome: Outcome[Task]) -> None:
+        task, failure = outcome.task, self._setbacks.failure(outcome)
+        self.progress.failures.append(failure)
+        self._left[task.node.key] -= 1
+        if outcome.fault != "unmet":
+            write_failure(self._store, task.folder, task.node.unit, failure)
+
+    def _drop(self, key: str, reason: str) -> None:
+        """Give up what is queued of a node, told as one failure for each stretch of it."""
+        dropped = self._queue.drop(key)
+        self._left[key] -= len(dropped)
+        for start, stop in joined((task.start, task.stop) for task in dropped):
+            self.progress.failures.append(Failure(key=key, start=start, stop=stop, error=reason))
+
+    def _settle(self) -> None:
+        """With nothing left to do, let populations whose shards failed be used as they are, if the user allows it."""
+        failed = frozenset(failure.key for failure in self.progress.failures)
+        if self._allow_missing and failed - self._settled:
+            self._settled |= failed
+            self._refresh()
+
+    def _n_running(self) -> int:
+        return self._executor.n_running if self._executor else 0
+
+    def _notify(self) -> None:
+        self.progress.notice = self._executor.notice if self._executor else ""
+        for listener in self._listeners:
+            listener.changed(self.progress)

@@ -1,0 +1,66 @@
+"""Whether the files of a table are what they promise, found by reading all their bytes."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.core.errors import CorruptShardError, StoreAwayError, StoreError
+from pipeline.core.fingerprint import digest_bytes
+from pipeline.runtime.files import TEMPORARY, Files, each
+from pipeline.runtime.parquet import read_about
+from pipeline.runtime.shards import ShardName
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A file that is not as it should be."""
+
+    path: str
+    reason: str
+    range: tuple[int, int] | None = None
+
+
+def check_table(files: Files, folder: str, *, known: str) -> list[Problem]:
+    """Return every file in folder that is corrupt, foreign or half-written; the one called known belongs to any table."""
+    names = files.names(folder)
+    shards = [shard for name in names if (shard := ShardName.parse(name))]
+    problems, expected = [], {known}
+    for shard, (blobs, problem) in zip(shards, each(files, lambda shard: _check_shard(files, folder, shard, names), shards), strict=True):
+        expected |= {str(shard), f"{shard.stem}.json"} | blobs
+        problems += [problem] if problem else []
+    for name in sorted(set(names) - expected):
+        kind = "half-written: left by a killed writer" if name.startswith(TEMPORARY) else "foreign: no shard of this table refers to it"
+        problems.append(Problem(f"{folder}/{name}", kind))
+    return problems
+
+
+def owned(about: dict[str, Any], folder: str, shard: ShardName) -> dict[str, Any]:
+    """Return about; raises CorruptShardError if what a shard says of itself is not what its place and name say."""
+    if (about.get("folder"), about.get("unit"), about.get("start"), about.get("stop")) != (folder, shard.unit, shard.start, shard.stop):
+        raise CorruptShardError(
+            f"{folder}/{shard} is foreign: it says of itself {about.get('folder')} {about.get('start')}-{about.get('stop')}; run `dmm verify --repair`"
+        )
+    return about
+
+
+def _check_shard(files: Files, folder: str, shard: ShardName, names: Sequence[str]) -> tuple[set[str], Problem | None]:
+    """Return the names of a shard's blobs if it is sound, else what is wrong. A store that is away is no problem of the shard's: that is raised."""
+    try:
+        about = _checked(files, folder, shard)
+        blobs = {shard.blob(ending, value): value for ending, value in about["blobs"].items()}
+        for name, value in blobs.items():
+            if name not in names or digest_bytes(files.read(f"{folder}/{name}")) != value:
+                raise CorruptShardError(f"its {name} is missing or has other bytes")
+    except StoreAwayError:
+        raise
+    except StoreError as error:
+        return set(), Problem(f"{folder}/{shard}", str(error), (shard.start, shard.stop))
+    return set(blobs), None
+
+
+def _checked(files: Files, folder: str, shard: ShardName) -> dict[str, Any]:
+    content = files.read(f"{folder}/{shard}")
+    if digest_bytes(content) != shard.digest:
+        raise CorruptShardError(f"corrupt: {len(content)} bytes whose digest is not the {shard.digest} of its name")
+    return owned(read_about(io.BytesIO(content), f"{folder}/{shard}"), folder, shard)

@@ -1,0 +1,48 @@
+"""Bytes by path, the one door to storage: folders and object stores look alike behind it."""
+
+import os
+import re
+from pathlib import Path
+
+from pipeline.core.errors import ConfigError
+from pipeline.runtime.files.base import TEMPORARY, Files, RangeFile, each
+from pipeline.runtime.files.local import LocalFiles
+from pipeline.runtime.files.marked import MarkedFiles
+from pipeline.runtime.files.patient import PATIENCE, PatientFiles
+
+__all__ = ["TEMPORARY", "Files", "RangeFile", "each", "local_folder", "open_files"]
+
+PATIENCE_VARIABLE = "DMM_STORE_PATIENCE"
+
+
+def open_files(uri: str, *, mark: str | None = None) -> Files:
+    """Return the files at uri, a folder or a place in an object store such as s3://bucket/prefix, that wait for a store that goes away for a while.
+
+    A folder that must carry a mark is away while it does not. Raises ConfigError for a uri that names no such place, holds credentials, or
+    needs a package that is not installed. Nothing is asked of an object store yet.
+    """
+    folder = local_folder(uri)
+    inner: Files
+    if folder is None:
+        # Only who keeps a store there pays for the import of fsspec.
+        from pipeline.runtime.files.objects import ObjectFiles
+
+        inner = ObjectFiles.at(uri)
+    else:
+        inner = LocalFiles(str(folder)) if mark is None else MarkedFiles(LocalFiles(str(folder)), mark)
+    return PatientFiles(inner, patience_seconds())
+
+
+def local_folder(uri: str) -> Path | None:
+    """Return the folder on this machine that uri names, None if it names a place in an object store."""
+    if "://" in uri and not uri.startswith("file://"):
+        return None
+    return Path(uri.removeprefix("file://")).expanduser().resolve()
+
+
+def patience_seconds() -> float:
+    """Return how long a store that does not answer is waited for; raises ConfigError unless the environment's wish is a number of seconds."""
+    text = os.environ.get(PATIENCE_VARIABLE, str(PATIENCE))
+    if not re.fullmatch(r"\d+(\.\d+)?", text):
+        raise ConfigError(f"{PATIENCE_VARIABLE} is {text!r}; expected seconds, such as {PATIENCE:.0f}")
+    return float(text)

@@ -1,0 +1,102 @@
+"""Files that wait while their store is away, and for nothing else: a throttled server, a lost connection, a mount that comes back."""
+
+import logging
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from pipeline.core.errors import StoreAwayError, StoreError
+from pipeline.runtime.files.base import Files
+
+T = TypeVar("T")
+
+PATIENCE = 120.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
+# Seconds after which a wait is worth a line: throttling is over before, and nobody needs to know.
+SAID_AFTER = 3.0
+
+_LOGGER = logging.getLogger(__name__)
+# Workers must not come back all at once, whatever seeds they were given for their models.
+_JITTER = random.SystemRandom()
+
+
+@dataclass(frozen=True)
+class PatientFiles:
+    """Other files, each call repeated with growing pauses while it raises StoreAwayError, for at most `patience` seconds."""
+
+    inner: Files
+    patience: float = PATIENCE
+
+    @property
+    def uri(self) -> str:
+        """See Files."""
+        return self.inner.uri
+
+    @property
+    def at_once(self) -> int:
+        """See Files."""
+        return self.inner.at_once
+
+    def location(self, path: str) -> str:
+        """See Files."""
+        return self.inner.location(path)
+
+    def names(self, folder: str) -> list[str]:
+        """See Files."""
+        return self._wait(lambda: self.inner.names(folder))
+
+    def read(self, path: str) -> bytes:
+        """See Files."""
+        return self._wait(lambda: self.inner.read(path))
+
+    def size(self, path: str) -> int:
+        """See Files."""
+        return self._wait(lambda: self.inner.size(path))
+
+    def read_range(self, path: str, start: int, stop: int) -> bytes:
+        """See Files."""
+        return self._wait(lambda: self.inner.read_range(path, start, stop))
+
+    def write(self, path: str, content: bytes) -> None:
+        """See Files."""
+        self._wait(lambda: self.inner.write(path, content))
+
+    def create(self, path: str, content: bytes) -> bool:
+        """See Files. An attempt may have been heard though its answer was lost: then what is there is this very content."""
+        return self._wait(lambda: self.inner.create(path, content), again=lambda: self.inner.create(path, content) or self.inner.read(path) == content)
+
+    def move(self, path: str, to: str) -> None:
+        """See Files."""
+        self._wait(lambda: self.inner.move(path, to), again=lambda: self._move_again(path, to))
+
+    def _move_again(self, path: str, to: str) -> None:
+        """Move what an attempt before may have moved unheard."""
+        try:
+            self.inner.move(path, to)
+        except StoreAwayError:
+            raise
+        except StoreError:
+            folder, _, name = to.rpartition("/")
+            if name not in self.inner.names(folder):
+                raise
+
+    def _wait(self, act: Callable[[], T], *, again: Callable[[], T] | None = None) -> T:
+        """Return what act returns, or again in its place once it failed; raises StoreAwayError when patience is at its end."""
+        begun, attempt, said = time.monotonic(), 0, False
+        while True:
+            try:
+                return act() if again is None or attempt == 0 else again()
+            except StoreAwayError as error:
+                waited = time.monotonic() - begun
+                pause = min(FIRST_PAUSE * 2.0**attempt, LONGEST_PAUSE) * _JITTER.uniform(0.5, 1.0)
+                if waited + pause > self.patience:
+                    raise StoreAwayError(
+                        f"{error}; it was waited for, {waited:.0f} s: see to the store at {self.uri}, then run again: nothing written so far is lost"
+                    ) from error
+                if waited > SAID_AFTER and not said:
+                    said = True
+                    _LOGGER.warning("the store at %s is away: %s; waiting for it up to %.0f s", self.uri, error, self.patience)
+            time.sleep(pause)
+            attempt += 1

@@ -1,0 +1,147 @@
+"""The Ray cluster that tasks run on: joining it, seeing which machines it has, and noticing that it is gone."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Collection, Mapping
+from typing import Any
+
+# Ray reads these when it is imported. A driver on one machine needs no token; a cluster's recipe sets its own mode.
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+
+import ray
+import ray.util.client
+
+from pipeline.core.errors import ExecutionError
+from pipeline.runtime.execution import Need
+
+OBJECT_STORE_BYTES = 512 << 20
+LOOK_SECONDS = 1.0
+# A head that restarts is back sooner; Ray itself ends the process after 60 s, with a dump in place of a word.
+GONE_SECONDS = 30.0
+# Seconds after which unmet needs are worth a word. An autoscaler takes minutes to bring a machine, and until then all is well.
+SAID_AFTER = 15.0
+
+
+def connect(n_cpus: int | None = None) -> None:
+    """Join the cluster at RAY_ADDRESS, or start Ray on this machine; does nothing if this process is connected already."""
+    if ray.is_initialized():
+        return
+    address = os.environ.get("RAY_ADDRESS", "local")
+    local: dict[str, Any] = {"num_cpus": n_cpus, "include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES} if address == "local" else {}
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        ray.init(address=address, logging_level="ERROR", log_to_driver=False, **local)
+    except (ConnectionError, OSError, ValueError, RuntimeError) as error:
+        raise ExecutionError(f"Ray at {address!r} cannot be reached ({error}); check RAY_ADDRESS, or use --executor serial") from error
+    finally:
+        # Ray's own handler of SIGTERM aborts the process with a dump; whoever set one before wants to end in order.
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+class Lookout:
+    """The machines of the cluster, as a thread of its own last saw them: whoever asks a head that is gone waits for ever."""
+
+    def __init__(self) -> None:
+        # Through ray:// this process is on none of them.
+        self._own = None if ray.util.client.ray.is_connected() else ray.get_runtime_context().get_node_id()
+        self._nodes, self._seen = ray.nodes(), time.monotonic()
+        self._over = threading.Event()
+        threading.Thread(target=self._look, daemon=True, name="lookout").start()
+
+    def machines(self) -> list[dict[str, float]]:
+        """Return the resources and labels of each living machine, see machine_of; raises ExecutionError if the head, or this process's own machine, is gone."""
+        silent = time.monotonic() - self._seen
+        if silent > GONE_SECONDS:
+            raise gone(f"its head has not answered for {silent:.0f} s")
+        living = {node["NodeID"]: machine_of(node) for node in self._nodes if node["Alive"]}
+        if self._own is not None and self._own not in living:
+            raise gone("the machine that this command runs on has left it")
+        return list(living.values())
+
+    @property
+    def answers(self) -> bool:
+        """Whether the head answered a moment ago."""
+        return time.monotonic() - self._seen <= GONE_SECONDS
+
+    def close(self) -> None:
+        """End the thread."""
+        self._over.set()
+
+    def _look(self) -> None:
+        while not self._over.wait(LOOK_SECONDS):
+            try:
+                nodes = ray.nodes()
+            except (ray.exceptions.RayError, ConnectionError, RuntimeError):
+                return
+            self._nodes, self._seen = nodes, time.monotonic()
+
+
+class Patience:
+    """How long needs that no living machine meets are waited for: Ray itself would wait for ever, in silence."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._unmet_since: float | None = None
+        self.notice = ""
+
+    def hopeless(self, needs: Collection[Need], machines: list[dict[str, float]]) -> dict[Need, str]:
+        """Return the error of each of these needs that is to be given up: none unless some were unmet at every look for so many seconds."""
+        unmet = [need for need in needs if not any(_fits(need, machine) for machine in machines)]
+        self.notice = ""
+        if not unmet:
+            self._unmet_since = None
+            return {}
+        self._unmet_since = self._unmet_since or time.monotonic()
+        waited = time.monotonic() - self._unmet_since
+        if waited < self._seconds:
+            self.notice = self._word(unmet[0], machines) if waited >= min(SAID_AFTER, self._seconds / 2) else ""
+            return {}
+        since = f"none has come for {self._seconds:.0f} s; the largest has {_largest(machines)}"
+        remedy = "lower `resources` in the config, add such a node, or raise resources.patience_seconds where one takes longer to come"
+        return {need: f"ExecutionError: no node offers {_described(need)} and {since}: {remedy}" for need in unmet}
+
+    def _word(self, need: Need, machines: list[dict[str, float]]) -> str:
+        return f"waiting for a node that offers {_described(need)} (the largest has {_largest(machines)}), for {self._seconds:.0f} s at most"
+
+
+def gone(reason: str) -> ExecutionError:
+    """Return the error of a cluster that will not bring anything back."""
+    return ExecutionError(f"the Ray cluster is gone: {reason}. Everything finished is kept; start the cluster and run the same command again")
+
+
+def _wanted(need: Need) -> dict[str, float]:
+    wanted = {"CPU": float(need.num_cpus), "GPU": need.num_gpus, "memory": float(need.memory_bytes or 0), **dict(need.custom)}
+    return {name: amount for name, amount in wanted.items() if amount}
+
+
+def machine_of(node: Mapping[str, Any]) -> dict[str, float]:
+    """Return what a node as Ray lists it offers, by name: its resources, and 1 for each of its labels, as `label:NAME=VALUE`."""
+    return {**node["Resources"], **{f"label:{name}={value}": 1.0 for name, value in (node.get("Labels") or {}).items()}}
+
+
+def has_labels(need: Need, machine: Mapping[str, float]) -> bool:
+    """Return whether a machine has the labels that need selects, as Ray itself decides."""
+    for name, selector in need.labels:
+        values = selector.removeprefix("!").removeprefix("in(").removesuffix(")").replace(" ", "").split(",")
+        if any(f"label:{name}={value}" in machine for value in values) is selector.startswith("!"):
+            return False
+    return True
+
+
+def _described(need: Need) -> str:
+    return f"{_wanted(need)}" + (f" with labels {dict(need.labels)}" if need.labels else "")
+
+
+def _fits(need: Need, machine: Mapping[str, float]) -> bool:
+    return has_labels(need, machine) and all(machine.get(name, 0.0) >= amount for name, amount in _wanted(need).items())
+
+
+def _largest(machines: list[dict[str, float]]) -> dict[str, float]:
+    largest = max(machines, key=lambda machine: machine.get("CPU", 0.0), default={})
+    return {name: amount for name, amount in largest.items() if name in ("CPU", "GPU", "memory")}

@@ -1,0 +1,8 @@
+"""What MLflow shows of a run: one parent, a child for each stage and each (unlearner, forget set). The store is the truth; this only mirrors it."""
+
+from pipeline.view.listener import TrackingListener, open_view
+from pipeline.view.pace import Pace
+from pipeline.view.pages import result_rows
+from pipeline.view.spent import Spent, spent_on
+
+__all__ = ["Pace", "Spent", "TrackingListener", "open_view", "result_rows", "spent_on"]

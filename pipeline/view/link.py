@@ -1,0 +1,45 @@
+"""The connection to a tracker: lost as soon as it fails, tried again now and then, and both said once."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from pipeline.core.errors import PipelineError, TrackingError
+
+
+class Link:
+    """Whether a tracker answers. begin begins with it, or goes on with what was begun, and is called again every so many seconds while it is lost."""
+
+    def __init__(self, begin: Callable[[], None], *, warn: Callable[[str], None], retry_seconds: float) -> None:
+        self._begin, self._warn, self._seconds = begin, warn, retry_seconds
+        self.is_up = False
+        self._has_warned = False
+        self._next = 0.0
+
+    def look(self) -> bool:
+        """Return whether the tracker answers; a lost one is tried again when it is time."""
+        return self.is_up or (time.monotonic() >= self._next and self.reach())
+
+    def reach(self) -> bool:
+        """Return whether the tracker answers; a lost one is tried again now."""
+        if not self.is_up:
+            with self.watched():
+                self._begin()
+                self.is_up = True
+            if self.is_up and self._has_warned:
+                self._has_warned = False
+                self._warn("MLflow answers again; what it missed is logged now")
+        return self.is_up
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Take a tracker that fails inside for lost, and a page that cannot be made for what it is; neither ends the run."""
+        try:
+            yield
+        except TrackingError as error:
+            self.is_up, self._next = False, time.monotonic() + self._seconds
+            if not self._has_warned:
+                self._has_warned = True
+                self._warn(f"MLflow is shown nothing for now, the run goes on and tries again every {self._seconds:.0f} s: {error}")
+        except PipelineError as error:
+            self._warn(f"a page of MLflow cannot be made, the run goes on: {error}")

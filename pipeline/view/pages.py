@@ -1,0 +1,115 @@
+"""The pages of a run in MLflow: what each child shows, put together from the tables of its nodes, and told apart by what they rest on."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipeline.config import PLACES
+from pipeline.core.fingerprint import digest
+from pipeline.core.registry import plugin_name
+from pipeline.graph import Graph, NodeState
+from pipeline.runtime.store import Store
+from pipeline.runtime.tracker import PARENT, DatasetSummary, Results
+from pipeline.stages.train import CHECKPOINT, read_states
+from pipeline.training.ensemble import Builder
+from pipeline.view.attribution import attribution_results, forget_curves
+from pipeline.view.children import children_of, tags_of, title_of
+from pipeline.view.notes import note_of, parent_note
+from pipeline.view.results import forget_results, manifest, report_results, result_rows, train_results, verdict_results
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["Pages", "result_rows"]
+
+# Raised when pages show something else, so that runs logged before are logged anew.
+REVISION = 3
+WORDS = {"RUNNING": "Running", "FINISHED": "Finished as far as it was asked for", "FAILED": "Some shards failed", "KILLED": "Interrupted; it can be resumed"}
+States = Mapping[str, NodeState]
+
+
+class Pages:
+    """What MLflow is to show of one experiment on one store; reads the store when asked, and never writes."""
+
+    def __init__(self, graph: Graph, store: Store) -> None:
+        self.graph, self.store = graph, store
+        self.children = children_of(graph)
+        self.titles = dict(sorted(((child, title_of(child)) for child in self.children if child != PARENT), key=lambda pair: pair[1]))
+
+    def opening(self) -> dict[str, Any]:
+        """Return what a tracker is begun with."""
+        experiment, examples = self.graph.experiment, self.graph.examples
+        dataset = DatasetSummary(
+            name=plugin_name(experiment.dataset),
+            digest=examples.digest,
+            n_train=examples.n_train,
+            n_validation=examples.n_points - examples.n_train,
+            n_classes=examples.n_classes,
+            inputs=examples.inputs,
+            labels=examples.labels,
+        )
+        return {
+            "config_digest": experiment.digest,
+            "name": experiment.name,
+            "params": experiment.model_dump(mode="json", exclude=set(PLACES)),
+            "config_yaml": experiment.to_yaml(),
+            "dataset": dataset,
+            "tags": {"dmm.store": self.store.uri},
+            "titles": self.titles,
+        }
+
+    def version(self, child: str, done: States) -> str:
+        """Return the digest of everything that a child's page rests on."""
+        return digest([REVISION, sorted(str(done[key].folder) + done[key].table.digest for key in self.children[child])])
+
+    def results(self, child: str, done: States) -> Results:
+        """Return the page of a child whose nodes are all done; raises StoreError if a table cannot be read."""
+        states = {key: done[key] for key in sorted(self.children[child])}
+        found = self._results(child, self.version(child, done), states, done)
+        files = {**found.files, **({} if child == PARENT else {"tables.json": manifest(self.store, states)})}
+        note = "" if child == PARENT else note_of(child, self.graph, self.store, states, found)
+        return dataclasses.replace(found, files=files, note=note, tags={**found.tags, **tags_of(child)})
+
+    def finished(self, states: States) -> list[str]:
+        """Return the children of which all nodes are done, in the order of their titles."""
+        return [child for child in self.titles if all(states[key].status == "done" for key in self.children[child])]
+
+    def summary(self, states: States, *, status: str, links: Mapping[str, str]) -> str:
+        """Return the note of the parent run; states are those of all nodes, none while it runs."""
+        report = states.get("report")
+        about = self.store.summary(report.table) if report is not None and report.status == "done" else {}
+        n_done = sum(state.status == "done" for state in states.values())
+        so_far = (
+            f"{n_done} of {len(self.graph.nodes)} tables are done" if states else "curves of what is done, how fast and for how long are under *Model metrics*"
+        )
+        return parent_note(
+            headline=about.get("summary") or f"{WORDS[status]}: {so_far}",
+            rows=result_rows(self.graph, self.store, states) if states else [],
+            verdicts={label: about["headlines"][label] for label in self.graph.experiment.forget_sets} if about else {},
+            links=links,
+            store=self.store,
+        )
+
+    def model(self, child: str, done: States) -> "tuple[torch.nn.Module, np.ndarray] | None":
+        """Return the first unlearned model of a method that moves weights and inputs to try it on, None if none was saved."""
+        state = done.get(f"unlearn/{child}")
+        if state is None or CHECKPOINT not in self.store.blob_names(state.table.folder, state.pieces[0].shard):
+            return None
+        experiment, examples = self.graph.experiment, self.graph.examples
+        module = Builder(experiment.model, examples.input_shape, examples.n_classes)()
+        module.load_state_dict({name: value[0] for name, value in read_states(self.store, state.table, 0, 1).items()})
+        return module.eval(), examples.inputs[:2]
+
+    def _results(self, child: str, version: str, states: States, done: States) -> Results:
+        if child == PARENT:
+            return replace(report_results(self.graph, self.store, version, done), curves=forget_curves(self.graph, self.store, done))
+        if child == "train":
+            return train_results(self.store, version, states)
+        if child == "forget":
+            return forget_results(self.graph, self.store, version, states)
+        if child == "attribution":
+            return attribution_results(self.graph, self.store, states, version=version)
+        return verdict_results(self.graph, self.store, version, child, done)

@@ -1,0 +1,200 @@
+"""The proof that a run survives a bad day: nodes go and come, workers are killed, the store refuses writes, and the driver dies three times.
+
+A Ray head and three nodes run as processes of this machine. An experiment of 400 shards and more is run once undisturbed. Then again, on a store of its
+own, while every few seconds a node is killed and another added, workers are killed at random, of --one-in writes to the store one is refused, and the
+driver is killed -9 and started again. identical: all tables of both stores have the same names, each of which carries the digest of its bytes.
+time_ratio: seconds of the disturbed run, its drivers' starts included, against the undisturbed. shards_done_twice: shards written though they were there.
+shards_begun_again: shards that were lost on the way and begun once more. Bounded in time; tables that differ are an error.
+"""
+
+import argparse
+import contextlib
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import psutil
+from measure import show
+from unreliable import ONE_IN, read_diary
+
+HERE = Path(__file__).parent
+# A node that is gone is noticed within two seconds, not fifteen; and whatever a node starts finds what drivers hand it.
+os.environ |= {
+    "RAY_health_check_initial_delay_ms": "500",
+    "RAY_health_check_period_ms": "500",
+    "RAY_health_check_timeout_ms": "1000",
+    "RAY_health_check_failure_threshold": "3",
+    "RAY_AUTH_MODE": "disabled",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parents[1])]),
+}
+N_NODES = 3
+# Between two nodes that are killed, and two workers, on average.
+NODE_SECONDS, WORKER_SECONDS = 10.0, 5.0
+OBJECT_STORE_BYTES = 80 << 20
+DMM = [sys.executable, "-c", "import unreliable; unreliable.main()"]
+EXPERIMENT = """
+name: chaos
+dataset: {{name: planted, n_train: 60, n_validation: 20, label_noise: {{n_points: 4}}}}
+model: {{name: mlp, width: 8}}
+recipe: {{epochs: 10, batch_size: 10, learning_rate: 0.1, ensemble: stacked}}
+populations:
+  subset: {{n_models: {n_models}}}
+  designed: null
+  heldout: {{n_models: 20}}
+  full: {{n_models: 10}}
+  oracle: {{n_models: 10}}
+  floor: {{n_models: 10}}
+estimator: ridge
+forget_sets: {{some: {{name: random, n_points: 5}}}}
+unlearners: {{nothing: no_op, dm_direct: dm_direct}}
+evaluation: {{n_resamples: 20}}
+store: {{shard_members: 1, layout: {{block_points: 20}}}}
+tracking: {{uri: none}}
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer shards and kills, two minutes at most")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--limit", type=float, help="seconds for all of it, twice as many on a machine that others use; 350, or 115 with --quick")
+    parser.add_argument("--one-in", type=int, default=50, help="of so many writes one is refused")
+    arguments = parser.parse_args()
+    n_models, n_kills, limit = (100, 1, 115.0) if arguments.quick else (400, 3, 350.0)
+    deadline = time.monotonic() + (arguments.limit or limit)
+    with tempfile.TemporaryDirectory() as folder, cluster() as nodes:
+        given = Path(folder) / "chaos.yaml"
+        given.write_text(EXPERIMENT.format(n_models=n_models))
+        calm, wild = Path(folder) / "calm", Path(folder) / "wild"
+        begun = time.monotonic()
+        if finish(start(nodes, given, calm, 0), deadline) != 0:
+            sys.exit("the undisturbed run failed; it takes longer than there is time for, or see above")
+        undisturbed, expected = time.monotonic() - begun, tables(calm)
+        chaos = Chaos(nodes, random.Random(arguments.seed))
+        begun = time.monotonic()
+        kill_at = [len(expected) * n // (n_kills + 1) for n in range(1, n_kills + 1)]
+        killed, started = run_disturbed(chaos, partial(start, nodes, given, wild, arguments.one_in), wild, kill_at, deadline)
+        disturbed, found, diary = time.monotonic() - begun, tables(wild), read_diary(wild)
+        figures = {
+            "identical": expected == found,
+            "n_shards": len(expected),
+            "time_ratio": disturbed / undisturbed,
+            "shards_done_twice": len(diary["made"]) - len(set(diary["made"])),
+            "shards_begun_again": len(diary["begun"]) - len(set(diary["begun"])),
+            "drivers_killed": killed,
+            "drivers_started": started,
+            "nodes_killed": chaos.nodes_killed,
+            "workers_killed": chaos.workers_killed,
+            "writes_refused": len(diary["refused"]),
+            "undisturbed_seconds": undisturbed,
+            "disturbed_seconds": disturbed,
+        }
+    show("chaos", figures)
+    if expected != found and time.monotonic() > deadline:
+        sys.exit(f"the disturbed run was not done in time, with {len(found)} of {len(expected)} shards: give a larger --limit, others use the machine")
+    if expected != found:
+        sys.exit(f"tables differ: {len(expected - found)} are missing, {len(found - expected)} are others")
+
+
+@contextlib.contextmanager
+def cluster() -> Iterator[Any]:
+    """Yield a Ray cluster of a head without CPUs, where drivers live, and nodes of one CPU each."""
+    from ray.cluster_utils import Cluster
+
+    nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES})
+    try:
+        for _ in range(N_NODES):
+            add_node(nodes)
+        yield nodes
+    finally:
+        nodes.shutdown()
+
+
+def add_node(nodes: Any) -> None:
+    nodes.add_node(num_cpus=1, object_store_memory=OBJECT_STORE_BYTES)
+
+
+class Chaos:
+    """Kills nodes and workers of a cluster, and adds nodes, whenever it is their time."""
+
+    def __init__(self, nodes: Any, rng: random.Random) -> None:
+        self._nodes, self._rng = nodes, rng
+        self._node_at, self._worker_at = time.monotonic() + NODE_SECONDS, time.monotonic() + WORKER_SECONDS
+        self.nodes_killed = self.workers_killed = 0
+
+    def step(self) -> None:
+        """Do what is due; called several times a second."""
+        if time.monotonic() > self._worker_at:
+            self._worker_at = time.monotonic() + self._rng.uniform(0.5, 1.5) * WORKER_SECONDS
+            self._kill_worker()
+        if time.monotonic() > self._node_at:
+            self._nodes.remove_node(self._rng.choice(sorted(self._nodes.worker_nodes, key=lambda node: node.unique_id)), allow_graceful=False)
+            self.nodes_killed += 1
+            add_node(self._nodes)
+            self._node_at = time.monotonic() + self._rng.uniform(0.7, 1.3) * NODE_SECONDS
+
+    def _kill_worker(self) -> None:
+        workers = [child for node in self._nodes.worker_nodes for child in workers_of(node)]
+        if workers:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                self._rng.choice(workers).kill()
+                self.workers_killed += 1
+
+
+def workers_of(node: Any) -> list[psutil.Process]:
+    """Return the worker processes of a node, those without work included: towards the end of a run, whoever still works must not be the only target."""
+    found = []
+    for raylet in node.all_processes.get("raylet", []):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            children = psutil.Process(raylet.process.pid).children(recursive=True)
+            found += [child for child in children if " ".join(child.cmdline()).startswith(("ray::IDLE", "ray::run_task"))]
+    return found
+
+
+def start(nodes: Any, given: Path, store: Path, one_in: int) -> "subprocess.Popen[bytes]":
+    house = os.environ | {"RAY_ADDRESS": nodes.address, ONE_IN: str(one_in)}
+    return subprocess.Popen([*DMM, "run", str(given), "--store", str(store)], cwd=given.parent, env=house, stdout=subprocess.DEVNULL)
+
+
+def finish(driver: "subprocess.Popen[bytes]", deadline: float) -> int:
+    """Return how a driver ended; one that is still there at the deadline is killed."""
+    try:
+        return driver.wait(max(1.0, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        driver.kill()
+        return driver.wait()
+
+
+def run_disturbed(chaos: Chaos, begin: Callable[[], "subprocess.Popen[bytes]"], store: Path, kill_at: list[int], deadline: float) -> tuple[int, int]:
+    """Run to the end in the midst of chaos, killing the driver when so many shards are there; return how many drivers were killed and started."""
+    killed, started, left = 0, 0, list(kill_at)
+    while time.monotonic() < deadline:
+        driver = begin()
+        started += 1
+        while driver.poll() is None and time.monotonic() < deadline:
+            chaos.step()
+            if left and len(tables(store)) >= left[0]:
+                left.pop(0)
+                driver.kill()
+                killed += 1
+            time.sleep(0.1)
+        if finish(driver, deadline) == 0:
+            break
+    return killed, started
+
+
+def tables(store: Path) -> set[str]:
+    """Return the names of all shards of all tables: path, range and digest."""
+    return {str(path.relative_to(store)) for path in store.glob("*/*/*/*.parquet") if path.parts[len(store.parts)] not in ("quarantine", "failures")}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,173 @@
+"""Scale by shape: 20,000 shards whose training is nothing, so that all that is left is what a shard costs beside its training.
+
+driver_mb: memory that the driver gained over the run. ms_per_shard: milliseconds of a worker that a shard takes. status_seconds: `dmm status` on the
+finished store, imports included; survey_seconds: its look at the store alone. resume_seconds: from the first look until the first of the shards that
+are left is handed out, with a twentieth of them removed. efficiency_16_nodes: shards that sleep, on 16 workers that stand for nodes, against their sleep
+alone. speedup_2_workers: models a second with two workers against one, pairs in turn; left out with a word when others use the machine.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+from measure import show
+from trivial import KEY, TREE, session_of
+
+from jobs.session import executor_opener, open_session
+from pipeline import config
+from pipeline.run import Progress, Walk
+from pipeline.runtime.execution import Executor
+from pipeline.stages.work import Task
+
+# Load of others above which two workers cannot be told from one.
+IDLE = 0.5
+N_NODES = 16
+TRAINED = ["populations.subset.n_models=3000", "store.shard_members=50", "populations.designed=null"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--shards", type=int, default=20_000)
+    parser.add_argument("--sleep", type=float, default=2.0, help="seconds that a shard sleeps on the virtual nodes")
+    parser.add_argument("--pairs", type=int, default=3, help="pairs of runs with one and two workers")
+    parser.add_argument("--parts", nargs="*", default=["many", "look", "nodes", "workers"], help="what to measure")
+    parser.add_argument("--part", help=argparse.SUPPRESS)
+    parser.add_argument("--store", help=argparse.SUPPRESS)
+    parser.add_argument("--workers", type=int, default=2, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.part:
+        print(json.dumps({"many": many, "resume": resume, "nodes": nodes, "trained": trained}[arguments.part](arguments)))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        figures: dict[str, Any] = {"n_shards": arguments.shards}
+        if "many" in arguments.parts:
+            figures |= apart("many", arguments, folder)
+        if "look" in arguments.parts:
+            figures |= look(arguments, folder)
+        if "nodes" in arguments.parts:
+            figures |= apart("nodes", arguments, f"{folder}/nodes")
+        if "workers" in arguments.parts:
+            figures |= speedup(arguments, folder)
+    show("scale", figures)
+
+
+def apart(part: str, arguments: argparse.Namespace, store: str, workers: int = 2) -> dict[str, Any]:
+    """Return the figures of a part, measured in a process of its own with a Ray of its own."""
+    given = ["--shards", str(arguments.shards), "--sleep", str(arguments.sleep), "--workers", str(workers)]
+    done = subprocess.run([sys.executable, __file__, "--part", part, "--store", store, *given], stdout=subprocess.PIPE, text=True, check=True)
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def many(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Make all shards with two workers."""
+    start_ray(arguments.workers)
+    warm_up(f"{arguments.store}/warm")
+    session = session_of(arguments.store, arguments.shards)
+    process = psutil.Process()
+    before, cpu, begun = process.memory_info().rss, time.process_time(), time.perf_counter()
+    progress = Walk(session.graph, session.store, open_executor=executor_opener("ray", session), wanted=frozenset({KEY})).run()
+    seconds = time.perf_counter() - begun
+    check(progress)
+    gained = (process.memory_info().rss - before) / 2**20
+    each = {"ms_per_shard": arguments.workers * seconds, "wall_ms_per_shard": seconds, "driver_cpu_ms_per_shard": time.process_time() - cpu}
+    return {"driver_mb": gained, **{name: 1000 * value / arguments.shards for name, value in each.items()}}
+
+
+def look(arguments: argparse.Namespace, store: str) -> dict[str, Any]:
+    """Ask for the status of the shards that were made, and for what is left once some are gone."""
+    given = Path(store) / "scale.yaml"
+    given.write_text(config.build(TREE, [f"populations.subset.n_models={arguments.shards}", f"store.uri={store}"]).to_yaml())
+    begun = time.perf_counter()
+    done = subprocess.run([sys.executable, "-m", "jobs", "status", str(given), "--json"], stdout=subprocess.PIPE, text=True, check=True)
+    seconds = time.perf_counter() - begun
+    n_done = next(node["done"] for node in json.loads(done.stdout.splitlines()[-1])["nodes"] if node["node"] == KEY)
+    if n_done != arguments.shards:
+        sys.exit(f"status tells of {n_done} of {arguments.shards} shards")
+    session = open_session(str(given))
+    begun = time.perf_counter()
+    session.graph.survey(session.store)
+    figures = {"status_seconds": seconds, "survey_seconds": time.perf_counter() - begun}
+    for path in sorted(Path(store).glob("train/subset-*/*/*.parquet"))[::20]:
+        path.unlink()
+    return figures | apart("resume", arguments, store)
+
+
+def resume(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return how long a run takes to know what is left."""
+    session = session_of(arguments.store, arguments.shards)
+
+    def no_executor() -> Executor[Task]:
+        raise KeyboardInterrupt
+
+    begun = time.perf_counter()
+    try:
+        Walk(session.graph, session.store, open_executor=no_executor, wanted=frozenset({KEY})).run()
+    except KeyboardInterrupt:
+        return {"resume_seconds": time.perf_counter() - begun}
+    sys.exit("nothing was left to be made")
+
+
+def nodes(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Let shards sleep on workers that stand for nodes: sleep takes no CPU, so all that can be lost is lost between shards."""
+    start_ray(N_NODES)
+    warm_up(f"{arguments.store}/warm", seconds=2.0)
+    n_shards = 20 * N_NODES
+    session = session_of(arguments.store, n_shards, seconds=arguments.sleep)
+    begun = time.perf_counter()
+    check(Walk(session.graph, session.store, open_executor=executor_opener("ray", session), wanted=frozenset({KEY})).run())
+    return {"efficiency_16_nodes": n_shards * arguments.sleep / N_NODES / (time.perf_counter() - begun), "sleep_seconds": arguments.sleep}
+
+
+def speedup(arguments: argparse.Namespace, folder: str) -> dict[str, Any]:
+    """Train the demonstration's subset models with one and with two workers, in turn."""
+    load = os.getloadavg()[0]
+    if load > IDLE:
+        return {"speedup_2_workers": None, "why_not": f"others use the machine (load {load:.1f})"}
+    pace = {n: [] for n in (1, 2)}
+    for pair in range(arguments.pairs):
+        for n_workers in pace:
+            pace[n_workers].append(apart("trained", arguments, f"{folder}/trained-{pair}-{n_workers}", n_workers)["models_per_second"])
+    ratios = [two / one for one, two in zip(pace[1], pace[2], strict=True)]
+    return {"speedup_2_workers": statistics.median(ratios), "speedups": ratios, "models_per_second": pace}
+
+
+def trained(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return how many of the demonstration's subset models are trained in a second, once the workers are warm."""
+    start_ray(arguments.workers)
+    models = 0
+    for number, settings in enumerate((["populations.subset.n_models=200"], TRAINED)):
+        session = open_session(None, [*TRAINED, *settings, f"seed={number}", "tracking.uri=none"], arguments.store)
+        begun = time.perf_counter()
+        progress = Walk(session.graph, session.store, open_executor=executor_opener("ray", session), wanted=frozenset({KEY})).run()
+        check(progress)
+        models = progress.n_models_made
+    return {"models_per_second": models / (time.perf_counter() - begun)}
+
+
+def start_ray(n_cpus: int) -> None:
+    from pipeline.runtime.ray_cluster import connect
+
+    connect(n_cpus)
+
+
+def warm_up(store: str, seconds: float = 0.5) -> None:
+    """Let every worker start and import what it needs."""
+    session = session_of(store, 4 * N_NODES, seconds=seconds)
+    check(Walk(session.graph, session.store, open_executor=executor_opener("ray", session), wanted=frozenset({KEY})).run())
+
+
+def check(progress: Progress) -> None:
+    if progress.failures:
+        sys.exit(f"shards failed: {progress.failures[0]}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+"""Faults to order: an executor that fails as it is told, and work that ends its own process, where Ray workers can import it."""
+
+import os
+import signal
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from jobs.session import Session
+from pipeline.data.examples import Examples
+from pipeline.run import Progress, Walk
+from pipeline.runtime.execution import Fault, Outcome, SerialExecutor
+from pipeline.stages.work import Task, compute_task
+
+SUBSET = "train/subset"
+
+
+class FaultyExecutor(SerialExecutor):
+    """A serial executor whose shards fail as `fault_of(task, how often it was tried)` says."""
+
+    def __init__(self, session: Session, fault_of: Callable[[Task, int], Fault | None]) -> None:
+        super().__init__(lambda task, device: compute_task(task, session.examples, device))
+        self._fault_of = fault_of
+        self.tries: Counter[tuple[int, int]] = Counter()
+
+    def submit(self, task, need) -> None:
+        self.tries[task.start, task.stop] += 1
+        fault = self._fault_of(task, self.tries[task.start, task.stop])
+        if fault is None:
+            super().submit(task, need)
+        else:
+            self._outcomes.append(Outcome(task, error=f"SomeError: {fault}", fault=fault))
+
+
+def no_fault(_task: Task, _tried: int) -> None:
+    return None
+
+
+def run_with(session: Session, fault_of: Callable[[Task, int], Fault | None] = no_fault) -> tuple[Progress, FaultyExecutor]:
+    """Make the subset models while shards fail as told."""
+    executor = FaultyExecutor(session, fault_of)
+    return Walk(session.graph, session.store, open_executor=lambda: executor, wanted=frozenset({SUBSET})).run(), executor
+
+
+def compute_and_die_once(task: Task, examples: Examples, device: str) -> dict[str, Any]:
+    """Kill the own process the first time that a shard is computed."""
+    marker = Path(task.store_uri).with_name(f"died-{task.start}")
+    if not marker.exists():
+        marker.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return compute_task(task, examples, device)

@@ -1,0 +1,200 @@
+"""What `dmm submit` refuses before anything is uploaded, and what it would ship; no cluster is asked."""
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import yaml
+from ray.job_submission import JobDetails, JobStatus
+from terminal import Dmm
+from tiny import TINY
+
+from jobs.commands.parcel import pack
+from pipeline import config
+from pipeline.core.errors import ConfigError
+
+# Nobody listens there: whatever is refused with another message was refused before.
+NOBODY = "http://127.0.0.1:9"
+
+
+def files_of(root: Path) -> list[Path]:
+    return [path.relative_to(root) for path in root.rglob("*") if path.is_file()]
+
+
+def ship(folder: Path, settings: dict[str, Any] | None = None, *, shipped: Callable[[Path], list[Path]] = files_of, most: int = 1000):
+    experiment = config.build(TINY | (settings or {}))
+    return pack(experiment, entry="run", config="tiny.yaml", options=["--store", "/s"], working_dir=str(folder), shipped_files=shipped, largest_bytes=most)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny.yaml").write_text("name: tiny")
+    return tmp_path
+
+
+def test_the_entry_point_resumes_in_the_folder_that_is_shipped(folder: Path) -> None:
+    parcel = ship(folder)
+    assert parcel.entrypoint == "python -m jobs.run tiny.yaml --store /s"
+    assert (parcel.working_dir, parcel.n_files, parcel.n_bytes) == (str(folder), 1, 10)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"forget_sets": {"some": {"name": "file", "path": "ids.txt"}}}, "file ids.txt is not shipped .* it does not exist"),
+        ({"forget_sets": {"some": {"name": "file", "path": "../ids.txt"}}}, "it lies elsewhere"),
+        ({"dataset": {"name": "npz", "path": "kept/data.npz"}}, "leaves it out"),
+    ],
+)
+def test_a_file_that_is_not_shipped_is_named(folder: Path, settings: dict[str, Any], said: str) -> None:
+    (folder / "kept").mkdir()
+    (folder / "kept" / "data.npz").touch()
+    with pytest.raises(ConfigError, match=said):
+        ship(folder, settings, shipped=lambda _: [Path("tiny.yaml")])
+
+
+def test_an_absolute_path_is_taken_on_trust(folder: Path) -> None:
+    assert ship(folder, {"dataset": {"name": "npz", "path": "/mnt/data.npz"}}).n_files == 1
+
+
+def test_a_plugin_must_be_shipped_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    elsewhere = folder / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "mine_own.py").write_text("from pipeline.models.mlp import Mlp\n\n\nclass Own(Mlp):\n    pass\n")
+    monkeypatch.syspath_prepend(str(elsewhere))
+    settings = {"model": {"name": "mine_own:Own", "width": 8}}
+    assert ship(folder, settings).n_files == 2
+    with pytest.raises(ConfigError, match="plug-in mine_own:Own is not shipped"):
+        ship(folder, settings, shipped=lambda _: [Path("tiny.yaml")])
+    sys.modules.pop("mine_own")
+
+
+def test_more_than_ray_takes_is_refused_with_the_largest_file(folder: Path) -> None:
+    (folder / "big.bin").write_bytes(bytes(2000))
+    with pytest.raises(ConfigError, match=r"in 2 files \(largest: big.bin\).*\.rayignore"):
+        ship(folder)
+
+
+def test_an_archive_by_uri_is_passed_on(folder: Path) -> None:
+    assert ship("s3://bucket/code.zip").working_dir == "s3://bucket/code.zip"
+
+
+def test_ray_lists_what_it_ships(folder: Path) -> None:
+    from pipeline.runtime.ray_jobs import shipped_files
+
+    for name in ("kept/a", "ignored/b", ".git/c", "__pycache__/d"):
+        (folder / name).parent.mkdir()
+        (folder / name).touch()
+    (folder / ".rayignore").write_text("ignored/\n")
+    assert sorted(map(str, shipped_files(folder))) == [".rayignore", "kept/a", "tiny.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--store", "runs"), "store 'runs' is relative"),
+        (("--set", "tracking.uri=sqlite:///mlflow.db"), "sqlite:////absolute"),
+        (("--set", "populations.subset.n_model=3"), "n_model"),
+        (("--set", "forget_sets.some.n_points=100000"), "forget set 'some'"),
+        (("--stage", "trian"), "--stage 'trian'"),
+        (("--address", "ray://head:10001"), "expected that of the head's dashboard"),
+        (("--entrypoint-label", "kind"), "NAME=VALUE"),
+    ],
+)
+def test_what_is_wrong_is_said_before_a_cluster_is_asked(dmm: Dmm, tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
+    status, _, err = dmm("submit", "tiny.yaml", "--address", NOBODY, "--store", str(tmp_path / "s"), *arguments)
+    assert status == 2
+    assert said in err
+
+
+def test_a_head_that_is_not_there_is_said_within_seconds(dmm: Dmm, tmp_path: Path) -> None:
+    begun = time.monotonic()
+    status, _, err = dmm("submit", "tiny.yaml", "--address", NOBODY, "--store", str(tmp_path / "s"))
+    assert status == 1
+    assert f"no Ray head answers at {NOBODY}" in err
+    assert time.monotonic() - begun < 30
+
+
+class FakeServer:
+    """A job server in this process: takes jobs, and ends or is left as the test says."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+
+    def submit(self, **job: Any) -> None:
+        FakeServer.last = job
+
+    def follow(self, job_id: str, write: Callable[[str], None]) -> Any:
+        write("a line of the job\n")
+        if FakeServer.ends is None:
+            raise KeyboardInterrupt
+        return FakeServer.ends
+
+
+def ended(status: str, code: int) -> Any:
+    return SimpleNamespace(status=JobStatus(status), driver_exit_code=code, message="m")
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> type[FakeServer]:
+    monkeypatch.setattr("pipeline.runtime.ray_jobs.JobServer", FakeServer)
+    return FakeServer
+
+
+@pytest.mark.parametrize(
+    ("ends", "status", "said"),
+    [(ended("SUCCEEDED", 0), 0, "has taken job"), (ended("FAILED", 3), 3, "goes on from what is finished"), (None, 130, "ray job stop tiny-train-")],
+)
+def test_following_ends_as_the_job_does_and_leaving_leaves_it_running(dmm: Dmm, fake: Any, tmp_path: Path, ends: Any, status: int, said: str) -> None:
+    fake.ends = ends
+    options = ("--stage", "train", "--follow", "--entrypoint-cpus", "1", "--set", "seed=4")
+    found, _, err = dmm("submit", "tiny.yaml", "--address", NOBODY, "--store", str(tmp_path / "s"), *options)
+    assert (found, "a line of the job" in err) == (status, True)
+    assert said in err
+    assert "same command goes on" not in err
+    assert fake.last["entrypoint"] == f"python -m jobs.train tiny.yaml --set seed=4 --store {tmp_path / 's'}"
+    assert fake.last["needs"] == {"num_cpus": 1.0}
+
+
+def test_data_that_only_the_cluster_has_are_left_to_the_job(dmm: Dmm, fake: Any, tmp_path: Path) -> None:
+    mine = TINY | {"dataset": {"name": "npz", "path": "/nowhere/data.npz"}, "forget_sets": {"some": {"name": "random", "n_points": 5}}}
+    Path("tiny.yaml").write_text(yaml.safe_dump(mine))
+    status, _, err = dmm("submit", "tiny.yaml", "--address", NOBODY, "--store", str(tmp_path / "s"))
+    assert status == 0
+    assert "the job checks them when it starts" in err
+
+
+class DroppingClient:
+    """A job's log in parts; the connection drops after the first, and is whole from its beginning when opened again."""
+
+    def __init__(self) -> None:
+        self.tails, self.asked = 0, 0
+
+    def get_job_info(self, job_id: str) -> Any:
+        self.asked += 1
+        if self.asked == 2:
+            raise ConnectionError("away for a moment")
+        return JobDetails(type="SUBMISSION", entrypoint="python", status="RUNNING" if self.tails < 1 else "SUCCEEDED")
+
+    async def tail_job_logs(self, job_id: str):
+        self.tails += 1
+        yield "one\n"
+        if self.tails == 1:
+            raise RuntimeError("closed unexpectedly")
+        yield "two\n"
+
+
+def test_a_log_goes_on_where_its_connection_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    from pipeline.runtime import ray_jobs
+
+    monkeypatch.setattr(ray_jobs, "RETRY_SECONDS", 0.0)
+    server = object.__new__(ray_jobs.JobServer)
+    server.address, server._client = NOBODY, DroppingClient()
+    written: list[str] = []
+    assert server.follow("job", written.append).status == "SUCCEEDED"
+    assert "".join(written) == "one\ntwo\n"

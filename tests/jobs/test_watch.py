@@ -1,0 +1,67 @@
+"""Looking on: counted from listings alone, by whoever sees the store, until the run is complete."""
+
+import io
+import json
+from collections.abc import Callable
+
+import pytest
+from rich.console import Console
+from tiny import StoppingExecutor, run_serially
+
+from jobs.commands.watch import Look, Watcher, picture, watch
+from jobs.session import Session
+from pipeline.run import Walk
+from pipeline.runtime.store import Store
+
+Open = Callable[..., Session]
+
+
+def work(session: Session, n_shards: int) -> None:
+    """Make some shards, then stop."""
+    with pytest.raises(KeyboardInterrupt):
+        Walk(session.graph, session.store, open_executor=lambda: StoppingExecutor(session, n_shards)).run()
+
+
+def said(look: Look) -> str:
+    console = Console(file=io.StringIO(), record=True, width=110)
+    console.print(picture(look))
+    return console.export_text()
+
+
+def stage(look: Look, name: str) -> tuple[int, int]:
+    return next((one.done, one.wanted) for one in look.stages if one.stage == name)
+
+
+def test_a_watcher_sees_what_is_made_by_whom_and_how_fast(open_tiny: Open) -> None:
+    session = open_tiny()
+    work(session, 2)
+    watcher = Watcher(open_tiny())
+    before = watcher.look()
+    work(session, 4)
+    after = watcher.look()
+    assert sum(one.shards for one in after.stages) == sum(one.shards for one in before.stages) + 4 == 6
+    assert max(one.pace for one in after.stages) > 0
+    assert sum(after.makers.values()) == 4
+    assert after.silence < 60
+    assert "newest shards by" in said(after)
+
+
+def test_one_picture_of_a_store_that_has_nothing_yet(open_tiny: Open) -> None:
+    look = watch(open_tiny(), Console(quiet=True), once=True)
+    assert (look.is_complete, stage(look, "train")) == (False, (0, 68))
+    assert json.loads(json.dumps(look.to_json(), allow_nan=False))["stages"][0]["stage"] == "forget"
+    assert "not complete yet" in said(look)
+
+
+def test_without_a_terminal_a_line_is_printed_now_and_then_until_all_is_done(open_tiny: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    session, console = open_tiny(), Console(file=io.StringIO(), record=True)
+    work(session, 3)
+    monkeypatch.setattr("jobs.commands.watch.time.sleep", lambda _: run_serially(session))
+    assert watch(session, console, once=False).is_complete
+    lines = console.export_text().splitlines()
+    assert "train models" in lines[0]
+    assert lines[-1] == "complete"
+    # What is done is not listed again.
+    watcher = Watcher(session)
+    monkeypatch.setattr(Store, "shards", lambda *_: pytest.fail("listed again"))
+    assert "complete" in said(watcher.look())

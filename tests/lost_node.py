@@ -1,0 +1,69 @@
+"""A node is lost under a task, then the head under another: a process of its own, since neither can happen to the session that tests share."""
+
+import json
+import os
+import tempfile
+import time
+from pathlib import Path
+
+CHECKS = {"initial_delay_ms": "500", "period_ms": "500", "timeout_ms": "1000", "failure_threshold": "2"}
+os.environ |= {f"RAY_health_check_{name}": value for name, value in CHECKS.items()}
+SMALL = {"object_store_memory": 80 << 20}
+
+
+def hold(task: str, shared: None, device: str) -> str:
+    """Return the task, but wait for ever the first time."""
+    if not Path(task).exists():
+        Path(task).touch()
+        time.sleep(600)
+    return task
+
+
+def main() -> None:
+    from ray.cluster_utils import Cluster
+
+    nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, **SMALL})
+    first = nodes.add_node(num_cpus=1, **SMALL)
+    os.environ["RAY_ADDRESS"] = nodes.address
+
+    from pipeline.core.errors import ExecutionError
+    from pipeline.runtime import ray_cluster
+    from pipeline.runtime.execution import Need
+    from pipeline.runtime.ray_tasks import RayExecutor
+
+    ray_cluster.GONE_SECONDS = 3.0
+    executor, folder = RayExecutor(hold, None), tempfile.mkdtemp()
+
+    def begin(name: str) -> None:
+        executor.submit(f"{folder}/{name}", Need())
+        while not Path(f"{folder}/{name}").exists():
+            executor.wait(0.1)
+
+    def outcome():
+        found = []
+        while not found:
+            found = executor.wait(0.5)
+        return found[0]
+
+    begin("task")
+    nodes.remove_node(first, allow_graceful=False)
+    nodes.add_node(num_cpus=1, **SMALL)
+    lost = outcome()
+    executor.submit(lost.task, Need())
+    told = {"fault": lost.fault, "again": outcome().error}
+    begin("other")
+    begun = time.monotonic()
+    nodes.head_node.all_processes["gcs_server"][0].process.kill()
+    try:
+        outcome()
+    except ExecutionError as error:
+        told |= {"error": str(error)}
+    executor.close()
+    print(json.dumps(told | {"seconds": time.monotonic() - begun}), flush=True)
+    for node in [*nodes.worker_nodes, nodes.head_node]:
+        node.kill_all_processes(check_alive=False, allow_graceful=False)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

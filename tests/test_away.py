@@ -1,0 +1,41 @@
+"""A mount that vanishes in mid-run, for the driver as for the workers: nothing is taken for missing, nothing is trained twice."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tiny import run_serially, tables
+
+from jobs.session import Session
+from pipeline.run import Walk
+from pipeline.runtime.execution import SerialExecutor
+from pipeline.stages.work import compute_task
+
+Open = Callable[..., Session]
+
+
+@pytest.mark.parametrize("left", ["nothing", "an empty mount point"])
+def test_a_store_that_vanishes_for_a_while_ends_with_the_tables_of_an_undisturbed_run(open_tiny: Open, tmp_path: Path, left: str) -> None:
+    wanted = frozenset({"train/subset", "train/full"})
+    run_serially(open_tiny(store=tmp_path / "whole"), wanted=wanted)
+    session, root, away, begun = open_tiny(store=tmp_path / "vanishing"), tmp_path / "vanishing", tmp_path / "away", []
+
+    def come_back() -> None:
+        if left != "nothing":
+            root.rmdir()
+        away.rename(root)
+
+    def compute(task, device):
+        begun.append(task)
+        if len(begun) in (2, 5):
+            root.rename(away)
+            if left != "nothing":
+                root.mkdir()
+            threading.Timer(0.3, come_back).start()
+        return compute_task(task, session.examples, device)
+
+    progress = Walk(session.graph, session.store, open_executor=lambda: SerialExecutor(compute), wanted=wanted).run()
+    assert not progress.failures
+    assert len(begun) == len(tables(root)) == 6
+    assert tables(root) == tables(tmp_path / "whole")

@@ -1,0 +1,35 @@
+"""The tiny experiment with its view in MLflow: interrupted, resumed, and run once more when all was done."""
+
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from tiny import TINY, StoppingExecutor
+
+from jobs.commands import verbs
+from jobs.session import Session, open_session
+from pipeline.run import Walk
+from pipeline.view import open_view
+from pipeline.view.mirror import Patience
+
+UNLEARNERS = {**TINY["unlearners"], "bound": {"name": "oracle_matching", "retain_points": 10, "epochs": 2}}
+
+
+def run(session: Session) -> verbs.RunResult:
+    return verbs.run(session, Console(quiet=True), executor="serial", until=None, allow_missing=False)
+
+
+def make_viewed_store(folder: Path) -> Path:
+    """Return the store, which holds MLflow's database; tiny.yaml lies beside it."""
+    (folder / "tiny.yaml").write_text(json.dumps({**TINY, "unlearners": UNLEARNERS, "tracking": {}}))
+    config, store = str(folder / "tiny.yaml"), str(folder / "store")
+    stopped = open_session(config, (), store)
+    view = open_view(stopped.graph, stopped.store, warn=pytest.fail, patience=Patience(killed=60.0))
+    walk = Walk(stopped.graph, stopped.store, open_executor=lambda: StoppingExecutor(stopped, 7), listeners=[view])
+    with pytest.raises(KeyboardInterrupt):
+        walk.run()
+    view.end("KILLED", walk.progress)
+    for _ in range(2):
+        run(open_session(config, (), store))
+    return folder / "store"
