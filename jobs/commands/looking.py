@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from jobs.commands import listing, verbs
+from jobs.commands import listing, planning, verbs
 from jobs.commands.interface import ui as serve
 from jobs.commands.ledger import recorded
 from jobs.commands.options import DONE, Config, Json, Set, StoreUri, finish, paper
@@ -16,7 +16,7 @@ from pipeline.runtime.store import Store
 
 def plan(config: Config = None, set_: Set = None, store: StoreUri = None, json_: Json = False) -> None:
     """Say what exists, what will be trained and what that costs, before anything is."""
-    result = verbs.plan(open_session(config, set_ or (), store))
+    result = planning.plan(open_session(config, set_ or (), store))
     listing.show_plan(result, paper())
     finish(result, json_, DONE)
 

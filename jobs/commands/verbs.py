@@ -1,6 +1,5 @@
 """What the commands do, apart from how they are asked and how they are shown."""
 
-import statistics
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +9,6 @@ from rich.console import Console
 from jobs.commands.ledger import Ledger, label_in
 from jobs.commands.progress import open_display
 from jobs.session import Session, executor_opener, why_looped
-from pipeline.accounts import spending_of
 from pipeline.graph import STAGES, NodeState
 from pipeline.run import Failure, Walk, read_failures, wanted_keys
 from pipeline.runtime.files import local_folder
@@ -18,11 +16,7 @@ from pipeline.runtime.store import Problem
 from pipeline.runtime.tracker import Status
 from pipeline.runtime.tracking import tracking_uri
 from pipeline.stages.report import PAGE
-from pipeline.stages.train import Population
 from pipeline.view import open_view, result_rows
-
-# Shards of a node whose seconds an estimate rests on.
-MOST_TIMED = 50
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,36 +107,10 @@ def status(session: Session) -> dict[str, Any]:
     """Return the state of every node, and the shards that were given up and are still missing, whichever machine ran them."""
     states = session.graph.survey(session.store)
     nodes = [
-        _about(state) | {"stage": state.node.stage, "done": state.n_done, "wanted": state.node.n_units, "folder": state.folder} for state in states.values()
+        about(state) | {"stage": state.node.stage, "done": state.n_done, "wanted": state.node.n_units, "folder": state.folder} for state in states.values()
     ]
     failed = [_failure(failure) | {"tries": failure.tries, "host": failure.host} for failure in read_failures(session.store, states.values())]
     return {"store": session.store.uri, "complete": all(state.status == "done" for state in states.values()), "failed_shards": failed, "nodes": nodes}
-
-
-def plan(session: Session) -> dict[str, Any]:
-    """Return what exists, what a run will train, and its cost in retrainings and, where shards of the kind were timed before, in seconds."""
-    states = session.graph.survey(session.store)
-    rows: list[dict[str, Any]] = []
-    total = 0.0
-    for state in states.values():
-        todo = state.node.n_units - state.n_done
-        cost = todo * _share(state) if isinstance(state.node, Population) else 0.0
-        total += cost
-        progress = {"done": state.n_done, "wanted": state.node.n_units}
-        rows.append(_about(state) | progress | {"retrainings": round(cost, 2), "seconds": _estimate(session, state, todo)})
-    spending = spending_of(session.experiment, session.examples)
-    effects = any("effect" in unlearner.needs for unlearner in session.experiment.unlearners.values())
-    return {
-        "store": session.store.uri,
-        "nodes": rows,
-        "retrainings": round(total, 2),
-        "core_seconds": round(sum(row["seconds"] or 0.0 for row in rows), 1),
-        "break_even_requests": spending.datamodel if effects else None,
-        "requests": spending.n_requests,
-        "focused_retrainings": spending.focused,
-        "models_in_request": spending.n_models,
-        "break_even_with_focused": spending.break_even(spending.n_models) if spending.focused else None,
-    }
 
 
 def verify(session: Session, screen: Console, *, repair: bool, executor: str) -> dict[str, Any]:
@@ -165,30 +133,13 @@ def _summary(session: Session, state: NodeState | None) -> dict[str, Any]:
     return session.store.summary(state.table) if state is not None and state.status == "done" else {}
 
 
-def _about(state: NodeState) -> dict[str, Any]:
+def about(state: NodeState) -> dict[str, Any]:
     """Return what every listing says of a node; forget_set is the label of the set it is for, if it is for one."""
     return {"node": state.node.key, "forget_set": label_in(state.node.key), "status": state.status, "unit": state.node.unit}
 
 
 def _failure(failure: Failure) -> dict[str, Any]:
     return {"node": failure.key, "start": failure.start, "stop": failure.stop, "error": failure.error}
-
-
-def _share(state: NodeState) -> float:
-    """Return the cost of one member in retrainings: the fraction of the points it sees."""
-    node = state.node
-    return node.keep_fraction or 1.0 if isinstance(node, Population) else 0.0
-
-
-def _estimate(session: Session, state: NodeState, todo: int) -> float | None:
-    """Return core seconds for what is left, from how long shards beside them took; None if none was timed."""
-    if state.folder is None or not todo or not state.pieces:
-        return 0.0 if not todo else None
-    # A few tell as much as all: each is a file to read, and a request in an object store.
-    some = state.pieces[:: len(state.pieces) // MOST_TIMED + 1]
-    timed = [(session.store.side(state.folder, piece.shard).get("seconds"), piece.shard.stop - piece.shard.start) for piece in some]
-    each = [seconds / units for seconds, units in timed if seconds]
-    return round(statistics.median(each) * todo, 1) if each else None
 
 
 def _folders(session: Session) -> list[str]:

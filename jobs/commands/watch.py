@@ -15,6 +15,7 @@ from rich.text import Text
 from jobs.commands.progress import TITLES, duration
 from jobs.session import Session
 from pipeline.graph import STAGES, NodeState
+from pipeline.run import Failure, read_failures
 from pipeline.runtime.shards import ShardName, cover
 from pipeline.view import Pace
 
@@ -23,6 +24,7 @@ INTERVAL, REST = 3.0, 10.0
 # Side files read of shards that are new since the last look, to say who makes them.
 MOST_SIDE_FILES = 8
 LINE_SECONDS = 10.0
+MOST_NAMED = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,12 +48,14 @@ class Look:
     stages: tuple[StageLook, ...]
     is_complete: bool
     set_aside: int
+    failed: tuple[Failure, ...] = ()
     makers: Mapping[str, int] = field(default_factory=dict)
     silence: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return everything, JSON-ready."""
-        return {**self.__dict__, "stages": [stage.__dict__ for stage in self.stages], "makers": dict(self.makers)}
+        failed = [{"node": one.key, "start": one.start, "stop": one.stop, "error": one.error} for one in self.failed]
+        return {**self.__dict__, "stages": [stage.__dict__ for stage in self.stages], "makers": dict(self.makers), "failed": failed}
 
 
 class Watcher:
@@ -86,6 +90,7 @@ class Watcher:
             stages=tuple(stages),
             is_complete=not any(state.status != "done" for state in self._states.values()),
             set_aside=sum(len(self._store.set_aside(state.table.folder)) for state in self._unfinished()),
+            failed=tuple(read_failures(self._store, self._unfinished())),
             makers=self._makers,
             silence=None if self._written_at is None else max(0.0, time.time() - self._written_at),
         )
@@ -158,6 +163,10 @@ def _remarks(look: Look) -> list[tuple[str, str]]:
         remarks.append((f"newest shards by {hosts}{ago}", "cyan"))
     if look.set_aside:
         remarks.append((f"{look.set_aside} bad shards were set aside; `dmm run` makes them again", "yellow"))
+    for one in look.failed[:MOST_NAMED]:
+        remarks.append((f"given up: {one.key} {one.start}-{one.stop}: {one.error}; `dmm run` tries again", "red"))
+    if len(look.failed) > MOST_NAMED:
+        remarks.append((f"and {len(look.failed) - MOST_NAMED} more shards that were given up: see `dmm status`", "red"))
     remarks.append(("complete", "bold green") if look.is_complete else ("not complete yet", "dim"))
     return remarks
 

@@ -5,6 +5,9 @@ import itertools
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+
+from pipeline.core.fingerprint import digest
 
 _PATTERN = re.compile(r"(?P<unit>[a-z]+)-(?P<start>\d{6,})-(?P<stop>\d{6,})\.(?P<digest>[0-9a-f]{16})\.parquet")
 
@@ -48,6 +51,24 @@ class Piece:
     shard: ShardName
     start: int
     stop: int
+
+
+@dataclass(frozen=True)
+class TableRef:
+    """A table whose units are all there, as the pieces of shards that hold them: what a worker needs in order to read without listing."""
+
+    folder: str
+    pieces: tuple[Piece, ...]
+
+    @cached_property
+    def digest(self) -> str:
+        """Digest of exactly what is consumed: every shard's range and digest."""
+        return digest([[str(piece.shard), piece.start, piece.stop] for piece in self.pieces])
+
+    def part(self, start: int, stop: int) -> "TableRef":
+        """Return the part that holds units start to stop."""
+        pieces = [Piece(piece.shard, max(piece.start, start), min(piece.stop, stop)) for piece in self.pieces]
+        return TableRef(self.folder, tuple(piece for piece in pieces if piece.start < piece.stop))
 
 
 def cover(shards: Iterable[ShardName], n_units: int) -> list[Piece]:

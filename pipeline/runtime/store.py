@@ -4,19 +4,18 @@ import json
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pipeline.core.errors import CorruptShardError, MissingShardsError, StoreError
-from pipeline.core.fingerprint import canonical, digest, digest_bytes
+from pipeline.core.fingerprint import canonical, digest_bytes
 from pipeline.runtime.checking import Problem, check_table, owned
 from pipeline.runtime.files import Files, RangeFile, each, local_folder, open_files
 from pipeline.runtime.files.marked import MARK
 from pipeline.runtime.parquet import encode, read_about, read_columns
-from pipeline.runtime.shards import Piece, ShardName, cover, gaps
+from pipeline.runtime.shards import Piece, ShardName, TableRef, cover, gaps
 
 __all__ = ["NODE_FILE", "QUARANTINE", "Problem", "Shard", "Store", "TableRef"]
 
@@ -31,24 +30,6 @@ class Shard:
     columns: Mapping[str, np.ndarray]
     summary: Mapping[str, Any] = field(default_factory=dict)
     blobs: Mapping[str, bytes] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class TableRef:
-    """A table whose units are all there, as the pieces of shards that hold them: what a worker needs in order to read without listing."""
-
-    folder: str
-    pieces: tuple[Piece, ...]
-
-    @cached_property
-    def digest(self) -> str:
-        """Digest of exactly what is consumed: every shard's range and digest."""
-        return digest([[str(piece.shard), piece.start, piece.stop] for piece in self.pieces])
-
-    def part(self, start: int, stop: int) -> "TableRef":
-        """Return the part that holds units start to stop."""
-        pieces = [Piece(piece.shard, max(piece.start, start), min(piece.stop, stop)) for piece in self.pieces]
-        return TableRef(self.folder, tuple(piece for piece in pieces if piece.start < piece.stop))
 
 
 class Store:

@@ -122,7 +122,7 @@ def test_the_mlflow_server_is_on_loopback_and_takes_its_secrets_from_outside() -
     for name in ("team", "one"):
         assert services[name]["ports"] == ["${MLFLOW_BIND:-127.0.0.1}:5000:5000"]
         assert "mlflow:5000" in services[name]["environment"]["MLFLOW_SERVER_ALLOWED_HOSTS"]
-    assert services["team"]["environment"]["MLFLOW_BACKEND_STORE_URI"].startswith("postgresql://mlflow:${POSTGRES_PASSWORD")
+    assert services["team"]["environment"]["MLFLOW_BACKEND_STORE_URI"].startswith("postgresql+psycopg2://mlflow:${POSTGRES_PASSWORD")
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(CLUSTER).as_posix())

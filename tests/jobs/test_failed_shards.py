@@ -26,6 +26,7 @@ def test_a_status_names_failed_shards_from_any_machine(dmm: Dmm, tmp_path: Path)
         {"node": "train/subset", "start": 5, "stop": 10, "error": "ValueError: [red]poison[/red]", "tries": 3, "host": "spot-7"}
     ]
     assert "failed shard: train/subset 5-10, given up after 3 tries: ValueError: [red]poison[/red]" in out
+    assert "given up: train/subset 5-10: ValueError: [red]poison[/red]; `dmm run` tries again" in dmm("watch", "tiny.yaml", "--store", "store", "--once")[1]
 
 
 def test_what_a_run_waits_for_is_said_once_each_time() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from tiny import TINY, all_done, run_serially, statuses
 
-from jobs.commands import verbs
+from jobs.commands import planning, verbs
 from jobs.commands.export import export
 from jobs.session import Session
 from pipeline.attribution import matrix_file
@@ -52,7 +52,7 @@ def test_exported_datamodels_read_back_have_the_same_effects(open_tiny: Open, fi
 def test_a_whole_experiment_runs_on_a_file_and_trains_no_subset_models(open_tiny: Open, tmp_path: Path) -> None:
     session = open_tiny(estimator={"name": "file", "path": str(invent(tmp_path / "weights"))})
     assert not {"train/subset", "train/designed", "train/scout", "groups", "curve"} & set(session.graph.nodes)
-    assert verbs.plan(session)["break_even_requests"] == 0
+    assert planning.plan(session)["break_even_requests"] == 0
     assert all_done(run_serially(session, until="evaluate"))
 
 

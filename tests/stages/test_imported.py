@@ -8,7 +8,7 @@ import pytest
 import yaml
 from tiny import TINY, all_done, run_serially, statuses
 
-from jobs.commands import verbs
+from jobs.commands import planning
 from jobs.session import Session
 from pipeline import config
 from pipeline.core.errors import ConfigError, DataError
@@ -85,7 +85,7 @@ def test_imported_models_give_the_datamodels_of_trained_ones(open_tiny: Open, tr
 
 
 def test_imported_models_cost_nothing_here(open_tiny: Open, tmp_path: Path) -> None:
-    plan = verbs.plan(open_tiny(**RIDGE, populations=importing(invent(tmp_path / "records"))))
+    plan = planning.plan(open_tiny(**RIDGE, populations=importing(invent(tmp_path / "records"))))
     row = next(row for row in plan["nodes"] if row["node"] == "train/subset")
     assert (row["retrainings"], row["wanted"], plan["break_even_requests"]) == (0.0, 20, 0.0)
 

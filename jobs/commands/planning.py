@@ -1,0 +1,56 @@
+"""What `dmm plan` says before anything is spent: what is missing, and what it will cost."""
+
+import statistics
+from typing import Any
+
+from jobs.commands.verbs import about
+from jobs.session import Session
+from pipeline.accounts import spending_of
+from pipeline.graph import NodeState
+from pipeline.stages.train import Population
+
+# Shards of a node whose seconds an estimate rests on.
+MOST_TIMED = 50
+
+
+def plan(session: Session) -> dict[str, Any]:
+    """Return what exists, what a run will train, and its cost in retrainings and, where shards of the kind were timed before, in seconds."""
+    states = session.graph.survey(session.store)
+    rows: list[dict[str, Any]] = []
+    total = 0.0
+    for state in states.values():
+        todo = state.node.n_units - state.n_done
+        cost = todo * _share(state) if isinstance(state.node, Population) else 0.0
+        total += cost
+        progress = {"done": state.n_done, "wanted": state.node.n_units}
+        rows.append(about(state) | progress | {"retrainings": round(cost, 2), "seconds": _estimate(session, state, todo)})
+    spending = spending_of(session.experiment, session.examples)
+    effects = any("effect" in unlearner.needs for unlearner in session.experiment.unlearners.values())
+    return {
+        "store": session.store.uri,
+        "nodes": rows,
+        "retrainings": round(total, 2),
+        "core_seconds": round(sum(row["seconds"] or 0.0 for row in rows), 1),
+        "break_even_requests": spending.datamodel if effects else None,
+        "requests": spending.n_requests,
+        "focused_retrainings": spending.focused,
+        "models_in_request": spending.n_models,
+        "break_even_with_focused": spending.break_even(spending.n_models) if spending.focused else None,
+    }
+
+
+def _share(state: NodeState) -> float:
+    """Return the cost of one member in retrainings: the fraction of the points it sees."""
+    node = state.node
+    return node.keep_fraction or 1.0 if isinstance(node, Population) else 0.0
+
+
+def _estimate(session: Session, state: NodeState, todo: int) -> float | None:
+    """Return core seconds for what is left, from how long shards beside them took; None if none was timed."""
+    if state.folder is None or not todo or not state.pieces:
+        return 0.0 if not todo else None
+    # A few tell as much as all: each is a file to read, and a request in an object store.
+    some = state.pieces[:: len(state.pieces) // MOST_TIMED + 1]
+    timed = [(session.store.side(state.folder, piece.shard).get("seconds"), piece.shard.stop - piece.shard.start) for piece in some]
+    each = [seconds / units for seconds, units in timed if seconds]
+    return round(statistics.median(each) * todo, 1) if each else None

@@ -1,0 +1,59 @@
+"""Which nodes an experiment has: its config drawn as a graph of tables, parents before children."""
+
+from collections.abc import Iterator
+
+from pipeline.accounts import SUBSETS, attributes, focused_rows, has_forget_curve, judged_by, learnt_from, needs_effects, spending_of, subset_roles
+from pipeline.blueprint.attribution import attribution, forget_curve
+from pipeline.blueprint.populations import populations
+from pipeline.blueprint.unlearning import oracles, unlearning
+from pipeline.config import Experiment
+from pipeline.data.examples import Examples
+from pipeline.graph import Graph
+from pipeline.stages.forget import Forget
+from pipeline.stages.node import Node
+from pipeline.stages.report import ReportPage
+
+
+def build_graph(experiment: Experiment, examples: Examples) -> Graph:
+    """Return the graph of an experiment; raises ConfigError or DataError for whatever can be found wrong before anything is computed."""
+    nodes: dict[str, Node] = {}
+    for node in _nodes(experiment, examples):
+        nodes[node.key] = node
+    return Graph(experiment, examples, nodes, examples.digest)
+
+
+def _nodes(experiment: Experiment, examples: Examples) -> Iterator[Node]:
+    layout, resources = experiment.store.layout, experiment.resources
+    compute = resources.compute
+    yield from populations(experiment)
+    for label, rule in experiment.forget_sets.items():
+        yield Forget(key=f"forget/{label}", dataset=experiment.dataset, rule=rule, layout=layout, population_key="train/full", resources=compute)
+    yield from attribution(experiment, examples)
+    for label in experiment.forget_sets:
+        yield from oracles(experiment, label)
+        yield from unlearning(experiment, label)
+    yield from forget_curve(experiment, examples)
+    yield _report(experiment, examples)
+
+
+def _report(experiment: Experiment, examples: Examples) -> ReportPage:
+    wanted, attributed = experiment.populations, attributes(experiment)
+    learnt = learnt_from(experiment, examples) if attributed else []
+    return ReportPage(
+        key="report",
+        title=experiment.name,
+        experiment=experiment.model_dump(mode="json", exclude={"store", "tracking", "resources"}),
+        dataset=experiment.dataset,
+        forget_sets=experiment.forget_sets,
+        unlearners=experiment.unlearners,
+        estimator=experiment.estimator,
+        populations=(*judged_by(experiment, examples), *learnt, *focused_rows(experiment, examples)),
+        n_learnt_from=sum(row.n_models for row in learnt if row.role in SUBSETS),
+        spending=spending_of(experiment, examples),
+        layout=experiment.store.layout,
+        has_effects=needs_effects(experiment),
+        has_score=attributed and wanted.heldout is not None,
+        has_forget_curve=has_forget_curve(experiment),
+        has_curve=attributed and wanted.heldout is not None and bool(subset_roles(experiment)),
+        resources=experiment.resources.compute,
+    )

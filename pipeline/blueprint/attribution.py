@@ -1,0 +1,90 @@
+"""The nodes of attribution: what is learnt from the populations, how well it predicts, and what it says of each forget set."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from pipeline.accounts import (
+    attributes,
+    has_forget_curve,
+    needs_effects,
+    subset_roles,
+)
+from pipeline.blueprint.populations import focused_keys, focused_pairs
+from pipeline.config import Experiment
+from pipeline.core.errors import ConfigError
+from pipeline.data.examples import Examples
+from pipeline.stages.curve import SHARES, Curve
+from pipeline.stages.effect import Effect
+from pipeline.stages.fit import Factor, Fit, Score
+from pipeline.stages.forget_curve import ForgetCurve
+from pipeline.stages.influences import ExampleInfluences
+from pipeline.stages.node import Node
+
+
+def attribution(experiment: Experiment, examples: Examples) -> Iterator[Node]:
+    """Yield the nodes of attribution up to the effects of the forget sets and the points shown of them; none if no unlearner and no score wants any."""
+    if not attributes(experiment):
+        return
+    heldout, roles, shared = "train/heldout" if experiment.populations.heldout is not None else None, subset_roles(experiment), _learning(experiment, examples)
+    yield Factor(key="factor", heldout_key=heldout, **shared)
+    yield Fit(key="fit", n_units=experiment.store.layout.n_blocks(examples.n_points), factor_key="factor", heldout_key=heldout, **shared)
+    if heldout is not None:
+        yield Score(key="score", fit_key="fit", heldout_key=heldout, **shared)
+        if roles:
+            yield Curve(key="curve", n_units=len(SHARES), fit_key="fit", heldout_key=heldout, **shared)
+    if not needs_effects(experiment):
+        return
+    guide, guidance = experiment.estimator.guided_by(), _guidance(experiment)
+    if guide is not None:
+        alone: dict[str, Any] = {"estimator": guide.estimator, "subset_keys": {"full": "train/full"}, "groups_key": None, "views_key": None}
+        yield Factor(key="guide", **shared | alone | {"scout_key": "train/scout"})
+    for label in experiment.forget_sets:
+        yield from focused_pairs(experiment, label)
+        pairs = focused_keys(experiment, label)
+        about_set: dict[str, Any] = {"factor_key": "factor", "fit_key": "fit", "forget_key": f"forget/{label}", "focused_keys": pairs}
+        yield Effect(key=f"effect/{label}", **shared | guidance | about_set)
+    labels = tuple(experiment.forget_sets)
+    of_sets: dict[str, Any] = {f"{kind}_keys": tuple(f"{kind}/{label}" for label in labels) for kind in ("forget", "effect")}
+    yield ExampleInfluences(key="influences", factor_key="factor", **of_sets, **shared)
+
+
+def forget_curve(experiment: Experiment, examples: Examples) -> Iterator[ForgetCurve]:
+    """Yield the node that says what predictions alone come to by the number of models, where that can be known."""
+    if not has_forget_curve(experiment):
+        return
+    judged: dict[str, Any] = {"evaluation": experiment.evaluation, "labels": tuple(experiment.forget_sets), "fit_key": "fit"}
+    yield ForgetCurve(key="forget_curve", n_units=len(SHARES), **_learning(experiment, examples) | _guidance(experiment) | judged)
+
+
+def outputs_of(experiment: Experiment, examples: Examples) -> frozenset[str]:
+    """Return which outputs datamodels can be made of; raises ConfigError where an unlearner wants effects on logits and only margins are there."""
+    found, imported = experiment.estimator.outputs(examples), experiment.populations.subset.imported
+    if "subset" in experiment.estimator.needs and imported is not None and not imported.has_logits():
+        found &= {"margins"}
+    wanting = [label for label, unlearner in experiment.unlearners.items() if "effect" in unlearner.needs]
+    if "logits" not in found and wanting:
+        raise ConfigError(
+            f"unlearner labelled {wanting[0]!r} needs effects on the logits of all classes, but the attribution is of margins only; "
+            "give a matrix or records of logits, or leave it to unlearners that need no effects and read the score alone"
+        )
+    return found
+
+
+def _learning(experiment: Experiment, examples: Examples) -> dict[str, Any]:
+    """Return what all nodes of attribution share."""
+    return {
+        "estimator": experiment.estimator,
+        "layout": experiment.store.layout,
+        "subset_keys": {role: f"train/{role}" for role in subset_roles(experiment) or ["full"]},
+        "outputs": outputs_of(experiment, examples),
+        "groups_key": "groups" if "groups" in experiment.estimator.needs else None,
+        "views_key": "views" if "views" in experiment.estimator.needs else None,
+        "model": experiment.model,
+        "scout_key": "train/scout" if "checkpoints" in experiment.estimator.needs else None,
+        "resources": experiment.resources.fit or experiment.resources.compute,
+    }
+
+
+def _guidance(experiment: Experiment) -> dict[str, str]:
+    """Return what the nodes read that draw effects towards a guide."""
+    return {} if experiment.estimator.guided_by() is None else {"scout_key": "train/scout", "guide_key": "guide"}
