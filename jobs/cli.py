@@ -3,6 +3,8 @@
 import json
 import signal
 import sys
+from types import TracebackType
+from typing import Any
 
 import typer
 
@@ -33,30 +35,57 @@ for verb in VERBS:
     app.command()(verb)
 
 
+class ToldToEnd(KeyboardInterrupt):
+    """A signal to end, as an exception; of a class of its own, as Python ends itself by SIGINT where a bare KeyboardInterrupt once crossed an exec."""
+
+
+class Ending:
+    """While entered, SIGTERM and SIGINT interrupt the work; whatever error that became on its way up through others' code is no error."""
+
+    def __init__(self) -> None:
+        self.is_told = False
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> "Ending":
+        self._before = {number: signal.signal(number, self._tell) for number in (signal.SIGTERM, signal.SIGINT)}
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        return self.is_told
+
+    def _tell(self, signum: int, frame: object) -> None:
+        self.is_told = True
+        raise ToldToEnd
+
+
 def main(commands: typer.Typer = app) -> None:
     """Run a command line; every error raised on purpose is one message and an exit status, never a traceback."""
-    signal.signal(signal.SIGTERM, _terminate)
+    status, last = INTERRUPTED, "interrupted. Everything finished is kept; the same command goes on from here."
+    with Ending():
+        try:
+            status = _status_of(commands)
+        except DetachedError as left:
+            last = str(left)
+    if status == INTERRUPTED:
+        screen.print(f"dmm: {last}", highlight=False, markup=False, soft_wrap=True)
+    sys.exit(status)
+
+
+def _status_of(commands: typer.Typer) -> int:
+    """Run a command line and return its exit status; raises DetachedError if a job is left to itself."""
     try:
         commands()
     except PipelineError as error:
-        status = _refuse(str(error), BAD_CONFIG if isinstance(error, ConfigError | DataError | ShapeError) else FAILED)
-    except DetachedError as left:
-        screen.print(f"dmm: {left}", highlight=False, markup=False, soft_wrap=True)
-        sys.exit(INTERRUPTED)
-    except KeyboardInterrupt:
-        status = INTERRUPTED
+        return _refuse(str(error), BAD_CONFIG if isinstance(error, ConfigError | DataError | ShapeError) else FAILED)
     except SystemExit as ended:
         # Typer ends every command this way, and turns an interrupt into 130 without a word.
         status = ended.code if isinstance(ended.code, int) else DONE
         if status == BAD_CONFIG:
             _say_in_json("the command line was not understood; see `dmm --help`", status)
-    if status == INTERRUPTED:
-        screen.print("dmm: interrupted. Everything finished is kept; the same command goes on from here.", highlight=False, soft_wrap=True)
-    sys.exit(status)
-
-
-def _terminate(signum: int, frame: object) -> None:
-    raise KeyboardInterrupt
+        return status
+    return DONE
 
 
 def _refuse(message: str, status: int) -> int:

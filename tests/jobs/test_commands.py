@@ -1,13 +1,18 @@
 """The `dmm` command as a user meets it: what it prints, with which status it ends, and that a refusal comes before anything is written."""
 
 import json
+import os
+import signal
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 from terminal import Dmm, answer, serial
 from tiny import TINY, tables
 
+from jobs import cli
 from pipeline import config
 
 SPLITS = {"forget", "retain", "validation"}
@@ -157,7 +162,7 @@ def test_a_failed_shard_is_named_with_status_1(dmm: Dmm, tmp_path: Path, monkeyp
         (["--set", "tracking.uri=file:/somewhere"], "no longer accepts"),
         (["--executor", "dask"], "unknown executor 'dask'; known: ray, serial"),
         (["--until", "trian"], "unknown stage 'trian'"),
-        (["--store", "s3://bucket/runs"], "only folders are supported so far"),
+        (["--store", "ftp://host/runs"], "unknown scheme 'ftp'; known: a folder, "),
     ],
 )
 def test_what_is_wrong_is_refused_with_status_2_before_anything_is_written(dmm: Dmm, tmp_path: Path, arguments: list[str], message: str) -> None:
@@ -255,3 +260,20 @@ def test_a_pickle_is_never_opened(dmm: Dmm, tmp_path: Path) -> None:
     status, out, _ = dmm("klom", "--unlearned", "mine.npy", "--oracle", "mine.npy", "--json")
     assert status == 2
     assert "no plain .npy array" in answer(out)["error"]
+
+
+def test_an_interrupt_that_others_code_turned_into_an_error_is_an_interrupt(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def wrap() -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            signal.pause()
+        except KeyboardInterrupt as told:
+            raise ValueError("told") from told
+
+    commands = typer.Typer()
+    commands.command()(wrap)
+    monkeypatch.setattr(sys, "argv", ["wrap"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main(commands)
+    assert ended.value.code == 130
+    assert "the same command goes on from here" in capsys.readouterr().err
