@@ -18,7 +18,13 @@ TIDY = """
     }
 """
 TO_PROGRESS = "[...document.querySelectorAll('*')].find(one => !one.children.length && (one.innerText || '').trim() === 'progress').scrollIntoView()"
-HAS_CHARTS = "return document.querySelectorAll('.js-plotly-plot').length > 3"
+# Six charts are in sight; they are drawn once they are, those further down before.
+HAS_CHARTS = """
+    return [...document.querySelectorAll('.js-plotly-plot')].filter(one => {
+        const box = one.getBoundingClientRect();
+        return box.top > 0 && box.top < innerHeight && one.querySelector('.scatterlayer .points path, .scatterlayer .lines path');
+    }).length >= 6
+"""
 
 
 def main(store: Path, folder: Path, run: str = "digits") -> None:
