@@ -136,6 +136,14 @@ def put(path: str, content: bytes) -> None:
     s3_backends[DEFAULT_ACCOUNT_ID]["aws"].put_object(BUCKET, path, content)
 
 
+def stored() -> list[str]:
+    """Return the names of all objects, past the server."""
+    from moto.core import DEFAULT_ACCOUNT_ID
+    from moto.s3.models import s3_backends
+
+    return list(s3_backends[DEFAULT_ACCOUNT_ID]["aws"].buckets[BUCKET].keys)
+
+
 def copy(uri: str, to: str) -> None:
     """Copy all files below a uri as they are, as `aws s3 cp --recursive` does; either side may be a folder."""
     source, root = fsspec.core.url_to_fs(uri)

@@ -4,7 +4,8 @@ A Ray head and three nodes run as processes of this machine. An experiment of 40
 own, while every few seconds a node is killed and another added, workers are killed at random, of --one-in writes to the store one is refused, and the
 driver is killed -9 and started again. identical: all tables of both stores have the same names, each of which carries the digest of its bytes.
 time_ratio: seconds of the disturbed run, its drivers' starts included, against the undisturbed. shards_done_twice: shards written though they were there.
-shards_begun_again: shards that were lost on the way and begun once more. Bounded in time; tables that differ are an error.
+shards_begun_again: shards that were lost on the way and begun once more. With --s3 both stores are on an S3 server of this machine, of whose requests
+one in so many is throttled, fails, is cut off, or is done without an answer. Bounded in time; tables that differ are an error.
 """
 
 import argparse
@@ -22,9 +23,11 @@ from typing import Any
 
 import psutil
 from measure import show
-from unreliable import ONE_IN, read_diary
+from places import Buckets, Folders
+from unreliable import DIARY, ONE_IN, read_diary
 
 HERE = Path(__file__).parent
+sys.path.append(str(HERE.parent))
 # A node that is gone is noticed within two seconds, not fifteen; and whatever a node starts finds what drivers hand it.
 os.environ |= {
     "RAY_health_check_initial_delay_ms": "500",
@@ -33,11 +36,9 @@ os.environ |= {
     "RAY_health_check_failure_threshold": "3",
     "RAY_AUTH_MODE": "disabled",
     "RAY_USAGE_STATS_ENABLED": "0",
-    "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parents[1])]),
+    "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parent), str(HERE.parents[1])]),
 }
 N_NODES = 3
-# Between two nodes that are killed, and two workers, on average.
-NODE_SECONDS, WORKER_SECONDS = 10.0, 5.0
 OBJECT_STORE_BYTES = 80 << 20
 DMM = [sys.executable, "-c", "import unreliable; unreliable.main()"]
 EXPERIMENT = """
@@ -66,23 +67,27 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer shards and kills, two minutes at most")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--limit", type=float, help="seconds for all of it, twice as many on a machine that others use; 350, or 115 with --quick")
-    parser.add_argument("--one-in", type=int, default=50, help="of so many writes one is refused")
+    parser.add_argument("--one-in", type=int, default=50, help="of so many writes, or with --s3 requests, one fails")
+    parser.add_argument("--every", type=float, default=10.0, help="seconds between two killed nodes on average; workers are killed twice as often")
+    parser.add_argument("--s3", action="store_true", help="stores on an S3 server, not in folders")
     arguments = parser.parse_args()
     n_models, n_kills, limit = (100, 1, 115.0) if arguments.quick else (400, 3, 350.0)
     deadline = time.monotonic() + (arguments.limit or limit)
-    with tempfile.TemporaryDirectory() as folder, cluster() as nodes:
+    with tempfile.TemporaryDirectory() as folder, Buckets() if arguments.s3 else Folders(Path(folder)) as storage, cluster() as nodes:
         given = Path(folder) / "chaos.yaml"
         given.write_text(EXPERIMENT.format(n_models=n_models))
-        calm, wild = Path(folder) / "calm", Path(folder) / "wild"
+        begin = partial(start, nodes, given, Path(folder) / "diary", storage)
         begun = time.monotonic()
-        if finish(start(nodes, given, calm, 0), deadline) != 0:
+        if finish(begin("calm", 0), deadline) != 0:
             sys.exit("the undisturbed run failed; it takes longer than there is time for, or see above")
-        undisturbed, expected = time.monotonic() - begun, tables(calm)
-        chaos = Chaos(nodes, random.Random(arguments.seed))
+        undisturbed, expected = time.monotonic() - begun, storage.tables("calm")
+        chaos = Chaos(nodes, random.Random(arguments.seed), arguments.every)
         begun = time.monotonic()
+        (Path(folder) / "diary").unlink()
+        storage.worsen(arguments.one_in)
         kill_at = [len(expected) * n // (n_kills + 1) for n in range(1, n_kills + 1)]
-        killed, started = run_disturbed(chaos, partial(start, nodes, given, wild, arguments.one_in), wild, kill_at, deadline)
-        disturbed, found, diary = time.monotonic() - begun, tables(wild), read_diary(wild)
+        killed, started = run_disturbed(chaos, partial(begin, "wild", arguments.one_in), partial(storage.tables, "wild"), kill_at, deadline)
+        disturbed, found, diary = time.monotonic() - begun, storage.tables("wild"), read_diary(Path(folder) / "diary")
         figures = {
             "identical": expected == found,
             "n_shards": len(expected),
@@ -93,7 +98,7 @@ def main() -> None:
             "drivers_started": started,
             "nodes_killed": chaos.nodes_killed,
             "workers_killed": chaos.workers_killed,
-            "writes_refused": len(diary["refused"]),
+            "requests_failed" if arguments.s3 else "writes_refused": storage.n_failed or len(diary["refused"]),
             "undisturbed_seconds": undisturbed,
             "disturbed_seconds": disturbed,
         }
@@ -125,21 +130,22 @@ def add_node(nodes: Any) -> None:
 class Chaos:
     """Kills nodes and workers of a cluster, and adds nodes, whenever it is their time."""
 
-    def __init__(self, nodes: Any, rng: random.Random) -> None:
+    def __init__(self, nodes: Any, rng: random.Random, every: float) -> None:
         self._nodes, self._rng = nodes, rng
-        self._node_at, self._worker_at = time.monotonic() + NODE_SECONDS, time.monotonic() + WORKER_SECONDS
+        self._every = every
+        self._node_at, self._worker_at = time.monotonic() + every, time.monotonic() + every / 2
         self.nodes_killed = self.workers_killed = 0
 
     def step(self) -> None:
         """Do what is due; called several times a second."""
         if time.monotonic() > self._worker_at:
-            self._worker_at = time.monotonic() + self._rng.uniform(0.5, 1.5) * WORKER_SECONDS
+            self._worker_at = time.monotonic() + self._rng.uniform(0.5, 1.5) * self._every / 2
             self._kill_worker()
         if time.monotonic() > self._node_at:
             self._nodes.remove_node(self._rng.choice(sorted(self._nodes.worker_nodes, key=lambda node: node.unique_id)), allow_graceful=False)
             self.nodes_killed += 1
             add_node(self._nodes)
-            self._node_at = time.monotonic() + self._rng.uniform(0.7, 1.3) * NODE_SECONDS
+            self._node_at = time.monotonic() + self._rng.uniform(0.7, 1.3) * self._every
 
     def _kill_worker(self) -> None:
         workers = [child for node in self._nodes.worker_nodes for child in workers_of(node)]
@@ -159,9 +165,10 @@ def workers_of(node: Any) -> list[psutil.Process]:
     return found
 
 
-def start(nodes: Any, given: Path, store: Path, one_in: int) -> "subprocess.Popen[bytes]":
-    house = os.environ | {"RAY_ADDRESS": nodes.address, ONE_IN: str(one_in)}
-    return subprocess.Popen([*DMM, "run", str(given), "--store", str(store)], cwd=given.parent, env=house, stdout=subprocess.DEVNULL)
+def start(nodes: Any, given: Path, diary: Path, storage: Folders | Buckets, name: str, one_in: int) -> "subprocess.Popen[bytes]":
+    refuses = 0 if storage.fails_by_itself else one_in
+    house = os.environ | {"RAY_ADDRESS": nodes.address, ONE_IN: str(refuses), DIARY: str(diary)}
+    return subprocess.Popen([*DMM, "run", str(given), "--store", storage.uri(name)], cwd=given.parent, env=house, stdout=subprocess.DEVNULL)
 
 
 def finish(driver: "subprocess.Popen[bytes]", deadline: float) -> int:
@@ -173,7 +180,9 @@ def finish(driver: "subprocess.Popen[bytes]", deadline: float) -> int:
         return driver.wait()
 
 
-def run_disturbed(chaos: Chaos, begin: Callable[[], "subprocess.Popen[bytes]"], store: Path, kill_at: list[int], deadline: float) -> tuple[int, int]:
+def run_disturbed(
+    chaos: Chaos, begin: Callable[[], "subprocess.Popen[bytes]"], tables: Callable[[], set[str]], kill_at: list[int], deadline: float
+) -> tuple[int, int]:
     """Run to the end in the midst of chaos, killing the driver when so many shards are there; return how many drivers were killed and started."""
     killed, started, left = 0, 0, list(kill_at)
     while time.monotonic() < deadline:
@@ -181,7 +190,7 @@ def run_disturbed(chaos: Chaos, begin: Callable[[], "subprocess.Popen[bytes]"], 
         started += 1
         while driver.poll() is None and time.monotonic() < deadline:
             chaos.step()
-            if left and len(tables(store)) >= left[0]:
+            if left and len(tables()) >= left[0]:
                 left.pop(0)
                 driver.kill()
                 killed += 1
@@ -189,11 +198,6 @@ def run_disturbed(chaos: Chaos, begin: Callable[[], "subprocess.Popen[bytes]"], 
         if finish(driver, deadline) == 0:
             break
     return killed, started
-
-
-def tables(store: Path) -> set[str]:
-    """Return the names of all shards of all tables: path, range and digest."""
-    return {str(path.relative_to(store)) for path in store.glob("*/*/*/*.parquet") if path.parts[len(store.parts)] not in ("quarantine", "failures")}
 
 
 if __name__ == "__main__":
