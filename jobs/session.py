@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
+import numpy as np
+import torch
+
 from pipeline import config
 from pipeline.blueprint import build_graph
 from pipeline.config import Experiment
@@ -101,7 +104,8 @@ def why_looped(session: Session) -> str | None:
     """Return why models will be trained one by one although the recipe would let them be stacked, None if they will be or were meant to be."""
     experiment, examples = session.experiment, session.examples
     build = Builder(experiment.model, examples.input_shape, examples.n_classes)
-    return why_not_stackable(build(), [experiment.recipe.descent()]) if experiment.recipe.ensemble == "auto" else None
+    inputs = torch.from_numpy(np.array(examples.inputs[:2], np.float32))
+    return why_not_stackable(build(), [experiment.recipe.descent()], inputs) if experiment.recipe.ensemble == "auto" else None
 
 
 def stream_of(task: Task) -> str | None:
