@@ -10,12 +10,12 @@ import numpy as np
 import torch
 
 from pipeline import config
-from pipeline.accounts import needs_effects
+from pipeline.accounts import fewest_learnt_from, needs_effects
 from pipeline.blueprint import build_graph
 from pipeline.config import Experiment
 from pipeline.core.errors import ConfigError, DataError, PipelineError
 from pipeline.data.examples import Examples
-from pipeline.data.masks import count_kept
+from pipeline.data.masks import count_kept, count_kept_outside
 from pipeline.data.records.base import check_apart
 from pipeline.graph import Graph
 from pipeline.runtime.execution import Executor, SerialExecutor
@@ -83,8 +83,10 @@ def check(experiment: Experiment, examples: Examples) -> None:
             rule.check(examples)
         except PipelineError as error:
             raise type(error)(f"forget set {label!r}: {error}") from error
+    check_focused(experiment, examples)
     experiment.estimator.check(examples)
     check_looked_into(experiment, build, examples)
+    check_learnt_from(experiment)
     check_records(experiment, examples)
     for label, unlearner in experiment.unlearners.items():
         n_retain = getattr(unlearner, "retain_points", 0)
@@ -103,6 +105,30 @@ def check_looked_into(experiment: Experiment, build: Builder, examples: Examples
             estimator.check_model(build, examples)
         except ConfigError as error:
             raise ConfigError(f"{key}: {error}") from error
+
+
+def check_learnt_from(experiment: Experiment) -> None:
+    """Raise ConfigError if the estimator cannot learn from as few models as the smallest fit rests on, such as the first of the curve."""
+    fewest = fewest_learnt_from(experiment)
+    if fewest is None:
+        return
+    try:
+        experiment.estimator.check_count(fewest)
+    except ConfigError as error:
+        raise ConfigError(f"estimator: {error} (so few are the first share of the curve, where populations.heldout are scored)") from error
+
+
+def check_focused(experiment: Experiment, examples: Examples) -> None:
+    """Raise ConfigError if focused models would keep no point outside a forget set; of one chosen by margins only the size is known."""
+    focused = experiment.populations.focused
+    if focused is None:
+        return
+    for label, rule in experiment.forget_sets.items():
+        n_forget = getattr(rule, "n_points", 1) if rule.needs else len(rule.select(examples, None))
+        try:
+            count_kept_outside(examples.n_train - n_forget, focused.keep_fraction)
+        except ConfigError as error:
+            raise ConfigError(f"populations.focused, forget set {label!r}: {error}") from error
 
 
 def check_records(experiment: Experiment, examples: Examples) -> None:

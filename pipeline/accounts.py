@@ -4,6 +4,7 @@ from pipeline.config import Experiment
 from pipeline.data.examples import Examples
 from pipeline.data.records.base import Records
 from pipeline.reporting.content import PopulationContent
+from pipeline.stages.curve import SHARES, counts_of
 from pipeline.stages.results import Spending
 
 # Roles whose models datamodels are fitted to.
@@ -79,6 +80,16 @@ def subset_roles(experiment: Experiment) -> list[str]:
     if "subset" not in experiment.estimator.needs:
         return []
     return [role for role in SUBSETS if role == "subset" or experiment.populations.designed is not None]
+
+
+def fewest_learnt_from(experiment: Experiment) -> int | None:
+    """Return how many subset models the smallest fit rests on, that of the curve where there is one; None if none are learnt from."""
+    wanted, roles = experiment.populations, subset_roles(experiment)
+    if not roles or not attributes(experiment):
+        return None
+    n_subset = wanted.subset.n_models if wanted.subset.imported is None else min(wanted.subset.n_models, len(wanted.subset.imported.models()))
+    sizes = [n_subset] + ([wanted.designed.n_models] if wanted.designed is not None else [])
+    return sum(counts_of(sizes, 1.0 if wanted.heldout is None else min(SHARES)))
 
 
 def needs_scouts(experiment: Experiment) -> bool:

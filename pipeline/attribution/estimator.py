@@ -42,6 +42,9 @@ class Estimator(Plugin):
     def check(self, examples: Examples) -> None:
         """Raise ConfigError or DataError for whatever is wrong before anything is computed, such as a file that does not fit the data."""
 
+    def check_count(self, n_models: int) -> None:
+        """Raise ConfigError if so few subset models cannot be learnt from. By default any number can."""
+
     def check_model(self, build: Builder, examples: Examples) -> None:
         """Raise ConfigError if models of this kind cannot be looked into as this needs, found on one that is not trained. By default nothing is needed."""
 

@@ -42,15 +42,19 @@ class Lasso(Estimator):
     tolerance: float = Field(default=1e-4, ge=1e-6, lt=1)
     solver: Literal["auto", "coordinate", "batched"] = "auto"
 
+    def check_count(self, n_models: int) -> None:
+        """See Estimator."""
+        n_left = n_models - self._n_heldout(n_models)
+        if n_left < 2:
+            raise ConfigError(f"heldout_share {self.heldout_share} leaves {n_left} of {n_models} models to fit; lower it or train more")
+
     def factor(self, evidence: Evidence) -> Arrays:
         """Return which models choose the penalty and do not shape the path, `heldout` (n_models,)."""
         check_masks(evidence.masks)
         n_models = len(evidence.masks)
-        n_heldout = max(round(self.heldout_share * n_models), 1)
-        if n_models - n_heldout < 2:
-            raise ConfigError(f"heldout_share {self.heldout_share} leaves {n_models - n_heldout} of {n_models} models to fit; lower it or train more")
+        self.check_count(n_models)
         heldout = np.zeros(n_models, bool)
-        heldout[generator("lasso_heldout", n_models).choice(n_models, n_heldout, replace=False)] = True
+        heldout[generator("lasso_heldout", n_models).choice(n_models, self._n_heldout(n_models), replace=False)] = True
         return {"heldout": heldout}
 
     def fit(self, factor: Arrays, evidence: Evidence, block: Block) -> Arrays:
@@ -81,6 +85,10 @@ class Lasso(Estimator):
         weights = fit["weights"]
         everything = fit["intercept"] + weights.sum(axis=1, dtype=np.float64)
         return LassoDatamodel(matrix=weights.T, everything=everything, noise=fit["noise"], shrinkage=fit["shrinkage"])
+
+    def _n_heldout(self, n_models: int) -> int:
+        """Return how many models choose the penalty."""
+        return max(round(self.heldout_share * n_models), 1)
 
     def _solver(self, masks: Masks, heldout: Heldout) -> Solver:
         """Return the solver asked for; each is imported only where it runs, as compiler and torch take seconds to load."""

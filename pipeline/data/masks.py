@@ -35,15 +35,21 @@ def retain_mask(n_train: int, forget: Indices) -> Mask:
     return mask
 
 
+def count_kept_outside(n_others: int, keep_fraction: float) -> int:
+    """Return how many of the n_others points outside a forget set are kept: the product, rounded; raises ConfigError if that is none."""
+    n_kept = round(keep_fraction * n_others)
+    if n_kept == 0:
+        raise ConfigError(f"keep_fraction {keep_fraction} keeps none of the {n_others} points that are not to be forgotten; choose a larger one")
+    return n_kept
+
+
 def focused_mask(n_train: int, keep_fraction: float, forget: Indices, seed: int, *, keeps_forget: bool) -> Mask:
     """Return a mask (n_train,) of a random keep_fraction of the points outside forget, rounded, and of all points of forget or none of them.
 
     One seed draws the same points outside forget for both. Raises DataError as `retain_mask` does, ConfigError if no point outside is kept.
     """
     others = np.flatnonzero(retain_mask(n_train, forget))
-    n_kept = round(keep_fraction * len(others))
-    if n_kept == 0:
-        raise ConfigError(f"keep_fraction {keep_fraction} keeps none of the {len(others)} points that are not to be forgotten; choose a larger one")
+    n_kept = count_kept_outside(len(others), keep_fraction)
     mask = np.zeros(n_train, dtype=bool)
     mask[seeds.generator("focused_mask", seed).choice(others, n_kept, replace=False)] = True
     mask[forget] = keeps_forget

@@ -60,7 +60,10 @@ def forecast_content(found: Forecast, label: str, ids: Indices, pictures: Pictur
 
 
 def curve_content(columns: dict[str, np.ndarray]) -> CurveContent:
-    """Return the curve in the columns of its table."""
+    """Return the curve in the columns of its table; of shares that come to the same models, as small ones do, one is shown."""
+    first = np.unique(columns["n_models"], return_index=True)[1]
+    if len(first) > 1:
+        columns = {name: values[first] for name, values in columns.items()}
     intervals = zip(columns["low"].tolist(), columns["high"].tolist(), strict=True)
     return CurveContent(
         n_models=tuple(int(n_models) for n_models in columns["n_models"]),

@@ -84,8 +84,13 @@ def first_members(work: Work, populations: Iterable[str], share: float) -> Indic
     return _first([len(work.read(name, ["seed"])["seed"]) for name in populations], share)
 
 
+def counts_of(sizes: list[int], share: float) -> list[int]:
+    """Return how many models a share of each population is, at least 3."""
+    return [min(size, max(3, math.ceil(share * size))) for size in sizes]
+
+
 def _first(sizes: list[int], share: float) -> Indices:
-    """Return the rows of the first share of each population, at least 3 of it, in the order of the concatenated populations."""
+    """Return the rows of the first share of each population, in the order of the concatenated populations."""
     starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-    counts = [min(size, max(3, math.ceil(share * size))) for size in sizes]
+    counts = counts_of(sizes, share)
     return np.concatenate([np.arange(start, start + count) for start, count in zip(starts, counts, strict=True)])

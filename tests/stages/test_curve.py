@@ -11,7 +11,9 @@ from jobs.session import Session
 from pipeline.attribution.evidence import Block, Evidence, without_seed_effects
 from pipeline.attribution.lds import explained, lds
 from pipeline.attribution.ridge import Ridge
+from pipeline.core.errors import ConfigError
 from pipeline.data.masks import unpack
+from pipeline.stages.attribution_shown import curve_content
 from pipeline.stages.curve import SHARES, Curve, _first
 from pipeline.stages.layout import read_margins
 
@@ -117,6 +119,19 @@ def test_at_least_three_models_of_each_population_are_taken_and_never_more_than_
     assert _first([16, 8], 1 / 8).tolist() == [0, 1, 2, 16, 17, 18]
     assert _first([3, 40], 1 / 4).tolist() == [0, 1, 2, *range(3, 13)]
     assert _first([5, 4], 1.0).tolist() == list(range(9))
+
+
+def test_an_estimator_that_cannot_learn_from_the_first_share_is_refused_before_any_model_is_trained(open_tiny: Open) -> None:
+    settings = ("estimator.name=lasso", "estimator.heldout_share=0.95")
+    with pytest.raises(ConfigError, match=r"^estimator: heldout_share 0.95 leaves 0 of 6 models to fit"):
+        open_tiny(*settings)
+    open_tiny(*settings, "populations.heldout=null")
+
+
+def test_of_shares_that_are_the_same_models_one_is_shown() -> None:
+    columns = {"n_models": [6.0, 6.0, 9.0, 12.0], "lds": [0.1, 0.1, 0.2, 0.3], "low": [0.0] * 4, "high": [1.0] * 4}
+    shown = curve_content({name: np.array(values) for name, values in columns.items()})
+    assert (shown.n_models, shown.lds, len(shown.intervals)) == ((6, 9, 12), (0.1, 0.2, 0.3), 3)
 
 
 def test_there_is_a_curve_exactly_where_there_is_something_to_score(open_tiny: Open) -> None:

@@ -112,3 +112,8 @@ def test_pairs_that_are_not_complete_are_not_compared(open_tiny):
     work = Work(start=0, stop=1, store=session.store, inputs=inputs, examples=session.examples, device="cpu", kind="looped")
     with pytest.raises(DataError, match="0 pairs of focused models are complete"):
         read_contrast(work, session.experiment.store.layout)
+
+
+def test_a_fraction_that_keeps_no_point_is_refused_before_any_model_is_trained(open_tiny):
+    with pytest.raises(ConfigError, match=r"^populations.focused, forget set 'some': keep_fraction 0.001 keeps none of the 55 points"):
+        open_tiny("populations.focused={n_models: 4, keep_fraction: 0.001}")
