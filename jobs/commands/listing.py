@@ -82,8 +82,9 @@ def show_plan(result: dict[str, Any], console: Console) -> None:
         console.print("Break-even: what effects are predicted from was brought along and costs nothing here.", highlight=False)
     elif shared is not None:
         console.print(
-            f"Break-even: the subset models cost {shared:,.0f} retrainings, shared by every request to forget. This experiment has "
-            f"{result['requests']}; for fewer than {shared:,.0f} requests in all, retraining for each is cheaper.",
+            f"Break-even: the models that effects are learnt from cost {shared:,.0f} retrainings, shared by every request to forget. This experiment "
+            f"has {result['requests']}; for fewer than {shared:,.0f} requests in all, retraining for each is cheaper, and what unlearning one costs, "
+            "which the report knows, puts it further off.",
             highlight=False,
         )
     if focused:

@@ -59,6 +59,14 @@ def test_a_plan_counts_retrainings(dmm: Dmm) -> None:
     assert plan["break_even_requests"] == learnt_from
 
 
+def test_a_plan_calls_no_scouts_subset_models_and_its_break_even_a_least(dmm: Dmm) -> None:
+    status, out, _ = dmm("plan", "tiny.yaml", "--store", "store", "--set", "estimator.name=trak")
+    said = " ".join(out.split())
+    assert (status, "the models that effects are learnt from cost 2 retrainings" in said) == (0, True)
+    assert "which the report knows, puts it further off" in said
+    assert "subset models cost" not in said
+
+
 def test_a_plan_says_what_focused_models_add_to_each_request(dmm: Dmm) -> None:
     status, out, _ = dmm("plan", "tiny.yaml", "--store", "store", "--json", "--set", "populations.focused={n_models: 4, keep_fraction: 0.85}")
     plan = answer(out)
