@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from rich.console import Console
 
+from jobs.commands.planning import models_to_train
 from jobs.commands.progress import open_display
 from jobs.session import Session, executor_opener
 from pipeline.core.errors import ConfigError, DataError, ExecutionError
@@ -92,7 +93,9 @@ def _compute(session: Session, screen: Console, keys: Iterable[str], executor: s
     if all(states[key].status == "done" for key in wanted):
         return states
     screen.print(
-        f"{session.experiment.name}: computing what this rests on in {session.store.uri}; Ctrl-C at any time, the same command resumes", highlight=False
+        f"{session.experiment.name}: computing what this rests on in {session.store.uri}, {models_to_train(states, wanted)}; "
+        "Ctrl-C at any time, the same command resumes",
+        highlight=False,
     )
     display = open_display(screen)
     try:

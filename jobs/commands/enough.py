@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 
 from jobs.commands.progress import open_display
-from jobs.session import Session, executor_opener
+from jobs.session import Session, check_learnt_from, executor_opener
 from pipeline.accounts import SUBSETS
 from pipeline.blueprint import build_graph
 from pipeline.core.errors import ConfigError
@@ -25,15 +25,27 @@ class Enough:
     gain: float | None
     tolerance: float
 
+    @property
+    def settings(self) -> list[str]:
+        """What later commands must be given to use these models and train no more."""
+        populations = self.session.experiment.populations
+        counts = {"subset": populations.subset.n_models} | ({} if populations.designed is None else {"designed": populations.designed.n_models})
+        return [f"populations.{role}.n_models={n_models}" for role, n_models in counts.items()]
+
     def to_json(self) -> dict[str, Any]:
         """Return the answer, JSON-ready."""
-        return {"n_models": self.n_models, "wanted": self.wanted, "lds_gained_by_last_doubling": self.gain, "tolerance": self.tolerance}
+        found = {"n_models": self.n_models, "wanted": self.wanted, "lds_gained_by_last_doubling": self.gain, "tolerance": self.tolerance}
+        return found | {"set": self.settings}
 
     def __str__(self) -> str:
         if self.gain is None:
             return f"{self.n_models:,} subset models: their score is not known, since shards failed"
+        gained = f"the last doubling gained {self.gain:+.4f} LDS, below {self.tolerance:g}"
+        if self.gain < self.tolerance and self.n_models < self.wanted:
+            keep = " ".join(f"--set {setting}" for setting in self.settings)
+            return f"{self.n_models:,} of {self.wanted:,} subset models are enough: {gained}. Give later commands {keep}, or they train the rest."
         if self.gain < self.tolerance:
-            return f"{self.n_models:,} of {self.wanted:,} subset models are enough: the last doubling gained {self.gain:+.4f} LDS, below {self.tolerance:g}"
+            return f"all {self.n_models:,} subset models are used: {gained}, so more would hardly help"
         return f"all {self.n_models:,} subset models are used: the last doubling still gained {self.gain:+.4f} LDS, so more would help"
 
 
@@ -50,8 +62,11 @@ def find_enough(session: Session, screen: Console, *, executor: str, tolerance: 
             "--until-enough needs held-out models, an estimator of subset models and an unlearner that uses it; set populations.heldout and use `dmm`"
         )
     wanted = _count(session)
-    for share in SHARES:
-        experiment = session.experiment.with_share_of_models(share)
+    experiments = [session.experiment.with_share_of_models(share) for share in SHARES]
+    for experiment in experiments:
+        check_learnt_from(experiment)
+    # Small shares may come to the same models, at least 8 of each role.
+    for experiment in (one for one, following in zip(experiments, [*experiments[1:], None], strict=True) if one != following):
         part = replace(session, experiment=experiment, graph=build_graph(experiment, session.examples))
         screen.print(f"are {_count(part):,} subset models enough?", highlight=False)
         display = open_display(screen)

@@ -3,8 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+from jobs.commands.planning import models_to_train
 from jobs.session import Session
 from pipeline.core.errors import ConfigError, MissingShardsError
+from pipeline.run import with_what_they_rest_on
 from pipeline.stages.effect import Fitted
 from pipeline.stages.export import write_matrix
 from pipeline.stages.node import Work
@@ -22,12 +24,12 @@ def export(session: Session, path: str, *, dtype: str) -> dict[str, Any]:
     if node is None:
         raise ConfigError("this experiment makes no datamodels of logits; give it an unlearner that uses them, such as `dmm`")
     states, inputs = session.graph.survey(session.store), {}
-    for name, parent in node.parents().items():
+    parents = {name: parent for name, parent in node.parents().items() if parent.mode != "content"}
+    for name, parent in parents.items():
         state = states[parent.key]
-        if parent.mode == "content":
-            continue
         if state.status != "done":
-            raise MissingShardsError(f"{parent.key} is {state.status}; `dmm run --until fit` makes it, then export again")
+            left = models_to_train(states, with_what_they_rest_on(session.graph, {one.key for one in parents.values()}))
+            raise MissingShardsError(f"{parent.key} is {state.status}; `dmm run --until fit` makes it, {left}, then export again")
         inputs[name] = state.table
     work = Work(start=0, stop=1, store=session.store, inputs=inputs, examples=session.examples, device="cpu", kind="looped")
     written = write_matrix(Path(path), node, work, dtype=dtype)

@@ -1,11 +1,12 @@
 """What `dmm plan` says before anything is spent: what is missing, and what it will cost."""
 
 import statistics
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from jobs.commands.verbs import about
 from jobs.session import Session
-from pipeline.accounts import spending_of
+from pipeline.accounts import SUBSETS, spending_of
 from pipeline.graph import NodeState
 from pipeline.stages.train import Population
 
@@ -37,6 +38,16 @@ def plan(session: Session) -> dict[str, Any]:
         "models_in_request": spending.n_models,
         "break_even_with_focused": spending.break_even(spending.n_models) if spending.focused else None,
     }
+
+
+def models_to_train(states: Mapping[str, NodeState], keys: Iterable[str]) -> str:
+    """Return how many models of the nodes called keys are still to train, in words; and where some are there, how to go on with those."""
+    left = [states[key] for key in keys if isinstance(states[key].node, Population) and states[key].missing]
+    n_models = sum(state.node.n_units - state.n_done for state in left)
+    said = f"{n_models:,} models to train"
+    if any(state.pieces and state.node.key in {f"train/{role}" for role in SUBSETS} for state in left):
+        return f"{said} (where `dmm run --until-enough` used fewer, give the --set it printed to go on with those)"
+    return said
 
 
 def _share(state: NodeState) -> float:

@@ -1,6 +1,6 @@
 """`dmm run --until-enough` trains no more subset models than their score asks for, and says so."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,8 @@ import yaml
 from terminal import Dmm, answer, serial
 from tiny import TINY, tables
 
+from jobs.commands.enough import Enough
+from jobs.session import Session
 from pipeline.run.setbacks import TRIES
 from pipeline.stages.curve import Curve
 from pipeline.stages.node import Work
@@ -19,6 +21,7 @@ MANY = {**TINY["populations"], **FEW, "subset": {"n_models": 64, "keep_fraction"
 OF_ONE_SET = {"forget_sets": {"some": TINY["forget_sets"]["some"]}, "unlearners": {"dmm": "dm_direct"}}
 # An eighth, a quarter, a half and all of both populations, but at least 8 of each.
 SIZES = [8 + 8, 16 + 8, 32 + 16, 64 + 32]
+KEPT = ["populations.subset.n_models=8", "populations.designed.n_models=8"]
 BROKEN = "from pipeline.attribution.ridge import Ridge\n\nclass Broken(Ridge):\n    def factor(self, evidence):\n        raise ValueError('poisoned')\n"
 
 
@@ -42,6 +45,8 @@ def test_a_tolerance_that_nothing_reaches_stops_at_an_eighth(dmm: Dmm, tmp_path:
     assert (status, enough["n_models"], enough["wanted"], enough["tolerance"]) == (0, SIZES[0], SIZES[-1], 9)
     assert enough["lds_gained_by_last_doubling"] < 9
     assert f"{SIZES[0]} of {SIZES[-1]} subset models are enough" in " ".join(err.split())
+    assert f"--set {KEPT[0]} --set {KEPT[1]}, or they train the rest" in " ".join(err.split())
+    assert answer(out)["enough"]["set"] == KEPT
     assert answer(out)["complete"]
     assert len(list(members(tmp_path / "store"))) == SIZES[0]
 
@@ -68,6 +73,28 @@ def test_asked_again_it_answers_the_same_and_computes_nothing(dmm: Dmm, tmp_path
     assert (again["n_models_made"], tables(tmp_path / "store")) == (0, before)
 
 
+def test_later_commands_say_what_they_would_train_and_given_the_settings_train_nothing(dmm: Dmm) -> None:
+    kept = [word for setting in KEPT for word in ("--set", setting)]
+    dmm(*serial("run", "--until-enough", "--tolerance", "9", "--until", "score"))
+    status, out, _ = dmm("export", "tiny.yaml", "--to", "matrix.npy", "--store", "store", "--json")
+    assert (status, f"{SIZES[-1] - SIZES[0]} models to train (where `dmm run --until-enough` used fewer" in answer(out)["error"]) == (1, True)
+    status, _, err = dmm(*serial("attribute", "--target", "3", *kept))
+    assert (status, "to train" in err) == (0, False)
+
+
+def test_populations_too_small_to_double_are_asked_about_once(dmm: Dmm) -> None:
+    few = ["--set", "populations.subset.n_models=9", "--set", "populations.designed.n_models=8"]
+    status, _, err = dmm(*serial("run", "--until-enough", "--tolerance", "0.0001", "--until", "score", *few))
+    said = " ".join(err.split())
+    assert (status, said.count("are 16 subset models enough?")) == (0, 1)
+    assert "17 of 17" not in said
+
+
+def test_when_all_are_used_none_are_said_to_be_enough(open_tiny: Callable[..., Session]) -> None:
+    all_used = Enough(session=open_tiny(), n_models=30, wanted=30, gain=0.001, tolerance=0.01)
+    assert str(all_used) == "all 30 subset models are used: the last doubling gained +0.0010 LDS, below 0.01, so more would hardly help"
+
+
 def poisoned(monkeypatch: pytest.MonkeyPatch, role: str) -> None:
     """Let every shard of one role fail."""
     compute = Population.compute
@@ -84,7 +111,7 @@ def test_where_subset_models_fail_nobody_knows_and_none_are_judged(dmm: Dmm, mon
     poisoned(monkeypatch, "designed")
     status, out, err = dmm(*serial("run", "--until-enough"))
     assert status == 1
-    assert answer(out)["enough"] == {"n_models": SIZES[0], "wanted": SIZES[-1], "lds_gained_by_last_doubling": None, "tolerance": 0.01}
+    assert answer(out)["enough"] == {"n_models": SIZES[0], "wanted": SIZES[-1], "lds_gained_by_last_doubling": None, "tolerance": 0.01, "set": KEPT}
     assert {failure["node"] for failure in answer(out)["failures"]} == {"train/designed"}
     assert answer(out)["results"] == []
     assert "their score is not known, since shards failed" in " ".join(err.split())
@@ -128,6 +155,7 @@ def test_failures_elsewhere_do_not_hide_the_score(dmm: Dmm, monkeypatch: pytest.
         (["--set", "unlearners={nothing: no_op}"], "an unlearner that uses it"),
         (["--until", "trian"], "unknown stage 'trian'"),
         (["--executor", "dask"], "unknown executor 'dask'"),
+        (["--set", "estimator.name=lasso", "--set", "estimator.heldout_share=0.75", "--set", "populations.designed=null"], "leaves 1 of 3 models to fit"),
         (["--set", "estimator.name=needless:Needless"], "an estimator of subset models"),
         (["--set", "populations.heldout.n_models=2"], "populations.heldout.n_models: Input should be greater than or equal to 3"),
     ],
