@@ -67,8 +67,16 @@ def run(
             screen.print(f"models are trained one by one, not stacked: {reason}", style="yellow", highlight=False, soft_wrap=True)
     display = open_display(screen)
     view = open_view(session.graph, session.store, warn=lambda text: screen.print(text, style="yellow", markup=False))
-    listeners = [display, view, Ledger(session.experiment, session.store)]
-    walk = Walk(session.graph, session.store, open_executor=open_executor, listeners=listeners, wanted=wanted, allow_missing=allow_missing, settled=settled)
+    ledger = Ledger(session.experiment, session.store)
+    walk = Walk(
+        session.graph,
+        session.store,
+        open_executor=open_executor,
+        listeners=[display, view, ledger],
+        wanted=wanted,
+        allow_missing=allow_missing,
+        settled=settled,
+    )
     status: Status = "KILLED"
     try:
         progress = walk.run()
@@ -76,6 +84,7 @@ def run(
     finally:
         display.stop()
         view.end(status, walk.progress)
+        ledger.end(walk.progress)
     made = progress.states
     return RunResult(
         results=result_rows(session.graph, session.store, made),
