@@ -152,6 +152,16 @@ def test_margins_are_combined_from_a_matrix_of_logits(open_tiny: Open, tmp_path:
     assert (len(found), answer["n_models"], answer["helpful"][0]["standard_error"]) == (60, None, None)
 
 
+def test_a_removal_predicted_from_a_matrix_says_that_nobody_knows_how_sure_it_is(open_tiny: Open, tmp_path: Path) -> None:
+    np.save(tmp_path / "weights.npy", np.random.default_rng(0).normal(size=(60, 80, 3)).astype(np.float32))
+    session = open_tiny(estimator={"name": "file", "path": str(tmp_path / "weights.npy")})
+    answer = predict_removal(session, Console(quiet=True), label="some", top=3, picture=None, executor="serial")
+    assert "How sure: not known for this estimator" in " ".join(answer["words"])
+    assert {row["standard_error"] for row in answer["forget"]} == {None}
+    assert not {"median_standard_error", "share_clear"} & set(answer["splits"]["forget"])
+    json.dumps(answer, allow_nan=False)
+
+
 def test_a_matrix_of_margins_knows_no_logits_and_no_effects(open_tiny: Open, tmp_path: Path) -> None:
     weights = np.random.default_rng(0).normal(size=(60, 80)).astype(np.float32)
     np.save(tmp_path / "weights.npy", weights)
