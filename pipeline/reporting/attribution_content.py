@@ -31,7 +31,7 @@ class WeightContent:
 class InfluenceContent:
     """The training points that help an output of target most and those that hurt it most, strongest first.
 
-    output names it (`margin`, `logit of class 3`), unit its unit; r2 is the share of its variance explained on models left out, if known.
+    output names it (`margin`, `logit of class 3`), unit its unit; r2 is the share of its variance over held-out models that is explained, if known.
     """
 
     target: PointContent

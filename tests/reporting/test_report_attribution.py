@@ -126,7 +126,7 @@ def test_one_point_all_wrong_and_no_number_are_put_into_words():
 def test_influences_are_drawn_with_and_without_images(has_image):
     drawn = text(influence_figure(influence_of(has_image=has_image)))
     assert drawn.count("<image") == (6 if has_image else 0)
-    assert all(words in drawn for words in ("help most", "hurt most", "#40, itself", "−0.45", "R² 0.84 on models left out"))
+    assert all(words in drawn for words in ("help most", "hurt most", "#40, itself", "−0.45", "R² 0.84 on held-out models"))
     assert "−0.45 ±" not in drawn
 
 
