@@ -37,6 +37,8 @@ def show_run(result: RunResult, console: Console, session: Session) -> None:
         console.print(f"failed: {failure.key} {failure.start}-{failure.stop}: {failure.error}", style="red", markup=False, highlight=False)
     if result.failures:
         console.print("Everything else is kept; mend the cause and run the same command again to make what failed.", style="yellow")
+    if result.unfinished:
+        console.print(f"Not finished: {', '.join(result.unfinished)}; run the same command again.", style="red", markup=False, highlight=False)
     _show_ending(result, console, session)
 
 
