@@ -153,7 +153,7 @@ def show_influences(result: dict[str, Any], console: Console) -> None:
             f"{flipped} of the {len(result['harmful'])} points that hurt most carry a label that was flipped on purpose (given → true).", highlight=False
         )
     learnt = "" if result["n_models"] is None else f" Learnt from {result['n_models']:,} models."
-    known = "" if result["r2"] is None else f" R²: {100 * result['r2']:.0f}% of its variance over models left out is explained."
+    known = "" if result["r2"] is None else f" R² on held-out models: {result['r2']:.2f}."
     console.print(f"Weight: the change of the {result['output']} if that one point were removed, negated.{learnt}{known}", style="dim", highlight=False)
     console.print(f"Picture: {result['picture']}", highlight=False, soft_wrap=True)
 

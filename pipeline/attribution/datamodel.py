@@ -15,7 +15,10 @@ ROWS = 4096
 
 @dataclass(frozen=True)
 class Effect:
-    """Predicted change of each output when points are removed from the full training set: mean and standard error, both (n_outputs,)."""
+    """Predicted change of each output when points are removed from the full training set: mean and standard error, both (n_outputs,).
+
+    Standard errors are NaN where the datamodel knows none.
+    """
 
     mean: PerOutput
     standard_error: PerOutput
@@ -44,8 +47,8 @@ class WeightMatrix:
 
     scale × matrix (n_train, n_outputs): what each training point adds to each output by being there; the matrix may be mapped from a file, of
     which only the rows asked for are read. everything (n_outputs,): the outputs of a model trained on all points. errors (n_train, n_outputs):
-    standard errors of the weights, independent of each other; None if nothing is known of them, which counts as none. curvature: what a linear
-    datamodel does not know of an effect, as a share of it, which the standard error adds. Raises ShapeError if the arrays disagree.
+    standard errors of the weights, independent of each other; None if nothing is known of them, and then nothing of those of effects. curvature: what
+    a linear datamodel does not know of an effect, as a share of it, which the standard error adds. Raises ShapeError if the arrays disagree.
     """
 
     matrix: Float[np.ndarray, "n_train n_outputs"]
@@ -77,7 +80,7 @@ class WeightMatrix:
         indices = np.asarray(indices)
         check_indices(indices, len(self.matrix))
         mean = -self.scale * self.matrix[indices].sum(axis=0, dtype=np.float64)
-        variance = 0.0 if self.errors is None else np.square(self.errors[indices], dtype=np.float64).sum(axis=0)
+        variance = np.full(mean.shape, np.nan) if self.errors is None else np.square(self.errors[indices], dtype=np.float64).sum(axis=0)
         return Effect(mean, np.sqrt(variance + (self.curvature * mean) ** 2))
 
     def weights(self) -> Float[np.ndarray, "n_train n_outputs"]:

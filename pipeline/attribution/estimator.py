@@ -62,7 +62,7 @@ class Estimator(Plugin):
 
     @abstractmethod
     def fit(self, factor: Arrays, evidence: Evidence, block: Block) -> Arrays:
-        """Return what is learnt of each output, as arrays (n_outputs, …); `r2`, if there, is the share of variance explained on models left out."""
+        """Return what is learnt of each output, as arrays (n_outputs, …); `r2`, if there, the leave-one-out share of variance explained."""
 
     @abstractmethod
     def datamodel(self, factor: Arrays, fit: Arrays, evidence: Evidence, block: Block) -> Datamodel:

@@ -58,7 +58,7 @@ def combined(predicted: Effect, seen: Contrast, *, forgotten: Bool[np.ndarray, "
     Half of it is shared out as the prediction claims and half evenly, since claims know noise and not what lies beyond the subsets seen.
     """
     chance = seen.squared_error(forgotten)
-    claimed = np.square(predicted.standard_error, dtype=np.float64)
+    claimed = np.square(np.nan_to_num(predicted.standard_error), dtype=np.float64)
     distance = seen.mean - predicted.mean
     error = max(float((distance**2 - chance).mean()), float(claimed.mean()))
     spread = error * (1 + _relative(claimed)) / 2
@@ -67,6 +67,6 @@ def combined(predicted: Effect, seen: Contrast, *, forgotten: Bool[np.ndarray, "
 
 
 def _relative(claimed: PerOutput) -> Float[np.ndarray, " n_outputs"]:
-    """Return squared errors over their mean; an estimator that claims none is taken to be as wrong everywhere."""
+    """Return squared errors over their mean; an estimator that claims or knows none is taken to be as wrong everywhere."""
     mean = claimed.mean()
     return claimed / mean if mean > 0 else np.ones_like(claimed)

@@ -26,6 +26,7 @@ class AttributionFile(Estimator):
     """
 
     name: ClassVar[str] = "file"
+    revision: ClassVar[int] = 2
     needs: ClassVar[frozenset[str]] = frozenset()
 
     path: Path

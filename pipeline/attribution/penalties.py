@@ -22,7 +22,10 @@ def best_penalty(values: Float[np.ndarray, " n_models"], squares: Outputs) -> Pe
 
 
 def errors_at(penalty: PerOutput, values: Float[np.ndarray, " n_models"], squares: Outputs) -> tuple[PerOutput, PerOutput]:
-    """Return each output's mean squared leave-one-out error at its penalty, and the share of its variance explained then."""
+    """Return each output's mean squared leave-one-out error at its penalty, and the share of its variance explained then.
+
+    The variance is that of all subset models, the differences between their populations included: on held-out models less of it is explained.
+    """
     distinct, which = np.unique(penalty, return_inverse=True)
     error = leave_one_out(values, squares, distinct)[which, np.arange(len(which))]
     total = squares.mean(axis=0) * (len(values) / (len(values) - 1)) ** 2

@@ -31,7 +31,7 @@ class WeightContent:
 class InfluenceContent:
     """The training points that help an output of target most and those that hurt it most, strongest first.
 
-    output names it (`margin`, `logit of class 3`), unit its unit; r2 is the share of its variance explained on models left out, if known.
+    output names it (`margin`, `logit of class 3`), unit its unit; r2 is the share of its variance over held-out models that is explained, if known.
     """
 
     target: PointContent
@@ -44,7 +44,7 @@ class InfluenceContent:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ChangeContent:
-    """The mean margin of a point, in nats: before, as predicted after a removal with the standard error of that, and after retraining if known."""
+    """The mean margin of a point, in nats: before, as predicted after a removal with its standard error (NaN if not known), and after retraining."""
 
     point: PointContent
     before: float
@@ -57,7 +57,8 @@ class ChangeContent:
 class SplitForecast:
     """A split in numbers: margins in nats (None without points), points misclassified by the mean model, share of changes above two standard errors.
 
-    n_within of n_points changes lie within two standard errors of what retraining came to, None where that is not known.
+    n_within of n_points changes lie within two standard errors of what retraining came to, None where that is not known, as are median_standard_error
+    and share_clear where the estimator knows no standard errors.
     """
 
     n_points: int

@@ -24,7 +24,7 @@ def forecast_measures(content: ForecastContent) -> list[tuple[str, str]]:
     among = "" if split.n_points == 1 else ", median"
     measures = [(f"{signed(split.median_before)} → {signed(split.median_after)}", f"margin of the forgotten points{among}: predicted")]
     measures += [] if split.median_actual is None else [(signed(split.median_actual), f"retrained{among}")]
-    measures += [(f"± {split.median_standard_error:.2f}", f"standard error{among}")]
+    measures += [] if split.median_standard_error is None else [(f"± {split.median_standard_error:.2f}", f"standard error{among}")]
     measures += [(f"{split.misclassified_before:,} → {split.misclassified_after:,}", f"of {split.n_points:,} misclassified: predicted")]
     return measures + ([] if split.n_within is None else [(f"{split.n_within:,} of {split.n_points:,}", "came out within two standard errors")])
 
@@ -80,20 +80,22 @@ def _sure(content: ForecastContent) -> list[str]:
         if split.share_clear is not None
     ]
     if not shares:
-        return []
+        has_numbers = any(split.median_change is not None for split in content.splits.values())
+        return ["How sure: not known for this estimator, which gives no standard errors."] if has_numbers else []
     said = ", ".join(f"{words} (standard error {error:.2f})" for words, error in shares)
     return [f"How sure: two standard errors are exceeded by {said}."]
 
 
 def _outcome(content: ForecastContent) -> list[str]:
     forget = content.splits["forget"]
-    if forget.n_within is None or forget.median_actual is None or forget.median_after is None:
+    if forget.median_actual is None or forget.median_after is None:
         return []
     counts = [(NAMED[name], split) for name, split in content.splits.items() if split.n_within is not None and split.n_points]
-    said = ", ".join(f"{split.n_within:,} of {split.n_points:,} {name}" for name, split in counts)
+    within = ", ".join(f"{split.n_within:,} of {split.n_points:,} {name}" for name, split in counts)
+    said = f"; {within} points lie within two standard errors of the prediction" if counts else ""
     return [
         f"How it came out: models that were really retrained have {_median(forget.n_points)}{signed(forget.median_actual)} on the forgotten points, "
-        f"against {signed(forget.median_after)} predicted; {said} points lie within two standard errors of the prediction."
+        f"against {signed(forget.median_after)} predicted{said}."
     ]
 
 

@@ -17,10 +17,11 @@ ROW, TOP, BOTTOM = 0.3, 0.36, 0.82
 
 
 def forecast_figure(content: ForecastContent) -> Figure:
-    """Return two panels of the points that change most, forgotten and other ones: each a line from before to after with two standard errors."""
+    """Return two panels of the points that change most, forgotten and other ones: each a line from before to after with two standard errors if known."""
     panels = {"forgotten points": content.forget[:MOST], "others that change most": content.others[:MOST]}
     panels = {title: changes for title, changes in panels.items() if changes}
     height = TOP + BOTTOM + ROW * max((len(changes) for changes in panels.values()), default=1)
+    has_error = any(np.isfinite(change.standard_error) for changes in panels.values() for change in changes)
     has_actual = any(change.actual is not None for changes in panels.values() for change in changes)
     grey = grey_range([change.point for changes in panels.values() for change in changes])
     with themed():
@@ -30,7 +31,7 @@ def forecast_figure(content: ForecastContent) -> Figure:
             shown = f"{title}: {len(changes)} of {content.splits['forget'].n_points:,}" if number == 0 else title
             figure.text(left, 1 - 0.08 / height, shown, va="top", fontsize=9.5, fontweight="bold")
             _draw_panel(figure, changes, left, grey)
-        _legend(figure, has_actual=has_actual)
+        _legend(figure, has_actual=has_actual, has_error=has_error)
     return figure
 
 
@@ -65,19 +66,21 @@ def _draw_change(ax: Axes, row: int, change: ChangeContent) -> None:
         return
     reach = 2 * change.standard_error
     ax.plot([change.before, change.after], [row, row], color=COLOURS["quiet"], linewidth=0.9, zorder=1)
-    ax.plot([change.after - reach, change.after + reach], [row, row], color=COLOURS["accent"], linewidth=5, alpha=0.28, solid_capstyle="butt", zorder=2)
+    if np.isfinite(reach):
+        ax.plot([change.after - reach, change.after + reach], [row, row], color=COLOURS["accent"], linewidth=5, alpha=0.28, solid_capstyle="butt", zorder=2)
     ax.plot([change.before], [row], "o", markersize=5, markerfacecolor=COLOURS["paper"], markeredgecolor=COLOURS["quiet"], zorder=3)
     ax.plot([change.after], [row], "o", markersize=5.5, color=COLOURS["accent"], zorder=4)
     if change.actual is not None and np.isfinite(change.actual):
         ax.plot([change.actual], [row], "D", markersize=4.6, markerfacecolor=COLOURS["oracle"], markeredgecolor=COLOURS["paper"], markeredgewidth=0.7, zorder=5)
 
 
-def _legend(figure: Figure, *, has_actual: bool) -> None:
+def _legend(figure: Figure, *, has_actual: bool, has_error: bool) -> None:
     handles = [
         Line2D([], [], linestyle="", marker="o", markersize=5, markerfacecolor="none", color=COLOURS["quiet"], label="before"),
         Line2D([], [], marker="o", markersize=5.5, color=COLOURS["accent"], linewidth=0, label="predicted, before anything was unlearned"),
-        Line2D([], [], color=COLOURS["accent"], linewidth=5, alpha=0.28, label="two standard errors"),
     ]
+    if has_error:
+        handles.append(Line2D([], [], color=COLOURS["accent"], linewidth=5, alpha=0.28, label="two standard errors"))
     if has_actual:
         handles.append(Line2D([], [], linestyle="", marker="D", markersize=4.6, color=COLOURS["oracle"], label="really retrained without the set"))
     figure.legend(handles=handles, loc="lower left", ncols=4, fontsize=8.5, labelcolor=COLOURS["muted"], borderaxespad=0.4)

@@ -30,7 +30,7 @@ def influence_figure(content: InfluenceContent) -> Figure:
 def about_target(content: InfluenceContent) -> list[str]:
     """Return what is said of the target: what it is, its label, what is attributed and how much of that is understood, and what red means."""
     point = content.target
-    r2 = [] if content.r2 is None else [f"R² {content.r2:.2f} on models left out"]
+    r2 = [] if content.r2 is None else [f"R² {content.r2:.2f} on held-out models"]
     flipped = any(weight.point.is_flipped for weight in (*content.helpful, *content.harmful))
     note = ["red: flipped, given → true"] if flipped else []
     return [f"{point.split} point {point.id}", f"label {point.label}", f"{content.output}, in {content.unit}", *r2, *note]

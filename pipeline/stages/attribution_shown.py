@@ -104,5 +104,6 @@ def _outcome(found: Forecast, ids: Indices) -> dict[str, Any]:
     ids = ids[np.isfinite(found.change[ids])]
     if found.actual is None or not len(ids):
         return {"median_actual": None, "n_within": None}
-    off = np.abs(found.actual[ids] - found.after[ids])
-    return {"median_actual": float(np.median(found.actual[ids])), "n_within": int((off <= CLEAR * found.standard_error[ids]).sum())}
+    off, error = np.abs(found.actual[ids] - found.after[ids]), found.standard_error[ids]
+    n_within = int((off <= CLEAR * error).sum()) if np.isfinite(error).all() else None
+    return {"median_actual": float(np.median(found.actual[ids])), "n_within": n_within}

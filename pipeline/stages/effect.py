@@ -43,8 +43,8 @@ class Fitted(Attribution):
 class Effect(Fitted):
     """The predicted change of every logit when one forget set is removed: rows are points, `mean` and `standard_error` (n_points, n_classes).
 
-    guide_key names the factor of the estimator's guide, if it has one; focused_keys the models trained with and without the set, where there are
-    some to correct the datamodel by.
+    Standard errors are NaN where the estimator knows none. guide_key names the factor of the estimator's guide, if it has one; focused_keys the
+    models trained with and without the set, where there are some to correct the datamodel by.
     """
 
     stage: ClassVar[str] = "effect"

@@ -21,8 +21,8 @@ CLEAR = 2.0
 class Forecast:
     """All points, (n_points,): before and after are mean margins over the full models, in nats, as they are and with the predicted effect.
 
-    standard_error is that of the change. correct_before and correct_after say whether the mean model classifies a point correctly. actual is
-    the mean margin of models that were retrained without the set, None while there are none.
+    standard_error is that of the change, NaN where the estimator knows none. correct_before and correct_after say whether the mean model
+    classifies a point correctly. actual is the mean margin of models that were retrained without the set, None while there are none.
     """
 
     before: PerPoint
@@ -66,7 +66,8 @@ def margin_standard_error(logits: Effects, standard_error: Effects, labels: Labe
 def summarise(found: Forecast, splits: Mapping[str, Indices]) -> dict[str, dict[str, Any]]:
     """Return the forecast of each split in numbers, JSON-ready: margins in nats, how many points turn wrong, and the share of changes that are clear.
 
-    Points whose margins are not finite are left out; a split without any other has None for its numbers.
+    Points whose margins are not finite are left out; a split without any other has None for its numbers, and what
+    rests on standard errors is None where they are not known.
     """
     return {name: _summary(found, ids) for name, ids in splits.items()}
 
@@ -101,11 +102,12 @@ def _summary(found: Forecast, ids: Indices) -> dict[str, Any]:
     if not len(ids):
         return turned | dict.fromkeys(("median_before", "median_after", "median_change", "largest_change", "median_standard_error", "share_clear"))
     change, error = found.change[ids], found.standard_error[ids]
+    is_known = bool(np.isfinite(error).all())
     return turned | {
         "median_before": float(np.median(found.before[ids])),
         "median_after": float(np.median(found.after[ids])),
         "median_change": float(np.median(change)),
         "largest_change": float(change[np.abs(change).argmax()]),
-        "median_standard_error": float(np.median(error)),
-        "share_clear": float((np.abs(change) > CLEAR * error).mean()),
+        "median_standard_error": float(np.median(error)) if is_known else None,
+        "share_clear": float((np.abs(change) > CLEAR * error).mean()) if is_known else None,
     }

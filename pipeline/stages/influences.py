@@ -9,11 +9,13 @@ import numpy as np
 from pipeline.attribution.datamodel import Datamodel
 from pipeline.attribution.evidence import Block
 from pipeline.attribution.influences import Combined, Influence, Influences, influences
-from pipeline.core.arrays import Effects, Indices, Outputs
+from pipeline.attribution.lds import explained
+from pipeline.core.arrays import Effects, HeldoutOutputs, Indices, Outputs, PerPoint
 from pipeline.core.errors import ConfigError
-from pipeline.evaluation.margins import margin_slopes
+from pipeline.evaluation.margins import margin_slopes, margins
 from pipeline.runtime.store import Shard
 from pipeline.stages.attribution import Attribution, Basis
+from pipeline.stages.layout import block_margins, column, read_point_logits
 from pipeline.stages.node import Parent, Work
 
 # Forgotten points shown of each set, and training points shown that help or hurt each of them.
@@ -23,7 +25,7 @@ TOP = 8
 
 @dataclass(frozen=True, kw_only=True)
 class PointInfluences:
-    """The influences on one output of a point; r2 is the share of that output's variance explained on models left out, None if not known."""
+    """The influences on one output of a point; r2 is the share of that output's variance over held-out models that is explained, None without any."""
 
     point: int
     found: Influences
@@ -36,6 +38,7 @@ class ExampleInfluences(Attribution):
 
     stage: ClassVar[str] = "effect"
     unit: ClassVar[str] = "parts"
+    revision: ClassVar[int] = 2
 
     factor_key: str
     forget_keys: tuple[str, ...]
@@ -76,15 +79,15 @@ def attribute(node: Attribution, work: Work, points: Indices, *, top: int, outpu
     block = _block_of(node, work, points, basis, of_margins=output is None and "margins" in node.outputs)
     fit = node.estimator.fit(basis.factor, basis.evidence, block)
     datamodel: Datamodel = node.estimator.datamodel(basis.factor, fit, basis.evidence, block)
-    r2 = fit["r2"] if "r2" in node.estimator.scalars else None
+    r2 = _heldout_r2(node, work, block, node.estimator.predict_heldout(basis.factor, fit, basis.evidence, block), output) if node.heldout_key else None
     if output is None and block.per_point > 1:
         mean = block.outputs.mean(axis=0, dtype=np.float64).reshape(len(points), -1)
-        datamodel, r2 = Combined(whole=datamodel, slopes=margin_slopes(mean, work.examples.labels[points])), None
+        datamodel = Combined(whole=datamodel, slopes=margin_slopes(mean, work.examples.labels[points]))
     outputs = range(len(points)) if output is None else range(output, len(points) * block.per_point, block.per_point)
     found = influences(datamodel, top=top, outputs=outputs)
     return [
-        PointInfluences(point=point, found=one, r2=None if r2 is None else float(r2[index]))
-        for point, one, index in zip(points.tolist(), found, outputs, strict=True)
+        PointInfluences(point=point, found=one, r2=None if r2 is None else float(r2[number]))
+        for number, (point, one) in enumerate(zip(points.tolist(), found, strict=True))
     ]
 
 
@@ -114,6 +117,21 @@ def _block_of(node: Attribution, work: Work, points: Indices, basis: Basis, *, o
             start = (point - inside.start) * per_point
             parts[point] = whole.outputs[:, start : start + per_point]
     return Block(points=points, outputs=np.concatenate([parts[point] for point in points.tolist()], axis=1), per_point=per_point)
+
+
+def _heldout_r2(node: Attribution, work: Work, block: Block, predicted: HeldoutOutputs, output: int | None) -> PerPoint | None:
+    """Return R² of the margins of a block, or of its logits of class `output`, over held-out models; None where only their margins were kept."""
+    table, labels, size = work.inputs["heldout"], work.examples.labels, node.layout.block_points
+    if output is None:
+        numbers = np.unique(block.points // size).tolist()
+        read = {number: block_margins(work.store, table, node.layout, number, labels) for number in numbers}
+        actual = np.stack([read[point // size][:, point % size] for point in block.points.tolist()], axis=1)
+        many = block.per_point > 1
+        return explained(margins(predicted.reshape(*actual.shape, -1), labels[block.points]) if many else predicted, actual)
+    if column(0) not in work.store.columns(table):
+        return None
+    logits = read_point_logits(work.store, table, node.layout, block.points)[:, :, output]
+    return explained(predicted[:, output :: block.per_point], logits.astype(np.float32))
 
 
 def _example(point: int, rows: Mapping[str, np.ndarray]) -> PointInfluences:

@@ -59,7 +59,7 @@ def _curves(curve: CurveContent) -> dict[str, dict[int, float]]:
 
 
 def _effects(store: Store, states: Mapping[str, NodeState]) -> list[dict[str, Any]]:
-    """Return one row for each forget set: how much its removal is predicted to change logits, and how sure that is."""
+    """Return one row for each forget set: how much its removal is predicted to change logits, and how sure that is, left out where it is not known."""
     tables = {key.removeprefix("effect/"): state.table for key, state in states.items() if key.startswith("effect/")}
     return [{"forget_set": label, **_effect(store, table)} for label, table in tables.items()]
 
@@ -67,12 +67,10 @@ def _effects(store: Store, states: Mapping[str, NodeState]) -> list[dict[str, An
 def _effect(store: Store, table: TableRef) -> dict[str, float]:
     effect = store.read(table)
     change, error = np.abs(effect["mean"]), effect["standard_error"]
-    return {
-        "largest_change": float(change.max()),
-        "mean_change": float(change.mean()),
-        "mean_standard_error": float(error.mean()),
-        "share_above_two_standard_errors": float((change > CLEAR * error).mean()),
-    }
+    size = {"largest_change": float(change.max()), "mean_change": float(change.mean())}
+    if not np.isfinite(error).all():
+        return size
+    return size | {"mean_standard_error": float(error.mean()), "share_above_two_standard_errors": float((change > CLEAR * error).mean())}
 
 
 def _influences(graph: Graph, store: Store, states: Mapping[str, NodeState]) -> list[dict[str, Any]]:

@@ -95,7 +95,7 @@ def _attribution(graph: Graph, results: Results) -> tuple[str, str]:
         )
     heads = ["forget set", "largest change of a logit", "mean change", "mean standard error"]
     names = ("largest_change", "mean_change", "mean_standard_error")
-    effects = [[row["forget_set"], *(f"{row[name]:.2f}" for name in names)] for row in results.tables.get("effects", ())]
+    effects = [[row["forget_set"], *(f"{row[name]:.2f}" if name in row else "not known" for name in names)] for row in results.tables.get("effects", ())]
     return "\n\n".join(said), markdown_table(heads, effects) if effects else ""
 
 

@@ -82,6 +82,13 @@ def test_agreement_without_any_error_needs_no_division():
     assert (effect.standard_error == 0).all()
 
 
+def test_errors_that_are_not_known_are_learnt_from_the_pairs_as_those_of_0_are():
+    seen = Contrast(mean=np.ones(N_OUTPUTS), variance=np.ones(N_OUTPUTS), n_pairs=4)
+    unknown, none = (combined(Effect(np.zeros(N_OUTPUTS), np.full(N_OUTPUTS, error)), seen, forgotten=FORGOTTEN) for error in (np.nan, 0.0))
+    assert np.array_equal(unknown.mean, none.mean)
+    assert np.isfinite(unknown.standard_error).all()
+
+
 @pytest.mark.parametrize(("kept", "left_out"), [((1, 3), (1, 3)), ((2, 3), (3, 3)), ((2, 3), (2, 4))])
 def test_what_is_not_in_pairs_is_refused(kept, left_out):
     with pytest.raises(ShapeError, match="expected two or more pairs"):

@@ -10,13 +10,17 @@ import numpy as np
 import pytest
 import yaml
 from rich.console import Console
+from sklearn.metrics import r2_score
 from tiny import TINY, run_serially, statuses
 
 from jobs import cli
 from jobs.commands.attribute import attribute_point, predict_removal
 from jobs.session import Session
 from pipeline.attribution import ESTIMATORS
+from pipeline.attribution.evidence import Block, Evidence, without_seed_effects
+from pipeline.attribution.ridge import Ridge
 from pipeline.core.errors import ConfigError
+from pipeline.data.masks import unpack
 
 Open = Callable[..., Session]
 Dmm = Callable[..., tuple[int, str, str]]
@@ -54,6 +58,23 @@ def point(session: Session, target: int, **options: Any) -> dict[str, Any]:
     return attribute_point(session, Console(quiet=True), target=target, **asked)
 
 
+def read(session: Session, key: str) -> dict[str, np.ndarray]:
+    return session.store.read(session.graph.survey(session.store)[key].table)
+
+
+def r2_of_logit(session: Session, target: int, class_: int) -> float:
+    """Return what ridge fitted to one logit explains of it on held-out models."""
+    keys = ("train/subset", "train/designed", "train/heldout")
+    *masks, heldout = (unpack(read(session, key)["mask"], 60) for key in keys)
+    *logits, actual = (read(session, key)[f"logits_{target // 30:05d}"][:, target % 30, class_, None].astype(np.float32) for key in keys)
+    seeds, populations = (np.concatenate(parts) for parts in ([read(session, key)["seed"] for key in keys[:2]], [[0] * 20, [1] * 10]))
+    evidence = Evidence(masks=np.concatenate(masks))
+    block = Block(points=np.array([target]), outputs=without_seed_effects(np.concatenate(logits), seeds, populations), per_point=1)
+    ridge, factor = Ridge(), Ridge().factor(evidence)
+    predicted = ridge.datamodel(factor, ridge.fit(factor, evidence, block), evidence, block).predict(heldout)
+    return float(r2_score(actual, predicted))
+
+
 def test_a_point_is_explained_in_words_json_and_a_picture(dmm: Dmm, tmp_path: Path) -> None:
     status, answer, said = dmm("--target", "61", "--top", "3", "--output", "picture.png")
     assert status == 0
@@ -87,6 +108,16 @@ def test_nothing_is_trained_that_the_answer_does_not_rest_on(open_tiny: Open) ->
     }
     point(session, 3)
     assert statuses(session) == found
+
+
+@pytest.mark.parametrize("output", ["margin", "2"])
+def test_r2_is_that_of_held_out_models(open_tiny: Open, output: str) -> None:
+    session = open_tiny(estimator="ridge")
+    run_serially(session, until="score")
+    expected = read(session, "score")["heldout_r2"][62] if output == "margin" else r2_of_logit(session, 62, 2)
+    assert point(session, 62, output=output)["r2"] == pytest.approx(expected, abs=1e-3)
+    bare = open_tiny(estimator="ridge", populations=TINY["populations"] | {"heldout": None})
+    assert point(bare, 62, output=output)["r2"] is None
 
 
 def test_only_the_block_of_the_target_is_read(open_tiny: Open, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,6 +181,16 @@ def test_margins_are_combined_from_a_matrix_of_logits(open_tiny: Open, tmp_path:
     low, high = weights[:, 62, others].min(axis=1), weights[:, 62, others].max(axis=1)
     assert all(weights[index, 62, label] - high[index] <= found[index] <= weights[index, 62, label] - low[index] for index in found)
     assert (len(found), answer["n_models"], answer["helpful"][0]["standard_error"]) == (60, None, None)
+
+
+def test_a_removal_predicted_from_a_matrix_says_that_nobody_knows_how_sure_it_is(open_tiny: Open, tmp_path: Path) -> None:
+    np.save(tmp_path / "weights.npy", np.random.default_rng(0).normal(size=(60, 80, 3)).astype(np.float32))
+    session = open_tiny(estimator={"name": "file", "path": str(tmp_path / "weights.npy")})
+    answer = predict_removal(session, Console(quiet=True), label="some", top=3, picture=None, executor="serial")
+    assert "How sure: not known for this estimator" in " ".join(answer["words"])
+    assert {row["standard_error"] for row in answer["forget"]} == {None}
+    assert not {"median_standard_error", "share_clear"} & set(answer["splits"]["forget"])
+    json.dumps(answer, allow_nan=False)
 
 
 def test_a_matrix_of_margins_knows_no_logits_and_no_effects(open_tiny: Open, tmp_path: Path) -> None:

@@ -89,6 +89,17 @@ def test_a_forecast_says_what_changes_how_sure_that_is_and_how_it_came_out():
     assert "How it came out" not in said(actual=None)
 
 
+def test_errors_that_are_not_known_are_said_to_be_so_and_not_drawn():
+    blind = {name: split_of(15, median_actual=2.1, median_standard_error=None, share_clear=None) for name in ("forget", "retain", "validation")}
+    found = forecast_of(**blind)
+    words = " ".join(forecast_words(found))
+    assert "How sure: not known for this estimator" in words
+    assert "against +2.50 predicted." in words
+    assert not any("standard error" in meaning for _, meaning in forecast_measures(found))
+    unknown = tuple(dataclasses.replace(change, standard_error=np.nan) for change in found.forget)
+    assert "two standard errors" not in text(forecast_figure(dataclasses.replace(found, forget=unknown, others=())))
+
+
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
@@ -115,7 +126,7 @@ def test_one_point_all_wrong_and_no_number_are_put_into_words():
 def test_influences_are_drawn_with_and_without_images(has_image):
     drawn = text(influence_figure(influence_of(has_image=has_image)))
     assert drawn.count("<image") == (6 if has_image else 0)
-    assert all(words in drawn for words in ("help most", "hurt most", "#40, itself", "−0.45", "R² 0.84 on models left out"))
+    assert all(words in drawn for words in ("help most", "hurt most", "#40, itself", "−0.45", "R² 0.84 on held-out models"))
     assert "−0.45 ±" not in drawn
 
 

@@ -12,6 +12,7 @@ from jobs.commands.export import export
 from jobs.session import Session
 from pipeline.attribution import matrix_file
 from pipeline.core.errors import ConfigError, DataError, MissingShardsError
+from pipeline.view.attribution import attribution_results
 
 Open = Callable[..., Session]
 
@@ -53,7 +54,10 @@ def test_a_whole_experiment_runs_on_a_file_and_trains_no_subset_models(open_tiny
     session = open_tiny(estimator={"name": "file", "path": str(invent(tmp_path / "weights"))})
     assert not {"train/subset", "train/designed", "train/scout", "groups", "curve"} & set(session.graph.nodes)
     assert planning.plan(session)["break_even_requests"] == 0
-    assert all_done(run_serially(session, until="evaluate"))
+    progress = run_serially(session, until="evaluate")
+    assert all_done(progress)
+    (row, *_) = attribution_results(session.graph, session.store, progress.states, version="v").tables["effects"]
+    assert set(row) == {"forget_set", "largest_change", "mean_change"}
 
 
 def test_predictions_start_from_what_full_models_say(open_tiny: Open, tmp_path: Path) -> None:
