@@ -1,6 +1,8 @@
 """What a store says of its own experiments: its runs leave their config and where their tables are, to be counted without data or plug-ins."""
 
 import json
+import threading
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -14,13 +16,15 @@ from pipeline.runtime.shards import cover
 from pipeline.runtime.store import Store
 
 FOLDER = "experiments"
+# Seconds until a store that refused is asked again, and for which the end of a run waits for what is being written.
+RETRY, END = 30.0, 1.0
 
 
 class Ledger(Listener):
     """Keeps `experiments/NAME-DIGEST.yaml` (the config, but for where it ran) and `.json` (the tables) up to date while a run goes on.
 
-    Runs of one experiment at the same time write the same; of different ones, different files. No result depends on it, so a store that
-    refuses is asked again at the next change.
+    Runs of one experiment at the same time write the same; of different ones, different files. No result depends on it, so it is
+    written beside the walk, which never waits for it; a store that refuses is asked again after a while.
     """
 
     def __init__(self, experiment: Experiment, store: Store) -> None:
@@ -28,19 +32,32 @@ class Ledger(Listener):
         self._path = f"{FOLDER}/{experiment.name}-{experiment.digest}"
         self._seen: Mapping[str, NodeState] | None = None
         self._written: dict[str, bytes] = {}
+        self._writer = threading.Thread()
+        self._next = 0.0
 
     def changed(self, progress: Progress) -> None:
         """See Listener."""
-        if progress.states is self._seen:
-            return
-        try:
-            # Addresses are left out: they may hold a password, and a store may move.
-            tree = self._experiment.model_dump(mode="json", exclude={"store": {"uri"}, "tracking": {"uri"}})
-            self._write(f"{self._path}.yaml", yaml.safe_dump(tree, sort_keys=False, width=120).encode())
-            self._write(f"{self._path}.json", json.dumps(self._account(progress.states), indent=1).encode())
-        except StoreError:
+        if progress.states is self._seen or self._writer.is_alive() or time.monotonic() < self._next:
             return
         self._seen = progress.states
+        # Addresses are left out: they may hold a password, and a store may move.
+        tree = self._experiment.model_dump(mode="json", exclude={"store": {"uri"}, "tracking": {"uri"}})
+        files = {
+            f"{self._path}.yaml": yaml.safe_dump(tree, sort_keys=False, width=120).encode(),
+            f"{self._path}.json": json.dumps(self._account(progress.states), indent=1).encode(),
+        }
+        self._writer = threading.Thread(target=self._write, args=(files,), name="ledger", daemon=True)
+        self._writer.start()
+
+    def end(self, progress: Progress) -> None:
+        """Have the last state written, unless the store takes too long over it."""
+        self._wait()
+        self.changed(progress)
+        self._wait()
+
+    def _wait(self) -> None:
+        if self._writer.is_alive():
+            self._writer.join(END)
 
     def _account(self, states: Mapping[str, NodeState]) -> dict[str, Any]:
         nodes = [
@@ -49,10 +66,14 @@ class Ledger(Listener):
         ]
         return {"name": self._experiment.name, "digest": self._experiment.digest, "nodes": nodes}
 
-    def _write(self, path: str, content: bytes) -> None:
-        if self._written.get(path) != content:
-            self._store.files.write(path, content)
-            self._written[path] = content
+    def _write(self, files: Mapping[str, bytes]) -> None:
+        try:
+            for path, content in files.items():
+                if self._written.get(path) != content:
+                    self._store.files.write(path, content)
+                    self._written[path] = content
+        except StoreError:
+            self._seen, self._next = None, time.monotonic() + RETRY
 
 
 def recorded(store: Store) -> dict[str, Any]:

@@ -74,7 +74,8 @@ def run(
             screen.print(f"models are trained one by one, not stacked: {reason}", style="yellow", highlight=False, soft_wrap=True)
     display = open_display(screen)
     view = open_view(session.graph, session.store, warn=lambda text: screen.print(text, style="yellow", markup=False))
-    listeners = [display, view, Ledger(session.experiment, session.store)]
+    ledger = Ledger(session.experiment, session.store)
+    listeners = [display, view, ledger]
     walk: Walk | None = None
     status: Status = "FAILED"
     try:
@@ -87,7 +88,9 @@ def run(
         raise
     finally:
         display.stop()
-        view.end(status, walk.progress if walk else Progress(states=states, wanted=wanted))
+        reached = walk.progress if walk else Progress(states=states, wanted=wanted)
+        view.end(status, reached)
+        ledger.end(reached)
     made = progress.states
     return RunResult(
         results=result_rows(session.graph, session.store, made),

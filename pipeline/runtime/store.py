@@ -23,6 +23,8 @@ NODE_FILE = "node.json"
 QUARANTINE = "quarantine"
 # What the second of two writers of a store's mark writes, in a store that does not refuse it.
 SECOND = b"{}"
+# What is counted with of a side file; beyond this bound no seconds are a time that a calendar knows.
+MEASURED, LATEST = ("seconds", "threads", "written_at"), 1e11
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,9 +119,10 @@ class Store:
     def side(self, folder: str, shard: ShardName) -> dict[str, Any]:
         """Return how a shard was made (seconds, host, versions …), or nothing if that was lost: no result depends on it."""
         try:
-            return dict(json.loads(self.files.read(f"{folder}/{shard.stem}.json")))
-        except (StoreError, ValueError):
+            side = json.loads(self.files.read(f"{folder}/{shard.stem}.json"))
+        except (StoreError, ValueError, RecursionError):
             return {}
+        return side if isinstance(side, dict) and _is_sane(side) else {}
 
     def read_blob(self, folder: str, shard: ShardName, ending: str) -> bytes:
         """Return a blob written with a shard, its bytes checked against the digest kept in the shard."""
@@ -188,3 +191,9 @@ class Store:
         if about["n_rows"] == piece.shard.stop - piece.shard.start:
             rows = slice(piece.start - piece.shard.start, piece.stop - piece.shard.start)
         return {name: values[rows] for name, values in arrays.items()}
+
+
+def _is_sane(side: Mapping[str, Any]) -> bool:
+    """Return whether what a side file says can be counted with: numbers within bounds, a host by its name."""
+    measured = [side[name] for name in MEASURED if name in side]
+    return isinstance(side.get("host", ""), str) and all(type(value) in (int, float) and 0 <= value < LATEST for value in measured)

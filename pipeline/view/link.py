@@ -6,6 +6,22 @@ from contextlib import contextmanager
 
 from pipeline.core.errors import PipelineError, TrackingError
 
+# Whatever making a page of what lies in a store can raise: damage that no check foresaw costs that page, not the whole view.
+PAGE_ERRORS = (
+    PipelineError,
+    ArithmeticError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    AssertionError,
+    ImportError,
+    EOFError,
+    MemoryError,
+)
+
 
 class Link:
     """Whether a tracker answers. begin begins with it, or goes on with what was begun, and is called again every so many seconds while it is lost."""
@@ -23,6 +39,7 @@ class Link:
     def reach(self) -> bool:
         """Return whether the tracker answers; a lost one is tried again now."""
         if not self.is_up:
+            self._next = time.monotonic() + self._seconds
             with self.watched():
                 self._begin()
                 self.is_up = True
@@ -41,5 +58,6 @@ class Link:
             if not self._has_warned:
                 self._has_warned = True
                 self._warn(f"MLflow is shown nothing for now, the run goes on and tries again every {self._seconds:.0f} s: {error}")
-        except PipelineError as error:
-            self._warn(f"a page of MLflow cannot be made, the run goes on: {error}")
+        except PAGE_ERRORS as error:
+            said = str(error) if isinstance(error, PipelineError) else f"{type(error).__name__}: {error}"
+            self._warn(f"a page of MLflow cannot be made, the run goes on: {said}")

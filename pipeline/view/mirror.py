@@ -23,12 +23,16 @@ LEFT = "MLflow does not show everything yet; the next `dmm run`, even with nothi
 
 @dataclass(frozen=True, kw_only=True)
 class Patience:
-    """Seconds: between two requests with points of curves, between two tries to reach a tracker that is lost, and until an end is cut short."""
+    """Seconds: between two requests with points of curves, between two tries to reach a tracker that is lost, and until an end is cut short.
+
+    An end is cut short as a whole (end), sooner where nothing was shown for a while (silence), and after a kill, as Ray gives a job it stops 3 s.
+    """
 
     points: float = 5.0
     retry: float = 30.0
     end: float = 120.0
-    killed: float = 3.0
+    silence: float = 30.0
+    killed: float = 1.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +57,7 @@ class Mirror(threading.Thread):
         self._tries: dict[str, int] = {}
         self._first: States = {}
         self._ending: Ending | None = None
-        self._next_points = 0.0
+        self._next_points = self._heard = 0.0
         self._seconds_before: float | None = None
         self.spent_before: Mapping[str, float] | None = None
         self.run_id = ""
@@ -77,9 +81,12 @@ class Mirror(threading.Thread):
 
     def finish(self, ending: Ending) -> None:
         """Have everything shown that is left, and the run ended; wait for that, but not for ever."""
+        self._heard = time.monotonic()
+        until = self._heard + (self._patience.killed if ending.status == "KILLED" else self._patience.end)
         self._ending = ending
         self._wake.set()
-        self.join(self._patience.killed if ending.status == "KILLED" else self._patience.end)
+        while self.is_alive() and (left := min(until, self._heard + self._patience.silence) - time.monotonic()) > 0:
+            self.join(left)
         if not self.is_complete and ending.status != "KILLED":
             self._warn(LEFT)
 
@@ -96,7 +103,10 @@ class Mirror(threading.Thread):
         """Show what is due now, if the tracker can be reached."""
         if self._first:
             states, self._first = self._first, {}
-            self.spent_before = {key: spent_on(self._pages.store, [state], most=FEW_SIDE_FILES).core_seconds for key, state in states.items() if state.pieces}
+            with self._link.watched():
+                self.spent_before = {
+                    key: spent_on(self._pages.store, [state], most=FEW_SIDE_FILES).core_seconds for key, state in states.items() if state.pieces
+                }
         while self._due and self._ending is None and self._link.look():
             self._show_next()
         if time.monotonic() >= self._next_points and self._link.look():
@@ -104,20 +114,21 @@ class Mirror(threading.Thread):
             self._send_next()
 
     def _end(self, ending: Ending) -> None:
-        """Show everything that is left and end the run; after a kill only the last points, as there are seconds left."""
-        if ending.status != "KILLED":
-            while self._due and self._link.reach():
+        """Show everything that is left, after a kill only the last points, and end the run; stop at once where nobody can be reached."""
+        is_killed = ending.status == "KILLED"
+        models = [] if is_killed else self._pages.finished(ending.states)
+        while self._link.reach():
+            if self._due and not is_killed:
                 self._show_next()
-            while self._samples and self._link.reach():
+            elif self._samples and not is_killed:
                 self._send_next()
-            for child in self._pages.finished(ending.states):
-                if self._link.reach():
-                    with self._link.watched():
-                        self._show_model(child, ending.states)
-        if self._link.reach():
-            with self._link.watched():
+            elif models:
+                with self._link.watched():
+                    self._show_model(models.pop(0), ending.states)
+            else:
                 self._conclude(ending)
-                self.is_complete = not self._due
+                return
+            self._heard = time.monotonic() if self._link.is_up else self._heard
 
     def _begin(self) -> None:
         self.run_id = self._tracker.begin(**self._pages.opening())
@@ -125,12 +136,17 @@ class Mirror(threading.Thread):
         self._tracker.annotate(PARENT, self._pages.summary({}, status="RUNNING", links={}))
 
     def _conclude(self, ending: Ending) -> None:
-        self._send(PARENT)
-        for child, reason in ending.failures.items():
-            self._tracker.fail(child, reason)
-        links = {title: address for child, title in self._pages.titles.items() if (address := self._tracker.address(child))}
-        self._tracker.annotate(PARENT, self._pages.summary(ending.states, status=ending.status, links=links))
-        self._tracker.end(ending.status)
+        """End the run; it is ended too where its summary cannot be made."""
+        with self._link.watched():
+            self._send(PARENT)
+            for child, reason in ending.failures.items():
+                self._tracker.fail(child, reason)
+            links = {title: address for child, title in self._pages.titles.items() if (address := self._tracker.address(child))}
+            self._tracker.annotate(PARENT, self._pages.summary(ending.states, status=ending.status, links=links))
+        if self._link.is_up:
+            with self._link.watched():
+                self._tracker.end(ending.status)
+                self.is_complete = not self._due
 
     def _show_next(self) -> None:
         """Show the child that is due longest; if that fails it is due again, after the others, unless it failed too often."""

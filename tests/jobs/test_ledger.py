@@ -1,12 +1,20 @@
 """What a store says of its experiments by itself: counted without config, data or plug-ins."""
 
 import shutil
+import threading
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
+import pytest
 import yaml
 from terminal import Dmm, answer, serial
 
+from jobs.commands import ledger
+from jobs.session import Session
 from pipeline import config
+from pipeline.core.errors import StoreError
+from pipeline.run import Progress
 
 LOOK = ("status", "--store", "store", "--json")
 
@@ -43,3 +51,33 @@ def test_the_config_kept_is_that_of_the_run_without_addresses(dmm: Dmm, tmp_path
 
 def test_a_store_with_nothing_on_record_is_looked_at_through_the_demonstration(dmm: Dmm) -> None:
     assert answer(dmm(*LOOK)[1])["nodes"]
+
+
+class Refusing:
+    """Files of a store that takes nothing, and answers only when it is let."""
+
+    def __init__(self) -> None:
+        self.asked, self.answers = 0, threading.Event()
+
+    def write(self, path: str, content: bytes) -> None:
+        self.asked += 1
+        self.answers.wait()
+        raise StoreError("denied")
+
+
+def test_a_store_that_refuses_is_asked_again_after_a_while_and_never_waited_for(open_tiny: Callable[..., Session], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger, "END", 0.01)
+    session, files = open_tiny(), Refusing()
+    progress = Progress(states=session.graph.survey(session.store), wanted=frozenset(session.graph.nodes))
+    kept = ledger.Ledger(session.experiment, SimpleNamespace(files=files))
+    for _ in range(50):
+        kept.changed(progress)
+    kept.end(progress)
+    files.answers.set()
+    monkeypatch.setattr(ledger, "END", 10.0)
+    for _ in range(50):
+        kept.end(progress)
+    assert files.asked == 1
+    monkeypatch.setattr(ledger.time, "monotonic", lambda: float("inf"))
+    kept.end(progress)
+    assert files.asked == 2

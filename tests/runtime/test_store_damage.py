@@ -37,6 +37,15 @@ def answer_or_none(ask):
         return None
 
 
+@pytest.mark.parametrize(
+    "text", ["5", "null", '["ab"]', '{"seconds": "x"}', '{"threads": null}', '{"written_at": 1e300}', '{"seconds": NaN}', '{"host": []}', "[" * 100_000]
+)
+def test_a_side_file_that_cannot_be_counted_with_says_nothing(store, text):
+    name, _ = write(store)
+    store.files.write(f"{FOLDER}/{name.stem}.json", text.encode())
+    assert store.side(FOLDER, name) == {}
+
+
 @settings(max_examples=100, deadline=None)
 @given(place=st.floats(0, 0.999), bit=st.integers(0, 7))
 def test_a_flipped_bit_never_changes_what_a_shard_says_of_itself(tmp_path_factory, place, bit):

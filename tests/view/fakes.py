@@ -68,10 +68,10 @@ class FakeTracker(NoTracker):
 class FakePages(Pages):
     """Children without nodes."""
 
-    def __init__(self, *children: str, unreadable: frozenset[str] = frozenset()) -> None:
+    def __init__(self, *children: str, unreadable: frozenset[str] = frozenset(), error: Exception | None = None) -> None:
         self.children = {child: frozenset() for child in (*children, PARENT)}
         self.titles = {child: child for child in children}
-        self._unreadable = unreadable
+        self._unreadable, self._error = unreadable, error or StoreError("it cannot be read")
 
     def opening(self) -> dict[str, Any]:
         return {}
@@ -81,13 +81,15 @@ class FakePages(Pages):
 
     def results(self, child: str, done: Any) -> Results:
         if child in self._unreadable:
-            raise StoreError(f"{child} cannot be read")
+            raise self._error
         return Results(version=self.version(child, done))
 
     def finished(self, states: Any) -> list[str]:
         return []
 
     def summary(self, states: Any, *, status: str, links: Any) -> str:
+        if status != "RUNNING" and PARENT in self._unreadable:
+            raise self._error
         return status
 
 

@@ -3,9 +3,11 @@
 import threading
 import time
 
+import pytest
 from view.fakes import QUICK, FakePages, FakeTracker, ending, mirror, sample
 
 from pipeline.runtime.tracker import PARENT
+from pipeline.view.mirror import LEFT, Patience
 
 
 def wait_until(condition) -> None:
@@ -117,3 +119,48 @@ def test_steps_go_on_from_the_seconds_of_earlier_attempts():
     at_work.add({PARENT: sample(0.5)})
     at_work.finish(ending())
     assert tracker.points == {PARENT: [121]}
+
+
+@pytest.mark.parametrize(
+    "error", [TypeError("'int' object is not iterable"), KeyError("seconds"), OverflowError("year"), AttributeError("get"), RecursionError()]
+)
+def test_whatever_a_damaged_store_makes_of_pages_the_others_are_shown_and_the_run_ends(error):
+    tracker, said = FakeTracker(), []
+    at_work = mirror(tracker, FakePages("a", "b", unreadable=frozenset({"a", PARENT}), error=error), warn=said.append)
+    for child in ("a", "b"):
+        at_work.show(child, {})
+    at_work.finish(ending(b="a shard failed"))
+    assert (tracker.shown, tracker.failed, tracker.status) == ({"b": "b 1"}, {"b": "a shard failed"}, "FINISHED")
+    assert type(error).__name__ in said[0]
+
+
+def test_a_tracker_that_cannot_be_reached_in_the_end_is_asked_once():
+    tracker = FakeTracker()
+    tracker.is_down = True
+    at_work = mirror(tracker, FakePages("a", "b"), patience=Patience(points=0.02, retry=3600.0))
+    for child in ("a", "b"):
+        at_work.show(child, {})
+    at_work.add({PARENT: sample(1)})
+    wait_until(lambda: tracker.calls)
+    at_work.finish(ending())
+    assert (tracker.calls, at_work.is_complete) == (["begin", "begin"], False)
+
+
+def test_an_end_in_which_nothing_is_heard_is_cut_short():
+    tracker, said = FakeTracker(), []
+    tracker.answers.clear()
+    at_work, begun = mirror(tracker, warn=said.append, patience=Patience(silence=0.1)), time.monotonic()
+    at_work.finish(ending())
+    assert (said, time.monotonic() - begun < 10.0) == ([LEFT], True)
+    tracker.answers.set()
+    at_work.join(5)
+
+
+def test_a_kill_is_over_before_ray_kills_for_good():
+    tracker = FakeTracker()
+    tracker.answers.clear()
+    at_work, begun = mirror(tracker, patience=Patience()), time.monotonic()
+    at_work.finish(ending("KILLED"))
+    assert time.monotonic() - begun < 2.5
+    tracker.answers.set()
+    at_work.join(5)
