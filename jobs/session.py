@@ -19,6 +19,7 @@ from pipeline.data.masks import count_kept, count_kept_outside
 from pipeline.data.records.base import check_apart
 from pipeline.graph import Graph
 from pipeline.runtime.execution import Executor, SerialExecutor
+from pipeline.runtime.files import local_folder
 from pipeline.runtime.job import is_ray_job
 from pipeline.runtime.store import Store
 from pipeline.stages.work import Task, compute_task, read_common
@@ -60,7 +61,7 @@ def refuse_places_that_vanish(experiment: Experiment) -> None:
     # What this machine's environment says of MLflow is no matter of a job that runs elsewhere.
     elsewhere = not is_ray_job()
     uri, view = experiment.store.uri, experiment.tracking.uri or ("" if elsewhere else os.environ.get("MLFLOW_TRACKING_URI", ""))
-    if "://" not in uri and not Path(uri).is_absolute():
+    if local_folder(uri) is not None and not Path(uri.removeprefix("file://")).is_absolute():
         raise ConfigError(
             f"store {uri!r} is relative, but a Ray job runs in a temporary folder that vanishes; give an absolute path that all nodes mount, "
             "or an object store, with --store"

@@ -1,5 +1,6 @@
 """The Ray cluster that tasks run on: joining it, seeing which machines it has, and noticing that it is gone."""
 
+import contextlib
 import os
 import signal
 import threading
@@ -7,9 +8,11 @@ import time
 from collections.abc import Collection, Mapping
 from typing import Any
 
-# Ray reads these when it is imported. A driver on one machine needs no token; a cluster's recipe sets its own mode.
+from pipeline.runtime.job import auth_mode
+
+# Ray reads these when it is imported. What is started here needs no token; who joins a cluster uses the one at hand.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+os.environ.setdefault("RAY_AUTH_MODE", auth_mode() if os.environ.get("RAY_ADDRESS", "local") != "local" else "disabled")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
 import ray
@@ -75,11 +78,9 @@ class Lookout:
 
     def _look(self) -> None:
         while not self._over.wait(LOOK_SECONDS):
-            try:
-                nodes = ray.nodes()
-            except (ray.exceptions.RayError, ConnectionError, RuntimeError):
-                return
-            self._nodes, self._seen = nodes, time.monotonic()
+            # One failure is no end, such as while the head restarts: silence says when it is gone.
+            with contextlib.suppress(ray.exceptions.RayError, ConnectionError, RuntimeError):
+                self._nodes, self._seen = ray.nodes(), time.monotonic()
 
 
 class Patience:
@@ -87,24 +88,19 @@ class Patience:
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._unmet_since: float | None = None
+        self._unmet_since: dict[Need, float] = {}
         self.notice = ""
 
     def hopeless(self, needs: Collection[Need], machines: list[dict[str, float]]) -> dict[Need, str]:
-        """Return the error of each of these needs that is to be given up: none unless some were unmet at every look for so many seconds."""
-        unmet = [need for need in needs if not any(_fits(need, machine) for machine in machines)]
-        self.notice = ""
-        if not unmet:
-            self._unmet_since = None
-            return {}
-        self._unmet_since = self._unmet_since or time.monotonic()
-        waited = time.monotonic() - self._unmet_since
-        if waited < self._seconds:
-            self.notice = self._word(unmet[0], machines) if waited >= min(SAID_AFTER, self._seconds / 2) else ""
-            return {}
+        """Return the error of each of these needs that is to be given up: none unless it was unmet at every look for so many seconds."""
+        now, before = time.monotonic(), self._unmet_since
+        unmet = self._unmet_since = {need: before.get(need, now) for need in needs if not any(_fits(need, machine) for machine in machines)}
+        hopeless = [need for need, begun in unmet.items() if now - begun >= self._seconds]
+        waiting = [need for need, begun in unmet.items() if min(SAID_AFTER, self._seconds / 2) <= now - begun < self._seconds]
+        self.notice = self._word(waiting[0], machines) if waiting else ""
         since = f"none has come for {self._seconds:.0f} s; the largest has {_largest(machines)}"
         remedy = "lower `resources` in the config, add such a node, or raise resources.patience_seconds where one takes longer to come"
-        return {need: f"ExecutionError: no node offers {_described(need)} and {since}: {remedy}" for need in unmet}
+        return {need: f"ExecutionError: no node offers {_described(need)} and {since}: {remedy}" for need in hopeless}
 
     def _word(self, need: Need, machines: list[dict[str, float]]) -> str:
         return f"waiting for a node that offers {_described(need)} (the largest has {_largest(machines)}), for {self._seconds:.0f} s at most"

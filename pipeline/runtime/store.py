@@ -21,6 +21,8 @@ __all__ = ["NODE_FILE", "QUARANTINE", "Problem", "Shard", "Store", "TableRef"]
 
 NODE_FILE = "node.json"
 QUARANTINE = "quarantine"
+# What the second of two writers of a store's mark writes, in a store that does not refuse it.
+SECOND = b"{}"
 # What is counted with of a side file; beyond this bound no seconds are a time that a calendar knows.
 MEASURED, LATEST = ("seconds", "threads", "written_at"), 1e11
 
@@ -58,11 +60,16 @@ class Store:
 
         Raises StoreError, before anything is computed, where nothing can be written or where a second writer would not be refused.
         """
+        refusal = f"{self.uri} lets two writers create one file; use a store that knows conditional writes (If-None-Match)"
         if MARK not in self.files.names(""):
             made = self.files.create(MARK, json.dumps({"store": uuid.uuid4().hex}).encode())
-            if made and self.files.create(MARK, b"{}"):
-                raise StoreError(f"{self.uri} lets two writers create one file; use a store that knows conditional writes (If-None-Match)")
-        mark = self.files.read(MARK).decode(errors="replace")
+            if made and self.files.create(MARK, SECOND):
+                raise StoreError(refusal)
+        content = self.files.read(MARK)
+        # The second writer's, which was not refused: nor is a run that comes later.
+        if content == SECOND:
+            raise StoreError(f"{refusal}, or remove {self.files.location(MARK)} if it knows them by now")
+        mark = content.decode(errors="replace")
         self.files = open_files(self.uri, mark=mark)
         return mark
 

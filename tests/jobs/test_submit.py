@@ -98,6 +98,8 @@ def test_ray_lists_what_it_ships(folder: Path) -> None:
     ("arguments", "said"),
     [
         (("--store", "runs"), "store 'runs' is relative"),
+        (("--store", "file://runs"), "expected /a/folder, file:///a/folder or s3://bucket/prefix"),
+        (("--store", "s3:/bucket/x"), "expected /a/folder, file:///a/folder or s3://bucket/prefix"),
         (("--set", "tracking.uri=sqlite:///mlflow.db"), "sqlite:////absolute"),
         (("--set", "populations.subset.n_model=3"), "n_model"),
         (("--set", "forget_sets.some.n_points=100000"), "forget set 'some'"),

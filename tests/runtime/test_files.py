@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from pipeline.core.errors import StoreError
+from pipeline.core.errors import ConfigError, StoreError
 from pipeline.runtime.files import TEMPORARY, open_files
 
 
@@ -82,3 +82,37 @@ def test_a_store_that_is_a_file_is_refused(tmp_path):
 def test_a_uri_of_a_file_and_a_home_folder_are_folders(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     assert open_files(f"file://{tmp_path}/x").uri == open_files("~/x").uri == str((tmp_path / "x").resolve())
+
+
+@pytest.mark.parametrize("uri", ["file://runs", "file:/runs", "s3:/bucket/x", "gs:/bucket"])
+def test_what_is_almost_a_uri_is_no_folder(uri):
+    with pytest.raises(ConfigError, match="neither a folder nor a place in an object store"):
+        open_files(uri)
+
+
+def test_where_there_are_no_hard_links_a_file_is_still_created_once(files, monkeypatch):
+    def unknown(*arguments):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", unknown)
+    assert (files.create("decision", b"mine"), files.create("decision", b"another's")) == (True, False)
+    assert (files.read("decision"), all_names(files)) == (b"mine", ["decision"])
+
+
+def test_a_disk_that_is_full_without_hard_links_leaves_no_empty_decision(files, monkeypatch):
+    calls, fsync = [], os.fsync
+
+    def unknown(*arguments):
+        raise OSError(errno.ENOTSUP, "Operation not supported")
+
+    def full_at_second(descriptor):
+        calls.append(descriptor)
+        if len(calls) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "link", unknown)
+    monkeypatch.setattr(os, "fsync", full_at_second)
+    with pytest.raises(StoreError, match="No space left on device"):
+        files.create("decision", b"mine")
+    assert all_names(files) == []

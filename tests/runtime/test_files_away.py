@@ -3,12 +3,13 @@
 import errno
 import os
 import threading
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from pipeline.core.errors import StoreAwayError, StoreError
-from pipeline.runtime.files import PatientFiles
+from pipeline.runtime.files import PatientFiles, RangeFile, each
 from pipeline.runtime.files.local import LocalFiles
 from pipeline.runtime.files.marked import MARK
 from pipeline.runtime.store import Store
@@ -154,3 +155,43 @@ def test_a_store_that_is_away_has_no_bad_shards(store, monkeypatch):
     monkeypatch.setattr(Path, "read_bytes", stale)
     with pytest.raises(StoreAwayError, match="Stale file handle"):
         store.check("train/a")
+
+
+@dataclass(frozen=True)
+class Away(LocalFiles):
+    """Files of several requests at once that never say a size; `asked` has the paths they were asked for."""
+
+    at_once = 4
+    uri: str = "/away"
+    asked: list = field(default_factory=list)
+
+    def size(self, path):
+        self.asked.append(path)
+        raise StoreAwayError(f"{path} is away")
+
+
+def test_an_interrupt_does_not_wait_for_threads_that_wait_for_a_store():
+    files, ready = PatientFiles(Away(), patience=60.0), threading.Event()
+
+    def act(number):
+        if number:
+            ready.set()
+            return files.size("x")
+        ready.wait()
+        raise KeyboardInterrupt
+
+    before = set(threading.enumerate())
+    with pytest.raises(KeyboardInterrupt):
+        each(files, act, range(4))
+    for thread in set(threading.enumerate()) - before:
+        thread.join(12.0)
+        assert not thread.is_alive()
+
+
+def test_a_reader_that_asks_again_does_not_wait_again():
+    away = Away()
+    file = RangeFile(PatientFiles(away, patience=0.0), "x")
+    for _ in range(3):
+        with pytest.raises(StoreAwayError, match="x is away"):
+            file.read()
+    assert away.asked == ["x"]

@@ -1,6 +1,11 @@
 """What a run says while it waits for machines, and that a cluster which is gone is an error, not silence."""
 
+import os
+import subprocess
+import sys
+import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -41,6 +46,49 @@ def test_a_node_that_comes_late_ends_the_wait(clock: list[float]) -> None:
     patience.hopeless({NEED}, [])
     clock[0] += 200.0
     assert patience.hopeless({NEED}, []) == {}
+
+
+def test_each_need_has_a_wait_of_its_own(clock: list[float]) -> None:
+    from pipeline.runtime.ray_cluster import Patience
+
+    patience, later = Patience(300.0), Need(num_cpus=64)
+    patience.hopeless({NEED}, [SMALL])
+    clock[0] += 290.0
+    assert patience.hopeless({NEED, later}, [SMALL]) == {}
+    clock[0] += 10.0
+    assert list(patience.hopeless({NEED, later}, [SMALL])) == [NEED]
+    clock[0] += 290.0
+    assert list(patience.hopeless({later}, [SMALL])) == [later]
+
+
+def test_a_lookout_goes_on_after_a_look_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    from pipeline.runtime import ray_cluster
+
+    answers = [[], ConnectionError("the head restarts"), [{"Alive": True, "NodeID": "a", "Resources": LARGE}]]
+    seen = threading.Event()
+
+    def nodes() -> list[dict[str, object]]:
+        answer = answers.pop(0) if answers else seen.set() or []
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(ray_cluster, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(ray_cluster.ray, "nodes", nodes)
+    monkeypatch.setattr(ray_cluster.ray.util.client.ray, "is_connected", lambda: True)
+    lookout = ray_cluster.Lookout()
+    assert seen.wait(5.0)
+    lookout.close()
+    assert not answers
+
+
+@pytest.mark.parametrize(("address", "mode"), [("", "disabled"), ("10.0.0.1:6379", "token")])
+def test_a_token_at_hand_is_used_for_a_cluster_and_nothing_else(address: str, mode: str) -> None:
+    house = {name: value for name, value in os.environ.items() if name not in ("RAY_AUTH_MODE", "RAY_ADDRESS")}
+    house |= {"RAY_AUTH_TOKEN": "x" * 32, "PYTHONPATH": str(Path(__file__).parents[2])} | ({"RAY_ADDRESS": address} if address else {})
+    code = "import os, pipeline.runtime.ray_cluster; print(os.environ['RAY_AUTH_MODE'])"
+    said = subprocess.run([sys.executable, "-c", code], env=house, capture_output=True, text=True, check=True).stdout
+    assert said.strip() == mode
 
 
 @pytest.mark.ray

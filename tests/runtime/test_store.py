@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as arrays
 
 from pipeline.core.errors import CorruptShardError, MissingShardsError, StoreError
 from pipeline.runtime.files import TEMPORARY
+from pipeline.runtime.files.local import LocalFiles
 from pipeline.runtime.shards import Piece, ShardName
 from pipeline.runtime.store import Shard, Store, TableRef
 
@@ -208,3 +209,13 @@ def test_a_table_names_exactly_what_is_consumed(store):
     write(store, 2, 4)
     assert store.table(FOLDER, 2).digest == two.digest
     assert store.table(FOLDER, 3).digest != store.table(FOLDER, 4).digest != two.digest
+
+
+def test_a_store_that_lets_two_create_one_file_is_refused_every_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(LocalFiles, "create", lambda files, path, content: files.write(path, content) is None)
+    for _ in range(2):
+        with pytest.raises(StoreError, match="lets two writers create one file"):
+            Store(str(tmp_path)).claim()
+    monkeypatch.undo()
+    with pytest.raises(StoreError, match=r"remove .*store\.json if it knows them by now"):
+        Store(str(tmp_path)).claim()

@@ -34,9 +34,12 @@ def open_files(uri: str, *, mark: str | None = None) -> Files:
 
 
 def local_folder(uri: str) -> Path | None:
-    """Return the folder on this machine that uri names, None if it names a place in an object store."""
+    """Return the folder on this machine that uri names, None if it names a place in an object store; raises ConfigError if it could be meant as either."""
     if "://" in uri and not uri.startswith("file://"):
         return None
+    slip = re.match(r"[a-z0-9]+:/", uri)
+    if slip and not re.match(r"file:///", uri):
+        raise ConfigError(f"store {uri!r} is neither a folder nor a place in an object store; expected /a/folder, file:///a/folder or s3://bucket/prefix")
     return Path(uri.removeprefix("file://")).expanduser().resolve()
 
 

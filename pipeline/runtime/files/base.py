@@ -1,12 +1,14 @@
 """What a place must offer to hold a store, and which paths lie inside it."""
 
 import io
+import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 from functools import cached_property
 from typing import Protocol, TypeVar, runtime_checkable
 
-from pipeline.core.errors import StoreError
+from pipeline.core.errors import StoreAwayError, StoreError
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -14,6 +16,8 @@ T = TypeVar("T")
 # What a reader of Parquet asks for first, the end of the file; whatever is smaller is all there is.
 FOOTER = 64 << 10
 TEMPORARY = ".half-written-"
+# Set once nobody needs any more what this thread waits for: a process ends only when all its threads have.
+OVER: ContextVar[threading.Event | None] = ContextVar("OVER", default=None)
 
 
 @runtime_checkable
@@ -75,11 +79,24 @@ def checked(path: str, uri: str) -> str:
 
 
 def each(files: Files, act: Callable[[S], T], items: Iterable[S]) -> list[T]:
-    """Return act of each item in order, several at once where each waits for answers of files to travel."""
+    """Return act of each item in order, several at once where each waits for answers of files to travel.
+
+    What one raises, or an interrupt, ends it at once: items to come are not begun, and those under way wait for no store any more.
+    """
     if files.at_once == 1:
         return [act(item) for item in items]
-    with ThreadPoolExecutor(files.at_once) as pool:
-        return list(pool.map(act, items))
+    over = threading.Event()
+
+    def act_until_over(item: S) -> T:
+        OVER.set(over)
+        return act(item)
+
+    pool = ThreadPoolExecutor(files.at_once)
+    try:
+        return list(pool.map(act_until_over, items))
+    finally:
+        over.set()
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 class RangeFile(io.RawIOBase):
@@ -92,11 +109,12 @@ class RangeFile(io.RawIOBase):
         self._files, self._path = files, path
         self._at = 0
         self._kept = (0, b"")
+        self._away: StoreAwayError | None = None
 
     @cached_property
     def size(self) -> int:
         """Bytes of the whole file."""
-        return self._files.size(self._path)
+        return self._ask(lambda: self._files.size(self._path))
 
     def readable(self) -> bool:
         """See io.RawIOBase."""
@@ -123,9 +141,19 @@ class RangeFile(io.RawIOBase):
             return b""
         first, kept = self._kept
         if not first <= start <= stop <= first + len(kept):
-            first, kept = start, self._files.read_range(self._path, start, stop)
+            first, kept = start, self._ask(lambda: self._files.read_range(self._path, start, stop))
             # No more, as reading into memory that was given back is twice as fast.
             self._kept = (start, kept) if len(kept) <= FOOTER else (0, b"")
         found = kept[start - first : stop - first]
         self._at += len(found)
         return found
+
+    def _ask(self, ask: Callable[[], T]) -> T:
+        """Return what ask returns. A store that was waited for once is away: a reader that asks once more must not wait as long again."""
+        if self._away is not None:
+            raise self._away
+        try:
+            return ask()
+        except StoreAwayError as error:
+            self._away = error
+            raise

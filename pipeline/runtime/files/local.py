@@ -28,6 +28,8 @@ PASSING = frozenset(
         errno.ENETUNREACH,
     }
 )
+# What file systems without hard links say, such as exFAT and many FUSE mounts.
+NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 READ_REMEDY = "check that the store is mounted and permits reading"
 WRITE_REMEDY = "free space or fix permissions, then run again: nothing written so far is lost"
 
@@ -86,6 +88,10 @@ class LocalFiles:
                 os.link(temporary, self._path(path))
             except FileExistsError:
                 return False
+            except OSError as error:
+                if error.errno not in NO_LINKS:
+                    raise
+                return self._create_in_place(path, content)
         return True
 
     def move(self, path: str, to: str) -> None:
@@ -93,6 +99,21 @@ class LocalFiles:
         with _boundary(self._path(path), f"moved to {to}", "another process may have moved it: look again"):
             self._path(to).parent.mkdir(parents=True, exist_ok=True)
             os.replace(self._path(path), self._path(to))
+
+    def _create_in_place(self, path: str, content: bytes) -> bool:
+        """Create a file under its final name: still only one of many can, but who reads at that moment finds less. What is created is small."""
+        final = self._path(path)
+        try:
+            with open(final, "xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        except FileExistsError:
+            return False
+        except OSError:
+            final.unlink(missing_ok=True)
+            raise
+        return True
 
     def _path(self, path: str) -> Path:
         return Path(self.uri) / checked(path, self.uri)

@@ -2,13 +2,14 @@
 
 import logging
 import random
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
 from pipeline.core.errors import StoreAwayError, StoreError
-from pipeline.runtime.files.base import Files
+from pipeline.runtime.files.base import OVER, Files
 
 T = TypeVar("T")
 
@@ -83,20 +84,21 @@ class PatientFiles:
                 raise
 
     def _wait(self, act: Callable[[], T], *, again: Callable[[], T] | None = None) -> T:
-        """Return what act returns, or again in its place once it failed; raises StoreAwayError when patience is at its end."""
+        """Return what act returns, or again in its place once it failed; raises StoreAwayError when patience is at its end, or nobody waits any more."""
         begun, attempt, said = time.monotonic(), 0, False
+        over = OVER.get() or threading.Event()
         while True:
             try:
                 return act() if again is None or attempt == 0 else again()
             except StoreAwayError as error:
                 waited = time.monotonic() - begun
                 pause = min(FIRST_PAUSE * 2.0**attempt, LONGEST_PAUSE) * _JITTER.uniform(0.5, 1.0)
-                if waited + pause > self.patience:
+                if waited + pause > self.patience or over.is_set():
                     raise StoreAwayError(
                         f"{error}; it was waited for, {waited:.0f} s: see to the store at {self.uri}, then run again: nothing written so far is lost"
                     ) from error
                 if waited > SAID_AFTER and not said:
                     said = True
                     _LOGGER.warning("the store at %s is away: %s; waiting for it up to %.0f s", self.uri, error, self.patience)
-            time.sleep(pause)
+            over.wait(pause)
             attempt += 1
