@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
-from jobs.commands.ledger import Ledger, label_in
+from jobs.commands.ledger import Ledger, failed_shard, label_in
 from jobs.commands.progress import open_display
 from jobs.session import Session, executor_opener, why_looped
 from pipeline.graph import STAGES, NodeState
@@ -84,7 +84,7 @@ def run(
     finally:
         display.stop()
         view.end(status, walk.progress)
-        ledger.end(walk.progress)
+        ledger.end()
     made = progress.states
     return RunResult(
         results=result_rows(session.graph, session.store, made),
@@ -118,7 +118,7 @@ def status(session: Session) -> dict[str, Any]:
     nodes = [
         about(state) | {"stage": state.node.stage, "done": state.n_done, "wanted": state.node.n_units, "folder": state.folder} for state in states.values()
     ]
-    failed = [_failure(failure) | {"tries": failure.tries, "host": failure.host} for failure in read_failures(session.store, states.values())]
+    failed = [failed_shard(failure) for failure in read_failures(session.store, states.values())]
     return {"store": session.store.uri, "complete": all(state.status == "done" for state in states.values()), "failed_shards": failed, "nodes": nodes}
 
 
