@@ -39,13 +39,14 @@ def watch(
     set_: Set = None,
     store: StoreUri = None,
     once: Annotated[bool, typer.Option("--once", help="Print one picture and end, for logs.")] = False,
+    patience: Annotated[float, typer.Option("--patience", metavar="MINUTES", min=0, help="End with status 1 when nothing was made for so long.")] = 30.0,
     json_: Json = False,
 ) -> None:
-    """Look on while a run works, from any machine that sees its store, until it is complete."""
+    """Look on while a run works, from any machine that sees its store, until it is complete or nobody works any more."""
     from jobs.commands.watch import watch as look_on
 
-    look = look_on(open_session(config, set_ or (), store), paper(), once=once)
-    finish(look.to_json(), json_, DONE)
+    look = look_on(open_session(config, set_ or (), store), paper(), once=once, patience=patience)
+    finish(look.to_json(), json_, DONE if once or look.is_complete else FAILED)
 
 
 def config(
