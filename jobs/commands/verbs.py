@@ -9,6 +9,7 @@ from rich.console import Console
 from jobs.commands.ledger import Ledger, failed_shard, label_in
 from jobs.commands.progress import open_display
 from jobs.session import Session, executor_opener, why_looped
+from pipeline.core.masking import masked
 from pipeline.graph import STAGES, NodeState
 from pipeline.run import Failure, Walk, read_failures, wanted_keys
 from pipeline.runtime.files import local_folder
@@ -94,7 +95,7 @@ def run(
         seconds=time.monotonic() - begun,
         store=session.store.uri,
         mlflow_run_id=view.run_id,
-        tracking_uri=tracking_uri(session.experiment.tracking.uri, store_root=local_folder(session.store.uri)),
+        tracking_uri=masked(tracking_uri(session.experiment.tracking.uri, store_root=local_folder(session.store.uri)) or "") or None,
         report=publish_report(session, made["report"]),
         attribution=_summary(session, made.get("score")),
         verdict=_summary(session, made["report"]),
