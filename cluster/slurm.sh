@@ -27,8 +27,10 @@ fi
 head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
 # A port of its own for each job, outside those that Ray gives to workers (10002 to 19999).
 port=$((20000 + SLURM_JOB_ID % 10000))
-srun ray symmetric-run --address "$head:$port" --min-nodes "$SLURM_JOB_NUM_NODES" --num-cpus="$SLURM_CPUS_PER_TASK" -- \
-    python -m jobs.run "$CONFIG" --store "$STORE" &
+# srun does not pass the CPUs of a task on by itself, and the run must be told of the cluster that is started around it.
+srun --cpus-per-task="$SLURM_CPUS_PER_TASK" \
+    ray symmetric-run --address "$head:$port" --min-nodes "$SLURM_JOB_NUM_NODES" --num-cpus="$SLURM_CPUS_PER_TASK" -- \
+    env RAY_ADDRESS="$head:$port" python -m jobs.run "$CONFIG" --store "$STORE" &
 step=$!
 
 out_of_time() {

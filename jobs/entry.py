@@ -69,7 +69,7 @@ def command_of(entry: str) -> Callable[..., None]:
         session = open_session(config, set_ or (), store)
         result = compute(entry, session, executor=executor, allow_missing=allow_missing)
         listing.show_run(result, paper(), session)
-        finish(result.to_json(), json_, FAILED if result.failures else DONE)
+        finish(result.to_json(), json_, DONE if result.succeeded else FAILED)
 
     command.__doc__ = f"Compute the {entry} stage of an experiment ({', '.join(ENTRIES[entry])}) once what it rests on is done; run it again to resume."
     return command

@@ -6,7 +6,11 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
+import numpy as np
+import torch
+
 from pipeline import config
+from pipeline.accounts import needs_effects
 from pipeline.blueprint import build_graph
 from pipeline.config import Experiment
 from pipeline.core.errors import ConfigError, DataError, PipelineError
@@ -79,11 +83,25 @@ def check(experiment: Experiment, examples: Examples) -> None:
         except PipelineError as error:
             raise type(error)(f"forget set {label!r}: {error}") from error
     experiment.estimator.check(examples)
+    check_looked_into(experiment, build, examples)
     check_records(experiment, examples)
     for label, unlearner in experiment.unlearners.items():
         n_retain = getattr(unlearner, "retain_points", 0)
         if n_retain >= examples.n_train:
             raise DataError(f"unlearner {label!r}: retain_points is {n_retain} but there are {examples.n_train} training points; lower it")
+
+
+def check_looked_into(experiment: Experiment, build: Builder, examples: Examples) -> None:
+    """Raise ConfigError, naming the key, unless the model can be looked into as the estimator or its guide needs."""
+    looking = {"estimator": experiment.estimator}
+    guide = experiment.estimator.guided_by()
+    if guide is not None and needs_effects(experiment):
+        looking[f"estimator.{guide.key}"] = guide.estimator
+    for key, estimator in looking.items():
+        try:
+            estimator.check_model(build, examples)
+        except ConfigError as error:
+            raise ConfigError(f"{key}: {error}") from error
 
 
 def check_records(experiment: Experiment, examples: Examples) -> None:
@@ -100,7 +118,8 @@ def why_looped(session: Session) -> str | None:
     """Return why models will be trained one by one although the recipe would let them be stacked, None if they will be or were meant to be."""
     experiment, examples = session.experiment, session.examples
     build = Builder(experiment.model, examples.input_shape, examples.n_classes)
-    return why_not_stackable(build(), [experiment.recipe.descent()]) if experiment.recipe.ensemble == "auto" else None
+    inputs = torch.from_numpy(np.array(examples.inputs[:2], np.float32))
+    return why_not_stackable(build(), [experiment.recipe.descent()], inputs) if experiment.recipe.ensemble == "auto" else None
 
 
 def stream_of(task: Task) -> str | None:

@@ -33,7 +33,7 @@ def run(
     # Where nobody knows whether the models are enough, none are judged that rest on them.
     result = verbs.run(session, screen, executor=executor, until="score" if unknown else until, allow_missing=allow_missing)
     listing.show_run(result, paper(), session)
-    status = FAILED if result.failures or unknown else DONE
+    status = DONE if result.succeeded and not unknown else FAILED
     finish(result.to_json() | ({} if enough is None else {"enough": enough.to_json()}), json_, status)
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs.session import Session
-from pipeline.core.errors import ConfigError, MissingShardsError
+from pipeline.core.errors import ConfigError, DataError, MissingShardsError
 from pipeline.stages.effect import Fitted
 from pipeline.stages.export import write_matrix
 from pipeline.stages.node import Work
@@ -13,11 +13,13 @@ from pipeline.stages.node import Work
 def export(session: Session, path: str, *, dtype: str) -> dict[str, Any]:
     """Write the matrix and return what was written, JSON-ready.
 
-    Raises ConfigError where no datamodels of logits are made or dtype is unknown, MissingShardsError where they are not fitted yet, DataError if
-    path exists.
+    Raises ConfigError where no datamodels of logits are made, dtype is unknown or path lies in no folder, MissingShardsError where they are not
+    fitted yet, DataError if path exists or cannot be written.
     """
     if dtype not in ("float16", "float32"):
         raise ConfigError(f"--dtype {dtype!r}: expected float16 or float32")
+    if not Path(path).parent.is_dir():
+        raise ConfigError(f"--to {path}: folder {Path(path).parent} does not exist; make it, or choose another")
     node = next((node for node in session.graph.nodes.values() if isinstance(node, Fitted)), None)
     if node is None:
         raise ConfigError("this experiment makes no datamodels of logits; give it an unlearner that uses them, such as `dmm`")
@@ -30,5 +32,8 @@ def export(session: Session, path: str, *, dtype: str) -> dict[str, Any]:
             raise MissingShardsError(f"{parent.key} is {state.status}; `dmm run --until fit` makes it, then export again")
         inputs[name] = state.table
     work = Work(start=0, stop=1, store=session.store, inputs=inputs, examples=session.examples, device="cpu", kind="looped")
-    written = write_matrix(Path(path), node, work, dtype=dtype)
+    try:
+        written = write_matrix(Path(path), node, work, dtype=dtype)
+    except OSError as error:
+        raise DataError(f"--to {path} cannot be written ({error.strerror or error}); choose a folder that can be, with enough room") from error
     return {"path": str(written.path), "shape": list(written.shape), "dtype": written.dtype}

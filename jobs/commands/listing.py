@@ -9,6 +9,7 @@ from rich.table import Table
 from jobs.commands.progress import duration
 from jobs.commands.verbs import RunResult
 from jobs.session import Session
+from pipeline.reporting.attribution_words import constant_words
 from pipeline.reporting.payback import focused_pays
 
 COLOURS = {"done": "green", "partial": "yellow", "missing": "cyan", "stale": "magenta", "waiting": "dim"}
@@ -25,7 +26,9 @@ def show_run(result: RunResult, console: Console, session: Session) -> None:
         )
     if result.attribution:
         low, high = result.attribution["lds_interval"]
-        console.print(f"Datamodels: LDS {result.attribution['lds']:.3f} ({low:.3f} to {high:.3f}) on {result.attribution['n_heldout']} held-out subset models")
+        left = constant_words(result.attribution["n_constant"], result.attribution["n_flat"])
+        models = f"{result.attribution['n_heldout']} held-out subset models{left}"
+        console.print(f"Datamodels: LDS {result.attribution['lds']:.3f} ({low:.3f} to {high:.3f}) on {models}")
     if result.verdict:
         console.print(result.verdict["summary"], style="bold", highlight=False)
         for label in session.experiment.forget_sets:
@@ -34,6 +37,8 @@ def show_run(result: RunResult, console: Console, session: Session) -> None:
         console.print(f"failed: {failure.key} {failure.start}-{failure.stop}: {failure.error}", style="red", markup=False, highlight=False)
     if result.failures:
         console.print("Everything else is kept; mend the cause and run the same command again to make what failed.", style="yellow")
+    if result.unfinished:
+        console.print(f"Not finished: {', '.join(result.unfinished)}; run the same command again.", style="red", markup=False, highlight=False)
     _show_ending(result, console, session)
 
 

@@ -11,7 +11,7 @@ from jobs.commands.progress import open_display
 from jobs.session import Session, executor_opener, why_looped
 from pipeline.core.masking import masked
 from pipeline.graph import STAGES, NodeState
-from pipeline.run import Failure, Walk, read_failures, wanted_keys
+from pipeline.run import Failure, Progress, Walk, read_failures, wanted_keys
 from pipeline.runtime.files import local_folder
 from pipeline.runtime.store import Problem
 from pipeline.runtime.tracker import Status
@@ -24,7 +24,8 @@ from pipeline.view import open_view, result_rows
 class RunResult:
     """What a run returns; `results` has one row for each unlearner and forget set that was judged.
 
-    faults counts tasks that came back without a result, by whose fault that was; most were made again.
+    faults counts tasks that came back without a result, by whose fault that was; most were made again. unfinished names nodes that the run was
+    to finish and did not, with their status.
     """
 
     results: list[dict[str, Any]]
@@ -39,6 +40,12 @@ class RunResult:
     attribution: dict[str, Any] = field(default_factory=dict)
     verdict: dict[str, Any] = field(default_factory=dict)
     faults: dict[str, int] = field(default_factory=dict)
+    unfinished: list[str] = field(default_factory=list)
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether nothing failed and nothing was left undone that the run was to do."""
+        return not self.failures and not self.unfinished
 
     def to_json(self) -> dict[str, Any]:
         """Return everything, JSON-ready."""
@@ -69,22 +76,20 @@ def run(
     display = open_display(screen)
     view = open_view(session.graph, session.store, warn=lambda text: screen.print(text, style="yellow", markup=False))
     ledger = Ledger(session.experiment, session.store)
-    walk = Walk(
-        session.graph,
-        session.store,
-        open_executor=open_executor,
-        listeners=[display, view, ledger],
-        wanted=wanted,
-        allow_missing=allow_missing,
-        settled=settled,
-    )
-    status: Status = "KILLED"
+    listeners = [display, view, ledger]
+    walk: Walk | None = None
+    status: Status = "FAILED"
     try:
+        walk = Walk(session.graph, session.store, open_executor=open_executor, listeners=listeners, wanted=wanted, allow_missing=allow_missing, settled=settled)
         progress = walk.run()
-        status = "FAILED" if progress.failures else "FINISHED"
+        unfinished = _unfinished(progress, settled)
+        status = "FAILED" if progress.failures or unfinished else "FINISHED"
+    except KeyboardInterrupt:
+        status = "KILLED"
+        raise
     finally:
         display.stop()
-        view.end(status, walk.progress)
+        view.end(status, walk.progress if walk else Progress(states=states, wanted=wanted))
         ledger.end()
     made = progress.states
     return RunResult(
@@ -100,7 +105,14 @@ def run(
         attribution=_summary(session, made.get("score")),
         verdict=_summary(session, made["report"]),
         faults={str(fault): count for fault, count in progress.faults.items()},
+        unfinished=unfinished,
     )
+
+
+def _unfinished(progress: Progress, settled: frozenset[str]) -> list[str]:
+    """Return the nodes that a run was to finish and did not, with their status; what waits for a failed shard is told by its failure."""
+    states = progress.states
+    return [] if progress.failures else [f"{key} ({states[key].status})" for key in states if key in progress.wanted - settled and states[key].status != "done"]
 
 
 def publish_report(session: Session, state: NodeState) -> str | None:
@@ -131,7 +143,7 @@ def verify(session: Session, screen: Console, *, repair: bool, executor: str) ->
     again = run(session, screen, executor=executor, until=None, allow_missing=False) if repair and problems else None
     left = [problem for folder in _folders(session) for problem in store.check(folder)] if again else problems if not repair else []
     return {
-        "ok": not left and not (again and again.failures),
+        "ok": not left and not (again and not again.succeeded),
         "store": store.uri,
         "problems": [_problem(problem) for problem in problems],
         "quarantined": moved,

@@ -5,7 +5,7 @@ local part is linear, and half of a linear answer spoilt the kernel's on mislabe
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -40,7 +40,8 @@ class Combined(Estimator):
 
     def guided_by(self) -> Guide | None:
         """See Estimator."""
-        return self.kernel.guided_by()
+        guide = self.kernel.guided_by()
+        return None if guide is None else replace(guide, key=f"kernel.{guide.key}")
 
     def factor(self, evidence: Evidence) -> Arrays:
         """Return the kernel's; the local one is made again where it is used, in less time than reading takes."""

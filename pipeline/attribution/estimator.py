@@ -13,6 +13,7 @@ from pipeline.core.arrays import HeldoutOutputs
 from pipeline.core.errors import ConfigError
 from pipeline.core.registry import Plugin
 from pipeline.data.examples import Examples
+from pipeline.training.ensemble import Builder
 
 Arrays = Mapping[str, np.ndarray]
 # The outputs of a model that datamodels may predict: the logit of every class at every point, and the margin there.
@@ -40,6 +41,9 @@ class Estimator(Plugin):
 
     def check(self, examples: Examples) -> None:
         """Raise ConfigError or DataError for whatever is wrong before anything is computed, such as a file that does not fit the data."""
+
+    def check_model(self, build: Builder, examples: Examples) -> None:
+        """Raise ConfigError if models of this kind cannot be looked into as this needs, found on one that is not trained. By default nothing is needed."""
 
     def content(self) -> str:
         """Return a digest of what the settings point to but do not hold, such as a file's weights; with another, what exists is stale. Empty by default."""
@@ -70,7 +74,11 @@ class Estimator(Plugin):
 
 @dataclass(frozen=True, kw_only=True)
 class Guide:
-    """An estimator that needs nothing but `checkpoints`, and the share of a guided effect that its standard error holds beside noise."""
+    """An estimator that needs nothing but `checkpoints`, and the share of a guided effect that its standard error holds beside noise.
+
+    key: where its settings are, below those of the estimator that it guides.
+    """
 
     estimator: Estimator
     curvature: float
+    key: str = "guide"

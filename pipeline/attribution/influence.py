@@ -36,14 +36,17 @@ class GroupInfluence(StepEstimator):
     rows: int = Field(default=2048, ge=1)
     axes: int = Field(default=512, ge=1)
 
+    def check_size(self, checkpoints: Checkpoints) -> None:
+        """Raise ConfigError if the rows of one model would not fit in memory."""
+        n_rows = min(self.rows, checkpoints.n_train * checkpoints.n_classes)
+        if n_rows * checkpoints.n_parameters > MOST_NUMBERS:
+            raise ConfigError(f"influence would hold {n_rows} rows of {checkpoints.n_parameters} numbers; lower `rows`, or set `layers` to 'last'")
+
     def look(self, checkpoints: Checkpoints, model: int) -> dict[str, np.ndarray]:
         """Return, for each row, `owner` (its point), `cotangent` (n_classes,) and `axes` (n_axes,), its place on the principal axes."""
+        self.check_size(checkpoints)
         points = np.arange(checkpoints.n_train)
         owners, cotangents = _doubts(probabilities(checkpoints.logits(model, points)), self.rows)
-        if len(owners) * checkpoints.n_parameters > MOST_NUMBERS:
-            raise ConfigError(
-                f"influence would hold {len(owners)} rows of {checkpoints.n_parameters} numbers; lower estimator.rows, or set estimator.layers to 'last'"
-            )
         rows = checkpoints.gradients(model, owners, cotangents)
         gram = (rows @ rows.T).astype(np.float64)
         first = max(0, len(gram) - self.axes)

@@ -17,20 +17,24 @@ FEWEST_RESAMPLES = 20
 
 @dataclass(frozen=True, kw_only=True)
 class Lds:
-    """values (n_scored,): Spearman correlation of each target that varies; n_constant targets do not and are left out of mean and interval."""
+    """values (n_scored,): Spearman correlation of each target whose actual outputs vary.
+
+    n_constant targets do not and are left out of mean and interval; n_flat of those that do are predicted not to, which scores 0.
+    """
 
     values: PerOutput
     mean: float
     interval: tuple[float, float]
     n_constant: int
+    n_flat: int
 
 
 def lds(*, predicted: Float[np.ndarray, "..."], actual: Float[np.ndarray, "..."], n_resamples: int = 200, level: float = 0.95, seed: int = 0) -> Lds:
     """Return the Spearman correlation over subsets of predicted with actual outputs, both (n_subsets, n_targets), and its mean over targets.
 
-    Positive means agreement; equal outputs share their average rank. The interval of the mean is the percentile bootstrap over subsets, ranks
-    held as they are. Raises ShapeError if the shapes differ, DataError on non-finite outputs or if no target varies, ConfigError on fewer than
-    20 resamples or a level outside (0, 1). Source: Park et al. 2023 (TRAK), section 3.
+    Positive means agreement; equal outputs share their average rank, and a prediction that never varies ranks nothing: 0. The interval of the
+    mean is the percentile bootstrap over subsets, ranks held as they are. Raises ShapeError if the shapes differ, DataError on non-finite outputs
+    or if no actual output varies, ConfigError on fewer than 20 resamples or a level outside (0, 1). Source: Park et al. 2023 (TRAK), section 3.
     """
     from scipy.stats import rankdata  # a second to import, for whoever only looks at what there is
 
@@ -50,7 +54,8 @@ def lds(*, predicted: Float[np.ndarray, "..."], actual: Float[np.ndarray, "..."]
     means = sums[n_defined > 0] / n_defined[n_defined > 0]
     low, high = np.quantile(means, [0.5 - level / 2, 0.5 + level / 2])
     scores = np.concatenate(values)
-    return Lds(values=scores, mean=float(scores.mean()), interval=(float(low), float(high)), n_constant=int((~varies).sum()))
+    n_flat = int((np.ptp(predicted[:, varies], axis=0) == 0).sum())
+    return Lds(values=scores, mean=float(scores.mean()), interval=(float(low), float(high)), n_constant=int((~varies).sum()), n_flat=n_flat)
 
 
 def explained(predicted: Outputs, actual: Outputs) -> PerOutput:
@@ -64,23 +69,24 @@ def explained(predicted: Outputs, actual: Outputs) -> PerOutput:
 
 
 def _varying(predicted: np.ndarray, actual: np.ndarray) -> Bool[np.ndarray, " n_targets"]:
-    """Return which targets vary over the subsets in both arrays, once shapes and values are found to be sound."""
+    """Return which targets' actual outputs vary over the subsets, once the shapes and values of both are found to be sound."""
     if predicted.shape != actual.shape or predicted.ndim != 2 or len(predicted) < 3:
         raise ShapeError(f"predicted {predicted.shape} and actual {actual.shape} must both be (n_subsets, n_targets) with at least 3 subsets")
     if not (np.isfinite(predicted).all() and np.isfinite(actual).all()):
         raise DataError("outputs hold NaN or infinity, which have no rank; leave those models or targets out")
-    varies = (np.ptp(predicted, axis=0) > 0) & (np.ptp(actual, axis=0) > 0)
+    varies = np.ptp(actual, axis=0) > 0
     if not varies.any():
         raise DataError(f"all {actual.shape[1]} targets are constant over the subsets, so nothing can be ranked; use subsets that differ")
     return np.asarray(varies)
 
 
 def _correlations(x: Outputs, y: Outputs, weights: Float[np.ndarray, "n_weights n_subsets"]) -> Float[np.ndarray, "n_weights n_targets"]:
-    """Return Pearson correlations under each set of weights, from five matrix products; NaN where a resample is constant."""
+    """Return Pearson correlations under each set of weights, from five matrix products; 0 where x is constant, NaN where y is."""
     x, y = x - x.mean(axis=0), y - y.mean(axis=0)
     mean_x, mean_y = weights @ x, weights @ y
     spread_x, spread_y = weights @ x**2 - mean_x**2, weights @ y**2 - mean_y**2
     # Ranks of a resample that vary at all do so by (n - 1) / n² at least, far more than rounding.
-    defined = np.minimum(spread_x, spread_y) > 1e-3 / len(x)
-    spread = np.where(defined, spread_x * spread_y, np.nan)
-    return np.clip((weights @ (x * y) - mean_x * mean_y) / np.sqrt(spread), -1, 1)
+    has_x, has_y = spread_x > 1e-3 / len(x), spread_y > 1e-3 / len(x)
+    spread = np.where(has_x & has_y, spread_x * spread_y, 1.0)
+    found = np.clip((weights @ (x * y) - mean_x * mean_y) / np.sqrt(spread), -1, 1)
+    return np.where(has_y, np.where(has_x, found, 0.0), np.nan)

@@ -18,6 +18,8 @@ from pipeline.attribution.estimator import Arrays, Estimator
 from pipeline.attribution.evidence import Block, Evidence, check_outputs
 from pipeline.core.arrays import HeldoutOutputs, Indices, Masks, Outputs, PerOutput
 from pipeline.core.errors import ConfigError, ShapeError
+from pipeline.data.examples import Examples
+from pipeline.training.ensemble import Builder, initial_states
 from pipeline.training.gradients import Checkpoints, Cotangents, Vectors, margin_cotangents
 
 # Parameters of steps held at once: 256 MB.
@@ -54,6 +56,23 @@ class StepEstimator(Estimator):
     @abstractmethod
     def singles(self, learnt: Arrays, checkpoints: Checkpoints, model: int, points: Indices, cotangents: Cotangents) -> Float[np.ndarray, "n_train n_listed"]:
         """Return how a model's outputs change when each training point alone is removed: those that cotangents name of listed points."""
+
+    def check_model(self, build: Builder, examples: Examples) -> None:
+        """Take the derivatives of a fresh model once, at two points; raises ConfigError if torch cannot, or not of these parameters."""
+        fresh = Checkpoints(build, lambda: initial_states(build, [0]), examples)
+        checkpoints, points = fresh if self.layers == "all" else fresh.last_layer(), np.arange(2)
+        try:
+            checkpoints.gradients(0, points, np.ones((2, examples.n_classes), np.float32))
+            checkpoints.push(0, np.zeros((1, checkpoints.n_parameters), np.float32), points)
+        except RuntimeError as error:
+            raise ConfigError(
+                f"{self.name} cannot take the gradients of single points of model {type(build.model).__qualname__} ({error}); "
+                "use layers that torch.func can differentiate under vmap, or an estimator or settings that look at no checkpoints"
+            ) from error
+        self.check_size(checkpoints)
+
+    def check_size(self, checkpoints: Checkpoints) -> None:
+        """Raise ConfigError if what is kept of models as large as these would be too large. By default nothing is."""
 
     def checkpoints(self, evidence: Evidence) -> Checkpoints:
         """Return the trained models; raises ConfigError if they are fewer than 2."""

@@ -30,11 +30,13 @@ def read(path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
 
 
 def read_tree(path: str | Path) -> dict[str, Any]:
-    """Return the mapping in a YAML file; raises ConfigError if it is missing or not a mapping."""
+    """Return the mapping in a YAML file; raises ConfigError if it is missing, not UTF-8 or not a mapping."""
     try:
-        tree = UniqueKeys(Path(path).read_text()).get_single_data()
+        tree = UniqueKeys(Path(path).read_text(encoding="utf-8")).get_single_data()
     except OSError as error:
         raise ConfigError(f"config {path} cannot be read ({error.strerror}); give the path of a YAML file") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"config {path} is not UTF-8 text ({error.reason} at byte {error.start}); give a YAML file saved as UTF-8") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"config {path} is not YAML: {str(error).replace(chr(10), ' ')}") from error
     if not isinstance(tree, dict):

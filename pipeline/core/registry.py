@@ -7,6 +7,7 @@ import difflib
 import importlib
 import inspect
 import sys
+import traceback
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.core.errors import ConfigError
 from pipeline.core.fingerprint import digest_bytes
+
+# What a module of the user's own may raise while it is imported; ImportError and AttributeError also say that it, or the class, is not there.
+AT_IMPORT = (ArithmeticError, AttributeError, ImportError, LookupError, NameError, OSError, RuntimeError, SyntaxError, TypeError, ValueError)
 
 
 class Settings(BaseModel):
@@ -78,8 +82,8 @@ class Table(Generic[P]):
             sys.path.insert(0, str(Path.cwd()))
         try:
             found = getattr(importlib.import_module(module_name), class_name)
-        except (ImportError, AttributeError) as error:
-            raise ConfigError(f"{self.kind} {name!r} cannot be imported ({error}); expected module:Class, importable from here") from error
+        except AT_IMPORT as error:
+            raise ConfigError(f"{self.kind} {name!r} cannot be imported ({_said(error)}); expected module:Class, importable from here") from error
         if not (inspect.isclass(found) and issubclass(found, self.base)):
             raise ConfigError(f"{self.kind} {name!r} is not a subclass of {self.base.__module__}.{self.base.__qualname__}; make it one")
         return found
@@ -132,6 +136,15 @@ def _siblings(model: Any, place: tuple[int | str, ...]) -> list[str]:
         model = next((choice for choice in getattr(model, "__args__", ()) if hasattr(choice, "model_fields")), model)
     chosen_by = ["name"] if isinstance(model, type) and issubclass(model, Plugin) else []
     return sorted([*chosen_by, *getattr(model, "model_fields", ())])
+
+
+def _said(error: Exception) -> str:
+    """Return what an import raised and, unless Python's own words name it, the line of the user's file that raised it."""
+    if isinstance(error, SyntaxError):
+        return f"{error.msg}, {error.filename} line {error.lineno}"
+    raised = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__ and "importlib" not in frame.filename]
+    said = str(error) if isinstance(error, (ImportError, AttributeError)) else f"{type(error).__name__}: {error}"
+    return f"{said}, {raised[-1].filename} line {raised[-1].lineno}" if raised else said
 
 
 def _is_ours(cls: type) -> bool:

@@ -41,9 +41,12 @@ class ArraysFile(Dataset):
         joined = np.concatenate(labels)
         if joined.min() < 0 or joined.max() < 1:
             raise DataError(f"{self.path}: labels span {joined.min()} to {joined.max()}; expected at least two classes, numbered from 0")
-        empty = np.setdiff1d(np.arange(joined.max() + 1), labels[0])
-        if len(empty):
-            raise DataError(f"{self.path}: no training point has label {empty[0]}, the largest is {joined.max()}; number the classes from 0 without gaps")
+        # Compared with as many numbers as there are labels: the largest may be absurd.
+        present = np.unique(labels[0])
+        gaps = np.flatnonzero(present != np.arange(len(present)))
+        if len(gaps) or present[-1] != joined.max():
+            first = gaps[0] if len(gaps) else len(present)
+            raise DataError(f"{self.path}: no training point has label {first}, the largest is {joined.max()}; number the classes from 0 without gaps")
         return Examples(inputs=np.concatenate(inputs), labels=joined, n_train=len(labels[0]), n_classes=int(joined.max()) + 1)
 
 
@@ -65,6 +68,8 @@ def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
 
 def _inputs(arrays: dict[str, npt.NDArray[Any]], key: str, path: Path) -> npt.NDArray[np.float32]:
     found = arrays[key]
+    if found.dtype.kind == "f" and found.ndim > 1 and len(found) and not found.size:
+        raise DataError(f"{path}: {key} has shape {found.shape}, so its inputs hold no features; give at least one number for each")
     if found.dtype.kind != "f" or found.ndim < 2:
         raise DataError(f"{path}: {key} is {found.dtype} of shape {found.shape}; expected floats of shape (n, ...): scale and cast them first")
     with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, which Examples refuses with the point's id
@@ -75,4 +80,6 @@ def _labels(arrays: dict[str, npt.NDArray[Any]], key: str, path: Path) -> npt.ND
     found = arrays[key]
     if found.dtype.kind not in "iu" or found.ndim != 1:
         raise DataError(f"{path}: {key} is {found.dtype} of shape {found.shape}; expected integers of shape (n,), numbered from 0")
+    if found.size and found.max() > np.iinfo(np.int64).max:
+        raise DataError(f"{path}: {key} reach {found.max()}, more than 64 bits with a sign hold; expected integers numbered from 0")
     return found.astype(np.int64)

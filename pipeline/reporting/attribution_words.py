@@ -41,6 +41,12 @@ def r2_words(mean: float, by_block: Sequence[float]) -> str:
     return f"{mean:.2f}" if len(by_block) < 2 else f"{mean:.2f} ({min(by_block):.2f} to {max(by_block):.2f} from block to block)"
 
 
+def constant_words(n_constant: int, n_flat: int) -> str:
+    """Return which margins LDS leaves out and which it counts as 0, to follow it; an empty string where there are none."""
+    counts = {"left out, since never varying": n_constant, "counted as 0, since predicted not to vary": n_flat}
+    return "".join(f"; {what}: {count:,} margin{'s' if count > 1 else ''}" for what, count in counts.items() if count)
+
+
 def _forgotten(split: SplitForecast) -> str:
     if split.median_before is None or split.median_after is None or split.largest_change is None:
         return "Nothing can be said of the forgotten points: their margins are not finite."

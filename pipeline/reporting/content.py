@@ -140,7 +140,7 @@ class AttributionContent:
     """How good the datamodel is: lds (with interval) and r2 on the held-out population if there is one.
 
     r2 is the mean share of a margin's variance explained, r2_by_block the same by blocks of points; curve is lds against the number of models,
-    forgetting what the predictions alone come to on each forget set.
+    forgetting what the predictions alone come to on each forget set. Of the margins, n_constant never vary, n_flat are predicted not to.
     """
 
     estimator: str
@@ -150,6 +150,8 @@ class AttributionContent:
     r2_by_block: tuple[float, ...] = ()
     lds: float | None = None
     lds_interval: tuple[float, float] | None = None
+    n_constant: int = 0
+    n_flat: int = 0
     curve: CurveContent | None = None
     forgetting: tuple[ForgetCurveContent, ...] = ()
 

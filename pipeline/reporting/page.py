@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from pipeline.reporting import formatting
 from pipeline.reporting.attribution_content import InfluenceContent
-from pipeline.reporting.attribution_words import forecast_measures, forecast_words, r2_words
+from pipeline.reporting.attribution_words import constant_words, forecast_measures, forecast_words, r2_words
 from pipeline.reporting.content import SPLITS, Report, Role, Row, SetContent, point_label
 from pipeline.reporting.cost_figure import CEILING, cost_figure
 from pipeline.reporting.curve_figure import curve_figure
@@ -87,7 +87,7 @@ def render(report: Report) -> str:
     """Return the report as HTML: verdict first, then table, figures, images, and what it took."""
     environment = Environment(loader=PackageLoader(__package__), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"nats": formatting.nats, "percent": formatting.percent, "duration": formatting.duration, "span": formatting.span}
-    environment.globals["r2_words"] = r2_words
+    environment.globals |= {"r2_words": r2_words, "constant_words": constant_words}
     sections = [_section(content, number) for number, content in enumerate(report.sets)]
     costs = Markup(svg(cost_figure(report.sets), "P95 KLoM on the forgotten points against the cost of a request")) if report.sets else None
     curve, forgetting = (None, ()) if report.attribution is None else (report.attribution.curve, report.attribution.forgetting)

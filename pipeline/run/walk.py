@@ -5,13 +5,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from pipeline.graph import Graph, NodeState
+from pipeline.run import unlisted
 from pipeline.run.failures import Failure, write_failure
 from pipeline.run.progress import Listener, Progress
 from pipeline.run.queue import Queue
 from pipeline.run.setbacks import Setbacks
+from pipeline.run.tasks import tasks_of
 from pipeline.run.wanted import wanted_keys
 from pipeline.runtime.execution import Executor, Outcome
-from pipeline.runtime.shards import joined, split
+from pipeline.runtime.shards import joined
 from pipeline.runtime.store import Store
 from pipeline.stages.work import Task
 
@@ -37,7 +39,7 @@ class Walk:
         self._graph, self._store, self._open_executor = graph, store, open_executor
         self._listeners, self._allow_missing = listeners, allow_missing
         self._wanted = wanted_keys(graph, until) if wanted is None else wanted
-        self._queue, self._setbacks = Queue(), Setbacks()
+        self._queue, self._setbacks, self._unlisted = Queue(), Setbacks(), unlisted.Unlisted()
         # Units that a shard of a node may have, where larger ones ran out of memory.
         self._most_units: dict[str, int] = {}
         self._known: set[str] = set()
@@ -96,22 +98,11 @@ class Walk:
             for listener in self._listeners:
                 listener.node_done(state, self.progress)
 
-    def _enqueue(self, key: str, state: NodeState) -> None:
-        folder = state.table.folder
-        self._store.describe(folder, self._graph.describe(state))
-        ranges = split(state.missing, state.node.shard_size, lost=self._store.set_aside(folder))
-        self._left[key] = len(ranges)
-        for start, stop in ranges:
-            task = Task(
-                node=state.node,
-                folder=folder,
-                start=start,
-                stop=stop,
-                inputs=state.inputs,
-                store_uri=self._store.uri,
-                store_mark=self._mark,
-                recipe=self._graph.experiment.recipe,
-            )
+    def _enqueue(self, key: str, state: NodeState, missing: Sequence[tuple[int, int]] | None = None) -> None:
+        self._store.describe(state.table.folder, self._graph.describe(state))
+        tasks = tasks_of(state, state.missing if missing is None else missing, graph=self._graph, store=self._store, mark=self._mark)
+        self._left[key] = len(tasks)
+        for task in tasks:
             self._queue.push(task)
 
     def _submit(self) -> None:
@@ -152,7 +143,8 @@ class Walk:
             return
         if action == "halve":
             if outcome.fault == "memory":
-                self._most_units[task.folder] = max(1, (task.stop - task.start) // 2)
+                smaller = max(1, (task.stop - task.start) // 2)
+                self._most_units[task.folder] = min(self._most_units.get(task.folder, smaller), smaller)
             self._halve(task)
             return
         self._give_up(outcome)
@@ -185,9 +177,17 @@ class Walk:
             self.progress.failures.append(Failure(key=key, start=start, stop=stop, error=reason))
 
     def _settle(self) -> None:
-        """With nothing left to do, let populations whose shards failed be used as they are, if the user allows it."""
+        """With nothing left to do, go after what is not listed; then let populations whose shards failed be used as they are, if the user allows it."""
+        for pause in unlisted.PAUSES:
+            if not self._queue and self._unlisted.find(self.progress, self._left):
+                time.sleep(pause)
+                self._refresh()
+        missing = {} if self._queue else self._unlisted.find(self.progress, self._left)
+        for key in [key for key in missing if self._unlisted.may_try(key) and not self._stopped]:
+            self._enqueue(key, self.progress.states[key], missing.pop(key))
+        self.progress.failures += unlisted.failures(missing)
         failed = frozenset(failure.key for failure in self.progress.failures)
-        if self._allow_missing and failed - self._settled:
+        if not self._queue and self._allow_missing and failed - self._settled:
             self._settled |= failed
             self._refresh()
 

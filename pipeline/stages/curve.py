@@ -29,7 +29,7 @@ class Curve(Attribution):
 
     stage: ClassVar[str] = "score"
     unit: ClassVar[str] = "shares"
-    revision: ClassVar[int] = 2
+    revision: ClassVar[int] = 3
 
     fit_key: str
 

@@ -80,7 +80,7 @@ class Score(Attribution):
 
     stage: ClassVar[str] = "score"
     unit: ClassVar[str] = "parts"
-    revision: ClassVar[int] = 2
+    revision: ClassVar[int] = 3
 
     fit_key: str
 
@@ -101,6 +101,7 @@ class Score(Attribution):
             "lds": score.mean,
             "lds_interval": list(score.interval),
             "n_constant": score.n_constant,
+            "n_flat": score.n_flat,
             "r2_logits": float(fit["r2"].mean()) if has_r2 and "logits" in self.outputs else None,
             "r2_margins": float(fit[MARGIN_R2].mean()) if has_r2 else None,
             "r2_heldout": float(r2.mean()),

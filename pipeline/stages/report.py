@@ -164,6 +164,8 @@ class ReportPage(Node):
                 "r2_by_block": tuple(score["r2_heldout_by_block"]),
                 "lds": score["lds"],
                 "lds_interval": tuple(score["lds_interval"]),
+                "n_constant": score["n_constant"],
+                "n_flat": score["n_flat"],
             }
         about["curve"] = curve_content(work.read("curve")) if self.has_curve else None
         if self.has_forget_curve:

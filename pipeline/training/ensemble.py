@@ -83,8 +83,8 @@ def member_groups(total: int, kind: Kind) -> list[list[int]]:
     return [group * 2 if kind == "stacked" and len(group) == 1 else group for group in groups]
 
 
-def why_not_stackable(template: nn.Module, descents: Iterable[Descent]) -> str | None:
-    """Return the reason why members must run one by one, or None if they may be stacked exactly."""
+def why_not_stackable(template: nn.Module, descents: Iterable[Descent], inputs: Tensor) -> str | None:
+    """Return the reason why members must run one by one, or None if they may be stacked exactly; inputs (n_points, ...) are a few or all."""
     for module in template.modules():
         if isinstance(module, (nn.modules.dropout._DropoutNd,)):
             return f"{type(module).__name__} draws random numbers, which differ between stacked and single members"
@@ -95,6 +95,18 @@ def why_not_stackable(template: nn.Module, descents: Iterable[Descent]) -> str |
             return "max_gradient_norm needs the norm of one member's gradient"
         if descent.precision != "float32":
             return f"{descent.precision} autocast is ignored by biased layers under vmap, in silence"
+    return _why_stack_fails(template, inputs[:2])
+
+
+def _why_stack_fails(template: nn.Module, inputs: Tensor) -> str | None:
+    """Return what torch says when two stacked members take a training-mode look at inputs (2, ...), None if nothing: only a trial tells of forward()."""
+    template = copy.deepcopy(template).to(inputs.device).train()
+    states = {name: torch.stack([value, value]) for name, value in template.state_dict().items()}
+    try:
+        with torch.no_grad():
+            vmap(lambda state, x: functional_call(template, state, (x,)))(states, torch.stack([inputs, inputs]))
+    except RuntimeError as error:
+        return f"its forward() cannot be stacked (vmap: {str(error).strip().splitlines()[0].rstrip('.')})"
     return None
 
 

@@ -45,7 +45,7 @@ class Checkpoints:
         for handle in handles:
             handle.remove()
         if not ran:
-            raise ConfigError(f"model {type(self._build.model).__qualname__} runs no linear layer, so it has no last one; set estimator.layers to 'all'")
+            raise ConfigError(f"model {type(self._build.model).__qualname__} runs no linear layer, so it has no last one; set `layers` to 'all'")
         last = {id(value) for value in ran[-1].parameters()}
         counted = [name for name, value in self._template.named_parameters() if id(value) in last]
         return Checkpoints(self._build, lambda: self._states, self._examples, self._device, counted=counted)

@@ -72,13 +72,38 @@ def _visited(order: Int[np.ndarray, "epochs n_points"], listed: Int[np.ndarray, 
     return found[found >= 0].reshape(len(order), len(listed))
 
 
+def batches(phase: Phase, template: nn.Module, inputs: Tensor) -> list[slice]:
+    """Return which part of an epoch's order each step takes; inputs (n_points, ...) are those of the data set.
+
+    A last batch of one point joins the one before if the model cannot train on one point, as with batch norm over flat features.
+    """
+    n_listed, size = phase.points.shape[1], phase.batch_size
+    parts = [slice(start, min(start + size, n_listed)) for start in range(0, phase.steps_per_epoch * size, size)]
+    if len(parts) > 1 and parts[-1].stop - parts[-1].start == 1 < size and not _trains_on_one_point(template, inputs[:1]):
+        parts[-2:] = [slice(parts[-2].start, n_listed)]
+    return parts
+
+
+def _trains_on_one_point(template: nn.Module, inputs: Tensor) -> bool:
+    """Return whether a step on one point is possible; only models with batch norm are tried, so that others draw no random number more."""
+    if not any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in template.modules()):
+        return True
+    try:
+        with torch.no_grad():
+            copy.deepcopy(template).train()(inputs)
+    except ValueError:
+        return False
+    return True
+
+
 def pick(values: Tensor, batch: Tensor) -> Tensor:
     """Return values[batch] (n_members, batch, ...), by the flat index that torch gathers fastest."""
     return values.index_select(0, batch.reshape(-1)).view(*batch.shape, *values.shape[1:])
 
 
 def _descend(template: nn.Module, states: States, phase: Phase, members: list[int], data: Resident, seeds: list[tuple[int, int]], kind: Kind) -> States:
-    descent, per_epoch, batch_size = phase.descent, phase.steps_per_epoch, phase.batch_size
+    descent, parts = phase.descent, batches(phase, template, data.inputs)
+    per_epoch = len(parts)
     n_steps = per_epoch * descent.epochs
     device = data.labels.device
     group = (StackedGroup if kind == "stacked" else SingleGroup)(template, states, descent)
@@ -92,8 +117,7 @@ def _descend(template: nn.Module, states: States, phase: Phase, members: list[in
     for epoch in range(descent.epochs):
         order = orders[:, epoch]
         listed = points.gather(1, order)
-        for step in range(per_epoch):
-            part = slice(step * batch_size, (step + 1) * batch_size)
+        for step, part in enumerate(parts):
             batch = listed[:, part]
             if targets is not None:
                 wanted = targets[rows, order[:, part]]

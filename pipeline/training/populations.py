@@ -93,7 +93,7 @@ def check_model(build: Builder, recipe: Recipe, inputs: Float[np.ndarray, "..."]
     if not isinstance(logits, torch.Tensor) or tuple(logits.shape) != expected or not logits.is_floating_point():
         found = f"{logits.dtype} {tuple(logits.shape)}" if isinstance(logits, torch.Tensor) else type(logits).__name__
         raise ConfigError(f"model {name} returns {found}; expected floating-point logits of shape {expected}")
-    reason = why_not_stackable(template, [recipe.descent()])
+    reason = why_not_stackable(template, [recipe.descent()], torch.from_numpy(np.array(inputs, np.float32)))
     if recipe.ensemble == "stacked" and reason is not None:
         raise ConfigError(f"recipe.ensemble is 'stacked', but {reason}; use 'auto' or 'looped'")
 
@@ -102,7 +102,7 @@ def choose_ensemble(build: Builder, recipe: Recipe, data: Resident, n_points: in
     """Return {"kind", "reason", …}: how members of this recipe run, by rule where there is one, else by timing both on a few steps."""
     if recipe.ensemble != "auto":
         return {"kind": recipe.ensemble, "reason": "set by recipe.ensemble"}
-    reason = why_not_stackable(build(), [recipe.descent()])
+    reason = why_not_stackable(build(), [recipe.descent()], data.inputs)
     if reason is not None:
         return {"kind": "looped", "reason": reason}
     stacked, looped = _seconds_per_member(build, recipe, data, n_points)

@@ -3,9 +3,14 @@
 import numpy as np
 import pytest
 from tiny import TINY, all_done, run_serially
+from torch import nn
 
+from jobs.session import check
 from pipeline.accounts import spending_of
 from pipeline.attribution import ESTIMATORS
+from pipeline.core.errors import ConfigError
+from pipeline.models.base import Model
+from pipeline.models.mlp import Mlp
 
 NAMES = [estimator.name for estimator in ESTIMATORS.plugins if estimator.needs == {"checkpoints"}]
 # Sixteen held-out models and scouts that have learnt something, so that there is something to rank.
@@ -41,6 +46,54 @@ def test_a_run_ends_done_and_ranks_held_out_models(open_tiny, name):
     effect = session.store.read(progress.states["effect/some"].table)
     assert np.isfinite(effect["mean"]).all()
     assert (effect["standard_error"] >= 0).all()
+
+
+class Recurrent(Model):
+    """A model whose gradients torch cannot take point by point, and which may end without a linear layer."""
+
+    ends_linear: bool = True
+
+    def build(self, input_shape, n_classes):
+        return (
+            Gated(input_shape[0], n_classes)
+            if self.ends_linear
+            else nn.Sequential(nn.Flatten(), nn.Unflatten(1, (-1, 1)), nn.Conv1d(input_shape[0], n_classes, 1), nn.Flatten())
+        )
+
+
+class Gated(nn.Module):
+    """A GRU that sees one step."""
+
+    def __init__(self, n_inputs, n_classes):
+        super().__init__()
+        self.cell, self.out = nn.GRU(n_inputs, 4, batch_first=True), nn.Linear(4, n_classes)
+
+    def forward(self, inputs):
+        return self.out(self.cell(inputs[:, None])[0][:, -1])
+
+
+@pytest.mark.parametrize(
+    ("estimator", "model", "message"),
+    [
+        ({"name": "trak"}, Recurrent(), "^estimator: trak cannot take the gradients of single points of model Recurrent"),
+        ({"name": "kernel", "guide": {}}, Recurrent(), "^estimator.guide: influence cannot take the gradients"),
+        (
+            {"name": "combined", "kernel": {"guide": {"layers": "last"}}},
+            Recurrent(ends_linear=False),
+            "^estimator.kernel.guide: .* no linear layer.*layers.* to 'all'",
+        ),
+        ({"name": "kernel", "guide": {"rows": 10**9}}, Mlp(width=10**6), "^estimator.guide: influence would hold 180 rows .* lower `rows`"),
+    ],
+)
+def test_a_model_that_cannot_be_looked_into_is_refused_before_any_is_trained(open_tiny, estimator, model, message):
+    experiment = open_tiny("recipe.ensemble=auto", estimator=estimator).experiment.model_copy(update={"model": model})
+    with pytest.raises(ConfigError, match=message):
+        check(experiment, experiment.dataset.load())
+
+
+def test_a_guide_that_nobody_asks_is_not_tried(open_tiny):
+    experiment = open_tiny("recipe.ensemble=auto", estimator={"name": "kernel", "guide": {}}, unlearners={"nothing": "no_op"}).experiment
+    check(experiment.model_copy(update={"model": Recurrent()}), experiment.dataset.load())
 
 
 def test_other_settings_or_another_model_are_another_answer(open_tiny):

@@ -42,13 +42,20 @@ def test_only_ranks_matter_and_the_sign_does():
     assert lds(predicted=actual, actual=actual).mean == pytest.approx(1)
 
 
-def test_constant_targets_are_counted_and_left_out():
+def test_constant_targets_are_left_out_and_constant_predictions_score_0():
     predicted, actual = arrays()
     predicted[:, 3], actual[:, 7] = 1.0, 2.0
     score = lds(predicted=predicted, actual=actual)
-    assert score.n_constant == 2
-    assert len(score.values) == 28
+    assert (score.n_constant, score.n_flat, len(score.values)) == (1, 1, 29)
     assert np.isfinite(score.values).all()
+    assert score.values[3] == 0
+    assert (np.delete(score.values, 3) > 0.2).all()
+
+
+def test_a_prediction_that_never_varies_scores_0():
+    _, actual = arrays()
+    score = lds(predicted=np.zeros_like(actual), actual=actual)
+    assert (score.mean, score.interval, score.n_flat) == (0, (0, 0), 30)
 
 
 def test_the_interval_holds_the_mean_and_narrows_with_more_subsets():
@@ -84,7 +91,7 @@ def test_shapes_that_do_not_fit_are_refused(shape, other):
 def test_values_that_cannot_be_ranked_are_refused():
     predicted, actual = arrays()
     with pytest.raises(DataError, match="constant over the subsets"):
-        lds(predicted=np.zeros_like(predicted), actual=actual)
+        lds(predicted=predicted, actual=np.zeros_like(actual))
     predicted[0, 0] = np.nan
     with pytest.raises(DataError, match="NaN or infinity"):
         lds(predicted=predicted, actual=actual)

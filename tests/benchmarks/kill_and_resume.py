@@ -19,7 +19,8 @@ from pathlib import Path
 import mlflow
 import psutil
 
-STAGES = ("forget", "train", "factor", "fit", "score", "effect", "unlearn", "evaluate", "report")
+from pipeline.graph import STAGES
+
 DMM = [sys.executable, "-m", "jobs"]
 
 

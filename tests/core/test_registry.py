@@ -1,5 +1,6 @@
 """Plug-ins are found by name or module:Class, refuse what they do not know with the nearest known name, and are identified by what computes."""
 
+import importlib
 from abc import abstractmethod
 from pathlib import Path
 from typing import ClassVar
@@ -84,6 +85,14 @@ def test_all_problems_are_named_at_once():
     with pytest.raises(ConfigError) as refusal:
         SHAPES.build({"name": "square", "side": -1, "colour": "red"})
     assert len(str(refusal.value).splitlines()) == 2
+
+
+@pytest.mark.parametrize(("line", "reason"), [("def (", "invalid syntax"), ("missing + 1", "NameError: name 'missing'"), ("1 / 0", "ZeroDivisionError")])
+def test_a_module_that_cannot_be_imported_is_named_with_its_line(module, line, reason):
+    module.write_text(f"\n{line}\n")
+    importlib.invalidate_caches()
+    with pytest.raises(ConfigError, match=f"cannot be imported .*{reason}.*{module.name} line 2"):
+        SHAPES.resolve(f"{module.stem}:Square")
 
 
 def test_a_plugin_cannot_be_changed():

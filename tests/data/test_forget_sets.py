@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
-from pipeline.core.errors import DataError, ShapeError
+from pipeline.core.errors import ConfigError, DataError, ShapeError
 from pipeline.data import FORGET_SETS
 from pipeline.data.dataset import LabelNoise, flip_labels
 from pipeline.data.digits import Digits
@@ -91,6 +91,11 @@ def test_random_sets_differ_by_seed(examples: Examples) -> None:
 def test_what_cannot_be_picked_is_found_before_training(examples: Examples, settings: dict[str, object], message: str) -> None:
     with pytest.raises(DataError, match=message):
         FORGET_SETS.build(settings).check(examples)
+
+
+def test_a_truth_is_no_id() -> None:
+    with pytest.raises(ConfigError, match="true and false are no training ids"):
+        FORGET_SETS.build({"name": "indices", "ids": [True, 2]})
 
 
 def test_more_mislabelled_points_than_there_are_is_refused(examples: Examples) -> None:

@@ -191,6 +191,13 @@ def test_a_config_that_is_none_is_refused(dmm: Dmm, tmp_path: Path, content: str
     assert message in " ".join(err.split())
 
 
+def test_a_config_that_is_no_text_is_refused(dmm: Dmm, tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_bytes(b"name: \xff\xfe")
+    status, _, err = dmm("plan", "bad.yaml")
+    assert status == 2
+    assert "is not UTF-8 text (invalid start byte at byte 6)" in " ".join(err.split())
+
+
 def test_models_that_cannot_be_stacked_are_run_one_by_one_with_a_word(dmm: Dmm) -> None:
     status, _, err = dmm(*serial("run", "--set", "model.dropout=0.5", "--set", "recipe.ensemble=auto", "--until", "train"))
     assert status == 0

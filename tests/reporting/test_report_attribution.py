@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from invented import curve_of, forecast_of, forget_curve_of, influence_of, point_of, split_of
 
-from pipeline.reporting.attribution_words import curve_words, forecast_measures, forecast_words, r2_words
+from pipeline.reporting.attribution_words import constant_words, curve_words, forecast_measures, forecast_words, r2_words
 from pipeline.reporting.curve_figure import curve_figure
 from pipeline.reporting.figures import figures
 from pipeline.reporting.forecast_figure import forecast_figure
@@ -63,6 +63,13 @@ def test_without_held_out_models_the_score_is_not_measured(make_report, content)
     page = render(make_report(content, attribution=bare))
     assert page.count("not measured") == 2
     assert 'id="predicted"' in page
+
+
+def test_margins_that_cannot_be_ranked_are_told_of(make_report, content):
+    told = dataclasses.replace(make_report().attribution, n_constant=3, n_flat=1)
+    words = "; left out, since never varying: 3 margins; counted as 0, since predicted not to vary: 1 margin"
+    assert words in render(make_report(content, attribution=told))
+    assert constant_words(0, 0) == ""
 
 
 @pytest.mark.parametrize(

@@ -102,5 +102,7 @@ def test_an_export_overwrites_nothing_and_needs_a_fit(open_tiny: Open, tmp_path:
         export(session, str(path), dtype="float16")
     with pytest.raises(ConfigError, match="expected float16 or float32"):
         export(session, str(tmp_path / "other"), dtype="int8")
+    with pytest.raises(ConfigError, match="nowhere does not exist; make it"):
+        export(session, str(tmp_path / "nowhere" / "x.npy"), dtype="float16")
     with pytest.raises(ConfigError, match="no datamodels of logits"):
         export(open_tiny(estimator=RIDGE, unlearners={"nothing": "no_op"}), str(tmp_path / "other"), dtype="float16")

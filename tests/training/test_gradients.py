@@ -140,5 +140,5 @@ class NoLinear(Model):
 def test_a_model_without_a_linear_layer_has_no_last_one():
     examples = examples_of()
     build = Builder(NoLinear(), examples.input_shape, 3)
-    with pytest.raises(ConfigError, match=r"set estimator.layers to 'all'"):
+    with pytest.raises(ConfigError, match="set `layers` to 'all'"):
         Checkpoints(build, lambda: initial_states(build, range(2)), examples).last_layer()

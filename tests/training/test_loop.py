@@ -5,17 +5,19 @@ import copy
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
 from pipeline.core.errors import ShapeError
 from pipeline.data.planted import Planted
+from pipeline.models.base import Model
 from pipeline.models.cnn import Cnn
 from pipeline.models.logistic import Logistic
 from pipeline.models.mlp import Mlp
 from pipeline.training import ensemble
 from pipeline.training.ensemble import Builder, compute_logits, initial_states, join, take
-from pipeline.training.loop import Resident, batch_orders, run_phases
+from pipeline.training.loop import Resident, batch_orders, batches, run_phases
 from pipeline.training.schedule import STACKABLE, Descent, Phase, cross_entropy, squared_error
 
 MODELS = [Logistic(zero_init=False), Mlp(width=8), Mlp(width=8, depth=2), Cnn(width=2), Cnn(width=2, batch_norm=False)]
@@ -145,6 +147,31 @@ def test_what_is_given_is_left_alone(kind):
 
 def build_template():
     return builder_of(Cnn(width=2))()
+
+
+class Normed(Model):
+    """A tiny plug-in with batch norm over flat features, which cannot train on one point."""
+
+    def build(self, input_shape, n_classes):
+        return nn.Sequential(nn.Linear(input_shape[0], 4), nn.BatchNorm1d(4), nn.Linear(4, n_classes))
+
+
+@pytest.mark.parametrize("kind", ["stacked", "looped"])
+def test_a_last_batch_of_one_joins_the_one_before_where_batch_norm_needs_more(kind):
+    build, data = builder_of(Normed()), data_for(Normed())
+    states, phase = initial_states(build, [0, 1]), training(2, drop_last=False, n_listed=17)
+    after = run_phases(build(), states, [phase], data, seeds=[0, 1], kind=kind)
+    assert after["1.num_batches_tracked"].tolist() == [4, 4]
+    assert all(torch.isfinite(value.float()).all() for value in after.values())
+
+
+@pytest.mark.parametrize(
+    ("model", "n_listed", "sizes"), [(Mlp(), 17, [8, 8, 1]), (Cnn(width=2), 17, [8, 8, 1]), (Normed(), 17, [8, 9]), (Normed(), 18, [8, 8, 2])]
+)
+def test_no_other_batch_is_moved(model, n_listed, sizes):
+    parts = batches(training(1, drop_last=False, n_listed=n_listed), builder_of(model)(), data_for(model).inputs)
+    assert [part.stop - part.start for part in parts] == sizes
+    assert [part.start for part in parts[1:]] == [part.stop for part in parts[:-1]]
 
 
 def test_phases_follow_each_other():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 from pipeline.core.errors import ConfigError
 from pipeline.data.planted import Planted, planted_weights
@@ -35,6 +36,7 @@ class Flat(Model):
             "narrow": nn.Linear(input_shape[0], n_classes - 1),
             "wrong_inputs": nn.Linear(input_shape[0] + 1, n_classes),
             "tuple": nn.LSTM(input_shape[0], n_classes),
+            "dropping": Dropping(input_shape[0], n_classes),
             "fine": nn.Linear(input_shape[0], n_classes),
         }[self.fault]
 
@@ -109,6 +111,25 @@ def test_what_cannot_be_stacked_exactly_is_looped_with_a_word_or_refused(model, 
     assert why in chosen["reason"]
     with pytest.raises(ConfigError, match="use 'auto' or 'looped'"):
         check_model(build(model), recipe(ensemble="stacked", **settings), EXAMPLES.inputs[:2])
+
+
+class Dropping(nn.Module):
+    """Drops by a call in forward(), which no module shows."""
+
+    def __init__(self, n_inputs, n_classes):
+        super().__init__()
+        self.layer = nn.Linear(n_inputs, n_classes)
+
+    def forward(self, inputs):
+        return functional.dropout(self.layer(inputs), 0.5, self.training)
+
+
+def test_dropout_called_in_forward_is_found_by_a_trial():
+    chosen = choose_ensemble(build(Flat(fault="dropping")), recipe(), Resident.place(EXAMPLES), 40)
+    assert chosen["kind"] == "looped"
+    assert "cannot be stacked" in chosen["reason"]
+    with pytest.raises(ConfigError, match="use 'auto' or 'looped'"):
+        check_model(build(Flat(fault="dropping")), recipe(ensemble="stacked"), EXAMPLES.inputs[:2])
 
 
 def test_auto_takes_the_faster_of_both_as_timed():

@@ -1,0 +1,26 @@
+"""The tasks that make what is missing of a node."""
+
+from collections.abc import Iterable
+
+from pipeline.graph import Graph, NodeState
+from pipeline.runtime.shards import split
+from pipeline.runtime.store import Store
+from pipeline.stages.work import Task
+
+
+def tasks_of(state: NodeState, missing: Iterable[tuple[int, int]], *, graph: Graph, store: Store, mark: str) -> list[Task]:
+    """Return one task for each shard of the missing ranges of a node; mark is the store's, see Store.claim."""
+    folder = state.table.folder
+    return [
+        Task(
+            node=state.node,
+            folder=folder,
+            start=start,
+            stop=stop,
+            inputs=state.inputs,
+            store_uri=store.uri,
+            store_mark=mark,
+            recipe=graph.experiment.recipe,
+        )
+        for start, stop in split(missing, state.node.shard_size, lost=store.set_aside(folder))
+    ]
