@@ -58,9 +58,8 @@ def open_session(path: str | None, overrides: Sequence[str] = (), store: str | N
 
 def refuse_places_that_vanish(experiment: Experiment) -> None:
     """Raise ConfigError if tables or view would be kept in the folder of a Ray job, which is temporary."""
-    # What this machine's environment says of MLflow is no matter of a job that runs elsewhere.
-    elsewhere = not is_ray_job()
-    uri, view = experiment.store.uri, experiment.tracking.uri or ("" if elsewhere else os.environ.get("MLFLOW_TRACKING_URI", ""))
+    # A job that is submitted takes this machine's MLFLOW_TRACKING_URI along.
+    uri, view = experiment.store.uri, experiment.tracking.uri or os.environ.get("MLFLOW_TRACKING_URI", "")
     if local_folder(uri) is not None and not Path(uri.removeprefix("file://")).is_absolute():
         raise ConfigError(
             f"store {uri!r} is relative, but a Ray job runs in a temporary folder that vanishes; give an absolute path that all nodes mount, "

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pipeline.config import Experiment
 from pipeline.core.errors import ConfigError
+from pipeline.core.masking import masked
 from pipeline.runtime.files import local_folder
 from pipeline.runtime.tracking import MLFLOW_DEFAULTS, tracking_uri
 
@@ -17,7 +18,7 @@ def ui(experiment: Experiment, *, host: str, port: int) -> None:
     if uri is None:
         raise ConfigError("tracking is off (tracking.uri is 'none'), so there is no MLflow database to show; run with another tracking.uri")
     if uri.startswith("http"):
-        print(f"This experiment is tracked by a server: open {uri}")
+        print(f"This experiment is tracked by a server: open {masked(uri)}")
         return
     if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():
         raise ConfigError(f"{uri} does not exist yet; `dmm run` makes it")

@@ -3,21 +3,48 @@
 import json
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import yaml
+from pydantic import AfterValidator, BaseModel, Field
 
 from pipeline.config import Experiment
 from pipeline.core.errors import StoreError
 from pipeline.graph import NodeState
-from pipeline.run import Listener, Progress
+from pipeline.run import Failure, Listener, Progress, failures_of
+from pipeline.runtime.files.base import checked
 from pipeline.runtime.shards import cover
 from pipeline.runtime.store import Store
 
 FOLDER = "experiments"
 # Seconds until a store that refused is asked again, and for which the end of a run waits for what is being written.
 RETRY, END = 30.0, 1.0
+
+
+def _inside(folder: str) -> str:
+    try:
+        return checked(folder, FOLDER)
+    except StoreError as error:
+        raise ValueError(str(error)) from error
+
+
+class Row(BaseModel):
+    """A node of a recorded experiment, and where its table is, if that is known."""
+
+    node: str
+    stage: str
+    unit: str
+    wanted: int = Field(ge=0)
+    folder: Annotated[str, AfterValidator(_inside)] | None
+
+
+class Record(BaseModel):
+    """An experiment as its last run saw it."""
+
+    name: str
+    digest: str
+    nodes: tuple[Row, ...]
 
 
 class Ledger(Listener):
@@ -34,9 +61,11 @@ class Ledger(Listener):
         self._written: dict[str, bytes] = {}
         self._writer = threading.Thread()
         self._next = 0.0
+        self._progress: Progress | None = None
 
     def changed(self, progress: Progress) -> None:
         """See Listener."""
+        self._progress = progress
         if progress.states is self._seen or self._writer.is_alive() or time.monotonic() < self._next:
             return
         self._seen = progress.states
@@ -49,10 +78,11 @@ class Ledger(Listener):
         self._writer = threading.Thread(target=self._write, args=(files,), name="ledger", daemon=True)
         self._writer.start()
 
-    def end(self, progress: Progress) -> None:
+    def end(self) -> None:
         """Have the last state written, unless the store takes too long over it."""
         self._wait()
-        self.changed(progress)
+        if self._progress is not None:
+            self.changed(self._progress)
         self._wait()
 
     def _wait(self) -> None:
@@ -77,12 +107,20 @@ class Ledger(Listener):
 
 
 def recorded(store: Store) -> dict[str, Any]:
-    """Return the state of every experiment that was run in store, as far as the store alone tells: what turned stale since, it does not know."""
-    experiments = []
-    for experiment in _experiments_in(store):
-        nodes = [node | {"forget_set": label_in(node["node"])} for node in experiment["nodes"]]
-        experiments.append(experiment | {"nodes": nodes, "complete": all(node["status"] == "done" for node in nodes)})
-    return {"store": store.uri, "complete": all(one["complete"] for one in experiments), "experiments": experiments}
+    """Return the state of every experiment that was run in store, as far as the store alone tells: what turned stale since, it does not know.
+
+    Records that cannot be read are named as damaged, and the others told. Raises StoreError if there is none at all.
+    """
+    experiments, damaged = [], []
+    for name in store.files.names(FOLDER):
+        if name.endswith(".json"):
+            try:
+                experiments.append(_told(store, Record.model_validate_json(store.files.read(f"{FOLDER}/{name}"))))
+            except ValueError:
+                damaged.append(f"{FOLDER}/{name}")
+    if not (experiments or damaged):
+        raise StoreError(f"no experiment was run in {store.uri}; check the address, or name a config: `dmm status CONFIG --store {store.uri}`")
+    return {"store": store.uri, "complete": not damaged and all(one["complete"] for one in experiments), "experiments": experiments, "damaged": damaged}
 
 
 def label_in(key: str) -> str | None:
@@ -91,20 +129,20 @@ def label_in(key: str) -> str | None:
     return parts[-1] if len(parts) == 3 or parts[0] in ("forget", "effect") else None
 
 
-def _experiments_in(store: Store) -> Iterator[dict[str, Any]]:
-    """Yield each experiment of the store as its last run saw it, {"name", "digest", "nodes"}, with the shards there are now counted."""
-    for name in store.files.names(FOLDER):
-        if not name.endswith(".json"):
-            continue
-        try:
-            account = json.loads(store.files.read(f"{FOLDER}/{name}"))
-        except ValueError as error:
-            raise StoreError(f"{FOLDER}/{name} in {store.uri} is damaged ({error}); remove it, and the next run writes it again") from error
-        yield account | {"nodes": [node | _counted(store, node) for node in account["nodes"]]}
+def _told(store: Store, record: Record) -> dict[str, Any]:
+    """Return an experiment as its last run saw it, with the shards there are now counted and those that were given up named."""
+    nodes, failed = [], []
+    for node in record.nodes:
+        shards = [] if node.folder is None else store.shards(node.folder)
+        done = sum(piece.stop - piece.start for piece in cover(shards, node.wanted))
+        status = "waiting" if node.folder is None else "done" if done == node.wanted else "partial" if done else "missing"
+        nodes.append(node.model_dump() | {"forget_set": label_in(node.node), "status": status, "done": done})
+        if node.folder is not None and status != "done":
+            failed += [failed_shard(failure) for failure in failures_of(store, node.node, node.folder, shards)]
+    complete = all(node["status"] == "done" for node in nodes)
+    return {"name": record.name, "digest": record.digest, "nodes": nodes, "failed_shards": failed, "complete": complete}
 
 
-def _counted(store: Store, node: Mapping[str, Any]) -> dict[str, Any]:
-    if node["folder"] is None:
-        return {"status": "waiting", "done": 0}
-    done = sum(piece.stop - piece.start for piece in cover(store.shards(node["folder"]), node["wanted"]))
-    return {"status": "done" if done == node["wanted"] else "partial" if done else "missing", "done": done}
+def failed_shard(failure: Failure) -> dict[str, Any]:
+    """Return what every status says of a shard that was given up."""
+    return {name: getattr(failure, name) for name in ("start", "stop", "error", "tries", "host")} | {"node": failure.key}

@@ -8,7 +8,7 @@ import typer
 from jobs.commands import listing, planning, verbs
 from jobs.commands.interface import ui as serve
 from jobs.commands.ledger import recorded
-from jobs.commands.options import DONE, Config, Json, Set, StoreUri, finish, paper
+from jobs.commands.options import DONE, FAILED, Config, Json, Set, StoreUri, finish, paper, screen
 from jobs.session import open_session, read_experiment
 from pipeline.config import Experiment
 from pipeline.runtime.store import Store
@@ -25,9 +25,10 @@ def status(config: Config = None, set_: Set = None, store: StoreUri = None, json
     """Say what of an experiment is done, partial, missing, stale or waiting; with --store alone, of every experiment that was run in it."""
     if config is None and store is not None and not set_:
         found = recorded(Store(store))
-        if found["experiments"]:
-            listing.show_recorded(found, paper())
-            finish(found, json_, DONE)
+        listing.show_recorded(found, paper())
+        for path in found["damaged"]:
+            screen.print(f"{path} is damaged; remove it, and the next run writes it again", style="yellow", markup=False, highlight=False, soft_wrap=True)
+        finish(found, json_, DONE if found["experiments"] else FAILED)
     result = verbs.status(open_session(config, set_ or (), store))
     listing.show_status(result, paper())
     finish(result, json_, DONE)
@@ -38,13 +39,14 @@ def watch(
     set_: Set = None,
     store: StoreUri = None,
     once: Annotated[bool, typer.Option("--once", help="Print one picture and end, for logs.")] = False,
+    patience: Annotated[float, typer.Option("--patience", metavar="MINUTES", min=0, help="End with status 1 when nothing was made for so long.")] = 30.0,
     json_: Json = False,
 ) -> None:
-    """Look on while a run works, from any machine that sees its store, until it is complete."""
+    """Look on while a run works, from any machine that sees its store, until it is complete or nobody works any more."""
     from jobs.commands.watch import watch as look_on
 
-    look = look_on(open_session(config, set_ or (), store), paper(), once=once)
-    finish(look.to_json(), json_, DONE)
+    look = look_on(open_session(config, set_ or (), store), paper(), once=once, patience=patience)
+    finish(look.to_json(), json_, DONE if once or look.is_complete else FAILED)
 
 
 def config(

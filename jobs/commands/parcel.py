@@ -1,5 +1,6 @@
 """What a submitted job takes along: its working folder, and every file and plug-in of the config that must be found there. Found wrong here, not there."""
 
+import contextlib
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -27,13 +28,14 @@ class Parcel:
     n_bytes: int = 0
 
 
-def check_here(experiment: Experiment) -> bool:
-    """Check settings and data together, as a run does; return False where the data are not on this machine, so that the job will."""
+def check_here(experiment: Experiment, working_dir: str) -> bool:
+    """Check settings and data together, as a run that starts in the working folder does; return False where the data are not on this machine."""
     if any(path.is_absolute() and not path.exists() for path in paths_in(experiment)):
         return False
-    examples = experiment.dataset.load()
-    check(experiment, examples)
-    build_graph(experiment, examples)
+    with contextlib.chdir(working_dir if Path(working_dir).is_dir() else "."):
+        examples = experiment.dataset.load()
+        check(experiment, examples)
+        build_graph(experiment, examples)
     return True
 
 
@@ -54,12 +56,13 @@ def pack(
     """
     if "://" in working_dir:
         return Parcel(working_dir, _command(entry, config, options))
+    root = Path(working_dir).resolve()
+    # What the config names is looked for where the job starts; the config itself was read from here.
     needed = {f"config {config}": Path(config)} if config else {}
-    needed |= {f"file {path}": path for path in paths_in(experiment) if not path.is_absolute()}
+    needed |= {f"file {path}": root / path for path in paths_in(experiment) if not path.is_absolute()}
     needed |= {f"plug-in {name}": path for name, path in modules_in(experiment).items()}
     if not needed:
         return Parcel(None, _command(entry, None, options))
-    root = Path(working_dir).resolve()
     if not root.is_dir():
         raise ConfigError(f"--working-dir {working_dir} is no folder; give the one that holds the config, its files and its plug-ins")
     files = shipped_files(root)

@@ -1,5 +1,6 @@
 """`dmm submit`: an experiment handed to a cluster as a Ray job. The job is `python -m jobs.<entry>`, so submitted again it resumes as any run does."""
 
+import os
 import sys
 import uuid
 from dataclasses import dataclass
@@ -12,10 +13,14 @@ from jobs.commands.parcel import MIB, Parcel, check_here, pack
 from jobs.session import read_experiment, refuse_places_that_vanish
 from pipeline.config import Experiment
 from pipeline.core.errors import ConfigError
+from pipeline.core.masking import masked
+from pipeline.runtime.files import PATIENCE_VARIABLE, local_folder
+from pipeline.runtime.tracking import tracking_uri
 
 if TYPE_CHECKING:
     from pipeline.runtime.ray_jobs import JobServer
 
+TRACKING = "MLFLOW_TRACKING_URI"
 ENTRY_NAMES = ("run", "train", "fit", "unlearn", "evaluate", "report")
 
 
@@ -59,7 +64,8 @@ def submit(
         raise ConfigError(f"--stage {stage!r}: expected {', '.join(ENTRY_NAMES)}")
     needs = _needs(cpus, memory_gb, labels or [])
     refuse_places_that_vanish(experiment)
-    if not check_here(experiment):
+    variables = _variables(experiment)
+    if not check_here(experiment, working_dir):
         _say("the data are not on this machine: the job checks them when it starts")
     options = [part for one in set_ or () for part in ("--set", one)] + ["--store", experiment.store.uri] + (["--allow-missing"] if allow_missing else [])
     # Ray is imported only now: a config that is wrong is refused without it.
@@ -67,7 +73,7 @@ def submit(
 
     parcel = pack(experiment, entry=stage, config=config, options=options, working_dir=working_dir, shipped_files=shipped_files, largest_bytes=LARGEST_BYTES)
     server = JobServer(address)
-    job = _send(server, experiment, parcel, stage, needs)
+    job = _send(server, experiment, parcel, stage, needs, variables)
     answer = {"job_id": job.job_id, "address": job.address, "entrypoint": parcel.entrypoint, "store": job.store}
     if not follow:
         finish(answer, json_, DONE)
@@ -75,15 +81,29 @@ def submit(
     finish(answer | {"status": status, "exit_status": code}, json_, code)
 
 
-def _send(server: "JobServer", experiment: Experiment, parcel: Parcel, stage: str, needs: dict[str, Any]) -> Submitted:
+def _send(server: "JobServer", experiment: Experiment, parcel: Parcel, stage: str, needs: dict[str, Any], variables: dict[str, str]) -> Submitted:
     job = Submitted(f"{experiment.name}-{stage}-{uuid.uuid4().hex[:8]}", server.address, experiment.store.uri)
     if parcel.n_files:
         _say(f"shipping {parcel.working_dir}: {parcel.n_files:,} files, {parcel.n_bytes / MIB:,.1f} MiB before packing")
     about = {"experiment": experiment.name, "digest": experiment.digest, "stage": stage, "store": job.store}
-    server.submit(entrypoint=parcel.entrypoint, job_id=job.job_id, working_dir=parcel.working_dir, metadata=about, needs=needs)
-    view = experiment.tracking.uri or "where MLFLOW_TRACKING_URI of the cluster points, else a database in the store"
+    server.submit(entrypoint=parcel.entrypoint, job_id=job.job_id, working_dir=parcel.working_dir, metadata=about, needs=needs, variables=variables)
+    view = experiment.tracking.uri or variables.get(TRACKING) or "where MLFLOW_TRACKING_URI of the cluster points, else a database in the store"
     _say(f"{job.address} has taken job {job.job_id}: {parcel.entrypoint}\n{job}\nMLflow: {view}")
     return job
+
+
+def _variables(experiment: Experiment) -> dict[str, str]:
+    """Return what the job is to find in its environment as this command does; raises ConfigError where it would find no place for its view."""
+    carried = {name: os.environ[name] for name in (TRACKING, PATIENCE_VARIABLE) if os.environ.get(name)}
+    if experiment.tracking.uri:
+        carried.pop(TRACKING, None)
+    address = tracking_uri(experiment.tracking.uri, store_root=local_folder(experiment.store.uri)) or ""
+    if masked(address) != address:
+        raise ConfigError(
+            f"{TRACKING} {masked(address)!r} holds a password, and Ray shows a job's environment to everybody; give the address without it, and set "
+            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD on the cluster"
+        )
+    return carried
 
 
 def _follow(server: "JobServer", job: Submitted) -> tuple[str, int]:

@@ -6,9 +6,10 @@ from typing import Any
 
 from rich.console import Console
 
-from jobs.commands.ledger import Ledger, label_in
+from jobs.commands.ledger import Ledger, failed_shard, label_in
 from jobs.commands.progress import open_display
 from jobs.session import Session, executor_opener, why_looped
+from pipeline.core.masking import masked
 from pipeline.graph import STAGES, NodeState
 from pipeline.run import Failure, Progress, Walk, read_failures, wanted_keys
 from pipeline.runtime.files import local_folder
@@ -88,9 +89,8 @@ def run(
         raise
     finally:
         display.stop()
-        reached = walk.progress if walk else Progress(states=states, wanted=wanted)
-        view.end(status, reached)
-        ledger.end(reached)
+        view.end(status, walk.progress if walk else Progress(states=states, wanted=wanted))
+        ledger.end()
     made = progress.states
     return RunResult(
         results=result_rows(session.graph, session.store, made),
@@ -100,7 +100,7 @@ def run(
         seconds=time.monotonic() - begun,
         store=session.store.uri,
         mlflow_run_id=view.run_id,
-        tracking_uri=tracking_uri(session.experiment.tracking.uri, store_root=local_folder(session.store.uri)),
+        tracking_uri=masked(tracking_uri(session.experiment.tracking.uri, store_root=local_folder(session.store.uri)) or "") or None,
         report=publish_report(session, made["report"]),
         attribution=_summary(session, made.get("score")),
         verdict=_summary(session, made["report"]),
@@ -131,7 +131,7 @@ def status(session: Session) -> dict[str, Any]:
     nodes = [
         about(state) | {"stage": state.node.stage, "done": state.n_done, "wanted": state.node.n_units, "folder": state.folder} for state in states.values()
     ]
-    failed = [_failure(failure) | {"tries": failure.tries, "host": failure.host} for failure in read_failures(session.store, states.values())]
+    failed = [failed_shard(failure) for failure in read_failures(session.store, states.values())]
     return {"store": session.store.uri, "complete": all(state.status == "done" for state in states.values()), "failed_shards": failed, "nodes": nodes}
 
 

@@ -1,9 +1,6 @@
 """`dmm watch`: how far a run is, from any machine that can list its store; it asks neither Ray nor MLflow, and never writes."""
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
 
 from rich import box
 from rich.console import Console, Group
@@ -12,132 +9,56 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from jobs.commands.observing import Look, Watcher
 from jobs.commands.progress import TITLES, duration
 from jobs.session import Session
-from pipeline.graph import STAGES, NodeState
-from pipeline.run import Failure, read_failures
-from pipeline.runtime.shards import ShardName, cover
-from pipeline.view import Pace
 
 # Seconds between two looks, and how many times longer than a look itself that is: a store of 20,000 shards is not listed all day.
 INTERVAL, REST = 3.0, 10.0
-# Side files read of shards that are new since the last look, to say who makes them.
-MOST_SIDE_FILES = 8
 LINE_SECONDS = 10.0
 MOST_NAMED = 3
+# Minutes without anything made after which nobody is taken to work any more.
+PATIENCE = 30.0
 
 
-@dataclass(frozen=True, kw_only=True)
-class StageLook:
-    """How far a stage is; pace is units a second over the last looks, seconds_left what is left at that pace, None while nobody knows."""
+class Vigil:
+    """Looks again and again, resting in between, as long as something is made now and then."""
 
-    stage: str
-    unit: str
-    done: int
-    wanted: int
-    shards: int
-    pace: float
-    seconds_left: float | None
+    def __init__(self, watcher: Watcher, patience: float) -> None:
+        self._watcher, self._seconds = watcher, 60 * patience
+        self._made, self._since = 0, time.monotonic()
 
+    def is_over(self, look: Look) -> bool:
+        """Return whether there is nothing to wait for: all is there, or nothing was made for so long that nobody works."""
+        made, now = sum(stage.done for stage in look.stages), time.monotonic()
+        if made != self._made:
+            self._made, self._since = made, now
+        return look.is_complete or now - self._since >= self._seconds
 
-@dataclass(frozen=True, kw_only=True)
-class Look:
-    """What the store showed at one moment. makers are hosts by the number of newest shards that they made, silence seconds since the last of those."""
-
-    store: str
-    stages: tuple[StageLook, ...]
-    is_complete: bool
-    set_aside: int
-    failed: tuple[Failure, ...] = ()
-    makers: Mapping[str, int] = field(default_factory=dict)
-    silence: float | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """Return everything, JSON-ready."""
-        failed = [{"node": one.key, "start": one.start, "stop": one.stop, "error": one.error} for one in self.failed]
-        return {**self.__dict__, "stages": [stage.__dict__ for stage in self.stages], "makers": dict(self.makers), "failed": failed}
+    def look_again(self, interval: float) -> Look:
+        """Return the next look, after a rest much longer than the look itself takes."""
+        time.sleep(interval)
+        begun = time.monotonic()
+        look = self._watcher.look()
+        time.sleep(0.0 if look.is_complete else max(0.0, REST * (time.monotonic() - begun) - interval))
+        return look
 
 
-class Watcher:
-    """Looks at a store again and again. Tables that are done are not listed again, and the graph is surveyed anew only when one became done."""
-
-    def __init__(self, session: Session) -> None:
-        self._graph, self._store = session.graph, session.store
-        self._states = self._graph.survey(self._store)
-        self._done = {key: state.n_done for key, state in self._states.items()}
-        self._shards = {key: {piece.shard for piece in state.pieces} for key, state in self._states.items()}
-        self._newest: list[tuple[str, ShardName]] = self._last_of_each()
-        self._makers: dict[str, int] = {}
-        self._written_at: float | None = None
-        self._paces: dict[str, Pace] = {}
-
-    def look(self) -> Look:
-        """Return what there is now."""
-        self._update()
-        self._ask_makers()
-        now, stages = time.monotonic(), []
-        for stage in STAGES:
-            nodes = [node for node in self._graph.nodes.values() if node.stage == stage]
-            if nodes:
-                done, wanted = sum(self._done[node.key] for node in nodes), sum(node.n_units for node in nodes)
-                pace = self._paces.setdefault(stage, Pace(60.0)).update(now, done)
-                unit = "models" if nodes[0].trains else nodes[0].unit
-                shards = sum(len(self._shards[node.key]) for node in nodes)
-                left = Pace.seconds_left(wanted - done, pace)
-                stages.append(StageLook(stage=stage, unit=unit, done=done, wanted=wanted, shards=shards, pace=pace, seconds_left=left))
-        return Look(
-            store=self._store.uri,
-            stages=tuple(stages),
-            is_complete=not any(state.status != "done" for state in self._states.values()),
-            set_aside=sum(len(self._store.set_aside(state.table.folder)) for state in self._unfinished()),
-            failed=tuple(read_failures(self._store, self._unfinished())),
-            makers=self._makers,
-            silence=None if self._written_at is None else max(0.0, time.time() - self._written_at),
-        )
-
-    def _update(self) -> None:
-        """List the tables that were not done; once one is, survey all, as those that wait for it are known by now."""
-        unfinished = self._unfinished()
-        for state in unfinished:
-            found = set(self._store.shards(state.table.folder))
-            self._take(state, found, sum(piece.stop - piece.start for piece in cover(found, state.node.n_units)))
-        if any(self._done[state.node.key] == state.node.n_units for state in unfinished):
-            self._states = self._graph.survey(self._store)
-            for state in self._states.values():
-                self._take(state, {piece.shard for piece in state.pieces}, state.n_done)
-
-    def _take(self, state: NodeState, found: set[ShardName], n_done: int) -> None:
-        key = state.node.key
-        self._newest += [(state.table.folder, shard) for shard in found - self._shards[key]]
-        self._shards[key], self._done[key] = found, n_done
-
-    def _unfinished(self) -> list[NodeState]:
-        return [state for state in self._states.values() if state.folder is not None and state.status != "done"]
-
-    def _last_of_each(self) -> list[tuple[str, ShardName]]:
-        """Return the last shard of each table there is, the unfinished ones': among them are the newest, as far as a listing tells."""
-        states = [state for state in self._unfinished() if state.pieces] or [state for state in self._states.values() if state.pieces]
-        return [(state.table.folder, state.pieces[-1].shard) for state in states]
-
-    def _ask_makers(self) -> None:
-        """Read who made the newest shards."""
-        if not self._newest:
-            return
-        sides = [self._store.side(folder, shard) for folder, shard in self._newest[-MOST_SIDE_FILES:]]
-        hosts = [side["host"] for side in sides if "host" in side]
-        self._makers = {host: hosts.count(host) for host in sorted(set(hosts))}
-        self._written_at = max([side["written_at"] for side in sides if "written_at" in side], default=self._written_at)
-        self._newest = []
-
-
-def watch(session: Session, console: Console, *, once: bool) -> Look:
-    """Show how far a run is until it is complete and return the last look; with once, look once."""
+def watch(session: Session, console: Console, *, once: bool, patience: float = PATIENCE) -> Look:
+    """Show how far a run is until it is complete, or nothing was made for patience minutes, and return the last look; with once, look once."""
     watcher = Watcher(session)
     look = watcher.look()
     if once or look.is_complete:
         console.print(picture(look))
         return look
-    return _follow_live(watcher, look, console) if console.is_terminal else _follow_in_lines(watcher, look, console)
+    vigil = Vigil(watcher, patience)
+    look = _follow_live(vigil, look, console) if console.is_terminal else _follow_in_lines(vigil, look, console)
+    if not look.is_complete:
+        given_up = f" {len(look.failed)} shards were given up." if look.failed else ""
+        console.print(
+            f"nothing was made for {duration(60 * patience)}: nobody seems to work.{given_up} `dmm run` goes on; --patience waits longer", style="yellow"
+        )
+    return look
 
 
 def picture(look: Look) -> Group:
@@ -161,40 +82,41 @@ def _remarks(look: Look) -> list[tuple[str, str]]:
         hosts = ", ".join(f"{host} ({count})" for host, count in look.makers.items())
         ago = "" if look.silence is None else f", the last {duration(look.silence)} ago"
         remarks.append((f"newest shards by {hosts}{ago}", "cyan"))
+    remarks += _troubles(look)
+    remarks.append(("complete", "bold green") if look.is_complete else ("not complete yet", "dim"))
+    return remarks
+
+
+def _troubles(look: Look) -> list[tuple[str, str]]:
+    remarks = []
     if look.set_aside:
         remarks.append((f"{look.set_aside} bad shards were set aside; `dmm run` makes them again", "yellow"))
     for one in look.failed[:MOST_NAMED]:
         remarks.append((f"given up: {one.key} {one.start}-{one.stop}: {one.error}; `dmm run` tries again", "red"))
     if len(look.failed) > MOST_NAMED:
         remarks.append((f"and {len(look.failed) - MOST_NAMED} more shards that were given up: see `dmm status`", "red"))
-    remarks.append(("complete", "bold green") if look.is_complete else ("not complete yet", "dim"))
     return remarks
 
 
-def _follow_live(watcher: Watcher, look: Look, console: Console) -> Look:
+def _follow_live(vigil: Vigil, look: Look, console: Console) -> Look:
     with Live(picture(look), console=console, auto_refresh=False) as live:
-        while not look.is_complete:
-            look = _look_again(watcher, INTERVAL)
+        while not vigil.is_over(look):
+            look = vigil.look_again(INTERVAL)
             live.update(picture(look), refresh=True)
     return look
 
 
-def _follow_in_lines(watcher: Watcher, look: Look, console: Console) -> Look:
-    """Print a line every few seconds, for logs."""
+def _follow_in_lines(vigil: Vigil, look: Look, console: Console) -> Look:
+    """Print a line every few seconds, for logs, and what went wrong whenever that changed."""
+    told: list[tuple[str, str]] = []
     while True:
         busy = [f"{TITLES[stage.stage]} {stage.done:,}/{stage.wanted:,}" for stage in look.stages if 0 < stage.done < stage.wanted]
         left = [f"{duration(stage.seconds_left)} left" for stage in look.stages if stage.stage == "train" and stage.seconds_left]
         said = [*busy, *left] or ["complete" if look.is_complete else "nothing yet"]
-        console.print(" · ".join(said), highlight=False, soft_wrap=True, markup=False)
-        if look.is_complete:
+        troubles = _troubles(look)
+        new, told = [one for one in troubles if one not in told], troubles
+        for line in (" · ".join(said), *(line for line, _ in new)):
+            console.print(line, highlight=False, soft_wrap=True, markup=False)
+        if vigil.is_over(look):
             return look
-        look = _look_again(watcher, LINE_SECONDS)
-
-
-def _look_again(watcher: Watcher, interval: float) -> Look:
-    """Return the next look, after a rest much longer than the look itself takes."""
-    time.sleep(interval)
-    begun = time.monotonic()
-    look = watcher.look()
-    time.sleep(0.0 if look.is_complete else max(0.0, REST * (time.monotonic() - begun) - interval))
-    return look
+        look = vigil.look_again(LINE_SECONDS)

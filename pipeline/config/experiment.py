@@ -4,7 +4,7 @@ import math
 from typing import Annotated
 
 import yaml
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from pipeline.attribution import ESTIMATORS
 from pipeline.attribution.estimator import Estimator
@@ -13,6 +13,7 @@ from pipeline.config.fields import LABEL, plugin, plugins
 from pipeline.config.populations import AnySubsets, Populations
 from pipeline.core.errors import ConfigError
 from pipeline.core.fingerprint import digest
+from pipeline.core.masking import masked
 from pipeline.core.registry import Settings, plugin_name
 from pipeline.data import DATASETS, FORGET_SETS
 from pipeline.data.dataset import Dataset
@@ -66,6 +67,16 @@ class Tracking(Settings):
     experiment: str = "unlearning"
     save_members: int = Field(default=1, ge=0)
     max_artifact_mb: float = Field(default=64.0, gt=0)
+
+    @field_validator("uri")
+    @classmethod
+    def _check(cls, uri: str | None) -> str | None:
+        if uri is not None and masked(uri) != uri:
+            raise ConfigError(
+                f"tracking.uri {masked(uri)!r} holds a password, which would be logged with the config; give the address without it, and set "
+                "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD where it runs; before a database put an MLflow server"
+            )
+        return uri
 
 
 class Experiment(Settings):

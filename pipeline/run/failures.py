@@ -3,13 +3,13 @@
 import json
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from pipeline.core.errors import StoreError
 from pipeline.graph import NodeState
-from pipeline.runtime.shards import is_covered
+from pipeline.runtime.shards import ShardName, is_covered
 from pipeline.runtime.store import Store
 
 ROOT = "failures"
@@ -44,23 +44,25 @@ def read_failures(store: Store, states: Iterable[NodeState]) -> list[Failure]:
     """Return the shards of nodes that were given up and whose units are still missing; notes on what exists by now are passed over."""
     if ROOT not in store.files.names(""):
         return []
-    return [failure for state in states if state.folder is not None and state.status != "done" for failure in _of(store, state)]
+    unfinished = [state for state in states if state.folder is not None and state.status != "done"]
+    return [failure for state in unfinished for failure in failures_of(store, state.node.key, state.table.folder, [piece.shard for piece in state.pieces])]
 
 
-def _of(store: Store, state: NodeState) -> Iterator[Failure]:
-    folder = f"{ROOT}/{state.folder}"
+def failures_of(store: Store, key: str, table: str, shards: Sequence[ShardName]) -> Iterator[Failure]:
+    """Yield what notes tell of the node called key, whose table has these shards; notes on what exists by now are passed over."""
+    folder = f"{ROOT}/{table}"
     for name in store.files.names(folder):
         match = _NAME.fullmatch(name)
         start, stop = (int(match["start"]), int(match["stop"])) if match else (0, 0)
-        if match and not is_covered((piece.shard for piece in state.pieces), start, stop):
-            yield _read(store, f"{folder}/{name}", state, start, stop)
+        if match and not is_covered(shards, start, stop):
+            yield _read(store, f"{folder}/{name}", key, start, stop)
 
 
-def _read(store: Store, path: str, state: NodeState, start: int, stop: int) -> Failure:
+def _read(store: Store, path: str, key: str, start: int, stop: int) -> Failure:
     """Return what a note tells, as far as it can be read: whoever asks for the status must not fail over it."""
     try:
         note = json.loads(store.files.read(path))
         told: dict[str, Any] = {name: kind(note[name]) for name, kind in TOLD.items()}
     except (StoreError, ValueError, TypeError, KeyError):
         told = {"error": f"the note at {path} cannot be read"}
-    return Failure(key=state.node.key, start=start, stop=stop, **told)
+    return Failure(key=key, start=start, stop=stop, **told)

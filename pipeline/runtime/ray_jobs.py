@@ -56,9 +56,21 @@ class JobServer:
             logging.getLogger(name).setLevel(logging.WARNING)
         self._client = self._told(lambda: JobSubmissionClient(self.address))
 
-    def submit(self, *, entrypoint: str, job_id: str, working_dir: str | None, metadata: Mapping[str, str], needs: Mapping[str, Any]) -> None:
-        """Upload working_dir, unless it is there already, and start the entry point; needs are what the entry point itself asks of the cluster."""
-        environment: dict[str, Any] = {} if working_dir is None else {"working_dir": working_dir}
+    def submit(
+        self,
+        *,
+        entrypoint: str,
+        job_id: str,
+        working_dir: str | None,
+        metadata: Mapping[str, str],
+        needs: Mapping[str, Any],
+        variables: Mapping[str, str],
+    ) -> None:
+        """Upload working_dir, unless it is there already, and start the entry point with these variables in its environment, which all can read.
+
+        needs are what the entry point itself asks of the cluster.
+        """
+        environment: dict[str, Any] = {"env_vars": dict(variables)} | ({} if working_dir is None else {"working_dir": working_dir})
         options: dict[str, Any] = {f"entrypoint_{name}": value for name, value in needs.items()}
         self._told(lambda: self._client.submit_job(entrypoint=entrypoint, submission_id=job_id, runtime_env=environment, metadata=dict(metadata), **options))
 

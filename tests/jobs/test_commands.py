@@ -292,3 +292,20 @@ def test_an_interrupt_that_others_code_turned_into_an_error_is_an_interrupt(monk
         cli.main(commands)
     assert ended.value.code == 130
     assert "the same command goes on from here" in capsys.readouterr().err
+
+
+def test_a_password_in_the_tracking_address_is_refused_and_not_repeated(dmm: Dmm) -> None:
+    status, out, err = dmm("config", "tiny.yaml", "--print", "--set", "tracking.uri=http://me:s3cr@et@mlflow:5000")
+    assert (status, "et@mlflow" in out + err) == (2, False)
+    assert "'http://***@mlflow:5000' holds a password" in err
+    assert "MLFLOW_TRACKING_PASSWORD" in err
+
+
+def test_a_password_in_the_environments_tracking_address_is_not_shown(dmm: Dmm, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:s3cret@127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    _, out, err = dmm(*serial("run", "--until", "groups", "--set", "tracking.uri=null"))
+    assert answer(out)["tracking_uri"] == "http://***@127.0.0.1:9"
+    shown = dmm("ui", "tiny.yaml", "--set", "tracking.uri=null")[1]
+    assert "open http://***@127.0.0.1:9" in shown
+    assert "s3cret" not in out + err + shown

@@ -1,5 +1,6 @@
 """What a store says of its experiments by itself: counted without config, data or plug-ins."""
 
+import json
 import shutil
 import threading
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from pipeline import config
 from pipeline.core.errors import StoreError
 from pipeline.run import Progress
 
+PATH_AWAY = '{"name": "a", "digest": "b", "nodes": [{"node": "a", "stage": "train", "unit": "members", "wanted": 1, "folder": "../away"}]}'
 LOOK = ("status", "--store", "store", "--json")
 
 
@@ -49,8 +51,34 @@ def test_the_config_kept_is_that_of_the_run_without_addresses(dmm: Dmm, tmp_path
     assert tree["seed"] == 3
 
 
-def test_a_store_with_nothing_on_record_is_looked_at_through_the_demonstration(dmm: Dmm) -> None:
-    assert answer(dmm(*LOOK)[1])["nodes"]
+def test_a_store_in_which_nothing_was_run_is_said_to_be_that(dmm: Dmm, tmp_path: Path) -> None:
+    status, out, err = dmm(*LOOK)
+    assert (status, "nodes" in out) == (1, False)
+    assert f"no experiment was run in {tmp_path / 'store'}; check the address" in err
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", "half", '{"name": "a", "digest": "b", "nodes": [{"node": "train/full"}]}', PATH_AWAY])
+def test_a_damaged_record_is_named_and_the_others_are_told(dmm: Dmm, tmp_path: Path, text: str) -> None:
+    kept = tmp_path / "store" / "experiments"
+    kept.mkdir(parents=True)
+    (kept / "bad-0.json").write_text(text)
+    assert dmm(*LOOK)[0] == 1
+    row = {"node": "train/full", "stage": "train", "unit": "members", "wanted": 6, "folder": "train/full-1/2"}
+    (kept / "good-1.json").write_text(json.dumps({"name": "good", "digest": "1", "nodes": [row, row | {"folder": None}]}))
+    status, out, err = dmm(*LOOK)
+    assert (status, [one["name"] for one in answer(out)["experiments"]], answer(out)["complete"]) == (0, ["good"], False)
+    assert "experiments/bad-0.json is damaged; remove it" in err
+
+
+def test_a_store_alone_names_shards_that_were_given_up(dmm: Dmm, tmp_path: Path) -> None:
+    dmm(*serial("run", "--until", "groups"))
+    folder = next(node["folder"] for node in answer(dmm(*LOOK)[1])["experiments"][0]["nodes"] if node["node"] == "train/full")
+    note = tmp_path / "store" / "failures" / folder / "members-000000-000005.json"
+    note.parent.mkdir(parents=True)
+    note.write_text(json.dumps({"error": "ValueError: poison", "trace": "", "tries": 3, "n_lost": 0, "host": "spot-7"}))
+    out = dmm(*LOOK)[1]
+    assert "failed shard: train/full 0-5, given up after 3 tries: ValueError: poison" in out
+    assert answer(out)["experiments"][0]["failed_shards"][0]["host"] == "spot-7"
 
 
 class Refusing:
@@ -72,12 +100,12 @@ def test_a_store_that_refuses_is_asked_again_after_a_while_and_never_waited_for(
     kept = ledger.Ledger(session.experiment, SimpleNamespace(files=files))
     for _ in range(50):
         kept.changed(progress)
-    kept.end(progress)
+    kept.end()
     files.answers.set()
     monkeypatch.setattr(ledger, "END", 10.0)
     for _ in range(50):
-        kept.end(progress)
+        kept.end()
     assert files.asked == 1
     monkeypatch.setattr(ledger.time, "monotonic", lambda: float("inf"))
-    kept.end(progress)
+    kept.end()
     assert files.asked == 2

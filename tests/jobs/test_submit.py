@@ -13,7 +13,7 @@ from ray.job_submission import JobDetails, JobStatus
 from terminal import Dmm
 from tiny import TINY
 
-from jobs.commands.parcel import pack
+from jobs.commands.parcel import check_here, pack
 from pipeline import config
 from pipeline.core.errors import ConfigError
 
@@ -56,6 +56,19 @@ def test_a_file_that_is_not_shipped_is_named(folder: Path, settings: dict[str, A
     (folder / "kept" / "data.npz").touch()
     with pytest.raises(ConfigError, match=said):
         ship(folder, settings, shipped=lambda _: [Path("tiny.yaml")])
+
+
+def test_files_are_looked_for_where_the_job_starts(folder: Path) -> None:
+    (folder / "shipped").mkdir()
+    (folder / "tiny.yaml").rename(folder / "shipped" / "tiny.yaml")
+    experiment = config.build(TINY | {"forget_sets": {"some": {"name": "file", "path": "ids.txt"}}})
+    names = {"working_dir": "shipped", "shipped_files": files_of, "largest_bytes": 1000}
+    (folder / "ids.txt").write_text("1\n2\n")
+    with pytest.raises(ConfigError, match=r"file ids.txt is not shipped .* it does not exist"):
+        pack(experiment, entry="run", config="shipped/tiny.yaml", options=[], **names)
+    (folder / "ids.txt").rename(folder / "shipped" / "ids.txt")
+    assert check_here(experiment, "shipped")
+    assert pack(experiment, entry="run", config="shipped/tiny.yaml", options=[], **names).entrypoint == "python -m jobs.run tiny.yaml"
 
 
 def test_an_absolute_path_is_taken_on_trust(folder: Path) -> None:
@@ -200,3 +213,22 @@ def test_a_log_goes_on_where_its_connection_dropped(monkeypatch: pytest.MonkeyPa
     written: list[str] = []
     assert server.follow("job", written.append).status == "SUCCEEDED"
     assert "".join(written) == "one\ntwo\n"
+
+
+def test_a_job_finds_in_its_environment_what_its_submitter_has(dmm: Dmm, fake: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow:5000")
+    monkeypatch.setenv("DMM_STORE_PATIENCE", "7")
+    asked = ("submit", "tiny.yaml", "--address", NOBODY, "--store", str(tmp_path / "s"))
+    _, _, err = dmm(*asked, "--set", "tracking.uri=null")
+    assert fake.last["variables"] == {"MLFLOW_TRACKING_URI": "http://mlflow:5000", "DMM_STORE_PATIENCE": "7"}
+    assert "MLflow: http://mlflow:5000" in err
+    dmm(*asked)
+    assert fake.last["variables"] == {"DMM_STORE_PATIENCE": "7"}
+
+
+@pytest.mark.parametrize(("address", "said"), [("", "an object store cannot hold MLflow's database"), ("http://me:s3cret@mlflow", "'http://***@mlflow'")])
+def test_a_job_without_a_place_for_its_view_is_refused_here(dmm: Dmm, monkeypatch: pytest.MonkeyPatch, address: str, said: str) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    status, _, err = dmm("submit", "tiny.yaml", "--address", NOBODY, "--store", "s3://bucket/a", "--set", "tracking.uri=null")
+    assert (status, "s3cret" in err) == (2, False)
+    assert said in err

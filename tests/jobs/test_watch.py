@@ -6,11 +6,14 @@ from collections.abc import Callable
 
 import pytest
 from rich.console import Console
+from terminal import Dmm
 from tiny import StoppingExecutor, run_serially
 
-from jobs.commands.watch import Look, Watcher, picture, watch
+from jobs.commands.observing import Look, Watcher
+from jobs.commands.watch import picture, watch
 from jobs.session import Session
-from pipeline.run import Walk
+from pipeline.run import Failure, Walk
+from pipeline.run.failures import write_failure
 from pipeline.runtime.store import Store
 
 Open = Callable[..., Session]
@@ -65,3 +68,21 @@ def test_without_a_terminal_a_line_is_printed_now_and_then_until_all_is_done(ope
     watcher = Watcher(session)
     monkeypatch.setattr(Store, "shards", lambda *_: pytest.fail("listed again"))
     assert "complete" in said(watcher.look())
+
+
+def test_a_log_names_what_was_given_up_once_and_ends_when_nobody_works(open_tiny: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    session, console, now = open_tiny(), Console(file=io.StringIO(), record=True, width=200), [0.0]
+    state = session.graph.survey(session.store)["train/full"]
+    write_failure(session.store, state.table.folder, "members", Failure(key="train/full", start=0, stop=5, error="ValueError: [red]poison"))
+    monkeypatch.setattr("jobs.commands.watch.time.sleep", lambda seconds: now.append(now[-1] + seconds))
+    monkeypatch.setattr("jobs.commands.watch.time.monotonic", lambda: now[-1])
+    assert not watch(session, console, once=False, patience=1.0).is_complete
+    lines = console.export_text().splitlines()
+    assert [line for line in lines if "given up:" in line] == ["given up: train/full 0-5: ValueError: [red]poison; `dmm run` tries again"]
+    assert lines[0] == lines[2] == "nothing yet"
+    assert "nothing was made for" in lines[-1]
+    assert "1 shards were given up" in lines[-1]
+
+
+def test_a_watch_that_gives_up_is_a_command_that_fails(dmm: Dmm) -> None:
+    assert dmm("watch", "tiny.yaml", "--store", "store", "--patience", "0")[0] == 1
