@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from jobs.commands import listing
+from jobs.commands import explaining, listing
 from jobs.commands.options import DONE, Config, ExecutorName, Json, Set, StoreUri, finish, paper, screen
 from jobs.session import open_session
 from pipeline.core.errors import ConfigError
@@ -30,10 +30,10 @@ def attribute(
         raise ConfigError("`dmm attribute` explains one thing: give either --target ID or --forget LABEL")
     if target is not None:
         result = attribute_point(session, screen, target=target, top=top, output=class_, picture=output, executor=executor)
-        listing.show_influences(result, paper())
+        explaining.show_influences(result, paper())
     else:
         result = predict_removal(session, screen, label=str(forget), top=top, picture=output, executor=executor)
-        listing.show_forecast(result, paper())
+        explaining.show_forecast(result, paper())
     finish(result, json_, DONE)
 
 

@@ -62,7 +62,7 @@ def show_recorded(result: dict[str, Any], console: Console) -> None:
 
 def show_status(result: dict[str, Any], console: Console, *, title: str | None = None) -> None:
     """Print one row for each node, those of all forget sets together."""
-    table = _table(title or f"store {result['store']}", ("node", "status"), ("done", "wanted"), ("unit",))
+    table = new_table(title or f"store {result['store']}", ("node", "status"), ("done", "wanted"), ("unit",))
     for row in grouped(result["nodes"], ("done", "wanted")):
         table.add_row(row["node"], row["status"], f"{row['done']:,}", f"{row['wanted']:,}", row["unit"])
     console.print(table)
@@ -75,7 +75,7 @@ def show_status(result: dict[str, Any], console: Console, *, title: str | None =
 
 def show_plan(result: dict[str, Any], console: Console) -> None:
     """Print what will be computed and what it costs."""
-    table = _table(f"plan for store {result['store']}", ("node", "status"), ("exists", "to make", "retrainings", "core seconds"))
+    table = new_table(f"plan for store {result['store']}", ("node", "status"), ("exists", "to make", "retrainings", "core seconds"))
     for row in grouped(result["nodes"], ("done", "wanted", "retrainings", "seconds")):
         seconds = "?" if row["seconds"] is None else f"{row['seconds']:,.1f}" if row["seconds"] else ""
         cost = f"{row['retrainings']:,.1f}" if row["retrainings"] else ""
@@ -132,50 +132,8 @@ def show_klom(result: dict[str, Any], console: Console) -> None:
         console.print(f"{name:<14} {value}", highlight=False, markup=False)
 
 
-def show_influences(result: dict[str, Any], console: Console) -> None:
-    """Print the training points that help and hurt a point, strongest first."""
-    target = result["target"]
-    what = f"What helps and hurts {target['split']} point {target['id']} (label {target['label']}): its {result['output']}, in {result['unit']}"
-    console.print(what, style="bold", highlight=False, markup=False, soft_wrap=True)
-    table = _table(None, ("", "training point", "label"), ("weight", "± standard error"))
-    for side, heading in (("helpful", "helps"), ("harmful", "hurts")):
-        for row in result[side]:
-            itself = " (itself)" if (row["id"], row["split"]) == (target["id"], target["split"]) else ""
-            error = "?" if row["standard_error"] is None else f"{row['standard_error']:.3f}"
-            table.add_row(heading if row is result[side][0] else "", f"{row['id']}{itself}", row["label"], f"{row['weight']:+.3f}", error)
-        table.add_section()
-    console.print(table)
-    if not (result["helpful"] or result["harmful"]):
-        console.print("No training point is found to matter: with this many models their effects drown in noise; train more.", highlight=False)
-    flipped = sum(row["is_flipped"] for row in result["harmful"])
-    if flipped:
-        console.print(
-            f"{flipped} of the {len(result['harmful'])} points that hurt most carry a label that was flipped on purpose (given → true).", highlight=False
-        )
-    learnt = "" if result["n_models"] is None else f" Learnt from {result['n_models']:,} models."
-    known = "" if result["r2"] is None else f" R² on held-out models: {result['r2']:.2f}."
-    console.print(f"Weight: the change of the {result['output']} if that one point were removed, negated.{learnt}{known}", style="dim", highlight=False)
-    console.print(f"Picture: {result['picture']}", highlight=False, soft_wrap=True)
-
-
-def show_forecast(result: dict[str, Any], console: Console) -> None:
-    """Print what removing a forget set will change, in words and for the points that change most."""
-    console.print(f"If {result['forget_set']} were removed, the datamodel predicts, before anything is unlearned:", style="bold", highlight=False, markup=False)
-    for sentence in result["words"]:
-        console.print(f"  {sentence}", highlight=False, markup=False)
-    table = _table(None, ("points that change most", "id", "label"), ("margin before", "predicted", "± standard error"))
-    for side, heading in (("forget", "forgotten"), ("others", "others")):
-        for row in result[side]:
-            split = "" if row["split"] == "training" else f" ({row['split']})"
-            numbers = ["?" if row[name] is None else f"{row[name]:{sign}.2f}" for name, sign in (("before", "+"), ("after", "+"), ("standard_error", ""))]
-            table.add_row(heading if row is result[side][0] else "", f"{row['id']}{split}", row["label"], *numbers)
-        table.add_section()
-    console.print(table)
-    console.print(f"Picture: {result['picture']}", highlight=False, soft_wrap=True)
-
-
 def _results_table(rows: list[dict[str, Any]]) -> Table:
-    table = _table("P95 KLoM to retrained models", ("forget set", "unlearner"), ("forget", "retain", "validation", "accuracy", "cost"))
+    table = new_table("P95 KLoM to retrained models", ("forget set", "unlearner"), ("forget", "retain", "validation", "accuracy", "cost"))
     before = None
     for row in rows:
         if before not in (None, row["forget_set"]):
@@ -188,7 +146,8 @@ def _results_table(rows: list[dict[str, Any]]) -> Table:
     return table
 
 
-def _table(title: str | None, words: tuple[str, ...], numbers: tuple[str, ...], more: tuple[str, ...] = ()) -> Table:
+def new_table(title: str | None, words: tuple[str, ...], numbers: tuple[str, ...], more: tuple[str, ...] = ()) -> Table:
+    """Return an empty table: columns of words, of numbers, and of whatever comes last."""
     table = Table(title=title, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD)
     for name in words:
         table.add_column(name, no_wrap=True)

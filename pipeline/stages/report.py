@@ -36,7 +36,7 @@ class ReportPage(Node):
 
     stage: ClassVar[str] = "report"
     unit: ClassVar[str] = "pages"
-    revision: ClassVar[int] = 3
+    revision: ClassVar[int] = 4
 
     title: str
     experiment: Mapping[str, Any]
