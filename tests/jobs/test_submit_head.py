@@ -10,6 +10,9 @@ from head import Head, running_head
 from terminal import answer
 from tiny import TINY
 
+# One Ray starts after the other, not at the same moment.
+pytestmark = pytest.mark.ray
+
 SMALL = TINY | {
     "populations": {role: {"n_models": 4} for role in ("scout", "heldout", "full", "oracle", "floor")} | {"subset": {"n_models": 8}, "designed": None},
     "estimator": {"name": "ridge"},
