@@ -68,11 +68,7 @@ def run(
     open_executor = executor_opener(executor, session)
     states = session.graph.survey(session.store)
     if not all(states[key].status == "done" for key in wanted):
-        about = f"{session.experiment.name}: computing what is missing in {session.store.uri}; Ctrl-C at any time, the same command resumes"
-        screen.print(about, highlight=False, soft_wrap=True)
-        reason = why_looped(session)
-        if reason is not None:
-            screen.print(f"models are trained one by one, not stacked: {reason}", style="yellow", highlight=False, soft_wrap=True)
+        _announce(session, screen)
     display = open_display(screen)
     view = open_view(session.graph, session.store, warn=lambda text: screen.print(text, style="yellow", markup=False))
     ledger = Ledger(session.experiment, session.store)
@@ -91,15 +87,27 @@ def run(
         display.stop()
         view.end(status, walk.progress if walk else Progress(states=states, wanted=wanted))
         ledger.end()
+    return _result(session, progress, seconds=time.monotonic() - begun, mlflow_run_id=view.run_id, unfinished=unfinished)
+
+
+def _announce(session: Session, screen: Console) -> None:
+    about = f"{session.experiment.name}: computing what is missing in {session.store.uri}; Ctrl-C at any time, the same command resumes"
+    screen.print(about, highlight=False, soft_wrap=True)
+    reason = why_looped(session)
+    if reason is not None:
+        screen.print(f"models are trained one by one, not stacked: {reason}", style="yellow", highlight=False, soft_wrap=True)
+
+
+def _result(session: Session, progress: Progress, *, seconds: float, mlflow_run_id: str, unfinished: list[str]) -> RunResult:
     made = progress.states
     return RunResult(
         results=result_rows(session.graph, session.store, made),
         failures=progress.failures,
         n_models_made=progress.n_models_made,
         complete=all(made[key].status == "done" for key in progress.wanted),
-        seconds=time.monotonic() - begun,
+        seconds=seconds,
         store=session.store.uri,
-        mlflow_run_id=view.run_id,
+        mlflow_run_id=mlflow_run_id,
         tracking_uri=masked(tracking_uri(session.experiment.tracking.uri, store_root=local_folder(session.store.uri)) or "") or None,
         report=publish_report(session, made["report"]),
         attribution=_summary(session, made.get("score")),

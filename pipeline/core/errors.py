@@ -43,3 +43,20 @@ class ExecutionError(PipelineError):
 
 class TrackingError(PipelineError):
     """The tracking server refused or cannot be reached; the store keeps everything, so nothing is lost."""
+
+
+# Whatever code that others wrote, or damage that no check foresaw, can raise: caught where one failure must not cost the rest.
+ANY_FAILURE = (
+    PipelineError,
+    ArithmeticError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    AssertionError,
+    ImportError,
+    EOFError,
+    MemoryError,
+)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
-from pipeline.core.errors import CorruptShardError, ExecutionError, PipelineError, StoreError
+from pipeline.core.errors import ANY_FAILURE, CorruptShardError, ExecutionError, PipelineError, StoreError
 
 T = TypeVar("T")
 
@@ -119,21 +119,7 @@ def attempt(function: Callable[[T, str], Any], task: T, device: str) -> Outcome[
     """Return the outcome of function on task: whatever one bad shard can raise is an outcome, so that the rest goes on."""
     try:
         return Outcome(task, result=function(task, device))
-    except (
-        PipelineError,
-        ArithmeticError,
-        LookupError,
-        OSError,
-        RuntimeError,
-        TypeError,
-        ValueError,
-        AttributeError,
-        AssertionError,
-        ImportError,
-        EOFError,
-        NotImplementedError,
-        MemoryError,
-    ) as error:
+    except ANY_FAILURE as error:
         return Outcome(task, error=f"{type(error).__name__}: {error}", trace=traceback.format_exc(), fault=fault_of(error), host=platform.node())
 
 

@@ -4,23 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from pipeline.core.errors import PipelineError, TrackingError
-
-# Whatever making a page of what lies in a store can raise: damage that no check foresaw costs that page, not the whole view.
-PAGE_ERRORS = (
-    PipelineError,
-    ArithmeticError,
-    LookupError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    AttributeError,
-    AssertionError,
-    ImportError,
-    EOFError,
-    MemoryError,
-)
+from pipeline.core.errors import ANY_FAILURE, PipelineError, TrackingError
 
 
 class Link:
@@ -58,6 +42,6 @@ class Link:
             if not self._has_warned:
                 self._has_warned = True
                 self._warn(f"MLflow is shown nothing for now, the run goes on and tries again every {self._seconds:.0f} s: {error}")
-        except PAGE_ERRORS as error:
+        except ANY_FAILURE as error:
             said = str(error) if isinstance(error, PipelineError) else f"{type(error).__name__}: {error}"
             self._warn(f"a page of MLflow cannot be made, the run goes on: {said}")
