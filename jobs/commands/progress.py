@@ -25,6 +25,10 @@ TITLES = {
 }
 
 
+# Share of the models after which their pace tells how long the rest takes: the first few come long before whole shards do.
+TELLING = 0.02
+
+
 class Rate:
     """Models a second over the last seconds, and what is left at that rate."""
 
@@ -32,9 +36,10 @@ class Rate:
         self._pace = Pace()
 
     def update(self, progress: Progress) -> tuple[float, float | None]:
-        """Return (models a second, seconds left or None while no rate is known)."""
-        pace = self._pace.update(time.monotonic(), progress.n_models_made)
-        return pace, Pace.seconds_left(progress.remaining_models(), pace)
+        """Return (models a second, seconds left or None while too little is made to tell)."""
+        made, remaining = progress.n_models_made, progress.remaining_models()
+        pace = self._pace.update(time.monotonic(), made)
+        return pace, Pace.seconds_left(remaining, pace) if made >= TELLING * (made + remaining) else None
 
 
 def stage_counts(progress: Progress) -> dict[str, tuple[int, int]]:
