@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from pipeline.core.errors import StoreAwayError, StoreError
 from pipeline.runtime.files.base import Files
+from pipeline.runtime.files.wrapping import Wrapping
 
 T = TypeVar("T")
 
@@ -14,66 +15,33 @@ MARK = "store.json"
 
 
 @dataclass(frozen=True)
-class MarkedFiles:
+class MarkedFiles(Wrapping):
     """Files that are there as long as their root carries `mark`; without it nothing is believed to be missing and nothing is written."""
 
     inner: Files
     mark: str
 
-    @property
-    def uri(self) -> str:
-        """See Files."""
-        return self.inner.uri
-
-    @property
-    def at_once(self) -> int:
-        """See Files."""
-        return self.inner.at_once
-
-    def location(self, path: str) -> str:
-        """See Files."""
-        return self.inner.location(path)
-
     def names(self, folder: str) -> list[str]:
         """See Files. That nothing is there is believed between two looks at the mark, so that no mount slips in or out unseen."""
         return self.inner.names(folder) or self._inside(lambda: self.inner.names(folder))
 
-    def read(self, path: str) -> bytes:
-        """See Files."""
-        return self._found(lambda: self.inner.read(path))
+    def reading(self, act: Callable[[], T]) -> T:
+        """See Wrapping. That something cannot be read is believed if the mark is there."""
+        try:
+            return act()
+        except StoreError:
+            self._look()
+            raise
 
-    def size(self, path: str) -> int:
-        """See Files."""
-        return self._found(lambda: self.inner.size(path))
-
-    def read_range(self, path: str, start: int, stop: int) -> bytes:
-        """See Files."""
-        return self._found(lambda: self.inner.read_range(path, start, stop))
-
-    def write(self, path: str, content: bytes) -> None:
-        """See Files."""
-        self._inside(lambda: self.inner.write(path, content))
-
-    def create(self, path: str, content: bytes) -> bool:
-        """See Files."""
-        return self._inside(lambda: self.inner.create(path, content))
-
-    def move(self, path: str, to: str) -> None:
-        """See Files."""
-        self._inside(lambda: self.inner.move(path, to))
+    def writing(self, act: Callable[[], T]) -> T:
+        """See Wrapping."""
+        return self._inside(act)
 
     def _inside(self, act: Callable[[], T]) -> T:
         self._look()
         done = act()
         self._look()
         return done
-
-    def _found(self, act: Callable[[], T]) -> T:
-        try:
-            return act()
-        except StoreError:
-            self._look()
-            raise
 
     def _look(self) -> None:
         """Raise StoreAwayError unless the root carries the mark."""

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from pipeline.core.errors import StoreAwayError, StoreError
 from pipeline.runtime.files.base import OVER, Files
+from pipeline.runtime.files.wrapping import Wrapping
 
 T = TypeVar("T")
 
@@ -24,45 +25,15 @@ _JITTER = random.SystemRandom()
 
 
 @dataclass(frozen=True)
-class PatientFiles:
+class PatientFiles(Wrapping):
     """Other files, each call repeated with growing pauses while it raises StoreAwayError, for at most `patience` seconds."""
 
     inner: Files
     patience: float = PATIENCE
 
-    @property
-    def uri(self) -> str:
-        """See Files."""
-        return self.inner.uri
-
-    @property
-    def at_once(self) -> int:
-        """See Files."""
-        return self.inner.at_once
-
-    def location(self, path: str) -> str:
-        """See Files."""
-        return self.inner.location(path)
-
-    def names(self, folder: str) -> list[str]:
-        """See Files."""
-        return self._wait(lambda: self.inner.names(folder))
-
-    def read(self, path: str) -> bytes:
-        """See Files."""
-        return self._wait(lambda: self.inner.read(path))
-
-    def size(self, path: str) -> int:
-        """See Files."""
-        return self._wait(lambda: self.inner.size(path))
-
-    def read_range(self, path: str, start: int, stop: int) -> bytes:
-        """See Files."""
-        return self._wait(lambda: self.inner.read_range(path, start, stop))
-
-    def write(self, path: str, content: bytes) -> None:
-        """See Files."""
-        self._wait(lambda: self.inner.write(path, content))
+    def reading(self, act: Callable[[], T]) -> T:
+        """See Wrapping; writing is repeated alike, where that is not said otherwise."""
+        return self._wait(act)
 
     def create(self, path: str, content: bytes) -> bool:
         """See Files. An attempt may have been heard though its answer was lost: then what is there is this very content."""
