@@ -19,6 +19,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 demo: setup
 	$(BIN)/dmm run --store $(STORE)
+	@echo "Next: open the report; \`make ui\` shows MLflow; \`source $(VENV)/bin/activate\` brings dmm: see \`dmm --help\` and README.md."
 
 test: setup
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup

@@ -45,7 +45,7 @@ def attribution(experiment: Experiment, examples: Examples) -> Iterator[Node]:
         yield Effect(key=f"effect/{label}", **shared | guidance | about_set)
     labels = tuple(experiment.forget_sets)
     of_sets: dict[str, Any] = {f"{kind}_keys": tuple(f"{kind}/{label}" for label in labels) for kind in ("forget", "effect")}
-    yield ExampleInfluences(key="influences", factor_key="factor", **of_sets, **shared)
+    yield ExampleInfluences(key="influences", factor_key="factor", heldout_key=heldout, **of_sets, **shared)
 
 
 def forget_curve(experiment: Experiment, examples: Examples) -> Iterator[ForgetCurve]:

@@ -50,7 +50,7 @@ def parent_note(*, headline: str, rows: Sequence[Mapping[str, Any]], verdicts: M
         cells = [[row["forget_set"], row["unlearner"], *(nats(row[split]) for split in SPLITS), percent(row["cost"]["fraction"])] for row in rows]
         parts.append(markdown_table(heads, cells))
         parts.append(
-            "KLoM in nats, 95th percentile over points: 0 is a retrained model, 11.51 the worst; cost of one request, of one retraining. "
+            "KLoM in nats, 95th percentile over points: at the floor it is a retrained model, 11.51 is the worst; cost of one request, of one retraining. "
             "`report.html` among the artifacts tells the whole story."
         )
     if links:
