@@ -2,9 +2,9 @@
 
 import errno
 import os
-import threading
 
 import pytest
+from race import create_at_once
 
 from pipeline.core.errors import ConfigError, StoreError
 from pipeline.runtime.files import TEMPORARY, open_files
@@ -20,18 +20,7 @@ def all_names(files):
 
 
 def test_of_many_who_create_at_once_exactly_one_wins(files):
-    barrier, won = threading.Barrier(8), []
-
-    def create(number):
-        barrier.wait()
-        if files.create("decision", str(number).encode()):
-            won.append(number)
-
-    threads = [threading.Thread(target=create, args=(number,)) for number in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    won = create_at_once(files)
     assert [files.read("decision")] == [str(number).encode() for number in won]
     assert all_names(files) == ["decision"]
 

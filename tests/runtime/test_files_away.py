@@ -71,28 +71,26 @@ def test_a_full_disk_or_a_missing_permission_is_not_waited_for(store, monkeypatc
     assert len(calls) == 1
 
 
-def test_a_created_file_whose_name_was_given_before_the_error_is_ones_own(store, monkeypatch):
-    link = os.link
+def done_but_unheard(monkeypatch, call):
+    """Let the next call of os do its work and then say that it failed."""
+    act = getattr(os, call)
 
     def late(*arguments):
-        monkeypatch.setattr(os, "link", link)
-        link(*arguments)
+        monkeypatch.setattr(os, call, act)
+        act(*arguments)
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr(os, "link", late)
+    monkeypatch.setattr(os, call, late)
+
+
+def test_a_created_file_whose_name_was_given_before_the_error_is_ones_own(store, monkeypatch):
+    done_but_unheard(monkeypatch, "link")
     assert store.files.create("decision", b"mine")
     assert not store.files.create("decision", b"another's")
 
 
 def test_a_file_that_was_moved_before_the_error_is_moved(store, monkeypatch):
-    replace = os.replace
-
-    def late(*arguments):
-        monkeypatch.setattr(os, "replace", replace)
-        replace(*arguments)
-        raise OSError(errno.EIO, "Input/output error")
-
-    monkeypatch.setattr(os, "replace", late)
+    done_but_unheard(monkeypatch, "replace")
     store.files.move("train/a/kept", "to/kept")
     assert store.files.read("to/kept") == b"before"
 

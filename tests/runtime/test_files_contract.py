@@ -1,11 +1,11 @@
 """Whatever holds a store keeps the same promises: a folder, a folder that may vanish, an S3 server."""
 
 import io
-import threading
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from race import create_at_once
 
 from pipeline.core.errors import StoreError
 from pipeline.runtime.files import Files, RangeFile, open_files
@@ -42,18 +42,7 @@ def test_what_another_process_wrote_is_listed_at_once(files):
 
 
 def test_of_many_who_create_at_once_exactly_one_wins(files):
-    barrier, won = threading.Barrier(8), []
-
-    def create(number):
-        barrier.wait()
-        if files.create("decision", str(number).encode()):
-            won.append(number)
-
-    threads = [threading.Thread(target=create, args=(number,)) for number in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    won = create_at_once(files)
     assert [files.read("decision")] == [str(number).encode() for number in won]
 
 
