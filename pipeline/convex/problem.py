@@ -88,9 +88,14 @@ class Problem(ABC):
         return len(self.features)
 
     @property
+    def n_features(self) -> int:
+        """Numbers that describe one point."""
+        return self.features.shape[1]
+
+    @property
     def shape(self) -> tuple[int, int]:
         """Shape of theta."""
-        return self.features.shape[1], self.n_columns
+        return self.n_features, self.n_columns
 
     def outputs(self, theta: Theta) -> Outputs:
         """Return features @ theta; raises ShapeError on a theta of another shape."""
@@ -118,7 +123,7 @@ class Problem(ABC):
             for column in range(row, n):
                 block = self.features.T @ (self.features * curvatures[:, row, column, None])
                 found[:, row, :, column] = found[:, column, :, row] = block
-        return found.reshape(self.features.shape[1] * n, -1)
+        return found.reshape(self.n_features * n, -1)
 
     def hessian(self, theta: Theta) -> Hessian:
         """Return the second derivative of the objective in the flattened theta."""
