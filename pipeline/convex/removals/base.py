@@ -92,27 +92,28 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Trajectory:
-    """thetas (n_steps + 1, n_features, n_columns): the start and what each step makes of it. evaluations (n_steps + 1,): what has been spent by then.
+    """thetas (n_records, n_features, n_columns): the start, and where recorded steps end. steps, evaluations (n_records,): taken and spent by then.
 
     Spent are gradients of single points; the Hessian of a point counts as as many as there are parameters, the ratio of their arithmetic.
     """
 
-    thetas: Float[np.ndarray, "n_steps n_features n_columns"]
-    evaluations: Int[np.ndarray, " n_steps"]
+    thetas: Float[np.ndarray, "n_records n_features n_columns"]
+    steps: Int[np.ndarray, " n_records"]
+    evaluations: Int[np.ndarray, " n_records"]
 
     @property
     def last(self) -> Theta:
         """What the removal ends with."""
         return self.thetas[-1]
 
-    def squared_distances(self, target: Theta) -> Float[np.ndarray, " n_steps"]:
-        """Return ‖θ_t − target‖² for every step."""
+    def squared_distances(self, target: Theta) -> Float[np.ndarray, " n_records"]:
+        """Return ‖θ_t − target‖² for every record."""
         return np.square(self.thetas - target).sum(axis=(1, 2))
 
 
 def one_step(request: Request, theta: Theta, evaluations: int) -> Trajectory:
     """Return the trajectory of a removal that jumps."""
-    return Trajectory(thetas=np.stack([request.start, theta]), evaluations=np.array([0, evaluations]))
+    return Trajectory(thetas=np.stack([request.start, theta]), steps=np.arange(2), evaluations=np.array([0, evaluations]))
 
 
 class Removal(Plugin):

@@ -51,12 +51,13 @@ class Descent(Removal):
     """n_steps gradient steps, each `step` over the bound on the curvature: 1 never overshoots, below 2 none diverges.
 
     The bound is what the loss curves at most anywhere; where it curves less, longer steps are fine too. batch_size points, drawn anew for each step
-    without replacement, stand for all if it is set.
+    without replacement, stand for all if it is set. Of the steps, every so many are recorded, and the last.
     """
 
     n_steps: int = Field(default=100, ge=1)
     step: float = Field(default=1.0, gt=0)
     batch_size: int | None = Field(default=None, ge=1)
+    every: int = Field(default=1, ge=1)
 
     @abstractmethod
     def objective(self, request: Request) -> Objective:
@@ -71,10 +72,12 @@ class Descent(Removal):
         objective = self.objective(request)
         size = objective.n_points if self.batch_size is None else min(self.batch_size, objective.n_points)
         rng, length, allowed = generator("removal", self.name, request.seed), self.step / objective.smoothness, self.constraint(request)
-        thetas = np.empty((self.n_steps + 1, *request.start.shape))
-        thetas[0] = request.start
+        theta, records, steps = request.start, [request.start], [0]
         with np.errstate(over="ignore", invalid="ignore"):
-            for number in range(self.n_steps):
+            for number in range(1, self.n_steps + 1):
                 ids = None if size == objective.n_points else rng.choice(objective.n_points, size, replace=False)
-                thetas[number + 1] = allowed(thetas[number] - length * objective.gradient(thetas[number], ids))
-        return Trajectory(thetas=thetas, evaluations=size * np.arange(self.n_steps + 1))
+                theta = allowed(theta - length * objective.gradient(theta, ids))
+                if number % self.every == 0 or number == self.n_steps:
+                    records.append(theta)
+                    steps.append(number)
+        return Trajectory(thetas=np.stack(records), steps=np.array(steps), evaluations=size * np.array(steps))

@@ -36,4 +36,5 @@ class DescentToDelete(Removal):
         for n_steps in range(1, self.n_steps + 1):
             secret = secret - 2 / (constants.strong_convexity + constants.smoothness) * objective.gradient(secret)
             thetas.append(secret + descent_noise(constants.contraction, n_steps, shift, promise) * noise)
-        return Trajectory(thetas=np.stack(thetas), evaluations=objective.n_points * np.arange(self.n_steps + 1))
+        steps = np.arange(self.n_steps + 1)
+        return Trajectory(thetas=np.stack(thetas), steps=steps, evaluations=objective.n_points * steps)

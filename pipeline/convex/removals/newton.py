@@ -28,4 +28,4 @@ class Newton(Removal):
         for _ in range(1, self.n_steps):
             thetas.append(thetas[-1] - solve(request.retained.hessian(thetas[-1]), request.retained.gradient(thetas[-1])))
             spent.append(spent[-1] + n_retain * (1 + n_parameters))
-        return Trajectory(thetas=np.stack(thetas), evaluations=np.array(spent))
+        return Trajectory(thetas=np.stack(thetas), steps=np.arange(self.n_steps + 1), evaluations=np.array(spent))

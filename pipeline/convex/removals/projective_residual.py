@@ -4,7 +4,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from pipeline.convex.problem import Outputs
+from pipeline.convex.problem import Outputs, solve
 from pipeline.convex.removals.base import Removal, Request, Trajectory, one_step
 
 
@@ -28,9 +28,11 @@ def left_out_change(request: Request) -> Outputs:
     """Return what one Newton step on what stays adds to the outputs of the forgotten points (n_forget, n_columns).
 
     With A = J H⁻¹ Jᵀ the prepared hat block of their outputs, W their curvature and s their slopes, flattened: (I − A W)⁻¹ A s, by the identity of
-    Woodbury, so nothing of the size of all points is inverted anew.
+    Woodbury, so nothing of the size of all points is inverted anew. Where they are more outputs than parameters, the step itself is less work.
     """
     forgotten, n = request.forgotten, request.problem.n_columns
+    if forgotten.n_points * n > request.start.size:
+        return forgotten.outputs(solve(request.hessian - forgotten.loss_hessian(request.start), request.lost_gradient))
     outputs = forgotten.outputs(request.start)
     jacobian = np.einsum("if,cd->icfd", forgotten.features, np.eye(n)).reshape(len(outputs) * n, -1)
     hat = jacobian @ request.solve(jacobian.T)
