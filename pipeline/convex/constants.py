@@ -7,6 +7,9 @@ import numpy as np
 
 from pipeline.convex.problem import Features, Problem
 
+# Of the largest singular value: below this, a direction is rounding.
+ROUNDING = 1e-10
+
 
 @dataclass(frozen=True, kw_only=True)
 class Constants:
@@ -63,6 +66,10 @@ def unit_norm(features: Features) -> Features:
 
 
 def with_spectrum(features: Features, power: float) -> Features:
-    """Return features whose singular values are those of features to a power, with the same largest: above 1 they are worse conditioned."""
+    """Return features whose singular values are those of features to a power, with the same largest: above 1 they are worse conditioned.
+
+    Directions that no point has, up to rounding, stay so.
+    """
     left, values, right = np.linalg.svd(features, full_matrices=False)
-    return left * (values[0] * (values / values[0]) ** power) @ right
+    shares = np.where(values > ROUNDING * values[0], values / values[0], 0.0)
+    return left * (values[0] * shares**power) @ right

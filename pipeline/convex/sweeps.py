@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 
-from pipeline.convex.constants import constants_of, unit_norm, with_spectrum
+from pipeline.convex.constants import ROUNDING, constants_of, unit_norm, with_spectrum
 from pipeline.convex.data_study import Data, DataStudy
 from pipeline.convex.removals import REMOVALS
 from pipeline.convex.removals.base import Request
@@ -59,7 +59,7 @@ def cell(data: Data, settings: DataStudy, factor: Factor, value: float) -> Cell:
         value=value,
         n_forget=len(request.forget),
         condition=constants_of(request.problem).condition,
-        features_condition=float(values[0] / values[values > 1e-10 * values[0]][-1]),
+        features_condition=float(values[0] / values[values > ROUNDING * values[0]][-1]),
         shares={name: float(np.square(end - oracle).sum()) / apart for name, end in ends.items()},
         steps={"gradient_descent": descent_steps(request), "oracle_matching": matching_steps(request)},
     )
@@ -97,4 +97,3 @@ def steps_to(rates: Spectrum, weights: Spectrum) -> int | None:
         middle = (low + high) // 2
         low, high = (middle, high) if left(middle) > wanted else (low, middle)
     return high
-
