@@ -91,8 +91,8 @@ def forecasts(request: Request, settings: DataStudy) -> dict[str, Outputs]:
 
 def contenders(request: Request, settings: DataStudy) -> Iterator[tuple[str, Removal, Request]]:
     """Yield every removal that is compared, by label, with the request it answers; descents at the best of the steps that are searched."""
-    for name, extra in (("retrain", {}), ("newton", {}), ("influence", {}), ("projective_residual", {})):
-        yield name, REMOVALS.build({"name": name, **extra}), request
+    for name in ("retrain", "newton", "influence", "projective_residual"):
+        yield name, REMOVALS.build({"name": name}), request
     promise = {"epsilon": settings.epsilon, "delta": settings.delta}
     yield "descent_to_delete", REMOVALS.build({"name": "descent_to_delete", "n_steps": settings.n_steps, **promise}), request
     per_pass = max(1, request.problem.n_points // settings.batch_size)

@@ -17,7 +17,15 @@ from pipeline.data.digits import Digits
 from pipeline.data.examples import Examples
 
 SETTINGS = DataStudy(
-    penalty=0.05, forget_fraction=0.1, n_steps=40, n_models=60, n_subset_models=200, penalties=(5.0,), forget_fractions=(0.2,), spectrum_powers=(0.5,)
+    penalty=0.01,
+    forget_fraction=0.1,
+    n_steps=120,
+    batch_size=2,
+    n_models=60,
+    n_subset_models=200,
+    penalties=(5.0,),
+    forget_fractions=(0.2,),
+    spectrum_powers=(0.5,),
 )
 
 
@@ -57,7 +65,7 @@ def test_matching_in_batches_comes_nearer_than_any_descent_of_the_same_cost(ends
 
 def test_matching_a_forecast_ends_where_the_forecast_does(ends):
     for name in ("newton", "influence"):
-        assert ends[f"dmm_{name}"].share == pytest.approx(ends[name].share, rel=0.3)
+        assert 0.5 * ends[name].share < ends[f"dmm_{name}"].share < 2 * ends[name].share
     assert ends["dmm_newton"].share < ends["dmm_datamodels"].share < 1
 
 
@@ -70,7 +78,7 @@ def test_noise_hides_what_is_left_of_the_difference_and_no_more(ends):
 def test_sweeps_say_where_descent_wins_and_what_the_spectrum_does(result):
     cells = {(cell.factor, cell.value): cell for cell in result.cells}
     assert len(cells) == 6
-    large, small = cells["penalty", 5.0], cells["penalty", 0.05]
+    large, small = cells["penalty", 5.0], cells["penalty", 0.01]
     assert large.steps["gradient_descent"] < small.steps["gradient_descent"]
     assert large.condition < small.condition
     easy, given = cells["spectrum_power", 0.5], cells["spectrum_power", 1.0]
@@ -80,7 +88,7 @@ def test_sweeps_say_where_descent_wins_and_what_the_spectrum_does(result):
 
 def test_facts_can_be_written_down(result):
     assert result.facts["n_forget"] == 12
-    assert result.facts["constants"]["strong_convexity"] == pytest.approx(0.1)
+    assert result.facts["constants"]["strong_convexity"] == pytest.approx(0.02)
 
 
 def test_data_are_scaled_alike_and_no_training_point_is_longer_than_one():
