@@ -27,6 +27,8 @@ LOOK_SECONDS = 1.0
 GONE_SECONDS = 30.0
 # Seconds after which unmet needs are worth a word. An autoscaler takes minutes to bring a machine, and until then all is well.
 SAID_AFTER = 15.0
+# Ray's own label of every node; by it tasks are kept from nodes that do not see the store.
+NODE_LABEL = "ray.io/node-id"
 
 
 def connect(n_cpus: int | None = None) -> None:
@@ -94,7 +96,7 @@ class Patience:
     def hopeless(self, needs: Collection[Need], machines: list[dict[str, float]]) -> dict[Need, str]:
         """Return the error of each of these needs that is to be given up: none unless it was unmet at every look for so many seconds."""
         now, before = time.monotonic(), self._unmet_since
-        unmet = self._unmet_since = {need: before.get(need, now) for need in needs if not any(_fits(need, machine) for machine in machines)}
+        unmet = self._unmet_since = {need: before.get(need, now) for need in needs if not any(fits(need, machine) for machine in machines)}
         hopeless = [need for need, begun in unmet.items() if now - begun >= self._seconds]
         waiting = [need for need, begun in unmet.items() if min(SAID_AFTER, self._seconds / 2) <= now - begun < self._seconds]
         self.notice = self._word(waiting[0], machines) if waiting else ""
@@ -131,10 +133,13 @@ def has_labels(need: Need, machine: Mapping[str, float]) -> bool:
 
 
 def _described(need: Need) -> str:
-    return f"{_wanted(need)}" + (f" with labels {dict(need.labels)}" if need.labels else "")
+    labels = {name: selector for name, selector in need.labels if name != NODE_LABEL}
+    seeing = " and sees the store" if len(labels) < len(need.labels) else ""
+    return f"{_wanted(need)}" + (f" with labels {labels}" if labels else "") + seeing
 
 
-def _fits(need: Need, machine: Mapping[str, float]) -> bool:
+def fits(need: Need, machine: Mapping[str, float]) -> bool:
+    """Return whether a machine offers what need asks for."""
     return has_labels(need, machine) and all(machine.get(name, 0.0) >= amount for name, amount in _wanted(need).items())
 
 
