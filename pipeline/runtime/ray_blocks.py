@@ -149,7 +149,8 @@ class StreamingExecutor(Generic[T]):
 
     def _stalled(self) -> list[Outcome[T]]:
         """Give up streams whose needs no living node has met for long."""
-        hopeless = self._patience.hopeless({stream.need for stream in self._streams if stream.tasks}, self._single.lookout.machines())
+        needs, machines = {stream.need for stream in self._streams if stream.tasks}, self._single.lookout.machines()
+        hopeless = self._patience.hopeless(needs, machines) | self._single.blind.hopeless(needs, machines, self._patience.seconds)
         outcomes = []
         for stream in [stream for stream in self._streams if stream.need in hopeless]:
             ray.cancel(stream.rows, force=True)

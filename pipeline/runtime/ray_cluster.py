@@ -89,7 +89,7 @@ class Patience:
     """How long needs that no living machine meets are waited for: Ray itself would wait for ever, in silence."""
 
     def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
+        self.seconds = seconds
         self._unmet_since: dict[Need, float] = {}
         self.notice = ""
 
@@ -97,15 +97,15 @@ class Patience:
         """Return the error of each of these needs that is to be given up: none unless it was unmet at every look for so many seconds."""
         now, before = time.monotonic(), self._unmet_since
         unmet = self._unmet_since = {need: before.get(need, now) for need in needs if not any(fits(need, machine) for machine in machines)}
-        hopeless = [need for need, begun in unmet.items() if now - begun >= self._seconds]
-        waiting = [need for need, begun in unmet.items() if min(SAID_AFTER, self._seconds / 2) <= now - begun < self._seconds]
+        hopeless = [need for need, begun in unmet.items() if now - begun >= self.seconds]
+        waiting = [need for need, begun in unmet.items() if min(SAID_AFTER, self.seconds / 2) <= now - begun < self.seconds]
         self.notice = self._word(waiting[0], machines) if waiting else ""
-        since = f"none has come for {self._seconds:.0f} s; the largest has {_largest(machines)}"
+        since = f"none has come for {self.seconds:.0f} s; the largest has {_largest(machines)}"
         remedy = "lower `resources` in the config, add such a node, or raise resources.patience_seconds where one takes longer to come"
         return {need: f"ExecutionError: no node offers {_described(need)} and {since}: {remedy}" for need in hopeless}
 
     def _word(self, need: Need, machines: list[dict[str, float]]) -> str:
-        return f"waiting for a node that offers {_described(need)} (the largest has {_largest(machines)}), for {self._seconds:.0f} s at most"
+        return f"waiting for a node that offers {_described(need)} (the largest has {_largest(machines)}), for {self.seconds:.0f} s at most"
 
 
 def gone(reason: str) -> ExecutionError:

@@ -86,7 +86,8 @@ class RayExecutor(Generic[T]):
 
     def _stalled(self, machines: list[dict[str, float]]) -> list[Outcome[T]]:
         """Give up tasks whose needs no living machine has met for long."""
-        hopeless = self._patience.hopeless({need for _, need in self._tasks.values()}, machines)
+        needs = {need for _, need in self._tasks.values()}
+        hopeless = self._patience.hopeless(needs, machines) | self.blind.hopeless(needs, machines, self._patience.seconds)
         outcomes = []
         for ref in [ref for ref, (_, need) in self._tasks.items() if need in hopeless]:
             ray.cancel(ref, force=True)

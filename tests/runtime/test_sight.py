@@ -111,6 +111,16 @@ def test_a_store_that_refuses_makes_no_node_blind(blind) -> None:
     assert list(blind.nodes) == ["a"]
 
 
+def test_where_no_node_sees_the_store_work_is_given_up_once_none_has_come_for_long(blind, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, bound = time.monotonic(), Need(labels=(("ray.io/node-id", "b"),))
+    monkeypatch.setattr(time, "monotonic", lambda: begun + 61.0)
+    assert blind.hopeless({Need()}, machines(), 60.0) == {}
+    assert blind.hopeless({Need(), bound}, machines()[:1], 60.0) == {Need(): f"StoreUnseenError: {BLIND}; no node that sees it has come for 60 s"}
+    assert blind.hopeless({Need()}, machines()[:1], 99.0) == {}
+    blind.note(Outcome("task", result="done", node="b"))
+    assert blind.hopeless({Need()}, machines()[:1], 60.0) == {}
+
+
 def test_a_machine_that_sees_the_store_is_asked_for_in_words(blind) -> None:
     from pipeline.runtime.ray_cluster import Patience
 
