@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from pipeline.accounts import SUBSETS, attributes, focused_rows, has_forget_curve, judged_by, learnt_from, needs_effects, spending_of, subset_roles
 from pipeline.blueprint.attribution import attribution, forget_curve
+from pipeline.blueprint.convex import convex
 from pipeline.blueprint.populations import populations
 from pipeline.blueprint.unlearning import oracles, unlearning
 from pipeline.config import Experiment
@@ -33,6 +34,7 @@ def _nodes(experiment: Experiment, examples: Examples) -> Iterator[Node]:
         yield from oracles(experiment, label)
         yield from unlearning(experiment, label)
     yield from forget_curve(experiment, examples)
+    yield from convex(experiment)
     yield _report(experiment, examples)
 
 
