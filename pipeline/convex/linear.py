@@ -116,10 +116,9 @@ class Setting:
         """The full-batch descent of each algorithm in closed form."""
         return {name: Spectrum.of(self.problems, objective, self.start, self.goal) for name, objective in self.algorithms.items()}
 
-    def full_batch(self, name: str, step_size: float, n_steps: int) -> Float[np.ndarray, "n_steps_and_start n_draws"]:
+    def full_batch(self, name: str, step_sizes: list[float], n_steps: int) -> Shares:
         """Return R of an algorithm at each full-batch step, by taking the steps."""
-        objective = self.algorithms[name]
-        return descent.full_batch(self.problems, objective, self.start, self.goal, step_sizes=[step_size], n_steps=n_steps)[:, :, 0]
+        return descent.full_batch(self.problems, self.algorithms[name], self.start, self.goal, step_sizes=step_sizes, n_steps=n_steps)
 
     def stochastic(self, schedules: Mapping[str, Float[np.ndarray, "n_steps n_schedules"]], batch_size: int, purpose: str) -> dict[str, Shares]:
         """Return R of algorithms at each stochastic step, for schedules of step sizes."""

@@ -8,25 +8,27 @@ import numpy as np
 from jaxtyping import Float
 
 from pipeline.convex import forecasts, theory
-from pipeline.convex.linear import FORECASTS, LinearExample, LinearStudy, Setting, best_steps, set_up
+from pipeline.convex.descent import Shares
+from pipeline.convex.linear import FORECASTS, MODES, LinearExample, LinearStudy, Mode, Setting, best_steps, set_up
 from pipeline.convex.rates import N_LONG_DRAWS, measure_rates
 from pipeline.core.errors import ConfigError
 
 # Shares of the distance to which steps are counted.
 TARGETS = (1e-2, 1e-6)
+# Step sizes of curves: the one that the paper states, and the best one.
+CHOICES = ("stated", "best")
 # Full-batch steps beyond which nobody would wait.
 MOST_STEPS = 10**6
 
 Curve = Float[np.ndarray, " n_steps_and_start"]
-PerDraw = Float[np.ndarray, "n_steps_and_start n_draws"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Panel:
     """Curves by name, each R at steps 0 … n_steps, and findings, JSON-ready.
 
-    Names are `mode.algorithm.choice.statistic`: choice `stated` or `best` step size, statistic `mean`, `sd` over draws, or `theory`; and
-    `outside.gd`, `outside.om`: the part of R that lies outside what the retained points span.
+    Names are `mode.algorithm.choice.statistic`: choice `stated` or `best` step size, statistic `mean` or `sd` over draws; of full-batch `gd` and `om`
+    also `theory`, the mean by theorem 1, and `outside`, the part of it that lies outside what the retained points span.
     """
 
     curves: Mapping[str, Curve]
@@ -40,9 +42,11 @@ def study_panel(study: LinearStudy, example: LinearExample, penalty: float) -> P
     if not ((setting.start - setting.goal) ** 2).sum(axis=1).all():
         raise ConfigError(f"at penalty {penalty:g} forgetting moves a minimiser nowhere, so there is no distance to measure; use noisier or fewer targets")
     best = best_steps(set_up(study.draw(example, penalty, "tune", study.n_tuning_draws), study, "tune"), study)
-    iterated = {name: setting.full_batch(name, study.stated_step, study.n_steps) for name in setting.algorithms}
-    theirs, deviation = _theory(setting, study, iterated)
-    curves = _full_batch(setting, study, iterated, best["full"]) | _stochastic(setting, study, best["stochastic"]) | theirs
+    chosen = {mode: {name: [study.stated_step, size] for name, size in best[mode].items()} for mode in MODES}
+    full = {name: setting.full_batch(name, sizes, study.n_steps) for name, sizes in chosen["full"].items()}
+    schedules = {name: np.tile(sizes, (study.n_steps, 1)) for name, sizes in chosen["stochastic"].items()}
+    theirs, deviation = _theory(setting, chosen["full"], full)
+    curves = _named("full", full) | _named("stochastic", setting.stochastic(schedules, study.batch_size, "report")) | theirs
     findings = {
         "penalty": penalty,
         "n_used": {name: objective.n_used for name, objective in setting.algorithms.items()},
@@ -57,42 +61,32 @@ def study_panel(study: LinearStudy, example: LinearExample, penalty: float) -> P
     return Panel(curves=curves, findings=findings)
 
 
-def _full_batch(setting: Setting, study: LinearStudy, iterated: Mapping[str, PerDraw], best: Mapping[str, float]) -> dict[str, Curve]:
-    """Return the curves of full-batch descent: step by step at the stated size, by the closed form at the best one."""
-    found: dict[str, Curve] = {}
-    for name, shares in iterated.items():
-        closed = setting.spectra[name].shares(best[name], range(study.n_steps + 1))
-        found |= _named(f"full.{name}.stated", shares) | _named(f"full.{name}.best", closed)
-    return found
+def _named(mode: Mode, found: Mapping[str, Shares]) -> dict[str, Curve]:
+    """Return mean and standard deviation over draws of each algorithm at both step sizes."""
+    curves = {}
+    for name, shares in found.items():
+        for number, choice in enumerate(CHOICES):
+            curves[f"{mode}.{name}.{choice}.mean"] = shares[:, :, number].mean(axis=1)
+            curves[f"{mode}.{name}.{choice}.sd"] = shares[:, :, number].std(axis=1, ddof=1)
+    return curves
 
 
-def _stochastic(setting: Setting, study: LinearStudy, best: Mapping[str, float]) -> dict[str, Curve]:
-    schedules = {name: np.tile([study.stated_step, size], (study.n_steps, 1)) for name, size in best.items()}
-    found: dict[str, Curve] = {}
-    for name, shares in setting.stochastic(schedules, study.batch_size, "report").items():
-        found |= _named(f"stochastic.{name}.stated", shares[:, :, 0]) | _named(f"stochastic.{name}.best", shares[:, :, 1])
-    return found
-
-
-def _named(name: str, shares: PerDraw) -> dict[str, Curve]:
-    return {f"{name}.mean": shares.mean(axis=1), f"{name}.sd": shares.std(axis=1, ddof=1)}
-
-
-def _theory(setting: Setting, study: LinearStudy, iterated: Mapping[str, PerDraw]) -> tuple[dict[str, Curve], float]:
-    """Return what theorem 1 says at the stated step size, the part of it outside the retained span, and how far it is from the iterates at most.
+def _theory(setting: Setting, chosen: Mapping[str, list[float]], iterated: Mapping[str, Shares]) -> tuple[dict[str, Curve], float]:
+    """Return what theorem 1 says at both step sizes, the part of it outside the retained span, and how far it is from the iterates at most.
 
     The deviation is that of ‖θ_t − θ*‖ in units of ‖θ_full − θ*‖, over all draws and steps.
     """
-    times, worst = range(study.n_steps + 1), 0.0
     closed = {"gd": theory.theorem_1_descent, "om": theory.theorem_1_matching}
     found: dict[str, Curve] = {}
-    length = ((setting.start - setting.goal) ** 2).sum(axis=1)
+    worst, length = 0.0, ((setting.start - setting.goal) ** 2).sum(axis=1)
     for name, formula in closed.items():
-        differences = formula(setting.problems, setting.start, setting.goal, step_size=study.stated_step, times=times)
-        shares = theory.shares_of(differences, setting.start, setting.goal)
-        worst = max(worst, float(np.abs(np.sqrt(shares) - np.sqrt(iterated[name])).max()))
-        found[f"full.{name}.stated.theory"] = shares.mean(axis=1)
-        found[f"outside.{name}"] = (theory.outside(setting.problems, differences) / length).mean(axis=1)
+        for number, choice in enumerate(CHOICES):
+            shares = iterated[name][:, :, number]
+            differences = formula(setting.problems, setting.start, setting.goal, step_size=chosen[name][number], times=range(len(shares)))
+            foretold = theory.shares_of(differences, setting.start, setting.goal)
+            worst = max(worst, float(np.abs(np.sqrt(foretold) - np.sqrt(shares)).max()))
+            found[f"full.{name}.{choice}.theory"] = foretold.mean(axis=1)
+            found[f"full.{name}.{choice}.outside"] = (theory.outside(setting.problems, differences) / length).mean(axis=1)
     return found, worst
 
 

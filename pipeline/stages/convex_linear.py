@@ -19,6 +19,7 @@ class LinearPanel(Node):
     stage: ClassVar[str] = "convex"
     unit: ClassVar[str] = "panels"
 
+    label: str
     study: LinearStudy
     example: LinearExample
     penalty: float
