@@ -121,8 +121,16 @@ def show_verify(result: dict[str, Any], console: Console) -> None:
     """Print each bad file with its reason."""
     for problem in result["problems"]:
         console.print(f"{problem['path']}: {problem['reason']}", style="red", markup=False, highlight=False, soft_wrap=True)
+    if result["n_young"]:
+        console.print(
+            f"{result['n_young']} files that no shard refers to were left alone, being less than an hour old: a run may be about to finish or list them. "
+            "Verify again an hour after the last run has ended.",
+            style="yellow",
+            highlight=False,
+        )
     if not result["problems"]:
-        console.print(f"Every file of {result['store']} is as it should be.", style="green", highlight=False)
+        every = "Every other file" if result["n_young"] else "Every file"
+        console.print(f"{every} of {result['store']} is as it should be.", style="green", highlight=False)
     elif result["quarantined"]:
         console.print(
             f"{len(result['quarantined'])} files were moved to {result['store']}/quarantine; {result['n_models_made']} models were made again.", highlight=False

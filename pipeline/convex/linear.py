@@ -51,7 +51,10 @@ class LinearExample(Settings):
 
 
 class LinearStudy(Settings):
-    """Sizes of the study. Step sizes are 10/2ᵏ: k of the one that the paper states, and the range that is searched."""
+    """Sizes of the study; n_long_steps are those of the stochastic runs whose tails are regressed.
+
+    Step sizes are 10/2ᵏ: k of the one that the paper states, and the range that is searched.
+    """
 
     n_draws: int = Field(default=100, ge=2)
     n_tuning_draws: int = Field(default=10, ge=1)
@@ -59,6 +62,7 @@ class LinearStudy(Settings):
     n_features: int = Field(default=400, ge=1)
     n_forget: int = Field(default=5, ge=1)
     n_steps: int = Field(default=300, ge=10)
+    n_long_steps: int = Field(default=8000, ge=100)
     batch_size: int = Field(default=5, ge=1)
     stated_exponent: int = Field(default=14, ge=0)
     exponents: tuple[int, int] = (5, 20)

@@ -13,8 +13,8 @@ from jaxtyping import Float
 from pipeline.convex import theory
 from pipeline.convex.linear import LinearStudy, Setting
 
-# Steps of the long runs, and the draws that they are the mean of.
-N_LONG_STEPS, N_LONG_DRAWS = 8000, 10
+# Draws that the long runs are the mean of.
+N_LONG_DRAWS = 10
 # Schedules that SGD may choose from: step sizes η / (1 + t/t₀) with these t₀.
 HALVINGS = (30.0, 100.0, 300.0, 1000.0)
 # Steps of a long run that are kept, evenly spaced in their logarithm.
@@ -47,11 +47,12 @@ class Rates:
         return asdict(self)
 
 
-def measure_rates(setting: Setting, study: LinearStudy, *, n_steps: int = N_LONG_STEPS) -> Rates:
+def measure_rates(setting: Setting, study: LinearStudy) -> Rates:
     """Return the rates of a setting.
 
     SGD's schedule is the one that ends lowest of these very runs, which favours SGD; matching gets the largest 10/2ᵏ that theorem 2 covers.
     """
+    n_steps = study.n_long_steps
     step_size, bound = _covered(setting, study)
     schedules = {"om": np.full((n_steps, 1), step_size), "gd": _falling(study.step_sizes, n_steps)}
     runs = {name: shares.mean(axis=1) for name, shares in setting.stochastic(schedules, study.batch_size, "rates").items()}
@@ -70,7 +71,7 @@ def measure_rates(setting: Setting, study: LinearStudy, *, n_steps: int = N_LONG
         matching_left=float(matching[-1]),
         descent_power=float(power),
         descent_left=float(chosen[-1]),
-        curves={"step": shown.tolist(), "om": matching[shown].tolist(), "gd": chosen[shown].tolist()},
+        curves={"step": shown.astype(float).tolist(), "om": matching[shown].tolist(), "gd": chosen[shown].tolist()},
     )
 
 
