@@ -43,14 +43,15 @@ class GuaranteeSettings(Settings):
     """What is promised, and how it is put to the test.
 
     Where assumptions hold, n_requests points leave one after the other. The broken ones: n_many points leave at once, or training has n_steps_short
-    steps. n_steps are those of descent-to-delete for each request.
+    steps, or the longest point is `longest` and not 1, as the digits' pixels are if they go from 0 to 16. n_steps are those of descent-to-delete for each request.
     """
 
     epsilon: float = Field(default=1.0, gt=0)
     delta: float = Field(default=1e-3, gt=0, lt=1)
     penalty: float = Field(default=10.0, gt=0)
+    longest: float = Field(default=36.0, gt=1)
     n_draws: int = Field(default=4000, ge=100)
-    n_many: int = Field(default=100, ge=2)
+    n_many: int = Field(default=50, ge=2)
     n_requests: int = Field(default=20, ge=1)
     n_steps: int = Field(default=5, ge=1)
     n_steps_short: int = Field(default=2, ge=1)
@@ -83,7 +84,7 @@ class Case:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Trial:
-    """One data set and its settings: raw as it is stored, scaled so that no point is longer than 1, hardest the ids by loss, hardest first."""
+    """One data set and its settings: scaled so that no point is longer than 1, raw so that some are; hardest are the ids by loss, hardest first."""
 
     raw: Logistic
     scaled: Logistic
@@ -98,14 +99,14 @@ class Trial:
 
 
 def guarantees(problem: Logistic, settings: GuaranteeSettings) -> tuple[Case, ...]:
-    """Return both methods in every situation for a binary problem as it is stored; its penalty is that of the settings.
+    """Return both methods in every situation for a binary problem, scaled and with the penalty as the settings say.
 
     Raises ConfigError if more points are to leave than there are.
     """
     if max(settings.n_many, settings.n_requests) >= problem.n_points:
         raise ConfigError(f"n_many is {settings.n_many} and n_requests {settings.n_requests} of {problem.n_points} points; some have to stay")
-    raw = replace(problem, penalty=settings.penalty)
-    scaled = replace(raw, features=unit_norm(raw.features))
+    scaled = replace(problem, penalty=settings.penalty, features=unit_norm(problem.features))
+    raw = replace(scaled, features=settings.longest * scaled.features)
     losses = scaled.losses(scaled.outputs(scaled.minimise()))
     trial = Trial(raw=raw, scaled=scaled, hardest=np.argsort(-losses), settings=settings)
     return *_certified(trial), *_descents(trial)
@@ -116,11 +117,10 @@ def _certified(trial: Trial) -> Iterator[Case]:
     worst, bound = _riskiest(trial.scaled)
     exact = objective_noise(SLACK * bound, promise)
     careless = objective_noise(worst_residual(trial.scaled, constants_of(trial.scaled), 1), promise)
-    longest = float(np.linalg.norm(trial.raw.features, axis=1).max())
     situations = [
         ("one point leaves, as assumed", True, trial.scaled, np.array([worst]), exact),
         (f"{settings.n_many} points leave, noise for one", False, trial.scaled, trial.hardest[: settings.n_many], exact),
-        (f"features up to {longest:.0f} long, noise for 1", False, trial.raw, trial.hardest[:1], careless),
+        (f"features up to {settings.longest:g} long, noise for 1", False, trial.raw, trial.hardest[:1], careless),
     ]
     for situation, holds, problem, forget, sigma in situations:
         draws = Perturbed(request=Request(problem=problem, start=problem.minimise(), forget=forget), sigma=sigma)
@@ -144,13 +144,13 @@ def _descents(trial: Trial) -> Iterator[Case]:
     sigma = descent_noise(contraction, settings.n_steps, shift, settings.promise)
     enough = training_steps(contraction, settings.n_steps, shift, constants.radius)
     one_by_one = [trial.hardest[number : number + 1] for number in range(settings.n_requests)]
-    whole_class, longest = [np.flatnonzero(trial.scaled.labels == 1)], float(np.linalg.norm(trial.raw.features, axis=1).max())
+    whole_class = [np.flatnonzero(trial.scaled.labels == 1)]
     situations = [
         (f"{settings.n_requests} points leave one by one, as assumed", True, trial.scaled, one_by_one, enough),
         # A hundred points are not enough here: the noise is for the slowest direction there may be, in which few of them pull.
         (f"a class of {len(whole_class[0])} leaves at once, noise for one point", False, trial.scaled, whole_class, enough),
         (f"{settings.n_steps_short} steps of training where {enough} are assumed", False, trial.scaled, one_by_one[:1], settings.n_steps_short),
-        (f"features up to {longest:.0f} long, steps and noise for 1", False, trial.raw, one_by_one[:1], enough),
+        (f"features up to {settings.longest:g} long, steps and noise for 1", False, trial.raw, one_by_one[:1], enough),
     ]
     for situation, holds, problem, requests, n_training in situations:
         actual, assumed = _apart(problem, constants, requests, n_training, settings.n_steps), 2 * descent_distance(contraction, settings.n_steps, shift)

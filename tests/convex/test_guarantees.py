@@ -5,25 +5,16 @@ import pytest
 from convex.cases import logistic, request, ridge
 
 from pipeline.convex.guarantees import GuaranteeSettings, guarantees
-from pipeline.convex.losses import Logistic
 from pipeline.convex.perturbed import Perturbed, minimisers
 from pipeline.convex.removals import REMOVALS
-from pipeline.core.errors import ConfigError, TrainingError
+from pipeline.convex.two_classes import two_classes
+from pipeline.core.errors import ConfigError, DataError, TrainingError
 from pipeline.data.digits import Digits
-
-
-def three_or_eight() -> Logistic:
-    """Return the digits 3 and 8 at 4×4 pixels and a constant, as long as they are stored."""
-    examples = Digits().read()
-    chosen = np.isin(examples.labels, (3, 8))
-    pixels = 16 * examples.inputs[chosen].astype(float).reshape(-1, 4, 2, 4, 2).mean(axis=(2, 4)).reshape(-1, 16)
-    features = np.concatenate([pixels, np.full((len(pixels), 1), 8.0)], axis=1)
-    return Logistic(features=features, penalty=1.0, labels=(examples.labels[chosen] == 8).astype(int), n_classes=2)
 
 
 @pytest.fixture(scope="module")
 def cases():
-    return guarantees(three_or_eight(), GuaranteeSettings(n_draws=1500))
+    return guarantees(two_classes(Digits().load(), (3, 8), pool=2), GuaranteeSettings(n_draws=1500))
 
 
 def test_both_methods_keep_their_promise_where_assumptions_hold(cases):
@@ -78,3 +69,18 @@ def test_only_two_classes_are_vectorised(problem):
 def test_more_points_than_there_are_cannot_leave():
     with pytest.raises(ConfigError, match="some have to stay"):
         guarantees(logistic(2), GuaranteeSettings())
+
+
+def test_two_classes_are_pooled_training_points_with_a_constant():
+    examples = Digits().load()
+    problem = two_classes(examples, (3, 8), pool=2)
+    chosen = np.flatnonzero(np.isin(examples.labels[: examples.n_train], (3, 8)))
+    assert problem.features[:, 0] == pytest.approx(examples.inputs[chosen, 0, :2, :2].mean(axis=(1, 2)), abs=1e-6)
+    assert (problem.labels == (examples.labels[chosen] == 8)).all()
+    assert problem.features.shape == (len(chosen), 17)
+
+
+@pytest.mark.parametrize(("classes", "pool"), [((3, 11), 2), ((3, 8), 3)])
+def test_classes_and_squares_that_are_not_there_are_refused(classes, pool):
+    with pytest.raises(DataError, match="choose"):
+        two_classes(Digits().load(), classes, pool)
