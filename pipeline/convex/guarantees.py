@@ -42,16 +42,17 @@ N_RATES = 200
 class GuaranteeSettings(Settings):
     """What is promised, and how it is put to the test.
 
-    Where assumptions hold, n_requests points leave one after the other. The broken ones: n_many points leave at once, or training has n_steps_short
-    steps, or the longest point is `longest` and not 1, as the digits' pixels are if they go from 0 to 16. n_steps are those of descent-to-delete for each request.
+    Where assumptions hold, n_requests points leave one after the other. The broken ones: n_many points leave at once, training has n_steps_short
+    steps, or the longest point is `longest` and not 1, as the digits' pixels are if they go from 0 to 16. n_steps are those of descent-to-delete for
+    each request.
     """
 
     epsilon: float = Field(default=1.0, gt=0)
     delta: float = Field(default=1e-3, gt=0, lt=1)
     penalty: float = Field(default=10.0, gt=0)
     longest: float = Field(default=36.0, gt=1)
-    n_draws: int = Field(default=4000, ge=100)
-    n_many: int = Field(default=50, ge=2)
+    n_draws: int = Field(default=10_000, ge=100)
+    n_many: int = Field(default=15, ge=2)
     n_requests: int = Field(default=20, ge=1)
     n_steps: int = Field(default=5, ge=1)
     n_steps_short: int = Field(default=2, ge=1)

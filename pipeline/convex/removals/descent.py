@@ -51,13 +51,13 @@ class Descent(Removal):
     """n_steps gradient steps, each `step` over the bound on the curvature: 1 never overshoots, below 2 none diverges.
 
     The bound is what the loss curves at most anywhere; where it curves less, longer steps are fine too. batch_size points, drawn anew for each step
-    without replacement, stand for all if it is set. Of the steps, every so many are recorded, and the last.
+    without replacement, stand for all if it is set. All steps are recorded, or about n_records of them, evenly spaced in their logarithm, and the last.
     """
 
     n_steps: int = Field(default=100, ge=1)
     step: float = Field(default=1.0, gt=0)
     batch_size: int | None = Field(default=None, ge=1)
-    every: int = Field(default=1, ge=1)
+    n_records: int | None = Field(default=None, ge=1)
 
     @abstractmethod
     def objective(self, request: Request) -> Objective:
@@ -72,12 +72,17 @@ class Descent(Removal):
         objective = self.objective(request)
         size = objective.n_points if self.batch_size is None else min(self.batch_size, objective.n_points)
         rng, length, allowed = generator("removal", self.name, request.seed), self.step / objective.smoothness, self.constraint(request)
-        theta, records, steps = request.start, [request.start], [0]
+        theta, records, kept = request.start, [request.start], self._recorded()
         with np.errstate(over="ignore", invalid="ignore"):
             for number in range(1, self.n_steps + 1):
                 ids = None if size == objective.n_points else rng.choice(objective.n_points, size, replace=False)
                 theta = allowed(theta - length * objective.gradient(theta, ids))
-                if number % self.every == 0 or number == self.n_steps:
+                if number in kept:
                     records.append(theta)
-                    steps.append(number)
-        return Trajectory(thetas=np.stack(records), steps=np.array(steps), evaluations=size * np.array(steps))
+        steps = np.array([0, *sorted(kept)])
+        return Trajectory(thetas=np.stack(records), steps=steps, evaluations=size * steps)
+
+    def _recorded(self) -> set[int]:
+        if self.n_records is None:
+            return set(range(1, self.n_steps + 1))
+        return {self.n_steps} | set(np.geomspace(1, self.n_steps, self.n_records).astype(int).tolist())

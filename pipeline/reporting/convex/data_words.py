@@ -1,0 +1,60 @@
+"""Real data in words: what removals are called, and what their courses and sweeps come to."""
+
+from pipeline.reporting.convex.content import DataContent
+from pipeline.reporting.convex.linear_words import share
+
+NAMES = {
+    "nothing": "nothing done",
+    "retrain": "retraining",
+    "newton": "Newton step",
+    "influence": "influence functions",
+    "projective_residual": "projective residual",
+    "descent_to_delete": "descent-to-delete",
+    "gradient_descent": "GD",
+    "projected_gd": "projected GD",
+    "gradient_ascent": "GDA",
+    "oracle_matching": "Oracle Matching",
+    "gradient_descent_stochastic": "SGD",
+    "oracle_matching_stochastic": "Oracle Matching, batches",
+    "dmm_newton": "DMM, leave-out forecast",
+    "dmm_influence": "DMM, influence forecast",
+    "dmm_datamodels": "DMM, ridge datamodels",
+}
+BESIDE = {"oracle_matching_stochastic": "OM in batches", "gradient_descent": "GD", "gradient_descent_stochastic": "SGD"}
+SHORT = {
+    "influence": "influence",
+    "projective_residual": "projective residual",
+    "newton": "Newton",
+    "oracle_matching": "OM",
+    "oracle_matching_stochastic": "OM, batches",
+    "dmm_newton": "DMM, leave-out",
+    "dmm_influence": "DMM, influence",
+    "dmm_datamodels": "DMM, datamodels",
+}
+
+
+def name_of(label: str, *, short: bool = False) -> str:
+    """Return what a removal is called."""
+    return SHORT.get(label, NAMES[label]) if short else NAMES[label]
+
+
+def about_words(content: DataContent) -> str:
+    """Return what the data and the problem are."""
+    facts = content.facts
+    return (
+        f"{facts['n_points']:,} points of {facts['n_features']} features, {facts['n_classes']} classes, {facts['n_forget']:,} forgotten at random; "
+        f"λ = {facts['penalty']:g}, condition number {facts['constants']['condition']:,.0f} at most; "
+        f"{100 * facts['accuracy']['full']:.1f} % of unseen points right"
+    )
+
+
+def course_words(content: DataContent) -> str:
+    """Return who comes how far with the same number of gradients."""
+    ends = {outcome["label"]: outcome["share"] for outcome in content.outcomes}
+    return "R at equal cost: " + ", ".join(f"{name} {share(ends[label])}" for label, name in BESIDE.items())
+
+
+def cost_words(content: DataContent) -> str:
+    """Return what retraining costs, in the unit of the courses."""
+    course = content.course("retrain")
+    return "" if course is None else f"Retraining by Newton steps costs as much as {course.evaluations[-1] / content.facts['n_points']:,.0f} passes."
