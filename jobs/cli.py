@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from jobs.commands import asking, computing, looking
+from jobs.commands import asking, computing, convex, looking
 from jobs.commands.options import BAD_CONFIG, DONE, FAILED, INTERRUPTED, screen
 from jobs.commands.submit import DetachedError, submit
 from pipeline.core.errors import ConfigError, DataError, PipelineError, ShapeError
@@ -24,6 +24,7 @@ VERBS = (
     asking.attribute,
     asking.klom,
     asking.export,
+    convex.convex,
     looking.config,
     looking.ui,
 )

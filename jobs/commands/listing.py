@@ -33,13 +33,18 @@ def show_run(result: RunResult, console: Console, session: Session) -> None:
         console.print(result.verdict["summary"], style="bold", highlight=False)
         for label in session.experiment.forget_sets:
             console.print(f"  {label}: {result.verdict['headlines'][label]}.", highlight=False, markup=False)
+    show_failures(result, console)
+    _show_ending(result, console, session)
+
+
+def show_failures(result: RunResult, console: Console) -> None:
+    """Print what failed or was left undone, and what to do."""
     for failure in result.failures:
         console.print(f"failed: {failure.key} {failure.start}-{failure.stop}: {failure.error}", style="red", markup=False, highlight=False)
     if result.failures:
         console.print("Everything else is kept; mend the cause and run the same command again to make what failed.", style="yellow")
     if result.unfinished:
         console.print(f"Not finished: {', '.join(result.unfinished)}; run the same command again.", style="red", markup=False, highlight=False)
-    _show_ending(result, console, session)
 
 
 def _show_ending(result: RunResult, console: Console, session: Session) -> None:

@@ -125,11 +125,14 @@ def _unfinished(progress: Progress, settled: frozenset[str]) -> list[str]:
 
 def publish_report(session: Session, state: NodeState) -> str | None:
     """Copy the finished page to a name that people find, and return its path; None while there is none."""
+    return publish(session, state, PAGE, f"report-{session.experiment.name}.html")
+
+
+def publish(session: Session, state: NodeState, ending: str, name: str) -> str | None:
+    """Copy a blob of a finished node of one shard to a name that people find, and return its path; None while it is not finished."""
     if state.status != "done":
         return None
-    page = session.store.read_blob(state.table.folder, state.pieces[0].shard, PAGE)
-    name = f"report-{session.experiment.name}.html"
-    session.store.files.write(name, page)
+    session.store.files.write(name, session.store.read_blob(state.table.folder, state.pieces[0].shard, ending))
     return session.store.files.location(name)
 
 
