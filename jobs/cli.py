@@ -23,6 +23,7 @@ VERBS = (
     computing.verify,
     asking.attribute,
     asking.klom,
+    asking.compare,
     asking.export,
     looking.config,
     looking.ui,

@@ -129,7 +129,7 @@ def test_every_plugin_says_what_it_is(plugin):
     assert inspect.getdoc(plugin) not in (None, inspect.getdoc(plugin.__mro__[1]))
 
 
-@pytest.mark.parametrize("verb", ["run", "plan", "status", "watch", "verify", "attribute", "klom", "export", "config", "ui"])
+@pytest.mark.parametrize("verb", ["run", "plan", "status", "watch", "verify", "attribute", "klom", "compare", "export", "config", "ui"])
 def test_every_verb_is_a_command_with_a_sentence(verb):
     commands = {command.name or command.callback.__name__: command for command in app.registered_commands}
     assert inspect.getdoc(commands[verb].callback)

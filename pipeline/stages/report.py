@@ -92,8 +92,8 @@ class ReportPage(Node):
         report = Report(
             title=self.title,
             dataset=_dataset_content(self.dataset, work.examples),
-            model=_sentence(self.experiment["model"]),
-            recipe=_sentence(self.experiment["recipe"]),
+            model=sentence(self.experiment["model"]),
+            recipe=sentence(self.experiment["recipe"]),
             populations=self.populations,
             attribution=self._attribution(work),
             sets=sets,
@@ -155,7 +155,7 @@ class ReportPage(Node):
     def _attribution(self, work: Work) -> AttributionContent | None:
         if not (self.has_effects or self.has_score):
             return None
-        about: dict[str, Any] = {"estimator": _sentence(describe(self.estimator)), "penalty": "", "n_models": self.n_learnt_from}
+        about: dict[str, Any] = {"estimator": sentence(describe(self.estimator)), "penalty": "", "n_models": self.n_learnt_from}
         if self.has_score:
             score = work.store.summary(work.inputs["score"])
             about |= {
@@ -182,7 +182,7 @@ class ReportPage(Node):
         return f"{said} {focused_pays(spending.focused, spending.break_even(spending.n_models), spending.n_models)}" if spending.focused else said
 
 
-def _sentence(settings: Mapping[str, Any]) -> str:
+def sentence(settings: Mapping[str, Any]) -> str:
     """Return settings as words: the name, then what is set."""
     parts = [f"{key} {value}" for key, value in settings.items() if key != "name" and value is not None]
     return ", ".join(([str(settings["name"])] if "name" in settings else []) + parts).replace("_", " ")
