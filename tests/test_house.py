@@ -111,7 +111,13 @@ def test_a_wheel_carries_what_runs_need(tmp_path):
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(tmp_path), str(source)]
     subprocess.run(command, check=True, capture_output=True)
     names = set(zipfile.ZipFile(next(tmp_path.glob("*.whl"))).namelist())
-    assert {"jobs/configs/digits.yaml", "pipeline/reporting/templates/report.html.j2", "pipeline/reporting/templates/report.css"} <= names
+    assert {
+        "jobs/configs/digits.yaml",
+        "jobs/configs/convex.yaml",
+        "pipeline/reporting/templates/comparison.html.j2",
+        "pipeline/reporting/templates/report.html.j2",
+        "pipeline/reporting/templates/report.css",
+    } <= names
     assert not [name for name in names if name.startswith(("tests", "cluster"))]
 
 

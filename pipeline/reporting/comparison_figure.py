@@ -18,11 +18,11 @@ COLUMNS = 3
 ROW, TOP, BETWEEN, BOTTOM, LEFT = 0.27, 0.35, 0.75, 0.85, 1.55
 WIDTH = 11.0
 # Shape and dashes tell experiments apart as well as colour does, for print and for colour-blind readers.
-Dashes = tuple[float, tuple[float, ...]]
+Dashes = tuple[int, tuple[int, ...]]
 MARKS: tuple[tuple[str, str, Dashes], ...] = (
     ("o", "accent", (0, ())),
     ("s", "rival", (0, (4, 2))),
-    ("^", "oracle", (0, (1, 1.5))),
+    ("^", "oracle", (0, (1, 2))),
     ("D", "flipped", (0, (6, 2, 1, 2))),
     ("v", "muted", (0, (2, 3))),
 )
@@ -57,10 +57,9 @@ def mark(place: int) -> tuple[str, str, Dashes]:
 
 
 def _lowest(sets: Sequence[ComparedSet]) -> float:
-    """Return where the axis begins: a little below everything that is above 0."""
-    values = [value for one in sets for method in one.methods for entry in method.entries if entry for value in (entry.p95, entry.interval[0])]
-    values += [value for one in sets for value in one.floor]
-    return max(min((value for value in values if value > 0), default=0.1) / 1.5, TICKS[0])
+    """Return where the axis begins: below every mark and floor above 0. Intervals may be cut there, since near 0 a logarithm would give them all the room."""
+    values = [entry.p95 for one in sets for method in one.methods for entry in method.entries if entry] + [value for one in sets for value in one.floor]
+    return max(min((value for value in values if value > 0), default=0.1) / 2, TICKS[0])
 
 
 def _draw_frame(ax: Axes, one: ComparedSet, labels: Sequence[str], lowest: float) -> None:

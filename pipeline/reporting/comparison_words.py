@@ -34,7 +34,8 @@ def headline(comparison: Comparison) -> str:
     winners: dict[str, list[str]] = {}
     for one in comparison.sets:
         winners.setdefault(nearest(one, label, comparison.names) or "", []).append(one.label)
-    said = [f"nearest in {name} on {listed(sets)}" for name, sets in winners.items() if name]
+    more = "nearer" if len(comparison.names) == 2 else "nearest"
+    said = [f"{more} in {name} on {listed(sets)}" for name, sets in winners.items() if name]
     said += [f"about as near in {'both' if len(comparison.names) == 2 else 'the nearest ones'} on {listed(winners[''])}"] if "" in winners else []
     return f"Counted in floors, {label} comes {'; '.join(said)}. {_reached(comparison, label)}"
 
