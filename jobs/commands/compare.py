@@ -15,7 +15,7 @@ from pipeline.graph import NodeState
 from pipeline.reporting.comparison_content import ComparedSet, Comparison, Entry, Method
 from pipeline.reporting.comparison_words import headline
 from pipeline.reporting.content import role_of
-from pipeline.stages.report import sentence
+from pipeline.reporting.formatting import sentence
 from pipeline.view import result_rows
 
 Row = Mapping[str, Any]
@@ -164,7 +164,7 @@ def _flat(tree: Any, place: str = "") -> dict[str, Any]:
 
 
 def _differing(trees: Sequence[Mapping[str, Any]]) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    keys = dict.fromkeys(key for tree in trees for key in tree)
+    keys = sorted({key for tree in trees for key in tree})
     values = {key: tuple(_said(tree[key]) if key in tree else "–" for tree in trees) for key in keys}
     return tuple((key, said) for key, said in values.items() if len(set(said)) > 1)
 

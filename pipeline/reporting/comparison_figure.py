@@ -26,6 +26,8 @@ MARKS: tuple[tuple[str, str, Dashes], ...] = (
     ("D", "flipped", (0, (6, 2, 1, 2))),
     ("v", "muted", (0, (2, 3))),
 )
+# From this KLoM on, figures are written at the left of their marks.
+ROOMY = 4.0
 TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 
 
@@ -65,8 +67,7 @@ def _lowest(sets: Sequence[ComparedSet]) -> float:
 def _draw_frame(ax: Axes, one: ComparedSet, labels: Sequence[str], lowest: float) -> None:
     ax.set_title(shorten(one.label, 36), loc="left", fontsize=10.5, fontweight="bold")
     ax.set_xscale("log")
-    # Room at the right for the figures beside the marks.
-    ax.set_xlim(lowest, 26)
+    ax.set_xlim(lowest, 13)
     ticks = [tick for tick in TICKS if tick >= lowest]
     ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     ax.set_xticks([], minor=True)
@@ -97,7 +98,9 @@ def _draw_entry(ax: Axes, entry: Entry, y: float, shape: str, colour: str, lowes
     low, high = (max(end, lowest) for end in entry.interval)
     ax.plot([low, high], [y, y], color=colour, linewidth=1.6, alpha=0.45, solid_capstyle="round", zorder=3)
     ax.plot([x], [y], shape, markersize=6, markerfacecolor=colour, markeredgecolor=COLOURS["paper"], zorder=4)
-    ax.annotate(nats(entry.p95), (max(x, high), y), (6, 0), textcoords="offset points", va="center", fontsize=7.5, color=colour)
+    # Beside the mark on whichever side there is room.
+    (at, away, side) = (min(x, low), -6, "right") if x > ROOMY else (max(x, high), 6, "left")
+    ax.annotate(nats(entry.p95), (at, y), (away, 0), textcoords="offset points", va="center", ha=side, fontsize=7.5, color=colour)
 
 
 def _legend(figure: Figure, names: Sequence[str]) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from pipeline.reporting.comparison_content import ComparedSet, Comparison, Entry, Method, in_floors
 from pipeline.reporting.content import Role
-from pipeline.reporting.formatting import nats
+from pipeline.reporting.formatting import nats, times_floor
 from pipeline.reporting.verdict import CHEAP, is_at_floor
 
 
@@ -27,17 +27,17 @@ def lead_label(comparison: Comparison) -> str | None:
 
 
 def headline(comparison: Comparison) -> str:
-    """Return one sentence over all sets: where the lead method comes nearest to retraining."""
+    """Return what the lead method comes to over all sets in each experiment, and where it is nearest to retraining."""
     label = lead_label(comparison)
     if label is None:
         return "No cheap method that moves weights is in all of these experiments, so only what each says of its own can be read here."
     winners: dict[str, list[str]] = {}
     for one in comparison.sets:
         winners.setdefault(nearest(one, label, comparison.names) or "", []).append(one.label)
-    more = "nearer" if len(comparison.names) == 2 else "nearest"
-    said = [f"{more} in {name} on {listed(sets)}" for name, sets in winners.items() if name]
-    said += [f"about as near in {'both' if len(comparison.names) == 2 else 'the nearest ones'} on {listed(winners[''])}"] if "" in winners else []
-    return f"Counted in floors, {label} comes {'; '.join(said)}. {_reached(comparison, label)}"
+    more, level = ("nearer", "about as near in both") if len(comparison.names) == 2 else ("nearest", "about as near in the nearest two")
+    said = [f"{more} in {name} on {_all_or_listed(sets, comparison)}" for name, sets in winners.items() if name]
+    said += [f"{level} on {_all_or_listed(winners[''], comparison)}"] if "" in winners else []
+    return f"{_ranges(comparison, label)} Counted so, it comes {'; '.join(said)}. {_reached(comparison, label)}"
 
 
 def nearest(one: ComparedSet, label: str, names: Sequence[str]) -> str | None:
@@ -63,6 +63,30 @@ def set_sentence(one: ComparedSet, names: Sequence[str]) -> str:
 def listed(words: Sequence[str]) -> str:
     """Return words as a list with `and`."""
     return f"{', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else "".join(words)
+
+
+def _all_or_listed(labels: Sequence[str], comparison: Comparison) -> str:
+    return "every set" if len(labels) == len(comparison.sets) > 1 else listed(labels)
+
+
+def _ranges(comparison: Comparison, label: str) -> str:
+    """Return how many floors the method is from retraining in each experiment, from the best set to the worst, and how many doing nothing is."""
+    names, spans = comparison.names, _spans(comparison, label)
+    said = f"{label} ends at {listed([f'{span} floors in {name}' for span, name in zip(spans, names, strict=True)])}"
+    nothing = next((method.label for method in comparison.sets[0].methods if method.role == Role.NOTHING), None)
+    idle = [] if nothing is None else _spans(comparison, nothing)
+    return f"{said}, where doing nothing ends at {listed(idle)}." if all(idle) and idle else f"{said}."
+
+
+def _spans(comparison: Comparison, label: str) -> list[str]:
+    """Return the range of a method's floors over sets for each experiment, an empty one where it lacks the method on a set."""
+    spans = []
+    for place in range(len(comparison.names)):
+        entries = [(method.entries[place], one.floor[place]) for one in comparison.sets for method in one.methods if method.label == label]
+        values = sorted(math.inf if entry is None else in_floors(entry.p95, floor) for entry, floor in entries)
+        ends = list(dict.fromkeys(times_floor(value, 1.0).rstrip("×") for value in (values[0], values[-1])))
+        spans.append(" to ".join(ends) if all(ends) else "")
+    return spans
 
 
 def _reached(comparison: Comparison, label: str) -> str:

@@ -15,6 +15,7 @@ from pipeline.data.examples import Examples
 from pipeline.data.forget_sets.base import ForgetSet
 from pipeline.reporting.attribution_content import ForecastContent
 from pipeline.reporting.content import AttributionContent, Cost, DatasetContent, PopulationContent, Report, Role, Row, SetContent
+from pipeline.reporting.formatting import sentence
 from pipeline.reporting.payback import break_even, focused_pays
 from pipeline.reporting.words import summary, verdict
 from pipeline.runtime.store import Shard
@@ -180,12 +181,6 @@ class ReportPage(Node):
         spending = self.spending
         said = break_even(spending.datamodel, max(fractions))
         return f"{said} {focused_pays(spending.focused, spending.break_even(spending.n_models), spending.n_models)}" if spending.focused else said
-
-
-def sentence(settings: Mapping[str, Any]) -> str:
-    """Return settings as words: the name, then what is set."""
-    parts = [f"{key} {value}" for key, value in settings.items() if key != "name" and value is not None]
-    return ", ".join(([str(settings["name"])] if "name" in settings else []) + parts).replace("_", " ")
 
 
 def _dataset_content(dataset: Dataset, examples: Examples) -> DatasetContent:
