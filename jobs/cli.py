@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from jobs.commands import asking, computing, looking
+from jobs.commands import asking, computing, convex, looking
 from jobs.commands.options import BAD_CONFIG, DONE, FAILED, INTERRUPTED, screen
 from jobs.commands.submit import DetachedError, submit
 from pipeline.core.errors import ConfigError, DataError, PipelineError, ShapeError
@@ -25,6 +25,7 @@ VERBS = (
     asking.klom,
     asking.compare,
     asking.export,
+    convex.convex,
     looking.config,
     looking.ui,
 )

@@ -20,6 +20,7 @@ ENTRIES: Mapping[str, tuple[str, ...]] = {
     "fit": ("factor", "fit", "score", "effect"),
     "unlearn": ("unlearn",),
     "evaluate": ("evaluate",),
+    "convex": ("convex",),
     "report": ("report",),
 }
 

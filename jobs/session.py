@@ -37,18 +37,18 @@ class Session:
     store: Store
 
 
-def read_experiment(path: str | None, overrides: Sequence[str], store: str | None) -> Experiment:
-    """Return the experiment at path, the embedded demonstration if there is none; store overrides where tables go."""
+def read_experiment(path: str | None, overrides: Sequence[str], store: str | None, demonstration: str = "digits") -> Experiment:
+    """Return the experiment at path, an embedded demonstration if there is none; store overrides where tables go."""
     where = [f"store.uri={store}"] if store else []
     if path is not None:
         return config.read(path, [*overrides, *where])
-    with resources.as_file(resources.files("jobs") / "configs" / "digits.yaml") as demonstration:
-        return config.build(config.read_tree(demonstration), [*overrides, *where], source="the demonstration")
+    with resources.as_file(resources.files("jobs") / "configs" / f"{demonstration}.yaml") as embedded:
+        return config.build(config.read_tree(embedded), [*overrides, *where], source="the demonstration")
 
 
-def open_session(path: str | None, overrides: Sequence[str] = (), store: str | None = None) -> Session:
+def open_session(path: str | None, overrides: Sequence[str] = (), store: str | None = None, *, demonstration: str = "digits") -> Session:
     """Return a session in which every setting, file and plug-in was tried; raises ConfigError or DataError naming what is wrong."""
-    experiment = read_experiment(path, overrides, store)
+    experiment = read_experiment(path, overrides, store, demonstration)
     if is_ray_job():
         refuse_places_that_vanish(experiment)
     examples = experiment.dataset.load()

@@ -23,7 +23,7 @@ from pipeline.runtime.store import Store, TableRef
 from pipeline.stages.forget import Forget
 from pipeline.stages.node import Node
 
-STAGES = ("forget", "groups", "train", "factor", "fit", "score", "effect", "unlearn", "evaluate", "report")
+STAGES = ("forget", "groups", "train", "factor", "fit", "score", "effect", "unlearn", "evaluate", "convex", "report")
 
 Status = Literal["done", "partial", "missing", "stale", "waiting"]
 

@@ -1,4 +1,4 @@
-"""A node is lost under a task, then the head under another: a process of its own, since neither can happen to the session that tests share."""
+"""A node is blind, then lost under a task, then the head under another: a process of its own, as none of it can happen to the session that tests share."""
 
 import json
 import os
@@ -19,11 +19,24 @@ def hold(task: str, shared: None, device: str) -> str:
     return task
 
 
+def look(task: str, blind: str, device: str) -> str:
+    """Return the node that this runs on, unless that is the blind one."""
+    import ray
+
+    from pipeline.core.errors import StoreUnseenError
+
+    node = ray.get_runtime_context().get_node_id()
+    if node == blind:
+        raise StoreUnseenError("it does not see the store")
+    return node
+
+
 def main() -> None:
     from ray.cluster_utils import Cluster
 
-    nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, **SMALL})
-    first = nodes.add_node(num_cpus=1, **SMALL)
+    nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False, **SMALL})
+    spot = {"num_cpus": 1, "resources": {"spot": 1.0}, **SMALL}
+    first = nodes.add_node(**spot)
     os.environ["RAY_ADDRESS"] = nodes.address
 
     from pipeline.core.errors import ExecutionError
@@ -32,25 +45,33 @@ def main() -> None:
     from pipeline.runtime.ray_tasks import RayExecutor
 
     ray_cluster.GONE_SECONDS = 3.0
-    executor, folder = RayExecutor(hold, None), tempfile.mkdtemp()
+    executor, folder, on_spot = RayExecutor(hold, None), tempfile.mkdtemp(), Need(custom=(("spot", 1.0),))
 
     def begin(name: str) -> None:
-        executor.submit(f"{folder}/{name}", Need())
+        executor.submit(f"{folder}/{name}", on_spot)
         while not Path(f"{folder}/{name}").exists():
             executor.wait(0.1)
 
-    def outcome():
+    def outcome(executor=executor):
         found = []
         while not found:
             found = executor.wait(0.5)
         return found[0]
 
+    def passed_over():
+        looking, needs = RayExecutor(look, first.node_id), [on_spot] + 6 * [Need()]
+        for number, need in enumerate(needs):
+            looking.submit(str(number), need)
+            yield outcome(looking)
+        looking.close()
+
+    blind, *others = passed_over()
     begin("task")
     nodes.remove_node(first, allow_graceful=False)
-    nodes.add_node(num_cpus=1, **SMALL)
+    nodes.add_node(**spot)
     lost = outcome()
-    executor.submit(lost.task, Need())
-    told = {"fault": lost.fault, "again": outcome().error}
+    executor.submit(lost.task, on_spot)
+    told = {"blind": blind.fault, "others": [found.result == nodes.head_node.node_id for found in others], "fault": lost.fault, "again": outcome().error}
     begin("other")
     begun = time.monotonic()
     nodes.head_node.all_processes["gcs_server"][0].process.kill()

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pipeline.core.errors import StoreUnseenError
 from pipeline.runtime import ray_blocks
 
 DRIVE = ray_blocks._drive
@@ -31,6 +32,11 @@ def work(task: tuple[str, str], shared: Any, device: str, common: str = "alone")
         (Path(folder) / what).touch()
         os.kill(os.getpid(), signal.SIGKILL)
     return [what, shared, device, common]
+
+
+def unseen(task: tuple[str, str], shared: Any, device: str) -> None:
+    """Find that the store is not to be seen here."""
+    raise StoreUnseenError("node a does not see the store")
 
 
 def folder_of(task: tuple[str, str]) -> str | None:

@@ -79,11 +79,12 @@ def test_a_worker_killed_in_its_task_says_so_and_another_try_succeeds(tmp_path: 
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_a_lost_node_is_told_from_a_crash_and_a_lost_head_is_no_silence() -> None:
+def test_a_blind_node_is_passed_over_a_lost_one_is_told_from_a_crash_and_a_lost_head_is_no_silence() -> None:
     command = [sys.executable, str(Path(__file__).with_name("lost_node.py"))]
     house = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     done = subprocess.run(command, env=house, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, timeout=120, check=True)
     told = json.loads(done.stdout.splitlines()[-1])
+    assert (told["blind"], told["others"]) == ("unseen", 6 * [True])
     assert (told["fault"], told["again"]) == ("lost", None)
     assert "the Ray cluster is gone: its head has not answered" in told["error"]
     assert "run the same command again" in told["error"]

@@ -20,6 +20,9 @@ from pipeline.view import result_rows
 
 Row = Mapping[str, Any]
 
+# Settings that no verdict rests on.
+BESIDE = ("name", "convex")
+
 
 @dataclass(frozen=True)
 class Compared:
@@ -116,7 +119,7 @@ def _content(sessions: Sequence[Session], surveys: Sequence[Mapping[str, NodeSta
         n_models=tuple((int(row["n_models"][0]), int(row["n_models"][1])) for row in first),
         evaluation=sentence(experiments[0].evaluation.model_dump(mode="json")),
         sets=tuple(_set(sessions, surveys, found, label) for label in labels),
-        differences=_differing([_flat(experiment.model_dump(mode="json", exclude={*PLACES, "name"})) for experiment in experiments]),
+        differences=_differing([_flat(experiment.model_dump(mode="json", exclude={*PLACES, *BESIDE})) for experiment in experiments]),
     )
 
 

@@ -7,6 +7,7 @@ import typer
 from jobs.commands import listing, verbs
 from jobs.commands.enough import find_enough
 from jobs.commands.options import DONE, FAILED, AllowMissing, Config, ExecutorName, Json, Set, StoreUri, finish, paper, screen
+from jobs.commands.verifying import verify as check
 from jobs.session import open_session
 from pipeline.run import wanted_keys
 from pipeline.stages.curve import WORTHWHILE
@@ -45,8 +46,8 @@ def verify(
     executor: Annotated[str, typer.Option(help="ray or serial, for --repair.")] = "ray",
     json_: Json = False,
 ) -> None:
-    """Read every byte of the store and name files that are corrupt, foreign or half-written."""
+    """Read every byte of the store and name files that are corrupt, foreign or half-written; those that a run may still need are left alone."""
     session = open_session(config, set_ or (), store)
-    result = verbs.verify(session, screen, repair=repair, executor=executor)
+    result = check(session, screen, repair=repair, executor=executor)
     listing.show_verify(result, paper())
     finish(result, json_, DONE if result["ok"] else FAILED)

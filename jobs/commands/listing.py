@@ -35,13 +35,18 @@ def show_run(result: RunResult, console: Console, session: Session) -> None:
         console.print(result.verdict["summary"], style="bold", highlight=False)
         for label in session.experiment.forget_sets:
             console.print(f"  {label}: {result.verdict['headlines'][label]}.", highlight=False, markup=False)
+    show_failures(result, console)
+    _show_ending(result, console, session)
+
+
+def show_failures(result: RunResult, console: Console) -> None:
+    """Print what failed or was left undone, and what to do."""
     for failure in result.failures:
         console.print(f"failed: {failure.key} {failure.start}-{failure.stop}: {failure.error}", style="red", markup=False, highlight=False)
     if result.failures:
         console.print("Everything else is kept; mend the cause and run the same command again to make what failed.", style="yellow")
     if result.unfinished:
         console.print(f"Not finished: {', '.join(result.unfinished)}; run the same command again.", style="red", markup=False, highlight=False)
-    _show_ending(result, console, session)
 
 
 def _show_ending(result: RunResult, console: Console, session: Session) -> None:
@@ -118,8 +123,16 @@ def show_verify(result: dict[str, Any], console: Console) -> None:
     """Print each bad file with its reason."""
     for problem in result["problems"]:
         console.print(f"{problem['path']}: {problem['reason']}", style="red", markup=False, highlight=False, soft_wrap=True)
+    if result["n_young"]:
+        console.print(
+            f"{result['n_young']} files that no shard refers to were left alone, being less than an hour old: a run may be about to finish or list them. "
+            "Verify again an hour after the last run has ended.",
+            style="yellow",
+            highlight=False,
+        )
     if not result["problems"]:
-        console.print(f"Every file of {result['store']} is as it should be.", style="green", highlight=False)
+        every = "Every other file" if result["n_young"] else "Every file"
+        console.print(f"{every} of {result['store']} is as it should be.", style="green", highlight=False)
     elif result["quarantined"]:
         console.print(
             f"{len(result['quarantined'])} files were moved to {result['store']}/quarantine; {result['n_models_made']} models were made again.", highlight=False

@@ -21,6 +21,7 @@ TITLES = {
     "effect": "predict effects",
     "unlearn": "unlearn models",
     "evaluate": "judge (KLoM)",
+    "convex": "convex study",
     "report": "write report",
 }
 

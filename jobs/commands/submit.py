@@ -10,6 +10,7 @@ import typer
 
 from jobs.commands.options import DONE, FAILED, AllowMissing, Config, Json, Set, finish, screen
 from jobs.commands.parcel import MIB, Parcel, check_here, pack
+from jobs.commands.reach import is_database_outside, is_loopback
 from jobs.session import read_experiment, refuse_places_that_vanish
 from pipeline.config import Experiment
 from pipeline.core.errors import ConfigError
@@ -64,7 +65,7 @@ def submit(
         raise ConfigError(f"--stage {stage!r}: expected {', '.join(ENTRY_NAMES)}")
     needs = _needs(cpus, memory_gb, labels or [])
     refuse_places_that_vanish(experiment)
-    variables = _variables(experiment)
+    variables = _variables(experiment, address)
     if not check_here(experiment, working_dir):
         _say("the data are not on this machine: the job checks them when it starts")
     options = [part for one in set_ or () for part in ("--set", one)] + ["--store", experiment.store.uri] + (["--allow-missing"] if allow_missing else [])
@@ -92,8 +93,8 @@ def _send(server: "JobServer", experiment: Experiment, parcel: Parcel, stage: st
     return job
 
 
-def _variables(experiment: Experiment) -> dict[str, str]:
-    """Return what the job is to find in its environment as this command does; raises ConfigError where it would find no place for its view."""
+def _variables(experiment: Experiment, cluster: str) -> dict[str, str]:
+    """Return what the job at a cluster is to find in its environment as this command does; raises ConfigError where it would find no place for its view."""
     carried = {name: os.environ[name] for name in (TRACKING, PATIENCE_VARIABLE) if os.environ.get(name)}
     if experiment.tracking.uri:
         carried.pop(TRACKING, None)
@@ -102,6 +103,12 @@ def _variables(experiment: Experiment) -> dict[str, str]:
         raise ConfigError(
             f"{TRACKING} {masked(address)!r} holds a password, and Ray shows a job's environment to everybody; give the address without it, and set "
             "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD on the cluster"
+        )
+    carries = carried.get(TRACKING, "")
+    if (is_loopback(carries) or is_database_outside(carries, local_folder(experiment.store.uri))) and not is_loopback(cluster):
+        raise ConfigError(
+            f"{TRACKING} {carries!r} is of this machine, and the job at {cluster} would look for it on its own; expected an address that the cluster "
+            "can reach, such as http://HOST:5000: give that, or unset the variable"
         )
     return carried
 

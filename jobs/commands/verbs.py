@@ -10,10 +10,9 @@ from jobs.commands.ledger import Ledger, failed_shard, label_in
 from jobs.commands.progress import open_display
 from jobs.session import Session, executor_opener, why_looped
 from pipeline.core.masking import masked
-from pipeline.graph import STAGES, NodeState
+from pipeline.graph import NodeState
 from pipeline.run import Failure, Progress, Walk, read_failures, wanted_keys
 from pipeline.runtime.files import local_folder
-from pipeline.runtime.store import Problem
 from pipeline.runtime.tracker import Status
 from pipeline.runtime.tracking import tracking_uri
 from pipeline.stages.report import PAGE
@@ -125,11 +124,14 @@ def _unfinished(progress: Progress, settled: frozenset[str]) -> list[str]:
 
 def publish_report(session: Session, state: NodeState) -> str | None:
     """Copy the finished page to a name that people find, and return its path; None while there is none."""
+    return publish(session, state, PAGE, f"report-{session.experiment.name}.html")
+
+
+def publish(session: Session, state: NodeState, ending: str, name: str) -> str | None:
+    """Copy a blob of a finished node of one shard to a name that people find, and return its path; None while it is not finished."""
     if state.status != "done":
         return None
-    page = session.store.read_blob(state.table.folder, state.pieces[0].shard, PAGE)
-    name = f"report-{session.experiment.name}.html"
-    session.store.files.write(name, page)
+    session.store.files.write(name, session.store.read_blob(state.table.folder, state.pieces[0].shard, ending))
     return session.store.files.location(name)
 
 
@@ -143,22 +145,6 @@ def status(session: Session) -> dict[str, Any]:
     return {"store": session.store.uri, "complete": all(state.status == "done" for state in states.values()), "failed_shards": failed, "nodes": nodes}
 
 
-def verify(session: Session, screen: Console, *, repair: bool, executor: str) -> dict[str, Any]:
-    """Check every table of the store; with repair, set bad files aside and compute their shards again."""
-    store = session.store
-    problems = [problem for folder in _folders(session) for problem in store.check(folder)]
-    moved = [store.quarantine(problem.path) for problem in problems] if repair else []
-    again = run(session, screen, executor=executor, until=None, allow_missing=False) if repair and problems else None
-    left = [problem for folder in _folders(session) for problem in store.check(folder)] if again else problems if not repair else []
-    return {
-        "ok": not left and not (again and not again.succeeded),
-        "store": store.uri,
-        "problems": [_problem(problem) for problem in problems],
-        "quarantined": moved,
-        "n_models_made": again.n_models_made if again else 0,
-    }
-
-
 def _summary(session: Session, state: NodeState | None) -> dict[str, Any]:
     return session.store.summary(state.table) if state is not None and state.status == "done" else {}
 
@@ -170,13 +156,3 @@ def about(state: NodeState) -> dict[str, Any]:
 
 def _failure(failure: Failure) -> dict[str, Any]:
     return {"node": failure.key, "start": failure.start, "stop": failure.stop, "error": failure.error}
-
-
-def _folders(session: Session) -> list[str]:
-    """Return every table folder of the store, stale ones included."""
-    files = session.store.files
-    return [f"{stage}/{name}/{version}" for stage in STAGES for name in files.names(stage) for version in files.names(f"{stage}/{name}")]
-
-
-def _problem(problem: Problem) -> dict[str, Any]:
-    return {"path": problem.path, "reason": problem.reason, "range": list(problem.range) if problem.range else None}

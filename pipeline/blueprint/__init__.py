@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from pipeline.accounts import SUBSETS, attributes, focused_rows, has_forget_curve, judged_by, learnt_from, needs_effects, spending_of, subset_roles
 from pipeline.blueprint.attribution import attribution, forget_curve
+from pipeline.blueprint.convex import CONVEX_PAGE, convex
 from pipeline.blueprint.populations import populations
 from pipeline.blueprint.unlearning import oracles, unlearning
 from pipeline.config import Experiment
@@ -33,6 +34,7 @@ def _nodes(experiment: Experiment, examples: Examples) -> Iterator[Node]:
         yield from oracles(experiment, label)
         yield from unlearning(experiment, label)
     yield from forget_curve(experiment, examples)
+    yield from convex(experiment)
     yield _report(experiment, examples)
 
 
@@ -54,6 +56,7 @@ def _report(experiment: Experiment, examples: Examples) -> ReportPage:
         has_effects=needs_effects(experiment),
         has_score=attributed and wanted.heldout is not None,
         has_forget_curve=has_forget_curve(experiment),
+        convex_key=None if experiment.convex is None else CONVEX_PAGE,
         has_curve=attributed and wanted.heldout is not None and bool(subset_roles(experiment)),
         resources=experiment.resources.compute,
     )

@@ -11,6 +11,7 @@ from pipeline.attribution.estimator import Estimator
 from pipeline.attribution.kernel import GroupKernel
 from pipeline.config.fields import LABEL, plugin, plugins
 from pipeline.config.populations import AnySubsets, Populations
+from pipeline.convex.study import ConvexStudy
 from pipeline.core.errors import ConfigError
 from pipeline.core.fingerprint import digest
 from pipeline.core.masking import masked
@@ -92,6 +93,7 @@ class Experiment(Settings):
     estimator: Annotated[Estimator, *plugin(ESTIMATORS)] = GroupKernel()
     unlearners: Annotated[dict[str, Unlearner], *plugins(UNLEARNERS)] = Field(min_length=1)
     evaluation: Evaluation = Evaluation()
+    convex: ConvexStudy | None = None
     resources: StageResources = StageResources()
     store: StoreSettings = StoreSettings()
     tracking: Tracking = Tracking()

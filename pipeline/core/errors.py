@@ -25,6 +25,10 @@ class StoreAwayError(StoreError):
     """The store does not answer for now: throttled, restarting, not mounted; the same call may work later."""
 
 
+class StoreUnseenError(StoreAwayError):
+    """A machine does not see the store that the run works on: it does not share the folder, or its mount is missing."""
+
+
 class CorruptShardError(StoreError):
     """A listed file's bytes are not what its name, its checksums or its metadata promise."""
 

@@ -163,7 +163,7 @@ class AttributionContent:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Report:
-    """Everything on the page. model, recipe and break_even are words; provenance is (what, value) in the order shown."""
+    """Everything on the page. model, recipe and break_even are words; provenance is (what, value) in the order shown; convex is a chapter in HTML, if any."""
 
     title: str
     dataset: DatasetContent
@@ -175,6 +175,7 @@ class Report:
     break_even: str
     config_yaml: str
     provenance: tuple[tuple[str, str], ...]
+    convex: str = ""
 
 
 def point_label(content: SetContent, point: int) -> str:

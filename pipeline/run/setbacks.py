@@ -16,6 +16,8 @@ from pipeline.stages.work import Task
 TRIES = 3
 # Times that a shard may lose its machine. No preemption is that persistent, but a shard that brings its machine down would go on for ever.
 MOST_LOST = 20
+# Times that a shard may meet a machine that does not see the store: on each it waits for a while, in all as long as for a store that is away.
+MOST_UNSEEN = 6
 # Seconds before what failed for want of the store, or of memory, is tried again; four times as many the next time.
 FIRST_PAUSE = 1.0
 # Shards in a row, with none finished between them, that find no space before the run stops.
@@ -28,10 +30,11 @@ Action = Literal["again", "halve", "give up", "give up all alike", "stop"]
 
 @dataclass
 class Tally:
-    """How often a shard was tried, and how often it was lost with its machine."""
+    """How often a shard was tried, how often it was lost with its machine, and how often that did not see the store."""
 
     tries: int = 0
     n_lost: int = 0
+    n_unseen: int = 0
 
 
 class Setbacks:
@@ -63,6 +66,9 @@ class Setbacks:
         if fault == "lost":
             tally.n_lost += 1
             return ("again", 0.0) if tally.n_lost < MOST_LOST else (self._give_up(task), 0.0)
+        if fault == "unseen":
+            tally.n_unseen += 1
+            return ("again", FIRST_PAUSE) if tally.n_unseen < MOST_UNSEEN else (self._give_up(task), 0.0)
         tally.tries += 1
         pause = FIRST_PAUSE * 4.0 ** (tally.tries - 1) if fault in ("store", "full", "memory") else 0.0
         if fault == "unmet":
@@ -83,7 +89,7 @@ class Setbacks:
         """Return what is told of a shard that is given up."""
         task, tally = outcome.task, self.tally(outcome.task)
         told = {"trace": outcome.trace, "host": outcome.host, "error": _advice(outcome, tally)}
-        return Failure(key=task.node.key, start=task.start, stop=task.stop, tries=tally.tries, n_lost=tally.n_lost, **told)
+        return Failure(key=task.node.key, start=task.start, stop=task.stop, tries=tally.tries + tally.n_unseen, n_lost=tally.n_lost, **told)
 
     def _give_up(self, task: Task) -> Action:
         self._given_up[task.folder] += 1

@@ -1,6 +1,7 @@
 """Whether the files of a table are what they promise, found by reading all their bytes."""
 
 import io
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,25 +15,45 @@ from pipeline.runtime.shards import ShardName
 
 @dataclass(frozen=True)
 class Problem:
-    """A file that is not as it should be."""
+    """A file that is not as it should be: a shard that holds units of this range, or what belongs to no shard, if it is young perhaps only not yet."""
 
     path: str
     reason: str
     range: tuple[int, int] | None = None
+    is_young: bool = False
 
 
-def check_table(files: Files, folder: str, *, known: str) -> list[Problem]:
-    """Return every file in folder that is corrupt, foreign or half-written; the one called known belongs to any table."""
+def check_table(files: Files, folder: str, *, known: str, settled: float = math.inf) -> list[Problem]:
+    """Return every file in folder that is corrupt, foreign or half-written; the one called known belongs to any table.
+
+    What belongs to no shard and was written after settled, see Files.modified, is young: whoever writes it may be about to finish or list it.
+    """
     names = files.names(folder)
     shards = [shard for name in names if (shard := ShardName.parse(name))]
     problems, expected = [], {known}
     for shard, (blobs, problem) in zip(shards, each(files, lambda shard: _check_shard(files, folder, shard, names), shards), strict=True):
         expected |= {str(shard), f"{shard.stem}.json"} | blobs
         problems += [problem] if problem else []
-    for name in sorted(set(names) - expected):
-        kind = "half-written: left by a killed writer" if name.startswith(TEMPORARY) else "foreign: no shard of this table refers to it"
-        problems.append(Problem(f"{folder}/{name}", kind))
-    return problems
+    loose = [f"{folder}/{name}" for name in sorted(set(names) - expected)]
+    young = each(files, lambda path: is_young(files, path, settled), loose)
+    return problems + [Problem(path, _kind(path), is_young=new) for path, new in zip(loose, young, strict=True)]
+
+
+def is_young(files: Files, path: str, settled: float) -> bool:
+    """Return whether a file was written after settled, or is no longer there: then its writer has just finished it."""
+    if settled == math.inf:
+        return False
+    try:
+        return files.modified(path) > settled
+    except StoreAwayError:
+        raise
+    except StoreError:
+        return True
+
+
+def _kind(path: str) -> str:
+    half = path.rpartition("/")[-1].startswith(TEMPORARY)
+    return "half-written: left by a killed writer" if half else "foreign: no shard of this table refers to it"
 
 
 def owned(about: dict[str, Any], folder: str, shard: ShardName) -> dict[str, Any]:

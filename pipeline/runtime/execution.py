@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
-from pipeline.core.errors import ANY_FAILURE, CorruptShardError, ExecutionError, PipelineError, StoreError
+from pipeline.core.errors import ANY_FAILURE, CorruptShardError, ExecutionError, PipelineError, StoreError, StoreUnseenError
 
 T = TypeVar("T")
 
 # refused: what was asked cannot be done, however often. error: the shard's code raised. store: reading or writing failed. full: there is no space
-# left. crashed: its process died. memory: it, or its machine, ran out of memory. lost: its machine went away. unmet: no machine offers what it needs.
-Fault = Literal["refused", "error", "store", "full", "crashed", "memory", "lost", "unmet"]
+# left. unseen: its machine does not see the store. crashed: its process died. memory: it, or its machine, ran out of memory. lost: its machine went
+# away. unmet: no machine offers what it needs.
+Fault = Literal["refused", "error", "store", "full", "unseen", "crashed", "memory", "lost", "unmet"]
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 # What torch says on a CPU, on a GPU, and what the operating system says.
@@ -36,7 +37,10 @@ class Need:
 
 @dataclass(frozen=True)
 class Outcome(Generic[T]):
-    """How a task ended: with a result, or with an error in one line, its traceback, at whose door it lies, and on which host, if known."""
+    """How a task ended: with a result, or with an error in one line, its traceback, at whose door it lies, and where, if known.
+
+    host is the machine's name, node what the executor itself calls it, if it knows several.
+    """
 
     task: T
     result: Any = None
@@ -44,6 +48,7 @@ class Outcome(Generic[T]):
     trace: str = ""
     fault: Fault = "error"
     host: str = ""
+    node: str = ""
 
 
 @runtime_checkable
@@ -130,6 +135,8 @@ def fault_of(error: BaseException) -> Fault:
         return "memory"
     if any(isinstance(cause, OSError) and cause.errno in FULL for cause in causes):
         return "full"
+    if isinstance(error, StoreUnseenError):
+        return "unseen"
     if isinstance(error, CorruptShardError):
         return "refused"
     if isinstance(error, StoreError | ExecutionError | OSError):

@@ -5,7 +5,7 @@ its own, so that this process neither imports Ray Data nor waits for it. What co
 """
 
 import json
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -107,6 +107,7 @@ class StreamingExecutor(Generic[T]):
                 self._single.submit(task, need)
             return
         (first, need), numbered = tasks[0], dict(enumerate(task for task, _ in tasks))
+        need = self._single.blind.around(need, self._single.lookout.machines)
         common = ray.remote(**options_of(need, retries=MAX_RETRIES))(run_task).remote(self._prepare, first, self._single.shared)
         self._streams.append(Stream(numbered, need, common, self._rows(numbered, need, common)))
 
@@ -122,12 +123,17 @@ class StreamingExecutor(Generic[T]):
             seconds = 0.0
             try:
                 row = ray.get(next(stream.rows))
-                yield Outcome(stream.tasks.pop(row["number"]), json.loads(row["result"]), row["error"] or None, row["trace"], row["fault"], row["host"])
+                yield self._told(stream.tasks.pop(row["number"]), row)
             except StopIteration:
                 yield from self._ended(stream)
                 return
             except ray.exceptions.RayError as error:
                 stream.error = error
+
+    def _told(self, task: T, row: Mapping[str, Any]) -> Outcome[T]:
+        outcome = Outcome(task, json.loads(row["result"]), row["error"] or None, row["trace"], row["fault"], row["host"], row["node"])
+        self._single.blind.note(outcome)
+        return outcome
 
     def _ended(self, stream: Stream[T]) -> list[Outcome[T]]:
         """Return what became of tasks that a pipeline ended without: nothing yet if its driver was lost, as it then goes on with them."""
@@ -143,7 +149,8 @@ class StreamingExecutor(Generic[T]):
 
     def _stalled(self) -> list[Outcome[T]]:
         """Give up streams whose needs no living node has met for long."""
-        hopeless = self._patience.hopeless({stream.need for stream in self._streams if stream.tasks}, self._single.lookout.machines())
+        needs, machines = {stream.need for stream in self._streams if stream.tasks}, self._single.lookout.machines()
+        hopeless = self._patience.hopeless(needs, machines) | self._single.blind.hopeless(needs, machines, self._patience.seconds)
         outcomes = []
         for stream in [stream for stream in self._streams if stream.need in hopeless]:
             ray.cancel(stream.rows, force=True)
@@ -162,7 +169,7 @@ def _drive(function: Callable[..., Any], tasks: dict[int, T], need: Need, held: 
         if prepared.error is None:
             outcome = run_task(lambda task, shared, device: function(task, shared, device, prepared.result), tasks[row["number"]], shared)
         result = json.dumps(outcome.result if outcome is not prepared else None)
-        told = {"error": outcome.error or "", "trace": outcome.trace, "fault": outcome.fault, "host": outcome.host}
+        told = {"error": outcome.error or "", "trace": outcome.trace, "fault": outcome.fault, "host": outcome.host, "node": outcome.node}
         return {"number": row["number"], "result": result, **told}
 
     context = ray.data.DataContext.get_current()

@@ -27,6 +27,8 @@ LOOK_SECONDS = 1.0
 GONE_SECONDS = 30.0
 # Seconds after which unmet needs are worth a word. An autoscaler takes minutes to bring a machine, and until then all is well.
 SAID_AFTER = 15.0
+# Ray's own label of every node; by it tasks are kept from nodes that do not see the store.
+NODE_LABEL = "ray.io/node-id"
 
 
 def connect(n_cpus: int | None = None) -> None:
@@ -87,23 +89,23 @@ class Patience:
     """How long needs that no living machine meets are waited for: Ray itself would wait for ever, in silence."""
 
     def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
+        self.seconds = seconds
         self._unmet_since: dict[Need, float] = {}
         self.notice = ""
 
     def hopeless(self, needs: Collection[Need], machines: list[dict[str, float]]) -> dict[Need, str]:
         """Return the error of each of these needs that is to be given up: none unless it was unmet at every look for so many seconds."""
         now, before = time.monotonic(), self._unmet_since
-        unmet = self._unmet_since = {need: before.get(need, now) for need in needs if not any(_fits(need, machine) for machine in machines)}
-        hopeless = [need for need, begun in unmet.items() if now - begun >= self._seconds]
-        waiting = [need for need, begun in unmet.items() if min(SAID_AFTER, self._seconds / 2) <= now - begun < self._seconds]
+        unmet = self._unmet_since = {need: before.get(need, now) for need in needs if not any(fits(need, machine) for machine in machines)}
+        hopeless = [need for need, begun in unmet.items() if now - begun >= self.seconds]
+        waiting = [need for need, begun in unmet.items() if min(SAID_AFTER, self.seconds / 2) <= now - begun < self.seconds]
         self.notice = self._word(waiting[0], machines) if waiting else ""
-        since = f"none has come for {self._seconds:.0f} s; the largest has {_largest(machines)}"
+        since = f"none has come for {self.seconds:.0f} s; the largest has {_largest(machines)}"
         remedy = "lower `resources` in the config, add such a node, or raise resources.patience_seconds where one takes longer to come"
         return {need: f"ExecutionError: no node offers {_described(need)} and {since}: {remedy}" for need in hopeless}
 
     def _word(self, need: Need, machines: list[dict[str, float]]) -> str:
-        return f"waiting for a node that offers {_described(need)} (the largest has {_largest(machines)}), for {self._seconds:.0f} s at most"
+        return f"waiting for a node that offers {_described(need)} (the largest has {_largest(machines)}), for {self.seconds:.0f} s at most"
 
 
 def gone(reason: str) -> ExecutionError:
@@ -131,10 +133,13 @@ def has_labels(need: Need, machine: Mapping[str, float]) -> bool:
 
 
 def _described(need: Need) -> str:
-    return f"{_wanted(need)}" + (f" with labels {dict(need.labels)}" if need.labels else "")
+    labels = {name: selector for name, selector in need.labels if name != NODE_LABEL}
+    seeing = " and sees the store" if len(labels) < len(need.labels) else ""
+    return f"{_wanted(need)}" + (f" with labels {labels}" if labels else "") + seeing
 
 
-def _fits(need: Need, machine: Mapping[str, float]) -> bool:
+def fits(need: Need, machine: Mapping[str, float]) -> bool:
+    """Return whether a machine offers what need asks for."""
     return has_labels(need, machine) and all(machine.get(name, 0.0) >= amount for name, amount in _wanted(need).items())
 
 

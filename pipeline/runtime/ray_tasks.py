@@ -5,10 +5,12 @@ which it was, and the walk decides.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
 from pipeline.runtime.execution import Fault, Need, Outcome, attempt
 from pipeline.runtime.ray_cluster import Lookout, Patience, connect, gone
+from pipeline.runtime.ray_sight import Blind
 
 import ray  # isort: skip  (after ray_cluster, which sets what it reads when it is imported)
 
@@ -26,6 +28,7 @@ class RayExecutor(Generic[T]):
         connect()
         self._function, self.shared = function, ray.put(shared)
         self.lookout, self._patience = Lookout(), Patience(stall_seconds)
+        self.blind = Blind()
         self._tasks: dict[ray.ObjectRef, tuple[T, Need]] = {}
         self._runs: dict[Need, Any] = {}
         self._window = FEWEST_IN_FLIGHT
@@ -36,6 +39,7 @@ class RayExecutor(Generic[T]):
 
     def submit(self, task: T, need: Need) -> None:
         """See Executor."""
+        need = self.blind.around(need, self.lookout.machines)
         # Made once for each need: Ray sends a function to the head each time that it is wrapped, and keeps them all.
         if need not in self._runs:
             self._runs[need] = ray.remote(**options_of(need, retries=0))(run_task)
@@ -61,7 +65,7 @@ class RayExecutor(Generic[T]):
     @property
     def notice(self) -> str:
         """See Executor."""
-        return self._patience.notice
+        return "; ".join(filter(None, (self._patience.notice, self.blind.notice)))
 
     def close(self) -> None:
         """See Executor."""
@@ -77,11 +81,13 @@ class RayExecutor(Generic[T]):
             outcome = ray.get(ref)
         except ray.exceptions.RayError as error:
             return lost(task, error)
-        return Outcome(task, outcome.result, outcome.error, outcome.trace, outcome.fault, outcome.host)
+        self.blind.note(outcome)
+        return replace(outcome, task=task)
 
     def _stalled(self, machines: list[dict[str, float]]) -> list[Outcome[T]]:
         """Give up tasks whose needs no living machine has met for long."""
-        hopeless = self._patience.hopeless({need for _, need in self._tasks.values()}, machines)
+        needs = {need for _, need in self._tasks.values()}
+        hopeless = self._patience.hopeless(needs, machines) | self.blind.hopeless(needs, machines, self._patience.seconds)
         outcomes = []
         for ref in [ref for ref, (_, need) in self._tasks.items() if need in hopeless]:
             ray.cancel(ref, force=True)
@@ -99,10 +105,10 @@ def options_of(need: Need, *, retries: int) -> dict[str, Any]:
 
 
 def run_task(function: Callable[[T, Any, str], Any], task: T, shared: Any) -> Outcome[T]:
-    """Return the outcome of function(task, shared, device), the device being the one that Ray lends to this task."""
+    """Return the outcome of function(task, shared, device) and the node that it comes from, the device being the one that Ray lends to this task."""
     # A task with num_gpus=0 sees the node's GPUs all the same, so torch must not be asked.
     device = "cuda:0" if ray.get_gpu_ids() else "cpu"
-    return attempt(lambda one, where: function(one, shared, where), task, device)
+    return replace(attempt(lambda one, where: function(one, shared, where), task, device), node=ray.get_runtime_context().get_node_id())
 
 
 def lost(task: T, error: ray.exceptions.RayError) -> Outcome[T]:

@@ -1,7 +1,7 @@
 """The store: tables as folders of shards. A shard is done if and only if its file is listed; bytes are checked when they are read."""
 
 import json
-import uuid
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,8 +12,8 @@ import numpy as np
 from pipeline.core.errors import CorruptShardError, MissingShardsError, StoreError
 from pipeline.core.fingerprint import canonical, digest_bytes
 from pipeline.runtime.checking import Problem, check_table, owned
+from pipeline.runtime.claiming import TRIED, claimed, try_writing
 from pipeline.runtime.files import Files, RangeFile, each, local_folder, open_files
-from pipeline.runtime.files.marked import MARK
 from pipeline.runtime.parquet import encode, read_about, read_columns
 from pipeline.runtime.shards import Piece, ShardName, TableRef, cover, gaps
 
@@ -21,8 +21,6 @@ __all__ = ["NODE_FILE", "QUARANTINE", "Problem", "Shard", "Store", "TableRef"]
 
 NODE_FILE = "node.json"
 QUARANTINE = "quarantine"
-# What the second of two writers of a store's mark writes, in a store that does not refuse it.
-SECOND = b"{}"
 # What is counted with of a side file; beyond this bound no seconds are a time that a calendar knows.
 MEASURED, LATEST = ("seconds", "threads", "written_at"), 1e11
 
@@ -60,18 +58,14 @@ class Store:
 
         Raises StoreError, before anything is computed, where nothing can be written or where a second writer would not be refused.
         """
-        refusal = f"{self.uri} lets two writers create one file; use a store that knows conditional writes (If-None-Match)"
-        if MARK not in self.files.names(""):
-            made = self.files.create(MARK, json.dumps({"store": uuid.uuid4().hex}).encode())
-            if made and self.files.create(MARK, SECOND):
-                raise StoreError(refusal)
-        content = self.files.read(MARK)
-        # The second writer's, which was not refused: nor is a run that comes later.
-        if content == SECOND:
-            raise StoreError(f"{refusal}, or remove {self.files.location(MARK)} if it knows them by now")
-        mark = content.decode(errors="replace")
+        mark = claimed(self.files)
         self.files = open_files(self.uri, mark=mark)
         return mark
+
+    def clock(self) -> float:
+        """Return what time it is by the clock that Files.modified goes by, in seconds since 1970; a small file is written for that."""
+        try_writing(self.files)
+        return self.files.modified(TRIED)
 
     def shards(self, folder: str) -> list[ShardName]:
         """Return the finished shards of a table."""
@@ -154,9 +148,9 @@ class Store:
         self.files.create(path, canonical(dict(choice)).encode())
         return self._decision(path)
 
-    def check(self, folder: str) -> list[Problem]:
-        """Return every file of a table that is corrupt, foreign or half-written, after reading all bytes."""
-        return check_table(self.files, folder, known=NODE_FILE)
+    def check(self, folder: str, *, settled: float = math.inf) -> list[Problem]:
+        """Return every file of a table that is corrupt, foreign or half-written, after reading all bytes; for settled see check_table."""
+        return check_table(self.files, folder, known=NODE_FILE, settled=settled)
 
     def quarantine(self, path: str) -> str:
         """Move a bad file out of its table, so that its range counts as missing and nothing is lost; return where it went."""

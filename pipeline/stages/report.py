@@ -20,6 +20,7 @@ from pipeline.reporting.payback import break_even, focused_pays
 from pipeline.reporting.words import summary, verdict
 from pipeline.runtime.store import Shard
 from pipeline.stages.attribution_shown import curve_content, example_contents, forecast_content, forget_curve_contents
+from pipeline.stages.convex_page import CHAPTER
 from pipeline.stages.forecast import forecast
 from pipeline.stages.layout import Layout, read_point_margins
 from pipeline.stages.node import Node, Parent, Work
@@ -53,6 +54,7 @@ class ReportPage(Node):
     has_score: bool
     has_curve: bool
     has_forget_curve: bool = False
+    convex_key: str | None = None
 
     def settings(self) -> dict[str, Any]:
         """See Node."""
@@ -71,6 +73,8 @@ class ReportPage(Node):
         found = {"full": Parent("train/full")}
         shown = {"score": self.has_score, "curve": self.has_curve, "forget_curve": self.has_forget_curve, "influences": self.has_effects}
         found |= {key: Parent(key) for key, is_there in shown.items() if is_there}
+        if self.convex_key is not None:
+            found["convex"] = Parent(self.convex_key)
         for label in self.forget_sets:
             if self.has_effects:
                 found[f"effect/{label}"] = Parent(f"effect/{label}")
@@ -98,6 +102,7 @@ class ReportPage(Node):
             populations=self.populations,
             attribution=self._attribution(work),
             sets=sets,
+            convex="" if self.convex_key is None else _chapter(work),
             break_even=self._break_even(sets),
             config_yaml=yaml.safe_dump(dict(self.experiment), sort_keys=False, width=120),
             provenance=(("Data", work.examples.digest), *((name, value) for name, value in versions().items())),
@@ -181,6 +186,11 @@ class ReportPage(Node):
         spending = self.spending
         said = break_even(spending.datamodel, max(fractions))
         return f"{said} {focused_pays(spending.focused, spending.break_even(spending.n_models), spending.n_models)}" if spending.focused else said
+
+
+def _chapter(work: Work) -> str:
+    table = work.inputs["convex"]
+    return work.store.read_blob(table.folder, table.pieces[0].shard, CHAPTER).decode()
 
 
 def _dataset_content(dataset: Dataset, examples: Examples) -> DatasetContent:

@@ -16,6 +16,7 @@ from pipeline.core.fingerprint import digest
 from pipeline.core.registry import describe
 from pipeline.data.examples import Examples
 from pipeline.runtime.recent import Recently
+from pipeline.runtime.sight import see
 from pipeline.runtime.store import Store, TableRef
 from pipeline.stages.node import Node, Work
 from pipeline.stages.train import Population
@@ -52,7 +53,7 @@ def compute_task(task: Task, examples: Examples, device: str, common: Any = None
     Another run may have made the shard while this task was waiting for its turn: then it is left as it is.
     """
     begun = time.perf_counter()
-    store = Store(task.store_uri, mark=task.store_mark)
+    store = _open_store(task)
     if _RECENTLY.holds(store, task.folder, task.start, task.stop):
         return {"seconds": 0.0, "made": False}
     threads = task.node.resources.num_cpus
@@ -78,8 +79,15 @@ def _limit_memory(device: str, num_gpus: float) -> None:
 
 def read_common(task: Task, examples: Examples, device: str) -> Any:
     """Return what all shards of the task's node read alike, None if that is nothing."""
-    work = Work(start=0, stop=0, store=Store(task.store_uri, mark=task.store_mark), inputs=task.inputs, examples=examples, device=device, kind="looped")
+    work = Work(start=0, stop=0, store=_open_store(task), inputs=task.inputs, examples=examples, device=device, kind="looped")
     return task.node.common(work)
+
+
+def _open_store(task: Task) -> Store:
+    """Return the task's store; raises StoreUnseenError if this machine does not share it."""
+    if task.store_mark is not None:
+        see(task.store_uri, task.store_mark)
+    return Store(task.store_uri, mark=task.store_mark)
 
 
 @functools.lru_cache(maxsize=1)

@@ -13,11 +13,12 @@ CHILD_OF_STAGE = {
     "fit": "attribution",
     "score": "attribution",
     "effect": "attribution",
+    "convex": "convex",
     "report": PARENT,
 }
 # What the datamodel's predictions come to by the number of models, for the page: a verdict on no single method.
 FORGET_CURVE = "forget_curve"
-TITLES = {"forget": "1 forget sets", "train": "2 models", "attribution": "3 attribution"}
+TITLES = {"forget": "1 forget sets", "train": "2 models", "attribution": "3 attribution", "convex": "5 convex study"}
 
 
 def child_of(key: str, stage: str) -> str:

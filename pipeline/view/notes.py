@@ -30,12 +30,13 @@ WHAT = {
     "forget": "**The points to be forgotten**, as ids and labels. Every stage below starts from these.",
     "train": "**Every model that the experiment rests on.** They are trained once and shared by all forget sets and methods.",
     "attribution": "**What each training point does to each output**, learnt from the models; the effect of removing a forget set is predicted from it.",
+    "convex": "**Unlearning where theory lives**: every algorithm on convex problems, whose retrained minimiser is known exactly. `convex.html` shows it all.",
 }
 
 
 def note_of(child: str, graph: Graph, store: Store, states: Mapping[str, NodeState], results: Results) -> str:
     """Return what a child run is, what it made, what that cost, and where its tables are."""
-    body = {"forget": _forget, "train": _train, "attribution": _attribution}.get(child)
+    body = {"forget": _forget, "train": _train, "attribution": _attribution, "convex": _convex}.get(child)
     said, table = body(graph, results) if body else _verdict(child, graph, results)
     return "\n\n".join([part for part in (said, _cost(store, states.values()), table, AIR if table else "", _places(store, states), _commands(store)) if part])
 
@@ -97,6 +98,12 @@ def _attribution(graph: Graph, results: Results) -> tuple[str, str]:
     names = ("largest_change", "mean_change", "mean_standard_error")
     effects = [[row["forget_set"], *(f"{row[name]:.2f}" if name in row else "not known" for name in names)] for row in results.tables.get("effects", ())]
     return "\n\n".join(said), markdown_table(heads, effects) if effects else ""
+
+
+def _convex(graph: Graph, results: Results) -> tuple[str, str]:
+    heads = ["panel", "algorithm", "steps to 1 %"]
+    rows = [[row["panel"], row["algorithm"], f"{row['steps_to_0.01']:,}"] for row in results.tables.get("steps", ()) if row["steps_to_0.01"] is not None]
+    return WHAT["convex"], markdown_table(heads, rows) if rows else ""
 
 
 def _verdict(child: str, graph: Graph, results: Results) -> tuple[str, str]:

@@ -16,6 +16,7 @@ from pipeline.stages.train import CHECKPOINT, read_states
 from pipeline.training.ensemble import Builder
 from pipeline.view.attribution import attribution_results
 from pipeline.view.children import children_of, tags_of, title_of
+from pipeline.view.convex import convex_results
 from pipeline.view.notes import note_of, parent_note
 from pipeline.view.results import forget_results, manifest, report_results, result_rows, train_results, verdict_results
 
@@ -111,4 +112,6 @@ class Pages:
             return forget_results(self.graph, self.store, version, states)
         if child == "attribution":
             return attribution_results(self.graph, self.store, states, version=version)
+        if child == "convex":
+            return convex_results(self.store, version, states)
         return verdict_results(self.graph, self.store, version, child, done)

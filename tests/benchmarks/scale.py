@@ -8,7 +8,6 @@ alone. speedup_2_workers: models a second with two workers against one, pairs in
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys

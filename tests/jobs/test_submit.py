@@ -226,6 +226,34 @@ def test_a_job_finds_in_its_environment_what_its_submitter_has(dmm: Dmm, fake: A
     assert fake.last["variables"] == {"DMM_STORE_PATIENCE": "7"}
 
 
+HERE = [
+    "http://127.0.0.1:5000",
+    "http://localhost:5000",
+    "http://[::1]:5000",
+    "http://127.8.0.1",
+    "postgresql://me@localhost/mlflow",
+    "sqlite:////home/me/mlflow.db",
+]
+
+
+@pytest.mark.parametrize("view", HERE)
+def test_a_view_on_this_machine_does_not_travel_to_another(dmm: Dmm, fake: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, view: str) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", view)
+    asked = ("submit", "tiny.yaml", "--store", str(tmp_path / "s"), "--set", "tracking.uri=null")
+    status, _, err = dmm(*asked, "--address", "http://head:8265")
+    assert (status, f"MLFLOW_TRACKING_URI {view!r} is of this machine" in err) == (2, True)
+    assert "expected an address that the cluster can reach, such as http://HOST:5000: give that, or unset the variable" in " ".join(err.split())
+    assert dmm(*asked, "--address", "http://localhost:8265")[0] == 0
+
+
+@pytest.mark.parametrize("view", ["http://mlflow:5000", "https://10.0.0.7", "databricks", "http://[mlflow:5000", "sqlite:///{store}/mlflow.db"])
+def test_a_view_that_the_cluster_can_reach_travels(dmm: Dmm, fake: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, view: str) -> None:
+    view = view.format(store=tmp_path / "s")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", view)
+    assert dmm("submit", "tiny.yaml", "--store", str(tmp_path / "s"), "--set", "tracking.uri=null", "--address", "http://head:8265")[0] == 0
+    assert fake.last["variables"]["MLFLOW_TRACKING_URI"] == view
+
+
 @pytest.mark.parametrize(("address", "said"), [("", "an object store cannot hold MLflow's database"), ("http://me:s3cret@mlflow", "'http://***@mlflow'")])
 def test_a_job_without_a_place_for_its_view_is_refused_here(dmm: Dmm, monkeypatch: pytest.MonkeyPatch, address: str, said: str) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)

@@ -1,6 +1,7 @@
 """Whatever holds a store keeps the same promises: a folder, a folder that may vanish, an S3 server."""
 
 import io
+import time
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -54,7 +55,14 @@ def test_a_moved_file_is_where_it_was_moved_to(files):
         files.move("a/b", "far/away/b")
 
 
-@pytest.mark.parametrize("verb", ["read", "size"])
+def test_a_file_is_as_old_as_its_last_writing(files):
+    begun = int(time.time())
+    files.write("a", b"1")
+    files.write("b", b"1")
+    assert begun <= files.modified("a") <= files.modified("b") <= time.time() + 1
+
+
+@pytest.mark.parametrize("verb", ["read", "size", "modified"])
 def test_a_missing_file_is_named(files, verb):
     with pytest.raises(StoreError, match="nowhere cannot be read"):
         getattr(files, verb)("nowhere")
@@ -75,11 +83,17 @@ def test_parts_of_a_file_are_those_of_any_file(files, reads):
 
 # What a name may never be made of: nothing, here, up, another separator, what ends a string, a new line.
 BAD = st.sampled_from(["", ".", "..", "a\\b", "\\", "a\0b", "\n", "..\\..", "\x7f"])
+VERBS = st.sampled_from(["read", "size", "modified", "names", "location", "write"])
 GOOD = st.text("ab.-_é ", min_size=1, max_size=5).filter(lambda name: name not in {".", ".."})
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(before=st.lists(GOOD, max_size=2), bad=BAD, after=st.lists(GOOD, max_size=2), verb=st.sampled_from(["read", "size", "names", "location", "write"]))
+@given(
+    before=st.lists(GOOD, max_size=2),
+    bad=BAD,
+    after=st.lists(GOOD, max_size=2),
+    verb=st.sampled_from(["read", "size", "modified", "names", "location", "write"]),
+)
 def test_no_path_leaves_the_root(files, before, bad, after, verb):
     path = "/".join([*before, bad, *after])
     if path == "" and verb == "names":

@@ -96,7 +96,7 @@ def test_patience_ends_with_the_cause_and_the_remedy(s3, s3_uri, caplog, monkeyp
     monkeypatch.setattr("pipeline.runtime.files.patient.SAID_AFTER", 0.0)
     s3.fail(503, 10**9)
     with caplog.at_level(logging.WARNING), pytest.raises(StoreAwayError, match=r"Service Unavailable\); it was waited for, \d s: see to the store at s3://"):
-        PatientFiles(ObjectFiles.at(s3_uri), patience=0.3).read("a")
+        PatientFiles(ObjectFiles.at(s3_uri), patience=1.0).read("a")
     assert [record.getMessage().partition(":")[0] for record in caplog.records] == ["the store at s3"]
 
 

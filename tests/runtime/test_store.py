@@ -150,6 +150,27 @@ def test_half_written_and_foreign_files_are_named_and_not_shards(store):
     }
 
 
+def test_what_no_shard_refers_to_is_young_if_it_was_written_since(store):
+    write(store, 0, 3)
+    for name in (f"{TEMPORARY}0123", "members-000003-000006.0123456789abcdef.safetensors"):
+        path_of(store, name).write_bytes(b"half")
+    os.utime(path_of(store, f"{TEMPORARY}0123"), (1000, 1000))
+    assert [problem.is_young for problem in store.check(FOLDER, settled=2000.0)] == [False, True]
+    assert [problem.is_young for problem in store.check(FOLDER)] == [False, False]
+
+
+def test_what_is_finished_while_it_is_checked_is_left_to_its_writer(store, monkeypatch):
+    write(store, 0, 3)
+    path_of(store, f"{TEMPORARY}0123").write_bytes(b"half")
+    monkeypatch.setattr(LocalFiles, "modified", lambda files, path: files.size(f"{path}-gone"))
+    assert [problem.is_young for problem in store.check(FOLDER, settled=2000.0)] == [True]
+
+
+def test_a_bad_shard_is_never_young(store):
+    path_of(store, write(store, 0, 3)).write_bytes(b"PAR1")
+    assert [(problem.range, problem.is_young) for problem in store.check(FOLDER, settled=0.0) if problem.range] == [((0, 3), False)]
+
+
 def test_a_sound_table_has_no_problems(store):
     store.describe(FOLDER, {"key": "train/subset"})
     write(store, 0, 3, blobs={"safetensors": b"weights", "html": b"page"})

@@ -10,7 +10,7 @@ from pipeline.runtime.files.local import LocalFiles
 from pipeline.runtime.files.marked import MarkedFiles
 from pipeline.runtime.files.patient import PATIENCE, PatientFiles
 
-__all__ = ["TEMPORARY", "Files", "RangeFile", "each", "local_folder", "open_files"]
+__all__ = ["TEMPORARY", "Files", "PatientFiles", "RangeFile", "each", "local_folder", "open_files", "patience_seconds"]
 
 PATIENCE_VARIABLE = "DMM_STORE_PATIENCE"
 

@@ -53,6 +53,10 @@ class Files(Protocol):
         """Return a file's size in bytes."""
         ...
 
+    def modified(self, path: str) -> float:
+        """Return when a file was last written, in seconds since 1970 by the store's own clock, which need not be this machine's."""
+        ...
+
     def read_range(self, path: str, start: int, stop: int) -> bytes:
         """Return the bytes start to stop (excluded) of a file, of which no others travel; fewer, if it ends before."""
         ...

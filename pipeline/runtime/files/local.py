@@ -66,6 +66,12 @@ class LocalFiles:
         with _boundary(place, "read", READ_REMEDY):
             return place.stat().st_size
 
+    def modified(self, path: str) -> float:
+        """See Files."""
+        place = self._path(path)
+        with _boundary(place, "read", READ_REMEDY):
+            return place.stat().st_mtime
+
     def read_range(self, path: str, start: int, stop: int) -> bytes:
         """See Files."""
         place, parts = self._path(path), []

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from pipeline.core.errors import StoreAwayError, StoreError
+from pipeline.core.errors import StoreError, StoreUnseenError
 from pipeline.runtime.files.base import Files
 from pipeline.runtime.files.wrapping import Wrapping
 
@@ -30,7 +30,7 @@ class MarkedFiles(Wrapping):
         try:
             return act()
         except StoreError:
-            self._look()
+            self.look()
             raise
 
     def writing(self, act: Callable[[], T]) -> T:
@@ -38,19 +38,19 @@ class MarkedFiles(Wrapping):
         return self._inside(act)
 
     def _inside(self, act: Callable[[], T]) -> T:
-        self._look()
+        self.look()
         done = act()
-        self._look()
+        self.look()
         return done
 
-    def _look(self) -> None:
-        """Raise StoreAwayError unless the root carries the mark."""
+    def look(self) -> None:
+        """Raise StoreUnseenError unless the root carries the mark."""
         if MARK not in self.inner.names(""):
-            raise StoreAwayError(
+            raise StoreUnseenError(
                 f"{self.location(MARK)} is gone, so this is not the store that the run works on: a mount is missing, or the folder was removed"
             )
         found = self.inner.read(MARK).decode(errors="replace")
         if found != self.mark:
-            raise StoreAwayError(
+            raise StoreUnseenError(
                 f"{self.location(MARK)} says {found}, the run works on {self.mark}: another store is mounted, or this machine does not share it"
             )

@@ -76,6 +76,11 @@ class ObjectFiles:
         with self._boundary(self.location(path), "read"):
             return int(self.fs.info(self.location(path))["size"])
 
+    def modified(self, path: str) -> float:
+        """See Files."""
+        with self._boundary(self.location(path), "read"):
+            return float(self.fs.modified(self.location(path)).timestamp())
+
     def read_range(self, path: str, start: int, stop: int) -> bytes:
         """See Files."""
         with self._boundary(self.location(path), "read"):

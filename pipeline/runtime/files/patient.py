@@ -65,7 +65,7 @@ class PatientFiles(Wrapping):
                 waited = time.monotonic() - begun
                 pause = min(FIRST_PAUSE * 2.0**attempt, LONGEST_PAUSE) * _JITTER.uniform(0.5, 1.0)
                 if waited + pause > self.patience or over.is_set():
-                    raise StoreAwayError(
+                    raise type(error)(
                         f"{error}; it was waited for, {waited:.0f} s: see to the store at {self.uri}, then run again: nothing written so far is lost"
                     ) from error
                 if waited > SAID_AFTER and not said:

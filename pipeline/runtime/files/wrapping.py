@@ -47,6 +47,10 @@ class Wrapping:
         """See Files."""
         return self.reading(lambda: self.inner.size(path))
 
+    def modified(self, path: str) -> float:
+        """See Files."""
+        return self.reading(lambda: self.inner.modified(path))
+
     def read_range(self, path: str, start: int, stop: int) -> bytes:
         """See Files."""
         return self.reading(lambda: self.inner.read_range(path, start, stop))

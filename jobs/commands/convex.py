@@ -1,0 +1,87 @@
+"""`dmm convex`: the convex study of an experiment, apart from everything else of it."""
+
+import time
+from typing import Any
+
+from rich.console import Console
+
+from jobs.commands import verbs
+from jobs.commands.listing import new_table, show_failures
+from jobs.commands.options import DONE, FAILED, Config, ExecutorName, Json, Set, StoreUri, finish, paper, screen
+from jobs.session import Session, open_session
+from pipeline.blueprint.convex import CONVEX_PAGE
+from pipeline.core.errors import ConfigError
+from pipeline.graph import NodeState
+from pipeline.reporting.convex.linear_words import name_of, share
+from pipeline.run import with_what_they_rest_on
+from pipeline.stages.convex_linear import LinearPanel
+from pipeline.stages.convex_page import PAGE
+
+# Steps at which the paper's curves are quoted.
+QUOTED = (1, 2, 3, 5, 10, 17, 50, 153, 200, 300)
+TOLD = ("stated_step", "best_step", "steps_to", "plateau", "mean_leverage", "rates", "deviation_from_theorem_1")
+SHOWN = ("gd", "om", "omrs", "dmm_exact", "dmm_datamodels", "dmm_influence")
+
+
+def convex(config: Config = None, set_: Set = None, store: StoreUri = None, executor: ExecutorName = "ray", json_: Json = False) -> None:
+    """Study unlearning where theory lives: every algorithm on convex problems, beside the exact retrained minimiser."""
+    begun = time.monotonic()
+    session = open_session(config, set_ or (), store, demonstration="convex")
+    if session.experiment.convex is None:
+        raise ConfigError(f"{config} has no section `convex`, so there is no study to run; add `convex: {{}}` for the default one, or leave the config out")
+    wanted = with_what_they_rest_on(session.graph, [CONVEX_PAGE])
+    result = verbs.run(session, screen, executor=executor, wanted=wanted)
+    states = session.graph.survey(session.store)
+    page = publish(session, states[CONVEX_PAGE])
+    found = _found(session, states)
+    _show(session, states, paper(), page)
+    show_failures(result, paper())
+    about = {"page": page, "seconds": round(time.monotonic() - begun, 2), "failures": result.to_json()["failures"], "unfinished": result.unfinished}
+    finish(found | about, json_, DONE if result.succeeded else FAILED)
+
+
+def publish(session: Session, state: NodeState) -> str | None:
+    """Copy the finished page to a name that people find, and return its path; None while there is none."""
+    return verbs.publish(session, state, PAGE, f"convex-{session.experiment.name}.html")
+
+
+def _found(session: Session, states: dict[str, NodeState]) -> dict[str, Any]:
+    """Return R by panel, algorithm and step at the stated step size, its standard deviation over draws, and what the panels found, JSON-ready."""
+    shares: dict[str, dict[str, dict[str, float]]] = {}
+    spreads: dict[str, dict[str, dict[str, float]]] = {}
+    panels: dict[str, Any] = {}
+    for state in _panels(states):
+        found, columns = session.store.summary(state.table), session.store.read(state.table)
+        place = state.node.key.removeprefix("convex/linear/")
+        panels[place] = {name: found[name] for name in TOLD}
+        quoted = [step for step in QUOTED if step < len(columns["step"])]
+        for mode in ("full", "stochastic"):
+            for name in found["n_used"]:
+                mean, spread = (columns[f"{mode}.{name}.stated.{statistic}"] for statistic in ("mean", "sd"))
+                shares.setdefault(f"{place}/{mode}", {})[name] = {str(step): float(mean[step]) for step in quoted}
+                spreads.setdefault(f"{place}/{mode}", {})[name] = {str(step): float(spread[step]) for step in quoted}
+    worst = max((panel["deviation_from_theorem_1"] for panel in panels.values()), default=None)
+    return {"R": shares, "R_sd": spreads, "worst_deviation_from_theorem_1": worst, "panels": panels}
+
+
+def _show(session: Session, states: dict[str, NodeState], console: Console, page: str | None) -> None:
+    panels = _panels(states)
+    if panels:
+        about = [(state.node.key.removeprefix("convex/linear/"), session.store.summary(state.table), session.store.read(state.table)) for state in panels]
+        table = new_table(
+            "full-batch steps until R ≤ 10⁻², and in brackets R after all stochastic steps", ("algorithm",), tuple(place for place, _, _ in about)
+        )
+        for name in SHOWN:
+            cells = [_cell(found["steps_to"][name]["0.01"], float(columns[f"stochastic.{name}.best.mean"][-1])) for _, found, columns in about]
+            table.add_row(name_of(name), *cells)
+        console.print(table)
+    if page is not None:
+        console.print(f"Page:    {page}", highlight=False, soft_wrap=True)
+
+
+def _cell(steps: int | None, left: float) -> str:
+    return f"{'–' if steps is None else f'{steps:,}'} ({share(left)})"
+
+
+def _panels(states: dict[str, NodeState]) -> list[NodeState]:
+    return [state for state in states.values() if isinstance(state.node, LinearPanel) and state.status == "done"]

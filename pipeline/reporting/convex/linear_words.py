@@ -1,0 +1,82 @@
+"""The linear study in words: who gets there first, where forecasts stop, and whether theory and iterates agree."""
+
+from pipeline.reporting.convex.content import LinearContent
+
+NAMES = {
+    "gd": "GD on the retained points",
+    "om": "Oracle Matching",
+    "omrs": "OM on the retained points only",
+    "dmm_exact": "DMM, exact leave-out algebra",
+    "dmm_datamodels": "DMM, ridge datamodels",
+    "dmm_influence": "DMM, influence functions",
+}
+SHORT = {"gd": "GD", "om": "OM", "omrs": "OM, retained only", "dmm_exact": "DMM exact", "dmm_datamodels": "DMM datamodels", "dmm_influence": "DMM influence"}
+MODES = {"full": "full batch", "stochastic": "batches"}
+TARGET = "0.01"
+
+
+def name_of(algorithm: str, *, short: bool = False) -> str:
+    """Return what an algorithm is called."""
+    if algorithm.startswith("gda_"):
+        return f"GDA, a = {algorithm.removeprefix('gda_')}"
+    return (SHORT if short else NAMES)[algorithm]
+
+
+def share(value: float) -> str:
+    """Return an R with two digits that count; powers of ten below a thousandth."""
+    if value >= 1e11:
+        return "diverged"
+    if value == 0 or value >= 9.95e-4:
+        return f"{value:.2g}"
+    mantissa, exponent = f"{value:.0e}".split("e")
+    return f"{mantissa}·10{raised(int(exponent))}"
+
+
+def raised(exponent: int) -> str:
+    """Return an exponent as it stands raised."""
+    return str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+
+
+def counted(n_steps: int) -> str:
+    """Return a number of steps."""
+    return "1 step" if n_steps == 1 else f"{n_steps:,} steps"
+
+
+def panel_title(panel: LinearContent, mode: str) -> str:
+    """Return who is faster, as the title of a panel: full-batch steps to 1 %, or what is left at the end of stochastic ones."""
+    if mode == "stochastic":
+        left = {name: panel.mean(mode, name)[-1] for name in ("om", "gd")}
+        first, second = sorted(left, key=lambda name: left[name])
+        return f"{SHORT[first]} ends at {share(left[first])}, {SHORT[second]} at {share(left[second])}"
+    steps = {name: panel.findings["steps_to"][name][TARGET] for name in ("om", "gd")}
+    if None in steps.values():
+        return "; ".join(f"{SHORT[name]} {'never at 1 %' if count is None else f'at 1 % after {count:,} steps'}" for name, count in steps.items())
+    first, second = sorted(steps, key=lambda name: steps[name])
+    return f"{SHORT[first]} is at 1 % after {steps[first]:,} steps, {SHORT[second]} after {steps[second]:,}"
+
+
+def plateau_words(panel: LinearContent) -> str:
+    """Return where matching a forecast stops, and how soon."""
+    parts = []
+    for name, what in (("datamodels", f"ridge datamodels of {panel.n_subset_models:,} subset models"), ("influence", "influence functions")):
+        found = panel.findings["plateau"][name]
+        soon = "" if found["steps_to_twice"] is None else f", within twice that after {counted(found['steps_to_twice'])}"
+        parts.append(f"with {what} DMM stops at R = {share(found['share'])}{soon}")
+    return f"At λ = {panel.penalty:g} (mean leverage {panel.findings['mean_leverage']:.3f}) " + "; ".join(parts) + "."
+
+
+def rates_words(panel: LinearContent) -> str:
+    """Return what the long runs say of theorem 2."""
+    rates = panel.findings["rates"]
+    matching, bound, straight = f"{rates['matching']:.4f}", f"{rates['bound']:.4f}", f"{100 * rates['straightness']:.2f} %"
+    ends = f"is at {share(rates['descent_left'])} when OM is at {share(rates['matching_left'])}"
+    return (
+        f"At λ = {panel.penalty:g} over {rates['n_steps']:,} batches OM keeps {matching} of E R a step, where theorem 2 promises {bound} or less (a straight "
+        f"line explains {straight} of log R); SGD with its best falling steps goes as t to the power −{rates['descent_power']:.2f} and {ends}."
+    )
+
+
+def theory_words(panels: list[LinearContent]) -> str:
+    """Return how far theorem 1 is from the iterates."""
+    worst = max(panel.findings["deviation_from_theorem_1"] for panel in panels)
+    return f"Theorem 1's closed form and the iterates differ by {share(worst)} of ‖θ_full − θ*‖ at most, over all draws, steps and penalties."

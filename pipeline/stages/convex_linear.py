@@ -1,0 +1,47 @@
+"""The linear study as nodes: one for each example and penalty."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from pipeline.convex.linear import LinearExample, LinearStudy
+from pipeline.convex.panel import study_panel
+from pipeline.core.registry import Plugin
+from pipeline.runtime.store import Shard
+from pipeline.stages.node import Node, Parent, Work
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinearPanel(Node):
+    """One example at one penalty: rows are steps, columns `step` and the curves of a Panel; its findings are the summary."""
+
+    stage: ClassVar[str] = "convex"
+    unit: ClassVar[str] = "panels"
+
+    label: str
+    study: LinearStudy
+    example: LinearExample
+    penalty: float
+
+    @property
+    def slug(self) -> str:
+        """See Node."""
+        return "linear"
+
+    def settings(self) -> dict[str, Any]:
+        """See Node."""
+        return {"study": self.study.model_dump(mode="json", exclude={"examples"}), "example": self.example.model_dump(mode="json"), "penalty": self.penalty}
+
+    def plugins(self) -> tuple[Plugin, ...]:
+        """See Node."""
+        return ()
+
+    def parents(self) -> dict[str, Parent]:
+        """See Node."""
+        return {}
+
+    def compute(self, work: Work) -> Shard:
+        """Run every algorithm on every draw."""
+        panel = study_panel(self.study, self.example, self.penalty)
+        return Shard(columns={"step": np.arange(self.study.n_steps + 1), **panel.curves}, summary=panel.findings)

@@ -1,0 +1,67 @@
+"""The page of the convex study as a node: it gathers what the other nodes found; the report takes its chapter over as it is."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from pipeline.core.registry import Plugin
+from pipeline.reporting.convex.content import ConvexContent, LinearContent
+from pipeline.runtime.store import Shard
+from pipeline.stages.convex_linear import LinearPanel
+from pipeline.stages.node import Node, Parent, Work
+
+PAGE, CHAPTER = "html", "chapter.html"
+STEP = "step"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvexPage(Node):
+    """The chapter on the convex case, as a page and as a part of the report; its figures are blobs too."""
+
+    stage: ClassVar[str] = "convex"
+    unit: ClassVar[str] = "pages"
+
+    title: str
+    linear: tuple[LinearPanel, ...]
+
+    @property
+    def slug(self) -> str:
+        """See Node."""
+        return "page"
+
+    def settings(self) -> dict[str, Any]:
+        """See Node."""
+        return {"title": self.title}
+
+    def plugins(self) -> tuple[Plugin, ...]:
+        """See Node."""
+        return ()
+
+    def parents(self) -> dict[str, Parent]:
+        """See Node."""
+        return {panel.key: Parent(panel.key) for panel in self.linear}
+
+    def compute(self, work: Work) -> Shard:
+        """Draw the chapter."""
+        # Matplotlib is imported by whoever draws.
+        from pipeline.reporting.convex.chapter import figures, render_chapter, render_page, summary
+
+        content = ConvexContent(title=self.title, linear=tuple(_linear(panel, work) for panel in self.linear))
+        chapter = render_chapter(content)
+        blobs = {PAGE: render_page(content, chapter).encode(), CHAPTER: chapter.encode()}
+        blobs |= {f"{name}.png": figure for name, figure in figures(content).items()}
+        return Shard(columns={"page": np.arange(1)}, summary={"summary": summary(content)}, blobs=blobs)
+
+
+def _linear(node: LinearPanel, work: Work) -> LinearContent:
+    return LinearContent(
+        example=node.label,
+        spectrum=node.example.spectrum,
+        penalty=node.penalty,
+        n_draws=node.study.n_draws,
+        batch_size=node.study.batch_size,
+        n_subset_models=node.study.n_subset_models,
+        curves=work.read(node.key),
+        findings=work.store.summary(work.inputs[node.key]),
+    )

@@ -1,0 +1,45 @@
+"""What MLflow shows of the convex study: R of each algorithm by step, steps to the targets, the figures and the page."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.graph import NodeState
+from pipeline.runtime.store import Store
+from pipeline.runtime.tracker import Results
+from pipeline.stages.convex_linear import LinearPanel
+from pipeline.stages.convex_page import PAGE, ConvexPage
+
+# Algorithms whose curves are metrics; all of them are in the tables and the page.
+CURVES = ("gd", "om", "dmm_datamodels")
+
+
+def convex_results(store: Store, version: str, states: Mapping[str, NodeState]) -> Results:
+    """Return what the child of the convex study shows."""
+    metrics: dict[str, float] = {}
+    curves: dict[str, dict[int, float]] = {}
+    rows: list[dict[str, Any]] = []
+    files: dict[str, bytes | Path] = {}
+    figures: dict[str, bytes] = {}
+    for key, state in states.items():
+        if isinstance(state.node, LinearPanel):
+            found, columns = store.summary(state.table), store.read(state.table)
+            place = key.removeprefix("convex/")
+            rows += _steps(place, found)
+            metrics[f"deviation_from_theorem_1/{place}"] = found["deviation_from_theorem_1"]
+            for name in CURVES:
+                curves[f"R/{place}/{name}"] = dict(enumerate(columns[f"full.{name}.best.mean"].tolist()))
+        elif isinstance(state.node, ConvexPage):
+            folder, shard = state.table.folder, state.pieces[0].shard
+            files["convex.html"] = store.read_blob(folder, shard, PAGE)
+            names = [name for name in store.blob_names(folder, shard) if name.endswith(".png")]
+            figures |= {name.removesuffix(".png"): store.read_blob(folder, shard, name) for name in names}
+    return Results(version=version, metrics=metrics, curves=curves, tables={"steps": rows}, figures=figures, files=files)
+
+
+def _steps(place: str, found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return a row for each algorithm: its best step size and full-batch steps to each share of the distance, empty if it never gets there."""
+    return [
+        {"panel": place, "algorithm": name, "step_size": found["best_step"]["full"][name]} | {f"steps_to_{share}": count for share, count in counts.items()}
+        for name, counts in found["steps_to"].items()
+    ]

@@ -1,0 +1,35 @@
+"""What tests of the convex study share: a few draws, and one small panel of the linear study."""
+
+import pytest
+import threadpoolctl
+
+from pipeline.convex.linear import LinearExample, LinearStudy
+from pipeline.convex.panel import Panel, study_panel
+from pipeline.convex.ridge_ensemble import RidgeEnsemble
+
+# The paper's sizes, but fewer draws: what is compared with the paper's figures must be the paper's problem.
+FEW = LinearStudy(n_draws=20, n_tuning_draws=3, n_subset_models=300, n_long_steps=4000)
+SMALL = LinearStudy(n_draws=4, n_tuning_draws=2, n_points=12, n_features=30, n_forget=2, n_steps=40, n_subset_models=40, batch_size=3)
+
+
+@pytest.fixture(scope="session")
+def problems() -> RidgeEnsemble:
+    return SMALL.draw(LinearExample(), 4.0, "test", 3)
+
+
+@pytest.fixture(scope="session")
+def weak() -> Panel:
+    """λ = 4, the penalty at which GD stalls."""
+    return panel_at(4.0)
+
+
+@pytest.fixture(scope="session")
+def strong() -> Panel:
+    """λ = 400, with the long runs."""
+    return panel_at(400.0)
+
+
+def panel_at(penalty: float) -> Panel:
+    # Two threads that share small matrices with other tests wait for each other most of the time.
+    with threadpoolctl.threadpool_limits(1):
+        return study_panel(FEW, LinearExample(penalties=(4.0, 400.0)), penalty)
