@@ -1,8 +1,11 @@
 """The nodes of the convex study, where an experiment has one."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from pipeline.config import Experiment
+from pipeline.stages.convex_data import ConvexData
+from pipeline.stages.convex_guarantees import ConvexGuarantees
 from pipeline.stages.convex_linear import LinearPanel
 from pipeline.stages.convex_page import ConvexPage
 from pipeline.stages.node import Node
@@ -14,9 +17,9 @@ def convex(experiment: Experiment) -> Iterator[Node]:
     """Yield the nodes of the convex study, none if the experiment has no section `convex`."""
     if experiment.convex is None:
         return
-    linear = tuple(_linear(experiment))
-    yield from linear
-    yield ConvexPage(key=CONVEX_PAGE, title=experiment.name, linear=linear, resources=experiment.resources.compute)
+    linear, data, guarantees = tuple(_linear(experiment)), tuple(_data(experiment)), tuple(_guarantees(experiment))
+    yield from (*linear, *data, *guarantees)
+    yield ConvexPage(key=CONVEX_PAGE, title=experiment.name, linear=linear, data=data, guarantees=guarantees, resources=experiment.resources.compute)
 
 
 def _linear(experiment: Experiment) -> Iterator[LinearPanel]:
@@ -27,3 +30,17 @@ def _linear(experiment: Experiment) -> Iterator[LinearPanel]:
         for penalty in example.penalties:
             key = f"convex/linear/{label}/{penalty:g}"
             yield LinearPanel(key=key, label=label, study=study, example=example, penalty=penalty, resources=experiment.resources.compute)
+
+
+def _data(experiment: Experiment) -> Iterator[ConvexData]:
+    sections = {} if experiment.convex is None else experiment.convex.data
+    for label, section in sections.items():
+        about: dict[str, Any] = {"label": label, "dataset": section.dataset, "study": section.study}
+        yield ConvexData(key=f"convex/data/{label}", **about, resources=experiment.resources.compute)
+
+
+def _guarantees(experiment: Experiment) -> Iterator[ConvexGuarantees]:
+    section = None if experiment.convex is None else experiment.convex.guarantees
+    if section is not None:
+        about: dict[str, Any] = {"dataset": section.dataset, "classes": section.classes, "pool": section.pool, "trial": section.trial}
+        yield ConvexGuarantees(key="convex/guarantees", **about, resources=experiment.resources.compute)

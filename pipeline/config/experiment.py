@@ -9,9 +9,9 @@ from pydantic import Field, field_validator, model_validator
 from pipeline.attribution import ESTIMATORS
 from pipeline.attribution.estimator import Estimator
 from pipeline.attribution.kernel import GroupKernel
+from pipeline.config.convex import ConvexStudy
 from pipeline.config.fields import LABEL, plugin, plugins
 from pipeline.config.populations import AnySubsets, Populations
-from pipeline.convex.study import ConvexStudy
 from pipeline.core.errors import ConfigError
 from pipeline.core.fingerprint import digest
 from pipeline.core.masking import masked

@@ -6,8 +6,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pipeline.core.registry import Plugin
-from pipeline.reporting.convex.content import ConvexContent, LinearContent
+from pipeline.reporting.convex.content import CaseContent, ConvexContent, CourseContent, DataContent, GuaranteeContent, LinearContent
 from pipeline.runtime.store import Shard
+from pipeline.stages.convex_data import ConvexData
+from pipeline.stages.convex_guarantees import ConvexGuarantees
 from pipeline.stages.convex_linear import LinearPanel
 from pipeline.stages.node import Node, Parent, Work
 
@@ -24,6 +26,8 @@ class ConvexPage(Node):
 
     title: str
     linear: tuple[LinearPanel, ...]
+    data: tuple[ConvexData, ...] = ()
+    guarantees: tuple[ConvexGuarantees, ...] = ()
 
     @property
     def slug(self) -> str:
@@ -40,14 +44,19 @@ class ConvexPage(Node):
 
     def parents(self) -> dict[str, Parent]:
         """See Node."""
-        return {panel.key: Parent(panel.key) for panel in self.linear}
+        return {node.key: Parent(node.key) for node in (*self.linear, *self.data, *self.guarantees)}
 
     def compute(self, work: Work) -> Shard:
         """Draw the chapter."""
         # Matplotlib is imported by whoever draws.
         from pipeline.reporting.convex.chapter import figures, render_chapter, render_page, summary
 
-        content = ConvexContent(title=self.title, linear=tuple(_linear(panel, work) for panel in self.linear))
+        content = ConvexContent(
+            title=self.title,
+            linear=tuple(_linear(panel, work) for panel in self.linear),
+            data=tuple(_data(node, work) for node in self.data),
+            guarantees=next((_guarantees(node, work) for node in self.guarantees), None),
+        )
         chapter = render_chapter(content)
         blobs = {PAGE: render_page(content, chapter).encode(), CHAPTER: chapter.encode()}
         blobs |= {f"{name}.png": figure for name, figure in figures(content).items()}
@@ -65,3 +74,20 @@ def _linear(node: LinearPanel, work: Work) -> LinearContent:
         curves=work.read(node.key),
         findings=work.store.summary(work.inputs[node.key]),
     )
+
+
+def _data(node: ConvexData, work: Work) -> DataContent:
+    told, rows = work.store.summary(work.inputs[node.key]), work.read(node.key)
+    courses = []
+    for number, course in enumerate(told["courses"]):
+        chosen = rows["course"] == number
+        found = {field: rows[name][chosen] for name, field in (("step", "steps"), ("evaluations", "evaluations"), ("share", "shares"))}
+        courses.append(CourseContent(label=course["label"], **found))
+    return DataContent(label=node.label, courses=tuple(courses), facts=told["facts"], outcomes=tuple(told["outcomes"]), cells=tuple(told["cells"]))
+
+
+def _guarantees(node: ConvexGuarantees, work: Work) -> GuaranteeContent:
+    told, rows = work.store.summary(work.inputs[node.key]), work.read(node.key)
+    chosen = [rows["case"] == number for number in range(len(told["cases"]))]
+    cases = tuple(CaseContent(fpr=rows["fpr"][one], tpr=rows["tpr"][one], told=case) for one, case in zip(chosen, told["cases"], strict=True))
+    return GuaranteeContent(facts=told["facts"], cases=cases)

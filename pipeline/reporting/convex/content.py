@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 # How names of algorithms begin, in the order in which they are shown.
 ORDER = ("gda_", "gd", "omrs", "om", "dmm_exact", "dmm_datamodels", "dmm_influence")
@@ -35,11 +35,66 @@ class LinearContent:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class CourseContent:
+    """How one removal went on real data: R (n_records,) after steps and gradients of single points."""
+
+    label: str
+    steps: Int[np.ndarray, " n_records"]
+    evaluations: Int[np.ndarray, " n_records"]
+    shares: Float[np.ndarray, " n_records"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DataContent:
+    """One real data set: courses of its removals; facts, outcomes and cells of sweeps as the node's summary has them."""
+
+    label: str
+    courses: tuple[CourseContent, ...]
+    facts: Mapping[str, Any]
+    outcomes: tuple[Mapping[str, Any], ...]
+    cells: tuple[Mapping[str, Any], ...]
+
+    def course(self, label: str) -> CourseContent | None:
+        """Return the course of a removal, None where it was not run."""
+        return next((course for course in self.courses if course.label == label), None)
+
+    def sweep(self, factor: str) -> list[Mapping[str, Any]]:
+        """Return the cells of one factor, in increasing order."""
+        return [cell for cell in self.cells if cell["factor"] == factor]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CaseContent:
+    """The strongest attack on one method in one situation: TPR at each FPR (n_rates,); told, what the node's summary says of it."""
+
+    fpr: Float[np.ndarray, " n_rates"]
+    tpr: Float[np.ndarray, " n_rates"]
+    told: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class GuaranteeContent:
+    """All cases, and the facts that they share: what is promised, and of which data."""
+
+    facts: Mapping[str, Any]
+    cases: tuple[CaseContent, ...]
+
+    def methods(self) -> dict[str, list[CaseContent]]:
+        """Return the cases of each method."""
+        found: dict[str, list[CaseContent]] = {}
+        for case in self.cases:
+            found.setdefault(case.told["method"], []).append(case)
+        return found
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class ConvexContent:
     """Everything that the chapter shows."""
 
     title: str
     linear: tuple[LinearContent, ...] = ()
+    data: tuple[DataContent, ...] = ()
+    guarantees: GuaranteeContent | None = None
 
     def examples(self) -> dict[str, list[LinearContent]]:
         """Return the panels of each example, smallest penalty first."""

@@ -1,0 +1,53 @@
+"""The whole convex study as settings: which parts of it an experiment has, and the data that they are about."""
+
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from pipeline.config.fields import plugin
+from pipeline.convex.data_study import DataStudy
+from pipeline.convex.guarantees import GuaranteeSettings
+from pipeline.convex.linear import Label, LinearStudy
+from pipeline.core.errors import ConfigError
+from pipeline.core.registry import Settings
+from pipeline.data import DATASETS
+from pipeline.data.dataset import Dataset
+from pipeline.data.digits import Digits
+
+
+class DataSection(DataStudy):
+    """The study on one data set, which need not be that of the experiment."""
+
+    dataset: Annotated[Dataset, *plugin(DATASETS)] = Digits()
+
+    @property
+    def study(self) -> DataStudy:
+        """What is studied, whatever the data."""
+        return DataStudy(**self.model_dump(exclude={"dataset"}))
+
+
+class GuaranteeSection(GuaranteeSettings):
+    """Guarantees on two classes of a data set; images are averaged over squares of `pool` by `pool` pixels, so that thousands of models cost seconds."""
+
+    dataset: Annotated[Dataset, *plugin(DATASETS)] = Digits()
+    classes: tuple[int, int] = (3, 8)
+    pool: int = Field(default=2, ge=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> "GuaranteeSection":
+        if self.classes[0] == self.classes[1] or min(self.classes) < 0:
+            raise ConfigError(f"classes are {self.classes}; name two that differ")
+        return self
+
+    @property
+    def trial(self) -> GuaranteeSettings:
+        """What is put to the test, whatever the data."""
+        return GuaranteeSettings(**self.model_dump(exclude={"dataset", "classes", "pool"}))
+
+
+class ConvexStudy(Settings):
+    """The parts of the study; a part that is null or empty is left out."""
+
+    linear: LinearStudy | None = LinearStudy()
+    data: dict[Label, DataSection] = Field(default={"digits": DataSection()})
+    guarantees: GuaranteeSection | None = GuaranteeSection()

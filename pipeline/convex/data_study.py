@@ -1,0 +1,119 @@
+"""Removals on real data: logistic regression on a data set, every removal against the exact minimiser without the forget set."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+from pydantic import Field
+
+from pipeline.convex.losses import Logistic
+from pipeline.convex.problem import Outputs
+from pipeline.convex.removals import REMOVALS
+from pipeline.convex.removals.base import Removal, Request
+from pipeline.convex.subset_models import datamodel_forecast, subset_masks, subset_outputs
+from pipeline.core.registry import Settings, describe
+from pipeline.core.seeds import generator
+from pipeline.data.examples import Examples
+
+# Step lengths that are searched, over the safe one: the bound on curvature is what the loss curves at most, mostly it curves far less.
+FULL_BATCH = tuple(2.0**power for power in range(10))
+STOCHASTIC = tuple(2.0**power for power in range(-14, 2, 2))
+# A search takes so many of the steps: what is faster then is faster later, or nearly.
+SEARCHED = 8
+N_RECORDS = 200
+# Unseen points that are looked at: enough for a percentile.
+MOST_UNSEEN = 500
+
+
+class DataStudy(Settings):
+    """Sizes of the study on one data set.
+
+    penalty λ is for summed losses and features scaled so that none is longer than 1. noise is σ on the weights over their root mean square. Subset
+    models keep keep_fraction of the points; none are trained where n_subset_models is 0.
+    """
+
+    penalty: float = Field(default=0.01, gt=0)
+    forget_fraction: float = Field(default=0.02, gt=0, lt=1)
+    n_steps: int = Field(default=200, ge=SEARCHED)
+    batch_size: int = Field(default=16, ge=1)
+    noise: float = Field(default=0.05, gt=0)
+    n_models: int = Field(default=200, ge=4)
+    n_subset_models: int = Field(default=1400, ge=0)
+    keep_fraction: float = Field(default=0.98, gt=0, lt=1)
+    epsilon: float = Field(default=1.0, gt=0)
+    delta: float = Field(default=1e-3, gt=0, lt=1)
+    penalties: tuple[float, ...] = (0.001, 0.1, 1.0, 10.0)
+    forget_fractions: tuple[float, ...] = (0.005, 0.1, 0.3)
+    spectrum_powers: tuple[float, ...] = (0.5, 1.5)
+    seed: int = 0
+
+    def forget_set(self, n_points: int, fraction: float) -> Int[np.ndarray, " n_forget"]:
+        """Return a random share of the ids, at least one and never all, sorted; a larger share holds the smaller ones."""
+        order = generator("convex forget", self.seed).permutation(n_points)
+        return np.sort(order[: min(max(1, round(fraction * n_points)), n_points - 1)])
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Data:
+    """Training and unseen points as one problem each: features with a constant, scaled by one factor so that no training point is longer than 1."""
+
+    train: Logistic
+    unseen: Logistic
+
+    @classmethod
+    def of(cls, examples: Examples, penalty: float) -> "Data":
+        """Return examples as problems."""
+        flat = examples.inputs.reshape(examples.n_points, -1).astype(float)
+        features = np.concatenate([flat, np.ones((len(flat), 1))], axis=1)
+        features /= np.linalg.norm(features[: examples.n_train], axis=1).max()
+        whole = Logistic(features=features, penalty=penalty, labels=examples.labels, n_classes=examples.n_classes)
+        return cls(train=whole.restricted(np.arange(examples.n_train)), unseen=whole.restricted(np.arange(examples.n_train, examples.n_points)[:MOST_UNSEEN]))
+
+    def request(self, settings: DataStudy, fraction: float | None = None) -> Request:
+        """Return the request to forget a share of the training points, with its oracle."""
+        forget = settings.forget_set(self.train.n_points, settings.forget_fraction if fraction is None else fraction)
+        asked = Request(problem=self.train, start=self.train.minimise(), forget=forget, seed=settings.seed)
+        return replace(asked, oracle=asked.retained.minimise(asked.start))
+
+
+def forecasts(request: Request, settings: DataStudy) -> dict[str, Outputs]:
+    """Return the outputs that DMM may be given: after one Newton step, by influence functions, and of datamodels where there are subset models."""
+    problem = request.problem
+    found = {name: problem.outputs(REMOVALS.build({"name": name}).remove(request).last) for name in ("newton", "influence")}
+    if settings.n_subset_models:
+        masks = subset_masks(settings.n_subset_models, problem.n_points, settings.keep_fraction, settings.seed)
+        outputs = subset_outputs(problem, request.start, request.hessian, masks)
+        found["datamodels"] = datamodel_forecast(request, outputs, masks)
+    return found
+
+
+def contenders(request: Request, settings: DataStudy) -> Iterator[tuple[str, Removal, Request]]:
+    """Yield every removal that is compared, by label, with the request it answers; descents at the best of the steps that are searched."""
+    for name in ("retrain", "newton", "influence", "projective_residual"):
+        yield name, REMOVALS.build({"name": name}), request
+    promise = {"epsilon": settings.epsilon, "delta": settings.delta}
+    yield "descent_to_delete", REMOVALS.build({"name": "descent_to_delete", "n_steps": settings.n_steps, **promise}), request
+    per_pass = max(1, request.problem.n_points // settings.batch_size)
+    batches = {"n_steps": settings.n_steps * per_pass, "batch_size": settings.batch_size, "every": max(1, settings.n_steps * per_pass // N_RECORDS)}
+    descent = best({"name": "gradient_descent", "n_steps": settings.n_steps}, request, FULL_BATCH)
+    yield "gradient_descent", descent, request
+    # The ball hardly ever holds a step back, so the same length suits.
+    yield "projected_gd", REMOVALS.build({**describe(descent), "name": "projected_gd"}), request
+    for name in ("gradient_ascent", "oracle_matching"):
+        yield name, best({"name": name, "n_steps": settings.n_steps}, request, FULL_BATCH), request
+    yield "gradient_descent_stochastic", best({"name": "gradient_descent", **batches}, request, STOCHASTIC), request
+    matching = best({"name": "oracle_matching", **batches}, request, STOCHASTIC)
+    yield "oracle_matching_stochastic", matching, request
+    # Matching a forecast curves as matching the oracle does, so the same step suits it, and nothing is tuned on what only the oracle knows of the forecast.
+    for source, forecast in forecasts(request, settings).items():
+        yield f"dmm_{source}", REMOVALS.build({**describe(matching), "name": "datamodel_matching"}), replace(request, forecast=forecast)
+
+
+def best(settings: Mapping[str, Any], request: Request, steps: tuple[float, ...]) -> Removal:
+    """Return the descent whose step brings it nearest to the oracle within a part of its steps."""
+    short = {**settings, "n_steps": max(1, settings["n_steps"] // SEARCHED), "every": settings["n_steps"]}
+    target = request.wanted_oracle()
+    ends = [REMOVALS.build({**short, "step": step}).remove(request).squared_distances(target)[-1] for step in steps]
+    return REMOVALS.build({**settings, "step": steps[int(np.argmin(np.where(np.isfinite(ends), ends, np.inf)))]})

@@ -1,0 +1,167 @@
+"""Convex problems with one minimum: the losses of points, summed, plus λ‖θ‖² (method.md §8).
+
+What a reader would get wrong: losses are summed and not averaged, so the penalty stays what it is when points leave, and ridge has no ½.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import numpy as np
+from jaxtyping import Float
+from scipy.linalg import cho_factor, cho_solve
+
+from pipeline.core.arrays import Indices, PerPoint
+from pipeline.core.errors import DataError, ShapeError, TrainingError
+
+Features: TypeAlias = Float[np.ndarray, "n_points n_features"]
+Theta: TypeAlias = Float[np.ndarray, "n_features n_columns"]
+Outputs: TypeAlias = Float[np.ndarray, "n_points n_columns"]
+Curvatures: TypeAlias = Float[np.ndarray, "n_points n_columns n_columns"]
+Hessian: TypeAlias = Float[np.ndarray, "n_parameters n_parameters"]
+
+ALL = slice(None)
+# Of the gradient at zero: below this, rounding alone moves a sum over 40,000 points.
+TOLERANCE = 1e-10
+MOST_ITERATIONS = 60
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Problem(ABC):
+    """features (n_points, n_features) float64 and the penalty λ > 0; what is learnt, theta, is (n_features, n_columns).
+
+    `curvature` and `third` bound the second and the third derivative of one point's loss in its outputs, as norms.
+    Raises ShapeError or DataError for what cannot be learnt from.
+    """
+
+    features: Features
+    penalty: float
+
+    def __post_init__(self) -> None:
+        if self.features.ndim != 2 or 0 in self.features.shape:
+            raise ShapeError(f"features have shape {self.features.shape}; expected (n_points, n_features) with at least one of each")
+        if self.features.dtype != np.float64:
+            raise DataError(f"features are {self.features.dtype}; minimisers are compared to 1e-10, so convert them with astype(float)")
+        if not np.isfinite(self.features).all():
+            raise DataError("features hold NaN or infinity; clean them first")
+        if not 0 < self.penalty < np.inf:
+            raise DataError(f"the penalty is {self.penalty}; expected a number above 0, without which there may be no one minimum")
+
+    @property
+    @abstractmethod
+    def n_columns(self) -> int:
+        """Outputs of one point."""
+
+    @property
+    @abstractmethod
+    def curvature(self) -> float:
+        """Largest eigenvalue that the second derivative of one point's loss in its outputs has anywhere."""
+
+    @property
+    @abstractmethod
+    def third(self) -> float:
+        """How fast that second derivative can change, in spectral norm for each unit of outputs."""
+
+    @abstractmethod
+    def restricted(self, ids: Indices) -> "Problem":
+        """Return the same problem on the points in ids alone."""
+
+    @abstractmethod
+    def losses(self, outputs: Outputs) -> PerPoint:
+        """Return the loss of each point, without penalty."""
+
+    @abstractmethod
+    def slopes(self, outputs: Outputs, ids: Indices | slice = ALL) -> Outputs:
+        """Return the derivative of each loss in its outputs, for the points in ids, whose outputs these are."""
+
+    @abstractmethod
+    def curvatures(self, outputs: Outputs) -> Curvatures:
+        """Return the second derivative of each loss in its outputs."""
+
+    @abstractmethod
+    def largest_slope(self, radius: float) -> float:
+        """Return a bound on ‖slope‖·‖features‖ of one point, for every theta whose norm is at most radius."""
+
+    @property
+    def n_points(self) -> int:
+        """Number of points."""
+        return len(self.features)
+
+    @property
+    def n_features(self) -> int:
+        """Numbers that describe one point."""
+        return self.features.shape[1]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Shape of theta."""
+        return self.n_features, self.n_columns
+
+    def outputs(self, theta: Theta) -> Outputs:
+        """Return features @ theta; raises ShapeError on a theta of another shape."""
+        if theta.shape != self.shape:
+            raise ShapeError(f"theta has shape {theta.shape}; this problem learns {self.shape}")
+        return self.features @ theta
+
+    def value(self, theta: Theta) -> float:
+        """Return the objective: losses and penalty."""
+        return float(self.losses(self.outputs(theta)).sum() + self.penalty * np.square(theta).sum())
+
+    def loss_gradient(self, theta: Theta) -> Theta:
+        """Return the gradient of the losses alone."""
+        return self.features.T @ self.slopes(self.outputs(theta))
+
+    def gradient(self, theta: Theta) -> Theta:
+        """Return the gradient of the objective."""
+        return self.loss_gradient(theta) + 2 * self.penalty * theta
+
+    def loss_hessian(self, theta: Theta) -> Hessian:
+        """Return the second derivative of the losses alone in the flattened theta."""
+        curvatures, n = self.curvatures(self.outputs(theta)), self.n_columns
+        found = np.empty((self.shape[0], n, self.shape[0], n))
+        for row in range(n):
+            for column in range(row, n):
+                block = self.features.T @ (self.features * curvatures[:, row, column, None])
+                found[:, row, :, column] = found[:, column, :, row] = block
+        return found.reshape(self.n_features * n, -1)
+
+    def hessian(self, theta: Theta) -> Hessian:
+        """Return the second derivative of the objective in the flattened theta."""
+        return self.loss_hessian(theta) + 2 * self.penalty * np.eye(theta.size)
+
+    def minimise(self, start: Theta | None = None) -> Theta:
+        """Return the minimiser, by damped Newton steps from start or zero to a gradient of 1e-10 of the one at zero; raises TrainingError if none is found."""
+        return self.minimise_counted(start)[0]
+
+    def minimise_counted(self, start: Theta | None = None) -> tuple[Theta, int]:
+        """Return the minimiser and the Newton steps it took; see minimise."""
+        theta = np.zeros(self.shape) if start is None else start.copy()
+        scale = 1 + float(np.linalg.norm(self.loss_gradient(np.zeros(self.shape))))
+        for n_steps in range(MOST_ITERATIONS):
+            gradient = self.gradient(theta)
+            if np.linalg.norm(gradient) <= TOLERANCE * scale:
+                return theta, n_steps
+            theta = self._damped(theta, solve(self.hessian(theta), gradient), gradient)
+        raise TrainingError(
+            f"no minimum within {MOST_ITERATIONS} Newton steps (gradient {np.linalg.norm(self.gradient(theta)):.2g}, wanted {TOLERANCE * scale:.2g}); "
+            f"scale the features, which reach {np.abs(self.features).max():.3g}, or raise the penalty of {self.penalty:g}"
+        )
+
+    def _damped(self, theta: Theta, step: Theta, gradient: Theta) -> Theta:
+        """Return theta after the longest of the steps 1, ½, ¼ … that lowers the objective by a tenth of what its slope promises."""
+        value, promised, share = self.value(theta), float((gradient * step).sum()), 1.0
+        # Near the minimum the decrease is lost in rounding, where a whole step is right.
+        slack = 1e-12 * abs(value)
+        while self.value(theta - share * step) > value - 0.1 * share * promised + slack and share > 1e-6:
+            share /= 2
+        return theta - share * step
+
+
+def solve(hessian: Hessian, gradient: Theta) -> Theta:
+    """Return hessian⁻¹ gradient in the shape of the gradient, for a positive definite hessian."""
+    return cho_solve(cho_factor(hessian), gradient.ravel()).reshape(gradient.shape)
+
+
+def narrowed(problem: Any, ids: Indices, **per_point: np.ndarray) -> Any:
+    """Return problem with the features and the given arrays of the points in ids alone."""
+    return replace(problem, features=problem.features[ids], **{name: values[ids] for name, values in per_point.items()})

@@ -1,0 +1,28 @@
+"""What moves a convex model to where it would be without some points; a new removal is one file and one line in the table here."""
+
+from pipeline.convex.removals.base import Removal
+from pipeline.convex.removals.descent_to_delete import DescentToDelete
+from pipeline.convex.removals.gradient import GradientAscent, GradientDescent, ProjectedGradient
+from pipeline.convex.removals.influence import Influence
+from pipeline.convex.removals.matching import DatamodelMatching, OracleMatching
+from pipeline.convex.removals.newton import Newton
+from pipeline.convex.removals.projective_residual import ProjectiveResidual
+from pipeline.convex.removals.retrain import Retrain
+from pipeline.core.registry import Table
+
+REMOVALS = Table(
+    "removal",
+    Removal,
+    (
+        Retrain,
+        Newton,
+        Influence,
+        ProjectiveResidual,
+        GradientDescent,
+        ProjectedGradient,
+        GradientAscent,
+        DescentToDelete,
+        OracleMatching,
+        DatamodelMatching,
+    ),
+)

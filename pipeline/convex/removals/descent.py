@@ -1,0 +1,83 @@
+"""Gradient steps: one loop for every objective that is a weighted sum over points plus a penalty."""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from pydantic import Field
+
+from pipeline.convex.constants import extreme_singular_values
+from pipeline.convex.problem import ALL, Features, Outputs, Problem, Theta
+from pipeline.convex.removals.base import Removal, Request, Trajectory
+from pipeline.core.arrays import Indices
+from pipeline.core.seeds import generator
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Objective:
+    """Σᵢ of a function of xᵢᵀθ with the given slopes, plus penalty·‖θ‖²; `smoothness` bounds its curvature."""
+
+    features: Features
+    slopes: Callable[[Outputs, Indices | slice], Outputs]
+    penalty: float
+    smoothness: float
+
+    @property
+    def n_points(self) -> int:
+        """Points that a whole gradient reads."""
+        return len(self.features)
+
+    def gradient(self, theta: Theta, ids: Indices | None = None) -> Theta:
+        """Return the gradient, or from the points in ids its estimate without bias."""
+        rows: Indices | slice = ALL if ids is None else ids
+        features = self.features[rows]
+        return features.T @ self.slopes(features @ theta, rows) * (self.n_points / len(features)) + 2 * self.penalty * theta
+
+
+def loss_of(problem: Problem) -> Objective:
+    """Return the objective that a problem minimises."""
+    largest, _ = extreme_singular_values(problem.features)
+    return Objective(features=problem.features, slopes=problem.slopes, penalty=problem.penalty, smoothness=problem.curvature * largest**2 + 2 * problem.penalty)
+
+
+def matching(features: Features, targets: Outputs) -> Objective:
+    """Return ‖features·θ − targets‖², which has no penalty: the targets know it already."""
+    largest, _ = extreme_singular_values(features)
+    return Objective(features=features, slopes=lambda outputs, ids: 2 * (outputs - targets[ids]), penalty=0.0, smoothness=2 * largest**2)
+
+
+class Descent(Removal):
+    """n_steps gradient steps, each `step` over the bound on the curvature: 1 never overshoots, below 2 none diverges.
+
+    The bound is what the loss curves at most anywhere; where it curves less, longer steps are fine too. batch_size points, drawn anew for each step
+    without replacement, stand for all if it is set. Of the steps, every so many are recorded, and the last.
+    """
+
+    n_steps: int = Field(default=100, ge=1)
+    step: float = Field(default=1.0, gt=0)
+    batch_size: int | None = Field(default=None, ge=1)
+    every: int = Field(default=1, ge=1)
+
+    @abstractmethod
+    def objective(self, request: Request) -> Objective:
+        """Return what is descended."""
+
+    def constraint(self, request: Request) -> Callable[[Theta], Theta]:
+        """Return what maps a step's end to where it may be; itself by default."""
+        return lambda theta: theta
+
+    def remove(self, request: Request) -> Trajectory:
+        """See Removal; what diverges past all numbers ends as infinities."""
+        objective = self.objective(request)
+        size = objective.n_points if self.batch_size is None else min(self.batch_size, objective.n_points)
+        rng, length, allowed = generator("removal", self.name, request.seed), self.step / objective.smoothness, self.constraint(request)
+        theta, records, steps = request.start, [request.start], [0]
+        with np.errstate(over="ignore", invalid="ignore"):
+            for number in range(1, self.n_steps + 1):
+                ids = None if size == objective.n_points else rng.choice(objective.n_points, size, replace=False)
+                theta = allowed(theta - length * objective.gradient(theta, ids))
+                if number % self.every == 0 or number == self.n_steps:
+                    records.append(theta)
+                    steps.append(number)
+        return Trajectory(thetas=np.stack(records), steps=np.array(steps), evaluations=size * np.array(steps))

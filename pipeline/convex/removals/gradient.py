@@ -1,0 +1,57 @@
+"""Gradient methods that know no oracle: descent on what stays, with a projection, or against what goes."""
+
+from collections.abc import Callable
+from math import sqrt
+from typing import ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from pipeline.convex.problem import Outputs, Theta
+from pipeline.convex.removals.base import Request
+from pipeline.convex.removals.descent import Descent, Objective, loss_of
+from pipeline.core.arrays import Indices
+
+
+class GradientDescent(Descent):
+    """Descends the retained points' objective: right in the end, slow wherever only the penalty remembers what left."""
+
+    name: ClassVar[str] = "gradient_descent"
+
+    def objective(self, request: Request) -> Objective:
+        """See Descent."""
+        return loss_of(request.retained)
+
+
+class ProjectedGradient(GradientDescent):
+    """Gradient descent that returns to a ball about zero after each step, by default the one that surely holds the minimiser: ‖θ‖ ≤ √(L(0)/λ)."""
+
+    name: ClassVar[str] = "projected_gd"
+
+    radius: float | None = Field(default=None, gt=0)
+
+    def constraint(self, request: Request) -> Callable[[Theta], Theta]:
+        """See Descent."""
+        retained = request.retained
+        radius = self.radius or sqrt(retained.value(np.zeros_like(request.start)) / retained.penalty)
+        return lambda theta: theta * min(1.0, radius / max(float(np.linalg.norm(theta)), radius))
+
+
+class GradientAscent(Descent):
+    """Descends the retained points' objective less `forget_weight` times the loss of the forgotten: GDA of method.md §8, which has no minimum to reach."""
+
+    name: ClassVar[str] = "gradient_ascent"
+
+    n_steps: int = Field(default=20, ge=1)
+    forget_weight: float = Field(default=1.0, gt=0)
+
+    def objective(self, request: Request) -> Objective:
+        """See Descent."""
+        problem = request.problem
+        weights = np.ones((problem.n_points, 1))
+        weights[request.forget] = -self.forget_weight
+
+        def slopes(outputs: Outputs, ids: Indices | slice) -> Outputs:
+            return weights[ids] * problem.slopes(outputs, ids)
+
+        return Objective(features=problem.features, slopes=slopes, penalty=problem.penalty, smoothness=loss_of(problem).smoothness)

@@ -1,0 +1,47 @@
+"""Matching the outputs of the retrained model, or what a datamodel predicts of them, by gradient steps on the squared distance."""
+
+from abc import abstractmethod
+from typing import ClassVar, Literal
+
+from pipeline.convex.problem import Outputs
+from pipeline.convex.removals.base import Request
+from pipeline.convex.removals.descent import Descent, Objective, matching
+
+
+class Matching(Descent):
+    """Descends ‖Xθ − targets‖² on `points`: all, the forgotten among them, or the retained alone (OMRS), which say nothing of what left."""
+
+    points: Literal["all", "retained"] = "all"
+
+    @abstractmethod
+    def targets(self, request: Request) -> Outputs:
+        """Return the outputs to match, (n_points, n_columns)."""
+
+    def objective(self, request: Request) -> Objective:
+        """See Descent."""
+        targets = self.targets(request)
+        if self.points == "all":
+            return matching(request.problem.features, targets)
+        return matching(request.retained.features, targets[request.retain])
+
+
+class OracleMatching(Matching):
+    """Matches the retrained minimiser itself: what matching can reach, not what anyone can do without retraining."""
+
+    name: ClassVar[str] = "oracle_matching"
+    needs: ClassVar[frozenset[str]] = frozenset({"oracle"})
+
+    def targets(self, request: Request) -> Outputs:
+        """See Matching."""
+        return request.problem.outputs(request.wanted_oracle())
+
+
+class DatamodelMatching(Matching):
+    """Matches the outputs that a datamodel forecasts of the retrained model: it converges as fast as with the oracle, to what the forecast allows."""
+
+    name: ClassVar[str] = "datamodel_matching"
+    needs: ClassVar[frozenset[str]] = frozenset({"forecast"})
+
+    def targets(self, request: Request) -> Outputs:
+        """See Matching."""
+        return request.wanted_forecast()
