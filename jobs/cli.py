@@ -23,6 +23,7 @@ VERBS = (
     computing.verify,
     asking.attribute,
     asking.klom,
+    asking.compare,
     asking.export,
     convex.convex,
     looking.config,

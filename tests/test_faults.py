@@ -128,7 +128,7 @@ def test_a_full_disk_ends_the_run_early_and_loses_nothing(open_tiny: Open, undis
 
     def fsync_until_full(file: int) -> None:
         written.append(file)
-        if len(written) > 9:
+        if len(written) > 7:
             raise OSError(errno.ENOSPC, "No space left on device")
         whole(file)
 

@@ -111,7 +111,13 @@ def test_a_wheel_carries_what_runs_need(tmp_path):
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(tmp_path), str(source)]
     subprocess.run(command, check=True, capture_output=True)
     names = set(zipfile.ZipFile(next(tmp_path.glob("*.whl"))).namelist())
-    assert {"jobs/configs/digits.yaml", "pipeline/reporting/templates/report.html.j2", "pipeline/reporting/templates/report.css"} <= names
+    assert {
+        "jobs/configs/digits.yaml",
+        "jobs/configs/convex.yaml",
+        "pipeline/reporting/templates/comparison.html.j2",
+        "pipeline/reporting/templates/report.html.j2",
+        "pipeline/reporting/templates/report.css",
+    } <= names
     assert not [name for name in names if name.startswith(("tests", "cluster"))]
 
 
@@ -129,7 +135,7 @@ def test_every_plugin_says_what_it_is(plugin):
     assert inspect.getdoc(plugin) not in (None, inspect.getdoc(plugin.__mro__[1]))
 
 
-@pytest.mark.parametrize("verb", ["run", "plan", "status", "watch", "verify", "attribute", "klom", "export", "config", "ui"])
+@pytest.mark.parametrize("verb", ["run", "plan", "status", "watch", "verify", "attribute", "klom", "compare", "export", "config", "ui"])
 def test_every_verb_is_a_command_with_a_sentence(verb):
     commands = {command.name or command.callback.__name__: command for command in app.registered_commands}
     assert inspect.getdoc(commands[verb].callback)

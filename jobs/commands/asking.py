@@ -1,4 +1,4 @@
-"""The commands that answer one question: `dmm attribute`, `klom` and `export`."""
+"""The commands that answer one question: `dmm attribute`, `klom`, `compare` and `export`."""
 
 from typing import Annotated
 
@@ -52,6 +52,22 @@ def klom(
     result = klom_report(unlearned, oracle, variant=variant, n_bins=n_bins, clip=clip, seed=seed)
     listing.show_klom(result, paper())
     finish(result, json_, DONE)
+
+
+def compare(
+    configs: Annotated[
+        list[str], typer.Argument(metavar="CONFIG CONFIG ...", help="YAML files of experiments that were run in one store.", show_default=False)
+    ],
+    set_: Set = None,
+    store: StoreUri = None,
+    json_: Json = False,
+) -> None:
+    """Show finished experiments side by side on one page: methods × experiments for each forget set that all of them have. Computes nothing."""
+    from jobs.commands.compare import compare as put_side_by_side
+
+    result = put_side_by_side(configs, lambda path: open_session(path, set_ or (), store))
+    listing.show_comparison(result.content, result.page, paper())
+    finish(result.to_json(), json_, DONE)
 
 
 def export(

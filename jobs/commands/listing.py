@@ -10,6 +10,8 @@ from jobs.commands.progress import duration
 from jobs.commands.verbs import RunResult
 from jobs.session import Session
 from pipeline.reporting.attribution_words import constant_words
+from pipeline.reporting.comparison_content import Comparison
+from pipeline.reporting.comparison_words import headline
 from pipeline.reporting.payback import focused_pays
 
 COLOURS = {"done": "green", "partial": "yellow", "missing": "cyan", "stale": "magenta", "waiting": "dim"}
@@ -143,6 +145,20 @@ def show_klom(result: dict[str, Any], console: Console) -> None:
     """Print KLoM beside its floor."""
     for name, value in result.items():
         console.print(f"{name:<14} {value}", highlight=False, markup=False)
+
+
+def show_comparison(content: Comparison, page: str, console: Console) -> None:
+    """Print the P95 KLoM of every method in every experiment beside its floor, what that says, and where the page is."""
+    table = new_table("P95 KLoM to retrained models on forgotten points", ("forget set", "unlearner"), content.names)
+    for one in content.sets:
+        for number, method in enumerate(one.methods):
+            cells = ["–" if entry is None else f"{entry.p95:.2f} [dim]({floor:.2f})[/dim]" for entry, floor in zip(method.entries, one.floor, strict=True)]
+            table.add_row("" if number else one.label, method.label, *cells)
+        table.add_section()
+    console.print(table)
+    console.print("In nats, in brackets between independent oracles of the same experiment (its noise floor).", style="dim")
+    console.print(headline(content), style="bold", highlight=False, markup=False)
+    console.print(f"Page:  {page}", highlight=False, soft_wrap=True)
 
 
 def _results_table(rows: list[dict[str, Any]]) -> Table:

@@ -19,6 +19,8 @@ N_LONG_DRAWS = 10
 HALVINGS = (30.0, 100.0, 300.0, 1000.0)
 # Steps of a long run that are kept, evenly spaced in their logarithm.
 N_SHOWN = 80
+# Steps in the tail without which no line is drawn through it.
+FEWEST = 20
 # R between which matching is regressed: below, rounding; above, what the fast directions hide.
 TAIL = (1e-8, 1e-1)
 
@@ -27,16 +29,16 @@ TAIL = (1e-8, 1e-1)
 class Rates:
     """Tails of stochastic runs.
 
-    matching: what E R of OM is multiplied by in a step; bound: the factor that theorem 2 promises at this step size; straightness: R² of log E R
-    against the step. descent_power: p of E R ~ t⁻ᵖ of SGD with its best falling steps, over the last decade of steps; theorem 2 says p ≤ 2.
-    descent_left and matching_left: E R at the end. curves: `step`, and E R of `om` and `gd` there, at some steps.
+    matching: what E R of OM is multiplied by in a step; straightness: R² of log E R against the step; both None where the run was too short to tell.
+    bound: the factor that theorem 2 promises at this step size. descent_power: p of E R ~ t⁻ᵖ of SGD with its best falling steps, over the last
+    decade of steps; theorem 2 says p ≤ 2. descent_left and matching_left: E R at the end. curves: `step`, and E R of `om` and `gd` there.
     """
 
     n_steps: int
     step_size: float
-    matching: float
+    matching: float | None
     bound: float
-    straightness: float
+    straightness: float | None
     matching_left: float
     descent_power: float
     descent_left: float
@@ -65,7 +67,7 @@ def measure_rates(setting: Setting, study: LinearStudy) -> Rates:
     return Rates(
         n_steps=n_steps,
         step_size=step_size,
-        matching=float(np.exp(slope)),
+        matching=None if slope is None else float(np.exp(slope)),
         bound=bound,
         straightness=straightness,
         matching_left=float(matching[-1]),
@@ -88,11 +90,14 @@ def _falling(step_sizes: list[float], n_steps: int) -> Float[np.ndarray, "n_step
     return np.concatenate([np.asarray(step_sizes) / (1 + times / halving) for halving in HALVINGS], axis=1)
 
 
-def _tail(shares: Float[np.ndarray, " n_times"]) -> tuple[float, float]:
-    """Return slope of log R against the step where R lies in TAIL, the later half of it, and how much of its variance a straight line explains."""
+def _tail(shares: Float[np.ndarray, " n_times"]) -> tuple[float | None, float | None]:
+    """Return slope of log R against the step where R lies in TAIL, the later half of it, and how much of its variance a straight line explains.
+
+    None for both where too few steps lie there to tell.
+    """
     inside = np.flatnonzero((shares > TAIL[0]) & (shares < TAIL[1]))
-    if len(inside) < 4:
-        return float("nan"), float("nan")
+    if len(inside) < FEWEST:
+        return None, None
     times = inside[len(inside) // 2 :]
     values = np.log(shares[times])
     slope, start = np.polyfit(times, values, 1)

@@ -4,6 +4,7 @@ from pipeline.core.registry import Table
 from pipeline.data.arrays_file import ArraysFile
 from pipeline.data.dataset import Dataset
 from pipeline.data.digits import Digits
+from pipeline.data.flights import Flights
 from pipeline.data.forget_sets.base import ForgetSet
 from pipeline.data.forget_sets.coherent import Coherent
 from pipeline.data.forget_sets.file import IndexFile
@@ -15,6 +16,6 @@ from pipeline.data.planted import Planted
 from pipeline.data.records.base import Records
 from pipeline.data.records.madrylab import MadryLab
 
-DATASETS = Table("data set", Dataset, (Digits, Planted, ArraysFile))
+DATASETS = Table("data set", Dataset, (Digits, Flights, Planted, ArraysFile))
 FORGET_SETS = Table("forget set", ForgetSet, (Random, Coherent, Mislabelled, Hardest, IndexList, IndexFile))
 RECORDS = Table("record of models", Records, (MadryLab,))

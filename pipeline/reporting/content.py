@@ -27,6 +27,15 @@ class Role(StrEnum):
     BOUND = "bound"
 
 
+def role_of(needs: frozenset[str], *, moves_weights: bool) -> Role:
+    """Return what an unlearner is: one that needs true oracles is a bound, a predicted effect without moved weights a predictor."""
+    if "oracle" in needs:
+        return Role.BOUND
+    if "effect" in needs:
+        return Role.DATAMODEL if moves_weights else Role.PREDICTOR
+    return Role.RIVAL if moves_weights else Role.NOTHING
+
+
 @dataclass(frozen=True, kw_only=True)
 class Cost:
     """What one request costs.
@@ -63,12 +72,8 @@ class Row:
 
     @property
     def role(self) -> Role:
-        """What this unlearner is: one that needs true oracles is a bound, a predicted effect without moved weights a predictor."""
-        if "oracle" in self.needs:
-            return Role.BOUND
-        if "effect" in self.needs:
-            return Role.DATAMODEL if self.moves_weights else Role.PREDICTOR
-        return Role.RIVAL if self.moves_weights else Role.NOTHING
+        """What this unlearner is."""
+        return role_of(self.needs, moves_weights=self.moves_weights)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

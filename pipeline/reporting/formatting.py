@@ -1,6 +1,8 @@
-"""Numbers as a reader meets them: as many digits as the measurement bears."""
+"""Numbers and settings as a reader meets them: as many digits as the measurement bears."""
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 
 def nats(value: float) -> str:
@@ -66,3 +68,13 @@ def signed(value: float, n_digits: int = 2) -> str:
 def give_or_take(value: float, standard_error: float | None) -> str:
     """Return a signed number with its standard error, if that is known."""
     return signed(value) + ("" if standard_error is None else f" ± {nats(standard_error)}")
+
+
+def sentence(settings: Mapping[str, Any]) -> str:
+    """Return settings as words: the name, then what is set; switches as `this` or `no that`."""
+    parts = [_part(key, value) for key, value in settings.items() if key != "name" and value is not None]
+    return ", ".join(([str(settings["name"])] if "name" in settings else []) + parts).replace("_", " ")
+
+
+def _part(key: str, value: Any) -> str:
+    return f"{key} {value}" if not isinstance(value, bool) else key if value else f"no {key}"

@@ -85,24 +85,33 @@ class Section:
 
 def render(report: Report) -> str:
     """Return the report as HTML: verdict first, then table, figures, images, and what it took."""
-    environment = Environment(loader=PackageLoader(__package__), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"nats": formatting.nats, "percent": formatting.percent, "duration": formatting.duration, "span": formatting.span}
-    environment.globals |= {"r2_words": r2_words, "constant_words": constant_words}
     sections = [_section(content, number) for number, content in enumerate(report.sets)]
     costs = Markup(svg(cost_figure(report.sets), "P95 KLoM on the forgotten points against the cost of a request")) if report.sets else None
     curve, forgetting = (None, ()) if report.attribution is None else (report.attribution.curve, report.attribution.forgetting)
-    return environment.get_template("report.html.j2").render(
-        report=report,
-        sections=sections,
-        summary=summary([section.verdict for section in sections]),
-        costs=costs,
-        convex=Markup(report.convex),
-        curve=None if curve is None else Markup(svg(curve_figure(curve, forgetting), "LDS and forgetting against the number of subset models")),
-        colours=COLOURS,
-        ceiling=CEILING,
-        splits=SPLITS,
-        shades=SHADES,
+    return (
+        templates()
+        .get_template("report.html.j2")
+        .render(
+            report=report,
+            sections=sections,
+            summary=summary([section.verdict for section in sections]),
+            costs=costs,
+            convex=Markup(report.convex),
+            curve=None if curve is None else Markup(svg(curve_figure(curve, forgetting), "LDS and forgetting against the number of subset models")),
+            colours=COLOURS,
+            ceiling=CEILING,
+            splits=SPLITS,
+            shades=SHADES,
+        )
     )
+
+
+def templates() -> Environment:
+    """Return the templates of all pages; what they are given is escaped, and what they miss is an error."""
+    environment = Environment(loader=PackageLoader(__package__), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"nats": formatting.nats, "percent": formatting.percent, "duration": formatting.duration, "span": formatting.span}
+    environment.globals |= {"r2_words": r2_words, "constant_words": constant_words}
+    return environment
 
 
 def _section(content: SetContent, number: int) -> Section:

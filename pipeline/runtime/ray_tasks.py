@@ -104,11 +104,15 @@ def options_of(need: Need, *, retries: int) -> dict[str, Any]:
     return options | ({"resources": dict(need.custom)} if need.custom else {}) | ({"label_selector": dict(need.labels)} if need.labels else {})
 
 
-def run_task(function: Callable[[T, Any, str], Any], task: T, shared: Any) -> Outcome[T]:
-    """Return the outcome of function(task, shared, device) and the node that it comes from, the device being the one that Ray lends to this task."""
+def run_task(function: Callable[[T, Any, str], Any], task: T, shared: Any) -> Outcome[None]:
+    """Return the outcome of function(task, shared, device) and the node that it comes from, the device being the one that Ray lends to this task.
+
+    The task itself does not travel back.
+    """
     # A task with num_gpus=0 sees the node's GPUs all the same, so torch must not be asked.
     device = "cuda:0" if ray.get_gpu_ids() else "cpu"
-    return replace(attempt(lambda one, where: function(one, shared, where), task, device), node=ray.get_runtime_context().get_node_id())
+    outcome = attempt(lambda _, where: function(task, shared, where), None, device)
+    return replace(outcome, node=ray.get_runtime_context().get_node_id())
 
 
 def lost(task: T, error: ray.exceptions.RayError) -> Outcome[T]:

@@ -88,7 +88,8 @@ class Store:
         name = ShardName(unit, start, stop, digest_bytes(content))
         for ending, blob in shard.blobs.items():
             self.files.write(f"{folder}/{name.blob(ending, blobs[ending])}", blob)
-        self.files.write(f"{folder}/{name.stem}.json", json.dumps(dict(side), indent=1, sort_keys=True).encode())
+        # No result depends on it, and waiting for the disk is most of what a small shard costs.
+        self.files.write(f"{folder}/{name.stem}.json", json.dumps(dict(side), indent=1, sort_keys=True).encode(), durable=False)
         self.files.write(f"{folder}/{name}", content)
         return name
 

@@ -15,6 +15,7 @@ from pipeline.data.examples import Examples
 from pipeline.data.forget_sets.base import ForgetSet
 from pipeline.reporting.attribution_content import ForecastContent
 from pipeline.reporting.content import AttributionContent, Cost, DatasetContent, PopulationContent, Report, Role, Row, SetContent
+from pipeline.reporting.formatting import sentence
 from pipeline.reporting.payback import break_even, focused_pays
 from pipeline.reporting.words import summary, verdict
 from pipeline.runtime.store import Shard
@@ -96,8 +97,8 @@ class ReportPage(Node):
         report = Report(
             title=self.title,
             dataset=_dataset_content(self.dataset, work.examples),
-            model=_sentence(self.experiment["model"]),
-            recipe=_sentence(self.experiment["recipe"]),
+            model=sentence(self.experiment["model"]),
+            recipe=sentence(self.experiment["recipe"]),
             populations=self.populations,
             attribution=self._attribution(work),
             sets=sets,
@@ -160,7 +161,7 @@ class ReportPage(Node):
     def _attribution(self, work: Work) -> AttributionContent | None:
         if not (self.has_effects or self.has_score):
             return None
-        about: dict[str, Any] = {"estimator": _sentence(describe(self.estimator)), "penalty": "", "n_models": self.n_learnt_from}
+        about: dict[str, Any] = {"estimator": sentence(describe(self.estimator)), "penalty": "", "n_models": self.n_learnt_from}
         if self.has_score:
             score = work.store.summary(work.inputs["score"])
             about |= {
@@ -190,12 +191,6 @@ class ReportPage(Node):
 def _chapter(work: Work) -> str:
     table = work.inputs["convex"]
     return work.store.read_blob(table.folder, table.pieces[0].shard, CHAPTER).decode()
-
-
-def _sentence(settings: Mapping[str, Any]) -> str:
-    """Return settings as words: the name, then what is set."""
-    parts = [f"{key} {value}" for key, value in settings.items() if key != "name" and value is not None]
-    return ", ".join(([str(settings["name"])] if "name" in settings else []) + parts).replace("_", " ")
 
 
 def _dataset_content(dataset: Dataset, examples: Examples) -> DatasetContent:

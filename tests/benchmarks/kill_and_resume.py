@@ -131,13 +131,21 @@ def kill_workers(store: Path, settings: list[str], rng: random.Random, times: in
     while process.poll() is None and time.monotonic() < deadline:
         time.sleep(rng.uniform(2, 6))
         if killed < times and process.poll() is None:
-            workers = [child for child in driver.children(recursive=True) if "ray::_run" in " ".join(child.cmdline() or [child.name()])]
+            workers = [child for child in driver.children(recursive=True) if command_line(child).startswith(("ray::run_task", "ray::IDLE"))]
             if workers:
                 rng.choice(workers).kill()
                 killed += 1
     if process.returncode != 0:
         sys.exit(f"a run whose workers were killed ended with {process.returncode}")
     return killed
+
+
+def command_line(process: psutil.Process) -> str:
+    """Return how a process calls itself, nothing if it is gone."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return ""
 
 
 def parents(store: Path) -> dict[str, str]:

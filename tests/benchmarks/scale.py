@@ -1,6 +1,7 @@
 """Scale by shape: 20,000 shards whose training is nothing, so that all that is left is what a shard costs beside its training.
 
-driver_mb: memory that the driver gained over the run. ms_per_shard: milliseconds of a worker that a shard takes. status_seconds: `dmm status` on the
+driver_mb: memory that the driver gained over the run. ms_per_shard: milliseconds of a worker that a shard takes, two workers sharing two cores with the
+driver and Ray; ms_per_shard_1_worker: those of one worker alone, which waits for no core (a tenth of the shards). status_seconds: `dmm status` on the
 finished store, imports included; survey_seconds: its look at the store alone. resume_seconds: from the first look until the first of the shards that
 are left is handed out, with a twentieth of them removed. efficiency_16_nodes: shards that sleep, on 16 workers that stand for nodes, against their sleep
 alone. speedup_2_workers: models a second with two workers against one, pairs in turn; left out with a word when others use the machine.
@@ -48,7 +49,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         figures: dict[str, Any] = {"n_shards": arguments.shards}
         if "many" in arguments.parts:
-            figures |= apart("many", arguments, folder)
+            figures |= apart("many", arguments, folder) | alone(arguments, f"{folder}/alone")
         if "look" in arguments.parts:
             figures |= look(arguments, folder)
         if "nodes" in arguments.parts:
@@ -78,6 +79,12 @@ def many(arguments: argparse.Namespace) -> dict[str, Any]:
     gained = (process.memory_info().rss - before) / 2**20
     each = {"ms_per_shard": arguments.workers * seconds, "wall_ms_per_shard": seconds, "driver_cpu_ms_per_shard": time.process_time() - cpu}
     return {"driver_mb": gained, **{name: 1000 * value / arguments.shards for name, value in each.items()}}
+
+
+def alone(arguments: argparse.Namespace, store: str) -> dict[str, float]:
+    """Return what a shard takes of a worker that has the machine with the driver to itself."""
+    fewer = argparse.Namespace(**vars(arguments) | {"shards": max(200, arguments.shards // 10)})
+    return {"ms_per_shard_1_worker": apart("many", fewer, store, workers=1)["ms_per_shard"]}
 
 
 def look(arguments: argparse.Namespace, store: str) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from pipeline.data.planted import Planted
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "digits": {"label_noise": {"n_points": 3}},
+    "flights": {"n_train": 200, "n_validation": 50},
     "planted": {"seed": 1},
     "npz": {"path": "data.npz"},
     "random": {"n_points": 4},

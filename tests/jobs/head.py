@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import random
 import signal
 import socket
 import subprocess
@@ -18,42 +17,70 @@ import pytest
 
 TOKEN = "a1" * 32
 ROOT = Path(__file__).parents[2]
-# Outside the ports that Ray hands to workers.
+# Outside the ports that Ray hands to workers, and those that the system hands to clients.
 PORTS = range(21000, 29000)
+# Characters of the head's log that its failure is told with: Ray says there which of its processes ended, and how.
+TAIL = 4000
 
 
 @dataclass(frozen=True)
 class Head:
-    """Where a head answers, and what a client's environment must say."""
+    """Where a head answers, what a client's environment must say, and where it says what became of it."""
 
     address: str
     environment: dict[str, str]
     process: subprocess.Popen[bytes]
+    log: Path
 
     def dmm(self, *arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "jobs", *arguments]
         ended = subprocess.run(command, cwd=cwd, env=self.environment | environment, capture_output=True, text=True, timeout=300, check=False)
-        if ended.returncode and not self.is_up():
-            pytest.skip("the Ray head ended by itself, as it may where ports or memory are short; nothing was tested")
+        if ended.returncode:
+            self.check()
         return ended
 
-    def is_up(self) -> bool:
-        """Return whether the head still runs; one that is about to end is given a moment."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(5)
-        return self.process.poll() is None
+    def check(self) -> None:
+        """Fail, with what it said last, if the head has ended by itself."""
+        if self.process.poll() is not None:
+            pytest.fail(f"the Ray head ended by itself with status {self.process.returncode}; its log ends\n{self.log.read_text()[-TAIL:]}")
+
+    def await_answer(self, address: str, seconds: float = 60.0) -> None:
+        """Return once somebody answers at address, be it with a refusal; fail if the head ends before, or nobody does."""
+        for _ in range(int(seconds / 0.25)):
+            try:
+                urllib.request.urlopen(f"{address}/api/version", timeout=5).close()
+            except urllib.error.HTTPError:
+                return
+            except OSError:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self.process.wait(timeout=0.25)
+                self.check()
+            else:
+                return
+        pytest.fail(f"nobody answers at {address}; the head's log ends\n{self.log.read_text()[-TAIL:]}")
 
 
-def free_ports(count: int) -> list[int]:
-    """Return ports nobody listens on now, others than whoever looks at the same moment."""
-    found: list[int] = []
-    for port in random.SystemRandom().sample(PORTS, len(PORTS)):
-        with socket.socket() as listener, contextlib.suppress(OSError):
-            listener.bind(("127.0.0.1", port))
-            found.append(port)
-        if len(found) == count:
-            break
-    return found
+@contextlib.contextmanager
+def held_ports(count: int) -> Iterator[list[int]]:
+    """Yield ports nobody listens on, which no other head is given while this lasts.
+
+    Between the look and the moment at which Ray listens lie ten seconds. Two heads that looked at the same time once shared a port: one's client server
+    could not listen, and Ray ends a head that loses one of its processes. So whoever listens on the first port of a block has the block.
+    """
+    for first in range(PORTS.start, PORTS.stop, count + 1):
+        with contextlib.ExitStack() as looked, socket.socket() as guard:
+            try:
+                guard.bind(("", first))
+                guard.listen()
+                for port in range(first + 1, first + 1 + count):
+                    # Ray listens on this machine's own address, too, where a look at the loopback sees nobody.
+                    looked.enter_context(socket.socket()).bind(("", port))
+            except OSError:
+                continue
+            looked.close()
+            yield list(range(first + 1, first + 1 + count))
+            return
+    raise RuntimeError(f"no {count} free ports in a row from {PORTS.start} to {PORTS.stop}")
 
 
 @contextlib.contextmanager
@@ -63,43 +90,28 @@ def running_head() -> Iterator[Head]:
     environment = kept | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN, "RAY_USAGE_STATS_ENABLED": "0", "PYTHONPATH": str(ROOT)}
     # Jobs are started as `python`, by whoever the cluster's path finds first.
     environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), kept["PATH"]])
-    port, dashboard, client, *others = free_ports(7)
-    names = ("dashboard-agent-listen-port", "dashboard-agent-grpc-port", "metrics-export-port", "node-manager-port")
-    options = [f"--{name}={number}" for name, number in zip(names, others, strict=True)]
     # Sockets lie in this folder, and their paths may have 107 characters.
-    with tempfile.TemporaryDirectory(prefix="head-", dir="/tmp", ignore_cleanup_errors=True) as folder:
+    with held_ports(7) as ports, tempfile.TemporaryDirectory(prefix="head-", dir="/tmp", ignore_cleanup_errors=True) as folder:
+        port, dashboard, client, *others = ports
+        names = ("dashboard-agent-listen-port", "dashboard-agent-grpc-port", "metrics-export-port", "node-manager-port")
+        options = [f"--{name}={number}" for name, number in zip(names, others, strict=True)]
         command = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", "--num-cpus=2", "--node-ip-address=127.0.0.1"]
         command += [f"--port={port}", "--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}", f"--ray-client-server-port={client}"]
         command += ["--min-worker-port=0", "--max-worker-port=0", "--object-store-memory=100000000", f"--temp-dir={folder}", *options]
         with open(f"{folder}/head.log", "wb") as log:
-            head = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
-        address = f"http://127.0.0.1:{dashboard}"
+            process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+        head = Head(f"http://127.0.0.1:{dashboard}", environment, process, Path(folder, "head.log"))
         try:
-            await_answer(head, address)
+            head.await_answer(head.address)
             # Jobs are started by the node's agent, which comes up after the server that takes them.
-            await_answer(head, f"http://127.0.0.1:{others[0]}")
-            yield Head(address, environment, head)
+            head.await_answer(f"http://127.0.0.1:{others[0]}")
+            yield head
+            head.check()
         finally:
             # It ends what it started; what is left of its group after that is killed.
-            head.terminate()
+            process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
-                head.wait(timeout=10)
+                process.wait(timeout=10)
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(head.pid, signal.SIGKILL)
-            head.wait()
-
-
-def await_answer(head: subprocess.Popen[bytes], address: str, seconds: float = 60.0) -> None:
-    """Return once somebody answers at address, be it with a refusal; fail if the head ends before."""
-    for _ in range(int(seconds / 0.25)):
-        try:
-            urllib.request.urlopen(f"{address}/api/version", timeout=5).close()
-        except urllib.error.HTTPError:
-            return
-        except OSError:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                head.wait(timeout=0.25)
-                break
-        else:
-            return
-    raise RuntimeError(f"nobody answers at {address}")
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()

@@ -19,11 +19,13 @@ from pipeline.graph import STAGES
 from pipeline.stages.train import Population
 
 Open = Callable[..., Session]
-# A set known only once models are trained, oracles of it, focused models, and a method that learns from oracles.
+STUDY = {"n_draws": 2, "n_tuning_draws": 1, "n_points": 12, "n_features": 20, "n_forget": 2, "n_steps": 10, "n_long_steps": 100, "n_subset_models": 10}
+# A set known only once models are trained, oracles of it, focused models, a method that learns from oracles, and a convex study.
 EVERYTHING = {
     "forget_sets": {"hard": {"name": "hardest", "n_points": 4}},
     "populations": TINY["populations"] | {"focused": {"n_models": 4, "keep_fraction": 0.85}},
     "unlearners": TINY["unlearners"] | {"matching": {"name": "oracle_matching", "retain_points": 10, "epochs": 1}},
+    "convex": {"linear": STUDY | {"examples": {"small": {"penalties": [1.0]}}}},
 }
 
 

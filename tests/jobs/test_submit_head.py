@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from head import Head, running_head
+from head import Head, held_ports, running_head
 from terminal import answer
 from tiny import TINY
 
-# One Ray starts after the other, not at the same moment.
+# Starting Ray takes much of the machine: one starts after the other.
 pytestmark = pytest.mark.ray
 
 SMALL = TINY | {
@@ -37,6 +37,11 @@ def folder(tmp_path: Path) -> Path:
     (user / "big" / "blob").write_bytes(bytes(3 << 20))
     (user / ".rayignore").write_text("big/\n")
     return user
+
+
+def test_two_heads_that_start_at_once_share_no_port() -> None:
+    with held_ports(7) as ports, held_ports(7) as others:
+        assert len({*ports, *others}) == 14
 
 
 @pytest.mark.slow

@@ -48,3 +48,8 @@ def test_differences_of_accuracy(difference, text):
 @pytest.mark.parametrize(("seconds", "text"), [(51.2, "51 s"), (512.0, "9 min"), (9000.0, "2.5 h")])
 def test_durations(seconds, text):
     assert formatting.duration(seconds) == text
+
+
+def test_settings_are_said_by_name_and_switches_by_whether_they_are_on():
+    said = formatting.sentence({"name": "logistic", "zero_init": True, "bias": False, "width": 8, "seed": None})
+    assert said == "logistic, zero init, no bias, width 8"

@@ -54,6 +54,8 @@ def test_bytes_reach_the_disk_before_the_name_does(files, monkeypatch):
     monkeypatch.setattr(os, "fsync", lambda _: seen.append(all_names(files)))
     files.write("a", b"1")
     assert [name.startswith(TEMPORARY) for names in seen for name in names] == [True]
+    files.write("b", b"1", durable=False)
+    assert len(seen) == 1
 
 
 def test_a_missing_file_is_named(files):

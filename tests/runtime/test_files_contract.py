@@ -29,7 +29,7 @@ def test_what_is_written_is_read_back(files):
 
 def test_writing_replaces_and_creating_does_not(files):
     files.write("a", b"1")
-    files.write("a", b"2")
+    files.write("a", b"2", durable=False)
     assert not files.create("a", b"3")
     assert files.create("b", b"3")
     assert (files.read("a"), files.read("b")) == (b"2", b"3")

@@ -68,6 +68,8 @@ def plateau_words(panel: LinearContent) -> str:
 def rates_words(panel: LinearContent) -> str:
     """Return what the long runs say of theorem 2."""
     rates = panel.findings["rates"]
+    if rates["matching"] is None:
+        return f"At λ = {panel.penalty:g} {rates['n_steps']:,} batches are too few to see a tail."
     matching, bound, straight = f"{rates['matching']:.4f}", f"{rates['bound']:.4f}", f"{100 * rates['straightness']:.2f} %"
     ends = f"is at {share(rates['descent_left'])} when OM is at {share(rates['matching_left'])}"
     return (

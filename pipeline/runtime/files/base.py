@@ -61,8 +61,8 @@ class Files(Protocol):
         """Return the bytes start to stop (excluded) of a file, of which no others travel; fewer, if it ends before."""
         ...
 
-    def write(self, path: str, content: bytes) -> None:
-        """Put content at path, atomically, replacing what is there."""
+    def write(self, path: str, content: bytes, *, durable: bool = True) -> None:
+        """Put content at path, atomically, replacing what is there. What need not be durable may be empty after a power failure, where that is faster."""
         ...
 
     def create(self, path: str, content: bytes) -> bool:

@@ -82,9 +82,9 @@ class LocalFiles:
                 start += len(part)
         return b"".join(parts)
 
-    def write(self, path: str, content: bytes) -> None:
+    def write(self, path: str, content: bytes, *, durable: bool = True) -> None:
         """See Files."""
-        with self._temporary(path, content) as temporary:
+        with self._temporary(path, content, durable=durable) as temporary:
             os.replace(temporary, self._path(path))
 
     def create(self, path: str, content: bytes) -> bool:
@@ -125,8 +125,8 @@ class LocalFiles:
         return Path(self.uri) / checked(path, self.uri)
 
     @contextlib.contextmanager
-    def _temporary(self, path: str, content: bytes) -> Iterator[Path]:
-        """Yield a synced file beside path, under a name of its own so that a crash never blocks the retry; it is gone afterwards."""
+    def _temporary(self, path: str, content: bytes, *, durable: bool = True) -> Iterator[Path]:
+        """Yield a file beside path, synced if durable, under a name of its own so that a crash never blocks the retry; it is gone afterwards."""
         final = self._path(path)
         temporary = final.with_name(f"{TEMPORARY}{uuid.uuid4().hex}")
         try:
@@ -135,7 +135,8 @@ class LocalFiles:
                 with open(temporary, "xb") as file:
                     file.write(content)
                     file.flush()
-                    os.fsync(file.fileno())
+                    if durable:
+                        os.fsync(file.fileno())
                 yield temporary
         finally:
             with contextlib.suppress(OSError):

@@ -86,8 +86,8 @@ class ObjectFiles:
         with self._boundary(self.location(path), "read"):
             return self.fs.cat_file(self.location(path), start=start, end=stop)
 
-    def write(self, path: str, content: bytes) -> None:
-        """See Files. Beyond 100 MB in parts, which appear together when the last has arrived."""
+    def write(self, path: str, content: bytes, *, durable: bool = True) -> None:
+        """See Files; an answer says that content is durable. Beyond 100 MB in parts, which appear together when the last has arrived."""
         with self._boundary(self.location(path), "written"):
             self.fs.pipe_file(self.location(path), content)
 

@@ -55,9 +55,9 @@ class Wrapping:
         """See Files."""
         return self.reading(lambda: self.inner.read_range(path, start, stop))
 
-    def write(self, path: str, content: bytes) -> None:
+    def write(self, path: str, content: bytes, *, durable: bool = True) -> None:
         """See Files."""
-        self.writing(lambda: self.inner.write(path, content))
+        self.writing(lambda: self.inner.write(path, content, durable=durable))
 
     def create(self, path: str, content: bytes) -> bool:
         """See Files."""

@@ -1,0 +1,176 @@
+"""`dmm compare`: finished experiments of one store on one page. It reads their verdicts, computes nothing, and writes nothing but that page."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from jobs.session import Session
+from pipeline.config import PLACES, Experiment
+from pipeline.core.errors import ConfigError, MissingShardsError
+from pipeline.core.registry import plugin_name
+from pipeline.graph import NodeState
+from pipeline.reporting.comparison_content import ComparedSet, Comparison, Entry, Method
+from pipeline.reporting.comparison_words import headline
+from pipeline.reporting.content import role_of
+from pipeline.reporting.formatting import sentence
+from pipeline.view import result_rows
+
+Row = Mapping[str, Any]
+
+# Settings that no verdict rests on.
+BESIDE = ("name", "convex")
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What a comparison came to: its content, the row behind each figure, and where the page is."""
+
+    content: Comparison
+    rows: list[dict[str, Any]]
+    page: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything, JSON-ready."""
+        differences = [dict(zip(("setting", *self.content.names), (key, *values), strict=True)) for key, values in self.content.differences]
+        return {
+            "experiments": list(self.content.names),
+            "headline": headline(self.content),
+            "results": self.rows,
+            "differences": differences,
+            "page": self.page,
+        }
+
+
+def compare(configs: Sequence[str], open_one: Callable[[str], Session]) -> Compared:
+    """Compare the experiments of configs, each opened by open_one on the same store, write the page there, and return what it shows.
+
+    Raises ConfigError unless there are two or more, all different, judged alike and with a forget set in common, and MissingShardsError if one is
+    not finished.
+    """
+    # Matplotlib takes a second to import, which nobody who asks for another command should wait for.
+    from pipeline.reporting.comparison_page import render_comparison
+
+    if len(configs) < 2:
+        raise ConfigError(f"`dmm compare` was given {len(configs)} config; name two or more, such as `dmm compare convex.yaml digits.yaml --store URI`")
+    sessions = [open_one(path) for path in configs]
+    if len({session.store.uri for session in sessions}) > 1:
+        raise ConfigError(f"these experiments lie in {len({session.store.uri for session in sessions})} stores; name the one that holds all with --store")
+    labels = _check([session.experiment for session in sessions], configs)
+    surveys = [_finished(session, path, labels) for session, path in zip(sessions, configs, strict=True)]
+    found = [_by_place(result_rows(session.graph, session.store, states)) for session, states in zip(sessions, surveys, strict=True)]
+    content = _content(sessions, surveys, found, labels)
+    store = sessions[0].store
+    name = f"compare-{'-'.join(content.names)}.html"
+    store.files.write(name, render_comparison(content).encode())
+    rows = [
+        {"experiment": session.experiment.name, **row}
+        for label in labels
+        for session, rows in zip(sessions, found, strict=True)
+        for (of, _), row in rows.items()
+        if of == label
+    ]
+    return Compared(content, rows, store.files.location(name))
+
+
+def _check(experiments: Sequence[Experiment], configs: Sequence[str]) -> list[str]:
+    """Return the labels of the forget sets that all experiments have; raises ConfigError where they cannot be compared."""
+    for (one, path), (other, other_path) in combinations(zip(experiments, configs, strict=True), 2):
+        if one.digest == other.digest:
+            raise ConfigError(f"{path} and {other_path} are the same experiment, {one.name}; name two that differ")
+        if one.name == other.name:
+            raise ConfigError(f"{path} and {other_path} are both called {one.name!r}; give one of them another `name`, so that the page can tell them apart")
+        if one.evaluation != other.evaluation:
+            differences = _differing([_flat(each.evaluation.model_dump(mode="json")) for each in (one, other)])
+            said = "; ".join(f"evaluation.{key} {' and '.join(values)}" for key, values in differences)
+            raise ConfigError(f"{one.name} and {other.name} are not judged alike ({said}); KLoM compares only where it is computed alike, so make these equal")
+    labels = [label for label in experiments[0].forget_sets if all(label in one.forget_sets for one in experiments)]
+    if not labels:
+        known = "; ".join(f"{one.name} has {', '.join(one.forget_sets)}" for one in experiments)
+        raise ConfigError(f"these experiments have no forget set label in common: {known}; label alike what is to be compared")
+    return labels
+
+
+def _finished(session: Session, path: str, labels: Sequence[str]) -> Mapping[str, NodeState]:
+    """Return the states of all nodes; raises MissingShardsError unless every verdict on the sets of these labels is there."""
+    experiment, states = session.experiment, session.graph.survey(session.store)
+    needed = [f"{stage}/{label}" for label in labels for stage in ("forget", *(f"evaluate/{name}" for name in ("floor", *experiment.unlearners)))]
+    missing = [key for key in needed if states[key].status != "done"]
+    if missing:
+        raise MissingShardsError(
+            f"{experiment.name} is not finished in {session.store.uri}: {len(missing)} of {len(needed)} tables that a comparison reads are not there (first: "
+            f"{missing[0]}, {states[missing[0]].status}); `dmm run {path} --store {session.store.uri}` makes them, then compare again"
+        )
+    return states
+
+
+def _by_place(rows: Sequence[Row]) -> dict[tuple[str, str], Row]:
+    return {(row["forget_set"], row["unlearner"]): row for row in rows}
+
+
+def _content(sessions: Sequence[Session], surveys: Sequence[Mapping[str, NodeState]], found: Sequence[Mapping[Any, Row]], labels: Sequence[str]) -> Comparison:
+    experiments = [session.experiment for session in sessions]
+    first = [next(iter(rows.values())) for rows in found]
+    return Comparison(
+        names=tuple(experiment.name for experiment in experiments),
+        models=tuple(sentence(experiment.model_dump(mode="json")["model"]) for experiment in experiments),
+        n_models=tuple((int(row["n_models"][0]), int(row["n_models"][1])) for row in first),
+        evaluation=sentence(experiments[0].evaluation.model_dump(mode="json")),
+        sets=tuple(_set(sessions, surveys, found, label) for label in labels),
+        differences=_differing([_flat(experiment.model_dump(mode="json", exclude={*PLACES, *BESIDE})) for experiment in experiments]),
+    )
+
+
+def _set(sessions: Sequence[Session], surveys: Sequence[Mapping[str, NodeState]], found: Sequence[Mapping[Any, Row]], label: str) -> ComparedSet:
+    ids = [session.store.read(states[f"forget/{label}"].table)["index"] for session, states in zip(sessions, surveys, strict=True)]
+    is_same_data = len({session.graph.data_digest for session in sessions}) == 1
+    any_row = [next(row for (of, _), row in rows.items() if of == label) for rows in found]
+    unlearners = [session.experiment.unlearners for session in sessions]
+    names = dict.fromkeys(name for each in unlearners for name in each)
+    methods = []
+    for name in names:
+        unlearner = next(each[name] for each in unlearners if name in each)
+        entries = tuple(_entry(each, rows, label, name) for each, rows in zip(unlearners, found, strict=True))
+        methods.append(Method(label=name, role=role_of(unlearner.needs, moves_weights=unlearner.moves_weights), entries=entries))
+    return ComparedSet(
+        label=label,
+        same_points=is_same_data and all(np.array_equal(one, ids[0]) for one in ids),
+        n_points=tuple(len(one) for one in ids),
+        floor=tuple(row["floor"]["forget"] for row in any_row),
+        oracle_accuracy=tuple(row["oracle_accuracy"]["validation"] for row in any_row),
+        methods=tuple(methods),
+    )
+
+
+def _entry(unlearners: Mapping[str, Any], rows: Mapping[Any, Row], label: str, name: str) -> Entry | None:
+    if name not in unlearners:
+        return None
+    row = rows[label, name]
+    return Entry(
+        plugin=plugin_name(unlearners[name]),
+        p95=row["forget"],
+        interval=tuple(row["interval"]["forget"]),
+        accuracy=row["accuracy"]["validation"],
+        fraction=row["cost"]["fraction"],
+        amortised_fraction=row["cost"]["amortised_fraction"],
+        n_nonfinite=row["n_nonfinite"],
+    )
+
+
+def _flat(tree: Any, place: str = "") -> dict[str, Any]:
+    """Return the settings of a tree by their whole key, as --set takes them."""
+    if not isinstance(tree, Mapping) or not tree:
+        return {place: tree}
+    return {key: value for name, below in tree.items() for key, value in _flat(below, f"{place}.{name}" if place else str(name)).items()}
+
+
+def _differing(trees: Sequence[Mapping[str, Any]]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    keys = sorted({key for tree in trees for key in tree})
+    values = {key: tuple(_said(tree[key]) if key in tree else "–" for tree in trees) for key in keys}
+    return tuple((key, said) for key, said in values.items() if len(set(said)) > 1)
+
+
+def _said(value: Any) -> str:
+    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
