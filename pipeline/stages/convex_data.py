@@ -18,7 +18,7 @@ class ConvexData(Node):
     """Courses of all removals, one record a row: `course`, `step`, `evaluations` and `share`, which is R; all else is the summary."""
 
     stage: ClassVar[str] = "convex"
-    unit: ClassVar[str] = "data sets"
+    unit: ClassVar[str] = "studies"
 
     label: str
     dataset: Dataset

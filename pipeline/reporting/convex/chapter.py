@@ -7,6 +7,7 @@ from markupsafe import Markup
 
 from pipeline.reporting.convex import linear_figures, linear_words
 from pipeline.reporting.convex.content import ConvexContent, LinearContent
+from pipeline.reporting.convex.real_parts import data_parts, guarantee_part, real_figures, real_words
 from pipeline.reporting.theme import COLOURS, png, svg
 
 # Steps of the table, and the shares of the distance to which steps are counted.
@@ -50,7 +51,13 @@ class Example:
 
 def render_chapter(content: ConvexContent) -> str:
     """Return the chapter as HTML: a section, to be put into a page that has the report's style."""
-    return _environment().get_template("convex_chapter.html.j2").render(examples=[_example(*pair) for pair in content.examples().items()], targets=TARGETS)
+    return (
+        _environment()
+        .get_template("convex_chapter.html.j2")
+        .render(
+            examples=[_example(*pair) for pair in content.examples().items()], targets=TARGETS, data=data_parts(content), guarantees=guarantee_part(content)
+        )
+    )
 
 
 def render_page(content: ConvexContent, chapter: str) -> str:
@@ -66,7 +73,7 @@ def figures(content: ConvexContent) -> dict[str, bytes]:
         if _long(panels):
             drawn["rates"] = linear_figures.rates_figure(_long(panels)[0])
         found |= {f"linear_{example}_{name}": png(figure) for name, figure in drawn.items()}
-    return found
+    return found | {name: png(figure) for name, figure in real_figures(content).items()}
 
 
 def summary(content: ConvexContent) -> str:
@@ -74,7 +81,7 @@ def summary(content: ConvexContent) -> str:
     said = []
     for example, panels in content.examples().items():
         said += [f"{example}, λ = {panel.penalty:g}: {linear_words.panel_title(panel, 'full')}" for panel in panels]
-    return "; ".join(said) + "."
+    return "; ".join([*said, *real_words(content)]) + "."
 
 
 def _environment() -> Environment:

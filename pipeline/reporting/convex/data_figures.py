@@ -1,7 +1,7 @@
 """Figures of real data: how far each removal comes for how many gradients, and how that changes with one thing at a time."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -32,12 +32,21 @@ JUMPS: dict[str, dict[str, Any]] = {
 FACTORS = {"penalty": "penalty λ", "forget_fraction": "share forgotten", "spectrum_power": "condition of the features"}
 
 
+class End(NamedTuple):
+    """Where a course ends in the picture, and what stands there."""
+
+    x: float
+    y: float
+    name: str
+    colour: str
+
+
 def courses_figure(content: DataContent) -> Figure:
     """Return R against gradients of single points, in passes over the data, and what noise leaves to be told at the end."""
     with themed():
-        figure = canvas(9.6, 4.3)
-        ax, beside = figure.subplots(1, 2, width_ratios=(1.9, 1))
-        figure.subplots_adjust(0.065, 0.115, 0.985, 0.84, wspace=0.68)
+        figure = canvas(10.4, 4.3)
+        ax, beside = figure.subplots(1, 2, width_ratios=(1.95, 1))
+        figure.subplots_adjust(0.06, 0.115, 0.985, 0.86, wspace=0.62)
         _draw_courses(ax, content)
         _draw_told(beside, content)
     return figure
@@ -60,6 +69,7 @@ def sweeps_figure(content: DataContent) -> Figure:
                 below.plot(places, [cell["shares"][name] for cell in cells], linewidth=1.5, markersize=4.5, **style, label=name_of(name))
             for ax, title in ((above, f"Full-batch steps to R = 0.1, by {called}"), (below, "R after one jump")):
                 _frame(ax, title if column == 0 or ax is above else "", called if ax is below else "")
+                ax.set_xticks(places, [f"{place:,.0f}" if place >= 100 else f"{place:.3g}" for place in places])
                 ax.margins(x=0.08)
             if column:
                 above.set_title(f"by {called}", loc="left", fontsize=9.5)
@@ -69,37 +79,40 @@ def sweeps_figure(content: DataContent) -> Figure:
 
 
 def _draw_courses(ax: Axes, content: DataContent) -> None:
-    n_points, ends = content.facts["n_points"], []
+    n_points = content.facts["n_points"]
+    lowest = max(SHOWN[0], min(course.shares[-1] for course in content.courses if course.label in COURSES | JUMPS) / 3)
+    ends: list[End] = []
     for label, style in COURSES.items():
         course = content.course(label)
-        if course is None:
-            continue
-        shares = np.where((course.shares < 3 * SHOWN[1]) & (course.shares > SHOWN[0] / 10), course.shares, np.nan)
-        ax.plot(course.evaluations[1:] / n_points, shares[1:], **style)
-        last = np.flatnonzero(np.isfinite(shares))[-1]
-        ends.append((float(course.evaluations[last] / n_points), float(shares[last]), name_of(label, short=True), style["color"]))
+        if course is not None:
+            shares = np.where((course.shares < 3 * SHOWN[1]) & (course.shares > lowest / 10), course.shares, np.nan)
+            ax.plot(course.evaluations[1:] / n_points, shares[1:], **style)
+            last = np.flatnonzero(course.shares > lowest)[-1]
+            ends.append(End(float(course.evaluations[last] / n_points), float(course.shares[last]), name_of(label, short=True), style["color"]))
     for label, style in JUMPS.items():
         course = content.course(label)
         if course is not None:
             ax.plot(course.evaluations[-1] / n_points, course.shares[-1], markersize=6.5, markeredgecolor=COLOURS["paper"], linestyle="none", **style)
-            ends.append((float(course.evaluations[-1] / n_points), float(course.shares[-1]), name_of(label, short=True), style["color"]))
+            place = float(course.evaluations[-1] / n_points), float(course.shares[-1])
+            ax.annotate(name_of(label, short=True), place, (6, 3), textcoords="offset points", fontsize=8, color=style["color"])
     _frame(ax, f"{content.label}\n{course_words(content)}", "gradients of single points, in passes over the data")
-    ax.set_ylim(*SHOWN)
+    ax.set_ylim(lowest, SHOWN[1])
     ax.set_ylabel("R, share of the distance left")
-    _name_ends(ax, ends)
+    _name_ends(ax, ends, lowest)
 
 
-def _name_ends(ax: Axes, ends: list[tuple[float, float, str, str]]) -> None:
-    """Write each name to the right of the panel, or beside a jump, as near to its height as those above it let it."""
-    furthest = max(x for x, *_ in ends)
+def _name_ends(ax: Axes, ends: list[End], lowest: float) -> None:
+    """Write each name to the right of the panel, as near to its height as those above it let it, or where a course leaves the panel below."""
+    furthest = max(end.x for end in ends)
     ax.set_xlim(right=1.15 * furthest)
-    line, taken = (np.log10(SHOWN[1]) - np.log10(SHOWN[0])) / 22, np.log10(SHOWN[1]) + 1.0
-    for x, y, name, colour in sorted(ends, key=lambda end: -end[1]):
-        if x < 0.5 * furthest:
-            ax.annotate(name, (x, y), (6, 3), textcoords="offset points", fontsize=8, color=colour)
+    line, taken, leaving = (np.log10(SHOWN[1]) - np.log10(lowest)) / 22, np.inf, lowest * 1.4
+    for end in sorted(ends, key=lambda end: -end.y):
+        if end.x < 0.9 * furthest:
+            ax.annotate(end.name, (end.x, leaving), (5, 0), textcoords="offset points", fontsize=8, color=end.colour)
+            leaving *= 10**line
             continue
-        taken = min(float(np.log10(max(y, SHOWN[0]))), taken - line)
-        ax.annotate(name, (1.02, 10**taken), xycoords=("axes fraction", "data"), fontsize=8, color=colour, va="center", annotation_clip=False)
+        taken = min(float(np.log10(end.y)), taken - line)
+        ax.annotate(end.name, (1.02, 10**taken), xycoords=("axes fraction", "data"), fontsize=8, color=end.colour, va="center", annotation_clip=False)
 
 
 def _draw_told(ax: Axes, content: DataContent) -> None:
@@ -111,11 +124,11 @@ def _draw_told(ax: Axes, content: DataContent) -> None:
         value, colour = row["klom"]["forget"]["p95"], _colour(row)
         ax.plot([floor, value], [place, place], color=colour, linewidth=1.4, alpha=0.5)
         ax.plot(value, place, "o", color=colour, markersize=5)
-        ax.text(value * 1.13, place, f"{value:.2g}", fontsize=7.5, va="center", color=COLOURS["muted"])
-    ax.set_yticks(range(len(rows)), [name_of(row["label"]) for row in rows])
+        ax.text(value * 1.13, place, f"{value:.2f}", fontsize=7.5, va="center", color=COLOURS["muted"])
+    ax.set_yticks(range(len(rows)), [name_of(row["label"], short=True) for row in rows])
     ax.tick_params(axis="y", labelcolor=COLOURS["ink"], labelsize=8)
     ax.set_xscale("log")
-    ax.set_xlim(0.8 * floor, 22)
+    ax.set_xlim(0.8 * floor, 26)
     ax.set_xticks([0.3, 1, 3, 10], ["0.3", "1", "3", "10"])
     ax.minorticks_off()
     ax.set_title("P95 KLoM on forgotten points\nunder noise on the weights, nats", loc="left", fontsize=9.5, linespacing=1.5)

@@ -58,3 +58,21 @@ def cost_words(content: DataContent) -> str:
     """Return what retraining costs, in the unit of the courses."""
     course = content.course("retrain")
     return "" if course is None else f"Retraining by Newton steps costs as much as {course.evaluations[-1] / content.facts['n_points']:,.0f} passes."
+
+
+def assumption_words(content: DataContent) -> str:
+    """Return the constants that theory rests on."""
+    found = content.facts["constants"]
+    return (
+        f"The loss is strongly convex with m = {found['strong_convexity']:.3g} and smooth with M = {found['smoothness']:.3g}; one point's loss has the "
+        f"Lipschitz constant {found['lipschitz']:.3g}, the Hessian {found['hessian_lipschitz']:.3g}."
+    )
+
+
+def noise_words(content: DataContent) -> str:
+    """Return what KLoM and U-LiRA are measured under, and what descent-to-delete pays for its promise."""
+    return (
+        f"A convex model has one minimiser, so KLoM and U-LiRA are measured under Gaussian noise on the weights, σ = {share(content.facts['sigma'])}, the same "
+        "for unlearned and retrained models; the row of retraining is the floor, and 50 % is what guessing scores. Descent-to-delete ends where its own noise "
+        "takes it: its promise is for any data of the same constants, which at a small penalty costs more noise than a model survives."
+    )

@@ -54,9 +54,7 @@ def _draw(ax: Axes, cases: Sequence[CaseContent]) -> None:
 
 
 def _frame(ax: Axes, method: str, cases: Sequence[CaseContent], least: float) -> None:
-    for axis, limits in ((ax.set_xscale, ax.set_xlim), (ax.set_yscale, ax.set_ylim)):
-        axis("log")
-        limits(least, 1.2)
+    ax.set(xscale="log", yscale="log", xlim=(least, 1.2), ylim=(least, 1.2))
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_formatter(lambda value, _: "1" if value == 1 else f"10{raised(round(np.log10(value)))}")
     ax.minorticks_off()
