@@ -18,6 +18,7 @@ from pipeline.convex.certificates import (
     descent_distance,
     descent_noise,
     minimiser_shift,
+    newton_residual,
     objective_noise,
     residual_bound,
     residual_budget,
@@ -115,11 +116,12 @@ def guarantees(problem: Logistic, settings: GuaranteeSettings) -> tuple[Case, ..
 
 def _certified(trial: Trial) -> Iterator[Case]:
     settings, promise = trial.settings, trial.settings.promise
-    worst, bound = _riskiest(trial.scaled)
+    worst, bound, largest = _riskiest(trial.scaled)
     exact = objective_noise(SLACK * bound, promise)
     careless = objective_noise(worst_residual(trial.scaled, constants_of(trial.scaled), 1), promise)
     situations = [
         ("one point leaves, as assumed", True, trial.scaled, np.array([worst]), exact),
+        ("one point leaves, noise for its residual itself", True, trial.scaled, np.array([largest[0]]), objective_noise(SLACK * largest[1], promise)),
         (f"{settings.n_many} points leave, noise for one", False, trial.scaled, trial.hardest[: settings.n_many], exact),
         (f"features up to {settings.longest:g} long, noise for 1", False, trial.raw, trial.hardest[:1], careless),
     ]
@@ -130,13 +132,18 @@ def _certified(trial: Trial) -> Iterator[Case]:
         yield trial.case(scores, method="certified removal", **known)
 
 
-def _riskiest(problem: Problem) -> tuple[int, float]:
-    """Return the point whose removal has the largest bound on its residual, and the bound: noise must not depend on which point will leave."""
-    start, bounds = problem.minimise(), []
+def _riskiest(problem: Problem) -> tuple[int, float, tuple[int, float]]:
+    """Return the point whose removal has the largest bound on its residual, and the bound; and both for the residual itself.
+
+    Noise must not depend on which point will leave, so it is for the worst of all.
+    """
+    start, bounds, residuals = problem.minimise(), [], []
     for point in range(problem.n_points):
         request = Request(problem=problem, start=start, forget=np.array([point]))
-        bounds.append(residual_bound(request.retained, Newton().remove(request).last - start))
-    return int(np.argmax(bounds)), max(bounds)
+        unlearned = Newton().remove(request).last
+        bounds.append(residual_bound(request.retained, unlearned - start))
+        residuals.append(newton_residual(request.retained, unlearned))
+    return int(np.argmax(bounds)), max(bounds), (int(np.argmax(residuals)), max(residuals))
 
 
 def _descents(trial: Trial) -> Iterator[Case]:

@@ -1,7 +1,7 @@
 """Real data in words: what removals are called, and what their courses and sweeps come to."""
 
 from pipeline.reporting.convex.content import DataContent
-from pipeline.reporting.convex.linear_words import share
+from pipeline.reporting.convex.linear_words import raised, share
 
 NAMES = {
     "nothing": "nothing done",
@@ -36,6 +36,14 @@ SHORT = {
 def name_of(label: str, *, short: bool = False) -> str:
     """Return what a removal is called."""
     return SHORT.get(label, NAMES[label]) if short else NAMES[label]
+
+
+def amount(value: float) -> str:
+    """Return a number of any size with the digits that count."""
+    if value < 100:
+        return share(value)
+    mantissa, exponent = f"{value:.0e}".split("e")
+    return f"{value:,.0f}" if value < 1e5 else f"{mantissa}·10{raised(int(exponent))}"
 
 
 def about_words(content: DataContent) -> str:

@@ -11,7 +11,7 @@ from pipeline.reporting.convex.content import CaseContent, GuaranteeContent
 from pipeline.reporting.convex.linear_words import raised, share
 from pipeline.reporting.theme import COLOURS, canvas, themed
 
-KEPT: dict[str, Any] = {"color": COLOURS["oracle"], "linewidth": 2.6}
+KEPT: tuple[dict[str, Any], ...] = ({"color": COLOURS["oracle"], "linewidth": 2.6}, {"color": COLOURS["accent"], "linewidth": 1.8})
 BROKEN: tuple[dict[str, Any], ...] = (
     {"color": COLOURS["flipped"], "linewidth": 1.7},
     # Two that are at 1 everywhere lie on each other: the second is seen through the gaps of the third.
@@ -46,9 +46,9 @@ def _promise(ax: Axes, content: GuaranteeContent) -> None:
 
 
 def _draw(ax: Axes, cases: Sequence[CaseContent]) -> None:
-    styles = iter(BROKEN)
+    kept, broken = iter(KEPT), iter(BROKEN)
     for case in cases:
-        style = KEPT if case.told["holds"] else next(styles)
+        style = next(kept if case.told["holds"] else broken)
         shown = np.where(case.tpr > 0, case.tpr, np.nan)
         ax.plot(case.fpr, shown, **style, label=f"{case.told['situation']}: {'kept' if not case.told['verdict']['is_broken'] else 'broken'}", zorder=3)
 

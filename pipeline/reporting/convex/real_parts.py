@@ -9,10 +9,9 @@ from matplotlib.figure import Figure
 
 from pipeline.reporting.convex.content import ConvexContent, DataContent
 from pipeline.reporting.convex.data_figures import courses_figure, sweeps_figure
-from pipeline.reporting.convex.data_words import about_words, assumption_words, cost_words, course_words, name_of, noise_words
+from pipeline.reporting.convex.data_words import about_words, amount, assumption_words, cost_words, course_words, name_of, noise_words
 from pipeline.reporting.convex.guarantee_figure import guarantee_figure
 from pipeline.reporting.convex.guarantee_words import about_guarantees, verdict_words
-from pipeline.reporting.convex.linear_words import share
 from pipeline.reporting.theme import svg
 
 
@@ -98,14 +97,15 @@ def _outcome(data: DataContent, outcome: Mapping[str, Any]) -> Row:
     passes = 0.0 if course is None else float(course.evaluations[-1]) / data.facts["n_points"]
     klom = [f"{outcome['klom'][points]['p95']:.2f}" for points in ("forget", "unseen")]
     margins = [_nats(outcome[name]) for name in ("margin", "margin_apart")]
-    return Row(name_of(outcome["label"]), (share(outcome["share"]), f"{passes:,.3g}", *margins, *klom, f"{100 * outcome['ulira']:.1f} %"))
+    return Row(name_of(outcome["label"]), (amount(outcome["share"]), f"{passes:,.3g}", *margins, *klom, f"{100 * outcome['ulira']:.1f} %"))
 
 
 def _nats(value: float) -> str:
-    return f"{value:.4f}" if abs(value) < 1 else f"{value:,.2f}"
+    return (f"{value:.4f}" if abs(value) < 1 else f"{value:,.2f}").replace("-", "−")
 
 
 def _case(told: Mapping[str, Any]) -> Row:
     verdict = told["verdict"]
-    numbers = (share(told["sigma"]), share(told["assumed"]), share(told["actual"]), f"{verdict['excess']:+.3f}", f"{verdict['excess_low']:+.3f}")
+    excess = [f"{verdict[name]:+.3f}".replace("-", "−") for name in ("excess", "excess_low")]
+    numbers = (*(amount(told[name]) for name in ("sigma", "assumed", "actual")), *excess)
     return Row(told["method"], (told["situation"], *numbers, "broken" if verdict["is_broken"] else "kept"))
