@@ -12,10 +12,15 @@ from jobs.session import Session, open_session
 from pipeline.blueprint.convex import CONVEX_PAGE
 from pipeline.core.errors import ConfigError
 from pipeline.graph import NodeState
+from pipeline.reporting.convex.data_words import amount
+from pipeline.reporting.convex.data_words import name_of as called
 from pipeline.reporting.convex.linear_words import name_of, share
 from pipeline.run import with_what_they_rest_on
+from pipeline.stages.convex_data import ConvexData
+from pipeline.stages.convex_guarantees import ConvexGuarantees
 from pipeline.stages.convex_linear import LinearPanel
 from pipeline.stages.convex_page import PAGE
+from pipeline.stages.node import Node
 
 # Steps at which the paper's curves are quoted.
 QUOTED = (1, 2, 3, 5, 10, 17, 50, 153, 200, 300)
@@ -61,7 +66,14 @@ def _found(session: Session, states: dict[str, NodeState]) -> dict[str, Any]:
                 shares.setdefault(f"{place}/{mode}", {})[name] = {str(step): float(mean[step]) for step in quoted}
                 spreads.setdefault(f"{place}/{mode}", {})[name] = {str(step): float(spread[step]) for step in quoted}
     worst = max((panel["deviation_from_theorem_1"] for panel in panels.values()), default=None)
-    return {"R": shares, "R_sd": spreads, "worst_deviation_from_theorem_1": worst, "panels": panels}
+    theirs = {"R": shares, "R_sd": spreads, "worst_deviation_from_theorem_1": worst, "panels": panels}
+    return theirs | {"data": _summaries(session, states, ConvexData), "guarantees": _summaries(session, states, ConvexGuarantees)}
+
+
+def _summaries(session: Session, states: dict[str, NodeState], kind: type[Node]) -> dict[str, Any]:
+    """Return what finished nodes of one kind found, by key without its stage."""
+    finished = [state for state in states.values() if isinstance(state.node, kind) and state.status == "done"]
+    return {state.node.key.removeprefix("convex/").removeprefix("data/"): session.store.summary(state.table) for state in finished}
 
 
 def _show(session: Session, states: dict[str, NodeState], console: Console, page: str | None) -> None:
@@ -74,6 +86,16 @@ def _show(session: Session, states: dict[str, NodeState], console: Console, page
         for name in SHOWN:
             cells = [_cell(found["steps_to"][name]["0.01"], float(columns[f"stochastic.{name}.best.mean"][-1])) for _, found, columns in about]
             table.add_row(name_of(name), *cells)
+        console.print(table)
+    for label, told in _summaries(session, states, ConvexData).items():
+        table = new_table(f"{label}: R and P95 KLoM on forgotten points at the end", ("removal",), ("R", "KLoM"))
+        for outcome in told["outcomes"]:
+            table.add_row(called(outcome["label"]), amount(outcome["share"]), f"{outcome['klom']['forget']['p95']:.2f}")
+        console.print(table)
+    for told in _summaries(session, states, ConvexGuarantees).values():
+        table = new_table("promises under the strongest attack", ("situation",), ("promise",))
+        for case in told["cases"]:
+            table.add_row(f"{case['method']}: {case['situation']}", "broken" if case["verdict"]["is_broken"] else "kept")
         console.print(table)
     if page is not None:
         console.print(f"Page:    {page}", highlight=False, soft_wrap=True)

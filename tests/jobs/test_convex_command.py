@@ -20,6 +20,8 @@ SMALL = {
     "examples": "{small: {penalties: [4.0, 100.0]}}",
 }
 SET = [word for name, value in SMALL.items() for word in ("--set", f"convex.linear.{name}={value}")]
+# The rest of the study is told in test_convex_real.py.
+SET += ["--set", "convex.data={}", "--set", "convex.guarantees=null"]
 
 
 def ask(capsys, monkeypatch, *words):

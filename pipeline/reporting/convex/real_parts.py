@@ -97,7 +97,7 @@ def _outcome(data: DataContent, outcome: Mapping[str, Any]) -> Row:
     passes = 0.0 if course is None else float(course.evaluations[-1]) / data.facts["n_points"]
     klom = [f"{outcome['klom'][points]['p95']:.2f}" for points in ("forget", "unseen")]
     margins = [_nats(outcome[name]) for name in ("margin", "margin_apart")]
-    return Row(name_of(outcome["label"]), (amount(outcome["share"]), f"{passes:,.3g}", *margins, *klom, f"{100 * outcome['ulira']:.1f} %"))
+    return Row(name_of(outcome["label"]), (amount(outcome["share"]), amount(passes), *margins, *klom, f"{100 * outcome['ulira']:.1f} %"))
 
 
 def _nats(value: float) -> str:
@@ -108,4 +108,4 @@ def _case(told: Mapping[str, Any]) -> Row:
     verdict = told["verdict"]
     excess = [f"{verdict[name]:+.3f}".replace("-", "−") for name in ("excess", "excess_low")]
     numbers = (*(amount(told[name]) for name in ("sigma", "assumed", "actual")), *excess)
-    return Row(told["method"], (told["situation"], *numbers, "broken" if verdict["is_broken"] else "kept"))
+    return Row(f"{told['method']}: {told['situation']}", (*numbers, "broken" if verdict["is_broken"] else "kept"))
