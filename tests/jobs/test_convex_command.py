@@ -20,6 +20,7 @@ SMALL = {
     "examples": "{small: {penalties: [4.0, 100.0]}}",
 }
 SET = [word for name, value in SMALL.items() for word in ("--set", f"convex.linear.{name}={value}")]
+SET += ["--set", "convex.data={}", "--set", "convex.guarantees=null"]
 
 
 def ask(capsys, monkeypatch, *words):
