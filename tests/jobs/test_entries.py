@@ -25,7 +25,7 @@ EVERYTHING = {
     "forget_sets": {"hard": {"name": "hardest", "n_points": 4}},
     "populations": TINY["populations"] | {"focused": {"n_models": 4, "keep_fraction": 0.85}},
     "unlearners": TINY["unlearners"] | {"matching": {"name": "oracle_matching", "retain_points": 10, "epochs": 1}},
-    "convex": {"linear": STUDY | {"examples": {"small": {"penalties": [1.0]}}}},
+    "convex": {"data": {}, "guarantees": None, "linear": STUDY | {"examples": {"small": {"penalties": [1.0]}}}},
 }
 
 

@@ -55,7 +55,11 @@ def render_chapter(content: ConvexContent) -> str:
         _environment()
         .get_template("convex_chapter.html.j2")
         .render(
-            examples=[_example(*pair) for pair in content.examples().items()], targets=TARGETS, data=data_parts(content), guarantees=guarantee_part(content)
+            examples=[_example(*pair) for pair in content.examples().items()],
+            targets=TARGETS,
+            data=data_parts(content),
+            left_out=content.left_out,
+            guarantees=guarantee_part(content),
         )
     )
 

@@ -89,11 +89,12 @@ class GuaranteeContent:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ConvexContent:
-    """Everything that the chapter shows."""
+    """Everything that the chapter shows; left_out says which data sets are not studied, and why."""
 
     title: str
     linear: tuple[LinearContent, ...] = ()
     data: tuple[DataContent, ...] = ()
+    left_out: tuple[str, ...] = ()
     guarantees: GuaranteeContent | None = None
 
     def examples(self) -> dict[str, list[LinearContent]]:
