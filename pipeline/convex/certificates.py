@@ -33,14 +33,15 @@ def objective_noise(residual: float, promise: Promise) -> float:
     """Return σ of b ~ N(0, σ²I) in the objective + bᵀθ that hides gradient residuals up to `residual`: √(2 ln(1.5/δ))·residual/ε.
 
     Retrained, the model has gradient −b of the unperturbed objective, unlearned −b + u: what tells them apart is a shift of b by the residual u.
-    The published proof treats u as if it did not depend on b. Source: Guo et al. 2020, theorem 3.
+    The published proof treats u as if it did not depend on b, and rests on a bound for the Gaussian that holds up to ε = 1 only: at ε = 8 and δ = 0.3
+    two normals so far apart need a δ of 0.6. Raises ConfigError beyond 1. Source: Guo et al. 2020, theorem 3.
     """
-    return sqrt(2 * log(1.5 / promise.delta)) * residual / promise.epsilon
+    return _quantile(promise) * residual / promise.epsilon
 
 
 def residual_budget(sigma: float, promise: Promise) -> float:
     """Return the gradient residual that noise σ in the objective hides: past it a model must be retrained. The inverse of objective_noise."""
-    return sigma * promise.epsilon / sqrt(2 * log(1.5 / promise.delta))
+    return sigma * promise.epsilon / _quantile(promise)
 
 
 def worst_residual(problem: Problem, constants: Constants, n_forget: int) -> float:
@@ -102,3 +103,9 @@ def training_steps(contraction: float, n_steps: int, shift: float, start_distanc
 def newton_residual(retained: Problem, theta: Theta, noise: Theta | None = None) -> float:
     """Return the gradient residual itself of a model after unlearning, ‖∇L(θ) + b‖: it costs one gradient on all retained points."""
     return float(np.linalg.norm(retained.gradient(theta) + (0 if noise is None else noise)))
+
+
+def _quantile(promise: Promise) -> float:
+    if promise.epsilon > 1:
+        raise ConfigError(f"epsilon is {promise.epsilon:g}; noise in the objective is known to be enough up to 1 only, so promise 1 or less")
+    return sqrt(2 * log(1.5 / promise.delta))

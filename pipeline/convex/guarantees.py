@@ -48,7 +48,7 @@ class GuaranteeSettings(Settings):
     each request.
     """
 
-    epsilon: float = Field(default=1.0, gt=0)
+    epsilon: float = Field(default=1.0, gt=0, le=1)
     delta: float = Field(default=1e-3, gt=0, lt=1)
     penalty: float = Field(default=10.0, gt=0)
     longest: float = Field(default=36.0, gt=1)

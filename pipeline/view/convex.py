@@ -7,6 +7,8 @@ from typing import Any
 from pipeline.graph import NodeState
 from pipeline.runtime.store import Store
 from pipeline.runtime.tracker import Results
+from pipeline.stages.convex_data import ConvexData
+from pipeline.stages.convex_guarantees import ConvexGuarantees
 from pipeline.stages.convex_linear import LinearPanel
 from pipeline.stages.convex_page import PAGE, ConvexPage
 
@@ -19,6 +21,7 @@ def convex_results(store: Store, version: str, states: Mapping[str, NodeState]) 
     metrics: dict[str, float] = {}
     curves: dict[str, dict[int, float]] = {}
     rows: list[dict[str, Any]] = []
+    promises: list[dict[str, Any]] = []
     files: dict[str, bytes | Path] = {}
     figures: dict[str, bytes] = {}
     for key, state in states.items():
@@ -29,12 +32,25 @@ def convex_results(store: Store, version: str, states: Mapping[str, NodeState]) 
             metrics[f"deviation_from_theorem_1/{place}"] = found["deviation_from_theorem_1"]
             for name in CURVES:
                 curves[f"R/{place}/{name}"] = dict(enumerate(columns[f"full.{name}.best.mean"].tolist()))
+        elif isinstance(state.node, ConvexData):
+            for outcome in store.summary(state.table)["outcomes"]:
+                ends = {"R": outcome["share"], "klom": outcome["klom"]["forget"]["p95"], "ulira": outcome["ulira"]}
+                metrics |= {f"{name}/data/{state.node.label}/{outcome['label']}": value for name, value in ends.items()}
+        elif isinstance(state.node, ConvexGuarantees):
+            promises += [{**case, "verdict": "broken" if case["verdict"]["is_broken"] else "kept"} for case in store.summary(state.table)["cases"]]
         elif isinstance(state.node, ConvexPage):
             folder, shard = state.table.folder, state.pieces[0].shard
             files["convex.html"] = store.read_blob(folder, shard, PAGE)
             names = [name for name in store.blob_names(folder, shard) if name.endswith(".png")]
             figures |= {name.removesuffix(".png"): store.read_blob(folder, shard, name) for name in names}
-    return Results(version=version, metrics=metrics, curves=curves, tables={"steps": rows}, figures=figures, files=files)
+    return Results(
+        version=version,
+        metrics=metrics,
+        curves=curves,
+        tables={"steps": rows, "promises": promises},
+        figures=figures,
+        files=files,
+    )
 
 
 def _steps(place: str, found: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -87,4 +87,10 @@ def test_a_promise_of_nothing_is_refused(epsilon, delta):
 
 
 def test_noise_follows_the_formula_of_the_paper():
-    assert certified.objective_noise(0.3, Promise(epsilon=2.0, delta=1e-4)) == pytest.approx(sqrt(2 * log(1.5e4)) * 0.3 / 2)
+    assert certified.objective_noise(0.3, Promise(epsilon=0.5, delta=1e-4)) == pytest.approx(sqrt(2 * log(1.5e4)) * 0.3 / 0.5)
+
+
+def test_the_formula_of_the_paper_is_not_enough_beyond_an_epsilon_of_one_and_refused():
+    assert gaussian_delta(8 / sqrt(2 * log(1.5 / 0.3)), epsilon=8.0) > 0.3
+    with pytest.raises(ConfigError, match="up to 1 only"):
+        certified.objective_noise(1.0, Promise(epsilon=8.0, delta=0.3))

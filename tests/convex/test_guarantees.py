@@ -11,6 +11,7 @@ from pipeline.convex.removals import REMOVALS
 from pipeline.convex.two_classes import two_classes
 from pipeline.core.errors import ConfigError, DataError, TrainingError
 from pipeline.data.digits import Digits
+from pipeline.data.planted import Planted
 
 
 @pytest.fixture(scope="module")
@@ -87,3 +88,15 @@ def test_two_classes_are_pooled_training_points_with_a_constant():
 def test_classes_and_squares_that_are_not_there_are_refused(classes, pool):
     with pytest.raises(DataError, match="choose"):
         two_classes(Digits().load(), classes, pool)
+
+
+def test_inputs_that_are_no_images_are_taken_as_they_are():
+    examples = Planted().load()
+    assert two_classes(examples, (0, 1), pool=2).n_features == examples.input_shape[0] + 1
+
+
+def test_models_whose_step_cannot_be_undone_are_an_error(monkeypatch):
+    monkeypatch.setattr("pipeline.convex.perturbed.minimisers", lambda problem, noise: np.tile(problem.minimise()[:, 0], (len(noise), 1)))
+    monkeypatch.setattr("pipeline.convex.perturbed.MOST_ROUNDS", 0)
+    with pytest.raises(TrainingError, match="forget fewer points"):
+        draws_of(logistic(2), [3]).scores(2, seed=0)

