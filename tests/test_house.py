@@ -15,13 +15,14 @@ from importlinter.cli import lint_imports
 
 from jobs.cli import app
 from pipeline.attribution import ESTIMATORS
+from pipeline.convex.removals import REMOVALS
 from pipeline.core.registry import describe, revision
 from pipeline.data import DATASETS, FORGET_SETS, RECORDS
 from pipeline.models import MODELS
 from pipeline.unlearning import UNLEARNERS
 
 ROOT = Path(__file__).parents[1]
-TABLES = [DATASETS, FORGET_SETS, MODELS, ESTIMATORS, UNLEARNERS, RECORDS]
+TABLES = [DATASETS, FORGET_SETS, MODELS, ESTIMATORS, UNLEARNERS, RECORDS, REMOVALS]
 PLUGINS = [plugin for table in TABLES for plugin in table.plugins]
 # What plug-ins cannot do without, as a user would have to say it.
 REQUIRED = {

@@ -28,8 +28,9 @@ def subset_outputs(problem: Problem, start: Theta, hessian: Hessian, masks: Mask
     Subsets keep most points, so that Hessian is near enough to theirs: about ten rounds, each the price of a gradient, where an exact Hessian for each
     would cost thirty. Raises TrainingError where it is not near enough.
     """
-    factor = cho_factor(hessian)
-    return np.stack([problem.outputs(_minimiser(problem.restricted(np.flatnonzero(mask)), start, factor)) for mask in masks])
+    # An inverse, as exactness comes from the rounds: multiplying by it takes half as long as solving with a factor.
+    inverse = cho_solve(cho_factor(hessian), np.eye(len(hessian)))
+    return np.stack([problem.outputs(_minimiser(problem.restricted(np.flatnonzero(mask)), start, inverse)) for mask in masks])
 
 
 def datamodel_forecast(request: Request, outputs: Float[np.ndarray, "n_models n_points n_columns"], masks: Masks) -> Outputs:
@@ -42,13 +43,13 @@ def datamodel_forecast(request: Request, outputs: Float[np.ndarray, "n_models n_
     return request.problem.outputs(request.start) + datamodel.effect_of_removing(request.forget).mean.reshape(shape)
 
 
-def _minimiser(problem: Problem, start: Theta, factor: tuple[np.ndarray, bool]) -> Theta:
+def _minimiser(problem: Problem, start: Theta, inverse: Hessian) -> Theta:
     theta, wanted = start, TOLERANCE * (1 + float(np.linalg.norm(problem.loss_gradient(np.zeros(problem.shape)))))
     for _ in range(MOST_ROUNDS):
         gradient = problem.gradient(theta)
         if np.linalg.norm(gradient) <= wanted:
             return theta
-        theta = theta - cho_solve(factor, gradient.ravel()).reshape(theta.shape)
+        theta = theta - (inverse @ gradient.ravel()).reshape(theta.shape)
     raise TrainingError(
         f"a subset of {problem.n_points} points has no minimiser near that of all after {MOST_ROUNDS} rounds; raise keep_fraction or the penalty"
     )

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import threadpoolctl
 from convex.cases import logistic, request
 
 from pipeline.convex.data_results import study_data
@@ -38,7 +39,8 @@ def few_digits() -> Examples:
 
 @pytest.fixture(scope="module")
 def result():
-    return study_data(few_digits(), SETTINGS)
+    with threadpoolctl.threadpool_limits(1):
+        return study_data(few_digits(), SETTINGS)
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import threadpoolctl
 from convex.cases import logistic, request, ridge
 
 from pipeline.convex.guarantees import GuaranteeSettings, guarantees
@@ -14,7 +15,8 @@ from pipeline.data.digits import Digits
 
 @pytest.fixture(scope="module")
 def cases():
-    return guarantees(two_classes(Digits().load(), (3, 8), pool=2), GuaranteeSettings(n_draws=1000))
+    with threadpoolctl.threadpool_limits(1):
+        return guarantees(two_classes(Digits().load(), (3, 8), pool=2), GuaranteeSettings(n_draws=1000))
 
 
 def test_both_methods_keep_their_promise_where_assumptions_hold(cases):

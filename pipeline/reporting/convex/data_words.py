@@ -1,5 +1,7 @@
 """Real data in words: what removals are called, and what their courses and sweeps come to."""
 
+from math import inf
+
 from pipeline.reporting.convex.content import DataContent
 from pipeline.reporting.convex.linear_words import raised, share
 
@@ -40,7 +42,7 @@ def name_of(label: str, *, short: bool = False) -> str:
 
 def amount(value: float) -> str:
     """Return a number of any size with the digits that count."""
-    if value < 100:
+    if value < 100 or value == inf:
         return share(value)
     mantissa, exponent = f"{value:.0e}".split("e")
     return f"{value:,.0f}" if value < 1e5 else f"{mantissa}·10{raised(int(exponent))}"
