@@ -24,7 +24,7 @@ from pipeline.stages.node import Node
 
 # Steps at which the paper's curves are quoted.
 QUOTED = (1, 2, 3, 5, 10, 17, 50, 153, 200, 300)
-TOLD = ("stated_step", "best_step", "steps_to", "plateau", "mean_leverage", "rates", "deviation_from_theorem_1")
+TOLD = ("stated_step", "best_step", "steps_to", "plateau", "earlier", "mean_leverage", "rates", "deviation_from_theorem_1")
 SHOWN = ("gd", "om", "omrs", "dmm_exact", "dmm_datamodels", "dmm_influence")
 
 

@@ -9,6 +9,7 @@ from jaxtyping import Float
 
 from pipeline.convex import forecasts, theory
 from pipeline.convex.descent import Shares
+from pipeline.convex.earlier import earlier_methods
 from pipeline.convex.linear import FORECASTS, MODES, LinearExample, LinearStudy, Mode, Setting, best_steps, set_up
 from pipeline.convex.rates import N_LONG_DRAWS, measure_rates
 from pipeline.core.errors import ConfigError
@@ -55,6 +56,7 @@ def study_panel(study: LinearStudy, example: LinearExample, penalty: float) -> P
         "steps_to": {name: _steps_to(setting, name, best["full"][name]) for name in setting.algorithms},
         "deviation_from_theorem_1": deviation,
         "plateau": {name: _plateau(setting, name, best["full"][f"dmm_{name}"]) for name in FORECASTS},
+        "earlier": earlier_methods(problems, study.n_steps),
         "mean_leverage": float(forecasts.Dual.of(problems).leverages.mean()),
         "rates": _rates(study, example, penalty) if penalty == max(example.penalties) else None,
     }

@@ -46,6 +46,7 @@ class Example:
     rates: Markup | None
     words: tuple[str, ...]
     rates_words: str
+    earlier: list[tuple[str, list[tuple[str, str]]]]
     theory_words: str
 
 
@@ -105,6 +106,7 @@ def _example(example: str, panels: list[LinearContent]) -> Example:
         stall=Markup(svg(linear_figures.stall_figure(panels), f"R within and outside the retained span, example {example}")),
         rates=Markup(svg(linear_figures.rates_figure(long[0]), f"Long stochastic runs, example {example}")) if long else None,
         words=tuple(linear_words.plateau_words(panel) for panel in panels),
+        earlier=linear_words.earlier_rows(panels),
         rates_words=linear_words.rates_words(long[0]) if long else "",
         theory_words=linear_words.theory_words(panels),
     )

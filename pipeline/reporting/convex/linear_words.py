@@ -11,6 +11,13 @@ NAMES = {
     "dmm_influence": "DMM, influence functions",
 }
 SHORT = {"gd": "GD", "om": "OM", "omrs": "OM, retained only", "dmm_exact": "DMM exact", "dmm_datamodels": "DMM datamodels", "dmm_influence": "DMM influence"}
+EARLIER = {
+    "newton": "Newton step (certified removal, without noise)",
+    "influence": "influence step, Hessian of all points",
+    "projective_residual": "projective residual update",
+    "projected_gd": "projected GD",
+    "descent_to_delete": "descent-to-delete, ε = 1, δ = 10⁻³",
+}
 MODES = {"full": "full batch", "stochastic": "batches"}
 TARGET = "0.01"
 
@@ -63,6 +70,15 @@ def plateau_words(panel: LinearContent) -> str:
         soon = "" if found["steps_to_twice"] is None else f", within twice that after {counted(found['steps_to_twice'])}"
         parts.append(f"with {what} DMM stops at R = {share(found['share'])}{soon}")
     return f"At λ = {panel.penalty:g} (mean leverage {panel.findings['mean_leverage']:.3f}) " + "; ".join(parts) + "."
+
+
+def earlier_rows(panels: list[LinearContent]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Return each earlier method with what it leaves and what it costs, in gradients of single points, at each penalty."""
+    rows = []
+    for name, label in EARLIER.items():
+        found = [panel.findings["earlier"][name] for panel in panels]
+        rows.append((label, [(share(one["share"]), f"{one['evaluations']:,}") for one in found]))
+    return rows
 
 
 def rates_words(panel: LinearContent) -> str:

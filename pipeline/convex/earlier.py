@@ -1,0 +1,47 @@
+"""Earlier methods on the draws of the linear study: what each of the removal plug-ins leaves of the distance, and what it costs."""
+
+from typing import Any
+
+import numpy as np
+
+from pipeline.convex.losses import Ridge
+from pipeline.convex.removals import REMOVALS
+from pipeline.convex.removals.base import Removal, Request
+from pipeline.convex.ridge_ensemble import RidgeEnsemble
+
+# Draws that they are the mean of: each is a problem of its own here.
+N_EARLIER_DRAWS = 20
+# (ε, δ) of methods that promise one.
+PROMISE = {"epsilon": 1.0, "delta": 1e-3}
+
+
+def earlier_methods(problems: RidgeEnsemble, n_steps: int) -> dict[str, dict[str, Any]]:
+    """Return, for each earlier method, the mean and standard deviation of R at its end, its steps and the gradients of single points it spent.
+
+    Methods that take steps get n_steps of them. On ridge a Newton step is exact, and the projection of projected GD, onto the ball that is known to
+    hold the minimiser, need never act: it is there because noise calibrated to the ball rests on it.
+    """
+    requests = [_request(problems, draw) for draw in range(min(N_EARLIER_DRAWS, problems.n_draws))]
+    return {name: _outcome(removal, requests) for name, removal in _methods(n_steps).items()}
+
+
+def _methods(n_steps: int) -> dict[str, Removal]:
+    named: dict[str, dict[str, Any]] = {name: {} for name in ("newton", "influence", "projective_residual")}
+    named |= {"projected_gd": {"n_steps": n_steps}, "descent_to_delete": {"n_steps": n_steps, **PROMISE}}
+    return {name: REMOVALS.build({"name": name, **settings}) for name, settings in named.items()}
+
+
+def _outcome(removal: Removal, requests: list[Request]) -> dict[str, Any]:
+    ways = [removal.remove(request) for request in requests]
+    shares = []
+    for way, request in zip(ways, requests, strict=True):
+        left = way.squared_distances(request.wanted_oracle())
+        shares.append(left[-1] / left[0])
+    return {"share": float(np.mean(shares)), "sd": float(np.std(shares, ddof=1)), "steps": int(ways[0].steps[-1]), "evaluations": int(ways[0].evaluations[-1])}
+
+
+def _request(problems: RidgeEnsemble, draw: int) -> Request:
+    problem = Ridge(features=problems.features[draw], penalty=problems.penalty, targets=problems.targets[draw][:, None])
+    forget = np.flatnonzero(problems.forget[draw])
+    oracle = problem.restricted(np.flatnonzero(~problems.forget[draw])).minimise()
+    return Request(problem=problem, start=problem.minimise(), forget=forget, seed=draw, oracle=oracle)
