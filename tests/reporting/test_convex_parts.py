@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.reporting.convex.content import CaseContent, ConvexContent, CourseContent, DataContent, GuaranteeContent
-from pipeline.reporting.convex.data_words import NAMES, amount, course_words
+from pipeline.reporting.convex.data_words import NAMES, amount, course_words, plateau_words
 from pipeline.reporting.convex.guarantee_words import verdict_words
 from pipeline.reporting.convex.real_parts import data_parts, guarantee_part, real_figures, real_words
 from pipeline.reporting.theme import png
@@ -77,6 +77,8 @@ def test_words_say_who_comes_how_far_and_what_holds(content):
     assert course_words(content.data[0]) == "R at equal cost: OM in batches 1·10⁻³⁰, GD 0.2, SGD diverged"
     assert verdict_words(content.guarantees).startswith("2 of 2 promises are kept where their assumptions hold, and 2 of 2 are broken")
     assert len(real_words(content)) == 2
+    assert plateau_words(content.data[0]) == "To twice where it ends: DMM, leave-out 3 passes (the oracle 3)."
+    assert plateau_words(replace(content.data[0], courses=content.data[0].courses[:2])) == ""
 
 
 def test_without_guarantees_there_is_no_part_of_them(content):

@@ -2,7 +2,9 @@
 
 from math import inf
 
-from pipeline.reporting.convex.content import DataContent
+import numpy as np
+
+from pipeline.reporting.convex.content import CourseContent, DataContent
 from pipeline.reporting.convex.linear_words import raised, share
 
 NAMES = {
@@ -62,6 +64,22 @@ def course_words(content: DataContent) -> str:
     """Return who comes how far with the same number of gradients."""
     ends = {outcome["label"]: outcome["share"] for outcome in content.outcomes}
     return "R at equal cost: " + ", ".join(f"{name} {share(ends[label])}" for label, name in BESIDE.items())
+
+
+def plateau_words(content: DataContent) -> str:
+    """Return how soon each forecast is matched to twice where it ends, and how soon the oracle is to the same R."""
+    oracle, said = content.course("oracle_matching_stochastic"), []
+    for course in content.courses:
+        if course.label.startswith("dmm_") and oracle is not None:
+            target = 2 * float(course.shares[-1])
+            passes = [_passes_to(one, target) / content.facts["n_points"] for one in (course, oracle)]
+            said.append(f"{name_of(course.label, short=True)} {passes[0]:.2g} passes (the oracle {passes[1]:.2g})")
+    return f"To twice where it ends: {', '.join(said)}." if said else ""
+
+
+def _passes_to(course: CourseContent, target: float) -> float:
+    reached = course.shares <= target
+    return float(course.evaluations[np.argmax(reached)]) if reached.any() else inf
 
 
 def cost_words(content: DataContent) -> str:

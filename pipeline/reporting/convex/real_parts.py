@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from pipeline.reporting.convex.content import ConvexContent, DataContent
 from pipeline.reporting.convex.data_figures import courses_figure, sweeps_figure
-from pipeline.reporting.convex.data_words import about_words, amount, assumption_words, cost_words, course_words, name_of, noise_words
+from pipeline.reporting.convex.data_words import about_words, amount, assumption_words, cost_words, course_words, name_of, noise_words, plateau_words
 from pipeline.reporting.convex.guarantee_figure import guarantee_figure
 from pipeline.reporting.convex.guarantee_words import about_guarantees, verdict_words
 from pipeline.reporting.theme import svg
@@ -84,7 +84,7 @@ def _data_part(data: DataContent) -> DataPart:
         label=data.label,
         about=about_words(data),
         assumptions=assumption_words(data),
-        cost=cost_words(data),
+        cost=f"{cost_words(data)} {plateau_words(data)}".strip(),
         noise=noise_words(data),
         courses=Markup(svg(courses_figure(data), f"R against gradient evaluations, and KLoM, {data.label}")),
         sweeps=Markup(svg(sweeps_figure(data), f"Steps and R against penalty, share forgotten and condition, {data.label}")),
