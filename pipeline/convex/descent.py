@@ -120,7 +120,8 @@ class Spectrum:
 
 def _share(thetas: Iterates, start: Thetas, goal: Thetas) -> Float[np.ndarray, "n_draws n_columns"]:
     with np.errstate(over="ignore", invalid="ignore"):
-        left = ((thetas - goal[:, :, None]) ** 2).sum(axis=1)
+        away = thetas - goal[:, :, None]
+        left = np.einsum("dsk,dsk->dk", away, away)
         found = left / ((start - goal) ** 2).sum(axis=1)[:, None]
     return np.nan_to_num(np.minimum(found, DIVERGED), nan=DIVERGED)
 

@@ -62,7 +62,7 @@ class LinearStudy(Settings):
     n_features: int = Field(default=400, ge=1)
     n_forget: int = Field(default=5, ge=1)
     n_steps: int = Field(default=300, ge=10)
-    n_long_steps: int = Field(default=8000, ge=100)
+    n_long_steps: int = Field(default=6000, ge=100)
     batch_size: int = Field(default=5, ge=1)
     stated_exponent: int = Field(default=14, ge=0)
     exponents: tuple[int, int] = (5, 20)

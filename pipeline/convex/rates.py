@@ -56,7 +56,7 @@ def measure_rates(setting: Setting, study: LinearStudy) -> Rates:
     """
     n_steps = study.n_long_steps
     step_size, bound = _covered(setting, study)
-    schedules = {"om": np.full((n_steps, 1), step_size), "gd": _falling(study.step_sizes, n_steps)}
+    schedules = {"om": np.full((n_steps, 1), step_size), "gd": _falling(study.step_sizes[::2], n_steps)}
     runs = {name: shares.mean(axis=1) for name, shares in setting.stochastic(schedules, study.batch_size, "rates").items()}
     matching, tried = runs["om"][:, 0], runs["gd"]
     chosen = tried[:, int(np.argmin(tried[-1]))]
