@@ -44,7 +44,7 @@ def name_of(label: str, *, short: bool = False) -> str:
 
 def amount(value: float) -> str:
     """Return a number of any size with the digits that count."""
-    if value < 100 or value == inf:
+    if value < 10 or value == inf:
         return share(value)
     mantissa, exponent = f"{value:.0e}".split("e")
     return f"{value:,.0f}" if value < 1e5 else f"{mantissa}·10{raised(int(exponent))}"
