@@ -5,9 +5,9 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from pipeline.config.fields import plugin
-from pipeline.convex.data_study import DataStudy
-from pipeline.convex.guarantees import GuaranteeSettings
-from pipeline.convex.linear import Label, LinearStudy
+from pipeline.convex.guarantees.trials import GuaranteeSettings
+from pipeline.convex.linear.study import Label, LinearStudy
+from pipeline.convex.real.study import DataStudy
 from pipeline.core.errors import ConfigError
 from pipeline.core.registry import Settings
 from pipeline.data import DATASETS

@@ -5,8 +5,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from pipeline.convex.data_results import DataResult, Outcome, study_data
-from pipeline.convex.data_study import DataStudy
+from pipeline.convex.real.results import DataResult, Outcome, study_data
+from pipeline.convex.real.study import DataStudy
 from pipeline.core.registry import Plugin, describe
 from pipeline.data.dataset import Dataset
 from pipeline.runtime.store import Shard

@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from pipeline.convex.guarantees import Case, GuaranteeSettings, guarantees
-from pipeline.convex.two_classes import two_classes
+from pipeline.convex.guarantees.trials import Case, GuaranteeSettings, guarantees
+from pipeline.convex.guarantees.two_classes import two_classes
 from pipeline.core.registry import Plugin, describe
 from pipeline.data.dataset import Dataset
 from pipeline.runtime.store import Shard

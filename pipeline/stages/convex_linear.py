@@ -5,8 +5,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from pipeline.convex.linear import LinearExample, LinearStudy
-from pipeline.convex.panel import study_panel
+from pipeline.convex.linear.panel import study_panel
+from pipeline.convex.linear.study import LinearExample, LinearStudy
 from pipeline.core.registry import Plugin
 from pipeline.runtime.store import Shard
 from pipeline.stages.node import Node, Parent, Work

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from pipeline.convex.losses import Logistic, Ridge
-from pipeline.convex.problem import Problem
+from pipeline.convex.problems.losses import Logistic, Ridge
+from pipeline.convex.problems.problem import Problem
 from pipeline.convex.removals.base import Request
 
 FORGET = np.array([3, 11, 17])

@@ -3,9 +3,9 @@
 import pytest
 import threadpoolctl
 
-from pipeline.convex.linear import LinearExample, LinearStudy
-from pipeline.convex.panel import Panel, study_panel
-from pipeline.convex.ridge_ensemble import RidgeEnsemble
+from pipeline.convex.linear.panel import Panel, study_panel
+from pipeline.convex.linear.ridge_ensemble import RidgeEnsemble
+from pipeline.convex.linear.study import LinearExample, LinearStudy
 
 # The paper's sizes, but fewer draws: what is compared with the paper's figures must be the paper's problem.
 FEW = LinearStudy(n_draws=20, n_tuning_draws=3, n_subset_models=300, n_long_steps=4000)

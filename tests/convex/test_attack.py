@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from pipeline.convex.attack import gaussian_scores, lower_rate, roc, upper_rate, verdict
-from pipeline.convex.certificates import Promise
+from pipeline.convex.guarantees.attack import gaussian_scores, lower_rate, roc, upper_rate, verdict
+from pipeline.convex.guarantees.certificates import Promise
 from pipeline.core.errors import DataError
 
 PROMISE = Promise(epsilon=1.0, delta=1e-3)

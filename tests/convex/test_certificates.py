@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from pipeline.convex import certificates as certified
-from pipeline.convex.certificates import Promise
-from pipeline.convex.constants import constants_of
+from pipeline.convex.guarantees import certificates as certified
+from pipeline.convex.guarantees.certificates import Promise
+from pipeline.convex.problems.constants import constants_of
 from pipeline.convex.removals import REMOVALS
 from pipeline.core.errors import ConfigError
 

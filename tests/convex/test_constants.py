@@ -6,7 +6,7 @@ from convex.cases import PROBLEMS, logistic, request
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.convex.constants import constants_of, extreme_singular_values, unit_norm, with_spectrum
+from pipeline.convex.problems.constants import constants_of, extreme_singular_values, unit_norm, with_spectrum
 
 every_problem = pytest.mark.parametrize("problem", PROBLEMS.values(), ids=PROBLEMS.keys())
 probes = st.tuples(st.integers(0, 10_000), st.floats(0.0, 1.0), st.floats(-3, 3))

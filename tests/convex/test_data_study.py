@@ -7,12 +7,12 @@ import pytest
 import threadpoolctl
 from convex.cases import logistic, request
 
-from pipeline.convex.data_results import study_data
-from pipeline.convex.data_study import Data, DataStudy, best, forecasts
-from pipeline.convex.perturbation import Perturbation
+from pipeline.convex.real.perturbation import Perturbation
+from pipeline.convex.real.results import study_data
+from pipeline.convex.real.study import Data, DataStudy, best, forecasts
+from pipeline.convex.real.subset_models import datamodel_forecast, subset_masks, subset_outputs
+from pipeline.convex.real.sweeps import descent_steps, matching_steps
 from pipeline.convex.removals import REMOVALS
-from pipeline.convex.subset_models import datamodel_forecast, subset_masks, subset_outputs
-from pipeline.convex.sweeps import descent_steps, matching_steps
 from pipeline.core.errors import TrainingError
 from pipeline.data.digits import Digits
 from pipeline.data.examples import Examples
@@ -130,7 +130,7 @@ def test_subset_models_are_minimisers_and_enough_of_them_forecast_the_oracle():
 
 
 def test_subsets_too_far_from_the_whole_are_an_error(monkeypatch):
-    monkeypatch.setattr("pipeline.convex.subset_models.MOST_ROUNDS", 1)
+    monkeypatch.setattr("pipeline.convex.real.subset_models.MOST_ROUNDS", 1)
     asked = request(logistic(2))
     with pytest.raises(TrainingError, match="raise keep_fraction"):
         subset_outputs(asked.problem, asked.start, asked.hessian, subset_masks(1, 40, 0.3, seed=0))

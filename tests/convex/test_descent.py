@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from pipeline.convex import descent, forecasts, theory
-from pipeline.convex.objectives import descent as gd
-from pipeline.convex.objectives import descent_and_ascent, matching
+from pipeline.convex.linear import descent, forecasts, theory
+from pipeline.convex.linear.objectives import descent as gd
+from pipeline.convex.linear.objectives import descent_and_ascent, matching
 
 N_STEPS = 60
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from pipeline.convex import forecasts
-from pipeline.convex.descent import Spectrum
-from pipeline.convex.earlier import earlier_methods
-from pipeline.convex.objectives import descent
+from pipeline.convex.linear import forecasts
+from pipeline.convex.linear.descent import Spectrum
+from pipeline.convex.linear.earlier import earlier_methods
+from pipeline.convex.linear.objectives import descent
 
 
 @pytest.fixture(scope="module")

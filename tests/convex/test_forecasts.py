@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.attribution.evidence import Block, Evidence
 from pipeline.attribution.ridge import Ridge
-from pipeline.convex import forecasts
+from pipeline.convex.linear import forecasts
 
 
 def test_exact_algebra_is_retraining(problems):

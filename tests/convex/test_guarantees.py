@@ -5,10 +5,10 @@ import pytest
 import threadpoolctl
 from convex.cases import logistic, request, ridge
 
-from pipeline.convex.guarantees import GuaranteeSettings, guarantees
-from pipeline.convex.perturbed import Perturbed, minimisers
+from pipeline.convex.guarantees.perturbed import Perturbed, minimisers
+from pipeline.convex.guarantees.trials import GuaranteeSettings, guarantees
+from pipeline.convex.guarantees.two_classes import two_classes
 from pipeline.convex.removals import REMOVALS
-from pipeline.convex.two_classes import two_classes
 from pipeline.core.errors import ConfigError, DataError, TrainingError
 from pipeline.data.digits import Digits
 from pipeline.data.planted import Planted
@@ -96,7 +96,7 @@ def test_inputs_that_are_no_images_are_taken_as_they_are():
 
 
 def test_models_whose_step_cannot_be_undone_are_an_error(monkeypatch):
-    monkeypatch.setattr("pipeline.convex.perturbed.minimisers", lambda problem, noise: np.tile(problem.minimise()[:, 0], (len(noise), 1)))
-    monkeypatch.setattr("pipeline.convex.perturbed.MOST_ROUNDS", 0)
+    monkeypatch.setattr("pipeline.convex.guarantees.perturbed.minimisers", lambda problem, noise: np.tile(problem.minimise()[:, 0], (len(noise), 1)))
+    monkeypatch.setattr("pipeline.convex.guarantees.perturbed.MOST_ROUNDS", 0)
     with pytest.raises(TrainingError, match="forget fewer points"):
         draws_of(logistic(2), [3]).scores(2, seed=0)

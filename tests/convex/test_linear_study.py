@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.convex.linear import LinearExample, LinearStudy
+from pipeline.convex.linear.study import LinearExample, LinearStudy
 from pipeline.core.errors import ConfigError
 
 # R at the stated step size: over 100 seeds elsewhere (OM), or exact in the paper's own figure (GD). The spread is that over draws.

@@ -9,7 +9,7 @@ from scipy.optimize import check_grad
 from sklearn.linear_model import LogisticRegression
 from sklearn.linear_model import Ridge as TheirRidge
 
-from pipeline.convex.losses import Logistic, Ridge
+from pipeline.convex.problems.losses import Logistic, Ridge
 from pipeline.core.errors import DataError, ShapeError, TrainingError
 
 every_problem = pytest.mark.parametrize("problem", PROBLEMS.values(), ids=PROBLEMS.keys())
@@ -67,7 +67,7 @@ def test_margins_of_two_classes_are_signed_log_odds():
 
 
 def test_a_minimum_that_newton_cannot_reach_is_an_error_that_says_what_to_do(monkeypatch):
-    monkeypatch.setattr("pipeline.convex.problem.MOST_ITERATIONS", 1)
+    monkeypatch.setattr("pipeline.convex.problems.problem.MOST_ITERATIONS", 1)
     with pytest.raises(TrainingError, match="raise the penalty"):
         logistic(2).minimise()
 

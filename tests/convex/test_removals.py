@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from convex.cases import FORGET, PROBLEMS, logistic, request, ridge
 
-from pipeline.convex.losses import Logistic
+from pipeline.convex.problems.losses import Logistic
 from pipeline.convex.removals import REMOVALS
 from pipeline.convex.removals.base import Request
 from pipeline.convex.removals.projective_residual import left_out_change

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.convex.objectives import descent, descent_and_ascent, matching
-from pipeline.convex.ridge_ensemble import draw_ridge, in_span
+from pipeline.convex.linear.objectives import descent, descent_and_ascent, matching
+from pipeline.convex.linear.ridge_ensemble import draw_ridge, in_span
 
 
 def draw(**changes):

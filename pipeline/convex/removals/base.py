@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.linalg import cho_factor, cho_solve
 
-from pipeline.convex.problem import Outputs, Problem, Theta
+from pipeline.convex.problems.problem import Outputs, Problem, Theta
 from pipeline.core.arrays import Indices
 from pipeline.core.errors import ConfigError, DataError, ShapeError
 from pipeline.core.registry import Plugin

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from pydantic import Field
 
-from pipeline.convex.constants import extreme_singular_values
-from pipeline.convex.problem import ALL, Features, Outputs, Problem, Theta
+from pipeline.convex.problems.constants import extreme_singular_values
+from pipeline.convex.problems.problem import ALL, Features, Outputs, Problem, Theta
 from pipeline.convex.removals.base import Removal, Request, Trajectory
 from pipeline.core.arrays import Indices
 from pipeline.core.seeds import generator

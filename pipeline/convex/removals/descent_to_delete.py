@@ -5,8 +5,8 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from pipeline.convex.certificates import Promise, descent_noise, minimiser_shift
-from pipeline.convex.constants import constants_of
+from pipeline.convex.guarantees.certificates import Promise, descent_noise, minimiser_shift
+from pipeline.convex.problems.constants import constants_of
 from pipeline.convex.removals.base import Removal, Request, Trajectory
 from pipeline.convex.removals.descent import loss_of
 from pipeline.core.seeds import generator

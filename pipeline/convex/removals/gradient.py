@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from pipeline.convex.problem import Outputs, Theta
+from pipeline.convex.problems.problem import Outputs, Theta
 from pipeline.convex.removals.base import Request
 from pipeline.convex.removals.descent import Descent, Objective, loss_of
 from pipeline.core.arrays import Indices

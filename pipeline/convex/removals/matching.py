@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from typing import ClassVar, Literal
 
-from pipeline.convex.problem import Outputs
+from pipeline.convex.problems.problem import Outputs
 from pipeline.convex.removals.base import Request
 from pipeline.convex.removals.descent import Descent, Objective, matching
 

@@ -5,14 +5,14 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from pipeline.convex.problem import solve
+from pipeline.convex.problems.problem import solve
 from pipeline.convex.removals.base import Removal, Request, Trajectory
 
 
 class Newton(Removal):
     """θ + H_R⁻¹ Σ_F ∇ℓ, with H_R the Hessian of what stays: exact for ridge. More steps than one repeat it where the last one ended.
 
-    Certified removal adds noise to the objective before training, which hides the gradient that the step leaves: see pipeline.convex.certificates.
+    Certified removal adds noise to the objective before training, which hides the gradient that the step leaves: see pipeline.convex.guarantees.certificates.
     The first step reads of the forgotten points alone, as the Hessian of all is prepared. Source: Guo et al. 2020.
     """
 

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from pipeline.convex.problem import Outputs, solve
+from pipeline.convex.problems.problem import Outputs, solve
 from pipeline.convex.removals.base import Removal, Request, Trajectory, one_step
 
 

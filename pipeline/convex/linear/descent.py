@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from pipeline.convex.objectives import Objective
-from pipeline.convex.ridge_ensemble import RidgeEnsemble, Thetas
+from pipeline.convex.linear.objectives import Objective
+from pipeline.convex.linear.ridge_ensemble import RidgeEnsemble, Thetas
 from pipeline.core import seeds
 
 # R of what has left for good; keeps means and logarithms finite.

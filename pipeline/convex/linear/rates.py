@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from pipeline.convex import theory
-from pipeline.convex.linear import LinearStudy, Setting
+from pipeline.convex.linear import theory
+from pipeline.convex.linear.study import LinearStudy, Setting
 
 # Draws that the long runs are the mean of.
 N_LONG_DRAWS = 10

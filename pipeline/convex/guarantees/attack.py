@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.stats import beta
 
-from pipeline.convex.certificates import Promise
+from pipeline.convex.guarantees.certificates import Promise
 from pipeline.core.errors import DataError
 from pipeline.core.seeds import generator
 

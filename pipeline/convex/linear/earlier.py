@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.convex.losses import Ridge
+from pipeline.convex.linear.ridge_ensemble import RidgeEnsemble
+from pipeline.convex.problems.losses import Ridge
 from pipeline.convex.removals import REMOVALS
 from pipeline.convex.removals.base import Removal, Request
-from pipeline.convex.ridge_ensemble import RidgeEnsemble
 
 # Draws that they are the mean of: each is a problem of its own here.
 N_EARLIER_DRAWS = 20

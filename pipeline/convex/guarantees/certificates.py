@@ -8,8 +8,8 @@ from math import ceil, log, sqrt
 
 import numpy as np
 
-from pipeline.convex.constants import Constants
-from pipeline.convex.problem import Problem, Theta
+from pipeline.convex.problems.constants import Constants
+from pipeline.convex.problems.problem import Problem, Theta
 from pipeline.core.errors import ConfigError
 
 

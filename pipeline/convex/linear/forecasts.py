@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from pipeline.convex.ridge_ensemble import PerDrawPoint, RidgeEnsemble
+from pipeline.convex.linear.ridge_ensemble import PerDrawPoint, RidgeEnsemble
 from pipeline.core import seeds
 
 # Penalty of the datamodels in units of the mean eigenvalue of their kernel: that of the house's ridge for the effects of removing sets.

@@ -12,10 +12,10 @@ import numpy as np
 from jaxtyping import Float
 from pydantic import Field, model_validator
 
-from pipeline.convex import descent, forecasts, objectives
-from pipeline.convex.descent import Shares, Spectrum
-from pipeline.convex.objectives import Objective
-from pipeline.convex.ridge_ensemble import PerDrawPoint, RidgeEnsemble, Thetas, draw_ridge
+from pipeline.convex.linear import descent, forecasts, objectives
+from pipeline.convex.linear.descent import Shares, Spectrum
+from pipeline.convex.linear.objectives import Objective
+from pipeline.convex.linear.ridge_ensemble import PerDrawPoint, RidgeEnsemble, Thetas, draw_ridge
 from pipeline.core.errors import ConfigError
 from pipeline.core.registry import Settings
 

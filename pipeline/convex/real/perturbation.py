@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from pipeline.convex.losses import Logistic
-from pipeline.convex.problem import Theta
+from pipeline.convex.problems.losses import Logistic
+from pipeline.convex.problems.problem import Theta
 from pipeline.core.seeds import generator
 from pipeline.evaluation.klom import klom, summary
 from pipeline.evaluation.ulira import ulira

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from pipeline.convex.descent import FLAT
-from pipeline.convex.ridge_ensemble import RidgeEnsemble, Thetas
+from pipeline.convex.linear.descent import FLAT
+from pipeline.convex.linear.ridge_ensemble import RidgeEnsemble, Thetas
 
 Differences = Float[np.ndarray, "n_times n_draws n_span"]
 Curves = Float[np.ndarray, "n_times n_draws"]

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from scipy.linalg import cho_factor, cho_solve
 from scipy.special import expit, log_expit, logsumexp
 
-from pipeline.convex.problem import ALL, Curvatures, Outputs, Problem, Theta, narrowed
+from pipeline.convex.problems.problem import ALL, Curvatures, Outputs, Problem, Theta, narrowed
 from pipeline.core.arrays import Indices, PerPoint
 from pipeline.core.errors import DataError, ShapeError
 from pipeline.evaluation.margins import margins

@@ -13,8 +13,8 @@ from jaxtyping import Float
 from scipy.linalg import cho_factor, cho_solve
 from scipy.special import expit
 
-from pipeline.convex.attack import Scores
-from pipeline.convex.problem import TOLERANCE, Features, Problem
+from pipeline.convex.guarantees.attack import Scores
+from pipeline.convex.problems.problem import TOLERANCE, Features, Problem
 from pipeline.convex.removals.base import Request
 from pipeline.core.errors import ConfigError, TrainingError
 from pipeline.core.seeds import generator

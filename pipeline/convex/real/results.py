@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from pipeline.convex.constants import constants_of
-from pipeline.convex.data_study import Data, DataStudy, contenders
-from pipeline.convex.losses import Logistic
-from pipeline.convex.perturbation import Perturbation
-from pipeline.convex.problem import Theta
+from pipeline.convex.problems.constants import constants_of
+from pipeline.convex.problems.losses import Logistic
+from pipeline.convex.problems.problem import Theta
+from pipeline.convex.real.perturbation import Perturbation
+from pipeline.convex.real.study import Data, DataStudy, contenders
+from pipeline.convex.real.sweeps import Cell, sweep
 from pipeline.convex.removals.base import Request
-from pipeline.convex.sweeps import Cell, sweep
 from pipeline.core.registry import describe
 from pipeline.data.examples import Examples
 

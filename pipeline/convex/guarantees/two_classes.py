@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipeline.convex.losses import Logistic
+from pipeline.convex.problems.losses import Logistic
 from pipeline.core.errors import DataError
 from pipeline.data.examples import Examples
 

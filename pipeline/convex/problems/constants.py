@@ -5,7 +5,7 @@ from math import sqrt
 
 import numpy as np
 
-from pipeline.convex.problem import Features, Problem
+from pipeline.convex.problems.problem import Features, Problem
 
 # Of the largest singular value: below this, a direction is rounding.
 ROUNDING = 1e-10

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from pipeline.convex import forecasts, theory
-from pipeline.convex.descent import Shares
-from pipeline.convex.earlier import earlier_methods
-from pipeline.convex.linear import FORECASTS, MODES, LinearExample, LinearStudy, Mode, Setting, best_steps, set_up
-from pipeline.convex.rates import N_LONG_DRAWS, measure_rates
+from pipeline.convex.linear import forecasts, theory
+from pipeline.convex.linear.descent import Shares
+from pipeline.convex.linear.earlier import earlier_methods
+from pipeline.convex.linear.rates import N_LONG_DRAWS, measure_rates
+from pipeline.convex.linear.study import FORECASTS, MODES, LinearExample, LinearStudy, Mode, Setting, best_steps, set_up
 from pipeline.core.errors import ConfigError
 
 # Shares of the distance to which steps are counted.

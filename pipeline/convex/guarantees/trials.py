@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import Float
 from pydantic import Field
 
-from pipeline.convex.attack import Scores, Verdict, gaussian_scores, roc, verdict
-from pipeline.convex.certificates import (
+from pipeline.convex.guarantees.attack import Scores, Verdict, gaussian_scores, roc, verdict
+from pipeline.convex.guarantees.certificates import (
     Promise,
     descent_distance,
     descent_noise,
@@ -25,10 +25,10 @@ from pipeline.convex.certificates import (
     training_steps,
     worst_residual,
 )
-from pipeline.convex.constants import Constants, constants_of, unit_norm
-from pipeline.convex.losses import Logistic
-from pipeline.convex.perturbed import Perturbed
-from pipeline.convex.problem import Problem, Theta
+from pipeline.convex.guarantees.perturbed import Perturbed
+from pipeline.convex.problems.constants import Constants, constants_of, unit_norm
+from pipeline.convex.problems.losses import Logistic
+from pipeline.convex.problems.problem import Problem, Theta
 from pipeline.convex.removals.base import Request
 from pipeline.convex.removals.newton import Newton
 from pipeline.core.arrays import Indices

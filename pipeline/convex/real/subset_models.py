@@ -6,7 +6,7 @@ from scipy.linalg import cho_factor, cho_solve
 
 from pipeline.attribution.evidence import Block, Evidence
 from pipeline.attribution.ridge import Ridge
-from pipeline.convex.problem import Hessian, Outputs, Problem, Theta
+from pipeline.convex.problems.problem import Hessian, Outputs, Problem, Theta
 from pipeline.convex.removals.base import Request
 from pipeline.core.arrays import Masks
 from pipeline.core.errors import TrainingError

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from pipeline.convex.ridge_ensemble import PerDrawPoint, RidgeEnsemble, Thetas
+from pipeline.convex.linear.ridge_ensemble import PerDrawPoint, RidgeEnsemble, Thetas
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -7,8 +7,8 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 
-from pipeline.convex.constants import ROUNDING, constants_of, unit_norm, with_spectrum
-from pipeline.convex.data_study import Data, DataStudy
+from pipeline.convex.problems.constants import ROUNDING, constants_of, unit_norm, with_spectrum
+from pipeline.convex.real.study import Data, DataStudy
 from pipeline.convex.removals import REMOVALS
 from pipeline.convex.removals.base import Request
 

@@ -8,11 +8,11 @@ import numpy as np
 from jaxtyping import Int
 from pydantic import Field
 
-from pipeline.convex.losses import Logistic
-from pipeline.convex.problem import Outputs
+from pipeline.convex.problems.losses import Logistic
+from pipeline.convex.problems.problem import Outputs
+from pipeline.convex.real.subset_models import datamodel_forecast, subset_masks, subset_outputs
 from pipeline.convex.removals import REMOVALS
 from pipeline.convex.removals.base import Removal, Request
-from pipeline.convex.subset_models import datamodel_forecast, subset_masks, subset_outputs
 from pipeline.core.registry import Settings, describe
 from pipeline.core.seeds import generator
 from pipeline.data.examples import Examples

@@ -1,0 +1,1 @@
+"""What certified removal and descent-to-delete promise, and the strongest attack on it."""
