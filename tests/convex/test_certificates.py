@@ -4,10 +4,10 @@ from math import exp, log, sqrt
 
 import numpy as np
 import pytest
-from convex.cases import logistic, request
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
+from small_problems import logistic, request
 
 from pipeline.convex.guarantees import certificates as certified
 from pipeline.convex.guarantees.certificates import Promise

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from convex.cases import PROBLEMS, logistic, request
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_problems import PROBLEMS, logistic, request
 
 from pipeline.convex.problems.constants import constants_of, extreme_singular_values, unit_norm, with_spectrum
 

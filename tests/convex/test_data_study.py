@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import threadpoolctl
-from convex.cases import logistic, request
+from small_problems import logistic, request
 
 from pipeline.convex.real.perturbation import Perturbation
 from pipeline.convex.real.results import study_data

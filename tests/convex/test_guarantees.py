@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import threadpoolctl
-from convex.cases import logistic, request, ridge
+from small_problems import logistic, request, ridge
 
 from pipeline.convex.guarantees.perturbed import Perturbed, minimisers
 from pipeline.convex.guarantees.trials import GuaranteeSettings, guarantees

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from convex.cases import FORGET, PROBLEMS, features, logistic, ridge
 from scipy.optimize import check_grad
 from sklearn.linear_model import LogisticRegression
 from sklearn.linear_model import Ridge as TheirRidge
+from small_problems import FORGET, PROBLEMS, features, logistic, ridge
 
 from pipeline.convex.problems.losses import Logistic, Ridge
 from pipeline.core.errors import DataError, ShapeError, TrainingError

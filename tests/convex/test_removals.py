@@ -4,7 +4,7 @@ import copy
 
 import numpy as np
 import pytest
-from convex.cases import FORGET, PROBLEMS, logistic, request, ridge
+from small_problems import FORGET, PROBLEMS, logistic, request, ridge
 
 from pipeline.convex.problems.losses import Logistic
 from pipeline.convex.removals import REMOVALS
