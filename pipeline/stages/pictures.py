@@ -5,9 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.core.arrays import Indices, Labels
+from pipeline.core.registry import plugin_name
 from pipeline.data.dataset import Dataset
 from pipeline.data.examples import Examples
 from pipeline.reporting.attribution_content import PointContent
+from pipeline.reporting.content import DatasetContent
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -45,3 +47,14 @@ def images_of(inputs: np.ndarray) -> np.ndarray | None:
     if inputs.ndim == 4 and inputs.shape[1] in (1, 3):
         return inputs[:, 0] if inputs.shape[1] == 1 else np.moveaxis(inputs, 1, -1)
     return inputs if inputs.ndim == 3 else None
+
+
+def dataset_content(dataset: Dataset, examples: Examples) -> DatasetContent:
+    """Return what a report says of a data set."""
+    return DatasetContent(
+        name=plugin_name(dataset),
+        n_train=examples.n_train,
+        n_validation=examples.n_points - examples.n_train,
+        n_classes=examples.n_classes,
+        n_mislabelled=len(examples.mislabelled),
+    )

@@ -11,10 +11,9 @@ from pipeline.attribution.estimator import Estimator
 from pipeline.core.arrays import Indices
 from pipeline.core.registry import Plugin, describe, plugin_name
 from pipeline.data.dataset import Dataset
-from pipeline.data.examples import Examples
 from pipeline.data.forget_sets.base import ForgetSet
 from pipeline.reporting.attribution_content import ForecastContent
-from pipeline.reporting.content import AttributionContent, Cost, DatasetContent, PopulationContent, Report, Role, Row, SetContent
+from pipeline.reporting.content import AttributionContent, Cost, PopulationContent, Report, Role, Row, SetContent
 from pipeline.reporting.formatting import sentence
 from pipeline.reporting.payback import break_even, focused_pays
 from pipeline.reporting.words import summary, verdict
@@ -24,7 +23,7 @@ from pipeline.stages.convex_page import CHAPTER
 from pipeline.stages.forecast import forecast
 from pipeline.stages.layout import Layout, read_point_margins
 from pipeline.stages.node import Node, Parent, Work
-from pipeline.stages.pictures import Pictures, images_of
+from pipeline.stages.pictures import Pictures, dataset_content, images_of
 from pipeline.stages.results import Spending, result_row
 from pipeline.stages.work import versions
 from pipeline.unlearning.unlearner import Unlearner
@@ -96,7 +95,7 @@ class ReportPage(Node):
         sets = tuple(self._set(work, label, number, pictures) for number, label in enumerate(self.forget_sets))
         report = Report(
             title=self.title,
-            dataset=_dataset_content(self.dataset, work.examples),
+            dataset=dataset_content(self.dataset, work.examples),
             model=sentence(self.experiment["model"]),
             recipe=sentence(self.experiment["recipe"]),
             populations=self.populations,
@@ -191,13 +190,3 @@ class ReportPage(Node):
 def _chapter(work: Work) -> str:
     table = work.inputs["convex"]
     return work.store.read_blob(table.folder, table.pieces[0].shard, CHAPTER).decode()
-
-
-def _dataset_content(dataset: Dataset, examples: Examples) -> DatasetContent:
-    return DatasetContent(
-        name=plugin_name(dataset),
-        n_train=examples.n_train,
-        n_validation=examples.n_points - examples.n_train,
-        n_classes=examples.n_classes,
-        n_mislabelled=len(examples.mislabelled),
-    )
