@@ -123,6 +123,11 @@ def recorded(store: Store) -> dict[str, Any]:
     return {"store": store.uri, "complete": not damaged and all(one["complete"] for one in experiments), "experiments": experiments, "damaged": damaged}
 
 
+def run_in(store: Store) -> list[str]:
+    """Return the experiments that were run in store, NAME-DIGEST each, without counting what of them is done."""
+    return [name.removesuffix(".json") for name in store.files.names(FOLDER) if name.endswith(".json")]
+
+
 def label_in(key: str) -> str | None:
     """Return the label of the forget set that a node is for, None if it is for all."""
     parts = key.split("/")

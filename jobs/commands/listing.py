@@ -53,11 +53,19 @@ def _show_ending(result: RunResult, console: Console, session: Session) -> None:
     if result.n_models_made:
         console.print(f"Trained or unlearned {result.n_models_made:,} models in {duration(result.seconds)}.", highlight=False)
     elif result.complete:
-        console.print(f"All done already: nothing had to be computed ({result.seconds:.1f} s).", highlight=False)
+        computed = f"Computed {result.n_nodes_finished:,} tables; no model had to be trained" if result.n_nodes_finished else ""
+        console.print(f"{computed or 'All done already: nothing had to be computed'} ({result.seconds:.1f} s).", highlight=False)
     if result.report:
         console.print(f"Report:  {result.report}", highlight=False, soft_wrap=True)
     if result.mlflow_run_id:
-        console.print(f"MLflow:  run {result.mlflow_run_id}; see it with `dmm ui --store {session.experiment.store.uri}`", highlight=False, soft_wrap=True)
+        console.print(f"MLflow:  run {result.mlflow_run_id}{_where_seen(result, session)}", highlight=False, soft_wrap=True, markup=False)
+
+
+def _where_seen(result: RunResult, session: Session) -> str:
+    """Return where a run is looked at: a server has an address of its own, and a database elsewhere is named where the config named it."""
+    uri, given = result.tracking_uri or "", session.experiment.tracking.uri
+    named = f" --set tracking.uri={given}" if given else ""
+    return f" at {uri}" if uri.startswith("http") else f"; see it with `dmm ui --store {session.experiment.store.uri}{named}`"
 
 
 def show_recorded(result: dict[str, Any], console: Console) -> None:

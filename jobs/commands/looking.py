@@ -7,7 +7,7 @@ import typer
 
 from jobs.commands import listing, planning, verbs
 from jobs.commands.interface import ui as serve
-from jobs.commands.ledger import recorded
+from jobs.commands.ledger import recorded, run_in
 from jobs.commands.options import DONE, FAILED, Config, Json, Set, StoreUri, finish, paper, screen
 from jobs.session import open_session, read_experiment
 from pipeline.config import Experiment
@@ -45,7 +45,12 @@ def watch(
     """Look on while a run works, from any machine that sees its store, until it is complete or nobody works any more."""
     from jobs.commands.watch import watch as look_on
 
-    look = look_on(open_session(config, set_ or (), store), paper(), once=once, patience=patience)
+    session = open_session(config, set_ or (), store)
+    others = run_in(session.store) if config is None else []
+    if others and f"{session.experiment.name}-{session.experiment.digest}" not in others:
+        about = f"looking for the demonstration, which was never run in {session.store.uri}; that holds {', '.join(others)}"
+        screen.print(f"{about}: name its config, `dmm watch CONFIG --store {session.store.uri}`", style="yellow", markup=False, highlight=False, soft_wrap=True)
+    look = look_on(session, paper(), once=once, patience=patience)
     finish(look.to_json(), json_, DONE if once or look.is_complete else FAILED)
 
 

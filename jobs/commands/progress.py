@@ -53,6 +53,12 @@ def stage_counts(progress: Progress) -> dict[str, tuple[int, int]]:
     return counts
 
 
+def _is_making_models(progress: Progress) -> bool:
+    """Return whether models are made just now, or nothing else is."""
+    running = [progress.states[key].node.trains for key, count in progress.running.items() if count]
+    return any(running) or not running
+
+
 class Notice:
     """Says what a run waits for, once each time that this changes."""
 
@@ -121,10 +127,9 @@ class LineDisplay(Listener):
         self._next = time.monotonic() + LINE_SECONDS
         busy = [f"{TITLES[stage]} {done}/{wanted}" for stage, (done, wanted) in stage_counts(progress).items() if 0 < done < wanted]
         failed = f" · {len(progress.failures)} shards failed" if progress.failures else ""
-        eta = f" · {duration(left)} left" if left else ""
-        self._console.print(
-            f"[{progress.seconds:4.0f} s] {' · '.join(busy) or 'working'} · {rate:.0f} models/s{eta}{failed}", highlight=False, soft_wrap=True, markup=False
-        )
+        # Of how long a fit takes the pace of models says nothing.
+        pace = f" · {rate:.0f} models/s{f' · {duration(left)} left' if left else ''}" if _is_making_models(progress) else ""
+        self._console.print(f"[{progress.seconds:4.0f} s] {' · '.join(busy) or 'working'}{pace}{failed}", highlight=False, soft_wrap=True, markup=False)
 
     def stop(self) -> None:
         """Nothing to undo."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pipeline.runtime.ray_jobs import JobServer
 
 TRACKING = "MLFLOW_TRACKING_URI"
-ENTRY_NAMES = ("run", "train", "fit", "unlearn", "evaluate", "report")
+ENTRY_NAMES = ("run", "train", "fit", "unlearn", "evaluate", "convex", "report")
 
 
 class DetachedError(Exception):
@@ -36,12 +36,13 @@ class Submitted:
     job_id: str
     address: str
     store: str
+    ray: str = "ray"
 
     def __str__(self) -> str:
         return (
-            f"watch: ray job logs {self.job_id} --follow --address {self.address}\n"
+            f"watch: {self.ray} job logs {self.job_id} --follow --address {self.address}\n"
             f"done:  dmm status --store {self.store}\n"
-            f"stop:  ray job stop {self.job_id} --address {self.address}"
+            f"stop:  {self.ray} job stop {self.job_id} --address {self.address}"
         )
 
 
@@ -83,13 +84,17 @@ def submit(
 
 
 def _send(server: "JobServer", experiment: Experiment, parcel: Parcel, stage: str, needs: dict[str, Any], variables: dict[str, str]) -> Submitted:
-    job = Submitted(f"{experiment.name}-{stage}-{uuid.uuid4().hex[:8]}", server.address, experiment.store.uri)
+    # Ray's own commands send no token unless they are told to.
+    ray = "RAY_AUTH_MODE=token ray" if os.environ.get("RAY_AUTH_MODE") == "token" else "ray"
+    job = Submitted(f"{experiment.name}-{stage}-{uuid.uuid4().hex[:8]}", server.address, experiment.store.uri, ray)
     if parcel.n_files:
         _say(f"shipping {parcel.working_dir}: {parcel.n_files:,} files, {parcel.n_bytes / MIB:,.1f} MiB before packing")
     about = {"experiment": experiment.name, "digest": experiment.digest, "stage": stage, "store": job.store}
     server.submit(entrypoint=parcel.entrypoint, job_id=job.job_id, working_dir=parcel.working_dir, metadata=about, needs=needs, variables=variables)
     view = experiment.tracking.uri or variables.get(TRACKING) or "where MLFLOW_TRACKING_URI of the cluster points, else a database in the store"
-    _say(f"{job.address} has taken job {job.job_id}: {parcel.entrypoint}\n{job}\nMLflow: {view}")
+    # Behind a forwarded port the cluster looks like this machine, and is not.
+    whose = " of the machine that the job starts on, which behind a forwarded port is not this one" if is_loopback(view) else ""
+    _say(f"{job.address} has taken job {job.job_id}: {parcel.entrypoint}\n{job}\nMLflow: {view}{whose}")
     return job
 
 

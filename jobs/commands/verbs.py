@@ -24,7 +24,7 @@ class RunResult:
     """What a run returns; `results` has one row for each unlearner and forget set that was judged.
 
     faults counts tasks that came back without a result, by whose fault that was; most were made again. unfinished names nodes that the run was
-    to finish and did not, with their status.
+    to finish and did not, with their status; n_nodes_finished counts those that were not done before it and are now.
     """
 
     results: list[dict[str, Any]]
@@ -40,6 +40,7 @@ class RunResult:
     verdict: dict[str, Any] = field(default_factory=dict)
     faults: dict[str, int] = field(default_factory=dict)
     unfinished: list[str] = field(default_factory=list)
+    n_nodes_finished: int = 0
 
     @property
     def succeeded(self) -> bool:
@@ -65,11 +66,12 @@ def run(
     begun = time.monotonic()
     wanted = wanted_keys(session.graph, until) if wanted is None else wanted
     open_executor = executor_opener(executor, session)
+    view_address(session)
     states = session.graph.survey(session.store)
     if not all(states[key].status == "done" for key in wanted):
         _announce(session, screen)
     display = open_display(screen)
-    view = open_view(session.graph, session.store, warn=lambda text: screen.print(text, style="yellow", markup=False))
+    view = open_view(session.graph, session.store, warn=lambda text: screen.print(text, style="yellow", markup=False, soft_wrap=True))
     ledger = Ledger(session.experiment, session.store)
     listeners = [display, view, ledger]
     walk: Walk | None = None
@@ -86,7 +88,13 @@ def run(
         display.stop()
         view.end(status, walk.progress if walk else Progress(states=states, wanted=wanted))
         ledger.end()
-    return _result(session, progress, seconds=time.monotonic() - begun, mlflow_run_id=view.run_id, unfinished=unfinished)
+    finished = sum(states[key].status != "done" and progress.states[key].status == "done" for key in wanted)
+    return _result(session, progress, seconds=time.monotonic() - begun, mlflow_run_id=view.run_id, unfinished=unfinished, n_nodes_finished=finished)
+
+
+def view_address(session: Session) -> str | None:
+    """Return where the run is shown, None if nowhere; raises ConfigError, before anything is written, if that address cannot work."""
+    return tracking_uri(session.experiment.tracking.uri, store_root=local_folder(session.store.uri))
 
 
 def _announce(session: Session, screen: Console) -> None:
@@ -97,7 +105,7 @@ def _announce(session: Session, screen: Console) -> None:
         screen.print(f"models are trained one by one, not stacked: {reason}", style="yellow", highlight=False, soft_wrap=True)
 
 
-def _result(session: Session, progress: Progress, *, seconds: float, mlflow_run_id: str, unfinished: list[str]) -> RunResult:
+def _result(session: Session, progress: Progress, *, seconds: float, mlflow_run_id: str, unfinished: list[str], n_nodes_finished: int) -> RunResult:
     made = progress.states
     return RunResult(
         results=result_rows(session.graph, session.store, made),
@@ -107,12 +115,13 @@ def _result(session: Session, progress: Progress, *, seconds: float, mlflow_run_
         seconds=seconds,
         store=session.store.uri,
         mlflow_run_id=mlflow_run_id,
-        tracking_uri=masked(tracking_uri(session.experiment.tracking.uri, store_root=local_folder(session.store.uri)) or "") or None,
+        tracking_uri=masked(view_address(session) or "") or None,
         report=publish_report(session, made["report"]),
         attribution=_summary(session, made.get("score")),
         verdict=_summary(session, made["report"]),
         faults={str(fault): count for fault, count in progress.faults.items()},
         unfinished=unfinished,
+        n_nodes_finished=n_nodes_finished,
     )
 
 

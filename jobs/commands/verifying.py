@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.console import Console
 
-from jobs.commands.verbs import run
+from jobs.commands.verbs import run, view_address
 from jobs.session import Session
 from pipeline.graph import STAGES
 from pipeline.runtime.checking import is_young
@@ -20,6 +20,9 @@ def verify(session: Session, screen: Console, *, repair: bool, executor: str) ->
 
     What no shard refers to and is younger than YOUNG_SECONDS is left alone and only counted, as n_young: a run may be at work beside this one.
     """
+    if repair:
+        # What is set aside must be made again, so whatever keeps the run from starting is found before.
+        view_address(session)
     store, settled = session.store, _now(session, repair) - YOUNG_SECONDS
     found = _check(session, settled)
     bad = [problem for problem in found if not problem.is_young]

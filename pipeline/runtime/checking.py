@@ -62,6 +62,8 @@ def owned(about: dict[str, Any], folder: str, shard: ShardName) -> dict[str, Any
         raise CorruptShardError(
             f"{folder}/{shard} is foreign: it says of itself {about.get('folder')} {about.get('start')}-{about.get('stop')}; run `dmm verify --repair`"
         )
+    if not all(isinstance(about.get(part), dict) for part in ("summary", "blobs", "columns")):
+        raise CorruptShardError(f"{folder}/{shard} does not say of itself what a shard does (summary, blobs, columns); run `dmm verify --repair`")
     return about
 
 

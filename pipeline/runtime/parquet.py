@@ -21,6 +21,8 @@ from pipeline.core.fingerprint import canonical, digest_bytes
 
 # Arrow keeps what it freed, twice what was read, to read the next shard faster. After reading more than this, such as a factor, it is given back.
 MOST_KEPT = 32 << 20
+# What reading raises on bytes that are no shard of ours, those included that somebody made up under a fitting digest.
+UNREADABLE = (pa.ArrowException, OSError, ValueError, LookupError, TypeError, RecursionError)
 
 
 def encode(columns: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> bytes:
@@ -49,7 +51,7 @@ def read_about(source: io.IOBase, path: str) -> dict[str, Any]:
     """Return what the shard in source says of itself; raises CorruptShardError naming path."""
     try:
         return _about(pq.read_schema(source))
-    except (pa.ArrowException, OSError, ValueError, LookupError) as error:
+    except UNREADABLE as error:
         raise _corrupt(path, error) from error
 
 
@@ -60,7 +62,7 @@ def read_columns(source: io.IOBase, path: str, columns: Sequence[str] | None) ->
     """
     try:
         about, arrays = _read(source, path, columns)
-    except (pa.ArrowException, OSError, ValueError, LookupError) as error:
+    except UNREADABLE as error:
         raise _corrupt(path, error) from error
     if sum(values.nbytes for values in arrays.values()) > MOST_KEPT:
         pa.default_memory_pool().release_unused()

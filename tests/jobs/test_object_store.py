@@ -115,6 +115,14 @@ def test_mlflows_database_has_no_place_on_s3_and_that_is_said_before_anything_is
     assert s3_server.tables_at(s3_uri) == set()
 
 
+def test_a_repair_that_could_not_compute_sets_nothing_aside(dmm: Dmm, s3: s3_server.Server, remote: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    with s3.counting() as requests:
+        status, out, _ = dmm(*asked("verify", "--repair", "--executor", "serial", "--set", "tracking.uri=null", store=remote.store.uri))
+    assert (status, requests) == (2, [])
+    assert "cannot hold MLflow's database" in answer(out)["error"]
+
+
 @pytest.mark.ray
 def test_rays_workers_write_to_s3(local: Session, s3_uri: str, ray_session: None) -> None:
     from pipeline.runtime.ray_tasks import RayExecutor

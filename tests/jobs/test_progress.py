@@ -11,6 +11,7 @@ from tiny import run_serially
 from jobs.commands import progress as module
 from jobs.commands.progress import BarDisplay, LineDisplay, duration, open_display
 from jobs.session import Session
+from pipeline.run import Progress
 
 Open = Callable[..., Session]
 
@@ -29,6 +30,16 @@ def test_lines_say_what_is_busy_and_how_fast(open_tiny: Open, monkeypatch: pytes
     assert isinstance(display, LineDisplay)
     run_serially(open_tiny(), listeners=[display], until="train")
     assert re.search(r"train models \d+/\d+ .* models/s · \d+ s left", out.getvalue())
+
+
+def test_what_is_left_of_models_is_not_said_while_others_work(open_tiny: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LINE_SECONDS", 0.0)
+    states = open_tiny().graph.survey(open_tiny().store)
+    out = io.StringIO()
+    for running in ({"fit": 1}, {"fit": 1, "train/subset": 1}):
+        progress = Progress(states=states, wanted=frozenset(states), running=running, n_models_made=50)
+        LineDisplay(Console(file=out, width=200)).changed(progress)
+    assert [("models/s" in line) for line in out.getvalue().splitlines()] == [False, True]
 
 
 def test_bars_reach_their_end_for_every_stage(open_tiny: Open) -> None:

@@ -14,6 +14,8 @@ from terminal import Dmm
 from tiny import TINY
 
 from jobs.commands.parcel import check_here, pack
+from jobs.commands.submit import ENTRY_NAMES
+from jobs.entry import ENTRIES
 from pipeline import config
 from pipeline.core.errors import ConfigError
 
@@ -244,6 +246,22 @@ def test_a_view_on_this_machine_does_not_travel_to_another(dmm: Dmm, fake: Any, 
     assert (status, f"MLFLOW_TRACKING_URI {view!r} is of this machine" in err) == (2, True)
     assert "expected an address that the cluster can reach, such as http://HOST:5000: give that, or unset the variable" in " ".join(err.split())
     assert dmm(*asked, "--address", "http://localhost:8265")[0] == 0
+
+
+def test_a_view_behind_a_forwarded_port_is_said_to_be_the_jobs(dmm: Dmm, fake: Any, tmp_path: Path) -> None:
+    asked = ("submit", "tiny.yaml", "--store", str(tmp_path / "s"), "--address", "http://localhost:8265")
+    said = "of the machine that the job starts on"
+    assert [said in dmm(*asked, "--set", f"tracking.uri={view}")[2] for view in ("http://localhost:5000", "http://mlflow:5000")] == [True, False]
+
+
+@pytest.mark.parametrize(("mode", "said"), [("token", "watch: RAY_AUTH_MODE=token ray job logs"), ("disabled", "watch: ray job logs")])
+def test_rays_own_commands_are_named_as_they_work(dmm: Dmm, fake: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str, said: str) -> None:
+    monkeypatch.setenv("RAY_AUTH_MODE", mode)
+    assert said in dmm("submit", "tiny.yaml", "--store", str(tmp_path / "s"), "--address", NOBODY)[2]
+
+
+def test_every_entry_can_be_submitted() -> None:
+    assert list(ENTRY_NAMES) == ["run", *ENTRIES]
 
 
 @pytest.mark.parametrize("view", ["http://mlflow:5000", "https://10.0.0.7", "databricks", "http://[mlflow:5000", "sqlite:///{store}/mlflow.db"])

@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -82,6 +83,15 @@ def test_a_log_names_what_was_given_up_once_and_ends_when_nobody_works(open_tiny
     assert lines[0] == lines[2] == "nothing yet"
     assert "nothing was made for" in lines[-1]
     assert "1 shards were given up" in lines[-1]
+
+
+def test_a_watch_without_a_config_names_what_else_the_store_holds(dmm: Dmm) -> None:
+    Path("store/experiments").mkdir(parents=True)
+    Path("store/experiments/tiny-0123.json").touch()
+    _, _, err = dmm("watch", "--store", "store", "--once")
+    assert "holds tiny-0123" in err
+    assert "name its config, `dmm watch CONFIG --store" in err
+    assert "never run" not in dmm("watch", "tiny.yaml", "--store", "store", "--once")[2]
 
 
 def test_a_watch_that_gives_up_is_a_command_that_fails(dmm: Dmm) -> None:

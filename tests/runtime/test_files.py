@@ -2,6 +2,7 @@
 
 import errno
 import os
+from pathlib import Path
 
 import pytest
 from race import create_at_once
@@ -62,6 +63,25 @@ def test_a_missing_file_is_named(files):
     with pytest.raises(StoreError, match="nowhere cannot be read"):
         files.read("nowhere")
     assert files.names("nowhere") == []
+
+
+def test_a_file_left_among_folders_holds_nothing(files):
+    files.write("train/notes.txt", b"")
+    assert files.names("train/notes.txt") == []
+    with pytest.raises(StoreError, match="cannot be listed"):
+        open_files(f"{files.uri}/train/notes.txt").names("")
+
+
+@pytest.mark.parametrize("linked", ["from", "to"])
+def test_nothing_is_moved_through_a_link_that_leaves_the_root(files, tmp_path_factory, linked):
+    outside = tmp_path_factory.mktemp("outside")
+    (outside / "precious").write_bytes(b"mine")
+    files.write("kept", b"ours")
+    (Path(files.uri) / "link").symlink_to(outside)
+    path, to = ("link/precious", "kept") if linked == "from" else ("kept", "link/precious")
+    with pytest.raises(StoreError, match=r"leaves the store .* by a link"):
+        files.move(path, to)
+    assert ((outside / "precious").read_bytes(), files.read("kept")) == (b"mine", b"ours")
 
 
 def test_a_store_that_is_a_file_is_refused(tmp_path):

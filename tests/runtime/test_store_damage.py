@@ -1,6 +1,7 @@
 """Every damaged bit is met by an error of ours or by the right answer, and what is set aside stays."""
 
 import io
+import json
 import pickle
 import threading
 from pathlib import Path
@@ -66,6 +67,26 @@ def test_a_damaged_name_of_a_column_is_an_error_of_ours(store):
         path.write_bytes(content[:place] + b"\xed" + content[place + 1 :])
         assert answer_or_none(lambda: store.summary(store.table(FOLDER, 3))) in (None, {"p95": 0.5})
         assert answer_or_none(lambda: store.blob_names(FOLDER, name)) in (None, ["bin"])
+
+
+SAID = {"folder": FOLDER, "unit": "members", "start": 0, "stop": 3, "summary": {}, "blobs": {}, "columns": {"member": ["<i8", []]}, "n_rows": 3}
+
+
+@pytest.mark.parametrize("text", [*(json.dumps({**SAID, part: None}) for part in ("summary", "blobs", "columns")), "[]", "null", "3", "[" * 100_000])
+def test_a_shard_that_somebody_made_up_is_named_whoever_asks(store, monkeypatch, text):
+    monkeypatch.setattr("pipeline.runtime.parquet.canonical", lambda _: text)
+    name, _ = write(store)
+    whole = store.table(FOLDER, 3)
+    for ask in (lambda: store.read(whole), lambda: store.summary(whole), lambda: store.columns(whole), lambda: store.read_blob(FOLDER, name, "bin")):
+        assert answer_or_none(ask) is None
+    assert f"{FOLDER}/{name}" in [problem.path for problem in store.check(FOLDER)]
+
+
+@pytest.mark.parametrize("kind", [["O", []], ["O", [1]], ["garbage", []], [5, []], ["<i8", ["x"]], None])
+def test_a_column_of_a_kind_that_somebody_made_up_is_not_read(store, monkeypatch, kind):
+    monkeypatch.setattr("pipeline.runtime.parquet.canonical", lambda _: json.dumps({**SAID, "columns": {"member": kind}}))
+    write(store)
+    assert answer_or_none(lambda: store.read(store.table(FOLDER, 3))) is None
 
 
 def test_a_file_of_another_kind_under_a_fitting_digest_is_named(store):

@@ -53,6 +53,11 @@ class LocalFiles:
                 return sorted(os.listdir(place))
             except FileNotFoundError:
                 return []
+            except NotADirectoryError:
+                # A file that somebody left among folders holds nothing, as on an object store; a root that is one is a mistake.
+                if folder and place.is_file():
+                    return []
+                raise
 
     def read(self, path: str) -> bytes:
         """See Files."""
@@ -103,6 +108,8 @@ class LocalFiles:
     def move(self, path: str, to: str) -> None:
         """See Files."""
         with _boundary(self._path(path), f"moved to {to}", "another process may have moved it: look again"):
+            self._check_inside(path)
+            self._check_inside(to)
             self._path(to).parent.mkdir(parents=True, exist_ok=True)
             os.replace(self._path(path), self._path(to))
 
@@ -120,6 +127,12 @@ class LocalFiles:
             final.unlink(missing_ok=True)
             raise
         return True
+
+    def _check_inside(self, path: str) -> None:
+        """Raise StoreError if a link below the root leads out of it: `dmm verify --repair` would move files that are none of the store's."""
+        folder, root = self._path(path).parent.resolve(), Path(self.uri).resolve()
+        if not folder.is_relative_to(root):
+            raise StoreError(f"path {path!r} leaves the store {self.uri} by a link, to {folder}; remove the link, or put the folder itself there")
 
     def _path(self, path: str) -> Path:
         return Path(self.uri) / checked(path, self.uri)
