@@ -56,6 +56,14 @@ def test_the_ball_holds_the_minimisers(problem):
     assert found.condition > 1 > found.contraction > 0
 
 
+@every_problem
+def test_curvature_bounds_hold_when_points_leave(problem):
+    found, rest = constants_of(problem), problem.restricted(np.arange(4))
+    values = np.linalg.eigvalsh(rest.hessian(rest.minimise()))
+    assert found.strong_convexity <= values[0] * (1 + 1e-9)
+    assert values[-1] <= found.smoothness * (1 + 1e-9)
+
+
 def test_unit_norm_leaves_no_point_longer_than_one():
     norms = np.linalg.norm(unit_norm(logistic(2).features), axis=1)
     assert norms.max() == pytest.approx(1)

@@ -11,7 +11,7 @@ from pipeline.convex.linear.objectives import descent
 
 @pytest.fixture(scope="module")
 def found(problems):
-    return earlier_methods(problems, 50)
+    return earlier_methods(problems, 30, 50)
 
 
 def test_a_newton_step_is_retraining(found):
@@ -43,5 +43,10 @@ def test_projected_gd_is_gd_as_the_ball_holds_its_way(problems, found):
 
 
 def test_descent_to_delete_needs_steps_before_its_noise_is_small(problems):
-    few, many = (earlier_methods(problems, n_steps)["descent_to_delete"]["share"] for n_steps in (2, 200))
+    few, many = (earlier_methods(problems, 30, n_steps)["descent_to_delete"]["share"] for n_steps in (2, 200))
     assert many < 0.01 < 1 < few
+
+
+def test_noise_goes_into_every_feature_and_not_only_where_points_lie(problems):
+    few, many = (earlier_methods(problems, n_features, 2)["descent_to_delete"]["share"] for n_features in (12, 1200))
+    assert 30 < many / few < 300

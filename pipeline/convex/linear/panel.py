@@ -56,7 +56,7 @@ def study_panel(study: LinearStudy, example: LinearExample, penalty: float) -> P
         "steps_to": {name: _steps_to(setting, name, best["full"][name]) for name in setting.algorithms},
         "deviation_from_theorem_1": deviation,
         "plateau": {name: _plateau(setting, name, best["full"][f"dmm_{name}"]) for name in FORECASTS},
-        "earlier": earlier_methods(problems, study.n_steps),
+        "earlier": earlier_methods(problems, study.n_features, study.n_steps),
         "mean_leverage": float(forecasts.Dual.of(problems).leverages.mean()),
         "rates": _rates(study, example, penalty) if penalty == max(example.penalties) else None,
     }

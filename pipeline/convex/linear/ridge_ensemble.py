@@ -1,4 +1,4 @@
-"""Many draws of one ridge problem, held in coordinates of what their points span: no method ever leaves that space, and it is smaller than the features'.
+"""Many draws of one ridge problem, held in coordinates of what their points span: no descent ever leaves that space, and it is smaller than the features'.
 
 Losses are sums, as in the paper: Σ (θᵀx − y)² + λ‖θ‖². Source: Georgiev et al. 2025, the linear setting.
 """

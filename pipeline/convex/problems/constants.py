@@ -15,8 +15,9 @@ ROUNDING = 1e-10
 class Constants:
     """Of an objective Σ ℓ(xᵢᵀθ) + λ‖θ‖², for all θ, or for those with ‖θ‖ ≤ radius where that is said.
 
-    strong_convexity: 2λ, or more where the loss itself curves (ridge). smoothness: largest curvature of ℓ times ‖X‖², plus 2λ. lipschitz: largest
-    gradient of one point's loss, without penalty, where ‖θ‖ ≤ radius. hessian_lipschitz: third-derivative bound of ℓ times max‖xᵢ‖·‖X‖².
+    All hold for every subset of the points too, as what is descended after a request is the loss of those that stay. strong_convexity: 2λ, as what the
+    loss of all points curves may leave with those that are forgotten. smoothness: largest curvature of ℓ times ‖X‖², plus 2λ. lipschitz: largest gradient
+    of one point's loss, without penalty, where ‖θ‖ ≤ radius. hessian_lipschitz: third-derivative bound of ℓ times max‖xᵢ‖·‖X‖².
     """
 
     strong_convexity: float
@@ -41,11 +42,10 @@ def constants_of(problem: Problem) -> Constants:
 
     That ball: λ‖θ̂‖² is at most the objective at zero, which only shrinks with fewer points, so ‖θ̂‖ ≤ √(L(0)/λ).
     """
-    largest, smallest = extreme_singular_values(problem.features)
+    largest, _ = extreme_singular_values(problem.features)
     radius = sqrt(problem.value(np.zeros(problem.shape)) / problem.penalty)
-    least = problem.curvature if problem.third == 0 else 0.0
     return Constants(
-        strong_convexity=2 * problem.penalty + least * smallest**2,
+        strong_convexity=2 * problem.penalty,
         smoothness=2 * problem.penalty + problem.curvature * largest**2,
         lipschitz=problem.largest_slope(radius),
         hessian_lipschitz=problem.third * float(np.linalg.norm(problem.features, axis=1).max()) * largest**2,
