@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from convex.conftest import SMALL
 
 from pipeline.convex.linear import descent, forecasts, theory
 from pipeline.convex.linear.objectives import descent as gd
 from pipeline.convex.linear.objectives import descent_and_ascent, matching
+from pipeline.convex.linear.study import LinearExample
 
 N_STEPS = 60
 
@@ -33,6 +35,15 @@ def test_the_spectrum_is_where_the_steps_lead(problems, ends, name):
     spectrum = descent.Spectrum.of(problems, objective, *ends)
     for number, size in enumerate((2e-3, 1e-3)):
         assert spectrum.shares(size, range(N_STEPS + 1)) == pytest.approx(taken[:, :, number], rel=1e-8, abs=1e-12)
+
+
+def test_theorem_1_is_where_gradient_steps_lead_and_not_only_how_far(problems, ends):
+    theta, goal = ends
+    differences = theory.theorem_1_descent(problems, *ends, step_size=2e-3, times=range(6))
+    for found in differences:
+        assert found == pytest.approx(theta - goal, rel=1e-8, abs=1e-12)
+        errors = problems.retained * (problems.outputs(theta) - problems.targets)
+        theta = theta - 2e-3 * 2 * (np.einsum("dps,dp->ds", problems.features, errors) + problems.penalty * theta)
 
 
 @pytest.mark.parametrize(("name", "formula"), [("gd", theory.theorem_1_descent), ("om", theory.theorem_1_matching)])
@@ -95,3 +106,15 @@ def test_steps_to_a_share_are_the_first_that_reach_it(problems, ends):
 def test_what_never_gets_there_has_no_number_of_steps(problems, ends):
     spectrum = descent.Spectrum.of(problems, objectives(problems)["omrs"], *ends)
     assert spectrum.steps_to(0.01, step_size=2e-3, most=10_000) is None
+
+
+def test_theorem_1_holds_where_one_step_repairs_all_that_only_the_penalty_pulls(problems, ends):
+    size = 1 / (2 * problems.penalty)
+    found = theory.theorem_1_descent(problems, *ends, step_size=size, times=range(4))
+    shares = descent.full_batch(problems, gd(problems), *ends, step_sizes=[size], n_steps=3)[:, :, 0]
+    assert theory.shares_of(found, *ends) == pytest.approx(shares, rel=1e-9)
+
+
+def test_theorem_2_promises_a_rate_with_more_points_than_features_too():
+    many = SMALL.model_copy(update={"n_features": 5}).draw(LinearExample(), 4.0, "test", 3)
+    assert (theory.theorem_2_rate(many, step_size=1e-4, batch_size=3) < 1).all()

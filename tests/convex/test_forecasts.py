@@ -4,10 +4,12 @@ import dataclasses
 
 import numpy as np
 import pytest
+from convex.conftest import SMALL
 
 from pipeline.attribution.evidence import Block, Evidence
 from pipeline.attribution.ridge import Ridge
 from pipeline.convex.linear import forecasts
+from pipeline.convex.linear.study import LinearExample
 
 
 def test_exact_algebra_is_retraining(problems):
@@ -47,7 +49,9 @@ def test_leverages_are_between_nothing_and_all_and_fall_with_the_penalty(problem
     assert (weak < 1).all()
 
 
-def test_the_plateau_is_where_matching_ends(problems):
+@pytest.mark.parametrize("n_features", [30, 5])
+def test_the_plateau_is_where_matching_ends(n_features):
+    problems = SMALL.model_copy(update={"n_features": n_features}).draw(LinearExample(), 4.0, "test", 3)
     start, goal = problems.minimiser(), problems.minimiser(problems.retained)
     outputs = forecasts.influence(problems)
     end = np.stack([np.linalg.pinv(features) @ wanted for features, wanted in zip(problems.features, outputs, strict=True)])

@@ -87,6 +87,9 @@ def test_ascent_dips_then_diverges(weak):
     [
         ({"n_points": 8, "n_forget": 5}, "leaves 3 of 8 points, fewer than batch_size 5"),
         ({"exponents": (9, 3)}, "is no range"),
+        ({"exponents": (5, 5000)}, "exponents"),
+        ({"ascents": (0.1, -1.0)}, "ascents"),
+        ({"ascents": (0.1, 0.1)}, "has one twice"),
         ({"examples": {"a/b": {}}}, "examples"),
     ],
 )
@@ -95,7 +98,7 @@ def test_a_study_that_cannot_be_is_refused(settings, message):
         LinearStudy(**settings)
 
 
-@pytest.mark.parametrize(("penalties", "message"), [((0.0,), "is not above 0"), ((4.0, 4.0), "stands twice")])
+@pytest.mark.parametrize(("penalties", "message"), [((0.0,), "is not above 0"), ((4.0, 4.0), "has one twice"), ((4.0, 4.0000001), "has one twice")])
 def test_penalties_that_cannot_be_are_refused(penalties, message):
     with pytest.raises(ConfigError, match=message):
         LinearExample(penalties=penalties)

@@ -95,11 +95,10 @@ def draw_masks(n_draws: int, n_models: int, n_points: int, n_dropped: int, purpo
 def plateau(
     problems: RidgeEnsemble, outputs: PerDrawPoint, start: Float[np.ndarray, "n_draws n_span"], goal: Float[np.ndarray, "n_draws n_span"]
 ) -> Float[np.ndarray, " n_draws"]:
-    """Return R where matching outputs on all points ends: it keeps the error of the outputs, divided by the points' singular values."""
-    kernel = problems.features @ problems.features.transpose(0, 2, 1)
+    """Return R where matching outputs on all points ends: what a model can follow of their error, divided by the points' singular values."""
     error = outputs - problems.outputs(goal)
-    coefficients = np.linalg.solve(kernel, error[:, :, None])[:, :, 0]
-    return (error * coefficients).sum(axis=1) / ((start - goal) ** 2).sum(axis=1)
+    followed = np.einsum("dsp,dp->ds", np.linalg.pinv(problems.features), error)
+    return (followed**2).sum(axis=1) / ((start - goal) ** 2).sum(axis=1)
 
 
 def _forgotten(problems: RidgeEnsemble) -> Int[np.ndarray, "n_draws n_forget"]:

@@ -21,6 +21,8 @@ from pipeline.core.registry import Settings
 
 # What users may call examples and data sets: parts of keys, paths and anchors.
 Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$")]
+# k of the step size 10/2ᵏ.
+Exponent = Annotated[int, Field(ge=0, le=60)]
 Mode = Literal["full", "stochastic"]
 MODES: tuple[Mode, ...] = ("full", "stochastic")
 # Forecasts that DMM matches, beside the oracle's own outputs.
@@ -41,8 +43,8 @@ class LinearExample(Settings):
         wrong = next((penalty for penalty in self.penalties if penalty <= 0), None)
         if wrong is not None:
             raise ConfigError(f"penalties: {wrong:g} is not above 0; without a penalty the minimiser is not unique, so there is nothing to be near to")
-        if len(set(self.penalties)) < len(self.penalties):
-            raise ConfigError("penalties: one stands twice; name each once")
+        if len({f"{penalty:g}" for penalty in self.penalties}) < len(self.penalties):
+            raise ConfigError(f"penalties: {self.penalties} has one twice, up to the six digits that name a panel; name each once")
         return self
 
     def eigenvalues(self, n_features: int) -> Float[np.ndarray, " n_features"]:
@@ -64,9 +66,9 @@ class LinearStudy(Settings):
     n_steps: int = Field(default=300, ge=10)
     n_long_steps: int = Field(default=6000, ge=100)
     batch_size: int = Field(default=5, ge=1)
-    stated_exponent: int = Field(default=14, ge=0)
-    exponents: tuple[int, int] = (5, 20)
-    ascents: tuple[float, ...] = (0.01, 0.1, 1.0, 10.0)
+    stated_exponent: Exponent = 14
+    exponents: tuple[Exponent, Exponent] = (5, 20)
+    ascents: tuple[Annotated[float, Field(gt=0)], ...] = (0.01, 0.1, 1.0, 10.0)
     n_subset_models: int = Field(default=500, ge=3)
     examples: dict[Label, LinearExample] = Field(
         default={"isotropic": LinearExample(), "decaying": LinearExample(spectrum="decaying", noise_variance=0.25, penalties=(0.25, 5.0))}, min_length=1
@@ -79,6 +81,8 @@ class LinearStudy(Settings):
             raise ConfigError(f"n_forget {self.n_forget} leaves {n_retained} of {self.n_points} points, fewer than batch_size {self.batch_size}; forget fewer")
         if self.exponents[0] > self.exponents[1]:
             raise ConfigError(f"exponents {self.exponents} is no range; give the smaller first")
+        if len({f"{ascent:g}" for ascent in self.ascents}) < len(self.ascents):
+            raise ConfigError(f"ascents: {self.ascents} has one twice, up to the six digits that name its curve; name each once")
         return self
 
     @property

@@ -17,8 +17,8 @@ Curves = Float[np.ndarray, "n_times n_draws"]
 
 def theorem_1_descent(problems: RidgeEnsemble, start: Thetas, goal: Thetas, *, step_size: float, times: Sequence[int]) -> Differences:
     """Return θ_t − θ* of GD: (I − 2ηλ)ᵗ (I − 2η/(1 − 2ηλ) X_RᵀX_R)ᵗ (θ_full − θ*), at each of the times."""
-    shrink = 1 - 2 * step_size * problems.penalty
-    return _powers(problems.gram(problems.retained), start - goal, 2 * step_size / shrink, times, shrink)
+    # The two factors are multiplied out: the first may be 0, where the second has no value.
+    return _powers(problems.gram(problems.retained), start - goal, 2 * step_size, times, 1 - 2 * step_size * problems.penalty)
 
 
 def theorem_1_matching(problems: RidgeEnsemble, start: Thetas, goal: Thetas, *, step_size: float, times: Sequence[int]) -> Differences:
@@ -27,10 +27,11 @@ def theorem_1_matching(problems: RidgeEnsemble, start: Thetas, goal: Thetas, *, 
 
 
 def _powers(gram: Float[np.ndarray, "n_draws n_span n_span"], first: Thetas, rate: float, times: Sequence[int], shrink: float) -> Differences:
+    """Return (shrink − rate·gram)ᵗ first."""
     values, vectors = np.linalg.eigh(gram)
     coordinates = np.einsum("dsk,ds->dk", vectors, first)
     with np.errstate(over="ignore"):
-        powers = np.stack([shrink**time * (1 - rate * values) ** time for time in times])
+        powers = np.stack([(shrink - rate * values) ** time for time in times])
     return np.matmul((powers * coordinates).transpose(1, 0, 2), vectors.transpose(0, 2, 1)).transpose(1, 0, 2)
 
 
@@ -43,11 +44,11 @@ def theorem_2_rate(problems: RidgeEnsemble, *, step_size: float, batch_size: int
     """Return the factor by which E R of stochastic OM shrinks in a step at the least, 1 − 2ηγ_min b/n; NaN where the step is too large for it.
 
     A step of size η keeps E‖θ − θ*‖² (1 − 4ηγ_min b/n · (1 − ηL)) of it, L being the largest eigenvalue of X_BᵀX_B over batches B, which is no more
-    than the b largest squared norms together; for ηL ≤ ½ that is at most the factor. γ_min is the least eigenvalue of XXᵀ.
+    than the b largest squared norms together; for ηL ≤ ½ that is at most the factor. γ_min is the least eigenvalue of XᵀX
+    on what the points span, which θ_t − θ* never leaves.
     """
-    features = problems.features
-    least = np.linalg.eigvalsh(features @ features.transpose(0, 2, 1))[:, 0]
-    largest = np.sort((features**2).sum(axis=2), axis=1)[:, -batch_size:].sum(axis=1)
+    least = np.linalg.eigvalsh(problems.gram())[:, 0]
+    largest = np.sort((problems.features**2).sum(axis=2), axis=1)[:, -batch_size:].sum(axis=1)
     rate = 1 - 2 * step_size * least * batch_size / problems.n_points
     return np.where(step_size * largest <= 0.5, rate, np.nan)
 
