@@ -13,7 +13,7 @@ from pipeline.convex.real.study import Data, DataStudy, best, forecasts
 from pipeline.convex.real.subset_models import datamodel_forecast, subset_masks, subset_outputs
 from pipeline.convex.real.sweeps import descent_steps, matching_steps
 from pipeline.convex.removals import REMOVALS
-from pipeline.core.errors import TrainingError
+from pipeline.core.errors import ConfigError, TrainingError
 from pipeline.data.digits import Digits
 from pipeline.data.examples import Examples
 
@@ -104,6 +104,18 @@ def test_a_larger_forget_set_holds_the_smaller_one():
     assert (len(small), len(large)) == (5, 25)
     assert np.isin(small, large).all()
     assert (len(SETTINGS.forget_set(50, 1e-6)), len(SETTINGS.forget_set(2, 0.99))) == (1, 1)
+
+
+@pytest.mark.parametrize("wrong", [{"penalties": (-1.0,)}, {"forget_fractions": (1.5,)}, {"spectrum_powers": (0.0,)}, {"n_subset_models": 1}])
+def test_settings_that_cannot_be_are_refused_before_anything_is_computed(wrong):
+    with pytest.raises((ConfigError, ValueError), match=next(iter(wrong))):
+        DataStudy(**wrong)
+
+
+def test_steps_are_searched_on_points_that_are_not_the_forget_set():
+    forget, other = SETTINGS.forget_set(50, SETTINGS.forget_fraction), SETTINGS.tuning_set(50)
+    assert len(forget) == len(other) == 5
+    assert not np.isin(forget, other).any()
 
 
 def test_steps_are_counted_as_they_would_be_taken():

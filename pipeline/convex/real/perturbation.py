@@ -29,7 +29,7 @@ class Perturbation:
         return summary(klom(unlearned=margins[0], oracle=margins[1]).values)
 
     def ulira(self, problem: Logistic, unlearned: Theta, retrained: Theta) -> float:
-        """Return the balanced accuracy, ½ to 1, with which an attacker tells noisy unlearned models from noisy retrained ones at the problem's points."""
+        """Return the balanced accuracy with which an attacker tells noisy unlearned models from retrained ones at the points; by chance it may be below ½."""
         margins = [self._margins(problem, theta, name) for theta, name in ((unlearned, "unlearned"), (retrained, "retrained"))]
         return float(ulira(unlearned=margins[0], unseen=margins[1], n_resamples=2, seed=self.seed).balanced_accuracy)
 

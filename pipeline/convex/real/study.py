@@ -2,17 +2,18 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from jaxtyping import Int
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pipeline.convex.problems.losses import Logistic
 from pipeline.convex.problems.problem import Outputs
 from pipeline.convex.real.subset_models import datamodel_forecast, subset_masks, subset_outputs
 from pipeline.convex.removals import REMOVALS
 from pipeline.convex.removals.base import Removal, Request
+from pipeline.core.errors import ConfigError
 from pipeline.core.registry import Settings, describe
 from pipeline.core.seeds import generator
 from pipeline.data.examples import Examples
@@ -27,6 +28,10 @@ SEARCHED = 8
 N_RECORDS = 200
 # Unseen points that are looked at: enough for a percentile.
 MOST_UNSEEN = 500
+# Of fewer there is no variance to learn datamodels from.
+FEWEST_SUBSET_MODELS = 3
+
+Positive = Annotated[float, Field(gt=0)]
 
 
 class DataStudy(Settings):
@@ -46,15 +51,29 @@ class DataStudy(Settings):
     keep_fraction: float = Field(default=0.98, gt=0, lt=1)
     epsilon: float = Field(default=1.0, gt=0)
     delta: float = Field(default=1e-3, gt=0, lt=1)
-    penalties: tuple[float, ...] = (0.001, 0.1, 1.0, 10.0)
-    forget_fractions: tuple[float, ...] = (0.005, 0.1, 0.3)
-    spectrum_powers: tuple[float, ...] = (0.5, 1.5)
+    penalties: tuple[Positive, ...] = (0.001, 0.1, 1.0, 10.0)
+    forget_fractions: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.005, 0.1, 0.3)
+    spectrum_powers: tuple[Positive, ...] = (0.5, 1.5)
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _check(self) -> "DataStudy":
+        if 0 < self.n_subset_models < FEWEST_SUBSET_MODELS:
+            raise ConfigError(f"n_subset_models is {self.n_subset_models}; datamodels need at least {FEWEST_SUBSET_MODELS}, and 0 leaves them out")
+        return self
 
     def forget_set(self, n_points: int, fraction: float) -> Int[np.ndarray, " n_forget"]:
         """Return a random share of the ids, at least one and never all, sorted; a larger share holds the smaller ones."""
         order = generator("convex forget", self.seed).permutation(n_points)
-        return np.sort(order[: min(max(1, round(fraction * n_points)), n_points - 1)])
+        return np.sort(order[: self._n_forget(n_points, fraction)])
+
+    def tuning_set(self, n_points: int) -> Int[np.ndarray, " n_forget"]:
+        """Return as many other ids, sorted, on whose removal step lengths are searched: none of them is in the forget set unless more than half leave."""
+        order = generator("convex forget", self.seed).permutation(n_points)
+        return np.sort(order[-self._n_forget(n_points, self.forget_fraction) :])
+
+    def _n_forget(self, n_points: int, fraction: float) -> int:
+        return min(max(1, round(fraction * n_points)), n_points - 1)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -76,8 +95,12 @@ class Data:
     def request(self, settings: DataStudy, fraction: float | None = None) -> Request:
         """Return the request to forget a share of the training points, with its oracle."""
         forget = settings.forget_set(self.train.n_points, settings.forget_fraction if fraction is None else fraction)
-        asked = Request(problem=self.train, start=self.train.minimise(), forget=forget, seed=settings.seed)
-        return replace(asked, oracle=asked.retained.minimise(asked.start))
+        return with_oracle(Request(problem=self.train, start=self.train.minimise(), forget=forget, seed=settings.seed))
+
+
+def with_oracle(request: Request) -> Request:
+    """Return a request that holds the minimiser without its forget set."""
+    return replace(request, oracle=request.retained.minimise(request.start))
 
 
 def forecasts(request: Request, settings: DataStudy) -> dict[str, Outputs]:
@@ -92,21 +115,22 @@ def forecasts(request: Request, settings: DataStudy) -> dict[str, Outputs]:
 
 
 def contenders(request: Request, settings: DataStudy) -> Iterator[tuple[str, Removal, Request]]:
-    """Yield every removal that is compared, by label, with the request it answers; descents at the best of the steps that are searched."""
+    """Yield every removal that is compared, by label, with the request it answers; descents at the step that is best for forgetting other points."""
+    tuning = with_oracle(replace(request, forget=settings.tuning_set(request.problem.n_points)))
     for name in ("retrain", "newton", "influence", "projective_residual"):
         yield name, REMOVALS.build({"name": name}), request
     promise = {"epsilon": settings.epsilon, "delta": settings.delta}
     yield "descent_to_delete", REMOVALS.build({"name": "descent_to_delete", "n_steps": settings.n_steps, **promise}), request
     per_pass = max(1, request.problem.n_points // settings.batch_size)
     batches = {"n_steps": settings.n_steps * per_pass, "batch_size": settings.batch_size, "n_records": N_RECORDS}
-    descent = best({"name": "gradient_descent", "n_steps": settings.n_steps}, request, FULL_BATCH)
+    descent = best({"name": "gradient_descent", "n_steps": settings.n_steps}, tuning, FULL_BATCH)
     yield "gradient_descent", descent, request
     # The ball hardly ever holds a step back, so the same length suits.
     yield "projected_gd", REMOVALS.build({**describe(descent), "name": "projected_gd"}), request
     for name, steps in (("gradient_ascent", FULL_BATCH), ("oracle_matching", MATCHING)):
-        yield name, best({"name": name, "n_steps": settings.n_steps}, request, steps), request
-    yield "gradient_descent_stochastic", best({"name": "gradient_descent", **batches}, request, STOCHASTIC), request
-    matching = best({"name": "oracle_matching", **batches}, request, STOCHASTIC)
+        yield name, best({"name": name, "n_steps": settings.n_steps}, tuning, steps), request
+    yield "gradient_descent_stochastic", best({"name": "gradient_descent", **batches}, tuning, STOCHASTIC), request
+    matching = best({"name": "oracle_matching", **batches}, tuning, STOCHASTIC)
     yield "oracle_matching_stochastic", matching, request
     # Matching a forecast curves as matching the oracle does, so the same step suits it, and nothing is tuned on what only the oracle knows of the forecast.
     for source, forecast in forecasts(request, settings).items():
