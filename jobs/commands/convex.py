@@ -33,7 +33,8 @@ def convex(config: Config = None, set_: Set = None, store: StoreUri = None, exec
     begun = time.monotonic()
     session = open_session(config, set_ or (), store, demonstration="convex")
     if session.experiment.convex is None:
-        raise ConfigError(f"{config} has no section `convex`, so there is no study to run; add `convex: {{}}` for the default one, or leave the config out")
+        place = config or "the demonstration as set here"
+        raise ConfigError(f"{place} has no section `convex`, so there is no study to run; add `convex: {{}}` for the default one, or leave the config out")
     wanted = with_what_they_rest_on(session.graph, [CONVEX_PAGE])
     result = verbs.run(session, screen, executor=executor, wanted=wanted)
     states = session.graph.survey(session.store)

@@ -23,6 +23,10 @@ class ArraysFile(Dataset):
 
     path: Path
 
+    def missing(self) -> str | None:
+        """See Dataset."""
+        return None if self.path.is_file() else _absent(self.path)
+
     def read(self) -> Examples:
         """Return the file's examples, inputs cast to float32; n_classes is the largest label plus one.
 
@@ -53,7 +57,7 @@ class ArraysFile(Dataset):
 def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
     """Return the four arrays of an .npz file by name; nothing is unpickled. Raises DataError if the file or one of them cannot be read."""
     if not path.is_file():
-        raise DataError(f"data file {path} does not exist; {HOW}")
+        raise DataError(_absent(path))
     if not zipfile.is_zipfile(path):
         raise DataError(f"data file {path} is not an .npz file; {HOW}")
     try:
@@ -64,6 +68,10 @@ def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
             return {key: np.asarray(archive[key]) for key in KEYS}
     except (OSError, EOFError, ValueError, zlib.error, zipfile.BadZipFile) as error:
         raise DataError(f"{path} cannot be read without unpickling ({error}); {HOW}, all arrays of numbers") from error
+
+
+def _absent(path: Path) -> str:
+    return f"data file {path} does not exist; {HOW}"
 
 
 def _inputs(arrays: dict[str, npt.NDArray[Any]], key: str, path: Path) -> npt.NDArray[np.float32]:

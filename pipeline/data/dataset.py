@@ -25,7 +25,7 @@ class Dataset(Plugin):
     label_noise: LabelNoise | None = None
 
     def missing(self) -> str | None:
-        """Return what has to be installed before this can be read, in words, or None; found in no time. By default nothing is."""
+        """Return what has to be installed or there before this can be read, in words, or None; found in no time. By default nothing is."""
         return None
 
     @abstractmethod

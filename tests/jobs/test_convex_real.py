@@ -80,6 +80,11 @@ def test_a_data_set_that_is_not_optional_is_missed_before_anything_is_computed(t
         open_session(None, ["convex.data.flights.optional=false"], str(tmp_path), demonstration="convex")
 
 
+def test_a_file_that_is_not_there_is_missed_before_anything_is_computed(tmp_path):
+    with pytest.raises(DataError, match=r"none\.npz does not exist; make it with"):
+        open_session(None, [f"convex.data={{mine: {{dataset: {{name: npz, path: {tmp_path}/none.npz}}}}}}"], str(tmp_path), demonstration="convex")
+
+
 def test_the_view_holds_how_each_removal_ends_and_which_promises_hold(ask, store):
     ask()
     session = open_session(None, SET[1::2], str(store), demonstration="convex")
