@@ -8,6 +8,7 @@ import pytest
 from pipeline.reporting.convex.content import CaseContent, ConvexContent, CourseContent, DataContent, GuaranteeContent
 from pipeline.reporting.convex.data_words import NAMES, amount, course_words, plateau_words
 from pipeline.reporting.convex.guarantee_words import verdict_words
+from pipeline.reporting.convex.linear_words import share
 from pipeline.reporting.convex.real_parts import data_parts, guarantee_part, real_figures, real_words
 from pipeline.reporting.theme import png
 
@@ -74,7 +75,7 @@ def test_tables_have_a_row_for_every_removal_and_every_case(content):
 
 
 def test_words_say_who_comes_how_far_and_what_holds(content):
-    assert course_words(content.data[0]) == "R at equal cost: OM in batches 1·10⁻³⁰, GD 0.2, SGD diverged"
+    assert course_words(content.data[0]) == "R after as many gradients: OM in batches 0, GD 0.2, SGD diverged"
     assert verdict_words(content.guarantees).startswith("2 of 2 promises are kept where their assumptions hold, and 2 of 2 are broken")
     assert len(real_words(content)) == 2
     assert plateau_words(content.data[0]) == "To twice where it ends: DMM, leave-out 3 passes (the oracle 3)."
@@ -86,6 +87,13 @@ def test_without_guarantees_there_is_no_part_of_them(content):
     assert "guarantees" not in real_figures(replace(content, guarantees=None))
 
 
-@pytest.mark.parametrize(("value", "words"), [(0.0, "0"), (3e-7, "3·10⁻⁷"), (0.25, "0.25"), (123.4, "123"), (2.1e13, "2·10¹³"), (np.inf, "diverged")])
+@pytest.mark.parametrize(
+    ("value", "words"), [(0.0, "0"), (3e-30, "0"), (3e-7, "3·10⁻⁷"), (0.25, "0.25"), (123.4, "123"), (2.1e13, "2·10¹³"), (np.inf, "diverged")]
+)
 def test_amounts_of_any_size(value, words):
     assert amount(value) == words
+
+
+@pytest.mark.parametrize(("value", "words"), [(1.8e6, "2·10⁶"), (99.4, "99"), (99.8, "1·10²"), (0.25, "0.25")])
+def test_shares_that_grew_are_powers_of_ten(value, words):
+    assert share(value) == words

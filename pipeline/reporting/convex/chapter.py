@@ -38,6 +38,7 @@ class Example:
     """What the chapter shows of one example."""
 
     label: str
+    about: str
     panels: list[LinearContent]
     lines: tuple[Line, ...]
     steps: Markup
@@ -99,6 +100,7 @@ def _example(example: str, panels: list[LinearContent]) -> Example:
     long = _long(panels)
     return Example(
         label=example,
+        about=linear_words.about_words(panels[0]),
         panels=panels,
         lines=tuple(Line(linear_words.name_of(name), tuple(_cells(panel, name) for panel in panels)) for name in panels[0].algorithms),
         steps=Markup(svg(linear_figures.steps_figure(panels), f"R against steps, example {example}")),

@@ -19,6 +19,10 @@ class LinearContent:
     spectrum: str
     penalty: float
     n_draws: int
+    n_points: int
+    n_features: int
+    n_forget: int
+    noise_variance: float
     batch_size: int
     n_subset_models: int
     curves: Mapping[str, Float[np.ndarray, " n_steps_and_start"]]

@@ -24,7 +24,7 @@ NAMES = {
     "dmm_influence": "DMM, influence forecast",
     "dmm_datamodels": "DMM, ridge datamodels",
 }
-BESIDE = {"oracle_matching_stochastic": "OM in batches", "gradient_descent": "GD", "gradient_descent_stochastic": "SGD"}
+BESIDE = {"oracle_matching_stochastic": "OM in batches", "oracle_matching": "OM", "gradient_descent": "GD", "gradient_descent_stochastic": "SGD"}
 SHORT = {
     "influence": "influence",
     "projective_residual": "projective residual",
@@ -63,7 +63,7 @@ def about_words(content: DataContent) -> str:
 def course_words(content: DataContent) -> str:
     """Return who comes how far with the same number of gradients."""
     ends = {outcome["label"]: outcome["share"] for outcome in content.outcomes}
-    return "R at equal cost: " + ", ".join(f"{name} {share(ends[label])}" for label, name in BESIDE.items())
+    return "R after as many gradients: " + ", ".join(f"{name} {share(ends[label])}" for label, name in BESIDE.items() if label in ends)
 
 
 def plateau_words(content: DataContent) -> str:
@@ -93,7 +93,7 @@ def assumption_words(content: DataContent) -> str:
     found = content.facts["constants"]
     return (
         f"The loss is strongly convex with m = {found['strong_convexity']:.3g} and smooth with M = {found['smoothness']:.3g}; one point's loss has the "
-        f"Lipschitz constant {found['lipschitz']:.3g}, the Hessian {found['hessian_lipschitz']:.3g}."
+        f"Lipschitz constant {found['lipschitz']:.3g}, the Hessian of all {found['hessian_lipschitz']:.3g}."
     )
 
 
@@ -101,6 +101,6 @@ def noise_words(content: DataContent) -> str:
     """Return what KLoM and U-LiRA are measured under, and what descent-to-delete pays for its promise."""
     return (
         f"A convex model has one minimiser, so KLoM and U-LiRA are measured under Gaussian noise on the weights, σ = {share(content.facts['sigma'])}, the same "
-        "for unlearned and retrained models; the row of retraining is the floor, and 50 % is what guessing scores. Descent-to-delete ends where its own noise "
-        "takes it: its promise is for any data of the same constants, which at a small penalty costs more noise than a model survives."
+        "for unlearned and retrained models; the row of retraining is the floor. U-LiRA is balanced accuracy, 50 % what guessing scores. Descent-to-delete "
+        "ends where its own noise takes it: its promise is for any data of the same constants, which at a small penalty costs more noise than a model survives."
     )

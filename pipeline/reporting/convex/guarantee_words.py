@@ -24,5 +24,6 @@ def verdict_words(content: GuaranteeContent) -> str:
     broken = sum(told["verdict"]["is_broken"] for told in others)
     return (
         f"{kept} of {len(holding)} promises are kept where their assumptions hold, and {broken} of {len(others)} are broken where one was violated on purpose, "
-        "at 99.9 % confidence."
+        "at 99.9 % confidence each. Kept means that the attack, on these data and this forget set, shows no breach: it is a test of the proof, not a proof. "
+        "The bounds leave room: see how much smaller the difference was than what the noise hides."
     )

@@ -76,7 +76,7 @@ def stall_figure(panels: Sequence[LinearContent]) -> Figure:
     with themed():
         figure = canvas(9.6, 3.3)
         axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
-        figure.subplots_adjust(0.07, 0.15, 0.985, 0.8, wspace=0.08)
+        figure.subplots_adjust(0.07, 0.15, 0.985, 0.76, wspace=0.08)
         for ax, panel in zip(axes, panels, strict=True):
             for name in ("gd", "om"):
                 total, outside = (panel.curves[f"full.{name}.best.{part}"] for part in ("theory", "outside"))
@@ -85,9 +85,10 @@ def stall_figure(panels: Sequence[LinearContent]) -> Figure:
                 ax.plot(times, _shown(outside)[1:], color=colour, linewidth=1.9, label=f"{called}: outside the retained span")
                 ax.plot(times, _shown(total - outside)[1:], color=colour, linewidth=1.1, linestyle=(0, (1, 1.5)), label=f"{called}: within it")
             at_start = panel.curves["full.gd.best.outside"][0]
-            _frame(ax, f"λ = {panel.penalty:g}", f"{100 * at_start:.4g} % of the way lies outside the span", "full-batch steps")
+            _frame(ax, f"λ = {panel.penalty:g}", f"{100 * at_start:.4g} % of R lies outside the span at first", "full-batch steps")
         axes[0].set_ylabel("part of R")
-        axes[0].legend(fontsize=7.5, loc="lower left", labelspacing=0.35)
+        handles, labels = axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="upper center", ncols=4, fontsize=7.5, bbox_to_anchor=(0.5, 1.0), handlelength=2.2)
     return figure
 
 
@@ -101,11 +102,11 @@ def rates_figure(panel: LinearContent) -> Figure:
         figure.subplots_adjust(0.07, 0.15, 0.985, 0.86)
         ax.plot(times, _shown(np.array(rates["curves"]["gd"])), **STYLES["gd"], label="SGD, best falling steps")
         ax.plot(times, _shown(np.array(rates["curves"]["om"])), **(STYLES["om"] | {"alpha": 1.0, "linewidth": 2.2}), label="stochastic OM, constant step")
-        ax.plot(times, _shown(rates["bound"] ** times), color=COLOURS["ink"], linewidth=1, linestyle=(0, (1, 1.5)), label="theorem 2: (1 − 2ηγ b/n)ᵗ")
+        ax.plot(times, _shown(rates["bound"] ** times), color=COLOURS["ink"], linewidth=1, linestyle=(0, (1, 1.5)), label="theorem 2, at most (1 − 2ηγ b/n)ᵗ")
         last = times[times >= times[-1] / 10]
         ax.plot(last, rates["curves"]["gd"][-1] * (last / last[-1]) ** -2.0, color=COLOURS["quiet"], linewidth=1, linestyle="--", label="as steep as 1/t²")
         _frame(ax, f"λ = {panel.penalty:g}, batches of {panel.batch_size}", "", "steps")
-        ax.set_ylabel("E R")
+        ax.set_ylabel("R, mean over draws")
         ax.legend(fontsize=8, loc="lower left")
     return figure
 

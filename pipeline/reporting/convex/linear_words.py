@@ -20,6 +20,8 @@ EARLIER = {
 }
 MODES = {"full": "full batch", "stochastic": "batches"}
 TARGET = "0.01"
+# R is of squares: so little of a distance is within double precision of none.
+ROUNDING = 1e-24
 
 
 def name_of(algorithm: str, *, short: bool = False) -> str:
@@ -30,10 +32,12 @@ def name_of(algorithm: str, *, short: bool = False) -> str:
 
 
 def share(value: float) -> str:
-    """Return an R with two digits that count; powers of ten below a thousandth."""
+    """Return an R with two digits that count; powers of ten below a thousandth and from a hundred on; 0 for what is rounding alone."""
     if value >= 1e11:
         return "diverged"
-    if value == 0 or value >= 9.95e-4:
+    if value < ROUNDING:
+        return "0"
+    if 9.95e-4 <= value < 99.5:
         return f"{value:.2g}"
     mantissa, exponent = f"{value:.0e}".split("e")
     return f"{mantissa}·10{raised(int(exponent))}"
@@ -60,6 +64,14 @@ def panel_title(panel: LinearContent, mode: str) -> str:
         return "; ".join(f"{SHORT[name]} {'never at 1 %' if count is None else f'at 1 % after {count:,} steps'}" for name, count in steps.items())
     first, second = sorted(steps, key=lambda name: steps[name])
     return f"{SHORT[first]} is at 1 % after {steps[first]:,} steps, {SHORT[second]} after {steps[second]:,}"
+
+
+def about_words(panel: LinearContent) -> str:
+    """Return what is drawn, and what is minimised."""
+    return (
+        f"{panel.n_points:,} points of {panel.n_features:,} features, {panel.n_forget:,} of them to be forgotten at random; targets are θᵀx with noise of "
+        f"variance {panel.noise_variance:g}, θ ~ N(0, I). Training minimises Σ (θᵀx − y)² + λ‖θ‖²."
+    )
 
 
 def plateau_words(panel: LinearContent) -> str:
@@ -97,4 +109,4 @@ def rates_words(panel: LinearContent) -> str:
 def theory_words(panels: list[LinearContent]) -> str:
     """Return how far theorem 1 is from the iterates."""
     worst = max(panel.findings["deviation_from_theorem_1"] for panel in panels)
-    return f"Theorem 1's closed form and the iterates differ by {share(worst)} of ‖θ_full − θ*‖ at most, over all draws, steps and penalties."
+    return f"‖θ_t − θ*‖ by theorem 1's closed form and of the iterates differ by {share(worst)} of ‖θ_full − θ*‖ at most, over all draws, steps and penalties."

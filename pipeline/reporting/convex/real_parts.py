@@ -101,7 +101,7 @@ def _outcome(data: DataContent, outcome: Mapping[str, Any]) -> Row:
 
 
 def _nats(value: float) -> str:
-    return (f"{value:.4f}" if abs(value) < 1 else f"{value:,.2f}").replace("-", "−")
+    return (f"{value:.4f}" if abs(value) < 1 else f"{value:,.2f}" if abs(value) < 1000 else f"{value:,.0f}").replace("-", "−")
 
 
 def _case(told: Mapping[str, Any]) -> Row:
