@@ -20,7 +20,8 @@ def convex(experiment: Experiment) -> Iterator[Node]:
     if experiment.convex is None:
         return
     linear, data, guarantees = tuple(_linear(experiment)), tuple(_data(experiment)), tuple(_guarantees(experiment))
-    yield from (*linear, *data, *guarantees)
+    # The longest first, so that none of them is begun when all others are done.
+    yield from (*data, *guarantees, *linear)
     parts: dict[str, Any] = {"linear": linear, "data": data, "left_out": _left_out(experiment), "guarantees": guarantees}
     yield ConvexPage(key=CONVEX_PAGE, title=experiment.name, **parts, resources=experiment.resources.compute)
 
