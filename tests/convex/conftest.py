@@ -2,6 +2,7 @@
 
 import pytest
 import threadpoolctl
+from small_problems import SMALL
 
 from pipeline.convex.linear.panel import Panel, study_panel
 from pipeline.convex.linear.ridge_ensemble import RidgeEnsemble
@@ -9,7 +10,6 @@ from pipeline.convex.linear.study import LinearExample, LinearStudy
 
 # The paper's sizes, but fewer draws: what is compared with the paper's figures must be the paper's problem.
 FEW = LinearStudy(n_draws=20, n_tuning_draws=3, n_subset_models=300, n_long_steps=4000)
-SMALL = LinearStudy(n_draws=4, n_tuning_draws=2, n_points=12, n_features=30, n_forget=2, n_steps=40, n_subset_models=40, batch_size=3)
 
 
 @pytest.fixture(scope="session")

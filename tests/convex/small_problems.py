@@ -2,10 +2,13 @@
 
 import numpy as np
 
+from pipeline.convex.linear.study import LinearStudy
 from pipeline.convex.problems.losses import Logistic, Ridge
 from pipeline.convex.problems.problem import Problem
 from pipeline.convex.removals.base import Request
 
+# A linear study with fewer points than features, as the paper's has.
+SMALL = LinearStudy(n_draws=4, n_tuning_draws=2, n_points=12, n_features=30, n_forget=2, n_steps=40, n_subset_models=40, batch_size=3)
 FORGET = np.array([3, 11, 17])
 
 

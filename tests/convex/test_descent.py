@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from convex.conftest import SMALL
+from small_problems import SMALL
 
 from pipeline.convex.linear import descent, forecasts, theory
 from pipeline.convex.linear.objectives import descent as gd

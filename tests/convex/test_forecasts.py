@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from convex.conftest import SMALL
+from small_problems import SMALL
 
 from pipeline.attribution.evidence import Block, Evidence
 from pipeline.attribution.ridge import Ridge

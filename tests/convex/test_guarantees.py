@@ -36,6 +36,14 @@ def test_each_broken_assumption_breaks_the_promise_in_sight(cases):
     assert all(case.actual > case.assumed for case in broken)
 
 
+def test_an_assumption_that_the_draws_violate_does_not_hold(monkeypatch):
+    monkeypatch.setattr("pipeline.convex.guarantees.trials.SLACK", 0.5)
+    settings = GuaranteeSettings(n_draws=100, n_many=2, n_requests=2, longest=2.0)
+    case = guarantees(two_classes(Digits(n_train=200).load(), (3, 8), pool=4), settings)[1]
+    assert case.actual > case.assumed
+    assert not case.holds
+
+
 def draws_of(problem, forget, sigma=0.3):
     return Perturbed(request=request(problem, forget=np.array(forget)), sigma=sigma)
 

@@ -82,6 +82,11 @@ def test_words_say_who_comes_how_far_and_what_holds(content):
     assert plateau_words(replace(content.data[0], courses=content.data[0].courses[:2])) == ""
 
 
+def test_promises_whose_assumptions_all_fail_are_drawn_too(content):
+    cases = tuple(case("certified removal", holds=False, is_broken=True) for _ in range(4))
+    assert png(real_figures(replace(content, guarantees=replace(content.guarantees, cases=cases)))["guarantees"])
+
+
 def test_without_guarantees_there_is_no_part_of_them(content):
     assert guarantee_part(replace(content, guarantees=None)) is None
     assert "guarantees" not in real_figures(replace(content, guarantees=None))

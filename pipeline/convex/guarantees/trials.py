@@ -97,7 +97,8 @@ class Trial:
         """Return the case that these scores of unlearned and retrained models make."""
         rates = np.geomspace(1 / self.settings.n_draws, 1, N_RATES)
         found: dict[str, Any] = {"fpr": rates, "tpr": roc(*scores, rates), "verdict": verdict(*scores, self.settings.promise)}
-        return Case(**known, **found)
+        # What was meant to hold does not where the difference came out larger than what the noise is for.
+        return Case(**known | {"holds": known["holds"] and known["actual"] <= known["assumed"]}, **found)
 
 
 def guarantees(problem: Logistic, settings: GuaranteeSettings) -> tuple[Case, ...]:

@@ -1,6 +1,7 @@
 """Guarantees in one picture: how often the strongest attack is right against how often it is wrong, beside what was promised."""
 
 from collections.abc import Sequence
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,7 @@ def _promise(ax: Axes, content: GuaranteeContent) -> None:
 
 
 def _draw(ax: Axes, cases: Sequence[CaseContent]) -> None:
-    kept, broken = iter(KEPT), iter(BROKEN)
+    kept, broken = cycle(KEPT), cycle(BROKEN)
     for case in cases:
         style = next(kept if case.told["holds"] else broken)
         shown = np.where(case.tpr > 0, case.tpr, np.nan)
@@ -58,8 +59,8 @@ def _frame(ax: Axes, method: str, cases: Sequence[CaseContent], least: float) ->
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_formatter(lambda value, _: "1" if value == 1 else f"10{raised(round(np.log10(value)))}")
     ax.minorticks_off()
-    kept = next(case for case in cases if case.told["holds"])
-    said = f"noise hides a difference of {share(kept.told['assumed'])}; there was {share(kept.told['actual'])}"
+    first = cases[0].told
+    said = f"noise hides a difference of {share(first['assumed'])}; there was {share(first['actual'])}"
     ax.set_title(f"{method[0].upper()}{method[1:]}\n{said}", loc="left", fontsize=9.5, linespacing=1.5)
     ax.set_xlabel("retrained models taken for unlearned (FPR)")
     ax.tick_params(length=0, which="both")
