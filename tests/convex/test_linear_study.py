@@ -36,6 +36,17 @@ def test_exact_forecasts_make_dmm_oracle_matching(weak):
         assert weak.curves[f"{mode}.dmm_exact.stated.mean"] == pytest.approx(weak.curves[f"{mode}.om.stated.mean"], rel=1e-6, abs=1e-20)
 
 
+def test_a_dip_below_a_target_counts_as_there(weak, strong):
+    dips = 0
+    for panel in (weak, strong):
+        for name, steps in panel.findings["steps_to"].items():
+            curve = panel.curves[f"full.{name}.best.mean"]
+            if curve.min() <= 0.01:
+                assert steps["0.01"] == np.argmax(curve <= 0.01)
+                dips += curve[-1] > 0.01
+    assert dips
+
+
 def test_at_a_small_penalty_om_takes_a_tenth_of_the_steps_of_gd(weak):
     steps = {name: weak.findings["steps_to"][name]["0.01"] for name in ("om", "gd")}
     assert 10 * steps["om"] <= steps["gd"]
