@@ -11,8 +11,8 @@ def about_guarantees(content: GuaranteeContent) -> str:
         f"λ = {facts['penalty']:g}. Both methods promise ε = {facts['epsilon']:g} and δ = {facts['delta']:g}: nobody who is shown the weights recognises "
         "unlearned models more than e^ε times as often as retrained ones, but for δ, nor the other way round. "
         f"{facts['n_draws']:,} models of each kind are drawn in every situation and told apart by the exact likelihood ratio. Certified removal assumes points "
-        "no longer than 1, and hides the gradient that one Newton step leaves; descent-to-delete assumes steps of 2/(m + M), training that has converged as "
-        "far, and that its iterates before noise stay secret."
+        "no longer than 1, and hides the gradient that one Newton step leaves: a quarter more than that of the worst point of these data without noise; "
+        "descent-to-delete assumes steps of 2/(m + M), training that has converged as far, and that its iterates before noise stay secret."
     )
 
 

@@ -101,8 +101,9 @@ def rates_words(panel: LinearContent) -> str:
     matching, bound, straight = f"{rates['matching']:.4f}", f"{rates['bound']:.4f}", f"{100 * rates['straightness']:.2f} %"
     ends = f"is at {share(rates['descent_left'])} when OM is at {share(rates['matching_left'])}"
     return (
-        f"At λ = {panel.penalty:g} over {rates['n_steps']:,} batches OM keeps {matching} of E R a step, where theorem 2 promises {bound} or less (a straight "
-        f"line explains {straight} of log R); SGD with its best falling steps goes as t to the power −{rates['descent_power']:.2f} and {ends}."
+        f"At λ = {panel.penalty:g} over {rates['n_steps']:,} batches, means of ten draws, OM keeps {matching} of E R a step, where theorem 2 promises "
+        f"{bound} or less (a straight line explains {straight} of log R); SGD with its best falling steps goes as t to the power "
+        f"−{rates['descent_power']:.2f} and {ends}."
     )
 
 
