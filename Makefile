@@ -22,7 +22,7 @@ demo: setup
 	@echo "Next: open the report; \`make ui\` shows MLflow; \`source $(VENV)/bin/activate\` brings dmm: see \`dmm --help\` and README.md."
 
 test: setup
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 
 check: setup
 	$(BIN)/ruff check .
