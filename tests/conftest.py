@@ -23,14 +23,9 @@ os.environ.update(s3_server.ENVIRONMENT)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where the suite is shared among processes, keep a file's tests together, and all of one Ray session, so that nothing is set up twice.
-
-    Those of the Ray session take one process longest, so there they begin first; alone, the fast ones do.
-    """
-    with_ray = {item.path for item in items if item.get_closest_marker("ray")}
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("ray" if item.path in with_ray else str(item.path)))
+    """Where processes share the suite, begin with the files that use Ray, which take longest; alone, the fast ones begin."""
     if hasattr(config, "workerinput"):
+        with_ray = {item.path for item in items if item.get_closest_marker("ray")}
         items.sort(key=lambda item: item.path not in with_ray)
 
 

@@ -11,10 +11,11 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from pipeline.core.arrays import Margins, OracleMargins, PerPoint
-from pipeline.core.errors import ConfigError, DataError, ShapeError
+from pipeline.core.errors import ConfigError, DataError
 from pipeline.core.registry import did_you_mean
 from pipeline.evaluation import published
 from pipeline.evaluation.bins import count_rows, counts, joint_edges
+from pipeline.evaluation.margins import check_worlds
 from pipeline.evaluation.published import CEILING, FLOOR, N_BINS
 
 Variant = Literal["closed", "paper", "data-unlearning-bench", "easydub"]
@@ -92,15 +93,7 @@ def summary(values: PerPoint) -> dict[str, float]:
 
 def check_margins(unlearned: np.ndarray, oracle: np.ndarray) -> None:
     """Raise ShapeError or DataError unless both are floats (n_models, n_points) over the same points, with at least 2 models each."""
-    for name, margins in (("unlearned", unlearned), ("oracle", oracle)):
-        if margins.ndim != 2 or len(margins) < 2:
-            raise ShapeError(f"{name} margins have shape {margins.shape}; expected (n_models, n_points) with at least 2 models")
-        if margins.dtype.kind != "f":
-            raise DataError(f"{name} margins are {margins.dtype}; expected floating-point numbers, so convert them with astype(float)")
-    if unlearned.shape[1] != oracle.shape[1]:
-        raise ShapeError(f"unlearned margins are of {unlearned.shape[1]} points, oracle margins of {oracle.shape[1]}; give the same points in the same order")
-    if unlearned.shape[1] == 0:
-        raise ShapeError("margins are of 0 points; give at least one point")
+    check_worlds({"unlearned": unlearned, "oracle": oracle}, fewest=2)
 
 
 def check_rule(variant: str, n_bins: int, clip: float) -> Rule:

@@ -1,5 +1,7 @@
 """The one margin formula: the correct logit minus the logsumexp of the others, never through a probability, which overflows."""
 
+from collections.abc import Mapping
+
 import numpy as np
 from jaxtyping import Float, Int
 
@@ -43,6 +45,23 @@ def check_logits(logits: np.ndarray, labels: np.ndarray) -> None:
     """Raise ShapeError unless logits are (..., n_points, n_classes) and labels (n_points,)."""
     if logits.ndim < 2 or labels.ndim != 1 or logits.shape[-2] != len(labels):
         raise ShapeError(f"logits of shape {logits.shape} and labels of shape {labels.shape}: expected (..., n_points, n_classes) and one label for each point")
+
+
+def check_worlds(worlds: Mapping[str, np.ndarray], *, fewest: int, why: str = "") -> None:
+    """Raise ShapeError or DataError unless two worlds of margins, by name, are floats (n_models, n_points) over the same points, `fewest` models or more.
+
+    why is put behind that number in the message.
+    """
+    for name, margins in worlds.items():
+        if margins.ndim != 2 or len(margins) < fewest:
+            raise ShapeError(f"{name} margins have shape {margins.shape}; expected (n_models, n_points) with at least {fewest} models{why}")
+        if margins.dtype.kind != "f":
+            raise DataError(f"{name} margins are {margins.dtype}; expected floating-point numbers, so convert them with astype(float)")
+    (first, one), (second, other) = worlds.items()
+    if one.shape[1] != other.shape[1]:
+        raise ShapeError(f"{first} margins are of {one.shape[1]} points, {second} margins of {other.shape[1]}; give the same points in the same order")
+    if one.shape[1] == 0:
+        raise ShapeError("margins are of 0 points; give at least one point")
 
 
 def _logsumexp(values: Float[np.ndarray, "n_classes *points"]) -> Float[np.ndarray, "*points"]:

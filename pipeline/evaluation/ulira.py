@@ -13,9 +13,10 @@ from jaxtyping import Bool, Float
 from scipy.special import ndtri
 
 from pipeline.core.arrays import Margins, PerPoint
-from pipeline.core.errors import ConfigError, DataError, ShapeError
+from pipeline.core.errors import ConfigError
 from pipeline.core.seeds import generator
 from pipeline.evaluation.bootstrap import Interval
+from pipeline.evaluation.margins import check_worlds
 from pipeline.evaluation.roc import Rates, Roc, rightness
 
 # A world's half of two: fewer shadows have no variance.
@@ -73,7 +74,7 @@ def ulira(
     targets, given the shadows: the estimate ± the normal quantile times the deviation between n_resamples bootstraps, cut to [0, 1].
     Raises ShapeError, DataError or ConfigError. Source: Hayes et al. 2024, arXiv 2403.01218.
     """
-    check(unlearned, unseen)
+    check_worlds({"unlearned": unlearned, "unseen": unseen}, fewest=FEWEST_MODELS, why=", half of them shadows")
     if not LEAST_FLOOR <= variance_floor < np.inf or n_resamples < 2 or not 0 < level < 1:
         raise ConfigError(
             f"variance_floor is {variance_floor}, n_resamples {n_resamples}, level {level}; expected a floor of at least {LEAST_FLOOR:g}, "
@@ -89,21 +90,6 @@ def ulira(
         n_targets=n_targets,
         n_nonfinite=int((~np.isfinite(unlearned)).sum() + (~np.isfinite(unseen)).sum()),
     )
-
-
-def check(unlearned: np.ndarray, unseen: np.ndarray) -> None:
-    """Raise ShapeError or DataError unless both are floats (n_models, n_points) over the same points, with enough models to split."""
-    for name, margins in (("unlearned", unlearned), ("unseen", unseen)):
-        if margins.ndim != 2 or len(margins) < FEWEST_MODELS:
-            raise ShapeError(
-                f"{name} margins have shape {margins.shape}; expected (n_models, n_points) with at least {FEWEST_MODELS} models, half of them shadows"
-            )
-        if margins.dtype.kind != "f":
-            raise DataError(f"{name} margins are {margins.dtype}; expected floating-point numbers, so convert them with astype(float)")
-    if unlearned.shape[1] != unseen.shape[1]:
-        raise ShapeError(f"unlearned margins are of {unlearned.shape[1]} points, unseen ones of {unseen.shape[1]}; give the same points in the same order")
-    if unlearned.shape[1] == 0:
-        raise ShapeError("margins are of 0 points; give at least one point")
 
 
 def _split(margins: Margins, seed: int) -> World:

@@ -11,6 +11,7 @@ from pipeline.stages.convex_data import ConvexData
 from pipeline.stages.convex_guarantees import ConvexGuarantees
 from pipeline.stages.convex_linear import LinearPanel
 from pipeline.stages.convex_page import PAGE, ConvexPage
+from pipeline.view.results import figures_of
 
 # Algorithms whose curves are metrics; all of them are in the tables and the page.
 CURVES = ("gd", "om", "dmm_datamodels")
@@ -39,10 +40,8 @@ def convex_results(store: Store, version: str, states: Mapping[str, NodeState]) 
         elif isinstance(state.node, ConvexGuarantees):
             promises += [{**case, "verdict": "broken" if case["verdict"]["is_broken"] else "kept"} for case in store.summary(state.table)["cases"]]
         elif isinstance(state.node, ConvexPage):
-            folder, shard = state.table.folder, state.pieces[0].shard
-            files["convex.html"] = store.read_blob(folder, shard, PAGE)
-            names = [name for name in store.blob_names(folder, shard) if name.endswith(".png")]
-            figures |= {name.removesuffix(".png"): store.read_blob(folder, shard, name) for name in names}
+            files["convex.html"] = store.read_blob(state.table.folder, state.pieces[0].shard, PAGE)
+            figures |= figures_of(store, state)
     return Results(
         version=version,
         metrics=metrics,

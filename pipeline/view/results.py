@@ -97,11 +97,15 @@ def report_results(graph: Graph, store: Store, version: str, done: Mapping[str, 
     rows, state = result_rows(graph, store, done), done["report"]
     metrics = {f"p95_klom_{split}/{row['forget_set']}/{row['unlearner']}": row[split] for row in rows for split in SPLITS}
     flat = [{**{name: row[name] for name in ("unlearner", "forget_set", *SPLITS)}, **row["cost"]} for row in rows]
-    shard, folder = state.pieces[0].shard, state.table.folder
-    figures = {name.removesuffix(".png"): store.read_blob(folder, shard, name) for name in store.blob_names(folder, shard) if name.endswith(".png")}
-    page = store.read_blob(folder, shard, PAGE)
+    figures, page = figures_of(store, state), store.read_blob(state.table.folder, state.pieces[0].shard, PAGE)
     curves = forget_curves(graph, store, done)
     return Results(version=version, metrics=metrics, curves=curves, tables={"results": flat}, figures=figures, files={"report.html": page})
+
+
+def figures_of(store: Store, state: NodeState) -> dict[str, bytes]:
+    """Return the figures beside a page, PNG by name."""
+    folder, shard = state.table.folder, state.pieces[0].shard
+    return {name.removesuffix(".png"): store.read_blob(folder, shard, name) for name in store.blob_names(folder, shard) if name.endswith(".png")}
 
 
 def manifest(store: Store, states: Mapping[str, NodeState]) -> bytes:

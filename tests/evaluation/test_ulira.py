@@ -6,8 +6,9 @@ from scipy.special import ndtr
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from pipeline.core.errors import ConfigError, DataError, ShapeError
+from pipeline.evaluation.margins import check_worlds
 from pipeline.evaluation.roc import Roc
-from pipeline.evaluation.ulira import check, ulira
+from pipeline.evaluation.ulira import ulira
 
 
 def margins(n_models, *, seed, shift=0.0, n_points=40):
@@ -120,7 +121,7 @@ def test_margins_that_cannot_be_judged_are_refused(unlearned, unseen, error, wor
 
 def test_margins_that_are_no_floats_are_refused():
     with pytest.raises(DataError, match="unseen margins are int64; expected floating-point"):
-        check(np.zeros((9, 5)), np.zeros((9, 5), np.int64))
+        check_worlds({"unlearned": np.zeros((9, 5)), "unseen": np.zeros((9, 5), np.int64)}, fewest=4)
 
 
 @pytest.mark.parametrize("settings", [{"variance_floor": 0.0}, {"n_resamples": 1}, {"level": 1.0}])

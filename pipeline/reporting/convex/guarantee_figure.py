@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pipeline.reporting.convex.content import CaseContent, GuaranteeContent
-from pipeline.reporting.convex.linear_words import raised, share
+from pipeline.reporting.convex.linear_words import power, share
 from pipeline.reporting.theme import COLOURS, canvas, themed
 
 KEPT: tuple[dict[str, Any], ...] = ({"color": COLOURS["oracle"], "linewidth": 2.6}, {"color": COLOURS["accent"], "linewidth": 1.8})
@@ -57,7 +57,7 @@ def _draw(ax: Axes, cases: Sequence[CaseContent]) -> None:
 def _frame(ax: Axes, method: str, cases: Sequence[CaseContent], least: float) -> None:
     ax.set(xscale="log", yscale="log", xlim=(least, 1.2), ylim=(least, 1.2))
     for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_formatter(lambda value, _: "1" if value == 1 else f"10{raised(round(np.log10(value)))}")
+        axis.set_major_formatter(lambda value, _: power(value))
     ax.minorticks_off()
     first = cases[0].told
     said = f"noise hides a difference of {share(first['assumed'])}; there was {share(first['actual'])}"

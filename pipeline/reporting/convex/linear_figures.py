@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pipeline.reporting.convex.content import LinearContent
-from pipeline.reporting.convex.linear_words import MODES, name_of, panel_title, raised
+from pipeline.reporting.convex.linear_words import MODES, name_of, panel_title, power
 from pipeline.reporting.theme import COLOURS, canvas, themed
 
 # R shown: above, what has diverged; below, what is rounding.
@@ -134,7 +134,7 @@ def _frame(ax: Axes, title: str, said: str, along: str) -> None:
     ax.set_yscale("log")
     ax.set_ylim(*SHOWN)
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-    ax.yaxis.set_major_formatter(lambda value, _: "1" if value == 1 else f"10{raised(round(np.log10(value)))}")
+    ax.yaxis.set_major_formatter(lambda value, _: power(value))
     ax.minorticks_off()
     ax.set_xlabel(along)
     ax.set_title(f"{title}\n{said}" if said else title, loc="left", fontsize=9.5, linespacing=1.5)

@@ -1,5 +1,7 @@
 """The linear study in words: who gets there first, where forecasts stop, and whether theory and iterates agree."""
 
+import math
+
 from pipeline.reporting.convex.content import LinearContent
 
 NAMES = {
@@ -46,6 +48,11 @@ def share(value: float) -> str:
 def raised(exponent: int) -> str:
     """Return an exponent as it stands raised."""
     return str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+
+
+def power(value: float) -> str:
+    """Return a power of ten as it stands on an axis."""
+    return "1" if value == 1 else f"10{raised(round(math.log10(value)))}"
 
 
 def counted(n_steps: int) -> str:
