@@ -38,12 +38,11 @@ class Session:
 
 
 def read_experiment(path: str | None, overrides: Sequence[str], store: str | None, demonstration: str = "digits") -> Experiment:
-    """Return the experiment at path, an embedded demonstration if there is none; store overrides where tables go."""
-    where = [f"store.uri={store}"] if store else []
+    """Return the experiment at path, an embedded demonstration if there is none; store, if given, is where tables go."""
     if path is not None:
-        return config.read(path, [*overrides, *where])
+        return config.read(path, overrides, store=store)
     with resources.as_file(resources.files("jobs") / "configs" / f"{demonstration}.yaml") as embedded:
-        return config.build(config.read_tree(embedded), [*overrides, *where], source="the demonstration")
+        return config.build(config.read_tree(embedded), overrides, source="the demonstration", store=store)
 
 
 def open_session(path: str | None, overrides: Sequence[str] = (), store: str | None = None, *, demonstration: str = "digits") -> Session:

@@ -6,10 +6,10 @@ import time
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-import yaml
 from pydantic import AfterValidator, BaseModel, Field
 
 from pipeline.config import Experiment
+from pipeline.core import yaml_text
 from pipeline.core.errors import StoreError
 from pipeline.graph import NodeState
 from pipeline.run import Failure, Listener, Progress, failures_of
@@ -72,7 +72,7 @@ class Ledger(Listener):
         # Addresses are left out: they may hold a password, and a store may move.
         tree = self._experiment.model_dump(mode="json", exclude={"store": {"uri"}, "tracking": {"uri"}})
         files = {
-            f"{self._path}.yaml": yaml.safe_dump(tree, sort_keys=False, width=120).encode(),
+            f"{self._path}.yaml": yaml_text.dump(tree).encode(),
             f"{self._path}.json": json.dumps(self._account(progress.states), indent=1).encode(),
         }
         self._writer = threading.Thread(target=self._write, args=(files,), name="ledger", daemon=True)

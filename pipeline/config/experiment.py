@@ -3,7 +3,6 @@
 import math
 from typing import Annotated
 
-import yaml
 from pydantic import Field, field_validator, model_validator
 
 from pipeline.attribution import ESTIMATORS
@@ -12,6 +11,7 @@ from pipeline.attribution.kernel import GroupKernel
 from pipeline.config.convex import ConvexStudy
 from pipeline.config.fields import LABEL, plugin, plugins
 from pipeline.config.populations import AnySubsets, Populations
+from pipeline.core import yaml_text
 from pipeline.core.errors import ConfigError
 from pipeline.core.fingerprint import digest
 from pipeline.core.masking import masked
@@ -135,4 +135,4 @@ class Experiment(Settings):
 
     def to_yaml(self) -> str:
         """Return the tree as YAML with every default filled in; reading it gives an equal experiment."""
-        return str(yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, width=120))
+        return yaml_text.dump(self.model_dump(mode="json"))

@@ -3,29 +3,52 @@
 Adding one takes one file and one line in a table; a class outside the package is named `module:Class` in the config.
 """
 
-import difflib
 import importlib
 import inspect
 import sys
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
+from pydantic_core import CoreSchema
 
 from pipeline.core.errors import ConfigError
 from pipeline.core.fingerprint import digest_bytes
+from pipeline.core.validation_errors import did_you_mean, explain
 
 # What a module of the user's own may raise while it is imported; ImportError and AttributeError also say that it, or the class, is not there.
 AT_IMPORT = (ArithmeticError, AttributeError, ImportError, LookupError, NameError, OSError, RuntimeError, SyntaxError, TypeError, ValueError)
 
 
+def _make_scalars_strict(schema: Any) -> None:
+    """Set `strict` for every whole number, number, truth value and text below a schema of pydantic."""
+    if isinstance(schema, dict):
+        if schema.get("type") in ("int", "float", "bool", "str"):
+            schema["strict"] = True
+        for part in schema.values():
+            _make_scalars_strict(part)
+    elif isinstance(schema, list):
+        for part in schema:
+            _make_scalars_strict(part)
+
+
 class Settings(BaseModel):
-    """A frozen, strict group of settings: unknown keys, NaN and infinities are refused."""
+    """A frozen, strict group of settings: unknown keys, NaN and infinities are refused.
+
+    Whole numbers, numbers, truth values and text are never converted into each other, except a whole number into a number. Lists become
+    tuples, and text becomes a path or a member of an enumeration, because YAML has none of these.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        schema = handler(source)
+        _make_scalars_strict(schema)
+        return schema
 
 
 class Plugin(Settings):
@@ -105,37 +128,6 @@ def revision(plugin: Plugin) -> dict[str, Any]:
     cls = type(plugin)
     source = {} if _is_ours(cls) else {"source": digest_bytes(Path(inspect.getfile(cls)).read_bytes())}
     return {plugin_name(plugin): cls.revision, **source}
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return " Did you mean 'x'?" for the known name nearest to name, or an empty string if none is near."""
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f" Did you mean {near[0]!r}?" if near else ""
-
-
-def explain(error: ValidationError, *, at: str, model: type[BaseModel]) -> str:
-    """Return one line for each problem that reading `model` met: place, value, expectation, and the nearest known key."""
-    lines = []
-    for problem in error.errors():
-        where = ".".join(str(part) for part in problem["loc"])
-        place = f"{at}: {where}" if where else at
-        if problem["type"] == "extra_forbidden":
-            names = _siblings(model, problem["loc"])
-            lines.append(f"{place}: unknown setting; known: {', '.join(names)}.{did_you_mean(str(problem['loc'][-1]), names)}")
-        elif problem["type"] == "missing":
-            lines.append(f"{place}: is required")
-        else:
-            lines.append(f"{place}: {problem['msg']} (got {problem['input']!r})")
-    return "\n".join(lines)
-
-
-def _siblings(model: Any, place: tuple[int | str, ...]) -> list[str]:
-    """Return the settings known where place lies in model."""
-    for part in place[:-1]:
-        model = model.model_fields[part].annotation if hasattr(model, "model_fields") else model
-        model = next((choice for choice in getattr(model, "__args__", ()) if hasattr(choice, "model_fields")), model)
-    chosen_by = ["name"] if isinstance(model, type) and issubclass(model, Plugin) else []
-    return sorted([*chosen_by, *getattr(model, "model_fields", ())])
 
 
 def _said(error: Exception) -> str:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-import yaml
 
 from pipeline.attribution.estimator import Estimator
+from pipeline.core import yaml_text
 from pipeline.core.arrays import Indices
 from pipeline.core.registry import Plugin, describe, plugin_name
 from pipeline.data.dataset import Dataset
@@ -103,7 +103,7 @@ class ReportPage(Node):
             sets=sets,
             convex="" if self.convex_key is None else _chapter(work),
             break_even=self._break_even(sets),
-            config_yaml=yaml.safe_dump(dict(self.experiment), sort_keys=False, width=120),
+            config_yaml=yaml_text.dump(dict(self.experiment)),
             provenance=(("Data", work.examples.digest), *((name, value) for name, value in versions().items())),
         )
         blobs = {PAGE: render(report).encode()} | {f"{name}.png": figure for name, figure in figures(report).items()}

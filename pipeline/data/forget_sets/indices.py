@@ -8,6 +8,7 @@ from pydantic import Field, field_validator
 from pipeline.core.arrays import Indices, Margins
 from pipeline.data.examples import Examples
 from pipeline.data.forget_sets.base import ForgetSet, checked
+from pipeline.data.ids import checked_ids
 
 
 class IndexList(ForgetSet):
@@ -19,10 +20,8 @@ class IndexList(ForgetSet):
 
     @field_validator("ids", mode="before")
     @classmethod
-    def _no_truths(cls, ids: Any) -> Any:
-        if isinstance(ids, list | tuple) and any(isinstance(one, bool) for one in ids):
-            raise ValueError("true and false are no training ids; list integers")
-        return ids
+    def _check_ids(cls, ids: Any) -> tuple[int, ...]:
+        return checked_ids(ids)
 
     def select(self, examples: Examples, margins: Margins | None) -> Indices:
         """Return ids, sorted; raises DataError if one is no training point or listed twice."""

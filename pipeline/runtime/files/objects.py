@@ -11,7 +11,7 @@ import fsspec
 from fsspec.asyn import sync
 
 from pipeline.core.errors import ConfigError, StoreAwayError, StoreError
-from pipeline.core.registry import did_you_mean
+from pipeline.core.validation_errors import did_you_mean
 from pipeline.runtime.files.base import checked
 from pipeline.runtime.files.schemes import SCHEMES, Scheme
 

@@ -1,0 +1,89 @@
+"""Turns what pydantic found wrong with settings into messages that name the setting, its value, what is expected, and what to write."""
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+# Longer values are cut: a message is for reading.
+MOST_SHOWN = 80
+_LOOKS_LIKE_NUMBER = re.compile(r"[-+]?[0-9][0-9_.,:]*(?:[eE][-+]?[0-9]+)?|[-+]?0[xob][0-9a-fA-F_]+")
+_LOOKS_LIKE_TRUTH = ("yes", "no", "on", "off", "y", "n", "true", "false")
+
+_EXPECTED: Mapping[str, str] = {
+    "int_type": "a whole number such as 17",
+    "float_type": "a number such as 0.1",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "string_type": "text; put a number, a truth value or null in quotes",
+    "path_type": "the path of a file or folder, as text",
+    "tuple_type": "a list such as [1, 2]",
+    "list_type": "a list such as [1, 2]",
+    "dict_type": "a mapping such as {{key: value}}",
+    "model_type": "settings such as {{key: value}}",
+    "literal_error": "{expected}",
+    "greater_than": "more than {gt}",
+    "greater_than_equal": "at least {ge}",
+    "less_than": "less than {lt}",
+    "less_than_equal": "at most {le}",
+    "multiple_of": "a multiple of {multiple_of}",
+}
+
+
+def explain(error: ValidationError, *, at: str, model: type[BaseModel]) -> str:
+    """Return one line for each problem that reading `model` met: place, value, expectation, and the nearest known key."""
+    lines = []
+    for problem in error.errors():
+        where = ".".join(str(part) for part in problem["loc"])
+        place = f"{at}: {where}" if where else at
+        if problem["type"] == "extra_forbidden":
+            names = _siblings(model, problem["loc"])
+            near = did_you_mean(str(problem["loc"][-1]), names)
+            lines.append(f"{place}: unknown setting; known: {', '.join(names)}.{near}")
+        elif problem["type"] == "missing":
+            lines.append(f"{place}: is required")
+        elif problem["type"] == "value_error":
+            lines.append(f"{place}: {problem['msg'].removeprefix('Value error, ')} (got {shown(problem['input'])})")
+        elif problem["type"] in _EXPECTED:
+            expected = _EXPECTED[problem["type"]].format(**problem.get("ctx", {}))
+            lines.append(f"{place}: expected {expected}, got {shown(problem['input'])}{_hint(problem['type'], problem['input'])}")
+        else:
+            lines.append(f"{place}: {problem['msg']} (got {shown(problem['input'])})")
+    return "\n".join(lines)
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return " Did you mean 'x'?" for the known name nearest to name, or an empty string if none is near."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""
+
+
+def shown(value: Any) -> str:
+    """Return value as Python writes it, cut to a length that fits a message."""
+    text = "null" if value is None else str(value).lower() if isinstance(value, bool) else repr(value)
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}…"
+
+
+def _hint(kind: str, value: Any) -> str:
+    """Return what to write instead of text that was meant as a number or truth value; empty if that is not clear."""
+    if kind in ("int_type", "float_type") and isinstance(value, str):
+        if _LOOKS_LIKE_NUMBER.fullmatch(value):
+            return " (text, not a number: write decimal digits without quotes, separators or a leading zero)"
+        if value.lower() in _LOOKS_LIKE_TRUTH:
+            return " (text, not a number)"
+    if kind == "bool_type" and isinstance(value, str) and value.lower() in _LOOKS_LIKE_TRUTH:
+        return " (YAML 1.2 takes it as text: write true or false)"
+    if kind == "int_type" and isinstance(value, float):
+        return " (a number with a decimal point or an exponent: write the whole number in digits)"
+    return ""
+
+
+def _siblings(model: Any, place: tuple[int | str, ...]) -> list[str]:
+    """Return the settings known where place lies in model."""
+    for part in place[:-1]:
+        model = model.model_fields[part].annotation if hasattr(model, "model_fields") else model
+        model = next((choice for choice in getattr(model, "__args__", ()) if hasattr(choice, "model_fields")), model)
+    is_chosen_by_name = any(base.__name__ == "Plugin" for base in getattr(model, "__mro__", ()))
+    return sorted([*(["name"] if is_chosen_by_name else []), *getattr(model, "model_fields", ())])

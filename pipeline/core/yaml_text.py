@@ -1,0 +1,132 @@
+"""Reads and writes YAML by the core schema of YAML 1.2, the same for config files and for `--set`.
+
+PyYAML follows YAML 1.1, where 00017 is 15, 1:30 is 90, `on` is true and 5e-4 is text. Here a number is decimal, `true` and `false` are the only
+truth values, and whatever is not surely a number, a truth value or null is text, for the settings to refuse where they expect something else.
+Source: YAML 1.2.2, section 10.3 (without hexadecimal and octal numbers).
+"""
+
+import re
+from collections.abc import Hashable
+from typing import Any, ClassVar
+
+import yaml
+
+# A config nests about six levels deep and holds a few hundred values. Beyond these bounds it is a mistake, or made to exhaust the memory.
+DEEPEST, MOST_VALUES = 40, 200_000
+
+_PREFIX = "tag:yaml.org,2002:"
+_NULL = re.compile(r"(?:~|null|Null|NULL|)")
+_BOOL = re.compile(r"(?:true|True|TRUE|false|False|FALSE)")
+_INT = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
+_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
+# Which plain scalars are no text. The order matters: an integer also has the form of a float.
+_FORMS = {"null": _NULL, "bool": _BOOL, "int": _INT, "float": _FLOAT}
+_MOST_DIGITS = 400
+
+
+class Yaml12Loader(yaml.SafeLoader):
+    """The scalars of YAML 1.2; raises yaml.YAMLError on repeated keys, keys that are not text, other tags, and excessive nesting."""
+
+    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
+    yaml_constructors: ClassVar[dict[str, Any]] = {}
+    _depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """Return the next node; raises yaml.YAMLError where it lies too deep."""
+        self._depth += 1
+        if self._depth > DEEPEST:
+            raise yaml.YAMLError(f"it is nested more than {DEEPEST} levels deep{_place(self.peek_event())}")
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self._depth -= 1
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        """Return the mapping; raises yaml.YAMLError on a key that is no text or stands twice."""
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode) or key.tag not in (f"{_PREFIX}str", f"{_PREFIX}merge"):
+                shown = key.value if isinstance(key, yaml.ScalarNode) else "a list or mapping"
+                raise yaml.YAMLError(f"key {shown!r} is not text; put a key that is a number, a truth value or null in quotes{_place(key)}")
+            if key.value in seen:
+                raise yaml.YAMLError(f"key {key.value!r} stands twice{_place(key)}")
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+    def construct_number(self, node: yaml.ScalarNode) -> int | float | bool | None:
+        """Return a null, truth value or number; raises yaml.YAMLError where a tag such as !!int stands before other text."""
+        kind, text = node.tag.removeprefix(_PREFIX), node.value
+        if not _FORMS[kind].fullmatch(text):
+            raise yaml.YAMLError(f"{text!r} is no {kind} of YAML 1.2{_place(node)}")
+        if len(text) > _MOST_DIGITS:
+            raise yaml.YAMLError(f"a number of {len(text)} digits stands there, and no setting takes one{_place(node)}")
+        if kind == "null":
+            return None
+        if kind == "bool":
+            return text.lower() == "true"
+        return int(text) if kind == "int" else float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
+
+
+for _kind, _form in _FORMS.items():
+    Yaml12Loader.add_implicit_resolver(f"{_PREFIX}{_kind}", re.compile(rf"(?:{_form.pattern})\Z"), None)
+    Yaml12Loader.add_constructor(f"{_PREFIX}{_kind}", Yaml12Loader.construct_number)
+Yaml12Loader.add_implicit_resolver(f"{_PREFIX}merge", re.compile(r"<<\Z"), ["<"])
+for _kind in ("str", "merge"):  # outside of a key, << is text
+    Yaml12Loader.add_constructor(f"{_PREFIX}{_kind}", yaml.SafeLoader.construct_yaml_str)
+Yaml12Loader.add_constructor(f"{_PREFIX}seq", yaml.SafeLoader.construct_yaml_seq)
+Yaml12Loader.add_constructor(f"{_PREFIX}map", yaml.SafeLoader.construct_yaml_map)
+Yaml12Loader.add_constructor(None, yaml.SafeLoader.construct_undefined)
+
+
+class Yaml12Dumper(yaml.SafeDumper):
+    """Writes what Yaml12Loader reads back: it also quotes text that only YAML 1.2 takes for a number, such as 5e-4."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        """Return True: equal parts are written out, so that nobody who edits the text meets an anchor."""
+        return True
+
+
+for _kind, _form in _FORMS.items():
+    Yaml12Dumper.add_implicit_resolver(f"{_PREFIX}{_kind}", re.compile(rf"(?:{_form.pattern})\Z"), None)
+
+
+def load(text: str) -> Any:
+    """Return what a YAML text holds: mappings with text as keys, lists, text, numbers, truth values and None.
+
+    Raises yaml.YAMLError, whose message is one line, if it is not YAML, holds several documents, repeats a key, or refers to itself.
+    """
+    try:
+        loader = Yaml12Loader(text)
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        _count(node, 0, 0)
+        return loader.construct_document(node)
+    except yaml.YAMLError as error:
+        raise yaml.YAMLError(" ".join(str(error).split())) from error
+
+
+def dump(value: Any) -> str:
+    """Return value as YAML that `load` reads back, mappings in their order."""
+    return str(yaml.dump(value, Dumper=Yaml12Dumper, sort_keys=False, width=120, allow_unicode=True))
+
+
+def _count(node: yaml.Node, depth: int, n_before: int) -> int:
+    """Return n_before and how many values node holds once its aliases are written out; raises yaml.YAMLError if they are too many or too deep."""
+    n_values = n_before + 1
+    if depth > DEEPEST or n_values > MOST_VALUES:
+        what = f"is nested more than {DEEPEST} levels deep" if depth > DEEPEST else f"holds more than {MOST_VALUES:,} values"
+        raise yaml.YAMLError(f"with its aliases written out it {what}{_place(node)}")
+    if isinstance(node, yaml.MappingNode):
+        for pair in node.value:
+            for part in pair:
+                n_values = _count(part, depth + 1, n_values)
+    elif isinstance(node, yaml.SequenceNode):
+        for part in node.value:
+            n_values = _count(part, depth + 1, n_values)
+    return n_values
+
+
+def _place(found: Any) -> str:
+    mark = found.start_mark
+    return "" if mark is None else f" (line {mark.line + 1}, column {mark.column + 1})"
