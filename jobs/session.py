@@ -14,6 +14,7 @@ from pipeline.accounts import fewest_learnt_from, needs_effects
 from pipeline.blueprint import build_graph
 from pipeline.config import Experiment
 from pipeline.core.errors import ConfigError, DataError, PipelineError
+from pipeline.core.setting_paths import with_absolute_paths
 from pipeline.data.examples import Examples
 from pipeline.data.masks import count_kept, count_kept_outside
 from pipeline.data.records.base import check_apart
@@ -50,9 +51,16 @@ def open_session(path: str | None, overrides: Sequence[str] = (), store: str | N
     experiment = read_experiment(path, overrides, store, demonstration)
     if is_ray_job():
         refuse_places_that_vanish(experiment)
-    examples = experiment.dataset.load()
-    check(experiment, examples)
+    examples = load_checked(experiment)
     return Session(experiment, examples, build_graph(experiment, examples), Store(experiment.store.uri))
+
+
+def load_checked(experiment: Experiment) -> Examples:
+    """Return the data of an experiment once settings and data were checked together; relative paths begin in the folder of this process."""
+    located = with_absolute_paths(experiment)
+    examples = located.dataset.load()
+    check(located, examples)
+    return examples
 
 
 def refuse_places_that_vanish(experiment: Experiment) -> None:

@@ -13,11 +13,11 @@ from typing import Any, Literal
 import numpy as np
 
 from pipeline.config import Experiment
+from pipeline.core.arrays import Indices
 from pipeline.core.errors import ConfigError
 from pipeline.core.fingerprint import digest, digest_arrays
 from pipeline.core.registry import revision
 from pipeline.data.examples import Examples
-from pipeline.data.forget_sets.base import checked
 from pipeline.runtime.shards import Piece, cover, gaps
 from pipeline.runtime.store import Store, TableRef
 from pipeline.stages.forget import Forget
@@ -70,7 +70,7 @@ class Graph:
     examples: Examples
     nodes: Mapping[str, Node]
     data_digest: str
-    _resolved: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
+    _resolved: dict[str, Indices] = field(default_factory=dict, compare=False, repr=False)
 
     def survey(
         self,
@@ -141,18 +141,20 @@ class Graph:
                 return None
         return digest([self.data_digest, [revision(plugin) for plugin in node.plugins()], node.revision, node.circumstances(), rests_on])
 
-    def _content(self, store: Store, state: NodeState) -> str | None:
-        """Return the digest of a forget set's ids: read where it is stored, resolved here where that needs no training."""
+    def forget_ids(self, store: Store, state: NodeState) -> Indices | None:
+        """Return the ids of the forget set of a node: read where it is stored, resolved here where that needs no training, None before that."""
         place = f"{state.folder} {state.table.digest}" if state.status == "done" else state.node.key
         if place not in self._resolved:
             if state.status == "done":
-                indices = store.read(state.table)["index"]
+                self._resolved[place] = store.read(state.table)["index"]
             elif isinstance(state.node, Forget) and not state.node.rule.needs:
-                indices = checked(state.node.rule.select(self.examples, None), self.examples)
-            else:
-                return None
-            self._resolved[place] = digest_arrays({"index": np.asarray(indices)})
-        return self._resolved[place]
+                self._resolved[place] = state.node.select(self.examples, None)
+        return self._resolved.get(place)
+
+    def _content(self, store: Store, state: NodeState) -> str | None:
+        """Return the digest of a forget set's ids, None while they are not known."""
+        indices = self.forget_ids(store, state)
+        return None if indices is None else digest_arrays({"index": np.asarray(indices)})
 
     def describe(self, state: NodeState) -> dict[str, Any]:
         """Return a readable account of a node for the file beside its shards."""

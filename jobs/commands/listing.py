@@ -96,6 +96,8 @@ def show_plan(result: dict[str, Any], console: Console) -> None:
         cost = f"{row['retrainings']:,.1f}" if row["retrainings"] else ""
         table.add_row(row["node"], row["status"], f"{row['done']:,}", f"{row['wanted'] - row['done']:,}", cost, seconds)
     console.print(table)
+    for label, about in result["forget_sets"].items():
+        console.print(f"forget/{label}: {_forget_set(about)}", highlight=False, markup=False, soft_wrap=True)
     console.print(f"To train: as much as {result['retrainings']:,.1f} models on all points; unlearning comes on top.", highlight=False)
     shared, focused = result["break_even_requests"], result["focused_retrainings"]
     if shared == 0:
@@ -109,6 +111,15 @@ def show_plan(result: dict[str, Any], console: Console) -> None:
         )
     if focused:
         console.print(focused_pays(focused, result["break_even_with_focused"], result["models_in_request"]), highlight=False)
+
+
+def _forget_set(about: dict[str, Any] | None) -> str:
+    """Return a forget set's size and first ids in words."""
+    if about is None:
+        return "its points are chosen once the models that the rule needs are trained"
+    n_points, first = about["n_points"], ", ".join(map(str, about["first_ids"]))
+    more = ", …" if n_points > len(about["first_ids"]) else ""
+    return f"{n_points:,} point{'' if n_points == 1 else 's'}: {first}{more}"
 
 
 def grouped(rows: list[dict[str, Any]], sums: tuple[str, ...]) -> list[dict[str, Any]]:

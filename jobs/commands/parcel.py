@@ -3,17 +3,18 @@
 import contextlib
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
-from jobs.session import check
+from jobs.session import load_checked
 from pipeline.blueprint import build_graph
 from pipeline.config import Experiment
 from pipeline.core.errors import ConfigError
+from pipeline.core.setting_paths import expanded, parts_of, paths_in
 
 MIB = 2**20
 
@@ -30,12 +31,10 @@ class Parcel:
 
 def check_here(experiment: Experiment, working_dir: str) -> bool:
     """Check settings and data together, as a run that starts in the working folder does; return False where the data are not on this machine."""
-    if any(path.is_absolute() and not path.exists() for path in paths_in(experiment)):
+    if any(path.is_absolute() and not path.exists() for path in map(expanded, paths_in(experiment))):
         return False
     with contextlib.chdir(working_dir if Path(working_dir).is_dir() else "."):
-        examples = experiment.dataset.load()
-        check(experiment, examples)
-        build_graph(experiment, examples)
+        build_graph(experiment, load_checked(experiment))
     return True
 
 
@@ -59,7 +58,7 @@ def pack(
     root = Path(working_dir).resolve()
     # What the config names is looked for where the job starts; the config itself was read from here.
     needed = {f"config {config}": Path(config)} if config else {}
-    needed |= {f"file {path}": root / path for path in paths_in(experiment) if not path.is_absolute()}
+    needed |= {f"file {path}": root / path for path in paths_in(experiment) if not expanded(path).is_absolute()}
     needed |= {f"plug-in {name}": path for name, path in modules_in(experiment).items()}
     if not needed:
         return Parcel(None, _command(entry, None, options))
@@ -79,14 +78,6 @@ def pack(
     return Parcel(str(root), _command(entry, inside, options), len(files), n_bytes)
 
 
-def paths_in(value: Any) -> Iterator[Path]:
-    """Yield every path among the settings below value."""
-    if isinstance(value, Path):
-        yield value
-    for part in _parts(value):
-        yield from paths_in(part)
-
-
 def modules_in(value: Any) -> dict[str, Path]:
     """Return the files of plug-ins below value that are neither ours nor installed, by the name of their class."""
     found = {}
@@ -95,17 +86,9 @@ def modules_in(value: Any) -> dict[str, Path]:
         ours = type(value).__module__.split(".")[0] == "pipeline"
         if file and not ours and not Path(file).is_relative_to(sys.prefix):
             found[f"{type(value).__module__}:{type(value).__qualname__}"] = Path(file)
-    for part in _parts(value):
+    for part in parts_of(value):
         found |= modules_in(part)
     return found
-
-
-def _parts(value: Any) -> list[Any]:
-    if isinstance(value, BaseModel):
-        return [getattr(value, name) for name in type(value).model_fields]
-    if isinstance(value, Mapping):
-        return list(value.values())
-    return list(value) if isinstance(value, tuple | list) else []
 
 
 def _check_shipped(name: str, path: Path, root: Path, shipped: frozenset[Path]) -> None:

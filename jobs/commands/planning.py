@@ -10,6 +10,8 @@ from pipeline.accounts import SUBSETS, spending_of
 from pipeline.graph import NodeState
 from pipeline.stages.train import Population
 
+# Ids of a forget set that are shown, so that a request read wrongly is noticed before anything is trained.
+FIRST_IDS = 8
 # Shards of a node whose seconds an estimate rests on.
 MOST_TIMED = 50
 
@@ -30,6 +32,7 @@ def plan(session: Session) -> dict[str, Any]:
     return {
         "store": session.store.uri,
         "nodes": rows,
+        "forget_sets": {label: _forget_set(session, states[f"forget/{label}"]) for label in session.experiment.forget_sets},
         "retrainings": round(total, 2),
         "core_seconds": round(sum(row["seconds"] or 0.0 for row in rows), 1),
         "break_even_requests": spending.datamodel if effects else None,
@@ -38,6 +41,12 @@ def plan(session: Session) -> dict[str, Any]:
         "models_in_request": spending.n_models,
         "break_even_with_focused": spending.break_even(spending.n_models) if spending.focused else None,
     }
+
+
+def _forget_set(session: Session, state: NodeState) -> dict[str, Any] | None:
+    """Return how many points a forget set has and its first ids; None where it is chosen by models that are not trained yet."""
+    ids = session.graph.forget_ids(session.store, state)
+    return None if ids is None else {"n_points": len(ids), "first_ids": ids[:FIRST_IDS].tolist()}
 
 
 def models_to_train(states: Mapping[str, NodeState], keys: Iterable[str]) -> str:

@@ -48,10 +48,6 @@ class Estimator(Plugin):
     def check_model(self, build: Builder, examples: Examples) -> None:
         """Raise ConfigError if models of this kind cannot be looked into as this needs, found on one that is not trained. By default nothing is needed."""
 
-    def content(self) -> str:
-        """Return a digest of what the settings point to but do not hold, such as a file's weights; with another, what exists is stale. Empty by default."""
-        return ""
-
     def outputs(self, examples: Examples) -> frozenset[str]:
         """Return which outputs of models it has datamodels of: `logits`, which unlearners need, `margins`, or both. See Attribution for what follows."""
         return OUTPUTS

@@ -1,16 +1,18 @@
 """Which nodes an experiment has: its config drawn as a graph of tables, parents before children."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from pipeline.accounts import SUBSETS, attributes, focused_rows, has_forget_curve, judged_by, learnt_from, needs_effects, spending_of, subset_roles
 from pipeline.blueprint.attribution import attribution, forget_curve
 from pipeline.blueprint.convex import CONVEX_PAGE, convex
 from pipeline.blueprint.populations import populations
 from pipeline.blueprint.unlearning import oracles, unlearning
-from pipeline.config import Experiment
+from pipeline.config import PLACES, Experiment
+from pipeline.core.setting_paths import with_absolute_paths
 from pipeline.data.examples import Examples
 from pipeline.graph import Graph
-from pipeline.stages.forget import Forget
+from pipeline.stages.forget import Forget, frozen_ids
 from pipeline.stages.node import Node
 from pipeline.stages.report import ReportPage
 
@@ -18,7 +20,8 @@ from pipeline.stages.report import ReportPage
 def build_graph(experiment: Experiment, examples: Examples) -> Graph:
     """Return the graph of an experiment; raises ConfigError or DataError for whatever can be found wrong before anything is computed."""
     nodes: dict[str, Node] = {}
-    for node in _nodes(experiment, examples):
+    # Workers run in other folders, and the config keeps its paths as they were written.
+    for node in _nodes(with_absolute_paths(experiment), examples):
         nodes[node.key] = node
     return Graph(experiment, examples, nodes, examples.digest)
 
@@ -28,7 +31,8 @@ def _nodes(experiment: Experiment, examples: Examples) -> Iterator[Node]:
     compute = resources.compute
     yield from populations(experiment)
     for label, rule in experiment.forget_sets.items():
-        yield Forget(key=f"forget/{label}", dataset=experiment.dataset, rule=rule, layout=layout, population_key="train/full", resources=compute)
+        about: dict[str, Any] = {"dataset": experiment.dataset, "rule": rule, "ids": frozen_ids(rule, examples)}
+        yield Forget(key=f"forget/{label}", **about, layout=layout, population_key="train/full", resources=compute)
     yield from attribution(experiment, examples)
     for label in experiment.forget_sets:
         yield from oracles(experiment, label)
@@ -44,7 +48,8 @@ def _report(experiment: Experiment, examples: Examples) -> ReportPage:
     return ReportPage(
         key="report",
         title=experiment.name,
-        experiment=experiment.model_dump(mode="json", exclude={"store", "tracking", "resources"}),
+        experiment=experiment.model_dump(mode="json", exclude=set(PLACES)),
+        identity=experiment.identity(),
         dataset=experiment.dataset,
         forget_sets=experiment.forget_sets,
         unlearners=experiment.unlearners,

@@ -1,7 +1,7 @@
 """The whole experiment as one frozen, validated tree: every name known, every plug-in built, every setting in range before anything runs."""
 
 import math
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
@@ -15,7 +15,8 @@ from pipeline.core import yaml_text
 from pipeline.core.errors import ConfigError
 from pipeline.core.fingerprint import digest
 from pipeline.core.masking import masked
-from pipeline.core.registry import Settings, plugin_name
+from pipeline.core.registry import Settings, contents_of, plugin_name
+from pipeline.core.setting_paths import with_absolute_paths, without_paths
 from pipeline.data import DATASETS, FORGET_SETS
 from pipeline.data.dataset import Dataset
 from pipeline.data.digits import Digits
@@ -128,10 +129,15 @@ class Experiment(Settings):
         designed = None if wanted.designed is None else fewer(wanted.designed)
         return self.model_copy(update={"populations": wanted.model_copy(update={"subset": fewer(wanted.subset), "designed": designed})})
 
+    def identity(self) -> dict[str, Any]:
+        """Return the settings that make this experiment what it is, JSON-ready: no paths, and not where it runs and is shown."""
+        return dict(without_paths(self, self.model_dump(mode="json", exclude=set(PLACES))))
+
     @property
     def digest(self) -> str:
-        """Digest of everything that makes this experiment what it is; where it runs and is shown is left out."""
-        return digest(self.model_dump(mode="json", exclude=set(PLACES)))
+        """Digest of the settings that make this experiment what it is, and of the files that they name, as far as they are here."""
+        contents = contents_of(with_absolute_paths(self))
+        return digest([self.identity(), contents] if contents else self.identity())
 
     def to_yaml(self) -> str:
         """Return the tree as YAML with every default filled in; reading it gives an equal experiment."""

@@ -1,8 +1,10 @@
 """Digests of settings, arrays and plug-ins: equal content gives equal digests on every machine and in every process."""
 
+import functools
 import hashlib
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,3 +35,25 @@ def digest_arrays(arrays: Mapping[str, np.ndarray]) -> str:
         total.update(canonical([name, array.dtype.str, list(array.shape)]).encode())
         total.update(array.view(np.uint8).data if array.size else b"")
     return total.hexdigest()[:DIGEST_LENGTH]
+
+
+def digest_files(path: Path) -> str:
+    """Return the digest of the bytes of a file, or of all files below a folder with their names within it; raises OSError.
+
+    In one process an unchanged file is read once.
+    """
+    if not path.is_dir():
+        return _digest_file(path, *_version_of(path))
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    return digest([[file.relative_to(path).as_posix(), _digest_file(file, *_version_of(file))] for file in files])
+
+
+def _version_of(path: Path) -> tuple[int, int]:
+    about = path.stat()
+    return about.st_size, about.st_mtime_ns
+
+
+@functools.lru_cache(maxsize=4096)
+def _digest_file(path: Path, size: int, modified: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:DIGEST_LENGTH]

@@ -15,8 +15,9 @@ from typing import Any, ClassVar, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
 from pydantic_core import CoreSchema
 
-from pipeline.core.errors import ConfigError
-from pipeline.core.fingerprint import digest_bytes
+from pipeline.core.errors import ConfigError, DataError
+from pipeline.core.fingerprint import digest, digest_bytes, digest_files
+from pipeline.core.setting_paths import parts_of, paths_in, without_paths
 from pipeline.core.validation_errors import did_you_mean, explain
 
 # What a module of the user's own may raise while it is imported; ImportError and AttributeError also say that it, or the class, is not there.
@@ -56,6 +57,20 @@ class Plugin(Settings):
 
     name: ClassVar[str]
     revision: ClassVar[int] = 1
+    # Whether versions hold what is read from its files already, so that `content` is left out of them.
+    reads_data: ClassVar[bool] = False
+
+    def content(self) -> str:
+        """Return a digest of what the settings point to but do not hold, empty if that is nothing: by default, of the files at its paths.
+
+        Fingerprints hold it in place of the paths: a file may be moved, and a file that changes is noticed. Raises DataError if one cannot be read.
+        """
+        try:
+            found = [digest_files(path) for path in paths_in(self) if path.exists()]
+        except OSError as error:
+            reason = f"{error.filename} cannot be read ({error.strerror})"
+            raise DataError(f"{plugin_name(self)}: {reason}; give the path of a file or folder that can be read") from error
+        return digest(found) if found else ""
 
 
 P = TypeVar("P", bound=Plugin)
@@ -123,11 +138,26 @@ def describe(plugin: Plugin) -> dict[str, Any]:
     return {"name": plugin_name(plugin), **plugin.model_dump(mode="json")}
 
 
+def identity(plugin: Plugin) -> dict[str, Any]:
+    """Return what fingerprints hold of plugin, JSON-ready: its settings as `describe` gives them, but no paths.
+
+    Where a file lies changes no answer. What lies in it does, and is part of `revision`.
+    """
+    return dict(without_paths(plugin, describe(plugin)))
+
+
+def contents_of(value: Any) -> list[str]:
+    """Return the content of every plug-in below value that names files which are here, in order."""
+    own = [value.content()] if isinstance(value, Plugin) and any(path.exists() for path in paths_in(value)) else []
+    return own or [content for part in parts_of(value) for content in contents_of(part)]
+
+
 def revision(plugin: Plugin) -> dict[str, Any]:
-    """Return what identifies the algorithm behind plugin: its revision, and the source's digest for a class outside the package."""
+    """Return what identifies the algorithm behind plugin: its revision, the source's digest for a class outside the package, and its content."""
     cls = type(plugin)
     source = {} if _is_ours(cls) else {"source": digest_bytes(Path(inspect.getfile(cls)).read_bytes())}
-    return {plugin_name(plugin): cls.revision, **source}
+    content = "" if cls.reads_data else plugin.content()
+    return {plugin_name(plugin): cls.revision, **source, **({"content": content} if content else {})}
 
 
 def _said(error: Exception) -> str:

@@ -7,7 +7,7 @@ Source: YAML 1.2.2, section 10.3 (without hexadecimal and octal numbers).
 
 import re
 from collections.abc import Hashable
-from typing import Any, ClassVar
+from typing import Any
 
 import yaml
 
@@ -27,8 +27,6 @@ _MOST_DIGITS = 400
 class Yaml12Loader(yaml.SafeLoader):
     """The scalars of YAML 1.2; raises yaml.YAMLError on repeated keys, keys that are not text, other tags, and excessive nesting."""
 
-    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
-    yaml_constructors: ClassVar[dict[str, Any]] = {}
     _depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
@@ -67,15 +65,15 @@ class Yaml12Loader(yaml.SafeLoader):
         return int(text) if kind == "int" else float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
 
 
+# Nothing else of YAML 1.1 is left: every plain scalar that has none of these forms is text, and every other tag is refused.
+Yaml12Loader.yaml_implicit_resolvers = {}
+Yaml12Loader.yaml_constructors = {tag: yaml.SafeLoader.yaml_constructors[tag] for tag in (f"{_PREFIX}str", f"{_PREFIX}seq", f"{_PREFIX}map", None)}
 for _kind, _form in _FORMS.items():
     Yaml12Loader.add_implicit_resolver(f"{_PREFIX}{_kind}", re.compile(rf"(?:{_form.pattern})\Z"), None)
     Yaml12Loader.add_constructor(f"{_PREFIX}{_kind}", Yaml12Loader.construct_number)
+# As a key, << takes over the settings of another mapping. Anywhere else it is text.
 Yaml12Loader.add_implicit_resolver(f"{_PREFIX}merge", re.compile(r"<<\Z"), ["<"])
-for _kind in ("str", "merge"):  # outside of a key, << is text
-    Yaml12Loader.add_constructor(f"{_PREFIX}{_kind}", yaml.SafeLoader.construct_yaml_str)
-Yaml12Loader.add_constructor(f"{_PREFIX}seq", yaml.SafeLoader.construct_yaml_seq)
-Yaml12Loader.add_constructor(f"{_PREFIX}map", yaml.SafeLoader.construct_yaml_map)
-Yaml12Loader.add_constructor(None, yaml.SafeLoader.construct_undefined)
+Yaml12Loader.yaml_constructors[f"{_PREFIX}merge"] = Yaml12Loader.yaml_constructors[f"{_PREFIX}str"]
 
 
 class Yaml12Dumper(yaml.SafeDumper):

@@ -2,6 +2,7 @@
 
 import dataclasses
 from abc import abstractmethod
+from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -21,6 +22,8 @@ class LabelNoise(Settings):
 
 class Dataset(Plugin):
     """A data set: a subclass writes `read`, everybody else calls `load`."""
+
+    reads_data: ClassVar[bool] = True
 
     label_noise: LabelNoise | None = None
 

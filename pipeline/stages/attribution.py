@@ -10,7 +10,7 @@ from jaxtyping import Int
 from pipeline.attribution.estimator import OUTPUTS, Arrays, Estimator
 from pipeline.attribution.evidence import Block, Evidence, without_seed_effects
 from pipeline.core.arrays import Logits, Margins, Masks
-from pipeline.core.registry import Plugin, describe
+from pipeline.core.registry import Plugin, identity
 from pipeline.data.masks import unpack
 from pipeline.models.base import Model
 from pipeline.stages.layout import Layout, block_margins, column
@@ -53,13 +53,8 @@ class Attribution(Node):
     def settings(self) -> dict[str, Any]:
         """See Node."""
         part = {} if self.outputs == OUTPUTS else {"outputs": sorted(self.outputs)}
-        architecture = {"model": describe(self.model)} if self.scout_key else {}
-        return {"estimator": describe(self.estimator), "layout": self.layout.model_dump(mode="json")} | part | architecture
-
-    def circumstances(self) -> dict[str, Any]:
-        """See Node: what lies in the estimator's file, if it has one."""
-        content = self.estimator.content()
-        return {"content": content} if content else {}
+        architecture = {"model": identity(self.model)} if self.scout_key else {}
+        return {"estimator": identity(self.estimator), "layout": self.layout.model_dump(mode="json")} | part | architecture
 
     def plugins(self) -> tuple[Plugin, ...]:
         """See Node."""

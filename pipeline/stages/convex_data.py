@@ -7,7 +7,7 @@ import numpy as np
 
 from pipeline.convex.real.results import DataResult, Outcome, study_data
 from pipeline.convex.real.study import DataStudy
-from pipeline.core.registry import Plugin, describe
+from pipeline.core.registry import Plugin, identity
 from pipeline.data.dataset import Dataset
 from pipeline.runtime.store import Shard
 from pipeline.stages.node import Node, Parent, Work
@@ -31,7 +31,7 @@ class ConvexData(Node):
 
     def settings(self) -> dict[str, Any]:
         """See Node."""
-        return {"dataset": describe(self.dataset), "study": self.study.model_dump(mode="json")}
+        return {"dataset": identity(self.dataset), "study": self.study.model_dump(mode="json")}
 
     def plugins(self) -> tuple[Plugin, ...]:
         """See Node."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from pipeline.convex.guarantees.trials import Case, GuaranteeSettings, guarantees
 from pipeline.convex.guarantees.two_classes import two_classes
-from pipeline.core.registry import Plugin, describe
+from pipeline.core.registry import Plugin, identity
 from pipeline.data.dataset import Dataset
 from pipeline.runtime.store import Shard
 from pipeline.stages.node import Node, Parent, Work
@@ -33,7 +33,7 @@ class ConvexGuarantees(Node):
 
     def settings(self) -> dict[str, Any]:
         """See Node."""
-        return {"dataset": describe(self.dataset), "classes": list(self.classes), "pool": self.pool, "trial": self.trial.model_dump(mode="json")}
+        return {"dataset": identity(self.dataset), "classes": list(self.classes), "pool": self.pool, "trial": self.trial.model_dump(mode="json")}
 
     def plugins(self) -> tuple[Plugin, ...]:
         """See Node."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from pipeline.core.registry import Plugin, describe
+from pipeline.core.registry import Plugin, identity
 from pipeline.data.groups import draw_lines
 from pipeline.models.base import Model
 from pipeline.runtime.store import Shard
@@ -28,7 +28,7 @@ class Groups(Node):
 
     def settings(self) -> dict[str, Any]:
         """See Node."""
-        return {"model": describe(self.model), "seed": self.seed}
+        return {"model": identity(self.model), "seed": self.seed}
 
     def plugins(self) -> tuple[Plugin, ...]:
         """See Node."""

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from pipeline.core.registry import Plugin, describe
+from pipeline.core.registry import Plugin, identity
 from pipeline.data.dataset import Dataset
 from pipeline.data.masks import pack
 from pipeline.data.records.base import Records
@@ -33,11 +33,11 @@ class Imported(Node):
 
     def settings(self) -> dict[str, Any]:
         """See Node."""
-        return {"role": self.role, "dataset": describe(self.dataset), "records": describe(self.records), "layout": self.layout.model_dump(mode="json")}
+        return {"role": self.role, "dataset": identity(self.dataset), "records": identity(self.records), "layout": self.layout.model_dump(mode="json")}
 
     def circumstances(self) -> dict[str, Any]:
         """See Node: what the records hold."""
-        return {"content": self.records.content(self.n_units)}
+        return {"content": self.records.content_of_first(self.n_units)}
 
     def plugins(self) -> tuple[Plugin, ...]:
         """See Node."""

@@ -41,6 +41,7 @@ class ReportPage(Node):
 
     title: str
     experiment: Mapping[str, Any]
+    identity: Mapping[str, Any]
     dataset: Dataset
     forget_sets: Mapping[str, ForgetSet]
     unlearners: Mapping[str, Unlearner]
@@ -61,7 +62,7 @@ class ReportPage(Node):
 
     def circumstances(self) -> dict[str, Any]:
         """See Node: the page shows the whole config."""
-        return {"experiment": dict(self.experiment)}
+        return {"experiment": dict(self.identity)}
 
     def plugins(self) -> tuple[Plugin, ...]:
         """See Node."""

@@ -10,7 +10,7 @@ import safetensors.torch
 
 from pipeline.core.errors import CorruptShardError
 from pipeline.core.fingerprint import digest
-from pipeline.core.registry import Plugin, describe
+from pipeline.core.registry import Plugin, identity
 from pipeline.core.seeds import seed
 from pipeline.data.dataset import Dataset
 from pipeline.data.masks import pack
@@ -64,8 +64,8 @@ class Population(Node):
         return {
             "role": self.role,
             "seed": self.seed,
-            "dataset": describe(self.dataset),
-            "model": describe(self.model),
+            "dataset": identity(self.dataset),
+            "model": identity(self.model),
             "recipe": self.recipe.model_dump(mode="json"),
             "keep_fraction": self.keep_fraction,
             "n_seeds": self.n_seeds,
@@ -123,7 +123,7 @@ class Population(Node):
         return self.role in (FOCUSED_IN, FOCUSED_OUT)
 
     def _trained(self) -> list[Any]:
-        return [self.seed, describe(self.model), self.recipe.descent().model_dump(mode="json")]
+        return [self.seed, identity(self.model), self.recipe.descent().model_dump(mode="json")]
 
     def _seed(self, purpose: str, member: int) -> int:
         """Return the seed of a member: its own, one of n_seeds that subset models of all roles share, or in a focused population that of a full model."""

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pipeline.core.fingerprint import digest
-from pipeline.core.registry import Plugin, describe
+from pipeline.core.registry import Plugin, identity
 from pipeline.core.seeds import seed
 from pipeline.models.base import Model
 from pipeline.runtime.store import Shard
@@ -36,7 +36,7 @@ class Unlearn(Node):
 
     def settings(self) -> dict[str, Any]:
         """See Node."""
-        return {"unlearner": describe(self.unlearner), "layout": self.layout.model_dump(mode="json"), "save_members": self.save_members}
+        return {"unlearner": identity(self.unlearner), "layout": self.layout.model_dump(mode="json"), "save_members": self.save_members}
 
     def plugins(self) -> tuple[Plugin, ...]:
         """See Node."""
@@ -55,7 +55,7 @@ class Unlearn(Node):
         build = Builder(self.model, examples.input_shape, examples.n_classes)
         data = Resident.place(examples, work.device)
         states = read_states(work.store, work.inputs["start"], work.start, work.stop)
-        purpose = digest([describe(self.unlearner), forget.tolist()])
+        purpose = digest([identity(self.unlearner), forget.tolist()])
         request = Request(
             template=build(),
             states={name: value.to(work.device) for name, value in states.items()},

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from pipeline.core.registry import Plugin, describe
+from pipeline.core.registry import Plugin, identity
 from pipeline.data.views import MOST_FEATURES, Views, draw_views
 from pipeline.models.base import Model
 from pipeline.runtime.store import Shard
@@ -27,7 +27,7 @@ class ViewsOfPoints(Node):
 
     def settings(self) -> dict[str, Any]:
         """See Node."""
-        return {"model": describe(self.model), "seed": self.seed, "most_features": MOST_FEATURES}
+        return {"model": identity(self.model), "seed": self.seed, "most_features": MOST_FEATURES}
 
     def plugins(self) -> tuple[Plugin, ...]:
         """See Node."""

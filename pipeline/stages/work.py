@@ -13,7 +13,7 @@ import threadpoolctl
 import torch
 
 from pipeline.core.fingerprint import digest
-from pipeline.core.registry import describe
+from pipeline.core.registry import identity
 from pipeline.data.examples import Examples
 from pipeline.runtime.recent import Recently
 from pipeline.runtime.sight import see
@@ -116,7 +116,7 @@ def _ensemble(task: Task, store: Store, examples: Examples, device: str) -> tupl
     """Return how members run and why. Decided once for a recipe, by whoever comes first, so that oracles and unlearned models never differ by it."""
     if not isinstance(task.node, Population | Unlearn):
         return "looped", "no models are run"
-    about = [describe(task.node.model), task.recipe.model_dump(mode="json"), list(examples.input_shape), examples.n_classes]
+    about = [identity(task.node.model), task.recipe.model_dump(mode="json"), list(examples.input_shape), examples.n_classes]
     path = f"ensembles/{digest(about)}.json"
     decided = store.decided(path)
     if decided is None:

@@ -29,10 +29,6 @@ class ForgetSet(Plugin):
         if not self.needs:
             checked(self.select(examples, None), examples)
 
-    def content(self) -> str:
-        """Return a digest of what the settings point to but do not hold, such as a file's ids; it enters the identity. Empty by default."""
-        return ""
-
 
 def checked(indices: npt.NDArray[Any], examples: Examples) -> Indices:
     """Return indices sorted, as int64; raises DataError unless they are one or more different training ids that leave at least one to retain."""

@@ -1,6 +1,7 @@
 """The base of all records of models that were trained elsewhere: a mask and outputs for each, as evidence for attribution."""
 
 from abc import abstractmethod
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float
@@ -14,6 +15,8 @@ from pipeline.data.examples import Examples
 
 class Records(Plugin):
     """Models trained elsewhere. They cost nothing here; whether data and recipe are those of this experiment, only the user knows."""
+
+    reads_data: ClassVar[bool] = True
 
     @abstractmethod
     def models(self) -> tuple[str, ...]:
@@ -35,7 +38,11 @@ class Records(Plugin):
     def check(self, examples: Examples) -> None:
         """Raise DataError unless masks and outputs are whole, finite, and over the points of examples."""
 
-    def content(self, n_models: int) -> str:
+    def content(self) -> str:
+        """Return the digest of all models."""
+        return self.content_of_first(len(self.models()))
+
+    def content_of_first(self, n_models: int) -> str:
         """Return the digest of the first n_models."""
         return digest(self.models()[:n_models])
 

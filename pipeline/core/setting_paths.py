@@ -1,0 +1,68 @@
+"""Paths among settings: found, made absolute for workers, and left out of fingerprints.
+
+A setting is a path if its value is a pathlib.Path; text that happens to name a file is text.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def paths_in(value: Any) -> Iterator[Path]:
+    """Yield every path among the settings below value."""
+    if isinstance(value, Path):
+        yield value
+    for part in parts_of(value):
+        yield from paths_in(part)
+
+
+def parts_of(value: Any) -> list[Any]:
+    """Return the settings directly below value."""
+    if isinstance(value, BaseModel):
+        return [getattr(value, name) for name in type(value).model_fields]
+    if isinstance(value, Mapping):
+        return list(value.values())
+    return list(value) if isinstance(value, tuple | list) else []
+
+
+def expanded(path: Path) -> Path:
+    """Return path with `~` and environment variables expanded; a relative path stays relative."""
+    return Path(os.path.expandvars(path)).expanduser()
+
+
+def with_absolute_paths(settings: M) -> M:
+    """Return settings whose paths are expanded and absolute, as this process resolves them.
+
+    A process that works in another folder, as Ray's workers do, then opens the same files.
+    """
+    found: M = _absolute(settings)
+    return found
+
+
+def without_paths(value: Any, dumped: Any) -> Any:
+    """Return dumped, which is what pydantic dumps of value, without any path."""
+    if isinstance(value, BaseModel):
+        parts = {name: getattr(value, name) for name in type(value).model_fields}
+        return {name: without_paths(parts.get(name), part) for name, part in dumped.items() if not isinstance(parts.get(name), Path)}
+    if isinstance(value, Mapping):
+        return {key: without_paths(part, dumped[key]) for key, part in value.items() if not isinstance(part, Path)}
+    if isinstance(value, tuple | list):
+        return [without_paths(part, shown) for part, shown in zip(value, dumped, strict=True) if not isinstance(part, Path)]
+    return dumped
+
+
+def _absolute(value: Any) -> Any:
+    if isinstance(value, Path):
+        return expanded(value).absolute()
+    if not any(paths_in(value)):
+        return value
+    if isinstance(value, BaseModel):
+        return value.model_copy(update={name: _absolute(getattr(value, name)) for name in type(value).model_fields})
+    if isinstance(value, Mapping):
+        return {key: _absolute(part) for key, part in value.items()}
+    return type(value)(map(_absolute, value))
