@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 TORCH_INDEX ?=
 STORE ?= runs
 
-.PHONY: setup demo test check bench ui clean
+.PHONY: setup demo test fuzz check bench ui clean
 
 setup: $(VENV)/.installed
 
@@ -23,6 +23,12 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
+
+# Odd input drawn with a new seed, and twenty times as much of it as in `make test`; FUZZ_SEED=<n> repeats a run.
+FUZZ_SEED ?= $(shell date +%s)
+fuzz: setup
+	@echo "seed $(FUZZ_SEED); \`make fuzz FUZZ_SEED=$(FUZZ_SEED)\` repeats this run"
+	DMM_FUZZ_SEED=$(FUZZ_SEED) DMM_FUZZ_EFFORT=20 $(BIN)/python -m pytest tests/jobs/test_fuzz.py
 
 check: setup
 	$(BIN)/ruff check .

@@ -64,12 +64,16 @@ class NodeState:
 
 @dataclass(frozen=True)
 class Graph:
-    """The nodes of one experiment in an order in which parents come first, and the data they all rest on."""
+    """The nodes of one experiment in an order in which parents come first, and the data they all rest on.
+
+    digest stands for the experiment itself: its settings, and what lay in the files that they name when the graph was built.
+    """
 
     experiment: Experiment
     examples: Examples
     nodes: Mapping[str, Node]
     data_digest: str
+    digest: str
     _resolved: dict[str, Indices] = field(default_factory=dict, compare=False, repr=False)
 
     def survey(

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from jobs.session import Session
-from pipeline.config import PLACES, Experiment
+from pipeline.config import PLACES
 from pipeline.core.errors import ConfigError, MissingShardsError
 from pipeline.core.registry import plugin_name
-from pipeline.graph import NodeState
+from pipeline.graph import Graph, NodeState
 from pipeline.reporting.comparison_content import ComparedSet, Comparison, Entry, Method
 from pipeline.reporting.comparison_words import headline
 from pipeline.reporting.content import role_of
@@ -58,7 +58,7 @@ def compare(configs: Sequence[str], open_one: Callable[[str], Session]) -> Compa
     sessions = [open_one(path) for path in configs]
     if len({session.store.uri for session in sessions}) > 1:
         raise ConfigError(f"these experiments lie in {len({session.store.uri for session in sessions})} stores; name the one that holds all with --store")
-    labels = _check([session.experiment for session in sessions], configs)
+    labels = _check([session.graph for session in sessions], configs)
     surveys = [_finished(session, path, labels) for session, path in zip(sessions, configs, strict=True)]
     found = [_by_place(result_rows(session.graph, session.store, states)) for session, states in zip(sessions, surveys, strict=True)]
     content = _content(sessions, surveys, found, labels)
@@ -75,10 +75,11 @@ def compare(configs: Sequence[str], open_one: Callable[[str], Session]) -> Compa
     return Compared(content, rows, store.files.location(name))
 
 
-def _check(experiments: Sequence[Experiment], configs: Sequence[str]) -> list[str]:
+def _check(graphs: Sequence[Graph], configs: Sequence[str]) -> list[str]:
     """Return the labels of the forget sets that all experiments have; raises ConfigError where they cannot be compared."""
-    for (one, path), (other, other_path) in combinations(zip(experiments, configs, strict=True), 2):
-        if one.digest == other.digest:
+    for (graph, path), (other_graph, other_path) in combinations(zip(graphs, configs, strict=True), 2):
+        one, other = graph.experiment, other_graph.experiment
+        if graph.digest == other_graph.digest:
             raise ConfigError(f"{path} and {other_path} are the same experiment, {one.name}; name two that differ")
         if one.name == other.name:
             raise ConfigError(f"{path} and {other_path} are both called {one.name!r}; give one of them another `name`, so that the page can tell them apart")
@@ -86,6 +87,7 @@ def _check(experiments: Sequence[Experiment], configs: Sequence[str]) -> list[st
             differences = _differing([_flat(each.evaluation.model_dump(mode="json")) for each in (one, other)])
             said = "; ".join(f"evaluation.{key} {' and '.join(values)}" for key, values in differences)
             raise ConfigError(f"{one.name} and {other.name} are not judged alike ({said}); KLoM compares only where it is computed alike, so make these equal")
+    experiments = [graph.experiment for graph in graphs]
     labels = [label for label in experiments[0].forget_sets if all(label in one.forget_sets for one in experiments)]
     if not labels:
         known = "; ".join(f"{one.name} has {', '.join(one.forget_sets)}" for one in experiments)

@@ -8,10 +8,9 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, Field
 
-from pipeline.config import Experiment
 from pipeline.core import yaml_text
 from pipeline.core.errors import StoreError
-from pipeline.graph import NodeState
+from pipeline.graph import Graph, NodeState
 from pipeline.run import Failure, Listener, Progress, failures_of
 from pipeline.runtime.files.base import checked
 from pipeline.runtime.shards import cover
@@ -54,9 +53,9 @@ class Ledger(Listener):
     written beside the walk, which never waits for it; a store that refuses is asked again after a while.
     """
 
-    def __init__(self, experiment: Experiment, store: Store) -> None:
-        self._experiment, self._store = experiment, store
-        self._path = f"{FOLDER}/{experiment.name}-{experiment.digest}"
+    def __init__(self, graph: Graph, store: Store) -> None:
+        self._experiment, self._digest, self._store = graph.experiment, graph.digest, store
+        self._path = f"{FOLDER}/{graph.experiment.name}-{graph.digest}"
         self._seen: Mapping[str, NodeState] | None = None
         self._written: dict[str, bytes] = {}
         self._writer = threading.Thread()
@@ -94,7 +93,7 @@ class Ledger(Listener):
             {"node": key, "stage": state.node.stage, "unit": state.node.unit, "wanted": state.node.n_units, "folder": state.folder}
             for key, state in states.items()
         ]
-        return {"name": self._experiment.name, "digest": self._experiment.digest, "nodes": nodes}
+        return {"name": self._experiment.name, "digest": self._digest, "nodes": nodes}
 
     def _write(self, files: Mapping[str, bytes]) -> None:
         try:

@@ -47,7 +47,7 @@ def watch(
 
     session = open_session(config, set_ or (), store)
     others = run_in(session.store) if config is None else []
-    if others and f"{session.experiment.name}-{session.experiment.digest}" not in others:
+    if others and f"{session.experiment.name}-{session.graph.digest}" not in others:
         about = f"looking for the demonstration, which was never run in {session.store.uri}; that holds {', '.join(others)}"
         screen.print(f"{about}: name its config, `dmm watch CONFIG --store {session.store.uri}`", style="yellow", markup=False, highlight=False, soft_wrap=True)
     look = look_on(session, paper(), once=once, patience=patience)

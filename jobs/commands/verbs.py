@@ -72,7 +72,7 @@ def run(
         _announce(session, screen)
     display = open_display(screen)
     view = open_view(session.graph, session.store, warn=lambda text: screen.print(text, style="yellow", markup=False, soft_wrap=True))
-    ledger = Ledger(session.experiment, session.store)
+    ledger = Ledger(session.graph, session.store)
     listeners = [display, view, ledger]
     walk: Walk | None = None
     status: Status = "FAILED"

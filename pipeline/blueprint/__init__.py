@@ -9,6 +9,8 @@ from pipeline.blueprint.convex import CONVEX_PAGE, convex
 from pipeline.blueprint.populations import populations
 from pipeline.blueprint.unlearning import oracles, unlearning
 from pipeline.config import PLACES, Experiment
+from pipeline.core.fingerprint import digest
+from pipeline.core.registry import contents_of
 from pipeline.core.setting_paths import with_absolute_paths
 from pipeline.data.examples import Examples
 from pipeline.graph import Graph
@@ -19,11 +21,12 @@ from pipeline.stages.report import ReportPage
 
 def build_graph(experiment: Experiment, examples: Examples) -> Graph:
     """Return the graph of an experiment; raises ConfigError or DataError for whatever can be found wrong before anything is computed."""
-    nodes: dict[str, Node] = {}
     # Workers run in other folders, and the config keeps its paths as they were written.
-    for node in _nodes(with_absolute_paths(experiment), examples):
-        nodes[node.key] = node
-    return Graph(experiment, examples, nodes, examples.digest)
+    located = with_absolute_paths(experiment)
+    nodes = {node.key: node for node in _nodes(located, examples)}
+    contents = contents_of(located)
+    own_digest = digest([experiment.identity(), contents]) if contents else experiment.digest
+    return Graph(experiment, examples, nodes, examples.digest, own_digest)
 
 
 def _nodes(experiment: Experiment, examples: Examples) -> Iterator[Node]:

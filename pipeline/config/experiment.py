@@ -15,8 +15,8 @@ from pipeline.core import yaml_text
 from pipeline.core.errors import ConfigError
 from pipeline.core.fingerprint import digest
 from pipeline.core.masking import masked
-from pipeline.core.registry import Settings, contents_of, plugin_name
-from pipeline.core.setting_paths import with_absolute_paths, without_paths
+from pipeline.core.registry import Settings, plugin_name
+from pipeline.core.setting_paths import without_paths
 from pipeline.data import DATASETS, FORGET_SETS
 from pipeline.data.dataset import Dataset
 from pipeline.data.digits import Digits
@@ -135,9 +135,8 @@ class Experiment(Settings):
 
     @property
     def digest(self) -> str:
-        """Digest of the settings that make this experiment what it is, and of the files that they name, as far as they are here."""
-        contents = contents_of(with_absolute_paths(self))
-        return digest([self.identity(), contents] if contents else self.identity())
+        """Digest of the settings that make this experiment what it is. What lies in the files that they name is part of Graph.digest."""
+        return digest(self.identity())
 
     def to_yaml(self) -> str:
         """Return the tree as YAML with every default filled in; reading it gives an equal experiment."""

@@ -32,7 +32,7 @@ def parts_of(value: Any) -> list[Any]:
 
 def expanded(path: Path) -> Path:
     """Return path with `~` and environment variables expanded; a relative path stays relative."""
-    return Path(os.path.expandvars(path)).expanduser()
+    return Path(os.path.expanduser(os.path.expandvars(path)))
 
 
 def with_absolute_paths(settings: M) -> M:

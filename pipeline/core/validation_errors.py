@@ -47,7 +47,8 @@ def explain(error: ValidationError, *, at: str, model: type[BaseModel]) -> str:
         elif problem["type"] == "value_error":
             lines.append(f"{place}: {problem['msg'].removeprefix('Value error, ')} (got {shown(problem['input'])})")
         elif problem["type"] in _EXPECTED:
-            expected = _EXPECTED[problem["type"]].format(**problem.get("ctx", {}))
+            bounds = {name: f"{bound:g}" if isinstance(bound, float) else bound for name, bound in problem.get("ctx", {}).items()}
+            expected = _EXPECTED[problem["type"]].format(**bounds)
             lines.append(f"{place}: expected {expected}, got {shown(problem['input'])}{_hint(problem['type'], problem['input'])}")
         else:
             lines.append(f"{place}: {problem['msg']} (got {shown(problem['input'])})")

@@ -52,7 +52,7 @@ class Pages:
             labels=examples.labels,
         )
         return {
-            "config_digest": experiment.digest,
+            "config_digest": self.graph.digest,
             "name": experiment.name,
             "params": experiment.model_dump(mode="json", exclude=set(PLACES)),
             "config_yaml": experiment.to_yaml(),

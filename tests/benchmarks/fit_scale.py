@@ -47,7 +47,7 @@ def open_graph(n_models: int, n_train: int, n_points: int, block_points: int) ->
     experiment = config.build(tree)
     examples = experiment.dataset.load()
     whole = build_graph(experiment, examples)
-    return Graph(experiment, examples, {key: whole.nodes[key] for key in NODES}, examples.digest)
+    return Graph(experiment, examples, {key: whole.nodes[key] for key in NODES}, examples.digest, whole.digest)
 
 
 def write_populations(graph: Graph, store: Store) -> None:

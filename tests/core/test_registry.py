@@ -9,7 +9,8 @@ import pytest
 from pydantic import Field, ValidationError
 
 from pipeline.core.errors import ConfigError
-from pipeline.core.registry import Plugin, Table, describe, did_you_mean, plugin_name, revision
+from pipeline.core.registry import Plugin, Table, describe, plugin_name, revision
+from pipeline.core.validation_errors import did_you_mean
 from pipeline.models import MODELS
 from pipeline.models.mlp import Mlp
 
@@ -70,9 +71,9 @@ def test_settings_become_fields():
         ({"side": 1}, "shape: needs a `name`; known: circle, square"),
         ({"name": 3}, "needs a `name`"),
         ({"name": "square", "sdie": 1}, "shape 'square': sdie: unknown setting; known: name, side. Did you mean 'side'?"),
-        ({"name": "square", "side": -1}, "side: Input should be greater than 0 (got -1)"),
-        ({"name": "square", "side": float("nan")}, "side: Input should be a finite number"),
-        ({"name": "square", "side": "wide"}, "side: Input should be a valid number"),
+        ({"name": "square", "side": -1}, "side: expected more than 0, got -1"),
+        ({"name": "square", "side": float("nan")}, "side: expected a finite number"),
+        ({"name": "square", "side": "wide"}, "side: expected a number such as 0.1, got 'wide'"),
     ],
 )
 def test_a_wrong_setting_names_value_expectation_and_remedy(settings, message):

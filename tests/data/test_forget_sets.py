@@ -82,9 +82,6 @@ def test_random_sets_differ_by_seed(examples: Examples) -> None:
         ({"name": "mislabelled"}, "no mislabelled points"),
         ({"name": "hardest", "n_points": 12}, "n_points is 12"),
         ({"name": "indices", "ids": [3, 12]}, "holds id 12, which is no training point; expected ids from 0 to 11"),
-        ({"name": "indices", "ids": [-1]}, "holds id -1"),
-        ({"name": "indices", "ids": [4, 4, 2]}, "holds id 4 2 times"),
-        ({"name": "indices", "ids": [2**70]}, "expected one list of integer training ids"),
         ({"name": "file", "path": "nowhere.csv"}, "nowhere.csv does not exist"),
     ],
 )
@@ -93,9 +90,28 @@ def test_what_cannot_be_picked_is_found_before_training(examples: Examples, sett
         FORGET_SETS.build(settings).check(examples)
 
 
-def test_a_truth_is_no_id() -> None:
-    with pytest.raises(ConfigError, match="true and false are no training ids"):
-        FORGET_SETS.build({"name": "indices", "ids": [True, 2]})
+@pytest.mark.parametrize(
+    ("ids", "message"),
+    [
+        ([True, 2], "True is no whole number"),
+        ([17.0], "17.0 is no whole number"),
+        ([None], "None is no whole number"),
+        ([[3]], r"\[3\] is no whole number"),
+        (["17"], "'17' is text, not a whole number; write 17 without quotes"),
+        (["00017"], "'00017' is text, not a whole number"),
+        ([-1], "-1 is negative"),
+        ([2**70], "too large for an id"),
+        ([4, 4, 2], "id 4 stands at entry 1 and again at entry 2"),
+        ([], "lists no id"),
+        (17, r"expected a list of ids, such as \[17, 18, 23\]"),
+        ("3-7", "expected a list of ids"),
+        ({"3": 5}, "expected a list of ids"),
+        (None, "expected a list of ids"),
+    ],
+)
+def test_a_list_that_is_not_surely_one_of_ids_is_refused_with_a_remedy(ids: object, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        FORGET_SETS.build({"name": "indices", "ids": ids})
 
 
 def test_more_mislabelled_points_than_there_are_is_refused(examples: Examples) -> None:

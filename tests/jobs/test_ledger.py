@@ -97,7 +97,7 @@ def test_a_store_that_refuses_is_asked_again_after_a_while_and_never_waited_for(
     monkeypatch.setattr(ledger, "END", 0.01)
     session, files = open_tiny(), Refusing()
     progress = Progress(states=session.graph.survey(session.store), wanted=frozenset(session.graph.nodes))
-    kept = ledger.Ledger(session.experiment, SimpleNamespace(files=files))
+    kept = ledger.Ledger(session.graph, SimpleNamespace(files=files))
     for _ in range(50):
         kept.changed(progress)
     kept.end()

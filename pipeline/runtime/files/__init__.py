@@ -40,7 +40,7 @@ def local_folder(uri: str) -> Path | None:
     slip = re.match(r"[a-z0-9]+:/", uri)
     if slip and not re.match(r"file:///", uri):
         raise ConfigError(f"store {uri!r} is neither a folder nor a place in an object store; expected /a/folder, file:///a/folder or s3://bucket/prefix")
-    return Path(uri.removeprefix("file://")).expanduser().resolve()
+    return Path(os.path.expanduser(uri.removeprefix("file://"))).resolve()
 
 
 def patience_seconds() -> float:
