@@ -23,6 +23,8 @@ LARGEST_ID = 2**63 - 1
 _ID = re.compile(r"0|[1-9][0-9]*")
 # A column that stands alone must say that it holds ids: one called `label` may hold anything.
 _SAYS_ID = re.compile(r"(?:[^0-9]*[^a-z0-9])?(?:ids?|index|indexes|indices|idx|points?)", re.IGNORECASE)
+# Digits without a letter: such a cell in a first line is a value, and no name of a column.
+_NUMBER = re.compile(r"[^a-zA-Z]*[0-9][^a-zA-Z]*")
 _LINE_ENDS = re.compile(r"\r\n|\r|\n")
 # "1 017" may be two ids, or one with a space between thousands.
 _THOUSANDS = re.compile(r"(?:.*[ \t])?[0-9]{1,3}[ \t]+[0-9]{3}(?:[ \t].*)?")
@@ -137,7 +139,7 @@ def _column_of(first: Sequence[str], place: str) -> int | None:
 
 def named_column(names: Sequence[str]) -> int:
     """Return which of a table's columns holds the ids: one called id or index, or the only one if its name says so; raises IdError otherwise."""
-    number = next((name for name in names if _ID.fullmatch(name)), None)
+    number = next((name for name in names if _NUMBER.fullmatch(name)), None)
     if number is not None:
         raise IdError(f"its first line holds {_shown(number)} among {_columns(len(names))}; name the columns in a first line, `id` among them")
     folded = [name.strip().lower() for name in names]

@@ -43,6 +43,7 @@ REFUSED = [
     ("csv", "²\n5\n", "line 1: '²' is no whole number"),
     ("csv", "0\n3\n5\n", "its first line is 0, which is the id 0 or the header"),
     ("csv", "17,id\n18,a\n", "its first line holds '17' among 2 columns"),
+    ("csv", "017,id\n18,2\n", "its first line holds '017' among 2 columns"),
     ("csv", "3,5,8\n", "its first line holds '3' among 3 columns"),
     # Below a header, every line counts.
     ("csv", "id\n17.0\n", "line 2: '17.0' has a decimal point"),

@@ -33,7 +33,10 @@ def bounded(n_examples: int) -> settings:
 WORDS = ["17", "0", "3", "017", "17.0", "1,017", "1_017", "+3", "-3", "1e3", "0x11", "", " 5 ", '"7"', "٣", "²", "id", "index", "ID"]
 WORDS += ["label", "point", "99999999999999999999", "nan", "17;18", "1 234", "'9'", "#3", "3\t4"]
 CELLS = st.sampled_from(WORDS) | st.integers(0, 200).map(str) | st.text(string.printable, max_size=4)
-ROWS = st.lists(st.lists(CELLS, min_size=1, max_size=3).map(",".join), max_size=6)
+PLAIN = st.lists(st.integers(0, 2000), min_size=1, max_size=5, unique=True).map(lambda ids: list(map(str, ids)))
+# Plain ids with at most one odd line among them, and lines of anything.
+ROWS = st.tuples(PLAIN, st.lists(CELLS, max_size=1), PLAIN).map(lambda parts: [line for part in parts for line in part])
+ROWS |= st.lists(st.lists(CELLS, min_size=1, max_size=3).map(",".join), max_size=6)
 
 
 def strict_ids(suffix: str, content: str) -> set[int] | None:
@@ -49,6 +52,8 @@ def strict_ids(suffix: str, content: str) -> set[int] | None:
             return None
         column, body = (named or [0])[0], cells[1:]
     elif cells and cells[0] == ["0"]:
+        return None
+    if suffix == ".csv" and any(len(row) != len(cells[0]) for row in cells):
         return None
     picked = [row[column] for row in body] if suffix == ".csv" else [cell for row in body for cell in row]
     if not picked or not all(re.fullmatch("0|[1-9][0-9]{0,17}", cell, re.ASCII) for cell in picked) or len(set(picked)) < len(picked):
