@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.core.errors import DataError
+from pipeline.core.npy import read_npy
 
 # Names of the one column that is taken out of several.
 ID_COLUMNS = ("id", "index")
@@ -157,7 +158,7 @@ def named_column(names: Sequence[str]) -> int:
 
 
 def _read_npy(file: BinaryIO) -> _Found:
-    found: npt.NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
+    found = read_npy(file)
     if file.read(1):
         raise IdError("more bytes follow its array; save one array of ids")
     if found.dtype.kind == "b":
