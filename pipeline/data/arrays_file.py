@@ -27,6 +27,10 @@ class ArraysFile(Dataset):
         """See Dataset."""
         return None if self.path.is_file() else _absent(self.path)
 
+    def files(self) -> tuple[Path, ...]:
+        """Return the one file."""
+        return (self.path,)
+
     def read(self) -> Examples:
         """Return the file's examples, inputs cast to float32; n_classes is the largest label plus one.
 

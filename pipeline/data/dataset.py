@@ -2,13 +2,15 @@
 
 import dataclasses
 from abc import abstractmethod
+from pathlib import Path
 
 import numpy as np
 from pydantic import Field
 
 from pipeline.core import seeds
 from pipeline.core.errors import ConfigError
-from pipeline.core.registry import Plugin, Settings
+from pipeline.core.fingerprint import canonical
+from pipeline.core.registry import Plugin, Settings, describe
 from pipeline.data.examples import Examples
 
 
@@ -28,6 +30,10 @@ class Dataset(Plugin):
         """Return what has to be installed or there before this can be read, in words, or None; found in no time. By default nothing is."""
         return None
 
+    def files(self) -> tuple[Path, ...]:
+        """Return the files that `read` opens; none by default. A process reads them again if their size or time changes."""
+        return ()
+
     @abstractmethod
     def read(self) -> Examples:
         """Return the examples as they are, without label noise; raises DataError if they cannot be read."""
@@ -36,6 +42,23 @@ class Dataset(Plugin):
         """Return the examples with the label noise applied, the same for equal settings; raises DataError, or ConfigError for too much noise."""
         examples = self.read()
         return examples if self.label_noise is None else flip_labels(examples, self.label_noise)
+
+
+def content_digest(dataset: Dataset) -> str:
+    """Return the digest of what `load` returns; raises what it raises.
+
+    The content itself is read, whether it comes from a file, an installed package or a formula. That takes up to a second for
+    the built-in data sets, so one process does it once for the same settings and files.
+    """
+    states = [[str(file), file.stat().st_size, file.stat().st_mtime_ns] for file in dataset.files() if file.is_file()]
+    key = canonical([describe(dataset), states])
+    if key not in _DIGESTS:
+        _DIGESTS[key] = dataset.load().digest
+    return _DIGESTS[key]
+
+
+# What content_digest found in this process, by settings and the size and time of files.
+_DIGESTS: dict[str, str] = {}
 
 
 def flip_labels(examples: Examples, noise: LabelNoise) -> Examples:

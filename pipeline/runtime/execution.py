@@ -10,7 +10,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
-from pipeline.core.errors import ANY_FAILURE, CorruptShardError, ExecutionError, PipelineError, StoreError, StoreUnseenError
+from pipeline.core.errors import (
+    ANY_FAILURE,
+    CorruptShardError,
+    ExecutionError,
+    PipelineError,
+    StoreError,
+    StoreUnseenError,
+    is_out_of_memory,
+)
 
 T = TypeVar("T")
 
@@ -20,8 +28,6 @@ T = TypeVar("T")
 Fault = Literal["refused", "error", "store", "full", "unseen", "crashed", "memory", "lost", "unmet"]
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-# What torch says on a CPU, on a GPU, and what the operating system says.
-SAID_OF_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +137,7 @@ def attempt(function: Callable[[T, str], Any], task: T, device: str) -> Outcome[
 def fault_of(error: BaseException) -> Fault:
     """Return at whose door an error of a shard's code lies, judged by what caused it in the first place."""
     causes = list(_causes(error))
-    if any(isinstance(cause, MemoryError) or (isinstance(cause, RuntimeError) and _speaks_of_memory(cause)) for cause in causes):
+    if any(is_out_of_memory(cause) for cause in causes):
         return "memory"
     if any(isinstance(cause, OSError) and cause.errno in FULL for cause in causes):
         return "full"
@@ -148,7 +154,3 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__
-
-
-def _speaks_of_memory(error: RuntimeError) -> bool:
-    return any(words in str(error).lower() for words in SAID_OF_MEMORY)

@@ -86,7 +86,9 @@ class Node(ABC):
     trains: ClassVar[bool] = False
     # Whether its shards are many and alike, and rest on something large that they have in common: an executor may stream them.
     streams: ClassVar[bool] = False
-    # Raised when what compute does changes, as a plug-in's revision is when the plug-in does.
+    # Whether compute reads the experiment's examples. A node that does not is unaffected when they change.
+    reads_examples: ClassVar[bool] = True
+    # Increment when what compute does changes.
     revision: ClassVar[int] = 1
 
     key: str

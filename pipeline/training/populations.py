@@ -11,7 +11,7 @@ from jaxtyping import Float
 from pydantic import Field
 
 from pipeline.core.arrays import Indices, Masks
-from pipeline.core.errors import ConfigError
+from pipeline.core.errors import ConfigError, is_out_of_memory
 from pipeline.core.seeds import seed
 from pipeline.data.groups import Lines, designed_mask
 from pipeline.data.masks import focused_mask, retain_mask, subset_mask
@@ -105,7 +105,12 @@ def choose_ensemble(build: Builder, recipe: Recipe, data: Resident, n_points: in
     reason = why_not_stackable(build(), [recipe.descent()], data.inputs)
     if reason is not None:
         return {"kind": "looped", "reason": reason}
-    stacked, looped = _seconds_per_member(build, recipe, data, n_points)
+    try:
+        stacked, looped = _seconds_per_member(build, recipe, data, n_points)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return {"kind": "looped", "reason": f"memory does not hold {TRIAL_MEMBERS} members at once"}
     kind = "stacked" if stacked <= looped else "looped"
     return {"kind": kind, "reason": "the faster of both when timed", "seconds_stacked": stacked, "seconds_looped": looped}
 
