@@ -96,6 +96,8 @@ def show_plan(result: dict[str, Any], console: Console) -> None:
         cost = f"{row['retrainings']:,.1f}" if row["retrainings"] else ""
         table.add_row(row["node"], row["status"], f"{row['done']:,}", f"{row['wanted'] - row['done']:,}", cost, seconds)
     console.print(table)
+    for notice in result["notices"]:
+        console.print(notice, style="yellow", highlight=False, markup=False)
     console.print(f"To train: as much as {result['retrainings']:,.1f} models on all points; unlearning comes on top.", highlight=False)
     shared, focused = result["break_even_requests"], result["focused_retrainings"]
     if shared == 0:

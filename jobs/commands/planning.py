@@ -9,6 +9,7 @@ from jobs.session import Session
 from pipeline.accounts import SUBSETS, spending_of
 from pipeline.graph import NodeState
 from pipeline.stages.train import Population
+from pipeline.training.scale import scale_notice
 
 # Shards of a node whose seconds an estimate rests on.
 MOST_TIMED = 50
@@ -29,6 +30,7 @@ def plan(session: Session) -> dict[str, Any]:
     effects = any("effect" in unlearner.needs for unlearner in session.experiment.unlearners.values())
     return {
         "store": session.store.uri,
+        "notices": [notice] if (notice := scale_notice(session.examples)) is not None else [],
         "nodes": rows,
         "retrainings": round(total, 2),
         "core_seconds": round(sum(row["seconds"] or 0.0 for row in rows), 1),
