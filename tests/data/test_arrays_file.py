@@ -9,8 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from pipeline.core.errors import DataError
 from pipeline.data.arrays_file import ArraysFile
@@ -98,14 +96,14 @@ def test_a_file_that_is_cut_off_is_damaged(npz: Path, n_lost: int) -> None:
         ArraysFile(path=npz).load()
 
 
-@given(place=st.integers(0, 10**6))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_a_flipped_byte_never_changes_the_arrays(npz: Path, tmp_path: Path, place: int) -> None:
-    content, expected = bytearray(npz.read_bytes()), ArraysFile(path=npz).load().digest
-    content[place % len(content)] ^= 0xFF
-    (tmp_path / "flipped.npz").write_bytes(content)
-    with contextlib.suppress(DataError):
-        assert ArraysFile(path=tmp_path / "flipped.npz").load().digest == expected
+def test_a_flipped_byte_never_changes_the_arrays(npz: Path, tmp_path: Path) -> None:
+    content, expected = npz.read_bytes(), ArraysFile(path=npz).load().digest
+    for place in range(len(content)):
+        flipped = bytearray(content)
+        flipped[place] ^= 0xFF
+        (tmp_path / "flipped.npz").write_bytes(flipped)
+        with contextlib.suppress(DataError):
+            assert ArraysFile(path=tmp_path / "flipped.npz").load().digest == expected
 
 
 def test_a_single_array_is_refused(tmp_path: Path) -> None:
