@@ -83,7 +83,8 @@ def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
         kind = _kind_of(path)
         if kind is not None:
             raise DataError(f"data file {path} {kind}")
-        with np.load(path, allow_pickle=False) as archive:
+        # NumPy leaves the file open if it is given a path and the archive is damaged.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             missing = [key for key in KEYS if key not in archive]
             if missing:
                 raise DataError(f"{path} lacks {', '.join(missing)} (it holds: {', '.join(archive) or 'nothing'}); {HOW}")
