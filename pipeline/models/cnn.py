@@ -8,7 +8,6 @@ from torch import nn
 from pipeline.core.errors import ConfigError
 from pipeline.models.base import Model
 
-
 # Channels of images: grey, colours, colours with opacity.
 CHANNELS = (1, 3, 4)
 # Height and width of an image differ by less than this factor, unlike the channels and the height of a feature map.
