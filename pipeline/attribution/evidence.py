@@ -98,7 +98,10 @@ def check_masks(masks: Masks) -> None:
     if len(masks) < 3:
         raise ConfigError(f"datamodels need at least 3 subset models, got {len(masks)}; raise populations.subset.n_models")
     if (masks == masks[0]).all():
-        raise DataError("all subset masks are equal, so nothing can be attributed; lower populations.subset.keep_fraction")
+        raise DataError(
+            f"the masks of all {len(masks)} subset models are equal, so nothing can be attributed; raise populations.subset.n_models, "
+            "lower keep_fraction, or import models whose masks differ"
+        )
 
 
 def check_outputs(masks: Bool[np.ndarray, "n_masks n_train"], outputs: Outputs) -> None:
