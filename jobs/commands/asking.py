@@ -71,7 +71,7 @@ def compare(
 
 
 def export(
-    path: Annotated[str, typer.Option("--to", metavar="FILE", help="File to write: .npy, or bare numbers under any other name.")],
+    path: Annotated[str, typer.Option("--to", metavar="FILE", help="File to write: .npy, .parquet, or .dat and the like for bare numbers.")],
     config: Config = None,
     set_: Set = None,
     store: StoreUri = None,

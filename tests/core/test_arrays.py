@@ -1,6 +1,5 @@
 """What callers hand in is a plain array of the right kind, or refused in words of ours at every public door."""
 
-import jaxtyping
 import numpy as np
 import pytest
 import torch
@@ -16,6 +15,8 @@ from pipeline.evaluation.bootstrap import klom_interval
 from pipeline.evaluation.klom import klom
 from pipeline.evaluation.margins import margins
 from pipeline.evaluation.ulira import ulira
+
+pytestmark = pytest.mark.usefixtures("unannotated")
 
 RNG = np.random.default_rng(0)
 VALUES = RNG.normal(size=(12, 6))
@@ -55,14 +56,6 @@ DOORS = {
     "predict": lambda odd: WeightMatrix(matrix=np.ones((8, 2)), everything=np.zeros(2)).predict(odd),
     "removing": lambda odd: WeightMatrix(matrix=np.ones((8, 2)), everything=np.zeros(2)).effect_of_removing(odd),
 }
-
-
-@pytest.fixture(autouse=True)
-def _as_outside_of_the_tests():
-    """Leave shapes and kinds to the package: the check of annotations is there in tests only."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.mark.parametrize("kind", ODD)
