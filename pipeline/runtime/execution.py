@@ -12,6 +12,7 @@ from typing import Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
 from pipeline.core.errors import (
     ANY_FAILURE,
+    ConfigError,
     CorruptShardError,
     ExecutionError,
     PipelineError,
@@ -22,10 +23,17 @@ from pipeline.core.errors import (
 
 T = TypeVar("T")
 
-# refused: what was asked cannot be done, however often. error: the shard's code raised. store: reading or writing failed. full: there is no space
-# left. unseen: its machine does not see the store. crashed: its process died. memory: it, or its machine, ran out of memory. lost: its machine went
-# away. unmet: no machine offers what it needs.
-Fault = Literal["refused", "error", "store", "full", "unseen", "crashed", "memory", "lost", "unmet"]
+# refused: what was asked cannot be done, however often.
+# setting: a setting is wrong, so that no shard of the table can be made.
+# error: the shard's code raised.
+# store: reading or writing failed.
+# full: there is no space left.
+# unseen: its machine does not see the store.
+# crashed: its process died.
+# memory: it, or its machine, ran out of memory.
+# lost: its machine went away.
+# unmet: no machine offers what it needs.
+Fault = Literal["refused", "setting", "error", "store", "full", "unseen", "crashed", "memory", "lost", "unmet"]
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
@@ -147,6 +155,8 @@ def fault_of(error: BaseException) -> Fault:
         return "refused"
     if isinstance(error, StoreError | ExecutionError | OSError):
         return "store"
+    if isinstance(error, ConfigError):
+        return "setting"
     return "refused" if isinstance(error, PipelineError) else "error"
 
 
