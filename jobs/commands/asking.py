@@ -50,6 +50,8 @@ def klom(
     from jobs.commands.klom import klom_report
 
     result = klom_report(unlearned, oracle, variant=variant, n_bins=n_bins, clip=clip, seed=seed)
+    for notice in result["notices"]:
+        screen.print(notice, style="yellow", highlight=False, markup=False, soft_wrap=True)
     listing.show_klom(result, paper())
     finish(result, json_, DONE)
 

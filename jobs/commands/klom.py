@@ -33,7 +33,19 @@ def klom_report(unlearned_path: str, oracle_path: str, *, variant: str, n_bins: 
         "n_nonfinite": result.n_nonfinite_total,
         "n_clipped": result.n_clipped_total,
         "floor": _floor(oracle, rule._asdict()),
+        "notices": _notices(unlearned, oracle),
     }
+
+
+def _notices(unlearned: Margins, oracle: Margins) -> list[str]:
+    """Return a sentence on each sign that the files are not what the metric is for."""
+    notices = []
+    if np.array_equal(unlearned, oracle, equal_nan=True):
+        notices.append("both files hold the same margins, so KLoM says nothing; give those of unlearned models and those of oracles")
+    for name, margins in (("unlearned", unlearned), ("oracle", oracle)):
+        if np.isfinite(margins).all() and margins.min() >= 0 and margins.max() <= 1 and margins.max() > margins.min():
+            notices.append(f"all {name} margins are between 0 and 1, as probabilities are; a margin is the label's logit minus the logsumexp of the others")
+    return notices
 
 
 def read_margins(path: str) -> Margins:

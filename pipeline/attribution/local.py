@@ -41,7 +41,7 @@ class LocalRidge(Estimator):
     needs: ClassVar[frozenset[str]] = frozenset({"subset", "views"})
     scalars: ClassVar[tuple[str, ...]] = ("penalty", "r2")
 
-    reach: int = Field(default=400, ge=1)
+    reach: int = Field(default=400, ge=1, le=10_000_000)
 
     def factor(self, evidence: Evidence) -> Arrays:
         """Return `spread` (n_train,): the sum of squares of each training point's centred mask."""

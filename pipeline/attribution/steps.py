@@ -39,7 +39,7 @@ class StepEstimator(Estimator):
     needs: ClassVar[frozenset[str]] = frozenset({"checkpoints"})
 
     layers: Literal["all", "last"] = "all"
-    curvature: float = Field(default=0.15, ge=0)
+    curvature: float = Field(default=0.15, ge=0, le=1e6)
 
     @abstractmethod
     def look(self, checkpoints: Checkpoints, model: int) -> dict[str, np.ndarray]:

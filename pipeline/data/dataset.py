@@ -17,7 +17,7 @@ from pipeline.data.examples import Examples
 class LabelNoise(Settings):
     """How many training labels to flip to another class, and the seed that chooses them."""
 
-    n_points: int = Field(ge=1)
+    n_points: int = Field(ge=1, le=10_000_000)
     seed: int = 0
 
 

@@ -19,7 +19,7 @@ class Cnn(Model):
 
     name: ClassVar[str] = "cnn"
 
-    width: int = Field(default=16, ge=1)
+    width: int = Field(default=16, ge=1, le=1_000_000)
     batch_norm: bool = True
 
     def build(self, input_shape: tuple[int, ...], n_classes: int) -> nn.Module:

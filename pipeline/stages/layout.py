@@ -19,7 +19,7 @@ class Layout(Settings):
     """dtype of stored logits and points in a block."""
 
     dtype: Literal["float16", "float32"] = "float32"
-    block_points: int = Field(default=256, ge=1)
+    block_points: int = Field(default=256, ge=1, le=10_000_000)
 
     def n_blocks(self, n_points: int) -> int:
         """Return how many blocks n_points take."""

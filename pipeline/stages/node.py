@@ -26,10 +26,10 @@ class Resources(Settings):
     with; labels must be those of the node, as Ray's label selectors spell them: `a`, `!a`, `in(a, b)` or `!in(a, b)`.
     """
 
-    num_cpus: int = Field(default=1, ge=1)
-    num_gpus: float = Field(default=0.0, ge=0)
-    memory_gb: float | None = Field(default=None, gt=0)
-    custom: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
+    num_cpus: int = Field(default=1, ge=1, le=100_000)
+    num_gpus: float = Field(default=0.0, ge=0, le=10_000)
+    memory_gb: float | None = Field(default=None, gt=0, le=1e6)
+    custom: dict[str, Annotated[float, Field(gt=0, le=1e9)]] = Field(default_factory=dict)
     labels: dict[str, Annotated[str, Field(pattern=SELECTOR)]] = Field(default_factory=dict)
 
     @field_validator("num_gpus")

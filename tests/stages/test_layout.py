@@ -35,5 +35,6 @@ def test_one_shard_of_a_population_is_trained_when_its_logits_overflow(tmp_path)
     progress = run_serially(session, until="train")
     subset = [failure for failure in progress.failures if failure.key == "train/subset"]
     assert "set store.layout.dtype=float32" in subset[0].error
-    assert [(failure.start, failure.stop) for failure in subset] == [(0, 5), (5, 20)]
-    assert "not tried, since other shards of it failed" in subset[1].error
+    assert subset[0].stop - subset[0].start == 5
+    assert all("not tried, since other shards of it failed" in failure.error for failure in subset[1:])
+    assert sum(failure.stop - failure.start for failure in subset) == 20

@@ -34,7 +34,7 @@ class MadryLab(Records):
     folder: Path
     masks: str = "masks.npy"
     outputs: tuple[str, ...] = Field(default=(), max_length=8)
-    skip: int = Field(default=0, ge=0)
+    skip: int = Field(default=0, ge=0, le=10_000_000)
 
     def models(self) -> tuple[str, ...]:
         """See Records."""
