@@ -52,7 +52,7 @@ def klom(
     result = klom_report(unlearned, oracle, variant=variant, n_bins=n_bins, clip=clip, seed=seed)
     for notice in result["notices"]:
         screen.print(notice, style="yellow", highlight=False, markup=False, soft_wrap=True)
-    listing.show_klom(result, paper())
+    listing.show_klom({name: value for name, value in result.items() if name != "notices"}, paper())
     finish(result, json_, DONE)
 
 

@@ -3,7 +3,7 @@
 The types are checked in the tests and cost nothing elsewhere. The checks stand in public functions, not in inner loops.
 """
 
-from typing import TypeAlias, TypeGuard
+from typing import Any, TypeAlias, TypeGuard
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -30,7 +30,7 @@ WORDS = {"b": "booleans", "i": "integers", "u": "integers", "f": "floating-point
 MOST_RESAMPLES = 100_000
 
 
-def require_array(name: str, value: object, *, kinds: str, ndim: int | None = None) -> None:
+def require_array(name: str, value: Any, *, kinds: str, ndim: int | None = None) -> None:
     """Raise DataError or ShapeError unless value is a plain NumPy array of one of the kinds of dtype, with ndim axes.
 
     kinds are letters of numpy.dtype.kind: b for booleans, i and u for integers, f for floats. Nothing is converted, since a list,
@@ -52,7 +52,7 @@ def require_floats(name: str, value: object, ndim: int | None = None) -> None:
     require_array(name, value, kinds="f", ndim=ndim)
 
 
-def require_masks(name: str, value: object, n_train: int | None = None) -> None:
+def require_masks(name: str, value: Any, n_train: int | None = None) -> None:
     """Raise DataError or ShapeError unless value is a plain array of booleans (n_models, n_train)."""
     require_array(name, value, kinds="b", ndim=2)
     if n_train is not None and value.shape[1] != n_train:
