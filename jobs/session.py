@@ -26,6 +26,7 @@ from pipeline.runtime.store import Store
 from pipeline.stages.work import Task, compute_task, read_common
 from pipeline.training.ensemble import Builder, why_not_stackable
 from pipeline.training.populations import check_model
+from pipeline.training.scale import check_scale
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,7 @@ def check(experiment: Experiment, examples: Examples) -> None:
             count_kept(examples.n_train, subsets.keep_fraction)
     build = Builder(experiment.model, examples.input_shape, examples.n_classes)
     check_model(build, experiment.recipe, examples.inputs[:2])
+    check_scale(build, experiment.recipe, examples)
     for label, rule in experiment.forget_sets.items():
         try:
             rule.check(examples)

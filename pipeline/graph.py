@@ -143,7 +143,11 @@ class Graph:
                 rests_on[name] = folder
             elif parent.mode != "content":
                 return None
-        return digest([self.data_digest, [revision(plugin) for plugin in node.plugins()], node.revision, node.circumstances(), rests_on])
+        return digest([self._data_of(node), [revision(plugin) for plugin in node.plugins()], node.revision, node.circumstances(), rests_on])
+
+    def _data_of(self, node: Node) -> str | None:
+        """Return the digest of the experiment's data for a node that reads it, None for one that does not."""
+        return self.data_digest if node.reads_examples else None
 
     def forget_ids(self, store: Store, state: NodeState) -> Indices | None:
         """Return the ids of the forget set of a node: read where it is stored, resolved here where that needs no training, None before that."""
@@ -164,7 +168,7 @@ class Graph:
         """Return a readable account of a node for the file beside its shards."""
         inputs = {name: {"folder": table.folder, "digest": table.digest} for name, table in state.inputs.items()}
         revisions = [revision(plugin) for plugin in state.node.plugins()]
-        return {"stage": state.node.stage, "settings": state.node.settings(), "revisions": revisions, "data": self.data_digest, "inputs": inputs}
+        return {"stage": state.node.stage, "settings": state.node.settings(), "revisions": revisions, "data": self._data_of(state.node), "inputs": inputs}
 
 
 class _Homes:

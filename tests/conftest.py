@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import jaxtyping
 import pytest
 
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
@@ -103,3 +104,11 @@ def s3(s3_running: s3_server.Server) -> Iterator[s3_server.Server]:
 def s3_uri(s3: s3_server.Server) -> str:
     """A place of the test's own on the S3 server."""
     return f"s3://{s3_server.BUCKET}/{uuid.uuid4().hex}"
+
+
+@pytest.fixture
+def unannotated() -> Iterator[None]:
+    """Leave the check of arguments to the package, as outside of the tests, where annotations are not checked."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)

@@ -152,8 +152,9 @@ def test_where_no_shard_of_a_node_works_the_others_are_not_burnt(open_tiny: Open
     assert "not tried, since other shards of it failed" in progress.failures[-1].error
 
 
-def test_needs_that_are_never_met_give_up_all_that_have_them(open_tiny: Open) -> None:
-    progress, executor = run_with(open_tiny(), lambda _task, _tried: "unmet")
+@pytest.mark.parametrize("fault", ["unmet", "setting"])
+def test_needs_that_are_never_met_and_wrong_settings_give_up_all_that_have_them(open_tiny: Open, fault: str) -> None:
+    progress, executor = run_with(open_tiny(), lambda _task, _tried: fault)
     assert executor.tries.total() == 1
     assert sum(failure.stop - failure.start for failure in progress.failures) == 20
 
@@ -179,7 +180,7 @@ def said(error: Exception, cause: Exception) -> Exception:
     [
         (ValueError("bad"), "error"),
         (ShapeError("bad"), "refused"),
-        (ConfigError("bad"), "refused"),
+        (ConfigError("bad"), "setting"),
         (CorruptShardError("bad"), "refused"),
         (StoreError("bad"), "store"),
         (ConnectionResetError("bad"), "store"),

@@ -30,6 +30,14 @@ def test_before_anything_runs_roots_are_missing_and_the_rest_waits(open_tiny: Op
     assert found["factor"] == found["report"] == "waiting"
 
 
+def test_folders_are_those_of_the_first_edition(open_tiny: Open) -> None:
+    found = folders(open_tiny())
+    assert found["train/subset"] == "train/subset-791361c57eb1ad00/4954e56efb08e6f3"
+    assert found["train/oracle/some"] == "train/oracle-de387c64aa6de018/4954e56efb08e6f3"
+    assert found["forget/some"] == "forget/random-9e40d22fc3041691/28e1abaf514bdae8"
+    assert found["unlearn/ascent/wrong"] == "unlearn/gradient_ascent-d2a6330fa3035f76/4e17c531ba2a13d5"
+
+
 def test_surveying_writes_nothing(open_tiny: Open) -> None:
     session = open_tiny()
     statuses(session)

@@ -50,7 +50,9 @@ def klom(
     from jobs.commands.klom import klom_report
 
     result = klom_report(unlearned, oracle, variant=variant, n_bins=n_bins, clip=clip, seed=seed)
-    listing.show_klom(result, paper())
+    for notice in result["notices"]:
+        screen.print(notice, style="yellow", highlight=False, markup=False, soft_wrap=True)
+    listing.show_klom({name: value for name, value in result.items() if name != "notices"}, paper())
     finish(result, json_, DONE)
 
 
@@ -71,7 +73,7 @@ def compare(
 
 
 def export(
-    path: Annotated[str, typer.Option("--to", metavar="FILE", help="File to write: .npy, or bare numbers under any other name.")],
+    path: Annotated[str, typer.Option("--to", metavar="FILE", help="File to write: .npy, .parquet, or .dat and the like for bare numbers.")],
     config: Config = None,
     set_: Set = None,
     store: StoreUri = None,

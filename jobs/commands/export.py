@@ -8,18 +8,22 @@ from jobs.session import Session
 from pipeline.core.errors import ConfigError, DataError, MissingShardsError
 from pipeline.run import with_what_they_rest_on
 from pipeline.stages.effect import Fitted
-from pipeline.stages.export import write_matrix
+from pipeline.stages.export import form_of, write_matrix
 from pipeline.stages.node import Work
 
 
 def export(session: Session, path: str, *, dtype: str) -> dict[str, Any]:
     """Write the matrix and return what was written, JSON-ready.
 
-    Raises ConfigError where no datamodels of logits are made, dtype is unknown or path lies in no folder, MissingShardsError where they are not
-    fitted yet, DataError if path exists or cannot be written.
+    Raises ConfigError where no datamodels of logits are made, dtype or the suffix of path is unknown, or path lies in no folder,
+    MissingShardsError where they are not fitted yet, DataError if path exists or cannot be written.
     """
     if dtype not in ("float16", "float32"):
         raise ConfigError(f"--dtype {dtype!r}: expected float16 or float32")
+    try:
+        form_of(Path(path), dtype)
+    except ConfigError as error:
+        raise ConfigError(f"--to {error}") from None
     if not Path(path).parent.is_dir():
         raise ConfigError(f"--to {path}: folder {Path(path).parent} does not exist; make it, or choose another")
     node = next((node for node in session.graph.nodes.values() if isinstance(node, Fitted)), None)

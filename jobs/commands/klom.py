@@ -8,6 +8,7 @@ import numpy as np
 
 from pipeline.core.arrays import Margins
 from pipeline.core.errors import DataError, ShapeError
+from pipeline.core.npy import map_npy
 from pipeline.evaluation.bootstrap import klom_interval
 from pipeline.evaluation.klom import check_rule, klom, summary
 
@@ -33,7 +34,19 @@ def klom_report(unlearned_path: str, oracle_path: str, *, variant: str, n_bins: 
         "n_nonfinite": result.n_nonfinite_total,
         "n_clipped": result.n_clipped_total,
         "floor": _floor(oracle, rule._asdict()),
+        "notices": _notices(unlearned, oracle),
     }
+
+
+def _notices(unlearned: Margins, oracle: Margins) -> list[str]:
+    """Return a sentence on each sign that the files are not what the metric is for."""
+    notices = []
+    if np.array_equal(unlearned, oracle, equal_nan=True):
+        notices.append("both files hold the same margins, so KLoM says nothing; give those of unlearned models and those of oracles")
+    for name, margins in (("unlearned", unlearned), ("oracle", oracle)):
+        if np.isfinite(margins).all() and margins.min() >= 0 and margins.max() <= 1 and margins.max() > margins.min():
+            notices.append(f"all {name} margins are between 0 and 1, as probabilities are; a margin is the label's logit minus the logsumexp of the others")
+    return notices
 
 
 def read_margins(path: str) -> Margins:
@@ -78,7 +91,7 @@ def _files_by_model(folder: Path) -> list[Path]:
 
 def _open(path: Path) -> np.ndarray:
     try:
-        array = np.lib.format.open_memmap(path, mode="r")
+        array = map_npy(path)
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror or error}); give an .npy file of margins") from error
     except ValueError as error:

@@ -98,6 +98,8 @@ def show_plan(result: dict[str, Any], console: Console) -> None:
     console.print(table)
     for label, about in result["forget_sets"].items():
         console.print(f"forget/{label}: {_forget_set(about)}", highlight=False, markup=False, soft_wrap=True)
+    for notice in result["notices"]:
+        console.print(notice, style="yellow", highlight=False, markup=False)
     console.print(f"To train: as much as {result['retrainings']:,.1f} models on all points; unlearning comes on top.", highlight=False)
     shared, focused = result["break_even_requests"], result["focused_retrainings"]
     if shared == 0:

@@ -9,6 +9,7 @@ from jobs.session import Session
 from pipeline.accounts import SUBSETS, spending_of
 from pipeline.graph import NodeState
 from pipeline.stages.train import Population
+from pipeline.training.scale import scale_notice
 
 # Ids of a forget set that are shown, so that a request read wrongly is noticed before anything is trained.
 FIRST_IDS = 8
@@ -31,6 +32,7 @@ def plan(session: Session) -> dict[str, Any]:
     effects = any("effect" in unlearner.needs for unlearner in session.experiment.unlearners.values())
     return {
         "store": session.store.uri,
+        "notices": [notice] if (notice := scale_notice(session.examples)) is not None else [],
         "nodes": rows,
         "forget_sets": {label: _forget_set(session, states[f"forget/{label}"]) for label in session.experiment.forget_sets},
         "retrainings": round(total, 2),

@@ -16,6 +16,7 @@ from pipeline.runtime.files import local_folder
 from pipeline.runtime.tracker import Status
 from pipeline.runtime.tracking import tracking_uri
 from pipeline.stages.report import PAGE
+from pipeline.training.scale import scale_notice
 from pipeline.view import open_view, result_rows
 
 
@@ -100,6 +101,9 @@ def view_address(session: Session) -> str | None:
 def _announce(session: Session, screen: Console) -> None:
     about = f"{session.experiment.name}: computing what is missing in {session.store.uri}; Ctrl-C at any time, the same command resumes"
     screen.print(about, highlight=False, soft_wrap=True)
+    notice = scale_notice(session.examples)
+    if notice is not None:
+        screen.print(notice, style="yellow", highlight=False, markup=False, soft_wrap=True)
     reason = why_looped(session)
     if reason is not None:
         screen.print(f"models are trained one by one, not stacked: {reason}", style="yellow", highlight=False, soft_wrap=True)

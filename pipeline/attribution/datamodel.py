@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float
 
-from pipeline.core.arrays import Indices, Masks, Outputs, PerOutput
+from pipeline.core.arrays import Indices, Masks, Outputs, PerOutput, require_floats, require_masks
 from pipeline.core.errors import DataError, ShapeError
 
 # Training points whose weights are numbers in memory at once: of 2,560 outputs they take 42 MB as float32.
@@ -58,6 +58,8 @@ class WeightMatrix:
     curvature: float = 0.0
 
     def __post_init__(self) -> None:
+        require_floats("weights", self.matrix)
+        require_floats("everything", self.everything)
         if self.matrix.ndim != 2 or self.matrix.shape[1:] != self.everything.shape:
             raise ShapeError(f"weights are {self.matrix.shape}, outputs on all points {self.everything.shape}; give one weight a point and output")
         if self.errors is not None and self.errors.shape != self.matrix.shape:
@@ -66,8 +68,7 @@ class WeightMatrix:
     def predict(self, masks: Masks) -> Outputs:
         """Return predicted outputs (n_models, n_outputs) for raw 0/1 masks (n_models, n_train); raises ShapeError on masks of another length."""
         n_train = len(self.matrix)
-        if masks.shape[1] != n_train:
-            raise ShapeError(f"masks are over {masks.shape[1]} training points, the datamodel over {n_train}; give masks of that length")
+        require_masks("masks", masks, n_train)
         kind = np.result_type(self.matrix.dtype, np.float32)
         lost = np.zeros((len(masks), self.matrix.shape[1]), kind)
         for start in range(0, n_train, ROWS):
@@ -77,8 +78,7 @@ class WeightMatrix:
 
     def effect_of_removing(self, indices: Indices) -> Effect:
         """Return the change of each output when indices are removed: their weights summed and negated. Raises DataError on ids that are no set."""
-        indices = np.asarray(indices)
-        check_indices(indices, len(self.matrix))
+        indices = as_indices(indices, len(self.matrix))
         mean = -self.scale * self.matrix[indices].sum(axis=0, dtype=np.float64)
         variance = np.full(mean.shape, np.nan) if self.errors is None else np.square(self.errors[indices], dtype=np.float64).sum(axis=0)
         return Effect(mean, np.sqrt(variance + (self.curvature * mean) ** 2))
@@ -89,7 +89,15 @@ class WeightMatrix:
         return np.asarray(self.matrix.astype(kind) * kind.type(self.scale))
 
 
-def check_indices(indices: Indices, n_train: int) -> None:
-    """Raise DataError unless indices are distinct training ids, and at least one."""
-    if len(indices) == 0 or len(np.unique(indices)) != len(indices) or indices.min() < 0 or indices.max() >= n_train:
-        raise DataError(f"indices must be distinct training ids in 0 to {n_train - 1} and at least one; got {indices[:10].tolist()}")
+def as_indices(indices: object, n_train: int) -> Indices:
+    """Return training ids, given as an array or a list, as an array; raises DataError unless they are distinct and at least one."""
+    expected = f"indices must be distinct training ids in 0 to {n_train - 1} and at least one"
+    try:
+        ids = np.asarray(indices)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{expected}; got {indices!r:.80}") from error
+    if isinstance(indices, np.ma.MaskedArray) or ids.ndim != 1 or (len(ids) and ids.dtype.kind not in "iu"):
+        raise DataError(f"{expected}, as integers in one dimension; got {ids.dtype} of shape {ids.shape}")
+    if len(ids) == 0 or len(np.unique(ids)) != len(ids) or ids.min() < 0 or ids.max() >= n_train:
+        raise DataError(f"{expected}; got {ids[:10].tolist()}")
+    return ids

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from pydantic import Field
 
-from pipeline.attribution.datamodel import Effect, WeightMatrix, check_indices
+from pipeline.attribution.datamodel import Effect, WeightMatrix, as_indices
 from pipeline.attribution.estimator import Arrays, Estimator
 from pipeline.attribution.evidence import Block, Evidence, check_masks, check_outputs
 from pipeline.attribution.means import Means, Weights, layers_of, split_outputs, spread_of
@@ -102,8 +102,7 @@ class MeansDatamodel:
 
     def effect_of_removing(self, indices: Indices) -> Effect:
         """See Datamodel; raises DataError on ids that are no set of training points."""
-        indices = np.asarray(indices)
-        check_indices(indices, self.means.masks.shape[1])
+        indices = as_indices(indices, self.means.masks.shape[1])
         differences, variances = self.means.differences(indices)
         kept = self.estimator.kept(self.prior, variances)
         return Effect(-(kept * differences).sum(axis=0), np.sqrt((kept * variances).sum(axis=0)))

@@ -12,11 +12,10 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Bool, Float
 
-from pipeline.attribution.datamodel import Effect, check_indices
+from pipeline.attribution.datamodel import Effect, as_indices
 from pipeline.attribution.estimator import Arrays, Estimator
 from pipeline.attribution.evidence import Block, Evidence, check_masks, check_outputs
-from pipeline.core.arrays import HeldoutOutputs, Indices, Masks, Outputs, PerOutput
-from pipeline.core.errors import ShapeError
+from pipeline.core.arrays import HeldoutOutputs, Indices, Masks, Outputs, PerOutput, require_masks
 
 # Single points whose removal is looked at together: each is a mask, and a row as long as there are models.
 SINGLES = 4096
@@ -102,9 +101,7 @@ class DualDatamodel:
 
     def predict(self, masks: Masks) -> Outputs:
         """Return predicted outputs (n_models, n_outputs) for raw 0/1 masks (n_models, n_train)."""
-        n_train = self.evidence.n_train
-        if masks.shape[1] != n_train:
-            raise ShapeError(f"masks are over {masks.shape[1]} training points, the datamodel over {n_train}; give masks of that length")
+        require_masks("masks", masks, self.evidence.n_train)
         return self.predict_rows(self.kernel.between(masks))
 
     def predict_rows(self, rows: Float[np.ndarray, "n_rows n_models"]) -> Float[np.ndarray, "n_rows n_outputs"]:
@@ -118,8 +115,7 @@ class DualDatamodel:
         itself. Raises DataError on ids that are repeated or not training points.
         """
         # Sorted, because sums in another order differ in their last bits.
-        indices = np.sort(np.asarray(indices))
-        check_indices(indices, self.evidence.n_train)
+        indices = np.sort(as_indices(indices, self.evidence.n_train))
         changed, prior = self.evidence.once(("removing", self.kernel, *indices.tolist()), lambda: self.kernel.removing([indices]))
         mean, standard_error = self._effects(changed, prior)
         return Effect(mean[0], standard_error[0])

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 from scipy import sparse
 
-from pipeline.core.arrays import HeldoutMasks, Indices, Masks, Outputs
+from pipeline.core.arrays import HeldoutMasks, Indices, Masks, Outputs, require_array, require_floats, require_masks
 from pipeline.core.errors import ConfigError, DataError, ShapeError
 from pipeline.data.groups import Lines
 from pipeline.data.views import Views
@@ -18,6 +18,8 @@ T = TypeVar("T")
 
 # Outputs whose seed effects are looked at together: 20,000 models take 80 MB for each of the few copies that this needs.
 COLUMNS = 512
+# The largest output that can be squared and summed in float64, with room for weights.
+LARGEST = 1e100
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -35,6 +37,11 @@ class Evidence:
     views: Views | None = None
     trained: Checkpoints | None = None
     _kept: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        require_masks("masks", self.masks)
+        if self.heldout is not None:
+            require_masks("heldout masks", self.heldout, self.n_train)
 
     @property
     def n_train(self) -> int:
@@ -80,6 +87,8 @@ class Block:
     per_point: int
 
     def __post_init__(self) -> None:
+        require_array("points", self.points, kinds="iu", ndim=1)
+        require_floats("outputs", self.outputs, ndim=2)
         if self.outputs.shape[1] != len(self.points) * self.per_point:
             raise ShapeError(f"{self.outputs.shape[1]} outputs of {len(self.points)} points; expected {self.per_point} for each point")
 
@@ -89,7 +98,10 @@ def check_masks(masks: Masks) -> None:
     if len(masks) < 3:
         raise ConfigError(f"datamodels need at least 3 subset models, got {len(masks)}; raise populations.subset.n_models")
     if (masks == masks[0]).all():
-        raise DataError("all subset masks are equal, so nothing can be attributed; lower populations.subset.keep_fraction")
+        raise DataError(
+            f"the masks of all {len(masks)} subset models are equal, so nothing can be attributed; raise populations.subset.n_models, "
+            "lower keep_fraction, or import models whose masks differ"
+        )
 
 
 def check_outputs(masks: Bool[np.ndarray, "n_masks n_train"], outputs: Outputs) -> None:
@@ -99,6 +111,9 @@ def check_outputs(masks: Bool[np.ndarray, "n_masks n_train"], outputs: Outputs) 
     if not np.isfinite(outputs).all():
         bad = np.flatnonzero(~np.isfinite(outputs).all(axis=1))
         raise DataError(f"{len(bad)} subset models have non-finite outputs (first: member {bad[0]}); lower recipe.learning_rate")
+    largest = float(np.abs(outputs).max(initial=0.0))
+    if largest > LARGEST:
+        raise DataError(f"outputs reach {largest:.3g}; datamodels square them, so give outputs up to {LARGEST:g}")
 
 
 def without_seed_effects(outputs: Outputs, seeds: Int[np.ndarray, " n_models"], populations: Int[np.ndarray, " n_models"]) -> Outputs:

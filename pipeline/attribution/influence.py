@@ -32,9 +32,9 @@ class GroupInfluence(StepEstimator):
 
     name: ClassVar[str] = "influence"
 
-    damping: float = Field(default=0.0035, gt=0)
-    rows: int = Field(default=2048, ge=1)
-    axes: int = Field(default=512, ge=1)
+    damping: float = Field(default=0.0035, gt=0, le=1e9)
+    rows: int = Field(default=2048, ge=1, le=1_000_000_000)
+    axes: int = Field(default=512, ge=1, le=100_000)
 
     def check_size(self, checkpoints: Checkpoints) -> None:
         """Raise ConfigError if the rows of one model would not fit in memory."""

@@ -48,11 +48,11 @@ class GroupKernel(DualEstimator):
     revision: ClassVar[int] = 2
     needs: ClassVar[frozenset[str]] = frozenset({"subset", "groups"})
 
-    balls: float = Field(default=0.6, ge=0)
-    caps: float = Field(default=0.6, ge=0)
-    hard: float = Field(default=0.4, ge=0)
+    balls: float = Field(default=0.6, ge=0, le=1e6)
+    caps: float = Field(default=0.6, ge=0, le=1e6)
+    hard: float = Field(default=0.4, ge=0, le=1e6)
     effect_shrinkage: float = Field(default=0.25, gt=0, le=1)
-    curvature: float = Field(default=0.15, ge=0)
+    curvature: float = Field(default=0.15, ge=0, le=1e6)
     guide: GroupInfluence | None = None
 
     def guided_by(self) -> Guide | None:

@@ -35,10 +35,10 @@ class Lasso(Estimator):
     name: ClassVar[str] = "lasso"
     scalars: ClassVar[tuple[str, ...]] = ("penalty", "r2", "gap", "at_end", "n_weights")
 
-    n_penalties: int = Field(default=20, ge=2)
+    n_penalties: int = Field(default=20, ge=2, le=1000)
     smallest: float = Field(default=1e-2, gt=0, lt=1)
     heldout_share: float = Field(default=0.2, gt=0, lt=1)
-    patience: int = Field(default=3, ge=1)
+    patience: int = Field(default=3, ge=1, le=1000)
     tolerance: float = Field(default=1e-4, ge=1e-6, lt=1)
     solver: Literal["auto", "coordinate", "batched"] = "auto"
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from pipeline.core.arrays import Outputs, PerOutput
-from pipeline.core.errors import ConfigError, DataError, ShapeError
+from pipeline.core.arrays import MOST_RESAMPLES, Outputs, PerOutput, require_array, require_count, require_floats, require_share
+from pipeline.core.errors import DataError, ShapeError
 from pipeline.core.seeds import generator
 
 # Targets correlated at once: 200 resamples of them are 6 MB.
@@ -38,8 +38,10 @@ def lds(*, predicted: Float[np.ndarray, "..."], actual: Float[np.ndarray, "..."]
     """
     from scipy.stats import rankdata  # a second to import, for whoever only looks at what there is
 
-    if n_resamples < FEWEST_RESAMPLES or not 0 < level < 1:
-        raise ConfigError(f"n_resamples is {n_resamples} and level {level}; expected at least {FEWEST_RESAMPLES} resamples and a level between 0 and 1")
+    require_count("n_resamples", n_resamples, FEWEST_RESAMPLES, MOST_RESAMPLES)
+    require_share("level", level)
+    for name, outputs in (("predicted", predicted), ("actual", actual)):
+        require_array(name, outputs, kinds="iuf")
     varies = _varying(predicted, actual)
     n_subsets = len(actual)
     drawn = generator("lds", seed).multinomial(n_subsets, np.full(n_subsets, 1 / n_subsets), n_resamples)
@@ -54,7 +56,7 @@ def lds(*, predicted: Float[np.ndarray, "..."], actual: Float[np.ndarray, "..."]
     means = sums[n_defined > 0] / n_defined[n_defined > 0]
     low, high = np.quantile(means, [0.5 - level / 2, 0.5 + level / 2])
     scores = np.concatenate(values)
-    n_flat = int((np.ptp(predicted[:, varies], axis=0) == 0).sum())
+    n_flat = int((~_vary(predicted[:, varies])).sum())
     return Lds(values=scores, mean=float(scores.mean()), interval=(float(low), float(high)), n_constant=int((~varies).sum()), n_flat=n_flat)
 
 
@@ -63,6 +65,10 @@ def explained(predicted: Outputs, actual: Outputs) -> PerOutput:
 
     An offset between both counts as error. What its seed adds to a single model, nothing explains.
     """
+    for name, outputs in (("predicted", predicted), ("actual", actual)):
+        require_floats(name, outputs, ndim=2)
+    if predicted.shape != actual.shape:
+        raise ShapeError(f"predicted {predicted.shape} and actual {actual.shape} must have the same shape")
     total = np.square(actual - actual.mean(axis=0), dtype=np.float64).sum(axis=0)
     error = np.square(predicted - actual, dtype=np.float64).sum(axis=0)
     return np.where(total > 0, 1 - error / np.where(total > 0, total, 1.0), 0.0)
@@ -74,10 +80,15 @@ def _varying(predicted: np.ndarray, actual: np.ndarray) -> Bool[np.ndarray, " n_
         raise ShapeError(f"predicted {predicted.shape} and actual {actual.shape} must both be (n_subsets, n_targets) with at least 3 subsets")
     if not (np.isfinite(predicted).all() and np.isfinite(actual).all()):
         raise DataError("outputs hold NaN or infinity, which have no rank; leave those models or targets out")
-    varies = np.ptp(actual, axis=0) > 0
+    varies = _vary(actual)
     if not varies.any():
         raise DataError(f"all {actual.shape[1]} targets are constant over the subsets, so nothing can be ranked; use subsets that differ")
     return np.asarray(varies)
+
+
+def _vary(outputs: np.ndarray) -> Bool[np.ndarray, " n_targets"]:
+    """Return which targets have more than one value. No difference is taken, since that of two large numbers may overflow."""
+    return np.asarray(outputs.max(axis=0) > outputs.min(axis=0))
 
 
 def _correlations(x: Outputs, y: Outputs, weights: Float[np.ndarray, "n_weights n_subsets"]) -> Float[np.ndarray, "n_weights n_targets"]:

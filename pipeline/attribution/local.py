@@ -11,13 +11,12 @@ import numpy as np
 from jaxtyping import Float, Int
 from pydantic import Field
 
-from pipeline.attribution.datamodel import Effect, check_indices
+from pipeline.attribution.datamodel import Effect, as_indices
 from pipeline.attribution.estimator import Arrays, Estimator
 from pipeline.attribution.evidence import Block, Evidence, check_masks, check_outputs
 from pipeline.attribution.penalties import GRID
 from pipeline.attribution.prior import learn_prior, pair_columns, prior_variances
-from pipeline.core.arrays import Indices, Masks, Outputs, PerOutput
-from pipeline.core.errors import ShapeError
+from pipeline.core.arrays import Indices, Masks, Outputs, PerOutput, require_masks
 
 # Pairs that a prior is learnt from; a block of more learns it from some of its points, evenly spaced.
 MOST_PAIRS = 2**21
@@ -42,7 +41,7 @@ class LocalRidge(Estimator):
     needs: ClassVar[frozenset[str]] = frozenset({"subset", "views"})
     scalars: ClassVar[tuple[str, ...]] = ("penalty", "r2")
 
-    reach: int = Field(default=400, ge=1)
+    reach: int = Field(default=400, ge=1, le=10_000_000)
 
     def factor(self, evidence: Evidence) -> Arrays:
         """Return `spread` (n_train,): the sum of squares of each training point's centred mask."""
@@ -133,8 +132,7 @@ class LocalDatamodel:
 
     def predict(self, masks: Masks) -> Outputs:
         """Return predicted outputs (n_models, n_outputs) for raw 0/1 masks (n_models, n_train)."""
-        if masks.shape[1] != len(self.kept):
-            raise ShapeError(f"masks are over {masks.shape[1]} training points, the datamodel over {len(self.kept)}; give masks of that length")
+        require_masks("masks", masks, len(self.kept))
         parts = []
         for start in range(0, len(self.ids), self.per_point):
             ids = self.ids[start]
@@ -146,8 +144,7 @@ class LocalDatamodel:
 
         The standard error takes the errors of weights as independent, which they nearly are where masks are random.
         """
-        indices = np.asarray(indices)
-        check_indices(indices, len(self.kept))
+        indices = as_indices(indices, len(self.kept))
         removed = np.isin(self.ids, indices)
         variance = (self.variances * removed).sum(axis=1) + self.rest * (len(indices) - removed.sum(axis=1))
         return Effect(-(self.values * removed).sum(axis=1), np.sqrt(variance))

@@ -33,7 +33,7 @@ class AttributionFile(Estimator):
     layout: Literal["auto", "memmap", "npy", "parquet"] = "auto"
     dtype: Literal["float16", "float32"] = "float16"
     entries: Literal["weights", "effects"] = "weights"
-    scale: float = Field(default=1.0, gt=0)
+    scale: float = Field(default=1.0, gt=0, le=1e9)
 
     @property
     def format(self) -> LayoutName:

@@ -16,6 +16,7 @@ from jaxtyping import Float, Int
 
 from pipeline.core.errors import DataError
 from pipeline.core.fingerprint import DIGEST_LENGTH
+from pipeline.core.npy import map_npy
 from pipeline.runtime.parquet import SideBySide
 
 LayoutName = Literal["memmap", "npy", "parquet"]
@@ -133,7 +134,7 @@ def _reading(path: Path, layout: LayoutName) -> Iterator[None]:
 def _open_mapped(path: Path, layout: LayoutName, dtype: str) -> np.ndarray:
     """Return the numbers in a file, mapped; raises OSError or ValueError where there are none."""
     if layout == "npy":
-        found = np.lib.format.open_memmap(path, mode="r")
+        found = map_npy(path)
         if found.dtype.kind != "f" or not found.flags.c_contiguous or not found.size:
             order = "" if found.flags.c_contiguous else " in Fortran order"
             raise ValueError(f"it holds {found.dtype} of shape {found.shape}{order}; save floats in C order")

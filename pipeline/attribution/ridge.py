@@ -31,9 +31,9 @@ class Ridge(DualEstimator):
     name: ClassVar[str] = "ridge"
     revision: ClassVar[int] = 2
 
-    penalty: Literal["leave-one-out"] | Annotated[float, Field(gt=0)] = "leave-one-out"
-    effect_penalty: Literal["leave-one-out"] | Annotated[float, Field(gt=0)] = 0.05
-    curvature: float = Field(default=0.0, ge=0)
+    penalty: Literal["leave-one-out"] | Annotated[float, Field(ge=1e-12, le=1e9)] = "leave-one-out"
+    effect_penalty: Literal["leave-one-out"] | Annotated[float, Field(ge=1e-12, le=1e9)] = 0.05
+    curvature: float = Field(default=0.0, ge=0, le=1e6)
 
     def kernel(self, evidence: Evidence) -> "LinearKernel":
         """See DualEstimator."""

@@ -13,10 +13,10 @@ import numpy as np
 from jaxtyping import Bool, Float
 from pydantic import Field
 
-from pipeline.attribution.datamodel import Effect, check_indices
+from pipeline.attribution.datamodel import Effect, as_indices
 from pipeline.attribution.estimator import Arrays, Estimator
 from pipeline.attribution.evidence import Block, Evidence, check_outputs
-from pipeline.core.arrays import HeldoutOutputs, Indices, Masks, Outputs, PerOutput
+from pipeline.core.arrays import HeldoutOutputs, Indices, Masks, Outputs, PerOutput, require_masks
 from pipeline.core.errors import ConfigError, ShapeError
 from pipeline.data.examples import Examples
 from pipeline.training.ensemble import Builder, initial_states
@@ -39,7 +39,7 @@ class StepEstimator(Estimator):
     needs: ClassVar[frozenset[str]] = frozenset({"checkpoints"})
 
     layers: Literal["all", "last"] = "all"
-    curvature: float = Field(default=0.15, ge=0)
+    curvature: float = Field(default=0.15, ge=0, le=1e6)
 
     @abstractmethod
     def look(self, checkpoints: Checkpoints, model: int) -> dict[str, np.ndarray]:
@@ -119,9 +119,7 @@ class StepDatamodel:
 
     def predict(self, masks: Masks) -> Outputs:
         """Return predicted outputs (n_models, n_outputs) for raw 0/1 masks (n_models, n_train)."""
-        n_train = self.evidence.n_train
-        if masks.shape[1] != n_train:
-            raise ShapeError(f"masks are over {masks.shape[1]} training points, the datamodel over {n_train}; give masks of that length")
+        require_masks("masks", masks, self.evidence.n_train)
         return self.predict_with(masks, None)
 
     def predict_with(self, masks: Masks, coefficients: Float[np.ndarray, "n_rows n_checkpoints n_sets"] | None) -> Outputs:
@@ -140,8 +138,7 @@ class StepDatamodel:
 
         Raises DataError on ids that are repeated or not training points.
         """
-        indices = np.asarray(indices)
-        check_indices(indices, self.evidence.n_train)
+        indices = as_indices(indices, self.evidence.n_train)
         steps = self.evidence.once(("steps", self.estimator, indices.tobytes()), lambda: self._steps_of_removing(indices))
         return Effect(*self._over_models(np.concatenate([self._pushed(model, step[None]) for model, step in enumerate(steps)])))
 

@@ -30,8 +30,8 @@ class Trak(StepEstimator):
 
     name: ClassVar[str] = "trak"
 
-    projection_dim: int = Field(default=512, ge=1)
-    damping: float = Field(default=0.006, gt=0)
+    projection_dim: int = Field(default=512, ge=1, le=100_000)
+    damping: float = Field(default=0.006, gt=0, le=1e9)
     seed: int = Field(default=0, ge=0)
 
     def look(self, checkpoints: Checkpoints, model: int) -> dict[str, np.ndarray]:

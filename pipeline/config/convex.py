@@ -35,7 +35,7 @@ class GuaranteeSection(GuaranteeSettings):
 
     dataset: Annotated[Dataset, *plugin(DATASETS)] = Digits()
     classes: tuple[int, int] = (3, 8)
-    pool: int = Field(default=2, ge=1)
+    pool: int = Field(default=2, ge=1, le=10_000)
 
     @model_validator(mode="after")
     def _check(self) -> "GuaranteeSection":

@@ -10,7 +10,7 @@ from pipeline.attribution.estimator import Estimator
 from pipeline.attribution.kernel import GroupKernel
 from pipeline.config.convex import ConvexStudy
 from pipeline.config.fields import LABEL, plugin, plugins
-from pipeline.config.populations import AnySubsets, Populations
+from pipeline.config.populations import MOST_MODELS, AnySubsets, Populations
 from pipeline.core import yaml_text
 from pipeline.core.errors import ConfigError
 from pipeline.core.fingerprint import digest
@@ -48,14 +48,14 @@ class StageResources(Settings):
     unlearn: Resources = Resources()
     compute: Resources = Resources()
     fit: Resources | None = None
-    patience_seconds: float = Field(default=60.0, gt=0)
+    patience_seconds: float = Field(default=60.0, gt=0, le=1e9)
 
 
 class StoreSettings(Settings):
     """Where tables are kept, and how many members share a shard."""
 
     uri: str = "runs"
-    shard_members: int = Field(default=100, ge=1)
+    shard_members: int = Field(default=100, ge=1, le=MOST_MODELS)
     layout: Layout = Layout()
 
 
@@ -67,8 +67,8 @@ class Tracking(Settings):
 
     uri: str | None = None
     experiment: str = "unlearning"
-    save_members: int = Field(default=1, ge=0)
-    max_artifact_mb: float = Field(default=64.0, gt=0)
+    save_members: int = Field(default=1, ge=0, le=MOST_MODELS)
+    max_artifact_mb: float = Field(default=64.0, gt=0, le=1e6)
 
     @field_validator("uri")
     @classmethod

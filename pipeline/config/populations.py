@@ -78,7 +78,7 @@ class Populations(Settings):
 
     subset: SubsetModels = SubsetModels()
     designed: Subsets | None = Subsets(n_models=2000, keep_fraction=0.92)
-    n_seeds: int | None = Field(default=50, ge=2)
+    n_seeds: int | None = Field(default=50, ge=2, le=MOST_MODELS)
     scout: Members = Members(n_models=10)
     focused: Focused | None = None
     heldout: HeldoutModels | None = HeldoutModels()

@@ -1,9 +1,14 @@
-"""The array types of the project, each axis named once; they are checked in the tests and cost nothing elsewhere."""
+"""The array types of the project, each axis named once, and the checks of what callers from outside hand in.
 
-from typing import TypeAlias
+The types are checked in the tests and cost nothing elsewhere. The checks stand in public functions, not in inner loops.
+"""
+
+from typing import Any, TypeAlias, TypeGuard
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+
+from pipeline.core.errors import ConfigError, DataError, ShapeError
 
 Masks: TypeAlias = Bool[np.ndarray, "n_models n_train"]
 HeldoutMasks: TypeAlias = Bool[np.ndarray, "n_heldout n_train"]
@@ -19,3 +24,59 @@ HeldoutOutputs: TypeAlias = Float[np.ndarray, "n_heldout n_outputs"]
 PerTrain: TypeAlias = Float[np.ndarray, " n_train"]
 PerPoint: TypeAlias = Float[np.ndarray, " n_points"]
 PerOutput: TypeAlias = Float[np.ndarray, " n_outputs"]
+
+WORDS = {"b": "booleans", "i": "integers", "u": "integers", "f": "floating-point numbers"}
+# More resamples than this are a slip of the hand: 10,000 already settle an interval to three digits.
+MOST_RESAMPLES = 100_000
+
+
+def require_array(name: str, value: Any, *, kinds: str, ndim: int | None = None) -> None:
+    """Raise DataError or ShapeError unless value is a plain NumPy array of one of the kinds of dtype, with ndim axes.
+
+    kinds are letters of numpy.dtype.kind: b for booleans, i and u for integers, f for floats. Nothing is converted, since a list,
+    a masked array or a tensor of another library may mean something else than its numbers.
+    """
+    expected = f"{name}: expected a NumPy array of {' or '.join(dict.fromkeys(WORDS[kind] for kind in kinds))}"
+    if type(value) not in (np.ndarray, np.memmap):
+        remedy = "decide about masked values first" if isinstance(value, np.ma.MaskedArray) else "convert it with numpy.asarray"
+        raise DataError(f"{expected}, got {type(value).__name__}; {remedy}")
+    if value.dtype.kind not in kinds:
+        remedy = {"f": "; convert it with astype(float)", "b": "; write masks == 1"}.get(kinds, "")
+        raise DataError(f"{expected}, got {value.dtype} of shape {value.shape}{remedy if value.dtype.kind in 'biuf' else ''}")
+    if ndim is not None and value.ndim != ndim:
+        raise ShapeError(f"{name} has shape {value.shape}; expected {ndim} dimensions")
+
+
+def require_floats(name: str, value: object, ndim: int | None = None) -> None:
+    """Raise DataError or ShapeError unless value is a plain array of floating-point numbers."""
+    require_array(name, value, kinds="f", ndim=ndim)
+
+
+def require_masks(name: str, value: Any, n_train: int | None = None) -> None:
+    """Raise DataError or ShapeError unless value is a plain array of booleans (n_models, n_train)."""
+    require_array(name, value, kinds="b", ndim=2)
+    if n_train is not None and value.shape[1] != n_train:
+        found = f"{name} are over {value.shape[1]} training points, the datamodel over {n_train}"
+        raise ShapeError(f"{found}; give masks of that length")
+
+
+def require_count(name: str, value: object, fewest: int, most: int) -> None:
+    """Raise ConfigError unless value is a whole number from fewest to most."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not fewest <= value <= most:
+        raise ConfigError(f"{name} is {value!r}; expected a whole number from {fewest} to {most:,}")
+
+
+def require_number(name: str, value: object, least: float, most: float) -> None:
+    """Raise ConfigError unless value is a number from least to most."""
+    if not _is_number(value) or not least <= value <= most:
+        raise ConfigError(f"{name} is {value!r}; expected a number from {least:g} to {most:g}")
+
+
+def require_share(name: str, value: object) -> None:
+    """Raise ConfigError unless value is a number between 0 and 1, neither included."""
+    if not _is_number(value) or not 0 < value < 1:
+        raise ConfigError(f"{name} is {value!r}; expected a number between 0 and 1")
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)

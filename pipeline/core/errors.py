@@ -49,6 +49,17 @@ class TrackingError(PipelineError):
     """The tracking server refused or cannot be reached; the store keeps everything, so nothing is lost."""
 
 
+# What torch says on a CPU, on a GPU, and what the operating system says.
+SAID_OF_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether error says that memory ran out: Python's or NumPy's MemoryError, or a RuntimeError of torch that speaks of memory."""
+    if isinstance(error, MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in SAID_OF_MEMORY)
+
+
 # Whatever code that others wrote, or damage that no check foresaw, can raise: caught where one failure must not cost the rest.
 ANY_FAILURE = (
     PipelineError,

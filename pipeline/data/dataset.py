@@ -9,14 +9,15 @@ from pydantic import Field
 
 from pipeline.core import seeds
 from pipeline.core.errors import ConfigError
-from pipeline.core.registry import Plugin, Settings
+from pipeline.core.fingerprint import canonical
+from pipeline.core.registry import Plugin, Settings, identity, revision
 from pipeline.data.examples import Examples
 
 
 class LabelNoise(Settings):
     """How many training labels to flip to another class, and the seed that chooses them."""
 
-    n_points: int = Field(ge=1)
+    n_points: int = Field(ge=1, le=10_000_000)
     seed: int = 0
 
 
@@ -39,6 +40,22 @@ class Dataset(Plugin):
         """Return the examples with the label noise applied, the same for equal settings; raises DataError, or ConfigError for too much noise."""
         examples = self.read()
         return examples if self.label_noise is None else flip_labels(examples, self.label_noise)
+
+
+def content_digest(dataset: Dataset) -> str:
+    """Return the digest of what `load` returns; raises what it raises.
+
+    The content itself is read, whether it comes from a file, an installed package or a formula. That takes up to a second for
+    the built-in data sets, so one process does it once for the same settings and files.
+    """
+    key = canonical([identity(dataset), revision(dataset), dataset.content()])
+    if key not in _DIGESTS:
+        _DIGESTS[key] = dataset.load().digest
+    return _DIGESTS[key]
+
+
+# What content_digest found in this process, by settings and the size and time of files.
+_DIGESTS: dict[str, str] = {}
 
 
 def flip_labels(examples: Examples, noise: LabelNoise) -> Examples:

@@ -25,6 +25,8 @@ class Examples:
     mislabelled: Int[np.ndarray, " n_mislabelled"] = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def __post_init__(self) -> None:
+        _check_kind("inputs", self.inputs, "f", "floating-point numbers (n_points, ...)")
+        _check_kind("labels", self.labels, "iu", "integers (n_points,)")
         if len(self.inputs) != len(self.labels):
             raise DataError(f"{len(self.inputs)} inputs but {len(self.labels)} labels; give one label for each input")
         if not 0 < self.n_train < len(self.labels):
@@ -33,7 +35,9 @@ class Examples:
             raise DataError(f"labels span {self.labels.min()} to {self.labels.max()}; expected 0 to {self.n_classes - 1}")
         if not np.isfinite(self.inputs).all():
             bad = np.flatnonzero(~np.isfinite(self.inputs.reshape(len(self.inputs), -1)).all(axis=1))
-            raise DataError(f"{len(bad)} inputs hold NaN or infinity (first: point {bad[0]}); clean them first")
+            first = self.inputs[bad[0]]
+            value = first[~np.isfinite(first)][0]
+            raise DataError(f"inputs of {len(bad)} points are not finite (first: point {bad[0]} holds {value}); clean them first")
 
     @property
     def n_points(self) -> int:
@@ -49,3 +53,11 @@ class Examples:
     def digest(self) -> str:
         """Digest of the whole content: a changed pixel or label changes it."""
         return digest_arrays({"inputs": self.inputs, "labels": self.labels, "split": np.array([self.n_train, self.n_classes]), "mislabelled": self.mislabelled})
+
+
+def _check_kind(name: str, found: object, kinds: str, expected: str) -> None:
+    """Raise DataError unless found is an array of one of the kinds of numbers, labels in one dimension."""
+    if not isinstance(found, np.ndarray):
+        raise DataError(f"{name} are a {type(found).__name__}; expected an array of {expected}")
+    if found.dtype.kind not in kinds or (name == "labels" and found.ndim != 1):
+        raise DataError(f"{name} are {found.dtype} of shape {found.shape}; expected {expected}")

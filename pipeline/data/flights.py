@@ -39,8 +39,8 @@ class Flights(Dataset):
 
     name: ClassVar[str] = "flights"
 
-    n_train: int = Field(default=40_000, ge=2)
-    n_validation: int = Field(default=10_000, ge=1)
+    n_train: int = Field(default=40_000, ge=2, le=N_FLIGHTS)
+    n_validation: int = Field(default=10_000, ge=1, le=N_FLIGHTS)
     seed: int = 0
 
     @model_validator(mode="after")

@@ -17,23 +17,29 @@ from pipeline.data.examples import Examples
 
 SIGNAL = 4.0  # a pair of one group then weighs SIGNAL**2 + 1 = 17 times a pair of two groups: nearly sparse, as real datamodels are
 
+# Inputs in all: 8 GB in float64 while they are made.
+MOST_NUMBERS = 1_000_000_000
+
 
 class Planted(Dataset):
     """Points in groups: each group has an axis of its own and one class; noise is the standard deviation of every feature."""
 
     name: ClassVar[str] = "planted"
 
-    n_train: int = Field(default=120, ge=2)
-    n_validation: int = Field(default=40, ge=1)
-    n_classes: int = Field(default=3, ge=2)
-    n_groups: int = Field(default=12, ge=2)
-    noise: float = Field(default=0.1, ge=0)
+    n_train: int = Field(default=120, ge=2, le=10_000_000)
+    n_validation: int = Field(default=40, ge=1, le=10_000_000)
+    n_classes: int = Field(default=3, ge=2, le=100_000)
+    n_groups: int = Field(default=12, ge=2, le=100_000)
+    noise: float = Field(default=0.1, ge=0, le=1e6)
     seed: int = 0
 
     @model_validator(mode="after")
     def _has_points_for_all(self) -> "Planted":
         if not self.n_classes <= self.n_groups <= self.n_train:
             raise ValueError(f"n_groups is {self.n_groups}; expected n_classes ({self.n_classes}) to n_train ({self.n_train})")
+        n_numbers = (self.n_train + self.n_validation) * self.n_groups
+        if n_numbers > MOST_NUMBERS:
+            raise ValueError(f"{self.n_train + self.n_validation:,} points in {self.n_groups:,} groups take {n_numbers:,} numbers; at most {MOST_NUMBERS:,}")
         return self
 
     def read(self) -> Examples:

@@ -11,8 +11,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import ndtri
 
-from pipeline.core.arrays import Indices, Margins, OracleMargins, PerPoint
-from pipeline.core.errors import ConfigError
+from pipeline.core.arrays import MOST_RESAMPLES, Indices, Margins, OracleMargins, PerPoint, require_count, require_share
 from pipeline.core.seeds import generator
 from pipeline.evaluation.bins import Edges, joint_edges, memberships
 from pipeline.evaluation.klom import Rule, Variant, check_rule, divergence, klom, prepared, summary
@@ -45,8 +44,8 @@ def klom_interval(
     estimate: up to twice too wide near the noise floor, somewhat too narrow at a shift of 3σ. Raises as klom does, and ConfigError for fewer
     than 2 resamples or a level outside (0, 1).
     """
-    if n_resamples < 2 or not 0 < level < 1:
-        raise ConfigError(f"n_resamples is {n_resamples} and level {level}; expected at least 2 resamples and a level between 0 and 1")
+    require_count("n_resamples", n_resamples, 2, MOST_RESAMPLES)
+    require_share("level", level)
     rule = check_rule(variant, n_bins, clip)
     values = klom(unlearned=unlearned, oracle=oracle, **rule._asdict()).values
     rng = generator("klom_interval", seed)

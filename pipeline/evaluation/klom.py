@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 from jaxtyping import Float, Int
 
-from pipeline.core.arrays import Margins, OracleMargins, PerPoint
+from pipeline.core.arrays import Margins, OracleMargins, PerPoint, require_count, require_number
 from pipeline.core.errors import ConfigError, DataError
 from pipeline.core.validation_errors import did_you_mean
 from pipeline.evaluation import published
@@ -26,8 +26,10 @@ PUBLISHED: Mapping[str, Callable[[Margins, OracleMargins, float], PerPoint]] = {
     "easydub": published.easydub,
 }
 
-# Twice this is still finite in float32.
-LARGEST_CLIP = 1e30
+# A hundred oracles leave nearly all of so many bins empty, which costs time and says nothing.
+MOST_BINS = 10_000
+# Twice the largest is still finite in float32.
+LEAST_CLIP, LARGEST_CLIP = 1e-30, 1e30
 # Points binned at once: 100 + 100 models in float64 are 3 MB and stay in cache.
 CHUNK = 2048
 
@@ -72,7 +74,8 @@ def klom(
 
     unlearned (n_unlearned, n_points) and oracle (n_oracles, n_points) hold one margin for each model and point. `closed`: n_bins equal bins
     over the joint range of margins clipped to ±clip, the last one closed, oracle bins floored at 1e-5, not renormalised; a non-finite margin
-    lies outside every oracle bin, so a point where all diverged scores 11.513. The published variants fix their bins; there a point with any
+    lies outside every bin, so a point where all models of either ensemble diverged scores 11.513, and none scores better than its oracles do
+    against themselves for those of them that diverged. The published variants fix their bins; there a point with any
     non-finite margin scores 11.513, where their own codes give 0 or NaN. As in all of them, one far outlier stretches a point's bins.
     Raises ShapeError, DataError or ConfigError. Source: Georgiev et al. 2025, appendix E.1; EasyDUB, arXiv 2602.16400.
     """
@@ -102,8 +105,8 @@ def check_rule(variant: str, n_bins: int, clip: float) -> Rule:
         raise ConfigError(f"unknown KLoM variant {variant!r}; known: {', '.join(VARIANTS)}.{did_you_mean(variant, VARIANTS)}")
     if variant in PUBLISHED and n_bins != N_BINS:
         raise ConfigError(f"variant {variant!r} fixes its bins, but n_bins is {n_bins}; leave it out or use variant 'closed'")
-    if n_bins < 2 or not 0 < clip <= LARGEST_CLIP:
-        raise ConfigError(f"n_bins is {n_bins} and clip {clip}; expected at least 2 bins and 0 < clip <= {LARGEST_CLIP:g}")
+    require_count("n_bins", n_bins, 2, MOST_BINS)
+    require_number("clip", clip, LEAST_CLIP, LARGEST_CLIP)
     return Rule(VARIANTS[variant], n_bins, clip)
 
 
@@ -134,10 +137,16 @@ def _chunk(unlearned: Margins, oracle: OracleMargins, rule: Rule) -> tuple[PerPo
 def _closed(p: Margins, q: OracleMargins, rule: Rule) -> PerPoint:
     edges = joint_edges(p, q, rule.n_bins)
     inside = divergence(counts(p, edges, last_closed=True) / len(p), counts(q, edges, last_closed=True) / len(q), axis=0)
-    lost = count_rows(np.isnan(p)) / len(p)
-    outside = divergence(lost[None], np.zeros_like(lost[None]), axis=0)
-    # Floored bins add up to a little more than 1, which could make the sum negative by 1e-4: better than perfect is perfect.
-    return np.maximum(inside + outside, 0.0)
+    outside, oracle_outside = _outside(p), _outside(q)
+    # Oracles that diverged also score against each other. No unlearned models score better against them than they do.
+    # That is at least 0, while the floored bins add up to a little more than 1 and could make the sum negative by 1e-4.
+    return np.maximum(inside + outside, oracle_outside)
+
+
+def _outside(margins: Margins) -> PerPoint:
+    """Return what the share of models whose margin is NaN adds to KLoM: they lie outside every bin."""
+    lost = count_rows(np.isnan(margins)) / len(margins)
+    return divergence(lost[None], np.zeros_like(lost[None]), axis=0)
 
 
 def _as_published(unlearned: Margins, oracle: OracleMargins, broken: np.ndarray, rule: Rule) -> PerPoint:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Float, Int
 
-from pipeline.core.arrays import Effects, Labels
+from pipeline.core.arrays import Effects, Labels, require_array
 from pipeline.core.errors import DataError, ShapeError
 
 
@@ -42,7 +42,9 @@ def margin_slopes(logits: Effects, labels: Labels) -> Effects:
 
 
 def check_logits(logits: np.ndarray, labels: np.ndarray) -> None:
-    """Raise ShapeError unless logits are (..., n_points, n_classes) and labels (n_points,)."""
+    """Raise DataError or ShapeError unless logits are numbers (..., n_points, n_classes) and labels integers (n_points,)."""
+    require_array("logits", logits, kinds="iuf")
+    require_array("labels", labels, kinds="iu")
     if logits.ndim < 2 or labels.ndim != 1 or logits.shape[-2] != len(labels):
         raise ShapeError(f"logits of shape {logits.shape} and labels of shape {labels.shape}: expected (..., n_points, n_classes) and one label for each point")
 
@@ -53,10 +55,9 @@ def check_worlds(worlds: Mapping[str, np.ndarray], *, fewest: int, why: str = ""
     why is put behind that number in the message.
     """
     for name, margins in worlds.items():
+        require_array(f"{name} margins", margins, kinds="f")
         if margins.ndim != 2 or len(margins) < fewest:
             raise ShapeError(f"{name} margins have shape {margins.shape}; expected (n_models, n_points) with at least {fewest} models{why}")
-        if margins.dtype.kind != "f":
-            raise DataError(f"{name} margins are {margins.dtype}; expected floating-point numbers, so convert them with astype(float)")
     (first, one), (second, other) = worlds.items()
     if one.shape[1] != other.shape[1]:
         raise ShapeError(f"{first} margins are of {one.shape[1]} points, {second} margins of {other.shape[1]}; give the same points in the same order")

@@ -12,8 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy.special import ndtri
 
-from pipeline.core.arrays import Margins, PerPoint
-from pipeline.core.errors import ConfigError
+from pipeline.core.arrays import MOST_RESAMPLES, Margins, PerPoint, require_count, require_number, require_share
 from pipeline.core.seeds import generator
 from pipeline.evaluation.bootstrap import Interval
 from pipeline.evaluation.margins import check_worlds
@@ -75,11 +74,9 @@ def ulira(
     Raises ShapeError, DataError or ConfigError. Source: Hayes et al. 2024, arXiv 2403.01218.
     """
     check_worlds({"unlearned": unlearned, "unseen": unseen}, fewest=FEWEST_MODELS, why=", half of them shadows")
-    if not LEAST_FLOOR <= variance_floor < np.inf or n_resamples < 2 or not 0 < level < 1:
-        raise ConfigError(
-            f"variance_floor is {variance_floor}, n_resamples {n_resamples}, level {level}; expected a floor of at least {LEAST_FLOOR:g}, "
-            "at least 2 resamples and a level between 0 and 1"
-        )
+    require_number("variance_floor", variance_floor, LEAST_FLOOR, LARGEST)
+    require_count("n_resamples", n_resamples, 2, MOST_RESAMPLES)
+    require_share("level", level)
     worlds = _split(unlearned, seed), _split(unseen, seed)
     positive, negative = _scores(*worlds, variance_floor)
     roc, n_targets = Roc(positive=positive, negative=negative), (len(positive), len(negative))

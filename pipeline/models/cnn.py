@@ -8,17 +8,27 @@ from torch import nn
 from pipeline.core.errors import ConfigError
 from pipeline.models.base import Model
 
+# Channels of images: grey, colours, colours with opacity.
+CHANNELS = (1, 3, 4)
+# Height and width of an image differ by less than this factor, unlike the channels and the height of a feature map.
+MOST_OBLONG = 4
+
 
 class Cnn(Model):
     """Two 3 x 3 convolutions of width and 2 * width channels with a max-pool between them, the mean over all pixels, one linear layer."""
 
     name: ClassVar[str] = "cnn"
 
-    width: int = Field(default=16, ge=1)
+    width: int = Field(default=16, ge=1, le=1_000_000)
     batch_norm: bool = True
 
     def build(self, input_shape: tuple[int, ...], n_classes: int) -> nn.Module:
         """Return the module; raises ConfigError unless input_shape is (channels, height, width) of at least 2 x 2 pixels."""
+        if _looks_channels_last(input_shape):
+            raise ConfigError(
+                f"model 'cnn': inputs of shape {input_shape} look like (height, width, channels); expected (channels, height, width): "
+                "save them as images.transpose(0, 3, 1, 2)"
+            )
         if len(input_shape) != 3 or min(input_shape[1:]) < 2:
             raise ConfigError(f"model 'cnn': inputs have shape {input_shape}; expected (channels, height > 1, width > 1): use 'mlp', or reshape them")
         return nn.Sequential(
@@ -33,3 +43,10 @@ class Cnn(Model):
     def _convolution(self, n_inputs: int, n_outputs: int) -> list[nn.Module]:
         convolution = nn.Conv2d(n_inputs, n_outputs, kernel_size=3, padding=1, bias=not self.batch_norm)
         return [convolution, *([nn.BatchNorm2d(n_outputs)] if self.batch_norm else []), nn.ReLU()]
+
+
+def _looks_channels_last(shape: tuple[int, ...]) -> bool:
+    """Return whether the last axis of an image's shape looks like its channels, and the first does not."""
+    if len(shape) != 3 or shape[0] in CHANNELS or shape[2] not in CHANNELS or shape[1] <= shape[2]:
+        return False
+    return max(shape[:2]) < MOST_OBLONG * min(shape[:2])

@@ -15,8 +15,8 @@ class Mlp(Model):
 
     name: ClassVar[str] = "mlp"
 
-    width: int = Field(default=128, ge=1)
-    depth: int = Field(default=1, ge=1)
+    width: int = Field(default=128, ge=1, le=10_000_000)
+    depth: int = Field(default=1, ge=1, le=1000)
     dropout: float = Field(default=0.0, ge=0, lt=1)
 
     def build(self, input_shape: tuple[int, ...], n_classes: int) -> nn.Module:

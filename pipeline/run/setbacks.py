@@ -71,7 +71,7 @@ class Setbacks:
             return ("again", FIRST_PAUSE) if tally.n_unseen < MOST_UNSEEN else (self._give_up(task), 0.0)
         tally.tries += 1
         pause = FIRST_PAUSE * 4.0 ** (tally.tries - 1) if fault in ("store", "full", "memory") else 0.0
-        if fault == "unmet":
+        if fault in ("unmet", "setting"):
             return "give up all alike", 0.0
         if self._full_in_a_row >= FULL_IN_A_ROW:
             return "stop", 0.0

@@ -10,18 +10,32 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
-from pipeline.core.errors import ANY_FAILURE, CorruptShardError, ExecutionError, PipelineError, StoreError, StoreUnseenError
+from pipeline.core.errors import (
+    ANY_FAILURE,
+    ConfigError,
+    CorruptShardError,
+    ExecutionError,
+    PipelineError,
+    StoreError,
+    StoreUnseenError,
+    is_out_of_memory,
+)
 
 T = TypeVar("T")
 
-# refused: what was asked cannot be done, however often. error: the shard's code raised. store: reading or writing failed. full: there is no space
-# left. unseen: its machine does not see the store. crashed: its process died. memory: it, or its machine, ran out of memory. lost: its machine went
-# away. unmet: no machine offers what it needs.
-Fault = Literal["refused", "error", "store", "full", "unseen", "crashed", "memory", "lost", "unmet"]
+# refused: what was asked cannot be done, however often.
+# setting: a setting is wrong, so that no shard of the table can be made.
+# error: the shard's code raised.
+# store: reading or writing failed.
+# full: there is no space left.
+# unseen: its machine does not see the store.
+# crashed: its process died.
+# memory: it, or its machine, ran out of memory.
+# lost: its machine went away.
+# unmet: no machine offers what it needs.
+Fault = Literal["refused", "setting", "error", "store", "full", "unseen", "crashed", "memory", "lost", "unmet"]
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-# What torch says on a CPU, on a GPU, and what the operating system says.
-SAID_OF_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +145,7 @@ def attempt(function: Callable[[T, str], Any], task: T, device: str) -> Outcome[
 def fault_of(error: BaseException) -> Fault:
     """Return at whose door an error of a shard's code lies, judged by what caused it in the first place."""
     causes = list(_causes(error))
-    if any(isinstance(cause, MemoryError) or (isinstance(cause, RuntimeError) and _speaks_of_memory(cause)) for cause in causes):
+    if any(is_out_of_memory(cause) for cause in causes):
         return "memory"
     if any(isinstance(cause, OSError) and cause.errno in FULL for cause in causes):
         return "full"
@@ -141,6 +155,8 @@ def fault_of(error: BaseException) -> Fault:
         return "refused"
     if isinstance(error, StoreError | ExecutionError | OSError):
         return "store"
+    if isinstance(error, ConfigError):
+        return "setting"
     return "refused" if isinstance(error, PipelineError) else "error"
 
 
@@ -148,7 +164,3 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__
-
-
-def _speaks_of_memory(error: RuntimeError) -> bool:
-    return any(words in str(error).lower() for words in SAID_OF_MEMORY)

@@ -21,6 +21,8 @@ from pipeline.core.fingerprint import canonical, digest_bytes
 
 # Arrow keeps what it freed, twice what was read, to read the next shard faster. After reading more than this, such as a factor, it is given back.
 MOST_KEPT = 32 << 20
+# Bytes of a matrix that are in memory at once while it is written.
+MOST_WRITTEN = 64 << 20
 # What reading raises on bytes that are no shard of ours, those included that somebody made up under a fitting digest.
 UNREADABLE = (pa.ArrowException, OSError, ValueError, LookupError, TypeError, RecursionError)
 
@@ -107,6 +109,19 @@ def _to_array(column: pa.ChunkedArray, n_rows: int, dtype: str, shape: list[int]
     if values.dtype != np.dtype(dtype) or len(values) != n_rows:
         raise ValueError(f"a column holds {len(values)} values of {values.dtype}; expected {n_rows} of {dtype}")
     return values
+
+
+def write_side_by_side(path: Path, columns: Mapping[str, np.ndarray]) -> None:
+    """Write a matrix, given as columns (n_rows, n_numbers) of floats that lie side by side, as lists that any tool reads."""
+    kinds = {name: pa.list_(pa.from_numpy_dtype(values.dtype.newbyteorder("=")), values.shape[1]) for name, values in columns.items()}
+    schema = pa.schema([pa.field(name, kind, nullable=False) for name, kind in kinds.items()])
+    n_rows, row_bytes = len(next(iter(columns.values()))), sum(values.nbytes // len(values) for values in columns.values())
+    step = max(1, MOST_WRITTEN // row_bytes)
+    with pq.ParquetWriter(path, schema, compression="none", use_dictionary=False) as writer:
+        for start in range(0, n_rows, step):
+            parts = {name: np.ascontiguousarray(values[start : start + step]) for name, values in columns.items()}
+            lists = [pa.FixedSizeListArray.from_arrays(pa.array(part.reshape(-1)), type=kinds[name]) for name, part in parts.items()]
+            writer.write_table(pa.Table.from_arrays(lists, schema=schema))
 
 
 @dataclass(frozen=True)

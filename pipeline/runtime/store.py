@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.core.errors import CorruptShardError, MissingShardsError, StoreError
+from pipeline.core.errors import CorruptShardError, MissingShardsError, ShapeError, StoreError
 from pipeline.core.fingerprint import canonical, digest_bytes
 from pipeline.runtime.checking import Problem, check_table, owned
 from pipeline.runtime.claiming import TRIED, claimed, try_writing
@@ -81,7 +81,14 @@ class Store:
         return TableRef(folder, tuple(pieces))
 
     def write_shard(self, folder: str, unit: str, start: int, stop: int, shard: Shard, *, side: Mapping[str, Any]) -> ShardName:
-        """Write a shard with its blobs and its side file, the shard itself last, and return its name; equal content gives equal names."""
+        """Write a shard with its blobs and its side file, the shard itself last, and return its name; equal content gives equal names.
+
+        Raises ShapeError, before anything is written, if a shard of several units has not one row for each unit.
+        """
+        for column, values in shard.columns.items():
+            if not _rows_fit(len(values), stop - start):
+                found = f"{folder}: column {column!r} has {len(values)} rows for {stop - start} {unit}"
+                raise ShapeError(f"{found} ({start} to {stop}); return one row for each of them")
         blobs = {ending: digest_bytes(content) for ending, content in shard.blobs.items()}
         about = {"folder": folder, "unit": unit, "start": start, "stop": stop, "summary": dict(shard.summary), "blobs": blobs}
         content = encode(shard.columns, about)
@@ -181,11 +188,18 @@ class Store:
         path = f"{folder}/{piece.shard}"
         about, arrays = read_columns(RangeFile(self.files, path), path, columns)
         owned(about, folder, piece.shard)
-        # Rows are units, except in tables of one unit, whose rows are points or ids.
-        rows = slice(None)
-        if about["n_rows"] == piece.shard.stop - piece.shard.start:
-            rows = slice(piece.start - piece.shard.start, piece.stop - piece.shard.start)
+        n_units, n_rows = piece.shard.stop - piece.shard.start, about["n_rows"]
+        if not _rows_fit(n_rows, n_units):
+            raise CorruptShardError(f"{path} has {n_rows} rows for {n_units} units; run `dmm verify --repair`")
+        if n_units == 1:
+            return arrays
+        rows = slice(piece.start - piece.shard.start, piece.stop - piece.shard.start)
         return {name: values[rows] for name, values in arrays.items()}
+
+
+def _rows_fit(n_rows: int, n_units: int) -> bool:
+    """Return whether a shard of n_units may have n_rows: one row for each unit, or any number for a single unit, such as one for each point."""
+    return n_units == 1 or n_rows == n_units
 
 
 def _is_sane(side: Mapping[str, Any]) -> bool:

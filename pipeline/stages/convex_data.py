@@ -8,7 +8,7 @@ import numpy as np
 from pipeline.convex.real.results import DataResult, Outcome, study_data
 from pipeline.convex.real.study import DataStudy
 from pipeline.core.registry import Plugin, identity
-from pipeline.data.dataset import Dataset
+from pipeline.data.dataset import Dataset, content_digest
 from pipeline.runtime.store import Shard
 from pipeline.stages.node import Node, Parent, Work
 
@@ -18,6 +18,7 @@ class ConvexData(Node):
     """Courses of all removals, one record a row: `course`, `step`, `evaluations` and `share`, which is R; all else is the summary."""
 
     stage: ClassVar[str] = "convex"
+    reads_examples: ClassVar[bool] = False
     unit: ClassVar[str] = "studies"
 
     label: str
@@ -32,6 +33,10 @@ class ConvexData(Node):
     def settings(self) -> dict[str, Any]:
         """See Node."""
         return {"dataset": identity(self.dataset), "study": self.study.model_dump(mode="json")}
+
+    def circumstances(self) -> dict[str, Any]:
+        """Return the content of the data set that it loads itself."""
+        return {"content": content_digest(self.dataset)}
 
     def plugins(self) -> tuple[Plugin, ...]:
         """See Node."""

@@ -9,7 +9,7 @@ import numpy as np
 from pipeline.convex.guarantees.trials import Case, GuaranteeSettings, guarantees
 from pipeline.convex.guarantees.two_classes import two_classes
 from pipeline.core.registry import Plugin, identity
-from pipeline.data.dataset import Dataset
+from pipeline.data.dataset import Dataset, content_digest
 from pipeline.runtime.store import Shard
 from pipeline.stages.node import Node, Parent, Work
 
@@ -19,6 +19,7 @@ class ConvexGuarantees(Node):
     """The attack's curves, one rate a row: `case`, `fpr` and `tpr`; what each case is and whether its promise is broken is the summary."""
 
     stage: ClassVar[str] = "convex"
+    reads_examples: ClassVar[bool] = False
     unit: ClassVar[str] = "trials"
 
     dataset: Dataset
@@ -34,6 +35,10 @@ class ConvexGuarantees(Node):
     def settings(self) -> dict[str, Any]:
         """See Node."""
         return {"dataset": identity(self.dataset), "classes": list(self.classes), "pool": self.pool, "trial": self.trial.model_dump(mode="json")}
+
+    def circumstances(self) -> dict[str, Any]:
+        """Return the content of the data set that it loads itself."""
+        return {"content": content_digest(self.dataset)}
 
     def plugins(self) -> tuple[Plugin, ...]:
         """See Node."""

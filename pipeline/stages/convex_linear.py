@@ -17,6 +17,7 @@ class LinearPanel(Node):
     """One example at one penalty: rows are steps, columns `step` and the curves of a Panel; its findings are the summary."""
 
     stage: ClassVar[str] = "convex"
+    reads_examples: ClassVar[bool] = False
     unit: ClassVar[str] = "panels"
 
     label: str

@@ -22,6 +22,7 @@ class ConvexPage(Node):
     """The chapter on the convex case, as a page and as a part of the report; its figures are blobs too."""
 
     stage: ClassVar[str] = "convex"
+    reads_examples: ClassVar[bool] = False
     unit: ClassVar[str] = "pages"
 
     title: str

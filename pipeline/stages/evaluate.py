@@ -7,10 +7,10 @@ import numpy as np
 from jaxtyping import Bool
 from pydantic import Field, model_validator
 
-from pipeline.core.arrays import Indices
+from pipeline.core.arrays import MOST_RESAMPLES, Indices
 from pipeline.core.registry import Plugin, Settings
 from pipeline.evaluation.bootstrap import klom_interval
-from pipeline.evaluation.klom import Variant, check_rule, klom, summary
+from pipeline.evaluation.klom import MOST_BINS, Variant, check_rule, klom, summary
 from pipeline.runtime.store import Shard
 from pipeline.stages.layout import Layout, read_judgements
 from pipeline.stages.node import Node, Parent, Work
@@ -22,9 +22,9 @@ class Evaluation(Settings):
     """How verdicts are reached: the variant of KLoM, its bins and clip, and the resamples behind each interval."""
 
     variant: Variant = "closed"
-    n_bins: int = Field(default=20, ge=2)
+    n_bins: int = Field(default=20, ge=2, le=MOST_BINS)
     clip: float = Field(default=100.0, gt=0)
-    n_resamples: int = Field(default=200, ge=20)
+    n_resamples: int = Field(default=200, ge=20, le=MOST_RESAMPLES)
 
     @model_validator(mode="after")
     def _check(self) -> "Evaluation":

@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float
 from pydantic import Field
 
 from pipeline.core.arrays import Indices, Labels, Logits, Margins
+from pipeline.core.errors import ConfigError
 from pipeline.core.registry import Settings
 from pipeline.evaluation.accuracy import is_correct
 from pipeline.evaluation.margins import margins
@@ -18,7 +19,7 @@ class Layout(Settings):
     """dtype of stored logits and points in a block."""
 
     dtype: Literal["float16", "float32"] = "float32"
-    block_points: int = Field(default=256, ge=1)
+    block_points: int = Field(default=256, ge=1, le=10_000_000)
 
     def n_blocks(self, n_points: int) -> int:
         """Return how many blocks n_points take."""
@@ -29,14 +30,25 @@ class Layout(Settings):
         return slice(block * self.block_points, min((block + 1) * self.block_points, n_points))
 
     def columns(self, logits: Logits) -> dict[str, np.ndarray]:
-        """Return the columns that hold logits (n_models, n_points, n_classes)."""
+        """Return the columns that hold logits (n_models, n_points, n_classes); raises ConfigError on one that dtype cannot hold."""
         n_points = logits.shape[1]
-        return {column(block): logits[:, self.points(block, n_points)].astype(self.dtype) for block in range(self.n_blocks(n_points))}
+        return {column(block): self._narrowed(logits, block, "logit") for block in range(self.n_blocks(n_points))}
 
     def margin_columns(self, values: Margins) -> dict[str, np.ndarray]:
         """Return the columns that hold margins (n_models, n_points), for models that left nothing else."""
         n_points = values.shape[1]
-        return {margin_column(block): values[:, self.points(block, n_points)].astype(self.dtype) for block in range(self.n_blocks(n_points))}
+        return {margin_column(block): self._narrowed(values, block, "margin") for block in range(self.n_blocks(n_points))}
+
+    def _narrowed(self, values: np.ndarray, block: int, what: str) -> np.ndarray:
+        """Return the values of a block of points in dtype; raises ConfigError on a finite one that dtype cannot hold."""
+        wide = values[:, self.points(block, values.shape[1])]
+        with np.errstate(over="ignore"):
+            narrow = wide.astype(self.dtype)
+        lost = np.isinf(narrow) & np.isfinite(wide)
+        if lost.any():
+            largest, most = np.abs(wide[lost]).max(), np.finfo(self.dtype).max
+            raise ConfigError(f"a {what} is {largest:,.6g}, and {self.dtype} ends at {most:,.0f}; set store.layout.dtype=float32")
+        return narrow
 
 
 def column(block: int) -> str:

@@ -26,10 +26,10 @@ class Resources(Settings):
     with; labels must be those of the node, as Ray's label selectors spell them: `a`, `!a`, `in(a, b)` or `!in(a, b)`.
     """
 
-    num_cpus: int = Field(default=1, ge=1)
-    num_gpus: float = Field(default=0.0, ge=0)
-    memory_gb: float | None = Field(default=None, gt=0)
-    custom: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
+    num_cpus: int = Field(default=1, ge=1, le=100_000)
+    num_gpus: float = Field(default=0.0, ge=0, le=10_000)
+    memory_gb: float | None = Field(default=None, gt=0, le=1e6)
+    custom: dict[str, Annotated[float, Field(gt=0, le=1e9)]] = Field(default_factory=dict)
     labels: dict[str, Annotated[str, Field(pattern=SELECTOR)]] = Field(default_factory=dict)
 
     @field_validator("num_gpus")
@@ -86,7 +86,9 @@ class Node(ABC):
     trains: ClassVar[bool] = False
     # Whether its shards are many and alike, and rest on something large that they have in common: an executor may stream them.
     streams: ClassVar[bool] = False
-    # Raised when what compute does changes, as a plug-in's revision is when the plug-in does.
+    # Whether compute reads the experiment's examples. A node that does not is unaffected when they change.
+    reads_examples: ClassVar[bool] = True
+    # Increment when what compute does changes.
     revision: ClassVar[int] = 1
 
     key: str

@@ -1,5 +1,6 @@
 """Populations: many models of one recipe that differ only in mask and seed. Member i is derived from its purpose and i, never drawn in order."""
 
+import os
 import statistics
 import time
 from collections.abc import Sequence
@@ -11,7 +12,8 @@ from jaxtyping import Float
 from pydantic import Field
 
 from pipeline.core.arrays import Indices, Masks
-from pipeline.core.errors import ConfigError
+from pipeline.core.errors import ANY_FAILURE, ConfigError, PipelineError, is_out_of_memory
+from pipeline.core.registry import plugin_name
 from pipeline.core.seeds import seed
 from pipeline.data.groups import Lines, designed_mask
 from pipeline.data.masks import focused_mask, retain_mask, subset_mask
@@ -29,11 +31,11 @@ class Recipe(Descent):
     ensemble: `stacked` runs many members at once, `looped` one by one, `auto` times both once and records the faster in the store.
     """
 
-    epochs: int = Field(default=15, ge=1)
-    batch_size: int = Field(default=64, ge=1)
-    learning_rate: float = Field(default=0.2, gt=0)
+    epochs: int = Field(default=15, ge=1, le=100_000)
+    batch_size: int = Field(default=64, ge=1, le=10_000_000)
+    learning_rate: float = Field(default=0.2, gt=0, le=1e6)
     momentum: float = Field(default=0.9, ge=0, lt=1)
-    weight_decay: float = Field(default=5e-4, ge=0)
+    weight_decay: float = Field(default=5e-4, ge=0, le=1e6)
     schedule: Literal["constant", "linear", "cosine", "exponential"] = "linear"
     ensemble: Literal["auto", "stacked", "looped"] = "auto"
 
@@ -83,7 +85,9 @@ def train_members(build: Builder, recipe: Recipe, data: Resident, *, masks: Mask
 
 def check_model(build: Builder, recipe: Recipe, inputs: Float[np.ndarray, "..."]) -> None:
     """Raise ConfigError unless the model turns inputs (n_points, ...) into logits (n_points, n_classes), and can be stacked if the recipe insists."""
-    template, name = build(), type(build.model).__qualname__
+    name = type(build.model).__qualname__
+    _check_size(build)
+    template = build()
     try:
         with torch.inference_mode():
             logits = template.eval()(torch.from_numpy(np.array(inputs, np.float32)))
@@ -98,6 +102,23 @@ def check_model(build: Builder, recipe: Recipe, inputs: Float[np.ndarray, "..."]
         raise ConfigError(f"recipe.ensemble is 'stacked', but {reason}; use 'auto' or 'looped'")
 
 
+def _check_size(build: Builder) -> None:
+    """Raise ConfigError if the parameters of one model need more memory than this machine has."""
+    try:
+        with torch.device("meta"):
+            n_bytes = sum(value.numel() * value.element_size() for value in build().state_dict().values())
+    except PipelineError:
+        raise
+    except ANY_FAILURE:
+        # A model of the user's own may need real tensors; then nothing is known of its size.
+        return
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if n_bytes > memory:
+        settings = ", ".join(f"{name}={value}" for name, value in build.model.model_dump().items())
+        found = f"model {plugin_name(build.model)!r} with {settings} needs {n_bytes / 2**30:,.0f} GB for its parameters alone"
+        raise ConfigError(f"{found}; this machine has {memory / 2**30:,.0f} GB of memory, so choose a smaller model")
+
+
 def choose_ensemble(build: Builder, recipe: Recipe, data: Resident, n_points: int) -> dict[str, Any]:
     """Return {"kind", "reason", …}: how members of this recipe run, by rule where there is one, else by timing both on a few steps."""
     if recipe.ensemble != "auto":
@@ -105,7 +126,12 @@ def choose_ensemble(build: Builder, recipe: Recipe, data: Resident, n_points: in
     reason = why_not_stackable(build(), [recipe.descent()], data.inputs)
     if reason is not None:
         return {"kind": "looped", "reason": reason}
-    stacked, looped = _seconds_per_member(build, recipe, data, n_points)
+    try:
+        stacked, looped = _seconds_per_member(build, recipe, data, n_points)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return {"kind": "looped", "reason": f"memory does not hold {TRIAL_MEMBERS} members at once"}
     kind = "stacked" if stacked <= looped else "looped"
     return {"kind": kind, "reason": "the faster of both when timed", "seconds_stacked": stacked, "seconds_looped": looped}
 

@@ -31,14 +31,14 @@ OPTIMIZERS = STACKABLE | {"adafactor": torch.optim.Adafactor}
 class Descent(Settings):
     """How a phase descends; the learning rate is the peak that `schedule` scales step by step."""
 
-    epochs: int = Field(ge=1)
-    batch_size: int = Field(ge=1)
-    learning_rate: float = Field(gt=0)
+    epochs: int = Field(ge=1, le=100_000)
+    batch_size: int = Field(ge=1, le=10_000_000)
+    learning_rate: float = Field(gt=0, le=1e6)
     optimizer: Literal["sgd", "adam", "adamw", "rmsprop", "adafactor"] = "sgd"
     momentum: float = Field(default=0.0, ge=0, lt=1)
-    weight_decay: float = Field(default=0.0, ge=0)
+    weight_decay: float = Field(default=0.0, ge=0, le=1e6)
     schedule: Literal["constant", "linear", "cosine", "exponential"] = "constant"
-    max_gradient_norm: float | None = Field(default=None, gt=0)
+    max_gradient_norm: float | None = Field(default=None, gt=0, le=1e9)
     precision: Literal["float32", "bfloat16"] = "float32"
 
     def build_optimizer(self, parameters: Iterable[Tensor]) -> torch.optim.Optimizer:

@@ -10,11 +10,11 @@ from pipeline.unlearning.unlearner import Request, ScheduledUnlearner, same_for_
 class GradientBaseline(ScheduledUnlearner):
     """Settings of the literature's baselines: SGD, momentum .9, weight decay 5e-4, batches of 64 (method.md §5)."""
 
-    epochs: int = Field(default=5, ge=1)
-    batch_size: int = Field(default=64, ge=1)
-    learning_rate: float = Field(default=1e-3, gt=0)
+    epochs: int = Field(default=5, ge=1, le=100_000)
+    batch_size: int = Field(default=64, ge=1, le=10_000_000)
+    learning_rate: float = Field(default=1e-3, gt=0, le=1e6)
     momentum: float = Field(default=0.9, ge=0, lt=1)
-    weight_decay: float = Field(default=5e-4, ge=0)
+    weight_decay: float = Field(default=5e-4, ge=0, le=1e6)
 
     def phase(self, request: Request, points: Indices, objective: Objective) -> Phase:
         """Return the phase that descends objective on points, the same for every member; a short last batch is kept."""

@@ -15,7 +15,7 @@ class DmDirect(Unlearner):
     needs: ClassVar[frozenset[str]] = frozenset({"effect"})
     moves_weights: ClassVar[bool] = False
 
-    multiplier: float = Field(default=1.0, ge=0)
+    multiplier: float = Field(default=1.0, ge=0, le=1e6)
 
     def unlearn(self, request: Request) -> Unlearned:
         """Return the unchanged models with the predicted logits."""

@@ -144,7 +144,7 @@ def test_evidence_that_cannot_serve_is_refused():
         fitted(masks, outputs)
     with pytest.raises(ConfigError, match=r"heldout_share 0.9 leaves 1 of 10 models"):
         Lasso(heldout_share=0.9).factor(Evidence(masks=masks[:10]))
-    with pytest.raises(DataError, match="all subset masks are equal"):
+    with pytest.raises(DataError, match="subset models are equal, so nothing can be attributed"):
         Lasso().factor(Evidence(masks=np.ones((5, N_TRAIN), bool)))
 
 

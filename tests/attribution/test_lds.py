@@ -99,7 +99,7 @@ def test_values_that_cannot_be_ranked_are_refused():
 
 @pytest.mark.parametrize("settings", [{"n_resamples": 5}, {"level": 1.0}])
 def test_settings_out_of_range_are_refused(settings):
-    with pytest.raises(ConfigError, match="at least 20 resamples"):
+    with pytest.raises(ConfigError, match=r"expected a (whole )?number"):
         lds(predicted=arrays()[0], actual=arrays()[1], **settings)
 
 

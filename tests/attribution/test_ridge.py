@@ -190,7 +190,7 @@ def test_evidence_that_cannot_serve_is_refused():
     masks, outputs, _ = problem()
     with pytest.raises(ConfigError, match="at least 3 subset models"):
         Ridge().factor(Evidence(masks=masks[:2]))
-    with pytest.raises(DataError, match="all subset masks are equal"):
+    with pytest.raises(DataError, match="subset models are equal, so nothing can be attributed"):
         Ridge().factor(Evidence(masks=np.ones((5, N_TRAIN), bool)))
     ours, _ = fitted(masks, outputs)
     with pytest.raises(ShapeError, match="over 23 training points, the datamodel over 24"):

@@ -1,5 +1,8 @@
 """A user's own .npz file is read as it is, or refused with the remedy."""
 
+import contextlib
+import gzip
+import pickle
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -24,8 +27,16 @@ def test_the_arrays_come_back_in_order(npz: Path, arrays: dict[str, Any]) -> Non
     [
         ({"train_inputs": np.zeros((3, 4), np.uint8)}, "train_inputs is uint8"),
         ({"train_inputs": np.zeros(3)}, r"train_inputs is float64 of shape \(3,\)"),
-        ({"train_inputs": np.full((3, 4), 1e300)}, "3 inputs hold NaN or infinity"),
-        ({"train_inputs": np.array([[None]] * 3)}, "without unpickling"),
+        ({"train_inputs": np.full((3, 4), 1e300)}, r"\[0, 0\] is 1e\+300, one of 12 such numbers: too large for float32"),
+        ({"train_inputs": np.full((3, 4), [0, 0, -1e39, 0])}, r"\[0, 2\] is -1e\+39, one of 3 such"),
+        ({"train_inputs": np.full((3, 4), [0, np.nan, 0, 0])}, r"train_inputs: \[0, 1\] is nan, one of 3"),
+        ({"validation_inputs": np.array([[0.0] * 4, [0, 0, 0, -np.inf]])}, r"validation_inputs: \[1, 3\] is -inf; replace"),
+        ({"train_inputs": np.array([[None]] * 3)}, "train_inputs holds Python objects, which are never unpickled"),
+        ({"train_inputs": np.zeros((3, 4), complex)}, "train_inputs is complex128"),
+        ({"train_inputs": np.zeros((3, 4), bool)}, "train_inputs is bool"),
+        ({"train_labels": np.array(["cat", "dog", "owl"])}, r"return_inverse=True\)\[1\] numbers names"),
+        ({"train_labels": np.eye(3)}, r"argmax\(axis=1\)"),
+        ({"train_labels": np.array([True, False, True])}, r"astype\(int\)"),
         ({"train_labels": np.zeros(3)}, "train_labels is float64"),
         ({"train_labels": np.zeros((3, 1), np.int64)}, r"train_labels is int64 of shape \(3, 1\)"),
         ({"train_labels": np.array([0, 1])}, "3 train_inputs and 2 train_labels"),
@@ -58,9 +69,46 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         ArraysFile(path=tmp_path / "none.npz").load()
 
 
-def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty; make it with"),
+        (b"<!DOCTYPE html><html>404</html>", "is a web page, not data; download the file itself"),
+        (b"\n <HTML>", "is a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:abc\n", "is a pointer of Git LFS.* `git lfs pull`"),
+        (pickle.dumps({"train_inputs": [1.0]}), "is a pickle, which is never opened"),
+        (gzip.compress(b"data"), "is a gzip archive; unpack it first"),
+        (b"\x89HDF\r\n\x1a\n", "is an HDF5 file"),
+        (b"PAR1 and so on", "is a Parquet file"),
+        (b"1.0, 2.0", r"is not an \.npz file"),
+    ],
+)
+def test_a_file_of_another_kind_is_called_what_it_is(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "data.npz").write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        ArraysFile(path=tmp_path / "data.npz").load()
+
+
+@pytest.mark.parametrize("n_lost", [1, 40, 1000])
+def test_a_file_that_is_cut_off_is_damaged(npz: Path, n_lost: int) -> None:
+    npz.write_bytes(npz.read_bytes()[:-n_lost])
+    with pytest.raises(DataError, match=r"is damaged.*copy or download it again"):
+        ArraysFile(path=npz).load()
+
+
+def test_a_flipped_byte_never_changes_the_arrays(npz: Path, tmp_path: Path) -> None:
+    content, expected = npz.read_bytes(), ArraysFile(path=npz).load().digest
+    for place in range(len(content)):
+        flipped = bytearray(content)
+        flipped[place] ^= 0xFF
+        (tmp_path / "flipped.npz").write_bytes(flipped)
+        with contextlib.suppress(DataError):
+            assert ArraysFile(path=tmp_path / "flipped.npz").load().digest == expected
+
+
+def test_a_single_array_is_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "data.npy", np.zeros(3))
-    with pytest.raises(DataError, match=r"is not an \.npz file"):
+    with pytest.raises(DataError, match=r"holds a single array \(\.npy\)"):
         ArraysFile(path=tmp_path / "data.npy").load()
 
 

@@ -16,7 +16,7 @@ from pipeline.data.examples import Examples
         ({"n_train": 16}, "n_train is 16 of 16 points"),
         ({"n_train": 0}, "n_train is 0 of 16 points"),
         ({"n_classes": 2}, "labels span 0 to 2; expected 0 to 1"),
-        ({"inputs": np.full((16, 2, 3), np.inf, np.float32)}, r"16 inputs hold NaN or infinity \(first: point 0\)"),
+        ({"inputs": np.full((16, 2, 3), np.inf, np.float32)}, r"inputs of 16 points are not finite \(first: point 0 holds inf\)"),
     ],
 )
 def test_what_cannot_be_trained_on_is_refused(examples: Examples, change: dict[str, Any], message: str) -> None:

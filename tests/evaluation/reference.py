@@ -16,9 +16,9 @@ def closed(p, q, n_bins=20, clip=100.0):
     top = both.max() if both.max() > both.min() else both.min() + 1
     edges = np.linspace(both.min(), top, n_bins + 1)
     share_p, share_q = (np.bincount(np.minimum(np.digitize(x, edges), n_bins) - 1, minlength=n_bins) / n for x, n in ((fine_p, len(p)), (fine_q, len(q))))
-    lost = (len(p) - len(fine_p)) / len(p)
-    terms = [a * np.log(a / max(b, 1e-5)) for a, b in [*zip(share_p, share_q, strict=True), (lost, 0)] if a > 0]
-    return max(sum(terms), 0.0)
+    lost_p, lost_q = (len(p) - len(fine_p)) / len(p), (len(q) - len(fine_q)) / len(q)
+    terms = [a * np.log(a / max(b, 1e-5)) for a, b in [*zip(share_p, share_q, strict=True), (lost_p, 0)] if a > 0]
+    return max(sum(terms), lost_q * np.log(lost_q / 1e-5) if lost_q else 0.0)
 
 
 def paper(p, q):

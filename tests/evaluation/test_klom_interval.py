@@ -62,7 +62,7 @@ def test_broken_models_are_resampled_like_others():
 
 @pytest.mark.parametrize("settings", [{"n_resamples": 1}, {"level": 0.0}, {"level": 1.0}])
 def test_settings_out_of_range_are_refused(settings):
-    with pytest.raises(ConfigError, match="at least 2 resamples and a level between 0 and 1"):
+    with pytest.raises(ConfigError, match=r"expected a (whole )?number"):
         interval(**settings)
 
 

@@ -120,11 +120,11 @@ def test_margins_that_cannot_be_judged_are_refused(unlearned, unseen, error, wor
 
 
 def test_margins_that_are_no_floats_are_refused():
-    with pytest.raises(DataError, match="unseen margins are int64; expected floating-point"):
+    with pytest.raises(DataError, match="unseen margins: expected a NumPy array of floating-point numbers, got int64"):
         check_worlds({"unlearned": np.zeros((9, 5)), "unseen": np.zeros((9, 5), np.int64)}, fewest=4)
 
 
 @pytest.mark.parametrize("settings", [{"variance_floor": 0.0}, {"n_resamples": 1}, {"level": 1.0}])
 def test_settings_out_of_range_are_refused(settings):
-    with pytest.raises(ConfigError, match="at least 2 resamples and a level between 0 and 1"):
+    with pytest.raises(ConfigError, match=r"expected a (whole )?number"):
         attack(0.0, **settings)

@@ -111,3 +111,19 @@ def test_the_command_prints_one_json_object_without_nan_last(tmp_path, monkeypat
     assert (ended.value.code, answer["n_nonfinite"]) == (0, 22)
     expected = summary(klom(unlearned=unlearned, oracle=oracle, variant=variant).values)
     assert {name: answer[name] for name in expected} == expected
+
+
+def test_one_file_given_twice_is_said_to_be_so(tmp_path):
+    margins = np.random.default_rng(0).normal(size=(6, 5))
+    margins[2, 3] = np.nan
+    (notice,) = report(tmp_path, margins, margins)["notices"]
+    assert "both files hold the same margins" in notice
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_margins_that_look_like_probabilities_are_said_to_do_so(tmp_path, which):
+    pair = list(np.random.default_rng(0).normal(size=(2, 6, 5)))
+    assert report(tmp_path, *pair)["notices"] == []
+    pair[which] = 1 / (1 + np.exp(-pair[which]))
+    (notice,) = report(tmp_path, *pair)["notices"]
+    assert f"all {('unlearned', 'oracle')[which]} margins are between 0 and 1, as probabilities are" in notice

@@ -91,3 +91,14 @@ def test_cnn_has_buffers_only_with_batch_norm() -> None:
 def test_cnn_refuses_inputs_that_are_no_images(input_shape: tuple[int, ...]) -> None:
     with pytest.raises(ConfigError, match="expected \\(channels, height > 1, width > 1\\)"):
         Cnn().build(input_shape, 10)
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 3), (32, 32, 3), (28, 28, 1), (480, 640, 3), (64, 64, 4), (5, 6, 3)])
+def test_images_whose_channels_come_last_are_refused_with_the_remedy(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ConfigError, match=r"look like \(height, width, channels\).*images\.transpose\(0, 3, 1, 2\)"):
+        Cnn().build(shape, 10)
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 8), (1, 28, 28), (3, 8, 3), (4, 6, 4), (512, 4, 4), (64, 3, 3), (128, 9, 3), (16, 8, 8)])
+def test_images_whose_channels_come_first_are_taken(shape: tuple[int, ...]) -> None:
+    assert Cnn(width=2).build(shape, 10).eval()(torch.rand(2, *shape)).shape == (2, 10)

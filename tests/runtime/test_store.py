@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from pipeline.core.errors import CorruptShardError, MissingShardsError, StoreError
+from pipeline.core.errors import CorruptShardError, MissingShardsError, ShapeError, StoreError
 from pipeline.runtime.files import TEMPORARY
 from pipeline.runtime.files.local import LocalFiles
 from pipeline.runtime.shards import Piece, ShardName
@@ -66,6 +66,29 @@ def test_a_table_is_read_across_shards_of_any_sizes(store):
         write(store, *bounds)
     assert store.read(store.table(FOLDER, 8))["member"].tolist() == list(range(8))
     assert store.read(store.table(FOLDER, 5))["member"].tolist() == list(range(5))
+
+
+@pytest.mark.parametrize("n_rows", [0, 1, 3])
+def test_a_shard_of_several_units_without_a_row_for_each_is_refused(store, n_rows):
+    shard = Shard(columns={"member": np.arange(n_rows)})
+    with pytest.raises(ShapeError, match=rf"'member' has {n_rows} rows for 2 members .4 to 6.; return one row for each"):
+        store.write_shard(FOLDER, "members", 4, 6, shard, side={})
+    assert store.files.names(FOLDER) == []
+
+
+@pytest.mark.parametrize("n_rows", [1, 3])
+def test_a_listed_shard_of_several_units_without_a_row_for_each_is_corrupt(store, n_rows, monkeypatch):
+    monkeypatch.setattr("pipeline.runtime.store._rows_fit", lambda *_: True)
+    store.write_shard(FOLDER, "members", 0, 2, Shard(columns={"member": np.arange(n_rows)}), side={})
+    monkeypatch.undo()
+    with pytest.raises(CorruptShardError, match=rf"has {n_rows} rows for 2 units"):
+        store.read(store.table(FOLDER, 2).part(1, 2))
+
+
+@pytest.mark.parametrize("n_rows", [0, 1, 3])
+def test_a_shard_of_one_unit_may_have_any_number_of_rows(store, n_rows):
+    store.write_shard(FOLDER, "sets", 0, 1, Shard(columns={"index": np.arange(n_rows)}), side={})
+    assert store.read(store.table(FOLDER, 1))["index"].tolist() == list(range(n_rows))
 
 
 def test_of_two_shards_that_hold_a_unit_the_lexically_first_serves_it(store):

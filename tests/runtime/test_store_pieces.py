@@ -43,8 +43,8 @@ def test_every_row_comes_from_the_lexically_first_shard_that_holds_it(tmp_path_f
 def test_numbers_of_every_type_come_back_even_if_there_are_no_rows(tmp_path_factory, data, dtype, n_rows, cells):
     store = Store(str(tmp_path_factory.mktemp("types")))
     values = data.draw(arrays.arrays(dtype, (n_rows, *cells)))
-    write(store, 0, 3, {"c": values})
-    found = store.read(store.table(FOLDER, 3))["c"]
+    write(store, 0, 1, {"c": values})
+    found = store.read(store.table(FOLDER, 1))["c"]
     assert (found.dtype, found.shape, found.tobytes()) == (values.dtype, values.shape, values.tobytes())
 
 

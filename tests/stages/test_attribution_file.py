@@ -37,7 +37,7 @@ def invent(path: Path, shape: tuple[int, ...] = (60, 80, 3)) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", ["weights.f32", "weights.npy"])
+@pytest.mark.parametrize("name", ["weights.f32", "weights.npy", "weights.parquet"])
 def test_exported_datamodels_read_back_have_the_same_effects(open_tiny: Open, fitted: Session, tmp_path: Path, name: str) -> None:
     told = export(fitted, str(tmp_path / name), dtype="float32")
     assert told["shape"] == [60, 80, 3]

@@ -175,7 +175,10 @@ def damage(name: str, change: Callable[[np.ndarray], np.ndarray | None]) -> Call
         (damage("logits.npy", lambda logits: logits.astype(object)), "cannot be mapped"),
         (damage("_completed.npy", lambda completed: completed & (np.arange(22) < 2)), "has 2 finished models"),
         (lambda folder: (folder / "masks.npy").unlink(), "No such file"),
-        (lambda folder: (folder / "_completed.npy").unlink(), "No such file"),
+        (damage("_completed.npy", lambda completed: np.arange(len(completed))), "holds 0 to 21; expected 1 for each finished row"),
+        (damage("masks.npy", np.ones_like), "all masks keep every training point, so no effect of a point shows"),
+        (damage("masks.npy", lambda masks: np.tile(np.arange(masks.shape[1]) % 2, (len(masks), 1))), "all masks are equal, so no effect"),
+        (lambda folder: (folder / "_completed.npy").unlink(), r"make it with numpy.save\('.*_completed.npy', numpy.ones\(22, bool\)\)"),
         (lambda folder: (folder / "logits.npy").unlink(), "neither logits.npy nor margins.npy"),
     ],
 )

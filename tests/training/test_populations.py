@@ -37,6 +37,7 @@ class Flat(Model):
             "wrong_inputs": nn.Linear(input_shape[0] + 1, n_classes),
             "tuple": nn.LSTM(input_shape[0], n_classes),
             "dropping": Dropping(input_shape[0], n_classes),
+            "hungry": Hungry(input_shape[0], n_classes),
             "fine": nn.Linear(input_shape[0], n_classes),
         }[self.fault]
 
@@ -135,6 +136,25 @@ def test_dropout_called_in_forward_is_found_by_a_trial():
 def test_auto_takes_the_faster_of_both_as_timed():
     chosen = choose_ensemble(build(Mlp(width=4)), recipe(), Resident.place(EXAMPLES), 40)
     assert chosen["kind"] == ("stacked" if chosen["seconds_stacked"] <= chosen["seconds_looped"] else "looped")
+
+
+class Hungry(nn.Module):
+    """Has memory for ten members at once, as a small GPU may."""
+
+    def __init__(self, n_inputs, n_classes):
+        super().__init__()
+        self.layer = nn.Linear(n_inputs, n_classes)
+
+    def forward(self, inputs):
+        weight = self.layer.weight
+        if torch._C._functorch.is_batchedtensor(weight) and len(torch._C._functorch.get_unwrapped(weight)) > 10:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return self.layer(inputs)
+
+
+def test_members_that_memory_does_not_hold_at_once_are_looped():
+    chosen = choose_ensemble(build(Flat(fault="hungry")), recipe(), Resident.place(EXAMPLES), 40)
+    assert chosen == {"kind": "looped", "reason": "memory does not hold 25 members at once"}
 
 
 @pytest.mark.parametrize("kind", ["stacked", "looped"])

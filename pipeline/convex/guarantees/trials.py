@@ -50,13 +50,13 @@ class GuaranteeSettings(Settings):
 
     epsilon: float = Field(default=1.0, gt=0, le=1)
     delta: float = Field(default=1e-3, gt=0, lt=1)
-    penalty: float = Field(default=10.0, gt=0)
-    longest: float = Field(default=36.0, gt=1)
-    n_draws: int = Field(default=10_000, ge=100)
-    n_many: int = Field(default=15, ge=2)
-    n_requests: int = Field(default=20, ge=1)
-    n_steps: int = Field(default=5, ge=1)
-    n_steps_short: int = Field(default=2, ge=1)
+    penalty: float = Field(default=10.0, gt=0, le=1e9)
+    longest: float = Field(default=36.0, gt=1, le=1e6)
+    n_draws: int = Field(default=10_000, ge=100, le=10_000_000)
+    n_many: int = Field(default=15, ge=2, le=100_000)
+    n_requests: int = Field(default=20, ge=1, le=100_000)
+    n_steps: int = Field(default=5, ge=1, le=100_000)
+    n_steps_short: int = Field(default=2, ge=1, le=100_000)
     seed: int = 0
 
     @property

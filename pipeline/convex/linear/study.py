@@ -30,12 +30,15 @@ FORECASTS = ("exact", "datamodels", "influence")
 # R below which nothing is left to choose a step size by, and the steps at which it is looked at, evenly spaced in their logarithm.
 NOTHING, N_LOOKS = 1e-10, 24
 
+# Features of all draws at once: 16 GB in float64.
+MOST_NUMBERS = 2_000_000_000
+
 
 class LinearExample(Settings):
     """One family of problems: x ~ N(0, Σ) with Σ = I, or diag(1, ½, ⅓, …) if it decays; the variance of the targets' noise; the penalties λ to look at."""
 
     spectrum: Literal["isotropic", "decaying"] = "isotropic"
-    noise_variance: float = Field(default=4.0, ge=0)
+    noise_variance: float = Field(default=4.0, ge=0, le=1e12)
     penalties: tuple[float, ...] = Field(default=(4.0, 400.0), min_length=1)
 
     @model_validator(mode="after")
@@ -58,24 +61,27 @@ class LinearStudy(Settings):
     Step sizes are 10/2ᵏ: k of the one that the paper states, and the range that is searched.
     """
 
-    n_draws: int = Field(default=100, ge=2)
-    n_tuning_draws: int = Field(default=10, ge=1)
-    n_points: int = Field(default=100, ge=3)
-    n_features: int = Field(default=400, ge=1)
-    n_forget: int = Field(default=5, ge=1)
-    n_steps: int = Field(default=300, ge=10)
-    n_long_steps: int = Field(default=6000, ge=100)
-    batch_size: int = Field(default=5, ge=1)
+    n_draws: int = Field(default=100, ge=2, le=100_000)
+    n_tuning_draws: int = Field(default=10, ge=1, le=100_000)
+    n_points: int = Field(default=100, ge=3, le=100_000)
+    n_features: int = Field(default=400, ge=1, le=1_000_000)
+    n_forget: int = Field(default=5, ge=1, le=100_000)
+    n_steps: int = Field(default=300, ge=10, le=1_000_000)
+    n_long_steps: int = Field(default=6000, ge=100, le=10_000_000)
+    batch_size: int = Field(default=5, ge=1, le=100_000)
     stated_exponent: Exponent = 14
     exponents: tuple[Exponent, Exponent] = (5, 20)
     ascents: tuple[Annotated[float, Field(gt=0)], ...] = (0.01, 0.1, 1.0, 10.0)
-    n_subset_models: int = Field(default=500, ge=3)
+    n_subset_models: int = Field(default=500, ge=3, le=1_000_000)
     examples: dict[Label, LinearExample] = Field(
         default={"isotropic": LinearExample(), "decaying": LinearExample(spectrum="decaying", noise_variance=0.25, penalties=(0.25, 5.0))}, min_length=1
     )
 
     @model_validator(mode="after")
     def _check(self) -> "LinearStudy":
+        n_numbers = max(self.n_draws, self.n_tuning_draws) * self.n_points * (self.n_points + self.n_features)
+        if n_numbers > MOST_NUMBERS:
+            raise ConfigError(f"n_draws, n_points and n_features make {n_numbers:,} numbers, more than {MOST_NUMBERS:,}; lower one of them")
         n_retained = self.n_points - self.n_forget
         if n_retained < self.batch_size:
             raise ConfigError(f"n_forget {self.n_forget} leaves {n_retained} of {self.n_points} points, fewer than batch_size {self.batch_size}; forget fewer")

@@ -41,15 +41,15 @@ class DataStudy(Settings):
     models keep keep_fraction of the points; none are trained where n_subset_models is 0.
     """
 
-    penalty: float = Field(default=0.01, gt=0)
+    penalty: float = Field(default=0.01, gt=0, le=1e9)
     forget_fraction: float = Field(default=0.02, gt=0, lt=1)
-    n_steps: int = Field(default=200, ge=SEARCHED)
-    batch_size: int = Field(default=16, ge=1)
-    noise: float = Field(default=0.05, gt=0)
-    n_models: int = Field(default=200, ge=4)
-    n_subset_models: int = Field(default=1400, ge=0)
+    n_steps: int = Field(default=200, ge=SEARCHED, le=1_000_000)
+    batch_size: int = Field(default=16, ge=1, le=10_000_000)
+    noise: float = Field(default=0.05, gt=0, le=1e6)
+    n_models: int = Field(default=200, ge=4, le=100_000)
+    n_subset_models: int = Field(default=1400, ge=0, le=1_000_000)
     keep_fraction: float = Field(default=0.98, gt=0, lt=1)
-    epsilon: float = Field(default=1.0, gt=0)
+    epsilon: float = Field(default=1.0, gt=0, le=1e6)
     delta: float = Field(default=1e-3, gt=0, lt=1)
     penalties: tuple[Positive, ...] = (0.001, 0.1, 1.0, 10.0)
     forget_fractions: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.005, 0.1, 0.3)

@@ -21,10 +21,10 @@ class DescentToDelete(Removal):
 
     name: ClassVar[str] = "descent_to_delete"
 
-    n_steps: int = Field(default=100, ge=1)
-    epsilon: float = Field(default=1.0, gt=0)
+    n_steps: int = Field(default=100, ge=1, le=1_000_000)
+    epsilon: float = Field(default=1.0, gt=0, le=1e6)
     delta: float = Field(default=1e-3, gt=0, lt=1)
-    assumed_forgotten: int | None = Field(default=None, ge=1)
+    assumed_forgotten: int | None = Field(default=None, ge=1, le=10_000_000)
 
     def remove(self, request: Request) -> Trajectory:
         """See Removal."""

@@ -28,7 +28,7 @@ class ProjectedGradient(GradientDescent):
 
     name: ClassVar[str] = "projected_gd"
 
-    radius: float | None = Field(default=None, gt=0)
+    radius: float | None = Field(default=None, gt=0, le=1e9)
 
     def constraint(self, request: Request) -> Callable[[Theta], Theta]:
         """See Descent."""
@@ -42,8 +42,8 @@ class GradientAscent(Descent):
 
     name: ClassVar[str] = "gradient_ascent"
 
-    n_steps: int = Field(default=20, ge=1)
-    forget_weight: float = Field(default=1.0, gt=0)
+    n_steps: int = Field(default=20, ge=1, le=1_000_000)
+    forget_weight: float = Field(default=1.0, gt=0, le=1e9)
 
     def objective(self, request: Request) -> Objective:
         """See Descent."""

@@ -18,7 +18,7 @@ class Newton(Removal):
 
     name: ClassVar[str] = "newton"
 
-    n_steps: int = Field(default=1, ge=1)
+    n_steps: int = Field(default=1, ge=1, le=10_000)
 
     def remove(self, request: Request) -> Trajectory:
         """See Removal."""

@@ -10,9 +10,10 @@ import numpy as np
 from jaxtyping import Float
 from pydantic import Field
 
-from pipeline.core.arrays import Masks
+from pipeline.core.arrays import Mask, Masks
 from pipeline.core.errors import DataError
 from pipeline.core.fingerprint import DIGEST_LENGTH
+from pipeline.core.npy import map_npy
 from pipeline.data.examples import Examples
 from pipeline.data.records.base import Records
 
@@ -34,7 +35,7 @@ class MadryLab(Records):
     folder: Path
     masks: str = "masks.npy"
     outputs: tuple[str, ...] = Field(default=(), max_length=8)
-    skip: int = Field(default=0, ge=0)
+    skip: int = Field(default=0, ge=0, le=10_000_000)
 
     def models(self) -> tuple[str, ...]:
         """See Records."""
@@ -70,6 +71,8 @@ class MadryLab(Records):
             raise DataError(f"{self.folder}: {content.broken}")
         if len(content.models) < 3:
             raise DataError(f"{self.folder} has {len(content.models)} finished models behind the {self.skip} to skip; at least 3 are needed")
+        if content.alike:
+            raise DataError(f"{self.folder}: {content.alike}")
 
     def _masks(self) -> np.ndarray:
         return _open(self.folder / self.masks, "biu", (2,))
@@ -89,7 +92,15 @@ class MadryLab(Records):
 
     def _finished(self) -> np.ndarray:
         """Return the rows of finished models that are not skipped; raises DataError if files speak of different numbers of models."""
+        if not (self.folder / COMPLETED).is_file() and self.folder.is_dir():
+            raise DataError(
+                f"{self.folder / COMPLETED} does not exist; if all {len(self._masks())} models are finished, make it with "
+                f"numpy.save('{self.folder / COMPLETED}', numpy.ones({len(self._masks())}, bool))"
+            )
         completed = _open(self.folder / COMPLETED, "biu", (1,))
+        if completed.size and not 0 <= completed.min() <= completed.max() <= 1:
+            found = f"{completed.min()} to {completed.max()}"
+            raise DataError(f"{self.folder / COMPLETED} holds {found}; expected 1 for each finished row and 0 for the others")
         counts = {len(completed), len(self._masks()), *(len(array) for array in self._outputs())}
         if len(counts) > 1:
             raise DataError(f"{self.folder} has files of {', '.join(map(str, sorted(counts)))} models; all must have a row for each")
@@ -103,21 +114,39 @@ class MadryLab(Records):
 
 @dataclass(frozen=True)
 class _Content:
+    """The digest of every finished model, what is wrong with the first that is broken, and what is wrong with all of them together."""
+
     models: tuple[str, ...]
     broken: str
+    alike: str
 
 
 @functools.lru_cache(maxsize=8)
 def _look_at(records: MadryLab, versions: tuple[tuple[int, int], ...]) -> _Content:
     """Return the digest of every finished model and what is wrong with the first that is; in one process unchanged files are read once."""
     masks, outputs, models, broken = records._masks(), records._outputs(), [], ""
+    differs = np.zeros(masks.shape[1], bool)
+    first = None
     for row in records._finished().tolist():
         total = hashlib.sha256()
         for array in (masks, *outputs):
             total.update(np.ascontiguousarray(array[row]).view(np.uint8).data)
         models.append(total.hexdigest()[:DIGEST_LENGTH])
+        first = masks[row] if first is None else first
+        differs |= masks[row] != first
         broken = broken or _fault(row, masks[row], [array[row] for array in outputs])
-    return _Content(tuple(models), broken)
+    return _Content(tuple(models), broken, "" if broken or first is None else _why_alike(first != 0, differs, models))
+
+
+def _why_alike(mask: Mask, differs: Mask, models: list[str]) -> str:
+    """Return why nothing can be learnt from models whose masks differ from the first one, mask, at the points in differs; empty if something can."""
+    if mask.all() and not differs.any():
+        return "all masks keep every training point, so no effect of a point shows; use models trained on subsets that differ"
+    if not differs.any():
+        return "all masks are equal, so no effect of a point shows; use models trained on subsets that differ"
+    if len(set(models)) < 2:
+        return "all models are equal, mask and outputs; save a row for each model"
+    return ""
 
 
 def _fault(row: int, mask: np.ndarray, outputs: list[np.ndarray]) -> str:
@@ -133,7 +162,7 @@ def _fault(row: int, mask: np.ndarray, outputs: list[np.ndarray]) -> str:
 def _open(path: Path, kinds: str, dimensions: tuple[int, ...]) -> np.ndarray:
     """Return the array in an .npy file, mapped; raises DataError if it is missing, pickled, or of other kinds or dimensions."""
     try:
-        found = np.lib.format.open_memmap(path, mode="r")
+        found = map_npy(path)
     except (OSError, ValueError) as error:
         raise DataError(f"{path} cannot be mapped ({getattr(error, 'strerror', None) or error}); expected a plain .npy array") from error
     if found.dtype.kind not in kinds or found.ndim not in dimensions or not found.flags.c_contiguous:
