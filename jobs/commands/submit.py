@@ -103,7 +103,7 @@ def _variables(experiment: Experiment, cluster: str) -> dict[str, str]:
     carried = {name: os.environ[name] for name in (TRACKING, PATIENCE_VARIABLE) if os.environ.get(name)}
     if experiment.tracking.uri:
         carried.pop(TRACKING, None)
-    address = tracking_uri(experiment.tracking.uri, store_root=local_folder(experiment.store.uri)) or ""
+    address = tracking_uri(experiment.tracking.uri, store_root=local_folder(experiment.store.uri), used_here=False) or ""
     if masked(address) != address:
         raise ConfigError(
             f"{TRACKING} {masked(address)!r} holds a password, and Ray shows a job's environment to everybody; give the address without it, and set "
@@ -147,4 +147,4 @@ def _copy(text: str) -> None:
 
 
 def _say(text: str) -> None:
-    screen.print(text, highlight=False, markup=False, soft_wrap=True)
+    screen.print(text, soft_wrap=True)

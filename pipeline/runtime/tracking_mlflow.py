@@ -10,6 +10,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric
 
 from pipeline.runtime.tracker import PARENT, DatasetSummary, Point, Results, Status
+from pipeline.runtime.tracking_address import is_in_store
 from pipeline.runtime.tracking_artifacts import write_artifacts
 from pipeline.runtime.tracking_boundary import Boundary
 from pipeline.runtime.tracking_entities import (
@@ -76,7 +77,7 @@ class MlflowTracker:
         with self._boundary:
             self._client, self._titles = MlflowClient(self._uri), titles
             # A server keeps artifacts where it likes.
-            root = None if self._uri.startswith(("http", "databricks")) else self._artifact_root
+            root = self._artifact_root if is_in_store(self._uri) else None
             self._experiment_id = find_or_create_experiment(self._client, self._experiment, root)
             parent = find_parent(self._client, self._experiment_id, config_digest)
             if parent is None:
