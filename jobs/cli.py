@@ -1,5 +1,6 @@
 """The `dmm` command: small verbs over a session. Exit status: 0 all done; 1 something failed, named; 2 a setting is wrong; 130 interrupted."""
 
+import errno
 import json
 import signal
 import sys
@@ -11,7 +12,7 @@ import typer
 from jobs.commands import asking, computing, convex, looking
 from jobs.commands.options import BAD_CONFIG, DONE, FAILED, INTERRUPTED, screen
 from jobs.commands.submit import DetachedError, submit
-from jobs.streams import steady_streams
+from jobs.streams import failure, steady_streams
 from pipeline.core.errors import ConfigError, DataError, PipelineError, ShapeError
 
 # In the order in which `dmm --help` lists them.
@@ -64,7 +65,9 @@ class Ending:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
         for number, handler in self._before.items():
-            signal.signal(number, handler)
+            # What is left of the process must not fall to a second SIGHUP of a terminal that closes.
+            is_second = self.is_told and number == signal.SIGHUP
+            signal.signal(number, signal.SIG_IGN if is_second else handler)
         return self.is_told
 
     def _tell(self, signum: int, frame: object) -> None:
@@ -84,6 +87,7 @@ def main(commands: typer.Typer = app) -> None:
                 status = _status_of(commands)
             except DetachedError as left:
                 last = str(left)
+        _say_what_is_not_shown()
         if status == INTERRUPTED:
             screen.print(f"dmm: {last}", soft_wrap=True)
     sys.exit(status)
@@ -102,6 +106,14 @@ def _status_of(commands: typer.Typer) -> int:
             _say_in_json("the command line was not understood; see `dmm --help`", status)
         return status
     return DONE
+
+
+def _say_what_is_not_shown() -> None:
+    """Say that standard output is full or broken. Who closed it, or stopped reading, knows that."""
+    error = failure(sys.stdout)
+    if error is not None and error.errno not in (errno.EPIPE, errno.EBADF) and "--json" not in sys.argv:
+        reason = error.strerror or error
+        screen.print(f"dmm: standard output cannot be written ({reason}); everything computed is kept", style="red", soft_wrap=True)
 
 
 def _refuse(message: str, status: int) -> int:

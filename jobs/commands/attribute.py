@@ -97,6 +97,7 @@ def _compute(session: Session, screen: Console, keys: Iterable[str], executor: s
     screen.print(
         f"{session.experiment.name}: computing what this rests on in {session.store.uri}, {models_to_train(states, wanted)}; "
         "Ctrl-C at any time, the same command resumes",
+        soft_wrap=True,
     )
     display = open_display(screen)
     try:

@@ -153,9 +153,20 @@ def show_verify(result: dict[str, Any], console: Console) -> None:
 
 
 def show_klom(result: dict[str, Any], console: Console) -> None:
-    """Print KLoM beside its floor."""
-    for name, value in result.items():
-        console.print(f"{name:<14} {value}")
+    """Print KLoM beside its floor, and what was left out or clipped."""
+    table = new_table(f"KLoM of {result['n_points']:,} points, in nats", ("",), ("95th percentile", "mean", "models"))
+    bounds = {name: "{:.3f} to {:.3f}".format(*result[f"{name}_interval"]) for name in ("p95", "mean")}
+    values = [beside(f"{result[name]:.3f}", f"({bounds[name]})") for name in ("p95", "mean")]
+    table.add_row("unlearned against oracles", *values, f"{result['n_unlearned']:,} and {result['n_oracles']:,}")
+    floor = result["floor"]
+    if floor is not None:
+        table.add_row("noise floor", f"{floor['p95']:.3f}", f"{floor['mean']:.3f}", f"{floor['n_models']:,} and {floor['n_models']:,}")
+    console.print(table)
+    note = "with fewer than 4 oracles it is not known" if floor is None else floor["note"]
+    console.print(f"Variant {result['variant']}. In brackets 95 % intervals. Noise floor: {note}.", style="dim")
+    left_out = [f"{result[key]:,} {what}" for key, what in (("n_nonfinite", "not finite"), ("n_clipped", "clipped")) if result[key]]
+    if left_out:
+        console.print(f"Margins: {' and '.join(left_out)}.", style="yellow")
 
 
 def show_comparison(content: Comparison, page: str, console: Console) -> None:

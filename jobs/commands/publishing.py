@@ -25,7 +25,8 @@ def publish_file(store: Store, name: str, content: bytes, screen: Console) -> st
     except StoreError as refused:
         place = Path(name).resolve()
         write_file(place, content)
-        screen.print(f"{refused}. It is at {place} instead.", style="yellow", soft_wrap=True)
+        reason = str(refused).partition(";")[0]
+        screen.print(f"{reason}; it is at {place} instead", style="yellow", soft_wrap=True)
         return str(place)
 
 

@@ -118,7 +118,8 @@ def _is_view_writable(session: Session, screen: Console) -> bool:
         return True
     reason = session.store.why_read_only()
     if reason is not None:
-        screen.print(f"nothing is to be computed, and MLflow is left as it is, as the store is read-only: {reason}", style="yellow", soft_wrap=True)
+        refusal = reason.partition(";")[0]
+        screen.print(f"nothing is to be computed, and MLflow is left as it is: {refusal}", style="yellow", soft_wrap=True)
     return reason is None
 
 

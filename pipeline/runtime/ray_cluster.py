@@ -54,7 +54,8 @@ def connect(n_cpus: int | None = None) -> None:
             ray.init(address=address, logging_level="ERROR", log_to_driver=False, **local)
     except (ConnectionError, OSError, ValueError, RuntimeError) as error:
         if address == LOCAL:
-            raise ExecutionError(f"Ray cannot be started on this machine ({error}); mend that, or use --executor serial") from error
+            remedy = "set RAY_TMPDIR to a short path that can be written" if isinstance(error, OSError) else "mend that"
+            raise ExecutionError(f"Ray cannot be started on this machine ({error}); {remedy}, or use --executor serial") from error
         raise ExecutionError(f"Ray at {address!r} cannot be reached ({error}); check RAY_ADDRESS, or use --executor serial") from error
     finally:
         # Ray's own handler of SIGTERM aborts the process with a dump; whoever set one before wants to end in order.
