@@ -1,5 +1,6 @@
 """`dmm compare`: finished experiments of one store on one page. It reads their verdicts, computes nothing, and writes nothing but that page."""
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -103,7 +104,7 @@ def _finished(session: Session, path: str, labels: Sequence[str]) -> Mapping[str
     if missing:
         raise MissingShardsError(
             f"{experiment.name} is not finished in {session.store.uri}: {len(missing)} of {len(needed)} tables that a comparison reads are not there (first: "
-            f"{missing[0]}, {states[missing[0]].status}); `dmm run {path} --store {session.store.uri}` makes them, then compare again"
+            f"{missing[0]}, {states[missing[0]].status}); `dmm run {shlex.quote(path)} --store {shlex.quote(session.store.uri)}` makes them, then compare again"
         )
     return states
 

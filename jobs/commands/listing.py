@@ -1,5 +1,6 @@
 """How answers look on a terminal: tables a person reads at a glance, on standard output."""
 
+import shlex
 from typing import Any
 
 from rich import box
@@ -65,8 +66,8 @@ def _show_ending(result: RunResult, console: Console, session: Session) -> None:
 def _where_seen(result: RunResult, session: Session) -> str:
     """Return where a run is looked at: a server has an address of its own, and a database elsewhere is named where the config named it."""
     uri, given = result.tracking_uri or "", session.experiment.tracking.uri
-    named = f" --set tracking.uri={given}" if given else ""
-    return f" at {uri}" if uri.startswith("http") else f"; see it with `dmm ui --store {session.experiment.store.uri}{named}`"
+    named = f" --set {shlex.quote(f'tracking.uri={given}')}" if given else ""
+    return f" at {uri}" if uri.startswith("http") else f"; see it with `dmm ui --store {shlex.quote(session.experiment.store.uri)}{named}`"
 
 
 def show_recorded(result: dict[str, Any], console: Console) -> None:

@@ -1,6 +1,7 @@
 """The commands that only look: `dmm plan`, `status`, `watch`, `config` and `ui`. None of them computes or writes."""
 
 import json
+import shlex
 from typing import Annotated
 
 import typer
@@ -49,7 +50,7 @@ def watch(
     others = run_in(session.store) if config is None else []
     if others and f"{session.experiment.name}-{session.experiment.digest}" not in others:
         about = f"looking for the demonstration, which was never run in {session.store.uri}; that holds {', '.join(others)}"
-        screen.print(f"{about}: name its config, `dmm watch CONFIG --store {session.store.uri}`", style="yellow", soft_wrap=True)
+        screen.print(f"{about}: name its config, `dmm watch CONFIG --store {shlex.quote(session.store.uri)}`", style="yellow", soft_wrap=True)
     look = look_on(session, paper(), once=once, patience=patience)
     finish(look.to_json(), json_, DONE if once or look.is_complete else FAILED)
 

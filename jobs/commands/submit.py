@@ -1,6 +1,7 @@
 """`dmm submit`: an experiment handed to a cluster as a Ray job. The job is `python -m jobs.<entry>`, so submitted again it resumes as any run does."""
 
 import os
+import shlex
 import sys
 import uuid
 from dataclasses import dataclass
@@ -41,7 +42,7 @@ class Submitted:
     def __str__(self) -> str:
         return (
             f"watch: {self.ray} job logs {self.job_id} --follow --address {self.address}\n"
-            f"done:  dmm status --store {self.store}\n"
+            f"done:  dmm status --store {shlex.quote(self.store)}\n"
             f"stop:  {self.ray} job stop {self.job_id} --address {self.address}"
         )
 

@@ -19,6 +19,7 @@ from ray._private.ray_constants import get_runtime_env_default_excludes
 from ray._private.runtime_env.packaging import GCS_STORAGE_MAX_SIZE, _dir_travel, _get_excludes
 from ray.exceptions import AuthenticationError
 from ray.job_submission import JobDetails, JobSubmissionClient
+from requests.exceptions import Timeout
 
 from pipeline.core.errors import ConfigError, ExecutionError
 from pipeline.runtime.waiting import SAID_AFTER, announced, warn
@@ -132,6 +133,11 @@ class JobServer:
             return call()
         except AuthenticationError as error:
             raise ExecutionError(_refused(self.address, str(error))) from error
+        except Timeout as error:
+            raise ExecutionError(
+                f"{self.address} has not answered for {REQUEST_SECONDS:.0f} s; look at its dashboard. Whether it took a job, `ray job list` says: "
+                "submit again if it did not"
+            ) from error
         except (RuntimeError, OSError, ValueError) as error:
             raise ExecutionError(
                 f"the job server at {self.address} refused: {_line(error)}; look at its dashboard, and see that it runs the Ray version used here"
