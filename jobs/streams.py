@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import io
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -47,7 +48,7 @@ def steady_streams() -> Iterator[None]:
     """While entered, standard output and standard error are SteadyStreams; a character that their encoding lacks is written as an escape."""
     _occupy_closed()
     before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = _steady(sys.stdout, 1), _steady(sys.stderr, 2)  # type: ignore[assignment]
+    sys.stdout, sys.stderr = _steady(sys.stdout, 1), _steady(sys.stderr, 2)
     try:
         yield
     finally:
@@ -60,8 +61,8 @@ def _steady(stream: TextIO | None, number: int) -> SteadyStream:
     if stream is None:
         # Python has None in place of a stream that was closed when it started.
         return SteadyStream(os.fdopen(number, "w", closefd=False), OSError(errno.EBADF, "it is closed"))
-    with contextlib.suppress(AttributeError):
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[attr-defined]
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")
     return SteadyStream(stream)
 
 

@@ -158,7 +158,7 @@ def show_klom(result: dict[str, Any], console: Console) -> None:
     table = new_table(f"KLoM of {result['n_points']:,} points, in nats", ("",), ("95th percentile", "mean", "models"))
     bounds = {name: "{:.3f} to {:.3f}".format(*result[f"{name}_interval"]) for name in ("p95", "mean")}
     values = [beside(f"{result[name]:.3f}", f"({bounds[name]})") for name in ("p95", "mean")]
-    table.add_row("unlearned against oracles", *values, f"{result['n_unlearned']:,} and {result['n_oracles']:,}")
+    table.add_row("unlearned", *values, f"{result['n_unlearned']:,} and {result['n_oracles']:,}")
     floor = result["floor"]
     if floor is not None:
         table.add_row("noise floor", f"{floor['p95']:.3f}", f"{floor['mean']:.3f}", f"{floor['n_models']:,} and {floor['n_models']:,}")
@@ -200,12 +200,12 @@ def _results_table(rows: list[dict[str, Any]]) -> Table:
 
 
 def new_table(title: str | None, words: tuple[str, ...], numbers: tuple[str, ...], more: tuple[str, ...] = ()) -> Table:
-    """Return an empty table: columns of words, of numbers, and of whatever comes last."""
-    table = Table(title=title, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD)
+    """Return an empty table: columns of words, of numbers, and of whatever comes last. A narrow window folds a cell and cuts none."""
+    table = Table(title=title, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for name in words:
-        table.add_column(name, no_wrap=True)
+        table.add_column(name, overflow="fold")
     for name in numbers:
-        table.add_column(name, justify="right", no_wrap=True)
+        table.add_column(name, justify="right", overflow="fold")
     for name in more:
         table.add_column(name)
     return table

@@ -63,11 +63,11 @@ def watch(session: Session, console: Console, *, once: bool, patience: float = P
 
 def picture(look: Look) -> Group:
     """Return a bar for each stage, and below it what a person asks next: how long still, and is anybody working."""
-    table = Table(header_style="bold", box=box.SIMPLE_HEAD)
+    table = Table(header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for heading, side in (("stage", "left"), ("", "left"), ("done", "right"), ("wanted", "right"), ("", "left"), ("a second", "right"), ("left", "right")):
         table.add_column(heading, justify="left" if side == "left" else "right", no_wrap=True)
     for stage in look.stages:
-        bar = ProgressBar(total=max(stage.wanted, 1), completed=stage.done, width=28)
+        bar = ProgressBar(total=max(stage.wanted, 1), completed=stage.done, width=16)
         is_done = stage.done >= stage.wanted
         pace = "" if is_done or not stage.pace else f"{stage.pace:,.1f}"
         left = "" if is_done or stage.seconds_left is None else duration(stage.seconds_left)
