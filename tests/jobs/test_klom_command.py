@@ -1,6 +1,7 @@
 """Margins of whoever made them: folders are read by model number, doubtful ones refused by name, and the answer carries its own noise floor."""
 
 import json
+import re
 import sys
 
 import numpy as np
@@ -111,3 +112,14 @@ def test_the_command_prints_one_json_object_without_nan_last(tmp_path, monkeypat
     assert (ended.value.code, answer["n_nonfinite"]) == (0, 22)
     expected = summary(klom(unlearned=unlearned, oracle=oracle, variant=variant).values)
     assert {name: answer[name] for name in expected} == expected
+
+
+def test_the_answer_is_a_table_with_its_floor(tmp_path, capsys, monkeypatch):
+    margins = np.random.default_rng(0).normal(size=(20, 30))
+    monkeypatch.setattr(sys, "argv", ["dmm", "klom", "--unlearned", save(tmp_path / "a.npy", margins), "--oracle", save(tmp_path / "b.npy", margins)])
+    with pytest.raises(SystemExit):
+        cli.main()
+    out = capsys.readouterr().out
+    assert re.search(r"unlearned +0\.000 \(0\.000 to \d\.\d{3}\)", out)
+    assert re.search(r"noise floor +\d+\.\d{3} +\d+\.\d{3} +10 and 10", out)
+    assert "{" not in out

@@ -15,6 +15,7 @@ from rich.table import Table
 from terminal import Dmm
 
 from jobs import cli
+from jobs.commands.listing import new_table
 from jobs.commands.options import plain_console
 from jobs.streams import SteadyStream, steady_streams
 
@@ -147,3 +148,13 @@ def test_a_second_hang_up_does_not_stop_the_ending() -> None:
         ending._tell(signal.SIGHUP, None)
     ending._tell(signal.SIGHUP, None)
     assert ending.is_told
+
+
+@pytest.mark.parametrize("width", [20, 40, 80])
+def test_a_narrow_window_folds_a_cell_and_cuts_none(width: int) -> None:
+    out = io.StringIO()
+    table = new_table(None, ("forget set", "unlearner"), ("forget", "retain", "validation"))
+    table.add_row("a-label", "dm_direct", *["10.13 (10.54)"] * 3)
+    plain_console(file=out, width=width).print(table)
+    assert "…" not in out.getvalue()
+    assert sum(letter in "0123456789" for letter in out.getvalue()) == 3 * 8
