@@ -80,7 +80,7 @@ def test_a_log_names_what_was_given_up_once_and_ends_when_nobody_works(open_tiny
     assert not watch(session, console, once=False, patience=1.0).is_complete
     lines = console.export_text().splitlines()
     assert [line for line in lines if "given up:" in line] == ["given up: train/full 0-5: ValueError: [red]poison; `dmm run` tries again"]
-    assert lines[0] == lines[2] == "nothing yet"
+    assert lines[0] == lines[3] == "nothing yet"
     assert "nothing was made for" in lines[-1]
     assert "1 shards were given up" in lines[-1]
 
