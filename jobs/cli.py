@@ -1,5 +1,6 @@
 """The `dmm` command: small verbs over a session. Exit status: 0 all done; 1 something failed, named; 2 a setting is wrong; 130 interrupted."""
 
+import errno
 import json
 import signal
 import sys
@@ -11,6 +12,7 @@ import typer
 from jobs.commands import asking, computing, convex, looking
 from jobs.commands.options import BAD_CONFIG, DONE, FAILED, INTERRUPTED, screen
 from jobs.commands.submit import DetachedError, submit
+from jobs.streams import failure, steady_streams
 from pipeline.core.errors import ConfigError, DataError, PipelineError, ShapeError
 
 # In the order in which `dmm --help` lists them.
@@ -38,26 +40,40 @@ for verb in VERBS:
 
 
 class ToldToEnd(KeyboardInterrupt):
-    """A signal to end, as an exception; of a class of its own, as Python ends itself by SIGINT where a bare KeyboardInterrupt once crossed an exec."""
+    """A signal to end, as an exception.
+
+    It has a class of its own because Python ends itself by SIGINT where a bare KeyboardInterrupt once crossed an exec.
+    """
 
 
 class Ending:
-    """While entered, SIGTERM and SIGINT interrupt the work; whatever error that became on its way up through others' code is no error."""
+    """While entered, SIGTERM, SIGINT and SIGHUP interrupt the work. Whatever error others' code makes of that is no error.
+
+    A SIGHUP that is ignored, as `nohup` has it, stays ignored.
+    """
 
     def __init__(self) -> None:
         self.is_told = False
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> "Ending":
-        self._before = {number: signal.signal(number, self._tell) for number in (signal.SIGTERM, signal.SIGINT)}
+        numbers = [signal.SIGTERM, signal.SIGINT]
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+            numbers.append(signal.SIGHUP)
+        self._before = {number: signal.signal(number, self._tell) for number in numbers}
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
         for number, handler in self._before.items():
-            signal.signal(number, handler)
+            # What is left of the process must not fall to a second SIGHUP of a terminal that closes.
+            is_second = self.is_told and number == signal.SIGHUP
+            signal.signal(number, signal.SIG_IGN if is_second else handler)
         return self.is_told
 
     def _tell(self, signum: int, frame: object) -> None:
+        # A terminal that closes sends SIGHUP twice, by its kernel and by its shell: the second must not stop the ending.
+        if signum == signal.SIGHUP and self.is_told:
+            return
         self.is_told = True
         raise ToldToEnd
 
@@ -65,13 +81,15 @@ class Ending:
 def main(commands: typer.Typer = app) -> None:
     """Run a command line; every error raised on purpose is one message and an exit status, never a traceback."""
     status, last = INTERRUPTED, "interrupted. Everything finished is kept; the same command goes on from here."
-    with Ending():
-        try:
-            status = _status_of(commands)
-        except DetachedError as left:
-            last = str(left)
-    if status == INTERRUPTED:
-        screen.print(f"dmm: {last}", highlight=False, markup=False, soft_wrap=True)
+    with steady_streams():
+        with Ending():
+            try:
+                status = _status_of(commands)
+            except DetachedError as left:
+                last = str(left)
+        _say_what_is_not_shown()
+        if status == INTERRUPTED:
+            screen.print(f"dmm: {last}", soft_wrap=True)
     sys.exit(status)
 
 
@@ -90,8 +108,16 @@ def _status_of(commands: typer.Typer) -> int:
     return DONE
 
 
+def _say_what_is_not_shown() -> None:
+    """Say that standard output is full or broken. Who closed it, or stopped reading, knows that."""
+    error = failure(sys.stdout)
+    if error is not None and error.errno not in (errno.EPIPE, errno.EBADF) and "--json" not in sys.argv:
+        reason = error.strerror or error
+        screen.print(f"dmm: standard output cannot be written ({reason}); everything computed is kept", style="red", soft_wrap=True)
+
+
 def _refuse(message: str, status: int) -> int:
-    screen.print(f"dmm: {message}", style="red", highlight=False, markup=False, soft_wrap=True)
+    screen.print(f"dmm: {message}", style="red", soft_wrap=True)
     _say_in_json(message, status)
     return status
 

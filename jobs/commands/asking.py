@@ -51,7 +51,7 @@ def klom(
 
     result = klom_report(unlearned, oracle, variant=variant, n_bins=n_bins, clip=clip, seed=seed)
     for notice in result["notices"]:
-        screen.print(notice, style="yellow", highlight=False, markup=False, soft_wrap=True)
+        screen.print(notice, style="yellow", soft_wrap=True)
     listing.show_klom({name: value for name, value in result.items() if name != "notices"}, paper())
     finish(result, json_, DONE)
 
@@ -67,7 +67,7 @@ def compare(
     """Show finished experiments side by side on one page: methods × experiments for each forget set that all of them have. Computes nothing."""
     from jobs.commands.compare import compare as put_side_by_side
 
-    result = put_side_by_side(configs, lambda path: open_session(path, set_ or (), store))
+    result = put_side_by_side(configs, lambda path: open_session(path, set_ or (), store), screen)
     listing.show_comparison(result.content, result.page, paper())
     finish(result.to_json(), json_, DONE)
 
@@ -84,5 +84,5 @@ def export(
     from jobs.commands.export import export as write
 
     result = write(open_session(config, set_ or (), store), path, dtype=dtype)
-    paper().print(f"{result['path']}: {result['dtype']} {tuple(result['shape'])}", highlight=False, soft_wrap=True)
+    paper().print(f"{result['path']}: {result['dtype']} {tuple(result['shape'])}", soft_wrap=True)
     finish(result, json_, DONE)

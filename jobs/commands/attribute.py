@@ -1,6 +1,7 @@
 """`dmm attribute`: what helps and hurts a point, and what removing a forget set will change; whatever that rests on is computed first, nothing else."""
 
 import math
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from rich.console import Console
 
 from jobs.commands.planning import models_to_train
 from jobs.commands.progress import open_display
+from jobs.commands.publishing import publish_file, write_file
 from jobs.session import Session, executor_opener
 from pipeline.core.errors import ConfigError, DataError, ExecutionError
 from pipeline.core.registry import plugin_name
@@ -53,7 +55,7 @@ def attribute_point(session: Session, screen: Console, *, target: int, top: int,
     pictures = Pictures.of(session.experiment.dataset, examples)
     named = {"output": MARGIN, "unit": "nats"} if class_ is None else {"output": f"logit of class {class_}", "unit": "logits"}
     content = influence_content(found, pictures, **named)
-    place = _write(session, picture, f"point-{target}-{'margin' if class_ is None else f'class-{class_}'}", influence_figure(content))
+    place = _write(session, screen, picture, f"point-{target}-{'margin' if class_ is None else f'class-{class_}'}", influence_figure(content))
     return _influences_json(content) | {"top": top, "estimator": plugin_name(node.estimator), "n_models": _n_models(session), "picture": place}
 
 
@@ -81,7 +83,7 @@ def predict_removal(session: Session, screen: Console, *, label: str, top: int, 
         "words": forecast_words(content),
         "estimator": plugin_name(node.estimator),
         "n_models": _n_models(session),
-        "picture": _write(session, picture, f"forget-{label}", forecast_figure(content)),
+        "picture": _write(session, screen, picture, f"forget-{label}", forecast_figure(content)),
     }
 
 
@@ -95,7 +97,7 @@ def _compute(session: Session, screen: Console, keys: Iterable[str], executor: s
     screen.print(
         f"{session.experiment.name}: computing what this rests on in {session.store.uri}, {models_to_train(states, wanted)}; "
         "Ctrl-C at any time, the same command resumes",
-        highlight=False,
+        soft_wrap=True,
     )
     display = open_display(screen)
     try:
@@ -127,8 +129,16 @@ def _class_of(output: str, n_classes: int) -> int | None:
 def _check(top: int, picture: str | None, n_train: int) -> None:
     if not 1 <= top <= n_train:
         raise ConfigError(f"--top {top}: expected 1 to {n_train}, the number of training points")
-    if picture is not None and not (Path(picture).suffix == ".png" and Path(picture).parent.is_dir()):
+    if picture is not None:
+        _check_picture(Path(picture))
+
+
+def _check_picture(picture: Path) -> None:
+    """Raise ConfigError unless a picture can be written at this path."""
+    if picture.suffix != ".png" or not picture.parent.is_dir() or picture.is_dir():
         raise ConfigError(f"--output {picture}: expected the path of a .png file in a folder that exists")
+    if not os.access(picture if picture.exists() else picture.parent, os.W_OK):
+        raise ConfigError(f"--output {picture} cannot be written; choose a folder that can be")
 
 
 def _n_models(session: Session) -> int | None:
@@ -137,14 +147,12 @@ def _n_models(session: Session) -> int | None:
     return sum(session.graph.nodes[key].n_units for key in node.subset_keys.values()) if "subset" in node.estimator.needs else None
 
 
-def _write(session: Session, picture: str | None, name: str, figure: Figure) -> str:
+def _write(session: Session, screen: Console, picture: str | None, name: str, figure: Figure) -> str:
     """Write a figure to the path that the user gave, else to the store, and return where it is."""
     content = png(figure)
     if picture is None:
-        place = f"attribution-{session.experiment.name}-{name}.png"
-        session.store.files.write(place, content)
-        return session.store.files.location(place)
-    Path(picture).write_bytes(content)
+        return publish_file(session.store, f"attribution-{session.experiment.name}-{name}.png", content, screen)
+    write_file(Path(picture), content)
     return str(Path(picture).resolve())
 
 

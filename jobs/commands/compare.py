@@ -1,12 +1,15 @@
 """`dmm compare`: finished experiments of one store on one page. It reads their verdicts, computes nothing, and writes nothing but that page."""
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
 import numpy as np
+from rich.console import Console
 
+from jobs.commands.publishing import publish_file
 from jobs.session import Session
 from pipeline.config import PLACES
 from pipeline.core.errors import ConfigError, MissingShardsError
@@ -44,7 +47,7 @@ class Compared:
         }
 
 
-def compare(configs: Sequence[str], open_one: Callable[[str], Session]) -> Compared:
+def compare(configs: Sequence[str], open_one: Callable[[str], Session], screen: Console) -> Compared:
     """Compare the experiments of configs, each opened by open_one on the same store, write the page there, and return what it shows.
 
     Raises ConfigError unless there are two or more, all different, judged alike and with a forget set in common, and MissingShardsError if one is
@@ -64,7 +67,7 @@ def compare(configs: Sequence[str], open_one: Callable[[str], Session]) -> Compa
     content = _content(sessions, surveys, found, labels)
     store = sessions[0].store
     name = f"compare-{'-'.join(content.names)}.html"
-    store.files.write(name, render_comparison(content).encode())
+    page = publish_file(store, name, render_comparison(content).encode(), screen)
     rows = [
         {"experiment": session.experiment.name, **row}
         for label in labels
@@ -72,7 +75,7 @@ def compare(configs: Sequence[str], open_one: Callable[[str], Session]) -> Compa
         for (of, _), row in rows.items()
         if of == label
     ]
-    return Compared(content, rows, store.files.location(name))
+    return Compared(content, rows, page)
 
 
 def _check(graphs: Sequence[Graph], configs: Sequence[str]) -> list[str]:
@@ -103,7 +106,7 @@ def _finished(session: Session, path: str, labels: Sequence[str]) -> Mapping[str
     if missing:
         raise MissingShardsError(
             f"{experiment.name} is not finished in {session.store.uri}: {len(missing)} of {len(needed)} tables that a comparison reads are not there (first: "
-            f"{missing[0]}, {states[missing[0]].status}); `dmm run {path} --store {session.store.uri}` makes them, then compare again"
+            f"{missing[0]}, {states[missing[0]].status}); `dmm run {shlex.quote(path)} --store {shlex.quote(session.store.uri)}` makes them, then compare again"
         )
     return states
 

@@ -26,8 +26,9 @@ def run(
 ) -> None:
     """Compute everything that does not exist yet, judge it and write the report; run it again to resume."""
     session = open_session(config, set_ or (), store)
-    # A stage that does not exist is refused before models are trained to find out how many are enough.
+    # A stage or an address that cannot be is refused before models are trained to find out how many are enough.
     wanted_keys(session.graph, until)
+    verbs.view_address(session)
     enough = find_enough(session, screen, executor=executor, tolerance=tolerance, allow_missing=allow_missing) if until_enough else None
     unknown = enough is not None and enough.gain is None
     session = session if enough is None else enough.session

@@ -38,7 +38,7 @@ def convex(config: Config = None, set_: Set = None, store: StoreUri = None, exec
     wanted = with_what_they_rest_on(session.graph, [CONVEX_PAGE])
     result = verbs.run(session, screen, executor=executor, wanted=wanted)
     states = session.graph.survey(session.store)
-    page = publish(session, states[CONVEX_PAGE])
+    page = publish(session, screen, states[CONVEX_PAGE])
     found = _found(session, states)
     _show(session, states, paper(), page)
     show_failures(result, paper())
@@ -46,9 +46,9 @@ def convex(config: Config = None, set_: Set = None, store: StoreUri = None, exec
     finish(found | about, json_, DONE if result.succeeded else FAILED)
 
 
-def publish(session: Session, state: NodeState) -> str | None:
+def publish(session: Session, screen: Console, state: NodeState) -> str | None:
     """Copy the finished page to a name that people find, and return its path; None while there is none."""
-    return verbs.publish(session, state, PAGE, f"convex-{session.experiment.name}.html")
+    return verbs.publish(session, screen, state, PAGE, f"convex-{session.experiment.name}.html")
 
 
 def _found(session: Session, states: dict[str, NodeState]) -> dict[str, Any]:
@@ -99,7 +99,7 @@ def _show(session: Session, states: dict[str, NodeState], console: Console, page
             table.add_row(f"{case['method']}: {case['situation']}", "broken" if case["verdict"]["is_broken"] else "kept")
         console.print(table)
     if page is not None:
-        console.print(f"Page:    {page}", highlight=False, soft_wrap=True)
+        console.print(f"Page:    {page}", soft_wrap=True)
 
 
 def _cell(steps: int | None, left: float) -> str:

@@ -68,7 +68,7 @@ def find_enough(session: Session, screen: Console, *, executor: str, tolerance: 
     # Small shares may come to the same models, at least 8 of each role.
     for experiment in (one for one, following in zip(experiments, [*experiments[1:], None], strict=True) if one != following):
         part = replace(session, experiment=experiment, graph=build_graph(experiment, session.examples))
-        screen.print(f"are {_count(part):,} subset models enough?", highlight=False)
+        screen.print(f"are {_count(part):,} subset models enough?")
         display = open_display(screen)
         try:
             open_executor = executor_opener(executor, part)
@@ -83,7 +83,7 @@ def find_enough(session: Session, screen: Console, *, executor: str, tolerance: 
         answer = Enough(session=part, n_models=_count(part), wanted=wanted, gain=gain, tolerance=tolerance)
         if gain is None or gain < tolerance:
             break
-    screen.print(str(answer), style="bold", highlight=False, soft_wrap=True)
+    screen.print(str(answer), style="bold", soft_wrap=True)
     return answer
 
 

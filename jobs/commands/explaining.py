@@ -11,7 +11,7 @@ def show_influences(result: dict[str, Any], console: Console) -> None:
     """Print the training points that help and hurt a point, strongest first."""
     target = result["target"]
     what = f"What helps and hurts {target['split']} point {target['id']} (label {target['label']}): its {result['output']}, in {result['unit']}"
-    console.print(what, style="bold", highlight=False, markup=False, soft_wrap=True)
+    console.print(what, style="bold", soft_wrap=True)
     table = new_table(None, ("", "training point", "label"), ("weight", "± standard error"))
     for side, heading in (("helpful", "helps"), ("harmful", "hurts")):
         for row in result[side]:
@@ -21,23 +21,21 @@ def show_influences(result: dict[str, Any], console: Console) -> None:
         table.add_section()
     console.print(table)
     if not (result["helpful"] or result["harmful"]):
-        console.print("No training point is found to matter: with this many models their effects drown in noise; train more.", highlight=False)
+        console.print("No training point is found to matter: with this many models their effects drown in noise; train more.")
     flipped = sum(row["is_flipped"] for row in result["harmful"])
     if flipped:
-        console.print(
-            f"{flipped} of the {len(result['harmful'])} points that hurt most carry a label that was flipped on purpose (given → true).", highlight=False
-        )
+        console.print(f"{flipped} of the {len(result['harmful'])} points that hurt most carry a label that was flipped on purpose (given → true).")
     learnt = "" if result["n_models"] is None else f" Learnt from {result['n_models']:,} models."
     known = "" if result["r2"] is None else f" R² on held-out models: {result['r2']:.2f}."
-    console.print(f"Weight: the change of the {result['output']} if that one point were removed, negated.{learnt}{known}", style="dim", highlight=False)
-    console.print(f"Picture: {result['picture']}", highlight=False, soft_wrap=True)
+    console.print(f"Weight: the change of the {result['output']} if that one point were removed, negated.{learnt}{known}", style="dim")
+    console.print(f"Picture: {result['picture']}", soft_wrap=True)
 
 
 def show_forecast(result: dict[str, Any], console: Console) -> None:
     """Print what removing a forget set will change, in words and for the points that change most."""
-    console.print(f"If {result['forget_set']} were removed, the datamodel predicts, before anything is unlearned:", style="bold", highlight=False, markup=False)
+    console.print(f"If {result['forget_set']} were removed, the datamodel predicts, before anything is unlearned:", style="bold")
     for sentence in result["words"]:
-        console.print(f"  {sentence}", highlight=False, markup=False)
+        console.print(f"  {sentence}")
     table = new_table(None, ("points that change most", "id", "label"), ("margin before", "predicted", "± standard error"))
     for side, heading in (("forget", "forgotten"), ("others", "others")):
         for row in result[side]:
@@ -46,4 +44,4 @@ def show_forecast(result: dict[str, Any], console: Console) -> None:
             table.add_row(heading if row is result[side][0] else "", f"{row['id']}{split}", row["label"], *numbers)
         table.add_section()
     console.print(table)
-    console.print(f"Picture: {result['picture']}", highlight=False, soft_wrap=True)
+    console.print(f"Picture: {result['picture']}", soft_wrap=True)

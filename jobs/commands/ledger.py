@@ -1,6 +1,7 @@
 """What a store says of its own experiments: its runs leave their config and where their tables are, to be counted without data or plug-ins."""
 
 import json
+import shlex
 import threading
 import time
 from collections.abc import Mapping
@@ -9,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, Field
 
 from pipeline.core import yaml_text
-from pipeline.core.errors import StoreError
+from pipeline.core.errors import ConfigError, StoreError
 from pipeline.graph import Graph, NodeState
 from pipeline.run import Failure, Listener, Progress, failures_of
 from pipeline.runtime.files.base import checked
@@ -108,7 +109,7 @@ class Ledger(Listener):
 def recorded(store: Store) -> dict[str, Any]:
     """Return the state of every experiment that was run in store, as far as the store alone tells: what turned stale since, it does not know.
 
-    Records that cannot be read are named as damaged, and the others told. Raises StoreError if there is none at all.
+    Records that cannot be read are named as damaged, and the others told. Raises ConfigError if there is none at all.
     """
     experiments, damaged = [], []
     for name in store.files.names(FOLDER):
@@ -118,7 +119,7 @@ def recorded(store: Store) -> dict[str, Any]:
             except ValueError:
                 damaged.append(f"{FOLDER}/{name}")
     if not (experiments or damaged):
-        raise StoreError(f"no experiment was run in {store.uri}; check the address, or name a config: `dmm status CONFIG --store {store.uri}`")
+        raise ConfigError(f"no experiment was run in {store.uri}; check the address, or name a config: `dmm status CONFIG --store {shlex.quote(store.uri)}`")
     return {"store": store.uri, "complete": not damaged and all(one["complete"] for one in experiments), "experiments": experiments, "damaged": damaged}
 
 

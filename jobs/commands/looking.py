@@ -1,6 +1,7 @@
 """The commands that only look: `dmm plan`, `status`, `watch`, `config` and `ui`. None of them computes or writes."""
 
 import json
+import shlex
 from typing import Annotated
 
 import typer
@@ -8,7 +9,7 @@ import typer
 from jobs.commands import listing, planning, verbs
 from jobs.commands.interface import ui as serve
 from jobs.commands.ledger import recorded, run_in
-from jobs.commands.options import DONE, FAILED, Config, Json, Set, StoreUri, finish, paper, screen
+from jobs.commands.options import DONE, FAILED, Config, Json, Set, StoreUri, deliver, finish, paper, screen
 from jobs.session import open_session, read_experiment
 from pipeline.config import Experiment
 from pipeline.runtime.store import Store
@@ -27,7 +28,7 @@ def status(config: Config = None, set_: Set = None, store: StoreUri = None, json
         found = recorded(Store(store))
         listing.show_recorded(found, paper())
         for path in found["damaged"]:
-            screen.print(f"{path} is damaged; remove it, and the next run writes it again", style="yellow", markup=False, highlight=False, soft_wrap=True)
+            screen.print(f"{path} is damaged; remove it, and the next run writes it again", style="yellow", soft_wrap=True)
         finish(found, json_, DONE if found["experiments"] else FAILED)
     result = verbs.status(open_session(config, set_ or (), store))
     listing.show_status(result, paper())
@@ -49,7 +50,7 @@ def watch(
     others = run_in(session.store) if config is None else []
     if others and f"{session.experiment.name}-{session.graph.digest}" not in others:
         about = f"looking for the demonstration, which was never run in {session.store.uri}; that holds {', '.join(others)}"
-        screen.print(f"{about}: name its config, `dmm watch CONFIG --store {session.store.uri}`", style="yellow", markup=False, highlight=False, soft_wrap=True)
+        screen.print(f"{about}: name its config, `dmm watch CONFIG --store {shlex.quote(session.store.uri)}`", style="yellow", soft_wrap=True)
     look = look_on(session, paper(), once=once, patience=patience)
     finish(look.to_json(), json_, DONE if once or look.is_complete else FAILED)
 
@@ -62,10 +63,11 @@ def config(
 ) -> None:
     """Check a config without its data, print it whole, or print its schema."""
     if schema:
-        print(json.dumps(Experiment.model_json_schema(), indent=1))
-        return
+        raise typer.Exit(deliver(json.dumps(Experiment.model_json_schema(), indent=1)))
     experiment = read_experiment(config, set_ or (), None)
-    print(experiment.to_yaml() if print_ else f"{config or 'the demonstration'} is a valid config (digest {experiment.digest})")
+    if print_:
+        raise typer.Exit(deliver(experiment.to_yaml()))
+    paper().print(f"{config or 'the demonstration'} is a valid config (digest {experiment.digest})", soft_wrap=True)
 
 
 def ui(

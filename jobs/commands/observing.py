@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from jobs.commands.presence import why_no_store
 from jobs.session import Session
 from pipeline.graph import STAGES, NodeState
 from pipeline.run import Failure, read_failures
@@ -30,12 +31,17 @@ class StageLook:
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
-    """What the store showed at one moment. makers are hosts by the number of newest shards that they made, silence seconds since the last of those."""
+    """What the store showed at one moment.
+
+    makers are hosts by the number of newest shards that they made, silence seconds since the last of those; nothing_there says why there is no
+    store at all, if there is none.
+    """
 
     store: str
     stages: tuple[StageLook, ...]
     is_complete: bool
     set_aside: int
+    nothing_there: str | None = None
     failed: tuple[Failure, ...] = ()
     makers: Mapping[str, int] = field(default_factory=dict)
     silence: float | None = None
@@ -78,6 +84,7 @@ class Watcher:
             stages=tuple(stages),
             is_complete=not any(state.status != "done" for state in self._states.values()),
             set_aside=sum(len(self._store.set_aside(state.table.folder)) for state in self._unfinished()),
+            nothing_there=None if self._shards_found() else why_no_store(self._store),
             failed=tuple(read_failures(self._store, self._unfinished())),
             makers=self._makers,
             silence=None if self._written_at is None else max(0.0, time.time() - self._written_at),
@@ -98,6 +105,9 @@ class Watcher:
         key = state.node.key
         self._newest += [(state.table.folder, shard) for shard in found - self._shards[key]]
         self._shards[key], self._done[key] = found, n_done
+
+    def _shards_found(self) -> bool:
+        return any(self._shards.values())
 
     def _unfinished(self) -> list[NodeState]:
         return [state for state in self._states.values() if state.folder is not None and state.status != "done"]

@@ -7,9 +7,17 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from jobs.streams import failure
+
 DONE, FAILED, BAD_CONFIG, INTERRUPTED = 0, 1, 2, 130
 
-screen = Console(stderr=True)
+
+def plain_console(**options: Any) -> Console:
+    """Return a console that shows text as it is: no square bracket or colon in a path or a message is read as markup, and colour is a Text's own."""
+    return Console(markup=False, highlight=False, emoji=False, **options)
+
+
+screen = plain_console(stderr=True)
 
 Config = Annotated[str | None, typer.Argument(help="YAML file; the embedded demonstration if left out.", show_default=False)]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one setting, such as populations.subset.n_models=500.")]
@@ -21,11 +29,27 @@ AllowMissing = Annotated[bool, typer.Option("--allow-missing", help="Go on with 
 
 def paper() -> Console:
     """Return standard output, wide enough for the tables where nobody's window limits it."""
-    return Console() if sys.stdout.isatty() else Console(width=110)
+    return plain_console() if sys.stdout.isatty() else plain_console(width=110)
 
 
 def finish(result: dict[str, Any], as_json: bool, status: int) -> None:
     """End the command with this exit status, after the object that --json promises."""
     if as_json:
-        print(json.dumps(result, allow_nan=False))
+        status = deliver(json.dumps(result, allow_nan=False)) or status
     raise typer.Exit(status)
+
+
+def deliver(answer: str) -> int:
+    """Print what another program reads, and return the exit status: FAILED where it cannot be written, as that program has to know."""
+    print(answer)
+    sys.stdout.flush()
+    error = failure(sys.stdout)
+    if error is None:
+        return DONE
+    screen.print(
+        f"dmm: the answer cannot be written to standard output ({error.strerror or error}). Everything computed is kept; "
+        "the same command prints the answer again.",
+        style="red",
+        soft_wrap=True,
+    )
+    return FAILED

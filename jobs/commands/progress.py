@@ -68,7 +68,7 @@ class Notice:
     def update(self, progress: Progress) -> None:
         """Say it, if it is new."""
         if progress.notice and progress.notice != self._said:
-            self._console.print(progress.notice, style="yellow", highlight=False, markup=False, soft_wrap=True)
+            self._console.print(progress.notice, style="yellow", soft_wrap=True)
         self._said = progress.notice
 
 
@@ -78,10 +78,10 @@ class BarDisplay(Listener):
     def __init__(self, console: Console) -> None:
         self._notice = Notice(console)
         self._bars = Bars(
-            TextColumn("{task.description:<20}"),
+            TextColumn("{task.description:<20}", markup=False),
             BarColumn(bar_width=32),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[note]}", style="dim"),
+            TextColumn("{task.fields[note]}", style="dim", markup=False),
             TimeElapsedColumn(),
             console=console,
             transient=False,
@@ -129,7 +129,7 @@ class LineDisplay(Listener):
         failed = f" · {len(progress.failures)} shards failed" if progress.failures else ""
         # Of how long a fit takes the pace of models says nothing.
         pace = f" · {rate:.0f} models/s{f' · {duration(left)} left' if left else ''}" if _is_making_models(progress) else ""
-        self._console.print(f"[{progress.seconds:4.0f} s] {' · '.join(busy) or 'working'}{pace}{failed}", highlight=False, soft_wrap=True, markup=False)
+        self._console.print(f"[{progress.seconds:4.0f} s] {' · '.join(busy) or 'working'}{pace}{failed}", soft_wrap=True)
 
     def stop(self) -> None:
         """Nothing to undo."""

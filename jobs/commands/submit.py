@@ -1,6 +1,7 @@
 """`dmm submit`: an experiment handed to a cluster as a Ray job. The job is `python -m jobs.<entry>`, so submitted again it resumes as any run does."""
 
 import os
+import shlex
 import sys
 import uuid
 from dataclasses import dataclass
@@ -41,7 +42,7 @@ class Submitted:
     def __str__(self) -> str:
         return (
             f"watch: {self.ray} job logs {self.job_id} --follow --address {self.address}\n"
-            f"done:  dmm status --store {self.store}\n"
+            f"done:  dmm status --store {shlex.quote(self.store)}\n"
             f"stop:  {self.ray} job stop {self.job_id} --address {self.address}"
         )
 
@@ -103,7 +104,7 @@ def _variables(experiment: Experiment, cluster: str) -> dict[str, str]:
     carried = {name: os.environ[name] for name in (TRACKING, PATIENCE_VARIABLE) if os.environ.get(name)}
     if experiment.tracking.uri:
         carried.pop(TRACKING, None)
-    address = tracking_uri(experiment.tracking.uri, store_root=local_folder(experiment.store.uri)) or ""
+    address = tracking_uri(experiment.tracking.uri, store_root=local_folder(experiment.store.uri), used_here=False) or ""
     if masked(address) != address:
         raise ConfigError(
             f"{TRACKING} {masked(address)!r} holds a password, and Ray shows a job's environment to everybody; give the address without it, and set "
@@ -147,4 +148,4 @@ def _copy(text: str) -> None:
 
 
 def _say(text: str) -> None:
-    screen.print(text, highlight=False, markup=False, soft_wrap=True)
+    screen.print(text, soft_wrap=True)

@@ -7,7 +7,9 @@ from typing import Any
 from rich.console import Console
 
 from jobs.commands.ledger import Ledger, failed_shard, label_in
+from jobs.commands.presence import why_no_store
 from jobs.commands.progress import open_display
+from jobs.commands.publishing import publish_file
 from jobs.session import Session, executor_opener, why_looped
 from pipeline.core.masking import masked
 from pipeline.graph import NodeState
@@ -15,6 +17,7 @@ from pipeline.run import Failure, Progress, Walk, read_failures, wanted_keys
 from pipeline.runtime.files import local_folder
 from pipeline.runtime.tracker import Status
 from pipeline.runtime.tracking import tracking_uri
+from pipeline.runtime.tracking_address import is_in_store
 from pipeline.stages.report import PAGE
 from pipeline.training.scale import scale_notice
 from pipeline.view import open_view, result_rows
@@ -69,10 +72,13 @@ def run(
     open_executor = executor_opener(executor, session)
     view_address(session)
     states = session.graph.survey(session.store)
-    if not all(states[key].status == "done" for key in wanted):
+    is_shown = True
+    if all(states[key].status == "done" for key in wanted):
+        is_shown = _is_view_writable(session, screen)
+    else:
         _announce(session, screen)
     display = open_display(screen)
-    view = open_view(session.graph, session.store, warn=lambda text: screen.print(text, style="yellow", markup=False, soft_wrap=True))
+    view = open_view(session.graph, session.store, warn=lambda text: screen.print(text, style="yellow", soft_wrap=True), is_shown=is_shown)
     ledger = Ledger(session.graph, session.store)
     listeners = [display, view, ledger]
     walk: Walk | None = None
@@ -90,7 +96,15 @@ def run(
         view.end(status, walk.progress if walk else Progress(states=states, wanted=wanted))
         ledger.end()
     finished = sum(states[key].status != "done" and progress.states[key].status == "done" for key in wanted)
-    return _result(session, progress, seconds=time.monotonic() - begun, mlflow_run_id=view.run_id, unfinished=unfinished, n_nodes_finished=finished)
+    return _result(
+        session,
+        screen,
+        progress,
+        seconds=time.monotonic() - begun,
+        mlflow_run_id=view.run_id,
+        unfinished=unfinished,
+        n_nodes_finished=finished,
+    )
 
 
 def view_address(session: Session) -> str | None:
@@ -98,18 +112,39 @@ def view_address(session: Session) -> str | None:
     return tracking_uri(session.experiment.tracking.uri, store_root=local_folder(session.store.uri))
 
 
+def _is_view_writable(session: Session, screen: Console) -> bool:
+    """Return whether MLflow's pages can be written, which lie in the store unless a server has them; where they cannot, screen says so."""
+    address = view_address(session)
+    if address is None or not is_in_store(address):
+        return True
+    reason = session.store.why_read_only()
+    if reason is not None:
+        refusal = reason.partition(";")[0]
+        screen.print(f"nothing is to be computed, and MLflow is left as it is: {refusal}", style="yellow", soft_wrap=True)
+    return reason is None
+
+
 def _announce(session: Session, screen: Console) -> None:
     about = f"{session.experiment.name}: computing what is missing in {session.store.uri}; Ctrl-C at any time, the same command resumes"
-    screen.print(about, highlight=False, soft_wrap=True)
+    screen.print(about, soft_wrap=True)
     notice = scale_notice(session.examples)
     if notice is not None:
-        screen.print(notice, style="yellow", highlight=False, markup=False, soft_wrap=True)
+        screen.print(notice, style="yellow", soft_wrap=True)
     reason = why_looped(session)
     if reason is not None:
-        screen.print(f"models are trained one by one, not stacked: {reason}", style="yellow", highlight=False, soft_wrap=True)
+        screen.print(f"models are trained one by one, not stacked: {reason}", style="yellow", soft_wrap=True)
 
 
-def _result(session: Session, progress: Progress, *, seconds: float, mlflow_run_id: str, unfinished: list[str], n_nodes_finished: int) -> RunResult:
+def _result(
+    session: Session,
+    screen: Console,
+    progress: Progress,
+    *,
+    seconds: float,
+    mlflow_run_id: str,
+    unfinished: list[str],
+    n_nodes_finished: int,
+) -> RunResult:
     made = progress.states
     return RunResult(
         results=result_rows(session.graph, session.store, made),
@@ -120,7 +155,7 @@ def _result(session: Session, progress: Progress, *, seconds: float, mlflow_run_
         store=session.store.uri,
         mlflow_run_id=mlflow_run_id,
         tracking_uri=masked(view_address(session) or "") or None,
-        report=publish_report(session, made["report"]),
+        report=publish_report(session, screen, made["report"]),
         attribution=_summary(session, made.get("score")),
         verdict=_summary(session, made["report"]),
         faults={str(fault): count for fault, count in progress.faults.items()},
@@ -135,17 +170,16 @@ def _unfinished(progress: Progress, settled: frozenset[str]) -> list[str]:
     return [] if progress.failures else [f"{key} ({states[key].status})" for key in states if key in progress.wanted - settled and states[key].status != "done"]
 
 
-def publish_report(session: Session, state: NodeState) -> str | None:
+def publish_report(session: Session, screen: Console, state: NodeState) -> str | None:
     """Copy the finished page to a name that people find, and return its path; None while there is none."""
-    return publish(session, state, PAGE, f"report-{session.experiment.name}.html")
+    return publish(session, screen, state, PAGE, f"report-{session.experiment.name}.html")
 
 
-def publish(session: Session, state: NodeState, ending: str, name: str) -> str | None:
+def publish(session: Session, screen: Console, state: NodeState, ending: str, name: str) -> str | None:
     """Copy a blob of a finished node of one shard to a name that people find, and return its path; None while it is not finished."""
     if state.status != "done":
         return None
-    session.store.files.write(name, session.store.read_blob(state.table.folder, state.pieces[0].shard, ending))
-    return session.store.files.location(name)
+    return publish_file(session.store, name, session.store.read_blob(state.table.folder, state.pieces[0].shard, ending), screen)
 
 
 def status(session: Session) -> dict[str, Any]:
@@ -155,7 +189,13 @@ def status(session: Session) -> dict[str, Any]:
         about(state) | {"stage": state.node.stage, "done": state.n_done, "wanted": state.node.n_units, "folder": state.folder} for state in states.values()
     ]
     failed = [failed_shard(failure) for failure in read_failures(session.store, states.values())]
-    return {"store": session.store.uri, "complete": all(state.status == "done" for state in states.values()), "failed_shards": failed, "nodes": nodes}
+    return {
+        "store": session.store.uri,
+        "complete": all(state.status == "done" for state in states.values()),
+        "nothing_there": why_no_store(session.store),
+        "failed_shards": failed,
+        "nodes": nodes,
+    }
 
 
 def _summary(session: Session, state: NodeState | None) -> dict[str, Any]:

@@ -5,8 +5,10 @@ from typing import Any
 
 from rich.console import Console
 
+from jobs.commands.presence import why_no_store
 from jobs.commands.verbs import run, view_address
 from jobs.session import Session
+from pipeline.core.errors import ConfigError
 from pipeline.graph import STAGES
 from pipeline.runtime.checking import is_young
 from pipeline.runtime.store import Problem
@@ -16,10 +18,13 @@ YOUNG_SECONDS = 3600.0
 
 
 def verify(session: Session, screen: Console, *, repair: bool, executor: str) -> dict[str, Any]:
-    """Check every table of the store; with repair, set bad files aside and compute their shards again.
+    """Check every table of the store; with repair, set bad files aside and compute their shards again. Raises ConfigError if there is no store.
 
     What no shard refers to and is younger than YOUNG_SECONDS is left alone and only counted, as n_young: a run may be at work beside this one.
     """
+    nothing = why_no_store(session.store)
+    if nothing is not None:
+        raise ConfigError(f"{nothing}; give the store that `dmm run` made with --store")
     if repair:
         # What is set aside must be made again, so whatever keeps the run from starting is found before.
         view_address(session)
@@ -32,6 +37,7 @@ def verify(session: Session, screen: Console, *, repair: bool, executor: str) ->
     return {
         "ok": all(problem.is_young for problem in left) and not (again and not again.succeeded),
         "store": store.uri,
+        "n_tables": len(_folders(session)),
         "problems": [_problem(problem) for problem in bad],
         "quarantined": moved,
         "n_young": len(found) - len(bad),

@@ -63,17 +63,17 @@ def watch(session: Session, console: Console, *, once: bool, patience: float = P
 
 def picture(look: Look) -> Group:
     """Return a bar for each stage, and below it what a person asks next: how long still, and is anybody working."""
-    table = Table(title=f"store {look.store}", title_justify="left", header_style="bold", box=box.SIMPLE_HEAD)
+    table = Table(header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for heading, side in (("stage", "left"), ("", "left"), ("done", "right"), ("wanted", "right"), ("", "left"), ("a second", "right"), ("left", "right")):
         table.add_column(heading, justify="left" if side == "left" else "right", no_wrap=True)
     for stage in look.stages:
-        bar = ProgressBar(total=max(stage.wanted, 1), completed=stage.done, width=28)
+        bar = ProgressBar(total=max(stage.wanted, 1), completed=stage.done, width=16)
         is_done = stage.done >= stage.wanted
         pace = "" if is_done or not stage.pace else f"{stage.pace:,.1f}"
         left = "" if is_done or stage.seconds_left is None else duration(stage.seconds_left)
         style = "green" if is_done else "bold" if stage.pace else "dim"
         table.add_row(Text(TITLES[stage.stage], style), bar, f"{stage.done:,}", f"{stage.wanted:,}", Text(stage.unit, "dim"), pace, left)
-    return Group(table, *(Text(f"  {line}", style) for line, style in _remarks(look)))
+    return Group(Text(f"store {look.store}", "italic"), table, *(Text(f"  {line}", style) for line, style in _remarks(look)))
 
 
 def _remarks(look: Look) -> list[tuple[str, str]]:
@@ -88,7 +88,7 @@ def _remarks(look: Look) -> list[tuple[str, str]]:
 
 
 def _troubles(look: Look) -> list[tuple[str, str]]:
-    remarks = []
+    remarks = [(look.nothing_there, "yellow")] if look.nothing_there else []
     if look.set_aside:
         remarks.append((f"{look.set_aside} bad shards were set aside; `dmm run` makes them again", "yellow"))
     for one in look.failed[:MOST_NAMED]:
@@ -116,7 +116,7 @@ def _follow_in_lines(vigil: Vigil, look: Look, console: Console) -> Look:
         troubles = _troubles(look)
         new, told = [one for one in troubles if one not in told], troubles
         for line in (" · ".join(said), *(line for line, _ in new)):
-            console.print(line, highlight=False, soft_wrap=True, markup=False)
+            console.print(line, soft_wrap=True)
         if vigil.is_over(look):
             return look
         look = vigil.look_again(LINE_SECONDS)

@@ -24,6 +24,7 @@ from pipeline.data.forget_sets.base import ForgetSet
 from pipeline.models import MODELS
 from pipeline.models.base import Model
 from pipeline.models.mlp import Mlp
+from pipeline.runtime.tracking_address import check_experiment_name, check_form
 from pipeline.stages.evaluate import Evaluation
 from pipeline.stages.layout import Layout
 from pipeline.stages.node import Resources
@@ -78,7 +79,15 @@ class Tracking(Settings):
                 f"tracking.uri {masked(uri)!r} holds a password, which would be logged with the config; give the address without it, and set "
                 "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD where it runs; before a database put an MLflow server"
             )
+        if uri:
+            check_form(uri)
         return uri
+
+    @field_validator("experiment")
+    @classmethod
+    def _check_experiment(cls, name: str) -> str:
+        check_experiment_name(name)
+        return name
 
 
 class Experiment(Settings):

@@ -47,9 +47,13 @@ class Walk:
         self._left: dict[str, int] = {}
         self._settled, self._stopped = settled, False
         self._executor: Executor[Task] | None = None
-        # Before the first look: what is not there may be away, and who may not write finds out before anything is computed.
-        self._mark = store.claim()
-        self.progress = Progress(states=graph.survey(store, settled=settled), wanted=self._wanted, faults=self._setbacks.counts)
+        states, self._mark = graph.survey(store, settled=settled), ""
+        if any(states[key].status != "done" for key in self._wanted):
+            # The claim comes before the look that decides what is computed: a store that is not mounted looks empty, and one that cannot be
+            # written is refused now. With nothing to compute nothing is written, so that a finished store may be read-only.
+            self._mark = store.claim()
+            states = graph.survey(store, settled=settled)
+        self.progress = Progress(states=states, wanted=self._wanted, faults=self._setbacks.counts)
 
     def run(self) -> Progress:
         """Compute everything wanted that does not exist and return how that went; a failed shard never stops the others.

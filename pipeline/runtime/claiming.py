@@ -19,7 +19,10 @@ def claimed(files: Files) -> str:
     """Return the mark in the root of files, made if there is none; see Store.claim, also for the errors raised."""
     refusal = f"{files.uri} lets two writers create one file; use a store that knows conditional writes (If-None-Match)"
     if MARK in files.names(""):
-        try_writing(files)
+        try:
+            try_writing(files)
+        except StoreError as error:
+            raise type(error)(f"nothing was computed, as its results could not be kept: {error}") from error
     else:
         made = files.create(MARK, json.dumps({"store": uuid.uuid4().hex}).encode())
         if made and files.create(MARK, SECOND):
@@ -32,8 +35,8 @@ def claimed(files: Files) -> str:
 
 
 def try_writing(files: Files) -> None:
-    """Write a small file to the root; raises StoreError where nothing can be written any more: a read-only bucket, expired credentials, a full disk."""
-    try:
-        files.write(TRIED, json.dumps({"host": platform.node(), "process": os.getpid()}).encode())
-    except StoreError as error:
-        raise type(error)(f"nothing was computed, as its results could not be kept: {error}") from error
+    """Write a small file to the root.
+
+    Raises StoreError where nothing can be written any more: a read-only bucket, expired credentials, a full disk.
+    """
+    files.write(TRIED, json.dumps({"host": platform.node(), "process": os.getpid()}).encode())

@@ -12,7 +12,7 @@ from pipeline.runtime.job import auth_mode
 
 # Ray reads these when it is imported. What is started here needs no token; who joins a cluster uses the one at hand.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-os.environ.setdefault("RAY_AUTH_MODE", auth_mode() if os.environ.get("RAY_ADDRESS", "local") != "local" else "disabled")
+os.environ.setdefault("RAY_AUTH_MODE", auth_mode() if (os.environ.get("RAY_ADDRESS") or "local") != "local" else "disabled")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
 import ray
@@ -20,6 +20,8 @@ import ray.util.client
 
 from pipeline.core.errors import ExecutionError
 from pipeline.runtime.execution import Need
+from pipeline.runtime.ray_address import LOCAL, check_answers, check_temporary_folder, wanted_address
+from pipeline.runtime.waiting import announced
 
 OBJECT_STORE_BYTES = 512 << 20
 LOOK_SECONDS = 1.0
@@ -32,15 +34,28 @@ NODE_LABEL = "ray.io/node-id"
 
 
 def connect(n_cpus: int | None = None) -> None:
-    """Join the cluster at RAY_ADDRESS, or start Ray on this machine; does nothing if this process is connected already."""
+    """Join the cluster at RAY_ADDRESS, or start Ray on this machine; does nothing if this process is connected already.
+
+    Raises ConfigError or ExecutionError, within seconds, where neither can be done.
+    """
     if ray.is_initialized():
         return
-    address = os.environ.get("RAY_ADDRESS", "local")
-    local: dict[str, Any] = {"num_cpus": n_cpus, "include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES} if address == "local" else {}
+    address = wanted_address()
+    local: dict[str, Any] = {}
+    if address == LOCAL:
+        check_temporary_folder()
+        local = {"num_cpus": n_cpus, "include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
+    else:
+        check_answers(address)
+    doing = "Ray starts on this machine" if address == LOCAL else f"Ray at {address!r} takes this command in"
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        ray.init(address=address, logging_level="ERROR", log_to_driver=False, **local)
+        with announced(f"waiting until {doing}"):
+            ray.init(address=address, logging_level="ERROR", log_to_driver=False, **local)
     except (ConnectionError, OSError, ValueError, RuntimeError) as error:
+        if address == LOCAL:
+            remedy = "set RAY_TMPDIR to a short path that can be written" if isinstance(error, OSError) else "mend that"
+            raise ExecutionError(f"Ray cannot be started on this machine ({error}); {remedy}, or use --executor serial") from error
         raise ExecutionError(f"Ray at {address!r} cannot be reached ({error}); check RAY_ADDRESS, or use --executor serial") from error
     finally:
         # Ray's own handler of SIGTERM aborts the process with a dump; whoever set one before wants to end in order.

@@ -19,10 +19,14 @@ from ray._private.ray_constants import get_runtime_env_default_excludes
 from ray._private.runtime_env.packaging import GCS_STORAGE_MAX_SIZE, _dir_travel, _get_excludes
 from ray.exceptions import AuthenticationError
 from ray.job_submission import JobDetails, JobSubmissionClient
+from requests.exceptions import Timeout
 
 from pipeline.core.errors import ConfigError, ExecutionError
+from pipeline.runtime.waiting import SAID_AFTER, announced, warn
 
 ANSWER_SECONDS = 5.0
+# A head that is busy takes its time over a job; an upload only has to go on.
+REQUEST_SECONDS = 30.0
 # How long a head that stays silent is asked again while a log is followed.
 SILENCE_SECONDS = 60.0
 RETRY_SECONDS = 1.0
@@ -41,6 +45,14 @@ def shipped_files(folder: Path) -> list[Path]:
     return [path.relative_to(root) for path in found if path.is_file()]
 
 
+class Client(JobSubmissionClient):
+    """Ray's client, whose requests would otherwise wait for ever for a head that is silent."""
+
+    def _do_request(self, method: str, endpoint: str, **options: Any) -> Any:
+        with announced(f"waiting for {self._address} to answer, for {REQUEST_SECONDS:.0f} s at most"):
+            return super()._do_request(method, endpoint, **{"timeout": REQUEST_SECONDS, **options})
+
+
 class JobServer:
     """The job server of one cluster; `address` is that of the head's dashboard, http://HOST:8265."""
 
@@ -54,7 +66,7 @@ class JobServer:
         os.environ["RAY_API_SERVER_ADDRESS"] = self.address
         for name in LOUD:
             logging.getLogger(name).setLevel(logging.WARNING)
-        self._client = self._told(lambda: JobSubmissionClient(self.address))
+        self._client = self._told(lambda: Client(self.address))
 
     def submit(
         self,
@@ -79,11 +91,11 @@ class JobServer:
 
         A log connection that drops is opened again and goes on where it was. Raises ExecutionError if the head stays silent for a minute.
         """
-        seen, heard = 0, time.monotonic()
+        seen, heard, is_said = 0, time.monotonic(), False
         while True:
             try:
                 details = self._client.get_job_info(job_id)
-                heard = time.monotonic()
+                heard, is_said = time.monotonic(), False
                 # Asked before the log is read, so that what is read last is the whole log.
                 seen = asyncio.run(self._copy(job_id, seen, write))
                 if details.status in ENDED:
@@ -96,6 +108,9 @@ class JobServer:
                         f"{self.address} has not answered for {SILENCE_SECONDS:.0f} s ({error}); the job may go on without us, and what it finished is kept: "
                         "see `dmm status`, and submit again if the head is gone"
                     ) from error
+                if not is_said and time.monotonic() - heard > SAID_AFTER:
+                    is_said = True
+                    warn(f"{self.address} does not answer; waiting for it up to {SILENCE_SECONDS:.0f} s. The job goes on meanwhile")
                 time.sleep(RETRY_SECONDS)
 
     async def _copy(self, job_id: str, seen: int, write: Callable[[str], None]) -> int:
@@ -118,6 +133,11 @@ class JobServer:
             return call()
         except AuthenticationError as error:
             raise ExecutionError(_refused(self.address, str(error))) from error
+        except Timeout as error:
+            raise ExecutionError(
+                f"{self.address} has not answered for {REQUEST_SECONDS:.0f} s; look at its dashboard. Whether it took a job, `ray job list` says: "
+                "submit again if it did not"
+            ) from error
         except (RuntimeError, OSError, ValueError) as error:
             raise ExecutionError(
                 f"the job server at {self.address} refused: {_line(error)}; look at its dashboard, and see that it runs the Ray version used here"

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.core.errors import CorruptShardError, MissingShardsError, ShapeError, StoreError
+from pipeline.core.errors import CorruptShardError, MissingShardsError, ShapeError, StoreAwayError, StoreError
 from pipeline.core.fingerprint import canonical, digest_bytes
 from pipeline.runtime.checking import Problem, check_table, owned
 from pipeline.runtime.claiming import TRIED, claimed, try_writing
@@ -61,6 +61,16 @@ class Store:
         mark = claimed(self.files)
         self.files = open_files(self.uri, mark=mark)
         return mark
+
+    def why_read_only(self) -> str | None:
+        """Return why nothing can be written here, None if something can, after trying with a small file."""
+        try:
+            try_writing(self.files)
+        except StoreAwayError:
+            raise
+        except StoreError as error:
+            return str(error)
+        return None
 
     def clock(self) -> float:
         """Return what time it is by the clock that Files.modified goes by, in seconds since 1970; a small file is written for that."""

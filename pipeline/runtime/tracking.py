@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pipeline.core.errors import ConfigError
 from pipeline.runtime.tracker import NoTracker, Tracker
+from pipeline.runtime.tracking_address import check_form, check_here
 
 # MLflow's own defaults wait four minutes for a server that is down; these give up within 5 s when it refuses and 30 s when it is silent.
 MLFLOW_DEFAULTS = {
@@ -43,18 +44,20 @@ def open_tracker(uri: str | None, *, store_root: Path | None, experiment: str, m
     )
 
 
-def tracking_uri(uri: str | None, *, store_root: Path | None) -> str | None:
+def tracking_uri(uri: str | None, *, store_root: Path | None, used_here: bool = True) -> str | None:
     """Return the address that uri stands for, None if tracking is off.
 
-    None means the environment's MLFLOW_TRACKING_URI, else an SQLite file in the store; "none" turns tracking off. Raises ConfigError for
-    a folder, which MLflow no longer accepts, and for a store that is no folder where nothing else is given.
+    None means the environment's MLFLOW_TRACKING_URI, else an SQLite file in the store; "none" turns tracking off. Raises ConfigError for an
+    address that can never work, on this machine if it is used here, and for a store that is no folder where nothing else is given.
     """
     given = uri or os.environ.get("MLFLOW_TRACKING_URI") or ""
     default = "sqlite:////absolute/path/mlflow.db" if store_root is None else f"sqlite:///{store_root.resolve()}/mlflow.db"
     if given.lower() == "none":
         return None
-    if given.startswith("file:") or (given and "://" not in given and given != "databricks"):
-        raise ConfigError(f"tracking URI {given!r} is a folder, which MLflow no longer accepts; use {default}, a server (http://HOST:PORT) or none")
+    if given:
+        check_form(given)
+    if given and used_here:
+        check_here(given, store_root=store_root)
     if not given and store_root is None:
         raise ConfigError(f"an object store cannot hold MLflow's database; set tracking.uri to a server (http://HOST:PORT), {default} or none")
     return given or default

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -9,7 +10,9 @@ import numpy as np
 from mlflow import MlflowClient
 from mlflow.entities import Metric
 
+from pipeline.core.masking import masked
 from pipeline.runtime.tracker import PARENT, DatasetSummary, Point, Results, Status
+from pipeline.runtime.tracking_address import is_in_store
 from pipeline.runtime.tracking_artifacts import write_artifacts
 from pipeline.runtime.tracking_boundary import Boundary
 from pipeline.runtime.tracking_entities import (
@@ -39,6 +42,7 @@ from pipeline.runtime.tracking_runs import (
     find_or_create_experiment,
     find_parent,
 )
+from pipeline.runtime.waiting import announced
 
 if TYPE_CHECKING:
     import torch
@@ -73,10 +77,10 @@ class MlflowTracker:
         titles: Mapping[str, str],
     ) -> str:
         """See Tracker."""
-        with self._boundary:
+        with self._boundary, self._announced():
             self._client, self._titles = MlflowClient(self._uri), titles
             # A server keeps artifacts where it likes.
-            root = None if self._uri.startswith(("http", "databricks")) else self._artifact_root
+            root = self._artifact_root if is_in_store(self._uri) else None
             self._experiment_id = find_or_create_experiment(self._client, self._experiment, root)
             parent = find_parent(self._client, self._experiment_id, config_digest)
             if parent is None:
@@ -98,6 +102,12 @@ class MlflowTracker:
             self._forget(self._runs[PARENT], REASON_TAG)
             self._machine.start(self._parent_id, resume=True)
         return self._parent_id
+
+    def _announced(self) -> AbstractContextManager[None]:
+        """Say soon that a server is silent: its own requests take half a minute to fail. A database file is no other process."""
+        if self._uri.startswith("sqlite"):
+            return nullcontext()
+        return announced(f"MLflow at {masked(self._uri)} has not answered yet; the run goes on meanwhile")
 
     def last(self, metric: str) -> float:
         """See Tracker."""

@@ -60,8 +60,12 @@ class TrackingListener(Listener):
         self._mirror.finish(Ending(status=status, states=progress.states, failures=failures))
 
 
-def open_view(graph: Graph, store: Store, *, warn: Callable[[str], None], patience: Patience | None = None) -> TrackingListener:
-    """Return the listener that mirrors a run into MLflow, or into nothing where tracking is off; raises ConfigError if the address cannot work."""
+def open_view(graph: Graph, store: Store, *, warn: Callable[[str], None], patience: Patience | None = None, is_shown: bool = True) -> TrackingListener:
+    """Return the listener that mirrors a run into MLflow, or into nothing where tracking is off or the run is not to be shown.
+
+    Raises ConfigError if the address cannot work.
+    """
     tracking = graph.experiment.tracking
-    tracker = open_tracker(tracking.uri, store_root=store.folder, experiment=tracking.experiment, max_artifact_mb=tracking.max_artifact_mb)
+    uri = tracking.uri if is_shown else "none"
+    tracker = open_tracker(uri, store_root=store.folder, experiment=tracking.experiment, max_artifact_mb=tracking.max_artifact_mb)
     return TrackingListener(tracker, graph, store, warn, patience)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pipeline.core.errors import TrackingError
 from pipeline.graph import NodeState
 from pipeline.runtime.tracker import PARENT, Status, Tracker
+from pipeline.runtime.waiting import announced
 from pipeline.view.link import Link
 from pipeline.view.pages import Pages
 from pipeline.view.samples import Sample, Samples
@@ -85,8 +86,9 @@ class Mirror(threading.Thread):
         until = self._heard + (self._patience.killed if ending.status == "KILLED" else self._patience.end)
         self._ending = ending
         self._wake.set()
-        while self.is_alive() and (left := min(until, self._heard + self._patience.silence) - time.monotonic()) > 0:
-            self.join(left)
+        with announced(f"waiting for MLflow to take in the end of the run, for {self._patience.silence:.0f} s of silence at most"):
+            while self.is_alive() and (left := min(until, self._heard + self._patience.silence) - time.monotonic()) > 0:
+                self.join(left)
         if not self.is_complete and ending.status != "KILLED":
             self._warn(LEFT)
 

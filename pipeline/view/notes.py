@@ -1,5 +1,7 @@
 """Notes in Markdown on top of each page: what a reader sees first of a stage, and how to go on from there."""
 
+import re
+import shlex
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -58,6 +60,13 @@ def parent_note(*, headline: str, rows: Sequence[Mapping[str, Any]], verdicts: M
         parts.append("Pages: " + " · ".join(f"[{title}]({address})" for title, address in links.items()))
     parts.append(_commands(store))
     return "\n\n".join(parts)
+
+
+def code(text: str) -> str:
+    """Return text as Markdown shows it letter by letter, whatever backticks it holds."""
+    longest = max((len(ticks) for ticks in re.findall("`+", text)), default=0)
+    fence, room = "`" * (longest + 1), " " if longest else ""
+    return f"{fence}{room}{text}{room}{fence}"
 
 
 def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
@@ -128,9 +137,9 @@ def _cost(store: Store, states: Iterable[NodeState]) -> str:
 
 
 def _places(store: Store, states: Mapping[str, NodeState]) -> str:
-    tables = [f"- `{key}`: `{state.folder}`" for key, state in list(states.items())[:MOST_TABLES]]
+    tables = [f"- {code(key)}: {code(str(state.folder))}" for key, state in list(states.items())[:MOST_TABLES]]
     more = [f"- and {len(states) - MOST_TABLES} more, all named in `tables.json` among the artifacts"] if len(states) > MOST_TABLES else []
-    return "\n".join([f"Tables, below `{store.uri}`:", "", *tables, *more])
+    return "\n".join([f"Tables, below {code(store.uri)}:", "", *tables, *more])
 
 
 def _commands(store: Store) -> str:
@@ -139,5 +148,6 @@ def _commands(store: Store) -> str:
         "watch": "looks on while it runs",
         "verify": "reads every byte and names what is damaged",
     }
-    said = [f"- `dmm {verb} config.yaml --store {store.uri}` {what}" for verb, what in commands.items()]
+    place = shlex.quote(store.uri)
+    said = [f"- {code(f'dmm {verb} config.yaml --store {place}')} {what}" for verb, what in commands.items()]
     return "\n".join(["From here, with `config.yaml` of the parent run:", "", *said])

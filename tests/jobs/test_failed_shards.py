@@ -5,9 +5,9 @@ import json
 from pathlib import Path
 from types import SimpleNamespace
 
-from rich.console import Console
 from terminal import Dmm, answer
 
+from jobs.commands.options import plain_console
 from jobs.commands.progress import Notice
 
 NOTE = {"error": "ValueError: [red]poison[/red]", "trace": "Traceback", "tries": 3, "n_lost": 0, "host": "spot-7"}
@@ -31,7 +31,7 @@ def test_a_status_names_failed_shards_from_any_machine(dmm: Dmm, tmp_path: Path)
 
 def test_what_a_run_waits_for_is_said_once_each_time() -> None:
     out = io.StringIO()
-    notice = Notice(Console(file=out, width=200))
+    notice = Notice(plain_console(file=out, width=200))
     for said in ("waiting for a node", "waiting for a node", "", "waiting for a node"):
         notice.update(SimpleNamespace(notice=said))
     assert out.getvalue().count("waiting for a node") == 2

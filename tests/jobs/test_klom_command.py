@@ -1,6 +1,7 @@
 """Margins of whoever made them: folders are read by model number, doubtful ones refused by name, and the answer carries its own noise floor."""
 
 import json
+import re
 import sys
 
 import numpy as np
@@ -127,3 +128,14 @@ def test_margins_that_look_like_probabilities_are_said_to_do_so(tmp_path, which)
     pair[which] = 1 / (1 + np.exp(-pair[which]))
     (notice,) = report(tmp_path, *pair)["notices"]
     assert f"all {('unlearned', 'oracle')[which]} margins are between 0 and 1, as probabilities are" in notice
+
+
+def test_the_answer_is_a_table_with_its_floor(tmp_path, capsys, monkeypatch):
+    margins = np.random.default_rng(0).normal(size=(20, 30))
+    monkeypatch.setattr(sys, "argv", ["dmm", "klom", "--unlearned", save(tmp_path / "a.npy", margins), "--oracle", save(tmp_path / "b.npy", margins)])
+    with pytest.raises(SystemExit):
+        cli.main()
+    out = capsys.readouterr().out
+    assert re.search(r"unlearned +0\.000 \(0\.000 to \d\.\d{3}\)", out)
+    assert re.search(r"noise floor +\d+\.\d{3} +\d+\.\d{3} +10 and 10", out)
+    assert "{" not in out

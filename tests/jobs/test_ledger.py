@@ -53,7 +53,7 @@ def test_the_config_kept_is_that_of_the_run_without_addresses(dmm: Dmm, tmp_path
 
 def test_a_store_in_which_nothing_was_run_is_said_to_be_that(dmm: Dmm, tmp_path: Path) -> None:
     status, out, err = dmm(*LOOK)
-    assert (status, "nodes" in out) == (1, False)
+    assert (status, "nodes" in out) == (2, False)
     assert f"no experiment was run in {tmp_path / 'store'}; check the address" in err
 
 

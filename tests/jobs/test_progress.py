@@ -5,10 +5,10 @@ import re
 from collections.abc import Callable
 
 import pytest
-from rich.console import Console
 from tiny import run_serially
 
 from jobs.commands import progress as module
+from jobs.commands.options import plain_console
 from jobs.commands.progress import BarDisplay, LineDisplay, duration, open_display
 from jobs.session import Session
 from pipeline.run import Progress
@@ -26,7 +26,7 @@ def test_durations_are_said_as_people_do(seconds: float | None, words: str) -> N
 def test_lines_say_what_is_busy_and_how_fast(open_tiny: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LINE_SECONDS", 0.0)
     out = io.StringIO()
-    display = open_display(Console(file=out, width=200))
+    display = open_display(plain_console(file=out, width=200))
     assert isinstance(display, LineDisplay)
     run_serially(open_tiny(), listeners=[display], until="train")
     assert re.search(r"train models \d+/\d+ .* models/s · \d+ s left", out.getvalue())
@@ -38,13 +38,13 @@ def test_what_is_left_of_models_is_not_said_while_others_work(open_tiny: Open, m
     out = io.StringIO()
     for running in ({"fit": 1}, {"fit": 1, "train/subset": 1}):
         progress = Progress(states=states, wanted=frozenset(states), running=running, n_models_made=50)
-        LineDisplay(Console(file=out, width=200)).changed(progress)
+        LineDisplay(plain_console(file=out, width=200)).changed(progress)
     assert [("models/s" in line) for line in out.getvalue().splitlines()] == [False, True]
 
 
 def test_bars_reach_their_end_for_every_stage(open_tiny: Open) -> None:
     out = io.StringIO()
-    display = open_display(Console(file=out, force_terminal=True, width=120))
+    display = open_display(plain_console(file=out, force_terminal=True, width=120))
     assert isinstance(display, BarDisplay)
     session = open_tiny()
     run_serially(session, listeners=[display])

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 from terminal import Dmm
 from tiny import StoppingExecutor, run_serially
 
 from jobs.commands.observing import Look, Watcher
+from jobs.commands.options import plain_console
 from jobs.commands.watch import picture, watch
 from jobs.session import Session
 from pipeline.run import Failure, Walk
@@ -27,7 +27,7 @@ def work(session: Session, n_shards: int) -> None:
 
 
 def said(look: Look) -> str:
-    console = Console(file=io.StringIO(), record=True, width=110)
+    console = plain_console(file=io.StringIO(), record=True, width=110)
     console.print(picture(look))
     return console.export_text()
 
@@ -51,14 +51,14 @@ def test_a_watcher_sees_what_is_made_by_whom_and_how_fast(open_tiny: Open) -> No
 
 
 def test_one_picture_of_a_store_that_has_nothing_yet(open_tiny: Open) -> None:
-    look = watch(open_tiny(), Console(quiet=True), once=True)
+    look = watch(open_tiny(), plain_console(quiet=True), once=True)
     assert (look.is_complete, stage(look, "train")) == (False, (0, 68))
     assert json.loads(json.dumps(look.to_json(), allow_nan=False))["stages"][0]["stage"] == "forget"
     assert "not complete yet" in said(look)
 
 
 def test_without_a_terminal_a_line_is_printed_now_and_then_until_all_is_done(open_tiny: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    session, console = open_tiny(), Console(file=io.StringIO(), record=True)
+    session, console = open_tiny(), plain_console(file=io.StringIO(), record=True)
     work(session, 3)
     monkeypatch.setattr("jobs.commands.watch.time.sleep", lambda _: run_serially(session))
     assert watch(session, console, once=False).is_complete
@@ -72,7 +72,7 @@ def test_without_a_terminal_a_line_is_printed_now_and_then_until_all_is_done(ope
 
 
 def test_a_log_names_what_was_given_up_once_and_ends_when_nobody_works(open_tiny: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    session, console, now = open_tiny(), Console(file=io.StringIO(), record=True, width=200), [0.0]
+    session, console, now = open_tiny(), plain_console(file=io.StringIO(), record=True, width=200), [0.0]
     state = session.graph.survey(session.store)["train/full"]
     write_failure(session.store, state.table.folder, "members", Failure(key="train/full", start=0, stop=5, error="ValueError: [red]poison"))
     monkeypatch.setattr("jobs.commands.watch.time.sleep", lambda seconds: now.append(now[-1] + seconds))
@@ -80,7 +80,7 @@ def test_a_log_names_what_was_given_up_once_and_ends_when_nobody_works(open_tiny
     assert not watch(session, console, once=False, patience=1.0).is_complete
     lines = console.export_text().splitlines()
     assert [line for line in lines if "given up:" in line] == ["given up: train/full 0-5: ValueError: [red]poison; `dmm run` tries again"]
-    assert lines[0] == lines[2] == "nothing yet"
+    assert lines[0] == lines[3] == "nothing yet"
     assert "nothing was made for" in lines[-1]
     assert "1 shards were given up" in lines[-1]
 

@@ -9,6 +9,7 @@ from tiny import TINY, all_done, run_serially, statuses
 
 from jobs.commands import planning, verbs
 from jobs.commands.export import export
+from jobs.commands.options import screen
 from jobs.session import Session
 from pipeline.attribution import matrix_file
 from pipeline.core.errors import ConfigError, DataError, MissingShardsError
@@ -74,7 +75,7 @@ def test_margins_are_scored_and_refused_where_effects_are_wanted(open_tiny: Open
     session = open_tiny(estimator=estimator, unlearners={"nothing": "no_op"})
     assert not run_serially(session).failures
     assert set(statuses(session).values()) == {"done"}
-    page = verbs.publish_report(session, session.graph.survey(session.store)["report"])
+    page = verbs.publish_report(session, screen, session.graph.survey(session.store)["report"])
     assert "LDS on held-out models" in Path(str(page)).read_text()
     with pytest.raises(ConfigError, match="of margins only"):
         open_tiny(estimator=estimator)

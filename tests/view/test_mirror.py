@@ -2,6 +2,7 @@
 
 import threading
 import time
+from contextlib import nullcontext
 
 import pytest
 from view.fakes import QUICK, FakePages, FakeTracker, ending, mirror, sample
@@ -164,3 +165,10 @@ def test_a_kill_is_over_before_ray_kills_for_good():
     assert time.monotonic() - begun < 2.5
     tracker.answers.set()
     at_work.join(5)
+
+
+def test_a_wait_for_the_end_is_announced(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr("pipeline.view.mirror.announced", lambda text: nullcontext(said.append(text)))
+    mirror(FakeTracker()).finish(ending())
+    assert said == ["waiting for MLflow to take in the end of the run, for 30 s of silence at most"]

@@ -1,6 +1,5 @@
 """Files that wait while their store is away, and for nothing else: a throttled server, a lost connection, a mount that comes back."""
 
-import logging
 import random
 import threading
 import time
@@ -11,15 +10,13 @@ from typing import TypeVar
 from pipeline.core.errors import StoreAwayError, StoreError
 from pipeline.runtime.files.base import OVER, Files
 from pipeline.runtime.files.wrapping import Wrapping
+from pipeline.runtime.waiting import WATCH
 
 T = TypeVar("T")
 
 PATIENCE = 120.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
-# Seconds after which a wait is worth a line: throttling is over before, and nobody needs to know.
-SAID_AFTER = 3.0
 
-_LOGGER = logging.getLogger(__name__)
 # Workers must not come back all at once, whatever seeds they were given for their models.
 _JITTER = random.SystemRandom()
 
@@ -55,12 +52,22 @@ class PatientFiles(Wrapping):
                 raise
 
     def _wait(self, act: Callable[[], T], *, again: Callable[[], T] | None = None) -> T:
-        """Return what act returns, or again in its place once it failed; raises StoreAwayError when patience is at its end, or nobody waits any more."""
-        begun, attempt, said = time.monotonic(), 0, False
+        """Return what act returns, or again in its place once it failed; a wait of some seconds is said.
+
+        Raises StoreAwayError when patience is at its end, or nobody waits any more.
+        """
+        wait = WATCH.begin(f"the store at {self.uri} has not answered yet; waiting for it")
+        try:
+            return self._repeat(act, act if again is None else again, wait)
+        finally:
+            WATCH.end(wait)
+
+    def _repeat(self, act: Callable[[], T], again: Callable[[], T], wait: int) -> T:
+        begun, attempt = time.monotonic(), 0
         over = OVER.get() or threading.Event()
         while True:
             try:
-                return act() if again is None or attempt == 0 else again()
+                return act() if attempt == 0 else again()
             except StoreAwayError as error:
                 waited = time.monotonic() - begun
                 pause = min(FIRST_PAUSE * 2.0**attempt, LONGEST_PAUSE) * _JITTER.uniform(0.5, 1.0)
@@ -68,8 +75,6 @@ class PatientFiles(Wrapping):
                     raise type(error)(
                         f"{error}; it was waited for, {waited:.0f} s: see to the store at {self.uri}, then run again: nothing written so far is lost"
                     ) from error
-                if waited > SAID_AFTER and not said:
-                    said = True
-                    _LOGGER.warning("the store at %s is away: %s; waiting for it up to %.0f s", self.uri, error, self.patience)
+                WATCH.tell(wait, f"the store at {self.uri} is away: {error}; waiting for it up to {self.patience:.0f} s")
             over.wait(pause)
             attempt += 1

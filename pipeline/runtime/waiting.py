@@ -1,0 +1,81 @@
+"""A word about whatever waits for another process and gets no answer: one thread looks after all of them, so a wait itself costs next to nothing."""
+
+import contextlib
+import itertools
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+# Seconds after which a wait is worth a line: throttling is over before, and nobody needs to know.
+SAID_AFTER = 3.0
+LOOK_SECONDS = 0.5
+# Seconds for which one text is not said again: a disk that is slow at every file is one piece of news.
+SAID_FOR = 60.0
+
+_LOGGER = logging.getLogger(__name__)
+
+
+def warn(text: str) -> None:
+    """Say text on standard error."""
+    _LOGGER.warning("%s", text)
+
+
+class Watch:
+    """Waits by number, each with the time at which it is worth a line and what says that line; a thread looks at them now and then."""
+
+    def __init__(self, say: Callable[[str], None] = warn) -> None:
+        self._say = say
+        self._waits: dict[int, tuple[float, str]] = {}
+        self._said: dict[str, float] = {}
+        self._numbers = itertools.count()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def begin(self, text: str, after: float = SAID_AFTER) -> int:
+        """Have text said in so many seconds unless the wait, whose number is returned, has ended by then."""
+        number = next(self._numbers)
+        self._waits[number] = (time.monotonic() + after, text)
+        if self._thread is None:
+            self._start()
+        return number
+
+    def tell(self, number: int, text: str) -> None:
+        """Change what is to be said of a wait, if that was not said yet."""
+        if number in self._waits:
+            self._waits[number] = (self._waits[number][0], text)
+
+    def end(self, number: int) -> None:
+        """End a wait."""
+        self._waits.pop(number, None)
+
+    def look(self, now: float) -> None:
+        """Say whatever is due, once for each wait."""
+        for number, (due, text) in list(self._waits.items()):
+            if now >= due and self._waits.pop(number, None) is not None and now >= self._said.get(text, now):
+                self._said[text] = now + SAID_FOR
+                self._say(text)
+
+    def _start(self) -> None:
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+                self._thread.start()
+
+    def _run(self) -> None:
+        pause = threading.Event()
+        while not pause.wait(LOOK_SECONDS):
+            self.look(time.monotonic())
+
+
+WATCH = Watch()
+
+
+@contextlib.contextmanager
+def announced(text: str, after: float = SAID_AFTER) -> Iterator[None]:
+    """While entered for longer than after, in seconds, text is said once."""
+    number = WATCH.begin(text, after)
+    try:
+        yield
+    finally:
+        WATCH.end(number)
