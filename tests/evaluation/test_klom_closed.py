@@ -159,6 +159,7 @@ def test_shapes_that_cannot_be_compared_are_refused(unlearned, oracle, message):
         klom(unlearned=np.zeros(unlearned), oracle=np.zeros(oracle))
 
 
+@pytest.mark.usefixtures("unannotated")
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
