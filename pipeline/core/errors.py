@@ -9,6 +9,10 @@ class ConfigError(PipelineError):
     """A setting is unknown, out of range or contradicts another; found before any compute is spent."""
 
 
+class PluginError(ConfigError):
+    """A class from outside the package raised something, or returned something that cannot be used."""
+
+
 class DataError(PipelineError):
     """The user's data cannot be used as given: missing file, wrong dtype, empty class, id out of range."""
 
@@ -47,20 +51,3 @@ class ExecutionError(PipelineError):
 
 class TrackingError(PipelineError):
     """The tracking server refused or cannot be reached; the store keeps everything, so nothing is lost."""
-
-
-# Whatever code that others wrote, or damage that no check foresaw, can raise: caught where one failure must not cost the rest.
-ANY_FAILURE = (
-    PipelineError,
-    ArithmeticError,
-    LookupError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    AttributeError,
-    AssertionError,
-    ImportError,
-    EOFError,
-    MemoryError,
-)

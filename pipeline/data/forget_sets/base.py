@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from pipeline.core.arrays import Indices, Margins
 from pipeline.core.errors import DataError
+from pipeline.core.fitting import describe_value
 from pipeline.core.registry import Plugin
 from pipeline.data.examples import Examples
 
@@ -36,8 +37,11 @@ class ForgetSet(Plugin):
 
 def checked(indices: npt.NDArray[Any], examples: Examples) -> Indices:
     """Return indices sorted, as int64; raises DataError unless they are one or more different training ids that leave at least one to retain."""
+    if not isinstance(indices, np.ndarray) or isinstance(indices, np.ma.MaskedArray):
+        raise DataError(f"forget set is {describe_value(indices)}; expected a NumPy array of integer training ids, (n,)")
     if indices.ndim != 1 or (indices.dtype.kind not in "iu" and indices.size):
-        raise DataError(f"forget set is {indices.dtype} of shape {indices.shape}; expected one list of integer training ids")
+        hint = "; numpy.flatnonzero turns a mask into ids" if indices.dtype.kind == "b" else ""
+        raise DataError(f"forget set is {indices.dtype} of shape {indices.shape}; expected one list of integer training ids{hint}")
     if not indices.size:
         raise DataError("forget set is empty; expected at least one training id")
     outside = indices[(indices < 0) | (indices >= examples.n_train)]

@@ -1,0 +1,186 @@
+"""Calls into classes from outside the package: whatever they raise or return wrongly becomes a PluginError.
+
+The message names the class, the method, the line and what the package expects. Classes of the package are called as they are.
+"""
+
+import functools
+import inspect
+import os
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FunctionType, TracebackType
+from typing import Any, get_type_hints
+
+from pipeline.core.errors import ConfigError, DataError, PipelineError, PluginError, ShapeError, TrainingError
+from pipeline.core.fitting import describe_value, fits, name_hint
+
+OURS = frozenset({"pipeline", "jobs"})
+INSTALLED = frozenset({"site-packages", "dist-packages"})
+STANDARD_LIBRARY = str(Path(os.__file__).parent)
+# Errors that a user's class raises on purpose: they keep their class and their words, and get the name of the user's class.
+ON_PURPOSE = (ConfigError, DataError, ShapeError, TrainingError)
+
+
+def is_ours(cls: type) -> bool:
+    """Return whether cls is part of the package."""
+    return cls.__module__.split(".")[0] == "pipeline"
+
+
+def class_name(cls: type) -> str:
+    """Return module:Class, as a config spells it, and the base that says what is expected of it."""
+    base = next((base.__name__ for base in cls.__mro__ if is_ours(base)), "a plug-in")
+    return f"{cls.__module__}:{cls.__qualname__} (your {base})"
+
+
+def guard_methods(cls: type) -> None:
+    """Guard every method and property that a base of the package declares, if cls is from outside the package."""
+    if is_ours(cls):
+        return
+    for name in {name for base in cls.__mro__ if is_ours(base) for name in vars(base) if not name.startswith("_")}:
+        found = inspect.getattr_static(cls, name)
+        if isinstance(found, FunctionType):
+            setattr(cls, name, _guarded(cls, name, found))
+        elif isinstance(found, staticmethod | classmethod):
+            setattr(cls, name, type(found)(_guarded(cls, name, found.__func__)))
+        elif isinstance(found, property) and found.fget is not None:
+            setattr(cls, name, property(_guarded(cls, name, found.fget)))
+
+
+def _guarded(cls: type, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    # A method that cls inherits may be guarded already, in the name of its base.
+    function = getattr(function, "guards", function)
+
+    @functools.wraps(function)
+    def call(*given: Any, **options: Any) -> Any:
+        with _calling(cls, name, function):
+            found = function(*given, **options)
+        hint = _returned_hint(cls, name)
+        if not fits(found, hint):
+            raise PluginError(
+                f"{class_name(cls)}: {name}() returned {describe_value(found)} ({_place_of(function)}); expected {name_hint(hint)}{_promise(cls, name)}"
+            )
+        return found
+
+    call.guards = function  # type: ignore[attr-defined]
+    return call
+
+
+@contextmanager
+def _calling(cls: type, name: str, function: Callable[..., Any]) -> Iterator[None]:
+    try:
+        yield
+    except ON_PURPOSE as error:
+        if not isinstance(error, PluginError) and cls.__qualname__ not in str(error):
+            error.args = (f"{class_name(cls)}: {error}",)
+        raise
+    except (PipelineError, KeyboardInterrupt):
+        raise
+    # A user's class may raise anything, exceptions of its own and sys.exit() among them.
+    except BaseException as error:
+        place = users_line(error, [cls])
+        is_own = function.__module__.split(".")[0] not in OURS
+        if place is None and (not is_own or isinstance(error, SystemExit)):
+            raise
+        expected = f"{name}{_signature(cls, name)}"
+        raise PluginError(f"{class_name(cls)}: {name}() raised {say(error)} ({place or _place_of(function)}); expected {expected}") from error
+
+
+@contextmanager
+def named_failures(plugins: Iterable[object]) -> Iterator[None]:
+    """Name the user's class and line in whatever escapes from objects that its methods returned, such as a module's forward().
+
+    An error that no line of the user's raised keeps its class, and a note names the user's classes that were at work.
+    """
+    try:
+        yield
+    except PipelineError:
+        raise
+    # What such an object raises is as free as what a user's method raises.
+    except Exception as error:
+        classes = list(dict.fromkeys(type(plugin) for plugin in plugins if not is_ours(type(plugin))))
+        names = " or ".join(map(class_name, classes))
+        place = users_line(error, classes)
+        if classes and place is not None:
+            raise PluginError(f"{names}: an object that it returned raised {say(error)} ({place}); mend that line") from error
+        if classes:
+            error.add_note(f"{names} took part in this: check what it returns")
+        raise
+
+
+@contextmanager
+def building(cls: type, problem: str, remedy: str) -> Iterator[None]:
+    """Turn what a user's class raises outside its methods into a PluginError: `problem (what, where); remedy`."""
+    try:
+        yield
+    except (PipelineError, KeyboardInterrupt):
+        raise
+    # Validators, defaults and the constructor of a user's class may raise anything.
+    except (Exception, SystemExit) as error:
+        if is_ours(cls):
+            raise
+        raise PluginError(f"{problem} ({say(error)}, {users_line(error, [cls]) or source_file(cls)}); {remedy}") from error
+
+
+def users_line(error: BaseException, classes: Iterable[type]) -> str | None:
+    """Return file and line of the innermost line of the user's own that error came from, None if there is none."""
+    roots = {cls.__module__.split(".")[0] for cls in classes}
+    frames = [(frame.tb_frame.f_code.co_filename, frame.tb_lineno) for frame in _frames(error) if _is_users(frame, roots)]
+    return f"{frames[-1][0]} line {frames[-1][1]}" if frames else None
+
+
+def say(error: BaseException) -> str:
+    """Return the class and the message of an error in one line."""
+    return " ".join("".join(traceback.format_exception_only(error)).split())
+
+
+def source_file(cls: type) -> str:
+    """Return the file that defines cls, as far as that is known."""
+    try:
+        return inspect.getfile(cls)
+    except (TypeError, OSError):
+        return f"module {cls.__module__}"
+
+
+def _frames(error: BaseException) -> Iterator[TracebackType]:
+    trace = error.__traceback__
+    while trace is not None:
+        yield trace
+        trace = trace.tb_next
+
+
+def _is_users(trace: TracebackType, roots: set[str]) -> bool:
+    """Return whether a frame is of the user's own code: of a plug-in's package, or of no library."""
+    file, root = trace.tb_frame.f_code.co_filename, str(trace.tb_frame.f_globals.get("__name__", "")).split(".")[0]
+    if root in OURS or file.startswith("<"):
+        return False
+    return root in roots or not (file.startswith(STANDARD_LIBRARY) or INSTALLED & set(Path(file).parts))
+
+
+def _place_of(function: Callable[..., Any]) -> str:
+    code = function.__code__
+    return f"{code.co_filename} line {code.co_firstlineno}"
+
+
+def _declared(cls: type, name: str) -> Any:
+    """Return the package's own declaration of a method or property."""
+    found = next(vars(base)[name] for base in cls.__mro__ if is_ours(base) and name in vars(base))
+    return found.fget if isinstance(found, property) else getattr(found, "__func__", found)
+
+
+@functools.cache
+def _returned_hint(cls: type, name: str) -> Any:
+    declared = _declared(cls, name)
+    return get_type_hints(declared).get("return", Any) if isinstance(declared, FunctionType) else Any
+
+
+def _signature(cls: type, name: str) -> str:
+    declared = _declared(cls, name)
+    return str(inspect.signature(declared)) if isinstance(declared, FunctionType) else ""
+
+
+def _promise(cls: type, name: str) -> str:
+    """Return the first line of what the package's documentation says of a method."""
+    documentation = inspect.getdoc(_declared(cls, name)) or ""
+    return f": {documentation.splitlines()[0]}" if documentation else ""
