@@ -16,7 +16,7 @@ from pipeline.config import Experiment
 from pipeline.core.errors import ConfigError, DataError, PipelineError
 from pipeline.data.examples import Examples
 from pipeline.data.masks import count_kept, count_kept_outside
-from pipeline.data.records.base import check_apart
+from pipeline.data.records.base import check_apart, check_points
 from pipeline.graph import Graph
 from pipeline.runtime.execution import Executor, SerialExecutor
 from pipeline.runtime.files import local_folder
@@ -137,6 +137,7 @@ def check_records(experiment: Experiment, examples: Examples) -> None:
     for records in (subset.imported, None if heldout is None else heldout.imported):
         if records is not None:
             records.check(examples)
+            check_points(records, examples)
     if heldout is not None and subset.imported is not None and heldout.imported is not None:
         check_apart(subset.imported, subset.n_models, heldout.imported, heldout.n_models)
 

@@ -35,7 +35,10 @@ def class_name(cls: type) -> str:
 
 
 def guard_methods(cls: type) -> None:
-    """Guard every method and property that a base of the package declares, if cls is from outside the package."""
+    """Guard every method and property that a base of the package declares, if cls is from outside the package.
+
+    What a method called NAME returns has to fit its declared type, and then to pass `_check_NAME` of its base, if there is one.
+    """
     if is_ours(cls):
         return
     for name in {name for base in cls.__mro__ if is_ours(base) for name in vars(base) if not name.startswith("_")}:
@@ -72,8 +75,9 @@ def _calling(cls: type, name: str, function: Callable[..., Any]) -> Iterator[Non
     try:
         yield
     except ON_PURPOSE as error:
-        if not isinstance(error, PluginError) and cls.__qualname__ not in str(error):
-            error.args = (f"{class_name(cls)}: {error}",)
+        place = users_line(error, [cls])
+        if not isinstance(error, PluginError) and place is not None and class_name(cls) not in str(error):
+            error.args = (f"{class_name(cls)}: {error} ({place})",)
         raise
     except (PipelineError, KeyboardInterrupt):
         raise
@@ -83,8 +87,20 @@ def _calling(cls: type, name: str, function: Callable[..., Any]) -> Iterator[Non
         is_own = function.__module__.split(".")[0] not in OURS
         if place is None and (not is_own or isinstance(error, SystemExit)):
             raise
-        expected = f"{name}{_signature(cls, name)}"
-        raise PluginError(f"{class_name(cls)}: {name}() raised {say(error)} ({place or _place_of(function)}); expected {expected}") from error
+        raised = f"raised {say(error)} ({place or _place_of(function)})"
+        raise PluginError(f"{class_name(cls)}: {name}() {raised}; expected {name}{_signature(cls, name)}{_promise(cls, name)}") from error
+
+
+@contextmanager
+def _checking(cls: type, name: str, function: Callable[..., Any]) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise
+    # A check meets objects of any kind, so that it may fail in any way.
+    except Exception as error:
+        problem = str(error) if isinstance(error, PipelineError) else say(error)
+        raise PluginError(f"{class_name(cls)}: what {name}() returned cannot be used ({_place_of(function)}): {problem}{_promise(cls, name)}") from error
 
 
 @contextmanager
@@ -177,10 +193,10 @@ def _returned_hint(cls: type, name: str) -> Any:
 
 def _signature(cls: type, name: str) -> str:
     declared = _declared(cls, name)
-    return str(inspect.signature(declared)) if isinstance(declared, FunctionType) else ""
+    return f"({', '.join(inspect.signature(declared).parameters)})" if isinstance(declared, FunctionType) else ""
 
 
 def _promise(cls: type, name: str) -> str:
     """Return the first line of what the package's documentation says of a method."""
     documentation = inspect.getdoc(_declared(cls, name)) or ""
-    return f": {documentation.splitlines()[0]}" if documentation else ""
+    return f". {name}: {documentation.splitlines()[0]}" if documentation else ""

@@ -3,11 +3,11 @@
 Adding one takes one file and one line in a table; a class outside the package is named `module:Class` in the config.
 """
 
+import copy
 import difflib
 import importlib
 import inspect
 import operator
-import pickle
 import sys
 import traceback
 from collections.abc import Iterable, Mapping
@@ -117,7 +117,8 @@ def check_usable(plugin: Plugin, name: str) -> None:
     with building(cls, f"{name}: its settings cannot be kept as JSON", "use fields of finite numbers, strings, lists and mappings of them"):
         canonical([plugin.model_dump(mode="json"), cls.revision])
     with building(cls, f"{name} cannot be sent to workers", "define it at the top of its module, and open files or locks in its methods"):
-        pickle.dumps(plugin)
+        copy.deepcopy(plugin)
+        operator.attrgetter(cls.__qualname__)(sys.modules[cls.__module__])
 
 
 def plugin_name(plugin: Plugin) -> str:

@@ -25,6 +25,9 @@ class ForgetSet(Plugin):
         margins (n_models, n_points) are those of the needed population, None if nothing is needed. Raises DataError if the rule cannot be met.
         """
 
+    def _check_select(self, found: npt.NDArray[Any], examples: Examples, margins: Margins | None) -> None:
+        checked(found, examples)
+
     def check(self, examples: Examples) -> None:
         """Raise DataError for whatever is wrong before any model is trained; a rule that needs no margins is simply tried."""
         if not self.needs:
