@@ -61,9 +61,12 @@ def _guarded(cls: type, name: str, function: Callable[..., Any]) -> Callable[...
             found = function(*given, **options)
         hint = _returned_hint(cls, name)
         if not fits(found, hint):
-            raise PluginError(
-                f"{class_name(cls)}: {name}() returned {describe_value(found)} ({_place_of(function)}); expected {name_hint(hint)}{_promise(cls, name)}"
-            )
+            returned = f"returned {describe_value(found)} ({_place_of(function)})"
+            raise PluginError(f"{class_name(cls)}: {name}() {returned}; expected {name_hint(hint)}{_promise(cls, name)}")
+        check = getattr(cls, f"_check_{name}", None)
+        if check is not None and given and isinstance(given[0], cls):
+            with _checking(cls, name, function):
+                check(given[0], found, *given[1:], **options)
         return found
 
     call.guards = function  # type: ignore[attr-defined]
@@ -74,16 +77,15 @@ def _guarded(cls: type, name: str, function: Callable[..., Any]) -> Callable[...
 def _calling(cls: type, name: str, function: Callable[..., Any]) -> Iterator[None]:
     try:
         yield
-    except ON_PURPOSE as error:
-        place = users_line(error, [cls])
-        if not isinstance(error, PluginError) and place is not None and class_name(cls) not in str(error):
-            error.args = (f"{class_name(cls)}: {error} ({place})",)
-        raise
-    except (PipelineError, KeyboardInterrupt):
+    except KeyboardInterrupt:
         raise
     # A user's class may raise anything, exceptions of its own and sys.exit() among them.
     except BaseException as error:
         place = users_line(error, [cls])
+        if isinstance(error, PipelineError) and is_ours(type(error)):
+            if isinstance(error, ON_PURPOSE) and not isinstance(error, PluginError) and place is not None:
+                error.args = (f"{class_name(cls)}: {error} ({place})",)
+            raise
         is_own = function.__module__.split(".")[0] not in OURS
         if place is None and (not is_own or isinstance(error, SystemExit)):
             raise
