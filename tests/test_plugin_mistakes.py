@@ -35,9 +35,13 @@ def _types_unchecked():
 
 def refusal(open_tiny, **changes):
     """Return the message with which an experiment is refused before compute."""
-    with pytest.raises((ConfigError, DataError)) as refused:
+
+    def plan():
         session = open_tiny(**QUICK | changes)
         session.graph.survey(session.store)
+
+    with pytest.raises((ConfigError, DataError)) as refused:
+        plan()
     return str(refused.value)
 
 
