@@ -11,13 +11,10 @@ from typing import Any
 import typer
 
 from jobs.commands import asking, computing, convex, looking
-from jobs.commands.options import BAD_CONFIG, DONE, FAILED, INTERRUPTED, screen
+from jobs.commands.options import BAD_CONFIG, DEBUG, DONE, FAILED, INTERRUPTED, screen
 from jobs.commands.submit import DetachedError, submit
 from pipeline.core.errors import ConfigError, DataError, PipelineError, ShapeError
 from pipeline.core.plugin_calls import say
-
-# With this environment variable set to 1, an error shows its traceback.
-DEBUG = "DMM_DEBUG"
 
 # In the order in which `dmm --help` lists them.
 VERBS = (

@@ -124,6 +124,10 @@ def examples(**changes):
     return Examples(**fields | changes)
 
 
+def no_examples():
+    return []
+
+
 def read(name, **changes):
     return subclass(Dataset, name, read=lambda self: examples(**changes))
 
@@ -136,7 +140,7 @@ DATASETS = {
     subclass(Dataset, "ReadRefuses", read=raised(DataError("column label is missing"))): "column label is missing",
     subclass(Dataset, "ReadNone", read=returned(None)): "read() returned None",
     subclass(Dataset, "ReadTuple", read=returned((np.zeros((50, 6)), np.zeros(50)))): "read() returned tuple of ndarray",
-    subclass(Dataset, "ReadStatic", read=staticmethod(list)): "read() returned empty list",
+    subclass(Dataset, "ReadStatic", read=staticmethod(no_examples)): "read() returned empty list",
     subclass(Dataset, "ReadProperty", read=property(raised(OSError("gone")))): "read() raised OSError: gone",
     read("LabelList", labels=LABELS.tolist()): "labels is list of int",
     read("LabelFloats", labels=LABELS.astype("f4")): "labels is ndarray of float32",

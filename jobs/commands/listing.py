@@ -1,11 +1,13 @@
 """How answers look on a terminal: tables a person reads at a glance, on standard output."""
 
+import os
 from typing import Any
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from jobs.commands.options import DEBUG
 from jobs.commands.progress import duration
 from jobs.commands.verbs import RunResult
 from jobs.session import Session
@@ -43,6 +45,8 @@ def show_failures(result: RunResult, console: Console) -> None:
     """Print what failed or was left undone, and what to do."""
     for failure in result.failures:
         console.print(f"failed: {failure.key} {failure.start}-{failure.stop}: {failure.error}", style="red", markup=False, highlight=False)
+        if failure.trace and os.environ.get(DEBUG) == "1":
+            console.print(failure.trace, markup=False, highlight=False, soft_wrap=True)
     if result.failures:
         console.print("Everything else is kept; mend the cause and run the same command again to make what failed.", style="yellow")
     if result.unfinished:

@@ -8,6 +8,8 @@ import typer
 from rich.console import Console
 
 DONE, FAILED, BAD_CONFIG, INTERRUPTED = 0, 1, 2, 130
+# With this environment variable set to 1, errors show their tracebacks.
+DEBUG = "DMM_DEBUG"
 
 screen = Console(stderr=True)
 

@@ -29,9 +29,9 @@ def is_ours(cls: type) -> bool:
 
 
 def class_name(cls: type) -> str:
-    """Return module:Class, as a config spells it, and the base that says what is expected of it."""
-    base = next((base.__name__ for base in cls.__mro__ if is_ours(base)), "a plug-in")
-    return f"{cls.__module__}:{cls.__qualname__} (your {base})"
+    """Return module:Class, as a config spells it, and what kind of plug-in it is."""
+    kinds = [base.__name__ for base in cls.__mro__ if is_ours(base) and not base.__module__.startswith("pipeline.core.")]
+    return f"{cls.__module__}:{cls.__qualname__} (your {kinds[-1] if kinds else 'plug-in'})"
 
 
 def guard_methods(cls: type) -> None:
@@ -177,13 +177,13 @@ def _is_users(trace: TracebackType, roots: set[str]) -> bool:
 
 
 def _place_of(function: Callable[..., Any]) -> str:
-    code = function.__code__
-    return f"{code.co_filename} line {code.co_firstlineno}"
+    code = getattr(function, "__code__", None)
+    return f"{code.co_filename} line {code.co_firstlineno}" if code else repr(function)
 
 
 def _declared(cls: type, name: str) -> Any:
     """Return the package's own declaration of a method or property."""
-    found = next(vars(base)[name] for base in cls.__mro__ if is_ours(base) and name in vars(base))
+    found = [vars(base)[name] for base in cls.__mro__ if is_ours(base) and name in vars(base)][-1]
     return found.fget if isinstance(found, property) else getattr(found, "__func__", found)
 
 

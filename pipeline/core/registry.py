@@ -170,7 +170,7 @@ def _siblings(model: Any, place: tuple[int | str, ...]) -> list[str]:
     return sorted([*chosen_by, *getattr(model, "model_fields", ())])
 
 
-def _said(error: Exception) -> str:
+def _said(error: BaseException) -> str:
     """Return what an import raised and, unless Python's own words name it, the line of the user's file that raised it."""
     if isinstance(error, SyntaxError):
         return f"{error.msg}, {error.filename} line {error.lineno}"

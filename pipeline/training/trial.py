@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.parameter import UninitializedTensorMixin
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from pipeline.core.errors import ConfigError, PipelineError
 from pipeline.core.plugin_calls import say, users_line
@@ -33,7 +33,7 @@ def trying(build: Builder, problem: str) -> Iterator[None]:
 def check_parameters(build: Builder, template: nn.Module) -> None:
     """Raise ConfigError unless the template has parameters of known shape, of which some are trained."""
     name = type(build.model).__qualname__
-    lazy = [key for key, value in [*template.named_parameters(), *template.named_buffers()] if isinstance(value, UninitializedTensorMixin)]
+    lazy = [key for key, value in [*template.named_parameters(), *template.named_buffers()] if isinstance(value, UninitializedParameter | UninitializedBuffer)]
     if lazy:
         raise ConfigError(f"model {name}: {lazy[0]} has no shape yet (a Lazy layer); give the number of its inputs, which build() knows from input_shape")
     if not any(value.requires_grad for value in template.parameters()):
