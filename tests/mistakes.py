@@ -158,6 +158,10 @@ DATASETS = {
 }
 
 
+# Sound: counts may be of NumPy's types.
+read("NumpyCounts", n_train=np.int64(40), n_classes=LABELS.max() + 1)
+
+
 def select(name, value):
     return subclass(ForgetSet, name, select=returned(value))
 

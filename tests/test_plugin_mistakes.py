@@ -117,5 +117,6 @@ def test_a_forget_set_that_needs_margins_fails_in_compute_with_its_name(open_tin
 
 
 def test_sound_plugins_of_the_users_own_run_to_the_end(open_tiny):
-    session = open_tiny(**QUICK | {"estimator": "mistakes:Bare", "unlearners": {"direct": "dm_direct", "mine": "mistakes:RetainText"}})
+    unlearners = {"direct": "dm_direct", "mine": "mistakes:RetainText"}
+    session = open_tiny(**QUICK | {"dataset": "mistakes:NumpyCounts", "estimator": "mistakes:Bare", "unlearners": unlearners})
     assert not run_serially(session).failures
