@@ -1,6 +1,7 @@
 """Calls into classes from outside the package: whatever they raise or return wrongly becomes a PluginError.
 
-The message names the class, the method, the line and what the package expects. Classes of the package are called as they are.
+The message names the class, the method, the line and what the package expects.
+Classes of the package are called as they are.
 """
 
 import functools
@@ -19,7 +20,7 @@ from pipeline.core.fitting import describe_value, fits, name_hint
 OURS = frozenset({"pipeline", "jobs"})
 INSTALLED = frozenset({"site-packages", "dist-packages"})
 STANDARD_LIBRARY = str(Path(os.__file__).parent)
-# Errors that a user's class raises on purpose: they keep their class and their words, and get the name of the user's class.
+# Errors that a user's class raises on purpose: they keep their class and words, and get its name and line.
 ON_PURPOSE = (ConfigError, DataError, ShapeError, TrainingError)
 
 
@@ -30,18 +31,21 @@ def is_ours(cls: type) -> bool:
 
 def class_name(cls: type) -> str:
     """Return module:Class, as a config spells it, and what kind of plug-in it is."""
-    kinds = [base.__name__ for base in cls.__mro__ if is_ours(base) and not base.__module__.startswith("pipeline.core.")]
+    bases = [base for base in cls.__mro__ if is_ours(base)]
+    kinds = [base.__name__ for base in bases if not base.__module__.startswith("pipeline.core.")]
     return f"{cls.__module__}:{cls.__qualname__} (your {kinds[-1] if kinds else 'plug-in'})"
 
 
 def guard_methods(cls: type) -> None:
-    """Guard every method and property that a base of the package declares, if cls is from outside the package.
+    """Guard every method and property that a base of the package declares, if cls is from outside it.
 
-    What a method called NAME returns has to fit its declared type, and then to pass `_check_NAME` of its base, if there is one.
+    What a method called NAME returns has to fit its declared type, and then to pass `_check_NAME` of its
+    base, if there is one.
     """
     if is_ours(cls):
         return
-    for name in {name for base in cls.__mro__ if is_ours(base) for name in vars(base) if not name.startswith("_")}:
+    declared = {name for base in cls.__mro__ if is_ours(base) for name in vars(base)}
+    for name in {name for name in declared if not name.startswith("_")}:
         found = inspect.getattr_static(cls, name)
         if isinstance(found, FunctionType):
             setattr(cls, name, _guarded(cls, name, found))
@@ -62,7 +66,8 @@ def _guarded(cls: type, name: str, function: Callable[..., Any]) -> Callable[...
         hint = _returned_hint(cls, name)
         if not fits(found, hint):
             returned = f"returned {describe_value(found)} ({_place_of(function)})"
-            raise PluginError(f"{class_name(cls)}: {name}() {returned}; expected {name_hint(hint)}{_promise(cls, name)}")
+            expected = f"{name_hint(hint)}{_promise(cls, name)}"
+            raise PluginError(f"{class_name(cls)}: {name}() {returned}; expected {expected}")
         check = getattr(cls, f"_check_{name}", None)
         if check is not None and given and isinstance(given[0], cls):
             with _checking(cls, name, function):
@@ -90,7 +95,8 @@ def _calling(cls: type, name: str, function: Callable[..., Any]) -> Iterator[Non
         if place is None and (not is_own or isinstance(error, SystemExit)):
             raise
         raised = f"raised {say(error)} ({place or _place_of(function)})"
-        raise PluginError(f"{class_name(cls)}: {name}() {raised}; expected {name}{_signature(cls, name)}{_promise(cls, name)}") from error
+        expected = f"{name}{_signature(cls, name)}{_promise(cls, name)}"
+        raise PluginError(f"{class_name(cls)}: {name}() {raised}; expected {expected}") from error
 
 
 @contextmanager
@@ -102,14 +108,16 @@ def _checking(cls: type, name: str, function: Callable[..., Any]) -> Iterator[No
     # A check meets objects of any kind, so that it may fail in any way.
     except Exception as error:
         problem = str(error) if isinstance(error, PipelineError) else say(error)
-        raise PluginError(f"{class_name(cls)}: what {name}() returned cannot be used ({_place_of(function)}): {problem}{_promise(cls, name)}") from error
+        refused = f"what {name}() returned cannot be used ({_place_of(function)})"
+        raise PluginError(f"{class_name(cls)}: {refused}: {problem}{_promise(cls, name)}") from error
 
 
 @contextmanager
 def named_failures(plugins: Iterable[object]) -> Iterator[None]:
-    """Name the user's class and line in whatever escapes from objects that its methods returned, such as a module's forward().
+    """Name the user's class and line in whatever escapes from objects that its methods returned.
 
-    An error that no line of the user's raised keeps its class, and a note names the user's classes that were at work.
+    Such an object is a module with its forward(). An error that no line of the user's raised keeps its
+    class, and a note names the user's classes that took part.
     """
     try:
         yield
@@ -121,7 +129,8 @@ def named_failures(plugins: Iterable[object]) -> Iterator[None]:
         names = " or ".join(map(class_name, classes))
         place = users_line(error, classes)
         if classes and place is not None:
-            raise PluginError(f"{names}: an object that it returned raised {say(error)} ({place}); mend that line") from error
+            raised = f"an object that it returned raised {say(error)} ({place})"
+            raise PluginError(f"{names}: {raised}; mend that line") from error
         if classes:
             error.add_note(f"{names} took part in this: check what it returns")
         raise
@@ -129,7 +138,10 @@ def named_failures(plugins: Iterable[object]) -> Iterator[None]:
 
 @contextmanager
 def building(cls: type, problem: str, remedy: str) -> Iterator[None]:
-    """Turn what a user's class raises outside its methods into a PluginError: `problem (what, where); remedy`."""
+    """Turn what a user's class raises outside its methods into a PluginError.
+
+    Its message is `problem (what, where); remedy`.
+    """
     try:
         yield
     except (PipelineError, KeyboardInterrupt):
@@ -138,14 +150,15 @@ def building(cls: type, problem: str, remedy: str) -> Iterator[None]:
     except (Exception, SystemExit) as error:
         if is_ours(cls):
             raise
-        raise PluginError(f"{problem} ({say(error)}, {users_line(error, [cls]) or source_file(cls)}); {remedy}") from error
+        place = users_line(error, [cls]) or source_file(cls)
+        raise PluginError(f"{problem} ({say(error)}, {place}); {remedy}") from error
 
 
 def users_line(error: BaseException, classes: Iterable[type]) -> str | None:
-    """Return file and line of the innermost line of the user's own that error came from, None if there is none."""
+    """Return file and line of the innermost line of the user's that error came from, None without one."""
     roots = {cls.__module__.split(".")[0] for cls in classes}
-    frames = [(frame.tb_frame.f_code.co_filename, frame.tb_lineno) for frame in _frames(error) if _is_users(frame, roots)]
-    return f"{frames[-1][0]} line {frames[-1][1]}" if frames else None
+    frames = [frame for frame in _frames(error) if _is_users(frame, roots)]
+    return f"{frames[-1].tb_frame.f_code.co_filename} line {frames[-1].tb_lineno}" if frames else None
 
 
 def say(error: BaseException) -> str:
@@ -170,7 +183,8 @@ def _frames(error: BaseException) -> Iterator[TracebackType]:
 
 def _is_users(trace: TracebackType, roots: set[str]) -> bool:
     """Return whether a frame is of the user's own code: of a plug-in's package, or of no library."""
-    file, root = trace.tb_frame.f_code.co_filename, str(trace.tb_frame.f_globals.get("__name__", "")).split(".")[0]
+    file, module = trace.tb_frame.f_code.co_filename, str(trace.tb_frame.f_globals.get("__name__", ""))
+    root = module.split(".")[0]
     if root in OURS or file.startswith("<"):
         return False
     return root in roots or not (file.startswith(STANDARD_LIBRARY) or INSTALLED & set(Path(file).parts))
@@ -195,7 +209,9 @@ def _returned_hint(cls: type, name: str) -> Any:
 
 def _signature(cls: type, name: str) -> str:
     declared = _declared(cls, name)
-    return f"({', '.join(inspect.signature(declared).parameters)})" if isinstance(declared, FunctionType) else ""
+    if not isinstance(declared, FunctionType):
+        return ""
+    return f"({', '.join(inspect.signature(declared).parameters)})"
 
 
 def _promise(cls: type, name: str) -> str:

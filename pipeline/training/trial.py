@@ -1,4 +1,4 @@
-"""A model tried before any compute is spent: its build, its outputs, and one step of descent, as training will take it."""
+"""A model tried before any compute is spent: its build, its outputs, and one step of descent."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ from pipeline.training.schedule import Descent, Phase, cross_entropy
 
 @contextmanager
 def trying(build: Builder, problem: str) -> Iterator[None]:
-    """Turn whatever a model raises while it is tried into a ConfigError: `model NAME problem (what, where); mend its build()`."""
+    """Turn whatever a model raises while it is tried into a ConfigError that names the model and the line."""
     try:
         yield
     except PipelineError:
@@ -33,16 +33,22 @@ def trying(build: Builder, problem: str) -> Iterator[None]:
 def check_parameters(build: Builder, template: nn.Module) -> None:
     """Raise ConfigError unless the template has parameters of known shape, of which some are trained."""
     name = type(build.model).__qualname__
-    lazy = [key for key, value in [*template.named_parameters(), *template.named_buffers()] if isinstance(value, UninitializedParameter | UninitializedBuffer)]
+    values = [*template.named_parameters(), *template.named_buffers()]
+    lazy = [key for key, value in values if isinstance(value, UninitializedParameter | UninitializedBuffer)]
     if lazy:
-        raise ConfigError(f"model {name}: {lazy[0]} has no shape yet (a Lazy layer); give the number of its inputs, which build() knows from input_shape")
+        remedy = "give the number of its inputs, which build() knows from input_shape"
+        raise ConfigError(f"model {name}: {lazy[0]} has no shape yet (a Lazy layer); {remedy}")
     if not any(value.requires_grad for value in template.parameters()):
-        found = "all its parameters are frozen" if any(True for _ in template.parameters()) else "it has no parameters"
-        raise ConfigError(f"model {name} has nothing to train: {found}; return a module with parameters of which some require gradients")
+        found = "all its parameters are frozen" if list(template.parameters()) else "it has no parameters"
+        remedy = "return a module with parameters of which some require gradients"
+        raise ConfigError(f"model {name} has nothing to train: {found}; {remedy}")
 
 
 def check_outputs(build: Builder, template: nn.Module, inputs: Float[np.ndarray, "n_points ..."]) -> None:
-    """Raise ConfigError unless an untrained model turns inputs, and one of them alone, into finite logits (n_points, n_classes)."""
+    """Raise ConfigError unless an untrained model turns inputs into finite logits (n_points, n_classes).
+
+    One input alone is tried too.
+    """
     name = type(build.model).__qualname__
     for points in (inputs, inputs[:1]):
         with torch.inference_mode(), trying(build, f"cannot take inputs of shape {points.shape}"):
@@ -52,11 +58,15 @@ def check_outputs(build: Builder, template: nn.Module, inputs: Float[np.ndarray,
             found = f"{logits.dtype} {tuple(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__
             raise ConfigError(f"model {name} returns {found}; expected floating-point logits of shape {expected}")
         if not torch.isfinite(logits).all():
-            raise ConfigError(f"model {name} returns NaN or infinity before it is trained; start its parameters with finite values, and scale the inputs")
+            remedy = "start its parameters with finite values, and scale the inputs"
+            raise ConfigError(f"model {name} returns NaN or infinity before it is trained; {remedy}")
 
 
 def check_step(build: Builder, descent: Descent, inputs: Float[np.ndarray, "n_points ..."], kinds: Sequence[Kind]) -> None:
-    """Raise ConfigError unless fresh models can take one step on inputs, stacked or looped; torch's random numbers are left as they were."""
+    """Raise ConfigError unless fresh models can take one step on inputs, stacked or looped as kinds say.
+
+    torch's random numbers are left as they were.
+    """
     labels = torch.zeros(len(inputs), dtype=torch.int64)
     data, points = Resident(_tensor(inputs), labels), np.arange(len(inputs))[None].repeat(2, axis=0)
     phase = Phase(points=points, objective=cross_entropy, descent=descent.model_copy(update={"epochs": 1}), drop_last=True)
