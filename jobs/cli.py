@@ -2,18 +2,21 @@
 
 import errno
 import json
+import os
 import signal
 import sys
+import traceback
 from types import TracebackType
 from typing import Any
 
 import typer
 
 from jobs.commands import asking, computing, convex, looking
-from jobs.commands.options import BAD_CONFIG, DONE, FAILED, INTERRUPTED, screen
+from jobs.commands.options import BAD_CONFIG, DEBUG, DONE, FAILED, INTERRUPTED, screen
 from jobs.commands.submit import DetachedError, submit
 from jobs.streams import failure, steady_streams
 from pipeline.core.errors import ConfigError, DataError, PipelineError, ShapeError
+from pipeline.core.plugin_calls import say
 
 # In the order in which `dmm --help` lists them.
 VERBS = (
@@ -99,8 +102,13 @@ def _status_of(commands: typer.Typer) -> int:
         commands()
     except PipelineError as error:
         return _refuse(str(error), BAD_CONFIG if isinstance(error, ConfigError | DataError | ShapeError) else FAILED)
+    # The last resort: no traceback reaches a user, whatever the defect is.
+    except Exception as error:
+        return _refuse(_defect(error), FAILED)
     except SystemExit as ended:
         # Typer ends every command this way, and turns an interrupt into 130 without a word.
+        if isinstance(ended.code, str):
+            return _refuse(ended.code, FAILED)
         status = ended.code if isinstance(ended.code, int) else DONE
         if status == BAD_CONFIG:
             _say_in_json("the command line was not understood; see `dmm --help`", status)
@@ -116,7 +124,17 @@ def _say_what_is_not_shown() -> None:
         screen.print(f"dmm: standard output cannot be written ({reason}); everything computed is kept", style="red", soft_wrap=True)
 
 
+def _defect(error: Exception) -> str:
+    """Return what to say of an error that nobody raised on purpose."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    hint = "" if os.environ.get(DEBUG) == "1" else f" Set {DEBUG}=1 to see the traceback."
+    return f"this is a defect of dmm: {say(error)} ({last.filename} line {last.lineno}). Finished shards are kept.{hint}"
+
+
 def _refuse(message: str, status: int) -> int:
+    """Say why the command ends, and return status; called while the error that ends it is handled."""
+    if os.environ.get(DEBUG) == "1":
+        screen.print(traceback.format_exc(), soft_wrap=True)
     screen.print(f"dmm: {message}", style="red", soft_wrap=True)
     _say_in_json(message, status)
     return status

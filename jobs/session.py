@@ -14,10 +14,11 @@ from pipeline.accounts import fewest_learnt_from, needs_effects
 from pipeline.blueprint import build_graph
 from pipeline.config import Experiment
 from pipeline.core.errors import ConfigError, DataError, PipelineError
+from pipeline.core.fitting import fits
 from pipeline.core.setting_paths import with_absolute_paths
 from pipeline.data.examples import Examples
 from pipeline.data.masks import count_kept, count_kept_outside
-from pipeline.data.records.base import check_apart
+from pipeline.data.records.base import check_apart, check_points
 from pipeline.graph import Graph
 from pipeline.runtime.execution import Executor, SerialExecutor
 from pipeline.runtime.files import local_folder
@@ -99,7 +100,7 @@ def check(experiment: Experiment, examples: Examples) -> None:
     check_records(experiment, examples)
     for label, unlearner in experiment.unlearners.items():
         n_retain = getattr(unlearner, "retain_points", 0)
-        if n_retain >= examples.n_train:
+        if fits(n_retain, int) and n_retain >= examples.n_train:
             raise DataError(f"unlearner {label!r}: retain_points is {n_retain} but there are {examples.n_train} training points; lower it")
 
 
@@ -133,7 +134,8 @@ def check_focused(experiment: Experiment, examples: Examples) -> None:
     if focused is None:
         return
     for label, rule in experiment.forget_sets.items():
-        n_forget = getattr(rule, "n_points", 1) if rule.needs else len(rule.select(examples, None))
+        named = getattr(rule, "n_points", 1)
+        n_forget = (named if fits(named, int) else 1) if rule.needs else len(rule.select(examples, None))
         try:
             count_kept_outside(examples.n_train - n_forget, focused.keep_fraction)
         except ConfigError as error:
@@ -146,6 +148,7 @@ def check_records(experiment: Experiment, examples: Examples) -> None:
     for records in (subset.imported, None if heldout is None else heldout.imported):
         if records is not None:
             records.check(examples)
+            check_points(records, examples)
     if heldout is not None and subset.imported is not None and heldout.imported is not None:
         check_apart(subset.imported, subset.n_models, heldout.imported, heldout.n_models)
 

@@ -15,6 +15,7 @@ from jobs.commands.progress import open_display
 from jobs.commands.publishing import publish_file, write_file
 from jobs.session import Session, executor_opener
 from pipeline.core.errors import ConfigError, DataError, ExecutionError
+from pipeline.core.plugin_calls import named_failures
 from pipeline.core.registry import plugin_name
 from pipeline.graph import NodeState
 from pipeline.reporting.attribution_content import ChangeContent, InfluenceContent, PointContent, WeightContent
@@ -51,7 +52,8 @@ def attribute_point(session: Session, screen: Console, *, target: int, top: int,
     states = _compute(session, screen, keys.values(), executor)
     tables = {name: states[key].table for name, key in keys.items()}
     work = Work(start=0, stop=1, store=session.store, inputs=tables, examples=examples, device="cpu", kind="looped")
-    (found,) = attribute(node, work, np.array([target]), top=top, output=class_)
+    with named_failures(node.at_work()):
+        (found,) = attribute(node, work, np.array([target]), top=top, output=class_)
     pictures = Pictures.of(session.experiment.dataset, examples)
     named = {"output": MARGIN, "unit": "nats"} if class_ is None else {"output": f"logit of class {class_}", "unit": "logits"}
     content = influence_content(found, pictures, **named)

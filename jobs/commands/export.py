@@ -6,6 +6,7 @@ from typing import Any
 from jobs.commands.planning import models_to_train
 from jobs.session import Session
 from pipeline.core.errors import ConfigError, DataError, MissingShardsError
+from pipeline.core.plugin_calls import named_failures
 from pipeline.run import with_what_they_rest_on
 from pipeline.stages.effect import Fitted
 from pipeline.stages.export import form_of, write_matrix
@@ -39,7 +40,8 @@ def export(session: Session, path: str, *, dtype: str) -> dict[str, Any]:
         inputs[name] = state.table
     work = Work(start=0, stop=1, store=session.store, inputs=inputs, examples=session.examples, device="cpu", kind="looped")
     try:
-        written = write_matrix(Path(path), node, work, dtype=dtype)
+        with named_failures(node.at_work()):
+            written = write_matrix(Path(path), node, work, dtype=dtype)
     except OSError as error:
         raise DataError(f"--to {path} cannot be written ({error.strerror or error}); choose a folder that can be, with enough room") from error
     return {"path": str(written.path), "shape": list(written.shape), "dtype": written.dtype}

@@ -1,5 +1,6 @@
 """How answers look on a terminal: tables a person reads at a glance, on standard output."""
 
+import os
 import shlex
 from typing import Any
 
@@ -8,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from jobs.commands.options import DEBUG
 from jobs.commands.progress import duration
 from jobs.commands.verbs import RunResult
 from jobs.session import Session
@@ -45,6 +47,8 @@ def show_failures(result: RunResult, console: Console) -> None:
     """Print what failed or was left undone, and what to do."""
     for failure in result.failures:
         console.print(f"failed: {failure.key} {failure.start}-{failure.stop}: {failure.error}", style="red", soft_wrap=True)
+        if failure.trace and os.environ.get(DEBUG) == "1":
+            console.print(failure.trace, soft_wrap=True)
     if result.failures:
         console.print("Everything else is kept; mend the cause and run the same command again to make what failed.", style="yellow")
     if result.unfinished:

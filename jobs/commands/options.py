@@ -10,6 +10,8 @@ from rich.console import Console
 from jobs.streams import failure
 
 DONE, FAILED, BAD_CONFIG, INTERRUPTED = 0, 1, 2, 130
+# With this environment variable set to 1, errors show their tracebacks.
+DEBUG = "DMM_DEBUG"
 
 
 def plain_console(**options: Any) -> Console:

@@ -10,7 +10,8 @@ import numpy as np
 from pipeline.attribution.datamodel import Datamodel
 from pipeline.attribution.evidence import Block, Evidence
 from pipeline.core.arrays import HeldoutOutputs
-from pipeline.core.errors import ConfigError
+from pipeline.core.errors import ConfigError, ShapeError
+from pipeline.core.fitting import describe_value
 from pipeline.core.registry import Plugin
 from pipeline.data.examples import Examples
 from pipeline.training.ensemble import Builder
@@ -18,6 +19,9 @@ from pipeline.training.ensemble import Builder
 Arrays = Mapping[str, np.ndarray]
 # The outputs of a model that datamodels may predict: the logit of every class at every point, and the margin there.
 OUTPUTS = frozenset({"logits", "margins"})
+# Names in the fit table that are not for estimators.
+MARGIN_R2, HELDOUT_MARGINS = "margin_r2", "heldout_margins"
+RESERVED = frozenset({MARGIN_R2, HELDOUT_MARGINS})
 
 
 class Estimator(Plugin):
@@ -64,11 +68,40 @@ class Estimator(Plugin):
     def datamodel(self, factor: Arrays, fit: Arrays, evidence: Evidence, block: Block) -> Datamodel:
         """Return the datamodel of a block of outputs from what factor and fit returned for it."""
 
+    def _check_outputs(self, found: frozenset[str], examples: Examples) -> None:
+        if not found or not set(found) <= OUTPUTS:
+            raise ConfigError(f"it is {sorted(found)}; expected one or both of {', '.join(sorted(OUTPUTS))}")
+
+    def _check_factor(self, found: Arrays, evidence: Evidence) -> None:
+        check_arrays(found, len(next(iter(found.values()), ())))
+
+    def _check_fit(self, found: Arrays, factor: Arrays, evidence: Evidence, block: Block) -> None:
+        check_arrays(found, block.outputs.shape[1])
+        for name in self.scalars:
+            if name not in found or found[name].ndim != 1 or not np.isfinite(found[name]).all():
+                raise ShapeError(f"`scalars` names {name!r}; expected an array of one finite number for each output under that name")
+
+    def _check_predict_heldout(self, found: HeldoutOutputs, factor: Arrays, fit: Arrays, evidence: Evidence, block: Block) -> None:
+        expected = (len(evidence.heldout) if evidence.heldout is not None else 0, block.outputs.shape[1])
+        if found.shape != expected or found.dtype.kind != "f" or not np.isfinite(found).all():
+            raise ShapeError(f"it is {describe_value(found)}; expected finite floats of shape {expected}")
+
     def predict_heldout(self, factor: Arrays, fit: Arrays, evidence: Evidence, block: Block) -> HeldoutOutputs:
         """Return the predicted outputs (n_heldout, n_outputs) of the held-out masks; raises ConfigError where there are none."""
         if evidence.heldout is None:
             raise ConfigError("there are no held-out models to predict; set populations.heldout")
         return self.datamodel(factor, fit, evidence, block).predict(evidence.heldout)
+
+
+def check_arrays(arrays: Arrays, length: int) -> None:
+    """Raise ShapeError unless arrays are one or more named arrays (length, ...) of numbers, under names that the fit table leaves free."""
+    if not arrays:
+        raise ShapeError("it holds no array; expected at least one")
+    for name, array in arrays.items():
+        if name in RESERVED:
+            raise ShapeError(f"the name {name!r} is taken; choose another one")
+        if array.dtype.kind not in "biuf" or array.ndim == 0 or len(array) != length or 0 in array.shape[1:]:
+            raise ShapeError(f"{name!r} is {describe_value(array)}; expected numbers of shape ({length}, ...)")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,10 @@ class ConfigError(PipelineError):
     """A setting is unknown, out of range or contradicts another; found before any compute is spent."""
 
 
+class PluginError(ConfigError):
+    """A class from outside the package raised something, or returned something that cannot be used."""
+
+
 class DataError(PipelineError):
     """The user's data cannot be used as given: missing file, wrong dtype, empty class, id out of range."""
 
@@ -58,20 +62,3 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError):
         return True
     return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in SAID_OF_MEMORY)
-
-
-# Whatever code that others wrote, or damage that no check foresaw, can raise: caught where one failure must not cost the rest.
-ANY_FAILURE = (
-    PipelineError,
-    ArithmeticError,
-    LookupError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    AttributeError,
-    AssertionError,
-    ImportError,
-    EOFError,
-    MemoryError,
-)

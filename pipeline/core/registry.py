@@ -3,25 +3,27 @@
 Adding one takes one file and one line in a table; a class outside the package is named `module:Class` in the config.
 """
 
+import copy
 import importlib
 import inspect
+import operator
 import sys
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
 from pydantic_core import CoreSchema
 
 from pipeline.core.errors import ConfigError, DataError
-from pipeline.core.fingerprint import digest, digest_bytes, digest_files
+from pipeline.core.fingerprint import canonical, digest, digest_bytes, digest_files
+from pipeline.core.fitting import fits, name_hint
+from pipeline.core.plugin_calls import building, guard_methods, source_file
+from pipeline.core.plugin_calls import is_ours as _is_ours
 from pipeline.core.setting_paths import parts_of, paths_in, without_paths
 from pipeline.core.validation_errors import did_you_mean, explain
-
-# What a module of the user's own may raise while it is imported; ImportError and AttributeError also say that it, or the class, is not there.
-AT_IMPORT = (ArithmeticError, AttributeError, ImportError, LookupError, NameError, OSError, RuntimeError, SyntaxError, TypeError, ValueError)
 
 
 def _make_scalars_strict(schema: Any) -> None:
@@ -72,6 +74,12 @@ class Plugin(Settings):
             raise DataError(f"{plugin_name(self)}: {reason}; give the path of a file or folder that can be read") from error
         return digest(found) if found else ""
 
+    @classmethod
+    def __pydantic_init_subclass__(cls, **options: Any) -> None:
+        """Guard the methods of a class from outside the package."""
+        super().__pydantic_init_subclass__(**options)
+        guard_methods(cls)
+
 
 P = TypeVar("P", bound=Plugin)
 
@@ -107,24 +115,48 @@ class Table(Generic[P]):
         if not isinstance(name, str):
             raise ConfigError(f"{self.kind}: needs a `name`; known: {', '.join(self.names())}, or module:Class of your own")
         plugin = self.resolve(name)
-        try:
-            return plugin(**fields)
-        except ValidationError as error:
-            raise ConfigError(explain(error, at=f"{self.kind} {name!r}", model=plugin)) from None
-        except TypeError as error:
-            raise ConfigError(f"{self.kind} {name!r} cannot be built ({error}); define what its base declares abstract") from error
+        if inspect.isabstract(plugin):
+            undefined = ", ".join(sorted(plugin.__abstractmethods__))
+            raise ConfigError(f"{self.kind} {name!r} cannot be built: it does not define {undefined}; define what its base declares abstract")
+        with building(plugin, f"{self.kind} {name!r} cannot be built", "mend its fields, validators or __init__"):
+            try:
+                built = plugin(**{str(key): value for key, value in fields.items()})
+            except ValidationError as error:
+                raise ConfigError(explain(error, at=f"{self.kind} {name!r}", model=plugin)) from None
+        check_usable(built, f"{self.kind} {name!r}")
+        return built
 
     def _import(self, name: str) -> type[P]:
         module_name, _, class_name = name.partition(":")
         if str(Path.cwd()) not in sys.path:
             sys.path.insert(0, str(Path.cwd()))
         try:
-            found = getattr(importlib.import_module(module_name), class_name)
-        except AT_IMPORT as error:
+            found = operator.attrgetter(class_name)(importlib.import_module(module_name))
+        # A module of the user's own may raise anything while it is imported, and may end the process.
+        except (Exception, SystemExit) as error:
             raise ConfigError(f"{self.kind} {name!r} cannot be imported ({_said(error)}); expected module:Class, importable from here") from error
         if not (inspect.isclass(found) and issubclass(found, self.base)):
             raise ConfigError(f"{self.kind} {name!r} is not a subclass of {self.base.__module__}.{self.base.__qualname__}; make it one")
         return found
+
+
+def check_usable(plugin: Plugin, name: str) -> None:
+    """Raise ConfigError if what a class from outside the package declares is of a wrong kind, or its settings cannot travel."""
+    cls = type(plugin)
+    if _is_ours(cls):
+        return
+    for base in cls.__mro__:
+        for attribute, hint in (vars(base).get("__annotations__", {}) if _is_ours(base) else {}).items():
+            if get_origin(hint) is not ClassVar or not hasattr(plugin, attribute):
+                continue
+            value, (wanted,) = getattr(plugin, attribute), get_args(hint)
+            if not fits(value, wanted):
+                raise ConfigError(f"{name}: `{attribute}` is {value!r}; expected {name_hint(wanted)} ({source_file(cls)})")
+    with building(cls, f"{name}: its settings cannot be kept as JSON", "use fields of finite numbers, strings, lists and mappings of them"):
+        canonical([plugin.model_dump(mode="json"), cls.revision])
+    with building(cls, f"{name} cannot be sent to workers", "define it at the top of its module, and open files or locks in its methods"):
+        copy.deepcopy(plugin)
+        operator.attrgetter(cls.__qualname__)(sys.modules[cls.__module__])
 
 
 def plugin_name(plugin: Plugin) -> str:
@@ -160,14 +192,10 @@ def revision(plugin: Plugin) -> dict[str, Any]:
     return {plugin_name(plugin): cls.revision, **source, **({"content": content} if content else {})}
 
 
-def _said(error: Exception) -> str:
+def _said(error: BaseException) -> str:
     """Return what an import raised and, unless Python's own words name it, the line of the user's file that raised it."""
     if isinstance(error, SyntaxError):
         return f"{error.msg}, {error.filename} line {error.lineno}"
     raised = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__ and "importlib" not in frame.filename]
     said = str(error) if isinstance(error, (ImportError, AttributeError)) else f"{type(error).__name__}: {error}"
     return f"{said}, {raised[-1].filename} line {raised[-1].lineno}" if raised else said
-
-
-def _is_ours(cls: type) -> bool:
-    return cls.__module__.split(".")[0] == "pipeline"

@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 
 from pipeline.core.errors import DataError
 from pipeline.core.fingerprint import digest_arrays
+from pipeline.core.fitting import describe_value, fits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,8 +26,7 @@ class Examples:
     mislabelled: Int[np.ndarray, " n_mislabelled"] = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def __post_init__(self) -> None:
-        _check_kind("inputs", self.inputs, "f", "floating-point numbers (n_points, ...)")
-        _check_kind("labels", self.labels, "iu", "integers (n_points,)")
+        self._check_kinds()
         if len(self.inputs) != len(self.labels):
             raise DataError(f"{len(self.inputs)} inputs but {len(self.labels)} labels; give one label for each input")
         if not 0 < self.n_train < len(self.labels):
@@ -38,6 +38,20 @@ class Examples:
             first = self.inputs[bad[0]]
             value = first[~np.isfinite(first)][0]
             raise DataError(f"inputs of {len(bad)} points are not finite (first: point {bad[0]} holds {value}); clean them first")
+
+    def _check_kinds(self) -> None:
+        """Raise DataError unless arrays and counts are of the right kind; counts of NumPy's types become Python's own."""
+        _check_array("inputs", self.inputs, "biuf", "a NumPy array of numbers, (n_points, ...)")
+        _check_array("labels", self.labels, "iu", "a NumPy array of integers, (n_points,)")
+        _check_array("mislabelled", self.mislabelled, "iu", "a NumPy array of training ids, (n_mislabelled,)")
+        for name in ("n_train", "n_classes"):
+            count = getattr(self, name)
+            if not fits(count, int):
+                raise DataError(f"{name} is {describe_value(count)}; expected an integer")
+            object.__setattr__(self, name, int(count))
+        outside = self.mislabelled[(self.mislabelled < 0) | (self.mislabelled >= self.n_train)]
+        if outside.size:
+            raise DataError(f"mislabelled holds id {outside[0]}; expected ids of training points, 0 to {self.n_train - 1}")
 
     @property
     def n_points(self) -> int:
@@ -55,9 +69,12 @@ class Examples:
         return digest_arrays({"inputs": self.inputs, "labels": self.labels, "split": np.array([self.n_train, self.n_classes]), "mislabelled": self.mislabelled})
 
 
-def _check_kind(name: str, found: object, kinds: str, expected: str) -> None:
-    """Raise DataError unless found is an array of one of the kinds of numbers, labels in one dimension."""
-    if not isinstance(found, np.ndarray):
-        raise DataError(f"{name} are a {type(found).__name__}; expected an array of {expected}")
-    if found.dtype.kind not in kinds or (name == "labels" and found.ndim != 1):
-        raise DataError(f"{name} are {found.dtype} of shape {found.shape}; expected {expected}")
+def _check_array(name: str, array: object, kinds: str, expected: str) -> None:
+    """Raise DataError unless array is a plain NumPy array of one of the kinds of dtype; integers are in one dimension."""
+    if (
+        not isinstance(array, np.ndarray)
+        or isinstance(array, np.ma.MaskedArray)
+        or array.dtype.kind not in kinds
+        or (array.ndim != 1 if kinds == "iu" else array.ndim < 1)
+    ):
+        raise DataError(f"{name} is {describe_value(array)}; expected {expected}")

@@ -10,16 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
-from pipeline.core.errors import (
-    ANY_FAILURE,
-    ConfigError,
-    CorruptShardError,
-    ExecutionError,
-    PipelineError,
-    StoreError,
-    StoreUnseenError,
-    is_out_of_memory,
-)
+from pipeline.core.errors import ConfigError, CorruptShardError, ExecutionError, PipelineError, StoreError, StoreUnseenError, is_out_of_memory
 
 T = TypeVar("T")
 
@@ -138,8 +129,10 @@ def attempt(function: Callable[[T, str], Any], task: T, device: str) -> Outcome[
     """Return the outcome of function on task: whatever one bad shard can raise is an outcome, so that the rest goes on."""
     try:
         return Outcome(task, result=function(task, device))
-    except ANY_FAILURE as error:
-        return Outcome(task, error=f"{type(error).__name__}: {error}", trace=traceback.format_exc(), fault=fault_of(error), host=platform.node())
+    # Code that others wrote, or damage that no check foresaw, can raise anything; one shard must not cost the rest.
+    except Exception as error:
+        said = "; ".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", [])])
+        return Outcome(task, error=said, trace=traceback.format_exc(), fault=fault_of(error), host=platform.node())
 
 
 def fault_of(error: BaseException) -> Fault:

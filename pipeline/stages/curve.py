@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from pipeline.attribution.estimator import HELDOUT_MARGINS
 from pipeline.attribution.lds import lds
 from pipeline.core.arrays import HeldoutOutputs, Indices
 from pipeline.runtime.store import Shard
 from pipeline.stages.attribution import Attribution, Basis
-from pipeline.stages.fit import HELDOUT_MARGINS
 from pipeline.stages.layout import Layout, block_margins
 from pipeline.stages.node import Parent, Work
 

@@ -8,10 +8,13 @@ import numpy as np
 
 from pipeline.attribution.datamodel import Datamodel
 from pipeline.attribution.datamodel import Effect as PredictedEffect
-from pipeline.core.registry import Plugin
+from pipeline.attribution.estimator import HELDOUT_MARGINS, MARGIN_R2
+from pipeline.core.errors import DataError
+from pipeline.core.fitting import describe_value, fits
+from pipeline.core.registry import Plugin, plugin_name
+from pipeline.data.examples import Examples
 from pipeline.runtime.store import Shard
 from pipeline.stages.attribution import Attribution
-from pipeline.stages.fit import HELDOUT_MARGINS, MARGIN_R2
 from pipeline.stages.focused import corrected
 from pipeline.stages.guided import drawn_to_guide
 from pipeline.stages.node import Parent, Work
@@ -70,6 +73,7 @@ class Effect(Fitted):
         """Stream the outputs once."""
         forget = work.read("forget")["index"]
         found = [datamodel.effect_of_removing(forget) for _, datamodel in self.datamodels(work)]
+        self._check(found, work.examples)
         effect = PredictedEffect(*(np.concatenate([getattr(part, name) for part in found]) for name in ("mean", "standard_error")))
         guide = self.estimator.guided_by()
         if guide is not None:
@@ -78,3 +82,15 @@ class Effect(Fitted):
             effect = corrected(work, self.layout, effect, forget)
         shape = (work.examples.n_points, work.examples.n_classes)
         return Shard(columns={"mean": effect.mean.reshape(shape), "standard_error": effect.standard_error.reshape(shape)})
+
+    def _check(self, found: list[PredictedEffect], examples: Examples) -> None:
+        """Raise DataError unless the effects of all blocks are finite numbers, one for each logit."""
+        name, n_found = plugin_name(self.estimator), 0
+        for part in found:
+            if not isinstance(part, PredictedEffect) or not all(fits(value, np.ndarray) for value in (part.mean, part.standard_error)):
+                raise DataError(f"estimator {name!r}: effect_of_removing() returned {describe_value(part)}; expected an Effect of two arrays")
+            if part.mean.ndim != 1 or part.mean.shape != part.standard_error.shape or not np.isfinite(part.mean).all():
+                raise DataError(f"estimator {name!r}: an effect's mean is {describe_value(part.mean)}; expected a finite number for each output")
+            n_found += len(part.mean)
+        if n_found != examples.n_points * examples.n_classes:
+            raise DataError(f"estimator {name!r}: {n_found} effects for {examples.n_points * examples.n_classes} logits; expected one for each")

@@ -5,15 +5,13 @@ from typing import ClassVar
 
 import numpy as np
 
+from pipeline.attribution.estimator import HELDOUT_MARGINS, MARGIN_R2
 from pipeline.attribution.lds import explained, lds
 from pipeline.evaluation.margins import margins
 from pipeline.runtime.store import Shard
 from pipeline.stages.attribution import Attribution, Basis
 from pipeline.stages.layout import read_margins
 from pipeline.stages.node import Parent, Work
-
-# What the fit table holds beside what the estimator learnt of the logits.
-MARGIN_R2, HELDOUT_MARGINS = "margin_r2", "heldout_margins"
 
 
 @dataclass(frozen=True, kw_only=True)

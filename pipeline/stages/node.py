@@ -114,6 +114,10 @@ class Node(ABC):
     def plugins(self) -> tuple[Plugin, ...]:
         """Return the plug-ins whose revisions the content depends on."""
 
+    def at_work(self) -> tuple[Plugin, ...]:
+        """Return the plug-ins whose code compute runs."""
+        return tuple(value for value in vars(self).values() if isinstance(value, Plugin))
+
     @abstractmethod
     def parents(self) -> dict[str, Parent]:
         """Return the parents by the name that compute reads them under."""

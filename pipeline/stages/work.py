@@ -13,6 +13,7 @@ import threadpoolctl
 import torch
 
 from pipeline.core.fingerprint import digest
+from pipeline.core.plugin_calls import named_failures
 from pipeline.core.registry import identity
 from pipeline.data.examples import Examples
 from pipeline.runtime.recent import Recently
@@ -59,10 +60,11 @@ def compute_task(task: Task, examples: Examples, device: str, common: Any = None
     threads = task.node.resources.num_cpus
     torch.set_num_threads(threads)
     _limit_memory(device, task.node.resources.num_gpus)
-    kind, reason = _ensemble(task, store, examples, device)
+    with named_failures(task.node.at_work()):
+        kind, reason = _ensemble(task, store, examples, device)
     work = Work(start=task.start, stop=task.stop, store=store, inputs=task.inputs, examples=examples, device=device, kind=kind, common=common)
     # The last bits of a matrix product change with the threads that share it, so BLAS gets as many as torch.
-    with _libraries(len(sys.modules)).limit(limits=threads):
+    with _libraries(len(sys.modules)).limit(limits=threads), named_failures(task.node.at_work()):
         shard = task.node.compute(work)
     seconds = time.perf_counter() - begun
     side = environment(device) | {"seconds": round(seconds, 4), "ensemble": kind, "ensemble_reason": reason, "threads": threads}
@@ -80,7 +82,8 @@ def _limit_memory(device: str, num_gpus: float) -> None:
 def read_common(task: Task, examples: Examples, device: str) -> Any:
     """Return what all shards of the task's node read alike, None if that is nothing."""
     work = Work(start=0, stop=0, store=_open_store(task), inputs=task.inputs, examples=examples, device=device, kind="looped")
-    return task.node.common(work)
+    with named_failures(task.node.at_work()):
+        return task.node.common(work)
 
 
 def _open_store(task: Task) -> Store:

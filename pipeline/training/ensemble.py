@@ -105,7 +105,8 @@ def _why_stack_fails(template: nn.Module, inputs: Tensor) -> str | None:
     try:
         with torch.no_grad():
             vmap(lambda state, x: functional_call(template, state, (x,)))(states, torch.stack([inputs, inputs]))
-    except RuntimeError as error:
+    # torch refuses some modules with a RuntimeError, such with tied weights with a ValueError; a user's forward() may raise anything.
+    except Exception as error:
         return f"its forward() cannot be stacked (vmap: {str(error).strip().splitlines()[0].rstrip('.')})"
     return None
 
@@ -114,7 +115,8 @@ class StackedGroup:
     """Members that descend together: one call of each operation serves all of them."""
 
     def __init__(self, template: nn.Module, states: States, descent: Descent) -> None:
-        names = dict(template.named_parameters())
+        # Frozen parameters stay as they are, as in a single module.
+        names = {name for name, value in template.named_parameters() if value.requires_grad}
         self._template = template.train()
         self._parameters = {name: value.requires_grad_() for name, value in states.items() if name in names}
         self._buffers = {name: value for name, value in states.items() if name not in names}

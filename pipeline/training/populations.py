@@ -12,7 +12,7 @@ from jaxtyping import Float
 from pydantic import Field
 
 from pipeline.core.arrays import Indices, Masks
-from pipeline.core.errors import ANY_FAILURE, ConfigError, PipelineError, is_out_of_memory
+from pipeline.core.errors import ConfigError, PipelineError, is_out_of_memory
 from pipeline.core.registry import plugin_name
 from pipeline.core.seeds import seed
 from pipeline.data.groups import Lines, designed_mask
@@ -20,6 +20,7 @@ from pipeline.data.masks import focused_mask, retain_mask, subset_mask
 from pipeline.training.ensemble import Builder, Kind, States, initial_states, why_not_stackable
 from pipeline.training.loop import Resident, run_phases
 from pipeline.training.schedule import Descent, Phase, cross_entropy
+from pipeline.training.trial import check_outputs, check_parameters, check_step
 
 # Members and steps timed when `auto` chooses; about a second for models that take long, far less for small ones.
 TRIAL_MEMBERS, TRIAL_STEPS, TRIAL_RUNS = 25, 6, 3
@@ -84,22 +85,20 @@ def train_members(build: Builder, recipe: Recipe, data: Resident, *, masks: Mask
 
 
 def check_model(build: Builder, recipe: Recipe, inputs: Float[np.ndarray, "..."]) -> None:
-    """Raise ConfigError unless the model turns inputs (n_points, ...) into logits (n_points, n_classes), and can be stacked if the recipe insists."""
-    name = type(build.model).__qualname__
+    """Raise ConfigError unless the model turns inputs (n_points, ...) into logits (n_points, n_classes) and can take a step.
+
+    It must also be one that can be stacked if the recipe insists.
+    """
     _check_size(build)
     template = build()
-    try:
-        with torch.inference_mode():
-            logits = template.eval()(torch.from_numpy(np.array(inputs, np.float32)))
-    except (RuntimeError, ValueError, TypeError, IndexError) as error:
-        raise ConfigError(f"model {name} cannot take inputs of shape {inputs.shape} ({error}); mend its build()") from error
-    expected = (len(inputs), build.n_classes)
-    if not isinstance(logits, torch.Tensor) or tuple(logits.shape) != expected or not logits.is_floating_point():
-        found = f"{logits.dtype} {tuple(logits.shape)}" if isinstance(logits, torch.Tensor) else type(logits).__name__
-        raise ConfigError(f"model {name} returns {found}; expected floating-point logits of shape {expected}")
+    check_parameters(build, template)
+    check_outputs(build, template, inputs)
     reason = why_not_stackable(template, [recipe.descent()], torch.from_numpy(np.array(inputs, np.float32)))
     if recipe.ensemble == "stacked" and reason is not None:
         raise ConfigError(f"recipe.ensemble is 'stacked', but {reason}; use 'auto' or 'looped'")
+    looped: list[Kind] = [] if recipe.ensemble == "stacked" else ["looped"]
+    stacked: list[Kind] = [] if recipe.ensemble == "looped" or reason is not None else ["stacked"]
+    check_step(build, recipe.descent(), inputs, looped + stacked)
 
 
 def _check_size(build: Builder) -> None:
@@ -109,8 +108,8 @@ def _check_size(build: Builder) -> None:
             n_bytes = sum(value.numel() * value.element_size() for value in build().state_dict().values())
     except PipelineError:
         raise
-    except ANY_FAILURE:
-        # A model of the user's own may need real tensors; then nothing is known of its size.
+    # A user's model may need real tensors and then fails in any way: nothing is known of its size.
+    except Exception:
         return
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if n_bytes > memory:

@@ -14,7 +14,7 @@ from pipeline.core.arrays import Logits
 from pipeline.core.errors import ConfigError
 from pipeline.core.seeds import generator
 from pipeline.training.schedule import Descent, Phase, squared_error
-from pipeline.unlearning.unlearner import Request, ScheduledUnlearner
+from pipeline.unlearning.unlearner import Request, ScheduledUnlearner, check_logits
 
 
 class Matching(ScheduledUnlearner):
@@ -33,6 +33,9 @@ class Matching(ScheduledUnlearner):
     @abstractmethod
     def wanted_logits(self, request: Request) -> Logits:
         """Return the logits to match, (n_members, n_points, n_classes)."""
+
+    def _check_wanted_logits(self, found: Logits, request: Request) -> None:
+        check_logits(found, request, "wanted logits")
 
     def phases(self, request: Request) -> list[Phase]:
         """Return the one phase of matching."""

@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from torch import nn
+from torch import Tensor, nn
 
 from pipeline.core.arrays import Effects, Indices, Logits
 from pipeline.core.errors import ConfigError, ShapeError
+from pipeline.core.fitting import describe_value, fits
 from pipeline.core.registry import Plugin
 from pipeline.training.ensemble import Kind, States, compute_logits, n_members
 from pipeline.training.loop import Resident, run_phases
-from pipeline.training.schedule import Phase
+from pipeline.training.schedule import Descent, Phase
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +63,14 @@ class Unlearner(Plugin):
     def unlearn(self, request: Request) -> Unlearned:
         """Return the models after unlearning; the request is left as it is."""
 
+    def _check_unlearn(self, found: Unlearned, request: Request) -> None:
+        check_logits(found.logits, request, "logits")
+        wanted = {name: tuple(value.shape) for name, value in request.states.items()}
+        if not fits(found.states, dict[str, Tensor]) or {name: tuple(value.shape) for name, value in found.states.items()} != wanted:
+            raise ShapeError("`states` are not those of the request, changed; expected a tensor of the same shape under each of its names")
+        if not fits(found.n_samples, int) or found.n_samples < 0:
+            raise ShapeError(f"`n_samples` is {describe_value(found.n_samples)}; expected an integer, 0 or more")
+
 
 class ScheduledUnlearner(Unlearner):
     """An unlearner that is a list of phases; subclasses say which."""
@@ -70,12 +79,38 @@ class ScheduledUnlearner(Unlearner):
     def phases(self, request: Request) -> list[Phase]:
         """Return the phases to descend, in order."""
 
+    def _check_phases(self, found: list[Phase], request: Request) -> None:
+        if not found:
+            raise ShapeError("it lists no phases; expected at least one")
+        for phase in found:
+            check_phase(phase, request)
+
     def unlearn(self, request: Request) -> Unlearned:
         """Return the models after descending all phases."""
         phases = self.phases(request)
         states = run_phases(request.template, request.states, phases, request.data, seeds=request.seeds, kind=request.kind)
         logits = compute_logits(request.template, states, request.data.inputs, kind=request.kind)
         return Unlearned(states=states, logits=logits, n_samples=sum(phase.n_samples for phase in phases))
+
+
+def check_logits(logits: Logits, request: Request, name: str) -> None:
+    """Raise ShapeError unless logits are numbers of the shape of the request's."""
+    if not fits(logits, np.ndarray) or logits.dtype.kind != "f" or logits.shape != request.logits.shape:
+        raise ShapeError(f"`{name}` is {describe_value(logits)}; expected floats of shape {request.logits.shape}")
+
+
+def check_phase(phase: Phase, request: Request) -> None:
+    """Raise ShapeError unless a phase lists points of the data, one list for each model, and targets of as many classes as there are."""
+    points, targets, n_points = phase.points, phase.targets, len(request.data.labels)
+    if points.dtype.kind not in "iu" or points.ndim != 2 or len(points) != len(request.seeds):
+        raise ShapeError(f"`points` is {describe_value(points)}; expected integer ids of shape ({len(request.seeds)}, n_listed)")
+    if points.min() < 0 or points.max() >= n_points:
+        raise ShapeError(f"`points` spans {points.min()} to {points.max()}; expected ids from 0 to {n_points - 1}")
+    expected = (*points.shape, request.logits.shape[2])
+    if targets is not None and (targets.shape != expected or targets.dtype.kind != "f"):
+        raise ShapeError(f"`targets` is {describe_value(targets)}; expected floats of shape {expected}")
+    if not isinstance(phase.descent, Descent) or not callable(phase.objective):
+        raise ShapeError("`descent` and `objective` are to be a Descent and a function of logits, labels and targets")
 
 
 def same_for_all(indices: Indices, n_models: int) -> np.ndarray:

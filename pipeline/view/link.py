@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from pipeline.core.errors import ANY_FAILURE, PipelineError, TrackingError
+from pipeline.core.errors import PipelineError, TrackingError
 
 
 class Link:
@@ -42,6 +42,7 @@ class Link:
             if not self._has_warned:
                 self._has_warned = True
                 self._warn(f"MLflow is shown nothing for now, the run goes on and tries again every {self._seconds:.0f} s: {error}")
-        except ANY_FAILURE as error:
+        # A page may fail in code that others wrote, whatever that raises; it must not cost the run.
+        except Exception as error:
             said = str(error) if isinstance(error, PipelineError) else f"{type(error).__name__}: {error}"
             self._warn(f"a page of MLflow cannot be made, the run goes on: {said}")

@@ -13,6 +13,7 @@ from terminal import Dmm, answer, serial
 from tiny import TINY, tables
 
 from jobs import cli
+from jobs.commands.options import Json
 from pipeline import config
 
 SPLITS = {"forget", "retain", "validation"}
@@ -135,8 +136,9 @@ def test_a_failed_shard_is_named_with_status_1(dmm: Dmm, tmp_path: Path, monkeyp
     monkeypatch.syspath_prepend(str(tmp_path))
     status, out, _ = dmm(*serial("run", "--set", "unlearners.bad.name=poison:Poison"))
     assert status == 1
-    assert {failure["error"] for failure in answer(out)["failures"]} == {"ValueError: poisoned"}
-    assert "failed: unlearn/bad/some 0-5: ValueError: poisoned" in out
+    (error,) = {failure["error"] for failure in answer(out)["failures"]}
+    assert "poison:Poison (your Unlearner): unlearn() raised ValueError: poisoned" in error
+    assert "failed: unlearn/bad/some 0-5: PluginError: poison:Poison" in out
     assert {row["unlearner"] for row in answer(out)["results"]} == set(TINY["unlearners"])
 
 
@@ -309,3 +311,36 @@ def test_a_password_in_the_environments_tracking_address_is_not_shown(dmm: Dmm, 
     shown = dmm("ui", "tiny.yaml", "--set", "tracking.uri=null")[1]
     assert "open http://***@127.0.0.1:9" in shown
     assert "s3cret" not in out + err + shown
+
+
+def defect(json_: Json = False) -> None:
+    """Fail in a way that nobody foresaw."""
+    _ = {}["key"]
+
+
+@pytest.mark.parametrize(("debug", "shows"), [("", False), ("1", True)])
+def test_an_unexpected_error_is_told_in_words_and_shows_its_traceback_only_if_asked(monkeypatch, capsys, debug: str, shows: bool) -> None:
+    commands = typer.Typer()
+    commands.command()(defect)
+    monkeypatch.setattr(sys, "argv", ["defect", "--json"])
+    monkeypatch.setenv("DMM_DEBUG", debug)
+    with pytest.raises(SystemExit) as ended:
+        cli.main(commands)
+    out, err = capsys.readouterr()
+    assert ended.value.code == 1
+    assert f"this is a defect of dmm: KeyError: 'key' ({__file__} line " in answer(out)["error"]
+    assert ("Traceback" in err, "DMM_DEBUG=1" in err) == (shows, not shows)
+
+
+@pytest.mark.parametrize(("debug", "shows"), [("", False), ("1", True)])
+def test_a_mistake_in_a_users_class_is_status_2_and_shows_its_traceback_only_if_asked(dmm: Dmm, monkeypatch, debug: str, shows: bool) -> None:
+    monkeypatch.setenv("DMM_DEBUG", debug)
+    status, out, err = dmm("plan", "tiny.yaml", "--store", "store", "--json", "--set", "model='mistakes:BuildRaises'")
+    assert status == 2
+    assert "mistakes:BuildRaises (your Model): build() raised ValueError" in answer(out)["error"]
+    assert ("Traceback" in err) == shows
+
+
+def test_a_class_that_ends_the_process_does_not_end_in_success(dmm: Dmm) -> None:
+    status, _, err = dmm("plan", "tiny.yaml", "--store", "store", "--set", "model='mistakes:BuildExits'")
+    assert (status, "build() raised SystemExit: bye" in err) == (2, True)

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from pipeline.core.arrays import Indices, Margins
 from pipeline.core.errors import DataError
+from pipeline.core.fitting import describe_value
 from pipeline.core.registry import Plugin
 from pipeline.data.examples import Examples
 
@@ -24,6 +25,9 @@ class ForgetSet(Plugin):
         margins (n_models, n_points) are those of the needed population, None if nothing is needed. Raises DataError if the rule cannot be met.
         """
 
+    def _check_select(self, found: npt.NDArray[Any], examples: Examples, margins: Margins | None) -> None:
+        checked(found, examples)
+
     def check(self, examples: Examples) -> None:
         """Raise DataError for whatever is wrong before any model is trained; a rule that needs no margins is simply tried."""
         if not self.needs:
@@ -32,8 +36,11 @@ class ForgetSet(Plugin):
 
 def checked(indices: npt.NDArray[Any], examples: Examples) -> Indices:
     """Return indices sorted, as int64; raises DataError unless they are one or more different training ids that leave at least one to retain."""
+    if not isinstance(indices, np.ndarray) or isinstance(indices, np.ma.MaskedArray):
+        raise DataError(f"forget set is {describe_value(indices)}; expected a NumPy array of integer training ids, (n,)")
     if indices.ndim != 1 or (indices.dtype.kind not in "iu" and indices.size):
-        raise DataError(f"forget set is {indices.dtype} of shape {indices.shape}; expected one list of integer training ids")
+        hint = "; numpy.flatnonzero turns a mask into ids" if indices.dtype.kind == "b" else ""
+        raise DataError(f"forget set is {indices.dtype} of shape {indices.shape}; expected one list of integer training ids{hint}")
     if not indices.size:
         raise DataError("forget set is empty; expected at least one training id")
     outside = indices[(indices < 0) | (indices >= examples.n_train)]
