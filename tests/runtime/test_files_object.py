@@ -2,7 +2,6 @@
 
 import functools
 import logging
-import threading
 from dataclasses import replace
 
 import fsspec
@@ -83,11 +82,8 @@ def test_a_created_file_whose_answer_was_lost_is_known_as_ones_own(s3, files, ki
 
 
 def test_a_server_that_is_gone_for_a_while_is_waited_for(s3, files):
-    gone = s3.fail("cut", 10**9)
-    back = threading.Timer(0.5, lambda: setattr(gone, "times", 0))
-    back.start()
+    gone = s3.fail("cut", 12)
     files.write("a", b"1")
-    back.join()
     assert gone.times == 0
     assert files.read("a") == b"1"
 
@@ -95,7 +91,7 @@ def test_a_server_that_is_gone_for_a_while_is_waited_for(s3, files):
 def test_patience_ends_with_the_cause_and_the_remedy(s3, s3_uri, caplog, monkeypatch):
     monkeypatch.setattr("pipeline.runtime.files.patient.SAID_AFTER", 0.0)
     s3.fail(503, 10**9)
-    with caplog.at_level(logging.WARNING), pytest.raises(StoreAwayError, match=r"Service Unavailable\); it was waited for, \d s: see to the store at s3://"):
+    with caplog.at_level(logging.WARNING), pytest.raises(StoreAwayError, match=r"Service Unavailable\); it was waited for, \d+ s: see to the store at s3://"):
         PatientFiles(ObjectFiles.at(s3_uri), patience=1.0).read("a")
     assert [record.getMessage().partition(":")[0] for record in caplog.records] == ["the store at s3"]
 
