@@ -68,7 +68,8 @@ def ray_session() -> Iterator[None]:
     from pipeline.runtime.ray_tasks import connect
 
     # Workers import what tests hand them from here.
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    tests = Path(__file__).parent
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(tests), str(tests / "benchmarks"), os.environ.get("PYTHONPATH", "")])
     connect(2)
     yield
     ray.shutdown()

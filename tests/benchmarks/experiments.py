@@ -46,7 +46,11 @@ class Judged:
 
 
 # The smallest size of a benchmark that judges variants of the demonstration.
-SMALLEST: dict[str, Any] = {"executor": "serial", "at_most": 4, "set": ["recipe.epochs=1", "populations.scout.n_models=2", "evaluation.n_resamples=20"]}
+SMALLEST: dict[str, Any] = {
+    "executor": "serial",
+    "at_most": 4,
+    "set": ["recipe.epochs=1", "recipe.ensemble=stacked", "populations.scout.n_models=2", "evaluation.n_resamples=20"],
+}
 
 
 def fewer_models(changed: Sequence[str], at_most: int) -> list[str]:
