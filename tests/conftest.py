@@ -1,5 +1,6 @@
 """What all tests share: a tiny experiment that runs in a second, and the one Ray session of the whole run."""
 
+import math
 import os
 import shutil
 import uuid
@@ -27,6 +28,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if hasattr(config, "workerinput"):
         with_ray = {item.path for item in items if item.get_closest_marker("ray")}
         items.sort(key=lambda item: item.path not in with_ray)
+
+
+@pytest.fixture(autouse=True)
+def fresh_listings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow listing is kept for a while, so on a busy machine a test would not see what it did to a folder: here none is kept."""
+    monkeypatch.setattr("pipeline.runtime.recent.WORTH_KEEPING", math.inf)
 
 
 @pytest.fixture
