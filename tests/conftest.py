@@ -1,5 +1,6 @@
 """What all tests share: a tiny experiment that runs in a second, and the one Ray session of the whole run."""
 
+import math
 import os
 import shutil
 import uuid
@@ -28,6 +29,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if hasattr(config, "workerinput"):
         with_ray = {item.path for item in items if item.get_closest_marker("ray")}
         items.sort(key=lambda item: item.path not in with_ray)
+
+
+@pytest.fixture(autouse=True)
+def fresh_listings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow listing is kept for a while, so on a busy machine a test would not see what it did to a folder: here none is kept."""
+    monkeypatch.setattr("pipeline.runtime.recent.WORTH_KEEPING", math.inf)
 
 
 @pytest.fixture
@@ -69,7 +76,8 @@ def ray_session() -> Iterator[None]:
     from pipeline.runtime.ray_tasks import connect
 
     # Workers import what tests hand them from here.
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    tests = Path(__file__).parent
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(tests), str(tests / "benchmarks"), os.environ.get("PYTHONPATH", "")])
     connect(2)
     yield
     ray.shutdown()

@@ -4,16 +4,39 @@ import os
 import signal
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from jobs.session import Session
 from pipeline.data.examples import Examples
 from pipeline.run import Progress, Walk
 from pipeline.runtime.execution import Fault, Outcome, SerialExecutor
+from pipeline.runtime.files import Files
+from pipeline.runtime.files.wrapping import Wrapping
 from pipeline.stages.work import Task, compute_task
 
+T = TypeVar("T")
 SUBSET = "train/subset"
+
+
+@dataclass(frozen=True)
+class WatchedFiles(Wrapping):
+    """Other files; `before` is called before each access."""
+
+    inner: Files
+    before: Callable[[], None]
+
+    def reading(self, act: Callable[[], T]) -> T:
+        self.before()
+        return act()
+
+
+def at_call(number: int, act: Callable[[], None]) -> Callable[[], None]:
+    """Return a function that calls act when it is called for that time."""
+    calls = count(1)
+    return lambda: act() if next(calls) == number else None
 
 
 class FaultyExecutor(SerialExecutor):

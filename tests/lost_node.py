@@ -6,7 +6,8 @@ import tempfile
 import time
 from pathlib import Path
 
-CHECKS = {"initial_delay_ms": "500", "period_ms": "500", "timeout_ms": "1000", "failure_threshold": "2"}
+# A dead process refuses at once, so Ray notices a lost node within a second or two. A node that is only busy may take a minute to answer.
+CHECKS = {"initial_delay_ms": "500", "period_ms": "500", "timeout_ms": "60000", "failure_threshold": "2"}
 os.environ |= {f"RAY_health_check_{name}": value for name, value in CHECKS.items()}
 SMALL = {"object_store_memory": 80 << 20}
 
@@ -44,7 +45,6 @@ def main() -> None:
     from pipeline.runtime.execution import Need
     from pipeline.runtime.ray_tasks import RayExecutor
 
-    ray_cluster.GONE_SECONDS = 3.0
     executor, folder, on_spot = RayExecutor(hold, None), tempfile.mkdtemp(), Need(custom=(("spot", 1.0),))
 
     def begin(name: str) -> None:
@@ -73,14 +73,15 @@ def main() -> None:
     executor.submit(lost.task, on_spot)
     told = {"blind": blind.fault, "others": [found.result == nodes.head_node.node_id for found in others], "fault": lost.fault, "again": outcome().error}
     begin("other")
-    begun = time.monotonic()
     nodes.head_node.all_processes["gcs_server"][0].process.kill()
+    # Not before: while it lives, the head of a busy machine may take as long to answer.
+    ray_cluster.GONE_SECONDS = 3.0
     try:
         outcome()
     except ExecutionError as error:
         told |= {"error": str(error)}
     executor.close()
-    print(json.dumps(told | {"seconds": time.monotonic() - begun}), flush=True)
+    print(json.dumps(told), flush=True)
     for node in [*nodes.worker_nodes, nodes.head_node]:
         node.kill_all_processes(check_alive=False, allow_graceful=False)
     os._exit(0)

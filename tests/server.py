@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -12,20 +11,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ports import held_ports
+
 from pipeline.runtime.tracking import MLFLOW_DEFAULTS
 
 
 class Server:
     """`mlflow server` with one worker on a database, artifacts in a folder that clients write themselves."""
 
-    def __init__(self, database: str, artifacts: Path, log: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self._port = free.getsockname()[1]
-        self.uri, self._log = f"http://127.0.0.1:{self._port}", log
+    def __init__(self, port: int, database: str, artifacts: Path, log: Path) -> None:
+        self.uri, self._log = f"http://127.0.0.1:{port}", log
         place = ["--backend-store-uri", database, "--default-artifact-root", artifacts.as_uri(), "--no-serve-artifacts"]
         # Artifacts are shown by the server all the same where it can read the folder.
-        self._command = [sys.executable, "-m", "mlflow", "server", *place, "--host", "127.0.0.1", "--port", str(self._port), "--workers", "1"]
+        self._command = [sys.executable, "-m", "mlflow", "server", *place, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -33,7 +31,7 @@ class Server:
         environment = os.environ | MLFLOW_DEFAULTS | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(self._command, env=environment, stdout=log, stderr=log, start_new_session=True)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while not self._answers():
             if time.monotonic() > deadline or self._process.poll() is not None:
                 raise TimeoutError(f"MLflow's server did not start: {self._log.read_text()[-2000:]}")
@@ -49,7 +47,7 @@ class Server:
 
     def _answers(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self.uri}/health", timeout=1) as answer:
+            with urllib.request.urlopen(f"{self.uri}/health", timeout=30) as answer:
                 return answer.status == 200
         except OSError:
             return False
@@ -58,9 +56,10 @@ class Server:
 @contextmanager
 def serving(database: str, folder: Path, artifacts: Path | None = None) -> Iterator[Server]:
     """Yield a server that answers; it is gone afterwards."""
-    server = Server(database, artifacts or folder / "artifacts", folder / "server.log")
-    try:
-        server.start()
-        yield server
-    finally:
-        server.kill()
+    with held_ports(1) as (port,):
+        server = Server(port, database, artifacts or folder / "artifacts", folder / "server.log")
+        try:
+            server.start()
+            yield server
+        finally:
+            server.kill()

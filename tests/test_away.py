@@ -1,16 +1,17 @@
 """A mount that vanishes in mid-run, for the driver as for the workers: nothing is taken for missing, nothing is trained twice."""
 
-import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from faulty import WatchedFiles, at_call
 from tiny import run_serially, tables
 
 from jobs.session import Session
 from pipeline.run import Walk
 from pipeline.runtime.execution import SerialExecutor
-from pipeline.stages.work import compute_task
+from pipeline.stages.work import compute_task, open_store
 
 Open = Callable[..., Session]
 
@@ -26,14 +27,17 @@ def test_a_store_that_vanishes_for_a_while_ends_with_the_tables_of_an_undisturbe
             root.rmdir()
         away.rename(root)
 
+    def open_vanished(task):
+        store = open_store(task)
+        root.rename(away)
+        if left != "nothing":
+            root.mkdir()
+        store.files = replace(store.files, inner=WatchedFiles(store.files.inner, at_call(3, come_back)))
+        return store
+
     def compute(task, device):
         begun.append(task)
-        if len(begun) in (2, 5):
-            root.rename(away)
-            if left != "nothing":
-                root.mkdir()
-            threading.Timer(0.3, come_back).start()
-        return compute_task(task, session.examples, device)
+        return compute_task(task, session.examples, device, open_store=open_vanished if len(begun) in (2, 5) else open_store)
 
     progress = Walk(session.graph, session.store, open_executor=lambda: SerialExecutor(compute), wanted=wanted).run()
     assert not progress.failures

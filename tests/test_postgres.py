@@ -4,7 +4,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from ports import held_ports
 from server import serving
 from tiny import TINY
 
@@ -52,9 +52,12 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = Path(tempfile.mkdtemp(prefix="postgres-"))
     if os.geteuid() == 0:
         shutil.chown(folder, "nobody", pwd.getpwnam("nobody").pw_gid)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    with held_ports(1) as (port,):
+        yield from serve(home, folder, port)
+
+
+def serve(home: Path, folder: Path, port: int) -> Iterator[str]:
+    """Yield the address of the server once it answers; end it afterwards."""
     log = (home / "log").open("ab")
     initdb = [*as_nobody(), str(FOLDERS[-1] / "initdb"), "--pgdata", str(folder / "data"), "--username", "mlflow", "--auth", "trust", "--no-sync"]
     subprocess.run(initdb, check=True, stdout=log, stderr=log, cwd=folder)
@@ -62,7 +65,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server = subprocess.Popen([*as_nobody(), str(FOLDERS[-1] / "postgres"), *options], stdout=log, stderr=log, cwd=folder)
     try:
         ready = [str(FOLDERS[-1] / "pg_isready"), "-h", "127.0.0.1", "-p", str(port), "-q"]
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while subprocess.run(ready, check=False).returncode:
             assert time.monotonic() < deadline, (home / "log").read_text()
             time.sleep(0.05)
@@ -70,7 +73,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     finally:
         # Not SIGTERM, which waits for clients to leave, the test's own among them.
         server.send_signal(signal.SIGINT)
-        server.wait(30)
+        server.wait(300)
         log.close()
         shutil.rmtree(folder)
 

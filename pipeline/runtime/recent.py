@@ -28,7 +28,11 @@ class Listing:
 
 
 class Recently:
-    """Listings of the folders that a process writes to. What another process made since is missed, and made twice: the same bytes under the same name."""
+    """Listings of the folders that a process writes to.
+
+    A shard that another process makes after the listing is made twice: the same bytes under the same name. A shard that this process made is asked
+    for again only if it has vanished since, so the folder is then listed anew.
+    """
 
     def __init__(self) -> None:
         self._listings: dict[tuple[str, str], Listing] = {}
@@ -37,7 +41,7 @@ class Recently:
         """Return whether units start to stop of a table were there when it was last listed, which is now if that was too long ago."""
         place = (store.uri, folder)
         known = self._listings.get(place)
-        if known is None or time.monotonic() > known.fresh_until:
+        if known is None or time.monotonic() > known.fresh_until or (start, stop) in known.made:
             begun = time.monotonic()
             ranges = joined((shard.start, shard.stop) for shard in store.shards(folder))
             spent = time.monotonic() - begun

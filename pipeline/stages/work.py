@@ -4,7 +4,7 @@ import functools
 import platform
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,14 +47,22 @@ class Task:
         return f"{self.node.key} {self.node.unit} {self.start}-{self.stop}"
 
 
-def compute_task(task: Task, examples: Examples, device: str, common: Any = None) -> dict[str, Any]:
+def open_store(task: Task) -> Store:
+    """Return the task's store; raises StoreUnseenError if this machine does not share it."""
+    if task.store_mark is not None:
+        see(task.store_uri, task.store_mark)
+    return Store(task.store_uri, mark=task.store_mark)
+
+
+def compute_task(task: Task, examples: Examples, device: str, common: Any = None, *, open_store: Callable[[Task], Store] = open_store) -> dict[str, Any]:
     """Compute one shard, write it, and return {"seconds", "made"}; everything large stays with the worker.
 
-    common is what `read_common` returned, for whoever computes many shards of one node; without it the shard reads for itself.
-    Another run may have made the shard while this task was waiting for its turn: then it is left as it is.
+    common is what `read_common` returned. A worker that computes many shards of one node passes it; without it the shard reads for itself.
+    Another run may have made the shard while this task waited for its turn. Then the shard is left as it is.
+    open_store opens the task's store; pass another function to put other Files under the store.
     """
     begun = time.perf_counter()
-    store = _open_store(task)
+    store = open_store(task)
     if _RECENTLY.holds(store, task.folder, task.start, task.stop):
         return {"seconds": 0.0, "made": False}
     threads = task.node.resources.num_cpus
@@ -81,16 +89,9 @@ def _limit_memory(device: str, num_gpus: float) -> None:
 
 def read_common(task: Task, examples: Examples, device: str) -> Any:
     """Return what all shards of the task's node read alike, None if that is nothing."""
-    work = Work(start=0, stop=0, store=_open_store(task), inputs=task.inputs, examples=examples, device=device, kind="looped")
+    work = Work(start=0, stop=0, store=open_store(task), inputs=task.inputs, examples=examples, device=device, kind="looped")
     with named_failures(task.node.at_work()):
         return task.node.common(work)
-
-
-def _open_store(task: Task) -> Store:
-    """Return the task's store; raises StoreUnseenError if this machine does not share it."""
-    if task.store_mark is not None:
-        see(task.store_uri, task.store_mark)
-    return Store(task.store_uri, mark=task.store_mark)
 
 
 @functools.lru_cache(maxsize=1)

@@ -20,7 +20,7 @@ from pipeline.training.features import difficulty, joint_features, last_features
 from pipeline.training.loop import Resident
 from pipeline.training.populations import Recipe, member_masks, train_members
 
-N_TRAIN, N_TEST, N_HELDOUT, N_REPLICAS, N_SCOUTS = 1000, 200, 100, 4, 10
+N_TRAIN, N_TEST, N_REPLICAS, N_SCOUTS = 1000, 200, 4, 10
 
 
 @dataclass(frozen=True)
@@ -71,12 +71,12 @@ class Problem:
     targets: Indices
 
 
-def make_problem(number: int, n_models: int, step: int) -> Problem:
+def make_problem(number: int, n_models: int, n_heldout: int, step: int) -> Problem:
     """Train everything of one seed; every step-th test point is a target."""
     digits = Digits(n_train=N_TRAIN, seed=number).load()
     examples = Examples(inputs=digits.inputs[: N_TRAIN + N_TEST], labels=digits.labels[: N_TRAIN + N_TEST], n_train=N_TRAIN, n_classes=10)
     trainer, targets = Trainer(number, examples), np.arange(N_TRAIN, N_TRAIN + N_TEST, step)
-    masks, heldout = trainer.masks("subset", n_models), trainer.masks("heldout", N_HELDOUT)
+    masks, heldout = trainer.masks("subset", n_models), trainer.masks("heldout", n_heldout)
     states, seeds = trainer.train("subset", masks, Populations().n_seeds)
     logits = trainer.logits(states)
     others = [trainer.logits(trainer.train(f"heldout {replica}", heldout)[0]) for replica in range(N_REPLICAS + 1)]

@@ -45,10 +45,31 @@ class Judged:
         return spending_of(self.session.experiment, self.session.examples)
 
 
-def judge(store: str, executor: str, settings: Mapping[str, Any], overrides: Sequence[str] = (), *, until: str = "evaluate") -> Judged:
-    """Run the demonstration with other settings as far as its verdicts, or an earlier stage; what the store has already is not computed again."""
+# The smallest size of a benchmark that judges variants of the demonstration.
+SMALLEST: dict[str, Any] = {
+    "executor": "serial",
+    "at_most": 4,
+    "set": ["recipe.epochs=1", "recipe.ensemble=stacked", "populations.scout.n_models=2", "evaluation.n_resamples=20"],
+}
+
+
+def fewer_models(changed: Sequence[str], at_most: int) -> list[str]:
+    """Return the settings that cut the populations of the demonstration, so changed, to at_most models."""
+    populations = read_experiment(None, changed, None).populations
+    large = [role for role, members in populations if getattr(members, "n_models", 0) > at_most]
+    return [f"populations.{role}.n_models={at_most}" for role in large]
+
+
+def judge(
+    store: str, executor: str, settings: Mapping[str, Any], overrides: Sequence[str] = (), *, until: str = "evaluate", at_most: int | None = None
+) -> Judged:
+    """Run the demonstration with other settings as far as its verdicts, or an earlier stage; what the store has already is not computed again.
+
+    With at_most no population has more models than that.
+    """
     changed = [f"{key}={json.dumps(value)}" for key, value in settings.items()]
-    session = open_session(None, [*changed, *overrides, "tracking.uri=none"], store)
+    fewer = [] if at_most is None else fewer_models(changed, at_most)
+    session = open_session(None, [*changed, *fewer, *overrides, "tracking.uri=none"], store)
     progress = Walk(session.graph, session.store, open_executor=executor_opener(executor, session), until=until).run()
     if progress.failures:
         raise SystemExit(f"{len(progress.failures)} shards failed, the first {progress.failures[0].key}: {progress.failures[0].error}")

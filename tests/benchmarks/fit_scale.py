@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measure import show
+from measure import parse, show
 from threadpoolctl import threadpool_limits
 
 from jobs.session import stream_of
@@ -168,7 +168,7 @@ def main() -> None:
     parser.add_argument("--points", type=int, default=2048)
     parser.add_argument("--block-points", type=int, default=256)
     parser.add_argument("--cpus", type=int, default=2)
-    arguments = parser.parse_args()
+    arguments = parse(parser, models=200, train=60, points=80, block_points=20)
     with tempfile.TemporaryDirectory() as folder:
         figures = run(arguments, Path(folder))
     constants = rates(arguments.models, min(arguments.models, arguments.block_points * N_CLASSES))

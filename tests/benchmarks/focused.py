@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from experiments import Judged, demonstration_unlearners, judge, opened_store
-from forget_quality import KINDS, forget_sets, median_of
-from measure import show
+from experiments import SMALLEST, Judged, demonstration_unlearners, judge, opened_store
+from forget_quality import KINDS, first_of_each, forget_sets, median_of
+from measure import parse, show
 
 from pipeline.attribution.datamodel import Effect
 from pipeline.attribution.focused import Contrast, combined, contrast
@@ -49,19 +49,22 @@ def main() -> None:
     """Train what is missing, judge, print a line for each set and the figures by kind."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--store", help="folder of tables to use and grow, best that of forget_quality.py; a temporary one if left out")
+    parser.add_argument("--sets", type=int, help="only so many sets of each kind")
+    parser.add_argument("--at-most", type=int, help="no population has more models than this")
     parser.add_argument("--executor", choices=("ray", "serial"), default="ray")
     parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="change one setting of the experiment")
-    arguments = parser.parse_args()
-    settings = {"forget_sets": forget_sets(), "unlearners": demonstration_unlearners(("dm_direct",))}
+    arguments = parse(parser, **SMALLEST | {"at_most": 2 * MOST_PAIRS}, sets=1)
+    sets = first_of_each(forget_sets(), arguments.sets)
+    settings = {"forget_sets": sets, "unlearners": demonstration_unlearners(("dm_direct",))}
     with opened_store(arguments.store) as store:
         runs = {
-            kind: judge(store, arguments.executor, settings | {"populations.focused": focused}, arguments.set, until=until)
+            kind: judge(store, arguments.executor, settings | {"populations.focused": focused}, arguments.set, until=until, at_most=arguments.at_most)
             for kind, focused, until in (
                 ("plain", None, "effect"),
                 *((kind, {"n_models": 2 * MOST_PAIRS, "keep_fraction": fraction}, "train") for kind, fraction in FRACTIONS.items()),
             )
         }
-        found = {label: figures_of(case_of(runs, label), runs["plain"].session.examples) for label in forget_sets()}
+        found = {label: figures_of(case_of(runs, label), runs["plain"].session.examples) for label in sets}
     for label, figures in found.items():
         print(f"{label:18}" + "".join(f"{name:>26} {'/'.join(f'{value:.2f}' for value in row['over_floor'])}" for name, row in figures.items()), flush=True)
     show("focused", {"unit": "forget P95, forget mean, validation P95 over the floor's; medians over sets", **by_kind(found)})

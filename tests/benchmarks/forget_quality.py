@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from experiments import Judged, demonstration_unlearners, judge, opened_store
-from measure import show
+from experiments import SMALLEST, Judged, demonstration_unlearners, judge, opened_store
+from measure import parse, show
 
 from jobs.session import read_experiment
 from pipeline.stages.evaluate import SPLITS
@@ -46,13 +46,16 @@ def main() -> None:
     parser.add_argument("--store", help="folder of tables to use and grow; a temporary one if left out")
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=["default", "spine"], help="beside `default` and `spine`, which are always run")
     parser.add_argument("--executor", choices=("ray", "serial"), default="ray")
+    parser.add_argument("--sets", type=int, help="only so many sets of each kind")
+    parser.add_argument("--at-most", type=int, help="no population has more models than this")
     parser.add_argument("--tuning", action="store_true", help="judge the sets that choices are made on, not those that are reported")
     parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="change one setting of every variant")
-    arguments = parser.parse_args()
+    arguments = parse(parser, **SMALLEST, sets=1)
     with opened_store(arguments.store) as store:
         found = {}
         for name in dict.fromkeys(["default", "spine", *arguments.variants]):
-            found[name] = judge(store, arguments.executor, settings_of(name, tuning=arguments.tuning), arguments.set)
+            settings = settings_of(name, tuning=arguments.tuning, most=arguments.sets)
+            found[name] = judge(store, arguments.executor, settings, arguments.set, at_most=arguments.at_most)
             print_sets(name, found[name])
         figures = {name: figures_of(judged, found["spine"]) for name, judged in found.items()}
     show("forget_quality", {"unit": "P95 KLoM, nats; medians over sets with 95 % bootstrap intervals", **figures})
@@ -84,12 +87,17 @@ def tuning_sets() -> dict[str, dict[str, Any]]:
     return sets | {f"mislabelled-{size}": {"name": "indices", "ids": sorted(rng.choice(flipped, size, replace=False).tolist())} for size in (8, 14, 20, 27)}
 
 
-def settings_of(variant: str, *, tuning: bool = False) -> dict[str, Any]:
+def first_of_each(sets: Mapping[str, dict[str, Any]], most: int | None) -> dict[str, dict[str, Any]]:
+    """Return the first sets of each kind, at most so many; all of them if most is None."""
+    return {label: rule for kind in KINDS for label, rule in [item for item in sets.items() if item[0].startswith(kind)][:most]}
+
+
+def settings_of(variant: str, *, tuning: bool = False, most: int | None = None) -> dict[str, Any]:
     """Return what a variant changes of the demonstration; ablations are judged by their predictions alone."""
     unlearners = demonstration_unlearners(("nothing", "dm_direct", "dmm", "oracle_matching") if variant == "default" else ("dm_direct",))
     if variant == "spine":
         unlearners |= {"dmm": SPINE_MATCHING, "dmm_matched_as_now": demonstration_unlearners(("dmm",))["dmm"]}
-    sets = tuning_sets() if tuning else forget_sets()
+    sets = first_of_each(tuning_sets() if tuning else forget_sets(), most)
     elsewhere: dict[str, Any] = dict(setting.split("=") for setting in TUNING) if tuning else {}
     return {"forget_sets": sets, "unlearners": unlearners} | {key: int(value) for key, value in elsewhere.items()} | flattened(VARIANTS[variant])
 

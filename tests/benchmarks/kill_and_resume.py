@@ -1,4 +1,4 @@
-"""The proof that a run can be killed: SIGKILL the driver, then workers, at random moments; the tables come out bit for bit the same.
+"""The proof that a run can be killed: SIGKILL the driver, then workers, at random shards; the tables come out bit for bit the same.
 
 Runs an experiment undisturbed, then again on another store with kills, and compares the names of all shards (each carries the digest of its bytes). After
 each kill `dmm status` must agree with what is listed on disk. Also: grow the subset models by 37 with another shard size, damage shards and repair them, and
@@ -7,21 +7,62 @@ let two runs share one store. Prints one JSON object last; any broken promise is
 
 import argparse
 import json
-import os
 import random
-import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import psutil
+from measure import parse, show
 
 from pipeline.graph import STAGES
 
-DMM = [sys.executable, "-m", "jobs"]
+GROWN = 37
+ROLES = ("designed", "heldout", "full", "oracle", "floor")
+SMALLEST = [
+    "recipe.epochs=1",
+    "recipe.ensemble=stacked",
+    "store.shard_members=1",
+    "populations.scout.n_models=2",
+    "evaluation.n_resamples=20",
+    'forget_sets={"random": {"name": "random", "n_points": 20, "seed": 0}}',
+    'unlearners={"nothing": {"name": "no_op"}, "dm_direct": {"name": "dm_direct"}}',
+    *(f"populations.{role}.n_models=4" for role in ROLES),
+]
+
+
+@dataclass(frozen=True)
+class Dmm:
+    """The commands of one experiment in processes of their own; those that compute use executor."""
+
+    settings: tuple[str, ...]
+    executor: str
+
+    def command(self, verb: str, store: Path, *words: str) -> list[str]:
+        settings = [word for setting in self.settings for word in ("--set", setting)]
+        computing = ["--executor", self.executor] if verb in ("run", "verify") else []
+        return [sys.executable, "-m", "jobs", verb, "--store", str(store), "--json", *settings, *computing, *words]
+
+    def ask(self, verb: str, store: Path, *words: str) -> dict[str, Any]:
+        """Return the answer of a command, however it ended."""
+        done = subprocess.run(self.command(verb, store, *words), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False)
+        return {**json.loads(done.stdout.splitlines()[-1]), "exit_status": done.returncode}
+
+    def run(self, store: Path) -> dict[str, Any]:
+        """Return the answer of `dmm run`, which must succeed."""
+        answer = self.ask("run", store)
+        if answer["exit_status"] != 0:
+            sys.exit(f"dmm run ended with {answer['exit_status']}: {answer}")
+        return answer
+
+    def start(self, store: Path) -> "subprocess.Popen[str]":
+        return subprocess.Popen(self.command("run", store), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True)
 
 
 def main() -> None:
@@ -30,50 +71,39 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=5, help="drivers killed, and as many workers")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--reference", help="store of an undisturbed run; made if left out")
-    arguments = parser.parse_args()
+    parser.add_argument("--executor", choices=("ray", "serial"), default="ray", help="of every run but the one whose workers are killed")
+    parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="change one setting of the demonstration")
+    arguments = parse(parser, subset=8, kills=1, executor="serial", set=SMALLEST)
     rng = random.Random(arguments.seed)
+    dmm = Dmm((*arguments.set, f"populations.subset.n_models={arguments.subset}"), arguments.executor)
+    # MLflow is asked about the killed store alone.
+    unseen = Dmm((*dmm.settings, "tracking.uri=none"), arguments.executor)
+    grown = Dmm((*unseen.settings, f"populations.subset.n_models={arguments.subset + GROWN}", "store.shard_members=64"), arguments.executor)
     with tempfile.TemporaryDirectory() as folder:
-        settings = ["--set", f"populations.subset.n_models={arguments.subset}"]
         reference = Path(arguments.reference or f"{folder}/reference")
         begun = time.monotonic()
-        run(reference, settings)
+        unseen.run(reference)
         undisturbed = time.monotonic() - begun
-        store = Path(folder) / "killed"
-        killed = kill_drivers(store, settings, rng, arguments.kills, undisturbed)
-        workers = kill_workers(store, settings, rng, arguments.kills)
+        store, n_shards = Path(folder) / "killed", len(tables(reference))
+        killed = kill_drivers(dmm, store, moments(rng, arguments.kills, 0, n_shards // 2))
+        workers = kill_workers(Dmm(dmm.settings, "ray"), store, rng, moments(rng, arguments.kills, n_shards // 2, n_shards * 3 // 4))
         figures = {
             "drivers_killed": killed,
             "workers_killed": workers,
             "tables_equal": tables(store) == tables(reference),
-            "n_shards": len(tables(reference)),
+            "n_shards": n_shards,
             "mlflow": parents(store),
             "undisturbed_seconds": round(undisturbed, 1),
-            **grow(store, arguments.subset),
-            **damage(store, ["--set", f"populations.subset.n_models={arguments.subset + 37}", "--set", "store.shard_members=64"], rng),
-            **together(Path(folder) / "together", tables(reference), settings),
-            "load": os.getloadavg()[0],
+            **grow(grown, store),
+            **damage(grown, store, rng),
+            **together(unseen, Path(folder) / "together", tables(reference)),
         }
-    print(json.dumps(figures))
+    show("kill_and_resume", figures)
     if killed < arguments.kills or workers < arguments.kills:
         sys.exit("some runs ended before they could be killed; give more --subset models")
-    if not (figures["tables_equal"] and figures["grown_models_trained"] == 37 and figures["together_equal"] and figures["repaired_equal"]):
+    promises = ("tables_equal", "together_equal", "damage_named", "repaired_equal", "old_shards_untouched")
+    if not all(figures[promise] for promise in promises) or figures["grown_models_trained"] != GROWN:
         sys.exit("a promise is broken; see the figures above")
-
-
-def command(verb: str, store: Path, settings: list[str]) -> list[str]:
-    return [*DMM, verb, "--store", str(store), "--json", *settings]
-
-
-def run(store: Path, settings: list[str]) -> dict:
-    done = subprocess.run(command("run", store, settings), capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        sys.exit(f"dmm run ended with {done.returncode}:\n{done.stderr[-2000:]}")
-    return json.loads(done.stdout.splitlines()[-1])
-
-
-def ask(verb: str, store: Path, settings: list[str]) -> dict:
-    done = subprocess.run(command(verb, store, settings), capture_output=True, text=True, check=False)
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 def tables(store: Path) -> set[str]:
@@ -81,39 +111,44 @@ def tables(store: Path) -> set[str]:
     return {str(path.relative_to(store)) for stage in STAGES for path in (store / stage).glob("*/*/*.parquet")}
 
 
-def start(store: Path, settings: list[str]) -> subprocess.Popen:
-    return subprocess.Popen(command("run", store, settings), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True)
+def moments(rng: random.Random, times: int, first: int, last: int) -> list[int]:
+    """Return numbers of finished shards, one at random in each of so many equal parts from first to last."""
+    width = (last - first) / times
+    return [1 + int(first + (part + rng.random()) * width) for part in range(times)]
 
 
-def end(process: subprocess.Popen) -> None:
+def until(process: "subprocess.Popen[str]", store: Path, n_shards: int) -> bool:
+    """Wait until so many shards are finished; return whether the process still runs."""
+    while process.poll() is None and len(tables(store)) < n_shards:
+        time.sleep(0.01)
+    return process.poll() is None
+
+
+def end(process: "subprocess.Popen[str]") -> None:
     """Kill a driver and whatever of its Ray is still there, by pid."""
-    descendants = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
-    process.send_signal(signal.SIGKILL)
+    below = descendants(process.pid)
+    process.kill()
     process.wait()
-    for child in descendants:
+    for child in below:
         try:
             child.kill()
         except psutil.NoSuchProcess:
             continue
 
 
-def kill_drivers(store: Path, settings: list[str], rng: random.Random, times: int, seconds: float) -> int:
-    """Kill the driver at random moments spread over the run; check after each that status agrees with the disk."""
+def kill_drivers(dmm: Dmm, store: Path, at: list[int]) -> int:
+    """Kill the driver whenever so many shards are finished; check after each kill that status agrees with the disk."""
     killed = 0
-    for number in range(times):
-        process = start(store, settings)
-        # Ray needs some seconds to start; then each attempt lives for a random part of what is left.
-        deadline = time.monotonic() + 8 + rng.uniform(0.05, 0.9) * max(seconds - 8, 5) / times
-        while process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.1)
-        killed += process.poll() is None
+    for number, n_shards in enumerate(at):
+        process = dmm.start(store)
+        killed += until(process, store, n_shards)
         end(process)
-        check_status(store, settings, number)
+        check_status(dmm, store, number)
     return killed
 
 
-def check_status(store: Path, settings: list[str], number: int) -> None:
-    for node in ask("status", store, settings)["nodes"]:
+def check_status(dmm: Dmm, store: Path, number: int) -> None:
+    for node in dmm.ask("status", store)["nodes"]:
         listed = 0
         if node["folder"]:
             ranges = [path.name.split(".")[0].split("-")[1:] for path in (store / node["folder"]).glob("*.parquet")]
@@ -123,21 +158,34 @@ def check_status(store: Path, settings: list[str], number: int) -> None:
             sys.exit(f"after kill {number}: status says {node}, but {listed} are listed")
 
 
-def kill_workers(store: Path, settings: list[str], rng: random.Random, times: int) -> int:
-    """Kill Ray workers while a run goes on; it must end well all the same."""
-    process, killed = start(store, settings), 0
-    driver = psutil.Process(process.pid)
-    deadline = time.monotonic() + 600
-    while process.poll() is None and time.monotonic() < deadline:
-        time.sleep(rng.uniform(2, 6))
-        if killed < times and process.poll() is None:
-            workers = [child for child in driver.children(recursive=True) if command_line(child).startswith(("ray::run_task", "ray::IDLE"))]
-            if workers:
-                rng.choice(workers).kill()
-                killed += 1
+def kill_workers(dmm: Dmm, store: Path, rng: random.Random, at: list[int]) -> int:
+    """Kill a Ray worker whenever so many shards are finished; the run must end well all the same."""
+    process, killed = dmm.start(store), 0
+    for n_shards in at:
+        until(process, store, n_shards)
+        killed += next(kills(process, rng), False)
+    process.communicate()
     if process.returncode != 0:
         sys.exit(f"a run whose workers were killed ended with {process.returncode}")
     return killed
+
+
+def kills(driver: "subprocess.Popen[str]", rng: random.Random) -> Iterator[bool]:
+    """Look for workers of a driver until there are some; then kill one, and yield True."""
+    while driver.poll() is None:
+        workers = [child for child in descendants(driver.pid) if command_line(child).startswith(("ray::run_task", "ray::IDLE"))]
+        if workers:
+            rng.choice(workers).kill()
+            yield True
+        time.sleep(0.01)
+
+
+def descendants(pid: int) -> list[psutil.Process]:
+    """Return all processes below one, none if it is gone."""
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
 
 
 def command_line(process: psutil.Process) -> str:
@@ -158,20 +206,19 @@ def parents(store: Path) -> dict[str, str]:
     return {found.info.run_id: found.info.status for found in runs}
 
 
-def grow(store: Path, n_models: int) -> dict:
-    """Ask for 37 more subset models, in shards of another size."""
+def grow(dmm: Dmm, store: Path) -> dict[str, Any]:
+    """Ask for more subset models, in shards of another size."""
     before = {path for path in tables(store) if path.startswith("train/")}
-    settings = ["--set", f"populations.subset.n_models={n_models + 37}", "--set", "store.shard_members=64"]
-    status = {node["node"]: node["status"] for node in ask("status", store, settings)["nodes"]}
+    status = {node["node"]: node["status"] for node in dmm.ask("status", store)["nodes"]}
     stale = sorted(name for name, state in status.items() if state == "stale")
-    result = run(store, settings)
+    result = dmm.run(store)
     after = {path for path in tables(store) if path.startswith("train/")}
     trained = sum(int(name.split("-")[-1].split(".")[0]) - int(name.split("-")[-2]) for name in after - before)
     return {"grown_models_trained": trained, "grown_stale": len(stale), "grown_models_made": result["n_models_made"], "old_shards_untouched": before <= after}
 
 
-def damage(store: Path, settings: list[str], rng: random.Random) -> dict:
-    """Truncate one shard and flip a byte in another; verify must name both and repair must remake just them."""
+def damage(dmm: Dmm, store: Path, rng: random.Random) -> dict[str, Any]:
+    """Truncate one shard and flip a bit in another; verify must name both and repair must remake just them."""
     before = tables(store)
     shards = sorted(path for path in before if path.startswith("train/subset"))
     cut, flipped = (store / name for name in rng.sample(shards, 2))
@@ -179,16 +226,16 @@ def damage(store: Path, settings: list[str], rng: random.Random) -> dict:
     content = bytearray(flipped.read_bytes())
     content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
     flipped.write_bytes(bytes(content))
-    named = {problem["path"] for problem in ask("verify", store, settings)["problems"]}
+    named = {problem["path"] for problem in dmm.ask("verify", store)["problems"]}
     found = {str(path.relative_to(store)) for path in (cut, flipped)} <= named
-    repaired = subprocess.run([*command("verify", store, settings), "--repair"], capture_output=True, text=True, check=False)
-    result = json.loads(repaired.stdout.splitlines()[-1])
-    return {"damage_named": found, "repaired_models_made": result["n_models_made"], "repaired_equal": tables(store) >= before and repaired.returncode == 0}
+    result = dmm.ask("verify", store, "--repair")
+    equal = tables(store) >= before and result["exit_status"] == 0
+    return {"damage_named": found, "repaired_models_made": result["n_models_made"], "repaired_equal": equal}
 
 
-def together(store: Path, expected: set[str], settings: list[str]) -> dict:
+def together(dmm: Dmm, store: Path, expected: set[str]) -> dict[str, Any]:
     """Let two runs work on one store at once."""
-    both = [start(store, settings) for _ in range(2)]
+    both = [dmm.start(store) for _ in range(2)]
     results = [json.loads(process.communicate()[0].splitlines()[-1]) for process in both]
     made = [result["n_models_made"] for result in results]
     return {"together_equal": tables(store) == expected, "together_made": made, "together_status": [process.returncode for process in both]}

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from measure import median_ratio, seconds_in_turn, show
+from measure import median_ratio, parse, seconds_in_turn, show
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "evaluation"))
 
@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--points", type=int, default=60_000)
     parser.add_argument("--models", type=int, default=100)
     parser.add_argument("--repeats", type=int, default=5)
-    arguments = parser.parse_args()
+    arguments = parse(parser, points=200, models=10, repeats=1)
     rng = np.random.default_rng(0)
     unlearned, oracle = (rng.normal(shift, 1, (arguments.models, arguments.points)).astype(np.float32) for shift in (0.5, 0.0))
     variants = {}

@@ -7,7 +7,7 @@ estimate at that number of models (itself the mean of all draws): KLoM has a noi
 import argparse
 
 import numpy as np
-from measure import show
+from measure import parse, show
 
 from pipeline.evaluation.bootstrap import klom_interval
 from pipeline.evaluation.klom import klom, summary
@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("--points", type=int, default=200)
     parser.add_argument("--correlation", type=float, default=0.3)
     parser.add_argument("--repeats", type=int, default=200)
-    arguments = parser.parse_args()
+    arguments = parse(parser, points=5, repeats=2)
     cases = {f"{n_models} models, shift {shift:g}": case(n_models, shift, arguments) for n_models in MODELS for shift in SHIFTS}
     coverages = [figures[statistic]["coverage"] for figures in cases.values() for statistic in figures]
     show("klom_interval", {"lowest_coverage": min(coverages), "highest_coverage": max(coverages), "cases": cases, "settings": vars(arguments)})

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from digits_models import N_SCOUTS, N_TEST, N_TRAIN, Problem, make_problem
 from jaxtyping import Float
-from measure import show
+from measure import parse, show
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LassoCV
 from threadpoolctl import threadpool_limits
@@ -87,7 +87,7 @@ def timed(run: Callable[[], Any]) -> tuple[Any, float]:
 
 def of_seed(number: int, arguments: argparse.Namespace) -> dict[str, Any]:
     """Return scores and seconds of every estimator on one seed."""
-    problem = make_problem(number, arguments.models, arguments.step)
+    problem = make_problem(number, arguments.models, arguments.heldout, arguments.step)
     plugins = {name: ESTIMATORS.build({"name": name}) for name in OURS}
     predicted = {name: ours(plugin, problem) for name, plugin in plugins.items()}
     runs = [{name: timed(partial(ours, plugin, problem))[1] for name, plugin in plugins.items()} for _ in range(arguments.repeats)]
@@ -128,11 +128,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--models", type=int, default=2000)
+    parser.add_argument("--heldout", type=int, default=100, help="held-out models of each of the five ensembles")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--step", type=int, default=1, help="every step-th test point is a target")
     parser.add_argument("--all-logits", action="store_true", help="time fits of all 12,000 logits as well, on the first seed")
     parser.add_argument("--quick", action="store_true", help="one seed, every tenth target, one repeat")
-    arguments = parser.parse_args()
+    arguments = parse(parser, models=40, heldout=10, seeds=1, step=50, repeats=1)
     if arguments.quick:
         arguments.seeds, arguments.step, arguments.repeats = 1, 10, 1
     torch.set_num_threads(1)

@@ -1,8 +1,9 @@
-"""What benchmarks share: timing in turn and one JSON object on the last line; it measures nothing by itself.
+"""What benchmarks share: their command line, timing in turn, and one JSON object on the last line; it measures nothing by itself.
 
 Times are wall seconds, so a busy machine shows: every result carries the load average, and what is compared is taken in turn.
 """
 
+import argparse
 import json
 import os
 import statistics
@@ -11,6 +12,17 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
+
+
+def parse(parser: argparse.ArgumentParser, **smallest: Any) -> argparse.Namespace:
+    """Return the options of the command line; --smallest is one more, and sets these sizes.
+
+    tests/benchmarks/test_scripts.py runs every script so.
+    """
+    parser.add_argument("--smallest", action="store_true", help="smallest sizes: shows that the script works; its figures mean nothing")
+    if parser.parse_known_args()[0].smallest:
+        parser.set_defaults(**smallest)
+    return parser.parse_args()
 
 
 def seconds_in_turn(runs: Mapping[str, Callable[[], object]], *, repeats: int, clock: Callable[[], float] = time.perf_counter) -> dict[str, list[float]]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from measure import median_ratio, seconds_in_turn, show
+from measure import median_ratio, parse, seconds_in_turn, show
 from sklearn.linear_model import Ridge as SklearnRidge
 from sklearn.linear_model import RidgeCV
 from threadpoolctl import threadpool_limits
@@ -134,7 +134,7 @@ def main() -> None:
     parser.add_argument("--block", type=int, default=2560, help="outputs fitted at once; scikit-learn is timed on one block")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
-    arguments = parser.parse_args()
+    arguments = parse(parser, models=60, points=30, outputs=40, block=20, repeats=1)
     torch.set_num_threads(arguments.threads)
     with threadpool_limits(arguments.threads):
         problem = make_problem(arguments.models, arguments.points, arguments.outputs, arguments.block)

@@ -6,10 +6,11 @@ retrainings. `best` is lowest on the forget set; `best_within` is so among those
 """
 
 import argparse
+from collections.abc import Sequence
 from typing import Any
 
-from experiments import demonstration_unlearners, judge, opened_store
-from measure import show
+from experiments import SMALLEST, demonstration_unlearners, judge, opened_store
+from measure import parse, show
 
 from pipeline.stages.evaluate import SPLITS
 
@@ -24,26 +25,38 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--store", help="folder of tables to use and grow; a temporary one if left out")
     parser.add_argument("--limit", type=float, default=2.5, help="largest retain and validation P95 of `best_within`")
+    parser.add_argument("--rates", nargs="+", default=RATES, help="learning rates of the grid")
+    parser.add_argument("--epochs", nargs="+", type=int, default=EPOCHS, help="epochs of the grid")
+    parser.add_argument("--at-most", type=int, help="no population has more models than this")
     parser.add_argument("--executor", choices=("ray", "serial"), default="ray")
     parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="change one setting of the demonstration")
-    arguments = parser.parse_args()
+    arguments = parse(parser, **SMALLEST, rates=RATES[:1], epochs=EPOCHS[:1])
     with opened_store(arguments.store) as store:
-        rows = judge(store, arguments.executor, {"unlearners": demonstration_unlearners(BESIDE) | grid()}, arguments.set).rows
+        unlearners = demonstration_unlearners(BESIDE) | grid(arguments.rates, arguments.epochs)
+        rows = judge(store, arguments.executor, {"unlearners": unlearners}, arguments.set, at_most=arguments.at_most).rows
     result = {label: compared(forget_rows, arguments.limit) for label, forget_rows in grouped(rows).items()}
     for label, lines in result.items():
         print(f"\n{label:28}{'forget':>8}{'retain':>8}{'valid.':>8}{'cost':>9}")
         for name, line in lines.items():
             print(f"{name:28}" + ("  none stays within the limit" if line is None else _line(line)))
-    show("rivals", {"unit": "P95 KLoM, nats; cost in retrainings", "limit": arguments.limit, "n_settings_each": len(RATES) * len(EPOCHS), "by_set": result})
+    show(
+        "rivals",
+        {
+            "unit": "P95 KLoM, nats; cost in retrainings",
+            "limit": arguments.limit,
+            "n_settings_each": len(arguments.rates) * len(arguments.epochs),
+            "by_set": result,
+        },
+    )
 
 
-def grid() -> dict[str, dict[str, Any]]:
+def grid(rates: Sequence[str], all_epochs: Sequence[int]) -> dict[str, dict[str, Any]]:
     """Return the settings of every rival by label, such as ga_lr1e-3_e5."""
     return {
         f"{short}_lr{rate}_e{epochs}": {"name": name, "learning_rate": float(rate), "epochs": epochs}
         for short, name in RIVALS.items()
-        for rate in RATES
-        for epochs in EPOCHS
+        for rate in rates
+        for epochs in all_epochs
     }
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from measure import show
+from measure import parse, show
 from trivial import KEY, TREE, session_of
 
 from jobs.session import executor_opener, open_session
@@ -29,8 +29,7 @@ from pipeline.stages.work import Task
 
 # Per cent of the processors in use by others above which two workers cannot be told from one, and the seconds over which it is taken.
 IDLE, LISTEN = 10.0, 5.0
-N_NODES = 16
-TRAINED = ["populations.subset.n_models=3000", "store.shard_members=50", "populations.designed=null"]
+TRAINED = ["store.shard_members=50", "populations.designed=null"]
 
 
 def main() -> None:
@@ -38,13 +37,15 @@ def main() -> None:
     parser.add_argument("--shards", type=int, default=20_000)
     parser.add_argument("--sleep", type=float, default=2.0, help="seconds that a shard sleeps on the virtual nodes")
     parser.add_argument("--pairs", type=int, default=3, help="pairs of runs with one and two workers")
+    parser.add_argument("--nodes", type=int, default=16, help="workers that stand for nodes")
+    parser.add_argument("--models", type=int, default=3000, help="models that one and two workers train")
     parser.add_argument("--parts", nargs="*", default=["many", "look", "nodes", "workers"], help="what to measure")
     parser.add_argument("--part", help=argparse.SUPPRESS)
     parser.add_argument("--store", help=argparse.SUPPRESS)
     parser.add_argument("--workers", type=int, default=2, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
+    arguments = parse(parser, shards=20, sleep=0.01, pairs=1, nodes=2, models=4)
     if arguments.part:
-        print(json.dumps({"many": many, "resume": resume, "nodes": nodes, "trained": trained}[arguments.part](arguments)))
+        print(json.dumps(PARTS[arguments.part](arguments)))
         return
     with tempfile.TemporaryDirectory() as folder:
         figures: dict[str, Any] = {"n_shards": arguments.shards}
@@ -60,8 +61,11 @@ def main() -> None:
 
 
 def apart(part: str, arguments: argparse.Namespace, store: str, workers: int = 2) -> dict[str, Any]:
-    """Return the figures of a part, measured in a process of its own with a Ray of its own."""
-    given = ["--shards", str(arguments.shards), "--sleep", str(arguments.sleep), "--workers", str(workers)]
+    """Return the figures of a part, measured in a process of its own with a Ray of its own; at the smallest size in this one, with one Ray for all."""
+    if arguments.smallest:
+        return PARTS[part](argparse.Namespace(**vars(arguments) | {"store": store, "workers": workers}))
+    numbers = {name: getattr(arguments, name) for name in ("shards", "sleep", "nodes", "models")} | {"workers": workers}
+    given = [word for name, number in numbers.items() for word in (f"--{name}", str(number))]
     done = subprocess.run([sys.executable, __file__, "--part", part, "--store", store, *given], stdout=subprocess.PIPE, text=True, check=True)
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
@@ -69,7 +73,7 @@ def apart(part: str, arguments: argparse.Namespace, store: str, workers: int = 2
 def many(arguments: argparse.Namespace) -> dict[str, Any]:
     """Make all shards with two workers."""
     start_ray(arguments.workers)
-    warm_up(f"{arguments.store}/warm")
+    warm_up(arguments, seconds=0.5)
     session = session_of(arguments.store, arguments.shards)
     process = psutil.Process()
     before, cpu, begun = process.memory_info().rss, time.process_time(), time.perf_counter()
@@ -83,7 +87,7 @@ def many(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def alone(arguments: argparse.Namespace, store: str) -> dict[str, float]:
     """Return what a shard takes of a worker that has the machine with the driver to itself."""
-    fewer = argparse.Namespace(**vars(arguments) | {"shards": max(200, arguments.shards // 10)})
+    fewer = argparse.Namespace(**vars(arguments) | {"shards": max(min(200, arguments.shards), arguments.shards // 10)})
     return {"ms_per_shard_1_worker": apart("many", fewer, store, workers=1)["ms_per_shard"]}
 
 
@@ -123,18 +127,21 @@ def resume(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def nodes(arguments: argparse.Namespace) -> dict[str, Any]:
     """Let shards sleep on workers that stand for nodes: sleep takes no CPU, so all that can be lost is lost between shards."""
-    start_ray(N_NODES)
-    warm_up(f"{arguments.store}/warm", seconds=2.0)
-    n_shards = 20 * N_NODES
+    start_ray(arguments.nodes)
+    warm_up(arguments, seconds=2.0)
+    n_shards = 20 * arguments.nodes
     session = session_of(arguments.store, n_shards, seconds=arguments.sleep)
     begun = time.perf_counter()
     check(Walk(session.graph, session.store, open_executor=executor_opener("ray", session), wanted=frozenset({KEY})).run())
-    return {"efficiency_16_nodes": n_shards * arguments.sleep / N_NODES / (time.perf_counter() - begun), "sleep_seconds": arguments.sleep}
+    return {
+        f"efficiency_{arguments.nodes}_nodes": n_shards * arguments.sleep / arguments.nodes / (time.perf_counter() - begun),
+        "sleep_seconds": arguments.sleep,
+    }
 
 
 def speedup(arguments: argparse.Namespace, folder: str) -> dict[str, Any]:
     """Train the demonstration's subset models with one and with two workers, in turn."""
-    used = psutil.cpu_percent(LISTEN)
+    used = 0.0 if arguments.smallest else psutil.cpu_percent(LISTEN)
     if used > IDLE:
         return {"speedup_2_workers": None, "why_not": f"others use {used:.0f} % of the machine"}
     pace = {n: [] for n in (1, 2)}
@@ -149,8 +156,9 @@ def trained(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return how many of the demonstration's subset models are trained in a second, once the workers are warm."""
     start_ray(arguments.workers)
     models = 0
-    for number, settings in enumerate((["populations.subset.n_models=200"], TRAINED)):
-        session = open_session(None, [*TRAINED, *settings, f"seed={number}", "tracking.uri=none"], arguments.store)
+    for number, n_models in enumerate((min(200, arguments.models), arguments.models)):
+        settings = [*TRAINED, f"populations.subset.n_models={n_models}", f"seed={number}", "tracking.uri=none"]
+        session = open_session(None, settings, arguments.store)
         begun = time.perf_counter()
         progress = Walk(session.graph, session.store, open_executor=executor_opener("ray", session), wanted=frozenset({KEY})).run()
         check(progress)
@@ -164,9 +172,9 @@ def start_ray(n_cpus: int) -> None:
     connect(n_cpus)
 
 
-def warm_up(store: str, seconds: float = 0.5) -> None:
+def warm_up(arguments: argparse.Namespace, seconds: float) -> None:
     """Let every worker start and import what it needs."""
-    session = session_of(store, 4 * N_NODES, seconds=seconds)
+    session = session_of(f"{arguments.store}/warm", 4 * arguments.nodes, seconds=0.0 if arguments.smallest else seconds)
     check(Walk(session.graph, session.store, open_executor=executor_opener("ray", session), wanted=frozenset({KEY})).run())
 
 
@@ -174,6 +182,8 @@ def check(progress: Progress) -> None:
     if progress.failures:
         sys.exit(f"shards failed: {progress.failures[0]}")
 
+
+PARTS = {"many": many, "resume": resume, "nodes": nodes, "trained": trained}
 
 if __name__ == "__main__":
     main()

@@ -20,7 +20,7 @@ from itertools import pairwise
 import numpy as np
 import torch
 from libraries import Centred, Solve, libraries, library_lds
-from measure import median_ratio, seconds_in_turn, show
+from measure import median_ratio, parse, seconds_in_turn, show
 from scipy.stats import spearmanr
 from threadpoolctl import threadpool_limits
 
@@ -31,7 +31,7 @@ from pipeline.attribution.lds import lds
 from pipeline.core.arrays import Masks, Outputs
 from pipeline.data.masks import subset_mask
 
-SHAPES = {"small": (500, 500, 200), "medium": (2000, 1000, 200), "large": (4000, 2000, 500)}
+SHAPES = {"small": (500, 500, 200), "medium": (2000, 1000, 200), "large": (4000, 2000, 500), "smallest": (80, 40, 8)}
 GAP = 1e-4
 LADDER = [1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 5e-5, 2e-5, 5e-6, 1e-6]
 NEVER = 10**6
@@ -179,7 +179,7 @@ def race(problem: Problem, n_library: int, n_calibrate: int, repeats: int, *, wi
     }
 
 
-def lds_race(repeats: int, shape: tuple[int, int, int] = (100, 5000, 500)) -> dict[str, object]:
+def lds_race(repeats: int, shape: tuple[int, int, int]) -> dict[str, object]:
     """Return seconds of the LDS of linear datamodels, ours with its bootstrap interval and a loop over targets without, and how scores agree."""
     n_subsets, n_train, n_targets = shape
     rng = np.random.default_rng(0)
@@ -212,19 +212,19 @@ def lds_race(repeats: int, shape: tuple[int, int, int] = (100, 5000, 500)) -> di
 def main() -> None:
     """Race at each shape and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--shapes", nargs="*", choices=SHAPES, default=list(SHAPES))
+    parser.add_argument("--shapes", nargs="*", choices=SHAPES, default=["small", "medium", "large"])
     parser.add_argument("--library", type=int, default=20, help="outputs that libraries are run on")
     parser.add_argument("--calibrate", type=int, default=6, help="outputs whose gaps set a library's tolerance")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--batched", action="store_true", help="our solver on torch too")
     parser.add_argument("--lds", action="store_true")
-    arguments = parser.parse_args()
+    arguments = parse(parser, shapes=["smallest"], library=4, calibrate=2, repeats=1, batched=True, lds=True)
     torch.set_num_threads(1)
     with threadpool_limits(1), warnings.catch_warnings():
         # Libraries warn where they stop short of a tolerance; their gaps say so in numbers.
         warnings.simplefilter("ignore")
         if arguments.lds:
-            show("lds", lds_race(arguments.repeats))
+            show("lds", lds_race(arguments.repeats, (20, 50, 10) if arguments.smallest else (100, 5000, 500)))
         for shape in arguments.shapes:
             result = race(make_problem(*SHAPES[shape]), arguments.library, arguments.calibrate, arguments.repeats, with_batched=arguments.batched)
             show("solvers", {"shape": list(SHAPES[shape]), **result, "settings": vars(arguments)})

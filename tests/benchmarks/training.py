@@ -15,7 +15,7 @@ from functools import partial
 
 import numpy as np
 import torch
-from measure import median_ratio, seconds_in_turn, show
+from measure import median_ratio, parse, seconds_in_turn, show
 from torch import nn
 from torch.nn import functional as F
 
@@ -108,7 +108,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--kinds", nargs="*", default=["mlp", "cnn", "logistic"], help="architectures for which `auto` is judged")
     parser.add_argument("--kind-epochs", type=int, default=2, help="epochs when kinds are compared: their ratio does not depend on it")
-    arguments = parser.parse_args()
+    arguments = parse(parser, models=2, repeats=1, kinds=["mlp", "logistic"], kind_epochs=1)
     torch.set_num_threads(1)
     experiment = read_experiment(None, (), None)
     examples, recipe = experiment.dataset.load(), experiment.recipe

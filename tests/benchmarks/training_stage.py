@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from measure import show
+from measure import parse, show
 
 from jobs.session import Session, executor_opener, open_session
 from pipeline.core.arrays import Indices
@@ -35,6 +35,9 @@ from pipeline.stages.train import Population
 from pipeline.training.ensemble import Builder, compute_logits
 from pipeline.training.loop import Resident
 from pipeline.training.populations import Recipe, choose_ensemble, member_masks, train_members
+
+OTHERS = ("designed", "heldout", "full", "oracle", "floor")
+SMALLEST = ["recipe.epochs=1", "populations.scout.n_models=2", *(f"populations.{role}.n_models=4" for role in OTHERS)]
 
 
 @dataclass(frozen=True)
@@ -137,7 +140,7 @@ def main() -> None:
     parser.add_argument("--subset-models", type=int, default=300)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="change one setting of the demonstration")
-    arguments = parser.parse_args()
+    arguments = parse(parser, subset_models=4, repeats=1, set=SMALLEST)
     torch.set_num_threads(1)
     n_cores = os.cpu_count() or 1
     sets = 'forget_sets={"random": {"name": "random", "n_points": 20, "seed": 0}}'

@@ -1,63 +1,91 @@
-"""`dmm` whose shards keep a diary and whose store refuses a write now and then: python -c 'import unreliable; unreliable.main()' run CONFIG …
+"""A driver whose shards keep a diary and whose store refuses some writes: python -c 'import unreliable; unreliable.main()' CONFIG STORE.
 
-The diary is a file of its own: a line when a shard is begun, one when it is made, one when a write is refused. It must be importable by Ray's workers.
+The diary is a file with one line for each shard that begins or ends and for each refused write. Ray's workers must be able to import this module.
 """
 
-import errno
 import os
 import random
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from jobs import cli, session
+from jobs.session import Session, open_session, stream_of
+from pipeline.core.errors import StoreError
 from pipeline.data.examples import Examples
-from pipeline.runtime.files import open_files
-from pipeline.stages.work import Task, compute_task
+from pipeline.run import Walk
+from pipeline.runtime.files import Files
+from pipeline.runtime.files.wrapping import Wrapping
+from pipeline.runtime.store import Store
+from pipeline.stages.work import Task, compute_task, open_store, read_common
 
-# Of so many writes one is refused; 0 for none.
+T = TypeVar("T")
+Note = Callable[[str, str], None]
+
+# One write in so many is refused; 0 for none.
 ONE_IN, DIARY = "UNRELIABLE_ONE_IN", "UNRELIABLE_DIARY"
+CHANCE = random.SystemRandom()
+
+
+@dataclass(frozen=True)
+class RefusingFiles(Wrapping):
+    """Other files that refuse one change in so many."""
+
+    inner: Files
+    one_in: int
+    note: Note
+
+    def reading(self, act: Callable[[], T]) -> T:
+        return act()
+
+    def writing(self, act: Callable[[], T]) -> T:
+        if CHANCE.randrange(self.one_in) == 0:
+            self.note("refused", self.uri)
+            raise StoreError(f"{self.uri} refuses a write, as it was told to")
+        return act()
 
 
 def main() -> None:
-    session.compute_task = partial(compute_unreliably, int(os.environ.get(ONE_IN, "0")), Path(os.environ[DIARY]))
-    cli.main()
+    """Run an experiment on Ray as far as it goes; exit with 0 if all of it is done."""
+    given, store = sys.argv[1:]
+    session = open_session(given, store=store)
+    compute = partial(compute_unreliably, int(os.environ.get(ONE_IN, "0")), Path(os.environ[DIARY]))
+    progress = Walk(session.graph, session.store, open_executor=partial(open_executor, session, compute)).run()
+    done = not progress.failures and all(progress.states[key].status == "done" for key in progress.wanted)
+    sys.exit(0 if done else 1)
+
+
+def open_executor(session: Session, compute: Callable[..., dict[str, Any]]) -> Any:
+    """Return the executor of `dmm run` with another function for each shard."""
+    from pipeline.runtime.ray_blocks import StreamingExecutor
+
+    return StreamingExecutor(compute, session.examples, prepare=read_common, stream=stream_of)
 
 
 def compute_unreliably(one_in: int, diary: Path, task: Task, examples: Examples, device: str, common: Any = None) -> dict[str, Any]:
-    """Compute a shard as `dmm` does, and write down that it was begun and made."""
-    note = partial(write_down, diary)
-    if one_in:
-        refuse_writes(one_in, note)
-    note("begun", f"{task.folder} {task.start}-{task.stop}")
-    result = compute_task(task, examples, device, common)
-    note("made" if result["made"] else "found", f"{task.folder} {task.start}-{task.stop}")
+    """Compute a shard on a store that refuses some writes, and note when the shard begins and ends."""
+    note, shard = partial(write_down, diary), f"{task.folder} {task.start}-{task.stop}"
+
+    def open_refusing(task: Task) -> Store:
+        store = open_store(task)
+        store.files = RefusingFiles(store.files, one_in, note)
+        return store
+
+    note("begun", shard)
+    result = compute_task(task, examples, device, common, open_store=open_refusing if one_in else open_store)
+    note("made" if result["made"] else "found", shard)
     return result
 
 
-def refuse_writes(one_in: int, note: Any) -> None:
-    """Let this process's store refuse one write in so many, whichever kind of storage it is."""
-    storage: Any = type(open_files("."))
-    if hasattr(storage, "refuses"):
-        return
-    write, chance = storage.write, random.SystemRandom()
-
-    def write_or_refuse(files: Any, path: str, content: bytes) -> None:
-        if chance.randrange(one_in) == 0:
-            note("refused", path)
-            raise OSError(errno.EIO, os.strerror(errno.EIO))
-        write(files, path, content)
-
-    storage.write, storage.refuses = write_or_refuse, True
-
-
-def write_down(diary: Path, what: str, about: str) -> None:
-    """Add a line to the diary; short lines of many processes do not mix."""
+def write_down(diary: Path, event: str, subject: str) -> None:
+    """Add a line to the diary. The lines are short, so lines of several processes do not mix."""
     with diary.open("a") as file:
-        file.write(f"{what} {about}\n")
+        file.write(f"{event} {subject}\n")
 
 
 def read_diary(diary: Path) -> dict[str, list[str]]:
-    """Return what was written down, by kind."""
+    """Return the subjects of each kind of event."""
     lines = diary.read_text().splitlines() if diary.exists() else []
-    return {kind: [line.split(" ", 1)[1] for line in lines if line.startswith(f"{kind} ")] for kind in ("begun", "made", "found", "refused")}
+    return {event: [line.split(" ", 1)[1] for line in lines if line.startswith(f"{event} ")] for event in ("begun", "made", "found", "refused")}

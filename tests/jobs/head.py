@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -14,11 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from ports import held_ports
 
 TOKEN = "a1" * 32
 ROOT = Path(__file__).parents[2]
-# Outside the ports that Ray hands to workers, and those that the system hands to clients.
-PORTS = range(21000, 29000)
 # Characters of the head's log that its failure is told with: Ray says there which of its processes ended, and how.
 TAIL = 4000
 
@@ -44,7 +42,7 @@ class Head:
         if self.process.poll() is not None:
             pytest.fail(f"the Ray head ended by itself with status {self.process.returncode}; its log ends\n{self.log.read_text()[-TAIL:]}")
 
-    def await_answer(self, address: str, seconds: float = 60.0) -> None:
+    def await_answer(self, address: str, seconds: float = 300.0) -> None:
         """Return once somebody answers at address, be it with a refusal; fail if the head ends before, or nobody does."""
         for _ in range(int(seconds / 0.25)):
             try:
@@ -58,29 +56,6 @@ class Head:
             else:
                 return
         pytest.fail(f"nobody answers at {address}; the head's log ends\n{self.log.read_text()[-TAIL:]}")
-
-
-@contextlib.contextmanager
-def held_ports(count: int) -> Iterator[list[int]]:
-    """Yield ports nobody listens on, which no other head is given while this lasts.
-
-    Between the look and the moment at which Ray listens lie ten seconds. Two heads that looked at the same time once shared a port: one's client server
-    could not listen, and Ray ends a head that loses one of its processes. So whoever listens on the first port of a block has the block.
-    """
-    for first in range(PORTS.start, PORTS.stop, count + 1):
-        with contextlib.ExitStack() as looked, socket.socket() as guard:
-            try:
-                guard.bind(("", first))
-                guard.listen()
-                for port in range(first + 1, first + 1 + count):
-                    # Ray listens on this machine's own address, too, where a look at the loopback sees nobody.
-                    looked.enter_context(socket.socket()).bind(("", port))
-            except OSError:
-                continue
-            looked.close()
-            yield list(range(first + 1, first + 1 + count))
-            return
-    raise RuntimeError(f"no {count} free ports in a row from {PORTS.start} to {PORTS.stop}")
 
 
 @contextlib.contextmanager

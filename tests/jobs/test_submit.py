@@ -1,7 +1,6 @@
 """What `dmm submit` refuses before anything is uploaded, and what it would ship; no cluster is asked."""
 
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -129,12 +128,10 @@ def test_what_is_wrong_is_said_before_a_cluster_is_asked(dmm: Dmm, tmp_path: Pat
     assert said in err
 
 
-def test_a_head_that_is_not_there_is_said_within_seconds(dmm: Dmm, tmp_path: Path) -> None:
-    begun = time.monotonic()
+def test_a_head_that_is_not_there_is_said(dmm: Dmm, tmp_path: Path) -> None:
     status, _, err = dmm("submit", "tiny.yaml", "--address", NOBODY, "--store", str(tmp_path / "s"))
     assert status == 1
     assert f"no Ray head answers at {NOBODY}" in err
-    assert time.monotonic() - begun < 30
 
 
 class FakeServer:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from head import Head, held_ports, running_head
+from head import Head, running_head
 from terminal import answer
 from tiny import TINY
 

@@ -3,10 +3,11 @@
 import errno
 import os
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
+from faulty import WatchedFiles, at_call
 
 from pipeline.core.errors import StoreAwayError, StoreError
 from pipeline.runtime.files import PatientFiles, RangeFile, each
@@ -117,10 +118,8 @@ def test_an_unmounted_store_is_not_an_empty_one(store, left, act):
             root.rename(root.with_name("covered"))
         root.with_name("elsewhere").rename(root)
 
-    back = threading.Timer(0.3, mount)
-    back.start()
-    assert act(store.files)
-    back.join()
+    files = replace(store.files, inner=WatchedFiles(store.files.inner, at_call(3, mount)))
+    assert act(files)
 
 
 def test_a_worker_that_does_not_see_the_store_says_so_and_writes_nothing(store, tmp_path, monkeypatch):
@@ -182,8 +181,8 @@ def test_an_interrupt_does_not_wait_for_threads_that_wait_for_a_store():
     with pytest.raises(KeyboardInterrupt):
         each(files, act, range(4))
     for thread in set(threading.enumerate()) - before:
-        thread.join(12.0)
-        assert not thread.is_alive()
+        thread.join(50.0)
+        assert not thread.is_alive(), "it still waits for the store, for which it has 60 s"
 
 
 def test_a_reader_that_asks_again_does_not_wait_again():

@@ -1,7 +1,6 @@
 """An S3 store costs the requests and bytes that it must, publishes whole objects only, and outlives what a server and a network do."""
 
 import functools
-import threading
 from dataclasses import replace
 
 import fsspec
@@ -82,18 +81,15 @@ def test_a_created_file_whose_answer_was_lost_is_known_as_ones_own(s3, files, ki
 
 
 def test_a_server_that_is_gone_for_a_while_is_waited_for(s3, files):
-    gone = s3.fail("cut", 10**9)
-    back = threading.Timer(0.5, lambda: setattr(gone, "times", 0))
-    back.start()
+    gone = s3.fail("cut", 12)
     files.write("a", b"1")
-    back.join()
     assert gone.times == 0
     assert files.read("a") == b"1"
 
 
 def test_patience_ends_with_the_cause_and_the_remedy(s3, s3_uri):
     s3.fail(503, 10**9)
-    with pytest.raises(StoreAwayError, match=r"Service Unavailable\); it was waited for, \d s: see to the store at s3://"):
+    with pytest.raises(StoreAwayError, match=r"Service Unavailable\); it was waited for, \d+ s: see to the store at s3://"):
         PatientFiles(ObjectFiles.at(s3_uri), patience=1.0).read("a")
 
 

@@ -77,7 +77,7 @@ def test_a_lookout_goes_on_after_a_look_that_failed(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(ray_cluster.ray, "nodes", nodes)
     monkeypatch.setattr(ray_cluster.ray.util.client.ray, "is_connected", lambda: True)
     lookout = ray_cluster.Lookout()
-    assert seen.wait(5.0)
+    assert seen.wait(60.0)
     lookout.close()
     assert not answers
 

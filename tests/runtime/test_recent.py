@@ -40,3 +40,12 @@ def test_a_large_folder_is_not_listed_again_at_once_and_what_was_made_here_is_kn
     assert not recently.holds(store, "table", 10, 15)
     recently.made(store, "table", 10, 15)
     assert recently.holds(store, "table", 10, 15)
+
+
+def test_a_shard_that_was_made_here_and_has_vanished_is_missed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recent, "WORTH_KEEPING", 0.0)
+    monkeypatch.setattr(recent, "SHARE", 1e-9)
+    recently = Recently()
+    assert not recently.holds(store, "table", 10, 15)
+    recently.made(store, "table", 10, 15)
+    assert not recently.holds(store, "table", 10, 15)
