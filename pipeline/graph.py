@@ -75,6 +75,7 @@ class Graph:
     data_digest: str
     digest: str
     _resolved: dict[str, Indices] = field(default_factory=dict, compare=False, repr=False)
+    _revisions: dict[str, list[dict[str, Any]]] = field(default_factory=dict, compare=False, repr=False)
 
     def survey(
         self,
@@ -143,7 +144,13 @@ class Graph:
                 rests_on[name] = folder
             elif parent.mode != "content":
                 return None
-        return digest([self._data_of(node), [revision(plugin) for plugin in node.plugins()], node.revision, node.circumstances(), rests_on])
+        return digest([self._data_of(node), self._revisions_of(node), node.revision, node.circumstances(), rests_on])
+
+    def _revisions_of(self, node: Node) -> list[dict[str, Any]]:
+        """Return the revisions of a node's plug-ins. They are found once, so that a file that changes during a run does not split its tables."""
+        if node.key not in self._revisions:
+            self._revisions[node.key] = [revision(plugin) for plugin in node.plugins()]
+        return self._revisions[node.key]
 
     def _data_of(self, node: Node) -> str | None:
         """Return the digest of the experiment's data for a node that reads it, None for one that does not."""
@@ -167,8 +174,8 @@ class Graph:
     def describe(self, state: NodeState) -> dict[str, Any]:
         """Return a readable account of a node for the file beside its shards."""
         inputs = {name: {"folder": table.folder, "digest": table.digest} for name, table in state.inputs.items()}
-        revisions = [revision(plugin) for plugin in state.node.plugins()]
-        return {"stage": state.node.stage, "settings": state.node.settings(), "revisions": revisions, "data": self._data_of(state.node), "inputs": inputs}
+        about = {"stage": state.node.stage, "settings": state.node.settings(), "revisions": self._revisions_of(state.node)}
+        return about | {"data": self._data_of(state.node), "inputs": inputs}
 
 
 class _Homes:

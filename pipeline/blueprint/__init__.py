@@ -14,7 +14,7 @@ from pipeline.core.registry import contents_of
 from pipeline.core.setting_paths import with_absolute_paths
 from pipeline.data.examples import Examples
 from pipeline.graph import Graph
-from pipeline.stages.forget import Forget, frozen_ids
+from pipeline.stages.forget import Forget, freeze
 from pipeline.stages.node import Node
 from pipeline.stages.report import ReportPage
 
@@ -34,7 +34,7 @@ def _nodes(experiment: Experiment, examples: Examples) -> Iterator[Node]:
     compute = resources.compute
     yield from populations(experiment)
     for label, rule in experiment.forget_sets.items():
-        about: dict[str, Any] = {"dataset": experiment.dataset, "rule": rule, "ids": frozen_ids(rule, examples)}
+        about: dict[str, Any] = {"dataset": experiment.dataset, "rule": rule, **freeze(rule, examples)}
         yield Forget(key=f"forget/{label}", **about, layout=layout, population_key="train/full", resources=compute)
     yield from attribution(experiment, examples)
     for label in experiment.forget_sets:

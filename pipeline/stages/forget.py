@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pipeline.core.arrays import Indices, Margins
+from pipeline.core.errors import DataError
 from pipeline.core.registry import Plugin, identity
 from pipeline.core.setting_paths import paths_in
 from pipeline.data.dataset import Dataset
@@ -18,7 +19,7 @@ from pipeline.stages.node import Node, Parent, Work
 
 @dataclass(frozen=True, kw_only=True)
 class Forget(Node):
-    """The resolved ids of one forget set. ids are those that a rule read from files when the graph was built, see frozen_ids."""
+    """The resolved ids of one forget set; content and ids are what the rule's files held when the graph was built, see `freeze`."""
 
     stage: ClassVar[str] = "forget"
     unit: ClassVar[str] = "sets"
@@ -27,11 +28,12 @@ class Forget(Node):
     rule: ForgetSet
     layout: Layout
     population_key: str
+    content: str = ""
     ids: tuple[int, ...] | None = None
 
     def settings(self) -> dict[str, Any]:
         """See Node."""
-        return {"dataset": identity(self.dataset), "rule": identity(self.rule), "content": self.rule.content()}
+        return {"dataset": identity(self.dataset), "rule": identity(self.rule), "content": self.content}
 
     def plugins(self) -> tuple[Plugin, ...]:
         """See Node."""
@@ -51,10 +53,15 @@ class Forget(Node):
         return checked(self.rule.select(examples, margins) if self.ids is None else np.array(self.ids), examples)
 
 
-def frozen_ids(rule: ForgetSet, examples: Examples) -> tuple[int, ...] | None:
-    """Return the ids of a rule that reads them from files, None for any other.
+def freeze(rule: ForgetSet, examples: Examples) -> dict[str, Any]:
+    """Return the content of a rule's files, and the ids where the rule reads them from files alone, as fields of a Forget node.
 
-    A worker may not see the file, and the file may change before a worker opens it: what is forgotten is what was read when the run began.
+    A worker may not see the file, and the file may change before a worker opens it: what is forgotten is what was read when the run began, and it is
+    stored under the content that was read then. Raises DataError if the file changes just now.
     """
-    reads_files = any(paths_in(rule)) and not rule.needs
-    return tuple(checked(rule.select(examples, None), examples).tolist()) if reads_files else None
+    content, ids = rule.content(), None
+    if any(paths_in(rule)) and not rule.needs:
+        ids = tuple(checked(rule.select(examples, None), examples).tolist())
+        if rule.content() != content:
+            raise DataError(f"{', '.join(map(str, paths_in(rule)))} changed while it was read; run the command again once it is written")
+    return {"content": content, "ids": ids}

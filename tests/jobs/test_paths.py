@@ -87,6 +87,10 @@ def test_what_is_forgotten_is_what_was_read_when_the_run_began(tmp_path: Path) -
     (folder / "request.csv").write_text("1\n2\n")
     states = run_serially(session, wanted=frozenset({"forget/request"})).states
     assert session.store.read(states["forget/request"].table)["index"].tolist() == [3, 5, 8]
+    again = open_in(folder, tmp_path / "store")
+    assert statuses(again)["forget/request"] == "missing"
+    states = run_serially(again, wanted=frozenset({"forget/request"})).states
+    assert again.store.read(states["forget/request"].table)["index"].tolist() == [1, 2]
 
 
 def test_the_config_keeps_its_paths_as_they_were_written(tmp_path: Path) -> None:
