@@ -12,7 +12,7 @@ from pipeline.core.errors import ConfigError
 
 def attribute(
     config: Config = None,
-    target: Annotated[int | None, typer.Option(metavar="ID", help="Point to explain, of training or validation.")] = None,
+    target: Annotated[str | None, typer.Option(metavar="ID", help="Point to explain, of training or validation.")] = None,
     forget: Annotated[str | None, typer.Option(metavar="LABEL", help="Forget set of the config whose removal to predict, instead.")] = None,
     top: Annotated[int, typer.Option(help="Points listed on either side.")] = 8,
     class_: Annotated[str, typer.Option("--class", metavar="CLASS", help="Explain the logit of this class; the margin if left out.")] = "margin",

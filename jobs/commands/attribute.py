@@ -17,6 +17,10 @@ from jobs.session import Session, executor_opener
 from pipeline.core.errors import ConfigError, DataError, ExecutionError
 from pipeline.core.plugin_calls import named_failures
 from pipeline.core.registry import plugin_name
+from pipeline.core.setting_paths import with_absolute_paths
+from pipeline.data.dataset import Dataset
+from pipeline.data.examples import Examples
+from pipeline.data.ids import IdError, parse_id
 from pipeline.graph import NodeState
 from pipeline.reporting.attribution_content import ChangeContent, InfluenceContent, PointContent, WeightContent
 from pipeline.reporting.attribution_words import forecast_words
@@ -34,16 +38,15 @@ from pipeline.stages.pictures import Pictures
 ADD_ONE = "add one that does: --set unlearners.dm_direct.name=dm_direct"
 
 
-def attribute_point(session: Session, screen: Console, *, target: int, top: int, output: str, picture: str | None, executor: str) -> dict[str, Any]:
+def attribute_point(session: Session, screen: Console, *, target: str, top: int, output: str, picture: str | None, executor: str) -> dict[str, Any]:
     """Return the training points that help and hurt an output of target most, JSON-ready, and write their picture.
 
-    output is `margin` or the number of a class. Everything wrong is found before anything is computed: raises ConfigError or DataError.
+    target is the id of a point in digits, output is `margin` or the number of a class. Everything wrong is found before anything is
+    computed: raises ConfigError or DataError.
     """
     examples = session.examples
     class_ = _class_of(output, examples.n_classes)
-    if not 0 <= target < examples.n_points:
-        last = examples.n_points - 1
-        raise DataError(f"--target {target} is no point; training points are 0 to {examples.n_train - 1}, validation points {examples.n_train} to {last}")
+    point = _point_of(target, examples)
     _check(top, picture, examples.n_train)
     node = _fit_of(session)
     if class_ is not None and "logits" not in node.outputs:
@@ -53,11 +56,11 @@ def attribute_point(session: Session, screen: Console, *, target: int, top: int,
     tables = {name: states[key].table for name, key in keys.items()}
     work = Work(start=0, stop=1, store=session.store, inputs=tables, examples=examples, device="cpu", kind="looped")
     with named_failures(node.at_work()):
-        (found,) = attribute(node, work, np.array([target]), top=top, output=class_)
-    pictures = Pictures.of(session.experiment.dataset, examples)
+        (found,) = attribute(node, work, np.array([point]), top=top, output=class_)
+    pictures = Pictures.of(_dataset_of(session), examples)
     named = {"output": MARGIN, "unit": "nats"} if class_ is None else {"output": f"logit of class {class_}", "unit": "logits"}
     content = influence_content(found, pictures, **named)
-    place = _write(session, screen, picture, f"point-{target}-{'margin' if class_ is None else f'class-{class_}'}", influence_figure(content))
+    place = _write(session, screen, picture, f"point-{point}-{'margin' if class_ is None else f'class-{class_}'}", influence_figure(content))
     return _influences_json(content) | {"top": top, "estimator": plugin_name(node.estimator), "n_models": _n_models(session), "picture": place}
 
 
@@ -75,7 +78,7 @@ def predict_removal(session: Session, screen: Console, *, label: str, top: int, 
     ids = session.store.read(states[keys["forget"]].table)["index"]
     tables = {name: states[keys[name]].table for name in ("full", "effect")}
     found = forecast(session.store, **tables, layout=session.experiment.store.layout, labels=session.examples.labels)
-    content = forecast_content(found, label, ids, Pictures.of(session.experiment.dataset, session.examples), top=max(top, MOST_CHANGED))
+    content = forecast_content(found, label, ids, Pictures.of(_dataset_of(session), session.examples), top=max(top, MOST_CHANGED))
     return {
         "forget_set": label,
         "unit": "nats",
@@ -119,13 +122,34 @@ def _fit_of(session: Session) -> Fit:
     return node
 
 
+def _dataset_of(session: Session) -> Dataset:
+    """Return the data set, its paths expanded: pictures read it again."""
+    return with_absolute_paths(session.experiment.dataset)
+
+
+def _point_of(target: str, examples: Examples) -> int:
+    """Return the point that --target names; raises ConfigError unless it is an id, DataError unless there is such a point."""
+    try:
+        point = parse_id(target)
+    except IdError as error:
+        raise ConfigError(f"--target: {error}") from error
+    if point >= examples.n_points:
+        last = examples.n_points - 1
+        raise DataError(f"--target {point} is no point; training points are 0 to {examples.n_train - 1}, validation points {examples.n_train} to {last}")
+    return point
+
+
 def _class_of(output: str, n_classes: int) -> int | None:
     """Return the class whose logit is meant, None for the margin."""
     if output == MARGIN:
         return None
-    if not output.isdecimal() or int(output) >= n_classes:
+    try:
+        found = parse_id(output)
+    except IdError:
+        found = n_classes
+    if found >= n_classes:
         raise ConfigError(f"--class {output!r}: expected `{MARGIN}` or a class, 0 to {n_classes - 1}")
-    return int(output)
+    return found
 
 
 def _check(top: int, picture: str | None, n_train: int) -> None:

@@ -55,7 +55,7 @@ def dmm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
 def point(session: Session, target: int, **options: Any) -> dict[str, Any]:
     asked = {"top": 5, "output": "margin", "picture": None, "executor": "serial"} | options
-    return attribute_point(session, Console(quiet=True), target=target, **asked)
+    return attribute_point(session, Console(quiet=True), target=str(target), **asked)
 
 
 def read(session: Session, key: str) -> dict[str, np.ndarray]:
@@ -209,6 +209,11 @@ def test_a_matrix_of_margins_knows_no_logits_and_no_effects(open_tiny: Open, tmp
     [
         ([], "give either --target ID or --forget LABEL"),
         (["--target", "1", "--forget", "some"], "give either --target ID or --forget LABEL"),
+        (["--target", "017"], "'017' has a leading zero"),
+        (["--target", "1_7"], "'1_7' holds a separator"),
+        (["--target", "-3"], "'-3' has a sign"),
+        (["--target", "٣"], "'٣' is no whole number"),
+        (["--target", "3", "--class", "01"], "expected `margin` or a class"),
         (["--target", "80"], "--target 80 is no point; training points are 0 to 59, validation points 60 to 79"),
         (["--target", "-1"], "--target -1 is no point"),
         (["--target", "1", "--top", "0"], "--top 0: expected 1 to 60"),
