@@ -15,6 +15,7 @@ os.environ.setdefault("RAY_AUTH_MODE", "disabled")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "false")
 
+import fuzz
 import s3_server
 from tiny import TINY, open_at, run_serially
 
@@ -35,6 +36,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def fresh_listings(monkeypatch: pytest.MonkeyPatch) -> None:
     """A slow listing is kept for a while, so on a busy machine a test would not see what it did to a folder: here none is kept."""
     monkeypatch.setattr("pipeline.runtime.recent.WORTH_KEEPING", math.inf)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the seed of the odd input that tests/jobs/test_fuzz.py drew."""
+    terminalreporter.write_line(f"fuzz: DMM_FUZZ_SEED={fuzz.SEED} DMM_FUZZ_EFFORT={fuzz.EFFORT}; `make fuzz` draws another seed")
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 The seed is fixed so that the suite gives the same answer each time. `make fuzz` draws another one, prints it, and looks longer.
 """
 
-import os
 import re
 import string
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from fuzz import EFFORT, SEED
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from terminal import Dmm
@@ -20,9 +20,6 @@ from tiny import TINY
 
 from pipeline.core.errors import DataError
 from pipeline.data.ids import read_ids
-
-SEED = int(os.environ.get("DMM_FUZZ_SEED", "20261130"))
-EFFORT = int(os.environ.get("DMM_FUZZ_EFFORT", "1"))
 
 
 def bounded(n_examples: int) -> settings:
