@@ -28,7 +28,7 @@ LOOK_SECONDS = 1.0
 # A head that restarts is back sooner; Ray itself ends the process after 60 s, with a dump in place of a word.
 GONE_SECONDS = 30.0
 # Seconds after which unmet needs are worth a word. An autoscaler takes minutes to bring a machine, and until then all is well.
-SAID_AFTER = 15.0
+SAID_AFTER = 4.0
 # Ray's own label of every node; by it tasks are kept from nodes that do not see the store.
 NODE_LABEL = "ray.io/node-id"
 
@@ -62,6 +62,14 @@ def connect(n_cpus: int | None = None) -> None:
         if threading.current_thread() is threading.main_thread():
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def busy_notice() -> str:
+    """Return what to say when a run begins on a cluster whose CPUs others use, empty where all are free."""
+    total, free = (resources.get("CPU", 0.0) for resources in (ray.cluster_resources(), ray.available_resources()))
+    if free >= total:
+        return ""
+    return f"others use {total - free:g} of the {total:g} CPUs of this cluster: tasks wait until CPUs come free; Ctrl-C ends this run and loses nothing"
 
 
 class Lookout:

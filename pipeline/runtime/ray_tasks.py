@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
 from pipeline.runtime.execution import Fault, Need, Outcome, attempt
-from pipeline.runtime.ray_cluster import Lookout, Patience, connect, gone
+from pipeline.runtime.ray_cluster import Lookout, Patience, busy_notice, connect, gone
 from pipeline.runtime.ray_sight import Blind
 
 import ray  # isort: skip  (after ray_cluster, which sets what it reads when it is imported)
@@ -32,6 +32,8 @@ class RayExecutor(Generic[T]):
         self._tasks: dict[ray.ObjectRef, tuple[T, Need]] = {}
         self._runs: dict[Need, Any] = {}
         self._window = FEWEST_IN_FLIGHT
+        # Said until the first task comes back.
+        self._busy = busy_notice()
 
     def has_room(self) -> bool:
         """See Executor."""
@@ -65,7 +67,7 @@ class RayExecutor(Generic[T]):
     @property
     def notice(self) -> str:
         """See Executor."""
-        return "; ".join(filter(None, (self._patience.notice, self.blind.notice)))
+        return "; ".join(filter(None, (self._busy, self._patience.notice, self.blind.notice)))
 
     def close(self) -> None:
         """See Executor."""
@@ -77,6 +79,7 @@ class RayExecutor(Generic[T]):
 
     def _collect(self, ref: "ray.ObjectRef") -> Outcome[T]:
         task, _ = self._tasks.pop(ref)
+        self._busy = ""
         try:
             outcome = ray.get(ref)
         except ray.exceptions.RayError as error:

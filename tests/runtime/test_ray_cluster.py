@@ -36,6 +36,15 @@ def test_a_need_that_is_not_met_is_first_said_then_given_up(clock: list[float]) 
     assert "raise resources.patience_seconds" in patience.hopeless({NEED}, [SMALL])[NEED]
 
 
+@pytest.mark.parametrize(("free", "notice"), [(8.0, ""), (3.0, "others use 5 of the 8 CPUs of this cluster: tasks wait until CPUs come free")])
+def test_a_cluster_that_others_use_is_said_to_be_busy(monkeypatch: pytest.MonkeyPatch, free: float, notice: str) -> None:
+    from pipeline.runtime import ray_cluster
+
+    monkeypatch.setattr(ray_cluster.ray, "cluster_resources", lambda: {"CPU": 8.0})
+    monkeypatch.setattr(ray_cluster.ray, "available_resources", lambda: {"CPU": free})
+    assert ray_cluster.busy_notice().partition(";")[0] == notice
+
+
 def test_a_node_that_comes_late_ends_the_wait(clock: list[float]) -> None:
     from pipeline.runtime.ray_cluster import Patience
 
