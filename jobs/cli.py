@@ -85,9 +85,9 @@ def main(commands: typer.Typer = app) -> None:
     """Run a command line; every error raised on purpose is one message and an exit status, never a traceback."""
     status, last = INTERRUPTED, "interrupted. Everything finished is kept; the same command goes on from here."
     with steady_streams():
-        with Ending():
+        with Ending() as ending:
             try:
-                status = _status_of(commands)
+                status = _status_of(commands, ending)
             except DetachedError as left:
                 last = str(left)
         _say_what_is_not_shown()
@@ -96,14 +96,21 @@ def main(commands: typer.Typer = app) -> None:
     sys.exit(status)
 
 
-def _status_of(commands: typer.Typer) -> int:
-    """Run a command line and return its exit status; raises DetachedError if a job is left to itself."""
+def _status_of(commands: typer.Typer, ending: Ending) -> int:
+    """Run a command line and return its exit status; raises DetachedError if a job is left to itself.
+
+    Whatever error an interrupt became on its way up is raised again: ending takes it for the interrupt that it is.
+    """
     try:
         commands()
+    except DetachedError:
+        raise
     except PipelineError as error:
         return _refuse(str(error), BAD_CONFIG if isinstance(error, ConfigError | DataError | ShapeError) else FAILED)
     # The last resort: no traceback reaches a user, whatever the defect is.
     except Exception as error:
+        if ending.is_told:
+            raise
         return _refuse(_defect(error), FAILED)
     except SystemExit as ended:
         # Typer ends every command this way, and turns an interrupt into 130 without a word.

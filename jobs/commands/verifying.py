@@ -22,12 +22,12 @@ def verify(session: Session, screen: Console, *, repair: bool, executor: str) ->
 
     What no shard refers to and is younger than YOUNG_SECONDS is left alone and only counted, as n_young: a run may be at work beside this one.
     """
-    nothing = why_no_store(session.store)
-    if nothing is not None:
-        raise ConfigError(f"{nothing}; give the store that `dmm run` made with --store")
     if repair:
         # What is set aside must be made again, so whatever keeps the run from starting is found before.
         view_address(session)
+    nothing = why_no_store(session.store)
+    if nothing is not None:
+        raise ConfigError(f"{nothing}; give the store that `dmm run` made with --store")
     store, settled = session.store, _now(session, repair) - YOUNG_SECONDS
     found = _check(session, settled)
     bad = [problem for problem in found if not problem.is_young]

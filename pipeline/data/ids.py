@@ -169,19 +169,13 @@ def _read_npy(file: BinaryIO) -> _Found:
 
 
 def _read_parquet(file: BinaryIO) -> _Found:
-    import pyarrow as pa  # here, because the import takes a moment and few runs read Parquet from users
-    import pyarrow.parquet as pq
+    # The import takes a moment, and few runs read Parquet from users.
+    from pipeline.runtime.parquet import read_stored_column
 
-    try:
-        opened = pq.ParquetFile(file)
-        # The columns as they are stored: pandas would hide one that was the index of its table.
-        column = named_column(opened.schema_arrow.names)
-        kind = opened.schema_arrow.field(column).type
-        if not pa.types.is_integer(kind):
-            raise IdError(f"column {_shown(opened.schema_arrow.names[column])} holds {kind}; expected integers")
-        values = opened.read(columns=[opened.schema_arrow.names[column]]).column(0).to_pylist()
-    except pa.ArrowException as error:
-        raise IdError(str(error)) from error
+    column = read_stored_column(file, named_column)
+    if not column.is_integer:
+        raise IdError(f"column {_shown(column.name)} holds {column.kind}; expected integers")
+    values = column.values()
     return [(_at(f"row {number}", checked_id, value), f"row {number}") for number, value in enumerate(values, start=1)]
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
-from pipeline.core.errors import ConfigError, CorruptShardError, ExecutionError, PipelineError, StoreError, StoreUnseenError, is_out_of_memory
+from pipeline.core.errors import ConfigError, CorruptShardError, ExecutionError, PipelineError, PluginError, StoreError, StoreUnseenError, is_out_of_memory
 
 T = TypeVar("T")
 
@@ -142,6 +142,9 @@ def fault_of(error: BaseException) -> Fault:
         return "memory"
     if any(isinstance(cause, OSError) and cause.errno in FULL for cause in causes):
         return "full"
+    # What a user's class raises may have passed at another try or on other points, so it counts as what it is.
+    if isinstance(error, PluginError) and error.__cause__ is not None and not isinstance(error.__cause__, PipelineError):
+        return fault_of(error.__cause__)
     if isinstance(error, StoreUnseenError):
         return "unseen"
     if isinstance(error, CorruptShardError):

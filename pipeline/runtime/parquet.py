@@ -4,13 +4,14 @@ One number a row is a plain column that any tool reads; more are raw bytes of fi
 read than nested lists). Pages have checksums; what the shard says of itself, dtypes and shapes included, carries a digest, as those do not cover it.
 """
 
+import contextlib
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -122,6 +123,41 @@ def write_side_by_side(path: Path, columns: Mapping[str, np.ndarray]) -> None:
             parts = {name: np.ascontiguousarray(values[start : start + step]) for name, values in columns.items()}
             lists = [pa.FixedSizeListArray.from_arrays(pa.array(part.reshape(-1)), type=kinds[name]) for name, part in parts.items()]
             writer.write_table(pa.Table.from_arrays(lists, schema=schema))
+
+
+@dataclass(frozen=True)
+class StoredColumn:
+    """One column of anybody's Parquet file, as it is stored: kind is its type as Arrow calls it, values reads them, None where there is none."""
+
+    name: str
+    kind: str
+    is_integer: bool
+    values: Callable[[], list[Any]]
+
+
+def read_stored_column(file: BinaryIO, choose: Callable[[Sequence[str]], int]) -> StoredColumn:
+    """Return the column whose number choose returns for the names of all columns; raises ValueError on a damaged file, and what choose raises.
+
+    A column that was the index of a pandas table is one of them: pandas itself would hide it.
+    """
+    with _damage_named():
+        opened = pq.ParquetFile(file)
+        schema = opened.schema_arrow
+    field = schema.field(choose(schema.names))
+
+    def values() -> list[Any]:
+        with _damage_named():
+            return list(opened.read(columns=[field.name]).column(0).to_pylist())
+
+    return StoredColumn(field.name, str(field.type), pa.types.is_integer(field.type), values)
+
+
+@contextlib.contextmanager
+def _damage_named() -> Iterator[None]:
+    try:
+        yield
+    except pa.ArrowException as error:
+        raise ValueError(str(error)) from error
 
 
 @dataclass(frozen=True)

@@ -157,7 +157,7 @@ def test_failures_elsewhere_do_not_hide_the_score(dmm: Dmm, monkeypatch: pytest.
         (["--executor", "dask"], "unknown executor 'dask'"),
         (["--set", "estimator.name=lasso", "--set", "estimator.heldout_share=0.75", "--set", "populations.designed=null"], "leaves 1 of 3 models to fit"),
         (["--set", "estimator.name=needless:Needless"], "an estimator of subset models"),
-        (["--set", "populations.heldout.n_models=2"], "populations.heldout.n_models: Input should be greater than or equal to 3"),
+        (["--set", "populations.heldout.n_models=2"], "populations.heldout.n_models: expected at least 3"),
     ],
 )
 def test_what_cannot_be_answered_is_refused_before_anything_is_written(

@@ -261,7 +261,7 @@ def test_every_entry_can_be_submitted() -> None:
     assert list(ENTRY_NAMES) == ["run", *ENTRIES]
 
 
-@pytest.mark.parametrize("view", ["http://mlflow:5000", "https://10.0.0.7", "databricks", "http://[mlflow:5000", "sqlite:///{store}/mlflow.db"])
+@pytest.mark.parametrize("view", ["http://mlflow:5000", "https://10.0.0.7", "databricks", "sqlite:///{store}/mlflow.db"])
 def test_a_view_that_the_cluster_can_reach_travels(dmm: Dmm, fake: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, view: str) -> None:
     view = view.format(store=tmp_path / "s")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", view)

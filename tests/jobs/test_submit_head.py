@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 from head import Head, running_head
+from ports import held_ports
 from terminal import answer
 from tiny import TINY
 
