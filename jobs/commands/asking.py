@@ -28,6 +28,8 @@ def attribute(
     session = open_session(config, set_ or (), store)
     if (target is None) == (forget is None):
         raise ConfigError("`dmm attribute` explains one thing: give either --target ID or --forget LABEL")
+    if forget is not None and class_ != "margin":
+        raise ConfigError(f"--class {class_}: the removal of a set is predicted for margins; leave --class out, or give --target")
     if target is not None:
         result = attribute_point(session, screen, target=target, top=top, output=class_, picture=output, executor=executor)
         explaining.show_influences(result, paper())

@@ -112,6 +112,10 @@ class Experiment(Settings):
     def _check(self) -> "Experiment":
         if "floor" in self.unlearners:
             raise ConfigError("unlearner label 'floor' stands for the noise floor in every table; choose another label")
+        for label, rule in self.forget_sets.items():
+            strange = set(rule.needs) - {"full"}
+            if strange:
+                raise ConfigError(f"forget set labelled {label!r} needs {', '.join(sorted(strange))}, but only the margins of `full` can be had")
         for label, unlearner in self.unlearners.items():
             unknown = unlearner.needs - {"effect", "oracle"}
             if unknown:

@@ -1,5 +1,6 @@
 """From a YAML file and `key=value` overrides to an experiment; whatever is wrong is named by its exact key."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,8 @@ def read_tree(path: str | Path) -> dict[str, Any]:
     except yaml.YAMLError as error:
         raise ConfigError(f"config {path} cannot be read as YAML: {error}") from error
     if not isinstance(tree, dict):
-        raise ConfigError(f"config {path} holds {type(tree).__name__}; expected settings such as `dataset: {{name: digits}}`")
+        found = "is empty" if tree is None else "holds a list" if isinstance(tree, list) else f"holds {shown(tree)} alone"
+        raise ConfigError(f"config {path} {found}; expected settings such as `dataset: {{name: digits}}`")
     return tree
 
 
@@ -58,11 +60,26 @@ def _override(tree: Mapping[str, Any], override: str) -> dict[str, Any]:
     key, equals, text = override.partition("=")
     if not equals or not key.strip():
         raise ConfigError(f"--set {override!r}: expected key=value, such as populations.subset.n_models=500")
+    if not all(part.strip() for part in key.split(".")):
+        raise ConfigError(f"--set {override!r}: the key has an empty part; expected names with single dots between them, such as recipe.epochs=3")
     try:
         value = yaml_text.load(text)
     except yaml.YAMLError as error:
         raise ConfigError(f"--set {override!r}: the value cannot be read as YAML ({error})") from error
+    if _holds_comment(text, value):
+        raise ConfigError(f"--set {override!r}: YAML takes what begins with # for a comment; put the value in quotes, as in key='\"exp #2\"'")
     return _put(tree, key.strip().split("."), value, override)
+
+
+def _holds_comment(text: str, value: Any) -> bool:
+    """Return whether part of a value is a comment to YAML: without it the text means the same."""
+    for found in re.finditer(r"(?:^|\s)#", text):
+        try:
+            if yaml_text.load(text[: found.start()]) == value:
+                return True
+        except yaml.YAMLError:
+            continue
+    return False
 
 
 def _put(tree: Any, path: list[str], value: Any, override: str) -> dict[str, Any]:

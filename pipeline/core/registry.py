@@ -22,7 +22,7 @@ from pipeline.core.fingerprint import canonical, digest, digest_bytes, digest_fi
 from pipeline.core.fitting import fits, name_hint
 from pipeline.core.plugin_calls import building, guard_methods, source_file
 from pipeline.core.plugin_calls import is_ours as _is_ours
-from pipeline.core.setting_paths import parts_of, paths_in, without_paths
+from pipeline.core.setting_paths import is_there, parts_of, paths_in, without_paths
 from pipeline.core.validation_errors import did_you_mean, explain
 
 
@@ -68,7 +68,7 @@ class Plugin(Settings):
         Fingerprints hold it in place of the paths: a file may be moved, and a file that changes is noticed. Raises DataError if one cannot be read.
         """
         try:
-            found = [digest_files(path) for path in paths_in(self) if path.exists()]
+            found = [digest_files(path) for path in paths_in(self) if is_there(path)]
         except OSError as error:
             reason = f"{error.filename} cannot be read ({error.strerror})"
             raise DataError(f"{plugin_name(self)}: {reason}; give the path of a file or folder that can be read") from error
@@ -180,7 +180,7 @@ def identity(plugin: Plugin) -> dict[str, Any]:
 
 def contents_of(value: Any) -> list[str]:
     """Return the content of every plug-in below value that names files which are here, in order."""
-    own = [value.content()] if isinstance(value, Plugin) and any(path.exists() for path in paths_in(value)) else []
+    own = [value.content()] if isinstance(value, Plugin) and any(map(is_there, paths_in(value))) else []
     return own or [content for part in parts_of(value) for content in contents_of(part)]
 
 

@@ -30,6 +30,28 @@ def parts_of(value: Any) -> list[Any]:
     return list(value) if isinstance(value, tuple | list) else []
 
 
+def is_there(path: Path) -> bool:
+    """Return whether something lies at path; False where the text cannot be a path at all."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
+def why_no_file(path: Path) -> str | None:
+    """Return in words why no file can be read at path, None if there is one."""
+    try:
+        if path.is_file():
+            return None
+        if path.is_dir():
+            return "is a folder"
+        if path.exists():
+            return "is no regular file"
+        return "is a link that leads to no file" if path.is_symlink() else "does not exist"
+    except OSError as error:
+        return f"cannot be opened ({error.strerror})"
+
+
 def expanded(path: Path) -> Path:
     """Return path with `~` and environment variables expanded; a relative path stays relative."""
     return Path(os.path.expanduser(os.path.expandvars(path)))

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.core.errors import DataError
+from pipeline.core.setting_paths import why_no_file
 from pipeline.data.dataset import Dataset
 from pipeline.data.examples import Examples
 
@@ -42,7 +43,7 @@ class ArraysFile(Dataset):
 
     def missing(self) -> str | None:
         """See Dataset."""
-        return None if self.path.is_file() else _absent(self.path)
+        return _absent(self.path)
 
     def read(self) -> Examples:
         """Return the file's examples, inputs cast to float32; n_classes is the largest label plus one.
@@ -73,8 +74,9 @@ class ArraysFile(Dataset):
 
 def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
     """Return the four arrays of an .npz file by name; nothing is unpickled. Raises DataError if the file or one of them cannot be read."""
-    if not path.is_file():
-        raise DataError(_absent(path))
+    absent = _absent(path)
+    if absent is not None:
+        raise DataError(absent)
     try:
         kind = _kind_of(path)
         if kind is not None:
@@ -115,8 +117,9 @@ def _kind_of(path: Path) -> str | None:
     return f"is not an .npz file; {HOW}" if head else f"is empty; {HOW}"
 
 
-def _absent(path: Path) -> str:
-    return f"data file {path} does not exist; {HOW}"
+def _absent(path: Path) -> str | None:
+    missing = why_no_file(path)
+    return None if missing is None else f"data file {path} {missing}; {HOW}"
 
 
 def _inputs(arrays: dict[str, npt.NDArray[Any]], key: str, path: Path) -> npt.NDArray[np.float32]:

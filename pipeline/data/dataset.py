@@ -61,13 +61,11 @@ _DIGESTS: dict[str, str] = {}
 def flip_labels(examples: Examples, noise: LabelNoise) -> Examples:
     """Return examples with noise.n_points training labels moved to another class, each with equal chance, and their ids added to `mislabelled`.
 
-    Raises ConfigError if fewer training points carry a true label, or if there is only one class.
+    Raises ConfigError if fewer training points carry a true label.
     """
     candidates = np.setdiff1d(np.arange(examples.n_train), examples.mislabelled)
     if noise.n_points > len(candidates):
         raise ConfigError(f"label_noise: n_points is {noise.n_points} but only {len(candidates)} training labels can be flipped; lower n_points")
-    if examples.n_classes < 2:
-        raise ConfigError("label_noise: the data set has one class, so no label can be flipped; remove label_noise")
     rng = seeds.generator("label_noise", noise.seed)
     flipped = np.sort(rng.choice(candidates, noise.n_points, replace=False))
     labels = examples.labels.copy()

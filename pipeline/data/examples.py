@@ -31,6 +31,10 @@ class Examples:
             raise DataError(f"{len(self.inputs)} inputs but {len(self.labels)} labels; give one label for each input")
         if not 0 < self.n_train < len(self.labels):
             raise DataError(f"n_train is {self.n_train} of {len(self.labels)} points; at least one training and one validation point are needed")
+        if self.n_classes < 2:
+            raise DataError(f"n_classes is {self.n_classes}; expected at least two classes, numbered from 0")
+        if self.inputs.size == 0:
+            raise DataError(f"inputs have shape {self.inputs.shape}, so that they hold no features; give at least one number for each point")
         if self.labels.min() < 0 or self.labels.max() >= self.n_classes:
             raise DataError(f"labels span {self.labels.min()} to {self.labels.max()}; expected 0 to {self.n_classes - 1}")
         if not np.isfinite(self.inputs).all():

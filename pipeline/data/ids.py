@@ -16,14 +16,18 @@ import numpy.typing as npt
 
 from pipeline.core.errors import DataError
 from pipeline.core.npy import read_npy
+from pipeline.core.setting_paths import why_no_file
 
 # Names of the one column that is taken out of several.
 ID_COLUMNS = ("id", "index")
 LARGEST_ID = 2**63 - 1
 
 _ID = re.compile(r"0|[1-9][0-9]*")
-# A column that stands alone must say that it holds ids: one called `label` may hold anything.
-_SAYS_ID = re.compile(r"(?:[^0-9]*[^a-z0-9])?(?:ids?|index|indexes|indices|idx|points?)", re.IGNORECASE)
+# A column that stands alone must say that it holds ids of training points: one called `label` or `class_id` may hold anything.
+_SAYS_ID = re.compile(r"(?:(?:train|training|point|example)[ _-]?)?(?:ids?|index|indexes|indices|idx)", re.IGNORECASE)
+# Separators that spreadsheets write in place of commas.
+_OTHER_SEPARATOR = re.compile(r"[;\t|]")
+_PACKED = {b"PK": "a zip archive or a spreadsheet", b"\x1f\x8b": "a gzip archive"}
 # Digits without a letter: such a cell in a first line is a value, and no name of a column.
 _NUMBER = re.compile(r"[^a-zA-Z]*[0-9][^a-zA-Z]*")
 _LINE_ENDS = re.compile(r"\r\n|\r|\n")
@@ -81,9 +85,9 @@ def read_ids(path: Path) -> Ids:
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise DataError(f"forget set file {path} ends in {path.suffix!r}; expected one of {', '.join(READERS)}")
-    if not path.is_file():
-        problem = "is a folder" if path.is_dir() else "is no regular file" if path.exists() else "does not exist"
-        raise DataError(f"forget set file {path} {problem}; give the path of a {', '.join(READERS)} file of training ids")
+    missing = why_no_file(path)
+    if missing is not None:
+        raise DataError(f"forget set file {path} {missing}; give the path of a {', '.join(READERS)} file of training ids")
     try:
         with path.open("rb") as file:
             found = reader(file)
@@ -108,12 +112,15 @@ def _read_txt(file: BinaryIO) -> _Found:
     unclear = next(((line, place) for line, place in lines if _THOUSANDS.fullmatch(line)), None)
     if unclear is not None:
         raise IdError(f"{unclear[1]}: {_shown(unclear[0])} may hold an id with a space between thousands; put each id on a line of its own")
+    separated = next(((line, place) for line, place in lines if re.fullmatch("[0-9]+(?:[,;|][ \t]*[0-9]+)+", line)), None)
+    if separated is not None:
+        raise IdError(f"{separated[1]}: {_shown(separated[0])} holds a separator; put each id on a line of its own")
     return [(_at(place, parse_id, word), place) for line, place in lines for word in re.split("[ \t]+", line)]
 
 
 def _read_csv(file: BinaryIO) -> _Found:
     reader = csv.reader(io.StringIO(_text(file), newline=""), strict=True)
-    rows = [([cell.strip() for cell in row], f"line {reader.line_num}") for row in reader if any(cell.strip() for cell in row)]
+    rows: list[tuple[list[str], str]] = [([cell.strip() for cell in row], f"line {reader.line_num}") for row in reader if any(cell.strip() for cell in row)]
     if not rows:
         return []
     first, place = rows[0]
@@ -122,6 +129,7 @@ def _read_csv(file: BinaryIO) -> _Found:
         column = 0
     else:
         rows = rows[1:]
+        _check_no_row_numbers(first, column, [row[column] for row, _ in rows if len(row) == len(first)])
     for row, place in rows:
         if len(row) != len(first):
             raise IdError(f"{place} has {_columns(len(row))} and the first {_columns(len(first))}")
@@ -132,7 +140,15 @@ def _column_of(first: Sequence[str], place: str) -> int | None:
     """Return which column a first row names as that of the ids, None if the row is an id itself; raises IdError if it is neither."""
     if list(first) == ["0"]:
         raise IdError(_ZERO)
-    if len(first) == 1 and not _SAYS_ID.fullmatch(first[0]) and any(sign.isdigit() for sign in first[0]):
+    number = next((name for name in first if _NUMBER.fullmatch(name)), None)
+    if number is not None and len(first) > 1:
+        raise IdError(
+            f"its first line holds {_shown(number)} among {_columns(len(first))}, so it names no columns; "
+            "put names above them, `id` among them, or write one id a line"
+        )
+    if first[0].startswith("#"):
+        raise IdError(f"{place}: {_shown(first[0])} is a comment, and comments are not read; remove that line")
+    if len(first) == 1 and any(sign.isdigit() for sign in first[0]):
         _at(place, parse_id, first[0])
         return None
     return named_column(first)
@@ -140,9 +156,6 @@ def _column_of(first: Sequence[str], place: str) -> int | None:
 
 def named_column(names: Sequence[str]) -> int:
     """Return which of a table's columns holds the ids: one called id or index, or the only one if its name says so; raises IdError otherwise."""
-    number = next((name for name in names if _NUMBER.fullmatch(name)), None)
-    if number is not None:
-        raise IdError(f"its first line holds {_shown(number)} among {_columns(len(names))}; name the columns in a first line, `id` among them")
     folded = [name.strip().lower() for name in names]
     named = [number for number, name in enumerate(folded) if name in ID_COLUMNS]
     shown = ", ".join(map(_shown, names)) or "none"
@@ -152,9 +165,17 @@ def named_column(names: Sequence[str]) -> int:
         raise IdError(f"its columns are {shown}; leave one column called id or index, so that it is clear which one holds the ids")
     if len(folded) != 1:
         raise IdError(f"its columns are {shown}; call the one that holds the ids `id`")
+    if _OTHER_SEPARATOR.search(folded[0]):
+        raise IdError(f"its first line is {shown}; separate columns with commas")
     if not _SAYS_ID.fullmatch(folded[0]):
         raise IdError(f"its only column is called {shown}, which may hold something else; call it `id` if it holds ids")
     return 0
+
+
+def _check_no_row_numbers(names: Sequence[str], column: int, values: Sequence[Any]) -> None:
+    """Raise IdError if the column called index may be the numbers of the rows: pandas writes these when an index becomes a column."""
+    if len(names) > 1 and names[column].lower() == "index" and [str(value) for value in values] == [str(row) for row in range(len(values))]:
+        raise IdError("its column 'index' numbers its rows 0, 1, 2, …, as pandas does; call the column that holds the ids `id`, or leave the others out")
 
 
 def _read_npy(file: BinaryIO) -> _Found:
@@ -176,14 +197,19 @@ def _read_parquet(file: BinaryIO) -> _Found:
     if not column.is_integer:
         raise IdError(f"column {_shown(column.name)} holds {column.kind}; expected integers")
     values = column.values()
+    _check_no_row_numbers(column.names, column.number, values)
     return [(_at(f"row {number}", checked_id, value), f"row {number}") for number, value in enumerate(values, start=1)]
 
 
 def _text(file: BinaryIO) -> str:
+    content = file.read()
+    packed = next((kind for start, kind in _PACKED.items() if content.startswith(start)), None)
+    if packed is not None:
+        raise IdError(f"it is {packed}, not text; unpack it, or save the sheet as CSV")
     try:
-        return file.read().decode("utf-8-sig")
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise IdError(f"it is not UTF-8 text ({error.reason} at byte {error.start})") from error
+        raise IdError(f"it is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8") from error
 
 
 def _at(place: str, parse: Callable[[Any], int], value: Any) -> int:

@@ -101,8 +101,8 @@ def check_margins(unlearned: np.ndarray, oracle: np.ndarray) -> None:
 
 def check_rule(variant: str, n_bins: int, clip: float) -> Rule:
     """Return these settings as one rule; raises ConfigError on an unknown variant, bins that a published variant fixes, or values out of range."""
-    if variant not in VARIANTS:
-        raise ConfigError(f"unknown KLoM variant {variant!r}; known: {', '.join(VARIANTS)}.{did_you_mean(variant, VARIANTS)}")
+    if not isinstance(variant, str) or variant not in VARIANTS:
+        raise ConfigError(f"unknown KLoM variant {variant!r}; known: {', '.join(VARIANTS)}.{did_you_mean(str(variant), VARIANTS)}")
     if variant in PUBLISHED and n_bins != N_BINS:
         raise ConfigError(f"variant {variant!r} fixes its bins, but n_bins is {n_bins}; leave it out or use variant 'closed'")
     require_count("n_bins", n_bins, 2, MOST_BINS)

@@ -1,6 +1,7 @@
 """Whether the files of a table are what they promise, found by reading all their bytes."""
 
 import io
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,6 +35,9 @@ def check_table(files: Files, folder: str, *, known: str, settled: float = math.
     for shard, (blobs, problem) in zip(shards, each(files, lambda shard: _check_shard(files, folder, shard, names), shards), strict=True):
         expected |= {str(shard), f"{shard.stem}.json"} | blobs
         problems += [problem] if problem else []
+    notes = [f"{folder}/{name}" for name in sorted(expected & set(names)) if name.endswith(".json")]
+    damaged = each(files, lambda path: _damaged_note(files, path), notes)
+    problems += [problem for problem in damaged if problem is not None]
     loose = [f"{folder}/{name}" for name in sorted(set(names) - expected)]
     young = each(files, lambda path: is_young(files, path, settled), loose)
     return problems + [Problem(path, _kind(path), is_young=new) for path, new in zip(loose, young, strict=True)]
@@ -49,6 +53,17 @@ def is_young(files: Files, path: str, settled: float) -> bool:
         raise
     except StoreError:
         return True
+
+
+def _damaged_note(files: Files, path: str) -> Problem | None:
+    """Return what is wrong with a file of notes beside shards, None if it holds a JSON object. No result depends on it."""
+    try:
+        is_sound = isinstance(json.loads(files.read(path)), dict)
+    except StoreAwayError:
+        raise
+    except (StoreError, ValueError, RecursionError):
+        is_sound = False
+    return None if is_sound else Problem(path, "damaged: it holds no JSON object; results do not depend on it")
 
 
 def _kind(path: str) -> str:

@@ -127,12 +127,21 @@ def write_side_by_side(path: Path, columns: Mapping[str, np.ndarray]) -> None:
 
 @dataclass(frozen=True)
 class StoredColumn:
-    """One column of anybody's Parquet file, as it is stored: kind is its type as Arrow calls it, values reads them, None where there is none."""
+    """One column of anybody's Parquet file, as it is stored: kind is its type as Arrow calls it, values reads them, None where there is none.
 
-    name: str
+    number is its place among names, which are those of all columns.
+    """
+
+    names: Sequence[str]
+    number: int
     kind: str
     is_integer: bool
     values: Callable[[], list[Any]]
+
+    @property
+    def name(self) -> str:
+        """The name of the column."""
+        return self.names[self.number]
 
 
 def read_stored_column(file: BinaryIO, choose: Callable[[Sequence[str]], int]) -> StoredColumn:
@@ -143,13 +152,14 @@ def read_stored_column(file: BinaryIO, choose: Callable[[Sequence[str]], int]) -
     with _damage_named():
         opened = pq.ParquetFile(file)
         schema = opened.schema_arrow
-    field = schema.field(choose(schema.names))
+    number = choose(schema.names)
+    field = schema.field(number)
 
     def values() -> list[Any]:
         with _damage_named():
             return list(opened.read(columns=[field.name]).column(0).to_pylist())
 
-    return StoredColumn(field.name, str(field.type), pa.types.is_integer(field.type), values)
+    return StoredColumn(schema.names, number, str(field.type), pa.types.is_integer(field.type), values)
 
 
 @contextlib.contextmanager

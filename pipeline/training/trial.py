@@ -11,6 +11,7 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from pipeline.core.errors import ConfigError, PipelineError
 from pipeline.core.plugin_calls import say, users_line
+from pipeline.core.registry import plugin_name
 from pipeline.training.ensemble import Builder, Kind, compute_logits, initial_states
 from pipeline.training.loop import Resident, run_phases
 from pipeline.training.schedule import Descent, Phase, cross_entropy
@@ -27,17 +28,20 @@ def trying(build: Builder, problem: str) -> Iterator[None]:
     except Exception as error:
         place = users_line(error, [type(build.model)])
         where = f", {place}" if place else ""
-        raise ConfigError(f"model {type(build.model).__qualname__} {problem} ({say(error)}{where}); mend its build()") from error
+        raise ConfigError(f"model {plugin_name(build.model)} {problem} ({say(error)}{where}); mend its build()") from error
 
 
 def check_parameters(build: Builder, template: nn.Module) -> None:
     """Raise ConfigError unless the template has parameters of known shape, of which some are trained."""
-    name = type(build.model).__qualname__
+    name = plugin_name(build.model)
     values = [*template.named_parameters(), *template.named_buffers()]
     lazy = [key for key, value in values if isinstance(value, UninitializedParameter | UninitializedBuffer)]
     if lazy:
         remedy = "give the number of its inputs, which build() knows from input_shape"
         raise ConfigError(f"model {name}: {lazy[0]} has no shape yet (a Lazy layer); {remedy}")
+    if any(value.is_meta for _, value in values):
+        remedy = "return a new module from build() each time; members of a population must not share one"
+        raise ConfigError(f"model {name}: build() returns a module that it made before; {remedy}")
     if not any(value.requires_grad for value in template.parameters()):
         found = "all its parameters are frozen" if list(template.parameters()) else "it has no parameters"
         remedy = "return a module with parameters of which some require gradients"
@@ -49,7 +53,7 @@ def check_outputs(build: Builder, template: nn.Module, inputs: Float[np.ndarray,
 
     One input alone is tried too.
     """
-    name = type(build.model).__qualname__
+    name = plugin_name(build.model)
     for points in (inputs, inputs[:1]):
         with torch.inference_mode(), trying(build, f"cannot take inputs of shape {points.shape}"):
             logits = template.eval()(_tensor(points))

@@ -47,12 +47,6 @@ def test_more_noise_than_training_points_is_refused(examples: Examples) -> None:
         flip_labels(examples, LabelNoise(n_points=13))
 
 
-def test_noise_needs_a_second_class() -> None:
-    examples = Examples(inputs=np.zeros((3, 1), np.float32), labels=np.zeros(3, np.int64), n_train=2, n_classes=1)
-    with pytest.raises(ConfigError, match="has one class"):
-        flip_labels(examples, LabelNoise(n_points=1))
-
-
 def test_noise_reaches_the_data_set_through_the_config() -> None:
     with pytest.raises(ConfigError, match="n_points is 2000"):
         DATASETS.build({"name": "digits", "label_noise": {"n_points": 2000}}).load()

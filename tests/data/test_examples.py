@@ -27,3 +27,9 @@ def test_what_cannot_be_trained_on_is_refused(examples: Examples, change: dict[s
 @pytest.mark.parametrize("change", [{"n_train": 11}, {"n_classes": 4}, {"labels": (np.arange(16) + 1) % 3}, {"mislabelled": np.array([3])}])
 def test_every_part_enters_the_digest(examples: Examples, change: dict[str, Any]) -> None:
     assert dataclasses.replace(examples, **change).digest != examples.digest
+
+
+@pytest.mark.parametrize(("shape", "n_classes", "message"), [((4, 2), 1, "at least two classes"), ((4, 0), 2, "they hold no features")])
+def test_one_class_and_no_features_are_refused(shape: tuple[int, int], n_classes: int, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        Examples(inputs=np.zeros(shape, np.float32), labels=np.zeros(4, np.int64), n_train=3, n_classes=n_classes)

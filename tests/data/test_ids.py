@@ -19,8 +19,8 @@ TEXTS = {
     "headed.txt": "id\n7\n2\n5\n",
     "headless.csv": "7\n2\n\n5\n",
     "carriage_returns.csv": "7\r2\r5\r",
-    "one.csv": "point\n7\n2\n5\n",
-    "underscore.csv": "image_id\n7\n2\n5\n",
+    "one.csv": "Train_Index\n7\n2\n5\n",
+    "underscore.csv": "point_id\n7\n2\n5\n",
     "quoted.csv": '"id"\n"7"\n"2"\n" 5 "\n',
     "named.csv": "label, ID ,why\n0,7,a\n0,2,b\n1,5,c\n",
     "pandas.csv": ",index\n0,7\n1,2\n2,5\n",
@@ -37,7 +37,9 @@ REFUSED = [
     ("csv", "-1\n5\n", "line 1: '-1' has a sign"),
     ("csv", "1e1\n5\n", "line 1: '1e1' is no whole number"),
     ("csv", "0x11\n5\n", "line 1: '0x11' is no whole number"),
-    ("csv", "# request 17\n5\n", "line 1: '# request 17' is no whole number"),
+    ("csv", "# request 17\n5\n", "line 1: '# request 17' is a comment"),
+    ("csv", "# removed on request\n5\n", "is a comment, and comments are not read"),
+    ("csv", "PK\x03\x04", "it is a zip archive or a spreadsheet"),
     ("csv", "17;18;23\n", "line 1: '17;18;23' holds a separator"),
     ("csv", "٣\n5\n", "line 1: '٣' is no whole number"),
     ("csv", "²\n5\n", "line 1: '²' is no whole number"),
@@ -53,19 +55,22 @@ REFUSED = [
     ("csv", "id,why\n3,a\n,b\n", "line 3: an id is missing"),
     ("csv", "id,why\n3,a,b\n", "line 2 has 3 columns and the first 2 columns"),
     ("csv", "3\n5\n3\n", "id 3 stands at line 1 and again at line 3"),
-    ("csv", "point\n0\n1\n0\n", "these look like a mask of 0 and 1"),
+    ("csv", "ids\n0\n1\n0\n", "these look like a mask of 0 and 1"),
     ("csv", 'id\n"3\n', "unexpected end of data"),
     ("csv", "id\n3\x005\n", "line 2: '3\\x005' is no whole number"),
     # Columns that may hold something else.
     ("csv", "label\n4\n7\n", "its only column is called 'label'"),
-    ("csv", "id;why\n3;gdpr\n", "its only column is called 'id;why'"),
+    ("csv", "id;why\n3;gdpr\n", "its first line is 'id;why'; separate columns with commas"),
+    ("csv", "class_id\n4\n7\n", "its only column is called 'class_id'"),
+    ("csv", "points\n4\n7\n", "its only column is called 'points'"),
+    ("csv", "index,point_id\n0,17\n1,18\n", "its column 'index' numbers its rows"),
     ("csv", "a,b\n1,2\n", "its columns are 'a', 'b'; call the one that holds the ids `id`"),
     ("csv", "index,id\n0,13\n", "its columns are 'index', 'id'; leave one"),
     ("csv", "id,ID\n3,4\n", "its columns are 'id', 'ID'; leave one"),
     ("csv", ",0\n0,13\n", "its first line holds '0' among 2 columns"),
     ("csv", "", "it is empty"),
     ("csv", "id\n", "it is empty"),
-    ("txt", "3,5,8", "line 1: '3,5,8' holds a separator"),
+    ("txt", "3,5,8", "line 1: '3,5,8' holds a separator; put each id on a line of its own"),
     ("txt", "3\n4.0", "line 2: '4.0' has a decimal point"),
     ("txt", "1 017", "line 1: '1 017' may hold an id with a space between thousands"),
     ("txt", "1\xa0234", "is no whole number"),
@@ -139,7 +144,7 @@ def test_a_second_array_in_a_numpy_file_is_not_passed_over(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     "frame",
     [
-        pd.DataFrame({"image_id": [7, 2, 5]}),
+        pd.DataFrame({"training_ids": [7, 2, 5]}),
         pd.DataFrame({"label": [0, 0, 1], "Id": [7, 2, 5]}),
         pd.DataFrame({"label": [4, 7, 9]}, index=pd.Index([7, 2, 5], name="id")),
         pd.DataFrame({"id": pd.array([7, 2, 5], "Int64")}),
@@ -154,6 +159,9 @@ def test_parquet_is_read_as_it_is_stored(tmp_path: Path, frame: pd.DataFrame) ->
     ("frame", "message"),
     [
         (pd.DataFrame({"label": [4, 7, 9]}), "its only column is called 'label'"),
+        (pd.DataFrame({"class_id": [4, 7, 9]}), "its only column is called 'class_id'"),
+        (pd.DataFrame({"17": [4, 7, 9]}), "its only column is called '17'"),
+        (pd.DataFrame({"label": [4, 7], "point": [17, 18]}).reset_index(), "its column 'index' numbers its rows"),
         (pd.DataFrame({"v": [1, 2]}, index=[13, 15]), "'v', '__index_level_0__'"),
         (pd.DataFrame({"id": [1.5, 2.0]}), "column 'id' holds double; expected integers"),
         (pd.DataFrame({"id": ["3", "5"]}), "column 'id' holds"),
@@ -190,3 +198,8 @@ def test_a_folder_and_a_missing_file_are_told_apart(tmp_path: Path) -> None:
         read_ids(tmp_path / "folder.csv")
     with pytest.raises(DataError, match=r"none\.csv does not exist"):
         read_ids(tmp_path / "none.csv")
+    with pytest.raises(DataError, match="File name too long"):
+        read_ids(tmp_path / f"{'x' * 300}.csv")
+    (tmp_path / "link.csv").symlink_to("nowhere.csv")
+    with pytest.raises(DataError, match=r"link\.csv is a link that leads to no file"):
+        read_ids(tmp_path / "link.csv")

@@ -153,6 +153,9 @@ def test_a_failed_shard_is_named_with_status_1(dmm: Dmm, tmp_path: Path, monkeyp
         (["--set", "recipe.epochs=0"], "recipe.epochs: expected at least 1, got 0"),
         (["--set", "recipe.learning_rate=.nan"], "recipe.learning_rate: expected a finite number"),
         (["--set", "recipe"], "expected key=value"),
+        (["--set", ".recipe.epochs=3"], "the key has an empty part"),
+        (["--set", "store.uri=exp #2"], "YAML takes what begins with # for a comment; put the value in quotes"),
+        (["--set", "name=#2"], "YAML takes what begins with # for a comment"),
         (["--set", "populations.subset.n_models=1000000000000"], "expected at most 2000000"),
         (["--set", "forget_sets.some.n_points=60"], "forget set 'some': "),
         (["--set", "unlearners.floor=no_op"], "choose another label"),
@@ -188,8 +191,9 @@ def test_what_is_wrong_is_refused_with_status_2_before_anything_is_written(dmm: 
     [
         (None, "cannot be read"),
         ("a: [", "cannot be read as YAML"),
-        ("- 1", "holds list; expected settings"),
-        ("", "holds NoneType"),
+        ("- 1", "holds a list; expected settings"),
+        ("17", "holds 17 alone; expected settings"),
+        ("", "is empty; expected settings"),
         ("name: a\nname: b", "key 'name' stands twice"),
     ],
 )

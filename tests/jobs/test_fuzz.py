@@ -74,7 +74,7 @@ def test_a_text_of_ids_is_read_rightly_or_refused(tmp_path: Path, rows: list[str
 
 @seed(SEED)
 @bounded(30)
-@given(ids=st.lists(st.integers(0, 10**12), min_size=1, unique=True), header=st.sampled_from(["id", "Index", "image_id", None]))
+@given(ids=st.lists(st.integers(0, 10**12), min_size=1, unique=True), header=st.sampled_from(["id", "Index", "train_id", None]))
 def test_a_plain_list_of_ids_is_never_refused(tmp_path: Path, ids: list[int], header: str | None) -> None:
     headless = header is None and ids[0] != 0
     (tmp_path / "ids.csv").write_text("\n".join([*([] if headless else [header or "id"]), *map(str, ids)]))

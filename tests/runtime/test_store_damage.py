@@ -173,3 +173,15 @@ def _saved(save, *arrays, **named):
     file = io.BytesIO()
     save(file, *arrays, **named, allow_pickle=True)
     return file.getvalue()
+
+
+@pytest.mark.parametrize("content", [b"", b"null", b"{", b"\xff"])
+@pytest.mark.parametrize("is_node", [True, False])
+def test_notes_that_are_damaged_are_named(store, content, is_node):
+    name, _ = write(store)
+    store.describe(FOLDER, {"stage": "train"})
+    assert store.check(FOLDER) == []
+    path = f"{FOLDER}/{'node.json' if is_node else f'{name.stem}.json'}"
+    (Path(store.uri) / path).write_bytes(content)
+    (problem,) = store.check(FOLDER)
+    assert (problem.path, problem.reason.partition(":")[0]) == (path, "damaged")

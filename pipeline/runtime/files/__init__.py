@@ -12,6 +12,8 @@ from pipeline.runtime.files.patient import PATIENCE, PatientFiles
 
 __all__ = ["TEMPORARY", "Files", "PatientFiles", "RangeFile", "each", "local_folder", "open_files", "patience_seconds"]
 
+# Bytes of one name in a path, on every common file system.
+LONGEST_NAME = 255
 PATIENCE_VARIABLE = "DMM_STORE_PATIENCE"
 
 
@@ -22,6 +24,8 @@ def open_files(uri: str, *, mark: str | None = None) -> Files:
     needs a package that is not installed. Nothing is asked of an object store yet.
     """
     folder = local_folder(uri)
+    if folder is not None:
+        _check_folder(uri, folder)
     inner: Files
     if folder is None:
         # Only who keeps a store there pays for the import of fsspec.
@@ -31,6 +35,15 @@ def open_files(uri: str, *, mark: str | None = None) -> Files:
     else:
         inner = LocalFiles(str(folder)) if mark is None else MarkedFiles(LocalFiles(str(folder)), mark)
     return PatientFiles(inner, patience_seconds())
+
+
+def _check_folder(uri: str, folder: Path) -> None:
+    """Raise ConfigError if no folder can lie there: something else does, or a name is too long."""
+    longest = max((len(os.fsencode(part)) for part in folder.parts), default=0)
+    if longest > LONGEST_NAME:
+        raise ConfigError(f"store {uri[:60]!r}… has a name of {longest} bytes, and file systems take {LONGEST_NAME}; choose a shorter one")
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"store {uri!r} is no folder; give the path of a folder, which may be new")
 
 
 def local_folder(uri: str) -> Path | None:
