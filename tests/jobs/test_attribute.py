@@ -215,7 +215,6 @@ def test_a_matrix_of_margins_knows_no_logits_and_no_effects(open_tiny: Open, tmp
         (["--target", "٣"], "'٣' is no whole number"),
         (["--target", "3", "--class", "01"], "expected `margin` or a class"),
         (["--target", "80"], "--target 80 is no point; training points are 0 to 59, validation points 60 to 79"),
-        (["--target", "-1"], "--target -1 is no point"),
         (["--target", "1", "--top", "0"], "--top 0: expected 1 to 60"),
         (["--forget", "some", "--top", "61"], "--top 61: expected 1 to 60"),
         (["--target", "1", "--class", "3"], "--class '3': expected `margin` or a class, 0 to 2"),
