@@ -147,7 +147,7 @@ class Graph:
         return digest([self._data_of(node), self._revisions_of(node), node.revision, node.circumstances(), rests_on])
 
     def _revisions_of(self, node: Node) -> list[dict[str, Any]]:
-        """Return the revisions of a node's plug-ins. They are found once, so that a file that changes during a run does not split its tables."""
+        """Return the revisions of a node's plug-ins, found once: shards that rest on files of another content are refused, see Task.contents."""
         if node.key not in self._revisions:
             self._revisions[node.key] = [revision(plugin) for plugin in node.plugins()]
         return self._revisions[node.key]
@@ -170,6 +170,11 @@ class Graph:
         """Return the digest of a forget set's ids, None while they are not known."""
         indices = self.forget_ids(store, state)
         return None if indices is None else digest_arrays({"index": np.asarray(indices)})
+
+    def contents_of(self, node: Node) -> dict[str, str]:
+        """Return the contents on which a node's version rests, by the plug-in whose files they were."""
+        named = [(name, found["content"]) for found in self._revisions_of(node) if "content" in found for name in found if name not in ("content", "source")]
+        return dict(named)
 
     def describe(self, state: NodeState) -> dict[str, Any]:
         """Return a readable account of a node for the file beside its shards."""

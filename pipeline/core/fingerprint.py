@@ -38,14 +38,14 @@ def digest_arrays(arrays: Mapping[str, np.ndarray]) -> str:
 
 
 def digest_files(path: Path) -> str:
-    """Return the digest of the bytes of a file, or of all files below a folder with their names within it; raises OSError.
+    """Return the digest of the bytes of a file, or of all files and folders below a folder with their names within it; raises OSError.
 
     In one process an unchanged file is read once.
     """
     if not path.is_dir():
         return _digest_file(path, *_version_of(path))
-    files = sorted(file for file in path.rglob("*") if file.is_file())
-    return digest([[file.relative_to(path).as_posix(), _digest_file(file, *_version_of(file))] for file in files])
+    below = [(file.relative_to(path).as_posix(), file) for file in sorted(path.rglob("*"))]
+    return digest([[name, _digest_file(file, *_version_of(file)) if file.is_file() else ""] for name, file in below])
 
 
 def _version_of(path: Path) -> tuple[int, int]:

@@ -65,10 +65,11 @@ class Plugin(Settings):
     def content(self) -> str:
         """Return a digest of what the settings point to but do not hold, empty if that is nothing: by default, of the files at its paths.
 
-        Fingerprints hold it in place of the paths: a file may be moved, and a file that changes is noticed. Raises DataError if one cannot be read.
+        Fingerprints hold it in place of the paths: a file may be moved, and a file that changes is noticed. Where nothing lies on this machine, the
+        path itself counts, since another one may name something else elsewhere. Raises DataError if a file cannot be read.
         """
         try:
-            found = [digest_files(path) for path in paths_in(self) if is_there(path)]
+            found = [digest_files(path) if is_there(path) else str(path) for path in paths_in(self)]
         except OSError as error:
             reason = f"{error.filename} cannot be read ({error.strerror})"
             raise DataError(f"{plugin_name(self)}: {reason}; give the path of a file or folder that can be read") from error
@@ -179,8 +180,8 @@ def identity(plugin: Plugin) -> dict[str, Any]:
 
 
 def contents_of(value: Any) -> list[str]:
-    """Return the content of every plug-in below value that names files which are here, in order."""
-    own = [value.content()] if isinstance(value, Plugin) and any(map(is_there, paths_in(value))) else []
+    """Return the content of every plug-in below value that names files, in order."""
+    own = [value.content()] if isinstance(value, Plugin) and any(paths_in(value)) else []
     return own or [content for part in parts_of(value) for content in contents_of(part)]
 
 

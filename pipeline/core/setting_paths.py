@@ -3,12 +3,15 @@
 A setting is a path if its value is a pathlib.Path; text that happens to name a file is text.
 """
 
+import dataclasses
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
+
+from pipeline.core.fingerprint import canonical
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -25,9 +28,12 @@ def parts_of(value: Any) -> list[Any]:
     """Return the settings directly below value."""
     if isinstance(value, BaseModel):
         return [getattr(value, name) for name in type(value).model_fields]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return [getattr(value, field.name) for field in dataclasses.fields(value)]
     if isinstance(value, Mapping):
         return list(value.values())
-    return list(value) if isinstance(value, tuple | list) else []
+    # The order of a set differs from process to process.
+    return sorted(value, key=str) if isinstance(value, Set) else list(value) if isinstance(value, tuple | list) else []
 
 
 def is_there(path: Path) -> bool:
@@ -73,8 +79,11 @@ def without_paths(value: Any, dumped: Any) -> Any:
         return {name: without_paths(parts.get(name), part) for name, part in dumped.items() if not isinstance(parts.get(name), Path)}
     if isinstance(value, Mapping):
         return {key: without_paths(part, dumped[key]) for key, part in value.items() if not isinstance(part, Path)}
-    if isinstance(value, tuple | list):
-        return [without_paths(part, shown) for part, shown in zip(value, dumped, strict=True) if not isinstance(part, Path)]
+    if dataclasses.is_dataclass(value):
+        return {name: without_paths(getattr(value, name), part) for name, part in dumped.items() if not isinstance(getattr(value, name), Path)}
+    if isinstance(value, tuple | list | Set):
+        kept = [without_paths(part, shown) for part, shown in zip(value, dumped, strict=True) if not isinstance(part, Path)]
+        return sorted(kept, key=canonical) if isinstance(value, Set) else kept
     return dumped
 
 
@@ -85,6 +94,9 @@ def _absolute(value: Any) -> Any:
         return value
     if isinstance(value, BaseModel):
         return value.model_copy(update={name: _absolute(getattr(value, name)) for name in type(value).model_fields})
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.replace(value, **{field.name: _absolute(getattr(value, field.name)) for field in dataclasses.fields(value)})
     if isinstance(value, Mapping):
         return {key: _absolute(part) for key, part in value.items()}
-    return type(value)(map(_absolute, value))
+    # A named tuple takes its parts one by one.
+    return getattr(value, "_make", type(value))(map(_absolute, value))

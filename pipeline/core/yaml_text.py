@@ -6,7 +6,6 @@ Source: YAML 1.2.2, section 10.3 (without hexadecimal and octal numbers).
 """
 
 import re
-from collections.abc import Hashable
 from typing import Any
 
 import yaml
@@ -38,18 +37,6 @@ class Yaml12Loader(yaml.SafeLoader):
             return super().compose_node(parent, index)
         finally:
             self._depth -= 1
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        """Return the mapping; raises yaml.YAMLError on a key that is no text or stands twice."""
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode) or key.tag not in (f"{_PREFIX}str", f"{_PREFIX}merge"):
-                shown = key.value if isinstance(key, yaml.ScalarNode) else "a list or mapping"
-                raise yaml.YAMLError(f"key {shown!r} is not text; put a key that is a number, a truth value or null in quotes{_place(key)}")
-            if key.value in seen:
-                raise yaml.YAMLError(f"key {key.value!r} stands twice{_place(key)}")
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
 
     def construct_number(self, node: yaml.ScalarNode) -> int | float | bool | None:
         """Return a null, truth value or number; raises yaml.YAMLError where a tag such as !!int stands before other text."""
@@ -110,12 +97,16 @@ def dump(value: Any) -> str:
 
 
 def _count(node: yaml.Node, depth: int, n_before: int) -> int:
-    """Return n_before and how many values node holds once its aliases are written out; raises yaml.YAMLError if they are too many or too deep."""
+    """Return n_before and how many values node holds once its aliases are written out.
+
+    Raises yaml.YAMLError if they are too many or too deep, or on keys that cannot be.
+    """
     n_values = n_before + 1
     if depth > DEEPEST or n_values > MOST_VALUES:
         what = f"is nested more than {DEEPEST} levels deep" if depth > DEEPEST else f"holds more than {MOST_VALUES:,} values"
         raise yaml.YAMLError(f"with its aliases written out it {what}{_place(node)}")
     if isinstance(node, yaml.MappingNode):
+        _check_keys(node)
         for pair in node.value:
             for part in pair:
                 n_values = _count(part, depth + 1, n_values)
@@ -123,6 +114,18 @@ def _count(node: yaml.Node, depth: int, n_before: int) -> int:
         for part in node.value:
             n_values = _count(part, depth + 1, n_values)
     return n_values
+
+
+def _check_keys(node: yaml.MappingNode) -> None:
+    """Raise yaml.YAMLError on a key that is no text or stands twice, before << takes over the keys of another mapping."""
+    seen: set[str] = set()
+    for key, _ in node.value:
+        if not isinstance(key, yaml.ScalarNode) or key.tag not in (f"{_PREFIX}str", f"{_PREFIX}merge"):
+            shown = key.value if isinstance(key, yaml.ScalarNode) else "a list or mapping"
+            raise yaml.YAMLError(f"key {shown!r} is not text; put a key that is a number, a truth value or null in quotes{_place(key)}")
+        if key.value in seen:
+            raise yaml.YAMLError(f"key {key.value!r} stands twice{_place(key)}")
+        seen.add(key.value)
 
 
 def _place(found: Any) -> str:

@@ -28,8 +28,6 @@ _SAYS_ID = re.compile(r"(?:(?:train|training|point|example)[ _-]?)?(?:ids?|index
 # Separators that spreadsheets write in place of commas.
 _OTHER_SEPARATOR = re.compile(r"[;\t|]")
 _PACKED = {b"PK": "a zip archive or a spreadsheet", b"\x1f\x8b": "a gzip archive"}
-# Digits without a letter: such a cell in a first line is a value, and no name of a column.
-_NUMBER = re.compile(r"[^a-zA-Z]*[0-9][^a-zA-Z]*")
 _LINE_ENDS = re.compile(r"\r\n|\r|\n")
 # "1 017" may be two ids, or one with a space between thousands.
 _THOUSANDS = re.compile(r"(?:.*[ \t])?[0-9]{1,3}[ \t]+[0-9]{3}(?:[ \t].*)?")
@@ -140,7 +138,8 @@ def _column_of(first: Sequence[str], place: str) -> int | None:
     """Return which column a first row names as that of the ids, None if the row is an id itself; raises IdError if it is neither."""
     if list(first) == ["0"]:
         raise IdError(_ZERO)
-    number = next((name for name in first if _NUMBER.fullmatch(name)), None)
+    # Digits without a letter, of any script, are a value, and no name of a column.
+    number = next((name for name in first if any(map(str.isdigit, name)) and not any(map(str.isalpha, name))), None)
     if number is not None and len(first) > 1:
         raise IdError(
             f"its first line holds {_shown(number)} among {_columns(len(first))}, so it names no columns; "

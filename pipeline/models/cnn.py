@@ -49,4 +49,7 @@ def _looks_channels_last(shape: tuple[int, ...]) -> bool:
     """Return whether the last axis of an image's shape looks like its channels, and the first does not."""
     if len(shape) != 3 or shape[0] in CHANNELS or shape[2] not in CHANNELS or shape[1] <= shape[2]:
         return False
+    # One or four may also be a few steps in time or frequency, unless the other axes look like those of an image.
+    if shape[2] != 3 and shape[0] != shape[1]:
+        return False
     return max(shape[:2]) < MOST_OBLONG * min(shape[:2])

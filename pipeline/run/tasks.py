@@ -10,7 +10,7 @@ from pipeline.stages.work import Task
 
 def tasks_of(state: NodeState, missing: Iterable[tuple[int, int]], *, graph: Graph, store: Store, mark: str) -> list[Task]:
     """Return one task for each shard of the missing ranges of a node; mark is the store's, see Store.claim."""
-    folder = state.table.folder
+    folder, contents = state.table.folder, graph.contents_of(state.node)
     return [
         Task(
             node=state.node,
@@ -21,6 +21,7 @@ def tasks_of(state: NodeState, missing: Iterable[tuple[int, int]], *, graph: Gra
             store_uri=store.uri,
             store_mark=mark,
             recipe=graph.experiment.recipe,
+            contents=contents,
         )
         for start, stop in split(missing, state.node.shard_size, lost=store.set_aside(folder))
     ]

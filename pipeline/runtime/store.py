@@ -13,7 +13,7 @@ from pipeline.core.errors import CorruptShardError, MissingShardsError, ShapeErr
 from pipeline.core.fingerprint import canonical, digest_bytes
 from pipeline.runtime.checking import Problem, check_table, owned
 from pipeline.runtime.claiming import TRIED, claimed, try_writing
-from pipeline.runtime.files import Files, RangeFile, each, local_folder, open_files
+from pipeline.runtime.files import Files, RangeFile, check_place, each, local_folder, open_files
 from pipeline.runtime.parquet import encode, read_about, read_columns
 from pipeline.runtime.shards import Piece, ShardName, TableRef, cover, gaps
 
@@ -41,6 +41,7 @@ class Store:
     """
 
     def __init__(self, uri: str, *, mark: str | None = None) -> None:
+        check_place(uri)
         self.files: Files = open_files(uri, mark=mark)
 
     @property

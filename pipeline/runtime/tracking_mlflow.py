@@ -15,6 +15,7 @@ from pipeline.runtime.tracker import PARENT, DatasetSummary, Point, Results, Sta
 from pipeline.runtime.tracking_address import is_in_store
 from pipeline.runtime.tracking_artifacts import write_artifacts
 from pipeline.runtime.tracking_boundary import Boundary
+from pipeline.runtime.tracking_database import create_database
 from pipeline.runtime.tracking_entities import (
     DROPPED_TAG,
     MAX_BATCH,
@@ -78,6 +79,7 @@ class MlflowTracker:
     ) -> str:
         """See Tracker."""
         with self._boundary, self._announced():
+            create_database(self._uri)
             self._client, self._titles = MlflowClient(self._uri), titles
             # A server keeps artifacts where it likes.
             root = self._artifact_root if is_in_store(self._uri) else None

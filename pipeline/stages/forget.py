@@ -50,14 +50,11 @@ class Forget(Node):
 
     def select(self, examples: Examples, margins: Margins | None) -> Indices:
         """Return the ids (n_forget,), sorted and checked; margins as ForgetSet.select takes them."""
-        if self.ids is not None:
-            return checked(np.array(self.ids), examples)
-        found = checked(self.rule.select(examples, margins), examples)
-        # A rule that reads files and needs margins can only be asked now. Its answer is kept under what its files held when the run began.
-        if any(paths_in(self.rule)) and self.rule.content() != self.content:
-            paths = ", ".join(map(str, paths_in(self.rule)))
-            raise DataError(f"{paths} changed since the run began, or differs on this machine; run the command again")
-        return found
+        return checked(self.rule.select(examples, margins) if self.ids is None else np.array(self.ids), examples)
+
+    def file_readers(self) -> tuple[Plugin, ...]:
+        """Return the rule, unless its ids are known already."""
+        return super().file_readers() if self.ids is None else ()
 
 
 def freeze(rule: ForgetSet, examples: Examples) -> dict[str, Any]:

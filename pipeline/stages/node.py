@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from pipeline.core.registry import Plugin, Settings, plugin_name
+from pipeline.core.setting_paths import paths_in
 from pipeline.data.examples import Examples
 from pipeline.runtime.execution import Need
 from pipeline.runtime.store import Shard, Store, TableRef
@@ -113,6 +114,10 @@ class Node(ABC):
     @abstractmethod
     def plugins(self) -> tuple[Plugin, ...]:
         """Return the plug-ins whose revisions the content depends on."""
+
+    def file_readers(self) -> tuple[Plugin, ...]:
+        """Return the plug-ins of which compute reads files that are not part of the data."""
+        return tuple(plugin for plugin in self.plugins() if not plugin.reads_data and any(paths_in(plugin)))
 
     def at_work(self) -> tuple[Plugin, ...]:
         """Return the plug-ins whose code compute runs."""

@@ -5,16 +5,18 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import threadpoolctl
 import torch
 
+from pipeline.core.errors import DataError
 from pipeline.core.fingerprint import digest
 from pipeline.core.plugin_calls import named_failures
-from pipeline.core.registry import identity
+from pipeline.core.registry import identity, plugin_name
+from pipeline.core.setting_paths import paths_in
 from pipeline.data.examples import Examples
 from pipeline.runtime.recent import Recently
 from pipeline.runtime.sight import see
@@ -32,7 +34,10 @@ _RECENTLY = Recently()
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """Units start to stop of a node, to be written to folder of the store at store_uri, which carries store_mark."""
+    """Units start to stop of a node, to be written to folder of the store at store_uri, which carries store_mark.
+
+    contents are what lay in the files of the node's plug-ins when the folder was named, see Graph.contents_of.
+    """
 
     node: Node
     folder: str
@@ -42,6 +47,7 @@ class Task:
     store_uri: str
     store_mark: str | None = None
     recipe: Recipe
+    contents: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return f"{self.node.key} {self.node.unit} {self.start}-{self.stop}"
@@ -74,11 +80,20 @@ def compute_task(task: Task, examples: Examples, device: str, common: Any = None
     # The last bits of a matrix product change with the threads that share it, so BLAS gets as many as torch.
     with _libraries(len(sys.modules)).limit(limits=threads), named_failures(task.node.at_work()):
         shard = task.node.compute(work)
+    check_contents(task)
     seconds = time.perf_counter() - begun
     side = environment(device) | {"seconds": round(seconds, 4), "ensemble": kind, "ensemble_reason": reason, "threads": threads}
     store.write_shard(task.folder, task.node.unit, task.start, task.stop, shard, side=side)
     _RECENTLY.made(store, task.folder, task.start, task.stop)
     return {"seconds": seconds, "made": True}
+
+
+def check_contents(task: Task) -> None:
+    """Raise DataError if a file that the shard was computed from is another one than the shard's table rests on."""
+    for plugin in task.node.file_readers():
+        if plugin.content() != task.contents.get(plugin_name(plugin)):
+            paths = ", ".join(map(str, paths_in(plugin)))
+            raise DataError(f"{paths} changed since the run began, or differs on this machine; run the command again once it is the same for all")
 
 
 def _limit_memory(device: str, num_gpus: float) -> None:

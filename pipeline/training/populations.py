@@ -12,7 +12,7 @@ from jaxtyping import Float
 from pydantic import Field
 
 from pipeline.core.arrays import Indices, Masks
-from pipeline.core.errors import ConfigError, PipelineError, is_out_of_memory
+from pipeline.core.errors import ConfigError, PipelineError, PluginError, is_out_of_memory
 from pipeline.core.registry import plugin_name
 from pipeline.core.seeds import seed
 from pipeline.data.groups import Lines, designed_mask
@@ -106,9 +106,11 @@ def _check_size(build: Builder) -> None:
     try:
         with torch.device("meta"):
             n_bytes = sum(value.numel() * value.element_size() for value in build().state_dict().values())
+    # A user's model may need real tensors and then fails in any way: nothing is known of its size, and the real build tells what is wrong.
+    except PluginError:
+        return
     except PipelineError:
         raise
-    # A user's model may need real tensors and then fails in any way: nothing is known of its size.
     except Exception:
         return
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import torch
 
 from pipeline.core.errors import DataError
 from pipeline.data.examples import Examples
@@ -50,8 +51,10 @@ def check_scale(build: Builder, recipe: Recipe, examples: Examples) -> None:
     phase = Phase(points=points, objective=cross_entropy, descent=descent, drop_last=True)
     data = Resident.place(examples, "cpu")
     try:
-        states = run_phases(build(), initial_states(build, [0]), [phase], data, seeds=[0], kind="looped")
-        logits = compute_logits(build(), states, data.inputs[: points.shape[1]], kind="looped")
+        with torch.random.fork_rng(devices=[]):
+            template = build()
+        states = run_phases(template, initial_states(build, [0]), [phase], data, seeds=[0], kind="looped")
+        logits = compute_logits(template, states, data.inputs[: points.shape[1]], kind="looped")
     # A user's model may fail in any way. That has nothing to do with the scale, and is named where models are tried.
     except Exception:
         return

@@ -24,12 +24,14 @@ from measure import parse, show
 from pipeline.graph import STAGES
 
 GROWN = 37
-ROLES = ("designed", "heldout", "full", "oracle", "floor")
+ROLES = ("full", "oracle", "floor")
 SMALLEST = [
     "recipe.epochs=1",
     "recipe.ensemble=stacked",
     "store.shard_members=1",
-    "populations.scout.n_models=2",
+    "estimator=ridge",
+    "populations.designed=null",
+    "populations.heldout=null",
     "evaluation.n_resamples=20",
     'forget_sets={"random": {"name": "random", "n_points": 20, "seed": 0}}',
     'unlearners={"nothing": {"name": "no_op"}, "dm_direct": {"name": "dm_direct"}}',

@@ -1,7 +1,8 @@
 """Paths among settings: workers get them absolute, fingerprints hold what lies there instead."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import pytest
 from pydantic import Field
@@ -84,9 +85,54 @@ def test_a_folder_counts_with_all_its_files(tmp_path: Path) -> None:
     assert plugin.content() != before
 
 
-def test_a_path_where_nothing_lies_has_no_content(tmp_path: Path) -> None:
-    assert contents_of(Inner(weights=tmp_path / "none")) == []
-    assert Inner(weights=tmp_path / "none").content() == Inner().content() == ""
+def test_a_path_where_nothing_lies_here_counts_itself(tmp_path: Path) -> None:
+    assert Inner(weights=tmp_path / "none").content() != Inner(weights=tmp_path / "neither").content()
+    assert (Inner().content(), contents_of(Inner())) == ("", [])
+
+
+@dataclass(frozen=True)
+class Source:
+    path: Path
+    width: int = 3
+
+
+class Pair(NamedTuple):
+    one: Path
+    other: Path
+
+
+class Holder(Plugin):
+    name: ClassVar[str] = "holder"
+    several: frozenset[Path] = frozenset()
+    source: Source | None = None
+    pair: Pair | None = None
+    by_name: dict[str, list[Path]] = Field(default_factory=dict)
+    tags: frozenset[str] = frozenset()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"several": frozenset([Path("a.txt")])},
+        {"source": Source(Path("a.txt"))},
+        {"pair": Pair(Path("a.txt"), Path("a.txt"))},
+        {"by_name": {"x": [Path("a.txt")]}},
+    ],
+)
+def test_a_path_is_found_in_whatever_holds_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.txt").write_text("1")
+    plugin = with_absolute_paths(Holder(**settings))
+    assert set(paths_in(plugin)) == {tmp_path / "a.txt"}
+    assert "a.txt" not in str(identity(plugin))
+    before = revision(plugin)
+    (tmp_path / "a.txt").write_text("changed")
+    assert revision(plugin) != before
+
+
+def test_a_set_has_one_identity_in_every_process() -> None:
+    tags = frozenset({"delta", "alpha", "charlie", "bravo"})
+    assert identity(Holder(tags=tags))["tags"] == sorted(tags)
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

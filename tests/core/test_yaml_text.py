@@ -74,6 +74,8 @@ def test_aliases_that_multiply_are_refused() -> None:
 
 def test_a_mapping_may_take_over_the_settings_of_another() -> None:
     assert load("x: &x {a: 1, c: 3}\ny: {<<: *x, a: 2}")["y"] == {"a": 2, "c": 3}
+    deeper = load("base: &base {k: 1, m: 3}\nx: {y: {a: &A {<<: *base, k: 2}}}\nc: {<<: *A, z: 1}")
+    assert deeper["c"] == {"k": 2, "m": 3, "z": 1}
 
 
 VALUES = st.recursive(

@@ -22,6 +22,7 @@ TEXTS = {
     "one.csv": "Train_Index\n7\n2\n5\n",
     "underscore.csv": "point_id\n7\n2\n5\n",
     "quoted.csv": '"id"\n"7"\n"2"\n" 5 "\n',
+    "script.csv": "id,价格2\n7,a\n2,b\n5,c\n",
     "named.csv": "label, ID ,why\n0,7,a\n0,2,b\n1,5,c\n",
     "pandas.csv": ",index\n0,7\n1,2\n2,5\n",
 }

@@ -19,7 +19,7 @@ from terminal import Dmm
 from tiny import TINY
 
 from pipeline.core.errors import DataError
-from pipeline.data.ids import read_ids
+from pipeline.data.ids import IdError, checked_ids, read_ids
 
 
 def bounded(n_examples: int) -> settings:
@@ -83,6 +83,28 @@ def test_a_plain_list_of_ids_is_never_refused(tmp_path: Path, ids: list[int], he
 
 @seed(SEED)
 @bounded(60)
+@given(ids=st.lists(st.integers(-2, 2**63 + 2) | st.sampled_from([True, 3.0, "3", "03", None]), max_size=5), suffix=st.sampled_from([".npy", ".parquet", ""]))
+def test_ids_of_other_kinds_are_read_rightly_or_refused(tmp_path: Path, ids: list[Any], suffix: str) -> None:
+    try:
+        if suffix == ".npy":
+            np.save(tmp_path / "ids.npy", np.array(ids))
+            ids = np.array(ids).tolist()
+        elif suffix == ".parquet":
+            pd.DataFrame({"id": ids}).to_parquet(tmp_path / "ids.parquet")
+    except (OverflowError, ValueError, TypeError):
+        return
+    plain = bool(ids) and all(type(one) is int and 0 <= one < 2**63 for one in ids) and len(set(ids)) == len(ids)
+    try:
+        found = read_ids(tmp_path / f"ids{suffix}").tolist() if suffix else list(checked_ids(ids))
+    except (DataError, IdError):
+        assert not plain or suffix
+        return
+    assert plain
+    assert found == ids
+
+
+@seed(SEED)
+@bounded(60)
 @given(place=st.floats(0, 1, exclude_max=True), byte=st.integers(0, 255), length=st.floats(0.1, 1), name=st.sampled_from(["ids.npy", "ids.parquet"]))
 def test_a_damaged_file_of_ids_is_read_or_refused(tmp_path: Path, place: float, byte: int, length: float, name: str) -> None:
     if name == "ids.npy":
@@ -101,7 +123,7 @@ def test_a_damaged_file_of_ids_is_read_or_refused(tmp_path: Path, place: float, 
 
 
 VALUES = [None, True, False, 0, -1, 1, 3, 2**63, 10**30, 0.5, 1.0, float("nan"), float("inf"), "", "yes", "on", "017", "1e3", "5e-4"]
-VALUES += ["none", "[x]", "a/b", "../x", "x.npz", [], [1, "a"], {}, {"name": "x"}, {"a": {"b": []}}, "os:path", "nowhere:Class", "😀"]
+VALUES += ["a\0b", "x" * 300, "none", "[x]", "a/b", "../x", "x.npz", [], [1, "a"], {}, {"name": "x"}, {"a": {"b": []}}, "os:path", "nowhere:Class", "😀"]
 ODD = st.sampled_from(VALUES)
 
 
@@ -123,6 +145,7 @@ ENDINGS = {0, 2}
 def check_refusal(status: int, err: str, out: str) -> None:
     assert status in ENDINGS
     assert "Traceback" not in err + out
+    assert "defect of dmm" not in err
     assert status == 0 or err.startswith(("dmm: ", "Usage"))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import yaml
 from terminal import Dmm, answer
-from tiny import TINY, run_serially, statuses
+from tiny import TINY, run_serially, statuses, tables
 
 from jobs.session import Session, open_session
 from pipeline.core.errors import DataError
@@ -105,6 +105,36 @@ def test_what_is_forgotten_is_what_was_read_when_the_run_began(tmp_path: Path) -
     assert statuses(again)["forget/request"] == "missing"
     states = run_serially(again, wanted=frozenset({"forget/request"})).states
     assert again.store.read(states["forget/request"].table)["index"].tolist() == [1, 2]
+
+
+MODEL = """
+from pathlib import Path
+from torch import nn
+from pipeline.models.base import Model
+
+class Started(Model):
+    file: Path
+
+    def build(self, input_shape, n_classes):
+        module = nn.Sequential(nn.Flatten(), nn.Linear(input_shape[0], n_classes))
+        nn.init.constant_(module[1].bias, float(self.file.read_text()))
+        assert module[1].bias.detach().numpy().all()
+        return module
+"""
+
+
+def test_a_model_whose_file_changes_during_a_run_is_no_part_of_the_old_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write_experiment(tmp_path / "first").parent
+    (folder / "started.py").write_text(MODEL)
+    (folder / "bias.txt").write_text("0.5")
+    monkeypatch.syspath_prepend(str(folder))
+    with contextlib.chdir(folder):
+        session = open_session("mine.yaml", ["model={name: 'started:Started', file: bias.txt}"], str(tmp_path / "store"))
+    session.graph.survey(session.store)
+    (folder / "bias.txt").write_text("0.7")
+    progress = run_serially(session, wanted=frozenset({"train/full"}))
+    assert "bias.txt changed since the run began" in progress.failures[0].error
+    assert not tables(tmp_path / "store")
 
 
 def test_the_config_keeps_its_paths_as_they_were_written(tmp_path: Path) -> None:

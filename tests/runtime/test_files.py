@@ -9,6 +9,7 @@ from race import create_at_once
 
 from pipeline.core.errors import ConfigError, StoreError
 from pipeline.runtime.files import TEMPORARY, open_files
+from pipeline.runtime.store import Store
 
 
 @pytest.fixture
@@ -127,3 +128,11 @@ def test_a_disk_that_is_full_without_hard_links_leaves_no_empty_decision(files, 
     with pytest.raises(StoreError, match="No space left on device"):
         files.create("decision", b"mine")
     assert all_names(files) == []
+
+
+@pytest.mark.parametrize("name", ["loop", "a\0b", "file", "x" * 300])
+def test_a_store_that_can_be_no_folder_is_a_wrong_setting(tmp_path, name):
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match="store"):
+        Store(str(tmp_path / name))

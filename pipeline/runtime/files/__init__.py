@@ -10,7 +10,7 @@ from pipeline.runtime.files.local import LocalFiles
 from pipeline.runtime.files.marked import MarkedFiles
 from pipeline.runtime.files.patient import PATIENCE, PatientFiles
 
-__all__ = ["TEMPORARY", "Files", "PatientFiles", "RangeFile", "each", "local_folder", "open_files", "patience_seconds"]
+__all__ = ["TEMPORARY", "Files", "PatientFiles", "RangeFile", "check_place", "each", "local_folder", "open_files", "patience_seconds"]
 
 # Bytes of one name in a path, on every common file system.
 LONGEST_NAME = 255
@@ -24,8 +24,6 @@ def open_files(uri: str, *, mark: str | None = None) -> Files:
     needs a package that is not installed. Nothing is asked of an object store yet.
     """
     folder = local_folder(uri)
-    if folder is not None:
-        _check_folder(uri, folder)
     inner: Files
     if folder is None:
         # Only who keeps a store there pays for the import of fsspec.
@@ -37,12 +35,20 @@ def open_files(uri: str, *, mark: str | None = None) -> Files:
     return PatientFiles(inner, patience_seconds())
 
 
-def _check_folder(uri: str, folder: Path) -> None:
-    """Raise ConfigError if no folder can lie there: something else does, or a name is too long."""
+def check_place(uri: str) -> None:
+    """Raise ConfigError if no store can lie at uri: something that is no folder does, or a name is too long."""
+    folder = local_folder(uri)
+    if folder is None:
+        return
     longest = max((len(os.fsencode(part)) for part in folder.parts), default=0)
     if longest > LONGEST_NAME:
         raise ConfigError(f"store {uri[:60]!r}… has a name of {longest} bytes, and file systems take {LONGEST_NAME}; choose a shorter one")
-    if folder.exists() and not folder.is_dir():
+    try:
+        is_other = folder.exists() and not folder.is_dir()
+    except OSError:
+        # What lies there may not be looked at: whoever reads or writes finds out why.
+        return
+    if is_other:
         raise ConfigError(f"store {uri!r} is no folder; give the path of a folder, which may be new")
 
 
@@ -53,7 +59,10 @@ def local_folder(uri: str) -> Path | None:
     slip = re.match(r"[a-z0-9]+:/", uri)
     if slip and not re.match(r"file:///", uri):
         raise ConfigError(f"store {uri!r} is neither a folder nor a place in an object store; expected /a/folder, file:///a/folder or s3://bucket/prefix")
-    return Path(os.path.expanduser(uri.removeprefix("file://"))).resolve()
+    try:
+        return Path(os.path.expanduser(uri.removeprefix("file://"))).resolve()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ConfigError(f"store {uri!r} is no path of a folder ({error}); give another") from error
 
 
 def patience_seconds() -> float:

@@ -1,0 +1,39 @@
+"""MLflow's SQLite database, made whole: a process that is killed while MLflow creates the tables leaves no half-made database behind."""
+
+import os
+import uuid
+from pathlib import Path
+
+from mlflow import MlflowClient
+
+SQLITE = "sqlite:///"
+
+
+def create_database(uri: str) -> None:
+    """Create the SQLite database at uri with all of MLflow's tables, unless it exists; any other address is left alone.
+
+    MLflow needs about two seconds for that, and can never open a database that was left in between. So the tables are made in a file of another
+    name, which then gets its own. Raises what MLflow raises, and OSError.
+    """
+    if not uri.startswith(SQLITE):
+        return
+    path = Path(uri.removeprefix(SQLITE).partition("?")[0])
+    if path.exists():
+        return
+    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        MlflowClient(f"{SQLITE}{unfinished}").search_experiments(max_results=1)
+        _publish(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _publish(unfinished: Path, path: Path) -> None:
+    """Give a finished database its name; one that another process made meanwhile stays."""
+    try:
+        os.link(unfinished, path)
+    except FileExistsError:
+        return
+    except OSError:
+        # This file system has no hard links.
+        unfinished.replace(path)
