@@ -42,7 +42,7 @@ for verb in VERBS:
     app.command()(verb)
 
 
-class ToldToEnd(KeyboardInterrupt):
+class EndSignal(KeyboardInterrupt):
     """A signal to end, as an exception.
 
     It has a class of its own because Python ends itself by SIGINT where a bare KeyboardInterrupt once crossed an exec.
@@ -78,7 +78,7 @@ class Ending:
         if signum == signal.SIGHUP and self.is_told:
             return
         self.is_told = True
-        raise ToldToEnd
+        raise EndSignal
 
 
 def main(commands: typer.Typer = app) -> None:

@@ -30,7 +30,7 @@ AllowMissing = Annotated[bool, typer.Option("--allow-missing", help="Go on with 
 
 
 def paper() -> Console:
-    """Return standard output, wide enough for the tables where nobody's window limits it."""
+    """Return a console on standard output. Outside of a terminal it is wide enough for all tables."""
     return plain_console() if sys.stdout.isatty() else plain_console(width=110)
 
 

@@ -1,4 +1,4 @@
-"""Addresses as they may be shown: a password in one is nobody's business."""
+"""Addresses without the passwords that they may hold, for messages and logs."""
 
 import re
 

@@ -1,6 +1,6 @@
 """How tasks are run: an executor takes tasks while it has room and hands back outcomes. Serial here; Ray tasks in ray_tasks.
 
-An outcome without a result says at whose door that lies, the shard's own, the store's, the machine's: on this hangs whether another try can help.
+An outcome without a result carries a fault class, such as that of the shard's own code, the store or the machine; the retry policy decides by it.
 """
 
 import errno
@@ -42,7 +42,7 @@ class Need:
 
 @dataclass(frozen=True)
 class Outcome(Generic[T]):
-    """How a task ended: with a result, or with an error in one line, its traceback, at whose door it lies, and where, if known.
+    """How a task ended: with a result, or with an error in one line, its traceback, its fault class, and the place where it ran, if known.
 
     host is the machine's name, node what the executor itself calls it, if it knows several.
     """
@@ -136,7 +136,7 @@ def attempt(function: Callable[[T, str], Any], task: T, device: str) -> Outcome[
 
 
 def fault_of(error: BaseException) -> Fault:
-    """Return at whose door an error of a shard's code lies, judged by what caused it in the first place."""
+    """Return the fault class of an error of a shard's code, by what caused the error in the first place."""
     causes = list(_causes(error))
     if any(is_out_of_memory(cause) for cause in causes):
         return "memory"

@@ -126,7 +126,7 @@ def lost(task: T, error: ray.exceptions.RayError) -> Outcome[T]:
 
 
 def fault_of_loss(error: ray.exceptions.RayError) -> Fault:
-    """Return at whose door it lies that a task came to no end: Ray tells its worker's death from its machine's, and from the memory monitor's hand."""
+    """Return the fault class of a task that Ray did not finish: Ray tells a lost worker, a lost machine and a kill for want of memory apart."""
     if isinstance(error, ray.exceptions.OutOfMemoryError):
         return "memory"
     if isinstance(error, ray.exceptions.NodeDiedError | ray.exceptions.ObjectLostError):

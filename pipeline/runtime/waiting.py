@@ -1,4 +1,4 @@
-"""A word about whatever waits for another process and gets no answer: one thread looks after all of them, so a wait itself costs next to nothing."""
+"""Announces whatever waits long for another process. One thread serves all waits, so that a wait itself costs next to nothing."""
 
 import contextlib
 import itertools
@@ -7,10 +7,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-# Seconds after which a wait is worth a line: throttling is over before, and nobody needs to know.
+# Seconds after which a wait is announced. A store that throttles answers sooner, and needs no message.
 SAID_AFTER = 3.0
 LOOK_SECONDS = 0.5
-# Seconds for which one text is not said again: a disk that is slow at every file is one piece of news.
+# Seconds for which a text is not repeated: a disk that is slow at every file gives one message.
 SAID_FOR = 60.0
 
 _LOGGER = logging.getLogger(__name__)
@@ -22,7 +22,7 @@ def warn(text: str) -> None:
 
 
 class Watch:
-    """Waits by number, each with the time at which it is worth a line and what says that line; a thread looks at them now and then."""
+    """Announces waits that take long. Each wait has a number, a time and a text; a thread prints the texts that are due."""
 
     def __init__(self, say: Callable[[str], None] = warn) -> None:
         self._say = say

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Pages", "result_rows"]
 
-# Raised when pages show something else, so that runs logged before are logged anew.
+# Increment when pages show something else: runs that were logged before are then logged again.
 REVISION = 3
 WORDS = {"RUNNING": "Running", "FINISHED": "Finished as far as it was asked for", "FAILED": "Some shards failed", "KILLED": "Interrupted; it can be resumed"}
 States = Mapping[str, NodeState]
