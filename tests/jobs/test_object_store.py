@@ -137,5 +137,5 @@ def test_rays_workers_write_to_s3(local: Session, s3_uri: str, ray_session: None
 @pytest.mark.parametrize("place", ["name", "forget_sets", "unlearners"])
 def test_no_name_that_a_user_chooses_leaves_the_store(label: str, place: str) -> None:
     chosen = label if place == "name" else {label: next(iter(TINY[place].values()))}
-    with pytest.raises(ConfigError, match=r"must start with a letter or digit|should match pattern"):
+    with pytest.raises(ConfigError, match=r"must start with a letter or digit|expected text of the form"):
         config.build(TINY | {place: chosen})
