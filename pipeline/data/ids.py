@@ -173,7 +173,7 @@ def named_column(names: Sequence[str]) -> int:
 
 def _check_no_row_numbers(names: Sequence[str], column: int, values: Sequence[Any]) -> None:
     """Raise IdError if the column called index may be the numbers of the rows: pandas writes these when an index becomes a column."""
-    if len(names) > 1 and names[column].lower() == "index" and [str(value) for value in values] == [str(row) for row in range(len(values))]:
+    if len(names) > 1 and names[column].strip().lower() == "index" and [str(value) for value in values] == [str(row) for row in range(len(values))]:
         raise IdError("its column 'index' numbers its rows 0, 1, 2, …, as pandas does; call the column that holds the ids `id`, or leave the others out")
 
 
