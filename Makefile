@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 TORCH_INDEX ?=
 STORE ?= runs
 
-.PHONY: setup demo test scripts fuzz check bench ui clean
+.PHONY: setup demo test proofs fuzz check bench ui clean
 
 setup: $(VENV)/.installed
 
@@ -22,11 +22,11 @@ demo: setup
 	@echo "Next: open the report; \`make ui\` shows MLflow; \`source $(VENV)/bin/activate\` brings dmm: see \`dmm --help\` and README.md."
 
 test: setup
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder --ignore=tests/benchmarks
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder -m "not heavy"
 
-# Every script of tests/benchmarks at its smallest size: it still runs and shows what it is there for.
-scripts: setup
-	$(BIN)/python -m pytest --numprocesses 2 tests/benchmarks
+# Heavy proofs: processes and Ray heads that are killed, and every script of tests/benchmarks at its smallest size.
+proofs: setup
+	$(BIN)/python -m pytest --numprocesses 2 -m heavy
 
 # Odd input drawn with a new seed, and twenty times as much of it as in `make test`; FUZZ_SEED=<n> repeats a run.
 FUZZ_SEED ?= $(shell date +%s)

@@ -23,6 +23,8 @@ WAITING = """
 import pathlib, time
 from pipeline.unlearning.no_op import NoOp
 
+pytestmark = pytest.mark.heavy
+
 class Waiting(NoOp):
     def unlearn(self, request):
         pathlib.Path("reached").touch()

@@ -18,6 +18,8 @@ from pipeline.core.errors import StoreError
 from pipeline.runtime.files import Files
 from pipeline.runtime.files.local import LocalFiles
 
+pytestmark = pytest.mark.heavy
+
 Figures = dict[str, Any]
 
 HERE = Path(__file__).parent

@@ -119,7 +119,8 @@ def ended_by(number: int, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]
 
 @pytest.fixture
 def handling() -> Iterator[Callable[[signal.Handlers], None]]:
-    before = signal.getsignal(signal.SIGHUP)
+    # A test that ran before, or whoever started the suite, may have left SIGHUP ignored.
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield lambda handler: signal.signal(signal.SIGHUP, handler)
     signal.signal(signal.SIGHUP, before)
 

@@ -12,7 +12,7 @@ from terminal import answer
 from tiny import TINY
 
 # Starting Ray takes much of the machine: one starts after the other.
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.heavy]
 
 SMALL = TINY | {
     "populations": {role: {"n_models": 4} for role in ("scout", "heldout", "full", "oracle", "floor")} | {"subset": {"n_models": 8}, "designed": None},
