@@ -15,6 +15,8 @@ from jobs.session import Session
 from pipeline.runtime.execution import Need
 from pipeline.runtime.files import TEMPORARY
 
+pytestmark = pytest.mark.heavy
+
 Open = Callable[..., Session]
 
 
@@ -22,8 +24,6 @@ Open = Callable[..., Session]
 WAITING = """
 import pathlib, time
 from pipeline.unlearning.no_op import NoOp
-
-pytestmark = pytest.mark.heavy
 
 class Waiting(NoOp):
     def unlearn(self, request):
