@@ -68,24 +68,27 @@ def check(script: str, printed: str) -> None:
     assert PROMISES[script](found), found
 
 
+def run_here(script: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    """Run a script at its smallest size in this process, and check what it printed."""
+    monkeypatch.setattr(sys, "argv", [f"{script}.py", "--smallest"])
+    runpy.run_path(str(HERE / f"{script}.py"), run_name="__main__")
+    check(script, capfd.readouterr().out)
+
+
 def test_every_script_is_run_by_this_test() -> None:
     assert set(PROMISES) == {path.stem for path in HERE.glob("*.py") if is_command(path)}
 
 
 @pytest.mark.parametrize("script", sorted(set(PROMISES) - {*APART, *ON_RAY}))
 def test_a_script_shows_what_it_is_there_for(script: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(sys, "argv", [f"{script}.py", "--smallest"])
-    runpy.run_path(str(HERE / f"{script}.py"), run_name="__main__")
-    check(script, capfd.readouterr().out)
+    run_here(script, monkeypatch, capfd)
 
 
 @pytest.mark.ray
 @pytest.mark.slow
 @pytest.mark.parametrize("script", ON_RAY)
 def test_a_script_on_ray_shows_what_it_is_there_for(script: str, ray_session: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(sys, "argv", [f"{script}.py", "--smallest"])
-    runpy.run_path(str(HERE / f"{script}.py"), run_name="__main__")
-    check(script, capfd.readouterr().out)
+    run_here(script, monkeypatch, capfd)
 
 
 @pytest.mark.ray
