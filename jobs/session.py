@@ -18,12 +18,12 @@ from pipeline.core.fitting import fits
 from pipeline.core.setting_paths import with_absolute_paths
 from pipeline.data.examples import Examples
 from pipeline.data.masks import count_kept, count_kept_outside
-from pipeline.data.records.base import check_apart, check_points
 from pipeline.graph import Graph
 from pipeline.runtime.execution import Executor, SerialExecutor
 from pipeline.runtime.files import local_folder
 from pipeline.runtime.job import is_ray_job
 from pipeline.runtime.store import Store
+from pipeline.sources.base import check_apart, check_first
 from pipeline.stages.work import Task, compute_task, read_common
 from pipeline.training.ensemble import Builder, why_not_stackable
 from pipeline.training.populations import check_model
@@ -148,9 +148,12 @@ def check_records(experiment: Experiment, examples: Examples) -> None:
     for records in (subset.imported, None if heldout is None else heldout.imported):
         if records is not None:
             records.check(examples)
-            check_points(records, examples)
+            build = Builder(experiment.model, examples.input_shape, examples.n_classes)
+            check_first(records, examples, build(), reads=records.offers())
     if heldout is not None and subset.imported is not None and heldout.imported is not None:
-        check_apart(subset.imported, subset.n_models, heldout.imported, heldout.n_models)
+        n_subset = min(subset.n_models, subset.imported.n_models())
+        n_heldout = min(heldout.n_models, heldout.imported.n_models())
+        check_apart(subset.imported, n_subset, heldout.imported, n_heldout, ("subset", "held-out"))
 
 
 def why_looped(session: Session) -> str | None:

@@ -2,8 +2,8 @@
 
 from pipeline.config import Experiment
 from pipeline.data.examples import Examples
-from pipeline.data.records.base import Records
 from pipeline.reporting.content import PopulationContent
+from pipeline.sources.base import ModelSource
 from pipeline.stages.curve import SHARES, counts_of
 from pipeline.stages.results import Spending
 
@@ -58,9 +58,9 @@ def _counted(role: str, n_models: int, fraction: float, examples: Examples) -> P
     return PopulationContent(role=role, n_models=n_models, points_kept=round(fraction * examples.n_train), retrainings=n_models * fraction)
 
 
-def _recorded(role: str, n_models: int, records: Records) -> PopulationContent:
+def _recorded(role: str, n_models: int, records: ModelSource) -> PopulationContent:
     """Return what a population trained elsewhere is, at no cost here."""
-    n_models = min(n_models, len(records.models()))
+    n_models = min(n_models, records.n_models())
     kept = records.read_masks(0, n_models).sum(axis=1).mean()
     return PopulationContent(role=role, n_models=n_models, points_kept=round(float(kept)), retrainings=0.0)
 
@@ -87,7 +87,7 @@ def fewest_learnt_from(experiment: Experiment) -> int | None:
     wanted, roles = experiment.populations, subset_roles(experiment)
     if not roles or not attributes(experiment):
         return None
-    n_subset = wanted.subset.n_models if wanted.subset.imported is None else min(wanted.subset.n_models, len(wanted.subset.imported.models()))
+    n_subset = wanted.subset.n_models if wanted.subset.imported is None else min(wanted.subset.n_models, wanted.subset.imported.n_models())
     sizes = [n_subset] + ([wanted.designed.n_models] if wanted.designed is not None else [])
     return sum(counts_of(sizes, 1.0 if wanted.heldout is None else min(SHARES)))
 

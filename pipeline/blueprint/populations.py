@@ -10,7 +10,7 @@ from pipeline.accounts import (
     subset_roles,
 )
 from pipeline.config import Experiment
-from pipeline.data.records.base import Records
+from pipeline.sources.base import ModelSource
 from pipeline.stages.groups import Groups
 from pipeline.stages.imported import Imported
 from pipeline.stages.node import Node
@@ -79,11 +79,11 @@ def population(experiment: Experiment, key: str, role: str, n_models: int, **opt
     )
 
 
-def _imported(experiment: Experiment, key: str, role: str, n_models: int, records: Records) -> Imported:
+def _imported(experiment: Experiment, key: str, role: str, n_models: int, records: ModelSource) -> Imported:
     return Imported(
         key=key,
         role=role,
-        n_units=min(n_models, len(records.models())),
+        n_units=min(n_models, records.n_models()),
         shard_size=experiment.store.shard_members,
         resources=experiment.resources.compute,
         dataset=experiment.dataset,

@@ -7,8 +7,8 @@ from pydantic import Field, model_validator
 
 from pipeline.config.fields import maybe
 from pipeline.core.registry import Settings
-from pipeline.data import RECORDS
-from pipeline.data.records.base import Records
+from pipeline.sources import SOURCES
+from pipeline.sources.base import ModelSource
 
 # A hundred times the largest study there is: more is a slip of the hand, and listing its shards would take for ever.
 MOST_MODELS = 2_000_000
@@ -30,7 +30,7 @@ class SubsetModels(Subsets):
     keep_fraction is then that of the held-out models alone.
     """
 
-    imported: Annotated[Records | None, *maybe(RECORDS)] = None
+    imported: Annotated[ModelSource | None, *maybe(SOURCES)] = None
 
     @model_validator(mode="before")
     @classmethod
@@ -65,7 +65,7 @@ class HeldoutModels(Members):
 
     # Two would agree or not by chance.
     n_models: int = Field(default=100, ge=3, le=MOST_MODELS)
-    imported: Annotated[Records | None, *maybe(RECORDS)] = None
+    imported: Annotated[ModelSource | None, *maybe(SOURCES)] = None
 
 
 class Populations(Settings):

@@ -8,9 +8,9 @@ import numpy as np
 from pipeline.core.registry import Plugin, identity
 from pipeline.data.dataset import Dataset
 from pipeline.data.masks import pack
-from pipeline.data.records.base import Records
 from pipeline.evaluation.accuracy import accuracy
 from pipeline.runtime.store import Shard
+from pipeline.sources.base import ModelSource
 from pipeline.stages.layout import Layout
 from pipeline.stages.node import Node, Parent, Work
 
@@ -23,7 +23,7 @@ class Imported(Node):
 
     role: str
     dataset: Dataset
-    records: Records
+    records: ModelSource
     layout: Layout
 
     @property

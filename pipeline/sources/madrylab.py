@@ -1,4 +1,4 @@
-"""Records as MadryLab's `datamodels` leaves them: one .npy memmap a key, [num_models, …], and `_completed.npy`, which says what rows are finished."""
+"""Models as MadryLab's `datamodels` leaves them: one .npy memmap a key, [num_models, …], and `_completed.npy`, which says what rows are finished."""
 
 import functools
 import hashlib
@@ -15,14 +15,14 @@ from pipeline.core.errors import DataError
 from pipeline.core.fingerprint import DIGEST_LENGTH
 from pipeline.core.npy import map_npy
 from pipeline.data.examples import Examples
-from pipeline.data.records.base import Records
+from pipeline.sources.base import ModelSource
 
 COMPLETED = "_completed.npy"
 # What outputs are called where the settings do not say; the first that exists is taken.
 OUTPUTS = ("logits.npy", "margins.npy")
 
 
-class MadryLab(Records):
+class MadryLab(ModelSource):
     """The finished models of a folder.
 
     masks: the file of masks (num_models, n_train), 1 where a model has seen the training point. outputs: files of logits (num_models, n, n_classes)
@@ -37,25 +37,29 @@ class MadryLab(Records):
     outputs: tuple[str, ...] = Field(default=(), max_length=8)
     skip: int = Field(default=0, ge=0, le=10_000_000)
 
-    def models(self) -> tuple[str, ...]:
-        """See Records."""
-        return self._content().models
+    def offers(self) -> frozenset[str]:
+        """Return masks, and logits or margins by the number of axes of the outputs."""
+        return frozenset({"masks", "logits" if self._outputs()[0].ndim == 3 else "margins"})
 
-    def has_logits(self) -> bool:
-        """See Records."""
-        return self._outputs()[0].ndim == 3
+    def n_models(self) -> int:
+        """Return the number of finished models behind those to skip."""
+        return len(self._finished())
+
+    def digests(self, start: int, stop: int) -> tuple[str, ...]:
+        """Return one digest for each model, over its mask and outputs."""
+        return self._content().models[start:stop]
 
     def read_masks(self, start: int, stop: int) -> Masks:
-        """See Records."""
+        """Return the masks (n_models, n_train) of models start to stop."""
         return np.asarray(self._masks()[self._finished()[start:stop]] != 0)
 
     def read_outputs(self, start: int, stop: int) -> Float[np.ndarray, "n_models n_points *n_classes"]:
-        """See Records."""
+        """Return the outputs of models start to stop as float32."""
         rows = self._finished()[start:stop]
         return np.concatenate([array[rows].astype(np.float32) for array in self._outputs()], axis=1)
 
     def check(self, examples: Examples) -> None:
-        """See Records: shapes first, then every byte of the finished models."""
+        """Raise DataError unless files fit together and the data, and the finished models are whole, finite and not all alike."""
         n_train, outputs = examples.n_train, self._outputs()
         if self._masks().shape[1] != n_train:
             found = self._masks().shape[1]
