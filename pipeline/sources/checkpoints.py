@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-from pydantic import Field
 from torch import nn
 
 from pipeline.core.arrays import Masks
 from pipeline.core.errors import ConfigError, DataError
 from pipeline.core.fingerprint import digest
+from pipeline.core.neutral import setting
 from pipeline.data.examples import Examples
 from pipeline.sources.base import ModelSource
 from pipeline.sources.easydub_layout import open_array
@@ -33,12 +33,12 @@ class Checkpoints(ModelSource):
     name: ClassVar[str] = "checkpoints"
 
     folder: Path
-    files: str = f"{ID}.pt"
-    entry: str = ""
-    masks: str = ""
-    forget_sets: dict[str, str | int] = Field(default_factory=dict)
-    skip: int = Field(default=0, ge=0, le=10_000_000)
-    keys: dict[str, str | None] = Field(default_factory=dict)
+    files: str = setting(neutral=f"{ID}.pt")
+    entry: str = setting(neutral="")
+    masks: str = setting(neutral="")
+    forget_sets: dict[str, str | int] = setting(neutral={})
+    skip: int = setting(neutral=0, ge=0, le=10_000_000)
+    keys: dict[str, str | None] = setting(neutral={})
 
     def offers(self) -> frozenset[str]:
         """Return states, and masks where a file of them is named."""

@@ -6,12 +6,12 @@ from typing import ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Float
-from pydantic import Field
 from torch import nn
 
 from pipeline.core.arrays import Indices
 from pipeline.core.errors import ConfigError, DataError
 from pipeline.core.fingerprint import digest
+from pipeline.core.neutral import setting
 from pipeline.data.examples import Examples
 from pipeline.sources.base import ModelSource
 from pipeline.sources.easydub_layout import FORGET, RETAIN, VALIDATION, EasyDubLayout, open_array
@@ -34,14 +34,14 @@ class EasyDub(ModelSource):
     name: ClassVar[str] = "easydub"
 
     folder: Path
-    dataset: str = "cifar10"
-    model: str = "resnet9"
-    epoch: int = Field(default=23, ge=0, le=1_000_000)
-    forget_sets: ForgetSetNumbers = Field(default_factory=dict)
-    forget_set: int | None = Field(default=None, ge=1, le=1_000_000)
-    use: tuple[Kind, ...] | None = Field(default=None, min_length=1)
-    skip: int = Field(default=0, ge=0, le=10_000_000)
-    keys: dict[str, str | None] = Field(default_factory=dict)
+    dataset: str = setting(neutral="cifar10")
+    model: str = setting(neutral="resnet9")
+    epoch: int = setting(neutral=23, ge=0, le=1_000_000)
+    forget_sets: ForgetSetNumbers = setting(neutral={})
+    forget_set: int | None = setting(neutral=None, ge=1, le=1_000_000)
+    use: tuple[Kind, ...] | None = setting(neutral=None, min_length=1)
+    skip: int = setting(neutral=0, ge=0, le=10_000_000)
+    keys: dict[str, str | None] = setting(neutral={})
 
     def offers(self) -> frozenset[str]:
         """Return which kinds of files there are of all models."""

@@ -6,12 +6,12 @@ from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float
-from pydantic import Field
 from torch import Tensor, nn
 
 from pipeline.core.arrays import Indices
 from pipeline.core.errors import ConfigError, DataError
 from pipeline.core.fingerprint import digest
+from pipeline.core.neutral import setting
 from pipeline.data.examples import Examples
 from pipeline.sources.base import ModelSource
 from pipeline.sources.easydub_layout import open_array
@@ -35,12 +35,12 @@ class KlomModels(ModelSource):
     name: ClassVar[str] = "klom_models"
 
     folder: Path
-    dataset: str = "CIFAR10"
-    epoch: int = Field(default=23, ge=0, le=1_000_000)
-    forget_sets: ForgetSetNumbers = Field(default_factory=dict)
-    forget_set: int | None = Field(default=None, ge=0, le=1_000_000)
-    skip: int = Field(default=0, ge=0, le=10_000_000)
-    keys: dict[str, str | None] = Field(default_factory=dict)
+    dataset: str = setting(neutral="CIFAR10")
+    epoch: int = setting(neutral=23, ge=0, le=1_000_000)
+    forget_sets: ForgetSetNumbers = setting(neutral={})
+    forget_set: int | None = setting(neutral=None, ge=0, le=1_000_000)
+    skip: int = setting(neutral=0, ge=0, le=10_000_000)
+    keys: dict[str, str | None] = setting(neutral={})
 
     def offers(self) -> frozenset[str]:
         """Return `states` for full models that have them, else the kind of outputs there is."""
