@@ -187,6 +187,21 @@ def show_klom(result: dict[str, Any], console: Console) -> None:
         console.print(f"Margins: {' and '.join(left_out)}.", style="yellow")
 
 
+def show_klom_by_split(result: dict[str, Any], console: Console) -> None:
+    """Print KLoM of a folder of models and oracles on each split, beside the floor of the oracles' halves."""
+    what = f"forget set {result['forget_set']}, {result['n_unlearned']:,} models against {result['n_oracles']:,} oracles"
+    table = new_table(f"KLoM of {result['root']}, {what}, in nats", ("split",), ("95th percentile", "noise floor", "mean", "points"))
+    for split, found in result["splits"].items():
+        values = {name: beside(f"{found[name]:.4f}", "({:.3f} to {:.3f})".format(*found[f"{name}_interval"])) for name in ("p95", "mean")}
+        floor = "?" if found["floor"] is None else f"{found['floor']['p95']:.3f}"
+        table.add_row(split, values["p95"], floor, values["mean"], f"{found['n_points']:,}")
+    console.print(table)
+    console.print(f"Variant {result['variant']}. In brackets 95 % intervals. Noise floor: two disjoint halves of the oracles.", style="dim")
+    left_out = sum(found["n_nonfinite"] for found in result["splits"].values())
+    if left_out:
+        console.print(f"Margins: {left_out:,} not finite.", style="yellow")
+
+
 def show_comparison(content: Comparison, page: str, console: Console) -> None:
     """Print the P95 KLoM of every method in every experiment beside its floor, what that says, and where the page is."""
     table = new_table("P95 KLoM to retrained models on forgotten points", ("forget set", "unlearner"), content.names)

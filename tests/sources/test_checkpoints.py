@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
-from folders import KEYS, network, save_state
+from model_folders import KEYS, network, save_state
 
 from pipeline.core.errors import ConfigError, DataError
 from pipeline.data.examples import Examples

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from folders import KEYS, THEIRS, Made, network, save_state, write_easydub
+from model_folders import KEYS, THEIRS, Made, network, save_state, write_easydub
 
 from pipeline.core.errors import ConfigError, DataError
 from pipeline.data.examples import Examples

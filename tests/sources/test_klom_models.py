@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from folders import KEYS, THEIRS, logits_of, network, save_array
+from model_folders import KEYS, THEIRS, logits_of, network, save_array
 
 from pipeline.core.errors import DataError
 from pipeline.data.examples import Examples
