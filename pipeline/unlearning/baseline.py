@@ -17,6 +17,5 @@ class GradientBaseline(ScheduledUnlearner):
 
     def phase(self, request: Request, points: Indices, objective: Objective) -> Phase:
         """Return the phase that descends objective on points, the same for every member; a short last batch is kept."""
-        descent = Descent(**self.model_dump(include=set(Descent.model_fields)))
         listed = same_for_all(points, len(request.seeds))
-        return Phase(points=listed, objective=objective, descent=descent, drop_last=False)
+        return Phase(points=listed, objective=objective, descent=Descent.of(self), drop_last=False)
