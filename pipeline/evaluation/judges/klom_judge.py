@@ -3,15 +3,16 @@
 from collections.abc import Mapping
 from typing import ClassVar
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from pipeline.core.arrays import MOST_RESAMPLES
+from pipeline.core.neutral import setting
 from pipeline.evaluation.bootstrap import klom_interval
 from pipeline.evaluation.judges.base import Judge
 from pipeline.evaluation.judges.inputs import JudgeInput
 from pipeline.evaluation.judges.scores import Score, Scores, Yardstick
 from pipeline.evaluation.klom import MOST_BINS, Rule, Variant, check_rule, klom, summary
-from pipeline.evaluation.published import CEILING, N_BINS
+from pipeline.evaluation.published import CEILING
 
 
 class KlomJudge(Judge):
@@ -26,10 +27,10 @@ class KlomJudge(Judge):
     yardstick: ClassVar[Yardstick] = Yardstick(noise=0.1, share=0.5, blind=3.0, worst=CEILING)
     titles: ClassVar[Mapping[str, str]] = {"p95": "P95 KLoM", "mean": "mean KLoM"}
 
-    variant: Variant = "closed"
-    n_bins: int = Field(default=N_BINS, ge=2, le=MOST_BINS)
-    clip: float = Field(default=100.0, gt=0)
-    n_resamples: int = Field(default=200, ge=20, le=MOST_RESAMPLES)
+    variant: Variant = setting(neutral="closed")
+    n_bins: int = setting(neutral=20, ge=2, le=MOST_BINS)
+    clip: float = setting(neutral=100.0, gt=0)
+    n_resamples: int = setting(neutral=200, ge=20, le=MOST_RESAMPLES)
 
     @model_validator(mode="after")
     def _check(self) -> "KlomJudge":

@@ -46,7 +46,9 @@ class Score:
 
     def to_json(self) -> dict[str, Any]:
         """Return the row, JSON-ready."""
-        return dataclasses.asdict(self) | {"interval": None if self.interval is None else list(self.interval)}
+        reference = None if self.reference is None else float(self.reference)
+        interval = None if self.interval is None else [float(end) for end in self.interval]
+        return dataclasses.asdict(self) | {"value": float(self.value), "interval": interval, "reference": reference}
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> "Score":
@@ -100,7 +102,7 @@ class Scores:
 
     def to_json(self) -> dict[str, Any]:
         """Return rows and counts, JSON-ready; the points are columns of the table."""
-        return {"rows": [row.to_json() for row in self.rows], "counts": dict(self.counts)}
+        return {"rows": [row.to_json() for row in self.rows], "counts": {name: int(count) for name, count in self.counts.items()}}
 
     @classmethod
     def from_json(cls, about: Mapping[str, Any]) -> "Scores":

@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import numpy as np
-from pydantic import Field
 
 from pipeline.core.arrays import MOST_RESAMPLES
+from pipeline.core.neutral import setting
 from pipeline.evaluation.judges.base import Judge
 from pipeline.evaluation.judges.inputs import JudgeInput
 from pipeline.evaluation.judges.scores import Score, Scores, Yardstick
 from pipeline.evaluation.roc import Rates
-from pipeline.evaluation.ulira import FEWEST_MODELS, LARGEST, LEAST_FLOOR, VARIANCE_FLOOR, Ulira, ulira
+from pipeline.evaluation.ulira import FEWEST_MODELS, LARGEST, LEAST_FLOOR, Ulira, ulira
 
 Split = Literal["forget", "retain", "validation"]
 
@@ -31,9 +31,9 @@ class UliraJudge(Judge):
         "tpr": "U-LiRA true positives at 1% false ones",
     }
 
-    splits: tuple[Split, ...] = Field(default=("forget",), min_length=1)
-    variance_floor: float = Field(default=VARIANCE_FLOOR, ge=LEAST_FLOOR, le=LARGEST)
-    n_resamples: int = Field(default=200, ge=20, le=MOST_RESAMPLES)
+    splits: tuple[Split, ...] = setting(neutral=("forget",), min_length=1)
+    variance_floor: float = setting(neutral=1e-6, ge=LEAST_FLOOR, le=LARGEST)
+    n_resamples: int = setting(neutral=200, ge=20, le=MOST_RESAMPLES)
 
     def judge(self, found: JudgeInput) -> Scores:
         """Return balanced accuracy, area under the curve, and true positives at 1 % false ones, on each of the splits."""
