@@ -10,7 +10,6 @@ from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float
-from pydantic import Field
 
 from pipeline.attribution.datamodel import Datamodel, Effect
 from pipeline.attribution.estimator import Arrays, Estimator, Guide
@@ -18,6 +17,7 @@ from pipeline.attribution.evidence import Block, Evidence
 from pipeline.attribution.kernel import GroupKernel
 from pipeline.attribution.local import LocalRidge
 from pipeline.core.arrays import HeldoutOutputs, Indices, Masks, Outputs
+from pipeline.core.neutral import setting
 
 # What their columns are called in one table.
 KERNEL, LOCAL = "kernel_", "local_"
@@ -30,9 +30,9 @@ class Combined(Estimator):
     needs: ClassVar[frozenset[str]] = GroupKernel.needs | LocalRidge.needs
     scalars: ClassVar[tuple[str, ...]] = (*(KERNEL + name for name in GroupKernel.scalars), *(LOCAL + name for name in LocalRidge.scalars))
 
-    kernel: GroupKernel = GroupKernel()
-    local: LocalRidge = LocalRidge()
-    share: float = Field(default=0.5, ge=0, le=1)
+    kernel: GroupKernel = setting(neutral={"name": "kernel"}, default=GroupKernel())
+    local: LocalRidge = setting(neutral={"name": "local"}, default=LocalRidge())
+    share: float = setting(neutral=0.5, ge=0, le=1)
 
     def parts(self) -> tuple[Estimator, ...]:
         """See Estimator."""

@@ -17,6 +17,7 @@ from pipeline.attribution.estimator import Arrays, Estimator
 from pipeline.attribution.evidence import Block, Evidence, check_masks, check_outputs
 from pipeline.attribution.means import Means, Weights, layers_of, split_outputs, spread_of
 from pipeline.core.arrays import Indices, Masks, Outputs, PerOutput, PerTrain
+from pipeline.core.neutral import setting
 
 # Parts that the models are cut into, each predicted by the others.
 FOLDS = 5
@@ -34,7 +35,7 @@ class DifferenceOfMeans(Estimator):
     name: ClassVar[str] = "difference_of_means"
     scalars: ClassVar[tuple[str, ...]] = ("prior_variance", "r2")
 
-    shrinkage: Literal["empirical-bayes", "none"] | Annotated[float, Field(ge=0, lt=1)] = "empirical-bayes"
+    shrinkage: Literal["empirical-bayes", "none"] | Annotated[float, Field(ge=0, lt=1)] = setting(neutral="empirical-bayes")
 
     def factor(self, evidence: Evidence) -> Arrays:
         """Return `spread` (n_train,): Σ(a − ā)² of each point's masks over the models, ā that of their layer."""

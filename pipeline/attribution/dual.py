@@ -16,6 +16,7 @@ from pipeline.attribution.datamodel import Effect, as_indices
 from pipeline.attribution.estimator import Arrays, Estimator
 from pipeline.attribution.evidence import Block, Evidence, check_masks, check_outputs
 from pipeline.core.arrays import HeldoutOutputs, Indices, Masks, Outputs, PerOutput, require_masks
+from pipeline.core.neutral import setting
 
 # Single points whose removal is looked at together: each is a mask, and a row as long as there are models.
 SINGLES = 4096
@@ -38,7 +39,7 @@ class DualEstimator(Estimator):
 
     scalars: ClassVar[tuple[str, ...]] = ("penalty", "effect_penalty", "r2", "amplitude")
 
-    curvature: float = 0.0
+    curvature: float = setting(neutral=0.0)
 
     @abstractmethod
     def kernel(self, evidence: Evidence) -> Kernel:

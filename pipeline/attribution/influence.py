@@ -11,12 +11,12 @@ from typing import ClassVar
 import numpy as np
 import scipy.linalg
 from jaxtyping import Float
-from pydantic import Field
 
 from pipeline.attribution.estimator import Arrays
 from pipeline.attribution.steps import Coefficients, Removed, StepEstimator
 from pipeline.core.arrays import Indices
 from pipeline.core.errors import ConfigError
+from pipeline.core.neutral import setting
 from pipeline.training.gradients import Checkpoints, Cotangents, Vectors, probabilities
 
 # Numbers that the rows may take: 4 GB.
@@ -32,9 +32,9 @@ class GroupInfluence(StepEstimator):
 
     name: ClassVar[str] = "influence"
 
-    damping: float = Field(default=0.0035, gt=0, le=1e9)
-    rows: int = Field(default=2048, ge=1, le=1_000_000_000)
-    axes: int = Field(default=512, ge=1, le=100_000)
+    damping: float = setting(neutral=0.0035, gt=0, le=1e9)
+    rows: int = setting(neutral=2048, ge=1, le=1_000_000_000)
+    axes: int = setting(neutral=512, ge=1, le=100_000)
 
     def check_size(self, checkpoints: Checkpoints) -> None:
         """Raise ConfigError if the rows of one model would not fit in memory."""

@@ -11,7 +11,6 @@ from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Bool, Float
-from pydantic import Field
 from scipy import sparse
 
 from pipeline.attribution import penalties
@@ -22,6 +21,7 @@ from pipeline.attribution.influence import GroupInfluence
 from pipeline.attribution.subset_features import Features, KeptShares, Points, centre_of
 from pipeline.core.arrays import Indices, Masks
 from pipeline.core.errors import ShapeError
+from pipeline.core.neutral import setting
 from pipeline.core.seeds import generator
 from pipeline.data.groups import BALL, CAP, HARD, Lines
 
@@ -48,12 +48,12 @@ class GroupKernel(DualEstimator):
     revision: ClassVar[int] = 2
     needs: ClassVar[frozenset[str]] = frozenset({"subset", "groups"})
 
-    balls: float = Field(default=0.6, ge=0, le=1e6)
-    caps: float = Field(default=0.6, ge=0, le=1e6)
-    hard: float = Field(default=0.4, ge=0, le=1e6)
-    effect_shrinkage: float = Field(default=0.25, gt=0, le=1)
-    curvature: float = Field(default=0.15, ge=0, le=1e6)
-    guide: GroupInfluence | None = None
+    balls: float = setting(neutral=0.6, ge=0, le=1e6)
+    caps: float = setting(neutral=0.6, ge=0, le=1e6)
+    hard: float = setting(neutral=0.4, ge=0, le=1e6)
+    effect_shrinkage: float = setting(neutral=0.25, gt=0, le=1)
+    curvature: float = setting(neutral=0.15, ge=0, le=1e6)
+    guide: GroupInfluence | None = setting(neutral=None)
 
     def guided_by(self) -> Guide | None:
         """See Estimator."""

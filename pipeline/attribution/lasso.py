@@ -5,7 +5,6 @@ from typing import ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Float
-from pydantic import Field
 
 from pipeline.attribution.datamodel import Effect, WeightMatrix
 from pipeline.attribution.estimator import Arrays, Estimator
@@ -13,6 +12,7 @@ from pipeline.attribution.evidence import Block, Evidence, check_masks, check_ou
 from pipeline.attribution.lasso_path import FLOAT32, Heldout, LassoFit, Path, Solver, fit_path
 from pipeline.core.arrays import Indices, Masks
 from pipeline.core.errors import ConfigError
+from pipeline.core.neutral import setting
 from pipeline.core.seeds import generator
 
 # Training points up to which `auto` descends coordinates: two Gram matrices of float32 are then 2 GB. To equal gaps, on one core, the batched
@@ -35,12 +35,12 @@ class Lasso(Estimator):
     name: ClassVar[str] = "lasso"
     scalars: ClassVar[tuple[str, ...]] = ("penalty", "r2", "gap", "at_end", "n_weights")
 
-    n_penalties: int = Field(default=20, ge=2, le=1000)
-    smallest: float = Field(default=1e-2, gt=0, lt=1)
-    heldout_share: float = Field(default=0.2, gt=0, lt=1)
-    patience: int = Field(default=3, ge=1, le=1000)
-    tolerance: float = Field(default=1e-4, ge=1e-6, lt=1)
-    solver: Literal["auto", "coordinate", "batched"] = "auto"
+    n_penalties: int = setting(neutral=20, ge=2, le=1000)
+    smallest: float = setting(neutral=1e-2, gt=0, lt=1)
+    heldout_share: float = setting(neutral=0.2, gt=0, lt=1)
+    patience: int = setting(neutral=3, ge=1, le=1000)
+    tolerance: float = setting(neutral=1e-4, ge=1e-6, lt=1)
+    solver: Literal["auto", "coordinate", "batched"] = setting(neutral="auto")
 
     def check_count(self, n_models: int) -> None:
         """See Estimator."""

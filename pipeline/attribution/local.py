@@ -9,7 +9,6 @@ from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float, Int
-from pydantic import Field
 
 from pipeline.attribution.datamodel import Effect, as_indices
 from pipeline.attribution.estimator import Arrays, Estimator
@@ -17,6 +16,7 @@ from pipeline.attribution.evidence import Block, Evidence, check_masks, check_ou
 from pipeline.attribution.penalties import GRID
 from pipeline.attribution.prior import learn_prior, pair_columns, prior_variances
 from pipeline.core.arrays import Indices, Masks, Outputs, PerOutput, require_masks
+from pipeline.core.neutral import setting
 
 # Pairs that a prior is learnt from; a block of more learns it from some of its points, evenly spaced.
 MOST_PAIRS = 2**21
@@ -41,7 +41,7 @@ class LocalRidge(Estimator):
     needs: ClassVar[frozenset[str]] = frozenset({"subset", "views"})
     scalars: ClassVar[tuple[str, ...]] = ("penalty", "r2")
 
-    reach: int = Field(default=400, ge=1, le=10_000_000)
+    reach: int = setting(neutral=400, ge=1, le=10_000_000)
 
     def factor(self, evidence: Evidence) -> Arrays:
         """Return `spread` (n_train,): the sum of squares of each training point's centred mask."""

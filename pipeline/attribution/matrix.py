@@ -4,13 +4,13 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
-from pydantic import Field
 
 from pipeline.attribution.datamodel import WeightMatrix
 from pipeline.attribution.estimator import Arrays, Estimator
 from pipeline.attribution.evidence import Block, Evidence, check_outputs
 from pipeline.attribution.matrix_file import LayoutName, look_at, open_matrix
 from pipeline.core.errors import DataError
+from pipeline.core.neutral import setting
 from pipeline.data.examples import Examples
 
 SUFFIXES: dict[str, LayoutName] = {".npy": "npy", ".parquet": "parquet"}
@@ -30,10 +30,10 @@ class AttributionFile(Estimator):
     needs: ClassVar[frozenset[str]] = frozenset()
 
     path: Path
-    layout: Literal["auto", "memmap", "npy", "parquet"] = "auto"
-    dtype: Literal["float16", "float32"] = "float16"
-    entries: Literal["weights", "effects"] = "weights"
-    scale: float = Field(default=1.0, gt=0, le=1e9)
+    layout: Literal["auto", "memmap", "npy", "parquet"] = setting(neutral="auto")
+    dtype: Literal["float16", "float32"] = setting(neutral="float16")
+    entries: Literal["weights", "effects"] = setting(neutral="weights")
+    scale: float = setting(neutral=1.0, gt=0, le=1e9)
 
     @property
     def format(self) -> LayoutName:

@@ -16,6 +16,7 @@ from pipeline.attribution.dual import DualEstimator, Kernel
 from pipeline.attribution.estimator import Arrays
 from pipeline.attribution.evidence import Block, Evidence, check_outputs
 from pipeline.core.arrays import Indices, Masks, PerOutput
+from pipeline.core.neutral import setting
 
 # Training points whose mask bits are numbers at once: 20,000 models take 0.7 GB.
 COLUMNS = 4096
@@ -31,9 +32,9 @@ class Ridge(DualEstimator):
     name: ClassVar[str] = "ridge"
     revision: ClassVar[int] = 2
 
-    penalty: Literal["leave-one-out"] | Annotated[float, Field(ge=1e-12, le=1e9)] = "leave-one-out"
-    effect_penalty: Literal["leave-one-out"] | Annotated[float, Field(ge=1e-12, le=1e9)] = 0.05
-    curvature: float = Field(default=0.0, ge=0, le=1e6)
+    penalty: Literal["leave-one-out"] | Annotated[float, Field(ge=1e-12, le=1e9)] = setting(neutral="leave-one-out")
+    effect_penalty: Literal["leave-one-out"] | Annotated[float, Field(ge=1e-12, le=1e9)] = setting(neutral=0.05)
+    curvature: float = setting(neutral=0.0, ge=0, le=1e6)
 
     def kernel(self, evidence: Evidence) -> "LinearKernel":
         """See DualEstimator."""

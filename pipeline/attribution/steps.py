@@ -11,13 +11,13 @@ from typing import ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float
-from pydantic import Field
 
 from pipeline.attribution.datamodel import Effect, as_indices
 from pipeline.attribution.estimator import Arrays, Estimator
 from pipeline.attribution.evidence import Block, Evidence, check_outputs
 from pipeline.core.arrays import HeldoutOutputs, Indices, Masks, Outputs, PerOutput, require_masks
 from pipeline.core.errors import ConfigError, ShapeError
+from pipeline.core.neutral import setting
 from pipeline.data.examples import Examples
 from pipeline.training.ensemble import Builder, initial_states
 from pipeline.training.gradients import Checkpoints, Cotangents, Vectors, margin_cotangents
@@ -38,8 +38,8 @@ class StepEstimator(Estimator):
 
     needs: ClassVar[frozenset[str]] = frozenset({"checkpoints"})
 
-    layers: Literal["all", "last"] = "all"
-    curvature: float = Field(default=0.15, ge=0, le=1e6)
+    layers: Literal["all", "last"] = setting(neutral="all")
+    curvature: float = setting(neutral=0.15, ge=0, le=1e6)
 
     @abstractmethod
     def look(self, checkpoints: Checkpoints, model: int) -> dict[str, np.ndarray]:

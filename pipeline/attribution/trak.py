@@ -12,11 +12,11 @@ from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float
-from pydantic import Field
 
 from pipeline.attribution.estimator import Arrays
 from pipeline.attribution.steps import Coefficients, Removed, StepEstimator
 from pipeline.core.arrays import Indices
+from pipeline.core.neutral import setting
 from pipeline.training.gradients import Checkpoints, Cotangents, Vectors, margin_cotangents, probabilities
 from pipeline.training.projection import Projection
 
@@ -30,9 +30,9 @@ class Trak(StepEstimator):
 
     name: ClassVar[str] = "trak"
 
-    projection_dim: int = Field(default=512, ge=1, le=100_000)
-    damping: float = Field(default=0.006, gt=0, le=1e9)
-    seed: int = Field(default=0, ge=0)
+    projection_dim: int = setting(neutral=512, ge=1, le=100_000)
+    damping: float = setting(neutral=0.006, gt=0, le=1e9)
+    seed: int = setting(neutral=0, ge=0)
 
     def look(self, checkpoints: Checkpoints, model: int) -> dict[str, np.ndarray]:
         """Return `features` (projection_dim, n_train): the coefficients of the step that removing each training point takes."""

@@ -29,6 +29,7 @@ def unlearning(experiment: Experiment, label: str) -> Iterator[Node]:
             shard_size=experiment.store.shard_members,
             resources=experiment.resources.unlearn,
             unlearner=unlearner,
+            seed=experiment.seed,
             model=experiment.model,
             layout=experiment.store.layout,
             start_key="train/full",

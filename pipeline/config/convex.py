@@ -2,13 +2,14 @@
 
 from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from pipeline.config.fields import plugin
 from pipeline.convex.guarantees.trials import GuaranteeSettings
 from pipeline.convex.linear.study import Label, LinearStudy
 from pipeline.convex.real.study import DataStudy
 from pipeline.core.errors import ConfigError
+from pipeline.core.neutral import setting
 from pipeline.core.registry import Settings
 from pipeline.data import DATASETS
 from pipeline.data.dataset import Dataset
@@ -21,8 +22,8 @@ class DataSection(DataStudy):
     One that is optional is left out, and the page says so, where what it is read from is not installed.
     """
 
-    dataset: Annotated[Dataset, *plugin(DATASETS)] = Digits()
-    optional: bool = False
+    dataset: Annotated[Dataset, *plugin(DATASETS)] = setting(neutral={"name": "digits"}, default=Digits())
+    optional: bool = setting(neutral=False)
 
     @property
     def study(self) -> DataStudy:
@@ -33,9 +34,9 @@ class DataSection(DataStudy):
 class GuaranteeSection(GuaranteeSettings):
     """Guarantees on two classes of a data set; images are averaged over squares of `pool` by `pool` pixels, so that thousands of models cost seconds."""
 
-    dataset: Annotated[Dataset, *plugin(DATASETS)] = Digits()
-    classes: tuple[int, int] = (3, 8)
-    pool: int = Field(default=2, ge=1, le=10_000)
+    dataset: Annotated[Dataset, *plugin(DATASETS)] = setting(neutral={"name": "digits"}, default=Digits())
+    classes: tuple[int, int] = setting(neutral=(3, 8))
+    pool: int = setting(neutral=2, ge=1, le=10_000)
 
     @model_validator(mode="after")
     def _check(self) -> "GuaranteeSection":
@@ -52,6 +53,6 @@ class GuaranteeSection(GuaranteeSettings):
 class ConvexStudy(Settings):
     """The parts of the study; a part that is null or empty is left out."""
 
-    linear: LinearStudy | None = LinearStudy()
-    data: dict[Label, DataSection] = Field(default={"digits": DataSection()})
-    guarantees: GuaranteeSection | None = GuaranteeSection()
+    linear: LinearStudy | None = setting(neutral={}, default=LinearStudy())
+    data: dict[Label, DataSection] = setting(neutral={"digits": {}}, default={"digits": DataSection()})
+    guarantees: GuaranteeSection | None = setting(neutral={}, default=GuaranteeSection())

@@ -15,8 +15,8 @@ from pipeline.core import yaml_text
 from pipeline.core.errors import ConfigError
 from pipeline.core.fingerprint import digest
 from pipeline.core.masking import masked
-from pipeline.core.registry import Settings, plugin_name
-from pipeline.core.setting_paths import without_paths
+from pipeline.core.neutral import setting
+from pipeline.core.registry import Settings, identity, plugin_name
 from pipeline.data import DATASETS, FORGET_SETS
 from pipeline.data.dataset import Dataset
 from pipeline.data.digits import Digits
@@ -34,8 +34,10 @@ from pipeline.unlearning.unlearner import Unlearner
 
 # What estimators may need.
 EVIDENCE = frozenset({"subset", "groups", "views", "checkpoints"})
-# What may change without the experiment becoming another one: where it runs and where its view goes.
+# Where an experiment runs, and where its tables and its view go.
 PLACES = frozenset({"store", "tracking", "resources"})
+# What may change without the experiment becoming another one: its places, and by what it is judged.
+BESIDE_IDENTITY = PLACES | {"evaluation"}
 
 
 class StageResources(Settings):
@@ -93,17 +95,17 @@ class Tracking(Settings):
 class Experiment(Settings):
     """Everything a run needs. Keys under forget_sets and unlearners are labels of the user's choice."""
 
-    name: str = Field(default="digits", pattern=f"^{LABEL.pattern}$")
-    seed: int = Field(default=0, ge=0)
-    dataset: Annotated[Dataset, *plugin(DATASETS)] = Digits()
-    model: Annotated[Model, *plugin(MODELS)] = Mlp()
-    recipe: Recipe = Recipe()
-    populations: Populations = Populations()
+    name: str = setting(neutral="digits", pattern=f"^{LABEL.pattern}$")
+    seed: int = setting(neutral=0, ge=0)
+    dataset: Annotated[Dataset, *plugin(DATASETS)] = setting(neutral={"name": "digits"}, default=Digits())
+    model: Annotated[Model, *plugin(MODELS)] = setting(neutral={"name": "mlp"}, default=Mlp())
+    recipe: Recipe = setting(neutral={}, default=Recipe())
+    populations: Populations = setting(neutral={}, default=Populations())
     forget_sets: Annotated[dict[str, ForgetSet], *plugins(FORGET_SETS)] = Field(min_length=1)
-    estimator: Annotated[Estimator, *plugin(ESTIMATORS)] = GroupKernel()
+    estimator: Annotated[Estimator, *plugin(ESTIMATORS)] = setting(neutral={"name": "kernel"}, default=GroupKernel())
     unlearners: Annotated[dict[str, Unlearner], *plugins(UNLEARNERS)] = Field(min_length=1)
-    evaluation: Evaluation = Evaluation()
-    convex: ConvexStudy | None = None
+    evaluation: Evaluation = setting(neutral={}, default=Evaluation())
+    convex: ConvexStudy | None = setting(neutral=None)
     resources: StageResources = StageResources()
     store: StoreSettings = StoreSettings()
     tracking: Tracking = Tracking()
@@ -143,8 +145,11 @@ class Experiment(Settings):
         return self.model_copy(update={"populations": wanted.model_copy(update={"subset": fewer(wanted.subset), "designed": designed})})
 
     def identity(self) -> dict[str, Any]:
-        """Return the settings that make this experiment what it is, JSON-ready: no paths, and not where it runs and is shown."""
-        return dict(without_paths(self, self.model_dump(mode="json", exclude=set(PLACES))))
+        """Return the settings that make this experiment what it is, JSON-ready, without those at their neutral value.
+
+        Paths are left out, and so are BESIDE_IDENTITY.
+        """
+        return {name: spelled for name, spelled in identity(self).items() if name not in BESIDE_IDENTITY}
 
     @property
     def digest(self) -> str:

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from pipeline.config.fields import maybe
+from pipeline.core.neutral import setting
 from pipeline.core.registry import Settings
 from pipeline.data import RECORDS
 from pipeline.data.records.base import Records
@@ -17,8 +18,8 @@ MOST_MODELS = 2_000_000
 class Subsets(Settings):
     """Models trained on subsets that keep a fraction of the training points."""
 
-    n_models: int = Field(default=1000, ge=3, le=MOST_MODELS)
-    keep_fraction: float = Field(default=0.85, gt=0, lt=1)
+    n_models: int = setting(neutral=1000, ge=3, le=MOST_MODELS)
+    keep_fraction: float = setting(neutral=0.85, gt=0, lt=1)
 
 
 AnySubsets = TypeVar("AnySubsets", bound=Subsets)
@@ -30,7 +31,7 @@ class SubsetModels(Subsets):
     keep_fraction is then that of the held-out models alone.
     """
 
-    imported: Annotated[Records | None, *maybe(RECORDS)] = None
+    imported: Annotated[Records | None, *maybe(RECORDS)] = setting(neutral=None)
 
     @model_validator(mode="before")
     @classmethod
@@ -45,8 +46,8 @@ class Focused(Settings):
     With keep_fraction 1 a pair is a full model, which exists anyway, and an oracle of the same seed: half the cost, and nothing to extrapolate.
     """
 
-    n_models: int = Field(default=8, ge=4, le=MOST_MODELS, multiple_of=2)
-    keep_fraction: float = Field(default=1.0, gt=0, le=1)
+    n_models: int = setting(neutral=8, ge=4, le=MOST_MODELS, multiple_of=2)
+    keep_fraction: float = setting(neutral=1.0, gt=0, le=1)
 
     @property
     def n_pairs(self) -> int:
@@ -57,15 +58,15 @@ class Focused(Settings):
 class Members(Settings):
     """A number of models."""
 
-    n_models: int = Field(default=100, ge=2, le=MOST_MODELS)
+    n_models: int = setting(neutral=100, ge=2, le=MOST_MODELS)
 
 
 class HeldoutModels(Members):
     """Models to be predicted; with `imported` they were trained elsewhere, and n_models is at most how many of those are used."""
 
     # Two would agree or not by chance.
-    n_models: int = Field(default=100, ge=3, le=MOST_MODELS)
-    imported: Annotated[Records | None, *maybe(RECORDS)] = None
+    n_models: int = setting(neutral=100, ge=3, le=MOST_MODELS)
+    imported: Annotated[Records | None, *maybe(RECORDS)] = setting(neutral=None)
 
 
 class Populations(Settings):
@@ -76,12 +77,15 @@ class Populations(Settings):
     trained for each forget set once it is known, to correct what the datamodel says of it (null: none are).
     """
 
-    subset: SubsetModels = SubsetModels()
-    designed: Subsets | None = Subsets(n_models=2000, keep_fraction=0.92)
-    n_seeds: int | None = Field(default=50, ge=2, le=MOST_MODELS)
-    scout: Members = Members(n_models=10)
-    focused: Focused | None = None
-    heldout: HeldoutModels | None = HeldoutModels()
-    full: Members = Members()
-    oracle: Members = Members()
-    floor: Members = Members()
+    subset: SubsetModels = setting(neutral={}, default=SubsetModels())
+    designed: Subsets | None = setting(
+        neutral={"n_models": 2000, "keep_fraction": 0.92},
+        default=Subsets(n_models=2000, keep_fraction=0.92),
+    )
+    n_seeds: int | None = setting(neutral=50, ge=2, le=MOST_MODELS)
+    scout: Members = setting(neutral={"n_models": 10}, default=Members(n_models=10))
+    focused: Focused | None = setting(neutral=None)
+    heldout: HeldoutModels | None = setting(neutral={}, default=HeldoutModels())
+    full: Members = setting(neutral={}, default=Members())
+    oracle: Members = setting(neutral={}, default=Members())
+    floor: Members = setting(neutral={}, default=Members())

@@ -4,12 +4,13 @@ Adding one takes one file and one line in a table; a class outside the package i
 """
 
 import copy
+import dataclasses
 import importlib
 import inspect
 import operator
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar, get_args, get_origin
@@ -20,9 +21,10 @@ from pydantic_core import CoreSchema
 from pipeline.core.errors import ConfigError, DataError
 from pipeline.core.fingerprint import canonical, digest, digest_bytes, digest_files
 from pipeline.core.fitting import fits, name_hint
+from pipeline.core.neutral import is_neutral, neutral_values
 from pipeline.core.plugin_calls import building, guard_methods, source_file
 from pipeline.core.plugin_calls import is_ours as _is_ours
-from pipeline.core.setting_paths import is_there, parts_of, paths_in, without_paths
+from pipeline.core.setting_paths import is_there, parts_of, paths_in
 from pipeline.core.validation_errors import did_you_mean, explain
 
 
@@ -171,12 +173,45 @@ def describe(plugin: Plugin) -> dict[str, Any]:
     return {"name": plugin_name(plugin), **plugin.model_dump(mode="json")}
 
 
-def identity(plugin: Plugin) -> dict[str, Any]:
-    """Return what fingerprints hold of plugin, JSON-ready: its settings as `describe` gives them, but no paths.
+def identity(settings: Settings) -> dict[str, Any]:
+    """Return what fingerprints hold of settings, JSON-ready: what changes the answer, and nothing else.
 
-    Where a file lies changes no answer. What lies in it does, and is part of `revision`.
+    A setting at its neutral value is left out, so that a setting which is added changes no fingerprint; see
+    pipeline.core.neutral. Plug-ins keep their name. Paths are left out too: where a file lies changes no answer. What
+    lies in it does, and is part of `revision`.
     """
-    return dict(without_paths(plugin, describe(plugin)))
+    return dict(_identity(settings, settings.model_dump(mode="json")))
+
+
+def _identity(value: Any, dumped: Any) -> Any:
+    """Return the identity of one value among settings; dumped is what pydantic dumps of it."""
+    if isinstance(value, BaseModel) and isinstance(dumped, Mapping):
+        return _identity_of_model(value, dumped)
+    if isinstance(value, Mapping):
+        parts = zip(value.values(), dumped.items(), strict=True)
+        return {key: _identity(part, shown) for part, (key, shown) in parts if not isinstance(part, Path)}
+    if dataclasses.is_dataclass(value):
+        fields = {name: (getattr(value, name), shown) for name, shown in dumped.items()}
+        return {name: _identity(*field) for name, field in fields.items() if not isinstance(field[0], Path)}
+    if isinstance(value, tuple | list | Set):
+        parts_shown = zip(value, dumped, strict=True)
+        kept = [_identity(part, shown) for part, shown in parts_shown if not isinstance(part, Path)]
+        # The order of a set differs from process to process.
+        return sorted(kept, key=canonical) if isinstance(value, Set) else kept
+    return dumped
+
+
+def _identity_of_model(value: BaseModel, dumped: Mapping[str, Any]) -> dict[str, Any]:
+    neutral = neutral_values(type(value))
+    kept = {"name": plugin_name(value)} if isinstance(value, Plugin) else {}
+    for name, shown in dumped.items():
+        part = getattr(value, name, None)
+        if isinstance(part, Path) or name in kept:
+            continue
+        spelled = _identity(part, shown)
+        if name not in neutral or not is_neutral(spelled, neutral[name]):
+            kept[name] = spelled
+    return kept
 
 
 def contents_of(value: Any) -> list[str]:

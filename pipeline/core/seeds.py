@@ -4,14 +4,27 @@ import hashlib
 
 import numpy as np
 
-from pipeline.core.fingerprint import canonical
+from pipeline.core.arrays import Indices
+from pipeline.core.fingerprint import canonical, digest
 
 
 def seed(*purpose: str | int) -> int:
-    """Return a seed in [0, 2**63) for a purpose such as ("train", recipe digest, member); equal purposes give equal seeds."""
+    """Return a seed in [0, 2**63) for a purpose such as ("planted", 3); equal purposes give equal seeds."""
     return int.from_bytes(hashlib.sha256(canonical(purpose).encode()).digest()[:8], "big") >> 1
 
 
 def generator(*purpose: str | int) -> np.random.Generator:
     """Return a NumPy generator of its own for a purpose."""
     return np.random.default_rng(seed(*purpose))
+
+
+def model_purpose(experiment_seed: int, name: str, *, keep_fraction: float | None = None, forget: Indices | None = None) -> str:
+    """Return the purpose from which the masks and seeds of models derive, as text to pass to `seed`.
+
+    name is the role of a population, `shared` for seeds that populations have in common, or the name of an unlearner.
+    keep_fraction is the share of the training points that models keep, forget the ids of the forget set. Model, recipe,
+    data set and layout have no part in it: a cheaper proxy and its target have equal masks and seeds, and an option that
+    is added to a recipe changes neither.
+    """
+    points = None if forget is None else sorted(forget.tolist())
+    return digest(["models", experiment_seed, name, keep_fraction, points])

@@ -1,4 +1,4 @@
-"""Paths among settings: found, made absolute for workers, and left out of fingerprints.
+"""Paths among settings: found, and made absolute for workers.
 
 A setting is a path if its value is a pathlib.Path; text that happens to name a file is text.
 """
@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
-
-from pipeline.core.fingerprint import canonical
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -70,21 +68,6 @@ def with_absolute_paths(settings: M) -> M:
     """
     found: M = _absolute(settings)
     return found
-
-
-def without_paths(value: Any, dumped: Any) -> Any:
-    """Return dumped, which is what pydantic dumps of value, without any path."""
-    if isinstance(value, BaseModel):
-        parts = {name: getattr(value, name) for name in type(value).model_fields}
-        return {name: without_paths(parts.get(name), part) for name, part in dumped.items() if not isinstance(parts.get(name), Path)}
-    if isinstance(value, Mapping):
-        return {key: without_paths(part, dumped[key]) for key, part in value.items() if not isinstance(part, Path)}
-    if dataclasses.is_dataclass(value):
-        return {name: without_paths(getattr(value, name), part) for name, part in dumped.items() if not isinstance(getattr(value, name), Path)}
-    if isinstance(value, tuple | list | Set):
-        kept = [without_paths(part, shown) for part, shown in zip(value, dumped, strict=True) if not isinstance(part, Path)]
-        return sorted(kept, key=canonical) if isinstance(value, Set) else kept
-    return dumped
 
 
 def _absolute(value: Any) -> Any:

@@ -10,6 +10,7 @@ from pydantic import Field
 from pipeline.core import seeds
 from pipeline.core.errors import ConfigError
 from pipeline.core.fingerprint import canonical
+from pipeline.core.neutral import setting
 from pipeline.core.registry import Plugin, Settings, identity, revision
 from pipeline.data.examples import Examples
 
@@ -18,7 +19,7 @@ class LabelNoise(Settings):
     """How many training labels to flip to another class, and the seed that chooses them."""
 
     n_points: int = Field(ge=1, le=10_000_000)
-    seed: int = 0
+    seed: int = setting(neutral=0)
 
 
 class Dataset(Plugin):
@@ -26,7 +27,7 @@ class Dataset(Plugin):
 
     reads_data: ClassVar[bool] = True
 
-    label_noise: LabelNoise | None = None
+    label_noise: LabelNoise | None = setting(neutral=None)
 
     def missing(self) -> str | None:
         """Return what has to be installed or there before this can be read, in words, or None; found in no time. By default nothing is."""

@@ -3,9 +3,9 @@
 from typing import ClassVar
 
 import numpy as np
-from pydantic import Field
 
 from pipeline.core import seeds
+from pipeline.core.neutral import setting
 from pipeline.data.dataset import Dataset
 from pipeline.data.examples import Examples
 
@@ -18,8 +18,8 @@ class Digits(Dataset):
 
     name: ClassVar[str] = "digits"
 
-    n_train: int = Field(default=1400, ge=1, lt=N_IMAGES)
-    seed: int = 0
+    n_train: int = setting(neutral=1400, ge=1, lt=N_IMAGES)
+    seed: int = setting(neutral=0)
 
     def read(self) -> Examples:
         """Return the images as inputs (1797, 1, 8, 8) in [0, 1]. Source: Alpaydin and Kaynak 1998, test part, as shipped in scikit-learn."""

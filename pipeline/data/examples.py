@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from pipeline.core.errors import DataError
-from pipeline.core.fingerprint import digest_arrays
+from pipeline.core.fingerprint import digest, digest_arrays
 from pipeline.core.fitting import describe_value, fits
 
 
@@ -70,7 +70,9 @@ class Examples:
     @property
     def digest(self) -> str:
         """Digest of the whole content: a changed pixel or label changes it."""
-        return digest_arrays({"inputs": self.inputs, "labels": self.labels, "split": np.array([self.n_train, self.n_classes]), "mislabelled": self.mislabelled})
+        inputs = digest_arrays({"inputs": self.inputs})
+        rest = {"labels": self.labels, "mislabelled": self.mislabelled}
+        return digest([inputs, digest_arrays(rest), self.n_train, self.n_classes])
 
 
 def _check_array(name: str, array: object, kinds: str, expected: str) -> None:

@@ -11,10 +11,11 @@ from zipfile import BadZipFile
 
 import numpy as np
 from jaxtyping import Float
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from pipeline.core import seeds
 from pipeline.core.errors import DataError
+from pipeline.core.neutral import setting
 from pipeline.data.dataset import Dataset
 from pipeline.data.examples import Examples
 
@@ -39,9 +40,9 @@ class Flights(Dataset):
 
     name: ClassVar[str] = "flights"
 
-    n_train: int = Field(default=40_000, ge=2, le=N_FLIGHTS)
-    n_validation: int = Field(default=10_000, ge=1, le=N_FLIGHTS)
-    seed: int = 0
+    n_train: int = setting(neutral=40_000, ge=2, le=N_FLIGHTS)
+    n_validation: int = setting(neutral=10_000, ge=1, le=N_FLIGHTS)
+    seed: int = setting(neutral=0)
 
     @model_validator(mode="after")
     def _has_flights_for_all(self) -> "Flights":

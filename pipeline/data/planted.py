@@ -9,9 +9,10 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 from jaxtyping import Float
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from pipeline.core import seeds
+from pipeline.core.neutral import setting
 from pipeline.data.dataset import Dataset
 from pipeline.data.examples import Examples
 
@@ -26,12 +27,12 @@ class Planted(Dataset):
 
     name: ClassVar[str] = "planted"
 
-    n_train: int = Field(default=120, ge=2, le=10_000_000)
-    n_validation: int = Field(default=40, ge=1, le=10_000_000)
-    n_classes: int = Field(default=3, ge=2, le=100_000)
-    n_groups: int = Field(default=12, ge=2, le=100_000)
-    noise: float = Field(default=0.1, ge=0, le=1e6)
-    seed: int = 0
+    n_train: int = setting(neutral=120, ge=2, le=10_000_000)
+    n_validation: int = setting(neutral=40, ge=1, le=10_000_000)
+    n_classes: int = setting(neutral=3, ge=2, le=100_000)
+    n_groups: int = setting(neutral=12, ge=2, le=100_000)
+    noise: float = setting(neutral=0.1, ge=0, le=1e6)
+    seed: int = setting(neutral=0)
 
     @model_validator(mode="after")
     def _has_points_for_all(self) -> "Planted":

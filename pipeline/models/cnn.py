@@ -2,10 +2,10 @@
 
 from typing import ClassVar
 
-from pydantic import Field
 from torch import nn
 
 from pipeline.core.errors import ConfigError
+from pipeline.core.neutral import setting
 from pipeline.models.base import Model
 
 # Channels of images: grey, colours, colours with opacity.
@@ -19,8 +19,8 @@ class Cnn(Model):
 
     name: ClassVar[str] = "cnn"
 
-    width: int = Field(default=16, ge=1, le=1_000_000)
-    batch_norm: bool = True
+    width: int = setting(neutral=16, ge=1, le=1_000_000)
+    batch_norm: bool = setting(neutral=True)
 
     def build(self, input_shape: tuple[int, ...], n_classes: int) -> nn.Module:
         """Return the module; raises ConfigError unless input_shape is (channels, height, width) of at least 2 x 2 pixels."""

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from torch import nn
 
+from pipeline.core.neutral import setting
 from pipeline.models.base import Model
 
 
@@ -13,7 +14,7 @@ class Logistic(Model):
 
     name: ClassVar[str] = "logistic"
 
-    zero_init: bool = True
+    zero_init: bool = setting(neutral=True)
 
     def build(self, input_shape: tuple[int, ...], n_classes: int) -> nn.Module:
         """Return the module; any input_shape fits."""

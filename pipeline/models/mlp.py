@@ -4,9 +4,9 @@ from itertools import pairwise
 from math import prod
 from typing import ClassVar
 
-from pydantic import Field
 from torch import nn
 
+from pipeline.core.neutral import setting
 from pipeline.models.base import Model
 
 
@@ -15,9 +15,9 @@ class Mlp(Model):
 
     name: ClassVar[str] = "mlp"
 
-    width: int = Field(default=128, ge=1, le=10_000_000)
-    depth: int = Field(default=1, ge=1, le=1000)
-    dropout: float = Field(default=0.0, ge=0, lt=1)
+    width: int = setting(neutral=128, ge=1, le=10_000_000)
+    depth: int = setting(neutral=1, ge=1, le=1000)
+    dropout: float = setting(neutral=0.0, ge=0, lt=1)
 
     def build(self, input_shape: tuple[int, ...], n_classes: int) -> nn.Module:
         """Return the module; any input_shape fits. Without dropout there is no dropout layer, so that members can be stacked."""

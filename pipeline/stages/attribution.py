@@ -63,7 +63,7 @@ class Attribution(Node):
         """See Node."""
         part = {} if self.outputs == OUTPUTS else {"outputs": sorted(self.outputs)}
         architecture = {"model": identity(self.model)} if self.scout_key else {}
-        return {"estimator": identity(self.estimator), "layout": self.layout.model_dump(mode="json")} | part | architecture
+        return {"estimator": identity(self.estimator), "layout": identity(self.layout)} | part | architecture
 
     def plugins(self) -> tuple[Plugin, ...]:
         """See Node."""

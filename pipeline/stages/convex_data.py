@@ -31,7 +31,7 @@ class ConvexData(ConvexNode):
 
     def settings(self) -> dict[str, Any]:
         """See Node."""
-        return {"dataset": identity(self.dataset), "study": self.study.model_dump(mode="json")}
+        return {"dataset": identity(self.dataset), "study": identity(self.study)}
 
     def circumstances(self) -> dict[str, Any]:
         """Return the content of the data set that it loads itself."""

@@ -33,7 +33,7 @@ class ConvexGuarantees(ConvexNode):
 
     def settings(self) -> dict[str, Any]:
         """See Node."""
-        return {"dataset": identity(self.dataset), "classes": list(self.classes), "pool": self.pool, "trial": self.trial.model_dump(mode="json")}
+        return {"dataset": identity(self.dataset), "classes": list(self.classes), "pool": self.pool, "trial": identity(self.trial)}
 
     def circumstances(self) -> dict[str, Any]:
         """Return the content of the data set that it loads itself."""

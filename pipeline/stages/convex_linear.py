@@ -7,7 +7,7 @@ import numpy as np
 
 from pipeline.convex.linear.panel import study_panel
 from pipeline.convex.linear.study import LinearExample, LinearStudy
-from pipeline.core.registry import Plugin
+from pipeline.core.registry import Plugin, identity
 from pipeline.runtime.store import Shard
 from pipeline.stages.convex_node import ConvexNode
 from pipeline.stages.node import Parent, Work
@@ -36,7 +36,8 @@ class LinearPanel(ConvexNode):
 
     def settings(self) -> dict[str, Any]:
         """See Node."""
-        return {"study": self.study.model_dump(mode="json", exclude={"examples"}), "example": self.example.model_dump(mode="json"), "penalty": self.penalty}
+        sizes = {name: part for name, part in identity(self.study).items() if name != "examples"}
+        return {"study": sizes, "example": identity(self.example), "penalty": self.penalty}
 
     def plugins(self) -> tuple[Plugin, ...]:
         """See Node."""

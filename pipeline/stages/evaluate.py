@@ -5,10 +5,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Bool
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from pipeline.core.arrays import MOST_RESAMPLES, Indices
-from pipeline.core.registry import Plugin, Settings
+from pipeline.core.neutral import setting
+from pipeline.core.registry import Plugin, Settings, identity
 from pipeline.evaluation.bootstrap import klom_interval
 from pipeline.evaluation.klom import MOST_BINS, Variant, check_rule, klom, summary
 from pipeline.runtime.store import Shard
@@ -24,10 +25,10 @@ FLOOR = "floor"
 class Evaluation(Settings):
     """How verdicts are reached: the variant of KLoM, its bins and clip, and the resamples behind each interval."""
 
-    variant: Variant = "closed"
-    n_bins: int = Field(default=20, ge=2, le=MOST_BINS)
-    clip: float = Field(default=100.0, gt=0)
-    n_resamples: int = Field(default=200, ge=20, le=MOST_RESAMPLES)
+    variant: Variant = setting(neutral="closed")
+    n_bins: int = setting(neutral=20, ge=2, le=MOST_BINS)
+    clip: float = setting(neutral=100.0, gt=0)
+    n_resamples: int = setting(neutral=200, ge=20, le=MOST_RESAMPLES)
 
     @model_validator(mode="after")
     def _check(self) -> "Evaluation":
@@ -68,7 +69,7 @@ class Verdict(Node):
 
     def settings(self) -> dict[str, Any]:
         """See Node."""
-        return {"evaluation": self.evaluation.model_dump(mode="json"), "layout": self.layout.model_dump(mode="json")}
+        return {"evaluation": identity(self.evaluation), "layout": identity(self.layout)}
 
     def plugins(self) -> tuple[Plugin, ...]:
         """See Node."""

@@ -12,6 +12,7 @@ from pipeline.attribution.datamodel import Effect
 from pipeline.attribution.evidence import Evidence
 from pipeline.attribution.guided import guided
 from pipeline.core.arrays import Effects, Indices, Margins, PerOutput
+from pipeline.core.registry import identity
 from pipeline.evaluation.klom import klom
 from pipeline.evaluation.margins import margins
 from pipeline.runtime.store import Shard
@@ -50,7 +51,7 @@ class ForgetCurve(Curve):
 
     def settings(self) -> dict[str, Any]:
         """See Node."""
-        return super().settings() | {"evaluation": self.evaluation.model_dump(mode="json")}
+        return super().settings() | {"evaluation": identity(self.evaluation)}
 
     def parents(self) -> dict[str, Parent]:
         """See Node."""

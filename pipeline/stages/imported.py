@@ -26,7 +26,7 @@ class Imported(Models):
 
     def settings(self) -> dict[str, Any]:
         """See Node."""
-        return {"role": self.role, "dataset": identity(self.dataset), "records": identity(self.records), "layout": self.layout.model_dump(mode="json")}
+        return {"role": self.role, "dataset": identity(self.dataset), "records": identity(self.records), "layout": identity(self.layout)}
 
     def circumstances(self) -> dict[str, Any]:
         """See Node: what the records hold."""

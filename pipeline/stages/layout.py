@@ -5,10 +5,10 @@ from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float
-from pydantic import Field
 
 from pipeline.core.arrays import Indices, Labels, Logits, Margins
 from pipeline.core.errors import ConfigError
+from pipeline.core.neutral import setting
 from pipeline.core.registry import Settings
 from pipeline.evaluation.accuracy import is_correct
 from pipeline.evaluation.margins import margins
@@ -18,8 +18,8 @@ from pipeline.runtime.store import Store, TableRef
 class Layout(Settings):
     """dtype of stored logits and points in a block."""
 
-    dtype: Literal["float16", "float32"] = "float32"
-    block_points: int = Field(default=256, ge=1, le=10_000_000)
+    dtype: Literal["float16", "float32"] = setting(neutral="float32")
+    block_points: int = setting(neutral=256, ge=1, le=10_000_000)
 
     def n_blocks(self, n_points: int) -> int:
         """Return how many blocks n_points take."""

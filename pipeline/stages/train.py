@@ -9,9 +9,8 @@ import safetensors.numpy
 import safetensors.torch
 
 from pipeline.core.errors import CorruptShardError
-from pipeline.core.fingerprint import digest
 from pipeline.core.registry import Plugin, identity
-from pipeline.core.seeds import seed
+from pipeline.core.seeds import model_purpose, seed
 from pipeline.data.dataset import Dataset
 from pipeline.data.masks import pack
 from pipeline.evaluation.accuracy import accuracy
@@ -66,11 +65,10 @@ class Population(Models):
             "seed": self.seed,
             "dataset": identity(self.dataset),
             "model": identity(self.model),
-            "recipe": self.recipe.model_dump(mode="json"),
+            "recipe": identity(self.recipe),
             "keep_fraction": self.keep_fraction,
             "n_seeds": self.n_seeds,
-            "layout": self.layout.model_dump(mode="json"),
-            "saves_states": self.saves_states,
+            "layout": identity(self.layout),
         }
 
     def plugins(self) -> tuple[Plugin, ...]:
@@ -114,22 +112,19 @@ class Population(Models):
         return Shard(columns=columns, blobs={CHECKPOINT: encode_states(states)} if self.saves_states else {})
 
     def _purpose(self, forget: np.ndarray | None) -> str:
-        """Return what seeds derive from: never labels that a user chose, never how the table is laid out."""
-        points = None if forget is None else forget.tolist()
-        return digest(["focused" if self._is_focused else self.role, self.keep_fraction, points, *self._trained()])
+        """Return what masks and the members' own seeds derive from; the halves of a focused population share it."""
+        name = "focused" if self._is_focused else self.role
+        return model_purpose(self.seed, name, keep_fraction=self.keep_fraction, forget=forget)
 
     @property
     def _is_focused(self) -> bool:
         return self.role in (FOCUSED_IN, FOCUSED_OUT)
 
-    def _trained(self) -> list[Any]:
-        return [self.seed, identity(self.model), self.recipe.descent().model_dump(mode="json")]
-
     def _seed(self, purpose: str, member: int) -> int:
         """Return the seed of a member: its own, one of n_seeds that subset models of all roles share, or in a focused population that of a full model."""
         if self.n_seeds is not None:
-            return seed(digest(self._trained()), "shared", member % self.n_seeds)
-        return seed(digest(["full", None, None, *self._trained()]) if self._is_focused else purpose, "member", member)
+            return seed(model_purpose(self.seed, "shared"), "member", member % self.n_seeds)
+        return seed(model_purpose(self.seed, "full") if self._is_focused else purpose, "member", member)
 
 
 def encode_states(states: States) -> bytes:

@@ -5,9 +5,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from pipeline.core.fingerprint import digest
-from pipeline.core.registry import Plugin, identity
-from pipeline.core.seeds import seed
+from pipeline.core.registry import Plugin, identity, plugin_name
+from pipeline.core.seeds import model_purpose, seed
 from pipeline.models.base import Model
 from pipeline.runtime.store import Shard
 from pipeline.stages.child_run import ChildRun, child_of_method
@@ -35,6 +34,7 @@ class Unlearn(Node):
     forget_set: str
     method: str
     unlearner: Unlearner
+    seed: int
     model: Model
     layout: Layout
     start_key: str
@@ -55,7 +55,8 @@ class Unlearn(Node):
 
     def settings(self) -> dict[str, Any]:
         """See Node."""
-        return {"unlearner": identity(self.unlearner), "layout": self.layout.model_dump(mode="json"), "save_members": self.save_members}
+        kept = {"save_members": self.save_members} if self.save_members != 1 else {}
+        return {"unlearner": identity(self.unlearner), "seed": self.seed, "layout": identity(self.layout)} | kept
 
     def plugins(self) -> tuple[Plugin, ...]:
         """See Node."""
@@ -74,7 +75,7 @@ class Unlearn(Node):
         build = Builder(self.model, examples.input_shape, examples.n_classes)
         data = Resident.place(examples, work.device)
         states = read_states(work.store, work.inputs["start"], work.start, work.stop)
-        purpose = digest([identity(self.unlearner), forget.tolist()])
+        purpose = model_purpose(self.seed, plugin_name(self.unlearner), forget=forget)
         request = Request(
             template=build(),
             states={name: value.to(work.device) for name, value in states.items()},

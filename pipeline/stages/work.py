@@ -135,7 +135,7 @@ def _ensemble(task: Task, store: Store, examples: Examples, device: str) -> tupl
     """Return how members run and why. Decided once for a recipe, by whoever comes first, so that oracles and unlearned models never differ by it."""
     if not isinstance(task.node, Population | Unlearn):
         return "looped", "no models are run"
-    about = [identity(task.node.model), task.recipe.model_dump(mode="json"), list(examples.input_shape), examples.n_classes]
+    about = [identity(task.node.model), identity(task.recipe), list(examples.input_shape), examples.n_classes]
     path = f"ensembles/{digest(about)}.json"
     decided = store.decided(path)
     if decided is None:

@@ -9,10 +9,10 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from jaxtyping import Float
-from pydantic import Field
 
 from pipeline.core.arrays import Indices, Masks
 from pipeline.core.errors import ConfigError, PipelineError, PluginError, is_out_of_memory
+from pipeline.core.neutral import setting
 from pipeline.core.registry import plugin_name
 from pipeline.core.seeds import seed
 from pipeline.data.groups import Lines, designed_mask
@@ -32,13 +32,13 @@ class Recipe(Descent):
     ensemble: `stacked` runs many members at once, `looped` one by one, `auto` times both once and records the faster in the store.
     """
 
-    epochs: int = Field(default=15, ge=1, le=100_000)
-    batch_size: int = Field(default=64, ge=1, le=10_000_000)
-    learning_rate: float = Field(default=0.2, gt=0, le=1e6)
-    momentum: float = Field(default=0.9, ge=0, lt=1)
-    weight_decay: float = Field(default=5e-4, ge=0, le=1e6)
-    schedule: Literal["constant", "linear", "cosine", "exponential"] = "linear"
-    ensemble: Literal["auto", "stacked", "looped"] = "auto"
+    epochs: int = setting(neutral=15, ge=1, le=100_000)
+    batch_size: int = setting(neutral=64, ge=1, le=10_000_000)
+    learning_rate: float = setting(neutral=0.2, gt=0, le=1e6)
+    momentum: float = setting(neutral=0.9, ge=0, lt=1)
+    weight_decay: float = setting(neutral=5e-4, ge=0, le=1e6)
+    schedule: Literal["constant", "linear", "cosine", "exponential"] = setting(neutral="linear")
+    ensemble: Literal["auto", "stacked", "looped"] = setting(neutral="auto")
 
     def descent(self) -> Descent:
         """Return the part that descends."""

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pipeline.core.errors import ShapeError, TrainingError
+from pipeline.core.neutral import setting
 from pipeline.core.registry import Settings
 
 Objective = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -34,12 +35,12 @@ class Descent(Settings):
     epochs: int = Field(ge=1, le=100_000)
     batch_size: int = Field(ge=1, le=10_000_000)
     learning_rate: float = Field(gt=0, le=1e6)
-    optimizer: Literal["sgd", "adam", "adamw", "rmsprop", "adafactor"] = "sgd"
-    momentum: float = Field(default=0.0, ge=0, lt=1)
-    weight_decay: float = Field(default=0.0, ge=0, le=1e6)
-    schedule: Literal["constant", "linear", "cosine", "exponential"] = "constant"
-    max_gradient_norm: float | None = Field(default=None, gt=0, le=1e9)
-    precision: Literal["float32", "bfloat16"] = "float32"
+    optimizer: Literal["sgd", "adam", "adamw", "rmsprop", "adafactor"] = setting(neutral="sgd")
+    momentum: float = setting(neutral=0.0, ge=0, lt=1)
+    weight_decay: float = setting(neutral=0.0, ge=0, le=1e6)
+    schedule: Literal["constant", "linear", "cosine", "exponential"] = setting(neutral="constant")
+    max_gradient_norm: float | None = setting(neutral=None, gt=0, le=1e9)
+    precision: Literal["float32", "bfloat16"] = setting(neutral="float32")
 
     def build_optimizer(self, parameters: Iterable[Tensor]) -> torch.optim.Optimizer:
         """Return the torch optimiser over parameters."""

@@ -2,9 +2,8 @@
 
 from typing import ClassVar
 
-from pydantic import Field
-
 from pipeline.core.errors import ConfigError
+from pipeline.core.neutral import setting
 from pipeline.unlearning.unlearner import Request, Unlearned, Unlearner
 
 
@@ -15,7 +14,7 @@ class DmDirect(Unlearner):
     needs: ClassVar[frozenset[str]] = frozenset({"effect"})
     moves_weights: ClassVar[bool] = False
 
-    multiplier: float = Field(default=1.0, ge=0, le=1e6)
+    multiplier: float = setting(neutral=1.0, ge=0, le=1e6)
 
     def unlearn(self, request: Request) -> Unlearned:
         """Return the unchanged models with the predicted logits."""

@@ -8,10 +8,10 @@ from abc import abstractmethod
 from typing import ClassVar
 
 import numpy as np
-from pydantic import Field
 
 from pipeline.core.arrays import Logits
 from pipeline.core.errors import ConfigError
+from pipeline.core.neutral import setting
 from pipeline.core.seeds import generator
 from pipeline.training.schedule import Descent, Phase, squared_error
 from pipeline.unlearning.unlearner import Request, ScheduledUnlearner, check_logits
@@ -24,11 +24,11 @@ class Matching(ScheduledUnlearner):
     replacement under the member's own seed.
     """
 
-    retain_points: int = Field(default=140, ge=0, le=10_000_000)
-    forget_multiplier: int = Field(default=3, ge=1, le=100_000)
-    epochs: int = Field(default=7, ge=1, le=100_000)
-    batch_size: int = Field(default=8, ge=1, le=10_000_000)
-    learning_rate: float = Field(default=5e-3, gt=0, le=1e6)
+    retain_points: int = setting(neutral=140, ge=0, le=10_000_000)
+    forget_multiplier: int = setting(neutral=3, ge=1, le=100_000)
+    epochs: int = setting(neutral=7, ge=1, le=100_000)
+    batch_size: int = setting(neutral=8, ge=1, le=10_000_000)
+    learning_rate: float = setting(neutral=5e-3, gt=0, le=1e6)
 
     @abstractmethod
     def wanted_logits(self, request: Request) -> Logits:
@@ -54,7 +54,7 @@ class Dmm(Matching):
     name: ClassVar[str] = "dmm"
     needs: ClassVar[frozenset[str]] = frozenset({"effect"})
 
-    multiplier: float = Field(default=1.0, gt=0, le=1e6)
+    multiplier: float = setting(neutral=1.0, gt=0, le=1e6)
 
     def wanted_logits(self, request: Request) -> Logits:
         """Return the predicted oracle's logits, computed once from the starting models and frozen."""

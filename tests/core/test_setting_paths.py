@@ -55,7 +55,7 @@ def test_home_and_environment_variables_are_expanded(path: str, tmp_path: Path, 
 def test_an_identity_holds_no_path(outer: Outer) -> None:
     assert identity(outer) == {
         "name": f"{__name__}:Outer",
-        "inner": {"width": 3},
+        "inner": {"name": f"{__name__}:Inner", "width": 3},
         "files": [],
         "by_name": {"y": 2},
         "label": "a/b",

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from pydantic import Field
 
 from pipeline.convex.guarantees.attack import Scores, Verdict, gaussian_scores, roc, verdict
 from pipeline.convex.guarantees.certificates import (
@@ -33,6 +32,7 @@ from pipeline.convex.removals.base import Request
 from pipeline.convex.removals.newton import Newton
 from pipeline.core.arrays import Indices
 from pipeline.core.errors import ConfigError
+from pipeline.core.neutral import setting
 from pipeline.core.registry import Settings
 
 # Gradient residuals vary with the noise in the objective: so much more than without noise is hidden.
@@ -48,16 +48,16 @@ class GuaranteeSettings(Settings):
     each request.
     """
 
-    epsilon: float = Field(default=1.0, gt=0, le=1)
-    delta: float = Field(default=1e-3, gt=0, lt=1)
-    penalty: float = Field(default=10.0, gt=0, le=1e9)
-    longest: float = Field(default=36.0, gt=1, le=1e6)
-    n_draws: int = Field(default=10_000, ge=100, le=10_000_000)
-    n_many: int = Field(default=15, ge=2, le=100_000)
-    n_requests: int = Field(default=20, ge=1, le=100_000)
-    n_steps: int = Field(default=5, ge=1, le=100_000)
-    n_steps_short: int = Field(default=2, ge=1, le=100_000)
-    seed: int = 0
+    epsilon: float = setting(neutral=1.0, gt=0, le=1)
+    delta: float = setting(neutral=1e-3, gt=0, lt=1)
+    penalty: float = setting(neutral=10.0, gt=0, le=1e9)
+    longest: float = setting(neutral=36.0, gt=1, le=1e6)
+    n_draws: int = setting(neutral=10_000, ge=100, le=10_000_000)
+    n_many: int = setting(neutral=15, ge=2, le=100_000)
+    n_requests: int = setting(neutral=20, ge=1, le=100_000)
+    n_steps: int = setting(neutral=5, ge=1, le=100_000)
+    n_steps_short: int = setting(neutral=2, ge=1, le=100_000)
+    seed: int = setting(neutral=0)
 
     @property
     def promise(self) -> Promise:

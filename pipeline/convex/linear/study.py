@@ -17,6 +17,7 @@ from pipeline.convex.linear.descent import Shares, Spectrum
 from pipeline.convex.linear.objectives import Objective
 from pipeline.convex.linear.ridge_ensemble import PerDrawPoint, RidgeEnsemble, Thetas, draw_ridge
 from pipeline.core.errors import ConfigError
+from pipeline.core.neutral import setting
 from pipeline.core.registry import Settings
 
 # What users may call examples and data sets: parts of keys, paths and anchors.
@@ -37,9 +38,9 @@ MOST_NUMBERS = 2_000_000_000
 class LinearExample(Settings):
     """One family of problems: x ~ N(0, Σ) with Σ = I, or diag(1, ½, ⅓, …) if it decays; the variance of the targets' noise; the penalties λ to look at."""
 
-    spectrum: Literal["isotropic", "decaying"] = "isotropic"
-    noise_variance: float = Field(default=4.0, ge=0, le=1e12)
-    penalties: tuple[float, ...] = Field(default=(4.0, 400.0), min_length=1)
+    spectrum: Literal["isotropic", "decaying"] = setting(neutral="isotropic")
+    noise_variance: float = setting(neutral=4.0, ge=0, le=1e12)
+    penalties: tuple[float, ...] = setting(neutral=(4.0, 400.0), min_length=1)
 
     @model_validator(mode="after")
     def _check(self) -> "LinearExample":
@@ -61,20 +62,25 @@ class LinearStudy(Settings):
     Step sizes are 10/2ᵏ: k of the one that the paper states, and the range that is searched.
     """
 
-    n_draws: int = Field(default=100, ge=2, le=100_000)
-    n_tuning_draws: int = Field(default=10, ge=1, le=100_000)
-    n_points: int = Field(default=100, ge=3, le=100_000)
-    n_features: int = Field(default=400, ge=1, le=1_000_000)
-    n_forget: int = Field(default=5, ge=1, le=100_000)
-    n_steps: int = Field(default=300, ge=10, le=1_000_000)
-    n_long_steps: int = Field(default=6000, ge=100, le=10_000_000)
-    batch_size: int = Field(default=5, ge=1, le=100_000)
-    stated_exponent: Exponent = 14
-    exponents: tuple[Exponent, Exponent] = (5, 20)
-    ascents: tuple[Annotated[float, Field(gt=0)], ...] = (0.01, 0.1, 1.0, 10.0)
-    n_subset_models: int = Field(default=500, ge=3, le=1_000_000)
-    examples: dict[Label, LinearExample] = Field(
-        default={"isotropic": LinearExample(), "decaying": LinearExample(spectrum="decaying", noise_variance=0.25, penalties=(0.25, 5.0))}, min_length=1
+    n_draws: int = setting(neutral=100, ge=2, le=100_000)
+    n_tuning_draws: int = setting(neutral=10, ge=1, le=100_000)
+    n_points: int = setting(neutral=100, ge=3, le=100_000)
+    n_features: int = setting(neutral=400, ge=1, le=1_000_000)
+    n_forget: int = setting(neutral=5, ge=1, le=100_000)
+    n_steps: int = setting(neutral=300, ge=10, le=1_000_000)
+    n_long_steps: int = setting(neutral=6000, ge=100, le=10_000_000)
+    batch_size: int = setting(neutral=5, ge=1, le=100_000)
+    stated_exponent: Exponent = setting(neutral=14)
+    exponents: tuple[Exponent, Exponent] = setting(neutral=(5, 20))
+    ascents: tuple[Annotated[float, Field(gt=0)], ...] = setting(neutral=(0.01, 0.1, 1.0, 10.0))
+    n_subset_models: int = setting(neutral=500, ge=3, le=1_000_000)
+    examples: dict[Label, LinearExample] = setting(
+        neutral={
+            "isotropic": {},
+            "decaying": {"spectrum": "decaying", "noise_variance": 0.25, "penalties": [0.25, 5.0]},
+        },
+        default={"isotropic": LinearExample(), "decaying": LinearExample(spectrum="decaying", noise_variance=0.25, penalties=(0.25, 5.0))},
+        min_length=1,
     )
 
     @model_validator(mode="after")

@@ -14,6 +14,7 @@ from pipeline.convex.real.subset_models import datamodel_forecast, subset_masks,
 from pipeline.convex.removals import REMOVALS
 from pipeline.convex.removals.base import Removal, Request
 from pipeline.core.errors import ConfigError
+from pipeline.core.neutral import setting
 from pipeline.core.registry import Settings, describe
 from pipeline.core.seeds import generator
 from pipeline.data.examples import Examples
@@ -41,20 +42,20 @@ class DataStudy(Settings):
     models keep keep_fraction of the points; none are trained where n_subset_models is 0.
     """
 
-    penalty: float = Field(default=0.01, gt=0, le=1e9)
-    forget_fraction: float = Field(default=0.02, gt=0, lt=1)
-    n_steps: int = Field(default=200, ge=SEARCHED, le=1_000_000)
-    batch_size: int = Field(default=16, ge=1, le=10_000_000)
-    noise: float = Field(default=0.05, gt=0, le=1e6)
-    n_models: int = Field(default=200, ge=4, le=100_000)
-    n_subset_models: int = Field(default=1400, ge=0, le=1_000_000)
-    keep_fraction: float = Field(default=0.98, gt=0, lt=1)
-    epsilon: float = Field(default=1.0, gt=0, le=1e6)
-    delta: float = Field(default=1e-3, gt=0, lt=1)
-    penalties: tuple[Positive, ...] = (0.001, 0.1, 1.0, 10.0)
-    forget_fractions: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.005, 0.1, 0.3)
-    spectrum_powers: tuple[Positive, ...] = (0.5, 1.5)
-    seed: int = 0
+    penalty: float = setting(neutral=0.01, gt=0, le=1e9)
+    forget_fraction: float = setting(neutral=0.02, gt=0, lt=1)
+    n_steps: int = setting(neutral=200, ge=SEARCHED, le=1_000_000)
+    batch_size: int = setting(neutral=16, ge=1, le=10_000_000)
+    noise: float = setting(neutral=0.05, gt=0, le=1e6)
+    n_models: int = setting(neutral=200, ge=4, le=100_000)
+    n_subset_models: int = setting(neutral=1400, ge=0, le=1_000_000)
+    keep_fraction: float = setting(neutral=0.98, gt=0, lt=1)
+    epsilon: float = setting(neutral=1.0, gt=0, le=1e6)
+    delta: float = setting(neutral=1e-3, gt=0, lt=1)
+    penalties: tuple[Positive, ...] = setting(neutral=(0.001, 0.1, 1.0, 10.0))
+    forget_fractions: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = setting(neutral=(0.005, 0.1, 0.3))
+    spectrum_powers: tuple[Positive, ...] = setting(neutral=(0.5, 1.5))
+    seed: int = setting(neutral=0)
 
     @model_validator(mode="after")
     def _check(self) -> "DataStudy":

@@ -5,12 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from pydantic import Field
 
 from pipeline.convex.problems.constants import extreme_singular_values
 from pipeline.convex.problems.problem import ALL, Features, Outputs, Problem, Theta
 from pipeline.convex.removals.base import Removal, Request, Trajectory
 from pipeline.core.arrays import Indices
+from pipeline.core.neutral import setting
 from pipeline.core.seeds import generator
 
 
@@ -54,10 +54,10 @@ class Descent(Removal):
     without replacement, stand for all if it is set. All steps are recorded, or about n_records of them, evenly spaced in their logarithm, and the last.
     """
 
-    n_steps: int = Field(default=100, ge=1, le=1_000_000)
-    step: float = Field(default=1.0, gt=0, le=1e6)
-    batch_size: int | None = Field(default=None, ge=1, le=10_000_000)
-    n_records: int | None = Field(default=None, ge=1, le=1_000_000)
+    n_steps: int = setting(neutral=100, ge=1, le=1_000_000)
+    step: float = setting(neutral=1.0, gt=0, le=1e6)
+    batch_size: int | None = setting(neutral=None, ge=1, le=10_000_000)
+    n_records: int | None = setting(neutral=None, ge=1, le=1_000_000)
 
     @abstractmethod
     def objective(self, request: Request) -> Objective:

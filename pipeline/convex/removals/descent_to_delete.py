@@ -3,12 +3,12 @@
 from typing import ClassVar
 
 import numpy as np
-from pydantic import Field
 
 from pipeline.convex.guarantees.certificates import Promise, descent_noise, minimiser_shift
 from pipeline.convex.problems.constants import constants_of
 from pipeline.convex.removals.base import Removal, Request, Trajectory
 from pipeline.convex.removals.descent import loss_of
+from pipeline.core.neutral import setting
 from pipeline.core.seeds import generator
 
 
@@ -21,10 +21,10 @@ class DescentToDelete(Removal):
 
     name: ClassVar[str] = "descent_to_delete"
 
-    n_steps: int = Field(default=100, ge=1, le=1_000_000)
-    epsilon: float = Field(default=1.0, gt=0, le=1e6)
-    delta: float = Field(default=1e-3, gt=0, lt=1)
-    assumed_forgotten: int | None = Field(default=None, ge=1, le=10_000_000)
+    n_steps: int = setting(neutral=100, ge=1, le=1_000_000)
+    epsilon: float = setting(neutral=1.0, gt=0, le=1e6)
+    delta: float = setting(neutral=1e-3, gt=0, lt=1)
+    assumed_forgotten: int | None = setting(neutral=None, ge=1, le=10_000_000)
 
     def remove(self, request: Request) -> Trajectory:
         """See Removal."""

@@ -5,12 +5,12 @@ from math import sqrt
 from typing import ClassVar
 
 import numpy as np
-from pydantic import Field
 
 from pipeline.convex.problems.problem import Outputs, Theta
 from pipeline.convex.removals.base import Request
 from pipeline.convex.removals.descent import Descent, Objective, loss_of
 from pipeline.core.arrays import Indices
+from pipeline.core.neutral import setting
 
 
 class GradientDescent(Descent):
@@ -28,7 +28,7 @@ class ProjectedGradient(GradientDescent):
 
     name: ClassVar[str] = "projected_gd"
 
-    radius: float | None = Field(default=None, gt=0, le=1e9)
+    radius: float | None = setting(neutral=None, gt=0, le=1e9)
 
     def constraint(self, request: Request) -> Callable[[Theta], Theta]:
         """See Descent."""
@@ -42,8 +42,8 @@ class GradientAscent(Descent):
 
     name: ClassVar[str] = "gradient_ascent"
 
-    n_steps: int = Field(default=20, ge=1, le=1_000_000)
-    forget_weight: float = Field(default=1.0, gt=0, le=1e9)
+    n_steps: int = setting(neutral=20, ge=1, le=1_000_000)
+    forget_weight: float = setting(neutral=1.0, gt=0, le=1e9)
 
     def objective(self, request: Request) -> Objective:
         """See Descent."""

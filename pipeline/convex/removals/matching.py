@@ -6,12 +6,13 @@ from typing import ClassVar, Literal
 from pipeline.convex.problems.problem import Outputs
 from pipeline.convex.removals.base import Request
 from pipeline.convex.removals.descent import Descent, Objective, matching
+from pipeline.core.neutral import setting
 
 
 class Matching(Descent):
     """Descends ‖Xθ − targets‖² on `points`: all, the forgotten among them, or the retained alone (OMRS), which say nothing of what left."""
 
-    points: Literal["all", "retained"] = "all"
+    points: Literal["all", "retained"] = setting(neutral="all")
 
     @abstractmethod
     def targets(self, request: Request) -> Outputs:

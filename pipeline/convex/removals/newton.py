@@ -3,10 +3,10 @@
 from typing import ClassVar
 
 import numpy as np
-from pydantic import Field
 
 from pipeline.convex.problems.problem import solve
 from pipeline.convex.removals.base import Removal, Request, Trajectory
+from pipeline.core.neutral import setting
 
 
 class Newton(Removal):
@@ -18,7 +18,7 @@ class Newton(Removal):
 
     name: ClassVar[str] = "newton"
 
-    n_steps: int = Field(default=1, ge=1, le=10_000)
+    n_steps: int = setting(neutral=1, ge=1, le=10_000)
 
     def remove(self, request: Request) -> Trajectory:
         """See Removal."""

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from pipeline.core.arrays import Indices, Margins, PerPoint
 from pipeline.core.errors import DataError
+from pipeline.core.neutral import setting
 from pipeline.data.examples import Examples
 from pipeline.data.forget_sets.base import ForgetSet, checked, require_points
 
@@ -23,7 +24,7 @@ class Coherent(ForgetSet):
 
     label: int = Field(ge=0)
     n_points: int = Field(ge=1)
-    end: Literal["high", "low"] = "high"
+    end: Literal["high", "low"] = setting(neutral="high")
 
     def select(self, examples: Examples, margins: Margins | None) -> Indices:
         """Return the ids at the chosen end; raises DataError if the class does not exist or is too small."""

@@ -3,10 +3,10 @@
 from typing import ClassVar
 
 import numpy as np
-from pydantic import Field
 
 from pipeline.core.arrays import Indices, Margins
 from pipeline.core.errors import DataError
+from pipeline.core.neutral import setting
 from pipeline.data.examples import Examples
 from pipeline.data.forget_sets.base import ForgetSet, checked, require_points
 
@@ -16,7 +16,7 @@ class Mislabelled(ForgetSet):
 
     name: ClassVar[str] = "mislabelled"
 
-    n_points: int | None = Field(default=None, ge=1)
+    n_points: int | None = setting(neutral=None, ge=1)
 
     def select(self, examples: Examples, margins: Margins | None) -> Indices:
         """Return the flipped ids; raises DataError if no label, or too few, were flipped."""

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from pipeline.core import seeds
 from pipeline.core.arrays import Indices, Margins
+from pipeline.core.neutral import setting
 from pipeline.data.examples import Examples
 from pipeline.data.forget_sets.base import ForgetSet, checked, require_points
 
@@ -16,7 +17,7 @@ class Random(ForgetSet):
     name: ClassVar[str] = "random"
 
     n_points: int = Field(ge=1)
-    seed: int = 0
+    seed: int = setting(neutral=0)
 
     def select(self, examples: Examples, margins: Margins | None) -> Indices:
         """Return the ids drawn with seed; raises DataError if there are too few training points."""

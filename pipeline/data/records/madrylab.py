@@ -8,11 +8,11 @@ from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float
-from pydantic import Field
 
 from pipeline.core.arrays import Mask, Masks
 from pipeline.core.errors import DataError
 from pipeline.core.fingerprint import DIGEST_LENGTH
+from pipeline.core.neutral import setting
 from pipeline.core.npy import map_npy
 from pipeline.data.examples import Examples
 from pipeline.data.records.base import Records
@@ -33,9 +33,9 @@ class MadryLab(Records):
     name: ClassVar[str] = "madrylab"
 
     folder: Path
-    masks: str = "masks.npy"
-    outputs: tuple[str, ...] = Field(default=(), max_length=8)
-    skip: int = Field(default=0, ge=0, le=10_000_000)
+    masks: str = setting(neutral="masks.npy")
+    outputs: tuple[str, ...] = setting(neutral=(), max_length=8)
+    skip: int = setting(neutral=0, ge=0, le=10_000_000)
 
     def models(self) -> tuple[str, ...]:
         """See Records."""

@@ -1,0 +1,56 @@
+"""Settings declared with a neutral value: the value that reproduces what was done before the setting existed.
+
+An identity leaves out a setting at its neutral value. So a new setting changes no identity that exists, and a default
+may change later: whoever relied on the old default gets another identity, rightly.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, Field
+from pydantic.fields import FieldInfo
+
+
+@dataclass(frozen=True)
+class Neutral:
+    """The neutral value of a setting, as an identity spells it: null, truth values, numbers, text, lists and mappings."""
+
+    value: Any
+
+
+# Stands for "the default is the neutral value", where None is a default of its own.
+SAME = object()
+
+
+def setting(*, neutral: Any, default: Any = SAME, **constraints: Any) -> Any:
+    """Return the declaration of a setting that has a default.
+
+    neutral is spelled as an identity spells it: `{}` for a group of settings that are all neutral, `{"name": "digits"}`
+    for a plug-in with neutral settings. It is declared once and never changed. default is the neutral value unless it
+    is given; it may change later. constraints are those of pydantic.Field, such as ge and le.
+    """
+    declared: FieldInfo = Field(default=neutral if default is SAME else default, **constraints)
+    declared.metadata.append(Neutral(neutral))
+    return declared
+
+
+def neutral_values(settings: type[BaseModel]) -> dict[str, Any]:
+    """Return the neutral value of each setting of a class that declares one, by the setting's name."""
+    declared = {name: _neutral(field) for name, field in settings.model_fields.items()}
+    return {name: found.value for name, found in declared.items() if found is not None}
+
+
+def is_neutral(spelled: Any, neutral: Any) -> bool:
+    """Return whether a setting as an identity spells it equals a neutral value.
+
+    1 and 1.0 are equal, 1 and true are not, and `{}` differs from null.
+    """
+    if isinstance(spelled, dict) and isinstance(neutral, dict):
+        return spelled.keys() == neutral.keys() and all(is_neutral(part, neutral[name]) for name, part in spelled.items())
+    if isinstance(spelled, list | tuple) and isinstance(neutral, list | tuple):
+        return len(spelled) == len(neutral) and all(map(is_neutral, spelled, neutral))
+    return isinstance(spelled, bool) == isinstance(neutral, bool) and bool(spelled == neutral)
+
+
+def _neutral(field: FieldInfo) -> Neutral | None:
+    return next((part for part in reversed(field.metadata) if isinstance(part, Neutral)), None)
