@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, ValidationInfo
 
 from pipeline.config.fields import plugins
 from pipeline.config.populations import Populations
 from pipeline.core.errors import ConfigError
 from pipeline.core.registry import plugin_name
+from pipeline.core.renamed import warn_renamed
 from pipeline.evaluation.judges import JUDGES
 from pipeline.evaluation.judges.accuracy_judge import AccuracyJudge
 from pipeline.evaluation.judges.base import NEEDS, Judge, TrainedModels
@@ -20,8 +21,27 @@ from pipeline.unlearning.unlearner import Unlearner
 SIDES = ("full", "oracle", "floor")
 
 
-def _named_by_label(value: Any) -> Any:
-    """Return settings in which a judge without a `name` whose label is a judge's name is that judge: `klom: {n_bins: 10}`."""
+class Evaluation(dict[str, Any]):
+    """The settings below `evaluation`, the name that `judges.klom` had before there were other judges."""
+
+
+def successor_of_evaluation(tree: Any) -> Any:
+    """Return the settings of an experiment with `evaluation` under its new name; raises ConfigError if both are given."""
+    if not isinstance(tree, Mapping) or "evaluation" not in tree:
+        return tree
+    rest, old = {key: value for key, value in tree.items() if key != "evaluation"}, tree["evaluation"]
+    if "judges" in rest:
+        raise ConfigError("both `evaluation` and `judges` are set; move what stands below `evaluation` to `judges.klom`, and remove `evaluation`")
+    if not (old is None or isinstance(old, Mapping)):
+        raise ConfigError(f"evaluation: expected settings such as `n_bins: 20`, got {old!r}; they belong below `judges.klom` now")
+    warn_renamed("`evaluation` is called `judges.klom` now; it is accepted as such: rename it")
+    return rest | {"judges": Evaluation(old or {})}
+
+
+def _named(value: Any, info: ValidationInfo) -> Any:
+    """Return judges with their names: one without a `name` whose label is a judge's name is that judge, as in `klom: {n_bins: 10}`."""
+    if isinstance(value, Evaluation):
+        return judges_by_default(info.data, klom=value)
     if not isinstance(value, Mapping):
         return value
     return {label: _with_name(label, settings) for label, settings in value.items()}
@@ -33,14 +53,16 @@ def _with_name(label: Any, settings: Any) -> Any:
     return {"name": label, **(settings or {})}
 
 
-Judges = Annotated[dict[str, Judge], BeforeValidator(_named_by_label), *plugins(JUDGES)]
+# Of validators that come before, the last one listed is the first to be called.
+Judges = Annotated[dict[str, Judge], *plugins(JUDGES), BeforeValidator(_named)]
 
 
-def default_judges(populations: Populations, **settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the judges used where a config names none: KLoM, accuracy, and U-LiRA where there are models enough.
+def judges_by_default(experiment: Mapping[str, Any], **settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the judges of an experiment whose config names none: KLoM, accuracy, and U-LiRA where there are models enough.
 
-    settings are those of single judges by name.
+    experiment holds its settings as far as they are valid; settings are those of single judges by name.
     """
+    populations = experiment.get("populations", Populations())
     enough = min(getattr(populations, role).n_models for role in SIDES) >= UliraJudge.fewest_models
     names = (KlomJudge.name, AccuracyJudge.name, *([UliraJudge.name] if enough else []))
     return {name: {"name": name, **settings.get(name, {})} for name in names}

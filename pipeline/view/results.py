@@ -11,9 +11,9 @@ from pipeline.core.registry import describe
 from pipeline.graph import Graph, NodeState
 from pipeline.runtime.store import Store, TableRef
 from pipeline.runtime.tracker import Results
-from pipeline.stages.evaluate import SPLITS, split_ids
+from pipeline.stages.evaluate import SPLITS, Verdict, read_judged, split_ids
 from pipeline.stages.report import PAGE
-from pipeline.stages.results import result_row
+from pipeline.stages.results import Result, cost_of
 from pipeline.view.attribution import forget_curves
 from pipeline.view.spent import some, spent_on
 
@@ -21,18 +21,28 @@ from pipeline.view.spent import some, spent_on
 MOST_SHARDS_READ = 256
 
 
+def results_of(graph: Graph, store: Store, states: Mapping[str, NodeState]) -> list[Result]:
+    """Return what judges say of each (unlearner, forget set), in the order of the config; what no judge has judged yet is left out."""
+    experiment, spending = graph.experiment, spending_of(graph.experiment, graph.examples)
+    verdicts = {
+        (node.judge_label, node.method, node.forget_set): state
+        for state in states.values()
+        if isinstance(node := state.node, Verdict) and state.status == "done"
+    }
+    results = []
+    for label in experiment.forget_sets:
+        for name, unlearner in experiment.unlearners.items():
+            found = {judge: verdicts.get((judge, name, label)) for judge in experiment.judges}
+            judged = {judge: read_judged(store, state.table) for judge, state in found.items() if state is not None}
+            if judged:
+                cost = cost_of(unlearner, next(iter(judged.values())).samples, spending)
+                results.append(Result(unlearner=name, forget_set=label, judges=experiment.judges, judged=judged, cost=cost))
+    return results
+
+
 def result_rows(graph: Graph, store: Store, states: Mapping[str, NodeState]) -> list[dict[str, Any]]:
-    """Return one row for each (unlearner, forget set) that was judged, in the order of the config."""
-    spending = spending_of(graph.experiment, graph.examples)
-    rows = []
-    for label in graph.experiment.forget_sets:
-        floor = states[f"evaluate/floor/{label}"]
-        for name, unlearner in graph.experiment.unlearners.items():
-            verdict = states[f"evaluate/{name}/{label}"]
-            if verdict.status == "done" and floor.status == "done":
-                about, beside = store.summary(verdict.table), store.summary(floor.table)
-                rows.append(result_row(label=name, unlearner=unlearner, forget_set=label, verdict=about, floor=beside, spending=spending))
-    return rows
+    """Return one row for each (unlearner, forget set) that was judged, JSON-ready, in the order of the config."""
+    return [result.to_json() for result in results_of(graph, store, states)]
 
 
 def forget_results(graph: Graph, store: Store, version: str, states: Mapping[str, NodeState]) -> Results:
