@@ -7,6 +7,7 @@ from typing import Any
 from jobs.commands.verbs import about
 from jobs.session import Session
 from pipeline.accounts import SUBSETS, spending_of
+from pipeline.blueprint.judging import not_judged
 from pipeline.graph import NodeState
 from pipeline.stages.train import Population
 from pipeline.training.scale import scale_notice
@@ -28,11 +29,12 @@ def plan(session: Session) -> dict[str, Any]:
         total += cost
         progress = {"done": state.n_done, "wanted": state.node.n_units}
         rows.append(about(state) | progress | {"retrainings": round(cost, 2), "seconds": _estimate(session, state, todo)})
+    notice = scale_notice(session.examples)
     spending = spending_of(session.experiment, session.examples)
     effects = any("effect" in unlearner.needs for unlearner in session.experiment.unlearners.values())
     return {
         "store": session.store.uri,
-        "notices": [notice] if (notice := scale_notice(session.examples)) is not None else [],
+        "notices": [*([notice] if notice is not None else []), *not_judged(session.experiment)],
         "nodes": rows,
         "forget_sets": {label: _forget_set(session, states[f"forget/{label}"]) for label in session.experiment.forget_sets},
         "retrainings": round(total, 2),

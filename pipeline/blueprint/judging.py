@@ -1,6 +1,6 @@
 """The nodes of judges: one verdict for each judge, method and forget set, and what judges have trained for themselves."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from pipeline.blueprint.populations import population
@@ -107,7 +107,7 @@ def _states_key(experiment: Experiment, method: str, judged_key: str) -> str:
     return judged_key if unlearner is None or unlearner.moves_weights else FULL
 
 
-def _treated_keys(label: str, judge: Judge, method: str, forget_set: str) -> Mapping[str, str]:
+def _treated_keys(label: str, judge: Judge, method: str, forget_set: str) -> dict[str, Any]:
     if judge.treatment() is None:
         return {}
     return {

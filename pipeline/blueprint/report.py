@@ -16,6 +16,7 @@ from pipeline.stages.influences import ExampleInfluences
 from pipeline.stages.models import Models
 from pipeline.stages.node import Node, Parent
 from pipeline.stages.report import ReportPage
+from pipeline.stages.train_further import TrainFurther
 from pipeline.stages.unlearn import Unlearn
 
 
@@ -30,6 +31,7 @@ def report(experiment: Experiment, examples: Examples, nodes: Iterable[Node]) ->
         dataset=experiment.dataset,
         forget_sets=experiment.forget_sets,
         unlearners=experiment.unlearners,
+        judges=experiment.judges,
         estimator=experiment.estimator,
         populations=(*judged_by(experiment, examples), *learnt, *focused_rows(experiment, examples)),
         n_learnt_from=sum(row.n_models for row in learnt if row.role in SUBSETS),
@@ -63,8 +65,10 @@ def _shown(nodes: Iterable[Node]) -> Iterator[tuple[str, Parent]]:
             case Forget():
                 yield f"forget/{node.forget_set}", Parent(node.key, "content")
             case Verdict() if node.method == FLOOR:
-                yield f"floor/{node.forget_set}", Parent(node.key)
+                yield f"floor/{node.judge_label}/{node.forget_set}", Parent(node.key)
             case Verdict():
-                yield f"verdict/{node.method}/{node.forget_set}", Parent(node.key)
+                yield f"verdict/{node.judge_label}/{node.method}/{node.forget_set}", Parent(node.key)
+            case TrainFurther():
+                continue
             case Unlearn():
                 yield f"unlearned/{node.method}/{node.forget_set}", Parent(node.key)

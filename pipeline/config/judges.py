@@ -93,9 +93,7 @@ def _check_judge(place: str, judge: Judge, populations: Populations) -> None:
             raise ConfigError(f"{place}: populations() names {name!r}: {wanted!r}; expected TrainedModels by names of letters, digits and `_`")
     treatment = judge.treatment()
     if treatment is not None and not (isinstance(treatment, Unlearner) and treatment.moves_weights and not treatment.needs):
-        raise ConfigError(
-            f"{place}: treatment() is {plugin_name(treatment)!r}; expected an unlearner that moves weights and needs neither effects nor oracles"
-        )
+        raise ConfigError(f"{place}: treatment() is {plugin_name(treatment)!r}; expected an unlearner that moves weights and needs neither effects nor oracles")
 
 
 def first_klom(judges: Mapping[str, Judge]) -> KlomJudge | None:

@@ -19,8 +19,5 @@ class ConvexNode(Node):
     @property
     def child(self) -> ChildRun:
         """See Node."""
-        note = (
-            "**Unlearning where theory lives**: every algorithm on convex problems, whose retrained minimiser is known "
-            "exactly. `convex.html` shows it all."
-        )
+        note = "**Unlearning where theory lives**: every algorithm on convex problems, whose retrained minimiser is known exactly. `convex.html` shows it all."
         return ChildRun(name="convex", title="5 convex study", note=note)

@@ -10,7 +10,7 @@ from pipeline.core.arrays import Indices
 from pipeline.core.registry import Plugin, identity
 from pipeline.evaluation.judges.base import Judge
 from pipeline.evaluation.judges.inputs import JudgeInput
-from pipeline.evaluation.judges.scores import SPLITS, Scores
+from pipeline.evaluation.judges.scores import POINT, SPLITS, Scores
 from pipeline.runtime.store import Shard, Store, TableRef
 from pipeline.stages.child_run import ChildRun, child_of_method
 from pipeline.stages.layout import Layout
@@ -91,11 +91,13 @@ class Verdict(Node):
     def compute(self, work: Work) -> Shard:
         """Judge: rows are points; the summary holds the scores, how many models there are on each side, and what was spent."""
         found = self._input(work)
-        floor = read_judged(work.store, work.inputs["floor"]).scores if self.floor_key else None
-        scores = self.judge.judge(found).with_references(floor)
+        scores = self.judge.judge(found)
+        # The floor is its own reference.
+        scores = scores.with_references(read_judged(work.store, work.inputs["floor"]).scores if self.floor_key else scores)
         samples = float(work.read("judged", ["samples"])["samples"].mean()) if self.counts_samples else 0.0
-        judged = Judged(scores=scores, n_models=(found.unlearned.n_models, found.oracle.n_models), samples=samples)
-        columns = {"point": np.arange(len(found.labels)), **scores.points}
+        n_models = (found.unlearned.n_models, found.oracle.n_models)
+        judged = Judged(scores=scores, n_models=n_models, samples=samples, points_column=next(iter(scores.points), None))
+        columns = {POINT: np.arange(len(found.labels)), **scores.points}
         return Shard(columns=columns, summary=judged.to_json())
 
     def _input(self, work: Work) -> JudgeInput:
@@ -117,22 +119,31 @@ class Verdict(Node):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Judged:
-    """What the summary of a verdict holds: scores, the numbers of judged models and of oracles, and the samples used by each model."""
+    """What the summary of a verdict holds: scores without points, the numbers of judged models and of oracles, and the samples used by each model.
+
+    points_column names the column with the judge's first values of points, None if it gives none.
+    """
 
     scores: Scores
     n_models: tuple[int, int]
     samples: float
+    points_column: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return everything, JSON-ready."""
-        return {"scores": self.scores.to_json(), "n_models": list(self.n_models), "samples": self.samples}
+        return {"scores": self.scores.to_json(), "n_models": list(self.n_models), "samples": self.samples, "points_column": self.points_column}
 
 
 def read_judged(store: Store, table: TableRef) -> Judged:
     """Return what a verdict came to, without the values of points."""
     about = store.summary(table)
     n_judged, n_oracles = about["n_models"]
-    return Judged(scores=Scores.from_json(about["scores"]), n_models=(n_judged, n_oracles), samples=about["samples"])
+    return Judged(scores=Scores.from_json(about["scores"]), n_models=(n_judged, n_oracles), samples=about["samples"], points_column=about["points_column"])
+
+
+def points_column(store: Store, table: TableRef) -> str | None:
+    """Return the column of a verdict with the judge's first values of points, None if it gives none."""
+    return read_judged(store, table).points_column
 
 
 def split_ids(forget: Indices, n_train: int, n_points: int) -> dict[str, Indices]:

@@ -1,7 +1,7 @@
 """The rows users read: one for each unlearner and forget set, from the summaries of verdicts. The command line, MLflow and the report share them."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,9 @@ from pipeline.evaluation.judges.base import Judge
 from pipeline.evaluation.judges.klom_judge import KlomJudge
 from pipeline.evaluation.judges.scores import Scores
 from pipeline.reporting.content import Cost
+from pipeline.reporting.formatting import percent
+from pipeline.reporting.score_tables import ScoreColumn, score_columns
+from pipeline.show.tables import Row, Section, Table, numbers, row, words
 from pipeline.stages.evaluate import Judged
 from pipeline.unlearning.unlearner import Unlearner
 
@@ -70,10 +73,31 @@ class Result:
     def to_json(self) -> dict[str, Any]:
         """Return the row of `--json`: the keys of KLoM and accuracy that it had before there were judges, and `scores` of every judge."""
         keys: dict[str, Any] = {"unlearner": self.unlearner, "forget_set": self.forget_set}
-        for label, judged in reversed(self.judged.items()):
+        for label, judged in reversed(list(self.judged.items())):
             keys |= KEYS.get(plugin_name(self.judges[label]), _no_keys)(judged.scores)
         keys |= {"n_models": list(self.n_models), "cost": dataclasses.asdict(self.cost)}
         return keys | {"scores": {label: judged.scores.to_json() for label, judged in self.judged.items()}}
+
+
+def results_table(results: Sequence[Result], *, is_named: bool = True) -> Table:
+    """Return the headline of every judge for each result, beside what retrained models come to, and the cost of a request."""
+    columns = score_columns(results[0].judges, [result.scores for result in results]) if results else []
+    sections = [
+        Section(title=label, rows=tuple(_result_line(result, columns) for result in results if result.forget_set == label))
+        for label in dict.fromkeys(result.forget_set for result in results)
+    ]
+    notes = [f"{label}: {judge.note}" for label, judge in results[0].judges.items()] if results and is_named else []
+    return Table(
+        columns=(words("method"), *(column.column for column in columns), numbers("cost", show=percent)),
+        sections=tuple(sections),
+        section_heading="forget set",
+        notes=("In brackets what independent retrained models come to, the floor.", *notes),
+    )
+
+
+def _result_line(result: Result, columns: Sequence[ScoreColumn]) -> Row:
+    cells = (column.cell(result.scores, has_reference=True) for column in columns)
+    return row(result.unlearner, *cells, result.cost.fraction)
 
 
 def cost_of(unlearner: Unlearner, samples: float, spending: Spending) -> Cost:

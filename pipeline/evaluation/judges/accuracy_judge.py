@@ -10,7 +10,7 @@ from scipy.special import ndtri
 from pipeline.evaluation.accuracy import is_correct
 from pipeline.evaluation.judges.base import Judge
 from pipeline.evaluation.judges.inputs import JudgeInput, ModelOutputs
-from pipeline.evaluation.judges.scores import Score, Scores, Yardstick
+from pipeline.evaluation.judges.scores import NONFINITE, Score, Scores, Yardstick
 
 LEVEL = 0.95
 
@@ -35,10 +35,8 @@ class AccuracyJudge(Judge):
             each = correct[:, ids].mean(axis=1)
             reference = float(oracle[:, ids].mean())
             value, interval = float(correct[:, ids].mean()), _interval(each)
-            rows.append(
-                Score(statistic="accuracy", split=split, value=value, interval=interval, reference=reference, better="nearer", unit="fraction")
-            )
-        return Scores(rows=tuple(rows), points={"accuracy": correct.mean(axis=0)}, counts={"nonfinite": n_nonfinite})
+            rows.append(Score(statistic="accuracy", split=split, value=value, interval=interval, reference=reference, better="nearer", unit="fraction"))
+        return Scores(rows=tuple(rows), points={"accuracy": correct.mean(axis=0)}, counts={NONFINITE: n_nonfinite})
 
 
 def _correct(models: ModelOutputs, found: JudgeInput) -> tuple[Correct, int]:

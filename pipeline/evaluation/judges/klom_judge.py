@@ -10,7 +10,7 @@ from pipeline.core.neutral import setting
 from pipeline.evaluation.bootstrap import klom_interval
 from pipeline.evaluation.judges.base import Judge
 from pipeline.evaluation.judges.inputs import JudgeInput
-from pipeline.evaluation.judges.scores import Score, Scores, Yardstick
+from pipeline.evaluation.judges.scores import NONFINITE, Score, Scores, Yardstick
 from pipeline.evaluation.klom import MOST_BINS, Rule, Variant, check_rule, klom, summary
 from pipeline.evaluation.published import CEILING
 
@@ -60,5 +60,5 @@ class KlomJudge(Judge):
             for statistic in ("p95", "mean")
             for split in found.splits
         ]
-        counts = {"nonfinite": result.n_nonfinite_total, "clipped": result.n_clipped_total}
+        counts = {NONFINITE: result.n_nonfinite_total, "clipped": result.n_clipped_total}
         return Scores(rows=tuple(rows), points={"klom": result.values, "nonfinite": result.n_nonfinite}, counts=counts)

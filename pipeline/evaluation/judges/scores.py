@@ -15,6 +15,11 @@ from pipeline.core.errors import DataError, ShapeError
 
 SPLITS = ("forget", "retain", "validation")
 
+# The column that numbers the points of a verdict, which no judge may call its own.
+POINT = "point"
+# The count that readers warn of: outputs of a model on a point that are not finite.
+NONFINITE = "nonfinite"
+
 Better = Literal["lower", "higher", "nearer"]
 Interval = tuple[float, float]
 
@@ -63,7 +68,7 @@ class Scores:
 
     rows: the statistic of the first row is the headline; what is chosen or drawn by one number follows it. points: columns
     (n_points,), NaN for a point that was not judged; the first column is the one that figures show. counts: whole numbers
-    such as models that are not finite.
+    by name, such as NONFINITE.
     """
 
     rows: tuple[Score, ...]
@@ -94,10 +99,7 @@ class Scores:
     def with_references(self, floor: "Scores | None") -> "Scores":
         """Return the same scores; a row without a reference has the floor's value of its statistic and split, if there is one."""
         known = {} if floor is None else {(row.statistic, row.split): row.value for row in floor.rows}
-        rows = [
-            row if row.reference is not None else dataclasses.replace(row, reference=known.get((row.statistic, row.split)))
-            for row in self.rows
-        ]
+        rows = [row if row.reference is not None else dataclasses.replace(row, reference=known.get((row.statistic, row.split))) for row in self.rows]
         return dataclasses.replace(self, rows=tuple(rows))
 
     def to_json(self) -> dict[str, Any]:
@@ -135,10 +137,11 @@ class Yardstick:
         """Return whether the value is close to the reference, though it may be told from it."""
         return score.excess <= max(4 * self.share * abs(score.reference or 0.0), 5 * self.noise)
 
-    def is_off(self, score: Score, *, than: float | None = None) -> bool:
-        """Return whether the value is clearly worse than the reference, or than another value given for it."""
-        beside = score if than is None else dataclasses.replace(score, reference=than)
-        return not beside.excess <= max(2 * self.share * abs(beside.reference or 0.0), 5 * self.noise)
+    def is_off(self, score: Score, *, before: Score | None = None) -> bool:
+        """Return whether the value is clearly worse than the reference, and than a value before, if that is given."""
+        base = 0.0 if before is None else max(before.excess, 0.0)
+        level = abs(score.reference or 0.0) + base
+        return not score.excess - base <= max(2 * self.share * level, 5 * self.noise)
 
     def tells(self, score: Score) -> bool:
         """Return whether retrained models agree well enough for methods to be told apart."""
@@ -149,8 +152,8 @@ def check_scores(scores: Scores, n_points: int) -> None:
     """Raise DataError or ShapeError unless scores are what readers expect: rows without gaps, finite numbers, columns of all points."""
     _check_rows(scores.rows)
     for name, values in scores.points.items():
-        if not (isinstance(name, str) and name.isidentifier()):
-            raise DataError(f"a column of points is called {name!r}; expected a name of letters, digits and `_`")
+        if not (isinstance(name, str) and name.isidentifier()) or name == POINT:
+            raise DataError(f"a column of points is called {name!r}; expected a name of letters, digits and `_`, other than {POINT!r}")
         if not isinstance(values, np.ndarray) or values.shape != (n_points,) or values.dtype.kind not in "biuf":
             found = getattr(values, "shape", type(values).__name__)
             raise ShapeError(f"points[{name!r}] is {found}; expected a NumPy array of numbers, one for each of {n_points} points")

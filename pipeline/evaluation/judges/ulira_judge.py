@@ -9,7 +9,7 @@ from pipeline.core.arrays import MOST_RESAMPLES
 from pipeline.core.neutral import setting
 from pipeline.evaluation.judges.base import Judge
 from pipeline.evaluation.judges.inputs import JudgeInput
-from pipeline.evaluation.judges.scores import Score, Scores, Yardstick
+from pipeline.evaluation.judges.scores import NONFINITE, Score, Scores, Yardstick
 from pipeline.evaluation.roc import Rates
 from pipeline.evaluation.ulira import FEWEST_MODELS, LARGEST, LEAST_FLOOR, Ulira, ulira
 
@@ -51,7 +51,7 @@ class UliraJudge(Judge):
         for split, told in by_split.items():
             points[found.splits[split]] = told.per_point
         rows = tuple(_row(name, split, told) for name in Rates._fields for split, told in by_split.items())
-        return Scores(rows=rows, points={"ulira": points}, counts={"nonfinite": sum(told.n_nonfinite for told in by_split.values())})
+        return Scores(rows=rows, points={"ulira": points}, counts={NONFINITE: sum(told.n_nonfinite for told in by_split.values())})
 
 
 def _row(name: str, split: str, told: Ulira) -> Score:
