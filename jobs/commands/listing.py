@@ -15,8 +15,11 @@ from jobs.commands.verbs import RunResult
 from jobs.session import Session
 from pipeline.reporting.attribution_words import constant_words
 from pipeline.reporting.comparison_content import Comparison
+from pipeline.reporting.comparison_table import headline_table
 from pipeline.reporting.comparison_words import headline
 from pipeline.reporting.payback import focused_pays
+from pipeline.show.terminal import TerminalTable
+from pipeline.stages.results import results_table
 
 COLOURS = {"done": "green", "partial": "yellow", "missing": "cyan", "stale": "magenta", "waiting": "dim"}
 
@@ -24,12 +27,7 @@ COLOURS = {"done": "green", "partial": "yellow", "missing": "cyan", "stale": "ma
 def show_run(result: RunResult, console: Console, session: Session) -> None:
     """Print the verdict table, what failed, and where to look next."""
     if result.results:
-        console.print(_results_table(result.results))
-        console.print(
-            "KLoM in nats, 95th percentile over points, in brackets between independent oracles (the noise floor); 11.51 is the worst. "
-            "Accuracy on the forget set, in brackets the oracles'. Cost in retrainings.",
-            style="dim",
-        )
+        console.print(TerminalTable(results_table(result.results)))
     if result.attribution:
         low, high = result.attribution["lds_interval"]
         left = constant_words(result.attribution["n_constant"], result.attribution["n_flat"])
@@ -203,32 +201,10 @@ def show_klom_by_split(result: dict[str, Any], console: Console) -> None:
 
 
 def show_comparison(content: Comparison, page: str, console: Console) -> None:
-    """Print the P95 KLoM of every method in every experiment beside its floor, what that says, and where the page is."""
-    table = new_table("P95 KLoM to retrained models on forgotten points", ("forget set", "unlearner"), content.names)
-    for one in content.sets:
-        for number, method in enumerate(one.methods):
-            pairs = zip(method.entries, one.floor, strict=True)
-            cells = ["–" if entry is None else beside(f"{entry.p95:.2f}", f"({floor:.2f})") for entry, floor in pairs]
-            table.add_row("" if number else one.label, method.label, *cells)
-        table.add_section()
-    console.print(table)
-    console.print("In nats, in brackets between independent oracles of the same experiment (its noise floor).", style="dim")
+    """Print the headline of every method in every experiment beside its floor, what that says, and where the page is."""
+    console.print(TerminalTable(headline_table(content)))
     console.print(headline(content), style="bold")
     console.print(f"Page:  {page}", soft_wrap=True)
-
-
-def _results_table(rows: list[dict[str, Any]]) -> Table:
-    table = new_table("P95 KLoM to retrained models", ("forget set", "unlearner"), ("forget", "retain", "validation", "accuracy", "cost"))
-    before = None
-    for row in rows:
-        if before not in (None, row["forget_set"]):
-            table.add_section()
-        splits = [beside(f"{row[split]:.2f}", f"({row['floor'][split]:.2f})") for split in ("forget", "retain", "validation")]
-        accuracy = beside(f"{row['accuracy']['forget']:.2f}", f"({row['oracle_accuracy']['forget']:.2f})")
-        label = "" if before == row["forget_set"] else row["forget_set"]
-        table.add_row(label, row["unlearner"], *splits, accuracy, f"{row['cost']['fraction']:.3f}")
-        before = row["forget_set"]
-    return table
 
 
 def new_table(title: str | None, words: tuple[str, ...], numbers: tuple[str, ...], more: tuple[str, ...] = ()) -> Table:

@@ -1,6 +1,7 @@
 """What the numbers of one forget set allow to say, before it is put into words.
 
-The best method is the one whose worst split is nearest the floor, so none wins by forgetting well and ruining the rest.
+All of it follows from the headline of the first judge. The best method is the one whose worst split is nearest the floor,
+so none wins by forgetting well and ruining the rest.
 """
 
 import math
@@ -8,10 +9,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from pipeline.reporting.content import SPLITS, Numbers, Role, Row, SetContent
+from pipeline.evaluation.judges.scores import Score
+from pipeline.reporting.content import Role, Row, SetContent
 
-# From this floor on (nats; N = 30 models a side) doing nothing and retraining can hardly be told apart.
-BLIND_FLOOR = 3.0
 # A method that costs more than this fraction of a retraining is no way round retraining.
 CHEAP = 0.5
 # Share of the way from doing nothing to the floor: above the first a method is close, below the second it has hardly begun.
@@ -34,8 +34,8 @@ class Outcome(StrEnum):
 class Finding:
     """The outcome and the rows it rests on: winner is the better of datamodel and rival, each the best cheap one of its kind.
 
-    coverage is the share of the way from doing nothing to the floor that the winner covers on the forget set, NaN if that cannot be said.
-    costly beats the winner but costs half a retraining or more; harmed lists every (row, split) of retain and validation that unlearning
+    coverage is the share of the way from doing nothing to the floor that the winner covers on the main split, NaN if that cannot be said.
+    costly beats the winner but costs half a retraining or more; harmed lists every (row, split) of the other splits that unlearning
     made worse; away lists the splits on which the winner is off without having made them worse.
     """
 
@@ -54,18 +54,20 @@ class Finding:
 
 def judge(content: SetContent) -> Finding:
     """Return what the rows of a forget set show."""
-    of_role = {role: tuple(row for row in content.rows if row.role == role) for role in Role}
+    rows = content.judged
+    of_role = {role: tuple(row for row in rows if row.role == role) for role in Role}
     nothing = best(of_role[Role.NOTHING], content)
     datamodel = best((row for row in of_role[Role.DATAMODEL] if row.cost.fraction < CHEAP), content)
     rival = best((row for row in of_role[Role.RIVAL] if row.cost.fraction < CHEAP), content)
     winner = best((row for row in (datamodel, rival) if row is not None), content)
     costly = best((row for row in of_role[Role.DATAMODEL] + of_role[Role.RIVAL] if row.cost.fraction >= CHEAP), content)
     beaten = costly is not None and (winner is None or excess(costly, content) < excess(winner, content))
-    harmed = tuple((row, split) for row in content.rows for split in SPLITS[1:] if _is_harmed(row, split, content.floor, nothing))
-    off = () if winner is None else tuple(split for split in SPLITS[1:] if _is_off(winner.p95[split], content.floor[split]))
-    coverage = _coverage(winner, nothing, content.floor["forget"])
+    others = [split for split in content.headline if split != content.main.split]
+    harmed = tuple((row, split) for row in rows for split in others if _is_harmed(row, split, content, nothing))
+    off = () if winner is None else tuple(split for split in others if content.judge.yardstick.is_off(content.of(winner)[split]))
+    coverage = _coverage(winner, nothing, content)
     return Finding(
-        outcome=_outcome(winner, nothing, coverage, content.floor["forget"]),
+        outcome=_outcome(winner, nothing, coverage, content),
         coverage=coverage,
         content=content,
         winner=winner,
@@ -95,46 +97,49 @@ def chosen_row(content: SetContent) -> Row | None:
 
 
 def excess(row: Row, content: SetContent) -> float:
-    """Return how far, in nats, the P95 KLoM of row lies above the floor on its worst split; infinite if it is no number."""
-    values = [row.p95[split] - content.floor[split] for split in SPLITS]
-    return max(math.inf if math.isnan(value) else value for value in values)
+    """Return how much worse than the floor the headline of row is on its worst split; infinite if it is no number."""
+    return max(_number(score) for score in content.of(row).values())
 
 
-def is_at_floor(value: float, floor: float) -> bool:
-    """Say whether a P95 KLoM cannot be told from the floor: two floors drawn at the same N differ by up to half of one."""
-    return value <= floor + max(0.5 * floor, 0.1)
+def are_level(first: Row, second: Row, content: SetContent) -> bool:
+    """Return whether two rows are as good as each other on the main split: one value lies within the interval of the other."""
+    one, other = content.main_of(first), content.main_of(second)
+    return _holds(one, other.value, content) or _holds(other, one.value, content)
 
 
-def are_level(first: Row, second: Row) -> bool:
-    """Say whether two rows are as good as each other on the forget set: the P95 of one lies within the interval of the other."""
-    return any(low <= other.p95["forget"] <= high for other, (low, high) in ((first, second.interval["forget"]), (second, first.interval["forget"])))
+def _holds(score: Score, value: float, content: SetContent) -> bool:
+    if score.interval is None:
+        return abs(score.value - value) <= content.judge.yardstick.tolerance(score)
+    return score.interval[0] <= value <= score.interval[1]
 
 
-def _coverage(winner: Row | None, nothing: Row | None, floor: float) -> float:
-    if winner is None or nothing is None or not nothing.p95["forget"] > floor:
+def _number(score: Score) -> float:
+    return math.inf if math.isnan(score.excess) else score.excess
+
+
+def _coverage(winner: Row | None, nothing: Row | None, content: SetContent) -> float:
+    if winner is None or nothing is None:
         return math.nan
-    return (nothing.p95["forget"] - winner.p95["forget"]) / (nothing.p95["forget"] - floor)
+    whole = content.main_of(nothing).excess
+    return (whole - content.main_of(winner).excess) / whole if whole > 0 else math.nan
 
 
-def _outcome(winner: Row | None, nothing: Row | None, coverage: float, floor: float) -> Outcome:
-    if not floor < BLIND_FLOOR:
+def _outcome(winner: Row | None, nothing: Row | None, coverage: float, content: SetContent) -> Outcome:
+    yardstick = content.judge.yardstick
+    if not yardstick.tells(content.main):
         return Outcome.UNCLEAR
-    if nothing is not None and is_at_floor(nothing.p95["forget"], floor):
+    if nothing is not None and yardstick.is_level(content.main_of(nothing)):
         return Outcome.NEEDLESS
     if winner is None:
         return Outcome.UNTRIED
-    value = winner.p95["forget"]
-    if is_at_floor(value, floor):
+    score = content.main_of(winner)
+    if yardstick.is_level(score):
         return Outcome.REACHED
-    if value <= floor + max(2 * floor, 0.5) or coverage >= MOST_OF_THE_WAY:
+    if yardstick.is_close(score) or coverage >= MOST_OF_THE_WAY:
         return Outcome.CLOSE
-    return Outcome.FAILED if coverage < LITTLE_OF_THE_WAY or math.isnan(value) else Outcome.PARTIAL
+    return Outcome.FAILED if coverage < LITTLE_OF_THE_WAY or math.isnan(score.value) else Outcome.PARTIAL
 
 
-def _is_off(value: float, floor: float) -> bool:
-    return not value <= floor + max(floor, 0.5)
-
-
-def _is_harmed(row: Row, split: str, floor: Numbers, nothing: Row | None) -> bool:
-    before = floor[split] if nothing is None else max(floor[split], nothing.p95[split])
-    return _is_off(row.p95[split], before)
+def _is_harmed(row: Row, split: str, content: SetContent, nothing: Row | None) -> bool:
+    before = None if nothing is None else content.of(nothing)[split]
+    return content.judge.yardstick.is_off(content.of(row)[split], before=before)

@@ -1,4 +1,7 @@
-"""Models trained elsewhere, by the masks, outputs or states they left; a new source is one file and one line in the table here."""
+"""Models trained elsewhere, by the masks, outputs or states they left.
+
+A new source is one file and one line in the table here.
+"""
 
 from pipeline.core.registry import Table
 from pipeline.sources.base import ModelSource

@@ -1,4 +1,7 @@
-"""The base of all sources of models that were trained elsewhere: each offers some of masks, outputs and states of its models."""
+"""The base of all sources of models that were trained elsewhere.
+
+Each offers some of masks, outputs and states of its models.
+"""
 
 from abc import abstractmethod
 from typing import ClassVar
@@ -21,17 +24,20 @@ OFFERS = frozenset({"masks", "logits", "margins", "states"})
 
 
 class ModelSource(Plugin):
-    """Models trained elsewhere. They cost nothing here; only the user knows whether data and recipe are the experiment's.
+    """Models trained elsewhere, which cost nothing here.
 
-    Member i of a population is model i of the source. Files are read in place. Points are the training points in the order of the
-    data set, then the validation points.
+    Member i of a population is model i of the source. Files are read in place. Points are the training points
+    in the order of the data set, then the validation points.
     """
 
     reads_data: ClassVar[bool] = True
 
     @abstractmethod
     def offers(self) -> frozenset[str]:
-        """Return what can be read of every model, a subset of OFFERS; raises DataError if the files cannot be read."""
+        """Return what can be read of every model, a subset of OFFERS.
+
+        Raises DataError if the files cannot be read.
+        """
 
     @abstractmethod
     def n_models(self) -> int:
@@ -46,11 +52,17 @@ class ModelSource(Plugin):
         """Raise DataError unless what is offered can be read and is over the points of examples."""
 
     def of_forget_set(self, label: str) -> "ModelSource":
-        """Return the source of the oracles of the forget set with this label; raises DataError where there are none."""
-        raise DataError(f"source {plugin_name(self)!r} has no oracles by forget set; use a source that has, such as easydub, or train those of {label!r} here")
+        """Return the source of the oracles of the forget set with this label.
+
+        Raises DataError where there are none.
+        """
+        raise DataError(
+            f"source {plugin_name(self)!r} has no oracles by forget set; use a source that has, such as "
+            f"easydub, or train those of {label!r} here"
+        )
 
     def forget_ids(self) -> Indices | None:
-        """Return the training ids that all models of this source left out, None if the source does not say."""
+        """Return the training ids that all models left out, None if the source does not say."""
         return None
 
     def read_masks(self, start: int, stop: int) -> Masks:
@@ -65,14 +77,17 @@ class ModelSource(Plugin):
         raise DataError(f"source {plugin_name(self)!r} offers no outputs")
 
     def read_states(self, start: int, stop: int, template: nn.Module) -> States:
-        """Return the states of models start to stop, as template.load_state_dict takes them, with a leading member axis.
+        """Return the states of models start to stop, with a leading member axis, for template's architecture.
 
         Raises DataError naming missing, extra and misshapen tensors.
         """
         raise DataError(f"source {plugin_name(self)!r} offers no states")
 
     def state_digests(self, start: int, stop: int) -> tuple[str, ...]:
-        """Return one digest of the state of each of models start to stop; by default that of the whole model."""
+        """Return one digest of the state of each of models start to stop.
+
+        By default that of the whole model.
+        """
         return self.digests(start, stop)
 
     def has_logits(self) -> bool:
@@ -89,12 +104,17 @@ class ModelSource(Plugin):
 
     def _check_read_masks(self, found: Masks, start: int, stop: int) -> None:
         if found.dtype != bool or found.ndim != 2 or len(found) != stop - start:
-            raise DataError(f"it is {describe_value(found)}; expected booleans of shape ({stop - start}, n_train)")
+            raise DataError(
+                f"it is {describe_value(found)}; expected booleans of shape ({stop - start}, n_train)"
+            )
 
     def _check_read_outputs(self, found: Float[np.ndarray, "..."], start: int, stop: int) -> None:
         n_axes = 3 if self.has_logits() else 2
         if found.dtype.kind != "f" or found.ndim != n_axes or len(found) != stop - start:
-            raise DataError(f"it is {describe_value(found)}; expected floats, {n_axes} axes, the first of length {stop - start}")
+            raise DataError(
+                f"it is {describe_value(found)}; expected floats, {n_axes} axes, the first of length "
+                f"{stop - start}"
+            )
 
     def _check_read_states(self, found: States, start: int, stop: int, template: nn.Module) -> None:
         check_states(found, template, stop - start)
@@ -114,30 +134,43 @@ def outputs_of(source: ModelSource) -> str | None:
     return next((kind for kind in ("logits", "margins") if kind in offers), None)
 
 
-def check_apart(first: ModelSource, n_first: int, second: ModelSource, n_second: int, names: tuple[str, str]) -> None:
+def check_apart(
+    first: ModelSource, n_first: int, second: ModelSource, n_second: int, names: tuple[str, str]
+) -> None:
     """Raise DataError if a model is among the first n_first of one source and the first n_second of another.
 
     names say what the two populations are.
     """
     shared = set(first.digests(0, n_first)) & set(second.digests(0, n_second))
     if shared:
-        raise DataError(f"{len(shared)} of {n_second} {names[1]} models are among the {n_first} {names[0]} models; keep them apart with `skip`")
+        raise DataError(
+            f"{len(shared)} of {n_second} {names[1]} models are among the {n_first} {names[0]} models; "
+            "keep them apart with `skip`"
+        )
 
 
-def check_first(source: ModelSource, examples: Examples, template: nn.Module, *, reads: frozenset[str]) -> None:
-    """Raise DataError unless what reads names (some of OFFERS) of the first model fits the data and the model."""
+def check_first(
+    source: ModelSource, examples: Examples, template: nn.Module, *, reads: frozenset[str]
+) -> None:
+    """Raise DataError unless what reads names of the first model fits data and model."""
     if not source.n_models():
         raise DataError(f"source {plugin_name(source)!r} holds no models; give a folder of at least one")
     if "masks" in reads:
         masks = source.read_masks(0, 1)
         if masks.shape[1:] != (examples.n_train,):
-            raise DataError(f"recorded models have masks over {masks.shape[1:]}; the data need {(examples.n_train,)}")
+            raise DataError(
+                f"recorded models have masks over {masks.shape[1:]}; the data need {(examples.n_train,)}"
+            )
     if reads & {"logits", "margins"}:
         outputs = source.read_outputs(0, 1)
         expected = (examples.n_points, examples.n_classes) if source.has_logits() else (examples.n_points,)
         if outputs.shape[1:] != expected:
-            raise DataError(f"recorded models have outputs of shape {outputs.shape[1:]}; the data need {expected}")
+            raise DataError(
+                f"recorded models have outputs of shape {outputs.shape[1:]}; the data need {expected}"
+            )
         if "masks" in reads and not np.isfinite(outputs).all():
-            raise DataError("the outputs of the first recorded model are not finite; expected finite floats to learn from")
+            raise DataError(
+                "the outputs of the first recorded model are not finite; expected finite floats to learn from"
+            )
     if "states" in reads:
         source.read_states(0, 1, template)

@@ -24,10 +24,11 @@ FORGET_SET = "{forget_set}"
 class Checkpoints(ModelSource):
     """The models whose state dicts lie in folder.
 
-    files names them: {id} stands for the number of a model; without it there is one model. {forget_set}, where it stands too, is
-    what forget_sets gives for the label of a forget set, and the models are its oracles. entry is the key of the state dict in files
-    that hold more. masks is an .npy file below folder, (n_models, n_train), whose row k is the mask of model k; subset models need
-    it. For skip and keys see the source easydub.
+    files names them: {id} stands for the number of a model; without it there is one model. {forget_set},
+    where it stands too, is what forget_sets gives for the label of a forget set, and the models are its
+    oracles. entry is the key of the state dict in files that hold more. masks is an .npy file below folder,
+    (n_models, n_train), whose row k is the mask of model k; subset models need it. For skip and keys see the
+    source easydub.
     """
 
     name: ClassVar[str] = "checkpoints"
@@ -61,22 +62,30 @@ class Checkpoints(ModelSource):
         """Return the source of the oracles of the forget set with this label."""
         if FORGET_SET not in self.files or label not in self.forget_sets:
             raise ConfigError(
-                f"source checkpoints does not say which files are the oracles of {label!r}; put {FORGET_SET} into `files` "
-                f"({self.files!r}) and what stands for it into `forget_sets` (it has: {', '.join(self.forget_sets) or 'none'})"
+                f"source checkpoints does not say which files are the oracles of {label!r}; put "
+                f"{FORGET_SET} into `files` "
+                f"({self.files!r}) and what stands for it into `forget_sets` (it has: "
+                f"{', '.join(self.forget_sets) or 'none'})"
             )
         files = self.files.replace(FORGET_SET, str(self.forget_sets[label]))
         return self.model_copy(update={"files": files, "forget_sets": {}})
 
     def check(self, examples: Examples) -> None:
-        """Raise DataError unless there are models, and a mask over the training points of examples for each."""
+        """Raise DataError unless there are models, and for each a mask over the training points."""
         numbers = list(self._paths())
         if not self.masks:
             return
         masks = self._masks()
         if masks.shape[1] != examples.n_train:
-            raise DataError(f"{self.folder / self.masks} has masks over {masks.shape[1]} points; the data set has {examples.n_train}")
+            raise DataError(
+                f"{self.folder / self.masks} has masks over {masks.shape[1]} points; the data set has "
+                f"{examples.n_train}"
+            )
         if numbers[-1] >= len(masks):
-            raise DataError(f"{self.folder / self.masks} has {len(masks)} rows, but model {numbers[-1]} has none; give each a row")
+            raise DataError(
+                f"{self.folder / self.masks} has {len(masks)} rows, but model {numbers[-1]} has none; "
+                "give each a row"
+            )
 
     def read_masks(self, start: int, stop: int) -> Masks:
         """Return the masks (n_models, n_train) of models start to stop."""
@@ -92,14 +101,23 @@ class Checkpoints(ModelSource):
         return open_array(self.folder / self.masks, "biu", 2)
 
     def _paths(self) -> Mapping[int, Path]:
-        """Return the files by the numbers of their models, ascending; raises DataError where there are none."""
+        """Return the files by the numbers of their models, ascending.
+
+        Raises DataError where there are none.
+        """
         if FORGET_SET in self.files:
-            raise ConfigError(f"source checkpoints: {FORGET_SET} in `files` stands for a forget set; only oracles belong to one")
+            raise ConfigError(
+                f"source checkpoints: {FORGET_SET} in `files` stands for a forget set; only oracles "
+                "belong to one"
+            )
         if ID in self.files:
             found = numbered(self.folder, self.files)
         else:
             path = self.folder / self.files
             found = {0: path} if path.is_file() else {}
         if not found:
-            raise DataError(f"{self.folder} holds no checkpoints called {self.files!r}; set `files`, such as 'model_{ID}.pt'")
+            raise DataError(
+                f"{self.folder} holds no checkpoints called {self.files!r}; set `files`, such as "
+                f"'model_{ID}.pt'"
+            )
         return dict(list(found.items())[self.skip :])

@@ -1,4 +1,7 @@
-"""A folder in EasyDUB's layout as a source: its pretrained models, and the oracles of each of its forget sets."""
+"""A folder in EasyDUB's layout as a source.
+
+Its pretrained models, and the oracles of each of its forget sets.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,9 +29,10 @@ AXES = {"logits": 2, "margins": 1}
 class EasyDub(ModelSource):
     """The pretrained models of a folder in EasyDUB's layout; of a forget set, its oracles.
 
-    dataset, model and epoch are the names in the paths. forget_sets gives the number of each forget set by its label in this
-    experiment. use says which kinds of files are read (null: all there are). skip leaves out that many models, counted by ascending
-    number. keys maps names of tensors in the files to those of the experiment's model.
+    dataset, model and epoch are the names in the paths. forget_sets gives the number of each forget set by
+    its label in this experiment. use says which kinds of files are read (null: all there are). skip leaves
+    out that many models, counted by ascending number. keys maps names of tensors in the files to those of the
+    experiment's model.
     """
 
     name: ClassVar[str] = "easydub"
@@ -53,14 +57,19 @@ class EasyDub(ModelSource):
 
     def digests(self, start: int, stop: int) -> tuple[str, ...]:
         """Return one digest for each model, over all its files."""
-        beside = [] if self.forget_set is None else file_digests([self._layout().forget_path(self.forget_set)])
+        beside = (
+            [] if self.forget_set is None else file_digests([self._layout().forget_path(self.forget_set)])
+        )
         return tuple(digest([beside, file_digests(files)]) for files in self._files_of(start, stop))
 
     def of_forget_set(self, label: str) -> "EasyDub":
         """Return the source of the oracles of the forget set with this label."""
         if label not in self.forget_sets:
             known = ", ".join(self.forget_sets) or "none"
-            raise ConfigError(f"source easydub: forget_sets has no number for {label!r} (it has: {known}); give one, such as forget_sets: {{{label}: 2}}")
+            raise ConfigError(
+                f"source easydub: forget_sets has no number for {label!r} (it has: {known}); give one, "
+                f"such as forget_sets: {{{label}: 2}}"
+            )
         return self.model_copy(update={"forget_set": self.forget_sets[label], "forget_sets": {}})
 
     def forget_ids(self) -> Indices | None:
@@ -68,7 +77,7 @@ class EasyDub(ModelSource):
         return None if self.forget_set is None else self._layout().forget_ids(self.forget_set)
 
     def check(self, examples: Examples) -> None:
-        """Raise DataError unless the outputs of all models are over the points of examples, as the headers of their files say."""
+        """Raise DataError unless the files of outputs of all models are over the points of examples."""
         expected = self._rows(examples.n_train, examples.n_points)
         for kind in self._output_kinds():
             for part, files in self._parts(kind).items():
@@ -87,11 +96,15 @@ class EasyDub(ModelSource):
     def read_states(self, start: int, stop: int, template: nn.Module) -> States:
         """Return the states of models start to stop."""
         paths = [self._kinds()["states"][0][number] for number in self._numbers()[start:stop]]
-        return stacked([fitted(renamed(read_state_dict(path), self.keys), template, str(path)) for path in paths])
+        return stacked(
+            [fitted(renamed(read_state_dict(path), self.keys), template, str(path)) for path in paths]
+        )
 
     def state_digests(self, start: int, stop: int) -> tuple[str, ...]:
         """Return the digest of the checkpoint of each of models start to stop."""
-        return tuple(file_digests(self._kinds()["states"][0][number] for number in self._numbers()[start:stop]))
+        return tuple(
+            file_digests(self._kinds()["states"][0][number] for number in self._numbers()[start:stop])
+        )
 
     def _assembled(self, kind: str, parts: Mapping[str, Mapping[int, Path]], number: int) -> np.ndarray:
         arrays = {part: open_array(files[number], "f", AXES[kind]) for part, files in parts.items()}
@@ -102,7 +115,8 @@ class EasyDub(ModelSource):
             n_train = len(arrays[RETAIN]) + len(ids)
             if ids.max() >= n_train or len(arrays[FORGET]) != len(ids):
                 raise DataError(
-                    f"{parts[FORGET][number]} has {len(arrays[FORGET])} rows for {len(ids)} ids up to {ids.max()} of {n_train} "
+                    f"{parts[FORGET][number]} has {len(arrays[FORGET])} rows for {len(ids)} ids up to "
+                    f"{ids.max()} of {n_train} "
                     "training points; see that forget set and outputs belong together"
                 )
             train = np.empty((n_train, *arrays[RETAIN].shape[1:]), arrays[RETAIN].dtype)
@@ -122,18 +136,31 @@ class EasyDub(ModelSource):
         return EasyDubLayout(root=self.folder, dataset=self.dataset, model=self.model, epoch=self.epoch)
 
     def _kinds(self) -> dict[str, list[Mapping[int, Path]]]:
-        """Return the files of each kind that is read, by number, one mapping for each part; raises DataError where there are none."""
+        """Return the files of each kind that is read, by number, one mapping for each part.
+
+        Raises DataError where there are none.
+        """
         layout, parts = self._layout(), self._layout().parts(self.forget_set)
         found = {"states": [layout.files(layout.states(self.forget_set))]}
-        found |= {kind: [layout.files(layout.outputs(kind, self.forget_set, part)) for part in parts] for kind in AXES}
-        there = {kind: files for kind, files in found.items() if any(files) and (self.use is None or kind in self.use)}
+        found |= {
+            kind: [layout.files(layout.outputs(kind, self.forget_set, part)) for part in parts]
+            for kind in AXES
+        }
+        there = {
+            kind: files
+            for kind, files in found.items()
+            if any(files) and (self.use is None or kind in self.use)
+        }
         absent = sorted(set(self.use or ()) - there.keys())
         if not there or absent:
             what = " and ".join(absent) or "models"
-            whose = "pretrained models" if self.forget_set is None else f"oracles of forget set {self.forget_set}"
+            whose = (
+                "pretrained models" if self.forget_set is None else f"oracles of forget set {self.forget_set}"
+            )
             others = ", ".join(dict.fromkeys(layout.find_others())) or "nothing of EasyDUB's"
             raise DataError(
-                f"{self.folder} holds no {what} of {whose}: dataset {self.dataset}, model {self.model}, epoch {self.epoch} "
+                f"{self.folder} holds no {what} of {whose}: dataset {self.dataset}, model {self.model}, "
+                f"epoch {self.epoch} "
                 f"({layout.states(self.forget_set)}); it has: {others}"
             )
         return there
@@ -150,10 +177,15 @@ class EasyDub(ModelSource):
         """Return the numbers of the models in the order of members: ascending, without those to skip."""
         parts = self._layout().parts(self.forget_set)
         files = {
-            kind if kind == "states" else f"{kind} of {part}": found for kind, every in self._kinds().items() for part, found in zip(parts, every, strict=False)
+            kind if kind == "states" else f"{kind} of {part}": found
+            for kind, every in self._kinds().items()
+            for part, found in zip(parts, every, strict=False)
         }
         return same_numbers(files, "complete the folder, or say with `use` which kinds to read")[self.skip :]
 
     def _files_of(self, start: int, stop: int) -> list[list[Path]]:
         kinds = self._kinds()
-        return [[files[number] for kind in sorted(kinds) for files in kinds[kind]] for number in self._numbers()[start:stop]]
+        return [
+            [files[number] for kind in sorted(kinds) for files in kinds[kind]]
+            for number in self._numbers()[start:stop]
+        ]

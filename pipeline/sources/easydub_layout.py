@@ -1,7 +1,7 @@
-"""Where EasyDUB keeps what: the paths of models, logits, margins and forget sets below one root, and the arrays in them.
+"""The layout of EasyDUB: where models, logits, margins and forget sets lie below one root.
 
-Members are numbered from 0, forget sets from 1. Retain rows stand in ascending training id, forget rows in the order of the forget
-set's own file, which need not be sorted.
+Members are numbered from 0, forget sets from 1. Retain rows stand in ascending training id, forget rows in
+the order of the forget set's own file, which need not be sorted.
 """
 
 from collections.abc import Iterator, Mapping
@@ -30,12 +30,16 @@ class EasyDubLayout:
     epoch: int = 23
 
     def states(self, forget_set: int | None) -> str:
-        """Return the pattern of checkpoints, below root: of pretrained models, or of the oracles of a forget set."""
+        """Return the pattern of checkpoints, below root.
+
+        Of pretrained models, or of the oracles of a forget set.
+        """
         return f"models/{self.dataset}/{_population(forget_set)}/{self.model}/id_{{id}}_epoch_{self.epoch}.pt"
 
     def outputs(self, kind: str, forget_set: int | None, part: str) -> str:
-        """Return the pattern of one kind of outputs (`logits` or `margins`) on a part of the data, below root."""
-        return f"{kind}/{self.dataset}/{_population(forget_set)}/{part}/{self.model}/id_{{id}}_epoch_{self.epoch}.npy"
+        """Return the pattern of `logits` or `margins` on a part of the data, below root."""
+        name = f"id_{{id}}_epoch_{self.epoch}.npy"
+        return f"{kind}/{self.dataset}/{_population(forget_set)}/{part}/{self.model}/{name}"
 
     def forget_path(self, forget_set: int) -> Path:
         """Return the file of a forget set's training ids."""
@@ -46,11 +50,17 @@ class EasyDubLayout:
         return numbered(self.root, pattern)
 
     def parts(self, forget_set: int | None) -> tuple[str, ...]:
-        """Return the parts that outputs over all points are put together from; `retain` of pretrained models holds every training point."""
+        """Return the parts that outputs over all points are put together from.
+
+        `retain` of pretrained models holds every training point.
+        """
         return (RETAIN, VALIDATION) if forget_set is None else (RETAIN, FORGET, VALIDATION)
 
     def forget_ids(self, forget_set: int) -> Indices:
-        """Return the training ids of a forget set in the file's own order; raises DataError if they cannot be read."""
+        """Return the training ids of a forget set in the file's own order.
+
+        Raises DataError if they cannot be read.
+        """
         path = self.forget_path(forget_set)
         if not path.is_file():
             known = [str(number) for number in self.forget_sets()]
@@ -58,7 +68,13 @@ class EasyDubLayout:
         found = open_array(path, "iu", 1)
         repeated = len(np.unique(found)) < len(found)
         if not len(found) or repeated or found.min() < 0:
-            what = "is empty" if not len(found) else "lists an id twice" if repeated else f"lists id {found.min()}"
+            what = (
+                "is empty"
+                if not len(found)
+                else "lists an id twice"
+                if repeated
+                else f"lists id {found.min()}"
+            )
             raise DataError(f"{path} {what}; expected different training ids from 0")
         return found.astype(np.int64)
 
@@ -67,7 +83,10 @@ class EasyDubLayout:
         return list(numbered(self.root, f"forget_sets/{self.dataset}/forget_set_{{id}}.npy"))
 
     def find_others(self) -> Iterator[str]:
-        """Yield what else a folder holds, for messages: the data sets, and the architectures of pretrained models."""
+        """Yield what else a folder holds, for messages.
+
+        The data sets, and the architectures of pretrained models.
+        """
         for top in ("margins", "logits", "models"):
             for dataset in sorted(self.root.glob(f"{top}/*")):
                 yield f"dataset {dataset.name}"
@@ -76,7 +95,10 @@ class EasyDubLayout:
 
 
 def open_array(path: Path, kinds: str, n_axes: int) -> npt.NDArray[np.generic]:
-    """Return the array in an .npy file, mapped; raises DataError if it cannot be read or has other kinds of dtype or axes."""
+    """Return the array in an .npy file, mapped.
+
+    Raises DataError if it cannot be read or has other kinds of dtype or axes.
+    """
     try:
         found = map_npy(path)
     except (OSError, ValueError) as error:

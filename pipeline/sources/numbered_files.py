@@ -21,8 +21,9 @@ ForgetSetNumbers: TypeAlias = dict[str, Annotated[int, Field(ge=0, le=1_000_000)
 def numbered(folder: Path, pattern: str) -> Mapping[int, Path]:
     """Return the files below folder that pattern names, by the number that stands for {id} in it, ascending.
 
-    pattern is a path below folder in which {id} stands once, for decimal digits. A folder is listed once while it does not change.
-    Raises DataError if two files have one number, such as 7 and 07; a folder that does not exist holds no files.
+    pattern is a path below folder in which {id} stands once, for decimal digits. A folder is listed once
+    while it does not change. Raises DataError if two files have one number, such as 7 and 07; a folder that
+    does not exist holds no files.
     """
     before, named, after = _split(pattern)
     where = folder / before
@@ -37,26 +38,39 @@ def numbered(folder: Path, pattern: str) -> Mapping[int, Path]:
 def check_pattern(pattern: str) -> None:
     """Raise DataError unless {id} stands exactly once in pattern."""
     if pattern.count(ID) != 1:
-        raise DataError(f"{pattern!r} names {pattern.count(ID)} places for {ID}; expected one, such as id_{ID}.pt")
+        raise DataError(
+            f"{pattern!r} names {pattern.count(ID)} places for {ID}; expected one, such as id_{ID}.pt"
+        )
 
 
 def same_numbers(files: Mapping[str, Mapping[int, Path]], remedy: str) -> list[int]:
-    """Return the numbers that all kinds of files have, ascending; raises DataError naming one that only some of them have."""
+    """Return the numbers that all kinds of files have, ascending.
+
+    Raises DataError naming one that only some of them have.
+    """
     everywhere = set.intersection(*(set(found) for found in files.values()))
     for kind, found in files.items():
         for other, others in files.items():
             lost = sorted(found.keys() - others.keys())
             if lost:
-                raise DataError(f"model {lost[0]} has {kind} ({found[lost[0]]}) but no {other} (there are {len(found)} and {len(others)}); {remedy}")
+                raise DataError(
+                    f"model {lost[0]} has {kind} ({found[lost[0]]}) but no {other} (there are "
+                    f"{len(found)} and {len(others)}); {remedy}"
+                )
     return sorted(everywhere)
 
 
 def file_digests(files: Iterable[Path]) -> list[str]:
-    """Return the digest of each file; one process reads an unchanged file once. Raises DataError if one cannot be read."""
+    """Return the digest of each file; one process reads an unchanged file once.
+
+    Raises DataError if one cannot be read.
+    """
     try:
         return [digest_files(file) for file in files]
     except OSError as error:
-        raise DataError(f"{error.filename} cannot be read ({error.strerror}); see that the folder is complete") from error
+        raise DataError(
+            f"{error.filename} cannot be read ({error.strerror}); see that the folder is complete"
+        ) from error
 
 
 def _split(pattern: str) -> tuple[str, str, str]:
@@ -78,6 +92,9 @@ def _listed(folder: Path, named: str, modified: int) -> Mapping[int, str]:
             continue
         number = int(match[1])
         if number in found:
-            raise DataError(f"{folder / found[number]} and {name} are both of model {number}; leave one of them in the folder")
+            raise DataError(
+                f"{folder / found[number]} and {name} are both of model {number}; leave one of them in "
+                "the folder"
+            )
         found[number] = name
     return {number: found[number] for number in sorted(found)}

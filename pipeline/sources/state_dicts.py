@@ -1,4 +1,7 @@
-"""State dicts in files of torch or safetensors: the only place that calls torch.load, which never unpickles anything but tensors."""
+"""State dicts in files of torch or safetensors.
+
+The only place that calls torch.load, which never unpickles anything but tensors.
+"""
 
 import io
 import zipfile
@@ -22,7 +25,7 @@ MOST_SHOWN = 4
 
 
 def read_state_dict(path: Path, *, entry: str = "") -> dict[str, Tensor]:
-    """Return the tensors of one model by name, on the CPU; entry is the key that holds them, where a file holds more than them.
+    """Return the tensors of one model by name, on the CPU; entry is their key in a file that holds more.
 
     Raises DataError if the file is missing or damaged, or holds anything but named tensors.
     """
@@ -39,24 +42,34 @@ def read_state_dict(path: Path, *, entry: str = "") -> dict[str, Tensor]:
         holders = [name for name in others if isinstance(found[name], Mapping)]
         remedy = f"set `entry: {holders[0]}`" if holders else "save only model.state_dict()"
         raise DataError(f"{path} holds {', '.join(map(repr, others[:MOST_SHOWN]))} beside tensors; {remedy}")
-    raise DataError(f"{path} holds {describe_value(found)}; expected a state dict: torch.save(model.state_dict(), path)")
+    raise DataError(
+        f"{path} holds {describe_value(found)}; expected a state dict: torch.save(model.state_dict(), path)"
+    )
 
 
 def read_torch(path: Path) -> Any:
-    """Return what torch.save wrote to a file: tensors, and plain containers of them; tensors of a zip file are mapped.
+    """Return what torch.save wrote to a file: tensors and plain containers of them.
 
     Raises DataError if the file cannot be read or holds anything else, which is never unpickled.
     """
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    # A damaged file makes torch raise errors of about ten classes, among them pickle's own, which nothing here imports.
+    # A damaged file makes torch raise errors of about ten classes, among them pickle's own, which nothing
+    # here imports.
     except Exception as error:
         if "weights_only" in str(error):
             raise DataError(
-                f"{path} holds Python objects beside tensors, which are never unpickled; save only the tensors: torch.save(model.state_dict(), path)"
+                f"{path} holds Python objects beside tensors, which are never unpickled; save only the "
+                "tensors: torch.save(model.state_dict(), path)"
             ) from error
-        reason = getattr(error, "strerror", None) or str(error).strip().split("\n")[0][:200] or type(error).__name__
-        raise DataError(f"{path} cannot be read as a file of torch ({reason}); copy or download it again") from error
+        reason = (
+            getattr(error, "strerror", None)
+            or str(error).strip().split("\n")[0][:200]
+            or type(error).__name__
+        )
+        raise DataError(
+            f"{path} cannot be read as a file of torch ({reason}); copy or download it again"
+        ) from error
 
 
 def write_state_dict(state: Mapping[str, Tensor]) -> bytes:
@@ -69,15 +82,18 @@ def write_state_dict(state: Mapping[str, Tensor]) -> bytes:
 def renamed(state: Mapping[str, Tensor], keys: Mapping[str, str | None]) -> dict[str, Tensor]:
     """Return the tensors of state under the names of our model.
 
-    keys maps a name in the file, or what a name begins with up to a dot, to what stands in its place: `{model: ""}` drops a leading
-    `model.`, `{fc: null}` leaves out `fc` and all below it. The longest entry that fits counts. Raises DataError if two tensors
-    get one name.
+    keys maps a name in the file, or what a name begins with up to a dot, to what stands in its place:
+    `{model: ""}` drops a leading `model.`, `{fc: null}` leaves out `fc` and all below it. The longest entry
+    that fits counts. Raises DataError if two tensors get one name.
     """
     found: dict[str, Tensor] = {}
     for name, value in state.items():
         new = _new_name(name, keys)
         if new is not None and new in found:
-            raise DataError(f"`keys` gives two tensors the name {new!r} (one of them is {name!r}); give each a name of its own")
+            raise DataError(
+                f"`keys` gives two tensors the name {new!r} (one of them is {name!r}); give each a name "
+                "of its own"
+            )
         if new is not None:
             found[new] = value
     return found
@@ -91,7 +107,11 @@ def fitted(state: Mapping[str, Tensor], template: nn.Module, where: str) -> dict
     expected = template.state_dict()
     problems = _problems(state, expected)
     if problems:
-        hint = "" if set(state) == set(expected) else "; map names with `keys: {name in the file: name in the model}`, null leaves one out"
+        hint = (
+            ""
+            if set(state) == set(expected)
+            else "; map names with `keys: {name in the file: name in the model}`, null leaves one out"
+        )
         raise DataError(f"{where} does not fit the model: {'; '.join(problems)}{hint}")
     return {name: state[name].to(wanted.dtype) for name, wanted in expected.items()}
 
@@ -106,8 +126,12 @@ def check_states(states: States, template: nn.Module, n_models: int) -> None:
     expected = {name: (n_models, *value.shape) for name, value in template.state_dict().items()}
     found = {name: tuple(value.shape) for name, value in states.items()}
     if found != expected:
-        different = sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
-        shown = "; ".join(f"{name} is {found.get(name)}, expected {expected.get(name)}" for name in different[:MOST_SHOWN])
+        different = sorted(
+            name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name)
+        )
+        shown = "; ".join(
+            f"{name} is {found.get(name)}, expected {expected.get(name)}" for name in different[:MOST_SHOWN]
+        )
         raise DataError(f"its states do not fit the model: {shown}")
 
 
@@ -116,7 +140,9 @@ def _problems(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> li
     extra = [f"{name} {tuple(state[name].shape)}" for name in state if name not in expected]
     shared = [name for name in expected if name in state]
     misshapen = [
-        f"{name} is {tuple(state[name].shape)}, expected {tuple(expected[name].shape)}" for name in shared if state[name].shape != expected[name].shape
+        f"{name} is {tuple(state[name].shape)}, expected {tuple(expected[name].shape)}"
+        for name in shared
+        if state[name].shape != expected[name].shape
     ]
     kinds = [
         f"{name} holds {state[name].dtype}, expected {expected[name].dtype}"
@@ -145,7 +171,11 @@ def _new_name(name: str, keys: Mapping[str, str | None]) -> str | None:
 def _entry(found: Any, entry: str, path: Path) -> Any:
     if isinstance(found, Mapping) and entry in found:
         return found[entry]
-    held = ", ".join(map(repr, list(found)[:MOST_SHOWN])) if isinstance(found, Mapping) else describe_value(found)
+    held = (
+        ", ".join(map(repr, list(found)[:MOST_SHOWN]))
+        if isinstance(found, Mapping)
+        else describe_value(found)
+    )
     raise DataError(f"{path} has no entry {entry!r}; it holds {held}")
 
 
@@ -153,4 +183,6 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
     try:
         return safetensors.torch.load_file(path)
     except (safetensors.SafetensorError, OSError) as error:
-        raise DataError(f"{path} cannot be read as a file of safetensors ({error}); copy or download it again") from error
+        raise DataError(
+            f"{path} cannot be read as a file of safetensors ({error}); copy or download it again"
+        ) from error

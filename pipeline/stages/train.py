@@ -19,7 +19,8 @@ from pipeline.runtime.shards import Piece
 from pipeline.runtime.store import Shard, Store, TableRef
 from pipeline.stages.layout import Layout
 from pipeline.stages.lines import read_lines
-from pipeline.stages.node import Node, Parent, Work
+from pipeline.stages.models import Models
+from pipeline.stages.node import Parent, Work
 from pipeline.training.ensemble import Builder, States, compute_logits, join, take
 from pipeline.training.loop import Resident
 from pipeline.training.populations import Recipe, member_masks, train_members
@@ -30,18 +31,17 @@ FOCUSED_IN, FOCUSED_OUT = "focused_in", "focused_out"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Population(Node):
+class Population(Models):
     """n_units models of one role.
 
     keep_fraction is for subsets: random ones, or with groups_key such as drop whole groups. n_seeds is how many seeds they share, for
     attribution to take their effect out. forget_key names the forget set that oracles leave out, or that focused models keep and leave out.
     """
 
-    stage: ClassVar[str] = "train"
+    resources_key: ClassVar[str] = "train"
     trains: ClassVar[bool] = True
     revision: ClassVar[int] = 2
 
-    role: str
     dataset: Dataset
     model: Model
     recipe: Recipe
@@ -54,9 +54,9 @@ class Population(Node):
     saves_states: bool = False
 
     @property
-    def slug(self) -> str:
-        """See Node."""
-        return self.role
+    def retrainings_per_unit(self) -> float:
+        """See Node: a model that sees half of the points counts half."""
+        return self.keep_fraction or 1.0
 
     def settings(self) -> dict[str, Any]:
         """See Node."""
@@ -132,18 +132,18 @@ def encode_states(states: States) -> bytes:
     return safetensors.torch.save({name: value.contiguous().cpu() for name, value in states.items()})
 
 
-def read_states(store: Store, table: TableRef, start: int, stop: int) -> States:
-    """Return the states of members start to stop from the checkpoints beside a table's shards."""
+def read_states(store: Store, table: TableRef, start: int, stop: int, *, ending: str = CHECKPOINT) -> States:
+    """Return the states of members start to stop from the checkpoints of that ending beside a table's shards."""
     parts = []
     for piece in table.pieces:
         first, last = max(start, piece.start), min(stop, piece.stop)
         if first < last:
-            parts.append(_states_of(store, table.folder, piece, first, last))
+            parts.append(_states_of(store, table.folder, piece, first, last, ending))
     return join(parts)
 
 
-def _states_of(store: Store, folder: str, piece: Piece, first: int, last: int) -> States:
-    content = store.read_blob(folder, piece.shard, CHECKPOINT)
+def _states_of(store: Store, folder: str, piece: Piece, first: int, last: int, ending: str) -> States:
+    content = store.read_blob(folder, piece.shard, ending)
     try:
         states = safetensors.torch.load(content)
     except safetensors.SafetensorError as error:

@@ -6,11 +6,14 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from pipeline.evaluation.judges.scores import Score
 from pipeline.graph import Graph, NodeState
-from pipeline.reporting.formatting import duration, nats, of_retraining, percent
+from pipeline.reporting.formatting import duration, of_retraining
+from pipeline.reporting.score_tables import judge_table
 from pipeline.runtime.store import Store
 from pipeline.runtime.tracker import Results
-from pipeline.stages.evaluate import SPLITS
+from pipeline.show.markdown import table_markdown
+from pipeline.stages.results import Result, results_table
 from pipeline.view.spent import spent_on
 
 # Tables named in a note; tables.json among the artifacts names all.
@@ -43,19 +46,14 @@ def note_of(child: str, graph: Graph, store: Store, states: Mapping[str, NodeSta
     return "\n\n".join([part for part in (said, _cost(store, states.values()), table, AIR if table else "", _places(store, states), _commands(store)) if part])
 
 
-def parent_note(*, headline: str, rows: Sequence[Mapping[str, Any]], verdicts: Mapping[str, str], links: Mapping[str, str], store: Store) -> str:
+def parent_note(*, headline: str, results: Sequence[Result], verdicts: Mapping[str, str], links: Mapping[str, str], store: Store) -> str:
     """Return the summary of an experiment: a headline, the verdict on each forget set, the figures, and links to the pages of its stages."""
     parts = [f"### {headline}"]
     if verdicts:
         parts.append("\n".join(f"- **{label}**: {said}." for label, said in verdicts.items()))
-    if rows:
-        heads = ["forget set", "method", *(f"KLoM {split}" for split in SPLITS), "cost"]
-        cells = [[row["forget_set"], row["unlearner"], *(nats(row[split]) for split in SPLITS), percent(row["cost"]["fraction"])] for row in rows]
-        parts.append(markdown_table(heads, cells))
-        parts.append(
-            "KLoM in nats, 95th percentile over points: at the floor it is a retrained model, 11.51 is the worst; cost of one request, of one retraining. "
-            "`report.html` among the artifacts tells the whole story."
-        )
+    if results:
+        parts.append(table_markdown(results_table(results)))
+        parts.append("Cost of one request, of one retraining. `report.html` among the artifacts tells the whole story.")
     if links:
         parts.append("Pages: " + " · ".join(f"[{title}]({address})" for title, address in links.items()))
     parts.append(_commands(store))
@@ -117,16 +115,18 @@ def _convex(graph: Graph, results: Results) -> tuple[str, str]:
 
 def _verdict(child: str, graph: Graph, results: Results) -> tuple[str, str]:
     name, label = child.split("/", 1)
-    metrics = results.metrics
+    metrics, judges = results.metrics, graph.experiment.judges
     unlearner = graph.experiment.unlearners.get(name)
     what = f"method `{unlearner.name}` on" if unlearner is not None else "the noise floor (independent retrained models) of"
-    rows = [
-        [split, nats(float(metrics[f"p95_klom_{split}"])), nats(float(metrics[f"mean_klom_{split}"])), f"{metrics[f'accuracy_{split}']:.3f}"]
-        for split in SPLITS
-    ]
+    scores: dict[str, list[Score]] = {}
+    for line in results.tables["scores"]:
+        interval = None if line["low"] is None else (line["low"], line["high"])
+        fields = {field: line[field] for field in ("statistic", "split", "value", "reference", "better", "unit")}
+        scores.setdefault(line["judge"], []).append(Score(**fields, interval=interval))
+    tables = [table_markdown(judge_table(judges[of], rows, label=of)) for of, rows in scores.items()]
     cost = f"One request costs {of_retraining(float(metrics['cost_fraction']))} for each model." if "cost_fraction" in metrics else ""
     said = f"**{name} / {label}**: {what} forget set `{label}`, judged against models retrained without it. {cost}"
-    return said, markdown_table(["points", "KLoM, 95th percentile", "KLoM, mean", "accuracy"], rows)
+    return said, "\n\n".join(tables)
 
 
 def _cost(store: Store, states: Iterable[NodeState]) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.config import PLACES
+from pipeline.config import BESIDE_IDENTITY
 from pipeline.core.fingerprint import digest
 from pipeline.core.registry import plugin_name
 from pipeline.graph import Graph, NodeState
@@ -18,15 +18,13 @@ from pipeline.view.attribution import attribution_results
 from pipeline.view.children import children_of, tags_of, title_of
 from pipeline.view.convex import convex_results
 from pipeline.view.notes import note_of, parent_note
-from pipeline.view.results import forget_results, manifest, report_results, result_rows, train_results, verdict_results
+from pipeline.view.results import forget_results, manifest, report_results, results_of, train_results, verdict_results
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Pages", "result_rows"]
-
 # Increment when pages show something else: runs that were logged before are then logged again.
-REVISION = 3
+REVISION = 4
 WORDS = {"RUNNING": "Running", "FINISHED": "Finished as far as it was asked for", "FAILED": "Some shards failed", "KILLED": "Interrupted; it can be resumed"}
 States = Mapping[str, NodeState]
 
@@ -54,7 +52,8 @@ class Pages:
         return {
             "config_digest": self.graph.digest,
             "name": experiment.name,
-            "params": experiment.model_dump(mode="json", exclude=set(PLACES)),
+            # By what it is judged may change, and MLflow keeps the parameters of a run as they were.
+            "params": experiment.model_dump(mode="json", exclude=set(BESIDE_IDENTITY)),
             "config_yaml": experiment.to_yaml(),
             "dataset": dataset,
             "tags": {"dmm.store": self.store.uri},
@@ -87,7 +86,7 @@ class Pages:
         )
         return parent_note(
             headline=about.get("summary") or f"{WORDS[status]}: {so_far}",
-            rows=result_rows(self.graph, self.store, states) if states else [],
+            results=results_of(self.graph, self.store, states) if states else [],
             verdicts={label: about["headlines"][label] for label in self.graph.experiment.forget_sets} if about else {},
             links=links,
             store=self.store,

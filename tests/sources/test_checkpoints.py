@@ -37,7 +37,11 @@ def test_files_are_found_by_their_numbers(tmp_path: Path, examples: Examples, fi
     found = source(tmp_path, files=files)
     found.check(examples)
     states = found.read_states(0, n_models, network(examples, 99))
-    assert (found.n_models(), len(states["1.bias"]), len(set(found.digests(0, n_models)))) == (n_models, n_models, n_models)
+    assert (found.n_models(), len(states["1.bias"]), len(set(found.digests(0, n_models)))) == (
+        n_models,
+        n_models,
+        n_models,
+    )
 
 
 def test_models_are_in_the_order_of_their_numbers(tmp_path: Path, examples: Examples) -> None:
@@ -50,7 +54,10 @@ def test_models_are_in_the_order_of_their_numbers(tmp_path: Path, examples: Exam
 def test_safetensors_are_read_too(tmp_path: Path, examples: Examples) -> None:
     safetensors.torch.save_file(network(examples, 1).state_dict(), tmp_path / "model.safetensors")
     found = Checkpoints(folder=tmp_path, files="model.safetensors")
-    assert torch.equal(found.read_states(0, 1, network(examples, 9))["3.bias"][0], network(examples, 1).state_dict()["3.bias"])
+    assert torch.equal(
+        found.read_states(0, 1, network(examples, 9))["3.bias"][0],
+        network(examples, 1).state_dict()["3.bias"],
+    )
 
 
 def test_oracles_are_named_by_their_forget_set(tmp_path: Path, examples: Examples) -> None:

@@ -54,7 +54,11 @@ def test_the_rows_of_oracles_come_back_in_the_order_of_the_data(tmp_path: Path, 
 def test_margins_stand_in_where_there_are_no_logits(tmp_path: Path, examples: Examples) -> None:
     write_easydub(tmp_path / "dub", examples, FORGET, kinds=("margins",))
     found = source(tmp_path)
-    assert (found.offers(), found.has_logits(), found.read_outputs(0, 4).shape) == ({"margins"}, False, (4, 52))
+    assert (found.offers(), found.has_logits(), found.read_outputs(0, 4).shape) == (
+        {"margins"},
+        False,
+        (4, 52),
+    )
 
 
 def test_members_skipped_are_the_first_by_number(tmp_path: Path, made: Made) -> None:
@@ -82,9 +86,15 @@ def test_the_number_of_a_forget_set_counts_and_its_label_does_not(tmp_path: Path
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"dataset": "cifar10"}, "holds no models of pretrained models: dataset cifar10, model small.*it has: dataset tiny, model small"),
+        (
+            {"dataset": "cifar10"},
+            "holds no models of pretrained models: dataset cifar10, model small.*it has: dataset tiny, model small",
+        ),
         ({"epoch": 23}, "epoch 23"),
-        ({"use": ("states", "logits"), "forget_set": 5}, "holds no logits and states of oracles of forget set 5"),
+        (
+            {"use": ("states", "logits"), "forget_set": 5},
+            "holds no logits and states of oracles of forget set 5",
+        ),
     ],
 )
 def test_a_folder_without_such_models_says_what_it_has(tmp_path: Path, made: Made, settings: dict[str, object], said: str) -> None:
@@ -110,7 +120,10 @@ def test_outputs_over_other_points_are_refused_with_their_file(tmp_path: Path, e
         ({}, r"missing: 1.weight \(8, \d+\).*extra: hidden.weight .*map names with `keys"),
         ({"hidden": "1", "head": None}, r"missing: 3.weight \(3, 8\), 3.bias \(3,\)"),
         ({"hidden": "1", "head": "1"}, "gives two tensors the name '1.weight'"),
-        ({"hidden.weight": "3.weight", "head.weight": "1.weight", "head": "3", "hidden": "1"}, r"misshapen: 1.weight is \(3, 8\), expected"),
+        (
+            {"hidden.weight": "3.weight", "head.weight": "1.weight", "head": "3", "hidden": "1"},
+            r"misshapen: 1.weight is \(3, 8\), expected",
+        ),
     ],
 )
 def test_tensors_that_do_not_fit_are_named(tmp_path: Path, examples: Examples, made: Made, keys: dict[str, str | None], said: str) -> None:

@@ -42,7 +42,10 @@ def logits(tmp_path: Path, examples: Examples) -> np.ndarray:
         state = {THEIRS[name]: value for name, value in model.state_dict().items()}
         save_tensor(tmp_path / f"full_models/CIFAR10/sd_{number}____epoch_23.pt", state)
         for split, rows in (("train", slice(0, 40)), ("val", slice(40, None))):
-            save_tensor(tmp_path / f"oracle_models/CIFAR10/forget_set_1/{number}__{split}_logits__23.pt", outputs[rows].copy())
+            save_tensor(
+                tmp_path / f"oracle_models/CIFAR10/forget_set_1/{number}__{split}_logits__23.pt",
+                outputs[rows].copy(),
+            )
     save_margins(tmp_path, "full_models/CIFAR10", logits, examples)
     save_margins(tmp_path, "oracles/CIFAR10/only_margins/forget_set_2", logits, examples)
     for number in (1, 2):

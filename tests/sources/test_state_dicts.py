@@ -19,7 +19,10 @@ class Trap:
         return (Path("sprung").touch, ())
 
 
-@pytest.mark.parametrize("save", [torch.save, safetensors.torch.save_file, lambda state, path: path.write_bytes(write_state_dict(state))])
+@pytest.mark.parametrize(
+    "save",
+    [torch.save, safetensors.torch.save_file, lambda state, path: path.write_bytes(write_state_dict(state))],
+)
 def test_what_was_saved_is_read(tmp_path, save):
     path = tmp_path / ("a.safetensors" if save is safetensors.torch.save_file else "a.pt")
     save(STATE, path)
@@ -71,5 +74,8 @@ def test_numbers_of_other_width_are_widened_and_other_kinds_are_refused():
     template = nn.Linear(3, 2)
     half = {name: value.half() for name, value in STATE.items()}
     assert fitted(half, template, "a.pt")["weight"].dtype == torch.float32
-    with pytest.raises(DataError, match=r"a.pt does not fit the model: of another kind: bias holds torch.int64, expected torch.float32"):
+    with pytest.raises(
+        DataError,
+        match=r"a.pt does not fit the model: of another kind: bias holds torch.int64, expected torch.float32",
+    ):
         fitted(STATE | {"bias": torch.zeros(2, dtype=torch.int64)}, template, "a.pt")

@@ -1,0 +1,139 @@
+"""Scores as columns and cells of the one table model: page, terminal, comparison and MLflow's notes fill their tables from here.
+
+Columns are found from the scores themselves, so that a judge from outside the package needs no line here.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from pipeline.evaluation.judges.base import Judge
+from pipeline.evaluation.judges.scores import NONFINITE, Score, Scores
+from pipeline.reporting.formatting import in_unit, points, times_floor
+from pipeline.show.tables import DARKEST, Cell, Column, Table, numbers, row, table, words
+
+# A value is shaded by how many times what retraining alone makes it is beyond the reference.
+SHADES = (1, 3, 8, 18)
+SHADE_NOTE = "Shades: the value is beyond the reference by more than " + ", ".join(f"{times}" for times in SHADES)
+SHADE_NOTE += " times of what cannot be told from retraining."
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreColumn:
+    """The column of one judge, statistic and split; others are the judge's further statistics, shown in small print below."""
+
+    label: str
+    judge: Judge
+    statistic: str
+    split: str
+    others: tuple[str, ...]
+    column: Column
+
+    def score(self, scores: Mapping[str, Scores]) -> Score | None:
+        """Return the score of a row, None if the judge gave none."""
+        return scores[self.label].get(self.statistic, self.split) if self.label in scores else None
+
+    def cell(self, scores: Mapping[str, Scores], *, has_reference: bool = False) -> Cell:
+        """Return the cell of a row: value, interval, how far from the reference, and the further statistics; has_reference shows that instead."""
+        score = self.score(scores)
+        if score is None:
+            return Cell()
+        if has_reference:
+            return Cell(value=score.value, reference=score.reference, shade=self.shade(score))
+        under = [distance(score, self.judge), *self._others(scores)]
+        return Cell(value=score.value, interval=score.interval, under=tuple(part for part in under if part), shade=self.shade(score))
+
+    def reference(self, floor: Mapping[str, Scores]) -> Cell:
+        """Return the cell of retraining, from the scores of a second group of retrained models."""
+        score = self.score(floor)
+        return Cell() if score is None else Cell(value=_of_retraining(score), under=tuple(self._others(floor, of_floor=True)))
+
+    def shade(self, score: Score) -> int:
+        """Return how dark a score is shown, from 0 to 4."""
+        return shade(score, self.judge)
+
+    def _others(self, scores: Mapping[str, Scores], *, of_floor: bool = False) -> list[str]:
+        found = [(name, scores[self.label].get(name, self.split)) for name in self.others]
+        return [
+            f"{self.judge.title(name)} {in_unit(_of_retraining(score) if of_floor else score.value, score.unit)}" for name, score in found if score is not None
+        ]
+
+
+def score_columns(judges: Mapping[str, Judge], rows: Iterable[Mapping[str, Scores]]) -> list[ScoreColumn]:
+    """Return the columns of the headline of every judge on every split that any of the rows has, in the order of the judges."""
+    found: dict[tuple[str, str], tuple[Score, Scores]] = {}
+    for scores in rows:
+        for label, of_judge in scores.items():
+            for split, score in of_judge.of(of_judge.headline).items():
+                found.setdefault((label, split), (score, of_judge))
+    return [_column(label, judges, *found[label, split]) for label in judges for of, split in found if of == label]
+
+
+def _column(label: str, judges: Mapping[str, Judge], score: Score, scores: Scores) -> ScoreColumn:
+    judge = judges[label]
+    titles = [other.title(score.statistic) for other in judges.values()]
+    title = judge.title(score.statistic)
+    named = f"{title} ({label})" if titles.count(title) > 1 else title
+    unit = "" if score.unit in ("", "fraction") else f" ({score.unit})"
+
+    def show(value: float) -> str:
+        return in_unit(value, score.unit)
+
+    return ScoreColumn(
+        label=label,
+        judge=judge,
+        statistic=score.statistic,
+        split=score.split,
+        others=tuple(name for name in scores.statistics if name != scores.headline),
+        column=numbers(score.split, group=f"{named}{unit}", show=show, better=score.better),
+    )
+
+
+def distance(score: Score, judge: Judge) -> str:
+    """Return how far a score is from its reference in words: in floors where retraining is known to a share, as a difference elsewhere."""
+    if score.reference is None:
+        return ""
+    if score.better == "lower" and judge.yardstick.share:
+        times = times_floor(score.value, score.reference)
+        return f"{times} floor" if times else ""
+    if score.unit == "fraction":
+        return f"{points(score.value - score.reference)} points"
+    difference = score.value - score.reference
+    return f"{'+' if difference >= 0 else '−'}{in_unit(abs(difference), score.unit)}"
+
+
+def shade(score: Score, judge: Judge) -> int:
+    """Return how dark a score is shown, 0 to 4; what is no number is darkest."""
+    if score.excess != score.excess:
+        return DARKEST
+    return sum(score.excess > times * judge.yardstick.tolerance(score) for times in SHADES) if judge.yardstick.noise else 0
+
+
+def counted(scores: Mapping[str, Scores]) -> list[str]:
+    """Return in words what judges counted: of outputs that are not finite a warning, of others what the judge calls them; nothing for none."""
+    found: dict[str, int] = {}
+    for of_judge in scores.values():
+        for name, count in of_judge.counts.items():
+            found[name] = max(found.get(name, 0), int(count))
+    words = {name: "outputs not finite" if name == NONFINITE else name.replace("_", " ") for name in found}
+    return [f"{'⚠ ' if name == NONFINITE else ''}{count:,} {words[name]}" for name, count in found.items() if count]
+
+
+def _of_retraining(score: Score) -> float:
+    return score.value if score.reference is None else score.reference
+
+
+def judge_table(judge: Judge, scores: Sequence[Score], *, label: str) -> Table:
+    """Return all scores of one judge: a row for each statistic, a column for each split, references in brackets."""
+    splits = list(dict.fromkeys(score.split for score in scores))
+    by_place = {(score.statistic, score.split): score for score in scores}
+    rows = []
+    for statistic in dict.fromkeys(score.statistic for score in scores):
+        found = [by_place.get((statistic, split)) for split in splits]
+        rows.append(row(judge.title(statistic), *("" if score is None else _said(score) for score in found)))
+    columns = (words(label), *(words(split) for split in splits))
+    return table(columns, rows, notes=("In brackets what independent retrained models come to.",))
+
+
+def _said(score: Score) -> str:
+    reference = "" if score.reference is None else f" ({in_unit(score.reference, score.unit)})"
+    return f"{in_unit(score.value, score.unit)}{reference}"
