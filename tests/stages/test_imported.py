@@ -59,8 +59,8 @@ def invent(folder: Path) -> Path:
 def importing(folder: Path, **heldout: object) -> dict[str, object]:
     """Return populations whose subset models are recorded in a folder, and the held-out ones too if that is said."""
     records = {"name": "madrylab", "folder": str(folder)}
-    beside = {"heldout": {"n_models": 6, "imported": records | heldout}} if heldout else {}
-    return ALONE | {"subset": {"imported": records, "keep_fraction": 0.5}} | beside
+    beside = {"heldout": {"n_models": 6, "source": records | heldout}} if heldout else {}
+    return ALONE | {"subset": {"source": records, "keep_fraction": 0.5}} | beside
 
 
 def read(session: Session, key: str) -> dict[str, np.ndarray]:
@@ -197,6 +197,6 @@ def test_records_are_settings_like_any_other(open_tiny: Open, tmp_path: Path) ->
     populations["subset"] |= {"n_models": 14}
     experiment = open_tiny(**RIDGE, populations=populations).experiment
     assert config.build(yaml.safe_load(experiment.to_yaml())) == experiment
-    assert open_tiny(populations=ALONE | {"subset": {"imported": None}}).experiment.populations.subset.n_models == 1000
+    assert open_tiny(populations=ALONE | {"subset": {"source": None}}).experiment.populations.subset.n_models == 1000
     with pytest.raises(ConfigError, match=r"unknown source 'madrylb'.* Did you mean 'madrylab'"):
-        open_tiny("populations.subset.imported=madrylb")
+        open_tiny("populations.subset.source=madrylb")
