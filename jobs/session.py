@@ -12,6 +12,7 @@ import torch
 from pipeline import config
 from pipeline.accounts import fewest_learnt_from, in_one_fit, needs_effects, roles_used
 from pipeline.blueprint import build_graph
+from pipeline.blueprint.judging import check_judged
 from pipeline.blueprint.sourcing import check_sources
 from pipeline.blueprint.starts import check_starts
 from pipeline.config import Experiment
@@ -163,6 +164,7 @@ def check_populations(experiment: Experiment, examples: Examples) -> None:
     used = roles_used(experiment)
     check_starts(experiment)
     check_sources(experiment, examples, used)
+    check_judged(experiment)
     check_fidelities(experiment, in_one_fit(experiment))
     scouts = experiment.populations.scout
     if "scout" in used and scouts.source is None and not scouts.keep_states:

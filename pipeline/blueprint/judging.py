@@ -8,6 +8,7 @@ from pipeline.blueprint.populations import population
 from pipeline.blueprint.sourcing import outputs_read, sourced
 from pipeline.blueprint.starts import Start, start_at, start_of
 from pipeline.config import Experiment
+from pipeline.core.errors import ConfigError
 from pipeline.core.registry import plugin_name
 from pipeline.evaluation.judges.base import Judge
 from pipeline.stages.evaluate import FLOOR, Verdict
@@ -52,6 +53,15 @@ def judged_unlearning(experiment: Experiment, method: str, forget_set: str) -> I
 def can_judge(judge: Judge, unlearner: Unlearner) -> bool:
     """Return whether a judge finds what it needs: a method that predicts outputs has no weights, one that does nothing has those it began with."""
     return not judge.needs_states or unlearner.moves_weights or not unlearner.needs
+
+
+def check_judged(experiment: Experiment) -> None:
+    """Raise ConfigError if no judge finds what it needs of the oracles."""
+    for forget_set in experiment.forget_sets:
+        reasons = {label: why_not_judged(experiment, judge, FLOOR, forget_set) for label, judge in experiment.judges.items()}
+        if None not in reasons.values():
+            said = "; ".join(f"{label}: {why}" for label, why in reasons.items())
+            raise ConfigError(f"no judge can judge forget set {forget_set!r} ({said}); supply what one needs, or name another judge")
 
 
 def not_judged(experiment: Experiment) -> list[str]:

@@ -22,6 +22,8 @@ from pipeline.stages.unlearn import Unlearn
 
 def report(experiment: Experiment, examples: Examples, nodes: Iterable[Node]) -> ReportPage:
     """Return the page about an experiment, which shows the tables of nodes."""
+    nodes = list(nodes)
+    judging = {node.judge_label for node in nodes if isinstance(node, Verdict)}
     learnt = learnt_from(experiment, examples) if attributes(experiment) else []
     return ReportPage(
         key="report",
@@ -31,7 +33,7 @@ def report(experiment: Experiment, examples: Examples, nodes: Iterable[Node]) ->
         dataset=experiment.dataset,
         forget_sets=experiment.forget_sets,
         unlearners=experiment.unlearners,
-        judges=experiment.judges,
+        judges={label: judge for label, judge in experiment.judges.items() if label in judging},
         estimator=experiment.estimator,
         populations=(*judged_by(experiment, examples), *learnt, *focused_rows(experiment, examples)),
         n_learnt_from=sum(row.n_models for row in learnt if row.role in SUBSETS),

@@ -90,6 +90,13 @@ class ModelSource(Plugin):
         """
         return self.digests(start, stop)
 
+    def places(self, start: int, stop: int) -> tuple[str, ...]:
+        """Return where each of models start to stop lies: the same place is the same model, whatever of it is read.
+
+        By default nothing is said of places.
+        """
+        return ()
+
     def has_logits(self) -> bool:
         """Return whether read_outputs returns logits."""
         return "logits" in self.offers()
@@ -142,6 +149,7 @@ def check_apart(
     names say what the two populations are.
     """
     shared = set(first.digests(0, n_first)) & set(second.digests(0, n_second))
+    shared |= set(first.places(0, n_first)) & set(second.places(0, n_second))
     if shared:
         raise DataError(
             f"{len(shared)} of {n_second} {names[1]} models are among the {n_first} {names[0]} models; "

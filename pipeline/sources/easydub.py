@@ -100,6 +100,11 @@ class EasyDub(ModelSource):
             [fitted(renamed(read_state_dict(path), self.keys), template, str(path)) for path in paths]
         )
 
+    def places(self, start: int, stop: int) -> tuple[str, ...]:
+        """Return the folder, the population and the number of each model."""
+        which = f"{self.folder.resolve()} {self.dataset} {self.model} {self.epoch} {self.forget_set}"
+        return tuple(f"{which} {number}" for number in self._numbers()[start:stop])
+
     def state_digests(self, start: int, stop: int) -> tuple[str, ...]:
         """Return the digest of the checkpoint of each of models start to stop."""
         return tuple(

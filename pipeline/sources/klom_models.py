@@ -115,6 +115,11 @@ class KlomModels(ModelSource):
             [fitted(renamed(read_state_dict(path), self.keys), template, str(path)) for path in paths]
         )
 
+    def places(self, start: int, stop: int) -> tuple[str, ...]:
+        """Return the folder, the population and the number of each model."""
+        which = f"{self.folder.resolve()} {self.dataset} {self.epoch} {self.forget_set}"
+        return tuple(f"{which} {number}" for number in (self._numbers() or [])[start:stop])
+
     def state_digests(self, start: int, stop: int) -> tuple[str, ...]:
         """Return the digest of the state dict of each of models start to stop."""
         files, numbers = self._states(), self._numbers() or []
