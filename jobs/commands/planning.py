@@ -1,9 +1,10 @@
 """What `dmm plan` says before anything is spent: what is missing, and what it will cost."""
 
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from jobs.commands.older_identity import older_identity_notice
 from jobs.commands.verbs import about
 from jobs.session import Session
 from pipeline.accounts import SUBSETS, spending_of
@@ -29,12 +30,11 @@ def plan(session: Session) -> dict[str, Any]:
         total += cost
         progress = {"done": state.n_done, "wanted": state.node.n_units}
         rows.append(about(state) | progress | {"retrainings": round(cost, 2), "seconds": _estimate(session, state, todo)})
-    notice = scale_notice(session.examples)
     spending = spending_of(session.experiment, session.examples)
     effects = any("effect" in unlearner.needs for unlearner in session.experiment.unlearners.values())
     return {
         "store": session.store.uri,
-        "notices": [*([notice] if notice is not None else []), *not_judged(session.experiment)],
+        "notices": [notice for notice in _notices(session, states) if notice is not None],
         "nodes": rows,
         "forget_sets": {label: _forget_set(session, states[f"forget/{label}"]) for label in session.experiment.forget_sets},
         "retrainings": round(total, 2),
@@ -45,6 +45,13 @@ def plan(session: Session) -> dict[str, Any]:
         "models_in_request": spending.n_models,
         "break_even_with_focused": spending.break_even(spending.n_models) if spending.focused else None,
     }
+
+
+def _notices(session: Session, states: Mapping[str, NodeState]) -> Iterator[str | None]:
+    yield scale_notice(session.examples)
+    used = {state.folder for state in states.values() if state.folder is not None}
+    yield older_identity_notice(session.graph, session.store, used)
+    yield from not_judged(session.experiment)
 
 
 def _forget_set(session: Session, state: NodeState) -> dict[str, Any] | None:
