@@ -25,8 +25,7 @@ class ChildRun:
 ATTRIBUTION = ChildRun(
     name="attribution",
     title="3 attribution",
-    note="**What each training point does to each output**, learnt from the models; the effect of removing a forget set "
-    "is predicted from it.",
+    note="**What each training point does to each output**, learnt from the models; the effect of removing a forget set is predicted from it.",
 )
 
 

@@ -17,10 +17,12 @@ class ConvexNode(Node):
     reads_examples: ClassVar[bool] = False
 
     @property
+    def place(self) -> str:
+        """What results call the table, among those of its kind."""
+        return self.slug
+
+    @property
     def child(self) -> ChildRun:
         """See Node."""
-        note = (
-            "**Unlearning where theory lives**: every algorithm on convex problems, whose retrained minimiser is known "
-            "exactly. `convex.html` shows it all."
-        )
+        note = "**Unlearning where theory lives**: every algorithm on convex problems, whose retrained minimiser is known exactly. `convex.html` shows it all."
         return ChildRun(name="convex", title="5 convex study", note=note)

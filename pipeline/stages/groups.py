@@ -7,8 +7,8 @@ from pipeline.core.registry import Plugin, identity
 from pipeline.data.groups import draw_lines
 from pipeline.models.base import Model
 from pipeline.runtime.store import Shard
-from pipeline.stages.lines import columns_of
 from pipeline.stages.child_run import ATTRIBUTION, ChildRun
+from pipeline.stages.lines import columns_of
 from pipeline.stages.node import Node, Parent, Work
 from pipeline.stages.train import read_states
 from pipeline.training.ensemble import Builder
