@@ -24,6 +24,11 @@ from pipeline.stages.forget import Forget
 from pipeline.stages.node import Node
 
 N = TypeVar("N", bound=Node)
+
+# How identities are spelled, recorded beside each table. Increment when tables with an earlier spelling are not found
+# again; `dmm plan` then says what they hold.
+IDENTITY = 2
+
 Status = Literal["done", "partial", "missing", "stale", "waiting"]
 
 
@@ -190,7 +195,8 @@ class Graph:
     def describe(self, state: NodeState) -> dict[str, Any]:
         """Return a readable account of a node for the file beside its shards."""
         inputs = {name: {"folder": table.folder, "digest": table.digest} for name, table in state.inputs.items()}
-        about = {"stage": state.node.stage, "settings": state.node.settings(), "revisions": self._revisions_of(state.node)}
+        about = {"identity": IDENTITY, "stage": state.node.stage, "settings": state.node.settings()}
+        about["revisions"] = self._revisions_of(state.node)
         return about | {"data": self._data_of(state.node), "inputs": inputs}
 
 
