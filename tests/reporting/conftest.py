@@ -81,9 +81,7 @@ def accuracy_of(share: float) -> Scores:
     return Scores(rows=tuple(rows))
 
 
-def row_of(
-    kind: str, p95: tuple[float, float, float], n_points: int = 4, *, n_nonfinite: int = 0, floor: tuple[float, ...] = FLOOR, **fields: Any
-) -> Row:
+def row_of(kind: str, p95: tuple[float, float, float], n_points: int = 4, *, n_nonfinite: int = 0, floor: tuple[float, ...] = FLOOR, **fields: Any) -> Row:
     """Return a row of a known kind from its P95 on the three splits; further fields replace those made up."""
     needs, moves_weights, fraction = KINDS[kind]
     rng = np.random.default_rng(len(kind))
