@@ -19,7 +19,7 @@ from pipeline.stages.convex_node import ConvexNode
 from pipeline.stages.evaluate import Verdict
 from pipeline.stages.forget import Forget
 from pipeline.stages.models import Models
-from pipeline.stages.results import results_table
+from pipeline.stages.results import Result, results_table
 from pipeline.view.spent import spent_on
 
 # Tables named in a note; tables.json among the artifacts names all.
