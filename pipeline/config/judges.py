@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, ValidationInfo
+from pydantic import BeforeValidator
 
 from pipeline.config.fields import plugins
 from pipeline.config.populations import Populations
@@ -38,7 +38,7 @@ def successor_of_evaluation(tree: Any) -> Any:
     return rest | {"judges": Evaluation(old or {})}
 
 
-def _named(value: Any, info: ValidationInfo) -> Any:
+def _named(value: Any, info: Any) -> Any:
     """Return judges with their names: one without a `name` whose label is a judge's name is that judge, as in `klom: {n_bins: 10}`."""
     if isinstance(value, Evaluation):
         return judges_by_default(info.data, klom=value)

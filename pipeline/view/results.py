@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,14 +12,15 @@ from pipeline.accounts import spending_of
 from pipeline.core.registry import describe
 from pipeline.evaluation.judges.base import Judge
 from pipeline.evaluation.judges.scores import Score
-from pipeline.graph import Graph, NodeState
+from pipeline.graph import Graph, NodeState, states_of
 from pipeline.runtime.store import Store, TableRef
 from pipeline.runtime.tracker import Results
 from pipeline.stages.evaluate import Judged, Verdict, read_judged, split_ids
-from pipeline.stages.report import PAGE
+from pipeline.stages.forget import Forget
+from pipeline.stages.models import Models
+from pipeline.stages.report import PAGE, ReportPage
 from pipeline.stages.results import Result, Spending, cost_of, snapshots_of
 from pipeline.view.attribution import forget_curves
-from pipeline.view.children import child_of
 from pipeline.view.spent import some, spent_on
 
 # Accuracies are read from this many shards of a population at most: each is a file of its own.
@@ -61,23 +63,27 @@ def result_rows(graph: Graph, store: Store, states: Mapping[str, NodeState]) -> 
 def forget_results(graph: Graph, store: Store, version: str, states: Mapping[str, NodeState]) -> Results:
     """Return the ids and labels of each forget set."""
     labels, tables = graph.examples.labels, {}
-    for key, state in states.items():
+    for state in states.values():
         ids = store.read(state.table)["index"]
-        tables[key.removeprefix("forget/")] = [{"id": int(index), "label": int(labels[index])} for index in ids]
+        tables[str(state.node.forget_set)] = [{"id": int(index), "label": int(labels[index])} for index in ids]
     return Results(version=version, metrics={f"n_points/{label}": float(len(rows)) for label, rows in tables.items()}, tables=tables)
 
 
 def train_results(store: Store, version: str, states: Mapping[str, NodeState]) -> Results:
     """Return how many models of each population there are, how well they do and what they cost."""
     rows: list[dict[str, Any]] = []
-    for key, state in states.items():
+    for state in states.values():
+        node = state.node
+        if not isinstance(node, Models):
+            continue
         if "accuracy_validation" not in store.columns(state.table):
             continue  # models trained elsewhere that left margins only
         seen = TableRef(state.table.folder, some(state.pieces, MOST_SHARDS_READ))
         accuracy = store.read(seen, ["accuracy_validation"])["accuracy_validation"]
         rows.append(
             {
-                "population": key.removeprefix("train/"),
+                "population": _population(node),
+                "role": node.role,
                 "models": state.n_done,
                 "validation_accuracy_mean": float(accuracy.mean()),
                 "validation_accuracy_min": float(accuracy.min()),
@@ -89,12 +95,29 @@ def train_results(store: Store, version: str, states: Mapping[str, NodeState]) -
     return Results(version=version, metrics=metrics, tables={"populations": rows})
 
 
-def verdict_results(graph: Graph, store: Store, version: str, child: str, done: Mapping[str, NodeState]) -> Results:
+def _population(node: Models) -> str:
+    """Return what tables call a population: its role, and its forget set if it belongs to one."""
+    return node.role if node.forget_set is None else f"{node.role}/{node.forget_set}"
+
+
+def summary_results(store: Store, version: str, states: Mapping[str, NodeState]) -> Results:
+    """Return the finite numbers in the summaries of tables, for a child that has no page of its own kind."""
+    metrics = {}
+    for state in states.values():
+        for name, value in store.summary(state.table).items():
+            if isinstance(value, int | float) and math.isfinite(value):
+                metrics[f"{name}/{state.node.key}"] = float(value)
+    return Results(version=version, metrics=metrics)
+
+
+def verdict_results(graph: Graph, store: Store, version: str, verdict: Verdict, done: Mapping[str, NodeState]) -> Results:
     """Return what every judge says of one method, or of a second group of oracles, on one forget set."""
-    verdicts = verdicts_of(graph, child, done)
+    name, forget_set, experiment = verdict.method, verdict.forget_set, graph.experiment
+    states = states_of(done, Verdict, forget_set=forget_set, method=name)
+    found = {node.judge_label: state for state in states if isinstance(node := state.node, Verdict)}
+    verdicts = {label: found[label] for label in experiment.judges if label in found}
     judged = {label: read_judged(store, state.table) for label, state in verdicts.items()}
-    name, forget_set = next((node.method, node.forget_set) for state in verdicts.values() if isinstance(node := state.node, Verdict))
-    experiment, spending = graph.experiment, spending_of(graph.experiment, graph.examples)
+    spending = spending_of(experiment, graph.examples)
     metrics = {metric_name(label, score): score.value for label, one in judged.items() for score in one.scores}
     metrics |= {f"{count}_{label}": float(value) for label, one in judged.items() for count, value in one.scores.counts.items()}
     samples = next(iter(judged.values())).samples
@@ -103,7 +126,7 @@ def verdict_results(graph: Graph, store: Store, version: str, child: str, done: 
     if name in experiment.unlearners:
         params |= {"unlearner": describe(experiment.unlearners[name])}
         metrics["cost_fraction"] = spending.fraction(samples)
-    ids = store.read(done[f"forget/{forget_set}"].table)["index"]
+    ids = store.read(done[graph.get(Forget, forget_set=forget_set).key].table)["index"]
     points = {label: values for label, state in verdicts.items() if (values := _points(store, state, judged[label])) is not None}
     groups = split_ids(ids, graph.examples.n_train, graph.examples.n_points)
     return Results(
@@ -117,14 +140,6 @@ def verdict_results(graph: Graph, store: Store, version: str, child: str, done: 
             for label, values in points.items()
         },
     )
-
-
-def verdicts_of(graph: Graph, child: str, done: Mapping[str, NodeState]) -> dict[str, NodeState]:
-    """Return the verdicts that a child run shows, by judge in the order of the config."""
-    found = {
-        node.judge_label: done[key] for key, node in graph.nodes.items() if isinstance(node, Verdict) and key in done and child_of(key, node.stage) == child
-    }
-    return {label: found[label] for label in graph.experiment.judges if label in found}
 
 
 def metric_name(label: str, score: Score) -> str:
@@ -204,7 +219,7 @@ def _drawn(judge: Judge, judged: Judged, points: Mapping[str, np.ndarray]) -> by
 
 def report_results(graph: Graph, store: Store, version: str, done: Mapping[str, NodeState]) -> Results:
     """Return what the whole experiment came to: the headline of every judge, the page and its figures."""
-    results, state = results_of(graph, store, done), done["report"]
+    results, state = results_of(graph, store, done), done[graph.get(ReportPage).key]
     headlines = {
         (result.forget_set, result.unlearner): {
             metric_name(label, score): score.value for label, scores in result.scores.items() for score in scores.of(scores.headline).values()

@@ -64,7 +64,7 @@ def test_where_doing_nothing_is_at_the_floor_unlearning_buys_nothing(make_set):
 
 
 def test_a_high_floor_forbids_a_verdict(make_set):
-    content = make_set(NOTHING | {"dmm": (8.5, 8.5, 8.5)}, floor={"forget": 8.4, "retain": 8.4, "validation": 8.4})
+    content = make_set(NOTHING | {"dmm": (8.5, 8.5, 8.5)}, floor=(8.4, 8.4, 8.4))
     assert "Cannot tell: with 40 models the floor itself is 8.40 nats" in said(content)
 
 
