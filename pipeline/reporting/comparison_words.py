@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pipeline.reporting.comparison_content import ComparedSet, Comparison, Entry, Method, in_floors
 from pipeline.reporting.content import Role
 from pipeline.reporting.formatting import nats, times_floor
-from pipeline.reporting.verdict import CHEAP, is_at_floor
+from pipeline.reporting.verdict import CHEAP
+from pipeline.show.results import is_at_floor
 
 
 def lead_label(comparison: Comparison) -> str | None:

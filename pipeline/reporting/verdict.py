@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from pipeline.reporting.content import SPLITS, Numbers, Role, Row, SetContent
+from pipeline.show.results import is_at_floor
 
 # From this floor on (nats; N = 30 models a side) doing nothing and retraining can hardly be told apart.
 BLIND_FLOOR = 3.0
@@ -98,11 +99,6 @@ def excess(row: Row, content: SetContent) -> float:
     """Return how far, in nats, the P95 KLoM of row lies above the floor on its worst split; infinite if it is no number."""
     values = [row.p95[split] - content.floor[split] for split in SPLITS]
     return max(math.inf if math.isnan(value) else value for value in values)
-
-
-def is_at_floor(value: float, floor: float) -> bool:
-    """Say whether a P95 KLoM cannot be told from the floor: two floors drawn at the same N differ by up to half of one."""
-    return value <= floor + max(0.5 * floor, 0.1)
 
 
 def are_level(first: Row, second: Row) -> bool:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from pipeline.reporting.content import Role, Row, SetContent
 from pipeline.reporting.formatting import nats, of_retraining, percent, span
-from pipeline.reporting.verdict import BLIND_FLOOR, Finding, Outcome, are_level, is_at_floor, judge
+from pipeline.reporting.verdict import BLIND_FLOOR, Finding, Outcome, are_level, judge
+from pipeline.show.results import is_at_floor
 
 SAID = {
     Outcome.REACHED: "a cheap method reaches the floor of retraining",

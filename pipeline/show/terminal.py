@@ -16,6 +16,7 @@ STYLES = {
     Tone.WARNING: "yellow",
     Tone.BAD: "red",
     Tone.NEW: "cyan",
+    Tone.OLD: "magenta",
     Tone.MUTED: "dim",
     Tone.REFERENCE: "italic",
 }
