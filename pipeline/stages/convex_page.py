@@ -24,6 +24,7 @@ class ConvexPage(Node):
     stage: ClassVar[str] = "convex"
     reads_examples: ClassVar[bool] = False
     unit: ClassVar[str] = "pages"
+    revision: ClassVar[int] = 2
 
     title: str
     linear: tuple[LinearPanel, ...]

@@ -37,7 +37,7 @@ class ReportPage(Node):
 
     stage: ClassVar[str] = "report"
     unit: ClassVar[str] = "pages"
-    revision: ClassVar[int] = 4
+    revision: ClassVar[int] = 5
 
     title: str
     experiment: Mapping[str, Any]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Pages", "result_rows"]
 
 # Increment when pages show something else: runs that were logged before are then logged again.
-REVISION = 3
+REVISION = 4
 WORDS = {"RUNNING": "Running", "FINISHED": "Finished as far as it was asked for", "FAILED": "Some shards failed", "KILLED": "Interrupted; it can be resumed"}
 States = Mapping[str, NodeState]
 
