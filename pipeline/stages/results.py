@@ -1,7 +1,7 @@
 """The rows users read: one for each unlearner and forget set, from the summaries of verdicts. The command line, MLflow and the report share them."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +11,8 @@ from pipeline.evaluation.judges.base import Judge
 from pipeline.evaluation.judges.klom_judge import KlomJudge
 from pipeline.evaluation.judges.scores import Scores
 from pipeline.reporting.content import Cost, SnapshotContent
-from pipeline.reporting.formatting import percent
-from pipeline.reporting.score_tables import ScoreColumn, score_columns
-from pipeline.show.tables import Row, Section, Table, numbers, row, words
+from pipeline.reporting.score_tables import ScoreColumn, counted, score_columns
+from pipeline.show.tables import Cell, Row, Section, Table, mark_best, number_column, row_of, word_column
 from pipeline.stages.evaluate import Judged
 from pipeline.unlearning.unlearner import Unlearner
 
@@ -89,25 +88,30 @@ class Result:
         return keys | {"cost": dataclasses.asdict(cost), "scores": {label: one.to_json() for label, one in scores.items()}}
 
 
-def results_table(results: Sequence[Result], *, is_named: bool = True) -> Table:
-    """Return the headline of every judge for each result, beside what retrained models come to, and the cost of a request."""
+def results_table(results: Sequence[Result], *, bounds: Collection[str] = ()) -> Table:
+    """Return the headline of every judge for each result beside what retraining comes to, with the best of each column marked.
+
+    bounds: labels of unlearners that need true oracles; they are never marked.
+    """
     columns = score_columns(results[0].judges, [result.scores for result in results]) if results else []
     sections = [
-        Section(title=label, rows=tuple(_result_line(result, columns) for result in results if result.forget_set == label))
+        Section(title=label, rows=tuple(_line(result, columns, bounds) for result in results if result.forget_set == label))
         for label in dict.fromkeys(result.forget_set for result in results)
     ]
-    notes = [f"{label}: {judge.note}" for label, judge in results[0].judges.items()] if results and is_named else []
-    return Table(
-        columns=(words("method"), *(column.column for column in columns), numbers("cost", show=percent)),
+    notes = [one.note for one in results[0].judges.values()] if results else []
+    made = Table(
+        columns=(word_column("unlearner"), *(column.column for column in columns), number_column("cost", digits=3)),
         sections=tuple(sections),
         section_heading="forget set",
-        notes=("In brackets what independent retrained models come to, the floor.", *notes),
+        notes=("In brackets what independent retrained models come to; green: not to be told from it.", *notes, "Cost: of one request, in retrainings."),
     )
+    return mark_best(made)
 
 
-def _result_line(result: Result, columns: Sequence[ScoreColumn]) -> Row:
-    cells = (column.cell(result.scores, has_reference=True) for column in columns)
-    return row(result.unlearner, *cells, result.cost.fraction)
+def _line(result: Result, columns: Sequence[ScoreColumn], bounds: Collection[str]) -> Row:
+    cells = (column.short_cell(result.scores) for column in columns)
+    label = Cell(value=result.unlearner, under=tuple(counted(result.scores)))
+    return row_of(label, *cells, result.cost.fraction, competes=result.unlearner not in bounds)
 
 
 def cost_of(unlearner: Unlearner, samples: float, spending: Spending) -> Cost:
