@@ -16,7 +16,7 @@ from pipeline.core.errors import ConfigError, MissingShardsError
 from pipeline.core.registry import describe, identity, plugin_name
 from pipeline.evaluation.judges.base import Judge
 from pipeline.evaluation.judges.scores import Scores
-from pipeline.graph import Graph, NodeState
+from pipeline.graph import Graph, NodeState, states_of
 from pipeline.reporting.comparison_content import ComparedSet, Comparison, Entry, Method
 from pipeline.reporting.comparison_words import headline
 from pipeline.reporting.content import role_of
@@ -123,12 +123,13 @@ def _judges(experiments: Sequence[Experiment]) -> dict[str, Judge]:
 def _finished(session: Session, path: str, labels: Sequence[str]) -> Mapping[str, NodeState]:
     """Return the states of all nodes; raises MissingShardsError unless every verdict on the sets of these labels is there."""
     experiment, states = session.experiment, session.graph.survey(session.store)
-    needed = [key for key, node in session.graph.nodes.items() if isinstance(node, Forget | Verdict) and node.forget_set in labels]
-    missing = [key for key in needed if states[key].status != "done"]
+    needed = [state for kind in (Forget, Verdict) for state in states_of(states, kind) if state.node.forget_set in labels]
+    missing = [state for state in needed if state.status != "done"]
     if missing:
+        first = f"{missing[0].node.key}, {missing[0].status}"
         raise MissingShardsError(
             f"{experiment.name} is not finished in {session.store.uri}: {len(missing)} of {len(needed)} tables that a comparison reads are not there (first: "
-            f"{missing[0]}, {states[missing[0]].status}); `dmm run {shlex.quote(path)} --store {shlex.quote(session.store.uri)}` makes them, then compare again"
+            f"{first}); `dmm run {shlex.quote(path)} --store {shlex.quote(session.store.uri)}` makes them, then compare again"
         )
     return states
 
@@ -154,7 +155,8 @@ def _content(sessions: Sequence[Session], surveys: Sequence[Mapping[str, NodeSta
 def _set(
     sessions: Sequence[Session], surveys: Sequence[Mapping[str, NodeState]], found: Sequence[Found], label: str, judges: Mapping[str, Judge]
 ) -> ComparedSet:
-    ids = [session.store.read(states[f"forget/{label}"].table)["index"] for session, states in zip(sessions, surveys, strict=True)]
+    forget = [states_of(states, Forget, forget_set=label)[0] for states in surveys]
+    ids = [session.store.read(state.table)["index"] for session, state in zip(sessions, forget, strict=True)]
     is_same_data = len({session.graph.data_digest for session in sessions}) == 1
     unlearners = [session.experiment.unlearners for session in sessions]
     names = dict.fromkeys(name for each in unlearners for name in each)

@@ -4,10 +4,7 @@ import os
 import shlex
 from typing import Any
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from jobs.commands.options import DEBUG
 from jobs.commands.progress import duration
@@ -15,19 +12,23 @@ from jobs.commands.verbs import RunResult
 from jobs.session import Session
 from pipeline.reporting.attribution_words import constant_words
 from pipeline.reporting.comparison_content import Comparison
-from pipeline.reporting.comparison_table import headline_table
+from pipeline.reporting.comparison_tables import headline_table
 from pipeline.reporting.comparison_words import headline
 from pipeline.reporting.payback import focused_pays
+from pipeline.show.tables import Cell, Table, Tone, number_column, row_of, table_of, word_column
 from pipeline.show.terminal import TerminalTable
 from pipeline.stages.results import results_table
 
-COLOURS = {"done": "green", "partial": "yellow", "missing": "cyan", "stale": "magenta", "waiting": "dim"}
+# Tones of statuses; those later in the list stand for a group of which members differ.
+TONES = {"done": Tone.GOOD, "partial": Tone.WARNING, "missing": Tone.NEW, "stale": Tone.OLD, "waiting": Tone.MUTED}
 
 
 def show_run(result: RunResult, console: Console, session: Session) -> None:
     """Print the verdict table, what failed, and where to look next."""
     if result.results:
-        console.print(TerminalTable(results_table(result.results)))
+        unlearners = session.experiment.unlearners
+        bounds = [label for label, unlearner in unlearners.items() if "oracle" in unlearner.needs]
+        console.print(TerminalTable(results_table(result.results, bounds=bounds)))
     if result.attribution:
         low, high = result.attribution["lds_interval"]
         left = constant_words(result.attribution["n_constant"], result.attribution["n_flat"])
@@ -82,10 +83,9 @@ def show_recorded(result: dict[str, Any], console: Console) -> None:
 def show_status(result: dict[str, Any], console: Console, *, title: str | None = None) -> None:
     """Print one row for each node, those of all forget sets together."""
     console.print(title or f"store {result['store']}", style="italic", soft_wrap=True)
-    table = new_table(None, ("node", "status"), ("done", "wanted"), ("unit",))
-    for row in grouped(result["nodes"], ("done", "wanted")):
-        table.add_row(row["node"], row["status"], f"{row['done']:,}", f"{row['wanted']:,}", row["unit"])
-    console.print(table)
+    columns = (word_column("node"), word_column("status"), number_column("done"), number_column("wanted"), word_column("unit"))
+    rows = [row_of(each["node"], each["status"], each["done"], each["wanted"], each["unit"]) for each in grouped(result["nodes"], ("done", "wanted"))]
+    console.print(TerminalTable(table_of(columns, rows)))
     for shard in result.get("failed_shards", []):
         words = f"failed shard: {shard['node']} {shard['start']}-{shard['stop']}, given up after {shard['tries']} tries: {shard['error']}"
         console.print(words, style="red", soft_wrap=True)
@@ -98,12 +98,7 @@ def show_status(result: dict[str, Any], console: Console, *, title: str | None =
 def show_plan(result: dict[str, Any], console: Console) -> None:
     """Print what will be computed and what it costs."""
     console.print(f"plan for store {result['store']}", style="italic", soft_wrap=True)
-    table = new_table(None, ("node", "status"), ("exists", "to make", "retrainings", "core seconds"))
-    for row in grouped(result["nodes"], ("done", "wanted", "retrainings", "seconds")):
-        seconds = "?" if row["seconds"] is None else f"{row['seconds']:,.1f}" if row["seconds"] else ""
-        cost = f"{row['retrainings']:,.1f}" if row["retrainings"] else ""
-        table.add_row(row["node"], row["status"], f"{row['done']:,}", f"{row['wanted'] - row['done']:,}", cost, seconds)
-    console.print(table)
+    console.print(TerminalTable(_plan_table(result["nodes"])))
     for label, about in result["forget_sets"].items():
         console.print(f"forget/{label}: {_forget_set(about)}", soft_wrap=True)
     for notice in result["notices"]:
@@ -122,6 +117,23 @@ def show_plan(result: dict[str, Any], console: Console) -> None:
         console.print(focused_pays(focused, result["break_even_with_focused"], result["models_in_request"]))
 
 
+def _plan_table(nodes: list[dict[str, Any]]) -> Table:
+    columns = (
+        word_column("node"),
+        word_column("status"),
+        number_column("exists"),
+        number_column("to make"),
+        number_column("retrainings", digits=1),
+        number_column("core seconds", digits=1),
+    )
+    rows = []
+    for each in grouped(nodes, ("done", "wanted", "retrainings", "seconds")):
+        seconds = "?" if each["seconds"] is None else each["seconds"] or None
+        to_make = each["wanted"] - each["done"]
+        rows.append(row_of(each["node"], each["status"], each["done"], to_make, each["retrainings"] or None, seconds))
+    return table_of(columns, rows)
+
+
 def _forget_set(about: dict[str, Any] | None) -> str:
     """Return a forget set's size and first ids in words."""
     if about is None:
@@ -135,16 +147,21 @@ def grouped(rows: list[dict[str, Any]], sums: tuple[str, ...]) -> list[dict[str,
     """Return rows with those that differ only in the forget set made one: counts added up, statuses told apart."""
     groups: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
-        name = row["node"].removesuffix(f"/{row['forget_set']}") if row["forget_set"] else row["node"]
-        groups.setdefault(name, []).append(row)
+        groups.setdefault(row["group"], []).append(row)
     merged = []
     for name, members in groups.items():
         counts = {key: None if any(row[key] is None for row in members) else sum(row[key] for row in members) for key in sums}
         statuses = [row["status"] for row in members]
-        told = [_coloured(status, statuses.count(status), len(statuses)) for status in dict.fromkeys(statuses)]
-        node = beside(name, f"× {len(members)} sets") if len(members) > 1 else members[0]["node"]
-        merged.append({"node": node, "status": Text(", ").join(told), "unit": members[0]["unit"], **counts})
+        node = Cell(value=name, detail=f"× {len(members)} sets") if len(members) > 1 else members[0]["node"]
+        merged.append({"node": node, "status": _status(statuses), "unit": members[0]["unit"], **counts})
     return merged
+
+
+def _status(statuses: list[str]) -> Cell:
+    """Return the status of a group, or how many of its members have which."""
+    each = {status: statuses.count(status) for status in statuses}
+    text = ", ".join(status if len(each) == 1 else f"{count} {status}" for status, count in each.items())
+    return Cell(value=text, tone=TONES[max(each, key=list(TONES).index)])
 
 
 def show_verify(result: dict[str, Any], console: Console) -> None:
@@ -170,16 +187,17 @@ def show_verify(result: dict[str, Any], console: Console) -> None:
 
 def show_klom(result: dict[str, Any], console: Console) -> None:
     """Print KLoM beside its floor, and what was left out or clipped."""
-    table = new_table(f"KLoM of {result['n_points']:,} points, in nats", ("",), ("95th percentile", "mean", "models"))
-    bounds = {name: "{:.3f} to {:.3f}".format(*result[f"{name}_interval"]) for name in ("p95", "mean")}
-    values = [beside(f"{result[name]:.3f}", f"({bounds[name]})") for name in ("p95", "mean")]
-    table.add_row("unlearned", *values, f"{result['n_unlearned']:,} and {result['n_oracles']:,}")
     floor = result["floor"]
-    if floor is not None:
-        table.add_row("noise floor", f"{floor['p95']:.3f}", f"{floor['mean']:.3f}", f"{floor['n_models']:,} and {floor['n_models']:,}")
-    console.print(table)
     note = "with fewer than 4 oracles it is not known" if floor is None else floor["note"]
-    console.print(f"Variant {result['variant']}. In brackets 95 % intervals. Noise floor: {note}.", style="dim")
+    columns = (word_column(), *(number_column(name, digits=3) for name in ("95th percentile", "mean")), number_column("models"))
+    values = [Cell(value=result[name], interval=tuple(result[f"{name}_interval"])) for name in ("p95", "mean")]
+    rows = [row_of("unlearned", *values, f"{result['n_unlearned']:,} and {result['n_oracles']:,}")]
+    if floor is not None:
+        n_models = f"{floor['n_models']:,} and {floor['n_models']:,}"
+        rows.append(row_of("noise floor", floor["p95"], floor["mean"], n_models, tone=Tone.REFERENCE))
+    caption = f"KLoM of {result['n_points']:,} points, in nats"
+    notes = [f"Variant {result['variant']}. Beside values their 95 % intervals. Noise floor: {note}."]
+    console.print(TerminalTable(table_of(columns, rows, caption=caption, notes=notes)))
     left_out = [f"{result[key]:,} {what}" for key, what in (("n_nonfinite", "not finite"), ("n_clipped", "clipped")) if result[key]]
     if left_out:
         console.print(f"Margins: {' and '.join(left_out)}.", style="yellow")
@@ -205,24 +223,3 @@ def show_comparison(content: Comparison, page: str, console: Console) -> None:
     console.print(TerminalTable(headline_table(content)))
     console.print(headline(content), style="bold")
     console.print(f"Page:  {page}", soft_wrap=True)
-
-
-def new_table(title: str | None, words: tuple[str, ...], numbers: tuple[str, ...], more: tuple[str, ...] = ()) -> Table:
-    """Return an empty table: columns of words, of numbers, and of whatever comes last. A narrow window folds a cell and cuts none."""
-    table = Table(title=title, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    for name in words:
-        table.add_column(name, overflow="fold")
-    for name in numbers:
-        table.add_column(name, justify="right", overflow="fold")
-    for name in more:
-        table.add_column(name)
-    return table
-
-
-def beside(text: str, more: str) -> Text:
-    """Return text with more beside it, dimmed."""
-    return Text.assemble(text, " ", (more, "dim"))
-
-
-def _coloured(status: str, count: int, of: int) -> Text:
-    return Text(status if count == of else f"{count} {status}", COLOURS[status])

@@ -1,6 +1,6 @@
 """The report's node: what the page shows, and which tables it reads."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from pipeline.accounts import SUBSETS, attributes, focused_rows, judged_by, learnt_from, spending_of
 from pipeline.config import PLACES, Experiment
@@ -18,6 +18,17 @@ from pipeline.stages.node import Node, Parent
 from pipeline.stages.report import ReportPage
 from pipeline.stages.train_further import TrainFurther
 from pipeline.stages.unlearn import Unlearn
+
+# What the page calls the tables of which the experiment, or each forget set, has one.
+NAMES: Mapping[type[Node], str] = {
+    Score: "score",
+    Curve: "curve",
+    ForgetCurve: "forget_curve",
+    ExampleInfluences: "influences",
+    ConvexPage: "convex",
+    Effect: "effect",
+    Forget: "forget",
+}
 
 
 def report(experiment: Experiment, examples: Examples, nodes: Iterable[Node]) -> ReportPage:
@@ -47,30 +58,18 @@ def report(experiment: Experiment, examples: Examples, nodes: Iterable[Node]) ->
 def _shown(nodes: Iterable[Node]) -> Iterator[tuple[str, Parent]]:
     """Yield the parents of the page by the names under which it reads them."""
     for node in nodes:
-        match node:
-            case Models(role="full"):
-                yield "full", Parent(node.key)
-            case Models(role="oracle"):
-                yield f"oracle/{node.forget_set}", Parent(node.key)
-            case Score():
-                yield "score", Parent(node.key)
-            case ForgetCurve():
-                yield "forget_curve", Parent(node.key)
-            case Curve():
-                yield "curve", Parent(node.key)
-            case ExampleInfluences():
-                yield "influences", Parent(node.key)
-            case ConvexPage():
-                yield "convex", Parent(node.key)
-            case Effect():
-                yield f"effect/{node.forget_set}", Parent(node.key)
-            case Forget():
-                yield f"forget/{node.forget_set}", Parent(node.key, "content")
-            case Verdict() if node.method == FLOOR:
-                yield f"floor/{node.judge_label}/{node.forget_set}", Parent(node.key)
-            case Verdict():
-                yield f"verdict/{node.judge_label}/{node.method}/{node.forget_set}", Parent(node.key)
-            case TrainFurther():
-                continue
-            case Unlearn():
-                yield f"unlearned/{node.method}/{node.forget_set}", Parent(node.key)
+        name = _name_of(node)
+        if name is not None:
+            of_set = "" if node.forget_set is None else f"/{node.forget_set}"
+            yield f"{name}{of_set}", Parent(node.key, "content" if isinstance(node, Forget) else "evidence")
+
+
+def _name_of(node: Node) -> str | None:
+    """Return the name under which the page reads a node, without the forget set; None if it does not."""
+    if isinstance(node, Models):
+        return node.role if node.role in ("full", "oracle") else None
+    if isinstance(node, Verdict):
+        return f"floor/{node.judge_label}" if node.method == FLOOR else f"verdict/{node.judge_label}/{node.method}"
+    if isinstance(node, TrainFurther):
+        return None
+    return f"unlearned/{node.method}" if isinstance(node, Unlearn) else NAMES.get(type(node))

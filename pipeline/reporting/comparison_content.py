@@ -9,6 +9,7 @@ from pipeline.core.errors import ShapeError
 from pipeline.evaluation.judges.base import Judge
 from pipeline.evaluation.judges.scores import Score, Scores
 from pipeline.reporting.content import Role
+from pipeline.reporting.verdict import CHEAP
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,3 +114,37 @@ class Comparison:
 
     def _ends(self, score: Score) -> list[float]:
         return [self.distance(dataclasses.replace(score, value=end)) for end in score.interval or (score.value,)]
+
+
+def lead_label(comparison: Comparison) -> str | None:
+    """Return the cheap method in all experiments that moves weights and is nearest to retraining, with a datamodel if any; else None."""
+    for role in (Role.DATAMODEL, Role.RIVAL):
+        labels = [{one.label for one in each.methods if one.role == role and _is_cheap_everywhere(each, one.label)} for each in comparison.sets]
+        # A method at 0 is no nearer than what the floor resolves, and has no logarithm.
+        totals = {
+            label: sum(math.log(max(value, 0.01)) for each in comparison.sets for value in distances(comparison, each, label))
+            for label in set.intersection(*labels)
+        }
+        if totals:
+            return min(sorted(totals), key=lambda label: totals[label])
+    return None
+
+
+def nearest(comparison: Comparison, one: ComparedSet, label: str) -> str | None:
+    """Return the experiment in which a method is nearest to retraining, None if intervals do not tell it from the next."""
+    entries, away = next(method.entries for method in one.methods if method.label == label), distances(comparison, one, label)
+    places = sorted(range(len(comparison.names)), key=lambda place: away[place])[:2]
+    first, second = (entries[place] for place in places)
+    if first is None or second is None or comparison.furthest_end(first.main) >= comparison.nearest_end(second.main):
+        return None
+    return comparison.names[places[0]]
+
+
+def distances(comparison: Comparison, one: ComparedSet, label: str) -> list[float]:
+    """Return how far a method is from retraining in each experiment, infinitely far where it is not known."""
+    entries = next((method.entries for method in one.methods if method.label == label), ())
+    return [math.inf if entry is None else comparison.distance(entry.main) for entry in entries]
+
+
+def _is_cheap_everywhere(one: ComparedSet, label: str) -> bool:
+    return all(entry is not None and entry.fraction < CHEAP for method in one.methods if method.label == label for entry in method.entries)

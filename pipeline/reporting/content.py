@@ -1,6 +1,7 @@
 """What a report shows, as plain frozen values: it knows neither stores nor configs, so a report can be drawn from anything."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -47,12 +48,26 @@ class Cost:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class SnapshotContent:
+    """Unlearned models along the way: what they had cost by then, and what each judge says of them, by its label.
+
+    after: the epochs or steps by then, as unit says.
+    """
+
+    after: int
+    unit: str
+    cost: Cost
+    scores: Mapping[str, Scores]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Row:
     """One unlearner on one forget set.
 
     needs and moves_weights are the unlearner's own. scores are those of each judge by its label; the first judge is the
     headline. points (n_forget,) are the first judge's values of the forgotten points, NaN where it gives none;
-    margins (n_models, n_forget) are after unlearning.
+    margins (n_models, n_forget) are after unlearning. snapshots are the models along the way, in order; the last of them is the
+    row itself. There are none unless the unlearner takes them.
     """
 
     label: str
@@ -63,6 +78,7 @@ class Row:
     cost: Cost
     points: PerPoint
     margins: Margins
+    snapshots: tuple[SnapshotContent, ...] = ()
 
     @property
     def n_nonfinite(self) -> int:
@@ -135,6 +151,12 @@ class SetContent:
     def main_of(self, row: Row) -> Score:
         """Return the headline of a judged row on the split that matters most."""
         return self.of(row)[self.main.split]
+
+    def curve_of(self, row: Row) -> list[tuple[float, Score]]:
+        """Return cost (as a fraction of one retraining) and headline, on the split that matters most, of each snapshot of a row."""
+        judged = [one for one in row.snapshots if self._judge_label in one.scores]
+        scores = [one.scores[self._judge_label].get(self.main.statistic, self.main.split) for one in judged]
+        return [(one.cost.fraction, score) for one, score in zip(judged, scores, strict=True) if score is not None]
 
     @property
     def _judge_label(self) -> str:
@@ -223,6 +245,50 @@ class Report:
     config_yaml: str
     provenance: tuple[tuple[str, str], ...]
     convex: str = ""
+
+
+def best(rows: Iterable[Row], content: SetContent) -> Row | None:
+    """Return the row whose worst split is nearest the floor, the first of equals; None if there is none."""
+    return min(rows, key=lambda row: excess(row, content), default=None)
+
+
+def best_of(content: SetContent, *roles: Role, below: float = math.inf) -> Row | None:
+    """Return the best row of some roles whose requests cost less than below, in retrainings; None if there is none."""
+    return best((row for row in content.judged if row.role in roles and row.cost.fraction < below), content)
+
+
+def chosen_row(content: SetContent) -> Row | None:
+    """Return the row whose points a report shows: the best that uses a datamodel, else that trains, else any, else doing nothing."""
+    groups = ((Role.DATAMODEL,), (Role.RIVAL,), (Role.PREDICTOR, Role.BOUND), (Role.NOTHING,))
+    return next((row for roles in groups if (row := best_of(content, *roles)) is not None), None)
+
+
+def excess(row: Row, content: SetContent) -> float:
+    """Return how much worse than retraining the headline of row is on its worst split; infinite if it is no number."""
+    values = [score.excess for score in content.of(row).values()]
+    return math.inf if any(map(math.isnan, values)) else max(values)
+
+
+def harmed_splits(row: Row, content: SetContent) -> tuple[str, ...]:
+    """Return the splits other than the one that matters most on which a row is clearly worse than retraining and than doing nothing."""
+    if row not in content.judged:
+        return ()
+    nothing, yardstick = best_of(content, Role.NOTHING), content.judge.yardstick
+    before = {} if nothing is None else content.of(nothing)
+    others = {split: score for split, score in content.of(row).items() if split != content.main.split}
+    return tuple(split for split, score in others.items() if yardstick.is_off(score, before=before.get(split)))
+
+
+def are_level(first: Row, second: Row, content: SetContent) -> bool:
+    """Return whether the headline of one row lies within the interval of the other."""
+    one, other = content.main_of(first), content.main_of(second)
+    return _holds(one, other.value, content) or _holds(other, one.value, content)
+
+
+def _holds(score: Score, value: float, content: SetContent) -> bool:
+    if score.interval is None:
+        return abs(score.value - value) <= content.judge.yardstick.tolerance(score)
+    return score.interval[0] <= value <= score.interval[1]
 
 
 def point_label(content: SetContent, point: int) -> str:

@@ -9,19 +9,18 @@ from markupsafe import Markup
 
 from pipeline.reporting import formatting
 from pipeline.reporting.attribution_content import InfluenceContent
-from pipeline.reporting.attribution_words import constant_words, forecast_measures, forecast_words, r2_words
-from pipeline.reporting.content import Report, SetContent, point_label
+from pipeline.reporting.content import Report, SetContent, chosen_row, point_label
 from pipeline.reporting.cost_figure import cost_figure
 from pipeline.reporting.curve_figure import curve_figure
 from pipeline.reporting.figures import shown_points
 from pipeline.reporting.forecast_figure import forecast_figure
 from pipeline.reporting.influence_figure import influence_figure
 from pipeline.reporting.margin_figure import margin_figure
-from pipeline.reporting.scores_table import judge_notes, scores_table
+from pipeline.reporting.report_tables import attribution_table, forecast_table, judge_notes, numbers_table, populations_table
 from pipeline.reporting.theme import COLOURS, image_png, svg
-from pipeline.reporting.verdict import chosen_row
 from pipeline.reporting.words import Verdict, summary, verdict
 from pipeline.show.page import environment
+from pipeline.show.tables import Table
 
 
 @dataclass(frozen=True)
@@ -44,8 +43,7 @@ class Section:
     follows: str
     margins: Markup | None
     tiles: tuple[Tile, ...]
-    measures: tuple[tuple[str, str], ...]
-    foreseen: str
+    foreseen: Table | None
     forecast: Markup | None
     influences: tuple[Markup, ...]
 
@@ -64,12 +62,15 @@ def render(report: Report) -> str:
             sections=sections,
             summary=summary([section.verdict for section in sections]),
             costs=costs,
+            has_snapshots=any(len(content.curve_of(row)) > 1 for content in report.sets for row in content.judged),
             convex=Markup(report.convex),
             curve=None if curve is None else Markup(svg(curve_figure(curve, forgetting), "LDS and forgetting against the number of subset models")),
             colours=COLOURS,
             title=title,
-            table=scores_table(report.sets),
             judges=judge_notes(report.sets),
+            numbers=numbers_table(report.sets),
+            populations=populations_table(report.populations),
+            fit=None if report.attribution is None else attribution_table(report.attribution),
         )
     )
 
@@ -77,8 +78,7 @@ def render(report: Report) -> str:
 def templates() -> Environment:
     """Return the templates of all pages; what they are given is escaped, and what they miss is an error."""
     made = environment()
-    made.filters |= {"nats": formatting.nats, "percent": formatting.percent, "duration": formatting.duration, "span": formatting.span}
-    made.globals |= {"r2_words": r2_words, "constant_words": constant_words}
+    made.filters |= {"nats": formatting.nats}
     return made
 
 
@@ -92,9 +92,7 @@ def _section(content: SetContent, number: int) -> Section:
         follows="" if follows is None else follows.label,
         margins=None if figure is None else Markup(svg(figure, f"Margins of forgotten points of set {content.label}, number {number}")),
         tiles=_tiles(content),
-        measures=() if forecast is None else tuple(forecast_measures(forecast)),
-        # The first sentence says what the measures show.
-        foreseen="" if forecast is None else " ".join(forecast_words(forecast)[1:]),
+        foreseen=None if forecast is None else forecast_table(forecast),
         forecast=None if forecast is None else Markup(svg(forecast_figure(forecast), f"Predicted changes of margins for set {content.label}, number {number}")),
         influences=tuple(Markup(svg(influence_figure(one), _influence_title(one, content, number))) for one in content.influences),
     )

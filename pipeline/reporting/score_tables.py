@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pipeline.evaluation.judges.base import Judge
 from pipeline.evaluation.judges.scores import NONFINITE, Score, Scores
 from pipeline.reporting.formatting import in_unit, points, times_floor
-from pipeline.show.tables import DARKEST, Cell, Column, Table, numbers, row, table, words
+from pipeline.show.tables import DARKEST, Cell, Column, Table, Tone, number_column, row_of, table_of, word_column
 
 # A value is shaded by how many times what retraining alone makes it is beyond the reference.
 SHADES = (1, 3, 8, 18)
@@ -32,24 +32,24 @@ class ScoreColumn:
         """Return the score of a row, None if the judge gave none."""
         return scores[self.label].get(self.statistic, self.split) if self.label in scores else None
 
-    def cell(self, scores: Mapping[str, Scores], *, has_reference: bool = False) -> Cell:
-        """Return the cell of a row: value, interval, how far from the reference, and the further statistics; has_reference shows that instead."""
+    def cell(self, scores: Mapping[str, Scores], *, tone: Tone = Tone.NEUTRAL) -> Cell:
+        """Return the cell of a row: value, interval, how far from the reference, and the further statistics."""
         score = self.score(scores)
         if score is None:
             return Cell()
-        if has_reference:
-            return Cell(value=score.value, reference=score.reference, shade=self.shade(score))
         under = [distance(score, self.judge), *self._others(scores)]
-        return Cell(value=score.value, interval=score.interval, under=tuple(part for part in under if part), shade=self.shade(score))
+        shown = tuple(part for part in under if part)
+        return Cell(value=score.value, interval=score.interval, under=shown, shade=shade(score, self.judge), tone=tone)
+
+    def short_cell(self, scores: Mapping[str, Scores]) -> Cell:
+        """Return the cell of a row with the reference in brackets and nothing else."""
+        score = self.score(scores)
+        return Cell() if score is None else short_cell(score, self.judge)
 
     def reference(self, floor: Mapping[str, Scores]) -> Cell:
         """Return the cell of retraining, from the scores of a second group of retrained models."""
         score = self.score(floor)
         return Cell() if score is None else Cell(value=_of_retraining(score), under=tuple(self._others(floor, of_floor=True)))
-
-    def shade(self, score: Score) -> int:
-        """Return how dark a score is shown, from 0 to 4."""
-        return shade(score, self.judge)
 
     def _others(self, scores: Mapping[str, Scores], *, of_floor: bool = False) -> list[str]:
         found = [(name, scores[self.label].get(name, self.split)) for name in self.others]
@@ -84,7 +84,7 @@ def _column(label: str, judges: Mapping[str, Judge], score: Score, scores: Score
         statistic=score.statistic,
         split=score.split,
         others=tuple(name for name in scores.statistics if name != scores.headline),
-        column=numbers(score.split, group=f"{named}{unit}", show=show, better=score.better),
+        column=number_column(score.split, group=f"{named}{unit}", show=show, better=score.better),
     )
 
 
@@ -99,6 +99,13 @@ def distance(score: Score, judge: Judge) -> str:
         return f"{points(score.value - score.reference)} points"
     difference = score.value - score.reference
     return f"{'+' if difference >= 0 else '−'}{in_unit(abs(difference), score.unit)}"
+
+
+def short_cell(score: Score, judge: Judge) -> Cell:
+    """Return a score with its reference in brackets; one that cannot be told from it has the tone of what is good."""
+    is_level = score.reference is not None and judge.yardstick.is_level(score)
+    tone = Tone.GOOD if is_level else Tone.NEUTRAL
+    return Cell(value=score.value, reference=score.reference, shade=shade(score, judge), tone=tone)
 
 
 def shade(score: Score, judge: Judge) -> int:
@@ -129,9 +136,9 @@ def judge_table(judge: Judge, scores: Sequence[Score], *, label: str) -> Table:
     rows = []
     for statistic in dict.fromkeys(score.statistic for score in scores):
         found = [by_place.get((statistic, split)) for split in splits]
-        rows.append(row(judge.title(statistic), *("" if score is None else _said(score) for score in found)))
-    columns = (words(label), *(words(split) for split in splits))
-    return table(columns, rows, notes=("In brackets what independent retrained models come to.",))
+        rows.append(row_of(judge.title(statistic), *("" if score is None else _said(score) for score in found)))
+    columns = (word_column(label), *(word_column(split) for split in splits))
+    return table_of(columns, rows, notes=("In brackets what independent retrained models come to.",))
 
 
 def _said(score: Score) -> str:

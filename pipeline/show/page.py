@@ -29,8 +29,10 @@ def table_html(table: Table) -> Markup:
         .render(
             table=table,
             groups=groups,
+            has_headings=any(column.group or column.heading for column in table.columns),
             has_groups=any(column.group for column in table.columns),
             starts=_starts(table.columns),
+            heading_class=_heading_class,
             row_class=_row_class,
             cell_class=_cell_class,
             is_shown=_is_shown,
@@ -56,6 +58,10 @@ def _starts(columns: tuple[Column, ...]) -> set[int]:
 
 def _is_shown(section: Section) -> bool:
     return bool(section.title or section.note)
+
+
+def _heading_class(column: Column, *, starts: bool) -> str:
+    return " ".join((["number"] if column.is_number else []) + (["start"] if starts else []))
 
 
 def _row_class(row: Row) -> str:

@@ -37,6 +37,7 @@ class Tone(StrEnum):
     WARNING = "warning"
     BAD = "bad"
     NEW = "new"
+    OLD = "old"
     MUTED = "muted"
     REFERENCE = "reference"
 
@@ -97,10 +98,11 @@ class Cell:
     share: int | float | None = None
 
     def beside(self, column: Column) -> str:
-        """Return the small print beside the value: interval, reference and detail."""
+        """Return the small print beside the value: interval and reference in brackets, then the detail."""
         parts = [] if self.interval is None else [" to ".join(map(column.text, self.interval))]
-        parts += [] if self.reference is None else [f"({column.text(self.reference)})"]
-        return " ".join([*parts, one_line(self.detail)]).strip()
+        if self.reference is not None:
+            parts.append(("reference " if parts else "") + column.text(self.reference))
+        return " ".join([f"({'; '.join(parts)})" if parts else "", one_line(self.detail)]).strip()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,15 +162,16 @@ class Table:
         """What stands below the table: its notes, those of its columns, and what the arrows mean."""
         columns = [f"{column.heading}: {column.note}" for column in self.columns if column.note]
         arrows = dict.fromkeys(ARROW_NOTES[column.better] for column in self.columns if column.better)
-        return tuple(one_line(note) for note in (*self.notes, *dict.fromkeys(columns), *arrows) if note)
+        legend = f"{', '.join(arrows)}." if arrows else ""
+        return tuple(one_line(note) for note in (*self.notes, *dict.fromkeys(columns), legend) if note)
 
 
-def words(title: str = "", *, group: str = "", note: str = "") -> Column:
+def word_column(title: str = "", *, group: str = "", note: str = "") -> Column:
     """Return a column of words."""
     return Column(title=title, group=group, note=note)
 
 
-def numbers(
+def number_column(
     title: str = "",
     *,
     digits: int | None = None,
@@ -191,13 +194,15 @@ def numbers(
     )
 
 
-def row(*cells: Cell | Value, tone: Tone = Tone.NEUTRAL, is_best: bool = False, competes: bool = True) -> Row:
+def row_of(
+    *cells: Cell | Value, tone: Tone = Tone.NEUTRAL, is_best: bool = False, competes: bool = True
+) -> Row:
     """Return a row of cells; a bare value is a cell without small print."""
     made = tuple(cell if isinstance(cell, Cell) else Cell(value=cell) for cell in cells)
     return Row(cells=made, tone=tone, is_best=is_best, competes=competes)
 
 
-def table(
+def table_of(
     columns: Sequence[Column], rows: Iterable[Row], *, caption: str = "", notes: Sequence[str] = ()
 ) -> Table:
     """Return a table without sections."""

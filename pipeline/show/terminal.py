@@ -8,7 +8,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from pipeline.show.tables import Cell, Column, Row, Table, Tone, one_line
+from pipeline.show.tables import Cell, Column, Row, Section, Table, Tone, one_line
 
 STYLES = {
     Tone.NEUTRAL: "",
@@ -16,11 +16,13 @@ STYLES = {
     Tone.WARNING: "yellow",
     Tone.BAD: "red",
     Tone.NEW: "cyan",
+    Tone.OLD: "magenta",
     Tone.MUTED: "dim",
     Tone.REFERENCE: "italic",
 }
 # Letters that a bar has; blanks between two columns, and at both edges together.
 BAR_WIDTH, BETWEEN, EDGES = 16, 2, 2
+INDENT = "  "
 
 
 class TerminalTable:
@@ -42,17 +44,23 @@ class TerminalTable:
 
 
 def _grid(table: Table) -> list[list[list[Text]]]:
-    """Return the texts of all cells by section and row, after the section's title where sections have one."""
-    return [
-        [
-            [
-                *([Text(one_line(section.title if place == 0 else ""))] if table.has_sections else []),
-                *_texts(row, table),
-            ]
-            for place, row in enumerate(section.rows)
-        ]
-        for section in table.sections
-    ]
+    """Return the texts of all cells by section and row; a section's title is a row of its own."""
+    return [_section(section, table) for section in table.sections if section.rows or section.title]
+
+
+def _section(section: Section, table: Table) -> list[list[Text]]:
+    rows = [list(_texts(row, table)) for row in section.rows]
+    if not (table.has_sections and table.columns):
+        return rows
+    title = Text(one_line(section.title), "bold")
+    if section.note:
+        title = Text.assemble(title, " ", (one_line(section.note), "dim"))
+    indented = [[_indented(first), *others] for first, *others in rows]
+    return [[title, *(Text() for _ in table.columns[1:])], *indented]
+
+
+def _indented(text: Text) -> Text:
+    return Text("\n").join(Text.assemble(INDENT, line) for line in text.split("\n"))
 
 
 def _texts(row: Row, table: Table) -> Iterator[Text]:
@@ -79,20 +87,17 @@ def _bar(share: float) -> Text:
 
 
 def _headings(table: Table) -> list[str]:
-    grouped = [
-        f"{one_line(column.group)}\n{column.heading}" if column.group else column.heading
-        for column in table.columns
-    ]
-    return [*([one_line(table.section_heading)] if table.has_sections else []), *grouped]
-
-
-def _is_number(table: Table) -> list[bool]:
-    return [*([False] if table.has_sections else []), *(column.is_number for column in table.columns)]
+    """Return the headings, each below that of its group, and the first below what sections are."""
+    above = [one_line(column.group) for column in table.columns]
+    headings = [column.heading for column in table.columns]
+    if table.has_sections and headings:
+        above[0], headings[0] = one_line(table.section_heading), f"{INDENT}{headings[0]}"
+    return [f"{over}\n{heading}" if over else heading for over, heading in zip(above, headings, strict=True)]
 
 
 def _parts(grid: Sequence[Sequence[Sequence[Text]]], table: Table, width: int) -> list[list[int]]:
     """Return the columns of each part: the leading columns of words in all, then as many others as fit."""
-    headings, is_number = _headings(table), _is_number(table)
+    headings, is_number = _headings(table), [column.is_number for column in table.columns]
     widths = [max(cell_len(line) for line in f"{heading} ".splitlines()) - 1 for heading in headings]
     for section in grid:
         for cells in section:
@@ -120,7 +125,7 @@ def _drawn(
     drawn = RichTable(
         header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True, show_edge=True
     )
-    headings, is_number = _headings(table), _is_number(table)
+    headings, is_number = _headings(table), [column.is_number for column in table.columns]
     for place in columns:
         drawn.add_column(
             Text(headings[place]),

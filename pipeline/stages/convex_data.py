@@ -25,6 +25,11 @@ class ConvexData(ConvexNode):
     study: DataStudy
 
     @property
+    def place(self) -> str:
+        """See ConvexNode."""
+        return self.label
+
+    @property
     def slug(self) -> str:
         """See Node."""
         return "data"

@@ -26,7 +26,7 @@ class LinearPanel(ConvexNode):
 
     @property
     def place(self) -> str:
-        """What results call the panel: its example and penalty."""
+        """See ConvexNode."""
         return f"{self.label}/{self.penalty:g}"
 
     @property

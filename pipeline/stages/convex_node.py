@@ -17,6 +17,11 @@ class ConvexNode(Node):
     reads_examples: ClassVar[bool] = False
 
     @property
+    def place(self) -> str:
+        """What results call the table, among those of its kind."""
+        return self.slug
+
+    @property
     def child(self) -> ChildRun:
         """See Node."""
         note = "**Unlearning where theory lives**: every algorithm on convex problems, whose retrained minimiser is known exactly. `convex.html` shows it all."

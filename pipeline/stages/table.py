@@ -59,6 +59,11 @@ def title_of(stage: str) -> str:
     return next(node.title for node in NODES if node.stage == stage)
 
 
+def makes_models(stage: str) -> bool:
+    """Return whether units of a stage are models that are trained or unlearned here."""
+    return any(node.trains for node in NODES if node.stage == stage)
+
+
 def entries() -> dict[str, tuple[str, ...]]:
     """Return the stages of each entry; one entry after the other is a whole run.
 

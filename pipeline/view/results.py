@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,14 +12,15 @@ from pipeline.accounts import spending_of
 from pipeline.core.registry import describe
 from pipeline.evaluation.judges.base import Judge
 from pipeline.evaluation.judges.scores import Score
-from pipeline.graph import Graph, NodeState
+from pipeline.graph import Graph, NodeState, states_of
 from pipeline.runtime.store import Store, TableRef
 from pipeline.runtime.tracker import Results
 from pipeline.stages.evaluate import Judged, Verdict, read_judged, split_ids
-from pipeline.stages.report import PAGE
-from pipeline.stages.results import Result, cost_of
+from pipeline.stages.forget import Forget
+from pipeline.stages.models import Models
+from pipeline.stages.report import PAGE, ReportPage
+from pipeline.stages.results import Result, Spending, cost_of, snapshots_of
 from pipeline.view.attribution import forget_curves
-from pipeline.view.children import child_of
 from pipeline.view.spent import some, spent_on
 
 # Accuracies are read from this many shards of a population at most: each is a file of its own.
@@ -40,7 +42,16 @@ def results_of(graph: Graph, store: Store, states: Mapping[str, NodeState]) -> l
             judged = {judge: read_judged(store, state.table) for judge, state in found.items() if state is not None}
             if judged:
                 cost = cost_of(unlearner, next(iter(judged.values())).samples, spending)
-                results.append(Result(unlearner=name, forget_set=label, judges=experiment.judges, judged=judged, cost=cost))
+                snapshots = snapshots_of(unlearner, judged, spending)
+                result = Result(
+                    unlearner=name,
+                    forget_set=label,
+                    judges=experiment.judges,
+                    judged=judged,
+                    cost=cost,
+                    snapshots=snapshots,
+                )
+                results.append(result)
     return results
 
 
@@ -52,23 +63,27 @@ def result_rows(graph: Graph, store: Store, states: Mapping[str, NodeState]) -> 
 def forget_results(graph: Graph, store: Store, version: str, states: Mapping[str, NodeState]) -> Results:
     """Return the ids and labels of each forget set."""
     labels, tables = graph.examples.labels, {}
-    for key, state in states.items():
+    for state in states.values():
         ids = store.read(state.table)["index"]
-        tables[key.removeprefix("forget/")] = [{"id": int(index), "label": int(labels[index])} for index in ids]
+        tables[str(state.node.forget_set)] = [{"id": int(index), "label": int(labels[index])} for index in ids]
     return Results(version=version, metrics={f"n_points/{label}": float(len(rows)) for label, rows in tables.items()}, tables=tables)
 
 
 def train_results(store: Store, version: str, states: Mapping[str, NodeState]) -> Results:
     """Return how many models of each population there are, how well they do and what they cost."""
     rows: list[dict[str, Any]] = []
-    for key, state in states.items():
+    for state in states.values():
+        node = state.node
+        if not isinstance(node, Models):
+            continue
         if "accuracy_validation" not in store.columns(state.table):
             continue  # models trained elsewhere that left margins only
         seen = TableRef(state.table.folder, some(state.pieces, MOST_SHARDS_READ))
         accuracy = store.read(seen, ["accuracy_validation"])["accuracy_validation"]
         rows.append(
             {
-                "population": key.removeprefix("train/"),
+                "population": _population(node),
+                "role": node.role,
                 "models": state.n_done,
                 "validation_accuracy_mean": float(accuracy.mean()),
                 "validation_accuracy_min": float(accuracy.min()),
@@ -80,12 +95,29 @@ def train_results(store: Store, version: str, states: Mapping[str, NodeState]) -
     return Results(version=version, metrics=metrics, tables={"populations": rows})
 
 
-def verdict_results(graph: Graph, store: Store, version: str, child: str, done: Mapping[str, NodeState]) -> Results:
+def _population(node: Models) -> str:
+    """Return what tables call a population: its role, and its forget set if it belongs to one."""
+    return node.role if node.forget_set is None else f"{node.role}/{node.forget_set}"
+
+
+def summary_results(store: Store, version: str, states: Mapping[str, NodeState]) -> Results:
+    """Return the finite numbers in the summaries of tables, for a child that has no page of its own kind."""
+    metrics = {}
+    for state in states.values():
+        for name, value in store.summary(state.table).items():
+            if isinstance(value, int | float) and math.isfinite(value):
+                metrics[f"{name}/{state.node.key}"] = float(value)
+    return Results(version=version, metrics=metrics)
+
+
+def verdict_results(graph: Graph, store: Store, version: str, verdict: Verdict, done: Mapping[str, NodeState]) -> Results:
     """Return what every judge says of one method, or of a second group of oracles, on one forget set."""
-    verdicts = verdicts_of(graph, child, done)
+    name, forget_set, experiment = verdict.method, verdict.forget_set, graph.experiment
+    states = states_of(done, Verdict, forget_set=forget_set, method=name)
+    found = {node.judge_label: state for state in states if isinstance(node := state.node, Verdict)}
+    verdicts = {label: found[label] for label in experiment.judges if label in found}
     judged = {label: read_judged(store, state.table) for label, state in verdicts.items()}
-    name, forget_set = next((node.method, node.forget_set) for state in verdicts.values() if isinstance(node := state.node, Verdict))
-    experiment = graph.experiment
+    spending = spending_of(experiment, graph.examples)
     metrics = {metric_name(label, score): score.value for label, one in judged.items() for score in one.scores}
     metrics |= {f"{count}_{label}": float(value) for label, one in judged.items() for count, value in one.scores.counts.items()}
     samples = next(iter(judged.values())).samples
@@ -93,28 +125,21 @@ def verdict_results(graph: Graph, store: Store, version: str, child: str, done: 
     params: dict[str, Any] = {"forget_set": forget_set}
     if name in experiment.unlearners:
         params |= {"unlearner": describe(experiment.unlearners[name])}
-        metrics["cost_fraction"] = spending_of(experiment, graph.examples).fraction(samples)
-    ids = store.read(done[f"forget/{forget_set}"].table)["index"]
+        metrics["cost_fraction"] = spending.fraction(samples)
+    ids = store.read(done[graph.get(Forget, forget_set=forget_set).key].table)["index"]
     points = {label: values for label, state in verdicts.items() if (values := _points(store, state, judged[label])) is not None}
     groups = split_ids(ids, graph.examples.n_train, graph.examples.n_points)
     return Results(
         version=version,
         params=params,
         metrics=metrics,
-        tables={"scores": _score_rows(judged), "forget_points": _point_rows(points, ids)},
+        curves=_snapshot_curves(judged, spending),
+        tables={"scores": _score_rows(judged), "forget_points": _point_rows(points, ids)} | _snapshot_tables(judged, spending),
         figures={
             f"{label}_by_split": _drawn(experiment.judges[label], judged[label], {split: values[of] for split, of in groups.items()})
             for label, values in points.items()
         },
     )
-
-
-def verdicts_of(graph: Graph, child: str, done: Mapping[str, NodeState]) -> dict[str, NodeState]:
-    """Return the verdicts that a child run shows, by judge in the order of the config."""
-    found = {
-        node.judge_label: done[key] for key, node in graph.nodes.items() if isinstance(node, Verdict) and key in done and child_of(key, node.stage) == child
-    }
-    return {label: found[label] for label in graph.experiment.judges if label in found}
 
 
 def metric_name(label: str, score: Score) -> str:
@@ -147,6 +172,30 @@ def _score_rows(judged: Mapping[str, Judged]) -> list[dict[str, Any]]:
     ]
 
 
+def _snapshot_curves(judged: Mapping[str, Judged], spending: Spending) -> dict[str, dict[int, float]]:
+    """Return every score of every snapshot by what it cost: the step of a value is the samples that each model had used by then."""
+    curves: dict[str, dict[int, float]] = {}
+    for label, one in judged.items():
+        for snapshot in one.snapshots:
+            step = round(snapshot.samples)
+            curves.setdefault("snapshots/cost_fraction", {})[step] = spending.fraction(snapshot.samples)
+            for score in snapshot.scores:
+                curves.setdefault(f"snapshots/{metric_name(label, score)}", {})[step] = score.value
+    return curves
+
+
+def _snapshot_tables(judged: Mapping[str, Judged], spending: Spending) -> dict[str, list[dict[str, Any]]]:
+    """Return a table with a row for each snapshot: its cost and the headline of each judge, by split; no table without snapshots."""
+    rows: dict[int, dict[str, Any]] = {}
+    for label, one in judged.items():
+        for number, snapshot in enumerate(one.snapshots):
+            row = rows.setdefault(number, {"after": snapshot.after, "samples": snapshot.samples})
+            row["cost_fraction"] = spending.fraction(snapshot.samples)
+            headline = snapshot.scores.of(snapshot.scores.headline).values()
+            row |= {metric_name(label, score): score.value for score in headline}
+    return {"snapshots": list(rows.values())} if rows else {}
+
+
 def _point_rows(points: Mapping[str, np.ndarray], ids: np.ndarray) -> list[dict[str, Any]]:
     """Return a row for each forgotten point with the values of all judges, by falling values of the first."""
     if not points:
@@ -170,7 +219,7 @@ def _drawn(judge: Judge, judged: Judged, points: Mapping[str, np.ndarray]) -> by
 
 def report_results(graph: Graph, store: Store, version: str, done: Mapping[str, NodeState]) -> Results:
     """Return what the whole experiment came to: the headline of every judge, the page and its figures."""
-    results, state = results_of(graph, store, done), done["report"]
+    results, state = results_of(graph, store, done), done[graph.get(ReportPage).key]
     headlines = {
         (result.forget_set, result.unlearner): {
             metric_name(label, score): score.value for label, scores in result.scores.items() for score in scores.of(scores.headline).values()

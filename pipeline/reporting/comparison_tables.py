@@ -1,4 +1,4 @@
-"""The tables of a comparison: for each forget set a row for each method, and of each experiment the headline of every judge and the cost."""
+"""The tables of a comparison, filled from its content: the headline of every judge and the cost in each experiment, and the settings that differ."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -6,20 +6,25 @@ from pipeline.evaluation.judges.base import Judge
 from pipeline.evaluation.judges.scores import Score, Scores
 from pipeline.reporting.comparison_content import ComparedSet, Comparison, Entry, Method
 from pipeline.reporting.formatting import in_unit, percent
-from pipeline.reporting.score_tables import SHADE_NOTE, counted, distance, shade
-from pipeline.reporting.scores_table import KINDS
-from pipeline.show.tables import Cell, Column, Section, Table, Tone, numbers, row, words
-from pipeline.show.tables import Row as TableRow
+from pipeline.reporting.report_tables import KINDS
+from pipeline.reporting.score_tables import SHADE_NOTE, counted, distance, shade, short_cell
+from pipeline.show.tables import Cell, Column, Row, Section, Table, Tone, number_column, row_of, table_of, word_column
 
 
-def comparison_table(comparison: Comparison, lead: str | None) -> Table:
+def compared_table(comparison: Comparison, lead: str | None) -> Table:
     """Return every number of a comparison; lead is the method that the words follow."""
     return Table(
-        columns=(words("Unlearner"), *(column for name in comparison.names for column in _columns(comparison, name))),
+        columns=(word_column("Unlearner"), *(column for name in comparison.names for column in _columns(comparison, name))),
         sections=tuple(_section(one, number, comparison, lead) for number, one in enumerate(comparison.sets)),
-        section_heading="forget set",
+        section_heading="Forget set",
         notes=("In small print the interval, the distance to retraining and the other splits; below a cost that with the datamodel's share.", SHADE_NOTE),
     )
+
+
+def settings_table(comparison: Comparison) -> Table:
+    """Return the settings that differ, with their value in each experiment."""
+    columns = (word_column("Setting"), *(word_column(name) for name in comparison.names))
+    return table_of(columns, (row_of(setting, *values) for setting, values in comparison.differences))
 
 
 def headline_table(comparison: Comparison) -> Table:
@@ -32,12 +37,12 @@ def headline_table(comparison: Comparison) -> Table:
     sections = [
         Section(
             title=one.label,
-            rows=tuple(row(method.label, *(_short(entry) for entry in method.entries)) for method in one.methods),
+            rows=tuple(row_of(method.label, *(_short(entry, comparison) for entry in method.entries)) for method in one.methods),
         )
         for one in comparison.sets
     ]
     return Table(
-        columns=(words("unlearner"), *(numbers(name, show=show) for name in comparison.names)),
+        columns=(word_column("unlearner"), *(number_column(name, show=show) for name in comparison.names)),
         sections=tuple(sections),
         caption=f"{comparison.title}, {floor.split}{f', in {floor.unit}' if floor.unit not in ('', 'fraction') else ''}",
         section_heading="forget set",
@@ -45,8 +50,8 @@ def headline_table(comparison: Comparison) -> Table:
     )
 
 
-def _short(entry: Entry | None) -> Cell:
-    return Cell() if entry is None else Cell(value=entry.main.value, reference=entry.main.reference)
+def _short(entry: Entry | None, comparison: Comparison) -> Cell:
+    return Cell() if entry is None else short_cell(entry.main, comparison.judge)
 
 
 def _columns(comparison: Comparison, name: str) -> Iterator[Column]:
@@ -56,13 +61,13 @@ def _columns(comparison: Comparison, name: str) -> Iterator[Column]:
         def show(value: float, unit: str = first.unit) -> str:
             return in_unit(value, unit)
 
-        yield numbers(f"{judge.title(first.statistic)}, {first.split}", group=name, show=show, better=first.better)
-    yield numbers("cost", group=name, show=percent)
+        yield number_column(f"{judge.title(first.statistic)}, {first.split}", group=name, show=show, better=first.better)
+    yield number_column("cost", group=name, show=percent)
 
 
 def _section(one: ComparedSet, number: int, comparison: Comparison, lead: str | None) -> Section:
     floors = [cell for floor in one.floor for cell in (*_floor_cells(comparison.judges, floor), Cell(value=1.0))]
-    retraining = row(Cell(value="retraining", under=("the floor",)), *floors, tone=Tone.REFERENCE, competes=False)
+    retraining = row_of(Cell(value="retraining", under=("the floor",)), *floors, tone=Tone.REFERENCE, competes=False)
     return Section(
         title=one.label,
         note=f"{'the same' if one.same_points else 'not the same'} forgotten points in all",
@@ -77,11 +82,11 @@ def _floor_cells(judges: Mapping[str, Judge], floor: Mapping[str, Scores]) -> It
         yield Cell(value=first.value if first.reference is None else first.reference)
 
 
-def _line(method: Method, comparison: Comparison, *, is_lead: bool) -> TableRow:
+def _line(method: Method, comparison: Comparison, *, is_lead: bool) -> Row:
     plugins = list(dict.fromkeys(entry.plugin for entry in method.entries if entry is not None))
     kind = KINDS[method.role] + (f"; not one method: {', '.join(plugins)}" if len(plugins) > 1 else "")
     cells = [cell for entry in method.entries for cell in _entry(entry, comparison.judges)]
-    return row(Cell(value=method.label, under=(kind,)), *cells, is_best=is_lead)
+    return row_of(Cell(value=method.label, under=(kind,)), *cells, is_best=is_lead)
 
 
 def _entry(entry: Entry | None, judges: Mapping[str, Judge]) -> Iterator[Cell]:

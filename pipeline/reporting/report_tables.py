@@ -1,0 +1,159 @@
+"""The tables of a report, filled from its content: all numbers, forecasts, populations and the datamodel's score."""
+
+from collections.abc import Sequence
+
+from pipeline.reporting.attribution_content import ForecastContent, SplitForecast
+from pipeline.reporting.content import (
+    AttributionContent,
+    PopulationContent,
+    Role,
+    Row,
+    SetContent,
+    harmed_splits,
+)
+from pipeline.reporting.formatting import duration, percent, signed
+from pipeline.reporting.score_tables import SHADE_NOTE, ScoreColumn, counted, score_columns
+from pipeline.reporting.verdict import judge
+from pipeline.show import tables
+from pipeline.show.tables import Cell, Section, Table, Tone, number_column, row_of, table_of, word_column
+
+KINDS = {
+    Role.DATAMODEL: "uses the datamodel",
+    Role.RIVAL: "no datamodel",
+    Role.NOTHING: "does nothing",
+    Role.PREDICTOR: "predictor, moves no weights",
+    Role.BOUND: "bound, needs true oracles",
+}
+
+
+def numbers_table(sets: tuple[SetContent, ...]) -> Table:
+    """Return every number of a report, a section for each forget set; the best cheap method is in bold."""
+    rows = [scores for content in sets for scores in (content.floor, *(row.scores for row in content.rows))]
+    columns = score_columns(sets[0].judges, rows) if sets else []
+    sections = tuple(_section(content, number, columns) for number, content in enumerate(sets))
+    is_harmed = any(cell.tone is Tone.BAD for section in sections for row in section.rows for cell in row.cells)
+    notes = ("Red: worse than doing nothing on points that should stay.",) if is_harmed else ()
+    return Table(
+        columns=(
+            word_column("Unlearner"),
+            *(column.column for column in columns),
+            number_column("request", show=percent, group="Cost, of one retraining"),
+            number_column("with datamodel", show=percent, group="Cost, of one retraining"),
+        ),
+        sections=sections,
+        section_heading="Forget set",
+        notes=(*notes, SHADE_NOTE),
+    )
+
+
+def judge_notes(sets: tuple[SetContent, ...]) -> list[tuple[str, str]]:
+    """Return (label, what the judge measures) for each judge."""
+    return [(label, one.note) for label, one in sets[0].judges.items()] if sets else []
+
+
+def _section(content: SetContent, number: int, columns: Sequence[ScoreColumn]) -> Section:
+    n_points, winner = len(content.ids), judge(content).winner
+    chosen = "" if content.plugin == content.label else f", chosen by {content.plugin}"
+    floor = (column.reference(content.floor) for column in columns)
+    label = Cell(value="retraining", under=("the floor",))
+    return Section(
+        title=content.label,
+        note=f"{n_points:,} forgotten point{'' if n_points == 1 else 's'}{chosen}",
+        anchor=f"set-{number}",
+        rows=(
+            row_of(label, *floor, 1.0, 1.0, tone=Tone.REFERENCE, competes=False),
+            *(_row(row, content, columns, is_best=row is winner) for row in content.rows),
+        ),
+    )
+
+
+def _row(row: Row, content: SetContent, columns: Sequence[ScoreColumn], *, is_best: bool) -> tables.Row:
+    label = Cell(value=row.label, under=(KINDS[row.role], *counted(row.scores)))
+    first, harmed = next(iter(content.judges)), harmed_splits(row, content)
+    tones = [Tone.BAD if column.label == first and column.split in harmed else Tone.NEUTRAL for column in columns]
+    scores = (column.cell(row.scores, tone=tone) for column, tone in zip(columns, tones, strict=True))
+    return row_of(label, *scores, row.cost.fraction, row.cost.amortised_fraction, is_best=is_best)
+
+
+def forecast_table(content: ForecastContent) -> Table:
+    """Return what a datamodel predicted of removing a set, by split, and what retraining came to if that is known."""
+    columns = (
+        word_column("Points"),
+        number_column("count"),
+        number_column("now", show=signed, group="Median margin, nats"),
+        number_column("predicted", show=signed, group="Median margin, nats"),
+        number_column("retrained", show=signed, group="Median margin, nats"),
+        number_column("median", show=signed, group="Change, nats"),
+        number_column("largest", show=signed, group="Change, nats"),
+        number_column("± standard error", digits=2, group="Change, nats"),
+        number_column("clear", show=percent, group="Change, nats", note="above two standard errors"),
+        number_column("now", group="Misclassified"),
+        number_column("predicted", group="Misclassified"),
+        number_column("within", group="As retrained", note="within two standard errors of the prediction"),
+    )
+    names = {"forget": "forgotten", "retain": "retained", "validation": "validation"}
+    rows = (_forecast(names[split], found) for split, found in content.splits.items() if found.n_points)
+    made = table_of(columns, rows)
+    known = [place for place, column in enumerate(columns) if place < 2 or not _is_unknown(made, place)]
+    return table_of(
+        [columns[place] for place in known],
+        [row_of(*(row.cells[place] for place in known)) for section in made.sections for row in section.rows],
+    )
+
+
+def _is_unknown(made: Table, place: int) -> bool:
+    return all(row.cells[place].value is None for section in made.sections for row in section.rows)
+
+
+def _forecast(name: str, split: SplitForecast) -> tables.Row:
+    newly = f"{split.newly_misclassified:,} newly" if split.newly_misclassified else ""
+    return row_of(
+        name,
+        split.n_points,
+        split.median_before,
+        split.median_after,
+        split.median_actual,
+        split.median_change,
+        split.largest_change,
+        split.median_standard_error,
+        split.share_clear,
+        split.misclassified_before,
+        Cell(value=split.misclassified_after, detail=newly),
+        split.n_within,
+    )
+
+
+def populations_table(populations: tuple[PopulationContent, ...]) -> Table:
+    """Return what each population took."""
+    columns = (
+        word_column("Population"),
+        number_column("Models"),
+        number_column("Points kept by each"),
+        number_column("Cost in retrainings", digits=0),
+        number_column("Time", show=duration),
+    )
+    return table_of(
+        columns,
+        (row_of(one.name, one.n_models, one.points_kept, one.retrainings, one.seconds) for one in populations),
+    )
+
+
+def attribution_table(content: AttributionContent) -> Table:
+    """Return how good the datamodel is, a measure in each row; what was not measured is said to be so."""
+    blocks = content.r2_by_block
+    range_of_blocks = f"{min(blocks):.2f} to {max(blocks):.2f} from block to block" if len(blocks) > 1 else ""
+    lds = Cell(value="not measured")
+    if content.lds is not None:
+        low_high = content.lds_interval
+        interval = "" if low_high is None else f"({low_high[0]:.3f} to {low_high[1]:.3f})"
+        lds = Cell(value=f"{content.lds:.3f}", detail=interval)
+    r2 = Cell(value="not measured" if content.r2 is None else f"{content.r2:.2f}", detail=range_of_blocks)
+    rows = [
+        row_of("Estimator", Cell(value=content.estimator, under=(content.penalty,) if content.penalty else ())),
+        row_of("Learnt from", f"{content.n_models:,} subset models" if content.n_models else "no subset models"),
+        row_of("LDS on held-out models", lds),
+        row_of("R² on held-out models", r2),
+    ]
+    counts = {"never vary: left out of LDS": content.n_constant, "are predicted not to vary: count as 0": content.n_flat}
+    rows += [row_of(f"Margins that {what}", f"{count:,}") for what, count in counts.items() if count]
+    return table_of((word_column(), word_column()), rows)
