@@ -59,11 +59,7 @@ def _contest(finding: Finding, content: SetContent) -> list[str]:
     winner, coverage = finding.winner, finding.coverage
     if winner is None:
         return []
-    end = (
-        f"ends at {in_unit(content.main_of(winner).value, content.main.unit, is_named=True)}"
-        if math.isnan(coverage)
-        else f"closes {percent(min(coverage, 1.0))} of the gap to retraining"
-    )
+    end = f"ends at {_value(winner, content)}" if math.isnan(coverage) else f"closes {percent(min(coverage, 1.0))} of the gap to retraining"
     said = [f"{winner.label} {'ends no nearer than doing nothing' if coverage <= 0 else end} for {of_retraining(winner.cost.fraction)}."]
     other, kind = (finding.rival, "without") if winner is finding.datamodel else (finding.datamodel, "with")
     if other is None:
