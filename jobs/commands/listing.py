@@ -206,13 +206,15 @@ def show_klom(result: dict[str, Any], console: Console) -> None:
 def show_klom_by_split(result: dict[str, Any], console: Console) -> None:
     """Print KLoM of a folder of models and oracles on each split, beside the floor of the oracles' halves."""
     what = f"forget set {result['forget_set']}, {result['n_unlearned']:,} models against {result['n_oracles']:,} oracles"
-    table = new_table(f"KLoM of {result['root']}, {what}, in nats", ("split",), ("95th percentile", "noise floor", "mean", "points"))
+    numbers = (number_column(name, digits=4) for name in ("95th percentile", "noise floor", "mean"))
+    columns = (word_column("split"), *numbers, number_column("points"))
+    rows = []
     for split, found in result["splits"].items():
-        values = {name: beside(f"{found[name]:.4f}", "({:.3f} to {:.3f})".format(*found[f"{name}_interval"])) for name in ("p95", "mean")}
-        floor = "?" if found["floor"] is None else f"{found['floor']['p95']:.3f}"
-        table.add_row(split, values["p95"], floor, values["mean"], f"{found['n_points']:,}")
-    console.print(table)
-    console.print(f"Variant {result['variant']}. In brackets 95 % intervals. Noise floor: two disjoint halves of the oracles.", style="dim")
+        p95, mean = (Cell(value=found[name], interval=tuple(found[f"{name}_interval"])) for name in ("p95", "mean"))
+        floor = None if found["floor"] is None else found["floor"]["p95"]
+        rows.append(row_of(split, p95, floor, mean, found["n_points"]))
+    notes = [f"Variant {result['variant']}. Beside values their 95 % intervals. Noise floor: two disjoint halves of the oracles."]
+    console.print(TerminalTable(table_of(columns, rows, caption=f"KLoM of {result['root']}, {what}, in nats", notes=notes)))
     left_out = sum(found["n_nonfinite"] for found in result["splits"].values())
     if left_out:
         console.print(f"Margins: {left_out:,} not finite.", style="yellow")

@@ -91,7 +91,7 @@ class ModelSource(Plugin):
         return self.digests(start, stop)
 
     def places(self, start: int, stop: int) -> tuple[str, ...]:
-        """Return where each of models start to stop lies: the same place is the same model, whatever of it is read.
+        """Return where each of models start to stop lies: the same place is the same model.
 
         By default nothing is said of places.
         """
