@@ -10,6 +10,7 @@ from jobs.session import Session
 from pipeline.accounts import SUBSETS, spending_of
 from pipeline.blueprint.judging import not_judged
 from pipeline.graph import NodeState, states_of
+from pipeline.runtime.shards import cover
 from pipeline.stages.forget import Forget
 from pipeline.stages.train import Population
 from pipeline.training.scale import scale_notice
@@ -53,6 +54,19 @@ def _notices(session: Session, states: Mapping[str, NodeState]) -> Iterator[str 
     used = {state.folder for state in states.values() if state.folder is not None}
     yield older_identity_notice(session.graph, session.store, used)
     yield from not_judged(session.experiment)
+    for state in states.values():
+        yield _without_weights(session, state)
+
+
+def _without_weights(session: Session, state: NodeState) -> str | None:
+    """Return a sentence on models that exist and are trained again only because their weights are to be kept, None without any."""
+    if state.node.keeping is None or state.folder is None or not state.missing:
+        return None
+    there = cover(session.store.shards(state.folder), state.node.n_units)
+    n_models = sum(piece.stop - piece.start for piece in there) - state.n_done
+    if n_models <= 0:
+        return None
+    return f"{state.node.key}: {n_models:,} models exist without their weights, and are trained again to keep them; their outputs stay the same"
 
 
 def _forget_set(session: Session, state: NodeState) -> dict[str, Any] | None:

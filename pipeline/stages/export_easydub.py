@@ -88,7 +88,7 @@ class EasyDubWriter:
     def _states(self, table: TableRef, start: int, stop: int) -> States:
         """Return the states of members start to stop, nothing where the table keeps none."""
         shards = [piece.shard for piece in table.part(start, stop).pieces]
-        has_states = all(CHECKPOINT in self.store.blob_names(table.folder, shard) for shard in shards)
+        has_states = all(self.store.has_beside(table.folder, shard, CHECKPOINT) for shard in shards)
         return read_states(self.store, table, start, stop) if has_states else {}
 
 
