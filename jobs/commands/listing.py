@@ -152,7 +152,8 @@ def grouped(rows: list[dict[str, Any]], sums: tuple[str, ...]) -> list[dict[str,
     for name, members in groups.items():
         counts = {key: None if any(row[key] is None for row in members) else sum(row[key] for row in members) for key in sums}
         statuses = [row["status"] for row in members]
-        node = Cell(value=name, detail=f"× {len(members)} sets") if len(members) > 1 else members[0]["node"]
+        details = ([f"× {len(members)} sets"] if len(members) > 1 else []) + ([f"({members[0]['note']})"] if members[0].get("note") else [])
+        node = Cell(value=name if len(members) > 1 else members[0]["node"], detail=" ".join(details)) if details else members[0]["node"]
         merged.append({"node": node, "status": _status(statuses), "unit": members[0]["unit"], **counts})
     return merged
 

@@ -15,7 +15,7 @@ from pipeline.stages.forget_curve import ForgetCurve
 from pipeline.stages.influences import ExampleInfluences
 from pipeline.stages.models import Models
 from pipeline.stages.node import Node, Parent
-from pipeline.stages.report import ReportPage
+from pipeline.stages.report import POPULATION, ReportPage
 from pipeline.stages.train_further import TrainFurther
 from pipeline.stages.unlearn import Unlearn
 
@@ -67,7 +67,7 @@ def _shown(nodes: Iterable[Node]) -> Iterator[tuple[str, Parent]]:
 def _name_of(node: Node) -> str | None:
     """Return the name under which the page reads a node, without the forget set; None if it does not."""
     if isinstance(node, Models):
-        return node.role if node.role in ("full", "oracle") else None
+        return node.role if node.role in ("full", "oracle") else f"{POPULATION}{node.role}"
     if isinstance(node, Verdict):
         return f"floor/{node.judge_label}" if node.method == FLOOR else f"verdict/{node.judge_label}/{node.method}"
     if isinstance(node, TrainFurther):

@@ -28,7 +28,7 @@ ROLES = ("subset", "designed", "heldout", "scout", "full", "oracle", "floor")
 APART = {("subset", "designed"), ("subset", "heldout"), ("designed", "heldout"), ("oracle", "floor")}
 
 
-class Sourced(NamedTuple):
+class FromSource(NamedTuple):
     """A population that comes from a source; label is its forget set, None if it has none."""
 
     role: str
@@ -42,14 +42,14 @@ class Sourced(NamedTuple):
         return f"train/{self.role}" if self.label is None else f"train/{self.role}/{self.label}"
 
 
-def sourced(experiment: Experiment, role: str, label: str | None = None) -> Sourced | None:
+def sourced(experiment: Experiment, role: str, label: str | None = None) -> FromSource | None:
     """Return what comes from a source for a role and forget set, None if the models are trained here."""
     wanted = experiment.populations.of(role)
     source = None if wanted is None else wanted.located_source
     if wanted is None or source is None:
         return None
     source = source if label is None else source.of_forget_set(label)
-    return Sourced(role, label, source, min(wanted.n_models, source.n_models()))
+    return FromSource(role, label, source, min(wanted.n_models, source.n_models()))
 
 
 def source_of(experiment: Experiment, role: str, label: str | None = None) -> ModelSource | None:
@@ -58,7 +58,7 @@ def source_of(experiment: Experiment, role: str, label: str | None = None) -> Mo
     return None if found is None else found.source
 
 
-def sourced_node(experiment: Experiment, found: Sourced) -> Imported:
+def sourced_node(experiment: Experiment, found: FromSource) -> Imported:
     """Return the node of a population from a source."""
     outputs, offers = outputs_read(experiment, found), found.source.offers()
     about: dict[str, Any] = {
@@ -79,7 +79,7 @@ def sourced_node(experiment: Experiment, found: Sourced) -> Imported:
     return Imported(**about, resources=experiment.resources.compute)
 
 
-def outputs_read(experiment: Experiment, found: Sourced) -> Literal["logits", "margins", "states"]:
+def outputs_read(experiment: Experiment, found: FromSource) -> Literal["logits", "margins", "states"]:
     """Return which outputs a population has: the source's logits, those computed from its weights, or its margins; raises DataError on none.
 
     Weights are evaluated where logits are needed or there are no margins.
@@ -137,7 +137,7 @@ def check_sources(experiment: Experiment, examples: Examples, roles: frozenset[s
                 check_apart(first.source, first.n_models, second.source, second.n_models, names)
 
 
-def _all_sourced(experiment: Experiment, role: str) -> Iterator[Sourced]:
+def _all_sourced(experiment: Experiment, role: str) -> Iterator[FromSource]:
     labels = experiment.forget_sets if role in ORACLES else [None]
     for label in labels:
         one = sourced(experiment, role, label)
@@ -145,7 +145,7 @@ def _all_sourced(experiment: Experiment, role: str) -> Iterator[Sourced]:
             yield one
 
 
-def _check_sourced(experiment: Experiment, examples: Examples, found: Sourced) -> None:
+def _check_sourced(experiment: Experiment, examples: Examples, found: FromSource) -> None:
     offers = found.source.offers()
     for what, why in needed_of(experiment, found.role):
         if what not in offers and not (what == "logits" and "states" in offers):
@@ -158,6 +158,6 @@ def _check_sourced(experiment: Experiment, examples: Examples, found: Sourced) -
         check_forget_ids(found.source, np.asarray(experiment.forget_sets[found.label].select(examples, None)), found.key)
 
 
-def _lacking(found: Sourced, what: str, why: str) -> str:
+def _lacking(found: FromSource, what: str, why: str) -> str:
     has = ", ".join(sorted(found.source.offers()))
     return f"{plugin_name(found.source)} offers {has} of {found.key}, but no {what}: {why}. What would supply it: {REMEDIES[what]}"

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-
-from pipeline.reporting.convex.content import CaseContent, ConvexContent, CourseContent, DataContent, GuaranteeContent
 from pipeline.reporting.convex.data_words import NAMES, amount, course_words, plateau_words
 from pipeline.reporting.convex.guarantee_words import verdict_words
 from pipeline.reporting.convex.linear_words import share
+
+from pipeline.reporting.convex.content import CaseContent, ConvexContent, CourseContent, DataContent, GuaranteeContent
 from pipeline.reporting.convex.real_parts import data_parts, guarantee_part, real_figures, real_words
 from pipeline.reporting.theme import png
 
