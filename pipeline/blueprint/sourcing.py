@@ -49,6 +49,7 @@ def sourced(experiment: Experiment, role: str, label: str | None = None) -> From
     if wanted is None or source is None:
         return None
     source = source if label is None else source.of_forget_set(label)
+    source = source.only(what_is_read(experiment, FromSource(role, label, source, 0)))
     return FromSource(role, label, source, min(wanted.n_models, source.n_models()))
 
 
@@ -82,10 +83,10 @@ def sourced_node(experiment: Experiment, found: FromSource) -> Imported:
 def outputs_read(experiment: Experiment, found: FromSource) -> Literal["logits", "margins", "states"]:
     """Return which outputs a population has: the source's logits, those computed from its weights, or its margins; raises DataError on none.
 
-    Weights are evaluated where logits are needed or there are no margins.
+    Margins are read where nothing needs logits. Weights are evaluated where what is needed is not there beside them.
     """
     offers, wants_logits = found.source.offers(), reads_logits(experiment, found.role)
-    if "logits" in offers:
+    if "logits" in offers and (wants_logits or "margins" not in offers):
         return "logits"
     if "states" in offers and (wants_logits or "margins" not in offers):
         return "states"
@@ -94,9 +95,17 @@ def outputs_read(experiment: Experiment, found: FromSource) -> Literal["logits",
     raise DataError(_lacking(found, "logits", "its outputs are recorded"))
 
 
+def what_is_read(experiment: Experiment, found: FromSource) -> frozenset[str]:
+    """Return what of a source is read for a role: its outputs, and masks and weights where something needs them."""
+    offers, needed = found.source.offers(), {what for what, _ in needed_of(experiment, found.role)}
+    kinds = {"logits", "margins", "states"} & offers
+    outputs = {outputs_read(experiment, found)} if kinds else set()
+    return frozenset(outputs | ({"states", "masks"} & needed & offers)) or offers
+
+
 def reads_logits(experiment: Experiment, role: str) -> bool:
     """Return whether anything reads the logits of a role's models, not only their margins."""
-    if role in {unlearner.start for unlearner in experiment.unlearners.values()}:
+    if role == "full" or role in {unlearner.start for unlearner in experiment.unlearners.values()}:
         return True
     if role in ("subset", "designed"):
         return needs_effects(experiment)
@@ -114,6 +123,8 @@ def needed_of(experiment: Experiment, role: str) -> Iterator[tuple[str, str]]:
             yield "states", f"unlearner labelled {label!r} starts from them"
         if role == "floor" and "oracle" in unlearner.needs:
             yield "logits", f"unlearner labelled {label!r} needs oracles to learn from"
+    if role == "full" and needs_effects(experiment):
+        yield "logits", "predicted effects are added to their logits"
     if role == "scout":
         yield "states", "attribution looks at the data through them"
     if role in ORACLES:

@@ -62,6 +62,11 @@ class EasyDub(ModelSource):
         )
         return tuple(digest([beside, file_digests(files)]) for files in self._files_of(start, stop))
 
+    def only(self, reads: frozenset[str]) -> "EasyDub":
+        """Return the same folder of which only files of the kinds in reads count."""
+        kinds: tuple[Kind, ...] = ("logits", "margins", "states")
+        return self.model_copy(update={"use": tuple(kind for kind in kinds if kind in reads)})
+
     def of_forget_set(self, label: str) -> "EasyDub":
         """Return the source of the oracles of the forget set with this label."""
         if label not in self.forget_sets:

@@ -1,10 +1,8 @@
 """A folder in EasyDUB's layout is a whole experiment: our unlearners start from its models and are judged against its margins."""
 
-import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import yaml
 from model_folders import KEYS, Made, save_state, write_easydub
@@ -132,7 +130,3 @@ def test_a_checkpoint_that_changes_makes_what_rests_on_it_stale(run_dub: Any, ma
         path.write_bytes(before)
     assert {states["train/full"], states["unlearn/ascent/two"]} == {"stale"}
     assert states["train/oracle/two"] == "done"
-
-
-assert json
-assert np
