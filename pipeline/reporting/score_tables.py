@@ -65,14 +65,15 @@ def score_columns(judges: Mapping[str, Judge], rows: Iterable[Mapping[str, Score
         for label, of_judge in scores.items():
             for split, score in of_judge.of(of_judge.headline).items():
                 found.setdefault((label, split), (score, of_judge))
-    return [_column(label, judges, *found[label, split]) for label in judges for of, split in found if of == label]
+    titles = {label: judges[label].title(score.statistic) for (label, _), (score, _) in found.items()}
+    alike = {label for label, title in titles.items() if list(titles.values()).count(title) > 1}
+    return [_column(label, judges[label], *found[of, split], is_named=label in alike) for label in judges for of, split in found if of == label]
 
 
-def _column(label: str, judges: Mapping[str, Judge], score: Score, scores: Scores) -> ScoreColumn:
-    judge = judges[label]
-    titles = [other.title(score.statistic) for other in judges.values()]
+def _column(label: str, judge: Judge, score: Score, scores: Scores, *, is_named: bool) -> ScoreColumn:
+    """Return the column of a score; is_named puts the judge's label behind the title, where another judge has the same one."""
     title = judge.title(score.statistic)
-    named = f"{title} ({label})" if titles.count(title) > 1 else title
+    named = f"{title} ({label})" if is_named else title
     unit = "" if score.unit in ("", "fraction") else f" ({score.unit})"
 
     def show(value: float) -> str:
