@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.core.errors import ShapeError
-from pipeline.reporting.content import Role
-from pipeline.reporting.verdict import CHEAP
+from pipeline.reporting.content import CHEAP, Role
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,9 @@ from pipeline.reporting.attribution_content import CurveContent, ForecastContent
 
 SPLITS = ("forget", "retain", "validation")
 
+# A method whose request costs this fraction of a retraining or more is not cheap.
+CHEAP = 0.5
+
 Numbers = Mapping[str, float]
 Intervals = Mapping[str, tuple[float, float]]
 

@@ -1,6 +1,8 @@
 """The tables of a report, filled from its content: all numbers, forecasts, populations and the datamodel's score."""
 
-from pipeline.reporting.attribution_content import ForecastContent, SplitForecast
+from collections.abc import Mapping
+
+from pipeline.reporting.attribution_content import SplitForecast
 from pipeline.reporting.content import (
     SPLITS,
     AttributionContent,
@@ -8,6 +10,7 @@ from pipeline.reporting.content import (
     Role,
     Row,
     SetContent,
+    best_of,
     harmed_splits,
 )
 from pipeline.reporting.formatting import duration, nats, percent, points, signed, times_floor
@@ -23,6 +26,15 @@ KINDS = {
     Role.PREDICTOR: "predictor, moves no weights",
     Role.BOUND: "bound, needs true oracles",
 }
+
+
+def key_figures(content: SetContent) -> tuple[tuple[str, str], ...]:
+    """Return (value, what it is): P95 KLoM on the forgotten points of doing nothing, the winner and retraining; its cost."""
+    nothing, winner = best_of(content, Role.NOTHING), judge(content).winner
+    before = [] if nothing is None else [(nats(nothing.p95["forget"]), "doing nothing")]
+    after = [] if winner is None else [(nats(winner.p95["forget"]), winner.label)]
+    cost = [] if winner is None else [(percent(winner.cost.fraction), "of a retraining")]
+    return (*before, *after, (nats(content.floor["forget"]), "retraining"), *cost)
 
 
 def numbers_table(sets: tuple[SetContent, ...]) -> Table:
@@ -73,8 +85,11 @@ def _klom(row: Row, split: str, floor: float, *, is_harmed: bool) -> Cell:
     return Cell(value=value, interval=row.interval[split], under=(under,), shade=shade(value, floor), tone=tone)
 
 
-def forecast_table(content: ForecastContent) -> Table:
-    """Return what a datamodel predicted of removing a set, by split, and what retraining came to if that is known."""
+def forecast_table(splits: Mapping[str, SplitForecast]) -> Table:
+    """Return what a datamodel predicted of removing a set, by split, and what retraining came to if that is known.
+
+    Columns of which nothing is known are left out.
+    """
     columns = (
         word_column("Points"),
         number_column("count"),
@@ -90,7 +105,7 @@ def forecast_table(content: ForecastContent) -> Table:
         number_column("within", group="As retrained", note="within two standard errors of the prediction"),
     )
     names = {"forget": "forgotten", "retain": "retained", "validation": "validation"}
-    rows = (_forecast(names[split], found) for split, found in content.splits.items() if found.n_points)
+    rows = (_forecast(names[split], found) for split, found in splits.items() if found.n_points)
     made = table_of(columns, rows)
     known = [place for place, column in enumerate(columns) if place < 2 or not _is_unknown(made, place)]
     return table_of(

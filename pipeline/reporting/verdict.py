@@ -4,13 +4,11 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 
-from pipeline.reporting.content import Role, Row, SetContent, best, best_of
+from pipeline.reporting.content import CHEAP, Role, Row, SetContent, best, best_of
 from pipeline.show.results import is_at_floor
 
 # From this floor on (nats; 30 models a side) doing nothing and retraining can hardly be told apart.
 BLIND_FLOOR = 3.0
-# A method that costs more than this fraction of a retraining is not cheap.
-CHEAP = 0.5
 # Share of the way from doing nothing to the floor: above the first a method is close, below the second it fails.
 MOST_OF_THE_WAY, LITTLE_OF_THE_WAY = 0.9, 0.25
 
@@ -36,7 +34,6 @@ class Finding:
     winner: Row | None
     datamodel: Row | None
     rival: Row | None
-    nothing: Row | None
 
 
 def judge(content: SetContent) -> Finding:
@@ -47,7 +44,7 @@ def judge(content: SetContent) -> Finding:
     if winner is not None and nothing is not None and nothing.p95["forget"] > floor:
         coverage = (nothing.p95["forget"] - winner.p95["forget"]) / (nothing.p95["forget"] - floor)
     outcome = _outcome(winner, nothing, coverage, floor)
-    return Finding(outcome=outcome, coverage=coverage, winner=winner, datamodel=datamodel, rival=rival, nothing=nothing)
+    return Finding(outcome=outcome, coverage=coverage, winner=winner, datamodel=datamodel, rival=rival)
 
 
 def _outcome(winner: Row | None, nothing: Row | None, coverage: float, floor: float) -> Outcome:

@@ -22,28 +22,23 @@ SAID = {
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is said of one forget set; measures are (value, what it is)."""
+    """What is said of one forget set."""
 
     label: str
     outcome: Outcome
     headline: str
-    measures: tuple[tuple[str, str], ...]
     sentences: tuple[str, ...]
 
 
 def verdict(content: SetContent) -> Verdict:
     """Return the verdict on one forget set."""
     finding, floor = judge(content), nats(content.floor["forget"])
-    winner, nothing = finding.winner, finding.nothing
-    named = {"winner": "" if winner is None else winner.label, "n_models": len(content.oracle), "floor": floor}
-    rows = [(row, name) for row, name in ((nothing, "doing nothing"), (winner, named["winner"])) if row is not None]
-    cost = [] if winner is None else [(percent(winner.cost.fraction), "of a retraining")]
-    measures = (*((nats(row.p95["forget"]), str(name)) for row, name in rows), (floor, "retraining"), *cost)
+    named = {"winner": "" if finding.winner is None else finding.winner.label, "n_models": len(content.oracle), "floor": floor}
     contest = [] if finding.outcome in (Outcome.UNCLEAR, Outcome.NEEDLESS) else _contest(finding)
     harmed = [row.label for row in content.rows if harmed_splits(row, content)]
     caveats = [f"Worse than before on other points: {listed(harmed)}."] if harmed and finding.outcome != Outcome.UNCLEAR else []
-    sentences = (*contest, *_lesson(finding, content), *caveats)
-    return Verdict(content.label, finding.outcome, SAID[finding.outcome][1].format(**named), measures, sentences)
+    headline, sentences = SAID[finding.outcome][1].format(**named), (*contest, *_lesson(finding, content), *caveats)
+    return Verdict(content.label, finding.outcome, headline, sentences)
 
 
 def summary(verdicts: Sequence[Verdict]) -> str:
@@ -58,14 +53,15 @@ def _contest(finding: Finding) -> list[str]:
     winner, coverage = finding.winner, finding.coverage
     if winner is None:
         return []
-    end = f"ends at {nats(winner.p95['forget'])} nats" if math.isnan(coverage) else f"closes {percent(min(coverage, 1.0))} of the gap to retraining"
-    said = [f"{winner.label} {'ends no nearer than doing nothing' if coverage <= 0 else end} for {of_retraining(winner.cost.fraction)}."]
+    gap = "ends no nearer than doing nothing" if coverage <= 0 else f"closes {percent(min(coverage, 1.0))} of the gap to retraining"
+    end = f"ends at {nats(winner.p95['forget'])} nats" if math.isnan(coverage) else gap
+    said = [f"{winner.label} {end} for {of_retraining(winner.cost.fraction)}."]
     other, kind = (finding.rival, "without") if winner is finding.datamodel else (finding.datamodel, "with")
     if other is None:
         return [*said, f"No method {kind} a datamodel was tried."]
-    away = ", but further off elsewhere" if other.p95["forget"] < winner.p95["forget"] else ""
-    level = ", about level" if are_level(winner, other) else away
-    return [*said, f"Best {kind} a datamodel: {other.label}, {nats(other.p95['forget'])} for {of_retraining(other.cost.fraction)}{level}."]
+    better = ", but further off elsewhere" if other.p95["forget"] < winner.p95["forget"] else ""
+    told = f"{other.label}, {nats(other.p95['forget'])} for {of_retraining(other.cost.fraction)}{', about level' if are_level(winner, other) else better}"
+    return [*said, f"Best {kind} a datamodel: {told}."]
 
 
 def _lesson(finding: Finding, content: SetContent) -> list[str]:

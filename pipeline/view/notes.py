@@ -1,153 +1,41 @@
 """Notes in Markdown on top of each page: what a reader sees first of a stage, and how to go on from there."""
 
-import re
 import shlex
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
 from pipeline.graph import Graph, NodeState
-from pipeline.reporting.formatting import duration, nats, of_retraining, percent
+from pipeline.reporting.formatting import duration, of_retraining
 from pipeline.runtime.store import Store
 from pipeline.runtime.tracker import Results
-from pipeline.stages.evaluate import SPLITS
+from pipeline.show.page import render_template
+from pipeline.show.tables import Table
+from pipeline.view.note_tables import note_table
 from pipeline.view.spent import spent_on
-
-# Tables named in a note; tables.json among the artifacts names all.
-MOST_TABLES = 8
-# MLflow draws cells without any room between them, and none below a table.
-GAP, AIR = "&nbsp;", "&nbsp;"
-PURPOSES = {
-    "subset": "random subsets, to learn from",
-    "designed": "whole groups dropped, to learn from",
-    "heldout": "random subsets, to score what was learnt",
-    "full": "all points: to be unlearned",
-    "scout": "look at the data",
-    "oracle": "retrained without the set: the judges",
-    "floor": "the same again: the noise floor",
-    "focused_in": "with the set, one half of each pair",
-    "focused_out": "without the set, the other half",
-}
-WHAT = {
-    "forget": "**The points to be forgotten**, as ids and labels. Every stage below starts from these.",
-    "train": "**Every model that the experiment rests on.** They are trained once and shared by all forget sets and methods.",
-    "attribution": "**What each training point does to each output**, learnt from the models; the effect of removing a forget set is predicted from it.",
-    "convex": "**Unlearning where theory lives**: every algorithm on convex problems, whose retrained minimiser is known exactly. `convex.html` shows it all.",
-}
 
 
 def note_of(child: str, graph: Graph, store: Store, states: Mapping[str, NodeState], results: Results) -> str:
     """Return what a child run is, what it made, what that cost, and where its tables are."""
-    body = {"forget": _forget, "train": _train, "attribution": _attribution, "convex": _convex}.get(child)
-    said, table = body(graph, results) if body else _verdict(child, graph, results)
-    return "\n\n".join([part for part in (said, _cost(store, states.values()), table, AIR if table else "", _places(store, states), _commands(store)) if part])
+    metrics, spent = results.metrics, spent_on(store, states.values())
+    unlearner = graph.experiment.unlearners.get(child.split("/", 1)[0])
+    ended = "" if spent.written_at is None else time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(spent.written_at))
+    return render_template(
+        "note.md.j2",
+        child=child,
+        estimator=graph.experiment.estimator.name,
+        lds=[metrics[name] for name in ("lds", "lds_low", "lds_high")] if "lds" in metrics else None,
+        unlearner=None if unlearner is None else unlearner.name,
+        cost=of_retraining(float(metrics["cost_fraction"])) if "cost_fraction" in metrics else "",
+        core_time=duration(spent.core_seconds),
+        hosts=spent.hosts,
+        ended=ended,
+        table=note_table(child, graph, results),
+        tables=[(key, str(state.folder)) for key, state in states.items()],
+        store=store.uri,
+        place=shlex.quote(store.uri),
+    )
 
 
-def parent_note(*, headline: str, rows: Sequence[Mapping[str, Any]], verdicts: Mapping[str, str], links: Mapping[str, str], store: Store) -> str:
-    """Return the summary of an experiment: a headline, the verdict on each forget set, the figures, and links to the pages of its stages."""
-    parts = [f"### {headline}"]
-    if verdicts:
-        parts.append("\n".join(f"- **{label}**: {said}." for label, said in verdicts.items()))
-    if rows:
-        heads = ["forget set", "method", *(f"KLoM {split}" for split in SPLITS), "cost"]
-        cells = [[row["forget_set"], row["unlearner"], *(nats(row[split]) for split in SPLITS), percent(row["cost"]["fraction"])] for row in rows]
-        parts.append(markdown_table(heads, cells))
-        parts.append(
-            "KLoM in nats, 95th percentile over points: at the floor it is a retrained model, 11.51 is the worst; cost of one request, of one retraining. "
-            "`report.html` among the artifacts tells the whole story."
-        )
-    if links:
-        parts.append("Pages: " + " · ".join(f"[{title}]({address})" for title, address in links.items()))
-    parts.append(_commands(store))
-    return "\n\n".join(parts)
-
-
-def code(text: str) -> str:
-    """Return text as Markdown shows it letter by letter, whatever backticks it holds."""
-    longest = max((len(ticks) for ticks in re.findall("`+", text)), default=0)
-    fence, room = "`" * (longest + 1), " " if longest else ""
-    return f"{fence}{room}{text}{room}{fence}"
-
-
-def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """Return a table, numbers to the right; what stands for a column in a label is escaped."""
-    cells = [[str(cell).replace("|", "\\|") for cell in row] for row in rows]
-    sides = ["---:" if column and all(cell[:1].isdigit() for cell in column) else ":---" for column in zip(*cells, strict=True)] or [":---"] * len(heads)
-    lines = [[f"{GAP}{head}{GAP}" for head in heads], sides, *([f"{GAP}{cell}{GAP}" for cell in row] for row in cells)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _forget(graph: Graph, results: Results) -> tuple[str, str]:
-    rows = [[label, graph.experiment.forget_sets[label].name, len(results.tables.get(label, ()))] for label in graph.experiment.forget_sets]
-    return WHAT["forget"], markdown_table(["forget set", "rule", "points"], rows)
-
-
-def _train(graph: Graph, results: Results) -> tuple[str, str]:
-    rows = [
-        [
-            row["population"],
-            PURPOSES.get(row["population"].split("/")[0], ""),
-            f"{row['models']:,}",
-            f"{row['validation_accuracy_mean']:.3f}",
-            duration(row["core_seconds"]),
-        ]
-        for row in results.tables.get("populations", ())
-    ]
-    return WHAT["train"], markdown_table(["population", "what for", "models", "accuracy", "core time"], rows)
-
-
-def _attribution(graph: Graph, results: Results) -> tuple[str, str]:
-    said, metrics = [WHAT["attribution"], f"Estimator: `{graph.experiment.estimator.name}`."], results.metrics
-    if "lds" in metrics:
-        said.append(
-            f"**LDS {metrics['lds']:.3f}** ({metrics['lds_low']:.3f} to {metrics['lds_high']:.3f}): the rank correlation of predicted and actual margins "
-            "of subset models that were held out; 1 is perfect. Whether more models would help: figure `lds_by_models`."
-        )
-    heads = ["forget set", "largest change of a logit", "mean change", "mean standard error"]
-    names = ("largest_change", "mean_change", "mean_standard_error")
-    effects = [[row["forget_set"], *(f"{row[name]:.2f}" if name in row else "not known" for name in names)] for row in results.tables.get("effects", ())]
-    return "\n\n".join(said), markdown_table(heads, effects) if effects else ""
-
-
-def _convex(graph: Graph, results: Results) -> tuple[str, str]:
-    heads = ["panel", "algorithm", "steps to 1 %"]
-    rows = [[row["panel"], row["algorithm"], f"{row['steps_to_0.01']:,}"] for row in results.tables.get("steps", ()) if row["steps_to_0.01"] is not None]
-    return WHAT["convex"], markdown_table(heads, rows) if rows else ""
-
-
-def _verdict(child: str, graph: Graph, results: Results) -> tuple[str, str]:
-    name, label = child.split("/", 1)
-    metrics = results.metrics
-    unlearner = graph.experiment.unlearners.get(name)
-    what = f"method `{unlearner.name}` on" if unlearner is not None else "the noise floor (independent retrained models) of"
-    rows = [
-        [split, nats(float(metrics[f"p95_klom_{split}"])), nats(float(metrics[f"mean_klom_{split}"])), f"{metrics[f'accuracy_{split}']:.3f}"]
-        for split in SPLITS
-    ]
-    cost = f"One request costs {of_retraining(float(metrics['cost_fraction']))} for each model." if "cost_fraction" in metrics else ""
-    said = f"**{name} / {label}**: {what} forget set `{label}`, judged against models retrained without it. {cost}"
-    return said, markdown_table(["points", "KLoM, 95th percentile", "KLoM, mean", "accuracy"], rows)
-
-
-def _cost(store: Store, states: Iterable[NodeState]) -> str:
-    spent = spent_on(store, states)
-    hosts = f" on {', '.join(spent.hosts[:4])}{' and others' if len(spent.hosts) > 4 else ''}" if spent.hosts else ""
-    ended = "" if spent.written_at is None else f"; the last table was written {time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime(spent.written_at))}"
-    return f"Took {duration(spent.core_seconds)} of core time{hosts}{ended}."
-
-
-def _places(store: Store, states: Mapping[str, NodeState]) -> str:
-    tables = [f"- {code(key)}: {code(str(state.folder))}" for key, state in list(states.items())[:MOST_TABLES]]
-    more = [f"- and {len(states) - MOST_TABLES} more, all named in `tables.json` among the artifacts"] if len(states) > MOST_TABLES else []
-    return "\n".join([f"Tables, below {code(store.uri)}:", "", *tables, *more])
-
-
-def _commands(store: Store) -> str:
-    commands = {
-        "run": "computes what is missing, and nothing twice",
-        "watch": "looks on while it runs",
-        "verify": "reads every byte and names what is damaged",
-    }
-    place = shlex.quote(store.uri)
-    said = [f"- {code(f'dmm {verb} config.yaml --store {place}')} {what}" for verb, what in commands.items()]
-    return "\n".join(["From here, with `config.yaml` of the parent run:", "", *said])
+def parent_note(*, headline: str, table: Table, verdicts: Mapping[str, str], links: Mapping[str, str], store: Store) -> str:
+    """Return the summary of an experiment: a headline, the verdict on each forget set, the results, and links to the pages of its stages."""
+    return render_template("parent_note.md.j2", headline=headline, table=table, verdicts=verdicts, links=links, place=shlex.quote(store.uri))

@@ -12,6 +12,8 @@ from pipeline.core.registry import plugin_name
 from pipeline.graph import Graph, NodeState
 from pipeline.runtime.store import Store
 from pipeline.runtime.tracker import PARENT, DatasetSummary, Results
+from pipeline.show.results import results_table
+from pipeline.stages.results import bounds_of
 from pipeline.stages.train import CHECKPOINT, read_states
 from pipeline.training.ensemble import Builder
 from pipeline.view.attribution import attribution_results
@@ -87,7 +89,7 @@ class Pages:
         )
         return parent_note(
             headline=about.get("summary") or f"{WORDS[status]}: {so_far}",
-            rows=result_rows(self.graph, self.store, states) if states else [],
+            table=results_table(result_rows(self.graph, self.store, states) if states else [], bounds=bounds_of(self.graph.experiment.unlearners)),
             verdicts={label: about["headlines"][label] for label in self.graph.experiment.forget_sets} if about else {},
             links=links,
             store=self.store,
