@@ -10,26 +10,27 @@ from pipeline.runtime.store import Store
 from pipeline.runtime.tracker import Results
 from pipeline.show.page import render_template
 from pipeline.show.tables import Table
+from pipeline.stages.child_run import ChildRun
+from pipeline.stages.evaluate import Verdict
 from pipeline.view.note_tables import note_table
 from pipeline.view.spent import spent_on
 
 
-def note_of(child: str, graph: Graph, store: Store, states: Mapping[str, NodeState], results: Results) -> str:
+def note_of(run: ChildRun, graph: Graph, store: Store, states: Mapping[str, NodeState], results: Results) -> str:
     """Return what a child run is, what it made, what that cost, and where its tables are."""
-    metrics, spent = results.metrics, spent_on(store, states.values())
-    unlearner = graph.experiment.unlearners.get(child.split("/", 1)[0])
-    ended = "" if spent.written_at is None else time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(spent.written_at))
+    spent, nodes, unlearners = spent_on(store, states.values()), [state.node for state in states.values()], graph.experiment.unlearners
     return render_template(
         "note.md.j2",
-        child=child,
+        run=run,
+        metrics=results.metrics,
         estimator=graph.experiment.estimator.name,
-        lds=[metrics[name] for name in ("lds", "lds_low", "lds_high")] if "lds" in metrics else None,
-        unlearner=None if unlearner is None else unlearner.name,
-        cost=of_retraining(float(metrics["cost_fraction"])) if "cost_fraction" in metrics else "",
+        verdict=next((node for node in nodes if isinstance(node, Verdict)), None),
+        unlearners={label: unlearner.name for label, unlearner in unlearners.items()},
+        cost=of_retraining(float(results.metrics["cost_fraction"])) if "cost_fraction" in results.metrics else "",
         core_time=duration(spent.core_seconds),
         hosts=spent.hosts,
-        ended=ended,
-        table=note_table(child, graph, results),
+        ended="" if spent.written_at is None else time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(spent.written_at)),
+        table=note_table(nodes, graph, results),
         tables=[(key, str(state.folder)) for key, state in states.items()],
         store=store.uri,
         place=shlex.quote(store.uri),
