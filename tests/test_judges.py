@@ -38,9 +38,9 @@ def session(whole: Path, tmp_path_factory: pytest.TempPathFactory) -> Session:
 @pytest.fixture(scope="module")
 def shown(session: Session) -> verbs.RunResult:
     """What a run comes to that is interrupted after three verdicts, resumed, and shown in MLflow."""
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        Walk(session.graph, session.store, open_executor=lambda: StoppingExecutor(session, 3)).run()
+    walk = Walk(session.graph, session.store, open_executor=lambda: StoppingExecutor(session, 3))
+    with pytest.raises(KeyboardInterrupt):
+        walk.run()
     made = {key for key, status in statuses(session).items() if status == "done"} & NEW
     assert len(made) == 3
     with pytest.MonkeyPatch.context() as patch:
@@ -175,8 +175,9 @@ def test_models_that_a_judge_has_trained_are_planned_priced_and_resumed(tmp_path
     session = open_at(tmp_path, judges={"klom": {"n_resamples": 20}, "shadows": "outside_judges:Shadows"}, **FEW)
     priced = {row["node"]: row["retrainings"] for row in plan(session)["nodes"] if ":" in row["node"]}
     assert priced == {"train/shadows:subsets": 1.0, "train/shadows:without/some": 2.0}
+    walk = Walk(session.graph, session.store, open_executor=lambda: StoppingExecutor(session, 4))
     with pytest.raises(KeyboardInterrupt):
-        Walk(session.graph, session.store, open_executor=lambda: StoppingExecutor(session, 4)).run()
+        walk.run()
     assert not run_serially(session).failures
     assert scores_of(session, "shadows", "ascent").statistics == ("subsets", "without")
     page = session.store.read_blob((state := session.graph.survey(session.store)["report"]).table.folder, state.pieces[0].shard, "html")

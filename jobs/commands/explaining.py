@@ -1,10 +1,13 @@
 """How `dmm attribute` looks on a terminal: what helps and hurts a point, and what the removal of a forget set will change."""
 
+from dataclasses import fields
 from typing import Any
 
 from rich.console import Console
 
+from pipeline.reporting.attribution_content import SplitForecast
 from pipeline.reporting.formatting import signed
+from pipeline.reporting.report_tables import forecast_table
 from pipeline.show.tables import Row, Section, Table, number_column, row_of, word_column
 from pipeline.show.terminal import TerminalTable
 
@@ -35,6 +38,9 @@ def show_forecast(result: dict[str, Any], console: Console) -> None:
     console.print(f"If {result['forget_set']} were removed, the datamodel predicts, before anything is unlearned:", style="bold")
     for sentence in result["words"]:
         console.print(f"  {sentence}")
+    names = [field.name for field in fields(SplitForecast)]
+    splits = {split: SplitForecast(**{name: found.get(name) for name in names}) for split, found in result["splits"].items()}
+    console.print(TerminalTable(forecast_table(splits)))
     columns = (
         word_column("id"),
         word_column("label"),

@@ -10,14 +10,13 @@ from jobs.commands.options import DEBUG
 from jobs.commands.progress import duration
 from jobs.commands.verbs import RunResult
 from jobs.session import Session
-from pipeline.reporting.attribution_words import constant_words
 from pipeline.reporting.comparison_content import Comparison
 from pipeline.reporting.comparison_tables import headline_table
 from pipeline.reporting.comparison_words import headline
 from pipeline.reporting.payback import focused_pays
 from pipeline.show.tables import Cell, Table, Tone, number_column, row_of, table_of, word_column
 from pipeline.show.terminal import TerminalTable
-from pipeline.stages.results import results_table
+from pipeline.stages.results import bounds_of, results_table
 
 # Tones of statuses; those later in the list stand for a group of which members differ.
 TONES = {"done": Tone.GOOD, "partial": Tone.WARNING, "missing": Tone.NEW, "stale": Tone.OLD, "waiting": Tone.MUTED}
@@ -26,12 +25,12 @@ TONES = {"done": Tone.GOOD, "partial": Tone.WARNING, "missing": Tone.NEW, "stale
 def show_run(result: RunResult, console: Console, session: Session) -> None:
     """Print the verdict table, what failed, and where to look next."""
     if result.results:
-        unlearners = session.experiment.unlearners
-        bounds = [label for label, unlearner in unlearners.items() if "oracle" in unlearner.needs]
+        bounds = bounds_of(session.experiment.unlearners)
         console.print(TerminalTable(results_table(result.results, bounds=bounds)))
     if result.attribution:
         low, high = result.attribution["lds_interval"]
-        left = constant_words(result.attribution["n_constant"], result.attribution["n_flat"])
+        n_constant, n_flat = result.attribution["n_constant"], result.attribution["n_flat"]
+        left = f" (margins that never vary, left out: {n_constant:,}; predicted not to vary, counted as 0: {n_flat:,})" if n_constant or n_flat else ""
         models = f"{result.attribution['n_heldout']} held-out subset models{left}"
         console.print(f"Datamodels: LDS {result.attribution['lds']:.3f} ({low:.3f} to {high:.3f}) on {models}")
     if result.verdict:

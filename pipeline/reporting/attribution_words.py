@@ -20,9 +20,3 @@ def curve_words(curve: CurveContent) -> str:
     before, last = curve.n_models[-2:]
     verdict = "more models would help" if curve.last_gain >= curve.worthwhile else "more would hardly help"
     return f"The last doubling, from {before:,} to {last:,} subset models, gained {signed(curve.last_gain, 3)} LDS: {verdict}."
-
-
-def constant_words(n_constant: int, n_flat: int) -> str:
-    """Return which margins LDS leaves out and which it counts as 0, to follow it; empty where there are none."""
-    counts = {"left out, since never varying": n_constant, "counted as 0, since predicted not to vary": n_flat}
-    return "".join(f"; {what}: {count:,} margin{'s' if count > 1 else ''}" for what, count in counts.items() if count)

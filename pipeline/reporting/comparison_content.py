@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pipeline.core.errors import ShapeError
 from pipeline.evaluation.judges.base import Judge
 from pipeline.evaluation.judges.scores import Score, Scores
-from pipeline.reporting.content import Role
-from pipeline.reporting.verdict import CHEAP
+from pipeline.reporting.content import CHEAP, Role
 
 
 @dataclass(frozen=True, kw_only=True)

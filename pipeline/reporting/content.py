@@ -13,6 +13,10 @@ from pipeline.core.errors import DataError, ShapeError
 from pipeline.evaluation.judges.base import Judge
 from pipeline.evaluation.judges.scores import NONFINITE, Score, Scores
 from pipeline.reporting.attribution_content import CurveContent, ForecastContent, ForgetCurveContent, InfluenceContent
+from pipeline.reporting.formatting import in_unit
+
+# A method whose request costs this fraction of a retraining or more is not cheap.
+CHEAP = 0.5
 
 
 class Role(StrEnum):
@@ -157,6 +161,16 @@ class SetContent:
         judged = [one for one in row.snapshots if self._judge_label in one.scores]
         scores = [one.scores[self._judge_label].get(self.main.statistic, self.main.split) for one in judged]
         return [(one.cost.fraction, score) for one, score in zip(judged, scores, strict=True) if score is not None]
+
+    @property
+    def reference(self) -> float:
+        """What retraining comes to."""
+        return self.main.value if self.main.reference is None else self.main.reference
+
+    def shown(self, row: Row, *, is_named: bool = False) -> str:
+        """Return the headline of a judged row in its unit, on the split that matters most."""
+        score = self.main_of(row)
+        return in_unit(score.value, score.unit, is_named=is_named)
 
     @property
     def _judge_label(self) -> str:

@@ -16,7 +16,7 @@ from pipeline.reporting.figures import shown_points
 from pipeline.reporting.forecast_figure import forecast_figure
 from pipeline.reporting.influence_figure import influence_figure
 from pipeline.reporting.margin_figure import margin_figure
-from pipeline.reporting.report_tables import attribution_table, forecast_table, judge_notes, numbers_table, populations_table
+from pipeline.reporting.report_tables import attribution_table, forecast_table, judge_notes, key_figures, numbers_table, populations_table
 from pipeline.reporting.theme import COLOURS, image_png, svg
 from pipeline.reporting.words import Verdict, summary, verdict
 from pipeline.show.page import environment
@@ -39,6 +39,7 @@ class Section:
 
     content: SetContent
     verdict: Verdict
+    measures: tuple[tuple[str, str], ...]
     anchor: str
     follows: str
     margins: Markup | None
@@ -88,11 +89,12 @@ def _section(content: SetContent, number: int) -> Section:
     return Section(
         content=content,
         verdict=verdict(content),
+        measures=key_figures(content),
         anchor=f"set-{number}",
         follows="" if follows is None else follows.label,
         margins=None if figure is None else Markup(svg(figure, f"Margins of forgotten points of set {content.label}, number {number}")),
         tiles=_tiles(content),
-        foreseen=None if forecast is None else forecast_table(forecast),
+        foreseen=None if forecast is None else forecast_table(forecast.splits),
         forecast=None if forecast is None else Markup(svg(forecast_figure(forecast), f"Predicted changes of margins for set {content.label}, number {number}")),
         influences=tuple(Markup(svg(influence_figure(one), _influence_title(one, content, number))) for one in content.influences),
     )

@@ -12,14 +12,12 @@ def break_even(datamodel_retrainings: float, request_fraction: float) -> str:
         return f"The datamodel was brought along and cost nothing here; a request costs {request}."
     if request_fraction >= 1:
         return f"One request costs {request}, so the datamodel ({spent}) never pays: retrain."
-    needed = math.ceil(datamodel_retrainings / (1 - request_fraction))
-    return f"The datamodel costs {spent} once, a request then {request}: it pays if {needed:,} or more requests share it; for fewer, retrain."
+    pays = f"it pays if {math.ceil(datamodel_retrainings / (1 - request_fraction)):,} or more requests share it; for fewer, retrain"
+    return f"The datamodel costs {spent} once, a request then {request}: {pays}."
 
 
 def focused_pays(focused: float, break_even: float | None, n_models: int) -> str:
     """Return when focused models that cost so many retrainings a request pay, with n_models to forget in each; break_even in requests."""
     pays = "never pay: retrain" if break_even is None else f"pay from {math.ceil(break_even):,} requests on"
-    return (
-        f"Focused models add {focused:,.3g} retrainings to each request, the price of {math.floor(focused):,} exact oracles. "
-        f"For {n_models:,} models in each request, datamodel and focused models together {pays}."
-    )
+    said = f"Focused models add {focused:,.3g} retrainings to each request, the price of {math.floor(focused):,} exact oracles."
+    return f"{said} For {n_models:,} models in each request, datamodel and focused models together {pays}."

@@ -1,17 +1,18 @@
 """The tables of a report, filled from its content: all numbers, forecasts, populations and the datamodel's score."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from pipeline.reporting.attribution_content import ForecastContent, SplitForecast
+from pipeline.reporting.attribution_content import SplitForecast
 from pipeline.reporting.content import (
     AttributionContent,
     PopulationContent,
     Role,
     Row,
     SetContent,
+    best_of,
     harmed_splits,
 )
-from pipeline.reporting.formatting import duration, percent, signed
+from pipeline.reporting.formatting import duration, in_unit, percent, signed
 from pipeline.reporting.score_tables import SHADE_NOTE, ScoreColumn, counted, score_columns
 from pipeline.reporting.verdict import judge
 from pipeline.show import tables
@@ -24,6 +25,15 @@ KINDS = {
     Role.PREDICTOR: "predictor, moves no weights",
     Role.BOUND: "bound, needs true oracles",
 }
+
+
+def key_figures(content: SetContent) -> tuple[tuple[str, str], ...]:
+    """Return (value, what it is): the headline of doing nothing, the winner and retraining; what the winner costs."""
+    nothing, winner = best_of(content, Role.NOTHING), judge(content).winner
+    before = [] if nothing is None else [(content.shown(nothing), "doing nothing")]
+    after = [] if winner is None else [(content.shown(winner), winner.label)]
+    cost = [] if winner is None else [(percent(winner.cost.fraction), "of a retraining")]
+    return (*before, *after, (in_unit(content.reference, content.main.unit), "retraining"), *cost)
 
 
 def numbers_table(sets: tuple[SetContent, ...]) -> Table:
@@ -75,8 +85,11 @@ def _row(row: Row, content: SetContent, columns: Sequence[ScoreColumn], *, is_be
     return row_of(label, *scores, row.cost.fraction, row.cost.amortised_fraction, is_best=is_best)
 
 
-def forecast_table(content: ForecastContent) -> Table:
-    """Return what a datamodel predicted of removing a set, by split, and what retraining came to if that is known."""
+def forecast_table(splits: Mapping[str, SplitForecast]) -> Table:
+    """Return what a datamodel predicted of removing a set, by split, and what retraining came to if that is known.
+
+    Columns of which nothing is known are left out.
+    """
     columns = (
         word_column("Points"),
         number_column("count"),
@@ -92,7 +105,7 @@ def forecast_table(content: ForecastContent) -> Table:
         number_column("within", group="As retrained", note="within two standard errors of the prediction"),
     )
     names = {"forget": "forgotten", "retain": "retained", "validation": "validation"}
-    rows = (_forecast(names[split], found) for split, found in content.splits.items() if found.n_points)
+    rows = (_forecast(names[split], found) for split, found in splits.items() if found.n_points)
     made = table_of(columns, rows)
     known = [place for place, column in enumerate(columns) if place < 2 or not _is_unknown(made, place)]
     return table_of(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pipeline.evaluation.judges.base import Judge
 from pipeline.evaluation.judges.scores import NONFINITE, Score, Scores
 from pipeline.reporting.formatting import in_unit, points, times_floor
-from pipeline.show.tables import DARKEST, Cell, Column, Table, Tone, number_column, row_of, table_of, word_column
+from pipeline.show.tables import DARKEST, Cell, Column, Section, Table, Tone, number_column, row_of, word_column
 
 # A value is shaded by how many times what retraining alone makes it is beyond the reference.
 SHADES = (1, 3, 8, 18)
@@ -65,14 +65,15 @@ def score_columns(judges: Mapping[str, Judge], rows: Iterable[Mapping[str, Score
         for label, of_judge in scores.items():
             for split, score in of_judge.of(of_judge.headline).items():
                 found.setdefault((label, split), (score, of_judge))
-    return [_column(label, judges, *found[label, split]) for label in judges for of, split in found if of == label]
+    titles = {label: judges[label].title(score.statistic) for (label, _), (score, _) in found.items()}
+    alike = {label for label, title in titles.items() if list(titles.values()).count(title) > 1}
+    return [_column(label, judges[label], *found[of, split], is_named=label in alike) for label in judges for of, split in found if of == label]
 
 
-def _column(label: str, judges: Mapping[str, Judge], score: Score, scores: Scores) -> ScoreColumn:
-    judge = judges[label]
-    titles = [other.title(score.statistic) for other in judges.values()]
+def _column(label: str, judge: Judge, score: Score, scores: Scores, *, is_named: bool) -> ScoreColumn:
+    """Return the column of a score; is_named puts the judge's label behind the title, where another judge has the same one."""
     title = judge.title(score.statistic)
-    named = f"{title} ({label})" if titles.count(title) > 1 else title
+    named = f"{title} ({label})" if is_named else title
     unit = "" if score.unit in ("", "fraction") else f" ({score.unit})"
 
     def show(value: float) -> str:
@@ -129,18 +130,25 @@ def _of_retraining(score: Score) -> float:
     return score.value if score.reference is None else score.reference
 
 
-def judge_table(judge: Judge, scores: Sequence[Score], *, label: str) -> Table:
-    """Return all scores of one judge: a row for each statistic, a column for each split, references in brackets."""
-    splits = list(dict.fromkeys(score.split for score in scores))
-    by_place = {(score.statistic, score.split): score for score in scores}
-    rows = []
-    for statistic in dict.fromkeys(score.statistic for score in scores):
-        found = [by_place.get((statistic, split)) for split in splits]
-        rows.append(row_of(judge.title(statistic), *("" if score is None else _said(score) for score in found)))
-    columns = (word_column(label), *(word_column(split) for split in splits))
-    return table_of(columns, rows, notes=("In brackets what independent retrained models come to.",))
+def every_score(judges: Mapping[str, Judge], scores: Mapping[str, Sequence[Score]]) -> Table:
+    """Return all scores of one method: a section for each judge, a row for each statistic, a column for each split."""
+    splits = list(dict.fromkeys(score.split for of_judge in scores.values() for score in of_judge))
+    sections = []
+    for label, of_judge in scores.items():
+        by_place = {(score.statistic, score.split): score for score in of_judge}
+        rows = [
+            row_of(judges[label].title(statistic), *(_written(by_place.get((statistic, split))) for split in splits))
+            for statistic in dict.fromkeys(score.statistic for score in of_judge)
+        ]
+        sections.append(Section(title=label, rows=tuple(rows)))
+    columns = (word_column("score"), *(word_column(split) for split in splits))
+    notes = ("In brackets what independent retrained models come to.",)
+    return Table(columns=columns, sections=tuple(sections), section_heading="judge", notes=notes)
 
 
-def _said(score: Score) -> str:
-    reference = "" if score.reference is None else f" ({in_unit(score.reference, score.unit)})"
-    return f"{in_unit(score.value, score.unit)}{reference}"
+def _written(score: Score | None) -> Cell:
+    """Return a score in its own unit, since the scores of a column have several."""
+    if score is None:
+        return Cell()
+    reference = "" if score.reference is None else f"({in_unit(score.reference, score.unit)})"
+    return Cell(value=in_unit(score.value, score.unit, is_named=True), detail=reference)

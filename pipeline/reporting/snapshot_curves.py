@@ -74,4 +74,4 @@ def obstacles_of(ax: Axes, curve: Curve) -> list[Box]:
 
 def legend_handle() -> Line2D:
     """Return the entry of the legend for the lines."""
-    return Line2D([], [], linewidth=1.3, marker=".", markersize=6, color=COLOURS["muted"], label="snapshots on the way")
+    return Line2D([], [], linewidth=1.3, marker=".", markersize=6, color=COLOURS["muted"], label=" snapshots along the way")

@@ -4,10 +4,8 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 
-from pipeline.reporting.content import Role, Row, SetContent, best, best_of
+from pipeline.reporting.content import CHEAP, Role, Row, SetContent, best, best_of
 
-# A method that costs more than this fraction of a retraining is not cheap.
-CHEAP = 0.5
 # Share of the way from doing nothing to the floor: above the first a method is close, below the second it fails.
 MOST_OF_THE_WAY, LITTLE_OF_THE_WAY = 0.9, 0.25
 
@@ -33,7 +31,6 @@ class Finding:
     winner: Row | None
     datamodel: Row | None
     rival: Row | None
-    nothing: Row | None
 
 
 def judge(content: SetContent) -> Finding:
@@ -42,7 +39,7 @@ def judge(content: SetContent) -> Finding:
     nothing, winner = best_of(content, Role.NOTHING), best((row for row in (datamodel, rival) if row is not None), content)
     coverage = _coverage(winner, nothing, content)
     outcome = _outcome(winner, nothing, coverage, content)
-    return Finding(outcome=outcome, coverage=coverage, winner=winner, datamodel=datamodel, rival=rival, nothing=nothing)
+    return Finding(outcome=outcome, coverage=coverage, winner=winner, datamodel=datamodel, rival=rival)
 
 
 def _coverage(winner: Row | None, nothing: Row | None, content: SetContent) -> float:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.reporting.content import Role, Row, SetContent, are_level, best_of, harmed_splits
+from pipeline.reporting.content import Role, SetContent, are_level, best_of, harmed_splits
 from pipeline.reporting.formatting import in_unit, listed, of_retraining, percent
 from pipeline.reporting.verdict import Finding, Outcome, judge
 
@@ -22,29 +22,24 @@ SAID = {
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is said of one forget set; measures are (value, what it is)."""
+    """What is said of one forget set."""
 
     label: str
     outcome: Outcome
     headline: str
-    measures: tuple[tuple[str, str], ...]
     sentences: tuple[str, ...]
 
 
 def verdict(content: SetContent) -> Verdict:
     """Return the verdict on one forget set."""
-    finding, floor = judge(content), content.main
-    reference = floor.value if floor.reference is None else floor.reference
-    winner, nothing = finding.winner, finding.nothing
-    named = {"winner": "" if winner is None else winner.label, "n_models": len(content.oracle), "floor": in_unit(reference, floor.unit, is_named=True)}
-    rows = [(row, name) for row, name in ((nothing, "doing nothing"), (winner, named["winner"])) if row is not None]
-    cost = [] if winner is None else [(percent(winner.cost.fraction), "of a retraining")]
-    measures = (*((_value(row, content), str(name)) for row, name in rows), (in_unit(reference, floor.unit), "retraining"), *cost)
+    finding = judge(content)
+    floor = in_unit(content.reference, content.main.unit, is_named=True)
+    named = {"winner": "" if finding.winner is None else finding.winner.label, "n_models": len(content.oracle), "floor": floor}
     contest = [] if finding.outcome in (Outcome.UNCLEAR, Outcome.NEEDLESS) else _contest(finding, content)
     harmed = [row.label for row in content.rows if harmed_splits(row, content)]
     caveats = [f"Worse than before on other points: {listed(harmed)}."] if harmed and finding.outcome != Outcome.UNCLEAR else []
-    sentences = (*contest, *_lesson(finding, content), *caveats)
-    return Verdict(content.label, finding.outcome, SAID[finding.outcome][1].format(**named), measures, sentences)
+    headline, sentences = SAID[finding.outcome][1].format(**named), (*contest, *_lesson(finding, content), *caveats)
+    return Verdict(content.label, finding.outcome, headline, sentences)
 
 
 def summary(verdicts: Sequence[Verdict]) -> str:
@@ -59,14 +54,15 @@ def _contest(finding: Finding, content: SetContent) -> list[str]:
     winner, coverage = finding.winner, finding.coverage
     if winner is None:
         return []
-    end = f"ends at {_value(winner, content)}" if math.isnan(coverage) else f"closes {percent(min(coverage, 1.0))} of the gap to retraining"
-    said = [f"{winner.label} {'ends no nearer than doing nothing' if coverage <= 0 else end} for {of_retraining(winner.cost.fraction)}."]
+    gap = "ends no nearer than doing nothing" if coverage <= 0 else f"closes {percent(min(coverage, 1.0))} of the gap to retraining"
+    end = f"ends at {content.shown(winner, is_named=True)}" if math.isnan(coverage) else gap
+    said = [f"{winner.label} {end} for {of_retraining(winner.cost.fraction)}."]
     other, kind = (finding.rival, "without") if winner is finding.datamodel else (finding.datamodel, "with")
     if other is None:
         return [*said, f"No method {kind} a datamodel was tried."]
-    away = ", but further off elsewhere" if content.main_of(other).excess < content.main_of(winner).excess else ""
-    level = ", about level" if are_level(winner, other, content) else away
-    return [*said, f"Best {kind} a datamodel: {other.label}, {_value(other, content)} for {of_retraining(other.cost.fraction)}{level}."]
+    better = ", but further off elsewhere" if content.main_of(other).excess < content.main_of(winner).excess else ""
+    level = ", about level" if are_level(winner, other, content) else better
+    return [*said, f"Best {kind} a datamodel: {other.label}, {content.shown(other)} for {of_retraining(other.cost.fraction)}{level}."]
 
 
 def _lesson(finding: Finding, content: SetContent) -> list[str]:
@@ -77,9 +73,3 @@ def _lesson(finding: Finding, content: SetContent) -> list[str]:
         return []
     is_good = predictor is not None and content.main_of(predictor).excess < 1.3 * half
     return ["The prediction is good: matching to it is what falls short." if is_good else "True targets get further: the prediction is what falls short."]
-
-
-def _value(row: Row, content: SetContent) -> str:
-    """Return the headline of a row on the split that matters most."""
-    score = content.main_of(row)
-    return in_unit(score.value, score.unit)

@@ -17,6 +17,13 @@ def escape(text: str) -> str:
     return MEANING.sub(r"\\\1", safe)
 
 
+def code_span(text: str) -> str:
+    """Return a text as Markdown shows code, letter by letter, whatever backticks it holds."""
+    longest = max((len(ticks) for ticks in re.findall("`+", text)), default=0)
+    fence, room = "`" * (longest + 1), " " if longest else ""
+    return f"{fence}{room}{text}{room}{fence}"
+
+
 def table_markdown(table: Table) -> str:
     """Return a table in Markdown: caption, rows and notes; numbers stand right, the best are bold."""
     columns = table.columns

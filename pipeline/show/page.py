@@ -1,8 +1,11 @@
-"""Tables on a page: HTML in which everything that a table is given is escaped."""
+"""Pages and notes: templates in which everything that they are given is escaped, and tables as HTML."""
+
+from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from pipeline.show.markdown import code_span, escape, table_markdown
 from pipeline.show.tables import Cell, Column, Row, Section, Table, Tone, one_line
 
 # Templates of pages stand beside their readers; those of tables here.
@@ -15,9 +18,29 @@ def environment() -> Environment:
     made = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    made.filters["one_line"] = one_line
+    made.filters |= {"one_line": one_line, "literal": literal, "code": code, "markdown": markdown}
     made.globals["table_html"] = table_html
     return made
+
+
+def render_template(name: str, **values: Any) -> str:
+    """Return a template filled with values."""
+    return environment().get_template(name).render(**values).strip() + "\n"
+
+
+def literal(text: str) -> Markup:
+    """Return a text that a template of a note shows letter by letter."""
+    return Markup(escape(text))
+
+
+def code(text: str) -> Markup:
+    """Return a text as code in a template of a note."""
+    return Markup(code_span(text))
+
+
+def markdown(table: Table) -> Markup:
+    """Return a table for a template of a note."""
+    return Markup(table_markdown(table))
 
 
 def table_html(table: Table) -> Markup:

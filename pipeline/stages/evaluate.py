@@ -141,7 +141,8 @@ class Verdict(Node):
             return ()
         snapshots = snapshots_of(work.store, work.inputs["judged"], self.layout, work.examples.labels)
         judged = (self.judge.judge(one).with_references(floor) for one in each_snapshot(found, snapshots))
-        return tuple(JudgedSnapshot(after=snapshot.after, samples=snapshot.samples, scores=scores) for snapshot, scores in zip(snapshots, judged, strict=True))
+        pairs = zip(snapshots, judged, strict=True)
+        return tuple(JudgedSnapshot(after=one.after, samples=one.samples, scores=scores) for one, scores in pairs)
 
     def _input(self, work: Work) -> JudgeInput:
         labels = work.examples.labels

@@ -49,6 +49,11 @@ class Spending:
         return self.datamodel / (n_models - self.focused) if n_models > self.focused else None
 
 
+def bounds_of(unlearners: Mapping[str, Unlearner]) -> list[str]:
+    """Return the labels of unlearners that need true oracles: no method that a user has, so never marked as the best."""
+    return [label for label, unlearner in unlearners.items() if "oracle" in unlearner.needs]
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Result:
     """One unlearner on one forget set: what each judge says by its label, the headline first, and what a request costs."""

@@ -19,6 +19,7 @@ from pipeline.stages.forget import Forget
 from pipeline.stages.models import Models
 from pipeline.stages.node import Node
 from pipeline.stages.report import ReportPage
+from pipeline.stages.results import bounds_of, results_table
 from pipeline.stages.train import CHECKPOINT, read_states
 from pipeline.stages.train_further import TrainFurther
 from pipeline.stages.unlearn import Unlearn
@@ -99,7 +100,7 @@ class Pages:
         )
         return parent_note(
             headline=about.get("summary") or f"{WORDS[status]}: {so_far}",
-            results=results_of(self.graph, self.store, states) if states else [],
+            table=results_table(results_of(self.graph, self.store, states) if states else [], bounds=bounds_of(self.graph.experiment.unlearners)),
             verdicts={label: about["headlines"][label] for label in self.graph.experiment.forget_sets} if about else {},
             links=links,
             store=self.store,

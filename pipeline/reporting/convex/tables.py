@@ -12,7 +12,6 @@ from pipeline.reporting.convex.names import EARLIER, algorithm_name, removal_nam
 from pipeline.reporting.formatting import nats
 from pipeline.show.tables import (
     Cell,
-    Column,
     Row,
     Table,
     Tone,
@@ -126,12 +125,12 @@ def outcomes_table(data: DataContent) -> Table:
     """Return what every removal on a data set came to; the row of retraining is the floor."""
     columns = (
         word_column("Removal"),
-        number_column("R", show=share),
-        number_column("passes", show=amount),
-        number_column("to twice where it ends", show=amount, group="passes"),
-        number_column("of the oracle", show=amount, group="passes"),
-        number_column("mean", show=_margin, group="margins of forgotten points, nats"),
-        number_column("off by", show=_margin, group="margins of forgotten points, nats"),
+        number_column("R", show=amount),
+        number_column("in all", show=amount, group="Passes"),
+        number_column("to twice its end", show=amount, group="Passes"),
+        number_column("of the oracle", show=amount, group="Passes"),
+        number_column("mean", show=_margin, group="Margins, nats"),
+        number_column("off by", show=_margin, group="Margins, nats"),
         number_column("forgotten", show=nats, group="P95 KLoM, nats", better="lower"),
         number_column("unseen", show=nats, group="P95 KLoM, nats", better="lower"),
         number_column("U-LiRA, %", digits=1),
@@ -230,7 +229,10 @@ def promise_cell(*, is_broken: bool) -> Cell:
     return Cell(value="broken" if is_broken else "kept", tone=Tone.BAD if is_broken else Tone.GOOD)
 
 
+def _fact(value: Any) -> str:
+    return value if isinstance(value, str) else number(value)
+
+
 def _facts(facts: Mapping[str, Any]) -> Table:
     """Return named facts as one row, which is read faster than a list."""
-    columns = [Column(title=name, is_number=True) for name in facts]
-    return table_of(columns, [row_of(*facts.values())])
+    return table_of([word_column(name) for name in facts], [row_of(*(_fact(value) for value in facts.values()))])
