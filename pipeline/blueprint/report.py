@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from pipeline.accounts import SUBSETS, attributes, focused_rows, judged_by, learnt_from, spending_of
 from pipeline.config import PLACES, Experiment
+from pipeline.config.fidelity import is_proxy
 from pipeline.data.examples import Examples
 from pipeline.stages.convex_page import ConvexPage
 from pipeline.stages.curve import Curve
@@ -16,6 +17,7 @@ from pipeline.stages.influences import ExampleInfluences
 from pipeline.stages.models import Models
 from pipeline.stages.node import Node, Parent
 from pipeline.stages.report import POPULATION, ReportPage
+from pipeline.stages.train import Population
 from pipeline.stages.train_further import TrainFurther
 from pipeline.stages.unlearn import Unlearn
 
@@ -50,24 +52,28 @@ def report(experiment: Experiment, examples: Examples, nodes: Iterable[Node]) ->
         n_learnt_from=sum(row.n_models for row in learnt if row.role in SUBSETS),
         spending=spending_of(experiment, examples),
         layout=experiment.store.layout,
-        tables=dict(_shown(nodes)),
+        tables=dict(_shown(experiment, nodes)),
         resources=experiment.resources.compute,
     )
 
 
-def _shown(nodes: Iterable[Node]) -> Iterator[tuple[str, Parent]]:
+def _shown(experiment: Experiment, nodes: Iterable[Node]) -> Iterator[tuple[str, Parent]]:
     """Yield the parents of the page by the names under which it reads them."""
     for node in nodes:
-        name = _name_of(node)
+        name = _name_of(experiment, node)
         if name is not None:
             of_set = "" if node.forget_set is None else f"/{node.forget_set}"
             yield f"{name}{of_set}", Parent(node.key, "content" if isinstance(node, Forget) else "evidence")
 
 
-def _name_of(node: Node) -> str | None:
-    """Return the name under which the page reads a node, without the forget set; None if it does not."""
+def _name_of(experiment: Experiment, node: Node) -> str | None:
+    """Return the name under which the page reads a node, without the forget set; None if it does not.
+
+    Of proxies it shows the time that they took, as a retraining of theirs is none of the models that unlearn.
+    """
     if isinstance(node, Models):
-        return node.role if node.role in ("full", "oracle") else f"{POPULATION}{node.role}"
+        shows_time = isinstance(node, Population) and is_proxy(experiment, node.role)
+        return node.role if node.role in ("full", "oracle") else f"{POPULATION}{node.role}" if shows_time else None
     if isinstance(node, Verdict):
         return f"floor/{node.judge_label}" if node.method == FLOOR else f"verdict/{node.judge_label}/{node.method}"
     if isinstance(node, TrainFurther):

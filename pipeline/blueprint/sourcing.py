@@ -135,12 +135,14 @@ def needed_of(experiment: Experiment, role: str) -> Iterator[tuple[str, str]]:
 
 def check_sources(experiment: Experiment, examples: Examples, roles: frozenset[str]) -> None:
     """Raise ConfigError or DataError, naming what would supply it, where a source of one of the roles lacks what is needed of it."""
-    found = [one for role in ROLES if role in roles for one in _all_sourced(experiment, role)]
-    for one in found:
+    found = []
+    for role in ROLES:
         try:
-            _check_sourced(experiment, examples, one)
+            for one in _all_sourced(experiment, role) if role in roles else ():
+                _check_sourced(experiment, examples, one)
+                found.append(one)
         except PipelineError as error:
-            raise type(error)(f"populations.{one.role}.source: {error}") from error
+            raise type(error)(f"populations.{role}.source: {error}") from error
     for number, first in enumerate(found):
         for second in found[number + 1 :]:
             if (first.role, second.role) in APART and first.label == second.label:

@@ -36,7 +36,7 @@ from pipeline.unlearning.unlearner import Unlearner
 PAGE = "html"
 
 
-# The names under which the page reads populations of which it shows only what they took.
+# What the names begin with under which the page reads populations of which it shows only the time that they took.
 POPULATION = "population/"
 
 
@@ -119,9 +119,7 @@ class ReportPage(Node):
 
     def _with_time(self, work: Work, population: PopulationContent) -> PopulationContent:
         """Return a population with the measured core seconds of all its tables."""
-        # The two halves of focused models are one population to a reader.
-        roles = ("focused_in", "focused_out") if population.role == "focused" else (population.role,)
-        names = {start for role in roles for start in (role, f"{POPULATION}{role}")}
+        names = {population.role, f"{POPULATION}{population.role}"}
         tables = [table for name, table in work.inputs.items() if name in names or name.rpartition("/")[0] in names]
         measured = [core_seconds(work.store, table) for table in tables]
         known = [seconds for seconds in measured if seconds is not None]
