@@ -109,11 +109,6 @@ class Evaluated(Imported):
         """See Node."""
         return (*super().plugins(), self.model)
 
-    @property
-    def slug(self) -> str:
-        """See Node."""
-        return self.role
-
     def _outputs(self, work: Work) -> Float[np.ndarray, "n_models n_points *n_classes"]:
         examples = work.examples
         template = Builder(self.model, examples.input_shape, examples.n_classes)()

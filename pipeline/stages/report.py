@@ -118,7 +118,13 @@ class ReportPage(Node):
         return Shard(columns={"page": np.arange(1)}, summary=said, blobs=blobs)
 
     def _with_time(self, work: Work, population: PopulationContent) -> PopulationContent:
-        """Return a population with the measured core seconds of all its tables."""
+        """Return a population with the measured core seconds of all its tables, where some of the models are proxies.
+
+        A retraining of a proxy is none of the models that unlearn. Elsewhere retrainings say enough, and the page holds no time:
+        made again, it has the same bytes.
+        """
+        if not any(name.startswith(POPULATION) for name in self.tables):
+            return population
         names = {population.role, f"{POPULATION}{population.role}"}
         tables = [table for name, table in work.inputs.items() if name in names or name.rpartition("/")[0] in names]
         measured = [core_seconds(work.store, table) for table in tables]
