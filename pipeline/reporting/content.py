@@ -142,6 +142,11 @@ class SetContent:
         return self.of(row)[self.main.split]
 
     @property
+    def place(self) -> str:
+        """The points that the headline is about."""
+        return {"forget": "forgotten points", "retain": "retained points"}.get(self.main.split, f"{self.main.split} points")
+
+    @property
     def reference(self) -> float:
         """What retraining comes to."""
         return self.main.value if self.main.reference is None else self.main.reference
