@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pipeline.evaluation.judges.base import Judge
 from pipeline.evaluation.judges.scores import Score, Scores
 from pipeline.reporting.comparison_content import ComparedSet, Comparison, Entry, Method
-from pipeline.reporting.formatting import in_unit, percent
+from pipeline.reporting.formatting import in_unit, percent, span_in_unit
 from pipeline.reporting.report_tables import KINDS
 from pipeline.reporting.score_tables import SHADE_NOTE, counted, distance, shade, short_cell
 from pipeline.show.tables import Cell, Column, Row, Section, Table, Tone, number_column, row_of, table_of, word_column
@@ -105,8 +105,9 @@ def _score(scores: Scores | None, judge: Judge, warnings: Sequence[str]) -> Cell
     if scores is None:
         return Cell()
     first, *others = scores.of(scores.headline).values()
-    under = [distance(first, judge), *(_of_split(score) for score in others), *warnings]
-    return Cell(value=first.value, interval=first.interval, under=tuple(part for part in under if part), shade=shade(first, judge))
+    interval = "" if first.interval is None else span_in_unit(first.interval, first.unit)
+    under = [interval, distance(first, judge), *(_of_split(score) for score in others), *warnings]
+    return Cell(value=first.value, under=tuple(part for part in under if part), shade=shade(first, judge))
 
 
 def _of_split(score: Score) -> str:

@@ -163,6 +163,11 @@ class SetContent:
         return [(one.cost.fraction, score) for one, score in zip(judged, scores, strict=True) if score is not None]
 
     @property
+    def place(self) -> str:
+        """The points that the headline is about."""
+        return {"forget": "forgotten points", "retain": "retained points"}.get(self.main.split, f"{self.main.split} points")
+
+    @property
     def reference(self) -> float:
         """What retraining comes to."""
         return self.main.value if self.main.reference is None else self.main.reference

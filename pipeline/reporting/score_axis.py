@@ -39,11 +39,10 @@ class ScoreAxis:
         scores += [score for content in sets for row in content.judged for _, score in content.curve_of(row)]
         yardstick, better, unit = first.judge.yardstick, first.main.better, first.main.unit
         named = "" if unit in ("", "fraction") else f" ({unit})"
-        place = {"forget": "forgotten", "retain": "retained"}.get(first.main.split, first.main.split)
         low, top = _range(scores)
         if better == "lower" and yardstick.worst is not None:
             low, top = 0.0, yardstick.worst
-        return cls(label=f"{first.title} on {place} points{named}", unit=unit, better=better, yardstick=yardstick, low=low, top=top)
+        return cls(label=f"{first.title} on {first.place}{named}", unit=unit, better=better, yardstick=yardstick, low=low, top=top)
 
     @property
     def _is_rooted(self) -> bool:

@@ -23,7 +23,7 @@ class AccuracyJudge(Judge):
 
     name: ClassVar[str] = "accuracy"
     needs: ClassVar[frozenset[str]] = frozenset({"logits"})
-    yardstick: ClassVar[Yardstick] = Yardstick(noise=0.02)
+    yardstick: ClassVar[Yardstick] = Yardstick(noise=0.02, by_interval=True)
     titles: ClassVar[Mapping[str, str]] = {"accuracy": "accuracy"}
 
     def judge(self, found: JudgeInput) -> Scores:

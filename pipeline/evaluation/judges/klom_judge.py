@@ -16,7 +16,7 @@ from pipeline.evaluation.published import CEILING
 
 
 class KlomJudge(Judge):
-    """KLoM is the divergence, in nats, between the margins of unlearned and of retrained models on one point; 11.51 is the worst.
+    """KLoM is the divergence between the margins of unlearned and of retrained models on a point: P95 is its 95th percentile over points, 11.51 nats the worst.
 
     variant, n_bins and clip are those of `pipeline.evaluation.klom`; n_resamples stand behind each interval.
     """
@@ -25,7 +25,7 @@ class KlomJudge(Judge):
     # Two floors drawn with equally many models differ by up to half of one. Above 3 nats (30 models a side) doing nothing
     # and retraining can hardly be told apart.
     yardstick: ClassVar[Yardstick] = Yardstick(noise=0.1, share=0.5, blind=3.0, worst=CEILING)
-    titles: ClassVar[Mapping[str, str]] = {"p95": "P95 KLoM", "mean": "mean KLoM"}
+    titles: ClassVar[Mapping[str, str]] = {"p95": "P95 KLoM", "mean": "mean KLoM", "klom": "KLoM"}
 
     variant: Variant = setting(neutral="closed")
     n_bins: int = setting(neutral=20, ge=2, le=MOST_BINS)

@@ -118,12 +118,14 @@ class Yardstick:
 
     noise, and share of the reference, are differences that retraining alone makes; the larger of the two counts. From a
     reference of blind on, nothing can be told; None: always. worst is the worst value there is; None: there is none.
+    by_interval: a value whose interval holds the reference cannot be told from it either.
     """
 
     noise: float
     share: float = 0.0
     blind: float | None = None
     worst: float | None = None
+    by_interval: bool = False
 
     def tolerance(self, score: Score) -> float:
         """Return the difference that retraining alone makes."""
@@ -131,6 +133,10 @@ class Yardstick:
 
     def is_level(self, score: Score) -> bool:
         """Return whether the value cannot be told from the reference."""
+        if self.by_interval and score.interval is not None and score.reference is not None:
+            low, high = score.interval
+            if low <= score.reference <= high:
+                return True
         return score.excess <= self.tolerance(score)
 
     def is_close(self, score: Score) -> bool:

@@ -17,18 +17,19 @@ Split = Literal["forget", "retain", "validation"]
 
 
 class UliraJudge(Judge):
-    """U-LiRA is an attack that guesses from its margin on a point whether a model was unlearned or retrained; 50% is chance.
+    """U-LiRA is the share of right guesses whether a model was unlearned or retrained, made from its margin on a point; 50% is chance.
 
     Half of the models of each side teach the attacker, the other half are told apart. splits are the points it is run on.
     """
 
     name: ClassVar[str] = "ulira"
     fewest_models: ClassVar[int] = FEWEST_MODELS
-    yardstick: ClassVar[Yardstick] = Yardstick(noise=0.02, worst=1.0)
+    yardstick: ClassVar[Yardstick] = Yardstick(noise=0.02, worst=1.0, by_interval=True)
     titles: ClassVar[Mapping[str, str]] = {
-        "balanced_accuracy": "U-LiRA accuracy",
-        "auc": "U-LiRA AUC",
-        "tpr": "U-LiRA true positives at 1% false ones",
+        "balanced_accuracy": "U-LiRA",
+        "auc": "AUC",
+        "tpr": "TPR at 1% FPR",
+        "ulira": "U-LiRA",
     }
 
     splits: tuple[Split, ...] = setting(neutral=("forget",), min_length=1)
