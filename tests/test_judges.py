@@ -161,7 +161,7 @@ def scores_of(session: Session, label: str, method: str) -> Scores:
 
 def test_a_judge_that_needs_states_finds_those_of_all_models(tmp_path: Path) -> None:
     unlearners = FEW["unlearners"] | {"direct": "dm_direct"}
-    session = open_at(tmp_path, judges={"klom": {"n_resamples": 20}, "weights": "outside_judges:Weights"}, **FEW | {"unlearners": unlearners})
+    session = open_at(tmp_path, judges={"weights": "outside_judges:Weights", "klom": {"n_resamples": 20}}, **FEW | {"unlearners": unlearners})
     result = verbs.run(session, Console(quiet=True), executor="serial")
     assert not result.failures
     assert scores_of(session, "weights", "nothing").rows[0].value == 0

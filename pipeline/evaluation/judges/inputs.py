@@ -20,8 +20,8 @@ class ModelOutputs(ABC):
         """How many models there are."""
 
     @abstractmethod
-    def margins(self) -> Margins:
-        """Return margins (n_models, n_points) in nats, NaN where a logit is not finite."""
+    def margins(self, points: Indices | None = None) -> Margins:
+        """Return margins (n_models, n_points) in nats, NaN where a logit is not finite; of some points only, others are not read."""
 
     @abstractmethod
     def blocks(self) -> Iterator[tuple[slice, Logits]]:
@@ -49,9 +49,10 @@ class ArrayOutputs(ModelOutputs):
         """How many models there are."""
         return len(self.all_logits)
 
-    def margins(self) -> Margins:
-        """Return margins (n_models, n_points) in nats."""
-        return margins(self.all_logits, self.labels)
+    def margins(self, points: Indices | None = None) -> Margins:
+        """Return margins (n_models, n_points) in nats, of some points or of all."""
+        chosen = slice(None) if points is None else points
+        return margins(self.all_logits[:, chosen], self.labels[chosen])
 
     def blocks(self) -> Iterator[tuple[slice, Logits]]:
         """Yield everything as one block."""

@@ -38,11 +38,10 @@ class UliraJudge(Judge):
 
     def judge(self, found: JudgeInput) -> Scores:
         """Return balanced accuracy, area under the curve, and true positives at 1 % false ones, on each of the splits."""
-        unlearned, oracle = found.unlearned.margins(), found.oracle.margins()
         by_split = {
             split: ulira(
-                unlearned=unlearned[:, found.splits[split]],
-                unseen=oracle[:, found.splits[split]],
+                unlearned=found.unlearned.margins(found.splits[split]),
+                unseen=found.oracle.margins(found.splits[split]),
                 variance_floor=self.variance_floor,
                 n_resamples=self.n_resamples,
             )
