@@ -41,7 +41,14 @@ class ScoreAxis:
         low, top = _range(scores)
         if better == "lower" and yardstick.worst is not None:
             low, top = 0.0, yardstick.worst
-        return cls(label=f"{first.title} on {first.place}{named}", unit=unit, better=better, yardstick=yardstick, low=low, top=top)
+        return cls(
+            label=f"{first.title} on {first.place}{named}",
+            unit=unit,
+            better=better,
+            yardstick=yardstick,
+            low=low,
+            top=top,
+        )
 
     @property
     def _is_rooted(self) -> bool:
@@ -73,7 +80,12 @@ class ScoreAxis:
         if worst is None or not self._is_rooted:
             return
         ax.axhline(worst, color=COLOURS["quiet"], linewidth=0.9, linestyle=(0, (4, 3)))
-        place: dict[str, Any] = {"transform": ax.get_yaxis_transform(), "ha": "right", "fontsize": 8, "color": COLOURS["muted"]}
+        place: dict[str, Any] = {
+            "transform": ax.get_yaxis_transform(),
+            "ha": "right",
+            "fontsize": 8,
+            "color": COLOURS["muted"],
+        }
         ax.text(1, worst + 0.026 * worst, f"ceiling {self.text(worst)}", **place)
 
     def within(self, value: float) -> float:

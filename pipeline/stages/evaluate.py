@@ -27,10 +27,10 @@ FLOOR = "floor"
 class Verdict(Node):
     """One judge on one method and one forget set.
 
-    method is the label of the unlearner, FLOOR for a second group of oracles; judge_label is the label of the judge.
-    floor_key is the same judge's verdict on FLOOR, from which rows without a reference take theirs; None for FLOOR itself.
-    states_key is the table with the judged models' weights where that is another one; start_key, population_keys and the two
-    treated keys are there for judges that need them.
+    method is the label of the unlearner, FLOOR for a second group of oracles; judge_label is the label of the
+    judge. floor_key is the same judge's verdict on FLOOR, from which rows without a reference take theirs;
+    None for FLOOR itself. states_key is the table with the judged models' weights where that is another one;
+    start_key, population_keys and the two treated keys are there for judges that need them.
     """
 
     stage: ClassVar[str] = "evaluate"
@@ -131,14 +131,24 @@ class Judged:
 
     def to_json(self) -> dict[str, Any]:
         """Return everything, JSON-ready."""
-        return {"scores": self.scores.to_json(), "n_models": list(self.n_models), "samples": self.samples, "points_column": self.points_column}
+        return {
+            "scores": self.scores.to_json(),
+            "n_models": list(self.n_models),
+            "samples": self.samples,
+            "points_column": self.points_column,
+        }
 
 
 def read_judged(store: Store, table: TableRef) -> Judged:
     """Return what a verdict came to, without the values of points."""
     about = store.summary(table)
     n_judged, n_oracles = about["n_models"]
-    return Judged(scores=Scores.from_json(about["scores"]), n_models=(n_judged, n_oracles), samples=about["samples"], points_column=about["points_column"])
+    return Judged(
+        scores=Scores.from_json(about["scores"]),
+        n_models=(n_judged, n_oracles),
+        samples=about["samples"],
+        points_column=about["points_column"],
+    )
 
 
 def points_column(store: Store, table: TableRef) -> str | None:
@@ -148,4 +158,8 @@ def points_column(store: Store, table: TableRef) -> str | None:
 
 def split_ids(forget: Indices, n_train: int, n_points: int) -> dict[str, Indices]:
     """Return the ids of the three splits that a verdict is about."""
-    return {"forget": forget, "retain": np.setdiff1d(np.arange(n_train), forget), "validation": np.arange(n_train, n_points)}
+    return {
+        "forget": forget,
+        "retain": np.setdiff1d(np.arange(n_train), forget),
+        "validation": np.arange(n_train, n_points),
+    }

@@ -21,15 +21,34 @@ def test_without_any_there_are_klom_and_accuracy_and_ulira_where_there_are_model
 
 
 def test_a_label_that_is_a_judges_name_names_it() -> None:
-    judges = config.build(PLAIN | {"judges": {"klom": {"n_bins": 10}, "ulira": None, "right": "accuracy", "accuracy": {"name": "klom"}}}).judges
-    assert judges == {"klom": KlomJudge(n_bins=10), "ulira": UliraJudge(), "right": AccuracyJudge(), "accuracy": KlomJudge()}
+    judges = config.build(
+        PLAIN
+        | {
+            "judges": {
+                "klom": {"n_bins": 10},
+                "ulira": None,
+                "right": "accuracy",
+                "accuracy": {"name": "klom"},
+            }
+        }
+    ).judges
+    assert judges == {
+        "klom": KlomJudge(n_bins=10),
+        "ulira": UliraJudge(),
+        "right": AccuracyJudge(),
+        "accuracy": KlomJudge(),
+    }
 
 
 def test_evaluation_is_accepted_as_klom_with_one_notice() -> None:
     with pytest.warns(RenamedWarning, match="`evaluation` is called `judges.klom` now") as told:
         found = config.build(PLAIN | {"evaluation": {"n_bins": 10}}, ["evaluation.n_resamples=30"])
     assert len(told) == 1
-    assert found.judges == {"klom": KlomJudge(n_bins=10, n_resamples=30), "accuracy": AccuracyJudge(), "ulira": UliraJudge()}
+    assert found.judges == {
+        "klom": KlomJudge(n_bins=10, n_resamples=30),
+        "accuracy": AccuracyJudge(),
+        "ulira": UliraJudge(),
+    }
 
 
 def test_both_names_are_one_experiment() -> None:
@@ -42,14 +61,20 @@ def test_both_names_are_one_experiment() -> None:
 @pytest.mark.parametrize(
     ("tree", "words"),
     [
-        ({"evaluation": {}, "judges": {"klom": {}}}, "move what stands below `evaluation` to `judges.klom`, and remove `evaluation`"),
+        (
+            {"evaluation": {}, "judges": {"klom": {}}},
+            "move what stands below `evaluation` to `judges.klom`, and remove `evaluation`",
+        ),
         ({"evaluation": 3}, "evaluation: expected settings such as"),
         ({"judges": {}}, "judges is empty; name at least one"),
         ({"judges": ["klom"]}, "expected judges by label"),
         ({"judges": {"mine": {"n_bins": 3}}}, "judge labelled 'mine': judge: needs a `name`"),
         ({"judges": {"klom": {"n_binz": 3}}}, "n_binz"),
         ({"judges": {"ulirra": "ulirra"}}, "Did you mean 'ulira'?"),
-        ({"judges": {"ulira": {}}, "populations": TINY["populations"] | {"oracle": {"n_models": 3}}}, "but populations.oracle.n_models is 3; raise it to 4"),
+        (
+            {"judges": {"ulira": {}}, "populations": TINY["populations"] | {"oracle": {"n_models": 3}}},
+            "but populations.oracle.n_models is 3; raise it to 4",
+        ),
     ],
 )
 @pytest.mark.filterwarnings("ignore::pipeline.core.renamed.RenamedWarning")

@@ -83,7 +83,10 @@ def test_ulira_is_the_library_function_on_the_points_asked_for() -> None:
     expected = ulira(unlearned=found.unlearned.margins(ids), unseen=found.oracle.margins(ids))
     scores = UliraJudge().judge(found)
     assert [row.value for row in scores] == [expected.balanced_accuracy, expected.auc, expected.tpr]
-    assert {row.split for row in UliraJudge(splits=("forget", "validation")).judge(found)} == {"forget", "validation"}
+    assert {row.split for row in UliraJudge(splits=("forget", "validation")).judge(found)} == {
+        "forget",
+        "validation",
+    }
     assert np.isnan(scores.points["ulira"][8:]).all()
 
 
@@ -98,7 +101,10 @@ def test_accuracy_stands_beside_that_of_the_oracles() -> None:
 SCORE = Score(statistic="s", split="forget", value=3.0, reference=2.0)
 
 
-@pytest.mark.parametrize(("better", "value", "excess"), [("lower", 3.0, 1.0), ("higher", 3.0, -1.0), ("nearer", 1.5, 0.5), ("lower", 1.0, -1.0)])
+@pytest.mark.parametrize(
+    ("better", "value", "excess"),
+    [("lower", 3.0, 1.0), ("higher", 3.0, -1.0), ("nearer", 1.5, 0.5), ("lower", 1.0, -1.0)],
+)
 def test_the_excess_is_how_much_worse_than_retraining(better: str, value: float, excess: float) -> None:
     assert dataclasses.replace(SCORE, better=better, value=value).excess == excess
 
