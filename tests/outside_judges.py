@@ -133,7 +133,7 @@ MISTAKEN = {
     "Silent": (Scores(rows=()), "there are no rows"),
     "NotFinite": (
         Scores(rows=(Score(statistic="one", split="forget", value=float("nan")),)),
-        "expected finite numbers",
+        "expected finite ones",
     ),
     "Twice": (Scores(rows=(ROW, ROW)), "stands 2 times; give one"),
     "Elsewhere": (

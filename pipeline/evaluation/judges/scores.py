@@ -217,6 +217,6 @@ def _check_rows(rows: Sequence[Score]) -> None:
             isinstance(number, float | int | np.floating) and math.isfinite(number) for number in numbers
         ):
             raise DataError(
-                f"statistic {row.statistic!r} on {row.split!r} holds {numbers}; expected finite numbers: give "
+                f"statistic {row.statistic!r} on {row.split!r} holds {numbers}; expected finite ones: give "
                 "the worst value for models that are not finite, and say in `counts` how many there are"
             )
