@@ -56,7 +56,7 @@ class Judge(Plugin):
 
     needs: ClassVar[frozenset[str]] = frozenset({"margins"})
     fewest_models: ClassVar[int] = 2
-    yardstick: ClassVar[Yardstick] = Yardstick(noise=0.0)
+    yardstick: ClassVar[Yardstick] = Yardstick(noise=0.0, by_interval=True)
     # What a reader must know beside the first sentence of the class's documentation.
     about: ClassVar[str] = ""
     # Words for statistics, where their names do not speak for themselves.
