@@ -58,7 +58,7 @@ def results_table(rows: Sequence[Mapping[str, Any]], *, bounds: Collection[str] 
     ]
     notes = (
         "KLoM: 95th percentile over points, in nats; in brackets the noise floor, which is "
-        "what independent oracles score against each other. Green is at the floor; 11.51 is the worst.",
+        "what independent oracles score against each other. Green or ✓: at the floor; 11.51 is the worst.",
         "Accuracy: on the forget set, in brackets the oracles'. Cost: of one request, in retrainings.",
     )
     made = Table(columns=columns, sections=tuple(sections), section_heading="forget set", notes=notes)
