@@ -106,7 +106,7 @@ def results_table(results: Sequence[Result], *, bounds: Collection[str] = ()) ->
         sections=tuple(sections),
         section_heading="forget set",
         notes=(
-            "In brackets what independent retrained models come to; green: not to be told from it.",
+            "In brackets what independent retrained models come to; green or ✓: not to be told from it.",
             *notes,
             "Cost: of one request, in retrainings.",
         ),
