@@ -41,7 +41,7 @@ def successor_of_evaluation(tree: Any) -> Any:
 def _named(value: Any, info: Any) -> Any:
     """Return judges with their names: one without a `name` whose label is a judge's name is that judge, as in `klom: {n_bins: 10}`."""
     if isinstance(value, Evaluation):
-        return judges_by_default(info.data, klom=value)
+        return judges_by_default(info.data) | {KlomJudge.name: {"name": KlomJudge.name, **value}}
     if not isinstance(value, Mapping):
         return value
     return {label: _with_name(label, settings) for label, settings in value.items()}
@@ -57,15 +57,15 @@ def _with_name(label: Any, settings: Any) -> Any:
 Judges = Annotated[dict[str, Judge], *plugins(JUDGES), BeforeValidator(_named)]
 
 
-def judges_by_default(experiment: Mapping[str, Any], **settings: Mapping[str, Any]) -> dict[str, Any]:
+def judges_by_default(experiment: dict[str, Any]) -> dict[str, Any]:
     """Return the judges of an experiment whose config names none: KLoM, accuracy, and U-LiRA where there are models enough.
 
-    experiment holds its settings as far as they are valid; settings are those of single judges by name.
+    experiment holds its other settings as far as they are valid.
     """
     populations = experiment.get("populations", Populations())
     enough = min(getattr(populations, role).n_models for role in SIDES) >= UliraJudge.fewest_models
     names = (KlomJudge.name, AccuracyJudge.name, *([UliraJudge.name] if enough else []))
-    return {name: {"name": name, **settings.get(name, {})} for name in names}
+    return {name: {"name": name} for name in names}
 
 
 def check_judges(judges: Mapping[str, Judge], populations: Populations) -> None:

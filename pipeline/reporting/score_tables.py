@@ -9,7 +9,17 @@ from dataclasses import dataclass
 from pipeline.evaluation.judges.base import Judge
 from pipeline.evaluation.judges.scores import NONFINITE, Score, Scores
 from pipeline.reporting.formatting import in_unit, points, span_in_unit, times_floor
-from pipeline.show.tables import DARKEST, Cell, Column, Section, Table, Tone, number_column, row_of, word_column
+from pipeline.show.tables import (
+    DARKEST,
+    Cell,
+    Column,
+    Section,
+    Table,
+    Tone,
+    number_column,
+    row_of,
+    word_column,
+)
 
 # A value is shaded by how many times it is further from the reference than retraining alone is.
 SHADES = (1, 3, 8, 18)
@@ -39,7 +49,12 @@ class ScoreColumn:
         # Beside the value an interval would make the tables of several judges too wide.
         interval = "" if score.interval is None else span_in_unit(score.interval, score.unit)
         under = [interval, distance(score, self.judge), *self._others(scores)]
-        return Cell(value=score.value, under=tuple(part for part in under if part), shade=shade(score, self.judge), tone=tone)
+        return Cell(
+            value=score.value,
+            under=tuple(part for part in under if part),
+            shade=shade(score, self.judge),
+            tone=tone,
+        )
 
     def short_cell(self, scores: Mapping[str, Scores]) -> Cell:
         """Return the cell of a row with the reference in brackets and nothing else."""
@@ -139,7 +154,10 @@ def every_score(judges: Mapping[str, Judge], scores: Mapping[str, Sequence[Score
     for label, of_judge in scores.items():
         by_place = {(score.statistic, score.split): score for score in of_judge}
         rows = [
-            row_of(judges[label].title(statistic), *(_written(by_place.get((statistic, split))) for split in splits))
+            row_of(
+                judges[label].title(statistic),
+                *(_written(by_place.get((statistic, split))) for split in splits),
+            )
             for statistic in dict.fromkeys(score.statistic for score in of_judge)
         ]
         sections.append(Section(title=label, rows=tuple(rows)))
