@@ -17,7 +17,11 @@ class Closeness(Judge):
     """Closeness is how near the mean margins of unlearned models are to those of retrained ones, in steps; 1 is as near as can be."""
 
     yardstick: ClassVar[Yardstick] = Yardstick(noise=0.05, worst=0.0)
-    titles: ClassVar[Mapping[str, str]] = {"closeness": "Closeness", "furthest": "furthest point", "gap": "Gap"}
+    titles: ClassVar[Mapping[str, str]] = {
+        "closeness": "Closeness",
+        "furthest": "furthest point",
+        "gap": "Gap",
+    }
 
     scale: float = setting(neutral=1.0, gt=0)
 
@@ -81,7 +85,18 @@ class Relearning(Judge):
         forget = found.splits["forget"]
         pairs = ((found.treated_unlearned, found.unlearned), (found.treated_oracle, found.oracle))
         gain, reference = (float((after.margins() - before.margins())[:, forget].mean()) for after, before in pairs)
-        return Scores(rows=(Score(statistic="gain", split="forget", value=gain, reference=reference, better="nearer", unit="nats"),))
+        return Scores(
+            rows=(
+                Score(
+                    statistic="gain",
+                    split="forget",
+                    value=gain,
+                    reference=reference,
+                    better="nearer",
+                    unit="nats",
+                ),
+            )
+        )
 
 
 class Greedy(Judge):
@@ -116,11 +131,17 @@ ROW = Score(statistic="one", split="forget", value=1.0)
 # Judges with a mistake, and what is said of it.
 MISTAKEN = {
     "Silent": (Scores(rows=()), "there are no rows"),
-    "NotFinite": (Scores(rows=(Score(statistic="one", split="forget", value=float("nan")),)), "expected finite numbers"),
-    "Twice": (Scores(rows=(ROW, ROW)), "is given 2 times; give it once"),
-    "Elsewhere": (Scores(rows=(Score(statistic="one", split="test", value=1.0),)), "expected one of forget, retain, validation"),
+    "NotFinite": (
+        Scores(rows=(Score(statistic="one", split="forget", value=float("nan")),)),
+        "expected finite ones",
+    ),
+    "Twice": (Scores(rows=(ROW, ROW)), "stands 2 times; give one"),
+    "Elsewhere": (
+        Scores(rows=(Score(statistic="one", split="test", value=1.0),)),
+        "expected one of forget, retain, validation",
+    ),
     "Blank": (Scores(rows=(Score(statistic="", split="forget", value=1.0),)), "a statistic is called ''"),
-    "Short": (Scores(rows=(ROW,), points={"gap": np.zeros(3)}), "one for each of 80 points"),
+    "Short": (Scores(rows=(ROW,), points={"gap": np.zeros(3)}), "one number for each of 80 points"),
     "Nothing": (None, "judge() returned None"),
     "Raises": (ValueError("no idea"), "judge() raised ValueError: no idea"),
 }

@@ -25,7 +25,10 @@ MINE = {"name": "outside_judges:Closeness", "scale": 2.0}
 WITH_MINE = TINY["judges"] | {"mine": MINE}
 METHODS = ("floor", *TINY["unlearners"])
 NEW = {f"evaluate/mine/{method}/{label}" for method in METHODS for label in TINY["forget_sets"]}
-FEW = {"forget_sets": {"some": TINY["forget_sets"]["some"]}, "unlearners": {"nothing": "no_op", "ascent": {"name": "gradient_ascent", "epochs": 1}}}
+FEW = {
+    "forget_sets": {"some": TINY["forget_sets"]["some"]},
+    "unlearners": {"nothing": "no_op", "ascent": {"name": "gradient_ascent", "epochs": 1}},
+}
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +89,12 @@ def test_the_terminal_shows_it(session: Session, shown: verbs.RunResult) -> None
 
 def test_the_page_shows_it_in_table_and_words(shown: verbs.RunResult) -> None:
     page = Path(str(shown.report)).read_text()
-    for words in ("Closeness (steps)", "furthest point", "points apart", "Closeness is how near the mean margins of unlearned models are"):
+    for words in (
+        "Closeness (steps)",
+        "furthest point",
+        "points apart",
+        "Closeness is how near the mean margins of unlearned models are",
+    ):
         assert words in page
 
 
@@ -95,13 +103,23 @@ def test_mlflow_shows_it(session: Session, shown: verbs.RunResult) -> None:
     found = client.search_runs([client.get_experiment_by_name("unlearning").experiment_id])
     runs = {run.info.run_name: run for run in found}
     child, parent = runs["4 some: dmm"], runs["tiny"]
-    assert {"closeness_mine_forget", "furthest_mine_retain", "p95_klom_forget", "auc_ulira_forget"} <= child.data.metrics.keys()
+    assert {
+        "closeness_mine_forget",
+        "furthest_mine_retain",
+        "p95_klom_forget",
+        "auc_ulira_forget",
+    } <= child.data.metrics.keys()
     assert parent.data.metrics["closeness_mine_forget/some/dmm"] == child.data.metrics["closeness_mine_forget"]
     assert "Closeness" in child.data.tags["mlflow.note.content"]
     names = {Path(one.path).name for one in client.list_artifacts(child.info.run_id, "figures")}
     assert names == {"klom_by_split.png", "accuracy_by_split.png", "ulira_by_split.png", "mine_by_split.png"}
     table = json.loads(Path(mlflow.artifacts.download_artifacts(f"{child.info.artifact_uri}/tables/scores.json")).read_text())
-    assert {row[table["columns"].index("judge")] for row in table["data"]} == {"klom", "accuracy", "ulira", "mine"}
+    assert {row[table["columns"].index("judge")] for row in table["data"]} == {
+        "klom",
+        "accuracy",
+        "ulira",
+        "mine",
+    }
 
 
 def test_a_headline_from_outside_leads_words_and_figures(session: Session, shown: verbs.RunResult) -> None:
@@ -133,8 +151,14 @@ def test_experiments_are_compared_by_it(session: Session, shown: verbs.RunResult
 @pytest.mark.parametrize(
     ("judge", "words"),
     [
-        ("outside_judges:Greedy", "needs at least 7 models on each side, but populations.full.n_models is 6; raise it to 7, or leave the judge out"),
-        ("outside_judges:Demanding", "needs gradients, but only `full`, `logits`, `margins`, `states` can be had"),
+        (
+            "outside_judges:Greedy",
+            "needs at least 7 models on each side, but populations.full.n_models is 6; raise it to 7, or leave the judge out",
+        ),
+        (
+            "outside_judges:Demanding",
+            "needs gradients, but only `full`, `logits`, `margins`, `states` can be had",
+        ),
         ("outside_judges:Nobody", "cannot be imported"),
         ({"name": "klom", "variant": "paper", "n_bins": 10}, "variant 'paper' fixes its bins"),
         ({"name": "ulira", "splits": []}, "splits"),
@@ -161,7 +185,11 @@ def scores_of(session: Session, label: str, method: str) -> Scores:
 
 def test_a_judge_that_needs_states_finds_those_of_all_models(tmp_path: Path) -> None:
     unlearners = FEW["unlearners"] | {"direct": "dm_direct"}
-    session = open_at(tmp_path, judges={"klom": {"n_resamples": 20}, "weights": "outside_judges:Weights"}, **FEW | {"unlearners": unlearners})
+    session = open_at(
+        tmp_path,
+        judges={"weights": "outside_judges:Weights", "klom": {"n_resamples": 20}},
+        **FEW | {"unlearners": unlearners},
+    )
     result = verbs.run(session, Console(quiet=True), executor="serial")
     assert not result.failures
     assert scores_of(session, "weights", "nothing").rows[0].value == 0

@@ -131,7 +131,10 @@ def lead_label(comparison: Comparison) -> str | None:
 
 def nearest(comparison: Comparison, one: ComparedSet, label: str) -> str | None:
     """Return the experiment in which a method is nearest to retraining, None if intervals do not tell it from the next."""
-    entries, away = next(method.entries for method in one.methods if method.label == label), distances(comparison, one, label)
+    entries, away = (
+        next(method.entries for method in one.methods if method.label == label),
+        distances(comparison, one, label),
+    )
     places = sorted(range(len(comparison.names)), key=lambda place: away[place])[:2]
     first, second = (entries[place] for place in places)
     if first is None or second is None or comparison.furthest_end(first.main) >= comparison.nearest_end(second.main):

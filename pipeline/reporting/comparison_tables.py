@@ -5,19 +5,36 @@ from collections.abc import Iterator, Mapping, Sequence
 from pipeline.evaluation.judges.base import Judge
 from pipeline.evaluation.judges.scores import Score, Scores
 from pipeline.reporting.comparison_content import ComparedSet, Comparison, Entry, Method
-from pipeline.reporting.formatting import in_unit, percent
+from pipeline.reporting.formatting import in_unit, percent, span_in_unit
 from pipeline.reporting.report_tables import KINDS
 from pipeline.reporting.score_tables import SHADE_NOTE, counted, distance, shade, short_cell
-from pipeline.show.tables import Cell, Column, Row, Section, Table, Tone, number_column, row_of, table_of, word_column
+from pipeline.show.tables import (
+    Cell,
+    Column,
+    Row,
+    Section,
+    Table,
+    Tone,
+    number_column,
+    row_of,
+    table_of,
+    word_column,
+)
 
 
 def compared_table(comparison: Comparison, lead: str | None) -> Table:
     """Return every number of a comparison; lead is the method that the words follow."""
     return Table(
-        columns=(word_column("Unlearner"), *(column for name in comparison.names for column in _columns(comparison, name))),
+        columns=(
+            word_column("Unlearner"),
+            *(column for name in comparison.names for column in _columns(comparison, name)),
+        ),
         sections=tuple(_section(one, number, comparison, lead) for number, one in enumerate(comparison.sets)),
         section_heading="Forget set",
-        notes=("In small print the interval, the distance to retraining and the other splits; below a cost that with the datamodel's share.", SHADE_NOTE),
+        notes=(
+            "In small print the interval, the distance to retraining and the other splits; below a cost that with the datamodel's share.",
+            SHADE_NOTE,
+        ),
     )
 
 
@@ -72,7 +89,10 @@ def _section(one: ComparedSet, number: int, comparison: Comparison, lead: str | 
         title=one.label,
         note=f"{'the same' if one.same_points else 'not the same'} forgotten points in all",
         anchor=f"set-{number}",
-        rows=(retraining, *(_line(method, comparison, is_lead=method.label == lead) for method in one.methods)),
+        rows=(
+            retraining,
+            *(_line(method, comparison, is_lead=method.label == lead) for method in one.methods),
+        ),
     )
 
 
@@ -105,8 +125,9 @@ def _score(scores: Scores | None, judge: Judge, warnings: Sequence[str]) -> Cell
     if scores is None:
         return Cell()
     first, *others = scores.of(scores.headline).values()
-    under = [distance(first, judge), *(_of_split(score) for score in others), *warnings]
-    return Cell(value=first.value, interval=first.interval, under=tuple(part for part in under if part), shade=shade(first, judge))
+    interval = "" if first.interval is None else span_in_unit(first.interval, first.unit)
+    under = [interval, distance(first, judge), *(_of_split(score) for score in others), *warnings]
+    return Cell(value=first.value, under=tuple(part for part in under if part), shade=shade(first, judge))
 
 
 def _of_split(score: Score) -> str:

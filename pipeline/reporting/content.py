@@ -163,6 +163,11 @@ class SetContent:
         return [(one.cost.fraction, score) for one, score in zip(judged, scores, strict=True) if score is not None]
 
     @property
+    def place(self) -> str:
+        """The points that the headline is about."""
+        return {"forget": "forgotten points", "retain": "retained points"}.get(self.main.split, f"{self.main.split} points")
+
+    @property
     def reference(self) -> float:
         """What retraining comes to."""
         return self.main.value if self.main.reference is None else self.main.reference
@@ -313,7 +318,12 @@ def point_label(content: SetContent, point: int) -> str:
 
 
 def ranked_points(content: SetContent, row: Row) -> Indices:
-    """Return the points of the forget set from the worst to the best by a row's values, those that are not numbers first."""
+    """Return the points of the forget set from the worst to the best by a row's values, those that are not numbers first.
+
+    Where the first judge gives no values, the distance of the mean margin to that of oracles counts.
+    """
     values, floor = row.points, content.main
-    badness = {"lower": values, "higher": -values, "nearer": np.abs(values - (floor.reference or 0.0))}[floor.better]
+    badness = {"lower": values, "higher": -values, "nearer": np.abs(values - content.reference)}[floor.better]
+    if np.isnan(values).all():
+        badness = np.abs(row.margins.mean(axis=0) - content.oracle.mean(axis=0))
     return np.argsort(-np.where(np.isnan(badness), np.inf, badness), kind="stable")

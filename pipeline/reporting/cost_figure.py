@@ -88,13 +88,7 @@ def _draw_panel(ax: Axes, content: SetContent, scale: _Scale, values: ScoreAxis)
         x, y = _position(row, content, scale, values)
         ax.plot([x, x], content.main_of(row).interval or (y, y), color=COLOURS[colour], linewidth=1.4, alpha=0.45, solid_capstyle="round")
         _mark(ax, x, y, shape, colour, filled=filled)
-    _mark(ax, 0.0, _floor(content), RETRAIN[0], RETRAIN[1], filled=True)
-
-
-def _floor(content: SetContent) -> float:
-    """Return what retraining comes to."""
-    floor = content.main
-    return floor.value if floor.reference is None else floor.reference
+    _mark(ax, 0.0, content.reference, RETRAIN[0], RETRAIN[1], filled=True)
 
 
 def _position(row: Row, content: SetContent, scale: _Scale, values: ScoreAxis) -> tuple[float, float]:
@@ -122,7 +116,7 @@ def _mark(ax: Axes, x: float, y: float, shape: str, colour: str, *, filled: bool
 
 def _label_points(ax: Axes, content: SetContent, scale: _Scale, values: ScoreAxis, n_letters: int) -> None:
     """Write each label where it is free, with a hairline to its point if it had to move."""
-    floor, rows = _floor(content), content.judged
+    floor, rows = content.reference, content.judged
     points = [*(_position(row, content, scale, values) for row in rows), (0.0, floor)]
     labels = [(f"{shorten(row.label, n_letters)} {values.text(content.main_of(row).value)}", MARKERS[row.role][1]) for row in rows]
     texts = [ax.text(0, 0, text, fontsize=8, color=COLOURS[colour]) for text, colour in [*labels, (f"retrain (floor) {values.text(floor)}", RETRAIN[1])]]

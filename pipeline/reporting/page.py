@@ -68,6 +68,7 @@ def render(report: Report) -> str:
             curve=None if curve is None else Markup(svg(curve_figure(curve, forgetting), "LDS and forgetting against the number of subset models")),
             colours=COLOURS,
             title=title,
+            place=report.sets[0].place if report.sets else "points",
             judges=judge_notes(report.sets),
             numbers=numbers_table(report.sets),
             populations=populations_table(report.populations),

@@ -1,6 +1,7 @@
 """The tables of a report, filled from its content: all numbers, forecasts, populations and the datamodel's score."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from pipeline.reporting.attribution_content import SplitForecast
 from pipeline.reporting.content import (
@@ -16,7 +17,7 @@ from pipeline.reporting.formatting import duration, in_unit, percent, signed
 from pipeline.reporting.score_tables import SHADE_NOTE, ScoreColumn, counted, score_columns
 from pipeline.reporting.verdict import judge
 from pipeline.show import tables
-from pipeline.show.tables import Cell, Section, Table, Tone, number_column, row_of, table_of, word_column
+from pipeline.show.tables import Cell, Section, Table, Tone, number, number_column, row_of, table_of, word_column
 
 KINDS = {
     Role.DATAMODEL: "uses the datamodel",
@@ -107,10 +108,12 @@ def forecast_table(splits: Mapping[str, SplitForecast]) -> Table:
     names = {"forget": "forgotten", "retain": "retained", "validation": "validation"}
     rows = (_forecast(names[split], found) for split, found in splits.items() if found.n_points)
     made = table_of(columns, rows)
+    has_errors = any(found.share_clear is not None for found in splits.values())
     known = [place for place, column in enumerate(columns) if place < 2 or not _is_unknown(made, place)]
     return table_of(
         [columns[place] for place in known],
         [row_of(*(row.cells[place] for place in known)) for section in made.sections for row in section.rows],
+        notes=() if has_errors else ("How sure: not known, since this estimator gives no standard errors.",),
     )
 
 
@@ -154,13 +157,14 @@ def populations_table(populations: tuple[PopulationContent, ...]) -> Table:
 def attribution_table(content: AttributionContent) -> Table:
     """Return how good the datamodel is, a measure in each row; what was not measured is said to be so."""
     blocks = content.r2_by_block
-    range_of_blocks = f"{min(blocks):.2f} to {max(blocks):.2f} from block to block" if len(blocks) > 1 else ""
+    ends = f"{number(min(blocks), 2)} to {number(max(blocks), 2)}" if len(blocks) > 1 else ""
     lds = Cell(value="not measured")
     if content.lds is not None:
         low_high = content.lds_interval
-        interval = "" if low_high is None else f"({low_high[0]:.3f} to {low_high[1]:.3f})"
-        lds = Cell(value=f"{content.lds:.3f}", detail=interval)
-    r2 = Cell(value="not measured" if content.r2 is None else f"{content.r2:.2f}", detail=range_of_blocks)
+        interval = "" if low_high is None else f"({number(low_high[0], 3)} to {number(low_high[1], 3)})"
+        lds = Cell(value=number(content.lds, 3), detail=interval)
+    r2 = Cell(value="not measured" if content.r2 is None else number(content.r2, 2))
+    r2 = replace(r2, detail=f"{ends} from block to block") if ends else r2
     rows = [
         row_of("Estimator", Cell(value=content.estimator, under=(content.penalty,) if content.penalty else ())),
         row_of("Learnt from", f"{content.n_models:,} subset models" if content.n_models else "no subset models"),

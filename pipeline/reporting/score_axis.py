@@ -39,35 +39,45 @@ class ScoreAxis:
         scores += [score for content in sets for row in content.judged for _, score in content.curve_of(row)]
         yardstick, better, unit = first.judge.yardstick, first.main.better, first.main.unit
         named = "" if unit in ("", "fraction") else f" ({unit})"
-        place = {"forget": "forgotten", "retain": "retained"}.get(first.main.split, first.main.split)
         low, top = _range(scores)
         if better == "lower" and yardstick.worst is not None:
             low, top = 0.0, yardstick.worst
-        return cls(label=f"{first.title} on {place} points{named}", unit=unit, better=better, yardstick=yardstick, low=low, top=top)
+        return cls(
+            label=f"{first.title} on {first.place}{named}",
+            unit=unit,
+            better=better,
+            yardstick=yardstick,
+            low=low,
+            top=top,
+        )
 
     @property
     def _is_rooted(self) -> bool:
         return self.better == "lower" and self.low == 0.0
 
+    @property
+    def _ends(self) -> tuple[float, float]:
+        """The ends of the axis, with some room beyond the scores."""
+        room = 0.13 * (self.top - self.low)
+        return self.low if self._is_rooted else self.low - room, self.top + room
+
     def prepare(self, ax: Axes) -> None:
         """Set range, scale and ticks of the vertical axis."""
         if self._is_rooted:
             ax.set_yscale("function", functions=(np.sqrt, np.square))
-        room = 0.13 * (self.top - self.low)
-        ax.set_ylim(self.low - (0 if self._is_rooted else room), self.top + room)
+        ax.set_ylim(*self._ends)
         ticks = [tick for tick in ROOT_TICKS if tick < self.top] if self._is_rooted else ax.get_yticks()
         shown = [f"{tick:g}" if self._is_rooted else in_unit(float(tick), self.unit) for tick in ticks]
         ax.set_yticks(list(ticks), shown)
-        ax.set_ylim(self.low - (0 if self._is_rooted else room), self.top + room)
+        ax.set_ylim(*self._ends)
 
     def band(self, content: SetContent) -> tuple[float, float]:
         """Return the values that cannot be told from what retraining comes to."""
-        floor = content.main
-        reference = floor.value if floor.reference is None else floor.reference
-        tolerance = self.yardstick.tolerance(floor)
+        reference, tolerance = content.reference, self.yardstick.tolerance(content.main)
+        low, top = self._ends
         if self.better == "lower":
-            return self.low, reference
-        return reference - tolerance, reference + tolerance if self.better == "nearer" else self.top
+            return low, reference
+        return reference - tolerance, reference + tolerance if self.better == "nearer" else top
 
     def draw_worst(self, ax: Axes) -> None:
         """Draw the worst value there is, where the axis reaches it."""
@@ -75,7 +85,12 @@ class ScoreAxis:
         if worst is None or not self._is_rooted:
             return
         ax.axhline(worst, color=COLOURS["quiet"], linewidth=0.9, linestyle=(0, (4, 3)))
-        place: dict[str, Any] = {"transform": ax.get_yaxis_transform(), "ha": "right", "fontsize": 8, "color": COLOURS["muted"]}
+        place: dict[str, Any] = {
+            "transform": ax.get_yaxis_transform(),
+            "ha": "right",
+            "fontsize": 8,
+            "color": COLOURS["muted"],
+        }
         ax.text(1, worst + 0.026 * worst, f"ceiling {self.text(worst)}", **place)
 
     def within(self, value: float) -> float:

@@ -8,13 +8,22 @@ from dataclasses import dataclass
 
 from pipeline.evaluation.judges.base import Judge
 from pipeline.evaluation.judges.scores import NONFINITE, Score, Scores
-from pipeline.reporting.formatting import in_unit, points, times_floor
-from pipeline.show.tables import DARKEST, Cell, Column, Section, Table, Tone, number_column, row_of, word_column
+from pipeline.reporting.formatting import in_unit, points, span_in_unit, times_floor
+from pipeline.show.tables import (
+    DARKEST,
+    Cell,
+    Column,
+    Section,
+    Table,
+    Tone,
+    number_column,
+    row_of,
+    word_column,
+)
 
-# A value is shaded by how many times what retraining alone makes it is beyond the reference.
+# A value is shaded by how many times it is further from the reference than retraining alone is.
 SHADES = (1, 3, 8, 18)
-SHADE_NOTE = "Shades: the value is beyond the reference by more than " + ", ".join(f"{times}" for times in SHADES)
-SHADE_NOTE += " times of what cannot be told from retraining."
+SHADE_NOTE = "Shades: further from retraining than independent retrainings are from each other, the darkest 18 times as far."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,13 +42,19 @@ class ScoreColumn:
         return scores[self.label].get(self.statistic, self.split) if self.label in scores else None
 
     def cell(self, scores: Mapping[str, Scores], *, tone: Tone = Tone.NEUTRAL) -> Cell:
-        """Return the cell of a row: value, interval, how far from the reference, and the further statistics."""
+        """Return the cell of a row: the value, and below it interval, distance to the reference and further statistics."""
         score = self.score(scores)
         if score is None:
             return Cell()
-        under = [distance(score, self.judge), *self._others(scores)]
-        shown = tuple(part for part in under if part)
-        return Cell(value=score.value, interval=score.interval, under=shown, shade=shade(score, self.judge), tone=tone)
+        # Beside the value an interval would make the tables of several judges too wide.
+        interval = "" if score.interval is None else span_in_unit(score.interval, score.unit)
+        under = [interval, distance(score, self.judge), *self._others(scores)]
+        return Cell(
+            value=score.value,
+            under=tuple(part for part in under if part),
+            shade=shade(score, self.judge),
+            tone=tone,
+        )
 
     def short_cell(self, scores: Mapping[str, Scores]) -> Cell:
         """Return the cell of a row with the reference in brackets and nothing else."""
@@ -113,7 +128,9 @@ def shade(score: Score, judge: Judge) -> int:
     """Return how dark a score is shown, 0 to 4; what is no number is darkest."""
     if score.excess != score.excess:
         return DARKEST
-    return sum(score.excess > times * judge.yardstick.tolerance(score) for times in SHADES) if judge.yardstick.noise else 0
+    if judge.yardstick.is_level(score) or not judge.yardstick.noise:
+        return 0
+    return sum(score.excess > times * judge.yardstick.tolerance(score) for times in SHADES)
 
 
 def counted(scores: Mapping[str, Scores]) -> list[str]:
@@ -137,7 +154,10 @@ def every_score(judges: Mapping[str, Judge], scores: Mapping[str, Sequence[Score
     for label, of_judge in scores.items():
         by_place = {(score.statistic, score.split): score for score in of_judge}
         rows = [
-            row_of(judges[label].title(statistic), *(_written(by_place.get((statistic, split))) for split in splits))
+            row_of(
+                judges[label].title(statistic),
+                *(_written(by_place.get((statistic, split))) for split in splits),
+            )
             for statistic in dict.fromkeys(score.statistic for score in of_judge)
         ]
         sections.append(Section(title=label, rows=tuple(rows)))

@@ -4,8 +4,10 @@ import re
 
 from pipeline.show.tables import Cell, Column, Row, Table, Tone, one_line
 
-# MLflow draws cells without any room between them.
+# MLflow draws cells without any room between them, and none below a table.
 GAP = "&nbsp;"
+# Markdown has no colours.
+MARKS = {Tone.GOOD: "✓", Tone.WARNING: "⚠", Tone.BAD: "✗"}
 SIGNS = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 # An underscore inside a word is no emphasis, and labels have many.
 MEANING = re.compile(r"([\\`*\[\]|~]|(?<![^\W_])_|_(?![^\W_])|:(?=\w))")
@@ -37,9 +39,8 @@ def table_markdown(table: Table) -> str:
     ]
     lines = [_line(heads), f"| {' | '.join(sides)} |", *(_line(cells) for cells in rows)]
     caption = [f"**{escape(table.caption)}**"] if table.caption else []
-    # Without a line of its own between them, a note would be one more row.
-    notes = [GAP, *(escape(note) for note in table.footnotes)] if table.footnotes else []
-    return "\n\n".join([*caption, "\n".join(lines), *notes])
+    notes = [escape(note) for note in table.footnotes]
+    return "\n\n".join([*caption, "\n".join(lines), GAP, *notes])
 
 
 def _line(cells: list[str]) -> str:
@@ -60,5 +61,6 @@ def _cell(cell: Cell, column: Column, row: Row) -> str:
         text = f"**{text}**"
     elif text and Tone.REFERENCE in (cell.tone, row.tone):
         text = f"*{text}*"
-    small = [escape(cell.beside(column)), *(escape(line) for line in cell.under)]
-    return " · ".join([" ".join(part for part in (text, small[0]) if part), *small[1:]])
+    mark = MARKS.get(cell.tone, "")
+    first = GAP.join(part for part in (mark, text, escape(cell.beside(column))) if part)
+    return " · ".join([first, *(escape(line) for line in cell.under)])

@@ -50,10 +50,11 @@ class JudgedSnapshot:
 class Verdict(Node):
     """One judge on one method and one forget set.
 
-    method is the label of the unlearner, FLOOR for a second group of oracles; judge_label is the label of the judge.
-    floor_key is the same judge's verdict on FLOOR, from which rows without a reference take theirs; None for FLOOR itself.
-    states_key is the table with the judged models' weights where that is another one; start_key, population_keys and the two
-    treated keys are there for judges that need them. weights says where states lie of models trained elsewhere.
+    method is the label of the unlearner, FLOOR for a second group of oracles; judge_label is the label of the
+    judge. floor_key is the same judge's verdict on FLOOR, from which rows without a reference take theirs;
+    None for FLOOR itself. states_key is the table with the judged models' weights where that is another one;
+    start_key, population_keys and the two treated keys are there for judges that need them. weights says where
+    states lie of models trained elsewhere.
     """
 
     stage: ClassVar[str] = "evaluate"
@@ -177,7 +178,12 @@ class Judged:
 
     def to_json(self) -> dict[str, Any]:
         """Return everything, JSON-ready."""
-        about = {"scores": self.scores.to_json(), "n_models": list(self.n_models), "samples": self.samples, "points_column": self.points_column}
+        about = {
+            "scores": self.scores.to_json(),
+            "n_models": list(self.n_models),
+            "samples": self.samples,
+            "points_column": self.points_column,
+        }
         return about | ({"snapshots": [one.to_json() for one in self.snapshots]} if self.snapshots else {})
 
 
@@ -201,4 +207,8 @@ def points_column(store: Store, table: TableRef) -> str | None:
 
 def split_ids(forget: Indices, n_train: int, n_points: int) -> dict[str, Indices]:
     """Return the ids of the three splits that a verdict is about."""
-    return {"forget": forget, "retain": np.setdiff1d(np.arange(n_train), forget), "validation": np.arange(n_train, n_points)}
+    return {
+        "forget": forget,
+        "retain": np.setdiff1d(np.arange(n_train), forget),
+        "validation": np.arange(n_train, n_points),
+    }

@@ -160,7 +160,9 @@ class ReportPage(Node):
         unlearner, tables = self.unlearners[name], {judge: work.inputs.get(f"verdict/{judge}/{name}/{label}") for judge in self.judges}
         judged = {judge: read_judged(work.store, table) for judge, table in tables.items() if table is not None}
         unlearned = work.inputs[f"unlearned/{name}/{label}"]
-        samples = float(work.store.read(unlearned, ["samples"])["samples"].mean())
+        # A verdict says it too, and is one file where the models may be many.
+        samples = next((one.samples for one in judged.values()), None)
+        samples = float(work.store.read(unlearned, ["samples"])["samples"].mean()) if samples is None else samples
         return Row(
             label=name,
             plugin=plugin_name(unlearner),

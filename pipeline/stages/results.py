@@ -100,15 +100,26 @@ def results_table(results: Sequence[Result], *, bounds: Collection[str] = ()) ->
     """
     columns = score_columns(results[0].judges, [result.scores for result in results]) if results else []
     sections = [
-        Section(title=label, rows=tuple(_line(result, columns, bounds) for result in results if result.forget_set == label))
+        Section(
+            title=label,
+            rows=tuple(_line(result, columns, bounds) for result in results if result.forget_set == label),
+        )
         for label in dict.fromkeys(result.forget_set for result in results)
     ]
     notes = [one.note for one in results[0].judges.values()] if results else []
     made = Table(
-        columns=(word_column("unlearner"), *(column.column for column in columns), number_column("cost", digits=3)),
+        columns=(
+            word_column("unlearner"),
+            *(column.column for column in columns),
+            number_column("cost", digits=3),
+        ),
         sections=tuple(sections),
         section_heading="forget set",
-        notes=("In brackets what independent retrained models come to; green: not to be told from it.", *notes, "Cost: of one request, in retrainings."),
+        notes=(
+            "In brackets what independent retrained models come to; green or ✓: not to be told from it.",
+            *notes,
+            "Cost: of one request, in retrainings.",
+        ),
     )
     return mark_best(made)
 
@@ -168,4 +179,7 @@ def _no_keys(scores: Scores) -> dict[str, Any]:
 
 
 # Keys of `--json` that are kept; what is new stands under `scores` alone.
-KEYS: Mapping[str, Callable[[Scores], dict[str, Any]]] = {KlomJudge.name: _klom_keys, AccuracyJudge.name: _accuracy_keys}
+KEYS: Mapping[str, Callable[[Scores], dict[str, Any]]] = {
+    KlomJudge.name: _klom_keys,
+    AccuracyJudge.name: _accuracy_keys,
+}

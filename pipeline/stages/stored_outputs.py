@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.core.arrays import Labels, Logits, Margins
+from pipeline.core.arrays import Indices, Labels, Logits, Margins
 from pipeline.data.examples import Examples
 from pipeline.evaluation.judges.inputs import ModelOutputs
 from pipeline.models.base import Model
 from pipeline.runtime.store import Store, TableRef
 from pipeline.sources.base import ModelSource
-from pipeline.stages.layout import Layout, read_blocks, read_margins
+from pipeline.stages.layout import Layout, block_margins, read_blocks, read_margins
 from pipeline.stages.stored_states import read_weights
 from pipeline.stages.train import read_states
 from pipeline.training.ensemble import Builder
@@ -46,9 +46,15 @@ class StoredOutputs(ModelOutputs):
         """How many models there are."""
         return sum(piece.stop - piece.start for piece in self.table.pieces)
 
-    def margins(self) -> Margins:
-        """Return margins (n_models, n_points) in nats, read block by block."""
-        return read_margins(self.store, self.table, self.layout, self.labels)
+    def margins(self, points: Indices | None = None) -> Margins:
+        """Return margins (n_models, n_points) in nats, read block by block; blocks without any of the points are not read."""
+        if points is None:
+            return read_margins(self.store, self.table, self.layout, self.labels)
+        size, found = self.layout.block_points, np.empty((self.n_models, len(points)), np.float32)
+        for block in np.unique(points // size).tolist():
+            inside = points // size == block
+            found[:, inside] = block_margins(self.store, self.table, self.layout, block, self.labels)[:, points[inside] - block * size]
+        return found
 
     def blocks(self) -> Iterator[tuple[slice, Logits]]:
         """Yield points and their logits, one block in memory at a time."""

@@ -9,7 +9,7 @@ from pipeline.reporting.convex.amounts import amount, share
 from pipeline.reporting.convex.content import CaseContent, ConvexContent, CourseContent, DataContent, GuaranteeContent
 from pipeline.reporting.convex.names import REMOVALS
 from pipeline.reporting.convex.real_parts import guarantee_part, real_figures, real_words
-from pipeline.reporting.convex.tables import data_facts, guarantees_table, outcomes_table
+from pipeline.reporting.convex.tables import constants_table, data_facts, guarantees_table, outcomes_table
 from pipeline.reporting.convex.words import course_words, verdict_words
 from pipeline.reporting.theme import png
 
@@ -88,8 +88,9 @@ def test_a_forecast_says_when_it_is_within_twice_its_end_and_when_the_oracle_is(
 
 
 def test_facts_name_every_constant_that_theory_rests_on(content):
-    facts = data_facts(content.data[0])
-    told = dict(zip((column.title for column in facts.columns), shown(facts, *range(len(facts.columns)))[0], strict=True))
+    told = {}
+    for facts in (data_facts(content.data[0]), constants_table(content.data[0])):
+        told |= dict(zip((column.title for column in facts.columns), shown(facts, *range(len(facts.columns)))[0], strict=True))
     assert told["points"] == "1,400"
     assert told["strong convexity m"] == "0.02"
     assert told["condition number, at most"] == "16,593"

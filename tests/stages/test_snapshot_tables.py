@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from tiny import StoppingExecutor, all_done, open_at, run_serially, statuses, tables
 
+from jobs.commands.planning import plan
 from pipeline.accounts import spending_of
 from pipeline.evaluation.judges.base import Judge
 from pipeline.evaluation.judges.scores import Score, Scores
@@ -238,3 +239,13 @@ def test_members_may_stop_at_different_times(shown, tmp_path):
     found = snapshots_of(store, store.table("unlearn/odd-1/2", 6), layout, labels)
     assert [snapshot.samples for snapshot in found] == [5.0, 10.0, pytest.approx((4 * 15 + 2 * 10) / 6)]
     assert np.array_equal(found[2].margins()[4:], found[1].margins()[4:])
+
+
+def test_a_judge_that_trains_models_further_judges_the_result_alone_and_plan_says_so(tmp_path):
+    session = small(tmp_path, SHOWN, judges={"relearn": "outside_judges:Relearning"})
+    progress = run_serially(session, until="evaluate")
+    assert all_done(progress)
+    assert read_judged(session.store, progress.states["evaluate/relearn/ascent/some"].table).snapshots == ()
+    assert result_rows(session.graph, session.store, progress.states)[1]["snapshots"] == []
+    (notice,) = plan(session)["notices"]
+    assert notice.startswith("judge 'relearn' judges the result of 'ascent' alone and not its snapshots")

@@ -1,6 +1,7 @@
-"""Judges, one plug-in a file: each says how far unlearned models are from retrained ones; a new one is a file and a line in the table.
+"""Judges, one plug-in a file: each says how far unlearned models are from retrained ones.
 
-`pipeline.evaluation.klom` and its neighbours never import this table, so that a judge that trains may import torch.
+A new one is a file and a line in the table. `pipeline.evaluation.klom` and its neighbours never import this
+table, so that a judge may import torch.
 """
 
 from pipeline.core.registry import Table

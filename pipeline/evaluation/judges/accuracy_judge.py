@@ -1,4 +1,4 @@
-"""Accuracy as a judge: unlearned models should be right as often as retrained ones are, neither less nor more."""
+"""Accuracy as a judge: unlearned models should be right as often as retrained ones are."""
 
 from collections.abc import Mapping
 from typing import ClassVar
@@ -19,15 +19,16 @@ PerModel = Float[np.ndarray, " n_models"]
 
 
 class AccuracyJudge(Judge):
-    """Accuracy is the share of points that the models classify correctly; forgetting means agreeing with retrained models, not falling to zero."""
+    """Accuracy is the share of points that the models classify correctly."""
 
     name: ClassVar[str] = "accuracy"
+    about: ClassVar[str] = "Forgetting means agreeing with retrained models, not falling to zero."
     needs: ClassVar[frozenset[str]] = frozenset({"logits"})
-    yardstick: ClassVar[Yardstick] = Yardstick(noise=0.02)
+    yardstick: ClassVar[Yardstick] = Yardstick(noise=0.02, by_interval=True)
     titles: ClassVar[Mapping[str, str]] = {"accuracy": "accuracy"}
 
     def judge(self, found: JudgeInput) -> Scores:
-        """Return the mean accuracy on each split with its interval over models, beside that of the retrained models."""
+        """Return the mean accuracy on each split with its interval over models, beside the oracles'."""
         correct, n_nonfinite = _correct(found.unlearned, found)
         oracle, _ = _correct(found.oracle, found)
         rows = []
@@ -35,12 +36,24 @@ class AccuracyJudge(Judge):
             each = correct[:, ids].mean(axis=1)
             reference = float(oracle[:, ids].mean())
             value, interval = float(correct[:, ids].mean()), _interval(each)
-            rows.append(Score(statistic="accuracy", split=split, value=value, interval=interval, reference=reference, better="nearer", unit="fraction"))
-        return Scores(rows=tuple(rows), points={"accuracy": correct.mean(axis=0)}, counts={NONFINITE: n_nonfinite})
+            rows.append(
+                Score(
+                    statistic="accuracy",
+                    split=split,
+                    value=value,
+                    interval=interval,
+                    reference=reference,
+                    better="nearer",
+                    unit="fraction",
+                )
+            )
+        return Scores(
+            rows=tuple(rows), points={"accuracy": correct.mean(axis=0)}, counts={NONFINITE: n_nonfinite}
+        )
 
 
 def _correct(models: ModelOutputs, found: JudgeInput) -> tuple[Correct, int]:
-    """Return whether each model is right on each point, and how many outputs of a model on a point are not finite: these count as wrong."""
+    """Return whether each model is right on each point, and how many outputs are not finite."""
     parts, n_nonfinite = [], 0
     for points, logits in models.blocks():
         parts.append(is_correct(logits, found.labels[points]))

@@ -21,8 +21,9 @@ NEEDS = frozenset({"margins", "logits", "states", "full"})
 class TrainedModels:
     """Models that are trained for a judge.
 
-    Each sees keep_fraction of the points (None: all of them), without the forget set if leaves_out_forget_set: then there is
-    one population for each forget set, otherwise all share one. keeps_states: their weights are kept too.
+    Each sees keep_fraction of the points (None: all of them), without the forget set if
+    leaves_out_forget_set: then there is one population for each forget set, otherwise all share one.
+    keeps_states: their weights are kept too.
     """
 
     n_models: int
@@ -32,26 +33,35 @@ class TrainedModels:
 
     def __post_init__(self) -> None:
         if isinstance(self.n_models, bool) or not isinstance(self.n_models, int) or self.n_models < 2:
-            raise ConfigError(f"n_models of a judge's population is {self.n_models!r}; expected a whole number, 2 or more")
+            raise ConfigError(
+                f"n_models of a judge's population is {self.n_models!r}; expected a whole number, 2 or more"
+            )
         if self.keep_fraction is not None and not 0 < self.keep_fraction < 1:
-            raise ConfigError(f"keep_fraction of a judge's population is {self.keep_fraction!r}; expected above 0 and below 1, or None")
+            raise ConfigError(
+                f"keep_fraction of a judge's population is {self.keep_fraction!r}; expected 0 to 1, or None"
+            )
         if self.keep_fraction is not None and self.leaves_out_forget_set:
-            raise ConfigError("a judge's population keeps random points or leaves out the forget set; set leaves_out_forget_set=False")
+            raise ConfigError(
+                "a judge's population has a keep_fraction; set leaves_out_forget_set=False beside it"
+            )
 
 
 class Judge(Plugin):
     """Compares unlearned models with retrained ones.
 
-    needs names what `judge` reads: `margins`, `logits`, `states` of both sides, and `full` for the models before unlearning:
-    those of the role that start names (null: those that the judged method starts from, for the floor the full models).
-    fewest_models is the least number on each side. A judge that needs models trained for itself names them in `populations`;
-    one that trains the judged models further names how in `treatment`. All of this is planned, priced and resumed
-    as the rest of the experiment is, and what cannot be had is refused before anything is computed.
+    needs names what `judge` reads: `margins`, `logits`, `states` of both sides, and `full` for the models
+    before unlearning: those of the role that start names (null: those that the judged method starts from, for
+    the floor the full models). fewest_models is the least number on each side. A judge that needs models
+    trained for itself names them in `populations`; one that trains the judged models further names how in
+    `treatment`. All of this is planned, priced and resumed as the rest of the experiment is, and what cannot be
+    had is refused before anything is computed.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"margins"})
     fewest_models: ClassVar[int] = 2
-    yardstick: ClassVar[Yardstick] = Yardstick(noise=0.0)
+    yardstick: ClassVar[Yardstick] = Yardstick(noise=0.0, by_interval=True)
+    # What a reader must know beside the first sentence of the class's documentation.
+    about: ClassVar[str] = ""
     # Words for statistics, where their names do not speak for themselves.
     titles: ClassVar[Mapping[str, str]] = {}
 
@@ -66,7 +76,7 @@ class Judge(Plugin):
         return {}
 
     def treatment(self) -> Plugin | None:
-        """Return the unlearner that is applied to the models of both sides before they are judged, such as one that relearns; None without."""
+        """Return the unlearner applied to both sides first, such as one that relearns; or None."""
         return None
 
     def title(self, statistic: str) -> str:
@@ -75,8 +85,9 @@ class Judge(Plugin):
 
     @property
     def note(self) -> str:
-        """What the scores mean, in a sentence or two for a reader: the first lines of the class's documentation."""
-        return " ".join((inspect.getdoc(type(self)) or plugin_name(self)).split("\n\n")[0].split())
+        """What the scores mean to a reader: the first sentence of the class's documentation and `about`."""
+        first = (inspect.getdoc(type(self)) or plugin_name(self)).split("\n\n")[0]
+        return " ".join(f"{first} {self.about}".split())
 
     @property
     def needs_states(self) -> bool:

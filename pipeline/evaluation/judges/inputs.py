@@ -1,4 +1,4 @@
-"""What a judge may look at: the outputs and states of unlearned and retrained models, read from wherever they lie when it asks."""
+"""What a judge may look at: outputs and states of models on both sides, read when it asks for them."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
@@ -12,7 +12,7 @@ from pipeline.evaluation.margins import margins
 
 
 class ModelOutputs(ABC):
-    """Models by what they put out on all points. A judge that states no need for something may not find it here."""
+    """Models by what they put out on all points. A judge finds here what it states in its needs."""
 
     @property
     @abstractmethod
@@ -20,16 +20,16 @@ class ModelOutputs(ABC):
         """How many models there are."""
 
     @abstractmethod
-    def margins(self) -> Margins:
-        """Return margins (n_models, n_points) in nats, NaN where a logit is not finite."""
+    def margins(self, points: Indices | None = None) -> Margins:
+        """Return margins (n_models, n_points) in nats of all or some points, NaN for logits not finite."""
 
     @abstractmethod
     def blocks(self) -> Iterator[tuple[slice, Logits]]:
-        """Yield points and their logits (n_models, n_block_points, n_classes), a block in memory at a time; a judge that needs logits has them."""
+        """Yield points and their logits (n_models, n_block_points, n_classes), a block at a time."""
 
     @abstractmethod
     def states(self) -> Mapping[str, np.ndarray]:
-        """Return parameters and buffers by name, (n_models, ...) each; a judge that needs states has them."""
+        """Return parameters and buffers by name, (n_models, ...) each."""
 
     def logits(self) -> Logits:
         """Return all logits (n_models, n_points, n_classes)."""
@@ -38,7 +38,7 @@ class ModelOutputs(ABC):
 
 @dataclass(frozen=True, eq=False)
 class ArrayOutputs(ModelOutputs):
-    """Models whose outputs are in memory: logits (n_models, n_points, n_classes) with labels (n_points,), and states, if any."""
+    """Models in memory: logits (n_models, n_points, n_classes), labels (n_points,), states if any."""
 
     all_logits: Logits
     labels: Labels
@@ -49,9 +49,10 @@ class ArrayOutputs(ModelOutputs):
         """How many models there are."""
         return len(self.all_logits)
 
-    def margins(self) -> Margins:
-        """Return margins (n_models, n_points) in nats."""
-        return margins(self.all_logits, self.labels)
+    def margins(self, points: Indices | None = None) -> Margins:
+        """Return margins (n_models, n_points) in nats, of some points or of all."""
+        chosen = slice(None) if points is None else points
+        return margins(self.all_logits[:, chosen], self.labels[chosen])
 
     def blocks(self) -> Iterator[tuple[slice, Logits]]:
         """Yield everything as one block."""
@@ -68,10 +69,11 @@ class ArrayOutputs(ModelOutputs):
 class JudgeInput:
     """Everything that is known of one unlearner on one forget set.
 
-    unlearned and oracle: models after unlearning, and models retrained without the set, which take no part in unlearning.
-    labels (n_points,). splits: ids of the points of `forget`, `retain` and `validation`. start: the models before unlearning,
-    for a judge that needs `full`. populations: the judge's own models, by the name that its `populations` gives them.
-    treated_unlearned and treated_oracle: both sides after the judge's `treatment`, for a judge that has one.
+    unlearned and oracle: models after unlearning, and models retrained without the set. labels (n_points,).
+    splits: ids of the points of `forget`, `retain` and `validation`. start: the models before unlearning, for
+    a judge that needs `full`. populations: the judge's own models, by the name that its `populations` gives
+    them. treated_unlearned and treated_oracle: both sides after the judge's `treatment`, for a judge that has
+    one.
     """
 
     unlearned: ModelOutputs

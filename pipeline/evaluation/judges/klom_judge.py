@@ -16,16 +16,17 @@ from pipeline.evaluation.published import CEILING
 
 
 class KlomJudge(Judge):
-    """KLoM is the divergence, in nats, between the margins of unlearned and of retrained models on one point; 11.51 is the worst.
+    """KLoM is the divergence between the margins of unlearned and of retrained models on a point.
 
     variant, n_bins and clip are those of `pipeline.evaluation.klom`; n_resamples stand behind each interval.
     """
 
     name: ClassVar[str] = "klom"
-    # Two floors drawn with equally many models differ by up to half of one. Above 3 nats (30 models a side) doing nothing
-    # and retraining can hardly be told apart.
+    about: ClassVar[str] = "P95 is its 95th percentile over points; 11.51 nats is the worst."
+    # Two floors drawn with equally many models differ by up to half of one. Above 3 nats (30 models a side)
+    # doing nothing and retraining can hardly be told apart.
     yardstick: ClassVar[Yardstick] = Yardstick(noise=0.1, share=0.5, blind=3.0, worst=CEILING)
-    titles: ClassVar[Mapping[str, str]] = {"p95": "P95 KLoM", "mean": "mean KLoM"}
+    titles: ClassVar[Mapping[str, str]] = {"p95": "P95 KLoM", "mean": "mean KLoM", "klom": "KLoM"}
 
     variant: Variant = setting(neutral="closed")
     n_bins: int = setting(neutral=20, ge=2, le=MOST_BINS)
@@ -43,10 +44,12 @@ class KlomJudge(Judge):
         return check_rule(self.variant, self.n_bins, self.clip)
 
     def judge(self, found: JudgeInput) -> Scores:
-        """Return the 95th percentile and the mean of KLoM over the points of each split, with intervals over models."""
+        """Return the 95th percentile and the mean over points of each split, with intervals over models."""
         unlearned, oracle, rule = found.unlearned.margins(), found.oracle.margins(), self.rule._asdict()
         result = klom(unlearned=unlearned, oracle=oracle, **rule)
-        intervals = klom_interval(unlearned=unlearned, oracle=oracle, groups=found.splits, n_resamples=self.n_resamples, **rule)
+        intervals = klom_interval(
+            unlearned=unlearned, oracle=oracle, groups=found.splits, n_resamples=self.n_resamples, **rule
+        )
         values = {split: summary(result.values[ids]) for split, ids in found.splits.items()}
         rows = [
             Score(
@@ -61,4 +64,6 @@ class KlomJudge(Judge):
             for split in found.splits
         ]
         counts = {NONFINITE: result.n_nonfinite_total, "clipped": result.n_clipped_total}
-        return Scores(rows=tuple(rows), points={"klom": result.values, "nonfinite": result.n_nonfinite}, counts=counts)
+        return Scores(
+            rows=tuple(rows), points={"klom": result.values, "nonfinite": result.n_nonfinite}, counts=counts
+        )

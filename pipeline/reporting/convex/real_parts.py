@@ -20,6 +20,7 @@ class DataPart:
 
     label: str
     facts: Table
+    constants: Table
     outcomes: Table
     courses: Markup
     sweeps: Markup
@@ -41,6 +42,7 @@ def data_parts(content: ConvexContent) -> list[DataPart]:
         DataPart(
             label=data.label,
             facts=tables.data_facts(data),
+            constants=tables.constants_table(data),
             outcomes=tables.outcomes_table(data),
             courses=Markup(svg(courses_figure(data), f"R against gradient evaluations, and KLoM, {data.label}")),
             sweeps=Markup(svg(sweeps_figure(data), f"Steps and R against penalty, share forgotten and condition, {data.label}")),

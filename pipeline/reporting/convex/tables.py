@@ -164,8 +164,8 @@ def _margin(value: float) -> str:
 
 
 def data_facts(data: DataContent) -> Table:
-    """Return what the data and the problem are, and the constants that theory rests on."""
-    facts, constants = data.facts, data.facts["constants"]
+    """Return what the data and the problem are."""
+    facts = data.facts
     return _facts(
         {
             "points": facts["n_points"],
@@ -173,13 +173,22 @@ def data_facts(data: DataContent) -> Table:
             "classes": facts["n_classes"],
             "forgotten at random": facts["n_forget"],
             "λ": f"{facts['penalty']:g}",
-            "unseen points classified correctly": f"{100 * facts['accuracy']['full']:.1f} %",
-            "noise on the weights for KLoM and U-LiRA, σ": share(facts["sigma"]),
+            "accuracy on unseen points": f"{100 * facts['accuracy']['full']:.1f} %",
+            "noise on the weights, σ": share(facts["sigma"]),
+        }
+    )
+
+
+def constants_table(data: DataContent) -> Table:
+    """Return the constants that theory rests on."""
+    constants = data.facts["constants"]
+    return _facts(
+        {
             "strong convexity m": f"{constants['strong_convexity']:.3g}",
             "smoothness M": f"{constants['smoothness']:.3g}",
             "condition number, at most": f"{constants['condition']:,.0f}",
-            "Lipschitz constant of one point's loss": f"{constants['lipschitz']:.3g}",
-            "Lipschitz constant of the Hessian": f"{constants['hessian_lipschitz']:.3g}",
+            "Lipschitz constant, one point's loss": f"{constants['lipschitz']:.3g}",
+            "Lipschitz constant, Hessian": f"{constants['hessian_lipschitz']:.3g}",
         }
     )
 
