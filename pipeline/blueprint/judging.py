@@ -60,6 +60,16 @@ def not_judged(experiment: Experiment) -> list[str]:
     ]
 
 
+def judged_at_the_end_alone(experiment: Experiment) -> list[str]:
+    """Return in words whose snapshots a judge does not judge, and why."""
+    return [
+        f"judge {label!r} judges the result of {method!r} alone and not its snapshots: it trains the models further"
+        for label, judge in experiment.judges.items()
+        for method, unlearner in experiment.unlearners.items()
+        if judge.treatment() is not None and unlearner.snapshots_wanted is not None and can_judge(judge, unlearner)
+    ]
+
+
 def population_keys(label: str, judge: Judge, forget_set: str | None) -> dict[str, str]:
     """Return the keys of a judge's populations by name: those of one forget set, or those that all sets share."""
     wanted = judge.populations()

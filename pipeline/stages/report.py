@@ -27,7 +27,7 @@ from pipeline.stages.forecast import forecast
 from pipeline.stages.layout import Layout, read_point_margins
 from pipeline.stages.node import Node, Parent, Work
 from pipeline.stages.pictures import Pictures, dataset_content, images_of
-from pipeline.stages.results import Spending, cost_of
+from pipeline.stages.results import Spending, cost_of, snapshots_of
 from pipeline.stages.work import versions
 from pipeline.unlearning.unlearner import Unlearner
 
@@ -152,6 +152,7 @@ class ReportPage(Node):
             cost=cost_of(unlearner, samples, self.spending),
             points=self._points(work, f"verdict/{self._headline}/{name}/{label}", ids),
             margins=read_point_margins(work.store, unlearned, self.layout, work.examples.labels, ids),
+            snapshots=snapshots_of(unlearner, judged, self.spending),
         )
 
     @property
