@@ -53,8 +53,8 @@ class Judge(Plugin):
     before unlearning: those of the role that start names (null: those that the judged method starts from, for
     the floor the full models). fewest_models is the least number on each side. A judge that needs models
     trained for itself names them in `populations`; one that trains the judged models further names how in
-    `treatment`. All of this is planned, priced and resumed as the rest of the experiment is, and what cannot be
-    had is refused before anything is computed.
+    `treatment`. All of this is planned, priced and resumed as the rest of the experiment is, and what cannot
+    be had is refused before anything is computed.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"margins"})
