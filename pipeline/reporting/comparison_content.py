@@ -9,6 +9,7 @@ from pipeline.core.errors import ShapeError
 from pipeline.evaluation.judges.base import Judge
 from pipeline.evaluation.judges.scores import Score, Scores
 from pipeline.reporting.content import CHEAP, Role
+from pipeline.reporting.formatting import in_unit, times_floor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +102,12 @@ class Comparison:
         if not self.counts_floors:
             return max(score.excess, 0.0)
         return score.value / score.reference if score.reference > 0 else math.inf
+
+    def away(self, value: float) -> str:
+        """Return a distance as a number of floors, or in the unit of the headline."""
+        if not math.isfinite(value):
+            return "countless" if self.counts_floors else "unknown"
+        return times_floor(value, 1.0).rstrip("×") if self.counts_floors else in_unit(value, self.floor.unit, is_named=True)
 
     def nearest_end(self, score: Score) -> float:
         """Return how far the nearer end of a score's interval is from retraining."""

@@ -1,9 +1,7 @@
 """What a comparison says in words. Floors differ between experiments, so a method is as near to retraining as it is few floors away."""
 
-import math
-
 from pipeline.reporting.comparison_content import ComparedSet, Comparison, distances, lead_label, nearest
-from pipeline.reporting.formatting import in_unit, listed, times_floor
+from pipeline.reporting.formatting import listed
 
 
 def headline(comparison: Comparison) -> str:
@@ -14,7 +12,7 @@ def headline(comparison: Comparison) -> str:
     spans = []
     for place, name in enumerate(names):
         values = sorted(distances(comparison, one, label)[place] for one in comparison.sets)
-        ends = dict.fromkeys(_away(comparison, value) for value in (values[0], values[-1]))
+        ends = dict.fromkeys(comparison.away(value) for value in (values[0], values[-1]))
         spans.append(f"{' to '.join(ends)} {'floors' if comparison.counts_floors else 'from retraining'} in {name}")
     places: dict[str, list[str]] = {}
     for one in comparison.sets:
@@ -27,10 +25,3 @@ def nearness(comparison: Comparison, one: ComparedSet, label: str) -> str:
     """Return in which experiment a method is nearest to retraining, or that the nearest two are level."""
     where, two = nearest(comparison, one, label), len(comparison.names) == 2
     return f"about as near in {'both' if two else 'the nearest two'}" if where is None else f"{'nearer' if two else 'nearest'} in {where}"
-
-
-def _away(comparison: Comparison, value: float) -> str:
-    """Return how far from retraining in words: in floors, or in the unit of the headline."""
-    if not math.isfinite(value):
-        return "countless" if comparison.counts_floors else "unknown"
-    return times_floor(value, 1.0).rstrip("×") if comparison.counts_floors else in_unit(value, comparison.floor.unit, is_named=True)

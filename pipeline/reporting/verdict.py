@@ -37,16 +37,11 @@ def judge(content: SetContent) -> Finding:
     """Return what the rows of a forget set show; coverage is the share of the way from doing nothing to the floor."""
     datamodel, rival = (best_of(content, role, below=CHEAP) for role in (Role.DATAMODEL, Role.RIVAL))
     nothing, winner = best_of(content, Role.NOTHING), best((row for row in (datamodel, rival) if row is not None), content)
-    coverage = _coverage(winner, nothing, content)
+    coverage = math.nan
+    if winner is not None and nothing is not None and (whole := content.main_of(nothing).excess) > 0:
+        coverage = (whole - content.main_of(winner).excess) / whole
     outcome = _outcome(winner, nothing, coverage, content)
     return Finding(outcome=outcome, coverage=coverage, winner=winner, datamodel=datamodel, rival=rival)
-
-
-def _coverage(winner: Row | None, nothing: Row | None, content: SetContent) -> float:
-    if winner is None or nothing is None:
-        return math.nan
-    whole = content.main_of(nothing).excess
-    return (whole - content.main_of(winner).excess) / whole if whole > 0 else math.nan
 
 
 def _outcome(winner: Row | None, nothing: Row | None, coverage: float, content: SetContent) -> Outcome:
