@@ -14,6 +14,7 @@ from pipeline.core.errors import ConfigError, ShapeError
 from pipeline.core.fitting import describe_value, fits
 from pipeline.core.neutral import setting
 from pipeline.core.registry import Plugin
+from pipeline.core.roles import StartRole
 from pipeline.training.ensemble import Kind, States, compute_logits, n_members, take
 from pipeline.training.loop import Resident, run_phases
 from pipeline.training.schedule import Descent, Phase
@@ -77,13 +78,15 @@ class Unlearned:
 class Unlearner(Plugin):
     """Makes models forget. needs may name `effect` (a datamodel's prediction) or `oracle` (true oracles).
 
-    moves_weights says whether it trains. An unlearner that descends phases has the setting `snapshots`. Another one
-    may declare it as `snapshots: Snapshots | None = setting(neutral=None)`; it then returns snapshots with its
-    answer, see Request.take_snapshot.
+    moves_weights says whether it trains. start is the role of the models that are to forget. An unlearner that descends
+    phases has the setting `snapshots`. Another one may declare it as `snapshots: Snapshots | None =
+    setting(neutral=None)`; it then returns snapshots with its answer, see Request.take_snapshot.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset()
     moves_weights: ClassVar[bool] = True
+
+    start: StartRole = setting(neutral="full")
 
     @model_validator(mode="before")
     @classmethod
