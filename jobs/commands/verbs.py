@@ -12,8 +12,10 @@ from jobs.commands.progress import open_display
 from jobs.commands.publishing import publish_file
 from jobs.session import Session, executor_opener, why_looped
 from pipeline.core.masking import masked
+from pipeline.core.setting_paths import with_absolute_paths
 from pipeline.graph import NodeState
 from pipeline.run import Failure, Progress, Walk, read_failures, wanted_keys
+from pipeline.run.known_content import record
 from pipeline.runtime.files import local_folder
 from pipeline.runtime.tracker import Status
 from pipeline.runtime.tracking import tracking_uri
@@ -85,6 +87,7 @@ def run(
     status: Status = "FAILED"
     try:
         walk = Walk(session.graph, session.store, open_executor=open_executor, listeners=listeners, wanted=wanted, allow_missing=allow_missing, settled=settled)
+        record(session.store, with_absolute_paths(session.experiment))
         progress = walk.run()
         unfinished = _unfinished(progress, settled)
         status = "FAILED" if progress.failures or unfinished else "FINISHED"

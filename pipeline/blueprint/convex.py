@@ -15,11 +15,14 @@ from pipeline.stages.node import Node
 CONVEX_PAGE = "convex/page"
 
 
-def convex(experiment: Experiment) -> Iterator[Node]:
-    """Yield the nodes of the convex study, none if the experiment has no section `convex`."""
+def convex(experiment: Experiment, *, reads_inputs: bool = True) -> Iterator[Node]:
+    """Yield the nodes of the convex study, none if the experiment has no section `convex`.
+
+    reads_inputs says whether the content of its data sets may be read.
+    """
     if experiment.convex is None:
         return
-    linear, data, guarantees = tuple(_linear(experiment)), tuple(_data(experiment)), tuple(_guarantees(experiment))
+    linear, data, guarantees = tuple(_linear(experiment)), tuple(_data(experiment, reads_inputs)), tuple(_guarantees(experiment, reads_inputs))
     # The longest first, so that none of them is begun when all others are done.
     yield from (*data, *guarantees, *linear)
     parts: dict[str, Any] = {"linear": linear, "data": data, "left_out": _left_out(experiment), "guarantees": guarantees}
@@ -36,10 +39,10 @@ def _linear(experiment: Experiment) -> Iterator[LinearPanel]:
             yield LinearPanel(key=key, label=label, study=study, example=example, penalty=penalty, resources=experiment.resources.compute)
 
 
-def _data(experiment: Experiment) -> Iterator[ConvexData]:
+def _data(experiment: Experiment, reads_inputs: bool) -> Iterator[ConvexData]:
     for label, section in _sections(experiment).items():
         if section.dataset.missing() is None or not section.optional:
-            about: dict[str, Any] = {"label": label, "dataset": section.dataset, "study": section.study}
+            about: dict[str, Any] = {"label": label, "dataset": section.dataset, "study": section.study, "reads_inputs": reads_inputs}
             yield ConvexData(key=f"convex/data/{label}", **about, resources=experiment.resources.compute)
 
 
@@ -58,8 +61,9 @@ def _sections(experiment: Experiment) -> dict[str, DataSection]:
     return {} if experiment.convex is None else experiment.convex.data
 
 
-def _guarantees(experiment: Experiment) -> Iterator[ConvexGuarantees]:
+def _guarantees(experiment: Experiment, reads_inputs: bool) -> Iterator[ConvexGuarantees]:
     section = None if experiment.convex is None else experiment.convex.guarantees
     if section is not None:
         about: dict[str, Any] = {"dataset": section.dataset, "classes": section.classes, "pool": section.pool, "trial": section.trial}
+        about["reads_inputs"] = reads_inputs
         yield ConvexGuarantees(key="convex/guarantees", **about, resources=experiment.resources.compute)

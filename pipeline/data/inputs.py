@@ -1,6 +1,6 @@
 """Inputs: what models see of each point, read a few points at a time, so that a data set may be larger than memory.
 
-Kinds: arrays in memory here.
+Kinds: arrays in memory here, memory-mapped arrays in `mapped_inputs`, image files in `image_files`.
 """
 
 import math
@@ -12,7 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.core.arrays import Indices
+from pipeline.core.errors import DataError, InputsNotReadError, PipelineError, PluginError
 from pipeline.core.fingerprint import digest_arrays
+from pipeline.core.fitting import describe_value
 
 
 class Inputs(ABC):
@@ -82,6 +84,92 @@ class ArrayInputs(Inputs):
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
         return np.array(self.array, dtype, copy=copy)
+
+
+class UnreadInputs(Inputs):
+    """Inputs of which a command reads only shape and dtype.
+
+    token is their digest where it is known without reading them; listing is that of their files, see FileInputs.
+    """
+
+    def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any], token: str | None = None, listing: str | None = None) -> None:
+        self._shape, self._dtype, self._token, self.listing = shape, dtype, token, listing
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """See Inputs."""
+        return self._shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """See Inputs."""
+        return self._dtype
+
+    @property
+    def token(self) -> str:
+        """See Inputs; raises InputsNotReadError where it is not known."""
+        if self._token is None:
+            raise InputsNotReadError("the content of the inputs is not known to a command that does not read them; run `dmm plan`")
+        return self._token
+
+    def take(self, ids: Indices) -> npt.NDArray[Any]:
+        """Raise InputsNotReadError."""
+        raise InputsNotReadError("inputs are not read by this command; run `dmm plan`, which reads them")
+
+    def __len__(self) -> int:
+        return self._shape[0]
+
+    def __getitem__(self, key: Any) -> Any:
+        return self.take(key)
+
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        return self.take(np.arange(len(self)))
+
+
+class FileInputs(Inputs):
+    """Inputs that lie in files and are read when they are asked for.
+
+    What was found when all of them were read is kept as `contents`, JSON-ready; `adopt` takes it over where it is still true,
+    as it is while `listing` is the same.
+    """
+
+    @property
+    @abstractmethod
+    def listing(self) -> str:
+        """Digest of the names, sizes and times of the files, of which none is read."""
+
+    @property
+    @abstractmethod
+    def contents(self) -> Any:
+        """Return what reading all files tells, JSON-ready; raises DataError if one cannot be read."""
+
+    @abstractmethod
+    def adopt(self, contents: Any) -> None:
+        """Take over what `contents` was for the same listing."""
+
+
+def read_inputs(inputs: Inputs, ids: Indices) -> npt.NDArray[Any]:
+    """Return the inputs of points ids, checked: (n_ids, ...) numbers of their dtype.
+
+    Raises PluginError if a class from outside the package returns something else or fails, DataError for numbers that are not
+    finite.
+    """
+    try:
+        found = inputs.take(ids)
+    except (PipelineError, MemoryError, KeyboardInterrupt):
+        raise
+    # A class from outside the package may raise anything, and files may fail in many ways.
+    except Exception as error:
+        raise PluginError(f"inputs of class {type(inputs).__qualname__} cannot be read ({type(error).__name__}: {error})") from error
+    if isinstance(inputs, ArrayInputs):
+        return found
+    expected = (len(ids), *inputs.shape[1:])
+    if not isinstance(found, np.ndarray) or found.shape != expected or found.dtype != inputs.dtype:
+        raise PluginError(f"take() of {type(inputs).__qualname__} returned {describe_value(found)}; expected {inputs.dtype} of shape {expected}")
+    if found.dtype.kind == "f" and not np.isfinite(found).all():
+        bad = np.flatnonzero(~np.isfinite(found.reshape(len(found), -1)).all(axis=1))[0]
+        raise DataError(f"the input of point {int(ids[bad])} is not finite; clean the data first")
+    return found
 
 
 def n_bytes(inputs: Inputs) -> int:
