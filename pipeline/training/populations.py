@@ -43,7 +43,7 @@ class Recipe(Descent):
 
     def descent(self) -> Descent:
         """Return the part that descends."""
-        return Descent(**self.model_dump(exclude={"ensemble"}))
+        return Descent.of(self)
 
 
 def member_masks(

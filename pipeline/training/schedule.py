@@ -42,6 +42,11 @@ class Descent(Settings):
     max_gradient_norm: float | None = setting(neutral=None, gt=0, le=1e9)
     precision: Literal["float32", "bfloat16"] = setting(neutral="float32")
 
+    @classmethod
+    def of(cls, settings: Settings) -> "Descent":
+        """Return the settings of a descent that are among settings, which may hold others too."""
+        return cls(**{name: getattr(settings, name) for name in cls.model_fields if name in type(settings).model_fields})
+
     def build_optimizer(self, parameters: Iterable[Tensor]) -> torch.optim.Optimizer:
         """Return the torch optimiser over parameters."""
         options: dict[str, Any] = {"lr": self.learning_rate, "weight_decay": self.weight_decay}
