@@ -2,6 +2,7 @@
 
 import os
 import resource
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -17,6 +18,15 @@ _GROUPS = (
         "total_inactive_file",
     ),
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grant:
+    """What a task was granted of its machine: bytes of memory, None if nothing was said, CPUs, and GPUs or a part of one."""
+
+    memory_bytes: int | None = None
+    num_cpus: int = 1
+    num_gpus: float = 0.0
 
 
 def available_memory() -> int:

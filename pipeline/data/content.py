@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.core.errors import DataError
+from pipeline.core.errors import DataError, InputsNotReadError
 from pipeline.core.fingerprint import canonical, digest
 from pipeline.core.registry import Plugin, identity, revision
 from pipeline.core.setting_paths import is_there, parts_of, paths_in
@@ -16,7 +16,7 @@ from pipeline.data.dataset import Dataset
 from pipeline.data.examples import Examples
 from pipeline.data.inputs import FileInputs, UnreadInputs
 
-# {"token": that of the inputs, "files": FileInputs.contents, or null}.
+# {"token": that of the inputs, "files": FileInputs.contents or null, "content": Plugin.content of the data set}.
 Content = Mapping[str, Any]
 
 
@@ -27,14 +27,14 @@ class KnownContent:
         self.recall: Callable[[str], Content | None] = _recall_nothing
         self._contents: dict[str, Content] = {}
         # By settings and files alone: the content key, and the digest of the examples.
-        self._keys: dict[str, str] = {}
+        self._keys: dict[str, str | None] = {}
         self._digests: dict[str, str] = {}
 
     def get(self, key: str | None) -> Content | None:
         """Return what is known under a key, None if nothing is."""
         if key is not None and key not in self._contents:
             found = self.recall(key)
-            if found is not None and {"token", "files"} <= found.keys():
+            if found is not None and {"token", "files", "content"} <= found.keys():
                 self._contents[key] = found
         return None if key is None else self._contents.get(key)
 
@@ -49,11 +49,10 @@ class KnownContent:
         if found is not None and isinstance(inputs, FileInputs):
             inputs.adopt(found["files"])
         elif key is not None:
-            self._contents[key] = {"token": inputs.token, "files": inputs.contents if isinstance(inputs, FileInputs) else None}
+            files = inputs.contents if isinstance(inputs, FileInputs) else None
+            self._contents[key] = {"token": inputs.token, "files": files, "content": dataset.content()}
         name = _settings_and_files(dataset)
-        self._digests[name] = examples.digest
-        if key is not None:
-            self._keys[name] = key
+        self._keys[name], self._digests[name] = key, examples.digest
         return examples
 
     def outline(self, dataset: Dataset) -> Examples:
@@ -62,7 +61,8 @@ class KnownContent:
         Raises what `load` raises.
         """
         examples = dataset.outline()
-        inputs, found = examples.inputs, self.get(content_key(dataset, examples))
+        key = self._keys[_settings_and_files(dataset)] = content_key(dataset, examples)
+        inputs, found = examples.inputs, self.get(key)
         if found is None or not isinstance(inputs, UnreadInputs):
             return examples
         return dataclasses.replace(examples, inputs=UnreadInputs(inputs.shape, inputs.dtype, found["token"], inputs.listing))
@@ -78,10 +78,21 @@ class KnownContent:
             self._digests[name] = examples.digest
         return self._digests[name]
 
+    def content(self, dataset: Dataset, *, reads_inputs: bool = True) -> str:
+        """Return Plugin.content of a data set, found once for the same files; for reads_inputs see `digest`."""
+        name = _settings_and_files(dataset)
+        if name not in self._keys and not reads_inputs:
+            self.outline(dataset)
+        found = self.get(self._keys.get(name))
+        if found is None and not reads_inputs:
+            raise InputsNotReadError("the files of the data set are not read by this command; run `dmm plan`")
+        return dataset.content() if found is None else str(found["content"])
+
     def of(self, dataset: Dataset) -> tuple[str, Content] | None:
-        """Return what was found when `read` read the files of a data set, with its key; None if it has no files."""
+        """Return what was found in the files of a data set, with its key; None if it has no files or they were not read."""
         key = self._keys.get(_settings_and_files(dataset))
-        return None if key is None else (key, self._contents[key])
+        found = self.get(key)
+        return None if key is None or found is None else (key, found)
 
 
 def _recall_nothing(key: str) -> None:
@@ -100,9 +111,12 @@ def datasets_in(value: Any) -> Iterator[Dataset]:
 
 
 def contents_of(value: Any, *, reads_inputs: bool = True) -> list[str]:
-    """Return the content of every plug-in below value that names files, in order; for reads_inputs see KnownContent.digest."""
+    """Return the content of every plug-in below value that names files, in order.
+
+    Without reads_inputs, InputsNotReadError is raised where that of a data set is not known.
+    """
     if isinstance(value, Plugin) and any(paths_in(value)):
-        own = KNOWN.digest(value, reads_inputs=reads_inputs) if isinstance(value, Dataset) else value.content()
+        own = KNOWN.content(value, reads_inputs=reads_inputs) if isinstance(value, Dataset) else value.content()
         if own:
             return [own]
     return [content for part in parts_of(value) for content in contents_of(part, reads_inputs=reads_inputs)]

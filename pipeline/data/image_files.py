@@ -12,7 +12,7 @@ from jaxtyping import UInt8
 
 from pipeline.core.arrays import Indices
 from pipeline.core.errors import DataError
-from pipeline.core.fingerprint import DIGEST_LENGTH, digest, digest_arrays, digest_bytes
+from pipeline.core.fingerprint import DIGEST_LENGTH, digest, digest_arrays, digest_bytes, digest_files
 from pipeline.core.memory import n_cpus
 from pipeline.data.inputs import FileInputs
 
@@ -107,10 +107,10 @@ class ImageFiles(FileInputs):
         return self.folder / name
 
     def _read_digests(self) -> npt.NDArray[np.bytes_]:
-        """Return the digest of each file, read once; memory holds one file for each thread."""
+        """Return the digest of each file, read once, a piece at a time."""
         if self._digests is None:
             with ThreadPoolExecutor(n_cpus()) as pool:
-                found = list(pool.map(lambda name: digest_bytes(_read(self._path(name))), self.names))
+                found = list(pool.map(_digest, map(self._path, self.names)))
             self._digests = np.array(found, f"S{DIGEST_LENGTH}")
         return self._digests
 
@@ -132,6 +132,13 @@ def decode(content: bytes, path: Path, mode: str) -> Image:
     except Exception as error:
         raise _unreadable(path, error) from error
     return pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, 2, 0)
+
+
+def _digest(path: Path) -> str:
+    try:
+        return digest_files(path)
+    except OSError as error:
+        raise _unreadable(path, error) from error
 
 
 def _read(path: Path) -> bytes:

@@ -21,7 +21,6 @@ from pipeline.stages.layout import Layout
 from pipeline.stages.lines import read_lines
 from pipeline.stages.node import Node, Parent, Work
 from pipeline.training.ensemble import Builder, States, compute_logits, join, take
-from pipeline.training.feeds import Resident
 from pipeline.training.populations import Recipe, member_masks, train_members
 
 CHECKPOINT = "safetensors"
@@ -98,7 +97,7 @@ class Population(Node):
         )
         seeds = [self._seed(purpose, member) for member in members]
         build = Builder(self.model, examples.input_shape, examples.n_classes)
-        data = Resident.place(examples, work.device)
+        data = work.feed
         states = train_members(build, self.recipe, data, masks=masks, seeds=seeds, kind=work.kind)
         logits = compute_logits(build(), states, data, kind=work.kind)
         columns = {

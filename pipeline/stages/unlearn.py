@@ -13,7 +13,6 @@ from pipeline.stages.layout import Layout, read_logits
 from pipeline.stages.node import Node, Parent, Work
 from pipeline.stages.train import CHECKPOINT, encode_states, read_states
 from pipeline.training.ensemble import Builder, take
-from pipeline.training.feeds import Resident
 from pipeline.unlearning.unlearner import Request, Unlearner
 
 
@@ -54,7 +53,7 @@ class Unlearn(Node):
         examples, start = work.examples, work.inputs["start"].part(work.start, work.stop)
         forget = work.read("forget")["index"]
         build = Builder(self.model, examples.input_shape, examples.n_classes)
-        data = Resident.place(examples, work.device)
+        data = work.feed
         states = read_states(work.store, work.inputs["start"], work.start, work.stop)
         purpose = model_purpose(self.seed, plugin_name(self.unlearner), forget=forget)
         request = Request(

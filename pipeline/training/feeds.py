@@ -1,26 +1,52 @@
 """Feeds: where the batches of a data set come from, as tensors on the device that trains.
 
-`Resident` holds the whole data set on the device: a batch is then an index, not a copy from the host.
+`Resident` holds the whole data set on the device: a batch is then an index, not a copy from the host. `Streamed` reads the
+points of each batch when it is needed. Both give the same bits.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from typing import ClassVar
 
 import numpy as np
 import torch
+from jaxtyping import Int
 from torch import Tensor
 
+from pipeline.core.memory import Grant
 from pipeline.data.examples import Examples
+from pipeline.data.inputs import ArrayInputs, Inputs, read_inputs
+from pipeline.data.scaling import Scaling
+from pipeline.training.feed_choice import FeedChoice, choose_feed
+
+# Bytes of inputs that are copied to the device at once.
+CHUNK = 2**26
+# Numbers of one or two bytes stay as they are. Wider ones are cast to float32, which models see anyway, once.
+KEPT = {np.dtype(name) for name in ("bool", "uint8", "int8", "int16", "float16")}
+
+
+Ids = Int[np.ndarray, " n_ids"]
 
 
 class Feed(ABC):
-    """A data set as the loop sees it: float32 inputs and int64 labels of any points, on the device of labels (n_points,)."""
+    """A data set as the loop sees it: inputs and labels of any points, on the device of labels (n_points,) int64.
 
-    labels: Tensor
+    scaling is applied to each batch, where it is.
+    """
+
+    kind: ClassVar[str]
+
+    def __init__(self, labels: Tensor, scaling: Scaling | None, input_shape: tuple[int, ...]) -> None:
+        self.labels = labels
+        terms = () if scaling is None else scaling.terms(input_shape)
+        self._terms = tuple(torch.from_numpy(term).to(labels.device) for term in terms)
 
     @abstractmethod
     def inputs_of(self, ids: Tensor) -> Tensor:
-        """Return what models see of points ids, float32 of shape (*ids.shape, ...)."""
+        """Return what models see of points ids, float32 of shape (*ids.shape, ...); raises DataError if they cannot be read."""
 
     def labels_of(self, ids: Tensor) -> Tensor:
         """Return the labels of points ids, in the shape of ids."""
@@ -39,34 +65,137 @@ class Feed(ABC):
 
     def batches(self, points: range, size: int) -> Iterator[Tensor]:
         """Return what models see of points, `size` of them at a time."""
-        ids = torch.arange(points.start, points.stop, device=self.labels.device)
-        parts = ids.split(size)
+        parts = torch.arange(points.start, points.stop, device=self.labels.device).split(size)
         self.expect(parts)
         return (self.inputs_of(part) for part in parts)
+
+    def _seen(self, inputs: Tensor) -> Tensor:
+        """Return inputs as models see them."""
+        inputs = inputs.to(torch.float32)
+        if not self._terms:
+            return inputs
+        divisor, mean, std = self._terms
+        return (inputs / divisor - mean) / std
 
 
 class Resident(Feed):
     """All of the data set on the device."""
 
-    def __init__(self, inputs: Tensor, labels: Tensor) -> None:
-        self.inputs, self.labels = inputs, labels
+    kind: ClassVar[str] = "resident"
+
+    def __init__(self, inputs: Tensor, labels: Tensor, scaling: Scaling | None = None) -> None:
+        super().__init__(labels, scaling, tuple(inputs.shape[1:]))
+        self.inputs = inputs
 
     @classmethod
     def place(cls, examples: Examples, device: str = "cpu") -> "Resident":
-        """Return examples on device; arrays that share memory with a read-only buffer are copied first."""
-        inputs = examples.inputs.take(np.arange(examples.n_points))
-        inputs, labels = np.array(inputs, np.float32), np.array(examples.labels, np.int64)
-        return cls(torch.from_numpy(inputs).to(device), torch.from_numpy(labels).to(device))
+        """Return examples on device, copied part by part; raises DataError if inputs cannot be read."""
+        inputs, labels = examples.inputs, torch.from_numpy(np.array(examples.labels, np.int64)).to(device)
+        placed = torch.empty(inputs.shape, dtype=_tensor(np.empty(0, inputs.dtype)).dtype, device=device)
+        size = max(1, CHUNK // max(1, inputs.dtype.itemsize * int(np.prod(examples.input_shape))))
+        for ids in np.array_split(np.arange(examples.n_points), -(-examples.n_points // size)):
+            placed[ids[0] : ids[-1] + 1] = _tensor(read_inputs(inputs, ids)).to(device)
+        return cls(placed, labels, examples.scaling)
 
     def inputs_of(self, ids: Tensor) -> Tensor:
         """See Feed."""
-        return pick(self.inputs, ids)
+        return self._seen(pick(self.inputs, ids))
 
     def batches(self, points: range, size: int) -> Iterator[Tensor]:
         """See Feed."""
-        return iter(self.inputs[points.start : points.stop].split(size))
+        return map(self._seen, self.inputs[points.start : points.stop].split(size))
+
+
+class Streamed(Feed):
+    """A data set of which the host reads one batch after the other, the next ones while the device computes.
+
+    Each point of a batch is read once, however many members it is for. threads read as many batches at once; room is the
+    number of bytes that batches read ahead may take.
+    """
+
+    kind: ClassVar[str] = "streamed"
+
+    def __init__(self, examples: Examples, device: str = "cpu", *, threads: int = 1, room: int = 2**28) -> None:
+        labels = torch.from_numpy(np.array(examples.labels, np.int64)).to(device)
+        super().__init__(labels, examples.scaling, examples.input_shape)
+        self._inputs, self._threads, self._room = examples.inputs, threads, room
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="feed")
+        self._waiting: deque[tuple[Tensor, Ids]] = deque()
+        self._reading: deque[tuple[Tensor, Future[tuple[Tensor, Tensor]]]] = deque()
+
+    def inputs_of(self, ids: Tensor) -> Tensor:
+        """See Feed."""
+        if self._reading and self._reading[0][0] is ids:
+            _, future = self._reading.popleft()
+            self._read_ahead()
+            return self._gathered(future.result(), ids)
+        return self._gathered(self._read(ids.reshape(-1).cpu().numpy()), ids)
+
+    def expect(self, batches: Sequence[Tensor]) -> None:
+        """See Feed."""
+        self._reading.clear()
+        self._waiting = deque((batch, batch.reshape(-1).cpu().numpy()) for batch in batches)
+        self._read_ahead()
+
+    def _read_ahead(self) -> None:
+        """Begin to read the next batches, as far as there is room."""
+        while self._waiting:
+            batch, ids = self._waiting[0]
+            if len(self._reading) >= max(1, min(self._threads + 1, self._room // self._bytes_of(ids))):
+                return
+            self._waiting.popleft()
+            self._reading.append((batch, self._pool.submit(self._read, ids)))
+
+    @property
+    def _read(self) -> Callable[[Ids], tuple[Tensor, Tensor]]:
+        """What reads the points of a batch. It does not hold the feed, which ends its threads when it is dropped."""
+        return partial(_read, self._inputs, pins=self.labels.is_cuda)
+
+    def _bytes_of(self, ids: Ids) -> int:
+        return max(1, len(ids) * self._inputs.dtype.itemsize * int(np.prod(self._inputs.shape[1:])))
+
+    def _gathered(self, read: tuple[Tensor, Tensor], ids: Tensor) -> Tensor:
+        rows, places = (part.to(self.labels.device, non_blocking=True) for part in read)
+        return self._seen(pick(rows, places).view(*ids.shape, *rows.shape[1:]))
+
+
+def open_feed(examples: Examples, device: str = "cpu", grant: Grant | None = None) -> tuple[Feed, FeedChoice]:
+    """Return the feed of examples for a task on device, which was granted so much, and why it is this one.
+
+    Raises DataError if inputs cannot be read.
+    """
+    grant = Grant() if grant is None else grant
+    choice = choose_feed(examples.inputs, device, grant)
+    if choice.kind == "resident":
+        return Resident.place(examples, device), choice
+    if choice.is_held_in_memory:
+        held = read_inputs(examples.inputs, np.arange(examples.n_points))
+        examples = Examples(
+            inputs=ArrayInputs(held),
+            labels=examples.labels,
+            n_train=examples.n_train,
+            n_classes=examples.n_classes,
+            scaling=examples.scaling,
+        )
+    return Streamed(examples, device, threads=grant.num_cpus, room=choice.room), choice
 
 
 def pick(values: Tensor, ids: Tensor) -> Tensor:
     """Return values[ids], (*ids.shape, ...), by the flat index that torch gathers fastest."""
     return values.index_select(0, ids.reshape(-1)).view(*ids.shape, *values.shape[1:])
+
+
+def _read(inputs: Inputs, ids: Ids, *, pins: bool) -> tuple[Tensor, Tensor]:
+    """Return the inputs of different points among ids, and the place of each id among them.
+
+    pins asks for memory from which a GPU copies while it computes.
+    """
+    unique, places = np.unique(ids, return_inverse=True)
+    read = _tensor(read_inputs(inputs, unique)), torch.from_numpy(places)
+    return (read[0].pin_memory(), read[1].pin_memory()) if pins else read
+
+
+def _tensor(values: np.ndarray) -> Tensor:
+    """Return values as a tensor, of their own type or of float32; memory that cannot be written is copied."""
+    kept = values.astype(values.dtype if values.dtype in KEPT else np.float32, copy=False)
+    return torch.from_numpy(kept if kept.flags.writeable else kept.copy())

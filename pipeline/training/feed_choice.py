@@ -1,0 +1,51 @@
+"""Which feed a task uses, by memory: the choice moves no bit."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from pipeline.core.memory import Grant, available_memory, in_words, n_cpus
+from pipeline.data.inputs import ArrayInputs, Inputs, n_bytes
+
+# What inputs may take of the memory of a task. The rest is for models, their activations and what was read ahead.
+SHARE = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeedChoice:
+    """Whether inputs are resident or streamed, the reason, and the bytes that batches read ahead may take.
+
+    is_held_in_memory: the host reads all of them once and holds them, where they fit there and not on the device.
+    """
+
+    kind: Literal["resident", "streamed"]
+    reason: str
+    room: int
+    is_held_in_memory: bool = False
+
+
+def choose_feed(inputs: Inputs, device: str, grant: Grant) -> FeedChoice:
+    """Return how inputs reach the device of a task that was granted so much: resident where they fit, else streamed."""
+    host = int(SHARE * host_memory(grant))
+    place, room = ("memory", host) if not device.startswith("cuda") else (f"GPU {device}", int(SHARE * _device_memory(device, grant)))
+    size, ahead = n_bytes(inputs), max(1, (host if host < room else room) // 8)
+    told = f"{in_words(size)} of inputs, {in_words(room)} of {place} for them"
+    if size <= room:
+        return FeedChoice(kind="resident", reason=told, room=ahead)
+    is_held = place != "memory" and not isinstance(inputs, ArrayInputs) and size <= host
+    return FeedChoice(kind="streamed", reason=told, room=ahead, is_held_in_memory=is_held)
+
+
+def host_memory(grant: Grant) -> int:
+    """Return the bytes of memory of a task: what it was granted, else its part of what is available if all CPUs run such tasks."""
+    if grant.memory_bytes is not None:
+        return grant.memory_bytes
+    return available_memory() // max(1, n_cpus() // grant.num_cpus)
+
+
+def _device_memory(device: str, grant: Grant) -> int:
+    """Return the bytes that are free on a GPU for a task that was granted a part of it, or whole ones."""
+    free, total = torch.cuda.mem_get_info(device)
+    part = min(1.0, grant.num_gpus) if grant.num_gpus else 1.0
+    return max(0, min(free, int(part * total) - torch.cuda.memory_allocated(device)))
