@@ -2,6 +2,7 @@
 
 import os
 import shlex
+from collections.abc import Mapping
 from typing import Any
 
 from rich import box
@@ -18,6 +19,7 @@ from pipeline.reporting.comparison_content import Comparison
 from pipeline.reporting.comparison_words import headline
 from pipeline.reporting.payback import focused_pays
 
+FEEDS = {"resident": "held in memory by each task", "streamed": "streamed batch by batch", "open": "held in memory or streamed"}
 COLOURS = {"done": "green", "partial": "yellow", "missing": "cyan", "stale": "magenta", "waiting": "dim"}
 
 
@@ -108,6 +110,8 @@ def show_plan(result: dict[str, Any], console: Console) -> None:
     console.print(table)
     for label, about in result["forget_sets"].items():
         console.print(f"forget/{label}: {_forget_set(about)}", soft_wrap=True)
+    for told, stages in _feeds(result["feeds"]).items():
+        console.print(f"Inputs for {' and '.join(stages)}: {told}.", soft_wrap=True)
     for notice in result["notices"]:
         console.print(notice, style="yellow")
     console.print(f"To train: as much as {result['retrainings']:,.1f} models on all points; unlearning comes on top.")
@@ -122,6 +126,14 @@ def show_plan(result: dict[str, Any], console: Console) -> None:
         )
     if focused:
         console.print(focused_pays(focused, result["break_even_with_focused"], result["models_in_request"]))
+
+
+def _feeds(feeds: Mapping[str, Mapping[str, str]]) -> dict[str, list[str]]:
+    """Return how inputs reach the device in words, each with the stages that it holds for."""
+    told: dict[str, list[str]] = {}
+    for stage, about in feeds.items():
+        told.setdefault(f"{FEEDS[about['feed']]} ({about['reason']})", []).append(f"`{stage}`")
+    return told
 
 
 def _forget_set(about: dict[str, Any] | None) -> str:

@@ -1,11 +1,16 @@
 """The nodes of the convex study, where an experiment has one."""
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
 from pipeline.config import Experiment
 from pipeline.config.convex import DataSection
 from pipeline.core.errors import DataError
+from pipeline.core.memory import check_memory
+from pipeline.core.registry import plugin_name
+from pipeline.data.content import KNOWN
+from pipeline.data.dataset import Dataset
 from pipeline.stages.convex_data import ConvexData
 from pipeline.stages.convex_guarantees import ConvexGuarantees
 from pipeline.stages.convex_linear import LinearPanel
@@ -42,8 +47,17 @@ def _linear(experiment: Experiment) -> Iterator[LinearPanel]:
 def _data(experiment: Experiment, reads_inputs: bool) -> Iterator[ConvexData]:
     for label, section in _sections(experiment).items():
         if section.dataset.missing() is None or not section.optional:
+            if reads_inputs:
+                _check_size(f"convex.data.{label}", section.dataset)
             about: dict[str, Any] = {"label": label, "dataset": section.dataset, "study": section.study, "reads_inputs": reads_inputs}
             yield ConvexData(key=f"convex/data/{label}", **about, resources=experiment.resources.compute)
+
+
+def _check_size(key: str, dataset: Dataset) -> None:
+    """Raise DataError if the inputs of a study, which it needs at once in float64, are larger than memory."""
+    # Beside float32 inputs, their copy in float64 and the features made of it.
+    n_bytes = (4 + 8 + 8) * math.prod(KNOWN.shape(dataset))
+    check_memory(n_bytes, f"{key}: all inputs of data set {plugin_name(dataset)!r} in float64", "give a smaller data set")
 
 
 def _left_out(experiment: Experiment) -> tuple[str, ...]:
@@ -66,4 +80,6 @@ def _guarantees(experiment: Experiment, reads_inputs: bool) -> Iterator[ConvexGu
     if section is not None:
         about: dict[str, Any] = {"dataset": section.dataset, "classes": section.classes, "pool": section.pool, "trial": section.trial}
         about["reads_inputs"] = reads_inputs
+        if reads_inputs:
+            _check_size("convex.guarantees", section.dataset)
         yield ConvexGuarantees(key="convex/guarantees", **about, resources=experiment.resources.compute)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import psutil
 
+from pipeline.core.errors import DataError
+
 # Where Linux says how much a container may take and takes, for control groups of version 2 and of version 1. Part of what
 # it takes is a copy of files, which the system gives up when memory is short.
 _GROUPS = (
@@ -43,12 +45,19 @@ def n_cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def in_words(n_bytes: float) -> str:
+def in_words(n_bytes: int) -> str:
     """Return a size in the largest unit of which there is one or more, such as `1.5 GB`."""
     for unit, name in ((2**30, "GB"), (2**20, "MB"), (2**10, "kB")):
         if n_bytes >= unit:
             return f"{n_bytes / unit:,.1f} {name}"
-    return f"{n_bytes:.0f} bytes"
+    return f"{n_bytes} bytes"
+
+
+def check_memory(n_bytes: int, what: str, remedy: str) -> None:
+    """Raise DataError, with the remedy, if what is needed at once takes more memory than this machine has left."""
+    available = available_memory()
+    if n_bytes > available:
+        raise DataError(f"{what} takes {in_words(n_bytes)} at once, but {in_words(available)} of memory are left here; {remedy}")
 
 
 def _rooms_of_groups() -> list[int]:

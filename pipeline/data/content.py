@@ -26,9 +26,10 @@ class KnownContent:
     def __init__(self) -> None:
         self.recall: Callable[[str], Content | None] = _recall_nothing
         self._contents: dict[str, Content] = {}
-        # By settings and files alone: the content key, and the digest of the examples.
+        # By settings and files alone: the content key, the digest of the examples, and the shape of their inputs.
         self._keys: dict[str, str | None] = {}
         self._digests: dict[str, str] = {}
+        self._shapes: dict[str, tuple[int, ...]] = {}
 
     def get(self, key: str | None) -> Content | None:
         """Return what is known under a key, None if nothing is."""
@@ -52,7 +53,7 @@ class KnownContent:
             files = inputs.contents if isinstance(inputs, FileInputs) else None
             self._contents[key] = {"token": inputs.token, "files": files, "content": dataset.content()}
         name = _settings_and_files(dataset)
-        self._keys[name], self._digests[name] = key, examples.digest
+        self._keys[name], self._digests[name], self._shapes[name] = key, examples.digest, inputs.shape
         return examples
 
     def outline(self, dataset: Dataset) -> Examples:
@@ -77,6 +78,13 @@ class KnownContent:
             examples = self.read(dataset) if reads_inputs else self.outline(dataset)
             self._digests[name] = examples.digest
         return self._digests[name]
+
+    def shape(self, dataset: Dataset) -> tuple[int, ...]:
+        """Return the shape of the inputs of what `load` returns, found once; raises what it raises."""
+        name = _settings_and_files(dataset)
+        if name not in self._shapes:
+            self.read(dataset)
+        return self._shapes[name]
 
     def content(self, dataset: Dataset, *, reads_inputs: bool = True) -> str:
         """Return Plugin.content of a data set, found once for the same files; for reads_inputs see `digest`."""
