@@ -126,20 +126,26 @@ class Graph:
         version = self._version(node, states, inputs)
         if version is None:
             answered = any(store.shards(f"{home}/{other}") for other in homes.versions(home))
-            status: Status = ("waiting" if answered else "missing") if self.data_digest is None else "stale" if answered else "waiting"
-            return NodeState(node=node, status=status, question=question, folder=None)
+            return NodeState(node=node, status=self._status_unknown(node, answered), question=question, folder=None)
         folder = f"{home}/{version}"
         if before is not None and before.status == "done" and before.folder == folder:
             return before
         pieces = tuple(cover(store.shards(folder) if homes.has(home) else (), node.n_units))
         if not gaps(pieces, node.n_units):
-            status = "done"
+            status: Status = "done"
         elif pieces:
             status = "partial"
         else:
             others = [name for name in homes.versions(home) if name != version]
             status = "stale" if any(store.shards(f"{home}/{other}") for other in others) else "missing"
         return NodeState(node=node, status=status, question=question, folder=folder, pieces=pieces, inputs=inputs)
+
+    def _status_unknown(self, node: Node, answered: bool) -> Status:
+        """Return the status of a node of which it is not known on what its answer rests."""
+        if self.data_digest is not None:
+            return "stale" if answered else "waiting"
+        needs_tables = any(parent.mode == "evidence" for parent in node.parents().values())
+        return "waiting" if answered or needs_tables else "missing"
 
     def _question(self, store: Store, node: Node, states: Mapping[str, NodeState]) -> str | None:
         """Return the digest of what node asks, or None while it depends on ids that are not resolved yet."""

@@ -95,6 +95,8 @@ def show_status(result: dict[str, Any], console: Console, *, title: str | None =
         console.print(words, style="red", soft_wrap=True)
     if result.get("nothing_there"):
         console.print(f"{result['nothing_there']}.", style="yellow", soft_wrap=True)
+    for notice in result.get("notices", []):
+        console.print(notice, style="yellow", soft_wrap=True)
     if not result["complete"]:
         console.print("`dmm run` computes whatever is not done; finished shards are kept.", style="dim")
 

@@ -24,6 +24,11 @@ from pipeline.stages.report import PAGE
 from pipeline.training.scale import scale_notice
 from pipeline.view import open_view, result_rows
 
+NOT_READ = (
+    "the inputs were not read since their files last changed in size or time, so what rests on them is not known to be done; "
+    "`dmm plan` reads them and tells, and `dmm run` keeps what it finds for `dmm status`"
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunResult:
@@ -196,6 +201,7 @@ def status(session: Session) -> dict[str, Any]:
         "store": session.store.uri,
         "complete": all(state.status == "done" for state in states.values()),
         "nothing_there": why_no_store(session.store),
+        "notices": [] if session.graph.data_digest is not None else [NOT_READ],
         "failed_shards": failed,
         "nodes": nodes,
     }

@@ -35,7 +35,7 @@ class ImageFiles(FileInputs):
             raise DataError(f"{folder} holds no image files; give a folder with one or more")
         self.folder, self.names, self.mode = folder, tuple(names), mode
         self._shape = (len(names), N_CHANNELS[mode], *self._size_of(names[0]))
-        self._digests: npt.NDArray[np.bytes_] | None = None
+        self._digests: npt.NDArray[Any] | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -106,7 +106,7 @@ class ImageFiles(FileInputs):
     def _path(self, name: str) -> Path:
         return self.folder / name
 
-    def _read_digests(self) -> npt.NDArray[np.bytes_]:
+    def _read_digests(self) -> npt.NDArray[Any]:
         """Return the digest of each file, read once, a piece at a time."""
         if self._digests is None:
             with ThreadPoolExecutor(n_cpus()) as pool:

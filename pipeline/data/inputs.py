@@ -3,7 +3,6 @@
 Kinds: arrays in memory here, memory-mapped arrays in `mapped_inputs`, image files in `image_files`.
 """
 
-import math
 from abc import ABC, abstractmethod
 from functools import cached_property
 from typing import Any
@@ -109,21 +108,25 @@ class UnreadInputs(Inputs):
     def token(self) -> str:
         """See Inputs; raises InputsNotReadError where it is not known."""
         if self._token is None:
-            raise InputsNotReadError("the content of the inputs is not known to a command that does not read them; run `dmm plan`")
+            raise _not_read()
         return self._token
 
     def take(self, ids: Indices) -> npt.NDArray[Any]:
         """Raise InputsNotReadError."""
-        raise InputsNotReadError("inputs are not read by this command; run `dmm plan`, which reads them")
+        raise _not_read()
 
     def __len__(self) -> int:
         return self._shape[0]
 
     def __getitem__(self, key: Any) -> Any:
-        return self.take(key)
+        raise _not_read()
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
-        return self.take(np.arange(len(self)))
+        raise _not_read()
+
+
+def _not_read() -> InputsNotReadError:
+    return InputsNotReadError("inputs are not read by this command; `dmm plan` and `dmm run` read them")
 
 
 class FileInputs(Inputs):
@@ -170,8 +173,3 @@ def read_inputs(inputs: Inputs, ids: Indices) -> npt.NDArray[Any]:
         bad = np.flatnonzero(~np.isfinite(found.reshape(len(found), -1)).all(axis=1))[0]
         raise DataError(f"the input of point {int(ids[bad])} is not finite; clean the data first")
     return found
-
-
-def n_bytes(inputs: Inputs) -> int:
-    """Return how much memory all inputs take in their own dtype."""
-    return math.prod(inputs.shape) * inputs.dtype.itemsize

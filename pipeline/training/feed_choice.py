@@ -1,15 +1,19 @@
 """Which feed a task uses, by memory: the choice moves no bit."""
 
+import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
 import torch
 
 from pipeline.core.memory import Grant, available_memory, in_words, n_cpus
-from pipeline.data.inputs import ArrayInputs, Inputs, n_bytes
+from pipeline.data.inputs import ArrayInputs, Inputs
 
 # What inputs may take of the memory of a task. The rest is for models, their activations and what was read ahead.
 SHARE = 0.5
+# Numbers of these types stay as they are on a device. Others are cast to float32, which models see anyway, once.
+KEPT = {np.dtype(name) for name in ("bool", "uint8", "int8", "int16", "float16")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,12 +33,18 @@ def choose_feed(inputs: Inputs, device: str, grant: Grant) -> FeedChoice:
     """Return how inputs reach the device of a task that was granted so much: resident where they fit, else streamed."""
     host = int(SHARE * host_memory(grant))
     place, room = ("memory", host) if not device.startswith("cuda") else (f"GPU {device}", int(SHARE * _device_memory(device, grant)))
-    size, ahead = n_bytes(inputs), max(1, (host if host < room else room) // 8)
+    size = math.prod(inputs.shape) * device_dtype(inputs.dtype).itemsize
+    ahead = max(1, (host if host < room else room) // 8)
     told = f"{in_words(size)} of inputs, {in_words(room)} of {place} for them"
     if size <= room:
         return FeedChoice(kind="resident", reason=told, room=ahead)
     is_held = place != "memory" and not isinstance(inputs, ArrayInputs) and size <= host
     return FeedChoice(kind="streamed", reason=told, room=ahead, is_held_in_memory=is_held)
+
+
+def device_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the type in which a device holds numbers of a type."""
+    return dtype if dtype in KEPT else np.dtype(np.float32)
 
 
 def host_memory(grant: Grant) -> int:

@@ -20,12 +20,10 @@ from pipeline.core.memory import Grant
 from pipeline.data.examples import Examples
 from pipeline.data.inputs import ArrayInputs, Inputs, read_inputs
 from pipeline.data.scaling import Scaling
-from pipeline.training.feed_choice import FeedChoice, choose_feed
+from pipeline.training.feed_choice import FeedChoice, choose_feed, device_dtype
 
 # Bytes of inputs that are copied to the device at once.
 CHUNK = 2**26
-# Numbers of one or two bytes stay as they are. Wider ones are cast to float32, which models see anyway, once.
-KEPT = {np.dtype(name) for name in ("bool", "uint8", "int8", "int16", "float16")}
 
 
 Ids = Int[np.ndarray, " n_ids"]
@@ -197,5 +195,5 @@ def _read(inputs: Inputs, ids: Ids, *, pins: bool) -> tuple[Tensor, Tensor]:
 
 def _tensor(values: np.ndarray) -> Tensor:
     """Return values as a tensor, of their own type or of float32; memory that cannot be written is copied."""
-    kept = values.astype(values.dtype if values.dtype in KEPT else np.float32, copy=False)
+    kept = values.astype(device_dtype(values.dtype), copy=False)
     return torch.from_numpy(kept if kept.flags.writeable else kept.copy())
