@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Int
@@ -13,6 +13,7 @@ from pipeline.core.arrays import Logits, Margins, Masks
 from pipeline.core.registry import Plugin, identity
 from pipeline.data.masks import unpack
 from pipeline.models.base import Model
+from pipeline.stages.child_run import ATTRIBUTION, ChildRun
 from pipeline.stages.layout import Layout, block_margins, column
 from pipeline.stages.lines import read_lines
 from pipeline.stages.node import Node, Parent, Work
@@ -40,6 +41,9 @@ class Attribution(Node):
     `logits`, margins can be scored, and there are no effects to unlearn by.
     """
 
+    entry: ClassVar[str] = "fit"
+    resources_key: ClassVar[str] = "fit"
+
     estimator: Estimator
     model: Model
     layout: Layout
@@ -49,6 +53,11 @@ class Attribution(Node):
     scout_key: str | None = None
     heldout_key: str | None = None
     outputs: frozenset[str] = OUTPUTS
+
+    @property
+    def child(self) -> ChildRun | None:
+        """See Node."""
+        return ATTRIBUTION
 
     def settings(self) -> dict[str, Any]:
         """See Node."""

@@ -23,7 +23,7 @@ from pipeline.data.scaling import Scaling
 from pipeline.training.feed_choice import FeedChoice, choose_feed, device_dtype
 
 # Bytes of inputs that are copied to the device at once.
-CHUNK = 2**26
+CHUNK = 2**24
 
 
 Ids = Int[np.ndarray, " n_ids"]
@@ -69,11 +69,11 @@ class Feed(ABC):
 
     def _seen(self, inputs: Tensor) -> Tensor:
         """Return inputs as models see them."""
-        inputs = inputs.to(torch.float32)
         if not self._terms:
-            return inputs
+            return inputs.to(torch.float32)
         divisor, mean, std = self._terms
-        return (inputs / divisor - mean) / std
+        # A copy of its own is scaled in place: a batch then takes a third of the memory.
+        return inputs.to(torch.float32, copy=True).div_(divisor).sub_(mean).div_(std)
 
 
 class Resident(Feed):

@@ -83,16 +83,15 @@ def change(path: Path) -> None:
     os.utime(path, ns=(about.st_atime_ns, about.st_mtime_ns + 1))
 
 
-@pytest.mark.parametrize("name", ["first.npy", "images/1-000001.png"])
-def test_a_file_that_changed_in_place_is_found(make: Make, images: np.ndarray, tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("make", ["mapped", "files"], indirect=True)
+def test_a_file_that_changed_in_place_is_found(make: Callable[[], FileInputs], tmp_path: Path) -> None:
     inputs = make()
-    if not isinstance(inputs, FileInputs) or isinstance(inputs, ImageFiles) != name.endswith("png"):
-        pytest.skip("the file is none of these inputs")
     token, listing = inputs.token, inputs.listing
-    change(tmp_path / name)
+    for name in ("first.npy", "images/1-000001.png"):
+        change(tmp_path / name)
     with pytest.raises(DataError, match="changed since the run began, or differs on this machine"):
         inputs.take(np.arange(3))
-    assert (make().token, make().listing) != (token, listing)
+    assert make().listing != listing
     assert make().token != token
 
 
@@ -105,14 +104,14 @@ def test_a_file_that_was_only_touched_is_the_same(make: Make, images: np.ndarray
     assert make().token == token
 
 
-def test_what_was_read_before_is_taken_over(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("make", ["mapped", "files"], indirect=True)
+def test_what_was_read_before_is_taken_over(make: Callable[[], FileInputs], monkeypatch: pytest.MonkeyPatch) -> None:
     read, fresh = make(), make()
-    if isinstance(read, FileInputs) and isinstance(fresh, FileInputs):
-        contents, token = read.contents, read.token
-        for name in ("image_files.digest_files", "mapped_inputs.digest_parts"):
-            monkeypatch.setattr(f"pipeline.data.{name}", None)
-        fresh.adopt(contents)
-        assert fresh.token == token
+    contents, token = read.contents, read.token
+    for name in ("image_files.digest_files", "mapped_inputs.digest_parts"):
+        monkeypatch.setattr(f"pipeline.data.{name}", None)
+    fresh.adopt(contents)
+    assert fresh.token == token
 
 
 def test_an_image_of_another_size_or_none_is_named(images: np.ndarray, tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ def unread(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     def forbid() -> None:
         for name in ("image_files.ImageFiles.take", "image_files.digest_files", "mapped_inputs.digest_parts", "arrays_file.read_arrays"):
             monkeypatch.setattr(f"pipeline.data.{name}", refuse)
+        monkeypatch.setattr("pipeline.core.registry.digest_files", refuse)
 
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("inputs were read")
