@@ -169,7 +169,16 @@ def read_inputs(inputs: Inputs, ids: Indices) -> npt.NDArray[Any]:
     expected = (len(ids), *inputs.shape[1:])
     if not isinstance(found, np.ndarray) or found.shape != expected or found.dtype != inputs.dtype:
         raise PluginError(f"take() of {type(inputs).__qualname__} returned {describe_value(found)}; expected {inputs.dtype} of shape {expected}")
-    if found.dtype.kind == "f" and not np.isfinite(found).all():
-        bad = np.flatnonzero(~np.isfinite(found.reshape(len(found), -1)).all(axis=1))[0]
-        raise DataError(f"the input of point {int(ids[bad])} is not finite; clean the data first")
+    bad = first_not_finite(found)
+    if bad is not None:
+        raise DataError(f"the input of point {int(ids[bad])} holds NaN, infinity or more than float32 holds; clean or scale it first")
     return found
+
+
+def first_not_finite(inputs: npt.NDArray[Any]) -> int | None:
+    """Return the first row that holds a number which is not finite as float32, None if there is none."""
+    if inputs.dtype.kind != "f":
+        return None
+    with np.errstate(over="ignore"):
+        finite = np.isfinite(inputs.astype(np.float32, copy=False))
+    return None if finite.all() else int(np.flatnonzero(~finite.reshape(len(inputs), -1).all(axis=1))[0])

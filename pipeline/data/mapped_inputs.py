@@ -12,7 +12,7 @@ from pipeline.core.arrays import Indices
 from pipeline.core.errors import DataError
 from pipeline.core.fingerprint import digest, digest_parts
 from pipeline.core.npy import map_npy
-from pipeline.data.inputs import FileInputs
+from pipeline.data.inputs import FileInputs, first_not_finite
 
 # Bytes of a file that are hashed at once.
 PART = 2**24
@@ -97,9 +97,9 @@ class MappedInputs(FileInputs):
             rows = max(1, PART // max(1, array.itemsize * int(np.prod(array.shape[1:]))))
             for first in range(0, len(array), rows):
                 part = array[first : first + rows]
-                if part.dtype.kind == "f" and not np.isfinite(part).all():
-                    bad = first + np.flatnonzero(~np.isfinite(part.reshape(len(part), -1)).all(axis=1))[0]
-                    raise DataError(f"row {bad} of {path} is not finite; clean the data first")
+                bad = first_not_finite(part)
+                if bad is not None:
+                    raise DataError(f"row {first + bad} of {path} holds NaN, infinity or more than float32 holds; clean or scale it first")
                 yield part
 
     def __getstate__(self) -> dict[str, Any]:

@@ -133,11 +133,14 @@ def test_arrays_that_cannot_be_mapped_are_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.zeros((3, 2)))
     np.save(tmp_path / "b.npy", np.zeros((3, 4)))
     np.save(tmp_path / "nan.npy", np.array([[0.0], [np.nan]]))
+    np.save(tmp_path / "large.npy", np.array([[0.0], [1.0], [1e300]]))
     np.save(tmp_path / "text.npy", np.array(["a", "b"]))
     with pytest.raises(DataError, match="make them equal"):
         MappedInputs([tmp_path / "a.npy", tmp_path / "b.npy"])
-    with pytest.raises(DataError, match=r"row 1 of .*nan.npy is not finite"):
+    with pytest.raises(DataError, match=r"row 1 of .*nan.npy holds NaN"):
         _ = MappedInputs([tmp_path / "nan.npy"]).token
+    with pytest.raises(DataError, match=r"row 2 of .*large.npy holds .* more than float32 holds"):
+        _ = MappedInputs([tmp_path / "large.npy"]).token
     with pytest.raises(DataError, match=r"text.npy is <U1"):
         MappedInputs([tmp_path / "text.npy"])
     with pytest.raises(DataError, match=r"none.npy cannot be read"):
@@ -164,7 +167,7 @@ class Wrong(Inputs):
         (np.zeros((2, 2)), r"returned ndarray of float64 and shape \(2, 2\); expected float32 of shape \(2, 2\)"),
         (np.zeros((1, 2), np.float32), r"expected float32 of shape \(2, 2\)"),
         (None, "returned None"),
-        (np.full((2, 2), np.nan, np.float32), "the input of point 1 is not finite"),
+        (np.full((2, 2), np.nan, np.float32), "the input of point 1 holds NaN"),
         (KeyError("label"), r"inputs of class Wrong cannot be read \(KeyError"),
     ],
 )
