@@ -29,16 +29,20 @@ class FeedChoice:
     is_held_in_memory: bool = False
 
 
-def choose_feed(inputs: Inputs, device: str, grant: Grant) -> FeedChoice:
-    """Return how inputs reach the device of a task that was granted so much: resident where they fit, else streamed."""
-    host = int(SHARE * host_memory(grant))
-    place, room = ("memory", host) if not device.startswith("cuda") else (f"GPU {device}", int(SHARE * _device_memory(device, grant)))
+def choose_feed(inputs: Inputs, device: str, grant: Grant, *, held: int = 0) -> FeedChoice:
+    """Return how inputs reach the device of a task that was granted so much: resident where they fit, else streamed.
+
+    held is how many bytes of the device these inputs take already.
+    """
+    on_gpu = device.startswith("cuda")
+    host = int(SHARE * host_memory(grant, held=0 if on_gpu else held))
+    place, room = (f"GPU {device}", int(SHARE * (_device_memory(device, grant) + held))) if on_gpu else ("memory", host)
     size = math.prod(inputs.shape) * device_dtype(inputs.dtype).itemsize
-    ahead = max(1, (host if host < room else room) // 8)
+    ahead = max(1, min(host, room) // 8)
     told = f"{in_words(size)} of inputs, {in_words(room)} of {place} for them"
     if size <= room:
         return FeedChoice(kind="resident", reason=told, room=ahead)
-    is_held = place != "memory" and not isinstance(inputs, ArrayInputs) and size <= host
+    is_held = on_gpu and not isinstance(inputs, ArrayInputs) and size <= host
     return FeedChoice(kind="streamed", reason=told, room=ahead, is_held_in_memory=is_held)
 
 
@@ -47,11 +51,14 @@ def device_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return dtype if dtype in KEPT else np.dtype(np.float32)
 
 
-def host_memory(grant: Grant) -> int:
-    """Return the bytes of memory of a task: what it was granted, else its part of what is available if all CPUs run such tasks."""
+def host_memory(grant: Grant, *, held: int = 0) -> int:
+    """Return the bytes of memory of a task: what it was granted, else its part of what is available if all CPUs run such tasks.
+
+    held is what the task takes of it already.
+    """
     if grant.memory_bytes is not None:
         return grant.memory_bytes
-    return available_memory() // max(1, n_cpus() // grant.num_cpus)
+    return available_memory() // max(1, n_cpus() // grant.num_cpus) + held
 
 
 def _device_memory(device: str, grant: Grant) -> int:

@@ -157,19 +157,32 @@ class Streamed(Feed):
         return self._seen(pick(rows, places).view(*ids.shape, *rows.shape[1:]))
 
 
+# What this process read from files and placed on a device last, by device and token: the next shard need not read it again.
+_PLACED: dict[str | None, Tensor] = {}
+
+
 def open_feed(examples: Examples, device: str = "cpu", grant: Grant | None = None) -> tuple[Feed, FeedChoice]:
     """Return the feed of examples for a task on device, which was granted so much, and why it is this one.
 
     Raises DataError if inputs cannot be read.
     """
     grant = Grant() if grant is None else grant
-    choice = choose_feed(examples.inputs, device, grant)
+    key = None if isinstance(examples.inputs, ArrayInputs) else f"{device} {examples.inputs.token}"
+    held = _PLACED.get(key)
+    choice = choose_feed(examples.inputs, device, grant, held=0 if held is None else held.nbytes)
+    if choice.kind == "resident" and held is not None:
+        labels = torch.from_numpy(np.array(examples.labels, np.int64)).to(device)
+        return Resident(held, labels, examples.scaling), choice
+    _PLACED.clear()
     if choice.kind == "resident":
-        return Resident.place(examples, device), choice
+        feed = Resident.place(examples, device)
+        if key is not None:
+            _PLACED[key] = feed.inputs
+        return feed, choice
     if choice.is_held_in_memory:
-        held = read_inputs(examples.inputs, np.arange(examples.n_points))
+        read = read_inputs(examples.inputs, np.arange(examples.n_points))
         examples = Examples(
-            inputs=ArrayInputs(held),
+            inputs=ArrayInputs(read),
             labels=examples.labels,
             n_train=examples.n_train,
             n_classes=examples.n_classes,

@@ -120,3 +120,14 @@ def test_what_fits_the_host_and_not_the_gpu_is_held_by_the_host(examples: Exampl
     choice = choose_feed(examples.inputs, "cuda:0", Grant(memory_bytes=2**30))
     assert (choice.kind, choice.is_held_in_memory) == ("streamed", not isinstance(examples.inputs, ArrayInputs))
     assert "GPU cuda:0" in choice.reason
+
+
+def test_image_files_that_fit_are_decoded_once_in_a_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = make_images(tmp_path, N)
+    examples = Examples(inputs=ImageFiles(tmp_path, names_of(tmp_path)), labels=np.arange(N) % 3, n_train=N_TRAIN, n_classes=N_CLASSES)
+    assert open_feed(examples)[0].kind == "resident"
+    monkeypatch.setattr(ImageFiles, "take", None)
+    feed, choice = open_feed(examples)
+    assert (feed.kind, choice.kind) == ("resident", "resident")
+    assert np.array_equal(feed.inputs_of(torch.arange(N)).numpy(), images)
+    assert open_feed(examples, grant=Grant(memory_bytes=10))[0].kind == "streamed"
