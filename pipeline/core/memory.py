@@ -9,8 +9,8 @@ import psutil
 
 from pipeline.core.errors import DataError
 
-# Where Linux says how much a container may take and takes, for control groups of version 2 and of version 1. Part of what
-# it takes is a copy of files, which the system gives up when memory is short.
+# Where Linux says how much a container may take and takes, for control groups of version 2 and of version 1.
+# Part of what it takes is a copy of files, which the system gives up when memory is short.
 _GROUPS = (
     ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current", "/sys/fs/cgroup/memory.stat", "inactive_file"),
     (
@@ -24,7 +24,7 @@ _GROUPS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Grant:
-    """What a task was granted of its machine: bytes of memory, None if nothing was said, CPUs, and GPUs or a part of one."""
+    """What a task was granted: bytes of memory, None if nothing was said, CPUs, and GPUs or a part of one."""
 
     memory_bytes: int | None = None
     num_cpus: int = 1
@@ -32,7 +32,7 @@ class Grant:
 
 
 def available_memory() -> int:
-    """Return the bytes that this process may still take: of the machine, of its container, and of its own limit (`ulimit -v`)."""
+    """Return the bytes that machine, container and its own limit (`ulimit -v`) leave to this process."""
     rooms = [psutil.virtual_memory().available, *_rooms_of_groups()]
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]
     if limit != resource.RLIM_INFINITY:
@@ -54,10 +54,11 @@ def in_words(n_bytes: int) -> str:
 
 
 def check_memory(n_bytes: int, what: str, remedy: str) -> None:
-    """Raise DataError, with the remedy, if what is needed at once takes more memory than this machine has left."""
+    """Raise DataError, with the remedy, if what is needed at once takes more memory than is left."""
     available = available_memory()
     if n_bytes > available:
-        raise DataError(f"{what} takes {in_words(n_bytes)} at once, but {in_words(available)} of memory are left here; {remedy}")
+        found = f"{what} takes {in_words(n_bytes)} at once, but {in_words(available)} of memory are left here"
+        raise DataError(f"{found}; {remedy}")
 
 
 def _rooms_of_groups() -> list[int]:

@@ -46,8 +46,8 @@ KINDS = {
 class ArraysFile(Dataset):
     """An .npz file: inputs (n, ...) of floats and labels (n,) of integers from 0, for training and for validation.
 
-    path may also be a folder with these four arrays as .npy files. Its inputs are memory-mapped, so that they may be larger
-    than memory. With `scaling`, inputs may be integers, such as pixels of one byte; they are kept as they are.
+    path may also be a folder with these four arrays as .npy files. Its inputs are memory-mapped, so that they may
+    be larger than memory. With `scaling`, inputs may be integers, such as pixels of one byte, and are kept so.
     """
 
     name: ClassVar[str] = "npz"
@@ -59,9 +59,10 @@ class ArraysFile(Dataset):
         return _absent(self.path)
 
     def read(self) -> Examples:
-        """Return the examples; n_classes is the largest label plus one. Floats of an .npz file are cast to float32.
+        """Return the examples; n_classes is the largest label plus one. Floats of an .npz file become float32.
 
-        Raises DataError if the file or a key is missing, cannot be read without unpickling, or has another dtype or shape.
+        Raises DataError if the file or a key is missing, cannot be read without unpickling, or has another dtype or
+        shape.
         """
         if self.path.is_dir():
             return self._read_folder()
@@ -71,7 +72,7 @@ class ArraysFile(Dataset):
         return Examples(inputs=np.concatenate(inputs), labels=labels, n_train=n_train, n_classes=int(labels.max()) + 1)
 
     def read_outline(self) -> Examples:
-        """Return the examples with inputs of which the headers alone were read; raises DataError as `read` does."""
+        """Return the examples with inputs of which headers alone were read; raises DataError."""
         if self.path.is_dir():
             return self._read_folder()
         arrays, headers = read_labels(self.path)
@@ -92,7 +93,7 @@ class ArraysFile(Dataset):
 
 
 def _joined_labels(arrays: Mapping[str, npt.NDArray[Any]], shapes: Sequence[tuple[int, ...]], path: Path) -> tuple[npt.NDArray[np.int64], int]:
-    """Return the labels of both splits and how many are of training; raises DataError unless they fit inputs of these shapes."""
+    """Return the labels of both splits and how many are of training; raises DataError unless they fit the shapes."""
     labels = [_labels(arrays, key, path) for key in LABEL_KEYS]
     for split, shape, split_labels in zip(("train", "validation"), shapes, labels, strict=True):
         if shape[0] != len(split_labels) or not shape[0]:
@@ -119,7 +120,7 @@ def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
 
 
 def read_labels(path: Path) -> tuple[dict[str, npt.NDArray[Any]], list[tuple[tuple[int, ...], np.dtype[Any]]]]:
-    """Return the labels of an .npz file by name, and shape and dtype of its inputs; raises DataError as read_arrays does."""
+    """Return the labels of an .npz file by name, and shape and dtype of its inputs; raises DataError."""
     with _opened(path) as archive:
         headers = [_header(archive, key, path) for key in INPUT_KEYS]
         return {key: _array(archive, key, path) for key in LABEL_KEYS}, headers
@@ -138,7 +139,7 @@ def read_array(path: Path) -> npt.NDArray[Any]:
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    """Open an .npz file that holds the four arrays; whatever is wrong with it while it is open is a DataError."""
+    """Open an .npz file that holds the four arrays; whatever is wrong with it is a DataError."""
     absent = _absent(path)
     if absent is not None:
         raise DataError(absent)
@@ -205,7 +206,7 @@ def _absent(path: Path) -> str | None:
 
 
 def _check_inputs(dtype: np.dtype[Any], shape: tuple[int, ...], key: str, path: Path, *, takes_integers: bool) -> None:
-    """Raise DataError unless inputs of this dtype and shape can be used; integers only where they are scaled."""
+    """Raise DataError unless inputs of this dtype and shape can be used; integers only with `scaling`."""
     about = f"{path}: {key} is {dtype} of shape {shape}"
     if dtype.kind in "iu" and not takes_integers:
         raise DataError(f"{about}; say how they are scaled, such as dataset.scaling.divide_by=255 for pixels, or save floats")

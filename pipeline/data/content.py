@@ -1,6 +1,7 @@
-"""What is known of the content of data sets, by the sizes and times of their files, so that nothing is read twice.
+"""What is known of the content of data sets, by sizes and times of files, so that nothing is read twice.
 
-Content decides, sizes and times only cache it: a file that changed in place has another size or time, and is read again.
+Content decides, sizes and times only cache it: a file that changed in place has another size or time, and is
+read again.
 """
 
 import dataclasses
@@ -16,17 +17,20 @@ from pipeline.data.dataset import Dataset
 from pipeline.data.examples import Examples
 from pipeline.data.inputs import FileInputs, UnreadInputs
 
-# {"token": that of the inputs, "files": FileInputs.contents or null, "content": Plugin.content of the data set}.
+# {"token": that of the inputs, "files": FileInputs.contents or null, "content": Plugin.content}.
 Content = Mapping[str, Any]
 
 
 class KnownContent:
-    """What this process knows of the content of files, by `content_key`. recall looks up what other processes found."""
+    """What this process knows of the content of files, by `content_key`.
+
+    recall looks up what other processes found.
+    """
 
     def __init__(self) -> None:
         self.recall: Callable[[str], Content | None] = _recall_nothing
         self._contents: dict[str, Content] = {}
-        # By settings and files alone: the content key, the digest of the examples, and the shape of their inputs.
+        # By settings and files alone: content key, digest of the examples, shape of their inputs.
         self._keys: dict[str, str | None] = {}
         self._digests: dict[str, str] = {}
         self._shapes: dict[str, tuple[int, ...]] = {}
@@ -40,9 +44,9 @@ class KnownContent:
         return None if key is None else self._contents.get(key)
 
     def read(self, dataset: Dataset) -> Examples:
-        """Return what `load` returns. All files of its inputs are read, unless they were read before and look the same.
+        """Return what `load` returns, with the content of its files known.
 
-        Raises what `load` raises.
+        All files are read, unless they were read before and look the same. Raises what `load` raises.
         """
         examples = dataset.load()
         inputs, key = examples.inputs, content_key(dataset, examples)
@@ -57,9 +61,9 @@ class KnownContent:
         return examples
 
     def outline(self, dataset: Dataset) -> Examples:
-        """Return the examples with inputs that are not read; their token is known where their files were read before.
+        """Return the examples with inputs that are not read.
 
-        Raises what `load` raises.
+        Their token is known where their files were read before. Raises what `load` raises.
         """
         examples = dataset.outline()
         key = self._keys[_settings_and_files(dataset)] = content_key(dataset, examples)
@@ -69,7 +73,7 @@ class KnownContent:
         return dataclasses.replace(examples, inputs=UnreadInputs(inputs.shape, inputs.dtype, found["token"], inputs.listing))
 
     def digest(self, dataset: Dataset, *, reads_inputs: bool = True) -> str:
-        """Return the digest of what `load` returns; raises what it raises. It is found once for the same settings and files.
+        """Return the digest of what `load` returns, found once for the same settings and files; raises what it raises.
 
         Without reads_inputs, InputsNotReadError is raised where the content of files is not known.
         """
@@ -87,7 +91,7 @@ class KnownContent:
         return self._shapes[name]
 
     def content(self, dataset: Dataset, *, reads_inputs: bool = True) -> str:
-        """Return Plugin.content of a data set, found once for the same files; for reads_inputs see `digest`."""
+        """Return Plugin.content, found once for the same files; for reads_inputs see `digest`."""
         name = _settings_and_files(dataset)
         if name not in self._keys and not reads_inputs:
             self.outline(dataset)
@@ -97,7 +101,7 @@ class KnownContent:
         return dataset.content() if found is None else str(found["content"])
 
     def of(self, dataset: Dataset) -> tuple[str, Content] | None:
-        """Return what was found in the files of a data set, with its key; None if it has no files or they were not read."""
+        """Return what was found in the files of a data set, with its key; None if none were read."""
         key = self._keys.get(_settings_and_files(dataset))
         found = self.get(key)
         return None if key is None or found is None else (key, found)
@@ -131,9 +135,9 @@ def contents_of(value: Any, *, reads_inputs: bool = True) -> list[str]:
 
 
 def content_key(dataset: Dataset, examples: Examples) -> str | None:
-    """Return what the content of a data set is known by: settings, and names, sizes and times of files; None without files.
+    """Return what the content of a data set is known by: settings, and names, sizes and times of files.
 
-    Raises DataError if a file cannot be looked at.
+    None stands for a data set without files. Raises DataError if a file cannot be looked at.
     """
     listing = getattr(examples.inputs, "listing", None)
     if listing is None and not any(paths_in(dataset)):
@@ -146,7 +150,7 @@ def _settings_and_files(dataset: Dataset) -> str:
 
 
 def _listed(path: Path) -> Iterator[list[Any]]:
-    """Yield name, size and time of a file, or of all files below a folder; nothing if there is none on this machine."""
+    """Yield name, size and time of a file, or of all files below a folder; nothing if none is here."""
     if not is_there(path):
         return
     for file in sorted(path.rglob("*")) if path.is_dir() else [path]:

@@ -42,9 +42,9 @@ class Dataset(Plugin):
         """Return the examples as they are, without label noise; raises DataError if they cannot be read."""
 
     def read_outline(self) -> Examples:
-        """Return the examples for a command that needs labels and shapes alone, without label noise; raises what `read` raises.
+        """Return what `read` returns, for a command that needs labels and shapes alone; raises what it raises.
 
-        By default that is `read`. Override it where labels and the shape of inputs are known from less: give UnreadInputs.
+        Override it where these are known from less than `read` reads: give UnreadInputs.
         """
         return self.read()
 

@@ -23,9 +23,10 @@ EXPECTED_INPUTS = "a NumPy array of numbers, (n_points, ...)"
 class Examples:
     """A data set: inputs (n_points, ...), labels (n_points,) int64 in [0, n_classes), and the split.
 
-    The first n_train points are for training, the rest for validation. mislabelled (n_mislabelled,) are the training ids whose
-    labels were flipped on purpose. scaling turns inputs into what models see; without it they see them as they are. An array
-    given as inputs becomes ArrayInputs. Raises DataError if shapes, ranges or values cannot be trained on.
+    The first n_train points are for training, the rest for validation. mislabelled (n_mislabelled,) are the training
+    ids whose labels were flipped on purpose. scaling turns inputs into what models see; without it they see them as
+    they are. An array given as inputs becomes ArrayInputs. Raises DataError if shapes, ranges or values cannot be
+    trained on.
     """
 
     inputs: Inputs

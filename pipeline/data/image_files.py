@@ -22,11 +22,12 @@ Image = UInt8[np.ndarray, "channels height width"]
 
 
 class ImageFiles(FileInputs):
-    """Image files below a folder, one a point, all of one size: inputs (n_points, channels, height, width) of uint8.
+    """Image files below a folder, one a point, all of one size: (n_points, channels, height, width) of uint8.
 
-    names are the files' paths below folder. mode is what they are converted to: `RGB` has three channels, `L`, which is grey,
-    has one. Files of any format that Pillow reads are decoded. Each file is compared with the digest that it had when the
-    whole data set was read, so that one that changed, or differs on another machine, is found when it is decoded.
+    names are the files' paths below folder. mode is what they are converted to: `RGB` has three channels, `L`,
+    which is grey, has one. Files of any format that Pillow reads are decoded. Each file is compared with the digest
+    that it had when the whole data set was read, so that one that changed, or differs on another machine, is found
+    when it is decoded.
     Raises DataError if there is no file or the first is no image.
     """
 
@@ -56,10 +57,11 @@ class ImageFiles(FileInputs):
     def listing(self) -> str:
         """See FileInputs."""
         try:
-            versions = [(about.st_size, about.st_mtime_ns) for about in (self._path(name).stat() for name in self.names)]
+            found = [self._path(name).stat() for name in self.names]
         except OSError as error:
             raise _unreadable(Path(error.filename), error) from error
-        return digest([list(self.names), digest_arrays({"versions": np.array(versions, np.int64)})])
+        versions = np.array([(about.st_size, about.st_mtime_ns) for about in found], np.int64)
+        return digest([list(self.names), digest_arrays({"versions": versions})])
 
     @property
     def contents(self) -> Any:
@@ -120,7 +122,7 @@ class ImageFiles(FileInputs):
 
 
 def decode(content: bytes, path: Path, mode: str) -> Image:
-    """Return the image in the bytes of a file, (channels, height, width); raises DataError, naming path, if it is none."""
+    """Return the image in the bytes of a file, (channels, height, width); raises DataError if it is none."""
     from PIL import Image as Pillow
 
     try:

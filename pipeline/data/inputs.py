@@ -1,4 +1,4 @@
-"""Inputs: what models see of each point, read a few points at a time, so that a data set may be larger than memory.
+"""Inputs: what models see of each point, read a few points at a time: a data set may be larger than memory.
 
 Kinds: arrays in memory here, memory-mapped arrays in `mapped_inputs`, image files in `image_files`.
 """
@@ -35,15 +35,15 @@ class Inputs(ABC):
     @property
     @abstractmethod
     def token(self) -> str:
-        """Digest of the content: equal for equal numbers, another one when a number changes. Raises DataError."""
+        """Digest of the content: another one when a number changes; raises DataError if it cannot be read."""
 
     @abstractmethod
     def take(self, ids: Indices) -> npt.NDArray[Any]:
-        """Return the inputs of points ids, (n_ids, ...), in that order; raises DataError if they cannot be read."""
+        """Return the inputs of points ids, (n_ids, ...), in that order; raises DataError."""
 
     @classmethod
     def __subclasshook__(cls, other: type) -> Any:
-        """Return whether a class declares the members; none of them is evaluated, since a token may take long."""
+        """Return whether a class declares the members; none is evaluated, since a token may take long."""
         if cls is not Inputs:
             return NotImplemented
         declared = {name for base in other.__mro__ for name in (*vars(base), *vars(base).get("__annotations__", ()))}
@@ -51,7 +51,7 @@ class Inputs(ABC):
 
 
 class ArrayInputs(Inputs):
-    """An array in memory as inputs. It can be indexed and converted as an array, for code that needs all of it at once."""
+    """An array in memory as inputs; it can be indexed and converted, for code that needs all of it at once."""
 
     def __init__(self, array: npt.NDArray[Any]) -> None:
         self.array = array
@@ -88,7 +88,7 @@ class ArrayInputs(Inputs):
 class UnreadInputs(Inputs):
     """Inputs of which a command reads only shape and dtype.
 
-    token is their digest where it is known without reading them; listing is that of their files, see FileInputs.
+    token is their digest where it is known without reading them; listing is that of their files.
     """
 
     def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any], token: str | None = None, listing: str | None = None) -> None:
@@ -132,8 +132,8 @@ def _not_read() -> InputsNotReadError:
 class FileInputs(Inputs):
     """Inputs that lie in files and are read when they are asked for.
 
-    What was found when all of them were read is kept as `contents`, JSON-ready; `adopt` takes it over where it is still true,
-    as it is while `listing` is the same.
+    What was found when all of them were read is kept as `contents`, JSON-ready; `adopt` takes it over where it is
+    still true, as it is while `listing` is the same.
     """
 
     @property
@@ -154,8 +154,8 @@ class FileInputs(Inputs):
 def read_inputs(inputs: Inputs, ids: Indices) -> npt.NDArray[Any]:
     """Return the inputs of points ids, checked: (n_ids, ...) numbers of their dtype.
 
-    Raises PluginError if a class from outside the package returns something else or fails, DataError for numbers that are not
-    finite.
+    Raises PluginError if a class from outside the package returns something else or fails, DataError for numbers
+    that are not finite.
     """
     try:
         found = inputs.take(ids)

@@ -1,4 +1,4 @@
-"""Memory-mapped arrays as inputs: .npy files of which the operating system reads the parts that are asked for."""
+"""Memory-mapped arrays as inputs: .npy files of which the system reads the parts that are asked for."""
 
 import functools
 from collections.abc import Iterator, Sequence
@@ -24,8 +24,9 @@ Versions = tuple[tuple[int, int], ...]
 class MappedInputs(FileInputs):
     """The rows of one or more .npy files, one after the other, mapped read-only.
 
-    Another process opens the same paths. It compares sizes and times with those that were seen first, and reads everything
-    again only where they differ. Raises DataError if a file cannot be mapped, or if shapes or dtypes of the files differ.
+    Another process opens the same paths. It compares sizes and times with those that were seen first, and reads
+    everything again only where they differ. Raises DataError if a file cannot be mapped, or if shapes or dtypes of
+    the files differ.
     """
 
     def __init__(self, paths: Sequence[Path]) -> None:

@@ -1,4 +1,4 @@
-"""Scaling of inputs, done where a batch is: a data set keeps its numbers as they are, such as pixels of one byte."""
+"""Scaling of inputs, done where a batch is: a data set keeps its numbers, such as pixels of one byte."""
 
 import numpy as np
 from jaxtyping import Float
@@ -14,7 +14,8 @@ Term = Float[np.ndarray, "..."]
 class Scaling(Settings):
     """What models see is (input / divide_by - mean) / std, in float32.
 
-    mean and std hold one number for all, or one for each channel, which is the first axis of an input; empty means 0 and 1.
+    mean and std hold one number for all, or one for each channel, which is the first axis of an input; empty means
+    0 and 1.
     """
 
     divide_by: float = setting(neutral=1.0, gt=0, le=1e9)

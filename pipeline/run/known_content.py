@@ -1,4 +1,4 @@
-"""What is known of the content of a data set's files, kept in the store, so that `dmm status` need not read them."""
+"""What is known of the content of data files, kept in the store, so that `dmm status` need not read them."""
 
 from pipeline.core.errors import StoreError
 from pipeline.core.registry import Settings

@@ -10,9 +10,9 @@ import torch
 from pipeline.core.memory import Grant, available_memory, in_words, n_cpus
 from pipeline.data.inputs import ArrayInputs, Inputs
 
-# What inputs may take of the memory of a task. The rest is for models, their activations and what was read ahead.
+# What inputs may take of the memory of a task. The rest is for models, activations and batches.
 SHARE = 0.5
-# Numbers of these types stay as they are on a device. Others are cast to float32, which models see anyway, once.
+# Numbers of these types stay as they are on a device. Others are cast to float32, once.
 KEPT = {np.dtype(name) for name in ("bool", "uint8", "int8", "int16", "float16")}
 
 
@@ -20,7 +20,7 @@ KEPT = {np.dtype(name) for name in ("bool", "uint8", "int8", "int16", "float16")
 class FeedChoice:
     """Whether inputs are resident or streamed, the reason, and the bytes that batches read ahead may take.
 
-    is_held_in_memory: the host reads all of them once and holds them, where they fit there and not on the device.
+    is_held_in_memory: the host reads and holds all of them, where they fit there and not on the device.
     """
 
     kind: Literal["resident", "streamed"]
@@ -30,7 +30,7 @@ class FeedChoice:
 
 
 def choose_feed(inputs: Inputs, device: str, grant: Grant, *, held: int = 0) -> FeedChoice:
-    """Return how inputs reach the device of a task that was granted so much: resident where they fit, else streamed.
+    """Return how inputs reach the device of a task: resident where they fit what it was granted, else streamed.
 
     held is how many bytes of the device these inputs take already.
     """
@@ -52,9 +52,10 @@ def device_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def host_memory(grant: Grant, *, held: int = 0) -> int:
-    """Return the bytes of memory of a task: what it was granted, else its part of what is available if all CPUs run such tasks.
+    """Return the bytes of memory of a task.
 
-    held is what the task takes of it already.
+    It is what it was granted, else its part of what is available if all CPUs run such tasks. held is what the task
+    takes of it already.
     """
     if grant.memory_bytes is not None:
         return grant.memory_bytes

@@ -1,7 +1,7 @@
 """Feeds: where the batches of a data set come from, as tensors on the device that trains.
 
-`Resident` holds the whole data set on the device: a batch is then an index, not a copy from the host. `Streamed` reads the
-points of each batch when it is needed. Both give the same bits.
+`Resident` holds the whole data set on the device: a batch is then an index, not a copy from the host. `Streamed`
+reads the points of each batch when it is needed. Both give the same bits.
 """
 
 from abc import ABC, abstractmethod
@@ -30,7 +30,7 @@ Ids = Int[np.ndarray, " n_ids"]
 
 
 class Feed(ABC):
-    """A data set as the loop sees it: inputs and labels of any points, on the device of labels (n_points,) int64.
+    """A data set as the loop sees it: inputs and labels of any points, on the device of labels (n_points,).
 
     scaling is applied to each batch, where it is.
     """
@@ -44,7 +44,7 @@ class Feed(ABC):
 
     @abstractmethod
     def inputs_of(self, ids: Tensor) -> Tensor:
-        """Return what models see of points ids, float32 of shape (*ids.shape, ...); raises DataError if they cannot be read."""
+        """Return what models see of points ids, float32 of shape (*ids.shape, ...); raises DataError."""
 
     def labels_of(self, ids: Tensor) -> Tensor:
         """Return the labels of points ids, in the shape of ids."""
@@ -107,8 +107,8 @@ class Resident(Feed):
 class Streamed(Feed):
     """A data set of which the host reads one batch after the other, the next ones while the device computes.
 
-    Each point of a batch is read once, however many members it is for. threads read as many batches at once; room is the
-    number of bytes that batches read ahead may take.
+    Each point of a batch is read once, however many members it is for. threads read as many batches at once; room
+    is the number of bytes that batches read ahead may take.
     """
 
     kind: ClassVar[str] = "streamed"
@@ -146,7 +146,7 @@ class Streamed(Feed):
 
     @property
     def _read(self) -> Callable[[Ids], tuple[Tensor, Tensor]]:
-        """What reads the points of a batch. It does not hold the feed, which ends its threads when it is dropped."""
+        """What reads a batch. It does not hold the feed, which ends its threads when it is dropped."""
         return partial(_read, self._inputs, pins=self.labels.is_cuda)
 
     def _bytes_of(self, ids: Ids) -> int:
@@ -157,7 +157,7 @@ class Streamed(Feed):
         return self._seen(pick(rows, places).view(*ids.shape, *rows.shape[1:]))
 
 
-# What this process read from files and placed on a device last, by device and token: the next shard need not read it again.
+# What this process read from files and placed on a device last, by device and token, for the next shard.
 _PLACED: dict[str | None, Tensor] = {}
 
 
