@@ -154,10 +154,10 @@ class Graph:
 
     def _status_unknown(self, node: Node, answered: bool) -> Status:
         """Return the status of a node of which it is not known on what its answer rests."""
-        if self.data_digest is not None:
-            return "stale" if answered else "waiting"
-        needs_tables = any(parent.mode == "evidence" for parent in node.parents().values())
-        return "waiting" if answered or needs_tables else "missing"
+        if any(parent.mode == "evidence" for parent in node.parents().values()):
+            return "stale" if answered and self.data_digest is not None else "waiting"
+        # It waits for no table, so that it is data whose content is not known to a command that reads no inputs.
+        return "waiting" if answered else "missing"
 
     def _question(self, store: Store, node: Node, states: Mapping[str, NodeState]) -> str | None:
         """Return the digest of what node asks, or None while it depends on ids that are not resolved yet."""

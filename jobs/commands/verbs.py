@@ -11,6 +11,7 @@ from jobs.commands.presence import why_no_store
 from jobs.commands.progress import open_display
 from jobs.commands.publishing import publish_file
 from jobs.session import Session, executor_opener, why_looped
+from pipeline.blueprint import UNKNOWN
 from pipeline.core.masking import masked
 from pipeline.core.setting_paths import with_absolute_paths
 from pipeline.graph import NodeState, states_of
@@ -203,7 +204,7 @@ def status(session: Session) -> dict[str, Any]:
         "store": session.store.uri,
         "complete": all(state.status == "done" for state in states.values()),
         "nothing_there": why_no_store(session.store),
-        "notices": [] if session.graph.data_digest is not None else [NOT_READ],
+        "notices": [NOT_READ] if session.graph.data_digest is None or session.graph.digest == UNKNOWN else [],
         "failed_shards": failed,
         "nodes": nodes,
     }
