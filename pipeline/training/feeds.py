@@ -27,6 +27,8 @@ CHUNK = 2**24
 
 
 Ids = Int[np.ndarray, " n_ids"]
+# The inputs of different points, and the place of each point of a batch among them.
+Read = tuple[Tensor, Tensor]
 
 
 class Feed(ABC):
@@ -116,45 +118,61 @@ class Streamed(Feed):
     def __init__(self, examples: Examples, device: str = "cpu", *, threads: int = 1, room: int = 2**28) -> None:
         labels = torch.from_numpy(np.array(examples.labels, np.int64)).to(device)
         super().__init__(labels, examples.scaling, examples.input_shape)
-        self._inputs, self._threads, self._room = examples.inputs, threads, room
+        # What reads a batch does not hold the feed, which ends its threads when it is dropped.
+        self._read = partial(_read, examples.inputs, pins=self.labels.is_cuda)
+        self._threads, self._room = threads, room
+        self._bytes = max(1, examples.inputs.dtype.itemsize * int(np.prod(examples.input_shape)))
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="feed")
-        self._waiting: deque[tuple[Tensor, Ids]] = deque()
-        self._reading: deque[tuple[Tensor, Future[tuple[Tensor, Tensor]]]] = deque()
+        self._expected = self._read_ahead([])
 
     def inputs_of(self, ids: Tensor) -> Tensor:
         """See Feed."""
-        if self._reading and self._reading[0][0] is ids:
-            _, future = self._reading.popleft()
-            self._read_ahead()
-            return self._gathered(future.result(), ids)
-        return self._gathered(self._read(ids.reshape(-1).cpu().numpy()), ids)
+        read = self._expected.take(ids)
+        return self._gathered(self._read(_host(ids)) if read is None else read, ids)
 
     def expect(self, batches: Sequence[Tensor]) -> None:
         """See Feed."""
-        self._reading.clear()
-        self._waiting = deque((batch, batch.reshape(-1).cpu().numpy()) for batch in batches)
-        self._read_ahead()
+        self._expected = self._read_ahead(batches)
 
-    def _read_ahead(self) -> None:
-        """Begin to read the next batches, as far as there is room."""
-        while self._waiting:
-            batch, ids = self._waiting[0]
-            if len(self._reading) >= max(1, min(self._threads + 1, self._room // self._bytes_of(ids))):
-                return
-            self._waiting.popleft()
-            self._reading.append((batch, self._pool.submit(self._read, ids)))
+    def batches(self, points: range, size: int) -> Iterator[Tensor]:
+        """See Feed. What was expected before is still expected, since models are also evaluated while they descend."""
+        parts = torch.arange(points.start, points.stop, device=self.labels.device).split(size)
+        ahead = self._read_ahead(parts)
+        for part in parts:
+            read = ahead.take(part)
+            yield self._gathered(self._read(_host(part)) if read is None else read, part)
 
-    @property
-    def _read(self) -> Callable[[Ids], tuple[Tensor, Tensor]]:
-        """What reads a batch. It does not hold the feed, which ends its threads when it is dropped."""
-        return partial(_read, self._inputs, pins=self.labels.is_cuda)
+    def _read_ahead(self, batches: Sequence[Tensor]) -> "_ReadAhead":
+        largest = max((batch.numel() for batch in batches), default=1)
+        n_ahead = max(1, min(self._threads + 1, self._room // (largest * self._bytes)))
+        return _ReadAhead(batches, partial(self._pool.submit, self._read), n_ahead)
 
-    def _bytes_of(self, ids: Ids) -> int:
-        return max(1, len(ids) * self._inputs.dtype.itemsize * int(np.prod(self._inputs.shape[1:])))
-
-    def _gathered(self, read: tuple[Tensor, Tensor], ids: Tensor) -> Tensor:
+    def _gathered(self, read: Read, ids: Tensor) -> Tensor:
         rows, places = (part.to(self.labels.device, non_blocking=True) for part in read)
         return self._seen(pick(rows, places).view(*ids.shape, *rows.shape[1:]))
+
+
+class _ReadAhead:
+    """Batches of which the next n_ahead are being read; submit begins to read the points of one."""
+
+    def __init__(self, batches: Sequence[Tensor], submit: Callable[[Ids], "Future[Read]"], n_ahead: int) -> None:
+        self._waiting = deque((batch, _host(batch)) for batch in batches)
+        self._reading: deque[tuple[Tensor, Future[Read]]] = deque()
+        self._submit, self._n_ahead = submit, n_ahead
+        self._begin()
+
+    def take(self, ids: Tensor) -> Read | None:
+        """Return what was read of the next batch if that is ids, this very tensor, and begin to read another one."""
+        if not self._reading or self._reading[0][0] is not ids:
+            return None
+        _, future = self._reading.popleft()
+        self._begin()
+        return future.result()
+
+    def _begin(self) -> None:
+        while self._waiting and len(self._reading) < self._n_ahead:
+            batch, ids = self._waiting.popleft()
+            self._reading.append((batch, self._submit(ids)))
 
 
 # What this process read from files and placed on a device last, by device and token, for the next shard.
@@ -196,7 +214,11 @@ def pick(values: Tensor, ids: Tensor) -> Tensor:
     return values.index_select(0, ids.reshape(-1)).view(*ids.shape, *values.shape[1:])
 
 
-def _read(inputs: Inputs, ids: Ids, *, pins: bool) -> tuple[Tensor, Tensor]:
+def _host(ids: Tensor) -> Ids:
+    return ids.reshape(-1).cpu().numpy()
+
+
+def _read(inputs: Inputs, ids: Ids, *, pins: bool) -> Read:
     """Return the inputs of different points among ids, and the place of each id among them.
 
     pins asks for memory from which a GPU copies while it computes.

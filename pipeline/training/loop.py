@@ -13,12 +13,23 @@ from pipeline.core.seeds import generator
 from pipeline.training.ensemble import Kind, SingleGroup, StackedGroup, States, device_of, join, member_groups, n_members, take
 from pipeline.training.feeds import Feed
 from pipeline.training.schedule import Phase
+from pipeline.training.snapshots import Recorder
 
 
-def run_phases(template: nn.Module, states: States, phases: Sequence[Phase], data: Feed, *, seeds: Sequence[int], kind: Kind) -> States:
+def run_phases(
+    template: nn.Module,
+    states: States,
+    phases: Sequence[Phase],
+    data: Feed,
+    *,
+    seeds: Sequence[int],
+    kind: Kind,
+    recorder: Recorder | None = None,
+) -> States:
     """Return the states after each member has descended all phases in turn; states itself is left alone.
 
-    seeds (n_members,) decide each member's order of batches. Raises ShapeError where a phase is not for these members.
+    seeds (n_members,) decide each member's order of batches. recorder is told of every step. Raises ShapeError where
+    a phase is not for these members.
     """
     total = n_members(states)
     for phase in phases:
@@ -28,8 +39,11 @@ def run_phases(template: nn.Module, states: States, phases: Sequence[Phase], dat
     done = []
     for members in member_groups(total, kind):
         group = {name: value[members] for name, value in states.items()}
+        if recorder is not None:
+            recorder.begin(members)
         for number, phase in enumerate(phases):
-            group = _descend(template, group, phase, members, data, [(seeds[member], number) for member in members], kind)
+            orders = [(seeds[member], number) for member in members]
+            group = _descend(template, group, phase, members, data, orders, kind, recorder)
         done.append(take(group, 0, len(set(members))))
     return join(done)
 
@@ -81,7 +95,16 @@ def _trains_on_one_point(template: nn.Module, data: Feed) -> bool:
     return True
 
 
-def _descend(template: nn.Module, states: States, phase: Phase, members: list[int], data: Feed, seeds: list[tuple[int, int]], kind: Kind) -> States:
+def _descend(
+    template: nn.Module,
+    states: States,
+    phase: Phase,
+    members: list[int],
+    data: Feed,
+    seeds: list[tuple[int, int]],
+    kind: Kind,
+    recorder: Recorder | None,
+) -> States:
     descent, parts = phase.descent, batches(phase, template, data)
     per_epoch = len(parts)
     n_steps = per_epoch * descent.epochs
@@ -110,4 +133,6 @@ def _descend(template: nn.Module, states: States, phase: Phase, members: list[in
             if descent.max_gradient_norm is not None:
                 nn.utils.clip_grad_norm_(group.parameters, descent.max_gradient_norm)
             optimizer.step()
+            if recorder is not None:
+                recorder.step(group.states, n_points=part.stop - part.start, ends_epoch=step + 1 == per_epoch)
     return group.states()
