@@ -10,15 +10,19 @@ import numpy as np
 import torch
 
 from pipeline import config
-from pipeline.accounts import fewest_learnt_from, needs_effects
+from pipeline.accounts import fewest_learnt_from, in_one_fit, needs_effects, roles_used
 from pipeline.blueprint import build_graph
+from pipeline.blueprint.judging import check_judged
+from pipeline.blueprint.sourcing import check_sources
+from pipeline.blueprint.starts import check_starts
 from pipeline.config import Experiment
+from pipeline.config.fidelity import check_fidelities, is_proxy, model_of, recipe_of
+from pipeline.config.populations import PROXIES
 from pipeline.core.errors import ConfigError, DataError, PipelineError
 from pipeline.core.fitting import fits
 from pipeline.core.setting_paths import with_absolute_paths
 from pipeline.data.examples import Examples
 from pipeline.data.masks import count_kept, count_kept_outside
-from pipeline.data.records.base import check_apart, check_points
 from pipeline.graph import Graph
 from pipeline.runtime.execution import Executor, SerialExecutor
 from pipeline.runtime.files import local_folder
@@ -85,9 +89,7 @@ def check(experiment: Experiment, examples: Examples) -> None:
     for subsets in (experiment.populations.subset, experiment.populations.designed):
         if subsets is not None:
             count_kept(examples.n_train, subsets.keep_fraction)
-    build = Builder(experiment.model, examples.input_shape, examples.n_classes)
-    check_model(build, experiment.recipe, examples.inputs[:2])
-    check_scale(build, experiment.recipe, examples)
+    check_trained(experiment, examples)
     for label, rule in experiment.forget_sets.items():
         try:
             rule.check(examples)
@@ -95,9 +97,9 @@ def check(experiment: Experiment, examples: Examples) -> None:
             raise type(error)(f"forget set {label!r}: {error}") from error
     check_focused(experiment, examples)
     experiment.estimator.check(examples)
-    check_looked_into(experiment, build, examples)
+    check_populations(experiment, examples)
+    check_looked_into(experiment, Builder(model_of(experiment, "scout"), examples.input_shape, examples.n_classes), examples)
     check_learnt_from(experiment)
-    check_records(experiment, examples)
     for label, unlearner in experiment.unlearners.items():
         n_retain = getattr(unlearner, "retain_points", 0)
         if fits(n_retain, int) and n_retain >= examples.n_train:
@@ -142,15 +144,31 @@ def check_focused(experiment: Experiment, examples: Examples) -> None:
             raise ConfigError(f"populations.focused, forget set {label!r}: {error}") from error
 
 
-def check_records(experiment: Experiment, examples: Examples) -> None:
-    """Raise DataError unless models trained elsewhere can be used, and those held out are others than those learnt from."""
-    subset, heldout = experiment.populations.subset, experiment.populations.heldout
-    for records in (subset.imported, None if heldout is None else heldout.imported):
-        if records is not None:
-            records.check(examples)
-            check_points(records, examples)
-    if heldout is not None and subset.imported is not None and heldout.imported is not None:
-        check_apart(subset.imported, subset.n_models, heldout.imported, heldout.n_models)
+def check_trained(experiment: Experiment, examples: Examples) -> None:
+    """Raise ConfigError, naming the key, unless the model of each role turns inputs into logits and can be trained by its recipe."""
+    for role in ("full", *PROXIES):
+        if role != "full" and (role not in roles_used(experiment) or not is_proxy(experiment, role)):
+            continue
+        build = Builder(model_of(experiment, role), examples.input_shape, examples.n_classes)
+        try:
+            check_model(build, recipe_of(experiment, role), examples.inputs[:2])
+            check_scale(build, recipe_of(experiment, role), examples)
+        except ConfigError as error:
+            if role == "full":
+                raise
+            raise type(error)(f"populations.{role}: {error}") from error
+
+
+def check_populations(experiment: Experiment, examples: Examples) -> None:
+    """Raise ConfigError or DataError unless sources offer what is needed of them, and weights are kept where they are needed."""
+    used = roles_used(experiment)
+    check_starts(experiment)
+    check_sources(experiment, examples, used)
+    check_judged(experiment)
+    check_fidelities(experiment, in_one_fit(experiment))
+    scouts = experiment.populations.scout
+    if "scout" in used and scouts.source is None and not scouts.keep_states:
+        raise ConfigError("attribution looks at the data through scouts, whose weights are not kept; set populations.scout.keep_states=true")
 
 
 def why_looped(session: Session) -> str | None:

@@ -130,7 +130,7 @@ class Graph:
         folder = f"{home}/{version}"
         if before is not None and before.status == "done" and before.folder == folder:
             return before
-        pieces = tuple(cover(store.shards(folder) if homes.has(home) else (), node.n_units))
+        pieces = tuple(cover(store.shards(folder, keeping=node.keeping) if homes.has(home) else (), node.n_units))
         if not gaps(pieces, node.n_units):
             status: Status = "done"
         elif pieces:

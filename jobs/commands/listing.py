@@ -151,7 +151,8 @@ def grouped(rows: list[dict[str, Any]], sums: tuple[str, ...]) -> list[dict[str,
     for name, members in groups.items():
         counts = {key: None if any(row[key] is None for row in members) else sum(row[key] for row in members) for key in sums}
         statuses = [row["status"] for row in members]
-        node = Cell(value=name, detail=f"× {len(members)} sets") if len(members) > 1 else members[0]["node"]
+        details = ([f"× {len(members)} sets"] if len(members) > 1 else []) + ([f"({members[0]['note']})"] if members[0].get("note") else [])
+        node = Cell(value=name if len(members) > 1 else members[0]["node"], detail=" ".join(details)) if details else members[0]["node"]
         merged.append({"node": node, "status": _status(statuses), "unit": members[0]["unit"], **counts})
     return merged
 
@@ -200,6 +201,23 @@ def show_klom(result: dict[str, Any], console: Console) -> None:
     left_out = [f"{result[key]:,} {what}" for key, what in (("n_nonfinite", "not finite"), ("n_clipped", "clipped")) if result[key]]
     if left_out:
         console.print(f"Margins: {' and '.join(left_out)}.", style="yellow")
+
+
+def show_klom_by_split(result: dict[str, Any], console: Console) -> None:
+    """Print KLoM of a folder of models and oracles on each split, beside the floor of the oracles' halves."""
+    what = f"forget set {result['forget_set']}, {result['n_unlearned']:,} models against {result['n_oracles']:,} oracles"
+    numbers = (number_column(name, digits=4) for name in ("95th percentile", "noise floor", "mean"))
+    columns = (word_column("split"), *numbers, number_column("points"))
+    rows = []
+    for split, found in result["splits"].items():
+        p95, mean = (Cell(value=found[name], interval=tuple(found[f"{name}_interval"])) for name in ("p95", "mean"))
+        floor = None if found["floor"] is None else found["floor"]["p95"]
+        rows.append(row_of(split, p95, floor, mean, found["n_points"]))
+    notes = [f"Variant {result['variant']}. Beside values their 95 % intervals. Noise floor: two disjoint halves of the oracles."]
+    console.print(TerminalTable(table_of(columns, rows, caption=f"KLoM of {result['root']}, {what}, in nats", notes=notes)))
+    left_out = sum(found["n_nonfinite"] for found in result["splits"].values())
+    if left_out:
+        console.print(f"Margins: {left_out:,} not finite.", style="yellow")
 
 
 def show_comparison(content: Comparison, page: str, console: Console) -> None:

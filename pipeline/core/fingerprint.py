@@ -53,7 +53,7 @@ def _version_of(path: Path) -> tuple[int, int]:
     return about.st_size, about.st_mtime_ns
 
 
-@functools.lru_cache(maxsize=4096)
+@functools.lru_cache(maxsize=2**17)
 def _digest_file(path: Path, size: int, modified: int) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:DIGEST_LENGTH]

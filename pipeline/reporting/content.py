@@ -52,12 +52,26 @@ class Cost:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class SnapshotContent:
+    """Unlearned models along the way: what they had cost by then, and what each judge says of them, by its label.
+
+    after: the epochs or steps by then, as unit says.
+    """
+
+    after: int
+    unit: str
+    cost: Cost
+    scores: Mapping[str, Scores]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Row:
     """One unlearner on one forget set.
 
     needs and moves_weights are the unlearner's own. scores are those of each judge by its label; the first judge is the
     headline. points (n_forget,) are the first judge's values of the forgotten points, NaN where it gives none;
-    margins (n_models, n_forget) are after unlearning.
+    margins (n_models, n_forget) are after unlearning. snapshots are the models along the way, in order; the last of them is the
+    row itself. There are none unless the unlearner takes them.
     """
 
     label: str
@@ -68,6 +82,7 @@ class Row:
     cost: Cost
     points: PerPoint
     margins: Margins
+    snapshots: tuple[SnapshotContent, ...] = ()
 
     @property
     def n_nonfinite(self) -> int:
@@ -141,6 +156,12 @@ class SetContent:
         """Return the headline of a judged row on the split that matters most."""
         return self.of(row)[self.main.split]
 
+    def curve_of(self, row: Row) -> list[tuple[float, Score]]:
+        """Return cost (as a fraction of one retraining) and headline, on the split that matters most, of each snapshot of a row."""
+        judged = [one for one in row.snapshots if self._judge_label in one.scores]
+        scores = [one.scores[self._judge_label].get(self.main.statistic, self.main.split) for one in judged]
+        return [(one.cost.fraction, score) for one, score in zip(judged, scores, strict=True) if score is not None]
+
     @property
     def place(self) -> str:
         """The points that the headline is about."""
@@ -188,13 +209,23 @@ class DatasetContent:
 
 @dataclass(frozen=True, kw_only=True)
 class PopulationContent:
-    """Models trained in one role: each keeps points_kept training points; retrainings is their cost in trainings on all points."""
+    """Models of one role: each keeps points_kept training points; retrainings is their cost in trainings on all points.
+
+    seconds is the measured time of one core, None where none was measured. note says how they differ from the models that unlearn: a proxy, or
+    trained elsewhere.
+    """
 
     role: str
     n_models: int
     points_kept: int
     retrainings: float
     seconds: float | None = None
+    note: str = ""
+
+    @property
+    def name(self) -> str:
+        """The role with its note."""
+        return f"{self.role} ({self.note})" if self.note else self.role
 
 
 @dataclass(frozen=True, kw_only=True)

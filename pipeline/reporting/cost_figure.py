@@ -11,6 +11,7 @@ from matplotlib.text import Text
 from pipeline.reporting.content import Role, Row, SetContent
 from pipeline.reporting.placement import Box, place
 from pipeline.reporting.score_axis import ScoreAxis
+from pipeline.reporting.snapshot_curves import Curve, draw_curve, legend_handle, obstacles_of
 from pipeline.reporting.theme import COLOURS, canvas, shorten, themed
 
 COLUMNS = 3
@@ -31,18 +32,24 @@ def cost_figure(sets: Sequence[SetContent]) -> Figure:
     """Return the headline against the fraction of one retraining, with intervals, what retraining comes to as a band, and the worst value as a line."""
     n_columns = min(len(sets), COLUMNS)
     n_lines = -(-len(sets) // n_columns)
-    scale, values = _Scale([row.cost.fraction for content in sets for row in content.judged]), ScoreAxis.of(sets)
+    costs = [row.cost.fraction for content in sets for row in content.judged]
+    costs += [cost for content in sets for row in content.judged for cost, _ in content.curve_of(row)]
+    scale, values = _Scale(costs), ScoreAxis.of(sets)
     panel = max(3.0, 0.21 * max(len(content.judged) for content in sets))
-    height = n_lines * panel + (n_lines - 1) * BETWEEN + TOP + BOTTOM
+    roles = {row.role for content in sets for row in content.judged}
+    has_curves = any(_curves(content, scale, values) for content in sets)
+    # Seven entries of the legend do not fit side by side.
+    bottom = BOTTOM + (0.2 if len(roles) + has_curves > 5 else 0)
+    height = n_lines * panel + (n_lines - 1) * BETWEEN + TOP + bottom
     with themed():
         figure = canvas(11.0, height)
-        figure.subplots_adjust(0.052, BOTTOM / height, 0.995, 1 - TOP / height, 0.06, BETWEEN / panel)
+        figure.subplots_adjust(0.052, bottom / height, 0.995, 1 - TOP / height, 0.06, BETWEEN / panel)
         for number, content in enumerate(sets):
             ax = figure.add_subplot(n_lines, n_columns, number + 1)
             ax.set_ylabel(values.label if number % n_columns == 0 else "")
             _draw_panel(ax, content, scale, values)
             _label_points(ax, content, scale, values, 66 // n_columns)
-        _legend(figure, {row.role for content in sets for row in content.judged})
+        _legend(figure, roles, has_curves=has_curves)
     return figure
 
 
@@ -74,6 +81,8 @@ def _draw_panel(ax: Axes, content: SetContent, scale: _Scale, values: ScoreAxis)
     ax.set_xlabel("cost of a request, of one retraining")
     ax.axhspan(*values.band(content), color=COLOURS["oracle"], alpha=0.16, linewidth=0)
     values.draw_worst(ax)
+    for curve in _curves(content, scale, values):
+        draw_curve(ax, curve)
     for row in sorted(content.judged, key=lambda row: list(MARKERS).index(row.role), reverse=True):
         shape, colour, filled, _ = MARKERS[row.role]
         x, y = _position(row, content, scale, values)
@@ -85,6 +94,19 @@ def _draw_panel(ax: Axes, content: SetContent, scale: _Scale, values: ScoreAxis)
 def _position(row: Row, content: SetContent, scale: _Scale, values: ScoreAxis) -> tuple[float, float]:
     """Return where a row lies; what is no number lies at the worst value, never where it would look good."""
     return scale.position(row.cost.fraction), values.within(content.main_of(row).value)
+
+
+def _curves(content: SetContent, scale: _Scale, values: ScoreAxis) -> list[Curve]:
+    """Return the way of each row that has more snapshots than its last; rows of one role are numbered."""
+    start = next((_position(row, content, scale, values) for row in content.judged if row.role == Role.NOTHING), None)
+    curves: list[Curve] = []
+    for row in content.judged:
+        places = [(scale.position(cost), values.within(score.value)) for cost, score in content.curve_of(row)]
+        if len(places) > 1:
+            shape, colour, _, _ = MARKERS[row.role]
+            number = sum(curve.colour == colour for curve in curves)
+            curves.append(Curve(places, start, colour, shape, number))
+    return curves
 
 
 def _mark(ax: Axes, x: float, y: float, shape: str, colour: str, *, filled: bool) -> None:
@@ -103,6 +125,7 @@ def _label_points(ax: Axes, content: SetContent, scale: _Scale, values: ScoreAxi
     area = ax.get_window_extent()
     frame = Box(float(area.x0), float(area.y0), float(area.x1), float(ax.transData.transform((0, values.top))[1]))
     obstacles = [Box(x - 5, y - 5, x + 5, y + 5) for x, y in pixels]
+    obstacles += [box for curve in _curves(content, scale, values) for box in obstacles_of(ax, curve)]
     boxes = place(pixels, [(float(extent.width) + 2, float(extent.height) + 2) for extent in extents], obstacles, frame)
     for text, box, pixel, point in zip(texts, boxes, pixels, points, strict=True):
         _move(ax, text, box, pixel[0])
@@ -123,10 +146,12 @@ def _draw_leader(ax: Axes, box: Box, pixel: tuple[float, float], point: tuple[fl
         ax.add_line(Line2D([point[0], end[0]], [point[1], end[1]], color=COLOURS["quiet"], linewidth=0.6, zorder=1))
 
 
-def _legend(figure: Figure, roles: set[Role]) -> None:
+def _legend(figure: Figure, roles: set[Role], *, has_curves: bool) -> None:
     marks = [MARKERS[role] for role in MARKERS if role in roles] + [RETRAIN]
     handles = [
         Line2D([], [], linestyle="", marker=shape, markersize=7, label=text, color=COLOURS[colour], markerfacecolor=COLOURS[colour] if full else "none")
         for shape, colour, full, text in marks
     ]
-    figure.legend(handles=handles, loc="lower center", ncols=len(handles), fontsize=8.5, handletextpad=0.2, columnspacing=1.6, labelcolor=COLOURS["muted"])
+    handles += [legend_handle()] if has_curves else []
+    n_columns = len(handles) if len(handles) < 7 else -(-len(handles) // 2)
+    figure.legend(handles=handles, loc="lower center", ncols=n_columns, fontsize=8.5, handletextpad=0.2, columnspacing=1.6, labelcolor=COLOURS["muted"])

@@ -36,6 +36,7 @@ class ScoreAxis:
         """Return the axis that holds the headline of every row of some forget sets, and what retraining comes to."""
         first = sets[0]
         scores = [content.main_of(row) for content in sets for row in content.judged] + [content.main for content in sets]
+        scores += [score for content in sets for row in content.judged for _, score in content.curve_of(row)]
         yardstick, better, unit = first.judge.yardstick, first.main.better, first.main.unit
         named = "" if unit in ("", "fraction") else f" ({unit})"
         low, top = _range(scores)

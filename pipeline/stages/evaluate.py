@@ -15,12 +15,35 @@ from pipeline.runtime.store import Shard, Store, TableRef
 from pipeline.stages.child_run import ChildRun, child_of_method
 from pipeline.stages.layout import Layout
 from pipeline.stages.node import Node, Parent, Work
-from pipeline.stages.stored_outputs import StoredOutputs
+from pipeline.stages.snapshot_outputs import each_snapshot, snapshots_of
+from pipeline.stages.stored_outputs import SourcedWeights, StoredOutputs
 
 __all__ = ["FLOOR", "SPLITS", "Judged", "Verdict", "read_judged", "split_ids"]
 
 # The method of a verdict on a second group of oracles: no unlearner may have this label.
 FLOOR = "floor"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class JudgedSnapshot:
+    """What a judge says of models on their way, without points.
+
+    after: the epochs or steps by then, as the unlearner's setting `snapshots` counts them. samples: those that each model
+    had used in gradient evaluations.
+    """
+
+    after: int
+    samples: float
+    scores: Scores
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything, JSON-ready."""
+        return {"after": self.after, "samples": self.samples, "scores": self.scores.to_json()}
+
+    @classmethod
+    def from_json(cls, about: Mapping[str, Any]) -> "JudgedSnapshot":
+        """Return what to_json described."""
+        return cls(after=about["after"], samples=about["samples"], scores=Scores.from_json(about["scores"]))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +53,8 @@ class Verdict(Node):
     method is the label of the unlearner, FLOOR for a second group of oracles; judge_label is the label of the
     judge. floor_key is the same judge's verdict on FLOOR, from which rows without a reference take theirs;
     None for FLOOR itself. states_key is the table with the judged models' weights where that is another one;
-    start_key, population_keys and the two treated keys are there for judges that need them.
+    start_key, population_keys and the two treated keys are there for judges that need them. weights says where
+    states lie of models trained elsewhere.
     """
 
     stage: ClassVar[str] = "evaluate"
@@ -54,6 +78,7 @@ class Verdict(Node):
     treated_unlearned_key: str | None = None
     treated_oracle_key: str | None = None
     population_keys: Mapping[str, str] = field(default_factory=dict)
+    weights: Mapping[str, SourcedWeights] = field(default_factory=dict)
 
     @property
     def group(self) -> str:
@@ -91,21 +116,41 @@ class Verdict(Node):
     def compute(self, work: Work) -> Shard:
         """Judge: rows are points; the summary holds the scores, how many models there are on each side, and what was spent."""
         found = self._input(work)
-        scores = self.judge.judge(found)
-        # The floor is its own reference.
-        scores = scores.with_references(read_judged(work.store, work.inputs["floor"]).scores if self.floor_key else scores)
+        floor = read_judged(work.store, work.inputs["floor"]).scores if self.floor_key else None
+        snapshots = self._judge_snapshots(work, found, floor)
+        if snapshots:
+            scores = snapshots[-1].scores
+        else:
+            scores = self.judge.judge(found)
+            # The floor is its own reference.
+            scores = scores.with_references(scores if floor is None else floor)
         samples = float(work.read("judged", ["samples"])["samples"].mean()) if self.counts_samples else 0.0
         n_models = (found.unlearned.n_models, found.oracle.n_models)
-        judged = Judged(scores=scores, n_models=n_models, samples=samples, points_column=next(iter(scores.points), None))
+        judged = Judged(
+            scores=scores,
+            n_models=n_models,
+            samples=samples,
+            points_column=next(iter(scores.points), None),
+            snapshots=snapshots,
+        )
         columns = {POINT: np.arange(len(found.labels)), **scores.points}
         return Shard(columns=columns, summary=judged.to_json())
+
+    def _judge_snapshots(self, work: Work, found: JudgeInput, floor: Scores | None) -> tuple[JudgedSnapshot, ...]:
+        """Return what the judge says of each snapshot, in order; nothing where there are none, or where it trains models further."""
+        if self.judge.treatment() is not None:
+            return ()
+        snapshots = snapshots_of(work.store, work.inputs["judged"], self.layout, work.examples.labels)
+        judged = (self.judge.judge(one).with_references(floor) for one in each_snapshot(found, snapshots))
+        pairs = zip(snapshots, judged, strict=True)
+        return tuple(JudgedSnapshot(after=one.after, samples=one.samples, scores=scores) for one, scores in pairs)
 
     def _input(self, work: Work) -> JudgeInput:
         labels = work.examples.labels
 
         def models(name: str) -> StoredOutputs:
             states = work.inputs.get("states") if name == "judged" else None
-            return StoredOutputs(work.store, work.inputs[name], self.layout, labels, states)
+            return StoredOutputs(work.store, work.inputs[name], self.layout, work.examples, states, self.weights.get(name))
 
         return JudgeInput(
             unlearned=models("judged"),
@@ -121,22 +166,25 @@ class Verdict(Node):
 class Judged:
     """What the summary of a verdict holds: scores without points, the numbers of judged models and of oracles, and the samples used by each model.
 
-    points_column names the column with the judge's first values of points, None if it gives none.
+    points_column names the column with the judge's first values of points, None if it gives none. snapshots are the models along the way, in
+    order, the last of them those that scores are about; nothing where none were taken.
     """
 
     scores: Scores
     n_models: tuple[int, int]
     samples: float
     points_column: str | None = None
+    snapshots: tuple[JudgedSnapshot, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return everything, JSON-ready."""
-        return {
+        about = {
             "scores": self.scores.to_json(),
             "n_models": list(self.n_models),
             "samples": self.samples,
             "points_column": self.points_column,
         }
+        return about | ({"snapshots": [one.to_json() for one in self.snapshots]} if self.snapshots else {})
 
 
 def read_judged(store: Store, table: TableRef) -> Judged:
@@ -148,6 +196,7 @@ def read_judged(store: Store, table: TableRef) -> Judged:
         n_models=(n_judged, n_oracles),
         samples=about["samples"],
         points_column=about["points_column"],
+        snapshots=tuple(JudgedSnapshot.from_json(one) for one in about.get("snapshots", ())),
     )
 
 

@@ -122,6 +122,11 @@ class Node(ABC):
         return re.sub(r"[^A-Za-z0-9_]+", ".", named)
 
     @property
+    def keeping(self) -> str | None:
+        """The ending of a file that lies beside every shard of the table, None without one: a shard is done when that is listed too."""
+        return None
+
+    @property
     def group(self) -> str:
         """What listings call the tables that differ only in the forget set."""
         return self.key if self.forget_set is None else self.stage

@@ -10,7 +10,7 @@ from pipeline.evaluation.judges.accuracy_judge import AccuracyJudge
 from pipeline.evaluation.judges.base import Judge
 from pipeline.evaluation.judges.klom_judge import KlomJudge
 from pipeline.evaluation.judges.scores import Scores
-from pipeline.reporting.content import Cost
+from pipeline.reporting.content import Cost, SnapshotContent
 from pipeline.reporting.score_tables import ScoreColumn, counted, score_columns
 from pipeline.show.tables import Cell, Row, Section, Table, mark_best, number_column, row_of, word_column
 from pipeline.stages.evaluate import Judged
@@ -63,6 +63,7 @@ class Result:
     judges: Mapping[str, Judge]
     judged: Mapping[str, Judged]
     cost: Cost
+    snapshots: tuple[SnapshotContent, ...] = ()
 
     @property
     def scores(self) -> dict[str, Scores]:
@@ -75,12 +76,21 @@ class Result:
         return next(iter(self.judged.values())).n_models
 
     def to_json(self) -> dict[str, Any]:
-        """Return the row of `--json`: the keys of KLoM and accuracy that it had before there were judges, and `scores` of every judge."""
-        keys: dict[str, Any] = {"unlearner": self.unlearner, "forget_set": self.forget_set}
-        for label, judged in reversed(list(self.judged.items())):
-            keys |= KEYS.get(plugin_name(self.judges[label]), _no_keys)(judged.scores)
-        keys |= {"n_models": list(self.n_models), "cost": dataclasses.asdict(self.cost)}
-        return keys | {"scores": {label: judged.scores.to_json() for label, judged in self.judged.items()}}
+        """Return the row of `--json`: the keys of KLoM and accuracy that it had before there were judges, and `scores` of every judge.
+
+        Under `snapshots` stand the same keys for each snapshot in order, the last of which the row itself is about.
+        """
+        keys = {"unlearner": self.unlearner, "forget_set": self.forget_set, "n_models": list(self.n_models)}
+        return keys | self._scored(self.scores, self.cost) | {"snapshots": [self._snapshot_json(one) for one in self.snapshots]}
+
+    def _snapshot_json(self, snapshot: SnapshotContent) -> dict[str, Any]:
+        return {"after": snapshot.after, "unit": snapshot.unit} | self._scored(snapshot.scores, snapshot.cost)
+
+    def _scored(self, scores: Mapping[str, Scores], cost: Cost) -> dict[str, Any]:
+        keys: dict[str, Any] = {}
+        for label, one in reversed(list(scores.items())):
+            keys |= KEYS.get(plugin_name(self.judges[label]), _no_keys)(one)
+        return keys | {"cost": dataclasses.asdict(cost), "scores": {label: one.to_json() for label, one in scores.items()}}
 
 
 def results_table(results: Sequence[Result], *, bounds: Collection[str] = ()) -> Table:
@@ -124,6 +134,21 @@ def cost_of(unlearner: Unlearner, samples: float, spending: Spending) -> Cost:
     """Return what a request costs whose unlearning uses so many samples in each model."""
     fraction = spending.fraction(samples)
     return Cost(samples=samples, fraction=fraction, amortised_fraction=fraction + spending.shared(unlearner))
+
+
+def snapshots_of(unlearner: Unlearner, judged: Mapping[str, Judged], spending: Spending) -> tuple[SnapshotContent, ...]:
+    """Return the snapshots of an unlearner in order, each with its cost and what the judges say of it; a judge may have none."""
+    by_judge = {label: one.snapshots for label, one in judged.items() if one.snapshots}
+    wanted = unlearner.snapshots_wanted
+    return tuple(
+        SnapshotContent(
+            after=several[0].after,
+            unit="" if wanted is None else wanted.unit,
+            cost=cost_of(unlearner, several[0].samples, spending),
+            scores={label: one.scores for label, one in zip(by_judge, several, strict=True)},
+        )
+        for several in zip(*by_judge.values(), strict=True)
+    )
 
 
 def _klom_keys(scores: Scores) -> dict[str, Any]:

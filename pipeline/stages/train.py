@@ -54,6 +54,11 @@ class Population(Models):
     saves_states: bool = False
 
     @property
+    def keeping(self) -> str | None:
+        """See Node."""
+        return CHECKPOINT if self.saves_states else None
+
+    @property
     def retrainings_per_unit(self) -> float:
         """See Node: a model that sees half of the points counts half."""
         return self.keep_fraction or 1.0
@@ -109,7 +114,7 @@ class Population(Models):
             "accuracy_train": accuracy(logits[:, : examples.n_train], examples.labels[: examples.n_train]),
             "accuracy_validation": accuracy(logits[:, examples.n_train :], examples.labels[examples.n_train :]),
         }
-        return Shard(columns=columns, blobs={CHECKPOINT: encode_states(states)} if self.saves_states else {})
+        return Shard(columns=columns, beside={CHECKPOINT: encode_states(states)} if self.saves_states else {})
 
     def _purpose(self, forget: np.ndarray | None) -> str:
         """Return what masks and the members' own seeds derive from; the halves of a focused population share it."""
@@ -132,18 +137,18 @@ def encode_states(states: States) -> bytes:
     return safetensors.torch.save({name: value.contiguous().cpu() for name, value in states.items()})
 
 
-def read_states(store: Store, table: TableRef, start: int, stop: int) -> States:
-    """Return the states of members start to stop from the checkpoints beside a table's shards."""
+def read_states(store: Store, table: TableRef, start: int, stop: int, *, ending: str = CHECKPOINT) -> States:
+    """Return the states of members start to stop from the checkpoints of that ending beside a table's shards."""
     parts = []
     for piece in table.pieces:
         first, last = max(start, piece.start), min(stop, piece.stop)
         if first < last:
-            parts.append(_states_of(store, table.folder, piece, first, last))
+            parts.append(_states_of(store, table.folder, piece, first, last, ending))
     return join(parts)
 
 
-def _states_of(store: Store, folder: str, piece: Piece, first: int, last: int) -> States:
-    content = store.read_blob(folder, piece.shard, CHECKPOINT)
+def _states_of(store: Store, folder: str, piece: Piece, first: int, last: int, ending: str) -> States:
+    content = store.read_beside(folder, piece.shard, ending)
     try:
         states = safetensors.torch.load(content)
     except safetensors.SafetensorError as error:

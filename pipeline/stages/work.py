@@ -21,6 +21,7 @@ from pipeline.data.examples import Examples
 from pipeline.runtime.recent import Recently
 from pipeline.runtime.sight import see
 from pipeline.runtime.store import Store, TableRef
+from pipeline.stages.imported import Evaluated
 from pipeline.stages.node import Node, Work
 from pipeline.stages.train import Population
 from pipeline.stages.unlearn import Unlearn
@@ -69,7 +70,7 @@ def compute_task(task: Task, examples: Examples, device: str, common: Any = None
     """
     begun = time.perf_counter()
     store = open_store(task)
-    if _RECENTLY.holds(store, task.folder, task.start, task.stop):
+    if _RECENTLY.holds(store, task.folder, task.start, task.stop, keeping=task.node.keeping):
         return {"seconds": 0.0, "made": False}
     threads = task.node.resources.num_cpus
     torch.set_num_threads(threads)
@@ -133,12 +134,14 @@ def versions() -> dict[str, str]:
 
 def _ensemble(task: Task, store: Store, examples: Examples, device: str) -> tuple[Kind, str]:
     """Return how members run and why. Decided once for a recipe, by whoever comes first, so that oracles and unlearned models never differ by it."""
-    if not isinstance(task.node, Population | Unlearn):
+    if not isinstance(task.node, Population | Unlearn | Evaluated):
         return "looped", "no models are run"
-    about = [identity(task.node.model), identity(task.recipe), list(examples.input_shape), examples.n_classes]
+    # A proxy has a recipe of its own.
+    recipe = task.node.recipe if isinstance(task.node, Population) else task.recipe
+    about = [identity(task.node.model), identity(recipe), list(examples.input_shape), examples.n_classes]
     path = f"ensembles/{digest(about)}.json"
     decided = store.decided(path)
     if decided is None:
         build = Builder(task.node.model, examples.input_shape, examples.n_classes)
-        decided = store.decide(path, choose_ensemble(build, task.recipe, Resident.place(examples, device), examples.n_train))
+        decided = store.decide(path, choose_ensemble(build, recipe, Resident.place(examples, device), examples.n_train))
     return decided["kind"], decided["reason"]

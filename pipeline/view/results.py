@@ -19,7 +19,7 @@ from pipeline.stages.evaluate import Judged, Verdict, read_judged, split_ids
 from pipeline.stages.forget import Forget
 from pipeline.stages.models import Models
 from pipeline.stages.report import PAGE, ReportPage
-from pipeline.stages.results import Result, cost_of
+from pipeline.stages.results import Result, Spending, cost_of, snapshots_of
 from pipeline.view.attribution import forget_curves
 from pipeline.view.spent import some, spent_on
 
@@ -42,7 +42,16 @@ def results_of(graph: Graph, store: Store, states: Mapping[str, NodeState]) -> l
             judged = {judge: read_judged(store, state.table) for judge, state in found.items() if state is not None}
             if judged:
                 cost = cost_of(unlearner, next(iter(judged.values())).samples, spending)
-                results.append(Result(unlearner=name, forget_set=label, judges=experiment.judges, judged=judged, cost=cost))
+                snapshots = snapshots_of(unlearner, judged, spending)
+                result = Result(
+                    unlearner=name,
+                    forget_set=label,
+                    judges=experiment.judges,
+                    judged=judged,
+                    cost=cost,
+                    snapshots=snapshots,
+                )
+                results.append(result)
     return results
 
 
@@ -108,6 +117,7 @@ def verdict_results(graph: Graph, store: Store, version: str, verdict: Verdict, 
     found = {node.judge_label: state for state in states if isinstance(node := state.node, Verdict)}
     verdicts = {label: found[label] for label in experiment.judges if label in found}
     judged = {label: read_judged(store, state.table) for label, state in verdicts.items()}
+    spending = spending_of(experiment, graph.examples)
     metrics = {metric_name(label, score): score.value for label, one in judged.items() for score in one.scores}
     metrics |= {f"{count}_{label}": float(value) for label, one in judged.items() for count, value in one.scores.counts.items()}
     samples = next(iter(judged.values())).samples
@@ -115,7 +125,7 @@ def verdict_results(graph: Graph, store: Store, version: str, verdict: Verdict, 
     params: dict[str, Any] = {"forget_set": forget_set}
     if name in experiment.unlearners:
         params |= {"unlearner": describe(experiment.unlearners[name])}
-        metrics["cost_fraction"] = spending_of(experiment, graph.examples).fraction(samples)
+        metrics["cost_fraction"] = spending.fraction(samples)
     ids = store.read(done[graph.get(Forget, forget_set=forget_set).key].table)["index"]
     points = {label: values for label, state in verdicts.items() if (values := _points(store, state, judged[label])) is not None}
     groups = split_ids(ids, graph.examples.n_train, graph.examples.n_points)
@@ -123,7 +133,8 @@ def verdict_results(graph: Graph, store: Store, version: str, verdict: Verdict, 
         version=version,
         params=params,
         metrics=metrics,
-        tables={"scores": _score_rows(judged), "forget_points": _point_rows(points, ids)},
+        curves=_snapshot_curves(judged, spending),
+        tables={"scores": _score_rows(judged), "forget_points": _point_rows(points, ids)} | _snapshot_tables(judged, spending),
         figures={
             f"{label}_by_split": _drawn(experiment.judges[label], judged[label], {split: values[of] for split, of in groups.items()})
             for label, values in points.items()
@@ -159,6 +170,30 @@ def _score_rows(judged: Mapping[str, Judged]) -> list[dict[str, Any]]:
         for label, one in judged.items()
         for score in one.scores
     ]
+
+
+def _snapshot_curves(judged: Mapping[str, Judged], spending: Spending) -> dict[str, dict[int, float]]:
+    """Return every score of every snapshot by what it cost: the step of a value is the samples that each model had used by then."""
+    curves: dict[str, dict[int, float]] = {}
+    for label, one in judged.items():
+        for snapshot in one.snapshots:
+            step = round(snapshot.samples)
+            curves.setdefault("snapshots/cost_fraction", {})[step] = spending.fraction(snapshot.samples)
+            for score in snapshot.scores:
+                curves.setdefault(f"snapshots/{metric_name(label, score)}", {})[step] = score.value
+    return curves
+
+
+def _snapshot_tables(judged: Mapping[str, Judged], spending: Spending) -> dict[str, list[dict[str, Any]]]:
+    """Return a table with a row for each snapshot: its cost and the headline of each judge, by split; no table without snapshots."""
+    rows: dict[int, dict[str, Any]] = {}
+    for label, one in judged.items():
+        for number, snapshot in enumerate(one.snapshots):
+            row = rows.setdefault(number, {"after": snapshot.after, "samples": snapshot.samples})
+            row["cost_fraction"] = spending.fraction(snapshot.samples)
+            headline = snapshot.scores.of(snapshot.scores.headline).values()
+            row |= {metric_name(label, score): score.value for score in headline}
+    return {"snapshots": list(rows.values())} if rows else {}
 
 
 def _point_rows(points: Mapping[str, np.ndarray], ids: np.ndarray) -> list[dict[str, Any]]:
