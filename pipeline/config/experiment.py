@@ -93,7 +93,7 @@ class Tracking(Settings):
 
 
 class Experiment(Settings):
-    """Everything a run needs. Keys under forget_sets and unlearners are labels of the user's choice."""
+    """Everything a run needs. Keys under forget_sets, unlearners and judges are labels of the user's choice."""
 
     name: str = setting(neutral="digits", pattern=f"^{LABEL.pattern}$")
     seed: int = setting(neutral=0, ge=0)
