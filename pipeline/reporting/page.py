@@ -63,7 +63,7 @@ def render(report: Report) -> str:
             sections=sections,
             summary=summary([section.verdict for section in sections]),
             costs=costs,
-            has_snapshots=any(len(content.curve_of(row)) > 1 for content in report.sets for row in content.judged),
+            has_snapshots=any(len(one.curve_of(row)) > 1 for one in report.sets for row in one.judged),
             convex=Markup(report.convex),
             curve=None if curve is None else Markup(svg(curve_figure(curve, forgetting), "LDS and forgetting against the number of subset models")),
             colours=COLOURS,
