@@ -164,6 +164,9 @@ def _check_sourced(experiment: Experiment, examples: Examples, found: FromSource
         if what not in offers and not (what == "logits" and "states" in offers):
             raise ConfigError(_lacking(found, what, why))
     found.source.check(examples)
+    wanted = experiment.populations.of(found.role)
+    if wanted is not None and found.role in MASKED and 0 < found.n_models < wanted.fewest:
+        raise ConfigError(f"{plugin_name(found.source)} gives {found.n_models} models; at least {wanted.fewest} are needed to learn from or to predict")
     reads = frozenset({outputs_read(experiment, found)}) | ({"states"} & offers) | ({"masks"} if found.role in MASKED else frozenset())
     build = Builder(model_of(experiment, found.role), examples.input_shape, examples.n_classes)
     check_first(found.source, examples, build(), reads=reads)
