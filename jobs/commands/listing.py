@@ -2,6 +2,7 @@
 
 import os
 import shlex
+from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
@@ -18,6 +19,7 @@ from pipeline.show.tables import Cell, Table, Tone, number_column, row_of, table
 from pipeline.show.terminal import TerminalTable
 from pipeline.stages.results import bounds_of, results_table
 
+FEEDS = {"resident": "held in memory by each task", "streamed": "streamed batch by batch", "open": "held in memory or streamed"}
 # Tones of statuses; those later in the list stand for a group of which members differ.
 TONES = {"done": Tone.GOOD, "partial": Tone.WARNING, "missing": Tone.NEW, "stale": Tone.OLD, "waiting": Tone.MUTED}
 
@@ -90,6 +92,8 @@ def show_status(result: dict[str, Any], console: Console, *, title: str | None =
         console.print(words, style="red", soft_wrap=True)
     if result.get("nothing_there"):
         console.print(f"{result['nothing_there']}.", style="yellow", soft_wrap=True)
+    for notice in result.get("notices", []):
+        console.print(notice, style="yellow", soft_wrap=True)
     if not result["complete"]:
         console.print("`dmm run` computes whatever is not done; finished shards are kept.", style="dim")
 
@@ -100,6 +104,8 @@ def show_plan(result: dict[str, Any], console: Console) -> None:
     console.print(TerminalTable(_plan_table(result["nodes"])))
     for label, about in result["forget_sets"].items():
         console.print(f"forget/{label}: {_forget_set(about)}", soft_wrap=True)
+    for told, stages in _feeds(result["feeds"]).items():
+        console.print(f"Inputs for {' and '.join(stages)}: {told}.", soft_wrap=True)
     for notice in result["notices"]:
         console.print(notice, style="yellow")
     console.print(f"To train: as much as {result['retrainings']:,.1f} models on all points; unlearning comes on top.")
@@ -114,6 +120,14 @@ def show_plan(result: dict[str, Any], console: Console) -> None:
         )
     if focused:
         console.print(focused_pays(focused, result["break_even_with_focused"], result["models_in_request"]))
+
+
+def _feeds(feeds: Mapping[str, Mapping[str, str]]) -> dict[str, list[str]]:
+    """Return how inputs reach the device in words, each with the stages that it holds for."""
+    told: dict[str, list[str]] = {}
+    for stage, about in feeds.items():
+        told.setdefault(f"{FEEDS[about['feed']]} ({about['reason']})", []).append(f"`{stage}`")
+    return told
 
 
 def _plan_table(nodes: list[dict[str, Any]]) -> Table:

@@ -4,6 +4,8 @@ import statistics
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+import torch
+
 from jobs.commands.older_identity import older_identity_notice
 from jobs.commands.verbs import about
 from jobs.session import Session
@@ -16,8 +18,9 @@ from pipeline.graph import NodeState, states_of
 from pipeline.runtime.shards import cover
 from pipeline.stages.forget import Forget
 from pipeline.stages.imported import Imported
-from pipeline.stages.node import Node
+from pipeline.stages.node import Node, Resources
 from pipeline.stages.train import Population
+from pipeline.training.feed_choice import choose_feed
 from pipeline.training.scale import scale_notice
 
 # Ids of a forget set that are shown, so that a request read wrongly is noticed before anything is trained.
@@ -42,6 +45,7 @@ def plan(session: Session) -> dict[str, Any]:
     effects = any("effect" in unlearner.needs for unlearner in session.experiment.unlearners.values())
     return {
         "store": session.store.uri,
+        "feeds": {stage: _feed(session, getattr(session.experiment.resources, stage)) for stage in ("train", "unlearn")},
         "notices": [notice for notice in _notices(session, states) if notice is not None],
         "nodes": rows,
         "forget_sets": {str(state.node.forget_set): _forget_set(session, state) for state in states_of(states, Forget)},
@@ -53,6 +57,14 @@ def plan(session: Session) -> dict[str, Any]:
         "models_in_request": spending.n_models,
         "break_even_with_focused": spending.break_even(spending.n_models) if spending.focused else None,
     }
+
+
+def _feed(session: Session, resources: Resources) -> dict[str, str]:
+    """Return how inputs reach the device of a task with these resources, as far as this machine tells, and why."""
+    if resources.num_gpus and not torch.cuda.is_available():
+        return {"feed": "open", "reason": "chosen by the memory of the GPU on the machine that has it"}
+    choice = choose_feed(session.examples.inputs, "cuda:0" if resources.num_gpus else "cpu", resources.grant)
+    return {"feed": choice.kind, "reason": choice.reason}
 
 
 def _notices(session: Session, states: Mapping[str, NodeState]) -> Iterator[str | None]:

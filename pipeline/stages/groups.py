@@ -14,7 +14,6 @@ from pipeline.stages.node import Node, Parent, Work
 from pipeline.stages.stored_states import read_weights
 from pipeline.training.ensemble import Builder
 from pipeline.training.features import difficulty, joint_features, last_features
-from pipeline.training.loop import Resident
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,10 +56,9 @@ class Groups(Node):
         """Look at the training points through the scouts."""
         examples, table = work.examples, work.inputs["scout"]
         build = Builder(self.model, examples.input_shape, examples.n_classes)
-        inputs = Resident.place(examples, work.device).inputs[: examples.n_train]
         template = build()
         states = read_weights(work.store, table, 0, table.pieces[-1].stop, source=self.scout_source, template=template)
-        features, logits = last_features(template, states, inputs)
+        features, logits = last_features(template, states, work.feed, range(examples.n_train))
         labels = examples.labels[: examples.n_train]
         lines = draw_lines(joint_features(features), labels, difficulty(features, logits, labels), seed=self.seed)
         return Shard(columns=columns_of(lines))

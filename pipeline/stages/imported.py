@@ -23,7 +23,6 @@ from pipeline.stages.models import Models
 from pipeline.stages.node import Parent, Work
 from pipeline.stages.stored_states import STATE, numbers_of
 from pipeline.training.ensemble import Builder, compute_logits
-from pipeline.training.loop import Resident
 
 # The roles whose models saw a subset of the points, as their masks say.
 MASKED = frozenset({"subset", "designed", "heldout"})
@@ -113,9 +112,8 @@ class Evaluated(Imported):
         examples = work.examples
         template = Builder(self.model, examples.input_shape, examples.n_classes)()
         states = self.records.read_states(work.start, work.stop, template)
-        inputs = Resident.place(examples, work.device).inputs
         on_device = {name: value.to(work.device) for name, value in states.items()}
-        return compute_logits(template, on_device, inputs, kind=work.kind)
+        return compute_logits(template, on_device, work.feed, kind=work.kind)
 
 
 def check_forget_ids(source: ModelSource, forget: np.ndarray, key: str) -> None:

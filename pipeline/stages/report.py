@@ -140,7 +140,7 @@ class ReportPage(Node):
             ids=ids,
             labels=labels[ids],
             true_labels=pictures.true(ids),
-            images=images_of(work.examples.inputs[ids]),
+            images=images_of(work.examples.inputs_of(ids)),
             judges=self.judges,
             floor=floors,
             before=read_point_margins(work.store, work.inputs["full"], self.layout, labels, ids),

@@ -22,7 +22,6 @@ from pipeline.stages.lines import read_lines
 from pipeline.stages.models import Models
 from pipeline.stages.node import Parent, Work
 from pipeline.training.ensemble import Builder, States, compute_logits, join, take
-from pipeline.training.loop import Resident
 from pipeline.training.populations import Recipe, member_masks, train_members
 
 CHECKPOINT = "safetensors"
@@ -103,9 +102,9 @@ class Population(Models):
         )
         seeds = [self._seed(purpose, member) for member in members]
         build = Builder(self.model, examples.input_shape, examples.n_classes)
-        data = Resident.place(examples, work.device)
+        data = work.feed
         states = train_members(build, self.recipe, data, masks=masks, seeds=seeds, kind=work.kind)
-        logits = compute_logits(build(), states, data.inputs, kind=work.kind)
+        logits = compute_logits(build(), states, data, kind=work.kind)
         columns = {
             "member": np.arange(work.start, work.stop),
             "seed": np.array(seeds),

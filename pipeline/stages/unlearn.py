@@ -17,7 +17,6 @@ from pipeline.stages.node import Node, Parent, Work
 from pipeline.stages.stored_states import read_weights
 from pipeline.stages.train import CHECKPOINT, encode_states
 from pipeline.training.ensemble import Builder, take
-from pipeline.training.loop import Resident
 from pipeline.unlearning.unlearner import Request, Unlearned, Unlearner
 
 # The column that says after how many epochs or steps a snapshot was taken.
@@ -81,7 +80,7 @@ class Unlearn(Node):
         examples, start = work.examples, work.inputs["start"].part(work.start, work.stop)
         forget = work.read("forget")["index"]
         build = Builder(self.model, examples.input_shape, examples.n_classes)
-        data = Resident.place(examples, work.device)
+        data = work.feed
         template = build()
         states = read_weights(work.store, work.inputs["start"], work.start, work.stop, source=self.start_source, template=template)
         purpose = model_purpose(self.seed, plugin_name(self.unlearner), forget=forget)

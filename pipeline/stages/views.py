@@ -14,7 +14,6 @@ from pipeline.stages.node import Node, Parent, Work
 from pipeline.stages.stored_states import read_weights
 from pipeline.training.ensemble import Builder
 from pipeline.training.features import difficulty, joint_features, last_features
-from pipeline.training.loop import Resident
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +58,7 @@ class ViewsOfPoints(Node):
         build = Builder(self.model, examples.input_shape, examples.n_classes)
         template = build()
         states = read_weights(work.store, table, 0, table.pieces[-1].stop, source=self.scout_source, template=template)
-        features, logits = last_features(template, states, Resident.place(examples, work.device).inputs)
+        features, logits = last_features(template, states, work.feed)
         views = draw_views(joint_features(features), examples.labels, difficulty(features, logits, examples.labels), seed=self.seed)
         return Shard(columns={"features": views.features, "label": views.labels, "difficulty": views.difficulty})
 

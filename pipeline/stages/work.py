@@ -26,7 +26,7 @@ from pipeline.stages.node import Node, Work
 from pipeline.stages.train import Population
 from pipeline.stages.unlearn import Unlearn
 from pipeline.training.ensemble import Builder, Kind
-from pipeline.training.loop import Resident
+from pipeline.training.feeds import open_feed
 from pipeline.training.populations import Recipe, choose_ensemble
 
 # Of this process: it decides nothing but which shards are not worth making.
@@ -77,16 +77,32 @@ def compute_task(task: Task, examples: Examples, device: str, common: Any = None
     _limit_memory(device, task.node.resources.num_gpus)
     with named_failures(task.node.at_work()):
         kind, reason = _ensemble(task, store, examples, device)
-    work = Work(start=task.start, stop=task.stop, store=store, inputs=task.inputs, examples=examples, device=device, kind=kind, common=common)
+    work = Work(
+        start=task.start,
+        stop=task.stop,
+        store=store,
+        inputs=task.inputs,
+        examples=examples,
+        device=device,
+        kind=kind,
+        common=common,
+        grant=task.node.resources.grant,
+    )
     # The last bits of a matrix product change with the threads that share it, so BLAS gets as many as torch.
     with _libraries(len(sys.modules)).limit(limits=threads), named_failures(task.node.at_work()):
         shard = task.node.compute(work)
     check_contents(task)
     seconds = time.perf_counter() - begun
-    side = environment(device) | {"seconds": round(seconds, 4), "ensemble": kind, "ensemble_reason": reason, "threads": threads}
+    side = environment(device) | _feed_facts(work) | {"seconds": round(seconds, 4), "ensemble": kind, "ensemble_reason": reason, "threads": threads}
     store.write_shard(task.folder, task.node.unit, task.start, task.stop, shard, side=side)
     _RECENTLY.made(store, task.folder, task.start, task.stop)
     return {"seconds": seconds, "made": True}
+
+
+def _feed_facts(work: Work) -> dict[str, str]:
+    """Return how the inputs of a shard reached its device, and why; nothing if it read none."""
+    choice = work.feed_choice
+    return {} if choice is None else {"feed": choice.kind, "feed_reason": choice.reason}
 
 
 def check_contents(task: Task) -> None:
@@ -105,7 +121,8 @@ def _limit_memory(device: str, num_gpus: float) -> None:
 
 def read_common(task: Task, examples: Examples, device: str) -> Any:
     """Return what all shards of the task's node read alike, None if that is nothing."""
-    work = Work(start=0, stop=0, store=open_store(task), inputs=task.inputs, examples=examples, device=device, kind="looped")
+    grant = task.node.resources.grant
+    work = Work(start=0, stop=0, store=open_store(task), inputs=task.inputs, examples=examples, device=device, kind="looped", grant=grant)
     with named_failures(task.node.at_work()):
         return task.node.common(work)
 
@@ -143,5 +160,6 @@ def _ensemble(task: Task, store: Store, examples: Examples, device: str) -> tupl
     decided = store.decided(path)
     if decided is None:
         build = Builder(task.node.model, examples.input_shape, examples.n_classes)
-        decided = store.decide(path, choose_ensemble(build, recipe, Resident.place(examples, device), examples.n_train))
+        feed, _ = open_feed(examples, device, task.node.resources.grant)
+        decided = store.decide(path, choose_ensemble(build, recipe, feed, examples.n_train))
     return decided["kind"], decided["reason"]

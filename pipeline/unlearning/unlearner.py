@@ -16,7 +16,8 @@ from pipeline.core.neutral import setting
 from pipeline.core.registry import Plugin
 from pipeline.core.roles import StartRole
 from pipeline.training.ensemble import Kind, States, compute_logits, n_members, take
-from pipeline.training.loop import Resident, run_phases
+from pipeline.training.feeds import Feed
+from pipeline.training.loop import run_phases
 from pipeline.training.schedule import Descent, Phase
 from pipeline.training.snapshots import Recorder, Snapshot, Snapshots, take_snapshot
 
@@ -34,7 +35,7 @@ class Request:
     template: nn.Module
     states: States
     logits: Logits
-    data: Resident
+    data: Feed
     forget: Indices
     retain: Indices
     seeds: Sequence[int]
@@ -51,7 +52,7 @@ class Request:
 
     def compute_logits(self, states: States) -> Logits:
         """Return the logits (n_members, n_points, n_classes) of states on all points, in evaluation mode."""
-        return compute_logits(self.template, states, self.data.inputs, kind=self.kind)
+        return compute_logits(self.template, states, self.data, kind=self.kind)
 
     def take_snapshot(self, states: States, *, after: int, n_samples: int) -> Snapshot:
         """Return a snapshot of the models at states; nothing is changed by it.
