@@ -6,12 +6,13 @@ import os
 import signal
 import sys
 import traceback
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
 import typer
 
-from jobs.commands import asking, computing, convex, looking
+from jobs.commands import asking, computing, looking, studies
 from jobs.commands.options import BAD_CONFIG, DEBUG, DONE, FAILED, INTERRUPTED, screen
 from jobs.commands.submit import DetachedError, submit
 from jobs.streams import failure, steady_streams
@@ -19,7 +20,7 @@ from pipeline.core.errors import ConfigError, DataError, PipelineError, ShapeErr
 from pipeline.core.plugin_calls import say
 
 # In the order in which `dmm --help` lists them.
-VERBS = (
+VERBS: tuple[Callable[..., None], ...] = (
     computing.run,
     submit,
     looking.plan,
@@ -30,7 +31,7 @@ VERBS = (
     asking.klom,
     asking.compare,
     asking.export,
-    convex.convex,
+    *studies.COMMANDS,
     looking.config,
     looking.ui,
 )

@@ -21,12 +21,13 @@ from pipeline.reporting.content import role_of
 from pipeline.reporting.formatting import sentence
 from pipeline.stages.evaluate import Verdict
 from pipeline.stages.forget import Forget
+from pipeline.studies import STUDIES
 from pipeline.view import result_rows
 
 Row = Mapping[str, Any]
 
 # Settings that no verdict rests on.
-BESIDE = ("name", "convex")
+BESIDE = ("name", "studies", *STUDIES.names())
 
 
 @dataclass(frozen=True)

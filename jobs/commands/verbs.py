@@ -21,7 +21,7 @@ from pipeline.runtime.tracking_address import is_in_store
 from pipeline.stages.fit import Score
 from pipeline.stages.report import PAGE, ReportPage
 from pipeline.training.scale import scale_notice
-from pipeline.view import open_view, result_rows
+from pipeline.view import open_view, result_rows, study_results
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +30,7 @@ class RunResult:
 
     faults counts tasks that came back without a result, by whose fault that was; most were made again. unfinished names nodes that the run was
     to finish and did not, with their status; n_nodes_finished counts those that were not done before it and are now.
+    studies is what each study came to so far, by its label.
     """
 
     results: list[dict[str, Any]]
@@ -46,6 +47,7 @@ class RunResult:
     faults: dict[str, int] = field(default_factory=dict)
     unfinished: list[str] = field(default_factory=list)
     n_nodes_finished: int = 0
+    studies: dict[str, Any] = field(default_factory=dict)
 
     @property
     def succeeded(self) -> bool:
@@ -163,6 +165,7 @@ def _result(
         faults={str(fault): count for fault, count in progress.faults.items()},
         unfinished=unfinished,
         n_nodes_finished=n_nodes_finished,
+        studies=study_results(session.graph, session.store, made),
     )
 
 

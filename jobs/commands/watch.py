@@ -12,7 +12,7 @@ from rich.text import Text
 from jobs.commands.observing import Look, Watcher
 from jobs.commands.progress import duration
 from jobs.session import Session
-from pipeline.stages.table import makes_models, title_of
+from pipeline.kinds import makes_models, title_of
 
 # Seconds between two looks, and how many times longer than a look itself that is: a store of 20,000 shards is not listed all day.
 INTERVAL, REST = 3.0, 10.0

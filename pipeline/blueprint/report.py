@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from pipeline.accounts import SUBSETS, attributes, focused_rows, judged_by, learnt_from, spending_of
 from pipeline.config import PLACES, Experiment
 from pipeline.data.examples import Examples
-from pipeline.stages.convex_page import ConvexPage
 from pipeline.stages.curve import Curve
 from pipeline.stages.effect import Effect
 from pipeline.stages.evaluate import FLOOR, Verdict
@@ -16,6 +15,7 @@ from pipeline.stages.influences import ExampleInfluences
 from pipeline.stages.models import Models
 from pipeline.stages.node import Node, Parent
 from pipeline.stages.report import ReportPage
+from pipeline.stages.study import StudyPage
 from pipeline.stages.unlearn import Unlearn
 
 # What the page calls the tables of which the experiment, or each forget set, has one.
@@ -24,7 +24,6 @@ NAMES: Mapping[type[Node], str] = {
     Curve: "curve",
     ForgetCurve: "forget_curve",
     ExampleInfluences: "influences",
-    ConvexPage: "convex",
     Effect: "effect",
     Forget: "forget",
 }
@@ -47,6 +46,7 @@ def report(experiment: Experiment, examples: Examples, nodes: Iterable[Node]) ->
         spending=spending_of(experiment, examples),
         layout=experiment.store.layout,
         tables=dict(_shown(nodes)),
+        studies={label: study.heading for label, study in experiment.all_studies().items()},
         resources=experiment.resources.compute,
     )
 
@@ -64,6 +64,8 @@ def _name_of(node: Node) -> str | None:
     """Return the name under which the page reads a node, without the forget set; None if it does not."""
     if isinstance(node, Models):
         return node.role if node.role in ("full", "oracle") else None
+    if isinstance(node, StudyPage):
+        return node.run.name
     if isinstance(node, Verdict):
         return "floor" if node.method == FLOOR else f"verdict/{node.method}"
     return f"unlearned/{node.method}" if isinstance(node, Unlearn) else NAMES.get(type(node))

@@ -5,8 +5,8 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import model_validator
 
-from pipeline.config.fields import maybe
 from pipeline.core.neutral import setting
+from pipeline.core.plugin_fields import maybe
 from pipeline.core.registry import Settings
 from pipeline.data import RECORDS
 from pipeline.data.records.base import Records

@@ -96,7 +96,7 @@ def render(report: Report) -> str:
             sections=sections,
             summary=summary([section.verdict for section in sections]),
             costs=costs,
-            convex=Markup(report.convex),
+            chapters=[(study, Markup(study.html)) for study in report.studies],
             curve=None if curve is None else Markup(svg(curve_figure(curve, forgetting), "LDS and forgetting against the number of subset models")),
             colours=COLOURS,
             ceiling=CEILING,

@@ -1,7 +1,7 @@
 """The report as a node: it gathers what the tables say about every forget set and has the page drawn."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,18 +13,18 @@ from pipeline.core.registry import Plugin, describe, plugin_name
 from pipeline.data.dataset import Dataset
 from pipeline.data.forget_sets.base import ForgetSet
 from pipeline.reporting.attribution_content import ForecastContent
-from pipeline.reporting.content import AttributionContent, Cost, PopulationContent, Report, Role, Row, SetContent
+from pipeline.reporting.content import AttributionContent, Cost, PopulationContent, Report, Role, Row, SetContent, StudyChapter
 from pipeline.reporting.formatting import sentence
 from pipeline.reporting.payback import break_even, focused_pays
 from pipeline.reporting.words import summary, verdict
 from pipeline.runtime.store import Shard
 from pipeline.stages.attribution_shown import curve_content, example_contents, forecast_content, forget_curve_contents
-from pipeline.stages.convex_page import CHAPTER
 from pipeline.stages.forecast import forecast
 from pipeline.stages.layout import Layout, read_point_margins
 from pipeline.stages.node import Node, Parent, Work
 from pipeline.stages.pictures import Pictures, dataset_content, images_of
 from pipeline.stages.results import Spending, result_row
+from pipeline.stages.study import CHAPTER
 from pipeline.stages.work import versions
 from pipeline.unlearning.unlearner import Unlearner
 
@@ -36,7 +36,7 @@ class ReportPage(Node):
     """The one page about an experiment; its blobs are the HTML and the figures.
 
     tables are the parents that the page reads, by the names below. Names that an experiment lacks are left out:
-    `full`, `score`, `curve`, `forget_curve`, `influences`, `convex`; with the label of a forget set behind a slash
+    `full`, `score`, `curve`, `forget_curve`, `influences`; the label of a study; with the label of a forget set behind a slash
     `forget`, `effect`, `oracle`, `floor`; with the labels of unlearner and forget set `verdict` and `unlearned`.
     """
 
@@ -58,6 +58,8 @@ class ReportPage(Node):
     spending: Spending
     layout: Layout
     tables: Mapping[str, Parent]
+    # The heading of each study by its label.
+    studies: Mapping[str, str] = field(default_factory=dict)
 
     def settings(self) -> dict[str, Any]:
         """See Node."""
@@ -95,7 +97,7 @@ class ReportPage(Node):
             populations=self.populations,
             attribution=self._attribution(work),
             sets=sets,
-            convex=_chapter(work) if "convex" in self.tables else "",
+            studies=tuple(StudyChapter(label, heading, _chapter(work, label)) for label, heading in self.studies.items() if label in self.tables),
             break_even=self._break_even(sets),
             config_yaml=yaml_text.dump(dict(self.experiment)),
             provenance=(("Data", work.examples.digest), *((name, value) for name, value in versions().items())),
@@ -181,6 +183,6 @@ class ReportPage(Node):
         return f"{said} {focused_pays(spending.focused, spending.break_even(spending.n_models), spending.n_models)}" if spending.focused else said
 
 
-def _chapter(work: Work) -> str:
-    table = work.inputs["convex"]
+def _chapter(work: Work, label: str) -> str:
+    table = work.inputs[label]
     return work.store.read_blob(table.folder, table.pieces[0].shard, CHAPTER).decode()

@@ -12,10 +12,10 @@ from pipeline.runtime.store import Store
 from pipeline.runtime.tracker import Results
 from pipeline.stages.attribution import Attribution
 from pipeline.stages.child_run import ChildRun
-from pipeline.stages.convex_node import ConvexNode
 from pipeline.stages.evaluate import SPLITS, Verdict
 from pipeline.stages.forget import Forget
 from pipeline.stages.models import Models
+from pipeline.stages.study import StudyNode
 from pipeline.view.spent import spent_on
 
 # Tables named in a note; tables.json among the artifacts names all.
@@ -51,8 +51,9 @@ def _body(run: ChildRun, graph: Graph, states: Mapping[str, NodeState], results:
                 return run.note, _train(results)
             case Attribution():
                 return _attribution(run.note, graph, results)
-            case ConvexNode():
-                return run.note, _convex(results)
+            case StudyNode():
+                heads, rows = graph.experiment.all_studies()[run.name].note_rows(results)
+                return run.note or f"**{run.title}**", markdown_table(heads, rows) if rows else ""
             case Verdict():
                 return _verdict(state.node, graph, results)
     return run.note or f"**{run.title}**", ""
@@ -122,12 +123,6 @@ def _attribution(note: str, graph: Graph, results: Results) -> tuple[str, str]:
     names = ("largest_change", "mean_change", "mean_standard_error")
     effects = [[row["forget_set"], *(f"{row[name]:.2f}" if name in row else "not known" for name in names)] for row in results.tables.get("effects", ())]
     return "\n\n".join(said), markdown_table(heads, effects) if effects else ""
-
-
-def _convex(results: Results) -> str:
-    heads = ["panel", "algorithm", "steps to 1 %"]
-    rows = [[row["panel"], row["algorithm"], f"{row['steps_to_0.01']:,}"] for row in results.tables.get("steps", ()) if row["steps_to_0.01"] is not None]
-    return markdown_table(heads, rows) if rows else ""
 
 
 def _verdict(verdict: Verdict, graph: Graph, results: Results) -> tuple[str, str]:

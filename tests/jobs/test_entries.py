@@ -15,7 +15,7 @@ from jobs import entry
 from jobs.commands import options
 from jobs.session import Session
 from pipeline.core.errors import MissingShardsError
-from pipeline.stages.table import entries, stages
+from pipeline.kinds import entries, stages
 from pipeline.stages.train import Population
 
 Open = Callable[..., Session]
