@@ -1,9 +1,9 @@
 """The studies of an experiment: each that the package knows has a key of its own, others stand below `studies`."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import SerializerFunctionWrapHandler, create_model, model_serializer, model_validator
+from pydantic import create_model, model_serializer, model_validator
 
 from pipeline.core.errors import ConfigError
 from pipeline.core.neutral import setting
@@ -36,7 +36,7 @@ class StudyKeys(KnownStudies):
         return self
 
     @model_serializer(mode="wrap")
-    def _behind_the_rest(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _behind_the_rest(self, dump: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
         """Return the settings in the order in which people read them: the method first, then its guests."""
         tree = dump(self)
         guests = {name: tree.pop(name) for name in (*STUDIES.names(), "studies") if name in tree}
