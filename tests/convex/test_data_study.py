@@ -9,7 +9,7 @@ from small_problems import logistic, request
 
 from pipeline.convex.real.perturbation import Perturbation
 from pipeline.convex.real.results import study_data
-from pipeline.convex.real.study import Data, DataStudy, best, forecasts
+from pipeline.convex.real.study import Data, DataStudy, best_removal, forecasts
 from pipeline.convex.real.subset_models import datamodel_forecast, subset_masks, subset_outputs
 from pipeline.convex.real.sweeps import descent_steps, matching_steps
 from pipeline.convex.removals import REMOVALS
@@ -154,7 +154,7 @@ def test_datamodels_are_forecast_only_where_there_are_subset_models():
 
 
 def test_the_best_step_is_not_one_that_diverges():
-    chosen = best({"name": "oracle_matching", "n_steps": 400}, request(logistic(2)), (0.5, 8.0, 64.0))
+    chosen = best_removal({"name": "oracle_matching", "n_steps": 400}, request(logistic(2)), (0.5, 8.0, 64.0))
     assert chosen.step == 0.5
 
 
