@@ -6,15 +6,16 @@ from collections.abc import Callable
 from rich.console import Console
 
 from jobs.commands import verbs
-from jobs.commands.listing import new_table, show_failures
+from jobs.commands.listing import show_failures
 from jobs.commands.options import DONE, FAILED, Config, ExecutorName, Json, Set, StoreUri, finish, paper, screen
 from jobs.session import Session, open_session
 from pipeline.core.errors import ConfigError
 from pipeline.graph import NodeState, states_of
 from pipeline.run import with_what_they_rest_on
+from pipeline.show.terminal import TerminalTable
 from pipeline.stages.study import PAGE, StudyNode, StudyPage
 from pipeline.studies import STUDIES
-from pipeline.studies.base import Study, StudyTable
+from pipeline.studies.base import Study
 from pipeline.view.studies import finished
 
 
@@ -30,7 +31,7 @@ def command_of(study: type[Study]) -> Callable[..., None]:
         page = publish(session, screen, states, study.name)
         tables = finished(states, study.name)
         for table in found.tables(session.store, tables):
-            show_table(table, paper())
+            paper().print(TerminalTable(table))
         if page is not None:
             paper().print(f"Page:    {page}", soft_wrap=True)
         show_failures(result, paper())
@@ -64,11 +65,3 @@ def publish(session: Session, screen: Console, states: dict[str, NodeState], lab
     """Copy the finished page of a study to a name that people find, and return its path; None while there is none."""
     pages = [state for state in states_of(states, StudyPage) if isinstance(state.node, StudyPage) and state.node.run.name == label]
     return verbs.publish(session, screen, pages[0], PAGE, f"{label}-{session.experiment.name}.html") if pages else None
-
-
-def show_table(table: StudyTable, console: Console) -> None:
-    """Print a table of a study."""
-    drawn = new_table(table.caption, table.words, table.numbers)
-    for row in table.rows:
-        drawn.add_row(*row)
-    console.print(drawn)

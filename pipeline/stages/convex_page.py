@@ -1,7 +1,7 @@
 """The page of the convex study as a node: it gathers what the other nodes found; the report takes its chapter over as it is."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from pipeline.core.registry import Plugin
 from pipeline.reporting.convex.content import CaseContent, ConvexContent, CourseContent, DataContent, GuaranteeContent, LinearContent
@@ -16,6 +16,8 @@ from pipeline.stages.study import Chapter, StudyPage
 @dataclass(frozen=True, kw_only=True)
 class ConvexPage(ConvexNode, StudyPage):
     """The chapter on the convex case, as a page and as a part of the report; its figures are blobs too."""
+
+    revision: ClassVar[int] = 2
 
     linear: tuple[LinearPanel, ...]
     data: tuple[ConvexData, ...] = ()

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from pipeline.core.registry import Plugin
 from pipeline.runtime.store import Store, TableRef
 from pipeline.runtime.tracker import Results
+from pipeline.show.tables import Table, number_column, row_of, table_of, word_column
 from pipeline.stages.child_run import ChildRun
 from pipeline.stages.node import Resources
 from pipeline.stages.study import PAGE, StudyNode, StudyPage
@@ -23,16 +24,6 @@ class Place:
     label: str
     experiment_name: str
     resources: Resources
-
-
-@dataclass(frozen=True, kw_only=True)
-class StudyTable:
-    """A table on a terminal: columns of words, then of numbers, as text."""
-
-    caption: str
-    words: tuple[str, ...]
-    numbers: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
 
 
 class Study(Plugin):
@@ -67,15 +58,16 @@ class Study(Plugin):
         metrics = {f"{name}/{key}": value for key, found in summaries.items() for name, value in numbers_of(found).items()}
         return Results(version=version, metrics=metrics, **page_of(store, finished))
 
-    def note_rows(self, results: Results) -> tuple[list[str], list[list[str]]]:
-        """Return the headings and rows of the table on top of MLflow's page; by default none."""
-        return [], []
+    def note_table(self, results: Results) -> Table:
+        """Return the table on top of MLflow's page; by default an empty one, which is left out."""
+        return Table(columns=())
 
-    def tables(self, store: Store, finished: Finished) -> Sequence[StudyTable]:
+    def tables(self, store: Store, finished: Finished) -> Sequence[Table]:
         """Return what a person sees on a terminal; by default the numbers of all summaries."""
         summaries = {key: numbers_of(store.summary(table)) for key, (_, table) in finished.items()}
-        rows = [(key, name, f"{value:g}") for key, found in summaries.items() for name, value in found.items()]
-        return [StudyTable(caption=self.title, words=("table", "what"), numbers=("value",), rows=tuple(rows))] if rows else []
+        rows = [row_of(key, name, value) for key, found in summaries.items() for name, value in found.items()]
+        columns = (word_column("table"), word_column("what"), number_column("value"))
+        return [table_of(columns, rows, caption=self.title)] if rows else []
 
 
 def numbers_of(summary: Mapping[str, Any]) -> dict[str, float]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.optimize import check_grad
 from sklearn.linear_model import LogisticRegression
-from sklearn.linear_model import RidgeProblem as TheirRidge
+from sklearn.linear_model import Ridge as TheirRidge
 from small_problems import FORGET, PROBLEMS, features, logistic, ridge
 
 from pipeline.convex.problems.losses import LogisticProblem, RidgeProblem

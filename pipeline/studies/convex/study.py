@@ -7,17 +7,18 @@ from pipeline.convex.linear.study import Label, LinearStudy
 from pipeline.core.neutral import setting
 from pipeline.runtime.store import Store
 from pipeline.runtime.tracker import Results
+from pipeline.show.tables import Table
 from pipeline.stages.convex_data import ConvexData
 from pipeline.stages.convex_guarantees import ConvexGuarantees
 from pipeline.stages.convex_linear import LinearPanel
 from pipeline.stages.convex_node import ConvexNode
 from pipeline.stages.convex_page import ConvexPage
 from pipeline.stages.study import StudyNode
-from pipeline.studies.base import Finished, Place, Study, StudyTable
+from pipeline.studies.base import Finished, Place, Study
 from pipeline.studies.convex.nodes import convex_nodes
 from pipeline.studies.convex.results import convex_results
 from pipeline.studies.convex.settings import DataSection, GuaranteeSection
-from pipeline.studies.convex.tables import convex_note_rows, convex_tables
+from pipeline.studies.convex.tables import convex_note_table, convex_tables
 from pipeline.studies.convex.tracked import convex_tracked
 
 
@@ -54,13 +55,13 @@ class ConvexStudy(Study):
         """See Study."""
         return convex_results(store, finished)
 
-    def tables(self, store: Store, finished: Finished) -> list[StudyTable]:
+    def tables(self, store: Store, finished: Finished) -> list[Table]:
         """See Study."""
         return list(convex_tables(store, finished))
 
-    def note_rows(self, results: Results) -> tuple[list[str], list[list[str]]]:
+    def note_table(self, results: Results) -> Table:
         """See Study."""
-        return convex_note_rows(results)
+        return convex_note_table(results)
 
     def tracked(self, store: Store, finished: Finished, *, version: str) -> Results:
         """See Study."""

@@ -1,45 +1,54 @@
-"""What a person sees of the convex study on a terminal, and on top of its page in MLflow."""
+"""The tables of the convex study: on a terminal, and on top of its page in MLflow."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from pipeline.reporting.convex.data_words import amount
-from pipeline.reporting.convex.data_words import name_of as removal_name
-from pipeline.reporting.convex.linear_words import name_of, share
+import numpy as np
+
+from pipeline.reporting.convex.amounts import amount, share
+from pipeline.reporting.convex.names import algorithm_name, removal_name
+from pipeline.reporting.convex.tables import promise_cell
 from pipeline.runtime.store import Store
 from pipeline.runtime.tracker import Results
+from pipeline.show.tables import Cell, Table, number_column, row_of, table_of, word_column
 from pipeline.stages.convex_data import ConvexData
 from pipeline.stages.convex_guarantees import ConvexGuarantees
 from pipeline.stages.convex_linear import LinearPanel
-from pipeline.studies.base import Finished, StudyTable
+from pipeline.studies.base import Finished
 from pipeline.studies.convex.results import summaries, tables_of
 
-ALGORITHMS = ("gd", "om", "omrs", "dmm_exact", "dmm_datamodels", "dmm_influence")
+SHOWN_ALGORITHMS = ("gd", "om", "omrs", "dmm_exact", "dmm_datamodels", "dmm_influence")
 
 
-def convex_tables(store: Store, finished: Finished) -> Iterator[StudyTable]:
+def convex_tables(store: Store, finished: Finished) -> Iterator[Table]:
     """Yield the steps of the algorithms, then what removals on real data and promises came to."""
     panels = {place: (store.summary(table), store.read(table)) for place, table in tables_of(finished, LinearPanel).items()}
     if panels:
-        caption = "full-batch steps until R ≤ 10⁻², and in brackets R after all stochastic steps"
+        columns = (word_column("algorithm"), *map(number_column, panels))
         rows = [
-            (name_of(name), *(_cell(found["steps_to"][name]["0.01"], float(read[f"stochastic.{name}.best.mean"][-1])) for found, read in panels.values()))
-            for name in ALGORITHMS
+            row_of(
+                algorithm_name(name),
+                *(_cell(found["steps_to"][name]["0.01"], float(read[f"stochastic.{name}.best.mean"][-1])) for found, read in panels.values()),
+            )
+            for name in SHOWN_ALGORITHMS
         ]
-        yield StudyTable(caption=caption, words=("algorithm",), numbers=tuple(panels), rows=tuple(rows))
+        yield table_of(columns, rows, caption="full-batch steps until R ≤ 10⁻², and in brackets R after all stochastic steps")
     for label, told in summaries(store, finished, ConvexData).items():
-        caption = f"{label}: R and P95 KLoM on forgotten points at the end"
-        ends = [(removal_name(one["label"]), amount(one["share"]), f"{one['klom']['forget']['p95']:.2f}") for one in told["outcomes"]]
-        yield StudyTable(caption=caption, words=("removal",), numbers=("R", "KLoM"), rows=tuple(ends))
+        columns = (word_column("removal"), number_column("R", show=amount), number_column("KLoM", digits=2, unit="nats"))
+        rows = [row_of(removal_name(one["label"]), one["share"], one["klom"]["forget"]["p95"]) for one in told["outcomes"]]
+        yield table_of(columns, rows, caption=f"{label}: R and P95 KLoM on forgotten points at the end")
     for told in summaries(store, finished, ConvexGuarantees).values():
-        cases = [(f"{case['method']}: {case['situation']}", "broken" if case["verdict"]["is_broken"] else "kept") for case in told["cases"]]
-        yield StudyTable(caption="promises under the strongest attack", words=("situation",), numbers=("promise",), rows=tuple(cases))
+        rows = [row_of(f"{case['method']}: {case['situation']}", promise_cell(is_broken=case["verdict"]["is_broken"])) for case in told["cases"]]
+        yield table_of((word_column("situation"), word_column("promise")), rows, caption="promises under the strongest attack")
 
 
-def convex_note_rows(results: Results) -> tuple[list[str], list[list[str]]]:
-    """Return the steps of each algorithm to 1 % as headings and rows."""
+def convex_note_table(results: Results) -> Table:
+    """Return the steps of each algorithm to 1 %."""
+    columns = (word_column("panel"), word_column("algorithm"), number_column("steps to 1 %"))
     steps = [row for row in results.tables.get("steps", ()) if row["steps_to_0.01"] is not None]
-    return ["panel", "algorithm", "steps to 1 %"], [[row["panel"], row["algorithm"], f"{row['steps_to_0.01']:,}"] for row in steps]
+    return table_of(columns, (row_of(row["panel"], row["algorithm"], row["steps_to_0.01"]) for row in steps))
 
 
-def _cell(steps: int | None, left: float) -> str:
-    return f"{'–' if steps is None else f'{steps:,}'} ({share(left)})"
+def _cell(found: Mapping[str, Any], read: Mapping[str, np.ndarray], name: str) -> Cell:
+    left = float(read[f"stochastic.{name}.best.mean"][-1])
+    return Cell(value=found["steps_to"][name]["0.01"], detail=f"({share(left)})")
