@@ -44,7 +44,7 @@ class ConvexPage(ConvexNode, StudyPage):
     def chapter(self, work: Work) -> Chapter:
         """See StudyPage."""
         # Matplotlib is imported by whoever draws.
-        from pipeline.reporting.convex.chapter import figures, render_chapter, render_page, summary
+        from pipeline.reporting.convex.chapter import chapter_figures, chapter_summary, render_chapter, render_page
 
         content = ConvexContent(
             title=self.experiment_name,
@@ -54,7 +54,7 @@ class ConvexPage(ConvexNode, StudyPage):
             guarantees=next((_guarantees(node, work) for node in self.guarantees), None),
         )
         html = render_chapter(content)
-        return Chapter(html=html, page=render_page(content, html), summary=summary(content), figures=figures(content))
+        return Chapter(html=html, page=render_page(content, html), summary=chapter_summary(content), figures=chapter_figures(content))
 
 
 def _linear(node: LinearPanel, work: Work) -> LinearContent:

@@ -12,7 +12,7 @@ from pipeline.convex.problems.losses import LogisticProblem
 from pipeline.convex.problems.problem import Theta
 from pipeline.convex.real.perturbation import Perturbation
 from pipeline.convex.real.study import Data, DataStudy, contenders
-from pipeline.convex.real.sweeps import Cell, sweep
+from pipeline.convex.real.sweeps import SweepCell, sweep
 from pipeline.convex.removals.base import RemovalRequest
 from pipeline.core.registry import describe
 from pipeline.data.examples import Examples
@@ -49,7 +49,7 @@ class DataResult:
 
     courses: tuple[Course, ...]
     outcomes: tuple[RemovalOutcome, ...]
-    cells: tuple[Cell, ...]
+    cells: tuple[SweepCell, ...]
     facts: Mapping[str, Any]
 
 

@@ -22,7 +22,7 @@ SweepSpectrum = Float[np.ndarray, " n_directions"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cell:
+class SweepCell:
     """One setting: R of the removals that jump, and full-batch steps to R = 0.1 by descent and by matching, None beyond ten million.
 
     condition is smoothness over strong convexity, by their bounds; features_condition the ratio of the singular values that are not 0.
@@ -37,7 +37,7 @@ class Cell:
     steps: Mapping[str, int | None]
 
 
-def sweep(data: Data, settings: DataStudy) -> Iterator[Cell]:
+def sweep(data: Data, settings: DataStudy) -> Iterator[SweepCell]:
     """Yield the cells of each factor in increasing order; each holds the setting of the study itself."""
     for penalty in sorted({settings.penalty, *settings.penalties}):
         yield cell(replace(data, train=replace(data.train, penalty=penalty)), settings, "penalty", penalty)
@@ -48,13 +48,13 @@ def sweep(data: Data, settings: DataStudy) -> Iterator[Cell]:
         yield cell(replace(data, train=replace(data.train, features=features)), settings, "spectrum_power", power)
 
 
-def cell(data: Data, settings: DataStudy, factor: SweepFactor, value: float) -> Cell:
+def cell(data: Data, settings: DataStudy, factor: SweepFactor, value: float) -> SweepCell:
     """Return what one setting comes to."""
     request = data.request(settings, value if factor == "forget_fraction" else None)
     oracle, apart = request.wanted_oracle(), float(np.square(request.start - request.wanted_oracle()).sum())
     ends = {name: REMOVALS.build({"name": name}).remove(request).last for name in JUMPING_REMOVALS}
     values = np.linalg.svd(request.problem.features, compute_uv=False)
-    return Cell(
+    return SweepCell(
         factor=factor,
         value=value,
         n_forget=len(request.forget),

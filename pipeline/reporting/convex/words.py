@@ -4,7 +4,7 @@ from pipeline.reporting.convex.amounts import share
 from pipeline.reporting.convex.content import DataContent, GuaranteeContent, LinearContent
 from pipeline.reporting.convex.names import SHORT_ALGORITHMS
 
-BESIDE = {"oracle_matching_stochastic": "OM in batches", "oracle_matching": "OM", "gradient_descent": "GD", "gradient_descent_stochastic": "SGD"}
+BESIDE_REMOVALS = {"oracle_matching_stochastic": "OM in batches", "oracle_matching": "OM", "gradient_descent": "GD", "gradient_descent_stochastic": "SGD"}
 
 
 def panel_title(panel: LinearContent, mode: str) -> str:
@@ -18,7 +18,7 @@ def panel_title(panel: LinearContent, mode: str) -> str:
 def course_words(content: DataContent) -> str:
     """Return who comes how far with the same number of gradients."""
     ends = {outcome["label"]: outcome["share"] for outcome in content.outcomes}
-    return "R after as many gradients: " + ", ".join(f"{name} {share(ends[label])}" for label, name in BESIDE.items() if label in ends)
+    return "R after as many gradients: " + ", ".join(f"{name} {share(ends[label])}" for label, name in BESIDE_REMOVALS.items() if label in ends)
 
 
 def verdict_words(content: GuaranteeContent) -> str:

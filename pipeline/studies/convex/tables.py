@@ -25,13 +25,7 @@ def convex_tables(store: Store, finished: Finished) -> Iterator[Table]:
     panels = {place: (store.summary(table), store.read(table)) for place, table in tables_of(finished, LinearPanel).items()}
     if panels:
         columns = (word_column("algorithm"), *map(number_column, panels))
-        rows = [
-            row_of(
-                algorithm_name(name),
-                *(_cell(found["steps_to"][name]["0.01"], float(read[f"stochastic.{name}.best.mean"][-1])) for found, read in panels.values()),
-            )
-            for name in SHOWN_ALGORITHMS
-        ]
+        rows = [row_of(algorithm_name(name), *(_cell(found, read, name) for found, read in panels.values())) for name in SHOWN_ALGORITHMS]
         yield table_of(columns, rows, caption="full-batch steps until R ≤ 10⁻², and in brackets R after all stochastic steps")
     for label, told in summaries(store, finished, ConvexData).items():
         columns = (word_column("removal"), number_column("R", show=amount), number_column("KLoM", digits=2, unit="nats"))
