@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pipeline.config import Experiment
 from pipeline.core.errors import ConfigError
 from pipeline.core.fitting import describe_value
+from pipeline.core.plugin_calls import named_failures
 from pipeline.core.registry import plugin_name
 from pipeline.kinds import stages
 from pipeline.stages.study import StudyNode
@@ -15,7 +16,10 @@ def studies(experiment: Experiment) -> Iterator[StudyNode]:
     """Yield the tables of each study; raises ConfigError where a study makes what is no table of a study."""
     for label, study in experiment.all_studies().items():
         place = Place(label=label, experiment_name=experiment.name, resources=experiment.resources.compute)
-        for node in study.nodes(place):
+        # What a study of the user's yields is made by its code, one after the other.
+        with named_failures((study,)):
+            nodes = list(study.nodes(place))
+        for node in nodes:
             named = f"study {plugin_name(study)!r}: nodes() yielded"
             if not isinstance(node, StudyNode):
                 raise ConfigError(f"{named} {describe_value(node)}; expected a StudyNode")

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import create_model, model_serializer, model_validator
+from pydantic import BeforeValidator, create_model, model_serializer, model_validator
 
 from pipeline.core.errors import ConfigError
 from pipeline.core.neutral import setting
@@ -15,11 +15,23 @@ from pipeline.studies.base import Study
 # Names of child runs in MLflow and of tables in the report, which no study may take.
 TAKEN = frozenset({"attribution", "curve", "forget", "forget_curve", "full", "influences", "score", "studies", "train"})
 
+
+def _without_own_name(study: type[Study]) -> Callable[[Any], Any]:
+    """Return what takes the name out of the settings below the key of a study, which names it already."""
+
+    def settings(value: Any) -> Any:
+        if isinstance(value, Mapping) and value.get("name") == study.name:
+            return {key: part for key, part in value.items() if key != "name"}
+        return value
+
+    return settings
+
+
 if TYPE_CHECKING:
     KnownStudies = Settings
 else:
     # A key for each study in the table, null for none: Experiment names no study.
-    known = {study.name: (study | None, setting(neutral=None)) for study in STUDIES.plugins}
+    known = {study.name: (Annotated[study | None, BeforeValidator(_without_own_name(study))], setting(neutral=None)) for study in STUDIES.plugins}
     KnownStudies = create_model("KnownStudies", __base__=Settings, __module__=__name__, **known)
 
 
@@ -30,9 +42,11 @@ class StudyKeys(KnownStudies):
 
     @model_validator(mode="after")
     def _check_labels(self) -> "StudyKeys":
-        for label in self.studies:
+        for label, study in self.studies.items():
             if label in TAKEN or label in STUDIES.names():
                 raise ConfigError(f"study label {label!r} has a meaning of its own in tables and pages; choose another label")
+            if type(study) in STUDIES.plugins:
+                raise ConfigError(f"study {study.name!r} stands below a key of its own; write `{study.name}: {{…}}` beside `studies`, not below it")
         return self
 
     @model_serializer(mode="wrap")

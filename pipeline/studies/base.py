@@ -1,10 +1,12 @@
 """The interface of a study: settings, tables, a chapter and results. Nothing else of the package knows which studies there are."""
 
+import json
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from pipeline.core.errors import DataError
 from pipeline.core.registry import Plugin
 from pipeline.runtime.store import Store, TableRef
 from pipeline.runtime.tracker import Results
@@ -51,6 +53,13 @@ class Study(Plugin):
     def results(self, store: Store, finished: Finished) -> dict[str, Any]:
         """Return what the study came to, JSON-ready; by default the summary of each table by its key."""
         return {key: store.summary(table) for key, (_, table) in finished.items()}
+
+    def _check_results(self, found: dict[str, Any], store: Store, finished: Finished) -> None:
+        """Raise DataError unless results can be printed as JSON."""
+        try:
+            json.dumps(found, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise DataError(f"they are not ready for JSON ({error}); use finite numbers, text, lists and mappings of them") from error
 
     def tracked(self, store: Store, finished: Finished, *, version: str) -> Results:
         """Return what MLflow shows; by default the numbers of all summaries, the page and its figures."""

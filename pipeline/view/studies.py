@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from pipeline.core.errors import PipelineError
 from pipeline.graph import Graph, NodeState
 from pipeline.runtime.store import Store
 from pipeline.stages.study import StudyNode
@@ -20,6 +21,12 @@ def finished(states: Mapping[str, NodeState], label: str | None = None) -> Finis
 
 
 def study_results(graph: Graph, store: Store, states: Mapping[str, NodeState]) -> dict[str, Any]:
-    """Return what each study of an experiment came to, by its label."""
-    studies = graph.experiment.all_studies()
-    return {label: study.results(store, finished(states, label)) for label, study in studies.items()}
+    """Return what each study of an experiment came to, by its label; of one whose code fails, the error."""
+    found: dict[str, Any] = {}
+    for label, study in graph.experiment.all_studies().items():
+        try:
+            found[label] = study.results(store, finished(states, label))
+        # A guest that fails must not take the results of its host along.
+        except PipelineError as error:
+            found[label] = {"error": str(error)}
+    return found
