@@ -108,10 +108,12 @@ def forecast_table(splits: Mapping[str, SplitForecast]) -> Table:
     names = {"forget": "forgotten", "retain": "retained", "validation": "validation"}
     rows = (_forecast(names[split], found) for split, found in splits.items() if found.n_points)
     made = table_of(columns, rows)
+    has_errors = any(found.share_clear is not None for found in splits.values())
     known = [place for place, column in enumerate(columns) if place < 2 or not _is_unknown(made, place)]
     return table_of(
         [columns[place] for place in known],
         [row_of(*(row.cells[place] for place in known)) for section in made.sections for row in section.rows],
+        notes=() if has_errors else ("How sure: not known, since this estimator gives no standard errors.",),
     )
 
 

@@ -117,6 +117,8 @@ def test_columns_of_what_is_not_known_are_left_out():
     blind = {name: split_of(15, median_actual=2.1, median_standard_error=None, share_clear=None) for name in ("forget", "retain", "validation")}
     found = forecast_of(**blind)
     assert not {"Change, nats ± standard error", "Change, nats clear", "As retrained within"} & set(cells(found))
+    assert forecast_table(found.splits).notes == ("How sure: not known, since this estimator gives no standard errors.",)
+    assert forecast_table(forecast_of().splits).notes == ()
     unknown = tuple(dataclasses.replace(change, standard_error=np.nan) for change in found.forget)
     assert "two standard errors" not in text(forecast_figure(dataclasses.replace(found, forget=unknown, others=())))
 

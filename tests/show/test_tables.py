@@ -143,7 +143,9 @@ def test_a_page_has_no_tag_that_a_text_brought(text: str) -> None:
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_a_row_of_a_note_has_as_many_cells_as_its_heading(text: str) -> None:
-    lines = table_markdown(table_of([word_column(text), number_column(text)], [row_of(text, 1.0)])).splitlines()
+    made = table_markdown(table_of([word_column(text), number_column(text)], [row_of(text, 1.0)]))
+    lines = [line for line in made.splitlines() if line.startswith("|")]
+    assert len(lines) == 3
     assert {line.replace("\\\\", "").replace("\\|", "").count("|") for line in lines} == {3}
 
 
