@@ -142,7 +142,7 @@ def test_subset_models_are_minimisers_and_enough_of_them_forecast_the_oracle():
 
 
 def test_subsets_too_far_from_the_whole_are_an_error(monkeypatch):
-    monkeypatch.setattr("pipeline.convex.real.subset_models.MOST_ROUNDS", 1)
+    monkeypatch.setattr("pipeline.convex.real.subset_models.MOST_SUBSET_ROUNDS", 1)
     asked = request(logistic(2))
     with pytest.raises(TrainingError, match="raise keep_fraction"):
         subset_outputs(asked.problem, asked.start, asked.hessian, subset_masks(1, 40, 0.3, seed=0))

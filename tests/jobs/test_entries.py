@@ -48,7 +48,8 @@ def test_every_stage_belongs_to_one_entry_in_the_order_of_the_graph() -> None:
 
 
 def test_the_entries_one_after_the_other_are_a_whole_run(open_tiny: Open) -> None:
-    session, left = open_tiny(**EVERYTHING), {node.stage for node in session.graph.nodes.values()}
+    session = open_tiny(**EVERYTHING)
+    left = {node.stage for node in session.graph.nodes.values()}
     for name, members in entries().items():
         result = compute(name, session)
         left -= set(members)
