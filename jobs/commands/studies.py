@@ -8,7 +8,7 @@ from rich.console import Console
 from jobs.commands import verbs
 from jobs.commands.listing import show_failures
 from jobs.commands.options import DONE, FAILED, Config, ExecutorName, Json, Set, StoreUri, finish, paper, screen
-from jobs.session import Session, open_session
+from jobs.session import Session, demonstrations, open_session
 from pipeline.core.errors import ConfigError
 from pipeline.graph import NodeState, states_of
 from pipeline.run import with_what_they_rest_on
@@ -24,7 +24,7 @@ def command_of(study: type[Study]) -> Callable[..., None]:
 
     def command(config: Config = None, set_: Set = None, store: StoreUri = None, executor: ExecutorName = "ray", json_: Json = False) -> None:
         begun = time.monotonic()
-        session = open_session(config, set_ or (), store, demonstration=study.name)
+        session = open_session(config, set_ or (), store, demonstration=study.name if study.name in demonstrations() else "digits")
         found = _study_of(session, study, config)
         result = verbs.run(session, screen, executor=executor, wanted=_wanted(session, study.name))
         states = session.graph.survey(session.store)

@@ -215,9 +215,12 @@ def _identity_of_model(value: BaseModel, dumped: Mapping[str, Any]) -> dict[str,
 
 
 def contents_of(value: Any) -> list[str]:
-    """Return the content of every plug-in below value that names files, in order."""
-    own = [value.content()] if isinstance(value, Plugin) and any(paths_in(value)) else []
-    return own or [content for part in parts_of(value) for content in contents_of(part)]
+    """Return the content of every plug-in below value that names files, in order.
+
+    A plug-in without a content of its own leaves it to the plug-ins among its settings.
+    """
+    own = value.content() if isinstance(value, Plugin) and any(paths_in(value)) else ""
+    return [own] if own else [content for part in parts_of(value) for content in contents_of(part)]
 
 
 def revision(plugin: Plugin) -> dict[str, Any]:
