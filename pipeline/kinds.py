@@ -17,6 +17,7 @@ from pipeline.stages.node import Node
 from pipeline.stages.report import ReportPage
 from pipeline.stages.study import StudyNode
 from pipeline.stages.train import Population
+from pipeline.stages.train_further import TrainFurther
 from pipeline.stages.unlearn import Unlearn
 from pipeline.stages.views import ViewsOfPoints
 from pipeline.studies import STUDIES
@@ -34,6 +35,7 @@ NODES: tuple[type[Node], ...] = (
     Effect,
     ExampleInfluences,
     Unlearn,
+    TrainFurther,
     Verdict,
     ForgetCurve,
     *(kind for study in STUDIES.plugins for kind in study.kinds),

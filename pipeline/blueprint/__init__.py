@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pipeline.blueprint.attribution import attribution, forget_curve
+from pipeline.blueprint.judging import shared_models
 from pipeline.blueprint.populations import populations
 from pipeline.blueprint.report import report
 from pipeline.blueprint.studies import studies
@@ -29,7 +30,8 @@ def build_graph(experiment: Experiment, examples: Examples) -> Graph:
     if len(nodes) <= len(made):
         twice = next(key for key, count in Counter(node.key for node in made).items() if count > 1)
         raise ConfigError(f"two tables of this experiment are called {twice!r}; give each node of a study a key of its own, such as studies/LABEL/NAME")
-    contents = contents_of(located)
+    # By what it is judged is no part of what an experiment is.
+    contents = contents_of(located.model_copy(update={"judges": {}}))
     own_digest = digest([experiment.identity(), contents]) if contents else experiment.digest
     return Graph(experiment, examples, nodes, examples.digest, own_digest)
 
@@ -42,6 +44,7 @@ def _nodes(experiment: Experiment, examples: Examples) -> Iterator[Node]:
         about: dict[str, Any] = {"dataset": experiment.dataset, "rule": rule, **freeze(rule, examples)}
         yield Forget(key=f"forget/{label}", forget_set=label, **about, layout=layout, population_key="train/full", resources=compute)
     yield from attribution(experiment, examples)
+    yield from shared_models(experiment)
     for label in experiment.forget_sets:
         yield from oracles(experiment, label)
         yield from unlearning(experiment, label)

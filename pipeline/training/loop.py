@@ -14,6 +14,7 @@ from pipeline.core.seeds import generator
 from pipeline.data.examples import Examples
 from pipeline.training.ensemble import Kind, SingleGroup, StackedGroup, States, device_of, join, member_groups, n_members, take
 from pipeline.training.schedule import Phase
+from pipeline.training.snapshots import Recorder
 
 
 @dataclass(frozen=True)
@@ -30,10 +31,20 @@ class Resident:
         return cls(torch.from_numpy(inputs).to(device), torch.from_numpy(labels).to(device))
 
 
-def run_phases(template: nn.Module, states: States, phases: Sequence[Phase], data: Resident, *, seeds: Sequence[int], kind: Kind) -> States:
+def run_phases(
+    template: nn.Module,
+    states: States,
+    phases: Sequence[Phase],
+    data: Resident,
+    *,
+    seeds: Sequence[int],
+    kind: Kind,
+    recorder: Recorder | None = None,
+) -> States:
     """Return the states after each member has descended all phases in turn; states itself is left alone.
 
-    seeds (n_members,) decide each member's order of batches. Raises ShapeError where a phase is not for these members.
+    seeds (n_members,) decide each member's order of batches. recorder is told of every step. Raises ShapeError where
+    a phase is not for these members.
     """
     total = n_members(states)
     for phase in phases:
@@ -43,8 +54,11 @@ def run_phases(template: nn.Module, states: States, phases: Sequence[Phase], dat
     done = []
     for members in member_groups(total, kind):
         group = {name: value[members] for name, value in states.items()}
+        if recorder is not None:
+            recorder.begin(members)
         for number, phase in enumerate(phases):
-            group = _descend(template, group, phase, members, data, [(seeds[member], number) for member in members], kind)
+            orders = [(seeds[member], number) for member in members]
+            group = _descend(template, group, phase, members, data, orders, kind, recorder)
         done.append(take(group, 0, len(set(members))))
     return join(done)
 
@@ -101,7 +115,16 @@ def pick(values: Tensor, batch: Tensor) -> Tensor:
     return values.index_select(0, batch.reshape(-1)).view(*batch.shape, *values.shape[1:])
 
 
-def _descend(template: nn.Module, states: States, phase: Phase, members: list[int], data: Resident, seeds: list[tuple[int, int]], kind: Kind) -> States:
+def _descend(
+    template: nn.Module,
+    states: States,
+    phase: Phase,
+    members: list[int],
+    data: Resident,
+    seeds: list[tuple[int, int]],
+    kind: Kind,
+    recorder: Recorder | None,
+) -> States:
     descent, parts = phase.descent, batches(phase, template, data.inputs)
     per_epoch = len(parts)
     n_steps = per_epoch * descent.epochs
@@ -129,4 +152,6 @@ def _descend(template: nn.Module, states: States, phase: Phase, members: list[in
             if descent.max_gradient_norm is not None:
                 nn.utils.clip_grad_norm_(group.parameters, descent.max_gradient_norm)
             optimizer.step()
+            if recorder is not None:
+                recorder.step(group.states, n_points=part.stop - part.start, ends_epoch=step + 1 == per_epoch)
     return group.states()

@@ -17,4 +17,5 @@ class GradientBaseline(ScheduledUnlearner):
 
     def phase(self, request: Request, points: Indices, objective: Objective) -> Phase:
         """Return the phase that descends objective on points, the same for every member; a short last batch is kept."""
-        return Phase(points=same_for_all(points, len(request.seeds)), objective=objective, descent=Descent.of(self), drop_last=False)
+        listed = same_for_all(points, len(request.seeds))
+        return Phase(points=listed, objective=objective, descent=Descent.of(self), drop_last=False)
