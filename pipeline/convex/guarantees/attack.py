@@ -14,7 +14,7 @@ from pipeline.convex.guarantees.certificates import Promise
 from pipeline.core.errors import DataError
 from pipeline.core.seeds import generator
 
-Scores = Float[np.ndarray, " _"]
+AttackScores = Float[np.ndarray, " _"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -35,7 +35,7 @@ class AttackVerdict:
         return self.excess_low > 0
 
 
-def gaussian_scores(distance: float, n_draws: int, seed: int) -> tuple[Scores, Scores]:
+def gaussian_scores(distance: float, n_draws: int, seed: int) -> tuple[AttackScores, AttackScores]:
     """Return the scores of draws from two normal distributions of one covariance whose means are so many standard deviations apart.
 
     The score depends on a draw only along the line between the means, so nothing else is drawn.
@@ -44,7 +44,7 @@ def gaussian_scores(distance: float, n_draws: int, seed: int) -> tuple[Scores, S
     return drawn[0] + distance**2 / 2, drawn[1] - distance**2 / 2
 
 
-def attack_verdict(unlearned: Scores, retrained: Scores, promise: Promise, confidence: float = 0.999) -> AttackVerdict:
+def attack_verdict(unlearned: AttackScores, retrained: AttackScores, promise: Promise, confidence: float = 0.999) -> AttackVerdict:
     """Return the worse of both directions: unlearned taken for what is found, and retrained.
 
     Four rates are bounded by Clopper and Pearson, each to a quarter of what confidence leaves. Raises DataError on scores that are no numbers.
@@ -73,7 +73,7 @@ def upper_rate(n_hits: int, n_draws: int, doubt: float) -> float:
     return float(beta.ppf(1 - doubt, n_hits + 1, n_draws - n_hits)) if n_hits < n_draws else 1.0
 
 
-def roc(unlearned: Scores, retrained: Scores, fpr: Float[np.ndarray, " n_rates"]) -> Float[np.ndarray, " n_rates"]:
+def roc(unlearned: AttackScores, retrained: AttackScores, fpr: Float[np.ndarray, " n_rates"]) -> Float[np.ndarray, " n_rates"]:
     """Return the true positive rate of the attack at each false positive rate, thresholds taken from the retrained draws.
 
     A rate below one draw's share is taken as no false positive at all.

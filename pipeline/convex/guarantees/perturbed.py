@@ -13,7 +13,7 @@ from jaxtyping import Float
 from scipy.linalg import cho_factor, cho_solve
 from scipy.special import expit
 
-from pipeline.convex.guarantees.attack import Scores
+from pipeline.convex.guarantees.attack import AttackScores
 from pipeline.convex.problems.problem import GRADIENT_TOLERANCE, ConvexFeatures, ConvexProblem
 from pipeline.convex.removals.base import RemovalRequest
 from pipeline.core.errors import ConfigError, TrainingError
@@ -39,7 +39,7 @@ class Perturbed:
         if self.request.problem.n_columns != 1 or self.request.problem.third == 0:
             raise ConfigError("draws of certified removal are vectorised for two classes only; give a binary logistic problem")
 
-    def scores(self, n_draws: int, seed: int) -> tuple[Scores, Scores]:
+    def scores(self, n_draws: int, seed: int) -> tuple[AttackScores, AttackScores]:
         """Return ln(density after unlearning / after retraining) of n_draws unlearned and of n_draws retrained models."""
         rng, n_features = generator("perturbed", seed), self.request.problem.n_features
         noise, other = (self.sigma * rng.standard_normal((n_draws, n_features)) for _ in range(2))
@@ -71,14 +71,14 @@ class Perturbed:
             models = models + np.linalg.solve(whole - change, retained @ missing[..., None])[..., 0]
         raise TrainingError(f"the models that Newton steps came from are not found in {MOST_DRAW_ROUNDS} rounds; forget fewer points or raise the penalty")
 
-    def _score(self, origin: DrawnModels, step: DrawnModels) -> Scores:
+    def _score(self, origin: DrawnModels, step: DrawnModels) -> AttackScores:
         """Return ln(density of T(b) / density of N(0, σ²I)) there: ln N(b) − ln|det DT(b)| − ln N(T(b))."""
         before = gradients(self.request.problem, origin)
         after = gradients(self.request.retained, origin + step)
         gained = (np.square(after).sum(axis=1) - np.square(before).sum(axis=1)) / (2 * self.sigma**2)
         return gained - self._log_stretch(origin, step)
 
-    def _log_stretch(self, origin: DrawnModels, step: DrawnModels) -> Scores:
+    def _log_stretch(self, origin: DrawnModels, step: DrawnModels) -> AttackScores:
         """Return ln|det DT|: T is b → θ(b) → θ + v → −∇L_R, whose derivatives are −H_S⁻¹, H_R⁻¹(H_S − K) and −H_R(θ + v).
 
         K = Σ_R ℓ‴(xᵢᵀθ)(xᵢᵀv) xᵢxᵢᵀ is how the Hessian itself changes along the step.

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from pipeline.convex.guarantees.attack import AttackVerdict, Scores, attack_verdict, gaussian_scores, roc
+from pipeline.convex.guarantees.attack import AttackScores, AttackVerdict, attack_verdict, gaussian_scores, roc
 from pipeline.convex.guarantees.certificates import (
     Promise,
     descent_distance,
@@ -93,7 +93,7 @@ class Trial:
     hardest: Indices
     settings: GuaranteeSettings
 
-    def case(self, scores: tuple[Scores, Scores], **known: Any) -> Case:
+    def case(self, scores: tuple[AttackScores, AttackScores], **known: Any) -> Case:
         """Return the case that these scores of unlearned and retrained models make."""
         rates = np.geomspace(1 / self.settings.n_draws, 1, N_RATES)
         found: dict[str, Any] = {"fpr": rates, "tpr": roc(*scores, rates), "verdict": attack_verdict(*scores, self.settings.promise)}

@@ -57,7 +57,7 @@ def study_data(examples: Examples, settings: DataStudy) -> DataResult:
     """Return how every removal does on these examples; raises what problems and removals raise."""
     data = Data.of(examples, settings.penalty)
     request = data.request(settings)
-    judge = Judge.of(data, request, settings)
+    judge = RemovalJudge.of(data, request, settings)
     courses, outcomes = [], [judge.outcome("nothing", request.start)]
     for label, removal, asked in contenders(request, settings):
         found = removal.remove(asked)
@@ -68,7 +68,7 @@ def study_data(examples: Examples, settings: DataStudy) -> DataResult:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Judge:
+class RemovalJudge:
     """The retrained minimiser and what ends are held against."""
 
     forgotten: LogisticProblem
@@ -97,7 +97,7 @@ class Judge:
         )
 
 
-def _facts(data: Data, request: RemovalRequest, judge: Judge) -> dict[str, Any]:
+def _facts(data: Data, request: RemovalRequest, judge: RemovalJudge) -> dict[str, Any]:
     constants, train, unseen = constants_of(data.train), data.train, data.unseen
     names = {"full": request.start, "retrained": judge.oracle}
     return {

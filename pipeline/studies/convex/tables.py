@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.reporting.convex.amounts import amount, share
+from pipeline.reporting.convex.amounts import amount
 from pipeline.reporting.convex.names import algorithm_name, removal_name
 from pipeline.reporting.convex.tables import promise_cell
 from pipeline.runtime.store import Store
@@ -45,4 +45,4 @@ def convex_note_table(results: Results) -> Table:
 
 def _cell(found: Mapping[str, Any], read: Mapping[str, np.ndarray], name: str) -> Cell:
     left = float(read[f"stochastic.{name}.best.mean"][-1])
-    return Cell(value=found["steps_to"][name]["0.01"], detail=f"({share(left)})")
+    return Cell(value=found["steps_to"][name]["0.01"], detail=f"({share_left(left)})")
