@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pipeline.reporting.convex.amounts import power
+from pipeline.reporting.convex.amounts import power, share_left
 from pipeline.reporting.convex.content import CaseContent, GuaranteeContent
 from pipeline.reporting.theme import COLOURS, canvas, themed
 

@@ -1,5 +1,6 @@
 """The convex study in words: who is nearer to retraining, and whether promises held. All else stands in tables."""
 
+from pipeline.reporting.convex.amounts import share_left
 from pipeline.reporting.convex.content import DataContent, GuaranteeContent, LinearContent
 from pipeline.reporting.convex.names import SHORT_ALGORITHMS
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.reporting.convex.amounts import amount
+from pipeline.reporting.convex.amounts import amount, share_left
 from pipeline.reporting.convex.names import algorithm_name, removal_name
 from pipeline.reporting.convex.tables import promise_cell
 from pipeline.runtime.store import Store
