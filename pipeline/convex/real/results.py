@@ -78,7 +78,7 @@ class RemovalJudge:
     perturbation: Perturbation
 
     @classmethod
-    def of(cls, data: Data, request: RemovalRequest, settings: DataStudy) -> "Judge":
+    def of(cls, data: Data, request: RemovalRequest, settings: DataStudy) -> "RemovalJudge":
         """Return the judge of a request."""
         oracle = request.wanted_oracle()
         noise = Perturbation(sigma=settings.noise * float(np.sqrt(np.square(oracle).mean())), n_models=settings.n_models, seed=settings.seed)
