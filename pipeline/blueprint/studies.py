@@ -12,10 +12,10 @@ from pipeline.stages.study import StudyNode
 from pipeline.studies.base import Place
 
 
-def studies(experiment: Experiment) -> Iterator[StudyNode]:
+def studies(experiment: Experiment, *, reads_inputs: bool = True) -> Iterator[StudyNode]:
     """Yield the tables of each study; raises ConfigError where a study makes what is no table of a study."""
     for label, study in experiment.all_studies().items():
-        place = Place(label=label, experiment_name=experiment.name, resources=experiment.resources.compute)
+        place = Place(label=label, experiment_name=experiment.name, resources=experiment.resources.compute, reads_inputs=reads_inputs)
         # What a study of the user's yields is made by its code, one after the other.
         with named_failures((study,)):
             nodes = list(study.nodes(place))

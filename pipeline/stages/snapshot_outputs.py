@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from pipeline.core.arrays import Labels, Logits, Margins
+from pipeline.core.arrays import Indices, Labels, Logits, Margins
 from pipeline.evaluation.judges.inputs import JudgeInput, ModelOutputs
 from pipeline.evaluation.margins import margins
 from pipeline.runtime.store import Store, TableRef
@@ -40,6 +40,16 @@ class SnapshotTable:
     def all_margins(self) -> np.ndarray:
         """The margins (n_rows, n_points) of all models at all times."""
         return np.concatenate([margins(block, self.labels[points]) for points, block in self.blocks()], axis=1)
+
+    def margins_of(self, points: Indices) -> np.ndarray:
+        """Return the margins (n_rows, n_points) of some points; blocks without any of them are not read."""
+        size = self.layout.block_points
+        found = np.empty((int(self.marks.counts.sum()), len(points)), np.float32)
+        for number in np.unique(points // size).tolist():
+            inside = points // size == number
+            chosen = points[inside]
+            found[:, inside] = margins(self._block(number)[:, chosen - number * size], self.labels[chosen])
+        return found
 
     def blocks(self) -> Iterator[tuple[slice, np.ndarray]]:
         """Yield points and their logits (n_rows, n_block_points, n_classes), of all models at all times."""
@@ -78,9 +88,11 @@ class SnapshotOutputs(ModelOutputs):
         """The samples that a model had used in gradient evaluations, on average over models."""
         return float(self.source.marks.columns["samples"][self._rows].mean())
 
-    def margins(self) -> Margins:
-        """Return margins (n_models, n_points) in nats."""
-        return self.source.all_margins[self._rows]
+    def margins(self, points: Indices | None = None) -> Margins:
+        """Return margins (n_models, n_points) in nats, of some points or of all."""
+        if points is None:
+            return self.source.all_margins[self._rows]
+        return self.source.margins_of(points)[self._rows]
 
     def blocks(self) -> Iterator[tuple[slice, Logits]]:
         """Yield points and their logits."""
@@ -110,15 +122,19 @@ class KeptOutputs(ModelOutputs):
 
     models: ModelOutputs
     _kept: list[tuple[slice, Logits]] = field(default_factory=list)
+    _margins: dict[bytes | None, Margins] = field(default_factory=dict)
 
     @property
     def n_models(self) -> int:
         """How many models there are."""
         return self.models.n_models
 
-    def margins(self) -> Margins:
-        """Return margins (n_models, n_points) in nats."""
-        return self._margins.copy()
+    def margins(self, points: Indices | None = None) -> Margins:
+        """Return margins (n_models, n_points) in nats, of some points or of all."""
+        place = None if points is None else points.tobytes()
+        if place not in self._margins:
+            self._margins[place] = self.models.margins(points)
+        return self._margins[place].copy()
 
     def blocks(self) -> Iterator[tuple[slice, Logits]]:
         """Yield points and their logits."""
@@ -136,10 +152,6 @@ class KeptOutputs(ModelOutputs):
     def states(self) -> Mapping[str, np.ndarray]:
         """Return the states of all models."""
         return self.models.states()
-
-    @cached_property
-    def _margins(self) -> Margins:
-        return self.models.margins()
 
 
 def snapshots_of(store: Store, table: TableRef, layout: Layout, labels: Labels) -> list[SnapshotOutputs]:

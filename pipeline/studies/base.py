@@ -26,6 +26,8 @@ class Place:
     label: str
     experiment_name: str
     resources: Resources
+    # Whether the content of data sets may be read, which `dmm status` does without.
+    reads_inputs: bool = True
 
 
 class Study(Plugin):

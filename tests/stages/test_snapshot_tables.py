@@ -19,7 +19,7 @@ from pipeline.stages.train import CHECKPOINT, read_states
 from pipeline.stages.unlearn import AFTER, snapshot_checkpoint
 from pipeline.store.rows import Rows
 from pipeline.training.ensemble import Builder, compute_logits
-from pipeline.training.loop import Resident
+from pipeline.training.feeds import Resident
 from pipeline.view import result_rows
 from pipeline.view.results import verdict_results
 
@@ -215,7 +215,9 @@ def test_snapshots_are_the_same_whether_blocks_are_kept_or_read_again(shown, mon
     for number, snapshot in enumerate(snapshots_of(session.store, states[KEY].table, layout, labels)):
         for _ in range(2):
             assert np.array_equal(snapshot.logits(), logits[number::3])
+        chosen = np.array([70, 3, 31])
         assert snapshot.margins().shape == (6, 80)
+        assert np.array_equal(snapshot.margins(chosen), snapshot.margins()[:, chosen])
 
 
 def test_a_table_without_snapshots_has_none(plain):

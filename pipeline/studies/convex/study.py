@@ -47,7 +47,7 @@ class ConvexStudy(Study):
     def nodes(self, place: Place) -> Iterator[ConvexNode]:
         """See Study."""
         common: dict[str, Any] = {"guest": self, "run": self.run(place.label), "resources": place.resources}
-        parts = convex_nodes(self.linear, self.data, self.guarantees, common)
+        parts = convex_nodes(self.linear, self.data, self.guarantees, common, reads_inputs=place.reads_inputs)
         yield from parts.in_order()
         yield ConvexPage(key="convex/page", experiment_name=place.experiment_name, **vars(parts), **common)
 
