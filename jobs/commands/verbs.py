@@ -11,10 +11,13 @@ from jobs.commands.presence import why_no_store
 from jobs.commands.progress import open_display
 from jobs.commands.publishing import publish_file
 from jobs.session import Session, executor_opener, why_looped
+from pipeline.blueprint import UNKNOWN
 from pipeline.blueprint.judging import not_judged
 from pipeline.core.masking import masked
+from pipeline.core.setting_paths import with_absolute_paths
 from pipeline.graph import NodeState, states_of
 from pipeline.run import Failure, Progress, Walk, read_failures, wanted_keys
+from pipeline.run.known_content import record
 from pipeline.runtime.files import local_folder
 from pipeline.runtime.tracker import Status
 from pipeline.runtime.tracking import tracking_uri
@@ -24,6 +27,11 @@ from pipeline.stages.report import PAGE, ReportPage
 from pipeline.stages.results import Result
 from pipeline.training.scale import scale_notice
 from pipeline.view import open_view, results_of
+
+NOT_READ = (
+    "the inputs were not read since their files last changed in size or time, so what rests on them is not known to be done; "
+    "`dmm plan` reads them and tells, and `dmm run` keeps what it finds for `dmm status`"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +97,7 @@ def run(
     status: Status = "FAILED"
     try:
         walk = Walk(session.graph, session.store, open_executor=open_executor, listeners=listeners, wanted=wanted, allow_missing=allow_missing, settled=settled)
+        record(session.store, with_absolute_paths(session.experiment))
         progress = walk.run()
         unfinished = _unfinished(progress, settled)
         status = "FAILED" if progress.failures or unfinished else "FINISHED"
@@ -200,6 +209,7 @@ def status(session: Session) -> dict[str, Any]:
         "store": session.store.uri,
         "complete": all(state.status == "done" for state in states.values()),
         "nothing_there": why_no_store(session.store),
+        "notices": [NOT_READ] if session.graph.data_digest is None or session.graph.digest == UNKNOWN else [],
         "failed_shards": failed,
         "nodes": nodes,
     }

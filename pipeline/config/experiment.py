@@ -129,6 +129,11 @@ class Experiment(Settings):
             if unknown:
                 raise ConfigError(f"unlearner labelled {label!r} needs {', '.join(sorted(unknown))}, but only `effect` and `oracle` can be had")
         focused, n_full = self.populations.focused, self.populations.full.n_models
+        if focused is not None and focused.keep_fraction == 1 and self.populations.full.source is not None:
+            raise ConfigError(
+                "populations.focused with keep_fraction 1 pairs models with full ones of the same seed, and nobody knows the seeds of a source; "
+                "set populations.focused.keep_fraction below 1, or train the full models here"
+            )
         if focused is not None and focused.keep_fraction == 1 and focused.n_pairs > n_full:
             raise ConfigError(
                 f"populations.focused with keep_fraction 1 pairs {focused.n_pairs} models with as many full ones, but populations.full.n_models is {n_full}; "
@@ -144,7 +149,7 @@ class Experiment(Settings):
         """Return the same experiment with a share of its subset models, at least 8 of each role; what they cost is the only difference."""
 
         def fewer(subsets: AnySubsets) -> AnySubsets:
-            return subsets.model_copy(update={"n_models": min(subsets.n_models, max(8, math.ceil(share * subsets.n_models)))})
+            return subsets.model_copy(update={"n_models": min(subsets.n_models, max(8, math.ceil(share * subsets.count())))})
 
         wanted = self.populations
         designed = None if wanted.designed is None else fewer(wanted.designed)

@@ -213,13 +213,23 @@ class DatasetContent:
 
 @dataclass(frozen=True, kw_only=True)
 class PopulationContent:
-    """Models trained in one role: each keeps points_kept training points; retrainings is their cost in trainings on all points."""
+    """Models of one role: each keeps points_kept training points; retrainings is their cost in trainings on all points.
+
+    seconds is the measured time of one core, None where none was measured. note says how they differ from the models that unlearn: a proxy, or
+    trained elsewhere.
+    """
 
     role: str
     n_models: int
     points_kept: int
     retrainings: float
     seconds: float | None = None
+    note: str = ""
+
+    @property
+    def name(self) -> str:
+        """The role with its note."""
+        return f"{self.role} ({self.note})" if self.note else self.role
 
 
 @dataclass(frozen=True, kw_only=True)

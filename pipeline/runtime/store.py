@@ -16,7 +16,7 @@ from pipeline.runtime.checking import Problem, check_table, owned
 from pipeline.runtime.claiming import TRIED, claimed, try_writing
 from pipeline.runtime.files import Files, RangeFile, check_place, each, local_folder, open_files
 from pipeline.runtime.parquet import encode, read_about, read_columns
-from pipeline.runtime.shards import Piece, ShardName, TableRef, cover, gaps
+from pipeline.runtime.shards import Piece, ShardName, TableRef, cover, gaps, parse_names
 from pipeline.store import rows
 
 __all__ = ["NODE_FILE", "QUARANTINE", "Problem", "Shard", "Store", "TableRef"]
@@ -33,12 +33,14 @@ class Shard:
 
     Columns have one row axis and equal lengths. rows_per_unit (n_units,): how many rows each unit has, in the
     order of the units; the last row of a unit is its result. Without it a shard of several units has one row
-    for each, and a shard of one unit any number.
+    for each, and a shard of one unit any number. beside: files by ending that may be kept or not, such as
+    weights: the shard is the same without them.
     """
 
     columns: Mapping[str, np.ndarray]
     summary: Mapping[str, Any] = field(default_factory=dict)
     blobs: Mapping[str, bytes] = field(default_factory=dict)
+    beside: Mapping[str, bytes] = field(default_factory=dict)
     rows_per_unit: Sequence[int] | None = None
 
 
@@ -86,9 +88,9 @@ class Store:
         try_writing(self.files)
         return self.files.modified(TRIED)
 
-    def shards(self, folder: str) -> list[ShardName]:
-        """Return the finished shards of a table."""
-        return [shard for name in self.files.names(folder) if (shard := ShardName.parse(name))]
+    def shards(self, folder: str, *, keeping: str | None = None) -> list[ShardName]:
+        """Return the finished shards of a table; with keeping, an ending, only those with such a file beside them."""
+        return parse_names(self.files.names(folder), keeping=keeping)
 
     def table(self, folder: str, n_units: int, *, shards: Sequence[ShardName] | None = None) -> TableRef:
         """Return the table's units 0 to n_units; raises MissingShardsError if some are not there."""
@@ -113,6 +115,8 @@ class Store:
         name = ShardName(unit, start, stop, digest_bytes(content))
         for ending, blob in shard.blobs.items():
             self.files.write(f"{folder}/{name.blob(ending, blobs[ending])}", blob)
+        for ending, kept in shard.beside.items():
+            self.files.write(f"{folder}/{name.file_beside(ending, digest_bytes(kept))}", kept)
         # No result depends on it, and waiting for the disk is most of what a small shard costs.
         self.files.write(f"{folder}/{name.stem}.json", json.dumps(dict(side), indent=1, sort_keys=True).encode(), durable=False)
         self.files.write(f"{folder}/{name}", content)
@@ -164,6 +168,23 @@ class Store:
         if digest_bytes(content) != expected:
             raise CorruptShardError(f"{path} does not have the bytes that {shard} promises; run `dmm verify --repair`")
         return content
+
+    def read_beside(self, folder: str, shard: ShardName, ending: str) -> bytes:
+        """Return the file with this ending that lies beside a shard, its bytes checked against the digest in its name.
+
+        Of a shard of the first layout that is a blob. Raises StoreError if there is none.
+        """
+        name = shard.beside
+        if name is None or not name.endswith(f".{ending}"):
+            return self.read_blob(folder, shard, ending)
+        content = self.files.read(f"{folder}/{name}")
+        if digest_bytes(content) != name.split(".")[2]:
+            raise CorruptShardError(f"{folder}/{name} does not have the bytes that its name promises; run `dmm verify --repair`")
+        return content
+
+    def has_beside(self, folder: str, shard: ShardName, ending: str) -> bool:
+        """Return whether a file with this ending lies beside a shard, or is a blob of it."""
+        return (shard.beside or "").endswith(f".{ending}") or ending in self.blob_names(folder, shard)
 
     def blob_names(self, folder: str, shard: ShardName) -> list[str]:
         """Return the endings of the blobs written with a shard."""

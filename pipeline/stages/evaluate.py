@@ -16,7 +16,7 @@ from pipeline.stages.child_run import ChildRun, child_of_method
 from pipeline.stages.layout import Layout
 from pipeline.stages.node import Node, Parent, Work
 from pipeline.stages.snapshot_outputs import each_snapshot, snapshots_of
-from pipeline.stages.stored_outputs import StoredOutputs
+from pipeline.stages.stored_outputs import SourcedWeights, StoredOutputs
 
 __all__ = ["FLOOR", "SPLITS", "Judged", "Verdict", "read_judged", "split_ids"]
 
@@ -53,7 +53,8 @@ class Verdict(Node):
     method is the label of the unlearner, FLOOR for a second group of oracles; judge_label is the label of the
     judge. floor_key is the same judge's verdict on FLOOR, from which rows without a reference take theirs;
     None for FLOOR itself. states_key is the table with the judged models' weights where that is another one;
-    start_key, population_keys and the two treated keys are there for judges that need them.
+    start_key, population_keys and the two treated keys are there for judges that need them. weights says where
+    states lie of models trained elsewhere.
     """
 
     stage: ClassVar[str] = "evaluate"
@@ -77,6 +78,7 @@ class Verdict(Node):
     treated_unlearned_key: str | None = None
     treated_oracle_key: str | None = None
     population_keys: Mapping[str, str] = field(default_factory=dict)
+    weights: Mapping[str, SourcedWeights] = field(default_factory=dict)
 
     @property
     def group(self) -> str:
@@ -163,7 +165,7 @@ class Verdict(Node):
 
         def models(name: str) -> StoredOutputs:
             states = work.inputs.get("states") if name == "judged" else None
-            return StoredOutputs(work.store, work.inputs[name], self.layout, labels, states)
+            return StoredOutputs(work.store, work.inputs[name], self.layout, work.examples, states, self.weights.get(name))
 
         return JudgeInput(
             unlearned=models("judged"),

@@ -22,13 +22,13 @@ class Pictures:
     @classmethod
     def of(cls, dataset: Dataset, examples: Examples) -> "Pictures":
         """Return the pictures of a data set that was loaded as examples."""
-        return cls(examples=examples, true_labels=dataset.read().labels if dataset.label_noise is not None else None)
+        return cls(examples=examples, true_labels=dataset.read_outline().labels if dataset.label_noise is not None else None)
 
     def point(self, index: int) -> PointContent:
         """Return one point as it is shown."""
         given = int(self.examples.labels[index])
         true = given if self.true_labels is None else int(self.true_labels[index])
-        images = images_of(self.examples.inputs[index : index + 1])
+        images = images_of(self.examples.inputs_of(np.array([index])))
         return PointContent(
             id=index,
             split="training" if index < self.examples.n_train else "validation",

@@ -1,5 +1,6 @@
 """The report as a node: it gathers what the tables say about every forget set and has the page drawn."""
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -25,6 +26,7 @@ from pipeline.stages.convex_page import CHAPTER
 from pipeline.stages.evaluate import points_column, read_judged
 from pipeline.stages.forecast import forecast
 from pipeline.stages.layout import Layout, read_point_margins
+from pipeline.stages.measured_time import core_seconds
 from pipeline.stages.node import Node, Parent, Work
 from pipeline.stages.pictures import Pictures, dataset_content, images_of
 from pipeline.stages.results import Spending, cost_of, snapshots_of
@@ -32,6 +34,10 @@ from pipeline.stages.work import versions
 from pipeline.unlearning.unlearner import Unlearner
 
 PAGE = "html"
+
+
+# What the names begin with under which the page reads populations of which it shows only the time that they took.
+POPULATION = "population/"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +104,7 @@ class ReportPage(Node):
             dataset=dataset_content(self.dataset, work.examples),
             model=sentence(self.experiment["model"]),
             recipe=sentence(self.experiment["recipe"]),
-            populations=self.populations,
+            populations=tuple(self._with_time(work, one) for one in self.populations),
             attribution=self._attribution(work),
             sets=sets,
             convex=_chapter(work) if "convex" in self.tables else "",
@@ -111,6 +117,20 @@ class ReportPage(Node):
         said = {"summary": summary(verdicts), "headlines": {one.label: one.headline for one in verdicts}}
         return Shard(columns={"page": np.arange(1)}, summary=said, blobs=blobs)
 
+    def _with_time(self, work: Work, population: PopulationContent) -> PopulationContent:
+        """Return a population with the measured core seconds of all its tables, where some of the models are proxies.
+
+        A retraining of a proxy is none of the models that unlearn. Elsewhere retrainings say enough, and the page holds no time:
+        made again, it has the same bytes.
+        """
+        if not any(name.startswith(POPULATION) for name in self.tables):
+            return population
+        names = {population.role, f"{POPULATION}{population.role}"}
+        tables = [table for name, table in work.inputs.items() if name in names or name.rpartition("/")[0] in names]
+        measured = [core_seconds(work.store, table) for table in tables]
+        known = [seconds for seconds in measured if seconds is not None]
+        return dataclasses.replace(population, seconds=sum(known) if known else None)
+
     def _set(self, work: Work, label: str, number: int, pictures: Pictures) -> SetContent:
         ids, labels = work.read(f"forget/{label}")["index"], work.examples.labels
         floors = {name: read_judged(work.store, work.inputs[f"floor/{name}/{label}"]).scores for name in self.judges}
@@ -120,7 +140,7 @@ class ReportPage(Node):
             ids=ids,
             labels=labels[ids],
             true_labels=pictures.true(ids),
-            images=images_of(work.examples.inputs[ids]),
+            images=images_of(work.examples.inputs_of(ids)),
             judges=self.judges,
             floor=floors,
             before=read_point_margins(work.store, work.inputs["full"], self.layout, labels, ids),

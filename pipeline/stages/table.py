@@ -15,7 +15,7 @@ from pipeline.stages.fit import Factor, Fit, Score
 from pipeline.stages.forget import Forget
 from pipeline.stages.forget_curve import ForgetCurve
 from pipeline.stages.groups import Groups
-from pipeline.stages.imported import Imported
+from pipeline.stages.imported import Evaluated, Imported
 from pipeline.stages.influences import ExampleInfluences
 from pipeline.stages.node import Node
 from pipeline.stages.report import ReportPage
@@ -30,6 +30,7 @@ NODES: tuple[type[Node], ...] = (
     ViewsOfPoints,
     Population,
     Imported,
+    Evaluated,
     Factor,
     Fit,
     Score,

@@ -10,12 +10,13 @@ from pipeline.core.registry import Plugin, identity, plugin_name
 from pipeline.core.seeds import model_purpose, seed
 from pipeline.models.base import Model
 from pipeline.runtime.store import Shard
+from pipeline.sources.base import ModelSource
 from pipeline.stages.child_run import ChildRun, child_of_method
 from pipeline.stages.layout import Layout, read_logits
 from pipeline.stages.node import Node, Parent, Work
-from pipeline.stages.train import CHECKPOINT, encode_states, read_states
+from pipeline.stages.stored_states import read_weights
+from pipeline.stages.train import CHECKPOINT, encode_states
 from pipeline.training.ensemble import Builder, take
-from pipeline.training.loop import Resident
 from pipeline.unlearning.unlearner import Request, Unlearned, Unlearner
 
 # The column that says after how many epochs or steps a snapshot was taken.
@@ -43,6 +44,7 @@ class Unlearn(Node):
     model: Model
     layout: Layout
     start_key: str
+    start_source: ModelSource | None = None
     forget_key: str
     effect_key: str | None = None
     teacher_key: str | None = None
@@ -78,11 +80,12 @@ class Unlearn(Node):
         examples, start = work.examples, work.inputs["start"].part(work.start, work.stop)
         forget = work.read("forget")["index"]
         build = Builder(self.model, examples.input_shape, examples.n_classes)
-        data = Resident.place(examples, work.device)
-        states = read_states(work.store, work.inputs["start"], work.start, work.stop)
+        data = work.feed
+        template = build()
+        states = read_weights(work.store, work.inputs["start"], work.start, work.stop, source=self.start_source, template=template)
         purpose = model_purpose(self.seed, plugin_name(self.unlearner), forget=forget)
         request = Request(
-            template=build(),
+            template=template,
             states={name: value.to(work.device) for name, value in states.items()},
             logits=read_logits(work.store, start, self.layout, examples.n_points),
             data=data,

@@ -21,11 +21,12 @@ from pipeline.data.examples import Examples
 from pipeline.runtime.recent import Recently
 from pipeline.runtime.sight import see
 from pipeline.runtime.store import Store, TableRef
+from pipeline.stages.imported import Evaluated
 from pipeline.stages.node import Node, Work
 from pipeline.stages.train import Population
 from pipeline.stages.unlearn import Unlearn
 from pipeline.training.ensemble import Builder, Kind
-from pipeline.training.loop import Resident
+from pipeline.training.feeds import open_feed
 from pipeline.training.populations import Recipe, choose_ensemble
 
 # Of this process: it decides nothing but which shards are not worth making.
@@ -69,23 +70,39 @@ def compute_task(task: Task, examples: Examples, device: str, common: Any = None
     """
     begun = time.perf_counter()
     store = open_store(task)
-    if _RECENTLY.holds(store, task.folder, task.start, task.stop):
+    if _RECENTLY.holds(store, task.folder, task.start, task.stop, keeping=task.node.keeping):
         return {"seconds": 0.0, "made": False}
     threads = task.node.resources.num_cpus
     torch.set_num_threads(threads)
     _limit_memory(device, task.node.resources.num_gpus)
     with named_failures(task.node.at_work()):
         kind, reason = _ensemble(task, store, examples, device)
-    work = Work(start=task.start, stop=task.stop, store=store, inputs=task.inputs, examples=examples, device=device, kind=kind, common=common)
+    work = Work(
+        start=task.start,
+        stop=task.stop,
+        store=store,
+        inputs=task.inputs,
+        examples=examples,
+        device=device,
+        kind=kind,
+        common=common,
+        grant=task.node.resources.grant,
+    )
     # The last bits of a matrix product change with the threads that share it, so BLAS gets as many as torch.
     with _libraries(len(sys.modules)).limit(limits=threads), named_failures(task.node.at_work()):
         shard = task.node.compute(work)
     check_contents(task)
     seconds = time.perf_counter() - begun
-    side = environment(device) | {"seconds": round(seconds, 4), "ensemble": kind, "ensemble_reason": reason, "threads": threads}
+    side = environment(device) | _feed_facts(work) | {"seconds": round(seconds, 4), "ensemble": kind, "ensemble_reason": reason, "threads": threads}
     store.write_shard(task.folder, task.node.unit, task.start, task.stop, shard, side=side)
     _RECENTLY.made(store, task.folder, task.start, task.stop)
     return {"seconds": seconds, "made": True}
+
+
+def _feed_facts(work: Work) -> dict[str, str]:
+    """Return how the inputs of a shard reached its device, and why; nothing if it read none."""
+    choice = work.feed_choice
+    return {} if choice is None else {"feed": choice.kind, "feed_reason": choice.reason}
 
 
 def check_contents(task: Task) -> None:
@@ -104,7 +121,8 @@ def _limit_memory(device: str, num_gpus: float) -> None:
 
 def read_common(task: Task, examples: Examples, device: str) -> Any:
     """Return what all shards of the task's node read alike, None if that is nothing."""
-    work = Work(start=0, stop=0, store=open_store(task), inputs=task.inputs, examples=examples, device=device, kind="looped")
+    grant = task.node.resources.grant
+    work = Work(start=0, stop=0, store=open_store(task), inputs=task.inputs, examples=examples, device=device, kind="looped", grant=grant)
     with named_failures(task.node.at_work()):
         return task.node.common(work)
 
@@ -133,12 +151,15 @@ def versions() -> dict[str, str]:
 
 def _ensemble(task: Task, store: Store, examples: Examples, device: str) -> tuple[Kind, str]:
     """Return how members run and why. Decided once for a recipe, by whoever comes first, so that oracles and unlearned models never differ by it."""
-    if not isinstance(task.node, Population | Unlearn):
+    if not isinstance(task.node, Population | Unlearn | Evaluated):
         return "looped", "no models are run"
-    about = [identity(task.node.model), identity(task.recipe), list(examples.input_shape), examples.n_classes]
+    # A proxy has a recipe of its own.
+    recipe = task.node.recipe if isinstance(task.node, Population) else task.recipe
+    about = [identity(task.node.model), identity(recipe), list(examples.input_shape), examples.n_classes]
     path = f"ensembles/{digest(about)}.json"
     decided = store.decided(path)
     if decided is None:
         build = Builder(task.node.model, examples.input_shape, examples.n_classes)
-        decided = store.decide(path, choose_ensemble(build, task.recipe, Resident.place(examples, device), examples.n_train))
+        feed, _ = open_feed(examples, device, task.node.resources.grant)
+        decided = store.decide(path, choose_ensemble(build, recipe, feed, examples.n_train))
     return decided["kind"], decided["reason"]

@@ -8,18 +8,19 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from pipeline.core.arrays import Labels, Logits, PerPoint
-from pipeline.training.ensemble import EVALUATION_BATCH, States, n_members
+from pipeline.training.ensemble import States, device_of, evaluation_batches, n_members
+from pipeline.training.feeds import Feed
 
 Features = Float[np.ndarray, "n_models n_points n_features"]
 
 
-def last_features(template: nn.Module, states: States, inputs: Tensor) -> tuple[Features, Logits]:
+def last_features(template: nn.Module, states: States, data: Feed | Tensor, points: range | None = None) -> tuple[Features, Logits]:
     """Return what goes into each member's last linear layer, (n_models, n_points, n_features), and its logits, in evaluation mode.
 
     The last is the one that runs last: a layer may be listed behind it and serve training alone. A model in which none runs has its logits for
-    features.
+    features. data is a feed, or a tensor of what models see; points are all if none are given.
     """
-    model = copy.deepcopy(template).to(inputs.device).eval()
+    model = copy.deepcopy(template).to(device_of(states)).eval()
     latest: list[Tensor] = []
 
     def remember(_: nn.Module, given: tuple[Tensor, ...]) -> None:
@@ -33,7 +34,7 @@ def last_features(template: nn.Module, states: States, inputs: Tensor) -> tuple[
         for member in range(n_members(states)):
             model.load_state_dict({name: value[member] for name, value in states.items()})
             seen, outputs = [], []
-            for batch in inputs.split(EVALUATION_BATCH):
+            for batch in evaluation_batches(data, points):
                 latest.clear()
                 outputs.append(model(batch))
                 seen.append((latest or outputs)[-1].flatten(1))

@@ -2,40 +2,25 @@
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from jaxtyping import Int
-from torch import Tensor, nn
+from torch import nn
 
 from pipeline.core.errors import ShapeError
 from pipeline.core.seeds import generator
-from pipeline.data.examples import Examples
 from pipeline.training.ensemble import Kind, SingleGroup, StackedGroup, States, device_of, join, member_groups, n_members, take
+from pipeline.training.feeds import Feed
 from pipeline.training.schedule import Phase
 from pipeline.training.snapshots import Recorder
-
-
-@dataclass(frozen=True)
-class Resident:
-    """The data set on the device for a whole shard: a batch is then an index, not a copy from the host."""
-
-    inputs: Tensor
-    labels: Tensor
-
-    @classmethod
-    def place(cls, examples: Examples, device: str = "cpu") -> "Resident":
-        """Return examples on device; arrays that share memory with a read-only buffer are copied first."""
-        inputs, labels = np.array(examples.inputs, np.float32), np.array(examples.labels, np.int64)
-        return cls(torch.from_numpy(inputs).to(device), torch.from_numpy(labels).to(device))
 
 
 def run_phases(
     template: nn.Module,
     states: States,
     phases: Sequence[Phase],
-    data: Resident,
+    data: Feed,
     *,
     seeds: Sequence[int],
     kind: Kind,
@@ -86,33 +71,28 @@ def _visited(order: Int[np.ndarray, "epochs n_points"], listed: Int[np.ndarray, 
     return found[found >= 0].reshape(len(order), len(listed))
 
 
-def batches(phase: Phase, template: nn.Module, inputs: Tensor) -> list[slice]:
-    """Return which part of an epoch's order each step takes; inputs (n_points, ...) are those of the data set.
+def batches(phase: Phase, template: nn.Module, data: Feed) -> list[slice]:
+    """Return which part of an epoch's order each step takes.
 
     A last batch of one point joins the one before if the model cannot train on one point, as with batch norm over flat features.
     """
     n_listed, size = phase.points.shape[1], phase.batch_size
     parts = [slice(start, min(start + size, n_listed)) for start in range(0, phase.steps_per_epoch * size, size)]
-    if len(parts) > 1 and parts[-1].stop - parts[-1].start == 1 < size and not _trains_on_one_point(template, inputs[:1]):
+    if len(parts) > 1 and parts[-1].stop - parts[-1].start == 1 < size and not _trains_on_one_point(template, data):
         parts[-2:] = [slice(parts[-2].start, n_listed)]
     return parts
 
 
-def _trains_on_one_point(template: nn.Module, inputs: Tensor) -> bool:
+def _trains_on_one_point(template: nn.Module, data: Feed) -> bool:
     """Return whether a step on one point is possible; only models with batch norm are tried, so that others draw no random number more."""
     if not any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in template.modules()):
         return True
     try:
         with torch.no_grad():
-            copy.deepcopy(template).train()(inputs)
+            copy.deepcopy(template).train()(data.first(1))
     except ValueError:
         return False
     return True
-
-
-def pick(values: Tensor, batch: Tensor) -> Tensor:
-    """Return values[batch] (n_members, batch, ...), by the flat index that torch gathers fastest."""
-    return values.index_select(0, batch.reshape(-1)).view(*batch.shape, *values.shape[1:])
 
 
 def _descend(
@@ -120,12 +100,12 @@ def _descend(
     states: States,
     phase: Phase,
     members: list[int],
-    data: Resident,
+    data: Feed,
     seeds: list[tuple[int, int]],
     kind: Kind,
     recorder: Recorder | None,
 ) -> States:
-    descent, parts = phase.descent, batches(phase, template, data.inputs)
+    descent, parts = phase.descent, batches(phase, template, data)
     per_epoch = len(parts)
     n_steps = per_epoch * descent.epochs
     device = data.labels.device
@@ -140,15 +120,16 @@ def _descend(
     for epoch in range(descent.epochs):
         order = orders[:, epoch]
         listed = points.gather(1, order)
-        for step, part in enumerate(parts):
-            batch = listed[:, part]
+        visited = [listed[:, part] for part in parts]
+        data.expect(visited)
+        for step, (batch, part) in enumerate(zip(visited, parts, strict=True)):
             if targets is not None:
                 wanted = targets[rows, order[:, part]]
             rate = descent.learning_rate_at(epoch * per_epoch + step, n_steps=n_steps, steps_per_epoch=per_epoch)
             for parameters in optimizer.param_groups:
                 parameters["lr"] = rate
             optimizer.zero_grad()
-            group.loss(phase.objective, pick(data.inputs, batch), pick(data.labels, batch), wanted).backward()
+            group.loss(phase.objective, data.inputs_of(batch), data.labels_of(batch), wanted).backward()
             if descent.max_gradient_norm is not None:
                 nn.utils.clip_grad_norm_(group.parameters, descent.max_gradient_norm)
             optimizer.step()

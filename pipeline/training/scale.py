@@ -7,8 +7,10 @@ import torch
 
 from pipeline.core.errors import DataError
 from pipeline.data.examples import Examples
+from pipeline.data.inputs import ArrayInputs
 from pipeline.training.ensemble import Builder, compute_logits, initial_states
-from pipeline.training.loop import Resident, run_phases
+from pipeline.training.feeds import open_feed
+from pipeline.training.loop import run_phases
 from pipeline.training.populations import Recipe
 from pipeline.training.schedule import Phase, cross_entropy
 
@@ -16,9 +18,11 @@ from pipeline.training.schedule import Phase, cross_entropy
 SMALLEST, LARGEST = 1e-3, 30.0
 # Points whose squares are in memory at once.
 ROWS = 4096
+# Points that are looked at where inputs are read from files.
+SAMPLE = 512
 # Steps of the trial. Inputs of 1e18 make one hidden layer overflow in the second.
 TRIAL_STEPS = 6
-REMEDY = "scale them, such as pixels / 255, or (inputs - mean) / standard deviation of the training inputs"
+REMEDY = "scale them, such as pixels / 255 (dataset.scaling.divide_by=255), or (inputs - mean) / standard deviation of the training inputs"
 
 
 def scale_notice(examples: Examples) -> str | None:
@@ -30,12 +34,15 @@ def scale_notice(examples: Examples) -> str | None:
 
 
 def typical_size(examples: Examples) -> float:
-    """Return the root mean square of the training inputs."""
-    inputs, total = examples.inputs[: examples.n_train], 0.0
-    for start in range(0, len(inputs), ROWS):
+    """Return the root mean square of the training inputs, of some of them where they are not in memory."""
+    n_read = examples.n_train if isinstance(examples.inputs, ArrayInputs) else min(examples.n_train, SAMPLE)
+    ids = np.linspace(0, examples.n_train - 1, n_read).round().astype(np.int64)
+    total, n_numbers = 0.0, n_read * math.prod(examples.input_shape)
+    for start in range(0, n_read, ROWS):
+        inputs = examples.inputs_of(ids[start : start + ROWS])
         # float32 may hold the inputs and not their squares.
-        total += float(np.square(inputs[start : start + ROWS], dtype=np.float64).sum())
-    return math.sqrt(total / inputs.size)
+        total += float(np.square(inputs, dtype=np.float64).sum())
+    return math.sqrt(total / n_numbers)
 
 
 def check_scale(build: Builder, recipe: Recipe, examples: Examples) -> None:
@@ -49,12 +56,12 @@ def check_scale(build: Builder, recipe: Recipe, examples: Examples) -> None:
     points = np.arange(min(recipe.batch_size, examples.n_train))[None]
     descent = recipe.descent().model_copy(update={"epochs": TRIAL_STEPS, "batch_size": points.shape[1]})
     phase = Phase(points=points, objective=cross_entropy, descent=descent, drop_last=True)
-    data = Resident.place(examples, "cpu")
+    data, _ = open_feed(examples)
     try:
         with torch.random.fork_rng(devices=[]):
             template = build()
         states = run_phases(template, initial_states(build, [0]), [phase], data, seeds=[0], kind="looped")
-        logits = compute_logits(template, states, data.inputs[: points.shape[1]], kind="looped")
+        logits = compute_logits(template, states, data.first(points.shape[1]), kind="looped")
     # A user's model may fail in any way. That has nothing to do with the scale, and is named where models are tried.
     except Exception:
         return

@@ -14,8 +14,10 @@ from pipeline.core.errors import ConfigError, ShapeError
 from pipeline.core.fitting import describe_value, fits
 from pipeline.core.neutral import setting
 from pipeline.core.registry import Plugin
+from pipeline.core.roles import StartRole
 from pipeline.training.ensemble import Kind, States, compute_logits, n_members, take
-from pipeline.training.loop import Resident, run_phases
+from pipeline.training.feeds import Feed
+from pipeline.training.loop import run_phases
 from pipeline.training.schedule import Descent, Phase
 from pipeline.training.snapshots import Recorder, Snapshot, Snapshots, take_snapshot
 
@@ -33,7 +35,7 @@ class Request:
     template: nn.Module
     states: States
     logits: Logits
-    data: Resident
+    data: Feed
     forget: Indices
     retain: Indices
     seeds: Sequence[int]
@@ -50,7 +52,7 @@ class Request:
 
     def compute_logits(self, states: States) -> Logits:
         """Return the logits (n_members, n_points, n_classes) of states on all points, in evaluation mode."""
-        return compute_logits(self.template, states, self.data.inputs, kind=self.kind)
+        return compute_logits(self.template, states, self.data, kind=self.kind)
 
     def take_snapshot(self, states: States, *, after: int, n_samples: int) -> Snapshot:
         """Return a snapshot of the models at states; nothing is changed by it.
@@ -79,13 +81,15 @@ class Unlearned:
 class Unlearner(Plugin):
     """Makes models forget. needs may name `effect` (a datamodel's prediction) or `oracle` (true oracles).
 
-    moves_weights says whether it trains. An unlearner that descends phases has the setting `snapshots`.
-    Another one may declare it as `snapshots: Snapshots | None = setting(neutral=None)`; it then returns
-    snapshots with its answer, see Request.take_snapshot.
+    moves_weights says whether it trains. start is the role of the models that are to forget. An unlearner that
+    descends phases has the setting `snapshots`. Another one may declare it as `snapshots: Snapshots | None =
+    setting(neutral=None)`; it then returns snapshots with its answer, see Request.take_snapshot.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset()
     moves_weights: ClassVar[bool] = True
+
+    start: StartRole = setting(neutral="full")
 
     @model_validator(mode="before")
     @classmethod

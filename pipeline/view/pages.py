@@ -57,7 +57,8 @@ class Pages:
             n_train=examples.n_train,
             n_validation=examples.n_points - examples.n_train,
             n_classes=examples.n_classes,
-            inputs=examples.inputs,
+            # Only dtype and shape are shown, so that no input is read.
+            inputs=np.broadcast_to(np.zeros((), examples.inputs.dtype), examples.inputs.shape),
             labels=examples.labels,
         )
         return {
@@ -111,10 +112,10 @@ class Pages:
         state = next((done[key] for key in self.children[child] if key in done and _unlearns(done[key].node)), None)
         if state is None or CHECKPOINT not in self.store.blob_names(state.table.folder, state.pieces[0].shard):
             return None
-        experiment, examples = self.graph.experiment, self.graph.examples
-        module = Builder(experiment.model, examples.input_shape, examples.n_classes)()
+        examples, model = self.graph.examples, state.node.model if isinstance(state.node, Unlearn) else self.graph.experiment.model
+        module = Builder(model, examples.input_shape, examples.n_classes)()
         module.load_state_dict({name: value[0] for name, value in read_states(self.store, state.table, 0, 1).items()})
-        return module.eval(), examples.inputs[:2]
+        return module.eval(), examples.inputs_of(np.arange(2))
 
     def _results(self, child: str, version: str, states: States, done: States) -> Results:
         if child == PARENT:

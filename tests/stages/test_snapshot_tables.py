@@ -19,7 +19,7 @@ from pipeline.stages.train import CHECKPOINT, read_states
 from pipeline.stages.unlearn import AFTER, snapshot_checkpoint
 from pipeline.store.rows import Rows
 from pipeline.training.ensemble import Builder, compute_logits
-from pipeline.training.loop import Resident
+from pipeline.training.feeds import Resident
 from pipeline.view import result_rows
 from pipeline.view.results import verdict_results
 

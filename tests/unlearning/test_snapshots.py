@@ -16,7 +16,7 @@ from pipeline.models.cnn import Cnn
 from pipeline.models.mlp import Mlp
 from pipeline.training import ensemble
 from pipeline.training.ensemble import Builder, compute_logits, initial_states, take
-from pipeline.training.loop import Resident
+from pipeline.training.feeds import Resident
 from pipeline.training.schedule import Descent, Phase, ascent, cross_entropy
 from pipeline.training.snapshots import Snapshots
 from pipeline.unlearning import UNLEARNERS
