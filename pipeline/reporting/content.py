@@ -253,9 +253,18 @@ class AttributionContent:
     forgetting: tuple[ForgetCurveContent, ...] = ()
 
 
+@dataclass(frozen=True)
+class StudyChapter:
+    """The chapter of a study, in HTML; links lead to its label."""
+
+    label: str
+    heading: str
+    html: str
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Report:
-    """Everything on the page. model, recipe and break_even are words; provenance is (what, value) in the order shown; convex is a chapter in HTML, if any."""
+    """Everything on the page. model, recipe and break_even are words; provenance is (what, value) in the order shown."""
 
     title: str
     dataset: DatasetContent
@@ -267,7 +276,7 @@ class Report:
     break_even: str
     config_yaml: str
     provenance: tuple[tuple[str, str], ...]
-    convex: str = ""
+    studies: tuple[StudyChapter, ...] = ()
 
 
 def best(rows: Iterable[Row], content: SetContent) -> Row | None:

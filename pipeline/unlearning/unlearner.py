@@ -81,8 +81,8 @@ class Unlearned:
 class Unlearner(Plugin):
     """Makes models forget. needs may name `effect` (a datamodel's prediction) or `oracle` (true oracles).
 
-    moves_weights says whether it trains. start is the role of the models that are to forget. An unlearner that
-    descends phases has the setting `snapshots`. Another one may declare it as `snapshots: Snapshots | None =
+    moves_weights says whether it trains. start is the role of the models that are to forget. An unlearner that descends
+    phases has the setting `snapshots`. Another one may declare it as `snapshots: Snapshots | None =
     setting(neutral=None)`; it then returns snapshots with its answer, see Request.take_snapshot.
     """
 
