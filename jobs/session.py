@@ -47,6 +47,11 @@ class Session:
     store: Store
 
 
+def demonstrations() -> list[str]:
+    """Return the names of the embedded demonstrations."""
+    return [entry.name.removesuffix(".yaml") for entry in (resources.files("jobs") / "configs").iterdir() if entry.name.endswith(".yaml")]
+
+
 def read_experiment(path: str | None, overrides: Sequence[str], store: str | None, demonstration: str = "digits") -> Experiment:
     """Return the experiment at path, an embedded demonstration if there is none; store, if given, is where tables go."""
     if path is not None:

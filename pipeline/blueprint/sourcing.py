@@ -1,5 +1,6 @@
 """Which populations come from sources, what is read of them, and what they lack for what the settings require."""
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
@@ -8,7 +9,7 @@ import numpy as np
 from pipeline.accounts import ORACLES, needs_effects
 from pipeline.config import Experiment
 from pipeline.config.fidelity import model_of
-from pipeline.core.errors import ConfigError, DataError, PipelineError
+from pipeline.core.errors import ConfigError, DataError, InputsNotReadError, PipelineError
 from pipeline.core.registry import plugin_name
 from pipeline.data.examples import Examples
 from pipeline.sources.base import ModelSource, check_apart, check_first
@@ -164,11 +165,17 @@ def _check_sourced(experiment: Experiment, examples: Examples, found: FromSource
         if what not in offers and not (what == "logits" and "states" in offers):
             raise ConfigError(_lacking(found, what, why))
     found.source.check(examples)
+    wanted = experiment.populations.of(found.role)
+    if wanted is not None and found.role in MASKED and 0 < found.n_models < wanted.fewest:
+        raise ConfigError(f"{plugin_name(found.source)} gives {found.n_models} models; at least {wanted.fewest} are needed to learn from or to predict")
     reads = frozenset({outputs_read(experiment, found)}) | ({"states"} & offers) | ({"masks"} if found.role in MASKED else frozenset())
     build = Builder(model_of(experiment, found.role), examples.input_shape, examples.n_classes)
     check_first(found.source, examples, build(), reads=reads)
-    if found.label is not None and not experiment.forget_sets[found.label].needs:
-        check_forget_ids(found.source, np.asarray(experiment.forget_sets[found.label].select(examples, None)), found.key)
+    rule = None if found.label is None else experiment.forget_sets[found.label]
+    # A command that reads no inputs does not know the ids of a rule that needs them.
+    with contextlib.suppress(InputsNotReadError):
+        if rule is not None and not rule.needs:
+            check_forget_ids(found.source, np.asarray(rule.select(examples, None)), found.key)
 
 
 def _lacking(found: FromSource, what: str, why: str) -> str:

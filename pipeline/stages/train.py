@@ -137,7 +137,7 @@ def encode_states(states: States) -> bytes:
 
 
 def read_states(store: Store, table: TableRef, start: int, stop: int, *, ending: str = CHECKPOINT) -> States:
-    """Return the states of members start to stop from the checkpoints of that ending beside a table's shards."""
+    """Return the states of members start to stop, from the checkpoints of that ending beside the shards."""
     parts = []
     for piece in table.pieces:
         first, last = max(start, piece.start), min(stop, piece.stop)

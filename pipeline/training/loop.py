@@ -28,8 +28,8 @@ def run_phases(
 ) -> States:
     """Return the states after each member has descended all phases in turn; states itself is left alone.
 
-    seeds (n_members,) decide each member's order of batches. recorder is told of every step. Raises ShapeError where
-    a phase is not for these members.
+    seeds (n_members,) decide each member's order of batches. recorder counts every step and takes snapshots.
+    Raises ShapeError where a phase is not for these members.
     """
     total = n_members(states)
     for phase in phases:

@@ -3,12 +3,16 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from model_folders import KEYS, Made, save_state, write_easydub
 from terminal import Dmm, answer
 
+from jobs.session import open_session
+from pipeline.core.renamed import RenamedWarning
 from pipeline.data.digits import Digits
+from pipeline.stages.layout import read_logits
 
 IDS = {2: (40, 7, 103, 9), 10: (5, 1, 60)}
 N_TRAIN = 120
@@ -93,6 +97,23 @@ def test_unlearning_starts_from_one_checkpoint(run_dub: Any, tmp_path: Path) -> 
     assert "judge 'klom' leaves out 'ascent', 'nothing': it needs 2 models on each side, and populations.full has 1 model" in " ".join(err.split())
     (checkpoint, *_) = (tmp_path / "store" / "unlearn").rglob("*.safetensors")
     assert checkpoint.stat().st_size > 0
+
+
+def test_outputs_that_are_missing_beside_weights_are_computed(run_dub: Any, made: tuple[Path, Made], tmp_path: Path) -> None:
+    oracles = FOLDER | {"forget_sets": {"two": 2, "ten": 10}, "use": ["states"]}
+    populations = {"oracle": {"imported": oracles, "n_models": 3}, "floor": {"source": oracles | {"skip": 3}}}
+    judges = {"weights": {"name": "outside_judges:Weights"}, "accuracy": {}}
+    with pytest.warns(RenamedWarning, match="`imported` of populations is called `source` now"):
+        status, out, err = run_dub("run", "--executor", "serial", "--json", populations=experiment()["populations"] | populations, judges=judges)
+    rows = {(row["unlearner"], row["forget_set"]): row["scores"]["weights"][0] for row in answer(out)["results"]}
+    assert (status, rows["nothing", "two"]["value"]) == (0, 0.0), err
+    assert rows["ascent", "two"]["value"] > 0
+    assert rows["nothing", "two"]["reference"] > 0.01
+    session = open_session("dub.yaml", store="store")
+    table = session.graph.survey(session.store)["train/oracle/ten"].table
+    computed = read_logits(session.store, table, session.experiment.store.layout, session.examples.n_points)
+    expected = np.stack([made[1].logits["oracle/forget_10"][number] for number in range(3)])
+    assert np.allclose(computed, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,11 @@ def test_whoever_reads_the_table_gets_the_answer_without_snapshots_bit_for_bit(p
     one, other = (session.store.read(states[KEY].table) for session, states in (plain, shown))
     assert one.keys() | {AFTER} == other.keys()
     for name, values in one.items():
-        assert (values.dtype, values.shape, values.tobytes()) == (other[name].dtype, other[name].shape, other[name].tobytes())
+        assert (values.dtype, values.shape, values.tobytes()) == (
+            other[name].dtype,
+            other[name].shape,
+            other[name].tobytes(),
+        )
     saved = [session.store.read_blob(states[KEY].folder, states[KEY].pieces[0].shard, CHECKPOINT) for session, states in (plain, shown)]
     assert saved[0] == saved[1]
 
@@ -79,7 +83,10 @@ def test_members_have_a_row_for_each_snapshot_with_its_cost(shown):
     rows = rows_of(shown, ["member", AFTER, "samples"])
     assert rows.counts.tolist() == [3] * 6
     assert rows.columns["member"].tolist() == np.repeat(np.arange(6), 3).tolist()
-    assert (rows.columns[AFTER][:3].tolist(), rows.columns["samples"][:3].tolist()) == ([1, 2, 3], [5, 10, 15])
+    assert (rows.columns[AFTER][:3].tolist(), rows.columns["samples"][:3].tolist()) == (
+        [1, 2, 3],
+        [5, 10, 15],
+    )
 
 
 def test_saved_members_have_a_checkpoint_of_each_snapshot(shown):
