@@ -17,7 +17,9 @@ from torch.func import functional_call, vmap
 
 from pipeline.core.arrays import Logits
 from pipeline.models.base import Model
-from pipeline.training.schedule import STACKABLE, Descent, Objective
+from pipeline.training.objectives import Objective
+from pipeline.training.optimizers import STACKABLE
+from pipeline.training.schedule import Descent
 
 States: TypeAlias = dict[str, Tensor]
 Kind: TypeAlias = Literal["stacked", "looped"]
@@ -91,10 +93,10 @@ def why_not_stackable(template: nn.Module, descents: Iterable[Descent], inputs: 
     for descent in descents:
         if descent.optimizer not in STACKABLE:
             return f"optimizer {descent.optimizer} is not element-wise, so stacked members would leak into each other"
-        if descent.max_gradient_norm is not None:
-            return "max_gradient_norm needs the norm of one member's gradient"
         if descent.precision != "float32":
             return f"{descent.precision} autocast is ignored by biased layers under vmap, in silence"
+        if descent.memory_format != "contiguous":
+            return f"memory_format {descent.memory_format} is of one model's images; stacked members share each convolution"
     return _why_stack_fails(template, inputs[:2])
 
 
@@ -114,13 +116,18 @@ def _why_stack_fails(template: nn.Module, inputs: Tensor) -> str | None:
 class StackedGroup:
     """Members that descend together: one call of each operation serves all of them."""
 
-    def __init__(self, template: nn.Module, states: States, descent: Descent) -> None:
+    # Parameters and gradients have a member axis in front.
+    n_leading = 1
+
+    def __init__(self, template: nn.Module, states: States) -> None:
         # Frozen parameters stay as they are, as in a single module.
         names = {name for name, value in template.named_parameters() if value.requires_grad}
         self._template = template.train()
-        self._parameters = {name: value.requires_grad_() for name, value in states.items() if name in names}
+        self.parameters = {name: value.requires_grad_() for name, value in states.items() if name in names}
         self._buffers = {name: value for name, value in states.items() if name not in names}
-        self.parameters = list(self._parameters.values())
+
+    def prepare(self, descent: Descent) -> None:
+        """Do nothing: what descents may ask for beside the optimiser is not stacked."""
 
     def loss(self, objective: Objective, inputs: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
         """Return the sum over members of each one's loss; inputs (n_members, batch, ...)."""
@@ -128,26 +135,37 @@ class StackedGroup:
         def single(parameters: States, buffers: States, x: Tensor, y: Tensor, t: Tensor) -> Tensor:
             return objective(functional_call(self._template, (parameters, buffers), (x,)), y, t)
 
-        return vmap(single)(self._parameters, self._buffers, inputs, labels, targets).sum()
+        return vmap(single)(self.parameters, self._buffers, inputs, labels, targets).sum()
 
     def states(self) -> States:
         """Return the members' states as they are now."""
-        return {name: value.detach() for name, value in (self._parameters | self._buffers).items()}
+        return {name: value.detach() for name, value in (self.parameters | self._buffers).items()}
 
 
 class SingleGroup:
     """A group of one member: the plain module, run as its author wrote it."""
 
-    def __init__(self, template: nn.Module, states: States, descent: Descent) -> None:
+    n_leading = 0
+
+    def __init__(self, template: nn.Module, states: States) -> None:
         self._module = copy.deepcopy(template).train()
         self._module.load_state_dict({name: value[0] for name, value in states.items()})
+        self._bfloat16, self._format = False, torch.contiguous_format
+        self.parameters = dict(self._module.named_parameters())
+
+    def prepare(self, descent: Descent) -> None:
+        """Take on the precision and the memory format of the phase that comes next."""
         self._bfloat16 = descent.precision == "bfloat16"
-        self.parameters = list(self._module.parameters())
+        self._format = torch.channels_last if descent.memory_format == "channels_last" else torch.contiguous_format
+        for parameter in self.parameters.values():
+            if self._format == torch.channels_last and parameter.ndim == 4:
+                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
     def loss(self, objective: Objective, inputs: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
         """Return the member's loss; inputs (1, batch, ...)."""
+        images = inputs[0].contiguous(memory_format=self._format) if inputs.ndim == 5 else inputs[0]
         with torch.autocast(inputs.device.type, dtype=torch.bfloat16, enabled=self._bfloat16):
-            logits = self._module(inputs[0])
+            logits = self._module(images)
         return objective(logits.float(), labels[0], targets[0])
 
     def states(self) -> States:

@@ -1,19 +1,22 @@
 """The one loop: descend phases on the members of an ensemble. Training, fine-tuning, ascent and matching all come through here."""
 
 import copy
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from pipeline.core.errors import ShapeError
 from pipeline.core.seeds import generator
 from pipeline.data.examples import Examples
+from pipeline.training.augmentation import Augmentation
 from pipeline.training.ensemble import Kind, SingleGroup, StackedGroup, States, device_of, join, member_groups, n_members, take
-from pipeline.training.schedule import Phase
+from pipeline.training.optimizers import STACKABLE, Stepper, build_stepper, clip_gradients
+from pipeline.training.schedule import Moment, Phase, moments
 
 
 @dataclass(frozen=True)
@@ -33,43 +36,58 @@ class Resident:
 def run_phases(template: nn.Module, states: States, phases: Sequence[Phase], data: Resident, *, seeds: Sequence[int], kind: Kind) -> States:
     """Return the states after each member has descended all phases in turn; states itself is left alone.
 
-    seeds (n_members,) decide each member's order of batches. Raises ShapeError where a phase is not for these members.
+    seeds (n_members,) decide each member's order of batches. Raises ShapeError where a phase is not for these members,
+    TrainingError where phases of one track do not fit together.
     """
     total = n_members(states)
     for phase in phases:
         if len(phase.points) != total or len(seeds) != total:
             raise ShapeError(f"{total} members, but a phase for {len(phase.points)} and {len(seeds)} seeds; give one list and one seed for each member")
     template = copy.deepcopy(template).to(device_of(states))
+    parts = [batches(phase, template, data.inputs) for phase in phases]
+    places = moments(phases, [len(part) for part in parts])
+    if any(phase.descent.optimizer not in STACKABLE for phase in phases):
+        kind = "looped"
     done = []
     for members in member_groups(total, kind):
         group = {name: value[members] for name, value in states.items()}
+        run = _Run(template, group, members, data, [seeds[member] for member in members], kind)
         for number, phase in enumerate(phases):
-            group = _descend(template, group, phase, members, data, [(seeds[member], number) for member in members], kind)
-        done.append(take(group, 0, len(set(members))))
+            run.descend(phase, number, parts[number], places[number])
+        done.append(take(run.states(), 0, len(set(members))))
     return join(done)
 
 
 def batch_orders(
     points: Int[np.ndarray, "n_members n_listed"], epochs: int, seeds: Sequence[tuple[int, int]], n_points: int | None = None
 ) -> Int[np.ndarray, "n_members epochs n_listed"]:
-    """Return each member's order of visiting its list in each epoch, as positions on it, drawn from (member's seed, number of the phase).
+    """Return the orders of the first epochs, see epoch_orders."""
+    return np.stack(list(itertools.islice(epoch_orders(points, seeds, n_points), epochs)), axis=1)
 
-    With n_points an order of all ids below it is drawn, and those listed are visited in it.
+
+def epoch_orders(
+    points: Int[np.ndarray, "n_members n_listed"], seeds: Sequence[tuple[int, int]], n_points: int | None = None
+) -> Iterator[Int[np.ndarray, "n_members n_listed"]]:
+    """Yield, epoch by epoch, each member's order of visiting its list, as positions on it.
+
+    It is drawn from (member's seed, number of the phase). With n_points an order of all ids below it is drawn, and
+    those listed are visited in it.
     """
-    n_listed = points.shape[1]
-    if n_points is None:
-        positions = np.broadcast_to(np.arange(n_listed), (epochs, n_listed))
-        return np.stack([generator("order", *seed).permuted(positions, axis=1) for seed in seeds])
-    ids = np.broadcast_to(np.arange(n_points), (epochs, n_points))
-    return np.stack([_visited(generator("order", *seed).permuted(ids, axis=1), listed) for listed, seed in zip(points, seeds, strict=True)])
+    generators = [generator("order", *seed) for seed in seeds]
+    drawn_from = np.arange(points.shape[1] if n_points is None else n_points)
+    while True:
+        orders = [drawing.permuted(drawn_from) for drawing in generators]
+        if n_points is not None:
+            orders = [_visited(order, listed) for order, listed in zip(orders, points, strict=True)]
+        yield np.stack(orders)
 
 
-def _visited(order: Int[np.ndarray, "epochs n_points"], listed: Int[np.ndarray, " n_listed"]) -> Int[np.ndarray, "epochs n_listed"]:
+def _visited(order: Int[np.ndarray, " n_points"], listed: Int[np.ndarray, " n_listed"]) -> Int[np.ndarray, " n_listed"]:
     """Return the positions on the list of those ids in an order that are listed."""
-    position = np.full(order.shape[1], -1)
+    position = np.full(len(order), -1)
     position[listed] = np.arange(len(listed))
     found = position[order]
-    return found[found >= 0].reshape(len(order), len(listed))
+    return found[found >= 0]
 
 
 def batches(phase: Phase, template: nn.Module, inputs: Tensor) -> list[slice]:
@@ -101,32 +119,75 @@ def pick(values: Tensor, batch: Tensor) -> Tensor:
     return values.index_select(0, batch.reshape(-1)).view(*batch.shape, *values.shape[1:])
 
 
-def _descend(template: nn.Module, states: States, phase: Phase, members: list[int], data: Resident, seeds: list[tuple[int, int]], kind: Kind) -> States:
-    descent, parts = phase.descent, batches(phase, template, data.inputs)
-    per_epoch = len(parts)
-    n_steps = per_epoch * descent.epochs
-    device = data.labels.device
-    group = (StackedGroup if kind == "stacked" else SingleGroup)(template, states, descent)
-    optimizer = descent.build_optimizer(group.parameters)
-    points = torch.from_numpy(np.array(phase.points[members])).to(device)
-    targets = None if phase.targets is None else torch.from_numpy(np.array(phase.targets[members])).to(device)
-    rows = torch.arange(len(points), device=device)[:, None]
-    # Without targets an empty tensor with a member axis keeps one signature for every objective.
-    wanted = torch.zeros(len(points), 1, device=device)
-    orders = torch.from_numpy(batch_orders(phase.points[members], descent.epochs, seeds, phase.n_points)).to(device)
-    for epoch in range(descent.epochs):
-        order = orders[:, epoch]
-        listed = points.gather(1, order)
-        for step, part in enumerate(parts):
-            batch = listed[:, part]
-            if targets is not None:
-                wanted = targets[rows, order[:, part]]
-            rate = descent.learning_rate_at(epoch * per_epoch + step, n_steps=n_steps, steps_per_epoch=per_epoch)
-            for parameters in optimizer.param_groups:
-                parameters["lr"] = rate
-            optimizer.zero_grad()
-            group.loss(phase.objective, pick(data.inputs, batch), pick(data.labels, batch), wanted).backward()
+class _Run:
+    """One group of members on its way through the phases; an optimiser lives until the last phase of its track."""
+
+    def __init__(self, template: nn.Module, states: States, members: list[int], data: Resident, seeds: list[int], kind: Kind) -> None:
+        self._template, self._members, self._data, self._seeds = template, members, data, seeds
+        self._group = (StackedGroup if kind == "stacked" else SingleGroup)(template, states)
+        self._steppers: dict[str | int, Stepper] = {}
+
+    def states(self) -> States:
+        """Return the members' states as they are now."""
+        return self._group.states()
+
+    def descend(self, phase: Phase, number: int, parts: Sequence[slice], places: Sequence[Moment]) -> None:
+        """Take the steps of a phase, in batches parts of each epoch's order, at places in the schedule."""
+        group, stepper, descent = self._group, self._stepper(phase, number), phase.descent
+        group.prepare(descent)
+        for place, (inputs, labels, targets) in zip(places, self._batches(phase, number, parts), strict=True):
+            stepper.zero_grad()
+            group.loss(phase.objective, inputs, labels, targets).backward()
             if descent.max_gradient_norm is not None:
-                nn.utils.clip_grad_norm_(group.parameters, descent.max_gradient_norm)
-            optimizer.step()
-    return group.states()
+                clip_gradients(group.parameters.values(), descent.max_gradient_norm, n_leading=group.n_leading)
+            stepper.step(descent.learning_rate_at(place))
+
+    def _batches(self, phase: Phase, number: int, parts: Sequence[slice]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Yield the inputs, labels and targets (n_members, batch, ...) of each step of a phase."""
+        data, seeds = self._data, [(seed, number) for seed in self._seeds]
+        points = phase.points[self._members]
+        wanted = Targets(phase.targets, self._members, data.labels.device)
+        orders = epoch_orders(points, seeds, phase.n_points)
+        for epoch, order in zip(range(phase.descent.epochs), orders, strict=False):
+            listed = torch.from_numpy(np.take_along_axis(points, order, axis=1)).to(data.labels.device)
+            drawn = Draws(phase.augmentation, seeds, epoch, data.labels)
+            for part in parts:
+                batch = listed[:, part]
+                yield drawn.applied(pick(data.inputs, batch), batch), pick(data.labels, batch), wanted.of(batch)
+
+    def _stepper(self, phase: Phase, number: int) -> Stepper:
+        track = number if phase.track is None else phase.track
+        if track not in self._steppers:
+            group = self._group
+            self._steppers[track] = build_stepper(phase.descent, group.parameters, template=self._template, n_leading=group.n_leading)
+        return self._steppers[track]
+
+
+class Targets:
+    """The target logits of a group of members on the device, looked up by point id."""
+
+    def __init__(self, targets: Float[np.ndarray, "..."] | None, members: Sequence[int], device: torch.device) -> None:
+        own = targets if targets is None or targets.ndim == 2 else targets[members]
+        self._values = None if own is None else torch.from_numpy(np.array(own)).to(device)
+        self._rows = torch.arange(len(members), device=device)[:, None]
+        # Without targets an empty tensor with a member axis keeps one signature for every objective.
+        self._nothing = torch.zeros(len(members), 1, device=device)
+
+    def of(self, batch: Tensor) -> Tensor:
+        """Return the targets (n_members, batch, n_classes) of points batch (n_members, batch)."""
+        if self._values is None:
+            return self._nothing
+        return pick(self._values, batch) if self._values.ndim == 2 else self._values[self._rows, batch]
+
+
+class Draws:
+    """What augmentation does to each point in one epoch, drawn for all points of the data set at once."""
+
+    def __init__(self, augmentation: Augmentation, seeds: Sequence[tuple[int, int]], epoch: int, labels: Tensor) -> None:
+        self._augmentation, self._drawn = augmentation, None
+        if augmentation.n_choices > 1:
+            self._drawn = torch.from_numpy(augmentation.draw(seeds, epoch, len(labels))).to(labels.device)
+
+    def applied(self, inputs: Tensor, batch: Tensor) -> Tensor:
+        """Return the inputs (n_members, batch, ...) of points batch (n_members, batch), augmented."""
+        return inputs if self._drawn is None else self._augmentation.apply(inputs, self._drawn.gather(1, batch))

@@ -1,5 +1,6 @@
 """Populations: many models of one recipe that differ only in mask and seed. Member i is derived from its purpose and i, never drawn in order."""
 
+import dataclasses
 import os
 import statistics
 import time
@@ -9,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from jaxtyping import Float
+from pydantic import model_validator
 
 from pipeline.core.arrays import Indices, Masks
 from pipeline.core.errors import ConfigError, PipelineError, PluginError, is_out_of_memory
@@ -17,9 +19,11 @@ from pipeline.core.registry import plugin_name
 from pipeline.core.seeds import seed
 from pipeline.data.groups import Lines, designed_mask
 from pipeline.data.masks import focused_mask, retain_mask, subset_mask
+from pipeline.training.augmentation import Augmentation
 from pipeline.training.ensemble import Builder, Kind, States, initial_states, why_not_stackable
 from pipeline.training.loop import Resident, run_phases
-from pipeline.training.schedule import Descent, Phase, cross_entropy
+from pipeline.training.objectives import TRAINING_OBJECTIVES, CrossEntropy, LabelSquaredError
+from pipeline.training.schedule import Descent, Phase, ScheduleName
 from pipeline.training.trial import check_outputs, check_parameters, check_step
 
 # Members and steps timed when `auto` chooses; about a second for models that take long, far less for small ones.
@@ -29,6 +33,8 @@ TRIAL_MEMBERS, TRIAL_STEPS, TRIAL_RUNS = 25, 6, 3
 class Recipe(Descent):
     """How every model of an experiment is trained.
 
+    objective: `squared_error` is that of logits to the one-hot label. flip and crop_padding (pixels) augment training
+    images at random, see Augmentation.
     ensemble: `stacked` runs many members at once, `looped` one by one, `auto` times both once and records the faster in the store.
     """
 
@@ -37,12 +43,26 @@ class Recipe(Descent):
     learning_rate: float = setting(neutral=0.2, gt=0, le=1e6)
     momentum: float = setting(neutral=0.9, ge=0, lt=1)
     weight_decay: float = setting(neutral=5e-4, ge=0, le=1e6)
-    schedule: Literal["constant", "linear", "cosine", "exponential"] = setting(neutral="linear")
+    schedule: ScheduleName = setting(neutral="linear")
+    objective: Literal["cross_entropy", "squared_error"] = setting(neutral="cross_entropy")
+    label_smoothing: float = setting(neutral=0.0, ge=0, lt=1)
+    flip: bool = setting(neutral=False)
+    crop_padding: int = setting(neutral=0, ge=0, le=1000)
     ensemble: Literal["auto", "stacked", "looped"] = setting(neutral="auto")
 
-    def descent(self) -> Descent:
-        """Return the part that descends."""
-        return Descent(**self.model_dump(exclude={"ensemble"}))
+    @model_validator(mode="after")
+    def _check_settings(self) -> "Recipe":
+        self.check_peak()
+        return self
+
+    @property
+    def augmentation(self) -> Augmentation:
+        """What is done to training images at random."""
+        return Augmentation(flip=self.flip, crop_padding=self.crop_padding)
+
+    def loss(self) -> CrossEntropy | LabelSquaredError:
+        """Return the objective of training."""
+        return TRAINING_OBJECTIVES[self.objective](label_smoothing=self.label_smoothing)
 
 
 def member_masks(
@@ -78,7 +98,14 @@ def train_members(build: Builder, recipe: Recipe, data: Resident, *, masks: Mask
     digits correlations of .92 where masks differ by 20 points, .84 by 140), which attribution takes out.
     """
     points = np.stack([np.flatnonzero(mask) for mask in masks])
-    phase = Phase(points=points, objective=cross_entropy, descent=recipe.descent(), drop_last=True, n_points=masks.shape[1])
+    phase = Phase(
+        points=points,
+        objective=recipe.loss(),
+        descent=recipe.descent(),
+        augmentation=recipe.augmentation,
+        drop_last=True,
+        n_points=masks.shape[1],
+    )
     states = initial_states(build, seeds)
     device = data.labels.device
     return run_phases(build(), {name: value.to(device) for name, value in states.items()}, [phase], data, seeds=seeds, kind=kind)
@@ -92,6 +119,7 @@ def check_model(build: Builder, recipe: Recipe, inputs: Float[np.ndarray, "..."]
     _check_size(build)
     template = build()
     check_parameters(build, template)
+    recipe.augmentation.check(build.input_shape)
     check_outputs(build, template, inputs)
     reason = why_not_stackable(template, [recipe.descent()], torch.from_numpy(np.array(inputs, np.float32)))
     if recipe.ensemble == "stacked" and reason is not None:
@@ -141,11 +169,11 @@ def _seconds_per_member(build: Builder, recipe: Recipe, data: Resident, n_points
     """Return the median seconds a member takes for a few steps, stacked and looped, timed in turn after a warm-up."""
     batch = min(recipe.batch_size, n_points)
     listed = np.arange(batch)[None].repeat(TRIAL_MEMBERS, axis=0)
-    descent = recipe.descent().model_copy(update={"epochs": TRIAL_STEPS, "batch_size": batch})
+    descent = trial_descent(recipe, TRIAL_STEPS, batch)
     template, states = build(), initial_states(build, range(TRIAL_MEMBERS))
     states = {name: value.to(data.labels.device) for name, value in states.items()}
-    phase = Phase(points=listed, objective=cross_entropy, descent=descent, drop_last=True)
-    one = Phase(points=listed[:1], objective=cross_entropy, descent=descent, drop_last=True)
+    phase = Phase(points=listed, objective=recipe.loss(), descent=descent, augmentation=recipe.augmentation, drop_last=True)
+    one = dataclasses.replace(phase, points=listed[:1])
     first = {name: value[:1] for name, value in states.items()}
     times: dict[str, list[float]] = {"stacked": [], "looped": []}
     for _ in range(TRIAL_RUNS + 1):
@@ -157,3 +185,9 @@ def _seconds_per_member(build: Builder, recipe: Recipe, data: Resident, n_points
         times["stacked"].append((between - begun) / TRIAL_MEMBERS)
         times["looped"].append((time.perf_counter() - between) / 3)
     return statistics.median(times["stacked"][1:]), statistics.median(times["looped"][1:])
+
+
+def trial_descent(recipe: Recipe, epochs: int, batch_size: int) -> Descent:
+    """Return a recipe's descent for a trial of a few epochs; a triangle's peak moves with them."""
+    share = {} if recipe.peak_epoch is None else {"peak_epoch": recipe.peak_epoch * epochs / recipe.epochs}
+    return recipe.descent().model_copy(update={"epochs": epochs, "batch_size": batch_size, **share})

@@ -14,7 +14,8 @@ from pipeline.core.plugin_calls import say, users_line
 from pipeline.core.registry import plugin_name
 from pipeline.training.ensemble import Builder, Kind, compute_logits, initial_states
 from pipeline.training.loop import Resident, run_phases
-from pipeline.training.schedule import Descent, Phase, cross_entropy
+from pipeline.training.objectives import cross_entropy
+from pipeline.training.schedule import Descent, Phase
 
 
 @contextmanager

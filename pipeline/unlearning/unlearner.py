@@ -100,15 +100,18 @@ def check_logits(logits: Logits, request: Request, name: str) -> None:
 
 
 def check_phase(phase: Phase, request: Request) -> None:
-    """Raise ShapeError unless a phase lists points of the data, one list for each model, and targets of as many classes as there are."""
+    """Raise ShapeError unless a phase lists points of the data, one list for each model, and targets for all points."""
     points, targets, n_points = phase.points, phase.targets, len(request.data.labels)
     if points.dtype.kind not in "iu" or points.ndim != 2 or len(points) != len(request.seeds):
         raise ShapeError(f"`points` is {describe_value(points)}; expected integer ids of shape ({len(request.seeds)}, n_listed)")
     if points.min() < 0 or points.max() >= n_points:
         raise ShapeError(f"`points` spans {points.min()} to {points.max()}; expected ids from 0 to {n_points - 1}")
-    expected = (*points.shape, request.logits.shape[2])
-    if targets is not None and (targets.shape != expected or targets.dtype.kind != "f"):
-        raise ShapeError(f"`targets` is {describe_value(targets)}; expected floats of shape {expected}")
+    shared = (n_points, request.logits.shape[2])
+    expected = [shared, (len(points), *shared)]
+    if targets is not None and (targets.shape not in expected or targets.dtype.kind != "f"):
+        raise ShapeError(
+            f"`targets` is {describe_value(targets)}; they are looked up by point id: expected floats of shape {expected[0]} for all models, or {expected[1]}"
+        )
     if not isinstance(phase.descent, Descent) or not callable(phase.objective):
         raise ShapeError("`descent` and `objective` are to be a Descent and a function of logits, labels and targets")
 

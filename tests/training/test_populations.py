@@ -102,8 +102,8 @@ def test_seeds_decide_the_start():
     [
         (Mlp(width=4, dropout=0.5), {}, "draws random numbers"),
         (Mlp(width=4), {"optimizer": "adafactor"}, "not element-wise"),
-        (Mlp(width=4), {"max_gradient_norm": 1.0}, "norm of one member's gradient"),
         (Mlp(width=4), {"precision": "bfloat16"}, "ignored by biased layers"),
+        (Mlp(width=4), {"memory_format": "channels_last"}, "share each convolution"),
     ],
 )
 def test_what_cannot_be_stacked_exactly_is_looped_with_a_word_or_refused(model, settings, why):
