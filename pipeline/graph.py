@@ -23,6 +23,10 @@ from pipeline.runtime.store import Store, TableRef
 from pipeline.stages.forget import Forget
 from pipeline.stages.node import Node
 
+# How identities are spelled, recorded beside each table. Increment when tables with an earlier spelling are not found
+# again; `dmm plan` then says what they hold.
+IDENTITY = 2
+
 STAGES = ("forget", "groups", "train", "factor", "fit", "score", "effect", "unlearn", "evaluate", "convex", "report")
 
 Status = Literal["done", "partial", "missing", "stale", "waiting"]
@@ -179,7 +183,8 @@ class Graph:
     def describe(self, state: NodeState) -> dict[str, Any]:
         """Return a readable account of a node for the file beside its shards."""
         inputs = {name: {"folder": table.folder, "digest": table.digest} for name, table in state.inputs.items()}
-        about = {"stage": state.node.stage, "settings": state.node.settings(), "revisions": self._revisions_of(state.node)}
+        about = {"identity": IDENTITY, "stage": state.node.stage, "settings": state.node.settings()}
+        about["revisions"] = self._revisions_of(state.node)
         return about | {"data": self._data_of(state.node), "inputs": inputs}
 
 

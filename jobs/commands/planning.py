@@ -1,9 +1,10 @@
 """What `dmm plan` says before anything is spent: what is missing, and what it will cost."""
 
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from jobs.commands.older_identity import older_identity_notice
 from jobs.commands.verbs import about
 from jobs.session import Session
 from pipeline.accounts import SUBSETS, spending_of
@@ -32,7 +33,7 @@ def plan(session: Session) -> dict[str, Any]:
     effects = any("effect" in unlearner.needs for unlearner in session.experiment.unlearners.values())
     return {
         "store": session.store.uri,
-        "notices": [notice] if (notice := scale_notice(session.examples)) is not None else [],
+        "notices": [notice for notice in _notices(session, states) if notice is not None],
         "nodes": rows,
         "forget_sets": {label: _forget_set(session, states[f"forget/{label}"]) for label in session.experiment.forget_sets},
         "retrainings": round(total, 2),
@@ -43,6 +44,12 @@ def plan(session: Session) -> dict[str, Any]:
         "models_in_request": spending.n_models,
         "break_even_with_focused": spending.break_even(spending.n_models) if spending.focused else None,
     }
+
+
+def _notices(session: Session, states: Mapping[str, NodeState]) -> Iterator[str | None]:
+    yield scale_notice(session.examples)
+    used = {state.folder for state in states.values() if state.folder is not None}
+    yield older_identity_notice(session.graph, session.store, used)
 
 
 def _forget_set(session: Session, state: NodeState) -> dict[str, Any] | None:

@@ -80,7 +80,12 @@ class Descent(Settings):
 
     def descent(self) -> "Descent":
         """Return only the part that descends, of settings that hold more."""
-        return Descent(**{name: getattr(self, name) for name in Descent.model_fields})
+        return Descent.of(self)
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Descent":
+        """Return the settings of a descent that are among settings, which may hold others too."""
+        return cls(**{name: getattr(settings, name) for name in cls.model_fields if name in type(settings).model_fields})
 
     def learning_rate_at(self, moment: Moment) -> float:
         """Return the learning rate of one step."""

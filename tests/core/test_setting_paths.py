@@ -62,9 +62,10 @@ def test_an_identity_holds_no_path(outer: Outer) -> None:
     }
 
 
-def test_where_no_path_is_set_the_identity_is_the_description() -> None:
+def test_where_no_path_is_set_the_identity_is_the_description_with_the_names_of_nested_plugins() -> None:
     plugin = Outer(by_name={"y": 2}, inner=Inner(width=7))
-    assert identity(plugin) == describe(plugin)
+    described = describe(plugin)
+    assert identity(plugin) == described | {"inner": {"name": f"{__name__}:Inner"} | described["inner"]}
 
 
 def test_what_lies_at_a_path_is_part_of_the_revision(outer: Outer, tmp_path: Path) -> None:

@@ -1,0 +1,71 @@
+"""Models that an earlier release trained for the same experiment, and that its successor does not reuse."""
+
+import json
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.core.errors import StoreError
+from pipeline.core.registry import Plugin, Settings, identity, plugin_name
+from pipeline.graph import IDENTITY, Graph
+from pipeline.runtime.store import NODE_FILE, Store
+from pipeline.stages.train import Population
+
+
+def older_identity_notice(graph: Graph, store: Store, used: Collection[str]) -> str | None:
+    """Return a sentence on trained models of this experiment whose folders have an older identity, None without any.
+
+    used are the folders of the graph's own tables, which are not looked into.
+    """
+    n_models = sum(_n_models(graph, store, folder) for folder in _folders(store) if folder not in used)
+    if not n_models:
+        return None
+    count = f"{n_models:,} models are" if n_models > 1 else "1 model is"
+    return (
+        f"older identity: {count} not reused, since an earlier release drew their subsets and seeds in another way; "
+        "a run trains new ones beside them, or keep to that release to go on with them"
+    )
+
+
+def _folders(store: Store) -> list[str]:
+    stage = Population.stage
+    homes = [f"{stage}/{home}" for home in store.files.names(stage)]
+    return [f"{home}/{version}" for home in homes for version in store.files.names(home)]
+
+
+def _n_models(graph: Graph, store: Store, folder: str) -> int:
+    """Return how many models of this experiment a folder of an older identity holds."""
+    try:
+        about = json.loads(store.files.read(f"{folder}/{NODE_FILE}"))
+    # A folder without a readable description says nothing of whose models it holds.
+    except (StoreError, ValueError):
+        return 0
+    if not isinstance(about, dict) or about.get("identity", 1) >= IDENTITY or not _is_of(graph, about.get("settings")):
+        return 0
+    return sum(shard.stop - shard.start for shard in store.shards(folder))
+
+
+def _is_of(graph: Graph, recorded: Any) -> bool:
+    """Return whether recorded settings are those of a population of the graph, as far as they name what is trained."""
+    if not isinstance(recorded, Mapping):
+        return False
+    nodes = [node for node in graph.nodes.values() if isinstance(node, Population)]
+    return any(node.role == recorded.get("role") and _trains_as_recorded(node, recorded) for node in nodes)
+
+
+def _trains_as_recorded(node: Population, recorded: Mapping[str, Any]) -> bool:
+    parts = (("dataset", node.dataset), ("model", node.model), ("recipe", node.recipe))
+    return all(_equals(recorded.get(name), settings) for name, settings in parts)
+
+
+def _equals(recorded: Any, settings: Settings) -> bool:
+    """Return whether settings as they were recorded are these, wherever files lie.
+
+    Settings that did not exist then equal these if these are at their neutral value.
+    """
+    if not isinstance(recorded, Mapping):
+        return False
+    today = settings.model_dump(mode="json") | ({"name": plugin_name(settings)} if isinstance(settings, Plugin) else {})
+    paths = {name for name in today if isinstance(getattr(settings, name, None), Path)}
+    same = all(name in today and today[name] == value for name, value in recorded.items() if name not in paths)
+    return same and identity(settings).keys() <= recorded.keys()

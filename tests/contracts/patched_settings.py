@@ -1,0 +1,61 @@
+"""Add a setting to one class of each kind, as a later release would, and print the status of each table of a store.
+
+Run as a process of its own, since it changes the classes themselves: `patched_settings.py CONFIG STORE`.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from jobs.session import open_session
+from pipeline.attribution.influence import GroupInfluence
+from pipeline.attribution.kernel import GroupKernel
+from pipeline.config.experiment import Experiment
+from pipeline.config.populations import Focused, HeldoutModels, Members, Populations, SubsetModels
+from pipeline.core.neutral import setting
+from pipeline.core.registry import Settings
+from pipeline.data.arrays_file import ArraysFile
+from pipeline.data.forget_sets.random import Random
+from pipeline.models.mlp import Mlp
+from pipeline.stages.evaluate import Evaluation
+from pipeline.stages.layout import Layout
+from pipeline.training.populations import Recipe
+from pipeline.unlearning.ascent import GradientAscent
+from pipeline.unlearning.matching import Dmm
+from pipeline.unlearning.no_op import NoOp
+
+DATA = (ArraysFile, Random)
+MODELS = (Mlp, Recipe, GroupKernel, GroupInfluence)
+UNLEARNERS = (NoOp, Dmm, GradientAscent)
+POPULATIONS = (SubsetModels, HeldoutModels, Members, Focused, Populations)
+OTHERS = (Evaluation, Layout, Experiment)
+
+
+def subclasses(cls: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    """Yield all classes below cls, those that others are built from first."""
+    for below in cls.__subclasses__():
+        yield below
+        yield from subclasses(below)
+
+
+def main() -> None:
+    """Patch the classes, build them and whatever holds them anew, and print what the store has."""
+    for cls in (*DATA, *MODELS, *UNLEARNERS, *POPULATIONS, *OTHERS):
+        fields = cls.__pydantic_fields__
+        fields["added"] = FieldInfo.from_annotated_attribute(float, setting(neutral=0.5, ge=0))
+        fields["added_group"] = FieldInfo.from_annotated_attribute(dict[str, int] | None, setting(neutral=None))
+    # A class is built from the classes of its settings, which are therefore built first.
+    for _ in range(3):
+        for cls in subclasses(Settings):
+            cls.model_rebuild(force=True)
+    session = open_session(sys.argv[1], store=sys.argv[2])
+    assert session.experiment.recipe.added == 0.5, "the settings are not added"
+    states = session.graph.survey(session.store)
+    print(json.dumps({"digest": session.graph.digest, "statuses": {key: state.status for key, state in states.items()}}))
+
+
+if __name__ == "__main__":
+    main()
