@@ -86,7 +86,7 @@ def check(experiment: Experiment, examples: Examples) -> None:
         if subsets is not None:
             count_kept(examples.n_train, subsets.keep_fraction)
     build = Builder(experiment.model, examples.input_shape, examples.n_classes)
-    check_model(build, experiment.recipe, examples.inputs[:2])
+    check_model(build, experiment.recipe, examples.inputs_of(np.arange(2)))
     check_scale(build, experiment.recipe, examples)
     for label, rule in experiment.forget_sets.items():
         try:
@@ -157,7 +157,7 @@ def why_looped(session: Session) -> str | None:
     """Return why models will be trained one by one although the recipe would let them be stacked, None if they will be or were meant to be."""
     experiment, examples = session.experiment, session.examples
     build = Builder(experiment.model, examples.input_shape, examples.n_classes)
-    inputs = torch.from_numpy(np.array(examples.inputs[:2], np.float32))
+    inputs = torch.from_numpy(examples.inputs_of(np.arange(2)))
     return why_not_stackable(build(), [experiment.recipe.descent()], inputs) if experiment.recipe.ensemble == "auto" else None
 
 

@@ -1,51 +1,73 @@
 """Examples: inputs, labels and the split; training points come first, so ids below n_train are training points."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from jaxtyping import Float, Int
 
+from pipeline.core.arrays import Indices, Labels
 from pipeline.core.errors import DataError
 from pipeline.core.fingerprint import digest, digest_arrays
 from pipeline.core.fitting import describe_value, fits
+from pipeline.data.inputs import ArrayInputs, Inputs
+
+EXPECTED_INPUTS = "a NumPy array of numbers, (n_points, ...)"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Examples:
-    """A data set in memory.
+    """A data set: inputs (n_points, ...), labels (n_points,) int64 in [0, n_classes), and the split.
 
-    inputs (n_points, ...) float32; labels (n_points,) int64 in [0, n_classes); the first n_train points are for training,
-    the rest for validation. mislabelled (n_mislabelled,) are the training ids whose labels were flipped on purpose.
-    Raises DataError if shapes, ranges or values cannot be trained on.
+    The first n_train points are for training, the rest for validation. mislabelled (n_mislabelled,) are the training ids whose
+    labels were flipped on purpose. An array given as inputs becomes ArrayInputs. Raises DataError if shapes, ranges or values
+    cannot be trained on.
     """
 
-    inputs: Float[np.ndarray, "n_points ..."]
-    labels: Int[np.ndarray, " n_points"]
+    inputs: Inputs
+    labels: Labels
     n_train: int
     n_classes: int
-    mislabelled: Int[np.ndarray, " n_mislabelled"] = field(default_factory=lambda: np.zeros(0, np.int64))
+    mislabelled: Int[np.ndarray, " n_mislabelled"]
 
-    def __post_init__(self) -> None:
+    def __init__(
+        self,
+        *,
+        inputs: Inputs | npt.NDArray[Any],
+        labels: npt.NDArray[Any],
+        n_train: int,
+        n_classes: int,
+        mislabelled: npt.NDArray[Any] | None = None,
+    ) -> None:
+        mislabelled = np.zeros(0, np.int64) if mislabelled is None else mislabelled
+        if not isinstance(inputs, Inputs):
+            _check_array("inputs", inputs, "biuf", EXPECTED_INPUTS)
+            inputs = ArrayInputs(inputs)
+        fields = {"inputs": inputs, "labels": labels, "n_train": n_train, "n_classes": n_classes, "mislabelled": mislabelled}
+        for name, value in fields.items():
+            object.__setattr__(self, name, value)
         self._check_kinds()
-        if len(self.inputs) != len(self.labels):
-            raise DataError(f"{len(self.inputs)} inputs but {len(self.labels)} labels; give one label for each input")
+        self._check_values()
+
+    def _check_values(self) -> None:
+        """Raise DataError unless counts, shapes, labels and inputs in memory can be trained on."""
+        shape = self.inputs.shape
+        if shape[0] != len(self.labels):
+            raise DataError(f"{shape[0]} inputs but {len(self.labels)} labels; give one label for each input")
         if not 0 < self.n_train < len(self.labels):
             raise DataError(f"n_train is {self.n_train} of {len(self.labels)} points; at least one training and one validation point are needed")
         if self.n_classes < 2:
             raise DataError(f"n_classes is {self.n_classes}; expected at least two classes, numbered from 0")
-        if self.inputs.size == 0:
-            raise DataError(f"inputs have shape {self.inputs.shape}, so that they hold no features; give at least one number for each point")
+        if 0 in shape:
+            raise DataError(f"inputs have shape {shape}, so that they hold no features; give at least one number for each point")
         if self.labels.min() < 0 or self.labels.max() >= self.n_classes:
             raise DataError(f"labels span {self.labels.min()} to {self.labels.max()}; expected 0 to {self.n_classes - 1}")
-        if not np.isfinite(self.inputs).all():
-            bad = np.flatnonzero(~np.isfinite(self.inputs.reshape(len(self.inputs), -1)).all(axis=1))
-            first = self.inputs[bad[0]]
-            value = first[~np.isfinite(first)][0]
-            raise DataError(f"inputs of {len(bad)} points are not finite (first: point {bad[0]} holds {value}); clean them first")
+        if isinstance(self.inputs, ArrayInputs):
+            _check_finite(self.inputs.array)
 
     def _check_kinds(self) -> None:
         """Raise DataError unless arrays and counts are of the right kind; counts of NumPy's types become Python's own."""
-        _check_array("inputs", self.inputs, "biuf", "a NumPy array of numbers, (n_points, ...)")
         _check_array("labels", self.labels, "iu", "a NumPy array of integers, (n_points,)")
         _check_array("mislabelled", self.mislabelled, "iu", "a NumPy array of training ids, (n_mislabelled,)")
         for name in ("n_train", "n_classes"):
@@ -67,12 +89,25 @@ class Examples:
         """Shape of one input."""
         return tuple(self.inputs.shape[1:])
 
+    def inputs_of(self, ids: Indices) -> Float[np.ndarray, "n_ids ..."]:
+        """Return what models see of points ids, (n_ids, ...), as float32."""
+        return np.asarray(self.inputs.take(ids), np.float32)
+
     @property
     def digest(self) -> str:
         """Digest of the whole content: a changed pixel or label changes it."""
-        inputs = digest_arrays({"inputs": self.inputs})
         rest = {"labels": self.labels, "mislabelled": self.mislabelled}
-        return digest([inputs, digest_arrays(rest), self.n_train, self.n_classes])
+        return digest([self.inputs.token, digest_arrays(rest), self.n_train, self.n_classes])
+
+
+def _check_finite(array: npt.NDArray[Any]) -> None:
+    """Raise DataError if an input holds NaN or infinity."""
+    if np.isfinite(array).all():
+        return
+    bad = np.flatnonzero(~np.isfinite(array.reshape(len(array), -1)).all(axis=1))
+    first = array[bad[0]]
+    value = first[~np.isfinite(first)][0]
+    raise DataError(f"inputs of {len(bad)} points are not finite (first: point {bad[0]} holds {value}); clean them first")
 
 
 def _check_array(name: str, array: object, kinds: str, expected: str) -> None:

@@ -57,7 +57,7 @@ def planted_weights(examples: Examples, *, learning_rate: float, n_kept: int) ->
     Subsets have n_kept points; the intercept is 0. Weights of subsets of one size are only determined up to a constant for each output,
     so compare them after subtracting their mean over training points.
     """
-    flat = examples.inputs.reshape(examples.n_points, -1).astype(np.float64)
+    flat = examples.inputs_of(np.arange(examples.n_points)).reshape(examples.n_points, -1).astype(np.float64)
     similarity = flat[: examples.n_train] @ flat.T + 1.0
     targets = np.eye(examples.n_classes)[examples.labels[: examples.n_train]] - 1.0 / examples.n_classes
     weights: npt.NDArray[np.float64] = learning_rate / n_kept * similarity[:, :, None] * targets[:, None, :]

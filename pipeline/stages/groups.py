@@ -12,7 +12,7 @@ from pipeline.stages.node import Node, Parent, Work
 from pipeline.stages.train import read_states
 from pipeline.training.ensemble import Builder
 from pipeline.training.features import difficulty, joint_features, last_features
-from pipeline.training.loop import Resident
+from pipeline.training.feeds import Resident
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +42,9 @@ class Groups(Node):
         """Look at the training points through the scouts."""
         examples, table = work.examples, work.inputs["scout"]
         build = Builder(self.model, examples.input_shape, examples.n_classes)
-        inputs = Resident.place(examples, work.device).inputs[: examples.n_train]
-        features, logits = last_features(build(), read_states(work.store, table, 0, table.pieces[-1].stop), inputs)
+        data = Resident.place(examples, work.device)
+        states = read_states(work.store, table, 0, table.pieces[-1].stop)
+        features, logits = last_features(build(), states, data, range(examples.n_train))
         labels = examples.labels[: examples.n_train]
         lines = draw_lines(joint_features(features), labels, difficulty(features, logits, labels), seed=self.seed)
         return Shard(columns=columns_of(lines))

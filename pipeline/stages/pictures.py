@@ -28,7 +28,7 @@ class Pictures:
         """Return one point as it is shown."""
         given = int(self.examples.labels[index])
         true = given if self.true_labels is None else int(self.true_labels[index])
-        images = images_of(self.examples.inputs[index : index + 1])
+        images = images_of(self.examples.inputs_of(np.array([index])))
         return PointContent(
             id=index,
             split="training" if index < self.examples.n_train else "validation",

@@ -122,7 +122,7 @@ class ReportPage(Node):
             ids=ids,
             labels=labels[ids],
             true_labels=pictures.true(ids),
-            images=images_of(work.examples.inputs[ids]),
+            images=images_of(work.examples.inputs_of(ids)),
             floor=floor["p95"],
             floor_mean=floor["mean"],
             oracle_accuracy=floor["oracle_accuracy"],

@@ -21,7 +21,7 @@ from pipeline.stages.layout import Layout
 from pipeline.stages.lines import read_lines
 from pipeline.stages.node import Node, Parent, Work
 from pipeline.training.ensemble import Builder, States, compute_logits, join, take
-from pipeline.training.loop import Resident
+from pipeline.training.feeds import Resident
 from pipeline.training.populations import Recipe, member_masks, train_members
 
 CHECKPOINT = "safetensors"
@@ -100,7 +100,7 @@ class Population(Node):
         build = Builder(self.model, examples.input_shape, examples.n_classes)
         data = Resident.place(examples, work.device)
         states = train_members(build, self.recipe, data, masks=masks, seeds=seeds, kind=work.kind)
-        logits = compute_logits(build(), states, data.inputs, kind=work.kind)
+        logits = compute_logits(build(), states, data, kind=work.kind)
         columns = {
             "member": np.arange(work.start, work.stop),
             "seed": np.array(seeds),

@@ -13,7 +13,7 @@ from pipeline.stages.layout import Layout, read_logits
 from pipeline.stages.node import Node, Parent, Work
 from pipeline.stages.train import CHECKPOINT, encode_states, read_states
 from pipeline.training.ensemble import Builder, take
-from pipeline.training.loop import Resident
+from pipeline.training.feeds import Resident
 from pipeline.unlearning.unlearner import Request, Unlearner
 
 

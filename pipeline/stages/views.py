@@ -11,7 +11,7 @@ from pipeline.stages.node import Node, Parent, Work
 from pipeline.stages.train import read_states
 from pipeline.training.ensemble import Builder
 from pipeline.training.features import difficulty, joint_features, last_features
-from pipeline.training.loop import Resident
+from pipeline.training.feeds import Resident
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,7 @@ class ViewsOfPoints(Node):
         examples, table = work.examples, work.inputs["scout"]
         build = Builder(self.model, examples.input_shape, examples.n_classes)
         states = read_states(work.store, table, 0, table.pieces[-1].stop)
-        features, logits = last_features(build(), states, Resident.place(examples, work.device).inputs)
+        features, logits = last_features(build(), states, Resident.place(examples, work.device))
         views = draw_views(joint_features(features), examples.labels, difficulty(features, logits, examples.labels), seed=self.seed)
         return Shard(columns={"features": views.features, "label": views.labels, "difficulty": views.difficulty})
 

@@ -25,7 +25,7 @@ from pipeline.stages.node import Node, Work
 from pipeline.stages.train import Population
 from pipeline.stages.unlearn import Unlearn
 from pipeline.training.ensemble import Builder, Kind
-from pipeline.training.loop import Resident
+from pipeline.training.feeds import Resident
 from pipeline.training.populations import Recipe, choose_ensemble
 
 # Of this process: it decides nothing but which shards are not worth making.

@@ -31,13 +31,11 @@ class Augmentation:
         """Outcomes that a draw chooses from; 1 where nothing is augmented."""
         return (2 if self.flip else 1) * (2 * self.crop_padding + 1) ** 2
 
-    def check(self, input_shape: tuple[int, ...]) -> None:
-        """Raise ConfigError unless inputs of this shape can be augmented."""
+    def check(self, input_shape: tuple[int, ...], *, asked: str = "flip or crop_padding") -> None:
+        """Raise ConfigError unless inputs of this shape can be augmented; asked is the setting that wants it."""
         if self.n_choices > 1 and len(input_shape) != 3:
-            asked = "flip" if self.flip else "crop_padding"
             raise ConfigError(
-                f"{asked} is for images (channels, height, width), but inputs have shape {input_shape}; "
-                "set flip to false and crop_padding to 0, or use a data set of images"
+                f"{asked} is for images (channels, height, width), but inputs have shape {input_shape}; remove the setting, or use a data set of images"
             )
 
     def draw(self, seeds: Sequence[tuple[int, int]], epoch: int, n_points: int) -> Int[np.ndarray, "n_members n_points"]:
@@ -63,3 +61,16 @@ class Augmentation:
 
 
 NOTHING = Augmentation()
+
+
+class Draws:
+    """What augmentation does to each point in one epoch, drawn for all points of the data set at once."""
+
+    def __init__(self, augmentation: Augmentation, seeds: Sequence[tuple[int, int]], epoch: int, labels: Tensor) -> None:
+        self._augmentation, self._drawn = augmentation, None
+        if augmentation.n_choices > 1:
+            self._drawn = torch.from_numpy(augmentation.draw(seeds, epoch, len(labels))).to(labels.device)
+
+    def applied(self, inputs: Tensor, batch: Tensor) -> Tensor:
+        """Return the inputs (n_members, batch, ...) of points batch (n_members, batch), augmented."""
+        return inputs if self._drawn is None else self._augmentation.apply(inputs, self._drawn.gather(1, batch))

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from pipeline.core.arrays import Logits
-from pipeline.models.base import Model
+from pipeline.models.base import Model, average_flips
+from pipeline.training.feeds import Feed
 from pipeline.training.objectives import Objective
 from pipeline.training.optimizers import STACKABLE
 from pipeline.training.schedule import Descent
@@ -50,7 +51,8 @@ class Builder:
 
     def __call__(self) -> nn.Module:
         """Return a new module with random parameters from torch's global generator."""
-        return self.model.build(self.input_shape, self.n_classes)
+        module = self.model.build(self.input_shape, self.n_classes)
+        return average_flips(module) if self.model.flip_average else module
 
 
 def n_members(states: States) -> int:
@@ -91,13 +93,21 @@ def why_not_stackable(template: nn.Module, descents: Iterable[Descent], inputs: 
         if isinstance(module, (nn.modules.dropout._DropoutNd,)):
             return f"{type(module).__name__} draws random numbers, which differ between stacked and single members"
     for descent in descents:
-        if descent.optimizer not in STACKABLE:
-            return f"optimizer {descent.optimizer} is not element-wise, so stacked members would leak into each other"
-        if descent.precision != "float32":
-            return f"{descent.precision} autocast is ignored by biased layers under vmap, in silence"
-        if descent.memory_format != "contiguous":
-            return f"memory_format {descent.memory_format} is of one model's images; stacked members share each convolution"
+        reason = why_descent_is_looped(descent)
+        if reason is not None:
+            return reason
     return _why_stack_fails(template, inputs[:2])
+
+
+def why_descent_is_looped(descent: Descent) -> str | None:
+    """Return the reason why members descend one by one whatever their model is, or None."""
+    if descent.optimizer not in STACKABLE:
+        return f"optimizer {descent.optimizer} is not element-wise, so stacked members would leak into each other"
+    if descent.precision != "float32":
+        return f"{descent.precision} autocast is ignored by biased layers under vmap, in silence"
+    if descent.memory_format != "contiguous":
+        return f"memory_format {descent.memory_format} is of one model's images; stacked members share each convolution"
+    return None
 
 
 def _why_stack_fails(template: nn.Module, inputs: Tensor) -> str | None:
@@ -173,23 +183,33 @@ class SingleGroup:
         return {name: value.detach()[None] for name, value in self._module.state_dict().items()}
 
 
-def compute_logits(template: nn.Module, states: States, inputs: Tensor, *, kind: Kind) -> Logits:
-    """Return float32 logits (n_members, n_points, n_classes) of every member on inputs (n_points, ...), in evaluation mode."""
+def compute_logits(template: nn.Module, states: States, data: Feed | Tensor, *, kind: Kind) -> Logits:
+    """Return float32 logits (n_members, n_points, n_classes) of every member on all points, in evaluation mode.
+
+    data is a feed, or a tensor (n_points, ...) of what models see of some points. Each batch is read once, for all members.
+    """
     template = copy.deepcopy(template).to(device_of(states)).eval()
+    groups = member_groups(n_members(states), kind)
+    states_of = [{name: value[group] for name, value in states.items()} for group in groups]
+    parts = []
     with torch.inference_mode():
-        return np.concatenate(
-            [
-                _group_logits(template, {name: value[group] for name, value in states.items()}, inputs, kind)[: len(set(group))]
-                for group in member_groups(n_members(states), kind)
-            ]
-        )
+        for batch in evaluation_batches(data):
+            found = [_group_logits(template, state, batch, kind)[: len(set(group))] for group, state in zip(groups, states_of, strict=True)]
+            parts.append(np.concatenate(found))
+    return np.concatenate(parts, axis=1)
 
 
-def _group_logits(template: nn.Module, states: States, inputs: Tensor, kind: Kind) -> Float[np.ndarray, "n_members n_points n_classes"]:
-    batches = inputs.split(EVALUATION_BATCH)
+def evaluation_batches(data: Feed | Tensor, points: range | None = None) -> Iterable[Tensor]:
+    """Return what models see of points, all if none are given, in batches of EVALUATION_BATCH."""
+    if isinstance(data, Tensor):
+        return data.split(EVALUATION_BATCH) if points is None else data[points.start : points.stop].split(EVALUATION_BATCH)
+    return data.batches(range(len(data.labels)) if points is None else points, EVALUATION_BATCH)
+
+
+def _group_logits(template: nn.Module, states: States, batch: Tensor, kind: Kind) -> Float[np.ndarray, "n_members n_batch n_classes"]:
     if kind == "stacked":
-        parts = [vmap(lambda state, x: functional_call(template, state, (x,)), in_dims=(0, None))(states, batch) for batch in batches]
+        logits = vmap(lambda state, x: functional_call(template, state, (x,)), in_dims=(0, None))(states, batch)
     else:
         template.load_state_dict({name: value[0] for name, value in states.items()})
-        parts = [template(batch)[None] for batch in batches]
-    return torch.cat(parts, dim=1).float().cpu().numpy()
+        logits = template(batch)[None]
+    return logits.float().cpu().numpy()

@@ -8,18 +8,22 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from pipeline.core.arrays import Labels, Logits, PerPoint
-from pipeline.training.ensemble import EVALUATION_BATCH, States, n_members
+from pipeline.training.ensemble import States, device_of, evaluation_batches, n_members
+from pipeline.training.feeds import Feed
 
 Features = Float[np.ndarray, "n_models n_points n_features"]
 
 
-def last_features(template: nn.Module, states: States, inputs: Tensor) -> tuple[Features, Logits]:
+def last_features(template: nn.Module, states: States, data: Feed | Tensor, points: range | None = None) -> tuple[Features, Logits]:
     """Return what goes into each member's last linear layer, (n_models, n_points, n_features), and its logits, in evaluation mode.
 
     The last is the one that runs last: a layer may be listed behind it and serve training alone. A model in which none runs has its logits for
-    features.
+    features. data is a feed, or a tensor of what models see; points are all if none are given.
     """
-    model = copy.deepcopy(template).to(inputs.device).eval()
+    model = copy.deepcopy(template).to(device_of(states)).eval()
+    averages = getattr(model, "averages_flips", False)
+    if averages:
+        object.__setattr__(model, "averages_flips", False)
     latest: list[Tensor] = []
 
     def remember(_: nn.Module, given: tuple[Tensor, ...]) -> None:
@@ -33,13 +37,23 @@ def last_features(template: nn.Module, states: States, inputs: Tensor) -> tuple[
         for member in range(n_members(states)):
             model.load_state_dict({name: value[member] for name, value in states.items()})
             seen, outputs = [], []
-            for batch in inputs.split(EVALUATION_BATCH):
-                latest.clear()
-                outputs.append(model(batch))
-                seen.append((latest or outputs)[-1].flatten(1))
+            for batch in evaluation_batches(data, points):
+                found, logits_of = _look(model, batch, latest)
+                if averages:
+                    mirrored = _look(model, batch.flip(-1), latest)
+                    found, logits_of = (found + mirrored[0]) / 2, (logits_of + mirrored[1]) / 2
+                outputs.append(logits_of)
+                seen.append(found)
             features.append(torch.cat(seen).float().cpu().numpy())
             logits.append(torch.cat(outputs).float().cpu().numpy())
     return np.stack(features), np.stack(logits)
+
+
+def _look(model: nn.Module, batch: Tensor, latest: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """Return what went into the last layer, and the logits; latest is what hooks keep of the layer that ran last."""
+    latest.clear()
+    logits: Tensor = model(batch)
+    return (latest or [logits])[-1].flatten(1), logits
 
 
 def joint_features(features: Features) -> Float[np.ndarray, "n_points n_joint"]:

@@ -137,7 +137,7 @@ class Checkpoints:
         return [(name, value) for name, value in self._template.named_parameters() if self._counted is None or name in self._counted]
 
     def _inputs(self, points: Indices) -> Tensor:
-        return self._tensor(self._examples.inputs[points])
+        return self._tensor(self._examples.inputs_of(points))
 
     def _tensor(self, values: Float[np.ndarray, "..."]) -> Tensor:
         return torch.from_numpy(np.array(values, np.float32)).to(self._device)

@@ -3,7 +3,6 @@
 import copy
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -12,31 +11,18 @@ from torch import Tensor, nn
 
 from pipeline.core.errors import ShapeError
 from pipeline.core.seeds import generator
-from pipeline.data.examples import Examples
-from pipeline.training.augmentation import Augmentation
-from pipeline.training.ensemble import Kind, SingleGroup, StackedGroup, States, device_of, join, member_groups, n_members, take
-from pipeline.training.optimizers import STACKABLE, Stepper, build_stepper, clip_gradients
+from pipeline.training.augmentation import Draws
+from pipeline.training.ensemble import Kind, SingleGroup, StackedGroup, States, device_of, join, member_groups, n_members, take, why_descent_is_looped
+from pipeline.training.feeds import Feed, pick
+from pipeline.training.optimizers import Stepper, build_stepper, clip_gradients
 from pipeline.training.schedule import Moment, Phase, moments
 
 
-@dataclass(frozen=True)
-class Resident:
-    """The data set on the device for a whole shard: a batch is then an index, not a copy from the host."""
-
-    inputs: Tensor
-    labels: Tensor
-
-    @classmethod
-    def place(cls, examples: Examples, device: str = "cpu") -> "Resident":
-        """Return examples on device; arrays that share memory with a read-only buffer are copied first."""
-        inputs, labels = np.array(examples.inputs, np.float32), np.array(examples.labels, np.int64)
-        return cls(torch.from_numpy(inputs).to(device), torch.from_numpy(labels).to(device))
-
-
-def run_phases(template: nn.Module, states: States, phases: Sequence[Phase], data: Resident, *, seeds: Sequence[int], kind: Kind) -> States:
+def run_phases(template: nn.Module, states: States, phases: Sequence[Phase], data: Feed, *, seeds: Sequence[int], kind: Kind) -> States:
     """Return the states after each member has descended all phases in turn; states itself is left alone.
 
-    seeds (n_members,) decide each member's order of batches. Raises ShapeError where a phase is not for these members,
+    seeds (n_members,) decide each member's order of batches. Members run one by one where a phase cannot be stacked.
+    Raises ShapeError where a phase is not for these members,
     TrainingError where phases of one track do not fit together.
     """
     total = n_members(states)
@@ -44,9 +30,9 @@ def run_phases(template: nn.Module, states: States, phases: Sequence[Phase], dat
         if len(phase.points) != total or len(seeds) != total:
             raise ShapeError(f"{total} members, but a phase for {len(phase.points)} and {len(seeds)} seeds; give one list and one seed for each member")
     template = copy.deepcopy(template).to(device_of(states))
-    parts = [batches(phase, template, data.inputs) for phase in phases]
+    parts = [batches(phase, template, data) for phase in phases]
     places = moments(phases, [len(part) for part in parts])
-    if any(phase.descent.optimizer not in STACKABLE for phase in phases):
+    if any(why_descent_is_looped(phase.descent) for phase in phases):
         kind = "looped"
     done = []
     for members in member_groups(total, kind):
@@ -90,39 +76,34 @@ def _visited(order: Int[np.ndarray, " n_points"], listed: Int[np.ndarray, " n_li
     return found[found >= 0]
 
 
-def batches(phase: Phase, template: nn.Module, inputs: Tensor) -> list[slice]:
-    """Return which part of an epoch's order each step takes; inputs (n_points, ...) are those of the data set.
+def batches(phase: Phase, template: nn.Module, data: Feed) -> list[slice]:
+    """Return which part of an epoch's order each step takes.
 
     A last batch of one point joins the one before if the model cannot train on one point, as with batch norm over flat features.
     """
     n_listed, size = phase.points.shape[1], phase.batch_size
     parts = [slice(start, min(start + size, n_listed)) for start in range(0, phase.steps_per_epoch * size, size)]
-    if len(parts) > 1 and parts[-1].stop - parts[-1].start == 1 < size and not _trains_on_one_point(template, inputs[:1]):
+    if len(parts) > 1 and parts[-1].stop - parts[-1].start == 1 < size and not _trains_on_one_point(template, data):
         parts[-2:] = [slice(parts[-2].start, n_listed)]
     return parts
 
 
-def _trains_on_one_point(template: nn.Module, inputs: Tensor) -> bool:
+def _trains_on_one_point(template: nn.Module, data: Feed) -> bool:
     """Return whether a step on one point is possible; only models with batch norm are tried, so that others draw no random number more."""
     if not any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in template.modules()):
         return True
     try:
         with torch.no_grad():
-            copy.deepcopy(template).train()(inputs)
+            copy.deepcopy(template).train()(data.first(1))
     except ValueError:
         return False
     return True
 
 
-def pick(values: Tensor, batch: Tensor) -> Tensor:
-    """Return values[batch] (n_members, batch, ...), by the flat index that torch gathers fastest."""
-    return values.index_select(0, batch.reshape(-1)).view(*batch.shape, *values.shape[1:])
-
-
 class _Run:
     """One group of members on its way through the phases; an optimiser lives until the last phase of its track."""
 
-    def __init__(self, template: nn.Module, states: States, members: list[int], data: Resident, seeds: list[int], kind: Kind) -> None:
+    def __init__(self, template: nn.Module, states: States, members: list[int], data: Feed, seeds: list[int], kind: Kind) -> None:
         self._template, self._members, self._data, self._seeds = template, members, data, seeds
         self._group = (StackedGroup if kind == "stacked" else SingleGroup)(template, states)
         self._steppers: dict[str | int, Stepper] = {}
@@ -151,9 +132,10 @@ class _Run:
         for epoch, order in zip(range(phase.descent.epochs), orders, strict=False):
             listed = torch.from_numpy(np.take_along_axis(points, order, axis=1)).to(data.labels.device)
             drawn = Draws(phase.augmentation, seeds, epoch, data.labels)
-            for part in parts:
-                batch = listed[:, part]
-                yield drawn.applied(pick(data.inputs, batch), batch), pick(data.labels, batch), wanted.of(batch)
+            visited = [listed[:, part] for part in parts]
+            data.expect(visited)
+            for batch in visited:
+                yield drawn.applied(data.inputs_of(batch), batch), data.labels_of(batch), wanted.of(batch)
 
     def _stepper(self, phase: Phase, number: int) -> Stepper:
         track = number if phase.track is None else phase.track
@@ -178,16 +160,3 @@ class Targets:
         if self._values is None:
             return self._nothing
         return pick(self._values, batch) if self._values.ndim == 2 else self._values[self._rows, batch]
-
-
-class Draws:
-    """What augmentation does to each point in one epoch, drawn for all points of the data set at once."""
-
-    def __init__(self, augmentation: Augmentation, seeds: Sequence[tuple[int, int]], epoch: int, labels: Tensor) -> None:
-        self._augmentation, self._drawn = augmentation, None
-        if augmentation.n_choices > 1:
-            self._drawn = torch.from_numpy(augmentation.draw(seeds, epoch, len(labels))).to(labels.device)
-
-    def applied(self, inputs: Tensor, batch: Tensor) -> Tensor:
-        """Return the inputs (n_members, batch, ...) of points batch (n_members, batch), augmented."""
-        return inputs if self._drawn is None else self._augmentation.apply(inputs, self._drawn.gather(1, batch))

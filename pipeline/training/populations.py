@@ -21,7 +21,8 @@ from pipeline.data.groups import Lines, designed_mask
 from pipeline.data.masks import focused_mask, retain_mask, subset_mask
 from pipeline.training.augmentation import Augmentation
 from pipeline.training.ensemble import Builder, Kind, States, initial_states, why_not_stackable
-from pipeline.training.loop import Resident, run_phases
+from pipeline.training.feeds import Feed
+from pipeline.training.loop import run_phases
 from pipeline.training.objectives import TRAINING_OBJECTIVES, CrossEntropy, LabelSquaredError
 from pipeline.training.schedule import Descent, Phase, ScheduleName
 from pipeline.training.trial import check_outputs, check_parameters, check_step
@@ -91,7 +92,7 @@ def member_masks(
     return np.broadcast_to(mask, (len(members), n_train))
 
 
-def train_members(build: Builder, recipe: Recipe, data: Resident, *, masks: Masks, seeds: Sequence[int], kind: Kind) -> States:
+def train_members(build: Builder, recipe: Recipe, data: Feed, *, masks: Masks, seeds: Sequence[int], kind: Kind) -> States:
     """Return the states of members trained from fresh initialisations on the points that their masks keep.
 
     Members of one seed start alike and meet the points they share in the same order. Their outputs then share most of their randomness (on
@@ -120,6 +121,8 @@ def check_model(build: Builder, recipe: Recipe, inputs: Float[np.ndarray, "..."]
     template = build()
     check_parameters(build, template)
     recipe.augmentation.check(build.input_shape)
+    if build.model.flip_average:
+        Augmentation(flip=True).check(build.input_shape, asked="flip_average")
     check_outputs(build, template, inputs)
     reason = why_not_stackable(template, [recipe.descent()], torch.from_numpy(np.array(inputs, np.float32)))
     if recipe.ensemble == "stacked" and reason is not None:
@@ -148,11 +151,11 @@ def _check_size(build: Builder) -> None:
         raise ConfigError(f"{found}; this machine has {memory / 2**30:,.0f} GB of memory, so choose a smaller model")
 
 
-def choose_ensemble(build: Builder, recipe: Recipe, data: Resident, n_points: int) -> dict[str, Any]:
+def choose_ensemble(build: Builder, recipe: Recipe, data: Feed, n_points: int) -> dict[str, Any]:
     """Return {"kind", "reason", …}: how members of this recipe run, by rule where there is one, else by timing both on a few steps."""
     if recipe.ensemble != "auto":
         return {"kind": recipe.ensemble, "reason": "set by recipe.ensemble"}
-    reason = why_not_stackable(build(), [recipe.descent()], data.inputs)
+    reason = why_not_stackable(build(), [recipe.descent()], data.first(2))
     if reason is not None:
         return {"kind": "looped", "reason": reason}
     try:
@@ -165,7 +168,7 @@ def choose_ensemble(build: Builder, recipe: Recipe, data: Resident, n_points: in
     return {"kind": kind, "reason": "the faster of both when timed", "seconds_stacked": stacked, "seconds_looped": looped}
 
 
-def _seconds_per_member(build: Builder, recipe: Recipe, data: Resident, n_points: int) -> tuple[float, float]:
+def _seconds_per_member(build: Builder, recipe: Recipe, data: Feed, n_points: int) -> tuple[float, float]:
     """Return the median seconds a member takes for a few steps, stacked and looped, timed in turn after a warm-up."""
     batch = min(recipe.batch_size, n_points)
     listed = np.arange(batch)[None].repeat(TRIAL_MEMBERS, axis=0)

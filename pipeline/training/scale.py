@@ -8,7 +8,8 @@ import torch
 from pipeline.core.errors import DataError
 from pipeline.data.examples import Examples
 from pipeline.training.ensemble import Builder, compute_logits, initial_states
-from pipeline.training.loop import Resident, run_phases
+from pipeline.training.feeds import Resident
+from pipeline.training.loop import run_phases
 from pipeline.training.populations import Recipe, trial_descent
 from pipeline.training.schedule import Phase
 
@@ -31,11 +32,12 @@ def scale_notice(examples: Examples) -> str | None:
 
 def typical_size(examples: Examples) -> float:
     """Return the root mean square of the training inputs."""
-    inputs, total = examples.inputs[: examples.n_train], 0.0
-    for start in range(0, len(inputs), ROWS):
+    total, n_numbers = 0.0, examples.n_train * math.prod(examples.input_shape)
+    for start in range(0, examples.n_train, ROWS):
+        inputs = examples.inputs_of(np.arange(start, min(start + ROWS, examples.n_train)))
         # float32 may hold the inputs and not their squares.
-        total += float(np.square(inputs[start : start + ROWS], dtype=np.float64).sum())
-    return math.sqrt(total / inputs.size)
+        total += float(np.square(inputs, dtype=np.float64).sum())
+    return math.sqrt(total / n_numbers)
 
 
 def check_scale(build: Builder, recipe: Recipe, examples: Examples) -> None:
@@ -54,7 +56,7 @@ def check_scale(build: Builder, recipe: Recipe, examples: Examples) -> None:
         with torch.random.fork_rng(devices=[]):
             template = build()
         states = run_phases(template, initial_states(build, [0]), [phase], data, seeds=[0], kind="looped")
-        logits = compute_logits(template, states, data.inputs[: points.shape[1]], kind="looped")
+        logits = compute_logits(template, states, data.first(points.shape[1]), kind="looped")
     # A user's model may fail in any way. That has nothing to do with the scale, and is named where models are tried.
     except Exception:
         return

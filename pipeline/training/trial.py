@@ -13,7 +13,8 @@ from pipeline.core.errors import ConfigError, PipelineError
 from pipeline.core.plugin_calls import say, users_line
 from pipeline.core.registry import plugin_name
 from pipeline.training.ensemble import Builder, Kind, compute_logits, initial_states
-from pipeline.training.loop import Resident, run_phases
+from pipeline.training.feeds import Resident
+from pipeline.training.loop import run_phases
 from pipeline.training.objectives import cross_entropy
 from pipeline.training.schedule import Descent, Phase
 
@@ -81,7 +82,7 @@ def check_step(build: Builder, descent: Descent, inputs: Float[np.ndarray, "n_po
         for kind in kinds:
             with trying(build, f"cannot be trained ({kind})"):
                 trained = run_phases(template, states, [phase], data, seeds=[0, 1], kind=kind)
-                compute_logits(template, trained, data.inputs, kind=kind)
+                compute_logits(template, trained, data, kind=kind)
 
 
 def _tensor(inputs: Float[np.ndarray, "n_points ..."]) -> Tensor:

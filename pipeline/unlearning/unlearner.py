@@ -13,7 +13,8 @@ from pipeline.core.errors import ConfigError, ShapeError
 from pipeline.core.fitting import describe_value, fits
 from pipeline.core.registry import Plugin
 from pipeline.training.ensemble import Kind, States, compute_logits, n_members
-from pipeline.training.loop import Resident, run_phases
+from pipeline.training.feeds import Feed
+from pipeline.training.loop import run_phases
 from pipeline.training.schedule import Descent, Phase
 
 
@@ -29,7 +30,7 @@ class Request:
     template: nn.Module
     states: States
     logits: Logits
-    data: Resident
+    data: Feed
     forget: Indices
     retain: Indices
     seeds: Sequence[int]
@@ -89,7 +90,7 @@ class ScheduledUnlearner(Unlearner):
         """Return the models after descending all phases."""
         phases = self.phases(request)
         states = run_phases(request.template, request.states, phases, request.data, seeds=request.seeds, kind=request.kind)
-        logits = compute_logits(request.template, states, request.data.inputs, kind=request.kind)
+        logits = compute_logits(request.template, states, request.data, kind=request.kind)
         return Unlearned(states=states, logits=logits, n_samples=sum(phase.n_samples for phase in phases))
 
 

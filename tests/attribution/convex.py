@@ -53,7 +53,7 @@ class Convex:
         return estimator.datamodel(factor, estimator.fit(factor, evidence, block), evidence, block)
 
     def _features(self) -> np.ndarray:
-        flat = self.examples.inputs.reshape(self.examples.n_points, -1).astype(np.float64)
+        flat = np.asarray(self.examples.inputs).reshape(self.examples.n_points, -1).astype(np.float64)
         return np.concatenate([flat, np.ones((len(flat), 1))], axis=1)
 
     def _minimum(self, removed: np.ndarray) -> np.ndarray:

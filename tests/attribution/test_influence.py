@@ -40,7 +40,7 @@ def test_effects_of_groups_are_those_of_retraining(convex, datamodel):
 def test_a_group_of_twins_has_more_effect_than_its_points_one_by_one():
     """Whichever of five twins goes alone, the others stand in for it."""
     plain, twins = overlapping(penalty=0.01), np.arange(0, 15, 3)
-    inputs = plain.examples.inputs.copy()
+    inputs = np.array(plain.examples.inputs)
     inputs[twins] = 2 * inputs[0]
     convex = replace(plain, examples=replace(plain.examples, inputs=inputs))
     datamodel = convex.datamodel(GroupInfluence(damping=0.01), twins)

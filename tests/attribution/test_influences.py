@@ -108,7 +108,7 @@ def test_the_points_behind_an_output_are_found_and_flipped_labels_hurt():
     examples = Planted(n_train=60, n_groups=12, label_noise=LabelNoise(n_points=6)).load()
     masks = np.stack([subset_mask(60, 0.7, model) for model in range(400)])
     weights = planted_weights(examples, learning_rate=1.0, n_kept=42)
-    groups = examples.inputs.argmax(axis=1)
+    groups = np.asarray(examples.inputs).argmax(axis=1)
     targets = np.setdiff1d(np.arange(60), examples.mislabelled)[::6]
     outputs = masks @ weights[:, targets, examples.labels[targets]]
     for target, found in zip(targets, influences(fitted(Ridge(), masks, outputs), top=6, outputs=range(len(targets))), strict=True):

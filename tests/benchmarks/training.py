@@ -24,7 +24,7 @@ from pipeline.core.arrays import Masks
 from pipeline.data.examples import Examples
 from pipeline.models import MODELS
 from pipeline.training.ensemble import Builder, Kind
-from pipeline.training.loop import Resident
+from pipeline.training.feeds import Resident
 from pipeline.training.populations import Recipe, choose_ensemble, member_masks, train_members
 
 KEEP = 0.5

@@ -33,7 +33,7 @@ from pipeline.runtime.shards import split
 from pipeline.runtime.store import Shard, Store
 from pipeline.stages.train import Population
 from pipeline.training.ensemble import Builder, compute_logits
-from pipeline.training.loop import Resident
+from pipeline.training.feeds import Resident
 from pipeline.training.populations import Recipe, choose_ensemble, member_masks, train_members
 
 OTHERS = ("designed", "heldout", "full", "oracle", "floor")

@@ -82,7 +82,7 @@ def test_loading_twice_gives_the_same_examples(dataset: Dataset) -> None:
     first = dataset.load()
     assert first.digest == dataset.load().digest
     assert [str(array.dtype) for array in (first.inputs, first.labels, first.mislabelled)] == ["float32", "int64", "int64"]
-    assert first.inputs.flags.c_contiguous
+    assert np.asarray(first.inputs).flags.c_contiguous
 
 
 def test_a_seed_changes_the_examples(dataset: Dataset) -> None:

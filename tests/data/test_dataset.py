@@ -55,7 +55,7 @@ def test_noise_reaches_the_data_set_through_the_config() -> None:
 def test_digits_are_all_there_once_whatever_the_seed() -> None:
     first, other = Digits().load(), Digits(seed=1, n_train=100).load()
     assert first.inputs.shape == (1797, 1, 8, 8)
-    assert (first.inputs.min(), first.inputs.max()) == (0.0, 1.0)
+    assert (np.min(first.inputs), np.max(first.inputs)) == (0.0, 1.0)
     assert (first.n_train, other.n_train) == (1400, 100)
     assert not np.array_equal(first.labels, other.labels)
     assert sorted(map(bytes, first.inputs)) == sorted(map(bytes, other.inputs))

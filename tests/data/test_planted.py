@@ -15,7 +15,7 @@ from pipeline.models.logistic import Logistic
 def test_planted_weights_predict_one_full_batch_step() -> None:
     examples = Planted(label_noise=LabelNoise(n_points=5)).load()
     mask = subset_mask(examples.n_train, 0.5, seed=3)
-    inputs, labels = torch.from_numpy(examples.inputs), torch.from_numpy(examples.labels)
+    inputs, labels = torch.from_numpy(np.asarray(examples.inputs)), torch.from_numpy(examples.labels)
     model = Logistic().build(examples.input_shape, examples.n_classes)
     kept = torch.from_numpy(np.flatnonzero(mask))
     torch.autograd.backward(torch.nn.functional.cross_entropy(model(inputs[kept]), labels[kept]))
@@ -27,7 +27,7 @@ def test_planted_weights_predict_one_full_batch_step() -> None:
 
 def test_planted_weights_are_nearly_sparse() -> None:
     examples = Planted(n_groups=6, n_train=60).load()
-    groups = examples.inputs.argmax(axis=1)
+    groups = np.asarray(examples.inputs).argmax(axis=1)
     weights = np.abs(planted_weights(examples, learning_rate=1.0, n_kept=30)).mean(axis=2)
     same = groups[:60, None] == groups[None, :]
     assert weights.shape == (60, 100)
@@ -36,7 +36,7 @@ def test_planted_weights_are_nearly_sparse() -> None:
 
 def test_planted_groups_are_even_and_carry_one_class() -> None:
     examples = Planted(n_train=48, n_groups=12).load()
-    groups = examples.inputs.argmax(axis=1)
+    groups = np.asarray(examples.inputs).argmax(axis=1)
     assert np.bincount(groups[:48]).tolist() == [4] * 12
     assert np.array_equal(examples.labels, groups % 3)
 

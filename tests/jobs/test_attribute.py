@@ -132,7 +132,7 @@ def test_only_the_block_of_the_target_is_read(open_tiny: Open, monkeypatch: pyte
 @pytest.mark.parametrize("output", ["margin", "own class"])
 def test_own_group_helps_and_flipped_labels_in_it_hurt(open_tiny: Open, output: str) -> None:
     session = open_tiny(**LINEAR)
-    examples, groups = session.examples, session.examples.inputs.argmax(axis=1)
+    examples, groups = session.examples, np.asarray(session.examples.inputs).argmax(axis=1)
     flipped = set(examples.mislabelled.tolist())
     targets = [index for index in range(60, 80) if set(np.flatnonzero(groups[:60] == groups[index])) & flipped][:3]
     for target in targets:

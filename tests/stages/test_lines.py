@@ -15,7 +15,7 @@ from pipeline.stages.node import Work
 from pipeline.stages.train import read_states
 from pipeline.training.ensemble import Builder
 from pipeline.training.features import difficulty, joint_features, last_features
-from pipeline.training.loop import Resident
+from pipeline.training.feeds import Resident
 
 Open = Callable[..., Session]
 

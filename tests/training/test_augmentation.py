@@ -13,7 +13,8 @@ from pipeline.models.cnn import Cnn
 from pipeline.models.mlp import Mlp
 from pipeline.training.augmentation import Augmentation
 from pipeline.training.ensemble import Builder, compute_logits, initial_states, take
-from pipeline.training.loop import Resident, run_phases
+from pipeline.training.feeds import Resident
+from pipeline.training.loop import run_phases
 from pipeline.training.populations import Recipe, check_model, train_members
 
 BOTH = Augmentation(flip=True, crop_padding=2)
@@ -120,4 +121,24 @@ def test_what_is_no_image_is_refused_before_compute(settings):
     examples = Planted(n_train=40, n_validation=10).load()
     build = Builder(Mlp(width=4), examples.input_shape, examples.n_classes)
     with pytest.raises(ConfigError, match=r"is for images \(channels, height, width\)"):
-        check_model(build, Recipe(**settings), examples.inputs[:2])
+        check_model(build, Recipe(**settings), np.zeros((2, *examples.input_shape), np.float32))
+
+
+@pytest.mark.parametrize("kind", ["stacked", "looped"])
+def test_averaging_over_flips_is_the_mean_of_both_images_in_evaluation_alone(kind):
+    data = data_for(Cnn())
+    plain, averaged = (Builder(Cnn(width=2, flip_average=chosen), (1, 6, 6), 3) for chosen in (False, True))
+    masks, recipe = np.ones((2, 40), bool), Recipe(epochs=1, batch_size=10)
+    states, same = (train_members(build, recipe, data, masks=masks, seeds=[1, 2], kind=kind) for build in (plain, averaged))
+    assert equal(states, same)
+    found = compute_logits(averaged(), states, data, kind=kind)
+    one, other = (compute_logits(plain(), states, images, kind=kind) for images in (data.inputs, data.inputs.flip(-1)))
+    assert np.allclose(found, (one + other) / 2, atol=1e-6)
+    assert not np.allclose(found, one, atol=1e-4)
+
+
+def test_averaging_over_flips_of_what_is_no_image_is_refused():
+    examples = Planted(n_train=40, n_validation=10).load()
+    build = Builder(Mlp(width=4, flip_average=True), examples.input_shape, examples.n_classes)
+    with pytest.raises(ConfigError, match="flip_average is for images"):
+        check_model(build, Recipe(), np.zeros((2, *examples.input_shape), np.float32))

@@ -18,7 +18,8 @@ from pipeline.models.logistic import Logistic
 from pipeline.models.mlp import Mlp
 from pipeline.training import ensemble
 from pipeline.training.ensemble import Builder, compute_logits, initial_states, join, take
-from pipeline.training.loop import Resident, batch_orders, batches, run_phases
+from pipeline.training.feeds import Resident
+from pipeline.training.loop import batch_orders, batches, run_phases
 from pipeline.training.objectives import cross_entropy, squared_error
 from pipeline.training.optimizers import ELEMENTWISE
 from pipeline.training.schedule import Descent, Phase
@@ -173,7 +174,7 @@ def test_a_last_batch_of_one_joins_the_one_before_where_batch_norm_needs_more(ki
     ("model", "n_listed", "sizes"), [(Mlp(), 17, [8, 8, 1]), (Cnn(width=2), 17, [8, 8, 1]), (Normed(), 17, [8, 9]), (Normed(), 18, [8, 8, 2])]
 )
 def test_no_other_batch_is_moved(model, n_listed, sizes):
-    parts = batches(training(1, drop_last=False, n_listed=n_listed), builder_of(model)(), data_for(model).inputs)
+    parts = batches(training(1, drop_last=False, n_listed=n_listed), builder_of(model)(), data_for(model))
     assert [part.stop - part.start for part in parts] == sizes
     assert [part.start for part in parts[1:]] == [part.stop for part in parts[:-1]]
 

@@ -12,7 +12,7 @@ from pipeline.models.base import Model
 from pipeline.models.logistic import Logistic
 from pipeline.models.mlp import Mlp
 from pipeline.training.ensemble import Builder, compute_logits, initial_states, n_members
-from pipeline.training.loop import Resident
+from pipeline.training.feeds import Resident
 from pipeline.training.populations import Recipe, check_model, choose_ensemble, member_masks, train_members
 
 EXAMPLES = Planted(n_train=40, n_validation=10).load()
@@ -111,7 +111,7 @@ def test_what_cannot_be_stacked_exactly_is_looped_with_a_word_or_refused(model, 
     assert chosen["kind"] == "looped"
     assert why in chosen["reason"]
     with pytest.raises(ConfigError, match="use 'auto' or 'looped'"):
-        check_model(build(model), recipe(ensemble="stacked", **settings), EXAMPLES.inputs[:2])
+        check_model(build(model), recipe(ensemble="stacked", **settings), EXAMPLES.inputs_of(np.arange(2)))
 
 
 class Dropping(nn.Module):
@@ -130,7 +130,7 @@ def test_dropout_called_in_forward_is_found_by_a_trial():
     assert chosen["kind"] == "looped"
     assert "cannot be stacked" in chosen["reason"]
     with pytest.raises(ConfigError, match="use 'auto' or 'looped'"):
-        check_model(build(Flat(fault="dropping")), recipe(ensemble="stacked"), EXAMPLES.inputs[:2])
+        check_model(build(Flat(fault="dropping")), recipe(ensemble="stacked"), EXAMPLES.inputs_of(np.arange(2)))
 
 
 def test_auto_takes_the_faster_of_both_as_timed():
@@ -172,8 +172,8 @@ def test_a_user_may_insist(kind):
 )
 def test_a_model_that_does_not_fit_the_data_is_refused_before_compute(fault, message):
     with pytest.raises(ConfigError, match=message):
-        check_model(build(Flat(fault=fault)), recipe(), EXAMPLES.inputs[:2])
+        check_model(build(Flat(fault=fault)), recipe(), EXAMPLES.inputs_of(np.arange(2)))
 
 
 def test_a_model_that_fits_is_accepted():
-    check_model(build(Flat(fault="fine")), recipe(), EXAMPLES.inputs[:2])
+    check_model(build(Flat(fault="fine")), recipe(), EXAMPLES.inputs_of(np.arange(2)))

@@ -8,7 +8,7 @@ from torch import nn
 from pipeline.data.examples import Examples
 from pipeline.models.base import Model
 from pipeline.training.ensemble import Builder, initial_states, why_not_stackable
-from pipeline.training.loop import Resident
+from pipeline.training.feeds import Resident
 from pipeline.training.populations import Recipe, check_model, train_members
 
 RECIPE = Recipe(epochs=1, batch_size=4, learning_rate=0.1)

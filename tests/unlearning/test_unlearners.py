@@ -10,7 +10,7 @@ from pipeline.core.errors import ConfigError, ShapeError
 from pipeline.data.planted import Planted
 from pipeline.models.mlp import Mlp
 from pipeline.training.ensemble import Builder, compute_logits, take
-from pipeline.training.loop import Resident
+from pipeline.training.feeds import Resident
 from pipeline.training.populations import Recipe, train_members
 from pipeline.unlearning import UNLEARNERS
 from pipeline.unlearning.unlearner import Request

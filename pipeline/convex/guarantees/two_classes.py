@@ -12,12 +12,13 @@ def two_classes(examples: Examples, classes: tuple[int, int], pool: int) -> Logi
 
     Raises DataError if a class has no point, or squares do not fill the images.
     """
-    labels, inputs = examples.labels[: examples.n_train], examples.inputs[: examples.n_train].astype(float)
+    labels = examples.labels[: examples.n_train]
     missing = [wanted for wanted in classes if wanted not in labels]
     if missing:
         raise DataError(f"no training point is of class {missing[0]}; choose two of the {examples.n_classes} classes, from 0")
     chosen = np.isin(labels, classes)
-    features = _pooled(inputs[chosen], pool).reshape(int(chosen.sum()), -1)
+    inputs = examples.inputs_of(np.flatnonzero(chosen)).astype(float)
+    features = _pooled(inputs, pool).reshape(len(inputs), -1)
     # As long as a point's pixels are on average: a constant that is too short would be dear under the penalty.
     constant = np.full((len(features), 1), np.linalg.norm(features, axis=1).mean() / 2)
     return Logistic(features=np.concatenate([features, constant], axis=1), penalty=1.0, labels=(labels[chosen] == classes[1]).astype(int), n_classes=2)

@@ -87,7 +87,7 @@ class Data:
     @classmethod
     def of(cls, examples: Examples, penalty: float) -> "Data":
         """Return examples as problems."""
-        flat = examples.inputs.reshape(examples.n_points, -1).astype(float)
+        flat = examples.inputs_of(np.arange(examples.n_points)).reshape(examples.n_points, -1).astype(float)
         features = np.concatenate([flat, np.ones((len(flat), 1))], axis=1)
         features /= np.linalg.norm(features[: examples.n_train], axis=1).max()
         whole = Logistic(features=features, penalty=penalty, labels=examples.labels, n_classes=examples.n_classes)

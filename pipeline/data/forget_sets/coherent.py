@@ -29,7 +29,7 @@ class Coherent(ForgetSet):
     def select(self, examples: Examples, margins: Margins | None) -> Indices:
         """Return the ids at the chosen end; raises DataError if the class does not exist or is too small."""
         members = self._members(examples)
-        projections = project_on_first_component(examples.inputs[members].reshape(len(members), -1))
+        projections = project_on_first_component(examples.inputs_of(members).reshape(len(members), -1))
         order = np.argsort(-projections if self.end == "high" else projections, kind="stable")
         return checked(members[order[: self.n_points]], examples)
 
