@@ -112,6 +112,7 @@ def check_looked_into(experiment: Experiment, build: Builder, examples: Examples
         looking[f"estimator.{guide.key}"] = guide.estimator
     for key, estimator in looking.items():
         try:
+            estimator.check_objective(experiment.recipe.loss())
             estimator.check_model(build, examples)
         except ConfigError as error:
             raise ConfigError(f"{key}: {error}") from error

@@ -80,6 +80,7 @@ def _learning(experiment: Experiment, examples: Examples) -> dict[str, Any]:
         "groups_key": "groups" if "groups" in experiment.estimator.needs else None,
         "views_key": "views" if "views" in experiment.estimator.needs else None,
         "model": experiment.model,
+        "objective": experiment.recipe.loss(),
         "scout_key": "train/scout" if "checkpoints" in experiment.estimator.needs else None,
         "resources": experiment.resources.fit or experiment.resources.compute,
     }

@@ -1,5 +1,6 @@
 """What the nodes of attribution share: the models and the outputs that an estimator learns from, read from the tables of this graph."""
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,7 @@ from pipeline.stages.train import read_states
 from pipeline.stages.views import read_views
 from pipeline.training.ensemble import Builder
 from pipeline.training.gradients import Checkpoints
+from pipeline.training.objectives import LabelObjective, cross_entropy
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -49,6 +51,8 @@ class Attribution(Node):
     scout_key: str | None = None
     heldout_key: str | None = None
     outputs: frozenset[str] = OUTPUTS
+    # That of the scouts' training; the table of scouts, a parent, stands for it in the identity.
+    objective: LabelObjective = cross_entropy
 
     def settings(self) -> dict[str, Any]:
         """See Node."""
@@ -79,7 +83,8 @@ class Attribution(Node):
         """Return the scouts, whose states are read when they are first asked for."""
         table, examples = work.inputs["scout"], work.examples
         build = Builder(self.model, examples.input_shape, examples.n_classes)
-        return Checkpoints(build, lambda: read_states(work.store, table, 0, table.pieces[-1].stop), examples, work.device)
+        load = functools.partial(read_states, work.store, table, 0, table.pieces[-1].stop)
+        return Checkpoints(build, load, examples, work.device, objective=self.objective)
 
     def basis(self, work: Work, factor: Arrays) -> Basis:
         """Return what every block is learnt with, from all models."""

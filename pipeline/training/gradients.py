@@ -17,6 +17,7 @@ from pipeline.core.arrays import Indices, Labels
 from pipeline.core.errors import ConfigError
 from pipeline.data.examples import Examples
 from pipeline.training.ensemble import EVALUATION_BATCH, Builder, States, n_members
+from pipeline.training.objectives import LabelObjective, cross_entropy
 from pipeline.training.projection import Projection
 
 # Numbers held at once beside what is returned: 64 MB.
@@ -29,11 +30,21 @@ Vectors = Float[np.ndarray, "n_vectors n_parameters"]
 class Checkpoints:
     """Trained models, read when they are first asked for, and the examples that they see.
 
-    counted: the names of the parameters that may change, all if none are given.
+    counted: the names of the parameters that may change, all if none are given. objective is what they were trained by.
     """
 
-    def __init__(self, build: Builder, load: Callable[[], States], examples: Examples, device: str = "cpu", *, counted: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        build: Builder,
+        load: Callable[[], States],
+        examples: Examples,
+        device: str = "cpu",
+        *,
+        counted: Sequence[str] | None = None,
+        objective: LabelObjective = cross_entropy,
+    ) -> None:
         self._build, self._load, self._examples, self._device, self._counted = build, load, examples, device, counted
+        self.objective = objective
 
     def last_layer(self) -> "Checkpoints":
         """Return the same models of which only the linear layer that runs last may change; raises ConfigError if none runs."""
@@ -48,7 +59,7 @@ class Checkpoints:
             raise ConfigError(f"model {type(self._build.model).__qualname__} runs no linear layer, so it has no last one; set `layers` to 'all'")
         last = {id(value) for value in ran[-1].parameters()}
         counted = [name for name, value in self._template.named_parameters() if id(value) in last]
-        return Checkpoints(self._build, lambda: self._states, self._examples, self._device, counted=counted)
+        return Checkpoints(self._build, lambda: self._states, self._examples, self._device, counted=counted, objective=self.objective)
 
     @property
     def labels(self) -> Labels:
@@ -163,9 +174,3 @@ def margin_cotangents(logits: Cotangents, labels: Labels) -> Cotangents:
     found = -odds / odds.sum(axis=1, keepdims=True)
     found[rows, labels] = 1.0
     return found.astype(np.float32)
-
-
-def probabilities(logits: Cotangents) -> Cotangents:
-    """Return the softmax of logits, in float64."""
-    odds = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
-    return odds / odds.sum(axis=1, keepdims=True)

@@ -12,7 +12,8 @@ from pipeline.models import MODELS
 from pipeline.models.base import Model
 from pipeline.training import gradients as module
 from pipeline.training.ensemble import Builder, initial_states
-from pipeline.training.gradients import Checkpoints, margin_cotangents, probabilities
+from pipeline.training.gradients import Checkpoints, margin_cotangents
+from pipeline.training.objectives import softmax
 from pipeline.training.projection import Projection
 
 MODELS_TRIED = [{"name": "logistic", "zero_init": False}, {"name": "mlp", "width": 5}, {"name": "cnn", "width": 2}]
@@ -89,7 +90,7 @@ def test_margin_cotangents_are_the_slopes_of_margins():
 
 
 def test_probabilities_of_huge_logits_are_finite():
-    assert probabilities(np.array([[1e4, 0.0]], np.float32)) == pytest.approx(np.array([[1.0, 0.0]]))
+    assert softmax(np.array([[1e4, 0.0]], np.float32)) == pytest.approx(np.array([[1.0, 0.0]]))
 
 
 def test_projections_keep_inner_products_and_lengths():
