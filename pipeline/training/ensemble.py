@@ -17,6 +17,7 @@ from torch.func import functional_call, vmap
 
 from pipeline.core.arrays import Logits
 from pipeline.models.base import Model, average_flips
+from pipeline.training import sizing
 from pipeline.training.feeds import Feed
 from pipeline.training.objectives import Objective
 from pipeline.training.optimizers import STACKABLE
@@ -25,10 +26,6 @@ from pipeline.training.schedule import Descent
 States: TypeAlias = dict[str, Tensor]
 Kind: TypeAlias = Literal["stacked", "looped"]
 
-# Beyond ~50 members a step's working set leaves the 2 MB of L2 that a core has here, below ~20 the interpreter shows.
-GROUP_SIZE = 50
-# Points evaluated at once; bounds the activations held for a group.
-EVALUATION_BATCH = 2048
 # Modules initialise themselves from torch's one global generator, which threads would otherwise draw from in turn.
 _GENERATOR = threading.Lock()
 
@@ -76,15 +73,19 @@ def join(parts: Iterable[States]) -> States:
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
-def member_groups(total: int, kind: Kind) -> list[list[int]]:
-    """Return which members run together.
+def member_groups(total: int, kind: Kind, size: int) -> list[list[int]]:
+    """Return which members run together, `size` of them or, if looped, one.
 
     A stacked member left alone runs beside its twin: convolutions take another path for a stack of one, with other last bits, and results
     must not depend on grouping. Whoever runs a group keeps its different members only.
     """
-    size = GROUP_SIZE if kind == "stacked" else 1
-    groups = [list(range(start, min(start + size, total))) for start in range(0, total, size)]
-    return [group * 2 if kind == "stacked" and len(group) == 1 else group for group in groups]
+    step = size if kind == "stacked" else 1
+    return [with_twin(list(range(start, min(start + step, total))), kind) for start in range(0, total, step)]
+
+
+def with_twin(group: list[int], kind: Kind) -> list[int]:
+    """Return a group of members, one that is stacked alone twice."""
+    return group * 2 if kind == "stacked" and len(group) == 1 else group
 
 
 def why_not_stackable(template: nn.Module, descents: Iterable[Descent], inputs: Tensor) -> str | None:
@@ -189,7 +190,8 @@ def compute_logits(template: nn.Module, states: States, data: Feed | Tensor, *, 
     data is a feed, or a tensor (n_points, ...) of what models see of some points. Each batch is read once, for all members.
     """
     template = copy.deepcopy(template).to(device_of(states)).eval()
-    groups = member_groups(n_members(states), kind)
+    size = sizing.evaluation_group(template, _first(data)) if kind == "stacked" else 1
+    groups = member_groups(n_members(states), kind, size)
     states_of = [{name: value[group] for name, value in states.items()} for group in groups]
     parts = []
     with torch.inference_mode():
@@ -200,10 +202,16 @@ def compute_logits(template: nn.Module, states: States, data: Feed | Tensor, *, 
 
 
 def evaluation_batches(data: Feed | Tensor, points: range | None = None) -> Iterable[Tensor]:
-    """Return what models see of points, all if none are given, in batches of EVALUATION_BATCH."""
+    """Return what models see of points, all if none are given, in batches of evaluation."""
+    size = sizing.evaluation_batch()
     if isinstance(data, Tensor):
-        return data.split(EVALUATION_BATCH) if points is None else data[points.start : points.stop].split(EVALUATION_BATCH)
-    return data.batches(range(len(data.labels)) if points is None else points, EVALUATION_BATCH)
+        return data.split(size) if points is None else data[points.start : points.stop].split(size)
+    return data.batches(range(len(data.labels)) if points is None else points, size)
+
+
+def _first(data: Feed | Tensor) -> Tensor:
+    """Return one input, with its axis of points."""
+    return data[:1] if isinstance(data, Tensor) else data.first(1)
 
 
 def _group_logits(template: nn.Module, states: States, batch: Tensor, kind: Kind) -> Float[np.ndarray, "n_members n_batch n_classes"]:

@@ -16,9 +16,10 @@ from torch.func import functional_call, jvp, vjp, vmap
 from pipeline.core.arrays import Indices, Labels
 from pipeline.core.errors import ConfigError
 from pipeline.data.examples import Examples
-from pipeline.training.ensemble import EVALUATION_BATCH, Builder, States, n_members
+from pipeline.training.ensemble import Builder, States, n_members
 from pipeline.training.objectives import LabelObjective, cross_entropy
 from pipeline.training.projection import Projection
+from pipeline.training.sizing import evaluation_batch
 
 # Numbers held at once beside what is returned: 64 MB.
 NUMBERS = 2**24
@@ -90,7 +91,7 @@ class Checkpoints:
         """Return a model's logits on points, in evaluation mode."""
         parameters, outputs = self._function(model)
         with torch.inference_mode():
-            return np.concatenate([outputs(parameters, inputs).cpu().numpy() for inputs in self._inputs(points).split(EVALUATION_BATCH)])
+            return np.concatenate([outputs(parameters, inputs).cpu().numpy() for inputs in self._inputs(points).split(evaluation_batch())])
 
     def gradients(
         self, model: int, points: Indices, cotangents: Cotangents, projection: Projection | None = None
@@ -110,7 +111,7 @@ class Checkpoints:
         """Return the gradients of sums of the points' outputs, one for each set of cotangents: what `gradients` would add up to."""
         parameters, outputs = self._function(model)
         total = np.zeros((len(cotangents), self.n_parameters), np.float32)
-        for inputs, part in zip(self._inputs(points).split(EVALUATION_BATCH), self._tensor(cotangents).split(EVALUATION_BATCH, dim=1), strict=True):
+        for inputs, part in zip(self._inputs(points).split(evaluation_batch()), self._tensor(cotangents).split(evaluation_batch(), dim=1), strict=True):
             backward = vjp(lambda values, x=inputs: outputs(values, x), parameters)[1]
             total += vmap(lambda cotangent, back=backward: self._flat(back(cotangent)[0]), chunk_size=self._at_once(inputs))(part).cpu().numpy()
         return total
@@ -119,7 +120,7 @@ class Checkpoints:
         """Return how the points' logits change, to first order, when the parameters change by each of the vectors."""
         parameters, outputs = self._function(model)
         parts = []
-        for inputs in self._inputs(points).split(EVALUATION_BATCH):
+        for inputs in self._inputs(points).split(evaluation_batch()):
 
             def single(vector: Tensor, x: Tensor = inputs) -> Tensor:
                 return jvp(lambda values: outputs(values, x), (parameters,), (self._unflat(vector),))[1]

@@ -1,18 +1,22 @@
 """The one loop: descend phases on the members of an ensemble. Training, fine-tuning, ascent and matching all come through here."""
 
 import copy
+import functools
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from pipeline.core.errors import ShapeError
+from pipeline.core.errors import ShapeError, is_out_of_memory
 from pipeline.core.seeds import generator
+from pipeline.core.task_progress import report
+from pipeline.training import sizing
 from pipeline.training.augmentation import Draws
-from pipeline.training.ensemble import Kind, SingleGroup, StackedGroup, States, device_of, join, member_groups, n_members, take, why_descent_is_looped
+from pipeline.training.ensemble import Kind, SingleGroup, StackedGroup, States, device_of, join, n_members, take, why_descent_is_looped, with_twin
 from pipeline.training.feeds import Feed, pick
 from pipeline.training.optimizers import Stepper, build_stepper, clip_gradients
 from pipeline.training.schedule import Moment, Phase, moments
@@ -22,8 +26,7 @@ def run_phases(template: nn.Module, states: States, phases: Sequence[Phase], dat
     """Return the states after each member has descended all phases in turn; states itself is left alone.
 
     seeds (n_members,) decide each member's order of batches. Members run one by one where a phase cannot be stacked.
-    Raises ShapeError where a phase is not for these members,
-    TrainingError where phases of one track do not fit together.
+    Raises ShapeError where a phase is not for these members, TrainingError where phases of one track do not fit together.
     """
     total = n_members(states)
     for phase in phases:
@@ -31,17 +34,92 @@ def run_phases(template: nn.Module, states: States, phases: Sequence[Phase], dat
             raise ShapeError(f"{total} members, but a phase for {len(phase.points)} and {len(seeds)} seeds; give one list and one seed for each member")
     template = copy.deepcopy(template).to(device_of(states))
     parts = [batches(phase, template, data) for phase in phases]
-    places = moments(phases, [len(part) for part in parts])
     if any(why_descent_is_looped(phase.descent) for phase in phases):
         kind = "looped"
-    done = []
-    for members in member_groups(total, kind):
-        group = {name: value[members] for name, value in states.items()}
-        run = _Run(template, group, members, data, [seeds[member] for member in members], kind)
-        for number, phase in enumerate(phases):
-            run.descend(phase, number, parts[number], places[number])
-        done.append(take(run.states(), 0, len(set(members))))
+    plan = _Plan(template, phases, data, seeds, kind, parts, moments(phases, [len(part) for part in parts]))
+    done: list[States] = []
+    n_done, size = 0, plan.group_size()
+    while n_done < total:
+        members = with_twin(list(range(n_done, min(n_done + size, total))), kind)
+        n_own = len(set(members))
+        told = functools.partial(_report, n_done, n_own, total)
+        try:
+            found = _descend(plan, states, members, told)
+        # No bit depends on the grouping, so a group that is too large for the memory is tried in halves.
+        except (RuntimeError, MemoryError) as error:
+            if n_own == 1 or not is_out_of_memory(error):
+                raise
+            size = sizing.ran_out(template, data.first(1), plan.largest_batch, n_own)
+            continue
+        done.append(take(found, 0, n_own))
+        n_done += n_own
     return join(done)
+
+
+def _report(n_done: int, n_running: int, total: int, share: float) -> None:
+    """Report the share of a task of which some members are done, and others have taken a share of their steps."""
+    report((n_done + share * n_running) / total)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What all groups of members descend alike: parts and places hold, for each phase, its batches and its steps' places in the schedule."""
+
+    template: nn.Module
+    phases: Sequence[Phase]
+    data: Feed
+    seeds: Sequence[int]
+    kind: Kind
+    parts: Sequence[Sequence[slice]]
+    places: Sequence[Sequence[Moment]]
+
+    def group_size(self) -> int:
+        """Return how many members descend at once."""
+        return 1 if self.kind == "looped" else sizing.training_group(self.template, self.data.first(1), self.largest_batch)
+
+    @property
+    def largest_batch(self) -> int:
+        """Points in the largest batch of all phases."""
+        return max((part.stop - part.start for parts in self.parts for part in parts), default=1)
+
+
+def _descend(plan: _Plan, states: States, members: list[int], told: Callable[[float], None]) -> States:
+    """Return the states of members after all phases; told is called with the share of steps taken."""
+    own = {name: value[members] for name, value in states.items()}
+    group = (StackedGroup if plan.kind == "stacked" else SingleGroup)(plan.template, own)
+    steppers: dict[str | int, Stepper] = {}
+    n_steps, step = sum(map(len, plan.places)), 0
+    for number, (phase, places) in enumerate(zip(plan.phases, plan.places, strict=True)):
+        # An optimiser lives until the last phase of its track.
+        track = number if phase.track is None else phase.track
+        if track not in steppers:
+            steppers[track] = build_stepper(phase.descent, group.parameters, template=plan.template, n_leading=group.n_leading)
+        stepper, limit = steppers[track], phase.descent.max_gradient_norm
+        group.prepare(phase.descent)
+        for place, (inputs, labels, targets) in zip(places, _batches(plan, number, members), strict=True):
+            stepper.zero_grad()
+            group.loss(phase.objective, inputs, labels, targets).backward()
+            if limit is not None:
+                clip_gradients(group.parameters.values(), limit, n_leading=group.n_leading)
+            stepper.step(phase.descent.learning_rate_at(place))
+            step += 1
+            told(step / n_steps)
+    return group.states()
+
+
+def _batches(plan: _Plan, number: int, members: list[int]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Yield the inputs, labels and targets (n_members, batch, ...) of each step of a phase."""
+    phase, data, parts = plan.phases[number], plan.data, plan.parts[number]
+    points, seeds = phase.points[members], [(plan.seeds[member], number) for member in members]
+    wanted = Targets(phase.targets, members, data.labels.device)
+    orders = epoch_orders(points, seeds, phase.n_points)
+    for epoch, order in zip(range(phase.descent.epochs), orders, strict=False):
+        listed = torch.from_numpy(np.take_along_axis(points, order, axis=1)).to(data.labels.device)
+        drawn = Draws(phase.augmentation, seeds, epoch, data.labels)
+        visited = [listed[:, part] for part in parts]
+        data.expect(visited)
+        for batch in visited:
+            yield drawn.applied(data.inputs_of(batch), batch), data.labels_of(batch), wanted.of(batch)
 
 
 def batch_orders(
@@ -98,51 +176,6 @@ def _trains_on_one_point(template: nn.Module, data: Feed) -> bool:
     except ValueError:
         return False
     return True
-
-
-class _Run:
-    """One group of members on its way through the phases; an optimiser lives until the last phase of its track."""
-
-    def __init__(self, template: nn.Module, states: States, members: list[int], data: Feed, seeds: list[int], kind: Kind) -> None:
-        self._template, self._members, self._data, self._seeds = template, members, data, seeds
-        self._group = (StackedGroup if kind == "stacked" else SingleGroup)(template, states)
-        self._steppers: dict[str | int, Stepper] = {}
-
-    def states(self) -> States:
-        """Return the members' states as they are now."""
-        return self._group.states()
-
-    def descend(self, phase: Phase, number: int, parts: Sequence[slice], places: Sequence[Moment]) -> None:
-        """Take the steps of a phase, in batches parts of each epoch's order, at places in the schedule."""
-        group, stepper, descent = self._group, self._stepper(phase, number), phase.descent
-        group.prepare(descent)
-        for place, (inputs, labels, targets) in zip(places, self._batches(phase, number, parts), strict=True):
-            stepper.zero_grad()
-            group.loss(phase.objective, inputs, labels, targets).backward()
-            if descent.max_gradient_norm is not None:
-                clip_gradients(group.parameters.values(), descent.max_gradient_norm, n_leading=group.n_leading)
-            stepper.step(descent.learning_rate_at(place))
-
-    def _batches(self, phase: Phase, number: int, parts: Sequence[slice]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Yield the inputs, labels and targets (n_members, batch, ...) of each step of a phase."""
-        data, seeds = self._data, [(seed, number) for seed in self._seeds]
-        points = phase.points[self._members]
-        wanted = Targets(phase.targets, self._members, data.labels.device)
-        orders = epoch_orders(points, seeds, phase.n_points)
-        for epoch, order in zip(range(phase.descent.epochs), orders, strict=False):
-            listed = torch.from_numpy(np.take_along_axis(points, order, axis=1)).to(data.labels.device)
-            drawn = Draws(phase.augmentation, seeds, epoch, data.labels)
-            visited = [listed[:, part] for part in parts]
-            data.expect(visited)
-            for batch in visited:
-                yield drawn.applied(data.inputs_of(batch), batch), data.labels_of(batch), wanted.of(batch)
-
-    def _stepper(self, phase: Phase, number: int) -> Stepper:
-        track = number if phase.track is None else phase.track
-        if track not in self._steppers:
-            group = self._group
-            self._steppers[track] = build_stepper(phase.descent, group.parameters, template=self._template, n_leading=group.n_leading)
-        return self._steppers[track]
 
 
 class Targets:

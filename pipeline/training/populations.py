@@ -19,6 +19,7 @@ from pipeline.core.registry import plugin_name
 from pipeline.core.seeds import seed
 from pipeline.data.groups import Lines, designed_mask
 from pipeline.data.masks import focused_mask, retain_mask, subset_mask
+from pipeline.training import sizing
 from pipeline.training.augmentation import Augmentation
 from pipeline.training.ensemble import Builder, Kind, States, initial_states, why_not_stackable
 from pipeline.training.feeds import Feed
@@ -155,22 +156,28 @@ def choose_ensemble(build: Builder, recipe: Recipe, data: Feed, n_points: int) -
     """Return {"kind", "reason", …}: how members of this recipe run, by rule where there is one, else by timing both on a few steps."""
     if recipe.ensemble != "auto":
         return {"kind": recipe.ensemble, "reason": "set by recipe.ensemble"}
-    reason = why_not_stackable(build(), [recipe.descent()], data.first(2))
+    template = build()
+    reason = why_not_stackable(template, [recipe.descent()], data.first(2))
     if reason is not None:
         return {"kind": "looped", "reason": reason}
+    batch = min(recipe.batch_size, n_points)
     try:
-        stacked, looped = _seconds_per_member(build, recipe, data, n_points)
+        times = _seconds_per_member(build, recipe, data, batch) if sizing.training_group(template, data.first(1), batch) > 1 else None
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        return {"kind": "looped", "reason": f"memory does not hold {TRIAL_MEMBERS} members at once"}
-    kind = "stacked" if stacked <= looped else "looped"
-    return {"kind": kind, "reason": "the faster of both when timed", "seconds_stacked": stacked, "seconds_looped": looped}
+        times = None
+    # The trial itself may have found that fewer fit.
+    group = sizing.training_group(template, data.first(1), batch)
+    if times is None or group == 1:
+        return {"kind": "looped", "reason": "memory does not hold 2 members at once"}
+    kind = "stacked" if times[0] <= times[1] else "looped"
+    groups = "" if group >= TRIAL_MEMBERS else f", in groups of {group}, as memory does not hold {TRIAL_MEMBERS} members at once"
+    return {"kind": kind, "reason": f"the faster of both when timed{groups}", "seconds_stacked": times[0], "seconds_looped": times[1]}
 
 
-def _seconds_per_member(build: Builder, recipe: Recipe, data: Feed, n_points: int) -> tuple[float, float]:
+def _seconds_per_member(build: Builder, recipe: Recipe, data: Feed, batch: int) -> tuple[float, float]:
     """Return the median seconds a member takes for a few steps, stacked and looped, timed in turn after a warm-up."""
-    batch = min(recipe.batch_size, n_points)
     listed = np.arange(batch)[None].repeat(TRIAL_MEMBERS, axis=0)
     descent = trial_descent(recipe, TRIAL_STEPS, batch)
     template, states = build(), initial_states(build, range(TRIAL_MEMBERS))

@@ -11,7 +11,7 @@ from pipeline.models.base import Model
 from pipeline.models.cnn import Cnn
 from pipeline.models.logistic import Logistic
 from pipeline.models.mlp import Mlp
-from pipeline.training import ensemble
+from pipeline.training import sizing
 from pipeline.training.ensemble import Builder, States, compute_logits, initial_states, take
 from pipeline.training.features import difficulty, joint_features, last_features
 from pipeline.training.feeds import Resident
@@ -77,7 +77,7 @@ def module_of(build, states, member):
 
 @every_model
 def test_features_are_what_everything_before_the_last_layer_returns(model, monkeypatch):
-    monkeypatch.setattr(ensemble, "EVALUATION_BATCH", 7)
+    monkeypatch.setattr(sizing, "EVALUATION_BATCH", 7)
     build, states, inputs = trained(model)
     features, logits = last_features(build(), states, inputs)
     for member in range(3):

@@ -16,7 +16,7 @@ from pipeline.models.base import Model
 from pipeline.models.cnn import Cnn
 from pipeline.models.logistic import Logistic
 from pipeline.models.mlp import Mlp
-from pipeline.training import ensemble
+from pipeline.training import sizing
 from pipeline.training.ensemble import Builder, compute_logits, initial_states, join, take
 from pipeline.training.feeds import Resident
 from pipeline.training.loop import batch_orders, batches, run_phases
@@ -54,12 +54,12 @@ def equal(one, other):
 
 @pytest.mark.parametrize("model", MODELS, ids=repr)
 def test_bits_of_stacked_members_do_not_depend_on_their_company(model, monkeypatch):
-    monkeypatch.setattr(ensemble, "GROUP_SIZE", 3)
+    monkeypatch.setattr(sizing, "GROUP_SIZE", 3)
     build, data, seeds = builder_of(model), data_for(model), list(range(7))
     phase = training(7, optimizer="adam", weight_decay=0.01)
     states = initial_states(build, seeds)
     together = run_phases(build(), states, [phase], data, seeds=seeds, kind="stacked")
-    monkeypatch.setattr(ensemble, "GROUP_SIZE", 50)
+    monkeypatch.setattr(sizing, "GROUP_SIZE", 50)
     order = [6, 2, 0, 5, 1, 3, 4]
     other = run_phases(build(), {name: value[order] for name, value in states.items()}, [members_of(phase, order)], data, seeds=order, kind="stacked")
     alone = join(run_phases(build(), take(states, i, i + 1), [members_of(phase, [i])], data, seeds=[i], kind="stacked") for i in seeds)

@@ -1,0 +1,203 @@
+"""What fits into the memory that a task is granted: members in a group, members in a trial, points evaluated at once.
+
+Group and trial move no bit, so they follow what is free here and now. The batch of evaluation may move last bits, so
+it is chosen once for a model, a recipe and a kind of device, and recorded in the store.
+"""
+
+import copy
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+# Beyond ~50 members a step's working set leaves the 2 MB of L2 that a core has here, below ~20 the interpreter shows.
+GROUP_SIZE = 50
+# On a GPU more members at once only help, as far as its memory goes.
+GROUP_SIZE_ON_GPU = 500
+# Points evaluated at once; bounds the activations held for a group.
+EVALUATION_BATCH, SMALLEST_BATCH = 2048, 16
+# Part of the granted memory that is planned with: kernels need room of their own, and so do gradients on their way.
+PLANNED_SHARE = 0.5
+# Copies of a member's state that a step holds: itself, its gradient, at most two moments of the optimiser, one update.
+STATE_COPIES = 5
+MEMINFO, CGROUPS = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
+
+
+@dataclass(frozen=True)
+class Grant:
+    """What a task may use: bytes of memory, None where nobody counts them, and the batch of evaluation that is recorded."""
+
+    memory_bytes: int | None = None
+    evaluation_batch: int | None = None
+
+
+UNCOUNTED = Grant()
+_GRANT: ContextVar[Grant] = ContextVar("grant", default=UNCOUNTED)
+
+
+@contextmanager
+def granted(grant: Grant) -> Iterator[None]:
+    """Let groups and batches inside this block be sized by grant; outside of any, sizes are those of a small model."""
+    token = _GRANT.set(grant)
+    try:
+        yield
+    finally:
+        _GRANT.reset(token)
+
+
+def evaluation_batch() -> int:
+    """Return how many points are evaluated at once."""
+    recorded = _GRANT.get().evaluation_batch
+    return EVALUATION_BATCH if recorded is None else recorded
+
+
+def memory_granted(device: str, *, num_cpus: int, num_gpus: float, memory_gb: float | None) -> int:
+    """Return the bytes that a task may still take: of its GPU or part of one, else of this machine.
+
+    Without memory_gb, tasks that run beside it get equal parts of what is free, by the CPUs that each asks for.
+    """
+    if device.startswith("cuda"):
+        free, total = torch.cuda.mem_get_info(device)
+        held = torch.cuda.memory_reserved(device)
+        idle = held - torch.cuda.memory_allocated(device)
+        return int(min(free, max(0.0, num_gpus * total - held)) + idle if 0 < num_gpus < 1 else free + idle)
+    free = memory_free()
+    if memory_gb is None:
+        return free // max(1, (os.cpu_count() or 1) // max(1, num_cpus))
+    return max(0, min(free, int(memory_gb * 2**30) - resident_bytes()))
+
+
+def resident_bytes() -> int:
+    """Return the bytes of memory that this process holds, 0 where the system does not say."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def memory_free(meminfo: Path = MEMINFO, cgroups: Path = CGROUPS) -> int:
+    """Return the bytes of memory that this process could still get.
+
+    That is what the machine has available, all of its memory where it does not say, and what the control group allows.
+    """
+    try:
+        lines = dict(line.split(":") for line in meminfo.read_text().splitlines())
+        free = [int(lines["MemAvailable"].split()[0]) * 1024]
+    except (OSError, ValueError, KeyError):
+        free = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    for limit, used in (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes")):
+        try:
+            free.append(int((cgroups / limit).read_text()) - int((cgroups / used).read_text()))
+        # There is no such group, or it reads "max": then it sets no limit.
+        except (OSError, ValueError):
+            continue
+    return max(0, min(free))
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Bytes of one member: its state, what one point leaves behind for the backward pass, and the largest step of a pass."""
+
+    state: int
+    training_point: int
+    evaluated_point: int
+
+
+class _Outputs(TorchDispatchMode):
+    """Counts the bytes of what operations return."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total, self.largest = 0, 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        found = func(*args, **(kwargs or {}))
+        given = {leaf.untyped_storage().data_ptr() for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)}
+        made = [leaf for leaf in tree_leaves(found) if isinstance(leaf, Tensor)]
+        # A view, such as a transposed weight, takes no memory of its own.
+        size = sum(leaf.numel() * leaf.element_size() for leaf in made if leaf.untyped_storage().data_ptr() not in given)
+        self.total, self.largest = self.total + size, max(self.largest, size)
+        return found
+
+
+_FOOTPRINTS: dict[Any, Footprint] = {}
+# Members that fitted after more had run out of memory in this process, by kind of member and batch size.
+_FITTED: dict[Any, int] = {}
+
+
+def footprint(template: nn.Module, inputs: Tensor) -> Footprint:
+    """Return what a member of the template's kind takes; inputs (n_points, ...) are a few points, as models see them.
+
+    It is found by one pass in evaluation, and kept by layers and shapes.
+    """
+    key = _kind(template, inputs)
+    if key not in _FOOTPRINTS:
+        model, counted = copy.deepcopy(template).to(inputs.device).eval(), _Outputs()
+        with torch.no_grad(), counted:
+            model(inputs)
+        state = sum(value.numel() * value.element_size() for value in template.state_dict().values())
+        own = inputs[:1].numel() * inputs.element_size()
+        n_points = len(inputs)
+        _FOOTPRINTS[key] = Footprint(state, own + 2 * counted.total // n_points, own + 3 * counted.largest // n_points)
+    return _FOOTPRINTS[key]
+
+
+def _kind(template: nn.Module, inputs: Tensor) -> tuple[Any, ...]:
+    shapes = tuple((name, tuple(value.shape), value.dtype) for name, value in template.state_dict().items())
+    return repr(template), shapes, tuple(inputs.shape[1:]), str(inputs.device)
+
+
+def training_group(template: nn.Module, inputs: Tensor, batch_size: int) -> int:
+    """Return how many members may train together in batches of this size; 1 where not even two fit.
+
+    It is no more than fitted when memory ran out before in this process.
+    """
+    budget, fitted = _budget(), _FITTED.get((*_kind(template, inputs), batch_size), GROUP_SIZE_ON_GPU) if _FITTED else GROUP_SIZE_ON_GPU
+    if budget is None:
+        return min(fitted, GROUP_SIZE)
+    member = footprint(template, inputs)
+    return min(fitted, _clamped(budget / (STATE_COPIES * member.state + batch_size * member.training_point), inputs.device))
+
+
+def ran_out(template: nn.Module, inputs: Tensor, batch_size: int, n_members: int) -> int:
+    """Return how many members to train together now that so many ran out of memory: half; later groups start with it."""
+    fewer = max(1, n_members // 2)
+    _FITTED[(*_kind(template, inputs), batch_size)] = fewer
+    return fewer
+
+
+def evaluation_group(template: nn.Module, inputs: Tensor) -> int:
+    """Return how many members may be evaluated together."""
+    budget = _budget()
+    if budget is None:
+        return GROUP_SIZE
+    member = footprint(template, inputs)
+    return _clamped(budget / (member.state + evaluation_batch() * member.evaluated_point), inputs.device)
+
+
+def largest_evaluation_batch(template: nn.Module, inputs: Tensor) -> int:
+    """Return the batch in which two members at once fit into memory: 2048, or a smaller power of two."""
+    budget = _budget()
+    if budget is None:
+        return EVALUATION_BATCH
+    member = footprint(template, inputs)
+    fits = (budget / 2 - member.state) / member.evaluated_point
+    return min(EVALUATION_BATCH, max(SMALLEST_BATCH, 2 ** int(math.log2(max(1.0, fits)))))
+
+
+def _budget() -> float | None:
+    granted_bytes = _GRANT.get().memory_bytes
+    return None if granted_bytes is None else PLANNED_SHARE * granted_bytes
+
+
+def _clamped(size: float, device: torch.device) -> int:
+    return max(1, min(GROUP_SIZE_ON_GPU if device.type == "cuda" else GROUP_SIZE, int(size)))
