@@ -1,6 +1,6 @@
 """The entries that a scheduler starts apart: which stages each computes, and what must be there before. In this order they are a whole run."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,17 +12,7 @@ from jobs.commands.options import DONE, FAILED, AllowMissing, Config, ExecutorNa
 from jobs.session import Session, open_session
 from pipeline.core.errors import MissingShardsError
 from pipeline.run import with_what_they_rest_on
-
-# Every stage of the graph belongs to one entry, and rests on stages of the same entry or of entries before it: oracles and focused models are trained
-# once their forget sets are known, and some sets are known only once full models are, so these three are one entry.
-ENTRIES: Mapping[str, tuple[str, ...]] = {
-    "train": ("forget", "groups", "train"),
-    "fit": ("factor", "fit", "score", "effect"),
-    "unlearn": ("unlearn",),
-    "evaluate": ("evaluate",),
-    "convex": ("convex",),
-    "report": ("report",),
-}
+from pipeline.stages.table import entries
 
 
 @dataclass(frozen=True)
@@ -36,13 +26,13 @@ class Share:
 def share_of(entry: str, session: Session, *, allow_missing: bool) -> Share:
     """Return the share of the entry called so; raises MissingShardsError naming what must be made first, and the entries that make it."""
     nodes, states = session.graph.nodes, session.graph.survey(session.store)
-    own = {key for key, node in nodes.items() if node.stage in ENTRIES[entry]}
+    own = {key for key, node in nodes.items() if node.entry == entry}
     wanted = with_what_they_rest_on(session.graph, own)
     settled = frozenset(key for key in wanted - own if allow_missing and nodes[key].trains and 2 <= states[key].n_done < nodes[key].n_units)
     states = session.graph.survey(session.store, settled=settled) if settled else states
     missing = [key for key in nodes if key in wanted - own - settled and states[key].status != "done"]
     if missing:
-        first = [f"python -m jobs.{name}" for name, stages in ENTRIES.items() if any(nodes[key].stage in stages for key in missing)]
+        first = [f"python -m jobs.{name}" for name in entries() if any(nodes[key].entry == name for key in missing)]
         named = ", ".join(f"{key} ({states[key].status})" for key in missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
         raise MissingShardsError(
             f"the {entry} stage rests on what is not in {session.store.uri} yet: {named}; run `{'`, then `'.join(first)}` with the same config and store first"
@@ -72,7 +62,7 @@ def command_of(entry: str) -> Callable[..., None]:
         listing.show_run(result, paper(), session)
         finish(result.to_json(), json_, DONE if result.succeeded else FAILED)
 
-    command.__doc__ = f"Compute the {entry} stage of an experiment ({', '.join(ENTRIES[entry])}) once what it rests on is done; run it again to resume."
+    command.__doc__ = f"Compute the {entry} stage of an experiment ({', '.join(entries()[entry])}) once what it rests on is done; run it again to resume."
     return command
 
 

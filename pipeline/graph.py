@@ -5,10 +5,10 @@ digests plug-in revisions, the data, and exactly which shards of the parents wer
 same question and another version is therefore an answer gone stale.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
@@ -23,11 +23,11 @@ from pipeline.runtime.store import Store, TableRef
 from pipeline.stages.forget import Forget
 from pipeline.stages.node import Node
 
+N = TypeVar("N", bound=Node)
+
 # How identities are spelled, recorded beside each table. Increment when tables with an earlier spelling are not found
 # again; `dmm plan` then says what they hold.
 IDENTITY = 2
-
-STAGES = ("forget", "groups", "train", "factor", "fit", "score", "effect", "unlearn", "evaluate", "convex", "report")
 
 Status = Literal["done", "partial", "missing", "stale", "waiting"]
 
@@ -81,6 +81,18 @@ class Graph:
     _resolved: dict[str, Indices] = field(default_factory=dict, compare=False, repr=False)
     _revisions: dict[str, list[dict[str, Any]]] = field(default_factory=dict, compare=False, repr=False)
 
+    def find(self, kind: type[N], **fields: Any) -> N | None:
+        """Return the first node of a kind whose fields have these values, None if there is none."""
+        return next(_matching(self.nodes.values(), kind, fields), None)
+
+    def get(self, kind: type[N], **fields: Any) -> N:
+        """Return the first node of a kind whose fields have these values; raises ConfigError if there is none."""
+        found = self.find(kind, **fields)
+        if found is None:
+            about = "".join(f", {name} {value!r}" for name, value in fields.items())
+            raise ConfigError(f"this experiment has no table of the stage {kind.stage!r}{about}; name one that it has")
+        return found
+
     def survey(
         self,
         store: Store,
@@ -109,7 +121,7 @@ class Graph:
         question = self._question(store, node, states)
         if question is None:
             return NodeState(node=node, status="waiting", question=None, folder=None)
-        home = f"{node.stage}/{node.slug}-{question}"
+        home = _Home(node.stage, f"{node.slug}-{question}")
         inputs = _inputs(node, states, settled)
         version = self._version(node, states, inputs)
         if version is None:
@@ -188,6 +200,29 @@ class Graph:
         return about | {"data": self._data_of(state.node), "inputs": inputs}
 
 
+def states_of(states: Mapping[str, NodeState], kind: type[Node], **fields: Any) -> list[NodeState]:
+    """Return the states of the nodes of a kind whose fields have these values, in order."""
+    nodes = (state.node for state in states.values())
+    return [states[node.key] for node in _matching(nodes, kind, fields)]
+
+
+def _matching(nodes: Iterable[Node], kind: type[N], fields: Mapping[str, Any]) -> Iterator[N]:
+    for node in nodes:
+        if isinstance(node, kind) and all(getattr(node, name) == value for name, value in fields.items()):
+            yield node
+
+
+@dataclass(frozen=True)
+class _Home:
+    """The folder of all answers to the question of a node."""
+
+    stage: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.stage}/{self.name}"
+
+
 class _Homes:
     """The folders of nodes as one survey finds them: each stage is listed once, so that what is not there costs nothing."""
 
@@ -195,16 +230,15 @@ class _Homes:
         self._files = store.files
         self._stages: dict[str, frozenset[str]] = {}
 
-    def has(self, home: str) -> bool:
+    def has(self, home: _Home) -> bool:
         """Return whether anything was ever computed for the question of a node at home."""
-        stage, _, name = home.partition("/")
-        if stage not in self._stages:
-            self._stages[stage] = frozenset(self._files.names(stage))
-        return name in self._stages[stage]
+        if home.stage not in self._stages:
+            self._stages[home.stage] = frozenset(self._files.names(home.stage))
+        return home.name in self._stages[home.stage]
 
-    def versions(self, home: str) -> list[str]:
+    def versions(self, home: _Home) -> list[str]:
         """Return the versions of the answer."""
-        return self._files.names(home) if self.has(home) else []
+        return self._files.names(str(home)) if self.has(home) else []
 
 
 def _inputs(node: Node, states: Mapping[str, NodeState], settled: frozenset[str]) -> dict[str, TableRef]:

@@ -29,9 +29,12 @@ from pipeline.reporting.influence_figure import influence_figure
 from pipeline.reporting.theme import png
 from pipeline.run import Walk, with_what_they_rest_on
 from pipeline.stages.attribution_shown import MARGIN, MOST_CHANGED, forecast_content, influence_content
+from pipeline.stages.effect import Effect
 from pipeline.stages.fit import Fit
 from pipeline.stages.forecast import forecast
+from pipeline.stages.forget import Forget
 from pipeline.stages.influences import attribute
+from pipeline.stages.models import Models
 from pipeline.stages.node import Work
 from pipeline.stages.pictures import Pictures
 
@@ -71,9 +74,11 @@ def predict_removal(session: Session, screen: Console, *, label: str, top: int, 
         raise ConfigError(f"unknown forget set {label!r}; known: {', '.join(sets)}")
     _check(top, picture, session.examples.n_train)
     node = _fit_of(session)
-    if f"effect/{label}" not in session.graph.nodes:
+    graph = session.graph
+    effect = graph.find(Effect, forget_set=label)
+    if effect is None:
         raise ConfigError(f"no unlearner of this config uses effects, so none are predicted; {ADD_ONE}")
-    keys = {"full": "train/full", "effect": f"effect/{label}", "forget": f"forget/{label}"}
+    keys = {"full": graph.get(Models, role="full").key, "effect": effect.key, "forget": graph.get(Forget, forget_set=label).key}
     states = _compute(session, screen, keys.values(), executor)
     ids = session.store.read(states[keys["forget"]].table)["index"]
     tables = {name: states[keys[name]].table for name in ("full", "effect")}
@@ -116,8 +121,8 @@ def _compute(session: Session, screen: Console, keys: Iterable[str], executor: s
 
 
 def _fit_of(session: Session) -> Fit:
-    node = session.graph.nodes.get("fit")
-    if not isinstance(node, Fit):
+    node = session.graph.find(Fit)
+    if node is None:
         raise ConfigError(f"no unlearner of this config uses a datamodel, so there is none to ask; {ADD_ONE}")
     return node
 

@@ -14,11 +14,13 @@ from jobs.session import Session
 from pipeline.config import PLACES
 from pipeline.core.errors import ConfigError, MissingShardsError
 from pipeline.core.registry import plugin_name
-from pipeline.graph import Graph, NodeState
+from pipeline.graph import Graph, NodeState, states_of
 from pipeline.reporting.comparison_content import ComparedSet, Comparison, Entry, Method
 from pipeline.reporting.comparison_words import headline
 from pipeline.reporting.content import role_of
 from pipeline.reporting.formatting import sentence
+from pipeline.stages.evaluate import Verdict
+from pipeline.stages.forget import Forget
 from pipeline.view import result_rows
 
 Row = Mapping[str, Any]
@@ -101,12 +103,13 @@ def _check(graphs: Sequence[Graph], configs: Sequence[str]) -> list[str]:
 def _finished(session: Session, path: str, labels: Sequence[str]) -> Mapping[str, NodeState]:
     """Return the states of all nodes; raises MissingShardsError unless every verdict on the sets of these labels is there."""
     experiment, states = session.experiment, session.graph.survey(session.store)
-    needed = [f"{stage}/{label}" for label in labels for stage in ("forget", *(f"evaluate/{name}" for name in ("floor", *experiment.unlearners)))]
-    missing = [key for key in needed if states[key].status != "done"]
+    needed = [state for kind in (Forget, Verdict) for state in states_of(states, kind) if state.node.forget_set in labels]
+    missing = [state for state in needed if state.status != "done"]
     if missing:
+        first = f"{missing[0].node.key}, {missing[0].status}"
         raise MissingShardsError(
             f"{experiment.name} is not finished in {session.store.uri}: {len(missing)} of {len(needed)} tables that a comparison reads are not there (first: "
-            f"{missing[0]}, {states[missing[0]].status}); `dmm run {shlex.quote(path)} --store {shlex.quote(session.store.uri)}` makes them, then compare again"
+            f"{first}); `dmm run {shlex.quote(path)} --store {shlex.quote(session.store.uri)}` makes them, then compare again"
         )
     return states
 
@@ -129,7 +132,8 @@ def _content(sessions: Sequence[Session], surveys: Sequence[Mapping[str, NodeSta
 
 
 def _set(sessions: Sequence[Session], surveys: Sequence[Mapping[str, NodeState]], found: Sequence[Mapping[Any, Row]], label: str) -> ComparedSet:
-    ids = [session.store.read(states[f"forget/{label}"].table)["index"] for session, states in zip(sessions, surveys, strict=True)]
+    forget = [states_of(states, Forget, forget_set=label)[0] for states in surveys]
+    ids = [session.store.read(state.table)["index"] for session, state in zip(sessions, forget, strict=True)]
     is_same_data = len({session.graph.data_digest for session in sessions}) == 1
     any_row = [next(row for (of, _), row in rows.items() if of == label) for rows in found]
     unlearners = [session.experiment.unlearners for session in sessions]

@@ -11,6 +11,7 @@ from jobs.commands.verifying import verify as check
 from jobs.session import open_session
 from pipeline.run import wanted_keys
 from pipeline.stages.curve import WORTHWHILE
+from pipeline.stages.fit import Score
 
 
 def run(
@@ -33,7 +34,7 @@ def run(
     unknown = enough is not None and enough.gain is None
     session = session if enough is None else enough.session
     # Where nobody knows whether the models are enough, none are judged that rest on them.
-    result = verbs.run(session, screen, executor=executor, until="score" if unknown else until, allow_missing=allow_missing)
+    result = verbs.run(session, screen, executor=executor, until=Score.stage if unknown else until, allow_missing=allow_missing)
     listing.show_run(result, paper(), session)
     status = DONE if result.succeeded and not unknown else FAILED
     finish(result.to_json() | ({} if enough is None else {"enough": enough.to_json()}), json_, status)

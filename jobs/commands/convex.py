@@ -19,8 +19,8 @@ from pipeline.run import with_what_they_rest_on
 from pipeline.stages.convex_data import ConvexData
 from pipeline.stages.convex_guarantees import ConvexGuarantees
 from pipeline.stages.convex_linear import LinearPanel
+from pipeline.stages.convex_node import ConvexNode
 from pipeline.stages.convex_page import PAGE
-from pipeline.stages.node import Node
 
 # Steps at which the paper's curves are quoted.
 QUOTED = (1, 2, 3, 5, 10, 17, 50, 153, 200, 300)
@@ -56,9 +56,8 @@ def _found(session: Session, states: dict[str, NodeState]) -> dict[str, Any]:
     shares: dict[str, dict[str, dict[str, float]]] = {}
     spreads: dict[str, dict[str, dict[str, float]]] = {}
     panels: dict[str, Any] = {}
-    for state in _panels(states):
+    for place, state in _finished(states, LinearPanel).items():
         found, columns = session.store.summary(state.table), session.store.read(state.table)
-        place = state.node.key.removeprefix("convex/linear/")
         panels[place] = {name: found[name] for name in TOLD}
         quoted = [step for step in QUOTED if step < len(columns["step"])]
         for mode in ("full", "stochastic"):
@@ -71,16 +70,20 @@ def _found(session: Session, states: dict[str, NodeState]) -> dict[str, Any]:
     return theirs | {"data": _summaries(session, states, ConvexData), "guarantees": _summaries(session, states, ConvexGuarantees)}
 
 
-def _summaries(session: Session, states: dict[str, NodeState], kind: type[Node]) -> dict[str, Any]:
-    """Return what finished nodes of one kind found, by key without its stage."""
-    finished = [state for state in states.values() if isinstance(state.node, kind) and state.status == "done"]
-    return {state.node.key.removeprefix("convex/").removeprefix("data/"): session.store.summary(state.table) for state in finished}
+def _summaries(session: Session, states: dict[str, NodeState], kind: type[ConvexNode]) -> dict[str, Any]:
+    """Return what finished nodes of one kind found, by what results call them."""
+    return {place: session.store.summary(state.table) for place, state in _finished(states, kind).items()}
+
+
+def _finished(states: dict[str, NodeState], kind: type[ConvexNode]) -> dict[str, NodeState]:
+    """Return the finished nodes of one kind by what results call them."""
+    return {state.node.place: state for state in states.values() if isinstance(state.node, kind) and state.status == "done"}
 
 
 def _show(session: Session, states: dict[str, NodeState], console: Console, page: str | None) -> None:
-    panels = _panels(states)
+    panels = _finished(states, LinearPanel)
     if panels:
-        about = [(state.node.key.removeprefix("convex/linear/"), session.store.summary(state.table), session.store.read(state.table)) for state in panels]
+        about = [(place, session.store.summary(state.table), session.store.read(state.table)) for place, state in panels.items()]
         table = new_table(
             "full-batch steps until R ≤ 10⁻², and in brackets R after all stochastic steps", ("algorithm",), tuple(place for place, _, _ in about)
         )
@@ -104,7 +107,3 @@ def _show(session: Session, states: dict[str, NodeState], console: Console, page
 
 def _cell(steps: int | None, left: float) -> str:
     return f"{'–' if steps is None else f'{steps:,}'} ({share(left)})"
-
-
-def _panels(states: dict[str, NodeState]) -> list[NodeState]:
-    return [state for state in states.values() if isinstance(state.node, LinearPanel) and state.status == "done"]

@@ -12,7 +12,8 @@ from pipeline.accounts import SUBSETS
 from pipeline.blueprint import build_graph
 from pipeline.core.errors import ConfigError
 from pipeline.run import Walk
-from pipeline.stages.curve import SHARES
+from pipeline.stages.curve import SHARES, Curve
+from pipeline.stages.models import Models
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +58,8 @@ def find_enough(session: Session, screen: Console, *, executor: str, tolerance: 
     """
     if not 0 < tolerance < math.inf:
         raise ConfigError(f"--tolerance {tolerance} must be above 0 and finite; it is the LDS that doubling the models must gain to be worth it")
-    if "curve" not in session.graph.nodes:
+    curve = session.graph.find(Curve, stage=Curve.stage)
+    if curve is None:
         raise ConfigError(
             "--until-enough needs held-out models, an estimator of subset models and an unlearner that uses it; set populations.heldout and use `dmm`"
         )
@@ -72,13 +74,13 @@ def find_enough(session: Session, screen: Console, *, executor: str, tolerance: 
         display = open_display(screen)
         try:
             open_executor = executor_opener(executor, part)
-            walk = Walk(part.graph, part.store, open_executor=open_executor, listeners=[display], until="score", allow_missing=allow_missing)
-            curve = walk.run().states["curve"]
+            walk = Walk(part.graph, part.store, open_executor=open_executor, listeners=[display], until=Curve.stage, allow_missing=allow_missing)
+            found = walk.run().states[curve.key]
         finally:
             display.stop()
         gain = None
-        if curve.status == "done":
-            *_, before, last = part.store.read(curve.table)["lds"].tolist()
+        if found.status == "done":
+            *_, before, last = part.store.read(found.table)["lds"].tolist()
             gain = last - before
         answer = Enough(session=part, n_models=_count(part), wanted=wanted, gain=gain, tolerance=tolerance)
         if gain is None or gain < tolerance:
@@ -88,5 +90,5 @@ def find_enough(session: Session, screen: Console, *, executor: str, tolerance: 
 
 
 def _count(session: Session) -> int:
-    nodes = session.graph.nodes
-    return sum(nodes[f"train/{role}"].n_units for role in SUBSETS if f"train/{role}" in nodes)
+    found = (session.graph.find(Models, role=role) for role in SUBSETS)
+    return sum(node.n_units for node in found if node is not None)

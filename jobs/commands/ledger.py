@@ -16,6 +16,7 @@ from pipeline.run import Failure, Listener, Progress, failures_of
 from pipeline.runtime.files.base import checked
 from pipeline.runtime.shards import cover
 from pipeline.runtime.store import Store
+from pipeline.stages.node import Node
 
 FOLDER = "experiments"
 # Seconds until a store that refused is asked again, and for which the end of a run waits for what is being written.
@@ -37,6 +38,9 @@ class Row(BaseModel):
     unit: str
     wanted: int = Field(ge=0)
     folder: Annotated[str, AfterValidator(_inside)] | None
+    # Records of the first edition lack these two: their tables are listed one by one.
+    group: str | None = None
+    forget_set: str | None = None
 
 
 class Record(BaseModel):
@@ -91,8 +95,8 @@ class Ledger(Listener):
 
     def _account(self, states: Mapping[str, NodeState]) -> dict[str, Any]:
         nodes = [
-            {"node": key, "stage": state.node.stage, "unit": state.node.unit, "wanted": state.node.n_units, "folder": state.folder}
-            for key, state in states.items()
+            {**labels_of(state.node), "stage": state.node.stage, "unit": state.node.unit, "wanted": state.node.n_units, "folder": state.folder}
+            for state in states.values()
         ]
         return {"name": self._experiment.name, "digest": self._digest, "nodes": nodes}
 
@@ -128,10 +132,9 @@ def run_in(store: Store) -> list[str]:
     return [name.removesuffix(".json") for name in store.files.names(FOLDER) if name.endswith(".json")]
 
 
-def label_in(key: str) -> str | None:
-    """Return the label of the forget set that a node is for, None if it is for all."""
-    parts = key.split("/")
-    return parts[-1] if len(parts) == 3 or parts[0] in ("forget", "effect") else None
+def labels_of(node: Node) -> dict[str, str | None]:
+    """Return what every listing calls a node: its key, and group and forget set, by which tables are listed together."""
+    return {"node": node.key, "group": node.group, "forget_set": node.forget_set}
 
 
 def _told(store: Store, record: Record) -> dict[str, Any]:
@@ -141,7 +144,7 @@ def _told(store: Store, record: Record) -> dict[str, Any]:
         shards = [] if node.folder is None else store.shards(node.folder)
         done = sum(piece.stop - piece.start for piece in cover(shards, node.wanted))
         status = "waiting" if node.folder is None else "done" if done == node.wanted else "partial" if done else "missing"
-        nodes.append(node.model_dump() | {"forget_set": label_in(node.node), "status": status, "done": done})
+        nodes.append(node.model_dump() | {"group": node.group or node.node, "status": status, "done": done})
         if node.folder is not None and status != "done":
             failed += [failed_shard(failure) for failure in failures_of(store, node.node, node.folder, shards)]
     complete = all(node["status"] == "done" for node in nodes)

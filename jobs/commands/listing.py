@@ -137,8 +137,7 @@ def grouped(rows: list[dict[str, Any]], sums: tuple[str, ...]) -> list[dict[str,
     """Return rows with those that differ only in the forget set made one: counts added up, statuses told apart."""
     groups: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
-        name = row["node"].removesuffix(f"/{row['forget_set']}") if row["forget_set"] else row["node"]
-        groups.setdefault(name, []).append(row)
+        groups.setdefault(row["group"], []).append(row)
     merged = []
     for name, members in groups.items():
         counts = {key: None if any(row[key] is None for row in members) else sum(row[key] for row in members) for key in sums}

@@ -7,9 +7,10 @@ from typing import Any
 
 from jobs.commands.presence import why_no_store
 from jobs.session import Session
-from pipeline.graph import STAGES, NodeState
+from pipeline.graph import NodeState
 from pipeline.run import Failure, read_failures
 from pipeline.runtime.shards import ShardName, cover
+from pipeline.stages.table import makes_models, stages
 from pipeline.view import Pace
 
 # Side files read of shards that are new since the last look, to say who makes them.
@@ -69,19 +70,19 @@ class Watcher:
         """Return what there is now."""
         self._update()
         self._ask_makers()
-        now, stages = time.monotonic(), []
-        for stage in STAGES:
+        now, looks = time.monotonic(), list[StageLook]()
+        for stage in stages():
             nodes = [node for node in self._graph.nodes.values() if node.stage == stage]
             if nodes:
                 done, wanted = sum(self._done[node.key] for node in nodes), sum(node.n_units for node in nodes)
                 pace = self._paces.setdefault(stage, Pace(60.0)).update(now, done)
-                unit = "models" if nodes[0].trains else nodes[0].unit
+                unit = "models" if makes_models(stage) else nodes[0].unit
                 shards = sum(len(self._shards[node.key]) for node in nodes)
                 left = Pace.seconds_left(wanted - done, pace)
-                stages.append(StageLook(stage=stage, unit=unit, done=done, wanted=wanted, shards=shards, pace=pace, seconds_left=left))
+                looks.append(StageLook(stage=stage, unit=unit, done=done, wanted=wanted, shards=shards, pace=pace, seconds_left=left))
         return Look(
             store=self._store.uri,
-            stages=tuple(stages),
+            stages=tuple(looks),
             is_complete=not any(state.status != "done" for state in self._states.values()),
             set_aside=sum(len(self._store.set_aside(state.table.folder)) for state in self._unfinished()),
             nothing_there=None if self._shards_found() else why_no_store(self._store),

@@ -8,7 +8,8 @@ from jobs.commands.older_identity import older_identity_notice
 from jobs.commands.verbs import about
 from jobs.session import Session
 from pipeline.accounts import SUBSETS, spending_of
-from pipeline.graph import NodeState
+from pipeline.graph import NodeState, states_of
+from pipeline.stages.forget import Forget
 from pipeline.stages.train import Population
 from pipeline.training.scale import scale_notice
 
@@ -25,7 +26,7 @@ def plan(session: Session) -> dict[str, Any]:
     total = 0.0
     for state in states.values():
         todo = state.node.n_units - state.n_done
-        cost = todo * _share(state) if isinstance(state.node, Population) else 0.0
+        cost = todo * state.node.retrainings_per_unit
         total += cost
         progress = {"done": state.n_done, "wanted": state.node.n_units}
         rows.append(about(state) | progress | {"retrainings": round(cost, 2), "seconds": _estimate(session, state, todo)})
@@ -35,7 +36,7 @@ def plan(session: Session) -> dict[str, Any]:
         "store": session.store.uri,
         "notices": [notice for notice in _notices(session, states) if notice is not None],
         "nodes": rows,
-        "forget_sets": {label: _forget_set(session, states[f"forget/{label}"]) for label in session.experiment.forget_sets},
+        "forget_sets": {str(state.node.forget_set): _forget_set(session, state) for state in states_of(states, Forget)},
         "retrainings": round(total, 2),
         "core_seconds": round(sum(row["seconds"] or 0.0 for row in rows), 1),
         "break_even_requests": spending.datamodel if effects else None,
@@ -63,15 +64,9 @@ def models_to_train(states: Mapping[str, NodeState], keys: Iterable[str]) -> str
     left = [states[key] for key in keys if isinstance(states[key].node, Population) and states[key].missing]
     n_models = sum(state.node.n_units - state.n_done for state in left)
     said = f"{n_models:,} models to train"
-    if any(state.pieces and state.node.key in {f"train/{role}" for role in SUBSETS} for state in left):
+    if any(state.pieces and isinstance(state.node, Population) and state.node.role in SUBSETS for state in left):
         return f"{said} (where `dmm run --until-enough` used fewer, give the --set it printed to go on with those)"
     return said
-
-
-def _share(state: NodeState) -> float:
-    """Return the cost of one member in retrainings: the fraction of the points it sees."""
-    node = state.node
-    return node.keep_fraction or 1.0 if isinstance(node, Population) else 0.0
 
 
 def _estimate(session: Session, state: NodeState, todo: int) -> float | None:

@@ -1,8 +1,8 @@
 """Whether there is a store at an address at all: an address that is mistyped looks like a store in which nothing is done yet."""
 
-from pipeline.graph import STAGES
 from pipeline.runtime.files.marked import MARK
 from pipeline.runtime.store import Store
+from pipeline.stages.table import stages
 
 MOST_NAMED = 3
 
@@ -10,7 +10,7 @@ MOST_NAMED = 3
 def why_no_store(store: Store) -> str | None:
     """Return in words why there is no store at an address, None if a run has begun there."""
     names = store.files.names("")
-    if MARK in names or set(STAGES) & set(names):
+    if MARK in names or set(stages()) & set(names):
         return None
     if not names:
         return f"nothing is at {store.uri}: no run has begun there, or the address is wrong"

@@ -6,26 +6,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 
-from pipeline.graph import STAGES
 from pipeline.run import Listener, Progress
+from pipeline.stages.table import makes_models, stages, title_of
 from pipeline.view import Pace
 
 LINE_SECONDS = 5.0
-TITLES = {
-    "forget": "resolve forget sets",
-    "groups": "find groups",
-    "train": "train models",
-    "factor": "factor masks",
-    "fit": "fit datamodels",
-    "score": "score datamodels",
-    "effect": "predict effects",
-    "unlearn": "unlearn models",
-    "evaluate": "judge (KLoM)",
-    "convex": "convex study",
-    "report": "write report",
-}
-
-
 # Share of the models after which their pace tells how long the rest takes: the first few come long before whole shards do.
 TELLING = 0.02
 
@@ -46,7 +31,7 @@ class Rate:
 def stage_counts(progress: Progress) -> dict[str, tuple[int, int]]:
     """Return (units done, units wanted) of each stage that the run is to reach, in order."""
     counts: dict[str, tuple[int, int]] = {}
-    for stage in STAGES:
+    for stage in stages():
         keys = [key for key in progress.wanted if progress.states[key].node.stage == stage]
         if keys:
             counts[stage] = (sum(progress.n_done(key) for key in keys), sum(progress.states[key].node.n_units for key in keys))
@@ -98,8 +83,8 @@ class BarDisplay(Listener):
         running = {progress.states[key].node.stage for key, count in progress.running.items() if count}
         for stage, (done, wanted) in stage_counts(progress).items():
             if stage not in self._rows:
-                self._rows[stage] = self._bars.add_task(TITLES[stage], total=wanted, note="")
-            note = f"{rate:.0f} models/s, {duration(left)} left" if stage == "train" and left and done < wanted else ""
+                self._rows[stage] = self._bars.add_task(title_of(stage), total=wanted, note="")
+            note = f"{rate:.0f} models/s, {duration(left)} left" if makes_models(stage) and stage in running and left else ""
             if done < wanted and stage in running and not note:
                 note = "running"
             self._bars.update(self._rows[stage], completed=done, total=wanted, note=note)
@@ -125,7 +110,7 @@ class LineDisplay(Listener):
         if time.monotonic() < self._next:
             return
         self._next = time.monotonic() + LINE_SECONDS
-        busy = [f"{TITLES[stage]} {done}/{wanted}" for stage, (done, wanted) in stage_counts(progress).items() if 0 < done < wanted]
+        busy = [f"{title_of(stage)} {done}/{wanted}" for stage, (done, wanted) in stage_counts(progress).items() if 0 < done < wanted]
         failed = f" · {len(progress.failures)} shards failed" if progress.failures else ""
         # Of how long a fit takes the pace of models says nothing.
         pace = f" · {rate:.0f} models/s{f' · {duration(left)} left' if left else ''}" if _is_making_models(progress) else ""

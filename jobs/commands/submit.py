@@ -18,12 +18,13 @@ from pipeline.core.errors import ConfigError
 from pipeline.core.masking import masked
 from pipeline.runtime.files import PATIENCE_VARIABLE, local_folder
 from pipeline.runtime.tracking import tracking_uri
+from pipeline.stages.table import entries
 
 if TYPE_CHECKING:
     from pipeline.runtime.ray_jobs import JobServer
 
 TRACKING = "MLFLOW_TRACKING_URI"
-ENTRY_NAMES = ("run", "train", "fit", "unlearn", "evaluate", "convex", "report")
+ENTRY_NAMES = ("run", *entries())
 
 
 class DetachedError(Exception):

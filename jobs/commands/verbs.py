@@ -6,19 +6,20 @@ from typing import Any
 
 from rich.console import Console
 
-from jobs.commands.ledger import Ledger, failed_shard, label_in
+from jobs.commands.ledger import Ledger, failed_shard, labels_of
 from jobs.commands.presence import why_no_store
 from jobs.commands.progress import open_display
 from jobs.commands.publishing import publish_file
 from jobs.session import Session, executor_opener, why_looped
 from pipeline.core.masking import masked
-from pipeline.graph import NodeState
+from pipeline.graph import NodeState, states_of
 from pipeline.run import Failure, Progress, Walk, read_failures, wanted_keys
 from pipeline.runtime.files import local_folder
 from pipeline.runtime.tracker import Status
 from pipeline.runtime.tracking import tracking_uri
 from pipeline.runtime.tracking_address import is_in_store
-from pipeline.stages.report import PAGE
+from pipeline.stages.fit import Score
+from pipeline.stages.report import PAGE, ReportPage
 from pipeline.training.scale import scale_notice
 from pipeline.view import open_view, result_rows
 
@@ -146,6 +147,7 @@ def _result(
     n_nodes_finished: int,
 ) -> RunResult:
     made = progress.states
+    (report,) = states_of(made, ReportPage)
     return RunResult(
         results=result_rows(session.graph, session.store, made),
         failures=progress.failures,
@@ -155,9 +157,9 @@ def _result(
         store=session.store.uri,
         mlflow_run_id=mlflow_run_id,
         tracking_uri=masked(view_address(session) or "") or None,
-        report=publish_report(session, screen, made["report"]),
-        attribution=_summary(session, made.get("score")),
-        verdict=_summary(session, made["report"]),
+        report=publish_report(session, screen, report),
+        attribution=_summary(session, next(iter(states_of(made, Score)), None)),
+        verdict=_summary(session, report),
         faults={str(fault): count for fault, count in progress.faults.items()},
         unfinished=unfinished,
         n_nodes_finished=n_nodes_finished,
@@ -204,7 +206,7 @@ def _summary(session: Session, state: NodeState | None) -> dict[str, Any]:
 
 def about(state: NodeState) -> dict[str, Any]:
     """Return what every listing says of a node; forget_set is the label of the set it is for, if it is for one."""
-    return {"node": state.node.key, "forget_set": label_in(state.node.key), "status": state.status, "unit": state.node.unit}
+    return {**labels_of(state.node), "status": state.status, "unit": state.node.unit}
 
 
 def _failure(failure: Failure) -> dict[str, Any]:

@@ -9,9 +9,9 @@ from jobs.commands.presence import why_no_store
 from jobs.commands.verbs import run, view_address
 from jobs.session import Session
 from pipeline.core.errors import ConfigError
-from pipeline.graph import STAGES
 from pipeline.runtime.checking import is_young
 from pipeline.runtime.store import Problem
+from pipeline.stages.table import stages
 
 # A writer that lives puts a shard into the list seconds after its first blob, minutes after it where the store goes away in between.
 YOUNG_SECONDS = 3600.0
@@ -62,7 +62,7 @@ def _is_taken_up(session: Session, problem: Problem, settled: float) -> bool:
 def _folders(session: Session) -> list[str]:
     """Return every table folder of the store, stale ones included."""
     files = session.store.files
-    return [f"{stage}/{name}/{version}" for stage in STAGES for name in files.names(stage) for version in files.names(f"{stage}/{name}")]
+    return [f"{stage}/{name}/{version}" for stage in stages() for name in files.names(stage) for version in files.names(f"{stage}/{name}")]
 
 
 def _problem(problem: Problem) -> dict[str, Any]:

@@ -10,8 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from jobs.commands.observing import Look, Watcher
-from jobs.commands.progress import TITLES, duration
+from jobs.commands.progress import duration
 from jobs.session import Session
+from pipeline.stages.table import makes_models, title_of
 
 # Seconds between two looks, and how many times longer than a look itself that is: a store of 20,000 shards is not listed all day.
 INTERVAL, REST = 3.0, 10.0
@@ -72,7 +73,7 @@ def picture(look: Look) -> Group:
         pace = "" if is_done or not stage.pace else f"{stage.pace:,.1f}"
         left = "" if is_done or stage.seconds_left is None else duration(stage.seconds_left)
         style = "green" if is_done else "bold" if stage.pace else "dim"
-        table.add_row(Text(TITLES[stage.stage], style), bar, f"{stage.done:,}", f"{stage.wanted:,}", Text(stage.unit, "dim"), pace, left)
+        table.add_row(Text(title_of(stage.stage), style), bar, f"{stage.done:,}", f"{stage.wanted:,}", Text(stage.unit, "dim"), pace, left)
     return Group(Text(f"store {look.store}", "italic"), table, *(Text(f"  {line}", style) for line, style in _remarks(look)))
 
 
@@ -110,8 +111,8 @@ def _follow_in_lines(vigil: Vigil, look: Look, console: Console) -> Look:
     """Print a line every few seconds, for logs, and what went wrong whenever that changed."""
     told: list[tuple[str, str]] = []
     while True:
-        busy = [f"{TITLES[stage.stage]} {stage.done:,}/{stage.wanted:,}" for stage in look.stages if 0 < stage.done < stage.wanted]
-        left = [f"{duration(stage.seconds_left)} left" for stage in look.stages if stage.stage == "train" and stage.seconds_left]
+        busy = [f"{title_of(stage.stage)} {stage.done:,}/{stage.wanted:,}" for stage in look.stages if 0 < stage.done < stage.wanted]
+        left = [f"{duration(stage.seconds_left)} left" for stage in look.stages if makes_models(stage.stage) and stage.seconds_left]
         said = [*busy, *left] or ["complete" if look.is_complete else "nothing yet"]
         troubles = _troubles(look)
         new, told = [one for one in troubles if one not in told], troubles

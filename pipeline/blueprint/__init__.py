@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from typing import Any
 
-from pipeline.accounts import SUBSETS, attributes, focused_rows, has_forget_curve, judged_by, learnt_from, needs_effects, spending_of, subset_roles
 from pipeline.blueprint.attribution import attribution, forget_curve
-from pipeline.blueprint.convex import CONVEX_PAGE, convex
+from pipeline.blueprint.convex import convex
 from pipeline.blueprint.populations import populations
+from pipeline.blueprint.report import report
 from pipeline.blueprint.unlearning import oracles, unlearning
-from pipeline.config import PLACES, Experiment
+from pipeline.config import Experiment
 from pipeline.core.fingerprint import digest
 from pipeline.core.registry import contents_of
 from pipeline.core.setting_paths import with_absolute_paths
@@ -16,14 +16,14 @@ from pipeline.data.examples import Examples
 from pipeline.graph import Graph
 from pipeline.stages.forget import Forget, freeze
 from pipeline.stages.node import Node
-from pipeline.stages.report import ReportPage
 
 
 def build_graph(experiment: Experiment, examples: Examples) -> Graph:
     """Return the graph of an experiment; raises ConfigError or DataError for whatever can be found wrong before anything is computed."""
     # Workers run in other folders, and the config keeps its paths as they were written.
     located = with_absolute_paths(experiment)
-    nodes = {node.key: node for node in _nodes(located, examples)}
+    made = list(_nodes(located, examples))
+    nodes = {node.key: node for node in (*made, report(located, examples, made))}
     contents = contents_of(located)
     own_digest = digest([experiment.identity(), contents]) if contents else experiment.digest
     return Graph(experiment, examples, nodes, examples.digest, own_digest)
@@ -35,36 +35,10 @@ def _nodes(experiment: Experiment, examples: Examples) -> Iterator[Node]:
     yield from populations(experiment)
     for label, rule in experiment.forget_sets.items():
         about: dict[str, Any] = {"dataset": experiment.dataset, "rule": rule, **freeze(rule, examples)}
-        yield Forget(key=f"forget/{label}", **about, layout=layout, population_key="train/full", resources=compute)
+        yield Forget(key=f"forget/{label}", forget_set=label, **about, layout=layout, population_key="train/full", resources=compute)
     yield from attribution(experiment, examples)
     for label in experiment.forget_sets:
         yield from oracles(experiment, label)
         yield from unlearning(experiment, label)
     yield from forget_curve(experiment, examples)
     yield from convex(experiment)
-    yield _report(experiment, examples)
-
-
-def _report(experiment: Experiment, examples: Examples) -> ReportPage:
-    wanted, attributed = experiment.populations, attributes(experiment)
-    learnt = learnt_from(experiment, examples) if attributed else []
-    return ReportPage(
-        key="report",
-        title=experiment.name,
-        experiment=experiment.model_dump(mode="json", exclude=set(PLACES)),
-        identity=experiment.identity(),
-        dataset=experiment.dataset,
-        forget_sets=experiment.forget_sets,
-        unlearners=experiment.unlearners,
-        estimator=experiment.estimator,
-        populations=(*judged_by(experiment, examples), *learnt, *focused_rows(experiment, examples)),
-        n_learnt_from=sum(row.n_models for row in learnt if row.role in SUBSETS),
-        spending=spending_of(experiment, examples),
-        layout=experiment.store.layout,
-        has_effects=needs_effects(experiment),
-        has_score=attributed and wanted.heldout is not None,
-        has_forget_curve=has_forget_curve(experiment),
-        convex_key=None if experiment.convex is None else CONVEX_PAGE,
-        has_curve=attributed and wanted.heldout is not None and bool(subset_roles(experiment)),
-        resources=experiment.resources.compute,
-    )

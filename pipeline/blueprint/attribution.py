@@ -42,7 +42,7 @@ def attribution(experiment: Experiment, examples: Examples) -> Iterator[Node]:
         yield from focused_pairs(experiment, label)
         pairs = focused_keys(experiment, label)
         about_set: dict[str, Any] = {"factor_key": "factor", "fit_key": "fit", "forget_key": f"forget/{label}", "focused_keys": pairs}
-        yield Effect(key=f"effect/{label}", **shared | guidance | about_set)
+        yield Effect(key=f"effect/{label}", forget_set=label, **shared | guidance | about_set)
     labels = tuple(experiment.forget_sets)
     of_sets: dict[str, Any] = {f"{kind}_keys": tuple(f"{kind}/{label}" for label in labels) for kind in ("forget", "effect")}
     yield ExampleInfluences(key="influences", factor_key="factor", heldout_key=heldout, **of_sets, **shared)
@@ -52,7 +52,15 @@ def forget_curve(experiment: Experiment, examples: Examples) -> Iterator[ForgetC
     """Yield the node that says what predictions alone come to by the number of models, where that can be known."""
     if not has_forget_curve(experiment):
         return
-    judged: dict[str, Any] = {"evaluation": experiment.evaluation, "labels": tuple(experiment.forget_sets), "fit_key": "fit"}
+    labels = tuple(experiment.forget_sets)
+    judged: dict[str, Any] = {
+        "evaluation": experiment.evaluation,
+        "fit_key": "fit",
+        "full_key": "train/full",
+        "forget_keys": tuple(f"forget/{label}" for label in labels),
+        "effect_keys": tuple(f"effect/{label}" for label in labels),
+        "oracle_keys": tuple(f"train/oracle/{label}" for label in labels),
+    }
     yield ForgetCurve(key="forget_curve", n_units=len(SHARES), **_learning(experiment, examples) | _guidance(experiment) | judged)
 
 

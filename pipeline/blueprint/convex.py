@@ -23,7 +23,7 @@ def convex(experiment: Experiment) -> Iterator[Node]:
     # The longest first, so that none of them is begun when all others are done.
     yield from (*data, *guarantees, *linear)
     parts: dict[str, Any] = {"linear": linear, "data": data, "left_out": _left_out(experiment), "guarantees": guarantees}
-    yield ConvexPage(key=CONVEX_PAGE, title=experiment.name, **parts, resources=experiment.resources.compute)
+    yield ConvexPage(key=CONVEX_PAGE, experiment_name=experiment.name, **parts, resources=experiment.resources.compute)
 
 
 def _linear(experiment: Experiment) -> Iterator[LinearPanel]:

@@ -59,7 +59,8 @@ def focused_pairs(experiment: Experiment, label: str) -> Iterator[Population]:
     focused = experiment.populations.focused
     for role, key in focused_keys(experiment, label).items():
         if focused is not None and key != "train/full":
-            yield population(experiment, key, role, focused.n_pairs, keep_fraction=focused.keep_fraction, forget_key=f"forget/{label}")
+            about: dict[str, Any] = {"keep_fraction": focused.keep_fraction, "forget_key": f"forget/{label}", "forget_set": label}
+            yield population(experiment, key, role, focused.n_pairs, **about)
 
 
 def population(experiment: Experiment, key: str, role: str, n_models: int, **options: Any) -> Population:

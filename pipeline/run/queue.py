@@ -6,12 +6,12 @@ import uuid
 
 from pipeline.stages.work import Task
 
-# What others wait for comes first: all oracles wait for their forget sets, everything attributed for the subset models.
-FIRST = (("forget/", "train/scout", "groups"), ("train/subset", "train/designed", "train/full", "train/heldout", "train/focused"))
-
 
 class Queue:
-    """Tasks in order. Two runs on one store visit shards in different orders, so that they help each other instead of doing the same."""
+    """Tasks in the order of their nodes' ranks.
+
+    Two runs on one store visit shards in different orders, so that they help each other instead of doing the same.
+    """
 
     def __init__(self) -> None:
         self._ready: list[tuple[int, str, str, Task]] = []
@@ -26,10 +26,9 @@ class Queue:
         if pause:
             heapq.heappush(self._later, (time.monotonic() + pause, uuid.uuid4().hex, task))
             return
-        rank = next((rank for rank, starts in enumerate(FIRST) if task.node.key.startswith(starts)), len(FIRST))
         # What is streamed is handed over in one go, so it stays together in the queue.
         place = self._together.setdefault(task.folder, uuid.uuid4().hex) if task.node.streams else uuid.uuid4().hex
-        heapq.heappush(self._ready, (rank, "" if again else place, uuid.uuid4().hex, task))
+        heapq.heappush(self._ready, (task.node.rank, "" if again else place, uuid.uuid4().hex, task))
 
     def pop(self) -> Task | None:
         """Return the next task, None if all that are left have to wait."""

@@ -99,17 +99,17 @@ class Setbacks:
 def _advice(outcome: Outcome[Task], tally: Tally) -> str:
     """Return the error of a shard that is given up, with the remedy where the error itself cannot know it."""
     task, error = outcome.task, str(outcome.error)
-    stage = "unlearn" if task.node.stage == "unlearn" else "train" if task.node.trains else "compute"
+    setting = f"resources.{task.node.resources_key}.memory_gb"
     if outcome.fault == "memory":
         smaller = "even one unit at a time" if task.stop - task.start == 1 else f"{task.stop - task.start} at a time"
         return (
-            f"{error}; memory ran out {smaller}: raise resources.{stage}.memory_gb, so that fewer tasks share a machine, or use larger machines "
+            f"{error}; memory ran out {smaller}: raise {setting}, so that fewer tasks share a machine, or use larger machines "
             "(store.shard_members needs no change: smaller shards were tried)"
         )
     if outcome.fault == "crashed":
-        return f"{error}; its process died {tally.tries} times: if memory ran out, raise resources.{stage}.memory_gb; else the worker's log tells"
+        return f"{error}; its process died {tally.tries} times: if memory ran out, raise {setting}; else the worker's log tells"
     if outcome.fault == "lost":
-        return f"{error}; it lost its machine {tally.n_lost} times: if it takes the machine down itself, raise resources.{stage}.memory_gb"
+        return f"{error}; it lost its machine {tally.n_lost} times: if it takes the machine down itself, raise {setting}"
     return error
 
 

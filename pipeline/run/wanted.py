@@ -2,17 +2,17 @@
 
 from collections.abc import Iterable
 
-from pipeline.core.errors import ConfigError
-from pipeline.graph import STAGES, Graph
+from pipeline.graph import Graph
+from pipeline.stages.table import check_stage, stages
 
 
 def wanted_keys(graph: Graph, until: str | None) -> frozenset[str]:
     """Return the nodes of all stages up to and including until, and what they rest on; raises ConfigError on an unknown stage."""
     if until is None:
         return frozenset(graph.nodes)
-    if until not in STAGES:
-        raise ConfigError(f"unknown stage {until!r}; known, in order: {', '.join(STAGES)}")
-    return with_what_they_rest_on(graph, {key for key, node in graph.nodes.items() if STAGES.index(node.stage) <= STAGES.index(until)})
+    check_stage(until)
+    reached = stages()[: stages().index(until) + 1]
+    return with_what_they_rest_on(graph, {key for key, node in graph.nodes.items() if node.stage in reached})
 
 
 def with_what_they_rest_on(graph: Graph, keys: Iterable[str]) -> frozenset[str]:

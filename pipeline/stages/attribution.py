@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Int
@@ -14,6 +14,7 @@ from pipeline.core.arrays import Logits, Margins, Masks
 from pipeline.core.registry import Plugin, identity
 from pipeline.data.masks import unpack
 from pipeline.models.base import Model
+from pipeline.stages.child_run import ATTRIBUTION, ChildRun
 from pipeline.stages.layout import Layout, block_margins, column
 from pipeline.stages.lines import read_lines
 from pipeline.stages.node import Node, Parent, Work
@@ -42,6 +43,9 @@ class Attribution(Node):
     `logits`, margins can be scored, and there are no effects to unlearn by.
     """
 
+    entry: ClassVar[str] = "fit"
+    resources_key: ClassVar[str] = "fit"
+
     estimator: Estimator
     model: Model
     layout: Layout
@@ -53,6 +57,11 @@ class Attribution(Node):
     outputs: frozenset[str] = OUTPUTS
     # That of the scouts' training; the table of scouts, a parent, stands for it in the identity.
     objective: LabelObjective = cross_entropy
+
+    @property
+    def child(self) -> ChildRun | None:
+        """See Node."""
+        return ATTRIBUTION
 
     def settings(self) -> dict[str, Any]:
         """See Node."""

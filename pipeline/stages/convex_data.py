@@ -10,20 +10,24 @@ from pipeline.convex.real.study import DataStudy
 from pipeline.core.registry import Plugin, identity
 from pipeline.data.dataset import Dataset, content_digest
 from pipeline.runtime.store import Shard
-from pipeline.stages.node import Node, Parent, Work
+from pipeline.stages.convex_node import ConvexNode
+from pipeline.stages.node import Parent, Work
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConvexData(Node):
+class ConvexData(ConvexNode):
     """Courses of all removals, one record a row: `course`, `step`, `evaluations` and `share`, which is R; all else is the summary."""
 
-    stage: ClassVar[str] = "convex"
-    reads_examples: ClassVar[bool] = False
     unit: ClassVar[str] = "studies"
 
     label: str
     dataset: Dataset
     study: DataStudy
+
+    @property
+    def place(self) -> str:
+        """See ConvexNode."""
+        return self.label
 
     @property
     def slug(self) -> str:

@@ -11,15 +11,14 @@ from pipeline.convex.guarantees.two_classes import two_classes
 from pipeline.core.registry import Plugin, identity
 from pipeline.data.dataset import Dataset, content_digest
 from pipeline.runtime.store import Shard
-from pipeline.stages.node import Node, Parent, Work
+from pipeline.stages.convex_node import ConvexNode
+from pipeline.stages.node import Parent, Work
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConvexGuarantees(Node):
+class ConvexGuarantees(ConvexNode):
     """The attack's curves, one rate a row: `case`, `fpr` and `tpr`; what each case is and whether its promise is broken is the summary."""
 
-    stage: ClassVar[str] = "convex"
-    reads_examples: ClassVar[bool] = False
     unit: ClassVar[str] = "trials"
 
     dataset: Dataset

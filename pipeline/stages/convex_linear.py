@@ -9,21 +9,25 @@ from pipeline.convex.linear.panel import study_panel
 from pipeline.convex.linear.study import LinearExample, LinearStudy
 from pipeline.core.registry import Plugin, identity
 from pipeline.runtime.store import Shard
-from pipeline.stages.node import Node, Parent, Work
+from pipeline.stages.convex_node import ConvexNode
+from pipeline.stages.node import Parent, Work
 
 
 @dataclass(frozen=True, kw_only=True)
-class LinearPanel(Node):
+class LinearPanel(ConvexNode):
     """One example at one penalty: rows are steps, columns `step` and the curves of a Panel; its findings are the summary."""
 
-    stage: ClassVar[str] = "convex"
-    reads_examples: ClassVar[bool] = False
     unit: ClassVar[str] = "panels"
 
     label: str
     study: LinearStudy
     example: LinearExample
     penalty: float
+
+    @property
+    def place(self) -> str:
+        """See ConvexNode."""
+        return f"{self.label}/{self.penalty:g}"
 
     @property
     def slug(self) -> str:

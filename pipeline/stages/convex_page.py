@@ -11,21 +11,20 @@ from pipeline.runtime.store import Shard
 from pipeline.stages.convex_data import ConvexData
 from pipeline.stages.convex_guarantees import ConvexGuarantees
 from pipeline.stages.convex_linear import LinearPanel
-from pipeline.stages.node import Node, Parent, Work
+from pipeline.stages.convex_node import ConvexNode
+from pipeline.stages.node import Parent, Work
 
 PAGE, CHAPTER = "html", "chapter.html"
 STEP = "step"
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConvexPage(Node):
+class ConvexPage(ConvexNode):
     """The chapter on the convex case, as a page and as a part of the report; its figures are blobs too."""
 
-    stage: ClassVar[str] = "convex"
-    reads_examples: ClassVar[bool] = False
     unit: ClassVar[str] = "pages"
 
-    title: str
+    experiment_name: str
     linear: tuple[LinearPanel, ...]
     data: tuple[ConvexData, ...] = ()
     left_out: tuple[str, ...] = ()
@@ -38,7 +37,7 @@ class ConvexPage(Node):
 
     def settings(self) -> dict[str, Any]:
         """See Node."""
-        return {"title": self.title, "left_out": list(self.left_out)}
+        return {"title": self.experiment_name, "left_out": list(self.left_out)}
 
     def plugins(self) -> tuple[Plugin, ...]:
         """See Node."""
@@ -54,7 +53,7 @@ class ConvexPage(Node):
         from pipeline.reporting.convex.chapter import figures, render_chapter, render_page, summary
 
         content = ConvexContent(
-            title=self.title,
+            title=self.experiment_name,
             linear=tuple(_linear(panel, work) for panel in self.linear),
             data=tuple(_data(node, work) for node in self.data),
             left_out=self.left_out,

@@ -12,6 +12,7 @@ from pipeline.attribution.lds import lds
 from pipeline.core.arrays import HeldoutOutputs, Indices
 from pipeline.runtime.store import Shard
 from pipeline.stages.attribution import Attribution, Basis
+from pipeline.stages.fit import Score
 from pipeline.stages.layout import Layout, block_margins
 from pipeline.stages.node import Parent, Work
 
@@ -27,7 +28,8 @@ MOST_BLOCKS = 4
 class Curve(Attribution):
     """LDS of margins against the number of models; unit i is share i."""
 
-    stage: ClassVar[str] = "score"
+    stage: ClassVar[str] = Score.stage
+    title: ClassVar[str] = Score.title
     unit: ClassVar[str] = "shares"
     revision: ClassVar[int] = 3
 

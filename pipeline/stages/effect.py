@@ -51,6 +51,7 @@ class Effect(Fitted):
     """
 
     stage: ClassVar[str] = "effect"
+    title: ClassVar[str] = "predict effects"
     unit: ClassVar[str] = "sets"
     revision: ClassVar[int] = 3
 

@@ -13,10 +13,13 @@ from pipeline.core.registry import Plugin, Settings, identity
 from pipeline.evaluation.bootstrap import klom_interval
 from pipeline.evaluation.klom import MOST_BINS, Variant, check_rule, klom, summary
 from pipeline.runtime.store import Shard
+from pipeline.stages.child_run import ChildRun, child_of_method
 from pipeline.stages.layout import Layout, read_judgements
 from pipeline.stages.node import Node, Parent, Work
 
 SPLITS = ("forget", "retain", "validation")
+# The method of a verdict on a second group of oracles: no unlearner may have this label.
+FLOOR = "floor"
 
 
 class Evaluation(Settings):
@@ -35,17 +38,34 @@ class Evaluation(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict(Node):
-    """KLoM of a judged population (unlearned models, or independent oracles for the noise floor) against the oracles of a forget set."""
+    """KLoM of a judged population (unlearned models, or independent oracles for the noise floor) against the oracles of a forget set.
+
+    method is the label of the unlearner, FLOOR for the noise floor.
+    """
 
     stage: ClassVar[str] = "evaluate"
+    title: ClassVar[str] = "judge (KLoM)"
+    entry: ClassVar[str] = "evaluate"
     unit: ClassVar[str] = "verdicts"
 
+    forget_set: str
+    method: str
     evaluation: Evaluation
     layout: Layout
     judged_key: str
     oracle_key: str
     forget_key: str
     counts_samples: bool
+
+    @property
+    def group(self) -> str:
+        """See Node."""
+        return f"{self.stage}/{self.method}"
+
+    @property
+    def child(self) -> ChildRun:
+        """See Node."""
+        return child_of_method(self.method, self.forget_set)
 
     def settings(self) -> dict[str, Any]:
         """See Node."""

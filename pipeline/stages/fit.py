@@ -19,6 +19,7 @@ class Factor(Attribution):
     """What all outputs share, computed once."""
 
     stage: ClassVar[str] = "factor"
+    title: ClassVar[str] = "factor masks"
     unit: ClassVar[str] = "parts"
     revision: ClassVar[int] = 2
 
@@ -32,6 +33,7 @@ class Fit(Attribution):
     """What is learnt of each output; unit b is block b of points. Rows are points: (n_points, n_classes, …) for logits, (n_points, …) for margins."""
 
     stage: ClassVar[str] = "fit"
+    title: ClassVar[str] = "fit datamodels"
     unit: ClassVar[str] = "blocks"
     streams: ClassVar[bool] = True
     revision: ClassVar[int] = 3
@@ -77,6 +79,7 @@ class Score(Attribution):
     """How well the datamodel predicts models it has not seen: LDS of margins on the held-out population, with its interval."""
 
     stage: ClassVar[str] = "score"
+    title: ClassVar[str] = "score datamodels"
     unit: ClassVar[str] = "parts"
     revision: ClassVar[int] = 3
 

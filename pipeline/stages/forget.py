@@ -13,6 +13,7 @@ from pipeline.data.dataset import Dataset
 from pipeline.data.examples import Examples
 from pipeline.data.forget_sets.base import ForgetSet, checked
 from pipeline.runtime.store import Shard
+from pipeline.stages.child_run import ChildRun
 from pipeline.stages.layout import Layout, read_margins
 from pipeline.stages.node import Node, Parent, Work
 
@@ -22,6 +23,8 @@ class Forget(Node):
     """The resolved ids of one forget set; content and ids are what the rule's files held when the graph was built, see `freeze`."""
 
     stage: ClassVar[str] = "forget"
+    title: ClassVar[str] = "resolve forget sets"
+    entry: ClassVar[str] = "train"
     unit: ClassVar[str] = "sets"
 
     dataset: Dataset
@@ -30,6 +33,17 @@ class Forget(Node):
     population_key: str
     content: str = ""
     ids: tuple[int, ...] | None = None
+
+    @property
+    def rank(self) -> int:
+        """See Node."""
+        return 0
+
+    @property
+    def child(self) -> ChildRun:
+        """See Node."""
+        note = "**The points to be forgotten**, as ids and labels. Every stage below starts from these."
+        return ChildRun(name="forget", title="1 forget sets", note=note)
 
     def settings(self) -> dict[str, Any]:
         """See Node."""

@@ -16,8 +16,9 @@ from pipeline.core.registry import identity
 from pipeline.evaluation.klom import klom
 from pipeline.evaluation.margins import margins
 from pipeline.runtime.store import Shard
+from pipeline.stages.child_run import ChildRun
 from pipeline.stages.curve import SHARES, Curve, first_members
-from pipeline.stages.evaluate import Evaluation
+from pipeline.stages.evaluate import Evaluation, Verdict
 from pipeline.stages.guided import guide_means
 from pipeline.stages.layout import read_point_logits, read_point_margins
 from pipeline.stages.node import Parent, Work
@@ -27,16 +28,26 @@ from pipeline.stages.node import Parent, Work
 class ForgetCurve(Curve):
     """P95 KLoM of forgotten points, in nats, against the number of models; unit i is share i.
 
-    Columns are `n_models`, and `set_0`, `set_1`, … in the order of the labels, which are no names of columns; `nothing_0`, … are what full models
-    come to as they are.
+    Columns are `n_models`, and `set_0`, `set_1`, … in the order of the forget sets, whose labels are no names of columns; `nothing_0`, … are what full models
+    come to as they are. The keys of the sets' tables come in the same order.
     """
 
-    stage: ClassVar[str] = "evaluate"
+    stage: ClassVar[str] = Verdict.stage
+    title: ClassVar[str] = Verdict.title
+    entry: ClassVar[str] = Verdict.entry
     revision: ClassVar[int] = 1
 
     evaluation: Evaluation
-    labels: tuple[str, ...]
+    full_key: str
+    forget_keys: tuple[str, ...]
+    effect_keys: tuple[str, ...]
+    oracle_keys: tuple[str, ...]
     guide_key: str | None = None
+
+    @property
+    def child(self) -> ChildRun | None:
+        """See Node: it judges no single method, so the parent run shows it."""
+        return None
 
     def settings(self) -> dict[str, Any]:
         """See Node."""
@@ -44,10 +55,11 @@ class ForgetCurve(Curve):
 
     def parents(self) -> dict[str, Parent]:
         """See Node."""
-        found = super().parents() | {"full": Parent("train/full")} | ({"guide": Parent(self.guide_key)} if self.guide_key else {})
-        for number, label in enumerate(self.labels):
-            found |= {f"forget_{number}": Parent(f"forget/{label}", "content"), f"effect_{number}": Parent(f"effect/{label}")}
-            found[f"oracle_{number}"] = Parent(f"train/oracle/{label}")
+        found = super().parents() | {"full": Parent(self.full_key)} | ({"guide": Parent(self.guide_key)} if self.guide_key else {})
+        for number, key in enumerate(self.forget_keys):
+            found[f"forget_{number}"] = Parent(key, "content")
+            found[f"effect_{number}"] = Parent(self.effect_keys[number])
+            found[f"oracle_{number}"] = Parent(self.oracle_keys[number])
         return found
 
     def compute(self, work: Work) -> Shard:
@@ -57,7 +69,7 @@ class ForgetCurve(Curve):
 
     def _judge(self, work: Work, share: float) -> dict[str, float]:
         members, labels = first_members(work, self.subset_keys, share), work.examples.labels
-        sets = [work.read(f"forget_{number}")["index"] for number in range(len(self.labels))]
+        sets = [work.read(f"forget_{number}")["index"] for number in range(len(self.forget_keys))]
         effects = self._predict_sets(work, members, sets) if share < 1 else [work.read(f"effect_{i}", ["mean"])["mean"][ids] for i, ids in enumerate(sets)]
         row = {"n_models": float(len(members))}
         for number, (ids, effect) in enumerate(zip(sets, effects, strict=True)):

@@ -7,6 +7,7 @@ from pipeline.core.registry import Plugin, identity
 from pipeline.data.groups import draw_lines
 from pipeline.models.base import Model
 from pipeline.runtime.store import Shard
+from pipeline.stages.child_run import ATTRIBUTION, ChildRun
 from pipeline.stages.lines import columns_of
 from pipeline.stages.node import Node, Parent, Work
 from pipeline.stages.train import read_states
@@ -20,11 +21,23 @@ class Groups(Node):
     """The lines of groups that designed subsets drop and kernel datamodels look at. Rows are lines; the first n_train are the balls."""
 
     stage: ClassVar[str] = "groups"
+    title: ClassVar[str] = "find groups"
+    entry: ClassVar[str] = "train"
     unit: ClassVar[str] = "parts"
 
     model: Model
     seed: int
     scout_key: str
+
+    @property
+    def rank(self) -> int:
+        """See Node."""
+        return 0
+
+    @property
+    def child(self) -> ChildRun:
+        """See Node."""
+        return ATTRIBUTION
 
     def settings(self) -> dict[str, Any]:
         """See Node."""

@@ -1,7 +1,7 @@
 """Populations trained elsewhere as nodes: in place of a Population they lay recorded masks and outputs into the same columns, and train nothing."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -12,24 +12,17 @@ from pipeline.data.records.base import Records
 from pipeline.evaluation.accuracy import accuracy
 from pipeline.runtime.store import Shard
 from pipeline.stages.layout import Layout
-from pipeline.stages.node import Node, Parent, Work
+from pipeline.stages.models import Models
+from pipeline.stages.node import Parent, Work
 
 
 @dataclass(frozen=True, kw_only=True)
-class Imported(Node):
+class Imported(Models):
     """The first n_units recorded models, as a population of some role. Those that left margins only have no accuracies either."""
 
-    stage: ClassVar[str] = "train"
-
-    role: str
     dataset: Dataset
     records: Records
     layout: Layout
-
-    @property
-    def slug(self) -> str:
-        """See Node."""
-        return self.role
 
     def settings(self) -> dict[str, Any]:
         """See Node."""

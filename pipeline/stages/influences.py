@@ -15,6 +15,7 @@ from pipeline.core.errors import ConfigError
 from pipeline.evaluation.margins import margin_slopes, margins
 from pipeline.runtime.store import Shard
 from pipeline.stages.attribution import Attribution, Basis
+from pipeline.stages.effect import Effect
 from pipeline.stages.layout import block_margins, column, read_point_logits
 from pipeline.stages.node import Parent, Work
 
@@ -36,7 +37,8 @@ class PointInfluences:
 class ExampleInfluences(Attribution):
     """The influences on the margins of a few points of each forget set. Rows are influences: `set`, `point`, `id`, `weight`, `standard_error`, `r2`."""
 
-    stage: ClassVar[str] = "effect"
+    stage: ClassVar[str] = Effect.stage
+    title: ClassVar[str] = Effect.title
     unit: ClassVar[str] = "parts"
     revision: ClassVar[int] = 2
 

@@ -14,10 +14,15 @@ from pipeline.core.setting_paths import paths_in
 from pipeline.data.examples import Examples
 from pipeline.runtime.execution import Need
 from pipeline.runtime.store import Shard, Store, TableRef
+from pipeline.stages.child_run import ChildRun
 from pipeline.training.ensemble import Kind
 
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
 SELECTOR = rf"^!?(?:{_LABEL}|in\({_LABEL}(?:, ?{_LABEL})*\))$"
+
+
+# The rank of a node that little else waits for.
+LAST = 2
 
 
 class Resources(Settings):
@@ -80,9 +85,21 @@ class Work:
 
 @dataclass(frozen=True, kw_only=True)
 class Node(ABC):
-    """One table: `key` is its place in the graph and what users see; units 0 to n_units are made in shards of shard_size."""
+    """One table: `key` is its place in the graph and what users see; units 0 to n_units are made in shards of shard_size.
 
+    The class states the facts of its stage: title, entry, and by properties its rank and its child run. Nothing else
+    lists them, and no reader takes a key apart: what a node is about stands in its fields. forget_set is the label of
+    the forget set that the table is for, None if it is for all of them.
+    """
+
+    # The stage's folder in the store; part of the identity.
     stage: ClassVar[str]
+    # What users read on progress bars.
+    title: ClassVar[str]
+    # The entry that computes the stage, as in `python -m jobs.ENTRY`.
+    entry: ClassVar[str]
+    # The key below `resources` that says what a task of the stage may use.
+    resources_key: ClassVar[str] = "compute"
     unit: ClassVar[str] = "members"
     trains: ClassVar[bool] = False
     # Whether its shards are many and alike, and rest on something large that they have in common: an executor may stream them.
@@ -93,6 +110,7 @@ class Node(ABC):
     revision: ClassVar[int] = 1
 
     key: str
+    forget_set: str | None = None
     n_units: int = 1
     shard_size: int = 1
     resources: Resources = field(default_factory=Resources)
@@ -102,6 +120,26 @@ class Node(ABC):
         """What the folder is called before its digests: the plug-in or role, never a label that a user chose."""
         named = plugin_name(self.plugins()[-1]) if self.plugins() else self.stage
         return re.sub(r"[^A-Za-z0-9_]+", ".", named)
+
+    @property
+    def group(self) -> str:
+        """What listings call the tables that differ only in the forget set."""
+        return self.key if self.forget_set is None else self.stage
+
+    @property
+    def rank(self) -> int:
+        """The place in the queue of tasks: the lower, the sooner. What much else waits for has a low one."""
+        return LAST
+
+    @property
+    def retrainings_per_unit(self) -> float:
+        """The cost of one unit in trainings of a model on all points."""
+        return 0.0
+
+    @property
+    def child(self) -> ChildRun | None:
+        """The child run of MLflow that shows the table, None if the parent run does."""
+        return None
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:

@@ -33,13 +33,20 @@ PAGE = "html"
 
 @dataclass(frozen=True, kw_only=True)
 class ReportPage(Node):
-    """The one page about an experiment; its blobs are the HTML and the figures."""
+    """The one page about an experiment; its blobs are the HTML and the figures.
+
+    tables are the parents that the page reads, by the names below. Names that an experiment lacks are left out:
+    `full`, `score`, `curve`, `forget_curve`, `influences`, `convex`; with the label of a forget set behind a slash
+    `forget`, `effect`, `oracle`, `floor`; with the labels of unlearner and forget set `verdict` and `unlearned`.
+    """
 
     stage: ClassVar[str] = "report"
+    title: ClassVar[str] = "write report"
+    entry: ClassVar[str] = "report"
     unit: ClassVar[str] = "pages"
     revision: ClassVar[int] = 4
 
-    title: str
+    experiment_name: str
     experiment: Mapping[str, Any]
     identity: Mapping[str, Any]
     dataset: Dataset
@@ -50,15 +57,11 @@ class ReportPage(Node):
     n_learnt_from: int
     spending: Spending
     layout: Layout
-    has_effects: bool
-    has_score: bool
-    has_curve: bool
-    has_forget_curve: bool = False
-    convex_key: str | None = None
+    tables: Mapping[str, Parent]
 
     def settings(self) -> dict[str, Any]:
         """See Node."""
-        return {"title": self.title, "forget_sets": sorted(self.forget_sets), "unlearners": sorted(self.unlearners)}
+        return {"title": self.experiment_name, "forget_sets": sorted(self.forget_sets), "unlearners": sorted(self.unlearners)}
 
     def circumstances(self) -> dict[str, Any]:
         """See Node: the page shows the whole config."""
@@ -70,21 +73,11 @@ class ReportPage(Node):
 
     def parents(self) -> dict[str, Parent]:
         """See Node."""
-        found = {"full": Parent("train/full")}
-        shown = {"score": self.has_score, "curve": self.has_curve, "forget_curve": self.has_forget_curve, "influences": self.has_effects}
-        found |= {key: Parent(key) for key, is_there in shown.items() if is_there}
-        if self.convex_key is not None:
-            found["convex"] = Parent(self.convex_key)
-        for label in self.forget_sets:
-            if self.has_effects:
-                found[f"effect/{label}"] = Parent(f"effect/{label}")
-            found[f"forget/{label}"] = Parent(f"forget/{label}", "content")
-            found[f"oracle/{label}"] = Parent(f"train/oracle/{label}")
-            found[f"floor/{label}"] = Parent(f"evaluate/floor/{label}")
-            for name in self.unlearners:
-                found[f"verdict/{name}/{label}"] = Parent(f"evaluate/{name}/{label}")
-                found[f"unlearned/{name}/{label}"] = Parent(f"unlearn/{name}/{label}")
-        return found
+        return dict(self.tables)
+
+    @property
+    def _has_effects(self) -> bool:
+        return "influences" in self.tables
 
     def compute(self, work: Work) -> Shard:
         """Draw the page and its figures."""
@@ -95,14 +88,14 @@ class ReportPage(Node):
         pictures = Pictures.of(self.dataset, work.examples)
         sets = tuple(self._set(work, label, number, pictures) for number, label in enumerate(self.forget_sets))
         report = Report(
-            title=self.title,
+            title=self.experiment_name,
             dataset=dataset_content(self.dataset, work.examples),
             model=sentence(self.experiment["model"]),
             recipe=sentence(self.experiment["recipe"]),
             populations=self.populations,
             attribution=self._attribution(work),
             sets=sets,
-            convex="" if self.convex_key is None else _chapter(work),
+            convex=_chapter(work) if "convex" in self.tables else "",
             break_even=self._break_even(sets),
             config_yaml=yaml_text.dump(dict(self.experiment)),
             provenance=(("Data", work.examples.digest), *((name, value) for name, value in versions().items())),
@@ -129,8 +122,8 @@ class ReportPage(Node):
             before=read_point_margins(work.store, work.inputs["full"], self.layout, labels, ids),
             oracle=read_point_margins(work.store, work.inputs[f"oracle/{label}"], self.layout, labels, ids),
             rows=rows,
-            forecast=self._forecast(work, label, ids, pictures) if self.has_effects else None,
-            influences=example_contents(work, pictures, number) if self.has_effects else (),
+            forecast=self._forecast(work, label, ids, pictures) if self._has_effects else None,
+            influences=example_contents(work, pictures, number) if self._has_effects else (),
         )
 
     def _forecast(self, work: Work, label: str, ids: Indices, pictures: Pictures) -> ForecastContent:
@@ -159,10 +152,10 @@ class ReportPage(Node):
         )
 
     def _attribution(self, work: Work) -> AttributionContent | None:
-        if not (self.has_effects or self.has_score):
+        if not (self._has_effects or "score" in self.tables):
             return None
         about: dict[str, Any] = {"estimator": sentence(describe(self.estimator)), "penalty": "", "n_models": self.n_learnt_from}
-        if self.has_score:
+        if "score" in self.tables:
             score = work.store.summary(work.inputs["score"])
             about |= {
                 "penalty": ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in score["medians"].items() if "penalty" in name),
@@ -173,8 +166,8 @@ class ReportPage(Node):
                 "n_constant": score["n_constant"],
                 "n_flat": score["n_flat"],
             }
-        about["curve"] = curve_content(work.read("curve")) if self.has_curve else None
-        if self.has_forget_curve:
+        about["curve"] = curve_content(work.read("curve")) if "curve" in self.tables else None
+        if "forget_curve" in self.tables:
             floors = {label: work.store.summary(work.inputs[f"floor/{label}"])["p95"]["forget"] for label in self.forget_sets}
             about["forgetting"] = forget_curve_contents(work.read("forget_curve"), floors)
         return AttributionContent(**about)

@@ -19,7 +19,8 @@ from pipeline.runtime.shards import Piece
 from pipeline.runtime.store import Shard, Store, TableRef
 from pipeline.stages.layout import Layout
 from pipeline.stages.lines import read_lines
-from pipeline.stages.node import Node, Parent, Work
+from pipeline.stages.models import Models
+from pipeline.stages.node import Parent, Work
 from pipeline.training.ensemble import Builder, States, compute_logits, join, take
 from pipeline.training.feeds import Resident
 from pipeline.training.populations import Recipe, member_masks, train_members
@@ -30,18 +31,17 @@ FOCUSED_IN, FOCUSED_OUT = "focused_in", "focused_out"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Population(Node):
+class Population(Models):
     """n_units models of one role.
 
     keep_fraction is for subsets: random ones, or with groups_key such as drop whole groups. n_seeds is how many seeds they share, for
     attribution to take their effect out. forget_key names the forget set that oracles leave out, or that focused models keep and leave out.
     """
 
-    stage: ClassVar[str] = "train"
+    resources_key: ClassVar[str] = "train"
     trains: ClassVar[bool] = True
     revision: ClassVar[int] = 2
 
-    role: str
     dataset: Dataset
     model: Model
     recipe: Recipe
@@ -54,9 +54,9 @@ class Population(Node):
     saves_states: bool = False
 
     @property
-    def slug(self) -> str:
-        """See Node."""
-        return self.role
+    def retrainings_per_unit(self) -> float:
+        """See Node: a model that sees half of the points counts half."""
+        return self.keep_fraction or 1.0
 
     def settings(self) -> dict[str, Any]:
         """See Node."""

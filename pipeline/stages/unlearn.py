@@ -9,6 +9,7 @@ from pipeline.core.registry import Plugin, identity, plugin_name
 from pipeline.core.seeds import model_purpose, seed
 from pipeline.models.base import Model
 from pipeline.runtime.store import Shard
+from pipeline.stages.child_run import ChildRun, child_of_method
 from pipeline.stages.layout import Layout, read_logits
 from pipeline.stages.node import Node, Parent, Work
 from pipeline.stages.train import CHECKPOINT, encode_states, read_states
@@ -19,11 +20,19 @@ from pipeline.unlearning.unlearner import Request, Unlearner
 
 @dataclass(frozen=True, kw_only=True)
 class Unlearn(Node):
-    """Member i is member i of the start population after unlearning; the first save_members are kept as checkpoints."""
+    """Member i is member i of the start population after unlearning; the first save_members are kept as checkpoints.
+
+    method is the label that the config gives the unlearner.
+    """
 
     stage: ClassVar[str] = "unlearn"
+    title: ClassVar[str] = "unlearn models"
+    entry: ClassVar[str] = "unlearn"
+    resources_key: ClassVar[str] = "unlearn"
     trains: ClassVar[bool] = True
 
+    forget_set: str
+    method: str
     unlearner: Unlearner
     seed: int
     model: Model
@@ -33,6 +42,16 @@ class Unlearn(Node):
     effect_key: str | None = None
     teacher_key: str | None = None
     save_members: int = 1
+
+    @property
+    def group(self) -> str:
+        """See Node."""
+        return f"{self.stage}/{self.method}"
+
+    @property
+    def child(self) -> ChildRun:
+        """See Node."""
+        return child_of_method(self.method, self.forget_set)
 
     def settings(self) -> dict[str, Any]:
         """See Node."""

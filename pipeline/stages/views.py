@@ -7,6 +7,8 @@ from pipeline.core.registry import Plugin, identity
 from pipeline.data.views import MOST_FEATURES, Views, draw_views
 from pipeline.models.base import Model
 from pipeline.runtime.store import Shard
+from pipeline.stages.child_run import ATTRIBUTION, ChildRun
+from pipeline.stages.groups import Groups
 from pipeline.stages.node import Node, Parent, Work
 from pipeline.stages.train import read_states
 from pipeline.training.ensemble import Builder
@@ -18,12 +20,24 @@ from pipeline.training.feeds import Resident
 class ViewsOfPoints(Node):
     """What the scouts see of all points, made when groups are; rows are points."""
 
-    stage: ClassVar[str] = "groups"
+    stage: ClassVar[str] = Groups.stage
+    title: ClassVar[str] = Groups.title
+    entry: ClassVar[str] = Groups.entry
     unit: ClassVar[str] = "parts"
 
     model: Model
     seed: int
     scout_key: str
+
+    @property
+    def rank(self) -> int:
+        """See Node."""
+        return 0
+
+    @property
+    def child(self) -> ChildRun:
+        """See Node."""
+        return ATTRIBUTION
 
     def settings(self) -> dict[str, Any]:
         """See Node."""

@@ -6,22 +6,26 @@ from typing import Any
 import numpy as np
 
 from pipeline.core.registry import describe
-from pipeline.graph import Graph, NodeState
+from pipeline.graph import Graph, NodeState, states_of
 from pipeline.reporting.attribution_content import CurveContent
 from pipeline.runtime.store import Store, TableRef
 from pipeline.runtime.tracker import Results
 from pipeline.stages.attribution_shown import curve_content
+from pipeline.stages.curve import Curve
+from pipeline.stages.effect import Effect
+from pipeline.stages.fit import Score
 from pipeline.stages.forecast import CLEAR
-from pipeline.stages.influences import read_examples
-from pipeline.view.children import FORGET_CURVE
+from pipeline.stages.forget_curve import ForgetCurve
+from pipeline.stages.influences import ExampleInfluences, read_examples
 
 
 def attribution_results(graph: Graph, store: Store, states: Mapping[str, NodeState], *, version: str) -> Results:
     """Return what the attribution child shows, from the tables of its nodes; what an experiment does not have is left out."""
-    score = store.summary(states["score"].table) if "score" in states else {}
+    scores, curves = states_of(states, Score), states_of(states, Curve)
+    score = store.summary(scores[0].table) if scores else {}
     low, high = score.get("lds_interval", (None, None))
     metrics = {"lds": score.get("lds"), "lds_low": low, "lds_high": high, **{name: score.get(name) for name in ("r2_logits", "r2_margins", "r2_heldout")}}
-    curve = curve_content(store.read(states["curve"].table)) if "curve" in states else None
+    curve = curve_content(store.read(curves[0].table)) if curves else None
     tables = {"effects": _effects(store, states), "influences": _influences(graph, store, states), "r2_heldout": _r2_by_block(graph, score)}
     return Results(
         version=version,
@@ -43,9 +47,10 @@ def _drawn(curve: CurveContent) -> bytes:
 
 def forget_curves(graph: Graph, store: Store, states: Mapping[str, NodeState]) -> dict[str, dict[int, float]]:
     """Return P95 KLoM of each forget set by models as metrics whose steps are numbers of models; none where it was not measured."""
-    if FORGET_CURVE not in states:
+    found = states_of(states, ForgetCurve)
+    if not found:
         return {}
-    columns = store.read(states[FORGET_CURVE].table)
+    columns = store.read(found[0].table)
     steps = [int(count) for count in columns["n_models"]]
     series = {f"p95_klom_forget_by_models/{label}": columns[f"set_{number}"].tolist() for number, label in enumerate(graph.experiment.forget_sets)}
     return {name: dict(zip(steps, values, strict=True)) for name, values in series.items()}
@@ -60,8 +65,7 @@ def _curves(curve: CurveContent) -> dict[str, dict[int, float]]:
 
 def _effects(store: Store, states: Mapping[str, NodeState]) -> list[dict[str, Any]]:
     """Return one row for each forget set: how much its removal is predicted to change logits, and how sure that is, left out where it is not known."""
-    tables = {key.removeprefix("effect/"): state.table for key, state in states.items() if key.startswith("effect/")}
-    return [{"forget_set": label, **_effect(store, table)} for label, table in tables.items()]
+    return [{"forget_set": state.node.forget_set, **_effect(store, state.table)} for state in states_of(states, Effect)]
 
 
 def _effect(store: Store, table: TableRef) -> dict[str, float]:
@@ -75,9 +79,10 @@ def _effect(store: Store, table: TableRef) -> dict[str, float]:
 
 def _influences(graph: Graph, store: Store, states: Mapping[str, NodeState]) -> list[dict[str, Any]]:
     """Return one row for each training point that helps or hurts an example of a forget set."""
-    if "influences" not in states:
+    found = states_of(states, ExampleInfluences)
+    if not found:
         return []
-    columns, labels = store.read(states["influences"].table), graph.examples.labels
+    columns, labels = store.read(found[0].table), graph.examples.labels
     return [
         {
             "forget_set": label,

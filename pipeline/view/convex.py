@@ -25,10 +25,10 @@ def convex_results(store: Store, version: str, states: Mapping[str, NodeState]) 
     promises: list[dict[str, Any]] = []
     files: dict[str, bytes | Path] = {}
     figures: dict[str, bytes] = {}
-    for key, state in states.items():
+    for state in states.values():
         if isinstance(state.node, LinearPanel):
             found, columns = store.summary(state.table), store.read(state.table)
-            place = key.removeprefix("convex/")
+            place = f"linear/{state.node.place}"
             rows += _steps(place, found)
             metrics[f"deviation_from_theorem_1/{place}"] = found["deviation_from_theorem_1"]
             for name in CURVES:

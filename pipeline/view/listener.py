@@ -46,7 +46,7 @@ class TrackingListener(Listener):
     def node_done(self, state: NodeState, progress: Progress) -> None:
         """See Listener."""
         self._done[state.node.key] = state
-        child = child_of(state.node.key, state.node.stage)
+        child = child_of(state.node)
         if self._mirror is not None and self._pages.children[child] <= self._done.keys():
             self._mirror.show(child, dict(self._done))
 
@@ -56,7 +56,7 @@ class TrackingListener(Listener):
             return
         if progress.core_seconds or progress.failures:
             self._mirror.add(self._sampler.look(progress, self._mirror.spent_before))
-        failures = {child_of(failure.key, progress.states[failure.key].node.stage): failure.error for failure in progress.failures}
+        failures = {child_of(progress.states[failure.key].node): failure.error for failure in progress.failures}
         self._mirror.finish(Ending(status=status, states=progress.states, failures=failures))
 
 

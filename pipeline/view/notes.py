@@ -10,7 +10,12 @@ from pipeline.graph import Graph, NodeState
 from pipeline.reporting.formatting import duration, nats, of_retraining, percent
 from pipeline.runtime.store import Store
 from pipeline.runtime.tracker import Results
-from pipeline.stages.evaluate import SPLITS
+from pipeline.stages.attribution import Attribution
+from pipeline.stages.child_run import ChildRun
+from pipeline.stages.convex_node import ConvexNode
+from pipeline.stages.evaluate import SPLITS, Verdict
+from pipeline.stages.forget import Forget
+from pipeline.stages.models import Models
 from pipeline.view.spent import spent_on
 
 # Tables named in a note; tables.json among the artifacts names all.
@@ -28,19 +33,29 @@ PURPOSES = {
     "focused_in": "with the set, one half of each pair",
     "focused_out": "without the set, the other half",
 }
-WHAT = {
-    "forget": "**The points to be forgotten**, as ids and labels. Every stage below starts from these.",
-    "train": "**Every model that the experiment rests on.** They are trained once and shared by all forget sets and methods.",
-    "attribution": "**What each training point does to each output**, learnt from the models; the effect of removing a forget set is predicted from it.",
-    "convex": "**Unlearning where theory lives**: every algorithm on convex problems, whose retrained minimiser is known exactly. `convex.html` shows it all.",
-}
 
 
-def note_of(child: str, graph: Graph, store: Store, states: Mapping[str, NodeState], results: Results) -> str:
+def note_of(run: ChildRun, graph: Graph, store: Store, states: Mapping[str, NodeState], results: Results) -> str:
     """Return what a child run is, what it made, what that cost, and where its tables are."""
-    body = {"forget": _forget, "train": _train, "attribution": _attribution, "convex": _convex}.get(child)
-    said, table = body(graph, results) if body else _verdict(child, graph, results)
+    said, table = _body(run, graph, states, results)
     return "\n\n".join([part for part in (said, _cost(store, states.values()), table, AIR if table else "", _places(store, states), _commands(store)) if part])
+
+
+def _body(run: ChildRun, graph: Graph, states: Mapping[str, NodeState], results: Results) -> tuple[str, str]:
+    """Return the words and the table of a child run; one without a table of its own kind says what it shows."""
+    for state in states.values():
+        match state.node:
+            case Forget():
+                return run.note, _forget(graph, results)
+            case Models():
+                return run.note, _train(results)
+            case Attribution():
+                return _attribution(run.note, graph, results)
+            case ConvexNode():
+                return run.note, _convex(results)
+            case Verdict():
+                return _verdict(state.node, graph, results)
+    return run.note or f"**{run.title}**", ""
 
 
 def parent_note(*, headline: str, rows: Sequence[Mapping[str, Any]], verdicts: Mapping[str, str], links: Mapping[str, str], store: Store) -> str:
@@ -77,27 +92,27 @@ def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _forget(graph: Graph, results: Results) -> tuple[str, str]:
+def _forget(graph: Graph, results: Results) -> str:
     rows = [[label, graph.experiment.forget_sets[label].name, len(results.tables.get(label, ()))] for label in graph.experiment.forget_sets]
-    return WHAT["forget"], markdown_table(["forget set", "rule", "points"], rows)
+    return markdown_table(["forget set", "rule", "points"], rows)
 
 
-def _train(graph: Graph, results: Results) -> tuple[str, str]:
+def _train(results: Results) -> str:
     rows = [
         [
             row["population"],
-            PURPOSES.get(row["population"].split("/")[0], ""),
+            PURPOSES.get(row["role"], ""),
             f"{row['models']:,}",
             f"{row['validation_accuracy_mean']:.3f}",
             duration(row["core_seconds"]),
         ]
         for row in results.tables.get("populations", ())
     ]
-    return WHAT["train"], markdown_table(["population", "what for", "models", "accuracy", "core time"], rows)
+    return markdown_table(["population", "what for", "models", "accuracy", "core time"], rows)
 
 
-def _attribution(graph: Graph, results: Results) -> tuple[str, str]:
-    said, metrics = [WHAT["attribution"], f"Estimator: `{graph.experiment.estimator.name}`."], results.metrics
+def _attribution(note: str, graph: Graph, results: Results) -> tuple[str, str]:
+    said, metrics = [note, f"Estimator: `{graph.experiment.estimator.name}`."], results.metrics
     if "lds" in metrics:
         said.append(
             f"**LDS {metrics['lds']:.3f}** ({metrics['lds_low']:.3f} to {metrics['lds_high']:.3f}): the rank correlation of predicted and actual margins "
@@ -109,14 +124,14 @@ def _attribution(graph: Graph, results: Results) -> tuple[str, str]:
     return "\n\n".join(said), markdown_table(heads, effects) if effects else ""
 
 
-def _convex(graph: Graph, results: Results) -> tuple[str, str]:
+def _convex(results: Results) -> str:
     heads = ["panel", "algorithm", "steps to 1 %"]
     rows = [[row["panel"], row["algorithm"], f"{row['steps_to_0.01']:,}"] for row in results.tables.get("steps", ()) if row["steps_to_0.01"] is not None]
-    return WHAT["convex"], markdown_table(heads, rows) if rows else ""
+    return markdown_table(heads, rows) if rows else ""
 
 
-def _verdict(child: str, graph: Graph, results: Results) -> tuple[str, str]:
-    name, label = child.split("/", 1)
+def _verdict(verdict: Verdict, graph: Graph, results: Results) -> tuple[str, str]:
+    name, label = verdict.method, verdict.forget_set
     metrics = results.metrics
     unlearner = graph.experiment.unlearners.get(name)
     what = f"method `{unlearner.name}` on" if unlearner is not None else "the noise floor (independent retrained models) of"

@@ -9,16 +9,23 @@ import numpy as np
 from pipeline.config import PLACES
 from pipeline.core.fingerprint import digest
 from pipeline.core.registry import plugin_name
-from pipeline.graph import Graph, NodeState
+from pipeline.graph import Graph, NodeState, states_of
 from pipeline.runtime.store import Store
 from pipeline.runtime.tracker import PARENT, DatasetSummary, Results
+from pipeline.stages.attribution import Attribution
+from pipeline.stages.convex_node import ConvexNode
+from pipeline.stages.evaluate import Verdict
+from pipeline.stages.forget import Forget
+from pipeline.stages.models import Models
+from pipeline.stages.report import ReportPage
 from pipeline.stages.train import CHECKPOINT, read_states
+from pipeline.stages.unlearn import Unlearn
 from pipeline.training.ensemble import Builder
 from pipeline.view.attribution import attribution_results
-from pipeline.view.children import children_of, tags_of, title_of
+from pipeline.view.children import children_of, runs_of
 from pipeline.view.convex import convex_results
 from pipeline.view.notes import note_of, parent_note
-from pipeline.view.results import forget_results, manifest, report_results, result_rows, train_results, verdict_results
+from pipeline.view.results import forget_results, manifest, report_results, result_rows, summary_results, train_results, verdict_results
 
 if TYPE_CHECKING:
     import torch
@@ -37,7 +44,8 @@ class Pages:
     def __init__(self, graph: Graph, store: Store) -> None:
         self.graph, self.store = graph, store
         self.children = children_of(graph)
-        self.titles = dict(sorted(((child, title_of(child)) for child in self.children if child != PARENT), key=lambda pair: pair[1]))
+        self.runs = runs_of(graph)
+        self.titles = {child: run.title for child, run in self.runs.items()}
 
     def opening(self) -> dict[str, Any]:
         """Return what a tracker is begun with."""
@@ -70,9 +78,12 @@ class Pages:
         """Return the page of a child whose nodes are all done; raises StoreError if a table cannot be read."""
         states = {key: done[key] for key in sorted(self.children[child])}
         found = self._results(child, self.version(child, done), states, done)
-        files = {**found.files, **({} if child == PARENT else {"tables.json": manifest(self.store, states)})}
-        note = "" if child == PARENT else note_of(child, self.graph, self.store, states, found)
-        return dataclasses.replace(found, files=files, note=note, tags={**found.tags, **tags_of(child)})
+        if child == PARENT:
+            return found
+        run = self.runs[child]
+        files = {**found.files, "tables.json": manifest(self.store, states)}
+        note = note_of(run, self.graph, self.store, states, found)
+        return dataclasses.replace(found, files=files, note=note, tags={**found.tags, **run.all_tags()})
 
     def finished(self, states: States) -> list[str]:
         """Return the children of which all nodes are done, in the order of their titles."""
@@ -80,7 +91,7 @@ class Pages:
 
     def summary(self, states: States, *, status: str, links: Mapping[str, str]) -> str:
         """Return the note of the parent run; states are those of all nodes, none while it runs."""
-        report = states.get("report")
+        report = next(iter(states_of(states, ReportPage)), None)
         about = self.store.summary(report.table) if report is not None and report.status == "done" else {}
         n_done = sum(state.status == "done" for state in states.values())
         so_far = (
@@ -96,7 +107,7 @@ class Pages:
 
     def model(self, child: str, done: States) -> "tuple[torch.nn.Module, np.ndarray] | None":
         """Return the first unlearned model of a method that moves weights and inputs to try it on, None if none was saved."""
-        state = done.get(f"unlearn/{child}")
+        state = next((done[key] for key in self.children[child] if key in done and isinstance(done[key].node, Unlearn)), None)
         if state is None or CHECKPOINT not in self.store.blob_names(state.table.folder, state.pieces[0].shard):
             return None
         experiment, examples = self.graph.experiment, self.graph.examples
@@ -107,12 +118,15 @@ class Pages:
     def _results(self, child: str, version: str, states: States, done: States) -> Results:
         if child == PARENT:
             return report_results(self.graph, self.store, version, done)
-        if child == "train":
+        if states_of(states, Models):
             return train_results(self.store, version, states)
-        if child == "forget":
+        if states_of(states, Forget):
             return forget_results(self.graph, self.store, version, states)
-        if child == "attribution":
+        if states_of(states, Attribution):
             return attribution_results(self.graph, self.store, states, version=version)
-        if child == "convex":
+        if states_of(states, ConvexNode):
             return convex_results(self.store, version, states)
-        return verdict_results(self.graph, self.store, version, child, done)
+        verdict = next((state.node for state in states.values() if isinstance(state.node, Verdict)), None)
+        if verdict is not None:
+            return verdict_results(self.graph, self.store, version, verdict, done)
+        return summary_results(self.store, version, states)

@@ -4,9 +4,9 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pipeline.graph import STAGES
 from pipeline.run import Progress
 from pipeline.runtime.tracker import PARENT, Numbers, Point
+from pipeline.stages.table import stages
 from pipeline.view.children import child_of, retrainings_of
 from pipeline.view.pace import Pace
 
@@ -76,16 +76,18 @@ class Sampler:
             self._made[key] = self._made.get(key, 0) + (grown if key in progress.core_seconds and key in self._seen else 0)
             self._seen[key] = progress.n_done(key)
         groups: dict[str, list[str]] = {}
-        stages: dict[str, list[str]] = {}
+        by_stage: dict[str, list[str]] = {}
         for key in progress.wanted:
-            stage = progress.states[key].node.stage
-            groups.setdefault(child_of(key, stage), []).append(key)
-            stages.setdefault(stage, []).append(key)
+            node = progress.states[key].node
+            groups.setdefault(child_of(node), []).append(key)
+            by_stage.setdefault(node.stage, []).append(key)
         running = {key for key, count in progress.running.items() if count}
         metrics = {f"progress/{name}": value for name, value in self._measure(PARENT, list(progress.wanted), progress, spent_before).items()}
-        for stage in STAGES:
-            if running & set(stages.get(stage, ())):
-                metrics |= {f"progress_{stage}/{name}": value for name, value in self._measure(f"stage {stage}", stages[stage], progress, spent_before).items()}
+        for stage in stages():
+            if running & set(by_stage.get(stage, ())):
+                metrics |= {
+                    f"progress_{stage}/{name}": value for name, value in self._measure(f"stage {stage}", by_stage[stage], progress, spent_before).items()
+                }
         found = {PARENT: metrics}
         for child, keys in groups.items():
             if child != PARENT and running & set(keys):

@@ -21,7 +21,7 @@ import mlflow
 import psutil
 from measure import parse, show
 
-from pipeline.graph import STAGES
+from pipeline.stages.table import stages
 
 GROWN = 37
 ROLES = ("full", "oracle", "floor")
@@ -110,7 +110,7 @@ def main() -> None:
 
 def tables(store: Path) -> set[str]:
     """Return the names of all shards of all tables: path, range and digest."""
-    return {str(path.relative_to(store)) for stage in STAGES for path in (store / stage).glob("*/*/*.parquet")}
+    return {str(path.relative_to(store)) for stage in stages() for path in (store / stage).glob("*/*/*.parquet")}
 
 
 def moments(rng: random.Random, times: int, first: int, last: int) -> list[int]:

@@ -15,7 +15,7 @@ from jobs import entry
 from jobs.commands import options
 from jobs.session import Session
 from pipeline.core.errors import MissingShardsError
-from pipeline.graph import STAGES
+from pipeline.stages.table import entries, stages
 from pipeline.stages.train import Population
 
 Open = Callable[..., Session]
@@ -44,14 +44,14 @@ def compute(name: str, session: Session, **options: bool):
 
 
 def test_every_stage_belongs_to_one_entry_in_the_order_of_the_graph() -> None:
-    assert tuple(stage for stages in entry.ENTRIES.values() for stage in stages) == STAGES
+    assert tuple(stage for members in entries().values() for stage in members) == stages()
 
 
 def test_the_entries_one_after_the_other_are_a_whole_run(open_tiny: Open) -> None:
-    session, left = open_tiny(**EVERYTHING), set(STAGES)
-    for name, stages in entry.ENTRIES.items():
+    session, left = open_tiny(**EVERYTHING), set(stages())
+    for name, members in entries().items():
         result = compute(name, session)
-        left -= set(stages)
+        left -= set(members)
         assert not result.failures
         assert stages_not_done(session) == left
     assert run_serially(session).n_models_made == 0
@@ -79,7 +79,7 @@ def test_missing_members_are_used_as_they_are_not_made_by_a_later_entry(open_tin
     assert statuses(session)["train/subset"] == "partial"
 
 
-@pytest.mark.parametrize("name", ["run", *entry.ENTRIES])
+@pytest.mark.parametrize("name", ["run", *entries()])
 def test_each_entry_is_a_module_with_a_command(name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     module = importlib.import_module(f"jobs.{name}")
     monkeypatch.setattr(sys, "argv", [f"jobs.{name}", "--help"])

@@ -51,5 +51,5 @@ def test_bars_reach_their_end_for_every_stage(open_tiny: Open) -> None:
     display.stop()
     last = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", out.getvalue()).rsplit("resolve forget sets", 1)[1]
     assert re.findall(r"(\d+)/(\d+)", last) == [(count, count) for count in (re.findall(r"/(\d+)", last))]
-    reached = {module.TITLES[node.stage] for node in session.graph.nodes.values()} - {"resolve forget sets"}
+    reached = {node.title for node in session.graph.nodes.values()} - {"resolve forget sets"}
     assert all(title in last for title in reached)

@@ -14,9 +14,9 @@ from tiny import TINY
 
 from jobs.commands.parcel import check_here, pack
 from jobs.commands.submit import ENTRY_NAMES
-from jobs.entry import ENTRIES
 from pipeline import config
 from pipeline.core.errors import ConfigError
+from pipeline.stages.table import entries
 
 # Nobody listens there: whatever is refused with another message was refused before.
 NOBODY = "http://127.0.0.1:9"
@@ -258,7 +258,7 @@ def test_rays_own_commands_are_named_as_they_work(dmm: Dmm, fake: Any, tmp_path:
 
 
 def test_every_entry_can_be_submitted() -> None:
-    assert list(ENTRY_NAMES) == ["run", *ENTRIES]
+    assert list(ENTRY_NAMES) == ["run", *entries()]
 
 
 @pytest.mark.parametrize("view", ["http://mlflow:5000", "https://10.0.0.7", "databricks", "sqlite:///{store}/mlflow.db"])

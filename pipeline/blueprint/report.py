@@ -1,0 +1,69 @@
+"""The report's node: what the page shows, and which tables it reads."""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from pipeline.accounts import SUBSETS, attributes, focused_rows, judged_by, learnt_from, spending_of
+from pipeline.config import PLACES, Experiment
+from pipeline.data.examples import Examples
+from pipeline.stages.convex_page import ConvexPage
+from pipeline.stages.curve import Curve
+from pipeline.stages.effect import Effect
+from pipeline.stages.evaluate import FLOOR, Verdict
+from pipeline.stages.fit import Score
+from pipeline.stages.forget import Forget
+from pipeline.stages.forget_curve import ForgetCurve
+from pipeline.stages.influences import ExampleInfluences
+from pipeline.stages.models import Models
+from pipeline.stages.node import Node, Parent
+from pipeline.stages.report import ReportPage
+from pipeline.stages.unlearn import Unlearn
+
+# What the page calls the tables of which the experiment, or each forget set, has one.
+NAMES: Mapping[type[Node], str] = {
+    Score: "score",
+    Curve: "curve",
+    ForgetCurve: "forget_curve",
+    ExampleInfluences: "influences",
+    ConvexPage: "convex",
+    Effect: "effect",
+    Forget: "forget",
+}
+
+
+def report(experiment: Experiment, examples: Examples, nodes: Iterable[Node]) -> ReportPage:
+    """Return the page about an experiment, which shows the tables of nodes."""
+    learnt = learnt_from(experiment, examples) if attributes(experiment) else []
+    return ReportPage(
+        key="report",
+        experiment_name=experiment.name,
+        experiment=experiment.model_dump(mode="json", exclude=set(PLACES)),
+        identity=experiment.identity(),
+        dataset=experiment.dataset,
+        forget_sets=experiment.forget_sets,
+        unlearners=experiment.unlearners,
+        estimator=experiment.estimator,
+        populations=(*judged_by(experiment, examples), *learnt, *focused_rows(experiment, examples)),
+        n_learnt_from=sum(row.n_models for row in learnt if row.role in SUBSETS),
+        spending=spending_of(experiment, examples),
+        layout=experiment.store.layout,
+        tables=dict(_shown(nodes)),
+        resources=experiment.resources.compute,
+    )
+
+
+def _shown(nodes: Iterable[Node]) -> Iterator[tuple[str, Parent]]:
+    """Yield the parents of the page by the names under which it reads them."""
+    for node in nodes:
+        name = _name_of(node)
+        if name is not None:
+            of_set = "" if node.forget_set is None else f"/{node.forget_set}"
+            yield f"{name}{of_set}", Parent(node.key, "content" if isinstance(node, Forget) else "evidence")
+
+
+def _name_of(node: Node) -> str | None:
+    """Return the name under which the page reads a node, without the forget set; None if it does not."""
+    if isinstance(node, Models):
+        return node.role if node.role in ("full", "oracle") else None
+    if isinstance(node, Verdict):
+        return "floor" if node.method == FLOOR else f"verdict/{node.method}"
+    return f"unlearned/{node.method}" if isinstance(node, Unlearn) else NAMES.get(type(node))

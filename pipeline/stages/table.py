@@ -1,0 +1,79 @@
+"""The table of all kinds of nodes, in the order of their stages; what a stage is called and who computes it is read off it.
+
+A new stage is one class and one line in NODES.
+"""
+
+from pipeline.core.errors import ConfigError
+from pipeline.stages.convex_data import ConvexData
+from pipeline.stages.convex_guarantees import ConvexGuarantees
+from pipeline.stages.convex_linear import LinearPanel
+from pipeline.stages.convex_page import ConvexPage
+from pipeline.stages.curve import Curve
+from pipeline.stages.effect import Effect
+from pipeline.stages.evaluate import Verdict
+from pipeline.stages.fit import Factor, Fit, Score
+from pipeline.stages.forget import Forget
+from pipeline.stages.forget_curve import ForgetCurve
+from pipeline.stages.groups import Groups
+from pipeline.stages.imported import Imported
+from pipeline.stages.influences import ExampleInfluences
+from pipeline.stages.node import Node
+from pipeline.stages.report import ReportPage
+from pipeline.stages.train import Population
+from pipeline.stages.unlearn import Unlearn
+from pipeline.stages.views import ViewsOfPoints
+
+NODES: tuple[type[Node], ...] = (
+    Forget,
+    Groups,
+    ViewsOfPoints,
+    Population,
+    Imported,
+    Factor,
+    Fit,
+    Score,
+    Curve,
+    Effect,
+    ExampleInfluences,
+    Unlearn,
+    Verdict,
+    ForgetCurve,
+    LinearPanel,
+    ConvexData,
+    ConvexGuarantees,
+    ConvexPage,
+    ReportPage,
+)
+
+
+def stages() -> tuple[str, ...]:
+    """Return the stages in the order in which a run reaches them."""
+    return tuple(dict.fromkeys(node.stage for node in NODES))
+
+
+def title_of(stage: str) -> str:
+    """Return what users read of a stage on progress bars."""
+    return next(node.title for node in NODES if node.stage == stage)
+
+
+def makes_models(stage: str) -> bool:
+    """Return whether units of a stage are models that are trained or unlearned here."""
+    return any(node.trains for node in NODES if node.stage == stage)
+
+
+def entries() -> dict[str, tuple[str, ...]]:
+    """Return the stages of each entry; one entry after the other is a whole run.
+
+    Every stage rests on stages of the same entry or of entries before it. Oracles and focused models are trained once
+    their forget sets are known, and some sets are known only once full models are, so these share an entry.
+    """
+    found: dict[str, dict[str, None]] = {}
+    for node in NODES:
+        found.setdefault(node.entry, {})[node.stage] = None
+    return {entry: tuple(members) for entry, members in found.items()}
+
+
+def check_stage(stage: str) -> None:
+    """Raise ConfigError on the name of a stage that there is not."""
+    if stage not in stages():
+        raise ConfigError(f"unknown stage {stage!r}; known, in order: {', '.join(stages())}")
