@@ -74,7 +74,7 @@ def test_groups_sized_by_memory_move_no_bit(model):
 def test_the_recorded_batch_is_the_batch_of_evaluation(monkeypatch):
     seen = []
     data = data_for(Mlp())
-    monkeypatch.setattr(type(data), "batches", lambda self, points, size: seen.append(size) or iter(self.inputs.split(size)))
+    monkeypatch.setattr(type(data), "batches", lambda self, _points, size: seen.append(size) or iter(self.inputs.split(size)))
     states = initial_states(builder_of(Mlp(width=8)), [0])
     with granted(Grant(evaluation_batch=16)):
         compute_logits(builder_of(Mlp(width=8))(), states, data, kind="looped")
@@ -127,7 +127,7 @@ def test_tasks_share_what_is_free_unless_they_ask_for_memory(monkeypatch):
 @pytest.mark.parametrize(("num_gpus", "expected"), [(1.0, 66), (0.5, 36), (2.0, 66)])
 def test_a_part_of_a_gpu_is_a_part_of_its_memory(monkeypatch, num_gpus, expected):
     """80 GB, 60 of them free, of which torch holds 10 and uses 4."""
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (60 * GB, 80 * GB))
-    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 10 * GB)
-    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 4 * GB)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _device: (60 * GB, 80 * GB))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda _device: 10 * GB)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda _device: 4 * GB)
     assert memory_granted("cuda:0", num_cpus=1, num_gpus=num_gpus, memory_gb=None) == expected * GB
