@@ -41,7 +41,7 @@ def stage_counts(progress: Progress) -> dict[str, tuple[int, int]]:
 
 def under_way(progress: Progress, stage: str) -> float:
     """Return how many units the shards of a stage that run now amount to so far, to a tenth."""
-    units = sum(units for key, units in progress.under_way.items() if progress.states[key].node.stage == stage)
+    units = sum((units for key, units in progress.under_way.items() if progress.states[key].node.stage == stage), start=0.0)
     return round(units, 1)
 
 

@@ -46,7 +46,7 @@ class Progress:
 
     def models_under_way(self) -> float:
         """Models that the shards that run now amount to so far."""
-        return sum(units for key, units in self.under_way.items() if self.states[key].node.trains)
+        return sum((units for key, units in self.under_way.items() if self.states[key].node.trains), start=0.0)
 
     def remaining_models(self) -> int:
         """Models still to be trained or unlearned."""

@@ -16,7 +16,7 @@ from pipeline.training.timing import estimated_seconds
 
 # What a shard should take; a machine half as fast as the one measured stays far below five minutes.
 TARGET_SECONDS = 60.0
-# Tables whose last shard is read for the seconds that it took.
+# Tables whose largest shard is read for the seconds that it took.
 MOST_READ = 3
 
 
@@ -55,9 +55,9 @@ class ShardSizes:
 
     def _recorded(self, key: str, states: Mapping[str, NodeState]) -> float | None:
         """Return the seconds a unit that were recorded beside shards of this kind in the store, None if there are none."""
-        alike = [state for state in states.values() if state.node.cost_key == key and state.pieces]
+        alike = [state for state in states.values() if state.node.cost_key == key and state.pieces and state.folder is not None]
         for state in alike[:MOST_READ]:
-            shard = state.pieces[-1].shard
+            shard = max((piece.shard for piece in state.pieces), key=lambda shard: shard.stop - shard.start)
             seconds = self._store.side(state.table.folder, shard).get("seconds")
             if seconds:
                 return float(seconds) / (shard.stop - shard.start)

@@ -100,7 +100,7 @@ class Sampler:
         # A group that trains is counted in models; any other in units, which are members, blocks of points or tables.
         training = [node for node in nodes if node.trains] or nodes
         n_done, n_wanted = sum(done[node.key] for node in training), sum(node.n_units for node in training)
-        under_way = sum(progress.under_way.get(node.key, 0.0) for node in training)
+        under_way = sum((progress.under_way.get(node.key, 0.0) for node in training), start=0.0)
         pace = self._paces.setdefault(name, Pace()).update(progress.seconds, sum(self._made[node.key] for node in training) + under_way)
         seconds_left = Pace.seconds_left(n_wanted - n_done - under_way, pace)
         unit = "models" if training[0].trains else "units"
