@@ -30,12 +30,12 @@ def test_before_anything_runs_roots_are_missing_and_the_rest_waits(open_tiny: Op
     assert found["factor"] == found["report"] == "waiting"
 
 
-def test_folders_are_those_of_the_first_edition(open_tiny: Open) -> None:
+def test_folders_stay_those_of_the_second_identity(open_tiny: Open) -> None:
     found = folders(open_tiny())
-    assert found["train/subset"] == "train/subset-791361c57eb1ad00/4954e56efb08e6f3"
-    assert found["train/oracle/some"] == "train/oracle-de387c64aa6de018/4954e56efb08e6f3"
-    assert found["forget/some"] == "forget/random-9e40d22fc3041691/28e1abaf514bdae8"
-    assert found["unlearn/ascent/wrong"] == "unlearn/gradient_ascent-d2a6330fa3035f76/4e17c531ba2a13d5"
+    assert found["train/subset"] == "train/subset-85e182260962cdbf/c4e2299756d559e0"
+    assert found["train/oracle/some"] == "train/oracle-cee448618c5418f7/c4e2299756d559e0"
+    assert found["forget/some"] == "forget/random-8a09cd2e7a00995e/c59b9624407aa1db"
+    assert found["unlearn/ascent/wrong"] == "unlearn/gradient_ascent-e835cf53cc8d2db5/8e0033b840c9ec54"
 
 
 def test_surveying_writes_nothing(open_tiny: Open) -> None:

@@ -6,16 +6,18 @@ from typing import Any
 from rich.console import Console
 
 from jobs.commands import verbs
-from jobs.commands.listing import new_table, show_failures
+from jobs.commands.listing import show_failures
 from jobs.commands.options import DONE, FAILED, Config, ExecutorName, Json, Set, StoreUri, finish, paper, screen
 from jobs.session import Session, open_session
 from pipeline.blueprint.convex import CONVEX_PAGE
 from pipeline.core.errors import ConfigError
 from pipeline.graph import NodeState
-from pipeline.reporting.convex.data_words import amount
-from pipeline.reporting.convex.data_words import name_of as called
-from pipeline.reporting.convex.linear_words import name_of, share
+from pipeline.reporting.convex.amounts import amount, share
+from pipeline.reporting.convex.names import algorithm_name, removal_name
+from pipeline.reporting.convex.tables import promise_cell
 from pipeline.run import with_what_they_rest_on
+from pipeline.show.tables import Cell, number_column, row_of, table_of, word_column
+from pipeline.show.terminal import TerminalTable
 from pipeline.stages.convex_data import ConvexData
 from pipeline.stages.convex_guarantees import ConvexGuarantees
 from pipeline.stages.convex_linear import LinearPanel
@@ -84,26 +86,24 @@ def _show(session: Session, states: dict[str, NodeState], console: Console, page
     panels = _finished(states, LinearPanel)
     if panels:
         about = [(place, session.store.summary(state.table), session.store.read(state.table)) for place, state in panels.items()]
-        table = new_table(
-            "full-batch steps until R ≤ 10⁻², and in brackets R after all stochastic steps", ("algorithm",), tuple(place for place, _, _ in about)
-        )
-        for name in SHOWN:
-            cells = [_cell(found["steps_to"][name]["0.01"], float(columns[f"stochastic.{name}.best.mean"][-1])) for _, found, columns in about]
-            table.add_row(name_of(name), *cells)
-        console.print(table)
+        columns = (word_column("algorithm"), *(number_column(place) for place, _, _ in about))
+        rows = [
+            row_of(algorithm_name(name), *(_cell(found["steps_to"][name]["0.01"], float(read[f"stochastic.{name}.best.mean"][-1])) for _, found, read in about))
+            for name in SHOWN
+        ]
+        caption = "full-batch steps until R ≤ 10⁻², and in brackets R after all stochastic steps"
+        console.print(TerminalTable(table_of(columns, rows, caption=caption)))
     for label, told in _summaries(session, states, ConvexData).items():
-        table = new_table(f"{label}: R and P95 KLoM on forgotten points at the end", ("removal",), ("R", "KLoM"))
-        for outcome in told["outcomes"]:
-            table.add_row(called(outcome["label"]), amount(outcome["share"]), f"{outcome['klom']['forget']['p95']:.2f}")
-        console.print(table)
+        columns = (word_column("removal"), number_column("R", show=amount), number_column("KLoM", digits=2, unit="nats"))
+        rows = [row_of(removal_name(outcome["label"]), outcome["share"], outcome["klom"]["forget"]["p95"]) for outcome in told["outcomes"]]
+        caption = f"{label}: R and P95 KLoM on forgotten points at the end"
+        console.print(TerminalTable(table_of(columns, rows, caption=caption)))
     for told in _summaries(session, states, ConvexGuarantees).values():
-        table = new_table("promises under the strongest attack", ("situation",), ("promise",))
-        for case in told["cases"]:
-            table.add_row(f"{case['method']}: {case['situation']}", "broken" if case["verdict"]["is_broken"] else "kept")
-        console.print(table)
+        rows = [row_of(f"{case['method']}: {case['situation']}", promise_cell(is_broken=case["verdict"]["is_broken"])) for case in told["cases"]]
+        console.print(TerminalTable(table_of((word_column("situation"), word_column("promise")), rows, caption="promises under the strongest attack")))
     if page is not None:
         console.print(f"Page:    {page}", soft_wrap=True)
 
 
-def _cell(steps: int | None, left: float) -> str:
-    return f"{'–' if steps is None else f'{steps:,}'} ({share(left)})"
+def _cell(steps: int | None, left: float) -> Cell:
+    return Cell(value=steps, detail=f"({share(left)})")

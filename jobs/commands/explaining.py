@@ -1,10 +1,15 @@
 """How `dmm attribute` looks on a terminal: what helps and hurts a point, and what the removal of a forget set will change."""
 
+from dataclasses import fields
 from typing import Any
 
 from rich.console import Console
 
-from jobs.commands.listing import new_table
+from pipeline.reporting.attribution_content import SplitForecast
+from pipeline.reporting.formatting import signed
+from pipeline.reporting.report_tables import forecast_table
+from pipeline.show.tables import Row, Section, Table, number_column, row_of, word_column
+from pipeline.show.terminal import TerminalTable
 
 
 def show_influences(result: dict[str, Any], console: Console) -> None:
@@ -12,14 +17,11 @@ def show_influences(result: dict[str, Any], console: Console) -> None:
     target = result["target"]
     what = f"What helps and hurts {target['split']} point {target['id']} (label {target['label']}): its {result['output']}, in {result['unit']}"
     console.print(what, style="bold", soft_wrap=True)
-    table = new_table(None, ("", "training point", "label"), ("weight", "± standard error"))
-    for side, heading in (("helpful", "helps"), ("harmful", "hurts")):
-        for row in result[side]:
-            itself = " (itself)" if (row["id"], row["split"]) == (target["id"], target["split"]) else ""
-            error = "?" if row["standard_error"] is None else f"{row['standard_error']:.3f}"
-            table.add_row(heading if row is result[side][0] else "", f"{row['id']}{itself}", row["label"], f"{row['weight']:+.3f}", error)
-        table.add_section()
-    console.print(table)
+    columns = (word_column("training point"), word_column("label"), number_column("weight", show=_weight), number_column("± standard error", digits=3))
+    sections = tuple(
+        Section(title=heading, rows=tuple(_influence(one, target) for one in result[side])) for side, heading in (("helpful", "helps"), ("harmful", "hurts"))
+    )
+    console.print(TerminalTable(Table(columns=columns, sections=sections)))
     if not (result["helpful"] or result["harmful"]):
         console.print("No training point is found to matter: with this many models their effects drown in noise; train more.")
     flipped = sum(row["is_flipped"] for row in result["harmful"])
@@ -36,12 +38,34 @@ def show_forecast(result: dict[str, Any], console: Console) -> None:
     console.print(f"If {result['forget_set']} were removed, the datamodel predicts, before anything is unlearned:", style="bold")
     for sentence in result["words"]:
         console.print(f"  {sentence}")
-    table = new_table(None, ("points that change most", "id", "label"), ("margin before", "predicted", "± standard error"))
-    for side, heading in (("forget", "forgotten"), ("others", "others")):
-        for row in result[side]:
-            split = "" if row["split"] == "training" else f" ({row['split']})"
-            numbers = ["?" if row[name] is None else f"{row[name]:{sign}.2f}" for name, sign in (("before", "+"), ("after", "+"), ("standard_error", ""))]
-            table.add_row(heading if row is result[side][0] else "", f"{row['id']}{split}", row["label"], *numbers)
-        table.add_section()
-    console.print(table)
+    names = [field.name for field in fields(SplitForecast)]
+    splits = {split: SplitForecast(**{name: found.get(name) for name in names}) for split, found in result["splits"].items()}
+    console.print(TerminalTable(forecast_table(splits)))
+    columns = (
+        word_column("id"),
+        word_column("label"),
+        number_column("margin before", show=signed),
+        number_column("predicted", show=signed),
+        number_column("± standard error", digits=2),
+    )
+    sections = tuple(
+        Section(title=heading, rows=tuple(_change(one) for one in result[side])) for side, heading in (("forget", "forgotten"), ("others", "others"))
+    )
+    made = Table(columns=columns, sections=sections, section_heading="points that change most")
+    console.print(TerminalTable(made))
     console.print(f"Picture: {result['picture']}", soft_wrap=True)
+
+
+def _weight(value: float) -> str:
+    return signed(value, 3)
+
+
+def _influence(one: dict[str, Any], target: dict[str, Any]) -> Row:
+    is_itself = (one["id"], one["split"]) == (target["id"], target["split"])
+    point = f"{one['id']} (itself)" if is_itself else str(one["id"])
+    return row_of(point, one["label"], one["weight"], one["standard_error"])
+
+
+def _change(one: dict[str, Any]) -> Row:
+    point = str(one["id"]) if one["split"] == "training" else f"{one['id']} ({one['split']})"
+    return row_of(point, one["label"], one["before"], one["after"], one["standard_error"])

@@ -4,35 +4,33 @@ import os
 import shlex
 from typing import Any
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from jobs.commands.options import DEBUG
 from jobs.commands.progress import duration
 from jobs.commands.verbs import RunResult
 from jobs.session import Session
-from pipeline.reporting.attribution_words import constant_words
-from pipeline.reporting.comparison_content import Comparison
+from pipeline.reporting.comparison_content import ComparedSet, Comparison
 from pipeline.reporting.comparison_words import headline
 from pipeline.reporting.payback import focused_pays
+from pipeline.show.results import is_at_floor, results_table
+from pipeline.show.tables import Cell, Section, Table, Tone, number_column, row_of, table_of, word_column
+from pipeline.show.terminal import TerminalTable
+from pipeline.stages.results import bounds_of
 
-COLOURS = {"done": "green", "partial": "yellow", "missing": "cyan", "stale": "magenta", "waiting": "dim"}
+# Tones of statuses; those later in the list stand for a group of which members differ.
+TONES = {"done": Tone.GOOD, "partial": Tone.WARNING, "missing": Tone.NEW, "stale": Tone.OLD, "waiting": Tone.MUTED}
 
 
 def show_run(result: RunResult, console: Console, session: Session) -> None:
     """Print the verdict table, what failed, and where to look next."""
     if result.results:
-        console.print(_results_table(result.results))
-        console.print(
-            "KLoM in nats, 95th percentile over points, in brackets between independent oracles (the noise floor); 11.51 is the worst. "
-            "Accuracy on the forget set, in brackets the oracles'. Cost in retrainings.",
-            style="dim",
-        )
+        bounds = bounds_of(session.experiment.unlearners)
+        console.print(TerminalTable(results_table(result.results, bounds=bounds)))
     if result.attribution:
         low, high = result.attribution["lds_interval"]
-        left = constant_words(result.attribution["n_constant"], result.attribution["n_flat"])
+        n_constant, n_flat = result.attribution["n_constant"], result.attribution["n_flat"]
+        left = f" (margins that never vary, left out: {n_constant:,}; predicted not to vary, counted as 0: {n_flat:,})" if n_constant or n_flat else ""
         models = f"{result.attribution['n_heldout']} held-out subset models{left}"
         console.print(f"Datamodels: LDS {result.attribution['lds']:.3f} ({low:.3f} to {high:.3f}) on {models}")
     if result.verdict:
@@ -84,10 +82,9 @@ def show_recorded(result: dict[str, Any], console: Console) -> None:
 def show_status(result: dict[str, Any], console: Console, *, title: str | None = None) -> None:
     """Print one row for each node, those of all forget sets together."""
     console.print(title or f"store {result['store']}", style="italic", soft_wrap=True)
-    table = new_table(None, ("node", "status"), ("done", "wanted"), ("unit",))
-    for row in grouped(result["nodes"], ("done", "wanted")):
-        table.add_row(row["node"], row["status"], f"{row['done']:,}", f"{row['wanted']:,}", row["unit"])
-    console.print(table)
+    columns = (word_column("node"), word_column("status"), number_column("done"), number_column("wanted"), word_column("unit"))
+    rows = [row_of(each["node"], each["status"], each["done"], each["wanted"], each["unit"]) for each in grouped(result["nodes"], ("done", "wanted"))]
+    console.print(TerminalTable(table_of(columns, rows)))
     for shard in result.get("failed_shards", []):
         words = f"failed shard: {shard['node']} {shard['start']}-{shard['stop']}, given up after {shard['tries']} tries: {shard['error']}"
         console.print(words, style="red", soft_wrap=True)
@@ -100,12 +97,7 @@ def show_status(result: dict[str, Any], console: Console, *, title: str | None =
 def show_plan(result: dict[str, Any], console: Console) -> None:
     """Print what will be computed and what it costs."""
     console.print(f"plan for store {result['store']}", style="italic", soft_wrap=True)
-    table = new_table(None, ("node", "status"), ("exists", "to make", "retrainings", "core seconds"))
-    for row in grouped(result["nodes"], ("done", "wanted", "retrainings", "seconds")):
-        seconds = "?" if row["seconds"] is None else f"{row['seconds']:,.1f}" if row["seconds"] else ""
-        cost = f"{row['retrainings']:,.1f}" if row["retrainings"] else ""
-        table.add_row(row["node"], row["status"], f"{row['done']:,}", f"{row['wanted'] - row['done']:,}", cost, seconds)
-    console.print(table)
+    console.print(TerminalTable(_plan_table(result["nodes"])))
     for label, about in result["forget_sets"].items():
         console.print(f"forget/{label}: {_forget_set(about)}", soft_wrap=True)
     for notice in result["notices"]:
@@ -122,6 +114,23 @@ def show_plan(result: dict[str, Any], console: Console) -> None:
         )
     if focused:
         console.print(focused_pays(focused, result["break_even_with_focused"], result["models_in_request"]))
+
+
+def _plan_table(nodes: list[dict[str, Any]]) -> Table:
+    columns = (
+        word_column("node"),
+        word_column("status"),
+        number_column("exists"),
+        number_column("to make"),
+        number_column("retrainings", digits=1),
+        number_column("core seconds", digits=1),
+    )
+    rows = []
+    for each in grouped(nodes, ("done", "wanted", "retrainings", "seconds")):
+        seconds = "?" if each["seconds"] is None else each["seconds"] or None
+        to_make = each["wanted"] - each["done"]
+        rows.append(row_of(each["node"], each["status"], each["done"], to_make, each["retrainings"] or None, seconds))
+    return table_of(columns, rows)
 
 
 def _forget_set(about: dict[str, Any] | None) -> str:
@@ -142,10 +151,16 @@ def grouped(rows: list[dict[str, Any]], sums: tuple[str, ...]) -> list[dict[str,
     for name, members in groups.items():
         counts = {key: None if any(row[key] is None for row in members) else sum(row[key] for row in members) for key in sums}
         statuses = [row["status"] for row in members]
-        told = [_coloured(status, statuses.count(status), len(statuses)) for status in dict.fromkeys(statuses)]
-        node = beside(name, f"× {len(members)} sets") if len(members) > 1 else members[0]["node"]
-        merged.append({"node": node, "status": Text(", ").join(told), "unit": members[0]["unit"], **counts})
+        node = Cell(value=name, detail=f"× {len(members)} sets") if len(members) > 1 else members[0]["node"]
+        merged.append({"node": node, "status": _status(statuses), "unit": members[0]["unit"], **counts})
     return merged
+
+
+def _status(statuses: list[str]) -> Cell:
+    """Return the status of a group, or how many of its members have which."""
+    each = {status: statuses.count(status) for status in statuses}
+    text = ", ".join(status if len(each) == 1 else f"{count} {status}" for status, count in each.items())
+    return Cell(value=text, tone=TONES[max(each, key=list(TONES).index)])
 
 
 def show_verify(result: dict[str, Any], console: Console) -> None:
@@ -171,16 +186,17 @@ def show_verify(result: dict[str, Any], console: Console) -> None:
 
 def show_klom(result: dict[str, Any], console: Console) -> None:
     """Print KLoM beside its floor, and what was left out or clipped."""
-    table = new_table(f"KLoM of {result['n_points']:,} points, in nats", ("",), ("95th percentile", "mean", "models"))
-    bounds = {name: "{:.3f} to {:.3f}".format(*result[f"{name}_interval"]) for name in ("p95", "mean")}
-    values = [beside(f"{result[name]:.3f}", f"({bounds[name]})") for name in ("p95", "mean")]
-    table.add_row("unlearned", *values, f"{result['n_unlearned']:,} and {result['n_oracles']:,}")
     floor = result["floor"]
-    if floor is not None:
-        table.add_row("noise floor", f"{floor['p95']:.3f}", f"{floor['mean']:.3f}", f"{floor['n_models']:,} and {floor['n_models']:,}")
-    console.print(table)
     note = "with fewer than 4 oracles it is not known" if floor is None else floor["note"]
-    console.print(f"Variant {result['variant']}. In brackets 95 % intervals. Noise floor: {note}.", style="dim")
+    columns = (word_column(), *(number_column(name, digits=3) for name in ("95th percentile", "mean")), number_column("models"))
+    values = [Cell(value=result[name], interval=tuple(result[f"{name}_interval"])) for name in ("p95", "mean")]
+    rows = [row_of("unlearned", *values, f"{result['n_unlearned']:,} and {result['n_oracles']:,}")]
+    if floor is not None:
+        n_models = f"{floor['n_models']:,} and {floor['n_models']:,}"
+        rows.append(row_of("noise floor", floor["p95"], floor["mean"], n_models, tone=Tone.REFERENCE))
+    caption = f"KLoM of {result['n_points']:,} points, in nats"
+    notes = [f"Variant {result['variant']}. Beside values their 95 % intervals. Noise floor: {note}."]
+    console.print(TerminalTable(table_of(columns, rows, caption=caption, notes=notes)))
     left_out = [f"{result[key]:,} {what}" for key, what in (("n_nonfinite", "not finite"), ("n_clipped", "clipped")) if result[key]]
     if left_out:
         console.print(f"Margins: {' and '.join(left_out)}.", style="yellow")
@@ -188,49 +204,28 @@ def show_klom(result: dict[str, Any], console: Console) -> None:
 
 def show_comparison(content: Comparison, page: str, console: Console) -> None:
     """Print the P95 KLoM of every method in every experiment beside its floor, what that says, and where the page is."""
-    table = new_table("P95 KLoM to retrained models on forgotten points", ("forget set", "unlearner"), content.names)
-    for one in content.sets:
-        for number, method in enumerate(one.methods):
-            pairs = zip(method.entries, one.floor, strict=True)
-            cells = ["–" if entry is None else beside(f"{entry.p95:.2f}", f"({floor:.2f})") for entry, floor in pairs]
-            table.add_row("" if number else one.label, method.label, *cells)
-        table.add_section()
-    console.print(table)
-    console.print("In nats, in brackets between independent oracles of the same experiment (its noise floor).", style="dim")
+    columns = (word_column("unlearner"), *(number_column(name, digits=2, unit="nats") for name in content.names))
+    made = Table(
+        columns=columns,
+        sections=tuple(_compared(one) for one in content.sets),
+        caption="P95 KLoM to retrained models on forgotten points",
+        section_heading="forget set",
+        notes=("In brackets between independent oracles of the same experiment, its noise floor.",),
+    )
+    console.print(TerminalTable(made))
     console.print(headline(content), style="bold")
     console.print(f"Page:  {page}", soft_wrap=True)
 
 
-def _results_table(rows: list[dict[str, Any]]) -> Table:
-    table = new_table("P95 KLoM to retrained models", ("forget set", "unlearner"), ("forget", "retain", "validation", "accuracy", "cost"))
-    before = None
-    for row in rows:
-        if before not in (None, row["forget_set"]):
-            table.add_section()
-        splits = [beside(f"{row[split]:.2f}", f"({row['floor'][split]:.2f})") for split in ("forget", "retain", "validation")]
-        accuracy = beside(f"{row['accuracy']['forget']:.2f}", f"({row['oracle_accuracy']['forget']:.2f})")
-        label = "" if before == row["forget_set"] else row["forget_set"]
-        table.add_row(label, row["unlearner"], *splits, accuracy, f"{row['cost']['fraction']:.3f}")
-        before = row["forget_set"]
-    return table
+def _compared(one: ComparedSet) -> Section:
+    """Return the rows of a forget set: each method in each experiment beside its floor."""
+    rows = []
+    for method in one.methods:
+        pairs = zip(method.entries, one.floor, strict=True)
+        cells = [None if entry is None else _beside_floor(entry.p95, floor) for entry, floor in pairs]
+        rows.append(row_of(method.label, *cells))
+    return Section(title=one.label, rows=tuple(rows))
 
 
-def new_table(title: str | None, words: tuple[str, ...], numbers: tuple[str, ...], more: tuple[str, ...] = ()) -> Table:
-    """Return an empty table: columns of words, of numbers, and of whatever comes last. A narrow window folds a cell and cuts none."""
-    table = Table(title=title, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    for name in words:
-        table.add_column(name, overflow="fold")
-    for name in numbers:
-        table.add_column(name, justify="right", overflow="fold")
-    for name in more:
-        table.add_column(name)
-    return table
-
-
-def beside(text: str, more: str) -> Text:
-    """Return text with more beside it, dimmed."""
-    return Text.assemble(text, " ", (more, "dim"))
-
-
-def _coloured(status: str, count: int, of: int) -> Text:
-    return Text(status if count == of else f"{count} {status}", COLOURS[status])
+def _beside_floor(value: float, floor: float) -> Cell:
+    return Cell(value=value, reference=floor, tone=Tone.GOOD if is_at_floor(value, floor) else Tone.NEUTRAL)

@@ -2,16 +2,15 @@
 
 import time
 
-from rich import box
 from rich.console import Console, Group
 from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
 from rich.text import Text
 
 from jobs.commands.observing import Look, Watcher
 from jobs.commands.progress import duration
 from jobs.session import Session
+from pipeline.show.tables import Cell, Tone, number_column, row_of, table_of, word_column
+from pipeline.show.terminal import TerminalTable
 from pipeline.stages.table import makes_models, title_of
 
 # Seconds between two looks, and how many times longer than a look itself that is: a store of 20,000 shards is not listed all day.
@@ -64,17 +63,26 @@ def watch(session: Session, console: Console, *, once: bool, patience: float = P
 
 def picture(look: Look) -> Group:
     """Return a bar for each stage, and below it what a person asks next: how long still, and is anybody working."""
-    table = Table(header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    for heading, side in (("stage", "left"), ("", "left"), ("done", "right"), ("wanted", "right"), ("", "left"), ("a second", "right"), ("left", "right")):
-        table.add_column(heading, justify="left" if side == "left" else "right", no_wrap=True)
+    columns = (
+        word_column("stage"),
+        word_column(),
+        number_column("done"),
+        number_column("wanted"),
+        word_column(),
+        number_column("a second", digits=1),
+        number_column("left", show=duration),
+    )
+    rows = []
     for stage in look.stages:
-        bar = ProgressBar(total=max(stage.wanted, 1), completed=stage.done, width=16)
         is_done = stage.done >= stage.wanted
-        pace = "" if is_done or not stage.pace else f"{stage.pace:,.1f}"
-        left = "" if is_done or stage.seconds_left is None else duration(stage.seconds_left)
-        style = "green" if is_done else "bold" if stage.pace else "dim"
-        table.add_row(Text(title_of(stage.stage), style), bar, f"{stage.done:,}", f"{stage.wanted:,}", Text(stage.unit, "dim"), pace, left)
-    return Group(Text(f"store {look.store}", "italic"), table, *(Text(f"  {line}", style) for line, style in _remarks(look)))
+        tone = Tone.GOOD if is_done else Tone.NEUTRAL if stage.pace else Tone.MUTED
+        title = Cell(value=title_of(stage.stage), tone=tone, is_best=bool(stage.pace) and not is_done)
+        bar, unit = Cell(share=stage.done / max(stage.wanted, 1)), Cell(value=stage.unit, tone=Tone.MUTED)
+        pace = "" if is_done or not stage.pace else stage.pace
+        left = "" if is_done or stage.seconds_left is None else stage.seconds_left
+        rows.append(row_of(title, bar, stage.done, stage.wanted, unit, pace, left))
+    remarks = (Text(f"  {line}", style) for line, style in _remarks(look))
+    return Group(Text(f"store {look.store}", "italic"), TerminalTable(table_of(columns, rows)), *remarks)
 
 
 def _remarks(look: Look) -> list[tuple[str, str]]:

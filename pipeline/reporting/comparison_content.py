@@ -1,10 +1,11 @@
 """What a comparison of experiments shows, as plain frozen values: methods × experiments for each forget set that all of them have."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.core.errors import ShapeError
-from pipeline.reporting.content import Role
+from pipeline.reporting.content import CHEAP, Role
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,3 +72,35 @@ class Comparison:
 def in_floors(value: float, floor: float) -> float:
     """Return a KLoM as a multiple of the floor; infinite where it is no number or there is no floor."""
     return value / floor if math.isfinite(value) and floor > 0 else math.inf
+
+
+def lead_label(comparison: Comparison) -> str | None:
+    """Return the cheap method in all experiments that moves weights and is fewest floors away, with a datamodel if any; else None."""
+    for role in (Role.DATAMODEL, Role.RIVAL):
+        labels = [{one.label for one in each.methods if one.role == role and _is_cheap_everywhere(each, one.label)} for each in comparison.sets]
+        # A method at 0 is no nearer than what the floor resolves, and has no logarithm.
+        totals = {
+            label: sum(math.log(max(value, 0.01)) for each in comparison.sets for value in floors_away(each, label)) for label in set.intersection(*labels)
+        }
+        if totals:
+            return min(sorted(totals), key=lambda label: totals[label])
+    return None
+
+
+def nearest(one: ComparedSet, label: str, names: Sequence[str]) -> str | None:
+    """Return the experiment in which a method is fewest floors from retraining, None if intervals do not tell it from the next."""
+    entries, floors = next(method.entries for method in one.methods if method.label == label), floors_away(one, label)
+    first, second = sorted(range(len(names)), key=lambda place: floors[place])[:2]
+    ends = [(math.inf, math.inf) if entry is None else entry.interval for entry in (entries[first], entries[second])]
+    is_told = in_floors(ends[0][1], one.floor[first]) < in_floors(ends[1][0], one.floor[second])
+    return names[first] if is_told and entries[second] is not None else None
+
+
+def floors_away(one: ComparedSet, label: str) -> list[float]:
+    """Return how many floors a method is from retraining in each experiment, infinitely many where it is not known."""
+    entries = next((method.entries for method in one.methods if method.label == label), ())
+    return [math.inf if entry is None else in_floors(entry.p95, floor) for entry, floor in zip(entries, one.floor, strict=False)]
+
+
+def _is_cheap_everywhere(one: ComparedSet, label: str) -> bool:
+    return all(entry is not None and entry.fraction < CHEAP for method in one.methods if method.label == label for entry in method.entries)

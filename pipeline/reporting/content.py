@@ -1,6 +1,7 @@
 """What a report shows, as plain frozen values: it knows neither stores nor configs, so a report can be drawn from anything."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -12,6 +13,9 @@ from pipeline.core.errors import DataError, ShapeError
 from pipeline.reporting.attribution_content import CurveContent, ForecastContent, ForgetCurveContent, InfluenceContent
 
 SPLITS = ("forget", "retain", "validation")
+
+# A method whose request costs this fraction of a retraining or more is not cheap.
+CHEAP = 0.5
 
 Numbers = Mapping[str, float]
 Intervals = Mapping[str, tuple[float, float]]
@@ -176,6 +180,40 @@ class Report:
     config_yaml: str
     provenance: tuple[tuple[str, str], ...]
     convex: str = ""
+
+
+def best(rows: Iterable[Row], content: SetContent) -> Row | None:
+    """Return the row whose worst split is nearest the floor, the first of equals; None if there is none."""
+    return min(rows, key=lambda row: excess(row, content), default=None)
+
+
+def best_of(content: SetContent, *roles: Role, below: float = math.inf) -> Row | None:
+    """Return the best row of some roles whose requests cost less than below, in retrainings; None if there is none."""
+    return best((row for row in content.rows if row.role in roles and row.cost.fraction < below), content)
+
+
+def chosen_row(content: SetContent) -> Row | None:
+    """Return the row whose points a report shows: the best that uses a datamodel, else that trains, else any, else doing nothing."""
+    groups = ((Role.DATAMODEL,), (Role.RIVAL,), (Role.PREDICTOR, Role.BOUND), (Role.NOTHING,))
+    return next((row for roles in groups if (row := best_of(content, *roles)) is not None), None)
+
+
+def excess(row: Row, content: SetContent) -> float:
+    """Return how far, in nats, the P95 KLoM of row lies above the floor on its worst split; infinite if it is no number."""
+    values = [row.p95[split] - content.floor[split] for split in SPLITS]
+    return math.inf if any(map(math.isnan, values)) else max(values)
+
+
+def harmed_splits(row: Row, content: SetContent) -> tuple[str, ...]:
+    """Return the splits other than the forget set on which unlearning left a row clearly worse than doing nothing does."""
+    nothing = best_of(content, Role.NOTHING)
+    before = {split: max(content.floor[split], 0.0 if nothing is None else nothing.p95[split]) for split in SPLITS[1:]}
+    return tuple(split for split, value in before.items() if not row.p95[split] <= value + max(value, 0.5))
+
+
+def are_level(first: Row, second: Row) -> bool:
+    """Say whether the P95 of one row on the forget set lies within the interval of the other."""
+    return any(low <= other.p95["forget"] <= high for other, (low, high) in ((first, second.interval["forget"]), (second, first.interval["forget"])))
 
 
 def point_label(content: SetContent, point: int) -> str:

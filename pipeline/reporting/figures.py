@@ -6,14 +6,13 @@ import re
 import numpy as np
 from matplotlib.figure import Figure
 
-from pipeline.reporting.content import Report, SetContent, point_label, ranked_points
+from pipeline.reporting.content import Report, SetContent, chosen_row, point_label, ranked_points
 from pipeline.reporting.cost_figure import cost_figure
 from pipeline.reporting.curve_figure import curve_figure
 from pipeline.reporting.forecast_figure import forecast_figure
 from pipeline.reporting.influence_figure import influence_figure
 from pipeline.reporting.margin_figure import margin_figure
 from pipeline.reporting.theme import COLOURS, canvas, png, shades, themed
-from pipeline.reporting.verdict import chosen_row
 
 MAX_IMAGES = 60
 

@@ -1,7 +1,7 @@
 """Numbers and settings as a reader meets them: as many digits as the measurement bears."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
@@ -68,6 +68,13 @@ def signed(value: float, n_digits: int = 2) -> str:
 def give_or_take(value: float, standard_error: float | None) -> str:
     """Return a signed number with its standard error, if that is known."""
     return signed(value) + ("" if standard_error is None else f" ± {nats(standard_error)}")
+
+
+def listed(words: Sequence[str], at_most: int = 4) -> str:
+    """Return words as a list with `and`, all but the first few as a number."""
+    if len(words) > at_most:
+        return f"{', '.join(words[:at_most])} and {len(words) - at_most:,} more"
+    return f"{', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else "".join(words)
 
 
 def sentence(settings: Mapping[str, Any]) -> str:

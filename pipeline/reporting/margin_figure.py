@@ -11,10 +11,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from pipeline.reporting.content import Role, Row, SetContent, point_label, ranked_points
+from pipeline.reporting.content import Role, Row, SetContent, best_of, chosen_row, point_label, ranked_points
 from pipeline.reporting.formatting import nats
 from pipeline.reporting.theme import COLOURS, canvas, shades, shorten, themed
-from pipeline.reporting.verdict import best, chosen_row, judge
 
 N_BINS = 26
 
@@ -52,8 +51,7 @@ def margin_figure(content: SetContent) -> Figure | None:
 
 def _shown(content: SetContent) -> list[Row]:
     """Return the row that the report follows, then the best of the other kinds, at most three; doing nothing is `before` in every panel."""
-    finding = judge(content)
-    bests = [best(finding.of_role[role], content) for role in (Role.DATAMODEL, Role.RIVAL, Role.BOUND, Role.PREDICTOR)]
+    bests = [best_of(content, role) for role in (Role.DATAMODEL, Role.RIVAL, Role.BOUND, Role.PREDICTOR)]
     chosen = chosen_row(content)
     others = [row for row in bests if row is not None and row is not chosen]
     return [] if chosen is None else [chosen, *others][:3]

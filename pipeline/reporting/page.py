@@ -4,56 +4,24 @@ import base64
 from dataclasses import dataclass
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from pipeline.reporting import formatting
 from pipeline.reporting.attribution_content import InfluenceContent
-from pipeline.reporting.attribution_words import constant_words, forecast_measures, forecast_words, r2_words
-from pipeline.reporting.content import SPLITS, Report, Role, Row, SetContent, point_label
+from pipeline.reporting.content import Report, SetContent, chosen_row, point_label
 from pipeline.reporting.cost_figure import CEILING, cost_figure
 from pipeline.reporting.curve_figure import curve_figure
 from pipeline.reporting.figures import shown_points
 from pipeline.reporting.forecast_figure import forecast_figure
 from pipeline.reporting.influence_figure import influence_figure
 from pipeline.reporting.margin_figure import margin_figure
+from pipeline.reporting.report_tables import attribution_table, forecast_table, key_figures, numbers_table, populations_table
 from pipeline.reporting.theme import COLOURS, image_png, svg
-from pipeline.reporting.verdict import chosen_row, judge
 from pipeline.reporting.words import Verdict, summary, verdict
-
-KINDS = {
-    Role.DATAMODEL: "uses the datamodel",
-    Role.RIVAL: "no datamodel",
-    Role.NOTHING: "does nothing",
-    Role.PREDICTOR: "predictor, moves no weights",
-    Role.BOUND: "bound, needs true oracles",
-}
-# A KLoM is shaded by how many floors it is: up to 1.5 not at all, from 10 on most.
-SHADES = (1.5, 2.5, 5.0, 10.0)
-
-
-@dataclass(frozen=True)
-class Klom:
-    """One KLoM cell: the P95, the small print under it, and its shade from 0 (at the floor) to 4."""
-
-    value: str
-    interval: str
-    small: str
-    shade: int
-
-
-@dataclass(frozen=True)
-class Line:
-    """One line of the table."""
-
-    label: str
-    kind: str
-    is_best: bool
-    klom: tuple[Klom, ...]
-    accuracy: tuple[tuple[str, str], ...]
-    cost: str
-    amortised: str
-    n_nonfinite: int
+from pipeline.show.page import environment
+from pipeline.show.results import SHADES
+from pipeline.show.tables import Table
 
 
 @dataclass(frozen=True)
@@ -72,13 +40,12 @@ class Section:
 
     content: SetContent
     verdict: Verdict
+    measures: tuple[tuple[str, str], ...]
     anchor: str
-    lines: tuple[Line, ...]
     follows: str
     margins: Markup | None
     tiles: tuple[Tile, ...]
-    measures: tuple[tuple[str, str], ...]
-    foreseen: str
+    foreseen: Table | None
     forecast: Markup | None
     influences: tuple[Markup, ...]
 
@@ -100,7 +67,9 @@ def render(report: Report) -> str:
             curve=None if curve is None else Markup(svg(curve_figure(curve, forgetting), "LDS and forgetting against the number of subset models")),
             colours=COLOURS,
             ceiling=CEILING,
-            splits=SPLITS,
+            numbers=numbers_table(report.sets),
+            populations=populations_table(report.populations),
+            fit=None if report.attribution is None else attribution_table(report.attribution),
             shades=SHADES,
         )
     )
@@ -108,10 +77,9 @@ def render(report: Report) -> str:
 
 def templates() -> Environment:
     """Return the templates of all pages; what they are given is escaped, and what they miss is an error."""
-    environment = Environment(loader=PackageLoader(__package__), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"nats": formatting.nats, "percent": formatting.percent, "duration": formatting.duration, "span": formatting.span}
-    environment.globals |= {"r2_words": r2_words, "constant_words": constant_words}
-    return environment
+    made = environment()
+    made.filters |= {"nats": formatting.nats}
+    return made
 
 
 def _section(content: SetContent, number: int) -> Section:
@@ -120,14 +88,12 @@ def _section(content: SetContent, number: int) -> Section:
     return Section(
         content=content,
         verdict=verdict(content),
+        measures=key_figures(content),
         anchor=f"set-{number}",
-        lines=_lines(content),
         follows="" if follows is None else follows.label,
         margins=None if figure is None else Markup(svg(figure, f"Margins of forgotten points of set {content.label}, number {number}")),
         tiles=_tiles(content),
-        measures=() if forecast is None else tuple(forecast_measures(forecast)),
-        # The first sentence says what the measures show.
-        foreseen="" if forecast is None else " ".join(forecast_words(forecast)[1:]),
+        foreseen=None if forecast is None else forecast_table(forecast.splits),
         forecast=None if forecast is None else Markup(svg(forecast_figure(forecast), f"Predicted changes of margins for set {content.label}, number {number}")),
         influences=tuple(Markup(svg(influence_figure(one), _influence_title(one, content, number))) for one in content.influences),
     )
@@ -135,47 +101,6 @@ def _section(content: SetContent, number: int) -> Section:
 
 def _influence_title(one: InfluenceContent, content: SetContent, number: int) -> str:
     return f"Training points that help and hurt point {one.target.id} of set {content.label}, number {number}"
-
-
-def _lines(content: SetContent) -> tuple[Line, ...]:
-    winner = judge(content).winner
-    oracle = Line(
-        label="retraining",
-        kind="the floor",
-        is_best=False,
-        klom=tuple(Klom(formatting.nats(content.floor[split]), "", f"mean {formatting.nats(content.floor_mean[split])}", 0) for split in SPLITS),
-        accuracy=tuple((formatting.percent(content.oracle_accuracy[split]), "") for split in SPLITS),
-        cost=formatting.percent(1.0),
-        amortised=formatting.percent(1.0),
-        n_nonfinite=0,
-    )
-    return (oracle, *(_line(row, content, is_best=row is winner) for row in content.rows))
-
-
-def _line(row: Row, content: SetContent, *, is_best: bool) -> Line:
-    return Line(
-        label=row.label,
-        kind=KINDS[row.role],
-        is_best=is_best,
-        klom=tuple(_klom(row, split, content.floor[split]) for split in SPLITS),
-        accuracy=tuple((formatting.percent(row.accuracy[split]), formatting.points(row.accuracy[split] - content.oracle_accuracy[split])) for split in SPLITS),
-        cost=formatting.percent(row.cost.fraction),
-        amortised=formatting.percent(row.cost.amortised_fraction),
-        n_nonfinite=row.n_nonfinite,
-    )
-
-
-def _klom(row: Row, split: str, floor: float) -> Klom:
-    times = formatting.times_floor(row.p95[split], floor)
-    small = f"mean {formatting.nats(row.mean[split])}" + (f" · {times} floor" if times else "")
-    return Klom(formatting.nats(row.p95[split]), formatting.span(row.interval[split]), small, shade(row.p95[split], floor))
-
-
-def shade(value: float, floor: float) -> int:
-    """Return how dark a KLoM is shown, 0 to 4, by its ratio to the floor; differences below .1 nats count for nothing."""
-    if np.isnan(value):
-        return len(SHADES)
-    return 0 if value <= floor + 0.1 else sum(value > bound * floor for bound in SHADES)
 
 
 def _tiles(content: SetContent) -> tuple[Tile, ...]:

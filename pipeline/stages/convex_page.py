@@ -23,6 +23,7 @@ class ConvexPage(ConvexNode):
     """The chapter on the convex case, as a page and as a part of the report; its figures are blobs too."""
 
     unit: ClassVar[str] = "pages"
+    revision: ClassVar[int] = 2
 
     experiment_name: str
     linear: tuple[LinearPanel, ...]

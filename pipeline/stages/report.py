@@ -44,7 +44,7 @@ class ReportPage(Node):
     title: ClassVar[str] = "write report"
     entry: ClassVar[str] = "report"
     unit: ClassVar[str] = "pages"
-    revision: ClassVar[int] = 4
+    revision: ClassVar[int] = 5
 
     experiment_name: str
     experiment: Mapping[str, Any]

@@ -39,6 +39,11 @@ class Spending:
         return self.datamodel / (n_models - self.focused) if n_models > self.focused else None
 
 
+def bounds_of(unlearners: Mapping[str, Unlearner]) -> list[str]:
+    """Return the labels of unlearners that need true oracles: no method that a user has, so never marked as the best."""
+    return [label for label, unlearner in unlearners.items() if "oracle" in unlearner.needs]
+
+
 def result_row(
     *, label: str, unlearner: Unlearner, forget_set: str, verdict: Mapping[str, Any], floor: Mapping[str, Any], spending: Spending
 ) -> dict[str, Any]:

@@ -12,12 +12,14 @@ from pipeline.core.registry import plugin_name
 from pipeline.graph import Graph, NodeState, states_of
 from pipeline.runtime.store import Store
 from pipeline.runtime.tracker import PARENT, DatasetSummary, Results
+from pipeline.show.results import results_table
 from pipeline.stages.attribution import Attribution
 from pipeline.stages.convex_node import ConvexNode
 from pipeline.stages.evaluate import Verdict
 from pipeline.stages.forget import Forget
 from pipeline.stages.models import Models
 from pipeline.stages.report import ReportPage
+from pipeline.stages.results import bounds_of
 from pipeline.stages.train import CHECKPOINT, read_states
 from pipeline.stages.unlearn import Unlearn
 from pipeline.training.ensemble import Builder
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["Pages", "result_rows"]
 
 # Increment when pages show something else: runs that were logged before are then logged again.
-REVISION = 3
+REVISION = 4
 WORDS = {"RUNNING": "Running", "FINISHED": "Finished as far as it was asked for", "FAILED": "Some shards failed", "KILLED": "Interrupted; it can be resumed"}
 States = Mapping[str, NodeState]
 
@@ -99,7 +101,7 @@ class Pages:
         )
         return parent_note(
             headline=about.get("summary") or f"{WORDS[status]}: {so_far}",
-            rows=result_rows(self.graph, self.store, states) if states else [],
+            table=results_table(result_rows(self.graph, self.store, states) if states else [], bounds=bounds_of(self.graph.experiment.unlearners)),
             verdicts={label: about["headlines"][label] for label in self.graph.experiment.forget_sets} if about else {},
             links=links,
             store=self.store,

@@ -1,5 +1,6 @@
 """`dmm attribute` end to end: it computes what it rests on and no more, finds the points that are behind an output, and refuses what makes no sense."""
 
+import io
 import json
 import sys
 from collections.abc import Callable
@@ -15,6 +16,8 @@ from tiny import TINY, run_serially, statuses
 
 from jobs import cli
 from jobs.commands.attribute import attribute_point, predict_removal
+from jobs.commands.explaining import show_forecast
+from jobs.commands.options import plain_console
 from jobs.session import Session
 from pipeline.attribution import ESTIMATORS
 from pipeline.attribution.evidence import Block, Evidence, without_seed_effects
@@ -187,7 +190,9 @@ def test_a_removal_predicted_from_a_matrix_says_that_nobody_knows_how_sure_it_is
     np.save(tmp_path / "weights.npy", np.random.default_rng(0).normal(size=(60, 80, 3)).astype(np.float32))
     session = open_tiny(estimator={"name": "file", "path": str(tmp_path / "weights.npy")})
     answer = predict_removal(session, Console(quiet=True), label="some", top=3, picture=None, executor="serial")
-    assert "How sure: not known for this estimator" in " ".join(answer["words"])
+    console = plain_console(file=io.StringIO(), record=True, width=120)
+    show_forecast(answer, console)
+    assert "How sure: not known, since this estimator gives no standard errors." in console.export_text()
     assert {row["standard_error"] for row in answer["forget"]} == {None}
     assert not {"median_standard_error", "share_clear"} & set(answer["splits"]["forget"])
     json.dumps(answer, allow_nan=False)

@@ -11,13 +11,13 @@ from typing import TextIO
 
 import pytest
 import typer
-from rich.table import Table
 from terminal import Dmm
 
 from jobs import cli
-from jobs.commands.listing import new_table
 from jobs.commands.options import plain_console
 from jobs.streams import SteadyStream, steady_streams
+from pipeline.show.tables import row_of, table_of, word_column
+from pipeline.show.terminal import TerminalTable
 
 LOOKS = (
     ("run", "--executor", "serial"),
@@ -43,10 +43,8 @@ def test_a_path_is_shown_as_it_is(dmm: Dmm, whole: Path, tmp_path: Path, name: s
 def test_a_console_adds_nothing_to_a_text_and_takes_nothing_away(text: str) -> None:
     out = io.StringIO()
     console = plain_console(file=out, force_terminal=True, width=100)
-    table = Table(text, title=text)
-    table.add_row(text)
     console.print(text)
-    console.print(table)
+    console.print(TerminalTable(table_of([word_column(text)], [row_of(text)], caption=text)))
     assert out.getvalue().startswith(f"{text}\n")
     assert out.getvalue().count(text) == 4
 
@@ -149,13 +147,3 @@ def test_a_second_hang_up_does_not_stop_the_ending() -> None:
         ending._tell(signal.SIGHUP, None)
     ending._tell(signal.SIGHUP, None)
     assert ending.is_told
-
-
-@pytest.mark.parametrize("width", [20, 40, 80])
-def test_a_narrow_window_folds_a_cell_and_cuts_none(width: int) -> None:
-    out = io.StringIO()
-    table = new_table(None, ("forget set", "unlearner"), ("forget", "retain", "validation"))
-    table.add_row("a-label", "dm_direct", *["10.13 (10.54)"] * 3)
-    plain_console(file=out, width=width).print(table)
-    assert "…" not in out.getvalue()
-    assert sum(letter in "0123456789" for letter in out.getvalue()) == 3 * 8

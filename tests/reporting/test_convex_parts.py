@@ -5,11 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from pipeline.reporting.convex.amounts import amount, share
 from pipeline.reporting.convex.content import CaseContent, ConvexContent, CourseContent, DataContent, GuaranteeContent
-from pipeline.reporting.convex.data_words import NAMES, amount, course_words, plateau_words
-from pipeline.reporting.convex.guarantee_words import verdict_words
-from pipeline.reporting.convex.linear_words import share
-from pipeline.reporting.convex.real_parts import data_parts, guarantee_part, real_figures, real_words
+from pipeline.reporting.convex.names import REMOVALS
+from pipeline.reporting.convex.real_parts import guarantee_part, real_figures, real_words
+from pipeline.reporting.convex.tables import constants_table, data_facts, guarantees_table, outcomes_table
+from pipeline.reporting.convex.words import course_words, verdict_words
 from pipeline.reporting.theme import png
 
 STEPS = np.arange(5)
@@ -67,19 +68,45 @@ def test_all_figures_are_drawn_and_equal_content_gives_equal_bytes(content):
     assert first == second
 
 
+def shown(made, *places):
+    """Return the texts of some columns, row by row."""
+    rows = [row for section in made.sections for row in section.rows]
+    return [tuple(made.columns[place].text(row.cells[place].value) for place in places) for row in rows]
+
+
 def test_tables_have_a_row_for_every_removal_and_every_case(content):
-    part, promises = data_parts(content)[0], guarantee_part(content)
-    assert [row.label for row in part.rows] == [NAMES[label] for label in ("nothing", *ENDS)]
-    assert [row.cells[-1] for row in promises.rows] == ["kept", "broken"] * 2
-    assert promises.rows[0].cells[2:4] == ("1·10⁷", "−0.001")
+    outcomes, promises = outcomes_table(content.data[0]), guarantees_table(content.guarantees)
+    assert [label for (label,) in shown(outcomes, 0)] == [REMOVALS[label] for label in ("nothing", *ENDS)]
+    assert [promise for (promise,) in shown(promises, 6)] == ["kept", "broken"] * 2
+    assert shown(promises, 3, 4)[0] == ("1·10⁷", "−0.001")
+
+
+def test_a_forecast_says_when_it_is_within_twice_its_end_and_when_the_oracle_is(content):
+    assert shown(outcomes_table(content.data[0]), 3, 4)[-1] == ("3", "3")
+    without = replace(content.data[0], courses=tuple(one for one in content.data[0].courses if one.label == "dmm_newton"))
+    assert shown(outcomes_table(without), 3, 4)[-1] == ("—", "—")
+
+
+def test_facts_name_every_constant_that_theory_rests_on(content):
+    told = {}
+    for facts in (data_facts(content.data[0]), constants_table(content.data[0])):
+        told |= dict(zip((column.title for column in facts.columns), shown(facts, *range(len(facts.columns)))[0], strict=True))
+    assert told["points"] == "1,400"
+    assert told["strong convexity m"] == "0.02"
+    assert told["condition number, at most"] == "16,593"
 
 
 def test_words_say_who_comes_how_far_and_what_holds(content):
     assert course_words(content.data[0]) == "R after as many gradients: OM in batches 0, GD 0.2, SGD diverged"
-    assert verdict_words(content.guarantees).startswith("2 of 2 promises are kept where their assumptions hold, and 2 of 2 are broken")
+    assert verdict_words(content.guarantees).startswith("2 of 2 promises are kept where their assumptions hold, 2 of 2 are broken")
     assert len(real_words(content)) == 2
-    assert plateau_words(content.data[0]) == "To twice where it ends: DMM, leave-out 3 passes (the oracle 3)."
-    assert plateau_words(replace(content.data[0], courses=content.data[0].courses[:2])) == ""
+
+
+def test_words_on_nothing_and_on_no_number_are_still_words(content):
+    nothing = replace(content.guarantees, cases=())
+    assert verdict_words(nothing).startswith("0 of 0 promises are kept")
+    unknown = replace(content.data[0], outcomes=(outcome("gradient_descent", np.nan),))
+    assert course_words(unknown) == "R after as many gradients: GD n/a"
 
 
 def test_promises_whose_assumptions_all_fail_are_drawn_too(content):
@@ -93,7 +120,7 @@ def test_without_guarantees_there_is_no_part_of_them(content):
 
 
 @pytest.mark.parametrize(
-    ("value", "words"), [(0.0, "0"), (3e-30, "0"), (3e-7, "3·10⁻⁷"), (0.25, "0.25"), (123.4, "123"), (2.1e13, "2·10¹³"), (np.inf, "diverged")]
+    ("value", "words"), [(0.0, "0"), (3e-30, "0"), (3e-7, "3·10⁻⁷"), (0.25, "0.25"), (123.4, "123"), (2.1e13, "2·10¹³"), (np.inf, "diverged"), (np.nan, "n/a")]
 )
 def test_amounts_of_any_size(value, words):
     assert amount(value) == words

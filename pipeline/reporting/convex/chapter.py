@@ -2,35 +2,17 @@
 
 from dataclasses import dataclass
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from pipeline.reporting.convex import linear_figures, linear_words
+from pipeline.reporting.convex import linear_figures, tables
 from pipeline.reporting.convex.content import ConvexContent, LinearContent
 from pipeline.reporting.convex.real_parts import data_parts, guarantee_part, real_figures, real_words
+from pipeline.reporting.convex.words import panel_title
 from pipeline.reporting.theme import COLOURS, png, svg
-
-# Steps of the table, and the shares of the distance to which steps are counted.
-TARGETS = ("0.01", "1e-06")
+from pipeline.show.page import environment
+from pipeline.show.tables import Table
 
 FIGURES = {"steps": linear_figures.steps_figure, "evaluations": linear_figures.evaluations_figure, "stall": linear_figures.stall_figure}
-
-
-@dataclass(frozen=True)
-class Cells:
-    """What an algorithm comes to at one penalty: steps to each target, gradient evaluations to the first, R at the end of stochastic steps."""
-
-    steps: tuple[str, ...]
-    evaluations: str
-    stochastic: str
-
-
-@dataclass(frozen=True)
-class Line:
-    """One line of the table: an algorithm at each penalty."""
-
-    label: str
-    cells: tuple[Cells, ...]
 
 
 @dataclass(frozen=True)
@@ -38,27 +20,25 @@ class Example:
     """What the chapter shows of one example."""
 
     label: str
-    about: str
     panels: list[LinearContent]
-    lines: tuple[Line, ...]
+    facts: Table
+    algorithms: Table
+    forecasts: Table
+    earlier: Table
+    rates_numbers: Table | None
     steps: Markup
     evaluations: Markup
     stall: Markup
     rates: Markup | None
-    words: tuple[str, ...]
-    rates_words: str
-    earlier: list[tuple[str, list[tuple[str, str]]]]
-    theory_words: str
 
 
 def render_chapter(content: ConvexContent) -> str:
     """Return the chapter as HTML: a section, to be put into a page that has the report's style."""
     return (
-        _environment()
+        environment()
         .get_template("convex_chapter.html.j2")
         .render(
             examples=[_example(*pair) for pair in content.examples().items()],
-            targets=TARGETS,
             data=data_parts(content),
             left_out=content.left_out,
             guarantees=guarantee_part(content),
@@ -68,7 +48,7 @@ def render_chapter(content: ConvexContent) -> str:
 
 def render_page(content: ConvexContent, chapter: str) -> str:
     """Return a page of its own that holds the chapter."""
-    return _environment().get_template("convex_page.html.j2").render(title=content.title, chapter=Markup(chapter), colours=COLOURS)
+    return environment().get_template("convex_page.html.j2").render(title=content.title, chapter=Markup(chapter), colours=COLOURS)
 
 
 def figures(content: ConvexContent) -> dict[str, bytes]:
@@ -86,43 +66,26 @@ def summary(content: ConvexContent) -> str:
     """Return what the study comes to in one sentence for each example."""
     said = []
     for example, panels in content.examples().items():
-        said += [f"{example}, λ = {panel.penalty:g}: {linear_words.panel_title(panel, 'full')}" for panel in panels]
+        said += [f"{example}, λ = {panel.penalty:g}: {panel_title(panel, 'full')}" for panel in panels]
     return "; ".join([*said, *real_words(content)]) + "."
-
-
-def _environment() -> Environment:
-    environment = Environment(loader=PackageLoader("pipeline.reporting"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"share": linear_words.share}
-    return environment
 
 
 def _example(example: str, panels: list[LinearContent]) -> Example:
     long = _long(panels)
     return Example(
         label=example,
-        about=linear_words.about_words(panels[0]),
         panels=panels,
-        lines=tuple(Line(linear_words.name_of(name), tuple(_cells(panel, name) for panel in panels)) for name in panels[0].algorithms),
+        facts=tables.linear_facts(panels),
+        algorithms=tables.algorithms_table(panels),
+        forecasts=tables.forecasts_table(panels),
+        earlier=tables.earlier_table(panels),
+        rates_numbers=tables.rates_table(long[0]) if long else None,
         steps=Markup(svg(linear_figures.steps_figure(panels), f"R against steps, example {example}")),
         evaluations=Markup(svg(linear_figures.evaluations_figure(panels), f"R against gradient evaluations, example {example}")),
         stall=Markup(svg(linear_figures.stall_figure(panels), f"R within and outside the retained span, example {example}")),
         rates=Markup(svg(linear_figures.rates_figure(long[0]), f"Long stochastic runs, example {example}")) if long else None,
-        words=tuple(linear_words.plateau_words(panel) for panel in panels),
-        earlier=linear_words.earlier_rows(panels),
-        rates_words=linear_words.rates_words(long[0]) if long else "",
-        theory_words=linear_words.theory_words(panels),
     )
 
 
 def _long(panels: list[LinearContent]) -> list[LinearContent]:
     return [panel for panel in panels if panel.findings["rates"] is not None]
-
-
-def _cells(panel: LinearContent, name: str) -> Cells:
-    counts = [panel.findings["steps_to"][name][target] for target in TARGETS]
-    first = counts[0]
-    return Cells(
-        steps=tuple("–" if count is None else f"{count:,}" for count in counts),
-        evaluations="–" if first is None else f"{first * panel.findings['n_used'][name]:,}",
-        stochastic=linear_words.share(float(panel.mean("stochastic", name)[-1])),
-    )

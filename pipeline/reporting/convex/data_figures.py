@@ -7,9 +7,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from pipeline.reporting.convex.amounts import raised
 from pipeline.reporting.convex.content import DataContent
-from pipeline.reporting.convex.data_words import course_words, name_of
-from pipeline.reporting.convex.linear_words import raised
+from pipeline.reporting.convex.names import removal_name
+from pipeline.reporting.convex.words import course_words
 from pipeline.reporting.theme import COLOURS, canvas, themed
 
 # R shown: above, what has diverged or drowned in noise; below, what no one would tell from 0.
@@ -64,9 +65,9 @@ def sweeps_figure(content: DataContent) -> Figure:
             places = [cell["features_condition"] if factor == "spectrum_power" else cell["value"] for cell in cells]
             for name, colour in (("gradient_descent", "rival"), ("oracle_matching", "oracle")):
                 steps = [np.nan if cell["steps"][name] is None else cell["steps"][name] for cell in cells]
-                above.plot(places, steps, "o-", color=COLOURS[colour], linewidth=2, markersize=4.5, label=name_of(name))
+                above.plot(places, steps, "o-", color=COLOURS[colour], linewidth=2, markersize=4.5, label=removal_name(name))
             for name, style in JUMPS.items():
-                below.plot(places, [cell["shares"][name] for cell in cells], linewidth=1.5, markersize=4.5, **style, label=name_of(name))
+                below.plot(places, [cell["shares"][name] for cell in cells], linewidth=1.5, markersize=4.5, **style, label=removal_name(name))
             for ax, title in ((above, f"Full-batch steps to R = 0.1, by {called}"), (below, "R after one jump")):
                 _frame(ax, title if column == 0 or ax is above else "", called if ax is below else "")
                 ax.set_xticks(places, [f"{place:,.0f}" if place >= 100 else f"{place:.3g}" for place in places])
@@ -88,13 +89,13 @@ def _draw_courses(ax: Axes, content: DataContent) -> None:
             shares = np.where((course.shares < 3 * SHOWN[1]) & (course.shares > lowest / 10), course.shares, np.nan)
             ax.plot(course.evaluations[1:] / n_points, shares[1:], **style)
             last = np.flatnonzero(course.shares > lowest)[-1]
-            ends.append(End(float(course.evaluations[last] / n_points), float(course.shares[last]), name_of(label, short=True), style["color"]))
+            ends.append(End(float(course.evaluations[last] / n_points), float(course.shares[last]), removal_name(label, short=True), style["color"]))
     for label, style in JUMPS.items():
         course = content.course(label)
         if course is not None:
             ax.plot(course.evaluations[-1] / n_points, course.shares[-1], markersize=6.5, markeredgecolor=COLOURS["paper"], linestyle="none", **style)
             place = float(course.evaluations[-1] / n_points), float(course.shares[-1])
-            ax.annotate(name_of(label, short=True), place, (6, 3), textcoords="offset points", fontsize=8, color=style["color"])
+            ax.annotate(removal_name(label, short=True), place, (6, 3), textcoords="offset points", fontsize=8, color=style["color"])
     _frame(ax, f"{content.label}\n{course_words(content)}", "gradients of single points, in passes over the data")
     ax.set_ylim(lowest, SHOWN[1])
     ax.set_ylabel("R, share of the distance left")
@@ -125,7 +126,7 @@ def _draw_told(ax: Axes, content: DataContent) -> None:
         ax.plot([floor, value], [place, place], color=colour, linewidth=1.4, alpha=0.5)
         ax.plot(value, place, "o", color=colour, markersize=5)
         ax.text(value * 1.13, place, f"{value:.2f}", fontsize=7.5, va="center", color=COLOURS["muted"])
-    ax.set_yticks(range(len(rows)), [name_of(row["label"], short=True) for row in rows])
+    ax.set_yticks(range(len(rows)), [removal_name(row["label"], short=True) for row in rows])
     ax.tick_params(axis="y", labelcolor=COLOURS["ink"], labelsize=8)
     ax.set_xscale("log")
     ax.set_xlim(0.8 * floor, 26)

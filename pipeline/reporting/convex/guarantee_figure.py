@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from pipeline.reporting.convex.amounts import power, share
 from pipeline.reporting.convex.content import CaseContent, GuaranteeContent
-from pipeline.reporting.convex.linear_words import power, share
 from pipeline.reporting.theme import COLOURS, canvas, themed
 
 KEPT: tuple[dict[str, Any], ...] = ({"color": COLOURS["oracle"], "linewidth": 2.6}, {"color": COLOURS["accent"], "linewidth": 1.8})

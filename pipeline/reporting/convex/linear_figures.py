@@ -8,8 +8,10 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from pipeline.reporting.convex.amounts import power
 from pipeline.reporting.convex.content import LinearContent
-from pipeline.reporting.convex.linear_words import MODES, name_of, panel_title, power
+from pipeline.reporting.convex.names import MODES, algorithm_name
+from pipeline.reporting.convex.words import panel_title
 from pipeline.reporting.theme import COLOURS, canvas, themed
 
 # R shown: above, what has diverged; below, what is rounding.
@@ -55,14 +57,17 @@ def evaluations_figure(panels: Sequence[LinearContent]) -> Figure:
                 style = STYLES[name] | {"linewidth": 1.8, "alpha": 1.0}
                 counts = np.arange(len(panel.curves["step"]))
                 ax.plot(
-                    counts[1:] * panel.findings["n_used"][name], _shown(panel.mean("full", name))[1:], **style, label=f"{name_of(name, short=True)}, full batch"
+                    counts[1:] * panel.findings["n_used"][name],
+                    _shown(panel.mean("full", name))[1:],
+                    **style,
+                    label=f"{algorithm_name(name, short=True)}, full batch",
                 )
                 few = style | {"linewidth": 1.1, "linestyle": (0, (3, 1.5))}
                 ax.plot(
                     counts[1:] * panel.batch_size,
                     _shown(panel.mean("stochastic", name))[1:],
                     **few,
-                    label=f"{name_of(name, short=True)}, batches of {panel.batch_size}",
+                    label=f"{algorithm_name(name, short=True)}, batches of {panel.batch_size}",
                 )
             _frame(ax, f"λ = {panel.penalty:g}", "", "gradient evaluations (points touched)")
         axes[0].set_ylabel("R, share of the distance left")
@@ -80,7 +85,7 @@ def stall_figure(panels: Sequence[LinearContent]) -> Figure:
         for ax, panel in zip(axes, panels, strict=True):
             for name in ("gd", "om"):
                 total, outside = (panel.curves[f"full.{name}.best.{part}"] for part in ("theory", "outside"))
-                colour, called = STYLES[name]["color"], name_of(name, short=True)
+                colour, called = STYLES[name]["color"], algorithm_name(name, short=True)
                 times = np.arange(len(total))[1:]
                 ax.plot(times, _shown(outside)[1:], color=colour, linewidth=1.9, label=f"{called}: outside the retained span")
                 ax.plot(times, _shown(total - outside)[1:], color=colour, linewidth=1.1, linestyle=(0, (1, 1.5)), label=f"{called}: within it")
@@ -116,7 +121,7 @@ def _draw(ax: Axes, panel: LinearContent, mode: str, times: np.ndarray) -> None:
     for kind, style in STYLES.items():
         names = [name for name in panel.algorithms if name == kind or (kind == GDA and name.startswith(GDA))]
         for number, name in enumerate(names):
-            label = "GDA" if kind == GDA else name_of(name)
+            label = "GDA" if kind == GDA else algorithm_name(name)
             ax.plot(times[1:], _shown(panel.mean(mode, name))[1:], label=label if number == 0 else None, **style)
     if mode == "full":
         dots = np.unique(np.geomspace(1, times[-1], 16).astype(int))

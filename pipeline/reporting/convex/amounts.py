@@ -1,0 +1,39 @@
+"""How the convex study writes its numbers, which span many powers of ten."""
+
+import math
+
+# R is of squares: so little of a distance is within double precision of none.
+ROUNDING = 1e-24
+
+
+def share(value: float) -> str:
+    """Return an R with two digits that count; powers of ten below a thousandth and from a hundred on; 0 for what is rounding alone."""
+    if math.isnan(value):
+        return "n/a"
+    if value >= 1e11:
+        return "diverged"
+    if value < ROUNDING:
+        return "0"
+    return f"{value:.2g}" if 9.95e-4 <= value < 99.5 else _power_of_ten(value)
+
+
+def amount(value: float) -> str:
+    """Return a number of any size with the digits that count."""
+    if math.isnan(value) or value < 10 or value == math.inf:
+        return share(value)
+    return f"{value:,.0f}" if value < 1e5 else _power_of_ten(value)
+
+
+def raised(exponent: int) -> str:
+    """Return an exponent as it stands raised."""
+    return str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+
+
+def power(value: float) -> str:
+    """Return a power of ten as it stands on an axis."""
+    return "1" if value == 1 else f"10{raised(round(math.log10(value)))}"
+
+
+def _power_of_ten(value: float) -> str:
+    mantissa, exponent = f"{value:.0e}".split("e")
+    return f"{mantissa}·10{raised(int(exponent))}"

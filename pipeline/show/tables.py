@@ -1,0 +1,274 @@
+"""The one table model: what a table holds, whoever draws it.
+
+A table has columns and sections of rows. Columns are data too, so a table can be filled from values whose
+columns are not known in advance. Cells hold numbers, not text: each column says how its numbers are written.
+The renderers are page.table_html, markdown.table_markdown and terminal.TerminalTable; each shows everything.
+"""
+
+import math
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Literal
+
+from pipeline.core.errors import ShapeError
+
+# What stands where a value does not apply, and where it is no number.
+NOT_APPLICABLE, NOT_A_NUMBER = "—", "n/a"
+# The highest shade of a cell; 0 is none.
+DARKEST = 4
+
+Value = str | int | float | None
+Better = Literal["lower", "higher", "nearer"]
+ARROWS: Mapping[Better, str] = {"lower": "↓", "higher": "↑", "nearer": "≈"}
+ARROW_NOTES: Mapping[Better, str] = {
+    "lower": "↓ lower is better",
+    "higher": "↑ higher is better",
+    "nearer": "≈ nearer to the reference is better",
+}
+
+
+class Tone(StrEnum):
+    """What a row or cell means to a reader; each renderer has a colour for each."""
+
+    NEUTRAL = "neutral"
+    GOOD = "good"
+    WARNING = "warning"
+    BAD = "bad"
+    NEW = "new"
+    OLD = "old"
+    MUTED = "muted"
+    REFERENCE = "reference"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """One column.
+
+    group: heading over neighbouring columns of the same group. unit stands in the heading. digits: decimals
+    of its numbers; show writes a number instead, where decimals do not do. better: what makes one value
+    better than another. note: what the column means, shown below the table.
+    """
+
+    title: str
+    group: str = ""
+    unit: str = ""
+    is_number: bool = False
+    digits: int | None = None
+    show: Callable[[float], str] | None = None
+    better: Better | None = None
+    note: str = ""
+
+    @property
+    def heading(self) -> str:
+        """The title, the unit and an arrow for what is better."""
+        with_unit = f"{self.title}, {self.unit}" if self.title and self.unit else self.title or self.unit
+        return one_line(f"{with_unit} {ARROWS[self.better]}" if self.better else with_unit)
+
+    def text(self, value: Value) -> str:
+        """Return a value as this column writes it."""
+        if value is None:
+            return NOT_APPLICABLE
+        if isinstance(value, str):
+            return one_line(value)
+        if self.show is not None and not math.isnan(value):
+            return one_line(self.show(value))
+        return number(value, self.digits)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One cell.
+
+    value: a number, a text, or None where nothing applies. interval (low, high) and reference are in the
+    column's unit; the reference stands in brackets. detail: what stands beside the value, under: what stands
+    below it, both in small print. shade: how strongly the cell stands out, from 0 to 4. share: a part of 1
+    that is drawn as a bar.
+    """
+
+    value: Value = None
+    interval: tuple[int | float, int | float] | None = None
+    reference: int | float | None = None
+    detail: str = ""
+    under: tuple[str, ...] = ()
+    tone: Tone = Tone.NEUTRAL
+    shade: int = 0
+    is_best: bool = False
+    share: int | float | None = None
+
+    def beside(self, column: Column) -> str:
+        """Return the small print beside the value: interval and reference in brackets, then the detail."""
+        parts = [] if self.interval is None else [" to ".join(map(column.text, self.interval))]
+        if self.reference is not None:
+            parts.append(("reference " if parts else "") + column.text(self.reference))
+        return " ".join([f"({'; '.join(parts)})" if parts else "", one_line(self.detail)]).strip()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One row, with a cell for each column. competes: whether mark_best may mark its cells."""
+
+    cells: tuple[Cell, ...]
+    tone: Tone = Tone.NEUTRAL
+    is_best: bool = False
+    competes: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """Rows under one heading. anchor: an id on a page that links lead to."""
+
+    title: str = ""
+    note: str = ""
+    anchor: str = ""
+    rows: tuple[Row, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table. section_heading names what sections are; caption stands above, notes below.
+
+    Raises ShapeError where a row has another number of cells than there are columns.
+    """
+
+    columns: tuple[Column, ...]
+    sections: tuple[Section, ...] = ()
+    caption: str = ""
+    section_heading: str = ""
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for section in self.sections:
+            for place, row in enumerate(section.rows):
+                if len(row.cells) != len(self.columns):
+                    raise ShapeError(
+                        f"row {place} of section {section.title!r} has {len(row.cells)} cells, and the table "
+                        f"has {len(self.columns)} columns; give one cell for each column"
+                    )
+
+    @property
+    def has_sections(self) -> bool:
+        """Whether any section has a title."""
+        return any(section.title for section in self.sections)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no row."""
+        return not any(section.rows for section in self.sections)
+
+    @property
+    def footnotes(self) -> tuple[str, ...]:
+        """What stands below the table: its notes, those of its columns, and what the arrows mean."""
+        columns = [f"{column.heading}: {column.note}" for column in self.columns if column.note]
+        arrows = dict.fromkeys(ARROW_NOTES[column.better] for column in self.columns if column.better)
+        legend = f"{', '.join(arrows)}." if arrows else ""
+        return tuple(one_line(note) for note in (*self.notes, *dict.fromkeys(columns), legend) if note)
+
+
+def word_column(title: str = "", *, group: str = "", note: str = "") -> Column:
+    """Return a column of words."""
+    return Column(title=title, group=group, note=note)
+
+
+def number_column(
+    title: str = "",
+    *,
+    digits: int | None = None,
+    show: Callable[[float], str] | None = None,
+    group: str = "",
+    unit: str = "",
+    better: Better | None = None,
+    note: str = "",
+) -> Column:
+    """Return a column of numbers, which are aligned to the right."""
+    return Column(
+        title=title,
+        group=group,
+        unit=unit,
+        is_number=True,
+        digits=digits,
+        show=show,
+        better=better,
+        note=note,
+    )
+
+
+def row_of(
+    *cells: Cell | Value, tone: Tone = Tone.NEUTRAL, is_best: bool = False, competes: bool = True
+) -> Row:
+    """Return a row of cells; a bare value is a cell without small print."""
+    made = tuple(cell if isinstance(cell, Cell) else Cell(value=cell) for cell in cells)
+    return Row(cells=made, tone=tone, is_best=is_best, competes=competes)
+
+
+def table_of(
+    columns: Sequence[Column], rows: Iterable[Row], *, caption: str = "", notes: Sequence[str] = ()
+) -> Table:
+    """Return a table without sections."""
+    return Table(
+        columns=tuple(columns), sections=(Section(rows=tuple(rows)),), caption=caption, notes=tuple(notes)
+    )
+
+
+def number(value: int | float, digits: int | None = None) -> str:
+    """Return a number with commas between thousands, a true minus, and digits decimals, all of them if None.
+
+    NaN is `n/a`, an infinite number is `∞`, and what rounds to zero has no sign.
+    """
+    if math.isnan(value):
+        return NOT_A_NUMBER
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    text = f"{value:,}" if digits is None else f"{value:,.{digits}f}"
+    return text.removeprefix("-") if not text.strip("-0.,") else text.replace("-", "−")
+
+
+def one_line(text: str) -> str:
+    """Return a text on one line: line breaks, tabs and control characters are blanks."""
+    cleaned = "".join(
+        " " if unicodedata.category(letter) in ("Cc", "Zl", "Zp") else letter for letter in text
+    )
+    return " ".join(cleaned.split())
+
+
+def mark_best(table: Table) -> Table:
+    """Return the table with the best values of each section marked, in every column that says what is better.
+
+    Rows that do not compete, texts and values that are not finite are left out; equal values are all marked.
+    """
+    return replace(table, sections=tuple(_with_best(section, table.columns) for section in table.sections))
+
+
+def _with_best(section: Section, columns: Sequence[Column]) -> Section:
+    best = {
+        place: _best(section, place, column.better) for place, column in enumerate(columns) if column.better
+    }
+    rows = []
+    for number_of_row, one in enumerate(section.rows):
+        marked = (number_of_row in best.get(place, set()) for place in range(len(columns)))
+        cells = (
+            replace(cell, is_best=cell.is_best or is_best)
+            for cell, is_best in zip(one.cells, marked, strict=True)
+        )
+        rows.append(replace(one, cells=tuple(cells)))
+    return replace(section, rows=tuple(rows))
+
+
+def _best(section: Section, place: int, better: Better) -> set[int]:
+    """Return the rows whose value in one column is the best."""
+    losses = {
+        index: loss
+        for index, one in enumerate(section.rows)
+        if one.competes and math.isfinite(loss := _loss(one.cells[place], better))
+    }
+    return {index for index, loss in losses.items() if loss == min(losses.values())}
+
+
+def _loss(cell: Cell, better: Better) -> float:
+    """Return what is to be as small as possible, NaN where the cell has no number."""
+    if not isinstance(cell.value, int | float):
+        return math.nan
+    if better == "nearer":
+        return math.nan if cell.reference is None else abs(cell.value - cell.reference)
+    return float(cell.value) if better == "lower" else -float(cell.value)

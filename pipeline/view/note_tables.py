@@ -1,0 +1,101 @@
+"""The table on top of each page in MLflow, filled from what the page shows."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pipeline.graph import Graph
+from pipeline.reporting.formatting import duration, nats
+from pipeline.runtime.tracker import Results
+from pipeline.show.tables import Table, number_column, row_of, table_of, word_column
+from pipeline.stages.attribution import Attribution
+from pipeline.stages.convex_node import ConvexNode
+from pipeline.stages.evaluate import SPLITS, Verdict
+from pipeline.stages.forget import Forget
+from pipeline.stages.models import Models
+from pipeline.stages.node import Node
+
+PURPOSES = {
+    "subset": "random subsets, to learn from",
+    "designed": "whole groups dropped, to learn from",
+    "heldout": "random subsets, to score what was learnt",
+    "full": "all points: to be unlearned",
+    "scout": "look at the data",
+    "oracle": "retrained without the set: the judges",
+    "floor": "the same again: the noise floor",
+    "focused_in": "with the set, one half of each pair",
+    "focused_out": "without the set, the other half",
+}
+
+
+def note_table(nodes: Iterable[Node], graph: Graph, results: Results) -> Table:
+    """Return the table of a child run that shows nodes, an empty one if it has none of its own kind."""
+    for node in nodes:
+        match node:
+            case Forget():
+                return _forget(graph, results)
+            case Models():
+                return _train(results)
+            case Attribution():
+                return _attribution(results)
+            case ConvexNode():
+                return _convex(results)
+            case Verdict():
+                return _verdict(results)
+    return Table(columns=())
+
+
+def _forget(graph: Graph, results: Results) -> Table:
+    columns = (word_column("forget set"), word_column("rule"), number_column("points"))
+    sets = graph.experiment.forget_sets
+    return table_of(columns, (row_of(label, sets[label].name, len(results.tables.get(label, ()))) for label in sets))
+
+
+def _train(results: Results) -> Table:
+    columns = (
+        word_column("population"),
+        word_column("what for"),
+        number_column("models"),
+        number_column("accuracy", digits=3, note="mean on validation points"),
+        number_column("core time", show=duration),
+    )
+    rows = (
+        row_of(
+            row["population"],
+            PURPOSES.get(row["role"], ""),
+            row["models"],
+            row["validation_accuracy_mean"],
+            row["core_seconds"],
+        )
+        for row in results.tables.get("populations", ())
+    )
+    return table_of(columns, rows)
+
+
+def _attribution(results: Results) -> Table:
+    columns = (
+        word_column("forget set"),
+        number_column("largest change of a logit", digits=2),
+        number_column("mean change", digits=2),
+        number_column("mean standard error", digits=2),
+    )
+    names = ("largest_change", "mean_change", "mean_standard_error")
+    effects: list[Mapping[str, Any]] = list(results.tables.get("effects", ()))
+    return table_of(columns, (row_of(row["forget_set"], *(row.get(name) for name in names)) for row in effects))
+
+
+def _convex(results: Results) -> Table:
+    columns = (word_column("panel"), word_column("algorithm"), number_column("steps to 1 %"))
+    steps = [row for row in results.tables.get("steps", ()) if row["steps_to_0.01"] is not None]
+    return table_of(columns, (row_of(row["panel"], row["algorithm"], row["steps_to_0.01"]) for row in steps))
+
+
+def _verdict(results: Results) -> Table:
+    columns = (
+        word_column("points"),
+        number_column("KLoM, 95th percentile", show=nats, unit="nats", better="lower"),
+        number_column("KLoM, mean", show=nats, unit="nats", better="lower"),
+        number_column("accuracy", digits=3),
+    )
+    names = ("p95_klom", "mean_klom", "accuracy")
+    rows = (row_of(split, *(float(results.metrics[f"{name}_{split}"]) for name in names)) for split in SPLITS)
+    return table_of(columns, rows)
