@@ -99,6 +99,10 @@ def check(experiment: Experiment, examples: Examples) -> None:
     check_learnt_from(experiment)
     check_records(experiment, examples)
     for label, unlearner in experiment.unlearners.items():
+        try:
+            unlearner.check(examples)
+        except PipelineError as error:
+            raise type(error)(f"unlearner {label!r}: {error}") from error
         n_retain = getattr(unlearner, "retain_points", 0)
         if fits(n_retain, int) and n_retain >= examples.n_train:
             raise DataError(f"unlearner {label!r}: retain_points is {n_retain} but there are {examples.n_train} training points; lower it")

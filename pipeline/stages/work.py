@@ -153,13 +153,13 @@ def _ensemble(task: Task, store: Store, examples: Examples, device: str) -> tupl
     node = task.node
     if not isinstance(node, Population | Unlearn):
         return "looped", "no models are run", _recorded_batch(task, store, examples, device)
-    decided = store.decided(_decision(node.model, task, examples, device))
+    decided = store.decided(_decision(node.model, task.recipe, examples, device))
     if decided is None:
         build = Builder(node.model, examples.input_shape, examples.n_classes)
         data = Resident.place(examples, device)
         choice = choose_ensemble(build, task.recipe, data, examples.n_train)
         choice["evaluation_batch"] = largest_evaluation_batch(build(), data.first(1))
-        decided = store.decide(_decision(node.model, task, examples, device), choice)
+        decided = store.decide(_decision(node.model, task.recipe, examples, device), choice)
     batch = decided.get("evaluation_batch", EVALUATION_BATCH)
     reason = why_descent_is_looped(node.unlearner) if isinstance(node, Unlearn) and isinstance(node.unlearner, Descent) else None
     return (decided["kind"], decided["reason"], batch) if reason is None else ("looped", reason, batch)
@@ -168,13 +168,13 @@ def _ensemble(task: Task, store: Store, examples: Examples, device: str) -> tupl
 def _recorded_batch(task: Task, store: Store, examples: Examples, device: str) -> int:
     """Return the batch of evaluation that was chosen when the models that a node looks into were trained."""
     model = getattr(task.node, "model", None)
-    decided = None if model is None else store.decided(_decision(model, task, examples, device))
+    decided = None if model is None else store.decided(_decision(model, task.recipe, examples, device))
     return (decided or {}).get("evaluation_batch", EVALUATION_BATCH)
 
 
-def _decision(model: Model, task: Task, examples: Examples, device: str) -> str:
+def _decision(model: Model, recipe: Recipe, examples: Examples, device: str) -> str:
     """Return where the choice for a model, a recipe and a kind of device is recorded."""
-    about = [identity(model), identity(task.recipe), list(examples.input_shape), examples.n_classes]
+    about = [identity(model), identity(recipe), list(examples.input_shape), examples.n_classes]
     # Before there was a choice for each kind of device, there were only CPUs.
     kind = [torch.cuda.get_device_name(device)] if device.startswith("cuda") else []
     return f"ensembles/{digest(about + kind)}.json"

@@ -4,6 +4,7 @@ from pydantic import model_validator
 
 from pipeline.core.arrays import Indices
 from pipeline.core.neutral import setting
+from pipeline.data.examples import Examples
 from pipeline.training.augmentation import Augmentation
 from pipeline.training.objectives import Objective
 from pipeline.training.schedule import Descent, Phase
@@ -30,12 +31,21 @@ class GradientBaseline(Descent, ScheduledUnlearner):
         self.check_peak()
         return self
 
+    @property
+    def augmentation(self) -> Augmentation:
+        """What is done to images at random."""
+        return Augmentation(flip=self.flip, crop_padding=self.crop_padding)
+
+    def check(self, examples: Examples) -> None:
+        """Raise ConfigError if images are to be augmented and the data holds none."""
+        self.augmentation.check(examples.input_shape)
+
     def phase(self, request: Request, points: Indices, objective: Objective) -> Phase:
         """Return the phase that descends objective on points, the same for every member; a short last batch is kept."""
         return Phase(
             points=same_for_all(points, len(request.seeds)),
             objective=objective,
             descent=self.descent(),
-            augmentation=Augmentation(flip=self.flip, crop_padding=self.crop_padding),
+            augmentation=self.augmentation,
             drop_last=False,
         )

@@ -12,6 +12,7 @@ from pipeline.core.arrays import Effects, Indices, Logits
 from pipeline.core.errors import ConfigError, ShapeError
 from pipeline.core.fitting import describe_value, fits
 from pipeline.core.registry import Plugin
+from pipeline.data.examples import Examples
 from pipeline.training.ensemble import Kind, States, compute_logits, n_members
 from pipeline.training.feeds import Feed
 from pipeline.training.loop import run_phases
@@ -59,6 +60,9 @@ class Unlearner(Plugin):
 
     needs: ClassVar[frozenset[str]] = frozenset()
     moves_weights: ClassVar[bool] = True
+
+    def check(self, examples: Examples) -> None:
+        """Raise ConfigError or DataError for settings that do not fit the data, before anything is computed."""
 
     @abstractmethod
     def unlearn(self, request: Request) -> Unlearned:
