@@ -1,10 +1,11 @@
-"""A model that sleeps in every training step, so that the seconds of a member are known; Ray workers import it too."""
+"""Models and tasks that sleep, so that their seconds are known; Ray workers import them too."""
 
 import time
 
 from torch import nn
 
 from pipeline.core.neutral import setting
+from pipeline.core.task_progress import report
 from pipeline.models.base import Model
 
 
@@ -28,3 +29,12 @@ class SlowModel(Model):
 
     def build(self, input_shape, n_classes):
         return Slow(input_shape[0], n_classes, self.seconds)
+
+
+def work_in_parts(task, shared, device):
+    """Report a share of the task every .1 s for as many seconds as it is given."""
+    begun, seconds = time.monotonic(), float(task)
+    while time.monotonic() - begun < seconds:
+        report((time.monotonic() - begun) / seconds)
+        time.sleep(0.1)
+    return task

@@ -88,6 +88,8 @@ def _descend(plan: _Plan, states: States, members: list[int], told: Callable[[fl
     own = {name: value[members] for name, value in states.items()}
     group = (StackedGroup if plan.kind == "stacked" else SingleGroup)(plan.template, own)
     steppers: dict[str | int, Stepper] = {}
+    # Phases that alternate share their targets, which are then placed once.
+    wanted: dict[int, Targets] = {}
     n_steps, step = sum(map(len, plan.places)), 0
     for number, (phase, places) in enumerate(zip(plan.phases, plan.places, strict=True)):
         # An optimiser lives until the last phase of its track.
@@ -96,9 +98,12 @@ def _descend(plan: _Plan, states: States, members: list[int], told: Callable[[fl
             steppers[track] = build_stepper(phase.descent, group.parameters, template=plan.template, n_leading=group.n_leading)
         stepper, limit = steppers[track], phase.descent.max_gradient_norm
         group.prepare(phase.descent)
-        for place, (inputs, labels, targets) in zip(places, _batches(plan, number, members), strict=True):
+        if id(phase.targets) not in wanted:
+            wanted[id(phase.targets)] = Targets(phase.targets, members, plan.data.labels.device)
+        targets = wanted[id(phase.targets)]
+        for place, (inputs, batch) in zip(places, _batches(plan, number, members), strict=True):
             stepper.zero_grad()
-            group.loss(phase.objective, inputs, labels, targets).backward()
+            group.loss(phase.objective, inputs, plan.data.labels_of(batch), targets.of(batch)).backward()
             if limit is not None:
                 clip_gradients(group.parameters.values(), limit, n_leading=group.n_leading)
             stepper.step(phase.descent.learning_rate_at(place))
@@ -107,11 +112,10 @@ def _descend(plan: _Plan, states: States, members: list[int], told: Callable[[fl
     return group.states()
 
 
-def _batches(plan: _Plan, number: int, members: list[int]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Yield the inputs, labels and targets (n_members, batch, ...) of each step of a phase."""
+def _batches(plan: _Plan, number: int, members: list[int]) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the inputs (n_members, batch, ...) of each step of a phase, and the ids of their points (n_members, batch)."""
     phase, data, parts = plan.phases[number], plan.data, plan.parts[number]
     points, seeds = phase.points[members], [(plan.seeds[member], number) for member in members]
-    wanted = Targets(phase.targets, members, data.labels.device)
     orders = epoch_orders(points, seeds, phase.n_points)
     for epoch, order in zip(range(phase.descent.epochs), orders, strict=False):
         listed = torch.from_numpy(np.take_along_axis(points, order, axis=1)).to(data.labels.device)
@@ -119,7 +123,7 @@ def _batches(plan: _Plan, number: int, members: list[int]) -> Iterator[tuple[Ten
         visited = [listed[:, part] for part in parts]
         data.expect(visited)
         for batch in visited:
-            yield drawn.applied(data.inputs_of(batch), batch), data.labels_of(batch), wanted.of(batch)
+            yield drawn.applied(data.inputs_of(batch), batch), batch
 
 
 def batch_orders(
