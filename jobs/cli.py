@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import traceback
+import warnings
 from types import TracebackType
 from typing import Any
 
@@ -17,6 +18,7 @@ from jobs.commands.submit import DetachedError, submit
 from jobs.streams import failure, steady_streams
 from pipeline.core.errors import ConfigError, DataError, PipelineError, ShapeError
 from pipeline.core.plugin_calls import say
+from pipeline.core.renamed import RenamedWarning
 
 # In the order in which `dmm --help` lists them.
 VERBS = (
@@ -83,6 +85,7 @@ class Ending:
 
 def main(commands: typer.Typer = app) -> None:
     """Run a command line; every error raised on purpose is one message and an exit status, never a traceback."""
+    warnings.showwarning = _show_warning
     status, last = INTERRUPTED, "interrupted. Everything finished is kept; the same command goes on from here."
     with steady_streams():
         with Ending() as ending:
@@ -121,6 +124,14 @@ def _status_of(commands: typer.Typer, ending: Ending) -> int:
             _say_in_json("the command line was not understood; see `dmm --help`", status)
         return status
     return DONE
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+    """Show that a setting was renamed as a notice, and other warnings as Python does."""
+    if issubclass(category, RenamedWarning):
+        screen.print(f"dmm: {message}", style="yellow", soft_wrap=True)
+    else:
+        sys.stderr.write(warnings.formatwarning(message, category, *where[:2]))
 
 
 def _say_what_is_not_shown() -> None:

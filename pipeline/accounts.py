@@ -47,11 +47,22 @@ def judged_by(experiment: Experiment, examples: Examples) -> list[PopulationCont
     wanted, n_sets = experiment.populations, len(experiment.forget_sets)
     rows = [_counted("full", wanted.full.n_models, 1.0, examples)]
     rows += [_counted(role, members.n_models * n_sets, 1.0, examples) for role, members in (("oracle", wanted.oracle), ("floor", wanted.floor))]
+    rows += _trained_for_judges(experiment, examples)
     if wanted.heldout is None or not attributes(experiment):
         return rows
     if wanted.heldout.imported is not None:
         return [*rows, _recorded("heldout", wanted.heldout.n_models, wanted.heldout.imported)]
     return [*rows, _counted("heldout", wanted.heldout.n_models, wanted.subset.keep_fraction, examples)]
+
+
+def _trained_for_judges(experiment: Experiment, examples: Examples) -> list[PopulationContent]:
+    """Return what judges have trained for themselves."""
+    rows = []
+    for label, judge in experiment.judges.items():
+        for name, models in judge.populations().items():
+            n_models = models.n_models * (len(experiment.forget_sets) if models.leaves_out_forget_set else 1)
+            rows.append(_counted(f"{label}: {name}", n_models, models.keep_fraction or 1.0, examples))
+    return rows
 
 
 def _counted(role: str, n_models: int, fraction: float, examples: Examples) -> PopulationContent:

@@ -9,10 +9,13 @@ from jobs.session import Session
 from pipeline.attribution.kernel import GroupKernel
 from pipeline.data.forget_sets.random import Random
 from pipeline.data.planted import Planted
+from pipeline.evaluation.judges.klom_judge import KlomJudge
 from pipeline.models.mlp import Mlp
 from pipeline.unlearning.matching import Dmm
 
 Open = Callable[..., Session]
+JUDGES = ("klom", "accuracy", "ulira")
+VERDICTS_ON_DMM = {f"evaluate/{judge}/dmm/{label}" for judge in JUDGES for label in ("some", "wrong")}
 
 
 def folders(session: Session) -> dict[str, str | None]:
@@ -74,9 +77,9 @@ def test_growing_trains_only_what_is_new_and_shows_the_rest_stale(open_tiny: Ope
     grown = open_tiny("populations.subset.n_models=23", "store.shard_members=4")
     found = statuses(grown)
     assert found["train/subset"] == "partial"
-    assert {found[key] for key in ("factor", "fit", "effect/some", "unlearn/dmm/some", "evaluate/dmm/some", "report")} <= {"stale", "missing"}
-    assert found["fit"] == found["effect/some"] == found["evaluate/dmm/some"] == "stale"
-    assert found["unlearn/ascent/some"] == found["evaluate/nothing/wrong"] == "done"
+    assert {found[key] for key in ("factor", "fit", "effect/some", "unlearn/dmm/some", "evaluate/klom/dmm/some", "report")} <= {"stale", "missing"}
+    assert found["fit"] == found["effect/some"] == found["evaluate/klom/dmm/some"] == "stale"
+    assert found["unlearn/ascent/some"] == found["evaluate/klom/nothing/wrong"] == "done"
     progress = run_serially(grown)
     new = [name for name in tables(grown.store.uri) - before if name.startswith("train/")]
     assert sum(int(name.split("-")[-1][:6]) - int(name.split("-")[-2]) for name in new) == 3
@@ -102,12 +105,12 @@ def test_growing_trains_only_what_is_new_and_shows_the_rest_stale(open_tiny: Ope
                 "influences",
                 "unlearn/dmm/some",
                 "unlearn/dmm/wrong",
-                "evaluate/dmm/some",
-                "evaluate/dmm/wrong",
+                *VERDICTS_ON_DMM,
                 "report",
             },
         ),
-        (Dmm, {"unlearn/dmm/some", "unlearn/dmm/wrong", "evaluate/dmm/some", "evaluate/dmm/wrong", "report"}),
+        (Dmm, {"unlearn/dmm/some", "unlearn/dmm/wrong", *VERDICTS_ON_DMM, "report"}),
+        (KlomJudge, {f"evaluate/klom/{method}/{label}" for method in ("floor", "nothing", "dmm", "ascent") for label in ("some", "wrong")} | {"report"}),
         (Random, {"forget/some"}),
     ],
 )
@@ -127,8 +130,8 @@ def test_a_raised_revision_at_the_root_makes_everything_stale(open_tiny: Open, m
 
 
 @pytest.mark.usefixtures("finished")
-def test_an_evaluation_setting_retrains_nothing(open_tiny: Open) -> None:
-    session = open_tiny("evaluation.n_bins=10")
+def test_a_setting_of_a_judge_retrains_nothing(open_tiny: Open) -> None:
+    session = open_tiny("judges.klom.n_bins=10")
     assert {key.split("/")[0] for key in not_done(session)} == {"evaluate", "forget_curve", "report"}
     assert run_serially(session).n_models_made == 0
 

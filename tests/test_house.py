@@ -18,11 +18,12 @@ from pipeline.attribution import ESTIMATORS
 from pipeline.convex.removals import REMOVALS
 from pipeline.core.registry import describe, revision
 from pipeline.data import DATASETS, FORGET_SETS, RECORDS
+from pipeline.evaluation.judges import JUDGES
 from pipeline.models import MODELS
 from pipeline.unlearning import UNLEARNERS
 
 ROOT = Path(__file__).parents[1]
-TABLES = [DATASETS, FORGET_SETS, MODELS, ESTIMATORS, UNLEARNERS, RECORDS, REMOVALS]
+TABLES = [DATASETS, FORGET_SETS, MODELS, ESTIMATORS, UNLEARNERS, JUDGES, RECORDS, REMOVALS]
 PLUGINS = [plugin for table in TABLES for plugin in table.plugins]
 # What plug-ins cannot do without, as a user would have to say it.
 REQUIRED = {

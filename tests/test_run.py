@@ -107,9 +107,9 @@ def test_a_poisoned_shard_is_named_and_the_rest_goes_on(open_tiny: Open, tmp_pat
     assert {(failure.key, failure.start, failure.stop) for failure in progress.failures} == {("unlearn/bad/some", 5, 6), ("unlearn/bad/wrong", 5, 6)}
     assert "this shard is poisoned" in progress.failures[0].error
     found = statuses(session)
-    assert found["evaluate/nothing/some"] == "done"
+    assert found["evaluate/klom/nothing/some"] == "done"
     assert found["unlearn/bad/some"] == "partial"
-    assert found["evaluate/bad/some"] == "waiting"
+    assert found["evaluate/klom/bad/some"] == "waiting"
 
 
 def test_allow_missing_goes_on_and_is_another_answer(open_tiny: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,7 +120,7 @@ def test_allow_missing_goes_on_and_is_another_answer(open_tiny: Open, tmp_path: 
     assert len(progress.failures) == 2
     assert progress.states["report"].status == "done"
     assert result_rows(session.graph, session.store, progress.states)[0]["n_models"] == [5, 6]
-    assert statuses(session)["evaluate/bad/some"] == "stale"
+    assert statuses(session)["evaluate/klom/bad/some"] == "stale"
 
 
 def test_what_another_run_made_meanwhile_is_left_as_it_is(open_tiny: Open) -> None:

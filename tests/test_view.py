@@ -60,7 +60,7 @@ def test_the_parent_shows_what_it_came_to(client: MlflowClient, store: Path) -> 
 
 
 def test_metrics_of_a_verdict_are_those_of_the_results(client: MlflowClient, store: Path) -> None:
-    rows = run(open_session(str(store.parent / "tiny.yaml"), (), str(store))).results
+    rows = run(open_session(str(store.parent / "tiny.yaml"), (), str(store))).to_json()["results"]
     found = runs(client)
     for row in rows:
         metrics = found[f"4 {row['forget_set']}: {row['unlearner']}"].data.metrics

@@ -11,19 +11,23 @@ from rich.console import Console
 
 from jobs.commands.publishing import publish_file
 from jobs.session import Session
-from pipeline.config import PLACES
+from pipeline.config import PLACES, Experiment
 from pipeline.core.errors import ConfigError, MissingShardsError
-from pipeline.core.registry import plugin_name
+from pipeline.core.registry import describe, identity, plugin_name
+from pipeline.evaluation.judges.base import Judge
+from pipeline.evaluation.judges.scores import Scores
 from pipeline.graph import Graph, NodeState, states_of
 from pipeline.reporting.comparison_content import ComparedSet, Comparison, Entry, Method
 from pipeline.reporting.comparison_words import headline
 from pipeline.reporting.content import role_of
 from pipeline.reporting.formatting import sentence
-from pipeline.stages.evaluate import Verdict
+from pipeline.stages.evaluate import FLOOR, Verdict, read_judged
 from pipeline.stages.forget import Forget
-from pipeline.view import result_rows
+from pipeline.stages.results import Result
+from pipeline.unlearning.unlearner import Unlearner
+from pipeline.view import results_of
 
-Row = Mapping[str, Any]
+Found = Mapping[tuple[str, str], Result]
 
 # Settings that no verdict rests on.
 BESIDE = ("name", "convex")
@@ -65,16 +69,16 @@ def compare(configs: Sequence[str], open_one: Callable[[str], Session], screen: 
         raise ConfigError(f"these experiments lie in {len({session.store.uri for session in sessions})} stores; name the one that holds all with --store")
     labels = _check([session.graph for session in sessions], configs)
     surveys = [_finished(session, path, labels) for session, path in zip(sessions, configs, strict=True)]
-    found = [_by_place(result_rows(session.graph, session.store, states)) for session, states in zip(sessions, surveys, strict=True)]
+    found = [_by_place(results_of(session.graph, session.store, states)) for session, states in zip(sessions, surveys, strict=True)]
     content = _content(sessions, surveys, found, labels)
     store = sessions[0].store
     name = f"compare-{'-'.join(content.names)}.html"
     page = publish_file(store, name, render_comparison(content).encode(), screen)
     rows = [
-        {"experiment": session.experiment.name, **row}
+        {"experiment": session.experiment.name, **result.to_json()}
         for label in labels
-        for session, rows in zip(sessions, found, strict=True)
-        for (of, _), row in rows.items()
+        for session, results in zip(sessions, found, strict=True)
+        for (of, _), result in results.items()
         if of == label
     ]
     return Compared(content, rows, page)
@@ -88,16 +92,32 @@ def _check(graphs: Sequence[Graph], configs: Sequence[str]) -> list[str]:
             raise ConfigError(f"{path} and {other_path} are the same experiment, {one.name}; name two that differ")
         if one.name == other.name:
             raise ConfigError(f"{path} and {other_path} are both called {one.name!r}; give one of them another `name`, so that the page can tell them apart")
-        if one.evaluation != other.evaluation:
-            differences = _differing([_flat(each.evaluation.model_dump(mode="json")) for each in (one, other)])
-            said = "; ".join(f"evaluation.{key} {' and '.join(values)}" for key, values in differences)
-            raise ConfigError(f"{one.name} and {other.name} are not judged alike ({said}); KLoM compares only where it is computed alike, so make these equal")
+        _check_judged_alike(one, other)
     experiments = [graph.experiment for graph in graphs]
     labels = [label for label in experiments[0].forget_sets if all(label in one.forget_sets for one in experiments)]
     if not labels:
         known = "; ".join(f"{one.name} has {', '.join(one.forget_sets)}" for one in experiments)
         raise ConfigError(f"these experiments have no forget set label in common: {known}; label alike what is to be compared")
     return labels
+
+
+def _check_judged_alike(one: Experiment, other: Experiment) -> None:
+    """Raise ConfigError unless the first judges of two experiments are the same, with the same settings."""
+    (label, judge), (other_label, other_judge) = next(iter(one.judges.items())), next(iter(other.judges.items()))
+    if label == other_label and identity(judge) == identity(other_judge):
+        return
+    if label == other_label:
+        differences = _differing([_flat(describe(each)) for each in (judge, other_judge)])
+        said = "; ".join(f"judges.{label}.{key} {' and '.join(values)}" for key, values in differences)
+    else:
+        said = f"the first of judges is {label} and {other_label}"
+    raise ConfigError(f"{one.name} and {other.name} are not judged alike ({said}); scores compare only where they are computed alike, so make these equal")
+
+
+def _judges(experiments: Sequence[Experiment]) -> dict[str, Judge]:
+    """Return the judges that all experiments have alike, the headline first."""
+    first, *others = (experiment.judges for experiment in experiments)
+    return {label: judge for label, judge in first.items() if all(label in each and identity(each[label]) == identity(judge) for each in others)}
 
 
 def _finished(session: Session, path: str, labels: Sequence[str]) -> Mapping[str, NodeState]:
@@ -114,57 +134,65 @@ def _finished(session: Session, path: str, labels: Sequence[str]) -> Mapping[str
     return states
 
 
-def _by_place(rows: Sequence[Row]) -> dict[tuple[str, str], Row]:
-    return {(row["forget_set"], row["unlearner"]): row for row in rows}
+def _by_place(results: Sequence[Result]) -> Found:
+    return {(result.forget_set, result.unlearner): result for result in results}
 
 
-def _content(sessions: Sequence[Session], surveys: Sequence[Mapping[str, NodeState]], found: Sequence[Mapping[Any, Row]], labels: Sequence[str]) -> Comparison:
+def _content(sessions: Sequence[Session], surveys: Sequence[Mapping[str, NodeState]], found: Sequence[Found], labels: Sequence[str]) -> Comparison:
     experiments = [session.experiment for session in sessions]
-    first = [next(iter(rows.values())) for rows in found]
+    judges = _judges(experiments)
     return Comparison(
         names=tuple(experiment.name for experiment in experiments),
         models=tuple(sentence(experiment.model_dump(mode="json")["model"]) for experiment in experiments),
-        n_models=tuple((int(row["n_models"][0]), int(row["n_models"][1])) for row in first),
-        evaluation=sentence(experiments[0].evaluation.model_dump(mode="json")),
-        sets=tuple(_set(sessions, surveys, found, label) for label in labels),
+        n_models=tuple(next(iter(results.values())).n_models for results in found),
+        judges=judges,
+        judged="; ".join(sentence(describe(judge)) for judge in judges.values()),
+        sets=tuple(_set(sessions, surveys, found, label, judges) for label in labels),
         differences=_differing([_flat(experiment.model_dump(mode="json", exclude={*PLACES, *BESIDE})) for experiment in experiments]),
     )
 
 
-def _set(sessions: Sequence[Session], surveys: Sequence[Mapping[str, NodeState]], found: Sequence[Mapping[Any, Row]], label: str) -> ComparedSet:
+def _set(
+    sessions: Sequence[Session], surveys: Sequence[Mapping[str, NodeState]], found: Sequence[Found], label: str, judges: Mapping[str, Judge]
+) -> ComparedSet:
     forget = [states_of(states, Forget, forget_set=label)[0] for states in surveys]
     ids = [session.store.read(state.table)["index"] for session, state in zip(sessions, forget, strict=True)]
     is_same_data = len({session.graph.data_digest for session in sessions}) == 1
-    any_row = [next(row for (of, _), row in rows.items() if of == label) for rows in found]
     unlearners = [session.experiment.unlearners for session in sessions]
     names = dict.fromkeys(name for each in unlearners for name in each)
     methods = []
     for name in names:
         unlearner = next(each[name] for each in unlearners if name in each)
-        entries = tuple(_entry(each, rows, label, name) for each, rows in zip(unlearners, found, strict=True))
+        entries = tuple(_entry(each, results.get((label, name)), name, judges) for each, results in zip(unlearners, found, strict=True))
         methods.append(Method(label=name, role=role_of(unlearner.needs, moves_weights=unlearner.moves_weights), entries=entries))
     return ComparedSet(
         label=label,
         same_points=is_same_data and all(np.array_equal(one, ids[0]) for one in ids),
         n_points=tuple(len(one) for one in ids),
-        floor=tuple(row["floor"]["forget"] for row in any_row),
-        oracle_accuracy=tuple(row["oracle_accuracy"]["validation"] for row in any_row),
+        floor=tuple(_floor(session, states, label, judges) for session, states in zip(sessions, surveys, strict=True)),
         methods=tuple(methods),
     )
 
 
-def _entry(unlearners: Mapping[str, Any], rows: Mapping[Any, Row], label: str, name: str) -> Entry | None:
-    if name not in unlearners:
+def _floor(session: Session, states: Mapping[str, NodeState], label: str, judges: Mapping[str, Judge]) -> dict[str, Scores]:
+    """Return what each judge says of a second group of oracles."""
+    found = {
+        node.judge_label: read_judged(session.store, state.table).scores
+        for state in states.values()
+        if isinstance(node := state.node, Verdict) and node.method == FLOOR and node.forget_set == label
+    }
+    return {judge: found[judge] for judge in judges}
+
+
+def _entry(unlearners: Mapping[str, Unlearner], result: Result | None, name: str, judges: Mapping[str, Judge]) -> Entry | None:
+    """Return one method in one experiment, None where it has no such method or the first judge leaves it out."""
+    if result is None or next(iter(judges)) not in result.scores:
         return None
-    row = rows[label, name]
     return Entry(
         plugin=plugin_name(unlearners[name]),
-        p95=row["forget"],
-        interval=tuple(row["interval"]["forget"]),
-        accuracy=row["accuracy"]["validation"],
-        fraction=row["cost"]["fraction"],
-        amortised_fraction=row["cost"]["amortised_fraction"],
-        n_nonfinite=row["n_nonfinite"],
+        scores={judge: result.scores[judge] for judge in judges if judge in result.scores},
+        fraction=result.cost.fraction,
+        amortised_fraction=result.cost.amortised_fraction,
     )
 
 

@@ -10,13 +10,13 @@ from jobs.commands.options import DEBUG
 from jobs.commands.progress import duration
 from jobs.commands.verbs import RunResult
 from jobs.session import Session
-from pipeline.reporting.comparison_content import ComparedSet, Comparison
+from pipeline.reporting.comparison_content import Comparison
+from pipeline.reporting.comparison_tables import headline_table
 from pipeline.reporting.comparison_words import headline
 from pipeline.reporting.payback import focused_pays
-from pipeline.show.results import is_at_floor, results_table
-from pipeline.show.tables import Cell, Section, Table, Tone, number_column, row_of, table_of, word_column
+from pipeline.show.tables import Cell, Table, Tone, number_column, row_of, table_of, word_column
 from pipeline.show.terminal import TerminalTable
-from pipeline.stages.results import bounds_of
+from pipeline.stages.results import bounds_of, results_table
 
 # Tones of statuses; those later in the list stand for a group of which members differ.
 TONES = {"done": Tone.GOOD, "partial": Tone.WARNING, "missing": Tone.NEW, "stale": Tone.OLD, "waiting": Tone.MUTED}
@@ -203,29 +203,7 @@ def show_klom(result: dict[str, Any], console: Console) -> None:
 
 
 def show_comparison(content: Comparison, page: str, console: Console) -> None:
-    """Print the P95 KLoM of every method in every experiment beside its floor, what that says, and where the page is."""
-    columns = (word_column("unlearner"), *(number_column(name, digits=2, unit="nats") for name in content.names))
-    made = Table(
-        columns=columns,
-        sections=tuple(_compared(one) for one in content.sets),
-        caption="P95 KLoM to retrained models on forgotten points",
-        section_heading="forget set",
-        notes=("In brackets between independent oracles of the same experiment, its noise floor.",),
-    )
-    console.print(TerminalTable(made))
+    """Print the headline of every method in every experiment beside its floor, what that says, and where the page is."""
+    console.print(TerminalTable(headline_table(content)))
     console.print(headline(content), style="bold")
     console.print(f"Page:  {page}", soft_wrap=True)
-
-
-def _compared(one: ComparedSet) -> Section:
-    """Return the rows of a forget set: each method in each experiment beside its floor."""
-    rows = []
-    for method in one.methods:
-        pairs = zip(method.entries, one.floor, strict=True)
-        cells = [None if entry is None else _beside_floor(entry.p95, floor) for entry, floor in pairs]
-        rows.append(row_of(method.label, *cells))
-    return Section(title=one.label, rows=tuple(rows))
-
-
-def _beside_floor(value: float, floor: float) -> Cell:
-    return Cell(value=value, reference=floor, tone=Tone.GOOD if is_at_floor(value, floor) else Tone.NEUTRAL)

@@ -8,6 +8,7 @@ from jobs.commands.older_identity import older_identity_notice
 from jobs.commands.verbs import about
 from jobs.session import Session
 from pipeline.accounts import SUBSETS, spending_of
+from pipeline.blueprint.judging import judged_at_the_end_alone, not_judged
 from pipeline.graph import NodeState, states_of
 from pipeline.stages.forget import Forget
 from pipeline.stages.train import Population
@@ -51,6 +52,8 @@ def _notices(session: Session, states: Mapping[str, NodeState]) -> Iterator[str 
     yield scale_notice(session.examples)
     used = {state.folder for state in states.values() if state.folder is not None}
     yield older_identity_notice(session.graph, session.store, used)
+    yield from not_judged(session.experiment)
+    yield from judged_at_the_end_alone(session.experiment)
 
 
 def _forget_set(session: Session, state: NodeState) -> dict[str, Any] | None:

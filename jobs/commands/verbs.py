@@ -11,6 +11,7 @@ from jobs.commands.presence import why_no_store
 from jobs.commands.progress import open_display
 from jobs.commands.publishing import publish_file
 from jobs.session import Session, executor_opener, why_looped
+from pipeline.blueprint.judging import not_judged
 from pipeline.core.masking import masked
 from pipeline.graph import NodeState, states_of
 from pipeline.run import Failure, Progress, Walk, read_failures, wanted_keys
@@ -20,8 +21,9 @@ from pipeline.runtime.tracking import tracking_uri
 from pipeline.runtime.tracking_address import is_in_store
 from pipeline.stages.fit import Score
 from pipeline.stages.report import PAGE, ReportPage
+from pipeline.stages.results import Result
 from pipeline.training.scale import scale_notice
-from pipeline.view import open_view, result_rows
+from pipeline.view import open_view, results_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +34,7 @@ class RunResult:
     to finish and did not, with their status; n_nodes_finished counts those that were not done before it and are now.
     """
 
-    results: list[dict[str, Any]]
+    results: list[Result]
     failures: list[Failure]
     n_models_made: int
     complete: bool
@@ -54,7 +56,8 @@ class RunResult:
 
     def to_json(self) -> dict[str, Any]:
         """Return everything, JSON-ready."""
-        return {**self.__dict__, "failures": [_failure(failure) for failure in self.failures], "seconds": round(self.seconds, 2)}
+        rows = [result.to_json() for result in self.results]
+        return {**self.__dict__, "results": rows, "failures": [_failure(failure) for failure in self.failures], "seconds": round(self.seconds, 2)}
 
 
 def run(
@@ -131,6 +134,8 @@ def _announce(session: Session, screen: Console) -> None:
     notice = scale_notice(session.examples)
     if notice is not None:
         screen.print(notice, style="yellow", soft_wrap=True)
+    for left_out in not_judged(session.experiment):
+        screen.print(left_out, style="yellow", soft_wrap=True)
     reason = why_looped(session)
     if reason is not None:
         screen.print(f"models are trained one by one, not stacked: {reason}", style="yellow", soft_wrap=True)
@@ -149,7 +154,7 @@ def _result(
     made = progress.states
     (report,) = states_of(made, ReportPage)
     return RunResult(
-        results=result_rows(session.graph, session.store, made),
+        results=results_of(session.graph, session.store, made),
         failures=progress.failures,
         n_models_made=progress.n_models_made,
         complete=all(made[key].status == "done" for key in progress.wanted),

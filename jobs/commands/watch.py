@@ -11,7 +11,7 @@ from jobs.commands.progress import duration
 from jobs.session import Session
 from pipeline.show.tables import Cell, Tone, number_column, row_of, table_of, word_column
 from pipeline.show.terminal import TerminalTable
-from pipeline.stages.table import makes_models, title_of
+from pipeline.stages.table import title_of
 
 # Seconds between two looks, and how many times longer than a look itself that is: a store of 20,000 shards is not listed all day.
 INTERVAL, REST = 3.0, 10.0
@@ -120,7 +120,7 @@ def _follow_in_lines(vigil: Vigil, look: Look, console: Console) -> Look:
     told: list[tuple[str, str]] = []
     while True:
         busy = [f"{title_of(stage.stage)} {stage.done:,}/{stage.wanted:,}" for stage in look.stages if 0 < stage.done < stage.wanted]
-        left = [f"{duration(stage.seconds_left)} left" for stage in look.stages if makes_models(stage.stage) and stage.seconds_left]
+        left = [f"{duration(stage.seconds_left)} left" for stage in look.stages if stage.stage == "train" and stage.seconds_left]
         said = [*busy, *left] or ["complete" if look.is_complete else "nothing yet"]
         troubles = _troubles(look)
         new, told = [one for one in troubles if one not in told], troubles

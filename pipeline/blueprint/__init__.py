@@ -5,6 +5,7 @@ from typing import Any
 
 from pipeline.blueprint.attribution import attribution, forget_curve
 from pipeline.blueprint.convex import convex
+from pipeline.blueprint.judging import shared_models
 from pipeline.blueprint.populations import populations
 from pipeline.blueprint.report import report
 from pipeline.blueprint.unlearning import oracles, unlearning
@@ -24,7 +25,8 @@ def build_graph(experiment: Experiment, examples: Examples) -> Graph:
     located = with_absolute_paths(experiment)
     made = list(_nodes(located, examples))
     nodes = {node.key: node for node in (*made, report(located, examples, made))}
-    contents = contents_of(located)
+    # By what it is judged is no part of what an experiment is.
+    contents = contents_of(located.model_copy(update={"judges": {}}))
     own_digest = digest([experiment.identity(), contents]) if contents else experiment.digest
     return Graph(experiment, examples, nodes, examples.digest, own_digest)
 
@@ -37,6 +39,7 @@ def _nodes(experiment: Experiment, examples: Examples) -> Iterator[Node]:
         about: dict[str, Any] = {"dataset": experiment.dataset, "rule": rule, **freeze(rule, examples)}
         yield Forget(key=f"forget/{label}", forget_set=label, **about, layout=layout, population_key="train/full", resources=compute)
     yield from attribution(experiment, examples)
+    yield from shared_models(experiment)
     for label in experiment.forget_sets:
         yield from oracles(experiment, label)
         yield from unlearning(experiment, label)

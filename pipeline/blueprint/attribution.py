@@ -11,6 +11,7 @@ from pipeline.accounts import (
 )
 from pipeline.blueprint.populations import focused_keys, focused_pairs
 from pipeline.config import Experiment
+from pipeline.config.judges import first_klom
 from pipeline.core.errors import ConfigError
 from pipeline.data.examples import Examples
 from pipeline.stages.curve import SHARES, Curve
@@ -50,11 +51,12 @@ def attribution(experiment: Experiment, examples: Examples) -> Iterator[Node]:
 
 def forget_curve(experiment: Experiment, examples: Examples) -> Iterator[ForgetCurve]:
     """Yield the node that says what predictions alone come to by the number of models, where that can be known."""
-    if not has_forget_curve(experiment):
+    judge = first_klom(experiment.judges)
+    if judge is None or not has_forget_curve(experiment):
         return
     labels = tuple(experiment.forget_sets)
     judged: dict[str, Any] = {
-        "evaluation": experiment.evaluation,
+        "judge": judge,
         "fit_key": "fit",
         "full_key": "train/full",
         "forget_keys": tuple(f"forget/{label}" for label in labels),

@@ -16,6 +16,7 @@ from pipeline.stages.influences import ExampleInfluences
 from pipeline.stages.models import Models
 from pipeline.stages.node import Node, Parent
 from pipeline.stages.report import ReportPage
+from pipeline.stages.train_further import TrainFurther
 from pipeline.stages.unlearn import Unlearn
 
 # What the page calls the tables of which the experiment, or each forget set, has one.
@@ -41,6 +42,7 @@ def report(experiment: Experiment, examples: Examples, nodes: Iterable[Node]) ->
         dataset=experiment.dataset,
         forget_sets=experiment.forget_sets,
         unlearners=experiment.unlearners,
+        judges=experiment.judges,
         estimator=experiment.estimator,
         populations=(*judged_by(experiment, examples), *learnt, *focused_rows(experiment, examples)),
         n_learnt_from=sum(row.n_models for row in learnt if row.role in SUBSETS),
@@ -65,5 +67,7 @@ def _name_of(node: Node) -> str | None:
     if isinstance(node, Models):
         return node.role if node.role in ("full", "oracle") else None
     if isinstance(node, Verdict):
-        return "floor" if node.method == FLOOR else f"verdict/{node.method}"
+        return f"floor/{node.judge_label}" if node.method == FLOOR else f"verdict/{node.judge_label}/{node.method}"
+    if isinstance(node, TrainFurther):
+        return None
     return f"unlearned/{node.method}" if isinstance(node, Unlearn) else NAMES.get(type(node))

@@ -10,6 +10,7 @@ from pipeline.attribution.estimator import Estimator
 from pipeline.attribution.kernel import GroupKernel
 from pipeline.config.convex import ConvexStudy
 from pipeline.config.fields import LABEL, plugin, plugins
+from pipeline.config.judges import Judges, check_judges, judges_by_default, successor_of_evaluation
 from pipeline.config.populations import MOST_MODELS, AnySubsets, Populations
 from pipeline.core import yaml_text
 from pipeline.core.errors import ConfigError
@@ -25,7 +26,6 @@ from pipeline.models import MODELS
 from pipeline.models.base import Model
 from pipeline.models.mlp import Mlp
 from pipeline.runtime.tracking_address import check_experiment_name, check_form
-from pipeline.stages.evaluate import Evaluation
 from pipeline.stages.layout import Layout
 from pipeline.stages.node import Resources
 from pipeline.training.populations import Recipe
@@ -37,7 +37,7 @@ EVIDENCE = frozenset({"subset", "groups", "views", "checkpoints"})
 # Where an experiment runs, and where its tables and its view go.
 PLACES = frozenset({"store", "tracking", "resources"})
 # What may change without the experiment becoming another one: its places, and by what it is judged.
-BESIDE_IDENTITY = PLACES | {"evaluation"}
+BESIDE_IDENTITY = PLACES | {"judges"}
 
 
 class StageResources(Settings):
@@ -104,14 +104,20 @@ class Experiment(Settings):
     forget_sets: Annotated[dict[str, ForgetSet], *plugins(FORGET_SETS)] = Field(min_length=1)
     estimator: Annotated[Estimator, *plugin(ESTIMATORS)] = setting(neutral={"name": "kernel"}, default=GroupKernel())
     unlearners: Annotated[dict[str, Unlearner], *plugins(UNLEARNERS)] = Field(min_length=1)
-    evaluation: Evaluation = setting(neutral={}, default=Evaluation())
+    judges: Judges = Field(default_factory=judges_by_default)
     convex: ConvexStudy | None = setting(neutral=None)
     resources: StageResources = StageResources()
     store: StoreSettings = StoreSettings()
     tracking: Tracking = Tracking()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _rename(cls, tree: Any) -> Any:
+        return successor_of_evaluation(tree)
+
     @model_validator(mode="after")
     def _check(self) -> "Experiment":
+        check_judges(self.judges, self.populations)
         if "floor" in self.unlearners:
             raise ConfigError("unlearner label 'floor' stands for the noise floor in every table; choose another label")
         for label, rule in self.forget_sets.items():

@@ -4,15 +4,14 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from pipeline.reporting import formatting
 from pipeline.reporting.comparison_content import ComparedSet, Comparison, lead_label
 from pipeline.reporting.comparison_figure import comparison_figure
 from pipeline.reporting.comparison_tables import compared_table, settings_table
 from pipeline.reporting.comparison_words import headline, nearness
-from pipeline.reporting.cost_figure import CEILING
+from pipeline.reporting.formatting import in_unit
 from pipeline.reporting.page import templates
+from pipeline.reporting.score_tables import distance
 from pipeline.reporting.theme import svg
-from pipeline.show.results import SHADES
 
 
 @dataclass(frozen=True)
@@ -34,11 +33,10 @@ def render_comparison(comparison: Comparison) -> str:
             comparison=comparison,
             headline=headline(comparison),
             cards=[_card(one, comparison, lead) for one in comparison.sets],
-            figure=Markup(svg(comparison_figure(comparison), f"P95 KLoM on the forgotten points, {' and '.join(comparison.names)} side by side")),
+            figure=Markup(svg(comparison_figure(comparison), f"{comparison.title}, {' and '.join(comparison.names)} side by side")),
             numbers=compared_table(comparison, lead),
             settings=settings_table(comparison),
-            ceiling=CEILING,
-            shades=SHADES,
+            judges=[(label, judge.note) for label, judge in comparison.judges.items()],
         )
     )
 
@@ -48,8 +46,8 @@ def _card(one: ComparedSet, comparison: Comparison, lead: str | None) -> Card:
     if method is None:
         return Card(one, "No method to follow", ())
     measures = []
-    for name, entry, floor in zip(comparison.names, method.entries, one.floor, strict=True):
+    for name, entry in zip(comparison.names, method.entries, strict=True):
         if entry is not None:
-            times = formatting.times_floor(entry.p95, floor)
-            measures.append((formatting.nats(entry.p95), f"{name}, {times} floor" if times else name))
-    return Card(one, f"{method.label} is {nearness(one, method.label, comparison.names)}", tuple(measures))
+            away = distance(entry.main, comparison.judge)
+            measures.append((in_unit(entry.main.value, entry.main.unit), f"{name}, {away}" if away else name))
+    return Card(one, f"{method.label} is {nearness(comparison, one, method.label)}", tuple(measures))

@@ -10,15 +10,13 @@ from jaxtyping import Float, Shaped
 
 from pipeline.core.arrays import Indices, Labels, Margins, PerPoint
 from pipeline.core.errors import DataError, ShapeError
+from pipeline.evaluation.judges.base import Judge
+from pipeline.evaluation.judges.scores import NONFINITE, Score, Scores
 from pipeline.reporting.attribution_content import CurveContent, ForecastContent, ForgetCurveContent, InfluenceContent
-
-SPLITS = ("forget", "retain", "validation")
+from pipeline.reporting.formatting import in_unit
 
 # A method whose request costs this fraction of a retraining or more is not cheap.
 CHEAP = 0.5
-
-Numbers = Mapping[str, float]
-Intervals = Mapping[str, tuple[float, float]]
 
 
 class Role(StrEnum):
@@ -54,25 +52,42 @@ class Cost:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class SnapshotContent:
+    """Unlearned models along the way: what they had cost by then, and what each judge says of them, by its label.
+
+    after: the epochs or steps by then, as unit says.
+    """
+
+    after: int
+    unit: str
+    cost: Cost
+    scores: Mapping[str, Scores]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Row:
     """One unlearner on one forget set.
 
-    needs and moves_weights are the unlearner's own. p95, mean and interval (of the P95) are KLoM in nats by split, accuracy is a fraction
-    by split. n_nonfinite counts margins that are not finite. klom_forget (n_forget,) and margins (n_models, n_forget) are after unlearning.
+    needs and moves_weights are the unlearner's own. scores are those of each judge by its label; the first judge is the
+    headline. points (n_forget,) are the first judge's values of the forgotten points, NaN where it gives none;
+    margins (n_models, n_forget) are after unlearning. snapshots are the models along the way, in order; the last of them is the
+    row itself. There are none unless the unlearner takes them.
     """
 
     label: str
     plugin: str
     needs: frozenset[str]
     moves_weights: bool
-    p95: Numbers
-    mean: Numbers
-    interval: Intervals
-    accuracy: Numbers
+    scores: Mapping[str, Scores]
     cost: Cost
-    n_nonfinite: int
-    klom_forget: PerPoint
+    points: PerPoint
     margins: Margins
+    snapshots: tuple[SnapshotContent, ...] = ()
+
+    @property
+    def n_nonfinite(self) -> int:
+        """How many outputs of models are not finite, as the first judge that counts them says."""
+        return next((scores.counts[NONFINITE] for scores in self.scores.values() if NONFINITE in scores.counts), 0)
 
     @property
     def role(self) -> Role:
@@ -84,12 +99,12 @@ class Row:
 class SetContent:
     """One forget set and every unlearner judged on it.
 
-    ids, labels and true_labels (n_forget,): training ids, labels as given, and as they were before noise, if known. images
-    (n_forget, height, width) or (n_forget, height, width, 3), None if the inputs are no images. floor and floor_mean: KLoM of independent
-    oracles by split. oracle_accuracy: fraction by split. before (n_models, n_forget) and oracle (n_oracles, n_forget): margins of
-    the full models and of oracles. forecast is what the datamodel predicted, influences are examples of forgotten points and what helps and
-    hurts them, both absent without a datamodel.
-    Raises DataError without any point, ShapeError if the arrays disagree in their points.
+    judges by label, the headline first; floor: the scores that each gives a second group of oracles. ids, labels and
+    true_labels (n_forget,): training ids, labels as given, and as they were before noise, if known. images
+    (n_forget, height, width) or (n_forget, height, width, 3), None if the inputs are no images. before (n_models, n_forget)
+    and oracle (n_oracles, n_forget): margins of the full models and of oracles. points_title names Row.points. forecast is
+    what the datamodel predicted, influences are examples of forgotten points and what helps and hurts them, both absent
+    without a datamodel. Raises DataError without any point, ShapeError if the arrays disagree in their points.
     """
 
     label: str
@@ -98,20 +113,79 @@ class SetContent:
     labels: Labels
     true_labels: Labels | None
     images: Shaped[np.ndarray, "n_forget height width *channels"] | None
-    floor: Numbers
-    floor_mean: Numbers
-    oracle_accuracy: Numbers
+    judges: Mapping[str, Judge]
+    floor: Mapping[str, Scores]
     before: Margins
     oracle: Float[np.ndarray, "n_oracles n_points"]
     rows: tuple[Row, ...]
+    points_title: str = ""
     forecast: ForecastContent | None = None
     influences: tuple[InfluenceContent, ...] = ()
+
+    @property
+    def judge(self) -> Judge:
+        """The judge whose headline the words and figures follow."""
+        return self.judges[self._judge_label]
+
+    @property
+    def headline(self) -> dict[str, Score]:
+        """What a second group of oracles comes to by split: the floor of the headline, the split that matters most first."""
+        scores = self.floor[self._judge_label]
+        return scores.of(scores.headline)
+
+    @property
+    def main(self) -> Score:
+        """The floor on the split that matters most."""
+        return next(iter(self.headline.values()))
+
+    @property
+    def title(self) -> str:
+        """What the headline is called."""
+        return self.judge.title(self.main.statistic)
+
+    @property
+    def judged(self) -> tuple[Row, ...]:
+        """The rows that the first judge has judged."""
+        return tuple(row for row in self.rows if self._judge_label in row.scores and self.headline.keys() <= self.of(row).keys())
+
+    def of(self, row: Row) -> dict[str, Score]:
+        """Return the headline of a judged row by split."""
+        return row.scores[self._judge_label].of(self.main.statistic)
+
+    def main_of(self, row: Row) -> Score:
+        """Return the headline of a judged row on the split that matters most."""
+        return self.of(row)[self.main.split]
+
+    def curve_of(self, row: Row) -> list[tuple[float, Score]]:
+        """Return cost (as a fraction of one retraining) and headline, on the split that matters most, of each snapshot of a row."""
+        judged = [one for one in row.snapshots if self._judge_label in one.scores]
+        scores = [one.scores[self._judge_label].get(self.main.statistic, self.main.split) for one in judged]
+        return [(one.cost.fraction, score) for one, score in zip(judged, scores, strict=True) if score is not None]
+
+    @property
+    def place(self) -> str:
+        """The points that the headline is about."""
+        return {"forget": "forgotten points", "retain": "retained points"}.get(self.main.split, f"{self.main.split} points")
+
+    @property
+    def reference(self) -> float:
+        """What retraining comes to."""
+        return self.main.value if self.main.reference is None else self.main.reference
+
+    def shown(self, row: Row, *, is_named: bool = False) -> str:
+        """Return the headline of a judged row in its unit, on the split that matters most."""
+        score = self.main_of(row)
+        return in_unit(score.value, score.unit, is_named=is_named)
+
+    @property
+    def _judge_label(self) -> str:
+        return next(iter(self.judges))
 
     def __post_init__(self) -> None:
         if len(self.ids) == 0:
             raise DataError(f"forget set {self.label!r} holds no points; a report needs at least one")
         lengths = {"labels": len(self.labels), "before": self.before.shape[1], "oracle": self.oracle.shape[1]}
-        lengths |= {f"{row.label}.klom_forget": len(row.klom_forget) for row in self.rows}
+        lengths |= {f"{row.label}.points": len(row.points) for row in self.rows}
         lengths |= {f"{row.label}.margins": row.margins.shape[1] for row in self.rows}
         lengths |= {} if self.true_labels is None else {"true_labels": len(self.true_labels)}
         lengths |= {} if self.images is None else {"images": len(self.images)}
@@ -189,7 +263,7 @@ def best(rows: Iterable[Row], content: SetContent) -> Row | None:
 
 def best_of(content: SetContent, *roles: Role, below: float = math.inf) -> Row | None:
     """Return the best row of some roles whose requests cost less than below, in retrainings; None if there is none."""
-    return best((row for row in content.rows if row.role in roles and row.cost.fraction < below), content)
+    return best((row for row in content.judged if row.role in roles and row.cost.fraction < below), content)
 
 
 def chosen_row(content: SetContent) -> Row | None:
@@ -199,21 +273,31 @@ def chosen_row(content: SetContent) -> Row | None:
 
 
 def excess(row: Row, content: SetContent) -> float:
-    """Return how far, in nats, the P95 KLoM of row lies above the floor on its worst split; infinite if it is no number."""
-    values = [row.p95[split] - content.floor[split] for split in SPLITS]
+    """Return how much worse than retraining the headline of row is on its worst split; infinite if it is no number."""
+    values = [score.excess for score in content.of(row).values()]
     return math.inf if any(map(math.isnan, values)) else max(values)
 
 
 def harmed_splits(row: Row, content: SetContent) -> tuple[str, ...]:
-    """Return the splits other than the forget set on which unlearning left a row clearly worse than doing nothing does."""
-    nothing = best_of(content, Role.NOTHING)
-    before = {split: max(content.floor[split], 0.0 if nothing is None else nothing.p95[split]) for split in SPLITS[1:]}
-    return tuple(split for split, value in before.items() if not row.p95[split] <= value + max(value, 0.5))
+    """Return the splits other than the one that matters most on which a row is clearly worse than retraining and than doing nothing."""
+    if row not in content.judged:
+        return ()
+    nothing, yardstick = best_of(content, Role.NOTHING), content.judge.yardstick
+    before = {} if nothing is None else content.of(nothing)
+    others = {split: score for split, score in content.of(row).items() if split != content.main.split}
+    return tuple(split for split, score in others.items() if yardstick.is_off(score, before=before.get(split)))
 
 
-def are_level(first: Row, second: Row) -> bool:
-    """Say whether the P95 of one row on the forget set lies within the interval of the other."""
-    return any(low <= other.p95["forget"] <= high for other, (low, high) in ((first, second.interval["forget"]), (second, first.interval["forget"])))
+def are_level(first: Row, second: Row, content: SetContent) -> bool:
+    """Return whether the headline of one row lies within the interval of the other."""
+    one, other = content.main_of(first), content.main_of(second)
+    return _holds(one, other.value, content) or _holds(other, one.value, content)
+
+
+def _holds(score: Score, value: float, content: SetContent) -> bool:
+    if score.interval is None:
+        return abs(score.value - value) <= content.judge.yardstick.tolerance(score)
+    return score.interval[0] <= value <= score.interval[1]
 
 
 def point_label(content: SetContent, point: int) -> str:
@@ -223,7 +307,13 @@ def point_label(content: SetContent, point: int) -> str:
     return str(given) if true == given else f"{given} → {true}"
 
 
-def ranked_points(row: Row) -> Indices:
-    """Return the points of the forget set by falling KLoM after row, those that are not numbers first."""
-    values = np.where(np.isnan(row.klom_forget), np.inf, row.klom_forget)
-    return np.argsort(-values, kind="stable")
+def ranked_points(content: SetContent, row: Row) -> Indices:
+    """Return the points of the forget set from the worst to the best by a row's values, those that are not numbers first.
+
+    Where the first judge gives no values, the distance of the mean margin to that of oracles counts.
+    """
+    values, floor = row.points, content.main
+    badness = {"lower": values, "higher": -values, "nearer": np.abs(values - content.reference)}[floor.better]
+    if np.isnan(values).all():
+        badness = np.abs(row.margins.mean(axis=0) - content.oracle.mean(axis=0))
+    return np.argsort(-np.where(np.isnan(badness), np.inf, badness), kind="stable")

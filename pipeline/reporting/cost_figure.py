@@ -1,20 +1,19 @@
-"""The figure that decides: KLoM on the forgotten points against the cost of a request, one panel for each forget set."""
+"""The figure that decides: the headline score against the cost of a request, one panel for each forget set."""
 
 import math
 from collections.abc import Sequence
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
 from pipeline.reporting.content import Role, Row, SetContent
-from pipeline.reporting.formatting import nats
 from pipeline.reporting.placement import Box, place
+from pipeline.reporting.score_axis import ScoreAxis
+from pipeline.reporting.snapshot_curves import Curve, draw_curve, legend_handle, obstacles_of
 from pipeline.reporting.theme import COLOURS, canvas, shorten, themed
 
-CEILING = -math.log(1e-5)
 COLUMNS = 3
 # Inches above, between and below the panels, for titles, axes and the legend.
 TOP, BETWEEN, BOTTOM = 0.3, 0.85, 0.8
@@ -30,21 +29,27 @@ RETRAIN = ("D", "oracle", True, "retraining, at the floor")
 
 
 def cost_figure(sets: Sequence[SetContent]) -> Figure:
-    """Return forget P95 KLoM against the fraction of one retraining, with intervals, the floor as a band and the ceiling as a line."""
+    """Return the headline against the fraction of one retraining, with intervals, what retraining comes to as a band, and the worst value as a line."""
     n_columns = min(len(sets), COLUMNS)
     n_lines = -(-len(sets) // n_columns)
-    scale = _Scale([row.cost.fraction for content in sets for row in content.rows])
-    panel = max(3.0, 0.21 * max(len(content.rows) for content in sets))
-    height = n_lines * panel + (n_lines - 1) * BETWEEN + TOP + BOTTOM
+    costs = [row.cost.fraction for content in sets for row in content.judged]
+    costs += [cost for content in sets for row in content.judged for cost, _ in content.curve_of(row)]
+    scale, values = _Scale(costs), ScoreAxis.of(sets)
+    panel = max(3.0, 0.21 * max(len(content.judged) for content in sets))
+    roles = {row.role for content in sets for row in content.judged}
+    has_curves = any(_curves(content, scale, values) for content in sets)
+    # Seven entries of the legend do not fit side by side.
+    bottom = BOTTOM + (0.2 if len(roles) + has_curves > 5 else 0)
+    height = n_lines * panel + (n_lines - 1) * BETWEEN + TOP + bottom
     with themed():
         figure = canvas(11.0, height)
-        figure.subplots_adjust(0.052, BOTTOM / height, 0.995, 1 - TOP / height, 0.06, BETWEEN / panel)
+        figure.subplots_adjust(0.052, bottom / height, 0.995, 1 - TOP / height, 0.06, BETWEEN / panel)
         for number, content in enumerate(sets):
             ax = figure.add_subplot(n_lines, n_columns, number + 1)
-            ax.set_ylabel("P95 KLoM on forgotten points (nats)" if number % n_columns == 0 else "")
-            _draw_panel(ax, content, scale)
-            _label_points(ax, content, scale, 66 // n_columns)
-        _legend(figure, {row.role for content in sets for row in content.rows})
+            ax.set_ylabel(values.label if number % n_columns == 0 else "")
+            _draw_panel(ax, content, scale, values)
+            _label_points(ax, content, scale, values, 66 // n_columns)
+        _legend(figure, roles, has_curves=has_curves)
     return figure
 
 
@@ -65,33 +70,43 @@ class _Scale:
         return {self.position(0.0): "0"} | {float(decade): f"{100 * 10.0**decade:g}%" for decade in range(self.first, math.floor(self.last) + 1)}
 
 
-def _draw_panel(ax: Axes, content: SetContent, scale: _Scale) -> None:
-    floor = content.floor["forget"]
+def _draw_panel(ax: Axes, content: SetContent, scale: _Scale, values: ScoreAxis) -> None:
     ax.set_title(shorten(content.label, 36), loc="left", fontsize=10.5, fontweight="bold")
     ax.set_xlim(scale.position(0.0) - 0.35, scale.last + 0.45)
-    ax.set_yscale("function", functions=(np.sqrt, np.square))
-    ax.set_ylim(0, 13)
+    values.prepare(ax)
     ax.set_xticks(list(scale.ticks()), list(scale.ticks().values()))
-    ax.set_yticks([0, 0.5, 1, 2, 4, 6, 8, 10], ["0", "0.5", "1", "2", "4", "6", "8", "10"])
     ax.tick_params(length=0)
     ax.grid(axis="y", color=COLOURS["line"], linewidth=0.6, alpha=0.7)
     ax.set_axisbelow(True)
     ax.set_xlabel("cost of a request, of one retraining")
-    ax.axhspan(0, floor, color=COLOURS["oracle"], alpha=0.16, linewidth=0)
-    ax.axhline(CEILING, color=COLOURS["quiet"], linewidth=0.9, linestyle=(0, (4, 3)))
-    ax.text(1, CEILING + 0.3, f"ceiling {nats(CEILING)}", transform=ax.get_yaxis_transform(), ha="right", fontsize=8, color=COLOURS["muted"])
-    for row in sorted(content.rows, key=lambda row: list(MARKERS).index(row.role), reverse=True):
+    ax.axhspan(*values.band(content), color=COLOURS["oracle"], alpha=0.16, linewidth=0)
+    values.draw_worst(ax)
+    for curve in _curves(content, scale, values):
+        draw_curve(ax, curve)
+    for row in sorted(content.judged, key=lambda row: list(MARKERS).index(row.role), reverse=True):
         shape, colour, filled, _ = MARKERS[row.role]
-        x, y = _position(row, scale)
-        ax.plot([x, x], row.interval["forget"], color=COLOURS[colour], linewidth=1.4, alpha=0.45, solid_capstyle="round")
+        x, y = _position(row, content, scale, values)
+        ax.plot([x, x], content.main_of(row).interval or (y, y), color=COLOURS[colour], linewidth=1.4, alpha=0.45, solid_capstyle="round")
         _mark(ax, x, y, shape, colour, filled=filled)
-    _mark(ax, 0.0, floor, RETRAIN[0], RETRAIN[1], filled=True)
+    _mark(ax, 0.0, content.reference, RETRAIN[0], RETRAIN[1], filled=True)
 
 
-def _position(row: Row, scale: _Scale) -> tuple[float, float]:
-    """Return where a row lies; what is no number lies at the ceiling, never where it would look good."""
-    value = row.p95["forget"]
-    return scale.position(row.cost.fraction), CEILING if math.isnan(value) else min(value, CEILING)
+def _position(row: Row, content: SetContent, scale: _Scale, values: ScoreAxis) -> tuple[float, float]:
+    """Return where a row lies; what is no number lies at the worst value, never where it would look good."""
+    return scale.position(row.cost.fraction), values.within(content.main_of(row).value)
+
+
+def _curves(content: SetContent, scale: _Scale, values: ScoreAxis) -> list[Curve]:
+    """Return the way of each row that has more snapshots than its last; rows of one role are numbered."""
+    start = next((_position(row, content, scale, values) for row in content.judged if row.role == Role.NOTHING), None)
+    curves: list[Curve] = []
+    for row in content.judged:
+        places = [(scale.position(cost), values.within(score.value)) for cost, score in content.curve_of(row)]
+        if len(places) > 1:
+            shape, colour, _, _ = MARKERS[row.role]
+            number = sum(curve.colour == colour for curve in curves)
+            curves.append(Curve(places, start, colour, shape, number))
+    return curves
 
 
 def _mark(ax: Axes, x: float, y: float, shape: str, colour: str, *, filled: bool) -> None:
@@ -99,17 +114,18 @@ def _mark(ax: Axes, x: float, y: float, shape: str, colour: str, *, filled: bool
     ax.plot([x], [y], shape, markersize=7, markerfacecolor=face, markeredgecolor=COLOURS[colour] if not filled else COLOURS["paper"], zorder=4)
 
 
-def _label_points(ax: Axes, content: SetContent, scale: _Scale, n_letters: int) -> None:
+def _label_points(ax: Axes, content: SetContent, scale: _Scale, values: ScoreAxis, n_letters: int) -> None:
     """Write each label where it is free, with a hairline to its point if it had to move."""
-    floor = content.floor["forget"]
-    points = [*(_position(row, scale) for row in content.rows), (0.0, floor)]
-    labels = [(f"{shorten(row.label, n_letters)} {nats(row.p95['forget'])}", MARKERS[row.role][1]) for row in content.rows]
-    texts = [ax.text(0, 0, text, fontsize=8, color=COLOURS[colour]) for text, colour in [*labels, (f"retrain (floor) {nats(floor)}", RETRAIN[1])]]
+    floor, rows = content.reference, content.judged
+    points = [*(_position(row, content, scale, values) for row in rows), (0.0, floor)]
+    labels = [(f"{shorten(row.label, n_letters)} {values.text(content.main_of(row).value)}", MARKERS[row.role][1]) for row in rows]
+    texts = [ax.text(0, 0, text, fontsize=8, color=COLOURS[colour]) for text, colour in [*labels, (f"retrain (floor) {values.text(floor)}", RETRAIN[1])]]
     extents = [text.get_window_extent() for text in texts]
     pixels = [(float(x), float(y)) for x, y in ax.transData.transform(points)]
     area = ax.get_window_extent()
-    frame = Box(float(area.x0), float(area.y0), float(area.x1), float(ax.transData.transform((0, CEILING))[1]))
+    frame = Box(float(area.x0), float(area.y0), float(area.x1), float(ax.transData.transform((0, values.top))[1]))
     obstacles = [Box(x - 5, y - 5, x + 5, y + 5) for x, y in pixels]
+    obstacles += [box for curve in _curves(content, scale, values) for box in obstacles_of(ax, curve)]
     boxes = place(pixels, [(float(extent.width) + 2, float(extent.height) + 2) for extent in extents], obstacles, frame)
     for text, box, pixel, point in zip(texts, boxes, pixels, points, strict=True):
         _move(ax, text, box, pixel[0])
@@ -130,10 +146,12 @@ def _draw_leader(ax: Axes, box: Box, pixel: tuple[float, float], point: tuple[fl
         ax.add_line(Line2D([point[0], end[0]], [point[1], end[1]], color=COLOURS["quiet"], linewidth=0.6, zorder=1))
 
 
-def _legend(figure: Figure, roles: set[Role]) -> None:
+def _legend(figure: Figure, roles: set[Role], *, has_curves: bool) -> None:
     marks = [MARKERS[role] for role in MARKERS if role in roles] + [RETRAIN]
     handles = [
         Line2D([], [], linestyle="", marker=shape, markersize=7, label=text, color=COLOURS[colour], markerfacecolor=COLOURS[colour] if full else "none")
         for shape, colour, full, text in marks
     ]
-    figure.legend(handles=handles, loc="lower center", ncols=len(handles), fontsize=8.5, handletextpad=0.2, columnspacing=1.6, labelcolor=COLOURS["muted"])
+    handles += [legend_handle()] if has_curves else []
+    n_columns = len(handles) if len(handles) < 7 else -(-len(handles) // 2)
+    figure.legend(handles=handles, loc="lower center", ncols=n_columns, fontsize=8.5, handletextpad=0.2, columnspacing=1.6, labelcolor=COLOURS["muted"])

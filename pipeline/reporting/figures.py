@@ -20,10 +20,10 @@ MAX_IMAGES = 60
 def figures(report: Report) -> dict[str, bytes]:
     """Return PNG bytes by name, without suffix.
 
-    They are `klom_against_cost`, `lds_by_models` where there is a curve, and for each forget set `margins_<set>`, `forgotten_<set>` where inputs are
+    They are `<first judge>_against_cost`, `lds_by_models` where there is a curve, and for each forget set `margins_<set>`, `forgotten_<set>` where inputs are
     images, and with a datamodel `predicted_<set>` and `influences_<set>_<point>`.
     """
-    drawn = {"klom_against_cost": cost_figure(report.sets)} if report.sets else {}
+    drawn = {f"{next(iter(report.sets[0].judges))}_against_cost": cost_figure(report.sets)} if report.sets else {}
     if report.attribution is not None and report.attribution.curve is not None:
         drawn["lds_by_models"] = curve_figure(report.attribution.curve, report.attribution.forgetting)
     for number, content in enumerate(report.sets):
@@ -39,7 +39,7 @@ def figures(report: Report) -> dict[str, bytes]:
 def shown_points(content: SetContent) -> list[int]:
     """Return the forgotten points that a report pictures, those worst forgotten by the row it follows first."""
     row = chosen_row(content)
-    order = np.arange(len(content.ids)) if row is None else ranked_points(row)
+    order = np.arange(len(content.ids)) if row is None else ranked_points(content, row)
     return [int(point) for point in order[:MAX_IMAGES]]
 
 

@@ -17,6 +17,23 @@ def span(interval: tuple[float, float]) -> str:
     return f"{nats(interval[0])} to {nats(interval[1])}"
 
 
+def in_unit(value: float, unit: str, *, is_named: bool = False) -> str:
+    """Return a score: fractions in percent, others with two decimals; is_named writes the unit behind it."""
+    if unit == "fraction":
+        return share(value)
+    return f"{nats(value)} {unit}" if is_named and unit else nats(value)
+
+
+def span_in_unit(interval: tuple[float, float], unit: str) -> str:
+    """Return the interval of a score."""
+    return f"{in_unit(interval[0], unit)} to {in_unit(interval[1], unit)}"
+
+
+def share(fraction: float) -> str:
+    """Return a share of a whole in percent with one decimal."""
+    return f"{100 * fraction:.1f}%" if math.isfinite(fraction) else "n/a"
+
+
 def percent(fraction: float) -> str:
     """Return a fraction in percent with two digits that count, and as a multiple from 2 on."""
     if not math.isfinite(fraction):

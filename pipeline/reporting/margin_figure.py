@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from pipeline.reporting.content import Role, Row, SetContent, best_of, chosen_row, point_label, ranked_points
-from pipeline.reporting.formatting import nats
+from pipeline.reporting.formatting import in_unit
 from pipeline.reporting.theme import COLOURS, canvas, shades, shorten, themed
 
 N_BINS = 26
@@ -24,12 +24,12 @@ Edges = Float[np.ndarray, " n_edges"]
 def margin_figure(content: SetContent) -> Figure | None:
     """Return histograms of the worst and the median forgotten point under up to three unlearners; None without any unlearner.
 
-    Worst and median are by the KLoM of the row that the report follows (`chosen_row`), the first shown.
+    Worst and median are by the values of the row that the report follows (`chosen_row`), the first shown.
     """
     rows = _shown(content)
     if not rows:
         return None
-    order = ranked_points(rows[0])
+    order = ranked_points(content, rows[0])
     points = {"worst point": int(order[0])} | ({"median point": int(order[len(order) // 2])} if len(order) > 1 else {})
     with themed():
         figure = canvas(11.0, 0.85 + 1.55 * len(points))
@@ -43,10 +43,16 @@ def margin_figure(content: SetContent) -> Figure | None:
                 ax = figure.add_subplot(grid[line, column + 1])
                 _draw_histograms(ax, content.before[:, point], row.margins[:, point], content.oracle[:, point], edges, _colour(row))
                 ax.set_title(shorten(row.label, 30) if line == 0 else "", loc="left", fontsize=9.5, fontweight="bold")
-                ax.set_title(f"KLoM {nats(float(row.klom_forget[point]))}", loc="right", fontsize=8.5, color=COLOURS["muted"])
+                ax.set_title(_point_title(content, row, point), loc="right", fontsize=8.5, color=COLOURS["muted"])
                 ax.set_xlabel("margin" if line == len(points) - 1 else "", fontsize=8.5)
         _legend(figure)
     return figure
+
+
+def _point_title(content: SetContent, row: Row, point: int) -> str:
+    """Return what the first judge says of a point, nothing where it says nothing."""
+    value = float(row.points[point])
+    return "" if np.isnan(value) else f"{content.points_title} {in_unit(value, content.main.unit)}"
 
 
 def _shown(content: SetContent) -> list[Row]:

@@ -10,17 +10,16 @@ from markupsafe import Markup
 from pipeline.reporting import formatting
 from pipeline.reporting.attribution_content import InfluenceContent
 from pipeline.reporting.content import Report, SetContent, chosen_row, point_label
-from pipeline.reporting.cost_figure import CEILING, cost_figure
+from pipeline.reporting.cost_figure import cost_figure
 from pipeline.reporting.curve_figure import curve_figure
 from pipeline.reporting.figures import shown_points
 from pipeline.reporting.forecast_figure import forecast_figure
 from pipeline.reporting.influence_figure import influence_figure
 from pipeline.reporting.margin_figure import margin_figure
-from pipeline.reporting.report_tables import attribution_table, forecast_table, key_figures, numbers_table, populations_table
+from pipeline.reporting.report_tables import attribution_table, forecast_table, judge_notes, key_figures, numbers_table, populations_table
 from pipeline.reporting.theme import COLOURS, image_png, svg
 from pipeline.reporting.words import Verdict, summary, verdict
 from pipeline.show.page import environment
-from pipeline.show.results import SHADES
 from pipeline.show.tables import Table
 
 
@@ -53,7 +52,8 @@ class Section:
 def render(report: Report) -> str:
     """Return the report as HTML: verdict first, then table, figures, images, and what it took."""
     sections = [_section(content, number) for number, content in enumerate(report.sets)]
-    costs = Markup(svg(cost_figure(report.sets), "P95 KLoM on the forgotten points against the cost of a request")) if report.sets else None
+    title = report.sets[0].title if report.sets else "Scores"
+    costs = Markup(svg(cost_figure(report.sets), f"{title} against the cost of a request")) if report.sets else None
     curve, forgetting = (None, ()) if report.attribution is None else (report.attribution.curve, report.attribution.forgetting)
     return (
         templates()
@@ -63,14 +63,16 @@ def render(report: Report) -> str:
             sections=sections,
             summary=summary([section.verdict for section in sections]),
             costs=costs,
+            has_snapshots=any(len(content.curve_of(row)) > 1 for content in report.sets for row in content.judged),
             convex=Markup(report.convex),
             curve=None if curve is None else Markup(svg(curve_figure(curve, forgetting), "LDS and forgetting against the number of subset models")),
             colours=COLOURS,
-            ceiling=CEILING,
+            title=title,
+            place=report.sets[0].place if report.sets else "points",
+            judges=judge_notes(report.sets),
             numbers=numbers_table(report.sets),
             populations=populations_table(report.populations),
             fit=None if report.attribution is None else attribution_table(report.attribution),
-            shades=SHADES,
         )
     )
 

@@ -1,11 +1,10 @@
 """The tables of a report, filled from its content: all numbers, forecasts, populations and the datamodel's score."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from pipeline.reporting.attribution_content import SplitForecast
 from pipeline.reporting.content import (
-    SPLITS,
     AttributionContent,
     PopulationContent,
     Role,
@@ -14,10 +13,10 @@ from pipeline.reporting.content import (
     best_of,
     harmed_splits,
 )
-from pipeline.reporting.formatting import duration, nats, percent, points, signed, times_floor
+from pipeline.reporting.formatting import duration, in_unit, percent, signed
+from pipeline.reporting.score_tables import SHADE_NOTE, ScoreColumn, counted, score_columns
 from pipeline.reporting.verdict import judge
 from pipeline.show import tables
-from pipeline.show.results import nonfinite_note, shade
 from pipeline.show.tables import Cell, Section, Table, Tone, number, number_column, row_of, table_of, word_column
 
 KINDS = {
@@ -30,60 +29,61 @@ KINDS = {
 
 
 def key_figures(content: SetContent) -> tuple[tuple[str, str], ...]:
-    """Return (value, what it is): P95 KLoM on the forgotten points of doing nothing, the winner and retraining; its cost."""
+    """Return (value, what it is): the headline of doing nothing, the winner and retraining; what the winner costs."""
     nothing, winner = best_of(content, Role.NOTHING), judge(content).winner
-    before = [] if nothing is None else [(nats(nothing.p95["forget"]), "doing nothing")]
-    after = [] if winner is None else [(nats(winner.p95["forget"]), winner.label)]
+    before = [] if nothing is None else [(content.shown(nothing), "doing nothing")]
+    after = [] if winner is None else [(content.shown(winner), winner.label)]
     cost = [] if winner is None else [(percent(winner.cost.fraction), "of a retraining")]
-    return (*before, *after, (nats(content.floor["forget"]), "retraining"), *cost)
+    return (*before, *after, (in_unit(content.reference, content.main.unit), "retraining"), *cost)
 
 
 def numbers_table(sets: tuple[SetContent, ...]) -> Table:
     """Return every number of a report, a section for each forget set; the best cheap method is in bold."""
-    columns = (
-        word_column("Unlearner"),
-        *(number_column(split, show=nats, group="P95 KLoM, nats", better="lower") for split in SPLITS),
-        *(number_column(split, show=percent, group="Accuracy") for split in SPLITS),
-        number_column("request", show=percent, group="Cost, of one retraining"),
-        number_column("with datamodel", show=percent, group="Cost, of one retraining"),
-    )
-    sections = tuple(_section(content, number) for number, content in enumerate(sets))
+    rows = [scores for content in sets for scores in (content.floor, *(row.scores for row in content.rows))]
+    columns = score_columns(sets[0].judges, rows) if sets else []
+    sections = tuple(_section(content, number, columns) for number, content in enumerate(sets))
     is_harmed = any(cell.tone is Tone.BAD for section in sections for row in section.rows for cell in row.cells)
     notes = ("Red: worse than doing nothing on points that should stay.",) if is_harmed else ()
-    return Table(columns=columns, sections=sections, section_heading="Forget set", notes=notes)
+    return Table(
+        columns=(
+            word_column("Unlearner"),
+            *(column.column for column in columns),
+            number_column("request", show=percent, group="Cost, of one retraining"),
+            number_column("with datamodel", show=percent, group="Cost, of one retraining"),
+        ),
+        sections=sections,
+        section_heading="Forget set",
+        notes=(*notes, SHADE_NOTE),
+    )
 
 
-def _section(content: SetContent, number: int) -> Section:
+def judge_notes(sets: tuple[SetContent, ...]) -> list[tuple[str, str]]:
+    """Return (label, what the judge measures) for each judge."""
+    return [(label, one.note) for label, one in sets[0].judges.items()] if sets else []
+
+
+def _section(content: SetContent, number: int, columns: Sequence[ScoreColumn]) -> Section:
     n_points, winner = len(content.ids), judge(content).winner
     chosen = "" if content.plugin == content.label else f", chosen by {content.plugin}"
+    floor = (column.reference(content.floor) for column in columns)
+    label = Cell(value="retraining", under=("the floor",))
     return Section(
         title=content.label,
         note=f"{n_points:,} forgotten point{'' if n_points == 1 else 's'}{chosen}",
         anchor=f"set-{number}",
-        rows=(_floor(content), *(_row(row, content, is_best=row is winner) for row in content.rows)),
+        rows=(
+            row_of(label, *floor, 1.0, 1.0, tone=Tone.REFERENCE, competes=False),
+            *(_row(row, content, columns, is_best=row is winner) for row in content.rows),
+        ),
     )
 
 
-def _floor(content: SetContent) -> tables.Row:
-    klom = (Cell(value=content.floor[one], under=(f"mean {nats(content.floor_mean[one])}",)) for one in SPLITS)
-    accuracy = (content.oracle_accuracy[split] for split in SPLITS)
-    label = Cell(value="retraining", under=("the floor",))
-    return row_of(label, *klom, *accuracy, 1.0, 1.0, tone=Tone.REFERENCE, competes=False)
-
-
-def _row(row: Row, content: SetContent, *, is_best: bool) -> tables.Row:
-    label = Cell(value=row.label, under=(KINDS[row.role], *nonfinite_note(row.n_nonfinite)))
-    harmed = harmed_splits(row, content)
-    klom = (_klom(row, split, content.floor[split], is_harmed=split in harmed) for split in SPLITS)
-    accuracy = (Cell(value=row.accuracy[split], under=(points(row.accuracy[split] - content.oracle_accuracy[split]),)) for split in SPLITS)
-    return row_of(label, *klom, *accuracy, row.cost.fraction, row.cost.amortised_fraction, is_best=is_best)
-
-
-def _klom(row: Row, split: str, floor: float, *, is_harmed: bool) -> Cell:
-    value, times = row.p95[split], times_floor(row.p95[split], floor)
-    under = f"mean {nats(row.mean[split])}" + (f" · {times} floor" if times else "")
-    tone = Tone.BAD if is_harmed else Tone.NEUTRAL
-    return Cell(value=value, interval=row.interval[split], under=(under,), shade=shade(value, floor), tone=tone)
+def _row(row: Row, content: SetContent, columns: Sequence[ScoreColumn], *, is_best: bool) -> tables.Row:
+    label = Cell(value=row.label, under=(KINDS[row.role], *counted(row.scores)))
+    first, harmed = next(iter(content.judges)), harmed_splits(row, content)
+    tones = [Tone.BAD if column.label == first and column.split in harmed else Tone.NEUTRAL for column in columns]
+    scores = (column.cell(row.scores, tone=tone) for column, tone in zip(columns, tones, strict=True))
+    return row_of(label, *scores, row.cost.fraction, row.cost.amortised_fraction, is_best=is_best)
 
 
 def forecast_table(splits: Mapping[str, SplitForecast]) -> Table:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.reporting.content import Role, SetContent, are_level, best_of, harmed_splits
-from pipeline.reporting.formatting import listed, nats, of_retraining, percent
+from pipeline.reporting.formatting import in_unit, listed, of_retraining, percent
 from pipeline.reporting.verdict import Finding, Outcome, judge
 
 # What is said over all sets, and of one.
@@ -15,7 +15,7 @@ SAID = {
     Outcome.PARTIAL: ("the best cheap method covers only part of the way", "{winner} covers only part of the way: retraining wins"),
     Outcome.FAILED: ("no cheap method works", "No cheap method works: retraining wins"),
     Outcome.NEEDLESS: ("doing nothing is already at the floor", "Doing nothing is already at the floor: unlearning buys nothing"),
-    Outcome.UNCLEAR: ("there are too few models to judge", "Cannot tell: with {n_models} models the floor itself is {floor} nats"),
+    Outcome.UNCLEAR: ("there are too few models to judge", "Cannot tell: with {n_models} models the floor itself is {floor}"),
     Outcome.UNTRIED: ("no cheap method was tried", "No cheap method that moves weights was tried"),
 }
 
@@ -32,9 +32,10 @@ class Verdict:
 
 def verdict(content: SetContent) -> Verdict:
     """Return the verdict on one forget set."""
-    finding, floor = judge(content), nats(content.floor["forget"])
+    finding = judge(content)
+    floor = in_unit(content.reference, content.main.unit, is_named=True)
     named = {"winner": "" if finding.winner is None else finding.winner.label, "n_models": len(content.oracle), "floor": floor}
-    contest = [] if finding.outcome in (Outcome.UNCLEAR, Outcome.NEEDLESS) else _contest(finding)
+    contest = [] if finding.outcome in (Outcome.UNCLEAR, Outcome.NEEDLESS) else _contest(finding, content)
     harmed = [row.label for row in content.rows if harmed_splits(row, content)]
     caveats = [f"Worse than before on other points: {listed(harmed)}."] if harmed and finding.outcome != Outcome.UNCLEAR else []
     headline, sentences = SAID[finding.outcome][1].format(**named), (*contest, *_lesson(finding, content), *caveats)
@@ -48,27 +49,27 @@ def summary(verdicts: Sequence[Verdict]) -> str:
     return f"O{said[1:]}." if said else "No forget set was judged."
 
 
-def _contest(finding: Finding) -> list[str]:
+def _contest(finding: Finding, content: SetContent) -> list[str]:
     """Return how far the winner comes, and how it compares with the best of the other kind."""
     winner, coverage = finding.winner, finding.coverage
     if winner is None:
         return []
     gap = "ends no nearer than doing nothing" if coverage <= 0 else f"closes {percent(min(coverage, 1.0))} of the gap to retraining"
-    end = f"ends at {nats(winner.p95['forget'])} nats" if math.isnan(coverage) else gap
+    end = f"ends at {content.shown(winner, is_named=True)}" if math.isnan(coverage) else gap
     said = [f"{winner.label} {end} for {of_retraining(winner.cost.fraction)}."]
     other, kind = (finding.rival, "without") if winner is finding.datamodel else (finding.datamodel, "with")
     if other is None:
         return [*said, f"No method {kind} a datamodel was tried."]
-    better = ", but further off elsewhere" if other.p95["forget"] < winner.p95["forget"] else ""
-    told = f"{other.label}, {nats(other.p95['forget'])} for {of_retraining(other.cost.fraction)}{', about level' if are_level(winner, other) else better}"
-    return [*said, f"Best {kind} a datamodel: {told}."]
+    better = ", but further off elsewhere" if content.main_of(other).excess < content.main_of(winner).excess else ""
+    level = ", about level" if are_level(winner, other, content) else better
+    return [*said, f"Best {kind} a datamodel: {other.label}, {content.shown(other)} for {of_retraining(other.cost.fraction)}{level}."]
 
 
 def _lesson(finding: Finding, content: SetContent) -> list[str]:
     """Return whether predicting or matching falls short, where a bound gets much further than the datamodel."""
     bound, predictor = (best_of(content, role) for role in (Role.BOUND, Role.PREDICTOR))
-    half = math.nan if finding.datamodel is None or finding.outcome not in ("partial", "failed") else finding.datamodel.p95["forget"] / 2
-    if bound is None or not bound.p95["forget"] < half:
+    half = math.nan if finding.datamodel is None or finding.outcome not in ("partial", "failed") else content.main_of(finding.datamodel).excess / 2
+    if bound is None or not content.main_of(bound).excess < half:
         return []
-    is_good = predictor is not None and predictor.p95["forget"] < 1.3 * half
+    is_good = predictor is not None and content.main_of(predictor).excess < 1.3 * half
     return ["The prediction is good: matching to it is what falls short." if is_good else "True targets get further: the prediction is what falls short."]

@@ -12,6 +12,7 @@ from pipeline.core.fingerprint import digest_bytes
 from pipeline.runtime.files import TEMPORARY, Files, each
 from pipeline.runtime.parquet import read_about
 from pipeline.runtime.shards import ShardName
+from pipeline.store.rows import counts_of
 
 
 @dataclass(frozen=True)
@@ -101,4 +102,6 @@ def _checked(files: Files, folder: str, shard: ShardName) -> dict[str, Any]:
     content = files.read(f"{folder}/{shard}")
     if digest_bytes(content) != shard.digest:
         raise CorruptShardError(f"corrupt: {len(content)} bytes whose digest is not the {shard.digest} of its name")
-    return owned(read_about(io.BytesIO(content), f"{folder}/{shard}"), folder, shard)
+    about = owned(read_about(io.BytesIO(content), f"{folder}/{shard}"), folder, shard)
+    counts_of(about, shard.stop - shard.start, f"{folder}/{shard}")
+    return about

@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int
 
-from pipeline.core.errors import CorruptShardError, MissingShardsError, ShapeError, StoreAwayError, StoreError
+from pipeline.core.errors import CorruptShardError, MissingShardsError, StoreAwayError, StoreError
 from pipeline.core.fingerprint import canonical, digest_bytes
 from pipeline.runtime.checking import Problem, check_table, owned
 from pipeline.runtime.claiming import TRIED, claimed, try_writing
 from pipeline.runtime.files import Files, RangeFile, check_place, each, local_folder, open_files
 from pipeline.runtime.parquet import encode, read_about, read_columns
 from pipeline.runtime.shards import Piece, ShardName, TableRef, cover, gaps
+from pipeline.store import rows
 
 __all__ = ["NODE_FILE", "QUARANTINE", "Problem", "Shard", "Store", "TableRef"]
 
@@ -27,11 +29,16 @@ MEASURED, LATEST = ("seconds", "threads", "written_at"), 1e11
 
 @dataclass(frozen=True, kw_only=True)
 class Shard:
-    """The content of one shard: columns (each with one row axis, of equal lengths), a JSON summary, and blobs written beside it by ending."""
+    """The content of one shard: columns (each with one row axis, of equal lengths), a JSON summary, and blobs written beside it by ending.
+
+    rows_per_unit (n_units,): how many rows each unit has, in the order of the units. The last row of a unit is its result. Without it a
+    shard of several units has one row for each, and a shard of one unit any number.
+    """
 
     columns: Mapping[str, np.ndarray]
     summary: Mapping[str, Any] = field(default_factory=dict)
     blobs: Mapping[str, bytes] = field(default_factory=dict)
+    rows_per_unit: Sequence[int] | None = None
 
 
 class Store:
@@ -94,14 +101,12 @@ class Store:
     def write_shard(self, folder: str, unit: str, start: int, stop: int, shard: Shard, *, side: Mapping[str, Any]) -> ShardName:
         """Write a shard with its blobs and its side file, the shard itself last, and return its name; equal content gives equal names.
 
-        Raises ShapeError, before anything is written, if a shard of several units has not one row for each unit.
+        Raises ShapeError, before anything is written, if the columns do not have the rows that the shard's units are to have.
         """
-        for column, values in shard.columns.items():
-            if not _rows_fit(len(values), stop - start):
-                found = f"{folder}: column {column!r} has {len(values)} rows for {stop - start} {unit}"
-                raise ShapeError(f"{found} ({start} to {stop}); return one row for each of them")
+        units = f"{stop - start} {unit} ({start} to {stop})"
+        of_rows = rows.header(shard.rows_per_unit, shard.columns, stop - start, units=units, folder=folder)
         blobs = {ending: digest_bytes(content) for ending, content in shard.blobs.items()}
-        about = {"folder": folder, "unit": unit, "start": start, "stop": stop, "summary": dict(shard.summary), "blobs": blobs}
+        about = {"folder": folder, "unit": unit, "start": start, "stop": stop, "summary": dict(shard.summary), "blobs": blobs, **of_rows}
         content = encode(shard.columns, about)
         name = ShardName(unit, start, stop, digest_bytes(content))
         for ending, blob in shard.blobs.items():
@@ -112,10 +117,19 @@ class Store:
         return name
 
     def read(self, table: TableRef, columns: Sequence[str] | None = None) -> dict[str, np.ndarray]:
-        """Return columns (all, if none are named) of a table, its units in order; raises CorruptShardError naming a bad file."""
+        """Return columns (all, if none are named) of a table, its units in order; raises CorruptShardError naming a bad file.
+
+        Of a unit that has several rows by its shard's header, such as snapshots, only the last is returned: the unit's result.
+        """
         parts = each(self.files, lambda piece: self._read_piece(table.folder, piece, columns), table.pieces)
         # One part is not copied again: a factor of 20,000 models takes 3.2 GB.
         return parts[0] if len(parts) == 1 else {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def read_rows(self, table: TableRef, columns: Sequence[str] | None = None) -> rows.Rows:
+        """Return all rows of a table's units, in order, and how many each unit has; for columns and errors see `read`."""
+        parts = each(self.files, lambda piece: self._read_rows(table.folder, piece, columns), table.pieces)
+        joined = {name: np.concatenate([part.columns[name] for part in parts]) for name in parts[0].columns}
+        return rows.Rows(columns=joined, counts=np.concatenate([part.counts for part in parts]))
 
     def columns(self, table: TableRef) -> list[str]:
         """Return the names of a table's columns."""
@@ -196,21 +210,29 @@ class Store:
         return owned(read_about(RangeFile(self.files, path), path), folder, shard)
 
     def _read_piece(self, folder: str, piece: Piece, columns: Sequence[str] | None) -> dict[str, np.ndarray]:
-        path = f"{folder}/{piece.shard}"
-        about, arrays = read_columns(RangeFile(self.files, path), path, columns)
-        owned(about, folder, piece.shard)
-        n_units, n_rows = piece.shard.stop - piece.shard.start, about["n_rows"]
-        if not _rows_fit(n_rows, n_units):
-            raise CorruptShardError(f"{path} has {n_rows} rows for {n_units} units; run `dmm verify --repair`")
-        if n_units == 1:
+        """Return the result of each unit of a piece; where all rows belong to one unit together, all of them."""
+        about, arrays, counts = self._read_shard(folder, piece.shard, columns)
+        if not rows.has_results(about, len(counts)):
             return arrays
-        rows = slice(piece.start - piece.shard.start, piece.stop - piece.shard.start)
-        return {name: values[rows] for name, values in arrays.items()}
+        first, last = piece.start - piece.shard.start, piece.stop - piece.shard.start
+        chosen = slice(first, last) if len(counts) == counts.sum() else np.cumsum(counts)[first:last] - 1
+        return {name: values[chosen] for name, values in arrays.items()}
 
+    def _read_rows(self, folder: str, piece: Piece, columns: Sequence[str] | None) -> rows.Rows:
+        """Return all rows of each unit of a piece."""
+        _, arrays, counts = self._read_shard(folder, piece.shard, columns)
+        first, last = piece.start - piece.shard.start, piece.stop - piece.shard.start
+        chosen = slice(counts[:first].sum(), counts[:last].sum())
+        return rows.Rows(columns={name: values[chosen] for name, values in arrays.items()}, counts=counts[first:last])
 
-def _rows_fit(n_rows: int, n_units: int) -> bool:
-    """Return whether a shard of n_units may have n_rows: one row for each unit, or any number for a single unit, such as one for each point."""
-    return n_units == 1 or n_rows == n_units
+    def _read_shard(
+        self, folder: str, shard: ShardName, columns: Sequence[str] | None
+    ) -> tuple[dict[str, Any], dict[str, np.ndarray], Int[np.ndarray, " n_units"]]:
+        """Return what a shard says of itself, columns of it (all rows), and how many rows each of its units has."""
+        path = f"{folder}/{shard}"
+        about, arrays = read_columns(RangeFile(self.files, path), path, columns)
+        owned(about, folder, shard)
+        return about, arrays, rows.counts_of(about, shard.stop - shard.start, path)
 
 
 def _is_sane(side: Mapping[str, Any]) -> bool:

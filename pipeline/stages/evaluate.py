@@ -1,66 +1,87 @@
-"""Verdicts as nodes: how far the unlearned models are from oracles, point by point and split by split."""
+"""Verdicts as nodes: what a judge says of unlearned models, or of independent oracles, against the oracles of a forget set."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
-from jaxtyping import Bool
-from pydantic import model_validator
 
-from pipeline.core.arrays import MOST_RESAMPLES, Indices
-from pipeline.core.neutral import setting
-from pipeline.core.registry import Plugin, Settings, identity
-from pipeline.evaluation.bootstrap import klom_interval
-from pipeline.evaluation.klom import MOST_BINS, Variant, check_rule, klom, summary
-from pipeline.runtime.store import Shard
+from pipeline.core.arrays import Indices
+from pipeline.core.registry import Plugin, identity
+from pipeline.evaluation.judges.base import Judge
+from pipeline.evaluation.judges.inputs import JudgeInput
+from pipeline.evaluation.judges.scores import POINT, SPLITS, Scores
+from pipeline.runtime.store import Shard, Store, TableRef
 from pipeline.stages.child_run import ChildRun, child_of_method
-from pipeline.stages.layout import Layout, read_judgements
+from pipeline.stages.layout import Layout
 from pipeline.stages.node import Node, Parent, Work
+from pipeline.stages.snapshot_outputs import each_snapshot, snapshots_of
+from pipeline.stages.stored_outputs import StoredOutputs
 
-SPLITS = ("forget", "retain", "validation")
+__all__ = ["FLOOR", "SPLITS", "Judged", "Verdict", "read_judged", "split_ids"]
+
 # The method of a verdict on a second group of oracles: no unlearner may have this label.
 FLOOR = "floor"
 
 
-class Evaluation(Settings):
-    """How verdicts are reached: the variant of KLoM, its bins and clip, and the resamples behind each interval."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class JudgedSnapshot:
+    """What a judge says of models on their way, without points.
 
-    variant: Variant = setting(neutral="closed")
-    n_bins: int = setting(neutral=20, ge=2, le=MOST_BINS)
-    clip: float = setting(neutral=100.0, gt=0)
-    n_resamples: int = setting(neutral=200, ge=20, le=MOST_RESAMPLES)
+    after: the epochs or steps by then, as the unlearner's setting `snapshots` counts them. samples: those that each model
+    had used in gradient evaluations.
+    """
 
-    @model_validator(mode="after")
-    def _check(self) -> "Evaluation":
-        check_rule(self.variant, self.n_bins, self.clip)
-        return self
+    after: int
+    samples: float
+    scores: Scores
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything, JSON-ready."""
+        return {"after": self.after, "samples": self.samples, "scores": self.scores.to_json()}
+
+    @classmethod
+    def from_json(cls, about: Mapping[str, Any]) -> "JudgedSnapshot":
+        """Return what to_json described."""
+        return cls(after=about["after"], samples=about["samples"], scores=Scores.from_json(about["scores"]))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict(Node):
-    """KLoM of a judged population (unlearned models, or independent oracles for the noise floor) against the oracles of a forget set.
+    """One judge on one method and one forget set.
 
-    method is the label of the unlearner, FLOOR for the noise floor.
+    method is the label of the unlearner, FLOOR for a second group of oracles; judge_label is the label of the
+    judge. floor_key is the same judge's verdict on FLOOR, from which rows without a reference take theirs;
+    None for FLOOR itself. states_key is the table with the judged models' weights where that is another one;
+    start_key, population_keys and the two treated keys are there for judges that need them.
     """
 
     stage: ClassVar[str] = "evaluate"
-    title: ClassVar[str] = "judge (KLoM)"
+    title: ClassVar[str] = "judge"
     entry: ClassVar[str] = "evaluate"
     unit: ClassVar[str] = "verdicts"
+    revision: ClassVar[int] = 2
 
     forget_set: str
     method: str
-    evaluation: Evaluation
+    judge_label: str
+    judge: Judge
     layout: Layout
     judged_key: str
     oracle_key: str
     forget_key: str
     counts_samples: bool
+    floor_key: str | None = None
+    states_key: str | None = None
+    start_key: str | None = None
+    treated_unlearned_key: str | None = None
+    treated_oracle_key: str | None = None
+    population_keys: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def group(self) -> str:
         """See Node."""
-        return f"{self.stage}/{self.method}"
+        return f"{self.stage}/{self.judge_label}/{self.method}"
 
     @property
     def child(self) -> ChildRun:
@@ -69,52 +90,123 @@ class Verdict(Node):
 
     def settings(self) -> dict[str, Any]:
         """See Node."""
-        return {"evaluation": identity(self.evaluation), "layout": identity(self.layout)}
+        return {"judge": identity(self.judge), "layout": identity(self.layout)}
 
     def plugins(self) -> tuple[Plugin, ...]:
         """See Node."""
-        return ()
+        return (self.judge,)
 
     def parents(self) -> dict[str, Parent]:
         """See Node."""
-        return {"judged": Parent(self.judged_key), "oracle": Parent(self.oracle_key), "forget": Parent(self.forget_key, "content")}
+        keys = {
+            "judged": self.judged_key,
+            "oracle": self.oracle_key,
+            "floor": self.floor_key,
+            "states": self.states_key,
+            "start": self.start_key,
+            "treated_unlearned": self.treated_unlearned_key,
+            "treated_oracle": self.treated_oracle_key,
+            **{f"population/{name}": key for name, key in self.population_keys.items()},
+        }
+        evidence = {name: Parent(key) for name, key in keys.items() if key is not None}
+        return evidence | {"forget": Parent(self.forget_key, "content")}
 
     def compute(self, work: Work) -> Shard:
-        """Judge: rows are points; the summary holds what tables and reports show."""
-        labels = work.examples.labels
-        judged, judged_correct = read_judgements(work.store, work.inputs["judged"], self.layout, labels)
-        oracle, oracle_correct = read_judgements(work.store, work.inputs["oracle"], self.layout, labels)
-        groups = split_ids(work.read("forget")["index"], work.examples.n_train, len(labels))
-        result = klom(unlearned=judged, oracle=oracle, variant=self.evaluation.variant, n_bins=self.evaluation.n_bins, clip=self.evaluation.clip)
-        split = {name: summary(result.values[ids]) for name, ids in groups.items()}
-        interval = klom_interval(
-            unlearned=judged,
-            oracle=oracle,
-            groups=groups,
-            variant=self.evaluation.variant,
-            n_bins=self.evaluation.n_bins,
-            clip=self.evaluation.clip,
-            n_resamples=self.evaluation.n_resamples,
+        """Judge: rows are points; the summary holds the scores, how many models there are on each side, and what was spent."""
+        found = self._input(work)
+        floor = read_judged(work.store, work.inputs["floor"]).scores if self.floor_key else None
+        snapshots = self._judge_snapshots(work, found, floor)
+        if snapshots:
+            scores = snapshots[-1].scores
+        else:
+            scores = self.judge.judge(found)
+            # The floor is its own reference.
+            scores = scores.with_references(scores if floor is None else floor)
+        samples = float(work.read("judged", ["samples"])["samples"].mean()) if self.counts_samples else 0.0
+        n_models = (found.unlearned.n_models, found.oracle.n_models)
+        judged = Judged(
+            scores=scores,
+            n_models=n_models,
+            samples=samples,
+            points_column=next(iter(scores.points), None),
+            snapshots=snapshots,
         )
+        columns = {POINT: np.arange(len(found.labels)), **scores.points}
+        return Shard(columns=columns, summary=judged.to_json())
+
+    def _judge_snapshots(self, work: Work, found: JudgeInput, floor: Scores | None) -> tuple[JudgedSnapshot, ...]:
+        """Return what the judge says of each snapshot, in order; nothing where there are none, or where it trains models further."""
+        if self.judge.treatment() is not None:
+            return ()
+        snapshots = snapshots_of(work.store, work.inputs["judged"], self.layout, work.examples.labels)
+        judged = (self.judge.judge(one).with_references(floor) for one in each_snapshot(found, snapshots))
+        pairs = zip(snapshots, judged, strict=True)
+        return tuple(JudgedSnapshot(after=one.after, samples=one.samples, scores=scores) for one, scores in pairs)
+
+    def _input(self, work: Work) -> JudgeInput:
+        labels = work.examples.labels
+
+        def models(name: str) -> StoredOutputs:
+            states = work.inputs.get("states") if name == "judged" else None
+            return StoredOutputs(work.store, work.inputs[name], self.layout, labels, states)
+
+        return JudgeInput(
+            unlearned=models("judged"),
+            oracle=models("oracle"),
+            labels=labels,
+            splits=split_ids(work.read("forget")["index"], work.examples.n_train, len(labels)),
+            populations={name: models(f"population/{name}") for name in self.population_keys},
+            **{name: models(name) for name in ("start", "treated_unlearned", "treated_oracle") if name in work.inputs},
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Judged:
+    """What the summary of a verdict holds: scores without points, the numbers of judged models and of oracles, and the samples used by each model.
+
+    points_column names the column with the judge's first values of points, None if it gives none. snapshots are the models along the way, in
+    order, the last of them those that scores are about; nothing where none were taken.
+    """
+
+    scores: Scores
+    n_models: tuple[int, int]
+    samples: float
+    points_column: str | None = None
+    snapshots: tuple[JudgedSnapshot, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything, JSON-ready."""
         about = {
-            "p95": {name: split[name]["p95"] for name in SPLITS},
-            "mean": {name: split[name]["mean"] for name in SPLITS},
-            "interval": {name: list(interval[name]["p95"]) for name in SPLITS},
-            "mean_interval": {name: list(interval[name]["mean"]) for name in SPLITS},
-            "accuracy": _accuracies(judged_correct, groups),
-            "oracle_accuracy": _accuracies(oracle_correct, groups),
-            "n_models": [len(judged), len(oracle)],
-            "n_nonfinite": int(np.sum(result.n_nonfinite)),
-            "n_clipped": int(np.sum(result.n_clipped)),
-            "samples": float(work.read("judged", ["samples"])["samples"].mean()) if self.counts_samples else 0.0,
+            "scores": self.scores.to_json(),
+            "n_models": list(self.n_models),
+            "samples": self.samples,
+            "points_column": self.points_column,
         }
-        return Shard(columns={"klom": result.values, "nonfinite": np.asarray(result.n_nonfinite)}, summary=about)
+        return about | ({"snapshots": [one.to_json() for one in self.snapshots]} if self.snapshots else {})
+
+
+def read_judged(store: Store, table: TableRef) -> Judged:
+    """Return what a verdict came to, without the values of points."""
+    about = store.summary(table)
+    n_judged, n_oracles = about["n_models"]
+    return Judged(
+        scores=Scores.from_json(about["scores"]),
+        n_models=(n_judged, n_oracles),
+        samples=about["samples"],
+        points_column=about["points_column"],
+        snapshots=tuple(JudgedSnapshot.from_json(one) for one in about.get("snapshots", ())),
+    )
+
+
+def points_column(store: Store, table: TableRef) -> str | None:
+    """Return the column of a verdict with the judge's first values of points, None if it gives none."""
+    return read_judged(store, table).points_column
 
 
 def split_ids(forget: Indices, n_train: int, n_points: int) -> dict[str, Indices]:
     """Return the ids of the three splits that a verdict is about."""
-    return {"forget": forget, "retain": np.setdiff1d(np.arange(n_train), forget), "validation": np.arange(n_train, n_points)}
-
-
-def _accuracies(correct: Bool[np.ndarray, "n_models n_points"], groups: dict[str, Indices]) -> dict[str, float]:
-    return {name: float(correct[:, ids].mean()) for name, ids in groups.items()}
+    return {
+        "forget": forget,
+        "retain": np.setdiff1d(np.arange(n_train), forget),
+        "validation": np.arange(n_train, n_points),
+    }

@@ -13,12 +13,13 @@ from pipeline.attribution.evidence import Evidence
 from pipeline.attribution.guided import guided
 from pipeline.core.arrays import Effects, Indices, Margins, PerOutput
 from pipeline.core.registry import identity
+from pipeline.evaluation.judges.klom_judge import KlomJudge
 from pipeline.evaluation.klom import klom
 from pipeline.evaluation.margins import margins
 from pipeline.runtime.store import Shard
 from pipeline.stages.child_run import ChildRun
 from pipeline.stages.curve import SHARES, Curve, first_members
-from pipeline.stages.evaluate import Evaluation, Verdict
+from pipeline.stages.evaluate import Verdict
 from pipeline.stages.guided import guide_means
 from pipeline.stages.layout import read_point_logits, read_point_margins
 from pipeline.stages.node import Parent, Work
@@ -37,7 +38,7 @@ class ForgetCurve(Curve):
     entry: ClassVar[str] = Verdict.entry
     revision: ClassVar[int] = 1
 
-    evaluation: Evaluation
+    judge: KlomJudge
     full_key: str
     forget_keys: tuple[str, ...]
     effect_keys: tuple[str, ...]
@@ -51,7 +52,8 @@ class ForgetCurve(Curve):
 
     def settings(self) -> dict[str, Any]:
         """See Node."""
-        return super().settings() | {"evaluation": identity(self.evaluation)}
+        rule = {name: value for name, value in identity(self.judge).items() if name != "name"}
+        return super().settings() | {"evaluation": rule}
 
     def parents(self) -> dict[str, Parent]:
         """See Node."""
@@ -80,8 +82,7 @@ class ForgetCurve(Curve):
         return row
 
     def _p95(self, unlearned: Margins, oracle: Margins) -> float:
-        rule = self.evaluation
-        return float(np.percentile(klom(unlearned=unlearned, oracle=oracle, variant=rule.variant, n_bins=rule.n_bins, clip=rule.clip).values, 95))
+        return float(np.percentile(klom(unlearned=unlearned, oracle=oracle, **self.judge.rule._asdict()).values, 95))
 
     def _predict_sets(self, work: Work, members: Indices, sets: list[Indices]) -> list[Effects]:
         """Return the effect of removing each set on its own points, (n_forget, n_classes)."""

@@ -8,23 +8,26 @@ import numpy as np
 
 from pipeline.attribution.estimator import Estimator
 from pipeline.core import yaml_text
-from pipeline.core.arrays import Indices
+from pipeline.core.arrays import Indices, PerPoint
 from pipeline.core.registry import Plugin, describe, plugin_name
 from pipeline.data.dataset import Dataset
 from pipeline.data.forget_sets.base import ForgetSet
+from pipeline.evaluation.judges.base import Judge
+from pipeline.evaluation.judges.klom_judge import KlomJudge
 from pipeline.reporting.attribution_content import ForecastContent
-from pipeline.reporting.content import AttributionContent, Cost, PopulationContent, Report, Role, Row, SetContent
+from pipeline.reporting.content import AttributionContent, PopulationContent, Report, Role, Row, SetContent
 from pipeline.reporting.formatting import sentence
 from pipeline.reporting.payback import break_even, focused_pays
 from pipeline.reporting.words import summary, verdict
 from pipeline.runtime.store import Shard
 from pipeline.stages.attribution_shown import curve_content, example_contents, forecast_content, forget_curve_contents
 from pipeline.stages.convex_page import CHAPTER
+from pipeline.stages.evaluate import points_column, read_judged
 from pipeline.stages.forecast import forecast
 from pipeline.stages.layout import Layout, read_point_margins
 from pipeline.stages.node import Node, Parent, Work
 from pipeline.stages.pictures import Pictures, dataset_content, images_of
-from pipeline.stages.results import Spending, result_row
+from pipeline.stages.results import Spending, cost_of, snapshots_of
 from pipeline.stages.work import versions
 from pipeline.unlearning.unlearner import Unlearner
 
@@ -37,7 +40,8 @@ class ReportPage(Node):
 
     tables are the parents that the page reads, by the names below. Names that an experiment lacks are left out:
     `full`, `score`, `curve`, `forget_curve`, `influences`, `convex`; with the label of a forget set behind a slash
-    `forget`, `effect`, `oracle`, `floor`; with the labels of unlearner and forget set `verdict` and `unlearned`.
+    `forget`, `effect` and `oracle`; with the labels of judge and forget set `floor`, of unlearner and forget set
+    `unlearned`, of all three `verdict`.
     """
 
     stage: ClassVar[str] = "report"
@@ -52,6 +56,7 @@ class ReportPage(Node):
     dataset: Dataset
     forget_sets: Mapping[str, ForgetSet]
     unlearners: Mapping[str, Unlearner]
+    judges: Mapping[str, Judge]
     estimator: Estimator
     populations: tuple[PopulationContent, ...]
     n_learnt_from: int
@@ -61,7 +66,8 @@ class ReportPage(Node):
 
     def settings(self) -> dict[str, Any]:
         """See Node."""
-        return {"title": self.experiment_name, "forget_sets": sorted(self.forget_sets), "unlearners": sorted(self.unlearners)}
+        sets, unlearners = sorted(self.forget_sets), sorted(self.unlearners)
+        return {"title": self.experiment_name, "forget_sets": sets, "unlearners": unlearners, "judges": list(self.judges)}
 
     def circumstances(self) -> dict[str, Any]:
         """See Node: the page shows the whole config."""
@@ -107,8 +113,7 @@ class ReportPage(Node):
 
     def _set(self, work: Work, label: str, number: int, pictures: Pictures) -> SetContent:
         ids, labels = work.read(f"forget/{label}")["index"], work.examples.labels
-        floor = work.store.summary(work.inputs[f"floor/{label}"])
-        rows = tuple(self._row(work, name, label, ids, floor) for name in self.unlearners)
+        floors = {name: read_judged(work.store, work.inputs[f"floor/{name}/{label}"]).scores for name in self.judges}
         return SetContent(
             label=label,
             plugin=plugin_name(self.forget_sets[label]),
@@ -116,12 +121,12 @@ class ReportPage(Node):
             labels=labels[ids],
             true_labels=pictures.true(ids),
             images=images_of(work.examples.inputs_of(ids)),
-            floor=floor["p95"],
-            floor_mean=floor["mean"],
-            oracle_accuracy=floor["oracle_accuracy"],
+            judges=self.judges,
+            floor=floors,
             before=read_point_margins(work.store, work.inputs["full"], self.layout, labels, ids),
             oracle=read_point_margins(work.store, work.inputs[f"oracle/{label}"], self.layout, labels, ids),
-            rows=rows,
+            rows=tuple(self._row(work, name, label, ids) for name in self.unlearners),
+            points_title=self._points_title(work, label),
             forecast=self._forecast(work, label, ids, pictures) if self._has_effects else None,
             influences=example_contents(work, pictures, number) if self._has_effects else (),
         )
@@ -131,25 +136,38 @@ class ReportPage(Node):
         tables = {"full": work.inputs["full"], "effect": work.inputs[f"effect/{label}"], "oracle": work.inputs[f"oracle/{label}"]}
         return forecast_content(forecast(work.store, **tables, layout=self.layout, labels=work.examples.labels), label, ids, pictures)
 
-    def _row(self, work: Work, name: str, label: str, ids: Indices, floor: Mapping[str, Any]) -> Row:
-        table, unlearner = work.inputs[f"verdict/{name}/{label}"], self.unlearners[name]
-        about = work.store.summary(table)
-        row = result_row(label=name, unlearner=unlearner, forget_set=label, verdict=about, floor=floor, spending=self.spending)
+    def _row(self, work: Work, name: str, label: str, ids: Indices) -> Row:
+        unlearner, tables = self.unlearners[name], {judge: work.inputs.get(f"verdict/{judge}/{name}/{label}") for judge in self.judges}
+        judged = {judge: read_judged(work.store, table) for judge, table in tables.items() if table is not None}
         unlearned = work.inputs[f"unlearned/{name}/{label}"]
+        # A verdict says it too, and is one file where the models may be many.
+        samples = next((one.samples for one in judged.values()), None)
+        samples = float(work.store.read(unlearned, ["samples"])["samples"].mean()) if samples is None else samples
         return Row(
             label=name,
             plugin=plugin_name(unlearner),
             needs=unlearner.needs,
             moves_weights=unlearner.moves_weights,
-            p95=about["p95"],
-            mean=about["mean"],
-            interval={split: (low, high) for split, (low, high) in about["interval"].items()},
-            accuracy=about["accuracy"],
-            cost=Cost(**row["cost"]),
-            n_nonfinite=about["n_nonfinite"],
-            klom_forget=work.store.read(table, ["klom"])["klom"][ids],
+            scores={judge: one.scores for judge, one in judged.items()},
+            cost=cost_of(unlearner, samples, self.spending),
+            points=self._points(work, f"verdict/{self._headline}/{name}/{label}", ids),
             margins=read_point_margins(work.store, unlearned, self.layout, work.examples.labels, ids),
+            snapshots=snapshots_of(unlearner, judged, self.spending),
         )
+
+    @property
+    def _headline(self) -> str:
+        return next(iter(self.judges))
+
+    def _points_title(self, work: Work, label: str) -> str:
+        """Return what the first judge calls its values of points, empty if it gives none."""
+        column = points_column(work.store, work.inputs[f"floor/{self._headline}/{label}"])
+        return "" if column is None else self.judges[self._headline].title(column)
+
+    def _points(self, work: Work, name: str, ids: Indices) -> PerPoint:
+        """Return the first judge's values of points, NaN where it gives none."""
+        column = points_column(work.store, work.inputs[name]) if name in work.inputs else None
+        return np.full(len(ids), np.nan) if column is None else work.read(name, [column])[column][ids].astype(np.float64)
 
     def _attribution(self, work: Work) -> AttributionContent | None:
         if not (self._has_effects or "score" in self.tables):
@@ -168,9 +186,14 @@ class ReportPage(Node):
             }
         about["curve"] = curve_content(work.read("curve")) if "curve" in self.tables else None
         if "forget_curve" in self.tables:
-            floors = {label: work.store.summary(work.inputs[f"floor/{label}"])["p95"]["forget"] for label in self.forget_sets}
-            about["forgetting"] = forget_curve_contents(work.read("forget_curve"), floors)
+            about["forgetting"] = forget_curve_contents(work.read("forget_curve"), self._klom_floors(work))
         return AttributionContent(**about)
+
+    def _klom_floors(self, work: Work) -> dict[str, float]:
+        """Return the floor of KLoM on each forget set, beside which its curve is drawn."""
+        klom = next(label for label, judge in self.judges.items() if isinstance(judge, KlomJudge))
+        floors = {label: read_judged(work.store, work.inputs[f"floor/{klom}/{label}"]).scores for label in self.forget_sets}
+        return {label: scores.rows[0].value for label, scores in floors.items()}
 
     def _break_even(self, sets: tuple[SetContent, ...]) -> str:
         fractions = [row.cost.fraction for content in sets for row in content.rows if row.role == Role.DATAMODEL]

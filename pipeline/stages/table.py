@@ -20,6 +20,7 @@ from pipeline.stages.influences import ExampleInfluences
 from pipeline.stages.node import Node
 from pipeline.stages.report import ReportPage
 from pipeline.stages.train import Population
+from pipeline.stages.train_further import TrainFurther
 from pipeline.stages.unlearn import Unlearn
 from pipeline.stages.views import ViewsOfPoints
 
@@ -36,6 +37,7 @@ NODES: tuple[type[Node], ...] = (
     Effect,
     ExampleInfluences,
     Unlearn,
+    TrainFurther,
     Verdict,
     ForgetCurve,
     LinearPanel,

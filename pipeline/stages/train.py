@@ -138,18 +138,18 @@ def encode_states(states: States) -> bytes:
     return safetensors.torch.save({name: value.contiguous().cpu() for name, value in states.items()})
 
 
-def read_states(store: Store, table: TableRef, start: int, stop: int) -> States:
-    """Return the states of members start to stop from the checkpoints beside a table's shards."""
+def read_states(store: Store, table: TableRef, start: int, stop: int, *, ending: str = CHECKPOINT) -> States:
+    """Return the states of members start to stop from the checkpoints of that ending beside a table's shards."""
     parts = []
     for piece in table.pieces:
         first, last = max(start, piece.start), min(stop, piece.stop)
         if first < last:
-            parts.append(_states_of(store, table.folder, piece, first, last))
+            parts.append(_states_of(store, table.folder, piece, first, last, ending))
     return join(parts)
 
 
-def _states_of(store: Store, folder: str, piece: Piece, first: int, last: int) -> States:
-    content = store.read_blob(folder, piece.shard, CHECKPOINT)
+def _states_of(store: Store, folder: str, piece: Piece, first: int, last: int, ending: str) -> States:
+    content = store.read_blob(folder, piece.shard, ending)
     try:
         states = safetensors.torch.load(content)
     except safetensors.SafetensorError as error:

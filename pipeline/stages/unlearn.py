@@ -1,5 +1,6 @@
 """Unlearning as a node: one method, one forget set, every member of the start population."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -16,14 +17,18 @@ from pipeline.stages.node import Node, Parent, Work
 from pipeline.stages.train import CHECKPOINT, encode_states, read_states
 from pipeline.training.ensemble import Builder, take
 from pipeline.training.feeds import Resident
-from pipeline.unlearning.unlearner import Request, Unlearner
+from pipeline.unlearning.unlearner import Request, Unlearned, Unlearner
+
+# The column that says after how many epochs or steps a snapshot was taken.
+AFTER = "after"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Unlearn(Node):
     """Member i is member i of the start population after unlearning; the first save_members are kept as checkpoints.
 
-    method is the label that the config gives the unlearner.
+    With snapshots a member has one row for each of them, and the last row is the result. Each snapshot of the saved
+    members has a checkpoint. method is the label that the config gives the unlearner.
     """
 
     stage: ClassVar[str] = "unlearn"
@@ -93,19 +98,44 @@ class Unlearn(Node):
             kind=work.kind,
             effect=work.read("effect", ["mean"])["mean"] if self.effect_key else None,
             oracle_logits=self._teachers(work) if self.teacher_key else None,
+            n_saved=max(0, min(self.save_members, work.stop) - work.start),
         )
-        answer = self.unlearner.unlearn(request)
+        return self._shard(work, request, self.unlearner.unlearn(request))
+
+    def _shard(self, work: Work, request: Request, answer: Unlearned) -> Shard:
+        members = np.arange(work.start, work.stop)
+        saves = request.n_saved > 0 and self.unlearner.moves_weights
+        blobs = {CHECKPOINT: encode_states(take(answer.states, 0, request.n_saved))} if saves else {}
+        if not answer.snapshots:
+            samples = np.full(len(members), answer.n_samples)
+            columns = {"member": members, "samples": samples, **self.layout.columns(answer.logits)}
+            return Shard(columns=columns, blobs=blobs)
+        if saves:
+            for number, snapshot in enumerate(answer.snapshots[:-1]):
+                blobs[snapshot_checkpoint(number)] = encode_states(take(snapshot.states, 0, request.n_saved))
+        n_rows = len(answer.snapshots)
         columns = {
-            "member": np.arange(work.start, work.stop),
-            "samples": np.full(work.stop - work.start, answer.n_samples),
-            **self.layout.columns(answer.logits),
+            "member": members.repeat(n_rows),
+            AFTER: np.tile([snapshot.after for snapshot in answer.snapshots], len(members)),
+            "samples": np.tile([snapshot.n_samples for snapshot in answer.snapshots], len(members)),
+            **_interleaved([self.layout.columns(snapshot.logits) for snapshot in answer.snapshots]),
         }
-        kept = min(self.save_members, work.stop) - work.start
-        saves = kept > 0 and self.unlearner.moves_weights
-        return Shard(columns=columns, blobs={CHECKPOINT: encode_states(take(answer.states, 0, kept))} if saves else {})
+        return Shard(columns=columns, blobs=blobs, rows_per_unit=[n_rows] * len(members))
 
     def _teachers(self, work: Work) -> np.ndarray:
         """Return one oracle's logits for each member; where there are fewer oracles than members, they are taken in turn."""
         table = work.inputs["teacher"]
         logits = read_logits(work.store, table, self.layout, work.examples.n_points)
         return logits[np.arange(work.start, work.stop) % len(logits)]
+
+
+def snapshot_checkpoint(number: int) -> str:
+    """Return the ending of the checkpoint of a snapshot (from 0); that of the last snapshot is CHECKPOINT."""
+    return f"snapshot_{number:06d}.{CHECKPOINT}"
+
+
+def _interleaved(snapshots: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Return the columns of all snapshots, the rows of a member in order, from those of each, one row a member."""
+    n_rows = len(snapshots) * len(next(iter(snapshots[0].values())))
+    joined = {name: np.stack([columns[name] for columns in snapshots], axis=1) for name in snapshots[0]}
+    return {name: values.reshape(n_rows, *values.shape[2:]) for name, values in joined.items()}

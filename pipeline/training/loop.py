@@ -20,12 +20,22 @@ from pipeline.training.ensemble import Kind, SingleGroup, StackedGroup, States, 
 from pipeline.training.feeds import Feed, pick
 from pipeline.training.optimizers import Stepper, build_stepper, clip_gradients
 from pipeline.training.schedule import Moment, Phase, moments
+from pipeline.training.snapshots import Recorder
 
 
-def run_phases(template: nn.Module, states: States, phases: Sequence[Phase], data: Feed, *, seeds: Sequence[int], kind: Kind) -> States:
+def run_phases(
+    template: nn.Module,
+    states: States,
+    phases: Sequence[Phase],
+    data: Feed,
+    *,
+    seeds: Sequence[int],
+    kind: Kind,
+    recorder: Recorder | None = None,
+) -> States:
     """Return the states after each member has descended all phases in turn; states itself is left alone.
 
-    seeds (n_members,) decide each member's order of batches. Members run one by one where a phase cannot be stacked.
+    seeds (n_members,) decide each member's order of batches. recorder is told of every step. Members run one by one where a phase cannot be stacked.
     Raises ShapeError where a phase is not for these members, TrainingError where phases of one track do not fit together.
     """
     total = n_members(states)
@@ -44,11 +54,13 @@ def run_phases(template: nn.Module, states: States, phases: Sequence[Phase], dat
         n_own = len(set(members))
         told = functools.partial(_report, n_done, n_own, total)
         try:
-            found = _descend(plan, states, members, told)
+            found = _descend(plan, states, members, told, recorder)
         # No bit depends on the grouping, so a group that is too large for the memory is tried in halves.
         except (RuntimeError, MemoryError) as error:
             if n_own == 1 or not is_out_of_memory(error):
                 raise
+            if recorder is not None:
+                recorder.drop_group()
             size = sizing.ran_out(template, data.first(1), plan.largest_batch, n_own)
             continue
         done.append(take(found, 0, n_own))
@@ -83,8 +95,10 @@ class _Plan:
         return max((part.stop - part.start for parts in self.parts for part in parts), default=1)
 
 
-def _descend(plan: _Plan, states: States, members: list[int], told: Callable[[float], None]) -> States:
+def _descend(plan: _Plan, states: States, members: list[int], told: Callable[[float], None], recorder: Recorder | None) -> States:
     """Return the states of members after all phases; told is called with the share of steps taken."""
+    if recorder is not None:
+        recorder.begin(members)
     own = {name: value[members] for name, value in states.items()}
     group = (StackedGroup if plan.kind == "stacked" else SingleGroup)(plan.template, own)
     steppers: dict[str | int, Stepper] = {}
@@ -109,6 +123,8 @@ def _descend(plan: _Plan, states: States, members: list[int], told: Callable[[fl
             stepper.step(phase.descent.learning_rate_at(place))
             step += 1
             told(step / n_steps)
+            if recorder is not None:
+                recorder.step(group.states, n_points=batch.shape[1], ends_epoch=place.ends_epoch)
     return group.states()
 
 

@@ -28,12 +28,16 @@ WITH_NESTEROV = frozenset({"sgd", "muon"})
 
 @dataclass(frozen=True)
 class Moment:
-    """A step's place in its schedule: step of n_steps, and epochs passed of n_epochs, as a number with fractions."""
+    """A step's place in its schedule: step of n_steps, and epochs passed of n_epochs, as a number with fractions.
+
+    ends_epoch: whether it is the last step of an epoch of its phase.
+    """
 
     step: int
     n_steps: int
     epoch: float
     n_epochs: int
+    ends_epoch: bool = False
 
 
 class Descent(Settings):
@@ -195,6 +199,17 @@ def moments(phases: Sequence[Phase], steps_per_epoch: Sequence[int]) -> list[lis
     for name, phase, per_epoch in zip(names, phases, steps_per_epoch, strict=True):
         step, epoch = begun.get(name, (0, 0))
         steps = itertools.product(range(phase.descent.epochs), range(per_epoch))
-        found.append([Moment(step + done * per_epoch + within, n_steps[name], epoch + done + within / per_epoch, n_epochs[name]) for done, within in steps])
+        found.append(
+            [
+                Moment(
+                    step + done * per_epoch + within,
+                    n_steps[name],
+                    epoch + done + within / per_epoch,
+                    n_epochs[name],
+                    within + 1 == per_epoch,
+                )
+                for done, within in steps
+            ]
+        )
         begun[name] = (step + phase.descent.epochs * per_epoch, epoch + phase.descent.epochs)
     return found

@@ -3,20 +3,23 @@
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
+from pydantic import model_validator
 from torch import Tensor, nn
 
 from pipeline.core.arrays import Effects, Indices, Logits
 from pipeline.core.errors import ConfigError, ShapeError
 from pipeline.core.fitting import describe_value, fits
+from pipeline.core.neutral import setting
 from pipeline.core.registry import Plugin
 from pipeline.data.examples import Examples
-from pipeline.training.ensemble import Kind, States, compute_logits, n_members
+from pipeline.training.ensemble import Kind, States, compute_logits, n_members, take
 from pipeline.training.feeds import Feed
 from pipeline.training.loop import run_phases
 from pipeline.training.schedule import Descent, Phase
+from pipeline.training.snapshots import Recorder, Snapshot, Snapshots, take_snapshot
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +28,8 @@ class Request:
 
     states: the n_members trained models; logits (n_members, n_points, n_classes) theirs on all points; forget and retain: training ids;
     seeds (n_members,). effect (n_points, n_classes): predicted change of the logits; oracle_logits (n_members, n_points, n_classes): one
-    true oracle for each member. The last two are there only for unlearners that need them.
+    true oracle for each member. The last two are there only for unlearners that need them. n_saved: the states of so
+    many models, the first ones, are saved.
     """
 
     template: nn.Module
@@ -38,6 +42,7 @@ class Request:
     kind: Kind
     effect: Effects | None = None
     oracle_logits: Logits | None = None
+    n_saved: int = 0
 
     def __post_init__(self) -> None:
         if len(self.forget) == 0:
@@ -45,21 +50,56 @@ class Request:
         if len(self.seeds) != n_members(self.states) or len(self.logits) != len(self.seeds):
             raise ShapeError(f"{n_members(self.states)} models, {len(self.logits)} rows of logits, {len(self.seeds)} seeds; give one of each a model")
 
+    def compute_logits(self, states: States) -> Logits:
+        """Return the logits (n_members, n_points, n_classes) of states on all points, in evaluation mode."""
+        return compute_logits(self.template, states, self.data, kind=self.kind)
+
+    def take_snapshot(self, states: States, *, after: int, n_samples: int) -> Snapshot:
+        """Return a snapshot of the models at states; nothing is changed by it.
+
+        after: epochs or steps taken so far. n_samples: samples that each model has used in gradient evaluations.
+        """
+        evaluate, n_kept = self.compute_logits, self.n_saved
+        return take_snapshot(states, evaluate, after=after, n_samples=n_samples, n_kept=n_kept)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Unlearned:
-    """The answer: states and logits after unlearning, and the samples used in gradient evaluations by each member."""
+    """The answer: states and logits after unlearning, and the samples that each member used in gradient evaluations.
+
+    snapshots: the models along the way, in order, if they were asked for. The last of them is the answer itself.
+    """
 
     states: States
     logits: Logits
     n_samples: int
+    snapshots: Sequence[Snapshot] = ()
 
 
 class Unlearner(Plugin):
-    """Makes models forget; `needs` may name `effect` (a datamodel's prediction) or `oracle` (true oracles), `moves_weights` says if it trains."""
+    """Makes models forget. needs may name `effect` (a datamodel's prediction) or `oracle` (true oracles).
+
+    moves_weights says whether it trains. An unlearner that descends phases has the setting `snapshots`. Another one
+    may declare it as `snapshots: Snapshots | None = setting(neutral=None)`; it then returns snapshots with its
+    answer, see Request.take_snapshot.
+    """
 
     needs: ClassVar[frozenset[str]] = frozenset()
     moves_weights: ClassVar[bool] = True
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_snapshots(cls, given: Any) -> Any:
+        if isinstance(given, dict) and "snapshots" in given and "snapshots" not in cls.model_fields:
+            remedy = "remove `snapshots`, or use an unlearner that descends"
+            raise ValueError(f"it has no snapshots, as it descends no phases; {remedy}")
+        return given
+
+    @property
+    def snapshots_wanted(self) -> Snapshots | None:
+        """When snapshots are to be taken, None if they are not."""
+        wanted = getattr(self, "snapshots", None)
+        return wanted if isinstance(wanted, Snapshots) else None
 
     def check(self, examples: Examples) -> None:
         """Raise ConfigError or DataError for settings that do not fit the data, before anything is computed."""
@@ -75,10 +115,17 @@ class Unlearner(Plugin):
             raise ShapeError("`states` are not those of the request, changed; expected a tensor of the same shape under each of its names")
         if not fits(found.n_samples, int) or found.n_samples < 0:
             raise ShapeError(f"`n_samples` is {describe_value(found.n_samples)}; expected an integer, 0 or more")
+        if (self.snapshots_wanted is not None) != (len(found.snapshots) > 0):
+            is_wanted = self.snapshots_wanted is not None
+            expected = "snapshots, the last of them the answer" if is_wanted else "none, as none were asked for"
+            raise ShapeError(f"`snapshots` holds {len(found.snapshots)}; expected {expected}")
+        check_snapshots(found, request)
 
 
 class ScheduledUnlearner(Unlearner):
     """An unlearner that is a list of phases; subclasses say which."""
+
+    snapshots: Snapshots | None = setting(neutral=None)
 
     @abstractmethod
     def phases(self, request: Request) -> list[Phase]:
@@ -93,15 +140,54 @@ class ScheduledUnlearner(Unlearner):
     def unlearn(self, request: Request) -> Unlearned:
         """Return the models after descending all phases."""
         phases = self.phases(request)
-        states = run_phases(request.template, request.states, phases, request.data, seeds=request.seeds, kind=request.kind)
-        logits = compute_logits(request.template, states, request.data, kind=request.kind)
-        return Unlearned(states=states, logits=logits, n_samples=sum(phase.n_samples for phase in phases))
+        n_samples = sum(phase.n_samples for phase in phases)
+        recorder = None
+        if self.snapshots is not None:
+            evaluate = request.compute_logits
+            recorder = Recorder(self.snapshots, evaluate, n_samples=n_samples, n_kept=request.n_saved)
+        states = run_phases(
+            request.template,
+            request.states,
+            phases,
+            request.data,
+            seeds=request.seeds,
+            kind=request.kind,
+            recorder=recorder,
+        )
+        logits = request.compute_logits(states)
+        snapshots: list[Snapshot] = []
+        if recorder is not None:
+            kept = take(states, 0, request.n_saved)
+            last = Snapshot(after=recorder.count, n_samples=n_samples, logits=logits, states=kept)
+            snapshots = [*recorder.snapshots(), last]
+        return Unlearned(states=states, logits=logits, n_samples=n_samples, snapshots=snapshots)
 
 
 def check_logits(logits: Logits, request: Request, name: str) -> None:
     """Raise ShapeError unless logits are numbers of the shape of the request's."""
     if not fits(logits, np.ndarray) or logits.dtype.kind != "f" or logits.shape != request.logits.shape:
         raise ShapeError(f"`{name}` is {describe_value(logits)}; expected floats of shape {request.logits.shape}")
+
+
+def check_snapshots(found: Unlearned, request: Request) -> None:
+    """Raise ShapeError unless the snapshots follow each other, fit the request, and end with the answer."""
+    before = (-1, -1)
+    for snapshot in found.snapshots:
+        if not isinstance(snapshot, Snapshot):
+            found_one = describe_value(snapshot)
+            raise ShapeError(f"`snapshots` holds {found_one}; expected what `request.take_snapshot` returns")
+        check_logits(snapshot.logits, request, "logits of a snapshot")
+        place = (snapshot.after, snapshot.n_samples)
+        if not (fits(place, tuple[int, int]) and place[0] > before[0] and place[1] >= before[1]):
+            said = f"`after` and `n_samples` of the snapshots are {before}, then {place}"
+            raise ShapeError(f"{said}; expected rising integers")
+        if n_members(snapshot.states) < min(request.n_saved, len(request.seeds)):
+            raise ShapeError(f"a snapshot has the states of {n_members(snapshot.states)} models; expected {request.n_saved}")
+        before = place
+    if found.snapshots:
+        last = found.snapshots[-1]
+        if last.n_samples != found.n_samples or not np.array_equal(last.logits, found.logits, equal_nan=True):
+            raise ShapeError("the last snapshot differs from the answer; give the answer's own logits and `n_samples`")
 
 
 def check_phase(phase: Phase, request: Request) -> None:

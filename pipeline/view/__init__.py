@@ -2,7 +2,7 @@
 
 from pipeline.view.listener import TrackingListener, open_view
 from pipeline.view.pace import Pace
-from pipeline.view.pages import result_rows
+from pipeline.view.results import result_rows, results_of
 from pipeline.view.spent import Spent, spent_on
 
-__all__ = ["Pace", "Spent", "TrackingListener", "open_view", "result_rows", "spent_on"]
+__all__ = ["Pace", "Spent", "TrackingListener", "open_view", "result_rows", "results_of", "spent_on"]

@@ -3,13 +3,15 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from pipeline.evaluation.judges.scores import Score
 from pipeline.graph import Graph
-from pipeline.reporting.formatting import duration, nats
+from pipeline.reporting.formatting import duration
+from pipeline.reporting.score_tables import every_score
 from pipeline.runtime.tracker import Results
 from pipeline.show.tables import Table, number_column, row_of, table_of, word_column
 from pipeline.stages.attribution import Attribution
 from pipeline.stages.convex_node import ConvexNode
-from pipeline.stages.evaluate import SPLITS, Verdict
+from pipeline.stages.evaluate import Verdict
 from pipeline.stages.forget import Forget
 from pipeline.stages.models import Models
 from pipeline.stages.node import Node
@@ -40,7 +42,7 @@ def note_table(nodes: Iterable[Node], graph: Graph, results: Results) -> Table:
             case ConvexNode():
                 return _convex(results)
             case Verdict():
-                return _verdict(results)
+                return _verdict(graph, results)
     return Table(columns=())
 
 
@@ -89,13 +91,10 @@ def _convex(results: Results) -> Table:
     return table_of(columns, (row_of(row["panel"], row["algorithm"], row["steps_to_0.01"]) for row in steps))
 
 
-def _verdict(results: Results) -> Table:
-    columns = (
-        word_column("points"),
-        number_column("KLoM, 95th percentile", show=nats, unit="nats", better="lower"),
-        number_column("KLoM, mean", show=nats, unit="nats", better="lower"),
-        number_column("accuracy", digits=3),
-    )
-    names = ("p95_klom", "mean_klom", "accuracy")
-    rows = (row_of(split, *(float(results.metrics[f"{name}_{split}"]) for name in names)) for split in SPLITS)
-    return table_of(columns, rows)
+def _verdict(graph: Graph, results: Results) -> Table:
+    """Return every score of every judge, beside what retrained models come to."""
+    scores: dict[str, list[Score]] = {}
+    for line in results.tables["scores"]:
+        fields = {field: line[field] for field in ("statistic", "split", "value", "reference", "better", "unit")}
+        scores.setdefault(line["judge"], []).append(Score(**fields))
+    return every_score(graph.experiment.judges, scores)

@@ -6,33 +6,32 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.config import PLACES
+from pipeline.config import BESIDE_IDENTITY
 from pipeline.core.fingerprint import digest
 from pipeline.core.registry import plugin_name
 from pipeline.graph import Graph, NodeState, states_of
 from pipeline.runtime.store import Store
 from pipeline.runtime.tracker import PARENT, DatasetSummary, Results
-from pipeline.show.results import results_table
 from pipeline.stages.attribution import Attribution
 from pipeline.stages.convex_node import ConvexNode
 from pipeline.stages.evaluate import Verdict
 from pipeline.stages.forget import Forget
 from pipeline.stages.models import Models
+from pipeline.stages.node import Node
 from pipeline.stages.report import ReportPage
-from pipeline.stages.results import bounds_of
+from pipeline.stages.results import bounds_of, results_table
 from pipeline.stages.train import CHECKPOINT, read_states
+from pipeline.stages.train_further import TrainFurther
 from pipeline.stages.unlearn import Unlearn
 from pipeline.training.ensemble import Builder
 from pipeline.view.attribution import attribution_results
 from pipeline.view.children import children_of, runs_of
 from pipeline.view.convex import convex_results
 from pipeline.view.notes import note_of, parent_note
-from pipeline.view.results import forget_results, manifest, report_results, result_rows, summary_results, train_results, verdict_results
+from pipeline.view.results import forget_results, manifest, report_results, results_of, summary_results, train_results, verdict_results
 
 if TYPE_CHECKING:
     import torch
-
-__all__ = ["Pages", "result_rows"]
 
 # Increment when pages show something else: runs that were logged before are then logged again.
 REVISION = 4
@@ -65,7 +64,8 @@ class Pages:
         return {
             "config_digest": self.graph.digest,
             "name": experiment.name,
-            "params": experiment.model_dump(mode="json", exclude=set(PLACES)),
+            # By what it is judged may change, and MLflow keeps the parameters of a run as they were.
+            "params": experiment.model_dump(mode="json", exclude=set(BESIDE_IDENTITY)),
             "config_yaml": experiment.to_yaml(),
             "dataset": dataset,
             "tags": {"dmm.store": self.store.uri},
@@ -101,7 +101,7 @@ class Pages:
         )
         return parent_note(
             headline=about.get("summary") or f"{WORDS[status]}: {so_far}",
-            table=results_table(result_rows(self.graph, self.store, states) if states else [], bounds=bounds_of(self.graph.experiment.unlearners)),
+            table=results_table(results_of(self.graph, self.store, states) if states else [], bounds=bounds_of(self.graph.experiment.unlearners)),
             verdicts={label: about["headlines"][label] for label in self.graph.experiment.forget_sets} if about else {},
             links=links,
             store=self.store,
@@ -109,7 +109,7 @@ class Pages:
 
     def model(self, child: str, done: States) -> "tuple[torch.nn.Module, np.ndarray] | None":
         """Return the first unlearned model of a method that moves weights and inputs to try it on, None if none was saved."""
-        state = next((done[key] for key in self.children[child] if key in done and isinstance(done[key].node, Unlearn)), None)
+        state = next((done[key] for key in self.children[child] if key in done and _unlearns(done[key].node)), None)
         if state is None or CHECKPOINT not in self.store.blob_names(state.table.folder, state.pieces[0].shard):
             return None
         experiment, examples = self.graph.experiment, self.graph.examples
@@ -132,3 +132,8 @@ class Pages:
         if verdict is not None:
             return verdict_results(self.graph, self.store, version, verdict, done)
         return summary_results(self.store, version, states)
+
+
+def _unlearns(node: Node) -> bool:
+    """Return whether a table holds the models that a method made, and not what a judge made of them."""
+    return isinstance(node, Unlearn) and not isinstance(node, TrainFurther)

@@ -56,7 +56,7 @@ populations:
 estimator: ridge
 forget_sets: {{some: {{name: random, n_points: 5}}}}
 unlearners: {{nothing: no_op, dm_direct: dm_direct}}
-evaluation: {{n_resamples: 20}}
+judges: {{klom: {{n_resamples: 20}}, accuracy: {{}}}}
 store: {{shard_members: 1, layout: {{block_points: 20}}}}
 tracking: {{uri: none}}
 """

@@ -49,7 +49,7 @@ class Judged:
 SMALLEST: dict[str, Any] = {
     "executor": "serial",
     "at_most": 4,
-    "set": ["recipe.epochs=1", "recipe.ensemble=stacked", "populations.scout.n_models=2", "evaluation.n_resamples=20"],
+    "set": ["recipe.epochs=1", "recipe.ensemble=stacked", "populations.scout.n_models=2", "judges={klom: {n_resamples: 20}, accuracy: {}}"],
 }
 
 

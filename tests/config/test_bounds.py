@@ -46,7 +46,7 @@ def test_every_whole_number_has_an_upper_bound(name: str, field: FieldInfo) -> N
 
 
 @pytest.mark.parametrize("value", [10**9, 10**12, 10**20, 2**63])
-@pytest.mark.parametrize("key", ["evaluation.n_bins", "model.width", "dataset.n_train", "recipe.epochs", "store.shard_members"])
+@pytest.mark.parametrize("key", ["judges.klom.n_bins", "model.width", "dataset.n_train", "recipe.epochs", "store.shard_members"])
 def test_a_number_that_is_too_large_is_refused_with_its_key(key: str, value: int) -> None:
     with pytest.raises(ConfigError, match=key.rpartition(".")[2]):
         config.build(TINY, [f"{key}={value}"])

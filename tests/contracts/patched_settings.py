@@ -19,8 +19,10 @@ from pipeline.core.neutral import setting
 from pipeline.core.registry import Settings
 from pipeline.data.arrays_file import ArraysFile
 from pipeline.data.forget_sets.random import Random
+from pipeline.evaluation.judges.accuracy_judge import AccuracyJudge
+from pipeline.evaluation.judges.klom_judge import KlomJudge
+from pipeline.evaluation.judges.ulira_judge import UliraJudge
 from pipeline.models.mlp import Mlp
-from pipeline.stages.evaluate import Evaluation
 from pipeline.stages.layout import Layout
 from pipeline.training.populations import Recipe
 from pipeline.unlearning.ascent import GradientAscent
@@ -31,7 +33,8 @@ DATA = (ArraysFile, Random)
 MODELS = (Mlp, Recipe, GroupKernel, GroupInfluence)
 UNLEARNERS = (NoOp, Dmm, GradientAscent)
 POPULATIONS = (SubsetModels, HeldoutModels, Members, Focused, Populations)
-OTHERS = (Evaluation, Layout, Experiment)
+JUDGES = (KlomJudge, UliraJudge, AccuracyJudge)
+OTHERS = (*JUDGES, Layout, Experiment)
 
 
 def subclasses(cls: type[BaseModel]) -> Iterator[type[BaseModel]]:

@@ -81,7 +81,8 @@ def test_an_experiment_that_is_not_finished_is_named_with_what_finishes_it(compa
         ([TINY], "are the same experiment, tiny"),
         ([OTHER | {"name": "tiny"}], "are both called 'tiny'; give one of them another `name`"),
         ([OTHER | {"forget_sets": {"else": {"name": "random", "n_points": 5}}}], "no forget set label in common: tiny has some, wrong; other has else"),
-        ([OTHER | {"evaluation": {"n_resamples": 20, "n_bins": 10}}], "not judged alike (evaluation.n_bins 20 and 10)"),
+        ([OTHER | {"judges": {"klom": {"n_resamples": 20, "n_bins": 10}}}], "not judged alike (judges.klom.n_bins 20 and 10)"),
+        ([OTHER | {"judges": {"accuracy": {}, **TINY["judges"]}}], "not judged alike (the first of judges is klom and accuracy)"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(compare, both, trees, words):
@@ -99,6 +100,6 @@ def test_experiments_of_several_stores_are_refused(dmm):
 def test_the_two_demonstrations_can_be_compared():
     convex, digits = (config.read(CONFIGS / f"{name}.yaml") for name in ("convex", "digits"))
     assert (convex.name, digits.name) == ("convex", "digits")
-    for part in ("seed", "dataset", "recipe", "populations", "forget_sets", "evaluation"):
+    for part in ("seed", "dataset", "recipe", "populations", "forget_sets", "judges"):
         assert getattr(convex, part) == getattr(digits, part)
     assert {label: one.name for label, one in convex.unlearners.items()} == {label: one.name for label, one in digits.unlearners.items()}

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
+from pipeline.evaluation.judges.accuracy_judge import AccuracyJudge
+from pipeline.evaluation.judges.klom_judge import KlomJudge
+from pipeline.evaluation.judges.scores import NONFINITE, SPLITS, Score, Scores
 from pipeline.reporting.content import (
-    SPLITS,
     AttributionContent,
     Cost,
     DatasetContent,
@@ -21,6 +23,8 @@ from pipeline.reporting.payback import break_even
 
 N_MODELS = 40
 FLOOR = (0.62, 0.58, 0.60)
+JUDGES = {"klom": KlomJudge(), "accuracy": AccuracyJudge()}
+OF_ORACLES = {"forget": 0.58, "retain": 0.999, "validation": 0.971}
 # needs, moves weights, cost of a request
 KINDS: dict[str, tuple[frozenset[str], bool, float]] = {
     "no_op": (frozenset(), False, 0.0),
@@ -57,7 +61,27 @@ RANDOM = {
 }
 
 
-def row_of(kind: str, p95: tuple[float, float, float], n_points: int = 4, **fields: Any) -> Row:
+def klom_of(p95: tuple[float, float, float], n_nonfinite: int = 0, floor: tuple[float, ...] = FLOOR) -> Scores:
+    """Return what KLoM says where these are the P95 on the three splits."""
+    placed = [(split, value, reference) for split, value, reference in zip(SPLITS, p95, floor, strict=True)]
+    rows = [
+        Score(statistic="p95", split=split, value=value, interval=(0.86 * value, min(1.17 * value, 11.51)), reference=reference, unit="nats")
+        for split, value, reference in placed
+    ]
+    rows += [Score(statistic="mean", split=split, value=0.55 * value, reference=0.36, unit="nats") for split, value, _ in placed]
+    return Scores(rows=tuple(rows), counts={NONFINITE: n_nonfinite})
+
+
+def accuracy_of(share: float) -> Scores:
+    """Return accuracies of a method that is this share of the way from retraining to nothing."""
+    values = {"forget": 0.55 + 0.35 * share, "retain": 0.999, "validation": 0.972 - 0.02 * share}
+    rows = [
+        Score(statistic="accuracy", split=split, value=value, reference=OF_ORACLES[split], better="nearer", unit="fraction") for split, value in values.items()
+    ]
+    return Scores(rows=tuple(rows))
+
+
+def row_of(kind: str, p95: tuple[float, float, float], n_points: int = 4, *, n_nonfinite: int = 0, floor: tuple[float, ...] = FLOOR, **fields: Any) -> Row:
     """Return a row of a known kind from its P95 on the three splits; further fields replace those made up."""
     needs, moves_weights, fraction = KINDS[kind]
     rng = np.random.default_rng(len(kind))
@@ -68,19 +92,15 @@ def row_of(kind: str, p95: tuple[float, float, float], n_points: int = 4, **fiel
         "plugin": kind,
         "needs": needs,
         "moves_weights": moves_weights,
-        "p95": dict(zip(SPLITS, p95, strict=True)),
-        "mean": {split: 0.55 * value for split, value in zip(SPLITS, p95, strict=True)},
-        "interval": {split: (0.86 * value, min(1.17 * value, 11.51)) for split, value in zip(SPLITS, p95, strict=True)},
-        "accuracy": {"forget": 0.55 + 0.35 * share, "retain": 0.999, "validation": 0.972 - 0.02 * share},
+        "scores": {"klom": klom_of(p95, n_nonfinite, floor), "accuracy": accuracy_of(share)},
         "cost": Cost(samples=21_000 * fraction, fraction=fraction, amortised_fraction=fraction + (333.0 if "effect" in needs else 0.0)),
-        "n_nonfinite": 0,
-        "klom_forget": p95[0] * rng.uniform(0.3, 1.05, n_points),
+        "points": p95[0] * rng.uniform(0.3, 1.05, n_points),
         "margins": rng.normal(oracle_mean + (8 - oracle_mean) * share, 1.3, (N_MODELS, n_points)),
     }
     return Row(**(made | fields))
 
 
-def set_of(p95: Mapping[str, tuple[float, float, float]], n_points: int = 4, **fields: Any) -> SetContent:
+def set_of(p95: Mapping[str, tuple[float, float, float]], n_points: int = 4, *, floor: tuple[float, ...] = FLOOR, **fields: Any) -> SetContent:
     """Return a forget set from the P95 of each row; further fields replace those made up."""
     rng = np.random.default_rng(n_points)
     made: dict[str, Any] = {
@@ -90,12 +110,12 @@ def set_of(p95: Mapping[str, tuple[float, float, float]], n_points: int = 4, **f
         "labels": np.arange(n_points) % 10,
         "true_labels": None,
         "images": None,
-        "floor": dict(zip(SPLITS, FLOOR, strict=True)),
-        "floor_mean": dict.fromkeys(SPLITS, 0.36),
-        "oracle_accuracy": {"forget": 0.58, "retain": 0.999, "validation": 0.971},
+        "judges": JUDGES,
+        "floor": {"klom": klom_of(floor, floor=floor), "accuracy": accuracy_of(0.0)},
         "before": rng.normal(8, 1.2, (N_MODELS, n_points)),
         "oracle": rng.normal(0.4, 1.4, (N_MODELS, n_points)),
-        "rows": tuple(row_of(kind, values, n_points) for kind, values in p95.items()),
+        "points_title": "KLoM",
+        "rows": tuple(row_of(kind, values, n_points, floor=floor) for kind, values in p95.items()),
     }
     return SetContent(**(made | fields))
 

@@ -4,7 +4,7 @@ import math
 import re
 
 import pytest
-from compared import compared_set, comparison, entry
+from compared import compared_set, comparison, entry, scores_of
 
 from pipeline.core.errors import ShapeError
 from pipeline.reporting.comparison_content import ComparedSet, Method, lead_label, nearest
@@ -12,8 +12,6 @@ from pipeline.reporting.comparison_figure import comparison_figure
 from pipeline.reporting.comparison_page import render_comparison
 from pipeline.reporting.comparison_words import headline
 from pipeline.reporting.content import Role
-
-NAMES = ("convex", "digits")
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +39,8 @@ def test_one_set_and_odd_numbers_are_put_into_words(p95, floors):
 )
 def test_nearer_is_counted_in_floors_and_must_be_told_by_the_intervals(p95, expected):
     """Floors are 0.5 and 0.7: twice the floor is level, and so is what the intervals cannot tell."""
-    assert nearest(compared_set(dmm=p95), "dmm", NAMES) == expected
+    one = compared_set(dmm=p95)
+    assert nearest(comparison(one), one, "dmm") == expected
 
 
 def test_the_words_follow_a_cheap_method_that_all_experiments_have():
@@ -62,7 +61,7 @@ def test_the_page_needs_nothing_beside_it(page):
 
 
 def test_the_page_shows_every_figure_and_every_setting_that_differs(page):
-    for words in ("5.00", "10× floor", "94%", "model.width", "variant closed", "the same forgotten points"):
+    for words in ("5.00", "10× floor", "94.0%", "model.width", "variant closed", "the same forgotten points"):
         assert words in page
     assert page == render_comparison(comparison())
 
@@ -73,7 +72,7 @@ def test_what_an_experiment_lacks_is_a_gap_and_what_is_broken_is_told():
     whole = ComparedSet(**{**one.__dict__, "methods": (*one.methods, broken), "same_points": False, "n_points": (15, 20)})
     page = render_comparison(comparison(whole))
     assert page.count("<b>—</b>") == 3
-    assert "⚠ 30 margins not finite" in page
+    assert "⚠ 30 outputs not finite" in page
     assert "15 and 20 points, not the same ones" in page
 
 
@@ -94,7 +93,7 @@ def test_the_figure_marks_every_method_of_every_experiment_and_both_floors():
 
 def test_more_experiments_than_two_are_compared_with_the_nearest():
     three = [Method(label="dmm", role=Role.DATAMODEL, entries=(entry(5.0), entry(1.0), entry(9.0)))]
-    one = ComparedSet(label="a", same_points=True, n_points=(1,) * 3, floor=(0.5,) * 3, oracle_accuracy=(0.9,) * 3, methods=tuple(three))
+    one = ComparedSet(label="a", same_points=True, n_points=(1,) * 3, floor=(scores_of(0.5, 0.5),) * 3, methods=tuple(three))
     content = comparison(one, names=("x", "y", "z"), models=("m",) * 3, n_models=((9, 9),) * 3, differences=())
     assert "It is nearest in y on a." in headline(content)
     assert "these experiments differ in their data alone" in render_comparison(content)
@@ -102,4 +101,4 @@ def test_more_experiments_than_two_are_compared_with_the_nearest():
 
 def test_values_of_another_number_of_experiments_are_refused():
     with pytest.raises(ShapeError, match="one for each experiment"):
-        ComparedSet(label="a", same_points=True, n_points=(1, 1), floor=(0.5,), oracle_accuracy=(0.9, 0.9), methods=())
+        ComparedSet(label="a", same_points=True, n_points=(1, 1), floor=(scores_of(0.5, 0.5),), methods=())

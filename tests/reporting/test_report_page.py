@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from pipeline.core.errors import DataError, ShapeError
+from pipeline.evaluation.judges.klom_judge import KlomJudge
+from pipeline.evaluation.judges.scores import Score
 from pipeline.reporting.page import render
+from pipeline.reporting.score_tables import shade
 from pipeline.reporting.words import verdict
-from pipeline.show.results import shade
 
 HOSTILE = '<script>alert("$x$")</script>&'
 VOID = {"meta", "img", "br"}
@@ -69,10 +71,9 @@ def test_the_verdict_comes_first_and_then_the_table(page, report):
 
 def test_every_number_of_the_table_is_there_with_its_interval(page, report):
     for row in report.sets[0].rows:
-        assert f"<b>{row.p95['forget']:.2f}</b>" in page
-    assert "0.70 to 0.95" in page
-    assert "mean 0.45 · 1.3× floor" in page
-    assert "1,740 margins not finite" in page
+        assert all(f"<b>{score.value:.2f}</b>" in page for score in row.scores["klom"].of("p95").values())
+    for words in ("0.70 to 0.95", "mean KLoM 0.45", "1.3× floor", "1,740 outputs not finite", "97.2%", "−2.2 points"):
+        assert words in page
 
 
 def test_flipped_labels_are_shown_with_the_true_one(page):
@@ -117,7 +118,7 @@ def test_lds_and_its_interval_may_be_missing(make_report):
 
 def test_degenerate_margins_and_constant_images_are_drawn(make_set, make_row, make_report):
     broken = np.full((40, 4), np.nan)
-    row = make_row("dmm", (11.51, 11.51, 11.51), margins=broken, klom_forget=np.full(4, 11.51))
+    row = make_row("dmm", (11.51, 11.51, 11.51), margins=broken, points=np.full(4, 11.51))
     content = make_set({}, rows=(row,), before=broken, oracle=np.zeros((40, 4)), images=np.ones((4, 3, 3, 3)))
     page = render(make_report(content))
     assert "40 not finite" in page
@@ -130,19 +131,18 @@ def test_only_the_first_images_of_a_large_set_are_shown(make_set, make_report):
     assert "… and 15 more." in page
 
 
-@pytest.mark.parametrize(("value", "level"), [(0.6, 0), (0.69, 0), (1.0, 1), (2.0, 2), (4.0, 3), (11.5, 4), (np.nan, 4)])
-def test_shades_follow_the_ratio_to_the_floor(value, level):
-    assert shade(value, 0.6) == level
-
-
-def test_differences_below_a_tenth_of_a_nat_are_not_shaded():
-    assert shade(0.13, 0.04) == 0
+@pytest.mark.parametrize(
+    ("value", "floor", "level"),
+    [(0.6, 0.6, 0), (0.69, 0.6, 0), (1.0, 0.6, 1), (2.0, 0.6, 2), (4.0, 0.6, 3), (11.5, 0.6, 4), (np.nan, 0.6, 4), (0.13, 0.04, 0)],
+)
+def test_shades_follow_the_distance_beyond_what_retraining_alone_makes(value, floor, level):
+    assert shade(Score(statistic="p95", split="forget", value=value, reference=floor), KlomJudge()) == level
 
 
 def test_content_refuses_arrays_over_other_points(make_set, make_row):
     with pytest.raises(DataError, match="holds no points"):
         make_set({}, n_points=0)
-    with pytest.raises(ShapeError, match=r"dmm.klom_forget of forget set 'coherent' covers 3 points, ids 4"):
+    with pytest.raises(ShapeError, match=r"dmm.points of forget set 'coherent' covers 3 points, ids 4"):
         make_set({}, rows=(make_row("dmm", (0.8, 0.6, 0.6), n_points=3),))
     with pytest.raises(ShapeError, match=r"images have shape \(4, 2, 2, 2\)"):
         make_set({}, images=np.zeros((4, 2, 2, 2)))

@@ -66,7 +66,7 @@ def test_where_doing_nothing_is_at_the_floor_unlearning_buys_nothing(make_set):
 
 
 def test_a_high_floor_forbids_a_verdict(make_set):
-    content = make_set(NOTHING | {"dmm": (8.5, 8.5, 8.5)}, floor={"forget": 8.4, "retain": 8.4, "validation": 8.4})
+    content = make_set(NOTHING | {"dmm": (8.5, 8.5, 8.5)}, floor=(8.4, 8.4, 8.4))
     assert "Cannot tell: with 40 models the floor itself is 8.40 nats" in said(content)
 
 
@@ -108,7 +108,7 @@ def test_what_doing_nothing_leaves_behind_is_not_blamed_on_unlearning(make_set):
 
 def test_margins_that_are_not_finite_are_counted(make_set, make_row):
     rows = (make_row("no_op", (9.3, 0.6, 0.6)), make_row("gradient_ascent", (11.51, 11.51, 11.51), n_nonfinite=1740))
-    assert "⚠ 1,740 margins not finite" in row_named("gradient_ascent", make_set({}, rows=rows)).cells[0].under
+    assert "⚠ 1,740 outputs not finite" in row_named("gradient_ascent", make_set({}, rows=rows)).cells[0].under
 
 
 def test_level_methods_are_called_level(make_set):
@@ -139,9 +139,10 @@ def test_the_summary_names_few_sets_and_counts_the_others(make_set):
 @pytest.mark.parametrize("floor", [0.0, 0.62, math.nan, math.inf])
 @pytest.mark.parametrize("p95", [math.nan, 0.0, 0.62, 11.5])
 def test_no_number_is_odd_enough_for_an_odd_sentence(make_set, make_row, floor, p95):
-    floors = dict.fromkeys(("forget", "retain", "validation"), floor)
-    for rows in ((), (make_row("dmm", (p95,) * 3),), (make_row("no_op", (p95,) * 3), make_row("dmm", (p95,) * 3))):
-        content = make_set({}, rows=rows, floor=floors, floor_mean=floors)
+    floors = (floor,) * 3
+    dmm, nothing = (make_row(kind, (p95,) * 3, floor=floors) for kind in ("dmm", "no_op"))
+    for rows in ((), (dmm,), (nothing, dmm)):
+        content = make_set({}, rows=rows, floor=floors)
         text = f"{said(content)} {summary([verdict(content)])}"
         assert not any(word in text for word in ("nan", "inf", "None", "  ", "{"))
 

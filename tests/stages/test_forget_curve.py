@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from tiny import TINY, run_serially, statuses
 
+from pipeline.stages.evaluate import read_judged
+
 GUIDED = "estimator={name: kernel, guide: {rows: 64, axes: 16}}"
 DIRECT = {"unlearners": {"nothing": "no_op", "direct": "dm_direct"}}
 
@@ -17,8 +19,8 @@ def test_its_last_points_are_the_verdicts_on_predictions_and_on_nothing(open_tin
     assert columns["n_models"].tolist() == [6, 8, 15, 30]
     for number, label in enumerate(TINY["forget_sets"]):
         for name, column in (("direct", f"set_{number}"), ("nothing", f"nothing_{number}")):
-            verdict = session.store.summary(states[f"evaluate/{name}/{label}"].table)
-            assert columns[column][-1] == pytest.approx(verdict["p95"]["forget"])
+            judged = read_judged(session.store, states[f"evaluate/klom/{name}/{label}"].table)
+            assert columns[column][-1] == pytest.approx(judged.scores.get("p95", "forget").value)
 
 
 def test_a_share_of_all_models_is_fitted_as_the_effect_is(open_tiny, monkeypatch):
@@ -38,6 +40,6 @@ def test_the_score_and_its_curve_do_not_wait_for_oracles(open_tiny):
     assert not [key for key in session.graph.nodes["curve"].parents().values() if "oracle" in key.key]
 
 
-@pytest.mark.parametrize("override", ["populations.focused={n_models: 4}", "populations.heldout=null", "estimator=influence"])
+@pytest.mark.parametrize("override", ["populations.focused={n_models: 4}", "populations.heldout=null", "estimator=influence", "judges={accuracy: {}}"])
 def test_it_is_left_out_where_models_are_not_counted_or_nothing_is_scored(open_tiny, override):
     assert "forget_curve" not in open_tiny(override, **DIRECT).graph.nodes

@@ -1,0 +1,12 @@
+"""Settings that are accepted under an old name: whoever uses one is told the new name."""
+
+import warnings
+
+
+class RenamedWarning(FutureWarning):
+    """A setting is accepted under an old name; the message gives the new one. The command line shows it once, as a notice."""
+
+
+def warn_renamed(message: str) -> None:
+    """Warn that a setting has another name now."""
+    warnings.warn(message, RenamedWarning, stacklevel=2)

@@ -1,0 +1,93 @@
+"""The plug-in that says how far unlearned models are from models that never saw the forget set."""
+
+import inspect
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pipeline.core.errors import ConfigError
+from pipeline.core.registry import Plugin, plugin_name
+from pipeline.evaluation.judges.inputs import JudgeInput
+from pipeline.evaluation.judges.scores import Scores, Yardstick, check_scores
+
+# What a judge may need of both sides, and of the models before unlearning.
+NEEDS = frozenset({"margins", "logits", "states", "full"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedModels:
+    """Models that are trained for a judge.
+
+    Each sees keep_fraction of the points (None: all of them), without the forget set if
+    leaves_out_forget_set: then there is one population for each forget set, otherwise all share one.
+    keeps_states: their weights are kept too.
+    """
+
+    n_models: int
+    keep_fraction: float | None = None
+    leaves_out_forget_set: bool = True
+    keeps_states: bool = False
+
+    def __post_init__(self) -> None:
+        if isinstance(self.n_models, bool) or not isinstance(self.n_models, int) or self.n_models < 2:
+            raise ConfigError(
+                f"n_models of a judge's population is {self.n_models!r}; expected a whole number, 2 or more"
+            )
+        if self.keep_fraction is not None and not 0 < self.keep_fraction < 1:
+            raise ConfigError(
+                f"keep_fraction of a judge's population is {self.keep_fraction!r}; expected 0 to 1, or None"
+            )
+        if self.keep_fraction is not None and self.leaves_out_forget_set:
+            raise ConfigError(
+                "a judge's population has a keep_fraction; set leaves_out_forget_set=False beside it"
+            )
+
+
+class Judge(Plugin):
+    """Compares unlearned models with retrained ones.
+
+    needs names what `judge` reads: `margins`, `logits`, `states` of both sides, and `full` for the models
+    before unlearning. fewest_models is the least number on each side. A judge that needs models trained for
+    itself names them in `populations`; one that trains the judged models further names how in `treatment`.
+    All of this is planned, priced and resumed as the rest of the experiment is, and what cannot be had is
+    refused before anything is computed.
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset({"margins"})
+    fewest_models: ClassVar[int] = 2
+    yardstick: ClassVar[Yardstick] = Yardstick(noise=0.0, by_interval=True)
+    # What a reader must know beside the first sentence of the class's documentation.
+    about: ClassVar[str] = ""
+    # Words for statistics, where their names do not speak for themselves.
+    titles: ClassVar[Mapping[str, str]] = {}
+
+    @abstractmethod
+    def judge(self, found: JudgeInput) -> Scores:
+        """Return the scores of the unlearned models; the floor population is judged by the same call."""
+
+    def populations(self) -> Mapping[str, TrainedModels]:
+        """Return the models to be trained for this judge, by name; none unless a judge says otherwise."""
+        return {}
+
+    def treatment(self) -> Plugin | None:
+        """Return the unlearner applied to both sides first, such as one that relearns; or None."""
+        return None
+
+    def title(self, statistic: str) -> str:
+        """Return what a statistic is called in tables."""
+        return self.titles.get(statistic, statistic.replace("_", " "))
+
+    @property
+    def note(self) -> str:
+        """What the scores mean to a reader: the first sentence of the class's documentation and `about`."""
+        first = (inspect.getdoc(type(self)) or plugin_name(self)).split("\n\n")[0]
+        return " ".join(f"{first} {self.about}".split())
+
+    @property
+    def needs_states(self) -> bool:
+        """Whether the weights of both sides must be kept."""
+        return "states" in self.needs or self.treatment() is not None
+
+    def _check_judge(self, scores: Scores, found: JudgeInput) -> None:
+        check_scores(scores, len(found.labels))

@@ -1,0 +1,159 @@
+"""The snapshots of unlearned models as a judge sees them: the same table at several times, read once as far as memory allows."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from pipeline.core.arrays import Labels, Logits, Margins
+from pipeline.evaluation.judges.inputs import JudgeInput, ModelOutputs
+from pipeline.evaluation.margins import margins
+from pipeline.runtime.store import Store, TableRef
+from pipeline.stages.layout import Layout, column
+from pipeline.stages.train import CHECKPOINT, read_states
+from pipeline.stages.unlearn import AFTER, snapshot_checkpoint
+from pipeline.store.rows import Rows
+from pipeline.training.ensemble import States, join
+
+# Bytes of logits that are kept between two snapshots; of what is larger, the rest is read again for each of them.
+MOST_KEPT = 1 << 30
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SnapshotTable:
+    """A table of unlearned models with snapshots, and the labels (n_points,)."""
+
+    store: Store
+    table: TableRef
+    layout: Layout
+    labels: Labels
+    _blocks: dict[int, Logits] = field(default_factory=dict)
+
+    @cached_property
+    def marks(self) -> Rows:
+        """After how many epochs or steps the snapshots were taken, and what each model had used by then."""
+        return self.store.read_rows(self.table, [AFTER, "samples"])
+
+    @cached_property
+    def all_margins(self) -> np.ndarray:
+        """The margins (n_rows, n_points) of all models at all times."""
+        return np.concatenate([margins(block, self.labels[points]) for points, block in self.blocks()], axis=1)
+
+    def blocks(self) -> Iterator[tuple[slice, np.ndarray]]:
+        """Yield points and their logits (n_rows, n_block_points, n_classes), of all models at all times."""
+        n_points = len(self.labels)
+        for number in range(self.layout.n_blocks(n_points)):
+            yield self.layout.points(number, n_points), self._block(number)
+
+    def _block(self, number: int) -> Logits:
+        if number in self._blocks:
+            return self._blocks[number]
+        block = self.store.read_rows(self.table, [column(number)]).columns[column(number)]
+        if block.nbytes + sum(kept.nbytes for kept in self._blocks.values()) <= MOST_KEPT:
+            self._blocks[number] = block
+        return block
+
+
+@dataclass(frozen=True, eq=False)
+class SnapshotOutputs(ModelOutputs):
+    """The models of a table at the time of snapshot `number` (from 0). A model with fewer snapshots stays at its last."""
+
+    source: SnapshotTable
+    number: int
+
+    @property
+    def n_models(self) -> int:
+        """How many models there are."""
+        return len(self._rows)
+
+    @property
+    def after(self) -> int:
+        """After how many epochs or steps the snapshot was taken."""
+        return int(self.source.marks.columns[AFTER][self._rows].max())
+
+    @property
+    def samples(self) -> float:
+        """The samples that a model had used in gradient evaluations, on average over models."""
+        return float(self.source.marks.columns["samples"][self._rows].mean())
+
+    def margins(self) -> Margins:
+        """Return margins (n_models, n_points) in nats."""
+        return self.source.all_margins[self._rows]
+
+    def blocks(self) -> Iterator[tuple[slice, Logits]]:
+        """Yield points and their logits."""
+        for points, block in self.source.blocks():
+            yield points, block[self._rows]
+
+    def states(self) -> Mapping[str, np.ndarray]:
+        """Return the states of all models; raises a StoreError if they were not kept."""
+        folder, pieces = self.source.table.folder, self.source.table.pieces
+        states = join(self._states_of(TableRef(folder, (piece,))) for piece in pieces)
+        return {name: values.cpu().numpy() for name, values in states.items()}
+
+    def _states_of(self, part: TableRef) -> States:
+        piece, ending = part.pieces[0], snapshot_checkpoint(self.number)
+        is_earlier = ending in self.source.store.blob_names(part.folder, piece.shard)
+        wanted = ending if is_earlier else CHECKPOINT
+        return read_states(self.source.store, part, piece.start, piece.stop, ending=wanted)
+
+    @cached_property
+    def _rows(self) -> np.ndarray:
+        return self.source.marks.at(self.number)
+
+
+@dataclass(frozen=True, eq=False)
+class KeptOutputs(ModelOutputs):
+    """Models that every snapshot is compared with: what was read once is kept, up to MOST_KEPT bytes of logits."""
+
+    models: ModelOutputs
+    _kept: list[tuple[slice, Logits]] = field(default_factory=list)
+
+    @property
+    def n_models(self) -> int:
+        """How many models there are."""
+        return self.models.n_models
+
+    def margins(self) -> Margins:
+        """Return margins (n_models, n_points) in nats."""
+        return self._margins.copy()
+
+    def blocks(self) -> Iterator[tuple[slice, Logits]]:
+        """Yield points and their logits."""
+        if self._kept:
+            yield from ((points, block.copy()) for points, block in self._kept)
+            return
+        read: list[tuple[slice, Logits]] = []
+        n_bytes = 0
+        for points, block in self.models.blocks():
+            n_bytes += block.nbytes
+            read = [*read, (points, block.copy())] if n_bytes <= MOST_KEPT else []
+            yield points, block
+        self._kept.extend(read)
+
+    def states(self) -> Mapping[str, np.ndarray]:
+        """Return the states of all models."""
+        return self.models.states()
+
+    @cached_property
+    def _margins(self) -> Margins:
+        return self.models.margins()
+
+
+def snapshots_of(store: Store, table: TableRef, layout: Layout, labels: Labels) -> list[SnapshotOutputs]:
+    """Return the snapshots of a table of models in order, none if it has none; the last is what the table holds for everybody."""
+    if AFTER not in store.columns(table):
+        return []
+    source = SnapshotTable(store=store, table=table, layout=layout, labels=labels)
+    return [SnapshotOutputs(source, number) for number in range(source.marks.n_most)]
+
+
+def each_snapshot(found: JudgeInput, snapshots: Sequence[SnapshotOutputs]) -> Iterator[JudgeInput]:
+    """Yield what a judge looks at for each snapshot; whatever all are compared with is read once."""
+    populations = {name: KeptOutputs(models) for name, models in found.populations.items()}
+    start = None if found.start is None else KeptOutputs(found.start)
+    shared = dataclasses.replace(found, oracle=KeptOutputs(found.oracle), start=start, populations=populations)
+    for snapshot in snapshots:
+        yield dataclasses.replace(shared, unlearned=snapshot)

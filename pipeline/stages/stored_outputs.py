@@ -1,0 +1,48 @@
+"""Models of a table as judges see them: nothing is read before a judge asks for it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.core.arrays import Indices, Labels, Logits, Margins
+from pipeline.evaluation.judges.inputs import ModelOutputs
+from pipeline.runtime.store import Store, TableRef
+from pipeline.stages.layout import Layout, block_margins, read_blocks, read_margins
+from pipeline.stages.train import read_states
+
+
+@dataclass(frozen=True, eq=False)
+class StoredOutputs(ModelOutputs):
+    """The models of a table with labels (n_points,); states lie in another table for an unlearner that moves no weights."""
+
+    store: Store
+    table: TableRef
+    layout: Layout
+    labels: Labels
+    states_table: TableRef | None = None
+
+    @property
+    def n_models(self) -> int:
+        """How many models there are."""
+        return sum(piece.stop - piece.start for piece in self.table.pieces)
+
+    def margins(self, points: Indices | None = None) -> Margins:
+        """Return margins (n_models, n_points) in nats, read block by block; blocks without any of the points are not read."""
+        if points is None:
+            return read_margins(self.store, self.table, self.layout, self.labels)
+        size, found = self.layout.block_points, np.empty((self.n_models, len(points)), np.float32)
+        for block in np.unique(points // size).tolist():
+            inside = points // size == block
+            found[:, inside] = block_margins(self.store, self.table, self.layout, block, self.labels)[:, points[inside] - block * size]
+        return found
+
+    def blocks(self) -> Iterator[tuple[slice, Logits]]:
+        """Yield points and their logits, one block in memory at a time."""
+        return read_blocks(self.store, self.table, self.layout, len(self.labels))
+
+    def states(self) -> Mapping[str, np.ndarray]:
+        """Return the states of all models; raises a StoreError if they were not kept."""
+        table = self.table if self.states_table is None else self.states_table
+        first, last = table.pieces[0].start, table.pieces[-1].stop
+        return {name: values.cpu().numpy() for name, values in read_states(self.store, table, first, last).items()}

@@ -1,0 +1,96 @@
+"""Rows of a unit: a shard may hold several rows for each unit, such as the snapshots of one model. The last row is the unit's result.
+
+The header of a shard says how many rows its units have: `rows_per_unit` if all have equally many, else `row_offsets`. A header with neither
+describes a shard that has one row for each unit, or a shard of one unit, whose rows (one for each point, say) belong together.
+"""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+
+from pipeline.core.errors import CorruptShardError, ShapeError
+
+# More rows than any file holds; a header that says more was made up.
+MOST = 2**40
+PER_UNIT, OFFSETS = "rows_per_unit", "row_offsets"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """All rows of consecutive units. counts (n_units,): rows of each unit; the rows of a unit follow each other in every column."""
+
+    columns: Mapping[str, np.ndarray]
+    counts: Int[np.ndarray, " n_units"]
+
+    @property
+    def n_most(self) -> int:
+        """The rows of the unit that has most, 0 if there are no units."""
+        return int(self.counts.max(initial=0))
+
+    def at(self, number: int) -> Int[np.ndarray, " n_units"]:
+        """Return the position of row `number` (from 0) of each unit; of a unit with fewer rows that of its last, which is its result."""
+        ends = np.cumsum(self.counts)
+        return np.minimum(ends - self.counts + number, ends - 1)
+
+
+def header(
+    counts: Sequence[int] | None,
+    columns: Mapping[str, np.ndarray],
+    n_units: int,
+    *,
+    units: str,
+    folder: str,
+) -> dict[str, Any]:
+    """Return the entry of a shard's header for units with counts (n_units,) of rows, nothing if each has one row.
+
+    Without counts a shard of several units has one row for each. Raises ShapeError, which names units and folder, if the counts or the
+    columns do not fit.
+    """
+    if counts is None and n_units == 1:
+        return {}
+    numbers = [1] * n_units if counts is None else [int(count) for count in counts]
+    if len(numbers) != n_units or min(numbers, default=0) < 1:
+        raise ShapeError(f"{folder}: `rows_per_unit` is {numbers} for {units}; give each its number of rows, at least 1")
+    for name, values in columns.items():
+        if len(values) != sum(numbers):
+            wanted = "one row for each of them" if counts is None else f"{sum(numbers)} rows, as `rows_per_unit` says"
+            raise ShapeError(f"{folder}: column {name!r} has {len(values)} rows for {units}; return {wanted}")
+    if max(numbers) == 1:
+        return {}
+    return {PER_UNIT: numbers[0]} if len(set(numbers)) == 1 else {OFFSETS: [0, *np.cumsum(numbers).tolist()]}
+
+
+def has_results(about: Mapping[str, Any], n_units: int) -> bool:
+    """Return whether the last row of each unit is its result; else the shard has one unit, and all rows belong to it together."""
+    return n_units > 1 or PER_UNIT in about or OFFSETS in about
+
+
+def counts_of(about: Mapping[str, Any], n_units: int, path: str) -> Int[np.ndarray, " n_units"]:
+    """Return the rows of each unit of the shard with the header about.
+
+    Raises CorruptShardError, which names path, if the header contradicts itself or the shard's number of rows.
+    """
+    n_rows, per_unit, offsets = about.get("n_rows"), about.get(PER_UNIT, 1), about.get(OFFSETS)
+    if _is_count(n_rows) and not has_results(about, n_units):
+        return np.array([n_rows], np.int64)
+    if _is_count(per_unit) and offsets is None and per_unit * n_units == n_rows:
+        return np.full(n_units, per_unit)
+    if PER_UNIT not in about and _are_offsets(offsets, n_units, n_rows):
+        return np.diff(np.array(offsets))
+    said = "".join(f", {key} {str(about[key])[:80]}" for key in (PER_UNIT, OFFSETS) if key in about)
+    raise CorruptShardError(f"{path} has {n_rows} rows for {n_units} units{said}; run `dmm verify --repair`")
+
+
+def _are_offsets(offsets: Any, n_units: int, n_rows: Any) -> bool:
+    """Return whether offsets rise from 0 to n_rows in n_units steps."""
+    if not isinstance(offsets, list) or len(offsets) != n_units + 1 or not all(map(_is_count, offsets)):
+        return False
+    return offsets[0] == 0 and offsets[-1] == n_rows and all(one < other for one, other in itertools.pairwise(offsets))
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and 0 <= value <= MOST

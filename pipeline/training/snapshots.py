@@ -1,0 +1,96 @@
+"""Snapshots: models on their way through the phases of a descent, each with what it has cost so far.
+
+Taking one disturbs nothing: states are read, outputs are computed in evaluation mode on a copy of the model, and torch's random
+numbers are left as they were. So the models end with the same bits as without snapshots.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+
+from pipeline.core.arrays import Logits
+from pipeline.core.neutral import setting
+from pipeline.core.registry import Settings
+from pipeline.training.ensemble import States, device_of, join, take
+
+
+class Snapshots(Settings):
+    """When snapshots are taken: after every `every` epochs or steps, counted through all phases, and at the end."""
+
+    every: int = setting(neutral=1, ge=1, le=1_000_000_000)
+    unit: Literal["epoch", "step"] = setting(neutral="epoch")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """Models on their way. after: epochs or steps taken, as `Snapshots.unit` says.
+
+    n_samples: samples that each member has used in gradient evaluations. logits: their outputs in evaluation mode. states: those of the
+    first members only, as many as are to be kept; possibly of none.
+    """
+
+    after: int
+    n_samples: int
+    logits: Logits
+    states: States
+
+
+def take_snapshot(states: States, evaluate: Callable[[States], Logits], *, after: int, n_samples: int, n_kept: int) -> Snapshot:
+    """Return a snapshot of members as they are now, with a copy of the states of the first n_kept of them."""
+    device = device_of(states)
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        logits = evaluate(states)
+    return Snapshot(after=after, n_samples=n_samples, logits=logits, states=take(states, 0, n_kept))
+
+
+class Recorder:
+    """Takes snapshots while groups of members descend one after the other.
+
+    evaluate returns the logits of states. n_samples: what each member uses in all; the snapshot at the end is left to the caller, who
+    has the result itself. n_kept: of how many members, the first ones, snapshots keep the states.
+    """
+
+    def __init__(self, when: Snapshots, evaluate: Callable[[States], Logits], *, n_samples: int, n_kept: int) -> None:
+        self._when, self._evaluate, self._total, self._n_kept = when, evaluate, n_samples, n_kept
+        self._groups: list[list[Snapshot]] = []
+        self._n_members = self._count = self._n_samples = self._n_before = 0
+
+    def begin(self, members: Sequence[int]) -> None:
+        """Turn to the next group of members; one that stands twice in it counts once."""
+        self._n_before += self._n_members
+        self._n_members, self._count, self._n_samples = len(set(members)), 0, 0
+        self._groups.append([])
+
+    def drop_group(self) -> None:
+        """Forget the group that was begun last: it is tried again in smaller ones."""
+        self._groups.pop()
+        self._n_members = 0
+
+    def step(self, states: Callable[[], States], *, n_points: int, ends_epoch: bool) -> None:
+        """Count a step of the group on n_points points, after which states returns the states; take a snapshot if one is due."""
+        self._n_samples += n_points
+        counts = ends_epoch or self._when.unit == "step"
+        self._count += counts
+        if not counts or self._count % self._when.every or self._n_samples >= self._total:
+            return
+        group = {name: value[: self._n_members] for name, value in states().items()}
+        n_kept = min(max(self._n_kept - self._n_before, 0), self._n_members)
+        found = take_snapshot(group, self._evaluate, after=self._count, n_samples=self._n_samples, n_kept=n_kept)
+        self._groups[-1].append(found)
+
+    @property
+    def count(self) -> int:
+        """Epochs or steps that the last group has taken."""
+        return self._count
+
+    def snapshots(self) -> list[Snapshot]:
+        """Return the snapshots before the end, of all members together."""
+        return [_joined(parts) for parts in zip(*self._groups, strict=True)]
+
+
+def _joined(parts: Sequence[Snapshot]) -> Snapshot:
+    logits, states = np.concatenate([part.logits for part in parts]), join(part.states for part in parts)
+    return Snapshot(after=parts[0].after, n_samples=parts[0].n_samples, logits=logits, states=states)
