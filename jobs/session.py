@@ -1,5 +1,6 @@
 """An experiment opened for work: config read, data loaded, everything checked that can be checked before compute is spent."""
 
+import contextlib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,16 +11,22 @@ import numpy as np
 import torch
 
 from pipeline import config
-from pipeline.accounts import fewest_learnt_from, needs_effects
+from pipeline.accounts import fewest_learnt_from, in_one_fit, needs_effects, roles_used
 from pipeline.blueprint import build_graph
+from pipeline.blueprint.judging import check_judged
+from pipeline.blueprint.sourcing import check_sources
+from pipeline.blueprint.starts import check_starts
 from pipeline.config import Experiment
-from pipeline.core.errors import ConfigError, DataError, PipelineError
+from pipeline.config.fidelity import check_fidelities, is_proxy, model_of, recipe_of
+from pipeline.config.populations import PROXIES
+from pipeline.core.errors import ConfigError, DataError, InputsNotReadError, PipelineError
 from pipeline.core.fitting import fits
 from pipeline.core.setting_paths import with_absolute_paths
+from pipeline.data.content import KNOWN
 from pipeline.data.examples import Examples
 from pipeline.data.masks import count_kept, count_kept_outside
-from pipeline.data.records.base import check_apart, check_points
 from pipeline.graph import Graph
+from pipeline.run.known_content import recall_from
 from pipeline.runtime.execution import Executor, SerialExecutor
 from pipeline.runtime.files import local_folder
 from pipeline.runtime.job import is_ray_job
@@ -40,6 +47,11 @@ class Session:
     store: Store
 
 
+def demonstrations() -> list[str]:
+    """Return the names of the embedded demonstrations."""
+    return [entry.name.removesuffix(".yaml") for entry in (resources.files("jobs") / "configs").iterdir() if entry.name.endswith(".yaml")]
+
+
 def read_experiment(path: str | None, overrides: Sequence[str], store: str | None, demonstration: str = "digits") -> Experiment:
     """Return the experiment at path, an embedded demonstration if there is none; store, if given, is where tables go."""
     if path is not None:
@@ -48,19 +60,34 @@ def read_experiment(path: str | None, overrides: Sequence[str], store: str | Non
         return config.build(config.read_tree(embedded), overrides, source="the demonstration", store=store)
 
 
-def open_session(path: str | None, overrides: Sequence[str] = (), store: str | None = None, *, demonstration: str = "digits") -> Session:
-    """Return a session in which every setting, file and plug-in was tried; raises ConfigError or DataError naming what is wrong."""
+def open_session(
+    path: str | None,
+    overrides: Sequence[str] = (),
+    store: str | None = None,
+    *,
+    demonstration: str = "digits",
+    reads_inputs: bool = True,
+) -> Session:
+    """Return a session in which every setting, file and plug-in was tried; raises ConfigError or DataError naming what is wrong.
+
+    Without reads_inputs only labels, headers and listings are read: nothing can be computed, and what needs inputs is not tried.
+    """
     experiment = read_experiment(path, overrides, store, demonstration)
     if is_ray_job():
         refuse_places_that_vanish(experiment)
-    examples = load_checked(experiment)
-    return Session(experiment, examples, build_graph(experiment, examples), Store(experiment.store.uri))
+    place = Store(experiment.store.uri)
+    recall_from(place)
+    examples = load_checked(experiment, reads_inputs=reads_inputs)
+    return Session(experiment, examples, build_graph(experiment, examples), place)
 
 
-def load_checked(experiment: Experiment) -> Examples:
-    """Return the data of an experiment once settings and data were checked together; relative paths begin in the folder of this process."""
+def load_checked(experiment: Experiment, *, reads_inputs: bool = True) -> Examples:
+    """Return the data of an experiment once settings and data were checked together; for reads_inputs see open_session.
+
+    Relative paths begin in the folder of this process.
+    """
     located = with_absolute_paths(experiment)
-    examples = located.dataset.load()
+    examples = KNOWN.read(located.dataset) if reads_inputs else KNOWN.outline(located.dataset)
     check(located, examples)
     return examples
 
@@ -81,23 +108,26 @@ def refuse_places_that_vanish(experiment: Experiment) -> None:
 
 
 def check(experiment: Experiment, examples: Examples) -> None:
-    """Raise ConfigError or DataError for whatever the settings and the data together make impossible."""
+    """Raise ConfigError or DataError for whatever the settings and the data together make impossible.
+
+    With examples whose inputs are not read, what needs them is not tried.
+    """
     for subsets in (experiment.populations.subset, experiment.populations.designed):
         if subsets is not None:
             count_kept(examples.n_train, subsets.keep_fraction)
-    build = Builder(experiment.model, examples.input_shape, examples.n_classes)
-    check_model(build, experiment.recipe, examples.inputs_of(np.arange(2)))
-    check_scale(build, experiment.recipe, examples)
+    check_trained(experiment, examples)
     for label, rule in experiment.forget_sets.items():
         try:
             rule.check(examples)
+        except InputsNotReadError:
+            continue
         except PipelineError as error:
             raise type(error)(f"forget set {label!r}: {error}") from error
     check_focused(experiment, examples)
     experiment.estimator.check(examples)
-    check_looked_into(experiment, build, examples)
+    check_populations(experiment, examples)
+    check_looked_into(experiment, Builder(model_of(experiment, "scout"), examples.input_shape, examples.n_classes), examples)
     check_learnt_from(experiment)
-    check_records(experiment, examples)
     for label, unlearner in experiment.unlearners.items():
         try:
             unlearner.check(examples)
@@ -116,8 +146,10 @@ def check_looked_into(experiment: Experiment, build: Builder, examples: Examples
         looking[f"estimator.{guide.key}"] = guide.estimator
     for key, estimator in looking.items():
         try:
-            estimator.check_objective(experiment.recipe.loss())
+            estimator.check_objective(recipe_of(experiment, "scout").loss())
             estimator.check_model(build, examples)
+        except InputsNotReadError:
+            continue
         except ConfigError as error:
             raise ConfigError(f"{key}: {error}") from error
 
@@ -140,22 +172,43 @@ def check_focused(experiment: Experiment, examples: Examples) -> None:
         return
     for label, rule in experiment.forget_sets.items():
         named = getattr(rule, "n_points", 1)
-        n_forget = (named if fits(named, int) else 1) if rule.needs else len(rule.select(examples, None))
+        try:
+            n_forget = (named if fits(named, int) else 1) if rule.needs else len(rule.select(examples, None))
+        except InputsNotReadError:
+            continue
         try:
             count_kept_outside(examples.n_train - n_forget, focused.keep_fraction)
         except ConfigError as error:
             raise ConfigError(f"populations.focused, forget set {label!r}: {error}") from error
 
 
-def check_records(experiment: Experiment, examples: Examples) -> None:
-    """Raise DataError unless models trained elsewhere can be used, and those held out are others than those learnt from."""
-    subset, heldout = experiment.populations.subset, experiment.populations.heldout
-    for records in (subset.imported, None if heldout is None else heldout.imported):
-        if records is not None:
-            records.check(examples)
-            check_points(records, examples)
-    if heldout is not None and subset.imported is not None and heldout.imported is not None:
-        check_apart(subset.imported, subset.n_models, heldout.imported, heldout.n_models)
+def check_trained(experiment: Experiment, examples: Examples) -> None:
+    """Raise ConfigError, naming the key, unless the model of each role turns inputs into logits and can be trained by its recipe."""
+    for role in ("full", *PROXIES):
+        if role != "full" and (role not in roles_used(experiment) or not is_proxy(experiment, role)):
+            continue
+        build = Builder(model_of(experiment, role), examples.input_shape, examples.n_classes)
+        try:
+            # A command that reads no inputs checks the rest.
+            with contextlib.suppress(InputsNotReadError):
+                check_model(build, recipe_of(experiment, role), examples.inputs_of(np.arange(2)))
+                check_scale(build, recipe_of(experiment, role), examples)
+        except ConfigError as error:
+            if role == "full":
+                raise
+            raise type(error)(f"populations.{role}: {error}") from error
+
+
+def check_populations(experiment: Experiment, examples: Examples) -> None:
+    """Raise ConfigError or DataError unless sources offer what is needed of them, and weights are kept where they are needed."""
+    used = roles_used(experiment)
+    check_starts(experiment)
+    check_sources(experiment, examples, used)
+    check_judged(experiment)
+    check_fidelities(experiment, in_one_fit(experiment))
+    scouts = experiment.populations.scout
+    if "scout" in used and scouts.source is None and not scouts.keep_states:
+        raise ConfigError("attribution looks at the data through scouts, whose weights are not kept; set populations.scout.keep_states=true")
 
 
 def why_looped(session: Session) -> str | None:

@@ -1,14 +1,21 @@
 """What an experiment trains and what that costs, from its config alone: the accounts that plan, results and report share."""
 
+import dataclasses
+
 from pipeline.config import Experiment
+from pipeline.config.fidelity import proxy_words
+from pipeline.core.errors import ConfigError
+from pipeline.core.registry import plugin_name
 from pipeline.data.examples import Examples
-from pipeline.data.records.base import Records
 from pipeline.reporting.content import PopulationContent
+from pipeline.sources.base import ModelSource
 from pipeline.stages.curve import SHARES, counts_of
 from pipeline.stages.results import Spending
 
 # Roles whose models datamodels are fitted to.
 SUBSETS = ("subset", "designed")
+# Roles of models that leave out a forget set.
+ORACLES = ("oracle", "floor")
 
 
 def spending_of(experiment: Experiment, examples: Examples) -> Spending:
@@ -17,7 +24,7 @@ def spending_of(experiment: Experiment, examples: Examples) -> Spending:
         datamodel=sum((row.retrainings for row in learnt_from(experiment, examples)), start=0.0),
         focused=sum(row.retrainings for row in focused_rows(experiment, examples)) / len(experiment.forget_sets),
         n_requests=len(experiment.forget_sets),
-        n_models=experiment.populations.full.n_models,
+        n_models=experiment.populations.full.count(),
         epochs=experiment.recipe.epochs,
         n_train=examples.n_train,
     )
@@ -25,12 +32,9 @@ def spending_of(experiment: Experiment, examples: Examples) -> Spending:
 
 def learnt_from(experiment: Experiment, examples: Examples) -> list[PopulationContent]:
     """Return what is trained to predict effects."""
-    subsets, imported = {"subset": experiment.populations.subset, "designed": experiment.populations.designed}, experiment.populations.subset.imported
-    trained = [role for role in subset_roles(experiment) if role == "designed" or imported is None]
-    rows = [_counted(role, of.n_models, of.keep_fraction, examples) for role in trained if (of := subsets[role]) is not None]
-    if imported is not None and "subset" in subset_roles(experiment):
-        rows.insert(0, _recorded("subset", experiment.populations.subset.n_models, imported))
-    return rows + ([_counted("scout", experiment.populations.scout.n_models, 1.0, examples)] if needs_scouts(experiment) else [])
+    subsets = {"subset": experiment.populations.subset, "designed": experiment.populations.designed}
+    rows = [_row(experiment, role, of.keep_fraction, examples) for role in subset_roles(experiment) if (of := subsets[role]) is not None]
+    return rows + ([_row(experiment, "scout", 1.0, examples)] if needs_scouts(experiment) else [])
 
 
 def focused_rows(experiment: Experiment, examples: Examples) -> list[PopulationContent]:
@@ -44,15 +48,13 @@ def focused_rows(experiment: Experiment, examples: Examples) -> list[PopulationC
 
 def judged_by(experiment: Experiment, examples: Examples) -> list[PopulationContent]:
     """Return what is trained to be unlearned and to judge by."""
-    wanted, n_sets = experiment.populations, len(experiment.forget_sets)
-    rows = [_counted("full", wanted.full.n_models, 1.0, examples)]
-    rows += [_counted(role, members.n_models * n_sets, 1.0, examples) for role, members in (("oracle", wanted.oracle), ("floor", wanted.floor))]
+    wanted = experiment.populations
+    rows = [_row(experiment, "full", 1.0, examples)]
+    rows += [_row(experiment, role, 1.0, examples) for role in ORACLES]
     rows += _trained_for_judges(experiment, examples)
     if wanted.heldout is None or not attributes(experiment):
         return rows
-    if wanted.heldout.imported is not None:
-        return [*rows, _recorded("heldout", wanted.heldout.n_models, wanted.heldout.imported)]
-    return [*rows, _counted("heldout", wanted.heldout.n_models, wanted.subset.keep_fraction, examples)]
+    return [*rows, _row(experiment, "heldout", wanted.subset.keep_fraction, examples)]
 
 
 def _trained_for_judges(experiment: Experiment, examples: Examples) -> list[PopulationContent]:
@@ -69,11 +71,30 @@ def _counted(role: str, n_models: int, fraction: float, examples: Examples) -> P
     return PopulationContent(role=role, n_models=n_models, points_kept=round(fraction * examples.n_train), retrainings=n_models * fraction)
 
 
-def _recorded(role: str, n_models: int, records: Records) -> PopulationContent:
-    """Return what a population trained elsewhere is, at no cost here."""
-    n_models = min(n_models, len(records.models()))
-    kept = records.read_masks(0, n_models).sum(axis=1).mean()
-    return PopulationContent(role=role, n_models=n_models, points_kept=round(float(kept)), retrainings=0.0)
+def _row(experiment: Experiment, role: str, fraction: float, examples: Examples) -> PopulationContent:
+    """Return what the models of a role are and cost, those of all forget sets together; those trained elsewhere cost nothing here."""
+    wanted = experiment.populations.of(role)
+    if wanted is None:
+        raise ConfigError(f"populations.{role} is null, but its models are needed; set populations.{role}.n_models")
+    source = wanted.located_source
+    if source is None:
+        n_models = wanted.n_models * (len(experiment.forget_sets) if role in ORACLES else 1)
+        return dataclasses.replace(_counted(role, n_models, fraction, examples), note=proxy_words(experiment, role))
+    note = f"from {plugin_name(source)}, not trained here"
+    counts = [min(wanted.n_models, one.n_models()) for one in sources_of(experiment, role)]
+    kept = float(fraction * examples.n_train)
+    if "masks" in source.offers() and role not in ORACLES:
+        kept = float(source.read_masks(0, counts[0]).sum(axis=1).mean())
+    return PopulationContent(role=role, n_models=sum(counts), points_kept=round(kept), retrainings=0.0, note=note)
+
+
+def sources_of(experiment: Experiment, role: str) -> tuple[ModelSource, ...]:
+    """Return the sources of a role: one, or of oracles one for each forget set; none where the models are trained here."""
+    wanted = experiment.populations.of(role)
+    source = None if wanted is None else wanted.located_source
+    if source is None:
+        return ()
+    return tuple(source.of_forget_set(label) for label in experiment.forget_sets) if role in ORACLES else (source,)
 
 
 def needs_effects(experiment: Experiment) -> bool:
@@ -83,7 +104,7 @@ def needs_effects(experiment: Experiment) -> bool:
 
 def attributes(experiment: Experiment) -> bool:
     """Return whether datamodels are made: where an unlearner wants effects, and where attribution or models were brought, to be scored at least."""
-    return needs_effects(experiment) or not subset_roles(experiment) or experiment.populations.subset.imported is not None
+    return needs_effects(experiment) or not subset_roles(experiment) or experiment.populations.subset.source is not None
 
 
 def subset_roles(experiment: Experiment) -> list[str]:
@@ -98,8 +119,7 @@ def fewest_learnt_from(experiment: Experiment) -> int | None:
     wanted, roles = experiment.populations, subset_roles(experiment)
     if not roles or not attributes(experiment):
         return None
-    n_subset = wanted.subset.n_models if wanted.subset.imported is None else min(wanted.subset.n_models, len(wanted.subset.imported.models()))
-    sizes = [n_subset] + ([wanted.designed.n_models] if wanted.designed is not None else [])
+    sizes = [wanted.subset.count()] + ([wanted.designed.count()] if wanted.designed is not None else [])
     return sum(counts_of(sizes, 1.0 if wanted.heldout is None else min(SHARES)))
 
 
@@ -111,7 +131,31 @@ def needs_scouts(experiment: Experiment) -> bool:
 
 def needs_groups(experiment: Experiment) -> bool:
     """Return whether groups of training points are looked for, to be dropped or as features."""
-    return "groups" in experiment.estimator.needs or "designed" in subset_roles(experiment)
+    designed = experiment.populations.designed
+    draws_groups = "designed" in subset_roles(experiment) and designed is not None and designed.source is None
+    return "groups" in experiment.estimator.needs or draws_groups
+
+
+def starts_of(experiment: Experiment) -> frozenset[str]:
+    """Return the roles that unlearning starts from."""
+    return frozenset(unlearner.start for unlearner in experiment.unlearners.values())
+
+
+def roles_used(experiment: Experiment) -> frozenset[str]:
+    """Return the roles of which an experiment has populations."""
+    roles = {"full", *ORACLES} | starts_of(experiment)
+    if attributes(experiment):
+        roles |= set(subset_roles(experiment)) | ({"scout"} if needs_scouts(experiment) else set())
+        roles |= {"heldout"} if experiment.populations.heldout is not None else set()
+    return frozenset(roles)
+
+
+def in_one_fit(experiment: Experiment) -> frozenset[str]:
+    """Return the roles whose models one fit learns from: their outputs, or the gradients of their weights."""
+    roles = set(subset_roles(experiment))
+    if roles and (experiment.estimator.guided_by() is not None or "checkpoints" in experiment.estimator.needs):
+        roles.add("scout")
+    return frozenset(roles) if attributes(experiment) else frozenset()
 
 
 def has_forget_curve(experiment: Experiment) -> bool:

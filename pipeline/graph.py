@@ -5,8 +5,9 @@ digests plug-in revisions, the data, and exactly which shards of the parents wer
 same question and another version is therefore an answer gone stale.
 """
 
+import contextlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal, TypeVar
 
@@ -14,10 +15,11 @@ import numpy as np
 
 from pipeline.config import Experiment
 from pipeline.core.arrays import Indices
-from pipeline.core.errors import ConfigError
+from pipeline.core.errors import ConfigError, InputsNotReadError
 from pipeline.core.fingerprint import digest, digest_arrays
 from pipeline.core.registry import revision
 from pipeline.data.examples import Examples
+from pipeline.data.inputs import UnreadInputs
 from pipeline.runtime.shards import Piece, cover, gaps
 from pipeline.runtime.store import Store, TableRef
 from pipeline.stages.forget import Forget
@@ -71,12 +73,14 @@ class Graph:
     """The nodes of one experiment in an order in which parents come first, and the data they all rest on.
 
     digest stands for the experiment itself: its settings, and what lay in the files that they name when the graph was built.
+    data_digest is None where the content of the data is not known, because nothing has read the inputs since their files
+    changed in size or time. Then no node that reads the data is known to be done.
     """
 
     experiment: Experiment
     examples: Examples
     nodes: Mapping[str, Node]
-    data_digest: str
+    data_digest: str | None
     digest: str
     _resolved: dict[str, Indices] = field(default_factory=dict, compare=False, repr=False)
     _revisions: dict[str, list[dict[str, Any]]] = field(default_factory=dict, compare=False, repr=False)
@@ -113,7 +117,15 @@ class Graph:
                 states[key] = before[key]
             else:
                 states[key] = self._state(store, homes, node, states, settled, (before or {}).get(key))
+            if self._waits_for_inputs(store, states[key]):
+                states[key] = replace(states[key], status="waiting")
         return states
+
+    def _waits_for_inputs(self, store: Store, state: NodeState) -> bool:
+        """Return whether a forget set is chosen by inputs, which this command does not read, and is not stored yet."""
+        if not isinstance(self.examples.inputs, UnreadInputs) or state.status != "missing":
+            return False
+        return isinstance(state.node, Forget) and not state.node.rule.needs and self.forget_ids(store, state) is None
 
     def _state(
         self, store: Store, homes: "_Homes", node: Node, states: Mapping[str, NodeState], settled: frozenset[str], before: NodeState | None
@@ -126,11 +138,11 @@ class Graph:
         version = self._version(node, states, inputs)
         if version is None:
             answered = any(store.shards(f"{home}/{other}") for other in homes.versions(home))
-            return NodeState(node=node, status="stale" if answered else "waiting", question=question, folder=None)
+            return NodeState(node=node, status=self._status_unknown(node, answered), question=question, folder=None)
         folder = f"{home}/{version}"
         if before is not None and before.status == "done" and before.folder == folder:
             return before
-        pieces = tuple(cover(store.shards(folder) if homes.has(home) else (), node.n_units))
+        pieces = tuple(cover(store.shards(folder, keeping=node.keeping) if homes.has(home) else (), node.n_units))
         if not gaps(pieces, node.n_units):
             status: Status = "done"
         elif pieces:
@@ -139,6 +151,13 @@ class Graph:
             others = [name for name in homes.versions(home) if name != version]
             status = "stale" if any(store.shards(f"{home}/{other}") for other in others) else "missing"
         return NodeState(node=node, status=status, question=question, folder=folder, pieces=pieces, inputs=inputs)
+
+    def _status_unknown(self, node: Node, answered: bool) -> Status:
+        """Return the status of a node of which it is not known on what its answer rests."""
+        if any(parent.mode == "evidence" for parent in node.parents().values()):
+            return "stale" if answered and self.data_digest is not None else "waiting"
+        # It waits for no table, so that it is data whose content is not known to a command that reads no inputs.
+        return "waiting" if answered else "missing"
 
     def _question(self, store: Store, node: Node, states: Mapping[str, NodeState]) -> str | None:
         """Return the digest of what node asks, or None while it depends on ids that are not resolved yet."""
@@ -160,7 +179,13 @@ class Graph:
                 rests_on[name] = folder
             elif parent.mode != "content":
                 return None
-        return digest([self._data_of(node), self._revisions_of(node), node.revision, node.circumstances(), rests_on])
+        if node.reads_examples and self.data_digest is None:
+            return None
+        try:
+            circumstances = node.circumstances()
+        except InputsNotReadError:
+            return None
+        return digest([self._data_of(node), self._revisions_of(node), node.revision, circumstances, rests_on])
 
     def _revisions_of(self, node: Node) -> list[dict[str, Any]]:
         """Return the revisions of a node's plug-ins, found once: shards that rest on files of another content are refused, see Task.contents."""
@@ -179,7 +204,9 @@ class Graph:
             if state.status == "done":
                 self._resolved[place] = store.read(state.table)["index"]
             elif isinstance(state.node, Forget) and not state.node.rule.needs:
-                self._resolved[place] = state.node.select(self.examples, None)
+                # A command that reads no inputs waits for the table of a rule that needs them.
+                with contextlib.suppress(InputsNotReadError):
+                    self._resolved[place] = state.node.select(self.examples, None)
         return self._resolved.get(place)
 
     def _content(self, store: Store, state: NodeState) -> str | None:

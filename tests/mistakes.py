@@ -17,8 +17,8 @@ from pipeline.data.dataset import Dataset
 from pipeline.data.examples import Examples
 from pipeline.data.forget_sets.base import ForgetSet
 from pipeline.data.forget_sets.coherent import Coherent
-from pipeline.data.records.base import Records
 from pipeline.models.base import Model
+from pipeline.sources.base import ModelSource
 from pipeline.training.schedule import Descent, Phase, cross_entropy
 from pipeline.unlearning.matching import Matching
 from pipeline.unlearning.unlearner import ScheduledUnlearner, Unlearned, Unlearner, same_for_all
@@ -327,14 +327,17 @@ UNLEARNERS_EARLY = {
 }
 
 
-class Recorded(Records):
+class Recorded(ModelSource):
     """Two recorded models, as they should be."""
 
-    def models(self):
-        return tuple("abcdefgh")
+    def offers(self):
+        return frozenset({"masks", "margins"})
 
-    def has_logits(self):
-        return False
+    def n_models(self):
+        return 8
+
+    def digests(self, start, stop):
+        return tuple("abcdefgh"[start:stop])
 
     def read_masks(self, start, stop):
         return np.arange((stop - start) * 60).reshape(-1, 60) % 2 == 0
@@ -347,9 +350,11 @@ class Recorded(Records):
 
 
 RECORDS = {
-    subclass(Recorded, "ModelsList", models=returned(["a"])): "models() returned list of str",
-    subclass(Recorded, "ModelsNone", models=returned(())): "hold no models",
-    subclass(Recorded, "HasLogitsText", has_logits=returned("no")): "has_logits() returned 'no'",
+    subclass(Recorded, "DigestsList", digests=returned(["a"])): "digests() returned list of str",
+    subclass(Recorded, "DigestsFew", digests=returned(("a",))): "expected 8, one for each model",
+    subclass(Recorded, "ModelsNone", n_models=returned(0)): "holds no models",
+    subclass(Recorded, "OffersText", offers=returned("no")): "offers() returned 'no'",
+    subclass(Recorded, "OffersUnknown", offers=returned(frozenset({"weights"}))): "expected some of logits, margins, masks, states",
     subclass(Recorded, "MasksInts", read_masks=lambda self, a, b: np.ones((b - a, 60), int)): "expected booleans",
     subclass(Recorded, "MasksNarrow", read_masks=lambda self, a, b: np.ones((b - a, 9), bool)): "masks over (9,)",
     subclass(Recorded, "OutputsNan", read_outputs=lambda self, a, b: np.full((b - a, 80), np.nan)): "expected finite floats",

@@ -89,7 +89,7 @@ def test_an_unlearner_with_a_wrong_declaration_is_refused_before_compute(open_ti
 
 @pytest.mark.parametrize(("name", "message"), mistakes.RECORDS.items())
 def test_records_with_a_mistake_are_refused_before_compute(open_tiny, name, message):
-    populations = QUICK["populations"] | {"subset": {"imported": f"mistakes:{name}"}}
+    populations = QUICK["populations"] | {"subset": {"source": f"mistakes:{name}"}}
     said = refusal(open_tiny, populations=populations)
     assert message in said
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from image_folder import make_images
 from tiny import run_serially, statuses
 
 from jobs.session import open_session
@@ -57,3 +58,12 @@ def test_every_script_named_with_figures_exists() -> None:
     named = set(re.findall(r"`(\w+\.py)`", README))
     assert {"training.py", "klom.py"} <= named
     assert named - {path.name for path in Path(__file__).parent.glob("benchmarks/*.py")} <= {"__init__.py"}
+
+
+def test_your_image_files(folder: Path) -> None:
+    make_images(folder / "images", 40)
+    (folder / "mypictures.py").write_text(re.findall(r"```python\n(.*?)```", README, re.DOTALL)[1])
+    dataset = "dataset={name: 'mypictures:Pictures', folder: images, n_train: 30, scaling: {divide_by: 255}}"
+    session = open_session("mine.yaml", [*SMALL, dataset, "model={name: cnn, width: 2}"], "store")
+    assert (session.examples.n_train, session.examples.input_shape) == (30, (3, 6, 6))
+    assert not run_serially(session, until="train").failures

@@ -1,6 +1,7 @@
 """The commands that answer one question: `dmm attribute`, `klom`, `compare` and `export`."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
@@ -8,6 +9,11 @@ from jobs.commands import explaining, listing
 from jobs.commands.options import DONE, Config, ExecutorName, Json, Set, StoreUri, finish, paper, screen
 from jobs.session import open_session
 from pipeline.core.errors import ConfigError
+from pipeline.core.setting_paths import expanded
+from pipeline.core.validation_errors import did_you_mean
+from pipeline.sources.easydub_layout import EasyDubLayout
+
+LAYOUTS = ("easydub",)
 
 
 def attribute(
@@ -40,21 +46,43 @@ def attribute(
 
 
 def klom(
-    unlearned: Annotated[str, typer.Option(metavar="FILE", help="Margins of unlearned models, .npy (n_models, n_points), or a folder of one file a model.")],
-    oracle: Annotated[str, typer.Option(metavar="FILE", help="Margins of oracles, likewise.")],
+    unlearned: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Margins of unlearned models, .npy (n_models, n_points), or a folder of one file a model.")
+    ] = None,
+    oracle: Annotated[str | None, typer.Option(metavar="FILE", help="Margins of oracles, likewise.")] = None,
     variant: Annotated[str, typer.Option(help="closed, paper, data-unlearning-bench or easydub.")] = "closed",
     n_bins: Annotated[int, typer.Option(help="Bins of the closed variant.")] = 20,
     clip: Annotated[float, typer.Option(help="Margins are clipped to ± this.")] = 100.0,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
+    layout: Annotated[str | None, typer.Option(metavar="NAME", help="Judge the pretrained models of a whole folder instead: easydub.")] = None,
+    root: Annotated[str | None, typer.Option(metavar="DIR", help="That folder, for --layout.")] = None,
+    forget_set: Annotated[int | None, typer.Option(help="Number of the forget set, for --layout.")] = None,
+    n_models: Annotated[int | None, typer.Option(help="Models of each population, for --layout; all if left out.")] = None,
+    dataset: Annotated[str, typer.Option(help="Name of the data set in the paths, for --layout.")] = "cifar10",
+    model: Annotated[str, typer.Option(help="Name of the architecture in the paths, for --layout.")] = "resnet9",
+    epoch: Annotated[int, typer.Option(help="Epoch in the names of files, for --layout.")] = 23,
     json_: Json = False,
 ) -> None:
-    """Compute KLoM between two arrays of margins, beside the noise floor of the oracles."""
+    """Compute KLoM between two arrays of margins, or split by split of a folder in EasyDUB's layout, beside the noise floor of the oracles."""
     from jobs.commands.klom import klom_report
+    from jobs.commands.klom_layout import klom_of_layout
 
-    result = klom_report(unlearned, oracle, variant=variant, n_bins=n_bins, clip=clip, seed=seed)
+    rule: dict[str, Any] = {"variant": variant, "n_bins": n_bins, "clip": clip, "seed": seed}
+    if layout is None:
+        if unlearned is None or oracle is None or root is not None or forget_set is not None:
+            raise ConfigError("`dmm klom` needs --unlearned FILE and --oracle FILE, or --layout easydub with --root DIR and --forget-set NUMBER")
+        result = klom_report(unlearned, oracle, **rule)
+        shown = listing.show_klom
+    else:
+        check_layout(layout)
+        if root is None or forget_set is None or unlearned is not None or oracle is not None:
+            raise ConfigError("--layout needs --root DIR and --forget-set NUMBER, and takes neither --unlearned nor --oracle")
+        place = EasyDubLayout(root=expanded(Path(root)), dataset=dataset, model=model, epoch=epoch)
+        result = klom_of_layout(place, forget_set, n_models=n_models, **rule)
+        shown = listing.show_klom_by_split
     for notice in result["notices"]:
         screen.print(notice, style="yellow", soft_wrap=True)
-    listing.show_klom({name: value for name, value in result.items() if name != "notices"}, paper())
+    shown({name: value for name, value in result.items() if name != "notices"}, paper())
     finish(result, json_, DONE)
 
 
@@ -75,16 +103,31 @@ def compare(
 
 
 def export(
-    path: Annotated[str, typer.Option("--to", metavar="FILE", help="File to write: .npy, .parquet, or .dat and the like for bare numbers.")],
+    path: Annotated[str, typer.Option("--to", metavar="FILE", help="File to write: .npy, .parquet, or .dat and the like; with --layout a folder.")],
     config: Config = None,
     set_: Set = None,
     store: StoreUri = None,
-    dtype: Annotated[str, typer.Option(help="float16 or float32.")] = "float16",
+    dtype: Annotated[str, typer.Option(help="float16 or float32, for the matrix.")] = "float16",
+    layout: Annotated[str | None, typer.Option(metavar="NAME", help="Write the models instead, as a folder in this layout: easydub.")] = None,
     json_: Json = False,
 ) -> None:
-    """Write the fitted datamodels as a matrix: what each training point adds to each logit of each point."""
+    """Write the fitted datamodels as a matrix: what each training point adds to each logit of each point; with --layout write the models."""
     from jobs.commands.export import export as write
+    from jobs.commands.export_layout import export_easydub
 
-    result = write(open_session(config, set_ or (), store), path, dtype=dtype)
-    paper().print(f"{result['path']}: {result['dtype']} {tuple(result['shape'])}", soft_wrap=True)
+    if layout is not None:
+        check_layout(layout)
+        result = export_easydub(open_session(config, set_ or (), store), path)
+        sets = ", ".join(f"{label} is forget set {number}" for label, number in result["forget_sets"].items())
+        where = f"dataset {result['dataset']}, model {result['model']}, epoch {result['epoch']}"
+        paper().print(f"{result['path']}: {result['n_models']:,} models of {where}; {sets}", soft_wrap=True)
+    else:
+        result = write(open_session(config, set_ or (), store), path, dtype=dtype)
+        paper().print(f"{result['path']}: {result['dtype']} {tuple(result['shape'])}", soft_wrap=True)
     finish(result, json_, DONE)
+
+
+def check_layout(layout: str) -> None:
+    """Raise ConfigError unless folders are read and written in this layout."""
+    if layout not in LAYOUTS:
+        raise ConfigError(f"--layout {layout!r} is not known; known: {', '.join(LAYOUTS)}.{did_you_mean(layout, LAYOUTS)}")

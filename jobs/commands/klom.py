@@ -10,7 +10,7 @@ from pipeline.core.arrays import Margins
 from pipeline.core.errors import DataError, ShapeError
 from pipeline.core.npy import map_npy
 from pipeline.evaluation.bootstrap import klom_interval
-from pipeline.evaluation.klom import check_rule, klom, summary
+from pipeline.evaluation.klom import Rule, check_rule, klom, summary
 
 
 def klom_report(unlearned_path: str, oracle_path: str, *, variant: str, n_bins: int, clip: float, seed: int) -> dict[str, Any]:
@@ -20,6 +20,12 @@ def klom_report(unlearned_path: str, oracle_path: str, *, variant: str, n_bins: 
     """
     rule = check_rule(variant, n_bins, clip)
     unlearned, oracle = read_margins(unlearned_path), read_margins(oracle_path)
+    counts = {"variant": variant, "n_unlearned": len(unlearned), "n_oracles": len(oracle)}
+    return measured(unlearned, oracle, rule, seed=seed) | counts | {"notices": _notices(unlearned, oracle)}
+
+
+def measured(unlearned: Margins, oracle: Margins, rule: Rule, *, seed: int) -> dict[str, Any]:
+    """Return KLoM over all points of two arrays of margins, JSON-ready, with intervals and the noise floor; raises what klom raises."""
     result = klom(unlearned=unlearned, oracle=oracle, **rule._asdict())
     everything = {"all": np.arange(len(result.values))}
     interval = klom_interval(unlearned=unlearned, oracle=oracle, groups=everything, seed=seed, **rule._asdict())["all"]
@@ -27,14 +33,10 @@ def klom_report(unlearned_path: str, oracle_path: str, *, variant: str, n_bins: 
         **summary(result.values),
         "p95_interval": list(interval["p95"]),
         "mean_interval": list(interval["mean"]),
-        "variant": variant,
-        "n_unlearned": len(unlearned),
-        "n_oracles": len(oracle),
         "n_points": len(result.values),
         "n_nonfinite": result.n_nonfinite_total,
         "n_clipped": result.n_clipped_total,
         "floor": _floor(oracle, rule._asdict()),
-        "notices": _notices(unlearned, oracle),
     }
 
 

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
@@ -18,6 +19,7 @@ from pipeline.show.tables import Cell, Table, Tone, number_column, row_of, table
 from pipeline.show.terminal import TerminalTable
 from pipeline.stages.results import bounds_of, results_table
 
+FEEDS = {"resident": "held in memory by each task", "streamed": "streamed batch by batch", "open": "held in memory or streamed"}
 # Tones of statuses; those later in the list stand for a group of which members differ.
 TONES = {"done": Tone.GOOD, "partial": Tone.WARNING, "missing": Tone.NEW, "stale": Tone.OLD, "waiting": Tone.MUTED}
 
@@ -90,6 +92,8 @@ def show_status(result: dict[str, Any], console: Console, *, title: str | None =
         console.print(words, style="red", soft_wrap=True)
     if result.get("nothing_there"):
         console.print(f"{result['nothing_there']}.", style="yellow", soft_wrap=True)
+    for notice in result.get("notices", []):
+        console.print(notice, style="yellow", soft_wrap=True)
     if not result["complete"]:
         console.print("`dmm run` computes whatever is not done; finished shards are kept.", style="dim")
 
@@ -100,6 +104,8 @@ def show_plan(result: dict[str, Any], console: Console) -> None:
     console.print(TerminalTable(_plan_table(result["nodes"])))
     for label, about in result["forget_sets"].items():
         console.print(f"forget/{label}: {_forget_set(about)}", soft_wrap=True)
+    for told, stages in _feeds(result["feeds"]).items():
+        console.print(f"Inputs for {' and '.join(stages)}: {told}.", soft_wrap=True)
     for notice in result["notices"]:
         console.print(notice, style="yellow")
     console.print(f"To train: as much as {result['retrainings']:,.1f} models on all points; unlearning comes on top.")
@@ -114,6 +120,14 @@ def show_plan(result: dict[str, Any], console: Console) -> None:
         )
     if focused:
         console.print(focused_pays(focused, result["break_even_with_focused"], result["models_in_request"]))
+
+
+def _feeds(feeds: Mapping[str, Mapping[str, str]]) -> dict[str, list[str]]:
+    """Return how inputs reach the device in words, each with the stages that it holds for."""
+    told: dict[str, list[str]] = {}
+    for stage, about in feeds.items():
+        told.setdefault(f"{FEEDS[about['feed']]} ({about['reason']})", []).append(f"`{stage}`")
+    return told
 
 
 def _plan_table(nodes: list[dict[str, Any]]) -> Table:
@@ -151,7 +165,8 @@ def grouped(rows: list[dict[str, Any]], sums: tuple[str, ...]) -> list[dict[str,
     for name, members in groups.items():
         counts = {key: None if any(row[key] is None for row in members) else sum(row[key] for row in members) for key in sums}
         statuses = [row["status"] for row in members]
-        node = Cell(value=name, detail=f"× {len(members)} sets") if len(members) > 1 else members[0]["node"]
+        details = ([f"× {len(members)} sets"] if len(members) > 1 else []) + ([f"({members[0]['note']})"] if members[0].get("note") else [])
+        node = Cell(value=name if len(members) > 1 else members[0]["node"], detail=" ".join(details)) if details else members[0]["node"]
         merged.append({"node": node, "status": _status(statuses), "unit": members[0]["unit"], **counts})
     return merged
 
@@ -200,6 +215,23 @@ def show_klom(result: dict[str, Any], console: Console) -> None:
     left_out = [f"{result[key]:,} {what}" for key, what in (("n_nonfinite", "not finite"), ("n_clipped", "clipped")) if result[key]]
     if left_out:
         console.print(f"Margins: {' and '.join(left_out)}.", style="yellow")
+
+
+def show_klom_by_split(result: dict[str, Any], console: Console) -> None:
+    """Print KLoM of a folder of models and oracles on each split, beside the floor of the oracles' halves."""
+    what = f"forget set {result['forget_set']}, {result['n_unlearned']:,} models against {result['n_oracles']:,} oracles"
+    numbers = (number_column(name, digits=4) for name in ("95th percentile", "noise floor", "mean"))
+    columns = (word_column("split"), *numbers, number_column("points"))
+    rows = []
+    for split, found in result["splits"].items():
+        p95, mean = (Cell(value=found[name], interval=tuple(found[f"{name}_interval"])) for name in ("p95", "mean"))
+        floor = None if found["floor"] is None else found["floor"]["p95"]
+        rows.append(row_of(split, p95, floor, mean, found["n_points"]))
+    notes = [f"Variant {result['variant']}. Beside values their 95 % intervals. Noise floor: two disjoint halves of the oracles."]
+    console.print(TerminalTable(table_of(columns, rows, caption=f"KLoM of {result['root']}, {what}, in nats", notes=notes)))
+    left_out = sum(found["n_nonfinite"] for found in result["splits"].values())
+    if left_out:
+        console.print(f"Margins: {left_out:,} not finite.", style="yellow")
 
 
 def show_comparison(content: Comparison, page: str, console: Console) -> None:

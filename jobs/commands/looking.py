@@ -30,7 +30,7 @@ def status(config: Config = None, set_: Set = None, store: StoreUri = None, json
         for path in found["damaged"]:
             screen.print(f"{path} is damaged; remove it, and the next run writes it again", style="yellow", soft_wrap=True)
         finish(found, json_, DONE if found["experiments"] else FAILED)
-    result = verbs.status(open_session(config, set_ or (), store))
+    result = verbs.status(open_session(config, set_ or (), store, reads_inputs=False))
     listing.show_status(result, paper())
     finish(result, json_, DONE)
 

@@ -8,9 +8,9 @@ from typing import Any
 from jobs.commands.presence import why_no_store
 from jobs.session import Session
 from pipeline.graph import NodeState
+from pipeline.kinds import makes_models, stages
 from pipeline.run import Failure, read_failures
 from pipeline.runtime.shards import ShardName, cover
-from pipeline.stages.table import makes_models, stages
 from pipeline.view import Pace
 
 # Side files read of shards that are new since the last look, to say who makes them.
@@ -95,7 +95,7 @@ class Watcher:
         """List the tables that were not done; once one is, survey all, as those that wait for it are known by now."""
         unfinished = self._unfinished()
         for state in unfinished:
-            found = set(self._store.shards(state.table.folder))
+            found = set(self._store.shards(state.table.folder, keeping=state.node.keeping))
             self._take(state, found, sum(piece.stop - piece.start for piece in cover(found, state.node.n_units)))
         if any(self._done[state.node.key] == state.node.n_units for state in unfinished):
             self._states = self._graph.survey(self._store)

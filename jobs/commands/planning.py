@@ -4,14 +4,23 @@ import statistics
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+import torch
+
 from jobs.commands.older_identity import older_identity_notice
 from jobs.commands.verbs import about
 from jobs.session import Session
 from pipeline.accounts import SUBSETS, spending_of
 from pipeline.blueprint.judging import judged_at_the_end_alone, not_judged
+from pipeline.config import Experiment
+from pipeline.config.fidelity import proxy_words
+from pipeline.core.registry import plugin_name
 from pipeline.graph import NodeState, states_of
+from pipeline.runtime.shards import cover
 from pipeline.stages.forget import Forget
+from pipeline.stages.imported import Imported
+from pipeline.stages.node import Node, Resources
 from pipeline.stages.train import Population
+from pipeline.training.feed_choice import choose_feed
 from pipeline.training.scale import scale_notice
 
 # Ids of a forget set that are shown, so that a request read wrongly is noticed before anything is trained.
@@ -30,11 +39,13 @@ def plan(session: Session) -> dict[str, Any]:
         cost = todo * state.node.retrainings_per_unit
         total += cost
         progress = {"done": state.n_done, "wanted": state.node.n_units}
-        rows.append(about(state) | progress | {"retrainings": round(cost, 2), "seconds": _estimate(session, state, todo)})
+        note = population_note(session.experiment, state.node)
+        rows.append(about(state) | progress | {"retrainings": round(cost, 2), "seconds": _estimate(session, state, todo), "note": note})
     spending = spending_of(session.experiment, session.examples)
     effects = any("effect" in unlearner.needs for unlearner in session.experiment.unlearners.values())
     return {
         "store": session.store.uri,
+        "feeds": {stage: _feed(session, getattr(session.experiment.resources, stage)) for stage in ("train", "unlearn")},
         "notices": [notice for notice in _notices(session, states) if notice is not None],
         "nodes": rows,
         "forget_sets": {str(state.node.forget_set): _forget_set(session, state) for state in states_of(states, Forget)},
@@ -48,12 +59,40 @@ def plan(session: Session) -> dict[str, Any]:
     }
 
 
+def _feed(session: Session, resources: Resources) -> dict[str, str]:
+    """Return how inputs reach the device of a task with these resources, as far as this machine tells, and why."""
+    if resources.num_gpus and not torch.cuda.is_available():
+        return {"feed": "open", "reason": "chosen by the memory of the GPU on the machine that has it"}
+    choice = choose_feed(session.examples.inputs, "cuda:0" if resources.num_gpus else "cpu", resources.grant)
+    return {"feed": choice.kind, "reason": choice.reason}
+
+
 def _notices(session: Session, states: Mapping[str, NodeState]) -> Iterator[str | None]:
     yield scale_notice(session.examples)
     used = {state.folder for state in states.values() if state.folder is not None}
     yield older_identity_notice(session.graph, session.store, used)
     yield from not_judged(session.experiment)
     yield from judged_at_the_end_alone(session.experiment)
+    for state in states.values():
+        yield _without_weights(session, state)
+
+
+def population_note(experiment: Experiment, node: Node) -> str:
+    """Return how a population differs from the models that unlearn: a proxy, or trained elsewhere; empty if it does not."""
+    if isinstance(node, Imported):
+        return f"from {plugin_name(node.records)}, not trained here"
+    return proxy_words(experiment, node.role) if isinstance(node, Population) else ""
+
+
+def _without_weights(session: Session, state: NodeState) -> str | None:
+    """Return a sentence on models that exist and are trained again only because their weights are to be kept, None without any."""
+    if state.node.keeping is None or state.folder is None or not state.missing:
+        return None
+    there = cover(session.store.shards(state.folder), state.node.n_units)
+    n_models = sum(piece.stop - piece.start for piece in there) - state.n_done
+    if n_models <= 0:
+        return None
+    return f"{state.node.key}: {n_models:,} models exist without their weights, and are trained again to keep them; their outputs stay the same"
 
 
 def _forget_set(session: Session, state: NodeState) -> dict[str, Any] | None:

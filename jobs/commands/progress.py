@@ -6,8 +6,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 
+from pipeline.kinds import makes_models, stages, title_of
 from pipeline.run import Listener, Progress
-from pipeline.stages.table import makes_models, stages, title_of
 from pipeline.view import Pace
 
 LINE_SECONDS = 5.0

@@ -11,10 +11,13 @@ from jobs.commands.presence import why_no_store
 from jobs.commands.progress import open_display
 from jobs.commands.publishing import publish_file
 from jobs.session import Session, executor_opener, why_looped
+from pipeline.blueprint import UNKNOWN
 from pipeline.blueprint.judging import not_judged
 from pipeline.core.masking import masked
+from pipeline.core.setting_paths import with_absolute_paths
 from pipeline.graph import NodeState, states_of
 from pipeline.run import Failure, Progress, Walk, read_failures, wanted_keys
+from pipeline.run.known_content import record
 from pipeline.runtime.files import local_folder
 from pipeline.runtime.tracker import Status
 from pipeline.runtime.tracking import tracking_uri
@@ -23,7 +26,12 @@ from pipeline.stages.fit import Score
 from pipeline.stages.report import PAGE, ReportPage
 from pipeline.stages.results import Result
 from pipeline.training.scale import scale_notice
-from pipeline.view import open_view, results_of
+from pipeline.view import open_view, results_of, study_results
+
+NOT_READ = (
+    "the inputs were not read since their files last changed in size or time, so what rests on them is not known to be done; "
+    "`dmm plan` reads them and tells, and `dmm run` keeps what it finds for `dmm status`"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +40,7 @@ class RunResult:
 
     faults counts tasks that came back without a result, by whose fault that was; most were made again. unfinished names nodes that the run was
     to finish and did not, with their status; n_nodes_finished counts those that were not done before it and are now.
+    studies is what each study came to so far, by its label.
     """
 
     results: list[Result]
@@ -48,6 +57,7 @@ class RunResult:
     faults: dict[str, int] = field(default_factory=dict)
     unfinished: list[str] = field(default_factory=list)
     n_nodes_finished: int = 0
+    studies: dict[str, Any] = field(default_factory=dict)
 
     @property
     def succeeded(self) -> bool:
@@ -89,6 +99,7 @@ def run(
     status: Status = "FAILED"
     try:
         walk = Walk(session.graph, session.store, open_executor=open_executor, listeners=listeners, wanted=wanted, allow_missing=allow_missing, settled=settled)
+        record(session.store, with_absolute_paths(session.experiment))
         progress = walk.run()
         unfinished = _unfinished(progress, settled)
         status = "FAILED" if progress.failures or unfinished else "FINISHED"
@@ -168,6 +179,7 @@ def _result(
         faults={str(fault): count for fault, count in progress.faults.items()},
         unfinished=unfinished,
         n_nodes_finished=n_nodes_finished,
+        studies=study_results(session.graph, session.store, made),
     )
 
 
@@ -200,6 +212,7 @@ def status(session: Session) -> dict[str, Any]:
         "store": session.store.uri,
         "complete": all(state.status == "done" for state in states.values()),
         "nothing_there": why_no_store(session.store),
+        "notices": [NOT_READ] if session.graph.data_digest is None or session.graph.digest == UNKNOWN else [],
         "failed_shards": failed,
         "nodes": nodes,
     }

@@ -30,10 +30,12 @@ class Estimator(Plugin):
     `needs` names the evidence it reads: `subset` is masks and outputs of the subset models, `groups` the lines of groups that scouts see,
     `views` what they see of all points, `checkpoints` the scouts themselves.
     `scalars` names what fit returns as one number for each output; reports and scores read nothing else of it.
+    `takes_fidelities` says whether one fit may learn from models of several kinds, such as a cheap proxy and the model that unlearns.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"subset"})
     scalars: ClassVar[tuple[str, ...]] = ()
+    takes_fidelities: ClassVar[bool] = False
 
     def parts(self) -> "tuple[Estimator, ...]":
         """Return the estimators that this one is made of: what they compute turns stale with them."""

@@ -10,7 +10,9 @@ from pipeline.accounts import (
     subset_roles,
 )
 from pipeline.blueprint.populations import focused_keys, focused_pairs
+from pipeline.blueprint.sourcing import outputs_read, source_of, sourced
 from pipeline.config import Experiment
+from pipeline.config.fidelity import model_of, recipe_of
 from pipeline.config.judges import first_klom
 from pipeline.core.errors import ConfigError
 from pipeline.data.examples import Examples
@@ -68,14 +70,16 @@ def forget_curve(experiment: Experiment, examples: Examples) -> Iterator[ForgetC
 
 def outputs_of(experiment: Experiment, examples: Examples) -> frozenset[str]:
     """Return which outputs datamodels can be made of; raises ConfigError where an unlearner wants effects on logits and only margins are there."""
-    found, imported = experiment.estimator.outputs(examples), experiment.populations.subset.imported
-    if "subset" in experiment.estimator.needs and imported is not None and not imported.has_logits():
-        found &= {"margins"}
+    found = experiment.estimator.outputs(examples)
+    for role in subset_roles(experiment):
+        one = sourced(experiment, role)
+        if one is not None and outputs_read(experiment, one) == "margins":
+            found &= {"margins"}
     wanting = [label for label, unlearner in experiment.unlearners.items() if "effect" in unlearner.needs]
     if "logits" not in found and wanting:
         raise ConfigError(
             f"unlearner labelled {wanting[0]!r} needs effects on the logits of all classes, but the attribution is of margins only; "
-            "give a matrix or records of logits, or leave it to unlearners that need no effects and read the score alone"
+            "give a matrix or a source of logits or weights, or leave it to unlearners that need no effects and read the score alone"
         )
     return found
 
@@ -89,9 +93,10 @@ def _learning(experiment: Experiment, examples: Examples) -> dict[str, Any]:
         "outputs": outputs_of(experiment, examples),
         "groups_key": "groups" if "groups" in experiment.estimator.needs else None,
         "views_key": "views" if "views" in experiment.estimator.needs else None,
-        "model": experiment.model,
-        "objective": experiment.recipe.loss(),
+        "model": model_of(experiment, "scout"),
+        "objective": recipe_of(experiment, "scout").loss(),
         "scout_key": "train/scout" if "checkpoints" in experiment.estimator.needs else None,
+        "scout_source": source_of(experiment, "scout"),
         "resources": experiment.resources.fit or experiment.resources.compute,
     }
 

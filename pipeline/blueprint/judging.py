@@ -3,16 +3,20 @@
 from collections.abc import Iterator
 from typing import Any
 
+from pipeline.accounts import ORACLES
 from pipeline.blueprint.populations import population
+from pipeline.blueprint.sourcing import outputs_read, sourced
+from pipeline.blueprint.starts import Start, start_at, start_of
 from pipeline.config import Experiment
+from pipeline.core.errors import ConfigError
 from pipeline.core.registry import plugin_name
 from pipeline.evaluation.judges.base import Judge
 from pipeline.stages.evaluate import FLOOR, Verdict
 from pipeline.stages.node import Node
+from pipeline.stages.stored_outputs import SourcedWeights
 from pipeline.stages.train_further import TrainFurther
 from pipeline.unlearning.unlearner import Unlearner
 
-FULL = "train/full"
 # The oracles among populations that are trained further: with a colon, so that no method is called so.
 ORACLE = ":oracle"
 
@@ -34,14 +38,15 @@ def judged_floor(experiment: Experiment, forget_set: str) -> Iterator[Node]:
     for label, judge in experiment.judges.items():
         for name, key in population_keys(label, judge, forget_set).items():
             yield _population(experiment, judge, name, key, forget_set)
-        yield from _treated(experiment, label, judge, ORACLE, f"train/oracle/{forget_set}", forget_set)
-        yield from _judged(experiment, label, judge, FLOOR, f"train/floor/{forget_set}", forget_set)
+        if why_not_judged(experiment, judge, FLOOR, forget_set) is None:
+            yield from _treated(experiment, label, judge, ORACLE, start_at(experiment, "oracle", forget_set), forget_set)
+            yield from _judged(experiment, label, judge, FLOOR, f"train/floor/{forget_set}", forget_set)
 
 
 def judged_unlearning(experiment: Experiment, method: str, forget_set: str) -> Iterator[Node]:
-    """Yield the verdict of each judge on a method, which is left out where the judge needs weights and the method has none."""
+    """Yield the verdict of each judge on a method; one that lacks what it needs is left out, see not_judged."""
     for label, judge in experiment.judges.items():
-        if can_judge(judge, experiment.unlearners[method]):
+        if why_not_judged(experiment, judge, method, forget_set) is None:
             yield from _judged(experiment, label, judge, method, f"unlearn/{method}/{forget_set}", forget_set)
 
 
@@ -50,23 +55,55 @@ def can_judge(judge: Judge, unlearner: Unlearner) -> bool:
     return not judge.needs_states or unlearner.moves_weights or not unlearner.needs
 
 
+def check_judged(experiment: Experiment) -> None:
+    """Raise ConfigError if no judge finds what it needs of the oracles."""
+    for forget_set in experiment.forget_sets:
+        reasons = {label: why_not_judged(experiment, judge, FLOOR, forget_set) for label, judge in experiment.judges.items()}
+        if None not in reasons.values():
+            said = "; ".join(f"{label}: {why}" for label, why in reasons.items())
+            raise ConfigError(f"no judge can judge forget set {forget_set!r} ({said}); supply what one needs, or name another judge")
+
+
 def not_judged(experiment: Experiment) -> list[str]:
     """Return in words which methods a judge leaves out, and why."""
-    return [
-        f"judge {label!r} leaves out {method!r}: it needs the weights of unlearned models, and this method moves none"
-        for label, judge in experiment.judges.items()
-        for method, unlearner in experiment.unlearners.items()
-        if not can_judge(judge, unlearner)
-    ]
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for label, judge in experiment.judges.items():
+        for method in experiment.unlearners:
+            for forget_set in experiment.forget_sets:
+                why = why_not_judged(experiment, judge, method, forget_set)
+                if why is not None:
+                    reasons.setdefault((label, why), []).append(method)
+    return [f"judge {label!r} leaves out {', '.join(map(repr, dict.fromkeys(methods)))}: {why}" for (label, why), methods in reasons.items()]
+
+
+def why_not_judged(experiment: Experiment, judge: Judge, method: str, forget_set: str) -> str | None:
+    """Return why a judge cannot judge a method, or FLOOR, on a forget set; None if it can."""
+    unlearner = experiment.unlearners.get(method)
+    if unlearner is not None and not can_judge(judge, unlearner):
+        return "it needs the weights of unlearned models, and this method moves none"
+    for role in ORACLES:
+        found = sourced(experiment, role, forget_set)
+        if found is not None and found.n_models < judge.fewest_models:
+            return f"it needs {judge.fewest_models} models on each side, and the source of populations.{role} has {found.n_models}"
+        if found is not None and "logits" in judge.needs and outputs_read(experiment, found) == "margins":
+            lacking = f"it needs logits, and the source of populations.{role} offers margins only"
+            return f"{lacking}; a source with logits or weights would supply them"
+    n_models = 0 if unlearner is None else start_of(experiment, unlearner, forget_set).n_models
+    if unlearner is not None and n_models < judge.fewest_models:
+        count = "1 model" if n_models == 1 else f"{n_models} models"
+        return f"it needs {judge.fewest_models} models on each side, and populations.{unlearner.start} has {count}"
+    return None
 
 
 def judged_at_the_end_alone(experiment: Experiment) -> list[str]:
     """Return in words whose snapshots a judge does not judge, and why."""
+    said = "judge {!r} judges the result of {!r} alone and not its snapshots: it trains the models further"
+    treating = [label for label, judge in experiment.judges.items() if judge.treatment() is not None]
     return [
-        f"judge {label!r} judges the result of {method!r} alone and not its snapshots: it trains the models further"
-        for label, judge in experiment.judges.items()
+        said.format(label, method)
+        for label in treating
         for method, unlearner in experiment.unlearners.items()
-        if judge.treatment() is not None and unlearner.snapshots_wanted is not None and can_judge(judge, unlearner)
+        if unlearner.snapshots_wanted is not None and can_judge(experiment.judges[label], unlearner)
     ]
 
 
@@ -89,8 +126,9 @@ def _population(experiment: Experiment, judge: Judge, name: str, key: str, forge
 
 
 def _judged(experiment: Experiment, label: str, judge: Judge, method: str, judged_key: str, forget_set: str) -> Iterator[Node]:
-    start = _states_key(experiment, method, judged_key)
-    yield from _treated(experiment, label, judge, method, start, forget_set)
+    weights = _weights(experiment, method, judged_key, forget_set)
+    before = start_at(experiment, judge.start or _start_role(experiment, method), forget_set) if "full" in judge.needs else None
+    yield from _treated(experiment, label, judge, method, weights, forget_set)
     yield Verdict(
         key=f"evaluate/{label}/{method}/{forget_set}",
         forget_set=forget_set,
@@ -103,18 +141,30 @@ def _judged(experiment: Experiment, label: str, judge: Judge, method: str, judge
         forget_key=f"forget/{forget_set}",
         counts_samples=method != FLOOR,
         floor_key=None if method == FLOOR else f"evaluate/{label}/{FLOOR}/{forget_set}",
-        states_key=start if "states" in judge.needs and start != judged_key else None,
-        start_key=FULL if "full" in judge.needs else None,
+        states_key=weights.key if "states" in judge.needs and weights.key != judged_key else None,
+        start_key=None if before is None else before.key,
+        weights=_sources(experiment, weights, before, forget_set) if "states" in judge.needs else {},
         population_keys=population_keys(label, judge, None) | population_keys(label, judge, forget_set),
         resources=experiment.resources.compute,
         **_treated_keys(label, judge, method, forget_set),
     )
 
 
-def _states_key(experiment: Experiment, method: str, judged_key: str) -> str:
-    """Return the table that holds the weights of a method's models: of one that moves none, the start population's."""
+def _start_role(experiment: Experiment, method: str) -> str:
+    return experiment.unlearners[method].start if method in experiment.unlearners else "full"
+
+
+def _weights(experiment: Experiment, method: str, judged_key: str, forget_set: str) -> Start:
+    """Return where the weights of a method's models are: of one that moves none, those of the models that it starts from."""
     unlearner = experiment.unlearners.get(method)
-    return judged_key if unlearner is None or unlearner.moves_weights else FULL
+    start = start_at(experiment, "floor" if unlearner is None else unlearner.start, forget_set)
+    return start if unlearner is None or not unlearner.moves_weights else start._replace(key=judged_key, source=None)
+
+
+def _sources(experiment: Experiment, judged: Start, before: Start | None, forget_set: str) -> dict[str, SourcedWeights]:
+    """Return the sources of weights that a judge reads, by the name of the models, without those that lie in the store."""
+    found = {"judged": judged, "oracle": start_at(experiment, "oracle", forget_set), "start": before}
+    return {name: SourcedWeights(one.source, one.model) for name, one in found.items() if one is not None and one.source is not None}
 
 
 def _treated_keys(label: str, judge: Judge, method: str, forget_set: str) -> dict[str, Any]:
@@ -130,25 +180,25 @@ def _treated_key(label: str, population: str, forget_set: str) -> str:
     return f"unlearn/{label}:{population}/{forget_set}"
 
 
-def _treated(experiment: Experiment, label: str, judge: Judge, population: str, start: str, forget_set: str) -> Iterator[Node]:
+def _treated(experiment: Experiment, label: str, judge: Judge, population: str, start: Start, forget_set: str) -> Iterator[Node]:
     """Yield the models of one side, trained further as the judge says."""
     treatment = judge.treatment()
     if not isinstance(treatment, Unlearner):
         return
-    wanted = experiment.populations
     yield TrainFurther(
         key=_treated_key(label, population, forget_set),
         forget_set=forget_set,
         method=FLOOR if population == ORACLE else population,
         population=population,
         judge_label=label,
-        n_units={ORACLE: wanted.oracle, FLOOR: wanted.floor}.get(population, wanted.full).n_models,
+        n_units=start.n_models,
         shard_size=experiment.store.shard_members,
         resources=experiment.resources.unlearn,
         unlearner=treatment,
         seed=experiment.seed,
-        model=experiment.model,
+        model=start.model,
         layout=experiment.store.layout,
-        start_key=start,
+        start_key=start.key,
+        start_source=start.source,
         forget_key=f"forget/{forget_set}",
     )

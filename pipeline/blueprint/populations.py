@@ -3,16 +3,12 @@
 from collections.abc import Iterator
 from typing import Any
 
-from pipeline.accounts import (
-    attributes,
-    needs_groups,
-    needs_scouts,
-    subset_roles,
-)
+from pipeline.accounts import attributes, needs_groups, roles_used
+from pipeline.blueprint.sourcing import source_of, sourced, sourced_node
 from pipeline.config import Experiment
-from pipeline.data.records.base import Records
+from pipeline.config.fidelity import model_of, recipe_of
+from pipeline.core.errors import ConfigError
 from pipeline.stages.groups import Groups
-from pipeline.stages.imported import Imported
 from pipeline.stages.node import Node
 from pipeline.stages.train import FOCUSED_IN, FOCUSED_OUT, Population
 from pipeline.stages.views import ViewsOfPoints
@@ -20,29 +16,51 @@ from pipeline.stages.views import ViewsOfPoints
 
 def populations(experiment: Experiment) -> Iterator[Node]:
     """Yield what is trained once for all forget sets, and what else attribution looks at: groups of points and views of them."""
-    wanted = experiment.populations
-    yield population(experiment, "train/full", "full", wanted.full.n_models, saves_states=True)
-    if not attributes(experiment):
-        return
-    if needs_scouts(experiment):
-        yield population(experiment, "train/scout", "scout", wanted.scout.n_models, saves_states=True)
-    looks: dict[str, Any] = {"model": experiment.model, "seed": experiment.seed, "scout_key": "train/scout", "resources": experiment.resources.compute}
+    wanted, used = experiment.populations, roles_used(experiment)
+    yield models(experiment, "full")
+    if "scout" in used:
+        yield models(experiment, "scout")
+    if attributes(experiment):
+        yield from _looks(experiment)
+    fraction = wanted.subset.keep_fraction
+    if "subset" in used:
+        yield models(experiment, "subset", keep_fraction=fraction, n_seeds=wanted.n_seeds)
+    if "designed" in used and wanted.designed is not None:
+        groups: dict[str, Any] = {} if wanted.designed.source is not None else {"groups_key": "groups"}
+        yield models(experiment, "designed", keep_fraction=wanted.designed.keep_fraction, n_seeds=wanted.n_seeds, **groups)
+    if "heldout" in used and wanted.heldout is not None:
+        yield models(experiment, "heldout", keep_fraction=fraction)
+
+
+def models(experiment: Experiment, role: str, label: str | None = None, *, saves_states: bool = False, **options: Any) -> Node:
+    """Return the models of a role, of oracles those of a forget set: trained here as options say, or from a source.
+
+    Their weights are kept if the settings of the role or saves_states say so.
+    """
+    found, wanted = sourced(experiment, role, label), experiment.populations.of(role)
+    if found is not None:
+        return sourced_node(experiment, found)
+    if wanted is None:
+        raise ConfigError(f"populations.{role} is null, but its models are needed; set populations.{role}.n_models")
+    if label is not None:
+        options |= {"forget_key": f"forget/{label}", "forget_set": label}
+    key = f"train/{role}" if label is None else f"train/{role}/{label}"
+    return population(experiment, key, role, wanted.n_models, saves_states=wanted.keep_states or saves_states, **options)
+
+
+def _looks(experiment: Experiment) -> Iterator[Node]:
+    """Yield what scouts see in the data."""
+    looks: dict[str, Any] = {
+        "model": model_of(experiment, "scout"),
+        "seed": experiment.seed,
+        "scout_key": "train/scout",
+        "scout_source": source_of(experiment, "scout"),
+        "resources": experiment.resources.compute,
+    }
     if needs_groups(experiment):
         yield Groups(key="groups", **looks)
     if "views" in experiment.estimator.needs:
         yield ViewsOfPoints(key="views", **looks)
-    fraction, roles = wanted.subset.keep_fraction, subset_roles(experiment)
-    if "subset" in roles and wanted.subset.imported is not None:
-        yield _imported(experiment, "train/subset", "subset", wanted.subset.n_models, wanted.subset.imported)
-    elif "subset" in roles:
-        yield population(experiment, "train/subset", "subset", wanted.subset.n_models, keep_fraction=fraction, n_seeds=wanted.n_seeds)
-    if "designed" in roles and wanted.designed is not None:
-        designed: dict[str, Any] = {"keep_fraction": wanted.designed.keep_fraction, "n_seeds": wanted.n_seeds, "groups_key": "groups"}
-        yield population(experiment, "train/designed", "designed", wanted.designed.n_models, **designed)
-    if wanted.heldout is not None and wanted.heldout.imported is not None:
-        yield _imported(experiment, "train/heldout", "heldout", wanted.heldout.n_models, wanted.heldout.imported)
-    elif wanted.heldout is not None:
-        yield population(experiment, "train/heldout", "heldout", wanted.heldout.n_models, keep_fraction=fraction)
 
 
 def focused_keys(experiment: Experiment, label: str) -> dict[str, str]:
@@ -72,22 +90,9 @@ def population(experiment: Experiment, key: str, role: str, n_models: int, **opt
         shard_size=experiment.store.shard_members,
         resources=experiment.resources.train,
         dataset=experiment.dataset,
-        model=experiment.model,
-        recipe=experiment.recipe,
+        model=model_of(experiment, role),
+        recipe=recipe_of(experiment, role),
         layout=experiment.store.layout,
         seed=experiment.seed,
         **options,
-    )
-
-
-def _imported(experiment: Experiment, key: str, role: str, n_models: int, records: Records) -> Imported:
-    return Imported(
-        key=key,
-        role=role,
-        n_units=min(n_models, len(records.models())),
-        shard_size=experiment.store.shard_members,
-        resources=experiment.resources.compute,
-        dataset=experiment.dataset,
-        records=records,
-        layout=experiment.store.layout,
     )

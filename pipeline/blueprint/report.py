@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from pipeline.accounts import SUBSETS, attributes, focused_rows, judged_by, learnt_from, spending_of
 from pipeline.config import PLACES, Experiment
+from pipeline.config.fidelity import is_proxy
 from pipeline.data.examples import Examples
-from pipeline.stages.convex_page import ConvexPage
 from pipeline.stages.curve import Curve
 from pipeline.stages.effect import Effect
 from pipeline.stages.evaluate import FLOOR, Verdict
@@ -15,7 +15,9 @@ from pipeline.stages.forget_curve import ForgetCurve
 from pipeline.stages.influences import ExampleInfluences
 from pipeline.stages.models import Models
 from pipeline.stages.node import Node, Parent
-from pipeline.stages.report import ReportPage
+from pipeline.stages.report import POPULATION, ReportPage
+from pipeline.stages.study import StudyPage
+from pipeline.stages.train import Population
 from pipeline.stages.train_further import TrainFurther
 from pipeline.stages.unlearn import Unlearn
 
@@ -25,7 +27,6 @@ NAMES: Mapping[type[Node], str] = {
     Curve: "curve",
     ForgetCurve: "forget_curve",
     ExampleInfluences: "influences",
-    ConvexPage: "convex",
     Effect: "effect",
     Forget: "forget",
 }
@@ -33,6 +34,8 @@ NAMES: Mapping[type[Node], str] = {
 
 def report(experiment: Experiment, examples: Examples, nodes: Iterable[Node]) -> ReportPage:
     """Return the page about an experiment, which shows the tables of nodes."""
+    nodes = list(nodes)
+    judging = {node.judge_label for node in nodes if isinstance(node, Verdict)}
     learnt = learnt_from(experiment, examples) if attributes(experiment) else []
     return ReportPage(
         key="report",
@@ -42,30 +45,37 @@ def report(experiment: Experiment, examples: Examples, nodes: Iterable[Node]) ->
         dataset=experiment.dataset,
         forget_sets=experiment.forget_sets,
         unlearners=experiment.unlearners,
-        judges=experiment.judges,
+        judges={label: judge for label, judge in experiment.judges.items() if label in judging},
         estimator=experiment.estimator,
         populations=(*judged_by(experiment, examples), *learnt, *focused_rows(experiment, examples)),
         n_learnt_from=sum(row.n_models for row in learnt if row.role in SUBSETS),
         spending=spending_of(experiment, examples),
         layout=experiment.store.layout,
-        tables=dict(_shown(nodes)),
+        tables=dict(_shown(experiment, nodes)),
+        studies={label: study.heading for label, study in experiment.all_studies().items()},
         resources=experiment.resources.compute,
     )
 
 
-def _shown(nodes: Iterable[Node]) -> Iterator[tuple[str, Parent]]:
+def _shown(experiment: Experiment, nodes: Iterable[Node]) -> Iterator[tuple[str, Parent]]:
     """Yield the parents of the page by the names under which it reads them."""
     for node in nodes:
-        name = _name_of(node)
+        name = _name_of(experiment, node)
         if name is not None:
             of_set = "" if node.forget_set is None else f"/{node.forget_set}"
             yield f"{name}{of_set}", Parent(node.key, "content" if isinstance(node, Forget) else "evidence")
 
 
-def _name_of(node: Node) -> str | None:
-    """Return the name under which the page reads a node, without the forget set; None if it does not."""
+def _name_of(experiment: Experiment, node: Node) -> str | None:
+    """Return the name under which the page reads a node, without the forget set; None if it does not.
+
+    Of proxies it shows the time that they took, as a retraining of theirs is none of the models that unlearn.
+    """
     if isinstance(node, Models):
-        return node.role if node.role in ("full", "oracle") else None
+        shows_time = isinstance(node, Population) and is_proxy(experiment, node.role)
+        return node.role if node.role in ("full", "oracle") else f"{POPULATION}{node.role}" if shows_time else None
+    if isinstance(node, StudyPage):
+        return node.run.name
     if isinstance(node, Verdict):
         return f"floor/{node.judge_label}" if node.method == FLOOR else f"verdict/{node.judge_label}/{node.method}"
     if isinstance(node, TrainFurther):

@@ -5,9 +5,9 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
-from pipeline.config.fields import plugins
 from pipeline.config.populations import Populations
 from pipeline.core.errors import ConfigError
+from pipeline.core.plugin_fields import plugins
 from pipeline.core.registry import plugin_name
 from pipeline.core.renamed import warn_renamed
 from pipeline.evaluation.judges import JUDGES
@@ -82,8 +82,10 @@ def _check_judge(place: str, judge: Judge, populations: Populations) -> None:
         names = ", ".join(f"`{name}`" for name in sorted(NEEDS))
         raise ConfigError(f"{place} needs {', '.join(sorted(unknown))}, but only {names} can be had; name models of its own in populations()")
     for role in SIDES:
-        n_models = getattr(populations, role).n_models
-        if n_models < judge.fewest_models:
+        members = getattr(populations, role)
+        n_models = members.n_models
+        # How many a source has is known once it is read; a judge that needs more is then left out, see blueprint.judging.
+        if members.source is None and n_models < judge.fewest_models:
             raise ConfigError(
                 f"{place} needs at least {judge.fewest_models} models on each side, but populations.{role}.n_models is {n_models}; "
                 f"raise it to {judge.fewest_models}, or leave the judge out"

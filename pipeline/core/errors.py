@@ -17,6 +17,10 @@ class DataError(PipelineError):
     """The user's data cannot be used as given: missing file, wrong dtype, empty class, id out of range."""
 
 
+class InputsNotReadError(DataError):
+    """A command that reads no inputs came to something that needs them."""
+
+
 class ShapeError(PipelineError):
     """Two arrays that must agree in shape do not."""
 

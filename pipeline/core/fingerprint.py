@@ -3,7 +3,7 @@
 import functools
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +31,21 @@ def digest_arrays(arrays: Mapping[str, np.ndarray]) -> str:
     """Return one digest over names, dtypes, shapes and bytes of arrays, in the order of their names."""
     total = hashlib.sha256()
     for name in sorted(arrays):
-        array = np.ascontiguousarray(arrays[name])
-        total.update(canonical([name, array.dtype.str, list(array.shape)]).encode())
-        total.update(array.view(np.uint8).data if array.size else b"")
+        _add_array(total, name, arrays[name].dtype, arrays[name].shape, [arrays[name]])
     return total.hexdigest()[:DIGEST_LENGTH]
+
+
+def digest_parts(name: str, dtype: np.dtype[Any], shape: Sequence[int], parts: Iterable[np.ndarray]) -> str:
+    """Return what digest_arrays returns of one array, given as consecutive parts along its first axis."""
+    total = hashlib.sha256()
+    _add_array(total, name, dtype, shape, parts)
+    return total.hexdigest()[:DIGEST_LENGTH]
+
+
+def _add_array(total: "hashlib._Hash", name: str, dtype: np.dtype[Any], shape: Sequence[int], parts: Iterable[np.ndarray]) -> None:
+    total.update(canonical([name, dtype.str, list(shape)]).encode())
+    for part in parts:
+        total.update(np.ascontiguousarray(part).view(np.uint8).data if part.size else b"")
 
 
 def digest_files(path: Path) -> str:
@@ -53,7 +64,7 @@ def _version_of(path: Path) -> tuple[int, int]:
     return about.st_size, about.st_mtime_ns
 
 
-@functools.lru_cache(maxsize=4096)
+@functools.lru_cache(maxsize=2**17)
 def _digest_file(path: Path, size: int, modified: int) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:DIGEST_LENGTH]

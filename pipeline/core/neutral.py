@@ -13,24 +13,29 @@ from pydantic.fields import FieldInfo
 
 @dataclass(frozen=True)
 class Neutral:
-    """The neutral value of a setting, as an identity spells it: null, truth values, numbers, text, lists and mappings."""
+    """The neutral value of a setting, as an identity spells it: null, truth values, numbers, text, lists and mappings.
+
+    A setting that is not in_identity changes no result, so that no identity holds it, whatever its value.
+    """
 
     value: Any
+    in_identity: bool = True
 
 
 # Stands for "the default is the neutral value", where None is a default of its own.
 SAME = object()
 
 
-def setting(*, neutral: Any, default: Any = SAME, **constraints: Any) -> Any:
+def setting(*, neutral: Any, default: Any = SAME, in_identity: bool = True, **constraints: Any) -> Any:
     """Return the declaration of a setting that has a default.
 
     neutral is spelled as an identity spells it: `{}` for a group of settings that are all neutral, `{"name": "digits"}`
     for a plug-in with neutral settings. It is declared once and never changed. default is the neutral value unless it
-    is given; it may change later. constraints are those of pydantic.Field, such as ge and le.
+    is given; it may change later. constraints are those of pydantic.Field, such as ge and le. A setting that changes no
+    result, only what is kept, is not in_identity.
     """
     declared: FieldInfo = Field(default=neutral if default is SAME else default, **constraints)
-    declared.metadata.append(Neutral(neutral))
+    declared.metadata.append(Neutral(neutral, in_identity))
     return declared
 
 
@@ -38,6 +43,12 @@ def neutral_values(settings: type[BaseModel]) -> dict[str, Any]:
     """Return the neutral value of each setting of a class that declares one, by the setting's name."""
     declared = {name: _neutral(field) for name, field in settings.model_fields.items()}
     return {name: found.value for name, found in declared.items() if found is not None}
+
+
+def outside_identity(settings: type[BaseModel]) -> frozenset[str]:
+    """Return the names of the settings of a class that no identity holds."""
+    declared = {name: _neutral(field) for name, field in settings.model_fields.items()}
+    return frozenset(name for name, found in declared.items() if found is not None and not found.in_identity)
 
 
 def is_neutral(spelled: Any, neutral: Any) -> bool:

@@ -21,10 +21,10 @@ from pydantic_core import CoreSchema
 from pipeline.core.errors import ConfigError, DataError
 from pipeline.core.fingerprint import canonical, digest, digest_bytes, digest_files
 from pipeline.core.fitting import fits, name_hint
-from pipeline.core.neutral import is_neutral, neutral_values
+from pipeline.core.neutral import is_neutral, neutral_values, outside_identity
 from pipeline.core.plugin_calls import building, guard_methods, source_file
 from pipeline.core.plugin_calls import is_ours as _is_ours
-from pipeline.core.setting_paths import is_there, parts_of, paths_in
+from pipeline.core.setting_paths import is_there, paths_in
 from pipeline.core.validation_errors import did_you_mean, explain
 
 
@@ -202,22 +202,16 @@ def _identity(value: Any, dumped: Any) -> Any:
 
 
 def _identity_of_model(value: BaseModel, dumped: Mapping[str, Any]) -> dict[str, Any]:
-    neutral = neutral_values(type(value))
+    neutral, outside = neutral_values(type(value)), outside_identity(type(value))
     kept = {"name": plugin_name(value)} if isinstance(value, Plugin) else {}
     for name, shown in dumped.items():
         part = getattr(value, name, None)
-        if isinstance(part, Path) or name in kept:
+        if isinstance(part, Path) or name in kept or name in outside:
             continue
         spelled = _identity(part, shown)
         if name not in neutral or not is_neutral(spelled, neutral[name]):
             kept[name] = spelled
     return kept
-
-
-def contents_of(value: Any) -> list[str]:
-    """Return the content of every plug-in below value that names files, in order."""
-    own = [value.content()] if isinstance(value, Plugin) and any(paths_in(value)) else []
-    return own or [content for part in parts_of(value) for content in contents_of(part)]
 
 
 def revision(plugin: Plugin) -> dict[str, Any]:

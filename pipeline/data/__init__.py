@@ -1,4 +1,4 @@
-"""What is learnt and what is to be forgotten: data sets, masks, forget sets and records of models; a new plug-in is one file and one line in a table here."""
+"""What is learnt and what is to be forgotten: data sets, masks and forget sets; a new plug-in is one file and one line in a table here."""
 
 from pipeline.core.registry import Table
 from pipeline.data.arrays_file import ArraysFile
@@ -13,9 +13,6 @@ from pipeline.data.forget_sets.indices import IndexList
 from pipeline.data.forget_sets.mislabelled import Mislabelled
 from pipeline.data.forget_sets.random import Random
 from pipeline.data.planted import Planted
-from pipeline.data.records.base import Records
-from pipeline.data.records.madrylab import MadryLab
 
 DATASETS = Table("data set", Dataset, (Digits, Flights, Planted, ArraysFile))
 FORGET_SETS = Table("forget set", ForgetSet, (Random, Coherent, Mislabelled, Hardest, IndexList, IndexFile))
-RECORDS = Table("record of models", Records, (MadryLab,))

@@ -1,4 +1,7 @@
-"""The base of all data sets, and the label noise that any of them can carry: wrong labels on purpose are a forget set whose harm is known."""
+"""The base of all data sets, and the label noise and the scaling that any of them can have.
+
+Wrong labels on purpose are a forget set whose harm is known.
+"""
 
 import dataclasses
 from abc import abstractmethod
@@ -9,10 +12,10 @@ from pydantic import Field
 
 from pipeline.core import seeds
 from pipeline.core.errors import ConfigError
-from pipeline.core.fingerprint import canonical
 from pipeline.core.neutral import setting
-from pipeline.core.registry import Plugin, Settings, identity, revision
+from pipeline.core.registry import Plugin, Settings
 from pipeline.data.examples import Examples
+from pipeline.data.scaling import Scaling
 
 
 class LabelNoise(Settings):
@@ -28,6 +31,7 @@ class Dataset(Plugin):
     reads_data: ClassVar[bool] = True
 
     label_noise: LabelNoise | None = setting(neutral=None)
+    scaling: Scaling | None = setting(neutral=None)
 
     def missing(self) -> str | None:
         """Return what has to be installed or there before this can be read, in words, or None; found in no time. By default nothing is."""
@@ -37,26 +41,28 @@ class Dataset(Plugin):
     def read(self) -> Examples:
         """Return the examples as they are, without label noise; raises DataError if they cannot be read."""
 
+    def read_outline(self) -> Examples:
+        """Return what `read` returns, for a command that needs labels and shapes alone; raises what it raises.
+
+        Override it where these are known from less than `read` reads: give UnreadInputs.
+        """
+        return self.read()
+
     def load(self) -> Examples:
-        """Return the examples with the label noise applied, the same for equal settings; raises DataError, or ConfigError for too much noise."""
-        examples = self.read()
+        """Return the examples with label noise and scaling applied, the same for equal settings.
+
+        Raises DataError, or ConfigError for too much noise.
+        """
+        return self._prepared(self.read())
+
+    def outline(self) -> Examples:
+        """Return what `load` returns, but with inputs that are not read; raises what it raises."""
+        return self._prepared(self.read_outline()).without_inputs()
+
+    def _prepared(self, examples: Examples) -> Examples:
+        if self.scaling is not None:
+            examples = dataclasses.replace(examples, scaling=self.scaling)
         return examples if self.label_noise is None else flip_labels(examples, self.label_noise)
-
-
-def content_digest(dataset: Dataset) -> str:
-    """Return the digest of what `load` returns; raises what it raises.
-
-    The content itself is read, whether it comes from a file, an installed package or a formula. That takes up to a second for
-    the built-in data sets, so one process does it once for the same settings and files.
-    """
-    key = canonical([identity(dataset), revision(dataset), dataset.content()])
-    if key not in _DIGESTS:
-        _DIGESTS[key] = dataset.load().digest
-    return _DIGESTS[key]
-
-
-# What content_digest found in this process, by settings and the size and time of files.
-_DIGESTS: dict[str, str] = {}
 
 
 def flip_labels(examples: Examples, noise: LabelNoise) -> Examples:

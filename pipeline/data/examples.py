@@ -1,5 +1,6 @@
 """Examples: inputs, labels and the split; training points come first, so ids below n_train are training points."""
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,9 @@ from pipeline.core.arrays import Indices, Labels
 from pipeline.core.errors import DataError
 from pipeline.core.fingerprint import digest, digest_arrays
 from pipeline.core.fitting import describe_value, fits
-from pipeline.data.inputs import ArrayInputs, Inputs
+from pipeline.core.registry import identity
+from pipeline.data.inputs import ArrayInputs, FileInputs, Inputs, UnreadInputs, read_inputs
+from pipeline.data.scaling import Scaling
 
 EXPECTED_INPUTS = "a NumPy array of numbers, (n_points, ...)"
 
@@ -20,9 +23,10 @@ EXPECTED_INPUTS = "a NumPy array of numbers, (n_points, ...)"
 class Examples:
     """A data set: inputs (n_points, ...), labels (n_points,) int64 in [0, n_classes), and the split.
 
-    The first n_train points are for training, the rest for validation. mislabelled (n_mislabelled,) are the training ids whose
-    labels were flipped on purpose. An array given as inputs becomes ArrayInputs. Raises DataError if shapes, ranges or values
-    cannot be trained on.
+    The first n_train points are for training, the rest for validation. mislabelled (n_mislabelled,) are the training
+    ids whose labels were flipped on purpose. scaling turns inputs into what models see; without it they see them as
+    they are. An array given as inputs becomes ArrayInputs. Raises DataError if shapes, ranges or values cannot be
+    trained on.
     """
 
     inputs: Inputs
@@ -30,6 +34,7 @@ class Examples:
     n_train: int
     n_classes: int
     mislabelled: Int[np.ndarray, " n_mislabelled"]
+    scaling: Scaling | None
 
     def __init__(
         self,
@@ -39,13 +44,15 @@ class Examples:
         n_train: int,
         n_classes: int,
         mislabelled: npt.NDArray[Any] | None = None,
+        scaling: Scaling | None = None,
     ) -> None:
         mislabelled = np.zeros(0, np.int64) if mislabelled is None else mislabelled
         if not isinstance(inputs, Inputs):
             _check_array("inputs", inputs, "biuf", EXPECTED_INPUTS)
             inputs = ArrayInputs(inputs)
-        fields = {"inputs": inputs, "labels": labels, "n_train": n_train, "n_classes": n_classes, "mislabelled": mislabelled}
-        for name, value in fields.items():
+        counts = {"n_train": n_train, "n_classes": n_classes}
+        fields = {"inputs": inputs, "labels": labels, "mislabelled": mislabelled, "scaling": scaling}
+        for name, value in {**fields, **counts}.items():
             object.__setattr__(self, name, value)
         self._check_kinds()
         self._check_values()
@@ -63,6 +70,8 @@ class Examples:
             raise DataError(f"inputs have shape {shape}, so that they hold no features; give at least one number for each point")
         if self.labels.min() < 0 or self.labels.max() >= self.n_classes:
             raise DataError(f"labels span {self.labels.min()} to {self.labels.max()}; expected 0 to {self.n_classes - 1}")
+        if self.scaling is not None:
+            self.scaling.check(self.input_shape)
         if isinstance(self.inputs, ArrayInputs):
             _check_finite(self.inputs.array)
 
@@ -90,14 +99,27 @@ class Examples:
         return tuple(self.inputs.shape[1:])
 
     def inputs_of(self, ids: Indices) -> Float[np.ndarray, "n_ids ..."]:
-        """Return what models see of points ids, (n_ids, ...), as float32."""
-        return np.asarray(self.inputs.take(ids), np.float32)
+        """Return what models see of points ids, (n_ids, ...), float32; raises DataError or PluginError."""
+        found = read_inputs(self.inputs, ids).astype(np.float32)
+        if self.scaling is None:
+            return found
+        divisor, mean, std = self.scaling.terms(self.input_shape)
+        return (found / divisor - mean) / std
+
+    def without_inputs(self) -> "Examples":
+        """Return the same examples with inputs that cannot be read, for a command that reads none."""
+        inputs = self.inputs
+        if isinstance(inputs, UnreadInputs):
+            return self
+        token, listing = (None, inputs.listing) if isinstance(inputs, FileInputs) else (inputs.token, None)
+        return dataclasses.replace(self, inputs=UnreadInputs(inputs.shape, inputs.dtype, token, listing))
 
     @property
     def digest(self) -> str:
         """Digest of the whole content: a changed pixel or label changes it."""
         rest = {"labels": self.labels, "mislabelled": self.mislabelled}
-        return digest([self.inputs.token, digest_arrays(rest), self.n_train, self.n_classes])
+        scaled = [] if self.scaling is None else [identity(self.scaling)]
+        return digest([self.inputs.token, digest_arrays(rest), self.n_train, self.n_classes, *scaled])
 
 
 def _check_finite(array: npt.NDArray[Any]) -> None:

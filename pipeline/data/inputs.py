@@ -1,9 +1,8 @@
-"""Inputs: what models see of each point, read a few points at a time, so that a data set may be larger than memory.
+"""Inputs: what models see of each point, read a few points at a time: a data set may be larger than memory.
 
-Kinds: arrays in memory here.
+Kinds: arrays in memory here, memory-mapped arrays in `mapped_inputs`, image files in `image_files`.
 """
 
-import math
 from abc import ABC, abstractmethod
 from functools import cached_property
 from typing import Any
@@ -12,7 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.core.arrays import Indices
+from pipeline.core.errors import DataError, InputsNotReadError, PipelineError, PluginError
 from pipeline.core.fingerprint import digest_arrays
+from pipeline.core.fitting import describe_value
 
 
 class Inputs(ABC):
@@ -34,15 +35,15 @@ class Inputs(ABC):
     @property
     @abstractmethod
     def token(self) -> str:
-        """Digest of the content: equal for equal numbers, another one when a number changes. Raises DataError."""
+        """Digest of the content: another one when a number changes; raises DataError if it cannot be read."""
 
     @abstractmethod
     def take(self, ids: Indices) -> npt.NDArray[Any]:
-        """Return the inputs of points ids, (n_ids, ...), in that order; raises DataError if they cannot be read."""
+        """Return the inputs of points ids, (n_ids, ...), in that order; raises DataError."""
 
     @classmethod
     def __subclasshook__(cls, other: type) -> Any:
-        """Return whether a class declares the members; none of them is evaluated, since a token may take long."""
+        """Return whether a class declares the members; none is evaluated, since a token may take long."""
         if cls is not Inputs:
             return NotImplemented
         declared = {name for base in other.__mro__ for name in (*vars(base), *vars(base).get("__annotations__", ()))}
@@ -50,7 +51,7 @@ class Inputs(ABC):
 
 
 class ArrayInputs(Inputs):
-    """An array in memory as inputs. It can be indexed and converted as an array, for code that needs all of it at once."""
+    """An array in memory as inputs; it can be indexed and converted, for code that needs all of it at once."""
 
     def __init__(self, array: npt.NDArray[Any]) -> None:
         self.array = array
@@ -84,6 +85,100 @@ class ArrayInputs(Inputs):
         return np.array(self.array, dtype, copy=copy)
 
 
-def n_bytes(inputs: Inputs) -> int:
-    """Return how much memory all inputs take in their own dtype."""
-    return math.prod(inputs.shape) * inputs.dtype.itemsize
+class UnreadInputs(Inputs):
+    """Inputs of which a command reads only shape and dtype.
+
+    token is their digest where it is known without reading them; listing is that of their files.
+    """
+
+    def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any], token: str | None = None, listing: str | None = None) -> None:
+        self._shape, self._dtype, self._token, self.listing = shape, dtype, token, listing
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """See Inputs."""
+        return self._shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """See Inputs."""
+        return self._dtype
+
+    @property
+    def token(self) -> str:
+        """See Inputs; raises InputsNotReadError where it is not known."""
+        if self._token is None:
+            raise _not_read()
+        return self._token
+
+    def take(self, ids: Indices) -> npt.NDArray[Any]:
+        """Raise InputsNotReadError."""
+        raise _not_read()
+
+    def __len__(self) -> int:
+        return self._shape[0]
+
+    def __getitem__(self, key: Any) -> Any:
+        raise _not_read()
+
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        raise _not_read()
+
+
+def _not_read() -> InputsNotReadError:
+    return InputsNotReadError("inputs are not read by this command; `dmm plan` and `dmm run` read them")
+
+
+class FileInputs(Inputs):
+    """Inputs that lie in files and are read when they are asked for.
+
+    What was found when all of them were read is kept as `contents`, JSON-ready; `adopt` takes it over where it is
+    still true, as it is while `listing` is the same.
+    """
+
+    @property
+    @abstractmethod
+    def listing(self) -> str:
+        """Digest of the names, sizes and times of the files, of which none is read."""
+
+    @property
+    @abstractmethod
+    def contents(self) -> Any:
+        """Return what reading all files tells, JSON-ready; raises DataError if one cannot be read."""
+
+    @abstractmethod
+    def adopt(self, contents: Any) -> None:
+        """Take over what `contents` was for the same listing."""
+
+
+def read_inputs(inputs: Inputs, ids: Indices) -> npt.NDArray[Any]:
+    """Return the inputs of points ids, checked: (n_ids, ...) numbers of their dtype.
+
+    Raises PluginError if a class from outside the package returns something else or fails, DataError for numbers
+    that are not finite.
+    """
+    try:
+        found = inputs.take(ids)
+    except (PipelineError, MemoryError, KeyboardInterrupt):
+        raise
+    # A class from outside the package may raise anything, and files may fail in many ways.
+    except Exception as error:
+        raise PluginError(f"inputs of class {type(inputs).__qualname__} cannot be read ({type(error).__name__}: {error})") from error
+    if isinstance(inputs, ArrayInputs):
+        return found
+    expected = (len(ids), *inputs.shape[1:])
+    if not isinstance(found, np.ndarray) or found.shape != expected or found.dtype != inputs.dtype:
+        raise PluginError(f"take() of {type(inputs).__qualname__} returned {describe_value(found)}; expected {inputs.dtype} of shape {expected}")
+    bad = first_not_finite(found)
+    if bad is not None:
+        raise DataError(f"the input of point {int(ids[bad])} holds NaN, infinity or more than float32 holds; clean or scale it first")
+    return found
+
+
+def first_not_finite(inputs: npt.NDArray[Any]) -> int | None:
+    """Return the first row that holds a number which is not finite as float32, None if there is none."""
+    if inputs.dtype.kind != "f":
+        return None
+    with np.errstate(over="ignore"):
+        finite = np.isfinite(inputs.astype(np.float32, copy=False))
+    return None if finite.all() else int(np.flatnonzero(~finite.reshape(len(inputs), -1).all(axis=1))[0])

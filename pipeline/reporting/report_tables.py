@@ -150,7 +150,7 @@ def populations_table(populations: tuple[PopulationContent, ...]) -> Table:
     )
     return table_of(
         columns,
-        (row_of(one.role, one.n_models, one.points_kept, one.retrainings, one.seconds) for one in populations),
+        (row_of(one.name, one.n_models, one.points_kept, one.retrainings, one.seconds) for one in populations),
     )
 
 

@@ -11,7 +11,7 @@ from pipeline.core.errors import CorruptShardError, StoreAwayError, StoreError
 from pipeline.core.fingerprint import digest_bytes
 from pipeline.runtime.files import TEMPORARY, Files, each
 from pipeline.runtime.parquet import read_about
-from pipeline.runtime.shards import ShardName
+from pipeline.runtime.shards import ShardName, parse_names, stem_of_beside
 from pipeline.store.rows import counts_of
 
 
@@ -31,11 +31,15 @@ def check_table(files: Files, folder: str, *, known: str, settled: float = math.
     What belongs to no shard and was written after settled, see Files.modified, is young: whoever writes it may be about to finish or list it.
     """
     names = files.names(folder)
-    shards = [shard for name in names if (shard := ShardName.parse(name))]
+    shards = parse_names(names)
     problems, expected = [], {known}
     for shard, (blobs, problem) in zip(shards, each(files, lambda shard: _check_shard(files, folder, shard, names), shards), strict=True):
         expected |= {str(shard), f"{shard.stem}.json"} | blobs
         problems += [problem] if problem else []
+    by_stem = {shard.stem: shard for shard in shards}
+    beside = [(by_stem[stem], name) for name in names if (stem := stem_of_beside(name)) in by_stem and stem is not None]
+    expected |= {name for _, name in beside}
+    problems += [problem for problem in each(files, lambda pair: _check_beside(files, folder, *pair), beside) if problem is not None]
     notes = [f"{folder}/{name}" for name in sorted(expected & set(names)) if name.endswith(".json")]
     damaged = each(files, lambda path: _damaged_note(files, path), notes)
     problems += [problem for problem in damaged if problem is not None]
@@ -96,6 +100,14 @@ def _check_shard(files: Files, folder: str, shard: ShardName, names: Sequence[st
     except StoreError as error:
         return set(), Problem(f"{folder}/{shard}", str(error), (shard.start, shard.stop))
     return set(blobs), None
+
+
+def _check_beside(files: Files, folder: str, shard: ShardName, name: str) -> Problem | None:
+    """Return what is wrong with a file beside a shard, None if it has the digest of its name; units whose file is set aside are made again."""
+    path = f"{folder}/{name}"
+    if digest_bytes(files.read(path)) == name.split(".")[2]:
+        return None
+    return Problem(path, "corrupt: its digest is not the one of its name", (shard.start, shard.stop))
 
 
 def _checked(files: Files, folder: str, shard: ShardName) -> dict[str, Any]:

@@ -37,13 +37,16 @@ class Recently:
     def __init__(self) -> None:
         self._listings: dict[tuple[str, str], Listing] = {}
 
-    def holds(self, store: Store, folder: str, start: int, stop: int) -> bool:
-        """Return whether units start to stop of a table were there when it was last listed, which is now if that was too long ago."""
+    def holds(self, store: Store, folder: str, start: int, stop: int, *, keeping: str | None = None) -> bool:
+        """Return whether units start to stop of a table were there when it was last listed, which is now if that was too long ago.
+
+        With keeping, an ending, shards count that have such a file beside them.
+        """
         place = (store.uri, folder)
         known = self._listings.get(place)
         if known is None or time.monotonic() > known.fresh_until or (start, stop) in known.made:
             begun = time.monotonic()
-            ranges = joined((shard.start, shard.stop) for shard in store.shards(folder))
+            ranges = joined((shard.start, shard.stop) for shard in store.shards(folder, keeping=keeping))
             spent = time.monotonic() - begun
             known = Listing(ranges, time.monotonic() + spent / SHARE)
             self._listings = {} if spent < WORTH_KEEPING else {place: known}

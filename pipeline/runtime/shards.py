@@ -4,22 +4,30 @@ import heapq
 import itertools
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from pipeline.core.fingerprint import digest
 
+# A file beside a shard carries the shard's digest and its own, a blob of the first layout only its own.
+_BESIDE = re.compile(r"(?P<range>[a-z]+-\d{6,}-\d{6,})\.(?:(?P<shard>[0-9a-f]{16})\.)?(?P<digest>[0-9a-f]{16})\.(?P<ending>(?!parquet$)[a-z_]+)")
+# The most names in a folder of shards are none of these; 20,000 are looked through in a tenth of a second.
+_OTHERS = (".parquet", ".json")
 _PATTERN = re.compile(r"(?P<unit>[a-z]+)-(?P<start>\d{6,})-(?P<stop>\d{6,})\.(?P<digest>[0-9a-f]{16})\.parquet")
 
 
 @dataclass(frozen=True, order=True)
 class ShardName:
-    """The name of one finished shard: units start to stop (excluded) and the digest of the whole file."""
+    """The name of one finished shard: units start to stop (excluded) and the digest of the whole file.
+
+    beside is the name of the file that was listed beside it, such as of weights; two shards are equal whatever lies beside them.
+    """
 
     unit: str
     start: int
     stop: int
     digest: str
+    beside: str | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         return f"{self.stem}.parquet"
@@ -33,6 +41,10 @@ class ShardName:
         """Return the name of a blob of that digest that is written with the shard."""
         return f"{self.unit}-{self.start:06d}-{self.stop:06d}.{digest}.{ending}"
 
+    def file_beside(self, ending: str, digest: str) -> str:
+        """Return the name of a file of that digest that lies beside the shard, whose own digest does not depend on it."""
+        return f"{self.stem}.{digest}.{ending}"
+
     @classmethod
     def parse(cls, name: str) -> "ShardName | None":
         """Return the shard called name, or None if name is not that of a shard."""
@@ -42,6 +54,32 @@ class ShardName:
         found = cls(match["unit"], int(match["start"]), int(match["stop"]), match["digest"])
         # Numbers can be written in other ways (more zeros, other scripts); the file would then be opened under a name that it does not have.
         return found if str(found) == name else None
+
+
+def parse_names(names: Sequence[str], *, keeping: str | None = None) -> list[ShardName]:
+    """Return the shards among the names of a folder's files, each with what lies beside it.
+
+    With keeping, an ending, only those that have such a file beside them. Shards of the first layout have it as a blob of their range.
+    """
+    beside: dict[str, str] = {}
+    blobs: set[str] = set()
+    for name in sorted((name for name in names if not name.endswith(_OTHERS)), reverse=True):
+        match = _BESIDE.fullmatch(name)
+        if match is not None and match["shard"] is not None:
+            beside[f"{match['range']}.{match['shard']}"] = name
+        elif match is not None and match["ending"] == keeping:
+            blobs.add(match["range"])
+    found = [shard for name in names if (shard := ShardName.parse(name))]
+    shards = [replace(shard, beside=beside[shard.stem]) if shard.stem in beside else shard for shard in found] if beside else found
+    if keeping is None:
+        return shards
+    return [shard for shard in shards if (shard.beside or "").endswith(f".{keeping}") or shard.stem.rpartition(".")[0] in blobs]
+
+
+def stem_of_beside(name: str) -> str | None:
+    """Return the stem of the shard that a file called name lies beside, None if it is no such file."""
+    match = _BESIDE.fullmatch(name)
+    return None if match is None or match["shard"] is None else f"{match['range']}.{match['shard']}"
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from pipeline.runtime.checking import Problem, check_table, owned
 from pipeline.runtime.claiming import TRIED, claimed, try_writing
 from pipeline.runtime.files import Files, RangeFile, check_place, each, local_folder, open_files
 from pipeline.runtime.parquet import encode, read_about, read_columns
-from pipeline.runtime.shards import Piece, ShardName, TableRef, cover, gaps
+from pipeline.runtime.shards import Piece, ShardName, TableRef, cover, gaps, parse_names
 from pipeline.store import rows
 
 __all__ = ["NODE_FILE", "QUARANTINE", "Problem", "Shard", "Store", "TableRef"]
@@ -29,15 +29,18 @@ MEASURED, LATEST = ("seconds", "threads", "written_at"), 1e11
 
 @dataclass(frozen=True, kw_only=True)
 class Shard:
-    """The content of one shard: columns (each with one row axis, of equal lengths), a JSON summary, and blobs written beside it by ending.
+    """The content of one shard: columns, a JSON summary, and blobs, by ending, that are written beside it.
 
-    rows_per_unit (n_units,): how many rows each unit has, in the order of the units. The last row of a unit is its result. Without it a
-    shard of several units has one row for each, and a shard of one unit any number.
+    Columns have one row axis and equal lengths. rows_per_unit (n_units,): how many rows each unit has, in the
+    order of the units; the last row of a unit is its result. Without it a shard of several units has one row
+    for each, and a shard of one unit any number. beside: files by ending that may be kept or not, such as
+    weights: the shard is the same without them.
     """
 
     columns: Mapping[str, np.ndarray]
     summary: Mapping[str, Any] = field(default_factory=dict)
     blobs: Mapping[str, bytes] = field(default_factory=dict)
+    beside: Mapping[str, bytes] = field(default_factory=dict)
     rows_per_unit: Sequence[int] | None = None
 
 
@@ -85,9 +88,9 @@ class Store:
         try_writing(self.files)
         return self.files.modified(TRIED)
 
-    def shards(self, folder: str) -> list[ShardName]:
-        """Return the finished shards of a table."""
-        return [shard for name in self.files.names(folder) if (shard := ShardName.parse(name))]
+    def shards(self, folder: str, *, keeping: str | None = None) -> list[ShardName]:
+        """Return the finished shards of a table; with keeping, an ending, only those with such a file beside them."""
+        return parse_names(self.files.names(folder), keeping=keeping)
 
     def table(self, folder: str, n_units: int, *, shards: Sequence[ShardName] | None = None) -> TableRef:
         """Return the table's units 0 to n_units; raises MissingShardsError if some are not there."""
@@ -101,32 +104,36 @@ class Store:
     def write_shard(self, folder: str, unit: str, start: int, stop: int, shard: Shard, *, side: Mapping[str, Any]) -> ShardName:
         """Write a shard with its blobs and its side file, the shard itself last, and return its name; equal content gives equal names.
 
-        Raises ShapeError, before anything is written, if the columns do not have the rows that the shard's units are to have.
+        Raises ShapeError, before anything is written, if the columns do not have as many rows as the units.
         """
         units = f"{stop - start} {unit} ({start} to {stop})"
         of_rows = rows.header(shard.rows_per_unit, shard.columns, stop - start, units=units, folder=folder)
         blobs = {ending: digest_bytes(content) for ending, content in shard.blobs.items()}
-        about = {"folder": folder, "unit": unit, "start": start, "stop": stop, "summary": dict(shard.summary), "blobs": blobs, **of_rows}
+        about = {"folder": folder, "unit": unit, "start": start, "stop": stop, **of_rows}
+        about |= {"summary": dict(shard.summary), "blobs": blobs}
         content = encode(shard.columns, about)
         name = ShardName(unit, start, stop, digest_bytes(content))
         for ending, blob in shard.blobs.items():
             self.files.write(f"{folder}/{name.blob(ending, blobs[ending])}", blob)
+        for ending, kept in shard.beside.items():
+            self.files.write(f"{folder}/{name.file_beside(ending, digest_bytes(kept))}", kept)
         # No result depends on it, and waiting for the disk is most of what a small shard costs.
         self.files.write(f"{folder}/{name.stem}.json", json.dumps(dict(side), indent=1, sort_keys=True).encode(), durable=False)
         self.files.write(f"{folder}/{name}", content)
         return name
 
     def read(self, table: TableRef, columns: Sequence[str] | None = None) -> dict[str, np.ndarray]:
-        """Return columns (all, if none are named) of a table, its units in order; raises CorruptShardError naming a bad file.
+        """Return columns (all, if none are named) of a table, its units in order.
 
-        Of a unit that has several rows by its shard's header, such as snapshots, only the last is returned: the unit's result.
+        Where a shard's header says that units have several rows, such as snapshots, only the last of each
+        unit is returned: its result. Raises CorruptShardError naming a bad file.
         """
         parts = each(self.files, lambda piece: self._read_piece(table.folder, piece, columns), table.pieces)
         # One part is not copied again: a factor of 20,000 models takes 3.2 GB.
         return parts[0] if len(parts) == 1 else {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def read_rows(self, table: TableRef, columns: Sequence[str] | None = None) -> rows.Rows:
-        """Return all rows of a table's units, in order, and how many each unit has; for columns and errors see `read`."""
+        """Return all rows of a table's units and how many each has; for columns and errors see `read`."""
         parts = each(self.files, lambda piece: self._read_rows(table.folder, piece, columns), table.pieces)
         joined = {name: np.concatenate([part.columns[name] for part in parts]) for name in parts[0].columns}
         return rows.Rows(columns=joined, counts=np.concatenate([part.counts for part in parts]))
@@ -161,6 +168,23 @@ class Store:
         if digest_bytes(content) != expected:
             raise CorruptShardError(f"{path} does not have the bytes that {shard} promises; run `dmm verify --repair`")
         return content
+
+    def read_beside(self, folder: str, shard: ShardName, ending: str) -> bytes:
+        """Return the file with this ending that lies beside a shard, its bytes checked against the digest in its name.
+
+        Of a shard of the first layout that is a blob. Raises StoreError if there is none.
+        """
+        name = shard.beside
+        if name is None or not name.endswith(f".{ending}"):
+            return self.read_blob(folder, shard, ending)
+        content = self.files.read(f"{folder}/{name}")
+        if digest_bytes(content) != name.split(".")[2]:
+            raise CorruptShardError(f"{folder}/{name} does not have the bytes that its name promises; run `dmm verify --repair`")
+        return content
+
+    def has_beside(self, folder: str, shard: ShardName, ending: str) -> bool:
+        """Return whether a file with this ending lies beside a shard, or is a blob of it."""
+        return (shard.beside or "").endswith(f".{ending}") or ending in self.blob_names(folder, shard)
 
     def blob_names(self, folder: str, shard: ShardName) -> list[str]:
         """Return the endings of the blobs written with a shard."""
@@ -210,7 +234,7 @@ class Store:
         return owned(read_about(RangeFile(self.files, path), path), folder, shard)
 
     def _read_piece(self, folder: str, piece: Piece, columns: Sequence[str] | None) -> dict[str, np.ndarray]:
-        """Return the result of each unit of a piece; where all rows belong to one unit together, all of them."""
+        """Return the result of each unit of a piece, or all rows where they belong to one unit together."""
         about, arrays, counts = self._read_shard(folder, piece.shard, columns)
         if not rows.has_results(about, len(counts)):
             return arrays
@@ -223,12 +247,13 @@ class Store:
         _, arrays, counts = self._read_shard(folder, piece.shard, columns)
         first, last = piece.start - piece.shard.start, piece.stop - piece.shard.start
         chosen = slice(counts[:first].sum(), counts[:last].sum())
-        return rows.Rows(columns={name: values[chosen] for name, values in arrays.items()}, counts=counts[first:last])
+        part = {name: values[chosen] for name, values in arrays.items()}
+        return rows.Rows(columns=part, counts=counts[first:last])
 
     def _read_shard(
         self, folder: str, shard: ShardName, columns: Sequence[str] | None
     ) -> tuple[dict[str, Any], dict[str, np.ndarray], Int[np.ndarray, " n_units"]]:
-        """Return what a shard says of itself, columns of it (all rows), and how many rows each of its units has."""
+        """Return a shard's header, columns of it with all rows, and how many rows each of its units has."""
         path = f"{folder}/{shard}"
         about, arrays = read_columns(RangeFile(self.files, path), path, columns)
         owned(about, folder, shard)

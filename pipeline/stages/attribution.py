@@ -1,6 +1,5 @@
 """What the nodes of attribution share: the models and the outputs that an estimator learns from, read from the tables of this graph."""
 
-import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -14,11 +13,12 @@ from pipeline.core.arrays import Logits, Margins, Masks
 from pipeline.core.registry import Plugin, identity
 from pipeline.data.masks import unpack
 from pipeline.models.base import Model
+from pipeline.sources.base import ModelSource
 from pipeline.stages.child_run import ATTRIBUTION, ChildRun
 from pipeline.stages.layout import Layout, block_margins, column
 from pipeline.stages.lines import read_lines
 from pipeline.stages.node import Node, Parent, Work
-from pipeline.stages.train import read_states
+from pipeline.stages.stored_states import read_weights
 from pipeline.stages.views import read_views
 from pipeline.training.ensemble import Builder
 from pipeline.training.gradients import Checkpoints
@@ -53,6 +53,7 @@ class Attribution(Node):
     groups_key: str | None = None
     views_key: str | None = None
     scout_key: str | None = None
+    scout_source: ModelSource | None = None
     heldout_key: str | None = None
     outputs: frozenset[str] = OUTPUTS
     # That of the scouts' training; the table of scouts, a parent, stands for it in the identity.
@@ -92,8 +93,14 @@ class Attribution(Node):
         """Return the scouts, whose states are read when they are first asked for."""
         table, examples = work.inputs["scout"], work.examples
         build = Builder(self.model, examples.input_shape, examples.n_classes)
-        load = functools.partial(read_states, work.store, table, 0, table.pieces[-1].stop)
-        return Checkpoints(build, load, examples, work.device, objective=self.objective)
+        source = self.scout_source
+        return Checkpoints(
+            build,
+            lambda: read_weights(work.store, table, 0, table.pieces[-1].stop, source=source, template=build()),
+            examples,
+            work.device,
+            objective=self.objective,
+        )
 
     def basis(self, work: Work, factor: Arrays) -> Basis:
         """Return what every block is learnt with, from all models."""

@@ -5,10 +5,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from pipeline.convex.real.results import DataResult, Outcome, study_data
+from pipeline.convex.real.results import DataResult, RemovalOutcome, study_data
 from pipeline.convex.real.study import DataStudy
 from pipeline.core.registry import Plugin, identity
-from pipeline.data.dataset import Dataset, content_digest
+from pipeline.data.content import KNOWN
+from pipeline.data.dataset import Dataset
 from pipeline.runtime.store import Shard
 from pipeline.stages.convex_node import ConvexNode
 from pipeline.stages.node import Parent, Work
@@ -23,6 +24,7 @@ class ConvexData(ConvexNode):
     label: str
     dataset: Dataset
     study: DataStudy
+    reads_inputs: bool = True
 
     @property
     def place(self) -> str:
@@ -39,8 +41,8 @@ class ConvexData(ConvexNode):
         return {"dataset": identity(self.dataset), "study": identity(self.study)}
 
     def circumstances(self) -> dict[str, Any]:
-        """Return the content of the data set that it loads itself."""
-        return {"content": content_digest(self.dataset)}
+        """Return the content of the data set that it loads itself; raises InputsNotReadError, see KnownContent.digest."""
+        return {"content": KNOWN.digest(self.dataset, reads_inputs=self.reads_inputs)}
 
     def plugins(self) -> tuple[Plugin, ...]:
         """See Node."""
@@ -69,7 +71,7 @@ def _summary(result: DataResult) -> dict[str, Any]:
     }
 
 
-def _outcome(outcome: Outcome, retrained: Outcome) -> dict[str, Any]:
+def _outcome(outcome: RemovalOutcome, retrained: RemovalOutcome) -> dict[str, Any]:
     """Return an outcome with its margins summed up: their mean, and their mean distance from those of the retrained model, in nats."""
     apart = float(np.abs(outcome.margins - retrained.margins).mean())
     found = {"label": outcome.label, "share": outcome.share, "klom": dict(outcome.klom), "ulira": outcome.ulira}

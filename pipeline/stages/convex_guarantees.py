@@ -9,7 +9,8 @@ import numpy as np
 from pipeline.convex.guarantees.trials import Case, GuaranteeSettings, guarantees
 from pipeline.convex.guarantees.two_classes import two_classes
 from pipeline.core.registry import Plugin, identity
-from pipeline.data.dataset import Dataset, content_digest
+from pipeline.data.content import KNOWN
+from pipeline.data.dataset import Dataset
 from pipeline.runtime.store import Shard
 from pipeline.stages.convex_node import ConvexNode
 from pipeline.stages.node import Parent, Work
@@ -25,6 +26,7 @@ class ConvexGuarantees(ConvexNode):
     classes: tuple[int, int]
     pool: int
     trial: GuaranteeSettings
+    reads_inputs: bool = True
 
     @property
     def slug(self) -> str:
@@ -36,8 +38,8 @@ class ConvexGuarantees(ConvexNode):
         return {"dataset": identity(self.dataset), "classes": list(self.classes), "pool": self.pool, "trial": identity(self.trial)}
 
     def circumstances(self) -> dict[str, Any]:
-        """Return the content of the data set that it loads itself."""
-        return {"content": content_digest(self.dataset)}
+        """Return the content of the data set that it loads itself; raises InputsNotReadError, see KnownContent.digest."""
+        return {"content": KNOWN.digest(self.dataset, reads_inputs=self.reads_inputs)}
 
     def plugins(self) -> tuple[Plugin, ...]:
         """See Node."""

@@ -16,7 +16,7 @@ from pipeline.stages.child_run import ChildRun, child_of_method
 from pipeline.stages.layout import Layout
 from pipeline.stages.node import Node, Parent, Work
 from pipeline.stages.snapshot_outputs import each_snapshot, snapshots_of
-from pipeline.stages.stored_outputs import StoredOutputs
+from pipeline.stages.stored_outputs import SourcedWeights, StoredOutputs
 
 __all__ = ["FLOOR", "SPLITS", "Judged", "Verdict", "read_judged", "split_ids"]
 
@@ -26,10 +26,10 @@ FLOOR = "floor"
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class JudgedSnapshot:
-    """What a judge says of models on their way, without points.
+    """What a judge says of the models of one snapshot, without points.
 
-    after: the epochs or steps by then, as the unlearner's setting `snapshots` counts them. samples: those that each model
-    had used in gradient evaluations.
+    after: the epochs or steps taken so far, as the unlearner's setting `snapshots` counts them. samples:
+    those that each model has used so far in gradient evaluations.
     """
 
     after: int
@@ -53,7 +53,8 @@ class Verdict(Node):
     method is the label of the unlearner, FLOOR for a second group of oracles; judge_label is the label of the
     judge. floor_key is the same judge's verdict on FLOOR, from which rows without a reference take theirs;
     None for FLOOR itself. states_key is the table with the judged models' weights where that is another one;
-    start_key, population_keys and the two treated keys are there for judges that need them.
+    start_key, population_keys and the two treated keys are there for judges that need them. weights says where
+    states lie of models trained elsewhere.
     """
 
     stage: ClassVar[str] = "evaluate"
@@ -77,6 +78,7 @@ class Verdict(Node):
     treated_unlearned_key: str | None = None
     treated_oracle_key: str | None = None
     population_keys: Mapping[str, str] = field(default_factory=dict)
+    weights: Mapping[str, SourcedWeights] = field(default_factory=dict)
 
     @property
     def group(self) -> str:
@@ -134,21 +136,36 @@ class Verdict(Node):
         columns = {POINT: np.arange(len(found.labels)), **scores.points}
         return Shard(columns=columns, summary=judged.to_json())
 
-    def _judge_snapshots(self, work: Work, found: JudgeInput, floor: Scores | None) -> tuple[JudgedSnapshot, ...]:
-        """Return what the judge says of each snapshot, in order; nothing where there are none, or where it trains models further."""
+    def _judge_snapshots(
+        self,
+        work: Work,
+        found: JudgeInput,
+        floor: Scores | None,
+    ) -> tuple[JudgedSnapshot, ...]:
+        """Return what the judge says of each snapshot, in order.
+
+        There is nothing if no snapshots were taken, or if the judge trains models further: these are the
+        results alone.
+        """
         if self.judge.treatment() is not None:
             return ()
         snapshots = snapshots_of(work.store, work.inputs["judged"], self.layout, work.examples.labels)
         judged = (self.judge.judge(one).with_references(floor) for one in each_snapshot(found, snapshots))
-        pairs = zip(snapshots, judged, strict=True)
-        return tuple(JudgedSnapshot(after=one.after, samples=one.samples, scores=scores) for one, scores in pairs)
+        return tuple(
+            JudgedSnapshot(
+                after=snapshot.after,
+                samples=snapshot.samples,
+                scores=scores,
+            )
+            for snapshot, scores in zip(snapshots, judged, strict=True)
+        )
 
     def _input(self, work: Work) -> JudgeInput:
         labels = work.examples.labels
 
         def models(name: str) -> StoredOutputs:
             states = work.inputs.get("states") if name == "judged" else None
-            return StoredOutputs(work.store, work.inputs[name], self.layout, labels, states)
+            return StoredOutputs(work.store, work.inputs[name], self.layout, work.examples, states, self.weights.get(name))
 
         return JudgeInput(
             unlearned=models("judged"),
@@ -164,8 +181,8 @@ class Verdict(Node):
 class Judged:
     """What the summary of a verdict holds: scores without points, the numbers of judged models and of oracles, and the samples used by each model.
 
-    points_column names the column with the judge's first values of points, None if it gives none. snapshots are the models along the way, in
-    order, the last of them those that scores are about; nothing where none were taken.
+    points_column names the column with the judge's first values of points, None if it gives none. snapshots
+    are in order; the last is the one that scores are about. There are none if none were taken.
     """
 
     scores: Scores

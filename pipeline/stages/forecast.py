@@ -11,7 +11,7 @@ from pipeline.core.arrays import Effects, Indices, Labels, Logits, PerPoint
 from pipeline.evaluation.accuracy import is_correct
 from pipeline.evaluation.margins import margin_slopes, margins
 from pipeline.runtime.store import Store, TableRef
-from pipeline.stages.layout import Layout, read_blocks
+from pipeline.stages.layout import Layout, block_margins, read_blocks
 
 # Standard errors beyond which a change is called clear.
 CLEAR = 2.0
@@ -51,7 +51,8 @@ def forecast(store: Store, *, full: TableRef, effect: TableRef, layout: Layout, 
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     actual = None
     if oracle is not None:
-        actual = np.concatenate([_mean(margins(block, labels[inside])) for inside, block in read_blocks(store, oracle, layout, len(labels))])
+        blocks = range(layout.n_blocks(len(labels)))
+        actual = np.concatenate([_mean(block_margins(store, oracle, layout, block, labels)) for block in blocks])
     return Forecast(**columns, actual=actual)
 
 

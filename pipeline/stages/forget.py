@@ -1,12 +1,13 @@
 """Forget sets as nodes: a rule resolved to ids and frozen, so that everything downstream depends on the ids alone."""
 
+import contextlib
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from pipeline.core.arrays import Indices, Margins
-from pipeline.core.errors import DataError
+from pipeline.core.errors import DataError, InputsNotReadError
 from pipeline.core.registry import Plugin, identity
 from pipeline.core.setting_paths import paths_in
 from pipeline.data.dataset import Dataset
@@ -79,7 +80,9 @@ def freeze(rule: ForgetSet, examples: Examples) -> dict[str, Any]:
     """
     content, ids = rule.content(), None
     if any(paths_in(rule)) and not rule.needs:
-        ids = tuple(checked(rule.select(examples, None), examples).tolist())
+        # A command that reads no inputs computes nothing either, so that nobody asks for ids that need them.
+        with contextlib.suppress(InputsNotReadError):
+            ids = tuple(checked(rule.select(examples, None), examples).tolist())
         if rule.content() != content:
             raise DataError(f"{', '.join(map(str, paths_in(rule)))} changed while it was read; run the command again once it is written")
     return {"content": content, "ids": ids}

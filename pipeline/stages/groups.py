@@ -7,13 +7,13 @@ from pipeline.core.registry import Plugin, identity
 from pipeline.data.groups import draw_lines
 from pipeline.models.base import Model
 from pipeline.runtime.store import Shard
+from pipeline.sources.base import ModelSource
 from pipeline.stages.child_run import ATTRIBUTION, ChildRun
 from pipeline.stages.lines import columns_of
 from pipeline.stages.node import Node, Parent, Work
-from pipeline.stages.train import read_states
+from pipeline.stages.stored_states import read_weights
 from pipeline.training.ensemble import Builder
 from pipeline.training.features import difficulty, joint_features, last_features
-from pipeline.training.feeds import Resident
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +28,7 @@ class Groups(Node):
     model: Model
     seed: int
     scout_key: str
+    scout_source: ModelSource | None = None
 
     @property
     def rank(self) -> int:
@@ -55,9 +56,9 @@ class Groups(Node):
         """Look at the training points through the scouts."""
         examples, table = work.examples, work.inputs["scout"]
         build = Builder(self.model, examples.input_shape, examples.n_classes)
-        data = Resident.place(examples, work.device)
-        states = read_states(work.store, table, 0, table.pieces[-1].stop)
-        features, logits = last_features(build(), states, data, range(examples.n_train))
+        template = build()
+        states = read_weights(work.store, table, 0, table.pieces[-1].stop, source=self.scout_source, template=template)
+        features, logits = last_features(template, states, work.feed, range(examples.n_train))
         labels = examples.labels[: examples.n_train]
         lines = draw_lines(joint_features(features), labels, difficulty(features, logits, labels), seed=self.seed)
         return Shard(columns=columns_of(lines))

@@ -1,6 +1,6 @@
 """How logits lie in a table: one column for each block of points, so that whoever needs some points reads no others."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 import numpy as np
@@ -93,11 +93,19 @@ def read_judgements(store: Store, table: TableRef, layout: Layout, labels: Label
 
 def read_point_margins(store: Store, table: TableRef, layout: Layout, labels: Labels, points: Indices) -> Float[np.ndarray, "n_models n_chosen"]:
     """Return the margins (n_models, n_chosen) of some points only; blocks without any of them are not read."""
+    if margin_column(0) in store.columns(table):
+        return _read_points(store, table, layout, points, margin_column).astype(np.float32)
     return margins(read_point_logits(store, table, layout, points), labels[points])
 
 
 def read_point_logits(store: Store, table: TableRef, layout: Layout, points: Indices) -> Float[np.ndarray, "n_models n_chosen n_classes"]:
     """Return the logits (n_models, n_chosen, n_classes) of some points only; blocks without any of them are not read."""
+    return _read_points(store, table, layout, points, column)
+
+
+def _read_points(
+    store: Store, table: TableRef, layout: Layout, points: Indices, column: Callable[[int], str]
+) -> Float[np.ndarray, "n_models n_chosen *n_classes"]:
     parts: dict[int, np.ndarray] = {}
     for block in np.unique(points // layout.block_points).tolist():
         inside = points[points // layout.block_points == block]

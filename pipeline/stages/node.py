@@ -4,11 +4,13 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, field_validator
 
+from pipeline.core.memory import Grant
 from pipeline.core.registry import Plugin, Settings, plugin_name
 from pipeline.core.setting_paths import paths_in
 from pipeline.data.examples import Examples
@@ -16,6 +18,8 @@ from pipeline.runtime.execution import Need
 from pipeline.runtime.store import Shard, Store, TableRef
 from pipeline.stages.child_run import ChildRun
 from pipeline.training.ensemble import Kind
+from pipeline.training.feed_choice import FeedChoice
+from pipeline.training.feeds import Feed, open_feed
 
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
 SELECTOR = rf"^!?(?:{_LABEL}|in\({_LABEL}(?:, ?{_LABEL})*\))$"
@@ -46,6 +50,11 @@ class Resources(Settings):
         return num_gpus
 
     @property
+    def grant(self) -> Grant:
+        """What a task has of its machine."""
+        return Grant(memory_bytes=self.need.memory_bytes, num_cpus=self.num_cpus, num_gpus=self.num_gpus)
+
+    @property
     def need(self) -> Need:
         """What a task asks of an executor."""
         memory = None if self.memory_gb is None else int(self.memory_gb * 2**30)
@@ -67,7 +76,10 @@ class Parent:
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """One shard to compute: units start to stop, the parents' tables, the data, and where; common is what the node's `common` returned, if known."""
+    """One shard to compute: units start to stop, the parents' tables, the data, and where.
+
+    grant is what the task was granted of its machine; common is what the node's `common` returned, if known.
+    """
 
     start: int
     stop: int
@@ -77,6 +89,21 @@ class Work:
     device: str
     kind: Kind
     common: Any = None
+    grant: Grant = field(default_factory=Grant)
+
+    @property
+    def feed(self) -> Feed:
+        """The examples on the device, all of them or batch by batch, opened when it is first asked for."""
+        return self._opened[0]
+
+    @property
+    def feed_choice(self) -> FeedChoice | None:
+        """Which feed was opened and why, None while none was asked for."""
+        return self._opened[1] if "_opened" in vars(self) else None
+
+    @cached_property
+    def _opened(self) -> tuple[Feed, FeedChoice]:
+        return open_feed(self.examples, self.device, self.grant)
 
     def read(self, name: str, columns: Sequence[str] | None = None) -> dict[str, np.ndarray]:
         """Return columns of the parent called name."""
@@ -120,6 +147,11 @@ class Node(ABC):
         """What the folder is called before its digests: the plug-in or role, never a label that a user chose."""
         named = plugin_name(self.plugins()[-1]) if self.plugins() else self.stage
         return re.sub(r"[^A-Za-z0-9_]+", ".", named)
+
+    @property
+    def keeping(self) -> str | None:
+        """The ending of a file that lies beside every shard of the table, None without one: a shard is done when that is listed too."""
+        return None
 
     @property
     def group(self) -> str:

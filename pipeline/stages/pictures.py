@@ -22,7 +22,7 @@ class Pictures:
     @classmethod
     def of(cls, dataset: Dataset, examples: Examples) -> "Pictures":
         """Return the pictures of a data set that was loaded as examples."""
-        return cls(examples=examples, true_labels=dataset.read().labels if dataset.label_noise is not None else None)
+        return cls(examples=examples, true_labels=dataset.read_outline().labels if dataset.label_noise is not None else None)
 
     def point(self, index: int) -> PointContent:
         """Return one point as it is shown."""

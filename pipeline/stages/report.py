@@ -1,7 +1,8 @@
 """The report as a node: it gathers what the tables say about every forget set and has the page drawn."""
 
+import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,23 +16,28 @@ from pipeline.data.forget_sets.base import ForgetSet
 from pipeline.evaluation.judges.base import Judge
 from pipeline.evaluation.judges.klom_judge import KlomJudge
 from pipeline.reporting.attribution_content import ForecastContent
-from pipeline.reporting.content import AttributionContent, PopulationContent, Report, Role, Row, SetContent
+from pipeline.reporting.content import AttributionContent, PopulationContent, Report, Role, Row, SetContent, StudyChapter
 from pipeline.reporting.formatting import sentence
 from pipeline.reporting.payback import break_even, focused_pays
 from pipeline.reporting.words import summary, verdict
 from pipeline.runtime.store import Shard
 from pipeline.stages.attribution_shown import curve_content, example_contents, forecast_content, forget_curve_contents
-from pipeline.stages.convex_page import CHAPTER
 from pipeline.stages.evaluate import points_column, read_judged
 from pipeline.stages.forecast import forecast
 from pipeline.stages.layout import Layout, read_point_margins
+from pipeline.stages.measured_time import core_seconds
 from pipeline.stages.node import Node, Parent, Work
 from pipeline.stages.pictures import Pictures, dataset_content, images_of
 from pipeline.stages.results import Spending, cost_of, snapshots_of
+from pipeline.stages.study import CHAPTER
 from pipeline.stages.work import versions
 from pipeline.unlearning.unlearner import Unlearner
 
 PAGE = "html"
+
+
+# What the names begin with under which the page reads populations of which it shows only the time that they took.
+POPULATION = "population/"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +45,8 @@ class ReportPage(Node):
     """The one page about an experiment; its blobs are the HTML and the figures.
 
     tables are the parents that the page reads, by the names below. Names that an experiment lacks are left out:
-    `full`, `score`, `curve`, `forget_curve`, `influences`, `convex`; with the label of a forget set behind a slash
-    `forget`, `effect` and `oracle`; with the labels of judge and forget set `floor`, of unlearner and forget set
+    `full`, `score`, `curve`, `forget_curve`, `influences`; the label of a study; with the label of a forget set behind
+    a slash `forget`, `effect` and `oracle`; with the labels of judge and forget set `floor`, of unlearner and forget set
     `unlearned`, of all three `verdict`.
     """
 
@@ -63,6 +69,8 @@ class ReportPage(Node):
     spending: Spending
     layout: Layout
     tables: Mapping[str, Parent]
+    # The heading of each study by its label.
+    studies: Mapping[str, str] = field(default_factory=dict)
 
     def settings(self) -> dict[str, Any]:
         """See Node."""
@@ -98,10 +106,10 @@ class ReportPage(Node):
             dataset=dataset_content(self.dataset, work.examples),
             model=sentence(self.experiment["model"]),
             recipe=sentence(self.experiment["recipe"]),
-            populations=self.populations,
+            populations=tuple(self._with_time(work, one) for one in self.populations),
             attribution=self._attribution(work),
             sets=sets,
-            convex=_chapter(work) if "convex" in self.tables else "",
+            studies=tuple(StudyChapter(label, heading, _chapter(work, label)) for label, heading in self.studies.items() if label in self.tables),
             break_even=self._break_even(sets),
             config_yaml=yaml_text.dump(dict(self.experiment)),
             provenance=(("Data", work.examples.digest), *((name, value) for name, value in versions().items())),
@@ -110,6 +118,20 @@ class ReportPage(Node):
         verdicts = [verdict(content) for content in sets]
         said = {"summary": summary(verdicts), "headlines": {one.label: one.headline for one in verdicts}}
         return Shard(columns={"page": np.arange(1)}, summary=said, blobs=blobs)
+
+    def _with_time(self, work: Work, population: PopulationContent) -> PopulationContent:
+        """Return a population with the measured core seconds of all its tables, where some of the models are proxies.
+
+        A retraining of a proxy is none of the models that unlearn. Elsewhere retrainings say enough, and the page holds no time:
+        made again, it has the same bytes.
+        """
+        if not any(name.startswith(POPULATION) for name in self.tables):
+            return population
+        names = {population.role, f"{POPULATION}{population.role}"}
+        tables = [table for name, table in work.inputs.items() if name in names or name.rpartition("/")[0] in names]
+        measured = [core_seconds(work.store, table) for table in tables]
+        known = [seconds for seconds in measured if seconds is not None]
+        return dataclasses.replace(population, seconds=sum(known) if known else None)
 
     def _set(self, work: Work, label: str, number: int, pictures: Pictures) -> SetContent:
         ids, labels = work.read(f"forget/{label}")["index"], work.examples.labels
@@ -204,6 +226,6 @@ class ReportPage(Node):
         return f"{said} {focused_pays(spending.focused, spending.break_even(spending.n_models), spending.n_models)}" if spending.focused else said
 
 
-def _chapter(work: Work) -> str:
-    table = work.inputs["convex"]
+def _chapter(work: Work, label: str) -> str:
+    table = work.inputs[label]
     return work.store.read_blob(table.folder, table.pieces[0].shard, CHAPTER).decode()

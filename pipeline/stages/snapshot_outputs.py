@@ -1,4 +1,4 @@
-"""The snapshots of unlearned models as a judge sees them: the same table at several times, read once as far as memory allows."""
+"""The snapshots of unlearned models as a judge sees them; tables are read once, as far as memory allows."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from pipeline.core.arrays import Labels, Logits, Margins
+from pipeline.core.arrays import Indices, Labels, Logits, Margins
 from pipeline.evaluation.judges.inputs import JudgeInput, ModelOutputs
 from pipeline.evaluation.margins import margins
 from pipeline.runtime.store import Store, TableRef
@@ -17,7 +17,7 @@ from pipeline.stages.unlearn import AFTER, snapshot_checkpoint
 from pipeline.store.rows import Rows
 from pipeline.training.ensemble import States, join
 
-# Bytes of logits that are kept between two snapshots; of what is larger, the rest is read again for each of them.
+# Bytes of logits that are kept from one snapshot to the next; what is beyond that is read again for each.
 MOST_KEPT = 1 << 30
 
 
@@ -33,13 +33,24 @@ class SnapshotTable:
 
     @cached_property
     def marks(self) -> Rows:
-        """After how many epochs or steps the snapshots were taken, and what each model had used by then."""
+        """The epochs or steps that had been taken, and the samples used, at each snapshot of each model."""
         return self.store.read_rows(self.table, [AFTER, "samples"])
 
     @cached_property
     def all_margins(self) -> np.ndarray:
         """The margins (n_rows, n_points) of all models at all times."""
-        return np.concatenate([margins(block, self.labels[points]) for points, block in self.blocks()], axis=1)
+        parts = [margins(block, self.labels[points]) for points, block in self.blocks()]
+        return np.concatenate(parts, axis=1)
+
+    def margins_of(self, points: Indices) -> np.ndarray:
+        """Return the margins (n_rows, n_points) of some points; blocks without any of them are not read."""
+        size = self.layout.block_points
+        found = np.empty((int(self.marks.counts.sum()), len(points)), np.float32)
+        for number in np.unique(points // size).tolist():
+            inside = points // size == number
+            chosen = points[inside]
+            found[:, inside] = margins(self._block(number)[:, chosen - number * size], self.labels[chosen])
+        return found
 
     def blocks(self) -> Iterator[tuple[slice, np.ndarray]]:
         """Yield points and their logits (n_rows, n_block_points, n_classes), of all models at all times."""
@@ -58,7 +69,7 @@ class SnapshotTable:
 
 @dataclass(frozen=True, eq=False)
 class SnapshotOutputs(ModelOutputs):
-    """The models of a table at the time of snapshot `number` (from 0). A model with fewer snapshots stays at its last."""
+    """The models of a table at snapshot `number` (from 0). A model with fewer snapshots stays at its last."""
 
     source: SnapshotTable
     number: int
@@ -70,7 +81,7 @@ class SnapshotOutputs(ModelOutputs):
 
     @property
     def after(self) -> int:
-        """After how many epochs or steps the snapshot was taken."""
+        """How many epochs or steps the models had taken."""
         return int(self.source.marks.columns[AFTER][self._rows].max())
 
     @property
@@ -78,9 +89,11 @@ class SnapshotOutputs(ModelOutputs):
         """The samples that a model had used in gradient evaluations, on average over models."""
         return float(self.source.marks.columns["samples"][self._rows].mean())
 
-    def margins(self) -> Margins:
-        """Return margins (n_models, n_points) in nats."""
-        return self.source.all_margins[self._rows]
+    def margins(self, points: Indices | None = None) -> Margins:
+        """Return margins (n_models, n_points) in nats, of some points or of all."""
+        if points is None:
+            return self.source.all_margins[self._rows]
+        return self.source.margins_of(points)[self._rows]
 
     def blocks(self) -> Iterator[tuple[slice, Logits]]:
         """Yield points and their logits."""
@@ -106,19 +119,23 @@ class SnapshotOutputs(ModelOutputs):
 
 @dataclass(frozen=True, eq=False)
 class KeptOutputs(ModelOutputs):
-    """Models that every snapshot is compared with: what was read once is kept, up to MOST_KEPT bytes of logits."""
+    """Models that every snapshot is compared with. What was read is kept, up to MOST_KEPT bytes of logits."""
 
     models: ModelOutputs
     _kept: list[tuple[slice, Logits]] = field(default_factory=list)
+    _margins: dict[bytes | None, Margins] = field(default_factory=dict)
 
     @property
     def n_models(self) -> int:
         """How many models there are."""
         return self.models.n_models
 
-    def margins(self) -> Margins:
-        """Return margins (n_models, n_points) in nats."""
-        return self._margins.copy()
+    def margins(self, points: Indices | None = None) -> Margins:
+        """Return margins (n_models, n_points) in nats, of some points or of all."""
+        place = None if points is None else points.tobytes()
+        if place not in self._margins:
+            self._margins[place] = self.models.margins(points)
+        return self._margins[place].copy()
 
     def blocks(self) -> Iterator[tuple[slice, Logits]]:
         """Yield points and their logits."""
@@ -137,13 +154,9 @@ class KeptOutputs(ModelOutputs):
         """Return the states of all models."""
         return self.models.states()
 
-    @cached_property
-    def _margins(self) -> Margins:
-        return self.models.margins()
-
 
 def snapshots_of(store: Store, table: TableRef, layout: Layout, labels: Labels) -> list[SnapshotOutputs]:
-    """Return the snapshots of a table of models in order, none if it has none; the last is what the table holds for everybody."""
+    """Return the snapshots of a table of models in order, if any. The last is the table's result."""
     if AFTER not in store.columns(table):
         return []
     source = SnapshotTable(store=store, table=table, layout=layout, labels=labels)
@@ -154,6 +167,7 @@ def each_snapshot(found: JudgeInput, snapshots: Sequence[SnapshotOutputs]) -> It
     """Yield what a judge looks at for each snapshot; whatever all are compared with is read once."""
     populations = {name: KeptOutputs(models) for name, models in found.populations.items()}
     start = None if found.start is None else KeptOutputs(found.start)
-    shared = dataclasses.replace(found, oracle=KeptOutputs(found.oracle), start=start, populations=populations)
+    oracle = KeptOutputs(found.oracle)
+    shared = dataclasses.replace(found, oracle=oracle, start=start, populations=populations)
     for snapshot in snapshots:
         yield dataclasses.replace(shared, unlearned=snapshot)

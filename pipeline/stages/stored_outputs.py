@@ -6,21 +6,40 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.core.arrays import Indices, Labels, Logits, Margins
+from pipeline.data.examples import Examples
 from pipeline.evaluation.judges.inputs import ModelOutputs
+from pipeline.models.base import Model
 from pipeline.runtime.store import Store, TableRef
+from pipeline.sources.base import ModelSource
 from pipeline.stages.layout import Layout, block_margins, read_blocks, read_margins
+from pipeline.stages.stored_states import read_weights
 from pipeline.stages.train import read_states
+from pipeline.training.ensemble import Builder
+
+
+@dataclass(frozen=True)
+class SourcedWeights:
+    """Where the weights of models lie that were trained elsewhere, and their architecture."""
+
+    source: ModelSource
+    model: Model
 
 
 @dataclass(frozen=True, eq=False)
 class StoredOutputs(ModelOutputs):
-    """The models of a table with labels (n_points,); states lie in another table for an unlearner that moves no weights."""
+    """The models of a table of examples; states lie in another table for an unlearner that moves no weights, or with a source."""
 
     store: Store
     table: TableRef
     layout: Layout
-    labels: Labels
+    examples: Examples
     states_table: TableRef | None = None
+    weights: SourcedWeights | None = None
+
+    @property
+    def labels(self) -> Labels:
+        """The labels (n_points,)."""
+        return self.examples.labels
 
     @property
     def n_models(self) -> int:
@@ -45,4 +64,9 @@ class StoredOutputs(ModelOutputs):
         """Return the states of all models; raises a StoreError if they were not kept."""
         table = self.table if self.states_table is None else self.states_table
         first, last = table.pieces[0].start, table.pieces[-1].stop
-        return {name: values.cpu().numpy() for name, values in read_states(self.store, table, first, last).items()}
+        if self.weights is None:
+            found = read_states(self.store, table, first, last)
+        else:
+            template = Builder(self.weights.model, self.examples.input_shape, self.examples.n_classes)()
+            found = read_weights(self.store, table, first, last, source=self.weights.source, template=template)
+        return {name: values.cpu().numpy() for name, values in found.items()}

@@ -23,7 +23,6 @@ from pipeline.stages.lines import read_lines
 from pipeline.stages.models import Models
 from pipeline.stages.node import Parent, Work
 from pipeline.training.ensemble import Builder, States, compute_logits, join, take
-from pipeline.training.feeds import Resident
 from pipeline.training.populations import Recipe, member_masks, train_members
 
 CHECKPOINT = "safetensors"
@@ -53,6 +52,11 @@ class Population(Models):
     n_seeds: int | None = None
     forget_key: str | None = None
     saves_states: bool = False
+
+    @property
+    def keeping(self) -> str | None:
+        """See Node."""
+        return CHECKPOINT if self.saves_states else None
 
     @property
     def retrainings_per_unit(self) -> float:
@@ -104,7 +108,7 @@ class Population(Models):
         )
         seeds = [self._seed(purpose, member) for member in members]
         build = Builder(self.model, examples.input_shape, examples.n_classes)
-        data = Resident.place(examples, work.device)
+        data = work.feed
         states = train_members(build, self.recipe, data, masks=masks, seeds=seeds, kind=work.kind)
         logits = compute_logits(build(), states, data, kind=work.kind)
         columns = {
@@ -115,7 +119,7 @@ class Population(Models):
             "accuracy_train": accuracy(logits[:, : examples.n_train], examples.labels[: examples.n_train]),
             "accuracy_validation": accuracy(logits[:, examples.n_train :], examples.labels[examples.n_train :]),
         }
-        return Shard(columns=columns, blobs={CHECKPOINT: encode_states(states)} if self.saves_states else {})
+        return Shard(columns=columns, beside={CHECKPOINT: encode_states(states)} if self.saves_states else {})
 
     def _purpose(self, forget: np.ndarray | None) -> str:
         """Return what masks and the members' own seeds derive from; the halves of a focused population share it."""
@@ -139,7 +143,7 @@ def encode_states(states: States) -> bytes:
 
 
 def read_states(store: Store, table: TableRef, start: int, stop: int, *, ending: str = CHECKPOINT) -> States:
-    """Return the states of members start to stop from the checkpoints of that ending beside a table's shards."""
+    """Return the states of members start to stop, from the checkpoints of that ending beside the shards."""
     parts = []
     for piece in table.pieces:
         first, last = max(start, piece.start), min(stop, piece.stop)
@@ -149,7 +153,7 @@ def read_states(store: Store, table: TableRef, start: int, stop: int, *, ending:
 
 
 def _states_of(store: Store, folder: str, piece: Piece, first: int, last: int, ending: str) -> States:
-    content = store.read_blob(folder, piece.shard, ending)
+    content = store.read_beside(folder, piece.shard, ending)
     try:
         states = safetensors.torch.load(content)
     except safetensors.SafetensorError as error:

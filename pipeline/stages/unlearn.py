@@ -11,12 +11,13 @@ from pipeline.core.registry import Plugin, identity, plugin_name
 from pipeline.core.seeds import model_purpose, seed
 from pipeline.models.base import Model
 from pipeline.runtime.store import Shard
+from pipeline.sources.base import ModelSource
 from pipeline.stages.child_run import ChildRun, child_of_method
 from pipeline.stages.layout import Layout, read_logits
 from pipeline.stages.node import Node, Parent, Work
-from pipeline.stages.train import CHECKPOINT, encode_states, read_states
+from pipeline.stages.stored_states import read_weights
+from pipeline.stages.train import CHECKPOINT, encode_states
 from pipeline.training.ensemble import Builder, take
-from pipeline.training.feeds import Resident
 from pipeline.unlearning.unlearner import Request, Unlearned, Unlearner
 
 # The column that says after how many epochs or steps a snapshot was taken.
@@ -27,8 +28,8 @@ AFTER = "after"
 class Unlearn(Node):
     """Member i is member i of the start population after unlearning; the first save_members are kept as checkpoints.
 
-    With snapshots a member has one row for each of them, and the last row is the result. Each snapshot of the saved
-    members has a checkpoint. method is the label that the config gives the unlearner.
+    With snapshots a member has one row for each of them, and the last row is the result; each snapshot of the
+    saved members has a checkpoint. method is the label that the config gives the unlearner.
     """
 
     stage: ClassVar[str] = "unlearn"
@@ -44,6 +45,7 @@ class Unlearn(Node):
     model: Model
     layout: Layout
     start_key: str
+    start_source: ModelSource | None = None
     forget_key: str
     effect_key: str | None = None
     teacher_key: str | None = None
@@ -84,11 +86,12 @@ class Unlearn(Node):
         examples, start = work.examples, work.inputs["start"].part(work.start, work.stop)
         forget = work.read("forget")["index"]
         build = Builder(self.model, examples.input_shape, examples.n_classes)
-        data = Resident.place(examples, work.device)
-        states = read_states(work.store, work.inputs["start"], work.start, work.stop)
+        data = work.feed
+        template = build()
+        states = read_weights(work.store, work.inputs["start"], work.start, work.stop, source=self.start_source, template=template)
         purpose = model_purpose(self.seed, plugin_name(self.unlearner), forget=forget)
         request = Request(
-            template=build(),
+            template=template,
             states={name: value.to(work.device) for name, value in states.items()},
             logits=read_logits(work.store, start, self.layout, examples.n_points),
             data=data,
@@ -135,7 +138,7 @@ def snapshot_checkpoint(number: int) -> str:
 
 
 def _interleaved(snapshots: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """Return the columns of all snapshots, the rows of a member in order, from those of each, one row a member."""
+    """Return the columns of all snapshots, those of a member one after the other."""
     n_rows = len(snapshots) * len(next(iter(snapshots[0].values())))
     joined = {name: np.stack([columns[name] for columns in snapshots], axis=1) for name in snapshots[0]}
     return {name: values.reshape(n_rows, *values.shape[2:]) for name, values in joined.items()}

@@ -22,14 +22,15 @@ from pipeline.models.base import Model
 from pipeline.runtime.recent import Recently
 from pipeline.runtime.sight import see
 from pipeline.runtime.store import Store, TableRef
+from pipeline.stages.imported import Evaluated
 from pipeline.stages.node import Node, Work
 from pipeline.stages.train import Population
 from pipeline.stages.unlearn import Unlearn
 from pipeline.training.ensemble import Builder, Kind, why_descent_is_looped
-from pipeline.training.feeds import Resident
+from pipeline.training.feeds import open_feed
 from pipeline.training.populations import Recipe, choose_ensemble
 from pipeline.training.schedule import Descent
-from pipeline.training.sizing import EVALUATION_BATCH, Grant, granted, largest_evaluation_batch, memory_granted
+from pipeline.training.sizing import EVALUATION_BATCH, Allowance, allowing, largest_evaluation_batch, memory_granted
 
 # Of this process: it decides nothing but which shards are not worth making.
 _RECENTLY = Recently()
@@ -74,25 +75,42 @@ def compute_task(task: Task, examples: Examples, device: str, common: Any = None
     """
     begun = time.perf_counter()
     store = open_store(task)
-    if _RECENTLY.holds(store, task.folder, task.start, task.stop):
+    if _RECENTLY.holds(store, task.folder, task.start, task.stop, keeping=task.node.keeping):
         return {"seconds": 0.0, "made": False}
     threads = task.node.resources.num_cpus
     torch.set_num_threads(threads)
     _limit_memory(device, task.node.resources.num_gpus)
-    grant = Grant(memory_bytes=_memory_granted(task, device))
-    with named_failures(task.node.at_work()), granted(grant):
+    grant = task.node.resources.grant
+    allowed = Allowance(memory_bytes=memory_granted(device, grant))
+    with named_failures(task.node.at_work()), allowing(allowed):
         kind, reason, batch = _ensemble(task, store, examples, device)
-    work = Work(start=task.start, stop=task.stop, store=store, inputs=task.inputs, examples=examples, device=device, kind=kind, common=common)
+    work = Work(
+        start=task.start,
+        stop=task.stop,
+        store=store,
+        inputs=task.inputs,
+        examples=examples,
+        device=device,
+        kind=kind,
+        common=common,
+        grant=grant,
+    )
     # The last bits of a matrix product change with the threads that share it, so BLAS gets as many as torch.
     limited = _libraries(len(sys.modules)).limit(limits=threads)
-    with limited, named_failures(task.node.at_work()), granted(replace(grant, evaluation_batch=batch)):
+    with limited, named_failures(task.node.at_work()), allowing(replace(allowed, evaluation_batch=batch)):
         shard = task.node.compute(work)
     check_contents(task)
     seconds = time.perf_counter() - begun
-    side = environment(device) | {"seconds": round(seconds, 4), "ensemble": kind, "ensemble_reason": reason, "threads": threads}
+    side = environment(device) | _feed_facts(work) | {"seconds": round(seconds, 4), "ensemble": kind, "ensemble_reason": reason, "threads": threads}
     store.write_shard(task.folder, task.node.unit, task.start, task.stop, shard, side=side)
     _RECENTLY.made(store, task.folder, task.start, task.stop)
     return {"seconds": seconds, "made": True}
+
+
+def _feed_facts(work: Work) -> dict[str, str]:
+    """Return how the inputs of a shard reached its device, and why; nothing if it read none."""
+    choice = work.feed_choice
+    return {} if choice is None else {"feed": choice.kind, "feed_reason": choice.reason}
 
 
 def check_contents(task: Task) -> None:
@@ -111,7 +129,8 @@ def _limit_memory(device: str, num_gpus: float) -> None:
 
 def read_common(task: Task, examples: Examples, device: str) -> Any:
     """Return what all shards of the task's node read alike, None if that is nothing."""
-    work = Work(start=0, stop=0, store=open_store(task), inputs=task.inputs, examples=examples, device=device, kind="looped")
+    grant = task.node.resources.grant
+    work = Work(start=0, stop=0, store=open_store(task), inputs=task.inputs, examples=examples, device=device, kind="looped", grant=grant)
     with named_failures(task.node.at_work()):
         return task.node.common(work)
 
@@ -138,12 +157,6 @@ def versions() -> dict[str, str]:
     return {"Python": platform.python_version(), "torch": torch.__version__, "NumPy": np.__version__}
 
 
-def _memory_granted(task: Task, device: str) -> int:
-    """Return the bytes of memory that a task may take."""
-    asked = task.node.resources
-    return memory_granted(device, num_cpus=asked.num_cpus, num_gpus=asked.num_gpus, memory_gb=asked.memory_gb)
-
-
 def _ensemble(task: Task, store: Store, examples: Examples, device: str) -> tuple[Kind, str, int]:
     """Return how members run, why, and how many points are evaluated at once.
 
@@ -151,15 +164,18 @@ def _ensemble(task: Task, store: Store, examples: Examples, device: str) -> tupl
     never differ by it.
     """
     node = task.node
-    if not isinstance(node, Population | Unlearn):
+    if not isinstance(node, Population | Unlearn | Evaluated):
         return "looped", "no models are run", _recorded_batch(task, store, examples, device)
-    decided = store.decided(_decision(node.model, task.recipe, examples, device))
+    # A proxy has a recipe of its own.
+    recipe = node.recipe if isinstance(node, Population) else task.recipe
+    path = _decision(node.model, recipe, examples, device)
+    decided = store.decided(path)
     if decided is None:
         build = Builder(node.model, examples.input_shape, examples.n_classes)
-        data = Resident.place(examples, device)
-        choice = choose_ensemble(build, task.recipe, data, examples.n_train)
+        data, _ = open_feed(examples, device, node.resources.grant)
+        choice = choose_ensemble(build, recipe, data, examples.n_train)
         choice["evaluation_batch"] = largest_evaluation_batch(build(), data.first(1))
-        decided = store.decide(_decision(node.model, task.recipe, examples, device), choice)
+        decided = store.decide(path, choice)
     batch = decided.get("evaluation_batch", EVALUATION_BATCH)
     reason = why_descent_is_looped(node.unlearner) if isinstance(node, Unlearn) and isinstance(node.unlearner, Descent) else None
     return (decided["kind"], decided["reason"], batch) if reason is None else ("looped", reason, batch)

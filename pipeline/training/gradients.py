@@ -4,7 +4,7 @@ A parameter vector holds a model's parameters side by side, in the order of the 
 of its entries times the point's logits. A unit vector is one class logit, `margin_cotangents` are the margin, softmax less one-hot is the loss.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -91,7 +91,7 @@ class Checkpoints:
         """Return a model's logits on points, in evaluation mode."""
         parameters, outputs = self._function(model)
         with torch.inference_mode():
-            return np.concatenate([outputs(parameters, inputs).cpu().numpy() for inputs in self._inputs(points).split(evaluation_batch())])
+            return np.concatenate([outputs(parameters, inputs).cpu().numpy() for inputs in self._batches(points, evaluation_batch())])
 
     def gradients(
         self, model: int, points: Indices, cotangents: Cotangents, projection: Projection | None = None
@@ -103,7 +103,7 @@ class Checkpoints:
             return self._flat(vjp(lambda values: outputs(values, x[None])[0], parameters)[1](cotangent)[0])
 
         size = max(1, NUMBERS // self.n_parameters)
-        chunks = zip(self._inputs(points).split(size), self._tensor(cotangents).split(size), strict=True)
+        chunks = zip(self._batches(points, size), self._tensor(cotangents).split(size), strict=True)
         found = (vmap(single)(x, cotangent).cpu().numpy() for x, cotangent in chunks)
         return np.concatenate([part if projection is None else projection.apply(part) for part in found])
 
@@ -111,7 +111,7 @@ class Checkpoints:
         """Return the gradients of sums of the points' outputs, one for each set of cotangents: what `gradients` would add up to."""
         parameters, outputs = self._function(model)
         total = np.zeros((len(cotangents), self.n_parameters), np.float32)
-        for inputs, part in zip(self._inputs(points).split(evaluation_batch()), self._tensor(cotangents).split(evaluation_batch(), dim=1), strict=True):
+        for inputs, part in zip(self._batches(points, evaluation_batch()), self._tensor(cotangents).split(evaluation_batch(), dim=1), strict=True):
             backward = vjp(lambda values, x=inputs: outputs(values, x), parameters)[1]
             total += vmap(lambda cotangent, back=backward: self._flat(back(cotangent)[0]), chunk_size=self._at_once(inputs))(part).cpu().numpy()
         return total
@@ -120,7 +120,7 @@ class Checkpoints:
         """Return how the points' logits change, to first order, when the parameters change by each of the vectors."""
         parameters, outputs = self._function(model)
         parts = []
-        for inputs in self._inputs(points).split(evaluation_batch()):
+        for inputs in self._batches(points, evaluation_batch()):
 
             def single(vector: Tensor, x: Tensor = inputs) -> Tensor:
                 return jvp(lambda values: outputs(values, x), (parameters,), (self._unflat(vector),))[1]
@@ -147,6 +147,11 @@ class Checkpoints:
     def _named(self) -> list[tuple[str, Tensor]]:
         """The template's parameters that may change, by name."""
         return [(name, value) for name, value in self._template.named_parameters() if self._counted is None or name in self._counted]
+
+    def _batches(self, points: Indices, size: int) -> Iterator[Tensor]:
+        """Yield the inputs of points, `size` of them at a time."""
+        for start in range(0, len(points), size):
+            yield self._inputs(points[start : start + size])
 
     def _inputs(self, points: Indices) -> Tensor:
         return self._tensor(self._examples.inputs_of(points))

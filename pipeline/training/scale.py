@@ -7,8 +7,9 @@ import torch
 
 from pipeline.core.errors import DataError
 from pipeline.data.examples import Examples
+from pipeline.data.inputs import ArrayInputs
 from pipeline.training.ensemble import Builder, compute_logits, initial_states
-from pipeline.training.feeds import Resident
+from pipeline.training.feeds import open_feed
 from pipeline.training.loop import run_phases
 from pipeline.training.populations import Recipe, trial_descent
 from pipeline.training.schedule import Phase
@@ -17,9 +18,11 @@ from pipeline.training.schedule import Phase
 SMALLEST, LARGEST = 1e-3, 30.0
 # Points whose squares are in memory at once.
 ROWS = 4096
+# Points that are looked at where inputs are read from files.
+SAMPLE = 512
 # Steps of the trial. Inputs of 1e18 make one hidden layer overflow in the second.
 TRIAL_STEPS = 6
-REMEDY = "scale them, such as pixels / 255, or (inputs - mean) / standard deviation of the training inputs"
+REMEDY = "scale them, such as pixels / 255 (dataset.scaling.divide_by=255), or (inputs - mean) / standard deviation of the training inputs"
 
 
 def scale_notice(examples: Examples) -> str | None:
@@ -31,10 +34,12 @@ def scale_notice(examples: Examples) -> str | None:
 
 
 def typical_size(examples: Examples) -> float:
-    """Return the root mean square of the training inputs."""
-    total, n_numbers = 0.0, examples.n_train * math.prod(examples.input_shape)
-    for start in range(0, examples.n_train, ROWS):
-        inputs = examples.inputs_of(np.arange(start, min(start + ROWS, examples.n_train)))
+    """Return the root mean square of the training inputs, of some of them where they are not in memory."""
+    n_read = examples.n_train if isinstance(examples.inputs, ArrayInputs) else min(examples.n_train, SAMPLE)
+    ids = np.linspace(0, examples.n_train - 1, n_read).round().astype(np.int64)
+    total, n_numbers = 0.0, n_read * math.prod(examples.input_shape)
+    for start in range(0, n_read, ROWS):
+        inputs = examples.inputs_of(ids[start : start + ROWS])
         # float32 may hold the inputs and not their squares.
         total += float(np.square(inputs, dtype=np.float64).sum())
     return math.sqrt(total / n_numbers)
@@ -51,7 +56,7 @@ def check_scale(build: Builder, recipe: Recipe, examples: Examples) -> None:
     points = np.arange(min(recipe.batch_size, examples.n_train))[None]
     descent = trial_descent(recipe, TRIAL_STEPS, points.shape[1])
     phase = Phase(points=points, objective=recipe.loss(), descent=descent, drop_last=True)
-    data = Resident.place(examples, "cpu")
+    data, _ = open_feed(examples)
     try:
         with torch.random.fork_rng(devices=[]):
             template = build()

@@ -6,18 +6,19 @@ it is chosen once for a model, a recipe and a kind of device, and recorded in th
 
 import copy
 import math
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+
+from pipeline.core.memory import Grant, available_memory, n_cpus
 
 # Beyond ~50 members a step's working set leaves the 2 MB of L2 that a core has here, below ~20 the interpreter shows.
 GROUP_SIZE = 50
@@ -29,78 +30,55 @@ EVALUATION_BATCH, SMALLEST_BATCH = 2048, 16
 PLANNED_SHARE = 0.5
 # Copies of a member's state that a step holds: itself, its gradient, at most two moments of the optimiser, one update.
 STATE_COPIES = 5
-MEMINFO, CGROUPS = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
 
 
 @dataclass(frozen=True)
-class Grant:
+class Allowance:
     """What a task may use: bytes of memory, None where nobody counts them, and the batch of evaluation that is recorded."""
 
     memory_bytes: int | None = None
     evaluation_batch: int | None = None
 
 
-UNCOUNTED = Grant()
-_GRANT: ContextVar[Grant] = ContextVar("grant", default=UNCOUNTED)
+UNCOUNTED = Allowance()
+_ALLOWED: ContextVar[Allowance] = ContextVar("allowance", default=UNCOUNTED)
 
 
 @contextmanager
-def granted(grant: Grant) -> Iterator[None]:
-    """Let groups and batches inside this block be sized by grant; outside of any, sizes are those of a small model."""
-    token = _GRANT.set(grant)
+def allowing(allowance: Allowance) -> Iterator[None]:
+    """Let groups and batches inside this block be sized by allowance; outside of any, sizes are those of a small model."""
+    token = _ALLOWED.set(allowance)
     try:
         yield
     finally:
-        _GRANT.reset(token)
+        _ALLOWED.reset(token)
 
 
 def evaluation_batch() -> int:
     """Return how many points are evaluated at once."""
-    recorded = _GRANT.get().evaluation_batch
+    recorded = _ALLOWED.get().evaluation_batch
     return EVALUATION_BATCH if recorded is None else recorded
 
 
-def memory_granted(device: str, *, num_cpus: int, num_gpus: float, memory_gb: float | None) -> int:
+def memory_granted(device: str, grant: Grant) -> int:
     """Return the bytes that a task may still take: of its GPU or part of one, else of this machine.
 
-    Without memory_gb, tasks that run beside it get equal parts of what is free, by the CPUs that each asks for.
+    Where the grant names no memory, tasks that run beside it get equal parts of what is left, by the CPUs of each.
     """
     if device.startswith("cuda"):
         free, total = torch.cuda.mem_get_info(device)
         held = torch.cuda.memory_reserved(device)
         idle = held - torch.cuda.memory_allocated(device)
-        return int(min(free, max(0.0, num_gpus * total - held)) + idle if 0 < num_gpus < 1 else free + idle)
-    free = memory_free()
-    if memory_gb is None:
-        return free // max(1, (os.cpu_count() or 1) // max(1, num_cpus))
-    return max(0, min(free, int(memory_gb * 2**30) - resident_bytes()))
+        return int(min(free, max(0.0, grant.num_gpus * total - held)) + idle if 0 < grant.num_gpus < 1 else free + idle)
+    free = available_memory()
+    if grant.memory_bytes is None:
+        return free // max(1, n_cpus() // max(1, grant.num_cpus))
+    return max(0, min(free, grant.memory_bytes - resident_bytes()))
 
 
 def resident_bytes() -> int:
-    """Return the bytes of memory that this process holds, 0 where the system does not say."""
-    try:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError, IndexError):
-        return 0
-
-
-def memory_free(meminfo: Path = MEMINFO, cgroups: Path = CGROUPS) -> int:
-    """Return the bytes of memory that this process could still get.
-
-    That is what the machine has available, all of its memory where it does not say, and what the control group allows.
-    """
-    try:
-        lines = dict(line.split(":") for line in meminfo.read_text().splitlines())
-        free = [int(lines["MemAvailable"].split()[0]) * 1024]
-    except (OSError, ValueError, KeyError):
-        free = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
-    for limit, used in (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes")):
-        try:
-            free.append(int((cgroups / limit).read_text()) - int((cgroups / used).read_text()))
-        # There is no such group, or it reads "max": then it sets no limit.
-        except (OSError, ValueError):
-            continue
-    return max(0, min(free))
+    """Return the bytes of memory that this process holds."""
+    return int(psutil.Process().memory_info().rss)
 
 
 @dataclass(frozen=True)
@@ -195,7 +173,7 @@ def largest_evaluation_batch(template: nn.Module, inputs: Tensor) -> int:
 
 
 def _budget() -> float | None:
-    granted_bytes = _GRANT.get().memory_bytes
+    granted_bytes = _ALLOWED.get().memory_bytes
     return None if granted_bytes is None else PLANNED_SHARE * granted_bytes
 
 

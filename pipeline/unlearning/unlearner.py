@@ -14,6 +14,7 @@ from pipeline.core.errors import ConfigError, ShapeError
 from pipeline.core.fitting import describe_value, fits
 from pipeline.core.neutral import setting
 from pipeline.core.registry import Plugin
+from pipeline.core.roles import StartRole
 from pipeline.data.examples import Examples
 from pipeline.training.ensemble import Kind, States, compute_logits, n_members, take
 from pipeline.training.feeds import Feed
@@ -28,8 +29,8 @@ class Request:
 
     states: the n_members trained models; logits (n_members, n_points, n_classes) theirs on all points; forget and retain: training ids;
     seeds (n_members,). effect (n_points, n_classes): predicted change of the logits; oracle_logits (n_members, n_points, n_classes): one
-    true oracle for each member. The last two are there only for unlearners that need them. n_saved: the states of so
-    many models, the first ones, are saved.
+    true oracle for each member. The last two are there only for unlearners that need them. n_saved: of how
+    many models, the first ones, the states are saved.
     """
 
     template: nn.Module
@@ -57,7 +58,8 @@ class Request:
     def take_snapshot(self, states: States, *, after: int, n_samples: int) -> Snapshot:
         """Return a snapshot of the models at states; nothing is changed by it.
 
-        after: epochs or steps taken so far. n_samples: samples that each model has used in gradient evaluations.
+        after: epochs or steps taken so far. n_samples: samples that each model has used in gradient
+        evaluations.
         """
         evaluate, n_kept = self.compute_logits, self.n_saved
         return take_snapshot(states, evaluate, after=after, n_samples=n_samples, n_kept=n_kept)
@@ -65,9 +67,10 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True)
 class Unlearned:
-    """The answer: states and logits after unlearning, and the samples that each member used in gradient evaluations.
+    """The answer: states and logits after unlearning, and the samples that each member used for gradients.
 
-    snapshots: the models along the way, in order, if they were asked for. The last of them is the answer itself.
+    snapshots: the models along the way, in order, if they were asked for. The last of them is the answer
+    itself.
     """
 
     states: States
@@ -79,13 +82,15 @@ class Unlearned:
 class Unlearner(Plugin):
     """Makes models forget. needs may name `effect` (a datamodel's prediction) or `oracle` (true oracles).
 
-    moves_weights says whether it trains. An unlearner that descends phases has the setting `snapshots`. Another one
-    may declare it as `snapshots: Snapshots | None = setting(neutral=None)`; it then returns snapshots with its
-    answer, see Request.take_snapshot.
+    moves_weights says whether it trains. start is the role of the models that are to forget. An unlearner that descends
+    phases has the setting `snapshots`. Another one may declare it as `snapshots: Snapshots | None =
+    setting(neutral=None)`; it then returns snapshots with its answer, see Request.take_snapshot.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset()
     moves_weights: ClassVar[bool] = True
+
+    start: StartRole = setting(neutral="full")
 
     @model_validator(mode="before")
     @classmethod
@@ -117,7 +122,8 @@ class Unlearner(Plugin):
             raise ShapeError(f"`n_samples` is {describe_value(found.n_samples)}; expected an integer, 0 or more")
         if (self.snapshots_wanted is not None) != (len(found.snapshots) > 0):
             is_wanted = self.snapshots_wanted is not None
-            expected = "snapshots, the last of them the answer" if is_wanted else "none, as none were asked for"
+            expected = "snapshots, the last of them the answer"
+            expected = expected if is_wanted else "none, as none were asked for"
             raise ShapeError(f"`snapshots` holds {len(found.snapshots)}; expected {expected}")
         check_snapshots(found, request)
 
@@ -182,12 +188,14 @@ def check_snapshots(found: Unlearned, request: Request) -> None:
             said = f"`after` and `n_samples` of the snapshots are {before}, then {place}"
             raise ShapeError(f"{said}; expected rising integers")
         if n_members(snapshot.states) < min(request.n_saved, len(request.seeds)):
-            raise ShapeError(f"a snapshot has the states of {n_members(snapshot.states)} models; expected {request.n_saved}")
+            n_kept = n_members(snapshot.states)
+            raise ShapeError(f"a snapshot has the states of {n_kept} models; expected {request.n_saved}")
         before = place
     if found.snapshots:
         last = found.snapshots[-1]
         if last.n_samples != found.n_samples or not np.array_equal(last.logits, found.logits, equal_nan=True):
-            raise ShapeError("the last snapshot differs from the answer; give the answer's own logits and `n_samples`")
+            remedy = "give the answer's own logits and `n_samples`"
+            raise ShapeError(f"the last snapshot differs from the answer; {remedy}")
 
 
 def check_phase(phase: Phase, request: Request) -> None:

@@ -4,9 +4,9 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pipeline.kinds import stages
 from pipeline.run import Progress
 from pipeline.runtime.tracker import PARENT, Numbers, Point
-from pipeline.stages.table import stages
 from pipeline.view.children import child_of, retrainings_of
 from pipeline.view.pace import Pace
 

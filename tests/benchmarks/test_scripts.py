@@ -48,6 +48,7 @@ PROMISES: dict[str, Callable[[Figures], bool]] = {
     "rivals": lambda found: set(found["by_set"]) == {"coherent", "random", "mislabelled"} and "ga best" in found["by_set"]["random"],
     "scale": lambda found: found["n_shards"] == 20 and found["efficiency_2_nodes"] > 0 and found["speedup_2_workers"] > 0,
     "solvers": lambda found: found["gaps"]["ours"]["refit_max"] <= 1e-4 and "batched_stopped" in found["seconds"],
+    "streaming": lambda found: found["identical"] and found["growth_mb"]["streamed"] < found["limit_mb"] < found["data_mb"],
     "training": lambda found: set(found["ms_a_model"]) == {"stacked", "looped", "plain", "plain_fused"},
     "training_stage": lambda found: found["models"] > 0 and sum(found["shares"].values()) == pytest.approx(1, abs=0.01),
 }

@@ -13,8 +13,9 @@ from pipeline import config
 from pipeline.attribution import ESTIMATORS
 from pipeline.core.errors import ConfigError
 from pipeline.core.registry import Settings
-from pipeline.data import DATASETS, RECORDS
+from pipeline.data import DATASETS
 from pipeline.models import MODELS
+from pipeline.sources import SOURCES
 from pipeline.unlearning import UNLEARNERS
 
 # Seeds may be any whole number.
@@ -32,7 +33,7 @@ def groups_of(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
 
 def whole_numbers() -> Iterator[tuple[str, FieldInfo]]:
     """Yield the settings of the whole config that are whole numbers, by name."""
-    tables = (DATASETS, RECORDS, MODELS, ESTIMATORS, UNLEARNERS)
+    tables = (DATASETS, SOURCES, MODELS, ESTIMATORS, UNLEARNERS)
     roots = [config.Experiment, *(plugin for table in tables for plugin in table.plugins)]
     for group in dict.fromkeys(group for root in roots for group in groups_of(root)):
         for name, field in group.model_fields.items():

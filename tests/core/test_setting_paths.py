@@ -8,8 +8,9 @@ import pytest
 from pydantic import Field
 
 from pipeline.core.errors import DataError
-from pipeline.core.registry import Plugin, contents_of, describe, identity, revision
+from pipeline.core.registry import Plugin, describe, identity, revision
 from pipeline.core.setting_paths import paths_in, with_absolute_paths
+from pipeline.data.content import contents_of
 
 
 class Inner(Plugin):

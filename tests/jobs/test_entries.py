@@ -15,7 +15,7 @@ from jobs import entry
 from jobs.commands import options
 from jobs.session import Session
 from pipeline.core.errors import MissingShardsError
-from pipeline.stages.table import entries, stages
+from pipeline.kinds import entries, stages
 from pipeline.stages.train import Population
 
 Open = Callable[..., Session]
@@ -48,7 +48,8 @@ def test_every_stage_belongs_to_one_entry_in_the_order_of_the_graph() -> None:
 
 
 def test_the_entries_one_after_the_other_are_a_whole_run(open_tiny: Open) -> None:
-    session, left = open_tiny(**EVERYTHING), set(stages())
+    session = open_tiny(**EVERYTHING)
+    left = {node.stage for node in session.graph.nodes.values()}
     for name, members in entries().items():
         result = compute(name, session)
         left -= set(members)

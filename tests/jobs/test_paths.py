@@ -33,7 +33,7 @@ def write_experiment(folder: Path) -> Path:
         "forget_sets": {"request": {"name": "file", "path": "request.csv"}},
         "estimator": {"name": "file", "path": "weights.npy"},
         "unlearners": {"nothing": "no_op", "dm_direct": "dm_direct"},
-        "populations": TINY["populations"] | {"heldout": {"imported": {"name": "madrylab", "folder": "models"}}, "designed": None, "n_seeds": None},
+        "populations": TINY["populations"] | {"heldout": {"source": {"name": "madrylab", "folder": "models"}}, "designed": None, "n_seeds": None},
     }
     (folder / "mine.yaml").write_text(yaml.safe_dump(tree))
     return folder / "mine.yaml"

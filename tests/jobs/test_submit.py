@@ -16,7 +16,7 @@ from jobs.commands.parcel import check_here, pack
 from jobs.commands.submit import ENTRY_NAMES
 from pipeline import config
 from pipeline.core.errors import ConfigError
-from pipeline.stages.table import entries
+from pipeline.kinds import entries
 
 # Nobody listens there: whatever is refused with another message was refused before.
 NOBODY = "http://127.0.0.1:9"

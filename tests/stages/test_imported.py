@@ -13,9 +13,9 @@ from jobs.session import Session
 from pipeline import config
 from pipeline.core.errors import ConfigError, DataError
 from pipeline.data.masks import unpack
-from pipeline.data.records import madrylab
-from pipeline.data.records.madrylab import MadryLab
 from pipeline.evaluation.margins import margins
+from pipeline.sources import madrylab
+from pipeline.sources.madrylab import MadryLab
 from pipeline.stages.layout import read_logits
 
 Open = Callable[..., Session]
@@ -59,8 +59,8 @@ def invent(folder: Path) -> Path:
 def importing(folder: Path, **heldout: object) -> dict[str, object]:
     """Return populations whose subset models are recorded in a folder, and the held-out ones too if that is said."""
     records = {"name": "madrylab", "folder": str(folder)}
-    beside = {"heldout": {"n_models": 6, "imported": records | heldout}} if heldout else {}
-    return ALONE | {"subset": {"imported": records, "keep_fraction": 0.5}} | beside
+    beside = {"heldout": {"n_models": 6, "source": records | heldout}} if heldout else {}
+    return ALONE | {"subset": {"source": records, "keep_fraction": 0.5}} | beside
 
 
 def read(session: Session, key: str) -> dict[str, np.ndarray]:
@@ -149,7 +149,7 @@ def test_outputs_may_lie_in_a_file_for_each_split(tmp_path: Path) -> None:
 def test_only_finished_models_count(tmp_path: Path) -> None:
     records = MadryLab(folder=invent(tmp_path / "records"), skip=4)
     finished = np.flatnonzero(np.arange(22) % 11 != 5)[4:]
-    assert len(records.models()) == 16
+    assert records.n_models() == 16
     assert np.array_equal(records.read_masks(0, 16), np.load(tmp_path / "records" / "masks.npy")[finished] == 1)
 
 
@@ -197,6 +197,6 @@ def test_records_are_settings_like_any_other(open_tiny: Open, tmp_path: Path) ->
     populations["subset"] |= {"n_models": 14}
     experiment = open_tiny(**RIDGE, populations=populations).experiment
     assert config.build(yaml.safe_load(experiment.to_yaml())) == experiment
-    assert open_tiny(populations=ALONE | {"subset": {"imported": None}}).experiment.populations.subset.n_models == 1000
-    with pytest.raises(ConfigError, match=r"unknown record of models 'madrylb'.* Did you mean 'madrylab'"):
-        open_tiny("populations.subset.imported=madrylb")
+    assert open_tiny(populations=ALONE | {"subset": {"source": None}}).experiment.populations.subset.n_models == 1000
+    with pytest.raises(ConfigError, match=r"unknown source 'madrylb'.* Did you mean 'madrylab'"):
+        open_tiny("populations.subset.source=madrylb")

@@ -70,7 +70,11 @@ def test_whoever_reads_the_table_gets_the_answer_without_snapshots_bit_for_bit(p
     one, other = (session.store.read(states[KEY].table) for session, states in (plain, shown))
     assert one.keys() | {AFTER} == other.keys()
     for name, values in one.items():
-        assert (values.dtype, values.shape, values.tobytes()) == (other[name].dtype, other[name].shape, other[name].tobytes())
+        assert (values.dtype, values.shape, values.tobytes()) == (
+            other[name].dtype,
+            other[name].shape,
+            other[name].tobytes(),
+        )
     saved = [session.store.read_blob(states[KEY].folder, states[KEY].pieces[0].shard, CHECKPOINT) for session, states in (plain, shown)]
     assert saved[0] == saved[1]
 
@@ -79,7 +83,10 @@ def test_members_have_a_row_for_each_snapshot_with_its_cost(shown):
     rows = rows_of(shown, ["member", AFTER, "samples"])
     assert rows.counts.tolist() == [3] * 6
     assert rows.columns["member"].tolist() == np.repeat(np.arange(6), 3).tolist()
-    assert (rows.columns[AFTER][:3].tolist(), rows.columns["samples"][:3].tolist()) == ([1, 2, 3], [5, 10, 15])
+    assert (rows.columns[AFTER][:3].tolist(), rows.columns["samples"][:3].tolist()) == (
+        [1, 2, 3],
+        [5, 10, 15],
+    )
 
 
 def test_saved_members_have_a_checkpoint_of_each_snapshot(shown):
@@ -215,7 +222,9 @@ def test_snapshots_are_the_same_whether_blocks_are_kept_or_read_again(shown, mon
     for number, snapshot in enumerate(snapshots_of(session.store, states[KEY].table, layout, labels)):
         for _ in range(2):
             assert np.array_equal(snapshot.logits(), logits[number::3])
+        chosen = np.array([70, 3, 31])
         assert snapshot.margins().shape == (6, 80)
+        assert np.array_equal(snapshot.margins(chosen), snapshot.margins()[:, chosen])
 
 
 def test_a_table_without_snapshots_has_none(plain):

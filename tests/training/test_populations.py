@@ -159,7 +159,7 @@ def test_a_trial_that_memory_does_not_hold_takes_fewer_members_and_says_so(monke
     monkeypatch.setattr(sizing, "_FITTED", {})
     chosen = choose_ensemble(build(Flat(fault="hungry")), recipe(), Resident.place(EXAMPLES), 40)
     assert chosen["reason"] == "the faster of both when timed, in groups of 6, as memory does not hold 25 members at once"
-    with sizing.granted(sizing.Grant(memory_bytes=1000)):
+    with sizing.allowing(sizing.Allowance(memory_bytes=1000)):
         chosen = choose_ensemble(build(Flat(fault="hungry")), recipe(), Resident.place(EXAMPLES), 40)
     assert chosen == {"kind": "looped", "reason": "memory does not hold 2 members at once"}
 

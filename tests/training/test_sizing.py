@@ -5,12 +5,13 @@ import pytest
 import torch
 from test_loop import builder_of, data_for, equal, training
 
+from pipeline.core.memory import Grant
 from pipeline.models.cnn import Cnn
 from pipeline.models.mlp import Mlp
 from pipeline.training import sizing
 from pipeline.training.ensemble import compute_logits, initial_states
 from pipeline.training.loop import run_phases
-from pipeline.training.sizing import Grant, footprint, granted, largest_evaluation_batch, memory_free, memory_granted, training_group
+from pipeline.training.sizing import Allowance, allowing, footprint, largest_evaluation_batch, memory_granted, training_group
 
 GB = 2**30
 MODELS = [Mlp(width=8), Cnn(width=2)]
@@ -18,7 +19,7 @@ MODELS = [Mlp(width=8), Cnn(width=2)]
 
 def sizes(model, memory_bytes, batch_size=64):
     template, inputs = builder_of(model)(), data_for(model).first(1)
-    with granted(Grant(memory_bytes=memory_bytes)):
+    with allowing(Allowance(memory_bytes=memory_bytes)):
         return training_group(template, inputs, batch_size), largest_evaluation_batch(template, inputs)
 
 
@@ -65,7 +66,7 @@ def test_groups_sized_by_memory_move_no_bit(model):
     states, phase = initial_states(build, seeds), training(5, optimizer="muon", momentum=0.9)
     sized = {}
     for memory_bytes in (None, 4 * 2**20, 2**16, 1):
-        with granted(Grant(memory_bytes=memory_bytes)):
+        with allowing(Allowance(memory_bytes=memory_bytes)):
             trained = run_phases(build(), states, [phase], data, seeds=seeds, kind="stacked")
             sized[memory_bytes] = trained, compute_logits(build(), trained, data, kind="stacked")
     assert all(equal(trained, sized[None][0]) and np.array_equal(logits, sized[None][1]) for trained, logits in sized.values())
@@ -76,52 +77,20 @@ def test_the_recorded_batch_is_the_batch_of_evaluation(monkeypatch):
     data = data_for(Mlp())
     monkeypatch.setattr(type(data), "batches", lambda self, _points, size: seen.append(size) or iter(self.inputs.split(size)))
     states = initial_states(builder_of(Mlp(width=8)), [0])
-    with granted(Grant(evaluation_batch=16)):
+    with allowing(Allowance(evaluation_batch=16)):
         compute_logits(builder_of(Mlp(width=8))(), states, data, kind="looped")
     compute_logits(builder_of(Mlp(width=8))(), states, data, kind="looped")
     assert seen == [16, 2048]
 
 
-def machine(folder, *, available=None, limit=None, used=None, old=False):
-    """Write what a machine and its control group say of memory, in bytes, and return where."""
-    folder.mkdir()
-    if available is not None:
-        (folder / "meminfo").write_text(f"MemTotal: 99 kB\nMemAvailable: {available // 1024} kB\n")
-    group = folder / "memory" if old else folder
-    group.mkdir(exist_ok=True)
-    names = ("memory.limit_in_bytes", "memory.usage_in_bytes") if old else ("memory.max", "memory.current")
-    for name, value in zip(names, (limit, used), strict=True):
-        if value is not None:
-            (group / name).write_text(f"{value}\n")
-    return folder / "meminfo", folder
-
-
-@pytest.mark.parametrize(
-    ("says", "expected"),
-    [
-        ({"available": 8 * GB}, 8 * GB),
-        ({"available": 8 * GB, "limit": 3 * GB, "used": GB}, 2 * GB),
-        ({"available": 8 * GB, "limit": 3 * GB, "used": GB, "old": True}, 2 * GB),
-        ({"available": 8 * GB, "limit": "max", "used": GB}, 8 * GB),
-        ({"available": 8 * GB, "limit": GB, "used": 2 * GB}, 0),
-    ],
-)
-def test_free_memory_is_the_least_that_anything_allows(tmp_path, says, expected):
-    assert memory_free(*machine(tmp_path / "machine", **says)) == expected
-
-
-def test_where_nothing_is_said_the_machines_memory_counts(tmp_path):
-    assert memory_free(*machine(tmp_path / "machine")) > 2**20
-
-
 def test_tasks_share_what_is_free_unless_they_ask_for_memory(monkeypatch):
-    monkeypatch.setattr(sizing, "memory_free", lambda: 64 * GB)
+    monkeypatch.setattr(sizing, "available_memory", lambda: 64 * GB)
     monkeypatch.setattr(sizing, "resident_bytes", lambda: GB)
-    monkeypatch.setattr("os.cpu_count", lambda: 8)
-    assert memory_granted("cpu", num_cpus=1, num_gpus=0.0, memory_gb=None) == 8 * GB
-    assert memory_granted("cpu", num_cpus=4, num_gpus=0.0, memory_gb=None) == 32 * GB
-    assert memory_granted("cpu", num_cpus=1, num_gpus=0.0, memory_gb=6.0) == 5 * GB
-    assert memory_granted("cpu", num_cpus=1, num_gpus=0.0, memory_gb=500.0) == 64 * GB
+    monkeypatch.setattr(sizing, "n_cpus", lambda: 8)
+    assert memory_granted("cpu", Grant(num_cpus=1, num_gpus=0.0, memory_bytes=None)) == 8 * GB
+    assert memory_granted("cpu", Grant(num_cpus=4, num_gpus=0.0, memory_bytes=None)) == 32 * GB
+    assert memory_granted("cpu", Grant(num_cpus=1, num_gpus=0.0, memory_bytes=int(6.0 * GB))) == 5 * GB
+    assert memory_granted("cpu", Grant(num_cpus=1, num_gpus=0.0, memory_bytes=int(500.0 * GB))) == 64 * GB
 
 
 @pytest.mark.parametrize(("num_gpus", "expected"), [(1.0, 66), (0.5, 36), (2.0, 66)])
@@ -130,4 +99,4 @@ def test_a_part_of_a_gpu_is_a_part_of_its_memory(monkeypatch, num_gpus, expected
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _device: (60 * GB, 80 * GB))
     monkeypatch.setattr(torch.cuda, "memory_reserved", lambda _device: 10 * GB)
     monkeypatch.setattr(torch.cuda, "memory_allocated", lambda _device: 4 * GB)
-    assert memory_granted("cuda:0", num_cpus=1, num_gpus=num_gpus, memory_gb=None) == expected * GB
+    assert memory_granted("cuda:0", Grant(num_cpus=1, num_gpus=num_gpus, memory_bytes=None)) == expected * GB

@@ -1,5 +1,6 @@
 """Coherent forget sets: points of one class that look alike, the hard case, because the model leans on the group as a whole."""
 
+import math
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -9,6 +10,7 @@ from pydantic import Field
 
 from pipeline.core.arrays import Indices, Margins, PerPoint
 from pipeline.core.errors import DataError
+from pipeline.core.memory import check_memory
 from pipeline.core.neutral import setting
 from pipeline.data.examples import Examples
 from pipeline.data.forget_sets.base import ForgetSet, checked, require_points
@@ -34,8 +36,15 @@ class Coherent(ForgetSet):
         return checked(members[order[: self.n_points]], examples)
 
     def check(self, examples: Examples) -> None:
-        """Raise DataError if the class does not exist or is too small; the decomposition, minutes on large images, is left to `select`."""
-        self._members(examples)
+        """Raise DataError if the class does not exist, is too small, or is larger than memory.
+
+        The decomposition, minutes on large images, is left to `select`.
+        """
+        n_members, n_features = len(self._members(examples)), math.prod(examples.input_shape)
+        # The inputs in float32, then centred copies and both sides of the decomposition in float64.
+        n_bytes = 4 * n_members * n_features + 8 * (3 * n_members * n_features + min(n_members, n_features) * n_members)
+        what = f"forget set rule 'coherent' decomposes all {n_members:,} inputs of class {self.label}, which"
+        check_memory(n_bytes, what, "choose a smaller class, or give the ids with `indices` or `file`")
 
     def _members(self, examples: Examples) -> Indices:
         if self.label >= examples.n_classes:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from pipeline.core.errors import ConfigError
+from pipeline.core.neutral import setting
 from pipeline.core.registry import Plugin, plugin_name
+from pipeline.core.roles import StartRole
 from pipeline.evaluation.judges.inputs import JudgeInput
 from pipeline.evaluation.judges.scores import Scores, Yardstick, check_scores
 
@@ -48,10 +50,11 @@ class Judge(Plugin):
     """Compares unlearned models with retrained ones.
 
     needs names what `judge` reads: `margins`, `logits`, `states` of both sides, and `full` for the models
-    before unlearning. fewest_models is the least number on each side. A judge that needs models trained for
-    itself names them in `populations`; one that trains the judged models further names how in `treatment`.
-    All of this is planned, priced and resumed as the rest of the experiment is, and what cannot be had is
-    refused before anything is computed.
+    before unlearning: those of the role that start names (null: those that the judged method starts from, for
+    the floor the full models). fewest_models is the least number on each side. A judge that needs models
+    trained for itself names them in `populations`; one that trains the judged models further names how in
+    `treatment`. All of this is planned, priced and resumed as the rest of the experiment is, and what cannot
+    be had is refused before anything is computed.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"margins"})
@@ -61,6 +64,8 @@ class Judge(Plugin):
     about: ClassVar[str] = ""
     # Words for statistics, where their names do not speak for themselves.
     titles: ClassVar[Mapping[str, str]] = {}
+
+    start: StartRole | None = setting(neutral=None)
 
     @abstractmethod
     def judge(self, found: JudgeInput) -> Scores:

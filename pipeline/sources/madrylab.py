@@ -1,4 +1,7 @@
-"""Records as MadryLab's `datamodels` leaves them: one .npy memmap a key, [num_models, …], and `_completed.npy`, which says what rows are finished."""
+"""Models as MadryLab's `datamodels` leaves them.
+
+One .npy memmap a key, [num_models, …], and `_completed.npy`, which says what rows are finished.
+"""
 
 import functools
 import hashlib
@@ -15,19 +18,20 @@ from pipeline.core.fingerprint import DIGEST_LENGTH
 from pipeline.core.neutral import setting
 from pipeline.core.npy import map_npy
 from pipeline.data.examples import Examples
-from pipeline.data.records.base import Records
+from pipeline.sources.base import ModelSource
 
 COMPLETED = "_completed.npy"
 # What outputs are called where the settings do not say; the first that exists is taken.
 OUTPUTS = ("logits.npy", "margins.npy")
 
 
-class MadryLab(Records):
+class MadryLab(ModelSource):
     """The finished models of a folder.
 
-    masks: the file of masks (num_models, n_train), 1 where a model has seen the training point. outputs: files of logits (num_models, n, n_classes)
-    or margins (num_models, n) whose points, side by side, are the training points and then the validation points; left out, logits.npy or else
-    margins.npy. skip: finished models to leave out at the beginning, such as those that others learn from.
+    masks: the file of masks (num_models, n_train), 1 where a model has seen the training point. outputs:
+    files of logits (num_models, n, n_classes) or margins (num_models, n) whose points, side by side, are the
+    training points and then the validation points; left out, logits.npy or else margins.npy. skip: finished
+    models to leave out at the beginning, such as those that others learn from.
     """
 
     name: ClassVar[str] = "madrylab"
@@ -37,40 +41,51 @@ class MadryLab(Records):
     outputs: tuple[str, ...] = setting(neutral=(), max_length=8)
     skip: int = setting(neutral=0, ge=0, le=10_000_000)
 
-    def models(self) -> tuple[str, ...]:
-        """See Records."""
-        return self._content().models
+    def offers(self) -> frozenset[str]:
+        """Return masks, and logits or margins by the number of axes of the outputs."""
+        return frozenset({"masks", "logits" if self._outputs()[0].ndim == 3 else "margins"})
 
-    def has_logits(self) -> bool:
-        """See Records."""
-        return self._outputs()[0].ndim == 3
+    def n_models(self) -> int:
+        """Return the number of finished models behind those to skip."""
+        return len(self._finished())
+
+    def digests(self, start: int, stop: int) -> tuple[str, ...]:
+        """Return one digest for each model, over its mask and outputs."""
+        return self._content().models[start:stop]
 
     def read_masks(self, start: int, stop: int) -> Masks:
-        """See Records."""
+        """Return the masks (n_models, n_train) of models start to stop."""
         return np.asarray(self._masks()[self._finished()[start:stop]] != 0)
 
     def read_outputs(self, start: int, stop: int) -> Float[np.ndarray, "n_models n_points *n_classes"]:
-        """See Records."""
+        """Return the outputs of models start to stop as float32."""
         rows = self._finished()[start:stop]
         return np.concatenate([array[rows].astype(np.float32) for array in self._outputs()], axis=1)
 
     def check(self, examples: Examples) -> None:
-        """See Records: shapes first, then every byte of the finished models."""
+        """Raise DataError unless files and data fit together and the finished models can be learnt from."""
         n_train, outputs = examples.n_train, self._outputs()
         if self._masks().shape[1] != n_train:
             found = self._masks().shape[1]
-            raise DataError(f"{self.folder / self.masks} has masks over {found} training points, the data set has {n_train}; they must agree")
+            raise DataError(
+                f"{self.folder / self.masks} has masks over {found} training points, the data set has "
+                f"{n_train}; they must agree"
+            )
         width = (sum(array.shape[1] for array in outputs), *outputs[0].shape[2:])
         expected = [(examples.n_points, examples.n_classes), (examples.n_points,)]
         if width not in expected:
             raise DataError(
-                f"{self.folder} has outputs {width} of each model; expected logits {expected[0]} or margins {expected[1]}, the {n_train} training points first"
+                f"{self.folder} has outputs {width} of each model; expected logits {expected[0]} or "
+                f"margins {expected[1]}, the {n_train} training points first"
             )
         content = self._content()
         if content.broken:
             raise DataError(f"{self.folder}: {content.broken}")
         if len(content.models) < 3:
-            raise DataError(f"{self.folder} has {len(content.models)} finished models behind the {self.skip} to skip; at least 3 are needed")
+            raise DataError(
+                f"{self.folder} has {len(content.models)} finished models behind the {self.skip} to skip; "
+                "at least 3 are needed"
+            )
         if content.alike:
             raise DataError(f"{self.folder}: {content.alike}")
 
@@ -81,29 +96,44 @@ class MadryLab(Records):
         """Return the files of outputs."""
         names = self.outputs or tuple(name for name in OUTPUTS if (self.folder / name).is_file())[:1]
         if not names:
-            raise DataError(f"{self.folder} has neither {' nor '.join(OUTPUTS)}; name the files of outputs with `outputs`")
+            raise DataError(
+                f"{self.folder} has neither {' nor '.join(OUTPUTS)}; name the files of outputs with `outputs`"
+            )
         return names
 
     def _outputs(self) -> list[np.ndarray]:
         arrays = [_open(self.folder / name, "f", (2, 3)) for name in self._names()]
         if len({array.shape[2:] for array in arrays}) > 1:
-            raise DataError(f"{self.folder} has outputs of shapes {[array.shape for array in arrays]}; all must be logits of the same classes, or all margins")
+            raise DataError(
+                f"{self.folder} has outputs of shapes {[array.shape for array in arrays]}; all must be "
+                "logits of the same classes, or all margins"
+            )
         return arrays
 
     def _finished(self) -> np.ndarray:
-        """Return the rows of finished models that are not skipped; raises DataError if files speak of different numbers of models."""
+        """Return the rows of finished models that are not skipped.
+
+        Raises DataError if files speak of different numbers of models.
+        """
         if not (self.folder / COMPLETED).is_file() and self.folder.is_dir():
             raise DataError(
-                f"{self.folder / COMPLETED} does not exist; if all {len(self._masks())} models are finished, make it with "
+                f"{self.folder / COMPLETED} does not exist; if all {len(self._masks())} models are "
+                "finished, make it with "
                 f"numpy.save('{self.folder / COMPLETED}', numpy.ones({len(self._masks())}, bool))"
             )
         completed = _open(self.folder / COMPLETED, "biu", (1,))
         if completed.size and not 0 <= completed.min() <= completed.max() <= 1:
             found = f"{completed.min()} to {completed.max()}"
-            raise DataError(f"{self.folder / COMPLETED} holds {found}; expected 1 for each finished row and 0 for the others")
+            raise DataError(
+                f"{self.folder / COMPLETED} holds {found}; expected 1 for each finished row and 0 for the "
+                "others"
+            )
         counts = {len(completed), len(self._masks()), *(len(array) for array in self._outputs())}
         if len(counts) > 1:
-            raise DataError(f"{self.folder} has files of {', '.join(map(str, sorted(counts)))} models; all must have a row for each")
+            raise DataError(
+                f"{self.folder} has files of {', '.join(map(str, sorted(counts)))} models; all must have "
+                "a row for each"
+            )
         return np.flatnonzero(completed)[self.skip :]
 
     def _content(self) -> "_Content":
@@ -114,7 +144,7 @@ class MadryLab(Records):
 
 @dataclass(frozen=True)
 class _Content:
-    """The digest of every finished model, what is wrong with the first that is broken, and what is wrong with all of them together."""
+    """The digest of every finished model, what is wrong with the first broken one, and with all together."""
 
     models: tuple[str, ...]
     broken: str
@@ -123,7 +153,10 @@ class _Content:
 
 @functools.lru_cache(maxsize=8)
 def _look_at(records: MadryLab, versions: tuple[tuple[int, int], ...]) -> _Content:
-    """Return the digest of every finished model and what is wrong with the first that is; in one process unchanged files are read once."""
+    """Return the digest of every finished model and what is wrong with the first that is.
+
+    In one process unchanged files are read once.
+    """
     masks, outputs, models, broken = records._masks(), records._outputs(), [], ""
     differs = np.zeros(masks.shape[1], bool)
     first = None
@@ -135,15 +168,17 @@ def _look_at(records: MadryLab, versions: tuple[tuple[int, int], ...]) -> _Conte
         first = masks[row] if first is None else first
         differs |= masks[row] != first
         broken = broken or _fault(row, masks[row], [array[row] for array in outputs])
-    return _Content(tuple(models), broken, "" if broken or first is None else _why_alike(first != 0, differs, models))
+    return _Content(
+        tuple(models), broken, "" if broken or first is None else _why_alike(first != 0, differs, models)
+    )
 
 
 def _why_alike(mask: Mask, differs: Mask, models: list[str]) -> str:
-    """Return why nothing can be learnt from models whose masks differ from the first one, mask, at the points in differs; empty if something can."""
+    """Return why nothing can be learnt from masks that differ from mask at differs; empty if it can."""
     if mask.all() and not differs.any():
-        return "all masks keep every training point, so no effect of a point shows; use models trained on subsets that differ"
+        return f"all masks keep every training point, {_NO_EFFECT}"
     if not differs.any():
-        return "all masks are equal, so no effect of a point shows; use models trained on subsets that differ"
+        return f"all masks are equal, {_NO_EFFECT}"
     if len(set(models)) < 2:
         return "all models are equal, mask and outputs; save a row for each model"
     return ""
@@ -153,21 +188,32 @@ def _fault(row: int, mask: np.ndarray, outputs: list[np.ndarray]) -> str:
     if mask.min() < 0 or mask.max() > 1:
         return f"the mask of row {row} holds {mask.min()} to {mask.max()}; expected 0 and 1"
     if not mask.any():
-        return f"the mask of row {row} keeps no training point, though it is marked as finished; mark it as unfinished in {COMPLETED}"
+        found = f"the mask of row {row} keeps no training point, though it is marked as finished"
+        return f"{found}; mark it as unfinished in {COMPLETED}"
     if not all(np.isfinite(output).all() for output in outputs):
         return f"row {row} has outputs that are NaN or infinite; mark it as unfinished in {COMPLETED}"
     return ""
 
 
 def _open(path: Path, kinds: str, dimensions: tuple[int, ...]) -> np.ndarray:
-    """Return the array in an .npy file, mapped; raises DataError if it is missing, pickled, or of other kinds or dimensions."""
+    """Return the array in an .npy file, mapped.
+
+    Raises DataError if it is missing, pickled, or of other kinds or dimensions.
+    """
     try:
         found = map_npy(path)
     except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be mapped ({getattr(error, 'strerror', None) or error}); expected a plain .npy array") from error
+        raise DataError(
+            f"{path} cannot be mapped ({getattr(error, 'strerror', None) or error}); expected a plain "
+            ".npy array"
+        ) from error
     if found.dtype.kind not in kinds or found.ndim not in dimensions or not found.flags.c_contiguous:
-        raise DataError(f"{path} holds {found.dtype} of shape {found.shape}; expected {' or '.join(map(str, dimensions))} dimensions of {_WORDS[kinds]}")
+        raise DataError(
+            f"{path} holds {found.dtype} of shape {found.shape}; expected "
+            f"{' or '.join(map(str, dimensions))} dimensions of {_WORDS[kinds]}"
+        )
     return found
 
 
+_NO_EFFECT = "so no effect of a point shows; use models trained on subsets that differ"
 _WORDS = {"biu": "booleans or integers", "f": "floating-point numbers"}

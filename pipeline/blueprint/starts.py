@@ -1,0 +1,48 @@
+"""From which models unlearning starts: a population that is named, trained here or from a source."""
+
+from typing import NamedTuple
+
+from pipeline.accounts import ORACLES
+from pipeline.blueprint.sourcing import sourced
+from pipeline.config import Experiment
+from pipeline.config.fidelity import model_of
+from pipeline.core.errors import ConfigError
+from pipeline.models.base import Model
+from pipeline.sources.base import ModelSource
+from pipeline.unlearning.unlearner import Unlearner
+
+
+class Start(NamedTuple):
+    """The models that unlearning starts from: the key of their table, how many there are, and the source of their weights, if any."""
+
+    key: str
+    n_models: int
+    model: Model
+    source: ModelSource | None
+
+
+def start_of(experiment: Experiment, unlearner: Unlearner, label: str) -> Start:
+    """Return the start of an unlearner on the forget set with this label."""
+    return start_at(experiment, unlearner.start, label)
+
+
+def start_at(experiment: Experiment, role: str, label: str) -> Start:
+    """Return the models of a role as a start; of oracles those of the forget set with this label."""
+    own = label if role in ORACLES else None
+    found, wanted = sourced(experiment, role, own), experiment.populations.of(role)
+    if wanted is None:
+        raise ConfigError(f"unlearning is to start from populations.{role}, which is null; set populations.{role}.n_models, or name another start")
+    key = f"train/{role}" if own is None else f"train/{role}/{own}"
+    n_models = wanted.n_models if found is None else found.n_models
+    return Start(key, n_models, model_of(experiment, role), None if found is None else found.source)
+
+
+def check_starts(experiment: Experiment) -> None:
+    """Raise ConfigError if an unlearner starts from models whose weights are not kept."""
+    for label, unlearner in experiment.unlearners.items():
+        wanted = experiment.populations.of(unlearner.start)
+        if wanted is not None and wanted.source is None and not wanted.keep_states:
+            role = unlearner.start
+            raise ConfigError(
+                f"unlearner labelled {label!r} starts from populations.{role}, whose weights are not kept; set populations.{role}.keep_states=true"
+            )

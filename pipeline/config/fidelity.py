@@ -1,0 +1,52 @@
+"""With which model and recipe each role is trained: the experiment's, or those of a cheaper proxy."""
+
+from pipeline.config.experiment import Experiment
+from pipeline.core.errors import ConfigError
+from pipeline.core.registry import identity, plugin_name
+from pipeline.models.base import Model
+from pipeline.training.populations import Recipe
+
+
+def model_of(experiment: Experiment, role: str) -> Model:
+    """Return the model of a role: its own where it has one, else the experiment's."""
+    found = getattr(_settings(experiment, role), "model", None)
+    return found if isinstance(found, Model) else experiment.model
+
+
+def recipe_of(experiment: Experiment, role: str) -> Recipe:
+    """Return the recipe of a role: its own where it has one, else the experiment's."""
+    found = getattr(_settings(experiment, role), "recipe", None)
+    return found if isinstance(found, Recipe) else experiment.recipe
+
+
+def is_proxy(experiment: Experiment, role: str) -> bool:
+    """Return whether a role is trained otherwise than the models that unlearn."""
+    return (model_of(experiment, role), recipe_of(experiment, role)) != (experiment.model, experiment.recipe)
+
+
+def proxy_words(experiment: Experiment, role: str) -> str:
+    """Return what a role is trained as, such as `proxy: mlp, width 32`; empty where it is trained as the models that unlearn."""
+    if not is_proxy(experiment, role):
+        return ""
+    model, recipe = model_of(experiment, role), recipe_of(experiment, role)
+    settings = {name: value for name, value in identity(model).items() if name != "name"}
+    ours, theirs = experiment.recipe.model_dump(mode="json"), recipe.model_dump(mode="json")
+    settings |= {name: value for name, value in theirs.items() if ours.get(name) != value}
+    return ", ".join([f"proxy: {plugin_name(model)}", *(f"{name.replace('_', ' ')} {value}" for name, value in settings.items())])
+
+
+def check_fidelities(experiment: Experiment, roles_in_one_fit: frozenset[str]) -> None:
+    """Raise ConfigError if one fit would learn from models of several kinds and the estimator does not say that it takes them."""
+    if experiment.estimator.takes_fidelities:
+        return
+    kinds = {role: (model_of(experiment, role), recipe_of(experiment, role)) for role in sorted(roles_in_one_fit)}
+    if len(set(map(repr, kinds.values()))) > 1:
+        named = "; ".join(f"{role}: {proxy_words(experiment, role) or 'the model that unlearns'}" for role in kinds)
+        raise ConfigError(
+            f"estimator {plugin_name(experiment.estimator)!r} would learn from models of several kinds in one fit ({named}), and takes one; "
+            "give these populations the same model and recipe"
+        )
+
+
+def _settings(experiment: Experiment, role: str) -> object:
+    return experiment.populations.of("subset" if role == "designed" else role)

@@ -1,0 +1,74 @@
+"""How much memory this process may still take, as far as the operating system says."""
+
+import os
+import resource
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from pipeline.core.errors import DataError
+
+# Where Linux says how much a container may take and takes, for control groups of version 2 and of version 1.
+# Part of what it takes is a copy of files, which the system gives up when memory is short.
+_GROUPS = (
+    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current", "/sys/fs/cgroup/memory.stat", "inactive_file"),
+    (
+        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+        "/sys/fs/cgroup/memory/memory.usage_in_bytes",
+        "/sys/fs/cgroup/memory/memory.stat",
+        "total_inactive_file",
+    ),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grant:
+    """What a task was granted: bytes of memory, None if nothing was said, CPUs, and GPUs or a part of one."""
+
+    memory_bytes: int | None = None
+    num_cpus: int = 1
+    num_gpus: float = 0.0
+
+
+def available_memory() -> int:
+    """Return the bytes that machine, container and its own limit (`ulimit -v`) leave to this process."""
+    rooms = [psutil.virtual_memory().available, *_rooms_of_groups()]
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit != resource.RLIM_INFINITY:
+        rooms.append(limit - psutil.Process().memory_info().vms)
+    return max(0, min(rooms))
+
+
+def n_cpus() -> int:
+    """Return how many CPUs this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def in_words(n_bytes: int) -> str:
+    """Return a size in the largest unit of which there is one or more, such as `1.5 GB`."""
+    for unit, name in ((2**30, "GB"), (2**20, "MB"), (2**10, "kB")):
+        if n_bytes >= unit:
+            return f"{n_bytes / unit:,.1f} {name}"
+    return f"{n_bytes} bytes"
+
+
+def check_memory(n_bytes: int, what: str, remedy: str) -> None:
+    """Raise DataError, with the remedy, if what is needed at once takes more memory than is left."""
+    available = available_memory()
+    if n_bytes > available:
+        found = f"{what} takes {in_words(n_bytes)} at once, but {in_words(available)} of memory are left here"
+        raise DataError(f"{found}; {remedy}")
+
+
+def _rooms_of_groups() -> list[int]:
+    rooms = []
+    for limit, usage, statistics, copies in _GROUPS:
+        try:
+            counts = dict(line.split() for line in Path(statistics).read_text().splitlines())
+            taken = int(Path(usage).read_text()) - int(counts.get(copies, 0))
+            rooms.append(int(Path(limit).read_text()) - taken)
+        # No such group, or one without a limit, which reads `max`.
+        except (OSError, ValueError):
+            continue
+    return rooms

@@ -1,0 +1,156 @@
+"""Image files as inputs, decoded when they are asked for: memory holds a batch of them, never all."""
+
+import io
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from jaxtyping import UInt8
+
+from pipeline.core.arrays import Indices
+from pipeline.core.errors import DataError
+from pipeline.core.fingerprint import DIGEST_LENGTH, digest, digest_arrays, digest_bytes, digest_files
+from pipeline.core.memory import n_cpus
+from pipeline.data.inputs import FileInputs
+
+N_CHANNELS = {"L": 1, "RGB": 3}
+
+Image = UInt8[np.ndarray, "channels height width"]
+
+
+class ImageFiles(FileInputs):
+    """Image files below a folder, one a point, all of one size: (n_points, channels, height, width) of uint8.
+
+    names are the files' paths below folder. mode is what they are converted to: `RGB` has three channels, `L`,
+    which is grey, has one. Files of any format that Pillow reads are decoded. Each file is compared with the digest
+    that it had when the whole data set was read, so that one that changed, or differs on another machine, is found
+    when it is decoded.
+    Raises DataError if there is no file or the first is no image.
+    """
+
+    def __init__(self, folder: Path, names: Sequence[str], *, mode: Literal["L", "RGB"] = "RGB") -> None:
+        if not names:
+            raise DataError(f"{folder} holds no image files; give a folder with one or more")
+        self.folder, self.names, self.mode = folder, tuple(names), mode
+        self._shape = (len(names), N_CHANNELS[mode], *self._size_of(names[0]))
+        self._digests: npt.NDArray[Any] | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """See Inputs."""
+        return self._shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """See Inputs."""
+        return np.dtype(np.uint8)
+
+    @property
+    def token(self) -> str:
+        """See Inputs; rests on the bytes of the files, not on their names."""
+        return digest(["image files", self.mode, list(self.shape), digest_arrays({"files": self._read_digests()})])
+
+    @property
+    def listing(self) -> str:
+        """See FileInputs."""
+        try:
+            found = [self._path(name).stat() for name in self.names]
+        except OSError as error:
+            raise _unreadable(Path(error.filename), error) from error
+        versions = np.array([(about.st_size, about.st_mtime_ns) for about in found], np.int64)
+        return digest([list(self.names), digest_arrays({"versions": versions})])
+
+    @property
+    def contents(self) -> Any:
+        """See FileInputs."""
+        return self._read_digests().tobytes().decode()
+
+    def adopt(self, contents: Any) -> None:
+        """See FileInputs."""
+        digests = np.frombuffer(str(contents).encode(), f"S{DIGEST_LENGTH}")
+        if len(digests) == len(self.names):
+            self._digests = digests
+
+    def take(self, ids: Indices) -> UInt8[np.ndarray, "n_ids channels height width"]:
+        """See Inputs."""
+        found = np.empty((len(ids), *self.shape[1:]), np.uint8)
+        for row, point in enumerate(np.asarray(ids).tolist()):
+            found[row] = self._decode(point)
+        return found
+
+    def _decode(self, point: int) -> Image:
+        path = self._path(self.names[point])
+        content = _read(path)
+        if self._digests is not None and digest_bytes(content).encode() != self._digests[point]:
+            remedy = "run the command again once it is the same for all"
+            raise DataError(f"{path} changed since the run began, or differs on this machine; {remedy}")
+        image = decode(content, path, self.mode)
+        if image.shape != self.shape[1:]:
+            sizes = f"{image.shape[1]} x {image.shape[2]} pixels, {self.names[0]} is {self.shape[2]} x {self.shape[3]}"
+            raise DataError(f"{path} is {sizes}; resize the images to one size first")
+        return image
+
+    def _size_of(self, name: str) -> tuple[int, int]:
+        """Return height and width of an image from its header."""
+        from PIL import Image as Pillow
+
+        path = self._path(name)
+        try:
+            with Pillow.open(path) as image:
+                return image.height, image.width
+        # A damaged file makes Pillow raise many kinds of errors, such as SyntaxError and struct.error.
+        except Exception as error:
+            raise _unreadable(path, error) from error
+
+    def _path(self, name: str) -> Path:
+        return self.folder / name
+
+    def _read_digests(self) -> npt.NDArray[Any]:
+        """Return the digest of each file, read once, a piece at a time."""
+        if self._digests is None:
+            with ThreadPoolExecutor(n_cpus()) as pool:
+                found = list(pool.map(_digest, map(self._path, self.names)))
+            self._digests = np.array(found, f"S{DIGEST_LENGTH}")
+        return self._digests
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what travels to another process: names and digests, no images."""
+        return {**self.__dict__, "_digests": self._read_digests()}
+
+
+def decode(content: bytes, path: Path, mode: str) -> Image:
+    """Return the image in the bytes of a file, (channels, height, width); raises DataError if it is none."""
+    from PIL import Image as Pillow
+
+    try:
+        with Pillow.open(io.BytesIO(content)) as image:
+            pixels = np.asarray(image.convert(mode))
+    except MemoryError:
+        raise
+    # A damaged file makes Pillow raise many kinds of errors, such as SyntaxError and struct.error.
+    except Exception as error:
+        raise _unreadable(path, error) from error
+    return pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, 2, 0)
+
+
+def _digest(path: Path) -> str:
+    try:
+        return digest_files(path)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> DataError:
+    if isinstance(error, OSError) and error.strerror:
+        return DataError(f"{path} cannot be read ({error.strerror}); it must be readable under this path on every machine")
+    return DataError(f"{path} is no image that can be decoded ({type(error).__name__}: {error}); replace it or leave it out")

@@ -1,0 +1,137 @@
+"""Memory-mapped arrays as inputs: .npy files of which the system reads the parts that are asked for."""
+
+import functools
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.core.arrays import Indices
+from pipeline.core.errors import DataError
+from pipeline.core.fingerprint import digest, digest_parts
+from pipeline.core.npy import map_npy
+from pipeline.data.inputs import FileInputs, first_not_finite
+
+# Bytes of a file that are hashed at once.
+PART = 2**24
+HOW = "save it with numpy.save(path, array)"
+
+Versions = tuple[tuple[int, int], ...]
+
+
+class MappedInputs(FileInputs):
+    """The rows of one or more .npy files, one after the other, mapped read-only.
+
+    Another process opens the same paths. It compares sizes and times with those that were seen first, and reads
+    everything again only where they differ. Raises DataError if a file cannot be mapped, or if shapes or dtypes of
+    the files differ.
+    """
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self.paths = tuple(paths)
+        self._versions = tuple(map(_version, self.paths))
+        arrays = _mapped(self.paths, self._versions)
+        for path, array in zip(self.paths, arrays, strict=True):
+            if array.ndim < 1 or array.dtype.kind not in "biuf":
+                raise DataError(f"{path} is {array.dtype} of shape {array.shape}; expected numbers of shape (n, ...)")
+            if (array.shape[1:], array.dtype) != (arrays[0].shape[1:], arrays[0].dtype):
+                first = f"{self.paths[0]} of {arrays[0].dtype} {arrays[0].shape[1:]}"
+                raise DataError(f"rows of {path} are {array.dtype} of shape {array.shape[1:]}, those of {first}; make them equal")
+        self._written = arrays[0].dtype
+        self._shape = (sum(map(len, arrays)), *arrays[0].shape[1:])
+        self._token: str | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """See Inputs."""
+        return self._shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """See Inputs."""
+        return self._written.newbyteorder("=")
+
+    @property
+    def token(self) -> str:
+        """See Inputs; that of the same array in memory. Raises DataError for numbers that are not finite."""
+        if self._token is None:
+            self._token = digest_parts("inputs", self._written, self.shape, self._parts())
+        return self._token
+
+    @property
+    def listing(self) -> str:
+        """See FileInputs."""
+        return digest([[path.name, *version] for path, version in zip(self.paths, self._versions, strict=True)])
+
+    @property
+    def contents(self) -> Any:
+        """See FileInputs."""
+        return self.token
+
+    def adopt(self, contents: Any) -> None:
+        """See FileInputs."""
+        self._token = str(contents)
+
+    def take(self, ids: Indices) -> npt.NDArray[Any]:
+        """See Inputs."""
+        ids, start = np.asarray(ids), 0
+        found = np.empty((len(ids), *self.shape[1:]), self.dtype)
+        for array in self._arrays():
+            inside = (ids >= start) & (ids < start + len(array))
+            found[inside] = array[ids[inside] - start]
+            start += len(array)
+        return found
+
+    def _arrays(self) -> tuple[npt.NDArray[Any], ...]:
+        """Return the mapped files, if they are what they were when their content was read."""
+        versions = tuple(map(_version, self.paths))
+        arrays = _mapped(self.paths, versions)
+        if versions != self._versions and _token_of(self.paths, versions) != self.token:
+            names = ", ".join(map(str, self.paths))
+            raise DataError(f"{names} changed since the run began, or differs on this machine; run the command again once it is the same for all")
+        return arrays
+
+    def _parts(self) -> Iterator[npt.NDArray[Any]]:
+        for path, array in zip(self.paths, _mapped(self.paths, self._versions), strict=True):
+            rows = max(1, PART // max(1, array.itemsize * int(np.prod(array.shape[1:]))))
+            for first in range(0, len(array), rows):
+                part = array[first : first + rows]
+                bad = first_not_finite(part)
+                if bad is not None:
+                    raise DataError(f"row {first + bad} of {path} holds NaN, infinity or more than float32 holds; clean or scale it first")
+                yield part
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what travels to another process: paths and what their content was, no numbers."""
+        return {**self.__dict__, "_token": self.token}
+
+
+def _version(path: Path) -> tuple[int, int]:
+    """Return size and time of a file; raises DataError if there is none."""
+    try:
+        about = path.stat()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}); it must be readable under this path on every machine") from error
+    return about.st_size, about.st_mtime_ns
+
+
+@functools.lru_cache(maxsize=16)
+def _mapped(paths: tuple[Path, ...], versions: Versions) -> tuple[npt.NDArray[Any], ...]:
+    """Return files mapped read-only; a process opens a version of them once."""
+    return tuple(map(_map, paths))
+
+
+def _map(path: Path) -> npt.NDArray[Any]:
+    try:
+        return map_npy(path)
+    except ValueError as error:
+        raise DataError(f"{path} is no array of numbers ({error}); {HOW}") from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror or error}); {HOW}") from error
+
+
+@functools.lru_cache(maxsize=16)
+def _token_of(paths: tuple[Path, ...], versions: Versions) -> str:
+    return MappedInputs(paths).token

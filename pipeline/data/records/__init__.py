@@ -1,1 +1,0 @@
-"""Models trained elsewhere, by the masks and outputs they left; one plug-in a file, the table that names them is in pipeline.data."""

@@ -1,0 +1,13 @@
+"""Models trained elsewhere, by the masks, outputs or states they left.
+
+A new source is one file and one line in the table here.
+"""
+
+from pipeline.core.registry import Table
+from pipeline.sources.base import ModelSource
+from pipeline.sources.checkpoints import Checkpoints
+from pipeline.sources.easydub import EasyDub
+from pipeline.sources.klom_models import KlomModels
+from pipeline.sources.madrylab import MadryLab
+
+SOURCES = Table("source", ModelSource, (MadryLab, EasyDub, KlomModels, Checkpoints))

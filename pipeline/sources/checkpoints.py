@@ -1,0 +1,123 @@
+"""Checkpoint files of anybody's as a source: state dicts in .pt or .safetensors files, one model a file."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from torch import nn
+
+from pipeline.core.arrays import Masks
+from pipeline.core.errors import ConfigError, DataError
+from pipeline.core.fingerprint import digest
+from pipeline.core.neutral import setting
+from pipeline.data.examples import Examples
+from pipeline.sources.base import ModelSource
+from pipeline.sources.easydub_layout import open_array
+from pipeline.sources.numbered_files import ID, file_digests, numbered
+from pipeline.sources.state_dicts import fitted, read_state_dict, renamed, stacked
+from pipeline.training.ensemble import States
+
+FORGET_SET = "{forget_set}"
+
+
+class Checkpoints(ModelSource):
+    """The models whose state dicts lie in folder.
+
+    files names them: {id} stands for the number of a model; without it there is one model. {forget_set},
+    where it stands too, is what forget_sets gives for the label of a forget set, and the models are its
+    oracles. entry is the key of the state dict in files that hold more. masks is an .npy file below folder,
+    (n_models, n_train), whose row k is the mask of model k; subset models need it. For skip and keys see the
+    source easydub.
+    """
+
+    name: ClassVar[str] = "checkpoints"
+
+    folder: Path
+    files: str = setting(neutral=f"{ID}.pt")
+    entry: str = setting(neutral="")
+    masks: str = setting(neutral="")
+    forget_sets: dict[str, str | int] = setting(neutral={})
+    skip: int = setting(neutral=0, ge=0, le=10_000_000)
+    keys: dict[str, str | None] = setting(neutral={})
+
+    def offers(self) -> frozenset[str]:
+        """Return states, and masks where a file of them is named."""
+        return frozenset({"states", "masks"}) if self.masks else frozenset({"states"})
+
+    def n_models(self) -> int:
+        """Return the number of models behind those to skip."""
+        return len(self._paths())
+
+    def digests(self, start: int, stop: int) -> tuple[str, ...]:
+        """Return one digest for each model, over its file and its mask."""
+        masks = file_digests([self.folder / self.masks]) if self.masks else []
+        return tuple(digest([masks, one]) for one in self.state_digests(start, stop))
+
+    def state_digests(self, start: int, stop: int) -> tuple[str, ...]:
+        """Return the digest of the file of each of models start to stop."""
+        return tuple(file_digests(list(self._paths().values())[start:stop]))
+
+    def of_forget_set(self, label: str) -> "Checkpoints":
+        """Return the source of the oracles of the forget set with this label."""
+        if FORGET_SET not in self.files or label not in self.forget_sets:
+            raise ConfigError(
+                f"source checkpoints does not say which files are the oracles of {label!r}; put "
+                f"{FORGET_SET} into `files` "
+                f"({self.files!r}) and what stands for it into `forget_sets` (it has: "
+                f"{', '.join(self.forget_sets) or 'none'})"
+            )
+        files = self.files.replace(FORGET_SET, str(self.forget_sets[label]))
+        return self.model_copy(update={"files": files, "forget_sets": {}})
+
+    def check(self, examples: Examples) -> None:
+        """Raise DataError unless there are models, and for each a mask over the training points."""
+        numbers = list(self._paths())
+        if not self.masks:
+            return
+        masks = self._masks()
+        if masks.shape[1] != examples.n_train:
+            raise DataError(
+                f"{self.folder / self.masks} has masks over {masks.shape[1]} points; the data set has "
+                f"{examples.n_train}"
+            )
+        if numbers[-1] >= len(masks):
+            raise DataError(
+                f"{self.folder / self.masks} has {len(masks)} rows, but model {numbers[-1]} has none; "
+                "give each a row"
+            )
+
+    def read_masks(self, start: int, stop: int) -> Masks:
+        """Return the masks (n_models, n_train) of models start to stop."""
+        return np.asarray(self._masks()[list(self._paths())[start:stop]] != 0)
+
+    def read_states(self, start: int, stop: int, template: nn.Module) -> States:
+        """Return the states of models start to stop."""
+        paths = list(self._paths().values())[start:stop]
+        read = [renamed(read_state_dict(path, entry=self.entry), self.keys) for path in paths]
+        return stacked([fitted(state, template, str(path)) for path, state in zip(paths, read, strict=True)])
+
+    def _masks(self) -> np.ndarray:
+        return open_array(self.folder / self.masks, "biu", 2)
+
+    def _paths(self) -> Mapping[int, Path]:
+        """Return the files by the numbers of their models, ascending.
+
+        Raises DataError where there are none.
+        """
+        if FORGET_SET in self.files:
+            raise ConfigError(
+                f"source checkpoints: {FORGET_SET} in `files` stands for a forget set; only oracles "
+                "belong to one"
+            )
+        if ID in self.files:
+            found = numbered(self.folder, self.files)
+        else:
+            path = self.folder / self.files
+            found = {0: path} if path.is_file() else {}
+        if not found:
+            raise DataError(
+                f"{self.folder} holds no checkpoints called {self.files!r}; set `files`, such as "
+                f"'model_{ID}.pt'"
+            )
+        return dict(list(found.items())[self.skip :])

@@ -1,0 +1,201 @@
+"""A folder in EasyDUB's layout as a source.
+
+Its pretrained models, and the oracles of each of its forget sets.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+from jaxtyping import Float
+from torch import nn
+
+from pipeline.core.arrays import Indices
+from pipeline.core.errors import ConfigError, DataError
+from pipeline.core.fingerprint import digest
+from pipeline.core.neutral import setting
+from pipeline.data.examples import Examples
+from pipeline.sources.base import ModelSource
+from pipeline.sources.easydub_layout import FORGET, RETAIN, VALIDATION, EasyDubLayout, open_array
+from pipeline.sources.numbered_files import ForgetSetNumbers, file_digests, same_numbers
+from pipeline.sources.state_dicts import fitted, read_state_dict, renamed, stacked
+from pipeline.training.ensemble import States
+
+Kind = Literal["logits", "margins", "states"]
+AXES = {"logits": 2, "margins": 1}
+
+
+class EasyDub(ModelSource):
+    """The pretrained models of a folder in EasyDUB's layout; of a forget set, its oracles.
+
+    dataset, model and epoch are the names in the paths. forget_sets gives the number of each forget set by
+    its label in this experiment. use says which kinds of files are read (null: all there are). skip leaves
+    out that many models, counted by ascending number. keys maps names of tensors in the files to those of the
+    experiment's model.
+    """
+
+    name: ClassVar[str] = "easydub"
+
+    folder: Path
+    dataset: str = setting(neutral="cifar10")
+    model: str = setting(neutral="resnet9")
+    epoch: int = setting(neutral=23, ge=0, le=1_000_000)
+    forget_sets: ForgetSetNumbers = setting(neutral={})
+    forget_set: int | None = setting(neutral=None, ge=1, le=1_000_000)
+    use: tuple[Kind, ...] | None = setting(neutral=None, min_length=1)
+    skip: int = setting(neutral=0, ge=0, le=10_000_000)
+    keys: dict[str, str | None] = setting(neutral={})
+
+    def offers(self) -> frozenset[str]:
+        """Return which kinds of files there are of all models."""
+        return frozenset(self._kinds())
+
+    def n_models(self) -> int:
+        """Return the number of models behind those to skip."""
+        return len(self._numbers())
+
+    def digests(self, start: int, stop: int) -> tuple[str, ...]:
+        """Return one digest for each model, over all its files."""
+        beside = (
+            [] if self.forget_set is None else file_digests([self._layout().forget_path(self.forget_set)])
+        )
+        return tuple(digest([beside, file_digests(files)]) for files in self._files_of(start, stop))
+
+    def only(self, reads: frozenset[str]) -> "EasyDub":
+        """Return the same folder of which only files of the kinds in reads count."""
+        kinds: tuple[Kind, ...] = ("logits", "margins", "states")
+        return self.model_copy(update={"use": tuple(kind for kind in kinds if kind in reads)})
+
+    def of_forget_set(self, label: str) -> "EasyDub":
+        """Return the source of the oracles of the forget set with this label."""
+        if label not in self.forget_sets:
+            known = ", ".join(self.forget_sets) or "none"
+            raise ConfigError(
+                f"source easydub: forget_sets has no number for {label!r} (it has: {known}); give one, "
+                f"such as forget_sets: {{{label}: 2}}"
+            )
+        return self.model_copy(update={"forget_set": self.forget_sets[label], "forget_sets": {}})
+
+    def forget_ids(self) -> Indices | None:
+        """Return the ids of the forget set, in the file's own order; None for pretrained models."""
+        return None if self.forget_set is None else self._layout().forget_ids(self.forget_set)
+
+    def check(self, examples: Examples) -> None:
+        """Raise DataError unless the files of outputs of all models are over the points of examples."""
+        expected = self._rows(examples.n_train, examples.n_points)
+        for kind in self._output_kinds():
+            for part, files in self._parts(kind).items():
+                for number in self._numbers():
+                    found = open_array(files[number], "f", AXES[kind]).shape
+                    wanted = (expected[part], examples.n_classes)[: AXES[kind]]
+                    if found != wanted:
+                        raise DataError(f"{files[number]} has shape {found}; the data set needs {wanted}")
+
+    def read_outputs(self, start: int, stop: int) -> Float[np.ndarray, "n_models n_points *n_classes"]:
+        """Return logits or margins over the training points in ascending id, then the validation points."""
+        kind = self._output_kinds()[0]
+        parts = self._parts(kind)
+        return np.stack([self._assembled(kind, parts, number) for number in self._numbers()[start:stop]])
+
+    def read_states(self, start: int, stop: int, template: nn.Module) -> States:
+        """Return the states of models start to stop."""
+        paths = [self._kinds()["states"][0][number] for number in self._numbers()[start:stop]]
+        return stacked(
+            [fitted(renamed(read_state_dict(path), self.keys), template, str(path)) for path in paths]
+        )
+
+    def places(self, start: int, stop: int) -> tuple[str, ...]:
+        """Return the folder, the population and the number of each model."""
+        which = f"{self.folder.resolve()} {self.dataset} {self.model} {self.epoch} {self.forget_set}"
+        return tuple(f"{which} {number}" for number in self._numbers()[start:stop])
+
+    def state_digests(self, start: int, stop: int) -> tuple[str, ...]:
+        """Return the digest of the checkpoint of each of models start to stop."""
+        return tuple(
+            file_digests(self._kinds()["states"][0][number] for number in self._numbers()[start:stop])
+        )
+
+    def _assembled(self, kind: str, parts: Mapping[str, Mapping[int, Path]], number: int) -> np.ndarray:
+        arrays = {part: open_array(files[number], "f", AXES[kind]) for part, files in parts.items()}
+        ids = self.forget_ids()
+        if ids is None:
+            train = arrays[RETAIN]
+        else:
+            n_train = len(arrays[RETAIN]) + len(ids)
+            if ids.max() >= n_train or len(arrays[FORGET]) != len(ids):
+                raise DataError(
+                    f"{parts[FORGET][number]} has {len(arrays[FORGET])} rows for {len(ids)} ids up to "
+                    f"{ids.max()} of {n_train} "
+                    "training points; see that forget set and outputs belong together"
+                )
+            train = np.empty((n_train, *arrays[RETAIN].shape[1:]), arrays[RETAIN].dtype)
+            train[np.setdiff1d(np.arange(n_train), ids)] = arrays[RETAIN]
+            train[ids] = arrays[FORGET]
+        return np.concatenate([train, arrays[VALIDATION]]).astype(np.float32, copy=False)
+
+    def _rows(self, n_train: int, n_points: int) -> dict[str, int]:
+        ids = self.forget_ids()
+        if ids is not None and ids.max() >= n_train:
+            path = self._layout().forget_path(self.forget_set or 0)
+            raise DataError(f"{path} lists id {ids.max()}; the data set has {n_train} training points")
+        n_forget = 0 if ids is None else len(ids)
+        return {RETAIN: n_train - n_forget, FORGET: n_forget, VALIDATION: n_points - n_train}
+
+    def _layout(self) -> EasyDubLayout:
+        return EasyDubLayout(root=self.folder, dataset=self.dataset, model=self.model, epoch=self.epoch)
+
+    def _kinds(self) -> dict[str, list[Mapping[int, Path]]]:
+        """Return the files of each kind that is read, by number, one mapping for each part.
+
+        Raises DataError where there are none.
+        """
+        layout, parts = self._layout(), self._layout().parts(self.forget_set)
+        found = {"states": [layout.files(layout.states(self.forget_set))]}
+        found |= {
+            kind: [layout.files(layout.outputs(kind, self.forget_set, part)) for part in parts]
+            for kind in AXES
+        }
+        there = {
+            kind: files
+            for kind, files in found.items()
+            if any(files) and (self.use is None or kind in self.use)
+        }
+        absent = sorted(set(self.use or ()) - there.keys())
+        if not there or absent:
+            what = " and ".join(absent) or "models"
+            whose = (
+                "pretrained models" if self.forget_set is None else f"oracles of forget set {self.forget_set}"
+            )
+            others = ", ".join(dict.fromkeys(layout.find_others())) or "nothing of EasyDUB's"
+            raise DataError(
+                f"{self.folder} holds no {what} of {whose}: dataset {self.dataset}, model {self.model}, "
+                f"epoch {self.epoch} "
+                f"({layout.states(self.forget_set)}); it has: {others}"
+            )
+        return there
+
+    def _output_kinds(self) -> list[Kind]:
+        """Return the kinds of outputs there are, those that read_outputs returns first."""
+        kinds: tuple[Kind, ...] = ("logits", "margins")
+        return [kind for kind in kinds if kind in self.offers()]
+
+    def _parts(self, kind: str) -> dict[str, Mapping[int, Path]]:
+        return dict(zip(self._layout().parts(self.forget_set), self._kinds()[kind], strict=True))
+
+    def _numbers(self) -> list[int]:
+        """Return the numbers of the models in the order of members: ascending, without those to skip."""
+        parts = self._layout().parts(self.forget_set)
+        files = {
+            kind if kind == "states" else f"{kind} of {part}": found
+            for kind, every in self._kinds().items()
+            for part, found in zip(parts, every, strict=False)
+        }
+        return same_numbers(files, "complete the folder, or say with `use` which kinds to read")[self.skip :]
+
+    def _files_of(self, start: int, stop: int) -> list[list[Path]]:
+        kinds = self._kinds()
+        return [
+            [files[number] for kind in sorted(kinds) for files in kinds[kind]]
+            for number in self._numbers()[start:stop]
+        ]

@@ -1,0 +1,114 @@
+"""The layout of EasyDUB: where models, logits, margins and forget sets lie below one root.
+
+Members are numbered from 0, forget sets from 1. Retain rows stand in ascending training id, forget rows in
+the order of the forget set's own file, which need not be sorted.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.core.arrays import Indices
+from pipeline.core.errors import DataError
+from pipeline.core.npy import map_npy
+from pipeline.sources.numbered_files import numbered
+
+# The parts of the data that outputs are kept for, as EasyDUB calls them.
+RETAIN, FORGET, VALIDATION = "retain", "forget", "val"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EasyDubLayout:
+    """The paths of one data set, architecture and epoch below root."""
+
+    root: Path
+    dataset: str = "cifar10"
+    model: str = "resnet9"
+    epoch: int = 23
+
+    def states(self, forget_set: int | None) -> str:
+        """Return the pattern of checkpoints, below root.
+
+        Of pretrained models, or of the oracles of a forget set.
+        """
+        return f"models/{self.dataset}/{_population(forget_set)}/{self.model}/id_{{id}}_epoch_{self.epoch}.pt"
+
+    def outputs(self, kind: str, forget_set: int | None, part: str) -> str:
+        """Return the pattern of `logits` or `margins` on a part of the data, below root."""
+        name = f"id_{{id}}_epoch_{self.epoch}.npy"
+        return f"{kind}/{self.dataset}/{_population(forget_set)}/{part}/{self.model}/{name}"
+
+    def forget_path(self, forget_set: int) -> Path:
+        """Return the file of a forget set's training ids."""
+        return self.root / f"forget_sets/{self.dataset}/forget_set_{forget_set}.npy"
+
+    def files(self, pattern: str) -> Mapping[int, Path]:
+        """Return the files of a pattern by the number of their model."""
+        return numbered(self.root, pattern)
+
+    def parts(self, forget_set: int | None) -> tuple[str, ...]:
+        """Return the parts that outputs over all points are put together from.
+
+        `retain` of pretrained models holds every training point.
+        """
+        return (RETAIN, VALIDATION) if forget_set is None else (RETAIN, FORGET, VALIDATION)
+
+    def forget_ids(self, forget_set: int) -> Indices:
+        """Return the training ids of a forget set in the file's own order.
+
+        Raises DataError if they cannot be read.
+        """
+        path = self.forget_path(forget_set)
+        if not path.is_file():
+            known = [str(number) for number in self.forget_sets()]
+            raise DataError(f"{path} does not exist; forget sets there: {', '.join(known) or 'none'}")
+        found = open_array(path, "iu", 1)
+        repeated = len(np.unique(found)) < len(found)
+        if not len(found) or repeated or found.min() < 0:
+            what = (
+                "is empty"
+                if not len(found)
+                else "lists an id twice"
+                if repeated
+                else f"lists id {found.min()}"
+            )
+            raise DataError(f"{path} {what}; expected different training ids from 0")
+        return found.astype(np.int64)
+
+    def forget_sets(self) -> list[int]:
+        """Return the numbers of the forget sets there are ids of."""
+        return list(numbered(self.root, f"forget_sets/{self.dataset}/forget_set_{{id}}.npy"))
+
+    def find_others(self) -> Iterator[str]:
+        """Yield what else a folder holds, for messages.
+
+        The data sets, and the architectures of pretrained models.
+        """
+        for top in ("margins", "logits", "models"):
+            for dataset in sorted(self.root.glob(f"{top}/*")):
+                yield f"dataset {dataset.name}"
+                middle = "pretrain" if top == "models" else "pretrain/retain"
+                yield from (f"model {model.name}" for model in sorted(dataset.glob(f"{middle}/*")))
+
+
+def open_array(path: Path, kinds: str, n_axes: int) -> npt.NDArray[np.generic]:
+    """Return the array in an .npy file, mapped.
+
+    Raises DataError if it cannot be read or has other kinds of dtype or axes.
+    """
+    try:
+        found = map_npy(path)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{path} cannot be read ({reason}); expected a plain .npy array") from error
+    if found.dtype.kind not in kinds or found.ndim != n_axes:
+        words = "integers" if kinds == "iu" else "floating-point numbers"
+        raise DataError(f"{path} holds {found.dtype} of shape {found.shape}; expected {words}, {n_axes} axes")
+    return found
+
+
+def _population(forget_set: int | None) -> str:
+    return "pretrain" if forget_set is None else f"oracle/forget_{forget_set}"

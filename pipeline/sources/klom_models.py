@@ -1,0 +1,226 @@
+"""A folder of KLOM-models as a source.
+
+Full models as state dicts, and oracles as logits of each model or margins of all.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from pipeline.core.arrays import Indices
+from pipeline.core.errors import ConfigError, DataError
+from pipeline.core.fingerprint import digest
+from pipeline.core.neutral import setting
+from pipeline.data.examples import Examples
+from pipeline.sources.base import ModelSource
+from pipeline.sources.easydub_layout import open_array
+from pipeline.sources.numbered_files import ForgetSetNumbers, file_digests, numbered, same_numbers
+from pipeline.sources.state_dicts import fitted, read_state_dict, read_torch, renamed, stacked
+from pipeline.training.ensemble import States
+
+SPLITS = ("train", "val")
+# Folders of oracles, the newer name first.
+ORACLES = ("oracle_models", "oracles")
+
+
+class KlomModels(ModelSource):
+    """The full models of a folder in the layout of KLOM-models; of a forget set, its oracles.
+
+    dataset is the name in the paths, such as CIFAR10 or LIVING17. Of full models the state dicts are read,
+    else their margins: the rows of the latter carry no numbers, so that nobody knows which state dict a row
+    belongs to. Of oracles the logits of each model are read, else the margins of each, else the margins of
+    all. For forget_sets, skip and keys see the source easydub.
+    """
+
+    name: ClassVar[str] = "klom_models"
+
+    folder: Path
+    dataset: str = setting(neutral="CIFAR10")
+    epoch: int = setting(neutral=23, ge=0, le=1_000_000)
+    forget_sets: ForgetSetNumbers = setting(neutral={})
+    forget_set: int | None = setting(neutral=None, ge=0, le=1_000_000)
+    skip: int = setting(neutral=0, ge=0, le=10_000_000)
+    keys: dict[str, str | None] = setting(neutral={})
+
+    def offers(self) -> frozenset[str]:
+        """Return `states` for full models that have them, else the kind of outputs there is."""
+        if self._states():
+            return frozenset({"states"})
+        return frozenset({"logits"}) if self._files_by_model()[0] == "logits" else frozenset({"margins"})
+
+    def n_models(self) -> int:
+        """Return the number of models behind those to skip."""
+        numbers = self._numbers()
+        return len(numbers) if numbers is not None else max(0, len(self._margins_of_all()[0]) - self.skip)
+
+    def digests(self, start: int, stop: int) -> tuple[str, ...]:
+        """Return one digest for each model, over its files; where one file holds all, over its rows."""
+        beside = [] if self.forget_set is None else file_digests([self._forget_path(self.forget_set)])
+        numbers = self._numbers()
+        if numbers is not None:
+            files = list(self._files().values())
+            return tuple(
+                digest([beside, file_digests(part[number] for part in files)])
+                for number in numbers[start:stop]
+            )
+        whole = file_digests(self._files_of_all())
+        return tuple(
+            digest([beside, whole, self.skip + row]) for row in range(start, min(stop, self.n_models()))
+        )
+
+    def of_forget_set(self, label: str) -> "KlomModels":
+        """Return the source of the oracles of the forget set with this label."""
+        if label not in self.forget_sets:
+            known = ", ".join(self.forget_sets) or "none"
+            raise ConfigError(
+                f"source klom_models: forget_sets has no number for {label!r} (it has: {known}); give "
+                f"one, such as forget_sets: {{{label}: 1}}"
+            )
+        return self.model_copy(update={"forget_set": self.forget_sets[label], "forget_sets": {}})
+
+    def forget_ids(self) -> Indices | None:
+        """Return the ids of the forget set in the file's own order; None for full models."""
+        return (
+            None
+            if self.forget_set is None
+            else open_array(self._forget_path(self.forget_set), "iu", 1).astype(np.int64)
+        )
+
+    def check(self, examples: Examples) -> None:
+        """Raise DataError unless the outputs of the first model are over the points of examples."""
+        if "states" in self.offers() or not self.n_models():
+            return
+        n_points = (examples.n_train, examples.n_points - examples.n_train)
+        for split, expected, part in zip(SPLITS, n_points, self._splits(0, 1), strict=True):
+            wanted = (1, expected, examples.n_classes)[: part.ndim]
+            if part.shape != wanted:
+                raise DataError(
+                    f"{self.folder} has {split} outputs of shape {part.shape[1:]} for each model; the "
+                    f"data set needs {wanted[1:]}"
+                )
+
+    def read_outputs(self, start: int, stop: int) -> Float[np.ndarray, "n_models n_points *n_classes"]:
+        """Return logits or margins over the training points, then the validation points."""
+        return np.concatenate(self._splits(start, stop), axis=1).astype(np.float32, copy=False)
+
+    def read_states(self, start: int, stop: int, template: nn.Module) -> States:
+        """Return the states of models start to stop."""
+        files, numbers = self._states(), self._numbers() or []
+        paths = [files[number] for number in numbers[start:stop]]
+        return stacked(
+            [fitted(renamed(read_state_dict(path), self.keys), template, str(path)) for path in paths]
+        )
+
+    def places(self, start: int, stop: int) -> tuple[str, ...]:
+        """Return the folder, the population and the number of each model."""
+        which = f"{self.folder.resolve()} {self.dataset} {self.epoch} {self.forget_set}"
+        return tuple(f"{which} {number}" for number in (self._numbers() or [])[start:stop])
+
+    def state_digests(self, start: int, stop: int) -> tuple[str, ...]:
+        """Return the digest of the state dict of each of models start to stop."""
+        files, numbers = self._states(), self._numbers() or []
+        return tuple(file_digests(files[number] for number in numbers[start:stop]))
+
+    def _splits(self, start: int, stop: int) -> list[np.ndarray]:
+        """Return the outputs of models start to stop on each split."""
+        numbers = self._numbers()
+        if numbers is None:
+            first, last = start + self.skip, stop + self.skip
+            return [tensor[first:last].float().numpy() for tensor in self._margins_of_all()]
+        n_axes = 2 if self.has_logits() else 1
+        files = self._files()
+        return [
+            np.stack([_output(files[split][number], n_axes) for number in numbers[start:stop]])
+            for split in SPLITS
+        ]
+
+    def _states(self) -> Mapping[int, Path]:
+        """Return the state dicts of full models by number; none for oracles."""
+        pattern = f"full_models/{self.dataset}/sd_{{id}}____epoch_{self.epoch}.pt"
+        return {} if self.forget_set is not None else numbered(self.folder, pattern)
+
+    def _files_by_model(self) -> tuple[str, dict[str, Mapping[int, Path]]]:
+        """Return `logits` or `margins`, and the files of each oracle by split.
+
+        Nothing where there are none of single models.
+        """
+        for kind, suffix in (("logits", "pt"), ("margins", "npy")):
+            for top in ORACLES if self.forget_set is not None else ():
+                below = f"{top}/{self.dataset}/forget_set_{self.forget_set}"
+                found = {
+                    split: numbered(self.folder, f"{below}/{{id}}__{split}_{kind}__{self.epoch}.{suffix}")
+                    for split in SPLITS
+                }
+                if any(found.values()):
+                    return kind, found
+        return "", {}
+
+    def _files(self) -> dict[str, Mapping[int, Path]]:
+        states = self._states()
+        return {"states": states} if states else self._files_by_model()[1]
+
+    def _numbers(self) -> list[int] | None:
+        """Return the numbers of the models, ascending; None where one file holds the margins of all."""
+        files = self._files()
+        return same_numbers(files, "complete the folder")[self.skip :] if files else None
+
+    def _files_of_all(self) -> list[Path]:
+        """Return the files that hold the margins of all models, one for each split.
+
+        Raises DataError where there are none.
+        """
+        below = f"full_models/{self.dataset}"
+        tops = (
+            [below]
+            if self.forget_set is None
+            else [f"{top}/{self.dataset}/only_margins/forget_set_{self.forget_set}" for top in ORACLES]
+        )
+        for top in tops:
+            files = [self.folder / top / f"{split}_margins_all.pt" for split in SPLITS]
+            if all(file.is_file() for file in files):
+                return files
+        whose = (
+            f"{below}/sd_0____epoch_{self.epoch}.pt"
+            if self.forget_set is None
+            else f"forget_set_{self.forget_set}"
+        )
+        raise DataError(
+            f"{self.folder} holds no models of KLOM-models for dataset {self.dataset}, epoch {self.epoch} "
+            f"({whose}); looked for "
+            f"{' and '.join(f'{top}/…_margins_all.pt' for top in tops)} too"
+        )
+
+    def _margins_of_all(self) -> list[Tensor]:
+        files = self._files_of_all()
+        tensors = [read_torch(file) for file in files]
+        for file, tensor in zip(files, tensors, strict=True):
+            if not isinstance(tensor, Tensor) or tensor.ndim != 2 or not tensor.is_floating_point():
+                raise DataError(
+                    f"{file} holds no margins (n_models, n_points); expected one tensor of floats with "
+                    "two axes"
+                )
+        if len(tensors[0]) != len(tensors[1]):
+            raise DataError(
+                f"{files[0]} holds {len(tensors[0])} models and {files[1].name} {len(tensors[1])}; they "
+                "must agree"
+            )
+        return tensors
+
+    def _forget_path(self, forget_set: int) -> Path:
+        return self.folder / f"forget_set_indices/{self.dataset}/forget_set_{forget_set}.npy"
+
+
+def _output(path: Path, n_axes: int) -> np.ndarray:
+    """Return one model's outputs on a split, (n_points, n_classes) or (n_points,), as float32."""
+    if path.suffix == ".npy":
+        return open_array(path, "f", n_axes).astype(np.float32)
+    found = read_torch(path)
+    if not isinstance(found, Tensor) or found.ndim != n_axes or not found.is_floating_point():
+        raise DataError(
+            f"{path} holds no logits (n_points, n_classes); expected one tensor of floats with {n_axes} axes"
+        )
+    return np.asarray(found.float().numpy())
