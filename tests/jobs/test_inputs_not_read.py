@@ -52,7 +52,7 @@ def unread(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 
 
 def write(changes: dict[str, Any], path: str = "mine.yaml") -> None:
-    Path(path).write_text(yaml.safe_dump(TINY | NO_EFFECTS | changes))
+    Path(path).write_text(yaml.safe_dump(TINY | NO_EFFECTS | changes, sort_keys=False))
 
 
 def statuses(dmm: Dmm, *more: str) -> dict[str, str]:
