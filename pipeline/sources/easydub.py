@@ -18,7 +18,8 @@ from pipeline.core.neutral import setting
 from pipeline.data.examples import Examples
 from pipeline.sources.base import ModelSource
 from pipeline.sources.easydub_layout import FORGET, RETAIN, VALIDATION, EasyDubLayout, open_array
-from pipeline.sources.numbered_files import ForgetSetNumbers, file_digests, same_numbers
+from pipeline.sources.known_digests import file_digests, grouped_digests
+from pipeline.sources.numbered_files import ForgetSetNumbers, same_numbers
 from pipeline.sources.state_dicts import fitted, read_state_dict, renamed, stacked
 from pipeline.training.ensemble import States
 
@@ -60,7 +61,7 @@ class EasyDub(ModelSource):
         beside = (
             [] if self.forget_set is None else file_digests([self._layout().forget_path(self.forget_set)])
         )
-        return tuple(digest([beside, file_digests(files)]) for files in self._files_of(start, stop))
+        return tuple(digest([beside, found]) for found in grouped_digests(self._files_of(start, stop)))
 
     def only(self, reads: frozenset[str]) -> "EasyDub":
         """Return the same folder of which only files of the kinds in reads count."""

@@ -18,7 +18,8 @@ from pipeline.core.neutral import setting
 from pipeline.data.examples import Examples
 from pipeline.sources.base import ModelSource
 from pipeline.sources.easydub_layout import open_array
-from pipeline.sources.numbered_files import ForgetSetNumbers, file_digests, numbered, same_numbers
+from pipeline.sources.known_digests import file_digests, grouped_digests
+from pipeline.sources.numbered_files import ForgetSetNumbers, numbered, same_numbers
 from pipeline.sources.state_dicts import fitted, read_state_dict, read_torch, renamed, stacked
 from pipeline.training.ensemble import States
 
@@ -63,10 +64,8 @@ class KlomModels(ModelSource):
         numbers = self._numbers()
         if numbers is not None:
             files = list(self._files().values())
-            return tuple(
-                digest([beside, file_digests(part[number] for part in files)])
-                for number in numbers[start:stop]
-            )
+            groups = [[part[number] for part in files] for number in numbers[start:stop]]
+            return tuple(digest([beside, found]) for found in grouped_digests(groups))
         whole = file_digests(self._files_of_all())
         return tuple(
             digest([beside, whole, self.skip + row]) for row in range(start, min(stop, self.n_models()))

@@ -1,16 +1,15 @@
-"""Files that carry the number of their model in their name, and the digests of their bytes."""
+"""Files that carry the number of their model in their name."""
 
 import functools
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
 from pydantic import Field
 
 from pipeline.core.errors import DataError
-from pipeline.core.fingerprint import digest_files
 
 # What stands for the model's number in a pattern.
 ID = "{id}"
@@ -58,19 +57,6 @@ def same_numbers(files: Mapping[str, Mapping[int, Path]], remedy: str) -> list[i
                     f"{len(found)} and {len(others)}); {remedy}"
                 )
     return sorted(everywhere)
-
-
-def file_digests(files: Iterable[Path]) -> list[str]:
-    """Return the digest of each file; one process reads an unchanged file once.
-
-    Raises DataError if one cannot be read.
-    """
-    try:
-        return [digest_files(file) for file in files]
-    except OSError as error:
-        raise DataError(
-            f"{error.filename} cannot be read ({error.strerror}); see that the folder is complete"
-        ) from error
 
 
 def _split(pattern: str) -> tuple[str, str, str]:

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from pipeline.core.fingerprint import digest
 from pipeline.core.registry import Plugin, identity, plugin_name
 from pipeline.core.seeds import model_purpose, seed
 from pipeline.models.base import Model
@@ -59,6 +60,11 @@ class Unlearn(Node):
     def child(self) -> ChildRun:
         """See Node."""
         return child_of_method(self.method, self.forget_set)
+
+    @property
+    def cost_key(self) -> str:
+        """See Node."""
+        return digest(["unlearn", identity(self.unlearner), identity(self.model)])
 
     def settings(self) -> dict[str, Any]:
         """See Node."""

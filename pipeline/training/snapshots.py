@@ -79,6 +79,11 @@ class Recorder:
         self._n_members, self._count, self._n_samples = len(set(members)), 0, 0
         self._groups.append([])
 
+    def drop_group(self) -> None:
+        """Forget the group that was begun last: it is tried again in smaller ones."""
+        self._groups.pop()
+        self._n_members = 0
+
     def step(self, states: Callable[[], States], *, n_points: int, ends_epoch: bool) -> None:
         """Count a step of the group on n_points points, and take a snapshot if one is due.
 

@@ -15,6 +15,7 @@ from pipeline.core.fitting import describe_value, fits
 from pipeline.core.neutral import setting
 from pipeline.core.registry import Plugin
 from pipeline.core.roles import StartRole
+from pipeline.data.examples import Examples
 from pipeline.training.ensemble import Kind, States, compute_logits, n_members, take
 from pipeline.training.feeds import Feed
 from pipeline.training.loop import run_phases
@@ -104,6 +105,9 @@ class Unlearner(Plugin):
         """When snapshots are to be taken, None if they are not."""
         wanted = getattr(self, "snapshots", None)
         return wanted if isinstance(wanted, Snapshots) else None
+
+    def check(self, examples: Examples) -> None:
+        """Raise ConfigError or DataError for settings that do not fit the data, before anything is computed."""
 
     @abstractmethod
     def unlearn(self, request: Request) -> Unlearned:
@@ -195,15 +199,18 @@ def check_snapshots(found: Unlearned, request: Request) -> None:
 
 
 def check_phase(phase: Phase, request: Request) -> None:
-    """Raise ShapeError unless a phase lists points of the data, one list for each model, and targets of as many classes as there are."""
+    """Raise ShapeError unless a phase lists points of the data, one list for each model, and targets for all points."""
     points, targets, n_points = phase.points, phase.targets, len(request.data.labels)
     if points.dtype.kind not in "iu" or points.ndim != 2 or len(points) != len(request.seeds):
         raise ShapeError(f"`points` is {describe_value(points)}; expected integer ids of shape ({len(request.seeds)}, n_listed)")
     if points.min() < 0 or points.max() >= n_points:
         raise ShapeError(f"`points` spans {points.min()} to {points.max()}; expected ids from 0 to {n_points - 1}")
-    expected = (*points.shape, request.logits.shape[2])
-    if targets is not None and (targets.shape != expected or targets.dtype.kind != "f"):
-        raise ShapeError(f"`targets` is {describe_value(targets)}; expected floats of shape {expected}")
+    shared = (n_points, request.logits.shape[2])
+    expected = [shared, (len(points), *shared)]
+    if targets is not None and (targets.shape not in expected or targets.dtype.kind != "f"):
+        raise ShapeError(
+            f"`targets` is {describe_value(targets)}; they are looked up by point id: expected floats of shape {expected[0]} for all models, or {expected[1]}"
+        )
     if not isinstance(phase.descent, Descent) or not callable(phase.objective):
         raise ShapeError("`descent` and `objective` are to be a Descent and a function of logits, labels and targets")
 

@@ -56,7 +56,7 @@ def run_dub(dmm: Dmm, made: tuple[Path, Made], tmp_path: Path) -> Any:
     (tmp_path / "dub").symlink_to(made[0])
 
     def run(verb: str, *options: str, **changes: Any) -> tuple[int, str, str]:
-        (tmp_path / "dub.yaml").write_text(yaml.safe_dump(experiment(**changes)))
+        (tmp_path / "dub.yaml").write_text(yaml.safe_dump(experiment(**changes), sort_keys=False))
         return dmm(verb, "dub.yaml", "--store", "store", *options)
 
     return run
@@ -103,13 +103,14 @@ def test_outputs_that_are_missing_beside_weights_are_computed(run_dub: Any, made
     oracles = FOLDER | {"forget_sets": {"two": 2, "ten": 10}, "use": ["states"]}
     populations = {"oracle": {"imported": oracles, "n_models": 3}, "floor": {"source": oracles | {"skip": 3}}}
     judges = {"weights": {"name": "outside_judges:Weights"}, "accuracy": {}}
-    with pytest.warns(RenamedWarning, match="`imported` of populations is called `source` now"):
-        status, out, err = run_dub("run", "--executor", "serial", "--json", populations=experiment()["populations"] | populations, judges=judges)
+    status, out, err = run_dub("run", "--executor", "serial", "--json", populations=experiment()["populations"] | populations, judges=judges)
+    assert err.count("`imported` of populations is called `source` now") == 1
     rows = {(row["unlearner"], row["forget_set"]): row["scores"]["weights"][0] for row in answer(out)["results"]}
     assert (status, rows["nothing", "two"]["value"]) == (0, 0.0), err
     assert rows["ascent", "two"]["value"] > 0
     assert rows["nothing", "two"]["reference"] > 0.01
-    session = open_session("dub.yaml", store="store")
+    with pytest.warns(RenamedWarning, match="`imported` of populations"):
+        session = open_session("dub.yaml", store="store")
     table = session.graph.survey(session.store)["train/oracle/ten"].table
     computed = read_logits(session.store, table, session.experiment.store.layout, session.examples.n_points)
     expected = np.stack([made[1].logits["oracle/forget_10"][number] for number in range(3)])

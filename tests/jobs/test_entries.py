@@ -92,7 +92,7 @@ def test_each_entry_is_a_module_with_a_command(name: str, monkeypatch: pytest.Mo
 
 def test_an_entry_on_the_command_line_ends_with_a_status(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("tiny.yaml").write_text(yaml.safe_dump(TINY))
+    Path("tiny.yaml").write_text(yaml.safe_dump(TINY, sort_keys=False))
     for name, status in (("fit", options.FAILED), ("train", options.DONE)):
         monkeypatch.setattr(sys, "argv", [f"jobs.{name}", "tiny.yaml", "--store", "store", "--executor", "serial", "--json"])
         with pytest.raises(SystemExit) as ended:

@@ -65,7 +65,7 @@ def test_its_tables_are_done_again_where_its_settings_change(open_tiny: Open) ->
 def test_a_study_has_a_command_of_its_name(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     tree = TINY | {"studies": {"counting": "counting_study:Counting"}}
-    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(tree))
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(tree, sort_keys=False))
     app = typer.Typer()
     app.command()(command_of(Counting))
     result = CliRunner().invoke(app, ["mine.yaml", "--store", "store", "--executor", "serial", "--json"])

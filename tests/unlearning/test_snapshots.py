@@ -14,7 +14,7 @@ from pipeline.data.planted import Planted
 from pipeline.models.base import Model
 from pipeline.models.cnn import Cnn
 from pipeline.models.mlp import Mlp
-from pipeline.training import ensemble
+from pipeline.training import sizing
 from pipeline.training.ensemble import Builder, compute_logits, initial_states, take
 from pipeline.training.feeds import Resident, Streamed
 from pipeline.training.schedule import Descent, Phase, ascent, cross_entropy
@@ -171,7 +171,7 @@ def test_epochs_and_steps_are_counted_through_all_phases(snapshots, expected):
 
 def test_snapshots_do_not_depend_on_how_members_are_grouped(monkeypatch):
     together = unlearner("dmm", {}).unlearn(request_of(Mlp(width=8), seeds=tuple(range(5))))
-    monkeypatch.setattr(ensemble, "GROUP_SIZE", 2)
+    monkeypatch.setattr(sizing, "GROUP_SIZE", 2)
     apart = unlearner("dmm", {}).unlearn(request_of(Mlp(width=8), seeds=tuple(range(5))))
     for one, other in zip(together.snapshots, apart.snapshots, strict=True):
         assert one.logits.tobytes() == other.logits.tobytes()

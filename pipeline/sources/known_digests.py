@@ -1,0 +1,60 @@
+"""Digests of the files of sources, cached by size and time: a file that changed in place is read again."""
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from pipeline.core.errors import DataError
+from pipeline.core.fingerprint import digest, digest_files
+
+
+class KnownDigests:
+    """What this process knows of files, by `key_of`; recall looks up what other processes found."""
+
+    def __init__(self) -> None:
+        self.recall: Callable[[str], Sequence[str] | None] = _recall_nothing
+        # What was read here, for whoever keeps it.
+        self.read: dict[str, list[str]] = {}
+        self._known: dict[str, list[str]] = {}
+
+    def of(self, files: Sequence[Path]) -> list[str]:
+        """Return the digest of each file; raises OSError if one cannot be read."""
+        key = key_of(files)
+        if key not in self._known:
+            recalled = self.recall(key)
+            if recalled is None or len(recalled) != len(files):
+                self.read[key] = recalled = [digest_files(file) for file in files]
+            self._known[key] = list(recalled)
+        return self._known[key]
+
+
+def _recall_nothing(key: str) -> None:
+    return None
+
+
+KNOWN_DIGESTS = KnownDigests()
+
+
+def file_digests(files: Iterable[Path]) -> list[str]:
+    """Return the digest of each file. Files of which size and time are known are not read again.
+
+    Raises DataError if one cannot be read.
+    """
+    found = list(files)
+    try:
+        return KNOWN_DIGESTS.of(found) if found else []
+    except OSError as error:
+        raise DataError(
+            f"{error.filename} cannot be read ({error.strerror}); see that the folder is complete"
+        ) from error
+
+
+def grouped_digests(groups: Sequence[Sequence[Path]]) -> list[list[str]]:
+    """Return the digests of the files of each group, looked up together; for errors see file_digests."""
+    flat = iter(file_digests(file for group in groups for file in group))
+    return [[next(flat) for _ in group] for group in groups]
+
+
+def key_of(files: Sequence[Path]) -> str:
+    """Return what stands for the places, sizes and times of files; raises OSError if one is not there."""
+    about = [(str(file.absolute()), file.stat()) for file in files]
+    return digest([[place, stat.st_size, stat.st_mtime_ns] for place, stat in about])

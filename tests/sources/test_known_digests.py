@@ -1,0 +1,55 @@
+"""Digests of files are found once for the same sizes and times, and what one process read another looks up."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from jobs.session import read_experiment
+from pipeline.core.errors import DataError
+from pipeline.core.fingerprint import digest_bytes
+from pipeline.run import known_content
+from pipeline.runtime.store import Store
+from pipeline.sources import known_digests
+from pipeline.sources.known_digests import KnownDigests, file_digests, grouped_digests
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[Path]:
+    paths = [tmp_path / f"{number}.pt" for number in range(3)]
+    for path in paths:
+        path.write_bytes(path.name.encode())
+    return paths
+
+
+def test_groups_have_the_digests_of_their_files(files: list[Path]) -> None:
+    expected = [digest_bytes(path.read_bytes()) for path in files]
+    assert file_digests(files) == expected
+    assert grouped_digests([files[:1], files[1:]]) == [expected[:1], expected[1:]]
+
+
+def test_a_file_that_changed_in_place_is_read_again(files: list[Path]) -> None:
+    before = file_digests(files)
+    stat = files[1].stat()
+    files[1].write_bytes(b"9.pt")
+    os.utime(files[1], ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
+    after = file_digests(files)
+    assert [one == other for one, other in zip(before, after, strict=True)] == [True, False, True]
+
+
+def test_a_file_that_is_gone_is_named(files: list[Path]) -> None:
+    files[2].unlink()
+    with pytest.raises(DataError, match=r"2\.pt cannot be read \(No such file"):
+        file_digests(files)
+
+
+def test_what_one_process_read_another_looks_up(files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other, store = KnownDigests(), KnownDigests(), Store(str(tmp_path / "store"))
+    store.claim()
+    monkeypatch.setattr(known_content, "KNOWN_DIGESTS", one)
+    expected = one.of(files)
+    known_content.record(store, read_experiment(None, (), None))
+    monkeypatch.setattr(known_content, "KNOWN_DIGESTS", other)
+    known_content.recall_from(store)
+    monkeypatch.setattr(known_digests, "digest_files", pytest.fail)
+    assert (other.of(files), other.read) == (expected, {})
