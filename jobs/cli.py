@@ -7,12 +7,13 @@ import signal
 import sys
 import traceback
 import warnings
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
 import typer
 
-from jobs.commands import asking, computing, convex, looking
+from jobs.commands import asking, computing, looking, studies
 from jobs.commands.options import BAD_CONFIG, DEBUG, DONE, FAILED, INTERRUPTED, screen
 from jobs.commands.submit import DetachedError, submit
 from jobs.streams import failure, steady_streams
@@ -21,7 +22,7 @@ from pipeline.core.plugin_calls import say
 from pipeline.core.renamed import RenamedWarning
 
 # In the order in which `dmm --help` lists them.
-VERBS = (
+VERBS: tuple[Callable[..., None], ...] = (
     computing.run,
     submit,
     looking.plan,
@@ -32,7 +33,7 @@ VERBS = (
     asking.klom,
     asking.compare,
     asking.export,
-    convex.convex,
+    *studies.COMMANDS,
     looking.config,
     looking.ui,
 )

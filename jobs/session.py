@@ -47,6 +47,11 @@ class Session:
     store: Store
 
 
+def demonstrations() -> list[str]:
+    """Return the names of the embedded demonstrations."""
+    return [entry.name.removesuffix(".yaml") for entry in (resources.files("jobs") / "configs").iterdir() if entry.name.endswith(".yaml")]
+
+
 def read_experiment(path: str | None, overrides: Sequence[str], store: str | None, demonstration: str = "digits") -> Experiment:
     """Return the experiment at path, an embedded demonstration if there is none; store, if given, is where tables go."""
     if path is not None:
@@ -124,6 +129,10 @@ def check(experiment: Experiment, examples: Examples) -> None:
     check_looked_into(experiment, Builder(model_of(experiment, "scout"), examples.input_shape, examples.n_classes), examples)
     check_learnt_from(experiment)
     for label, unlearner in experiment.unlearners.items():
+        try:
+            unlearner.check(examples)
+        except PipelineError as error:
+            raise type(error)(f"unlearner {label!r}: {error}") from error
         n_retain = getattr(unlearner, "retain_points", 0)
         if fits(n_retain, int) and n_retain >= examples.n_train:
             raise DataError(f"unlearner {label!r}: retain_points is {n_retain} but there are {examples.n_train} training points; lower it")
@@ -137,6 +146,7 @@ def check_looked_into(experiment: Experiment, build: Builder, examples: Examples
         looking[f"estimator.{guide.key}"] = guide.estimator
     for key, estimator in looking.items():
         try:
+            estimator.check_objective(recipe_of(experiment, "scout").loss())
             estimator.check_model(build, examples)
         except InputsNotReadError:
             continue

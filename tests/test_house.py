@@ -21,10 +21,11 @@ from pipeline.data import DATASETS, FORGET_SETS
 from pipeline.evaluation.judges import JUDGES
 from pipeline.models import MODELS
 from pipeline.sources import SOURCES
+from pipeline.studies import STUDIES
 from pipeline.unlearning import UNLEARNERS
 
 ROOT = Path(__file__).parents[1]
-TABLES = [DATASETS, FORGET_SETS, MODELS, ESTIMATORS, UNLEARNERS, JUDGES, SOURCES, REMOVALS]
+TABLES = [DATASETS, FORGET_SETS, MODELS, ESTIMATORS, UNLEARNERS, JUDGES, SOURCES, REMOVALS, STUDIES]
 PLUGINS = [plugin for table in TABLES for plugin in table.plugins]
 # What plug-ins cannot do without, as a user would have to say it.
 REQUIRED = {

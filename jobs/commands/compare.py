@@ -24,13 +24,14 @@ from pipeline.reporting.formatting import sentence
 from pipeline.stages.evaluate import FLOOR, Verdict, read_judged
 from pipeline.stages.forget import Forget
 from pipeline.stages.results import Result
+from pipeline.studies import STUDIES
 from pipeline.unlearning.unlearner import Unlearner
 from pipeline.view import results_of
 
 Found = Mapping[tuple[str, str], Result]
 
 # Settings that no verdict rests on.
-BESIDE = ("name", "convex")
+BESIDE = ("name", "studies", *STUDIES.names())
 
 
 @dataclass(frozen=True)

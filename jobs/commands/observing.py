@@ -8,9 +8,9 @@ from typing import Any
 from jobs.commands.presence import why_no_store
 from jobs.session import Session
 from pipeline.graph import NodeState
+from pipeline.kinds import makes_models, stages
 from pipeline.run import Failure, read_failures
 from pipeline.runtime.shards import ShardName, cover
-from pipeline.stages.table import makes_models, stages
 from pipeline.view import Pace
 
 # Side files read of shards that are new since the last look, to say who makes them.

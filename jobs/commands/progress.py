@@ -6,8 +6,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 
+from pipeline.kinds import makes_models, stages, title_of
 from pipeline.run import Listener, Progress
-from pipeline.stages.table import makes_models, stages, title_of
 from pipeline.view import Pace
 
 LINE_SECONDS = 5.0
@@ -23,7 +23,8 @@ class Rate:
 
     def update(self, progress: Progress) -> tuple[float, float | None]:
         """Return (models a second, seconds left or None while too little is made to tell)."""
-        made, remaining = progress.n_models_made, progress.remaining_models()
+        under_way = progress.models_under_way()
+        made, remaining = progress.n_models_made + under_way, progress.remaining_models() - under_way
         pace = self._pace.update(time.monotonic(), made)
         return pace, Pace.seconds_left(remaining, pace) if made >= TELLING * (made + remaining) else None
 
@@ -36,6 +37,17 @@ def stage_counts(progress: Progress) -> dict[str, tuple[int, int]]:
         if keys:
             counts[stage] = (sum(progress.n_done(key) for key in keys), sum(progress.states[key].node.n_units for key in keys))
     return counts
+
+
+def under_way(progress: Progress, stage: str) -> float:
+    """Return how many units the shards of a stage that run now amount to so far, to a tenth."""
+    units = sum((units for key, units in progress.under_way.items() if progress.states[key].node.stage == stage), start=0.0)
+    return round(units, 1)
+
+
+def rate_text(rate: float) -> str:
+    """Return models a second in words, with as many digits as tell a slow pace from none."""
+    return f"{rate:.0f} models/s" if rate >= 10 or rate == 0 else f"{rate:.2g} models/s"
 
 
 def _is_making_models(progress: Progress) -> bool:
@@ -84,10 +96,10 @@ class BarDisplay(Listener):
         for stage, (done, wanted) in stage_counts(progress).items():
             if stage not in self._rows:
                 self._rows[stage] = self._bars.add_task(title_of(stage), total=wanted, note="")
-            note = f"{rate:.0f} models/s, {duration(left)} left" if makes_models(stage) and stage in running and left else ""
+            note = f"{rate_text(rate)}, {duration(left)} left" if makes_models(stage) and stage in running and left else ""
             if done < wanted and stage in running and not note:
                 note = "running"
-            self._bars.update(self._rows[stage], completed=done, total=wanted, note=note)
+            self._bars.update(self._rows[stage], completed=done + under_way(progress, stage), total=wanted, note=note)
 
     def stop(self) -> None:
         """Leave the terminal as it was found."""
@@ -110,10 +122,11 @@ class LineDisplay(Listener):
         if time.monotonic() < self._next:
             return
         self._next = time.monotonic() + LINE_SECONDS
-        busy = [f"{title_of(stage)} {done}/{wanted}" for stage, (done, wanted) in stage_counts(progress).items() if 0 < done < wanted]
+        counts = [(stage, done + under_way(progress, stage), wanted) for stage, (done, wanted) in stage_counts(progress).items()]
+        busy = [f"{title_of(stage)} {f'{done:.1f}'.removesuffix('.0')}/{wanted}" for stage, done, wanted in counts if 0 < done < wanted]
         failed = f" · {len(progress.failures)} shards failed" if progress.failures else ""
         # Of how long a fit takes the pace of models says nothing.
-        pace = f" · {rate:.0f} models/s{f' · {duration(left)} left' if left else ''}" if _is_making_models(progress) else ""
+        pace = f" · {rate_text(rate)}{f' · {duration(left)} left' if left else ''}" if _is_making_models(progress) else ""
         self._console.print(f"[{progress.seconds:4.0f} s] {' · '.join(busy) or 'working'}{pace}{failed}", soft_wrap=True)
 
     def stop(self) -> None:

@@ -16,9 +16,10 @@ from jobs.session import read_experiment, refuse_places_that_vanish
 from pipeline.config import Experiment
 from pipeline.core.errors import ConfigError
 from pipeline.core.masking import masked
+from pipeline.kinds import entries
 from pipeline.runtime.files import PATIENCE_VARIABLE, local_folder
 from pipeline.runtime.tracking import tracking_uri
-from pipeline.stages.table import entries
+from pipeline.studies import STUDIES
 
 if TYPE_CHECKING:
     from pipeline.runtime.ray_jobs import JobServer
@@ -65,7 +66,8 @@ def submit(
     """Hand an experiment to a Ray cluster as a job, checked before anything is uploaded; submit it again to resume."""
     experiment = read_experiment(config, set_ or (), store)
     if stage not in ENTRY_NAMES:
-        raise ConfigError(f"--stage {stage!r}: expected {', '.join(ENTRY_NAMES)}")
+        successor = "; studies are computed together by --stage studies" if stage in STUDIES.names() else ""
+        raise ConfigError(f"--stage {stage!r}: expected {', '.join(ENTRY_NAMES)}{successor}")
     needs = _needs(cpus, memory_gb, labels or [])
     refuse_places_that_vanish(experiment)
     variables = _variables(experiment, address)

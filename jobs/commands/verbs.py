@@ -26,7 +26,7 @@ from pipeline.stages.fit import Score
 from pipeline.stages.report import PAGE, ReportPage
 from pipeline.stages.results import Result
 from pipeline.training.scale import scale_notice
-from pipeline.view import open_view, results_of
+from pipeline.view import open_view, results_of, study_results
 
 NOT_READ = (
     "the inputs were not read since their files last changed in size or time, so what rests on them is not known to be done; "
@@ -40,6 +40,7 @@ class RunResult:
 
     faults counts tasks that came back without a result, by whose fault that was; most were made again. unfinished names nodes that the run was
     to finish and did not, with their status; n_nodes_finished counts those that were not done before it and are now.
+    studies is what each study came to so far, by its label.
     """
 
     results: list[Result]
@@ -56,6 +57,7 @@ class RunResult:
     faults: dict[str, int] = field(default_factory=dict)
     unfinished: list[str] = field(default_factory=list)
     n_nodes_finished: int = 0
+    studies: dict[str, Any] = field(default_factory=dict)
 
     @property
     def succeeded(self) -> bool:
@@ -177,6 +179,7 @@ def _result(
         faults={str(fault): count for fault, count in progress.faults.items()},
         unfinished=unfinished,
         n_nodes_finished=n_nodes_finished,
+        studies=study_results(session.graph, session.store, made),
     )
 
 

@@ -9,9 +9,9 @@ from rich.text import Text
 from jobs.commands.observing import Look, Watcher
 from jobs.commands.progress import duration
 from jobs.session import Session
+from pipeline.kinds import title_of
 from pipeline.show.tables import Cell, Tone, number_column, row_of, table_of, word_column
 from pipeline.show.terminal import TerminalTable
-from pipeline.stages.table import title_of
 
 # Seconds between two looks, and how many times longer than a look itself that is: a store of 20,000 shards is not listed all day.
 INTERVAL, REST = 3.0, 10.0

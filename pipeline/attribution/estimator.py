@@ -54,6 +54,9 @@ class Estimator(Plugin):
     def check_model(self, build: Builder, examples: Examples) -> None:
         """Raise ConfigError if models of this kind cannot be looked into as this needs, found on one that is not trained. By default nothing is needed."""
 
+    def check_objective(self, objective: object) -> None:
+        """Raise ConfigError if what is learnt of models rests on another objective of training. By default it rests on none."""
+
     def outputs(self, examples: Examples) -> frozenset[str]:
         """Return which outputs of models it has datamodels of: `logits`, which unlearners need, `margins`, or both. See Attribution for what follows."""
         return OUTPUTS

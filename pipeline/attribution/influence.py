@@ -1,9 +1,10 @@
 """Influence: one damped Gauss-Newton step of each trained model for a whole set at once, with the curvature of the points that are left.
 
 Removing F moves the parameters by (H_R + λI)⁻¹ Σ_F g_i, where g_i is the gradient of point i's loss and H_R = Σ_{i not in F} J_iᵀ (diag p_i − p_i p_iᵀ) J_i,
-the generalised Gauss-Newton matrix of the others. (Koh and Liang 2017 with the whole set's curvature taken out; Martens 2020 for the matrix.) H
+the generalised Gauss-Newton matrix of the others (Koh and Liang 2017 with the whole set's curvature taken out; Martens 2020 for the matrix.) H
 is a sum of outer products of *rows*, gradients of the logits' mixtures that a point is unsure of; kept are those with the most doubt, and of
 their span the principal axes, in which a set's curvature is taken out and the rest solved for. Steps are combinations of rows, never stored as parameters.
+The formulas hold for cross-entropy; another objective brings its own slopes and curvatures.
 """
 
 from typing import ClassVar
@@ -17,7 +18,8 @@ from pipeline.attribution.steps import Coefficients, Removed, StepEstimator
 from pipeline.core.arrays import Indices
 from pipeline.core.errors import ConfigError
 from pipeline.core.neutral import setting
-from pipeline.training.gradients import Checkpoints, Cotangents, Vectors, probabilities
+from pipeline.training.gradients import Checkpoints, Cotangents, Vectors
+from pipeline.training.objectives import LabelObjective
 
 # Numbers that the rows may take: 4 GB.
 MOST_NUMBERS = 2**30
@@ -31,6 +33,7 @@ class GroupInfluence(StepEstimator):
     """
 
     name: ClassVar[str] = "influence"
+    knows: ClassVar[tuple[type, ...]] = (LabelObjective,)
 
     damping: float = setting(neutral=0.0035, gt=0, le=1e9)
     rows: int = setting(neutral=2048, ge=1, le=1_000_000_000)
@@ -46,7 +49,7 @@ class GroupInfluence(StepEstimator):
         """Return, for each row, `owner` (its point), `cotangent` (n_classes,) and `axes` (n_axes,), its place on the principal axes."""
         self.check_size(checkpoints)
         points = np.arange(checkpoints.n_train)
-        owners, cotangents = _doubts(probabilities(checkpoints.logits(model, points)), self.rows)
+        owners, cotangents = _doubts(checkpoints.objective.curvatures(checkpoints.logits(model, points)), self.rows)
         rows = checkpoints.gradients(model, owners, cotangents)
         gram = (rows @ rows.T).astype(np.float64)
         first = max(0, len(gram) - self.axes)
@@ -83,10 +86,9 @@ class GroupInfluence(StepEstimator):
         return np.einsum("onk,nk->no", checkpoints.push(model, (vectors - taken_back) / damping, everything), errors)
 
     def _errors(self, checkpoints: Checkpoints, model: int, removed: Removed) -> Float[np.ndarray, "n_sets n_train n_classes"]:
-        """Return the gradients of the removed points' losses by their logits, softmax less one-hot; 0 for the others."""
+        """Return the gradients of the removed points' losses by their logits; 0 for the others."""
         points = np.arange(checkpoints.n_train)
-        errors = probabilities(checkpoints.logits(model, points))
-        errors[points, checkpoints.labels[points]] -= 1
+        errors = checkpoints.objective.slopes(checkpoints.logits(model, points), checkpoints.labels[points])
         return (removed[:, :, None] * errors).astype(np.float32)
 
 
@@ -118,10 +120,9 @@ def _without_own_curvature(learnt: Arrays, errors: Float[np.ndarray, "n_train n_
     return corrected
 
 
-def _doubts(odds: Cotangents, n_rows: int) -> tuple[Indices, Float[np.ndarray, "n_rows n_classes"]]:
-    """Return the points and mixtures of logits (n_rows, n_classes) in which diag p − p pᵀ bends most, each scaled by the root of how much."""
-    bend = np.eye(odds.shape[1]) * odds[:, :, None] - odds[:, :, None] * odds[:, None, :]
-    values, vectors = np.linalg.eigh(bend)
+def _doubts(curvatures: Float[np.ndarray, "n_train n_classes n_classes"], n_rows: int) -> tuple[Indices, Float[np.ndarray, "n_rows n_classes"]]:
+    """Return the points and mixtures of logits (n_rows, n_classes) in which losses bend most, each scaled by the root of how much."""
+    values, vectors = np.linalg.eigh(curvatures)
     most = np.sort(np.argsort(-values, axis=None, kind="stable")[:n_rows])
     owners, which = np.unravel_index(most, values.shape)
     return owners, (vectors[owners, :, which] * np.sqrt(np.maximum(values[owners, which], 0.0))[:, None]).astype(np.float32)

@@ -18,6 +18,7 @@ from pipeline.attribution.evidence import Block, Evidence, check_outputs
 from pipeline.core.arrays import HeldoutOutputs, Indices, Masks, Outputs, PerOutput, require_masks
 from pipeline.core.errors import ConfigError, ShapeError
 from pipeline.core.neutral import setting
+from pipeline.core.registry import plugin_name
 from pipeline.data.examples import Examples
 from pipeline.training.ensemble import Builder, initial_states
 from pipeline.training.gradients import Checkpoints, Cotangents, Vectors, margin_cotangents
@@ -37,6 +38,8 @@ class StepEstimator(Estimator):
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"checkpoints"})
+    # The objectives of training whose derivatives the steps follow.
+    knows: ClassVar[tuple[type, ...]] = ()
 
     layers: Literal["all", "last"] = setting(neutral="all")
     curvature: float = setting(neutral=0.15, ge=0, le=1e6)
@@ -70,6 +73,14 @@ class StepEstimator(Estimator):
                 "use layers that torch.func can differentiate under vmap, or an estimator or settings that look at no checkpoints"
             ) from error
         self.check_size(checkpoints)
+
+    def check_objective(self, objective: object) -> None:
+        """Raise ConfigError unless steps can follow the objective that models are trained by."""
+        if not isinstance(objective, self.knows):
+            raise ConfigError(
+                f"{plugin_name(self)} does not know the derivatives of {objective!r}, which models are trained by; "
+                "set recipe.objective to 'cross_entropy', or use an estimator that learns from subset models, such as 'kernel'"
+            )
 
     def check_size(self, checkpoints: Checkpoints) -> None:
         """Raise ConfigError if what is kept of models as large as these would be too large. By default nothing is."""

@@ -1,16 +1,17 @@
 """Which nodes an experiment has: its config drawn as a graph of tables, parents before children."""
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 from pipeline.blueprint.attribution import attribution, forget_curve
-from pipeline.blueprint.convex import convex
 from pipeline.blueprint.judging import shared_models
 from pipeline.blueprint.populations import populations
 from pipeline.blueprint.report import report
+from pipeline.blueprint.studies import studies
 from pipeline.blueprint.unlearning import oracles, unlearning
 from pipeline.config import Experiment
-from pipeline.core.errors import InputsNotReadError
+from pipeline.core.errors import ConfigError, InputsNotReadError
 from pipeline.core.fingerprint import digest
 from pipeline.core.setting_paths import with_absolute_paths
 from pipeline.data.content import contents_of
@@ -33,6 +34,9 @@ def build_graph(experiment: Experiment, examples: Examples) -> Graph:
     located = with_absolute_paths(experiment)
     made = list(_nodes(located, examples))
     nodes = {node.key: node for node in (*made, report(located, examples, made))}
+    if len(nodes) <= len(made):
+        twice = next(key for key, count in Counter(node.key for node in made).items() if count > 1)
+        raise ConfigError(f"two tables of this experiment are called {twice!r}; give each node of a study a key of its own, such as studies/LABEL/NAME")
     try:
         # By what it is judged is no part of what an experiment is.
         contents = contents_of(located.model_copy(update={"judges": {}}), reads_inputs=not isinstance(examples.inputs, UnreadInputs))
@@ -62,4 +66,4 @@ def _nodes(experiment: Experiment, examples: Examples) -> Iterator[Node]:
         yield from oracles(experiment, label)
         yield from unlearning(experiment, label)
     yield from forget_curve(experiment, examples)
-    yield from convex(experiment, reads_inputs=not isinstance(examples.inputs, UnreadInputs))
+    yield from studies(experiment, reads_inputs=not isinstance(examples.inputs, UnreadInputs))

@@ -12,7 +12,7 @@ from pipeline.accounts import (
 from pipeline.blueprint.populations import focused_keys, focused_pairs
 from pipeline.blueprint.sourcing import outputs_read, source_of, sourced
 from pipeline.config import Experiment
-from pipeline.config.fidelity import model_of
+from pipeline.config.fidelity import model_of, recipe_of
 from pipeline.config.judges import first_klom
 from pipeline.core.errors import ConfigError
 from pipeline.data.examples import Examples
@@ -94,6 +94,7 @@ def _learning(experiment: Experiment, examples: Examples) -> dict[str, Any]:
         "groups_key": "groups" if "groups" in experiment.estimator.needs else None,
         "views_key": "views" if "views" in experiment.estimator.needs else None,
         "model": model_of(experiment, "scout"),
+        "objective": recipe_of(experiment, "scout").loss(),
         "scout_key": "train/scout" if "checkpoints" in experiment.estimator.needs else None,
         "scout_source": source_of(experiment, "scout"),
         "resources": experiment.resources.fit or experiment.resources.compute,

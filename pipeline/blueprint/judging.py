@@ -97,11 +97,13 @@ def why_not_judged(experiment: Experiment, judge: Judge, method: str, forget_set
 
 def judged_at_the_end_alone(experiment: Experiment) -> list[str]:
     """Return in words whose snapshots a judge does not judge, and why."""
+    said = "judge {!r} judges the result of {!r} alone and not its snapshots: it trains the models further"
+    treating = [label for label, judge in experiment.judges.items() if judge.treatment() is not None]
     return [
-        f"judge {label!r} judges the result of {method!r} alone and not its snapshots: it trains the models further"
-        for label, judge in experiment.judges.items()
+        said.format(label, method)
+        for label in treating
         for method, unlearner in experiment.unlearners.items()
-        if judge.treatment() is not None and unlearner.snapshots_wanted is not None and can_judge(judge, unlearner)
+        if unlearner.snapshots_wanted is not None and can_judge(experiment.judges[label], unlearner)
     ]
 
 

@@ -6,7 +6,6 @@ from pipeline.accounts import SUBSETS, attributes, focused_rows, judged_by, lear
 from pipeline.config import PLACES, Experiment
 from pipeline.config.fidelity import is_proxy
 from pipeline.data.examples import Examples
-from pipeline.stages.convex_page import ConvexPage
 from pipeline.stages.curve import Curve
 from pipeline.stages.effect import Effect
 from pipeline.stages.evaluate import FLOOR, Verdict
@@ -17,6 +16,7 @@ from pipeline.stages.influences import ExampleInfluences
 from pipeline.stages.models import Models
 from pipeline.stages.node import Node, Parent
 from pipeline.stages.report import POPULATION, ReportPage
+from pipeline.stages.study import StudyPage
 from pipeline.stages.train import Population
 from pipeline.stages.train_further import TrainFurther
 from pipeline.stages.unlearn import Unlearn
@@ -27,7 +27,6 @@ NAMES: Mapping[type[Node], str] = {
     Curve: "curve",
     ForgetCurve: "forget_curve",
     ExampleInfluences: "influences",
-    ConvexPage: "convex",
     Effect: "effect",
     Forget: "forget",
 }
@@ -53,6 +52,7 @@ def report(experiment: Experiment, examples: Examples, nodes: Iterable[Node]) ->
         spending=spending_of(experiment, examples),
         layout=experiment.store.layout,
         tables=dict(_shown(experiment, nodes)),
+        studies={label: study.heading for label, study in experiment.all_studies().items()},
         resources=experiment.resources.compute,
     )
 
@@ -74,6 +74,8 @@ def _name_of(experiment: Experiment, node: Node) -> str | None:
     if isinstance(node, Models):
         shows_time = isinstance(node, Population) and is_proxy(experiment, node.role)
         return node.role if node.role in ("full", "oracle") else f"{POPULATION}{node.role}" if shows_time else None
+    if isinstance(node, StudyPage):
+        return node.run.name
     if isinstance(node, Verdict):
         return f"floor/{node.judge_label}" if node.method == FLOOR else f"verdict/{node.judge_label}/{node.method}"
     if isinstance(node, TrainFurther):

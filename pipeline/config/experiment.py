@@ -8,8 +8,7 @@ from pydantic import Field, field_validator, model_validator
 from pipeline.attribution import ESTIMATORS
 from pipeline.attribution.estimator import Estimator
 from pipeline.attribution.kernel import GroupKernel
-from pipeline.config.convex import ConvexStudy
-from pipeline.config.fields import LABEL, plugin, plugins
+from pipeline.config.guests import StudyKeys, without_study_names
 from pipeline.config.judges import Judges, check_judges, judges_by_default, successor_of_evaluation
 from pipeline.config.populations import MOST_MODELS, AnySubsets, Populations
 from pipeline.core import yaml_text
@@ -17,6 +16,7 @@ from pipeline.core.errors import ConfigError
 from pipeline.core.fingerprint import digest
 from pipeline.core.masking import masked
 from pipeline.core.neutral import setting
+from pipeline.core.plugin_fields import LABEL, plugin, plugins
 from pipeline.core.registry import Settings, identity, plugin_name
 from pipeline.data import DATASETS, FORGET_SETS
 from pipeline.data.dataset import Dataset
@@ -92,8 +92,8 @@ class Tracking(Settings):
         return name
 
 
-class Experiment(Settings):
-    """Everything a run needs. Keys under forget_sets and unlearners are labels of the user's choice."""
+class Experiment(StudyKeys):
+    """Everything a run needs. Keys under forget_sets, unlearners, judges and studies are labels of the user's choice."""
 
     name: str = setting(neutral="digits", pattern=f"^{LABEL.pattern}$")
     seed: int = setting(neutral=0, ge=0)
@@ -105,7 +105,6 @@ class Experiment(Settings):
     estimator: Annotated[Estimator, *plugin(ESTIMATORS)] = setting(neutral={"name": "kernel"}, default=GroupKernel())
     unlearners: Annotated[dict[str, Unlearner], *plugins(UNLEARNERS)] = Field(min_length=1)
     judges: Judges = Field(default_factory=judges_by_default)
-    convex: ConvexStudy | None = setting(neutral=None)
     resources: StageResources = StageResources()
     store: StoreSettings = StoreSettings()
     tracking: Tracking = Tracking()
@@ -160,7 +159,7 @@ class Experiment(Settings):
 
         Paths are left out, and so are BESIDE_IDENTITY.
         """
-        return {name: spelled for name, spelled in identity(self).items() if name not in BESIDE_IDENTITY}
+        return {name: spelled for name, spelled in without_study_names(identity(self)).items() if name not in BESIDE_IDENTITY}
 
     @property
     def digest(self) -> str:

@@ -5,9 +5,9 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
-from pipeline.config.fields import plugins
 from pipeline.config.populations import Populations
 from pipeline.core.errors import ConfigError
+from pipeline.core.plugin_fields import plugins
 from pipeline.core.registry import plugin_name
 from pipeline.core.renamed import warn_renamed
 from pipeline.evaluation.judges import JUDGES

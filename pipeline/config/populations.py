@@ -5,9 +5,9 @@ from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import model_validator
 
-from pipeline.config.fields import maybe
 from pipeline.core.errors import ConfigError
 from pipeline.core.neutral import setting
+from pipeline.core.plugin_fields import maybe
 from pipeline.core.registry import Settings
 from pipeline.core.renamed import warn_renamed
 from pipeline.core.setting_paths import with_absolute_paths

@@ -53,9 +53,9 @@ class Cost:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SnapshotContent:
-    """Unlearned models along the way: what they had cost by then, and what each judge says of them, by its label.
+    """Unlearned models along the way: what they cost so far, and what each judge says of them, by its label.
 
-    after: the epochs or steps by then, as unit says.
+    after: the epochs or steps taken so far, as unit says.
     """
 
     after: int
@@ -70,8 +70,8 @@ class Row:
 
     needs and moves_weights are the unlearner's own. scores are those of each judge by its label; the first judge is the
     headline. points (n_forget,) are the first judge's values of the forgotten points, NaN where it gives none;
-    margins (n_models, n_forget) are after unlearning. snapshots are the models along the way, in order; the last of them is the
-    row itself. There are none unless the unlearner takes them.
+    margins (n_models, n_forget) are after unlearning. snapshots are the models along the way, in order, if
+    the unlearner takes them; the last of them is the row itself.
     """
 
     label: str
@@ -157,10 +157,14 @@ class SetContent:
         return self.of(row)[self.main.split]
 
     def curve_of(self, row: Row) -> list[tuple[float, Score]]:
-        """Return cost (as a fraction of one retraining) and headline, on the split that matters most, of each snapshot of a row."""
+        """Return the cost, as a fraction of one retraining, and the headline of each snapshot of a row.
+
+        The headline is that on the split that matters most. Snapshots without it are left out.
+        """
         judged = [one for one in row.snapshots if self._judge_label in one.scores]
         scores = [one.scores[self._judge_label].get(self.main.statistic, self.main.split) for one in judged]
-        return [(one.cost.fraction, score) for one, score in zip(judged, scores, strict=True) if score is not None]
+        pairs = zip(judged, scores, strict=True)
+        return [(one.cost.fraction, score) for one, score in pairs if score is not None]
 
     @property
     def place(self) -> str:
@@ -249,9 +253,18 @@ class AttributionContent:
     forgetting: tuple[ForgetCurveContent, ...] = ()
 
 
+@dataclass(frozen=True)
+class StudyChapter:
+    """The chapter of a study, in HTML; links lead to its label."""
+
+    label: str
+    heading: str
+    html: str
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Report:
-    """Everything on the page. model, recipe and break_even are words; provenance is (what, value) in the order shown; convex is a chapter in HTML, if any."""
+    """Everything on the page. model, recipe and break_even are words; provenance is (what, value) in the order shown."""
 
     title: str
     dataset: DatasetContent
@@ -263,7 +276,7 @@ class Report:
     break_even: str
     config_yaml: str
     provenance: tuple[tuple[str, str], ...]
-    convex: str = ""
+    studies: tuple[StudyChapter, ...] = ()
 
 
 def best(rows: Iterable[Row], content: SetContent) -> Row | None:

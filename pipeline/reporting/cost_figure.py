@@ -98,7 +98,8 @@ def _position(row: Row, content: SetContent, scale: _Scale, values: ScoreAxis) -
 
 def _curves(content: SetContent, scale: _Scale, values: ScoreAxis) -> list[Curve]:
     """Return the way of each row that has more snapshots than its last; rows of one role are numbered."""
-    start = next((_position(row, content, scale, values) for row in content.judged if row.role == Role.NOTHING), None)
+    unmoved = (row for row in content.judged if row.role == Role.NOTHING)
+    start = next((_position(row, content, scale, values) for row in unmoved), None)
     curves: list[Curve] = []
     for row in content.judged:
         places = [(scale.position(cost), values.within(score.value)) for cost, score in content.curve_of(row)]
@@ -154,4 +155,12 @@ def _legend(figure: Figure, roles: set[Role], *, has_curves: bool) -> None:
     ]
     handles += [legend_handle()] if has_curves else []
     n_columns = len(handles) if len(handles) < 7 else -(-len(handles) // 2)
-    figure.legend(handles=handles, loc="lower center", ncols=n_columns, fontsize=8.5, handletextpad=0.2, columnspacing=1.6, labelcolor=COLOURS["muted"])
+    figure.legend(
+        handles=handles,
+        loc="lower center",
+        ncols=n_columns,
+        fontsize=8.5,
+        handletextpad=0.2,
+        columnspacing=1.6,
+        labelcolor=COLOURS["muted"],
+    )

@@ -45,7 +45,7 @@ class ScoreColumn:
         """Return the cell of a row: the value, and below it interval, distance to the reference and further statistics."""
         score = self.score(scores)
         if score is None:
-            return Cell()
+            return Cell(under=tuple(self._others(scores)))
         # Beside the value an interval would make the tables of several judges too wide.
         interval = "" if score.interval is None else span_in_unit(score.interval, score.unit)
         under = [interval, distance(score, self.judge), *self._others(scores)]
@@ -63,10 +63,12 @@ class ScoreColumn:
 
     def reference(self, floor: Mapping[str, Scores]) -> Cell:
         """Return the cell of retraining, from the scores of a second group of retrained models."""
-        score = self.score(floor)
-        return Cell() if score is None else Cell(value=_of_retraining(score), under=tuple(self._others(floor, of_floor=True)))
+        score, others = self.score(floor), tuple(self._others(floor, of_floor=True))
+        return Cell(value=None if score is None else _of_retraining(score), under=others)
 
     def _others(self, scores: Mapping[str, Scores], *, of_floor: bool = False) -> list[str]:
+        if self.label not in scores:
+            return []
         found = [(name, scores[self.label].get(name, self.split)) for name in self.others]
         return [
             f"{self.judge.title(name)} {in_unit(_of_retraining(score) if of_floor else score.value, score.unit)}" for name, score in found if score is not None
@@ -74,19 +76,21 @@ class ScoreColumn:
 
 
 def score_columns(judges: Mapping[str, Judge], rows: Iterable[Mapping[str, Scores]]) -> list[ScoreColumn]:
-    """Return the columns of the headline of every judge on every split that any of the rows has, in the order of the judges."""
-    found: dict[tuple[str, str], tuple[Score, Scores]] = {}
+    """Return a column for each split of every judge that any of the rows has, in the order of the judges."""
+    found: dict[tuple[str, str], Scores] = {}
     for scores in rows:
         for label, of_judge in scores.items():
-            for split, score in of_judge.of(of_judge.headline).items():
-                found.setdefault((label, split), (score, of_judge))
-    titles = {label: judges[label].title(score.statistic) for (label, _), (score, _) in found.items()}
+            for row in of_judge:
+                found.setdefault((label, row.split), of_judge)
+    titles = {label: judges[label].title(scores.headline) for (label, _), scores in found.items()}
     alike = {label for label, title in titles.items() if list(titles.values()).count(title) > 1}
-    return [_column(label, judges[label], *found[of, split], is_named=label in alike) for label in judges for of, split in found if of == label]
+    places = [(label, split) for label in judges for of, split in found if of == label]
+    return [_column(label, split, judges[label], found[label, split], is_named=label in alike) for label, split in places]
 
 
-def _column(label: str, judge: Judge, score: Score, scores: Scores, *, is_named: bool) -> ScoreColumn:
-    """Return the column of a score; is_named puts the judge's label behind the title, where another judge has the same one."""
+def _column(label: str, split: str, judge: Judge, scores: Scores, *, is_named: bool) -> ScoreColumn:
+    """Return the column of a split; is_named: another judge has the same title, so the label stands behind it."""
+    score = scores.rows[0]
     title = judge.title(score.statistic)
     named = f"{title} ({label})" if is_named else title
     unit = "" if score.unit in ("", "fraction") else f" ({score.unit})"
@@ -98,9 +102,9 @@ def _column(label: str, judge: Judge, score: Score, scores: Scores, *, is_named:
         label=label,
         judge=judge,
         statistic=score.statistic,
-        split=score.split,
+        split=split,
         others=tuple(name for name in scores.statistics if name != scores.headline),
-        column=number_column(score.split, group=f"{named}{unit}", show=show, better=score.better),
+        column=number_column(split, group=f"{named}{unit}", show=show, better=score.better),
     )
 
 

@@ -1,4 +1,4 @@
-"""The way of unlearned models in the figure of quality against cost: a line through their snapshots, in the colour of their method."""
+"""Lines through the snapshots of each method, for the figure of quality against cost."""
 
 import itertools
 from collections.abc import Sequence
@@ -21,9 +21,10 @@ Place = tuple[float, float]
 
 
 class Curve(NamedTuple):
-    """Places (x, y) of the snapshots of one method in the order in which they were taken, and how they look.
+    """Places (x, y) of the snapshots of one method, in order, and how they look.
 
-    start is the place of the models before unlearning, if it is known. number counts the methods of one colour.
+    start: the place of the models before unlearning, if it is known. number: how many methods of the same
+    colour come before this one.
     """
 
     places: Sequence[Place]
@@ -51,7 +52,7 @@ def draw_curve(ax: Axes, curve: Curve) -> None:
 
 
 def _marked(pixels: np.ndarray) -> list[int]:
-    """Return the snapshots that have a small mark: none at the last, where the method's own mark is, and none too close to another."""
+    """Return which snapshots get a small mark: not the last, which has the large one, nor close ones."""
     kept: list[int] = []
     for number, place in enumerate(pixels[:-1]):
         neighbours = [*(pixels[other] for other in kept), pixels[-1]]
@@ -74,4 +75,5 @@ def obstacles_of(ax: Axes, curve: Curve) -> list[Box]:
 
 def legend_handle() -> Line2D:
     """Return the entry of the legend for the lines."""
-    return Line2D([], [], linewidth=1.3, marker=".", markersize=6, color=COLOURS["muted"], label=" snapshots along the way")
+    look: dict[str, Any] = {"linewidth": 1.3, "marker": ".", "markersize": 6, "color": COLOURS["muted"]}
+    return Line2D([], [], label=" snapshots along the way", **look)

@@ -9,8 +9,9 @@ from pipeline.stages.work import Task
 
 
 def tasks_of(state: NodeState, missing: Iterable[tuple[int, int]], *, graph: Graph, store: Store, mark: str) -> list[Task]:
-    """Return one task for each shard of the missing ranges of a node; mark is the store's, see Store.claim."""
+    """Return one task for each shard of the missing ranges of a node, at its bound of units; mark is the store's, see Store.claim."""
     folder, contents = state.table.folder, graph.contents_of(state.node)
+    lost = store.set_aside(folder)
     return [
         Task(
             node=state.node,
@@ -22,6 +23,7 @@ def tasks_of(state: NodeState, missing: Iterable[tuple[int, int]], *, graph: Gra
             store_mark=mark,
             recipe=graph.experiment.recipe,
             contents=contents,
+            is_remade=(start, stop) in lost,
         )
-        for start, stop in split(missing, state.node.shard_size, lost=store.set_aside(folder))
+        for start, stop in split(missing, state.node.shard_size, lost=lost)
     ]

@@ -10,6 +10,7 @@ from pipeline.run.failures import Failure, write_failure
 from pipeline.run.progress import Listener, Progress
 from pipeline.run.queue import Queue
 from pipeline.run.setbacks import Setbacks
+from pipeline.run.shard_sizes import ShardSizes
 from pipeline.run.tasks import tasks_of
 from pipeline.run.wanted import wanted_keys
 from pipeline.runtime.execution import Executor, Outcome
@@ -40,6 +41,7 @@ class Walk:
         self._listeners, self._allow_missing = listeners, allow_missing
         self._wanted = wanted_keys(graph, until) if wanted is None else wanted
         self._queue, self._setbacks, self._unlisted = Queue(), Setbacks(), unlisted.Unlisted()
+        self._sizes = ShardSizes(graph, store)
         # Units that a shard of a node may have, where larger ones ran out of memory.
         self._most_units: dict[str, int] = {}
         self._known: set[str] = set()
@@ -83,6 +85,7 @@ class Walk:
         busy = {key for key, left in self._left.items() if left}
         self.progress.states = self._graph.survey(self._store, settled=self._settled, before=states, busy=busy)
         self.progress.made = {key: n_units for key, n_units in self.progress.made.items() if key in busy}
+        self.progress.shards_made = {key: count for key, count in self.progress.shards_made.items() if key in busy}
         self._look(self.progress.states)
 
     def _look(self, states: Mapping[str, NodeState]) -> None:
@@ -117,10 +120,22 @@ class Walk:
             if task.stop - task.start > self._most_units.get(task.folder, task.stop):
                 self._halve(task)
                 continue
+            if self._cut_to_a_minute(task):
+                continue
             if self._executor is None:
                 self._executor = self._open_executor()
+                self._executor.listen(self._notify)
             self.progress.running[task.node.key] = self.progress.running.get(task.node.key, 0) + 1
             self._executor.submit(task, task.node.resources.need)
+
+    def _cut_to_a_minute(self, task: Task) -> bool:
+        """Queue a task that would take much longer than a minute as a short one and the rest; return whether it was."""
+        most = self._sizes.most_units(task.node, self.progress.states)
+        end = min(task.stop, (task.start // most + 1) * most)
+        if task.is_remade or task.stop - task.start <= most or end == task.stop:
+            return False
+        self._split(task, end)
+        return True
 
     def _take(self, outcome: Outcome[Task]) -> None:
         task = outcome.task
@@ -129,9 +144,12 @@ class Walk:
             self._recover(outcome)
             return
         self._setbacks.succeeded(task)
+        key = task.node.key
+        if outcome.result["made"]:
+            self.progress.shards_made[key] = self.progress.shards_made.get(key, 0) + 1
+            self._sizes.took(task.node, task.stop - task.start, outcome.result["seconds"])
         if task.node.trains and outcome.result["made"]:
             self.progress.n_models_made += task.stop - task.start
-        key = task.node.key
         self.progress.core_seconds[key] = self.progress.core_seconds.get(key, 0.0) + outcome.result["seconds"] * task.node.resources.num_cpus
         self.progress.made[key] = self.progress.made.get(key, 0) + task.stop - task.start
         self._left[key] -= 1
@@ -160,8 +178,10 @@ class Walk:
                 self._drop(key, "not tried: there is no space left in the store; free some, then run the same command: nothing written so far is lost")
 
     def _halve(self, task: Task) -> None:
-        middle = (task.start + task.stop) // 2
-        for part in (replace(task, stop=middle), replace(task, start=middle)):
+        self._split(task, (task.start + task.stop) // 2)
+
+    def _split(self, task: Task, middle: int) -> None:
+        for part in (replace(task, stop=middle, is_remade=False), replace(task, start=middle, is_remade=False)):
             self._setbacks.inherit(task, part)
             self._queue.push(part, again=True)
         self._left[task.node.key] += 1
@@ -200,5 +220,9 @@ class Walk:
 
     def _notify(self) -> None:
         self.progress.notice = self._executor.notice if self._executor else ""
+        self.progress.under_way = {}
+        for task, share in self._executor.under_way() if self._executor else ():
+            key = task.node.key
+            self.progress.under_way[key] = self.progress.under_way.get(key, 0.0) + share * (task.stop - task.start)
         for listener in self._listeners:
             listener.changed(self.progress)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from pipeline.graph import Graph
-from pipeline.stages.table import check_stage, stages
+from pipeline.kinds import check_stage, stages
 
 
 def wanted_keys(graph: Graph, until: str | None) -> frozenset[str]:

@@ -6,11 +6,12 @@ An outcome without a result carries a fault class, such as that of the shard's o
 import errno
 import platform
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
 from pipeline.core.errors import ConfigError, CorruptShardError, ExecutionError, PipelineError, PluginError, StoreError, StoreUnseenError, is_out_of_memory
+from pipeline.core.task_progress import reports_to
 
 T = TypeVar("T")
 
@@ -85,6 +86,14 @@ class Executor(Protocol[T]):
         """What tasks wait for that may never come, in a sentence; empty if nothing."""
         ...
 
+    def under_way(self) -> Sequence[tuple[T, float]]:
+        """Return tasks that run, each with the share of it that is done, as far as they told; never waits."""
+        ...
+
+    def listen(self, changed: Callable[[], None]) -> None:
+        """Call changed now and then while `submit` works and does not return."""
+        ...
+
     def close(self) -> None:
         """Drop what still runs and let go of all resources; closing twice does nothing."""
         ...
@@ -96,6 +105,8 @@ class SerialExecutor(Generic[T]):
     def __init__(self, function: Callable[[T, str], Any], device: str = "cpu") -> None:
         self._function, self._device = function, device
         self._outcomes: list[Outcome[T]] = []
+        self._running: list[tuple[T, float]] = []
+        self._changed: Callable[[], None] = lambda: None
 
     def has_room(self) -> bool:
         """See Executor."""
@@ -103,7 +114,14 @@ class SerialExecutor(Generic[T]):
 
     def submit(self, task: T, need: Need) -> None:
         """See Executor."""
-        self._outcomes.append(attempt(self._function, task, self._device))
+
+        def told(share: float) -> None:
+            self._running = [(task, share)]
+            self._changed()
+
+        with reports_to(told):
+            self._outcomes.append(attempt(self._function, task, self._device))
+        self._running = []
 
     def wait(self, seconds: float) -> list[Outcome[T]]:
         """See Executor."""
@@ -119,6 +137,14 @@ class SerialExecutor(Generic[T]):
     def notice(self) -> str:
         """See Executor."""
         return ""
+
+    def under_way(self) -> Sequence[tuple[T, float]]:
+        """See Executor."""
+        return self._running
+
+    def listen(self, changed: Callable[[], None]) -> None:
+        """See Executor."""
+        self._changed = changed
 
     def close(self) -> None:
         """See Executor."""

@@ -93,6 +93,13 @@ class StreamingExecutor(Generic[T]):
         """See Executor."""
         return self._single.n_running + sum(map(len, self._gathered.values())) + sum(len(stream.tasks) for stream in self._streams)
 
+    def under_way(self) -> Sequence[tuple[T, float]]:
+        """See Executor. Blocks of streams are short and tell nothing."""
+        return self._single.under_way()
+
+    def listen(self, changed: Callable[[], None]) -> None:
+        """See Executor. `submit` returns at once here."""
+
     def close(self) -> None:
         """See Executor."""
         if self._single.lookout.answers:

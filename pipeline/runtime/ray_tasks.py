@@ -4,13 +4,20 @@ Ray retries nothing here: it would count a machine that was preempted and a proc
 which it was, and the walk decides.
 """
 
-from collections.abc import Callable
+import itertools
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
+from pipeline.core.task_progress import reports_to
 from pipeline.runtime.execution import Fault, Need, Outcome, attempt
 from pipeline.runtime.ray_cluster import Lookout, Patience, busy_notice, connect, gone
 from pipeline.runtime.ray_sight import Blind
+
+from pipeline.runtime.ray_progress import BoardReader, Teller  # isort: skip  (these import Ray too)
 
 import ray  # isort: skip  (after ray_cluster, which sets what it reads when it is imported)
 
@@ -30,6 +37,10 @@ class RayExecutor(Generic[T]):
         self.lookout, self._patience = Lookout(), Patience(stall_seconds)
         self.blind = Blind()
         self._tasks: dict[ray.ObjectRef, tuple[T, Need]] = {}
+        # The number under which each task tells how far it is, and when it was handed over; in the order of handing over.
+        self._numbers: dict[ray.ObjectRef, tuple[int, float]] = {}
+        self._channel, self._count = f"dmm-progress-{uuid.uuid4().hex}", itertools.count()
+        self._reader = BoardReader(self._channel)
         self._runs: dict[Need, Any] = {}
         self._window = FEWEST_IN_FLIGHT
         # Said until the first task comes back.
@@ -45,7 +56,9 @@ class RayExecutor(Generic[T]):
         # Made once for each need: Ray sends a function to the head each time that it is wrapped, and keeps them all.
         if need not in self._runs:
             self._runs[need] = ray.remote(**options_of(need, retries=0))(run_task)
-        self._tasks[self._runs[need].remote(self._function, task, self.shared)] = (task, need)
+        number = next(self._count)
+        ref = self._runs[need].remote(self._function, task, self.shared, (self._channel, number))
+        self._tasks[ref], self._numbers[ref] = (task, need), (number, time.monotonic())
 
     def wait(self, seconds: float) -> list[Outcome[T]]:
         """See Executor."""
@@ -55,6 +68,7 @@ class RayExecutor(Generic[T]):
         if not self._tasks:
             return []
         done, _ = ray.wait(list(self._tasks), num_returns=1, timeout=seconds)
+        self._reader.update(time.monotonic() - next(iter(self._numbers.values()))[1])
         more, _ = ray.wait(list(self._tasks), num_returns=len(self._tasks), timeout=0)
         finished = list(dict.fromkeys([*done, *more]))
         return [self._collect(ref) for ref in finished] + self._stalled(machines)
@@ -69,16 +83,26 @@ class RayExecutor(Generic[T]):
         """See Executor."""
         return "; ".join(filter(None, (self._busy, self._patience.notice, self.blind.notice)))
 
+    def under_way(self) -> Sequence[tuple[T, float]]:
+        """See Executor."""
+        shares = self._reader.shares
+        return [(self._tasks[ref][0], shares[number]) for ref, (number, _) in self._numbers.items() if number in shares]
+
+    def listen(self, changed: Callable[[], None]) -> None:
+        """See Executor. `submit` returns at once here."""
+
     def close(self) -> None:
         """See Executor."""
         self.lookout.close()
         if self.lookout.answers:
             for ref in self._tasks:
                 ray.cancel(ref, force=True)
-        self._tasks = {}
+            self._reader.close()
+        self._tasks, self._numbers = {}, {}
 
     def _collect(self, ref: "ray.ObjectRef") -> Outcome[T]:
         task, _ = self._tasks.pop(ref)
+        del self._numbers[ref]
         self._busy = ""
         try:
             outcome = ray.get(ref)
@@ -95,6 +119,7 @@ class RayExecutor(Generic[T]):
         for ref in [ref for ref, (_, need) in self._tasks.items() if need in hopeless]:
             ray.cancel(ref, force=True)
             task, need = self._tasks.pop(ref)
+            del self._numbers[ref]
             outcomes.append(Outcome(task, error=hopeless[need], fault="unmet"))
         return outcomes
 
@@ -107,14 +132,18 @@ def options_of(need: Need, *, retries: int) -> dict[str, Any]:
     return options | ({"resources": dict(need.custom)} if need.custom else {}) | ({"label_selector": dict(need.labels)} if need.labels else {})
 
 
-def run_task(function: Callable[[T, Any, str], Any], task: T, shared: Any) -> Outcome[None]:
+def run_task(function: Callable[[T, Any, str], Any], task: T, shared: Any, channel: tuple[str, int] | None = None) -> Outcome[None]:
     """Return the outcome of function(task, shared, device) and the node that it comes from, the device being the one that Ray lends to this task.
 
-    The task itself does not travel back.
+    The task itself does not travel back. channel is the name of the board and the number under which it tells how far it is.
     """
     # A task with num_gpus=0 sees the node's GPUs all the same, so torch must not be asked.
     device = "cuda:0" if ray.get_gpu_ids() else "cpu"
-    outcome = attempt(lambda _, where: function(task, shared, where), None, device)
+    teller = None if channel is None else Teller(*channel)
+    with nullcontext() if teller is None else reports_to(teller):
+        outcome = attempt(lambda _, where: function(task, shared, where), None, device)
+    if teller is not None:
+        teller.end()
     return replace(outcome, node=ray.get_runtime_context().get_node_id())
 
 

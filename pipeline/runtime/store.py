@@ -29,11 +29,12 @@ MEASURED, LATEST = ("seconds", "threads", "written_at"), 1e11
 
 @dataclass(frozen=True, kw_only=True)
 class Shard:
-    """The content of one shard: columns (each with one row axis, of equal lengths), a JSON summary, and blobs written beside it by ending.
+    """The content of one shard: columns, a JSON summary, and blobs, by ending, that are written beside it.
 
-    rows_per_unit (n_units,): how many rows each unit has, in the order of the units. The last row of a unit is its result. Without it a
-    shard of several units has one row for each, and a shard of one unit any number.
-    beside: files by ending that may be kept or not, such as weights: the shard is the same without them.
+    Columns have one row axis and equal lengths. rows_per_unit (n_units,): how many rows each unit has, in the
+    order of the units; the last row of a unit is its result. Without it a shard of several units has one row
+    for each, and a shard of one unit any number. beside: files by ending that may be kept or not, such as
+    weights: the shard is the same without them.
     """
 
     columns: Mapping[str, np.ndarray]
@@ -103,12 +104,13 @@ class Store:
     def write_shard(self, folder: str, unit: str, start: int, stop: int, shard: Shard, *, side: Mapping[str, Any]) -> ShardName:
         """Write a shard with its blobs and its side file, the shard itself last, and return its name; equal content gives equal names.
 
-        Raises ShapeError, before anything is written, if the columns do not have the rows that the shard's units are to have.
+        Raises ShapeError, before anything is written, if the columns do not have as many rows as the units.
         """
         units = f"{stop - start} {unit} ({start} to {stop})"
         of_rows = rows.header(shard.rows_per_unit, shard.columns, stop - start, units=units, folder=folder)
         blobs = {ending: digest_bytes(content) for ending, content in shard.blobs.items()}
-        about = {"folder": folder, "unit": unit, "start": start, "stop": stop, "summary": dict(shard.summary), "blobs": blobs, **of_rows}
+        about = {"folder": folder, "unit": unit, "start": start, "stop": stop, **of_rows}
+        about |= {"summary": dict(shard.summary), "blobs": blobs}
         content = encode(shard.columns, about)
         name = ShardName(unit, start, stop, digest_bytes(content))
         for ending, blob in shard.blobs.items():
@@ -121,16 +123,17 @@ class Store:
         return name
 
     def read(self, table: TableRef, columns: Sequence[str] | None = None) -> dict[str, np.ndarray]:
-        """Return columns (all, if none are named) of a table, its units in order; raises CorruptShardError naming a bad file.
+        """Return columns (all, if none are named) of a table, its units in order.
 
-        Of a unit that has several rows by its shard's header, such as snapshots, only the last is returned: the unit's result.
+        Where a shard's header says that units have several rows, such as snapshots, only the last of each
+        unit is returned: its result. Raises CorruptShardError naming a bad file.
         """
         parts = each(self.files, lambda piece: self._read_piece(table.folder, piece, columns), table.pieces)
         # One part is not copied again: a factor of 20,000 models takes 3.2 GB.
         return parts[0] if len(parts) == 1 else {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def read_rows(self, table: TableRef, columns: Sequence[str] | None = None) -> rows.Rows:
-        """Return all rows of a table's units, in order, and how many each unit has; for columns and errors see `read`."""
+        """Return all rows of a table's units and how many each has; for columns and errors see `read`."""
         parts = each(self.files, lambda piece: self._read_rows(table.folder, piece, columns), table.pieces)
         joined = {name: np.concatenate([part.columns[name] for part in parts]) for name in parts[0].columns}
         return rows.Rows(columns=joined, counts=np.concatenate([part.counts for part in parts]))
@@ -231,7 +234,7 @@ class Store:
         return owned(read_about(RangeFile(self.files, path), path), folder, shard)
 
     def _read_piece(self, folder: str, piece: Piece, columns: Sequence[str] | None) -> dict[str, np.ndarray]:
-        """Return the result of each unit of a piece; where all rows belong to one unit together, all of them."""
+        """Return the result of each unit of a piece, or all rows where they belong to one unit together."""
         about, arrays, counts = self._read_shard(folder, piece.shard, columns)
         if not rows.has_results(about, len(counts)):
             return arrays
@@ -244,12 +247,13 @@ class Store:
         _, arrays, counts = self._read_shard(folder, piece.shard, columns)
         first, last = piece.start - piece.shard.start, piece.stop - piece.shard.start
         chosen = slice(counts[:first].sum(), counts[:last].sum())
-        return rows.Rows(columns={name: values[chosen] for name, values in arrays.items()}, counts=counts[first:last])
+        part = {name: values[chosen] for name, values in arrays.items()}
+        return rows.Rows(columns=part, counts=counts[first:last])
 
     def _read_shard(
         self, folder: str, shard: ShardName, columns: Sequence[str] | None
     ) -> tuple[dict[str, Any], dict[str, np.ndarray], Int[np.ndarray, " n_units"]]:
-        """Return what a shard says of itself, columns of it (all rows), and how many rows each of its units has."""
+        """Return a shard's header, columns of it with all rows, and how many rows each of its units has."""
         path = f"{folder}/{shard}"
         about, arrays = read_columns(RangeFile(self.files, path), path, columns)
         owned(about, folder, shard)

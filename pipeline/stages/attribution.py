@@ -22,6 +22,7 @@ from pipeline.stages.stored_states import read_weights
 from pipeline.stages.views import read_views
 from pipeline.training.ensemble import Builder
 from pipeline.training.gradients import Checkpoints
+from pipeline.training.objectives import LabelObjective, cross_entropy
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -55,6 +56,8 @@ class Attribution(Node):
     scout_source: ModelSource | None = None
     heldout_key: str | None = None
     outputs: frozenset[str] = OUTPUTS
+    # That of the scouts' training; the table of scouts, a parent, stands for it in the identity.
+    objective: LabelObjective = cross_entropy
 
     @property
     def child(self) -> ChildRun | None:
@@ -96,6 +99,7 @@ class Attribution(Node):
             lambda: read_weights(work.store, table, 0, table.pieces[-1].stop, source=source, template=build()),
             examples,
             work.device,
+            objective=self.objective,
         )
 
     def basis(self, work: Work, factor: Arrays) -> Basis:

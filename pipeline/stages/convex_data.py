@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from pipeline.convex.real.results import DataResult, Outcome, study_data
+from pipeline.convex.real.results import DataResult, RemovalOutcome, study_data
 from pipeline.convex.real.study import DataStudy
 from pipeline.core.registry import Plugin, identity
 from pipeline.data.content import KNOWN
@@ -71,7 +71,7 @@ def _summary(result: DataResult) -> dict[str, Any]:
     }
 
 
-def _outcome(outcome: Outcome, retrained: Outcome) -> dict[str, Any]:
+def _outcome(outcome: RemovalOutcome, retrained: RemovalOutcome) -> dict[str, Any]:
     """Return an outcome with its margins summed up: their mean, and their mean distance from those of the retrained model, in nats."""
     apart = float(np.abs(outcome.margins - retrained.margins).mean())
     found = {"label": outcome.label, "share": outcome.share, "klom": dict(outcome.klom), "ulira": outcome.ulira}

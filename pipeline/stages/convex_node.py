@@ -3,26 +3,17 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pipeline.stages.child_run import ChildRun
-from pipeline.stages.node import Node
+from pipeline.stages.study import StudyNode
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConvexNode(Node):
-    """A table of the convex study; it reads nothing of the experiment's data."""
+class ConvexNode(StudyNode):
+    """A table of the convex study; its folder keeps the name that it has in every store."""
 
     stage: ClassVar[str] = "convex"
     title: ClassVar[str] = "convex study"
-    entry: ClassVar[str] = "convex"
-    reads_examples: ClassVar[bool] = False
 
     @property
     def place(self) -> str:
         """What results call the table, among those of its kind."""
         return self.slug
-
-    @property
-    def child(self) -> ChildRun:
-        """See Node."""
-        note = "**Unlearning where theory lives**: every algorithm on convex problems, whose retrained minimiser is known exactly. `convex.html` shows it all."
-        return ChildRun(name="convex", title="5 convex study", note=note)

@@ -3,29 +3,22 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
-
 from pipeline.core.registry import Plugin
 from pipeline.reporting.convex.content import CaseContent, ConvexContent, CourseContent, DataContent, GuaranteeContent, LinearContent
-from pipeline.runtime.store import Shard
 from pipeline.stages.convex_data import ConvexData
 from pipeline.stages.convex_guarantees import ConvexGuarantees
 from pipeline.stages.convex_linear import LinearPanel
 from pipeline.stages.convex_node import ConvexNode
 from pipeline.stages.node import Parent, Work
-
-PAGE, CHAPTER = "html", "chapter.html"
-STEP = "step"
+from pipeline.stages.study import Chapter, StudyPage
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConvexPage(ConvexNode):
+class ConvexPage(ConvexNode, StudyPage):
     """The chapter on the convex case, as a page and as a part of the report; its figures are blobs too."""
 
-    unit: ClassVar[str] = "pages"
     revision: ClassVar[int] = 2
 
-    experiment_name: str
     linear: tuple[LinearPanel, ...]
     data: tuple[ConvexData, ...] = ()
     left_out: tuple[str, ...] = ()
@@ -48,10 +41,10 @@ class ConvexPage(ConvexNode):
         """See Node."""
         return {node.key: Parent(node.key) for node in (*self.linear, *self.data, *self.guarantees)}
 
-    def compute(self, work: Work) -> Shard:
-        """Draw the chapter."""
+    def chapter(self, work: Work) -> Chapter:
+        """See StudyPage."""
         # Matplotlib is imported by whoever draws.
-        from pipeline.reporting.convex.chapter import figures, render_chapter, render_page, summary
+        from pipeline.reporting.convex.chapter import chapter_figures, chapter_summary, render_chapter, render_page
 
         content = ConvexContent(
             title=self.experiment_name,
@@ -60,10 +53,8 @@ class ConvexPage(ConvexNode):
             left_out=self.left_out,
             guarantees=next((_guarantees(node, work) for node in self.guarantees), None),
         )
-        chapter = render_chapter(content)
-        blobs = {PAGE: render_page(content, chapter).encode(), CHAPTER: chapter.encode()}
-        blobs |= {f"{name}.png": figure for name, figure in figures(content).items()}
-        return Shard(columns={"page": np.arange(1)}, summary={"summary": summary(content)}, blobs=blobs)
+        html = render_chapter(content)
+        return Chapter(html=html, page=render_page(content, html), summary=chapter_summary(content), figures=chapter_figures(content))
 
 
 def _linear(node: LinearPanel, work: Work) -> LinearContent:

@@ -26,10 +26,10 @@ FLOOR = "floor"
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class JudgedSnapshot:
-    """What a judge says of models on their way, without points.
+    """What a judge says of the models of one snapshot, without points.
 
-    after: the epochs or steps by then, as the unlearner's setting `snapshots` counts them. samples: those that each model
-    had used in gradient evaluations.
+    after: the epochs or steps taken so far, as the unlearner's setting `snapshots` counts them. samples:
+    those that each model has used so far in gradient evaluations.
     """
 
     after: int
@@ -136,14 +136,29 @@ class Verdict(Node):
         columns = {POINT: np.arange(len(found.labels)), **scores.points}
         return Shard(columns=columns, summary=judged.to_json())
 
-    def _judge_snapshots(self, work: Work, found: JudgeInput, floor: Scores | None) -> tuple[JudgedSnapshot, ...]:
-        """Return what the judge says of each snapshot, in order; nothing where there are none, or where it trains models further."""
+    def _judge_snapshots(
+        self,
+        work: Work,
+        found: JudgeInput,
+        floor: Scores | None,
+    ) -> tuple[JudgedSnapshot, ...]:
+        """Return what the judge says of each snapshot, in order.
+
+        There is nothing if no snapshots were taken, or if the judge trains models further: these are the
+        results alone.
+        """
         if self.judge.treatment() is not None:
             return ()
         snapshots = snapshots_of(work.store, work.inputs["judged"], self.layout, work.examples.labels)
         judged = (self.judge.judge(one).with_references(floor) for one in each_snapshot(found, snapshots))
-        pairs = zip(snapshots, judged, strict=True)
-        return tuple(JudgedSnapshot(after=one.after, samples=one.samples, scores=scores) for one, scores in pairs)
+        return tuple(
+            JudgedSnapshot(
+                after=snapshot.after,
+                samples=snapshot.samples,
+                scores=scores,
+            )
+            for snapshot, scores in zip(snapshots, judged, strict=True)
+        )
 
     def _input(self, work: Work) -> JudgeInput:
         labels = work.examples.labels
@@ -166,8 +181,8 @@ class Verdict(Node):
 class Judged:
     """What the summary of a verdict holds: scores without points, the numbers of judged models and of oracles, and the samples used by each model.
 
-    points_column names the column with the judge's first values of points, None if it gives none. snapshots are the models along the way, in
-    order, the last of them those that scores are about; nothing where none were taken.
+    points_column names the column with the judge's first values of points, None if it gives none. snapshots
+    are in order; the last is the one that scores are about. There are none if none were taken.
     """
 
     scores: Scores

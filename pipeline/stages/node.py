@@ -169,6 +169,11 @@ class Node(ABC):
         return 0.0
 
     @property
+    def cost_key(self) -> str | None:
+        """What tables have in common whose units take about equally long; None where a unit takes no time to speak of."""
+        return None
+
+    @property
     def child(self) -> ChildRun | None:
         """The child run of MLflow that shows the table, None if the parent run does."""
         return None

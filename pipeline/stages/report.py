@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,13 +16,12 @@ from pipeline.data.forget_sets.base import ForgetSet
 from pipeline.evaluation.judges.base import Judge
 from pipeline.evaluation.judges.klom_judge import KlomJudge
 from pipeline.reporting.attribution_content import ForecastContent
-from pipeline.reporting.content import AttributionContent, PopulationContent, Report, Role, Row, SetContent
+from pipeline.reporting.content import AttributionContent, PopulationContent, Report, Role, Row, SetContent, StudyChapter
 from pipeline.reporting.formatting import sentence
 from pipeline.reporting.payback import break_even, focused_pays
 from pipeline.reporting.words import summary, verdict
 from pipeline.runtime.store import Shard
 from pipeline.stages.attribution_shown import curve_content, example_contents, forecast_content, forget_curve_contents
-from pipeline.stages.convex_page import CHAPTER
 from pipeline.stages.evaluate import points_column, read_judged
 from pipeline.stages.forecast import forecast
 from pipeline.stages.layout import Layout, read_point_margins
@@ -30,6 +29,7 @@ from pipeline.stages.measured_time import core_seconds
 from pipeline.stages.node import Node, Parent, Work
 from pipeline.stages.pictures import Pictures, dataset_content, images_of
 from pipeline.stages.results import Spending, cost_of, snapshots_of
+from pipeline.stages.study import CHAPTER
 from pipeline.stages.work import versions
 from pipeline.unlearning.unlearner import Unlearner
 
@@ -45,8 +45,8 @@ class ReportPage(Node):
     """The one page about an experiment; its blobs are the HTML and the figures.
 
     tables are the parents that the page reads, by the names below. Names that an experiment lacks are left out:
-    `full`, `score`, `curve`, `forget_curve`, `influences`, `convex`; with the label of a forget set behind a slash
-    `forget`, `effect` and `oracle`; with the labels of judge and forget set `floor`, of unlearner and forget set
+    `full`, `score`, `curve`, `forget_curve`, `influences`; the label of a study; with the label of a forget set behind
+    a slash `forget`, `effect` and `oracle`; with the labels of judge and forget set `floor`, of unlearner and forget set
     `unlearned`, of all three `verdict`.
     """
 
@@ -69,6 +69,8 @@ class ReportPage(Node):
     spending: Spending
     layout: Layout
     tables: Mapping[str, Parent]
+    # The heading of each study by its label.
+    studies: Mapping[str, str] = field(default_factory=dict)
 
     def settings(self) -> dict[str, Any]:
         """See Node."""
@@ -107,7 +109,7 @@ class ReportPage(Node):
             populations=tuple(self._with_time(work, one) for one in self.populations),
             attribution=self._attribution(work),
             sets=sets,
-            convex=_chapter(work) if "convex" in self.tables else "",
+            studies=tuple(StudyChapter(label, heading, _chapter(work, label)) for label, heading in self.studies.items() if label in self.tables),
             break_even=self._break_even(sets),
             config_yaml=yaml_text.dump(dict(self.experiment)),
             provenance=(("Data", work.examples.digest), *((name, value) for name, value in versions().items())),
@@ -224,6 +226,6 @@ class ReportPage(Node):
         return f"{said} {focused_pays(spending.focused, spending.break_even(spending.n_models), spending.n_models)}" if spending.focused else said
 
 
-def _chapter(work: Work) -> str:
-    table = work.inputs["convex"]
+def _chapter(work: Work, label: str) -> str:
+    table = work.inputs[label]
     return work.store.read_blob(table.folder, table.pieces[0].shard, CHAPTER).decode()

@@ -76,12 +76,13 @@ class Result:
         return next(iter(self.judged.values())).n_models
 
     def to_json(self) -> dict[str, Any]:
-        """Return the row of `--json`: the keys of KLoM and accuracy that it had before there were judges, and `scores` of every judge.
+        """Return the row of `--json`: the keys of KLoM and accuracy, and under `scores` those of every judge.
 
-        Under `snapshots` stand the same keys for each snapshot in order, the last of which the row itself is about.
+        Under `snapshots` are the same keys for each snapshot, in order; the last of them is the row itself.
         """
         keys = {"unlearner": self.unlearner, "forget_set": self.forget_set, "n_models": list(self.n_models)}
-        return keys | self._scored(self.scores, self.cost) | {"snapshots": [self._snapshot_json(one) for one in self.snapshots]}
+        snapshots = [self._snapshot_json(one) for one in self.snapshots]
+        return keys | self._scored(self.scores, self.cost) | {"snapshots": snapshots}
 
     def _snapshot_json(self, snapshot: SnapshotContent) -> dict[str, Any]:
         return {"after": snapshot.after, "unit": snapshot.unit} | self._scored(snapshot.scores, snapshot.cost)
@@ -90,7 +91,8 @@ class Result:
         keys: dict[str, Any] = {}
         for label, one in reversed(list(scores.items())):
             keys |= KEYS.get(plugin_name(self.judges[label]), _no_keys)(one)
-        return keys | {"cost": dataclasses.asdict(cost), "scores": {label: one.to_json() for label, one in scores.items()}}
+        by_judge = {label: one.to_json() for label, one in scores.items()}
+        return keys | {"cost": dataclasses.asdict(cost), "scores": by_judge}
 
 
 def results_table(results: Sequence[Result], *, bounds: Collection[str] = ()) -> Table:
@@ -136,8 +138,15 @@ def cost_of(unlearner: Unlearner, samples: float, spending: Spending) -> Cost:
     return Cost(samples=samples, fraction=fraction, amortised_fraction=fraction + spending.shared(unlearner))
 
 
-def snapshots_of(unlearner: Unlearner, judged: Mapping[str, Judged], spending: Spending) -> tuple[SnapshotContent, ...]:
-    """Return the snapshots of an unlearner in order, each with its cost and what the judges say of it; a judge may have none."""
+def snapshots_of(
+    unlearner: Unlearner,
+    judged: Mapping[str, Judged],
+    spending: Spending,
+) -> tuple[SnapshotContent, ...]:
+    """Return the snapshots of an unlearner in order, each with its cost and what the judges say of it.
+
+    A judge that has judged the result alone says nothing of them.
+    """
     by_judge = {label: one.snapshots for label, one in judged.items() if one.snapshots}
     wanted = unlearner.snapshots_wanted
     return tuple(

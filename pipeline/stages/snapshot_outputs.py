@@ -1,4 +1,4 @@
-"""The snapshots of unlearned models as a judge sees them: the same table at several times, read once as far as memory allows."""
+"""The snapshots of unlearned models as a judge sees them; tables are read once, as far as memory allows."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +17,7 @@ from pipeline.stages.unlearn import AFTER, snapshot_checkpoint
 from pipeline.store.rows import Rows
 from pipeline.training.ensemble import States, join
 
-# Bytes of logits that are kept between two snapshots; of what is larger, the rest is read again for each of them.
+# Bytes of logits that are kept from one snapshot to the next; what is beyond that is read again for each.
 MOST_KEPT = 1 << 30
 
 
@@ -33,13 +33,14 @@ class SnapshotTable:
 
     @cached_property
     def marks(self) -> Rows:
-        """After how many epochs or steps the snapshots were taken, and what each model had used by then."""
+        """The epochs or steps that had been taken, and the samples used, at each snapshot of each model."""
         return self.store.read_rows(self.table, [AFTER, "samples"])
 
     @cached_property
     def all_margins(self) -> np.ndarray:
         """The margins (n_rows, n_points) of all models at all times."""
-        return np.concatenate([margins(block, self.labels[points]) for points, block in self.blocks()], axis=1)
+        parts = [margins(block, self.labels[points]) for points, block in self.blocks()]
+        return np.concatenate(parts, axis=1)
 
     def margins_of(self, points: Indices) -> np.ndarray:
         """Return the margins (n_rows, n_points) of some points; blocks without any of them are not read."""
@@ -68,7 +69,7 @@ class SnapshotTable:
 
 @dataclass(frozen=True, eq=False)
 class SnapshotOutputs(ModelOutputs):
-    """The models of a table at the time of snapshot `number` (from 0). A model with fewer snapshots stays at its last."""
+    """The models of a table at snapshot `number` (from 0). A model with fewer snapshots stays at its last."""
 
     source: SnapshotTable
     number: int
@@ -80,7 +81,7 @@ class SnapshotOutputs(ModelOutputs):
 
     @property
     def after(self) -> int:
-        """After how many epochs or steps the snapshot was taken."""
+        """How many epochs or steps the models had taken."""
         return int(self.source.marks.columns[AFTER][self._rows].max())
 
     @property
@@ -118,7 +119,7 @@ class SnapshotOutputs(ModelOutputs):
 
 @dataclass(frozen=True, eq=False)
 class KeptOutputs(ModelOutputs):
-    """Models that every snapshot is compared with: what was read once is kept, up to MOST_KEPT bytes of logits."""
+    """Models that every snapshot is compared with. What was read is kept, up to MOST_KEPT bytes of logits."""
 
     models: ModelOutputs
     _kept: list[tuple[slice, Logits]] = field(default_factory=list)
@@ -155,7 +156,7 @@ class KeptOutputs(ModelOutputs):
 
 
 def snapshots_of(store: Store, table: TableRef, layout: Layout, labels: Labels) -> list[SnapshotOutputs]:
-    """Return the snapshots of a table of models in order, none if it has none; the last is what the table holds for everybody."""
+    """Return the snapshots of a table of models in order, if any. The last is the table's result."""
     if AFTER not in store.columns(table):
         return []
     source = SnapshotTable(store=store, table=table, layout=layout, labels=labels)
@@ -166,6 +167,7 @@ def each_snapshot(found: JudgeInput, snapshots: Sequence[SnapshotOutputs]) -> It
     """Yield what a judge looks at for each snapshot; whatever all are compared with is read once."""
     populations = {name: KeptOutputs(models) for name, models in found.populations.items()}
     start = None if found.start is None else KeptOutputs(found.start)
-    shared = dataclasses.replace(found, oracle=KeptOutputs(found.oracle), start=start, populations=populations)
+    oracle = KeptOutputs(found.oracle)
+    shared = dataclasses.replace(found, oracle=oracle, start=start, populations=populations)
     for snapshot in snapshots:
         yield dataclasses.replace(shared, unlearned=snapshot)

@@ -9,6 +9,7 @@ import safetensors.numpy
 import safetensors.torch
 
 from pipeline.core.errors import CorruptShardError
+from pipeline.core.fingerprint import digest
 from pipeline.core.registry import Plugin, identity
 from pipeline.core.seeds import model_purpose, seed
 from pipeline.data.dataset import Dataset
@@ -61,6 +62,11 @@ class Population(Models):
     def retrainings_per_unit(self) -> float:
         """See Node: a model that sees half of the points counts half."""
         return self.keep_fraction or 1.0
+
+    @property
+    def cost_key(self) -> str:
+        """See Node."""
+        return digest(["train", identity(self.model), identity(self.recipe)])
 
     def settings(self) -> dict[str, Any]:
         """See Node."""
@@ -137,7 +143,7 @@ def encode_states(states: States) -> bytes:
 
 
 def read_states(store: Store, table: TableRef, start: int, stop: int, *, ending: str = CHECKPOINT) -> States:
-    """Return the states of members start to stop from the checkpoints of that ending beside a table's shards."""
+    """Return the states of members start to stop, from the checkpoints of that ending beside the shards."""
     parts = []
     for piece in table.pieces:
         first, last = max(start, piece.start), min(stop, piece.stop)

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from pipeline.core.fingerprint import digest
 from pipeline.core.registry import Plugin, identity, plugin_name
 from pipeline.core.seeds import model_purpose, seed
 from pipeline.models.base import Model
@@ -27,8 +28,8 @@ AFTER = "after"
 class Unlearn(Node):
     """Member i is member i of the start population after unlearning; the first save_members are kept as checkpoints.
 
-    With snapshots a member has one row for each of them, and the last row is the result. Each snapshot of the saved
-    members has a checkpoint. method is the label that the config gives the unlearner.
+    With snapshots a member has one row for each of them, and the last row is the result; each snapshot of the
+    saved members has a checkpoint. method is the label that the config gives the unlearner.
     """
 
     stage: ClassVar[str] = "unlearn"
@@ -59,6 +60,11 @@ class Unlearn(Node):
     def child(self) -> ChildRun:
         """See Node."""
         return child_of_method(self.method, self.forget_set)
+
+    @property
+    def cost_key(self) -> str:
+        """See Node."""
+        return digest(["unlearn", identity(self.unlearner), identity(self.model)])
 
     def settings(self) -> dict[str, Any]:
         """See Node."""
@@ -132,7 +138,7 @@ def snapshot_checkpoint(number: int) -> str:
 
 
 def _interleaved(snapshots: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """Return the columns of all snapshots, the rows of a member in order, from those of each, one row a member."""
+    """Return the columns of all snapshots, those of a member one after the other."""
     n_rows = len(snapshots) * len(next(iter(snapshots[0].values())))
     joined = {name: np.stack([columns[name] for columns in snapshots], axis=1) for name in snapshots[0]}
     return {name: values.reshape(n_rows, *values.shape[2:]) for name, values in joined.items()}

@@ -5,7 +5,7 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from pipeline.core.plugin_calls import named_failures
 from pipeline.core.registry import identity, plugin_name
 from pipeline.core.setting_paths import paths_in
 from pipeline.data.examples import Examples
+from pipeline.models.base import Model
 from pipeline.runtime.recent import Recently
 from pipeline.runtime.sight import see
 from pipeline.runtime.store import Store, TableRef
@@ -25,9 +26,11 @@ from pipeline.stages.imported import Evaluated
 from pipeline.stages.node import Node, Work
 from pipeline.stages.train import Population
 from pipeline.stages.unlearn import Unlearn
-from pipeline.training.ensemble import Builder, Kind
+from pipeline.training.ensemble import Builder, Kind, why_descent_is_looped
 from pipeline.training.feeds import open_feed
 from pipeline.training.populations import Recipe, choose_ensemble
+from pipeline.training.schedule import Descent
+from pipeline.training.sizing import EVALUATION_BATCH, Allowance, allowing, largest_evaluation_batch, memory_granted
 
 # Of this process: it decides nothing but which shards are not worth making.
 _RECENTLY = Recently()
@@ -49,6 +52,8 @@ class Task:
     store_mark: str | None = None
     recipe: Recipe
     contents: Mapping[str, str] = field(default_factory=dict)
+    # Whether it makes a lost shard again, which must keep its range: what read it then stays valid.
+    is_remade: bool = False
 
     def __str__(self) -> str:
         return f"{self.node.key} {self.node.unit} {self.start}-{self.stop}"
@@ -75,8 +80,10 @@ def compute_task(task: Task, examples: Examples, device: str, common: Any = None
     threads = task.node.resources.num_cpus
     torch.set_num_threads(threads)
     _limit_memory(device, task.node.resources.num_gpus)
-    with named_failures(task.node.at_work()):
-        kind, reason = _ensemble(task, store, examples, device)
+    grant = task.node.resources.grant
+    allowed = Allowance(memory_bytes=memory_granted(device, grant))
+    with named_failures(task.node.at_work()), allowing(allowed):
+        kind, reason, batch = _ensemble(task, store, examples, device)
     work = Work(
         start=task.start,
         stop=task.stop,
@@ -86,10 +93,11 @@ def compute_task(task: Task, examples: Examples, device: str, common: Any = None
         device=device,
         kind=kind,
         common=common,
-        grant=task.node.resources.grant,
+        grant=grant,
     )
     # The last bits of a matrix product change with the threads that share it, so BLAS gets as many as torch.
-    with _libraries(len(sys.modules)).limit(limits=threads), named_failures(task.node.at_work()):
+    limited = _libraries(len(sys.modules)).limit(limits=threads)
+    with limited, named_failures(task.node.at_work()), allowing(replace(allowed, evaluation_batch=batch)):
         shard = task.node.compute(work)
     check_contents(task)
     seconds = time.perf_counter() - begun
@@ -149,17 +157,40 @@ def versions() -> dict[str, str]:
     return {"Python": platform.python_version(), "torch": torch.__version__, "NumPy": np.__version__}
 
 
-def _ensemble(task: Task, store: Store, examples: Examples, device: str) -> tuple[Kind, str]:
-    """Return how members run and why. Decided once for a recipe, by whoever comes first, so that oracles and unlearned models never differ by it."""
-    if not isinstance(task.node, Population | Unlearn | Evaluated):
-        return "looped", "no models are run"
+def _ensemble(task: Task, store: Store, examples: Examples, device: str) -> tuple[Kind, str, int]:
+    """Return how members run, why, and how many points are evaluated at once.
+
+    It is decided once for a recipe and a kind of device, by whoever comes first, so that oracles and unlearned models
+    never differ by it.
+    """
+    node = task.node
+    if not isinstance(node, Population | Unlearn | Evaluated):
+        return "looped", "no models are run", _recorded_batch(task, store, examples, device)
     # A proxy has a recipe of its own.
-    recipe = task.node.recipe if isinstance(task.node, Population) else task.recipe
-    about = [identity(task.node.model), identity(recipe), list(examples.input_shape), examples.n_classes]
-    path = f"ensembles/{digest(about)}.json"
+    recipe = node.recipe if isinstance(node, Population) else task.recipe
+    path = _decision(node.model, recipe, examples, device)
     decided = store.decided(path)
     if decided is None:
-        build = Builder(task.node.model, examples.input_shape, examples.n_classes)
-        feed, _ = open_feed(examples, device, task.node.resources.grant)
-        decided = store.decide(path, choose_ensemble(build, recipe, feed, examples.n_train))
-    return decided["kind"], decided["reason"]
+        build = Builder(node.model, examples.input_shape, examples.n_classes)
+        data, _ = open_feed(examples, device, node.resources.grant)
+        choice = choose_ensemble(build, recipe, data, examples.n_train)
+        choice["evaluation_batch"] = largest_evaluation_batch(build(), data.first(1))
+        decided = store.decide(path, choice)
+    batch = decided.get("evaluation_batch", EVALUATION_BATCH)
+    reason = why_descent_is_looped(node.unlearner) if isinstance(node, Unlearn) and isinstance(node.unlearner, Descent) else None
+    return (decided["kind"], decided["reason"], batch) if reason is None else ("looped", reason, batch)
+
+
+def _recorded_batch(task: Task, store: Store, examples: Examples, device: str) -> int:
+    """Return the batch of evaluation that was chosen when the models that a node looks into were trained."""
+    model = getattr(task.node, "model", None)
+    decided = None if model is None else store.decided(_decision(model, task.recipe, examples, device))
+    return (decided or {}).get("evaluation_batch", EVALUATION_BATCH)
+
+
+def _decision(model: Model, recipe: Recipe, examples: Examples, device: str) -> str:
+    """Return where the choice for a model, a recipe and a kind of device is recorded."""
+    about = [identity(model), identity(recipe), list(examples.input_shape), examples.n_classes]
+    # Before there was a choice for each kind of device, there were only CPUs.
+    kind = [torch.cuda.get_device_name(device)] if device.startswith("cuda") else []
+    return f"ensembles/{digest(about + kind)}.json"

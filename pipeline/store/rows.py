@@ -1,7 +1,8 @@
-"""Rows of a unit: a shard may hold several rows for each unit, such as the snapshots of one model. The last row is the unit's result.
+"""Rows of a unit: a shard may hold several rows for each unit, such as the snapshots of one model.
 
-The header of a shard says how many rows its units have: `rows_per_unit` if all have equally many, else `row_offsets`. A header with neither
-describes a shard that has one row for each unit, or a shard of one unit, whose rows (one for each point, say) belong together.
+The last row of a unit is its result. The header of a shard says how many rows its units have: `rows_per_unit`
+if all have equally many, else `row_offsets`. A header with neither belongs to a shard that has one row for
+each unit, or to one of a single unit, whose rows (one for each point, say) belong together.
 """
 
 import itertools
@@ -21,7 +22,7 @@ PER_UNIT, OFFSETS = "rows_per_unit", "row_offsets"
 
 @dataclass(frozen=True, kw_only=True)
 class Rows:
-    """All rows of consecutive units. counts (n_units,): rows of each unit; the rows of a unit follow each other in every column."""
+    """All rows of consecutive units, those of a unit together. counts (n_units,): the rows of each unit."""
 
     columns: Mapping[str, np.ndarray]
     counts: Int[np.ndarray, " n_units"]
@@ -32,7 +33,7 @@ class Rows:
         return int(self.counts.max(initial=0))
 
     def at(self, number: int) -> Int[np.ndarray, " n_units"]:
-        """Return the position of row `number` (from 0) of each unit; of a unit with fewer rows that of its last, which is its result."""
+        """Return the position of row `number` (from 0) of each unit, or of its last row if it has fewer."""
         ends = np.cumsum(self.counts)
         return np.minimum(ends - self.counts + number, ends - 1)
 
@@ -45,19 +46,21 @@ def header(
     units: str,
     folder: str,
 ) -> dict[str, Any]:
-    """Return the entry of a shard's header for units with counts (n_units,) of rows, nothing if each has one row.
+    """Return the entry of a shard's header for counts (n_units,) of rows, nothing if each unit has one row.
 
-    Without counts a shard of several units has one row for each. Raises ShapeError, which names units and folder, if the counts or the
-    columns do not fit.
+    Without counts a shard of several units has one row for each. Raises ShapeError, which names units and
+    folder, if the counts or the columns do not fit.
     """
     if counts is None and n_units == 1:
         return {}
     numbers = [1] * n_units if counts is None else [int(count) for count in counts]
     if len(numbers) != n_units or min(numbers, default=0) < 1:
-        raise ShapeError(f"{folder}: `rows_per_unit` is {numbers} for {units}; give each its number of rows, at least 1")
+        remedy = "give each its number of rows, at least 1"
+        raise ShapeError(f"{folder}: `rows_per_unit` is {numbers} for {units}; {remedy}")
     for name, values in columns.items():
         if len(values) != sum(numbers):
-            wanted = "one row for each of them" if counts is None else f"{sum(numbers)} rows, as `rows_per_unit` says"
+            given = f"{sum(numbers)} rows, as `rows_per_unit` says"
+            wanted = "one row for each of them" if counts is None else given
             raise ShapeError(f"{folder}: column {name!r} has {len(values)} rows for {units}; return {wanted}")
     if max(numbers) == 1:
         return {}
@@ -65,14 +68,15 @@ def header(
 
 
 def has_results(about: Mapping[str, Any], n_units: int) -> bool:
-    """Return whether the last row of each unit is its result; else the shard has one unit, and all rows belong to it together."""
+    """Return whether the last row of a unit is its result; if not, all rows belong to one unit together."""
     return n_units > 1 or PER_UNIT in about or OFFSETS in about
 
 
 def counts_of(about: Mapping[str, Any], n_units: int, path: str) -> Int[np.ndarray, " n_units"]:
     """Return the rows of each unit of the shard with the header about.
 
-    Raises CorruptShardError, which names path, if the header contradicts itself or the shard's number of rows.
+    Raises CorruptShardError, which names path, if the header contradicts itself or the shard's number of
+    rows.
     """
     n_rows, per_unit, offsets = about.get("n_rows"), about.get(PER_UNIT, 1), about.get(OFFSETS)
     if _is_count(n_rows) and not has_results(about, n_units):
@@ -89,7 +93,8 @@ def _are_offsets(offsets: Any, n_units: int, n_rows: Any) -> bool:
     """Return whether offsets rise from 0 to n_rows in n_units steps."""
     if not isinstance(offsets, list) or len(offsets) != n_units + 1 or not all(map(_is_count, offsets)):
         return False
-    return offsets[0] == 0 and offsets[-1] == n_rows and all(one < other for one, other in itertools.pairwise(offsets))
+    rises = all(one < other for one, other in itertools.pairwise(offsets))
+    return rises and offsets[0] == 0 and offsets[-1] == n_rows
 
 
 def _is_count(value: object) -> bool:

@@ -16,17 +16,16 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from pipeline.core.arrays import Logits
-from pipeline.models.base import Model
+from pipeline.models.base import Model, average_flips
+from pipeline.training import sizing
 from pipeline.training.feeds import Feed
-from pipeline.training.schedule import STACKABLE, Descent, Objective
+from pipeline.training.objectives import Objective
+from pipeline.training.optimizers import STACKABLE
+from pipeline.training.schedule import Descent
 
 States: TypeAlias = dict[str, Tensor]
 Kind: TypeAlias = Literal["stacked", "looped"]
 
-# Beyond ~50 members a step's working set leaves the 2 MB of L2 that a core has here, below ~20 the interpreter shows.
-GROUP_SIZE = 50
-# Points evaluated at once; bounds the activations held for a group.
-EVALUATION_BATCH = 2048
 # Modules initialise themselves from torch's one global generator, which threads would otherwise draw from in turn.
 _GENERATOR = threading.Lock()
 
@@ -49,7 +48,8 @@ class Builder:
 
     def __call__(self) -> nn.Module:
         """Return a new module with random parameters from torch's global generator."""
-        return self.model.build(self.input_shape, self.n_classes)
+        module = self.model.build(self.input_shape, self.n_classes)
+        return average_flips(module) if self.model.flip_average else module
 
 
 def n_members(states: States) -> int:
@@ -73,15 +73,19 @@ def join(parts: Iterable[States]) -> States:
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
-def member_groups(total: int, kind: Kind) -> list[list[int]]:
-    """Return which members run together.
+def member_groups(total: int, kind: Kind, size: int) -> list[list[int]]:
+    """Return which members run together, `size` of them or, if looped, one.
 
     A stacked member left alone runs beside its twin: convolutions take another path for a stack of one, with other last bits, and results
     must not depend on grouping. Whoever runs a group keeps its different members only.
     """
-    size = GROUP_SIZE if kind == "stacked" else 1
-    groups = [list(range(start, min(start + size, total))) for start in range(0, total, size)]
-    return [group * 2 if kind == "stacked" and len(group) == 1 else group for group in groups]
+    step = size if kind == "stacked" else 1
+    return [with_twin(list(range(start, min(start + step, total))), kind) for start in range(0, total, step)]
+
+
+def with_twin(group: list[int], kind: Kind) -> list[int]:
+    """Return a group of members, one that is stacked alone twice."""
+    return group * 2 if kind == "stacked" and len(group) == 1 else group
 
 
 def why_not_stackable(template: nn.Module, descents: Iterable[Descent], inputs: Tensor) -> str | None:
@@ -90,13 +94,21 @@ def why_not_stackable(template: nn.Module, descents: Iterable[Descent], inputs: 
         if isinstance(module, (nn.modules.dropout._DropoutNd,)):
             return f"{type(module).__name__} draws random numbers, which differ between stacked and single members"
     for descent in descents:
-        if descent.optimizer not in STACKABLE:
-            return f"optimizer {descent.optimizer} is not element-wise, so stacked members would leak into each other"
-        if descent.max_gradient_norm is not None:
-            return "max_gradient_norm needs the norm of one member's gradient"
-        if descent.precision != "float32":
-            return f"{descent.precision} autocast is ignored by biased layers under vmap, in silence"
+        reason = why_descent_is_looped(descent)
+        if reason is not None:
+            return reason
     return _why_stack_fails(template, inputs[:2])
+
+
+def why_descent_is_looped(descent: Descent) -> str | None:
+    """Return the reason why members descend one by one whatever their model is, or None."""
+    if descent.optimizer not in STACKABLE:
+        return f"optimizer {descent.optimizer} is not element-wise, so stacked members would leak into each other"
+    if descent.precision != "float32":
+        return f"{descent.precision} autocast is ignored by biased layers under vmap, in silence"
+    if descent.memory_format != "contiguous":
+        return f"memory_format {descent.memory_format} is of one model's images; stacked members share each convolution"
+    return None
 
 
 def _why_stack_fails(template: nn.Module, inputs: Tensor) -> str | None:
@@ -115,13 +127,18 @@ def _why_stack_fails(template: nn.Module, inputs: Tensor) -> str | None:
 class StackedGroup:
     """Members that descend together: one call of each operation serves all of them."""
 
-    def __init__(self, template: nn.Module, states: States, descent: Descent) -> None:
+    # Parameters and gradients have a member axis in front.
+    n_leading = 1
+
+    def __init__(self, template: nn.Module, states: States) -> None:
         # Frozen parameters stay as they are, as in a single module.
         names = {name for name, value in template.named_parameters() if value.requires_grad}
         self._template = template.train()
-        self._parameters = {name: value.requires_grad_() for name, value in states.items() if name in names}
+        self.parameters = {name: value.requires_grad_() for name, value in states.items() if name in names}
         self._buffers = {name: value for name, value in states.items() if name not in names}
-        self.parameters = list(self._parameters.values())
+
+    def prepare(self, descent: Descent) -> None:
+        """Do nothing: what descents may ask for beside the optimiser is not stacked."""
 
     def loss(self, objective: Objective, inputs: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
         """Return the sum over members of each one's loss; inputs (n_members, batch, ...)."""
@@ -129,26 +146,37 @@ class StackedGroup:
         def single(parameters: States, buffers: States, x: Tensor, y: Tensor, t: Tensor) -> Tensor:
             return objective(functional_call(self._template, (parameters, buffers), (x,)), y, t)
 
-        return vmap(single)(self._parameters, self._buffers, inputs, labels, targets).sum()
+        return vmap(single)(self.parameters, self._buffers, inputs, labels, targets).sum()
 
     def states(self) -> States:
         """Return the members' states as they are now."""
-        return {name: value.detach() for name, value in (self._parameters | self._buffers).items()}
+        return {name: value.detach() for name, value in (self.parameters | self._buffers).items()}
 
 
 class SingleGroup:
     """A group of one member: the plain module, run as its author wrote it."""
 
-    def __init__(self, template: nn.Module, states: States, descent: Descent) -> None:
+    n_leading = 0
+
+    def __init__(self, template: nn.Module, states: States) -> None:
         self._module = copy.deepcopy(template).train()
         self._module.load_state_dict({name: value[0] for name, value in states.items()})
+        self._bfloat16, self._format = False, torch.contiguous_format
+        self.parameters = dict(self._module.named_parameters())
+
+    def prepare(self, descent: Descent) -> None:
+        """Take on the precision and the memory format of the phase that comes next."""
         self._bfloat16 = descent.precision == "bfloat16"
-        self.parameters = list(self._module.parameters())
+        self._format = torch.channels_last if descent.memory_format == "channels_last" else torch.contiguous_format
+        for parameter in self.parameters.values():
+            if self._format == torch.channels_last and parameter.ndim == 4:
+                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
     def loss(self, objective: Objective, inputs: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
         """Return the member's loss; inputs (1, batch, ...)."""
+        images = inputs[0].contiguous(memory_format=self._format) if inputs.ndim == 5 else inputs[0]
         with torch.autocast(inputs.device.type, dtype=torch.bfloat16, enabled=self._bfloat16):
-            logits = self._module(inputs[0])
+            logits = self._module(images)
         return objective(logits.float(), labels[0], targets[0])
 
     def states(self) -> States:
@@ -162,7 +190,8 @@ def compute_logits(template: nn.Module, states: States, data: Feed | Tensor, *, 
     data is a feed, or a tensor (n_points, ...) of what models see of some points. Each batch is read once, for all members.
     """
     template = copy.deepcopy(template).to(device_of(states)).eval()
-    groups = member_groups(n_members(states), kind)
+    size = sizing.evaluation_group(template, _first(data)) if kind == "stacked" else 1
+    groups = member_groups(n_members(states), kind, size)
     states_of = [{name: value[group] for name, value in states.items()} for group in groups]
     parts = []
     with torch.inference_mode():
@@ -173,10 +202,16 @@ def compute_logits(template: nn.Module, states: States, data: Feed | Tensor, *, 
 
 
 def evaluation_batches(data: Feed | Tensor, points: range | None = None) -> Iterable[Tensor]:
-    """Return what models see of points, all if none are given, in batches of EVALUATION_BATCH."""
+    """Return what models see of points, all if none are given, in batches of evaluation."""
+    size = sizing.evaluation_batch()
     if isinstance(data, Tensor):
-        return data.split(EVALUATION_BATCH) if points is None else data[points.start : points.stop].split(EVALUATION_BATCH)
-    return data.batches(range(len(data.labels)) if points is None else points, EVALUATION_BATCH)
+        return data.split(size) if points is None else data[points.start : points.stop].split(size)
+    return data.batches(range(len(data.labels)) if points is None else points, size)
+
+
+def _first(data: Feed | Tensor) -> Tensor:
+    """Return one input, with its axis of points."""
+    return data[:1] if isinstance(data, Tensor) else data.first(1)
 
 
 def _group_logits(template: nn.Module, states: States, batch: Tensor, kind: Kind) -> Float[np.ndarray, "n_members n_batch n_classes"]:

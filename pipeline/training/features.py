@@ -21,6 +21,9 @@ def last_features(template: nn.Module, states: States, data: Feed | Tensor, poin
     features. data is a feed, or a tensor of what models see; points are all if none are given.
     """
     model = copy.deepcopy(template).to(device_of(states)).eval()
+    averages = getattr(model, "averages_flips", False)
+    if averages:
+        object.__setattr__(model, "averages_flips", False)
     latest: list[Tensor] = []
 
     def remember(_: nn.Module, given: tuple[Tensor, ...]) -> None:
@@ -35,12 +38,22 @@ def last_features(template: nn.Module, states: States, data: Feed | Tensor, poin
             model.load_state_dict({name: value[member] for name, value in states.items()})
             seen, outputs = [], []
             for batch in evaluation_batches(data, points):
-                latest.clear()
-                outputs.append(model(batch))
-                seen.append((latest or outputs)[-1].flatten(1))
+                found, logits_of = _look(model, batch, latest)
+                if averages:
+                    mirrored = _look(model, batch.flip(-1), latest)
+                    found, logits_of = (found + mirrored[0]) / 2, (logits_of + mirrored[1]) / 2
+                outputs.append(logits_of)
+                seen.append(found)
             features.append(torch.cat(seen).float().cpu().numpy())
             logits.append(torch.cat(outputs).float().cpu().numpy())
     return np.stack(features), np.stack(logits)
+
+
+def _look(model: nn.Module, batch: Tensor, latest: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """Return what went into the last layer, and the logits; latest is what hooks keep of the layer that ran last."""
+    latest.clear()
+    logits: Tensor = model(batch)
+    return (latest or [logits])[-1].flatten(1), logits
 
 
 def joint_features(features: Features) -> Float[np.ndarray, "n_points n_joint"]:

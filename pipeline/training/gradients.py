@@ -16,8 +16,10 @@ from torch.func import functional_call, jvp, vjp, vmap
 from pipeline.core.arrays import Indices, Labels
 from pipeline.core.errors import ConfigError
 from pipeline.data.examples import Examples
-from pipeline.training.ensemble import EVALUATION_BATCH, Builder, States, n_members
+from pipeline.training.ensemble import Builder, States, n_members
+from pipeline.training.objectives import LabelObjective, cross_entropy
 from pipeline.training.projection import Projection
+from pipeline.training.sizing import evaluation_batch
 
 # Numbers held at once beside what is returned: 64 MB.
 NUMBERS = 2**24
@@ -29,11 +31,21 @@ Vectors = Float[np.ndarray, "n_vectors n_parameters"]
 class Checkpoints:
     """Trained models, read when they are first asked for, and the examples that they see.
 
-    counted: the names of the parameters that may change, all if none are given.
+    counted: the names of the parameters that may change, all if none are given. objective is what they were trained by.
     """
 
-    def __init__(self, build: Builder, load: Callable[[], States], examples: Examples, device: str = "cpu", *, counted: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        build: Builder,
+        load: Callable[[], States],
+        examples: Examples,
+        device: str = "cpu",
+        *,
+        counted: Sequence[str] | None = None,
+        objective: LabelObjective = cross_entropy,
+    ) -> None:
         self._build, self._load, self._examples, self._device, self._counted = build, load, examples, device, counted
+        self.objective = objective
 
     def last_layer(self) -> "Checkpoints":
         """Return the same models of which only the linear layer that runs last may change; raises ConfigError if none runs."""
@@ -48,7 +60,7 @@ class Checkpoints:
             raise ConfigError(f"model {type(self._build.model).__qualname__} runs no linear layer, so it has no last one; set `layers` to 'all'")
         last = {id(value) for value in ran[-1].parameters()}
         counted = [name for name, value in self._template.named_parameters() if id(value) in last]
-        return Checkpoints(self._build, lambda: self._states, self._examples, self._device, counted=counted)
+        return Checkpoints(self._build, lambda: self._states, self._examples, self._device, counted=counted, objective=self.objective)
 
     @property
     def labels(self) -> Labels:
@@ -79,7 +91,7 @@ class Checkpoints:
         """Return a model's logits on points, in evaluation mode."""
         parameters, outputs = self._function(model)
         with torch.inference_mode():
-            return np.concatenate([outputs(parameters, inputs).cpu().numpy() for inputs in self._batches(points, EVALUATION_BATCH)])
+            return np.concatenate([outputs(parameters, inputs).cpu().numpy() for inputs in self._batches(points, evaluation_batch())])
 
     def gradients(
         self, model: int, points: Indices, cotangents: Cotangents, projection: Projection | None = None
@@ -99,7 +111,7 @@ class Checkpoints:
         """Return the gradients of sums of the points' outputs, one for each set of cotangents: what `gradients` would add up to."""
         parameters, outputs = self._function(model)
         total = np.zeros((len(cotangents), self.n_parameters), np.float32)
-        for inputs, part in zip(self._batches(points, EVALUATION_BATCH), self._tensor(cotangents).split(EVALUATION_BATCH, dim=1), strict=True):
+        for inputs, part in zip(self._batches(points, evaluation_batch()), self._tensor(cotangents).split(evaluation_batch(), dim=1), strict=True):
             backward = vjp(lambda values, x=inputs: outputs(values, x), parameters)[1]
             total += vmap(lambda cotangent, back=backward: self._flat(back(cotangent)[0]), chunk_size=self._at_once(inputs))(part).cpu().numpy()
         return total
@@ -108,7 +120,7 @@ class Checkpoints:
         """Return how the points' logits change, to first order, when the parameters change by each of the vectors."""
         parameters, outputs = self._function(model)
         parts = []
-        for inputs in self._batches(points, EVALUATION_BATCH):
+        for inputs in self._batches(points, evaluation_batch()):
 
             def single(vector: Tensor, x: Tensor = inputs) -> Tensor:
                 return jvp(lambda values: outputs(values, x), (parameters,), (self._unflat(vector),))[1]
@@ -168,9 +180,3 @@ def margin_cotangents(logits: Cotangents, labels: Labels) -> Cotangents:
     found = -odds / odds.sum(axis=1, keepdims=True)
     found[rows, labels] = 1.0
     return found.astype(np.float32)
-
-
-def probabilities(logits: Cotangents) -> Cotangents:
-    """Return the softmax of logits, in float64."""
-    odds = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
-    return odds / odds.sum(axis=1, keepdims=True)

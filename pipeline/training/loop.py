@@ -1,18 +1,25 @@
 """The one loop: descend phases on the members of an ensemble. Training, fine-tuning, ascent and matching all come through here."""
 
 import copy
-from collections.abc import Sequence
+import functools
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Int
-from torch import nn
+from jaxtyping import Float, Int
+from torch import Tensor, nn
 
-from pipeline.core.errors import ShapeError
+from pipeline.core.errors import ShapeError, is_out_of_memory
 from pipeline.core.seeds import generator
-from pipeline.training.ensemble import Kind, SingleGroup, StackedGroup, States, device_of, join, member_groups, n_members, take
-from pipeline.training.feeds import Feed
-from pipeline.training.schedule import Phase
+from pipeline.core.task_progress import report
+from pipeline.training import sizing
+from pipeline.training.augmentation import Draws
+from pipeline.training.ensemble import Kind, SingleGroup, StackedGroup, States, device_of, join, n_members, take, why_descent_is_looped, with_twin
+from pipeline.training.feeds import Feed, pick
+from pipeline.training.optimizers import Stepper, build_stepper, clip_gradients
+from pipeline.training.schedule import Moment, Phase, moments
 from pipeline.training.snapshots import Recorder
 
 
@@ -28,47 +35,143 @@ def run_phases(
 ) -> States:
     """Return the states after each member has descended all phases in turn; states itself is left alone.
 
-    seeds (n_members,) decide each member's order of batches. recorder is told of every step. Raises ShapeError where
-    a phase is not for these members.
+    seeds (n_members,) decide each member's order of batches. recorder is told of every step. Members run one by one where a phase cannot be stacked.
+    Raises ShapeError where a phase is not for these members, TrainingError where phases of one track do not fit together.
     """
     total = n_members(states)
     for phase in phases:
         if len(phase.points) != total or len(seeds) != total:
             raise ShapeError(f"{total} members, but a phase for {len(phase.points)} and {len(seeds)} seeds; give one list and one seed for each member")
     template = copy.deepcopy(template).to(device_of(states))
-    done = []
-    for members in member_groups(total, kind):
-        group = {name: value[members] for name, value in states.items()}
-        if recorder is not None:
-            recorder.begin(members)
-        for number, phase in enumerate(phases):
-            orders = [(seeds[member], number) for member in members]
-            group = _descend(template, group, phase, members, data, orders, kind, recorder)
-        done.append(take(group, 0, len(set(members))))
+    parts = [batches(phase, template, data) for phase in phases]
+    if any(why_descent_is_looped(phase.descent) for phase in phases):
+        kind = "looped"
+    plan = _Plan(template, phases, data, seeds, kind, parts, moments(phases, [len(part) for part in parts]))
+    done: list[States] = []
+    n_done, size = 0, plan.group_size()
+    while n_done < total:
+        members = with_twin(list(range(n_done, min(n_done + size, total))), kind)
+        n_own = len(set(members))
+        told = functools.partial(_report, n_done, n_own, total)
+        try:
+            found = _descend(plan, states, members, told, recorder)
+        # No bit depends on the grouping, so a group that is too large for the memory is tried in halves.
+        except (RuntimeError, MemoryError) as error:
+            if n_own == 1 or not is_out_of_memory(error):
+                raise
+            if recorder is not None:
+                recorder.drop_group()
+            size = sizing.ran_out(template, data.first(1), plan.largest_batch, n_own)
+            continue
+        done.append(take(found, 0, n_own))
+        n_done += n_own
     return join(done)
+
+
+def _report(n_done: int, n_running: int, total: int, share: float) -> None:
+    """Report the share of a task of which some members are done, and others have taken a share of their steps."""
+    report((n_done + share * n_running) / total)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What all groups of members descend alike: parts and places hold, for each phase, its batches and its steps' places in the schedule."""
+
+    template: nn.Module
+    phases: Sequence[Phase]
+    data: Feed
+    seeds: Sequence[int]
+    kind: Kind
+    parts: Sequence[Sequence[slice]]
+    places: Sequence[Sequence[Moment]]
+
+    def group_size(self) -> int:
+        """Return how many members descend at once."""
+        return 1 if self.kind == "looped" else sizing.training_group(self.template, self.data.first(1), self.largest_batch)
+
+    @property
+    def largest_batch(self) -> int:
+        """Points in the largest batch of all phases."""
+        return max((part.stop - part.start for parts in self.parts for part in parts), default=1)
+
+
+def _descend(plan: _Plan, states: States, members: list[int], told: Callable[[float], None], recorder: Recorder | None) -> States:
+    """Return the states of members after all phases; told is called with the share of steps taken."""
+    if recorder is not None:
+        recorder.begin(members)
+    own = {name: value[members] for name, value in states.items()}
+    group = (StackedGroup if plan.kind == "stacked" else SingleGroup)(plan.template, own)
+    steppers: dict[str | int, Stepper] = {}
+    # Phases that alternate share their targets, which are then placed once.
+    wanted: dict[int, Targets] = {}
+    n_steps, step = sum(map(len, plan.places)), 0
+    for number, (phase, places) in enumerate(zip(plan.phases, plan.places, strict=True)):
+        # An optimiser lives until the last phase of its track.
+        track = number if phase.track is None else phase.track
+        if track not in steppers:
+            steppers[track] = build_stepper(phase.descent, group.parameters, template=plan.template, n_leading=group.n_leading)
+        stepper, limit = steppers[track], phase.descent.max_gradient_norm
+        group.prepare(phase.descent)
+        if id(phase.targets) not in wanted:
+            wanted[id(phase.targets)] = Targets(phase.targets, members, plan.data.labels.device)
+        targets = wanted[id(phase.targets)]
+        for place, (inputs, batch) in zip(places, _batches(plan, number, members), strict=True):
+            stepper.zero_grad()
+            group.loss(phase.objective, inputs, plan.data.labels_of(batch), targets.of(batch)).backward()
+            if limit is not None:
+                clip_gradients(group.parameters.values(), limit, n_leading=group.n_leading)
+            stepper.step(phase.descent.learning_rate_at(place))
+            step += 1
+            told(step / n_steps)
+            if recorder is not None:
+                recorder.step(group.states, n_points=batch.shape[1], ends_epoch=place.ends_epoch)
+    return group.states()
+
+
+def _batches(plan: _Plan, number: int, members: list[int]) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the inputs (n_members, batch, ...) of each step of a phase, and the ids of their points (n_members, batch)."""
+    phase, data, parts = plan.phases[number], plan.data, plan.parts[number]
+    points, seeds = phase.points[members], [(plan.seeds[member], number) for member in members]
+    orders = epoch_orders(points, seeds, phase.n_points)
+    for epoch, order in zip(range(phase.descent.epochs), orders, strict=False):
+        listed = torch.from_numpy(np.take_along_axis(points, order, axis=1)).to(data.labels.device)
+        drawn = Draws(phase.augmentation, seeds, epoch, data.labels)
+        visited = [listed[:, part] for part in parts]
+        data.expect(visited)
+        for batch in visited:
+            yield drawn.applied(data.inputs_of(batch), batch), batch
 
 
 def batch_orders(
     points: Int[np.ndarray, "n_members n_listed"], epochs: int, seeds: Sequence[tuple[int, int]], n_points: int | None = None
 ) -> Int[np.ndarray, "n_members epochs n_listed"]:
-    """Return each member's order of visiting its list in each epoch, as positions on it, drawn from (member's seed, number of the phase).
+    """Return the orders of the first epochs, see epoch_orders."""
+    return np.stack(list(itertools.islice(epoch_orders(points, seeds, n_points), epochs)), axis=1)
 
-    With n_points an order of all ids below it is drawn, and those listed are visited in it.
+
+def epoch_orders(
+    points: Int[np.ndarray, "n_members n_listed"], seeds: Sequence[tuple[int, int]], n_points: int | None = None
+) -> Iterator[Int[np.ndarray, "n_members n_listed"]]:
+    """Yield, epoch by epoch, each member's order of visiting its list, as positions on it.
+
+    It is drawn from (member's seed, number of the phase). With n_points an order of all ids below it is drawn, and
+    those listed are visited in it.
     """
-    n_listed = points.shape[1]
-    if n_points is None:
-        positions = np.broadcast_to(np.arange(n_listed), (epochs, n_listed))
-        return np.stack([generator("order", *seed).permuted(positions, axis=1) for seed in seeds])
-    ids = np.broadcast_to(np.arange(n_points), (epochs, n_points))
-    return np.stack([_visited(generator("order", *seed).permuted(ids, axis=1), listed) for listed, seed in zip(points, seeds, strict=True)])
+    generators = [generator("order", *seed) for seed in seeds]
+    drawn_from = np.arange(points.shape[1] if n_points is None else n_points)
+    while True:
+        orders = [drawing.permuted(drawn_from) for drawing in generators]
+        if n_points is not None:
+            orders = [_visited(order, listed) for order, listed in zip(orders, points, strict=True)]
+        yield np.stack(orders)
 
 
-def _visited(order: Int[np.ndarray, "epochs n_points"], listed: Int[np.ndarray, " n_listed"]) -> Int[np.ndarray, "epochs n_listed"]:
+def _visited(order: Int[np.ndarray, " n_points"], listed: Int[np.ndarray, " n_listed"]) -> Int[np.ndarray, " n_listed"]:
     """Return the positions on the list of those ids in an order that are listed."""
-    position = np.full(order.shape[1], -1)
+    position = np.full(len(order), -1)
     position[listed] = np.arange(len(listed))
     found = position[order]
-    return found[found >= 0].reshape(len(order), len(listed))
+    return found[found >= 0]
 
 
 def batches(phase: Phase, template: nn.Module, data: Feed) -> list[slice]:
@@ -95,44 +198,18 @@ def _trains_on_one_point(template: nn.Module, data: Feed) -> bool:
     return True
 
 
-def _descend(
-    template: nn.Module,
-    states: States,
-    phase: Phase,
-    members: list[int],
-    data: Feed,
-    seeds: list[tuple[int, int]],
-    kind: Kind,
-    recorder: Recorder | None,
-) -> States:
-    descent, parts = phase.descent, batches(phase, template, data)
-    per_epoch = len(parts)
-    n_steps = per_epoch * descent.epochs
-    device = data.labels.device
-    group = (StackedGroup if kind == "stacked" else SingleGroup)(template, states, descent)
-    optimizer = descent.build_optimizer(group.parameters)
-    points = torch.from_numpy(np.array(phase.points[members])).to(device)
-    targets = None if phase.targets is None else torch.from_numpy(np.array(phase.targets[members])).to(device)
-    rows = torch.arange(len(points), device=device)[:, None]
-    # Without targets an empty tensor with a member axis keeps one signature for every objective.
-    wanted = torch.zeros(len(points), 1, device=device)
-    orders = torch.from_numpy(batch_orders(phase.points[members], descent.epochs, seeds, phase.n_points)).to(device)
-    for epoch in range(descent.epochs):
-        order = orders[:, epoch]
-        listed = points.gather(1, order)
-        visited = [listed[:, part] for part in parts]
-        data.expect(visited)
-        for step, (batch, part) in enumerate(zip(visited, parts, strict=True)):
-            if targets is not None:
-                wanted = targets[rows, order[:, part]]
-            rate = descent.learning_rate_at(epoch * per_epoch + step, n_steps=n_steps, steps_per_epoch=per_epoch)
-            for parameters in optimizer.param_groups:
-                parameters["lr"] = rate
-            optimizer.zero_grad()
-            group.loss(phase.objective, data.inputs_of(batch), data.labels_of(batch), wanted).backward()
-            if descent.max_gradient_norm is not None:
-                nn.utils.clip_grad_norm_(group.parameters, descent.max_gradient_norm)
-            optimizer.step()
-            if recorder is not None:
-                recorder.step(group.states, n_points=part.stop - part.start, ends_epoch=step + 1 == per_epoch)
-    return group.states()
+class Targets:
+    """The target logits of a group of members on the device, looked up by point id."""
+
+    def __init__(self, targets: Float[np.ndarray, "..."] | None, members: Sequence[int], device: torch.device) -> None:
+        own = targets if targets is None or targets.ndim == 2 else targets[members]
+        self._values = None if own is None else torch.from_numpy(np.array(own)).to(device)
+        self._rows = torch.arange(len(members), device=device)[:, None]
+        # Without targets an empty tensor with a member axis keeps one signature for every objective.
+        self._nothing = torch.zeros(len(members), 1, device=device)
+
+    def of(self, batch: Tensor) -> Tensor:
+        """Return the targets (n_members, batch, n_classes) of points batch (n_members, batch)."""
+        if self._values is None:
+            return self._nothing
+        return pick(self._values, batch) if self._values.ndim == 2 else self._values[self._rows, batch]

@@ -1,5 +1,6 @@
 """Populations: many models of one recipe that differ only in mask and seed. Member i is derived from its purpose and i, never drawn in order."""
 
+import dataclasses
 import os
 import statistics
 import time
@@ -9,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from jaxtyping import Float
+from pydantic import model_validator
 
 from pipeline.core.arrays import Indices, Masks
 from pipeline.core.errors import ConfigError, PipelineError, PluginError, is_out_of_memory
@@ -17,10 +19,13 @@ from pipeline.core.registry import plugin_name
 from pipeline.core.seeds import seed
 from pipeline.data.groups import Lines, designed_mask
 from pipeline.data.masks import focused_mask, retain_mask, subset_mask
+from pipeline.training import sizing
+from pipeline.training.augmentation import Augmentation
 from pipeline.training.ensemble import Builder, Kind, States, initial_states, why_not_stackable
 from pipeline.training.feeds import Feed
 from pipeline.training.loop import run_phases
-from pipeline.training.schedule import Descent, Phase, cross_entropy
+from pipeline.training.objectives import TRAINING_OBJECTIVES, CrossEntropy, LabelSquaredError
+from pipeline.training.schedule import Descent, Phase, ScheduleName
 from pipeline.training.trial import check_outputs, check_parameters, check_step
 
 # Members and steps timed when `auto` chooses; about a second for models that take long, far less for small ones.
@@ -30,6 +35,8 @@ TRIAL_MEMBERS, TRIAL_STEPS, TRIAL_RUNS = 25, 6, 3
 class Recipe(Descent):
     """How every model of an experiment is trained.
 
+    objective: `squared_error` is that of logits to the one-hot label. flip and crop_padding (pixels) augment training
+    images at random, see Augmentation.
     ensemble: `stacked` runs many members at once, `looped` one by one, `auto` times both once and records the faster in the store.
     """
 
@@ -38,12 +45,26 @@ class Recipe(Descent):
     learning_rate: float = setting(neutral=0.2, gt=0, le=1e6)
     momentum: float = setting(neutral=0.9, ge=0, lt=1)
     weight_decay: float = setting(neutral=5e-4, ge=0, le=1e6)
-    schedule: Literal["constant", "linear", "cosine", "exponential"] = setting(neutral="linear")
+    schedule: ScheduleName = setting(neutral="linear")
+    objective: Literal["cross_entropy", "squared_error"] = setting(neutral="cross_entropy")
+    label_smoothing: float = setting(neutral=0.0, ge=0, lt=1)
+    flip: bool = setting(neutral=False)
+    crop_padding: int = setting(neutral=0, ge=0, le=1000)
     ensemble: Literal["auto", "stacked", "looped"] = setting(neutral="auto")
 
-    def descent(self) -> Descent:
-        """Return the part that descends."""
-        return Descent.of(self)
+    @model_validator(mode="after")
+    def _check_settings(self) -> "Recipe":
+        self.check_peak()
+        return self
+
+    @property
+    def augmentation(self) -> Augmentation:
+        """What is done to training images at random."""
+        return Augmentation(flip=self.flip, crop_padding=self.crop_padding)
+
+    def loss(self) -> CrossEntropy | LabelSquaredError:
+        """Return the objective of training."""
+        return TRAINING_OBJECTIVES[self.objective](label_smoothing=self.label_smoothing)
 
 
 def member_masks(
@@ -79,7 +100,14 @@ def train_members(build: Builder, recipe: Recipe, data: Feed, *, masks: Masks, s
     digits correlations of .92 where masks differ by 20 points, .84 by 140), which attribution takes out.
     """
     points = np.stack([np.flatnonzero(mask) for mask in masks])
-    phase = Phase(points=points, objective=cross_entropy, descent=recipe.descent(), drop_last=True, n_points=masks.shape[1])
+    phase = Phase(
+        points=points,
+        objective=recipe.loss(),
+        descent=recipe.descent(),
+        augmentation=recipe.augmentation,
+        drop_last=True,
+        n_points=masks.shape[1],
+    )
     states = initial_states(build, seeds)
     device = data.labels.device
     return run_phases(build(), {name: value.to(device) for name, value in states.items()}, [phase], data, seeds=seeds, kind=kind)
@@ -93,6 +121,9 @@ def check_model(build: Builder, recipe: Recipe, inputs: Float[np.ndarray, "..."]
     _check_size(build)
     template = build()
     check_parameters(build, template)
+    recipe.augmentation.check(build.input_shape)
+    if build.model.flip_average:
+        Augmentation(flip=True).check(build.input_shape, asked="flip_average")
     check_outputs(build, template, inputs)
     reason = why_not_stackable(template, [recipe.descent()], torch.from_numpy(np.array(inputs, np.float32)))
     if recipe.ensemble == "stacked" and reason is not None:
@@ -125,28 +156,34 @@ def choose_ensemble(build: Builder, recipe: Recipe, data: Feed, n_points: int) -
     """Return {"kind", "reason", …}: how members of this recipe run, by rule where there is one, else by timing both on a few steps."""
     if recipe.ensemble != "auto":
         return {"kind": recipe.ensemble, "reason": "set by recipe.ensemble"}
-    reason = why_not_stackable(build(), [recipe.descent()], data.first(2))
+    template = build()
+    reason = why_not_stackable(template, [recipe.descent()], data.first(2))
     if reason is not None:
         return {"kind": "looped", "reason": reason}
+    batch = min(recipe.batch_size, n_points)
     try:
-        stacked, looped = _seconds_per_member(build, recipe, data, n_points)
+        times = _seconds_per_member(build, recipe, data, batch) if sizing.training_group(template, data.first(1), batch) > 1 else None
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        return {"kind": "looped", "reason": f"memory does not hold {TRIAL_MEMBERS} members at once"}
-    kind = "stacked" if stacked <= looped else "looped"
-    return {"kind": kind, "reason": "the faster of both when timed", "seconds_stacked": stacked, "seconds_looped": looped}
+        times = None
+    # The trial itself may have found that fewer fit.
+    group = sizing.training_group(template, data.first(1), batch)
+    if times is None or group == 1:
+        return {"kind": "looped", "reason": "memory does not hold 2 members at once"}
+    kind = "stacked" if times[0] <= times[1] else "looped"
+    groups = "" if group >= TRIAL_MEMBERS else f", in groups of {group}, as memory does not hold {TRIAL_MEMBERS} members at once"
+    return {"kind": kind, "reason": f"the faster of both when timed{groups}", "seconds_stacked": times[0], "seconds_looped": times[1]}
 
 
-def _seconds_per_member(build: Builder, recipe: Recipe, data: Feed, n_points: int) -> tuple[float, float]:
+def _seconds_per_member(build: Builder, recipe: Recipe, data: Feed, batch: int) -> tuple[float, float]:
     """Return the median seconds a member takes for a few steps, stacked and looped, timed in turn after a warm-up."""
-    batch = min(recipe.batch_size, n_points)
     listed = np.arange(batch)[None].repeat(TRIAL_MEMBERS, axis=0)
-    descent = recipe.descent().model_copy(update={"epochs": TRIAL_STEPS, "batch_size": batch})
+    descent = trial_descent(recipe, TRIAL_STEPS, batch)
     template, states = build(), initial_states(build, range(TRIAL_MEMBERS))
     states = {name: value.to(data.labels.device) for name, value in states.items()}
-    phase = Phase(points=listed, objective=cross_entropy, descent=descent, drop_last=True)
-    one = Phase(points=listed[:1], objective=cross_entropy, descent=descent, drop_last=True)
+    phase = Phase(points=listed, objective=recipe.loss(), descent=descent, augmentation=recipe.augmentation, drop_last=True)
+    one = dataclasses.replace(phase, points=listed[:1])
     first = {name: value[:1] for name, value in states.items()}
     times: dict[str, list[float]] = {"stacked": [], "looped": []}
     for _ in range(TRIAL_RUNS + 1):
@@ -158,3 +195,9 @@ def _seconds_per_member(build: Builder, recipe: Recipe, data: Feed, n_points: in
         times["stacked"].append((between - begun) / TRIAL_MEMBERS)
         times["looped"].append((time.perf_counter() - between) / 3)
     return statistics.median(times["stacked"][1:]), statistics.median(times["looped"][1:])
+
+
+def trial_descent(recipe: Recipe, epochs: int, batch_size: int) -> Descent:
+    """Return a recipe's descent for a trial of a few epochs; a triangle's peak moves with them."""
+    share = {} if recipe.peak_epoch is None else {"peak_epoch": recipe.peak_epoch * epochs / recipe.epochs}
+    return recipe.descent().model_copy(update={"epochs": epochs, "batch_size": batch_size, **share})

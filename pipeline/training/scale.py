@@ -11,8 +11,8 @@ from pipeline.data.inputs import ArrayInputs
 from pipeline.training.ensemble import Builder, compute_logits, initial_states
 from pipeline.training.feeds import open_feed
 from pipeline.training.loop import run_phases
-from pipeline.training.populations import Recipe
-from pipeline.training.schedule import Phase, cross_entropy
+from pipeline.training.populations import Recipe, trial_descent
+from pipeline.training.schedule import Phase
 
 # The root mean square of inputs in use: 0.45 for digits, 1 where standardised, 3 where one of ten indicators is set to 10.
 SMALLEST, LARGEST = 1e-3, 30.0
@@ -54,8 +54,8 @@ def check_scale(build: Builder, recipe: Recipe, examples: Examples) -> None:
     if notice is None:
         return
     points = np.arange(min(recipe.batch_size, examples.n_train))[None]
-    descent = recipe.descent().model_copy(update={"epochs": TRIAL_STEPS, "batch_size": points.shape[1]})
-    phase = Phase(points=points, objective=cross_entropy, descent=descent, drop_last=True)
+    descent = trial_descent(recipe, TRIAL_STEPS, points.shape[1])
+    phase = Phase(points=points, objective=recipe.loss(), descent=descent, drop_last=True)
     data, _ = open_feed(examples)
     try:
         with torch.random.fork_rng(devices=[]):

@@ -1,7 +1,7 @@
-"""Snapshots: models on their way through the phases of a descent, each with what it has cost so far.
+"""Snapshots: the models along the phases of a descent, with what they have cost so far.
 
-Taking one disturbs nothing: states are read, outputs are computed in evaluation mode on a copy of the model, and torch's random
-numbers are left as they were. So the models end with the same bits as without snapshots.
+To take one changes nothing: states are read, outputs are computed in evaluation mode on a copy of the model,
+and torch's random numbers are left as they were. So the models end with the same bits as without snapshots.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ from pipeline.training.ensemble import States, device_of, join, take
 
 
 class Snapshots(Settings):
-    """When snapshots are taken: after every `every` epochs or steps, counted through all phases, and at the end."""
+    """When snapshots are taken: every so many epochs or steps, counted through all phases, and at the end."""
 
     every: int = setting(neutral=1, ge=1, le=1_000_000_000)
     unit: Literal["epoch", "step"] = setting(neutral="epoch")
@@ -26,10 +26,10 @@ class Snapshots(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """Models on their way. after: epochs or steps taken, as `Snapshots.unit` says.
+    """Models along the way. after: epochs or steps taken so far, as `Snapshots.unit` says.
 
-    n_samples: samples that each member has used in gradient evaluations. logits: their outputs in evaluation mode. states: those of the
-    first members only, as many as are to be kept; possibly of none.
+    n_samples: samples that each member has used so far in gradient evaluations. logits: the outputs in
+    evaluation mode. states: those of the first members only, as many as are kept; possibly of none.
     """
 
     after: int
@@ -38,7 +38,14 @@ class Snapshot:
     states: States
 
 
-def take_snapshot(states: States, evaluate: Callable[[States], Logits], *, after: int, n_samples: int, n_kept: int) -> Snapshot:
+def take_snapshot(
+    states: States,
+    evaluate: Callable[[States], Logits],
+    *,
+    after: int,
+    n_samples: int,
+    n_kept: int,
+) -> Snapshot:
     """Return a snapshot of members as they are now, with a copy of the states of the first n_kept of them."""
     device = device_of(states)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
@@ -49,11 +56,19 @@ def take_snapshot(states: States, evaluate: Callable[[States], Logits], *, after
 class Recorder:
     """Takes snapshots while groups of members descend one after the other.
 
-    evaluate returns the logits of states. n_samples: what each member uses in all; the snapshot at the end is left to the caller, who
-    has the result itself. n_kept: of how many members, the first ones, snapshots keep the states.
+    evaluate returns the logits of states. n_samples: what each member uses in all; the caller, who has the
+    result, adds the snapshot at the end. n_kept: of how many members, the first ones, snapshots keep the
+    states.
     """
 
-    def __init__(self, when: Snapshots, evaluate: Callable[[States], Logits], *, n_samples: int, n_kept: int) -> None:
+    def __init__(
+        self,
+        when: Snapshots,
+        evaluate: Callable[[States], Logits],
+        *,
+        n_samples: int,
+        n_kept: int,
+    ) -> None:
         self._when, self._evaluate, self._total, self._n_kept = when, evaluate, n_samples, n_kept
         self._groups: list[list[Snapshot]] = []
         self._n_members = self._count = self._n_samples = self._n_before = 0
@@ -64,8 +79,16 @@ class Recorder:
         self._n_members, self._count, self._n_samples = len(set(members)), 0, 0
         self._groups.append([])
 
+    def drop_group(self) -> None:
+        """Forget the group that was begun last: it is tried again in smaller ones."""
+        self._groups.pop()
+        self._n_members = 0
+
     def step(self, states: Callable[[], States], *, n_points: int, ends_epoch: bool) -> None:
-        """Count a step of the group on n_points points, after which states returns the states; take a snapshot if one is due."""
+        """Count a step of the group on n_points points, and take a snapshot if one is due.
+
+        states returns the states after the step.
+        """
         self._n_samples += n_points
         counts = ends_epoch or self._when.unit == "step"
         self._count += counts
@@ -73,8 +96,8 @@ class Recorder:
             return
         group = {name: value[: self._n_members] for name, value in states().items()}
         n_kept = min(max(self._n_kept - self._n_before, 0), self._n_members)
-        found = take_snapshot(group, self._evaluate, after=self._count, n_samples=self._n_samples, n_kept=n_kept)
-        self._groups[-1].append(found)
+        mark = {"after": self._count, "n_samples": self._n_samples}
+        self._groups[-1].append(take_snapshot(group, self._evaluate, n_kept=n_kept, **mark))
 
     @property
     def count(self) -> int:

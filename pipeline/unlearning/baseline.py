@@ -1,13 +1,21 @@
-"""What the gradient baselines of the literature share: plain SGD on some points towards some objective."""
+"""What the gradient baselines of the literature share: descent, by default by SGD, on some points towards some objective."""
+
+from pydantic import model_validator
 
 from pipeline.core.arrays import Indices
 from pipeline.core.neutral import setting
-from pipeline.training.schedule import Descent, Objective, Phase
+from pipeline.data.examples import Examples
+from pipeline.training.augmentation import Augmentation
+from pipeline.training.objectives import Objective
+from pipeline.training.schedule import Descent, Phase
 from pipeline.unlearning.unlearner import Request, ScheduledUnlearner, same_for_all
 
 
-class GradientBaseline(ScheduledUnlearner):
-    """Settings of the literature's baselines: SGD, momentum .9, weight decay 5e-4, batches of 64 (method.md §5)."""
+class GradientBaseline(Descent, ScheduledUnlearner):
+    """Settings of the literature's baselines: SGD, momentum .9, weight decay 5e-4, batches of 64.
+
+    flip and crop_padding (pixels) augment images at random, as in a recipe.
+    """
 
     epochs: int = setting(neutral=5, ge=1, le=100_000)
     batch_size: int = setting(neutral=64, ge=1, le=10_000_000)
@@ -15,7 +23,29 @@ class GradientBaseline(ScheduledUnlearner):
     momentum: float = setting(neutral=0.9, ge=0, lt=1)
     weight_decay: float = setting(neutral=5e-4, ge=0, le=1e6)
 
+    flip: bool = setting(neutral=False)
+    crop_padding: int = setting(neutral=0, ge=0, le=1000)
+
+    @model_validator(mode="after")
+    def _check_settings(self) -> "GradientBaseline":
+        self.check_peak()
+        return self
+
+    @property
+    def augmentation(self) -> Augmentation:
+        """What is done to images at random."""
+        return Augmentation(flip=self.flip, crop_padding=self.crop_padding)
+
+    def check(self, examples: Examples) -> None:
+        """Raise ConfigError if images are to be augmented and the data holds none."""
+        self.augmentation.check(examples.input_shape)
+
     def phase(self, request: Request, points: Indices, objective: Objective) -> Phase:
         """Return the phase that descends objective on points, the same for every member; a short last batch is kept."""
-        listed = same_for_all(points, len(request.seeds))
-        return Phase(points=listed, objective=objective, descent=Descent.of(self), drop_last=False)
+        return Phase(
+            points=same_for_all(points, len(request.seeds)),
+            objective=objective,
+            descent=self.descent(),
+            augmentation=self.augmentation,
+            drop_last=False,
+        )

@@ -15,6 +15,7 @@ from pipeline.core.fitting import describe_value, fits
 from pipeline.core.neutral import setting
 from pipeline.core.registry import Plugin
 from pipeline.core.roles import StartRole
+from pipeline.data.examples import Examples
 from pipeline.training.ensemble import Kind, States, compute_logits, n_members, take
 from pipeline.training.feeds import Feed
 from pipeline.training.loop import run_phases
@@ -28,8 +29,8 @@ class Request:
 
     states: the n_members trained models; logits (n_members, n_points, n_classes) theirs on all points; forget and retain: training ids;
     seeds (n_members,). effect (n_points, n_classes): predicted change of the logits; oracle_logits (n_members, n_points, n_classes): one
-    true oracle for each member. The last two are there only for unlearners that need them. n_saved: the states of so
-    many models, the first ones, are saved.
+    true oracle for each member. The last two are there only for unlearners that need them. n_saved: of how
+    many models, the first ones, the states are saved.
     """
 
     template: nn.Module
@@ -57,7 +58,8 @@ class Request:
     def take_snapshot(self, states: States, *, after: int, n_samples: int) -> Snapshot:
         """Return a snapshot of the models at states; nothing is changed by it.
 
-        after: epochs or steps taken so far. n_samples: samples that each model has used in gradient evaluations.
+        after: epochs or steps taken so far. n_samples: samples that each model has used in gradient
+        evaluations.
         """
         evaluate, n_kept = self.compute_logits, self.n_saved
         return take_snapshot(states, evaluate, after=after, n_samples=n_samples, n_kept=n_kept)
@@ -65,9 +67,10 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True)
 class Unlearned:
-    """The answer: states and logits after unlearning, and the samples that each member used in gradient evaluations.
+    """The answer: states and logits after unlearning, and the samples that each member used for gradients.
 
-    snapshots: the models along the way, in order, if they were asked for. The last of them is the answer itself.
+    snapshots: the models along the way, in order, if they were asked for. The last of them is the answer
+    itself.
     """
 
     states: States
@@ -103,6 +106,9 @@ class Unlearner(Plugin):
         wanted = getattr(self, "snapshots", None)
         return wanted if isinstance(wanted, Snapshots) else None
 
+    def check(self, examples: Examples) -> None:
+        """Raise ConfigError or DataError for settings that do not fit the data, before anything is computed."""
+
     @abstractmethod
     def unlearn(self, request: Request) -> Unlearned:
         """Return the models after unlearning; the request is left as it is."""
@@ -116,7 +122,8 @@ class Unlearner(Plugin):
             raise ShapeError(f"`n_samples` is {describe_value(found.n_samples)}; expected an integer, 0 or more")
         if (self.snapshots_wanted is not None) != (len(found.snapshots) > 0):
             is_wanted = self.snapshots_wanted is not None
-            expected = "snapshots, the last of them the answer" if is_wanted else "none, as none were asked for"
+            expected = "snapshots, the last of them the answer"
+            expected = expected if is_wanted else "none, as none were asked for"
             raise ShapeError(f"`snapshots` holds {len(found.snapshots)}; expected {expected}")
         check_snapshots(found, request)
 
@@ -181,24 +188,29 @@ def check_snapshots(found: Unlearned, request: Request) -> None:
             said = f"`after` and `n_samples` of the snapshots are {before}, then {place}"
             raise ShapeError(f"{said}; expected rising integers")
         if n_members(snapshot.states) < min(request.n_saved, len(request.seeds)):
-            raise ShapeError(f"a snapshot has the states of {n_members(snapshot.states)} models; expected {request.n_saved}")
+            n_kept = n_members(snapshot.states)
+            raise ShapeError(f"a snapshot has the states of {n_kept} models; expected {request.n_saved}")
         before = place
     if found.snapshots:
         last = found.snapshots[-1]
         if last.n_samples != found.n_samples or not np.array_equal(last.logits, found.logits, equal_nan=True):
-            raise ShapeError("the last snapshot differs from the answer; give the answer's own logits and `n_samples`")
+            remedy = "give the answer's own logits and `n_samples`"
+            raise ShapeError(f"the last snapshot differs from the answer; {remedy}")
 
 
 def check_phase(phase: Phase, request: Request) -> None:
-    """Raise ShapeError unless a phase lists points of the data, one list for each model, and targets of as many classes as there are."""
+    """Raise ShapeError unless a phase lists points of the data, one list for each model, and targets for all points."""
     points, targets, n_points = phase.points, phase.targets, len(request.data.labels)
     if points.dtype.kind not in "iu" or points.ndim != 2 or len(points) != len(request.seeds):
         raise ShapeError(f"`points` is {describe_value(points)}; expected integer ids of shape ({len(request.seeds)}, n_listed)")
     if points.min() < 0 or points.max() >= n_points:
         raise ShapeError(f"`points` spans {points.min()} to {points.max()}; expected ids from 0 to {n_points - 1}")
-    expected = (*points.shape, request.logits.shape[2])
-    if targets is not None and (targets.shape != expected or targets.dtype.kind != "f"):
-        raise ShapeError(f"`targets` is {describe_value(targets)}; expected floats of shape {expected}")
+    shared = (n_points, request.logits.shape[2])
+    expected = [shared, (len(points), *shared)]
+    if targets is not None and (targets.shape not in expected or targets.dtype.kind != "f"):
+        raise ShapeError(
+            f"`targets` is {describe_value(targets)}; they are looked up by point id: expected floats of shape {expected[0]} for all models, or {expected[1]}"
+        )
     if not isinstance(phase.descent, Descent) or not callable(phase.objective):
         raise ShapeError("`descent` and `objective` are to be a Descent and a function of logits, labels and targets")
 

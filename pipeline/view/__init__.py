@@ -4,5 +4,6 @@ from pipeline.view.listener import TrackingListener, open_view
 from pipeline.view.pace import Pace
 from pipeline.view.results import result_rows, results_of
 from pipeline.view.spent import Spent, spent_on
+from pipeline.view.studies import study_results
 
-__all__ = ["Pace", "Spent", "TrackingListener", "open_view", "result_rows", "results_of", "spent_on"]
+__all__ = ["Pace", "Spent", "TrackingListener", "open_view", "result_rows", "results_of", "spent_on", "study_results"]

@@ -10,11 +10,11 @@ from pipeline.reporting.score_tables import every_score
 from pipeline.runtime.tracker import Results
 from pipeline.show.tables import Table, number_column, row_of, table_of, word_column
 from pipeline.stages.attribution import Attribution
-from pipeline.stages.convex_node import ConvexNode
 from pipeline.stages.evaluate import Verdict
 from pipeline.stages.forget import Forget
 from pipeline.stages.models import Models
 from pipeline.stages.node import Node
+from pipeline.stages.study import StudyNode
 
 PURPOSES = {
     "subset": "random subsets, to learn from",
@@ -39,8 +39,8 @@ def note_table(nodes: Iterable[Node], graph: Graph, results: Results) -> Table:
                 return _train(results)
             case Attribution():
                 return _attribution(results)
-            case ConvexNode():
-                return _convex(results)
+            case StudyNode():
+                return graph.experiment.all_studies()[node.run.name].note_table(results)
             case Verdict():
                 return _verdict(graph, results)
     return Table(columns=())
@@ -83,12 +83,6 @@ def _attribution(results: Results) -> Table:
     names = ("largest_change", "mean_change", "mean_standard_error")
     effects: list[Mapping[str, Any]] = list(results.tables.get("effects", ()))
     return table_of(columns, (row_of(row["forget_set"], *(row.get(name) for name in names)) for row in effects))
-
-
-def _convex(results: Results) -> Table:
-    columns = (word_column("panel"), word_column("algorithm"), number_column("steps to 1 %"))
-    steps = [row for row in results.tables.get("steps", ()) if row["steps_to_0.01"] is not None]
-    return table_of(columns, (row_of(row["panel"], row["algorithm"], row["steps_to_0.01"]) for row in steps))
 
 
 def _verdict(graph: Graph, results: Results) -> Table:

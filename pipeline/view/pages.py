@@ -13,22 +13,22 @@ from pipeline.graph import Graph, NodeState, states_of
 from pipeline.runtime.store import Store
 from pipeline.runtime.tracker import PARENT, DatasetSummary, Results
 from pipeline.stages.attribution import Attribution
-from pipeline.stages.convex_node import ConvexNode
 from pipeline.stages.evaluate import Verdict
 from pipeline.stages.forget import Forget
 from pipeline.stages.models import Models
 from pipeline.stages.node import Node
 from pipeline.stages.report import ReportPage
 from pipeline.stages.results import bounds_of, results_table
+from pipeline.stages.study import StudyNode
 from pipeline.stages.train import CHECKPOINT, read_states
 from pipeline.stages.train_further import TrainFurther
 from pipeline.stages.unlearn import Unlearn
 from pipeline.training.ensemble import Builder
 from pipeline.view.attribution import attribution_results
 from pipeline.view.children import children_of, runs_of
-from pipeline.view.convex import convex_results
 from pipeline.view.notes import note_of, parent_note
 from pipeline.view.results import forget_results, manifest, report_results, results_of, summary_results, train_results, verdict_results
+from pipeline.view.studies import finished
 
 if TYPE_CHECKING:
     import torch
@@ -126,8 +126,9 @@ class Pages:
             return forget_results(self.graph, self.store, version, states)
         if states_of(states, Attribution):
             return attribution_results(self.graph, self.store, states, version=version)
-        if states_of(states, ConvexNode):
-            return convex_results(self.store, version, states)
+        if states_of(states, StudyNode):
+            study = self.graph.experiment.all_studies()[child]
+            return study.tracked(self.store, finished(states), version=version)
         verdict = next((state.node for state in states.values() if isinstance(state.node, Verdict)), None)
         if verdict is not None:
             return verdict_results(self.graph, self.store, version, verdict, done)

@@ -134,7 +134,11 @@ def verdict_results(graph: Graph, store: Store, version: str, verdict: Verdict, 
         params=params,
         metrics=metrics,
         curves=_snapshot_curves(judged, spending),
-        tables={"scores": _score_rows(judged), "forget_points": _point_rows(points, ids)} | _snapshot_tables(judged, spending),
+        tables={
+            "scores": _score_rows(judged),
+            "forget_points": _point_rows(points, ids),
+            **_snapshot_tables(judged, spending),
+        },
         figures={
             f"{label}_by_split": _drawn(experiment.judges[label], judged[label], {split: values[of] for split, of in groups.items()})
             for label, values in points.items()
@@ -173,7 +177,7 @@ def _score_rows(judged: Mapping[str, Judged]) -> list[dict[str, Any]]:
 
 
 def _snapshot_curves(judged: Mapping[str, Judged], spending: Spending) -> dict[str, dict[int, float]]:
-    """Return every score of every snapshot by what it cost: the step of a value is the samples that each model had used by then."""
+    """Return every score of every snapshot; the step of a value is the samples that each model had used."""
     curves: dict[str, dict[int, float]] = {}
     for label, one in judged.items():
         for snapshot in one.snapshots:
@@ -185,7 +189,10 @@ def _snapshot_curves(judged: Mapping[str, Judged], spending: Spending) -> dict[s
 
 
 def _snapshot_tables(judged: Mapping[str, Judged], spending: Spending) -> dict[str, list[dict[str, Any]]]:
-    """Return a table with a row for each snapshot: its cost and the headline of each judge, by split; no table without snapshots."""
+    """Return a table with a row for each snapshot, its cost and the headline of each judge by split.
+
+    There is no table without snapshots.
+    """
     rows: dict[int, dict[str, Any]] = {}
     for label, one in judged.items():
         for number, snapshot in enumerate(one.snapshots):

@@ -4,9 +4,9 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pipeline.kinds import stages
 from pipeline.run import Progress
 from pipeline.runtime.tracker import PARENT, Numbers, Point
-from pipeline.stages.table import stages
 from pipeline.view.children import child_of, retrainings_of
 from pipeline.view.pace import Pace
 
@@ -100,21 +100,18 @@ class Sampler:
         # A group that trains is counted in models; any other in units, which are members, blocks of points or tables.
         training = [node for node in nodes if node.trains] or nodes
         n_done, n_wanted = sum(done[node.key] for node in training), sum(node.n_units for node in training)
-        pace = self._paces.setdefault(name, Pace()).update(progress.seconds, sum(self._made[node.key] for node in training))
-        seconds_left = Pace.seconds_left(n_wanted - n_done, pace)
+        under_way = sum((progress.under_way.get(node.key, 0.0) for node in training), start=0.0)
+        pace = self._paces.setdefault(name, Pace()).update(progress.seconds, sum(self._made[node.key] for node in training) + under_way)
+        seconds_left = Pace.seconds_left(n_wanted - n_done - under_way, pace)
         unit = "models" if training[0].trains else "units"
         return {
-            "shards_done": sum(_n_shards(done[node.key], node.n_units, node.shard_size) for node in nodes),
+            "shards_done": sum(progress.n_shards(node.key) for node in nodes),
             f"{unit}_done": n_done,
             f"{unit}_left": n_wanted - n_done,
+            f"{unit}_under_way": under_way,
             f"{unit}_per_second": pace,
             **({} if seconds_left is None else {"eta_seconds": seconds_left}),
             "shards_failed": sum(failure.key in done for failure in progress.failures),
             "retrainings": retrainings_of(progress.states, done),
             **({} if spent_before is None else {"core_seconds": sum(spent_before.get(key, 0.0) + progress.core_seconds.get(key, 0.0) for key in keys)}),
         }
-
-
-def _n_shards(n_done: int, n_units: int, shard_size: int) -> int:
-    """Return about how many shards hold so many units; the last shard of a table may be a small one."""
-    return -(-n_done // shard_size) if n_done == n_units else n_done // shard_size

@@ -12,14 +12,16 @@ from pipeline.data.examples import Examples
 from pipeline.models.logistic import Logistic
 from pipeline.training.ensemble import Builder, States
 from pipeline.training.gradients import Checkpoints
+from pipeline.training.objectives import LabelObjective, cross_entropy
 
 
 @dataclass(frozen=True, kw_only=True)
 class Convex:
-    """Examples and the penalty: the loss is the sum of cross-entropies and penalty · n_train / 2 times all parameters squared."""
+    """Examples and the penalty: the loss is the sum of the objective over points and penalty · n_train / 2 times all parameters squared."""
 
     examples: Examples
     penalty: float
+    objective: LabelObjective = cross_entropy
 
     def logits(self, removed: np.ndarray | tuple[int, ...] = ()) -> np.ndarray:
         """Return the logits (n_points, n_classes) of the minimum without some training points."""
@@ -38,7 +40,7 @@ class Convex:
     def evidence(self, heldout: np.ndarray | None = None) -> Evidence:
         """Return the minimum as evidence, with full masks."""
         build, states = Builder(Logistic(), self.examples.input_shape, self.examples.n_classes), self.states()
-        trained = Checkpoints(build, lambda: states, self.examples)
+        trained = Checkpoints(build, lambda: states, self.examples, objective=self.objective)
         return Evidence(masks=np.ones((4, self.examples.n_train), bool), heldout=heldout, trained=trained)
 
     def block(self, points: np.ndarray) -> Block:
@@ -60,13 +62,11 @@ class Convex:
         """Return the parameters (n_features + 1, n_classes) by Newton's method."""
         n_train, n_classes = self.examples.n_train, self.examples.n_classes
         kept = np.setdiff1d(np.arange(n_train), removed)
-        x, targets = self._features()[kept], np.eye(n_classes)[self.examples.labels[kept]]
+        x, labels = self._features()[kept], self.examples.labels[kept]
         found, pull = np.zeros((x.shape[1], n_classes)), self.penalty * n_train
         for _ in range(25):
-            odds = np.exp(x @ found - (x @ found).max(axis=1, keepdims=True))
-            odds /= odds.sum(axis=1, keepdims=True)
-            slope = (x.T @ (odds - targets) + pull * found).ravel()
-            bend = np.einsum("nk,kl->nkl", odds, np.eye(n_classes)) - odds[:, :, None] * odds[:, None, :]
+            slope = (x.T @ self.objective.slopes(x @ found, labels) + pull * found).ravel()
+            bend = self.objective.curvatures(x @ found)
             hessian = np.einsum("ni,nkl,nj->ikjl", x, bend, x).reshape(found.size, found.size) + pull * np.eye(found.size)
             found -= np.linalg.solve(hessian, slope).reshape(found.shape)
         return found

@@ -1,9 +1,11 @@
 """Influence agrees with retraining where the loss is convex: in sign, in scale, for single points, and for groups better than the sum of them."""
 
+import dataclasses
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from convex import compared, overlapping, slope
 
 from pipeline.attribution import influence as module
@@ -11,6 +13,7 @@ from pipeline.attribution.evidence import Block, Evidence
 from pipeline.attribution.influence import GroupInfluence
 from pipeline.core.errors import ConfigError, ShapeError
 from pipeline.evaluation.margins import margins
+from pipeline.training.objectives import CrossEntropy, LabelSquaredError
 
 SETS = [np.random.default_rng(seed).choice(40, 6, replace=False) for seed in range(12)]
 
@@ -99,3 +102,17 @@ def test_outputs_that_are_neither_logits_nor_margins_are_refused(convex, datamod
 def test_a_model_of_one_layer_is_its_last_layer(convex, datamodel):
     last = convex.datamodel(GroupInfluence(damping=convex.penalty, layers="last"))
     assert last.effect_of_removing(SETS[0]).mean == pytest.approx(datamodel.effect_of_removing(SETS[0]).mean, abs=1e-6)
+
+
+@pytest.mark.parametrize("objective", [CrossEntropy(0.3), LabelSquaredError(), LabelSquaredError(0.2)], ids=repr)
+def test_effects_follow_the_objective_of_training(objective):
+    """Against retraining by that objective; taken for plain cross-entropy, they are of another size."""
+    convex = dataclasses.replace(overlapping(), objective=objective)
+    found, actual = compared(convex, convex.datamodel(GroupInfluence(damping=convex.penalty)), [np.arange(point, point + 3) for point in range(0, 30, 3)])
+    assert np.corrcoef(found.ravel(), actual.ravel())[0, 1] > 0.98
+    assert slope(found, actual) == pytest.approx(1, abs=0.1)
+
+
+def test_an_objective_without_known_derivatives_is_refused():
+    with pytest.raises(ConfigError, match=r"influence does not know the derivatives of .*; set recipe.objective to 'cross_entropy'"):
+        GroupInfluence().check_objective(torch.nn.functional.cross_entropy)

@@ -1,5 +1,7 @@
 """TRAK is one Newton step of a logistic regression, so that it agrees with retraining one; its effects are in logits, add up, and follow from its seed."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from convex import compared, overlapping, slope
@@ -7,6 +9,7 @@ from convex import compared, overlapping, slope
 from pipeline.attribution.evidence import Evidence
 from pipeline.attribution.trak import Trak
 from pipeline.core.errors import ConfigError
+from pipeline.training.objectives import CrossEntropy, LabelSquaredError
 
 SETS = [np.random.default_rng(seed).choice(40, 4, replace=False) for seed in range(12)]
 
@@ -50,3 +53,18 @@ def test_each_model_has_a_projection_of_its_own_so_that_their_spread_is_an_error
 def test_without_checkpoints_it_says_so():
     with pytest.raises(ConfigError, match="add `checkpoints` to its `needs`"):
         Trak().factor(Evidence(masks=np.ones((3, 4), bool)))
+
+
+def test_effects_follow_smoothed_labels():
+    smoothed = dataclasses.replace(overlapping(n_classes=2), objective=CrossEntropy(0.3))
+    found, actual = compared(smoothed, smoothed.datamodel(Trak(damping=smoothed.penalty, projection_dim=1024)), SETS)
+    assert np.corrcoef(found.ravel(), actual.ravel())[0, 1] > 0.98
+    assert slope(found, actual) == pytest.approx(1, abs=0.15)
+
+
+def test_squared_error_is_refused_before_and_while_models_are_looked_into():
+    squared = dataclasses.replace(overlapping(n_classes=2), objective=LabelSquaredError())
+    with pytest.raises(ConfigError, match="trak does not know the derivatives of LabelSquaredError"):
+        Trak().check_objective(LabelSquaredError())
+    with pytest.raises(ConfigError, match="trak does not know"):
+        squared.datamodel(Trak())

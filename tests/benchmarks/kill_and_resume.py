@@ -21,7 +21,7 @@ import mlflow
 import psutil
 from measure import parse, show
 
-from pipeline.stages.table import stages
+from pipeline.kinds import stages
 
 GROWN = 37
 ROLES = ("full", "oracle", "floor")

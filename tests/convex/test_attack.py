@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from pipeline.convex.guarantees.attack import gaussian_scores, lower_rate, roc, upper_rate, verdict
+from pipeline.convex.guarantees.attack import attack_verdict, gaussian_scores, lower_rate, roc, upper_rate
 from pipeline.convex.guarantees.certificates import Promise
 from pipeline.core.errors import DataError
 
@@ -23,19 +23,19 @@ def test_the_curve_starts_at_no_false_positive_and_ends_at_all():
 
 
 def test_equal_distributions_break_no_promise():
-    assert not verdict(*gaussian_scores(0.0, 1000, seed=1), PROMISE).is_broken
+    assert not attack_verdict(*gaussian_scores(0.0, 1000, seed=1), PROMISE).is_broken
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_promise_just_kept_is_not_called_broken(seed):
     # Of two normals s apart, P(score > 1) − e·P′(score > 1) is .0010 at s = .45.
-    assert not verdict(*gaussian_scores(0.45, 20_000, seed=seed), PROMISE).is_broken
+    assert not attack_verdict(*gaussian_scores(0.45, 20_000, seed=seed), PROMISE).is_broken
 
 
 @pytest.mark.parametrize("sign", [1, -1])
 def test_a_promise_is_broken_in_either_direction(sign):
     unlearned, retrained = gaussian_scores(2.0, 5000, seed=2)
-    found = verdict(*((unlearned, retrained) if sign == 1 else (-retrained, -unlearned)), PROMISE)
+    found = attack_verdict(*((unlearned, retrained) if sign == 1 else (-retrained, -unlearned)), PROMISE)
     wanted = norm.sf(1 / 2 - 1) - np.e * norm.sf(1 / 2 + 1) - PROMISE.delta
     assert found.excess == pytest.approx(wanted, abs=0.03)
     assert 0 < found.excess_low < found.excess
@@ -52,4 +52,4 @@ def test_rates_are_bounded_as_often_as_they_say():
 @pytest.mark.parametrize("scores", [np.zeros(0), np.array([0.0, np.nan])])
 def test_scores_that_are_no_numbers_are_refused(scores):
     with pytest.raises(DataError, match="scores"):
-        verdict(scores, np.zeros(3), PROMISE)
+        attack_verdict(scores, np.zeros(3), PROMISE)

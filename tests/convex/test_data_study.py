@@ -9,7 +9,7 @@ from small_problems import logistic, request
 
 from pipeline.convex.real.perturbation import Perturbation
 from pipeline.convex.real.results import study_data
-from pipeline.convex.real.study import Data, DataStudy, best, forecasts
+from pipeline.convex.real.study import Data, DataStudy, best_removal, forecasts
 from pipeline.convex.real.subset_models import datamodel_forecast, subset_masks, subset_outputs
 from pipeline.convex.real.sweeps import descent_steps, matching_steps
 from pipeline.convex.removals import REMOVALS
@@ -142,7 +142,7 @@ def test_subset_models_are_minimisers_and_enough_of_them_forecast_the_oracle():
 
 
 def test_subsets_too_far_from_the_whole_are_an_error(monkeypatch):
-    monkeypatch.setattr("pipeline.convex.real.subset_models.MOST_ROUNDS", 1)
+    monkeypatch.setattr("pipeline.convex.real.subset_models.MOST_SUBSET_ROUNDS", 1)
     asked = request(logistic(2))
     with pytest.raises(TrainingError, match="raise keep_fraction"):
         subset_outputs(asked.problem, asked.start, asked.hessian, subset_masks(1, 40, 0.3, seed=0))
@@ -154,7 +154,7 @@ def test_datamodels_are_forecast_only_where_there_are_subset_models():
 
 
 def test_the_best_step_is_not_one_that_diverges():
-    chosen = best({"name": "oracle_matching", "n_steps": 400}, request(logistic(2)), (0.5, 8.0, 64.0))
+    chosen = best_removal({"name": "oracle_matching", "n_steps": 400}, request(logistic(2)), (0.5, 8.0, 64.0))
     assert chosen.step == 0.5
 
 

@@ -105,6 +105,6 @@ def test_inputs_that_are_no_images_are_taken_as_they_are():
 
 def test_models_whose_step_cannot_be_undone_are_an_error(monkeypatch):
     monkeypatch.setattr("pipeline.convex.guarantees.perturbed.minimisers", lambda problem, noise: np.tile(problem.minimise()[:, 0], (len(noise), 1)))
-    monkeypatch.setattr("pipeline.convex.guarantees.perturbed.MOST_ROUNDS", 0)
+    monkeypatch.setattr("pipeline.convex.guarantees.perturbed.MOST_DRAW_ROUNDS", 0)
     with pytest.raises(TrainingError, match="forget fewer points"):
         draws_of(logistic(2), [3]).scores(2, seed=0)

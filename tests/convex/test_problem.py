@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.linear_model import Ridge as TheirRidge
 from small_problems import FORGET, PROBLEMS, features, logistic, ridge
 
-from pipeline.convex.problems.losses import Logistic, Ridge
+from pipeline.convex.problems.losses import LogisticProblem, RidgeProblem
 from pipeline.core.errors import DataError, ShapeError, TrainingError
 
 every_problem = pytest.mark.parametrize("problem", PROBLEMS.values(), ids=PROBLEMS.keys())
@@ -91,7 +91,7 @@ def test_what_cannot_be_learnt_from_is_refused(changes, error):
 @pytest.mark.parametrize(("targets", "error"), [(np.zeros((3, 1)), ShapeError), (np.full((40, 1), np.inf), DataError)])
 def test_targets_that_do_not_fit_are_refused(targets, error):
     with pytest.raises(error):
-        Ridge(features=features(), penalty=1.0, targets=targets)
+        RidgeProblem(features=features(), penalty=1.0, targets=targets)
 
 
 def test_a_theta_of_another_problem_is_refused():
@@ -100,4 +100,4 @@ def test_a_theta_of_another_problem_is_refused():
 
 
 def test_missing_classes_are_allowed():
-    assert Logistic(features=features(), penalty=1.0, labels=np.zeros(40, int), n_classes=3).minimise().shape == (6, 3)
+    assert LogisticProblem(features=features(), penalty=1.0, labels=np.zeros(40, int), n_classes=3).minimise().shape == (6, 3)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from small_problems import FORGET, PROBLEMS, logistic, request, ridge
 
-from pipeline.convex.problems.losses import Logistic
+from pipeline.convex.problems.losses import LogisticProblem
 from pipeline.convex.removals import REMOVALS
-from pipeline.convex.removals.base import Request
+from pipeline.convex.removals.base import RemovalRequest
 from pipeline.convex.removals.projective_residual import left_out_change
 from pipeline.core.errors import ConfigError, DataError, ShapeError
 
@@ -51,12 +51,12 @@ def test_a_trajectory_starts_where_the_model_is_and_counts_what_it_spends(name):
 def test_a_set_that_cannot_be_forgotten_is_refused(forget):
     problem = logistic(2)
     with pytest.raises(DataError, match="forget"):
-        Request(problem=problem, start=problem.minimise(), forget=np.array(forget, int))
+        RemovalRequest(problem=problem, start=problem.minimise(), forget=np.array(forget, int))
 
 
 def test_a_start_of_another_problem_is_refused():
     with pytest.raises(ShapeError, match="start"):
-        Request(problem=logistic(2), start=np.zeros((6, 3)), forget=FORGET)
+        RemovalRequest(problem=logistic(2), start=np.zeros((6, 3)), forget=FORGET)
 
 
 @pytest.mark.parametrize("name", ["oracle_matching", "datamodel_matching"])
@@ -146,6 +146,6 @@ def test_descent_to_delete_needs_less_noise_the_longer_it_descends():
 
 def test_separable_classes_have_a_minimum_too():
     features = np.array([[-1.0, 1], [-2, 1], [1, 1], [2, 1]])
-    problem = Logistic(features=features, penalty=1e-3, labels=np.array([0, 0, 1, 1]), n_classes=2)
+    problem = LogisticProblem(features=features, penalty=1e-3, labels=np.array([0, 0, 1, 1]), n_classes=2)
     asked = request(problem, forget=np.array([1]))
     assert removal("retrain").remove(asked).last == pytest.approx(asked.oracle, abs=1e-7)

@@ -43,7 +43,7 @@ LINEAR: dict[str, Any] = {
 def dmm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Dmm:
     """Run `dmm attribute` on the tiny experiment; return exit status, the JSON object and everything else on standard output."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(TINY))
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(TINY, sort_keys=False))
 
     def run(*arguments: str) -> tuple[int, Any, str]:
         monkeypatch.setattr(sys, "argv", ["dmm", "attribute", "tiny.yaml", "--store", "store", "--executor", "serial", "--json", *arguments])

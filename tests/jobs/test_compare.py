@@ -29,7 +29,7 @@ def compare(dmm: Dmm, both: Path) -> Any:
 
     def run(*trees: dict[str, Any], store: Path = both) -> tuple[int, str, str]:
         for number, tree in enumerate(trees):
-            Path(f"{number}.yaml").write_text(yaml.safe_dump(tree))
+            Path(f"{number}.yaml").write_text(yaml.safe_dump(tree, sort_keys=False))
         return dmm("compare", "tiny.yaml", *(f"{number}.yaml" for number in range(len(trees))), "--store", str(store), "--json")
 
     return run
@@ -92,7 +92,7 @@ def test_what_cannot_be_compared_is_refused(compare, both, trees, words):
 
 
 def test_experiments_of_several_stores_are_refused(dmm):
-    Path("other.yaml").write_text(yaml.safe_dump(OTHER | {"store": {"uri": "elsewhere"}}))
+    Path("other.yaml").write_text(yaml.safe_dump(OTHER | {"store": {"uri": "elsewhere"}}, sort_keys=False))
     status, out, _ = dmm("compare", "tiny.yaml", "other.yaml", "--json")
     assert (status, "lie in 2 stores; name the one that holds all with --store" in answer(out)["error"]) == (2, True)
 

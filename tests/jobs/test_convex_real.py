@@ -8,7 +8,7 @@ import pytest
 from jobs import cli
 from jobs.session import open_session
 from pipeline.core.errors import ConfigError, DataError
-from pipeline.view.convex import convex_results
+from pipeline.view.studies import finished
 
 DATA = (
     "{small: {dataset: {name: digits, n_train: 150}, penalty: 0.1, n_steps: 12, n_models: 20, n_subset_models: 60, penalties: [1.0], forget_fractions: [0.1]}}"
@@ -88,8 +88,8 @@ def test_a_file_that_is_not_there_is_missed_before_anything_is_computed(tmp_path
 def test_the_view_holds_how_each_removal_ends_and_which_promises_hold(ask, store):
     ask()
     session = open_session(None, SET[1::2], str(store), demonstration="convex")
-    states = {key: state for key, state in session.graph.survey(session.store).items() if key.startswith("convex/")}
-    found = convex_results(session.store, "1", states)
+    study = session.experiment.all_studies()["convex"]
+    found = study.tracked(session.store, finished(session.graph.survey(session.store)), version="1")
     assert found.metrics["R/data/small/newton"] < 0.1
     assert {row["verdict"] for row in found.tables["promises"]} <= {"kept", "broken"}
     assert "data_small_courses" in found.figures

@@ -56,7 +56,7 @@ def run_dub(dmm: Dmm, made: tuple[Path, Made], tmp_path: Path) -> Any:
     (tmp_path / "dub").symlink_to(made[0])
 
     def run(verb: str, *options: str, **changes: Any) -> tuple[int, str, str]:
-        (tmp_path / "dub.yaml").write_text(yaml.safe_dump(experiment(**changes)))
+        (tmp_path / "dub.yaml").write_text(yaml.safe_dump(experiment(**changes), sort_keys=False))
         return dmm(verb, "dub.yaml", "--store", "store", *options)
 
     return run

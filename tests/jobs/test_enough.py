@@ -28,7 +28,7 @@ BROKEN = "from pipeline.attribution.ridge import Ridge\n\nclass Broken(Ridge):\n
 @pytest.fixture(autouse=True)
 def many(dmm: Dmm, tmp_path: Path) -> None:
     """Write as tiny.yaml the tiny experiment with more subset models and no more of anything else than it needs."""
-    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(TINY | OF_ONE_SET | {"populations": MANY}))
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(TINY | OF_ONE_SET | {"populations": MANY}, sort_keys=False))
 
 
 def members(root: Path) -> Iterator[str]:

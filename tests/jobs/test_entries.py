@@ -15,7 +15,7 @@ from jobs import entry
 from jobs.commands import options
 from jobs.session import Session
 from pipeline.core.errors import MissingShardsError
-from pipeline.stages.table import entries, stages
+from pipeline.kinds import entries, stages
 from pipeline.stages.train import Population
 
 Open = Callable[..., Session]
@@ -48,7 +48,8 @@ def test_every_stage_belongs_to_one_entry_in_the_order_of_the_graph() -> None:
 
 
 def test_the_entries_one_after_the_other_are_a_whole_run(open_tiny: Open) -> None:
-    session, left = open_tiny(**EVERYTHING), set(stages())
+    session = open_tiny(**EVERYTHING)
+    left = {node.stage for node in session.graph.nodes.values()}
     for name, members in entries().items():
         result = compute(name, session)
         left -= set(members)
@@ -91,7 +92,7 @@ def test_each_entry_is_a_module_with_a_command(name: str, monkeypatch: pytest.Mo
 
 def test_an_entry_on_the_command_line_ends_with_a_status(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("tiny.yaml").write_text(yaml.safe_dump(TINY))
+    Path("tiny.yaml").write_text(yaml.safe_dump(TINY, sort_keys=False))
     for name, status in (("fit", options.FAILED), ("train", options.DONE)):
         monkeypatch.setattr(sys, "argv", [f"jobs.{name}", "tiny.yaml", "--store", "store", "--executor", "serial", "--json"])
         with pytest.raises(SystemExit) as ended:

@@ -16,7 +16,11 @@ from pipeline.data.content import KNOWN, KnownContent
 
 FEW = {role: {"n_models": 2} for role in ("full", "oracle", "floor", "scout")}
 POPULATIONS = {"subset": {"n_models": 4, "keep_fraction": 0.5}, **FEW}
-NO_EFFECTS = {"unlearners": {"nothing": "no_op", "ascent": {"name": "gradient_ascent", "epochs": 1}}, "populations": POPULATIONS}
+NO_EFFECTS: dict[str, Any] = {
+    "unlearners": {"nothing": "no_op", "ascent": {"name": "gradient_ascent", "epochs": 1}},
+    "populations": POPULATIONS,
+    "judges": {"klom": {"n_resamples": 20}},
+}
 COHERENT = {"close": {"name": "coherent", "label": 1, "n_points": 5}, "some": {"name": "random", "n_points": 5}}
 
 
@@ -48,7 +52,7 @@ def unread(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 
 
 def write(changes: dict[str, Any], path: str = "mine.yaml") -> None:
-    Path(path).write_text(yaml.safe_dump(TINY | NO_EFFECTS | changes))
+    Path(path).write_text(yaml.safe_dump(TINY | NO_EFFECTS | changes, sort_keys=False))
 
 
 def statuses(dmm: Dmm, *more: str) -> dict[str, str]:

@@ -13,6 +13,7 @@ from jobs import session as sessions
 from jobs.commands.planning import plan
 from jobs.entry import share_of
 from jobs.session import Session
+from pipeline import kinds as table
 from pipeline.blueprint import build_graph
 from pipeline.config import Experiment
 from pipeline.core.errors import ConfigError
@@ -21,7 +22,6 @@ from pipeline.data.examples import Examples
 from pipeline.graph import Graph
 from pipeline.run import wanted_keys
 from pipeline.runtime.store import Shard
-from pipeline.stages import table
 from pipeline.stages.child_run import ChildRun
 from pipeline.stages.effect import Effect
 from pipeline.stages.node import Node, Parent, Work

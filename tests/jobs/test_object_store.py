@@ -27,7 +27,7 @@ SMALL = {
 
 @pytest.fixture(autouse=True)
 def small(tmp_path: Path) -> None:
-    (tmp_path / "small.yaml").write_text(yaml.safe_dump(TINY | SMALL))
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump(TINY | SMALL, sort_keys=False))
 
 
 @pytest.fixture(scope="module")

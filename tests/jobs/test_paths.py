@@ -35,7 +35,7 @@ def write_experiment(folder: Path) -> Path:
         "unlearners": {"nothing": "no_op", "dm_direct": "dm_direct"},
         "populations": TINY["populations"] | {"heldout": {"source": {"name": "madrylab", "folder": "models"}}, "designed": None, "n_seeds": None},
     }
-    (folder / "mine.yaml").write_text(yaml.safe_dump(tree))
+    (folder / "mine.yaml").write_text(yaml.safe_dump(tree, sort_keys=False))
     return folder / "mine.yaml"
 
 

@@ -16,7 +16,7 @@ from jobs.commands.parcel import check_here, pack
 from jobs.commands.submit import ENTRY_NAMES
 from pipeline import config
 from pipeline.core.errors import ConfigError
-from pipeline.stages.table import entries
+from pipeline.kinds import entries
 
 # Nobody listens there: whatever is refused with another message was refused before.
 NOBODY = "http://127.0.0.1:9"
@@ -177,7 +177,7 @@ def test_following_ends_as_the_job_does_and_leaving_leaves_it_running(dmm: Dmm, 
 
 def test_data_that_only_the_cluster_has_are_left_to_the_job(dmm: Dmm, fake: Any, tmp_path: Path) -> None:
     mine = TINY | {"dataset": {"name": "npz", "path": "/nowhere/data.npz"}, "forget_sets": {"some": {"name": "random", "n_points": 5}}}
-    Path("tiny.yaml").write_text(yaml.safe_dump(mine))
+    Path("tiny.yaml").write_text(yaml.safe_dump(mine, sort_keys=False))
     status, _, err = dmm("submit", "tiny.yaml", "--address", NOBODY, "--store", str(tmp_path / "s"))
     assert status == 0
     assert "the job checks them when it starts" in err

@@ -34,7 +34,7 @@ def folder(tmp_path: Path) -> Path:
     """A user's folder, with a config and much that is not to be shipped."""
     user = tmp_path / "user"
     (user / "big").mkdir(parents=True)
-    (user / "tiny.yaml").write_text(yaml.safe_dump(SMALL))
+    (user / "tiny.yaml").write_text(yaml.safe_dump(SMALL, sort_keys=False))
     (user / "big" / "blob").write_bytes(bytes(3 << 20))
     (user / ".rayignore").write_text("big/\n")
     return user

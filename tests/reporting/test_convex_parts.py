@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.reporting.convex.amounts import amount, share
+from pipeline.reporting.convex.amounts import amount, share_left
 from pipeline.reporting.convex.content import CaseContent, ConvexContent, CourseContent, DataContent, GuaranteeContent
 from pipeline.reporting.convex.names import REMOVALS
 from pipeline.reporting.convex.real_parts import guarantee_part, real_figures, real_words
@@ -128,4 +128,4 @@ def test_amounts_of_any_size(value, words):
 
 @pytest.mark.parametrize(("value", "words"), [(1.8e6, "2·10⁶"), (99.4, "99"), (99.8, "1·10²"), (0.25, "0.25")])
 def test_shares_that_grew_are_powers_of_ten(value, words):
-    assert share(value) == words
+    assert share_left(value) == words

@@ -45,6 +45,12 @@ def test_a_data_set_that_changes_in_place_makes_its_own_node_stale(open_study, t
     assert statuses(session)["convex/data/mine"] == "stale"
 
 
+def test_a_data_set_of_the_study_that_changes_makes_another_experiment(open_study, tmp_path) -> None:
+    before = open_study().graph.digest
+    save(tmp_path / "mine.npz", 1.0)
+    assert open_study().graph.digest != before
+
+
 def test_what_reads_other_data_stays_done_when_the_data_of_the_experiment_change(open_study) -> None:
     finish(open_study())
     other = open_study(dataset={"name": "planted", "n_train": 61, "label_noise": {"n_points": 4}})

@@ -137,9 +137,24 @@ HEADERS = [
 
 @pytest.mark.parametrize("header", HEADERS, ids=json.dumps)
 def test_a_header_that_contradicts_itself_is_named_and_never_read(store, monkeypatch, header):
-    about = {"folder": FOLDER, "unit": "members", "start": 0, "stop": 3, "summary": {}, "blobs": {}, "columns": {"unit": ["<i8", []]}}
+    about = {
+        "folder": FOLDER,
+        "unit": "members",
+        "start": 0,
+        "stop": 3,
+        "summary": {},
+        "blobs": {},
+        "columns": {"unit": ["<i8", []]},
+    }
     monkeypatch.setattr("pipeline.runtime.parquet.canonical", lambda _: json.dumps({**about, "n_rows": 6, **header}))
-    name = store.write_shard(FOLDER, "members", 0, 3, Shard(columns={"unit": np.repeat(np.arange(3), 2)}, rows_per_unit=[2, 2, 2]), side={})
+    name = store.write_shard(
+        FOLDER,
+        "members",
+        0,
+        3,
+        Shard(columns={"unit": np.repeat(np.arange(3), 2)}, rows_per_unit=[2, 2, 2]),
+        side={},
+    )
     table = store.table(FOLDER, 3)
     for read in (store.read, store.read_rows):
         with pytest.raises(CorruptShardError, match=f"{name}.*run `dmm verify --repair`"):
@@ -165,7 +180,11 @@ def test_a_flipped_bit_never_moves_a_row_to_another_unit(tmp_path_factory, place
 
 def test_a_writer_that_is_killed_leaves_no_shard_and_its_successor_makes_an_equal_one(store, monkeypatch):
     columns = {"row": np.arange(6)}
-    shard = Shard(columns=columns, rows_per_unit=[3, 1, 2], blobs={"snapshot_0001.safetensors": b"early", "safetensors": b"late"})
+    shard = Shard(
+        columns=columns,
+        rows_per_unit=[3, 1, 2],
+        blobs={"snapshot_0001.safetensors": b"early", "safetensors": b"late"},
+    )
     write_file = type(store.files).write
 
     def killed(files, path, content, **options):

@@ -11,7 +11,7 @@ from pipeline.models.base import Model
 from pipeline.models.cnn import Cnn
 from pipeline.models.logistic import Logistic
 from pipeline.models.mlp import Mlp
-from pipeline.training import ensemble
+from pipeline.training import sizing
 from pipeline.training.ensemble import Builder, States, compute_logits, initial_states, take
 from pipeline.training.features import difficulty, joint_features, last_features
 from pipeline.training.feeds import Resident
@@ -77,7 +77,7 @@ def module_of(build, states, member):
 
 @every_model
 def test_features_are_what_everything_before_the_last_layer_returns(model, monkeypatch):
-    monkeypatch.setattr(ensemble, "EVALUATION_BATCH", 7)
+    monkeypatch.setattr(sizing, "EVALUATION_BATCH", 7)
     build, states, inputs = trained(model)
     features, logits = last_features(build(), states, inputs)
     for member in range(3):
@@ -150,3 +150,12 @@ def test_a_point_without_features_is_like_no_other():
     joint = joint_features(features)
     assert np.isfinite(joint).all()
     assert (joint @ joint.T)[1] == pytest.approx([0.5, 0.5, 0.5])
+
+
+def test_a_model_that_averages_flips_shows_the_mean_features_of_both_images():
+    build, states, inputs = trained(Cnn(width=2, flip_average=True))
+    plain = Builder(Cnn(width=2), (1, 6, 6), FLAT.n_classes)
+    features, logits = last_features(build(), states, inputs)
+    one, other = (last_features(plain(), states, images) for images in (inputs, inputs.flip(-1)))
+    assert np.allclose(features, (one[0] + other[0]) / 2, atol=1e-6)
+    assert np.abs(logits - compute_logits(build(), states, inputs, kind="stacked")).max() < 1e-5

@@ -11,8 +11,10 @@ from pipeline.evaluation.margins import margins
 from pipeline.models import MODELS
 from pipeline.models.base import Model
 from pipeline.training import gradients as module
+from pipeline.training import sizing
 from pipeline.training.ensemble import Builder, initial_states
-from pipeline.training.gradients import Checkpoints, margin_cotangents, probabilities
+from pipeline.training.gradients import Checkpoints, margin_cotangents
+from pipeline.training.objectives import softmax
 from pipeline.training.projection import Projection
 
 MODELS_TRIED = [{"name": "logistic", "zero_init": False}, {"name": "mlp", "width": 5}, {"name": "cnn", "width": 2}]
@@ -67,7 +69,7 @@ def test_chunks_change_nothing(monkeypatch):
     cotangents, vectors = rng.normal(size=(4, 3)), rng.normal(size=(5, checkpoints.n_parameters))
     whole = checkpoints.gradients(0, POINTS, cotangents), checkpoints.pull(0, POINTS, cotangents[None]), checkpoints.push(0, vectors, POINTS)
     monkeypatch.setattr(module, "NUMBERS", 1)
-    monkeypatch.setattr(module, "EVALUATION_BATCH", 3)
+    monkeypatch.setattr(sizing, "EVALUATION_BATCH", 3)
     parts = checkpoints.gradients(0, POINTS, cotangents), checkpoints.pull(0, POINTS, cotangents[None]), checkpoints.push(0, vectors, POINTS)
     for one, other in zip(whole, parts, strict=True):
         assert other == pytest.approx(one, abs=1e-5)
@@ -89,7 +91,7 @@ def test_margin_cotangents_are_the_slopes_of_margins():
 
 
 def test_probabilities_of_huge_logits_are_finite():
-    assert probabilities(np.array([[1e4, 0.0]], np.float32)) == pytest.approx(np.array([[1.0, 0.0]]))
+    assert softmax(np.array([[1e4, 0.0]], np.float32)) == pytest.approx(np.array([[1.0, 0.0]]))
 
 
 def test_projections_keep_inner_products_and_lengths():

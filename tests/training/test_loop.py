@@ -1,6 +1,7 @@
 """The one loop does what a plain torch loop does, for any grouping of members, and touches nothing that it was given."""
 
 import copy
+import dataclasses
 
 import numpy as np
 import pytest
@@ -15,11 +16,13 @@ from pipeline.models.base import Model
 from pipeline.models.cnn import Cnn
 from pipeline.models.logistic import Logistic
 from pipeline.models.mlp import Mlp
-from pipeline.training import ensemble
+from pipeline.training import sizing
 from pipeline.training.ensemble import Builder, compute_logits, initial_states, join, take
 from pipeline.training.feeds import Resident
 from pipeline.training.loop import batch_orders, batches, run_phases
-from pipeline.training.schedule import STACKABLE, Descent, Phase, cross_entropy, squared_error
+from pipeline.training.objectives import cross_entropy, squared_error
+from pipeline.training.optimizers import ELEMENTWISE
+from pipeline.training.schedule import Descent, Phase
 
 MODELS = [Logistic(zero_init=False), Mlp(width=8), Mlp(width=8, depth=2), Cnn(width=2), Cnn(width=2, batch_norm=False)]
 FLAT = Planted(n_train=40, n_validation=10).load()
@@ -51,12 +54,12 @@ def equal(one, other):
 
 @pytest.mark.parametrize("model", MODELS, ids=repr)
 def test_bits_of_stacked_members_do_not_depend_on_their_company(model, monkeypatch):
-    monkeypatch.setattr(ensemble, "GROUP_SIZE", 3)
+    monkeypatch.setattr(sizing, "GROUP_SIZE", 3)
     build, data, seeds = builder_of(model), data_for(model), list(range(7))
     phase = training(7, optimizer="adam", weight_decay=0.01)
     states = initial_states(build, seeds)
     together = run_phases(build(), states, [phase], data, seeds=seeds, kind="stacked")
-    monkeypatch.setattr(ensemble, "GROUP_SIZE", 50)
+    monkeypatch.setattr(sizing, "GROUP_SIZE", 50)
     order = [6, 2, 0, 5, 1, 3, 4]
     other = run_phases(build(), {name: value[order] for name, value in states.items()}, [members_of(phase, order)], data, seeds=order, kind="stacked")
     alone = join(run_phases(build(), take(states, i, i + 1), [members_of(phase, [i])], data, seeds=[i], kind="stacked") for i in seeds)
@@ -79,7 +82,7 @@ def test_stacked_members_equal_looped_ones(model):
 
 
 @pytest.mark.parametrize("kind", ["stacked", "looped"])
-@pytest.mark.parametrize("optimizer", STACKABLE)
+@pytest.mark.parametrize("optimizer", ELEMENTWISE)
 @pytest.mark.parametrize("drop_last", [True, False])
 def test_the_loop_is_a_plain_torch_loop(kind, optimizer, drop_last):
     build, data = builder_of(Mlp(width=8)), data_for(Mlp())
@@ -89,7 +92,7 @@ def test_the_loop_is_a_plain_torch_loop(kind, optimizer, drop_last):
     module = build()
     module.load_state_dict({name: value[0] for name, value in states.items()})
     momentum = {"momentum": 0.9} if optimizer in ("sgd", "rmsprop") else {}
-    stepper = STACKABLE[optimizer](module.parameters(), lr=0.05, weight_decay=0.01, **momentum)
+    stepper = ELEMENTWISE[optimizer](module.parameters(), lr=0.05, weight_decay=0.01, **momentum)
     order = batch_orders(phase.points, 3, [(5, 0)])[0]
     step, n_steps = 0, 3 * (2 if drop_last else 3)
     for epoch in range(3):
@@ -124,14 +127,15 @@ def test_members_of_one_seed_meet_the_points_they_share_in_one_order():
 
 
 def test_targets_go_with_their_points():
-    """Each listed point has a target that names it: matching must pull its own logits there, whatever the order of visits."""
+    """Each point has a target that names it: matching must pull its own logits there, whatever the order of visits."""
     build, data = builder_of(Mlp(width=32)), data_for(Mlp())
-    points = np.arange(12)[None]
-    targets = np.random.default_rng(0).normal(size=(1, 12, FLAT.n_classes)).astype(np.float32)
+    points = np.array([[5, 3, 11, 7, 0, 9, 1, 4]])
+    targets = np.random.default_rng(0).normal(size=(1, 50, FLAT.n_classes)).astype(np.float32)
     descent = Descent(epochs=150, batch_size=5, learning_rate=0.02, optimizer="adam")
     phase = Phase(points=points, objective=squared_error, descent=descent, drop_last=False, targets=targets)
     states = run_phases(build(), initial_states(build, [0]), [phase], data, seeds=[0], kind="stacked")
-    assert np.abs(compute_logits(build(), states, data.inputs[:12], kind="stacked") - targets).mean() < 0.3
+    found = compute_logits(build(), states, data.inputs, kind="stacked")[:, points[0]]
+    assert np.abs(found - targets[:, points[0]]).mean() < 0.3
 
 
 @pytest.mark.parametrize("kind", ["stacked", "looped"])
@@ -181,6 +185,45 @@ def test_phases_follow_each_other():
     both = run_phases(build(), states, [first, second], data, seeds=[0], kind="stacked")
     assert not equal(both, run_phases(build(), states, [first], data, seeds=[0], kind="stacked"))
     assert not equal(both, run_phases(build(), states, [second, first], data, seeds=[0], kind="stacked"))
+
+
+@pytest.mark.parametrize("kind", ["stacked", "looped"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "muon"])
+def test_alternating_phases_of_one_track_keep_their_moments(kind, optimizer):
+    """Two phases of one epoch each are two epochs of one phase, up to the order of visits, which one batch has not."""
+    build, data = builder_of(Mlp(width=8)), data_for(Mlp())
+    states, settings = initial_states(build, [0, 1]), {"optimizer": optimizer, "momentum": 0.9, "batch_size": 20}
+    whole = run_phases(build(), states, [training(2, epochs=2, **settings)], data, seeds=[0, 1], kind=kind)
+    halves = [dataclasses.replace(training(2, epochs=1, **settings), track=track) for track in ("a", "b", "a")]
+    together, apart = (run_phases(build(), states, chosen, data, seeds=[0, 1], kind=kind) for chosen in (halves[::2], halves[:2]))
+    assert all(torch.allclose(value, whole[name], atol=1e-5) for name, value in together.items())
+    assert not all(torch.allclose(value, whole[name], atol=1e-4) for name, value in apart.items())
+
+
+@pytest.mark.parametrize("kind", ["stacked", "looped"])
+def test_shared_targets_are_each_members_own(kind):
+    build, data = builder_of(Mlp(width=8)), data_for(Mlp())
+    states, targets = initial_states(build, [0, 1]), np.random.default_rng(0).normal(size=(50, FLAT.n_classes)).astype(np.float32)
+    phase = dataclasses.replace(training(2), objective=squared_error, targets=targets)
+    own = dataclasses.replace(phase, targets=np.stack([targets, targets]))
+    assert equal(*(run_phases(build(), states, [given], data, seeds=[0, 1], kind=kind) for given in (phase, own)))
+
+
+def test_a_function_of_the_users_own_is_an_objective():
+    build, data = builder_of(Mlp(width=8)), data_for(Mlp())
+    states, phase = initial_states(build, [0, 1]), dataclasses.replace(training(2), objective=lambda logits, labels, _: F.cross_entropy(logits, labels))
+    ours, theirs = (run_phases(build(), states, [given], data, seeds=[0, 1], kind="stacked") for given in (training(2), phase))
+    assert all(torch.allclose(value, theirs[name], atol=1e-5) for name, value in ours.items())
+
+
+def test_channels_last_moves_no_result_of_a_looped_member():
+    build, data = builder_of(Cnn(width=2)), data_for(Cnn())
+    states = initial_states(build, [0])
+    plain, other = (
+        run_phases(build(), states, [training(1, memory_format=given)], data, seeds=[0], kind="looped") for given in ("contiguous", "channels_last")
+    )
+    assert all(torch.allclose(value.float(), other[name].float(), atol=1e-4) for name, value in plain.items())
+    assert all(value.is_contiguous() for value in other.values() if value.ndim < 5)
 
 
 @pytest.mark.parametrize(("n_phase", "n_seeds"), [(2, 3), (3, 2)])

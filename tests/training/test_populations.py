@@ -11,6 +11,7 @@ from pipeline.data.planted import Planted, planted_weights
 from pipeline.models.base import Model
 from pipeline.models.logistic import Logistic
 from pipeline.models.mlp import Mlp
+from pipeline.training import sizing
 from pipeline.training.ensemble import Builder, compute_logits, initial_states, n_members
 from pipeline.training.feeds import Resident
 from pipeline.training.populations import Recipe, check_model, choose_ensemble, member_masks, train_members
@@ -102,8 +103,8 @@ def test_seeds_decide_the_start():
     [
         (Mlp(width=4, dropout=0.5), {}, "draws random numbers"),
         (Mlp(width=4), {"optimizer": "adafactor"}, "not element-wise"),
-        (Mlp(width=4), {"max_gradient_norm": 1.0}, "norm of one member's gradient"),
         (Mlp(width=4), {"precision": "bfloat16"}, "ignored by biased layers"),
+        (Mlp(width=4), {"memory_format": "channels_last"}, "share each convolution"),
     ],
 )
 def test_what_cannot_be_stacked_exactly_is_looped_with_a_word_or_refused(model, settings, why):
@@ -141,20 +142,40 @@ def test_auto_takes_the_faster_of_both_as_timed():
 class Hungry(nn.Module):
     """Has memory for ten members at once, as a small GPU may."""
 
+    most = 10
+
     def __init__(self, n_inputs, n_classes):
         super().__init__()
         self.layer = nn.Linear(n_inputs, n_classes)
 
     def forward(self, inputs):
         weight = self.layer.weight
-        if torch._C._functorch.is_batchedtensor(weight) and len(torch._C._functorch.get_unwrapped(weight)) > 10:
+        if torch._C._functorch.is_batchedtensor(weight) and len(torch._C._functorch.get_unwrapped(weight)) > self.most:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
         return self.layer(inputs)
 
 
-def test_members_that_memory_does_not_hold_at_once_are_looped():
+def test_a_trial_that_memory_does_not_hold_takes_fewer_members_and_says_so(monkeypatch):
+    monkeypatch.setattr(sizing, "_FITTED", {})
     chosen = choose_ensemble(build(Flat(fault="hungry")), recipe(), Resident.place(EXAMPLES), 40)
-    assert chosen == {"kind": "looped", "reason": "memory does not hold 25 members at once"}
+    assert chosen["reason"] == "the faster of both when timed, in groups of 6, as memory does not hold 25 members at once"
+    with sizing.allowing(sizing.Allowance(memory_bytes=1000)):
+        chosen = choose_ensemble(build(Flat(fault="hungry")), recipe(), Resident.place(EXAMPLES), 40)
+    assert chosen == {"kind": "looped", "reason": "memory does not hold 2 members at once"}
+
+
+def test_a_group_that_memory_does_not_hold_trains_in_halves_with_the_same_bits(monkeypatch):
+    data, masks = Resident.place(EXAMPLES), np.ones((12, 40), bool)
+
+    def train(most):
+        monkeypatch.setattr(sizing, "_FITTED", {})
+        monkeypatch.setattr(Hungry, "most", most)
+        return train_members(build(Flat(fault="hungry")), recipe(), data, masks=masks, seeds=range(12), kind="stacked")
+
+    whole, halves = train(50), train(3)
+    assert all(torch.equal(value, halves[name]) for name, value in whole.items())
+    with pytest.raises(torch.OutOfMemoryError):
+        train(0)
 
 
 @pytest.mark.parametrize("kind", ["stacked", "looped"])

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from pipeline.core.errors import ShapeError, TrainingError
-from pipeline.training.schedule import OPTIMIZERS, Descent, Phase, ascent, cross_entropy, squared_error
+from pipeline.training.objectives import ascent, cross_entropy, squared_error
+from pipeline.training.schedule import Descent, Moment, Phase, moments
 
 
 def descent(**settings):
@@ -31,7 +32,7 @@ def phase(n_listed, *, drop_last=False, **settings):
     ],
 )
 def test_learning_rates_follow_their_formulas(schedule, expected):
-    rates = [descent(schedule=schedule).learning_rate_at(step, n_steps=12, steps_per_epoch=4) for step in range(12)]
+    rates = [descent(schedule=schedule).learning_rate_at(Moment(step, 12, step / 4, 3)) for step in range(12)]
     assert rates == pytest.approx([0.1 * expected(step) for step in range(12)])
 
 
@@ -70,15 +71,67 @@ def test_a_phase_of_no_steps_is_an_error():
         phase(0)
 
 
-def test_targets_must_be_of_the_listed_points():
-    with pytest.raises(ShapeError, match="one target for each"):
-        Phase(points=np.zeros((2, 3), np.int64), objective=squared_error, descent=descent(), drop_last=False, targets=np.zeros((2, 4, 5), np.float32))
+@pytest.mark.parametrize("shape", [(2, 3, 5), (3, 4, 5), (3, 5), (4,)])
+def test_targets_must_reach_to_every_point(shape):
+    with pytest.raises(ShapeError, match="looked up by point id"):
+        Phase(
+            points=np.array([[0, 3], [1, 2]]),
+            objective=squared_error,
+            descent=descent(),
+            drop_last=False,
+            targets=np.zeros(shape, np.float32),
+        )
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
-def test_every_optimizer_of_the_table_can_be_chosen_and_moves_a_parameter(name):
-    parameter = torch.ones(3, requires_grad=True)
-    optimizer = descent(optimizer=name, momentum=0.5, weight_decay=0.1).build_optimizer([parameter])
-    (parameter**2).sum().backward()
-    optimizer.step()
-    assert not torch.equal(parameter, torch.ones(3))
+def rates_of(*phases, **settings):
+    """Return the learning rate of every step of phases of (epochs, listed points, track), in batches of 4."""
+    listed = [
+        Phase(
+            points=np.zeros((1, n_listed), np.int64),
+            objective=cross_entropy,
+            descent=descent(epochs=epochs, **settings),
+            drop_last=True,
+            track=track,
+        )
+        for epochs, n_listed, track in phases
+    ]
+    places = moments(listed, [phase.steps_per_epoch for phase in listed])
+    return [[phase.descent.learning_rate_at(place) for place in steps] for phase, steps in zip(listed, places, strict=True)]
+
+
+def test_a_triangle_rises_from_nothing_to_its_peak_and_falls_per_step():
+    (rates,) = rates_of((5, 8, None), schedule="triangle", peak_epoch=2)
+    assert rates == pytest.approx([0.1 * value for value in np.interp(np.arange(10) / 2, [0, 2, 5], [0, 1, 0])])
+
+
+@pytest.mark.parametrize(("peak", "expected"), [(0, [1, 0.75, 0.5, 0.25]), (2, [0, 0.25, 0.5, 0.75])])
+def test_a_triangle_may_have_one_side_only(peak, expected):
+    (rates,) = rates_of((2, 8, None), schedule="triangle", peak_epoch=peak)
+    assert rates == pytest.approx([0.1 * share for share in expected])
+
+
+@pytest.mark.parametrize("schedule", ["linear", "cosine", "exponential"])
+def test_phases_of_one_track_share_a_schedule_that_spans_them(schedule):
+    (whole,) = rates_of((4, 8, None), schedule=schedule)
+    parts = rates_of((1, 8, "a"), (2, 8, "a"), (1, 8, "a"), schedule=schedule)
+    assert [rate for part in parts for rate in part] == whole
+
+
+def test_other_tracks_and_phases_without_one_have_a_schedule_of_their_own():
+    first, lone, second = rates_of((1, 8, "a"), (1, 4, None), (1, 4, "b"), schedule="linear")
+    assert (first, lone, second) == ([0.1, 0.05], [0.1], [0.1])
+
+
+def test_a_peak_counts_epochs_of_the_whole_track_whatever_their_steps():
+    first, second = rates_of((2, 8, "a"), (2, 4, "a"), schedule="triangle", peak_epoch=3)
+    assert [*first, *second] == pytest.approx([0.1 * share for share in (0, 1 / 6, 1 / 3, 1 / 2, 2 / 3, 1)])
+
+
+def test_phases_that_cannot_share_an_optimiser_are_refused_with_the_difference():
+    points = np.zeros((1, 4), np.int64)
+    phases = [
+        Phase(points=points, objective=cross_entropy, descent=descent(momentum=momentum, epochs=epochs), drop_last=True, track="a")
+        for momentum, epochs in ((0.9, 1), (0.0, 2))
+    ]
+    with pytest.raises(TrainingError, match="track 'a' differ in momentum, but share one optimiser"):
+        moments(phases, [1, 1])

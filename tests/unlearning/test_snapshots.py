@@ -14,7 +14,7 @@ from pipeline.data.planted import Planted
 from pipeline.models.base import Model
 from pipeline.models.cnn import Cnn
 from pipeline.models.mlp import Mlp
-from pipeline.training import ensemble
+from pipeline.training import sizing
 from pipeline.training.ensemble import Builder, compute_logits, initial_states, take
 from pipeline.training.feeds import Resident
 from pipeline.training.schedule import Descent, Phase, ascent, cross_entropy
@@ -40,7 +40,13 @@ class Noisy(Model):
     """A model whose every look at data moves torch's random numbers on."""
 
     def build(self, input_shape, n_classes):
-        return nn.Sequential(nn.Flatten(), nn.Linear(int(np.prod(input_shape)), 8), nn.Dropout(0.5), Restless(), nn.Linear(8, n_classes))
+        return nn.Sequential(
+            nn.Flatten(),
+            nn.Linear(int(np.prod(input_shape)), 8),
+            nn.Dropout(0.5),
+            Restless(),
+            nn.Linear(8, n_classes),
+        )
 
 
 class TwoPhases(ScheduledUnlearner):
@@ -49,8 +55,14 @@ class TwoPhases(ScheduledUnlearner):
     name: ClassVar[str] = "two_phases"
 
     def phases(self, request):
-        first, second = same_for_all(FORGET, len(request.seeds)), same_for_all(np.arange(10, 17), len(request.seeds))
-        up, down = Descent(epochs=2, batch_size=2, learning_rate=0.01), Descent(epochs=3, batch_size=4, learning_rate=0.01, schedule="linear")
+        first, second = (
+            same_for_all(FORGET, len(request.seeds)),
+            same_for_all(np.arange(10, 17), len(request.seeds)),
+        )
+        up, down = (
+            Descent(epochs=2, batch_size=2, learning_rate=0.01),
+            Descent(epochs=3, batch_size=4, learning_rate=0.01, schedule="linear"),
+        )
         return [
             Phase(points=first, objective=ascent, descent=up, drop_last=False),
             Phase(points=second, objective=cross_entropy, descent=down, drop_last=True),
@@ -63,8 +75,21 @@ def request_of(model, kind="stacked", seeds=(7, 8, 9), **changes):
     build = Builder(model, tuple(data.inputs.shape[1:]), EXAMPLES.n_classes)
     states = initial_states(build, seeds)
     logits = compute_logits(build(), states, data.inputs, kind=kind)
-    given = {"template": build(), "states": states, "logits": logits, "data": data, "forget": FORGET, "kind": kind, "seeds": list(seeds)}
-    given |= {"retain": np.setdiff1d(np.arange(40), FORGET), "effect": np.ones_like(logits[0]), "oracle_logits": logits + 1, "n_saved": 2}
+    given = {
+        "template": build(),
+        "states": states,
+        "logits": logits,
+        "data": data,
+        "forget": FORGET,
+        "kind": kind,
+        "seeds": list(seeds),
+    }
+    given |= {
+        "retain": np.setdiff1d(np.arange(40), FORGET),
+        "effect": np.ones_like(logits[0]),
+        "oracle_logits": logits + 1,
+        "n_saved": 2,
+    }
     return Request(**given | changes)
 
 
@@ -115,7 +140,10 @@ def test_a_snapshot_is_where_a_run_of_so_many_epochs_ends(name):
     request = request_of(Mlp(width=8))
     shown = UNLEARNERS.build({"name": name, "epochs": 4, "snapshots": {}}).unlearn(request).snapshots
     for epochs in (1, 2, 3, 4):
-        short, snapshot = UNLEARNERS.build({"name": name, "epochs": epochs}).unlearn(request), shown[epochs - 1]
+        short, snapshot = (
+            UNLEARNERS.build({"name": name, "epochs": epochs}).unlearn(request),
+            shown[epochs - 1],
+        )
         assert (snapshot.after, snapshot.n_samples) == (epochs, short.n_samples)
         assert snapshot.logits.tobytes() == short.logits.tobytes()
         assert equal(snapshot.states, take(short.states, 0, 2))
@@ -137,7 +165,7 @@ def test_epochs_and_steps_are_counted_through_all_phases(snapshots, expected):
 
 def test_snapshots_do_not_depend_on_how_members_are_grouped(monkeypatch):
     together = unlearner("dmm", {}).unlearn(request_of(Mlp(width=8), seeds=tuple(range(5))))
-    monkeypatch.setattr(ensemble, "GROUP_SIZE", 2)
+    monkeypatch.setattr(sizing, "GROUP_SIZE", 2)
     apart = unlearner("dmm", {}).unlearn(request_of(Mlp(width=8), seeds=tuple(range(5))))
     for one, other in zip(together.snapshots, apart.snapshots, strict=True):
         assert one.logits.tobytes() == other.logits.tobytes()
@@ -165,7 +193,20 @@ def test_an_unlearner_without_steps_says_that_it_has_no_snapshots(name, snapshot
         UNLEARNERS.build({"name": name, "snapshots": snapshots})
 
 
-@pytest.mark.parametrize("snapshots", [{"every": 0}, {"every": -1}, {"every": 1.5}, {"every": True}, {"unit": "epochs"}, {"per": 1}, 3, "epoch", []])
+@pytest.mark.parametrize(
+    "snapshots",
+    [
+        {"every": 0},
+        {"every": -1},
+        {"every": 1.5},
+        {"every": True},
+        {"unit": "epochs"},
+        {"per": 1},
+        3,
+        "epoch",
+        [],
+    ],
+)
 def test_a_setting_that_says_no_time_is_refused(snapshots):
     with pytest.raises(ConfigError, match="snapshots"):
         UNLEARNERS.build({"name": "dmm", "snapshots": snapshots})
@@ -190,7 +231,13 @@ class Shrinking(Unlearner):
         for number in (1, 2, 3):
             states = {name: value * 0.9 for name, value in states.items()}
             shown.append(request.take_snapshot(states, after=number, n_samples=0))
-        wrong = {"none": [], "order": shown[::-1], "kind": ["shown"], "early": shown[:2], "twice": [shown[0], *shown]}
+        wrong = {
+            "none": [],
+            "order": shown[::-1],
+            "kind": ["shown"],
+            "early": shown[:2],
+            "twice": [shown[0], *shown],
+        }
         found = [] if self.snapshots is None else wrong.get(self.mistake, shown)
         return Unlearned(states=states, logits=request.compute_logits(states), n_samples=0, snapshots=found)
 

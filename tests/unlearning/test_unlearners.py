@@ -209,3 +209,18 @@ def test_a_retain_sample_larger_than_the_retain_set_takes_all_of_it(request_of):
 def test_settings_out_of_range_are_refused(settings):
     with pytest.raises(ConfigError, match=next(iter(settings))):
         unlearner("dmm", **settings)
+
+
+@pytest.mark.parametrize("name", ["finetune", "gradient_ascent"])
+@pytest.mark.parametrize("settings", [{"flip": True}, {"crop_padding": 1}])
+def test_images_are_asked_for_before_compute_where_they_are_augmented(name, settings):
+    with pytest.raises(ConfigError, match="is for images"):
+        unlearner(name, **settings).check(EXAMPLES)
+
+
+def test_muon_brings_matching_closer_to_its_teacher_than_adam(request_of):
+    asked = request_of()
+    muon = {"optimizer": "muon", "momentum": 0.9, "nesterov": True, "learning_rate": 0.02, "schedule": "linear"}
+    adam, other = (unlearner("oracle_matching", epochs=8, **settings).unlearn(asked) for settings in ({}, muon))
+    assert distance(other.logits, asked.oracle_logits) < 0.7 * distance(adam.logits, asked.oracle_logits)
+    assert other.n_samples == adam.n_samples

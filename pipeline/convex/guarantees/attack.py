@@ -14,11 +14,11 @@ from pipeline.convex.guarantees.certificates import Promise
 from pipeline.core.errors import DataError
 from pipeline.core.seeds import generator
 
-Scores = Float[np.ndarray, " _"]
+AttackScores = Float[np.ndarray, " _"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Verdict:
+class AttackVerdict:
     """What the attack comes to where the promise has least room: excess is TPR − e^ε·FPR − δ, excess_low a lower confidence bound on it.
 
     The event is known beforehand: density ratios above e^ε are where TPR − e^ε·FPR is largest, so no threshold is searched.
@@ -35,7 +35,7 @@ class Verdict:
         return self.excess_low > 0
 
 
-def gaussian_scores(distance: float, n_draws: int, seed: int) -> tuple[Scores, Scores]:
+def gaussian_scores(distance: float, n_draws: int, seed: int) -> tuple[AttackScores, AttackScores]:
     """Return the scores of draws from two normal distributions of one covariance whose means are so many standard deviations apart.
 
     The score depends on a draw only along the line between the means, so nothing else is drawn.
@@ -44,7 +44,7 @@ def gaussian_scores(distance: float, n_draws: int, seed: int) -> tuple[Scores, S
     return drawn[0] + distance**2 / 2, drawn[1] - distance**2 / 2
 
 
-def verdict(unlearned: Scores, retrained: Scores, promise: Promise, confidence: float = 0.999) -> Verdict:
+def attack_verdict(unlearned: AttackScores, retrained: AttackScores, promise: Promise, confidence: float = 0.999) -> AttackVerdict:
     """Return the worse of both directions: unlearned taken for what is found, and retrained.
 
     Four rates are bounded by Clopper and Pearson, each to a quarter of what confidence leaves. Raises DataError on scores that are no numbers.
@@ -57,10 +57,10 @@ def verdict(unlearned: Scores, retrained: Scores, promise: Promise, confidence: 
     return max(found, key=lambda one: one.excess_low)
 
 
-def _one_sided(hits: np.ndarray, false: np.ndarray, promise: Promise, doubt: float) -> Verdict:
+def _one_sided(hits: np.ndarray, false: np.ndarray, promise: Promise, doubt: float) -> AttackVerdict:
     tpr, fpr, factor = float(hits.mean()), float(false.mean()), exp(promise.epsilon)
     low = lower_rate(int(hits.sum()), len(hits), doubt) - factor * upper_rate(int(false.sum()), len(false), doubt) - promise.delta
-    return Verdict(tpr=tpr, fpr=fpr, excess=tpr - factor * fpr - promise.delta, excess_low=low)
+    return AttackVerdict(tpr=tpr, fpr=fpr, excess=tpr - factor * fpr - promise.delta, excess_low=low)
 
 
 def lower_rate(n_hits: int, n_draws: int, doubt: float) -> float:
@@ -73,7 +73,7 @@ def upper_rate(n_hits: int, n_draws: int, doubt: float) -> float:
     return float(beta.ppf(1 - doubt, n_hits + 1, n_draws - n_hits)) if n_hits < n_draws else 1.0
 
 
-def roc(unlearned: Scores, retrained: Scores, fpr: Float[np.ndarray, " n_rates"]) -> Float[np.ndarray, " n_rates"]:
+def roc(unlearned: AttackScores, retrained: AttackScores, fpr: Float[np.ndarray, " n_rates"]) -> Float[np.ndarray, " n_rates"]:
     """Return the true positive rate of the attack at each false positive rate, thresholds taken from the retrained draws.
 
     A rate below one draw's share is taken as no false positive at all.

@@ -9,7 +9,7 @@ from math import ceil, log, sqrt
 import numpy as np
 
 from pipeline.convex.problems.constants import Constants
-from pipeline.convex.problems.problem import Problem, Theta
+from pipeline.convex.problems.problem import ConvexProblem, Theta
 from pipeline.core.errors import ConfigError
 
 
@@ -44,7 +44,7 @@ def residual_budget(sigma: float, promise: Promise) -> float:
     return sigma * promise.epsilon / _quantile(promise)
 
 
-def worst_residual(problem: Problem, constants: Constants, n_forget: int) -> float:
+def worst_residual(problem: ConvexProblem, constants: Constants, n_forget: int) -> float:
     """Return a bound on the gradient residual of one Newton step, from constants alone, whichever n_forget points of the problem leave.
 
     The step v has ‖v‖ ≤ n_forget·L/m, and by Taylor's remainder the residual is at most ½·(Lipschitz constant of the Hessian)·‖v‖²: it grows with
@@ -54,7 +54,7 @@ def worst_residual(problem: Problem, constants: Constants, n_forget: int) -> flo
     return constants.hessian_lipschitz * shift**2 / 2
 
 
-def residual_bound(retained: Problem, step: Theta) -> float:
+def residual_bound(retained: ConvexProblem, step: Theta) -> float:
     """Return a bound on the gradient residual of the Newton step that was taken: ½γ‖X‖·‖(‖xᵢᵀv‖²)ᵢ‖, with γ = `third` and X those retained.
 
     Taylor's remainder of point i is ½γ‖xᵢᵀv‖², so where ‖xᵢ‖ ≤ 1 this is at most half of γ‖X‖‖v‖‖Xv‖. Assumes nothing but γ.
@@ -100,7 +100,7 @@ def training_steps(contraction: float, n_steps: int, shift: float, start_distanc
     return max(1, ceil(log(start_distance / wanted) / log(1 / contraction))) if start_distance > wanted else 1
 
 
-def newton_residual(retained: Problem, theta: Theta, noise: Theta | None = None) -> float:
+def newton_residual(retained: ConvexProblem, theta: Theta, noise: Theta | None = None) -> float:
     """Return the gradient residual itself of a model after unlearning, ‖∇L(θ) + b‖: it costs one gradient on all retained points."""
     return float(np.linalg.norm(retained.gradient(theta) + (0 if noise is None else noise)))
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from pipeline.convex.guarantees.attack import Scores, Verdict, gaussian_scores, roc, verdict
+from pipeline.convex.guarantees.attack import AttackScores, AttackVerdict, attack_verdict, gaussian_scores, roc
 from pipeline.convex.guarantees.certificates import (
     Promise,
     descent_distance,
@@ -26,9 +26,9 @@ from pipeline.convex.guarantees.certificates import (
 )
 from pipeline.convex.guarantees.perturbed import Perturbed
 from pipeline.convex.problems.constants import Constants, constants_of, unit_norm
-from pipeline.convex.problems.losses import Logistic
-from pipeline.convex.problems.problem import Problem, Theta
-from pipeline.convex.removals.base import Request
+from pipeline.convex.problems.losses import LogisticProblem
+from pipeline.convex.problems.problem import ConvexProblem, Theta
+from pipeline.convex.removals.base import RemovalRequest
 from pipeline.convex.removals.newton import Newton
 from pipeline.core.arrays import Indices
 from pipeline.core.errors import ConfigError
@@ -81,27 +81,27 @@ class Case:
     actual: float
     fpr: Float[np.ndarray, " n_rates"]
     tpr: Float[np.ndarray, " n_rates"]
-    verdict: Verdict
+    verdict: AttackVerdict
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Trial:
     """One data set and its settings: scaled so that no point is longer than 1, raw so that some are; hardest are the ids by loss, hardest first."""
 
-    raw: Logistic
-    scaled: Logistic
+    raw: LogisticProblem
+    scaled: LogisticProblem
     hardest: Indices
     settings: GuaranteeSettings
 
-    def case(self, scores: tuple[Scores, Scores], **known: Any) -> Case:
+    def case(self, scores: tuple[AttackScores, AttackScores], **known: Any) -> Case:
         """Return the case that these scores of unlearned and retrained models make."""
         rates = np.geomspace(1 / self.settings.n_draws, 1, N_RATES)
-        found: dict[str, Any] = {"fpr": rates, "tpr": roc(*scores, rates), "verdict": verdict(*scores, self.settings.promise)}
+        found: dict[str, Any] = {"fpr": rates, "tpr": roc(*scores, rates), "verdict": attack_verdict(*scores, self.settings.promise)}
         # What was meant to hold does not where the difference came out larger than what the noise is for.
         return Case(**known | {"holds": known["holds"] and known["actual"] <= known["assumed"]}, **found)
 
 
-def guarantees(problem: Logistic, settings: GuaranteeSettings) -> tuple[Case, ...]:
+def guarantees(problem: LogisticProblem, settings: GuaranteeSettings) -> tuple[Case, ...]:
     """Return both methods in every situation for a binary problem, scaled and with the penalty as the settings say.
 
     Raises ConfigError if more points are to leave than there are.
@@ -127,20 +127,20 @@ def _certified(trial: Trial) -> Iterator[Case]:
         (f"features up to {settings.longest:g} long, noise for 1", False, trial.raw, trial.hardest[:1], careless),
     ]
     for situation, holds, problem, forget, sigma in situations:
-        draws = Perturbed(request=Request(problem=problem, start=problem.minimise(), forget=forget), sigma=sigma)
+        draws = Perturbed(request=RemovalRequest(problem=problem, start=problem.minimise(), forget=forget), sigma=sigma)
         actual, scores = float(draws.residuals(settings.n_draws, settings.seed).max()), draws.scores(settings.n_draws, settings.seed)
         known: dict[str, Any] = {"situation": situation, "holds": holds, "sigma": sigma, "assumed": residual_budget(sigma, promise), "actual": actual}
         yield trial.case(scores, method="certified removal", **known)
 
 
-def _riskiest(problem: Problem) -> tuple[int, float, tuple[int, float]]:
+def _riskiest(problem: ConvexProblem) -> tuple[int, float, tuple[int, float]]:
     """Return the point whose removal has the largest bound on its residual, and the bound; and both for the residual itself.
 
     Noise must not depend on which point will leave, so it is for the worst of all.
     """
     start, bounds, residuals = problem.minimise(), [], []
     for point in range(problem.n_points):
-        request = Request(problem=problem, start=start, forget=np.array([point]))
+        request = RemovalRequest(problem=problem, start=start, forget=np.array([point]))
         unlearned = Newton().remove(request).last
         bounds.append(residual_bound(request.retained, unlearned - start))
         residuals.append(newton_residual(request.retained, unlearned))
@@ -167,7 +167,7 @@ def _descents(trial: Trial) -> Iterator[Case]:
         yield trial.case(gaussian_scores(actual / sigma, settings.n_draws, settings.seed), method="descent-to-delete", **known)
 
 
-def _apart(problem: Problem, constants: Constants, requests: Sequence[Indices], n_training: int, n_steps: int) -> float:
+def _apart(problem: ConvexProblem, constants: Constants, requests: Sequence[Indices], n_training: int, n_steps: int) -> float:
     """Return how far the secret iterate after all requests is from the one that training without all of them ends with, both from zero."""
     rest, secret = np.arange(problem.n_points), _descend(problem, np.zeros(problem.shape), constants, n_training)
     for forget in requests:
@@ -177,7 +177,7 @@ def _apart(problem: Problem, constants: Constants, requests: Sequence[Indices], 
     return float(np.linalg.norm(secret - retrained))
 
 
-def _descend(problem: Problem, theta: Theta, constants: Constants, n_steps: int) -> Theta:
+def _descend(problem: ConvexProblem, theta: Theta, constants: Constants, n_steps: int) -> Theta:
     for _ in range(n_steps):
         theta = theta - 2 / (constants.strong_convexity + constants.smoothness) * problem.gradient(theta)
     return theta

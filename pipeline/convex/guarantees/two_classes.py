@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from pipeline.convex.problems.losses import Logistic
+from pipeline.convex.problems.losses import LogisticProblem
 from pipeline.core.errors import DataError
 from pipeline.data.examples import Examples
 
 
-def two_classes(examples: Examples, classes: tuple[int, int], pool: int) -> Logistic:
+def two_classes(examples: Examples, classes: tuple[int, int], pool: int) -> LogisticProblem:
     """Return the training points of two classes as a problem with a constant feature; images are averaged over squares of pool × pool pixels.
 
     Raises DataError if a class has no point, or squares do not fill the images.
@@ -21,7 +21,7 @@ def two_classes(examples: Examples, classes: tuple[int, int], pool: int) -> Logi
     features = _pooled(inputs, pool).reshape(len(inputs), -1)
     # As long as a point's pixels are on average: a constant that is too short would be dear under the penalty.
     constant = np.full((len(features), 1), np.linalg.norm(features, axis=1).mean() / 2)
-    return Logistic(features=np.concatenate([features, constant], axis=1), penalty=1.0, labels=(labels[chosen] == classes[1]).astype(int), n_classes=2)
+    return LogisticProblem(features=np.concatenate([features, constant], axis=1), penalty=1.0, labels=(labels[chosen] == classes[1]).astype(int), n_classes=2)
 
 
 def _pooled(inputs: np.ndarray, pool: int) -> np.ndarray:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from pipeline.convex.linear.objectives import Objective
+from pipeline.convex.linear.objectives import PanelObjective
 from pipeline.convex.linear.ridge_ensemble import RidgeEnsemble, Thetas
 from pipeline.core import seeds
 
@@ -19,11 +19,11 @@ DIVERGED = 1e12
 # A direction in which an objective bends less than this share of its strongest is one it does not know.
 FLAT = 1e-12
 
-Shares = Float[np.ndarray, "n_steps_and_start n_draws n_step_sizes"]
+DistanceShares = Float[np.ndarray, "n_steps_and_start n_draws n_step_sizes"]
 Iterates = Float[np.ndarray, "n_draws n_span n_columns"]
 
 
-def full_batch(problems: RidgeEnsemble, objective: Objective, start: Thetas, goal: Thetas, *, step_sizes: Sequence[float], n_steps: int) -> Shares:
+def full_batch(problems: RidgeEnsemble, objective: PanelObjective, start: Thetas, goal: Thetas, *, step_sizes: Sequence[float], n_steps: int) -> DistanceShares:
     """Return R_t = ‖θ_t − goal‖² / ‖start − goal‖², t = 0 … n_steps, for each draw and step size; at most DIVERGED."""
     hessian, moments = objective.quadratic(problems)
     sizes, thetas = np.asarray(step_sizes, float), np.repeat(start[:, :, None], len(step_sizes), axis=2)
@@ -37,14 +37,14 @@ def full_batch(problems: RidgeEnsemble, objective: Objective, start: Thetas, goa
 
 def stochastic(
     problems: RidgeEnsemble,
-    objectives: Sequence[Objective],
+    objectives: Sequence[PanelObjective],
     start: Thetas,
     goal: Thetas,
     *,
     step_sizes: Float[np.ndarray, "n_steps n_objectives n_step_sizes"],
     batch_size: int,
     purpose: str,
-) -> list[Shares]:
+) -> list[DistanceShares]:
     """Return R_t of each objective as full_batch does, where step t has step_sizes[t] and sees batch_size random points of those that are weighed.
 
     The sum over a batch is descended, with its share batch_size / n_used of the ridge term: on average a step is that share of a full one. All
@@ -82,7 +82,7 @@ class Spectrum:
     length: Float[np.ndarray, " n_draws"]
 
     @classmethod
-    def of(cls, problems: RidgeEnsemble, objective: Objective, start: Thetas, goal: Thetas) -> "Spectrum":
+    def of(cls, problems: RidgeEnsemble, objective: PanelObjective, start: Thetas, goal: Thetas) -> "Spectrum":
         """Return the spectrum of an objective, whose descent begins at start and would best end at goal."""
         hessian, moments = objective.quadratic(problems)
         bends, vectors = np.linalg.eigh(hessian)

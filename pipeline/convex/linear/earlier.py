@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 
 from pipeline.convex.linear.ridge_ensemble import RidgeEnsemble
-from pipeline.convex.problems.losses import Ridge
+from pipeline.convex.problems.losses import RidgeProblem
 from pipeline.convex.removals import REMOVALS
-from pipeline.convex.removals.base import Removal, Request
+from pipeline.convex.removals.base import Removal, RemovalRequest
 
 # Draws that they are the mean of: each is a problem of its own here.
 N_EARLIER_DRAWS = 20
@@ -35,7 +35,7 @@ def _methods(n_steps: int) -> dict[str, Removal]:
     return {name: REMOVALS.build({"name": name, **settings}) for name, settings in named.items()}
 
 
-def _outcome(removal: Removal, requests: list[Request]) -> dict[str, Any]:
+def _outcome(removal: Removal, requests: list[RemovalRequest]) -> dict[str, Any]:
     ways = [removal.remove(request) for request in requests]
     shares = []
     for way, request in zip(ways, requests, strict=True):
@@ -44,9 +44,9 @@ def _outcome(removal: Removal, requests: list[Request]) -> dict[str, Any]:
     return {"share": float(np.mean(shares)), "sd": float(np.std(shares, ddof=1)), "steps": int(ways[0].steps[-1]), "evaluations": int(ways[0].evaluations[-1])}
 
 
-def _request(problems: RidgeEnsemble, n_features: int, draw: int) -> Request:
+def _request(problems: RidgeEnsemble, n_features: int, draw: int) -> RemovalRequest:
     beside = n_features - problems.features.shape[2]
-    problem = Ridge(features=np.pad(problems.features[draw], ((0, 0), (0, beside))), penalty=problems.penalty, targets=problems.targets[draw][:, None])
+    problem = RidgeProblem(features=np.pad(problems.features[draw], ((0, 0), (0, beside))), penalty=problems.penalty, targets=problems.targets[draw][:, None])
     forget = np.flatnonzero(problems.forget[draw])
     oracle = problem.restricted(np.flatnonzero(~problems.forget[draw])).minimise()
-    return Request(problem=problem, start=problem.minimise(), forget=forget, seed=draw, oracle=oracle)
+    return RemovalRequest(problem=problem, start=problem.minimise(), forget=forget, seed=draw, oracle=oracle)

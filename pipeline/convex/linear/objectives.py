@@ -12,7 +12,7 @@ from pipeline.convex.linear.ridge_ensemble import PerDrawPoint, RidgeEnsemble, T
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Objective:
+class PanelObjective:
     """Σ w (θᵀx − t)² + penalty ‖θ‖² for each draw. weights and targets (n_draws, n_points): 0 leaves a point out, a negative weight ascends."""
 
     weights: PerDrawPoint
@@ -30,17 +30,17 @@ class Objective:
         return hessian, 2 * np.einsum("dps,dp->ds", problems.features, self.weights * self.targets)
 
 
-def descent(problems: RidgeEnsemble) -> Objective:
+def descent(problems: RidgeEnsemble) -> PanelObjective:
     """Return the retain set's own loss, which GD descends."""
-    return Objective(weights=problems.retained, targets=problems.targets, penalty=problems.penalty)
+    return PanelObjective(weights=problems.retained, targets=problems.targets, penalty=problems.penalty)
 
 
-def descent_and_ascent(problems: RidgeEnsemble, ascent: float) -> Objective:
+def descent_and_ascent(problems: RidgeEnsemble, ascent: float) -> PanelObjective:
     """Return the retain set's loss less `ascent` times the squared errors of the points to be forgotten: GDA."""
-    return Objective(weights=problems.retained - ascent * problems.forget, targets=problems.targets, penalty=problems.penalty)
+    return PanelObjective(weights=problems.retained - ascent * problems.forget, targets=problems.targets, penalty=problems.penalty)
 
 
-def matching(problems: RidgeEnsemble, outputs: PerDrawPoint, *, retained_only: bool = False) -> Objective:
+def matching(problems: RidgeEnsemble, outputs: PerDrawPoint, *, retained_only: bool = False) -> PanelObjective:
     """Return the squared distance to outputs (n_draws, n_points) on all points: OM for the oracle's, DMM for foretold ones, OMRS if retained_only."""
     weights = problems.retained if retained_only else np.ones_like(outputs)
-    return Objective(weights=weights, targets=outputs, penalty=0.0)
+    return PanelObjective(weights=weights, targets=outputs, penalty=0.0)

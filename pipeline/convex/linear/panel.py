@@ -8,20 +8,20 @@ import numpy as np
 from jaxtyping import Float
 
 from pipeline.convex.linear import forecasts, theory
-from pipeline.convex.linear.descent import Shares
+from pipeline.convex.linear.descent import DistanceShares
 from pipeline.convex.linear.earlier import earlier_methods
 from pipeline.convex.linear.rates import N_LONG_DRAWS, measure_rates
-from pipeline.convex.linear.study import FORECASTS, MODES, LinearExample, LinearStudy, Mode, Setting, best_steps, set_up
+from pipeline.convex.linear.study import BATCH_MODES, FORECASTS, LinearExample, LinearStudy, Mode, Setting, best_steps, set_up
 from pipeline.core.errors import ConfigError
 
 # Shares of the distance to which steps are counted.
-TARGETS = (1e-2, 1e-6)
+PANEL_TARGETS = (1e-2, 1e-6)
 # Step sizes of curves: the one that the paper states, and the best one.
 CHOICES = ("stated", "best")
 # Full-batch steps beyond which nobody would wait.
-MOST_STEPS = 10**6
+MOST_PANEL_STEPS = 10**6
 
-Curve = Float[np.ndarray, " n_steps_and_start"]
+PanelCurve = Float[np.ndarray, " n_steps_and_start"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -32,7 +32,7 @@ class Panel:
     also `theory`, the mean by theorem 1, and `outside`, the part of it that lies outside what the retained points span.
     """
 
-    curves: Mapping[str, Curve]
+    curves: Mapping[str, PanelCurve]
     findings: Mapping[str, Any]
 
 
@@ -43,7 +43,7 @@ def study_panel(study: LinearStudy, example: LinearExample, penalty: float) -> P
     if not ((setting.start - setting.goal) ** 2).sum(axis=1).all():
         raise ConfigError(f"at penalty {penalty:g} forgetting moves a minimiser nowhere, so there is no distance to measure; use noisier or fewer targets")
     best = best_steps(set_up(study.draw(example, penalty, "tune", study.n_tuning_draws), study, "tune"), study)
-    chosen = {mode: {name: [study.stated_step, size] for name, size in best[mode].items()} for mode in MODES}
+    chosen = {mode: {name: [study.stated_step, size] for name, size in best[mode].items()} for mode in BATCH_MODES}
     full = {name: setting.full_batch(name, sizes, study.n_steps) for name, sizes in chosen["full"].items()}
     schedules = {name: np.tile(sizes, (study.n_steps, 1)) for name, sizes in chosen["stochastic"].items()}
     theirs, deviation = _theory(setting, chosen["full"], full)
@@ -63,7 +63,7 @@ def study_panel(study: LinearStudy, example: LinearExample, penalty: float) -> P
     return Panel(curves=curves, findings=findings)
 
 
-def _named(mode: Mode, found: Mapping[str, Shares]) -> dict[str, Curve]:
+def _named(mode: Mode, found: Mapping[str, DistanceShares]) -> dict[str, PanelCurve]:
     """Return mean and standard deviation over draws of each algorithm at both step sizes."""
     curves = {}
     for name, shares in found.items():
@@ -73,13 +73,13 @@ def _named(mode: Mode, found: Mapping[str, Shares]) -> dict[str, Curve]:
     return curves
 
 
-def _theory(setting: Setting, chosen: Mapping[str, list[float]], iterated: Mapping[str, Shares]) -> tuple[dict[str, Curve], float]:
+def _theory(setting: Setting, chosen: Mapping[str, list[float]], iterated: Mapping[str, DistanceShares]) -> tuple[dict[str, PanelCurve], float]:
     """Return what theorem 1 says at both step sizes, the part of it outside the retained span, and how far it is from the iterates at most.
 
     The deviation is that of ‖θ_t − θ*‖ in units of ‖θ_full − θ*‖, over all draws and steps.
     """
     closed = {"gd": theory.theorem_1_descent, "om": theory.theorem_1_matching}
-    found: dict[str, Curve] = {}
+    found: dict[str, PanelCurve] = {}
     worst, length = 0.0, ((setting.start - setting.goal) ** 2).sum(axis=1)
     for name, formula in closed.items():
         for number, choice in enumerate(CHOICES):
@@ -98,10 +98,10 @@ def _rates(study: LinearStudy, example: LinearExample, penalty: float) -> dict[s
     return measure_rates(set_up(few, study, "rates"), study).to_json()
 
 
-def _steps_to(setting: Setting, name: str, step_size: float, taken: Curve) -> dict[str, int | None]:
+def _steps_to(setting: Setting, name: str, step_size: float, taken: PanelCurve) -> dict[str, int | None]:
     """Return the first step at which the mean of R is at each target: of those taken, where no dip is missed, else of those foretold."""
-    first = {target: int(np.argmax(taken <= target)) for target in TARGETS}
-    return {f"{target:g}": first[target] or setting.spectra[name].steps_to(target, step_size=step_size, most=MOST_STEPS) for target in TARGETS}
+    first = {target: int(np.argmax(taken <= target)) for target in PANEL_TARGETS}
+    return {f"{target:g}": first[target] or setting.spectra[name].steps_to(target, step_size=step_size, most=MOST_PANEL_STEPS) for target in PANEL_TARGETS}
 
 
 def _plateau(setting: Setting, name: str, step_size: float) -> dict[str, Any]:
@@ -111,5 +111,5 @@ def _plateau(setting: Setting, name: str, step_size: float) -> dict[str, Any]:
     before = setting.problems.outputs(setting.start)
     error = float((((found - oracle) ** 2).sum(axis=1) / ((before - oracle) ** 2).sum(axis=1)).mean())
     # Exact algebra has no plateau but rounding: there is no twice that to reach.
-    steps = setting.spectra[f"dmm_{name}"].steps_to(2 * left, step_size=step_size, most=MOST_STEPS) if left > 1e-12 else None
+    steps = setting.spectra[f"dmm_{name}"].steps_to(2 * left, step_size=step_size, most=MOST_PANEL_STEPS) if left > 1e-12 else None
     return {"share": left, "steps_to_twice": steps, "output_error": error}

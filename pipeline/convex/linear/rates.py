@@ -20,13 +20,13 @@ HALVINGS = (30.0, 100.0, 300.0, 1000.0)
 # Steps of a long run that are kept, evenly spaced in their logarithm.
 N_SHOWN = 80
 # Steps in the tail without which no line is drawn through it.
-FEWEST = 20
+FEWEST_STEPS = 20
 # R between which matching is regressed: below, rounding; above, what the fast directions hide.
 TAIL = (1e-8, 1e-1)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rates:
+class StepRates:
     """Tails of stochastic runs.
 
     matching: what E R of OM is multiplied by in a step; straightness: R² of log E R against the step; both None where the run was too short to tell.
@@ -49,7 +49,7 @@ class Rates:
         return asdict(self)
 
 
-def measure_rates(setting: Setting, study: LinearStudy) -> Rates:
+def measure_rates(setting: Setting, study: LinearStudy) -> StepRates:
     """Return the rates of a setting.
 
     SGD's schedule is the one that ends lowest of these very runs, which favours SGD; matching gets the largest 10/2ᵏ that theorem 2 covers.
@@ -64,7 +64,7 @@ def measure_rates(setting: Setting, study: LinearStudy) -> Rates:
     times = np.unique(np.geomspace(n_steps / 10, n_steps, 40).astype(int))
     power = -np.polyfit(np.log(times), np.log(chosen[times]), 1)[0]
     shown = np.unique(np.geomspace(1, n_steps, N_SHOWN).astype(int))
-    return Rates(
+    return StepRates(
         n_steps=n_steps,
         step_size=step_size,
         matching=None if slope is None else float(np.exp(slope)),
@@ -96,7 +96,7 @@ def _tail(shares: Float[np.ndarray, " n_times"]) -> tuple[float | None, float | 
     None for both where too few steps lie there to tell.
     """
     inside = np.flatnonzero((shares > TAIL[0]) & (shares < TAIL[1]))
-    if len(inside) < FEWEST:
+    if len(inside) < FEWEST_STEPS:
         return None, None
     times = inside[len(inside) // 2 :]
     values = np.log(shares[times])

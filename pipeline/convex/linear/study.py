@@ -13,8 +13,8 @@ from jaxtyping import Float
 from pydantic import Field, model_validator
 
 from pipeline.convex.linear import descent, forecasts, objectives
-from pipeline.convex.linear.descent import Shares, Spectrum
-from pipeline.convex.linear.objectives import Objective
+from pipeline.convex.linear.descent import DistanceShares, Spectrum
+from pipeline.convex.linear.objectives import PanelObjective
 from pipeline.convex.linear.ridge_ensemble import PerDrawPoint, RidgeEnsemble, Thetas, draw_ridge
 from pipeline.core.errors import ConfigError
 from pipeline.core.neutral import setting
@@ -25,14 +25,14 @@ Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$")]
 # k of the step size 10/2ᵏ.
 Exponent = Annotated[int, Field(ge=0, le=60)]
 Mode = Literal["full", "stochastic"]
-MODES: tuple[Mode, ...] = ("full", "stochastic")
+BATCH_MODES: tuple[Mode, ...] = ("full", "stochastic")
 # Forecasts that DMM matches, beside the oracle's own outputs.
 FORECASTS = ("exact", "datamodels", "influence")
 # R below which nothing is left to choose a step size by, and the steps at which it is looked at, evenly spaced in their logarithm.
 NOTHING, N_LOOKS = 1e-10, 24
 
 # Features of all draws at once: 16 GB in float64.
-MOST_NUMBERS = 2_000_000_000
+MOST_STUDY_NUMBERS = 2_000_000_000
 
 
 class LinearExample(Settings):
@@ -86,8 +86,8 @@ class LinearStudy(Settings):
     @model_validator(mode="after")
     def _check(self) -> "LinearStudy":
         n_numbers = max(self.n_draws, self.n_tuning_draws) * self.n_points * (self.n_points + self.n_features)
-        if n_numbers > MOST_NUMBERS:
-            raise ConfigError(f"n_draws, n_points and n_features make {n_numbers:,} numbers, more than {MOST_NUMBERS:,}; lower one of them")
+        if n_numbers > MOST_STUDY_NUMBERS:
+            raise ConfigError(f"n_draws, n_points and n_features make {n_numbers:,} numbers, more than {MOST_STUDY_NUMBERS:,}; lower one of them")
         n_retained = self.n_points - self.n_forget
         if n_retained < self.batch_size:
             raise ConfigError(f"n_forget {self.n_forget} leaves {n_retained} of {self.n_points} points, fewer than batch_size {self.batch_size}; forget fewer")
@@ -129,20 +129,20 @@ class Setting:
     start: Thetas
     goal: Thetas
     outputs: Mapping[str, PerDrawPoint]
-    algorithms: Mapping[str, Objective]
+    algorithms: Mapping[str, PanelObjective]
 
     @cached_property
     def spectra(self) -> Mapping[str, Spectrum]:
         """The full-batch descent of each algorithm in closed form."""
         return {name: Spectrum.of(self.problems, objective, self.start, self.goal) for name, objective in self.algorithms.items()}
 
-    def full_batch(self, name: str, step_sizes: list[float], n_steps: int) -> Shares:
+    def full_batch(self, name: str, step_sizes: list[float], n_steps: int) -> DistanceShares:
         """Return R of an algorithm at each full-batch step, by taking the steps."""
         return descent.full_batch(self.problems, self.algorithms[name], self.start, self.goal, step_sizes=step_sizes, n_steps=n_steps)
 
-    def stochastic(self, schedules: Mapping[str, Float[np.ndarray, "n_steps n_schedules"]], batch_size: int, purpose: str) -> dict[str, Shares]:
+    def stochastic(self, schedules: Mapping[str, Float[np.ndarray, "n_steps n_schedules"]], batch_size: int, purpose: str) -> dict[str, DistanceShares]:
         """Return R of algorithms at each stochastic step, for schedules of step sizes."""
-        found: dict[str, Shares] = {}
+        found: dict[str, DistanceShares] = {}
         for names in self._alike(schedules):
             run = [self.algorithms[name] for name in names]
             step_sizes = np.stack([schedules[name] for name in names], axis=1)
@@ -179,9 +179,9 @@ def best_steps(tuning: Setting, study: LinearStudy) -> dict[Mode, dict[str, floa
     times = np.unique(np.geomspace(1, study.n_steps, N_LOOKS).round().astype(int))
     schedule = np.tile(study.step_sizes, (study.n_steps, 1))
     seen = tuning.stochastic(dict.fromkeys(tuning.algorithms, schedule), study.batch_size, "tune")
-    found: dict[Mode, dict[str, float]] = {mode: {} for mode in MODES}
+    found: dict[Mode, dict[str, float]] = {mode: {} for mode in BATCH_MODES}
     for name in tuning.algorithms:
         full = np.stack([tuning.spectra[name].shares(size, times.tolist()).mean(axis=1) for size in study.step_sizes], axis=1)
-        for mode, shares in zip(MODES, (full, seen[name][times].mean(axis=1)), strict=True):
+        for mode, shares in zip(BATCH_MODES, (full, seen[name][times].mean(axis=1)), strict=True):
             found[mode][name] = study.step_sizes[int(np.argmin(np.log(np.maximum(shares, NOTHING)).mean(axis=0)))]
     return found

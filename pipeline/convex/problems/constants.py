@@ -5,10 +5,10 @@ from math import sqrt
 
 import numpy as np
 
-from pipeline.convex.problems.problem import Features, Problem
+from pipeline.convex.problems.problem import ConvexFeatures, ConvexProblem
 
 # Of the largest singular value: below this, a direction is rounding.
-ROUNDING = 1e-10
+SINGULAR_ROUNDING = 1e-10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ class Constants:
         return (self.smoothness - self.strong_convexity) / (self.smoothness + self.strong_convexity)
 
 
-def constants_of(problem: Problem) -> Constants:
+def constants_of(problem: ConvexProblem) -> Constants:
     """Return the constants of a problem, on the ball that holds the minimiser of every subset of its points.
 
     That ball: λ‖θ̂‖² is at most the objective at zero, which only shrinks with fewer points, so ‖θ̂‖ ≤ √(L(0)/λ).
@@ -53,23 +53,23 @@ def constants_of(problem: Problem) -> Constants:
     )
 
 
-def extreme_singular_values(features: Features) -> tuple[float, float]:
+def extreme_singular_values(features: ConvexFeatures) -> tuple[float, float]:
     """Return the largest and the smallest of the n_features singular values: the smallest is 0 where points are fewer than features."""
     gram = features.T @ features if len(features) >= features.shape[1] else features @ features.T
     values = np.sqrt(np.maximum(np.linalg.eigvalsh(gram), 0.0))
     return float(values[-1]), float(values[0]) if len(features) >= features.shape[1] else 0.0
 
 
-def unit_norm(features: Features) -> Features:
+def unit_norm(features: ConvexFeatures) -> ConvexFeatures:
     """Return features divided by the largest norm of a point, so that none is above 1, as guarantees assume."""
     return features / np.linalg.norm(features, axis=1).max()
 
 
-def with_spectrum(features: Features, power: float) -> Features:
+def with_spectrum(features: ConvexFeatures, power: float) -> ConvexFeatures:
     """Return features whose singular values are those of features to a power, with the same largest: above 1 they are worse conditioned.
 
     Directions that no point has, up to rounding, stay so.
     """
     left, values, right = np.linalg.svd(features, full_matrices=False)
-    shares = np.where(values > ROUNDING * values[0], values / values[0], 0.0)
+    shares = np.where(values > SINGULAR_ROUNDING * values[0], values / values[0], 0.0)
     return left * (values[0] * shares**power) @ right

@@ -8,14 +8,14 @@ from jaxtyping import Float, Int
 from scipy.linalg import cho_factor, cho_solve
 from scipy.special import expit, log_expit, logsumexp
 
-from pipeline.convex.problems.problem import ALL, Curvatures, Outputs, Problem, Theta, narrowed
+from pipeline.convex.problems.problem import ALL, ConvexOutputs, ConvexProblem, Curvatures, Theta, narrowed
 from pipeline.core.arrays import Indices, PerPoint
 from pipeline.core.errors import DataError, ShapeError
 from pipeline.evaluation.margins import margins
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Ridge(Problem):
+class RidgeProblem(ConvexProblem):
     """Squared error (output − target)², summed over points and columns, without the usual ½; targets (n_points, n_columns)."""
 
     targets: Float[np.ndarray, "..."]
@@ -29,33 +29,33 @@ class Ridge(Problem):
 
     @property
     def n_columns(self) -> int:
-        """See Problem."""
+        """See ConvexProblem."""
         return self.targets.shape[1]
 
     @property
     def curvature(self) -> float:
-        """See Problem."""
+        """See ConvexProblem."""
         return 2.0
 
     @property
     def third(self) -> float:
-        """See Problem."""
+        """See ConvexProblem."""
         return 0.0
 
-    def restricted(self, ids: Indices) -> "Ridge":
-        """See Problem."""
+    def restricted(self, ids: Indices) -> "RidgeProblem":
+        """See ConvexProblem."""
         return narrowed(self, ids, targets=self.targets)
 
-    def losses(self, outputs: Outputs) -> PerPoint:
-        """See Problem."""
+    def losses(self, outputs: ConvexOutputs) -> PerPoint:
+        """See ConvexProblem."""
         return np.square(outputs - self.targets).sum(axis=1)
 
-    def slopes(self, outputs: Outputs, ids: Indices | slice = ALL) -> Outputs:
-        """See Problem."""
+    def slopes(self, outputs: ConvexOutputs, ids: Indices | slice = ALL) -> ConvexOutputs:
+        """See ConvexProblem."""
         return 2 * (outputs - self.targets[ids])
 
-    def curvatures(self, outputs: Outputs) -> Curvatures:
-        """See Problem."""
+    def curvatures(self, outputs: ConvexOutputs) -> Curvatures:
+        """See ConvexProblem."""
         return np.broadcast_to(2 * np.eye(self.n_columns), (len(outputs), self.n_columns, self.n_columns))
 
     def largest_slope(self, radius: float) -> float:
@@ -72,7 +72,7 @@ class Ridge(Problem):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Logistic(Problem):
+class LogisticProblem(ConvexProblem):
     """Cross-entropy in nats. Two classes have one output, the log-odds of class 1; more have one each, all of them penalised.
 
     labels (n_points,) are classes 0 to n_classes − 1; some may be missing. Raises DataError on others.
@@ -90,34 +90,34 @@ class Logistic(Problem):
 
     @property
     def n_columns(self) -> int:
-        """See Problem."""
+        """See ConvexProblem."""
         return 1 if self.n_classes == 2 else self.n_classes
 
     @property
     def curvature(self) -> float:
-        """See Problem."""
+        """See ConvexProblem."""
         # p(1 − p) ≤ ¼; of diag(p) − ppᵀ no eigenvalue is above ½.
         return 0.25 if self.n_classes == 2 else 0.5
 
     @property
     def third(self) -> float:
-        """See Problem."""
+        """See ConvexProblem."""
         # |p(1 − p)(1 − 2p)| ≤ 1/(6√3), where Guo et al. 2020 use the looser ¼. For more classes the third derivative along (u, u, v) is the
         # covariance of (u − E u)² with v under p: at most the variance of u, ½‖u‖², times the widest deviation of v, √2‖v‖.
         return 1 / (6 * sqrt(3)) if self.n_classes == 2 else 1 / sqrt(2)
 
-    def restricted(self, ids: Indices) -> "Logistic":
-        """See Problem."""
+    def restricted(self, ids: Indices) -> "LogisticProblem":
+        """See ConvexProblem."""
         return narrowed(self, ids, labels=self.labels)
 
-    def losses(self, outputs: Outputs) -> PerPoint:
-        """See Problem."""
+    def losses(self, outputs: ConvexOutputs) -> PerPoint:
+        """See ConvexProblem."""
         if self.n_classes == 2:
             return -log_expit(np.where(self.labels == 1, 1, -1) * outputs[:, 0])
         return logsumexp(outputs, axis=1) - outputs[np.arange(len(outputs)), self.labels]
 
-    def slopes(self, outputs: Outputs, ids: Indices | slice = ALL) -> Outputs:
-        """See Problem."""
+    def slopes(self, outputs: ConvexOutputs, ids: Indices | slice = ALL) -> ConvexOutputs:
+        """See ConvexProblem."""
         labels = self.labels[ids]
         if self.n_classes == 2:
             return expit(outputs) - labels[:, None]
@@ -125,8 +125,8 @@ class Logistic(Problem):
         slopes[np.arange(len(outputs)), labels] -= 1
         return slopes
 
-    def curvatures(self, outputs: Outputs) -> Curvatures:
-        """See Problem."""
+    def curvatures(self, outputs: ConvexOutputs) -> Curvatures:
+        """See ConvexProblem."""
         if self.n_classes == 2:
             return (expit(outputs) * expit(-outputs))[:, :, None]
         p = _probabilities(outputs)
@@ -142,7 +142,7 @@ class Logistic(Problem):
         return margins(logits, self.labels)
 
 
-def _probabilities(outputs: Outputs) -> Outputs:
+def _probabilities(outputs: ConvexOutputs) -> ConvexOutputs:
     """Return the softmax of each row: scipy's own checks take longer than the arithmetic of a small batch."""
     shares = np.exp(outputs - outputs.max(axis=1, keepdims=True))
     return shares / shares.sum(axis=1, keepdims=True)

@@ -14,27 +14,27 @@ from scipy.linalg import cho_factor, cho_solve
 from pipeline.core.arrays import Indices, PerPoint
 from pipeline.core.errors import DataError, ShapeError, TrainingError
 
-Features: TypeAlias = Float[np.ndarray, "n_points n_features"]
+ConvexFeatures: TypeAlias = Float[np.ndarray, "n_points n_features"]
 Theta: TypeAlias = Float[np.ndarray, "n_features n_columns"]
-Outputs: TypeAlias = Float[np.ndarray, "n_points n_columns"]
+ConvexOutputs: TypeAlias = Float[np.ndarray, "n_points n_columns"]
 Curvatures: TypeAlias = Float[np.ndarray, "n_points n_columns n_columns"]
 Hessian: TypeAlias = Float[np.ndarray, "n_parameters n_parameters"]
 
 ALL = slice(None)
 # Of the gradient at zero: below this, rounding alone moves a sum over 40,000 points.
-TOLERANCE = 1e-10
+GRADIENT_TOLERANCE = 1e-10
 MOST_ITERATIONS = 60
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Problem(ABC):
+class ConvexProblem(ABC):
     """features (n_points, n_features) float64 and the penalty λ > 0; what is learnt, theta, is (n_features, n_columns).
 
     `curvature` and `third` bound the second and the third derivative of one point's loss in its outputs, as norms.
     Raises ShapeError or DataError for what cannot be learnt from.
     """
 
-    features: Features
+    features: ConvexFeatures
     penalty: float
 
     def __post_init__(self) -> None:
@@ -63,19 +63,19 @@ class Problem(ABC):
         """How fast that second derivative can change, in spectral norm for each unit of outputs."""
 
     @abstractmethod
-    def restricted(self, ids: Indices) -> "Problem":
+    def restricted(self, ids: Indices) -> "ConvexProblem":
         """Return the same problem on the points in ids alone."""
 
     @abstractmethod
-    def losses(self, outputs: Outputs) -> PerPoint:
+    def losses(self, outputs: ConvexOutputs) -> PerPoint:
         """Return the loss of each point, without penalty."""
 
     @abstractmethod
-    def slopes(self, outputs: Outputs, ids: Indices | slice = ALL) -> Outputs:
+    def slopes(self, outputs: ConvexOutputs, ids: Indices | slice = ALL) -> ConvexOutputs:
         """Return the derivative of each loss in its outputs, for the points in ids, whose outputs these are."""
 
     @abstractmethod
-    def curvatures(self, outputs: Outputs) -> Curvatures:
+    def curvatures(self, outputs: ConvexOutputs) -> Curvatures:
         """Return the second derivative of each loss in its outputs."""
 
     @abstractmethod
@@ -97,7 +97,7 @@ class Problem(ABC):
         """Shape of theta."""
         return self.n_features, self.n_columns
 
-    def outputs(self, theta: Theta) -> Outputs:
+    def outputs(self, theta: Theta) -> ConvexOutputs:
         """Return features @ theta; raises ShapeError on a theta of another shape."""
         if theta.shape != self.shape:
             raise ShapeError(f"theta has shape {theta.shape}; this problem learns {self.shape}")
@@ -139,11 +139,11 @@ class Problem(ABC):
         scale = 1 + float(np.linalg.norm(self.loss_gradient(np.zeros(self.shape))))
         for n_steps in range(MOST_ITERATIONS):
             gradient = self.gradient(theta)
-            if np.linalg.norm(gradient) <= TOLERANCE * scale:
+            if np.linalg.norm(gradient) <= GRADIENT_TOLERANCE * scale:
                 return theta, n_steps
             theta = self._damped(theta, solve(self.hessian(theta), gradient), gradient)
         raise TrainingError(
-            f"no minimum within {MOST_ITERATIONS} Newton steps (gradient {np.linalg.norm(self.gradient(theta)):.2g}, wanted {TOLERANCE * scale:.2g}); "
+            f"no minimum within {MOST_ITERATIONS} Newton steps (gradient {np.linalg.norm(self.gradient(theta)):.2g}, wanted {GRADIENT_TOLERANCE * scale:.2g}); "
             f"scale the features, which reach {np.abs(self.features).max():.3g}, or raise the penalty of {self.penalty:g}"
         )
 

@@ -8,12 +8,12 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from pipeline.convex.problems.constants import constants_of
-from pipeline.convex.problems.losses import Logistic
+from pipeline.convex.problems.losses import LogisticProblem
 from pipeline.convex.problems.problem import Theta
 from pipeline.convex.real.perturbation import Perturbation
 from pipeline.convex.real.study import Data, DataStudy, contenders
-from pipeline.convex.real.sweeps import Cell, sweep
-from pipeline.convex.removals.base import Request
+from pipeline.convex.real.sweeps import SweepCell, sweep
+from pipeline.convex.removals.base import RemovalRequest
 from pipeline.core.registry import describe
 from pipeline.data.examples import Examples
 
@@ -30,7 +30,7 @@ class Course:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Outcome:
+class RemovalOutcome:
     """Where one removal ends: R, margins on the forgotten points (n_forget,), and what noise on the weights leaves of the difference.
 
     klom holds P95 and mean in nats on `forget` and `unseen` points, ulira the balanced accuracy of the attack on the forgotten ones.
@@ -48,8 +48,8 @@ class DataResult:
     """Courses and outcomes by removal, the model as it was (`nothing`) and the retrained one among the latter; cells of sweeps; facts, JSON-ready."""
 
     courses: tuple[Course, ...]
-    outcomes: tuple[Outcome, ...]
-    cells: tuple[Cell, ...]
+    outcomes: tuple[RemovalOutcome, ...]
+    cells: tuple[SweepCell, ...]
     facts: Mapping[str, Any]
 
 
@@ -57,7 +57,7 @@ def study_data(examples: Examples, settings: DataStudy) -> DataResult:
     """Return how every removal does on these examples; raises what problems and removals raise."""
     data = Data.of(examples, settings.penalty)
     request = data.request(settings)
-    judge = Judge.of(data, request, settings)
+    judge = RemovalJudge.of(data, request, settings)
     courses, outcomes = [], [judge.outcome("nothing", request.start)]
     for label, removal, asked in contenders(request, settings):
         found = removal.remove(asked)
@@ -68,27 +68,27 @@ def study_data(examples: Examples, settings: DataStudy) -> DataResult:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Judge:
+class RemovalJudge:
     """The retrained minimiser and what ends are held against."""
 
-    forgotten: Logistic
-    unseen: Logistic
+    forgotten: LogisticProblem
+    unseen: LogisticProblem
     oracle: Theta
     apart: float
     perturbation: Perturbation
 
     @classmethod
-    def of(cls, data: Data, request: Request, settings: DataStudy) -> "Judge":
+    def of(cls, data: Data, request: RemovalRequest, settings: DataStudy) -> "RemovalJudge":
         """Return the judge of a request."""
         oracle = request.wanted_oracle()
         noise = Perturbation(sigma=settings.noise * float(np.sqrt(np.square(oracle).mean())), n_models=settings.n_models, seed=settings.seed)
         apart = float(np.square(request.start - oracle).sum())
         return cls(forgotten=data.train.restricted(request.forget), unseen=data.unseen, oracle=oracle, apart=apart, perturbation=noise)
 
-    def outcome(self, label: str, theta: Theta) -> Outcome:
+    def outcome(self, label: str, theta: Theta) -> RemovalOutcome:
         """Return what a removal that ends at theta comes to."""
         points = {"forget": self.forgotten, "unseen": self.unseen}
-        return Outcome(
+        return RemovalOutcome(
             label=label,
             share=float(np.square(theta - self.oracle).sum()) / self.apart,
             margins=self.forgotten.margins(self.forgotten.outputs(theta)),
@@ -97,7 +97,7 @@ class Judge:
         )
 
 
-def _facts(data: Data, request: Request, judge: Judge) -> dict[str, Any]:
+def _facts(data: Data, request: RemovalRequest, judge: RemovalJudge) -> dict[str, Any]:
     constants, train, unseen = constants_of(data.train), data.train, data.unseen
     names = {"full": request.start, "retrained": judge.oracle}
     return {

@@ -8,11 +8,11 @@ import numpy as np
 from jaxtyping import Int
 from pydantic import Field, model_validator
 
-from pipeline.convex.problems.losses import Logistic
-from pipeline.convex.problems.problem import Outputs
+from pipeline.convex.problems.losses import LogisticProblem
+from pipeline.convex.problems.problem import ConvexOutputs
 from pipeline.convex.real.subset_models import datamodel_forecast, subset_masks, subset_outputs
 from pipeline.convex.removals import REMOVALS
-from pipeline.convex.removals.base import Removal, Request
+from pipeline.convex.removals.base import Removal, RemovalRequest
 from pipeline.core.errors import ConfigError
 from pipeline.core.neutral import setting
 from pipeline.core.registry import Settings, describe
@@ -28,11 +28,11 @@ STOCHASTIC = tuple(2.0**power for power in range(-14, 2, 2))
 SEARCHED = 8
 N_RECORDS = 200
 # Unseen points that are looked at: enough for a percentile.
-MOST_UNSEEN = 500
+MOST_UNSEEN_POINTS = 500
 # Of fewer there is no variance to learn datamodels from.
 FEWEST_SUBSET_MODELS = 3
 
-Positive = Annotated[float, Field(gt=0)]
+PositiveNumber = Annotated[float, Field(gt=0)]
 
 
 class DataStudy(Settings):
@@ -52,9 +52,9 @@ class DataStudy(Settings):
     keep_fraction: float = setting(neutral=0.98, gt=0, lt=1)
     epsilon: float = setting(neutral=1.0, gt=0, le=1e6)
     delta: float = setting(neutral=1e-3, gt=0, lt=1)
-    penalties: tuple[Positive, ...] = setting(neutral=(0.001, 0.1, 1.0, 10.0))
+    penalties: tuple[PositiveNumber, ...] = setting(neutral=(0.001, 0.1, 1.0, 10.0))
     forget_fractions: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = setting(neutral=(0.005, 0.1, 0.3))
-    spectrum_powers: tuple[Positive, ...] = setting(neutral=(0.5, 1.5))
+    spectrum_powers: tuple[PositiveNumber, ...] = setting(neutral=(0.5, 1.5))
     seed: int = setting(neutral=0)
 
     @model_validator(mode="after")
@@ -81,8 +81,8 @@ class DataStudy(Settings):
 class Data:
     """Training and unseen points as one problem each: features with a constant, scaled by one factor so that no training point is longer than 1."""
 
-    train: Logistic
-    unseen: Logistic
+    train: LogisticProblem
+    unseen: LogisticProblem
 
     @classmethod
     def of(cls, examples: Examples, penalty: float) -> "Data":
@@ -90,21 +90,23 @@ class Data:
         flat = examples.inputs_of(np.arange(examples.n_points)).reshape(examples.n_points, -1).astype(float)
         features = np.concatenate([flat, np.ones((len(flat), 1))], axis=1)
         features /= np.linalg.norm(features[: examples.n_train], axis=1).max()
-        whole = Logistic(features=features, penalty=penalty, labels=examples.labels, n_classes=examples.n_classes)
-        return cls(train=whole.restricted(np.arange(examples.n_train)), unseen=whole.restricted(np.arange(examples.n_train, examples.n_points)[:MOST_UNSEEN]))
+        whole = LogisticProblem(features=features, penalty=penalty, labels=examples.labels, n_classes=examples.n_classes)
+        return cls(
+            train=whole.restricted(np.arange(examples.n_train)), unseen=whole.restricted(np.arange(examples.n_train, examples.n_points)[:MOST_UNSEEN_POINTS])
+        )
 
-    def request(self, settings: DataStudy, fraction: float | None = None) -> Request:
+    def request(self, settings: DataStudy, fraction: float | None = None) -> RemovalRequest:
         """Return the request to forget a share of the training points, with its oracle."""
         forget = settings.forget_set(self.train.n_points, settings.forget_fraction if fraction is None else fraction)
-        return with_oracle(Request(problem=self.train, start=self.train.minimise(), forget=forget, seed=settings.seed))
+        return with_oracle(RemovalRequest(problem=self.train, start=self.train.minimise(), forget=forget, seed=settings.seed))
 
 
-def with_oracle(request: Request) -> Request:
+def with_oracle(request: RemovalRequest) -> RemovalRequest:
     """Return a request that holds the minimiser without its forget set."""
     return replace(request, oracle=request.retained.minimise(request.start))
 
 
-def forecasts(request: Request, settings: DataStudy) -> dict[str, Outputs]:
+def forecasts(request: RemovalRequest, settings: DataStudy) -> dict[str, ConvexOutputs]:
     """Return the outputs that DMM may be given: after one Newton step, by influence functions, and of datamodels where there are subset models."""
     problem = request.problem
     found = {name: problem.outputs(REMOVALS.build({"name": name}).remove(request).last) for name in ("newton", "influence")}
@@ -115,7 +117,7 @@ def forecasts(request: Request, settings: DataStudy) -> dict[str, Outputs]:
     return found
 
 
-def contenders(request: Request, settings: DataStudy) -> Iterator[tuple[str, Removal, Request]]:
+def contenders(request: RemovalRequest, settings: DataStudy) -> Iterator[tuple[str, Removal, RemovalRequest]]:
     """Yield every removal that is compared, by label, with the request it answers; descents at the step that is best for forgetting other points."""
     tuning = with_oracle(replace(request, forget=settings.tuning_set(request.problem.n_points)))
     for name in ("retrain", "newton", "influence", "projective_residual"):
@@ -124,21 +126,21 @@ def contenders(request: Request, settings: DataStudy) -> Iterator[tuple[str, Rem
     yield "descent_to_delete", REMOVALS.build({"name": "descent_to_delete", "n_steps": settings.n_steps, **promise}), request
     per_pass = max(1, request.problem.n_points // settings.batch_size)
     batches = {"n_steps": settings.n_steps * per_pass, "batch_size": settings.batch_size, "n_records": N_RECORDS}
-    descent = best({"name": "gradient_descent", "n_steps": settings.n_steps}, tuning, FULL_BATCH)
+    descent = best_removal({"name": "gradient_descent", "n_steps": settings.n_steps}, tuning, FULL_BATCH)
     yield "gradient_descent", descent, request
     # The ball hardly ever holds a step back, so the same length suits.
     yield "projected_gd", REMOVALS.build({**describe(descent), "name": "projected_gd"}), request
     for name, steps in (("gradient_ascent", FULL_BATCH), ("oracle_matching", MATCHING)):
-        yield name, best({"name": name, "n_steps": settings.n_steps}, tuning, steps), request
-    yield "gradient_descent_stochastic", best({"name": "gradient_descent", **batches}, tuning, STOCHASTIC), request
-    matching = best({"name": "oracle_matching", **batches}, tuning, STOCHASTIC)
+        yield name, best_removal({"name": name, "n_steps": settings.n_steps}, tuning, steps), request
+    yield "gradient_descent_stochastic", best_removal({"name": "gradient_descent", **batches}, tuning, STOCHASTIC), request
+    matching = best_removal({"name": "oracle_matching", **batches}, tuning, STOCHASTIC)
     yield "oracle_matching_stochastic", matching, request
     # Matching a forecast curves as matching the oracle does, so the same step suits it, and nothing is tuned on what only the oracle knows of the forecast.
     for source, forecast in forecasts(request, settings).items():
         yield f"dmm_{source}", REMOVALS.build({**describe(matching), "name": "datamodel_matching"}), replace(request, forecast=forecast)
 
 
-def best(settings: Mapping[str, Any], request: Request, steps: tuple[float, ...]) -> Removal:
+def best_removal(settings: Mapping[str, Any], request: RemovalRequest, steps: tuple[float, ...]) -> Removal:
     """Return the descent whose step brings it nearest to the oracle within a part of its steps."""
     short = {**settings, "n_steps": max(1, settings["n_steps"] // SEARCHED), "n_records": 1}
     target = request.wanted_oracle()

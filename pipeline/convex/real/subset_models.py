@@ -6,15 +6,15 @@ from scipy.linalg import cho_factor, cho_solve
 
 from pipeline.attribution.evidence import Block, Evidence
 from pipeline.attribution.ridge import Ridge
-from pipeline.convex.problems.problem import Hessian, Outputs, Problem, Theta
-from pipeline.convex.removals.base import Request
+from pipeline.convex.problems.problem import ConvexOutputs, ConvexProblem, Hessian, Theta
+from pipeline.convex.removals.base import RemovalRequest
 from pipeline.core.arrays import Masks
 from pipeline.core.errors import TrainingError
 from pipeline.core.seeds import generator
 
 # Of the gradient at zero: a thousandth of the gradient that a subset's missing points had, far below what a datamodel can tell.
-TOLERANCE = 1e-5
-MOST_ROUNDS = 500
+SUBSET_TOLERANCE = 1e-5
+MOST_SUBSET_ROUNDS = 500
 
 
 def subset_masks(n_models: int, n_points: int, keep_fraction: float, seed: int) -> Masks:
@@ -22,7 +22,7 @@ def subset_masks(n_models: int, n_points: int, keep_fraction: float, seed: int) 
     return generator("subset_models", seed).random((n_models, n_points)) < keep_fraction
 
 
-def subset_outputs(problem: Problem, start: Theta, hessian: Hessian, masks: Masks) -> Float[np.ndarray, "n_models n_points n_columns"]:
+def subset_outputs(problem: ConvexProblem, start: Theta, hessian: Hessian, masks: Masks) -> Float[np.ndarray, "n_models n_points n_columns"]:
     """Return the outputs on all points of the minimiser of each subset, found from the minimiser of all with one Hessian for all subsets.
 
     Subsets keep most points, so that Hessian is near enough to theirs: about ten rounds, each the price of a gradient, where an exact Hessian for each
@@ -33,7 +33,7 @@ def subset_outputs(problem: Problem, start: Theta, hessian: Hessian, masks: Mask
     return np.stack([problem.outputs(_minimiser(problem.restricted(np.flatnonzero(mask)), start, inverse)) for mask in masks])
 
 
-def datamodel_forecast(request: Request, outputs: Float[np.ndarray, "n_models n_points n_columns"], masks: Masks) -> Outputs:
+def datamodel_forecast(request: RemovalRequest, outputs: Float[np.ndarray, "n_models n_points n_columns"], masks: Masks) -> ConvexOutputs:
     """Return the outputs at the start plus the effect of removing the forget set that ridge datamodels of these subset models predict."""
     shape = (request.problem.n_points, request.problem.n_columns)
     evidence, estimator = Evidence(masks=masks), Ridge()
@@ -43,13 +43,13 @@ def datamodel_forecast(request: Request, outputs: Float[np.ndarray, "n_models n_
     return request.problem.outputs(request.start) + datamodel.effect_of_removing(request.forget).mean.reshape(shape)
 
 
-def _minimiser(problem: Problem, start: Theta, inverse: Hessian) -> Theta:
-    theta, wanted = start, TOLERANCE * (1 + float(np.linalg.norm(problem.loss_gradient(np.zeros(problem.shape)))))
-    for _ in range(MOST_ROUNDS):
+def _minimiser(problem: ConvexProblem, start: Theta, inverse: Hessian) -> Theta:
+    theta, wanted = start, SUBSET_TOLERANCE * (1 + float(np.linalg.norm(problem.loss_gradient(np.zeros(problem.shape)))))
+    for _ in range(MOST_SUBSET_ROUNDS):
         gradient = problem.gradient(theta)
         if np.linalg.norm(gradient) <= wanted:
             return theta
         theta = theta - (inverse @ gradient.ravel()).reshape(theta.shape)
     raise TrainingError(
-        f"a subset of {problem.n_points} points has no minimiser near that of all after {MOST_ROUNDS} rounds; raise keep_fraction or the penalty"
+        f"a subset of {problem.n_points} points has no minimiser near that of all after {MOST_SUBSET_ROUNDS} rounds; raise keep_fraction or the penalty"
     )

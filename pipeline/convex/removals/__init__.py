@@ -2,9 +2,9 @@
 
 from pipeline.convex.removals.base import Removal
 from pipeline.convex.removals.descent_to_delete import DescentToDelete
-from pipeline.convex.removals.gradient import GradientAscent, GradientDescent, ProjectedGradient
-from pipeline.convex.removals.influence import Influence
-from pipeline.convex.removals.matching import DatamodelMatching, OracleMatching
+from pipeline.convex.removals.gradient import GradientAscentRemoval, GradientDescent, ProjectedGradient
+from pipeline.convex.removals.influence import InfluenceRemoval
+from pipeline.convex.removals.matching import DatamodelMatchingRemoval, OracleMatchingRemoval
 from pipeline.convex.removals.newton import Newton
 from pipeline.convex.removals.projective_residual import ProjectiveResidual
 from pipeline.convex.removals.retrain import Retrain
@@ -16,13 +16,13 @@ REMOVALS = Table(
     (
         Retrain,
         Newton,
-        Influence,
+        InfluenceRemoval,
         ProjectiveResidual,
         GradientDescent,
         ProjectedGradient,
-        GradientAscent,
+        GradientAscentRemoval,
         DescentToDelete,
-        OracleMatching,
-        DatamodelMatching,
+        OracleMatchingRemoval,
+        DatamodelMatchingRemoval,
     ),
 )

@@ -9,26 +9,26 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.linalg import cho_factor, cho_solve
 
-from pipeline.convex.problems.problem import Outputs, Problem, Theta
+from pipeline.convex.problems.problem import ConvexOutputs, ConvexProblem, Theta
 from pipeline.core.arrays import Indices
 from pipeline.core.errors import ConfigError, DataError, ShapeError
 from pipeline.core.registry import Plugin
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Request:
+class RemovalRequest:
     """A learnt model that must forget: the problem on all points, its minimiser `start`, the ids to forget, and a seed for what is drawn.
 
     oracle, the minimiser without them, and forecast (n_points, n_columns), what its outputs are predicted to be, are there only for removals that
     need them. Raises DataError unless forget names points, once each, and leaves some.
     """
 
-    problem: Problem
+    problem: ConvexProblem
     start: Theta
     forget: Indices
     seed: int = 0
     oracle: Theta | None = None
-    forecast: Outputs | None = None
+    forecast: ConvexOutputs | None = None
 
     def __post_init__(self) -> None:
         n_points = self.problem.n_points
@@ -47,12 +47,12 @@ class Request:
         return np.setdiff1d(np.arange(self.problem.n_points), self.forget)
 
     @cached_property
-    def retained(self) -> Problem:
+    def retained(self) -> ConvexProblem:
         """The problem on the points that stay."""
         return self.problem.restricted(self.retain)
 
     @cached_property
-    def forgotten(self) -> Problem:
+    def forgotten(self) -> ConvexProblem:
         """The problem on the points that go."""
         return self.problem.restricted(self.forget)
 
@@ -80,7 +80,7 @@ class Request:
             raise ConfigError("this removal matches the retrained minimiser, which the request does not hold; give `oracle`")
         return self.oracle
 
-    def wanted_forecast(self) -> Outputs:
+    def wanted_forecast(self) -> ConvexOutputs:
         """Return the forecast; raises ConfigError where there is none or ShapeError where it is of other outputs."""
         if self.forecast is None:
             raise ConfigError("this removal matches outputs predicted by a datamodel, which the request does not hold; give `forecast`")
@@ -111,7 +111,7 @@ class Trajectory:
         return np.square(self.thetas - target).sum(axis=(1, 2))
 
 
-def one_step(request: Request, theta: Theta, evaluations: int) -> Trajectory:
+def one_step(request: RemovalRequest, theta: Theta, evaluations: int) -> Trajectory:
     """Return the trajectory of a removal that jumps."""
     return Trajectory(thetas=np.stack([request.start, theta]), steps=np.arange(2), evaluations=np.array([0, evaluations]))
 
@@ -122,5 +122,5 @@ class Removal(Plugin):
     needs: ClassVar[frozenset[str]] = frozenset()
 
     @abstractmethod
-    def remove(self, request: Request) -> Trajectory:
+    def remove(self, request: RemovalRequest) -> Trajectory:
         """Return the way from the start; the request is left as it is, and equal requests have equal answers."""

@@ -7,19 +7,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.convex.problems.constants import extreme_singular_values
-from pipeline.convex.problems.problem import ALL, Features, Outputs, Problem, Theta
-from pipeline.convex.removals.base import Removal, Request, Trajectory
+from pipeline.convex.problems.problem import ALL, ConvexFeatures, ConvexOutputs, ConvexProblem, Theta
+from pipeline.convex.removals.base import Removal, RemovalRequest, Trajectory
 from pipeline.core.arrays import Indices
 from pipeline.core.neutral import setting
 from pipeline.core.seeds import generator
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Objective:
+class DescentObjective:
     """Σᵢ of a function of xᵢᵀθ with the given slopes, plus penalty·‖θ‖²; `smoothness` bounds its curvature."""
 
-    features: Features
-    slopes: Callable[[Outputs, Indices | slice], Outputs]
+    features: ConvexFeatures
+    slopes: Callable[[ConvexOutputs, Indices | slice], ConvexOutputs]
     penalty: float
     smoothness: float
 
@@ -35,19 +35,21 @@ class Objective:
         return features.T @ self.slopes(features @ theta, rows) * (self.n_points / len(features)) + 2 * self.penalty * theta
 
 
-def loss_of(problem: Problem) -> Objective:
+def loss_of(problem: ConvexProblem) -> DescentObjective:
     """Return the objective that a problem minimises."""
     largest, _ = extreme_singular_values(problem.features)
-    return Objective(features=problem.features, slopes=problem.slopes, penalty=problem.penalty, smoothness=problem.curvature * largest**2 + 2 * problem.penalty)
+    return DescentObjective(
+        features=problem.features, slopes=problem.slopes, penalty=problem.penalty, smoothness=problem.curvature * largest**2 + 2 * problem.penalty
+    )
 
 
-def matching(features: Features, targets: Outputs) -> Objective:
+def matching_objective(features: ConvexFeatures, targets: ConvexOutputs) -> DescentObjective:
     """Return ‖features·θ − targets‖², which has no penalty: the targets know it already."""
     largest, _ = extreme_singular_values(features)
-    return Objective(features=features, slopes=lambda outputs, ids: 2 * (outputs - targets[ids]), penalty=0.0, smoothness=2 * largest**2)
+    return DescentObjective(features=features, slopes=lambda outputs, ids: 2 * (outputs - targets[ids]), penalty=0.0, smoothness=2 * largest**2)
 
 
-class Descent(Removal):
+class DescentRemoval(Removal):
     """n_steps gradient steps, each `step` over the bound on the curvature: 1 never overshoots, below 2 none diverges.
 
     The bound is what the loss curves at most anywhere; where it curves less, longer steps are fine too. batch_size points, drawn anew for each step
@@ -60,14 +62,14 @@ class Descent(Removal):
     n_records: int | None = setting(neutral=None, ge=1, le=1_000_000)
 
     @abstractmethod
-    def objective(self, request: Request) -> Objective:
+    def objective(self, request: RemovalRequest) -> DescentObjective:
         """Return what is descended."""
 
-    def constraint(self, request: Request) -> Callable[[Theta], Theta]:
+    def constraint(self, request: RemovalRequest) -> Callable[[Theta], Theta]:
         """Return what maps a step's end to where it may be; itself by default."""
         return lambda theta: theta
 
-    def remove(self, request: Request) -> Trajectory:
+    def remove(self, request: RemovalRequest) -> Trajectory:
         """See Removal; what diverges past all numbers ends as infinities."""
         objective = self.objective(request)
         size = objective.n_points if self.batch_size is None else min(self.batch_size, objective.n_points)

@@ -6,7 +6,7 @@ import numpy as np
 
 from pipeline.convex.guarantees.certificates import Promise, descent_noise, minimiser_shift
 from pipeline.convex.problems.constants import constants_of
-from pipeline.convex.removals.base import Removal, Request, Trajectory
+from pipeline.convex.removals.base import Removal, RemovalRequest, Trajectory
 from pipeline.convex.removals.descent import loss_of
 from pipeline.core.neutral import setting
 from pipeline.core.seeds import generator
@@ -26,7 +26,7 @@ class DescentToDelete(Removal):
     delta: float = setting(neutral=1e-3, gt=0, lt=1)
     assumed_forgotten: int | None = setting(neutral=None, ge=1, le=10_000_000)
 
-    def remove(self, request: Request) -> Trajectory:
+    def remove(self, request: RemovalRequest) -> Trajectory:
         """See Removal."""
         constants, objective = constants_of(request.problem), loss_of(request.retained)
         shift = minimiser_shift(constants, self.assumed_forgotten or len(request.forget))

@@ -6,20 +6,20 @@ from typing import ClassVar
 
 import numpy as np
 
-from pipeline.convex.problems.problem import Outputs, Theta
-from pipeline.convex.removals.base import Request
-from pipeline.convex.removals.descent import Descent, Objective, loss_of
+from pipeline.convex.problems.problem import ConvexOutputs, Theta
+from pipeline.convex.removals.base import RemovalRequest
+from pipeline.convex.removals.descent import DescentObjective, DescentRemoval, loss_of
 from pipeline.core.arrays import Indices
 from pipeline.core.neutral import setting
 
 
-class GradientDescent(Descent):
+class GradientDescent(DescentRemoval):
     """Descends the retained points' objective: right in the end, slow wherever only the penalty remembers what left."""
 
     name: ClassVar[str] = "gradient_descent"
 
-    def objective(self, request: Request) -> Objective:
-        """See Descent."""
+    def objective(self, request: RemovalRequest) -> DescentObjective:
+        """See DescentRemoval."""
         return loss_of(request.retained)
 
 
@@ -30,14 +30,14 @@ class ProjectedGradient(GradientDescent):
 
     radius: float | None = setting(neutral=None, gt=0, le=1e9)
 
-    def constraint(self, request: Request) -> Callable[[Theta], Theta]:
-        """See Descent."""
+    def constraint(self, request: RemovalRequest) -> Callable[[Theta], Theta]:
+        """See DescentRemoval."""
         retained = request.retained
         radius = self.radius or sqrt(retained.value(np.zeros_like(request.start)) / retained.penalty)
         return lambda theta: theta * min(1.0, radius / max(float(np.linalg.norm(theta)), radius))
 
 
-class GradientAscent(Descent):
+class GradientAscentRemoval(DescentRemoval):
     """Descends the retained points' objective less `forget_weight` times the loss of the forgotten: GDA of method.md §8, which has no minimum to reach."""
 
     name: ClassVar[str] = "gradient_ascent"
@@ -45,13 +45,13 @@ class GradientAscent(Descent):
     n_steps: int = setting(neutral=20, ge=1, le=1_000_000)
     forget_weight: float = setting(neutral=1.0, gt=0, le=1e9)
 
-    def objective(self, request: Request) -> Objective:
-        """See Descent."""
+    def objective(self, request: RemovalRequest) -> DescentObjective:
+        """See DescentRemoval."""
         problem = request.problem
         weights = np.ones((problem.n_points, 1))
         weights[request.forget] = -self.forget_weight
 
-        def slopes(outputs: Outputs, ids: Indices | slice) -> Outputs:
+        def slopes(outputs: ConvexOutputs, ids: Indices | slice) -> ConvexOutputs:
             return weights[ids] * problem.slopes(outputs, ids)
 
-        return Objective(features=problem.features, slopes=slopes, penalty=problem.penalty, smoothness=loss_of(problem).smoothness)
+        return DescentObjective(features=problem.features, slopes=slopes, penalty=problem.penalty, smoothness=loss_of(problem).smoothness)

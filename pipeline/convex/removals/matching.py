@@ -3,46 +3,46 @@
 from abc import abstractmethod
 from typing import ClassVar, Literal
 
-from pipeline.convex.problems.problem import Outputs
-from pipeline.convex.removals.base import Request
-from pipeline.convex.removals.descent import Descent, Objective, matching
+from pipeline.convex.problems.problem import ConvexOutputs
+from pipeline.convex.removals.base import RemovalRequest
+from pipeline.convex.removals.descent import DescentObjective, DescentRemoval, matching_objective
 from pipeline.core.neutral import setting
 
 
-class Matching(Descent):
+class MatchingRemoval(DescentRemoval):
     """Descends ‖Xθ − targets‖² on `points`: all, the forgotten among them, or the retained alone (OMRS), which say nothing of what left."""
 
     points: Literal["all", "retained"] = setting(neutral="all")
 
     @abstractmethod
-    def targets(self, request: Request) -> Outputs:
+    def targets(self, request: RemovalRequest) -> ConvexOutputs:
         """Return the outputs to match, (n_points, n_columns)."""
 
-    def objective(self, request: Request) -> Objective:
-        """See Descent."""
+    def objective(self, request: RemovalRequest) -> DescentObjective:
+        """See DescentRemoval."""
         targets = self.targets(request)
         if self.points == "all":
-            return matching(request.problem.features, targets)
-        return matching(request.retained.features, targets[request.retain])
+            return matching_objective(request.problem.features, targets)
+        return matching_objective(request.retained.features, targets[request.retain])
 
 
-class OracleMatching(Matching):
+class OracleMatchingRemoval(MatchingRemoval):
     """Matches the retrained minimiser itself: what matching can reach, not what anyone can do without retraining."""
 
     name: ClassVar[str] = "oracle_matching"
     needs: ClassVar[frozenset[str]] = frozenset({"oracle"})
 
-    def targets(self, request: Request) -> Outputs:
-        """See Matching."""
+    def targets(self, request: RemovalRequest) -> ConvexOutputs:
+        """See MatchingRemoval."""
         return request.problem.outputs(request.wanted_oracle())
 
 
-class DatamodelMatching(Matching):
+class DatamodelMatchingRemoval(MatchingRemoval):
     """Matches the outputs that a datamodel forecasts of the retrained model: it converges as fast as with the oracle, to what the forecast allows."""
 
     name: ClassVar[str] = "datamodel_matching"
     needs: ClassVar[frozenset[str]] = frozenset({"forecast"})
 
-    def targets(self, request: Request) -> Outputs:
-        """See Matching."""
+    def targets(self, request: RemovalRequest) -> ConvexOutputs:
+        """See MatchingRemoval."""
         return request.wanted_forecast()

@@ -5,7 +5,7 @@ from typing import ClassVar
 import numpy as np
 
 from pipeline.convex.problems.problem import solve
-from pipeline.convex.removals.base import Removal, Request, Trajectory
+from pipeline.convex.removals.base import Removal, RemovalRequest, Trajectory
 from pipeline.core.neutral import setting
 
 
@@ -20,7 +20,7 @@ class Newton(Removal):
 
     n_steps: int = setting(neutral=1, ge=1, le=10_000)
 
-    def remove(self, request: Request) -> Trajectory:
+    def remove(self, request: RemovalRequest) -> Trajectory:
         """See Removal."""
         n_parameters, n_forget, n_retain = request.start.size, len(request.forget), len(request.retain)
         hessian = request.hessian - request.forgotten.loss_hessian(request.start)

@@ -4,8 +4,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from pipeline.convex.problems.problem import Outputs, solve
-from pipeline.convex.removals.base import Removal, Request, Trajectory, one_step
+from pipeline.convex.problems.problem import ConvexOutputs, solve
+from pipeline.convex.removals.base import Removal, RemovalRequest, Trajectory, one_step
 
 
 class ProjectiveResidual(Removal):
@@ -18,13 +18,13 @@ class ProjectiveResidual(Removal):
 
     name: ClassVar[str] = "projective_residual"
 
-    def remove(self, request: Request) -> Trajectory:
+    def remove(self, request: RemovalRequest) -> Trajectory:
         """See Removal."""
         step = np.linalg.pinv(request.forgotten.features) @ left_out_change(request)
         return one_step(request, request.start + step, len(request.forget))
 
 
-def left_out_change(request: Request) -> Outputs:
+def left_out_change(request: RemovalRequest) -> ConvexOutputs:
     """Return what one Newton step on what stays adds to the outputs of the forgotten points (n_forget, n_columns).
 
     With A = J H⁻¹ Jᵀ the prepared hat block of their outputs, W their curvature and s their slopes, flattened: (I − A W)⁻¹ A s, by the identity of

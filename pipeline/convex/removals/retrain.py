@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from pipeline.convex.removals.base import Removal, Request, Trajectory, one_step
+from pipeline.convex.removals.base import Removal, RemovalRequest, Trajectory, one_step
 
 
 class Retrain(Removal):
@@ -10,7 +10,7 @@ class Retrain(Removal):
 
     name: ClassVar[str] = "retrain"
 
-    def remove(self, request: Request) -> Trajectory:
+    def remove(self, request: RemovalRequest) -> Trajectory:
         """See Removal."""
         theta, n_steps = request.retained.minimise_counted(request.start)
         return one_step(request, theta, n_steps * len(request.retain) * (1 + request.start.size))

@@ -6,7 +6,7 @@ import math
 ROUNDING = 1e-24
 
 
-def share(value: float) -> str:
+def share_left(value: float) -> str:
     """Return an R with two digits that count; powers of ten below a thousandth and from a hundred on; 0 for what is rounding alone."""
     if math.isnan(value):
         return "n/a"
@@ -20,7 +20,7 @@ def share(value: float) -> str:
 def amount(value: float) -> str:
     """Return a number of any size with the digits that count."""
     if math.isnan(value) or value < 10 or value == math.inf:
-        return share(value)
+        return share_left(value)
     return f"{value:,.0f}" if value < 1e5 else _power_of_ten(value)
 
 

@@ -51,7 +51,7 @@ def render_page(content: ConvexContent, chapter: str) -> str:
     return environment().get_template("convex_page.html.j2").render(title=content.title, chapter=Markup(chapter), colours=COLOURS)
 
 
-def figures(content: ConvexContent) -> dict[str, bytes]:
+def chapter_figures(content: ConvexContent) -> dict[str, bytes]:
     """Return the figures as PNG by name."""
     found: dict[str, bytes] = {}
     for example, panels in content.examples().items():
@@ -62,7 +62,7 @@ def figures(content: ConvexContent) -> dict[str, bytes]:
     return found | {name: png(figure) for name, figure in real_figures(content).items()}
 
 
-def summary(content: ConvexContent) -> str:
+def chapter_summary(content: ConvexContent) -> str:
     """Return what the study comes to in one sentence for each example."""
     said = []
     for example, panels in content.examples().items():

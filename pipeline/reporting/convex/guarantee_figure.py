@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pipeline.reporting.convex.amounts import power, share
+from pipeline.reporting.convex.amounts import power, share_left
 from pipeline.reporting.convex.content import CaseContent, GuaranteeContent
 from pipeline.reporting.theme import COLOURS, canvas, themed
 
@@ -60,7 +60,7 @@ def _frame(ax: Axes, method: str, cases: Sequence[CaseContent], least: float) ->
         axis.set_major_formatter(lambda value, _: power(value))
     ax.minorticks_off()
     first = cases[0].told
-    said = f"noise hides a difference of {share(first['assumed'])}; there was {share(first['actual'])}"
+    said = f"noise hides a difference of {share_left(first['assumed'])}; there was {share_left(first['actual'])}"
     ax.set_title(f"{method[0].upper()}{method[1:]}\n{said}", loc="left", fontsize=9.5, linespacing=1.5)
     ax.set_xlabel("retrained models taken for unlearned (FPR)")
     ax.tick_params(length=0, which="both")

@@ -17,7 +17,7 @@ from pipeline.reporting.theme import COLOURS, canvas, themed
 # R shown: above, what has diverged; below, what is rounding.
 SHOWN = (1e-6, 4.0)
 GDA = "gda_"
-STYLES: dict[str, dict[str, Any]] = {
+CURVE_STYLES: dict[str, dict[str, Any]] = {
     GDA: {"color": COLOURS["quiet"], "linewidth": 0.8, "alpha": 0.75},
     "omrs": {"color": COLOURS["oracle"], "linewidth": 1.2, "linestyle": (0, (1, 1.5))},
     "dmm_influence": {"color": COLOURS["accent"], "linewidth": 1.2, "linestyle": (0, (1, 1.5))},
@@ -54,7 +54,7 @@ def evaluations_figure(panels: Sequence[LinearContent]) -> Figure:
         figure.subplots_adjust(0.07, 0.14, 0.985, 0.83, wspace=0.06)
         for ax, panel in zip(axes, panels, strict=True):
             for name in ("gd", "om", "dmm_datamodels"):
-                style = STYLES[name] | {"linewidth": 1.8, "alpha": 1.0}
+                style = CURVE_STYLES[name] | {"linewidth": 1.8, "alpha": 1.0}
                 counts = np.arange(len(panel.curves["step"]))
                 ax.plot(
                     counts[1:] * panel.findings["n_used"][name],
@@ -85,7 +85,7 @@ def stall_figure(panels: Sequence[LinearContent]) -> Figure:
         for ax, panel in zip(axes, panels, strict=True):
             for name in ("gd", "om"):
                 total, outside = (panel.curves[f"full.{name}.best.{part}"] for part in ("theory", "outside"))
-                colour, called = STYLES[name]["color"], algorithm_name(name, short=True)
+                colour, called = CURVE_STYLES[name]["color"], algorithm_name(name, short=True)
                 times = np.arange(len(total))[1:]
                 ax.plot(times, _shown(outside)[1:], color=colour, linewidth=1.9, label=f"{called}: outside the retained span")
                 ax.plot(times, _shown(total - outside)[1:], color=colour, linewidth=1.1, linestyle=(0, (1, 1.5)), label=f"{called}: within it")
@@ -105,8 +105,8 @@ def rates_figure(panel: LinearContent) -> Figure:
         figure = canvas(9.6, 3.3)
         ax = figure.subplots()
         figure.subplots_adjust(0.07, 0.15, 0.985, 0.86)
-        ax.plot(times, _shown(np.array(rates["curves"]["gd"])), **STYLES["gd"], label="SGD, best falling steps")
-        ax.plot(times, _shown(np.array(rates["curves"]["om"])), **(STYLES["om"] | {"alpha": 1.0, "linewidth": 2.2}), label="stochastic OM, constant step")
+        ax.plot(times, _shown(np.array(rates["curves"]["gd"])), **CURVE_STYLES["gd"], label="SGD, best falling steps")
+        ax.plot(times, _shown(np.array(rates["curves"]["om"])), **(CURVE_STYLES["om"] | {"alpha": 1.0, "linewidth": 2.2}), label="stochastic OM, constant step")
         ax.plot(times, _shown(rates["bound"] ** times), color=COLOURS["ink"], linewidth=1, linestyle=(0, (1, 1.5)), label="theorem 2, at most (1 − 2ηγ b/n)ᵗ")
         last = times[times >= times[-1] / 10]
         ax.plot(last, rates["curves"]["gd"][-1] * (last / last[-1]) ** -2.0, color=COLOURS["quiet"], linewidth=1, linestyle="--", label="as steep as 1/t²")
@@ -118,7 +118,7 @@ def rates_figure(panel: LinearContent) -> Figure:
 
 def _draw(ax: Axes, panel: LinearContent, mode: str, times: np.ndarray) -> None:
     """Draw every algorithm at its best step size."""
-    for kind, style in STYLES.items():
+    for kind, style in CURVE_STYLES.items():
         names = [name for name in panel.algorithms if name == kind or (kind == GDA and name.startswith(GDA))]
         for number, name in enumerate(names):
             label = "GDA" if kind == GDA else algorithm_name(name)

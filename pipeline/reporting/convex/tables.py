@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.reporting.convex.amounts import amount, share
+from pipeline.reporting.convex.amounts import amount, share_left
 from pipeline.reporting.convex.content import CourseContent, DataContent, GuaranteeContent, LinearContent
 from pipeline.reporting.convex.names import EARLIER, algorithm_name, removal_name
 from pipeline.reporting.formatting import nats
@@ -36,7 +36,7 @@ def algorithms_table(panels: Sequence[LinearContent]) -> Table:
             number_column(f"steps to {TARGETS['0.01']}", group=group),
             number_column(f"to {TARGETS['1e-06']}", group=group),
             number_column(f"gradients to {TARGETS['0.01']}", group=group),
-            number_column(f"R, batches of {panel.batch_size}", show=share, group=group),
+            number_column(f"R, batches of {panel.batch_size}", show=share_left, group=group),
         ]
     rows = []
     for name in panels[0].algorithms:
@@ -60,7 +60,7 @@ def forecasts_table(panels: Sequence[LinearContent]) -> Table:
     columns = [word_column("Forecast")]
     for panel in panels:
         columns += [
-            number_column("R where DMM stops", show=share, group=_penalty(panel)),
+            number_column("R where DMM stops", show=share_left, group=_penalty(panel)),
             number_column("steps to twice that", group=_penalty(panel)),
         ]
     names = {"datamodels": f"ridge datamodels of {panels[0].n_subset_models:,} subset models", "influence": "influence functions"}
@@ -77,7 +77,7 @@ def earlier_table(panels: Sequence[LinearContent]) -> Table:
     columns = [word_column("Earlier methods")]
     for panel in panels:
         columns += [
-            number_column("R at the end", show=share, group=_penalty(panel)),
+            number_column("R at the end", show=share_left, group=_penalty(panel)),
             number_column("gradients", group=_penalty(panel)),
         ]
     rows = []
@@ -97,7 +97,7 @@ def linear_facts(panels: Sequence[LinearContent]) -> Table:
             "features": first.n_features,
             "forgotten at random": first.n_forget,
             "noise of targets, variance": f"{first.noise_variance:g}",
-            "largest deviation from theorem 1": share(worst),
+            "largest deviation from theorem 1": share_left(worst),
         }
     )
 
@@ -115,8 +115,8 @@ def rates_table(panel: LinearContent) -> Table:
             "theorem 2 promises at most": f"{rates['bound']:.4f}",
             "log R explained by a straight line": f"{100 * rates['straightness']:.2f} %",
             "SGD falls as t to the power": f"−{rates['descent_power']:.2f}",
-            "R of OM at the end": share(rates["matching_left"]),
-            "R of SGD then": share(rates["descent_left"]),
+            "R of OM at the end": share_left(rates["matching_left"]),
+            "R of SGD then": share_left(rates["descent_left"]),
         }
     )
 
@@ -174,7 +174,7 @@ def data_facts(data: DataContent) -> Table:
             "forgotten at random": facts["n_forget"],
             "λ": f"{facts['penalty']:g}",
             "accuracy on unseen points": f"{100 * facts['accuracy']['full']:.1f} %",
-            "noise on the weights, σ": share(facts["sigma"]),
+            "noise on the weights, σ": share_left(facts["sigma"]),
         }
     )
 

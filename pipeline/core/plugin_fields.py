@@ -32,7 +32,7 @@ def _labelled(table: Table[Any]) -> Callable[[Any], dict[str, Plugin]]:
 
     def build_all(value: Any) -> dict[str, Plugin]:
         if not isinstance(value, Mapping):
-            raise ConfigError(f"expected {table.kind}s by label, such as `my_label: {{name: {table.names()[0]}}}`; got {value!r}")
+            raise ConfigError(f"expected the settings of each {table.kind} below a label, such as `my_label: {{name: {table.names()[0]}}}`; got {value!r}")
         for label in value:
             if not isinstance(label, str) or not LABEL.fullmatch(label):
                 raise ConfigError(f"{table.kind} label {label!r} must start with a letter or digit and hold letters, digits, `_`, `-`, `.`, at most 64")

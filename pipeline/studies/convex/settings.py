@@ -1,16 +1,14 @@
-"""The whole convex study as settings: which parts of it an experiment has, and the data that they are about."""
+"""The settings of the convex study on real data and of its guarantees: the data that they are about."""
 
 from typing import Annotated
 
 from pydantic import model_validator
 
-from pipeline.config.fields import plugin
 from pipeline.convex.guarantees.trials import GuaranteeSettings
-from pipeline.convex.linear.study import Label, LinearStudy
 from pipeline.convex.real.study import DataStudy
 from pipeline.core.errors import ConfigError
 from pipeline.core.neutral import setting
-from pipeline.core.registry import Settings
+from pipeline.core.plugin_fields import plugin
 from pipeline.data import DATASETS
 from pipeline.data.dataset import Dataset
 from pipeline.data.digits import Digits
@@ -48,11 +46,3 @@ class GuaranteeSection(GuaranteeSettings):
     def trial(self) -> GuaranteeSettings:
         """What is put to the test, whatever the data."""
         return GuaranteeSettings(**self.model_dump(exclude={"dataset", "classes", "pool"}))
-
-
-class ConvexStudy(Settings):
-    """The parts of the study; a part that is null or empty is left out."""
-
-    linear: LinearStudy | None = setting(neutral={}, default=LinearStudy())
-    data: dict[Label, DataSection] = setting(neutral={"digits": {}}, default={"digits": DataSection()})
-    guarantees: GuaranteeSection | None = setting(neutral={}, default=GuaranteeSection())

@@ -1,54 +1,45 @@
 """What MLflow shows of the convex study: R of each algorithm by step, steps to the targets, the figures and the page."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from pipeline.graph import NodeState
 from pipeline.runtime.store import Store
 from pipeline.runtime.tracker import Results
 from pipeline.stages.convex_data import ConvexData
 from pipeline.stages.convex_guarantees import ConvexGuarantees
 from pipeline.stages.convex_linear import LinearPanel
-from pipeline.stages.convex_page import PAGE, ConvexPage
-from pipeline.view.results import figures_of
+from pipeline.studies.base import Finished, page_of
 
 # Algorithms whose curves are metrics; all of them are in the tables and the page.
 CURVES = ("gd", "om", "dmm_datamodels")
 
 
-def convex_results(store: Store, version: str, states: Mapping[str, NodeState]) -> Results:
+def convex_tracked(store: Store, finished: Finished, *, version: str) -> Results:
     """Return what the child of the convex study shows."""
     metrics: dict[str, float] = {}
     curves: dict[str, dict[int, float]] = {}
     rows: list[dict[str, Any]] = []
     promises: list[dict[str, Any]] = []
-    files: dict[str, bytes | Path] = {}
-    figures: dict[str, bytes] = {}
-    for state in states.values():
-        if isinstance(state.node, LinearPanel):
-            found, columns = store.summary(state.table), store.read(state.table)
-            place = f"linear/{state.node.place}"
+    for node, table in finished.values():
+        if isinstance(node, LinearPanel):
+            found, columns = store.summary(table), store.read(table)
+            place = f"linear/{node.place}"
             rows += _steps(place, found)
             metrics[f"deviation_from_theorem_1/{place}"] = found["deviation_from_theorem_1"]
             for name in CURVES:
                 curves[f"R/{place}/{name}"] = dict(enumerate(columns[f"full.{name}.best.mean"].tolist()))
-        elif isinstance(state.node, ConvexData):
-            for outcome in store.summary(state.table)["outcomes"]:
+        elif isinstance(node, ConvexData):
+            for outcome in store.summary(table)["outcomes"]:
                 ends = {"R": outcome["share"], "klom": outcome["klom"]["forget"]["p95"], "ulira": outcome["ulira"]}
-                metrics |= {f"{name}/data/{state.node.label}/{outcome['label']}": value for name, value in ends.items()}
-        elif isinstance(state.node, ConvexGuarantees):
-            promises += [{**case, "verdict": "broken" if case["verdict"]["is_broken"] else "kept"} for case in store.summary(state.table)["cases"]]
-        elif isinstance(state.node, ConvexPage):
-            files["convex.html"] = store.read_blob(state.table.folder, state.pieces[0].shard, PAGE)
-            figures |= figures_of(store, state)
+                metrics |= {f"{name}/data/{node.label}/{outcome['label']}": value for name, value in ends.items()}
+        elif isinstance(node, ConvexGuarantees):
+            promises += [{**case, "verdict": "broken" if case["verdict"]["is_broken"] else "kept"} for case in store.summary(table)["cases"]]
     return Results(
         version=version,
         metrics=metrics,
         curves=curves,
         tables={"steps": rows, "promises": promises},
-        figures=figures,
-        files=files,
+        **page_of(store, finished),
     )
 
 

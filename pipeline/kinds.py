@@ -4,10 +4,6 @@ A new stage is one class and one line in NODES.
 """
 
 from pipeline.core.errors import ConfigError
-from pipeline.stages.convex_data import ConvexData
-from pipeline.stages.convex_guarantees import ConvexGuarantees
-from pipeline.stages.convex_linear import LinearPanel
-from pipeline.stages.convex_page import ConvexPage
 from pipeline.stages.curve import Curve
 from pipeline.stages.effect import Effect
 from pipeline.stages.evaluate import Verdict
@@ -19,10 +15,12 @@ from pipeline.stages.imported import Evaluated, Imported
 from pipeline.stages.influences import ExampleInfluences
 from pipeline.stages.node import Node
 from pipeline.stages.report import ReportPage
+from pipeline.stages.study import StudyNode
 from pipeline.stages.train import Population
 from pipeline.stages.train_further import TrainFurther
 from pipeline.stages.unlearn import Unlearn
 from pipeline.stages.views import ViewsOfPoints
+from pipeline.studies import STUDIES
 
 NODES: tuple[type[Node], ...] = (
     Forget,
@@ -41,10 +39,8 @@ NODES: tuple[type[Node], ...] = (
     TrainFurther,
     Verdict,
     ForgetCurve,
-    LinearPanel,
-    ConvexData,
-    ConvexGuarantees,
-    ConvexPage,
+    *(kind for study in STUDIES.plugins for kind in study.kinds),
+    StudyNode,
     ReportPage,
 )
 

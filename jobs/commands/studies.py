@@ -1,0 +1,67 @@
+"""`dmm NAME` for each study that the package knows: the study of an experiment, apart from everything else of it."""
+
+import time
+from collections.abc import Callable
+
+from rich.console import Console
+
+from jobs.commands import verbs
+from jobs.commands.listing import show_failures
+from jobs.commands.options import DONE, FAILED, Config, ExecutorName, Json, Set, StoreUri, finish, paper, screen
+from jobs.session import Session, demonstrations, open_session
+from pipeline.core.errors import ConfigError
+from pipeline.graph import NodeState, states_of
+from pipeline.run import with_what_they_rest_on
+from pipeline.show.terminal import TerminalTable
+from pipeline.stages.study import PAGE, StudyNode, StudyPage
+from pipeline.studies import STUDIES
+from pipeline.studies.base import Study
+from pipeline.view.studies import finished
+
+
+def command_of(study: type[Study]) -> Callable[..., None]:
+    """Return the command that computes a study alone and shows what it came to."""
+
+    def command(config: Config = None, set_: Set = None, store: StoreUri = None, executor: ExecutorName = "ray", json_: Json = False) -> None:
+        begun = time.monotonic()
+        session = open_session(config, set_ or (), store, demonstration=study.name if study.name in demonstrations() else "digits")
+        found = _study_of(session, study, config)
+        result = verbs.run(session, screen, executor=executor, wanted=_wanted(session, study.name))
+        states = session.graph.survey(session.store)
+        page = publish(session, screen, states, study.name)
+        tables = finished(states, study.name)
+        for table in found.tables(session.store, tables):
+            paper().print(TerminalTable(table))
+        if page is not None:
+            paper().print(f"Page:    {page}", soft_wrap=True)
+        show_failures(result, paper())
+        about = {"page": page, "seconds": round(time.monotonic() - begun, 2), "failures": result.to_json()["failures"], "unfinished": result.unfinished}
+        finish(found.results(session.store, tables) | about, json_, DONE if result.succeeded else FAILED)
+
+    command.__name__ = study.name
+    command.__doc__ = (study.__doc__ or "").split("\n")[0]
+    return command
+
+
+COMMANDS = tuple(command_of(study) for study in STUDIES.plugins)
+
+
+def _study_of(session: Session, study: type[Study], config: str | None) -> Study:
+    """Return the study of an experiment; raises ConfigError if it has none."""
+    found = session.experiment.all_studies().get(study.name)
+    if found is None:
+        place = config or "the demonstration as set here"
+        key = study.name
+        raise ConfigError(f"{place} has no section `{key}`, so there is no study to run; add `{key}: {{}}` for the default one, or leave the config out")
+    return found
+
+
+def _wanted(session: Session, label: str) -> frozenset[str]:
+    own = [key for key, node in session.graph.nodes.items() if isinstance(node, StudyNode) and node.run.name == label]
+    return with_what_they_rest_on(session.graph, own)
+
+
+def publish(session: Session, screen: Console, states: dict[str, NodeState], label: str) -> str | None:
+    """Copy the finished page of a study to a name that people find, and return its path; None while there is none."""
+    pages = [state for state in states_of(states, StudyPage) if isinstance(state.node, StudyPage) and state.node.run.name == label]
+    return verbs.publish(session, screen, pages[0], PAGE, f"{label}-{session.experiment.name}.html") if pages else None

@@ -1,0 +1,71 @@
+"""The studies of an experiment: each that the package knows has a key of its own, others stand below `studies`."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BeforeValidator, create_model, model_serializer, model_validator
+
+from pipeline.core.errors import ConfigError
+from pipeline.core.neutral import setting
+from pipeline.core.plugin_fields import plugins
+from pipeline.core.registry import Settings
+from pipeline.studies import STUDIES
+from pipeline.studies.base import Study
+
+# Names of child runs in MLflow and of tables in the report, which no study may take.
+TAKEN = frozenset({"attribution", "curve", "forget", "forget_curve", "full", "influences", "score", "studies", "train"})
+
+
+def _without_own_name(study: type[Study]) -> Callable[[Any], Any]:
+    """Return what takes the name out of the settings below the key of a study, which names it already."""
+
+    def settings(value: Any) -> Any:
+        if isinstance(value, Mapping) and value.get("name") == study.name:
+            return {key: part for key, part in value.items() if key != "name"}
+        return value
+
+    return settings
+
+
+if TYPE_CHECKING:
+    KnownStudies = Settings
+else:
+    # A key for each study in the table, null for none: Experiment names no study.
+    known = {study.name: (Annotated[study | None, BeforeValidator(_without_own_name(study))], setting(neutral=None)) for study in STUDIES.plugins}
+    KnownStudies = create_model("KnownStudies", __base__=Settings, __module__=__name__, **known)
+
+
+class StudyKeys(KnownStudies):
+    """The keys of a config that are studies."""
+
+    studies: Annotated[dict[str, Study], *plugins(STUDIES)] = setting(neutral={})
+
+    @model_validator(mode="after")
+    def _check_labels(self) -> "StudyKeys":
+        for label, study in self.studies.items():
+            if label in TAKEN or label in STUDIES.names():
+                raise ConfigError(f"study label {label!r} has a meaning of its own in tables and pages; choose another label")
+            if type(study) in STUDIES.plugins:
+                raise ConfigError(f"study {study.name!r} stands below a key of its own; write `{study.name}: {{…}}` beside `studies`, not below it")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _behind_the_rest(self, dump: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        """Return the settings in the order in which people read them: the method first, then its guests."""
+        tree = dump(self)
+        guests = {name: tree.pop(name) for name in (*STUDIES.names(), "studies") if name in tree}
+        return {**tree, **guests}
+
+    def all_studies(self) -> dict[str, Study]:
+        """Return every study of the experiment by its label, which is its name where it has a key of its own."""
+        known = {name: getattr(self, name) for name in STUDIES.names()}
+        return {name: study for name, study in known.items() if study is not None} | self.studies
+
+
+def without_study_names(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the identity of an experiment with each study below its key as mere settings: the key names it already."""
+    found = dict(identity)
+    for name in STUDIES.names():
+        if isinstance(found.get(name), Mapping):
+            found[name] = {key: value for key, value in found[name].items() if key != "name"}
+    return found

@@ -1,0 +1,41 @@
+"""How far the task that runs in this thread has come, told from inside of it to whoever runs it.
+
+The loop reports a share of each step. Without a listener a report costs nothing; with one, it is passed on at most a
+few times a second.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+# Seconds between two reports that are passed on.
+INTERVAL = 0.5
+
+
+@dataclass
+class _Listening:
+    listener: Callable[[float], None]
+    next_at: float
+
+
+_LISTENING: ContextVar[_Listening | None] = ContextVar("task_progress", default=None)
+
+
+@contextmanager
+def reports_to(listener: Callable[[float], None]) -> Iterator[None]:
+    """Pass what is reported inside this block to listener, as a share of the task between 0 and 1."""
+    token = _LISTENING.set(_Listening(listener, time.monotonic() + INTERVAL))
+    try:
+        yield
+    finally:
+        _LISTENING.reset(token)
+
+
+def report(share: float) -> None:
+    """Say that this share of the current task is done; does nothing where nobody listens."""
+    listening = _LISTENING.get()
+    if listening is not None and time.monotonic() >= listening.next_at:
+        listening.next_at = time.monotonic() + INTERVAL
+        listening.listener(min(1.0, max(0.0, share)))

@@ -1,0 +1,103 @@
+"""How tasks on Ray tell how far they are: a small actor that workers write to and the driver reads, neither of them waiting.
+
+The actor starts when tasks have run for a few seconds, so short runs never pay for it. A worker sends from a thread of
+its own, at most every few seconds; what cannot be sent is left out.
+"""
+
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+import ray
+
+# Seconds between two messages of a task, and before its first one.
+INTERVAL = 2.0
+# Seconds that a task must be out before the board is started.
+WORTH_A_BOARD = 5.0
+# Seconds after which a share that was not renewed is forgotten.
+FORGOTTEN = 60.0
+
+
+class Board:
+    """The shares that running tasks told last, by the number of the task."""
+
+    def __init__(self) -> None:
+        self._shares: dict[int, tuple[float, float]] = {}
+
+    def write(self, number: int, share: float) -> None:
+        """Keep the share of a task."""
+        self._shares[number] = (share, time.monotonic())
+
+    def read(self) -> dict[int, float]:
+        """Return the shares told of late."""
+        oldest = time.monotonic() - FORGOTTEN
+        self._shares = {number: told for number, told in self._shares.items() if told[1] >= oldest}
+        return {number: share for number, (share, _) in self._shares.items()}
+
+
+class BoardReader:
+    """The driver's side: starts the board once it is worth it, and holds what it last said."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._board: Any = None
+        self._answer: ray.ObjectRef | None = None
+        self._next = 0.0
+        self._is_broken = False
+        self.shares: Mapping[int, float] = {}
+
+    def update(self, longest_seconds: float) -> None:
+        """Take in an answer that has come, and ask again; longest_seconds is how long the oldest task has been out."""
+        if self._is_broken or longest_seconds < WORTH_A_BOARD:
+            return
+        # Progress is for show. Whatever is wrong with the board, the run goes on without it.
+        try:
+            self._ask()
+        except ray.exceptions.RayError:
+            self._is_broken, self.shares = True, {}
+
+    def _ask(self) -> None:
+        if self._board is None:
+            self._board = ray.remote(num_cpus=0)(Board).options(name=self._name).remote()
+        if self._answer is not None and ray.wait([self._answer], timeout=0)[0]:
+            self.shares, self._answer = ray.get(self._answer), None
+        if self._answer is None and time.monotonic() >= self._next:
+            self._next = time.monotonic() + INTERVAL
+            self._answer = self._board.read.remote()
+
+    def close(self) -> None:
+        """End the board."""
+        if self._board is not None:
+            ray.kill(self._board)
+            self._board = None
+
+
+class Teller:
+    """The worker's side: called with shares, it sends the latest of them from a thread that starts with the first."""
+
+    def __init__(self, name: str, number: int) -> None:
+        self._name, self._number = name, number
+        self._share = 0.0
+        self._over = threading.Event()
+        self._begun = time.monotonic()
+        self._thread: threading.Thread | None = None
+
+    def __call__(self, share: float) -> None:
+        """Take notice of the share that is done; never waits."""
+        self._share = share
+        if self._thread is None and time.monotonic() - self._begun >= INTERVAL:
+            self._thread = threading.Thread(target=self._send, daemon=True)
+            self._thread.start()
+
+    def end(self) -> None:
+        """Send nothing more."""
+        self._over.set()
+
+    def _send(self) -> None:
+        while not self._over.is_set():
+            # There is no board before the driver starts one, and it may be gone or out of reach.
+            with suppress(ValueError, ray.exceptions.RayError):
+                ray.get_actor(self._name).write.remote(self._number, self._share)
+            self._over.wait(INTERVAL)

@@ -1,0 +1,103 @@
+"""The interface of a study: settings, tables, a chapter and results. Nothing else of the package knows which studies there are."""
+
+import json
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from pipeline.core.errors import DataError
+from pipeline.core.registry import Plugin
+from pipeline.runtime.store import Store, TableRef
+from pipeline.runtime.tracker import Results
+from pipeline.show.tables import Table, number_column, row_of, table_of, word_column
+from pipeline.stages.child_run import ChildRun
+from pipeline.stages.node import Resources
+from pipeline.stages.study import PAGE, StudyNode, StudyPage
+
+# The finished tables of a study, with their nodes.
+Finished = Mapping[str, tuple[StudyNode, TableRef]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a study is a guest: its label and the name of the experiment, and what each of its tasks may use."""
+
+    label: str
+    experiment_name: str
+    resources: Resources
+    # Whether the content of data sets may be read, which `dmm status` does without.
+    reads_inputs: bool = True
+
+
+class Study(Plugin):
+    """A study beside the method. Its fields are its settings; its tables are nodes, of which one may be its page.
+
+    A study in the table STUDIES has a config key and a command of its name; one of your own stands below `studies`.
+    """
+
+    # What MLflow calls the page of the study, and the report its chapter.
+    title: ClassVar[str]
+    heading: ClassVar[str]
+    # What MLflow's page shows, in Markdown.
+    note: ClassVar[str] = ""
+    # The classes of its nodes that have a stage of their own.
+    kinds: ClassVar[tuple[type[StudyNode], ...]] = ()
+
+    def run(self, label: str) -> ChildRun:
+        """Return the child run of MLflow that shows the study."""
+        return ChildRun(name=label, title=f"5 {self.title}", note=self.note)
+
+    @abstractmethod
+    def nodes(self, place: Place) -> Iterator[StudyNode]:
+        """Yield the tables of the study, parents before children."""
+
+    def results(self, store: Store, finished: Finished) -> dict[str, Any]:
+        """Return what the study came to, JSON-ready; by default the summary of each table by its key."""
+        return {key: store.summary(table) for key, (_, table) in finished.items()}
+
+    def _check_results(self, found: dict[str, Any], store: Store, finished: Finished) -> None:
+        """Raise DataError unless results can be printed as JSON."""
+        try:
+            json.dumps(found, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise DataError(f"they are not ready for JSON ({error}); use finite numbers, text, lists and mappings of them") from error
+
+    def tracked(self, store: Store, finished: Finished, *, version: str) -> Results:
+        """Return what MLflow shows; by default the numbers of all summaries, the page and its figures."""
+        summaries = {key: store.summary(table) for key, (_, table) in finished.items()}
+        metrics = {f"{name}/{key}": value for key, found in summaries.items() for name, value in numbers_of(found).items()}
+        return Results(version=version, metrics=metrics, **page_of(store, finished))
+
+    def note_table(self, results: Results) -> Table:
+        """Return the table on top of MLflow's page; by default an empty one, which is left out."""
+        return Table(columns=())
+
+    def tables(self, store: Store, finished: Finished) -> Sequence[Table]:
+        """Return what a person sees on a terminal; by default the numbers of all summaries."""
+        summaries = {key: numbers_of(store.summary(table)) for key, (_, table) in finished.items()}
+        rows = [row_of(key, name, value) for key, found in summaries.items() for name, value in found.items()]
+        columns = (word_column("table"), word_column("what"), number_column("value"))
+        return [table_of(columns, rows, caption=self.title)] if rows else []
+
+
+def numbers_of(summary: Mapping[str, Any]) -> dict[str, float]:
+    """Return the finite numbers among the values of a summary."""
+    return {name: float(value) for name, value in summary.items() if is_number(value)}
+
+
+def is_number(value: Any) -> bool:
+    """Return whether a value is a finite number, which a truth value is not."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < float("inf")
+
+
+def page_of(store: Store, finished: Finished) -> dict[str, Any]:
+    """Return the figures and files of a study's page, as fields of Results; empty where it has no page."""
+    found: dict[str, Any] = {}
+    for node, table in finished.values():
+        if isinstance(node, StudyPage):
+            folder, shard = table.folder, table.pieces[0].shard
+            names = [name for name in store.blob_names(folder, shard) if name.endswith(".png")]
+            figures = {name.removesuffix(".png"): store.read_blob(folder, shard, name) for name in names}
+            found = {"figures": figures, "files": {f"{node.run.name}.html": store.read_blob(folder, shard, PAGE)}}
+    return found

@@ -1,0 +1,1 @@
+"""The convex study as a guest: its settings, tables, chapter and results."""

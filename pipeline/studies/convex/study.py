@@ -1,0 +1,68 @@
+"""The convex study, as an experiment has it below the key `convex`."""
+
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+from pipeline.convex.linear.study import Label, LinearStudy
+from pipeline.core.neutral import setting
+from pipeline.runtime.store import Store
+from pipeline.runtime.tracker import Results
+from pipeline.show.tables import Table
+from pipeline.stages.convex_data import ConvexData
+from pipeline.stages.convex_guarantees import ConvexGuarantees
+from pipeline.stages.convex_linear import LinearPanel
+from pipeline.stages.convex_node import ConvexNode
+from pipeline.stages.convex_page import ConvexPage
+from pipeline.stages.study import StudyNode
+from pipeline.studies.base import Finished, Place, Study
+from pipeline.studies.convex.nodes import convex_nodes
+from pipeline.studies.convex.results import convex_results
+from pipeline.studies.convex.settings import DataSection, GuaranteeSection
+from pipeline.studies.convex.tables import convex_note_table, convex_tables
+from pipeline.studies.convex.tracked import convex_tracked
+
+
+class ConvexStudy(Study):
+    """Study unlearning where theory lives: every algorithm on convex problems, beside the exact retrained minimiser.
+
+    A part that is null or empty is left out.
+    """
+
+    name: ClassVar[str] = "convex"
+    title: ClassVar[str] = "convex study"
+    heading: ClassVar[str] = "The convex case"
+    note: ClassVar[str] = (
+        "**Unlearning where theory lives**: every algorithm on convex problems, whose retrained minimiser is known exactly. `convex.html` shows it all."
+    )
+    kinds: ClassVar[tuple[type[StudyNode], ...]] = (LinearPanel, ConvexData, ConvexGuarantees, ConvexPage)
+
+    linear: LinearStudy | None = setting(neutral={}, default=LinearStudy())
+    data: dict[Label, DataSection] = setting(neutral={"digits": {}}, default={"digits": DataSection()})
+    guarantees: GuaranteeSection | None = setting(neutral={}, default=GuaranteeSection())
+
+    def content(self) -> str:
+        """Return nothing: the data sets below it say what their files hold."""
+        return ""
+
+    def nodes(self, place: Place) -> Iterator[ConvexNode]:
+        """See Study."""
+        common: dict[str, Any] = {"guest": self, "run": self.run(place.label), "resources": place.resources}
+        parts = convex_nodes(self.linear, self.data, self.guarantees, common, reads_inputs=place.reads_inputs)
+        yield from parts.in_order()
+        yield ConvexPage(key="convex/page", experiment_name=place.experiment_name, **vars(parts), **common)
+
+    def results(self, store: Store, finished: Finished) -> dict[str, Any]:
+        """See Study."""
+        return convex_results(store, finished)
+
+    def tables(self, store: Store, finished: Finished) -> list[Table]:
+        """See Study."""
+        return list(convex_tables(store, finished))
+
+    def note_table(self, results: Results) -> Table:
+        """See Study."""
+        return convex_note_table(results)
+
+    def tracked(self, store: Store, finished: Finished, *, version: str) -> Results:
+        """See Study."""
+        return convex_tracked(store, finished, version=version)

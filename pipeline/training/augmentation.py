@@ -1,0 +1,76 @@
+"""Random flips and crops of training images, drawn for a point in an epoch, whatever batch or step it falls into.
+
+Members of one seed see the points they share alike, whatever their masks. Nothing is ever drawn in evaluation.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from torch import Tensor
+from torch.nn import functional as F
+
+from pipeline.core.errors import ConfigError
+from pipeline.core.seeds import generator
+
+
+@dataclass(frozen=True, kw_only=True)
+class Augmentation:
+    """Mirrors half of the images (flip), and cuts each at a random place from itself with crop_padding zeros around it.
+
+    A draw is one number for each point: the pair of offsets, and whether the image is mirrored.
+    """
+
+    flip: bool = False
+    crop_padding: int = 0
+
+    @property
+    def n_choices(self) -> int:
+        """Outcomes that a draw chooses from; 1 where nothing is augmented."""
+        return (2 if self.flip else 1) * (2 * self.crop_padding + 1) ** 2
+
+    def check(self, input_shape: tuple[int, ...], *, asked: str = "flip or crop_padding") -> None:
+        """Raise ConfigError unless inputs of this shape can be augmented; asked is the setting that wants it."""
+        if self.n_choices > 1 and len(input_shape) != 3:
+            raise ConfigError(
+                f"{asked} is for images (channels, height, width), but inputs have shape {input_shape}; remove the setting, or use a data set of images"
+            )
+
+    def draw(self, seeds: Sequence[tuple[int, int]], epoch: int, n_points: int) -> Int[np.ndarray, "n_members n_points"]:
+        """Return each member's draw for each point of an epoch, from (its seed, the number of the phase, epoch)."""
+        return np.stack([generator("augmentation", *seed, epoch).integers(0, self.n_choices, n_points, np.int32) for seed in seeds])
+
+    def apply(self, inputs: Tensor, drawn: Tensor) -> Tensor:
+        """Return inputs (n_members, batch, channels, height, width) changed as drawn (n_members, batch) says.
+
+        Pixels are moved, never computed with, so the result is the same for any grouping of members.
+        """
+        channels, height, width = inputs.shape[2:]
+        pad, n_offsets = self.crop_padding, 2 * self.crop_padding + 1
+        draws = drawn.reshape(-1).long()
+        offsets, mirrored = draws % n_offsets**2, (draws // n_offsets**2).bool()
+        columns = torch.arange(width, device=inputs.device)
+        columns = torch.where(mirrored[:, None], columns.flip(0), columns) + (offsets % n_offsets)[:, None]
+        rows = torch.arange(height, device=inputs.device) + (offsets // n_offsets)[:, None]
+        places = (rows[:, :, None] * (width + 2 * pad) + columns[:, None, :]).flatten(1)
+        padded = F.pad(inputs.flatten(0, 1), (pad, pad, pad, pad)).flatten(2)
+        moved = padded.gather(2, places[:, None].expand(-1, channels, -1))
+        return moved.view(inputs.shape)
+
+
+NOTHING = Augmentation()
+
+
+class Draws:
+    """What augmentation does to each point in one epoch, drawn for all points of the data set at once."""
+
+    def __init__(self, augmentation: Augmentation, seeds: Sequence[tuple[int, int]], epoch: int, labels: Tensor) -> None:
+        self._augmentation, self._drawn = augmentation, None
+        if augmentation.n_choices > 1:
+            self._drawn = torch.from_numpy(augmentation.draw(seeds, epoch, len(labels))).to(labels.device)
+
+    def applied(self, inputs: Tensor, batch: Tensor) -> Tensor:
+        """Return the inputs (n_members, batch, ...) of points batch (n_members, batch), augmented."""
+        return inputs if self._drawn is None else self._augmentation.apply(inputs, self._drawn.gather(1, batch))

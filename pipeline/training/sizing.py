@@ -1,0 +1,181 @@
+"""What fits into the memory that a task is granted: members in a group, members in a trial, points evaluated at once.
+
+Group and trial move no bit, so they follow what is free here and now. The batch of evaluation may move last bits, so
+it is chosen once for a model, a recipe and a kind of device, and recorded in the store.
+"""
+
+import copy
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+import psutil
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from pipeline.core.memory import Grant, available_memory, n_cpus
+
+# Beyond ~50 members a step's working set leaves the 2 MB of L2 that a core has here, below ~20 the interpreter shows.
+GROUP_SIZE = 50
+# On a GPU more members at once only help, as far as its memory goes.
+GROUP_SIZE_ON_GPU = 500
+# Points evaluated at once; bounds the activations held for a group.
+EVALUATION_BATCH, SMALLEST_BATCH = 2048, 16
+# Part of the granted memory that is planned with: kernels need room of their own, and so do gradients on their way.
+PLANNED_SHARE = 0.5
+# Copies of a member's state that a step holds: itself, its gradient, at most two moments of the optimiser, one update.
+STATE_COPIES = 5
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """What a task may use: bytes of memory, None where nobody counts them, and the batch of evaluation that is recorded."""
+
+    memory_bytes: int | None = None
+    evaluation_batch: int | None = None
+
+
+UNCOUNTED = Allowance()
+_ALLOWED: ContextVar[Allowance] = ContextVar("allowance", default=UNCOUNTED)
+
+
+@contextmanager
+def allowing(allowance: Allowance) -> Iterator[None]:
+    """Let groups and batches inside this block be sized by allowance; outside of any, sizes are those of a small model."""
+    token = _ALLOWED.set(allowance)
+    try:
+        yield
+    finally:
+        _ALLOWED.reset(token)
+
+
+def evaluation_batch() -> int:
+    """Return how many points are evaluated at once."""
+    recorded = _ALLOWED.get().evaluation_batch
+    return EVALUATION_BATCH if recorded is None else recorded
+
+
+def memory_granted(device: str, grant: Grant) -> int:
+    """Return the bytes that a task may still take: of its GPU or part of one, else of this machine.
+
+    Where the grant names no memory, tasks that run beside it get equal parts of what is left, by the CPUs of each.
+    """
+    if device.startswith("cuda"):
+        free, total = torch.cuda.mem_get_info(device)
+        held = torch.cuda.memory_reserved(device)
+        idle = held - torch.cuda.memory_allocated(device)
+        return int(min(free, max(0.0, grant.num_gpus * total - held)) + idle if 0 < grant.num_gpus < 1 else free + idle)
+    free = available_memory()
+    if grant.memory_bytes is None:
+        return free // max(1, n_cpus() // max(1, grant.num_cpus))
+    return max(0, min(free, grant.memory_bytes - resident_bytes()))
+
+
+def resident_bytes() -> int:
+    """Return the bytes of memory that this process holds."""
+    return int(psutil.Process().memory_info().rss)
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Bytes of one member: its state, what one point leaves behind for the backward pass, and the largest step of a pass."""
+
+    state: int
+    training_point: int
+    evaluated_point: int
+
+
+class _Outputs(TorchDispatchMode):
+    """Counts the bytes of what operations return."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total, self.largest = 0, 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        found = func(*args, **(kwargs or {}))
+        given = {leaf.untyped_storage().data_ptr() for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)}
+        made = [leaf for leaf in tree_leaves(found) if isinstance(leaf, Tensor)]
+        # A view, such as a transposed weight, takes no memory of its own.
+        size = sum(leaf.numel() * leaf.element_size() for leaf in made if leaf.untyped_storage().data_ptr() not in given)
+        self.total, self.largest = self.total + size, max(self.largest, size)
+        return found
+
+
+_FOOTPRINTS: dict[Any, Footprint] = {}
+# Members that fitted after more had run out of memory in this process, by kind of member and batch size.
+_FITTED: dict[Any, int] = {}
+
+
+def footprint(template: nn.Module, inputs: Tensor) -> Footprint:
+    """Return what a member of the template's kind takes; inputs (n_points, ...) are a few points, as models see them.
+
+    It is found by one pass in evaluation, and kept by layers and shapes.
+    """
+    key = _kind(template, inputs)
+    if key not in _FOOTPRINTS:
+        model, counted = copy.deepcopy(template).to(inputs.device).eval(), _Outputs()
+        with torch.no_grad(), counted:
+            model(inputs)
+        state = sum(value.numel() * value.element_size() for value in template.state_dict().values())
+        own = inputs[:1].numel() * inputs.element_size()
+        n_points = len(inputs)
+        _FOOTPRINTS[key] = Footprint(state, own + 2 * counted.total // n_points, own + 3 * counted.largest // n_points)
+    return _FOOTPRINTS[key]
+
+
+def _kind(template: nn.Module, inputs: Tensor) -> tuple[Any, ...]:
+    shapes = tuple((name, tuple(value.shape), value.dtype) for name, value in template.state_dict().items())
+    return repr(template), shapes, tuple(inputs.shape[1:]), str(inputs.device)
+
+
+def training_group(template: nn.Module, inputs: Tensor, batch_size: int) -> int:
+    """Return how many members may train together in batches of this size; 1 where not even two fit.
+
+    It is no more than fitted when memory ran out before in this process.
+    """
+    budget, fitted = _budget(), _FITTED.get((*_kind(template, inputs), batch_size), GROUP_SIZE_ON_GPU) if _FITTED else GROUP_SIZE_ON_GPU
+    if budget is None:
+        return min(fitted, GROUP_SIZE)
+    member = footprint(template, inputs)
+    return min(fitted, _clamped(budget / (STATE_COPIES * member.state + batch_size * member.training_point), inputs.device))
+
+
+def ran_out(template: nn.Module, inputs: Tensor, batch_size: int, n_members: int) -> int:
+    """Return how many members to train together now that so many ran out of memory: half; later groups start with it."""
+    fewer = max(1, n_members // 2)
+    _FITTED[(*_kind(template, inputs), batch_size)] = fewer
+    return fewer
+
+
+def evaluation_group(template: nn.Module, inputs: Tensor) -> int:
+    """Return how many members may be evaluated together."""
+    budget = _budget()
+    if budget is None:
+        return GROUP_SIZE
+    member = footprint(template, inputs)
+    return _clamped(budget / (member.state + evaluation_batch() * member.evaluated_point), inputs.device)
+
+
+def largest_evaluation_batch(template: nn.Module, inputs: Tensor) -> int:
+    """Return the batch in which two members at once fit into memory: 2048, or a smaller power of two."""
+    budget = _budget()
+    if budget is None:
+        return EVALUATION_BATCH
+    member = footprint(template, inputs)
+    fits = (budget / 2 - member.state) / member.evaluated_point
+    return min(EVALUATION_BATCH, max(SMALLEST_BATCH, 2 ** int(math.log2(max(1.0, fits)))))
+
+
+def _budget() -> float | None:
+    granted_bytes = _ALLOWED.get().memory_bytes
+    return None if granted_bytes is None else PLANNED_SHARE * granted_bytes
+
+
+def _clamped(size: float, device: torch.device) -> int:
+    return max(1, min(GROUP_SIZE_ON_GPU if device.type == "cuda" else GROUP_SIZE, int(size)))

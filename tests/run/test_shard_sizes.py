@@ -1,0 +1,137 @@
+"""Shards take about as long as they should, whatever a model costs; what exists in other sizes is used."""
+
+import pytest
+from tiny import StoppingExecutor, all_done, run_serially, tables
+
+from pipeline.core import task_progress
+from pipeline.run import Listener, Walk, shard_sizes
+from pipeline.run.shard_sizes import ShardSizes
+
+# A step sleeps for .01 s and an epoch has six steps, so that a member takes a bit more than .12 s.
+SLOW = {
+    "model": {"name": "slow_models:SlowModel"},
+    "recipe": {"epochs": 2, "batch_size": 10, "learning_rate": 0.1, "ensemble": "looped"},
+}
+WIDE = "store.shard_members=100"
+TARGET = 0.6
+
+
+@pytest.fixture
+def short_shards(monkeypatch):
+    """Let shards take .6 s instead of a minute."""
+    monkeypatch.setattr(shard_sizes, "TARGET_SECONDS", TARGET)
+    monkeypatch.setattr(task_progress, "INTERVAL", 0.05)
+
+
+def sizes_of(session, key):
+    state = session.graph.survey(session.store)[key]
+    return [piece.shard.stop - piece.shard.start for piece in state.pieces]
+
+
+class Watching(Listener):
+    """Keeps what is said to be under way of one node."""
+
+    def __init__(self, key):
+        self.key, self.seen = key, []
+
+    def changed(self, progress):
+        self.seen.append((progress.n_done(self.key), progress.under_way.get(self.key, 0.0)))
+
+
+@pytest.mark.slow
+def test_shards_of_a_slow_model_are_short_and_tell_what_happens_inside_them(open_tiny, short_shards):
+    session, watching = open_tiny(WIDE, **SLOW), Watching("train/full")
+    progress = run_serially(session, wanted=frozenset({"train/full"}), listeners=[watching])
+    assert all_done(progress)
+    sizes = sizes_of(session, "train/full")
+    assert sum(sizes) == 6
+    assert max(sizes) <= 4
+    sides = [session.store.side(progress.states["train/full"].folder, piece.shard) for piece in progress.states["train/full"].pieces]
+    assert max(side["seconds"] for side in sides) < 5 * TARGET
+    inside = [done + share for done, share in watching.seen if share]
+    assert any(share % 1 for _, share in watching.seen)
+    assert inside == sorted(inside)
+    assert max(inside) <= 6
+
+
+@pytest.mark.slow
+def test_a_kill_loses_one_short_shard_and_the_members_come_out_alike(open_tiny, short_shards, tmp_path, monkeypatch):
+    session, whole = open_tiny(WIDE, **SLOW), open_tiny(WIDE, store=tmp_path / "whole", **SLOW)
+    with pytest.raises(KeyboardInterrupt):
+        Walk(session.graph, session.store, open_executor=lambda: StoppingExecutor(session, 2), wanted=frozenset({"train/full"})).run()
+    before = sizes_of(session, "train/full")
+    assert len(before) == 2
+    assert all_done(run_serially(session, wanted=frozenset({"train/full"})))
+    monkeypatch.setattr(shard_sizes, "TARGET_SECONDS", 1e9)
+    run_serially(whole, wanted=frozenset({"train/full"}))
+    assert sizes_of(whole, "train/full") == [6]
+    logits = [one.store.read(one.graph.survey(one.store)["train/full"].table, ["logits_00000"])["logits_00000"] for one in (session, whole)]
+    assert (logits[0] == logits[1]).all()
+
+
+def test_fast_models_keep_the_size_that_was_set(open_tiny):
+    session = open_tiny("store.shard_members=4")
+    run_serially(session, wanted=frozenset({"train/subset"}))
+    assert sizes_of(session, "train/subset") == [4, 4, 4, 4, 4]
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(0.5, 100), (0.61, 64), (1.0, 32), (24.0, 2), (59.0, 1), (1000.0, 1)])
+def test_sizes_follow_the_seconds_of_a_member(open_tiny, seconds, expected):
+    session = open_tiny("store.shard_members=100")
+    node, sizes = session.graph.nodes["train/subset"], ShardSizes(session.graph, session.store)
+    sizes.took(node, 10, 10 * seconds)
+    assert sizes.most_units(node, {}) == expected
+    # All populations of a recipe cost alike; of unlearning that nobody measured, training is the bound.
+    assert sizes.most_units(session.graph.nodes["train/full"], {}) == expected
+    assert sizes.most_units(session.graph.nodes["unlearn/dmm/some"], {}) == expected
+    sizes.took(session.graph.nodes["unlearn/dmm/some"], 1, 30.0)
+    assert sizes.most_units(session.graph.nodes["unlearn/dmm/some"], {}) == 2
+    assert sizes.most_units(node, {}) == expected
+
+
+def test_seconds_that_the_store_knows_are_used_by_the_next_run(open_tiny, finished, monkeypatch):
+    session = open_tiny("store.shard_members=100")
+    states = session.graph.survey(session.store)
+    monkeypatch.setattr(type(session.store), "side", lambda *_: {"seconds": 150.0})
+    sizes = ShardSizes(session.graph, session.store)
+    assert sizes.most_units(session.graph.nodes["train/subset"], states) == 2
+
+
+def test_a_model_that_cannot_be_timed_keeps_the_size_that_was_set(open_tiny, monkeypatch):
+    session = open_tiny("store.shard_members=100")
+    monkeypatch.setattr("pipeline.run.shard_sizes.estimated_seconds", lambda *_: None)
+    sizes = ShardSizes(session.graph, session.store)
+    assert sizes.most_units(session.graph.nodes["train/subset"], {}) == 100
+
+
+def test_shards_of_other_sizes_that_exist_are_used_as_they_are(open_tiny, monkeypatch):
+    session = open_tiny("store.shard_members=4")
+    with pytest.raises(KeyboardInterrupt):
+        Walk(session.graph, session.store, open_executor=lambda: StoppingExecutor(session, 2), wanted=frozenset({"train/subset"})).run()
+    first = tables(session.store.folder)
+    monkeypatch.setattr("pipeline.run.shard_sizes.estimated_seconds", lambda *_: 40.0)
+    monkeypatch.setattr(ShardSizes, "took", lambda *_: None)
+    monkeypatch.setattr(ShardSizes, "_recorded", lambda *_: None)
+    run_serially(session, wanted=frozenset({"train/subset"}))
+    assert first <= tables(session.store.folder)
+    assert sorted(sizes_of(session, "train/subset")) == [1] * 12 + [4, 4]
+
+
+def test_a_lost_shard_is_made_again_whole_whatever_it_costs(open_tiny, finished, monkeypatch):
+    """What read it stays valid, since its name is the same."""
+    session = open_tiny()
+    before = tables(finished)
+    state = session.graph.survey(session.store)["train/subset"]
+    session.store.quarantine(f"{state.table.folder}/{state.pieces[0].shard}")
+    monkeypatch.setattr(ShardSizes, "most_units", lambda *_: 1)
+    assert all_done(run_serially(session))
+    assert tables(finished) == before
+
+
+def test_a_shard_that_is_tried_again_after_a_crash_is_cut_no_further_than_it_must(open_tiny, monkeypatch):
+    """Cutting by time counts every part, so that the run ends with all of them."""
+    session = open_tiny("store.shard_members=20")
+    monkeypatch.setattr(ShardSizes, "most_units", lambda *_: 8)
+    progress = run_serially(session, wanted=frozenset({"train/subset"}))
+    assert all_done(progress)
+    assert sizes_of(session, "train/subset") == [8, 8, 4]
