@@ -27,7 +27,7 @@ from pipeline.data.examples import Examples
 from pipeline.data.image_files import ImageFiles
 from pipeline.data.scaling import Scaling
 from pipeline.models import MODELS
-from pipeline.training import ensemble
+from pipeline.training import sizing
 from pipeline.training.ensemble import Builder, compute_logits
 from pipeline.training.feeds import open_feed
 from pipeline.training.populations import Recipe, train_members
@@ -73,7 +73,7 @@ def peak_mb() -> float:
 def measure_here(arguments: argparse.Namespace) -> None:
     """Train in this process and print by how much its peak grew, after a run on a few images that loads what training needs."""
     torch.set_num_threads(1)
-    ensemble.EVALUATION_BATCH = arguments.evaluation_batch
+    sizing.EVALUATION_BATCH = arguments.evaluation_batch
     folder, rest = Path(arguments.folder), (arguments.epochs, arguments.members, arguments.model)
     train_once(folder, arguments.grant, 2 * arguments.evaluation_batch, *rest)
     before = peak_mb()

@@ -15,7 +15,7 @@ from pipeline.data.inputs import ArrayInputs, Inputs
 from pipeline.data.mapped_inputs import MappedInputs
 from pipeline.data.scaling import Scaling
 from pipeline.models.cnn import Cnn
-from pipeline.training import ensemble, feed_choice
+from pipeline.training import feed_choice, sizing
 from pipeline.training.ensemble import Builder, Kind, compute_logits
 from pipeline.training.features import last_features
 from pipeline.training.feed_choice import choose_feed
@@ -58,7 +58,7 @@ def outputs_of(feed: Feed, kind: Kind) -> list[np.ndarray]:
 
 @pytest.mark.parametrize("kind", ["stacked", "looped"])
 def test_streamed_equals_resident_bit_for_bit(examples: Examples, kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ensemble, "EVALUATION_BATCH", 16)
+    monkeypatch.setattr(sizing, "EVALUATION_BATCH", 16)
     resident = outputs_of(Resident.place(examples), kind)
     for threads, room in ((1, 1), (2, 2**20)):
         streamed = outputs_of(Streamed(examples, threads=threads, room=room), kind)

@@ -16,7 +16,7 @@ from pipeline.models.cnn import Cnn
 from pipeline.models.mlp import Mlp
 from pipeline.training import sizing
 from pipeline.training.ensemble import Builder, compute_logits, initial_states, take
-from pipeline.training.feeds import Resident
+from pipeline.training.feeds import Resident, Streamed
 from pipeline.training.schedule import Descent, Phase, ascent, cross_entropy
 from pipeline.training.snapshots import Snapshots
 from pipeline.unlearning import UNLEARNERS
@@ -97,6 +97,11 @@ def unlearner(name, snapshots=None):
     return TwoPhases(snapshots=snapshots) if name == "two_phases" else UNLEARNERS.build({"name": name, "snapshots": snapshots})
 
 
+def in_small_batches(snapshots):
+    """Return fine-tuning of five epochs of five steps."""
+    return UNLEARNERS.build({"name": "finetune", "batch_size": 8, "snapshots": snapshots})
+
+
 def equal(one, other):
     return one.keys() == other.keys() and all(torch.equal(value, other[name]) for name, value in one.items())
 
@@ -117,7 +122,8 @@ def test_the_last_snapshot_is_the_answer_without_snapshots_bit_for_bit(name, uni
 
 @pytest.mark.parametrize("kind", ["stacked", "looped"])
 def test_taking_snapshots_leaves_running_means_alone(kind):
-    plain, shown = (unlearner("finetune", snapshots).unlearn(request_of(Cnn(width=2), kind)) for snapshots in (None, {"every": 1, "unit": "step"}))
+    asked = (None, {"every": 1, "unit": "step"})
+    plain, shown = (in_small_batches(each).unlearn(request_of(Cnn(width=2), kind)) for each in asked)
     assert any("running_mean" in name for name in plain.states)
     assert equal(plain.states, shown.states)
     assert len({snapshot.logits.tobytes() for snapshot in shown.snapshots}) == len(shown.snapshots) > 4
@@ -128,7 +134,7 @@ def test_taking_snapshots_leaves_random_numbers_alone():
     for snapshots in (None, {"every": 1, "unit": "step"}):
         request = request_of(Noisy(), "looped")
         torch.manual_seed(3)
-        answers.append(unlearner("finetune", snapshots).unlearn(request))
+        answers.append(in_small_batches(snapshots).unlearn(request))
         afterwards.append(torch.random.get_rng_state())
     assert equal(answers[0].states, answers[1].states)
     assert answers[0].logits.tobytes() == answers[1].logits.tobytes()
@@ -170,6 +176,19 @@ def test_snapshots_do_not_depend_on_how_members_are_grouped(monkeypatch):
     for one, other in zip(together.snapshots, apart.snapshots, strict=True):
         assert one.logits.tobytes() == other.logits.tobytes()
         assert equal(one.states, other.states)
+
+
+@pytest.mark.parametrize("kind", ["stacked", "looped"])
+def test_snapshots_in_the_middle_of_an_epoch_leave_streamed_batches_alone(kind):
+    asked = {"every": 1, "unit": "step"}
+    requests = [request_of(Mlp(width=8), kind), request_of(Mlp(width=8), kind, data=Streamed(EXAMPLES, threads=2))]
+    resident, streamed = (in_small_batches(asked).unlearn(request) for request in requests)
+    plain = in_small_batches(None).unlearn(requests[1])
+    assert equal(resident.states, streamed.states)
+    assert equal(plain.states, streamed.states)
+    assert len(streamed.snapshots) == 5 * 5
+    for one, other in zip(resident.snapshots, streamed.snapshots, strict=True):
+        assert one.logits.tobytes() == other.logits.tobytes()
 
 
 def test_stacked_and_looped_members_pass_the_same_way():
