@@ -67,7 +67,7 @@ def test_both_names_are_one_experiment() -> None:
         ),
         ({"evaluation": 3}, "evaluation: expected settings such as"),
         ({"judges": {}}, "judges is empty; name at least one"),
-        ({"judges": ["klom"]}, "expected judges by label"),
+        ({"judges": ["klom"]}, "expected the settings of each judge below a label"),
         ({"judges": {"mine": {"n_bins": 3}}}, "judge labelled 'mine': judge: needs a `name`"),
         ({"judges": {"klom": {"n_binz": 3}}}, "n_binz"),
         ({"judges": {"ulirra": "ulirra"}}, "Did you mean 'ulira'?"),
