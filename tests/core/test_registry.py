@@ -103,7 +103,7 @@ def test_a_plugin_cannot_be_changed():
 
 def test_a_class_of_the_users_own_is_found_and_described_by_its_place(module):
     built = MODELS.build({"name": f"{module.stem}:Tanh", "width": 8})
-    assert describe(built) == {"name": f"{module.stem}:Tanh", "width": 8}
+    assert describe(built) == {"name": f"{module.stem}:Tanh", "width": 8, "flip_average": False}
     assert MODELS.build(describe(built)) == built
 
 
