@@ -75,7 +75,7 @@ def test_a_plan_says_what_focused_models_add_to_each_request(dmm: Dmm) -> None:
     assert plan["focused_retrainings"] == pytest.approx(4 * 0.85)
     assert sum(node["retrainings"] for node in plan["nodes"] if "focused" in node["node"]) == pytest.approx(2 * 4 * 0.85)
     assert plan["break_even_with_focused"] == pytest.approx((20 * 0.5 + 10 * 0.7 + 2) / (6 - 3.4))
-    assert "only where more models than that are to forget" in " ".join(out.split())
+    assert "For 6 models in each request, datamodel and focused models together pay from 8 requests on." in " ".join(out.split())
 
 
 def test_until_and_status_tell_the_same(dmm: Dmm) -> None:
@@ -164,10 +164,10 @@ def test_a_failed_shard_is_named_with_status_1(dmm: Dmm, tmp_path: Path, monkeyp
         (["--set", "populations.subset.keep_fraction=0.001"], "keeps 0 of 60 training points"),
         (["--set", "populations.designed.keep_fraction=0.999"], "keep_fraction 0.999 keeps 60 of 60 training points"),
         (["--set", "populations.designed.keep_fraction=1"], "populations.designed.keep_fraction: expected less than 1"),
-        (["--set", "populations.designed.n_models=2"], "populations.designed.n_models: expected at least 3"),
+        (["--set", "populations.designed.n_models=2"], "populations.designed: n_models is 2; at least 3 models"),
         (["--set", "populations.designd.n_models=9"], "populations.designd: unknown setting"),
         (["--set", "populations.n_seeds=1"], "populations.n_seeds: expected at least 2"),
-        (["--set", "populations.scout.n_models=1"], "populations.scout.n_models: expected at least 2"),
+        (["--set", "populations.scout.n_models=1"], "populations.scout: n_models is 1; at least 2 models"),
         (["--set", "estimator.effect_shrinkage=2"], "estimator"),
         (["--set", "estimator=krenel"], "unknown estimator 'krenel'"),
         (["--set", "model={name: cnn}"], "model 'cnn': inputs have shape"),
@@ -218,11 +218,14 @@ def test_models_that_cannot_be_stacked_are_run_one_by_one_with_a_word(dmm: Dmm) 
     assert "one by one, not stacked: Dropout draws random numbers" in " ".join(err.split())
 
 
-@pytest.mark.parametrize("arguments", [["run", "--exeutor", "serial"], ["rnu"], ["klom"]])
-def test_a_command_that_is_not_understood_is_json_too(dmm: Dmm, arguments: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [(["run", "--exeutor", "serial"], "Error"), (["rnu"], "Error"), (["klom"], "needs --unlearned FILE and --oracle FILE")],
+)
+def test_a_command_that_is_not_understood_is_json_too(dmm: Dmm, arguments: list[str], words: str) -> None:
     status, out, err = dmm(*arguments, "--json")
     assert (status, answer(out)["exit_status"]) == (2, 2)
-    assert "Error" in err
+    assert words in err
 
 
 def test_a_printed_config_is_the_same_experiment(dmm: Dmm, tmp_path: Path) -> None:
