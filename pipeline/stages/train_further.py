@@ -14,7 +14,7 @@ class TrainFurther(Unlearn):
     """
 
     title: ClassVar[str] = "train further for a judge"
-    entry: ClassVar[str] = "evaluate"
+    entry: ClassVar[str] = "unlearn"
 
     judge_label: str
     population: str

@@ -18,7 +18,11 @@ from pipeline.stages.train import Population
 
 FEW = {role: {"n_models": 2} for role in ("scout", "full", "oracle", "floor")}
 MANY = {**TINY["populations"], **FEW, "subset": {"n_models": 64, "keep_fraction": 0.5}, "designed": {"n_models": 32, "keep_fraction": 0.7}}
-OF_ONE_SET = {"forget_sets": {"some": TINY["forget_sets"]["some"]}, "unlearners": {"dmm": "dm_direct"}}
+OF_ONE_SET = {
+    "forget_sets": {"some": TINY["forget_sets"]["some"]},
+    "unlearners": {"dmm": "dm_direct"},
+    "judges": {"klom": {"n_resamples": 20}},
+}
 # An eighth, a quarter, a half and all of both populations, but at least 8 of each.
 SIZES = [8 + 8, 16 + 8, 32 + 16, 64 + 32]
 KEPT = ["populations.subset.n_models=8", "populations.designed.n_models=8"]
@@ -157,7 +161,7 @@ def test_failures_elsewhere_do_not_hide_the_score(dmm: Dmm, monkeypatch: pytest.
         (["--executor", "dask"], "unknown executor 'dask'"),
         (["--set", "estimator.name=lasso", "--set", "estimator.heldout_share=0.75", "--set", "populations.designed=null"], "leaves 1 of 3 models to fit"),
         (["--set", "estimator.name=needless:Needless"], "an estimator of subset models"),
-        (["--set", "populations.heldout.n_models=2"], "populations.heldout.n_models: expected at least 3"),
+        (["--set", "populations.heldout.n_models=2"], "populations.heldout: n_models is 2; at least 3 models"),
     ],
 )
 def test_what_cannot_be_answered_is_refused_before_anything_is_written(
