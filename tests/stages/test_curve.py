@@ -23,6 +23,7 @@ SCORED = {
     "forget_sets": {"some": TINY["forget_sets"]["some"]},
     "unlearners": {"direct": "dm_direct"},
     "populations": {**TINY["populations"], **FEW},
+    "judges": {"klom": {"n_resamples": 20}},
 }
 
 
