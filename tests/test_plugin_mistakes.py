@@ -22,6 +22,7 @@ QUICK = {
     "estimator": "ridge",
     "forget_sets": {"some": {"name": "random", "n_points": 5}},
     "unlearners": {"nothing": "no_op"},
+    "judges": {"klom": {"n_resamples": 20}},
 }
 
 
