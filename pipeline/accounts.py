@@ -83,7 +83,8 @@ def _row(experiment: Experiment, role: str, fraction: float, examples: Examples)
     note = f"from {plugin_name(source)}, not trained here"
     counts = [min(wanted.n_models, one.n_models()) for one in sources_of(experiment, role)]
     kept = float(fraction * examples.n_train)
-    if "masks" in source.offers() and role not in ORACLES:
+    # A source of oracles offers nothing before a forget set is named.
+    if role not in ORACLES and "masks" in source.offers():
         kept = float(source.read_masks(0, counts[0]).sum(axis=1).mean())
     return PopulationContent(role=role, n_models=sum(counts), points_kept=round(kept), retrainings=0.0, note=note)
 

@@ -139,7 +139,7 @@ def check_sources(experiment: Experiment, examples: Examples, roles: frozenset[s
     found = []
     for role in ROLES:
         try:
-            for one in _all_sourced(experiment, role) if role in roles else ():
+            for one in all_sourced(experiment, role) if role in roles else ():
                 _check_sourced(experiment, examples, one)
                 found.append(one)
         except PipelineError as error:
@@ -151,7 +151,8 @@ def check_sources(experiment: Experiment, examples: Examples, roles: frozenset[s
                 check_apart(first.source, first.n_models, second.source, second.n_models, names)
 
 
-def _all_sourced(experiment: Experiment, role: str) -> Iterator[FromSource]:
+def all_sourced(experiment: Experiment, role: str) -> Iterator[FromSource]:
+    """Yield what comes from sources for a role: one population, or of oracles one for each forget set."""
     labels = experiment.forget_sets if role in ORACLES else [None]
     for label in labels:
         one = sourced(experiment, role, label)

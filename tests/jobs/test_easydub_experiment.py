@@ -1,5 +1,6 @@
 """A folder in EasyDUB's layout is a whole experiment: our unlearners start from its models and are judged against its margins."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -155,3 +156,34 @@ def test_a_checkpoint_that_changes_makes_what_rests_on_it_stale(run_dub: Any, ma
         path.write_bytes(before)
     assert {states["train/full"], states["unlearn/ascent/two"]} == {"stale"}
     assert states["train/oracle/two"] == "done"
+
+
+CHECKPOINTS = {"name": "checkpoints", "folder": "only", "files": "models/digits/oracle/forget_{forget_set}/small/id_{id}_epoch_3.pt", "keys": KEYS}
+
+
+@pytest.mark.parametrize("source", [FOLDER | {"folder": "only", "use": ["margins"]}, CHECKPOINTS], ids=["easydub", "checkpoints"])
+def test_a_folder_of_oracles_alone_is_judged_by(run_dub: Any, made: tuple[Path, Made], tmp_path: Path, source: dict[str, Any]) -> None:
+    for part in ("models", "margins", "forget_sets"):
+        shutil.copytree(made[0] / part, tmp_path / "only" / part, ignore=shutil.ignore_patterns("pretrain"))
+    oracles = source | {"forget_sets": {"two": 2, "ten": 10}}
+    sources = {"oracle": {"source": oracles, "n_models": 3}, "floor": {"source": oracles | {"skip": 3}}}
+    status, out, err = run_dub("run", "--executor", "serial", "--json", populations={"full": {"n_models": 3}, "heldout": None} | sources)
+    assert (status, answer(out)["failures"]) == (0, []), err
+    # 3 full models, and those that 2 methods unlearn on 2 forget sets.
+    assert answer(out)["n_models_made"] == 3 + 3 * 2 * 2
+
+
+def test_an_experiment_is_another_where_a_model_that_it_uses_is(run_dub: Any, made: tuple[Path, Made], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run_dub("plan")[0] == 0
+    digests = [open_session("dub.yaml", store="store").graph.digest]
+    for which in ("margins/digits/oracle/forget_2/retain/small/id_1_epoch_3.npy", "models/digits/oracle/forget_2/small/id_1_epoch_3.pt"):
+        path = made[0] / which
+        before = path.read_bytes()
+        shutil.copyfile(path.with_name(path.name.replace("id_1", "id_0")), path)
+        try:
+            digests.append(open_session("dub.yaml", store="store").graph.digest)
+        finally:
+            path.write_bytes(before)
+    # The oracles' margins are read, their weights are not.
+    assert digests[0] == digests[2] != digests[1]
