@@ -1,6 +1,8 @@
 """A folder in EasyDUB's layout is a whole experiment: our unlearners start from its models and are judged against its margins."""
 
+import dataclasses
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import yaml
 from model_folders import KEYS, Made, save_state, write_easydub
 from terminal import Dmm, answer
 
-from jobs.session import open_session
+from jobs.session import Session, open_session
 from pipeline.core.renamed import RenamedWarning
 from pipeline.data.digits import Digits
 from pipeline.stages.layout import read_logits
@@ -187,3 +189,35 @@ def test_an_experiment_is_another_where_a_model_that_it_uses_is(run_dub: Any, ma
             path.write_bytes(before)
     # The oracles' margins are read, their weights are not.
     assert digests[0] == digests[2] != digests[1]
+
+
+@pytest.fixture
+def open_dub(made: tuple[Path, Made], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Session]:
+    """Open the experiment in a folder that holds a link to the published one."""
+    (tmp_path / "dub").symlink_to(made[0])
+    monkeypatch.chdir(tmp_path)
+
+    def open_it(**changes: Any) -> Session:
+        (tmp_path / "dub.yaml").write_text(yaml.safe_dump(experiment(**changes), sort_keys=False))
+        return open_session("dub.yaml", store="store")
+
+    return open_it
+
+
+def questions(session: Session) -> dict[str, str | None]:
+    """Return what each table answers."""
+    return {key: state.question for key, state in session.graph.survey(session.store).items()}
+
+
+def test_what_is_made_of_a_sources_weights_rests_on_the_model(open_dub: Callable[..., Session]) -> None:
+    weights = {"judges": {"weights": {"name": "outside_judges:Weights"}}}
+    both = FOLDER | {"forget_sets": {"two": 2, "ten": 10}}
+    sources = {"full": {"source": FOLDER, "n_models": 3}, "oracle": {"source": both, "n_models": 3}, "floor": {"source": both | {"skip": 3}}}
+    about = weights | {"populations": sources | {"heldout": None}}
+    plain, averaging = (open_dub(**about, model={"name": "mlp", "width": 8} | own) for own in ({}, {"flip_average": True}))
+    ours, others = questions(plain), questions(averaging)
+    for key in ("unlearn/nothing/two", "unlearn/ascent/two", "evaluate/weights/floor/two", "evaluate/weights/ascent/ten"):
+        assert ours[key] != others[key], key
+    assert plain.graph.nodes["unlearn/ascent/two"].plugins()[0] == plain.experiment.model
+    trained = dataclasses.replace(plain.graph.nodes["unlearn/ascent/two"], start_source=None)
+    assert "model" not in trained.settings()
