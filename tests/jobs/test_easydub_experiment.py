@@ -221,3 +221,15 @@ def test_what_is_made_of_a_sources_weights_rests_on_the_model(open_dub: Callable
     assert plain.graph.nodes["unlearn/ascent/two"].plugins()[0] == plain.experiment.model
     trained = dataclasses.replace(plain.graph.nodes["unlearn/ascent/two"], start_source=None)
     assert "model" not in trained.settings()
+
+
+def test_labels_of_forget_sets_enter_no_folder_of_a_source(open_dub: Callable[..., Session]) -> None:
+    found = []
+    for label in ("two", "zwei"):
+        both = FOLDER | {"forget_sets": {label: 2}, "use": ["margins"]}
+        sources = {"oracle": {"source": both, "n_models": 3}, "floor": {"source": both | {"skip": 3}}, "heldout": None}
+        full = {"source": FOLDER | {"forget_sets": {label: 2}, "use": ["states"]}, "n_models": 3}
+        rule = {"name": "file", "path": "dub/forget_sets/digits/forget_set_2.npy"}
+        asked = questions(open_dub(populations=sources | {"full": full}, forget_sets={label: rule}))
+        found.append([asked[key] for key in ("train/full", f"train/oracle/{label}", f"unlearn/ascent/{label}")])
+    assert found[0] == found[1]
