@@ -233,3 +233,16 @@ def test_labels_of_forget_sets_enter_no_folder_of_a_source(open_dub: Callable[..
         asked = questions(open_dub(populations=sources | {"full": full}, forget_sets={label: rule}))
         found.append([asked[key] for key in ("train/full", f"train/oracle/{label}", f"unlearn/ascent/{label}")])
     assert found[0] == found[1]
+
+
+def test_attribution_to_a_sources_scouts_rests_on_the_objective(open_dub: Callable[..., Session]) -> None:
+    def asked(**recipe: Any) -> dict[str, str | None]:
+        scouts = {"scout": {"source": FOLDER, "n_models": 2}, "full": {"source": FOLDER, "n_models": 3}}
+        learner = {"dmm": {"name": "dmm", "retain_points": 10, "epochs": 1}}
+        about = {"populations": experiment()["populations"] | scouts, "unlearners": learner, "estimator": {"name": "influence"}}
+        return questions(open_dub(recipe={"epochs": 1, "ensemble": "looped"} | recipe, **about))
+
+    plain, *others = asked(), asked(objective="squared_error"), asked(label_smoothing=0.1)
+    for key in ("factor", "fit", "effect/two"):
+        assert len({plain[key], *(other[key] for other in others)}) == 3, key
+    assert plain["train/scout"] == others[0]["train/scout"]
