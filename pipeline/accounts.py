@@ -1,6 +1,8 @@
 """What an experiment trains and what that costs, from its config alone: the accounts that plan, results and report share."""
 
 import dataclasses
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from pipeline.config import Experiment
 from pipeline.config.fidelity import proxy_words
@@ -137,9 +139,27 @@ def needs_groups(experiment: Experiment) -> bool:
     return "groups" in experiment.estimator.needs or draws_groups
 
 
+class Starting(NamedTuple):
+    """A role from which models start: who does what with them, in words, and which of `logits` and `states` are read."""
+
+    role: str
+    words: str
+    reads: frozenset[str]
+
+
+def starts(experiment: Experiment) -> Iterator[Starting]:
+    """Yield what unlearners start from, and what judges compare with as the models before unlearning."""
+    for label, unlearner in experiment.unlearners.items():
+        yield Starting(unlearner.start, f"unlearner labelled {label!r} starts from", frozenset({"logits", "states"}))
+    for label, judge in experiment.judges.items():
+        if "full" in judge.needs:
+            # Without a start of its own, a judge takes that of each unlearner, and for the floor the full models.
+            yield Starting(judge.start or "full", f"judge labelled {label!r} compares with", judge.needs & {"logits", "states"})
+
+
 def starts_of(experiment: Experiment) -> frozenset[str]:
-    """Return the roles that unlearning starts from."""
-    return frozenset(unlearner.start for unlearner in experiment.unlearners.values())
+    """Return the roles that unlearners start from and that judges compare with."""
+    return frozenset(start.role for start in starts(experiment))
 
 
 def roles_used(experiment: Experiment) -> frozenset[str]:

@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from pipeline.accounts import ORACLES, needs_effects
+from pipeline.accounts import ORACLES, needs_effects, starts
 from pipeline.config import Experiment
 from pipeline.config.fidelity import model_of
 from pipeline.core.errors import ConfigError, DataError, InputsNotReadError, PipelineError
@@ -106,7 +106,7 @@ def what_is_read(experiment: Experiment, found: FromSource) -> frozenset[str]:
 
 def reads_logits(experiment: Experiment, role: str) -> bool:
     """Return whether anything reads the logits of a role's models, not only their margins."""
-    if role == "full" or role in {unlearner.start for unlearner in experiment.unlearners.values()}:
+    if role == "full" or any(start.role == role and "logits" in start.reads for start in starts(experiment)):
         return True
     if role in ("subset", "designed"):
         return needs_effects(experiment)
@@ -119,9 +119,9 @@ def needed_of(experiment: Experiment, role: str) -> Iterator[tuple[str, str]]:
     """Yield what a role's source has to offer, each with who needs it."""
     if role in MASKED:
         yield "masks", "datamodels are learnt from which points a model saw"
+    readers = [start for start in starts(experiment) if start.role == role and "states" in start.reads]
+    yield from (("states", f"{start.words} them") for start in readers)
     for label, unlearner in experiment.unlearners.items():
-        if unlearner.start == role:
-            yield "states", f"unlearner labelled {label!r} starts from them"
         if role == "floor" and "oracle" in unlearner.needs:
             yield "logits", f"unlearner labelled {label!r} needs oracles to learn from"
     if role == "full" and needs_effects(experiment):
