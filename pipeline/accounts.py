@@ -134,9 +134,22 @@ def needs_scouts(experiment: Experiment) -> bool:
 
 def needs_groups(experiment: Experiment) -> bool:
     """Return whether groups of training points are looked for, to be dropped or as features."""
+    drops_groups = "designed" in subset_roles(experiment) and _trains_designed(experiment)
+    return "groups" in experiment.estimator.needs or drops_groups or _starts_from_designed(experiment)
+
+
+def looks(experiment: Experiment) -> bool:
+    """Return whether anything of this experiment is made of what scouts see in the data."""
+    return (attributes(experiment) and needs_scouts(experiment)) or _starts_from_designed(experiment)
+
+
+def _starts_from_designed(experiment: Experiment) -> bool:
+    return "designed" in starts_of(experiment) and _trains_designed(experiment)
+
+
+def _trains_designed(experiment: Experiment) -> bool:
     designed = experiment.populations.designed
-    draws_groups = "designed" in subset_roles(experiment) and designed is not None and designed.source is None
-    return "groups" in experiment.estimator.needs or draws_groups
+    return designed is not None and designed.source is None
 
 
 class Starting(NamedTuple):
@@ -166,9 +179,9 @@ def roles_used(experiment: Experiment) -> frozenset[str]:
     """Return the roles of which an experiment has populations."""
     roles = {"full", *ORACLES} | starts_of(experiment)
     if attributes(experiment):
-        roles |= set(subset_roles(experiment)) | ({"scout"} if needs_scouts(experiment) else set())
+        roles |= set(subset_roles(experiment))
         roles |= {"heldout"} if experiment.populations.heldout is not None else set()
-    return frozenset(roles)
+    return frozenset(roles | ({"scout"} if looks(experiment) else set()))
 
 
 def in_one_fit(experiment: Experiment) -> frozenset[str]:

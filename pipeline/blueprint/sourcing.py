@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from pipeline.accounts import ORACLES, needs_effects, starts
+from pipeline.accounts import ORACLES, looks, needs_effects, starts
 from pipeline.config import Experiment
 from pipeline.config.fidelity import model_of
 from pipeline.core.errors import ConfigError, DataError, InputsNotReadError, PipelineError
@@ -126,7 +126,7 @@ def needed_of(experiment: Experiment, role: str) -> Iterator[tuple[str, str]]:
             yield "logits", f"unlearner labelled {label!r} needs oracles to learn from"
     if role == "full" and needs_effects(experiment):
         yield "logits", "predicted effects are added to their logits"
-    if role == "scout":
+    if role == "scout" and looks(experiment):
         yield "states", "attribution looks at the data through them"
     if role in ORACLES:
         for label, judge in experiment.judges.items():

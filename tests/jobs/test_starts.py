@@ -28,3 +28,14 @@ def test_a_judge_that_reads_weights_that_are_not_kept_is_refused_first(open_tiny
     own = {"unlearners": {"late": {"name": "no_op", "start": "oracle"}}}
     with pytest.raises(ConfigError, match=r"judge labelled 'w' compares with populations.full, whose weights are not kept; set populations.full.keep"):
         open_tiny("populations.full.keep_states=false", **FEW | own, judges={"w": WEIGHTS | {"start": "full"}})
+
+
+STARTS = {"unlearners": {"nothing": {"name": "no_op", "start": "designed"}}}
+
+
+def test_unlearning_starts_from_designed_models_without_attribution(open_tiny: Open) -> None:
+    session = open_tiny("populations.designed.keep_states=true", **FEW | STARTS)
+    keys = set(session.graph.nodes)
+    assert {"train/scout", "groups", "train/designed"} <= keys
+    assert not {"train/subset", "fit", "views"} & keys
+    assert all_done(run_serially(session))
