@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from pipeline import config
-from pipeline.accounts import fewest_learnt_from, in_one_fit, needs_effects, roles_used
+from pipeline.accounts import fewest_learnt_from, in_one_fit, looks, needs_effects, roles_used
 from pipeline.blueprint import build_graph
 from pipeline.blueprint.judging import check_judged
 from pipeline.blueprint.sourcing import check_sources
@@ -207,7 +207,7 @@ def check_populations(experiment: Experiment, examples: Examples) -> None:
     check_judged(experiment)
     check_fidelities(experiment, in_one_fit(experiment))
     scouts = experiment.populations.scout
-    if "scout" in used and scouts.source is None and not scouts.keep_states:
+    if looks(experiment) and scouts.source is None and not scouts.keep_states:
         raise ConfigError("attribution looks at the data through scouts, whose weights are not kept; set populations.scout.keep_states=true")
 
 

@@ -1,6 +1,8 @@
 """What an experiment trains and what that costs, from its config alone: the accounts that plan, results and report share."""
 
 import dataclasses
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from pipeline.config import Experiment
 from pipeline.config.fidelity import proxy_words
@@ -83,7 +85,8 @@ def _row(experiment: Experiment, role: str, fraction: float, examples: Examples)
     note = f"from {plugin_name(source)}, not trained here"
     counts = [min(wanted.n_models, one.n_models()) for one in sources_of(experiment, role)]
     kept = float(fraction * examples.n_train)
-    if "masks" in source.offers() and role not in ORACLES:
+    # A source of oracles offers nothing before a forget set is named.
+    if role not in ORACLES and "masks" in source.offers():
         kept = float(source.read_masks(0, counts[0]).sum(axis=1).mean())
     return PopulationContent(role=role, n_models=sum(counts), points_kept=round(kept), retrainings=0.0, note=note)
 
@@ -131,23 +134,54 @@ def needs_scouts(experiment: Experiment) -> bool:
 
 def needs_groups(experiment: Experiment) -> bool:
     """Return whether groups of training points are looked for, to be dropped or as features."""
+    drops_groups = "designed" in subset_roles(experiment) and _trains_designed(experiment)
+    return "groups" in experiment.estimator.needs or drops_groups or _starts_from_designed(experiment)
+
+
+def looks(experiment: Experiment) -> bool:
+    """Return whether anything of this experiment is made of what scouts see in the data."""
+    return (attributes(experiment) and needs_scouts(experiment)) or _starts_from_designed(experiment)
+
+
+def _starts_from_designed(experiment: Experiment) -> bool:
+    return "designed" in starts_of(experiment) and _trains_designed(experiment)
+
+
+def _trains_designed(experiment: Experiment) -> bool:
     designed = experiment.populations.designed
-    draws_groups = "designed" in subset_roles(experiment) and designed is not None and designed.source is None
-    return "groups" in experiment.estimator.needs or draws_groups
+    return designed is not None and designed.source is None
+
+
+class Starting(NamedTuple):
+    """A role from which models start: who does what with them, in words, and which of `logits` and `states` are read."""
+
+    role: str
+    words: str
+    reads: frozenset[str]
+
+
+def starts(experiment: Experiment) -> Iterator[Starting]:
+    """Yield what unlearners start from, and what judges compare with as the models before unlearning."""
+    for label, unlearner in experiment.unlearners.items():
+        yield Starting(unlearner.start, f"unlearner labelled {label!r} starts from", frozenset({"logits", "states"}))
+    for label, judge in experiment.judges.items():
+        if "full" in judge.needs:
+            # Without a start of its own, a judge takes that of each unlearner, and for the floor the full models.
+            yield Starting(judge.start or "full", f"judge labelled {label!r} compares with", judge.needs & {"logits", "states"})
 
 
 def starts_of(experiment: Experiment) -> frozenset[str]:
-    """Return the roles that unlearning starts from."""
-    return frozenset(unlearner.start for unlearner in experiment.unlearners.values())
+    """Return the roles that unlearners start from and that judges compare with."""
+    return frozenset(start.role for start in starts(experiment))
 
 
 def roles_used(experiment: Experiment) -> frozenset[str]:
     """Return the roles of which an experiment has populations."""
     roles = {"full", *ORACLES} | starts_of(experiment)
     if attributes(experiment):
-        roles |= set(subset_roles(experiment)) | ({"scout"} if needs_scouts(experiment) else set())
+        roles |= set(subset_roles(experiment))
         roles |= {"heldout"} if experiment.populations.heldout is not None else set()
-    return frozenset(roles)
+    return frozenset(roles | ({"scout"} if looks(experiment) else set()))
 
 
 def in_one_fit(experiment: Experiment) -> frozenset[str]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pipeline.blueprint.attribution import attribution, forget_curve
+from pipeline.blueprint.contents import contents_used
 from pipeline.blueprint.judging import shared_models
 from pipeline.blueprint.populations import populations
 from pipeline.blueprint.report import report
@@ -14,7 +15,6 @@ from pipeline.config import Experiment
 from pipeline.core.errors import ConfigError, InputsNotReadError
 from pipeline.core.fingerprint import digest
 from pipeline.core.setting_paths import with_absolute_paths
-from pipeline.data.content import contents_of
 from pipeline.data.examples import Examples
 from pipeline.data.inputs import UnreadInputs
 from pipeline.graph import Graph
@@ -38,8 +38,7 @@ def build_graph(experiment: Experiment, examples: Examples) -> Graph:
         twice = next(key for key, count in Counter(node.key for node in made).items() if count > 1)
         raise ConfigError(f"two tables of this experiment are called {twice!r}; give each node of a study a key of its own, such as studies/LABEL/NAME")
     try:
-        # By what it is judged is no part of what an experiment is.
-        contents = contents_of(located.model_copy(update={"judges": {}}), reads_inputs=not isinstance(examples.inputs, UnreadInputs))
+        contents = contents_used(located, reads_inputs=not isinstance(examples.inputs, UnreadInputs))
         own_digest = digest([experiment.identity(), contents]) if contents else experiment.digest
     except InputsNotReadError:
         own_digest = UNKNOWN

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from pipeline.accounts import attributes, needs_groups, roles_used
+from pipeline.accounts import attributes, looks, needs_groups, roles_used
 from pipeline.blueprint.sourcing import source_of, sourced, sourced_node
 from pipeline.config import Experiment
 from pipeline.config.fidelity import model_of, recipe_of
@@ -20,7 +20,7 @@ def populations(experiment: Experiment) -> Iterator[Node]:
     yield models(experiment, "full")
     if "scout" in used:
         yield models(experiment, "scout")
-    if attributes(experiment):
+    if looks(experiment):
         yield from _looks(experiment)
     fraction = wanted.subset.keep_fraction
     if "subset" in used:
@@ -50,7 +50,7 @@ def models(experiment: Experiment, role: str, label: str | None = None, *, saves
 
 def _looks(experiment: Experiment) -> Iterator[Node]:
     """Yield what scouts see in the data."""
-    looks: dict[str, Any] = {
+    about: dict[str, Any] = {
         "model": model_of(experiment, "scout"),
         "seed": experiment.seed,
         "scout_key": "train/scout",
@@ -58,9 +58,9 @@ def _looks(experiment: Experiment) -> Iterator[Node]:
         "resources": experiment.resources.compute,
     }
     if needs_groups(experiment):
-        yield Groups(key="groups", **looks)
-    if "views" in experiment.estimator.needs:
-        yield ViewsOfPoints(key="views", **looks)
+        yield Groups(key="groups", **about)
+    if attributes(experiment) and "views" in experiment.estimator.needs:
+        yield ViewsOfPoints(key="views", **about)
 
 
 def focused_keys(experiment: Experiment, label: str) -> dict[str, str]:

@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from pipeline.accounts import ORACLES, needs_effects
+from pipeline.accounts import ORACLES, looks, needs_effects, starts
 from pipeline.config import Experiment
 from pipeline.config.fidelity import model_of
 from pipeline.core.errors import ConfigError, DataError, InputsNotReadError, PipelineError
@@ -106,7 +106,7 @@ def what_is_read(experiment: Experiment, found: FromSource) -> frozenset[str]:
 
 def reads_logits(experiment: Experiment, role: str) -> bool:
     """Return whether anything reads the logits of a role's models, not only their margins."""
-    if role == "full" or role in {unlearner.start for unlearner in experiment.unlearners.values()}:
+    if role == "full" or any(start.role == role and "logits" in start.reads for start in starts(experiment)):
         return True
     if role in ("subset", "designed"):
         return needs_effects(experiment)
@@ -119,14 +119,14 @@ def needed_of(experiment: Experiment, role: str) -> Iterator[tuple[str, str]]:
     """Yield what a role's source has to offer, each with who needs it."""
     if role in MASKED:
         yield "masks", "datamodels are learnt from which points a model saw"
+    readers = [start for start in starts(experiment) if start.role == role and "states" in start.reads]
+    yield from (("states", f"{start.words} them") for start in readers)
     for label, unlearner in experiment.unlearners.items():
-        if unlearner.start == role:
-            yield "states", f"unlearner labelled {label!r} starts from them"
         if role == "floor" and "oracle" in unlearner.needs:
             yield "logits", f"unlearner labelled {label!r} needs oracles to learn from"
     if role == "full" and needs_effects(experiment):
         yield "logits", "predicted effects are added to their logits"
-    if role == "scout":
+    if role == "scout" and looks(experiment):
         yield "states", "attribution looks at the data through them"
     if role in ORACLES:
         for label, judge in experiment.judges.items():
@@ -139,7 +139,7 @@ def check_sources(experiment: Experiment, examples: Examples, roles: frozenset[s
     found = []
     for role in ROLES:
         try:
-            for one in _all_sourced(experiment, role) if role in roles else ():
+            for one in all_sourced(experiment, role) if role in roles else ():
                 _check_sourced(experiment, examples, one)
                 found.append(one)
         except PipelineError as error:
@@ -151,7 +151,8 @@ def check_sources(experiment: Experiment, examples: Examples, roles: frozenset[s
                 check_apart(first.source, first.n_models, second.source, second.n_models, names)
 
 
-def _all_sourced(experiment: Experiment, role: str) -> Iterator[FromSource]:
+def all_sourced(experiment: Experiment, role: str) -> Iterator[FromSource]:
+    """Yield what comes from sources for a role: one population, or of oracles one for each forget set."""
     labels = experiment.forget_sets if role in ORACLES else [None]
     for label in labels:
         one = sourced(experiment, role, label)

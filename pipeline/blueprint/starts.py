@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from pipeline.accounts import ORACLES
+from pipeline.accounts import ORACLES, starts
 from pipeline.blueprint.sourcing import sourced
 from pipeline.config import Experiment
 from pipeline.config.fidelity import model_of
@@ -38,11 +38,12 @@ def start_at(experiment: Experiment, role: str, label: str) -> Start:
 
 
 def check_starts(experiment: Experiment) -> None:
-    """Raise ConfigError if an unlearner starts from models whose weights are not kept."""
-    for label, unlearner in experiment.unlearners.items():
-        wanted = experiment.populations.of(unlearner.start)
-        if wanted is not None and wanted.source is None and not wanted.keep_states:
-            role = unlearner.start
-            raise ConfigError(
-                f"unlearner labelled {label!r} starts from populations.{role}, whose weights are not kept; set populations.{role}.keep_states=true"
-            )
+    """Raise ConfigError if an unlearner or a judge reads weights that are not kept."""
+    keeps_oracles = any(judge.needs_states for judge in experiment.judges.values())
+    for start in starts(experiment):
+        wanted = experiment.populations.of(start.role)
+        if wanted is None or wanted.source is not None or "states" not in start.reads:
+            continue
+        if not wanted.keep_states and not (keeps_oracles and start.role in ORACLES):
+            where = f"populations.{start.role}"
+            raise ConfigError(f"{start.words} {where}, whose weights are not kept; set {where}.keep_states=true")

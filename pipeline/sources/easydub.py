@@ -42,7 +42,8 @@ class EasyDub(ModelSource):
     dataset: str = setting(neutral="cifar10")
     model: str = setting(neutral="resnet9")
     epoch: int = setting(neutral=23, ge=0, le=1_000_000)
-    forget_sets: ForgetSetNumbers = setting(neutral={})
+    # What it says of a forget set is in the number that of_forget_set returns.
+    forget_sets: ForgetSetNumbers = setting(neutral={}, in_identity=False)
     forget_set: int | None = setting(neutral=None, ge=1, le=1_000_000)
     use: tuple[Kind, ...] | None = setting(neutral=None, min_length=1)
     skip: int = setting(neutral=0, ge=0, le=10_000_000)

@@ -56,7 +56,7 @@ class Attribution(Node):
     scout_source: ModelSource | None = None
     heldout_key: str | None = None
     outputs: frozenset[str] = OUTPUTS
-    # That of the scouts' training; the table of scouts, a parent, stands for it in the identity.
+    # That of the scouts' training. The table of scouts that are trained here, a parent, stands for it in the identity.
     objective: LabelObjective = cross_entropy
 
     @property
@@ -68,7 +68,13 @@ class Attribution(Node):
         """See Node."""
         part = {} if self.outputs == OUTPUTS else {"outputs": sorted(self.outputs)}
         architecture = {"model": identity(self.model)} if self.scout_key else {}
-        return {"estimator": identity(self.estimator), "layout": identity(self.layout)} | part | architecture
+        return {"estimator": identity(self.estimator), "layout": identity(self.layout)} | part | architecture | self._followed()
+
+    def _followed(self) -> dict[str, Any]:
+        """Return the objective whose gradients are followed, where the table of scouts does not rest on it."""
+        if not self.scout_key or self.scout_source is None or self.objective == cross_entropy:
+            return {}
+        return {"objective": [type(self.objective).__name__, dict(vars(self.objective))]}
 
     def plugins(self) -> tuple[Plugin, ...]:
         """See Node."""

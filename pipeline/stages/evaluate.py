@@ -92,11 +92,12 @@ class Verdict(Node):
 
     def settings(self) -> dict[str, Any]:
         """See Node."""
-        return {"judge": identity(self.judge), "layout": identity(self.layout)}
+        built = {name: identity(of.model) for name, of in self.weights.items()}
+        return {"judge": identity(self.judge), "layout": identity(self.layout)} | ({"models": built} if built else {})
 
     def plugins(self) -> tuple[Plugin, ...]:
         """See Node."""
-        return (self.judge,)
+        return (*(of.model for of in self.weights.values()), self.judge)
 
     def parents(self) -> dict[str, Parent]:
         """See Node."""

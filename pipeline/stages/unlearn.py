@@ -69,11 +69,13 @@ class Unlearn(Node):
     def settings(self) -> dict[str, Any]:
         """See Node."""
         kept = {"save_members": self.save_members} if self.save_members != 1 else {}
-        return {"unlearner": identity(self.unlearner), "seed": self.seed, "layout": identity(self.layout)} | kept
+        # The table of a source's models may not rest on the architecture, but what is unlearned from their weights does.
+        built = {} if self.start_source is None else {"model": identity(self.model)}
+        return {"unlearner": identity(self.unlearner), "seed": self.seed, "layout": identity(self.layout)} | kept | built
 
     def plugins(self) -> tuple[Plugin, ...]:
         """See Node."""
-        return (self.unlearner,)
+        return (*(() if self.start_source is None else (self.model,)), self.unlearner)
 
     def parents(self) -> dict[str, Parent]:
         """See Node."""

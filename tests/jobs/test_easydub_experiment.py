@@ -1,5 +1,8 @@
 """A folder in EasyDUB's layout is a whole experiment: our unlearners start from its models and are judged against its margins."""
 
+import dataclasses
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +12,7 @@ import yaml
 from model_folders import KEYS, Made, save_state, write_easydub
 from terminal import Dmm, answer
 
-from jobs.session import open_session
+from jobs.session import Session, open_session
 from pipeline.core.renamed import RenamedWarning
 from pipeline.data.digits import Digits
 from pipeline.stages.layout import read_logits
@@ -155,3 +158,91 @@ def test_a_checkpoint_that_changes_makes_what_rests_on_it_stale(run_dub: Any, ma
         path.write_bytes(before)
     assert {states["train/full"], states["unlearn/ascent/two"]} == {"stale"}
     assert states["train/oracle/two"] == "done"
+
+
+CHECKPOINTS = {"name": "checkpoints", "folder": "only", "files": "models/digits/oracle/forget_{forget_set}/small/id_{id}_epoch_3.pt", "keys": KEYS}
+
+
+@pytest.mark.parametrize("source", [FOLDER | {"folder": "only", "use": ["margins"]}, CHECKPOINTS], ids=["easydub", "checkpoints"])
+def test_a_folder_of_oracles_alone_is_judged_by(run_dub: Any, made: tuple[Path, Made], tmp_path: Path, source: dict[str, Any]) -> None:
+    for part in ("models", "margins", "forget_sets"):
+        shutil.copytree(made[0] / part, tmp_path / "only" / part, ignore=shutil.ignore_patterns("pretrain"))
+    oracles = source | {"forget_sets": {"two": 2, "ten": 10}}
+    sources = {"oracle": {"source": oracles, "n_models": 3}, "floor": {"source": oracles | {"skip": 3}}}
+    status, out, err = run_dub("run", "--executor", "serial", "--json", populations={"full": {"n_models": 3}, "heldout": None} | sources)
+    assert (status, answer(out)["failures"]) == (0, []), err
+    # 3 full models, and those that 2 methods unlearn on 2 forget sets.
+    assert answer(out)["n_models_made"] == 3 + 3 * 2 * 2
+
+
+def test_an_experiment_is_another_where_a_model_that_it_uses_is(run_dub: Any, made: tuple[Path, Made], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run_dub("plan")[0] == 0
+    digests = [open_session("dub.yaml", store="store").graph.digest]
+    for which in ("margins/digits/oracle/forget_2/retain/small/id_1_epoch_3.npy", "models/digits/oracle/forget_2/small/id_1_epoch_3.pt"):
+        path = made[0] / which
+        before = path.read_bytes()
+        shutil.copyfile(path.with_name(path.name.replace("id_1", "id_0")), path)
+        try:
+            digests.append(open_session("dub.yaml", store="store").graph.digest)
+        finally:
+            path.write_bytes(before)
+    # The oracles' margins are read, their weights are not.
+    assert digests[0] == digests[2] != digests[1]
+
+
+@pytest.fixture
+def open_dub(made: tuple[Path, Made], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Session]:
+    """Open the experiment in a folder that holds a link to the published one."""
+    (tmp_path / "dub").symlink_to(made[0])
+    monkeypatch.chdir(tmp_path)
+
+    def open_it(**changes: Any) -> Session:
+        (tmp_path / "dub.yaml").write_text(yaml.safe_dump(experiment(**changes), sort_keys=False))
+        return open_session("dub.yaml", store="store")
+
+    return open_it
+
+
+def questions(session: Session) -> dict[str, str | None]:
+    """Return what each table answers."""
+    return {key: state.question for key, state in session.graph.survey(session.store).items()}
+
+
+def test_what_is_made_of_a_sources_weights_rests_on_the_model(open_dub: Callable[..., Session]) -> None:
+    weights = {"judges": {"weights": {"name": "outside_judges:Weights"}}}
+    both = FOLDER | {"forget_sets": {"two": 2, "ten": 10}}
+    sources = {"full": {"source": FOLDER, "n_models": 3}, "oracle": {"source": both, "n_models": 3}, "floor": {"source": both | {"skip": 3}}}
+    about = weights | {"populations": sources | {"heldout": None}}
+    plain, averaging = (open_dub(**about, model={"name": "mlp", "width": 8} | own) for own in ({}, {"flip_average": True}))
+    ours, others = questions(plain), questions(averaging)
+    for key in ("unlearn/nothing/two", "unlearn/ascent/two", "evaluate/weights/floor/two", "evaluate/weights/ascent/ten"):
+        assert ours[key] != others[key], key
+    assert plain.graph.nodes["unlearn/ascent/two"].plugins()[0] == plain.experiment.model
+    trained = dataclasses.replace(plain.graph.nodes["unlearn/ascent/two"], start_source=None)
+    assert "model" not in trained.settings()
+
+
+def test_labels_of_forget_sets_enter_no_folder_of_a_source(open_dub: Callable[..., Session]) -> None:
+    found = []
+    for label in ("two", "zwei"):
+        both = FOLDER | {"forget_sets": {label: 2}, "use": ["margins"]}
+        sources = {"oracle": {"source": both, "n_models": 3}, "floor": {"source": both | {"skip": 3}}, "heldout": None}
+        full = {"source": FOLDER | {"forget_sets": {label: 2}, "use": ["states"]}, "n_models": 3}
+        rule = {"name": "file", "path": "dub/forget_sets/digits/forget_set_2.npy"}
+        asked = questions(open_dub(populations=sources | {"full": full}, forget_sets={label: rule}))
+        found.append([asked[key] for key in ("train/full", f"train/oracle/{label}", f"unlearn/ascent/{label}")])
+    assert found[0] == found[1]
+
+
+def test_attribution_to_a_sources_scouts_rests_on_the_objective(open_dub: Callable[..., Session]) -> None:
+    def asked(**recipe: Any) -> dict[str, str | None]:
+        scouts = {"scout": {"source": FOLDER, "n_models": 2}, "full": {"source": FOLDER, "n_models": 3}}
+        learner = {"dmm": {"name": "dmm", "retain_points": 10, "epochs": 1}}
+        about = {"populations": experiment()["populations"] | scouts, "unlearners": learner, "estimator": {"name": "influence"}}
+        return questions(open_dub(recipe={"epochs": 1, "ensemble": "looped"} | recipe, **about))
+
+    plain, *others = asked(), asked(objective="squared_error"), asked(label_smoothing=0.1)
+    for key in ("factor", "fit", "effect/two"):
+        assert len({plain[key], *(other[key] for other in others)}) == 3, key
+    assert plain["train/scout"] == others[0]["train/scout"]

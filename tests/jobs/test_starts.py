@@ -1,0 +1,41 @@
+"""Unlearners start from the models of a role, and judges compare with them: those are planned, and what cannot be had is refused first."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from tiny import all_done, run_serially
+
+from jobs.session import Session
+from pipeline.core.errors import ConfigError
+
+Open = Callable[..., Session]
+FEW: dict[str, Any] = {
+    "forget_sets": {"some": {"name": "random", "n_points": 5}},
+    "unlearners": {"ascent": {"name": "gradient_ascent", "epochs": 1}},
+}
+WEIGHTS = {"name": "outside_judges:Weights"}
+
+
+@pytest.mark.parametrize("role", ["scout", "oracle"])
+def test_a_judge_compares_with_the_role_that_it_names(open_tiny: Open, role: str) -> None:
+    few = "populations.full.n_models=2", "populations.oracle.n_models=2", "populations.floor.n_models=2"
+    session = open_tiny(*few, **FEW, judges={"w": WEIGHTS | {"start": role}})
+    assert all_done(run_serially(session))
+
+
+def test_a_judge_that_reads_weights_that_are_not_kept_is_refused_first(open_tiny: Open) -> None:
+    own = {"unlearners": {"late": {"name": "no_op", "start": "oracle"}}}
+    with pytest.raises(ConfigError, match=r"judge labelled 'w' compares with populations.full, whose weights are not kept; set populations.full.keep"):
+        open_tiny("populations.full.keep_states=false", **FEW | own, judges={"w": WEIGHTS | {"start": "full"}})
+
+
+STARTS = {"unlearners": {"nothing": {"name": "no_op", "start": "designed"}}}
+
+
+def test_unlearning_starts_from_designed_models_without_attribution(open_tiny: Open) -> None:
+    session = open_tiny("populations.designed.keep_states=true", **FEW | STARTS)
+    keys = set(session.graph.nodes)
+    assert {"train/scout", "groups", "train/designed"} <= keys
+    assert not {"train/subset", "fit", "views"} & keys
+    assert all_done(run_serially(session))
