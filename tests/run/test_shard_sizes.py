@@ -99,7 +99,7 @@ def test_seconds_that_the_store_knows_are_used_by_the_next_run(open_tiny, finish
 
 def test_shards_without_seconds_are_looked_at_once_in_a_survey(open_tiny, monkeypatch):
     session, looked = open_tiny(), []
-    monkeypatch.setattr(ShardSizes, "_recorded", lambda _, key, states: looked.append(key))
+    monkeypatch.setattr(ShardSizes, "_recorded", lambda *about: looked.append(about))
     monkeypatch.setattr(shard_sizes, "estimated_seconds", lambda *_: None)
     sizes, first, second = ShardSizes(session.graph, session.store), {}, {}
     for states in (first, first, first, second, second):
