@@ -11,6 +11,9 @@ import numpy as np
 
 DIGEST_LENGTH = 16
 
+# Size, time of the content, inode, time of the last change; see version_of.
+Version = tuple[int, int, int, int]
+
 
 def canonical(value: Any) -> str:
     """Return value as JSON text with sorted keys and no spaces; raises TypeError or ValueError on anything that JSON cannot hold exactly."""
@@ -54,17 +57,22 @@ def digest_files(path: Path) -> str:
     In one process an unchanged file is read once.
     """
     if not path.is_dir():
-        return _digest_file(path, *_version_of(path))
+        return _digest_file(path, version_of(path))
     below = [(file.relative_to(path).as_posix(), file) for file in sorted(path.rglob("*"))]
-    return digest([[name, _digest_file(file, *_version_of(file)) if file.is_file() else ""] for name, file in below])
+    return digest([[name, _digest_file(file, version_of(file)) if file.is_file() else ""] for name, file in below])
 
 
-def _version_of(path: Path) -> tuple[int, int]:
+def version_of(path: Path) -> Version:
+    """Return what differs when a file is another one: size, time of its content, inode, time of its last change.
+
+    The last two find a file that was replaced by one of the same size and time. They differ between machines, so
+    nothing but a cache may rest on them. Raises OSError if there is no file.
+    """
     about = path.stat()
-    return about.st_size, about.st_mtime_ns
+    return about.st_size, about.st_mtime_ns, about.st_ino, about.st_ctime_ns
 
 
 @functools.lru_cache(maxsize=2**17)
-def _digest_file(path: Path, size: int, modified: int) -> str:
+def _digest_file(path: Path, version: Version) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:DIGEST_LENGTH]

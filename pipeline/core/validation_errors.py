@@ -9,6 +9,8 @@ from pydantic import BaseModel, ValidationError
 
 # Longer values are cut: a message is for reading.
 MOST_SHOWN = 80
+# A default that is made from other settings cannot be made where one of these is refused, which is a problem of its own.
+UNMADE_DEFAULT = "default_factory_not_called"
 _LOOKS_LIKE_NUMBER = re.compile(r"[-+]?[0-9][0-9_.,:]*(?:[eE][-+]?[0-9]+)?|[-+]?0[xob][0-9a-fA-F_]+")
 _LOOKS_LIKE_TRUTH = ("yes", "no", "on", "off", "y", "n", "true", "false")
 
@@ -39,6 +41,8 @@ def explain(error: ValidationError, *, at: str, model: type[BaseModel]) -> str:
     """Return one line for each problem that reading `model` met: place, value, expectation, and the nearest known key."""
     lines = []
     for problem in error.errors():
+        if problem["type"] == UNMADE_DEFAULT:
+            continue
         where = ".".join(str(part) for part in problem["loc"])
         place = f"{at}: {where}" if where else at
         if problem["type"] == "extra_forbidden":

@@ -1,7 +1,7 @@
-"""What is known of the content of data sets, by sizes and times of files, so that nothing is read twice.
+"""What is known of the content of data sets, by places, sizes and times of files, so that nothing is read twice.
 
-Content decides, sizes and times only cache it: a file that changed in place has another size or time, and is
-read again.
+Content decides; places, sizes and times only cache it. A file that changed in place has another size or time, and
+is read again. So is a copy at another place.
 """
 
 import dataclasses
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.core.errors import DataError, InputsNotReadError
-from pipeline.core.fingerprint import canonical, digest
+from pipeline.core.fingerprint import canonical, digest, version_of
 from pipeline.core.registry import Plugin, identity, revision
 from pipeline.core.setting_paths import is_there, parts_of, paths_in
 from pipeline.data.dataset import Dataset
@@ -135,7 +135,7 @@ def contents_of(value: Any, *, reads_inputs: bool = True) -> list[str]:
 
 
 def content_key(dataset: Dataset, examples: Examples) -> str | None:
-    """Return what the content of a data set is known by: settings, and names, sizes and times of files.
+    """Return what the content of a data set is known by: settings, and places, sizes and times of files.
 
     None stands for a data set without files. Raises DataError if a file cannot be looked at.
     """
@@ -146,17 +146,17 @@ def content_key(dataset: Dataset, examples: Examples) -> str | None:
 
 
 def _settings_and_files(dataset: Dataset) -> str:
-    return digest(canonical([identity(dataset), revision(dataset), [list(_listed(path)) for path in paths_in(dataset)]]))
+    return digest(canonical([identity(dataset), revision(dataset), [[str(path.absolute()), *_listed(path)] for path in paths_in(dataset)]]))
 
 
 def _listed(path: Path) -> Iterator[list[Any]]:
-    """Yield name, size and time of a file, or of all files below a folder; nothing if none is here."""
+    """Yield name and version of a file, or of all files below a folder; nothing if none is here."""
     if not is_there(path):
         return
     for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
         try:
-            about = file.stat()
+            version = version_of(file)
         except OSError as error:
             raise DataError(f"{file} cannot be read ({error.strerror}); make it readable, or remove it") from error
         if file.is_file():
-            yield [file.relative_to(path).as_posix(), about.st_size, about.st_mtime_ns]
+            yield [file.relative_to(path).as_posix(), *version]

@@ -12,7 +12,7 @@ from jaxtyping import UInt8
 
 from pipeline.core.arrays import Indices
 from pipeline.core.errors import DataError
-from pipeline.core.fingerprint import DIGEST_LENGTH, digest, digest_arrays, digest_bytes, digest_files
+from pipeline.core.fingerprint import DIGEST_LENGTH, digest, digest_arrays, digest_bytes, digest_files, version_of
 from pipeline.core.memory import n_cpus
 from pipeline.data.inputs import FileInputs
 
@@ -57,11 +57,10 @@ class ImageFiles(FileInputs):
     def listing(self) -> str:
         """See FileInputs."""
         try:
-            found = [self._path(name).stat() for name in self.names]
+            versions = [version_of(self._path(name)) for name in self.names]
         except OSError as error:
             raise _unreadable(Path(error.filename), error) from error
-        versions = np.array([(about.st_size, about.st_mtime_ns) for about in found], np.int64)
-        return digest([list(self.names), digest_arrays({"versions": versions})])
+        return digest([str(self.folder.absolute()), list(self.names), versions])
 
     @property
     def contents(self) -> Any:

@@ -139,7 +139,7 @@ class FileInputs(Inputs):
     @property
     @abstractmethod
     def listing(self) -> str:
-        """Digest of the names, sizes and times of the files, of which none is read."""
+        """Digest of the places, sizes and times of the files, of which none is read."""
 
     @property
     @abstractmethod

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from pipeline.core.arrays import Indices
 from pipeline.core.errors import DataError
-from pipeline.core.fingerprint import digest, digest_parts
+from pipeline.core.fingerprint import Version, digest, digest_parts, version_of
 from pipeline.core.npy import map_npy
 from pipeline.data.inputs import FileInputs, first_not_finite
 
@@ -18,7 +18,8 @@ from pipeline.data.inputs import FileInputs, first_not_finite
 PART = 2**24
 HOW = "save it with numpy.save(path, array)"
 
-Versions = tuple[tuple[int, int], ...]
+# What is the same of a file on all machines: size and time of its content, the first parts of a Version.
+N_SHARED = 2
 
 
 class MappedInputs(FileInputs):
@@ -31,7 +32,9 @@ class MappedInputs(FileInputs):
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self.paths = tuple(paths)
-        self._versions = tuple(map(_version, self.paths))
+        self._versions: tuple[Version, ...] = tuple(map(_version, self.paths))
+        # None: all of a version is compared. Inode and time of the last change mean nothing on another machine.
+        self._n_compared: int | None = None
         arrays = _mapped(self.paths, self._versions)
         for path, array in zip(self.paths, arrays, strict=True):
             if array.ndim < 1 or array.dtype.kind not in "biuf":
@@ -63,7 +66,7 @@ class MappedInputs(FileInputs):
     @property
     def listing(self) -> str:
         """See FileInputs."""
-        return digest([[path.name, *version] for path, version in zip(self.paths, self._versions, strict=True)])
+        return digest([[str(path.absolute()), *version] for path, version in zip(self.paths, self._versions, strict=True)])
 
     @property
     def contents(self) -> Any:
@@ -88,7 +91,8 @@ class MappedInputs(FileInputs):
         """Return the mapped files, if they are what they were when their content was read."""
         versions = tuple(map(_version, self.paths))
         arrays = _mapped(self.paths, versions)
-        if versions != self._versions and _token_of(self.paths, versions) != self.token:
+        seen, found = ([version[: self._n_compared] for version in each] for each in (self._versions, versions))
+        if seen != found and _token_of(self.paths, versions) != self.token:
             names = ", ".join(map(str, self.paths))
             raise DataError(f"{names} changed since the run began, or differs on this machine; run the command again once it is the same for all")
         return arrays
@@ -105,20 +109,19 @@ class MappedInputs(FileInputs):
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what travels to another process: paths and what their content was, no numbers."""
-        return {**self.__dict__, "_token": self.token}
+        return {**self.__dict__, "_token": self.token, "_n_compared": N_SHARED}
 
 
-def _version(path: Path) -> tuple[int, int]:
-    """Return size and time of a file; raises DataError if there is none."""
+def _version(path: Path) -> Version:
+    """Return the version of a file, see version_of; raises DataError if there is none."""
     try:
-        about = path.stat()
+        return version_of(path)
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}); it must be readable under this path on every machine") from error
-    return about.st_size, about.st_mtime_ns
 
 
 @functools.lru_cache(maxsize=16)
-def _mapped(paths: tuple[Path, ...], versions: Versions) -> tuple[npt.NDArray[Any], ...]:
+def _mapped(paths: tuple[Path, ...], versions: tuple[Version, ...]) -> tuple[npt.NDArray[Any], ...]:
     """Return files mapped read-only; a process opens a version of them once."""
     return tuple(map(_map, paths))
 
@@ -133,5 +136,5 @@ def _map(path: Path) -> npt.NDArray[Any]:
 
 
 @functools.lru_cache(maxsize=16)
-def _token_of(paths: tuple[Path, ...], versions: Versions) -> str:
+def _token_of(paths: tuple[Path, ...], versions: tuple[Version, ...]) -> str:
     return MappedInputs(paths).token

@@ -7,8 +7,6 @@ A softmax-linear model that starts at zero and takes one full-batch step of size
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
-from jaxtyping import Float
 from pydantic import model_validator
 
 from pipeline.core import seeds
@@ -49,16 +47,3 @@ class Planted(Dataset):
         groups = np.concatenate([rng.permutation(np.arange(size) % self.n_groups) for size in (self.n_train, self.n_validation)])
         inputs = SIGNAL * np.eye(self.n_groups)[groups] + self.noise * rng.standard_normal((len(groups), self.n_groups))
         return Examples(inputs=inputs.astype(np.float32), labels=(groups % self.n_classes).astype(np.int64), n_train=self.n_train, n_classes=self.n_classes)
-
-
-def planted_weights(examples: Examples, *, learning_rate: float, n_kept: int) -> Float[np.ndarray, "n_train n_points n_classes"]:
-    """Return the effect (n_train, n_points, n_classes), float64, of each training point on each logit after the one step told above.
-
-    Subsets have n_kept points; the intercept is 0. Weights of subsets of one size are only determined up to a constant for each output,
-    so compare them after subtracting their mean over training points.
-    """
-    flat = examples.inputs_of(np.arange(examples.n_points)).reshape(examples.n_points, -1).astype(np.float64)
-    similarity = flat[: examples.n_train] @ flat.T + 1.0
-    targets = np.eye(examples.n_classes)[examples.labels[: examples.n_train]] - 1.0 / examples.n_classes
-    weights: npt.NDArray[np.float64] = learning_rate / n_kept * similarity[:, :, None] * targets[:, None, :]
-    return weights

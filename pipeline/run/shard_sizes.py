@@ -26,6 +26,9 @@ class ShardSizes:
     def __init__(self, graph: Graph, store: Store) -> None:
         self._graph, self._store = graph, store
         self._seconds: dict[str, float | None] = {}
+        # Kinds of which this survey records no seconds: their shards are looked at once in each survey.
+        self._unrecorded: set[str] = set()
+        self._surveyed: Mapping[str, NodeState] | None = None
 
     def took(self, node: Node, n_units: int, seconds: float) -> None:
         """Take notice that a shard of so many units of a node was made in so many seconds; the latest counts."""
@@ -45,13 +48,22 @@ class ShardSizes:
         """Return what a unit takes; of unlearning nobody has measured, what training the models took at most."""
         key = str(node.cost_key)
         if self._seconds.get(key) is None:
-            found = self._recorded(key, states)
+            found = self._recorded_once(key, states)
             if found is None and isinstance(node, Population):
                 found = self._estimated(node, key)
             self._seconds[key] = found
         starts = [self._graph.nodes[parent.key] for parent in node.parents().values() if parent.mode == "aligned"]
         known = [self._seconds[key], *(self._seconds_per_unit(start, states) for start in starts if start.cost_key is not None)]
         return next((seconds for seconds in known if seconds is not None), None)
+
+    def _recorded_once(self, key: str, states: Mapping[str, NodeState]) -> float | None:
+        """Return what _recorded returns; None is remembered as long as the survey is the same."""
+        if states is not self._surveyed:
+            self._surveyed, self._unrecorded = states, set()
+        found = None if key in self._unrecorded else self._recorded(key, states)
+        if found is None:
+            self._unrecorded.add(key)
+        return found
 
     def _recorded(self, key: str, states: Mapping[str, NodeState]) -> float | None:
         """Return the seconds a unit that were recorded beside shards of this kind in the store, None if there are none."""

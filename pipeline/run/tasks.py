@@ -11,6 +11,8 @@ from pipeline.stages.work import Task
 def tasks_of(state: NodeState, missing: Iterable[tuple[int, int]], *, graph: Graph, store: Store, mark: str) -> list[Task]:
     """Return one task for each shard of the missing ranges of a node, at its bound of units; mark is the store's, see Store.claim."""
     folder, contents = state.table.folder, graph.contents_of(state.node)
+    # Digests of all units are known since the folder was named; those of a part would be found anew.
+    units = state.node.unit_contents(0, state.node.n_units)
     lost = store.set_aside(folder)
     return [
         Task(
@@ -23,6 +25,7 @@ def tasks_of(state: NodeState, missing: Iterable[tuple[int, int]], *, graph: Gra
             store_mark=mark,
             recipe=graph.experiment.recipe,
             contents=contents,
+            unit_contents=units[start:stop],
             is_remade=(start, stop) in lost,
         )
         for start, stop in split(missing, state.node.shard_size, lost=lost)

@@ -1,10 +1,10 @@
-"""Digests of the files of sources, cached by size and time: a file that changed in place is read again."""
+"""Digests of the files of sources, cached by place, size and times: a file that changed is read again."""
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from pipeline.core.errors import DataError
-from pipeline.core.fingerprint import digest, digest_files
+from pipeline.core.fingerprint import digest, digest_files, version_of
 
 
 class KnownDigests:
@@ -56,5 +56,4 @@ def grouped_digests(groups: Sequence[Sequence[Path]]) -> list[list[str]]:
 
 def key_of(files: Sequence[Path]) -> str:
     """Return what stands for the places, sizes and times of files; raises OSError if one is not there."""
-    about = [(str(file.absolute()), file.stat()) for file in files]
-    return digest([[place, stat.st_size, stat.st_mtime_ns] for place, stat in about])
+    return digest([[str(file.absolute()), *version_of(file)] for file in files])

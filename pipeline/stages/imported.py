@@ -56,6 +56,10 @@ class Imported(Models):
         """See Node."""
         return (self.dataset, self.records)
 
+    def unit_contents(self, start: int, stop: int) -> tuple[str, ...]:
+        """Return the digest of what is read of each of models start to stop."""
+        return tuple(self.records.digests(start, stop))
+
     def parents(self) -> dict[str, Parent]:
         """See Node."""
         return {} if self.forget_key is None else {"forget": Parent(self.forget_key, "content")}

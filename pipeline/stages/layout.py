@@ -4,13 +4,12 @@ from collections.abc import Callable, Iterator
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from pipeline.core.arrays import Indices, Labels, Logits, Margins
 from pipeline.core.errors import ConfigError
 from pipeline.core.neutral import setting
 from pipeline.core.registry import Settings
-from pipeline.evaluation.accuracy import is_correct
 from pipeline.evaluation.margins import margins
 from pipeline.runtime.store import Store, TableRef
 
@@ -83,12 +82,6 @@ def read_logits(store: Store, table: TableRef, layout: Layout, n_points: int) ->
 def read_margins(store: Store, table: TableRef, layout: Layout, labels: Labels) -> Margins:
     """Return the margins (n_models, n_points) of a table, computed block by block."""
     return np.concatenate([block_margins(store, table, layout, block, labels) for block in range(layout.n_blocks(len(labels)))], axis=1)
-
-
-def read_judgements(store: Store, table: TableRef, layout: Layout, labels: Labels) -> tuple[Margins, Bool[np.ndarray, "n_models n_points"]]:
-    """Return margins (n_models, n_points) and whether each point is classified correctly, both from one pass over a table."""
-    parts = [(margins(block, labels[points]), is_correct(block, labels[points])) for points, block in read_blocks(store, table, layout, len(labels))]
-    return np.concatenate([part[0] for part in parts], axis=1), np.concatenate([part[1] for part in parts], axis=1)
 
 
 def read_point_margins(store: Store, table: TableRef, layout: Layout, labels: Labels, points: Indices) -> Float[np.ndarray, "n_models n_chosen"]:

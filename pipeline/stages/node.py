@@ -194,6 +194,10 @@ class Node(ABC):
         """Return the plug-ins of which compute reads files that are not part of the data."""
         return tuple(plugin for plugin in self.plugins() if not plugin.reads_data and any(paths_in(plugin)))
 
+    def unit_contents(self, start: int, stop: int) -> tuple[str, ...]:
+        """Return a digest of the files that each of units start to stop is read from; nothing if units have no files of their own."""
+        return ()
+
     def at_work(self) -> tuple[Plugin, ...]:
         """Return the plug-ins whose code compute runs."""
         return tuple(value for value in vars(self).values() if isinstance(value, Plugin))

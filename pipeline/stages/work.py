@@ -40,7 +40,8 @@ _RECENTLY = Recently()
 class Task:
     """Units start to stop of a node, to be written to folder of the store at store_uri, which carries store_mark.
 
-    contents are what lay in the files of the node's plug-ins when the folder was named, see Graph.contents_of.
+    contents are what lay in the files of the node's plug-ins when the folder was named, see Graph.contents_of;
+    unit_contents are what lay in the files of each of its units, see Node.unit_contents.
     """
 
     node: Node
@@ -52,6 +53,7 @@ class Task:
     store_mark: str | None = None
     recipe: Recipe
     contents: Mapping[str, str] = field(default_factory=dict)
+    unit_contents: tuple[str, ...] = ()
     # Whether it makes a lost shard again, which must keep its range: what read it then stays valid.
     is_remade: bool = False
 
@@ -117,8 +119,16 @@ def check_contents(task: Task) -> None:
     """Raise DataError if a file that the shard was computed from is another one than the shard's table rests on."""
     for plugin in task.node.file_readers():
         if plugin.content() != task.contents.get(plugin_name(plugin)):
-            paths = ", ".join(map(str, paths_in(plugin)))
-            raise DataError(f"{paths} changed since the run began, or differs on this machine; run the command again once it is the same for all")
+            raise _changed(", ".join(map(str, paths_in(plugin))))
+    found = task.node.unit_contents(task.start, task.stop)
+    if found != task.unit_contents:
+        first = next((unit for unit, pair in enumerate(zip(found, task.unit_contents, strict=False)) if pair[0] != pair[1]), 0)
+        paths = ", ".join(map(str, paths_in(task.node.plugins())))
+        raise _changed(f"{task.node.key}: what {paths} holds of unit {task.start + first}")
+
+
+def _changed(what: str) -> DataError:
+    return DataError(f"{what} changed since the run began, or differs on this machine; run the command again once it is the same for all")
 
 
 def _limit_memory(device: str, num_gpus: float) -> None:

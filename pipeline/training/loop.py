@@ -2,7 +2,6 @@
 
 import copy
 import functools
-import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -140,13 +139,6 @@ def _batches(plan: _Plan, number: int, members: list[int]) -> Iterator[tuple[Ten
         data.expect(visited)
         for batch in visited:
             yield drawn.applied(data.inputs_of(batch), batch), batch
-
-
-def batch_orders(
-    points: Int[np.ndarray, "n_members n_listed"], epochs: int, seeds: Sequence[tuple[int, int]], n_points: int | None = None
-) -> Int[np.ndarray, "n_members epochs n_listed"]:
-    """Return the orders of the first epochs, see epoch_orders."""
-    return np.stack(list(itertools.islice(epoch_orders(points, seeds, n_points), epochs)), axis=1)
 
 
 def epoch_orders(

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from blocks import block_of
+from planted_truth import planted_weights
 
 from pipeline.attribution.datamodel import Effect
 from pipeline.attribution.dual import DualDatamodel
@@ -15,7 +16,7 @@ from pipeline.core.errors import DataError
 from pipeline.data.dataset import LabelNoise
 from pipeline.data.groups import Lines, draw_lines
 from pipeline.data.masks import subset_mask
-from pipeline.data.planted import Planted, planted_weights
+from pipeline.data.planted import Planted
 
 N_TRAIN = 30
 

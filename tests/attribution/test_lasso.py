@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
+from planted_truth import planted_weights
 
 from pipeline.attribution.datamodel import Datamodel
 from pipeline.attribution.evidence import Block, Evidence
 from pipeline.attribution.lasso import Lasso
 from pipeline.core.errors import ConfigError, DataError, ShapeError
 from pipeline.data.masks import subset_mask
-from pipeline.data.planted import Planted, planted_weights
+from pipeline.data.planted import Planted
 
 N_TRAIN = 40
 

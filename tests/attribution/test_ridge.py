@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from blocks import block_of
+from planted_truth import planted_weights
 from sklearn.linear_model import Ridge as SklearnRidge
 
 from pipeline.attribution import ridge as module
@@ -12,7 +13,7 @@ from pipeline.attribution.penalties import GRID
 from pipeline.attribution.ridge import Ridge
 from pipeline.core.errors import ConfigError, DataError, ShapeError
 from pipeline.data.masks import subset_mask
-from pipeline.data.planted import Planted, planted_weights
+from pipeline.data.planted import Planted
 
 N_TRAIN = 24
 

@@ -20,6 +20,12 @@ def test_without_any_there_are_klom_and_accuracy_and_ulira_where_there_are_model
     assert list(config.build(PLAIN, [f"populations.floor.n_models={n_models}"]).judges) == labels
 
 
+def test_a_refused_population_is_all_that_is_said_where_judges_follow_from_populations() -> None:
+    with pytest.raises(ConfigError) as refusal:
+        config.build(PLAIN, ["populations.floor.n_models=0"])
+    assert str(refusal.value) == "config: populations.floor.n_models: expected at least 1, got 0"
+
+
 def test_a_label_that_is_a_judges_name_names_it() -> None:
     judges = config.build(
         PLAIN

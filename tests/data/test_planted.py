@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from planted_truth import planted_weights
 
 from pipeline.core.errors import ConfigError
 from pipeline.data import DATASETS
 from pipeline.data.dataset import LabelNoise
 from pipeline.data.masks import subset_mask
-from pipeline.data.planted import Planted, planted_weights
+from pipeline.data.planted import Planted
 from pipeline.models.logistic import Logistic
 
 

@@ -97,6 +97,16 @@ def test_seconds_that_the_store_knows_are_used_by_the_next_run(open_tiny, finish
     assert sizes.most_units(session.graph.nodes["train/subset"], states) == 2
 
 
+def test_shards_without_seconds_are_looked_at_once_in_a_survey(open_tiny, monkeypatch):
+    session, looked = open_tiny(), []
+    monkeypatch.setattr(ShardSizes, "_recorded", lambda *about: looked.append(about))
+    monkeypatch.setattr(shard_sizes, "estimated_seconds", lambda *_: None)
+    sizes, first, second = ShardSizes(session.graph, session.store), {}, {}
+    for states in (first, first, first, second, second):
+        sizes.most_units(session.graph.nodes["train/subset"], states)
+    assert len(looked) == 2
+
+
 def test_a_model_that_cannot_be_timed_keeps_the_size_that_was_set(open_tiny, monkeypatch):
     session = open_tiny("store.shard_members=100")
     monkeypatch.setattr("pipeline.run.shard_sizes.estimated_seconds", lambda *_: None)

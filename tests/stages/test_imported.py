@@ -14,9 +14,11 @@ from pipeline import config
 from pipeline.core.errors import ConfigError, DataError
 from pipeline.data.masks import unpack
 from pipeline.evaluation.margins import margins
+from pipeline.run.tasks import tasks_of
 from pipeline.sources import madrylab
 from pipeline.sources.madrylab import MadryLab
 from pipeline.stages.layout import read_logits
+from pipeline.stages.work import compute_task
 
 Open = Callable[..., Session]
 
@@ -130,6 +132,19 @@ def test_other_content_makes_what_rests_on_it_stale(open_tiny: Open, tmp_path: P
     found = statuses(open_tiny(**RIDGE, populations=importing(folder)))
     assert {found[key] for key in ("train/subset", "factor", "fit", "effect/some")} == {"stale"}
     assert found["train/full"] == "done"
+
+
+def test_models_that_differ_where_they_are_read_are_refused(open_tiny: Open, tmp_path: Path) -> None:
+    """The shard of a model that is another one on the worker is refused; shards of the other models are not."""
+    folder = invent(tmp_path / "records")
+    session = open_tiny("store.shard_members=4", **RIDGE, populations=importing(folder))
+    state = session.graph.survey(session.store)["train/subset"]
+    tasks = tasks_of(state, [(0, 20)], graph=session.graph, store=session.store, mark=session.store.claim())
+    damage("logits.npy", lambda logits: logits + (np.arange(22) == 7)[:, None, None])(folder)  # model 6: row 5 is not finished
+    said = r"train/subset: what .*records holds of unit 6 changed since the run began, or differs on this machine"
+    with pytest.raises(DataError, match=said):
+        compute_task(tasks[1], session.examples, "cpu")
+    assert [compute_task(task, session.examples, "cpu")["made"] for task in (tasks[0], tasks[2])] == [True, True]
 
 
 def test_held_out_models_must_be_others(open_tiny: Open, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from pipeline.models.mlp import Mlp
 from pipeline.training import sizing
 from pipeline.training.ensemble import Builder, compute_logits, initial_states, join, take
 from pipeline.training.feeds import Resident
-from pipeline.training.loop import batch_orders, batches, run_phases
+from pipeline.training.loop import batches, epoch_orders, run_phases
 from pipeline.training.objectives import cross_entropy, squared_error
 from pipeline.training.optimizers import ELEMENTWISE
 from pipeline.training.schedule import Descent, Phase
@@ -36,6 +37,11 @@ def data_for(model):
 
 def builder_of(model):
     return Builder(model, (1, 6, 6) if isinstance(model, Cnn) else FLAT.input_shape, FLAT.n_classes)
+
+
+def batch_orders(points, epochs, seeds, n_points=None):
+    """Return the orders (n_members, epochs, n_listed) of the first epochs."""
+    return np.stack(list(itertools.islice(epoch_orders(points, seeds, n_points), epochs)), axis=1)
 
 
 def training(n_members, *, drop_last=True, n_listed=20, **settings):

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from planted_truth import planted_weights
 from torch import nn
 from torch.nn import functional
 
 from pipeline.core.errors import ConfigError
-from pipeline.data.planted import Planted, planted_weights
+from pipeline.data.planted import Planted
 from pipeline.models.base import Model
 from pipeline.models.logistic import Logistic
 from pipeline.models.mlp import Mlp
