@@ -3,15 +3,21 @@
 from collections.abc import Iterable
 
 from pipeline.graph import Graph, NodeState
-from pipeline.runtime.shards import split
+from pipeline.runtime.shards import cover, split
 from pipeline.runtime.store import Store
 from pipeline.stages.work import Task
 
 
 def tasks_of(state: NodeState, missing: Iterable[tuple[int, int]], *, graph: Graph, store: Store, mark: str) -> list[Task]:
-    """Return one task for each shard of the missing ranges of a node, at its bound of units; mark is the store's, see Store.claim."""
+    """Return one task for each shard of the missing ranges of a node, at its bound of units; mark is the store's, see Store.claim.
+
+    Shards that are made again keep their ranges, so that they get their old names and what read them stays valid: those
+    that were lost, and those that exist without what is now to be kept beside them.
+    """
     folder, contents = state.table.folder, graph.contents_of(state.node)
     lost = store.set_aside(folder)
+    if state.node.keeping is not None:
+        lost += [(piece.shard.start, piece.shard.stop) for piece in cover(store.shards(folder), state.node.n_units)]
     return [
         Task(
             node=state.node,

@@ -52,7 +52,7 @@ class Task:
     store_mark: str | None = None
     recipe: Recipe
     contents: Mapping[str, str] = field(default_factory=dict)
-    # Whether it makes a lost shard again, which must keep its range: what read it then stays valid.
+    # Whether it makes a shard again that was there, which must keep its range: what read it then stays valid.
     is_remade: bool = False
 
     def __str__(self) -> str:
