@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from pipeline.config.fidelity import recipe_of
 from pipeline.graph import Graph, NodeState
 from pipeline.runtime.shards import cover, split
 from pipeline.runtime.store import Store
@@ -18,6 +19,8 @@ def tasks_of(state: NodeState, missing: Iterable[tuple[int, int]], *, graph: Gra
     lost = store.set_aside(folder)
     if state.node.keeping is not None:
         lost += [(piece.shard.start, piece.shard.stop) for piece in cover(store.shards(folder), state.node.n_units)]
+    role, experiment = state.node.model_role, graph.experiment
+    recipe = experiment.recipe if role is None else recipe_of(experiment, role)
     return [
         Task(
             node=state.node,
@@ -27,7 +30,7 @@ def tasks_of(state: NodeState, missing: Iterable[tuple[int, int]], *, graph: Gra
             inputs=state.inputs,
             store_uri=store.uri,
             store_mark=mark,
-            recipe=graph.experiment.recipe,
+            recipe=recipe,
             contents=contents,
             is_remade=(start, stop) in lost,
         )
