@@ -298,7 +298,7 @@ UNLEARNERS_LATE = {
     subclass(ScheduledUnlearner, "PhasesText", phases=returned(["finetune"])): "phases() returned list of str",
     phases("PointsFloat", points=lambda points: points.astype(float)): "`points` is ndarray of float64",
     phases("PointsOutside", points=lambda points: points + 1000): "`points` spans",
-    phases("TargetsShort", targets=lambda points: np.zeros((*points.shape, 2))): "`targets` is ndarray",
+    phases("TargetsShort", targets=lambda points: np.zeros((*points.shape, 2))): "targets have shape (2, 5, 2)",
     phases("ObjectiveRaises", objective=raised(KeyError("loss"))): "KeyError: 'loss'",
     phases("PointsList", points=lambda points: points.tolist()): "phases() raised AttributeError",
 }

@@ -4,13 +4,14 @@ import io
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import mlflow.artifacts
 import outside_judges
 import pytest
 from mlflow import MlflowClient
 from rich.console import Console
-from tiny import TINY, StoppingExecutor, open_at, run_serially, statuses, tables
+from tiny import TINY, StoppingExecutor, all_done, open_at, run_serially, statuses, tables
 
 from jobs.commands import listing, verbs
 from jobs.commands.compare import compare
@@ -19,6 +20,8 @@ from jobs.session import Session
 from pipeline.core.errors import ConfigError
 from pipeline.evaluation.judges.scores import Scores
 from pipeline.run import Walk
+from pipeline.runtime.execution import SerialExecutor
+from pipeline.stages.work import Task, compute_task
 from pipeline.view import result_rows
 
 MINE = {"name": "outside_judges:Closeness", "scale": 2.0}
@@ -210,6 +213,32 @@ def test_models_that_a_judge_has_trained_are_planned_priced_and_resumed(tmp_path
     assert scores_of(session, "shadows", "ascent").statistics == ("subsets", "without")
     page = session.store.read_blob((state := session.graph.survey(session.store)["report"]).table.folder, state.pieces[0].shard, "html")
     assert b"shadows: subsets" in page
+
+
+def test_two_labels_of_a_judge_share_their_models_and_none_is_trained_twice(tmp_path: Path) -> None:
+    """The smaller population lies in the folder of the larger one."""
+    judges = {label: {"name": "outside_judges:Shadows", "n_models": n_models} for label, n_models in (("few", 2), ("more", 7), ("also", 3))}
+    session = open_at(tmp_path, judges=judges, **FEW)
+    progress = run_serially(session)
+    assert all_done(progress)
+    states = progress.states
+    assert states["train/few:subsets"].folder == states["train/more:subsets"].folder
+    trained = sum(progress.states[key].n_done for key in ("train/full", "train/oracle/some", "train/floor/some"))
+    assert progress.n_models_made == trained + 2 * 7 + states["unlearn/nothing/some"].n_done + states["unlearn/ascent/some"].n_done
+
+
+def test_a_smaller_population_is_made_where_the_larger_one_of_its_folder_fails(tmp_path: Path) -> None:
+    judges = {label: {"name": "outside_judges:Shadows", "n_models": n_models} for label, n_models in (("few", 2), ("more", 7))}
+    session = open_at(tmp_path, "store.shard_members=2", judges=judges, **FEW)
+
+    def compute(task: Task, device: str) -> dict[str, Any]:
+        if task.node.key == "train/more:subsets":
+            raise ValueError("no")
+        return compute_task(task, session.examples, device)
+
+    progress = Walk(session.graph, session.store, open_executor=lambda: SerialExecutor(compute)).run()
+    assert {failure.key for failure in progress.failures} == {"train/more:subsets"}
+    assert progress.states["evaluate/few/ascent/some"].status == "done"
 
 
 def test_models_are_trained_further_for_a_judge_on_both_sides(tmp_path: Path) -> None:

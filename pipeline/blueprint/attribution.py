@@ -94,6 +94,7 @@ def _learning(experiment: Experiment, examples: Examples) -> dict[str, Any]:
         "groups_key": "groups" if "groups" in experiment.estimator.needs else None,
         "views_key": "views" if "views" in experiment.estimator.needs else None,
         "model": model_of(experiment, "scout"),
+        "model_role": "scout",
         "objective": recipe_of(experiment, "scout").loss(),
         "scout_key": "train/scout" if "checkpoints" in experiment.estimator.needs else None,
         "scout_source": source_of(experiment, "scout"),

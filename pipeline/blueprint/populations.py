@@ -52,6 +52,7 @@ def _looks(experiment: Experiment) -> Iterator[Node]:
     """Yield what scouts see in the data."""
     about: dict[str, Any] = {
         "model": model_of(experiment, "scout"),
+        "model_role": "scout",
         "seed": experiment.seed,
         "scout_key": "train/scout",
         "scout_source": source_of(experiment, "scout"),

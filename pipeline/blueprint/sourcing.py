@@ -77,7 +77,7 @@ def sourced_node(experiment: Experiment, found: FromSource) -> Imported:
         "forget_key": None if found.label is None else f"forget/{found.label}",
     }
     if outputs == "states":
-        return Evaluated(**about, model=model_of(experiment, found.role), resources=experiment.resources.train)
+        return Evaluated(**about, model=model_of(experiment, found.role), model_role=found.role, resources=experiment.resources.train)
     return Imported(**about, resources=experiment.resources.compute)
 
 

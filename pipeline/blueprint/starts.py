@@ -13,8 +13,9 @@ from pipeline.unlearning.unlearner import Unlearner
 
 
 class Start(NamedTuple):
-    """The models that unlearning starts from: the key of their table, how many there are, and the source of their weights, if any."""
+    """The models that unlearning starts from: their role, the key of their table, how many there are, and the source of their weights, if any."""
 
+    role: str
     key: str
     n_models: int
     model: Model
@@ -34,7 +35,7 @@ def start_at(experiment: Experiment, role: str, label: str) -> Start:
         raise ConfigError(f"unlearning is to start from populations.{role}, which is null; set populations.{role}.n_models, or name another start")
     key = f"train/{role}" if own is None else f"train/{role}/{own}"
     n_models = wanted.n_models if found is None else found.n_models
-    return Start(key, n_models, model_of(experiment, role), None if found is None else found.source)
+    return Start(role, key, n_models, model_of(experiment, role), None if found is None else found.source)
 
 
 def check_starts(experiment: Experiment) -> None:

@@ -32,6 +32,7 @@ def unlearning(experiment: Experiment, label: str) -> Iterator[Node]:
             unlearner=unlearner,
             seed=experiment.seed,
             model=start.model,
+            model_role=start.role,
             layout=experiment.store.layout,
             start_key=start.key,
             start_source=start.source,

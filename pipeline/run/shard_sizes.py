@@ -1,7 +1,8 @@
 """How many units a shard takes, so that it lasts about a minute: from the seconds that a unit was measured to take.
 
 Sizes enter no identity, and shards of other sizes that exist are used as they are. Where nothing was measured yet, a
-few steps of one model are timed here first. Sizes are powers of two below the user's bound, so that runs that measure
+few steps of one model are timed here first. What cannot be timed like that, such as unlearning from the models of a
+source, begins with shards of one unit, whose seconds are then known. Sizes are powers of two below the user's bound, so that runs that measure
 slightly different seconds still name equal shards.
 """
 
@@ -18,6 +19,8 @@ from pipeline.training.timing import estimated_seconds
 TARGET_SECONDS = 60.0
 # Tables whose largest shard is read for the seconds that it took.
 MOST_READ = 3
+# Units of a shard while nothing is known of what one takes.
+FIRST_UNITS = 1
 
 
 class ShardSizes:
@@ -40,6 +43,8 @@ class ShardSizes:
         if node.shard_size == 1 or node.cost_key is None:
             return node.shard_size
         seconds = self._seconds_per_unit(node, states)
+        if seconds is None and not isinstance(node, Population):
+            return FIRST_UNITS
         if not seconds or seconds * node.shard_size <= TARGET_SECONDS:
             return node.shard_size
         return 1 << max(0, int(TARGET_SECONDS / seconds).bit_length() - 1)
@@ -53,7 +58,7 @@ class ShardSizes:
                 found = self._estimated(node, key)
             self._seconds[key] = found
         starts = [self._graph.nodes[parent.key] for parent in node.parents().values() if parent.mode == "aligned"]
-        known = [self._seconds[key], *(self._seconds_per_unit(start, states) for start in starts if start.cost_key is not None)]
+        known = [self._seconds[key], *(self._seconds_per_unit(start, states) for start in starts if start.trains)]
         return next((seconds for seconds in known if seconds is not None), None)
 
     def _recorded_once(self, key: str, states: Mapping[str, NodeState]) -> float | None:

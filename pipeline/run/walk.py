@@ -44,7 +44,8 @@ class Walk:
         self._sizes = ShardSizes(graph, store)
         # Units that a shard of a node may have, where larger ones ran out of memory.
         self._most_units: dict[str, int] = {}
-        self._known: set[str] = set()
+        # What was queued: the folder of a table, how many units of it, and what was to be kept beside them.
+        self._known: set[tuple[str, int, str | None]] = set()
         self._announced: set[str] = set()
         self._left: dict[str, int] = {}
         self._settled, self._stopped = settled, False
@@ -89,15 +90,25 @@ class Walk:
         self._look(self.progress.states)
 
     def _look(self, states: Mapping[str, NodeState]) -> None:
-        """Queue what has become ready, and announce what is done."""
-        for key, state in states.items():
-            if key not in self._wanted:
-                continue
-            if state.status == "done":
-                self._announce(key, state)
-            elif state.is_ready and not self._stopped and key not in self._settled and state.folder not in self._known:
-                self._known.add(state.table.folder)
-                self._enqueue(key, state)
+        """Queue what has become ready, and announce what is done.
+
+        Nodes may share a folder and differ in how many units they want or what they keep. They are queued one after the
+        other, so that no shard is made twice at a time. The one that keeps more comes first, then the larger one.
+        """
+        for key in [key for key, state in states.items() if key in self._wanted and state.status == "done"]:
+            self._announce(key, states[key])
+        for key in sorted(self._ready(states), key=lambda key: (states[key].node.keeping is None, -states[key].node.n_units)):
+            if all(states[other].folder != states[key].folder for other, left in self._left.items() if left):
+                self._known.add(_asked(states[key]))
+                self._enqueue(key, states[key])
+
+    def _ready(self, states: Mapping[str, NodeState]) -> list[str]:
+        """Return the nodes that can be computed and were not queued yet."""
+        if self._stopped:
+            return []
+        wanted = self._wanted - self._settled
+        open_keys = [key for key, state in states.items() if key in wanted and state.is_ready and state.status != "done"]
+        return [key for key in open_keys if _asked(states[key]) not in self._known]
 
     def _announce(self, key: str, state: NodeState) -> None:
         if key not in self._announced:
@@ -214,6 +225,9 @@ class Walk:
         if not self._queue and self._allow_missing and failed - self._settled:
             self._settled |= failed
             self._refresh()
+        if not self._queue and self._ready(self.progress.states):
+            # They waited for a node of the same folder, which failed.
+            self._refresh()
 
     def _n_running(self) -> int:
         return self._executor.n_running if self._executor else 0
@@ -226,3 +240,8 @@ class Walk:
             self.progress.under_way[key] = self.progress.under_way.get(key, 0.0) + share * (task.stop - task.start)
         for listener in self._listeners:
             listener.changed(self.progress)
+
+
+def _asked(state: NodeState) -> tuple[str, int, str | None]:
+    """Return what a node that can be computed asks for: its folder, its units and what is kept beside them."""
+    return state.table.folder, state.node.n_units, state.node.keeping

@@ -11,6 +11,7 @@ from jaxtyping import Float
 
 from pipeline.core.arrays import Masks
 from pipeline.core.errors import DataError
+from pipeline.core.fingerprint import digest
 from pipeline.core.registry import Plugin, identity
 from pipeline.data.dataset import Dataset
 from pipeline.data.masks import pack, retain_mask
@@ -103,6 +104,11 @@ class Evaluated(Imported):
     resources_key: ClassVar[str] = "train"
 
     model: Model
+
+    @property
+    def cost_key(self) -> str:
+        """See Node."""
+        return digest(["evaluate", identity(self.model)])
 
     def settings(self) -> dict[str, Any]:
         """See Node."""

@@ -116,7 +116,8 @@ class Node(ABC):
 
     The class states the facts of its stage: title, entry, and by properties its rank and its child run. Nothing else
     lists them, and no reader takes a key apart: what a node is about stands in its fields. forget_set is the label of
-    the forget set that the table is for, None if it is for all of them.
+    the forget set that the table is for, None if it is for all of them. model_role is the role whose model and recipe
+    the models have that compute runs, None if these are the experiment's or no models are run.
     """
 
     # The stage's folder in the store; part of the identity.
@@ -138,6 +139,7 @@ class Node(ABC):
 
     key: str
     forget_set: str | None = None
+    model_role: str | None = None
     n_units: int = 1
     shard_size: int = 1
     resources: Resources = field(default_factory=Resources)

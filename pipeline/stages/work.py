@@ -40,6 +40,7 @@ _RECENTLY = Recently()
 class Task:
     """Units start to stop of a node, to be written to folder of the store at store_uri, which carries store_mark.
 
+    recipe is what the models that the node runs were trained by, which decides how they run here.
     contents are what lay in the files of the node's plug-ins when the folder was named, see Graph.contents_of;
     unit_contents are what lay in the files of each of its units, see Node.unit_contents.
     """
@@ -54,7 +55,7 @@ class Task:
     recipe: Recipe
     contents: Mapping[str, str] = field(default_factory=dict)
     unit_contents: tuple[str, ...] = ()
-    # Whether it makes a lost shard again, which must keep its range: what read it then stays valid.
+    # Whether it makes a shard again that was there, which must keep its range: what read it then stays valid.
     is_remade: bool = False
 
     def __str__(self) -> str:
@@ -176,7 +177,7 @@ def _ensemble(task: Task, store: Store, examples: Examples, device: str) -> tupl
     node = task.node
     if not isinstance(node, Population | Unlearn | Evaluated):
         return "looped", "no models are run", _recorded_batch(task, store, examples, device)
-    # A proxy has a recipe of its own.
+    # The task's recipe is that of the models which the node runs: a proxy has its own.
     recipe = node.recipe if isinstance(node, Population) else task.recipe
     path = _decision(node.model, recipe, examples, device)
     decided = store.decided(path)

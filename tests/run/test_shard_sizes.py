@@ -1,9 +1,11 @@
 """Shards take about as long as they should, whatever a model costs; what exists in other sizes is used."""
 
 import pytest
-from tiny import StoppingExecutor, all_done, run_serially, tables
+from model_folders import KEYS, write_easydub
+from tiny import TINY, StoppingExecutor, all_done, run_serially, tables
 
 from pipeline.core import task_progress
+from pipeline.data.digits import Digits
 from pipeline.run import Listener, Walk, shard_sizes
 from pipeline.run.shard_sizes import ShardSizes
 
@@ -12,6 +14,7 @@ SLOW = {
     "model": {"name": "slow_models:SlowModel"},
     "recipe": {"epochs": 2, "batch_size": 10, "learning_rate": 0.1, "ensemble": "looped"},
 }
+SOME = {"some": {"name": "random", "n_points": 5}}
 WIDE = "store.shard_members=100"
 TARGET = 0.6
 
@@ -87,6 +90,23 @@ def test_sizes_follow_the_seconds_of_a_member(open_tiny, seconds, expected):
     sizes.took(session.graph.nodes["unlearn/dmm/some"], 1, 30.0)
     assert sizes.most_units(session.graph.nodes["unlearn/dmm/some"], {}) == 2
     assert sizes.most_units(node, {}) == expected
+
+
+def test_unlearning_from_a_source_begins_with_one_unit_until_its_seconds_are_known(open_tiny, tmp_path):
+    """Nothing was trained here, and evaluating models says nothing of what unlearning them takes."""
+    digits = {"name": "digits", "n_train": 120}
+    write_easydub(tmp_path / "dub", Digits(n_train=120).load(), {2: (40, 7, 103, 9)}, numbers=range(4), kinds=("states",), dataset="digits")
+    source = {"name": "easydub", "folder": str(tmp_path / "dub"), "dataset": "digits", "model": "small", "epoch": 3, "keys": KEYS}
+    full = TINY["populations"] | {"full": {"source": source}}
+    session = open_tiny("store.shard_members=100", dataset=digits, populations=full, unlearners={"ascent": "gradient_ascent"}, forget_sets=SOME)
+    evaluated, node = session.graph.nodes["train/full"], session.graph.nodes["unlearn/ascent/some"]
+    sizes = ShardSizes(session.graph, session.store)
+    assert [sizes.most_units(one, {}) for one in (evaluated, node)] == [1, 1]
+    sizes.took(evaluated, 1, 0.01)
+    assert [sizes.most_units(one, {}) for one in (evaluated, node)] == [100, 1]
+    for seconds, expected in ((30.0, 2), (0.01, 100)):
+        sizes.took(node, 1, seconds)
+        assert sizes.most_units(node, {}) == expected
 
 
 def test_seconds_that_the_store_knows_are_used_by_the_next_run(open_tiny, finished, monkeypatch):

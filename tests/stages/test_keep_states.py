@@ -11,6 +11,7 @@ from tiny import TINY, run_serially, statuses, tables
 from jobs.commands import planning
 from jobs.session import Session
 from pipeline.core.errors import ConfigError
+from pipeline.run.shard_sizes import ShardSizes
 from pipeline.stages.train import read_states
 
 Open = Callable[..., Session]
@@ -37,6 +38,17 @@ def test_turning_it_on_trains_again_gives_the_same_bits_and_says_so(open_tiny: O
     state = session.graph.survey(session.store)[ORACLE]
     assert state.status == "done"
     assert len(read_states(session.store, state.table, 1, 4)["1.bias"]) == 3
+
+
+@pytest.mark.usefixtures("finished")
+def test_turning_it_on_keeps_the_ranges_of_shards_whatever_a_model_costs_now(open_tiny: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What read the shards stays valid, since their names are the same."""
+    before = tables(tmp_path / "store")
+    monkeypatch.setattr(ShardSizes, "most_units", lambda *_: 2)
+    session = open_tiny("store.shard_members=3", populations=TINY["populations"] | keeping())
+    assert run_serially(session, until="train").n_models_made == 12
+    assert tables(tmp_path / "store") == before
+    assert set(statuses(session).values()) == {"done"}
 
 
 @pytest.mark.usefixtures("finished")

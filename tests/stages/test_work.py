@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from tiny import all_done, run_serially
+from tiny import TINY, all_done, run_serially
 
 from pipeline.stages import work
 from pipeline.training import ensemble
@@ -42,6 +42,22 @@ def test_it_stays_what_was_chosen_whatever_others_are_granted(open_tiny, monkeyp
     monkeypatch.setattr(ensemble.sizing, "evaluation_batch", lambda: sizes.append(evaluated()) or sizes[-1])
     run_serially(session, until="train")
     assert set(sizes) == {2048}
+
+
+def test_whatever_runs_proxies_evaluates_as_was_chosen_when_they_were_trained(open_tiny, monkeypatch):
+    scouts = {"n_models": 2, "model": {"name": "mlp", "width": 4}, "recipe": {"epochs": 1, "batch_size": 20, "ensemble": "looped"}}
+    unlearners = {"dmm": TINY["unlearners"]["dmm"], "ascent": {"name": "gradient_ascent", "epochs": 1, "start": "scout"}}
+    session, found, choose = (
+        open_tiny(populations=TINY["populations"] | {"scout": scouts}, unlearners=unlearners, judges={"klom": {"n_resamples": 20}}),
+        {},
+        work._ensemble,
+    )
+    monkeypatch.setattr(work, "largest_evaluation_batch", lambda *_: 64)
+    monkeypatch.setattr(work, "_ensemble", lambda task, *rest: found.setdefault(task.node.key, choose(task, *rest)))
+    run_serially(session, until="unlearn")
+    keys = ("train/scout", "groups", "factor", "fit", "effect/some", "influences", "unlearn/ascent/some")
+    assert {key: found[key][2] for key in keys if key in found} == dict.fromkeys(keys, 64)
+    assert (found["unlearn/ascent/some"][0], found["unlearn/dmm/some"][0]) == ("looped", "stacked")
 
 
 def test_a_choice_of_before_means_the_batch_of_then(open_tiny, monkeypatch):
