@@ -13,7 +13,7 @@ from pipeline.data.inputs import ArrayInputs, Inputs
 # What inputs may take of the memory of a task. The rest is for models, activations and batches.
 SHARE = 0.5
 # Numbers of these types stay as they are on a device. Others are cast to float32, once.
-KEPT_BYTES_SHARE = {np.dtype(name) for name in ("bool", "uint8", "int8", "int16", "float16")}
+KEPT_DTYPES = {np.dtype(name) for name in ("bool", "uint8", "int8", "int16", "float16")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,7 @@ def choose_feed(inputs: Inputs, device: str, grant: Grant, *, held: int = 0) -> 
 
 def device_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """Return the type in which a device holds numbers of a type."""
-    return dtype if dtype in KEPT_BYTES_SHARE else np.dtype(np.float32)
+    return dtype if dtype in KEPT_DTYPES else np.dtype(np.float32)
 
 
 def host_memory(grant: Grant, *, held: int = 0) -> int:
