@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 
 from pipeline.graph import Graph, NodeState
 from pipeline.run import unlisted
@@ -192,7 +191,7 @@ class Walk:
         self._split(task, (task.start + task.stop) // 2)
 
     def _split(self, task: Task, middle: int) -> None:
-        for part in (replace(task, stop=middle, is_remade=False), replace(task, start=middle, is_remade=False)):
+        for part in (task.part(task.start, middle), task.part(middle, task.stop)):
             self._setbacks.inherit(task, part)
             self._queue.push(part, again=True)
         self._left[task.node.key] += 1

@@ -61,6 +61,11 @@ class Task:
     def __str__(self) -> str:
         return f"{self.node.key} {self.node.unit} {self.start}-{self.stop}"
 
+    def part(self, start: int, stop: int) -> "Task":
+        """Return the task of units start to stop of this one: a shard of another range, and so not one made again."""
+        contents = self.unit_contents[start - self.start : stop - self.start]
+        return replace(self, start=start, stop=stop, unit_contents=contents, is_remade=False)
+
 
 def open_store(task: Task) -> Store:
     """Return the task's store; raises StoreUnseenError if this machine does not share it."""
