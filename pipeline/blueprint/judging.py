@@ -6,7 +6,7 @@ from typing import Any
 from pipeline.accounts import ORACLES
 from pipeline.blueprint.populations import population
 from pipeline.blueprint.sourcing import outputs_read, sourced
-from pipeline.blueprint.starts import Start, start_at, start_of
+from pipeline.blueprint.starts import Start, fields_of, start_at, start_of
 from pipeline.config import Experiment
 from pipeline.core.errors import ConfigError
 from pipeline.core.registry import plugin_name
@@ -187,19 +187,8 @@ def _treated(experiment: Experiment, label: str, judge: Judge, population: str, 
         return
     yield TrainFurther(
         key=_treated_key(label, population, forget_set),
-        forget_set=forget_set,
         method=FLOOR if population == ORACLE else population,
         population=population,
         judge_label=label,
-        n_units=start.n_models,
-        shard_size=experiment.store.shard_members,
-        resources=experiment.resources.unlearn,
-        unlearner=treatment,
-        seed=experiment.seed,
-        model=start.model,
-        model_role=start.role,
-        layout=experiment.store.layout,
-        start_key=start.key,
-        start_source=start.source,
-        forget_key=f"forget/{forget_set}",
+        **fields_of(experiment, treatment, start, forget_set),
     )

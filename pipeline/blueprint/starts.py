@@ -1,6 +1,6 @@
 """From which models unlearning starts: a population that is named, trained here or from a source."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pipeline.accounts import ORACLES, starts
 from pipeline.blueprint.sourcing import sourced
@@ -36,6 +36,24 @@ def start_at(experiment: Experiment, role: str, label: str) -> Start:
     key = f"train/{role}" if own is None else f"train/{role}/{own}"
     n_models = wanted.n_models if found is None else found.n_models
     return Start(role, key, n_models, model_of(experiment, role), None if found is None else found.source)
+
+
+def fields_of(experiment: Experiment, unlearner: Unlearner, start: Start, forget_set: str) -> dict[str, Any]:
+    """Return the fields of a node that runs an unlearner on these models, for the forget set with this label."""
+    return {
+        "forget_set": forget_set,
+        "n_units": start.n_models,
+        "shard_size": experiment.store.shard_members,
+        "resources": experiment.resources.unlearn,
+        "unlearner": unlearner,
+        "seed": experiment.seed,
+        "model": start.model,
+        "model_role": start.role,
+        "layout": experiment.store.layout,
+        "start_key": start.key,
+        "start_source": start.source,
+        "forget_key": f"forget/{forget_set}",
+    }
 
 
 def check_starts(experiment: Experiment) -> None:

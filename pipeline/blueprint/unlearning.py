@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pipeline.accounts import ORACLES
 from pipeline.blueprint.judging import judged_floor, judged_unlearning, keeps_states
 from pipeline.blueprint.populations import models
-from pipeline.blueprint.starts import start_of
+from pipeline.blueprint.starts import fields_of, start_of
 from pipeline.config import Experiment
 from pipeline.stages.node import Node
 from pipeline.stages.unlearn import Unlearn
@@ -24,21 +24,10 @@ def unlearning(experiment: Experiment, label: str) -> Iterator[Node]:
         start = start_of(experiment, unlearner, label)
         yield Unlearn(
             key=f"unlearn/{name}/{label}",
-            forget_set=label,
             method=name,
-            n_units=start.n_models,
-            shard_size=experiment.store.shard_members,
-            resources=experiment.resources.unlearn,
-            unlearner=unlearner,
-            seed=experiment.seed,
-            model=start.model,
-            model_role=start.role,
-            layout=experiment.store.layout,
-            start_key=start.key,
-            start_source=start.source,
-            forget_key=f"forget/{label}",
             effect_key=f"effect/{label}" if "effect" in unlearner.needs else None,
             teacher_key=f"train/floor/{label}" if "oracle" in unlearner.needs else None,
             save_members=start.n_models if keeps_states(experiment) else experiment.tracking.save_members,
+            **fields_of(experiment, unlearner, start, label),
         )
         yield from judged_unlearning(experiment, name, label)
