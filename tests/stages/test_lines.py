@@ -30,7 +30,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def session(open_tiny: Open, models: Path) -> Session:
     """Return the tiny experiment with its subset models trained."""
     few = {role: {"n_models": 2} for role in ("full", "oracle", "floor", "heldout")}
-    changes = {"unlearners": {"direct": "dm_direct"}, "populations": {**TINY["populations"], **few, "heldout": None}}
+    changes = {"unlearners": {"direct": "dm_direct"}, "judges": {"klom": {"n_resamples": 20}}, "populations": {**TINY["populations"], **few, "heldout": None}}
     found = open_tiny("store.shard_members=4", store=models, **changes)
     assert not run_serially(found, until="train").failures
     return found
