@@ -20,7 +20,7 @@ from pipeline.graph import Graph, NodeState, states_of
 from pipeline.reporting.comparison_content import ComparedSet, Comparison, Entry, Method
 from pipeline.reporting.comparison_words import headline
 from pipeline.reporting.content import role_of
-from pipeline.reporting.formatting import sentence
+from pipeline.reporting.formatting import in_use, sentence
 from pipeline.stages.evaluate import FLOOR, Verdict, read_judged
 from pipeline.stages.forget import Forget
 from pipeline.stages.results import Result
@@ -144,7 +144,7 @@ def _content(sessions: Sequence[Session], surveys: Sequence[Mapping[str, NodeSta
     judges = _judges(experiments)
     return Comparison(
         names=tuple(experiment.name for experiment in experiments),
-        models=tuple(sentence(experiment.model_dump(mode="json")["model"]) for experiment in experiments),
+        models=tuple(sentence(in_use(describe(experiment.model), identity(experiment.model))) for experiment in experiments),
         n_models=tuple(next(iter(results.values())).n_models for results in found),
         judges=judges,
         judged="; ".join(sentence(describe(judge)) for judge in judges.values()),

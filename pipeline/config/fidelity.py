@@ -31,7 +31,8 @@ def proxy_words(experiment: Experiment, role: str) -> str:
     model, recipe = model_of(experiment, role), recipe_of(experiment, role)
     settings = {name: value for name, value in identity(model).items() if name != "name"}
     ours, theirs = experiment.recipe.model_dump(mode="json"), recipe.model_dump(mode="json")
-    settings |= {name: value for name, value in theirs.items() if ours.get(name) != value}
+    # What the proxy leaves off would only say what it lacks.
+    settings |= {name: value for name, value in theirs.items() if value and ours.get(name) != value}
     return ", ".join([f"proxy: {plugin_name(model)}", *(f"{name.replace('_', ' ')} {value}" for name, value in settings.items())])
 
 

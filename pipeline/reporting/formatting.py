@@ -94,6 +94,11 @@ def listed(words: Sequence[str], at_most: int = 4) -> str:
     return f"{', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else "".join(words)
 
 
+def in_use(settings: Mapping[str, Any], identity: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings without those that are off, unless to be off is a choice that their identity holds."""
+    return {name: value for name, value in settings.items() if value or name in identity}
+
+
 def sentence(settings: Mapping[str, Any]) -> str:
     """Return settings as words: the name, then what is set; switches as `this` or `no that`."""
     parts = [_part(key, value) for key, value in settings.items() if key != "name" and value is not None]

@@ -17,7 +17,7 @@ from pipeline.evaluation.judges.base import Judge
 from pipeline.evaluation.judges.klom_judge import KlomJudge
 from pipeline.reporting.attribution_content import ForecastContent
 from pipeline.reporting.content import AttributionContent, PopulationContent, Report, Role, Row, SetContent, StudyChapter
-from pipeline.reporting.formatting import sentence
+from pipeline.reporting.formatting import in_use, sentence
 from pipeline.reporting.payback import break_even, focused_pays
 from pipeline.reporting.words import summary, verdict
 from pipeline.runtime.store import Shard
@@ -54,7 +54,7 @@ class ReportPage(Node):
     title: ClassVar[str] = "write report"
     entry: ClassVar[str] = "report"
     unit: ClassVar[str] = "pages"
-    revision: ClassVar[int] = 5
+    revision: ClassVar[int] = 6
 
     experiment_name: str
     experiment: Mapping[str, Any]
@@ -104,8 +104,8 @@ class ReportPage(Node):
         report = Report(
             title=self.experiment_name,
             dataset=dataset_content(self.dataset, work.examples),
-            model=sentence(self.experiment["model"]),
-            recipe=sentence(self.experiment["recipe"]),
+            model=self._words("model"),
+            recipe=self._words("recipe"),
             populations=tuple(self._with_time(work, one) for one in self.populations),
             attribution=self._attribution(work),
             sets=sets,
@@ -118,6 +118,9 @@ class ReportPage(Node):
         verdicts = [verdict(content) for content in sets]
         said = {"summary": summary(verdicts), "headlines": {one.label: one.headline for one in verdicts}}
         return Shard(columns={"page": np.arange(1)}, summary=said, blobs=blobs)
+
+    def _words(self, key: str) -> str:
+        return sentence(in_use(self.experiment[key], self.identity.get(key, {})))
 
     def _with_time(self, work: Work, population: PopulationContent) -> PopulationContent:
         """Return a population with the measured core seconds of all its tables, where some of the models are proxies.
