@@ -1,4 +1,4 @@
-"""What is learnt and what is to be forgotten: data sets, masks and forget sets; a new plug-in is one file and one line in a table here."""
+"""Data sets, masks and forget sets. A new plug-in is one file and one line in a table here."""
 
 from pipeline.core.registry import Table
 from pipeline.data.arrays_file import ArraysFile

@@ -302,7 +302,7 @@ def excess(row: Row, content: SetContent) -> float:
 
 
 def harmed_splits(row: Row, content: SetContent) -> tuple[str, ...]:
-    """Return the splits other than the one that matters most on which a row is clearly worse than retraining and than doing nothing."""
+    """Return the splits, without the headline's, on which a row is clearly worse than retraining and than doing nothing."""
     if row not in content.judged:
         return ()
     nothing, yardstick = best_of(content, Role.NOTHING), content.judge.yardstick

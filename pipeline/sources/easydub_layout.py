@@ -83,10 +83,7 @@ class EasyDubLayout:
         return list(numbered(self.root, f"forget_sets/{self.dataset}/forget_set_{{id}}.npy"))
 
     def find_others(self) -> Iterator[str]:
-        """Yield what else a folder holds, for messages.
-
-        The data sets, and the architectures of pretrained models.
-        """
+        """Yield the data sets and the architectures that the folder holds, for error messages."""
         for top in ("margins", "logits", "models"):
             for dataset in sorted(self.root.glob(f"{top}/*")):
                 yield f"dataset {dataset.name}"

@@ -1,4 +1,4 @@
-"""A streamed data set gives the bits of a resident one, in training, evaluation and unlearning, stacked and looped."""
+"""A streamed data set gives the same bits as a resident one in training, evaluation and unlearning, stacked and looped."""
 
 from pathlib import Path
 
