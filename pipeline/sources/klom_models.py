@@ -31,10 +31,10 @@ ORACLES = ("oracle_models", "oracles")
 class KlomModels(ModelSource):
     """Models of a folder in the layout of KLOM-models: the full models, or the oracles of one forget set.
 
-    dataset is the name in the paths, such as CIFAR10 or LIVING17. For full models it reads the state dicts. If
-    there are none, it reads their margins, whose rows carry no model numbers. For oracles it reads the logits of
-    each model, or the margins of each model, or one file with the margins of all models. For forget_sets, skip and
-    keys see the source easydub.
+    dataset is the name in the paths, such as CIFAR10 or LIVING17. For full models it reads the state dicts.
+    If there are none, it reads their margins, whose rows carry no model numbers. For oracles it reads the
+    logits of each model, or the margins of each model, or one file with the margins of all models. For
+    forget_sets, skip and keys see the source easydub.
     """
 
     name: ClassVar[str] = "klom_models"
