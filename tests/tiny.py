@@ -30,7 +30,7 @@ TINY: dict[str, Any] = {
     },
     "forget_sets": {"some": {"name": "random", "n_points": 5}, "wrong": {"name": "mislabelled"}},
     "unlearners": {"nothing": "no_op", "dmm": {"name": "dmm", "retain_points": 10, "epochs": 2}, "ascent": {"name": "gradient_ascent", "epochs": 2}},
-    "judges": {"klom": {"n_resamples": 20}, "accuracy": {}, "ulira": {"n_resamples": 20}},
+    "judges": {"klom": {"n_resamples": 20}, "accuracy": {}},
     "store": {"shard_members": 5, "layout": {"block_points": 30}},
     "tracking": {"uri": "none"},
 }

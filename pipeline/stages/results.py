@@ -75,6 +75,12 @@ class Result:
         """How many unlearned models and oracles the headline rests on."""
         return next(iter(self.judged.values())).n_models
 
+    @property
+    def headline(self) -> "Result":
+        """The result as the first judge alone sees it."""
+        label = next(iter(self.judged))
+        return dataclasses.replace(self, judges={label: self.judges[label]}, judged={label: self.judged[label]})
+
     def to_json(self) -> dict[str, Any]:
         """Return the row of `--json`: the keys of KLoM and accuracy, and under `scores` those of every judge.
 

@@ -16,12 +16,12 @@ SLOW = {
 }
 SOME = {"some": {"name": "random", "n_points": 5}}
 WIDE = "store.shard_members=100"
-TARGET = 0.6
+TARGET = 0.4
 
 
 @pytest.fixture
 def short_shards(monkeypatch):
-    """Let shards take .6 s instead of a minute."""
+    """Let shards take .4 s instead of a minute, so that two of these models are one shard at most."""
     monkeypatch.setattr(shard_sizes, "TARGET_SECONDS", TARGET)
     monkeypatch.setattr(task_progress, "INTERVAL", 0.05)
 
@@ -48,9 +48,7 @@ def test_shards_of_a_slow_model_are_short_and_tell_what_happens_inside_them(open
     assert all_done(progress)
     sizes = sizes_of(session, "train/full")
     assert sum(sizes) == 6
-    assert max(sizes) <= 4
-    sides = [session.store.side(progress.states["train/full"].folder, piece.shard) for piece in progress.states["train/full"].pieces]
-    assert max(side["seconds"] for side in sides) < 5 * TARGET
+    assert max(sizes) <= 2
     inside = [done + share for done, share in watching.seen if share]
     assert any(share % 1 for _, share in watching.seen)
     assert inside == sorted(inside)
