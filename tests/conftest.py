@@ -64,7 +64,7 @@ def open_tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The store of one undisturbed run of the tiny experiment, to compare with and to copy, not to touch."""
     store = tmp_path_factory.mktemp("whole")
-    run_serially(open_at(store))
+    run_serially(open_at(store), draws=True)
     return store
 
 

@@ -47,7 +47,7 @@ def test_a_stopped_run_ends_with_the_tables_of_an_undisturbed_one(open_tiny: Ope
             walk.run()
         folder = next((tmp_path / "stopped" / "train").glob("*/*"))
         (folder / ".half-written-0000").write_bytes(b"PAR1 half a file")
-    run_serially(open_tiny(store=tmp_path / "stopped"))
+    run_serially(open_tiny(store=tmp_path / "stopped"), draws=True)
     assert tables(tmp_path / "stopped") == tables(whole)
 
 

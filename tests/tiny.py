@@ -4,6 +4,7 @@ import os
 import signal
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from jobs.session import Session, check
 from pipeline import config
@@ -44,13 +45,20 @@ def open_at(store: Path | str, /, *overrides: str, **changes: Any) -> Session:
     return Session(experiment, examples, build_graph(experiment, examples), Store(str(store)))
 
 
-def run_serially(session: Session, **options: Any) -> Progress:
-    """Compute what is missing in this process."""
+def run_serially(session: Session, *, draws: bool = False, **options: Any) -> Progress:
+    """Compute what is missing in this process.
+
+    Without draws the report is an empty page, since drawing takes as long as all the rest.
+    """
 
     def executor() -> SerialExecutor:
         return SerialExecutor(lambda task, device: compute_task(task, session.examples, device))
 
-    return Walk(session.graph, session.store, open_executor=executor, **options).run()
+    walk = Walk(session.graph, session.store, open_executor=executor, **options)
+    if draws:
+        return walk.run()
+    with patch("pipeline.reporting.page.render", lambda _: ""), patch("pipeline.reporting.figures.figures", lambda _: {}):
+        return walk.run()
 
 
 def all_done(progress: Progress) -> bool:

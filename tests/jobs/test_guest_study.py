@@ -41,7 +41,7 @@ def test_a_run_computes_it_and_answers_with_its_results(dmm: Dmm) -> None:
 @pytest.mark.usefixtures("finished")
 def test_report_and_mlflow_show_it(open_tiny: Open) -> None:
     session = open_tiny(studies=GUEST)
-    run_serially(session)
+    run_serially(session, draws=True)
     states = session.graph.survey(session.store)
     state = states[session.graph.get(ReportPage).key]
     html = session.store.read_blob(state.table.folder, state.pieces[0].shard, PAGE).decode()

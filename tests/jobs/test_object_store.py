@@ -34,7 +34,7 @@ def small(tmp_path: Path) -> None:
 def local(tmp_path_factory: pytest.TempPathFactory) -> Session:
     """The finished tiny run in a folder."""
     session = open_at(tmp_path_factory.mktemp("local") / "store", **SMALL)
-    run_serially(session)
+    run_serially(session, draws=True)
     return session
 
 
@@ -46,7 +46,7 @@ def remote(s3_running: s3_server.Server) -> Iterator[Session]:
     session = open_at(f"s3://{s3_server.BUCKET}/{uuid.uuid4().hex}", **SMALL)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("pipeline.runtime.files.patient.FIRST_PAUSE", 0.01)
-        assert not run_serially(session).failures
+        assert not run_serially(session, draws=True).failures
     assert all(fault.times == 0 for fault in s3_running.faults)
     return session
 

@@ -73,7 +73,7 @@ def test_predictions_start_from_what_full_models_say(open_tiny: Open, tmp_path: 
 def test_margins_are_scored_and_refused_where_effects_are_wanted(open_tiny: Open, tmp_path: Path) -> None:
     estimator = {"name": "file", "path": str(invent(tmp_path / "weights", (60, 80)))}
     session = open_tiny(estimator=estimator, unlearners={"nothing": "no_op"})
-    assert not run_serially(session).failures
+    assert not run_serially(session, draws=True).failures
     assert set(statuses(session).values()) == {"done"}
     page = verbs.publish_report(session, screen, session.graph.survey(session.store)["report"])
     assert "LDS on held-out models" in Path(str(page)).read_text()
