@@ -14,7 +14,7 @@ from pipeline.models.mlp import Mlp
 from pipeline.unlearning.matching import Dmm
 
 Open = Callable[..., Session]
-JUDGES = ("klom", "accuracy", "ulira")
+JUDGES = ("klom", "accuracy")
 VERDICTS_ON_DMM = {f"evaluate/{judge}/dmm/{label}" for judge in JUDGES for label in ("some", "wrong")}
 
 

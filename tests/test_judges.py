@@ -25,9 +25,10 @@ from pipeline.stages.work import Task, compute_task
 from pipeline.view import result_rows
 
 MINE = {"name": "outside_judges:Closeness", "scale": 2.0}
-WITH_MINE = TINY["judges"] | {"mine": MINE}
+ADDED = {"ulira": {"n_resamples": 20}, "mine": MINE}
+WITH_MINE = TINY["judges"] | ADDED
 METHODS = ("floor", *TINY["unlearners"])
-NEW = {f"evaluate/mine/{method}/{label}" for method in METHODS for label in TINY["forget_sets"]}
+NEW = {f"evaluate/{judge}/{method}/{label}" for judge in ADDED for method in METHODS for label in TINY["forget_sets"]}
 FEW = {
     "forget_sets": {"some": TINY["forget_sets"]["some"]},
     "unlearners": {"nothing": "no_op", "ascent": {"name": "gradient_ascent", "epochs": 1}},
@@ -209,7 +210,7 @@ def test_models_that_a_judge_has_trained_are_planned_priced_and_resumed(tmp_path
     walk = Walk(session.graph, session.store, open_executor=lambda: StoppingExecutor(session, 4))
     with pytest.raises(KeyboardInterrupt):
         walk.run()
-    assert not run_serially(session).failures
+    assert not run_serially(session, draws=True).failures
     assert scores_of(session, "shadows", "ascent").statistics == ("subsets", "without")
     page = session.store.read_blob((state := session.graph.survey(session.store)["report"]).table.folder, state.pieces[0].shard, "html")
     assert b"shadows: subsets" in page

@@ -64,8 +64,8 @@ def test_it_is_planned_run_resumed_and_shown(open_tiny, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         Walk(session.graph, session.store, open_executor=lambda: StoppingExecutor(session, 4), wanted=wanted).run()
     assert session.graph.survey(session.store)[KEY].status == "partial"
-    assert all_done(run_serially(session))
-    assert all_done(run_serially(whole))
+    assert all_done(run_serially(session, draws=True))
+    assert all_done(run_serially(whole, draws=True))
     assert tables(session.store.folder) == tables(whole.store.folder)
     described = session.store.folder / session.graph.survey(session.store)[KEY].folder / "node.json"
     assert json.loads(described.read_text())["settings"]["unlearner"]["name"] == "scrub_like:ScrubLike"
