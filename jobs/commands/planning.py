@@ -53,6 +53,7 @@ def plan(session: Session) -> dict[str, Any]:
         "retrainings": round(total, 2),
         "core_seconds": round(sum(row["seconds"] or 0.0 for row in rows), 1),
         "break_even_requests": spending.datamodel if effects else None,
+        "proxies": list(spending.proxies) if effects else [],
         "requests": spending.n_requests,
         "focused_retrainings": spending.focused,
         "models_in_request": spending.n_models,
