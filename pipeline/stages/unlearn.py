@@ -13,7 +13,7 @@ from pipeline.models.base import Model
 from pipeline.runtime.store import Shard
 from pipeline.sources.base import ModelSource
 from pipeline.stages.child_run import ChildRun, child_of_method
-from pipeline.stages.kept_states import KEPT, encode_kept
+from pipeline.stages.kept_states import ALL_STATES, encode_kept
 from pipeline.stages.layout import Layout, read_logits
 from pipeline.stages.node import Node, Parent, Work
 from pipeline.stages.stored_states import read_weights
@@ -57,7 +57,7 @@ class Unlearn(Node):
     @property
     def keeping(self) -> str | None:
         """See Node: an unlearner that moves no weights has none to keep."""
-        return KEPT if self.saves_states and self.unlearner.moves_weights else None
+        return ALL_STATES if self.saves_states and self.unlearner.moves_weights else None
 
     @property
     def group(self) -> str:
@@ -120,7 +120,7 @@ class Unlearn(Node):
         n_saved = self._n_checkpoints(work)
         saves = n_saved > 0 and self.unlearner.moves_weights
         blobs = {CHECKPOINT: encode_states(take(answer.states, 0, n_saved))} if saves else {}
-        beside = {KEPT: encode_kept(answer)} if self.keeping else {}
+        beside = {ALL_STATES: encode_kept(answer)} if self.keeping else {}
         if not answer.snapshots:
             samples = np.full(len(members), answer.n_samples)
             columns = {"member": members, "samples": samples, **self.layout.columns(answer.logits)}
