@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from pipeline.config import Experiment
-from pipeline.config.fidelity import proxy_words
+from pipeline.config.fidelity import is_proxy, proxy_words
 from pipeline.core.errors import ConfigError
 from pipeline.core.registry import plugin_name
 from pipeline.data.examples import Examples
@@ -22,13 +22,15 @@ ORACLES = ("oracle", "floor")
 
 def spending_of(experiment: Experiment, examples: Examples) -> Spending:
     """Return what the experiment spends before any unlearning."""
+    learnt = learnt_from(experiment, examples)
     return Spending(
-        datamodel=sum((row.retrainings for row in learnt_from(experiment, examples)), start=0.0),
+        datamodel=sum((row.retrainings for row in learnt), start=0.0),
         focused=sum(row.retrainings for row in focused_rows(experiment, examples)) / len(experiment.forget_sets),
         n_requests=len(experiment.forget_sets),
         n_models=experiment.populations.full.count(),
         epochs=experiment.recipe.epochs,
         n_train=examples.n_train,
+        proxies=tuple(row.role for row in learnt if row.retrainings and is_proxy(experiment, row.role)),
     )
 
 
@@ -65,7 +67,8 @@ def _trained_for_judges(experiment: Experiment, examples: Examples) -> list[Popu
     for label, judge in experiment.judges.items():
         for name, models in judge.populations().items():
             n_models = models.n_models * (len(experiment.forget_sets) if models.leaves_out_forget_set else 1)
-            rows.append(_counted(f"{label}: {name}", n_models, models.keep_fraction or 1.0, examples))
+            row = _counted(f"{label}: {name}", n_models, models.keep_fraction or 1.0, examples)
+            rows.append(dataclasses.replace(row, leaves_out_forget_set=models.leaves_out_forget_set))
     return rows
 
 
@@ -81,14 +84,22 @@ def _row(experiment: Experiment, role: str, fraction: float, examples: Examples)
     source = wanted.located_source
     if source is None:
         n_models = wanted.n_models * (len(experiment.forget_sets) if role in ORACLES else 1)
-        return dataclasses.replace(_counted(role, n_models, fraction, examples), note=proxy_words(experiment, role))
+        row = _counted(role, n_models, fraction, examples)
+        return dataclasses.replace(row, note=proxy_words(experiment, role), leaves_out_forget_set=role in ORACLES)
     note = f"from {plugin_name(source)}, not trained here"
     counts = [min(wanted.n_models, one.n_models()) for one in sources_of(experiment, role)]
     kept = float(fraction * examples.n_train)
     # A source of oracles offers nothing before a forget set is named.
     if role not in ORACLES and "masks" in source.offers():
         kept = float(source.read_masks(0, counts[0]).sum(axis=1).mean())
-    return PopulationContent(role=role, n_models=sum(counts), points_kept=round(kept), retrainings=0.0, note=note)
+    return PopulationContent(
+        role=role,
+        n_models=sum(counts),
+        points_kept=round(kept),
+        retrainings=0.0,
+        note=note,
+        leaves_out_forget_set=role in ORACLES,
+    )
 
 
 def sources_of(experiment: Experiment, role: str) -> tuple[ModelSource, ...]:

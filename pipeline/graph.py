@@ -36,7 +36,11 @@ Status = Literal["done", "partial", "missing", "stale", "waiting"]
 
 @dataclass(frozen=True, kw_only=True)
 class NodeState:
-    """What exists of a node: `waiting` for parents, `missing`, `partial`, `stale` (answered on other evidence before) or `done`."""
+    """What exists of a node: `waiting` for parents, `missing`, `partial`, `stale` (answered on other evidence before) or `done`.
+
+    remade: all units of a node that is not done only because something is still to be kept beside its shards; they
+    are computed again to equal bits.
+    """
 
     node: Node
     status: Status
@@ -44,6 +48,7 @@ class NodeState:
     folder: str | None
     pieces: tuple[Piece, ...] = ()
     inputs: Mapping[str, TableRef] = field(default_factory=dict)
+    remade: tuple[Piece, ...] = ()
 
     @property
     def n_done(self) -> int:
@@ -136,13 +141,25 @@ class Graph:
         home = _Home(node.stage, f"{node.slug}-{question}")
         inputs = _inputs(node, states, settled)
         version = self._version(node, states, inputs)
-        if version is None:
-            answered = any(store.shards(f"{home}/{other}") for other in homes.versions(home))
-            return NodeState(node=node, status=self._status_unknown(node, answered), question=question, folder=None)
-        folder = f"{home}/{version}"
+        if version is not None:
+            return self._found(store, homes, home, version, NodeState(node=node, status="missing", question=question, folder=None, inputs=inputs), before)
+        remade = _remade(node, states) | inputs
+        version = self._version(node, states, remade) if len(remade) > len(inputs) else None
+        if version is not None:
+            asked = NodeState(node=node, status="missing", question=question, folder=None, inputs=remade)
+            found = self._found(store, homes, home, version, asked, before)
+            if found.status == "done":
+                return found
+        answered = any(store.shards(f"{home}/{other}") for other in homes.versions(home))
+        return NodeState(node=node, status=self._status_unknown(node, answered), question=question, folder=None)
+
+    def _found(self, store: Store, homes: "_Homes", home: "_Home", version: str, asked: NodeState, before: NodeState | None) -> NodeState:
+        """Return the state of a node of which it is known on what its answer rests."""
+        node, folder = asked.node, f"{home}/{version}"
         if before is not None and before.status == "done" and before.folder == folder:
             return before
         pieces = tuple(cover(store.shards(folder, keeping=node.keeping) if homes.has(home) else (), node.n_units))
+        remade: tuple[Piece, ...] = ()
         if not gaps(pieces, node.n_units):
             status: Status = "done"
         elif pieces:
@@ -150,7 +167,10 @@ class Graph:
         else:
             others = [name for name in homes.versions(home) if name != version]
             status = "stale" if any(store.shards(f"{home}/{other}") for other in others) else "missing"
-        return NodeState(node=node, status=status, question=question, folder=folder, pieces=pieces, inputs=inputs)
+        if status != "done" and node.keeping is not None and homes.has(home):
+            there = cover(store.shards(folder), node.n_units)
+            remade = () if gaps(there, node.n_units) else tuple(there)
+        return replace(asked, status=status, folder=folder, pieces=pieces, remade=remade)
 
     def _status_unknown(self, node: Node, answered: bool) -> Status:
         """Return the status of a node of which it is not known on what its answer rests."""
@@ -266,6 +286,12 @@ class _Homes:
     def versions(self, home: _Home) -> list[str]:
         """Return the versions of the answer."""
         return self._files.names(str(home)) if self.has(home) else []
+
+
+def _remade(node: Node, states: Mapping[str, NodeState]) -> dict[str, TableRef]:
+    """Return the tables of those parents that exist and are computed again only to keep more beside them."""
+    parents = {name: states[parent.key] for name, parent in node.parents().items()}
+    return {name: TableRef(str(state.folder), state.remade) for name, state in parents.items() if state.remade}
 
 
 def _inputs(node: Node, states: Mapping[str, NodeState], settled: frozenset[str]) -> dict[str, TableRef]:

@@ -14,7 +14,7 @@ from jobs.session import Session
 from pipeline.reporting.comparison_content import Comparison
 from pipeline.reporting.comparison_tables import headline_table
 from pipeline.reporting.comparison_words import headline
-from pipeline.reporting.payback import focused_pays
+from pipeline.reporting.payback import focused_pays, proxies_counted
 from pipeline.show.tables import Cell, Table, Tone, number_column, row_of, table_of, word_column
 from pipeline.show.terminal import TerminalTable
 from pipeline.stages.results import bounds_of, results_table
@@ -118,6 +118,8 @@ def show_plan(result: dict[str, Any], console: Console) -> None:
             f"has {result['requests']}; for fewer than {shared:,.0f} requests in all, retraining for each is cheaper, and what unlearning one costs, "
             "which the report knows, puts it further off.",
         )
+    if result["proxies"]:
+        console.print(proxies_counted(None, 0.0))
     if focused:
         console.print(focused_pays(focused, result["break_even_with_focused"], result["models_in_request"]))
 

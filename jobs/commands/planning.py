@@ -20,6 +20,7 @@ from pipeline.stages.forget import Forget
 from pipeline.stages.imported import Imported
 from pipeline.stages.node import Node, Resources
 from pipeline.stages.train import Population
+from pipeline.stages.unlearn import Unlearn
 from pipeline.training.feed_choice import choose_feed
 from pipeline.training.scale import scale_notice
 
@@ -52,6 +53,7 @@ def plan(session: Session) -> dict[str, Any]:
         "retrainings": round(total, 2),
         "core_seconds": round(sum(row["seconds"] or 0.0 for row in rows), 1),
         "break_even_requests": spending.datamodel if effects else None,
+        "proxies": list(spending.proxies) if effects else [],
         "requests": spending.n_requests,
         "focused_retrainings": spending.focused,
         "models_in_request": spending.n_models,
@@ -85,14 +87,15 @@ def population_note(experiment: Experiment, node: Node) -> str:
 
 
 def _without_weights(session: Session, state: NodeState) -> str | None:
-    """Return a sentence on models that exist and are trained again only because their weights are to be kept, None without any."""
+    """Return a sentence on models that exist and are computed again only because their weights are to be kept, None without any."""
     if state.node.keeping is None or state.folder is None or not state.missing:
         return None
     there = cover(session.store.shards(state.folder), state.node.n_units)
     n_models = sum(piece.stop - piece.start for piece in there) - state.n_done
     if n_models <= 0:
         return None
-    return f"{state.node.key}: {n_models:,} models exist without their weights, and are trained again to keep them; their outputs stay the same"
+    again = "unlearned again" if isinstance(state.node, Unlearn) else "trained again"
+    return f"{state.node.key}: {n_models:,} models exist without their weights, and are {again} to keep them; their outputs stay the same"
 
 
 def _forget_set(session: Session, state: NodeState) -> dict[str, Any] | None:

@@ -27,7 +27,8 @@ def unlearning(experiment: Experiment, label: str) -> Iterator[Node]:
             method=name,
             effect_key=f"effect/{label}" if "effect" in unlearner.needs else None,
             teacher_key=f"train/floor/{label}" if "oracle" in unlearner.needs else None,
-            save_members=start.n_models if keeps_states(experiment) else experiment.tracking.save_members,
+            save_members=experiment.tracking.save_members,
+            saves_states=keeps_states(experiment),
             **fields_of(experiment, unlearner, start, label),
         )
         yield from judged_unlearning(experiment, name, label)

@@ -216,7 +216,7 @@ class PopulationContent:
     """Models of one role: each keeps points_kept training points; retrainings is their cost in trainings on all points.
 
     seconds is the measured time of one core, None where none was measured. note says how they differ from the models that unlearn: a proxy, or
-    trained elsewhere.
+    trained elsewhere. leaves_out_forget_set: each lacks a forget set; before their sizes are known, points_kept counts its points too.
     """
 
     role: str
@@ -225,6 +225,7 @@ class PopulationContent:
     retrainings: float
     seconds: float | None = None
     note: str = ""
+    leaves_out_forget_set: bool = False
 
     @property
     def name(self) -> str:

@@ -16,6 +16,15 @@ def break_even(datamodel_retrainings: float, request_fraction: float) -> str:
     return f"The datamodel costs {spent} once, a request then {request}: {pays}."
 
 
+def proxies_counted(by_time: float | None, request_fraction: float) -> str:
+    """Return how models of a proxy were counted, and when a datamodel pays that costs by_time retrainings in measured time, None if unknown."""
+    said = "Models of a proxy are counted as retrainings of the proxy, not of the model that unlearns."
+    if by_time is None:
+        return said
+    pays = "never pays" if request_fraction >= 1 else f"pays if {math.ceil(by_time / (1 - request_fraction)):,} or more requests share it"
+    return f"{said} By measured time, the datamodel costs {by_time:,.0f} retrainings of that model and {pays}."
+
+
 def focused_pays(focused: float, break_even: float | None, n_models: int) -> str:
     """Return when focused models that cost so many retrainings a request pay, with n_models to forget in each; break_even in requests."""
     pays = "never pay: retrain" if break_even is None else f"pay from {math.ceil(break_even):,} requests on"

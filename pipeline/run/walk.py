@@ -130,22 +130,25 @@ class Walk:
             if task.stop - task.start > self._most_units.get(task.folder, task.stop):
                 self._halve(task)
                 continue
-            if self._cut_to_a_minute(task):
-                continue
+            task = self._cut_to_a_minute(task)
             if self._executor is None:
                 self._executor = self._open_executor()
                 self._executor.listen(self._notify)
             self.progress.running[task.node.key] = self.progress.running.get(task.node.key, 0) + 1
             self._executor.submit(task, task.node.resources.need)
 
-    def _cut_to_a_minute(self, task: Task) -> bool:
-        """Queue a task that would take much longer than a minute as a short one and the rest; return whether it was."""
+    def _cut_to_a_minute(self, task: Task) -> Task:
+        """Return the part of a task that takes about a minute, to be submitted now, and queue the rest.
+
+        The rest is cut when its turn comes: by then the seconds of a unit may be known that were not before.
+        """
         most = self._sizes.most_units(task.node, self.progress.states)
         end = min(task.stop, (task.start // most + 1) * most)
         if task.is_remade or task.stop - task.start <= most or end == task.stop:
-            return False
-        self._split(task, end)
-        return True
+            return task
+        part, rest = self._split(task, end)
+        self._queue.push(rest, again=True)
+        return part
 
     def _take(self, outcome: Outcome[Task]) -> None:
         task = outcome.task
@@ -188,13 +191,15 @@ class Walk:
                 self._drop(key, "not tried: there is no space left in the store; free some, then run the same command: nothing written so far is lost")
 
     def _halve(self, task: Task) -> None:
-        self._split(task, (task.start + task.stop) // 2)
-
-    def _split(self, task: Task, middle: int) -> None:
-        for part in (task.part(task.start, middle), task.part(middle, task.stop)):
-            self._setbacks.inherit(task, part)
+        for part in self._split(task, (task.start + task.stop) // 2):
             self._queue.push(part, again=True)
+
+    def _split(self, task: Task, middle: int) -> tuple[Task, Task]:
+        parts = task.part(task.start, middle), task.part(middle, task.stop)
+        for part in parts:
+            self._setbacks.inherit(task, part)
         self._left[task.node.key] += 1
+        return parts
 
     def _give_up(self, outcome: Outcome[Task]) -> None:
         task, failure = outcome.task, self._setbacks.failure(outcome)

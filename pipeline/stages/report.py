@@ -18,7 +18,7 @@ from pipeline.evaluation.judges.klom_judge import KlomJudge
 from pipeline.reporting.attribution_content import ForecastContent
 from pipeline.reporting.content import AttributionContent, PopulationContent, Report, Role, Row, SetContent, StudyChapter
 from pipeline.reporting.formatting import in_use, sentence
-from pipeline.reporting.payback import break_even, focused_pays
+from pipeline.reporting.payback import break_even, focused_pays, proxies_counted
 from pipeline.reporting.words import summary, verdict
 from pipeline.runtime.store import Shard
 from pipeline.stages.attribution_shown import curve_content, example_contents, forecast_content, forget_curve_contents
@@ -54,7 +54,7 @@ class ReportPage(Node):
     title: ClassVar[str] = "write report"
     entry: ClassVar[str] = "report"
     unit: ClassVar[str] = "pages"
-    revision: ClassVar[int] = 6
+    revision: ClassVar[int] = 7
 
     experiment_name: str
     experiment: Mapping[str, Any]
@@ -101,16 +101,17 @@ class ReportPage(Node):
 
         pictures = Pictures.of(self.dataset, work.examples)
         sets = tuple(self._set(work, label, number, pictures) for number, label in enumerate(self.forget_sets))
+        populations = tuple(_with_points(self._with_time(work, one), sets) for one in self.populations)
         report = Report(
             title=self.experiment_name,
             dataset=dataset_content(self.dataset, work.examples),
             model=self._words("model"),
             recipe=self._words("recipe"),
-            populations=tuple(self._with_time(work, one) for one in self.populations),
+            populations=populations,
             attribution=self._attribution(work),
             sets=sets,
             studies=tuple(StudyChapter(label, heading, _chapter(work, label)) for label, heading in self.studies.items() if label in self.tables),
-            break_even=self._break_even(sets),
+            break_even=self._break_even(sets, populations),
             config_yaml=yaml_text.dump(dict(self.experiment)),
             provenance=(("Data", work.examples.digest), *((name, value) for name, value in versions().items())),
         )
@@ -220,13 +221,25 @@ class ReportPage(Node):
         floors = {label: read_judged(work.store, work.inputs[f"floor/{klom}/{label}"]).scores for label in self.forget_sets}
         return {label: scores.rows[0].value for label, scores in floors.items()}
 
-    def _break_even(self, sets: tuple[SetContent, ...]) -> str:
+    def _break_even(self, sets: tuple[SetContent, ...], populations: tuple[PopulationContent, ...]) -> str:
         fractions = [row.cost.fraction for content in sets for row in content.rows if row.role == Role.DATAMODEL]
         if not fractions:
             return "No method here unlearns with a datamodel, so there is none to share."
         spending = self.spending
-        said = break_even(spending.datamodel, max(fractions))
-        return f"{said} {focused_pays(spending.focused, spending.break_even(spending.n_models), spending.n_models)}" if spending.focused else said
+        said = [break_even(spending.datamodel, max(fractions))]
+        if spending.proxies:
+            said.append(proxies_counted(spending.by_time(populations), max(fractions)))
+        if spending.focused:
+            said.append(focused_pays(spending.focused, spending.break_even(spending.n_models), spending.n_models))
+        return " ".join(said)
+
+
+def _with_points(population: PopulationContent, sets: tuple[SetContent, ...]) -> PopulationContent:
+    """Return a population with the points that its models keep, on average over forget sets where they leave these out."""
+    if not population.leaves_out_forget_set:
+        return population
+    left_out = float(np.mean([len(content.ids) for content in sets]))
+    return dataclasses.replace(population, points_kept=round(population.points_kept - left_out))
 
 
 def _chapter(work: Work, label: str) -> str:

@@ -10,7 +10,7 @@ from pipeline.evaluation.judges.accuracy_judge import AccuracyJudge
 from pipeline.evaluation.judges.base import Judge
 from pipeline.evaluation.judges.klom_judge import KlomJudge
 from pipeline.evaluation.judges.scores import Scores
-from pipeline.reporting.content import Cost, SnapshotContent
+from pipeline.reporting.content import Cost, PopulationContent, SnapshotContent
 from pipeline.reporting.score_tables import ScoreColumn, counted, score_columns
 from pipeline.show.tables import Cell, Row, Section, Table, mark_best, number_column, row_of, word_column
 from pipeline.stages.evaluate import Judged
@@ -22,7 +22,8 @@ class Spending:
     """What the experiment spends before unlearning, in trainings of one model on all points ("retrainings").
 
     datamodel is the cost of all models that effects are learnt from, which n_requests share; focused that of the models trained for one request
-    alone. n_models are to forget in each request.
+    alone. n_models are to forget in each request. proxies are the roles, among those that effects are learnt from, that are trained as
+    another model than the one that unlearns: a training of theirs counts as one retraining, whatever it takes.
     """
 
     datamodel: float
@@ -31,6 +32,7 @@ class Spending:
     n_models: int
     epochs: int
     n_train: int
+    proxies: tuple[str, ...] = ()
 
     def fraction(self, samples: float) -> float:
         """Return samples used in gradient evaluations as a fraction of one retraining."""
@@ -47,6 +49,15 @@ class Spending:
         What moving the weights of each model costs, a few hundredths of a retraining, comes on top.
         """
         return self.datamodel / (n_models - self.focused) if n_models > self.focused else None
+
+    def by_time(self, populations: Sequence[PopulationContent]) -> float | None:
+        """Return the cost of the datamodel in retrainings, that of proxies by their measured time; None if a time is not known."""
+        rows = {row.role: row for row in populations}
+        full, proxies = rows["full"], [rows[role] for role in self.proxies]
+        if not full.seconds or not full.retrainings or not all(row.seconds for row in proxies):
+            return None
+        each = full.seconds / full.retrainings
+        return self.datamodel + sum((row.seconds or 0.0) / each - row.retrainings for row in proxies)
 
 
 def bounds_of(unlearners: Mapping[str, Unlearner]) -> list[str]:

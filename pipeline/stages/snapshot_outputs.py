@@ -11,11 +11,10 @@ from pipeline.core.arrays import Indices, Labels, Logits, Margins
 from pipeline.evaluation.judges.inputs import JudgeInput, ModelOutputs
 from pipeline.evaluation.margins import margins
 from pipeline.runtime.store import Store, TableRef
+from pipeline.stages.kept_states import read_kept
 from pipeline.stages.layout import Layout, column
-from pipeline.stages.train import CHECKPOINT, read_states
-from pipeline.stages.unlearn import AFTER, snapshot_checkpoint
+from pipeline.stages.unlearn import AFTER
 from pipeline.store.rows import Rows
-from pipeline.training.ensemble import States, join
 
 # Bytes of logits that are kept from one snapshot to the next; what is beyond that is read again for each.
 MOST_KEPT = 1 << 30
@@ -102,15 +101,10 @@ class SnapshotOutputs(ModelOutputs):
 
     def states(self) -> Mapping[str, np.ndarray]:
         """Return the states of all models; raises a StoreError if they were not kept."""
-        folder, pieces = self.source.table.folder, self.source.table.pieces
-        states = join(self._states_of(TableRef(folder, (piece,))) for piece in pieces)
+        table = self.source.table
+        first, last = table.pieces[0].start, table.pieces[-1].stop
+        states = read_kept(self.source.store, table, first, last, snapshot=self.number)
         return {name: values.cpu().numpy() for name, values in states.items()}
-
-    def _states_of(self, part: TableRef) -> States:
-        piece, ending = part.pieces[0], snapshot_checkpoint(self.number)
-        is_earlier = ending in self.source.store.blob_names(part.folder, piece.shard)
-        wanted = ending if is_earlier else CHECKPOINT
-        return read_states(self.source.store, part, piece.start, piece.stop, ending=wanted)
 
     @cached_property
     def _rows(self) -> np.ndarray:

@@ -11,9 +11,9 @@ from pipeline.evaluation.judges.inputs import ModelOutputs
 from pipeline.models.base import Model
 from pipeline.runtime.store import Store, TableRef
 from pipeline.sources.base import ModelSource
+from pipeline.stages.kept_states import read_kept
 from pipeline.stages.layout import Layout, block_margins, read_blocks, read_margins
 from pipeline.stages.stored_states import read_weights
-from pipeline.stages.train import read_states
 from pipeline.training.ensemble import Builder
 
 
@@ -65,7 +65,7 @@ class StoredOutputs(ModelOutputs):
         table = self.table if self.states_table is None else self.states_table
         first, last = table.pieces[0].start, table.pieces[-1].stop
         if self.weights is None:
-            found = read_states(self.store, table, first, last)
+            found = read_kept(self.store, table, first, last)
         else:
             template = Builder(self.weights.model, self.examples.input_shape, self.examples.n_classes)()
             found = read_weights(self.store, table, first, last, source=self.weights.source, template=template)

@@ -9,7 +9,7 @@ from torch import nn
 from pipeline.core.errors import DataError
 from pipeline.runtime.store import Store, TableRef
 from pipeline.sources.base import ModelSource
-from pipeline.stages.train import read_states
+from pipeline.stages.kept_states import read_kept
 from pipeline.training.ensemble import States
 
 # The column of a table from a source that holds the digest of each model's weights.
@@ -23,7 +23,7 @@ def read_weights(store: Store, table: TableRef, start: int, stop: int, *, source
     the table keeps no states.
     """
     if source is None:
-        return read_states(store, table, start, stop)
+        return read_kept(store, table, start, stop)
     recorded = store.read(table.part(start, stop), [STATE])[STATE]
     changed = np.flatnonzero(recorded != numbers_of(source.state_digests(start, stop)))
     if len(changed):

@@ -8,7 +8,7 @@ import safetensors
 import safetensors.numpy
 import safetensors.torch
 
-from pipeline.core.errors import CorruptShardError
+from pipeline.core.errors import CorruptShardError, StoreError
 from pipeline.core.fingerprint import digest
 from pipeline.core.registry import Plugin, identity
 from pipeline.core.seeds import model_purpose, seed
@@ -22,7 +22,7 @@ from pipeline.stages.layout import Layout
 from pipeline.stages.lines import read_lines
 from pipeline.stages.models import Models
 from pipeline.stages.node import Parent, Work
-from pipeline.training.ensemble import Builder, States, compute_logits, join, take
+from pipeline.training.ensemble import Builder, States, compute_logits, join, n_members, take
 from pipeline.training.populations import Recipe, member_masks, train_members
 
 CHECKPOINT = "safetensors"
@@ -158,4 +158,8 @@ def _states_of(store: Store, folder: str, piece: Piece, first: int, last: int, e
         states = safetensors.torch.load(content)
     except safetensors.SafetensorError as error:
         raise CorruptShardError(f"beside {folder}/{piece.shard} is no checkpoint in safetensors' form ({error}); run `dmm verify --repair`") from error
-    return take(states, first - piece.shard.start, last - piece.shard.start)
+    n_kept, n_read = n_members(states), last - piece.shard.start
+    if n_read > n_kept:
+        said = f"{folder}/{piece.shard} keeps the weights of its first {n_kept} models, but {n_read} are read"
+        raise StoreError(f"{said}; a judge that reads weights must name `states` in its `needs`")
+    return take(states, first - piece.shard.start, n_read)

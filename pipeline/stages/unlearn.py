@@ -13,6 +13,7 @@ from pipeline.models.base import Model
 from pipeline.runtime.store import Shard
 from pipeline.sources.base import ModelSource
 from pipeline.stages.child_run import ChildRun, child_of_method
+from pipeline.stages.kept_states import ALL_STATES, encode_kept
 from pipeline.stages.layout import Layout, read_logits
 from pipeline.stages.node import Node, Parent, Work
 from pipeline.stages.stored_states import read_weights
@@ -29,7 +30,8 @@ class Unlearn(Node):
     """Member i is member i of the start population after unlearning; the first save_members are kept as checkpoints.
 
     With snapshots a member has one row for each of them, and the last row is the result; each snapshot of the
-    saved members has a checkpoint. method is the label that the config gives the unlearner.
+    saved members has a checkpoint. With saves_states the states of all members are kept in files beside the
+    shards. method is the label that the config gives the unlearner.
     """
 
     stage: ClassVar[str] = "unlearn"
@@ -50,6 +52,12 @@ class Unlearn(Node):
     effect_key: str | None = None
     teacher_key: str | None = None
     save_members: int = 1
+    saves_states: bool = False
+
+    @property
+    def keeping(self) -> str | None:
+        """See Node: an unlearner that moves no weights has none to keep."""
+        return ALL_STATES if self.saves_states and self.unlearner.moves_weights else None
 
     @property
     def group(self) -> str:
@@ -103,21 +111,23 @@ class Unlearn(Node):
             kind=work.kind,
             effect=work.read("effect", ["mean"])["mean"] if self.effect_key else None,
             oracle_logits=self._teachers(work) if self.teacher_key else None,
-            n_saved=max(0, min(self.save_members, work.stop) - work.start),
+            n_saved=work.stop - work.start if self.keeping else self._n_checkpoints(work),
         )
         return self._shard(work, request, self.unlearner.unlearn(request))
 
     def _shard(self, work: Work, request: Request, answer: Unlearned) -> Shard:
         members = np.arange(work.start, work.stop)
-        saves = request.n_saved > 0 and self.unlearner.moves_weights
-        blobs = {CHECKPOINT: encode_states(take(answer.states, 0, request.n_saved))} if saves else {}
+        n_saved = self._n_checkpoints(work)
+        saves = n_saved > 0 and self.unlearner.moves_weights
+        blobs = {CHECKPOINT: encode_states(take(answer.states, 0, n_saved))} if saves else {}
+        beside = {ALL_STATES: encode_kept(answer)} if self.keeping else {}
         if not answer.snapshots:
             samples = np.full(len(members), answer.n_samples)
             columns = {"member": members, "samples": samples, **self.layout.columns(answer.logits)}
-            return Shard(columns=columns, blobs=blobs)
+            return Shard(columns=columns, blobs=blobs, beside=beside)
         if saves:
             for number, snapshot in enumerate(answer.snapshots[:-1]):
-                blobs[snapshot_checkpoint(number)] = encode_states(take(snapshot.states, 0, request.n_saved))
+                blobs[snapshot_checkpoint(number)] = encode_states(take(snapshot.states, 0, n_saved))
         n_rows = len(answer.snapshots)
         columns = {
             "member": members.repeat(n_rows),
@@ -125,7 +135,11 @@ class Unlearn(Node):
             "samples": np.tile([snapshot.n_samples for snapshot in answer.snapshots], len(members)),
             **_interleaved([self.layout.columns(snapshot.logits) for snapshot in answer.snapshots]),
         }
-        return Shard(columns=columns, blobs=blobs, rows_per_unit=[n_rows] * len(members))
+        return Shard(columns=columns, blobs=blobs, beside=beside, rows_per_unit=[n_rows] * len(members))
+
+    def _n_checkpoints(self, work: Work) -> int:
+        """Return of how many members of a shard, the first ones, checkpoints are kept."""
+        return max(0, min(self.save_members, work.stop) - work.start)
 
     def _teachers(self, work: Work) -> np.ndarray:
         """Return one oracle's logits for each member; where there are fewer oracles than members, they are taken in turn."""

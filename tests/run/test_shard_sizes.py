@@ -8,6 +8,8 @@ from pipeline.core import task_progress
 from pipeline.data.digits import Digits
 from pipeline.run import Listener, Walk, shard_sizes
 from pipeline.run.shard_sizes import ShardSizes
+from pipeline.runtime.execution import SerialExecutor
+from pipeline.stages.work import compute_task
 
 # A step sleeps for .01 s and an epoch has six steps, so that a member takes a bit more than .12 s.
 SLOW = {
@@ -105,6 +107,38 @@ def test_unlearning_from_a_source_begins_with_one_unit_until_its_seconds_are_kno
     for seconds, expected in ((30.0, 2), (0.01, 100)):
         sizes.took(node, 1, seconds)
         assert sizes.most_units(node, {}) == expected
+
+
+class Wide(SerialExecutor):
+    """Takes three tasks before it computes the first."""
+
+    def __init__(self, session):
+        super().__init__(lambda task, device: compute_task(task, session.examples, device))
+        self.taken = []
+
+    def has_room(self):
+        return len(self.taken) < 3
+
+    def submit(self, task, need):
+        self.taken.append((task, need))
+
+    def wait(self, seconds):
+        super().submit(*self.taken.pop(0))
+        return super().wait(seconds)
+
+    @property
+    def n_running(self):
+        return len(self.taken)
+
+
+def test_no_more_shards_are_cut_in_advance_than_the_executor_takes(open_tiny, monkeypatch):
+    """What is left of a task is cut when its turn comes, with the seconds of a unit that are known by then."""
+    session, known = open_tiny("store.shard_members=20"), []
+    monkeypatch.setattr(ShardSizes, "took", lambda *_: known.append(True))
+    monkeypatch.setattr(ShardSizes, "most_units", lambda *_: 20 if known else 1)
+    wanted = frozenset({"train/subset"})
+    assert all_done(Walk(session.graph, session.store, open_executor=lambda: Wide(session), wanted=wanted).run())
+    assert sizes_of(session, "train/subset") == [1, 1, 1, 17]
 
 
 def test_seconds_that_the_store_knows_are_used_by_the_next_run(open_tiny, finished, monkeypatch):

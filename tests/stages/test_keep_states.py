@@ -6,13 +6,17 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import TINY, run_serially, statuses, tables
+from tiny import TINY, all_done, run_serially, statuses, tables
 
 from jobs.commands import planning
 from jobs.session import Session
-from pipeline.core.errors import ConfigError
+from pipeline.core.errors import ConfigError, StoreError
+from pipeline.run import Walk
 from pipeline.run.shard_sizes import ShardSizes
+from pipeline.runtime.execution import SerialExecutor
+from pipeline.stages.kept_states import read_kept
 from pipeline.stages.train import read_states
+from pipeline.stages.work import Task, compute_task
 
 Open = Callable[..., Session]
 ORACLE = "train/oracle/some"
@@ -30,7 +34,7 @@ def open_keeping(open_tiny: Open, **roles: Any) -> Session:
 def test_turning_it_on_trains_again_gives_the_same_bits_and_says_so(open_tiny: Open, tmp_path: Path) -> None:
     before = tables(tmp_path / "store")
     session = open_keeping(open_tiny, **keeping())
-    assert {key for key, status in statuses(session).items() if status == "missing"} == {ORACLE, "train/oracle/wrong"}
+    assert {key for key, status in statuses(session).items() if status != "done"} == {ORACLE, "train/oracle/wrong"}
     assert f"{ORACLE}: 6 models exist without their weights, and are trained again to keep them" in " ".join(planning.plan(session)["notices"])
     progress = run_serially(session)
     assert (progress.n_models_made, progress.failures) == (12, [])
@@ -80,6 +84,63 @@ def test_a_damaged_file_of_weights_is_set_aside_and_made_again(open_tiny: Open, 
     assert statuses(session)["train/full"] == "partial"
     assert run_serially(session, until="train").n_models_made == 5
     assert path.read_bytes() == content
+
+
+JUDGED_BY_WEIGHTS = {"judges": TINY["judges"] | {"weights": "outside_judges:Weights"}}
+MOVED = {f"unlearn/{method}/{label}" for method in ("dmm", "ascent") for label in TINY["forget_sets"]}
+
+
+def computed_by(session: Session) -> set[str]:
+    """Compute what is missing and return the keys of the tables that shards were computed of."""
+    keys = set()
+
+    def compute(task: Task, device: str) -> dict[str, Any]:
+        keys.add(task.node.key)
+        return compute_task(task, session.examples, device)
+
+    assert all_done(Walk(session.graph, session.store, open_executor=lambda: SerialExecutor(compute)).run())
+    return keys
+
+
+@pytest.mark.usefixtures("finished")
+def test_a_judge_of_weights_unlearns_again_to_keep_them_and_plan_says_so(open_tiny: Open, tmp_path: Path) -> None:
+    """Methods that move no weights have none to keep."""
+    before, folders = tables(tmp_path / "store"), {key: open_folder(open_tiny(), key) for key in MOVED}
+    session = open_tiny(**JUDGED_BY_WEIGHTS)
+    said = "6 models exist without their weights, and are unlearned again to keep them; their outputs stay the same"
+    assert {f"{key}: {said}" for key in MOVED} <= set(planning.plan(session)["notices"])
+    judged = {key for key in session.graph.nodes if key.startswith("evaluate/weights/")}
+    retrained = {f"train/{role}/{label}" for role in ("oracle", "floor") for label in TINY["forget_sets"]}
+    expected = MOVED | retrained | judged | {"report"}
+    assert {key for key, status in statuses(session).items() if status != "done"} == expected
+    assert computed_by(session) == expected
+    assert {key: open_folder(session, key) for key in MOVED} == folders
+    assert {path.split("/")[0] for path in tables(tmp_path / "store") ^ before} == {"evaluate", "report"}
+    assert set(statuses(open_tiny()).values()) == {"done"}
+
+
+def open_folder(session: Session, key: str) -> str | None:
+    return session.graph.survey(session.store)[key].folder
+
+
+def test_a_damaged_file_of_unlearned_weights_is_set_aside_and_made_again(open_tiny: Open) -> None:
+    session = open_tiny(**JUDGED_BY_WEIGHTS)
+    table = run_serially(session, until="unlearn").states["unlearn/ascent/some"].table
+    path = Path(session.store.uri) / table.folder / str(table.pieces[1].shard.beside)
+    content = path.read_bytes()
+    path.write_bytes(content[:-1])
+    (problem,) = session.store.check(table.folder)
+    session.store.quarantine(problem.path)
+    assert statuses(session)["unlearn/ascent/some"] == "partial"
+    assert computed_by(session) >= {"unlearn/ascent/some"}
+    assert path.read_bytes() == content
+
+
+def test_weights_that_were_not_kept_are_not_read_in_part(open_tiny: Open, finished: Path) -> None:
+    session = open_tiny()
+    table = session.graph.survey(session.store)["unlearn/ascent/some"].table
+    with pytest.raises(StoreError, match=r"keeps the weights of its first 1 models, but 5 are read; a judge that reads weights must name"):
+        read_kept(session.store, table, 0, 6)
 
 
 def test_unlearning_can_start_from_another_population(open_tiny: Open) -> None:

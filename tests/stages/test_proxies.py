@@ -46,6 +46,7 @@ def test_a_whole_experiment_runs_on_proxies(open_tiny: Open, tmp_path: Path) -> 
     state = session.graph.survey(session.store)["report"]
     page = session.store.read_blob(state.table.folder, state.pieces[0].shard, "html").decode()
     assert "subset (proxy: mlp, width 4, epochs 1, batch size 20" in page
+    assert "By measured time, the datamodel costs" in page
 
 
 def test_designed_models_are_proxies_with_the_other_subset_models(open_tiny: Open) -> None:
@@ -65,7 +66,10 @@ def test_the_plan_says_what_is_a_proxy(open_tiny: Open, capsys: pytest.CaptureFi
     assert notes["train/subset"] == notes["train/designed"] == "proxy: mlp, width 4, epochs 1, batch size 20, learning rate 0.2"
     assert {notes[key] for key in notes if key not in ("train/subset", "train/designed")} == {""}
     show_plan(plan, plain_console(width=160))
-    assert "(proxy: mlp, width 4" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "(proxy: mlp, width 4" in shown
+    assert "Models of a proxy are counted as retrainings of the proxy" in shown
+    assert planning.plan(open_tiny())["proxies"] == []
 
 
 @pytest.mark.parametrize("role", ["full", "oracle", "floor", "designed"])

@@ -14,6 +14,7 @@ from pipeline.evaluation.judges.scores import Score, Scores
 from pipeline.run import Walk
 from pipeline.runtime.store import Shard
 from pipeline.stages.evaluate import Verdict, read_judged
+from pipeline.stages.kept_states import read_kept
 from pipeline.stages.snapshot_outputs import snapshots_of
 from pipeline.stages.train import CHECKPOINT, read_states
 from pipeline.stages.unlearn import AFTER, snapshot_checkpoint
@@ -214,8 +215,8 @@ def test_a_judge_of_states_from_outside_sees_those_of_each_snapshot(tmp_path):
     assert all_done(progress)
     found = read_judged(session.store, progress.states["evaluate/norms/ascent/some"].table)
     table = progress.states[KEY].table
-    for number, ending in enumerate([snapshot_checkpoint(0), snapshot_checkpoint(1), CHECKPOINT]):
-        states = read_states(session.store, table, 0, 6, ending=ending)
+    for number in range(3):
+        states = read_kept(session.store, table, 0, 6, snapshot=number)
         norm = np.mean([np.sqrt((values.numpy() ** 2).sum()) for values in states.values()])
         assert found.snapshots[number].scores.rows[0].value == pytest.approx(float(norm))
 
