@@ -109,10 +109,10 @@ class Table(Generic[P]):
         hint = did_you_mean(name, self.names())
         raise ConfigError(f"unknown {self.kind} {name!r}; known: {', '.join(self.names())}{f'.{hint}' if hint else ', or module:Class of your own'}")
 
-    def build(self, settings: Mapping[str, Any] | None) -> P:
-        """Return the plug-in described by settings, whose key `name` chooses the class and the rest its fields.
+    def build(self, settings: Any) -> P:
+        """Return the plug-in described by a mapping, whose key `name` chooses the class and the rest its fields.
 
-        Raises ConfigError if the name is missing or unknown or a field is refused.
+        Raises ConfigError if there is no mapping, the name is missing or unknown, or a field is refused.
         """
         known = f"known: {', '.join(self.names())}, or module:Class of your own"
         if settings is not None and not isinstance(settings, Mapping):

@@ -75,7 +75,10 @@ def test_both_names_are_one_experiment() -> None:
         ({"judges": {}}, "judges is empty; name at least one"),
         ({"judges": ["klom"]}, "expected the settings of each judge below a label"),
         ({"judges": {"mine": {"n_bins": 3}}}, "judges.mine: needs a `name`"),
+        ({"judges": {"klm": {}}}, "Did you mean `klm: {name: klom}`?"),
+        ({"judges": {"mine": None}}, "known: accuracy, klom, ulira, or module:Class of your own"),
         ({"judges": {"klom": {"n_binz": 3}}}, "n_binz"),
+        ({"judges": {"klom": {"start": "full"}}}, "does not read the models before unlearning; remove start"),
         ({"judges": {"ulirra": "ulirra"}}, "Did you mean 'ulira'?"),
         (
             {"judges": {"ulira": {}}, "populations": TINY["populations"] | {"oracle": {"n_models": 3}}},
