@@ -191,8 +191,9 @@ def check_trained(experiment: Experiment, examples: Examples) -> None:
         if role != "full" and (role not in roles_used(experiment) or not is_proxy(experiment, role)):
             continue
         build = Builder(model_of(experiment, role), examples.input_shape, examples.n_classes)
+        place = contextlib.nullcontext() if role == "full" else placed(f"populations.{role}")
         # A command that reads no inputs checks the rest.
-        with contextlib.suppress(InputsNotReadError), contextlib.nullcontext() if role == "full" else placed(f"populations.{role}"):
+        with contextlib.suppress(InputsNotReadError), place:
             check_model(build, recipe_of(experiment, role), examples.inputs_of(np.arange(2)))
             check_scale(build, recipe_of(experiment, role), examples)
 

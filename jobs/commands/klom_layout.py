@@ -45,14 +45,15 @@ def klom_of_layout(layout: EasyDubLayout, forget_set: int, *, n_models: int | No
 
 
 def _numbers(layout: EasyDubLayout, forget_set: int | None) -> list[int]:
-    """Return the numbers of the models that have margins on every part: pretrained models, or the oracles of a forget set."""
-    parts = layout.parts(forget_set)
-    files = {f"margins of {part}": layout.files(layout.outputs("margins", forget_set, part)) for part in parts}
+    """Return the numbers of the models with margins on every part: pretrained ones, or oracles of a forget set."""
+    patterns = {part: layout.outputs("margins", forget_set, part) for part in layout.parts(forget_set)}
+    files = {f"margins of {part}": layout.files(pattern) for part, pattern in patterns.items()}
     if any(files.values()):
         return same_numbers(files, "complete the folder")
     whose = "pretrained models" if forget_set is None else f"oracles of forget set {forget_set}"
-    missing = f"no margins of {whose} ({layout.outputs('margins', forget_set, parts[0])})"
-    raise DataError(f"{layout.root} holds {missing}: it {layout.lacking()}; set --dataset, --model and --epoch to what it has")
+    missing = f"no margins of {whose} ({patterns[RETAIN]})"
+    remedy = "set --root, --dataset, --model and --epoch"
+    raise DataError(f"{layout.root} holds {missing}: it {layout.lacking()}; {remedy}")
 
 
 def _pretrained(layout: EasyDubLayout, ids: Indices, part: str, forget_set: int, numbers: Sequence[int]) -> Margins:

@@ -46,7 +46,8 @@ class StudyKeys(KnownStudies):
             if label in TAKEN or label in STUDIES.names():
                 raise ConfigError(f"studies.{label}: this label has a meaning of its own in tables and pages; choose another label")
             if type(study) in STUDIES.plugins:
-                raise ConfigError(f"studies.{label}: study {study.name!r} has a key of its own; write `{study.name}: {{…}}` beside `studies`, not below it")
+                remedy = f"write `{study.name}: {{…}}` beside `studies`, not below it"
+                raise ConfigError(f"studies.{label}: study {study.name!r} has a key of its own; {remedy}")
         return self
 
     @model_serializer(mode="wrap")

@@ -32,16 +32,17 @@ def _labelled(table: Table[Any]) -> Callable[[Any], dict[str, Plugin]]:
 
     def build_all(value: Any) -> dict[str, Plugin]:
         if not isinstance(value, Mapping):
-            example = f"`my_label: {{name: {table.names()[0]}}}`"
-            raise SettingError(f"expected the settings of each {table.kind} below a label, such as {example}; got {shown(value)}")
+            example = f"a label, such as `my_label: {{name: {table.names()[0]}}}`"
+            raise SettingError(f"expected the settings of each {table.kind} below {example}; got {shown(value)}")
         built, problems = {}, list[Problem]()
         for label, settings in value.items():
             try:
                 _check_label(table.kind, label)
                 built[label] = build(settings)
             except SettingError as error:
-                is_unnamed = settings is None or (isinstance(settings, Mapping) and settings.get("name") is None)
-                hint = _nearest(table, label) if is_unnamed else ""
+                given = {} if settings is None else settings
+                is_unnamed = isinstance(given, Mapping) and given.get("name") is None
+                hint = _nearest(table, str(label)) if is_unnamed else ""
                 found = error.problems or (Problem((), str(error)),)
                 problems += [Problem((label, *problem.place), problem.message + hint) for problem in found]
         if problems:
@@ -53,7 +54,8 @@ def _labelled(table: Table[Any]) -> Callable[[Any], dict[str, Plugin]]:
 
 def _check_label(kind: str, label: Any) -> None:
     if not isinstance(label, str) or not LABEL.fullmatch(label):
-        raise SettingError(f"{kind} label {label!r} must start with a letter or digit and hold letters, digits, `_`, `-`, `.`, at most 64")
+        expected = "must start with a letter or digit and hold letters, digits, `_`, `-`, `.`, at most 64"
+        raise SettingError(f"{kind} label {label!r} {expected}")
 
 
 def _nearest(table: Table[Any], label: str) -> str:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError, ValidationInfo, field_validator
 from pydantic_core import CoreSchema
 
 from pipeline.core.errors import ConfigError, DataError, Problem, SettingError
@@ -54,6 +54,16 @@ class Settings(BaseModel):
         schema = handler(source)
         _make_scalars_strict(schema)
         return schema
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_empty_path(cls, value: Any, field: ValidationInfo) -> Any:
+        """Refuse an empty path, which would stand for the folder of this process."""
+        if isinstance(value, str) and not value.strip():
+            hint = cls.model_fields[str(field.field_name)].annotation
+            if Path in (hint, *get_args(hint)):
+                raise ValueError("expected the path of a file or folder")
+        return value
 
 
 class Plugin(Settings):
@@ -107,7 +117,8 @@ class Table(Generic[P]):
             if plugin.name == name:
                 return plugin
         hint = did_you_mean(name, self.names())
-        raise ConfigError(f"unknown {self.kind} {name!r}; known: {', '.join(self.names())}{f'.{hint}' if hint else ', or module:Class of your own'}")
+        remedy = f".{hint}" if hint else ", or module:Class of your own"
+        raise ConfigError(f"unknown {self.kind} {name!r}; known: {', '.join(self.names())}{remedy}")
 
     def build(self, settings: Any) -> P:
         """Return the plug-in described by a mapping, whose key `name` chooses the class and the rest its fields.

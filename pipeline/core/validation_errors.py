@@ -57,18 +57,21 @@ def explain(error: ValidationError, *, at: str | Callable[[str], str], model: ty
 def problems(error: ValidationError, *, model: type[BaseModel]) -> tuple[Problem, ...]:
     """Return what is wrong with settings of a model, each mistake once."""
     refused = error.errors()
-    return tuple(found for problem in refused if not _follows(problem, refused) for found in _problems_of(problem, model))
+    own = [problem for problem in refused if not _follows(problem, refused)]
+    return tuple(found for problem in own for found in _problems_of(problem, model))
 
 
 def _follows(problem: ErrorDetails, refused: Sequence[ErrorDetails]) -> bool:
-    """Return whether a problem is there only because of another: a default cannot be made, or a list lacks refused entries."""
+    """Return whether a problem follows from another: a default cannot be made, or a list lacks refused entries."""
     place = problem["loc"]
     lacks_refused = any(place == other["loc"][: len(place)] != other["loc"] for other in refused)
     return problem["type"] == UNMADE_DEFAULT or (problem["type"] == "too_short" and lacks_refused)
 
 
 def _problems_of(problem: ErrorDetails, model: type[BaseModel]) -> Iterator[Problem]:
-    kind, place, value = problem["type"], problem["loc"], problem["input"]
+    kind, value = problem["type"], problem["input"]
+    # Pydantic's mark of a key that is refused; the key itself stands before it.
+    place = tuple(part for part in problem["loc"] if part != "[key]")
     refusal = problem.get("ctx", {}).get("error")
     if isinstance(refusal, SettingError):
         for below in refusal.problems or (Problem((), str(refusal)),):
@@ -80,7 +83,8 @@ def _problems_of(problem: ErrorDetails, model: type[BaseModel]) -> Iterator[Prob
     elif kind == "missing":
         yield Problem(place, "is required")
     elif kind in _EXPECTED:
-        bounds = {name: f"{bound:g}" if isinstance(bound, float) else bound for name, bound in problem.get("ctx", {}).items()}
+        context = problem.get("ctx", {})
+        bounds = {name: f"{bound:g}" if isinstance(bound, float) else bound for name, bound in context.items()}
         expected = _EXPECTED[kind].format(**bounds).replace(" 1 entries", " 1 entry")
         names = re.findall(r"'([^']*)'", expected) if kind == "literal_error" and isinstance(value, str) else []
         near = did_you_mean(str(value), names)
@@ -115,7 +119,7 @@ def _hint(kind: str, value: Any) -> str:
         return " (YAML 1.2 takes it as text: write true or false)"
     if kind == "model_type" and value is None:
         return " (leave it out for the defaults)"
-    if kind in ("tuple_type", "list_type") and isinstance(value, str | int | float):
+    if kind in ("tuple_type", "list_type") and isinstance(value, str | int | float) and value != "":
         return f" (write [{value}])"
     if kind == "int_type" and isinstance(value, float):
         return " (a number with a decimal point or an exponent: write the whole number in digits)"

@@ -34,11 +34,10 @@ class Augmentation:
     def check(self, input_shape: tuple[int, ...], *, flip: str = "recipe.flip") -> None:
         """Raise ConfigError unless inputs of this shape can be augmented; flip is the setting that asks for flips."""
         asked = "recipe.crop_padding" if self.crop_padding else flip
+        remedy = "remove the setting, or use a data set of images"
         if self.n_choices > 1 and len(input_shape) != 3:
             with placed(asked):
-                raise ConfigError(
-                    f"it is for images (channels, height, width), but inputs have shape {input_shape}; remove the setting, or use a data set of images"
-                )
+                raise ConfigError(f"it is for images (channels, height, width), but inputs have shape {input_shape}; {remedy}")
         if self.crop_padding and self.crop_padding >= min(input_shape[1:]):
             _, height, width = input_shape
             with placed(asked):

@@ -67,6 +67,7 @@ def test_no_message_shows_a_password() -> None:
     [
         ("recipe.optimizer=sdg", "got 'sdg'. Did you mean 'sgd'?"),
         ("recipe=", "got null (leave it out for the defaults)"),
+        ("dataset={name: npz, path: ''}", "dataset.path: expected the path of a file or folder (got '')"),
         ("resources.train={cpu: 3}", "Did you mean 'num_cpus'?"),
         ("judges.ulira.splits=forget", "(write [forget])"),
         ("judges={}", "name at least one"),

@@ -82,7 +82,7 @@ def test_what_cannot_be_judged_is_refused(place: EasyDubLayout, examples: Exampl
 @pytest.mark.parametrize(
     ("names", "said"),
     [
-        ({"dataset": "tny"}, "it has no dataset tny; it has: dataset tiny, model small, epoch 3; set --dataset"),
+        ({"dataset": "tny"}, "it has no dataset tny; it has: dataset tiny, model small, epoch 3; set --root, --dataset"),
         ({"model": "large", "epoch": 4}, "it has no model large, no epoch 4; it has: dataset tiny, model small, epoch 3"),
         ({"root": Path("nowhere")}, "it has nothing of EasyDUB's, such as margins/tiny/pretrain/retain/small/id"),
     ],
