@@ -120,7 +120,7 @@ class Experiment(StudyKeys):
     def _check(self) -> "Experiment":
         check_judges(self.judges, self.populations)
         if "floor" in self.unlearners:
-            raise ConfigError("unlearners.floor: this label stands for the noise floor in every table; choose another")
+            raise ConfigError("unlearners.floor: this label stands for the noise floor in tables; choose another label")
         for label, rule in self.forget_sets.items():
             strange = set(rule.needs) - {"full"}
             if strange:

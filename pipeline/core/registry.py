@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError, field_validator
 from pydantic_core import CoreSchema
 
 from pipeline.core.errors import ConfigError, DataError, Problem, SettingError
@@ -57,10 +57,10 @@ class Settings(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _no_empty_path(cls, value: Any, field: ValidationInfo) -> Any:
+    def _no_empty_path(cls, value: Any, field: Any) -> Any:
         """Refuse an empty path, which would stand for the folder of this process."""
         if isinstance(value, str) and not value.strip():
-            hint = cls.model_fields[str(field.field_name)].annotation
+            hint = cls.model_fields[field.field_name].annotation
             if Path in (hint, *get_args(hint)):
                 raise ValueError("expected the path of a file or folder")
         return value
