@@ -19,7 +19,7 @@ from pipeline.blueprint.starts import check_starts
 from pipeline.config import Experiment
 from pipeline.config.fidelity import check_fidelities, is_proxy, model_of, recipe_of
 from pipeline.config.populations import PROXIES
-from pipeline.core.errors import ConfigError, DataError, InputsNotReadError, PipelineError
+from pipeline.core.errors import ConfigError, DataError, InputsNotReadError, ShapeError, placed
 from pipeline.core.fitting import fits
 from pipeline.core.setting_paths import with_absolute_paths
 from pipeline.data.content import KNOWN
@@ -35,6 +35,9 @@ from pipeline.stages.work import Task, compute_task, read_common
 from pipeline.training.ensemble import Builder, why_not_stackable
 from pipeline.training.populations import check_model
 from pipeline.training.scale import check_scale
+
+# What messages call the config of those who give none.
+DEMONSTRATION = "the demonstration"
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ def read_experiment(path: str | None, overrides: Sequence[str], store: str | Non
     if path is not None:
         return config.read(path, overrides, store=store)
     with resources.as_file(resources.files("jobs") / "configs" / f"{demonstration}.yaml") as embedded:
-        return config.build(config.read_tree(embedded), overrides, source="the demonstration", store=store)
+        return config.build(config.read_tree(embedded), overrides, source=DEMONSTRATION, store=store)
 
 
 def open_session(
@@ -77,8 +80,13 @@ def open_session(
         refuse_places_that_vanish(experiment)
     place = Store(experiment.store.uri)
     recall_from(place)
-    examples = load_checked(experiment, reads_inputs=reads_inputs)
-    return Session(experiment, examples, build_graph(experiment, examples), place)
+    try:
+        examples = load_checked(experiment, reads_inputs=reads_inputs)
+        graph = build_graph(experiment, examples)
+    except (ConfigError, DataError, ShapeError) as error:
+        written = config.origin(path or DEMONSTRATION, overrides, error.place)
+        raise type(error)(f"{written}: {error}") from error
+    return Session(experiment, examples, graph, place)
 
 
 def load_checked(experiment: Experiment, *, reads_inputs: bool = True) -> Examples:
@@ -87,7 +95,8 @@ def load_checked(experiment: Experiment, *, reads_inputs: bool = True) -> Exampl
     Relative paths begin in the folder of this process.
     """
     located = with_absolute_paths(experiment)
-    examples = KNOWN.read(located.dataset) if reads_inputs else KNOWN.outline(located.dataset)
+    with placed("dataset"):
+        examples = KNOWN.read(located.dataset) if reads_inputs else KNOWN.outline(located.dataset)
     check(located, examples)
     return examples
 
@@ -112,30 +121,27 @@ def check(experiment: Experiment, examples: Examples) -> None:
 
     With examples whose inputs are not read, what needs them is not tried.
     """
-    for subsets in (experiment.populations.subset, experiment.populations.designed):
+    for role in ("subset", "designed"):
+        subsets = getattr(experiment.populations, role)
         if subsets is not None:
-            count_kept(examples.n_train, subsets.keep_fraction)
+            with placed(f"populations.{role}"):
+                count_kept(examples.n_train, subsets.keep_fraction)
     check_trained(experiment, examples)
     for label, rule in experiment.forget_sets.items():
-        try:
+        with contextlib.suppress(InputsNotReadError), placed(f"forget_sets.{label}"):
             rule.check(examples)
-        except InputsNotReadError:
-            continue
-        except PipelineError as error:
-            raise type(error)(f"forget set {label!r}: {error}") from error
     check_focused(experiment, examples)
-    experiment.estimator.check(examples)
+    with placed("estimator"):
+        experiment.estimator.check(examples)
     check_populations(experiment, examples)
     check_looked_into(experiment, Builder(model_of(experiment, "scout"), examples.input_shape, examples.n_classes), examples)
     check_learnt_from(experiment)
     for label, unlearner in experiment.unlearners.items():
-        try:
+        with placed(f"unlearners.{label}"):
             unlearner.check(examples)
-        except PipelineError as error:
-            raise type(error)(f"unlearner {label!r}: {error}") from error
-        n_retain = getattr(unlearner, "retain_points", 0)
-        if fits(n_retain, int) and n_retain >= examples.n_train:
-            raise DataError(f"unlearner {label!r}: retain_points is {n_retain} but there are {examples.n_train} training points; lower it")
+            n_retain = getattr(unlearner, "retain_points", 0)
+            if fits(n_retain, int) and n_retain >= examples.n_train:
+                raise DataError(f"retain_points is {n_retain} but there are {examples.n_train} training points; lower it")
 
 
 def check_looked_into(experiment: Experiment, build: Builder, examples: Examples) -> None:
@@ -145,13 +151,9 @@ def check_looked_into(experiment: Experiment, build: Builder, examples: Examples
     if guide is not None and needs_effects(experiment):
         looking[f"estimator.{guide.key}"] = guide.estimator
     for key, estimator in looking.items():
-        try:
+        with contextlib.suppress(InputsNotReadError), placed(key):
             estimator.check_objective(recipe_of(experiment, "scout").loss())
             estimator.check_model(build, examples)
-        except InputsNotReadError:
-            continue
-        except ConfigError as error:
-            raise ConfigError(f"{key}: {error}") from error
 
 
 def check_learnt_from(experiment: Experiment) -> None:
@@ -176,10 +178,11 @@ def check_focused(experiment: Experiment, examples: Examples) -> None:
             n_forget = (named if fits(named, int) else 1) if rule.needs else len(rule.select(examples, None))
         except InputsNotReadError:
             continue
-        try:
-            count_kept_outside(examples.n_train - n_forget, focused.keep_fraction)
-        except ConfigError as error:
-            raise ConfigError(f"populations.focused, forget set {label!r}: {error}") from error
+        with placed("populations.focused"):
+            try:
+                count_kept_outside(examples.n_train - n_forget, focused.keep_fraction)
+            except ConfigError as error:
+                raise ConfigError(f"{error} (forget set {label!r})") from error
 
 
 def check_trained(experiment: Experiment, examples: Examples) -> None:
@@ -188,15 +191,11 @@ def check_trained(experiment: Experiment, examples: Examples) -> None:
         if role != "full" and (role not in roles_used(experiment) or not is_proxy(experiment, role)):
             continue
         build = Builder(model_of(experiment, role), examples.input_shape, examples.n_classes)
-        try:
-            # A command that reads no inputs checks the rest.
-            with contextlib.suppress(InputsNotReadError):
-                check_model(build, recipe_of(experiment, role), examples.inputs_of(np.arange(2)))
-                check_scale(build, recipe_of(experiment, role), examples)
-        except ConfigError as error:
-            if role == "full":
-                raise
-            raise type(error)(f"populations.{role}: {error}") from error
+        place = contextlib.nullcontext() if role == "full" else placed(f"populations.{role}")
+        # A command that reads no inputs checks the rest.
+        with contextlib.suppress(InputsNotReadError), place:
+            check_model(build, recipe_of(experiment, role), examples.inputs_of(np.arange(2)))
+            check_scale(build, recipe_of(experiment, role), examples)
 
 
 def check_populations(experiment: Experiment, examples: Examples) -> None:

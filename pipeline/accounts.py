@@ -174,11 +174,11 @@ class Starting(NamedTuple):
 def starts(experiment: Experiment) -> Iterator[Starting]:
     """Yield what unlearners start from, and what judges compare with as the models before unlearning."""
     for label, unlearner in experiment.unlearners.items():
-        yield Starting(unlearner.start, f"unlearner labelled {label!r} starts from", frozenset({"logits", "states"}))
+        yield Starting(unlearner.start, f"unlearners.{label} starts from", frozenset({"logits", "states"}))
     for label, judge in experiment.judges.items():
         if "full" in judge.needs:
             # Without a start of its own, a judge takes that of each unlearner, and for the floor the full models.
-            yield Starting(judge.start or "full", f"judge labelled {label!r} compares with", judge.needs & {"logits", "states"})
+            yield Starting(judge.start or "full", f"judges.{label} compares with", judge.needs & {"logits", "states"})
 
 
 def starts_of(experiment: Experiment) -> frozenset[str]:

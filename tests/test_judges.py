@@ -169,7 +169,7 @@ def test_experiments_are_compared_by_it(session: Session, shown: verbs.RunResult
     ],
 )
 def test_what_a_judge_cannot_have_is_refused_before_compute(tmp_path: Path, judge: object, words: str) -> None:
-    with pytest.raises(ConfigError, match="judge labelled 'mine'") as refused:
+    with pytest.raises(ConfigError, match=r"judges\.mine") as refused:
         open_at(tmp_path, judges={"mine": judge})
     assert words in str(refused.value)
 

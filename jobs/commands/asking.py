@@ -121,6 +121,7 @@ def export(
         sets = ", ".join(f"{label} is forget set {number}" for label, number in result["forget_sets"].items())
         where = f"dataset {result['dataset']}, model {result['model']}, epoch {result['epoch']}"
         paper().print(f"{result['path']}: {result['n_models']:,} models of {where}; {sets}", soft_wrap=True)
+        paper().print(f"judge the first with: {result['judged_by']}", soft_wrap=True, markup=False, highlight=False)
     else:
         result = write(open_session(config, set_ or (), store), path, dtype=dtype)
         paper().print(f"{result['path']}: {result['dtype']} {tuple(result['shape'])}", soft_wrap=True)

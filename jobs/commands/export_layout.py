@@ -1,6 +1,7 @@
 """`dmm export --layout easydub`: the models of an experiment as a folder that others' tools read."""
 
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,15 @@ def export_easydub(session: Session, path: str) -> dict[str, Any]:
         written = writer.write(place, exported)
     except OSError as error:
         raise DataError(f"--to {path} cannot be written ({error.strerror or error}); choose a folder that can be, with enough room") from error
-    return {"path": str(root), "layout": "easydub", **names, "epoch": place.epoch, "forget_sets": numbers, **written}
+    named = {"path": str(root), "layout": "easydub", **names, "epoch": place.epoch, "forget_sets": numbers}
+    return {**named, **written, "judged_by": _judging(place)}
+
+
+def _judging(place: EasyDubLayout) -> str:
+    """Return the command that judges the first forget set of a folder, quoted for a shell."""
+    folder = ["--layout", "easydub", "--root", str(place.root), "--forget-set", "1"]
+    names = ["--dataset", place.dataset, "--model", place.model, "--epoch", str(place.epoch)]
+    return shlex.join(["dmm", "klom", *folder, *names])
 
 
 def _done(session: Session, keys: list[str]) -> dict[str, NodeState]:

@@ -24,8 +24,9 @@ def klom_of_layout(layout: EasyDubLayout, forget_set: int, *, n_models: int | No
     the pretrained models' training points. Raises DataError, ShapeError or ConfigError on files or settings that cannot be used.
     """
     rule = check_rule(variant, n_bins, clip)
+    pretrained = _numbers(layout, None)
     ids = layout.forget_ids(forget_set)
-    pretrained, oracles = _numbers(layout, forget_set)
+    oracles = _numbers(layout, forget_set)
     fewest = min(len(pretrained), len(oracles))
     wanted = fewest if n_models is None else n_models
     if not 2 <= wanted <= fewest:
@@ -43,17 +44,16 @@ def klom_of_layout(layout: EasyDubLayout, forget_set: int, *, n_models: int | No
     return about | {"forget_set": forget_set, "variant": variant} | counts | {"splits": answers, "notices": _notices(layout, ids, forget_set, pretrained)}
 
 
-def _numbers(layout: EasyDubLayout, forget_set: int) -> tuple[list[int], list[int]]:
-    """Return the numbers of the pretrained models and of the oracles that have margins on every part."""
-    found = []
-    for population in (None, forget_set):
-        parts = layout.parts(population)
-        files = {f"margins of {part}": layout.files(layout.outputs("margins", population, part)) for part in parts}
-        if not any(files.values()):
-            others = ", ".join(dict.fromkeys(layout.find_others())) or "nothing of EasyDUB's"
-            raise DataError(f"{layout.root} has no {layout.outputs('margins', population, parts[0])}; it has: {others}")
-        found.append(same_numbers(files, "complete the folder"))
-    return found[0], found[1]
+def _numbers(layout: EasyDubLayout, forget_set: int | None) -> list[int]:
+    """Return the numbers of the models with margins on every part: pretrained ones, or oracles of a forget set."""
+    patterns = {part: layout.outputs("margins", forget_set, part) for part in layout.parts(forget_set)}
+    files = {f"margins of {part}": layout.files(pattern) for part, pattern in patterns.items()}
+    if any(files.values()):
+        return same_numbers(files, "complete the folder")
+    whose = "pretrained models" if forget_set is None else f"oracles of forget set {forget_set}"
+    missing = f"no margins of {whose} ({patterns[RETAIN]})"
+    remedy = "set --root, --dataset, --model and --epoch"
+    raise DataError(f"{layout.root} holds {missing}: it {layout.lacking()}; {remedy}")
 
 
 def _pretrained(layout: EasyDubLayout, ids: Indices, part: str, forget_set: int, numbers: Sequence[int]) -> Margins:

@@ -78,7 +78,7 @@ def outputs_of(experiment: Experiment, examples: Examples) -> frozenset[str]:
     wanting = [label for label, unlearner in experiment.unlearners.items() if "effect" in unlearner.needs]
     if "logits" not in found and wanting:
         raise ConfigError(
-            f"unlearner labelled {wanting[0]!r} needs effects on the logits of all classes, but the attribution is of margins only; "
+            f"unlearners.{wanting[0]} needs effects on the logits of all classes, but the attribution is of margins only; "
             "give a matrix or a source of logits or weights, or leave it to unlearners that need no effects and read the score alone"
         )
     return found

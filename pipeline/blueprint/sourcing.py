@@ -9,7 +9,7 @@ import numpy as np
 from pipeline.accounts import ORACLES, looks, needs_effects, starts
 from pipeline.config import Experiment
 from pipeline.config.fidelity import model_of
-from pipeline.core.errors import ConfigError, DataError, InputsNotReadError, PipelineError
+from pipeline.core.errors import ConfigError, DataError, InputsNotReadError, placed
 from pipeline.core.registry import plugin_name
 from pipeline.data.examples import Examples
 from pipeline.sources.base import ModelSource, check_apart, check_first
@@ -123,7 +123,7 @@ def needed_of(experiment: Experiment, role: str) -> Iterator[tuple[str, str]]:
     yield from (("states", f"{start.words} them") for start in readers)
     for label, unlearner in experiment.unlearners.items():
         if role == "floor" and "oracle" in unlearner.needs:
-            yield "logits", f"unlearner labelled {label!r} needs oracles to learn from"
+            yield "logits", f"unlearners.{label} needs oracles to learn from"
     if role == "full" and needs_effects(experiment):
         yield "logits", "predicted effects are added to their logits"
     if role == "scout" and looks(experiment):
@@ -131,19 +131,17 @@ def needed_of(experiment: Experiment, role: str) -> Iterator[tuple[str, str]]:
     if role in ORACLES:
         for label, judge in experiment.judges.items():
             if judge.needs_states:
-                yield "states", f"judge labelled {label!r} needs the weights of both sides"
+                yield "states", f"judges.{label} needs the weights of both sides"
 
 
 def check_sources(experiment: Experiment, examples: Examples, roles: frozenset[str]) -> None:
     """Raise ConfigError or DataError, naming what would supply it, where a source of one of the roles lacks what is needed of it."""
     found = []
     for role in ROLES:
-        try:
+        with placed(f"populations.{role}.source"):
             for one in all_sourced(experiment, role) if role in roles else ():
                 _check_sourced(experiment, examples, one)
                 found.append(one)
-        except PipelineError as error:
-            raise type(error)(f"populations.{role}.source: {error}") from error
     for number, first in enumerate(found):
         for second in found[number + 1 :]:
             if (first.role, second.role) in APART and first.label == second.label:

@@ -1,6 +1,6 @@
 """What a user writes: the experiment, its parts, and how both are read."""
 
 from pipeline.config.experiment import BESIDE_IDENTITY, EVIDENCE, PLACES, Experiment
-from pipeline.config.reading import build, read, read_tree
+from pipeline.config.reading import build, origin, read, read_tree
 
-__all__ = ["BESIDE_IDENTITY", "EVIDENCE", "PLACES", "Experiment", "build", "read", "read_tree"]
+__all__ = ["BESIDE_IDENTITY", "EVIDENCE", "PLACES", "Experiment", "build", "origin", "read", "read_tree"]

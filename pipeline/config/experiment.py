@@ -12,7 +12,7 @@ from pipeline.config.guests import StudyKeys, without_study_names
 from pipeline.config.judges import Judges, check_judges, judges_by_default, successor_of_evaluation
 from pipeline.config.populations import MOST_MODELS, AnySubsets, Populations
 from pipeline.core import yaml_text
-from pipeline.core.errors import ConfigError
+from pipeline.core.errors import ConfigError, SettingError, refusing
 from pipeline.core.fingerprint import digest
 from pipeline.core.masking import masked
 from pipeline.core.neutral import setting
@@ -77,18 +77,20 @@ class Tracking(Settings):
     @classmethod
     def _check(cls, uri: str | None) -> str | None:
         if uri is not None and masked(uri) != uri:
-            raise ConfigError(
-                f"tracking.uri {masked(uri)!r} holds a password, which would be logged with the config; give the address without it, and set "
+            raise SettingError(
+                f"{masked(uri)!r} holds a password, which would be logged with the config; give the address without it, and set "
                 "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD where it runs; before a database put an MLflow server"
             )
         if uri:
-            check_form(uri)
+            with refusing():
+                check_form(uri)
         return uri
 
     @field_validator("experiment")
     @classmethod
     def _check_experiment(cls, name: str) -> str:
-        check_experiment_name(name)
+        with refusing():
+            check_experiment_name(name)
         return name
 
 
@@ -118,15 +120,15 @@ class Experiment(StudyKeys):
     def _check(self) -> "Experiment":
         check_judges(self.judges, self.populations)
         if "floor" in self.unlearners:
-            raise ConfigError("unlearner label 'floor' stands for the noise floor in every table; choose another label")
+            raise ConfigError("unlearners.floor: this label stands for the noise floor in tables; choose another label")
         for label, rule in self.forget_sets.items():
             strange = set(rule.needs) - {"full"}
             if strange:
-                raise ConfigError(f"forget set labelled {label!r} needs {', '.join(sorted(strange))}, but only the margins of `full` can be had")
+                raise ConfigError(f"forget_sets.{label} needs {', '.join(sorted(strange))}, but only the margins of `full` can be had")
         for label, unlearner in self.unlearners.items():
             unknown = unlearner.needs - {"effect", "oracle"}
             if unknown:
-                raise ConfigError(f"unlearner labelled {label!r} needs {', '.join(sorted(unknown))}, but only `effect` and `oracle` can be had")
+                raise ConfigError(f"unlearners.{label} needs {', '.join(sorted(unknown))}, but only `effect` and `oracle` can be had")
         focused, n_full = self.populations.focused, self.populations.full.n_models
         if focused is not None and focused.keep_fraction == 1 and self.populations.full.source is not None:
             raise ConfigError(

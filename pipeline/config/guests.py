@@ -44,9 +44,10 @@ class StudyKeys(KnownStudies):
     def _check_labels(self) -> "StudyKeys":
         for label, study in self.studies.items():
             if label in TAKEN or label in STUDIES.names():
-                raise ConfigError(f"study label {label!r} has a meaning of its own in tables and pages; choose another label")
+                raise ConfigError(f"studies.{label}: this label has a meaning of its own in tables and pages; choose another label")
             if type(study) in STUDIES.plugins:
-                raise ConfigError(f"study {study.name!r} stands below a key of its own; write `{study.name}: {{…}}` beside `studies`, not below it")
+                remedy = f"write `{study.name}: {{…}}` beside `studies`, not below it"
+                raise ConfigError(f"studies.{label}: study {study.name!r} has a key of its own; {remedy}")
         return self
 
     @model_serializer(mode="wrap")

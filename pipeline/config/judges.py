@@ -73,7 +73,7 @@ def check_judges(judges: Mapping[str, Judge], populations: Populations) -> None:
     if not judges:
         raise ConfigError("judges is empty; name at least one, such as `judges: {klom: {}}`, or leave it out for the default ones")
     for label, judge in judges.items():
-        _check_judge(f"judge labelled {label!r}", judge, populations)
+        _check_judge(f"judges.{label}", judge, populations)
 
 
 def _check_judge(place: str, judge: Judge, populations: Populations) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import model_validator
 
-from pipeline.core.errors import ConfigError
+from pipeline.core.errors import Problem, SettingError
 from pipeline.core.neutral import setting
 from pipeline.core.plugin_fields import maybe
 from pipeline.core.registry import Settings
@@ -160,7 +160,8 @@ class Populations(Settings):
             own = {"model", "recipe"} & set(settings) if isinstance(settings, Mapping) and role not in PROXIES else set()
             if own and role in cls.model_fields:
                 shared = "those of populations.subset" if role == "designed" else "the experiment's, as it is compared with the models that unlearn"
-                raise ConfigError(f"populations.{role} has model and recipe in common with others ({shared}); remove {' and '.join(sorted(own))} there")
+                words = f"its model and recipe are {shared}; remove {' and '.join(sorted(own))} here"
+                raise SettingError(f"{role}: {words}", (Problem((role,), words),))
         return roles
 
     def of(self, role: str) -> Sourced | None:
@@ -170,11 +171,11 @@ class Populations(Settings):
 
 
 def _renamed(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings with `imported` under its new name; raises ConfigError if both are given."""
+    """Return settings with `imported` under its new name; raises SettingError if both are given."""
     rest = {name: value for name, value in settings.items() if name != "imported"}
     if settings["imported"] is not None:
         if rest.get("source") is not None:
-            raise ConfigError("both `imported` and `source` are set; keep `source`")
+            raise SettingError("both `imported` and `source` are set; keep `source`")
         warn_renamed("`imported` of populations is called `source` now; it is accepted as such: rename it")
         rest["source"] = settings["imported"]
     return rest

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,13 +47,33 @@ def build(tree: Mapping[str, Any], overrides: Sequence[str] = (), *, source: str
     if store is not None:
         if not store.strip():
             raise ConfigError("--store is empty; give a folder or an address such as s3://bucket/prefix")
-        tree = _put(tree, ["store", "uri"], store, f"store.uri={store}")
+        below = tree.get("store")
+        # Settings that are none are refused with the rest.
+        if below is None or isinstance(below, Mapping):
+            tree["store"] = {**(below or {}), "uri": store}
     try:
         return Experiment.model_validate(tree)
     except ValidationError as error:
-        raise ConfigError(explain(error, at=source, model=Experiment)) from None
+        raise ConfigError(explain(error, at=partial(origin, source, overrides), model=Experiment)) from None
     except ConfigError as error:
-        raise ConfigError(f"{source}: {error}") from None
+        raise ConfigError(f"{origin(source, overrides, '')}: {error}") from None
+
+
+def origin(source: str, overrides: Sequence[str], place: str) -> str:
+    """Return where the setting at a dotted place was written: in the override that set it last, else in source.
+
+    Overrides below the place are named too. Without a place it is source, with or without overrides.
+    """
+    if not place:
+        return f"{source} with --set" if overrides else source
+    below = list[str]()
+    for override in reversed(overrides):
+        key = override.partition("=")[0].strip()
+        if f"{place}.".startswith(f"{key}."):
+            return ", ".join([f"--set {shown(override)}", *below])
+        if f"{key}.".startswith(f"{place}."):
+            below.append(f"--set {shown(override)}")
+    return f"{source} with {', '.join(below)}" if below else source
 
 
 def _override(tree: Mapping[str, Any], override: str) -> dict[str, Any]:

@@ -1,12 +1,61 @@
 """Every error this package raises on purpose, as one tree; each message names the value, the expectation and the remedy."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+
+class Problem(NamedTuple):
+    """What is wrong with one setting; place is its path below the settings that hold it."""
+
+    place: tuple[int | str, ...]
+    message: str
+
 
 class PipelineError(Exception):
-    """Root of all errors raised on purpose; anything else that escapes is a defect of ours."""
+    """Root of all errors raised on purpose; anything else that escapes is a defect of ours.
+
+    place is the dotted setting that the message begins with, empty where it begins with none.
+    """
+
+    place: str = ""
+
+
+@contextmanager
+def placed(place: str) -> Iterator[None]:
+    """Put a dotted setting before the message of what is raised on purpose about it; one below it is joined to it."""
+    try:
+        yield
+    except PipelineError as error:
+        found = type(error)(f"{place}.{error}" if error.place else f"{place}: {error}")
+        found.place = f"{place}.{error.place}" if error.place else place
+        raise found from error
 
 
 class ConfigError(PipelineError):
     """A setting is unknown, out of range or contradicts another; found before any compute is spent."""
+
+
+class SettingError(ConfigError, ValueError):
+    """A setting is refused while it is validated: pydantic takes a ValueError, and adds the place of the setting.
+
+    problems holds what is wrong with settings below that place; it is empty where the message says all.
+    """
+
+    def __init__(self, message: str, problems: tuple[Problem, ...] = ()) -> None:
+        super().__init__(message)
+        self.problems = problems
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Turn a ConfigError of what a validator calls into a SettingError, which gets the place of the setting."""
+    try:
+        yield
+    except SettingError:
+        raise
+    except ConfigError as error:
+        raise SettingError(str(error)) from error
 
 
 class PluginError(ConfigError):

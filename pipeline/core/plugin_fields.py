@@ -1,28 +1,28 @@
 """How plug-ins become fields of a config: by name, by label, with the schema of every choice."""
 
+import difflib
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
-from pipeline.core.errors import ConfigError
+from pipeline.core.errors import Problem, SettingError, refusing
 from pipeline.core.registry import Plugin, Table, describe
+from pipeline.core.validation_errors import shown
 
 # Labels become parts of paths, metric names and report anchors.
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
 def builder(table: Table[Any]) -> Callable[[Any], Plugin]:
-    """Return what makes a plug-in of a table from its name or settings; raises ConfigError."""
+    """Return what makes a plug-in of a table from its name or settings; raises SettingError."""
 
     def build(value: Any) -> Plugin:
         if isinstance(value, table.base):
             return value
-        settings = {"name": value} if isinstance(value, str) else value
-        if not isinstance(settings, Mapping):
-            raise ConfigError(f"{table.kind}: expected settings with a `name`, got {value!r}; known names: {', '.join(table.names())}")
-        return table.build(settings)
+        with refusing():
+            return table.build({"name": value} if isinstance(value, str) else value)
 
     return build
 
@@ -32,20 +32,36 @@ def _labelled(table: Table[Any]) -> Callable[[Any], dict[str, Plugin]]:
 
     def build_all(value: Any) -> dict[str, Plugin]:
         if not isinstance(value, Mapping):
-            raise ConfigError(f"expected the settings of each {table.kind} below a label, such as `my_label: {{name: {table.names()[0]}}}`; got {value!r}")
-        for label in value:
-            if not isinstance(label, str) or not LABEL.fullmatch(label):
-                raise ConfigError(f"{table.kind} label {label!r} must start with a letter or digit and hold letters, digits, `_`, `-`, `.`, at most 64")
-        return {label: _at(f"{table.kind} labelled {label!r}", build, settings) for label, settings in value.items()}
+            example = f"a label, such as `my_label: {{name: {table.names()[0]}}}`"
+            raise SettingError(f"expected the settings of each {table.kind} below {example}; got {shown(value)}")
+        built, problems = {}, list[Problem]()
+        for label, settings in value.items():
+            try:
+                _check_label(table.kind, label)
+                built[label] = build(settings)
+            except SettingError as error:
+                given = {} if settings is None else settings
+                is_unnamed = isinstance(given, Mapping) and given.get("name") is None
+                hint = _nearest(table, str(label)) if is_unnamed else ""
+                found = error.problems or (Problem((), str(error)),)
+                problems += [Problem((label, *problem.place), problem.message + hint) for problem in found]
+        if problems:
+            raise SettingError(f"{table.kind}: some are refused", tuple(problems))
+        return built
 
     return build_all
 
 
-def _at(place: str, build: Callable[[Any], Plugin], settings: Any) -> Plugin:
-    try:
-        return build(settings)
-    except ConfigError as error:
-        raise ConfigError(f"{place}: {error}") from None
+def _check_label(kind: str, label: Any) -> None:
+    if not isinstance(label, str) or not LABEL.fullmatch(label):
+        expected = "must start with a letter or digit and hold letters, digits, `_`, `-`, `.`, at most 64"
+        raise SettingError(f"{kind} label {label!r} {expected}")
+
+
+def _nearest(table: Table[Any], label: str) -> str:
+    """Return what was perhaps meant by a label whose settings name no plug-in; empty if that is not clear."""
+    near = difflib.get_close_matches(label, table.names(), n=1)
+    return f". Did you mean `{label}: {{name: {near[0]}}}`?" if near else ""
 
 
 def _schema(table: Table[Any]) -> dict[str, Any]:

@@ -15,17 +15,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError, field_validator
 from pydantic_core import CoreSchema
 
-from pipeline.core.errors import ConfigError, DataError
+from pipeline.core.errors import ConfigError, DataError, Problem, SettingError
 from pipeline.core.fingerprint import canonical, digest, digest_bytes, digest_files
 from pipeline.core.fitting import fits, name_hint
 from pipeline.core.neutral import is_neutral, neutral_values, outside_identity
 from pipeline.core.plugin_calls import building, guard_methods, source_file
 from pipeline.core.plugin_calls import is_ours as _is_ours
 from pipeline.core.setting_paths import is_there, paths_in
-from pipeline.core.validation_errors import did_you_mean, explain
+from pipeline.core.validation_errors import did_you_mean, explain, problems, shown
 
 
 def _make_scalars_strict(schema: Any) -> None:
@@ -54,6 +54,16 @@ class Settings(BaseModel):
         schema = handler(source)
         _make_scalars_strict(schema)
         return schema
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_empty_path(cls, value: Any, field: Any) -> Any:
+        """Refuse an empty path, which would stand for the folder of this process."""
+        if isinstance(value, str) and not value.strip():
+            hint = cls.model_fields[field.field_name].annotation
+            if Path in (hint, *get_args(hint)):
+                raise ValueError("expected the path of a file or folder")
+        return value
 
 
 class Plugin(Settings):
@@ -106,17 +116,24 @@ class Table(Generic[P]):
         for plugin in self.plugins:
             if plugin.name == name:
                 return plugin
-        raise ConfigError(f"unknown {self.kind} {name!r}; known: {', '.join(self.names())}.{did_you_mean(name, self.names())}")
+        hint = did_you_mean(name, self.names())
+        remedy = f".{hint}" if hint else ", or module:Class of your own"
+        raise ConfigError(f"unknown {self.kind} {name!r}; known: {', '.join(self.names())}{remedy}")
 
-    def build(self, settings: Mapping[str, Any]) -> P:
-        """Return the plug-in described by settings, whose key `name` chooses the class and the rest its fields.
+    def build(self, settings: Any) -> P:
+        """Return the plug-in described by a mapping, whose key `name` chooses the class and the rest its fields.
 
-        Raises ConfigError if the name is missing or unknown or a field is refused.
+        Raises ConfigError if there is no mapping, the name is missing or unknown, or a field is refused.
         """
-        fields = dict(settings)
+        known = f"known: {', '.join(self.names())}, or module:Class of your own"
+        if settings is not None and not isinstance(settings, Mapping):
+            raise self._refusal(f"expected a name, or settings with a `name`, got {shown(settings)}; {known}")
+        fields = dict(settings or {})
         name = fields.pop("name", None)
+        if name is None:
+            raise self._refusal(f"needs a `name`, such as `name: {self.names()[0]}`; {known}")
         if not isinstance(name, str):
-            raise ConfigError(f"{self.kind}: needs a `name`; known: {', '.join(self.names())}, or module:Class of your own")
+            raise self._refusal(f"`name` is {shown(name)}; expected text; {known}")
         plugin = self.resolve(name)
         if inspect.isabstract(plugin):
             undefined = ", ".join(sorted(plugin.__abstractmethods__))
@@ -125,9 +142,13 @@ class Table(Generic[P]):
             try:
                 built = plugin(**{str(key): value for key, value in fields.items()})
             except ValidationError as error:
-                raise ConfigError(explain(error, at=f"{self.kind} {name!r}", model=plugin)) from None
+                message = explain(error, at=f"{self.kind} {name!r}", model=plugin)
+                raise SettingError(message, problems(error, model=plugin)) from None
         check_usable(built, f"{self.kind} {name!r}")
         return built
+
+    def _refusal(self, message: str) -> SettingError:
+        return SettingError(f"{self.kind}: {message}", (Problem((), message),))
 
     def _import(self, name: str) -> type[P]:
         module_name, _, class_name = name.partition(":")
@@ -204,11 +225,11 @@ def _identity(value: Any, dumped: Any) -> Any:
 def _identity_of_model(value: BaseModel, dumped: Mapping[str, Any]) -> dict[str, Any]:
     neutral, outside = neutral_values(type(value)), outside_identity(type(value))
     kept = {"name": plugin_name(value)} if isinstance(value, Plugin) else {}
-    for name, shown in dumped.items():
+    for name, part_dumped in dumped.items():
         part = getattr(value, name, None)
         if isinstance(part, Path) or name in kept or name in outside:
             continue
-        spelled = _identity(part, shown)
+        spelled = _identity(part, part_dumped)
         if name not in neutral or not is_neutral(spelled, neutral[name]):
             kept[name] = spelled
     return kept

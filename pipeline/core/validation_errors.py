@@ -2,10 +2,14 @@
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from pipeline.core.errors import Problem, SettingError
+from pipeline.core.masking import masked
 
 # Longer values are cut: a message is for reading.
 MOST_SHOWN = 80
@@ -37,40 +41,70 @@ _EXPECTED: Mapping[str, str] = {
 }
 
 
-def explain(error: ValidationError, *, at: str, model: type[BaseModel]) -> str:
-    """Return one line for each problem that reading `model` met: place, value, expectation, and the nearest known key."""
+def explain(error: ValidationError, *, at: str | Callable[[str], str], model: type[BaseModel]) -> str:
+    """Return one line for each problem that reading `model` met: place, value, expectation, and the nearest known key.
+
+    at is where the settings were written, or gives that for the dotted place of a setting.
+    """
     lines = []
-    for problem in error.errors():
-        if problem["type"] == UNMADE_DEFAULT:
-            continue
-        where = ".".join(str(part) for part in problem["loc"])
-        place = f"{at}: {where}" if where else at
-        if problem["type"] == "extra_forbidden":
-            names = _siblings(model, problem["loc"])
-            near = did_you_mean(str(problem["loc"][-1]), names)
-            lines.append(f"{place}: unknown setting; known: {', '.join(names)}.{near}")
-        elif problem["type"] == "missing":
-            lines.append(f"{place}: is required")
-        elif problem["type"] == "value_error":
-            lines.append(f"{place}: {problem['msg'].removeprefix('Value error, ')} (got {shown(problem['input'])})")
-        elif problem["type"] in _EXPECTED:
-            bounds = {name: f"{bound:g}" if isinstance(bound, float) else bound for name, bound in problem.get("ctx", {}).items()}
-            expected = _EXPECTED[problem["type"]].format(**bounds)
-            lines.append(f"{place}: expected {expected}, got {shown(problem['input'])}{_hint(problem['type'], problem['input'])}")
-        else:
-            lines.append(f"{place}: {problem['msg']} (got {shown(problem['input'])})")
+    for problem in problems(error, model=model):
+        where = ".".join(map(str, problem.place))
+        origin = at if isinstance(at, str) else at(where)
+        lines.append(f"{origin}: {where}: {problem.message}" if where else f"{origin}: {problem.message}")
     return "\n".join(lines)
+
+
+def problems(error: ValidationError, *, model: type[BaseModel]) -> tuple[Problem, ...]:
+    """Return what is wrong with settings of a model, each mistake once."""
+    refused = error.errors()
+    own = [problem for problem in refused if not _follows(problem, refused)]
+    return tuple(found for problem in own for found in _problems_of(problem, model))
+
+
+def _follows(problem: ErrorDetails, refused: Sequence[ErrorDetails]) -> bool:
+    """Return whether a problem follows from another: a default cannot be made, or a list lacks refused entries."""
+    place = problem["loc"]
+    lacks_refused = any(place == other["loc"][: len(place)] != other["loc"] for other in refused)
+    return problem["type"] == UNMADE_DEFAULT or (problem["type"] == "too_short" and lacks_refused)
+
+
+def _problems_of(problem: ErrorDetails, model: type[BaseModel]) -> Iterator[Problem]:
+    kind, value = problem["type"], problem["input"]
+    # Pydantic's mark of a key that is refused; the key itself stands before it.
+    place = tuple(part for part in problem["loc"] if part != "[key]")
+    refusal = problem.get("ctx", {}).get("error")
+    if isinstance(refusal, SettingError):
+        for below in refusal.problems or (Problem((), str(refusal)),):
+            yield Problem((*place, *below.place), below.message)
+    elif kind == "extra_forbidden":
+        names = _siblings(model, place)
+        near = did_you_mean(str(place[-1]), names)
+        yield Problem(place, f"unknown setting; known: {', '.join(names)}.{near}")
+    elif kind == "missing":
+        yield Problem(place, "is required")
+    elif kind in _EXPECTED:
+        context = problem.get("ctx", {})
+        bounds = {name: f"{bound:g}" if isinstance(bound, float) else bound for name, bound in context.items()}
+        expected = _EXPECTED[kind].format(**bounds).replace(" 1 entries", " 1 entry")
+        names = re.findall(r"'([^']*)'", expected) if kind == "literal_error" and isinstance(value, str) else []
+        near = did_you_mean(str(value), names)
+        yield Problem(place, f"expected {expected}, got {shown(value)}{_hint(kind, value)}{near and f'.{near}'}")
+    else:
+        # A rule on several settings names those it is about; all of the group would hide them.
+        got = "" if isinstance(value, Mapping | BaseModel) else f" (got {shown(value)})"
+        yield Problem(place, problem["msg"].removeprefix("Value error, ") + got)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return " Did you mean 'x'?" for the known name nearest to name, or an empty string if none is near."""
-    near = difflib.get_close_matches(name, list(known), n=1)
+    names = list(known)
+    near = difflib.get_close_matches(name, names, n=1) or [one for one in names if len(name) > 2 and name in one]
     return f" Did you mean {near[0]!r}?" if near else ""
 
 
 def shown(value: Any) -> str:
-    """Return value as Python writes it, cut to a length that fits a message."""
-    text = "null" if value is None else str(value).lower() if isinstance(value, bool) else repr(value)
+    """Return value as Python writes it, without a password in an address, cut to a length that fits a message."""
+    text = "null" if value is None else str(value).lower() if isinstance(value, bool) else masked(repr(value))
     return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}…"
 
 
@@ -83,6 +117,10 @@ def _hint(kind: str, value: Any) -> str:
             return " (text, not a number)"
     if kind == "bool_type" and isinstance(value, str) and value.lower() in _LOOKS_LIKE_TRUTH:
         return " (YAML 1.2 takes it as text: write true or false)"
+    if kind == "model_type" and value is None:
+        return " (leave it out for the defaults)"
+    if kind in ("tuple_type", "list_type") and isinstance(value, str | int | float) and value != "":
+        return f" (write [{value}])"
     if kind == "int_type" and isinstance(value, float):
         return " (a number with a decimal point or an exponent: write the whole number in digits)"
     return ""

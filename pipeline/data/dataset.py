@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from pipeline.core import seeds
-from pipeline.core.errors import ConfigError
+from pipeline.core.errors import ConfigError, placed
 from pipeline.core.neutral import setting
 from pipeline.core.registry import Plugin, Settings
 from pipeline.data.examples import Examples
@@ -62,7 +62,10 @@ class Dataset(Plugin):
     def _prepared(self, examples: Examples) -> Examples:
         if self.scaling is not None:
             examples = dataclasses.replace(examples, scaling=self.scaling)
-        return examples if self.label_noise is None else flip_labels(examples, self.label_noise)
+        if self.label_noise is None:
+            return examples
+        with placed("label_noise"):
+            return flip_labels(examples, self.label_noise)
 
 
 def flip_labels(examples: Examples, noise: LabelNoise) -> Examples:
@@ -72,7 +75,7 @@ def flip_labels(examples: Examples, noise: LabelNoise) -> Examples:
     """
     candidates = np.setdiff1d(np.arange(examples.n_train), examples.mislabelled)
     if noise.n_points > len(candidates):
-        raise ConfigError(f"label_noise: n_points is {noise.n_points} but only {len(candidates)} training labels can be flipped; lower n_points")
+        raise ConfigError(f"n_points is {noise.n_points} but only {len(candidates)} training labels can be flipped; lower n_points")
     rng = seeds.generator("label_noise", noise.seed)
     flipped = np.sort(rng.choice(candidates, noise.n_points, replace=False))
     labels = examples.labels.copy()

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from jaxtyping import Float, Int
 
 from pipeline.core.arrays import Indices, Labels
-from pipeline.core.errors import DataError
+from pipeline.core.errors import DataError, placed
 from pipeline.core.fingerprint import digest, digest_arrays
 from pipeline.core.fitting import describe_value, fits
 from pipeline.core.registry import identity
@@ -71,7 +71,8 @@ class Examples:
         if self.labels.min() < 0 or self.labels.max() >= self.n_classes:
             raise DataError(f"labels span {self.labels.min()} to {self.labels.max()}; expected 0 to {self.n_classes - 1}")
         if self.scaling is not None:
-            self.scaling.check(self.input_shape)
+            with placed("scaling"):
+                self.scaling.check(self.input_shape)
         if isinstance(self.inputs, ArrayInputs):
             _check_finite(self.inputs.array)
 

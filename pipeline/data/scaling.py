@@ -33,7 +33,7 @@ class Scaling(Settings):
         for name in ("mean", "std"):
             n_given, n_channels = len(getattr(self, name)), input_shape[0] if input_shape else 1
             if n_given not in (0, 1, n_channels):
-                shown = f"scaling: {name} has {n_given} numbers, an input has shape {input_shape}"
+                shown = f"{name} has {n_given} numbers, an input has shape {input_shape}"
                 raise DataError(f"{shown}; give one number, or {n_channels}, one for each channel")
 
     def terms(self, input_shape: tuple[int, ...]) -> tuple[Term, Term, Term]:

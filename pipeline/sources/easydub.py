@@ -169,11 +169,9 @@ class EasyDub(ModelSource):
             whose = (
                 "pretrained models" if self.forget_set is None else f"oracles of forget set {self.forget_set}"
             )
-            others = ", ".join(dict.fromkeys(layout.find_others())) or "nothing of EasyDUB's"
             raise DataError(
-                f"{self.folder} holds no {what} of {whose}: dataset {self.dataset}, model {self.model}, "
-                f"epoch {self.epoch} "
-                f"({layout.states(self.forget_set)}); it has: {others}"
+                f"{self.folder} holds no {what} of {whose} ({layout.states(self.forget_set)}): "
+                f"it {layout.lacking()}"
             )
         return there
 

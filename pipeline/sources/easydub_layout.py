@@ -82,13 +82,28 @@ class EasyDubLayout:
         """Return the numbers of the forget sets there are ids of."""
         return list(numbered(self.root, f"forget_sets/{self.dataset}/forget_set_{{id}}.npy"))
 
-    def find_others(self) -> Iterator[str]:
-        """Yield the data sets and the architectures that the folder holds, for error messages."""
+    def lacking(self) -> str:
+        """Return in words which of dataset, model and epoch the folder does not have, and what it has."""
+        there = sorted(set(self._find_names()))
+        if not there:
+            return f"has nothing of EasyDUB's, such as {self.outputs('margins', None, RETAIN)}"
+        wanted = (("dataset", self.dataset), ("model", self.model), ("epoch", str(self.epoch)))
+        absent = [
+            f"no {name} {value}"
+            for (name, value), found in zip(wanted, zip(*there, strict=True), strict=True)
+            if value not in found
+        ]
+        has = "; ".join(f"dataset {dataset}, model {model}, epoch {epoch}" for dataset, model, epoch in there)
+        together = "nothing of " + ", ".join(f"{name} {value}" for name, value in wanted)
+        return f"has {', '.join(absent) or together}; it has: {has}"
+
+    def _find_names(self) -> Iterator[tuple[str, str, str]]:
+        """Yield data set, architecture and epoch of each file of a model."""
         for top in ("margins", "logits", "models"):
-            for dataset in sorted(self.root.glob(f"{top}/*")):
-                yield f"dataset {dataset.name}"
-                middle = "pretrain" if top == "models" else "pretrain/retain"
-                yield from (f"model {model.name}" for model in sorted(dataset.glob(f"{middle}/*")))
+            for path in (self.root / top).rglob("id_*_epoch_*"):
+                folders = path.relative_to(self.root).parts
+                if len(folders) > 3:
+                    yield folders[1], folders[-2], path.stem.rpartition("_")[2]
 
 
 def open_array(path: Path, kinds: str, n_axes: int) -> npt.NDArray[np.generic]:

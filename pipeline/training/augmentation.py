@@ -12,7 +12,7 @@ from jaxtyping import Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from pipeline.core.errors import ConfigError
+from pipeline.core.errors import ConfigError, placed
 from pipeline.core.seeds import generator
 
 
@@ -31,12 +31,20 @@ class Augmentation:
         """Outcomes that a draw chooses from; 1 where nothing is augmented."""
         return (2 if self.flip else 1) * (2 * self.crop_padding + 1) ** 2
 
-    def check(self, input_shape: tuple[int, ...], *, asked: str = "flip or crop_padding") -> None:
-        """Raise ConfigError unless inputs of this shape can be augmented; asked is the setting that wants it."""
+    def check(self, input_shape: tuple[int, ...], *, flip: str = "recipe.flip") -> None:
+        """Raise ConfigError unless inputs of this shape can be augmented; flip is the setting that asks for flips."""
+        asked = "recipe.crop_padding" if self.crop_padding else flip
+        remedy = "remove the setting, or use a data set of images"
         if self.n_choices > 1 and len(input_shape) != 3:
-            raise ConfigError(
-                f"{asked} is for images (channels, height, width), but inputs have shape {input_shape}; remove the setting, or use a data set of images"
-            )
+            with placed(asked):
+                raise ConfigError(f"it is for images (channels, height, width), but inputs have shape {input_shape}; {remedy}")
+        if self.crop_padding and self.crop_padding >= min(input_shape[1:]):
+            _, height, width = input_shape
+            with placed(asked):
+                raise ConfigError(
+                    f"crops with a padding of {self.crop_padding} may hold nothing of an image of {height} by {width} "
+                    f"pixels; expected at most {min(height, width) - 1}"
+                )
 
     def draw(self, seeds: Sequence[tuple[int, int]], epoch: int, n_points: int) -> Int[np.ndarray, "n_members n_points"]:
         """Return each member's draw for each point of an epoch, from (its seed, the number of the phase, epoch)."""

@@ -123,7 +123,7 @@ def check_model(build: Builder, recipe: Recipe, inputs: Float[np.ndarray, "..."]
     check_parameters(build, template)
     recipe.augmentation.check(build.input_shape)
     if build.model.flip_average:
-        Augmentation(flip=True).check(build.input_shape, asked="flip_average")
+        Augmentation(flip=True).check(build.input_shape, flip="model.flip_average")
     check_outputs(build, template, inputs)
     reason = why_not_stackable(template, [recipe.descent()], torch.from_numpy(np.array(inputs, np.float32)))
     if recipe.ensemble == "stacked" and reason is not None:

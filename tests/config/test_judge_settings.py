@@ -23,7 +23,7 @@ def test_without_any_there_are_klom_and_accuracy_and_ulira_where_there_are_model
 def test_a_refused_population_is_all_that_is_said_where_judges_follow_from_populations() -> None:
     with pytest.raises(ConfigError) as refusal:
         config.build(PLAIN, ["populations.floor.n_models=0"])
-    assert str(refusal.value) == "config: populations.floor.n_models: expected at least 1, got 0"
+    assert str(refusal.value) == "--set 'populations.floor.n_models=0': populations.floor.n_models: expected at least 1, got 0"
 
 
 def test_a_label_that_is_a_judges_name_names_it() -> None:
@@ -74,8 +74,11 @@ def test_both_names_are_one_experiment() -> None:
         ({"evaluation": 3}, "evaluation: expected settings such as"),
         ({"judges": {}}, "judges is empty; name at least one"),
         ({"judges": ["klom"]}, "expected the settings of each judge below a label"),
-        ({"judges": {"mine": {"n_bins": 3}}}, "judge labelled 'mine': judge: needs a `name`"),
+        ({"judges": {"mine": {"n_bins": 3}}}, "judges.mine: needs a `name`"),
+        ({"judges": {"klm": {}}}, "Did you mean `klm: {name: klom}`?"),
+        ({"judges": {"mine": None}}, "known: accuracy, klom, ulira, or module:Class of your own"),
         ({"judges": {"klom": {"n_binz": 3}}}, "n_binz"),
+        ({"judges": {"klom": {"start": "full"}}}, "does not read the models before unlearning; remove start"),
         ({"judges": {"ulirra": "ulirra"}}, "Did you mean 'ulira'?"),
         (
             {"judges": {"ulira": {}}, "populations": TINY["populations"] | {"oracle": {"n_models": 3}}},

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from pipeline.convex.linear.study import LinearExample, LinearStudy
-from pipeline.core.errors import ConfigError
 
 # R at the stated step size: over 100 seeds elsewhere (OM), or exact in the paper's own figure (GD). The spread is that over draws.
 QUOTED = [
@@ -105,11 +105,11 @@ def test_ascent_dips_then_diverges(weak):
     ],
 )
 def test_a_study_that_cannot_be_is_refused(settings, message):
-    with pytest.raises((ConfigError, ValueError), match=message):
+    with pytest.raises(ValidationError, match=message):
         LinearStudy(**settings)
 
 
 @pytest.mark.parametrize(("penalties", "message"), [((0.0,), "is not above 0"), ((4.0, 4.0), "has one twice"), ((4.0, 4.0000001), "has one twice")])
 def test_penalties_that_cannot_be_are_refused(penalties, message):
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(ValidationError, match=message):
         LinearExample(penalties=penalties)

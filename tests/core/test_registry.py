@@ -68,8 +68,8 @@ def test_settings_become_fields():
     ("settings", "message"),
     [
         ({"name": "sqare"}, "unknown shape 'sqare'; known: circle, square. Did you mean 'square'?"),
-        ({"side": 1}, "shape: needs a `name`; known: circle, square"),
-        ({"name": 3}, "needs a `name`"),
+        ({"side": 1}, "shape: needs a `name`, such as `name: circle`; known: circle, square, or module:Class of your own"),
+        ({"name": 3}, "shape: `name` is 3; expected text"),
         ({"name": "square", "sdie": 1}, "shape 'square': sdie: unknown setting; known: name, side. Did you mean 'side'?"),
         ({"name": "square", "side": -1}, "side: expected more than 0, got -1"),
         ({"name": "square", "side": float("nan")}, "side: expected a finite number"),

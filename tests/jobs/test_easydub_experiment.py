@@ -128,7 +128,7 @@ def test_outputs_that_are_missing_beside_weights_are_computed(run_dub: Any, made
     [
         (
             {"full": {"source": FOLDER | {"use": ["margins"]}}},
-            "offers margins of train/full, but no states: unlearner labelled 'nothing' starts from them. What would",
+            "offers margins of train/full, but no states: unlearners.nothing starts from them. What would",
         ),
         ({"full": {"source": FOLDER | {"keys": {}}}}, "id_0_epoch_3.pt does not fit the model: missing: 1.weight"),
         ({"oracle": {"source": FOLDER | {"forget_sets": {"two": 2}}}}, "forget_sets has no number for 'ten'"),

@@ -1,6 +1,9 @@
 """Folders in EasyDUB's layout: judged from margins and forget ids alone, and written from our own models so that they read back alike."""
 
+import shlex
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -74,6 +77,28 @@ def test_what_cannot_be_judged_is_refused(place: EasyDubLayout, examples: Exampl
     asked = {"forget_set": 2, "n_models": None} | RULE | change
     with pytest.raises(error, match=said):
         klom_of_layout(place, **asked)
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        ({"dataset": "tny"}, "it has no dataset tny; it has: dataset tiny, model small, epoch 3; set --root, --dataset"),
+        ({"model": "large", "epoch": 4}, "it has no model large, no epoch 4; it has: dataset tiny, model small, epoch 3"),
+        ({"root": Path("nowhere")}, "it has nothing of EasyDUB's, such as margins/tiny/pretrain/retain/small/id"),
+    ],
+)
+def test_a_name_that_the_folder_does_not_have_is_named(place: EasyDubLayout, examples: Examples, names: dict[str, Any], said: str) -> None:
+    write_easydub(place.root, examples, IDS, kinds=("margins",))
+    with pytest.raises(DataError, match=said):
+        klom_of_layout(replace(place, **names), 2, n_models=None, **RULE)
+
+
+@pytest.mark.usefixtures("finished")
+def test_an_export_prints_the_command_that_judges_it(dmm: Dmm) -> None:
+    out = dmm("export", "tiny.yaml", "--store", "store", "--to", "a folder", "--layout", "easydub")[1]
+    program, *asked = shlex.split(out.partition("judge the first with: ")[2])
+    assert program == "dmm"
+    assert dmm(*asked)[0] == 0
 
 
 def test_ids_beyond_the_training_points_are_refused(place: EasyDubLayout, examples: Examples) -> None:

@@ -26,7 +26,7 @@ def test_a_judge_compares_with_the_role_that_it_names(open_tiny: Open, role: str
 
 def test_a_judge_that_reads_weights_that_are_not_kept_is_refused_first(open_tiny: Open) -> None:
     own = {"unlearners": {"late": {"name": "no_op", "start": "oracle"}}}
-    with pytest.raises(ConfigError, match=r"judge labelled 'w' compares with populations.full, whose weights are not kept; set populations.full.keep"):
+    with pytest.raises(ConfigError, match=r"judges.w compares with populations.full, whose weights are not kept; set populations.full.keep"):
         open_tiny("populations.full.keep_states=false", **FEW | own, judges={"w": WEIGHTS | {"start": "full"}})
 
 

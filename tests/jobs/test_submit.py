@@ -116,7 +116,7 @@ def test_ray_lists_what_it_ships(folder: Path) -> None:
         (("--store", "s3:/bucket/x"), "expected /a/folder, file:///a/folder or s3://bucket/prefix"),
         (("--set", "tracking.uri=sqlite:///mlflow.db"), "sqlite:////absolute"),
         (("--set", "populations.subset.n_model=3"), "n_model"),
-        (("--set", "forget_sets.some.n_points=100000"), "forget set 'some'"),
+        (("--set", "forget_sets.some.n_points=100000"), "forget_sets.some: "),
         (("--stage", "trian"), "--stage 'trian'"),
         (("--address", "ray://head:10001"), "expected that of the head's dashboard"),
         (("--entrypoint-label", "kind"), "NAME=VALUE"),

@@ -88,7 +88,7 @@ def test_the_number_of_a_forget_set_counts_and_its_label_does_not(tmp_path: Path
     [
         (
             {"dataset": "cifar10"},
-            "holds no models of pretrained models: dataset cifar10, model small.*it has: dataset tiny, model small",
+            "holds no models of pretrained models .*: it has no dataset cifar10; it has: dataset tiny, model small",
         ),
         ({"epoch": 23}, "epoch 23"),
         (

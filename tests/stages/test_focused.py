@@ -115,5 +115,5 @@ def test_pairs_that_are_not_complete_are_not_compared(open_tiny):
 
 
 def test_a_fraction_that_keeps_no_point_is_refused_before_any_model_is_trained(open_tiny):
-    with pytest.raises(ConfigError, match=r"^populations.focused, forget set 'some': keep_fraction 0.001 keeps none of the 55 points"):
+    with pytest.raises(ConfigError, match=r"^populations.focused: keep_fraction 0.001 keeps none of the 55 points.*\(forget set 'some'\)"):
         open_tiny("populations.focused={n_models: 4, keep_fraction: 0.001}")

@@ -116,7 +116,7 @@ def test_margins_alone_are_refused_where_effects_are_wanted(open_tiny: Open, tmp
     folder = invent(tmp_path / "records")
     np.save(folder / "margins.npy", np.load(folder / "logits.npy")[:, :, 0])
     (folder / "logits.npy").unlink()
-    with pytest.raises(ConfigError, match="unlearner labelled 'dmm' needs effects on the logits"):
+    with pytest.raises(ConfigError, match=r"unlearners\.dmm needs effects on the logits"):
         open_tiny(**RIDGE, populations=importing(folder))
 
 

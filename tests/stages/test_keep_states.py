@@ -145,7 +145,7 @@ def test_weights_that_were_not_kept_are_not_read_in_part(open_tiny: Open, finish
 
 def test_unlearning_can_start_from_another_population(open_tiny: Open) -> None:
     unlearners = {"ascent": {"name": "gradient_ascent", "epochs": 1, "start": "subset"}}
-    with pytest.raises(ConfigError, match=r"'ascent' starts from populations.subset, whose weights are not kept"):
+    with pytest.raises(ConfigError, match=r"unlearners.ascent starts from populations.subset, whose weights are not kept"):
         open_tiny(unlearners=unlearners, judges={"klom": {"n_resamples": 20}})
     session = open_tiny(unlearners=unlearners, judges={"klom": {"n_resamples": 20}}, populations=TINY["populations"] | keeping("subset"))
     assert not run_serially(session, until="unlearn").failures

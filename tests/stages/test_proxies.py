@@ -74,7 +74,7 @@ def test_the_plan_says_what_is_a_proxy(open_tiny: Open, capsys: pytest.CaptureFi
 
 @pytest.mark.parametrize("role", ["full", "oracle", "floor", "designed"])
 def test_models_that_are_compared_share_the_model(open_tiny: Open, role: str) -> None:
-    with pytest.raises(ConfigError, match=rf"populations.{role} has model and recipe in common with others.*remove model and recipe there"):
+    with pytest.raises(ConfigError, match=rf"populations.{role}: its model and recipe are .*; remove model and recipe here"):
         open_tiny(populations=populations(**{role: PROXY}))
 
 

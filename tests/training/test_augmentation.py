@@ -116,6 +116,13 @@ def test_a_recipe_augments_training_and_never_evaluation():
     assert np.array_equal(once, again)
 
 
+def test_a_crop_that_may_miss_the_image_is_refused_before_compute():
+    build, inputs = Builder(Cnn(width=2), (1, 6, 9), 3), np.zeros((2, 1, 6, 9), np.float32)
+    check_model(build, Recipe(crop_padding=5), inputs)
+    with pytest.raises(ConfigError, match=r"recipe\.crop_padding: .*image of 6 by 9 pixels; expected at most 5"):
+        check_model(build, Recipe(crop_padding=6), inputs)
+
+
 @pytest.mark.parametrize("settings", [{"flip": True}, {"crop_padding": 2}])
 def test_what_is_no_image_is_refused_before_compute(settings):
     examples = Planted(n_train=40, n_validation=10).load()
@@ -140,5 +147,5 @@ def test_averaging_over_flips_is_the_mean_of_both_images_in_evaluation_alone(kin
 def test_averaging_over_flips_of_what_is_no_image_is_refused():
     examples = Planted(n_train=40, n_validation=10).load()
     build = Builder(Mlp(width=4, flip_average=True), examples.input_shape, examples.n_classes)
-    with pytest.raises(ConfigError, match="flip_average is for images"):
+    with pytest.raises(ConfigError, match=r"model\.flip_average: it is for images"):
         check_model(build, Recipe(), np.zeros((2, *examples.input_shape), np.float32))

@@ -16,7 +16,6 @@ from pipeline.convex.linear import descent, forecasts, objectives
 from pipeline.convex.linear.descent import DistanceShares, Spectrum
 from pipeline.convex.linear.objectives import PanelObjective
 from pipeline.convex.linear.ridge_ensemble import PerDrawPoint, RidgeEnsemble, Thetas, draw_ridge
-from pipeline.core.errors import ConfigError
 from pipeline.core.neutral import setting
 from pipeline.core.registry import Settings
 
@@ -46,9 +45,9 @@ class LinearExample(Settings):
     def _check(self) -> "LinearExample":
         wrong = next((penalty for penalty in self.penalties if penalty <= 0), None)
         if wrong is not None:
-            raise ConfigError(f"penalties: {wrong:g} is not above 0; without a penalty the minimiser is not unique, so there is nothing to be near to")
+            raise ValueError(f"penalties: {wrong:g} is not above 0; without a penalty the minimiser is not unique, so there is nothing to be near to")
         if len({f"{penalty:g}" for penalty in self.penalties}) < len(self.penalties):
-            raise ConfigError(f"penalties: {self.penalties} has one twice, up to the six digits that name a panel; name each once")
+            raise ValueError(f"penalties: {self.penalties} has one twice, up to the six digits that name a panel; name each once")
         return self
 
     def eigenvalues(self, n_features: int) -> Float[np.ndarray, " n_features"]:
@@ -87,14 +86,14 @@ class LinearStudy(Settings):
     def _check(self) -> "LinearStudy":
         n_numbers = max(self.n_draws, self.n_tuning_draws) * self.n_points * (self.n_points + self.n_features)
         if n_numbers > MOST_STUDY_NUMBERS:
-            raise ConfigError(f"n_draws, n_points and n_features make {n_numbers:,} numbers, more than {MOST_STUDY_NUMBERS:,}; lower one of them")
+            raise ValueError(f"n_draws, n_points and n_features make {n_numbers:,} numbers, more than {MOST_STUDY_NUMBERS:,}; lower one of them")
         n_retained = self.n_points - self.n_forget
         if n_retained < self.batch_size:
-            raise ConfigError(f"n_forget {self.n_forget} leaves {n_retained} of {self.n_points} points, fewer than batch_size {self.batch_size}; forget fewer")
+            raise ValueError(f"n_forget {self.n_forget} leaves {n_retained} of {self.n_points} points, fewer than batch_size {self.batch_size}; forget fewer")
         if self.exponents[0] > self.exponents[1]:
-            raise ConfigError(f"exponents {self.exponents} is no range; give the smaller first")
+            raise ValueError(f"exponents {self.exponents} is no range; give the smaller first")
         if len({f"{ascent:g}" for ascent in self.ascents}) < len(self.ascents):
-            raise ConfigError(f"ascents: {self.ascents} has one twice, up to the six digits that name its curve; name each once")
+            raise ValueError(f"ascents: {self.ascents} has one twice, up to the six digits that name its curve; name each once")
         return self
 
     @property

@@ -13,7 +13,6 @@ from pipeline.convex.problems.problem import ConvexOutputs
 from pipeline.convex.real.subset_models import datamodel_forecast, subset_masks, subset_outputs
 from pipeline.convex.removals import REMOVALS
 from pipeline.convex.removals.base import Removal, RemovalRequest
-from pipeline.core.errors import ConfigError
 from pipeline.core.neutral import setting
 from pipeline.core.registry import Settings, describe
 from pipeline.core.seeds import generator
@@ -60,7 +59,7 @@ class DataStudy(Settings):
     @model_validator(mode="after")
     def _check(self) -> "DataStudy":
         if 0 < self.n_subset_models < FEWEST_SUBSET_MODELS:
-            raise ConfigError(f"n_subset_models is {self.n_subset_models}; datamodels need at least {FEWEST_SUBSET_MODELS}, and 0 leaves them out")
+            raise ValueError(f"n_subset_models is {self.n_subset_models}; datamodels need at least {FEWEST_SUBSET_MODELS}, and 0 leaves them out")
         return self
 
     def forget_set(self, n_points: int, fraction: float) -> Int[np.ndarray, " n_forget"]:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from pydantic import model_validator
+
 from pipeline.core.errors import ConfigError
 from pipeline.core.neutral import setting
 from pipeline.core.registry import Plugin, plugin_name
@@ -66,6 +68,15 @@ class Judge(Plugin):
     titles: ClassVar[Mapping[str, str]] = {}
 
     start: StartRole | None = setting(neutral=None)
+
+    @model_validator(mode="after")
+    def _reads_start(self) -> "Judge":
+        if self.start is not None and "full" not in self.needs:
+            raise ValueError(
+                f"start is {self.start!r}, but this judge does not read the models before unlearning; "
+                "remove start"
+            )
+        return self
 
     @abstractmethod
     def judge(self, found: JudgeInput) -> Scores:

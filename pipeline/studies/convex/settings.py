@@ -6,7 +6,6 @@ from pydantic import model_validator
 
 from pipeline.convex.guarantees.trials import GuaranteeSettings
 from pipeline.convex.real.study import DataStudy
-from pipeline.core.errors import ConfigError
 from pipeline.core.neutral import setting
 from pipeline.core.plugin_fields import plugin
 from pipeline.data import DATASETS
@@ -39,7 +38,7 @@ class GuaranteeSection(GuaranteeSettings):
     @model_validator(mode="after")
     def _check(self) -> "GuaranteeSection":
         if self.classes[0] == self.classes[1] or min(self.classes) < 0:
-            raise ConfigError(f"classes are {self.classes}; name two that differ")
+            raise ValueError(f"classes are {self.classes}; name two that differ")
         return self
 
     @property
