@@ -20,6 +20,7 @@ from pipeline.stages.forget import Forget
 from pipeline.stages.imported import Imported
 from pipeline.stages.node import Node, Resources
 from pipeline.stages.train import Population
+from pipeline.stages.unlearn import Unlearn
 from pipeline.training.feed_choice import choose_feed
 from pipeline.training.scale import scale_notice
 
@@ -50,6 +51,7 @@ def plan(session: Session) -> dict[str, Any]:
         "nodes": rows,
         "forget_sets": {str(state.node.forget_set): _forget_set(session, state) for state in states_of(states, Forget)},
         "retrainings": round(total, 2),
+        "models_to_unlearn": sum(state.node.n_units - state.n_done for state in states_of(states, Unlearn)),
         "core_seconds": round(sum(row["seconds"] or 0.0 for row in rows), 1),
         "break_even_requests": spending.datamodel if effects else None,
         "requests": spending.n_requests,
