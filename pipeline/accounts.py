@@ -1,7 +1,7 @@
 """What an experiment trains and what that costs, from its config alone: the accounts that plan, results and report share."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from pipeline.config import Experiment
@@ -36,7 +36,16 @@ def learnt_from(experiment: Experiment, examples: Examples) -> list[PopulationCo
     """Return what is trained to predict effects."""
     subsets = {"subset": experiment.populations.subset, "designed": experiment.populations.designed}
     rows = [_row(experiment, role, of.keep_fraction, examples) for role in subset_roles(experiment) if (of := subsets[role]) is not None]
-    return rows + ([_row(experiment, "scout", 1.0, examples)] if needs_scouts(experiment) else [])
+    return rows + ([_row(experiment, "scout", 1.0, examples)] if _attribution_looks(experiment) else [])
+
+
+def trained_besides(experiment: Experiment, examples: Examples, rows: Iterable[PopulationContent]) -> list[PopulationContent]:
+    """Return the populations that no row counts: models that are only started from, and scouts that these need."""
+    wanted, counted = experiment.populations, {row.role for row in rows}
+    fractions = dict.fromkeys(("subset", "heldout"), wanted.subset.keep_fraction)
+    fractions |= {} if wanted.designed is None else {"designed": wanted.designed.keep_fraction}
+    roles = sorted(roles_used(experiment) - counted)
+    return [_row(experiment, role, fractions.get(role, 1.0), examples) for role in roles]
 
 
 def focused_rows(experiment: Experiment, examples: Examples) -> list[PopulationContent]:
@@ -128,14 +137,23 @@ def fewest_learnt_from(experiment: Experiment) -> int | None:
 
 def needs_scouts(experiment: Experiment) -> bool:
     """Return whether a few models are trained to look at the data, or to be attributed to."""
-    looks = bool(experiment.estimator.needs & {"views", "checkpoints"}) or experiment.estimator.guided_by() is not None
-    return looks or needs_groups(experiment)
+    return _attribution_looks(experiment) or _starts_from_designed(experiment)
 
 
 def needs_groups(experiment: Experiment) -> bool:
     """Return whether groups of training points are looked for, to be dropped or as features."""
+    return _attribution_needs_groups(experiment) or _starts_from_designed(experiment)
+
+
+def _attribution_looks(experiment: Experiment) -> bool:
+    """Return whether what effects are learnt from rests on scouts."""
+    looks = bool(experiment.estimator.needs & {"views", "checkpoints"}) or experiment.estimator.guided_by() is not None
+    return looks or _attribution_needs_groups(experiment)
+
+
+def _attribution_needs_groups(experiment: Experiment) -> bool:
     drops_groups = "designed" in subset_roles(experiment) and _trains_designed(experiment)
-    return "groups" in experiment.estimator.needs or drops_groups or _starts_from_designed(experiment)
+    return "groups" in experiment.estimator.needs or drops_groups
 
 
 def looks(experiment: Experiment) -> bool:

@@ -140,18 +140,17 @@ def _forecast(name: str, split: SplitForecast) -> tables.Row:
 
 
 def populations_table(populations: tuple[PopulationContent, ...]) -> Table:
-    """Return what each population took."""
-    columns = (
+    """Return what each population took; the column of times is left out where none was measured."""
+    columns = [
         word_column("Population"),
         number_column("Models"),
         number_column("Points kept by each"),
         number_column("Cost in retrainings", digits=0),
-        number_column("Time", show=duration),
-    )
-    return table_of(
-        columns,
-        (row_of(one.name, one.n_models, one.points_kept, one.retrainings, one.seconds) for one in populations),
-    )
+    ]
+    is_timed = any(one.seconds is not None for one in populations)
+    columns += [number_column("Time", show=duration, note="of one core")] if is_timed else []
+    rows = ((one.name, one.n_models, one.points_kept, one.retrainings, *((one.seconds,) if is_timed else ())) for one in populations)
+    return table_of(columns, (row_of(*row) for row in rows))
 
 
 def attribution_table(content: AttributionContent) -> Table:

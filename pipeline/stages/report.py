@@ -54,7 +54,7 @@ class ReportPage(Node):
     title: ClassVar[str] = "write report"
     entry: ClassVar[str] = "report"
     unit: ClassVar[str] = "pages"
-    revision: ClassVar[int] = 6
+    revision: ClassVar[int] = 7
 
     experiment_name: str
     experiment: Mapping[str, Any]
@@ -130,8 +130,8 @@ class ReportPage(Node):
         """
         if not any(name.startswith(POPULATION) for name in self.tables):
             return population
-        names = {population.role, f"{POPULATION}{population.role}"}
-        tables = [table for name, table in work.inputs.items() if name in names or name.rpartition("/")[0] in names]
+        begins = (f"{population.role}/", f"{POPULATION}{population.role}/")
+        tables = [table for name, table in work.inputs.items() if f"{name}/".startswith(begins)]
         measured = [core_seconds(work.store, table) for table in tables]
         known = [seconds for seconds in measured if seconds is not None]
         return dataclasses.replace(population, seconds=sum(known) if known else None)

@@ -95,12 +95,15 @@ class Result:
         return keys | {"cost": dataclasses.asdict(cost), "scores": by_judge}
 
 
-def results_table(results: Sequence[Result], *, bounds: Collection[str] = ()) -> Table:
+def results_table(results: Sequence[Result], *, bounds: Collection[str] = (), first_splits: bool = False) -> Table:
     """Return the headline of every judge for each result beside what retraining comes to, with the best of each column marked.
 
-    bounds: labels of unlearners that need true oracles; they are never marked.
+    bounds: labels of unlearners that need true oracles; they are never marked. first_splits: of each judge
+    only the split that matters most has a column.
     """
     columns = score_columns(results[0].judges, [result.scores for result in results]) if results else []
+    if first_splits:
+        columns = list({column.label: column for column in reversed(columns)}.values())[::-1]
     sections = [
         Section(
             title=label,

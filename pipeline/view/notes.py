@@ -1,13 +1,15 @@
 """Notes in Markdown on top of each page: what a reader sees first of a stage, and how to go on from there."""
 
+import dataclasses
 import shlex
 import time
 from collections.abc import Mapping
+from typing import Any
 
 from pipeline.graph import Graph, NodeState
 from pipeline.reporting.formatting import duration, of_retraining
 from pipeline.runtime.store import Store
-from pipeline.runtime.tracker import Results
+from pipeline.runtime.tracker import MOST_IN_NOTE, Results
 from pipeline.show.page import render_template
 from pipeline.show.tables import Table
 from pipeline.stages.child_run import ChildRun
@@ -38,5 +40,16 @@ def note_of(run: ChildRun, graph: Graph, store: Store, states: Mapping[str, Node
 
 
 def parent_note(*, headline: str, table: Table, verdicts: Mapping[str, str], links: Mapping[str, str], store: Store) -> str:
-    """Return the summary of an experiment: a headline, the verdict on each forget set, the results, and links to the pages of its stages."""
-    return render_template("parent_note.md.j2", headline=headline, table=table, verdicts=verdicts, links=links, place=shlex.quote(store.uri))
+    """Return the summary of an experiment: a headline, the verdict on each forget set, the results, and links to its pages.
+
+    Where MLflow would cut it off, the links are left out, and then the results of the last forget sets.
+    """
+    n_sections = range(len(table.sections), 0, -1)
+    shorter = [dataclasses.replace(table, sections=table.sections[:count]) for count in n_sections] or [table]
+    for some, linked in [(table, links), *((one, {}) for one in shorter)]:
+        about: dict[str, Any] = {"headline": headline, "table": some, "verdicts": verdicts, "links": linked}
+        n_left = len(table.sections) - len(some.sections)
+        note = render_template("parent_note.md.j2", **about, n_left=n_left, place=shlex.quote(store.uri))
+        if len(note) <= MOST_IN_NOTE:
+            break
+    return note

@@ -1,0 +1,32 @@
+"""The note of the parent run fits into what MLflow keeps: nothing of it is cut off in the middle."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.runtime.store import Store
+from pipeline.runtime.tracker import MOST_IN_NOTE
+from pipeline.show.tables import Section, Table, row_of, word_column
+from pipeline.view.notes import parent_note
+
+
+def note(place: Path, n_sets: int, n_links: int) -> str:
+    row = row_of(*("about as wide as a result" for _ in range(5)))
+    sections = tuple(Section(title=f"set {number}", rows=(row,) * 5) for number in range(n_sets))
+    table = Table(columns=tuple(word_column(f"column {number}") for number in range(5)), sections=sections)
+    links = {f"4 coherent: method {number}": "#/experiments/1/runs/" + 32 * "a" for number in range(n_links)}
+    about = {"headline": "Something works", "verdicts": {"a": "it does"}, "links": links}
+    return parent_note(**about, table=table, store=Store(str(place)))
+
+
+@pytest.mark.parametrize(("n_sets", "n_links"), [(1, 3), (1, 60), (40, 3)])
+def test_a_note_of_any_experiment_ends_with_the_commands(tmp_path: Path, n_sets: int, n_links: int) -> None:
+    written = note(tmp_path, n_sets, n_links)
+    assert len(written) <= MOST_IN_NOTE
+    assert "dmm verify config.yaml --store" in written.splitlines()[-1]
+
+
+def test_a_short_note_has_all_links_and_a_long_one_says_what_it_leaves_out(tmp_path: Path) -> None:
+    assert note(tmp_path, 1, 3).count("](#/experiments/1/runs/") == 3
+    assert "Results on" not in note(tmp_path, 1, 3)
+    assert "more forget sets are in the report" in note(tmp_path, 40, 3)
