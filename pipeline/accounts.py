@@ -74,7 +74,9 @@ def _trained_for_judges(experiment: Experiment, examples: Examples) -> list[Popu
     for label, judge in experiment.judges.items():
         for name, models in judge.populations().items():
             n_models = models.n_models * (len(experiment.forget_sets) if models.leaves_out_forget_set else 1)
-            rows.append(_counted(f"{label}: {name}", n_models, models.keep_fraction or 1.0, examples))
+            row = _counted(f"{label}: {name}", n_models, models.keep_fraction or 1.0, examples)
+            leaves_out_all = models.leaves_out_forget_set and models.keep_fraction is None
+            rows.append(dataclasses.replace(row, points_kept=None) if leaves_out_all else row)
     return rows
 
 
@@ -90,14 +92,16 @@ def _row(experiment: Experiment, role: str, fraction: float, examples: Examples)
     source = wanted.located_source
     if source is None:
         n_models = wanted.n_models * (len(experiment.forget_sets) if role in ORACLES else 1)
-        return dataclasses.replace(_counted(role, n_models, fraction, examples), note=proxy_words(experiment, role))
+        row = _counted(role, n_models, fraction, examples)
+        kept = None if role in ORACLES else row.points_kept
+        return dataclasses.replace(row, points_kept=kept, note=proxy_words(experiment, role))
     note = f"from {plugin_name(source)}, not trained here"
     counts = [min(wanted.n_models, one.n_models()) for one in sources_of(experiment, role)]
-    kept = float(fraction * examples.n_train)
+    kept = None if role in ORACLES else round(fraction * examples.n_train)
     # A source of oracles offers nothing before a forget set is named.
     if role not in ORACLES and "masks" in source.offers():
-        kept = float(source.read_masks(0, counts[0]).sum(axis=1).mean())
-    return PopulationContent(role=role, n_models=sum(counts), points_kept=round(kept), retrainings=0.0, note=note)
+        kept = round(float(source.read_masks(0, counts[0]).sum(axis=1).mean()))
+    return PopulationContent(role=role, n_models=sum(counts), points_kept=kept, retrainings=0.0, note=note)
 
 
 def sources_of(experiment: Experiment, role: str) -> tuple[ModelSource, ...]:

@@ -221,6 +221,8 @@ class ReportPage(Node):
         return {label: scores.rows[0].value for label, scores in floors.items()}
 
     def _break_even(self, sets: tuple[SetContent, ...]) -> str:
+        if not any("effect" in unlearner.needs for unlearner in self.unlearners.values()):
+            return ""
         fractions = [row.cost.fraction for content in sets for row in content.rows if row.role == Role.DATAMODEL]
         if not fractions:
             return "No method here unlearns with a datamodel, so there is none to share."

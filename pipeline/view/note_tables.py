@@ -25,7 +25,7 @@ PURPOSES = {
     "full": "all points: to be unlearned",
     "scout": "look at the data",
     "oracle": "retrained without the set, to compare with",
-    "floor": "also retrained without it: the noise floor",
+    "floor": "another group without the set: the noise floor",
     "focused_in": "with the set, one half of each pair",
     "focused_out": "without the set, the other half",
 }
