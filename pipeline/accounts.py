@@ -1,7 +1,7 @@
 """What an experiment trains and what that costs, from its config alone: the accounts that plan, results and report share."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from pipeline.config import Experiment
@@ -38,7 +38,16 @@ def learnt_from(experiment: Experiment, examples: Examples) -> list[PopulationCo
     """Return what is trained to predict effects."""
     subsets = {"subset": experiment.populations.subset, "designed": experiment.populations.designed}
     rows = [_row(experiment, role, of.keep_fraction, examples) for role in subset_roles(experiment) if (of := subsets[role]) is not None]
-    return rows + ([_row(experiment, "scout", 1.0, examples)] if needs_scouts(experiment) else [])
+    return rows + ([_row(experiment, "scout", 1.0, examples)] if _attribution_looks(experiment) else [])
+
+
+def trained_besides(experiment: Experiment, examples: Examples, rows: Iterable[PopulationContent]) -> list[PopulationContent]:
+    """Return the populations that no row counts: models that are only started from, and scouts that these need."""
+    wanted, counted = experiment.populations, {row.role for row in rows}
+    fractions = dict.fromkeys(("subset", "heldout"), wanted.subset.keep_fraction)
+    fractions |= {} if wanted.designed is None else {"designed": wanted.designed.keep_fraction}
+    roles = sorted(roles_used(experiment) - counted)
+    return [_row(experiment, role, fractions.get(role, 1.0), examples) for role in roles]
 
 
 def focused_rows(experiment: Experiment, examples: Examples) -> list[PopulationContent]:
@@ -68,7 +77,8 @@ def _trained_for_judges(experiment: Experiment, examples: Examples) -> list[Popu
         for name, models in judge.populations().items():
             n_models = models.n_models * (len(experiment.forget_sets) if models.leaves_out_forget_set else 1)
             row = _counted(f"{label}: {name}", n_models, models.keep_fraction or 1.0, examples)
-            rows.append(dataclasses.replace(row, leaves_out_forget_set=models.leaves_out_forget_set))
+            leaves_out_all = models.leaves_out_forget_set and models.keep_fraction is None
+            rows.append(dataclasses.replace(row, points_kept=None) if leaves_out_all else row)
     return rows
 
 
@@ -85,21 +95,15 @@ def _row(experiment: Experiment, role: str, fraction: float, examples: Examples)
     if source is None:
         n_models = wanted.n_models * (len(experiment.forget_sets) if role in ORACLES else 1)
         row = _counted(role, n_models, fraction, examples)
-        return dataclasses.replace(row, note=proxy_words(experiment, role), leaves_out_forget_set=role in ORACLES)
+        kept = None if role in ORACLES else row.points_kept
+        return dataclasses.replace(row, points_kept=kept, note=proxy_words(experiment, role))
     note = f"from {plugin_name(source)}, not trained here"
     counts = [min(wanted.n_models, one.n_models()) for one in sources_of(experiment, role)]
-    kept = float(fraction * examples.n_train)
+    kept = None if role in ORACLES else round(fraction * examples.n_train)
     # A source of oracles offers nothing before a forget set is named.
     if role not in ORACLES and "masks" in source.offers():
-        kept = float(source.read_masks(0, counts[0]).sum(axis=1).mean())
-    return PopulationContent(
-        role=role,
-        n_models=sum(counts),
-        points_kept=round(kept),
-        retrainings=0.0,
-        note=note,
-        leaves_out_forget_set=role in ORACLES,
-    )
+        kept = round(float(source.read_masks(0, counts[0]).sum(axis=1).mean()))
+    return PopulationContent(role=role, n_models=sum(counts), points_kept=kept, retrainings=0.0, note=note)
 
 
 def sources_of(experiment: Experiment, role: str) -> tuple[ModelSource, ...]:
@@ -139,14 +143,23 @@ def fewest_learnt_from(experiment: Experiment) -> int | None:
 
 def needs_scouts(experiment: Experiment) -> bool:
     """Return whether a few models are trained to look at the data, or to be attributed to."""
-    looks = bool(experiment.estimator.needs & {"views", "checkpoints"}) or experiment.estimator.guided_by() is not None
-    return looks or needs_groups(experiment)
+    return _attribution_looks(experiment) or _starts_from_designed(experiment)
 
 
 def needs_groups(experiment: Experiment) -> bool:
     """Return whether groups of training points are looked for, to be dropped or as features."""
+    return _attribution_needs_groups(experiment) or _starts_from_designed(experiment)
+
+
+def _attribution_looks(experiment: Experiment) -> bool:
+    """Return whether what effects are learnt from rests on scouts."""
+    looks = bool(experiment.estimator.needs & {"views", "checkpoints"}) or experiment.estimator.guided_by() is not None
+    return looks or _attribution_needs_groups(experiment)
+
+
+def _attribution_needs_groups(experiment: Experiment) -> bool:
     drops_groups = "designed" in subset_roles(experiment) and _trains_designed(experiment)
-    return "groups" in experiment.estimator.needs or drops_groups or _starts_from_designed(experiment)
+    return "groups" in experiment.estimator.needs or drops_groups
 
 
 def looks(experiment: Experiment) -> bool:

@@ -3,6 +3,8 @@
 A new stage is one class and one line in NODES.
 """
 
+from collections.abc import Iterable
+
 from pipeline.core.errors import ConfigError
 from pipeline.stages.curve import Curve
 from pipeline.stages.effect import Effect
@@ -50,14 +52,13 @@ def stages() -> tuple[str, ...]:
     return tuple(dict.fromkeys(node.stage for node in NODES))
 
 
-def title_of(stage: str) -> str:
-    """Return what users read of a stage on progress bars."""
-    return next(node.title for node in NODES if node.stage == stage)
-
-
-def makes_models(stage: str) -> bool:
-    """Return whether units of a stage are models that are trained or unlearned here."""
-    return any(node.trains for node in NODES if node.stage == stage)
+def by_title(nodes: Iterable[Node]) -> dict[str, list[Node]]:
+    """Return nodes by what they are called on progress bars, in the order of the stages."""
+    order = stages()
+    found: dict[str, list[Node]] = {}
+    for node in sorted(nodes, key=lambda node: order.index(node.stage)):
+        found.setdefault(node.title, []).append(node)
+    return found
 
 
 def entries() -> dict[str, tuple[str, ...]]:

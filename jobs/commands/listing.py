@@ -108,20 +108,31 @@ def show_plan(result: dict[str, Any], console: Console) -> None:
         console.print(f"Inputs for {' and '.join(stages)}: {told}.", soft_wrap=True)
     for notice in result["notices"]:
         console.print(notice, style="yellow")
-    console.print(f"To train: as much as {result['retrainings']:,.1f} models on all points; unlearning comes on top.")
+    console.print(_left_to_make(result["retrainings"], result["models_to_unlearn"]))
     shared, focused = result["break_even_requests"], result["focused_retrainings"]
     if shared == 0:
         console.print("Break-even: what effects are predicted from was brought along and costs nothing here.")
     elif shared is not None:
         console.print(
-            f"Break-even: the models that effects are learnt from cost {shared:,.0f} retrainings, shared by every request to forget. This experiment "
-            f"has {result['requests']}; for fewer than {shared:,.0f} requests in all, retraining for each is cheaper, and what unlearning one costs, "
-            "which the report knows, puts it further off.",
+            f"Break-even: the models that effects are learnt from cost {shared:,.0f} retrainings, which all requests "
+            f"to forget share (here {result['requests']}). It takes at least {shared:,.0f} requests before that is "
+            "cheaper than retraining for each; the report adds what unlearning costs.",
         )
     if result["proxies"]:
         console.print(proxies_counted(None, 0.0))
     if focused:
         console.print(focused_pays(focused, result["break_even_with_focused"], result["models_in_request"]))
+
+
+def _left_to_make(retrainings: float, n_to_unlearn: int) -> str:
+    """Return in words how much is left to train, and how many models are left to unlearn."""
+    if not retrainings and not n_to_unlearn:
+        return "No model is left to train or to unlearn."
+    if not retrainings:
+        return f"No model is left to train; left to unlearn: {n_to_unlearn:,}."
+    amount = f"as much as {retrainings:,.1f} models" if retrainings >= 0.05 else "less than 0.1 models"
+    on_top = f"; unlearning {n_to_unlearn:,} comes on top" if n_to_unlearn else ""
+    return f"To train: {amount} on all points{on_top}."
 
 
 def _feeds(feeds: Mapping[str, Mapping[str, str]]) -> dict[str, list[str]]:

@@ -8,7 +8,7 @@ from typing import Any
 from jobs.commands.presence import why_no_store
 from jobs.session import Session
 from pipeline.graph import NodeState
-from pipeline.kinds import makes_models, stages
+from pipeline.kinds import by_title
 from pipeline.run import Failure, read_failures
 from pipeline.runtime.shards import ShardName, cover
 from pipeline.view import Pace
@@ -19,9 +19,13 @@ MOST_SIDE_FILES = 8
 
 @dataclass(frozen=True, kw_only=True)
 class StageLook:
-    """How far a stage is; pace is units a second over the last looks, seconds_left what is left at that pace, None while nobody knows."""
+    """How far the nodes of a stage with one title are.
+
+    pace is units a second over the last looks, seconds_left what is left at that pace, None if unknown.
+    """
 
     stage: str
+    title: str
     unit: str
     done: int
     wanted: int
@@ -71,15 +75,14 @@ class Watcher:
         self._update()
         self._ask_makers()
         now, looks = time.monotonic(), list[StageLook]()
-        for stage in stages():
-            nodes = [node for node in self._graph.nodes.values() if node.stage == stage]
-            if nodes:
-                done, wanted = sum(self._done[node.key] for node in nodes), sum(node.n_units for node in nodes)
-                pace = self._paces.setdefault(stage, Pace(60.0)).update(now, done)
-                unit = "models" if makes_models(stage) else nodes[0].unit
-                shards = sum(len(self._shards[node.key]) for node in nodes)
-                left = Pace.seconds_left(wanted - done, pace)
-                looks.append(StageLook(stage=stage, unit=unit, done=done, wanted=wanted, shards=shards, pace=pace, seconds_left=left))
+        for title, nodes in by_title(self._graph.nodes.values()).items():
+            done, wanted = sum(self._done[node.key] for node in nodes), sum(node.n_units for node in nodes)
+            pace = self._paces.setdefault(title, Pace(60.0)).update(now, done)
+            unit = "models" if any(node.trains for node in nodes) else nodes[0].unit
+            shards = sum(len(self._shards[node.key]) for node in nodes)
+            left = Pace.seconds_left(wanted - done, pace)
+            about: dict[str, Any] = {"stage": nodes[0].stage, "title": title, "unit": unit, "shards": shards}
+            looks.append(StageLook(**about, done=done, wanted=wanted, pace=pace, seconds_left=left))
         return Look(
             store=self._store.uri,
             stages=tuple(looks),

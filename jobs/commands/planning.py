@@ -51,6 +51,7 @@ def plan(session: Session) -> dict[str, Any]:
         "nodes": rows,
         "forget_sets": {str(state.node.forget_set): _forget_set(session, state) for state in states_of(states, Forget)},
         "retrainings": round(total, 2),
+        "models_to_unlearn": sum(state.node.n_units - state.n_done for state in states_of(states, Unlearn)),
         "core_seconds": round(sum(row["seconds"] or 0.0 for row in rows), 1),
         "break_even_requests": spending.datamodel if effects else None,
         "proxies": list(spending.proxies) if effects else [],

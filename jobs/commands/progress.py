@@ -1,13 +1,16 @@
 """How a run is shown while it works: bars on a terminal, a line every few seconds elsewhere, on standard error either way."""
 
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 
-from pipeline.kinds import makes_models, stages, title_of
+from pipeline.kinds import by_title
 from pipeline.run import Listener, Progress
+from pipeline.stages.node import Node
 from pipeline.view import Pace
 
 LINE_SECONDS = 5.0
@@ -29,20 +32,30 @@ class Rate:
         return pace, Pace.seconds_left(remaining, pace) if made >= TELLING * (made + remaining) else None
 
 
-def stage_counts(progress: Progress) -> dict[str, tuple[int, int]]:
-    """Return (units done, units wanted) of each stage that the run is to reach, in order."""
-    counts: dict[str, tuple[int, int]] = {}
-    for stage in stages():
-        keys = [key for key in progress.wanted if progress.states[key].node.stage == stage]
-        if keys:
-            counts[stage] = (sum(progress.n_done(key) for key in keys), sum(progress.states[key].node.n_units for key in keys))
-    return counts
+@dataclass(frozen=True, kw_only=True)
+class Count:
+    """How far the nodes of one title are: units done, in running shards too, and units wanted."""
+
+    done: float
+    wanted: int
+    is_running: bool
+    makes_models: bool
 
 
-def under_way(progress: Progress, stage: str) -> float:
-    """Return how many units the shards of a stage that run now amount to so far, to a tenth."""
-    units = sum((units for key, units in progress.under_way.items() if progress.states[key].node.stage == stage), start=0.0)
-    return round(units, 1)
+def counts(progress: Progress) -> dict[str, Count]:
+    """Return how far the nodes are that the run is to reach, by title, in the order of the stages."""
+    nodes = (state.node for key, state in progress.states.items() if key in progress.wanted)
+    return {title: _count(progress, of_title) for title, of_title in by_title(nodes).items()}
+
+
+def _count(progress: Progress, nodes: Sequence[Node]) -> Count:
+    under_way = sum((progress.under_way.get(node.key, 0.0) for node in nodes), start=0.0)
+    return Count(
+        done=sum(progress.n_done(node.key) for node in nodes) + round(under_way, 1),
+        wanted=sum(node.n_units for node in nodes),
+        is_running=any(progress.running.get(node.key) for node in nodes),
+        makes_models=any(node.trains for node in nodes),
+    )
 
 
 def rate_text(rate: float) -> str:
@@ -51,9 +64,9 @@ def rate_text(rate: float) -> str:
 
 
 def _is_making_models(progress: Progress) -> bool:
-    """Return whether models are made just now, or nothing else is."""
+    """Return whether models are made just now, or nothing else is and some are left to make."""
     running = [progress.states[key].node.trains for key, count in progress.running.items() if count]
-    return any(running) or not running
+    return any(running) or (not running and progress.remaining_models() > 0)
 
 
 class Notice:
@@ -70,7 +83,7 @@ class Notice:
 
 
 class BarDisplay(Listener):
-    """A bar for each stage, on a terminal."""
+    """A bar for each kind of work, on a terminal."""
 
     def __init__(self, console: Console) -> None:
         self._notice = Notice(console)
@@ -92,14 +105,13 @@ class BarDisplay(Listener):
             self._bars.start()
         self._notice.update(progress)
         rate, left = self._rate.update(progress)
-        running = {progress.states[key].node.stage for key, count in progress.running.items() if count}
-        for stage, (done, wanted) in stage_counts(progress).items():
-            if stage not in self._rows:
-                self._rows[stage] = self._bars.add_task(title_of(stage), total=wanted, note="")
-            note = f"{rate_text(rate)}, {duration(left)} left" if makes_models(stage) and stage in running and left else ""
-            if done < wanted and stage in running and not note:
-                note = "running"
-            self._bars.update(self._rows[stage], completed=done + under_way(progress, stage), total=wanted, note=note)
+        for title, count in counts(progress).items():
+            if title not in self._rows:
+                self._rows[title] = self._bars.add_task(title, total=count.wanted, note="")
+            note = "running" if count.is_running and count.done < count.wanted else ""
+            if count.makes_models and count.is_running and left:
+                note = f"{rate_text(rate)}, {duration(left)} left"
+            self._bars.update(self._rows[title], completed=count.done, total=count.wanted, note=note)
 
     def stop(self) -> None:
         """Leave the terminal as it was found."""
@@ -122,8 +134,8 @@ class LineDisplay(Listener):
         if time.monotonic() < self._next:
             return
         self._next = time.monotonic() + LINE_SECONDS
-        counts = [(stage, done + under_way(progress, stage), wanted) for stage, (done, wanted) in stage_counts(progress).items()]
-        busy = [f"{title_of(stage)} {f'{done:.1f}'.removesuffix('.0')}/{wanted}" for stage, done, wanted in counts if 0 < done < wanted]
+        every = counts(progress).items()
+        busy = [_line(title, one) for title, one in every if one.is_running or 0 < one.done < one.wanted]
         failed = f" · {len(progress.failures)} shards failed" if progress.failures else ""
         # Of how long a fit takes the pace of models says nothing.
         pace = f" · {rate_text(rate)}{f' · {duration(left)} left' if left else ''}" if _is_making_models(progress) else ""
@@ -131,6 +143,10 @@ class LineDisplay(Listener):
 
     def stop(self) -> None:
         """Nothing to undo."""
+
+
+def _line(title: str, count: Count) -> str:
+    return f"{title} {f'{count.done:.1f}'.removesuffix('.0')}/{count.wanted}"
 
 
 def open_display(console: Console) -> BarDisplay | LineDisplay:

@@ -9,7 +9,6 @@ from rich.text import Text
 from jobs.commands.observing import Look, Watcher
 from jobs.commands.progress import duration
 from jobs.session import Session
-from pipeline.kinds import title_of
 from pipeline.show.tables import Cell, Tone, number_column, row_of, table_of, word_column
 from pipeline.show.terminal import TerminalTable
 
@@ -76,7 +75,7 @@ def picture(look: Look) -> Group:
     for stage in look.stages:
         is_done = stage.done >= stage.wanted
         tone = Tone.GOOD if is_done else Tone.NEUTRAL if stage.pace else Tone.MUTED
-        title = Cell(value=title_of(stage.stage), tone=tone, is_best=bool(stage.pace) and not is_done)
+        title = Cell(value=stage.title, tone=tone, is_best=bool(stage.pace) and not is_done)
         bar, unit = Cell(share=stage.done / max(stage.wanted, 1)), Cell(value=stage.unit, tone=Tone.MUTED)
         pace = "" if is_done or not stage.pace else stage.pace
         left = "" if is_done or stage.seconds_left is None else stage.seconds_left
@@ -119,8 +118,10 @@ def _follow_in_lines(vigil: Vigil, look: Look, console: Console) -> Look:
     """Print a line every few seconds, for logs, and what went wrong whenever that changed."""
     told: list[tuple[str, str]] = []
     while True:
-        busy = [f"{title_of(stage.stage)} {stage.done:,}/{stage.wanted:,}" for stage in look.stages if 0 < stage.done < stage.wanted]
-        left = [f"{duration(stage.seconds_left)} left" for stage in look.stages if stage.stage == "train" and stage.seconds_left]
+        begun = [stage for stage in look.stages if 0 < stage.done < stage.wanted]
+        busy = [f"{stage.title} {stage.done:,}/{stage.wanted:,}" for stage in begun]
+        trained = [stage for stage in look.stages if stage.stage == "train" and stage.unit == "models"]
+        left = [f"{duration(stage.seconds_left)} left" for stage in trained if stage.seconds_left]
         said = [*busy, *left] or ["complete" if look.is_complete else "nothing yet"]
         troubles = _troubles(look)
         new, told = [one for one in troubles if one not in told], troubles

@@ -2,7 +2,17 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from pipeline.accounts import SUBSETS, attributes, focused_rows, judged_by, learnt_from, spending_of
+from pipeline.accounts import (
+    SUBSETS,
+    attributes,
+    focused_rows,
+    judged_by,
+    learnt_from,
+    roles_used,
+    spending_of,
+    trained_besides,
+)
+from pipeline.blueprint.judging import population_keys
 from pipeline.config import PLACES, Experiment
 from pipeline.config.fidelity import is_proxy
 from pipeline.data.examples import Examples
@@ -17,7 +27,7 @@ from pipeline.stages.models import Models
 from pipeline.stages.node import Node, Parent
 from pipeline.stages.report import POPULATION, ReportPage
 from pipeline.stages.study import StudyPage
-from pipeline.stages.train import Population
+from pipeline.stages.train import FOCUSED_IN, FOCUSED_OUT, Population
 from pipeline.stages.train_further import TrainFurther
 from pipeline.stages.unlearn import Unlearn
 
@@ -37,6 +47,7 @@ def report(experiment: Experiment, examples: Examples, nodes: Iterable[Node]) ->
     nodes = list(nodes)
     judging = {node.judge_label for node in nodes if isinstance(node, Verdict)}
     learnt = learnt_from(experiment, examples) if attributes(experiment) else []
+    rows = [*judged_by(experiment, examples), *learnt, *focused_rows(experiment, examples)]
     return ReportPage(
         key="report",
         experiment_name=experiment.name,
@@ -47,7 +58,7 @@ def report(experiment: Experiment, examples: Examples, nodes: Iterable[Node]) ->
         unlearners=experiment.unlearners,
         judges={label: judge for label, judge in experiment.judges.items() if label in judging},
         estimator=experiment.estimator,
-        populations=(*judged_by(experiment, examples), *learnt, *focused_rows(experiment, examples)),
+        populations=(*rows, *trained_besides(experiment, examples, rows)),
         n_learnt_from=sum(row.n_models for row in learnt if row.role in SUBSETS),
         spending=spending_of(experiment, examples),
         layout=experiment.store.layout,
@@ -59,21 +70,24 @@ def report(experiment: Experiment, examples: Examples, nodes: Iterable[Node]) ->
 
 def _shown(experiment: Experiment, nodes: Iterable[Node]) -> Iterator[tuple[str, Parent]]:
     """Yield the parents of the page by the names under which it reads them."""
+    has_proxies = any(is_proxy(experiment, role) for role in roles_used(experiment))
     for node in nodes:
-        name = _name_of(experiment, node)
+        name = _name_of(experiment, node, shows_time=has_proxies)
         if name is not None:
             of_set = "" if node.forget_set is None else f"/{node.forget_set}"
             yield f"{name}{of_set}", Parent(node.key, "content" if isinstance(node, Forget) else "evidence")
 
 
-def _name_of(experiment: Experiment, node: Node) -> str | None:
+def _name_of(experiment: Experiment, node: Node, *, shows_time: bool) -> str | None:
     """Return the name under which the page reads a node, without the forget set; None if it does not.
 
-    Of proxies it shows the time that they took, as a retraining of theirs is none of the models that unlearn.
+    With shows_time the page shows the time that every population took that is trained here.
     """
     if isinstance(node, Models):
-        shows_time = isinstance(node, Population) and is_proxy(experiment, node.role)
-        return node.role if node.role in ("full", "oracle") else f"{POPULATION}{node.role}" if shows_time else None
+        if node.role in ("full", "oracle"):
+            return node.role
+        is_timed = shows_time and isinstance(node, Population)
+        return f"{POPULATION}{_row_of(experiment, node)}" if is_timed else None
     if isinstance(node, StudyPage):
         return node.run.name
     if isinstance(node, Verdict):
@@ -81,3 +95,14 @@ def _name_of(experiment: Experiment, node: Node) -> str | None:
     if isinstance(node, TrainFurther):
         return None
     return f"unlearned/{node.method}" if isinstance(node, Unlearn) else NAMES.get(type(node))
+
+
+def _row_of(experiment: Experiment, node: Models) -> str:
+    """Return the role of the row that counts a population; focused models have one row and two tables."""
+    if node.role in (FOCUSED_IN, FOCUSED_OUT):
+        return f"focused/{node.role}"
+    for label, judge in experiment.judges.items():
+        for name, key in population_keys(label, judge, node.forget_set).items():
+            if key == node.key:
+                return f"{label}: {name}"
+    return node.role

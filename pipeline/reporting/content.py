@@ -213,19 +213,19 @@ class DatasetContent:
 
 @dataclass(frozen=True, kw_only=True)
 class PopulationContent:
-    """Models of one role: each keeps points_kept training points; retrainings is their cost in trainings on all points.
+    """Models of one role; retrainings is their cost in trainings on all points.
 
+    Each keeps points_kept training points; None stands for all but those of a forget set.
     seconds is the measured time of one core, None where none was measured. note says how they differ from the models that unlearn: a proxy, or
-    trained elsewhere. leaves_out_forget_set: each lacks a forget set; before their sizes are known, points_kept counts its points too.
+    trained elsewhere.
     """
 
     role: str
     n_models: int
-    points_kept: int
+    points_kept: int | None
     retrainings: float
     seconds: float | None = None
     note: str = ""
-    leaves_out_forget_set: bool = False
 
     @property
     def name(self) -> str:

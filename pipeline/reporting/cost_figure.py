@@ -11,10 +11,12 @@ from matplotlib.text import Text
 from pipeline.reporting.content import Role, Row, SetContent
 from pipeline.reporting.placement import Box, place
 from pipeline.reporting.score_axis import ScoreAxis
-from pipeline.reporting.snapshot_curves import Curve, draw_curve, legend_handle, obstacles_of
+from pipeline.reporting.snapshot_curves import Curve, boxes_along, draw_curve, legend_handle
 from pipeline.reporting.theme import COLOURS, canvas, shorten, themed
 
 COLUMNS = 3
+# The slot for 0 as a share of the logarithmic part of the cost axis, and the decades below which each has a second tick.
+SLOT, FEW = 0.18, 2.2
 # Inches above, between and below the panels, for titles, axes and the legend.
 TOP, BETWEEN, BOTTOM = 0.3, 0.85, 0.8
 # Shape and fill carry the role as well as colour does, for print and for colour-blind readers.
@@ -46,33 +48,44 @@ def cost_figure(sets: Sequence[SetContent]) -> Figure:
         figure.subplots_adjust(0.052, bottom / height, 0.995, 1 - TOP / height, 0.06, BETWEEN / panel)
         for number, content in enumerate(sets):
             ax = figure.add_subplot(n_lines, n_columns, number + 1)
-            ax.set_ylabel(values.label if number % n_columns == 0 else "")
             _draw_panel(ax, content, scale, values)
+            # The panels of a line share the vertical axis.
+            ax.set_ylabel(values.label if number % n_columns == 0 else "")
+            ax.tick_params(labelleft=number % n_columns == 0)
             _label_points(ax, content, scale, values, 66 // n_columns)
         _legend(figure, roles, has_curves=has_curves)
     return figure
 
 
 class _Scale:
-    """The cost axis: logarithmic in decades, with one slot at the left for 0."""
+    """The cost axis: logarithmic from the cheapest to the dearest cost, with one slot at the left for 0."""
 
     def __init__(self, fractions: Sequence[float]) -> None:
         positive = [fraction for fraction in fractions if fraction > 0 and math.isfinite(fraction)]
-        self.first = min(-1, math.floor(math.log10(min(positive, default=0.1)) + 1e-9))
+        # One tick lies left of a retraining at least.
+        self.first = min(-1.0, math.log10(min(positive, default=0.1)))
         self.last = max(0.0, math.log10(max(positive, default=1.0)))
 
     def position(self, fraction: float) -> float:
         """Return where a cost lies; one decade is one unit, one retraining is 0."""
-        return math.log10(fraction) if fraction > 0 else self.first - 0.6
+        return math.log10(fraction) if fraction > 0 else self.first - SLOT * (self.last - self.first)
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The ends of the axis."""
+        room = SLOT * (self.last - self.first)
+        return self.position(0.0) - room / 2, self.last + room / 2
 
     def ticks(self) -> dict[float, str]:
-        """Return the ticks: nothing, then every decade."""
-        return {self.position(0.0): "0"} | {float(decade): f"{100 * 10.0**decade:g}%" for decade in range(self.first, math.floor(self.last) + 1)}
+        """Return the ticks: nothing, then every decade, and 3 in each where decades are few."""
+        within = {decade + part for decade in range(math.floor(self.first), math.floor(self.last) + 1) for part in (0.0, math.log10(3))}
+        shown = [tick for tick in sorted(within) if self.first - 0.1 <= tick <= self.last and (tick == int(tick) or self.last - self.first < FEW)]
+        return {self.position(0.0): "0"} | {tick: f"{100 * 10.0**tick:.6g}%" for tick in shown}
 
 
 def _draw_panel(ax: Axes, content: SetContent, scale: _Scale, values: ScoreAxis) -> None:
     ax.set_title(shorten(content.label, 36), loc="left", fontsize=10.5, fontweight="bold")
-    ax.set_xlim(scale.position(0.0) - 0.35, scale.last + 0.45)
+    ax.set_xlim(*scale.ends)
     values.prepare(ax)
     ax.set_xticks(list(scale.ticks()), list(scale.ticks().values()))
     ax.tick_params(length=0)
@@ -126,8 +139,10 @@ def _label_points(ax: Axes, content: SetContent, scale: _Scale, values: ScoreAxi
     area = ax.get_window_extent()
     frame = Box(float(area.x0), float(area.y0), float(area.x1), float(ax.transData.transform((0, values.top))[1]))
     obstacles = [Box(x - 5, y - 5, x + 5, y + 5) for x, y in pixels]
-    obstacles += [box for curve in _curves(content, scale, values) for box in obstacles_of(ax, curve)]
-    boxes = place(pixels, [(float(extent.width) + 2, float(extent.height) + 2) for extent in extents], obstacles, frame)
+    lines = [curve.places for curve in _curves(content, scale, values)]
+    lines += [[(x, low), (x, high)] for row, (x, _) in zip(rows, points, strict=False) for low, high in [content.main_of(row).interval or (0.0, 0.0)]]
+    covered = [box for line in lines for box in boxes_along(ax, line)]
+    boxes = place(pixels, [(float(extent.width) + 2, float(extent.height) + 2) for extent in extents], obstacles, frame, lines=covered)
     for text, box, pixel, point in zip(texts, boxes, pixels, points, strict=True):
         _move(ax, text, box, pixel[0])
         _draw_leader(ax, box, pixel, point)

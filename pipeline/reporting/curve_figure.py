@@ -1,19 +1,25 @@
 """LDS against the number of subset models, and what forgetting by prediction alone comes to: whether more of them would help."""
 
+import math
 import statistics
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter, NullLocator, ScalarFormatter
+from matplotlib.ticker import NullLocator
 
 from pipeline.reporting.attribution_content import CurveContent, ForgetCurveContent
 from pipeline.reporting.attribution_words import curve_words
-from pipeline.reporting.theme import COLOURS, canvas, themed
+from pipeline.reporting.score_axis import prepare_root_axis
+from pipeline.reporting.theme import COLOURS, canvas, shorten, themed
 
 # Sets up to which each line is named; with more, names would lie on each other.
 MOST_NAMED = 6
 HUES = ("accent", "rival", "ink", "flipped", "quiet", "muted")
+# Shapes of the marks, which tell lines apart in print and for colour-blind readers.
+SHAPES = ("o", "s", "^", "D", "v", "P")
+# Inches of the figure with forgetting, and of the room below it for axis and legend.
+FORGETTING, LEGEND = 6.6, 1.2
 
 
 def curve_figure(curve: CurveContent, forgetting: Sequence[ForgetCurveContent] = ()) -> Figure:
@@ -23,9 +29,10 @@ def curve_figure(curve: CurveContent, forgetting: Sequence[ForgetCurveContent] =
     """
     lows, highs = zip(*curve.intervals, strict=True)
     with themed():
-        figure = canvas(5.2, 5.8 if forgetting else 3.0)
+        height = FORGETTING if forgetting else 3.0
+        figure = canvas(5.2, height)
         axes = figure.subplots(2 if forgetting else 1, squeeze=False)[:, 0]
-        figure.subplots_adjust(0.125, 0.085 if forgetting else 0.165, 0.975, 0.895 if forgetting else 0.8, hspace=0.42)
+        figure.subplots_adjust(0.125, (LEGEND if forgetting else 0.5) / height, 0.975, 1 - 0.6 / height, hspace=0.42)
         ax = axes[0]
         _by_models(ax, curve.n_models)
         ax.fill_between(curve.n_models, lows, highs, color=COLOURS["accent"], alpha=0.14, linewidth=0)
@@ -46,17 +53,19 @@ def _draw_forgetting(ax: Axes, forgetting: Sequence[ForgetCurveContent]) -> None
     named = len(forgetting) <= MOST_NAMED
     for number, one in enumerate(forgetting):
         colour = COLOURS[HUES[number % len(HUES)]] if named else COLOURS["accent"]
-        style = {"marker": "o", "markersize": 4, "linewidth": 1.5} if named else {"linewidth": 0.8, "alpha": 0.5}
-        ax.plot(one.n_models, one.p95, color=colour, label=one.label if named else None, **style)
+        style = {"marker": SHAPES[number], "markersize": 4.5, "linewidth": 1.5} if named else {"linewidth": 0.8, "alpha": 0.5}
+        ax.plot(one.n_models, one.p95, color=colour, label=shorten(one.label, 22) if named else None, **style)
     floor, nothing = (statistics.median(getattr(one, name) for one in forgetting) for name in ("floor", "nothing"))
-    ax.axhline(nothing, color=COLOURS["muted"], linestyle=":", linewidth=1.2, label="doing nothing")
-    ax.axhline(floor, color=COLOURS["oracle"], linestyle="--", linewidth=1.2, label="retrained")
-    ax.set_yscale("log")
-    ax.yaxis.set_major_formatter(ScalarFormatter())
-    ax.yaxis.set_minor_formatter(NullFormatter())
-    ax.set_ylabel("P95 KLoM, forgotten points")
-    ax.set_title("What the predictions alone would come to (DM-Direct)", loc="left", fontsize=9.5)
-    ax.legend(fontsize=7.5, ncols=3)
+    of_sets = ", median of the sets" if len(forgetting) > 1 else ""
+    ax.axhline(nothing, color=COLOURS["muted"], linestyle=":", linewidth=1.2, label=f"doing nothing{of_sets}")
+    ax.axhline(floor, color=COLOURS["oracle"], linestyle="--", linewidth=1.2, label=f"retrained{of_sets}")
+    drawn = [value for one in forgetting for value in one.p95 if math.isfinite(value)]
+    top = max([nothing, floor, *drawn])
+    prepare_root_axis(ax, 1.01 * top, 1.1 * top)
+    ax.set_ylabel("P95 KLoM (nats)")
+    ax.set_title("Forgotten points, if the predictions were the outputs (DM-Direct)", loc="left", fontsize=9.5)
+    # Below the axis it covers no line.
+    ax.legend(fontsize=8, ncols=2, loc="upper left", bbox_to_anchor=(-0.02, -0.24), borderaxespad=0, labelcolor=COLOURS["muted"])
 
 
 def _by_models(ax: Axes, n_models: Sequence[int]) -> None:

@@ -41,7 +41,10 @@ def numbers_table(sets: tuple[SetContent, ...]) -> Table:
     """Return every number of a report, a section for each forget set; the best cheap method is in bold."""
     rows = [scores for content in sets for scores in (content.floor, *(row.scores for row in content.rows))]
     columns = score_columns(sets[0].judges, rows) if sets else []
-    sections = tuple(_section(content, number, columns) for number, content in enumerate(sets))
+    costs = [row.cost for content in sets for row in content.rows]
+    shares = any(cost.amortised_fraction != cost.fraction for cost in costs)
+    sections = tuple(_section(content, number, columns, shares=shares) for number, content in enumerate(sets))
+    shared = (number_column("with datamodel", show=percent, group="Cost, of one retraining"),) if shares else ()
     is_harmed = any(cell.tone is Tone.BAD for section in sections for row in section.rows for cell in row.cells)
     notes = ("Red: worse than doing nothing on points that should stay.",) if is_harmed else ()
     return Table(
@@ -49,7 +52,7 @@ def numbers_table(sets: tuple[SetContent, ...]) -> Table:
             word_column("Unlearner"),
             *(column.column for column in columns),
             number_column("request", show=percent, group="Cost, of one retraining"),
-            number_column("with datamodel", show=percent, group="Cost, of one retraining"),
+            *shared,
         ),
         sections=sections,
         section_heading="Forget set",
@@ -62,7 +65,7 @@ def judge_notes(sets: tuple[SetContent, ...]) -> list[tuple[str, str]]:
     return [(label, one.note) for label, one in sets[0].judges.items()] if sets else []
 
 
-def _section(content: SetContent, number: int, columns: Sequence[ScoreColumn]) -> Section:
+def _section(content: SetContent, number: int, columns: Sequence[ScoreColumn], *, shares: bool) -> Section:
     n_points, winner = len(content.ids), judge(content).winner
     chosen = "" if content.plugin == content.label else f", chosen by {content.plugin}"
     floor = (column.reference(content.floor) for column in columns)
@@ -72,18 +75,24 @@ def _section(content: SetContent, number: int, columns: Sequence[ScoreColumn]) -
         note=f"{n_points:,} forgotten point{'' if n_points == 1 else 's'}{chosen}",
         anchor=f"set-{number}",
         rows=(
-            row_of(label, *floor, 1.0, 1.0, tone=Tone.REFERENCE, competes=False),
-            *(_row(row, content, columns, is_best=row is winner) for row in content.rows),
+            row_of(label, *floor, *_costs(1.0, 1.0, shares=shares), tone=Tone.REFERENCE, competes=False),
+            *(_row(row, content, columns, shares=shares, is_best=row is winner) for row in content.rows),
         ),
     )
 
 
-def _row(row: Row, content: SetContent, columns: Sequence[ScoreColumn], *, is_best: bool) -> tables.Row:
+def _costs(request: float, with_share: float, *, shares: bool) -> tuple[float, ...]:
+    """Return the cells of costs; shares: any request has a share of a datamodel or an oracle to pay."""
+    return (request, with_share) if shares else (request,)
+
+
+def _row(row: Row, content: SetContent, columns: Sequence[ScoreColumn], *, shares: bool, is_best: bool) -> tables.Row:
     label = Cell(value=row.label, under=(KINDS[row.role], *counted(row.scores)))
     first, harmed = next(iter(content.judges)), harmed_splits(row, content)
     tones = [Tone.BAD if column.label == first and column.split in harmed else Tone.NEUTRAL for column in columns]
     scores = (column.cell(row.scores, tone=tone) for column, tone in zip(columns, tones, strict=True))
-    return row_of(label, *scores, row.cost.fraction, row.cost.amortised_fraction, is_best=is_best)
+    costs = _costs(row.cost.fraction, row.cost.amortised_fraction, shares=shares)
+    return row_of(label, *scores, *costs, is_best=is_best)
 
 
 def forecast_table(splits: Mapping[str, SplitForecast]) -> Table:
@@ -140,18 +149,21 @@ def _forecast(name: str, split: SplitForecast) -> tables.Row:
 
 
 def populations_table(populations: tuple[PopulationContent, ...]) -> Table:
-    """Return what each population took."""
-    columns = (
+    """Return what each population took; the column of times is left out where none was measured."""
+    columns = [
         word_column("Population"),
         number_column("Models"),
         number_column("Points kept by each"),
         number_column("Cost in retrainings", digits=0),
-        number_column("Time", show=duration),
-    )
-    return table_of(
-        columns,
-        (row_of(one.name, one.n_models, one.points_kept, one.retrainings, one.seconds) for one in populations),
-    )
+    ]
+    is_timed = any(one.seconds is not None for one in populations)
+    columns += [number_column("Time", show=duration, note="of one core")] if is_timed else []
+    rows = []
+    for one in populations:
+        kept = "all but the forget set" if one.points_kept is None else one.points_kept
+        seconds = (one.seconds,) if is_timed else ()
+        rows.append(row_of(one.name, one.n_models, kept, one.retrainings, *seconds))
+    return table_of(columns, rows)
 
 
 def attribution_table(content: AttributionContent) -> Table:

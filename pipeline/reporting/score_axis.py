@@ -15,6 +15,8 @@ from pipeline.reporting.theme import COLOURS
 
 # Near 0 is what matters of a score that is better the lower it is, so its axis grows with the square root.
 ROOT_TICKS = (0, 0.5, 1, 2, 4, 6, 8, 10)
+# Ticks of values that are all below 1.
+SMALL_TICKS = (0, 0.1, 0.25, 0.5, 0.75)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,11 +66,11 @@ class ScoreAxis:
     def prepare(self, ax: Axes) -> None:
         """Set range, scale and ticks of the vertical axis."""
         if self._is_rooted:
-            ax.set_yscale("function", functions=(np.sqrt, np.square))
+            prepare_root_axis(ax, self.top, self._ends[1])
+            return
         ax.set_ylim(*self._ends)
-        ticks = [tick for tick in ROOT_TICKS if tick < self.top] if self._is_rooted else ax.get_yticks()
-        shown = [f"{tick:g}" if self._is_rooted else in_unit(float(tick), self.unit) for tick in ticks]
-        ax.set_yticks(list(ticks), shown)
+        ticks = ax.get_yticks()
+        ax.set_yticks(list(ticks), [in_unit(float(tick), self.unit) for tick in ticks])
         ax.set_ylim(*self._ends)
 
     def band(self, content: SetContent) -> tuple[float, float]:
@@ -102,6 +104,14 @@ class ScoreAxis:
     def text(self, value: float) -> str:
         """Return a value in its unit."""
         return in_unit(value, self.unit)
+
+
+def prepare_root_axis(ax: Axes, top: float, end: float) -> None:
+    """Make the vertical axis of values up to top grow with their square root, from 0 to end."""
+    ax.set_yscale("function", functions=(np.sqrt, np.square))
+    ticks = [tick for tick in (ROOT_TICKS if top > 1 else SMALL_TICKS) if tick < top]
+    ax.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+    ax.set_ylim(0, end)
 
 
 def _range(scores: Sequence[Score]) -> tuple[float, float]:

@@ -15,7 +15,7 @@ from pipeline.reporting.theme import COLOURS
 DASHES: tuple[Any, ...] = ("-", (0, (4, 1.6)), (0, (1.2, 1.2)), (0, (5, 1.6, 1.2, 1.6)))
 # Pixels between two small marks at least: of those that would touch, only the first is drawn.
 APART = 9.0
-# Pixels between two obstacles along a line, and half the size of each.
+# Pixels between two boxes along a line, and half the size of each.
 STRIDE, HALF = 8.0, 2.5
 Place = tuple[float, float]
 
@@ -61,9 +61,8 @@ def _marked(pixels: np.ndarray) -> list[int]:
     return kept
 
 
-def obstacles_of(ax: Axes, curve: Curve) -> list[Box]:
-    """Return boxes in pixels along the line, which labels keep clear of."""
-    places = [*([] if curve.start is None else [curve.start]), *curve.places]
+def boxes_along(ax: Axes, places: Sequence[Place]) -> list[Box]:
+    """Return small boxes in pixels along the line through places, which labels keep clear of."""
     boxes = []
     for (x0, y0), (x1, y1) in itertools.pairwise(ax.transData.transform(places)):
         n_steps = max(1, int(np.hypot(x1 - x0, y1 - y0) / STRIDE))

@@ -15,8 +15,8 @@ Status = Literal["FINISHED", "FAILED", "KILLED"]
 
 # The child name that stands for the parent run itself: what the whole experiment came to is shown there.
 PARENT = ""
-# How many characters of a note every server keeps.
-MOST_OF_NOTE = 5000
+# Characters of a note at most; what goes beyond is cut off.
+MOST_IN_NOTE = 5000
 
 
 @dataclass(frozen=True, kw_only=True)

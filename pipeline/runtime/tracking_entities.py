@@ -13,9 +13,9 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunT
 from mlflow.tracking.context.registry import resolve_tags
 
 from pipeline.runtime.job import ray_job_id
-from pipeline.runtime.tracker import MOST_OF_NOTE, DatasetSummary, Numbers, Results
+from pipeline.runtime.tracker import MOST_IN_NOTE, DatasetSummary, Numbers, Results
 
-MAX_NAME, MAX_PARAM, MAX_TAG = 250, 6000, MOST_OF_NOTE  # characters
+MAX_NAME, MAX_PARAM, MAX_TAG = 250, 6000, MOST_IN_NOTE  # characters
 MAX_BATCH = 1000  # metrics in one request
 TABLES_TAG, DROPPED_TAG, NOTE_TAG = "mlflow.loggedArtifacts", "dmm.metrics_not_finite", "mlflow.note.content"
 CONTEXT_TAGS = ("mlflow.user", "mlflow.source.name", "mlflow.source.type", "mlflow.source.git.commit")

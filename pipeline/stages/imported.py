@@ -37,6 +37,8 @@ class Imported(Models):
     has_states: the source offers weights too, whose digests are recorded. forget_key names the forget set that oracles left out.
     """
 
+    title: ClassVar[str] = "read models"
+
     dataset: Dataset
     records: ModelSource
     layout: Layout
@@ -101,6 +103,7 @@ class Imported(Models):
 class Evaluated(Imported):
     """Models of a source that offers their weights and not the outputs that are needed: these are computed here."""
 
+    title: ClassVar[str] = "evaluate models"
     resources_key: ClassVar[str] = "train"
 
     model: Model

@@ -38,5 +38,5 @@ class Models(Node):
     @property
     def child(self) -> ChildRun:
         """See Node."""
-        note = "**Every model that the experiment rests on.** They are trained once and shared by all forget sets and methods."
+        note = "**Every model that the experiment rests on**, trained once or read from a source. All methods share them."
         return ChildRun(name="train", title="2 models", note=note)

@@ -101,7 +101,7 @@ class ReportPage(Node):
 
         pictures = Pictures.of(self.dataset, work.examples)
         sets = tuple(self._set(work, label, number, pictures) for number, label in enumerate(self.forget_sets))
-        populations = tuple(_with_points(self._with_time(work, one), sets) for one in self.populations)
+        populations = tuple(self._with_time(work, one) for one in self.populations)
         report = Report(
             title=self.experiment_name,
             dataset=dataset_content(self.dataset, work.examples),
@@ -131,8 +131,8 @@ class ReportPage(Node):
         """
         if not any(name.startswith(POPULATION) for name in self.tables):
             return population
-        names = {population.role, f"{POPULATION}{population.role}"}
-        tables = [table for name, table in work.inputs.items() if name in names or name.rpartition("/")[0] in names]
+        begins = (f"{population.role}/", f"{POPULATION}{population.role}/")
+        tables = [table for name, table in work.inputs.items() if f"{name}/".startswith(begins)]
         measured = [core_seconds(work.store, table) for table in tables]
         known = [seconds for seconds in measured if seconds is not None]
         return dataclasses.replace(population, seconds=sum(known) if known else None)
@@ -222,6 +222,8 @@ class ReportPage(Node):
         return {label: scores.rows[0].value for label, scores in floors.items()}
 
     def _break_even(self, sets: tuple[SetContent, ...], populations: tuple[PopulationContent, ...]) -> str:
+        if not any("effect" in unlearner.needs for unlearner in self.unlearners.values()):
+            return ""
         fractions = [row.cost.fraction for content in sets for row in content.rows if row.role == Role.DATAMODEL]
         if not fractions:
             return "No method here unlearns with a datamodel, so there is none to share."
@@ -232,14 +234,6 @@ class ReportPage(Node):
         if spending.focused:
             said.append(focused_pays(spending.focused, spending.break_even(spending.n_models), spending.n_models))
         return " ".join(said)
-
-
-def _with_points(population: PopulationContent, sets: tuple[SetContent, ...]) -> PopulationContent:
-    """Return a population with the points that its models keep, on average over forget sets where they leave these out."""
-    if not population.leaves_out_forget_set:
-        return population
-    left_out = float(np.mean([len(content.ids) for content in sets]))
-    return dataclasses.replace(population, points_kept=round(population.points_kept - left_out))
 
 
 def _chapter(work: Work, label: str) -> str:

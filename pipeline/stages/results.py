@@ -86,12 +86,6 @@ class Result:
         """How many unlearned models and oracles the headline rests on."""
         return next(iter(self.judged.values())).n_models
 
-    @property
-    def headline(self) -> "Result":
-        """The result as the first judge alone sees it."""
-        label = next(iter(self.judged))
-        return dataclasses.replace(self, judges={label: self.judges[label]}, judged={label: self.judged[label]})
-
     def to_json(self) -> dict[str, Any]:
         """Return the row of `--json`: the keys of KLoM and accuracy, and under `scores` those of every judge.
 
@@ -112,12 +106,15 @@ class Result:
         return keys | {"cost": dataclasses.asdict(cost), "scores": by_judge}
 
 
-def results_table(results: Sequence[Result], *, bounds: Collection[str] = ()) -> Table:
+def results_table(results: Sequence[Result], *, bounds: Collection[str] = (), first_splits: bool = False) -> Table:
     """Return the headline of every judge for each result beside what retraining comes to, with the best of each column marked.
 
-    bounds: labels of unlearners that need true oracles; they are never marked.
+    bounds: labels of unlearners that need true oracles; they are never marked. first_splits: of each judge
+    only the split that matters most has a column.
     """
     columns = score_columns(results[0].judges, [result.scores for result in results]) if results else []
+    if first_splits:
+        columns = list({column.label: column for column in reversed(columns)}.values())[::-1]
     sections = [
         Section(
             title=label,

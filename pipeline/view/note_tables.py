@@ -3,12 +3,14 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from pipeline.config import Experiment
+from pipeline.config.fidelity import is_proxy
 from pipeline.evaluation.judges.scores import Score
 from pipeline.graph import Graph
 from pipeline.reporting.formatting import duration
 from pipeline.reporting.score_tables import every_score
 from pipeline.runtime.tracker import Results
-from pipeline.show.tables import Table, number_column, row_of, table_of, word_column
+from pipeline.show.tables import Cell, Table, number_column, row_of, table_of, word_column
 from pipeline.stages.attribution import Attribution
 from pipeline.stages.evaluate import Verdict
 from pipeline.stages.forget import Forget
@@ -22,8 +24,8 @@ PURPOSES = {
     "heldout": "random subsets, to score what was learnt",
     "full": "all points: to be unlearned",
     "scout": "look at the data",
-    "oracle": "retrained without the set: the judges",
-    "floor": "the same again: the noise floor",
+    "oracle": "retrained without the set, to compare with",
+    "floor": "another group without the set: the noise floor",
     "focused_in": "with the set, one half of each pair",
     "focused_out": "without the set, the other half",
 }
@@ -36,7 +38,7 @@ def note_table(nodes: Iterable[Node], graph: Graph, results: Results) -> Table:
             case Forget():
                 return _forget(graph, results)
             case Models():
-                return _train(results)
+                return _train(graph.experiment, results)
             case Attribution():
                 return _attribution(results)
             case StudyNode():
@@ -52,7 +54,7 @@ def _forget(graph: Graph, results: Results) -> Table:
     return table_of(columns, (row_of(label, sets[label].name, len(results.tables.get(label, ()))) for label in sets))
 
 
-def _train(results: Results) -> Table:
+def _train(experiment: Experiment, results: Results) -> Table:
     columns = (
         word_column("population"),
         word_column("what for"),
@@ -62,7 +64,7 @@ def _train(results: Results) -> Table:
     )
     rows = (
         row_of(
-            row["population"],
+            Cell(value=row["population"], detail="(proxy)" if is_proxy(experiment, row["role"]) else ""),
             PURPOSES.get(row["role"], ""),
             row["models"],
             row["validation_accuracy_mean"],

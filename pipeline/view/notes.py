@@ -1,23 +1,21 @@
 """Notes in Markdown on top of each page: what a reader sees first of a stage, and how to go on from there."""
 
-import itertools
+import dataclasses
 import shlex
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from typing import Any
 
 from pipeline.graph import Graph, NodeState
 from pipeline.reporting.formatting import duration, of_retraining
 from pipeline.runtime.store import Store
-from pipeline.runtime.tracker import MOST_OF_NOTE, Results
+from pipeline.runtime.tracker import MOST_IN_NOTE, Results
 from pipeline.show.page import render_template
 from pipeline.show.tables import Table
 from pipeline.stages.child_run import ChildRun
 from pipeline.stages.evaluate import Verdict
 from pipeline.view.note_tables import note_table
 from pipeline.view.spent import spent_on
-
-# Links of a note that has room for a few only.
-FEW_LINKS = 8
 
 
 def note_of(run: ChildRun, graph: Graph, store: Store, states: Mapping[str, NodeState], results: Results) -> str:
@@ -41,31 +39,17 @@ def note_of(run: ChildRun, graph: Graph, store: Store, states: Mapping[str, Node
     )
 
 
-def parent_note(
-    *,
-    headline: str,
-    tables: Sequence[Table],
-    verdicts: Mapping[str, str],
-    links: Mapping[str, str],
-    store: Store,
-) -> str:
-    """Return the summary of an experiment: the verdict on each forget set, the results, and links to its pages.
+def parent_note(*, headline: str, table: Table, verdicts: Mapping[str, str], links: Mapping[str, str], store: Store) -> str:
+    """Return the summary of an experiment: a headline, the verdict on each forget set, the results, and links to its pages.
 
-    tables hold the results, the widest first. Servers cut a note that is too long, so a note that would be
-    gets the next table, then fewer links, and then no table.
+    Where MLflow would cut it off, the links are left out, and then the results of the last forget sets.
     """
-    few, place = dict(itertools.islice(links.items(), FEW_LINKS)), shlex.quote(store.uri)
-    note = ""
-    for table, shown in [*((table, links) for table in tables), (tables[-1], few), (Table(columns=()), few)]:
-        note = render_template(
-            "parent_note.md.j2",
-            headline=headline,
-            verdicts=verdicts,
-            table=table,
-            links=shown,
-            n_more=len(links) - len(shown),
-            place=place,
-        )
-        if len(note) <= MOST_OF_NOTE:
+    n_sections = range(len(table.sections), 0, -1)
+    shorter = [dataclasses.replace(table, sections=table.sections[:count]) for count in n_sections] or [table]
+    for some, linked in [(table, links), *((one, {}) for one in shorter)]:
+        about: dict[str, Any] = {"headline": headline, "table": some, "verdicts": verdicts, "links": linked}
+        n_left = len(table.sections) - len(some.sections)
+        note = render_template("parent_note.md.j2", **about, n_left=n_left, place=shlex.quote(store.uri))
+        if len(note) <= MOST_IN_NOTE:
             break
     return note

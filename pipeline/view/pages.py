@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import torch
 
 # Increment when pages show something else: runs that were logged before are then logged again.
-REVISION = 4
+REVISION = 5
 WORDS = {"RUNNING": "Running", "FINISHED": "Finished as far as it was asked for", "FAILED": "Some shards failed", "KILLED": "Interrupted; it can be resumed"}
 States = Mapping[str, NodeState]
 
@@ -99,10 +99,13 @@ class Pages:
         so_far = (
             f"{n_done} of {len(self.graph.nodes)} tables are done" if states else "curves of what is done, how fast and for how long are under *Model metrics*"
         )
-        results, bounds = results_of(self.graph, self.store, states) if states else [], bounds_of(self.graph.experiment.unlearners)
         return parent_note(
             headline=about.get("summary") or f"{WORDS[status]}: {so_far}",
-            tables=[results_table(shown, bounds=bounds) for shown in (results, [result.headline for result in results])],
+            table=results_table(
+                results_of(self.graph, self.store, states) if states else [],
+                bounds=bounds_of(self.graph.experiment.unlearners),
+                first_splits=True,
+            ),
             verdicts={label: about["headlines"][label] for label in self.graph.experiment.forget_sets} if about else {},
             links=links,
             store=self.store,

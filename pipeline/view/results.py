@@ -70,27 +70,31 @@ def forget_results(graph: Graph, store: Store, version: str, states: Mapping[str
 
 
 def train_results(store: Store, version: str, states: Mapping[str, NodeState]) -> Results:
-    """Return how many models of each population there are, how well they do and what they cost."""
+    """Return how many models of each population there are, how well they do and what they cost.
+
+    Of models from a source that left margins only, no accuracy is known.
+    """
     rows: list[dict[str, Any]] = []
     for state in states.values():
         node = state.node
         if not isinstance(node, Models):
             continue
-        if "accuracy_validation" not in store.columns(state.table):
-            continue  # models trained elsewhere that left margins only
-        seen = TableRef(state.table.folder, some(state.pieces, MOST_SHARDS_READ))
-        accuracy = store.read(seen, ["accuracy_validation"])["accuracy_validation"]
+        accuracy = None
+        if "accuracy_validation" in store.columns(state.table):
+            seen = TableRef(state.table.folder, some(state.pieces, MOST_SHARDS_READ))
+            accuracy = store.read(seen, ["accuracy_validation"])["accuracy_validation"]
         rows.append(
             {
                 "population": _population(node),
                 "role": node.role,
                 "models": state.n_done,
-                "validation_accuracy_mean": float(accuracy.mean()),
-                "validation_accuracy_min": float(accuracy.min()),
+                "validation_accuracy_mean": None if accuracy is None else float(accuracy.mean()),
+                "validation_accuracy_min": None if accuracy is None else float(accuracy.min()),
                 "core_seconds": round(spent_on(store, [state]).core_seconds, 2),
             }
         )
-    metrics = {f"validation_accuracy/{row['population']}": row["validation_accuracy_mean"] for row in rows}
+    known = {row["population"]: row["validation_accuracy_mean"] for row in rows}
+    metrics = {f"validation_accuracy/{name}": accuracy for name, accuracy in known.items() if accuracy is not None}
     metrics |= {"models": float(sum(row["models"] for row in rows)), "core_seconds": float(sum(row["core_seconds"] for row in rows))}
     return Results(version=version, metrics=metrics, tables={"populations": rows})
 

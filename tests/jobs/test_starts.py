@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tiny import all_done, run_serially
+from tiny import TINY, all_done, run_serially
 
 from jobs.session import Session
 from pipeline.core.errors import ConfigError
@@ -39,3 +39,28 @@ def test_unlearning_starts_from_designed_models_without_attribution(open_tiny: O
     assert {"train/scout", "groups", "train/designed"} <= keys
     assert not {"train/subset", "fit", "views"} & keys
     assert all_done(run_serially(session))
+
+
+def rows_and_names(session: Session) -> tuple[dict[str, float], set[str]]:
+    """Return the retrainings of each row of the report, and the names of the tables that it reads."""
+    report = session.graph.nodes["report"]
+    return {row.role: row.retrainings for row in report.populations}, set(report.tables)
+
+
+@pytest.mark.parametrize("start", ["designed", "scout"])
+def test_the_report_counts_models_that_are_only_started_from(open_tiny: Open, start: str) -> None:
+    own = {"unlearners": {"nothing": {"name": "no_op", "start": start}}}
+    rows, _ = rows_and_names(open_tiny("populations.designed.keep_states=true", **FEW | own))
+    started = {"designed": {"designed": 10 * 0.7, "scout": 2}, "scout": {"scout": 2}}[start]
+    assert {role: cost for role, cost in rows.items() if role not in ("full", "oracle", "floor")} == started
+
+
+def test_with_a_proxy_the_report_reads_the_time_of_every_population(open_tiny: Open) -> None:
+    populations = TINY["populations"] | {"focused": {"n_models": 4, "keep_fraction": 0.5}}
+    scout = {"n_models": 2, "model": {"name": "mlp", "width": 4}}
+    few = {"forget_sets": FEW["forget_sets"]}
+    rows, names = rows_and_names(open_tiny(**few, populations=populations | {"scout": scout}))
+    timed = {name.removeprefix("population/").split("/")[0] for name in names if name.startswith("population/")}
+    assert timed | {"full", "oracle"} == set(rows)
+    _, names = rows_and_names(open_tiny(**few, populations=populations))
+    assert not [name for name in names if name.startswith("population/")]

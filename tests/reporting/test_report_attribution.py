@@ -181,3 +181,21 @@ def test_many_sets_are_drawn_without_their_names():
     drawn = text(curve_figure(curve_of(0.45, 0.53, 0.6, 0.65), [forget_curve_of(f"set number {number}") for number in range(8)]))
     assert "set number 3" not in drawn
     assert "doing nothing" in drawn
+
+
+@pytest.mark.parametrize("p95", [(9.6, 9.3, 9.2, 9.0), (3.0, 2.0, 1.6, 1.4), (0.3, 0.25, 0.22, 0.2)])
+def test_the_axis_of_forgetting_has_numbers_over_any_range(p95):
+    forgetting = dataclasses.replace(forget_curve_of("coherent", *p95), nothing=p95[0], floor=p95[-1])
+    *_, ax = curve_figure(curve_of(0.45, 0.53, 0.6, 0.65), [forgetting]).axes
+    low, high = ax.get_ylim()
+    assert len([tick for tick in ax.get_yticklabels() if tick.get_text() and low <= tick.get_position()[1] <= high]) >= 3
+
+
+def test_the_legend_of_forgetting_lies_below_its_axis_and_inside_the_figure():
+    forgetting = [forget_curve_of(f"set number {number}") for number in range(6)]
+    figure = curve_figure(curve_of(0.45, 0.53, 0.6, 0.65), forgetting)
+    *_, ax = figure.axes
+    figure.draw_without_rendering()
+    box, label = ax.get_legend().get_window_extent(), ax.xaxis.label.get_window_extent()
+    assert 0 <= box.y0 < box.y1 < label.y0
+    assert box.x1 <= figure.bbox.x1

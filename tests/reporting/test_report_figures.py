@@ -47,6 +47,16 @@ def test_a_label_without_room_stays_beside_its_point():
     assert place([(50.0, 50.0)], [(400.0, 13.0)], [], FRAME) == [Box(58.0, 43.5, 458.0, 56.5)]
 
 
+def test_a_label_moves_off_a_line_but_not_far():
+    line = [Box(left, 98, left + 5, 103) for left in range(0, 300, 8)]
+    (moved,) = place([(50.0, 100.0)], [(90.0, 13.0)], [], FRAME, lines=line)
+    assert not any(moved.overlaps(box) for box in line)
+    assert abs(moved.bottom + 6.5 - 100) < 20
+    everywhere = [Box(0, bottom, 300, bottom + 5) for bottom in range(0, 300, 5)]
+    (kept,) = place([(50.0, 100.0)], [(90.0, 13.0)], [], FRAME, lines=everywhere)
+    assert abs(kept.bottom + 6.5 - 100) < 20
+
+
 def test_images_keep_their_pixels():
     png = image_png(np.array([[0.0, 1.0], [2.0, 4.0]]), 0.0, 4.0)
     assert np.asarray(Image.open(io.BytesIO(png)).convert("L")).tolist() == [

@@ -11,7 +11,9 @@ import pytest
 from pipeline.core.errors import DataError, ShapeError
 from pipeline.evaluation.judges.klom_judge import KlomJudge
 from pipeline.evaluation.judges.scores import Score
+from pipeline.reporting.content import PopulationContent
 from pipeline.reporting.page import render
+from pipeline.reporting.report_tables import populations_table
 from pipeline.reporting.score_tables import shade
 from pipeline.reporting.words import verdict
 
@@ -146,3 +148,18 @@ def test_content_refuses_arrays_over_other_points(make_set, make_row):
         make_set({}, rows=(make_row("dmm", (0.8, 0.6, 0.6), n_points=3),))
     with pytest.raises(ShapeError, match=r"images have shape \(4, 2, 2, 2\)"):
         make_set({}, images=np.zeros((4, 2, 2, 2)))
+
+
+def test_without_a_datamodel_the_page_speaks_of_none(make_report, make_set):
+    content = make_set({"no_op": (9.0, 0.6, 0.6), "finetune": (3.0, 0.6, 0.6)})
+    page = render(make_report(content, attribution=None, break_even=""))
+    assert "paid once" not in page
+    assert "with datamodel" not in page
+    assert "paid once" in render(make_report(make_set({"dmm": (0.8, 0.6, 0.6)})))
+
+
+def test_oracles_keep_all_but_the_forget_set_and_times_that_nobody_knows_have_no_column():
+    rows = (PopulationContent(role="oracle", n_models=4, points_kept=None, retrainings=4.0),)
+    table = populations_table(rows)
+    assert [column.title for column in table.columns] == ["Population", "Models", "Points kept by each", "Cost in retrainings"]
+    assert [cell.value for cell in table.sections[0].rows[0].cells] == ["oracle", 4, "all but the forget set", 4.0]

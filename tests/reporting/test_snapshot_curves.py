@@ -78,6 +78,26 @@ def test_the_axis_holds_snapshots_that_cost_less_than_every_result(set_with):
     assert "0.001%" in [tick.get_text() for tick in ax.get_xticklabels()]
 
 
+def test_an_axis_of_few_decades_has_ticks_between_them(set_with):
+    (ax,) = cost_figure([set_with(("finetune", "finetune", [(0.1, 9.0), (0.33, 1.0)]))]).axes
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["0", "10%", "30%", "100%"]
+
+
+def test_panels_side_by_side_have_the_numbers_of_their_axis_once(set_with):
+    figure = cost_figure([set_with(("dmm", "dmm", WAY))] * 4)
+    labelled = [ax.yaxis.get_tick_params()["labelleft"] for ax in figure.axes]
+    assert labelled == [True, False, False, True]
+
+
+def test_labels_keep_clear_of_the_bars_of_others(set_with):
+    (ax,) = cost_figure([set_with(("finetune", "first", [(0.1, 9.0), (0.3, 1.0)]), ("dmm", "second", WAY))]).axes
+    renderer = ax.figure.canvas.get_renderer()
+    boxes = [text.get_window_extent(renderer) for text in ax.texts if text.get_text().startswith(("first", "second"))]
+    bars = [line for line in ax.get_lines() if line.get_alpha() == 0.45]
+    along = [np.linspace(*ax.transData.transform(bar.get_xydata()), 60) for bar in bars]
+    assert not any(box.contains(*place) for box in boxes for places in along for place in places)
+
+
 def test_snapshots_without_cost_are_drawn_at_zero(set_with):
     (line,) = lines(cost_figure([set_with(("dmm", "dmm", [(0.0, 9.0), (0.0, 5.0), (0.082, 0.81)]))]))
     assert np.isfinite(line.get_xydata()).all()

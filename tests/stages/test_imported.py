@@ -9,11 +9,14 @@ import yaml
 from tiny import TINY, all_done, run_serially, statuses
 
 from jobs.commands import planning
+from jobs.commands.observing import Watcher
+from jobs.commands.progress import counts
 from jobs.session import Session
 from pipeline import config
 from pipeline.core.errors import ConfigError, DataError
 from pipeline.data.masks import unpack
 from pipeline.evaluation.margins import margins
+from pipeline.run import Progress
 from pipeline.run.tasks import tasks_of
 from pipeline.sources import madrylab
 from pipeline.sources.madrylab import MadryLab
@@ -215,3 +218,16 @@ def test_records_are_settings_like_any_other(open_tiny: Open, tmp_path: Path) ->
     assert open_tiny(populations=ALONE | {"subset": {"source": None}}).experiment.populations.subset.n_models == 1000
     with pytest.raises(ConfigError, match=r"unknown source 'madrylb'.* Did you mean 'madrylab'"):
         open_tiny("populations.subset.source=madrylb")
+
+
+def test_models_of_a_source_are_read_not_trained_in_progress(open_tiny: Open, tmp_path: Path) -> None:
+    session = open_tiny(**RIDGE, populations=importing(invent(tmp_path / "records")))
+    states = session.graph.survey(session.store)
+    found = counts(Progress(states=states, wanted=frozenset(states)))
+    trained = [node for node in session.graph.nodes.values() if node.stage == "train" and node.trains]
+    n_trained = sum(node.n_units for node in trained)
+    assert (found["read models"].wanted, found["read models"].makes_models) == (20, False)
+    assert (found["train models"].wanted, found["train models"].makes_models) == (n_trained, True)
+    looks = {one.title: (one.stage, one.wanted) for one in Watcher(session).look().stages}
+    assert looks["read models"] == ("train", 20)
+    assert looks["train models"] == ("train", n_trained)

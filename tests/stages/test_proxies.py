@@ -1,5 +1,6 @@
 """Populations of a cheaper model: the same masks and seeds, everything that reads them uses their model, and nobody mixes them in one fit unasked."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -47,6 +48,8 @@ def test_a_whole_experiment_runs_on_proxies(open_tiny: Open, tmp_path: Path) -> 
     page = session.store.read_blob(state.table.folder, state.pieces[0].shard, "html").decode()
     assert "subset (proxy: mlp, width 4, epochs 1, batch size 20" in page
     assert "By measured time, the datamodel costs" in page
+    took = page[page.index('id="spent"') : page.index('id="pays"')]
+    assert len(re.findall(r"<b>\d+ (?:s|min)</b>", took)) == len(session.graph.nodes["report"].populations)
 
 
 def test_designed_models_are_proxies_with_the_other_subset_models(open_tiny: Open) -> None:

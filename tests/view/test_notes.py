@@ -1,41 +1,32 @@
-"""Notes are never longer than what a server keeps of them."""
+"""The note of the parent run fits into what MLflow keeps: nothing of it is cut off in the middle."""
+
+from pathlib import Path
 
 import pytest
 
 from pipeline.runtime.store import Store
-from pipeline.runtime.tracker import MOST_OF_NOTE
-from pipeline.show.tables import Table, number_column, row_of, table_of, word_column
+from pipeline.runtime.tracker import MOST_IN_NOTE
+from pipeline.show.tables import Section, Table, row_of, word_column
 from pipeline.view.notes import parent_note
 
 
-def results(n_rows: int, n_columns: int) -> Table:
-    columns = [word_column("unlearner"), *(number_column(f"judge {place}") for place in range(n_columns))]
-    return table_of(columns, [row_of(f"method {row}", *[0.5] * n_columns) for row in range(n_rows)])
+def note(place: Path, n_sets: int, n_links: int) -> str:
+    row = row_of(*("about as wide as a result" for _ in range(5)))
+    sections = tuple(Section(title=f"set {number}", rows=(row,) * 5) for number in range(n_sets))
+    table = Table(columns=tuple(word_column(f"column {number}") for number in range(5)), sections=sections)
+    links = {f"4 coherent: method {number}": "#/experiments/1/runs/" + 32 * "a" for number in range(n_links)}
+    about = {"headline": "Something works", "verdicts": {"a": "it does"}, "links": links}
+    return parent_note(**about, table=table, store=Store(str(place)))
 
 
-def note_of_results(tmp_path, tables, n_links=4):
-    return parent_note(
-        headline="Done",
-        tables=tables,
-        verdicts={"some": "forgotten"},
-        links={f"page {place}": f"#/experiments/1/runs/{'0' * 32}{place}" for place in range(n_links)},
-        store=Store(str(tmp_path)),
-    )
+@pytest.mark.parametrize(("n_sets", "n_links"), [(1, 3), (1, 60), (40, 3)])
+def test_a_note_of_any_experiment_ends_with_the_commands(tmp_path: Path, n_sets: int, n_links: int) -> None:
+    written = note(tmp_path, n_sets, n_links)
+    assert len(written) <= MOST_IN_NOTE
+    assert "dmm verify config.yaml --store" in written.splitlines()[-1]
 
 
-@pytest.mark.parametrize(
-    ("n_rows", "n_links", "there", "not_there"),
-    [
-        (3, 4, ["judge 8", "page 3"], ["more, listed"]),
-        (30, 4, ["judge 0", "method 29", "page 3"], ["judge 1", "more, listed"]),
-        (30, 70, ["judge 0", "method 29", "page 7", "and 62 more, listed as child runs"], ["judge 1", "page 8"]),
-        (400, 40, ["page 7", "and 32 more"], ["judge 0", "method 1", "page 8"]),
-    ],
-)
-def test_a_note_that_would_be_cut_says_less(tmp_path, n_rows, n_links, there, not_there):
-    note = note_of_results(tmp_path, [results(n_rows, 9), results(n_rows, 1)], n_links)
-    assert len(note) <= MOST_OF_NOTE
-    assert [word for word in there if word not in note] == []
-    assert [word for word in not_there if word in note] == []
-    assert "dmm verify config.yaml" in note
-    assert "`report.html` among the artifacts" in note
+def test_a_short_note_has_all_links_and_a_long_one_says_what_it_leaves_out(tmp_path: Path) -> None:
+    assert note(tmp_path, 1, 3).count("](#/experiments/1/runs/") == 3
+    assert "Results on" not in note(tmp_path, 1, 3)
+    assert "more forget sets are in the report" in note(tmp_path, 40, 3)
