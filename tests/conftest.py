@@ -12,6 +12,8 @@ import jaxtyping
 import pytest
 
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+# Processes that share the suite share the cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "false")
 
@@ -25,9 +27,16 @@ from jobs.session import Session
 os.environ.update(s3_server.ENVIRONMENT)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where processes share the suite, begin with the files that use Ray, which take longest; alone, the fast ones begin."""
+    """Where processes share the suite, begin with the files that use Ray, which take longest; alone, the fast ones begin.
+
+    Tests that look at the store that MLflow shows go to one process, since that store takes half a minute to make.
+    """
     if hasattr(config, "workerinput"):
+        for item in items:
+            if "viewed_store" in getattr(item, "fixturenames", ()):
+                item.add_marker(pytest.mark.xdist_group("viewed_store"))
         with_ray = {item.path for item in items if item.get_closest_marker("ray")}
         items.sort(key=lambda item: item.path not in with_ray)
 
