@@ -22,7 +22,7 @@ demo: setup
 	@echo "Next: open the report; \`make ui\` shows MLflow; \`source $(VENV)/bin/activate\` brings dmm: see \`dmm --help\` and README.md."
 
 test: setup
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder -m "not heavy"
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m "not heavy"
 
 # Heavy proofs: processes and Ray heads that are killed, and every script of tests/benchmarks at its smallest size.
 proofs: setup

@@ -10,6 +10,7 @@ from typing import Any
 
 import jaxtyping
 import pytest
+from filelock import FileLock
 
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
 # Processes that share the suite share the cores.
@@ -27,18 +28,25 @@ from jobs.session import Session
 os.environ.update(s3_server.ENVIRONMENT)
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where processes share the suite, begin with the files that use Ray, which take longest; alone, the fast ones begin.
-
-    Tests that look at the store that MLflow shows go to one process, since that store takes half a minute to make.
-    """
+    """Where processes share the suite, begin with the files that use Ray, which take longest; alone, the fast ones begin."""
     if hasattr(config, "workerinput"):
-        for item in items:
-            if "viewed_store" in getattr(item, "fixturenames", ()):
-                item.add_marker(pytest.mark.xdist_group("viewed_store"))
         with_ray = {item.path for item in items if item.get_closest_marker("ray")}
         items.sort(key=lambda item: item.path not in with_ray)
+
+
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """Return a folder that make fills, once for all processes that share the suite."""
+    shares_the_suite = "PYTEST_XDIST_WORKER" in os.environ
+    folder = (factory.getbasetemp().parent if shares_the_suite else factory.getbasetemp()) / name
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            unfinished = folder.with_name(f"{name}.unfinished")
+            shutil.rmtree(unfinished, ignore_errors=True)
+            unfinished.mkdir()
+            make(unfinished)
+            unfinished.rename(folder)
+    return folder
 
 
 @pytest.fixture(autouse=True)
@@ -72,9 +80,7 @@ def open_tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
 @pytest.fixture(scope="session")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The store of one undisturbed run of the tiny experiment, to compare with and to copy, not to touch."""
-    store = tmp_path_factory.mktemp("whole")
-    run_serially(open_at(store), draws=True)
-    return store
+    return made_once(tmp_path_factory, "whole", lambda folder: run_serially(open_at(folder), draws=True))
 
 
 @pytest.fixture
