@@ -54,13 +54,13 @@ def folders(graph: Graph, session: Session) -> list[tuple[str, str | None]]:
 
 
 def seen(session: Session) -> dict[str, Any]:
-    """Return what users see of a finished experiment, as far as it does not print keys."""
+    """Return what users see of a finished experiment, as far as it prints neither keys nor the memory that is free."""
     states = session.graph.survey(session.store)
     pages = Pages(session.graph, session.store)
     shown = {child: pages.results(child, states) for child in pages.children}
     return {
         "rows": result_rows(session.graph, session.store, states),
-        "plan": plan(session) | {"nodes": [row["forget_set"] for row in plan(session)["nodes"]]},
+        "plan": plan(session) | {"feeds": None, "nodes": [row["forget_set"] for row in plan(session)["nodes"]]},
         "titles": pages.titles,
         "versions": {child: results.version for child, results in shown.items()},
         "metrics": {child: results.metrics for child, results in shown.items()},
