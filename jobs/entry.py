@@ -27,7 +27,8 @@ def share_of(entry: str, session: Session, *, allow_missing: bool) -> Share:
     """Return the share of the entry called so; raises MissingShardsError naming what must be made first, and the entries that make it."""
     nodes, states = session.graph.nodes, session.graph.survey(session.store)
     own = {key for key, node in nodes.items() if node.entry == entry}
-    wanted = with_what_they_rest_on(session.graph, own)
+    # What is done rests on nothing that is still to come, even where weights beside its parents are to be kept again.
+    wanted = frozenset(own) | with_what_they_rest_on(session.graph, {key for key in own if states[key].status != "done"})
     settled = frozenset(key for key in wanted - own if allow_missing and nodes[key].trains and 2 <= states[key].n_done < nodes[key].n_units)
     states = session.graph.survey(session.store, settled=settled) if settled else states
     missing = [key for key in nodes if key in wanted - own - settled and states[key].status != "done"]

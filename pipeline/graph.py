@@ -140,15 +140,16 @@ class Graph:
             return NodeState(node=node, status="waiting", question=None, folder=None)
         home = _Home(node.stage, f"{node.slug}-{question}")
         inputs = _inputs(node, states, settled)
-        version = self._version(node, states, inputs)
-        if version is not None:
-            return self._found(store, homes, home, version, NodeState(node=node, status="missing", question=question, folder=None, inputs=inputs), before)
-        remade = _remade(node, states) | inputs
-        version = self._version(node, states, remade) if len(remade) > len(inputs) else None
-        if version is not None:
-            asked = NodeState(node=node, status="missing", question=question, folder=None, inputs=remade)
+        # Answers that rest on tables whose weights alone are computed again stay what they are.
+        for read in (inputs | _remade(node, states), inputs):
+            version = self._version(node, states, read)
+            if version is None:
+                continue
+            asked = NodeState(node=node, status="missing", question=question, folder=None, inputs=read)
             found = self._found(store, homes, home, version, asked, before)
-            if found.status == "done":
+            if found.remade:
+                return replace(found, inputs=inputs)
+            if found.status == "done" or read == inputs:
                 return found
         answered = any(store.shards(f"{home}/{other}") for other in homes.versions(home))
         return NodeState(node=node, status=self._status_unknown(node, answered), question=question, folder=None)

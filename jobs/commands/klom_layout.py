@@ -52,8 +52,8 @@ def _numbers(layout: EasyDubLayout, forget_set: int | None) -> list[int]:
         return same_numbers(files, "complete the folder")
     whose = "pretrained models" if forget_set is None else f"oracles of forget set {forget_set}"
     missing = f"no margins of {whose} ({patterns[RETAIN]})"
-    remedy = "set --root, --dataset, --model and --epoch"
-    raise DataError(f"{layout.root} holds {missing}: it {layout.lacking()}; {remedy}")
+    remedy = "" if layout.has_its_names() else "; set --root, --dataset, --model and --epoch"
+    raise DataError(f"{layout.root} holds {missing}: it {layout.lacking()}{remedy}")
 
 
 def _pretrained(layout: EasyDubLayout, ids: Indices, part: str, forget_set: int, numbers: Sequence[int]) -> Margins:

@@ -41,6 +41,8 @@ class Row(BaseModel):
     # Records of the first edition lack these two: their tables are listed one by one.
     group: str | None = None
     forget_set: str | None = None
+    # The ending of what is kept beside each shard; a shard without it is not done.
+    keeping: str | None = None
 
 
 class Record(BaseModel):
@@ -95,7 +97,14 @@ class Ledger(Listener):
 
     def _account(self, states: Mapping[str, NodeState]) -> dict[str, Any]:
         nodes = [
-            {**labels_of(state.node), "stage": state.node.stage, "unit": state.node.unit, "wanted": state.node.n_units, "folder": state.folder}
+            {
+                **labels_of(state.node),
+                "stage": state.node.stage,
+                "unit": state.node.unit,
+                "wanted": state.node.n_units,
+                "folder": state.folder,
+                "keeping": state.node.keeping,
+            }
             for state in states.values()
         ]
         return {"name": self._experiment.name, "digest": self._digest, "nodes": nodes}
@@ -141,10 +150,10 @@ def _told(store: Store, record: Record) -> dict[str, Any]:
     """Return an experiment as its last run saw it, with the shards there are now counted and those that were given up named."""
     nodes, failed = [], []
     for node in record.nodes:
-        shards = [] if node.folder is None else store.shards(node.folder)
+        shards = [] if node.folder is None else store.shards(node.folder, keeping=node.keeping)
         done = sum(piece.stop - piece.start for piece in cover(shards, node.wanted))
         status = "waiting" if node.folder is None else "done" if done == node.wanted else "partial" if done else "missing"
-        nodes.append(node.model_dump() | {"group": node.group or node.node, "status": status, "done": done})
+        nodes.append(node.model_dump(exclude={"keeping"}) | {"group": node.group or node.node, "status": status, "done": done})
         if node.folder is not None and status != "done":
             failed += [failed_shard(failure) for failure in failures_of(store, node.node, node.folder, shards)]
     complete = all(node["status"] == "done" for node in nodes)

@@ -1,7 +1,7 @@
 """Numbers and settings as a reader meets them: as many digits as the measurement bears."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 
@@ -94,9 +94,13 @@ def listed(words: Sequence[str], at_most: int = 4) -> str:
     return f"{', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else "".join(words)
 
 
-def in_use(settings: Mapping[str, Any], identity: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings without those that are off, unless to be off is a choice that their identity holds."""
-    return {name: value for name, value in settings.items() if value or name in identity}
+def in_use(settings: Mapping[str, Any], identity: Mapping[str, Any], *, always: Collection[str] | None = None) -> dict[str, Any]:
+    """Return the settings that their identity holds, and of the others those that are on.
+
+    With always, of the others only those that it names.
+    """
+    on = {name for name, value in settings.items() if value and (always is None or name in always)}
+    return {name: value for name, value in settings.items() if name in identity or name in on}
 
 
 def sentence(settings: Mapping[str, Any]) -> str:

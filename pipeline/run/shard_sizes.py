@@ -29,18 +29,20 @@ class ShardSizes:
     def __init__(self, graph: Graph, store: Store) -> None:
         self._graph, self._store = graph, store
         self._seconds: dict[str, float | None] = {}
+        self._cost_keys: dict[str, str | None] = {}
         # Kinds of which this survey records no seconds: their shards are looked at once in each survey.
         self._unrecorded: set[str] = set()
         self._surveyed: Mapping[str, NodeState] | None = None
 
     def took(self, node: Node, n_units: int, seconds: float) -> None:
         """Take notice that a shard of so many units of a node was made in so many seconds; the latest counts."""
-        if node.cost_key is not None:
-            self._seconds[node.cost_key] = seconds / n_units
+        key = self._cost_key(node)
+        if key is not None:
+            self._seconds[key] = seconds / n_units
 
     def most_units(self, node: Node, states: Mapping[str, NodeState]) -> int:
         """Return the units of a shard of node: its bound, or fewer where so many would take more than about a minute."""
-        if node.shard_size == 1 or node.cost_key is None:
+        if node.shard_size == 1 or self._cost_key(node) is None:
             return node.shard_size
         seconds = self._seconds_per_unit(node, states)
         if seconds is None and not isinstance(node, Population):
@@ -49,9 +51,14 @@ class ShardSizes:
             return node.shard_size
         return 1 << max(0, int(TARGET_SECONDS / seconds).bit_length() - 1)
 
+    def _cost_key(self, node: Node) -> str | None:
+        if node.key not in self._cost_keys:
+            self._cost_keys[node.key] = node.cost_key
+        return self._cost_keys[node.key]
+
     def _seconds_per_unit(self, node: Node, states: Mapping[str, NodeState]) -> float | None:
         """Return what a unit takes; of unlearning nobody has measured, what training the models took at most."""
-        key = str(node.cost_key)
+        key = str(self._cost_key(node))
         if self._seconds.get(key) is None:
             found = self._recorded_once(key, states)
             if found is None and isinstance(node, Population):
@@ -72,7 +79,7 @@ class ShardSizes:
 
     def _recorded(self, key: str, states: Mapping[str, NodeState]) -> float | None:
         """Return the seconds a unit that were recorded beside shards of this kind in the store, None if there are none."""
-        alike = [state for state in states.values() if state.node.cost_key == key and state.pieces and state.folder is not None]
+        alike = [state for state in states.values() if self._cost_key(state.node) == key and state.pieces and state.folder is not None]
         for state in alike[:MOST_READ]:
             shard = max((piece.shard for piece in state.pieces), key=lambda shard: shard.stop - shard.start)
             seconds = self._store.side(state.table.folder, shard).get("seconds")

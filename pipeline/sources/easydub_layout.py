@@ -20,6 +20,10 @@ from pipeline.sources.numbered_files import numbered
 RETAIN, FORGET, VALIDATION = "retain", "forget", "val"
 
 
+# What files of outputs and of weights end in.
+SUFFIXES = (".npy", ".pt")
+
+
 @dataclass(frozen=True, kw_only=True)
 class EasyDubLayout:
     """The paths of one data set, architecture and epoch below root."""
@@ -93,16 +97,22 @@ class EasyDubLayout:
             for (name, value), found in zip(wanted, zip(*there, strict=True), strict=True)
             if value not in found
         ]
+        if self.has_its_names():
+            return "has other files of this data set, model and epoch, but not these; complete the folder"
         has = "; ".join(f"dataset {dataset}, model {model}, epoch {epoch}" for dataset, model, epoch in there)
         together = "nothing of " + ", ".join(f"{name} {value}" for name, value in wanted)
         return f"has {', '.join(absent) or together}; it has: {has}"
+
+    def has_its_names(self) -> bool:
+        """Return whether the folder has any file of this data set, model and epoch."""
+        return (self.dataset, self.model, str(self.epoch)) in set(self._find_names())
 
     def _find_names(self) -> Iterator[tuple[str, str, str]]:
         """Yield data set, architecture and epoch of each file of a model."""
         for top in ("margins", "logits", "models"):
             for path in (self.root / top).rglob("id_*_epoch_*"):
                 folders = path.relative_to(self.root).parts
-                if len(folders) > 3:
+                if len(folders) > 3 and path.suffix in SUFFIXES:
                     yield folders[1], folders[-2], path.stem.rpartition("_")[2]
 
 

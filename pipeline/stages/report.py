@@ -1,7 +1,7 @@
 """The report as a node: it gathers what the tables say about every forget set and has the page drawn."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -38,6 +38,8 @@ PAGE = "html"
 
 # What the names begin with under which the page reads populations of which it shows only the time that they took.
 POPULATION = "population/"
+# Settings of a recipe that every page names; it names others where they are not what they are by default.
+RECIPE_SHOWN = ("epochs", "batch_size", "learning_rate", "optimizer", "momentum", "weight_decay", "schedule", "ensemble")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +108,7 @@ class ReportPage(Node):
             title=self.experiment_name,
             dataset=dataset_content(self.dataset, work.examples),
             model=self._words("model"),
-            recipe=self._words("recipe"),
+            recipe=self._words("recipe", always=RECIPE_SHOWN),
             populations=populations,
             attribution=self._attribution(work),
             sets=sets,
@@ -120,8 +122,8 @@ class ReportPage(Node):
         said = {"summary": summary(verdicts), "headlines": {one.label: one.headline for one in verdicts}}
         return Shard(columns={"page": np.arange(1)}, summary=said, blobs=blobs)
 
-    def _words(self, key: str) -> str:
-        return sentence(in_use(self.experiment[key], self.identity.get(key, {})))
+    def _words(self, key: str, *, always: Collection[str] | None = None) -> str:
+        return sentence(in_use(self.experiment[key], self.identity.get(key, {}), always=always))
 
     def _with_time(self, work: Work, population: PopulationContent) -> PopulationContent:
         """Return a population with the measured core seconds of all its tables, where some of the models are proxies.

@@ -31,9 +31,9 @@ class Augmentation:
         """Outcomes that a draw chooses from; 1 where nothing is augmented."""
         return (2 if self.flip else 1) * (2 * self.crop_padding + 1) ** 2
 
-    def check(self, input_shape: tuple[int, ...], *, flip: str = "recipe.flip") -> None:
+    def check(self, input_shape: tuple[int, ...], *, flip: str = "flip") -> None:
         """Raise ConfigError unless inputs of this shape can be augmented; flip is the setting that asks for flips."""
-        asked = "recipe.crop_padding" if self.crop_padding else flip
+        asked = "crop_padding" if self.crop_padding else flip
         remedy = "remove the setting, or use a data set of images"
         if self.n_choices > 1 and len(input_shape) != 3:
             with placed(asked):

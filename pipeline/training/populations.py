@@ -13,7 +13,7 @@ from jaxtyping import Float
 from pydantic import model_validator
 
 from pipeline.core.arrays import Indices, Masks
-from pipeline.core.errors import ConfigError, PipelineError, PluginError, is_out_of_memory
+from pipeline.core.errors import ConfigError, PipelineError, PluginError, is_out_of_memory, placed
 from pipeline.core.neutral import setting
 from pipeline.core.registry import plugin_name
 from pipeline.core.seeds import seed
@@ -121,9 +121,11 @@ def check_model(build: Builder, recipe: Recipe, inputs: Float[np.ndarray, "..."]
     _check_size(build)
     template = build()
     check_parameters(build, template)
-    recipe.augmentation.check(build.input_shape)
+    with placed("recipe"):
+        recipe.augmentation.check(build.input_shape)
     if build.model.flip_average:
-        Augmentation(flip=True).check(build.input_shape, flip="model.flip_average")
+        with placed("model"):
+            Augmentation(flip=True).check(build.input_shape, flip="flip_average")
     check_outputs(build, template, inputs)
     reason = why_not_stackable(template, [recipe.descent()], torch.from_numpy(np.array(inputs, np.float32)))
     if recipe.ensemble == "stacked" and reason is not None:

@@ -42,6 +42,14 @@ def test_shards_are_counted_as_they_are_now(dmm: Dmm, tmp_path: Path) -> None:
     assert (nodes["train/scout"]["status"], nodes["train/scout"]["done"]) == ("missing", 0)
 
 
+def test_shards_without_the_weights_that_a_run_kept_are_not_counted(dmm: Dmm, tmp_path: Path) -> None:
+    dmm(*serial("run", "--until", "train", "--set", "populations.full.keep_states=true"))
+    for path in (tmp_path / "store" / "train").glob("full-*/*/*.safetensors"):
+        path.unlink()
+    nodes = {node["node"]: node for node in answer(dmm(*LOOK)[1])["experiments"][0]["nodes"]}
+    assert (nodes["train/full"]["status"], nodes["train/full"]["done"]) == ("missing", 0)
+
+
 def test_the_config_kept_is_that_of_the_run_without_addresses(dmm: Dmm, tmp_path: Path) -> None:
     dmm(*serial("run", "--until", "groups", "--set", "seed=3"))
     (kept,) = (tmp_path / "store" / "experiments").glob("tiny-*.yaml")

@@ -53,3 +53,10 @@ def test_durations(seconds, text):
 def test_settings_are_said_by_name_and_switches_by_whether_they_are_on():
     said = formatting.sentence({"name": "logistic", "zero_init": True, "bias": False, "width": 8, "seed": None})
     assert said == "logistic, zero init, no bias, width 8"
+
+
+def test_only_settings_that_play_a_part_are_named():
+    recipe = {"epochs": 3, "flip": False, "adam_rate_share": 0.1, "precision": "bfloat16", "momentum": 0.0}
+    identity = {"precision": "bfloat16", "momentum": 0.0}
+    assert list(formatting.in_use(recipe, identity, always=("epochs",))) == ["epochs", "precision", "momentum"]
+    assert list(formatting.in_use(recipe, identity)) == ["epochs", "adam_rate_share", "precision", "momentum"]

@@ -9,6 +9,7 @@ import torch
 from tiny import TINY, all_done, run_serially, statuses, tables
 
 from jobs.commands import planning
+from jobs.entry import share_of
 from jobs.session import Session
 from pipeline.core.errors import ConfigError, StoreError
 from pipeline.run import Walk
@@ -117,6 +118,27 @@ def test_a_judge_of_weights_unlearns_again_to_keep_them_and_plan_says_so(open_ti
     assert {key: open_folder(session, key) for key in MOVED} == folders
     assert {path.split("/")[0] for path in tables(tmp_path / "store") ^ before} == {"evaluate", "report"}
     assert set(statuses(open_tiny()).values()) == {"done"}
+
+
+def test_verdicts_on_a_method_that_reads_such_tables_stay_done_too(open_tiny: Open) -> None:
+    few = {
+        "forget_sets": {"some": {"name": "random", "n_points": 5}},
+        "unlearners": {"om": {"name": "oracle_matching", "epochs": 1, "retain_points": 10}},
+    }
+    run_serially(open_tiny(**few))
+    session = open_tiny(**few, **JUDGED_BY_WEIGHTS)
+    found = statuses(session)
+    assert {found[f"evaluate/{judge}/om/some"] for judge in TINY["judges"]} == {"done"}
+    assert found["unlearn/om/some"] == "missing"
+    assert computed_by(session) >= {"train/oracle/some", "unlearn/om/some", "evaluate/weights/om/some"}
+    assert set(statuses(open_tiny(**few)).values()) == {"done"}
+
+
+@pytest.mark.usefixtures("finished")
+def test_an_entry_whose_tables_are_done_wants_no_weights(open_tiny: Open) -> None:
+    session = open_keeping(open_tiny, **keeping())
+    share = share_of("evaluate", session, allow_missing=False)
+    assert not any(key.startswith("train/oracle") for key in share.wanted)
 
 
 def open_folder(session: Session, key: str) -> str | None:

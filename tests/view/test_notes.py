@@ -8,6 +8,7 @@ from pipeline.runtime.store import Store
 from pipeline.runtime.tracker import MOST_IN_NOTE
 from pipeline.show.tables import Section, Table, row_of, word_column
 from pipeline.view.notes import parent_note
+from pipeline.view.pages import Pages
 
 
 def note(place: Path, n_sets: int, n_links: int) -> str:
@@ -15,11 +16,12 @@ def note(place: Path, n_sets: int, n_links: int) -> str:
     sections = tuple(Section(title=f"set {number}", rows=(row,) * 5) for number in range(n_sets))
     table = Table(columns=tuple(word_column(f"column {number}") for number in range(5)), sections=sections)
     links = {f"4 coherent: method {number}": "#/experiments/1/runs/" + 32 * "a" for number in range(n_links)}
-    about = {"headline": "Something works", "verdicts": {"a": "it does"}, "links": links}
+    verdicts = {f"set {number}": "it does, as far as can be told" for number in range(n_sets)}
+    about = {"headline": "Something works", "verdicts": verdicts, "links": links}
     return parent_note(**about, table=table, store=Store(str(place)))
 
 
-@pytest.mark.parametrize(("n_sets", "n_links"), [(1, 3), (1, 60), (40, 3)])
+@pytest.mark.parametrize(("n_sets", "n_links"), [(1, 3), (1, 60), (40, 3), (200, 3)])
 def test_a_note_of_any_experiment_ends_with_the_commands(tmp_path: Path, n_sets: int, n_links: int) -> None:
     written = note(tmp_path, n_sets, n_links)
     assert len(written) <= MOST_IN_NOTE
@@ -30,3 +32,16 @@ def test_a_short_note_has_all_links_and_a_long_one_says_what_it_leaves_out(tmp_p
     assert note(tmp_path, 1, 3).count("](#/experiments/1/runs/") == 3
     assert "Results on" not in note(tmp_path, 1, 3)
     assert "more forget sets are in the report" in note(tmp_path, 40, 3)
+
+
+@pytest.mark.usefixtures("finished")
+def test_the_note_of_a_stage_leaves_out_rows_that_do_not_fit(open_tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = (row_of("about as wide as a population"),) * 300
+    table = Table(columns=(word_column("population"),), sections=(Section(rows=rows),))
+    monkeypatch.setattr("pipeline.view.notes.note_table", lambda *_: table)
+    session = open_tiny()
+    pages, states = Pages(session.graph, session.store), session.graph.survey(session.store)
+    written = pages.results(next(iter(pages.titles)), states).note
+    assert len(written) <= MOST_IN_NOTE
+    assert "more rows are in the tables among the artifacts" in written
+    assert "dmm verify config.yaml --store" in written.splitlines()[-1]
