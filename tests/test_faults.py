@@ -197,6 +197,7 @@ def test_an_error_is_laid_at_the_right_door(error: Exception, fault: str) -> Non
 
 
 @pytest.mark.ray
+@pytest.mark.heavy
 def test_workers_that_die_on_every_shard_once_change_nothing(open_tiny: Open, undisturbed, ray_session: None) -> None:
     from pipeline.runtime.ray_tasks import RayExecutor
 

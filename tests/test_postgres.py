@@ -33,7 +33,7 @@ def why_no_postgres() -> str | None:
     return None
 
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(why_no_postgres() is not None, reason=str(why_no_postgres()))]
+pytestmark = [pytest.mark.heavy, pytest.mark.skipif(why_no_postgres() is not None, reason=str(why_no_postgres()))]
 
 
 def as_nobody() -> list[str]:

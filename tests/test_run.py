@@ -163,6 +163,7 @@ def test_a_corrupt_parent_is_never_used(open_tiny: Open) -> None:
     assert "dmm verify --repair" in progress.failures[0].error
 
 
+@pytest.mark.heavy
 def test_two_processes_on_one_store_end_with_the_tables_of_one_alone(open_tiny: Open, tmp_path: Path, whole: Path) -> None:
     together = open_tiny(store=tmp_path / "shared")
     (tmp_path / "tiny.yaml").write_text(together.experiment.to_yaml())

@@ -30,7 +30,7 @@ def shown(database: str) -> dict[str, str]:
     return {run.info.run_name: run.info.status for run in found if "dmm.version" in run.data.tags}
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
 def test_a_server_killed_and_restarted_in_mid_run_misses_nothing(open_tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     database, said = f"sqlite:///{tmp_path}/mlflow.db", []
