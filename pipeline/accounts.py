@@ -163,7 +163,7 @@ def _attribution_needs_groups(experiment: Experiment) -> bool:
 
 
 def looks(experiment: Experiment) -> bool:
-    """Return whether anything of this experiment is made of what scouts see in the data."""
+    """Return whether any table of this experiment is computed from the scouts."""
     return (attributes(experiment) and needs_scouts(experiment)) or _starts_from_designed(experiment)
 
 

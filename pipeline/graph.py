@@ -140,7 +140,7 @@ class Graph:
             return NodeState(node=node, status="waiting", question=None, folder=None)
         home = _Home(node.stage, f"{node.slug}-{question}")
         inputs = _inputs(node, states, settled)
-        # Answers that rest on tables whose weights alone are computed again stay what they are.
+        # A parent that is computed again only for its weights keeps its outputs, so what was computed from them is valid.
         for read in (inputs | _remade(node, states), inputs):
             version = self._version(node, states, read)
             if version is None:
@@ -155,7 +155,7 @@ class Graph:
         return NodeState(node=node, status=self._status_unknown(node, answered), question=question, folder=None)
 
     def _found(self, store: Store, homes: "_Homes", home: "_Home", version: str, asked: NodeState, before: NodeState | None) -> NodeState:
-        """Return the state of a node of which it is known on what its answer rests."""
+        """Return the state of a node whose version is known."""
         node, folder = asked.node, f"{home}/{version}"
         if before is not None and before.status == "done" and before.folder == folder:
             return before
@@ -174,7 +174,7 @@ class Graph:
         return replace(asked, status=status, folder=folder, pieces=pieces, remade=remade)
 
     def _status_unknown(self, node: Node, answered: bool) -> Status:
-        """Return the status of a node of which it is not known on what its answer rests."""
+        """Return the status of a node whose version is not known yet."""
         if any(parent.mode == "evidence" for parent in node.parents().values()):
             return "stale" if answered and self.data_digest is not None else "waiting"
         # It waits for no table, so that it is data whose content is not known to a command that reads no inputs.

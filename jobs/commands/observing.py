@@ -19,7 +19,7 @@ MOST_SIDE_FILES = 8
 
 @dataclass(frozen=True, kw_only=True)
 class StageLook:
-    """How far the nodes of a stage with one title are.
+    """The progress of the nodes of a stage that share a title.
 
     pace is units a second over the last looks, seconds_left what is left at that pace, None if unknown.
     """

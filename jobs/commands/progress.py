@@ -34,7 +34,7 @@ class Rate:
 
 @dataclass(frozen=True, kw_only=True)
 class Count:
-    """How far the nodes of one title are: units done, in running shards too, and units wanted."""
+    """The progress of the nodes of one title: units done, those in running shards included, and units wanted."""
 
     done: float
     wanted: int
@@ -43,7 +43,7 @@ class Count:
 
 
 def counts(progress: Progress) -> dict[str, Count]:
-    """Return how far the nodes are that the run is to reach, by title, in the order of the stages."""
+    """Return the progress of the nodes that the run computes, by title, in the order of the stages."""
     nodes = (state.node for key, state in progress.states.items() if key in progress.wanted)
     return {title: _count(progress, of_title) for title, of_title in by_title(nodes).items()}
 
@@ -64,7 +64,7 @@ def rate_text(rate: float) -> str:
 
 
 def _is_making_models(progress: Progress) -> bool:
-    """Return whether models are made just now, or nothing else is and some are left to make."""
+    """Return whether models are being made, or are next because nothing else is running."""
     running = [progress.states[key].node.trains for key, count in progress.running.items() if count]
     return any(running) or (not running and progress.remaining_models() > 0)
 

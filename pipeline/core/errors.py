@@ -37,7 +37,7 @@ class ConfigError(PipelineError):
 
 
 class SettingError(ConfigError, ValueError):
-    """A setting is refused while it is validated: pydantic takes a ValueError, and adds the place of the setting.
+    """A setting that validation refuses. It is a ValueError too, so that pydantic adds the place of the setting.
 
     problems holds what is wrong with settings below that place; it is empty where the message says all.
     """

@@ -123,7 +123,7 @@ class Table(Generic[P]):
     def build(self, settings: Any) -> P:
         """Return the plug-in described by a mapping, whose key `name` chooses the class and the rest its fields.
 
-        Raises ConfigError if there is no mapping, the name is missing or unknown, or a field is refused.
+        Raises ConfigError if settings are no mapping, the name is missing or unknown, or a field is refused.
         """
         known = f"known: {', '.join(self.names())}, or module:Class of your own"
         if settings is not None and not isinstance(settings, Mapping):

@@ -38,7 +38,7 @@ class Checkpoints(ModelSource):
     files: str = setting(neutral=f"{ID}.pt")
     entry: str = setting(neutral="")
     masks: str = setting(neutral="")
-    # What it says of a forget set is in the files and numbers that of_forget_set returns.
+    # of_forget_set returns the source of one forget set, whose identity holds its files and number.
     forget_sets: dict[str, str | int] = setting(neutral={}, in_identity=False)
     skip: int = setting(neutral=0, ge=0, le=10_000_000)
     keys: dict[str, str | None] = setting(neutral={})

@@ -42,7 +42,7 @@ class EasyDub(ModelSource):
     dataset: str = setting(neutral="cifar10")
     model: str = setting(neutral="resnet9")
     epoch: int = setting(neutral=23, ge=0, le=1_000_000)
-    # What it says of a forget set is in the number that of_forget_set returns.
+    # of_forget_set returns the source of one forget set, whose identity holds its number.
     forget_sets: ForgetSetNumbers = setting(neutral={}, in_identity=False)
     forget_set: int | None = setting(neutral=None, ge=1, le=1_000_000)
     use: tuple[Kind, ...] | None = setting(neutral=None, min_length=1)

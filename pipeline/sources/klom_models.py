@@ -42,7 +42,7 @@ class KlomModels(ModelSource):
     folder: Path
     dataset: str = setting(neutral="CIFAR10")
     epoch: int = setting(neutral=23, ge=0, le=1_000_000)
-    # What it says of a forget set is in the number that of_forget_set returns.
+    # of_forget_set returns the source of one forget set, whose identity holds its number.
     forget_sets: ForgetSetNumbers = setting(neutral={}, in_identity=False)
     forget_set: int | None = setting(neutral=None, ge=0, le=1_000_000)
     skip: int = setting(neutral=0, ge=0, le=10_000_000)

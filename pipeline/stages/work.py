@@ -55,7 +55,7 @@ class Task:
     recipe: Recipe
     contents: Mapping[str, str] = field(default_factory=dict)
     unit_contents: tuple[str, ...] = ()
-    # Whether it makes a shard again that was there, which must keep its range: what read it then stays valid.
+    # Whether the shard existed before. It then keeps its range, so that what was computed from it stays valid.
     is_remade: bool = False
 
     def __str__(self) -> str:
