@@ -20,6 +20,8 @@ _GROUPS = (
         "total_inactive_file",
     ),
 )
+# Version 1 writes the largest number of whole pages where there is no limit, version 2 the word max.
+_UNLIMITED = 2**62
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,9 +67,11 @@ def _rooms_of_groups() -> list[int]:
     rooms = []
     for limit, usage, statistics, copies in _GROUPS:
         try:
+            allowed = int(Path(limit).read_text())
+            if allowed >= _UNLIMITED:
+                continue
             counts = dict(line.split() for line in Path(statistics).read_text().splitlines())
-            taken = int(Path(usage).read_text()) - int(counts.get(copies, 0))
-            rooms.append(int(Path(limit).read_text()) - taken)
+            rooms.append(allowed - int(Path(usage).read_text()) + int(counts.get(copies, 0)))
         # No such group, or one without a limit, which reads `max`.
         except (OSError, ValueError):
             continue

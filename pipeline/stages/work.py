@@ -34,6 +34,8 @@ from pipeline.training.sizing import EVALUATION_BATCH, Allowance, allowing, larg
 
 # Of this process: it decides nothing but which shards are not worth making.
 _RECENTLY = Recently()
+# Where the choice for the models and the recipe of a folder is recorded, by folder and device.
+_DECISIONS: dict[tuple[str, str], tuple[Model, Recipe, str]] = {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,7 +186,7 @@ def _ensemble(task: Task, store: Store, examples: Examples, device: str) -> tupl
         return "looped", "no models are run", _recorded_batch(task, store, examples, device)
     # The task's recipe is that of the models which the node runs: a proxy has its own.
     recipe = node.recipe if isinstance(node, Population) else task.recipe
-    path = _decision(node.model, recipe, examples, device)
+    path = _decision(task, node.model, recipe, examples, device)
     decided = store.decided(path)
     if decided is None:
         build = Builder(node.model, examples.input_shape, examples.n_classes)
@@ -200,13 +202,20 @@ def _ensemble(task: Task, store: Store, examples: Examples, device: str) -> tupl
 def _recorded_batch(task: Task, store: Store, examples: Examples, device: str) -> int:
     """Return the batch of evaluation that was chosen when the models that a node looks into were trained."""
     model = getattr(task.node, "model", None)
-    decided = None if model is None else store.decided(_decision(model, task.recipe, examples, device))
+    decided = None if model is None else store.decided(_decision(task, model, task.recipe, examples, device))
     return (decided or {}).get("evaluation_batch", EVALUATION_BATCH)
 
 
-def _decision(model: Model, recipe: Recipe, examples: Examples, device: str) -> str:
-    """Return where the choice for a model, a recipe and a kind of device is recorded."""
-    about = [identity(model), identity(recipe), list(examples.input_shape), examples.n_classes]
-    # Before there was a choice for each kind of device, there were only CPUs.
-    kind = [torch.cuda.get_device_name(device)] if device.startswith("cuda") else []
-    return f"ensembles/{digest(about + kind)}.json"
+def _decision(task: Task, model: Model, recipe: Recipe, examples: Examples, device: str) -> str:
+    """Return where the choice for a model, a recipe and a kind of device is recorded.
+
+    Shards of a folder follow each other, so the last answer is kept: to spell models and recipes out takes longer than a look.
+    """
+    asked = (task.folder, device)
+    known = _DECISIONS.get(asked)
+    if known is None or known[:2] != (model, recipe):
+        about = [identity(model), identity(recipe), list(examples.input_shape), examples.n_classes]
+        # Before there was a choice for each kind of device, there were only CPUs.
+        kind = [torch.cuda.get_device_name(device)] if device.startswith("cuda") else []
+        known = _DECISIONS[asked] = (model, recipe, f"ensembles/{digest(about + kind)}.json")
+    return known[2]
