@@ -1,6 +1,8 @@
 """`dmm ui`: MLflow's own pages on an experiment's tracking database."""
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,9 @@ from pipeline.core.errors import ConfigError
 from pipeline.core.masking import masked
 from pipeline.runtime.files import local_folder
 from pipeline.runtime.tracking import MLFLOW_DEFAULTS, tracking_uri
+
+# How long MLflow has to end once it is asked to.
+SECONDS_TO_END = 5.0
 
 
 def ui(experiment: Experiment, *, host: str, port: int) -> None:
@@ -25,4 +30,19 @@ def ui(experiment: Experiment, *, host: str, port: int) -> None:
     print(f"MLflow UI on http://{host}:{port}, Ctrl-C ends it")
     environment = os.environ | MLFLOW_DEFAULTS | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri, "--host", host, "--port", str(port), "--workers", "1"]
-    subprocess.run(command, env=environment, check=False)
+    # MLflow starts processes of its own. A session of their own lets all of them be ended together.
+    server = subprocess.Popen(command, env=environment, start_new_session=True)
+    try:
+        server.wait()
+    finally:
+        _end_group(server)
+
+
+def _end_group(server: subprocess.Popen[bytes]) -> None:
+    """End a process that leads a group, and all processes of the group."""
+    with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(SECONDS_TO_END)
+    # What is left of the group after that long does not answer.
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(server.pid, signal.SIGKILL)

@@ -95,8 +95,9 @@ def _without_weights(session: Session, state: NodeState) -> str | None:
     n_models = sum(piece.stop - piece.start for piece in there) - state.n_done
     if n_models <= 0:
         return None
-    again = "unlearned again" if isinstance(state.node, Unlearn) else "trained again"
-    return f"{state.node.key}: {n_models:,} models exist without their weights, and are {again} to keep them; their outputs stay the same"
+    again = "unlearned" if isinstance(state.node, Unlearn) else "trained"
+    exist = "1 model exists without its weights and is" if n_models == 1 else f"{n_models:,} models exist without their weights and are"
+    return f"{state.node.key}: {exist} {again} again to keep them; outputs stay the same"
 
 
 def _forget_set(session: Session, state: NodeState) -> dict[str, Any] | None:

@@ -11,6 +11,7 @@ from matplotlib.gridspec import GridSpec, SubplotSpec
 from pipeline.reporting.attribution_content import InfluenceContent, PointContent, WeightContent
 from pipeline.reporting.formatting import give_or_take
 from pipeline.reporting.theme import COLOURS, canvas, shades, shorten, themed
+from pipeline.show.tables import number
 
 COLUMNS = 8
 # Inches of a line of tiles with what is written under them, and of the heading above the lines.
@@ -30,7 +31,7 @@ def influence_figure(content: InfluenceContent) -> Figure:
 def about_target(content: InfluenceContent) -> list[str]:
     """Return what is said of the target: what it is, its label, what is attributed and how much of that is understood, and what red means."""
     point = content.target
-    r2 = [] if content.r2 is None else [f"R² {content.r2:.2f} on held-out models"]
+    r2 = [] if content.r2 is None else [f"R² {number(content.r2, 2)} on held-out models"]
     flipped = any(weight.point.is_flipped for weight in (*content.helpful, *content.harmful))
     note = ["red: flipped, given → true"] if flipped else []
     return [f"{point.split} point {point.id}", f"label {point.label}", f"{content.output}, in {content.unit}", *r2, *note]
