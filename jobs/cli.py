@@ -19,7 +19,7 @@ from jobs.commands.submit import DetachedError, submit
 from jobs.streams import failure, steady_streams
 from pipeline.core.errors import ConfigError, DataError, PipelineError, ShapeError
 from pipeline.core.plugin_calls import say
-from pipeline.core.renamed import RenamedWarning
+from pipeline.core.settings.renamed import RenamedWarning
 
 # In the order in which `dmm --help` lists them.
 VERBS: tuple[Callable[..., None], ...] = (

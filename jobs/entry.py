@@ -11,8 +11,8 @@ from jobs.commands import computing, listing, verbs
 from jobs.commands.options import DONE, FAILED, AllowMissing, Config, ExecutorName, Json, Set, StoreUri, finish, paper, screen
 from jobs.session import Session, open_session
 from pipeline.core.errors import MissingShardsError
-from pipeline.kinds import entries
-from pipeline.run import with_what_they_rest_on
+from pipeline.execution.wanted import with_what_they_rest_on
+from pipeline.graph.kinds import entries
 
 
 @dataclass(frozen=True)

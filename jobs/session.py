@@ -11,30 +11,30 @@ import numpy as np
 import torch
 
 from pipeline import config
-from pipeline.accounts import fewest_learnt_from, in_one_fit, looks, needs_effects, roles_used
-from pipeline.blueprint import build_graph
-from pipeline.blueprint.judging import check_judged
-from pipeline.blueprint.sourcing import check_sources
-from pipeline.blueprint.starts import check_starts
 from pipeline.config import Experiment
 from pipeline.config.fidelity import check_fidelities, is_proxy, model_of, recipe_of
 from pipeline.config.populations import PROXIES
 from pipeline.core.errors import ConfigError, DataError, InputsNotReadError, ShapeError, placed
-from pipeline.core.fitting import fits
-from pipeline.core.setting_paths import with_absolute_paths
-from pipeline.data.content import KNOWN
+from pipeline.core.settings.paths import with_absolute_paths
+from pipeline.core.settings.type_hints import fits
+from pipeline.data.content_cache import KNOWN
 from pipeline.data.examples import Examples
 from pipeline.data.masks import count_kept, count_kept_outside
-from pipeline.graph import Graph
-from pipeline.run.known_content import recall_from
-from pipeline.runtime.execution import Executor, SerialExecutor
-from pipeline.runtime.files import local_folder
-from pipeline.runtime.job import is_ray_job
-from pipeline.runtime.store import Store
-from pipeline.stages.work import Task, compute_task, read_common
+from pipeline.execution.executor import Executor, SerialExecutor
+from pipeline.execution.known_content import recall_from
+from pipeline.execution.ray_environment import is_ray_job
+from pipeline.graph.build.experiment_graph import build_graph
+from pipeline.graph.build.judge_nodes import check_judged
+from pipeline.graph.build.source_requirements import check_sources
+from pipeline.graph.build.start_populations import check_starts
+from pipeline.graph.costs import fewest_learnt_from, in_one_fit, looks, needs_effects, roles_used
+from pipeline.graph.graph import Graph
+from pipeline.graph.work import Task, compute_task, read_common
+from pipeline.store.files import local_folder
+from pipeline.store.store import Store
 from pipeline.training.ensemble import Builder, why_not_stackable
+from pipeline.training.input_scale import check_scale
 from pipeline.training.populations import check_model
-from pipeline.training.scale import check_scale
 
 # What messages call the config of those who give none.
 DEMONSTRATION = "the demonstration"
@@ -231,7 +231,7 @@ def executor_opener(name: str, session: Session) -> Callable[[], Executor[Task]]
         raise ConfigError(f"unknown executor {name!r}; known: ray, serial")
 
     def open_ray() -> Executor[Task]:
-        from pipeline.runtime.ray_blocks import StreamingExecutor
+        from pipeline.execution.ray.streaming import StreamingExecutor
 
         patience = session.experiment.resources.patience_seconds
         return StreamingExecutor(compute_task, session.examples, prepare=read_common, stream=stream_of, stall_seconds=patience)

@@ -52,7 +52,7 @@ def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path],
 @pytest.fixture(autouse=True)
 def fresh_listings(monkeypatch: pytest.MonkeyPatch) -> None:
     """A slow listing is kept for a while, so on a busy machine a test would not see what it did to a folder: here none is kept."""
-    monkeypatch.setattr("pipeline.runtime.recent.WORTH_KEEPING", math.inf)
+    monkeypatch.setattr("pipeline.store.listing_cache.WORTH_KEEPING", math.inf)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -94,7 +94,7 @@ def ray_session() -> Iterator[None]:
     """Ray on this machine, once for the whole run."""
     import ray
 
-    from pipeline.runtime.ray_tasks import connect
+    from pipeline.execution.ray.tasks import connect
 
     # Workers import what tests hand them from here.
     tests = Path(__file__).parent

@@ -6,10 +6,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from pipeline.core.neutral import setting
-from pipeline.runtime.store import Shard
-from pipeline.stages.node import Work
-from pipeline.stages.study import Chapter, StudyNode, StudyPage
+from pipeline.core.settings.neutral import setting
+from pipeline.graph.node import Work
+from pipeline.graph.nodes.study import Chapter, StudyNode, StudyPage
+from pipeline.store.store import Shard
 from pipeline.studies.base import Place, Study
 
 

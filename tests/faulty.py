@@ -11,11 +11,12 @@ from typing import Any, TypeVar
 
 from jobs.session import Session
 from pipeline.data.examples import Examples
-from pipeline.run import Progress, Walk
-from pipeline.runtime.execution import Fault, Outcome, SerialExecutor
-from pipeline.runtime.files import Files
-from pipeline.runtime.files.wrapping import Wrapping
-from pipeline.stages.work import Task, compute_task
+from pipeline.execution.executor import Fault, Outcome, SerialExecutor
+from pipeline.execution.progress import Progress
+from pipeline.execution.walk import Walk
+from pipeline.graph.work import Task, compute_task
+from pipeline.store.files import Files
+from pipeline.store.files.wrapping import Wrapping
 
 T = TypeVar("T")
 SUBSET = "train/subset"

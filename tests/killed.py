@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from jobs.session import open_session
-from pipeline.run import Walk
-from pipeline.runtime.execution import SerialExecutor
-from pipeline.runtime.files import Files
-from pipeline.runtime.files.wrapping import Wrapping
-from pipeline.runtime.store import Store
-from pipeline.stages.work import Task, compute_task, open_store
+from pipeline.execution.executor import SerialExecutor
+from pipeline.execution.walk import Walk
+from pipeline.graph.work import Task, compute_task, open_store
+from pipeline.store.files import Files
+from pipeline.store.files.wrapping import Wrapping
+from pipeline.store.store import Store
 
 T = TypeVar("T")
 

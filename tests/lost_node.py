@@ -41,9 +41,9 @@ def main() -> None:
     os.environ["RAY_ADDRESS"] = nodes.address
 
     from pipeline.core.errors import ExecutionError
-    from pipeline.runtime import ray_cluster
-    from pipeline.runtime.execution import Need
-    from pipeline.runtime.ray_tasks import RayExecutor
+    from pipeline.core.resources import Need
+    from pipeline.execution.ray import cluster as ray_cluster
+    from pipeline.execution.ray.tasks import RayExecutor
 
     executor, folder, on_spot = RayExecutor(hold, None), tempfile.mkdtemp(), Need(custom=(("spot", 1.0),))
 

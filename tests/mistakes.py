@@ -19,7 +19,7 @@ from pipeline.data.forget_sets.base import ForgetSet
 from pipeline.data.forget_sets.coherent import Coherent
 from pipeline.models.base import Model
 from pipeline.sources.base import ModelSource
-from pipeline.training.schedule import Descent, Phase, cross_entropy
+from pipeline.training.recipe.schedule import Descent, Phase, cross_entropy
 from pipeline.unlearning.matching import Matching
 from pipeline.unlearning.unlearner import ScheduledUnlearner, Unlearned, Unlearner, same_for_all
 

@@ -5,8 +5,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from pipeline.core.neutral import setting
 from pipeline.core.registry import Plugin
+from pipeline.core.settings.neutral import setting
 from pipeline.evaluation.judges.base import Judge, TrainedModels
 from pipeline.evaluation.judges.inputs import JudgeInput
 from pipeline.evaluation.judges.scores import Score, Scores, Yardstick

@@ -1,8 +1,8 @@
 """An unlearner of a user, after SCRUB (Kurmanji et al. 2023): a teacher, and two objectives that alternate on one optimiser."""
 
-from pipeline.core.neutral import setting
-from pipeline.training.objectives import Ascent, CrossEntropy, KlToTeacher, WeightedSum
-from pipeline.training.schedule import Descent, Phase
+from pipeline.core.settings.neutral import setting
+from pipeline.training.recipe.objectives import Ascent, CrossEntropy, KlToTeacher, WeightedSum
+from pipeline.training.recipe.schedule import Descent, Phase
 from pipeline.unlearning.unlearner import Request, ScheduledUnlearner, same_for_all
 
 

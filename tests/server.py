@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ports import held_ports
 
-from pipeline.runtime.tracking import MLFLOW_DEFAULTS
+from pipeline.tracking.open_tracker import MLFLOW_DEFAULTS
 
 
 class Server:

@@ -4,7 +4,7 @@ import time
 
 from torch import nn
 
-from pipeline.core.neutral import setting
+from pipeline.core.settings.neutral import setting
 from pipeline.core.task_progress import report
 from pipeline.models.base import Model
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.core.errors import StoreUnseenError
-from pipeline.runtime import ray_blocks
+from pipeline.execution.ray import streaming as ray_blocks
 
 DRIVE = ray_blocks._drive
 

@@ -9,9 +9,9 @@ from faulty import WatchedFiles, at_call
 from tiny import run_serially, tables
 
 from jobs.session import Session
-from pipeline.run import Walk
-from pipeline.runtime.execution import SerialExecutor
-from pipeline.stages.work import compute_task, open_store
+from pipeline.execution.executor import SerialExecutor
+from pipeline.execution.walk import Walk
+from pipeline.graph.work import compute_task, open_store
 
 Open = Callable[..., Session]
 

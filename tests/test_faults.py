@@ -15,14 +15,16 @@ from tiny import TINY, run_serially, tables
 
 from jobs.session import Session
 from pipeline import config
-from pipeline.blueprint import build_graph
 from pipeline.core.errors import ConfigError, CorruptShardError, ShapeError, StoreError
-from pipeline.run import Walk, read_failures, setbacks
-from pipeline.runtime.execution import fault_of
-from pipeline.runtime.store import Store
+from pipeline.execution import retry_policy
+from pipeline.execution.executor import fault_of
+from pipeline.execution.failures import read_failures
+from pipeline.execution.walk import Walk
+from pipeline.graph.build.experiment_graph import build_graph
+from pipeline.store.store import Store
 
 Open = Callable[..., Session]
-NO_PAUSE = (setbacks, "FIRST_PAUSE", 0.0)
+NO_PAUSE = (retry_policy, "FIRST_PAUSE", 0.0)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +59,7 @@ def test_nodes_that_go_away_again_and_again_cost_a_shard_nothing(open_tiny: Open
 
 def test_a_shard_that_takes_every_node_down_is_given_up_in_the_end(open_tiny: Open) -> None:
     progress, _executor = run_with(open_tiny(), lambda task, _tried: "lost" if task.start == 5 else None)
-    assert [(failure.start, failure.stop, failure.n_lost) for failure in progress.failures] == [(5, 10, setbacks.MOST_LOST)]
+    assert [(failure.start, failure.stop, failure.n_lost) for failure in progress.failures] == [(5, 10, retry_policy.MOST_LOST)]
     assert "if it takes the machine down itself" in progress.failures[0].error
 
 
@@ -73,7 +75,7 @@ def test_memory_that_is_too_small_is_met_with_smaller_shards_of_the_same_bits(op
 def test_memory_that_is_too_small_for_one_model_is_named_with_the_remedy(open_tiny: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(*NO_PAUSE)
     progress, _executor = run_with(open_tiny(), lambda task, _tried: "memory" if task.start <= 7 < task.stop else None)
-    assert [(failure.start, failure.stop, failure.tries) for failure in progress.failures] == [(7, 8, setbacks.TRIES)]
+    assert [(failure.start, failure.stop, failure.tries) for failure in progress.failures] == [(7, 8, retry_policy.TRIES)]
     assert "memory ran out even one unit at a time: raise resources.train.memory_gb" in progress.failures[0].error
     assert progress.states[SUBSET].node.n_units - progress.n_done(SUBSET) == 1
 
@@ -82,7 +84,7 @@ def test_a_crashing_member_is_narrowed_down_and_all_others_are_made(open_tiny: O
     session = open_tiny()
     progress, executor = run_with(session, lambda task, _tried: "crashed" if task.start <= 7 < task.stop else None)
     assert [(failure.start, failure.stop) for failure in progress.failures] == [(7, 8)]
-    assert executor.tries[5, 10] == executor.tries[7, 8] == setbacks.TRIES
+    assert executor.tries[5, 10] == executor.tries[7, 8] == retry_policy.TRIES
     assert [found[:2] for found in failed(session)] == [(7, 8)]
     assert "its process died 3 times" in failed(session)[0][2]
 
@@ -91,10 +93,10 @@ def test_poison_is_named_in_the_store_tried_again_by_the_next_run_and_forgotten_
     session = open_tiny()
     for _ in range(2):
         progress, executor = run_with(session, lambda task, _tried: "error" if task.start == 10 else None)
-        assert [(failure.start, failure.stop, failure.tries) for failure in progress.failures] == [(10, 15, setbacks.TRIES)]
-        assert executor.tries[10, 15] == setbacks.TRIES
+        assert [(failure.start, failure.stop, failure.tries) for failure in progress.failures] == [(10, 15, retry_policy.TRIES)]
+        assert executor.tries[10, 15] == retry_policy.TRIES
         assert failed(session) == [(10, 15, "SomeError: error")]
-    assert not run_with(session, lambda _task, tried: "error" if tried < setbacks.TRIES else None)[0].failures
+    assert not run_with(session, lambda _task, tried: "error" if tried < retry_policy.TRIES else None)[0].failures
     assert failed(session) == []
     assert equal(table(session), undisturbed)
 
@@ -115,7 +117,7 @@ def test_what_can_never_be_done_is_tried_once(open_tiny: Open) -> None:
 
 
 def test_a_store_that_refuses_is_asked_again_after_a_pause(open_tiny: Open, undisturbed, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(setbacks, "FIRST_PAUSE", 0.3)
+    monkeypatch.setattr(retry_policy, "FIRST_PAUSE", 0.3)
     session, begun = open_tiny(), time.monotonic()
     progress, _executor = run_with(session, lambda _task, tried: "store" if tried == 1 else None)
     assert not progress.failures
@@ -138,7 +140,7 @@ def test_a_full_disk_ends_the_run_early_and_loses_nothing(open_tiny: Open, undis
         progress, executor = run_with(session)
     made = len(tables(session.store.uri))
     assert 1 <= made < 5
-    assert executor.tries.total() <= made + setbacks.FULL_IN_A_ROW + 1
+    assert executor.tries.total() <= made + retry_policy.FULL_IN_A_ROW + 1
     assert any("there is no space left in the store; free some" in failure.error for failure in progress.failures)
     assert sum(failure.stop - failure.start for failure in progress.failures) == 20 - made
     assert not run_with(session)[0].failures
@@ -147,7 +149,7 @@ def test_a_full_disk_ends_the_run_early_and_loses_nothing(open_tiny: Open, undis
 
 def test_where_no_shard_of_a_node_works_the_others_are_not_burnt(open_tiny: Open) -> None:
     progress, executor = run_with(open_tiny("store.shard_members=1"), lambda _task, _tried: "error")
-    assert executor.tries.total() == setbacks.MOST_GIVEN_UP * setbacks.TRIES
+    assert executor.tries.total() == retry_policy.MOST_GIVEN_UP * retry_policy.TRIES
     assert sum(failure.stop - failure.start for failure in progress.failures) == 20
     assert "not tried, since other shards of it failed" in progress.failures[-1].error
 
@@ -199,7 +201,7 @@ def test_an_error_is_laid_at_the_right_door(error: Exception, fault: str) -> Non
 @pytest.mark.ray
 @pytest.mark.heavy
 def test_workers_that_die_on_every_shard_once_change_nothing(open_tiny: Open, undisturbed, ray_session: None) -> None:
-    from pipeline.runtime.ray_tasks import RayExecutor
+    from pipeline.execution.ray.tasks import RayExecutor
 
     session = open_tiny()
     walk = Walk(session.graph, session.store, open_executor=lambda: RayExecutor(compute_and_die_once, session.examples), wanted=frozenset({SUBSET}))

@@ -9,10 +9,10 @@ import pytest
 from tiny import run_serially, statuses, tables
 
 from jobs.session import Session
-from pipeline.run import Walk
-from pipeline.runtime.execution import SerialExecutor
-from pipeline.stages.layout import column
-from pipeline.stages.work import Task, compute_task, read_common
+from pipeline.execution.executor import SerialExecutor
+from pipeline.execution.walk import Walk
+from pipeline.graph.layout import column
+from pipeline.graph.work import Task, compute_task, read_common
 
 Open = Callable[..., Session]
 MORE = {"subset": {"n_models": 80}, "designed": None, "heldout": {"n_models": 40}, "full": {"n_models": 2}, "oracle": {"n_models": 2}, "floor": {"n_models": 2}}

@@ -15,13 +15,13 @@ from importlinter.cli import lint_imports
 
 from jobs.cli import app
 from pipeline.attribution import ESTIMATORS
-from pipeline.convex.removals import REMOVALS
 from pipeline.core.registry import describe, revision
 from pipeline.data import DATASETS, FORGET_SETS
 from pipeline.evaluation.judges import JUDGES
 from pipeline.models import MODELS
 from pipeline.sources import SOURCES
 from pipeline.studies import STUDIES
+from pipeline.studies.convex.removals import REMOVALS
 from pipeline.unlearning import UNLEARNERS
 
 ROOT = Path(__file__).parents[1]
@@ -62,10 +62,10 @@ def test_imports_follow_the_order_of_the_house():
 @pytest.mark.parametrize(
     ("package", "allowed"),
     [
-        ("mlflow", "pipeline/runtime/tracking"),
-        ("ray", "pipeline/runtime/ray_"),
-        ("pyarrow", "pipeline/runtime/parquet.py"),
-        ("fsspec", "pipeline/runtime/files/objects.py"),
+        ("mlflow", "pipeline/tracking/mlflow/"),
+        ("ray", "pipeline/execution/ray/"),
+        ("pyarrow", "pipeline/store/parquet.py"),
+        ("fsspec", "pipeline/store/files/objects.py"),
         ("s3fs", "nothing"),
         ("pickle", "nothing"),
         ("cloudpickle", "nothing"),
@@ -92,7 +92,7 @@ def test_nothing_is_unpickled():
     ("module", "heavy"),
     [
         ("jobs.cli", ["mlflow", "ray", "fsspec"]),
-        ("pipeline.run", ["mlflow", "ray", "s3fs"]),
+        ("pipeline.execution.walk", ["mlflow", "ray", "s3fs"]),
         ("pipeline.evaluation.klom", ["torch", "mlflow", "ray"]),
     ],
 )
@@ -123,9 +123,9 @@ def test_a_wheel_carries_what_runs_need(tmp_path):
     assert {
         "jobs/configs/digits.yaml",
         "jobs/configs/convex.yaml",
-        "pipeline/reporting/templates/comparison.html.j2",
-        "pipeline/reporting/templates/report.html.j2",
-        "pipeline/reporting/templates/report.css",
+        "pipeline/show/templates/comparison.html.j2",
+        "pipeline/show/templates/report.html.j2",
+        "pipeline/show/templates/report.css",
     } <= names
     assert not [name for name in names if name.startswith(("tests", "cluster"))]
 

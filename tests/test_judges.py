@@ -19,10 +19,10 @@ from jobs.commands.planning import plan
 from jobs.session import Session
 from pipeline.core.errors import ConfigError
 from pipeline.evaluation.judges.scores import Scores
-from pipeline.run import Walk
-from pipeline.runtime.execution import SerialExecutor
-from pipeline.stages.work import Task, compute_task
-from pipeline.view import result_rows
+from pipeline.execution.executor import SerialExecutor
+from pipeline.execution.walk import Walk
+from pipeline.graph.work import Task, compute_task
+from pipeline.tracking.result_pages import result_rows
 
 MINE = {"name": "outside_judges:Closeness", "scale": 2.0}
 ADDED = {"ulira": {"n_resamples": 20}, "mine": MINE}

@@ -12,8 +12,8 @@ import pytest
 from tiny import die_once, statuses, tables
 
 from jobs.session import Session
-from pipeline.runtime.execution import Need
-from pipeline.runtime.files import TEMPORARY
+from pipeline.core.resources import Need
+from pipeline.store.files import TEMPORARY
 
 pytestmark = pytest.mark.heavy
 
@@ -71,7 +71,7 @@ def test_a_driver_that_is_told_to_end_stops_at_once_and_leaves_nothing_half_done
 
 @pytest.mark.ray
 def test_a_worker_killed_in_its_task_says_so_and_another_try_succeeds(tmp_path: Path, ray_session: None) -> None:
-    from pipeline.runtime.ray_tasks import RayExecutor
+    from pipeline.execution.ray.tasks import RayExecutor
 
     executor, outcomes = RayExecutor(die_once, None), []
     for _ in range(2):

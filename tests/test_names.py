@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-# Rooms and files of the convex study.
-STUDY = ("pipeline/convex/", "pipeline/reporting/convex/", "pipeline/studies/convex/", "pipeline/stages/convex_")
+# The room of the convex study.
+STUDY = "pipeline/studies/convex/"
 
 
 def defined_in(path: Path) -> Iterator[str]:

@@ -13,10 +13,11 @@ from tiny import StoppingExecutor, all_done, fail, nothing, run_serially, status
 
 from jobs.session import Session
 from pipeline.core.errors import ConfigError
-from pipeline.run import Walk
-from pipeline.runtime.execution import Need, SerialExecutor
-from pipeline.stages.work import Task, compute_task
-from pipeline.view import result_rows
+from pipeline.core.resources import Need
+from pipeline.execution.executor import SerialExecutor
+from pipeline.execution.walk import Walk
+from pipeline.graph.work import Task, compute_task
+from pipeline.tracking.result_pages import result_rows
 
 Open = Callable[..., Session]
 
@@ -63,7 +64,7 @@ def test_shard_size_changes_no_member(open_tiny: Open, tmp_path: Path) -> None:
 
 @pytest.mark.ray
 def test_ray_and_serial_agree_to_the_bit(open_tiny: Open, whole: Path, ray_session: None) -> None:
-    from pipeline.runtime.ray_tasks import RayExecutor
+    from pipeline.execution.ray.tasks import RayExecutor
 
     distributed = open_tiny()
     progress = Walk(distributed.graph, distributed.store, open_executor=lambda: RayExecutor(compute_task, distributed.examples)).run()
@@ -73,7 +74,7 @@ def test_ray_and_serial_agree_to_the_bit(open_tiny: Open, whole: Path, ray_sessi
 
 @pytest.mark.ray
 def test_needs_that_no_node_meets_come_back_as_failures(ray_session: None) -> None:
-    from pipeline.runtime.ray_tasks import RayExecutor
+    from pipeline.execution.ray.tasks import RayExecutor
 
     executor = RayExecutor(nothing, None, stall_seconds=0.0)
     executor.submit("task", Need(num_gpus=64.0))
@@ -88,7 +89,7 @@ def test_needs_that_no_node_meets_come_back_as_failures(ray_session: None) -> No
 
 @pytest.mark.ray
 def test_an_error_in_a_ray_task_is_an_outcome_with_its_cause(ray_session: None) -> None:
-    from pipeline.runtime.ray_tasks import RayExecutor
+    from pipeline.execution.ray.tasks import RayExecutor
 
     executor = RayExecutor(fail, None)
     executor.submit("task", Need())

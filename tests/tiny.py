@@ -8,11 +8,12 @@ from unittest.mock import patch
 
 from jobs.session import Session, check
 from pipeline import config
-from pipeline.blueprint import build_graph
-from pipeline.run import Progress, Walk
-from pipeline.runtime.execution import SerialExecutor
-from pipeline.runtime.store import Store
-from pipeline.stages.work import compute_task
+from pipeline.execution.executor import SerialExecutor
+from pipeline.execution.progress import Progress
+from pipeline.execution.walk import Walk
+from pipeline.graph.build.experiment_graph import build_graph
+from pipeline.graph.work import compute_task
+from pipeline.store.store import Store
 
 TINY: dict[str, Any] = {
     "name": "tiny",
@@ -57,7 +58,7 @@ def run_serially(session: Session, *, draws: bool = False, **options: Any) -> Pr
     walk = Walk(session.graph, session.store, open_executor=executor, **options)
     if draws:
         return walk.run()
-    with patch("pipeline.reporting.page.render", lambda _: ""), patch("pipeline.reporting.figures.figures", lambda _: {}):
+    with patch("pipeline.show.report.report_page.render", lambda _: ""), patch("pipeline.show.report.report_figures.figures", lambda _: {}):
         return walk.run()
 
 

@@ -9,9 +9,9 @@ from tiny import TINY, StoppingExecutor
 
 from jobs.commands import verbs
 from jobs.session import Session, open_session
-from pipeline.run import Walk
-from pipeline.view import open_view
-from pipeline.view.mirror import Patience
+from pipeline.execution.walk import Walk
+from pipeline.tracking.listener import open_view
+from pipeline.tracking.mirror import Patience
 
 UNLEARNERS = {**TINY["unlearners"], "bound": {"name": "oracle_matching", "retain_points": 10, "epochs": 2}}
 

@@ -9,8 +9,8 @@ from jobs.commands import explaining, listing
 from jobs.commands.options import DONE, Config, ExecutorName, Json, Set, StoreUri, finish, paper, screen
 from jobs.session import open_session
 from pipeline.core.errors import ConfigError
-from pipeline.core.setting_paths import expanded
-from pipeline.core.validation_errors import did_you_mean
+from pipeline.core.settings.paths import expanded
+from pipeline.core.settings.validation_errors import did_you_mean
 from pipeline.sources.easydub_layout import EasyDubLayout
 
 LAYOUTS = ("easydub",)

@@ -17,26 +17,27 @@ from jobs.session import Session, executor_opener
 from pipeline.core.errors import ConfigError, DataError, ExecutionError
 from pipeline.core.plugin_calls import named_failures
 from pipeline.core.registry import plugin_name
-from pipeline.core.setting_paths import with_absolute_paths
+from pipeline.core.settings.paths import with_absolute_paths
 from pipeline.data.dataset import Dataset
 from pipeline.data.examples import Examples
-from pipeline.data.ids import IdError, parse_id
-from pipeline.graph import NodeState
-from pipeline.reporting.attribution_content import ChangeContent, InfluenceContent, PointContent, WeightContent
-from pipeline.reporting.attribution_words import forecast_words
-from pipeline.reporting.forecast_figure import forecast_figure
-from pipeline.reporting.influence_figure import influence_figure
-from pipeline.reporting.theme import png
-from pipeline.run import Walk, with_what_they_rest_on
-from pipeline.stages.attribution_shown import MARGIN, MOST_CHANGED, forecast_content, influence_content
-from pipeline.stages.effect import Effect
-from pipeline.stages.fit import Fit
-from pipeline.stages.forecast import forecast
-from pipeline.stages.forget import Forget
-from pipeline.stages.influences import attribute
-from pipeline.stages.models import Models
-from pipeline.stages.node import Work
-from pipeline.stages.pictures import Pictures
+from pipeline.data.point_ids import IdError, parse_id
+from pipeline.execution.walk import Walk
+from pipeline.execution.wanted import with_what_they_rest_on
+from pipeline.graph.graph import NodeState
+from pipeline.graph.node import Work
+from pipeline.graph.nodes.effect import Effect
+from pipeline.graph.nodes.fit import Fit
+from pipeline.graph.nodes.forget import Forget
+from pipeline.graph.nodes.influences import attribute
+from pipeline.graph.nodes.models import Models
+from pipeline.graph.reading.attribution_shown import MARGIN, MOST_CHANGED, forecast_content, influence_content
+from pipeline.graph.reading.forecast import forecast
+from pipeline.graph.reading.points_shown import Pictures
+from pipeline.results.attribution_content import ChangeContent, InfluenceContent, PointContent, WeightContent
+from pipeline.show.figures.forecast_figure import forecast_figure
+from pipeline.show.figures.influence_figure import influence_figure
+from pipeline.show.figures.theme import png
+from pipeline.show.report.attribution_words import forecast_words
 
 ADD_ONE = "add one that does: --set unlearners.dm_direct.name=dm_direct"
 

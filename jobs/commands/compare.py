@@ -16,17 +16,17 @@ from pipeline.core.errors import ConfigError, MissingShardsError
 from pipeline.core.registry import describe, identity, plugin_name
 from pipeline.evaluation.judges.base import Judge
 from pipeline.evaluation.judges.scores import Scores
-from pipeline.graph import Graph, NodeState, states_of
-from pipeline.reporting.comparison_content import ComparedSet, Comparison, Entry, Method
-from pipeline.reporting.comparison_words import headline
-from pipeline.reporting.content import role_of
-from pipeline.reporting.formatting import in_use, sentence
-from pipeline.stages.evaluate import FLOOR, Verdict, read_judged
-from pipeline.stages.forget import Forget
-from pipeline.stages.results import Result
+from pipeline.graph.graph import Graph, NodeState, states_of
+from pipeline.graph.nodes.evaluate import FLOOR, Verdict, read_judged
+from pipeline.graph.nodes.forget import Forget
+from pipeline.graph.result_rows import Result
+from pipeline.results.comparison_content import ComparedSet, Comparison, Entry, Method
+from pipeline.results.formatting import in_use, sentence
+from pipeline.results.report_content import role_of
+from pipeline.show.comparison.comparison_words import headline
 from pipeline.studies import STUDIES
+from pipeline.tracking.result_pages import results_of
 from pipeline.unlearning.unlearner import Unlearner
-from pipeline.view import results_of
 
 Found = Mapping[tuple[str, str], Result]
 
@@ -61,7 +61,7 @@ def compare(configs: Sequence[str], open_one: Callable[[str], Session], screen: 
     not finished.
     """
     # Matplotlib takes a second to import, which nobody who asks for another command should wait for.
-    from pipeline.reporting.comparison_page import render_comparison
+    from pipeline.show.comparison.comparison_page import render_comparison
 
     if len(configs) < 2:
         raise ConfigError(f"`dmm compare` was given {len(configs)} config; name two or more, such as `dmm compare convex.yaml digits.yaml --store URI`")

@@ -9,9 +9,9 @@ from jobs.commands.enough import find_enough
 from jobs.commands.options import DONE, FAILED, AllowMissing, Config, ExecutorName, Json, Set, StoreUri, finish, paper, screen
 from jobs.commands.verifying import verify as check
 from jobs.session import open_session
-from pipeline.run import wanted_keys
-from pipeline.stages.curve import WORTHWHILE
-from pipeline.stages.fit import Score
+from pipeline.execution.wanted import wanted_keys
+from pipeline.graph.nodes.curve import WORTHWHILE
+from pipeline.graph.nodes.fit import Score
 
 
 def run(

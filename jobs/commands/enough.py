@@ -8,12 +8,12 @@ from rich.console import Console
 
 from jobs.commands.progress import open_display
 from jobs.session import Session, check_learnt_from, executor_opener
-from pipeline.accounts import SUBSETS
-from pipeline.blueprint import build_graph
 from pipeline.core.errors import ConfigError
-from pipeline.run import Walk
-from pipeline.stages.curve import SHARES, Curve
-from pipeline.stages.models import Models
+from pipeline.execution.walk import Walk
+from pipeline.graph.build.experiment_graph import build_graph
+from pipeline.graph.costs import SUBSETS
+from pipeline.graph.nodes.curve import SHARES, Curve
+from pipeline.graph.nodes.models import Models
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,9 +5,9 @@ from typing import Any
 
 from rich.console import Console
 
-from pipeline.reporting.attribution_content import SplitForecast
-from pipeline.reporting.formatting import signed
-from pipeline.reporting.report_tables import forecast_table
+from pipeline.results.attribution_content import SplitForecast
+from pipeline.results.formatting import signed
+from pipeline.show.report.report_tables import forecast_table
 from pipeline.show.tables import Row, Section, Table, number_column, row_of, word_column
 from pipeline.show.terminal import TerminalTable
 

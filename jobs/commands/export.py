@@ -7,10 +7,10 @@ from jobs.commands.planning import models_to_train
 from jobs.session import Session
 from pipeline.core.errors import ConfigError, DataError, MissingShardsError
 from pipeline.core.plugin_calls import named_failures
-from pipeline.run import with_what_they_rest_on
-from pipeline.stages.effect import Fitted
-from pipeline.stages.export import form_of, write_matrix
-from pipeline.stages.node import Work
+from pipeline.execution.wanted import with_what_they_rest_on
+from pipeline.graph.exports.matrix import form_of, write_matrix
+from pipeline.graph.node import Work
+from pipeline.graph.nodes.effect import Fitted
 
 
 def export(session: Session, path: str, *, dtype: str) -> dict[str, Any]:

@@ -9,11 +9,11 @@ from jobs.commands.planning import models_to_train
 from jobs.session import Session
 from pipeline.core.errors import ConfigError, DataError, MissingShardsError
 from pipeline.core.registry import plugin_name
-from pipeline.core.setting_paths import expanded
-from pipeline.graph import NodeState
-from pipeline.run import with_what_they_rest_on
+from pipeline.core.settings.paths import expanded
+from pipeline.execution.wanted import with_what_they_rest_on
+from pipeline.graph.exports.easydub import EasyDubWriter, Exported
+from pipeline.graph.graph import NodeState
 from pipeline.sources.easydub_layout import EasyDubLayout
-from pipeline.stages.export_easydub import EasyDubWriter, Exported
 
 # The populations that are oracles of a forget set; those of the second follow those of the first.
 ORACLES = ("oracle", "floor")

@@ -10,8 +10,8 @@ from pathlib import Path
 from pipeline.config import Experiment
 from pipeline.core.errors import ConfigError
 from pipeline.core.masking import masked
-from pipeline.runtime.files import local_folder
-from pipeline.runtime.tracking import MLFLOW_DEFAULTS, tracking_uri
+from pipeline.store.files import local_folder
+from pipeline.tracking.open_tracker import MLFLOW_DEFAULTS, tracking_uri
 
 # How long MLflow has to end once it is asked to.
 SECONDS_TO_END = 5.0

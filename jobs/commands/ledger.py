@@ -9,14 +9,15 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, Field
 
-from pipeline.core import yaml_text
 from pipeline.core.errors import ConfigError, StoreError
-from pipeline.graph import Graph, NodeState
-from pipeline.run import Failure, Listener, Progress, failures_of
-from pipeline.runtime.files.base import checked
-from pipeline.runtime.shards import cover
-from pipeline.runtime.store import Store
-from pipeline.stages.node import Node
+from pipeline.core.settings import yaml_text
+from pipeline.execution.failures import Failure, failures_of
+from pipeline.execution.progress import Listener, Progress
+from pipeline.graph.graph import Graph, NodeState
+from pipeline.graph.node import Node
+from pipeline.store.files.base import checked
+from pipeline.store.shards import cover
+from pipeline.store.store import Store
 
 FOLDER = "experiments"
 # Seconds until a store that refused is asked again, and for which the end of a run waits for what is being written.

@@ -11,13 +11,13 @@ from jobs.commands.options import DEBUG
 from jobs.commands.progress import duration
 from jobs.commands.verbs import RunResult
 from jobs.session import Session
-from pipeline.reporting.comparison_content import Comparison
-from pipeline.reporting.comparison_tables import headline_table
-from pipeline.reporting.comparison_words import headline
-from pipeline.reporting.payback import focused_pays, proxies_counted
+from pipeline.graph.result_rows import bounds_of, results_table
+from pipeline.results.comparison_content import Comparison
+from pipeline.show.comparison.comparison_tables import headline_table
+from pipeline.show.comparison.comparison_words import headline
+from pipeline.show.payback import focused_pays, proxies_counted
 from pipeline.show.tables import Cell, Table, Tone, number_column, row_of, table_of, word_column
 from pipeline.show.terminal import TerminalTable
-from pipeline.stages.results import bounds_of, results_table
 
 FEEDS = {"resident": "held in memory by each task", "streamed": "streamed batch by batch", "open": "held in memory or streamed"}
 # Tones of statuses; those later in the list stand for a group of which members differ.

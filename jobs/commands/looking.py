@@ -12,7 +12,7 @@ from jobs.commands.ledger import recorded, run_in
 from jobs.commands.options import DONE, FAILED, Config, Json, Set, StoreUri, deliver, finish, paper, screen
 from jobs.session import open_session, read_experiment
 from pipeline.config import Experiment
-from pipeline.runtime.store import Store
+from pipeline.store.store import Store
 
 
 def plan(config: Config = None, set_: Set = None, store: StoreUri = None, json_: Json = False) -> None:

@@ -7,11 +7,11 @@ from typing import Any
 
 from jobs.commands.presence import why_no_store
 from jobs.session import Session
-from pipeline.graph import NodeState
-from pipeline.kinds import by_title
-from pipeline.run import Failure, read_failures
-from pipeline.runtime.shards import ShardName, cover
-from pipeline.view import Pace
+from pipeline.execution.failures import Failure, read_failures
+from pipeline.graph.graph import NodeState
+from pipeline.graph.kinds import by_title
+from pipeline.store.shards import ShardName, cover
+from pipeline.tracking.rate import Pace
 
 # Side files read of shards that are new since the last look, to say who makes them.
 MOST_SIDE_FILES = 8

@@ -7,9 +7,9 @@ from typing import Any
 
 from pipeline.core.errors import StoreError
 from pipeline.core.registry import Plugin, Settings, identity, plugin_name
-from pipeline.graph import IDENTITY, Graph
-from pipeline.runtime.store import NODE_FILE, Store
-from pipeline.stages.train import Population
+from pipeline.graph.graph import IDENTITY, Graph
+from pipeline.graph.nodes.train import Population
+from pipeline.store.store import NODE_FILE, Store
 
 
 def older_identity_notice(graph: Graph, store: Store, used: Collection[str]) -> str | None:

@@ -11,10 +11,10 @@ from typing import Any
 from pydantic import BaseModel
 
 from jobs.session import load_checked
-from pipeline.blueprint import build_graph
 from pipeline.config import Experiment
 from pipeline.core.errors import ConfigError
-from pipeline.core.setting_paths import expanded, parts_of, paths_in
+from pipeline.core.settings.paths import expanded, parts_of, paths_in
+from pipeline.graph.build.experiment_graph import build_graph
 
 MIB = 2**20
 

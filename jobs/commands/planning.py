@@ -9,20 +9,20 @@ import torch
 from jobs.commands.older_identity import older_identity_notice
 from jobs.commands.verbs import about
 from jobs.session import Session
-from pipeline.accounts import SUBSETS, spending_of
-from pipeline.blueprint.judging import judged_at_the_end_alone, not_judged
 from pipeline.config import Experiment
 from pipeline.config.fidelity import proxy_words
 from pipeline.core.registry import plugin_name
-from pipeline.graph import NodeState, states_of
-from pipeline.runtime.shards import cover
-from pipeline.stages.forget import Forget
-from pipeline.stages.imported import Imported
-from pipeline.stages.node import Node, Resources
-from pipeline.stages.train import Population
-from pipeline.stages.unlearn import Unlearn
+from pipeline.graph.build.judge_nodes import judged_at_the_end_alone, not_judged
+from pipeline.graph.costs import SUBSETS, spending_of
+from pipeline.graph.graph import NodeState, states_of
+from pipeline.graph.node import Node, Resources
+from pipeline.graph.nodes.forget import Forget
+from pipeline.graph.nodes.imported import Imported
+from pipeline.graph.nodes.train import Population
+from pipeline.graph.nodes.unlearn import Unlearn
+from pipeline.store.shards import cover
 from pipeline.training.feed_choice import choose_feed
-from pipeline.training.scale import scale_notice
+from pipeline.training.input_scale import scale_notice
 
 # Ids of a forget set that are shown, so that a request read wrongly is noticed before anything is trained.
 FIRST_IDS = 8

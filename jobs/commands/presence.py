@@ -1,8 +1,8 @@
 """Whether there is a store at an address at all: an address that is mistyped looks like a store in which nothing is done yet."""
 
-from pipeline.kinds import stages
-from pipeline.runtime.files.marked import MARK
-from pipeline.runtime.store import Store
+from pipeline.graph.kinds import stages
+from pipeline.store.files.mounted import MARK
+from pipeline.store.store import Store
 
 MOST_NAMED = 3
 

@@ -8,10 +8,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 
-from pipeline.kinds import by_title
-from pipeline.run import Listener, Progress
-from pipeline.stages.node import Node
-from pipeline.view import Pace
+from pipeline.execution.progress import Listener, Progress
+from pipeline.graph.kinds import by_title
+from pipeline.graph.node import Node
+from pipeline.tracking.rate import Pace
 
 LINE_SECONDS = 5.0
 # Share of the models after which their pace tells how long the rest takes: the first few come long before whole shards do.

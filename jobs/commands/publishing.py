@@ -5,7 +5,7 @@ from pathlib import Path
 from rich.console import Console
 
 from pipeline.core.errors import DataError, StoreAwayError, StoreError
-from pipeline.runtime.store import Store
+from pipeline.store.store import Store
 
 
 def publish_file(store: Store, name: str, content: bytes, screen: Console) -> str:

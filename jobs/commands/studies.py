@@ -10,13 +10,13 @@ from jobs.commands.listing import show_failures
 from jobs.commands.options import DONE, FAILED, Config, ExecutorName, Json, Set, StoreUri, finish, paper, screen
 from jobs.session import Session, demonstrations, open_session
 from pipeline.core.errors import ConfigError
-from pipeline.graph import NodeState, states_of
-from pipeline.run import with_what_they_rest_on
+from pipeline.execution.wanted import with_what_they_rest_on
+from pipeline.graph.graph import NodeState, states_of
+from pipeline.graph.nodes.study import PAGE, StudyNode, StudyPage
 from pipeline.show.terminal import TerminalTable
-from pipeline.stages.study import PAGE, StudyNode, StudyPage
 from pipeline.studies import STUDIES
 from pipeline.studies.base import Study
-from pipeline.view.studies import finished
+from pipeline.tracking.study_pages import finished
 
 
 def command_of(study: type[Study]) -> Callable[..., None]:

@@ -16,13 +16,13 @@ from jobs.session import read_experiment, refuse_places_that_vanish
 from pipeline.config import Experiment
 from pipeline.core.errors import ConfigError
 from pipeline.core.masking import masked
-from pipeline.kinds import entries
-from pipeline.runtime.files import PATIENCE_VARIABLE, local_folder
-from pipeline.runtime.tracking import tracking_uri
+from pipeline.graph.kinds import entries
+from pipeline.store.files import PATIENCE_VARIABLE, local_folder
 from pipeline.studies import STUDIES
+from pipeline.tracking.open_tracker import tracking_uri
 
 if TYPE_CHECKING:
-    from pipeline.runtime.ray_jobs import JobServer
+    from pipeline.execution.ray.jobs import JobServer
 
 TRACKING = "MLFLOW_TRACKING_URI"
 ENTRY_NAMES = ("run", *entries())
@@ -75,7 +75,7 @@ def submit(
         _say("the data are not on this machine: the job checks them when it starts")
     options = [part for one in set_ or () for part in ("--set", one)] + ["--store", experiment.store.uri] + (["--allow-missing"] if allow_missing else [])
     # Ray is imported only now: a config that is wrong is refused without it.
-    from pipeline.runtime.ray_jobs import LARGEST_BYTES, JobServer, shipped_files
+    from pipeline.execution.ray.jobs import LARGEST_BYTES, JobServer, shipped_files
 
     parcel = pack(experiment, entry=stage, config=config, options=options, working_dir=working_dir, shipped_files=shipped_files, largest_bytes=LARGEST_BYTES)
     server = JobServer(address)

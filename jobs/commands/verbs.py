@@ -11,22 +11,27 @@ from jobs.commands.presence import why_no_store
 from jobs.commands.progress import open_display
 from jobs.commands.publishing import publish_file
 from jobs.session import Session, executor_opener, why_looped
-from pipeline.blueprint import UNKNOWN
-from pipeline.blueprint.judging import not_judged
+from pipeline.config.tracking_address import is_in_store
 from pipeline.core.masking import masked
-from pipeline.core.setting_paths import with_absolute_paths
-from pipeline.graph import NodeState, states_of
-from pipeline.run import Failure, Progress, Walk, read_failures, wanted_keys
-from pipeline.run.known_content import record
-from pipeline.runtime.files import local_folder
-from pipeline.runtime.tracker import Status
-from pipeline.runtime.tracking import tracking_uri
-from pipeline.runtime.tracking_address import is_in_store
-from pipeline.stages.fit import Score
-from pipeline.stages.report import PAGE, ReportPage
-from pipeline.stages.results import Result
-from pipeline.training.scale import scale_notice
-from pipeline.view import open_view, results_of, study_results
+from pipeline.core.settings.paths import with_absolute_paths
+from pipeline.execution.failures import Failure, read_failures
+from pipeline.execution.known_content import record
+from pipeline.execution.progress import Progress
+from pipeline.execution.walk import Walk
+from pipeline.execution.wanted import wanted_keys
+from pipeline.graph.build.experiment_graph import UNKNOWN
+from pipeline.graph.build.judge_nodes import not_judged
+from pipeline.graph.graph import NodeState, states_of
+from pipeline.graph.nodes.fit import Score
+from pipeline.graph.nodes.report import PAGE, ReportPage
+from pipeline.graph.result_rows import Result
+from pipeline.store.files import local_folder
+from pipeline.tracking.listener import open_view
+from pipeline.tracking.open_tracker import tracking_uri
+from pipeline.tracking.result_pages import results_of
+from pipeline.tracking.study_pages import study_results
+from pipeline.tracking.tracker import Status
+from pipeline.training.input_scale import scale_notice
 
 NOT_READ = (
     "the inputs were not read since their files last changed in size or time, so what rests on them is not known to be done; "

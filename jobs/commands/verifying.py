@@ -9,9 +9,9 @@ from jobs.commands.presence import why_no_store
 from jobs.commands.verbs import run, view_address
 from jobs.session import Session
 from pipeline.core.errors import ConfigError
-from pipeline.kinds import stages
-from pipeline.runtime.checking import is_young
-from pipeline.runtime.store import Problem
+from pipeline.graph.kinds import stages
+from pipeline.store.integrity import is_young
+from pipeline.store.store import Problem
 
 # A writer that lives puts a shard into the list seconds after its first blob, minutes after it where the store goes away in between.
 YOUNG_SECONDS = 3600.0

@@ -11,8 +11,8 @@ from pipeline.attribution.datamodel import Datamodel
 from pipeline.attribution.evidence import Block, Evidence
 from pipeline.core.arrays import HeldoutOutputs
 from pipeline.core.errors import ConfigError, ShapeError
-from pipeline.core.fitting import describe_value
 from pipeline.core.registry import Plugin
+from pipeline.core.settings.type_hints import describe_value
 from pipeline.data.examples import Examples
 from pipeline.training.ensemble import Builder
 

@@ -10,7 +10,7 @@ from scipy import sparse
 
 from pipeline.core.arrays import HeldoutMasks, Indices, Masks, Outputs, require_array, require_floats, require_masks
 from pipeline.core.errors import ConfigError, DataError, ShapeError
-from pipeline.data.groups import Lines
+from pipeline.data.nested_groups import Lines
 from pipeline.data.views import Views
 from pipeline.training.gradients import Checkpoints
 

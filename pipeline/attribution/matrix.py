@@ -10,7 +10,7 @@ from pipeline.attribution.estimator import Arrays, Estimator
 from pipeline.attribution.evidence import Block, Evidence, check_outputs
 from pipeline.attribution.matrix_file import LayoutName, look_at, open_matrix
 from pipeline.core.errors import DataError
-from pipeline.core.neutral import setting
+from pipeline.core.settings.neutral import setting
 from pipeline.data.examples import Examples
 
 SUFFIXES: dict[str, LayoutName] = {".npy": "npy", ".parquet": "parquet"}

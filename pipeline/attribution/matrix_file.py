@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from pipeline.core.errors import DataError
 from pipeline.core.fingerprint import DIGEST_LENGTH
 from pipeline.core.npy import map_npy
-from pipeline.runtime.parquet import SideBySide
+from pipeline.store.parquet import SideBySide
 
 LayoutName = Literal["memmap", "npy", "parquet"]
 # Bytes that are looked at at once.

@@ -11,12 +11,12 @@ import numpy as np
 from jaxtyping import Bool, Float
 from pydantic import Field
 
-from pipeline.attribution import penalties
-from pipeline.attribution.dual import DualEstimator, Kernel
 from pipeline.attribution.estimator import Arrays
 from pipeline.attribution.evidence import Block, Evidence, check_outputs
+from pipeline.attribution.linear import penalties
+from pipeline.attribution.linear.dual import DualEstimator, Kernel
 from pipeline.core.arrays import Indices, Masks, PerOutput
-from pipeline.core.neutral import setting
+from pipeline.core.settings.neutral import setting
 
 # Training points whose mask bits are numbers at once: 20,000 models take 0.7 GB.
 COLUMNS = 4096

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BeforeValidator, create_model, model_serializer, model_validator
 
 from pipeline.core.errors import ConfigError
-from pipeline.core.neutral import setting
-from pipeline.core.plugin_fields import plugins
 from pipeline.core.registry import Settings
+from pipeline.core.settings.neutral import setting
+from pipeline.core.settings.plugin_fields import plugins
 from pipeline.studies import STUDIES
 from pipeline.studies.base import Study
 

@@ -7,9 +7,9 @@ from pydantic import BeforeValidator
 
 from pipeline.config.populations import Populations
 from pipeline.core.errors import ConfigError
-from pipeline.core.plugin_fields import plugins
 from pipeline.core.registry import plugin_name
-from pipeline.core.renamed import warn_renamed
+from pipeline.core.settings.plugin_fields import plugins
+from pipeline.core.settings.renamed import warn_renamed
 from pipeline.evaluation.judges import JUDGES
 from pipeline.evaluation.judges.accuracy_judge import AccuracyJudge
 from pipeline.evaluation.judges.base import NEEDS, Judge, TrainedModels

@@ -6,11 +6,11 @@ from typing import Annotated, Any, ClassVar, TypeVar
 from pydantic import model_validator
 
 from pipeline.core.errors import Problem, SettingError
-from pipeline.core.neutral import setting
-from pipeline.core.plugin_fields import maybe
 from pipeline.core.registry import Settings
-from pipeline.core.renamed import warn_renamed
-from pipeline.core.setting_paths import with_absolute_paths
+from pipeline.core.settings.neutral import setting
+from pipeline.core.settings.paths import with_absolute_paths
+from pipeline.core.settings.plugin_fields import maybe
+from pipeline.core.settings.renamed import warn_renamed
 from pipeline.models import MODELS
 from pipeline.models.base import Model
 from pipeline.sources import SOURCES

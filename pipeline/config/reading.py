@@ -10,9 +10,9 @@ import yaml
 from pydantic import ValidationError
 
 from pipeline.config.experiment import Experiment
-from pipeline.core import yaml_text
 from pipeline.core.errors import ConfigError
-from pipeline.core.validation_errors import explain, shown
+from pipeline.core.settings import yaml_text
+from pipeline.core.settings.validation_errors import explain, shown
 
 
 def read(path: str | Path, overrides: Sequence[str] = (), *, store: str | None = None) -> Experiment:

@@ -2,7 +2,6 @@
 
 import os
 import resource
-from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -22,15 +21,6 @@ _GROUPS = (
 )
 # Version 1 writes the largest number of whole pages where there is no limit, version 2 the word max.
 _UNLIMITED = 2**62
-
-
-@dataclass(frozen=True, kw_only=True)
-class Grant:
-    """What a task was granted: bytes of memory, None if nothing was said, CPUs, and GPUs or a part of one."""
-
-    memory_bytes: int | None = None
-    num_cpus: int = 1
-    num_gpus: float = 0.0
 
 
 def available_memory() -> int:

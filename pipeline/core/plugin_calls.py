@@ -15,7 +15,7 @@ from types import FunctionType, TracebackType
 from typing import Any, get_type_hints
 
 from pipeline.core.errors import ConfigError, DataError, PipelineError, PluginError, ShapeError, TrainingError
-from pipeline.core.fitting import describe_value, fits, name_hint
+from pipeline.core.settings.type_hints import describe_value, fits, name_hint
 
 OURS = frozenset({"pipeline", "jobs"})
 INSTALLED = frozenset({"site-packages", "dist-packages"})

@@ -20,12 +20,12 @@ from pydantic_core import CoreSchema
 
 from pipeline.core.errors import ConfigError, DataError, Problem, SettingError
 from pipeline.core.fingerprint import canonical, digest, digest_bytes, digest_files
-from pipeline.core.fitting import fits, name_hint
-from pipeline.core.neutral import is_neutral, neutral_values, outside_identity
 from pipeline.core.plugin_calls import building, guard_methods, source_file
 from pipeline.core.plugin_calls import is_ours as _is_ours
-from pipeline.core.setting_paths import is_there, paths_in
-from pipeline.core.validation_errors import did_you_mean, explain, problems, shown
+from pipeline.core.settings.neutral import is_neutral, neutral_values, outside_identity
+from pipeline.core.settings.paths import is_there, paths_in
+from pipeline.core.settings.type_hints import fits, name_hint
+from pipeline.core.settings.validation_errors import did_you_mean, explain, problems, shown
 
 
 def _make_scalars_strict(schema: Any) -> None:
@@ -198,7 +198,7 @@ def identity(settings: Settings) -> dict[str, Any]:
     """Return what fingerprints hold of settings, JSON-ready: what changes the answer, and nothing else.
 
     A setting at its neutral value is left out, so that a setting which is added changes no fingerprint; see
-    pipeline.core.neutral. Plug-ins keep their name. Paths are left out too: where a file lies changes no answer. What
+    pipeline.core.settings.neutral. Plug-ins keep their name. Paths are left out too: where a file lies changes no answer. What
     lies in it does, and is part of `revision`.
     """
     return dict(_identity(settings, settings.model_dump(mode="json")))

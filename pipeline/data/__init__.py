@@ -1,10 +1,11 @@
 """Data sets, masks and forget sets. A new plug-in is one file and one line in a table here."""
 
 from pipeline.core.registry import Table
-from pipeline.data.arrays_file import ArraysFile
 from pipeline.data.dataset import Dataset
-from pipeline.data.digits import Digits
-from pipeline.data.flights import Flights
+from pipeline.data.datasets.digits import Digits
+from pipeline.data.datasets.flights import Flights
+from pipeline.data.datasets.npz import ArraysFile
+from pipeline.data.datasets.planted import Planted
 from pipeline.data.forget_sets.base import ForgetSet
 from pipeline.data.forget_sets.coherent import Coherent
 from pipeline.data.forget_sets.file import IndexFile
@@ -12,7 +13,6 @@ from pipeline.data.forget_sets.hardest import Hardest
 from pipeline.data.forget_sets.indices import IndexList
 from pipeline.data.forget_sets.mislabelled import Mislabelled
 from pipeline.data.forget_sets.random import Random
-from pipeline.data.planted import Planted
 
 DATASETS = Table("data set", Dataset, (Digits, Flights, Planted, ArraysFile))
 FORGET_SETS = Table("forget set", ForgetSet, (Random, Coherent, Mislabelled, Hardest, IndexList, IndexFile))

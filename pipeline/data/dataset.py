@@ -12,8 +12,8 @@ from pydantic import Field
 
 from pipeline.core import seeds
 from pipeline.core.errors import ConfigError, placed
-from pipeline.core.neutral import setting
 from pipeline.core.registry import Plugin, Settings
+from pipeline.core.settings.neutral import setting
 from pipeline.data.examples import Examples
 from pipeline.data.scaling import Scaling
 

@@ -11,8 +11,8 @@ from jaxtyping import Float, Int
 from pipeline.core.arrays import Indices, Labels
 from pipeline.core.errors import DataError, placed
 from pipeline.core.fingerprint import digest, digest_arrays
-from pipeline.core.fitting import describe_value, fits
 from pipeline.core.registry import identity
+from pipeline.core.settings.type_hints import describe_value, fits
 from pipeline.data.inputs import ArrayInputs, FileInputs, Inputs, UnreadInputs, read_inputs
 from pipeline.data.scaling import Scaling
 

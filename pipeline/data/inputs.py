@@ -13,7 +13,7 @@ import numpy.typing as npt
 from pipeline.core.arrays import Indices
 from pipeline.core.errors import DataError, InputsNotReadError, PipelineError, PluginError
 from pipeline.core.fingerprint import digest_arrays
-from pipeline.core.fitting import describe_value
+from pipeline.core.settings.type_hints import describe_value
 
 
 class Inputs(ABC):

@@ -5,8 +5,8 @@ from jaxtyping import Float
 from pydantic import model_validator
 
 from pipeline.core.errors import DataError
-from pipeline.core.neutral import setting
 from pipeline.core.registry import Settings
+from pipeline.core.settings.neutral import setting
 
 Term = Float[np.ndarray, "..."]
 

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 
 from pipeline.core.arrays import Margins, OracleMargins, PerPoint, require_count, require_number
 from pipeline.core.errors import ConfigError, DataError
-from pipeline.core.validation_errors import did_you_mean
+from pipeline.core.settings.validation_errors import did_you_mean
 from pipeline.evaluation import published
 from pipeline.evaluation.bins import count_rows, counts, joint_edges
 from pipeline.evaluation.margins import check_worlds

@@ -4,8 +4,8 @@ from abc import abstractmethod
 
 from torch import Tensor, nn
 
-from pipeline.core.neutral import setting
 from pipeline.core.registry import Plugin
+from pipeline.core.settings.neutral import setting
 
 
 class Model(Plugin):

@@ -5,7 +5,7 @@ from typing import ClassVar
 from torch import nn
 
 from pipeline.core.errors import ConfigError
-from pipeline.core.neutral import setting
+from pipeline.core.settings.neutral import setting
 from pipeline.models.base import Model
 
 # Channels of images: grey, colours, colours with opacity.

@@ -8,13 +8,13 @@ from markupsafe import Markup
 from pipeline.show.markdown import code_span, escape, table_markdown
 from pipeline.show.tables import Cell, Column, Row, Section, Table, Tone, one_line
 
-# Templates of pages stand beside their readers; those of tables here.
-PACKAGES = ("pipeline.show", "pipeline.reporting")
 
+def environment(*packages: str) -> Environment:
+    """Return the templates of this room and those of the packages.
 
-def environment() -> Environment:
-    """Return the templates of all pages; what they are given is escaped, and what they miss is an error."""
-    loader = ChoiceLoader([PackageLoader(package) for package in PACKAGES])
+    What templates are given is escaped, and what they miss is an error.
+    """
+    loader = ChoiceLoader([PackageLoader(package) for package in ("pipeline.show", *packages)])
     made = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )

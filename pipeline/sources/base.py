@@ -13,8 +13,8 @@ from torch import nn
 from pipeline.core.arrays import Indices, Masks
 from pipeline.core.errors import DataError
 from pipeline.core.fingerprint import digest
-from pipeline.core.fitting import describe_value
 from pipeline.core.registry import Plugin, plugin_name
+from pipeline.core.settings.type_hints import describe_value
 from pipeline.data.examples import Examples
 from pipeline.sources.state_dicts import check_states
 from pipeline.training.ensemble import States

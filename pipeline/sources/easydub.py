@@ -14,7 +14,7 @@ from torch import nn
 from pipeline.core.arrays import Indices
 from pipeline.core.errors import ConfigError, DataError
 from pipeline.core.fingerprint import digest
-from pipeline.core.neutral import setting
+from pipeline.core.settings.neutral import setting
 from pipeline.data.examples import Examples
 from pipeline.sources.base import ModelSource
 from pipeline.sources.easydub_layout import FORGET, RETAIN, VALIDATION, EasyDubLayout, open_array

@@ -15,8 +15,8 @@ from jaxtyping import Float
 from pipeline.core.arrays import Mask, Masks
 from pipeline.core.errors import DataError
 from pipeline.core.fingerprint import DIGEST_LENGTH
-from pipeline.core.neutral import setting
 from pipeline.core.npy import map_npy
+from pipeline.core.settings.neutral import setting
 from pipeline.data.examples import Examples
 from pipeline.sources.base import ModelSource
 

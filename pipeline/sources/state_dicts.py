@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.core.errors import DataError
-from pipeline.core.fitting import describe_value
-from pipeline.core.setting_paths import why_no_file
+from pipeline.core.settings.paths import why_no_file
+from pipeline.core.settings.type_hints import describe_value
 from pipeline.training.ensemble import States
 
 SAFETENSORS = ".safetensors"

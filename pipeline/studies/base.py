@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 
 from pipeline.core.errors import DataError
 from pipeline.core.registry import Plugin
-from pipeline.runtime.store import Store, TableRef
-from pipeline.runtime.tracker import Results
+from pipeline.graph.child_run import ChildRun
+from pipeline.graph.node import Resources
+from pipeline.graph.nodes.study import PAGE, StudyNode, StudyPage
+from pipeline.results.tracked import Results
 from pipeline.show.tables import Table, number_column, row_of, table_of, word_column
-from pipeline.stages.child_run import ChildRun
-from pipeline.stages.node import Resources
-from pipeline.stages.study import PAGE, StudyNode, StudyPage
+from pipeline.store.store import Store, TableRef
 
 # The finished tables of a study, with their nodes.
 Finished = Mapping[str, tuple[StudyNode, TableRef]]

@@ -19,9 +19,9 @@ from pipeline.core.arrays import Logits
 from pipeline.models.base import Model, average_flips
 from pipeline.training import sizing
 from pipeline.training.feeds import Feed
-from pipeline.training.objectives import Objective
-from pipeline.training.optimizers import STACKABLE
-from pipeline.training.schedule import Descent
+from pipeline.training.recipe.objectives import Objective
+from pipeline.training.recipe.optimizers import STACKABLE
+from pipeline.training.recipe.schedule import Descent
 
 States: TypeAlias = dict[str, Tensor]
 Kind: TypeAlias = Literal["stacked", "looped"]

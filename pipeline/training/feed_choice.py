@@ -7,7 +7,8 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from pipeline.core.memory import Grant, available_memory, in_words, n_cpus
+from pipeline.core.memory import available_memory, in_words, n_cpus
+from pipeline.core.resources import Grant
 from pipeline.data.inputs import ArrayInputs, Inputs
 
 # What inputs may take of the memory of a task. The rest is for models, activations and batches.

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from pipeline.core.memory import Grant
+from pipeline.core.resources import Grant
 from pipeline.data.examples import Examples
 from pipeline.data.inputs import ArrayInputs, Inputs, read_inputs
 from pipeline.data.scaling import Scaling

@@ -17,8 +17,8 @@ from pipeline.core.arrays import Indices, Labels
 from pipeline.core.errors import ConfigError
 from pipeline.data.examples import Examples
 from pipeline.training.ensemble import Builder, States, n_members
-from pipeline.training.objectives import LabelObjective, cross_entropy
 from pipeline.training.projection import Projection
+from pipeline.training.recipe.objectives import LabelObjective, cross_entropy
 from pipeline.training.sizing import evaluation_batch
 
 # Numbers held at once beside what is returned: 64 MB.

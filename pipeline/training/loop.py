@@ -14,11 +14,11 @@ from pipeline.core.errors import ShapeError, is_out_of_memory
 from pipeline.core.seeds import generator
 from pipeline.core.task_progress import report
 from pipeline.training import sizing
-from pipeline.training.augmentation import Draws
 from pipeline.training.ensemble import Kind, SingleGroup, StackedGroup, States, device_of, join, n_members, take, why_descent_is_looped, with_twin
 from pipeline.training.feeds import Feed, pick
-from pipeline.training.optimizers import Stepper, build_stepper, clip_gradients
-from pipeline.training.schedule import Moment, Phase, moments
+from pipeline.training.recipe.augmentation import Draws
+from pipeline.training.recipe.optimizers import Stepper, build_stepper, clip_gradients
+from pipeline.training.recipe.schedule import Moment, Phase, moments
 from pipeline.training.snapshots import Recorder
 
 

@@ -14,18 +14,18 @@ from pydantic import model_validator
 
 from pipeline.core.arrays import Indices, Masks
 from pipeline.core.errors import ConfigError, PipelineError, PluginError, is_out_of_memory, placed
-from pipeline.core.neutral import setting
 from pipeline.core.registry import plugin_name
 from pipeline.core.seeds import seed
-from pipeline.data.groups import Lines, designed_mask
+from pipeline.core.settings.neutral import setting
 from pipeline.data.masks import focused_mask, retain_mask, subset_mask
+from pipeline.data.nested_groups import Lines, designed_mask
 from pipeline.training import sizing
-from pipeline.training.augmentation import Augmentation
 from pipeline.training.ensemble import Builder, Kind, States, initial_states, why_not_stackable
 from pipeline.training.feeds import Feed
 from pipeline.training.loop import run_phases
-from pipeline.training.objectives import TRAINING_OBJECTIVES, CrossEntropy, LabelSquaredError
-from pipeline.training.schedule import Descent, Phase, ScheduleName
+from pipeline.training.recipe.augmentation import Augmentation
+from pipeline.training.recipe.objectives import TRAINING_OBJECTIVES, CrossEntropy, LabelSquaredError
+from pipeline.training.recipe.schedule import Descent, Phase, ScheduleName
 from pipeline.training.trial import check_outputs, check_parameters, check_step
 
 # Members and steps timed when `auto` chooses; about a second for models that take long, far less for small ones.

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from pipeline.core.memory import Grant, available_memory, n_cpus
+from pipeline.core.memory import available_memory, n_cpus
+from pipeline.core.resources import Grant
 
 # Beyond ~50 members a step's working set leaves the 2 MB of L2 that a core has here, below ~20 the interpreter shows.
 GROUP_SIZE = 50

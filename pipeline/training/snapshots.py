@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from pipeline.core.arrays import Logits
-from pipeline.core.neutral import setting
 from pipeline.core.registry import Settings
+from pipeline.core.settings.neutral import setting
 from pipeline.training.ensemble import States, device_of, join, take
 
 

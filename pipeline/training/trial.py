@@ -15,8 +15,8 @@ from pipeline.core.registry import plugin_name
 from pipeline.training.ensemble import Builder, Kind, compute_logits, initial_states
 from pipeline.training.feeds import Resident
 from pipeline.training.loop import run_phases
-from pipeline.training.objectives import cross_entropy
-from pipeline.training.schedule import Descent, Phase
+from pipeline.training.recipe.objectives import cross_entropy
+from pipeline.training.recipe.schedule import Descent, Phase
 
 
 @contextmanager

@@ -2,8 +2,8 @@
 
 from typing import ClassVar
 
-from pipeline.training.objectives import ascent
-from pipeline.training.schedule import Phase
+from pipeline.training.recipe.objectives import ascent
+from pipeline.training.recipe.schedule import Phase
 from pipeline.unlearning.baseline import GradientBaseline
 from pipeline.unlearning.unlearner import Request
 

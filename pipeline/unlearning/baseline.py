@@ -3,11 +3,11 @@
 from pydantic import model_validator
 
 from pipeline.core.arrays import Indices
-from pipeline.core.neutral import setting
+from pipeline.core.settings.neutral import setting
 from pipeline.data.examples import Examples
-from pipeline.training.augmentation import Augmentation
-from pipeline.training.objectives import Objective
-from pipeline.training.schedule import Descent, Phase
+from pipeline.training.recipe.augmentation import Augmentation
+from pipeline.training.recipe.objectives import Objective
+from pipeline.training.recipe.schedule import Descent, Phase
 from pipeline.unlearning.unlearner import Request, ScheduledUnlearner, same_for_all
 
 

@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from pipeline.core.errors import ConfigError
-from pipeline.core.neutral import setting
+from pipeline.core.settings.neutral import setting
 from pipeline.unlearning.unlearner import Request, Unlearned, Unlearner
 
 

@@ -12,10 +12,10 @@ from pydantic import model_validator
 
 from pipeline.core.arrays import Logits
 from pipeline.core.errors import ConfigError
-from pipeline.core.neutral import setting
 from pipeline.core.seeds import generator
-from pipeline.training.objectives import squared_error
-from pipeline.training.schedule import Descent, OptimizerName, Phase, ScheduleName
+from pipeline.core.settings.neutral import setting
+from pipeline.training.recipe.objectives import squared_error
+from pipeline.training.recipe.schedule import Descent, OptimizerName, Phase, ScheduleName
 from pipeline.unlearning.unlearner import Request, ScheduledUnlearner, check_logits
 
 

@@ -11,15 +11,15 @@ from torch import Tensor, nn
 
 from pipeline.core.arrays import Effects, Indices, Logits
 from pipeline.core.errors import ConfigError, ShapeError
-from pipeline.core.fitting import describe_value, fits
-from pipeline.core.neutral import setting
 from pipeline.core.registry import Plugin
 from pipeline.core.roles import StartRole
+from pipeline.core.settings.neutral import setting
+from pipeline.core.settings.type_hints import describe_value, fits
 from pipeline.data.examples import Examples
 from pipeline.training.ensemble import Kind, States, compute_logits, n_members, take
 from pipeline.training.feeds import Feed
 from pipeline.training.loop import run_phases
-from pipeline.training.schedule import Descent, Phase
+from pipeline.training.recipe.schedule import Descent, Phase
 from pipeline.training.snapshots import Recorder, Snapshot, Snapshots, take_snapshot
 
 

@@ -9,18 +9,18 @@ import numpy as np
 from convex import overlapping
 from planted_groups import lines_of, masks_of, views_of
 
-from pipeline.attribution.combined import Combined
 from pipeline.attribution.datamodel import Datamodel
-from pipeline.attribution.difference import DifferenceOfMeans
 from pipeline.attribution.estimator import Arrays, Estimator
 from pipeline.attribution.evidence import Block, Evidence
-from pipeline.attribution.influence import GroupInfluence
-from pipeline.attribution.kernel import GroupKernel
-from pipeline.attribution.lasso import Lasso
-from pipeline.attribution.local import LocalRidge
+from pipeline.attribution.gradients.influence import GroupInfluence
+from pipeline.attribution.gradients.trak import Trak
+from pipeline.attribution.lasso.lasso import Lasso
+from pipeline.attribution.linear.combined import Combined
+from pipeline.attribution.linear.difference import DifferenceOfMeans
+from pipeline.attribution.linear.kernel import GroupKernel
+from pipeline.attribution.linear.local import LocalRidge
 from pipeline.attribution.matrix import AttributionFile
 from pipeline.attribution.ridge import Ridge
-from pipeline.attribution.trak import Trak
 
 N_TRAIN, N_POINTS, PER_POINT = 40, 4, 3
 

@@ -7,12 +7,12 @@ import torch
 
 from pipeline.attribution.estimator import Estimator
 from pipeline.attribution.evidence import Block, Evidence
-from pipeline.attribution.steps import StepDatamodel
+from pipeline.attribution.gradients.steps import StepDatamodel
 from pipeline.data.examples import Examples
 from pipeline.models.logistic import Logistic
 from pipeline.training.ensemble import Builder, States
 from pipeline.training.gradients import Checkpoints
-from pipeline.training.objectives import LabelObjective, cross_entropy
+from pipeline.training.recipe.objectives import LabelObjective, cross_entropy
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 from blocks import block_of
 
-from pipeline.attribution.dual import DualDatamodel, DualEstimator
 from pipeline.attribution.estimator import Arrays
 from pipeline.attribution.evidence import Evidence
-from pipeline.data.groups import Lines, designed_mask, draw_lines
+from pipeline.attribution.linear.dual import DualDatamodel, DualEstimator
 from pipeline.data.masks import subset_mask
+from pipeline.data.nested_groups import Lines, designed_mask, draw_lines
 from pipeline.data.views import Views, draw_views
 
 N_TRAIN = 80

@@ -6,9 +6,9 @@ from tiny import TINY, all_done, run_serially
 from torch import nn
 
 from jobs.session import check
-from pipeline.accounts import spending_of
 from pipeline.attribution import ESTIMATORS
 from pipeline.core.errors import ConfigError
+from pipeline.graph.costs import spending_of
 from pipeline.models.base import Model
 from pipeline.models.mlp import Mlp
 

@@ -6,9 +6,9 @@ from blocks import block_of
 from planted_groups import N_TRAIN, lines_of, masks_of, views_of
 
 from pipeline.attribution import ESTIMATORS
-from pipeline.attribution.combined import Combined
 from pipeline.attribution.evidence import Evidence
-from pipeline.attribution.local import LocalRidge
+from pipeline.attribution.linear.combined import Combined
+from pipeline.attribution.linear.local import LocalRidge
 from pipeline.core.registry import describe
 
 LINES = lines_of()

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from pipeline.attribution.corrections.focused import Contrast, combined, contrast
 from pipeline.attribution.datamodel import Effect
-from pipeline.attribution.focused import Contrast, combined, contrast
 from pipeline.core.errors import ShapeError
 
 N_OUTPUTS = 2000

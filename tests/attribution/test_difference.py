@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from blocks import block_of
 
-from pipeline.attribution import means as module
 from pipeline.attribution.datamodel import Datamodel
-from pipeline.attribution.difference import DifferenceOfMeans
 from pipeline.attribution.evidence import Evidence
+from pipeline.attribution.linear import means as module
+from pipeline.attribution.linear.difference import DifferenceOfMeans
 from pipeline.core.errors import ConfigError, DataError
 from pipeline.data.masks import subset_mask
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from blocks import block_of
 
-from pipeline.attribution.dual import DualDatamodel
 from pipeline.attribution.evidence import Evidence
-from pipeline.attribution.penalties import GRID
+from pipeline.attribution.linear.dual import DualDatamodel
+from pipeline.attribution.linear.penalties import GRID
 from pipeline.attribution.ridge import Ridge, inner
 from pipeline.data.masks import subset_mask
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from pipeline.attribution.corrections.guided import guided
 from pipeline.attribution.datamodel import Effect
-from pipeline.attribution.guided import guided
 from pipeline.core.errors import ShapeError
 
 N, NOISE = 4000, 0.5

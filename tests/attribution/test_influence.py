@@ -8,12 +8,12 @@ import pytest
 import torch
 from convex import compared, overlapping, slope
 
-from pipeline.attribution import influence as module
 from pipeline.attribution.evidence import Block, Evidence
-from pipeline.attribution.influence import GroupInfluence
+from pipeline.attribution.gradients import influence as module
+from pipeline.attribution.gradients.influence import GroupInfluence
 from pipeline.core.errors import ConfigError, ShapeError
 from pipeline.evaluation.margins import margins
-from pipeline.training.objectives import CrossEntropy, LabelSquaredError
+from pipeline.training.recipe.objectives import CrossEntropy, LabelSquaredError
 
 SETS = [np.random.default_rng(seed).choice(40, 6, replace=False) for seed in range(12)]
 

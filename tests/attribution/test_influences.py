@@ -6,17 +6,17 @@ from blocks import block_of
 from planted_truth import planted_weights
 
 from pipeline.attribution.datamodel import Effect
-from pipeline.attribution.dual import DualDatamodel
 from pipeline.attribution.estimator import Estimator
 from pipeline.attribution.evidence import Evidence
 from pipeline.attribution.influences import influences
-from pipeline.attribution.kernel import GroupKernel
+from pipeline.attribution.linear.dual import DualDatamodel
+from pipeline.attribution.linear.kernel import GroupKernel
 from pipeline.attribution.ridge import Ridge
 from pipeline.core.errors import DataError
 from pipeline.data.dataset import LabelNoise
-from pipeline.data.groups import Lines, draw_lines
+from pipeline.data.datasets.planted import Planted
 from pipeline.data.masks import subset_mask
-from pipeline.data.planted import Planted
+from pipeline.data.nested_groups import Lines, draw_lines
 
 N_TRAIN = 30
 
@@ -74,7 +74,7 @@ def test_single_points_are_the_same_some_at_a_time(monkeypatch):
     datamodel = fitted(GroupKernel(), *problem())
     means, errors = datamodel.effects_of_each()
     weights = datamodel.weights()
-    monkeypatch.setattr("pipeline.attribution.dual.SINGLES", 7)
+    monkeypatch.setattr("pipeline.attribution.linear.dual.SINGLES", 7)
     for whole, parts in zip((means, errors), datamodel.effects_of_each(), strict=True):
         assert parts == pytest.approx(whole, abs=1e-9)
     assert datamodel.weights() == pytest.approx(weights, abs=1e-9)

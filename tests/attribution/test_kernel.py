@@ -7,13 +7,13 @@ from planted_groups import N_TRAIN, effects, fitted, lines_of, masks_of
 from scipy.stats import spearmanr
 from sklearn.linear_model import Ridge as SklearnRidge
 
-from pipeline.attribution import kernel as module
 from pipeline.attribution.evidence import Evidence
-from pipeline.attribution.kernel import EASIEST, SIZES, GroupKernel, SubsetKernel
-from pipeline.attribution.penalties import GRID
+from pipeline.attribution.linear import kernel as module
+from pipeline.attribution.linear.kernel import EASIEST, SIZES, GroupKernel, SubsetKernel
+from pipeline.attribution.linear.penalties import GRID
 from pipeline.attribution.ridge import Ridge
 from pipeline.core.errors import ConfigError, DataError, ShapeError
-from pipeline.data.groups import BALL, CAP, HARD, Lines
+from pipeline.data.nested_groups import BALL, CAP, HARD, Lines
 
 LINES = lines_of()
 MASKS = masks_of(LINES, 60)

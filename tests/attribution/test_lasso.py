@@ -6,10 +6,10 @@ from planted_truth import planted_weights
 
 from pipeline.attribution.datamodel import Datamodel
 from pipeline.attribution.evidence import Block, Evidence
-from pipeline.attribution.lasso import Lasso
+from pipeline.attribution.lasso.lasso import Lasso
 from pipeline.core.errors import ConfigError, DataError, ShapeError
+from pipeline.data.datasets.planted import Planted
 from pipeline.data.masks import subset_mask
-from pipeline.data.planted import Planted
 
 N_TRAIN = 40
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Lasso, lasso_path
 
-from pipeline.attribution import coordinate
-from pipeline.attribution import lasso_path as module
-from pipeline.attribution.batched import Batched
-from pipeline.attribution.coordinate import Coordinate
-from pipeline.attribution.lasso_kernels import compiled
-from pipeline.attribution.lasso_path import Path, fit_path
+from pipeline.attribution.lasso import coordinate_descent as coordinate
+from pipeline.attribution.lasso import path as module
+from pipeline.attribution.lasso.compiled_steps import compiled
+from pipeline.attribution.lasso.coordinate_descent import Coordinate
+from pipeline.attribution.lasso.path import Path, fit_path
+from pipeline.attribution.lasso.proximal_gradient import Batched
 from pipeline.data.masks import subset_mask
 
 SHAPES = [(60, 80), (60, 60), (150, 50)]

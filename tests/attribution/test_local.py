@@ -7,10 +7,10 @@ import pytest
 from blocks import block_of
 from sklearn.linear_model import Ridge as SklearnRidge
 
-from pipeline.attribution import local as module
 from pipeline.attribution.evidence import Evidence
-from pipeline.attribution.local import LocalRidge
-from pipeline.attribution.prior import learn_prior, pair_columns, prior_variances
+from pipeline.attribution.linear import local as module
+from pipeline.attribution.linear.local import LocalRidge
+from pipeline.attribution.linear.prior import learn_prior, pair_columns, prior_variances
 from pipeline.attribution.ridge import Ridge
 from pipeline.core.errors import ConfigError, DataError, ShapeError
 from pipeline.data.masks import subset_mask

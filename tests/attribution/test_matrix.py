@@ -12,7 +12,7 @@ from pipeline.attribution import matrix_file
 from pipeline.attribution.evidence import Block, Evidence
 from pipeline.attribution.matrix import AttributionFile
 from pipeline.core.errors import DataError
-from pipeline.data.planted import Planted
+from pipeline.data.datasets.planted import Planted
 
 EXAMPLES = Planted(n_train=30, n_validation=6).load()
 N_TRAIN, N_POINTS, N_CLASSES = EXAMPLES.n_train, EXAMPLES.n_points, EXAMPLES.n_classes

@@ -9,11 +9,11 @@ from sklearn.linear_model import Ridge as SklearnRidge
 from pipeline.attribution import ridge as module
 from pipeline.attribution.datamodel import Datamodel
 from pipeline.attribution.evidence import Evidence
-from pipeline.attribution.penalties import GRID
+from pipeline.attribution.linear.penalties import GRID
 from pipeline.attribution.ridge import Ridge
 from pipeline.core.errors import ConfigError, DataError, ShapeError
+from pipeline.data.datasets.planted import Planted
 from pipeline.data.masks import subset_mask
-from pipeline.data.planted import Planted
 
 N_TRAIN = 24
 

@@ -7,9 +7,9 @@ import pytest
 from convex import compared, overlapping, slope
 
 from pipeline.attribution.evidence import Evidence
-from pipeline.attribution.trak import Trak
+from pipeline.attribution.gradients.trak import Trak
 from pipeline.core.errors import ConfigError
-from pipeline.training.objectives import CrossEntropy, LabelSquaredError
+from pipeline.training.recipe.objectives import CrossEntropy, LabelSquaredError
 
 SETS = [np.random.default_rng(seed).choice(40, 4, replace=False) for seed in range(12)]
 

@@ -9,9 +9,9 @@ from jaxtyping import Float, Int
 from pipeline.config.populations import Populations
 from pipeline.core.arrays import HeldoutMasks, HeldoutOutputs, Indices, Logits, Margins, Masks
 from pipeline.core.seeds import seed
-from pipeline.data.digits import Digits
+from pipeline.data.datasets.digits import Digits
 from pipeline.data.examples import Examples
-from pipeline.data.groups import Lines, draw_lines
+from pipeline.data.nested_groups import Lines, draw_lines
 from pipeline.data.views import Views, draw_views
 from pipeline.evaluation.margins import margins
 from pipeline.models.mlp import Mlp

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from jobs.session import Session, executor_opener, open_session, read_experiment
-from pipeline.accounts import spending_of
 from pipeline.core.registry import describe
-from pipeline.run import Walk
-from pipeline.stages.results import Spending
-from pipeline.view import result_rows
+from pipeline.execution.walk import Walk
+from pipeline.graph.costs import spending_of
+from pipeline.graph.result_rows import Spending
+from pipeline.tracking.result_pages import result_rows
 
 
 @contextlib.contextmanager

@@ -21,14 +21,15 @@ from threadpoolctl import threadpool_limits
 
 from jobs.session import stream_of
 from pipeline import config
-from pipeline.blueprint import build_graph
 from pipeline.data.masks import pack, subset_mask
-from pipeline.graph import Graph
-from pipeline.run import Progress, Walk
-from pipeline.runtime.ray_blocks import StreamingExecutor
-from pipeline.runtime.ray_tasks import connect
-from pipeline.runtime.store import Shard, Store
-from pipeline.stages.work import Task, compute_task, read_common
+from pipeline.execution.progress import Progress
+from pipeline.execution.ray.streaming import StreamingExecutor
+from pipeline.execution.ray.tasks import connect
+from pipeline.execution.walk import Walk
+from pipeline.graph.build.experiment_graph import build_graph
+from pipeline.graph.graph import Graph
+from pipeline.graph.work import Task, compute_task, read_common
+from pipeline.store.store import Shard, Store
 
 NODES = ("train/subset", "train/heldout", "forget/some", "factor", "fit", "effect/some")
 SHARD, N_HELDOUT, N_SEEDS, N_CLASSES = 100, 100, 50, 10

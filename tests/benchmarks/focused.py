@@ -20,12 +20,12 @@ from experiments import SMALLEST, Judged, demonstration_unlearners, judge, opene
 from forget_quality import KINDS, first_of_each, forget_sets, median_of
 from measure import parse, show
 
+from pipeline.attribution.corrections.focused import Contrast, combined, contrast
 from pipeline.attribution.datamodel import Effect
-from pipeline.attribution.focused import Contrast, combined, contrast
 from pipeline.core.arrays import Effects, Indices, Logits
 from pipeline.evaluation.klom import klom
 from pipeline.evaluation.margins import margins
-from pipeline.stages.layout import read_logits
+from pipeline.graph.layout import read_logits
 
 MOST_PAIRS = 8
 N_PAIRS = (2, 4, 8)

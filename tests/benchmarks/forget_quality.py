@@ -18,8 +18,8 @@ from experiments import SMALLEST, Judged, demonstration_unlearners, judge, opene
 from measure import parse, show
 
 from jobs.session import read_experiment
-from pipeline.stages.evaluate import SPLITS
-from pipeline.stages.layout import read_logits
+from pipeline.graph.layout import read_logits
+from pipeline.graph.nodes.evaluate import SPLITS
 
 KINDS = ("coherent", "random", "mislabelled")
 HALF = {"subset": {"n_models": 2000, "keep_fraction": 0.5}, "designed": None, "n_seeds": None}

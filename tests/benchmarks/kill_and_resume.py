@@ -21,7 +21,7 @@ import mlflow
 import psutil
 from measure import parse, show
 
-from pipeline.kinds import stages
+from pipeline.graph.kinds import stages
 
 GROWN = 37
 ROLES = ("full", "oracle", "floor")

@@ -20,7 +20,7 @@ from sklearn.linear_model import RidgeCV
 from threadpoolctl import threadpool_limits
 
 from pipeline.attribution.evidence import Block, Evidence
-from pipeline.attribution.penalties import GRID
+from pipeline.attribution.linear.penalties import GRID
 from pipeline.attribution.ridge import Ridge
 from pipeline.core.arrays import Indices, Masks, Outputs
 from pipeline.data.masks import subset_mask

@@ -12,7 +12,7 @@ from typing import Any
 from experiments import SMALLEST, demonstration_unlearners, judge, opened_store
 from measure import parse, show
 
-from pipeline.stages.evaluate import SPLITS
+from pipeline.graph.nodes.evaluate import SPLITS
 
 RATES = ("1e-5", "1e-3", "1e-2", "5e-2")
 EPOCHS = (1, 3, 5, 7, 10)

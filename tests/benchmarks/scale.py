@@ -23,9 +23,10 @@ from trivial import KEY, TREE, session_of
 
 from jobs.session import executor_opener, open_session
 from pipeline import config
-from pipeline.run import Progress, Walk
-from pipeline.runtime.execution import Executor
-from pipeline.stages.work import Task
+from pipeline.execution.executor import Executor
+from pipeline.execution.progress import Progress
+from pipeline.execution.walk import Walk
+from pipeline.graph.work import Task
 
 # Per cent of the processors in use by others above which two workers cannot be told from one, and the seconds over which it is taken.
 IDLE, LISTEN = 10.0, 5.0
@@ -167,7 +168,7 @@ def trained(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def start_ray(n_cpus: int) -> None:
-    from pipeline.runtime.ray_cluster import connect
+    from pipeline.execution.ray.cluster import connect
 
     connect(n_cpus)
 

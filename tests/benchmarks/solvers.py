@@ -24,9 +24,9 @@ from measure import median_ratio, parse, seconds_in_turn, show
 from scipy.stats import spearmanr
 from threadpoolctl import threadpool_limits
 
-from pipeline.attribution.batched import Batched
-from pipeline.attribution.coordinate import Coordinate
-from pipeline.attribution.lasso_path import LassoFit, Path, fit_path
+from pipeline.attribution.lasso.coordinate_descent import Coordinate
+from pipeline.attribution.lasso.path import LassoFit, Path, fit_path
+from pipeline.attribution.lasso.proximal_gradient import Batched
 from pipeline.attribution.lds import lds
 from pipeline.core.arrays import Masks, Outputs
 from pipeline.data.masks import subset_mask

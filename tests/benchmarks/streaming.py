@@ -22,7 +22,7 @@ from measure import median_ratio, parse, show
 from PIL import Image
 
 from pipeline.core.fingerprint import digest_arrays
-from pipeline.core.memory import Grant
+from pipeline.core.resources import Grant
 from pipeline.data.examples import Examples
 from pipeline.data.image_files import ImageFiles
 from pipeline.data.scaling import Scaling

@@ -15,8 +15,8 @@ import torch
 from unreliable import RefusingFiles
 
 from pipeline.core.errors import StoreError
-from pipeline.runtime.files import Files
-from pipeline.runtime.files.local import LocalFiles
+from pipeline.store.files import Files
+from pipeline.store.files.local import LocalFiles
 
 pytestmark = pytest.mark.heavy
 

@@ -27,11 +27,11 @@ from measure import parse, show
 from jobs.session import Session, executor_opener, open_session
 from pipeline.core.arrays import Indices
 from pipeline.data.examples import Examples
-from pipeline.graph import NodeState
-from pipeline.run import Walk
-from pipeline.runtime.shards import split
-from pipeline.runtime.store import Shard, Store
-from pipeline.stages.train import Population
+from pipeline.execution.walk import Walk
+from pipeline.graph.graph import NodeState
+from pipeline.graph.nodes.train import Population
+from pipeline.store.shards import split
+from pipeline.store.store import Shard, Store
 from pipeline.training.ensemble import Builder, compute_logits
 from pipeline.training.feeds import Resident
 from pipeline.training.populations import Recipe, choose_ensemble, member_masks, train_members

@@ -9,10 +9,10 @@ import numpy as np
 
 from jobs.session import Session
 from pipeline import config
-from pipeline.blueprint import build_graph
-from pipeline.runtime.store import Shard, Store
-from pipeline.stages.node import Work
-from pipeline.stages.train import Population
+from pipeline.graph.build.experiment_graph import build_graph
+from pipeline.graph.node import Work
+from pipeline.graph.nodes.train import Population
+from pipeline.store.store import Shard, Store
 
 KEY = "train/subset"
 TREE: dict[str, Any] = {

@@ -15,11 +15,11 @@ from typing import Any, TypeVar
 from jobs.session import Session, open_session, stream_of
 from pipeline.core.errors import StoreError
 from pipeline.data.examples import Examples
-from pipeline.run import Walk
-from pipeline.runtime.files import Files
-from pipeline.runtime.files.wrapping import Wrapping
-from pipeline.runtime.store import Store
-from pipeline.stages.work import Task, compute_task, open_store, read_common
+from pipeline.execution.walk import Walk
+from pipeline.graph.work import Task, compute_task, open_store, read_common
+from pipeline.store.files import Files
+from pipeline.store.files.wrapping import Wrapping
+from pipeline.store.store import Store
 
 T = TypeVar("T")
 Note = Callable[[str, str], None]
@@ -59,7 +59,7 @@ def main() -> None:
 
 def open_executor(session: Session, compute: Callable[..., dict[str, Any]]) -> Any:
     """Return the executor of `dmm run` with another function for each shard."""
-    from pipeline.runtime.ray_blocks import StreamingExecutor
+    from pipeline.execution.ray.streaming import StreamingExecutor
 
     return StreamingExecutor(compute, session.examples, prepare=read_common, stream=stream_of)
 

@@ -7,7 +7,7 @@ from tiny import TINY
 
 from pipeline import config
 from pipeline.core.errors import ConfigError
-from pipeline.core.renamed import RenamedWarning
+from pipeline.core.settings.renamed import RenamedWarning
 from pipeline.evaluation.judges.accuracy_judge import AccuracyJudge
 from pipeline.evaluation.judges.klom_judge import KlomJudge
 from pipeline.evaluation.judges.ulira_judge import UliraJudge
@@ -86,7 +86,7 @@ def test_both_names_are_one_experiment() -> None:
         ),
     ],
 )
-@pytest.mark.filterwarnings("ignore::pipeline.core.renamed.RenamedWarning")
+@pytest.mark.filterwarnings("ignore::pipeline.core.settings.renamed.RenamedWarning")
 def test_what_is_wrong_is_said_with_what_to_do(tree: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigError) as refused:
         config.build(PLAIN | tree)

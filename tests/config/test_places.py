@@ -9,8 +9,8 @@ from tiny import TINY
 
 from jobs.session import open_session
 from pipeline import config
-from pipeline.core import yaml_text
 from pipeline.core.errors import ConfigError, DataError
+from pipeline.core.settings import yaml_text
 
 
 def refusal(*overrides: str, **tree: Any) -> str:

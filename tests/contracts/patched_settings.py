@@ -11,19 +11,19 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from jobs.session import open_session
-from pipeline.attribution.influence import GroupInfluence
-from pipeline.attribution.kernel import GroupKernel
+from pipeline.attribution.gradients.influence import GroupInfluence
+from pipeline.attribution.linear.kernel import GroupKernel
 from pipeline.config.experiment import Experiment
 from pipeline.config.populations import Focused, HeldoutModels, Members, Populations, SubsetModels
-from pipeline.core.neutral import setting
 from pipeline.core.registry import Settings
-from pipeline.data.arrays_file import ArraysFile
+from pipeline.core.settings.neutral import setting
+from pipeline.data.datasets.npz import ArraysFile
 from pipeline.data.forget_sets.random import Random
 from pipeline.evaluation.judges.accuracy_judge import AccuracyJudge
 from pipeline.evaluation.judges.klom_judge import KlomJudge
 from pipeline.evaluation.judges.ulira_judge import UliraJudge
+from pipeline.graph.layout import Layout
 from pipeline.models.mlp import Mlp
-from pipeline.stages.layout import Layout
 from pipeline.training.populations import Recipe
 from pipeline.unlearning.ascent import GradientAscent
 from pipeline.unlearning.matching import Dmm

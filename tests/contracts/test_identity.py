@@ -18,20 +18,20 @@ from tiny import open_at
 
 from jobs.session import Session, open_session
 from pipeline.config.experiment import BESIDE_IDENTITY, PLACES, Experiment
-from pipeline.core.neutral import is_neutral, neutral_values, setting
 from pipeline.core.registry import Plugin, Settings, identity, plugin_name
 from pipeline.core.seeds import model_purpose
+from pipeline.core.settings.neutral import is_neutral, neutral_values, setting
+from pipeline.graph.nodes.train import Population
 from pipeline.models.cnn import Cnn
 from pipeline.models.mlp import Mlp
-from pipeline.runtime.tracking_runs import CONFIG_TAG
-from pipeline.stages.train import Population
+from pipeline.tracking.mlflow.run_lookup import CONFIG_TAG
 from pipeline.training.populations import Recipe
 
 TESTS = Path(__file__).parents[1]
 FIXTURE = TESTS / "fixtures" / "identity"
 NEUTRAL_VALUES = TESTS / "contracts" / "neutral_values.json"
 # The store was written when `judges.klom` was called `evaluation`.
-pytestmark = pytest.mark.filterwarnings("ignore::pipeline.core.renamed.RenamedWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::pipeline.core.settings.renamed.RenamedWarning")
 # Judgements and reports may be made anew; nothing else may.
 REMADE = {"evaluate", "report"}
 
@@ -98,7 +98,7 @@ def test_every_setting_with_a_default_states_a_neutral_value(cls: type[BaseModel
     declared = neutral_values(cls)
     without = [name for name, field in cls.model_fields.items() if not field.is_required() and name not in declared]
     beside = BESIDE_IDENTITY if cls is Experiment else set()
-    assert set(without) <= beside, f"declare {without} with setting(neutral=…), see pipeline/core/neutral.py"
+    assert set(without) <= beside, f"declare {without} with setting(neutral=…), see pipeline/core/settings/neutral.py"
 
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)

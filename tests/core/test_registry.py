@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError
 
 from pipeline.core.errors import ConfigError
 from pipeline.core.registry import Plugin, Table, describe, plugin_name, revision
-from pipeline.core.validation_errors import did_you_mean
+from pipeline.core.settings.validation_errors import did_you_mean
 from pipeline.models import MODELS
 from pipeline.models.mlp import Mlp
 

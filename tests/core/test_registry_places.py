@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from pipeline.core.errors import ConfigError
 from pipeline.core.registry import Plugin, Settings, Table, revision
-from pipeline.core.validation_errors import explain
+from pipeline.core.settings.validation_errors import explain
 from pipeline.models import MODELS
 
 OWN = "from pipeline.models.base import Model\n\nclass Own(Model):\n    revision = 3\n    def build(self, input_shape, n_classes):\n        return None\n"

@@ -9,8 +9,8 @@ from pydantic import Field
 
 from pipeline.core.errors import DataError
 from pipeline.core.registry import Plugin, describe, identity, revision
-from pipeline.core.setting_paths import paths_in, with_absolute_paths
-from pipeline.data.content import contents_of
+from pipeline.core.settings.paths import paths_in, with_absolute_paths
+from pipeline.data.content_cache import contents_of
 
 
 class Inner(Plugin):

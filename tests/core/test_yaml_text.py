@@ -5,7 +5,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core.yaml_text import DEEPEST, dump, load
+from pipeline.core.settings.yaml_text import DEEPEST, dump, load
 
 
 @pytest.mark.parametrize(

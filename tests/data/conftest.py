@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.data.arrays_file import KEYS
+from pipeline.data.datasets.npz import KEYS
 from pipeline.data.examples import Examples
 
 

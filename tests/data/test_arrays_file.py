@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from pipeline.core.errors import DataError
-from pipeline.data.arrays_file import ArraysFile
+from pipeline.data.datasets.npz import ArraysFile
 
 
 def test_the_arrays_come_back_in_order(npz: Path, arrays: dict[str, Any]) -> None:

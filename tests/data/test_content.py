@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from image_folder import make_images
 
-from pipeline.data.arrays_file import ArraysFile
-from pipeline.data.content import Content, KnownContent
+from pipeline.data.content_cache import Content, KnownContent
 from pipeline.data.dataset import Dataset
+from pipeline.data.datasets.npz import ArraysFile
 from pipeline.data.image_files import ImageFiles
 
 LABELS = {"train_labels": np.arange(12) % 3, "validation_labels": np.arange(6) % 3}

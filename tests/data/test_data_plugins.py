@@ -13,9 +13,9 @@ from pipeline.core.errors import ConfigError
 from pipeline.core.registry import Plugin, Table, describe
 from pipeline.data import DATASETS, FORGET_SETS
 from pipeline.data.dataset import Dataset, LabelNoise
+from pipeline.data.datasets.planted import Planted
 from pipeline.data.examples import Examples
 from pipeline.data.forget_sets.base import ForgetSet
-from pipeline.data.planted import Planted
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "digits": {"label_noise": {"n_points": 3}},

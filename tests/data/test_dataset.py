@@ -6,7 +6,7 @@ import pytest
 from pipeline.core.errors import ConfigError
 from pipeline.data import DATASETS
 from pipeline.data.dataset import LabelNoise, flip_labels
-from pipeline.data.digits import Digits
+from pipeline.data.datasets.digits import Digits
 from pipeline.data.examples import Examples
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from pipeline.core.errors import ConfigError, DataError
 from pipeline.data import DATASETS
+from pipeline.data.datasets.flights import N_FLIGHTS, Flights, read_flights
 from pipeline.data.examples import Examples
-from pipeline.data.flights import N_FLIGHTS, Flights, read_flights
 
 
 @pytest.fixture(scope="module")

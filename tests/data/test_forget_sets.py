@@ -10,7 +10,7 @@ from sklearn.decomposition import PCA
 from pipeline.core.errors import ConfigError, DataError, ShapeError
 from pipeline.data import FORGET_SETS
 from pipeline.data.dataset import LabelNoise, flip_labels
-from pipeline.data.digits import Digits
+from pipeline.data.datasets.digits import Digits
 from pipeline.data.examples import Examples
 from pipeline.data.forget_sets.base import checked
 from pipeline.data.forget_sets.coherent import Coherent

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.core.errors import ConfigError, DataError, ShapeError
-from pipeline.data import groups
-from pipeline.data.groups import BALL, CAP, GROUPED, HARD, LENGTH, SMALLEST, Lines, designed_mask, draw_lines
+from pipeline.data import nested_groups as groups
 from pipeline.data.masks import count_kept
+from pipeline.data.nested_groups import BALL, CAP, GROUPED, HARD, LENGTH, SMALLEST, Lines, designed_mask, draw_lines
 
 
 def drawn(n_train: int = 60, n_classes: int = 3, n_features: int = 5, seed: int = 0, **options: int) -> tuple[Lines, np.ndarray, np.ndarray]:

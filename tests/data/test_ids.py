@@ -11,7 +11,7 @@ import pytest
 from pipeline.core.errors import DataError
 from pipeline.data.examples import Examples
 from pipeline.data.forget_sets.file import IndexFile
-from pipeline.data.ids import read_ids
+from pipeline.data.point_ids import read_ids
 
 TEXTS = {
     "lines.txt": "7\n2\n5\n",

@@ -8,8 +8,8 @@ from planted_truth import planted_weights
 from pipeline.core.errors import ConfigError
 from pipeline.data import DATASETS
 from pipeline.data.dataset import LabelNoise
+from pipeline.data.datasets.planted import Planted
 from pipeline.data.masks import subset_mask
-from pipeline.data.planted import Planted
 from pipeline.models.logistic import Logistic
 
 

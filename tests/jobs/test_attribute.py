@@ -238,7 +238,7 @@ def test_what_makes_no_sense_is_refused_before_anything_is_computed(dmm: Dmm, tm
 
 
 def test_a_shard_that_fails_is_named(dmm: Dmm, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.stages.fit.Factor.compute", lambda *_: 1 / 0)
+    monkeypatch.setattr("pipeline.graph.nodes.fit.Factor.compute", lambda *_: 1 / 0)
     status, answer, _ = dmm("--target", "1")
     assert status == 1
     assert "factor 0-1 failed: ZeroDivisionError" in answer["error"]

@@ -8,7 +8,7 @@ import pytest
 from jobs import cli
 from jobs.session import open_session
 from pipeline.core.errors import ConfigError, DataError
-from pipeline.view.studies import finished
+from pipeline.tracking.study_pages import finished
 
 DATA = (
     "{small: {dataset: {name: digits, n_train: 150}, penalty: 0.1, n_steps: 12, n_models: 20, n_subset_models: 60, penalties: [1.0], forget_fractions: [0.1]}}"
@@ -66,7 +66,7 @@ def test_parts_that_are_left_out_have_no_nodes(tmp_path):
 
 @pytest.fixture
 def no_flights(monkeypatch):
-    monkeypatch.setattr("pipeline.data.flights.importlib.util.find_spec", lambda *_: None)
+    monkeypatch.setattr("pipeline.data.datasets.flights.importlib.util.find_spec", lambda *_: None)
 
 
 def test_an_optional_data_set_that_is_not_installed_is_left_out_and_said_so(tmp_path, no_flights):

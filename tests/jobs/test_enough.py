@@ -11,10 +11,10 @@ from tiny import TINY, tables
 
 from jobs.commands.enough import Enough
 from jobs.session import Session
-from pipeline.run.setbacks import TRIES
-from pipeline.stages.curve import Curve
-from pipeline.stages.node import Work
-from pipeline.stages.train import Population
+from pipeline.execution.retry_policy import TRIES
+from pipeline.graph.node import Work
+from pipeline.graph.nodes.curve import Curve
+from pipeline.graph.nodes.train import Population
 
 FEW = {role: {"n_models": 2} for role in ("scout", "full", "oracle", "floor")}
 MANY = {**TINY["populations"], **FEW, "subset": {"n_models": 64, "keep_fraction": 0.5}, "designed": {"n_models": 32, "keep_fraction": 0.7}}
@@ -123,7 +123,7 @@ def test_where_subset_models_fail_nobody_knows_and_none_are_judged(dmm: Dmm, mon
 
 def test_a_failure_that_passes_leaves_the_question_open(dmm: Dmm, monkeypatch: pytest.MonkeyPatch) -> None:
     """The trap of the second walk that mends what the first could not: with an eighth of the models it would end as if they were enough."""
-    from pipeline.attribution.kernel import GroupKernel
+    from pipeline.attribution.linear.kernel import GroupKernel
 
     factor, calls = GroupKernel.factor, []
 

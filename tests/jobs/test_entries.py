@@ -15,8 +15,8 @@ from jobs import entry
 from jobs.commands import options
 from jobs.session import Session
 from pipeline.core.errors import MissingShardsError
-from pipeline.kinds import entries, stages
-from pipeline.stages.train import Population
+from pipeline.graph.kinds import entries, stages
+from pipeline.graph.nodes.train import Population
 
 Open = Callable[..., Session]
 STUDY = {"n_draws": 2, "n_tuning_draws": 1, "n_points": 12, "n_features": 20, "n_forget": 2, "n_steps": 10, "n_long_steps": 100, "n_subset_models": 10}

@@ -19,7 +19,7 @@ from terminal import Dmm
 from tiny import TINY
 
 from pipeline.core.errors import DataError
-from pipeline.data.ids import IdError, checked_ids, read_ids
+from pipeline.data.point_ids import IdError, checked_ids, read_ids
 
 
 def bounded(n_examples: int) -> settings:

@@ -17,8 +17,8 @@ from jobs.entry import share_of
 from jobs.session import Session
 from pipeline import config
 from pipeline.core.errors import ConfigError
-from pipeline.stages.report import PAGE, ReportPage
-from pipeline.view.pages import Pages
+from pipeline.graph.nodes.report import PAGE, ReportPage
+from pipeline.tracking.pages import Pages
 
 Open = Callable[..., Session]
 GUEST = {"mine": {"name": "counting_study:Counting", "limit": 5}}

@@ -12,7 +12,7 @@ from image_folder import experiment_on, make_images
 from terminal import Dmm, answer
 from tiny import TINY
 
-from pipeline.data.content import KNOWN, KnownContent
+from pipeline.data.content_cache import KNOWN, KnownContent
 
 FEW = {role: {"n_models": 2} for role in ("full", "oracle", "floor", "scout")}
 POPULATIONS = {"subset": {"n_models": 4, "keep_fraction": 0.5}, **FEW}

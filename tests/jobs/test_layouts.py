@@ -14,8 +14,8 @@ from tiny import TINY
 from jobs.commands.klom_layout import klom_of_layout
 from pipeline import config
 from pipeline.core.errors import ConfigError, DataError
+from pipeline.data.datasets.planted import Planted
 from pipeline.data.examples import Examples
-from pipeline.data.planted import Planted
 from pipeline.evaluation.klom import klom, summary
 from pipeline.evaluation.margins import margins
 from pipeline.sources.easydub import EasyDub

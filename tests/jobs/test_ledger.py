@@ -15,7 +15,7 @@ from jobs.commands import ledger
 from jobs.session import Session
 from pipeline import config
 from pipeline.core.errors import StoreError
-from pipeline.run import Progress
+from pipeline.execution.progress import Progress
 
 PATH_AWAY = '{"name": "a", "digest": "b", "nodes": [{"node": "a", "stage": "train", "unit": "members", "wanted": 1, "folder": "../away"}]}'
 LOOK = ("status", "--store", "store", "--json")

@@ -13,20 +13,20 @@ from jobs import session as sessions
 from jobs.commands.planning import plan
 from jobs.entry import share_of
 from jobs.session import Session
-from pipeline import kinds as table
-from pipeline.blueprint import build_graph
 from pipeline.config import Experiment
 from pipeline.core.errors import ConfigError
 from pipeline.core.registry import Plugin
 from pipeline.data.examples import Examples
-from pipeline.graph import Graph
-from pipeline.run import wanted_keys
-from pipeline.runtime.store import Shard
-from pipeline.stages.child_run import ChildRun
-from pipeline.stages.effect import Effect
-from pipeline.stages.node import Node, Parent, Work
-from pipeline.stages.unlearn import Unlearn
-from pipeline.view.pages import Pages
+from pipeline.execution.wanted import wanted_keys
+from pipeline.graph import kinds as table
+from pipeline.graph.build.experiment_graph import build_graph
+from pipeline.graph.child_run import ChildRun
+from pipeline.graph.graph import Graph
+from pipeline.graph.node import Node, Parent, Work
+from pipeline.graph.nodes.effect import Effect
+from pipeline.graph.nodes.unlearn import Unlearn
+from pipeline.store.store import Shard
+from pipeline.tracking.pages import Pages
 
 Open = Callable[..., Session]
 

@@ -10,7 +10,7 @@ from terminal import Dmm, answer, serial
 from jobs.commands.options import screen
 from jobs.commands.publishing import publish_file
 from pipeline.core.errors import DataError
-from pipeline.runtime.store import Store
+from pipeline.store.store import Store
 
 
 @pytest.fixture(params=["nothing", "empty", "other"])

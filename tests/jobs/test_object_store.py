@@ -13,9 +13,9 @@ from tiny import TINY, open_at, run_serially, statuses, tables
 from jobs.session import Session
 from pipeline import config
 from pipeline.core.errors import ConfigError
-from pipeline.run import Walk
-from pipeline.runtime.files.marked import MARK
-from pipeline.stages.work import compute_task
+from pipeline.execution.walk import Walk
+from pipeline.graph.work import compute_task
+from pipeline.store.files.mounted import MARK
 
 # Every stage once: each request takes this server milliseconds.
 SMALL = {
@@ -45,7 +45,7 @@ def remote(s3_running: s3_server.Server) -> Iterator[Session]:
         s3_running.fail(kind, times, verb=verb)
     session = open_at(f"s3://{s3_server.BUCKET}/{uuid.uuid4().hex}", **SMALL)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pipeline.runtime.files.patient.FIRST_PAUSE", 0.01)
+        patch.setattr("pipeline.store.files.retrying.FIRST_PAUSE", 0.01)
         assert not run_serially(session, draws=True).failures
     assert all(fault.times == 0 for fault in s3_running.faults)
     return session
@@ -125,7 +125,7 @@ def test_a_repair_that_could_not_compute_sets_nothing_aside(dmm: Dmm, s3: s3_ser
 
 @pytest.mark.ray
 def test_rays_workers_write_to_s3(local: Session, s3_uri: str, ray_session: None) -> None:
-    from pipeline.runtime.ray_tasks import RayExecutor
+    from pipeline.execution.ray.tasks import RayExecutor
 
     session = open_at(s3_uri, **SMALL)
     walk = Walk(session.graph, session.store, open_executor=lambda: RayExecutor(compute_task, session.examples), wanted=frozenset({"train/full"}))

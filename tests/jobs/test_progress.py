@@ -11,7 +11,7 @@ from jobs.commands import progress as module
 from jobs.commands.options import plain_console
 from jobs.commands.progress import BarDisplay, LineDisplay, duration, open_display
 from jobs.session import Session
-from pipeline.run import Progress
+from pipeline.execution.progress import Progress
 
 Open = Callable[..., Session]
 

@@ -16,7 +16,7 @@ from jobs.commands.parcel import check_here, pack
 from jobs.commands.submit import ENTRY_NAMES
 from pipeline import config
 from pipeline.core.errors import ConfigError
-from pipeline.kinds import entries
+from pipeline.graph.kinds import entries
 
 # Nobody listens there: whatever is refused with another message was refused before.
 NOBODY = "http://127.0.0.1:9"
@@ -99,7 +99,7 @@ def test_an_archive_by_uri_is_passed_on(folder: Path) -> None:
 
 
 def test_ray_lists_what_it_ships(folder: Path) -> None:
-    from pipeline.runtime.ray_jobs import shipped_files
+    from pipeline.execution.ray.jobs import shipped_files
 
     for name in ("kept/a", "ignored/b", ".git/c", "__pycache__/d"):
         (folder / name).parent.mkdir()
@@ -156,7 +156,7 @@ def ended(status: str, code: int) -> Any:
 
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> type[FakeServer]:
-    monkeypatch.setattr("pipeline.runtime.ray_jobs.JobServer", FakeServer)
+    monkeypatch.setattr("pipeline.execution.ray.jobs.JobServer", FakeServer)
     return FakeServer
 
 
@@ -204,7 +204,7 @@ class DroppingClient:
 
 
 def test_a_log_goes_on_where_its_connection_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
-    from pipeline.runtime import ray_jobs
+    from pipeline.execution.ray import jobs as ray_jobs
 
     monkeypatch.setattr(ray_jobs, "RETRY_SECONDS", 0.0)
     server = object.__new__(ray_jobs.JobServer)

@@ -9,8 +9,8 @@ from terminal import Dmm, answer, serial
 from tiny import tables
 
 from jobs.commands import verifying
-from pipeline.runtime.files import TEMPORARY
-from pipeline.runtime.store import Store
+from pipeline.store.files import TEMPORARY
+from pipeline.store.store import Store
 
 NAMES = (f"{TEMPORARY}0123", "members-000005-000010.0123456789abcdef.safetensors", "members-000005-000010.0123456789abcdef.json")
 

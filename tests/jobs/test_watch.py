@@ -13,9 +13,9 @@ from jobs.commands.observing import Look, Watcher
 from jobs.commands.options import plain_console
 from jobs.commands.watch import picture, watch
 from jobs.session import Session
-from pipeline.run import Failure, Walk
-from pipeline.run.failures import write_failure
-from pipeline.runtime.store import Store
+from pipeline.execution.failures import Failure, write_failure
+from pipeline.execution.walk import Walk
+from pipeline.store.store import Store
 
 Open = Callable[..., Session]
 

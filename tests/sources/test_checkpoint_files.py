@@ -9,8 +9,8 @@ import torch
 from model_folders import KEYS, network, save_state
 
 from pipeline.core.errors import ConfigError, DataError
+from pipeline.data.datasets.planted import Planted
 from pipeline.data.examples import Examples
-from pipeline.data.planted import Planted
 from pipeline.sources.checkpoints import Checkpoints
 
 

@@ -8,8 +8,8 @@ import torch
 from model_folders import KEYS, THEIRS, Made, network, save_state, write_easydub
 
 from pipeline.core.errors import ConfigError, DataError
+from pipeline.data.datasets.planted import Planted
 from pipeline.data.examples import Examples
-from pipeline.data.planted import Planted
 from pipeline.sources.easydub import EasyDub
 
 FORGET = {2: (9, 4, 31), 10: (5, 1)}

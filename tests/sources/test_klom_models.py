@@ -8,8 +8,8 @@ import torch
 from model_folders import KEYS, THEIRS, logits_of, network, save_array
 
 from pipeline.core.errors import DataError
+from pipeline.data.datasets.planted import Planted
 from pipeline.data.examples import Examples
-from pipeline.data.planted import Planted
 from pipeline.evaluation.margins import margins
 from pipeline.sources.klom_models import KlomModels
 

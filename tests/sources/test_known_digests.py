@@ -8,10 +8,10 @@ import pytest
 from jobs.session import read_experiment
 from pipeline.core.errors import DataError
 from pipeline.core.fingerprint import digest_bytes
-from pipeline.run import known_content
-from pipeline.runtime.store import Store
+from pipeline.execution import known_content
 from pipeline.sources import known_digests
 from pipeline.sources.known_digests import KnownDigests, file_digests, grouped_digests
+from pipeline.store.store import Store
 
 
 @pytest.fixture

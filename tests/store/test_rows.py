@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.core.errors import CorruptShardError, ShapeError, StoreError
-from pipeline.runtime.parquet import read_about
-from pipeline.runtime.store import Shard, Store
+from pipeline.store.parquet import read_about
+from pipeline.store.store import Shard, Store
 
 FOLDER = "unlearn/dmm-0123/4567"
 COUNTS = st.lists(st.integers(1, 4), min_size=1, max_size=5)
@@ -146,7 +146,7 @@ def test_a_header_that_contradicts_itself_is_named_and_never_read(store, monkeyp
         "blobs": {},
         "columns": {"unit": ["<i8", []]},
     }
-    monkeypatch.setattr("pipeline.runtime.parquet.canonical", lambda _: json.dumps({**about, "n_rows": 6, **header}))
+    monkeypatch.setattr("pipeline.store.parquet.canonical", lambda _: json.dumps({**about, "n_rows": 6, **header}))
     name = store.write_shard(
         FOLDER,
         "members",

@@ -8,14 +8,14 @@ import torch
 from test_loop import builder_of, data_for, equal, members_of, training
 
 from pipeline.core.errors import ConfigError
-from pipeline.data.planted import Planted
+from pipeline.data.datasets.planted import Planted
 from pipeline.models.cnn import Cnn
 from pipeline.models.mlp import Mlp
-from pipeline.training.augmentation import Augmentation
 from pipeline.training.ensemble import Builder, compute_logits, initial_states, take
 from pipeline.training.feeds import Resident
 from pipeline.training.loop import run_phases
 from pipeline.training.populations import Recipe, check_model, train_members
+from pipeline.training.recipe.augmentation import Augmentation
 
 BOTH = Augmentation(flip=True, crop_padding=2)
 

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from pipeline.data.planted import Planted
+from pipeline.data.datasets.planted import Planted
 from pipeline.models.base import Model
 from pipeline.models.cnn import Cnn
 from pipeline.models.logistic import Logistic

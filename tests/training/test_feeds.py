@@ -8,7 +8,7 @@ import torch
 from image_folder import make_images, names_of
 
 from pipeline.core.errors import DataError
-from pipeline.core.memory import Grant
+from pipeline.core.resources import Grant
 from pipeline.data.examples import Examples
 from pipeline.data.image_files import ImageFiles
 from pipeline.data.inputs import ArrayInputs, Inputs

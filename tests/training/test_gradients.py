@@ -14,8 +14,8 @@ from pipeline.training import gradients as module
 from pipeline.training import sizing
 from pipeline.training.ensemble import Builder, initial_states
 from pipeline.training.gradients import Checkpoints, margin_cotangents
-from pipeline.training.objectives import softmax
 from pipeline.training.projection import Projection
+from pipeline.training.recipe.objectives import softmax
 
 MODELS_TRIED = [{"name": "logistic", "zero_init": False}, {"name": "mlp", "width": 5}, {"name": "cnn", "width": 2}]
 POINTS = np.array([3, 0, 7, 3])

@@ -12,7 +12,7 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from pipeline.core.errors import ShapeError
-from pipeline.data.planted import Planted
+from pipeline.data.datasets.planted import Planted
 from pipeline.models.base import Model
 from pipeline.models.cnn import Cnn
 from pipeline.models.logistic import Logistic
@@ -21,9 +21,9 @@ from pipeline.training import sizing
 from pipeline.training.ensemble import Builder, compute_logits, initial_states, join, take
 from pipeline.training.feeds import Resident
 from pipeline.training.loop import batches, epoch_orders, run_phases
-from pipeline.training.objectives import cross_entropy, squared_error
-from pipeline.training.optimizers import ELEMENTWISE
-from pipeline.training.schedule import Descent, Phase
+from pipeline.training.recipe.objectives import cross_entropy, squared_error
+from pipeline.training.recipe.optimizers import ELEMENTWISE
+from pipeline.training.recipe.schedule import Descent, Phase
 
 MODELS = [Logistic(zero_init=False), Mlp(width=8), Mlp(width=8, depth=2), Cnn(width=2), Cnn(width=2, batch_norm=False)]
 FLAT = Planted(n_train=40, n_validation=10).load()

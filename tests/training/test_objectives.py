@@ -6,7 +6,7 @@ import torch
 from torch.func import vmap
 from torch.nn import functional as F
 
-from pipeline.training.objectives import (
+from pipeline.training.recipe.objectives import (
     TRAINING_OBJECTIVES,
     Ascent,
     CrossEntropy,

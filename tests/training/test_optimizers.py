@@ -12,8 +12,8 @@ from pipeline.models.cnn import Cnn
 from pipeline.models.mlp import Mlp
 from pipeline.training.ensemble import initial_states, take
 from pipeline.training.loop import run_phases
-from pipeline.training.optimizers import build_stepper, clip_gradients, orthogonalised, spared_of_decay
-from pipeline.training.schedule import Descent
+from pipeline.training.recipe.optimizers import build_stepper, clip_gradients, orthogonalised, spared_of_decay
+from pipeline.training.recipe.schedule import Descent
 from pipeline.unlearning import UNLEARNERS
 
 MUON = {"optimizer": "muon", "momentum": 0.9, "nesterov": True, "learning_rate": 0.02}

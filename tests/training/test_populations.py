@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional
 
 from pipeline.core.errors import ConfigError
-from pipeline.data.planted import Planted
+from pipeline.data.datasets.planted import Planted
 from pipeline.models.base import Model
 from pipeline.models.logistic import Logistic
 from pipeline.models.mlp import Mlp

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from pipeline.core.errors import DataError
-from pipeline.data.digits import Digits
-from pipeline.data.planted import Planted
+from pipeline.data.datasets.digits import Digits
+from pipeline.data.datasets.planted import Planted
 from pipeline.models.logistic import Logistic
 from pipeline.models.mlp import Mlp
 from pipeline.training.ensemble import Builder
+from pipeline.training.input_scale import check_scale, scale_notice
 from pipeline.training.populations import Recipe
-from pipeline.training.scale import check_scale, scale_notice
 
 PLANTED = Planted(n_train=40, n_validation=10).load()
 

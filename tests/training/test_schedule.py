@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from pipeline.core.errors import ShapeError, TrainingError
-from pipeline.training.objectives import ascent, cross_entropy, squared_error
-from pipeline.training.schedule import Descent, Moment, Phase, moments
+from pipeline.training.recipe.objectives import ascent, cross_entropy, squared_error
+from pipeline.training.recipe.schedule import Descent, Moment, Phase, moments
 
 
 def descent(**settings):

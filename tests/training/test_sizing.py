@@ -5,7 +5,7 @@ import pytest
 import torch
 from test_loop import builder_of, data_for, equal, training
 
-from pipeline.core.memory import Grant
+from pipeline.core.resources import Grant
 from pipeline.models.cnn import Cnn
 from pipeline.models.mlp import Mlp
 from pipeline.training import sizing

@@ -11,7 +11,8 @@ from tiny import StoppingExecutor, all_done, run_serially, tables
 
 from jobs.commands.planning import plan
 from pipeline.core.registry import describe
-from pipeline.run import Walk, with_what_they_rest_on
+from pipeline.execution.walk import Walk
+from pipeline.execution.wanted import with_what_they_rest_on
 from pipeline.training.ensemble import compute_logits, take
 from pipeline.training.loop import run_phases
 from pipeline.unlearning import UNLEARNERS

@@ -8,16 +8,16 @@ import torch
 from torch import nn
 
 from pipeline.core.errors import ConfigError, PipelineError
-from pipeline.core.neutral import setting
 from pipeline.core.registry import identity
-from pipeline.data.planted import Planted
+from pipeline.core.settings.neutral import setting
+from pipeline.data.datasets.planted import Planted
 from pipeline.models.base import Model
 from pipeline.models.cnn import Cnn
 from pipeline.models.mlp import Mlp
 from pipeline.training import sizing
 from pipeline.training.ensemble import Builder, compute_logits, initial_states, take
 from pipeline.training.feeds import Resident, Streamed
-from pipeline.training.schedule import Descent, Phase, ascent, cross_entropy
+from pipeline.training.recipe.schedule import Descent, Phase, ascent, cross_entropy
 from pipeline.training.snapshots import Snapshots
 from pipeline.unlearning import UNLEARNERS
 from pipeline.unlearning.unlearner import Request, ScheduledUnlearner, Unlearned, Unlearner, same_for_all

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pipeline.core.errors import ConfigError, ShapeError
-from pipeline.data.planted import Planted
+from pipeline.data.datasets.planted import Planted
 from pipeline.models.mlp import Mlp
 from pipeline.training.ensemble import Builder, compute_logits, take
 from pipeline.training.feeds import Resident

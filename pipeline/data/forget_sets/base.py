@@ -8,8 +8,8 @@ import numpy.typing as npt
 
 from pipeline.core.arrays import Indices, Margins
 from pipeline.core.errors import DataError
-from pipeline.core.fitting import describe_value
 from pipeline.core.registry import Plugin
+from pipeline.core.settings.type_hints import describe_value
 from pipeline.data.examples import Examples
 
 

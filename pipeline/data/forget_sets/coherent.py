@@ -11,7 +11,7 @@ from pydantic import Field
 from pipeline.core.arrays import Indices, Margins, PerPoint
 from pipeline.core.errors import DataError
 from pipeline.core.memory import check_memory
-from pipeline.core.neutral import setting
+from pipeline.core.settings.neutral import setting
 from pipeline.data.examples import Examples
 from pipeline.data.forget_sets.base import ForgetSet, checked, require_points
 

@@ -9,7 +9,7 @@ from pipeline.core.arrays import Indices, Margins
 from pipeline.core.fingerprint import digest_arrays
 from pipeline.data.examples import Examples
 from pipeline.data.forget_sets.base import ForgetSet, checked
-from pipeline.data.ids import read_ids
+from pipeline.data.point_ids import read_ids
 
 __all__ = ["IndexFile", "read_ids"]
 

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 from pipeline.core.arrays import Indices, Margins
 from pipeline.data.examples import Examples
 from pipeline.data.forget_sets.base import ForgetSet, checked
-from pipeline.data.ids import checked_ids
+from pipeline.data.point_ids import checked_ids
 
 
 class IndexList(ForgetSet):

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from pipeline.core import seeds
 from pipeline.core.arrays import Indices, Margins
-from pipeline.core.neutral import setting
+from pipeline.core.settings.neutral import setting
 from pipeline.data.examples import Examples
 from pipeline.data.forget_sets.base import ForgetSet, checked, require_points
 

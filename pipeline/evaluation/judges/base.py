@@ -9,9 +9,9 @@ from typing import ClassVar
 from pydantic import model_validator
 
 from pipeline.core.errors import ConfigError
-from pipeline.core.neutral import setting
 from pipeline.core.registry import Plugin, plugin_name
 from pipeline.core.roles import StartRole
+from pipeline.core.settings.neutral import setting
 from pipeline.evaluation.judges.inputs import JudgeInput
 from pipeline.evaluation.judges.scores import Scores, Yardstick, check_scores
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 from pydantic import model_validator
 
 from pipeline.core.arrays import MOST_RESAMPLES
-from pipeline.core.neutral import setting
+from pipeline.core.settings.neutral import setting
 from pipeline.evaluation.bootstrap import klom_interval
 from pipeline.evaluation.judges.base import Judge
 from pipeline.evaluation.judges.inputs import JudgeInput

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from pipeline.core.arrays import MOST_RESAMPLES
-from pipeline.core.neutral import setting
+from pipeline.core.settings.neutral import setting
 from pipeline.evaluation.judges.base import Judge
 from pipeline.evaluation.judges.inputs import JudgeInput
 from pipeline.evaluation.judges.scores import NONFINITE, Score, Scores, Yardstick

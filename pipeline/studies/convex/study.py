@@ -3,23 +3,23 @@
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
-from pipeline.convex.linear.study import Label, LinearStudy
-from pipeline.core.neutral import setting
-from pipeline.runtime.store import Store
-from pipeline.runtime.tracker import Results
+from pipeline.core.settings.neutral import setting
+from pipeline.graph.nodes.study import StudyNode
+from pipeline.results.tracked import Results
 from pipeline.show.tables import Table
-from pipeline.stages.convex_data import ConvexData
-from pipeline.stages.convex_guarantees import ConvexGuarantees
-from pipeline.stages.convex_linear import LinearPanel
-from pipeline.stages.convex_node import ConvexNode
-from pipeline.stages.convex_page import ConvexPage
-from pipeline.stages.study import StudyNode
+from pipeline.store.store import Store
 from pipeline.studies.base import Finished, Place, Study
-from pipeline.studies.convex.nodes import convex_nodes
-from pipeline.studies.convex.results import convex_results
-from pipeline.studies.convex.settings import DataSection, GuaranteeSection
-from pipeline.studies.convex.tables import convex_note_table, convex_tables
-from pipeline.studies.convex.tracked import convex_tracked
+from pipeline.studies.convex.data_settings import DataSection, GuaranteeSection
+from pipeline.studies.convex.linear.linear_study import Label, LinearStudy
+from pipeline.studies.convex.nodes.convex_node import ConvexNode
+from pipeline.studies.convex.nodes.data_node import ConvexData
+from pipeline.studies.convex.nodes.guarantees_node import ConvexGuarantees
+from pipeline.studies.convex.nodes.linear_node import LinearPanel
+from pipeline.studies.convex.nodes.page_node import ConvexPage
+from pipeline.studies.convex.result_tables import convex_note_table, convex_tables
+from pipeline.studies.convex.study_nodes import convex_nodes
+from pipeline.studies.convex.study_results import convex_results
+from pipeline.studies.convex.tracked_results import convex_tracked
 
 
 class ConvexStudy(Study):

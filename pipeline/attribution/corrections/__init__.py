@@ -1,0 +1,1 @@
+"""Estimators that correct the effects that another estimator predicts."""

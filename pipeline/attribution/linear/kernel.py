@@ -1,0 +1,156 @@
+"""Kernel datamodels: ridge on the masks and on how much of each *group* was kept, so that losing a whole group may cost more than the sum of its points.
+
+A linear datamodel takes the last point of a neighbourhood to matter as much as the first. Models do not: as long as some like it remain, a
+point is hardly missed. So the kernel between two subsets is a sum of parts: the masks, each point weighed by its difficulty (easy points move
+nothing, and their noise is shrunk away), and saturating functions of the kept shares of balls, caps and hard groups.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from jaxtyping import Bool, Float
+from scipy import sparse
+
+from pipeline.attribution.estimator import Arrays, Guide
+from pipeline.attribution.evidence import Block, Evidence, check_outputs
+from pipeline.attribution.gradients.influence import GroupInfluence
+from pipeline.attribution.linear import penalties
+from pipeline.attribution.linear.dual import DualEstimator, Kernel
+from pipeline.attribution.linear.subset_features import Features, KeptShares, Points, centre_of
+from pipeline.core.arrays import Indices, Masks
+from pipeline.core.errors import ShapeError
+from pipeline.core.seeds import generator
+from pipeline.core.settings.neutral import setting
+from pipeline.data.nested_groups import BALL, CAP, HARD, Lines
+
+# Sizes of the groups whose kept share is a feature.
+SIZES = (3, 8, 20, 50, 120)
+# The least variance of a point's weight, in units of the mean: points that models find easy still count for something.
+EASIEST = 0.03
+# Lines of one kind that serve as features; beyond a few thousand, balls overlap so much that more say nothing new.
+MOST_LINES = 4096
+# Features held as numbers at once.
+COLUMNS = 2048
+
+
+class GroupKernel(DualEstimator):
+    """Regression with a kernel of masks and of groups.
+
+    balls, caps, hard: the weights of those groups beside the masks' 1. effect_shrinkage: the penalty of effects, as a share of the one that
+    predicts single models best (chosen for each output by its leave-one-out error), which shrinks the effect of groups too much.
+    curvature: what the standard error adds for the part of an effect that lies beyond all subsets seen, as a share of the effect. guide: steps of
+    the scouts towards which effects are drawn as far as noise allows, see `guided`; models too large for it move their last layer alone.
+    """
+
+    name: ClassVar[str] = "kernel"
+    revision: ClassVar[int] = 2
+    needs: ClassVar[frozenset[str]] = frozenset({"subset", "groups"})
+
+    balls: float = setting(neutral=0.6, ge=0, le=1e6)
+    caps: float = setting(neutral=0.6, ge=0, le=1e6)
+    hard: float = setting(neutral=0.4, ge=0, le=1e6)
+    effect_shrinkage: float = setting(neutral=0.25, gt=0, le=1)
+    curvature: float = setting(neutral=0.15, ge=0, le=1e6)
+    guide: GroupInfluence | None = setting(neutral=None)
+
+    def guided_by(self) -> Guide | None:
+        """See Estimator."""
+        return None if self.guide is None else Guide(estimator=self.guide, curvature=self.curvature)
+
+    def kernel(self, evidence: Evidence) -> "SubsetKernel":
+        """See DualEstimator."""
+        return evidence.once(
+            ("kernel", self.balls, self.caps, self.hard), lambda: SubsetKernel(evidence.masks, evidence.groups(), self.balls, self.caps, self.hard)
+        )
+
+    def fit(self, factor: Arrays, evidence: Evidence, block: Block) -> Arrays:
+        """Return `penalty`, `effect_penalty` (absolute), `r2` (leave-one-out, at `penalty`) and `amplitude`, each (n_outputs,)."""
+        check_outputs(evidence.masks, block.outputs)
+        values = factor["eigenvalues"]
+        squares = penalties.coordinates(factor, block.outputs) ** 2
+        penalty = penalties.best_penalty(values, squares)
+        _, r2 = penalties.errors_at(penalty, values, squares)
+        effect = self.effect_shrinkage * penalty
+        # The amplitude that makes the outputs most likely, given the kernel and the penalty.
+        distinct, which = np.unique(penalty, return_inverse=True)
+        amplitude = (1 / (values + distinct[:, None]) @ squares)[which, np.arange(len(which))] / len(values)
+        return {"penalty": penalty, "effect_penalty": effect, "r2": r2, "amplitude": amplitude}
+
+
+@dataclass(frozen=True, eq=False)
+class SubsetKernel(Kernel):
+    """A sum of parts, each centred over the fitted masks (n_models, n_train) and scaled to a mean diagonal of 1, times its weight."""
+
+    fitted: Masks
+    lines: Lines
+    balls: float
+    caps: float
+    hard: float
+
+    def __post_init__(self) -> None:
+        n_train = len(self.lines.difficulty)
+        if self.fitted.shape[1] != n_train:
+            raise ShapeError(f"masks are over {self.fitted.shape[1]} training points, the lines over {n_train}; take both from one data set")
+
+    def between(self, masks: Bool[np.ndarray, "n_masks n_train"]) -> Float[np.ndarray, "n_masks n_models"]:
+        """See Kernel."""
+        total = np.zeros((len(masks), len(self.fitted)))
+        for weight, chunks in self._parts():
+            part, diagonal = np.zeros_like(total), 0.0
+            for features in chunks:
+                fitted = features.of(self.fitted)
+                centre = centre_of(fitted)
+                part += (features.of(masks) - centre) @ (fitted - centre).T
+                diagonal += float(np.square(fitted - centre).sum()) / len(fitted)
+            total += _scaled(weight, diagonal) * part
+        return total
+
+    def removing(self, sets: Sequence[Indices]) -> tuple[Float[np.ndarray, "n_sets n_models"], Float[np.ndarray, " n_sets"]]:
+        """See Kernel."""
+        removed = _indicator(sets, self.fitted.shape[1])
+        changed, prior = np.zeros((len(sets), len(self.fitted))), np.zeros(len(sets))
+        for weight, chunks in self._parts():
+            part, own, diagonal = np.zeros_like(changed), np.zeros(len(sets)), 0.0
+            for features in chunks:
+                fitted = features.of(self.fitted)
+                fitted -= centre_of(fitted)
+                change = features.change(removed)
+                part += change @ fitted.T
+                own += (change * change).sum(axis=1)
+                diagonal += float(np.square(fitted).sum()) / len(fitted)
+            changed += _scaled(weight, diagonal) * part
+            prior += _scaled(weight, diagonal) * own
+        return changed, prior
+
+    def _parts(self) -> Iterator[tuple[float, list[Features]]]:
+        """Yield the weight of each part and its features, some columns at a time."""
+        variance = np.maximum(self.lines.difficulty / max(self.lines.difficulty.mean(), 1e-12), EASIEST)
+        yield 1.0, [Points(slice(start, start + COLUMNS), np.sqrt(variance)) for start in range(0, len(variance), COLUMNS)]
+        for kind, weight in ((BALL, self.balls), (CAP, self.caps), (HARD, self.hard)):
+            if weight > 0:
+                shares = _memberships(self.lines, kind)
+                yield weight, [KeptShares(shares[start : start + COLUMNS]) for start in range(0, shares.shape[0], COLUMNS)]
+
+
+def _scaled(weight: float, diagonal: float) -> float:
+    """Return the factor that gives a part its weight; a part that does not vary over the fitted masks has none."""
+    return weight / diagonal if diagonal > 0 else 0.0
+
+
+def _indicator(sets: Sequence[Indices], n_train: int) -> sparse.csr_array:
+    """Return which points are in which set, (n_sets, n_train), the same in whatever order a set lists them."""
+    ends = np.concatenate([[0], np.cumsum([len(indices) for indices in sets])])
+    return sparse.csr_array((np.ones(ends[-1]), np.concatenate([np.sort(indices) for indices in sets]), ends), shape=(len(sets), n_train))
+
+
+def _memberships(lines: Lines, kind: int) -> sparse.csr_array:
+    """Return which points make up the groups at the beginnings of the lines of a kind, (n_groups, n_train), each row adding up to 1."""
+    chosen = lines.of(kind)
+    if len(chosen) > MOST_LINES:
+        chosen = chosen[np.sort(generator("kernel_lines", kind).choice(len(chosen), MOST_LINES, replace=False))]
+    groups = [line[:size][line[:size] >= 0] for line in chosen for size in SIZES]
+    sizes = np.array([len(group) for group in groups])
+    values = np.repeat(1 / sizes, sizes).astype(np.float32)
+    return sparse.csr_array((values, np.concatenate(groups), np.concatenate([[0], np.cumsum(sizes)])), shape=(len(groups), len(lines.difficulty)))

@@ -1,0 +1,184 @@
+"""Local datamodels: ridge on the masks in which each output has a prior of its own, wide for training points that look like its point and were hard.
+
+Only the points with the widest priors get a weight, so what a point costs depends on `reach` and not on how many training points there are.
+Linear like ridge: what it does not know is that the last points of a group matter more than the first (see kernel).
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from pipeline.attribution.datamodel import Effect, as_indices
+from pipeline.attribution.estimator import Arrays, Estimator
+from pipeline.attribution.evidence import Block, Evidence, check_masks, check_outputs
+from pipeline.attribution.linear.penalties import GRID
+from pipeline.attribution.linear.prior import learn_prior, pair_columns, prior_variances
+from pipeline.core.arrays import Indices, Masks, Outputs, PerOutput, require_masks
+from pipeline.core.settings.neutral import setting
+
+# Pairs that a prior is learnt from; a block of more learns it from some of its points, evenly spaced.
+MOST_PAIRS = 2**21
+# Training points up to which the products of all their masks are kept, in 64 MB; of more, each point's are made as it is fitted.
+MOST_KEPT = 4096
+
+# Training points whose mask bits are numbers at once.
+COLUMNS = 4096
+
+Gram = Float[np.ndarray, "n_chosen n_chosen"]
+Products = Float[np.ndarray, "n_train n_outputs"]
+
+
+class LocalRidge(Estimator):
+    """Ridge with a prior learnt for each training point and output from what scouts see, at the penalty of least leave-one-out error.
+
+    reach: training points that may have a weight for one output; those with the widest priors are taken.
+    """
+
+    name: ClassVar[str] = "local"
+    revision: ClassVar[int] = 2
+    needs: ClassVar[frozenset[str]] = frozenset({"subset", "views"})
+    scalars: ClassVar[tuple[str, ...]] = ("penalty", "r2")
+
+    reach: int = setting(neutral=400, ge=1, le=10_000_000)
+
+    def factor(self, evidence: Evidence) -> Arrays:
+        """Return `spread` (n_train,): the sum of squares of each training point's centred mask."""
+        check_masks(evidence.masks)
+        kept = evidence.masks.mean(axis=0)
+        return {"spread": len(evidence.masks) * kept * (1 - kept)}
+
+    def fit(self, factor: Arrays, evidence: Evidence, block: Block) -> Arrays:
+        """Return `penalty`, `r2` (leave-one-out) and `rest`, each (n_outputs,), and `ids`, `weights` and `variances`, each (n_outputs, reach).
+
+        The prior is learnt from this block and shared by the outputs of a point; `rest` is the prior variance of each point that has no weight.
+        Weights and variances are float32: they take most of the table.
+        """
+        check_outputs(evidence.masks, block.outputs)
+        outputs = block.outputs - block.outputs.mean(axis=0, dtype=np.float64)
+        products, totals = products_of(evidence.masks, outputs), (outputs**2).sum(axis=0)
+        prior = self._prior(products, totals, factor["spread"], evidence, block)
+        own = [slice(start, start + block.per_point) for start in range(0, len(totals), block.per_point)]
+        parts = [self._fit_point(evidence, products[:, columns], totals[columns], prior[:, number]) for number, columns in enumerate(own)]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def datamodel(self, factor: Arrays, fit: Arrays, evidence: Evidence, block: Block) -> "LocalDatamodel":
+        """Return the datamodel of a block of outputs."""
+        check_outputs(evidence.masks, block.outputs)
+        return LocalDatamodel(
+            kept=evidence.masks.mean(axis=0),
+            offset=block.outputs.mean(axis=0, dtype=np.float64),
+            per_point=block.per_point,
+            ids=fit["ids"],
+            values=fit["weights"],
+            variances=fit["variances"],
+            rest=fit["rest"],
+        )
+
+    def _prior(
+        self, products: Products, totals: PerOutput, spread: Float[np.ndarray, " n_train"], evidence: Evidence, block: Block
+    ) -> Float[np.ndarray, "n_train n_block_points"]:
+        """Return the prior variance of each training point's weight for each point, where outputs of a point have a mean variance of 1."""
+        n_points = len(block.points)
+        variance = totals.reshape(n_points, -1).mean(axis=1) / len(evidence.masks)
+        known = np.where(spread > 0, spread, 1.0)[:, None]
+        marginal = np.square(products / known).reshape(len(spread), n_points, -1).mean(axis=2) / np.where(variance > 0, variance, 1.0)
+        columns = pair_columns(evidence.seen(), len(spread), block.points)
+        few = np.unique(np.linspace(0, n_points - 1, max(1, min(n_points, MOST_PAIRS // len(spread)))).round().astype(int))
+        noise = np.broadcast_to(1 / known, (len(spread), len(few)))
+        learnt = learn_prior(columns[:, few].reshape(-1, columns.shape[2]), marginal[:, few].ravel(), noise.ravel())
+        return prior_variances(columns, learnt)
+
+    def _fit_point(self, evidence: Evidence, products: Products, totals: PerOutput, prior: Float[np.ndarray, " n_train"]) -> dict[str, np.ndarray]:
+        """Return what is learnt of the outputs of one point from their products with masks and their sums of squares."""
+        n_models, n_outputs = len(evidence.masks), len(totals)
+        ids = np.sort(np.argsort(-prior, kind="stable")[: self.reach])
+        relative = prior / prior[ids].mean()
+        root = np.sqrt(relative[ids])
+        values, vectors = np.linalg.eigh(_gram(evidence, ids) * (root[:, None] * root))
+        values, vectors = np.maximum(values, 0.0), root[:, None] * vectors
+        rotated = vectors.T @ products[ids]
+        penalties = GRID * values.mean()
+        errors = _leave_one_out(values, rotated, totals, penalties, n_models)
+        best = errors.argmin(axis=0)
+        penalty, error = penalties[best], errors[best, np.arange(n_outputs)]
+        shrunk = 1 / (values[:, None] + penalty)
+        beyond = np.delete(relative, ids)
+        return {
+            "penalty": penalty,
+            "r2": np.where(totals > 0, 1 - error * (n_models - 1) ** 2 / n_models / np.where(totals > 0, totals, 1.0), 0.0),
+            "rest": error / penalty * (beyond.mean() if len(beyond) else 0.0),
+            "ids": np.broadcast_to(ids.astype(np.int32), (n_outputs, len(ids))),
+            "weights": (vectors @ (rotated * shrunk)).T.astype(np.float32),
+            "variances": (vectors**2 @ shrunk * error).T.astype(np.float32),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalDatamodel:
+    """Linear datamodels with few weights each: values (n_outputs, n_weights) of training points ids, and their posterior variances.
+
+    kept (n_train,) is the share of fitted models that keep each point and offset (n_outputs,) their mean outputs.
+    """
+
+    kept: Float[np.ndarray, " n_train"]
+    offset: PerOutput
+    per_point: int
+    ids: Int[np.ndarray, "n_outputs n_weights"]
+    values: Float[np.ndarray, "n_outputs n_weights"]
+    variances: Float[np.ndarray, "n_outputs n_weights"]
+    rest: PerOutput
+
+    def predict(self, masks: Masks) -> Outputs:
+        """Return predicted outputs (n_models, n_outputs) for raw 0/1 masks (n_models, n_train)."""
+        require_masks("masks", masks, len(self.kept))
+        parts = []
+        for start in range(0, len(self.ids), self.per_point):
+            ids = self.ids[start]
+            parts.append((masks[:, ids] - self.kept[ids]) @ self.values[start : start + self.per_point].T)
+        return np.concatenate(parts, axis=1) + self.offset
+
+    def effect_of_removing(self, indices: Indices) -> Effect:
+        """Return the predicted change of each output when indices are removed; raises DataError on ids that are repeated or not training points.
+
+        The standard error takes the errors of weights as independent, which they nearly are where masks are random.
+        """
+        indices = as_indices(indices, len(self.kept))
+        removed = np.isin(self.ids, indices)
+        variance = (self.variances * removed).sum(axis=1) + self.rest * (len(indices) - removed.sum(axis=1))
+        return Effect(-(self.values * removed).sum(axis=1), np.sqrt(variance))
+
+    def weights(self) -> Float[np.ndarray, "n_train n_outputs"]:
+        """Return one weight for each training point and output, 0 for most."""
+        found = np.zeros((len(self.kept), len(self.ids)))
+        np.put_along_axis(found, self.ids.T.astype(np.int64), self.values.T, axis=0)
+        return found
+
+
+def products_of(masks: Masks, outputs: Outputs) -> Products:
+    """Return the products of masks with centred outputs, holding few columns as numbers at a time; masks need not be centred then."""
+    parts = [masks[:, start : start + COLUMNS].T.astype(np.float64) @ outputs for start in range(0, masks.shape[1], COLUMNS)]
+    return np.concatenate(parts)
+
+
+def _gram(evidence: Evidence, ids: Indices) -> Gram:
+    """Return the products of centred masks between training points ids."""
+    if evidence.n_train > MOST_KEPT:
+        return _products_of_masks(evidence.masks[:, ids])
+    return evidence.once("local_gram", lambda: _products_of_masks(evidence.masks))[np.ix_(ids, ids)]
+
+
+def _products_of_masks(masks: Masks) -> Gram:
+    centred = (masks - masks.mean(axis=0)).astype(np.float32)
+    return centred.T @ centred
+
+
+def _leave_one_out(
+    values: Float[np.ndarray, " n_chosen"], rotated: Outputs, total: PerOutput, penalties: Float[np.ndarray, " n_penalties"], n_models: int
+) -> Float[np.ndarray, "n_penalties n_outputs"]:
+    """Return the mean squared leave-one-out error at each penalty, leverages taken at their mean as `penalties.leave_one_out` does."""
+    wide = values + penalties[:, None]
+    residual = total - ((values + 2 * penalties[:, None]) / wide**2) @ rotated**2
+    freedom = np.maximum(1 - ((values / wide).sum(axis=1) + 1) / n_models, 1e-12)
+    return np.asarray(np.maximum(residual, 0.0) / n_models / freedom[:, None] ** 2)

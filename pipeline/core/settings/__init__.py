@@ -1,0 +1,1 @@
+"""Settings as users write them: neutral values, plug-ins as fields, paths, YAML, and what is said of wrong ones."""

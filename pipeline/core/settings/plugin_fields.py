@@ -1,0 +1,108 @@
+"""How plug-ins become fields of a config: by name, by label, with the schema of every choice."""
+
+import difflib
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+
+from pipeline.core.errors import Problem, SettingError, refusing
+from pipeline.core.registry import Plugin, Table, describe
+from pipeline.core.settings.validation_errors import shown
+
+# Labels become parts of paths, metric names and report anchors.
+LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
+def builder(table: Table[Any]) -> Callable[[Any], Plugin]:
+    """Return what makes a plug-in of a table from its name or settings; raises SettingError."""
+
+    def build(value: Any) -> Plugin:
+        if isinstance(value, table.base):
+            return value
+        with refusing():
+            return table.build({"name": value} if isinstance(value, str) else value)
+
+    return build
+
+
+def _labelled(table: Table[Any]) -> Callable[[Any], dict[str, Plugin]]:
+    build = builder(table)
+
+    def build_all(value: Any) -> dict[str, Plugin]:
+        if not isinstance(value, Mapping):
+            example = f"a label, such as `my_label: {{name: {table.names()[0]}}}`"
+            raise SettingError(f"expected the settings of each {table.kind} below {example}; got {shown(value)}")
+        built, problems = {}, list[Problem]()
+        for label, settings in value.items():
+            try:
+                _check_label(table.kind, label)
+                built[label] = build(settings)
+            except SettingError as error:
+                given = {} if settings is None else settings
+                is_unnamed = isinstance(given, Mapping) and given.get("name") is None
+                hint = _nearest(table, str(label)) if is_unnamed else ""
+                found = error.problems or (Problem((), str(error)),)
+                problems += [Problem((label, *problem.place), problem.message + hint) for problem in found]
+        if problems:
+            raise SettingError(f"{table.kind}: some are refused", tuple(problems))
+        return built
+
+    return build_all
+
+
+def _check_label(kind: str, label: Any) -> None:
+    if not isinstance(label, str) or not LABEL.fullmatch(label):
+        expected = "must start with a letter or digit and hold letters, digits, `_`, `-`, `.`, at most 64"
+        raise SettingError(f"{kind} label {label!r} {expected}")
+
+
+def _nearest(table: Table[Any], label: str) -> str:
+    """Return what was perhaps meant by a label whose settings name no plug-in; empty if that is not clear."""
+    near = difflib.get_close_matches(label, table.names(), n=1)
+    return f". Did you mean `{label}: {{name: {near[0]}}}`?" if near else ""
+
+
+def _schema(table: Table[Any]) -> dict[str, Any]:
+    choices = []
+    for plugin in table.plugins:
+        schema = plugin.model_json_schema()
+        schema = _inlined(schema, schema.pop("$defs", {}))
+        schema["properties"] = {"name": {"const": plugin.name}} | schema.get("properties", {})
+        schema["required"] = ["name", *schema.get("required", [])]
+        choices.append(schema)
+    return {"anyOf": choices}
+
+
+def _inlined(schema: Any, definitions: Mapping[str, Any]) -> Any:
+    """Return a plug-in's schema with references replaced by what they refer to: within the whole config's schema they would point nowhere."""
+    if isinstance(schema, list):
+        return [_inlined(item, definitions) for item in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    if "$ref" in schema:
+        return _inlined(definitions[schema["$ref"].removeprefix("#/$defs/")], definitions)
+    return {key: _inlined(value, definitions) for key, value in schema.items()}
+
+
+def plugin(table: Table[Any]) -> tuple[BeforeValidator, PlainSerializer, WithJsonSchema]:
+    """Return the annotations of a field that is one plug-in."""
+    return BeforeValidator(builder(table)), PlainSerializer(describe), WithJsonSchema(_schema(table))
+
+
+def maybe(table: Table[Any]) -> tuple[BeforeValidator, PlainSerializer, WithJsonSchema]:
+    """Return what makes a setting a plug-in of table or null."""
+    build = builder(table)
+    schema = {"anyOf": [_schema(table), {"type": "null"}]}
+    return (
+        BeforeValidator(lambda value: None if value is None else build(value)),
+        PlainSerializer(lambda plugin: None if plugin is None else describe(plugin)),
+        WithJsonSchema(schema),
+    )
+
+
+def plugins(table: Table[Any]) -> tuple[BeforeValidator, PlainSerializer, WithJsonSchema]:
+    """Return the annotations of a field that is plug-ins by label."""
+    every = PlainSerializer(lambda value: {label: describe(plugin) for label, plugin in value.items()})
+    return BeforeValidator(_labelled(table)), every, WithJsonSchema({"type": "object", "additionalProperties": _schema(table)})

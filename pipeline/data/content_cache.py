@@ -1,0 +1,162 @@
+"""What is known of the content of data sets, by places, sizes and times of files, so that nothing is read twice.
+
+Content decides; places, sizes and times only cache it. A file that changed in place has another size or time, and
+is read again. So is a copy at another place.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.core.errors import DataError, InputsNotReadError
+from pipeline.core.fingerprint import canonical, digest, version_of
+from pipeline.core.registry import Plugin, identity, revision
+from pipeline.core.settings.paths import is_there, parts_of, paths_in
+from pipeline.data.dataset import Dataset
+from pipeline.data.examples import Examples
+from pipeline.data.inputs import FileInputs, UnreadInputs
+
+# {"token": that of the inputs, "files": FileInputs.contents or null, "content": Plugin.content}.
+Content = Mapping[str, Any]
+
+
+class KnownContent:
+    """What this process knows of the content of files, by `content_key`.
+
+    recall looks up what other processes found.
+    """
+
+    def __init__(self) -> None:
+        self.recall: Callable[[str], Content | None] = _recall_nothing
+        self._contents: dict[str, Content] = {}
+        # By settings and files alone: content key, digest of the examples, shape of their inputs.
+        self._keys: dict[str, str | None] = {}
+        self._digests: dict[str, str] = {}
+        self._shapes: dict[str, tuple[int, ...]] = {}
+
+    def get(self, key: str | None) -> Content | None:
+        """Return what is known under a key, None if nothing is."""
+        if key is not None and key not in self._contents:
+            found = self.recall(key)
+            if found is not None and {"token", "files", "content"} <= found.keys():
+                self._contents[key] = found
+        return None if key is None else self._contents.get(key)
+
+    def read(self, dataset: Dataset) -> Examples:
+        """Return what `load` returns, with the content of its files known.
+
+        All files are read, unless they were read before and look the same. Raises what `load` raises.
+        """
+        examples = dataset.load()
+        inputs, key = examples.inputs, content_key(dataset, examples)
+        found = self.get(key)
+        if found is not None and isinstance(inputs, FileInputs):
+            inputs.adopt(found["files"])
+        elif key is not None:
+            files = inputs.contents if isinstance(inputs, FileInputs) else None
+            self._contents[key] = {"token": inputs.token, "files": files, "content": dataset.content()}
+        name = _settings_and_files(dataset)
+        self._keys[name], self._digests[name], self._shapes[name] = key, examples.digest, inputs.shape
+        return examples
+
+    def outline(self, dataset: Dataset) -> Examples:
+        """Return the examples with inputs that are not read.
+
+        Their token is known where their files were read before. Raises what `load` raises.
+        """
+        examples = dataset.outline()
+        key = self._keys[_settings_and_files(dataset)] = content_key(dataset, examples)
+        inputs, found = examples.inputs, self.get(key)
+        if found is None or not isinstance(inputs, UnreadInputs):
+            return examples
+        return dataclasses.replace(examples, inputs=UnreadInputs(inputs.shape, inputs.dtype, found["token"], inputs.listing))
+
+    def digest(self, dataset: Dataset, *, reads_inputs: bool = True) -> str:
+        """Return the digest of what `load` returns, found once for the same settings and files; raises what it raises.
+
+        Without reads_inputs, InputsNotReadError is raised where the content of files is not known.
+        """
+        name = _settings_and_files(dataset)
+        if name not in self._digests:
+            examples = self.read(dataset) if reads_inputs else self.outline(dataset)
+            self._digests[name] = examples.digest
+        return self._digests[name]
+
+    def shape(self, dataset: Dataset) -> tuple[int, ...]:
+        """Return the shape of the inputs of what `load` returns, found once; raises what it raises."""
+        name = _settings_and_files(dataset)
+        if name not in self._shapes:
+            self.read(dataset)
+        return self._shapes[name]
+
+    def content(self, dataset: Dataset, *, reads_inputs: bool = True) -> str:
+        """Return Plugin.content, found once for the same files; for reads_inputs see `digest`."""
+        name = _settings_and_files(dataset)
+        if name not in self._keys and not reads_inputs:
+            self.outline(dataset)
+        found = self.get(self._keys.get(name))
+        if found is None and not reads_inputs:
+            raise InputsNotReadError("the files of the data set are not read by this command; run `dmm plan`")
+        return dataset.content() if found is None else str(found["content"])
+
+    def of(self, dataset: Dataset) -> tuple[str, Content] | None:
+        """Return what was found in the files of a data set, with its key; None if none were read."""
+        key = self._keys.get(_settings_and_files(dataset))
+        found = self.get(key)
+        return None if key is None or found is None else (key, found)
+
+
+def _recall_nothing(key: str) -> None:
+    return None
+
+
+KNOWN = KnownContent()
+
+
+def datasets_in(value: Any) -> Iterator[Dataset]:
+    """Yield the data sets among settings."""
+    if isinstance(value, Dataset):
+        yield value
+    for part in parts_of(value):
+        yield from datasets_in(part)
+
+
+def contents_of(value: Any, *, reads_inputs: bool = True) -> list[str]:
+    """Return the content of every plug-in below value that names files, in order.
+
+    Without reads_inputs, InputsNotReadError is raised where that of a data set is not known.
+    """
+    if isinstance(value, Plugin) and any(paths_in(value)):
+        own = KNOWN.content(value, reads_inputs=reads_inputs) if isinstance(value, Dataset) else value.content()
+        if own:
+            return [own]
+    return [content for part in parts_of(value) for content in contents_of(part, reads_inputs=reads_inputs)]
+
+
+def content_key(dataset: Dataset, examples: Examples) -> str | None:
+    """Return what the content of a data set is known by: settings, and places, sizes and times of files.
+
+    None stands for a data set without files. Raises DataError if a file cannot be looked at.
+    """
+    listing = getattr(examples.inputs, "listing", None)
+    if listing is None and not any(paths_in(dataset)):
+        return None
+    return digest([_settings_and_files(dataset), listing])
+
+
+def _settings_and_files(dataset: Dataset) -> str:
+    return digest(canonical([identity(dataset), revision(dataset), [[str(path.absolute()), *_listed(path)] for path in paths_in(dataset)]]))
+
+
+def _listed(path: Path) -> Iterator[list[Any]]:
+    """Yield name and version of a file, or of all files below a folder; nothing if none is here."""
+    if not is_there(path):
+        return
+    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        try:
+            version = version_of(file)
+        except OSError as error:
+            raise DataError(f"{file} cannot be read ({error.strerror}); make it readable, or remove it") from error
+        if file.is_file():
+            yield [file.relative_to(path).as_posix(), *version]

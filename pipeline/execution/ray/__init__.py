@@ -1,0 +1,1 @@
+"""Executors on Ray. Only jobs imports this room."""

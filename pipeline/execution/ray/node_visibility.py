@@ -1,0 +1,55 @@
+"""The nodes of a Ray cluster that do not see the store: named to the driver, and passed over while others can take the work."""
+
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pipeline.core.resources import Need
+from pipeline.execution.executor import Outcome
+from pipeline.execution.ray.cluster import NODE_LABEL, fits
+
+# Seconds after which a node is tried again: its mount may have been repaired, and if not, that costs it one shard's wait.
+PASSED_OVER = 600.0
+
+
+@dataclass
+class Blind:
+    """Nodes that said they do not see the store, until when each is passed over, and what it said."""
+
+    nodes: dict[str, tuple[float, str]] = field(default_factory=dict)
+    since: float | None = None
+
+    def note(self, outcome: Outcome[Any]) -> None:
+        """Remember where an outcome comes from if the store is not seen there, and since when no task has come to its end."""
+        if outcome.error is None:
+            self.since = None
+        if outcome.fault == "unseen" and outcome.node:
+            self.since = self.since or time.monotonic()
+            self.nodes.pop(outcome.node, None)
+            self.nodes[outcome.node] = (time.monotonic() + PASSED_OVER, str(outcome.error).partition(": ")[2])
+
+    def around(self, need: Need, machines: Callable[[], list[dict[str, float]]]) -> Need:
+        """Return need as one that these nodes do not meet, if any of the cluster's machines still does; else need as it is: a mount may come back."""
+        self._forget()
+        if not self.nodes or any(name == NODE_LABEL for name, _ in need.labels):
+            return need
+        elsewhere = replace(need, labels=(*need.labels, (NODE_LABEL, f"!in({','.join(sorted(self.nodes))})")))
+        return elsewhere if any(fits(elsewhere, machine) for machine in machines()) else need
+
+    def hopeless(self, needs: Collection[Need], machines: list[dict[str, float]], seconds: float) -> dict[Need, str]:
+        """Return the error of each of these needs that only blind nodes meet, once nothing has come to its end for so many seconds."""
+        if self.since is None or time.monotonic() - self.since < seconds or not self.notice:
+            return {}
+        bound = {need for need in needs if any(name == NODE_LABEL for name, _ in need.labels)}
+        error = f"StoreUnseenError: {self.notice}; no node that sees it has come for {seconds:.0f} s"
+        return {need: error for need in set(needs) - bound if self.around(need, lambda: machines) == need}
+
+    @property
+    def notice(self) -> str:
+        """What the last of them said; empty if there are none."""
+        self._forget()
+        return list(self.nodes.values())[-1][1] if self.nodes else ""
+
+    def _forget(self) -> None:
+        self.nodes = {node: (until, said) for node, (until, said) in self.nodes.items() if time.monotonic() < until}

@@ -1,0 +1,170 @@
+"""Executor on Ray: one task a shard, a bounded window of them in flight, the data put into the object store once.
+
+Ray retries nothing here: it would count a machine that was preempted and a process that crashed alike. What is lost comes back as an outcome that says
+which it was, and the walk decides.
+"""
+
+import itertools
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from typing import Any, Generic, TypeVar
+
+from pipeline.core.resources import Need
+from pipeline.core.task_progress import reports_to
+from pipeline.execution.executor import Fault, Outcome, attempt
+from pipeline.execution.ray.cluster import Lookout, Patience, busy_notice, connect, gone
+from pipeline.execution.ray.node_visibility import Blind
+
+from pipeline.execution.ray.progress_board import BoardReader, Teller  # isort: skip  (these import Ray too)
+
+import ray  # isort: skip  (after ray_cluster, which sets what it reads when it is imported)
+
+T = TypeVar("T")
+
+# A few shards queued behind those that run keep workers busy; more would only pile up in the driver.
+WINDOW_PER_CPU = 2
+FEWEST_IN_FLIGHT = 8
+
+
+class RayExecutor(Generic[T]):
+    """Runs function(task, shared, device) as Ray tasks. A task whose resources never come is an error, not silence."""
+
+    def __init__(self, function: Callable[[T, Any, str], Any], shared: Any, *, stall_seconds: float = 60.0) -> None:
+        connect()
+        self._function, self.shared = function, ray.put(shared)
+        self.lookout, self._patience = Lookout(), Patience(stall_seconds)
+        self.blind = Blind()
+        self._tasks: dict[ray.ObjectRef, tuple[T, Need]] = {}
+        # The number under which each task tells how far it is, and when it was handed over; in the order of handing over.
+        self._numbers: dict[ray.ObjectRef, tuple[int, float]] = {}
+        self._channel, self._count = f"dmm-progress-{uuid.uuid4().hex}", itertools.count()
+        self._reader = BoardReader(self._channel)
+        self._runs: dict[Need, Any] = {}
+        self._window = FEWEST_IN_FLIGHT
+        # Said until the first task comes back.
+        self._busy = busy_notice()
+
+    def has_room(self) -> bool:
+        """See Executor."""
+        return len(self._tasks) < self._window
+
+    def submit(self, task: T, need: Need) -> None:
+        """See Executor."""
+        need = self.blind.around(need, self.lookout.machines)
+        # Made once for each need: Ray sends a function to the head each time that it is wrapped, and keeps them all.
+        if need not in self._runs:
+            self._runs[need] = ray.remote(**options_of(need, retries=0))(run_task)
+        number = next(self._count)
+        ref = self._runs[need].remote(self._function, task, self.shared, (self._channel, number))
+        self._tasks[ref], self._numbers[ref] = (task, need), (number, time.monotonic())
+
+    def wait(self, seconds: float) -> list[Outcome[T]]:
+        """See Executor."""
+        machines = self.lookout.machines()
+        # A cluster may grow while a run goes on, or have no workers yet when it begins.
+        self._window = max(FEWEST_IN_FLIGHT, int(WINDOW_PER_CPU * sum(machine.get("CPU", 0.0) for machine in machines)))
+        if not self._tasks:
+            return []
+        done, _ = ray.wait(list(self._tasks), num_returns=1, timeout=seconds)
+        self._reader.update(time.monotonic() - next(iter(self._numbers.values()))[1])
+        more, _ = ray.wait(list(self._tasks), num_returns=len(self._tasks), timeout=0)
+        finished = list(dict.fromkeys([*done, *more]))
+        return [self._collect(ref) for ref in finished] + self._stalled(machines)
+
+    @property
+    def n_running(self) -> int:
+        """See Executor."""
+        return len(self._tasks)
+
+    @property
+    def notice(self) -> str:
+        """See Executor."""
+        return "; ".join(filter(None, (self._busy, self._patience.notice, self.blind.notice)))
+
+    def under_way(self) -> Sequence[tuple[T, float]]:
+        """See Executor."""
+        shares = self._reader.shares
+        return [(self._tasks[ref][0], shares[number]) for ref, (number, _) in self._numbers.items() if number in shares]
+
+    def listen(self, changed: Callable[[], None]) -> None:
+        """See Executor. `submit` returns at once here."""
+
+    def close(self) -> None:
+        """See Executor."""
+        self.lookout.close()
+        if self.lookout.answers:
+            for ref in self._tasks:
+                ray.cancel(ref, force=True)
+            self._reader.close()
+        self._tasks, self._numbers = {}, {}
+
+    def _collect(self, ref: "ray.ObjectRef") -> Outcome[T]:
+        task, _ = self._tasks.pop(ref)
+        del self._numbers[ref]
+        self._busy = ""
+        try:
+            outcome = ray.get(ref)
+        except ray.exceptions.RayError as error:
+            return lost(task, error)
+        self.blind.note(outcome)
+        return replace(outcome, task=task)
+
+    def _stalled(self, machines: list[dict[str, float]]) -> list[Outcome[T]]:
+        """Give up tasks whose needs no living machine has met for long."""
+        needs = {need for _, need in self._tasks.values()}
+        hopeless = self._patience.hopeless(needs, machines) | self.blind.hopeless(needs, machines, self._patience.seconds)
+        outcomes = []
+        for ref in [ref for ref, (_, need) in self._tasks.items() if need in hopeless]:
+            ray.cancel(ref, force=True)
+            task, need = self._tasks.pop(ref)
+            del self._numbers[ref]
+            outcomes.append(Outcome(task, error=hopeless[need], fault="unmet"))
+        return outcomes
+
+
+def options_of(need: Need, *, retries: int) -> dict[str, Any]:
+    """Return a need as Ray spells it, for something that Ray itself retries so often when its worker is lost."""
+    options: dict[str, Any] = {"num_cpus": need.num_cpus, "num_gpus": need.num_gpus, "max_retries": retries}
+    if need.memory_bytes is not None:
+        options["memory"] = need.memory_bytes
+    return options | ({"resources": dict(need.custom)} if need.custom else {}) | ({"label_selector": dict(need.labels)} if need.labels else {})
+
+
+def run_task(function: Callable[[T, Any, str], Any], task: T, shared: Any, channel: tuple[str, int] | None = None) -> Outcome[None]:
+    """Return the outcome of function(task, shared, device) and the node that it comes from, the device being the one that Ray lends to this task.
+
+    The task itself does not travel back. channel is the name of the board and the number under which it tells how far it is.
+    """
+    # A task with num_gpus=0 sees the node's GPUs all the same, so torch must not be asked.
+    device = "cuda:0" if ray.get_gpu_ids() else "cpu"
+    teller = None if channel is None else Teller(*channel)
+    with nullcontext() if teller is None else reports_to(teller):
+        outcome = attempt(lambda _, where: function(task, shared, where), None, device)
+    if teller is not None:
+        teller.end()
+    return replace(outcome, node=ray.get_runtime_context().get_node_id())
+
+
+def lost(task: T, error: ray.exceptions.RayError) -> Outcome[T]:
+    """Return the outcome of a task that Ray could not bring to its end; raises ExecutionError if it can bring none."""
+    if isinstance(error, ray.exceptions.LocalRayletDiedError):
+        raise gone("the machine that this command runs on has left it") from error
+    return Outcome(task, error=said(error), trace=str(error), fault=fault_of_loss(error))
+
+
+def fault_of_loss(error: ray.exceptions.RayError) -> Fault:
+    """Return the fault class of a task that Ray did not finish: Ray tells a lost worker, a lost machine and a kill for want of memory apart."""
+    if isinstance(error, ray.exceptions.OutOfMemoryError):
+        return "memory"
+    if isinstance(error, ray.exceptions.NodeDiedError | ray.exceptions.ObjectLostError):
+        return "lost"
+    return "crashed" if isinstance(error, ray.exceptions.WorkerCrashedError) else "error"
+
+
+def said(error: ray.exceptions.RayError) -> str:
+    """Return what Ray says of an error, in one line."""
+    reason = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {reason[0] if reason else 'lost'}"

@@ -1,0 +1,251 @@
+"""The walk that computes: skip what is listed, run what is ready, try again what failed. It can be stopped at any moment and started again."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from pipeline.execution import reconcile
+from pipeline.execution.executor import Executor, Outcome
+from pipeline.execution.failures import Failure, write_failure
+from pipeline.execution.missing_tasks import tasks_of
+from pipeline.execution.progress import Listener, Progress
+from pipeline.execution.queue import Queue
+from pipeline.execution.retry_policy import Setbacks
+from pipeline.execution.shard_sizes import ShardSizes
+from pipeline.execution.wanted import wanted_keys
+from pipeline.graph.graph import Graph, NodeState
+from pipeline.graph.work import Task
+from pipeline.store.shards import joined
+from pipeline.store.store import Store
+
+# Seconds between two looks at what has finished; also how long Ctrl-C may go unnoticed.
+TICK = 0.2
+
+
+class Walk:
+    """One run over a graph: up to the stage until, or over just the wanted nodes; populations in settled are used with members missing, not made whole."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        store: Store,
+        *,
+        open_executor: Callable[[], Executor[Task]],
+        listeners: Sequence[Listener] = (),
+        until: str | None = None,
+        wanted: frozenset[str] | None = None,
+        allow_missing: bool = False,
+        settled: frozenset[str] = frozenset(),
+    ) -> None:
+        self._graph, self._store, self._open_executor = graph, store, open_executor
+        self._listeners, self._allow_missing = listeners, allow_missing
+        self._wanted = wanted_keys(graph, until) if wanted is None else wanted
+        self._queue, self._setbacks, self._unlisted = Queue(), Setbacks(), reconcile.Unlisted()
+        self._sizes = ShardSizes(graph, store)
+        # Units that a shard of a node may have, where larger ones ran out of memory.
+        self._most_units: dict[str, int] = {}
+        # What was queued: the folder of a table, how many units of it, and what was to be kept beside them.
+        self._known: set[tuple[str, int, str | None]] = set()
+        self._announced: set[str] = set()
+        self._left: dict[str, int] = {}
+        self._settled, self._stopped = settled, False
+        self._executor: Executor[Task] | None = None
+        states, self._mark = graph.survey(store, settled=settled), ""
+        if any(states[key].status != "done" for key in self._wanted):
+            # The claim comes before the look that decides what is computed: a store that is not mounted looks empty, and one that cannot be
+            # written is refused now. With nothing to compute nothing is written, so that a finished store may be read-only.
+            self._mark = store.claim()
+            states = graph.survey(store, settled=settled)
+        self.progress = Progress(states=states, wanted=self._wanted, faults=self._setbacks.counts)
+
+    def run(self) -> Progress:
+        """Compute everything wanted that does not exist and return how that went; a failed shard never stops the others.
+
+        Raises ExecutionError if the cluster is gone: what is finished is kept, and the next run goes on from there.
+        """
+        try:
+            self._look(self.progress.states)
+            while self._queue or self._n_running():
+                self._submit()
+                outcomes = self._executor.wait(TICK) if self._executor else []
+                if not outcomes and not self._n_running():
+                    time.sleep(TICK)
+                for outcome in outcomes:
+                    self._take(outcome)
+                self._notify()
+                if not self._queue and not self._n_running():
+                    self._settle()
+        finally:
+            if self._executor:
+                self._executor.close()
+        return self.progress
+
+    def _refresh(self) -> None:
+        """Look at the store again. What is done stays done, and of nodes that this run is busy with it knows itself what it made."""
+        states = self.progress.states
+        busy = {key for key, left in self._left.items() if left}
+        self.progress.states = self._graph.survey(self._store, settled=self._settled, before=states, busy=busy)
+        self.progress.made = {key: n_units for key, n_units in self.progress.made.items() if key in busy}
+        self.progress.shards_made = {key: count for key, count in self.progress.shards_made.items() if key in busy}
+        self._look(self.progress.states)
+
+    def _look(self, states: Mapping[str, NodeState]) -> None:
+        """Queue what has become ready, and announce what is done.
+
+        Nodes may share a folder and differ in how many units they want or what they keep. They are queued one after the
+        other, so that no shard is made twice at a time. The one that keeps more comes first, then the larger one.
+        """
+        for key in [key for key, state in states.items() if key in self._wanted and state.status == "done"]:
+            self._announce(key, states[key])
+        for key in sorted(self._ready(states), key=lambda key: (states[key].node.keeping is None, -states[key].node.n_units)):
+            if all(states[other].folder != states[key].folder for other, left in self._left.items() if left):
+                self._known.add(_asked(states[key]))
+                self._enqueue(key, states[key])
+
+    def _ready(self, states: Mapping[str, NodeState]) -> list[str]:
+        """Return the nodes that can be computed and were not queued yet."""
+        if self._stopped:
+            return []
+        wanted = self._wanted - self._settled
+        open_keys = [key for key, state in states.items() if key in wanted and state.is_ready and state.status != "done"]
+        return [key for key in open_keys if _asked(states[key]) not in self._known]
+
+    def _announce(self, key: str, state: NodeState) -> None:
+        if key not in self._announced:
+            self._announced.add(key)
+            for listener in self._listeners:
+                listener.node_done(state, self.progress)
+
+    def _enqueue(self, key: str, state: NodeState, missing: Sequence[tuple[int, int]] | None = None) -> None:
+        self._store.describe(state.table.folder, self._graph.describe(state))
+        tasks = tasks_of(state, state.missing if missing is None else missing, graph=self._graph, store=self._store, mark=self._mark)
+        self._left[key] = len(tasks)
+        for task in tasks:
+            self._queue.push(task)
+
+    def _submit(self) -> None:
+        while self._executor is None or self._executor.has_room():
+            task = self._queue.pop()
+            if task is None:
+                return
+            if task.stop - task.start > self._most_units.get(task.folder, task.stop):
+                self._halve(task)
+                continue
+            task = self._cut_to_a_minute(task)
+            if self._executor is None:
+                self._executor = self._open_executor()
+                self._executor.listen(self._notify)
+            self.progress.running[task.node.key] = self.progress.running.get(task.node.key, 0) + 1
+            self._executor.submit(task, task.node.resources.need)
+
+    def _cut_to_a_minute(self, task: Task) -> Task:
+        """Return the part of a task that takes about a minute, to be submitted now, and queue the rest.
+
+        The rest is cut when its turn comes: by then the seconds of a unit may be known that were not before.
+        """
+        most = self._sizes.most_units(task.node, self.progress.states)
+        end = min(task.stop, (task.start // most + 1) * most)
+        if task.is_remade or task.stop - task.start <= most or end == task.stop:
+            return task
+        part, rest = self._split(task, end)
+        self._queue.push(rest, again=True)
+        return part
+
+    def _take(self, outcome: Outcome[Task]) -> None:
+        task = outcome.task
+        self.progress.running[task.node.key] -= 1
+        if outcome.error is not None:
+            self._recover(outcome)
+            return
+        self._setbacks.succeeded(task)
+        key = task.node.key
+        if outcome.result["made"]:
+            self.progress.shards_made[key] = self.progress.shards_made.get(key, 0) + 1
+            self._sizes.took(task.node, task.stop - task.start, outcome.result["seconds"])
+        if task.node.trains and outcome.result["made"]:
+            self.progress.n_models_made += task.stop - task.start
+        self.progress.core_seconds[key] = self.progress.core_seconds.get(key, 0.0) + outcome.result["seconds"] * task.node.resources.num_cpus
+        self.progress.made[key] = self.progress.made.get(key, 0) + task.stop - task.start
+        self._left[key] -= 1
+        if self._left[key] == 0:
+            self._refresh()
+
+    def _recover(self, outcome: Outcome[Task]) -> None:
+        """Do about a failed shard what was judged best."""
+        task = outcome.task
+        action, pause = ("give up", 0.0) if self._stopped else self._setbacks.judge(outcome)
+        if action == "again":
+            self._queue.push(task, again=True, pause=pause)
+            return
+        if action == "halve":
+            if outcome.fault == "memory":
+                smaller = max(1, (task.stop - task.start) // 2)
+                self._most_units[task.folder] = min(self._most_units.get(task.folder, smaller), smaller)
+            self._halve(task)
+            return
+        self._give_up(outcome)
+        if action == "give up all alike":
+            self._drop(task.node.key, f"not tried, since other shards of it failed: {outcome.error}")
+        elif action == "stop":
+            self._stopped = True
+            for key in {key for key, left in self._left.items() if left}:
+                self._drop(key, "not tried: there is no space left in the store; free some, then run the same command: nothing written so far is lost")
+
+    def _halve(self, task: Task) -> None:
+        for part in self._split(task, (task.start + task.stop) // 2):
+            self._queue.push(part, again=True)
+
+    def _split(self, task: Task, middle: int) -> tuple[Task, Task]:
+        parts = task.part(task.start, middle), task.part(middle, task.stop)
+        for part in parts:
+            self._setbacks.inherit(task, part)
+        self._left[task.node.key] += 1
+        return parts
+
+    def _give_up(self, outcome: Outcome[Task]) -> None:
+        task, failure = outcome.task, self._setbacks.failure(outcome)
+        self.progress.failures.append(failure)
+        self._left[task.node.key] -= 1
+        if outcome.fault != "unmet":
+            write_failure(self._store, task.folder, task.node.unit, failure)
+
+    def _drop(self, key: str, reason: str) -> None:
+        """Give up what is queued of a node, told as one failure for each stretch of it."""
+        dropped = self._queue.drop(key)
+        self._left[key] -= len(dropped)
+        for start, stop in joined((task.start, task.stop) for task in dropped):
+            self.progress.failures.append(Failure(key=key, start=start, stop=stop, error=reason))
+
+    def _settle(self) -> None:
+        """With nothing left to do, go after what is not listed; then let populations whose shards failed be used as they are, if the user allows it."""
+        for pause in reconcile.PAUSES:
+            if not self._queue and self._unlisted.find(self.progress, self._left):
+                time.sleep(pause)
+                self._refresh()
+        missing = {} if self._queue else self._unlisted.find(self.progress, self._left)
+        for key in [key for key in missing if self._unlisted.may_try(key) and not self._stopped]:
+            self._enqueue(key, self.progress.states[key], missing.pop(key))
+        self.progress.failures += reconcile.failures(missing)
+        failed = frozenset(failure.key for failure in self.progress.failures)
+        if not self._queue and self._allow_missing and failed - self._settled:
+            self._settled |= failed
+            self._refresh()
+        if not self._queue and self._ready(self.progress.states):
+            # They waited for a node of the same folder, which failed.
+            self._refresh()
+
+    def _n_running(self) -> int:
+        return self._executor.n_running if self._executor else 0
+
+    def _notify(self) -> None:
+        self.progress.notice = self._executor.notice if self._executor else ""
+        self.progress.under_way = {}
+        for task, share in self._executor.under_way() if self._executor else ():
+            key = task.node.key
+            self.progress.under_way[key] = self.progress.under_way.get(key, 0.0) + share * (task.stop - task.start)
+        for listener in self._listeners:
+            listener.changed(self.progress)
+
+
+def _asked(state: NodeState) -> tuple[str, int, str | None]:
+    """Return what a node that can be computed asks for: its folder, its units and what is kept beside them."""
+    return state.table.folder, state.node.n_units, state.node.keeping

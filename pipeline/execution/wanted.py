@@ -1,0 +1,24 @@
+"""Which nodes a run is about: everything up to a stage, or just some nodes and what they rest on."""
+
+from collections.abc import Iterable
+
+from pipeline.graph.graph import Graph
+from pipeline.graph.kinds import check_stage, stages
+
+
+def wanted_keys(graph: Graph, until: str | None) -> frozenset[str]:
+    """Return the nodes of all stages up to and including until, and what they rest on; raises ConfigError on an unknown stage."""
+    if until is None:
+        return frozenset(graph.nodes)
+    check_stage(until)
+    reached = stages()[: stages().index(until) + 1]
+    return with_what_they_rest_on(graph, {key for key, node in graph.nodes.items() if node.stage in reached})
+
+
+def with_what_they_rest_on(graph: Graph, keys: Iterable[str]) -> frozenset[str]:
+    """Return the nodes called keys and everything that must exist before they can be computed, nothing else."""
+    wanted = set(keys)
+    for key in reversed(list(graph.nodes)):
+        if key in wanted:
+            wanted |= {parent.key for parent in graph.nodes[key].parents().values()}
+    return frozenset(wanted)

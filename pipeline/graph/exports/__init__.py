@@ -1,0 +1,1 @@
+"""Tables of an experiment as files for other tools."""

@@ -1,0 +1,79 @@
+"""The table of all kinds of nodes, in the order of their stages; what a stage is called and who computes it is read off it.
+
+A new stage is one class and one line in NODES.
+"""
+
+from collections.abc import Iterable
+
+from pipeline.core.errors import ConfigError
+from pipeline.graph.node import Node
+from pipeline.graph.nodes.curve import Curve
+from pipeline.graph.nodes.effect import Effect
+from pipeline.graph.nodes.evaluate import Verdict
+from pipeline.graph.nodes.fit import Factor, Fit, Score
+from pipeline.graph.nodes.forget import Forget
+from pipeline.graph.nodes.forget_curve import ForgetCurve
+from pipeline.graph.nodes.groups import Groups
+from pipeline.graph.nodes.imported import Evaluated, Imported
+from pipeline.graph.nodes.influences import ExampleInfluences
+from pipeline.graph.nodes.report import ReportPage
+from pipeline.graph.nodes.study import StudyNode
+from pipeline.graph.nodes.train import Population
+from pipeline.graph.nodes.train_further import TrainFurther
+from pipeline.graph.nodes.unlearn import Unlearn
+from pipeline.graph.nodes.views import ViewsOfPoints
+from pipeline.studies import STUDIES
+
+NODES: tuple[type[Node], ...] = (
+    Forget,
+    Groups,
+    ViewsOfPoints,
+    Population,
+    Imported,
+    Evaluated,
+    Factor,
+    Fit,
+    Score,
+    Curve,
+    Effect,
+    ExampleInfluences,
+    Unlearn,
+    TrainFurther,
+    Verdict,
+    ForgetCurve,
+    *(kind for study in STUDIES.plugins for kind in study.kinds),
+    StudyNode,
+    ReportPage,
+)
+
+
+def stages() -> tuple[str, ...]:
+    """Return the stages in the order in which a run reaches them."""
+    return tuple(dict.fromkeys(node.stage for node in NODES))
+
+
+def by_title(nodes: Iterable[Node]) -> dict[str, list[Node]]:
+    """Return nodes by what they are called on progress bars, in the order of the stages."""
+    order = stages()
+    found: dict[str, list[Node]] = {}
+    for node in sorted(nodes, key=lambda node: order.index(node.stage)):
+        found.setdefault(node.title, []).append(node)
+    return found
+
+
+def entries() -> dict[str, tuple[str, ...]]:
+    """Return the stages of each entry; one entry after the other is a whole run.
+
+    Every stage rests on stages of the same entry or of entries before it. Oracles and focused models are trained once
+    their forget sets are known, and some sets are known only once full models are, so these share an entry.
+    """
+    found: dict[str, dict[str, None]] = {}
+    for node in NODES:
+        found.setdefault(node.entry, {})[node.stage] = None
+    return {entry: tuple(members) for entry, members in found.items()}
+
+
+def check_stage(stage: str) -> None:
+    """Raise ConfigError on the name of a stage that there is not."""
+    if stage not in stages():
+        raise ConfigError(f"unknown stage {stage!r}; known, in order: {', '.join(stages())}")

@@ -1,0 +1,230 @@
+"""Verdicts as nodes: what a judge says of unlearned models, or of independent oracles, against the oracles of a forget set."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+
+from pipeline.core.arrays import Indices
+from pipeline.core.registry import Plugin, identity
+from pipeline.evaluation.judges.base import Judge
+from pipeline.evaluation.judges.inputs import JudgeInput
+from pipeline.evaluation.judges.scores import POINT, SPLITS, Scores
+from pipeline.graph.child_run import ChildRun, child_of_method
+from pipeline.graph.layout import Layout
+from pipeline.graph.node import Node, Parent, Work
+from pipeline.graph.reading.snapshot_outputs import each_snapshot, snapshots_of
+from pipeline.graph.reading.stored_outputs import SourcedWeights, StoredOutputs
+from pipeline.store.store import Shard, Store, TableRef
+
+__all__ = ["FLOOR", "SPLITS", "Judged", "Verdict", "read_judged", "split_ids"]
+
+# The method of a verdict on a second group of oracles: no unlearner may have this label.
+FLOOR = "floor"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class JudgedSnapshot:
+    """What a judge says of the models of one snapshot, without points.
+
+    after: the epochs or steps taken so far, as the unlearner's setting `snapshots` counts them. samples:
+    those that each model has used so far in gradient evaluations.
+    """
+
+    after: int
+    samples: float
+    scores: Scores
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything, JSON-ready."""
+        return {"after": self.after, "samples": self.samples, "scores": self.scores.to_json()}
+
+    @classmethod
+    def from_json(cls, about: Mapping[str, Any]) -> "JudgedSnapshot":
+        """Return what to_json described."""
+        return cls(after=about["after"], samples=about["samples"], scores=Scores.from_json(about["scores"]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict(Node):
+    """One judge on one method and one forget set.
+
+    method is the label of the unlearner, FLOOR for a second group of oracles; judge_label is the label of the
+    judge. floor_key is the same judge's verdict on FLOOR, from which rows without a reference take theirs;
+    None for FLOOR itself. states_key is the table with the judged models' weights where that is another one;
+    start_key, population_keys and the two treated keys are there for judges that need them. weights says where
+    states lie of models trained elsewhere.
+    """
+
+    stage: ClassVar[str] = "evaluate"
+    title: ClassVar[str] = "judge"
+    entry: ClassVar[str] = "evaluate"
+    unit: ClassVar[str] = "verdicts"
+    revision: ClassVar[int] = 2
+
+    forget_set: str
+    method: str
+    judge_label: str
+    judge: Judge
+    layout: Layout
+    judged_key: str
+    oracle_key: str
+    forget_key: str
+    counts_samples: bool
+    floor_key: str | None = None
+    states_key: str | None = None
+    start_key: str | None = None
+    treated_unlearned_key: str | None = None
+    treated_oracle_key: str | None = None
+    population_keys: Mapping[str, str] = field(default_factory=dict)
+    weights: Mapping[str, SourcedWeights] = field(default_factory=dict)
+
+    @property
+    def group(self) -> str:
+        """See Node."""
+        return f"{self.stage}/{self.judge_label}/{self.method}"
+
+    @property
+    def child(self) -> ChildRun:
+        """See Node."""
+        return child_of_method(self.method, self.forget_set)
+
+    def settings(self) -> dict[str, Any]:
+        """See Node."""
+        built = {name: identity(of.model) for name, of in self.weights.items()}
+        return {"judge": identity(self.judge), "layout": identity(self.layout)} | ({"models": built} if built else {})
+
+    def plugins(self) -> tuple[Plugin, ...]:
+        """See Node."""
+        return (*(of.model for of in self.weights.values()), self.judge)
+
+    def parents(self) -> dict[str, Parent]:
+        """See Node."""
+        keys = {
+            "judged": self.judged_key,
+            "oracle": self.oracle_key,
+            "floor": self.floor_key,
+            "states": self.states_key,
+            "start": self.start_key,
+            "treated_unlearned": self.treated_unlearned_key,
+            "treated_oracle": self.treated_oracle_key,
+            **{f"population/{name}": key for name, key in self.population_keys.items()},
+        }
+        evidence = {name: Parent(key) for name, key in keys.items() if key is not None}
+        return evidence | {"forget": Parent(self.forget_key, "content")}
+
+    def compute(self, work: Work) -> Shard:
+        """Judge: rows are points; the summary holds the scores, how many models there are on each side, and what was spent."""
+        found = self._input(work)
+        floor = read_judged(work.store, work.inputs["floor"]).scores if self.floor_key else None
+        snapshots = self._judge_snapshots(work, found, floor)
+        if snapshots:
+            scores = snapshots[-1].scores
+        else:
+            scores = self.judge.judge(found)
+            # The floor is its own reference.
+            scores = scores.with_references(scores if floor is None else floor)
+        samples = float(work.read("judged", ["samples"])["samples"].mean()) if self.counts_samples else 0.0
+        n_models = (found.unlearned.n_models, found.oracle.n_models)
+        judged = Judged(
+            scores=scores,
+            n_models=n_models,
+            samples=samples,
+            points_column=next(iter(scores.points), None),
+            snapshots=snapshots,
+        )
+        columns = {POINT: np.arange(len(found.labels)), **scores.points}
+        return Shard(columns=columns, summary=judged.to_json())
+
+    def _judge_snapshots(
+        self,
+        work: Work,
+        found: JudgeInput,
+        floor: Scores | None,
+    ) -> tuple[JudgedSnapshot, ...]:
+        """Return what the judge says of each snapshot, in order.
+
+        There is nothing if no snapshots were taken, or if the judge trains models further: these are the
+        results alone.
+        """
+        if self.judge.treatment() is not None:
+            return ()
+        snapshots = snapshots_of(work.store, work.inputs["judged"], self.layout, work.examples.labels)
+        judged = (self.judge.judge(one).with_references(floor) for one in each_snapshot(found, snapshots))
+        return tuple(
+            JudgedSnapshot(
+                after=snapshot.after,
+                samples=snapshot.samples,
+                scores=scores,
+            )
+            for snapshot, scores in zip(snapshots, judged, strict=True)
+        )
+
+    def _input(self, work: Work) -> JudgeInput:
+        labels = work.examples.labels
+
+        def models(name: str) -> StoredOutputs:
+            states = work.inputs.get("states") if name == "judged" else None
+            return StoredOutputs(work.store, work.inputs[name], self.layout, work.examples, states, self.weights.get(name))
+
+        return JudgeInput(
+            unlearned=models("judged"),
+            oracle=models("oracle"),
+            labels=labels,
+            splits=split_ids(work.read("forget")["index"], work.examples.n_train, len(labels)),
+            populations={name: models(f"population/{name}") for name in self.population_keys},
+            **{name: models(name) for name in ("start", "treated_unlearned", "treated_oracle") if name in work.inputs},
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Judged:
+    """What the summary of a verdict holds: scores without points, the numbers of judged models and of oracles, and the samples used by each model.
+
+    points_column names the column with the judge's first values of points, None if it gives none. snapshots
+    are in order; the last is the one that scores are about. There are none if none were taken.
+    """
+
+    scores: Scores
+    n_models: tuple[int, int]
+    samples: float
+    points_column: str | None = None
+    snapshots: tuple[JudgedSnapshot, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything, JSON-ready."""
+        about = {
+            "scores": self.scores.to_json(),
+            "n_models": list(self.n_models),
+            "samples": self.samples,
+            "points_column": self.points_column,
+        }
+        return about | ({"snapshots": [one.to_json() for one in self.snapshots]} if self.snapshots else {})
+
+
+def read_judged(store: Store, table: TableRef) -> Judged:
+    """Return what a verdict came to, without the values of points."""
+    about = store.summary(table)
+    n_judged, n_oracles = about["n_models"]
+    return Judged(
+        scores=Scores.from_json(about["scores"]),
+        n_models=(n_judged, n_oracles),
+        samples=about["samples"],
+        points_column=about["points_column"],
+        snapshots=tuple(JudgedSnapshot.from_json(one) for one in about.get("snapshots", ())),
+    )
+
+
+def points_column(store: Store, table: TableRef) -> str | None:
+    """Return the column of a verdict with the judge's first values of points, None if it gives none."""
+    return read_judged(store, table).points_column
+
+
+def split_ids(forget: Indices, n_train: int, n_points: int) -> dict[str, Indices]:
+    """Return the ids of the three splits that a verdict is about."""
+    return {
+        "forget": forget,
+        "retain": np.setdiff1d(np.arange(n_train), forget),
+        "validation": np.arange(n_train, n_points),
+    }

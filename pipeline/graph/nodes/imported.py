@@ -1,0 +1,141 @@
+"""Populations trained elsewhere as nodes: in place of a Population they lay the outputs of a source's models into the same columns.
+
+Nothing is trained. Weights stay where they lie: whoever needs them reads them from the source, see pipeline.graph.reading.stored_states.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from pipeline.core.arrays import Masks
+from pipeline.core.errors import DataError
+from pipeline.core.fingerprint import digest
+from pipeline.core.registry import Plugin, identity
+from pipeline.data.dataset import Dataset
+from pipeline.data.masks import pack, retain_mask
+from pipeline.evaluation.accuracy import accuracy
+from pipeline.graph.layout import Layout
+from pipeline.graph.node import Parent, Work
+from pipeline.graph.nodes.models import Models
+from pipeline.graph.reading.stored_states import STATE, numbers_of
+from pipeline.models.base import Model
+from pipeline.sources.base import ModelSource
+from pipeline.store.store import Shard
+from pipeline.training.ensemble import Builder, compute_logits
+
+# The roles whose models saw a subset of the points, as their masks say.
+MASKED = frozenset({"subset", "designed", "heldout"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Imported(Models):
+    """The first n_units models of a source, as a population of some role; they cost nothing here.
+
+    outputs says what is recorded: the source's logits, or its margins where there is nothing else; then there are no accuracies.
+    has_states: the source offers weights too, whose digests are recorded. forget_key names the forget set that oracles left out.
+    """
+
+    title: ClassVar[str] = "read models"
+
+    dataset: Dataset
+    records: ModelSource
+    layout: Layout
+    outputs: Literal["logits", "margins", "states"] = "logits"
+    has_states: bool = False
+    forget_key: str | None = None
+
+    def settings(self) -> dict[str, Any]:
+        """See Node."""
+        about = {"role": self.role, "dataset": identity(self.dataset), "records": identity(self.records), "layout": identity(self.layout)}
+        return about | ({"has_states": True} if self.has_states else {})
+
+    def circumstances(self) -> dict[str, Any]:
+        """Return the digest of the models' files, as far as they are read."""
+        return {"content": self.records.content_of_first(self.n_units)}
+
+    def plugins(self) -> tuple[Plugin, ...]:
+        """See Node."""
+        return (self.dataset, self.records)
+
+    def unit_contents(self, start: int, stop: int) -> tuple[str, ...]:
+        """Return the digest of what is read of each of models start to stop."""
+        return tuple(self.records.digests(start, stop))
+
+    def parents(self) -> dict[str, Parent]:
+        """See Node."""
+        return {} if self.forget_key is None else {"forget": Parent(self.forget_key, "content")}
+
+    def compute(self, work: Work) -> Shard:
+        """Lay models start to stop into columns."""
+        members = np.arange(work.start, work.stop)
+        # Nobody knows whether they shared seeds, so each counts as having its own, none of which is one of ours.
+        columns = {"member": members, "seed": -1 - members, "mask": pack(self._masks(work))}
+        if self.has_states:
+            columns[STATE] = numbers_of(self.records.state_digests(work.start, work.stop))
+        outputs = self._outputs(work)
+        if outputs.ndim == 2:
+            return Shard(columns=columns | self.layout.margin_columns(outputs))
+        n_train, labels = work.examples.n_train, work.examples.labels
+        accuracies = {
+            "accuracy_train": accuracy(outputs[:, :n_train], labels[:n_train]),
+            "accuracy_validation": accuracy(outputs[:, n_train:], labels[n_train:]),
+        }
+        return Shard(columns=columns | self.layout.columns(outputs) | accuracies)
+
+    def _outputs(self, work: Work) -> Float[np.ndarray, "n_models n_points *n_classes"]:
+        return self.records.read_outputs(work.start, work.stop)
+
+    def _masks(self, work: Work) -> Masks:
+        """Return the masks that the source offers, or for models of all points and oracles those that their role says."""
+        n_train = work.examples.n_train
+        if self.role in MASKED:
+            return self.records.read_masks(work.start, work.stop)
+        forget = work.read("forget")["index"] if self.forget_key is not None else None
+        if forget is not None:
+            check_forget_ids(self.records, forget, self.key)
+        mask = np.ones(n_train, bool) if forget is None else retain_mask(n_train, forget)
+        return np.broadcast_to(mask, (work.stop - work.start, n_train)).copy()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluated(Imported):
+    """Models of a source that offers their weights and not the outputs that are needed: these are computed here."""
+
+    title: ClassVar[str] = "evaluate models"
+    resources_key: ClassVar[str] = "train"
+
+    model: Model
+
+    @property
+    def cost_key(self) -> str:
+        """See Node."""
+        return digest(["evaluate", identity(self.model)])
+
+    def settings(self) -> dict[str, Any]:
+        """See Node."""
+        return super().settings() | {"model": identity(self.model), "outputs": "states"}
+
+    def plugins(self) -> tuple[Plugin, ...]:
+        """See Node."""
+        return (*super().plugins(), self.model)
+
+    def _outputs(self, work: Work) -> Float[np.ndarray, "n_models n_points *n_classes"]:
+        examples = work.examples
+        template = Builder(self.model, examples.input_shape, examples.n_classes)()
+        states = self.records.read_states(work.start, work.stop, template)
+        on_device = {name: value.to(work.device) for name, value in states.items()}
+        return compute_logits(template, on_device, work.feed, kind=work.kind)
+
+
+def check_forget_ids(source: ModelSource, forget: np.ndarray, key: str) -> None:
+    """Raise DataError if a source says that its models left out other points than those of the forget set."""
+    theirs = source.forget_ids()
+    if theirs is None or np.array_equal(np.sort(theirs), np.sort(forget)):
+        return
+    different = np.setxor1d(theirs, forget)
+    raise DataError(
+        f"{key}: the source's oracles left out {len(theirs)} points, the forget set has {len(forget)}, and {len(different)} of them differ "
+        f"(first: {different[0]}); name the same set, such as by a rule `file` with the source's own list of ids"
+    )

@@ -1,0 +1,58 @@
+"""What scouts are looked into for: the base of tables that are made from the scouts' features."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from pipeline.core.arrays import Logits
+from pipeline.core.registry import Plugin, identity
+from pipeline.graph.child_run import ATTRIBUTION, ChildRun
+from pipeline.graph.node import Node, Parent, Work
+from pipeline.graph.reading.stored_states import read_weights
+from pipeline.models.base import Model
+from pipeline.sources.base import ModelSource
+from pipeline.training.ensemble import Builder
+from pipeline.training.features import Features, last_features
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scouted(Node):
+    """A table made in one piece from what the scouts see."""
+
+    stage: ClassVar[str] = "groups"
+    title: ClassVar[str] = "find groups"
+    entry: ClassVar[str] = "train"
+    unit: ClassVar[str] = "parts"
+
+    model: Model
+    seed: int
+    scout_key: str
+    scout_source: ModelSource | None = None
+
+    @property
+    def rank(self) -> int:
+        """See Node."""
+        return 0
+
+    @property
+    def child(self) -> ChildRun:
+        """See Node."""
+        return ATTRIBUTION
+
+    def settings(self) -> dict[str, Any]:
+        """See Node."""
+        return {"model": identity(self.model), "seed": self.seed}
+
+    def plugins(self) -> tuple[Plugin, ...]:
+        """See Node."""
+        return (self.model,)
+
+    def parents(self) -> dict[str, Parent]:
+        """See Node."""
+        return {"scout": Parent(self.scout_key)}
+
+    def look(self, work: Work, points: range | None = None) -> tuple[Features, Logits]:
+        """Return each scout's features and logits of points, of all points without them; see last_features."""
+        examples, table = work.examples, work.inputs["scout"]
+        template = Builder(self.model, examples.input_shape, examples.n_classes)()
+        states = read_weights(work.store, table, 0, table.pieces[-1].stop, source=self.scout_source, template=template)
+        return last_features(template, states, work.feed, points)

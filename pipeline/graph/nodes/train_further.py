@@ -1,0 +1,25 @@
+"""Models that a judge has trained further before it looks at them, such as unlearned models that relearn the forgotten points."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pipeline.graph.nodes.unlearn import Unlearn
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainFurther(Unlearn):
+    """Member i is member i of the judged population after the judge's treatment.
+
+    judge_label is the label of the judge, population the method whose models these are, `floor` or `:oracle`.
+    """
+
+    title: ClassVar[str] = "train further for a judge"
+    entry: ClassVar[str] = "unlearn"
+
+    judge_label: str
+    population: str
+
+    @property
+    def group(self) -> str:
+        """See Node."""
+        return f"{self.stage}/{self.judge_label}:{self.population}"

@@ -1,0 +1,160 @@
+"""Unlearning as a node: one method, one forget set, every member of the start population."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from pipeline.core.fingerprint import digest
+from pipeline.core.registry import Plugin, identity, plugin_name
+from pipeline.core.seeds import model_purpose, seed
+from pipeline.graph.child_run import ChildRun, child_of_method
+from pipeline.graph.layout import Layout, read_logits
+from pipeline.graph.node import Node, Parent, Work
+from pipeline.graph.nodes.train import CHECKPOINT, encode_states
+from pipeline.graph.reading.kept_states import ALL_STATES, encode_kept
+from pipeline.graph.reading.stored_states import read_weights
+from pipeline.models.base import Model
+from pipeline.sources.base import ModelSource
+from pipeline.store.store import Shard
+from pipeline.training.ensemble import Builder, take
+from pipeline.unlearning.unlearner import Request, Unlearned, Unlearner
+
+# The column that says after how many epochs or steps a snapshot was taken.
+AFTER = "after"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unlearn(Node):
+    """Member i is member i of the start population after unlearning; the first save_members are kept as checkpoints.
+
+    With snapshots a member has one row for each of them, and the last row is the result; each snapshot of the
+    saved members has a checkpoint. With saves_states the states of all members are kept in files beside the
+    shards. method is the label that the config gives the unlearner.
+    """
+
+    stage: ClassVar[str] = "unlearn"
+    title: ClassVar[str] = "unlearn models"
+    entry: ClassVar[str] = "unlearn"
+    resources_key: ClassVar[str] = "unlearn"
+    trains: ClassVar[bool] = True
+
+    forget_set: str
+    method: str
+    unlearner: Unlearner
+    seed: int
+    model: Model
+    layout: Layout
+    start_key: str
+    start_source: ModelSource | None = None
+    forget_key: str
+    effect_key: str | None = None
+    teacher_key: str | None = None
+    save_members: int = 1
+    saves_states: bool = False
+
+    @property
+    def keeping(self) -> str | None:
+        """See Node: an unlearner that moves no weights has none to keep."""
+        return ALL_STATES if self.saves_states and self.unlearner.moves_weights else None
+
+    @property
+    def group(self) -> str:
+        """See Node."""
+        return f"{self.stage}/{self.method}"
+
+    @property
+    def child(self) -> ChildRun:
+        """See Node."""
+        return child_of_method(self.method, self.forget_set)
+
+    @property
+    def cost_key(self) -> str:
+        """See Node."""
+        return digest(["unlearn", identity(self.unlearner), identity(self.model)])
+
+    def settings(self) -> dict[str, Any]:
+        """See Node."""
+        kept = {"save_members": self.save_members} if self.save_members != 1 else {}
+        # The table of a source's models may not rest on the architecture, but what is unlearned from their weights does.
+        built = {} if self.start_source is None else {"model": identity(self.model)}
+        return {"unlearner": identity(self.unlearner), "seed": self.seed, "layout": identity(self.layout)} | kept | built
+
+    def plugins(self) -> tuple[Plugin, ...]:
+        """See Node."""
+        return (*(() if self.start_source is None else (self.model,)), self.unlearner)
+
+    def parents(self) -> dict[str, Parent]:
+        """See Node."""
+        needed = {"effect": self.effect_key, "teacher": self.teacher_key}
+        evidence = {name: Parent(key) for name, key in needed.items() if key is not None}
+        return {"start": Parent(self.start_key, "aligned"), "forget": Parent(self.forget_key, "content")} | evidence
+
+    def compute(self, work: Work) -> Shard:
+        """Unlearn members start to stop and record their logits on all points and the samples used."""
+        examples, start = work.examples, work.inputs["start"].part(work.start, work.stop)
+        forget = work.read("forget")["index"]
+        build = Builder(self.model, examples.input_shape, examples.n_classes)
+        data = work.feed
+        template = build()
+        states = read_weights(work.store, work.inputs["start"], work.start, work.stop, source=self.start_source, template=template)
+        purpose = model_purpose(self.seed, plugin_name(self.unlearner), forget=forget)
+        request = Request(
+            template=template,
+            states={name: value.to(work.device) for name, value in states.items()},
+            logits=read_logits(work.store, start, self.layout, examples.n_points),
+            data=data,
+            forget=forget,
+            retain=np.setdiff1d(np.arange(examples.n_train), forget),
+            seeds=[seed(purpose, "unlearn", member) for member in range(work.start, work.stop)],
+            kind=work.kind,
+            effect=work.read("effect", ["mean"])["mean"] if self.effect_key else None,
+            oracle_logits=self._teachers(work) if self.teacher_key else None,
+            n_saved=work.stop - work.start if self.keeping else self._n_checkpoints(work),
+        )
+        return self._shard(work, request, self.unlearner.unlearn(request))
+
+    def _shard(self, work: Work, request: Request, answer: Unlearned) -> Shard:
+        members = np.arange(work.start, work.stop)
+        n_saved = self._n_checkpoints(work)
+        saves = n_saved > 0 and self.unlearner.moves_weights
+        blobs = {CHECKPOINT: encode_states(take(answer.states, 0, n_saved))} if saves else {}
+        beside = {ALL_STATES: encode_kept(answer)} if self.keeping else {}
+        if not answer.snapshots:
+            samples = np.full(len(members), answer.n_samples)
+            columns = {"member": members, "samples": samples, **self.layout.columns(answer.logits)}
+            return Shard(columns=columns, blobs=blobs, beside=beside)
+        if saves:
+            for number, snapshot in enumerate(answer.snapshots[:-1]):
+                blobs[snapshot_checkpoint(number)] = encode_states(take(snapshot.states, 0, n_saved))
+        n_rows = len(answer.snapshots)
+        columns = {
+            "member": members.repeat(n_rows),
+            AFTER: np.tile([snapshot.after for snapshot in answer.snapshots], len(members)),
+            "samples": np.tile([snapshot.n_samples for snapshot in answer.snapshots], len(members)),
+            **_interleaved([self.layout.columns(snapshot.logits) for snapshot in answer.snapshots]),
+        }
+        return Shard(columns=columns, blobs=blobs, beside=beside, rows_per_unit=[n_rows] * len(members))
+
+    def _n_checkpoints(self, work: Work) -> int:
+        """Return of how many members of a shard, the first ones, checkpoints are kept."""
+        return max(0, min(self.save_members, work.stop) - work.start)
+
+    def _teachers(self, work: Work) -> np.ndarray:
+        """Return one oracle's logits for each member; where there are fewer oracles than members, they are taken in turn."""
+        table = work.inputs["teacher"]
+        logits = read_logits(work.store, table, self.layout, work.examples.n_points)
+        return logits[np.arange(work.start, work.stop) % len(logits)]
+
+
+def snapshot_checkpoint(number: int) -> str:
+    """Return the ending of the checkpoint of a snapshot (from 0); that of the last snapshot is CHECKPOINT."""
+    return f"snapshot_{number:06d}.{CHECKPOINT}"
+
+
+def _interleaved(snapshots: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Return the columns of all snapshots, those of a member one after the other."""
+    n_rows = len(snapshots) * len(next(iter(snapshots[0].values())))
+    joined = {name: np.stack([columns[name] for columns in snapshots], axis=1) for name in snapshots[0]}
+    return {name: values.reshape(n_rows, *values.shape[2:]) for name, values in joined.items()}

@@ -1,0 +1,32 @@
+"""Views of all points as a node, for estimators that learn from who looks like whom."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.data.views import MOST_FEATURES, Views, draw_views
+from pipeline.graph.node import Work
+from pipeline.graph.nodes.scouted import Scouted
+from pipeline.store.store import Shard
+from pipeline.training.features import difficulty, joint_features
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewsOfPoints(Scouted):
+    """What the scouts see of all points, made when groups are; rows are points."""
+
+    def settings(self) -> dict[str, Any]:
+        """See Node."""
+        return super().settings() | {"most_features": MOST_FEATURES}
+
+    def compute(self, work: Work) -> Shard:
+        """Look at all points through the scouts."""
+        examples = work.examples
+        features, logits = self.look(work)
+        views = draw_views(joint_features(features), examples.labels, difficulty(features, logits, examples.labels), seed=self.seed)
+        return Shard(columns={"features": views.features, "label": views.labels, "difficulty": views.difficulty})
+
+
+def read_views(work: Work, name: str = "views") -> Views:
+    """Return the views in the parent called name."""
+    table = work.read(name)
+    return Views(features=table["features"], labels=table["label"], difficulty=table["difficulty"])

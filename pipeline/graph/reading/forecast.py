@@ -1,0 +1,114 @@
+"""What a datamodel says will change when a forget set is removed, before anything is unlearned: margins before and after, and how sure it is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from pipeline.core.arrays import Effects, Indices, Labels, Logits, PerPoint
+from pipeline.evaluation.accuracy import is_correct
+from pipeline.evaluation.margins import margin_slopes, margins
+from pipeline.graph.layout import Layout, block_margins, read_blocks
+from pipeline.store.store import Store, TableRef
+
+# Standard errors beyond which a change is called clear.
+CLEAR = 2.0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Forecast:
+    """All points, (n_points,): before and after are mean margins over the full models, in nats, as they are and with the predicted effect.
+
+    standard_error is that of the change, NaN where the estimator knows none. correct_before and correct_after say whether the mean model
+    classifies a point correctly. actual is the mean margin of models that were retrained without the set, None while there are none.
+    """
+
+    before: PerPoint
+    after: PerPoint
+    standard_error: PerPoint
+    correct_before: Bool[np.ndarray, " n_points"]
+    correct_after: Bool[np.ndarray, " n_points"]
+    actual: PerPoint | None = None
+
+    @property
+    def change(self) -> PerPoint:
+        """Predicted change of the mean margin."""
+        return self.after - self.before
+
+    def most_changed(self, ids: Indices, top: int) -> Indices:
+        """Return up to top of ids by falling size of their predicted change, those without a number last."""
+        return ids[np.argsort(-np.nan_to_num(np.abs(self.change[ids]), nan=-1.0), kind="stable")[:top]]
+
+
+def forecast(store: Store, *, full: TableRef, effect: TableRef, layout: Layout, labels: Labels, oracle: TableRef | None = None) -> Forecast:
+    """Return the forecast that an effect table makes for the full models, and what oracles came to if there are any, one block in memory at a time."""
+    predicted = store.read(effect)
+    parts = []
+    for inside, logits in read_blocks(store, full, layout, len(labels)):
+        parts.append(_block(logits.astype(np.float64), predicted["mean"][inside], predicted["standard_error"][inside], labels[inside]))
+    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    actual = None
+    if oracle is not None:
+        blocks = range(layout.n_blocks(len(labels)))
+        actual = np.concatenate([_mean(block_margins(store, oracle, layout, block, labels)) for block in blocks])
+    return Forecast(**columns, actual=actual)
+
+
+def margin_standard_error(logits: Effects, standard_error: Effects, labels: Labels) -> PerPoint:
+    """Return the standard error of each point's margin from those of its logits, both (n_points, n_classes), to first order.
+
+    Errors of different logits are taken to be independent.
+    """
+    return np.sqrt(np.square(margin_slopes(logits, labels) * standard_error).sum(axis=1))
+
+
+def summarise(found: Forecast, splits: Mapping[str, Indices]) -> dict[str, dict[str, Any]]:
+    """Return the forecast of each split in numbers, JSON-ready: margins in nats, how many points turn wrong, and the share of changes that are clear.
+
+    Points whose margins are not finite are left out; a split without any other has None for its numbers, and what
+    rests on standard errors is None where they are not known.
+    """
+    return {name: _summary(found, ids) for name, ids in splits.items()}
+
+
+def _block(logits: Logits, effect: Effects, standard_error: Effects, labels: Labels) -> dict[str, np.ndarray]:
+    after = logits + effect
+    mean = logits.mean(axis=0)
+    return {
+        "before": _mean(margins(logits, labels)),
+        "after": _mean(margins(after, labels)),
+        "standard_error": margin_standard_error(np.nan_to_num(mean + effect), standard_error, labels),
+        "correct_before": is_correct(mean, labels),
+        "correct_after": is_correct(mean + effect, labels),
+    }
+
+
+def _mean(values: Float[np.ndarray, "n_models n_points"]) -> PerPoint:
+    """Return the mean of each point over the models that have a number there, NaN if none has."""
+    known = np.isfinite(values)
+    total = np.where(known, values, 0.0).sum(axis=0, dtype=np.float64)
+    return np.where(known.any(axis=0), total / np.maximum(known.sum(axis=0), 1), np.nan)
+
+
+def _summary(found: Forecast, ids: Indices) -> dict[str, Any]:
+    ids = ids[np.isfinite(found.change[ids])]
+    turned = {
+        "n_points": len(ids),
+        "misclassified_before": int((~found.correct_before[ids]).sum()),
+        "misclassified_after": int((~found.correct_after[ids]).sum()),
+        "newly_misclassified": int((found.correct_before[ids] & ~found.correct_after[ids]).sum()),
+    }
+    if not len(ids):
+        return turned | dict.fromkeys(("median_before", "median_after", "median_change", "largest_change", "median_standard_error", "share_clear"))
+    change, error = found.change[ids], found.standard_error[ids]
+    is_known = bool(np.isfinite(error).all())
+    return turned | {
+        "median_before": float(np.median(found.before[ids])),
+        "median_after": float(np.median(found.after[ids])),
+        "median_change": float(np.median(change)),
+        "largest_change": float(change[np.abs(change).argmax()]),
+        "median_standard_error": float(np.median(error)) if is_known else None,
+        "share_clear": float((np.abs(change) > CLEAR * error).mean()) if is_known else None,
+    }

@@ -1,0 +1,60 @@
+"""Points as reports show them: with their split, their labels as given and as they were before noise, and as images where they are images."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.core.arrays import Indices, Labels
+from pipeline.core.registry import plugin_name
+from pipeline.data.dataset import Dataset
+from pipeline.data.examples import Examples
+from pipeline.results.attribution_content import PointContent
+from pipeline.results.report_content import DatasetContent
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Pictures:
+    """All points of a data set; true_labels (n_points,) are those before noise, None where none was added on purpose."""
+
+    examples: Examples
+    true_labels: Labels | None
+
+    @classmethod
+    def of(cls, dataset: Dataset, examples: Examples) -> "Pictures":
+        """Return the pictures of a data set that was loaded as examples."""
+        return cls(examples=examples, true_labels=dataset.read_outline().labels if dataset.label_noise is not None else None)
+
+    def point(self, index: int) -> PointContent:
+        """Return one point as it is shown."""
+        given = int(self.examples.labels[index])
+        true = given if self.true_labels is None else int(self.true_labels[index])
+        images = images_of(self.examples.inputs_of(np.array([index])))
+        return PointContent(
+            id=index,
+            split="training" if index < self.examples.n_train else "validation",
+            label=str(given) if true == given else f"{given} → {true}",
+            is_flipped=true != given,
+            image=None if images is None else images[0],
+        )
+
+    def true(self, ids: Indices) -> Labels | None:
+        """Return the labels of ids before noise, None where none was added."""
+        return None if self.true_labels is None else self.true_labels[ids]
+
+
+def images_of(inputs: np.ndarray) -> np.ndarray | None:
+    """Return inputs as (n, height, width) or (n, height, width, 3), or None if they are no images."""
+    if inputs.ndim == 4 and inputs.shape[1] in (1, 3):
+        return inputs[:, 0] if inputs.shape[1] == 1 else np.moveaxis(inputs, 1, -1)
+    return inputs if inputs.ndim == 3 else None
+
+
+def dataset_content(dataset: Dataset, examples: Examples) -> DatasetContent:
+    """Return what a report says of a data set."""
+    return DatasetContent(
+        name=plugin_name(dataset),
+        n_train=examples.n_train,
+        n_validation=examples.n_points - examples.n_train,
+        n_classes=examples.n_classes,
+        n_mislabelled=len(examples.mislabelled),
+    )

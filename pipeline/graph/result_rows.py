@@ -1,0 +1,208 @@
+"""The rows users read: one for each unlearner and forget set, from the summaries of verdicts. The command line, MLflow and the report share them."""
+
+import dataclasses
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.core.registry import plugin_name
+from pipeline.evaluation.judges.accuracy_judge import AccuracyJudge
+from pipeline.evaluation.judges.base import Judge
+from pipeline.evaluation.judges.klom_judge import KlomJudge
+from pipeline.evaluation.judges.scores import Scores
+from pipeline.graph.nodes.evaluate import Judged
+from pipeline.results.report_content import Cost, PopulationContent, SnapshotContent
+from pipeline.show.score_tables import ScoreColumn, counted, score_columns
+from pipeline.show.tables import Cell, Row, Section, Table, mark_best, number_column, row_of, word_column
+from pipeline.unlearning.unlearner import Unlearner
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spending:
+    """What the experiment spends before unlearning, in trainings of one model on all points ("retrainings").
+
+    datamodel is the cost of all models that effects are learnt from, which n_requests share; focused that of the models trained for one request
+    alone. n_models are to forget in each request. proxies are the roles, among those that effects are learnt from, that are trained as
+    another model than the one that unlearns: a training of theirs counts as one retraining, whatever it takes.
+    """
+
+    datamodel: float
+    focused: float
+    n_requests: int
+    n_models: int
+    epochs: int
+    n_train: int
+    proxies: tuple[str, ...] = ()
+
+    def fraction(self, samples: float) -> float:
+        """Return samples used in gradient evaluations as a fraction of one retraining."""
+        return samples / (self.epochs * self.n_train)
+
+    def shared(self, unlearner: Unlearner) -> float:
+        """Return what one request adds before unlearning begins: its share of the datamodel and its focused models, or a true oracle."""
+        effects = self.datamodel / self.n_requests + self.focused if "effect" in unlearner.needs else 0.0
+        return effects + (1.0 if "oracle" in unlearner.needs else 0.0)
+
+    def break_even(self, n_models: int) -> float | None:
+        """Return from how many requests on, each for n_models models, all this costs less than to retrain them; None if it never does.
+
+        What moving the weights of each model costs, a few hundredths of a retraining, comes on top.
+        """
+        return self.datamodel / (n_models - self.focused) if n_models > self.focused else None
+
+    def by_time(self, populations: Sequence[PopulationContent]) -> float | None:
+        """Return the cost of the datamodel in retrainings, that of proxies by their measured time; None if a time is not known."""
+        rows = {row.role: row for row in populations}
+        full, proxies = rows["full"], [rows[role] for role in self.proxies]
+        if not full.seconds or not full.retrainings or not all(row.seconds for row in proxies):
+            return None
+        each = full.seconds / full.retrainings
+        return self.datamodel + sum((row.seconds or 0.0) / each - row.retrainings for row in proxies)
+
+
+def bounds_of(unlearners: Mapping[str, Unlearner]) -> list[str]:
+    """Return the labels of unlearners that need true oracles: no method that a user has, so never marked as the best."""
+    return [label for label, unlearner in unlearners.items() if "oracle" in unlearner.needs]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Result:
+    """One unlearner on one forget set: what each judge says by its label, the headline first, and what a request costs."""
+
+    unlearner: str
+    forget_set: str
+    judges: Mapping[str, Judge]
+    judged: Mapping[str, Judged]
+    cost: Cost
+    snapshots: tuple[SnapshotContent, ...] = ()
+
+    @property
+    def scores(self) -> dict[str, Scores]:
+        """The scores of each judge."""
+        return {label: judged.scores for label, judged in self.judged.items()}
+
+    @property
+    def n_models(self) -> tuple[int, int]:
+        """How many unlearned models and oracles the headline rests on."""
+        return next(iter(self.judged.values())).n_models
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the row of `--json`: the keys of KLoM and accuracy, and under `scores` those of every judge.
+
+        Under `snapshots` are the same keys for each snapshot, in order; the last of them is the row itself.
+        """
+        keys = {"unlearner": self.unlearner, "forget_set": self.forget_set, "n_models": list(self.n_models)}
+        snapshots = [self._snapshot_json(one) for one in self.snapshots]
+        return keys | self._scored(self.scores, self.cost) | {"snapshots": snapshots}
+
+    def _snapshot_json(self, snapshot: SnapshotContent) -> dict[str, Any]:
+        return {"after": snapshot.after, "unit": snapshot.unit} | self._scored(snapshot.scores, snapshot.cost)
+
+    def _scored(self, scores: Mapping[str, Scores], cost: Cost) -> dict[str, Any]:
+        keys: dict[str, Any] = {}
+        for label, one in reversed(list(scores.items())):
+            keys |= KEYS.get(plugin_name(self.judges[label]), _no_keys)(one)
+        by_judge = {label: one.to_json() for label, one in scores.items()}
+        return keys | {"cost": dataclasses.asdict(cost), "scores": by_judge}
+
+
+def results_table(results: Sequence[Result], *, bounds: Collection[str] = (), first_splits: bool = False) -> Table:
+    """Return the headline of every judge for each result beside what retraining comes to, with the best of each column marked.
+
+    bounds: labels of unlearners that need true oracles; they are never marked. first_splits: of each judge
+    only the split that matters most has a column.
+    """
+    columns = score_columns(results[0].judges, [result.scores for result in results]) if results else []
+    if first_splits:
+        columns = list({column.label: column for column in reversed(columns)}.values())[::-1]
+    sections = [
+        Section(
+            title=label,
+            rows=tuple(_line(result, columns, bounds) for result in results if result.forget_set == label),
+        )
+        for label in dict.fromkeys(result.forget_set for result in results)
+    ]
+    notes = [one.note for one in results[0].judges.values()] if results else []
+    made = Table(
+        columns=(
+            word_column("unlearner"),
+            *(column.column for column in columns),
+            number_column("cost", digits=3),
+        ),
+        sections=tuple(sections),
+        section_heading="forget set",
+        notes=(
+            "In brackets what independent retrained models come to; green or ✓: not to be told from it.",
+            *notes,
+            "Cost: of one request, in retrainings.",
+        ),
+    )
+    return mark_best(made)
+
+
+def _line(result: Result, columns: Sequence[ScoreColumn], bounds: Collection[str]) -> Row:
+    cells = (column.short_cell(result.scores) for column in columns)
+    label = Cell(value=result.unlearner, under=tuple(counted(result.scores)))
+    return row_of(label, *cells, result.cost.fraction, competes=result.unlearner not in bounds)
+
+
+def cost_of(unlearner: Unlearner, samples: float, spending: Spending) -> Cost:
+    """Return what a request costs whose unlearning uses so many samples in each model."""
+    fraction = spending.fraction(samples)
+    return Cost(samples=samples, fraction=fraction, amortised_fraction=fraction + spending.shared(unlearner))
+
+
+def snapshots_of(
+    unlearner: Unlearner,
+    judged: Mapping[str, Judged],
+    spending: Spending,
+) -> tuple[SnapshotContent, ...]:
+    """Return the snapshots of an unlearner in order, each with its cost and what the judges say of it.
+
+    A judge that has judged the result alone says nothing of them.
+    """
+    by_judge = {label: one.snapshots for label, one in judged.items() if one.snapshots}
+    wanted = unlearner.snapshots_wanted
+    return tuple(
+        SnapshotContent(
+            after=several[0].after,
+            unit="" if wanted is None else wanted.unit,
+            cost=cost_of(unlearner, several[0].samples, spending),
+            scores={label: one.scores for label, one in zip(by_judge, several, strict=True)},
+        )
+        for several in zip(*by_judge.values(), strict=True)
+    )
+
+
+def _klom_keys(scores: Scores) -> dict[str, Any]:
+    """Return the keys that rows of `--json` have had since KLoM was the only judge."""
+    p95, mean = scores.of("p95"), scores.of("mean")
+    return {
+        **{split: row.value for split, row in p95.items()},
+        "floor": {split: row.reference for split, row in p95.items()},
+        "mean": {split: row.value for split, row in mean.items()},
+        "interval": {split: list(row.interval or ()) for split, row in p95.items()},
+        "mean_interval": {split: list(row.interval or ()) for split, row in mean.items()},
+        "floor_mean": {split: row.reference for split, row in mean.items()},
+        "n_nonfinite": scores.counts["nonfinite"],
+        "n_clipped": scores.counts["clipped"],
+    }
+
+
+def _accuracy_keys(scores: Scores) -> dict[str, Any]:
+    rows = scores.of("accuracy")
+    return {
+        "accuracy": {split: row.value for split, row in rows.items()},
+        "oracle_accuracy": {split: row.reference for split, row in rows.items()},
+    }
+
+
+def _no_keys(scores: Scores) -> dict[str, Any]:
+    return {}
+
+
+# Keys of `--json` that are kept; what is new stands under `scores` alone.
+KEYS: Mapping[str, Callable[[Scores], dict[str, Any]]] = {
+    KlomJudge.name: _klom_keys,
+    AccuracyJudge.name: _accuracy_keys,
+}

@@ -1,0 +1,221 @@
+"""One shard of work as it travels to a worker: what to compute, from which tables, into which folder."""
+
+import functools
+import platform
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import threadpoolctl
+import torch
+
+from pipeline.core.errors import DataError
+from pipeline.core.fingerprint import digest
+from pipeline.core.plugin_calls import named_failures
+from pipeline.core.registry import identity, plugin_name
+from pipeline.core.settings.paths import paths_in
+from pipeline.data.examples import Examples
+from pipeline.graph.node import Node, Work
+from pipeline.graph.nodes.imported import Evaluated
+from pipeline.graph.nodes.train import Population
+from pipeline.graph.nodes.unlearn import Unlearn
+from pipeline.models.base import Model
+from pipeline.store.listing_cache import Recently
+from pipeline.store.store import Store, TableRef
+from pipeline.store.visibility import see
+from pipeline.training.ensemble import Builder, Kind, why_descent_is_looped
+from pipeline.training.feeds import open_feed
+from pipeline.training.populations import Recipe, choose_ensemble
+from pipeline.training.recipe.schedule import Descent
+from pipeline.training.sizing import EVALUATION_BATCH, Allowance, allowing, largest_evaluation_batch, memory_granted
+
+# Of this process: it decides nothing but which shards are not worth making.
+_RECENTLY = Recently()
+# Where the choice for the models and the recipe of a folder is recorded, by folder and device.
+_DECISIONS: dict[tuple[str, str], tuple[Model, Recipe, str]] = {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """Units start to stop of a node, to be written to folder of the store at store_uri, which carries store_mark.
+
+    recipe is what the models that the node runs were trained by, which decides how they run here.
+    contents are what lay in the files of the node's plug-ins when the folder was named, see Graph.contents_of;
+    unit_contents are what lay in the files of each of its units, see Node.unit_contents.
+    """
+
+    node: Node
+    folder: str
+    start: int
+    stop: int
+    inputs: Mapping[str, TableRef]
+    store_uri: str
+    store_mark: str | None = None
+    recipe: Recipe
+    contents: Mapping[str, str] = field(default_factory=dict)
+    unit_contents: tuple[str, ...] = ()
+    # Whether the shard existed before. It then keeps its range, so that what was computed from it stays valid.
+    is_remade: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.node.key} {self.node.unit} {self.start}-{self.stop}"
+
+    def part(self, start: int, stop: int) -> "Task":
+        """Return the task of units start to stop of this one: a shard of another range, and so not one made again."""
+        contents = self.unit_contents[start - self.start : stop - self.start]
+        return replace(self, start=start, stop=stop, unit_contents=contents, is_remade=False)
+
+
+def open_store(task: Task) -> Store:
+    """Return the task's store; raises StoreUnseenError if this machine does not share it."""
+    if task.store_mark is not None:
+        see(task.store_uri, task.store_mark)
+    return Store(task.store_uri, mark=task.store_mark)
+
+
+def compute_task(task: Task, examples: Examples, device: str, common: Any = None, *, open_store: Callable[[Task], Store] = open_store) -> dict[str, Any]:
+    """Compute one shard, write it, and return {"seconds", "made"}; everything large stays with the worker.
+
+    common is what `read_common` returned. A worker that computes many shards of one node passes it; without it the shard reads for itself.
+    Another run may have made the shard while this task waited for its turn. Then the shard is left as it is.
+    open_store opens the task's store; pass another function to put other Files under the store.
+    """
+    begun = time.perf_counter()
+    store = open_store(task)
+    if _RECENTLY.holds(store, task.folder, task.start, task.stop, keeping=task.node.keeping):
+        return {"seconds": 0.0, "made": False}
+    threads = task.node.resources.num_cpus
+    torch.set_num_threads(threads)
+    _limit_memory(device, task.node.resources.num_gpus)
+    grant = task.node.resources.grant
+    allowed = Allowance(memory_bytes=memory_granted(device, grant))
+    with named_failures(task.node.at_work()), allowing(allowed):
+        kind, reason, batch = _ensemble(task, store, examples, device)
+    work = Work(
+        start=task.start,
+        stop=task.stop,
+        store=store,
+        inputs=task.inputs,
+        examples=examples,
+        device=device,
+        kind=kind,
+        common=common,
+        grant=grant,
+    )
+    # The last bits of a matrix product change with the threads that share it, so BLAS gets as many as torch.
+    limited = _libraries(len(sys.modules)).limit(limits=threads)
+    with limited, named_failures(task.node.at_work()), allowing(replace(allowed, evaluation_batch=batch)):
+        shard = task.node.compute(work)
+    check_contents(task)
+    seconds = time.perf_counter() - begun
+    side = environment(device) | _feed_facts(work) | {"seconds": round(seconds, 4), "ensemble": kind, "ensemble_reason": reason, "threads": threads}
+    store.write_shard(task.folder, task.node.unit, task.start, task.stop, shard, side=side)
+    _RECENTLY.made(store, task.folder, task.start, task.stop)
+    return {"seconds": seconds, "made": True}
+
+
+def _feed_facts(work: Work) -> dict[str, str]:
+    """Return how the inputs of a shard reached its device, and why; nothing if it read none."""
+    choice = work.feed_choice
+    return {} if choice is None else {"feed": choice.kind, "feed_reason": choice.reason}
+
+
+def check_contents(task: Task) -> None:
+    """Raise DataError if a file that the shard was computed from is another one than the shard's table rests on."""
+    for plugin in task.node.file_readers():
+        if plugin.content() != task.contents.get(plugin_name(plugin)):
+            raise _changed(", ".join(map(str, paths_in(plugin))))
+    found = task.node.unit_contents(task.start, task.stop)
+    if found != task.unit_contents:
+        first = next((unit for unit, pair in enumerate(zip(found, task.unit_contents, strict=False)) if pair[0] != pair[1]), 0)
+        paths = ", ".join(map(str, paths_in(task.node.plugins())))
+        raise _changed(f"{task.node.key}: what {paths} holds of unit {task.start + first}")
+
+
+def _changed(what: str) -> DataError:
+    return DataError(f"{what} changed since the run began, or differs on this machine; run the command again once it is the same for all")
+
+
+def _limit_memory(device: str, num_gpus: float) -> None:
+    """Keep this process to its part of a GPU's memory: Ray lends a part, but lets whoever comes first take all of it. Tasks reuse processes, so also undo."""
+    if device.startswith("cuda") and num_gpus:
+        torch.cuda.set_per_process_memory_fraction(min(1.0, num_gpus), device)
+
+
+def read_common(task: Task, examples: Examples, device: str) -> Any:
+    """Return what all shards of the task's node read alike, None if that is nothing."""
+    grant = task.node.resources.grant
+    work = Work(start=0, stop=0, store=open_store(task), inputs=task.inputs, examples=examples, device=device, kind="looped", grant=grant)
+    with named_failures(task.node.at_work()):
+        return task.node.common(work)
+
+
+@functools.lru_cache(maxsize=1)
+def _libraries(n_modules: int) -> threadpoolctl.ThreadpoolController:
+    """Return what limits the threads of the libraries loaded so far; looking for them takes 4 ms, and only an import brings more."""
+    return threadpoolctl.ThreadpoolController()
+
+
+def environment(device: str) -> dict[str, Any]:
+    """Return what bits may depend on beside the inputs; bit-for-bit equality is promised within one such environment."""
+    return {
+        "host": platform.node(),
+        "device": torch.cuda.get_device_name(device) if device.startswith("cuda") else "cpu",
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "versions": versions(),
+        "written_at": round(time.time(), 3),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what computes."""
+    return {"Python": platform.python_version(), "torch": torch.__version__, "NumPy": np.__version__}
+
+
+def _ensemble(task: Task, store: Store, examples: Examples, device: str) -> tuple[Kind, str, int]:
+    """Return how members run, why, and how many points are evaluated at once.
+
+    It is decided once for a recipe and a kind of device, by whoever comes first, so that oracles and unlearned models
+    never differ by it.
+    """
+    node = task.node
+    if not isinstance(node, Population | Unlearn | Evaluated):
+        return "looped", "no models are run", _recorded_batch(task, store, examples, device)
+    # The task's recipe is that of the models which the node runs: a proxy has its own.
+    recipe = node.recipe if isinstance(node, Population) else task.recipe
+    path = _decision(task, node.model, recipe, examples, device)
+    decided = store.decided(path)
+    if decided is None:
+        build = Builder(node.model, examples.input_shape, examples.n_classes)
+        data, _ = open_feed(examples, device, node.resources.grant)
+        choice = choose_ensemble(build, recipe, data, examples.n_train)
+        choice["evaluation_batch"] = largest_evaluation_batch(build(), data.first(1))
+        decided = store.decide(path, choice)
+    batch = decided.get("evaluation_batch", EVALUATION_BATCH)
+    reason = why_descent_is_looped(node.unlearner) if isinstance(node, Unlearn) and isinstance(node.unlearner, Descent) else None
+    return (decided["kind"], decided["reason"], batch) if reason is None else ("looped", reason, batch)
+
+
+def _recorded_batch(task: Task, store: Store, examples: Examples, device: str) -> int:
+    """Return the batch of evaluation that was chosen when the models that a node looks into were trained."""
+    model = getattr(task.node, "model", None)
+    decided = None if model is None else store.decided(_decision(task, model, task.recipe, examples, device))
+    return (decided or {}).get("evaluation_batch", EVALUATION_BATCH)
+
+
+def _decision(task: Task, model: Model, recipe: Recipe, examples: Examples, device: str) -> str:
+    """Return where the choice for a model, a recipe and a kind of device is recorded.
+
+    Shards of a folder follow each other, so the last answer is kept: to spell models and recipes out takes longer than a look.
+    """
+    asked = (task.folder, device)
+    known = _DECISIONS.get(asked)
+    if known is None or known[:2] != (model, recipe):
+        about = [identity(model), identity(recipe), list(examples.input_shape), examples.n_classes]
+        # Before there was a choice for each kind of device, there were only CPUs.
+        kind = [torch.cuda.get_device_name(device)] if device.startswith("cuda") else []
+        known = _DECISIONS[asked] = (model, recipe, f"ensembles/{digest(about + kind)}.json")
+    return known[2]

@@ -1,0 +1,159 @@
+"""What a comparison of experiments shows, as plain frozen values: methods × experiments for each forget set that all of them have."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pipeline.core.errors import ShapeError
+from pipeline.evaluation.judges.base import Judge
+from pipeline.evaluation.judges.scores import Score, Scores
+from pipeline.results.formatting import in_unit, times_floor
+from pipeline.results.report_content import CHEAP, Role
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One method in one experiment on one forget set.
+
+    scores are those of each judge that all experiments have alike, the headline first; fraction and amortised_fraction
+    are the cost of a request in retrainings without and with its share of the datamodel.
+    """
+
+    plugin: str
+    scores: Mapping[str, Scores]
+    fraction: float
+    amortised_fraction: float
+
+    @property
+    def main(self) -> Score:
+        """The headline on the split that matters most."""
+        return next(iter(self.scores.values())).rows[0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """An unlearner by its label: one entry for each experiment, None where it has no unlearner of that label."""
+
+    label: str
+    role: Role
+    entries: tuple[Entry | None, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparedSet:
+    """A forget set that all experiments have by label: with n_points, and the scores of a second group of oracles, of each.
+
+    same_points says whether it is the same training points of the same data everywhere.
+    """
+
+    label: str
+    same_points: bool
+    n_points: tuple[int, ...]
+    floor: tuple[Mapping[str, Scores], ...]
+    methods: tuple[Method, ...]
+
+    def __post_init__(self) -> None:
+        lengths = {len(self.n_points), len(self.floor), *(len(method.entries) for method in self.methods)}
+        if len(lengths) != 1:
+            raise ShapeError(f"forget set {self.label!r} has values of {sorted(lengths)} experiments; give one for each experiment")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Everything on the page. models are words, n_models counts unlearned models and oracles of each experiment.
+
+    judges are those that all experiments have alike, by label, the headline first; judged says in words how they are set.
+    differences are (setting, its value in each experiment as words).
+    """
+
+    names: tuple[str, ...]
+    models: tuple[str, ...]
+    n_models: tuple[tuple[int, int], ...]
+    judges: Mapping[str, Judge]
+    judged: str
+    sets: tuple[ComparedSet, ...]
+    differences: tuple[tuple[str, tuple[str, ...]], ...]
+
+    @property
+    def judge(self) -> Judge:
+        """The judge whose headline the words and the figure follow."""
+        return next(iter(self.judges.values()))
+
+    @property
+    def floor(self) -> Score:
+        """What retraining comes to in the first experiment on the first set: says what the headline is, on which split, in which unit."""
+        return next(iter(self.sets[0].floor[0].values())).rows[0]
+
+    @property
+    def title(self) -> str:
+        """What the headline is called."""
+        return self.judge.title(self.floor.statistic)
+
+    @property
+    def counts_floors(self) -> bool:
+        """Whether distances are counted in floors: where a share of the floor is what retraining alone makes."""
+        return self.floor.better == "lower" and self.judge.yardstick.share > 0
+
+    def distance(self, score: Score) -> float:
+        """Return how far a score is from retraining: in floors, or as a difference in its unit; infinite where it is no number."""
+        if not math.isfinite(score.value) or score.reference is None:
+            return math.inf
+        if not self.counts_floors:
+            return max(score.excess, 0.0)
+        return score.value / score.reference if score.reference > 0 else math.inf
+
+    def away(self, value: float) -> str:
+        """Return a distance as a number of floors, or in the unit of the headline."""
+        if not math.isfinite(value):
+            return "countless" if self.counts_floors else "unknown"
+        return times_floor(value, 1.0).rstrip("×") if self.counts_floors else in_unit(value, self.floor.unit, is_named=True)
+
+    def nearest_end(self, score: Score) -> float:
+        """Return how far the nearer end of a score's interval is from retraining."""
+        holds = score.interval is not None and score.reference is not None and score.interval[0] <= score.reference <= score.interval[1]
+        return 0.0 if holds and not self.counts_floors else min(self._ends(score))
+
+    def furthest_end(self, score: Score) -> float:
+        """Return how far the further end of a score's interval is from retraining."""
+        return max(self._ends(score))
+
+    def _ends(self, score: Score) -> list[float]:
+        return [self.distance(dataclasses.replace(score, value=end)) for end in score.interval or (score.value,)]
+
+
+def lead_label(comparison: Comparison) -> str | None:
+    """Return the cheap method in all experiments that moves weights and is nearest to retraining, with a datamodel if any; else None."""
+    for role in (Role.DATAMODEL, Role.RIVAL):
+        labels = [{one.label for one in each.methods if one.role == role and _is_cheap_everywhere(each, one.label)} for each in comparison.sets]
+        # A method at 0 is no nearer than what the floor resolves, and has no logarithm.
+        totals = {
+            label: sum(math.log(max(value, 0.01)) for each in comparison.sets for value in distances(comparison, each, label))
+            for label in set.intersection(*labels)
+        }
+        if totals:
+            return min(sorted(totals), key=lambda label: totals[label])
+    return None
+
+
+def nearest(comparison: Comparison, one: ComparedSet, label: str) -> str | None:
+    """Return the experiment in which a method is nearest to retraining, None if intervals do not tell it from the next."""
+    entries, away = (
+        next(method.entries for method in one.methods if method.label == label),
+        distances(comparison, one, label),
+    )
+    places = sorted(range(len(comparison.names)), key=lambda place: away[place])[:2]
+    first, second = (entries[place] for place in places)
+    if first is None or second is None or comparison.furthest_end(first.main) >= comparison.nearest_end(second.main):
+        return None
+    return comparison.names[places[0]]
+
+
+def distances(comparison: Comparison, one: ComparedSet, label: str) -> list[float]:
+    """Return how far a method is from retraining in each experiment, infinitely far where it is not known."""
+    entries = next((method.entries for method in one.methods if method.label == label), ())
+    return [math.inf if entry is None else comparison.distance(entry.main) for entry in entries]
+
+
+def _is_cheap_everywhere(one: ComparedSet, label: str) -> bool:
+    return all(entry is not None and entry.fraction < CHEAP for method in one.methods if method.label == label for entry in method.entries)

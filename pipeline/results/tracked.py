@@ -1,0 +1,56 @@
+"""What a run shows in MLflow, as plain values."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+
+Numbers: TypeAlias = Mapping[str, float | int | np.number[Any]]
+# The child name that stands for the parent run itself: what the whole experiment came to is shown there.
+PARENT = ""
+# Characters of a note at most; what goes beyond is cut off.
+MOST_IN_NOTE = 5000
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetSummary:
+    """The data set a run learns from. Of inputs (n_points, ...) and labels (n_points,) only dtype and shape are read."""
+
+    name: str
+    digest: str
+    n_train: int
+    n_validation: int
+    n_classes: int
+    inputs: np.ndarray
+    labels: np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Results:
+    """Everything one child run shows when it is done; names are paths below the run's artifacts and may contain slashes.
+
+    version identifies the content: a child is logged again when its version changes. note is Markdown, the first thing a person reads. curves are
+    metrics that have a value for each of several steps, {step: value}. tables hold rows, shown in the UI and kept as CSV;
+    figures hold PNG; files hold bytes or the path of a local file, and go under their own names.
+    """
+
+    version: str
+    note: str = ""
+    params: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Numbers = field(default_factory=dict)
+    curves: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
+    tables: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    figures: Mapping[str, bytes] = field(default_factory=dict)
+    files: Mapping[str, bytes | Path] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """One point of several curves: their values at a step, seen at a moment in seconds since the epoch."""
+
+    step: int
+    moment: float
+    metrics: Numbers

@@ -1,0 +1,196 @@
+"""Experiments side by side: a row for each method, a mark for each experiment, the floor of each as a line; one panel for each forget set."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from pipeline.evaluation.judges.scores import Scores
+from pipeline.results.comparison_content import ComparedSet, Comparison, Entry
+from pipeline.results.formatting import in_unit
+from pipeline.show.figures.theme import COLOURS, canvas, shorten, themed
+
+COLUMNS = 3
+# Inches: of a row of marks, above, between and below the panels, and left of them for the labels of methods.
+ROW, TOP, BETWEEN, BOTTOM, LEFT = 0.27, 0.35, 0.75, 0.85, 1.55
+WIDTH = 11.0
+# Shape and dashes tell experiments apart as well as colour does, for print and for colour-blind readers.
+Dashes = tuple[int, tuple[int, ...]]
+MARKS: tuple[tuple[str, str, Dashes], ...] = (
+    ("o", "accent", (0, ())),
+    ("s", "rival", (0, (4, 2))),
+    ("^", "oracle", (0, (1, 2))),
+    ("D", "flipped", (0, (6, 2, 1, 2))),
+    ("v", "muted", (0, (2, 3))),
+)
+# From this value on, figures are written at the left of their marks on a logarithmic axis.
+ROOMY = 4.0
+TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
+
+
+def comparison_figure(comparison: Comparison) -> Figure:
+    """Return the headline of every method in every experiment, with intervals; the axis of what is counted in floors is logarithmic."""
+    sets, n_experiments = comparison.sets, len(comparison.names)
+    labels = list(dict.fromkeys(method.label for one in sets for method in one.methods))
+    n_columns = min(len(sets), COLUMNS)
+    n_lines = -(-len(sets) // n_columns)
+    panel = ROW * max(n_experiments, 1.5) * len(labels) + 0.2
+    height = n_lines * panel + (n_lines - 1) * BETWEEN + TOP + BOTTOM
+    axis = _Axis(comparison)
+    with themed():
+        figure = canvas(WIDTH, height)
+        figure.subplots_adjust(LEFT / WIDTH, BOTTOM / height, 0.99, 1 - TOP / height, 0.07, BETWEEN / panel)
+        for number, one in enumerate(sets):
+            ax = figure.add_subplot(n_lines, n_columns, number + 1)
+            _draw_frame(ax, one, labels, axis)
+            ax.set_yticks(
+                range(len(labels)),
+                [shorten(label, 22) for label in labels] if number % n_columns == 0 else [""] * len(labels),
+            )
+            for place in range(n_experiments):
+                _draw_experiment(ax, one, labels, place, n_experiments, axis)
+        _legend(figure, comparison.names)
+    return figure
+
+
+def mark(place: int) -> tuple[str, str, Dashes]:
+    """Return the shape, colour and dashes of an experiment; from the sixth on they come again."""
+    return MARKS[place % len(MARKS)]
+
+
+class _Axis:
+    """The horizontal axis: logarithmic from below every mark and floor to the worst value, or linear over all of them."""
+
+    def __init__(self, comparison: Comparison) -> None:
+        self._content, self.unit = comparison, comparison.floor.unit
+        worst = comparison.judge.yardstick.worst
+        scores = [
+            entry.main
+            for one in comparison.sets
+            for method in one.methods
+            for entry in method.entries
+            if entry
+        ]
+        values = [score.value for score in scores if math.isfinite(score.value)] + [
+            _floor(floor) for one in comparison.sets for floor in one.floor
+        ]
+        self.is_log = comparison.counts_floors and worst is not None
+        if self.is_log and worst is not None:
+            # Intervals may be cut here, since near 0 a logarithm would give them all the room.
+            self.low, self.high = (
+                max(min((value for value in values if value > 0), default=0.1) / 2, TICKS[0]),
+                worst,
+            )
+        else:
+            ends = [*values, *(end for score in scores for end in score.interval or ())]
+            self.low, self.high = min(ends), max(ends)
+            self.high += 0.0 if self.high > self.low else 1.0
+
+    def prepare(self, ax: Axes) -> None:
+        """Set scale, range, ticks and label."""
+        room = 0.08 * (self.high - self.low)
+        named = "" if self.unit in ("", "fraction") else f" ({self.unit})"
+        ax.set_xlabel(f"{self._content.title}, {self._content.floor.split}{named}")
+        if not self.is_log:
+            ax.set_xlim(self.low - room, self.high + room)
+            return
+        ax.set_xscale("log")
+        ax.set_xlim(self.low, 1.13 * self.high)
+        ticks = [tick for tick in TICKS if self.low <= tick <= self.high]
+        ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        ax.set_xticks([], minor=True)
+        ax.axvline(self.high, color=COLOURS["quiet"], linewidth=0.8)
+
+    def within(self, value: float) -> float:
+        """Return where a value lies; what is no number lies at the far end, never where it would look good."""
+        if math.isnan(value):
+            return self.low if self._content.floor.better == "higher" else self.high
+        return float(np.clip(value, self.low, self.high))
+
+    def is_far(self, x: float) -> bool:
+        """Return whether a mark has more room at its left."""
+        middle = math.sqrt(self.low * self.high) if self.is_log else (self.low + self.high) / 2
+        return x > (ROOMY if self.is_log else middle)
+
+
+def _floor(scores: Mapping[str, Scores]) -> float:
+    """Return what retraining comes to by the first judge."""
+    first = next(iter(scores.values())).rows[0]
+    return first.value if first.reference is None else first.reference
+
+
+def _draw_frame(ax: Axes, one: ComparedSet, labels: Sequence[str], axis: _Axis) -> None:
+    ax.set_title(shorten(one.label, 36), loc="left", fontsize=10.5, fontweight="bold")
+    axis.prepare(ax)
+    ax.set_ylim(len(labels) - 0.5, -0.5)
+    ax.tick_params(length=0)
+    ax.tick_params(axis="y", labelsize=9, labelcolor=COLOURS["ink"])
+    ax.grid(axis="x", color=COLOURS["line"], linewidth=0.6, alpha=0.7)
+    ax.set_axisbelow(True)
+    for row in range(0, len(labels), 2):
+        ax.axhspan(row - 0.5, row + 0.5, color=COLOURS["quiet"], alpha=0.08, linewidth=0)
+
+
+def _draw_experiment(
+    ax: Axes, one: ComparedSet, labels: Sequence[str], place: int, n_experiments: int, axis: _Axis
+) -> None:
+    shape, colour, dashes = mark(place)
+    ax.axvline(
+        max(_floor(one.floor[place]), axis.low),
+        color=COLOURS[colour],
+        linestyle=dashes,
+        linewidth=1.3,
+        alpha=0.75,
+        zorder=2,
+    )
+    offset = (place - (n_experiments - 1) / 2) * 0.72 / n_experiments
+    for method in one.methods:
+        entry = method.entries[place]
+        if entry is not None:
+            _draw_entry(ax, entry, labels.index(method.label) + offset, shape, COLOURS[colour], axis)
+
+
+def _draw_entry(ax: Axes, entry: Entry, y: float, shape: str, colour: str, axis: _Axis) -> None:
+    """Draw a mark with its interval and value."""
+    score = entry.main
+    x = axis.within(score.value)
+    low, high = (max(end, axis.low) for end in score.interval or (x, x))
+    ax.plot([low, high], [y, y], color=colour, linewidth=1.6, alpha=0.45, solid_capstyle="round", zorder=3)
+    ax.plot([x], [y], shape, markersize=6, markerfacecolor=colour, markeredgecolor=COLOURS["paper"], zorder=4)
+    # Beside the mark on whichever side there is room.
+    (at, away, side) = (min(x, low), -6, "right") if axis.is_far(x) else (max(x, high), 6, "left")
+    ax.annotate(
+        in_unit(score.value, score.unit),
+        (at, y),
+        (away, 0),
+        textcoords="offset points",
+        va="center",
+        ha=side,
+        fontsize=7.5,
+        color=colour,
+    )
+
+
+def _legend(figure: Figure, names: Sequence[str]) -> None:
+    handles = []
+    for place, name in enumerate(names):
+        shape, colour, dashes = mark(place)
+        label, shown = f"{shorten(name, 24)}: methods, and its floor as a line", COLOURS[colour]
+        handles.append(
+            Line2D(
+                [], [], label=label, color=shown, linestyle=dashes, linewidth=1.3, marker=shape, markersize=6
+            )
+        )
+    n_columns = min(len(handles), 3)
+    figure.legend(
+        handles=handles,
+        loc="lower center",
+        ncols=n_columns,
+        fontsize=8.5,
+        handlelength=3.2,
+        columnspacing=2,
+        labelcolor=COLOURS["muted"],
+    )

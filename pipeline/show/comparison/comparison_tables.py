@@ -1,0 +1,143 @@
+"""The tables of a comparison, filled from its content: the headline of every judge and the cost in each experiment, and the settings that differ."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from pipeline.evaluation.judges.base import Judge
+from pipeline.evaluation.judges.scores import Score, Scores
+from pipeline.results.comparison_content import ComparedSet, Comparison, Entry, Method
+from pipeline.results.formatting import in_unit, percent, span_in_unit
+from pipeline.show.report.report_tables import KINDS
+from pipeline.show.score_tables import SHADE_NOTE, counted, distance, shade, short_cell
+from pipeline.show.tables import (
+    Cell,
+    Column,
+    Row,
+    Section,
+    Table,
+    Tone,
+    number_column,
+    row_of,
+    table_of,
+    word_column,
+)
+
+
+def compared_table(comparison: Comparison, lead: str | None) -> Table:
+    """Return every number of a comparison; lead is the method that the words follow."""
+    return Table(
+        columns=(
+            word_column("Unlearner"),
+            *(column for name in comparison.names for column in _columns(comparison, name)),
+        ),
+        sections=tuple(_section(one, number, comparison, lead) for number, one in enumerate(comparison.sets)),
+        section_heading="Forget set",
+        notes=(
+            "In small print the interval, the distance to retraining and the other splits; below a cost that with the datamodel's share.",
+            SHADE_NOTE,
+        ),
+    )
+
+
+def settings_table(comparison: Comparison) -> Table:
+    """Return the settings that differ, with their value in each experiment."""
+    columns = (word_column("Setting"), *(word_column(name) for name in comparison.names))
+    return table_of(columns, (row_of(setting, *values) for setting, values in comparison.differences))
+
+
+def headline_table(comparison: Comparison) -> Table:
+    """Return the headline of every method in every experiment, in brackets what retraining comes to: what a terminal shows."""
+    floor = comparison.floor
+
+    def show(value: float) -> str:
+        return in_unit(value, floor.unit)
+
+    sections = [
+        Section(
+            title=one.label,
+            rows=tuple(
+                row_of(method.label, *(_short(entry, comparison) for entry in method.entries))
+                for method in one.methods
+            ),
+        )
+        for one in comparison.sets
+    ]
+    return Table(
+        columns=(word_column("unlearner"), *(number_column(name, show=show) for name in comparison.names)),
+        sections=tuple(sections),
+        caption=f"{comparison.title}, {floor.split}{f', in {floor.unit}' if floor.unit not in ('', 'fraction') else ''}",
+        section_heading="forget set",
+        notes=("In brackets what independent oracles of the same experiment come to (its floor).",),
+    )
+
+
+def _short(entry: Entry | None, comparison: Comparison) -> Cell:
+    return Cell() if entry is None else short_cell(entry.main, comparison.judge)
+
+
+def _columns(comparison: Comparison, name: str) -> Iterator[Column]:
+    for label, judge in comparison.judges.items():
+        first = comparison.sets[0].floor[0][label].rows[0]
+
+        def show(value: float, unit: str = first.unit) -> str:
+            return in_unit(value, unit)
+
+        yield number_column(
+            f"{judge.title(first.statistic)}, {first.split}", group=name, show=show, better=first.better
+        )
+    yield number_column("cost", group=name, show=percent)
+
+
+def _section(one: ComparedSet, number: int, comparison: Comparison, lead: str | None) -> Section:
+    floors = [
+        cell for floor in one.floor for cell in (*_floor_cells(comparison.judges, floor), Cell(value=1.0))
+    ]
+    retraining = row_of(
+        Cell(value="retraining", under=("the floor",)), *floors, tone=Tone.REFERENCE, competes=False
+    )
+    return Section(
+        title=one.label,
+        note=f"{'the same' if one.same_points else 'not the same'} forgotten points in all",
+        anchor=f"set-{number}",
+        rows=(
+            retraining,
+            *(_line(method, comparison, is_lead=method.label == lead) for method in one.methods),
+        ),
+    )
+
+
+def _floor_cells(judges: Mapping[str, Judge], floor: Mapping[str, Scores]) -> Iterator[Cell]:
+    for label in judges:
+        first = floor[label].rows[0]
+        yield Cell(value=first.value if first.reference is None else first.reference)
+
+
+def _line(method: Method, comparison: Comparison, *, is_lead: bool) -> Row:
+    plugins = list(dict.fromkeys(entry.plugin for entry in method.entries if entry is not None))
+    kind = KINDS[method.role] + (f"; not one method: {', '.join(plugins)}" if len(plugins) > 1 else "")
+    cells = [cell for entry in method.entries for cell in _entry(entry, comparison.judges)]
+    return row_of(Cell(value=method.label, under=(kind,)), *cells, is_best=is_lead)
+
+
+def _entry(entry: Entry | None, judges: Mapping[str, Judge]) -> Iterator[Cell]:
+    if entry is None:
+        yield from (Cell() for _ in (*judges, "cost"))
+        return
+    warnings = counted(entry.scores)
+    for place, (label, judge) in enumerate(judges.items()):
+        yield _score(entry.scores.get(label), judge, warnings if place == 0 else [])
+    amortised = percent(entry.amortised_fraction)
+    yield Cell(value=entry.fraction, under=() if amortised == percent(entry.fraction) else (amortised,))
+
+
+def _score(scores: Scores | None, judge: Judge, warnings: Sequence[str]) -> Cell:
+    """Return the headline on the split that matters most, the other splits in small print."""
+    if scores is None:
+        return Cell()
+    first, *others = scores.of(scores.headline).values()
+    interval = "" if first.interval is None else span_in_unit(first.interval, first.unit)
+    under = [interval, distance(first, judge), *(_of_split(score) for score in others), *warnings]
+    return Cell(value=first.value, under=tuple(part for part in under if part), shade=shade(first, judge))
+
+
+def _of_split(score: Score) -> str:
+    return f"{score.split} {in_unit(score.value, score.unit)}"

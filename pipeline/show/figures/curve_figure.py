@@ -1,0 +1,112 @@
+"""LDS against the number of subset models, and what forgetting by prediction alone comes to: whether more of them would help."""
+
+import math
+import statistics
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
+
+from pipeline.results.attribution_content import CurveContent, ForgetCurveContent
+from pipeline.show.figures.score_axis import prepare_root_axis
+from pipeline.show.figures.theme import COLOURS, canvas, shorten, themed
+from pipeline.show.report.attribution_words import curve_words
+
+# Sets up to which each line is named; with more, names would lie on each other.
+MOST_NAMED = 6
+HUES = ("accent", "rival", "ink", "flipped", "quiet", "muted")
+# Shapes of the marks, which tell lines apart in print and for colour-blind readers.
+SHAPES = ("o", "s", "^", "D", "v", "P")
+# Inches of the figure with forgetting, and of the room below it for axis and legend.
+FORGETTING, LEGEND = 6.6, 1.2
+
+
+def curve_figure(curve: CurveContent, forgetting: Sequence[ForgetCurveContent] = ()) -> Figure:
+    """Return LDS with its interval at every number of models, each twice the one before; the last doubling is what the title is about.
+
+    forgetting is drawn below, if there is any: P95 KLoM of the logits that are predicted for each forget set.
+    """
+    lows, highs = zip(*curve.intervals, strict=True)
+    with themed():
+        height = FORGETTING if forgetting else 3.0
+        figure = canvas(5.2, height)
+        axes = figure.subplots(2 if forgetting else 1, squeeze=False)[:, 0]
+        figure.subplots_adjust(
+            0.125, (LEGEND if forgetting else 0.5) / height, 0.975, 1 - 0.6 / height, hspace=0.42
+        )
+        ax = axes[0]
+        _by_models(ax, curve.n_models)
+        ax.fill_between(curve.n_models, lows, highs, color=COLOURS["accent"], alpha=0.14, linewidth=0)
+        ax.plot(
+            curve.n_models,
+            curve.lds,
+            "o-",
+            color=COLOURS["accent"],
+            linewidth=1.7,
+            markersize=5.5,
+            markeredgecolor=COLOURS["paper"],
+        )
+        for n_models, value, high in zip(curve.n_models, curve.lds, highs, strict=True):
+            ax.annotate(
+                f"{value:.3f}",
+                (n_models, high),
+                (0, 4),
+                textcoords="offset points",
+                ha="center",
+                fontsize=8.5,
+            )
+        ax.set_ylabel("LDS on held-out models")
+        first, _, rest = curve_words(curve).rpartition(" gained ")
+        ax.set_title(f"{first}\ngained {rest}", loc="left", fontsize=9.5, linespacing=1.5)
+        if forgetting:
+            _draw_forgetting(axes[1], forgetting)
+    return figure
+
+
+def _draw_forgetting(ax: Axes, forgetting: Sequence[ForgetCurveContent]) -> None:
+    """Draw a line for each set, and the medians of what retrained models and those left as they are come to."""
+    _by_models(ax, forgetting[0].n_models)
+    named = len(forgetting) <= MOST_NAMED
+    for number, one in enumerate(forgetting):
+        colour = COLOURS[HUES[number % len(HUES)]] if named else COLOURS["accent"]
+        style = (
+            {"marker": SHAPES[number], "markersize": 4.5, "linewidth": 1.5}
+            if named
+            else {"linewidth": 0.8, "alpha": 0.5}
+        )
+        ax.plot(one.n_models, one.p95, color=colour, label=shorten(one.label, 22) if named else None, **style)
+    floor, nothing = (
+        statistics.median(getattr(one, name) for one in forgetting) for name in ("floor", "nothing")
+    )
+    of_sets = ", median of the sets" if len(forgetting) > 1 else ""
+    ax.axhline(nothing, color=COLOURS["muted"], linestyle=":", linewidth=1.2, label=f"doing nothing{of_sets}")
+    ax.axhline(floor, color=COLOURS["oracle"], linestyle="--", linewidth=1.2, label=f"retrained{of_sets}")
+    drawn = [value for one in forgetting for value in one.p95 if math.isfinite(value)]
+    top = max([nothing, floor, *drawn])
+    prepare_root_axis(ax, 1.01 * top, 1.1 * top)
+    ax.set_ylabel("P95 KLoM (nats)")
+    ax.set_title(
+        "Forgotten points, if the predictions were the outputs (DM-Direct)", loc="left", fontsize=9.5
+    )
+    # Below the axis it covers no line.
+    ax.legend(
+        fontsize=8,
+        ncols=2,
+        loc="upper left",
+        bbox_to_anchor=(-0.02, -0.24),
+        borderaxespad=0,
+        labelcolor=COLOURS["muted"],
+    )
+
+
+def _by_models(ax: Axes, n_models: Sequence[int]) -> None:
+    """Make the horizontal axis one of models, each number twice the one before."""
+    ax.set_xscale("log", base=2)
+    ax.set_xticks(n_models, [f"{count:,}" for count in n_models])
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.margins(x=0.09, y=0.16)
+    ax.set_xlabel("subset models")
+    ax.tick_params(length=0)
+    ax.grid(axis="y", color=COLOURS["line"], linewidth=0.6, alpha=0.7)
+    ax.set_axisbelow(True)

@@ -1,0 +1,162 @@
+"""What removing a forget set will change: margins before and as predicted after, point by point, beside what retraining came to where that is known."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from pipeline.results.attribution_content import ChangeContent, ForecastContent
+from pipeline.show.figures.influence_figure import grey_range, show
+from pipeline.show.figures.theme import COLOURS, canvas, shorten, themed
+
+# Points shown of the forget set, and of all others.
+MOST = 16
+ROW, TOP, BOTTOM = 0.3, 0.36, 0.82
+
+
+def forecast_figure(content: ForecastContent) -> Figure:
+    """Return two panels of the points that change most, forgotten and other ones: each a line from before to after with two standard errors if known."""
+    panels = {"forgotten points": content.forget[:MOST], "others that change most": content.others[:MOST]}
+    panels = {title: changes for title, changes in panels.items() if changes}
+    height = TOP + BOTTOM + ROW * max((len(changes) for changes in panels.values()), default=1)
+    has_error = any(np.isfinite(change.standard_error) for changes in panels.values() for change in changes)
+    has_actual = any(change.actual is not None for changes in panels.values() for change in changes)
+    grey = grey_range([change.point for changes in panels.values() for change in changes])
+    with themed():
+        figure = canvas(11.0, height)
+        for number, (title, changes) in enumerate(panels.items()):
+            left = 0.012 + number * 0.505
+            shown = (
+                f"{title}: {len(changes)} of {content.splits['forget'].n_points:,}" if number == 0 else title
+            )
+            figure.text(left, 1 - 0.08 / height, shown, va="top", fontsize=9.5, fontweight="bold")
+            _draw_panel(figure, changes, left, grey)
+        _legend(figure, has_actual=has_actual, has_error=has_error)
+    return figure
+
+
+def _draw_panel(
+    figure: Figure, changes: Sequence[ChangeContent], left: float, grey: tuple[float, float]
+) -> None:
+    height = figure.get_figheight()
+    size, has_images = 0.92 * ROW, any(change.point.image is not None for change in changes)
+    names = left + (size / 11 + 0.006 if has_images else 0.0)
+    bottom = height - TOP - ROW * len(changes)
+    ax = figure.add_axes((left + 0.168, bottom / height, 0.31, ROW * len(changes) / height))
+    for row, change in enumerate(changes):
+        middle = (height - TOP - ROW * (row + 0.5)) / height
+        if has_images:
+            show(
+                figure.add_axes((left, middle - size / 2 / height, size / 11, size / height)),
+                change.point,
+                grey,
+            )
+        split = "" if change.point.split == "training" else f"{change.point.split} "
+        colour = COLOURS["flipped" if change.point.is_flipped else "muted"]
+        figure.text(
+            names,
+            middle,
+            f"{split}#{change.point.id}, label {shorten(change.point.label, 12)}",
+            va="center",
+            fontsize=7.5,
+            color=colour,
+        )
+        _draw_change(ax, row, change)
+    ax.set_ylim(len(changes) - 0.5, -0.5)
+    ax.set_yticks([])
+    ax.axvline(0, color=COLOURS["quiet"], linewidth=0.8, linestyle=(0, (4, 3)), zorder=0)
+    ax.margins(x=0.06)
+    ax.grid(axis="x", color=COLOURS["line"], linewidth=0.6, alpha=0.7)
+    ax.set_axisbelow(True)
+    ax.tick_params(length=0, labelsize=8)
+    ax.spines["left"].set_visible(False)
+    ax.set_xlabel("mean margin (nats); at 0 the label has even odds", fontsize=8.5)
+
+
+def _draw_change(ax: Axes, row: int, change: ChangeContent) -> None:
+    """Draw one line; what is not finite is left out."""
+    if not np.isfinite([change.before, change.after]).all():
+        return
+    reach = 2 * change.standard_error
+    ax.plot([change.before, change.after], [row, row], color=COLOURS["quiet"], linewidth=0.9, zorder=1)
+    if np.isfinite(reach):
+        ax.plot(
+            [change.after - reach, change.after + reach],
+            [row, row],
+            color=COLOURS["accent"],
+            linewidth=5,
+            alpha=0.28,
+            solid_capstyle="butt",
+            zorder=2,
+        )
+    ax.plot(
+        [change.before],
+        [row],
+        "o",
+        markersize=5,
+        markerfacecolor=COLOURS["paper"],
+        markeredgecolor=COLOURS["quiet"],
+        zorder=3,
+    )
+    ax.plot([change.after], [row], "o", markersize=5.5, color=COLOURS["accent"], zorder=4)
+    if change.actual is not None and np.isfinite(change.actual):
+        ax.plot(
+            [change.actual],
+            [row],
+            "D",
+            markersize=4.6,
+            markerfacecolor=COLOURS["oracle"],
+            markeredgecolor=COLOURS["paper"],
+            markeredgewidth=0.7,
+            zorder=5,
+        )
+
+
+def _legend(figure: Figure, *, has_actual: bool, has_error: bool) -> None:
+    handles = [
+        Line2D(
+            [],
+            [],
+            linestyle="",
+            marker="o",
+            markersize=5,
+            markerfacecolor="none",
+            color=COLOURS["quiet"],
+            label="before",
+        ),
+        Line2D(
+            [],
+            [],
+            marker="o",
+            markersize=5.5,
+            color=COLOURS["accent"],
+            linewidth=0,
+            label="predicted, before anything was unlearned",
+        ),
+    ]
+    if has_error:
+        handles.append(
+            Line2D([], [], color=COLOURS["accent"], linewidth=5, alpha=0.28, label="two standard errors")
+        )
+    if has_actual:
+        handles.append(
+            Line2D(
+                [],
+                [],
+                linestyle="",
+                marker="D",
+                markersize=4.6,
+                color=COLOURS["oracle"],
+                label="really retrained without the set",
+            )
+        )
+    figure.legend(
+        handles=handles,
+        loc="lower left",
+        ncols=4,
+        fontsize=8.5,
+        labelcolor=COLOURS["muted"],
+        borderaxespad=0.4,
+    )

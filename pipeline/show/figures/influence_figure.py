@@ -1,0 +1,248 @@
+"""One point beside the training points that help it and those that hurt it, as pictures with their weights; as bars where inputs are no images."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.gridspec import GridSpec, SubplotSpec
+
+from pipeline.results.attribution_content import InfluenceContent, PointContent, WeightContent
+from pipeline.results.formatting import give_or_take
+from pipeline.show.figures.theme import COLOURS, canvas, shades, shorten, themed
+from pipeline.show.tables import number
+
+COLUMNS = 8
+# Inches of a line of tiles with what is written under them, and of the heading above the lines.
+LINE, HEADING = 1.52, 0.3
+# Points pictured on either side; a table can be longer.
+MOST = 24
+HEADINGS = {
+    "helpful": "help most: without one of them the {output} falls",
+    "harmful": "hurt most: without one of them the {output} rises",
+}
+COLOUR = {"helpful": "accent", "harmful": "rival"}
+
+
+def influence_figure(content: InfluenceContent) -> Figure:
+    """Return the target at the left, the helpful training points in lines above the harmful ones, each with its weight and standard error."""
+    sides = {name: side[:MOST] for name, side in (("helpful", content.helpful), ("harmful", content.harmful))}
+    return _tiles(content, sides) if content.target.image is not None else _bars(content, sides)
+
+
+def about_target(content: InfluenceContent) -> list[str]:
+    """Return what is said of the target: what it is, its label, what is attributed and how much of that is understood, and what red means."""
+    point = content.target
+    r2 = [] if content.r2 is None else [f"R² {number(content.r2, 2)} on held-out models"]
+    flipped = any(weight.point.is_flipped for weight in (*content.helpful, *content.harmful))
+    note = ["red: flipped, given → true"] if flipped else []
+    return [
+        f"{point.split} point {point.id}",
+        f"label {point.label}",
+        f"{content.output}, in {content.unit}",
+        *r2,
+        *note,
+    ]
+
+
+def grey_range(points: Sequence[PointContent]) -> tuple[float, float]:
+    """Return the lowest and the highest value of all images among points, (0, 1) if there are none."""
+    images = [point.image for point in points if point.image is not None]
+    return (float(min(map(np.nanmin, images))), float(max(map(np.nanmax, images)))) if images else (0.0, 1.0)
+
+
+def show(ax: Axes, point: PointContent, grey: tuple[float, float]) -> None:
+    """Draw the image of a point, if it is one, into axes that show nothing else."""
+    ax.set_axis_off()
+    if point.image is not None:
+        ax.imshow(shades(point.image, *grey), cmap="gray", vmin=0, vmax=1, interpolation="bicubic")
+
+
+def _tiles(content: InfluenceContent, sides: dict[str, tuple[WeightContent, ...]]) -> Figure:
+    lines = {name: max(1, -(-len(side) // COLUMNS)) for name, side in sides.items()}
+    height = 0.08 + sum(HEADING + LINE * n_lines for n_lines in lines.values())
+    grey = grey_range([content.target, *(weight.point for side in sides.values() for weight in side)])
+    with themed():
+        figure = canvas(11.0, height)
+        _draw_target(figure, content, grey, height)
+        top = height - 0.08
+        strongest = max(
+            (
+                abs(weight.weight)
+                for side in sides.values()
+                for weight in side
+                if not _is_itself(weight.point, content)
+            ),
+            default=1.0,
+        )
+        for name, side in sides.items():
+            figure.text(
+                2.1 / 11,
+                top / height,
+                _heading(name, content),
+                va="top",
+                fontsize=9.5,
+                fontweight="bold",
+                color=COLOURS[COLOUR[name]],
+            )
+            bottom = top - HEADING - LINE * lines[name]
+            grid = GridSpec(
+                lines[name],
+                COLUMNS,
+                figure,
+                2.1 / 11,
+                (bottom + 0.62) / height,
+                0.995,
+                (top - HEADING) / height,
+                0.16,
+                0.66,
+            )
+            for number, weight in enumerate(side):
+                _draw_tile(figure, grid[number], weight, content, name, strongest, grey)
+            if not side:
+                figure.text(
+                    2.1 / 11, (top - HEADING) / height, "none", va="top", fontsize=8.5, color=COLOURS["muted"]
+                )
+            top = bottom
+    return figure
+
+
+def _draw_target(figure: Figure, content: InfluenceContent, grey: tuple[float, float], height: float) -> None:
+    size = 1.6
+    show(
+        figure.add_axes((0.012, (height - 0.08 - size) / height, size / 11, size / height)),
+        content.target,
+        grey,
+    )
+    figure.text(
+        0.012,
+        (height - size - 0.2) / height,
+        "\n".join(about_target(content)),
+        va="top",
+        fontsize=8.5,
+        linespacing=1.6,
+        color=COLOURS["muted"],
+    )
+
+
+def _draw_tile(
+    figure: Figure,
+    cell: SubplotSpec,
+    weight: WeightContent,
+    content: InfluenceContent,
+    side: str,
+    strongest: float,
+    grey: tuple[float, float],
+) -> None:
+    ax = figure.add_subplot(cell)
+    show(ax, weight.point, grey)
+    # A bar as long as the weight, for the eye; the figure under it for the reader. What a point adds to itself would dwarf all others.
+    share = min(abs(weight.weight) / strongest, 1.0)
+    ax.plot(
+        [0, 1],
+        [-0.06, -0.06],
+        color=COLOURS["line"],
+        linewidth=2.4,
+        solid_capstyle="butt",
+        transform=ax.transAxes,
+        clip_on=False,
+    )
+    ax.plot(
+        [0, share],
+        [-0.06, -0.06],
+        color=COLOURS[COLOUR[side]],
+        linewidth=2.4,
+        solid_capstyle="butt",
+        transform=ax.transAxes,
+        clip_on=False,
+    )
+    text: dict[str, Any] = {"transform": ax.transAxes, "ha": "center", "va": "top"}
+    ax.text(
+        0.5,
+        -0.12,
+        give_or_take(weight.weight, weight.standard_error),
+        fontsize=8,
+        fontweight="bold",
+        color=COLOURS[COLOUR[side]],
+        **text,
+    )
+    ax.text(
+        0.5,
+        -0.31,
+        _name(weight.point, content),
+        fontsize=7.5,
+        color=COLOURS["flipped" if weight.point.is_flipped else "muted"],
+        **text,
+    )
+
+
+def _bars(content: InfluenceContent, sides: dict[str, tuple[WeightContent, ...]]) -> Figure:
+    n_rows = max(1, *(len(side) for side in sides.values()))
+    height = 0.75 + 0.22 * n_rows + 0.3
+    with themed():
+        figure = canvas(11.0, height)
+        figure.subplots_adjust(0.12, 0.1, 0.985, 1 - 0.72 / height, 0.3)
+        figure.text(
+            0.012,
+            1 - 0.1 / height,
+            " · ".join(about_target(content)),
+            va="top",
+            fontsize=8.5,
+            color=COLOURS["muted"],
+        )
+        for ax, (name, side) in zip(figure.subplots(1, 2), sides.items(), strict=True):
+            rows = np.arange(len(side))
+            errors = [0.0 if weight.standard_error is None else weight.standard_error for weight in side]
+            ax.barh(rows, [weight.weight for weight in side], height=0.62, color=COLOURS[COLOUR[name]])
+            ax.errorbar(
+                [weight.weight for weight in side],
+                rows,
+                xerr=errors,
+                fmt="none",
+                ecolor=COLOURS["ink"],
+                elinewidth=1.0,
+            )
+            for row, weight, error in zip(rows, side, errors, strict=True):
+                sign = 1 if weight.weight > 0 else -1
+                place = {
+                    "xytext": (5 * sign, 0),
+                    "textcoords": "offset points",
+                    "ha": "left" if sign > 0 else "right",
+                }
+                ax.annotate(
+                    give_or_take(weight.weight, weight.standard_error),
+                    (weight.weight + sign * error, row),
+                    **place,
+                    va="center",
+                    fontsize=7.5,
+                )
+            ax.set_yticks(rows, [_name(weight.point, content) for weight in side], fontsize=8)
+            ax.set_ylim(n_rows - 0.4, -0.6)
+            ax.margins(x=0.3)
+            ax.set_title(
+                _heading(name, content),
+                loc="left",
+                fontsize=9.5,
+                fontweight="bold",
+                color=COLOURS[COLOUR[name]],
+            )
+            ax.tick_params(length=0)
+    return figure
+
+
+def _heading(side: str, content: InfluenceContent) -> str:
+    return HEADINGS[side].format(output=content.output)
+
+
+def _name(point: PointContent, content: InfluenceContent) -> str:
+    """Return id and label, or that it is the target itself."""
+    return (
+        f"#{point.id}, itself"
+        if _is_itself(point, content)
+        else f"#{point.id}, label {shorten(point.label, 12)}"
+    )
+
+
+def _is_itself(point: PointContent, content: InfluenceContent) -> bool:
+    return (point.id, point.split) == (content.target.id, content.target.split)

@@ -1,0 +1,205 @@
+"""Margins of single forgotten points before unlearning, after it, and under retraining: what one number of KLoM stands for."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.gridspec import GridSpec
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
+
+from pipeline.results.formatting import in_unit
+from pipeline.results.report_content import (
+    Role,
+    Row,
+    SetContent,
+    best_of,
+    chosen_row,
+    point_label,
+    ranked_points,
+)
+from pipeline.show.figures.theme import COLOURS, canvas, shades, shorten, themed
+
+N_BINS = 26
+
+Sample = Float[np.ndarray, " _"]
+Edges = Float[np.ndarray, " n_edges"]
+
+
+def margin_figure(content: SetContent) -> Figure | None:
+    """Return histograms of the worst and the median forgotten point under up to three unlearners; None without any unlearner.
+
+    Worst and median are by the values of the row that the report follows (`chosen_row`), the first shown.
+    """
+    rows = _shown(content)
+    if not rows:
+        return None
+    order = ranked_points(content, rows[0])
+    points = {"worst point": int(order[0])} | (
+        {"median point": int(order[len(order) // 2])} if len(order) > 1 else {}
+    )
+    with themed():
+        figure = canvas(11.0, 0.85 + 1.55 * len(points))
+        height = figure.get_figheight()
+        widths = [0.62, *[1.0] * len(rows)]
+        grid = GridSpec(
+            len(points),
+            len(widths),
+            figure,
+            0.01,
+            0.6 / height,
+            0.995,
+            1 - 0.3 / height,
+            0.07,
+            0.42,
+            width_ratios=widths,
+        )
+        for line, (title, point) in enumerate(points.items()):
+            _draw_point(figure.add_subplot(grid[line, 0]), content, title, point)
+            edges = _edges(
+                content.before[:, point],
+                content.oracle[:, point],
+                np.concatenate([row.margins[:, point] for row in rows]),
+            )
+            for column, row in enumerate(rows):
+                ax = figure.add_subplot(grid[line, column + 1])
+                _draw_histograms(
+                    ax,
+                    content.before[:, point],
+                    row.margins[:, point],
+                    content.oracle[:, point],
+                    edges,
+                    _colour(row),
+                )
+                ax.set_title(
+                    shorten(row.label, 30) if line == 0 else "", loc="left", fontsize=9.5, fontweight="bold"
+                )
+                ax.set_title(
+                    _point_title(content, row, point), loc="right", fontsize=8.5, color=COLOURS["muted"]
+                )
+                ax.set_xlabel("margin" if line == len(points) - 1 else "", fontsize=8.5)
+        _legend(figure)
+    return figure
+
+
+def _point_title(content: SetContent, row: Row, point: int) -> str:
+    """Return what the first judge says of a point, nothing where it says nothing."""
+    value = float(row.points[point])
+    return "" if np.isnan(value) else f"{content.points_title} {in_unit(value, content.main.unit)}"
+
+
+def _shown(content: SetContent) -> list[Row]:
+    """Return the row that the report follows, then the best of the other kinds, at most three; doing nothing is `before` in every panel."""
+    bests = [best_of(content, role) for role in (Role.DATAMODEL, Role.RIVAL, Role.BOUND, Role.PREDICTOR)]
+    chosen = chosen_row(content)
+    others = [row for row in bests if row is not None and row is not chosen]
+    return [] if chosen is None else [chosen, *others][:3]
+
+
+def _draw_point(ax: Axes, content: SetContent, title: str, point: int) -> None:
+    ax.set_axis_off()
+    about = f"{title}\nid {int(content.ids[point])}\nlabel {point_label(content, point)}"
+    if content.images is None:
+        ax.text(
+            0,
+            1,
+            about,
+            transform=ax.transAxes,
+            va="top",
+            fontsize=8.5,
+            linespacing=1.5,
+            color=COLOURS["muted"],
+        )
+        return
+    low, high = float(np.nanmin(content.images)), float(np.nanmax(content.images))
+    inset = ax.inset_axes((0.0, 0.0, 0.46, 1.0), anchor="NW")
+    inset.imshow(
+        shades(content.images[point], low, high), cmap="gray", vmin=0, vmax=1, interpolation="bicubic"
+    )
+    inset.set_axis_off()
+    ax.text(
+        0.52,
+        1,
+        about,
+        transform=ax.transAxes,
+        va="top",
+        fontsize=8.5,
+        linespacing=1.5,
+        color=COLOURS["muted"],
+    )
+
+
+def _draw_histograms(
+    ax: Axes, before: Sample, after: Sample, oracle: Sample, edges: Edges, colour: str
+) -> None:
+    """Draw the three samples; what lies far from before and oracle is counted in words, so that no outlier squeezes the rest."""
+    ax.stairs(_shares(oracle, edges), edges, fill=True, color=COLOURS["oracle"], alpha=0.38)
+    ax.stairs(_shares(before, edges), edges, color=COLOURS["quiet"], linewidth=1.1, linestyle=(0, (3, 2)))
+    ax.stairs(_shares(after, edges), edges, color=COLOURS[colour], linewidth=1.7)
+    ax.set_xlim(edges[0], edges[-1])
+    ax.set_yticks([])
+    ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    ax.spines["left"].set_visible(False)
+    ax.tick_params(length=0, labelsize=8)
+    finite = after[np.isfinite(after)]
+    notes = [
+        (0.0, "left", int(np.sum(finite < edges[0])), "← {} further down"),
+        (0.5, "center", len(after) - len(finite), "{} not finite"),
+        (1.0, "right", int(np.sum(finite > edges[-1])), "{} further up →"),
+    ]
+    for x, side, count, words in notes:
+        if count:
+            ax.text(
+                x,
+                0.92,
+                words.format(count),
+                transform=ax.transAxes,
+                ha=side,
+                va="top",
+                fontsize=8,
+                color=COLOURS[colour],
+            )
+
+
+def _edges(before: Sample, oracle: Sample, after: Sample) -> Edges:
+    """Return bins over before and oracle, widened to after by at most their own range on either side."""
+    fixed = np.concatenate([before, oracle])
+    fixed = fixed[np.isfinite(fixed)]
+    low, high = (float(fixed.min()), float(fixed.max())) if len(fixed) else (-1.0, 1.0)
+    reach = max(high - low, 1.0)
+    near = after[(after >= low - reach) & (after <= high + reach)]
+    low, high = min([low, *near]), max([high, *near])
+    room = max(0.06 * (high - low), 0.5)
+    return np.linspace(low - room, high + room, N_BINS + 1)
+
+
+def _shares(sample: Sample, edges: Edges) -> Float[np.ndarray, " n_bins"]:
+    counts: Float[np.ndarray, " n_bins"] = np.histogram(sample[np.isfinite(sample)], edges)[0] / max(
+        len(sample), 1
+    )
+    return counts
+
+
+def _colour(row: Row) -> str:
+    return "rival" if row.role == Role.RIVAL else "ink" if row.role == Role.BOUND else "accent"
+
+
+def _legend(figure: Figure) -> None:
+    handles: Sequence[Patch | Line2D] = (
+        Line2D(
+            [], [], color=COLOURS["quiet"], linewidth=1.1, linestyle=(0, (3, 2)), label="before unlearning"
+        ),
+        Line2D([], [], color=COLOURS["accent"], linewidth=1.7, label="after unlearning (solid line)"),
+        Patch(color=COLOURS["oracle"], alpha=0.38, label="retrained without the set (oracles)"),
+    )
+    figure.legend(
+        handles=handles,
+        loc="lower left",
+        ncols=3,
+        fontsize=8.5,
+        labelcolor=COLOURS["muted"],
+        borderaxespad=0.4,
+    )

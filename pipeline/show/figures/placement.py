@@ -1,0 +1,89 @@
+"""Where labels go beside their points so that none covers another: boxes in pixels in, boxes out, nothing drawn."""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+GAP = 4.0
+# Rows that a label moves away at most to uncover one box of a line.
+COVERED = 1.0
+
+
+class Box(NamedTuple):
+    """A rectangle in pixels."""
+
+    left: float
+    bottom: float
+    right: float
+    top: float
+
+    def overlaps(self, other: "Box") -> bool:
+        """Say whether the two share any area."""
+        return (
+            self.left < other.right
+            and other.left < self.right
+            and self.bottom < other.top
+            and other.bottom < self.top
+        )
+
+    def is_within(self, other: "Box") -> bool:
+        """Say whether the box lies in other whole."""
+        return (
+            self.left >= other.left
+            and self.right <= other.right
+            and self.bottom >= other.bottom
+            and self.top <= other.top
+        )
+
+
+def place(
+    points: Sequence[tuple[float, float]],
+    sizes: Sequence[tuple[float, float]],
+    obstacles: Sequence[Box],
+    frame: Box,
+    *,
+    lines: Sequence[Box] = (),
+) -> list[Box]:
+    """Return one box for each label, (width, height) in sizes, near its point, inside frame and free of obstacles and of each other.
+
+    Labels are placed from the top down, each right or left of its point or above or below it. A label moves away rather than
+    cover lines, which are small boxes, but not far. A label that finds no free place stays beside its point.
+    """
+    placed: dict[int, Box] = {}
+    for index in sorted(range(len(points)), key=lambda i: (-points[i][1], points[i][0])):
+        taken = [*obstacles, *placed.values()]
+        placed[index] = _nearest(list(_choices(points[index], sizes[index], frame)), taken, lines, frame)
+    return [placed[index] for index in range(len(points))]
+
+
+def _nearest(
+    choices: Sequence[tuple[float, Box]], taken: Sequence[Box], lines: Sequence[Box], frame: Box
+) -> Box:
+    """Return the choice whose rows away, with COVERED for each box of a line under it, are fewest; the first if none is free."""
+    _, found = choices[0]
+    least = math.inf
+    for n_rows, box in choices:
+        if n_rows >= least:
+            break
+        if not box.is_within(frame) or any(box.overlaps(other) for other in taken):
+            continue
+        cost = n_rows + COVERED * sum(box.overlaps(line) for line in lines)
+        if cost < least:
+            least, found = cost, box
+    return found
+
+
+def _choices(
+    point: tuple[float, float], size: tuple[float, float], frame: Box
+) -> Iterator[tuple[float, Box]]:
+    """Yield (rows away, box) by growing distance: beside the point, then a row up or down, then two …; the right side before the left."""
+    (x, y), (width, height) = point, size
+    n_rows = int((frame.top - frame.bottom) / height) + 1
+    for row in sorted(
+        (step / 2 for step in range(-2 * n_rows, 2 * n_rows + 1)), key=lambda row: (abs(row), -row)
+    ):
+        for left in (x + 2 * GAP, x - 2 * GAP - width, x - width / 2):
+            bottom = y + row * height - height / 2
+            if left == x - width / 2 and abs(row) < 1.5:
+                continue
+            yield abs(row), Box(left, bottom, left + width, bottom + height)

@@ -1,0 +1,124 @@
+"""The axis of a score in a figure: its range, its scale, what retraining comes to, and the worst value there is."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from pipeline.evaluation.judges.scores import Better, Score, Yardstick
+from pipeline.results.formatting import in_unit
+from pipeline.results.report_content import SetContent
+from pipeline.show.figures.theme import COLOURS
+
+# Near 0 is what matters of a score that is better the lower it is, so its axis grows with the square root.
+ROOT_TICKS = (0, 0.5, 1, 2, 4, 6, 8, 10)
+# Ticks of values that are all below 1.
+SMALL_TICKS = (0, 0.1, 0.25, 0.5, 0.75)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreAxis:
+    """The vertical axis for scores from low to top, in a unit.
+
+    A score that is better the lower it is, and has a worst value, begins at 0 and ends there.
+    """
+
+    label: str
+    unit: str
+    better: Better
+    yardstick: Yardstick
+    low: float
+    top: float
+
+    @classmethod
+    def of(cls, sets: Sequence[SetContent]) -> "ScoreAxis":
+        """Return the axis that holds the headline of every row of some forget sets, and what retraining comes to."""
+        first = sets[0]
+        scores = [content.main_of(row) for content in sets for row in content.judged] + [
+            content.main for content in sets
+        ]
+        scores += [score for content in sets for row in content.judged for _, score in content.curve_of(row)]
+        yardstick, better, unit = first.judge.yardstick, first.main.better, first.main.unit
+        named = "" if unit in ("", "fraction") else f" ({unit})"
+        low, top = _range(scores)
+        if better == "lower" and yardstick.worst is not None:
+            low, top = 0.0, yardstick.worst
+        return cls(
+            label=f"{first.title} on {first.place}{named}",
+            unit=unit,
+            better=better,
+            yardstick=yardstick,
+            low=low,
+            top=top,
+        )
+
+    @property
+    def _is_rooted(self) -> bool:
+        return self.better == "lower" and self.low == 0.0
+
+    @property
+    def _ends(self) -> tuple[float, float]:
+        """The ends of the axis, with some room beyond the scores."""
+        room = 0.13 * (self.top - self.low)
+        return self.low if self._is_rooted else self.low - room, self.top + room
+
+    def prepare(self, ax: Axes) -> None:
+        """Set range, scale and ticks of the vertical axis."""
+        if self._is_rooted:
+            prepare_root_axis(ax, self.top, self._ends[1])
+            return
+        ax.set_ylim(*self._ends)
+        ticks = ax.get_yticks()
+        ax.set_yticks(list(ticks), [in_unit(float(tick), self.unit) for tick in ticks])
+        ax.set_ylim(*self._ends)
+
+    def band(self, content: SetContent) -> tuple[float, float]:
+        """Return the values that cannot be told from what retraining comes to."""
+        reference, tolerance = content.reference, self.yardstick.tolerance(content.main)
+        low, top = self._ends
+        if self.better == "lower":
+            return low, reference
+        return reference - tolerance, reference + tolerance if self.better == "nearer" else top
+
+    def draw_worst(self, ax: Axes) -> None:
+        """Draw the worst value there is, where the axis reaches it."""
+        worst = self.yardstick.worst
+        if worst is None or not self._is_rooted:
+            return
+        ax.axhline(worst, color=COLOURS["quiet"], linewidth=0.9, linestyle=(0, (4, 3)))
+        place: dict[str, Any] = {
+            "transform": ax.get_yaxis_transform(),
+            "ha": "right",
+            "fontsize": 8,
+            "color": COLOURS["muted"],
+        }
+        ax.text(1, worst + 0.026 * worst, f"ceiling {self.text(worst)}", **place)
+
+    def within(self, value: float) -> float:
+        """Return where a value lies; what is no number lies at the worst end."""
+        if math.isnan(value):
+            return self.low if self.better == "higher" else self.top
+        return min(max(value, self.low), self.top)
+
+    def text(self, value: float) -> str:
+        """Return a value in its unit."""
+        return in_unit(value, self.unit)
+
+
+def prepare_root_axis(ax: Axes, top: float, end: float) -> None:
+    """Make the vertical axis of values up to top grow with their square root, from 0 to end."""
+    ax.set_yscale("function", functions=(np.sqrt, np.square))
+    ticks = [tick for tick in (ROOT_TICKS if top > 1 else SMALL_TICKS) if tick < top]
+    ax.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+    ax.set_ylim(0, end)
+
+
+def _range(scores: Sequence[Score]) -> tuple[float, float]:
+    """Return the ends of values and intervals, widened where they meet."""
+    ends = [end for score in scores for end in (score.value, *(score.interval or ())) if math.isfinite(end)]
+    ends += [score.reference for score in scores if score.reference is not None]
+    low, top = min(ends, default=0.0), max(ends, default=1.0)
+    return (low, top) if top > low else (low - 0.5, top + 0.5)

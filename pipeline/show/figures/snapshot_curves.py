@@ -1,0 +1,78 @@
+"""Lines through the snapshots of each method, for the figure of quality against cost."""
+
+import itertools
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from pipeline.show.figures.placement import Box
+from pipeline.show.figures.theme import COLOURS
+
+# Methods of one role share a colour; their lines differ by dashes.
+DASHES: tuple[Any, ...] = ("-", (0, (4, 1.6)), (0, (1.2, 1.2)), (0, (5, 1.6, 1.2, 1.6)))
+# Pixels between two small marks at least: of those that would touch, only the first is drawn.
+APART = 9.0
+# Pixels between two boxes along a line, and half the size of each.
+STRIDE, HALF = 8.0, 2.5
+Place = tuple[float, float]
+
+
+class Curve(NamedTuple):
+    """Places (x, y) of the snapshots of one method, in order, and how they look.
+
+    start: the place of the models before unlearning, if it is known. number: how many methods of the same
+    colour come before this one.
+    """
+
+    places: Sequence[Place]
+    start: Place | None
+    colour: str
+    shape: str
+    number: int
+
+    @property
+    def dashes(self) -> Any:
+        """The dashes of the line."""
+        return DASHES[self.number % len(DASHES)]
+
+
+def draw_curve(ax: Axes, curve: Curve) -> None:
+    """Draw the line through the snapshots with small marks; a fainter line leads there from the start."""
+    x, y = np.array(curve.places).T
+    colour = COLOURS[curve.colour]
+    if curve.start is not None:
+        way: dict[str, Any] = {"linewidth": 0.8, "alpha": 0.4, "linestyle": (0, (1, 2))}
+        ax.plot([curve.start[0], x[0]], [curve.start[1], y[0]], color=colour, zorder=2, **way)
+    ax.plot(x, y, color=colour, linewidth=1.3, alpha=0.85, linestyle=curve.dashes, zorder=3)
+    marked = _marked(ax.transData.transform(curve.places))
+    ax.plot(x[marked], y[marked], curve.shape, color=colour, markersize=3.2, markeredgewidth=0, zorder=3)
+
+
+def _marked(pixels: np.ndarray) -> list[int]:
+    """Return which snapshots get a small mark: not the last, which has the large one, nor close ones."""
+    kept: list[int] = []
+    for number, place in enumerate(pixels[:-1]):
+        neighbours = [*(pixels[other] for other in kept), pixels[-1]]
+        if all(np.hypot(*(place - other)) >= APART for other in neighbours):
+            kept.append(number)
+    return kept
+
+
+def boxes_along(ax: Axes, places: Sequence[Place]) -> list[Box]:
+    """Return small boxes in pixels along the line through places, which labels keep clear of."""
+    boxes = []
+    for (x0, y0), (x1, y1) in itertools.pairwise(ax.transData.transform(places)):
+        n_steps = max(1, int(np.hypot(x1 - x0, y1 - y0) / STRIDE))
+        for share in np.linspace(0, 1, n_steps, endpoint=False):
+            x, y = float(x0 + share * (x1 - x0)), float(y0 + share * (y1 - y0))
+            boxes.append(Box(x - HALF, y - HALF, x + HALF, y + HALF))
+    return boxes
+
+
+def legend_handle() -> Line2D:
+    """Return the entry of the legend for the lines."""
+    look: dict[str, Any] = {"linewidth": 1.3, "marker": ".", "markersize": 6, "color": COLOURS["muted"]}
+    return Line2D([], [], label=" snapshots along the way", **look)

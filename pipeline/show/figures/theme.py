@@ -1,0 +1,129 @@
+"""How figures look, and how a drawn figure leaves: as PNG on white, or as SVG whose colours follow the page into the dark.
+
+Equal figures give equal bytes, whatever the user's own matplotlib settings are.
+"""
+
+import html
+import io
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+from jaxtyping import Shaped
+from matplotlib import style
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.image import imsave
+
+# Each colour is a CSS variable of the page, which has a second set for the dark; the values here are what PNGs show.
+COLOURS = {
+    "ink": "#1b2230",
+    "muted": "#5d6675",
+    "line": "#d5dae2",
+    "quiet": "#8b93a1",
+    "paper": "#ffffff",
+    "accent": "#1f5fd0",
+    "rival": "#b3530b",
+    "oracle": "#0b8468",
+    "flipped": "#a3361f",
+}
+PNG_DPI = 160
+# matplotlib's settings are those of the whole process: two threads that draw at once would leave each other theirs.
+_DRAWING = threading.RLock()
+STYLE = {
+    "axes.edgecolor": COLOURS["line"],
+    "axes.facecolor": "none",
+    "axes.labelcolor": COLOURS["muted"],
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "figure.facecolor": COLOURS["paper"],
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "hatch.linewidth": 0.6,
+    "legend.frameon": False,
+    "svg.fonttype": "none",
+    "text.color": COLOURS["ink"],
+    "text.parse_math": False,
+    "xtick.color": COLOURS["line"],
+    "xtick.labelcolor": COLOURS["muted"],
+    "ytick.color": COLOURS["line"],
+    "ytick.labelcolor": COLOURS["muted"],
+}
+
+
+@contextmanager
+def themed() -> Iterator[None]:
+    """Draw figures inside this: our style over matplotlib's defaults, the caller's own settings untouched."""
+    with _DRAWING, style.context(["default", STYLE]):
+        yield
+
+
+def canvas(width: float, height: float) -> Figure:
+    """Return an empty figure of width × height inches that belongs to no window system and no global state."""
+    figure = Figure(figsize=(width, height))
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def png(figure: Figure) -> bytes:
+    """Return a drawn figure as PNG on white."""
+    content = io.BytesIO()
+    with themed():
+        figure.savefig(content, format="png", dpi=PNG_DPI, metadata={"Software": None})
+    return content.getvalue()
+
+
+def svg(figure: Figure, description: str) -> str:
+    """Return a drawn figure as an <svg> element for the page, read aloud as description; its text stays text, in the page's font."""
+    content = io.StringIO()
+    with themed(), style.context({"svg.hashsalt": description}):
+        figure.savefig(
+            content,
+            format="svg",
+            transparent=True,
+            metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")),
+        )
+    drawn = content.getvalue()
+    body = drawn[drawn.index("</defs>") + len("</defs>") : drawn.rindex("</svg>")]
+    body = re.sub(r' id="[\w.]+_\d+"', "", body)
+    body = re.sub(r'style="[^"]*"', lambda found: _with_variables(found[0]), body)
+    box = re.search(r'viewBox="[^"]*"', drawn)
+    return f'<svg {box[0] if box else ""} role="img" aria-label="{html.escape(description)}">{body}</svg>'
+
+
+def image_png(image: Shaped[np.ndarray, "height width *channels"], low: float, high: float) -> bytes:
+    """Return one image as PNG of its own size: grey or colour, low shown as black and high as white."""
+    content = io.BytesIO()
+    imsave(
+        content,
+        shades(image, low, high),
+        cmap="gray",
+        vmin=0,
+        vmax=1,
+        format="png",
+        pil_kwargs={"pnginfo": None, "optimize": True},
+    )
+    return content.getvalue()
+
+
+def shades(image: Shaped[np.ndarray, "..."], low: float, high: float) -> Shaped[np.ndarray, "..."]:
+    """Return image scaled from low…high to 0…1; all mid-grey if the two are equal."""
+    scaled = (np.asarray(image, np.float64) - low) / (high - low) if high > low else np.full(image.shape, 0.5)
+    return np.clip(np.nan_to_num(scaled), 0, 1)
+
+
+def shorten(label: str, n_letters: int) -> str:
+    """Return label cut in its middle to n_letters, so that both ends, where labels differ, stay readable."""
+    if len(label) <= n_letters:
+        return label
+    head = (n_letters - 1) * 2 // 3
+    return f"{label[:head]}…{label[len(label) - (n_letters - 1 - head) :]}"
+
+
+def _with_variables(css: str) -> str:
+    css = re.sub(r"font-family: [^;\"]*;? ?", "", css)
+    for name, value in COLOURS.items():
+        css = css.replace(value, f"var(--{name})")
+    return css

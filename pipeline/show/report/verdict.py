@@ -1,0 +1,63 @@
+"""How the best cheap method does on a forget set, by the headline of the first judge alone."""
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+from pipeline.results.report_content import CHEAP, Role, Row, SetContent, best, best_of
+
+# Share of the way from doing nothing to the floor: above the first a method is close, below the second it fails.
+MOST_OF_THE_WAY, LITTLE_OF_THE_WAY = 0.9, 0.25
+
+
+class Outcome(StrEnum):
+    """How the best cheap method does."""
+
+    REACHED = "reached"
+    CLOSE = "close"
+    PARTIAL = "partial"
+    FAILED = "failed"
+    NEEDLESS = "needless"
+    UNCLEAR = "unclear"
+    UNTRIED = "untried"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Finding:
+    """The outcome and its rows: winner is the better of datamodel and rival, the best cheap rows of their kinds; coverage is NaN if unknown."""
+
+    outcome: Outcome
+    coverage: float
+    winner: Row | None
+    datamodel: Row | None
+    rival: Row | None
+
+
+def judge(content: SetContent) -> Finding:
+    """Return what the rows of a forget set show; coverage is the share of the way from doing nothing to the floor."""
+    datamodel, rival = (best_of(content, role, below=CHEAP) for role in (Role.DATAMODEL, Role.RIVAL))
+    nothing, winner = (
+        best_of(content, Role.NOTHING),
+        best((row for row in (datamodel, rival) if row is not None), content),
+    )
+    coverage = math.nan
+    if winner is not None and nothing is not None and (whole := content.main_of(nothing).excess) > 0:
+        coverage = (whole - content.main_of(winner).excess) / whole
+    outcome = _outcome(winner, nothing, coverage, content)
+    return Finding(outcome=outcome, coverage=coverage, winner=winner, datamodel=datamodel, rival=rival)
+
+
+def _outcome(winner: Row | None, nothing: Row | None, coverage: float, content: SetContent) -> Outcome:
+    yardstick = content.judge.yardstick
+    if not yardstick.tells(content.main):
+        return Outcome.UNCLEAR
+    if nothing is not None and yardstick.is_level(content.main_of(nothing)):
+        return Outcome.NEEDLESS
+    if winner is None:
+        return Outcome.UNTRIED
+    score = content.main_of(winner)
+    if yardstick.is_level(score):
+        return Outcome.REACHED
+    if yardstick.is_close(score) or coverage >= MOST_OF_THE_WAY:
+        return Outcome.CLOSE
+    return Outcome.FAILED if coverage < LITTLE_OF_THE_WAY or math.isnan(score.value) else Outcome.PARTIAL

@@ -1,0 +1,187 @@
+"""Scores as columns and cells of the one table model: page, terminal, comparison and MLflow's notes fill their tables from here.
+
+Columns are found from the scores themselves, so that a judge from outside the package needs no line here.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from pipeline.evaluation.judges.base import Judge
+from pipeline.evaluation.judges.scores import NONFINITE, Score, Scores
+from pipeline.results.formatting import in_unit, points, span_in_unit, times_floor
+from pipeline.show.tables import (
+    DARKEST,
+    Cell,
+    Column,
+    Section,
+    Table,
+    Tone,
+    number_column,
+    row_of,
+    word_column,
+)
+
+# A value is shaded by how many times it is further from the reference than retraining alone is.
+SHADES = (1, 3, 8, 18)
+SHADE_NOTE = "Shades: further from retraining than independent retrainings are from each other, the darkest 18 times as far."
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreColumn:
+    """The column of one judge, statistic and split; others are the judge's further statistics, shown in small print below."""
+
+    label: str
+    judge: Judge
+    statistic: str
+    split: str
+    others: tuple[str, ...]
+    column: Column
+
+    def score(self, scores: Mapping[str, Scores]) -> Score | None:
+        """Return the score of a row, None if the judge gave none."""
+        return scores[self.label].get(self.statistic, self.split) if self.label in scores else None
+
+    def cell(self, scores: Mapping[str, Scores], *, tone: Tone = Tone.NEUTRAL) -> Cell:
+        """Return the cell of a row: the value, and below it interval, distance to the reference and further statistics."""
+        score = self.score(scores)
+        if score is None:
+            return Cell(under=tuple(self._others(scores)))
+        # Beside the value an interval would make the tables of several judges too wide.
+        interval = "" if score.interval is None else span_in_unit(score.interval, score.unit)
+        under = [interval, distance(score, self.judge), *self._others(scores)]
+        return Cell(
+            value=score.value,
+            under=tuple(part for part in under if part),
+            shade=shade(score, self.judge),
+            tone=tone,
+        )
+
+    def short_cell(self, scores: Mapping[str, Scores]) -> Cell:
+        """Return the cell of a row with the reference in brackets and nothing else."""
+        score = self.score(scores)
+        return Cell() if score is None else short_cell(score, self.judge)
+
+    def reference(self, floor: Mapping[str, Scores]) -> Cell:
+        """Return the cell of retraining, from the scores of a second group of retrained models."""
+        score, others = self.score(floor), tuple(self._others(floor, of_floor=True))
+        return Cell(value=None if score is None else _of_retraining(score), under=others)
+
+    def _others(self, scores: Mapping[str, Scores], *, of_floor: bool = False) -> list[str]:
+        if self.label not in scores:
+            return []
+        found = [(name, scores[self.label].get(name, self.split)) for name in self.others]
+        return [
+            f"{self.judge.title(name)} {in_unit(_of_retraining(score) if of_floor else score.value, score.unit)}"
+            for name, score in found
+            if score is not None
+        ]
+
+
+def score_columns(judges: Mapping[str, Judge], rows: Iterable[Mapping[str, Scores]]) -> list[ScoreColumn]:
+    """Return a column for each split of every judge that any of the rows has, in the order of the judges."""
+    found: dict[tuple[str, str], Scores] = {}
+    for scores in rows:
+        for label, of_judge in scores.items():
+            for row in of_judge:
+                found.setdefault((label, row.split), of_judge)
+    titles = {label: judges[label].title(scores.headline) for (label, _), scores in found.items()}
+    alike = {label for label, title in titles.items() if list(titles.values()).count(title) > 1}
+    places = [(label, split) for label in judges for of, split in found if of == label]
+    return [
+        _column(label, split, judges[label], found[label, split], is_named=label in alike)
+        for label, split in places
+    ]
+
+
+def _column(label: str, split: str, judge: Judge, scores: Scores, *, is_named: bool) -> ScoreColumn:
+    """Return the column of a split; is_named: another judge has the same title, so the label stands behind it."""
+    score = scores.rows[0]
+    title = judge.title(score.statistic)
+    named = f"{title} ({label})" if is_named else title
+    unit = "" if score.unit in ("", "fraction") else f" ({score.unit})"
+
+    def show(value: float) -> str:
+        return in_unit(value, score.unit)
+
+    return ScoreColumn(
+        label=label,
+        judge=judge,
+        statistic=score.statistic,
+        split=split,
+        others=tuple(name for name in scores.statistics if name != scores.headline),
+        column=number_column(split, group=f"{named}{unit}", show=show, better=score.better),
+    )
+
+
+def distance(score: Score, judge: Judge) -> str:
+    """Return how far a score is from its reference in words: in floors where retraining is known to a share, as a difference elsewhere."""
+    if score.reference is None:
+        return ""
+    if score.better == "lower" and judge.yardstick.share:
+        times = times_floor(score.value, score.reference)
+        return f"{times} floor" if times else ""
+    if score.unit == "fraction":
+        return f"{points(score.value - score.reference)} points"
+    difference = score.value - score.reference
+    return f"{'+' if difference >= 0 else '−'}{in_unit(abs(difference), score.unit)}"
+
+
+def short_cell(score: Score, judge: Judge) -> Cell:
+    """Return a score with its reference in brackets; one that cannot be told from it has the tone of what is good."""
+    is_level = score.reference is not None and judge.yardstick.is_level(score)
+    tone = Tone.GOOD if is_level else Tone.NEUTRAL
+    return Cell(value=score.value, reference=score.reference, shade=shade(score, judge), tone=tone)
+
+
+def shade(score: Score, judge: Judge) -> int:
+    """Return how dark a score is shown, 0 to 4; what is no number is darkest."""
+    if score.excess != score.excess:
+        return DARKEST
+    if judge.yardstick.is_level(score) or not judge.yardstick.noise:
+        return 0
+    return sum(score.excess > times * judge.yardstick.tolerance(score) for times in SHADES)
+
+
+def counted(scores: Mapping[str, Scores]) -> list[str]:
+    """Return in words what judges counted: of outputs that are not finite a warning, of others what the judge calls them; nothing for none."""
+    found: dict[str, int] = {}
+    for of_judge in scores.values():
+        for name, count in of_judge.counts.items():
+            found[name] = max(found.get(name, 0), int(count))
+    words = {name: "outputs not finite" if name == NONFINITE else name.replace("_", " ") for name in found}
+    return [
+        f"{'⚠ ' if name == NONFINITE else ''}{count:,} {words[name]}"
+        for name, count in found.items()
+        if count
+    ]
+
+
+def _of_retraining(score: Score) -> float:
+    return score.value if score.reference is None else score.reference
+
+
+def every_score(judges: Mapping[str, Judge], scores: Mapping[str, Sequence[Score]]) -> Table:
+    """Return all scores of one method: a section for each judge, a row for each statistic, a column for each split."""
+    splits = list(dict.fromkeys(score.split for of_judge in scores.values() for score in of_judge))
+    sections = []
+    for label, of_judge in scores.items():
+        by_place = {(score.statistic, score.split): score for score in of_judge}
+        rows = [
+            row_of(
+                judges[label].title(statistic),
+                *(_written(by_place.get((statistic, split))) for split in splits),
+            )
+            for statistic in dict.fromkeys(score.statistic for score in of_judge)
+        ]
+        sections.append(Section(title=label, rows=tuple(rows)))
+    columns = (word_column("score"), *(word_column(split) for split in splits))
+    notes = ("In brackets what independent retrained models come to.",)
+    return Table(columns=columns, sections=tuple(sections), section_heading="judge", notes=notes)
+
+
+def _written(score: Score | None) -> Cell:
+    """Return a score in its own unit, since the scores of a column have several."""
+    if score is None:
+        return Cell()
+    reference = "" if score.reference is None else f"({in_unit(score.reference, score.unit)})"
+    return Cell(value=in_unit(score.value, score.unit, is_named=True), detail=reference)

@@ -1,0 +1,73 @@
+"""Bytes by path, the one door to storage: folders and object stores look alike behind it."""
+
+import os
+import re
+from pathlib import Path
+
+from pipeline.core.errors import ConfigError
+from pipeline.store.files.base import TEMPORARY, Files, RangeFile, each
+from pipeline.store.files.local import LocalFiles
+from pipeline.store.files.mounted import MarkedFiles
+from pipeline.store.files.retrying import PATIENCE, PatientFiles
+
+__all__ = ["TEMPORARY", "Files", "PatientFiles", "RangeFile", "check_place", "each", "local_folder", "open_files", "patience_seconds"]
+
+# Bytes of one name in a path, on every common file system.
+LONGEST_NAME = 255
+PATIENCE_VARIABLE = "DMM_STORE_PATIENCE"
+
+
+def open_files(uri: str, *, mark: str | None = None) -> Files:
+    """Return the files at uri, a folder or a place in an object store such as s3://bucket/prefix, that wait for a store that goes away for a while.
+
+    A folder that must carry a mark is away while it does not. Raises ConfigError for a uri that names no such place, holds credentials, or
+    needs a package that is not installed. Nothing is asked of an object store yet.
+    """
+    folder = local_folder(uri)
+    inner: Files
+    if folder is None:
+        # Only who keeps a store there pays for the import of fsspec.
+        from pipeline.store.files.objects import ObjectFiles
+
+        inner = ObjectFiles.at(uri)
+    else:
+        inner = LocalFiles(str(folder)) if mark is None else MarkedFiles(LocalFiles(str(folder)), mark)
+    return PatientFiles(inner, patience_seconds())
+
+
+def check_place(uri: str) -> None:
+    """Raise ConfigError if no store can lie at uri: something that is no folder does, or a name is too long."""
+    folder = local_folder(uri)
+    if folder is None:
+        return
+    longest = max((len(os.fsencode(part)) for part in folder.parts), default=0)
+    if longest > LONGEST_NAME:
+        raise ConfigError(f"store {uri[:60]!r}… has a name of {longest} bytes, and file systems take {LONGEST_NAME}; choose a shorter one")
+    try:
+        is_other = folder.exists() and not folder.is_dir()
+    except OSError:
+        # What lies there may not be looked at: whoever reads or writes finds out why.
+        return
+    if is_other:
+        raise ConfigError(f"store {uri!r} is no folder; give the path of a folder, which may be new")
+
+
+def local_folder(uri: str) -> Path | None:
+    """Return the folder on this machine that uri names, None if it names a place in an object store; raises ConfigError if it could be meant as either."""
+    if "://" in uri and not uri.startswith("file://"):
+        return None
+    slip = re.match(r"[a-z0-9]+:/", uri)
+    if slip and not re.match(r"file:///", uri):
+        raise ConfigError(f"store {uri!r} is neither a folder nor a place in an object store; expected /a/folder, file:///a/folder or s3://bucket/prefix")
+    try:
+        return Path(os.path.expanduser(uri.removeprefix("file://"))).resolve()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ConfigError(f"store {uri!r} is no path of a folder ({error}); give another") from error
+
+
+def patience_seconds() -> float:
+    """Return how long a store that does not answer is waited for; raises ConfigError unless the environment's wish is a number of seconds."""
+    text = os.environ.get(PATIENCE_VARIABLE, str(PATIENCE))
+    if not re.fullmatch(r"\d+(\.\d+)?", text):
+        raise ConfigError(f"{PATIENCE_VARIABLE} is {text!r}; expected seconds, such as {PATIENCE:.0f}")
+    return float(text)

@@ -1,0 +1,176 @@
+"""Files in a folder of this machine, or in one that is mounted."""
+
+import contextlib
+import errno
+import os
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from pipeline.core.errors import StoreAwayError, StoreError
+from pipeline.store.files.base import TEMPORARY, checked
+
+# What a mount says while its server restarts or its network is gone: it heals by itself. A full disk and a missing permission do not.
+PASSING = frozenset(
+    {
+        errno.EIO,
+        errno.ESTALE,
+        errno.ENOTCONN,
+        errno.ETIMEDOUT,
+        errno.ECONNREFUSED,
+        errno.ECONNRESET,
+        errno.ECONNABORTED,
+        errno.EHOSTDOWN,
+        errno.EHOSTUNREACH,
+        errno.ENETDOWN,
+        errno.ENETUNREACH,
+    }
+)
+# What file systems without hard links say, such as exFAT and many FUSE mounts.
+NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
+READ_REMEDY = "check that the store is mounted and permits reading"
+WRITE_REMEDY = "free space or fix permissions, then run again: nothing written so far is lost"
+
+
+@dataclass(frozen=True)
+class LocalFiles:
+    """Files in a local or mounted folder."""
+
+    uri: str
+    at_once: ClassVar[int] = 1
+
+    def location(self, path: str) -> str:
+        """See Files."""
+        return str(self._path(path))
+
+    def names(self, folder: str) -> list[str]:
+        """See Files."""
+        place = self._path(folder) if folder else Path(self.uri)
+        with _boundary(place, "listed", READ_REMEDY):
+            try:
+                return sorted(os.listdir(place))
+            except FileNotFoundError:
+                return []
+            except NotADirectoryError:
+                # A file that somebody left among folders holds nothing, as on an object store; a root that is one is a mistake.
+                if folder and place.is_file():
+                    return []
+                raise
+
+    def read(self, path: str) -> bytes:
+        """See Files."""
+        place = self._path(path)
+        with _boundary(place, "read", READ_REMEDY):
+            return place.read_bytes()
+
+    def size(self, path: str) -> int:
+        """See Files."""
+        place = self._path(path)
+        with _boundary(place, "read", READ_REMEDY):
+            return place.stat().st_size
+
+    def modified(self, path: str) -> float:
+        """See Files."""
+        place = self._path(path)
+        with _boundary(place, "read", READ_REMEDY):
+            return place.stat().st_mtime
+
+    def read_range(self, path: str, start: int, stop: int) -> bytes:
+        """See Files."""
+        place, parts = self._path(path), []
+        with _boundary(place, "read", READ_REMEDY), _descriptor(place) as file:
+            # The operating system hands over 2 GiB at a time.
+            while start < stop and (part := os.pread(file, stop - start, start)):
+                parts.append(part)
+                start += len(part)
+        return b"".join(parts)
+
+    def write(self, path: str, content: bytes, *, durable: bool = True) -> None:
+        """See Files."""
+        with self._temporary(path, content, durable=durable) as temporary:
+            os.replace(temporary, self._path(path))
+
+    def create(self, path: str, content: bytes) -> bool:
+        """See Files."""
+        with self._temporary(path, content) as temporary:
+            try:
+                os.link(temporary, self._path(path))
+            except FileExistsError:
+                return False
+            except OSError as error:
+                if error.errno not in NO_LINKS:
+                    raise
+                return self._create_in_place(path, content)
+        return True
+
+    def move(self, path: str, to: str) -> None:
+        """See Files."""
+        with _boundary(self._path(path), f"moved to {to}", "another process may have moved it: look again"):
+            self._check_inside(path)
+            self._check_inside(to)
+            self._path(to).parent.mkdir(parents=True, exist_ok=True)
+            os.replace(self._path(path), self._path(to))
+
+    def _create_in_place(self, path: str, content: bytes) -> bool:
+        """Create a file under its final name: still only one of many can, but who reads at that moment finds less. What is created is small."""
+        final = self._path(path)
+        try:
+            with open(final, "xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        except FileExistsError:
+            return False
+        except OSError:
+            final.unlink(missing_ok=True)
+            raise
+        return True
+
+    def _check_inside(self, path: str) -> None:
+        """Raise StoreError if a link below the root leads out of it: `dmm verify --repair` would move files that are none of the store's."""
+        folder, root = self._path(path).parent.resolve(), Path(self.uri).resolve()
+        if not folder.is_relative_to(root):
+            raise StoreError(f"path {path!r} leaves the store {self.uri} by a link, to {folder}; remove the link, or put the folder itself there")
+
+    def _path(self, path: str) -> Path:
+        return Path(self.uri) / checked(path, self.uri)
+
+    @contextlib.contextmanager
+    def _temporary(self, path: str, content: bytes, *, durable: bool = True) -> Iterator[Path]:
+        """Yield a file beside path, synced if durable, under a name of its own so that a crash never blocks the retry; it is gone afterwards."""
+        final = self._path(path)
+        temporary = final.with_name(f"{TEMPORARY}{uuid.uuid4().hex}")
+        try:
+            with _boundary(final, "written", WRITE_REMEDY):
+                final.parent.mkdir(parents=True, exist_ok=True)
+                with open(temporary, "xb") as file:
+                    file.write(content)
+                    file.flush()
+                    if durable:
+                        os.fsync(file.fileno())
+                yield temporary
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+
+
+@contextlib.contextmanager
+def _descriptor(place: Path) -> Iterator[int]:
+    file = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        yield file
+    finally:
+        os.close(file)
+
+
+@contextlib.contextmanager
+def _boundary(place: Path, verb: str, remedy: str) -> Iterator[None]:
+    """Turn what the operating system refuses into errors that say whether waiting helps."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in PASSING:
+            raise StoreAwayError(f"{place} cannot be {verb} ({error.strerror})") from error
+        raise StoreError(f"{place} cannot be {verb} ({error.strerror}); {remedy}") from error

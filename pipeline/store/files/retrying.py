@@ -1,0 +1,80 @@
+"""Files that wait while their store is away, and for nothing else: a throttled server, a lost connection, a mount that comes back."""
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from pipeline.core.errors import StoreAwayError, StoreError
+from pipeline.core.long_waits import WATCH
+from pipeline.store.files.base import OVER, Files
+from pipeline.store.files.wrapping import Wrapping
+
+T = TypeVar("T")
+
+PATIENCE = 120.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
+
+# Workers must not come back all at once, whatever seeds they were given for their models.
+_JITTER = random.SystemRandom()
+
+
+@dataclass(frozen=True)
+class PatientFiles(Wrapping):
+    """Other files, each call repeated with growing pauses while it raises StoreAwayError, for at most `patience` seconds."""
+
+    inner: Files
+    patience: float = PATIENCE
+
+    def reading(self, act: Callable[[], T]) -> T:
+        """See Wrapping; writing is repeated alike, where that is not said otherwise."""
+        return self._wait(act)
+
+    def create(self, path: str, content: bytes) -> bool:
+        """See Files. An attempt may have been heard though its answer was lost: then what is there is this very content."""
+        return self._wait(lambda: self.inner.create(path, content), again=lambda: self.inner.create(path, content) or self.inner.read(path) == content)
+
+    def move(self, path: str, to: str) -> None:
+        """See Files."""
+        self._wait(lambda: self.inner.move(path, to), again=lambda: self._move_again(path, to))
+
+    def _move_again(self, path: str, to: str) -> None:
+        """Move what an attempt before may have moved unheard."""
+        try:
+            self.inner.move(path, to)
+        except StoreAwayError:
+            raise
+        except StoreError:
+            folder, _, name = to.rpartition("/")
+            if name not in self.inner.names(folder):
+                raise
+
+    def _wait(self, act: Callable[[], T], *, again: Callable[[], T] | None = None) -> T:
+        """Return what act returns, or again in its place once it failed; a wait of some seconds is said.
+
+        Raises StoreAwayError when patience is at its end, or nobody waits any more.
+        """
+        wait = WATCH.begin(f"the store at {self.uri} has not answered yet; waiting for it")
+        try:
+            return self._repeat(act, act if again is None else again, wait)
+        finally:
+            WATCH.end(wait)
+
+    def _repeat(self, act: Callable[[], T], again: Callable[[], T], wait: int) -> T:
+        begun, attempt = time.monotonic(), 0
+        over = OVER.get() or threading.Event()
+        while True:
+            try:
+                return act() if attempt == 0 else again()
+            except StoreAwayError as error:
+                waited = time.monotonic() - begun
+                pause = min(FIRST_PAUSE * 2.0**attempt, LONGEST_PAUSE) * _JITTER.uniform(0.5, 1.0)
+                if waited + pause > self.patience or over.is_set():
+                    raise type(error)(
+                        f"{error}; it was waited for, {waited:.0f} s: see to the store at {self.uri}, then run again: nothing written so far is lost"
+                    ) from error
+                WATCH.tell(wait, f"the store at {self.uri} is away: {error}; waiting for it up to {self.patience:.0f} s")
+            over.wait(pause)
+            attempt += 1

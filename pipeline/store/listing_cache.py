@@ -1,0 +1,59 @@
+"""What was listed a moment ago: whoever makes one small shard after another must not list a folder of 20,000 for each of them."""
+
+import bisect
+import time
+from dataclasses import dataclass, field
+
+from pipeline.store.shards import joined
+from pipeline.store.store import Store
+
+# A folder that is listed sooner than this is listed every time: 500 shards on a local disk.
+WORTH_KEEPING = 0.005
+# Of a worker's time, what listing may take.
+SHARE = 0.02
+
+
+@dataclass
+class Listing:
+    """The ranges of a folder's shards, disjoint and in order, until when they pass for fresh, and what this process made since."""
+
+    ranges: list[tuple[int, int]]
+    fresh_until: float
+    made: set[tuple[int, int]] = field(default_factory=set)
+
+    def holds(self, start: int, stop: int) -> bool:
+        """Return whether units start to stop are all there."""
+        at = bisect.bisect_right(self.ranges, (start, float("inf"))) - 1
+        return (start, stop) in self.made or (at >= 0 and self.ranges[at][1] >= stop)
+
+
+class Recently:
+    """Listings of the folders that a process writes to.
+
+    A shard that another process makes after the listing is made twice: the same bytes under the same name. A shard that this process made is asked
+    for again only if it has vanished since, so the folder is then listed anew.
+    """
+
+    def __init__(self) -> None:
+        self._listings: dict[tuple[str, str], Listing] = {}
+
+    def holds(self, store: Store, folder: str, start: int, stop: int, *, keeping: str | None = None) -> bool:
+        """Return whether units start to stop of a table were there when it was last listed, which is now if that was too long ago.
+
+        With keeping, an ending, shards count that have such a file beside them.
+        """
+        place = (store.uri, folder)
+        known = self._listings.get(place)
+        if known is None or time.monotonic() > known.fresh_until or (start, stop) in known.made:
+            begun = time.monotonic()
+            ranges = joined((shard.start, shard.stop) for shard in store.shards(folder, keeping=keeping))
+            spent = time.monotonic() - begun
+            known = Listing(ranges, time.monotonic() + spent / SHARE)
+            self._listings = {} if spent < WORTH_KEEPING else {place: known}
+        return known.holds(start, stop)
+
+    def made(self, store: Store, folder: str, start: int, stop: int) -> None:
+        """Note that this process made units start to stop."""
+        known = self._listings.get((store.uri, folder))
+        if known is not None:
+            known.made.add((start, stop))

@@ -1,0 +1,42 @@
+"""Before a run computes: its store gets the mark that tells it from others, and shows that it can be written."""
+
+import json
+import os
+import platform
+import uuid
+
+from pipeline.core.errors import StoreError
+from pipeline.store.files import Files
+from pipeline.store.files.mounted import MARK
+
+# What the second of two writers of a store's mark writes, in a store that does not refuse it.
+SECOND = b"{}"
+# Who tried last whether the store can be written: of one name, so that runs leave one file and not one each.
+TRIED = "tried.json"
+
+
+def claimed(files: Files) -> str:
+    """Return the mark in the root of files, made if there is none; see Store.claim, also for the errors raised."""
+    refusal = f"{files.uri} lets two writers create one file; use a store that knows conditional writes (If-None-Match)"
+    if MARK in files.names(""):
+        try:
+            try_writing(files)
+        except StoreError as error:
+            raise type(error)(f"nothing was computed, as its results could not be kept: {error}") from error
+    else:
+        made = files.create(MARK, json.dumps({"store": uuid.uuid4().hex}).encode())
+        if made and files.create(MARK, SECOND):
+            raise StoreError(refusal)
+    content = files.read(MARK)
+    # The second writer's, which was not refused: nor is a run that comes later.
+    if content == SECOND:
+        raise StoreError(f"{refusal}, or remove {files.location(MARK)} if it knows them by now")
+    return content.decode(errors="replace")
+
+
+def try_writing(files: Files) -> None:
+    """Write a small file to the root.
+
+    Raises StoreError where nothing can be written any more: a read-only bucket, expired credentials, a full disk.
+    """
+    files.write(TRIED, json.dumps({"host": platform.node(), "process": os.getpid()}).encode())

@@ -1,0 +1,158 @@
+"""Figures of the linear study: R against steps and against gradient evaluations, why GD stalls, and the long runs of theorem 2."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from pipeline.show.figures.theme import COLOURS, canvas, themed
+from pipeline.studies.convex.chapter.amounts import power
+from pipeline.studies.convex.chapter.chapter_content import LinearContent
+from pipeline.studies.convex.chapter.chapter_words import panel_title
+from pipeline.studies.convex.chapter.display_names import MODES, algorithm_name
+
+# R shown: above, what has diverged; below, what is rounding.
+SHOWN = (1e-6, 4.0)
+GDA = "gda_"
+CURVE_STYLES: dict[str, dict[str, Any]] = {
+    GDA: {"color": COLOURS["quiet"], "linewidth": 0.8, "alpha": 0.75},
+    "omrs": {"color": COLOURS["oracle"], "linewidth": 1.2, "linestyle": (0, (1, 1.5))},
+    "dmm_influence": {"color": COLOURS["accent"], "linewidth": 1.2, "linestyle": (0, (1, 1.5))},
+    "dmm_datamodels": {"color": COLOURS["accent"], "linewidth": 1.9},
+    "gd": {"color": COLOURS["rival"], "linewidth": 2.2},
+    "om": {"color": COLOURS["oracle"], "linewidth": 3.2, "alpha": 0.55},
+    "dmm_exact": {"color": COLOURS["accent"], "linewidth": 1.3, "linestyle": (0, (4, 2))},
+}
+THEORY: dict[str, Any] = {"color": COLOURS["ink"], "linestyle": "none", "marker": "o", "markersize": 2.6, "markeredgewidth": 0}
+
+
+def steps_figure(panels: Sequence[LinearContent]) -> Figure:
+    """Return R against steps: a row for each penalty, full batch to the left, batches to the right; dots are theorem 1."""
+    with themed():
+        figure = canvas(9.6, 0.9 + 2.75 * len(panels))
+        grid = figure.subplots(len(panels), len(MODES), squeeze=False, sharey=True)
+        _room(figure, len(panels))
+        for row, panel in zip(grid, panels, strict=True):
+            for ax, mode in zip(row, MODES, strict=True):
+                times = np.arange(len(panel.curves["step"]))
+                _draw(ax, panel, mode, times)
+                how = f"of {panel.batch_size}" if mode == "stochastic" else ""
+                _frame(ax, f"λ = {panel.penalty:g}, {MODES[mode]} {how}".rstrip(), panel_title(panel, mode), "steps")
+            row[0].set_ylabel("R, share of the distance left")
+        _legend(figure, grid[0][0])
+    return figure
+
+
+def evaluations_figure(panels: Sequence[LinearContent]) -> Figure:
+    """Return R against gradient evaluations, points touched: full batch and batches of each penalty on one axis."""
+    with themed():
+        figure = canvas(9.6, 3.5)
+        axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
+        figure.subplots_adjust(0.07, 0.14, 0.985, 0.83, wspace=0.06)
+        for ax, panel in zip(axes, panels, strict=True):
+            for name in ("gd", "om", "dmm_datamodels"):
+                style = CURVE_STYLES[name] | {"linewidth": 1.8, "alpha": 1.0}
+                counts = np.arange(len(panel.curves["step"]))
+                ax.plot(
+                    counts[1:] * panel.findings["n_used"][name],
+                    _shown(panel.mean("full", name))[1:],
+                    **style,
+                    label=f"{algorithm_name(name, short=True)}, full batch",
+                )
+                few = style | {"linewidth": 1.1, "linestyle": (0, (3, 1.5))}
+                ax.plot(
+                    counts[1:] * panel.batch_size,
+                    _shown(panel.mean("stochastic", name))[1:],
+                    **few,
+                    label=f"{algorithm_name(name, short=True)}, batches of {panel.batch_size}",
+                )
+            _frame(ax, f"λ = {panel.penalty:g}", "", "gradient evaluations (points touched)")
+        axes[0].set_ylabel("R, share of the distance left")
+        handles, labels = axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="upper center", ncols=6, fontsize=7.5, bbox_to_anchor=(0.5, 1.0), handlelength=2.2, columnspacing=1.2)
+    return figure
+
+
+def stall_figure(panels: Sequence[LinearContent]) -> Figure:
+    """Return R of GD and OM split into what lies within the span of the retained points and what lies outside, where GD only has the penalty."""
+    with themed():
+        figure = canvas(9.6, 3.3)
+        axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
+        figure.subplots_adjust(0.07, 0.15, 0.985, 0.76, wspace=0.08)
+        for ax, panel in zip(axes, panels, strict=True):
+            for name in ("gd", "om"):
+                total, outside = (panel.curves[f"full.{name}.best.{part}"] for part in ("theory", "outside"))
+                colour, called = CURVE_STYLES[name]["color"], algorithm_name(name, short=True)
+                times = np.arange(len(total))[1:]
+                ax.plot(times, _shown(outside)[1:], color=colour, linewidth=1.9, label=f"{called}: outside the retained span")
+                ax.plot(times, _shown(total - outside)[1:], color=colour, linewidth=1.1, linestyle=(0, (1, 1.5)), label=f"{called}: within it")
+            at_start = panel.curves["full.gd.best.outside"][0]
+            _frame(ax, f"λ = {panel.penalty:g}", f"{100 * at_start:.4g} % of R lies outside the span at first", "full-batch steps")
+        axes[0].set_ylabel("part of R")
+        handles, labels = axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="upper center", ncols=4, fontsize=7.5, bbox_to_anchor=(0.5, 1.0), handlelength=2.2)
+    return figure
+
+
+def rates_figure(panel: LinearContent) -> Figure:
+    """Return the long stochastic runs, both axes logarithmic: a power is a straight line, matching falls off beneath every one."""
+    rates = panel.findings["rates"]
+    times = np.array(rates["curves"]["step"])
+    with themed():
+        figure = canvas(9.6, 3.3)
+        ax = figure.subplots()
+        figure.subplots_adjust(0.07, 0.15, 0.985, 0.86)
+        ax.plot(times, _shown(np.array(rates["curves"]["gd"])), **CURVE_STYLES["gd"], label="SGD, best falling steps")
+        ax.plot(times, _shown(np.array(rates["curves"]["om"])), **(CURVE_STYLES["om"] | {"alpha": 1.0, "linewidth": 2.2}), label="stochastic OM, constant step")
+        ax.plot(times, _shown(rates["bound"] ** times), color=COLOURS["ink"], linewidth=1, linestyle=(0, (1, 1.5)), label="theorem 2, at most (1 − 2ηγ b/n)ᵗ")
+        last = times[times >= times[-1] / 10]
+        ax.plot(last, rates["curves"]["gd"][-1] * (last / last[-1]) ** -2.0, color=COLOURS["quiet"], linewidth=1, linestyle="--", label="as steep as 1/t²")
+        _frame(ax, f"λ = {panel.penalty:g}, batches of {panel.batch_size}", "", "steps")
+        ax.set_ylabel("R, mean over draws")
+        ax.legend(fontsize=8, loc="lower left")
+    return figure
+
+
+def _draw(ax: Axes, panel: LinearContent, mode: str, times: np.ndarray) -> None:
+    """Draw every algorithm at its best step size."""
+    for kind, style in CURVE_STYLES.items():
+        names = [name for name in panel.algorithms if name == kind or (kind == GDA and name.startswith(GDA))]
+        for number, name in enumerate(names):
+            label = "GDA" if kind == GDA else algorithm_name(name)
+            ax.plot(times[1:], _shown(panel.mean(mode, name))[1:], label=label if number == 0 else None, **style)
+    if mode == "full":
+        dots = np.unique(np.geomspace(1, times[-1], 16).astype(int))
+        for number, name in enumerate(("gd", "om")):
+            ax.plot(dots, _shown(panel.curves[f"full.{name}.best.theory"])[dots], **THEORY, label="theorem 1" if number == 0 else None)
+
+
+def _shown(shares: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    """Return R with what is out of the picture left out."""
+    return np.where((shares < 3 * SHOWN[1]) & (shares > SHOWN[0] / 30), shares, np.nan)
+
+
+def _frame(ax: Axes, title: str, said: str, along: str) -> None:
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    ax.set_ylim(*SHOWN)
+    ax.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    ax.yaxis.set_major_formatter(lambda value, _: power(value))
+    ax.minorticks_off()
+    ax.set_xlabel(along)
+    ax.set_title(f"{title}\n{said}" if said else title, loc="left", fontsize=9.5, linespacing=1.5)
+    ax.tick_params(length=0, which="both")
+    ax.grid(axis="y", color=COLOURS["line"], linewidth=0.6, alpha=0.7)
+    ax.set_axisbelow(True)
+
+
+def _room(figure: Figure, n_rows: int) -> None:
+    height = figure.get_figheight()
+    figure.subplots_adjust(0.07, 0.5 / height, 0.985, 1 - 1.1 / height, wspace=0.06, hspace=0.5 if n_rows > 1 else 0.3)
+
+
+def _legend(figure: Figure, ax: Axes) -> None:
+    handles, labels = ax.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="upper center", ncols=4, fontsize=8, bbox_to_anchor=(0.52, 1.0), handlelength=2.4)

@@ -1,0 +1,47 @@
+"""The settings of the convex study on real data and of its guarantees: the data that they are about."""
+
+from typing import Annotated
+
+from pydantic import model_validator
+
+from pipeline.core.settings.neutral import setting
+from pipeline.core.settings.plugin_fields import plugin
+from pipeline.data import DATASETS
+from pipeline.data.dataset import Dataset
+from pipeline.data.datasets.digits import Digits
+from pipeline.studies.convex.guarantees.trials import GuaranteeSettings
+from pipeline.studies.convex.real.real_study import DataStudy
+
+
+class DataSection(DataStudy):
+    """The study on one data set, which need not be that of the experiment.
+
+    One that is optional is left out, and the page says so, where what it is read from is not installed.
+    """
+
+    dataset: Annotated[Dataset, *plugin(DATASETS)] = setting(neutral={"name": "digits"}, default=Digits())
+    optional: bool = setting(neutral=False)
+
+    @property
+    def study(self) -> DataStudy:
+        """What is studied, whatever the data."""
+        return DataStudy(**self.model_dump(exclude={"dataset", "optional"}))
+
+
+class GuaranteeSection(GuaranteeSettings):
+    """Guarantees on two classes of a data set; images are averaged over squares of `pool` by `pool` pixels, so that thousands of models cost seconds."""
+
+    dataset: Annotated[Dataset, *plugin(DATASETS)] = setting(neutral={"name": "digits"}, default=Digits())
+    classes: tuple[int, int] = setting(neutral=(3, 8))
+    pool: int = setting(neutral=2, ge=1, le=10_000)
+
+    @model_validator(mode="after")
+    def _check(self) -> "GuaranteeSection":
+        if self.classes[0] == self.classes[1] or min(self.classes) < 0:
+            raise ValueError(f"classes are {self.classes}; name two that differ")
+        return self
+
+    @property
+    def trial(self) -> GuaranteeSettings:
+        """What is put to the test, whatever the data."""
+        return GuaranteeSettings(**self.model_dump(exclude={"dataset", "classes", "pool"}))

@@ -1,0 +1,84 @@
+"""The strongest membership attack there is, by likelihood ratio, and whether it does better than a promise allows.
+
+Scores are ln(density after unlearning / density after retraining) of a model's weights, exact: no attacker who knows everything does better.
+"""
+
+from dataclasses import dataclass
+from math import exp
+
+import numpy as np
+from jaxtyping import Float
+from scipy.stats import beta
+
+from pipeline.core.errors import DataError
+from pipeline.core.seeds import generator
+from pipeline.studies.convex.guarantees.certificates import Promise
+
+AttackScores = Float[np.ndarray, " _"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class AttackVerdict:
+    """What the attack comes to where the promise has least room: excess is TPR − e^ε·FPR − δ, excess_low a lower confidence bound on it.
+
+    The event is known beforehand: density ratios above e^ε are where TPR − e^ε·FPR is largest, so no threshold is searched.
+    """
+
+    tpr: float
+    fpr: float
+    excess: float
+    excess_low: float
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether the promise is broken beyond the chance that the confidence leaves."""
+        return self.excess_low > 0
+
+
+def gaussian_scores(distance: float, n_draws: int, seed: int) -> tuple[AttackScores, AttackScores]:
+    """Return the scores of draws from two normal distributions of one covariance whose means are so many standard deviations apart.
+
+    The score depends on a draw only along the line between the means, so nothing else is drawn.
+    """
+    drawn = distance * generator("attack", seed).standard_normal((2, n_draws))
+    return drawn[0] + distance**2 / 2, drawn[1] - distance**2 / 2
+
+
+def attack_verdict(unlearned: AttackScores, retrained: AttackScores, promise: Promise, confidence: float = 0.999) -> AttackVerdict:
+    """Return the worse of both directions: unlearned taken for what is found, and retrained.
+
+    Four rates are bounded by Clopper and Pearson, each to a quarter of what confidence leaves. Raises DataError on scores that are no numbers.
+    """
+    for name, scores in (("unlearned", unlearned), ("retrained", retrained)):
+        if len(scores) == 0 or np.isnan(scores).any():
+            raise DataError(f"{len(scores)} {name} scores hold {int(np.isnan(scores).sum())} NaN; give at least one, all of them numbers")
+    doubt = (1 - confidence) / 4
+    found = [_one_sided(hits > promise.epsilon, false > promise.epsilon, promise, doubt) for hits, false in ((unlearned, retrained), (-retrained, -unlearned))]
+    return max(found, key=lambda one: one.excess_low)
+
+
+def _one_sided(hits: np.ndarray, false: np.ndarray, promise: Promise, doubt: float) -> AttackVerdict:
+    tpr, fpr, factor = float(hits.mean()), float(false.mean()), exp(promise.epsilon)
+    low = lower_rate(int(hits.sum()), len(hits), doubt) - factor * upper_rate(int(false.sum()), len(false), doubt) - promise.delta
+    return AttackVerdict(tpr=tpr, fpr=fpr, excess=tpr - factor * fpr - promise.delta, excess_low=low)
+
+
+def lower_rate(n_hits: int, n_draws: int, doubt: float) -> float:
+    """Return the rate below which so many hits or more have probability `doubt`."""
+    return float(beta.ppf(doubt, n_hits, n_draws - n_hits + 1)) if n_hits else 0.0
+
+
+def upper_rate(n_hits: int, n_draws: int, doubt: float) -> float:
+    """Return the rate above which so few hits or fewer have probability `doubt`."""
+    return float(beta.ppf(1 - doubt, n_hits + 1, n_draws - n_hits)) if n_hits < n_draws else 1.0
+
+
+def roc(unlearned: AttackScores, retrained: AttackScores, fpr: Float[np.ndarray, " n_rates"]) -> Float[np.ndarray, " n_rates"]:
+    """Return the true positive rate of the attack at each false positive rate, thresholds taken from the retrained draws.
+
+    A rate below one draw's share is taken as no false positive at all.
+    """
+    ordered = np.sort(retrained)[::-1]
+    allowed = np.floor(fpr * len(ordered) + 1e-9).astype(int)
+    thresholds = np.where(allowed < len(ordered), ordered[np.minimum(allowed, len(ordered) - 1)], -np.inf)
+    return (unlearned[:, None] > thresholds).mean(axis=0)

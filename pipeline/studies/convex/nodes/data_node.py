@@ -1,0 +1,78 @@
+"""Removals on one real data set as a node: it loads its own data, which need not be the experiment's."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from pipeline.core.registry import Plugin, identity
+from pipeline.data.content_cache import KNOWN
+from pipeline.data.dataset import Dataset
+from pipeline.graph.node import Parent, Work
+from pipeline.store.store import Shard
+from pipeline.studies.convex.nodes.convex_node import ConvexNode
+from pipeline.studies.convex.real.real_results import DataResult, RemovalOutcome, study_data
+from pipeline.studies.convex.real.real_study import DataStudy
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvexData(ConvexNode):
+    """Courses of all removals, one record a row: `course`, `step`, `evaluations` and `share`, which is R; all else is the summary."""
+
+    unit: ClassVar[str] = "studies"
+
+    label: str
+    dataset: Dataset
+    study: DataStudy
+    reads_inputs: bool = True
+
+    @property
+    def place(self) -> str:
+        """See ConvexNode."""
+        return self.label
+
+    @property
+    def slug(self) -> str:
+        """See Node."""
+        return "data"
+
+    def settings(self) -> dict[str, Any]:
+        """See Node."""
+        return {"dataset": identity(self.dataset), "study": identity(self.study)}
+
+    def circumstances(self) -> dict[str, Any]:
+        """Return the content of the data set that it loads itself; raises InputsNotReadError, see KnownContent.digest."""
+        return {"content": KNOWN.digest(self.dataset, reads_inputs=self.reads_inputs)}
+
+    def plugins(self) -> tuple[Plugin, ...]:
+        """See Node."""
+        return (self.dataset,)
+
+    def parents(self) -> dict[str, Parent]:
+        """See Node."""
+        return {}
+
+    def compute(self, work: Work) -> Shard:
+        """Run every removal and every sweep."""
+        result = study_data(self.dataset.load(), self.study)
+        lengths = [len(course.steps) for course in result.courses]
+        named = {"step": "steps", "evaluations": "evaluations", "share": "shares"}
+        columns = {name: np.concatenate([getattr(course, field) for course in result.courses]) for name, field in named.items()}
+        return Shard(columns={"course": np.repeat(np.arange(len(lengths)), lengths), **columns}, summary=_summary(result))
+
+
+def _summary(result: DataResult) -> dict[str, Any]:
+    retrained = next(outcome for outcome in result.outcomes if outcome.label == "retrain")
+    return {
+        "facts": dict(result.facts),
+        "courses": [{"label": course.label, "settings": dict(course.settings)} for course in result.courses],
+        "outcomes": [_outcome(outcome, retrained) for outcome in result.outcomes],
+        "cells": [asdict(cell) for cell in result.cells],
+    }
+
+
+def _outcome(outcome: RemovalOutcome, retrained: RemovalOutcome) -> dict[str, Any]:
+    """Return an outcome with its margins summed up: their mean, and their mean distance from those of the retrained model, in nats."""
+    apart = float(np.abs(outcome.margins - retrained.margins).mean())
+    found = {"label": outcome.label, "share": outcome.share, "klom": dict(outcome.klom), "ulira": outcome.ulira}
+    return found | {"margin": float(outcome.margins.mean()), "margin_apart": apart}

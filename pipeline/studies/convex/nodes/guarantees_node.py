@@ -1,0 +1,66 @@
+"""Guarantees of convex unlearning held against the strongest attack, as a node."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from pipeline.core.registry import Plugin, identity
+from pipeline.data.content_cache import KNOWN
+from pipeline.data.dataset import Dataset
+from pipeline.graph.node import Parent, Work
+from pipeline.store.store import Shard
+from pipeline.studies.convex.guarantees.trials import Case, GuaranteeSettings, guarantees
+from pipeline.studies.convex.guarantees.two_classes import two_classes
+from pipeline.studies.convex.nodes.convex_node import ConvexNode
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvexGuarantees(ConvexNode):
+    """The attack's curves, one rate a row: `case`, `fpr` and `tpr`; what each case is and whether its promise is broken is the summary."""
+
+    unit: ClassVar[str] = "trials"
+
+    dataset: Dataset
+    classes: tuple[int, int]
+    pool: int
+    trial: GuaranteeSettings
+    reads_inputs: bool = True
+
+    @property
+    def slug(self) -> str:
+        """See Node."""
+        return "guarantees"
+
+    def settings(self) -> dict[str, Any]:
+        """See Node."""
+        return {"dataset": identity(self.dataset), "classes": list(self.classes), "pool": self.pool, "trial": identity(self.trial)}
+
+    def circumstances(self) -> dict[str, Any]:
+        """Return the content of the data set that it loads itself; raises InputsNotReadError, see KnownContent.digest."""
+        return {"content": KNOWN.digest(self.dataset, reads_inputs=self.reads_inputs)}
+
+    def plugins(self) -> tuple[Plugin, ...]:
+        """See Node."""
+        return (self.dataset,)
+
+    def parents(self) -> dict[str, Parent]:
+        """See Node."""
+        return {}
+
+    def compute(self, work: Work) -> Shard:
+        """Draw thousands of models for each case and attack them."""
+        problem = two_classes(self.dataset.load(), self.classes, self.pool)
+        cases = guarantees(problem, self.trial)
+        columns = {name: np.concatenate([getattr(case, name) for case in cases]) for name in ("fpr", "tpr")}
+        facts = {"n_points": problem.n_points, "n_features": problem.n_features, "classes": list(self.classes), **self.trial.model_dump(mode="json")}
+        return Shard(
+            columns={"case": np.repeat(np.arange(len(cases)), [len(case.fpr) for case in cases]), **columns},
+            summary={"facts": facts, "cases": [_described(case) for case in cases]},
+        )
+
+
+def _described(case: Case) -> Mapping[str, Any]:
+    told = {name: getattr(case, name) for name in ("method", "situation", "holds", "sigma", "assumed", "actual")}
+    return told | {"verdict": asdict(case.verdict) | {"is_broken": case.verdict.is_broken}}

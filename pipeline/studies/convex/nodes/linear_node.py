@@ -1,0 +1,53 @@
+"""The linear study as nodes: one for each example and penalty."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from pipeline.core.registry import Plugin, identity
+from pipeline.graph.node import Parent, Work
+from pipeline.store.store import Shard
+from pipeline.studies.convex.linear.linear_study import LinearExample, LinearStudy
+from pipeline.studies.convex.linear.panel import study_panel
+from pipeline.studies.convex.nodes.convex_node import ConvexNode
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinearPanel(ConvexNode):
+    """One example at one penalty: rows are steps, columns `step` and the curves of a Panel; its findings are the summary."""
+
+    unit: ClassVar[str] = "panels"
+
+    label: str
+    study: LinearStudy
+    example: LinearExample
+    penalty: float
+
+    @property
+    def place(self) -> str:
+        """See ConvexNode."""
+        return f"{self.label}/{self.penalty:g}"
+
+    @property
+    def slug(self) -> str:
+        """See Node."""
+        return "linear"
+
+    def settings(self) -> dict[str, Any]:
+        """See Node."""
+        sizes = {name: part for name, part in identity(self.study).items() if name != "examples"}
+        return {"study": sizes, "example": identity(self.example), "penalty": self.penalty}
+
+    def plugins(self) -> tuple[Plugin, ...]:
+        """See Node."""
+        return ()
+
+    def parents(self) -> dict[str, Parent]:
+        """See Node."""
+        return {}
+
+    def compute(self, work: Work) -> Shard:
+        """Run every algorithm on every draw."""
+        panel = study_panel(self.study, self.example, self.penalty)
+        return Shard(columns={"step": np.arange(self.study.n_steps + 1), **panel.curves}, summary=panel.findings)

@@ -1,0 +1,126 @@
+"""The request to forget, the trajectory that answers it, and the plug-in between: what all convex removals share."""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.linalg import cho_factor, cho_solve
+
+from pipeline.core.arrays import Indices
+from pipeline.core.errors import ConfigError, DataError, ShapeError
+from pipeline.core.registry import Plugin
+from pipeline.studies.convex.problems.problem import ConvexOutputs, ConvexProblem, Theta
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RemovalRequest:
+    """A learnt model that must forget: the problem on all points, its minimiser `start`, the ids to forget, and a seed for what is drawn.
+
+    oracle, the minimiser without them, and forecast (n_points, n_columns), what its outputs are predicted to be, are there only for removals that
+    need them. Raises DataError unless forget names points, once each, and leaves some.
+    """
+
+    problem: ConvexProblem
+    start: Theta
+    forget: Indices
+    seed: int = 0
+    oracle: Theta | None = None
+    forecast: ConvexOutputs | None = None
+
+    def __post_init__(self) -> None:
+        n_points = self.problem.n_points
+        if len(self.forget) == 0:
+            raise DataError("the forget set is empty; name at least one point to forget")
+        if len(np.unique(self.forget)) != len(self.forget) or self.forget.min() < 0 or self.forget.max() >= n_points:
+            raise DataError(f"forget must hold distinct ids of 0 to {n_points - 1}; got {self.forget[:10].tolist()}")
+        if len(self.forget) == n_points:
+            raise DataError(f"the forget set is all {n_points} points, which leaves nothing to learn from; keep at least one")
+        if self.start.shape != self.problem.shape:
+            raise ShapeError(f"start has shape {self.start.shape}; this problem learns {self.problem.shape}")
+
+    @cached_property
+    def retain(self) -> Indices:
+        """The ids that stay, sorted."""
+        return np.setdiff1d(np.arange(self.problem.n_points), self.forget)
+
+    @cached_property
+    def retained(self) -> ConvexProblem:
+        """The problem on the points that stay."""
+        return self.problem.restricted(self.retain)
+
+    @cached_property
+    def forgotten(self) -> ConvexProblem:
+        """The problem on the points that go."""
+        return self.problem.restricted(self.forget)
+
+    @cached_property
+    def lost_gradient(self) -> Theta:
+        """The gradient at the start of the losses that go: with the sign turned, the gradient of what stays."""
+        return self.forgotten.loss_gradient(self.start)
+
+    @cached_property
+    def hessian(self) -> np.ndarray:
+        """The Hessian of all points at the start: it can be prepared before any request, so no removal is charged for it."""
+        return self.problem.hessian(self.start)
+
+    @cached_property
+    def _factor(self) -> tuple[np.ndarray, bool]:
+        return cho_factor(self.hessian)
+
+    def solve(self, right: Float[np.ndarray, "n_parameters *columns"]) -> Float[np.ndarray, "n_parameters *columns"]:
+        """Return hessian⁻¹ right, from one factor for all who ask."""
+        return cho_solve(self._factor, right)
+
+    def wanted_oracle(self) -> Theta:
+        """Return the oracle; raises ConfigError where there is none."""
+        if self.oracle is None:
+            raise ConfigError("this removal matches the retrained minimiser, which the request does not hold; give `oracle`")
+        return self.oracle
+
+    def wanted_forecast(self) -> ConvexOutputs:
+        """Return the forecast; raises ConfigError where there is none or ShapeError where it is of other outputs."""
+        if self.forecast is None:
+            raise ConfigError("this removal matches outputs predicted by a datamodel, which the request does not hold; give `forecast`")
+        wanted = (self.problem.n_points, self.problem.n_columns)
+        if self.forecast.shape != wanted:
+            raise ShapeError(f"forecast has shape {self.forecast.shape}; expected {wanted}, the outputs of all points")
+        return self.forecast
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Trajectory:
+    """thetas (n_records, n_features, n_columns): the start, and where recorded steps end. steps, evaluations (n_records,): taken and spent by then.
+
+    Spent are gradients of single points; the Hessian of a point counts as as many as there are parameters, the ratio of their arithmetic.
+    """
+
+    thetas: Float[np.ndarray, "n_records n_features n_columns"]
+    steps: Int[np.ndarray, " n_records"]
+    evaluations: Int[np.ndarray, " n_records"]
+
+    @property
+    def last(self) -> Theta:
+        """What the removal ends with."""
+        return self.thetas[-1]
+
+    def squared_distances(self, target: Theta) -> Float[np.ndarray, " n_records"]:
+        """Return ‖θ_t − target‖² for every record."""
+        return np.square(self.thetas - target).sum(axis=(1, 2))
+
+
+def one_step(request: RemovalRequest, theta: Theta, evaluations: int) -> Trajectory:
+    """Return the trajectory of a removal that jumps."""
+    return Trajectory(thetas=np.stack([request.start, theta]), steps=np.arange(2), evaluations=np.array([0, evaluations]))
+
+
+class Removal(Plugin):
+    """Moves a minimiser towards the one without the forget set; `needs` may name `oracle` or `forecast`, what only some requests hold."""
+
+    needs: ClassVar[frozenset[str]] = frozenset()
+
+    @abstractmethod
+    def remove(self, request: RemovalRequest) -> Trajectory:
+        """Return the way from the start; the request is left as it is, and equal requests have equal answers."""

@@ -1,0 +1,90 @@
+"""Gradient steps: one loop for every objective that is a weighted sum over points plus a penalty."""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.core.arrays import Indices
+from pipeline.core.seeds import generator
+from pipeline.core.settings.neutral import setting
+from pipeline.studies.convex.problems.constants import extreme_singular_values
+from pipeline.studies.convex.problems.problem import ALL, ConvexFeatures, ConvexOutputs, ConvexProblem, Theta
+from pipeline.studies.convex.removals.base import Removal, RemovalRequest, Trajectory
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DescentObjective:
+    """Σᵢ of a function of xᵢᵀθ with the given slopes, plus penalty·‖θ‖²; `smoothness` bounds its curvature."""
+
+    features: ConvexFeatures
+    slopes: Callable[[ConvexOutputs, Indices | slice], ConvexOutputs]
+    penalty: float
+    smoothness: float
+
+    @property
+    def n_points(self) -> int:
+        """Points that a whole gradient reads."""
+        return len(self.features)
+
+    def gradient(self, theta: Theta, ids: Indices | None = None) -> Theta:
+        """Return the gradient, or from the points in ids its estimate without bias."""
+        rows: Indices | slice = ALL if ids is None else ids
+        features = self.features[rows]
+        return features.T @ self.slopes(features @ theta, rows) * (self.n_points / len(features)) + 2 * self.penalty * theta
+
+
+def loss_of(problem: ConvexProblem) -> DescentObjective:
+    """Return the objective that a problem minimises."""
+    largest, _ = extreme_singular_values(problem.features)
+    return DescentObjective(
+        features=problem.features, slopes=problem.slopes, penalty=problem.penalty, smoothness=problem.curvature * largest**2 + 2 * problem.penalty
+    )
+
+
+def matching_objective(features: ConvexFeatures, targets: ConvexOutputs) -> DescentObjective:
+    """Return ‖features·θ − targets‖², which has no penalty: the targets know it already."""
+    largest, _ = extreme_singular_values(features)
+    return DescentObjective(features=features, slopes=lambda outputs, ids: 2 * (outputs - targets[ids]), penalty=0.0, smoothness=2 * largest**2)
+
+
+class DescentRemoval(Removal):
+    """n_steps gradient steps, each `step` over the bound on the curvature: 1 never overshoots, below 2 none diverges.
+
+    The bound is what the loss curves at most anywhere; where it curves less, longer steps are fine too. batch_size points, drawn anew for each step
+    without replacement, stand for all if it is set. All steps are recorded, or about n_records of them, evenly spaced in their logarithm, and the last.
+    """
+
+    n_steps: int = setting(neutral=100, ge=1, le=1_000_000)
+    step: float = setting(neutral=1.0, gt=0, le=1e6)
+    batch_size: int | None = setting(neutral=None, ge=1, le=10_000_000)
+    n_records: int | None = setting(neutral=None, ge=1, le=1_000_000)
+
+    @abstractmethod
+    def objective(self, request: RemovalRequest) -> DescentObjective:
+        """Return what is descended."""
+
+    def constraint(self, request: RemovalRequest) -> Callable[[Theta], Theta]:
+        """Return what maps a step's end to where it may be; itself by default."""
+        return lambda theta: theta
+
+    def remove(self, request: RemovalRequest) -> Trajectory:
+        """See Removal; what diverges past all numbers ends as infinities."""
+        objective = self.objective(request)
+        size = objective.n_points if self.batch_size is None else min(self.batch_size, objective.n_points)
+        rng, length, allowed = generator("removal", self.name, request.seed), self.step / objective.smoothness, self.constraint(request)
+        theta, records, kept = request.start, [request.start], self._recorded()
+        with np.errstate(over="ignore", invalid="ignore"):
+            for number in range(1, self.n_steps + 1):
+                ids = None if size == objective.n_points else rng.choice(objective.n_points, size, replace=False)
+                theta = allowed(theta - length * objective.gradient(theta, ids))
+                if number in kept:
+                    records.append(theta)
+        steps = np.array([0, *sorted(kept)])
+        return Trajectory(thetas=np.stack(records), steps=steps, evaluations=size * steps)
+
+    def _recorded(self) -> set[int]:
+        if self.n_records is None:
+            return set(range(1, self.n_steps + 1))
+        return {self.n_steps} | set(np.geomspace(1, self.n_steps, self.n_records).astype(int).tolist())

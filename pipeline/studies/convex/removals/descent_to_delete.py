@@ -1,0 +1,40 @@
+"""Descent-to-delete: a few gradient steps on what stays, and noise that hides how far they have come."""
+
+from typing import ClassVar
+
+import numpy as np
+
+from pipeline.core.seeds import generator
+from pipeline.core.settings.neutral import setting
+from pipeline.studies.convex.guarantees.certificates import Promise, descent_noise, minimiser_shift
+from pipeline.studies.convex.problems.constants import constants_of
+from pipeline.studies.convex.removals.base import Removal, RemovalRequest, Trajectory
+from pipeline.studies.convex.removals.descent import loss_of
+
+
+class DescentToDelete(Removal):
+    """Publishes the last iterate plus Gaussian noise for (ε, δ); every theta of its trajectory is what would be published had it been the last.
+
+    `assumed_forgotten` is how many points the noise is calibrated for; by default as many as leave, and with fewer the promise is void.
+    Steps have the length 2/(m + M), which contracts by (M − m)/(M + m). Source: Neel, Roth and Sharifi-Malvajerdi 2021.
+    """
+
+    name: ClassVar[str] = "descent_to_delete"
+
+    n_steps: int = setting(neutral=100, ge=1, le=1_000_000)
+    epsilon: float = setting(neutral=1.0, gt=0, le=1e6)
+    delta: float = setting(neutral=1e-3, gt=0, lt=1)
+    assumed_forgotten: int | None = setting(neutral=None, ge=1, le=10_000_000)
+
+    def remove(self, request: RemovalRequest) -> Trajectory:
+        """See Removal."""
+        constants, objective = constants_of(request.problem), loss_of(request.retained)
+        shift = minimiser_shift(constants, self.assumed_forgotten or len(request.forget))
+        promise, secret = Promise(epsilon=self.epsilon, delta=self.delta), request.start
+        noise = generator("removal", self.name, request.seed).standard_normal(request.start.shape)
+        thetas = [request.start]
+        for n_steps in range(1, self.n_steps + 1):
+            secret = secret - 2 / (constants.strong_convexity + constants.smoothness) * objective.gradient(secret)
+            thetas.append(secret + descent_noise(constants.contraction, n_steps, shift, promise) * noise)
+        steps = np.arange(self.n_steps + 1)
+        return Trajectory(thetas=np.stack(thetas), steps=steps, evaluations=objective.n_points * steps)

@@ -1,0 +1,57 @@
+"""Gradient methods that know no oracle: descent on what stays, with a projection, or against what goes."""
+
+from collections.abc import Callable
+from math import sqrt
+from typing import ClassVar
+
+import numpy as np
+
+from pipeline.core.arrays import Indices
+from pipeline.core.settings.neutral import setting
+from pipeline.studies.convex.problems.problem import ConvexOutputs, Theta
+from pipeline.studies.convex.removals.base import RemovalRequest
+from pipeline.studies.convex.removals.descent import DescentObjective, DescentRemoval, loss_of
+
+
+class GradientDescent(DescentRemoval):
+    """Descends the retained points' objective: right in the end, slow wherever only the penalty remembers what left."""
+
+    name: ClassVar[str] = "gradient_descent"
+
+    def objective(self, request: RemovalRequest) -> DescentObjective:
+        """See DescentRemoval."""
+        return loss_of(request.retained)
+
+
+class ProjectedGradient(GradientDescent):
+    """Gradient descent that returns to a ball about zero after each step, by default the one that surely holds the minimiser: ‖θ‖ ≤ √(L(0)/λ)."""
+
+    name: ClassVar[str] = "projected_gd"
+
+    radius: float | None = setting(neutral=None, gt=0, le=1e9)
+
+    def constraint(self, request: RemovalRequest) -> Callable[[Theta], Theta]:
+        """See DescentRemoval."""
+        retained = request.retained
+        radius = self.radius or sqrt(retained.value(np.zeros_like(request.start)) / retained.penalty)
+        return lambda theta: theta * min(1.0, radius / max(float(np.linalg.norm(theta)), radius))
+
+
+class GradientAscentRemoval(DescentRemoval):
+    """Descends the retained points' objective less `forget_weight` times the loss of the forgotten: GDA of method.md §8, which has no minimum to reach."""
+
+    name: ClassVar[str] = "gradient_ascent"
+
+    n_steps: int = setting(neutral=20, ge=1, le=1_000_000)
+    forget_weight: float = setting(neutral=1.0, gt=0, le=1e9)
+
+    def objective(self, request: RemovalRequest) -> DescentObjective:
+        """See DescentRemoval."""
+        problem = request.problem
+        weights = np.ones((problem.n_points, 1))
+        weights[request.forget] = -self.forget_weight
+
+        def slopes(outputs: ConvexOutputs, ids: Indices | slice) -> ConvexOutputs:
+            return weights[ids] * problem.slopes(outputs, ids)
+
+        return DescentObjective(features=problem.features, slopes=slopes, penalty=problem.penalty, smoothness=loss_of(problem).smoothness)

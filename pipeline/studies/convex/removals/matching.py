@@ -1,0 +1,48 @@
+"""Matching the outputs of the retrained model, or what a datamodel predicts of them, by gradient steps on the squared distance."""
+
+from abc import abstractmethod
+from typing import ClassVar, Literal
+
+from pipeline.core.settings.neutral import setting
+from pipeline.studies.convex.problems.problem import ConvexOutputs
+from pipeline.studies.convex.removals.base import RemovalRequest
+from pipeline.studies.convex.removals.descent import DescentObjective, DescentRemoval, matching_objective
+
+
+class MatchingRemoval(DescentRemoval):
+    """Descends ‖Xθ − targets‖² on `points`: all, the forgotten among them, or the retained alone (OMRS), which say nothing of what left."""
+
+    points: Literal["all", "retained"] = setting(neutral="all")
+
+    @abstractmethod
+    def targets(self, request: RemovalRequest) -> ConvexOutputs:
+        """Return the outputs to match, (n_points, n_columns)."""
+
+    def objective(self, request: RemovalRequest) -> DescentObjective:
+        """See DescentRemoval."""
+        targets = self.targets(request)
+        if self.points == "all":
+            return matching_objective(request.problem.features, targets)
+        return matching_objective(request.retained.features, targets[request.retain])
+
+
+class OracleMatchingRemoval(MatchingRemoval):
+    """Matches the retrained minimiser itself: what matching can reach, not what anyone can do without retraining."""
+
+    name: ClassVar[str] = "oracle_matching"
+    needs: ClassVar[frozenset[str]] = frozenset({"oracle"})
+
+    def targets(self, request: RemovalRequest) -> ConvexOutputs:
+        """See MatchingRemoval."""
+        return request.problem.outputs(request.wanted_oracle())
+
+
+class DatamodelMatchingRemoval(MatchingRemoval):
+    """Matches the outputs that a datamodel forecasts of the retrained model: it converges as fast as with the oracle, to what the forecast allows."""
+
+    name: ClassVar[str] = "datamodel_matching"
+    needs: ClassVar[frozenset[str]] = frozenset({"forecast"})
+
+    def targets(self, request: RemovalRequest) -> ConvexOutputs:
+        """See MatchingRemoval."""
+        return request.wanted_forecast()

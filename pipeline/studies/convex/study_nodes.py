@@ -1,0 +1,97 @@
+"""The tables of the convex study, from its settings."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.core.errors import DataError
+from pipeline.core.memory import check_memory
+from pipeline.core.registry import plugin_name
+from pipeline.data.content_cache import KNOWN
+from pipeline.data.dataset import Dataset
+from pipeline.studies.convex.data_settings import DataSection, GuaranteeSection
+from pipeline.studies.convex.linear.linear_study import LinearStudy
+from pipeline.studies.convex.nodes.convex_node import ConvexNode
+from pipeline.studies.convex.nodes.data_node import ConvexData
+from pipeline.studies.convex.nodes.guarantees_node import ConvexGuarantees
+from pipeline.studies.convex.nodes.linear_node import LinearPanel
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """The tables that the page reads, and why data sets are left out."""
+
+    linear: tuple[LinearPanel, ...]
+    data: tuple[ConvexData, ...]
+    left_out: tuple[str, ...]
+    guarantees: tuple[ConvexGuarantees, ...]
+
+    def in_order(self) -> Iterator[ConvexNode]:
+        """Yield the longest first, so that none of them is begun when all others are done."""
+        yield from (*self.data, *self.guarantees, *self.linear)
+
+
+def convex_nodes(
+    linear: LinearStudy | None,
+    data: Mapping[str, DataSection],
+    guarantees: GuaranteeSection | None,
+    common: dict[str, Any],
+    *,
+    reads_inputs: bool,
+) -> Parts:
+    """Return the tables; common are fields that all of them share.
+
+    reads_inputs says whether the content of its data sets may be read. Raises DataError for data that are missing, or
+    larger than memory.
+    """
+    return Parts(
+        linear=tuple(_linear(linear, common)),
+        data=tuple(_data(data, common, reads_inputs)),
+        left_out=_left_out(data),
+        guarantees=tuple(_guarantees(guarantees, common, reads_inputs)),
+    )
+
+
+def _linear(study: LinearStudy | None, common: dict[str, Any]) -> Iterator[LinearPanel]:
+    if study is None:
+        return
+    for label, example in study.examples.items():
+        for penalty in example.penalties:
+            key = f"convex/linear/{label}/{penalty:g}"
+            yield LinearPanel(key=key, label=label, study=study, example=example, penalty=penalty, **common)
+
+
+def _data(sections: Mapping[str, DataSection], common: dict[str, Any], reads_inputs: bool) -> Iterator[ConvexData]:
+    for label, section in sections.items():
+        if section.dataset.missing() is None or not section.optional:
+            if reads_inputs:
+                _check_size(f"convex.data.{label}", section.dataset)
+            about: dict[str, Any] = {"label": label, "dataset": section.dataset, "study": section.study, "reads_inputs": reads_inputs}
+            yield ConvexData(key=f"convex/data/{label}", **about, **common)
+
+
+def _check_size(key: str, dataset: Dataset) -> None:
+    """Raise DataError if the inputs of a study, which it needs at once in float64, are larger than memory."""
+    # Beside float32 inputs, their copy in float64 and the features made of it.
+    n_bytes = (4 + 8 + 8) * math.prod(KNOWN.shape(dataset))
+    check_memory(n_bytes, f"{key}: all inputs of data set {plugin_name(dataset)!r} in float64", "give a smaller data set")
+
+
+def _left_out(sections: Mapping[str, DataSection]) -> tuple[str, ...]:
+    """Return why data sets are left out; raises DataError for one that must not be."""
+    found = []
+    for section in sections.values():
+        why = section.dataset.missing()
+        if why is not None and not section.optional:
+            raise DataError(why)
+        found += [why] if why is not None else []
+    return tuple(found)
+
+
+def _guarantees(section: GuaranteeSection | None, common: dict[str, Any], reads_inputs: bool) -> Iterator[ConvexGuarantees]:
+    if section is not None:
+        about: dict[str, Any] = {"dataset": section.dataset, "classes": section.classes, "pool": section.pool, "reads_inputs": reads_inputs}
+        if reads_inputs:
+            _check_size("convex.guarantees", section.dataset)
+        yield ConvexGuarantees(key="convex/guarantees", **about, trial=section.trial, **common)

@@ -1,0 +1,41 @@
+"""What tables cost and who made them, from the side files beside their shards: from a few of them, as a table may have 20,000."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pipeline.graph.graph import NodeState
+from pipeline.store.shards import Piece
+from pipeline.store.store import Store
+
+MOST_SIDE_FILES = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spent:
+    """Core seconds, estimated where there are many shards; the hosts seen; when the last shard seen was written, in seconds since the epoch."""
+
+    core_seconds: float = 0.0
+    hosts: tuple[str, ...] = ()
+    written_at: float | None = None
+
+
+def spent_on(store: Store, states: Iterable[NodeState], *, most: int = MOST_SIDE_FILES) -> Spent:
+    """Return what nodes cost; of each table at most so many side files are read, evenly spread, the last one among them."""
+    total, hosts, moments = 0.0, set(), []
+    for state in states:
+        seconds, units = 0.0, 0
+        for piece in some(state.pieces, most):
+            side = store.side(state.table.folder, piece.shard)
+            seconds += side.get("seconds", 0.0) * side.get("threads", 1)
+            units += piece.shard.stop - piece.shard.start
+            hosts |= {side["host"]} if "host" in side else set()
+            moments += [side["written_at"]] if "written_at" in side else []
+        total += seconds / units * state.n_done if units else 0.0
+    return Spent(core_seconds=total, hosts=tuple(sorted(hosts)), written_at=max(moments, default=None))
+
+
+def some(pieces: tuple[Piece, ...], most: int) -> tuple[Piece, ...]:
+    """Return at most so many of the pieces, evenly spread, the last one among them."""
+    every = math.ceil(len(pieces) / most) if most else 0
+    return pieces[::-1][::every][::-1] if every else ()

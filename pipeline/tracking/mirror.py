@@ -1,0 +1,203 @@
+"""The thread that shows a run, so that a slow server or a dead one never holds up the walk: what could not be shown stays due, and is tried again."""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from pipeline.core.errors import TrackingError
+from pipeline.core.long_waits import announced
+from pipeline.graph.graph import NodeState
+from pipeline.results.tracked import PARENT
+from pipeline.tracking.compute_cost import spent_on
+from pipeline.tracking.connection import Link
+from pipeline.tracking.pages import Pages
+from pipeline.tracking.progress_samples import Sample, Samples
+from pipeline.tracking.tracker import Status, Tracker
+
+States = Mapping[str, NodeState]
+# Side files read of each table to learn what it cost before this attempt: on an object store each is a request.
+FEW_SIDE_FILES = 4
+# A page that fails as often is its own trouble, and no reason to keep others waiting.
+MOST_TRIES = 3
+LEFT = "MLflow does not show everything yet; the next `dmm run`, even with nothing to compute, logs what is missing"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patience:
+    """Seconds: between two requests with points of curves, between two tries to reach a tracker that is lost, and until an end is cut short.
+
+    An end is cut short as a whole (end), sooner where nothing was shown for a while (silence), and after a kill, as Ray gives a job it stops 3 s.
+    """
+
+    points: float = 5.0
+    retry: float = 30.0
+    end: float = 120.0
+    silence: float = 30.0
+    killed: float = 1.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ending:
+    """How a run ended, the states of all nodes then, and why children failed."""
+
+    status: Status
+    states: States
+    failures: Mapping[str, str]
+
+
+class Mirror(threading.Thread):
+    """Shows finished children, and points of curves at most once in a while. Whoever walks only leaves things here, which takes no time."""
+
+    def __init__(self, tracker: Tracker, pages: Pages, *, warn: Callable[[str], None], patience: Patience) -> None:
+        super().__init__(name="mirror", daemon=True)
+        self._tracker, self._pages, self._warn, self._patience = tracker, pages, warn, patience
+        self._link = Link(self._begin, warn=warn, retry_seconds=patience.retry)
+        self._wake, self._lock = threading.Event(), threading.Lock()
+        self._samples = Samples()
+        self._due: dict[str, States] = {}
+        self._tries: dict[str, int] = {}
+        self._first: States = {}
+        self._ending: Ending | None = None
+        self._next_points = self._heard = 0.0
+        self._seconds_before: float | None = None
+        self.spent_before: Mapping[str, float] | None = None
+        self.run_id = ""
+        self.is_complete = False
+
+    def found(self, states: States) -> None:
+        """Have the costs of what existed before this attempt looked up; states are those at its start."""
+        self._first = states
+
+    def show(self, child: str, done: States) -> None:
+        """Have a child shown of which all nodes are done; done are all nodes that are."""
+        with self._lock:
+            self._due[child] = done
+        self._wake.set()
+
+    def add(self, samples: Mapping[str, Sample]) -> None:
+        """Have points added to curves, some time."""
+        with self._lock:
+            for child, sample in samples.items():
+                self._samples.add(child, sample)
+
+    def finish(self, ending: Ending) -> None:
+        """Have everything shown that is left, and the run ended; wait for that, but not for ever."""
+        self._heard = time.monotonic()
+        until = self._heard + (self._patience.killed if ending.status == "KILLED" else self._patience.end)
+        self._ending = ending
+        self._wake.set()
+        with announced(f"waiting for MLflow to take in the end of the run, for {self._patience.silence:.0f} s of silence at most"):
+            while self.is_alive() and (left := min(until, self._heard + self._patience.silence) - time.monotonic()) > 0:
+                self.join(left)
+        if not self.is_complete and ending.status != "KILLED":
+            self._warn(LEFT)
+
+    def run(self) -> None:
+        """Work until the run has ended."""
+        while self._ending is None:
+            self._wake.clear()
+            self._turn()
+            if self._ending is None:
+                self._wake.wait(min(1.0, self._patience.points))
+        self._end(self._ending)
+
+    def _turn(self) -> None:
+        """Show what is due now, if the tracker can be reached."""
+        if self._first:
+            states, self._first = self._first, {}
+            with self._link.watched():
+                self.spent_before = {
+                    key: spent_on(self._pages.store, [state], most=FEW_SIDE_FILES).core_seconds for key, state in states.items() if state.pieces
+                }
+        while self._due and self._ending is None and self._link.look():
+            self._show_next()
+        if time.monotonic() >= self._next_points and self._link.look():
+            self._next_points = time.monotonic() + self._patience.points
+            self._send_next()
+
+    def _end(self, ending: Ending) -> None:
+        """Show everything that is left, after a kill only the last points, and end the run; stop at once where nobody can be reached."""
+        is_killed = ending.status == "KILLED"
+        models = [] if is_killed else self._pages.finished(ending.states)
+        while self._link.reach():
+            if self._due and not is_killed:
+                self._show_next()
+            elif self._samples and not is_killed:
+                self._send_next()
+            elif models:
+                with self._link.watched():
+                    self._show_model(models.pop(0), ending.states)
+            else:
+                self._conclude(ending)
+                return
+            self._heard = time.monotonic() if self._link.is_up else self._heard
+
+    def _begin(self) -> None:
+        self.run_id = self._tracker.begin(**self._pages.opening())
+        self._seconds_before = self._tracker.last("progress/seconds") if self._seconds_before is None else self._seconds_before
+        self._tracker.annotate(PARENT, self._pages.summary({}, status="RUNNING", links={}))
+
+    def _conclude(self, ending: Ending) -> None:
+        """End the run; it is ended too where its summary cannot be made."""
+        with self._link.watched():
+            self._send(PARENT)
+            for child, reason in ending.failures.items():
+                self._tracker.fail(child, reason)
+            links = {title: address for child, title in self._pages.titles.items() if (address := self._tracker.address(child))}
+            self._tracker.annotate(PARENT, self._pages.summary(ending.states, status=ending.status, links=links))
+        if self._link.is_up:
+            with self._link.watched():
+                self._tracker.end(ending.status)
+                self.is_complete = not self._due
+
+    def _show_next(self) -> None:
+        """Show the child that is due longest; if that fails it is due again, after the others, unless it failed too often."""
+        with self._lock:
+            child, done = next(iter(self._due.items()))
+        is_shown, self._tries[child] = False, self._tries.get(child, 0) + 1
+        with self._link.watched():
+            self._show(child, done)
+            is_shown = True
+        with self._lock:
+            self._due.pop(child)
+            if not is_shown and self._tries[child] < MOST_TRIES:
+                self._due[child] = done
+        if not is_shown and self._tries[child] >= MOST_TRIES:
+            self._warn(f"MLflow does not show {self._pages.titles.get(child, 'the report')}: it failed {MOST_TRIES} times; the next `dmm run` tries again")
+
+    def _show(self, child: str, done: States) -> None:
+        if self._tracker.logged_version(child) != self._pages.version(child, done):
+            results = self._pages.results(child, done)
+            self._send(child)
+            self._tracker.log(child, results)
+
+    def _show_model(self, child: str, states: States) -> None:
+        """Log a method's model: only at the end, as its export changes torch's modules for the whole process, which may be training."""
+        version = self._pages.version(child, states)
+        if self._tracker.logged_version(child) != version or self._tracker.has_model(child, version):
+            return
+        found = self._pages.model(child, states)
+        if found is not None:
+            module, examples = found
+            self._tracker.log_model(child, self._pages.results(child, states), name=child.replace("/", "-"), module=module, input_example=examples)
+
+    def _send_next(self) -> None:
+        with self._lock:
+            child = self._samples.next_child()
+        if child is not None:
+            with self._link.watched():
+                self._send(child)
+
+    def _send(self, child: str) -> None:
+        """Send the points of a child in one request; if that fails they are kept."""
+        with self._lock:
+            samples = self._samples.take(child)
+        if not samples:
+            return
+        try:
+            self._tracker.progress(child, [sample.point(self._seconds_before or 0.0) for sample in samples])
+        except TrackingError:
+            with self._lock:
+                self._samples.add(child, *samples)
+            raise

@@ -1,0 +1,1 @@
+"""The tracker that writes to MLflow. Nothing else imports MLflow."""

@@ -1,0 +1,117 @@
+"""Curves of a run in progress: a point every few seconds for the parent and for each child that runs, kept until MLflow has taken them."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pipeline.execution.progress import Progress
+from pipeline.graph.kinds import stages
+from pipeline.results.tracked import PARENT, Numbers, Point
+from pipeline.tracking.children import child_of, retrainings_of
+from pipeline.tracking.rate import Pace
+
+# A curve that nobody takes loses every second point at this length: an hour of silence is 720 points.
+MOST_POINTS = 720
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What was seen at a moment (seconds since the epoch), so many seconds after this attempt began."""
+
+    seconds: float
+    moment: float
+    metrics: Numbers
+
+    def point(self, before: float) -> Point:
+        """Return it as a point whose step is whole seconds worked, those of earlier attempts (before) included."""
+        return Point(step=int(before + self.seconds), moment=self.moment, metrics={"progress/seconds": before + self.seconds, **self.metrics})
+
+
+class Samples:
+    """Points not taken yet, by child, those that wait longest first; never more than MOST_POINTS of each. Not safe for threads by itself."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, list[Sample]] = {}
+        self._parent_is_next = True
+
+    def __bool__(self) -> bool:
+        return bool(self._waiting)
+
+    def add(self, child: str, *samples: Sample) -> None:
+        """Keep samples of child, those given back before those that came since; of too many every second one is dropped."""
+        waiting = self._waiting.setdefault(child, [])
+        is_given_back = bool(waiting) and samples[0].seconds < waiting[0].seconds
+        waiting[0 if is_given_back else len(waiting) :] = [*samples, *waiting] if is_given_back else samples
+        if len(waiting) > MOST_POINTS:
+            self._waiting[child] = waiting[::-1][::2][::-1]
+
+    def take(self, child: str) -> list[Sample]:
+        """Return all that is kept of child, which is then no longer kept."""
+        return self._waiting.pop(child, [])
+
+    def next_child(self) -> str | None:
+        """Return whose turn it is, None if nothing is kept: the parent's every other time, the others one after the other."""
+        others = [child for child in self._waiting if child != PARENT]
+        is_parents = PARENT in self._waiting and (self._parent_is_next or not others)
+        self._parent_is_next = not is_parents
+        return PARENT if is_parents else next(iter(others), None)
+
+
+class Sampler:
+    """Turns the progress of a walk into samples: what is done, how fast, how long it will take, what failed and what it cost so far."""
+
+    def __init__(self) -> None:
+        self._paces: dict[str, Pace] = {}
+        self._seen: dict[str, int] = {}
+        self._made: dict[str, int] = {}
+
+    def look(self, progress: Progress, spent_before: Mapping[str, float] | None) -> dict[str, Sample]:
+        """Return a sample of the parent, and of each child of which something runs.
+
+        spent_before are core seconds of earlier attempts by node, None while nobody knows.
+        """
+        for key in progress.wanted:
+            # What was merely found, as its parents are known now, is no pace: something of the node must have been computed.
+            grown = progress.n_done(key) - self._seen.get(key, 0)
+            self._made[key] = self._made.get(key, 0) + (grown if key in progress.core_seconds and key in self._seen else 0)
+            self._seen[key] = progress.n_done(key)
+        groups: dict[str, list[str]] = {}
+        by_stage: dict[str, list[str]] = {}
+        for key in progress.wanted:
+            node = progress.states[key].node
+            groups.setdefault(child_of(node), []).append(key)
+            by_stage.setdefault(node.stage, []).append(key)
+        running = {key for key, count in progress.running.items() if count}
+        metrics = {f"progress/{name}": value for name, value in self._measure(PARENT, list(progress.wanted), progress, spent_before).items()}
+        for stage in stages():
+            if running & set(by_stage.get(stage, ())):
+                metrics |= {
+                    f"progress_{stage}/{name}": value for name, value in self._measure(f"stage {stage}", by_stage[stage], progress, spent_before).items()
+                }
+        found = {PARENT: metrics}
+        for child, keys in groups.items():
+            if child != PARENT and running & set(keys):
+                found[child] = {f"progress/{name}": value for name, value in self._measure(child, keys, progress, spent_before).items()}
+        return {child: Sample(progress.seconds, time.time(), measured) for child, measured in found.items()}
+
+    def _measure(self, name: str, keys: list[str], progress: Progress, spent_before: Mapping[str, float] | None) -> dict[str, float | int]:
+        nodes = [progress.states[key].node for key in keys]
+        done = {key: progress.n_done(key) for key in keys}
+        # A group that trains is counted in models; any other in units, which are members, blocks of points or tables.
+        training = [node for node in nodes if node.trains] or nodes
+        n_done, n_wanted = sum(done[node.key] for node in training), sum(node.n_units for node in training)
+        under_way = sum((progress.under_way.get(node.key, 0.0) for node in training), start=0.0)
+        pace = self._paces.setdefault(name, Pace()).update(progress.seconds, sum(self._made[node.key] for node in training) + under_way)
+        seconds_left = Pace.seconds_left(n_wanted - n_done - under_way, pace)
+        unit = "models" if training[0].trains else "units"
+        return {
+            "shards_done": sum(progress.n_shards(node.key) for node in nodes),
+            f"{unit}_done": n_done,
+            f"{unit}_left": n_wanted - n_done,
+            f"{unit}_under_way": under_way,
+            f"{unit}_per_second": pace,
+            **({} if seconds_left is None else {"eta_seconds": seconds_left}),
+            "shards_failed": sum(failure.key in done for failure in progress.failures),
+            "retrainings": retrainings_of(progress.states, done),
+            **({} if spent_before is None else {"core_seconds": sum(spent_before.get(key, 0.0) + progress.core_seconds.get(key, 0.0) for key in keys)}),
+        }

@@ -1,0 +1,1 @@
+"""The parts of a training recipe: objective, augmentation, optimiser and schedule."""

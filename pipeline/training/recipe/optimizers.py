@@ -1,0 +1,157 @@
+"""Optimisers over the parameters of one member or of many stacked ones; a stacked member's step never reads another.
+
+Which parameters decay, and which are matrices, is decided by the template, whose shapes have no member axis.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.training.recipe.schedule import Descent
+
+# Update rules of single numbers: the step of one parameter never reads another, so stacked members stay independent.
+ELEMENTWISE: dict[str, type[torch.optim.Optimizer]] = {
+    "sgd": torch.optim.SGD,
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "rmsprop": torch.optim.RMSprop,
+}
+# Adafactor reads norms of whole tensors, so stacked members would leak into each other. Muon here reads one member's
+# matrix at a time.
+STACKABLE = frozenset({*ELEMENTWISE, "muon"})
+# Newton-Schulz iteration: the quintic that is steepest at 0 while singular values end between about .7 and 1.2.
+COEFFICIENTS, N_ITERATIONS, SMALLEST_NORM = (3.4445, -4.7750, 2.0315), 5, 1e-7
+NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.LocalResponseNorm, nn.RMSNorm)
+
+
+class Stepper:
+    """The optimisers of one group of members as one; each moves its own parameters at its share of the learning rate."""
+
+    def __init__(self, parts: "Sequence[tuple[torch.optim.Optimizer | Muon, float]]") -> None:
+        self._parts = parts
+
+    def zero_grad(self) -> None:
+        """Forget all gradients."""
+        for optimizer, _ in self._parts:
+            optimizer.zero_grad()
+
+    def step(self, learning_rate: float) -> None:
+        """Move all parameters along their gradients."""
+        for optimizer, share in self._parts:
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate * share
+            optimizer.step()
+
+
+class Muon:
+    """Momentum that is orthogonalised matrix by matrix (Jordan et al. 2024), for one member or for many stacked ones.
+
+    Kernels count as matrices (out, in · height · width). n_leading is 1 if parameters have a member axis, else 0. The
+    step is scaled by √max(1, rows / columns), and weight decay is decoupled, as in torch.optim.Muon, which takes one
+    matrix at a time and rounds it to bfloat16. Here the iteration runs in float32: stacked and looped members then
+    agree to its last bits.
+    """
+
+    def __init__(self, groups: Sequence[dict[str, Any]], *, momentum: float, nesterov: bool, n_leading: int) -> None:
+        self.param_groups, self._momentum, self._nesterov, self._n_leading = groups, momentum, nesterov, n_leading
+        self._buffers: dict[Tensor, Tensor] = {}
+
+    def zero_grad(self) -> None:
+        """Forget all gradients."""
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                parameter.grad = None
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Move every parameter that has a gradient, at the rate `lr` of its group."""
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    self._move(parameter, parameter.grad, group["lr"], group["weight_decay"])
+
+    def _move(self, parameter: Tensor, gradient: Tensor, rate: float, weight_decay: float) -> None:
+        if parameter not in self._buffers:
+            self._buffers[parameter] = torch.zeros_like(gradient)
+        buffer = self._buffers[parameter].lerp_(gradient, 1 - self._momentum)
+        update = gradient.lerp(buffer, self._momentum) if self._nesterov else buffer
+        matrices = update.flatten(self._n_leading + 1)
+        rows, columns = matrices.shape[-2:]
+        moved = orthogonalised(matrices.reshape(-1, rows, columns)).reshape(parameter.shape)
+        parameter.mul_(1 - rate * weight_decay)
+        parameter.add_(moved, alpha=-rate * math.sqrt(max(1.0, rows / columns)))
+
+
+def orthogonalised(matrices: Tensor) -> Tensor:
+    """Return matrices (n, rows, columns) with singular values near 1, each from itself alone, in their own precision."""
+    is_tall = matrices.shape[1] > matrices.shape[2]
+    found = matrices.mT if is_tall else matrices
+    found = found / found.flatten(1).norm(dim=1).clamp(min=SMALLEST_NORM)[:, None, None]
+    linear, cubic, quintic = COEFFICIENTS
+    for _ in range(N_ITERATIONS):
+        gram = found @ found.mT
+        found = torch.baddbmm(found, torch.baddbmm(gram, gram, gram, beta=cubic, alpha=quintic), found, beta=linear)
+    return found.mT if is_tall else found
+
+
+def build_stepper(descent: Descent, parameters: Mapping[str, Tensor], *, template: nn.Module, n_leading: int) -> Stepper:
+    """Return the optimisers of a descent over parameters by name; n_leading is 1 if they have a member axis, else 0."""
+    spared = spared_of_decay(template) if descent.weight_decay_on == "weights" else frozenset()
+    if descent.optimizer != "muon":
+        return Stepper([(_build(descent, _grouped(parameters, spared, descent)), 1.0)])
+    matrices = {name: value for name, value in parameters.items() if value.ndim - n_leading >= 2}
+    rest = {name: value for name, value in parameters.items() if name not in matrices}
+    parts: list[tuple[torch.optim.Optimizer | Muon, float]] = []
+    if matrices:
+        groups = _grouped(matrices, spared, descent)
+        parts.append((Muon(groups, momentum=descent.momentum, nesterov=descent.nesterov, n_leading=n_leading), 1.0))
+    if rest:
+        parts.append((torch.optim.AdamW(_grouped(rest, spared, descent)), descent.adam_rate_share))
+    return Stepper(parts)
+
+
+def _build(descent: Descent, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+    options: dict[str, Any] = {"lr": descent.learning_rate}
+    if descent.optimizer in ("sgd", "rmsprop"):
+        options["momentum"] = descent.momentum
+    if descent.nesterov:
+        options["nesterov"] = True
+    return (ELEMENTWISE | {"adafactor": torch.optim.Adafactor})[descent.optimizer](groups, **options)
+
+
+def _grouped(parameters: Mapping[str, Tensor], spared: frozenset[str], descent: Descent) -> list[dict[str, Any]]:
+    """Return the parameters that decay, and those that do not, as torch's parameter groups; without empty groups."""
+    decaying = [value for name, value in parameters.items() if name not in spared]
+    others = [value for name, value in parameters.items() if name in spared]
+    groups = [{"params": decaying, "weight_decay": descent.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return [group for group in groups if group["params"]]
+
+
+def spared_of_decay(template: nn.Module) -> frozenset[str]:
+    """Return the names of a template's biases and of the parameters of its normalisation layers.
+
+    Parameters of one axis count as biases, whatever they are called.
+    """
+    normed = {
+        f"{prefix}.{name}" if prefix else name
+        for prefix, module in template.named_modules()
+        if isinstance(module, NORMS)
+        for name, _ in module.named_parameters(recurse=False)
+    }
+    return frozenset(normed | {name for name, value in template.named_parameters() if value.ndim < 2})
+
+
+def clip_gradients(parameters: Iterable[Tensor], max_norm: float, *, n_leading: int) -> None:
+    """Scale the gradients of each member so that their joint norm is at most max_norm, as torch does for one model."""
+    parameters = list(parameters)
+    if n_leading == 0:
+        nn.utils.clip_grad_norm_(parameters, max_norm)
+        return
+    gradients = [value.grad for value in parameters if value.grad is not None]
+    norms = torch.stack([gradient.flatten(1).norm(dim=1) for gradient in gradients]).norm(dim=0)
+    scales = (max_norm / (norms + 1e-6)).clamp(max=1.0)
+    for gradient in gradients:
+        gradient.mul_(scales.view(-1, *[1] * (gradient.ndim - 1)))

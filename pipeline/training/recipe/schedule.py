@@ -1,0 +1,215 @@
+"""What one phase of descent is: how it steps (Descent), towards what (an objective), over which points (Phase).
+
+Phases of one track share an optimiser and one learning-rate schedule, which spans them all.
+"""
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+from jaxtyping import Float, Int
+from pydantic import Field, model_validator
+
+from pipeline.core.errors import ShapeError, TrainingError
+from pipeline.core.registry import Settings
+from pipeline.core.settings.neutral import setting
+from pipeline.training.recipe.augmentation import NOTHING, Augmentation
+from pipeline.training.recipe.objectives import Objective, ascent, cross_entropy, squared_error
+
+__all__ = ["Descent", "Moment", "Objective", "Phase", "ascent", "cross_entropy", "moments", "squared_error"]
+
+OptimizerName: TypeAlias = Literal["sgd", "adam", "adamw", "rmsprop", "adafactor", "muon"]
+ScheduleName: TypeAlias = Literal["constant", "linear", "cosine", "exponential", "triangle"]
+WITH_NESTEROV = frozenset({"sgd", "muon"})
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A step's place in its schedule: step of n_steps, and epochs passed of n_epochs, as a number with fractions.
+
+    ends_epoch: whether it is the last step of an epoch of its phase.
+    """
+
+    step: int
+    n_steps: int
+    epoch: float
+    n_epochs: int
+    ends_epoch: bool = False
+
+
+class Descent(Settings):
+    """How a phase descends; the learning rate is the peak that `schedule` scales step by step.
+
+    schedule: linear and cosine fall to 0; exponential loses 5 % an epoch (as the authors of DMM do); triangle rises
+    from 0 to the peak at `peak_epoch` and falls to 0. weight_decay_on: `weights` spares biases and normalisation.
+    With `muon`, weight matrices and kernels move by orthogonalised momentum, all else by Adam at adam_rate_share of
+    the rate. max_gradient_norm is of each member's own gradient.
+    """
+
+    epochs: int = Field(ge=1, le=100_000)
+    batch_size: int = Field(ge=1, le=10_000_000)
+    learning_rate: float = Field(gt=0, le=1e6)
+    optimizer: OptimizerName = setting(neutral="sgd")
+    momentum: float = setting(neutral=0.0, ge=0, lt=1)
+    nesterov: bool = setting(neutral=False)
+    weight_decay: float = setting(neutral=0.0, ge=0, le=1e6)
+    weight_decay_on: Literal["all", "weights"] = setting(neutral="all")
+    adam_rate_share: float = setting(neutral=0.1, gt=0, le=1e6)
+    schedule: ScheduleName = setting(neutral="constant")
+    peak_epoch: float | None = setting(neutral=None, ge=0, le=100_000)
+    max_gradient_norm: float | None = setting(neutral=None, gt=0, le=1e9)
+    precision: Literal["float32", "bfloat16"] = setting(neutral="float32")
+    memory_format: Literal["contiguous", "channels_last"] = setting(neutral="contiguous")
+
+    @model_validator(mode="after")
+    def _check_parts_agree(self) -> "Descent":
+        if self.schedule == "triangle" and self.peak_epoch is None:
+            raise ValueError("schedule 'triangle' needs peak_epoch, the epoch at which the rate is highest; set it")
+        if self.schedule != "triangle" and self.peak_epoch is not None:
+            raise ValueError(f"peak_epoch is for schedule 'triangle', not {self.schedule!r}; remove it or change schedule")
+        if self.nesterov and (self.optimizer not in WITH_NESTEROV or not self.momentum):
+            raise ValueError(
+                f"nesterov needs optimizer sgd or muon and a momentum above 0, got {self.optimizer} with "
+                f"momentum {self.momentum:g}; set these or remove nesterov"
+            )
+        return self
+
+    def check_peak(self) -> None:
+        """Raise ValueError if the rate of a phase alone would never come to its peak."""
+        if self.peak_epoch is not None and self.peak_epoch > self.epochs:
+            raise ValueError(f"peak_epoch is {self.peak_epoch:g}, after all {self.epochs} epochs; lower it or raise epochs")
+
+    def descent(self) -> "Descent":
+        """Return only the part that descends, of settings that hold more."""
+        return Descent.of(self)
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Descent":
+        """Return the settings of a descent that are among settings, which may hold others too."""
+        return cls(**{name: getattr(settings, name) for name in cls.model_fields if name in type(settings).model_fields})
+
+    def learning_rate_at(self, moment: Moment) -> float:
+        """Return the learning rate of one step."""
+        share = moment.step / moment.n_steps
+        match self.schedule:
+            case "linear":
+                return self.learning_rate * (1 - share)
+            case "cosine":
+                return self.learning_rate * (0.5 * (1 + math.cos(math.pi * moment.step / moment.n_steps)))
+            case "exponential":
+                return self.learning_rate * 0.95 ** math.floor(moment.epoch)
+            case "triangle":
+                return self.learning_rate * _triangle(moment.epoch, self.peak_epoch or 0.0, moment.n_epochs)
+        return self.learning_rate
+
+
+def _triangle(epoch: float, peak: float, n_epochs: int) -> float:
+    """Return a height from 0 at the start to 1 at peak to 0 at n_epochs; with the peak at either end, one side only."""
+    return epoch / peak if epoch < peak else max(0.0, (n_epochs - epoch) / max(n_epochs - peak, 1e-12))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phase:
+    """One stretch of descent for a group of members.
+
+    points (n_members, n_listed): ids of the points each member descends on; an id listed twice weighs twice.
+    targets: target logits by point id, for objectives that read them: (n_points, n_classes) for all members alike,
+    or (n_members, n_points, n_classes); else None.
+    n_points: with it, each epoch's order is drawn over all ids below n_points, of which the list (then without
+    repeats) is visited: members of one seed meet the points they share in the same order. Without it the order is
+    drawn over the list.
+    track: phases of the same track continue one optimiser with its moments, and one schedule that spans them; their
+    descents differ at most in epochs, batch_size and learning_rate. Without it a phase has both to itself.
+    Training drops a short last batch, fine-tuning keeps it. Raises ShapeError or TrainingError on lists that cannot
+    be descended on.
+    """
+
+    points: Int[np.ndarray, "n_members n_listed"]
+    objective: Objective
+    descent: Descent
+    drop_last: bool
+    targets: Float[np.ndarray, "..."] | None = None
+    n_points: int | None = None
+    augmentation: Augmentation = NOTHING
+    track: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.points.shape[1] == 0:
+            raise TrainingError("a phase lists no points, so it would take 0 steps; list at least one point")
+        if self.targets is not None:
+            self._check_targets(self.targets)
+
+    def _check_targets(self, targets: Float[np.ndarray, "..."]) -> None:
+        n_members, n_needed = len(self.points), int(self.points.max()) + 1
+        fits = targets.ndim in (2, 3) and (targets.ndim == 2 or len(targets) == n_members)
+        if not fits or targets.shape[-2] < n_needed:
+            raise ShapeError(
+                f"targets have shape {targets.shape}, but {n_members} members list points up to id {n_needed - 1}; "
+                f"targets are looked up by point id: give one row for each point of the data set, of shape "
+                f"(n_points, n_classes) or ({n_members}, n_points, n_classes)"
+            )
+
+    @property
+    def batch_size(self) -> int:
+        """Points in a batch: the setting, or the whole list where that is shorter."""
+        return min(self.descent.batch_size, self.points.shape[1])
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps in an epoch, at least 1 since a batch never exceeds the list."""
+        n_listed = self.points.shape[1]
+        return n_listed // self.batch_size if self.drop_last else math.ceil(n_listed / self.batch_size)
+
+    @property
+    def n_samples(self) -> int:
+        """Samples used in gradient evaluations, for each member."""
+        listed = self.steps_per_epoch * self.batch_size if self.drop_last else self.points.shape[1]
+        return listed * self.descent.epochs
+
+
+def tracks(phases: Sequence[Phase]) -> list[str | int]:
+    """Return the track of each phase, its own number where it names none.
+
+    Raises TrainingError where phases of one track could not share an optimiser and a schedule.
+    """
+    found: dict[str, Descent] = {}
+    free = dict.fromkeys(("epochs", "batch_size", "learning_rate"), 1)
+    for phase in phases:
+        shared = phase.descent.descent().model_copy(update=free)
+        if phase.track is not None and found.setdefault(phase.track, shared) != shared:
+            names = [name for name in Descent.model_fields if getattr(shared, name) != getattr(found[phase.track], name)]
+            raise TrainingError(
+                f"phases of track {phase.track!r} differ in {', '.join(names)}, but share one optimiser and schedule; "
+                "let them differ in epochs, batch_size and learning_rate only, or give them tracks of their own"
+            )
+    return [number if phase.track is None else phase.track for number, phase in enumerate(phases)]
+
+
+def moments(phases: Sequence[Phase], steps_per_epoch: Sequence[int]) -> list[list[Moment]]:
+    """Return each step's place in the schedule of its phase's track, for each phase; raises what `tracks` raises."""
+    names = tracks(phases)
+    n_steps, n_epochs, begun = dict[str | int, int](), dict[str | int, int](), dict[str | int, tuple[int, int]]()
+    for name, phase, per_epoch in zip(names, phases, steps_per_epoch, strict=True):
+        n_steps[name] = n_steps.get(name, 0) + phase.descent.epochs * per_epoch
+        n_epochs[name] = n_epochs.get(name, 0) + phase.descent.epochs
+    found = []
+    for name, phase, per_epoch in zip(names, phases, steps_per_epoch, strict=True):
+        step, epoch = begun.get(name, (0, 0))
+        steps = itertools.product(range(phase.descent.epochs), range(per_epoch))
+        found.append(
+            [
+                Moment(
+                    step + done * per_epoch + within,
+                    n_steps[name],
+                    epoch + done + within / per_epoch,
+                    n_epochs[name],
+                    within + 1 == per_epoch,
+                )
+                for done, within in steps
+            ]
+        )
+        begun[name] = (step + phase.descent.epochs * per_epoch, epoch + phase.descent.epochs)
+    return found

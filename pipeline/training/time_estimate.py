@@ -1,0 +1,41 @@
+"""What training a model will take, from a few steps of one: the first guess before any shard was made."""
+
+import time
+
+import numpy as np
+import torch
+
+from pipeline.data.examples import Examples
+from pipeline.training.ensemble import Builder, initial_states
+from pipeline.training.feeds import Resident
+from pipeline.training.loop import run_phases
+from pipeline.training.populations import Recipe, trial_descent
+from pipeline.training.recipe.schedule import Phase
+
+# Points in the steps that are timed; a full batch of a large model may take a minute by itself.
+MOST_POINTS = 32
+
+
+def estimated_seconds(build: Builder, recipe: Recipe, examples: Examples) -> float | None:
+    """Return the seconds that training one model alone would take on this machine's CPU, None if it cannot be timed.
+
+    The second of two steps is timed, and scaled to the recipe's batches and epochs.
+    """
+    batch = min(recipe.batch_size, examples.n_train)
+    n_points = min(batch, MOST_POINTS)
+    points = np.arange(n_points)
+    inputs = torch.from_numpy(np.array(examples.inputs_of(points), np.float32))
+    data = Resident(inputs, torch.from_numpy(np.array(examples.labels[points], np.int64)))
+    descent = trial_descent(recipe, 1, n_points)
+    phase = Phase(points=points[None], objective=recipe.loss(), descent=descent, drop_last=True)
+    # A user's model may raise anything; the shard that trains it names the error.
+    try:
+        with torch.random.fork_rng(devices=[]):
+            template, states = build(), initial_states(build, [0])
+            run_phases(template, states, [phase], data, seeds=[0], kind="looped")
+            begun = time.perf_counter()
+            run_phases(template, states, [phase], data, seeds=[0], kind="looped")
+    except Exception:
+        return None
+    n_steps = recipe.epochs * max(1, examples.n_train // batch)
+    return (time.perf_counter() - begun) * batch / n_points * n_steps

@@ -1,0 +1,80 @@
+"""Addresses and names that MLflow can never work with are refused with what to write instead, before anything is computed."""
+
+from pathlib import Path
+
+import pytest
+from tiny import TINY
+
+from pipeline import config
+from pipeline.core.errors import ConfigError
+from pipeline.tracking.open_tracker import tracking_uri
+
+REFUSED = {
+    "localhost:5000": "add http://: http://localhost:5000",
+    "mlflow.example.org:5000/path": "add http://",
+    "[::1]:5000": "add http://",
+    "http//host": "write http://host",
+    "http:/host:5000": "write http://host:5000",
+    "http:": "write http://HOST:PORT",
+    "http://": "names no host",
+    "http://:5000": "names no host",
+    "http://host:99999": "Port out of range",
+    "http://a b:5000": "holds spaces",
+    " http://host": "holds spaces",
+    " ": "holds spaces",
+    "htp://localhost:5000": "unknown scheme 'htp'.*Did you mean 'http'",
+    "HTTP://host": "unknown scheme 'HTTP'",
+    "postgres://host/db": "Did you mean 'postgresql'",
+    "s3://bucket/mlflow": "unknown scheme 's3'",
+    "sqlite:relative.db": "write sqlite:///relative.db",
+    "sqlite://relative.db": "write sqlite:///relative.db",
+    "sqlite://": "names no file",
+    "sqlite:///:memory:": "names no file",
+    "sqlite:////tmp": "names a folder",
+    "file:///data/mlruns": "is a folder, which MLflow no longer accepts",
+    "mlruns": "is a folder, which MLflow no longer accepts",
+}
+
+
+@pytest.mark.parametrize(("uri", "said"), REFUSED.items())
+def test_an_address_of_no_known_form_is_refused_wherever_it_comes_from(uri: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match=said):
+        config.build(TINY | {"tracking": {"uri": uri}})
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with pytest.raises(ConfigError, match=said):
+        tracking_uri(None, store_root=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("uri", "said"),
+    [
+        ("mysql://host/db", "needs the Python module MySQLdb.*pip install mysqlclient"),
+        ("mssql://host/db", "needs the Python module pyodbc.*pip install pyodbc"),
+        ("postgresql+nothing://host/db", "is no address of a database"),
+        ("sqlite:///no/such/folder/x.db", "no/such/folder does not exist"),
+        ("databricks", "set DATABRICKS_HOST"),
+        ("databricks://profile", "set DATABRICKS_HOST"),
+    ],
+)
+def test_what_this_machine_lacks_is_refused_only_where_it_is_used(uri: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DATABRICKS_HOST", raising=False)
+    monkeypatch.setenv("DATABRICKS_CONFIG_FILE", str(tmp_path / "none"))
+    with pytest.raises(ConfigError, match=said):
+        tracking_uri(uri, store_root=tmp_path)
+    assert tracking_uri(uri, store_root=tmp_path, used_here=False) == uri
+
+
+@pytest.mark.parametrize("uri", ["http://localhost:5000", "https://host/mlflow", "http://[::1]:5000", "postgresql+psycopg2://host/db", "sqlite:///x.db"])
+def test_an_address_that_can_work_is_taken(uri: str, tmp_path: Path) -> None:
+    assert tracking_uri(uri, store_root=tmp_path) == uri
+
+
+@pytest.mark.parametrize("name", ["", " ", "\t", " a", "a ", "a\nb", "x" * 501])
+def test_an_experiment_needs_a_name(name: str) -> None:
+    with pytest.raises(ConfigError, match="is no name of an MLflow experiment"):
+        config.build(TINY | {"tracking": {"experiment": name}})
+
+
+@pytest.mark.parametrize("name", ["unlearning", "mine (2nd try)", "/Users/me@x/exp", "ünlearning"])
+def test_other_names_are_the_users_own(name: str) -> None:
+    assert config.build(TINY | {"tracking": {"experiment": name}}).tracking.experiment == name
