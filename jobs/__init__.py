@@ -1,1 +1,13 @@
-"""What a user submits: one entry for each stage, `run` for all of them, and beside them the `dmm` command with the experiment that comes with it."""
+"""What a user runs: the `dmm` command, and `python -m jobs.run`, which a cluster starts as a Ray job."""
+
+import sys
+
+# Modules that single stages had before `--only`, each with what is written now.
+FORMER_ENTRIES = {f"jobs.{stage}": f"--only {stage}" for stage in ("train", "fit", "unlearn", "evaluate", "report", "studies")}
+FORMER_ENTRIES["jobs.convex"] = "--only studies"
+
+# While Python looks for the module of `python -m jobs.train`, it imports this package and holds "-m" as the first word.
+if sys.argv[:1] == ["-m"]:
+    for _module in FORMER_ENTRIES.keys() & set(sys.orig_argv):
+        print(f"dmm: python -m {_module} has gone; write python -m jobs.run {FORMER_ENTRIES[_module]}", file=sys.stderr)
+        sys.exit(2)

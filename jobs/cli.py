@@ -13,36 +13,47 @@ from typing import Any
 
 import typer
 
-from jobs.commands import asking, computing, looking, studies
-from jobs.commands.options import BAD_CONFIG, DEBUG, DONE, FAILED, INTERRUPTED, screen
+from jobs.commands import studies
+from jobs.commands.attribute import attribute
+from jobs.commands.compare import compare
+from jobs.commands.config import config
+from jobs.commands.export import export
+from jobs.commands.klom import klom
+from jobs.commands.plan import plan
+from jobs.commands.run import run
+from jobs.commands.status import status
 from jobs.commands.submit import DetachedError, submit
+from jobs.commands.ui import ui
+from jobs.commands.verify import verify
+from jobs.commands.watch import watch
+from jobs.options import BAD_CONFIG, DEBUG, DONE, FAILED, INTERRUPTED, screen
 from jobs.streams import failure, steady_streams
 from pipeline.core.errors import ConfigError, DataError, PipelineError, ShapeError
 from pipeline.core.plugin_calls import say
 from pipeline.core.settings.renamed import RenamedWarning
 
 # In the order in which `dmm --help` lists them.
-VERBS: tuple[Callable[..., None], ...] = (
-    computing.run,
+COMMANDS: tuple[Callable[..., None], ...] = (
+    run,
     submit,
-    looking.plan,
-    looking.status,
-    looking.watch,
-    computing.verify,
-    asking.attribute,
-    asking.klom,
-    asking.compare,
-    asking.export,
+    plan,
+    status,
+    watch,
+    verify,
+    attribute,
+    klom,
+    compare,
+    export,
     *studies.COMMANDS,
-    looking.config,
-    looking.ui,
+    config,
+    ui,
 )
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Machine unlearning by data attribution: train, attribute, unlearn, judge."
 )
-for verb in VERBS:
-    app.command()(verb)
+for command in COMMANDS:
+    app.command()(command)
 
 
 class EndSignal(KeyboardInterrupt):
@@ -84,20 +95,27 @@ class Ending:
         raise EndSignal
 
 
+def main_of(command: Callable[..., None]) -> None:
+    """Run a command line that has this command only, as `python -m jobs.run` has."""
+    commands = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    commands.command()(command)
+    main(commands)
+
+
 def main(commands: typer.Typer = app) -> None:
     """Run a command line; every error raised on purpose is one message and an exit status, never a traceback."""
     warnings.showwarning = _show_warning
-    status, last = INTERRUPTED, "interrupted. Everything finished is kept; the same command goes on from here."
+    exit_status, last = INTERRUPTED, "interrupted. Everything finished is kept; the same command goes on from here."
     with steady_streams():
         with Ending() as ending:
             try:
-                status = _status_of(commands, ending)
+                exit_status = _status_of(commands, ending)
             except DetachedError as left:
                 last = str(left)
         _say_what_is_not_shown()
-        if status == INTERRUPTED:
+        if exit_status == INTERRUPTED:
             screen.print(f"dmm: {last}", soft_wrap=True)
-    sys.exit(status)
+    sys.exit(exit_status)
 
 
 def _status_of(commands: typer.Typer, ending: Ending) -> int:

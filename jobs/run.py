@@ -1,6 +1,7 @@
-"""`python -m jobs.run my.yaml`: all stages, one after the other; what `dmm run` does, for a cluster to start."""
+"""`python -m jobs.run my.yaml`: what `dmm run` does, for a cluster to start as a job."""
 
-from jobs.entry import main
+from jobs.cli import main_of
+from jobs.commands.run import run
 
 if __name__ == "__main__":
-    main("run")
+    main_of(run)

@@ -13,9 +13,11 @@ from mlflow import MlflowClient
 from rich.console import Console
 from tiny import TINY, StoppingExecutor, all_done, open_at, run_serially, statuses, tables
 
-from jobs.commands import listing, verbs
-from jobs.commands.compare import compare
-from jobs.commands.planning import plan
+from jobs.answers.comparison import compare_experiments
+from jobs.commands.compare import show_comparison
+from jobs.commands.run import show_run
+from jobs.running.experiment_run import RunResult, run_experiment
+from jobs.running.planning import planned_work
 from jobs.session import Session
 from pipeline.core.errors import ConfigError
 from pipeline.evaluation.judges.scores import Scores
@@ -43,7 +45,7 @@ def session(whole: Path, tmp_path_factory: pytest.TempPathFactory) -> Session:
 
 
 @pytest.fixture(scope="module")
-def shown(session: Session) -> verbs.RunResult:
+def shown(session: Session) -> RunResult:
     """What a run comes to that is interrupted after three verdicts, resumed, and shown in MLflow."""
     walk = Walk(session.graph, session.store, open_executor=lambda: StoppingExecutor(session, 3))
     with pytest.raises(KeyboardInterrupt):
@@ -52,11 +54,11 @@ def shown(session: Session) -> verbs.RunResult:
     assert len(made) == 3
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        return verbs.run(session, Console(quiet=True), executor="serial")
+        return run_experiment(session, Console(quiet=True), executor="serial")
 
 
 def test_adding_a_judge_plans_its_own_tables_and_the_report(whole: Path) -> None:
-    planned = plan(open_at(whole, judges=WITH_MINE))
+    planned = planned_work(open_at(whole, judges=WITH_MINE))
     assert {row["node"] for row in planned["nodes"] if row["status"] != "done"} == NEW | {"report"}
     assert planned["retrainings"] == 0
 
@@ -67,14 +69,14 @@ def test_judges_are_no_part_of_what_an_experiment_is(whole: Path) -> None:
     assert one.experiment.judges != other.experiment.judges
 
 
-def test_an_interrupted_judge_is_resumed_and_nothing_else_is_made_again(session: Session, shown: verbs.RunResult, whole: Path) -> None:
+def test_an_interrupted_judge_is_resumed_and_nothing_else_is_made_again(session: Session, shown: RunResult, whole: Path) -> None:
     assert shown.succeeded
     assert shown.n_models_made == 0
     made = {path.split("/")[0] for path in tables(session.store.uri) - tables(whole)}
     assert made == {"evaluate", "report"}
 
 
-def test_its_scores_stand_in_every_row_of_the_results(shown: verbs.RunResult) -> None:
+def test_its_scores_stand_in_every_row_of_the_results(shown: RunResult) -> None:
     for row in shown.to_json()["results"]:
         scores = row["scores"]["mine"]
         assert [(one["statistic"], one["split"], one["better"]) for one in scores["rows"][:2]] == [
@@ -85,13 +87,13 @@ def test_its_scores_stand_in_every_row_of_the_results(shown: verbs.RunResult) ->
         assert row["forget"] == row["scores"]["klom"]["rows"][0]["value"]
 
 
-def test_the_terminal_shows_it(session: Session, shown: verbs.RunResult) -> None:
+def test_the_terminal_shows_it(session: Session, shown: RunResult) -> None:
     console = Console(width=200, record=True, file=io.StringIO())
-    listing.show_run(shown, console, session)
+    show_run(shown, console, session)
     assert "Closeness (steps)" in console.export_text()
 
 
-def test_the_page_shows_it_in_table_and_words(shown: verbs.RunResult) -> None:
+def test_the_page_shows_it_in_table_and_words(shown: RunResult) -> None:
     page = Path(str(shown.report)).read_text()
     for words in (
         "Closeness (steps)",
@@ -102,7 +104,7 @@ def test_the_page_shows_it_in_table_and_words(shown: verbs.RunResult) -> None:
         assert words in page
 
 
-def test_mlflow_shows_it(session: Session, shown: verbs.RunResult) -> None:
+def test_mlflow_shows_it(session: Session, shown: RunResult) -> None:
     client = MlflowClient(f"sqlite:///{session.store.uri}/mlflow.db")
     found = client.search_runs([client.get_experiment_by_name("unlearning").experiment_id])
     runs = {run.info.run_name: run for run in found}
@@ -126,29 +128,29 @@ def test_mlflow_shows_it(session: Session, shown: verbs.RunResult) -> None:
     }
 
 
-def test_a_headline_from_outside_leads_words_and_figures(session: Session, shown: verbs.RunResult) -> None:
+def test_a_headline_from_outside_leads_words_and_figures(session: Session, shown: RunResult) -> None:
     first = open_at(session.store.uri, judges={"mine": MINE, "klom": TINY["judges"]["klom"]})
     assert {key for key, status in statuses(first).items() if status != "done"} == {"report"}
-    result = verbs.run(first, Console(quiet=True), executor="serial")
+    result = run_experiment(first, Console(quiet=True), executor="serial")
     page = Path(str(result.report)).read_text()
     assert "Closeness against cost" in page
     names = first.store.blob_names(*[(state := first.graph.survey(first.store)["report"]).table.folder, state.pieces[0].shard])
     assert "mine_against_cost.png" in names
 
 
-def test_experiments_are_compared_by_it(session: Session, shown: verbs.RunResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_experiments_are_compared_by_it(session: Session, shown: RunResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     store, judges = session.store.uri, {"mine": MINE, "klom": TINY["judges"]["klom"]}
     one = open_at(store, name="one", judges=judges, **FEW)
     other = open_at(store, name="other", model={"name": "logistic"}, judges=judges, **FEW)
     for each in (one, other):
         assert not run_serially(each, until="evaluate").failures
-    found = compare(["one", "other"], {"one": one, "other": other}.__getitem__, Console(quiet=True))
+    found = compare_experiments(["one", "other"], {"one": one, "other": other}.__getitem__, Console(quiet=True))
     page = Path(found.page).read_text()
     assert "Closeness, forget" in page
     assert "steps from retraining in one" in found.to_json()["headline"]
     console = Console(width=200, record=True, file=io.StringIO())
-    listing.show_comparison(found.content, found.page, console)
+    show_comparison(found.content, found.page, console)
     assert "Closeness, forget, in steps" in console.export_text()
 
 
@@ -194,18 +196,18 @@ def test_a_judge_that_needs_states_finds_those_of_all_models(tmp_path: Path) -> 
         judges={"weights": "outside_judges:Weights", "klom": {"n_resamples": 20}},
         **FEW | {"unlearners": unlearners},
     )
-    result = verbs.run(session, Console(quiet=True), executor="serial")
+    result = run_experiment(session, Console(quiet=True), executor="serial")
     assert not result.failures
     assert scores_of(session, "weights", "nothing").rows[0].value == 0
     assert scores_of(session, "weights", "ascent").rows[0].value > 0
     assert "evaluate/weights/direct/some" not in session.graph.nodes
-    assert "judge 'weights' leaves out 'direct'" in " ".join(plan(session)["notices"])
+    assert "judge 'weights' leaves out 'direct'" in " ".join(planned_work(session)["notices"])
     assert Path(str(result.report)).is_file()
 
 
 def test_models_that_a_judge_has_trained_are_planned_priced_and_resumed(tmp_path: Path) -> None:
     session = open_at(tmp_path, judges={"klom": {"n_resamples": 20}, "shadows": "outside_judges:Shadows"}, **FEW)
-    priced = {row["node"]: row["retrainings"] for row in plan(session)["nodes"] if ":" in row["node"]}
+    priced = {row["node"]: row["retrainings"] for row in planned_work(session)["nodes"] if ":" in row["node"]}
     assert priced == {"train/shadows:subsets": 1.0, "train/shadows:without/some": 2.0}
     walk = Walk(session.graph, session.store, open_executor=lambda: StoppingExecutor(session, 4))
     with pytest.raises(KeyboardInterrupt):

@@ -1,4 +1,4 @@
-"""The README's own examples run, and what it names exists."""
+"""The examples of READMEs run, and what they name exists."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,10 @@ from tiny import run_serially, statuses
 
 from jobs.session import open_session
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+# The README of every room.
+ALL = {path.parent: path.read_text() for path in sorted(ROOT.glob("**/README.md")) if ".venv" not in path.parts}
 SMALL = (
     "populations={subset: {n_models: 8}, designed: {n_models: 4}, scout: {n_models: 2}}",
     *(f"populations.{role}.n_models=4" for role in ("heldout", "full", "oracle", "floor")),
@@ -49,21 +52,45 @@ def test_your_data_and_your_model(folder: Path, model: str) -> None:
 
 
 def test_every_local_link_leads_somewhere() -> None:
-    targets = [target for target in re.findall(r"\]\(([^)#]+)\)", README) if "://" not in target]
-    assert len(targets) > 5
-    assert [target for target in targets if not (Path(__file__).parents[1] / target).exists()] == []
+    links = [(folder / target, target) for folder, text in ALL.items() for target in re.findall(r"\]\(([^)#]+)[^)]*\)", text)]
+    places = [place for place, target in links if "://" not in target]
+    assert len(places) > 50
+    assert [str(place) for place in places if not place.exists()] == []
 
 
 def test_every_script_named_with_figures_exists() -> None:
-    named = set(re.findall(r"`(\w+\.py)`", README))
+    named = set(re.findall(r"`(\w+\.py)`", ALL[ROOT / "tests" / "benchmarks"]))
     assert {"training.py", "klom.py"} <= named
-    assert named - {path.name for path in Path(__file__).parent.glob("benchmarks/*.py")} <= {"__init__.py"}
+    assert named <= {path.name for path in (ROOT / "tests" / "benchmarks").glob("*.py")}
 
 
 def test_your_image_files(folder: Path) -> None:
     make_images(folder / "images", 40)
-    (folder / "mypictures.py").write_text(re.findall(r"```python\n(.*?)```", README, re.DOTALL)[1])
+    (folder / "mypictures.py").write_text(re.findall(r"```python\n(.*?)```", ALL[ROOT / "pipeline" / "data"], re.DOTALL)[0])
     dataset = "dataset={name: 'mypictures:Pictures', folder: images, n_train: 30, scaling: {divide_by: 255}}"
     session = open_session("mine.yaml", [*SMALL, dataset, "model={name: cnn, width: 2}"], "store")
     assert (session.examples.n_train, session.examples.input_shape) == (30, (3, 6, 6))
     assert not run_serially(session, until="train").failures
+
+
+def test_every_room_says_in_its_first_lines_what_it_holds_and_its_rule() -> None:
+    rooms = [path for path in [*(ROOT / "pipeline").iterdir(), ROOT / "jobs", ROOT / "cluster", ROOT / "tests"] if path.is_dir()]
+    missing = [path.name for path in rooms if path.name != "__pycache__" and path not in ALL]
+    assert missing == []
+    without = [path.name for path in rooms if path in ALL and "Rule:" not in "\n".join(ALL[path].splitlines()[:30])]
+    assert without == []
+
+
+def test_every_file_that_a_room_names_exists() -> None:
+    """Files are named in tables `to change or add X → file`, from the room or from the top of the project."""
+    missing = []
+    for folder, text in ALL.items():
+        for name in re.findall(r"`([\w/]+\.(?:py|toml|yaml|json))`", text):
+            places = [folder / name, ROOT / name, *folder.glob(f"**/{name}")]
+            if not any(place.exists() for place in places):
+                missing.append(f"{folder.relative_to(ROOT)}: {name}")
+    assert missing == []
+
+
+def test_the_readme_is_read_in_five_minutes() -> None:
+    assert len(README.split()) <= 1500

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 from tiny import TINY, StoppingExecutor
 
-from jobs.commands import verbs
+from jobs.running.experiment_run import RunResult, run_experiment
 from jobs.session import Session, open_session
 from pipeline.execution.walk import Walk
 from pipeline.tracking.listener import open_view
@@ -16,8 +16,8 @@ from pipeline.tracking.mirror import Patience
 UNLEARNERS = {**TINY["unlearners"], "bound": {"name": "oracle_matching", "retain_points": 10, "epochs": 2}}
 
 
-def run(session: Session) -> verbs.RunResult:
-    return verbs.run(session, Console(quiet=True), executor="serial", until=None, allow_missing=False)
+def run(session: Session) -> RunResult:
+    return run_experiment(session, Console(quiet=True), executor="serial")
 
 
 def make_viewed_store(folder: Path) -> Path:

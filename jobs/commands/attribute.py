@@ -1,212 +1,104 @@
-"""`dmm attribute`: what helps and hurts a point, and what removing a forget set will change; whatever that rests on is computed first, nothing else."""
+"""`dmm attribute`: what helps and hurts a point, and what the removal of a forget set will change."""
 
-import math
-import os
-from collections.abc import Iterable
-from pathlib import Path
-from typing import Any
+from dataclasses import fields
+from typing import Annotated, Any
 
-import numpy as np
-from matplotlib.figure import Figure
+import typer
 from rich.console import Console
 
-from jobs.commands.planning import models_to_train
-from jobs.commands.progress import open_display
-from jobs.commands.publishing import publish_file, write_file
-from jobs.session import Session, executor_opener
-from pipeline.core.errors import ConfigError, DataError, ExecutionError
-from pipeline.core.plugin_calls import named_failures
-from pipeline.core.registry import plugin_name
-from pipeline.core.settings.paths import with_absolute_paths
-from pipeline.data.dataset import Dataset
-from pipeline.data.examples import Examples
-from pipeline.data.point_ids import IdError, parse_id
-from pipeline.execution.walk import Walk
-from pipeline.execution.wanted import with_what_they_rest_on
-from pipeline.graph.graph import NodeState
-from pipeline.graph.node import Work
-from pipeline.graph.nodes.effect import Effect
-from pipeline.graph.nodes.fit import Fit
-from pipeline.graph.nodes.forget import Forget
-from pipeline.graph.nodes.influences import attribute
-from pipeline.graph.nodes.models import Models
-from pipeline.graph.reading.attribution_shown import MARGIN, MOST_CHANGED, forecast_content, influence_content
-from pipeline.graph.reading.forecast import forecast
-from pipeline.graph.reading.points_shown import Pictures
-from pipeline.results.attribution_content import ChangeContent, InfluenceContent, PointContent, WeightContent
-from pipeline.show.figures.forecast_figure import forecast_figure
-from pipeline.show.figures.influence_figure import influence_figure
-from pipeline.show.figures.theme import png
-from pipeline.show.report.attribution_words import forecast_words
-
-ADD_ONE = "add one that does: --set unlearners.dm_direct.name=dm_direct"
+from jobs.options import DONE, Config, ExecutorName, Json, Set, StoreUri, finish, paper, screen
+from jobs.session import open_session
+from pipeline.core.errors import ConfigError
+from pipeline.results.attribution_content import SplitForecast
+from pipeline.results.formatting import signed
+from pipeline.show.report.report_tables import forecast_table
+from pipeline.show.tables import Row, Section, Table, number_column, row_of, word_column
+from pipeline.show.terminal import TerminalTable
 
 
-def attribute_point(session: Session, screen: Console, *, target: str, top: int, output: str, picture: str | None, executor: str) -> dict[str, Any]:
-    """Return the training points that help and hurt an output of target most, JSON-ready, and write their picture.
+def attribute(
+    config: Config = None,
+    target: Annotated[str | None, typer.Option(metavar="ID", help="Point to explain, of training or validation.")] = None,
+    forget: Annotated[str | None, typer.Option(metavar="LABEL", help="Forget set of the config whose removal to predict, instead.")] = None,
+    top: Annotated[int, typer.Option(help="Points listed on either side.")] = 8,
+    class_: Annotated[str, typer.Option("--class", metavar="CLASS", help="Explain the logit of this class; the margin if left out.")] = "margin",
+    output: Annotated[str | None, typer.Option(metavar="FILE.png", help="Where the picture goes; into the store if left out.")] = None,
+    set_: Set = None,
+    store: StoreUri = None,
+    executor: ExecutorName = "ray",
+    json_: Json = False,
+) -> None:
+    """Show which training points help and hurt a point (--target), or what removing a forget set will change (--forget), before any unlearning."""
+    from jobs.answers.attribution import attribute_point, predict_removal
 
-    target is the id of a point in digits, output is `margin` or the number of a class. Everything wrong is found before anything is
-    computed: raises ConfigError or DataError.
-    """
-    examples = session.examples
-    class_ = _class_of(output, examples.n_classes)
-    point = _point_of(target, examples)
-    _check(top, picture, examples.n_train)
-    node = _fit_of(session)
-    if class_ is not None and "logits" not in node.outputs:
-        raise ConfigError(f"--class {class_}: this attribution is of margins only; leave --class out")
-    keys = {name: parent.key for name, parent in node.parents().items()}
-    states = _compute(session, screen, keys.values(), executor)
-    tables = {name: states[key].table for name, key in keys.items()}
-    work = Work(start=0, stop=1, store=session.store, inputs=tables, examples=examples, device="cpu", kind="looped")
-    with named_failures(node.at_work()):
-        (found,) = attribute(node, work, np.array([point]), top=top, output=class_)
-    pictures = Pictures.of(_dataset_of(session), examples)
-    named = {"output": MARGIN, "unit": "nats"} if class_ is None else {"output": f"logit of class {class_}", "unit": "logits"}
-    content = influence_content(found, pictures, **named)
-    place = _write(session, screen, picture, f"point-{point}-{'margin' if class_ is None else f'class-{class_}'}", influence_figure(content))
-    return _influences_json(content) | {"top": top, "estimator": plugin_name(node.estimator), "n_models": _n_models(session), "picture": place}
-
-
-def predict_removal(session: Session, screen: Console, *, label: str, top: int, picture: str | None, executor: str) -> dict[str, Any]:
-    """Return what removing the forget set called label will change, JSON-ready, and write its picture; no oracle is trained, nothing unlearned."""
-    sets = session.experiment.forget_sets
-    if label not in sets:
-        raise ConfigError(f"unknown forget set {label!r}; known: {', '.join(sets)}")
-    _check(top, picture, session.examples.n_train)
-    node = _fit_of(session)
-    graph = session.graph
-    effect = graph.find(Effect, forget_set=label)
-    if effect is None:
-        raise ConfigError(f"no unlearner of this config uses effects, so none are predicted; {ADD_ONE}")
-    keys = {"full": graph.get(Models, role="full").key, "effect": effect.key, "forget": graph.get(Forget, forget_set=label).key}
-    states = _compute(session, screen, keys.values(), executor)
-    ids = session.store.read(states[keys["forget"]].table)["index"]
-    tables = {name: states[keys[name]].table for name in ("full", "effect")}
-    found = forecast(session.store, **tables, layout=session.experiment.store.layout, labels=session.examples.labels)
-    content = forecast_content(found, label, ids, Pictures.of(_dataset_of(session), session.examples), top=max(top, MOST_CHANGED))
-    return {
-        "forget_set": label,
-        "unit": "nats",
-        "splits": {name: {key: value for key, value in vars(split).items() if value is not None} for name, split in content.splits.items()},
-        "forget": [_change_json(change) for change in content.forget[:top]],
-        "others": [_change_json(change) for change in content.others[:top]],
-        "words": forecast_words(content),
-        "estimator": plugin_name(node.estimator),
-        "n_models": _n_models(session),
-        "picture": _write(session, screen, picture, f"forget-{label}", forecast_figure(content)),
-    }
+    session = open_session(config, set_ or (), store)
+    if (target is None) == (forget is None):
+        raise ConfigError("`dmm attribute` explains one thing: give either --target ID or --forget LABEL")
+    if forget is not None and class_ != "margin":
+        raise ConfigError(f"--class {class_}: the removal of a set is predicted for margins; leave --class out, or give --target")
+    if target is not None:
+        result = attribute_point(session, screen, target=target, top=top, output=class_, picture=output, executor=executor)
+        show_influences(result, paper())
+    else:
+        result = predict_removal(session, screen, label=str(forget), top=top, picture=output, executor=executor)
+        show_forecast(result, paper())
+    finish(result, json_, DONE)
 
 
-def _compute(session: Session, screen: Console, keys: Iterable[str], executor: str) -> dict[str, NodeState]:
-    """Return the states of all nodes once those called keys are done; raises ExecutionError naming the first shard that failed."""
-    wanted = with_what_they_rest_on(session.graph, keys)
-    opener = executor_opener(executor, session)
-    states = session.graph.survey(session.store)
-    if all(states[key].status == "done" for key in wanted):
-        return states
-    screen.print(
-        f"{session.experiment.name}: computing what this rests on in {session.store.uri}, {models_to_train(states, wanted)}; "
-        "Ctrl-C at any time, the same command resumes",
-        soft_wrap=True,
+def show_influences(result: dict[str, Any], console: Console) -> None:
+    """Print the training points that help and hurt a point, strongest first."""
+    target = result["target"]
+    what = f"What helps and hurts {target['split']} point {target['id']} (label {target['label']}): its {result['output']}, in {result['unit']}"
+    console.print(what, style="bold", soft_wrap=True)
+    columns = (word_column("training point"), word_column("label"), number_column("weight", show=_weight), number_column("± standard error", digits=3))
+    sections = tuple(
+        Section(title=heading, rows=tuple(_influence(one, target) for one in result[side])) for side, heading in (("helpful", "helps"), ("harmful", "hurts"))
     )
-    display = open_display(screen)
-    try:
-        progress = Walk(session.graph, session.store, open_executor=opener, listeners=[display], wanted=wanted).run()
-    finally:
-        display.stop()
-    if progress.failures:
-        failure = progress.failures[0]
-        raise ExecutionError(f"{failure.key} {failure.start}-{failure.stop} failed: {failure.error}; mend the cause and run the same command again")
-    return dict(progress.states)
+    console.print(TerminalTable(Table(columns=columns, sections=sections)))
+    if not (result["helpful"] or result["harmful"]):
+        console.print("No training point is found to matter: with this many models their effects drown in noise; train more.")
+    flipped = sum(row["is_flipped"] for row in result["harmful"])
+    if flipped:
+        console.print(f"{flipped} of the {len(result['harmful'])} points that hurt most carry a label that was flipped on purpose (given → true).")
+    learnt = "" if result["n_models"] is None else f" Learnt from {result['n_models']:,} models."
+    known = "" if result["r2"] is None else f" R² on held-out models: {result['r2']:.2f}."
+    console.print(f"Weight: the change of the {result['output']} if that one point were removed, negated.{learnt}{known}", style="dim")
+    console.print(f"Picture: {result['picture']}", soft_wrap=True)
 
 
-def _fit_of(session: Session) -> Fit:
-    node = session.graph.find(Fit)
-    if node is None:
-        raise ConfigError(f"no unlearner of this config uses a datamodel, so there is none to ask; {ADD_ONE}")
-    return node
+def show_forecast(result: dict[str, Any], console: Console) -> None:
+    """Print what removing a forget set will change, in words and for the points that change most."""
+    console.print(f"If {result['forget_set']} were removed, the datamodel predicts, before anything is unlearned:", style="bold")
+    for sentence in result["words"]:
+        console.print(f"  {sentence}")
+    names = [field.name for field in fields(SplitForecast)]
+    splits = {split: SplitForecast(**{name: found.get(name) for name in names}) for split, found in result["splits"].items()}
+    console.print(TerminalTable(forecast_table(splits)))
+    columns = (
+        word_column("id"),
+        word_column("label"),
+        number_column("margin before", show=signed),
+        number_column("predicted", show=signed),
+        number_column("± standard error", digits=2),
+    )
+    sections = tuple(
+        Section(title=heading, rows=tuple(_change(one) for one in result[side])) for side, heading in (("forget", "forgotten"), ("others", "others"))
+    )
+    made = Table(columns=columns, sections=sections, section_heading="points that change most")
+    console.print(TerminalTable(made))
+    console.print(f"Picture: {result['picture']}", soft_wrap=True)
 
 
-def _dataset_of(session: Session) -> Dataset:
-    """Return the data set, its paths expanded: pictures read it again."""
-    return with_absolute_paths(session.experiment.dataset)
+def _weight(value: float) -> str:
+    return signed(value, 3)
 
 
-def _point_of(target: str, examples: Examples) -> int:
-    """Return the point that --target names; raises ConfigError unless it is an id, DataError unless there is such a point."""
-    try:
-        point = parse_id(target)
-    except IdError as error:
-        raise ConfigError(f"--target: {error}") from error
-    if point >= examples.n_points:
-        last = examples.n_points - 1
-        raise DataError(f"--target {point} is no point; training points are 0 to {examples.n_train - 1}, validation points {examples.n_train} to {last}")
-    return point
+def _influence(one: dict[str, Any], target: dict[str, Any]) -> Row:
+    is_itself = (one["id"], one["split"]) == (target["id"], target["split"])
+    point = f"{one['id']} (itself)" if is_itself else str(one["id"])
+    return row_of(point, one["label"], one["weight"], one["standard_error"])
 
 
-def _class_of(output: str, n_classes: int) -> int | None:
-    """Return the class whose logit is meant, None for the margin."""
-    if output == MARGIN:
-        return None
-    try:
-        found = parse_id(output)
-    except IdError:
-        found = n_classes
-    if found >= n_classes:
-        raise ConfigError(f"--class {output!r}: expected `{MARGIN}` or a class, 0 to {n_classes - 1}")
-    return found
-
-
-def _check(top: int, picture: str | None, n_train: int) -> None:
-    if not 1 <= top <= n_train:
-        raise ConfigError(f"--top {top}: expected 1 to {n_train}, the number of training points")
-    if picture is not None:
-        _check_picture(Path(picture))
-
-
-def _check_picture(picture: Path) -> None:
-    """Raise ConfigError unless a picture can be written at this path."""
-    if picture.suffix != ".png" or not picture.parent.is_dir() or picture.is_dir():
-        raise ConfigError(f"--output {picture}: expected the path of a .png file in a folder that exists")
-    if not os.access(picture if picture.exists() else picture.parent, os.W_OK):
-        raise ConfigError(f"--output {picture} cannot be written; choose a folder that can be")
-
-
-def _n_models(session: Session) -> int | None:
-    """Return how many subset models were learnt from, None for estimators that need none."""
-    node = _fit_of(session)
-    return sum(session.graph.nodes[key].n_units for key in node.subset_keys.values()) if "subset" in node.estimator.needs else None
-
-
-def _write(session: Session, screen: Console, picture: str | None, name: str, figure: Figure) -> str:
-    """Write a figure to the path that the user gave, else to the store, and return where it is."""
-    content = png(figure)
-    if picture is None:
-        return publish_file(session.store, f"attribution-{session.experiment.name}-{name}.png", content, screen)
-    write_file(Path(picture), content)
-    return str(Path(picture).resolve())
-
-
-def _influences_json(content: InfluenceContent) -> dict[str, Any]:
-    return {
-        "target": _point_json(content.target),
-        "output": content.output,
-        "unit": content.unit,
-        "r2": content.r2,
-        "helpful": [_weight_json(weight) for weight in content.helpful],
-        "harmful": [_weight_json(weight) for weight in content.harmful],
-    }
-
-
-def _weight_json(weight: WeightContent) -> dict[str, Any]:
-    return _point_json(weight.point) | {"weight": weight.weight, "standard_error": weight.standard_error}
-
-
-def _change_json(change: ChangeContent) -> dict[str, Any]:
-    numbers = {"before": change.before, "after": change.after, "standard_error": change.standard_error}
-    return _point_json(change.point) | {name: value if math.isfinite(value) else None for name, value in numbers.items()}
-
-
-def _point_json(point: PointContent) -> dict[str, Any]:
-    return {"id": point.id, "split": point.split, "label": point.label, "is_flipped": point.is_flipped}
+def _change(one: dict[str, Any]) -> Row:
+    point = str(one["id"]) if one["split"] == "training" else f"{one['id']} ({one['split']})"
+    return row_of(point, one["label"], one["before"], one["after"], one["standard_error"])

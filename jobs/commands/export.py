@@ -1,47 +1,34 @@
-"""`dmm export`: the datamodels of an experiment as one matrix in a file."""
+"""`dmm export`: the datamodels of an experiment as a matrix, or its models as a folder that other tools read."""
 
-from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-from jobs.commands.planning import models_to_train
-from jobs.session import Session
-from pipeline.core.errors import ConfigError, DataError, MissingShardsError
-from pipeline.core.plugin_calls import named_failures
-from pipeline.execution.wanted import with_what_they_rest_on
-from pipeline.graph.exports.matrix import form_of, write_matrix
-from pipeline.graph.node import Work
-from pipeline.graph.nodes.effect import Fitted
+import typer
+
+from jobs.options import DONE, Config, Json, Set, StoreUri, check_layout, finish, paper
+from jobs.session import open_session
 
 
-def export(session: Session, path: str, *, dtype: str) -> dict[str, Any]:
-    """Write the matrix and return what was written, JSON-ready.
+def export(
+    path: Annotated[str, typer.Option("--to", metavar="FILE", help="File to write: .npy, .parquet, or .dat and the like; with --layout a folder.")],
+    config: Config = None,
+    set_: Set = None,
+    store: StoreUri = None,
+    dtype: Annotated[str, typer.Option(help="float16 or float32, for the matrix.")] = "float16",
+    layout: Annotated[str | None, typer.Option(metavar="NAME", help="Write the models instead, as a folder in this layout: easydub.")] = None,
+    json_: Json = False,
+) -> None:
+    """Write the fitted datamodels as a matrix: what each training point adds to each logit of each point; with --layout write the models."""
+    from jobs.answers.easydub_export import export_easydub
+    from jobs.answers.matrix_export import export_matrix
 
-    Raises ConfigError where no datamodels of logits are made, dtype or the suffix of path is unknown, or path lies in no folder,
-    MissingShardsError where they are not fitted yet, DataError if path exists or cannot be written.
-    """
-    if dtype not in ("float16", "float32"):
-        raise ConfigError(f"--dtype {dtype!r}: expected float16 or float32")
-    try:
-        form_of(Path(path), dtype)
-    except ConfigError as error:
-        raise ConfigError(f"--to {error}") from None
-    if not Path(path).parent.is_dir():
-        raise ConfigError(f"--to {path}: folder {Path(path).parent} does not exist; make it, or choose another")
-    node = next((node for node in session.graph.nodes.values() if isinstance(node, Fitted)), None)
-    if node is None:
-        raise ConfigError("this experiment makes no datamodels of logits; give it an unlearner that uses them, such as `dmm`")
-    states, inputs = session.graph.survey(session.store), {}
-    parents = {name: parent for name, parent in node.parents().items() if parent.mode != "content"}
-    for name, parent in parents.items():
-        state = states[parent.key]
-        if state.status != "done":
-            left = models_to_train(states, with_what_they_rest_on(session.graph, {one.key for one in parents.values()}))
-            raise MissingShardsError(f"{parent.key} is {state.status}; `dmm run --until fit` makes it, {left}, then export again")
-        inputs[name] = state.table
-    work = Work(start=0, stop=1, store=session.store, inputs=inputs, examples=session.examples, device="cpu", kind="looped")
-    try:
-        with named_failures(node.at_work()):
-            written = write_matrix(Path(path), node, work, dtype=dtype)
-    except OSError as error:
-        raise DataError(f"--to {path} cannot be written ({error.strerror or error}); choose a folder that can be, with enough room") from error
-    return {"path": str(written.path), "shape": list(written.shape), "dtype": written.dtype}
+    if layout is not None:
+        check_layout(layout)
+        result = export_easydub(open_session(config, set_ or (), store), path)
+        sets = ", ".join(f"{label} is forget set {number}" for label, number in result["forget_sets"].items())
+        where = f"dataset {result['dataset']}, model {result['model']}, epoch {result['epoch']}"
+        paper().print(f"{result['path']}: {result['n_models']:,} models of {where}; {sets}", soft_wrap=True)
+        paper().print(f"judge the first with: {result['judged_by']}", soft_wrap=True, markup=False, highlight=False)
+    else:
+        result = export_matrix(open_session(config, set_ or (), store), path, dtype=dtype)
+        paper().print(f"{result['path']}: {result['dtype']} {tuple(result['shape'])}", soft_wrap=True)
+    finish(result, json_, DONE)

@@ -1,112 +1,90 @@
-"""`dmm klom`: the metric on margins that exist already, whoever made them."""
+"""`dmm klom`: KLoM of margins that exist already, in files or in a folder in EasyDUB's layout."""
 
-import re
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-import numpy as np
+import typer
+from rich.console import Console
 
-from pipeline.core.arrays import Margins
-from pipeline.core.errors import DataError, ShapeError
-from pipeline.core.npy import map_npy
-from pipeline.evaluation.bootstrap import klom_interval
-from pipeline.evaluation.klom import Rule, check_rule, klom, summary
-
-
-def klom_report(unlearned_path: str, oracle_path: str, *, variant: str, n_bins: int, clip: float, seed: int) -> dict[str, Any]:
-    """Return KLoM between two arrays of margins, JSON-ready: P95 and mean with intervals, what was non-finite or clipped, and the noise floor.
-
-    Raises DataError, ShapeError or ConfigError on files or settings that cannot be used.
-    """
-    rule = check_rule(variant, n_bins, clip)
-    unlearned, oracle = read_margins(unlearned_path), read_margins(oracle_path)
-    counts = {"variant": variant, "n_unlearned": len(unlearned), "n_oracles": len(oracle)}
-    return measured(unlearned, oracle, rule, seed=seed) | counts | {"notices": _notices(unlearned, oracle)}
+from jobs.options import DONE, Json, check_layout, finish, paper, screen
+from pipeline.core.errors import ConfigError
+from pipeline.core.settings.paths import expanded
+from pipeline.show.tables import Cell, Tone, number_column, row_of, table_of, word_column
+from pipeline.show.terminal import TerminalTable
+from pipeline.sources.easydub_layout import EasyDubLayout
 
 
-def measured(unlearned: Margins, oracle: Margins, rule: Rule, *, seed: int) -> dict[str, Any]:
-    """Return KLoM over all points of two arrays of margins, JSON-ready, with intervals and the noise floor; raises what klom raises."""
-    result = klom(unlearned=unlearned, oracle=oracle, **rule._asdict())
-    everything = {"all": np.arange(len(result.values))}
-    interval = klom_interval(unlearned=unlearned, oracle=oracle, groups=everything, seed=seed, **rule._asdict())["all"]
-    return {
-        **summary(result.values),
-        "p95_interval": list(interval["p95"]),
-        "mean_interval": list(interval["mean"]),
-        "n_points": len(result.values),
-        "n_nonfinite": result.n_nonfinite_total,
-        "n_clipped": result.n_clipped_total,
-        "floor": _floor(oracle, rule._asdict()),
-    }
+def klom(
+    unlearned: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Margins of unlearned models, .npy (n_models, n_points), or a folder of one file a model.")
+    ] = None,
+    oracle: Annotated[str | None, typer.Option(metavar="FILE", help="Margins of oracles, likewise.")] = None,
+    variant: Annotated[str, typer.Option(help="closed, paper, data-unlearning-bench or easydub.")] = "closed",
+    n_bins: Annotated[int, typer.Option(help="Bins of the closed variant.")] = 20,
+    clip: Annotated[float, typer.Option(help="Margins are clipped to ± this.")] = 100.0,
+    seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
+    layout: Annotated[str | None, typer.Option(metavar="NAME", help="Judge the pretrained models of a whole folder instead: easydub.")] = None,
+    root: Annotated[str | None, typer.Option(metavar="DIR", help="That folder, for --layout.")] = None,
+    forget_set: Annotated[int | None, typer.Option(help="Number of the forget set, for --layout.")] = None,
+    n_models: Annotated[int | None, typer.Option(help="Models of each population, for --layout; all if left out.")] = None,
+    dataset: Annotated[str, typer.Option(help="Name of the data set in the paths, for --layout.")] = "cifar10",
+    model: Annotated[str, typer.Option(help="Name of the architecture in the paths, for --layout.")] = "resnet9",
+    epoch: Annotated[int, typer.Option(help="Epoch in the names of files, for --layout.")] = 23,
+    json_: Json = False,
+) -> None:
+    """Compute KLoM between two arrays of margins, or split by split of a folder in EasyDUB's layout, beside the noise floor of the oracles."""
+    from jobs.answers.klom_files import klom_report
+    from jobs.answers.klom_layout import klom_of_layout
+
+    rule: dict[str, Any] = {"variant": variant, "n_bins": n_bins, "clip": clip, "seed": seed}
+    if layout is None:
+        if unlearned is None or oracle is None or root is not None or forget_set is not None:
+            raise ConfigError("`dmm klom` needs --unlearned FILE and --oracle FILE, or --layout easydub with --root DIR and --forget-set NUMBER")
+        result = klom_report(unlearned, oracle, **rule)
+        shown = show_klom
+    else:
+        check_layout(layout)
+        if root is None or forget_set is None or unlearned is not None or oracle is not None:
+            raise ConfigError("--layout needs --root DIR and --forget-set NUMBER, and takes neither --unlearned nor --oracle")
+        place = EasyDubLayout(root=expanded(Path(root)), dataset=dataset, model=model, epoch=epoch)
+        result = klom_of_layout(place, forget_set, n_models=n_models, **rule)
+        shown = show_klom_by_split
+    for notice in result["notices"]:
+        screen.print(notice, style="yellow", soft_wrap=True)
+    shown({name: value for name, value in result.items() if name != "notices"}, paper())
+    finish(result, json_, DONE)
 
 
-def _notices(unlearned: Margins, oracle: Margins) -> list[str]:
-    """Return a sentence on each sign that the files are not what the metric is for."""
-    notices = []
-    if np.array_equal(unlearned, oracle, equal_nan=True):
-        notices.append("both files hold the same margins, so KLoM says nothing; give those of unlearned models and those of oracles")
-    for name, margins in (("unlearned", unlearned), ("oracle", oracle)):
-        if np.isfinite(margins).all() and margins.min() >= 0 and margins.max() <= 1 and margins.max() > margins.min():
-            notices.append(f"all {name} margins are between 0 and 1, as probabilities are; a margin is the label's logit minus the logsumexp of the others")
-    return notices
+def show_klom(result: dict[str, Any], console: Console) -> None:
+    """Print KLoM beside its floor, and what was left out or clipped."""
+    floor = result["floor"]
+    note = "with fewer than 4 oracles it is not known" if floor is None else floor["note"]
+    columns = (word_column(), *(number_column(name, digits=3) for name in ("95th percentile", "mean")), number_column("models"))
+    values = [Cell(value=result[name], interval=tuple(result[f"{name}_interval"])) for name in ("p95", "mean")]
+    rows = [row_of("unlearned", *values, f"{result['n_unlearned']:,} and {result['n_oracles']:,}")]
+    if floor is not None:
+        n_models = f"{floor['n_models']:,} and {floor['n_models']:,}"
+        rows.append(row_of("noise floor", floor["p95"], floor["mean"], n_models, tone=Tone.REFERENCE))
+    caption = f"KLoM of {result['n_points']:,} points, in nats"
+    notes = [f"Variant {result['variant']}. Beside values their 95 % intervals. Noise floor: {note}."]
+    console.print(TerminalTable(table_of(columns, rows, caption=caption, notes=notes)))
+    left_out = [f"{result[key]:,} {what}" for key, what in (("n_nonfinite", "not finite"), ("n_clipped", "clipped")) if result[key]]
+    if left_out:
+        console.print(f"Margins: {' and '.join(left_out)}.", style="yellow")
 
 
-def read_margins(path: str) -> Margins:
-    """Return margins (n_models, n_points) from an .npy file, or from a folder with one .npy of (n_points,) for each model.
-
-    Files of a folder are taken in the order of the first number in their names (the layout of EasyDUB). A file is mapped, not loaded, and
-    nothing is unpickled. Raises DataError or ShapeError.
-    """
-    where = Path(path)
-    if where.is_dir():
-        return _read_folder(where)
-    found = _open(where)
-    if found.ndim != 2:
-        raise ShapeError(f"{path} has shape {found.shape}; expected margins (n_models, n_points)")
-    return found
-
-
-def _read_folder(folder: Path) -> Margins:
-    files = _files_by_model(folder)
-    margins = [np.array(_open(file)) for file in files]
-    for file, one in zip(files, margins, strict=True):
-        if one.ndim != 1 or one.shape != margins[0].shape:
-            raise ShapeError(f"{file} has shape {one.shape} and {files[0].name} {margins[0].shape}; expected margins (n_points,) of the same points in all")
-    return np.stack(margins)
-
-
-def _files_by_model(folder: Path) -> list[Path]:
-    """Return the .npy files of folder in the order of their models' numbers; raises DataError unless there is one for each of some models."""
-    files: dict[int, Path] = {}
-    for file in sorted(folder.glob("*.npy")):
-        found = re.search(r"\d+", file.name)
-        if found is None:
-            raise DataError(f"{file} has no number of its model in its name; expected names such as id_0_epoch_23.npy")
-        model = int(found[0])
-        if model in files:
-            raise DataError(f"{files[model]} and {file.name} are both of model {model}; leave one file for each model in the folder")
-        files[model] = file
-    if not files:
-        raise DataError(f"{folder} is a folder without .npy files; expected one for each model")
-    return [files[model] for model in sorted(files)]
-
-
-def _open(path: Path) -> np.ndarray:
-    try:
-        array = map_npy(path)
-    except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror or error}); give an .npy file of margins") from error
-    except ValueError as error:
-        raise DataError(f"{path} is no plain .npy array ({error}); save margins with numpy.save") from error
-    if array.dtype.kind != "f":
-        raise DataError(f"{path} holds {array.dtype}; expected margins as floating-point numbers")
-    return array
-
-
-def _floor(oracle: Margins, rule: dict[str, Any]) -> dict[str, Any] | None:
-    """Return KLoM between two disjoint halves of the oracles, the noise to expect at that many models; None with fewer than 4 oracles."""
-    half = len(oracle) // 2
-    if half < 2:
-        return None
-    result = klom(unlearned=oracle[:half], oracle=oracle[half : 2 * half], **rule)
-    return {**summary(result.values), "n_models": half, "note": "two disjoint halves of the oracles; fewer models mean a higher floor"}
+def show_klom_by_split(result: dict[str, Any], console: Console) -> None:
+    """Print KLoM of a folder of models and oracles on each split, beside the floor of the oracles' halves."""
+    what = f"forget set {result['forget_set']}, {result['n_unlearned']:,} models against {result['n_oracles']:,} oracles"
+    numbers = (number_column(name, digits=4) for name in ("95th percentile", "noise floor", "mean"))
+    columns = (word_column("split"), *numbers, number_column("points"))
+    rows = []
+    for split, found in result["splits"].items():
+        p95, mean = (Cell(value=found[name], interval=tuple(found[f"{name}_interval"])) for name in ("p95", "mean"))
+        floor = None if found["floor"] is None else found["floor"]["p95"]
+        rows.append(row_of(split, p95, floor, mean, found["n_points"]))
+    notes = [f"Variant {result['variant']}. Beside values their 95 % intervals. Noise floor: two disjoint halves of the oracles."]
+    console.print(TerminalTable(table_of(columns, rows, caption=f"KLoM of {result['root']}, {what}, in nats", notes=notes)))
+    left_out = sum(found["n_nonfinite"] for found in result["splits"].values())
+    if left_out:
+        console.print(f"Margins: {left_out:,} not finite.", style="yellow")

@@ -5,9 +5,10 @@ from collections.abc import Callable
 
 from rich.console import Console
 
-from jobs.commands import verbs
-from jobs.commands.listing import show_failures
-from jobs.commands.options import DONE, FAILED, Config, ExecutorName, Json, Set, StoreUri, finish, paper, screen
+from jobs.commands.run import show_failures
+from jobs.options import DONE, FAILED, Config, ExecutorName, Json, Set, StoreUri, finish, paper, screen
+from jobs.running.experiment_run import publish as publish_blob
+from jobs.running.experiment_run import run_experiment
 from jobs.session import Session, demonstrations, open_session
 from pipeline.core.errors import ConfigError
 from pipeline.execution.wanted import with_what_they_rest_on
@@ -26,7 +27,7 @@ def command_of(study: type[Study]) -> Callable[..., None]:
         begun = time.monotonic()
         session = open_session(config, set_ or (), store, demonstration=study.name if study.name in demonstrations() else "digits")
         found = _study_of(session, study, config)
-        result = verbs.run(session, screen, executor=executor, wanted=_wanted(session, study.name))
+        result = run_experiment(session, screen, executor=executor, wanted=_wanted(session, study.name))
         states = session.graph.survey(session.store)
         page = publish(session, screen, states, study.name)
         tables = finished(states, study.name)
@@ -64,4 +65,4 @@ def _wanted(session: Session, label: str) -> frozenset[str]:
 def publish(session: Session, screen: Console, states: dict[str, NodeState], label: str) -> str | None:
     """Copy the finished page of a study to a name that people find, and return its path; None while there is none."""
     pages = [state for state in states_of(states, StudyPage) if isinstance(state.node, StudyPage) and state.node.run.name == label]
-    return verbs.publish(session, screen, pages[0], PAGE, f"{label}-{session.experiment.name}.html") if pages else None
+    return publish_blob(session, screen, pages[0], PAGE, f"{label}-{session.experiment.name}.html") if pages else None

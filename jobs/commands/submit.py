@@ -1,4 +1,4 @@
-"""`dmm submit`: an experiment handed to a cluster as a Ray job. The job is `python -m jobs.<entry>`, so submitted again it resumes as any run does."""
+"""`dmm submit`: an experiment handed to a cluster as a Ray job. The job is `python -m jobs.run`, so submitted again it resumes as any run does."""
 
 import os
 import shlex
@@ -9,23 +9,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jobs.commands.options import DONE, FAILED, AllowMissing, Config, Json, Set, finish, screen
-from jobs.commands.parcel import MIB, Parcel, check_here, pack
-from jobs.commands.reach import is_database_outside, is_loopback
+from jobs.options import DONE, FAILED, AllowMissing, Config, Json, Set, finish, screen
+from jobs.running.only_stage import check_only
 from jobs.session import read_experiment, refuse_places_that_vanish
+from jobs.submission.job_package import MIB, JobPackage, check_here, pack
+from jobs.submission.local_addresses import is_database_outside, is_loopback
 from pipeline.config import Experiment
 from pipeline.core.errors import ConfigError
 from pipeline.core.masking import masked
 from pipeline.graph.kinds import entries
 from pipeline.store.files import PATIENCE_VARIABLE, local_folder
-from pipeline.studies import STUDIES
 from pipeline.tracking.open_tracker import tracking_uri
 
 if TYPE_CHECKING:
     from pipeline.execution.ray.jobs import JobServer
 
 TRACKING = "MLFLOW_TRACKING_URI"
-ENTRY_NAMES = ("run", *entries())
 
 
 class DetachedError(Exception):
@@ -54,7 +53,8 @@ def submit(
     config: Config = None,
     set_: Set = None,
     store: Annotated[str | None, typer.Option("--store", metavar="URI", help="Where tables are kept: an object store, or a path that all nodes mount.")] = None,
-    stage: Annotated[str, typer.Option(metavar="NAME", help=f"What to compute: {', '.join(ENTRY_NAMES)}.")] = "run",
+    only: Annotated[str | None, typer.Option(metavar="STAGE", help=f"Compute this stage alone: {', '.join(entries())}; all of them if left out.")] = None,
+    stage: Annotated[str | None, typer.Option(hidden=True)] = None,
     working_dir: Annotated[str, typer.Option(metavar="DIR", help="Folder, or archive by URI, that holds config, files and plug-ins.")] = ".",
     follow: Annotated[bool, typer.Option("--follow", help="Show the log and end as the job ends; Ctrl-C leaves the job running.")] = False,
     allow_missing: AllowMissing = False,
@@ -65,40 +65,45 @@ def submit(
 ) -> None:
     """Hand an experiment to a Ray cluster as a job, checked before anything is uploaded; submit it again to resume."""
     experiment = read_experiment(config, set_ or (), store)
-    if stage not in ENTRY_NAMES:
-        successor = "; studies are computed together by --stage studies" if stage in STUDIES.names() else ""
-        raise ConfigError(f"--stage {stage!r}: expected {', '.join(ENTRY_NAMES)}{successor}")
+    if stage is not None:
+        raise ConfigError(f"--stage has gone; write --only {stage}" if stage != "run" else "--stage has gone; leave it out to compute everything")
+    check_only(only)
     needs = _needs(cpus, memory_gb, labels or [])
     refuse_places_that_vanish(experiment)
     variables = _variables(experiment, address)
     if not check_here(experiment, working_dir):
         _say("the data are not on this machine: the job checks them when it starts")
-    options = [part for one in set_ or () for part in ("--set", one)] + ["--store", experiment.store.uri] + (["--allow-missing"] if allow_missing else [])
+    options = (
+        [part for one in set_ or () for part in ("--set", one)]
+        + ["--store", experiment.store.uri]
+        + (["--only", only] if only else [])
+        + (["--allow-missing"] if allow_missing else [])
+    )
     # Ray is imported only now: a config that is wrong is refused without it.
     from pipeline.execution.ray.jobs import LARGEST_BYTES, JobServer, shipped_files
 
-    parcel = pack(experiment, entry=stage, config=config, options=options, working_dir=working_dir, shipped_files=shipped_files, largest_bytes=LARGEST_BYTES)
+    package = pack(experiment, config=config, options=options, working_dir=working_dir, shipped_files=shipped_files, largest_bytes=LARGEST_BYTES)
     server = JobServer(address)
-    job = _send(server, experiment, parcel, stage, needs, variables)
-    answer = {"job_id": job.job_id, "address": job.address, "entrypoint": parcel.entrypoint, "store": job.store}
+    job = _send(server, experiment, package, only or "run", needs, variables)
+    answer = {"job_id": job.job_id, "address": job.address, "entrypoint": package.entrypoint, "store": job.store}
     if not follow:
         finish(answer, json_, DONE)
     status, code = _follow(server, job)
     finish(answer | {"status": status, "exit_status": code}, json_, code)
 
 
-def _send(server: "JobServer", experiment: Experiment, parcel: Parcel, stage: str, needs: dict[str, Any], variables: dict[str, str]) -> Submitted:
+def _send(server: "JobServer", experiment: Experiment, package: JobPackage, stage: str, needs: dict[str, Any], variables: dict[str, str]) -> Submitted:
     # Ray's own commands send no token unless they are told to.
     ray = "RAY_AUTH_MODE=token ray" if os.environ.get("RAY_AUTH_MODE") == "token" else "ray"
     job = Submitted(f"{experiment.name}-{stage}-{uuid.uuid4().hex[:8]}", server.address, experiment.store.uri, ray)
-    if parcel.n_files:
-        _say(f"shipping {parcel.working_dir}: {parcel.n_files:,} files, {parcel.n_bytes / MIB:,.1f} MiB before packing")
+    if package.n_files:
+        _say(f"shipping {package.working_dir}: {package.n_files:,} files, {package.n_bytes / MIB:,.1f} MiB before packing")
     about = {"experiment": experiment.name, "digest": experiment.digest, "stage": stage, "store": job.store}
-    server.submit(entrypoint=parcel.entrypoint, job_id=job.job_id, working_dir=parcel.working_dir, metadata=about, needs=needs, variables=variables)
+    server.submit(entrypoint=package.entrypoint, job_id=job.job_id, working_dir=package.working_dir, metadata=about, needs=needs, variables=variables)
     view = experiment.tracking.uri or variables.get(TRACKING) or "where MLFLOW_TRACKING_URI of the cluster points, else a database in the store"
     # Behind a forwarded port the cluster looks like this machine, and is not.
     whose = " of the machine that the job starts on, which behind a forwarded port is not this one" if is_loopback(view) else ""
-    _say(f"{job.address} has taken job {job.job_id}: {parcel.entrypoint}\n{job}\nMLflow: {view}{whose}")
+    _say(f"{job.address} has taken job {job.job_id}: {package.entrypoint}\n{job}\nMLflow: {view}{whose}")
     return job
 
 

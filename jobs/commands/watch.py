@@ -1,14 +1,19 @@
 """`dmm watch`: how far a run is, from any machine that can list its store; it asks neither Ray nor MLflow, and never writes."""
 
+import shlex
 import time
+from typing import Annotated
 
+import typer
 from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from jobs.commands.observing import Look, Watcher
-from jobs.commands.progress import duration
-from jobs.session import Session
+from jobs.options import DONE, FAILED, Config, Json, Set, StoreUri, finish, paper, screen
+from jobs.running.experiment_index import run_in
+from jobs.running.progress_display import duration
+from jobs.running.run_counts import Look, Watcher
+from jobs.session import Session, open_session
 from pipeline.show.tables import Cell, Tone, number_column, row_of, table_of, word_column
 from pipeline.show.terminal import TerminalTable
 
@@ -43,7 +48,25 @@ class Vigil:
         return look
 
 
-def watch(session: Session, console: Console, *, once: bool, patience: float = PATIENCE) -> Look:
+def watch(
+    config: Config = None,
+    set_: Set = None,
+    store: StoreUri = None,
+    once: Annotated[bool, typer.Option("--once", help="Print one picture and end, for logs.")] = False,
+    patience: Annotated[float, typer.Option("--patience", metavar="MINUTES", min=0, help="End with status 1 when nothing was made for so long.")] = 30.0,
+    json_: Json = False,
+) -> None:
+    """Look on while a run works, from any machine that sees its store, until it is complete or nobody works any more."""
+    session = open_session(config, set_ or (), store)
+    others = run_in(session.store) if config is None else []
+    if others and f"{session.experiment.name}-{session.graph.digest}" not in others:
+        about = f"looking for the demonstration, which was never run in {session.store.uri}; that holds {', '.join(others)}"
+        screen.print(f"{about}: name its config, `dmm watch CONFIG --store {shlex.quote(session.store.uri)}`", style="yellow", soft_wrap=True)
+    look = follow_run(session, paper(), once=once, patience=patience)
+    finish(look.to_json(), json_, DONE if once or look.is_complete else FAILED)
+
+
+def follow_run(session: Session, console: Console, *, once: bool, patience: float = PATIENCE) -> Look:
     """Show how far a run is until it is complete, or nothing was made for patience minutes, and return the last look; with once, look once."""
     watcher = Watcher(session)
     look = watcher.look()

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from pipeline.graph.graph import Graph
-from pipeline.graph.kinds import check_stage, stages
+from pipeline.graph.kinds import check_stage, entries, stages
 
 
 def wanted_keys(graph: Graph, until: str | None) -> frozenset[str]:
@@ -13,6 +13,19 @@ def wanted_keys(graph: Graph, until: str | None) -> frozenset[str]:
     check_stage(until)
     reached = stages()[: stages().index(until) + 1]
     return with_what_they_rest_on(graph, {key for key, node in graph.nodes.items() if node.stage in reached})
+
+
+def wanted_until(graph: Graph, name: str) -> frozenset[str]:
+    """Return the nodes up to and including what a user calls name, and what they rest on.
+
+    name is a stage of the command line (train, fit, unlearn, evaluate, studies or report), a kind of table (such as
+    factor or score), or the key of one table. Raises ConfigError if there is no such stage, kind or table.
+    """
+    if name in entries():
+        return wanted_keys(graph, entries()[name][-1])
+    if name in graph.nodes and name not in stages():
+        return with_what_they_rest_on(graph, {name})
+    return wanted_keys(graph, name)
 
 
 def with_what_they_rest_on(graph: Graph, keys: Iterable[str]) -> frozenset[str]:

@@ -6,6 +6,7 @@ A new stage is one class and one line in NODES.
 from collections.abc import Iterable
 
 from pipeline.core.errors import ConfigError
+from pipeline.core.settings.validation_errors import did_you_mean
 from pipeline.graph.node import Node
 from pipeline.graph.nodes.curve import Curve
 from pipeline.graph.nodes.effect import Effect
@@ -76,4 +77,8 @@ def entries() -> dict[str, tuple[str, ...]]:
 def check_stage(stage: str) -> None:
     """Raise ConfigError on the name of a stage that there is not."""
     if stage not in stages():
-        raise ConfigError(f"unknown stage {stage!r}; known, in order: {', '.join(stages())}")
+        known = dict.fromkeys((*entries(), *stages()))
+        raise ConfigError(
+            f"unknown stage {stage!r}; known: {', '.join(entries())}, kinds of tables in their order "
+            f"({', '.join(stages())}), and names of tables (see `dmm status`).{did_you_mean(stage, known)}"
+        )

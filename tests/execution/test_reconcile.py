@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 from tiny import all_done, nothing
 
-from jobs.commands import verbs
+from jobs.running.experiment_run import run_experiment
 from jobs.session import Session
 from pipeline.core.errors import StoreError
 from pipeline.execution import reconcile
@@ -74,7 +74,7 @@ def test_an_old_listing_is_waited_for_and_nothing_made_twice(open_tiny: Open, mo
 
 def test_what_is_not_done_at_the_end_is_no_success(open_tiny: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Walk, "run", lambda walk: walk.progress)
-    result = verbs.run(open_tiny(), Console(quiet=True), executor="serial", wanted=FULL)
+    result = run_experiment(open_tiny(), Console(quiet=True), executor="serial", wanted=FULL)
     assert (result.failures, result.unfinished, result.succeeded) == ([], ["train/full (missing)"], False)
 
 
@@ -107,5 +107,5 @@ def test_a_run_that_cannot_begin_is_not_shown_as_running(open_tiny: Open, monkey
     monkeypatch.setattr(session.store, "claim", claim)
     monkeypatch.setattr(TrackingListener, "end", lambda _view, status, _progress: ended.append(status))
     with pytest.raises(type(error)):
-        verbs.run(session, Console(quiet=True), executor="serial")
+        run_experiment(session, Console(quiet=True), executor="serial")
     assert ended == [status]

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from tiny import TINY, all_done, run_serially, statuses
 
-from jobs.commands import planning, verbs
-from jobs.commands.export import export
-from jobs.commands.options import screen
+from jobs.answers.matrix_export import export_matrix
+from jobs.options import screen
+from jobs.running import planning
+from jobs.running.experiment_run import publish_report
 from jobs.session import Session
 from pipeline.attribution import matrix_file
 from pipeline.core.errors import ConfigError, DataError, MissingShardsError
@@ -40,7 +41,7 @@ def invent(path: Path, shape: tuple[int, ...] = (60, 80, 3)) -> Path:
 
 @pytest.mark.parametrize("name", ["weights.f32", "weights.npy", "weights.parquet"])
 def test_exported_datamodels_read_back_have_the_same_effects(open_tiny: Open, fitted: Session, tmp_path: Path, name: str) -> None:
-    told = export(fitted, str(tmp_path / name), dtype="float32")
+    told = export_matrix(fitted, str(tmp_path / name), dtype="float32")
     assert told["shape"] == [60, 80, 3]
     session = open_tiny(estimator={"name": "file", "path": told["path"], "dtype": "float32"}, populations=POPULATIONS)
     assert not run_serially(session, until="effect").failures
@@ -54,7 +55,7 @@ def test_exported_datamodels_read_back_have_the_same_effects(open_tiny: Open, fi
 def test_a_whole_experiment_runs_on_a_file_and_trains_no_subset_models(open_tiny: Open, tmp_path: Path) -> None:
     session = open_tiny(estimator={"name": "file", "path": str(invent(tmp_path / "weights"))})
     assert not {"train/subset", "train/designed", "train/scout", "groups", "curve"} & set(session.graph.nodes)
-    assert planning.plan(session)["break_even_requests"] == 0
+    assert planning.planned_work(session)["break_even_requests"] == 0
     progress = run_serially(session, until="evaluate")
     assert all_done(progress)
     (row, *_) = attribution_results(session.graph, session.store, progress.states, version="v").tables["effects"]
@@ -75,7 +76,7 @@ def test_margins_are_scored_and_refused_where_effects_are_wanted(open_tiny: Open
     session = open_tiny(estimator=estimator, unlearners={"nothing": "no_op"})
     assert not run_serially(session, draws=True).failures
     assert set(statuses(session).values()) == {"done"}
-    page = verbs.publish_report(session, screen, session.graph.survey(session.store)["report"])
+    page = publish_report(session, screen, session.graph.survey(session.store)["report"])
     assert "LDS on held-out models" in Path(str(page)).read_text()
     with pytest.raises(ConfigError, match="of margins only"):
         open_tiny(estimator=estimator)
@@ -100,14 +101,14 @@ def test_a_file_that_does_not_fit_is_found_before_compute(open_tiny: Open, tmp_p
 def test_an_export_overwrites_nothing_and_needs_a_fit(open_tiny: Open, tmp_path: Path) -> None:
     session = open_tiny(estimator=RIDGE, populations=POPULATIONS)
     with pytest.raises(MissingShardsError, match="run --until fit"):
-        export(session, str(tmp_path / "weights"), dtype="float16")
+        export_matrix(session, str(tmp_path / "weights"), dtype="float16")
     run_serially(session, until="fit")
     path = invent(tmp_path / "weights")
     with pytest.raises(DataError, match="exists already"):
-        export(session, str(path), dtype="float16")
+        export_matrix(session, str(path), dtype="float16")
     with pytest.raises(ConfigError, match="expected float16 or float32"):
-        export(session, str(tmp_path / "other"), dtype="int8")
+        export_matrix(session, str(tmp_path / "other"), dtype="int8")
     with pytest.raises(ConfigError, match="nowhere does not exist; make it"):
-        export(session, str(tmp_path / "nowhere" / "x.npy"), dtype="float16")
+        export_matrix(session, str(tmp_path / "nowhere" / "x.npy"), dtype="float16")
     with pytest.raises(ConfigError, match="no datamodels of logits"):
-        export(open_tiny(estimator=RIDGE, unlearners={"nothing": "no_op"}), str(tmp_path / "other"), dtype="float16")
+        export_matrix(open_tiny(estimator=RIDGE, unlearners={"nothing": "no_op"}), str(tmp_path / "other"), dtype="float16")

@@ -8,9 +8,9 @@ import pytest
 import yaml
 from tiny import TINY, all_done, run_serially, statuses
 
-from jobs.commands import planning
-from jobs.commands.observing import Watcher
-from jobs.commands.progress import counts
+from jobs.running import planning
+from jobs.running.progress_display import counts
+from jobs.running.run_counts import Watcher
 from jobs.session import Session
 from pipeline import config
 from pipeline.core.errors import ConfigError, DataError
@@ -90,7 +90,7 @@ def test_imported_models_give_the_datamodels_of_trained_ones(open_tiny: Open, tr
 
 
 def test_imported_models_cost_nothing_here(open_tiny: Open, tmp_path: Path) -> None:
-    plan = planning.plan(open_tiny(**RIDGE, populations=importing(invent(tmp_path / "records"))))
+    plan = planning.planned_work(open_tiny(**RIDGE, populations=importing(invent(tmp_path / "records"))))
     row = next(row for row in plan["nodes"] if row["node"] == "train/subset")
     assert (row["retrainings"], row["wanted"], plan["break_even_requests"]) == (0.0, 20, 0.0)
 

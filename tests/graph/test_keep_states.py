@@ -8,8 +8,8 @@ import pytest
 import torch
 from tiny import TINY, all_done, run_serially, statuses, tables
 
-from jobs.commands import planning
-from jobs.entry import share_of
+from jobs.running import planning
+from jobs.running.only_stage import share_of
 from jobs.session import Session
 from pipeline.core.errors import ConfigError, StoreError
 from pipeline.execution.executor import SerialExecutor
@@ -36,7 +36,7 @@ def test_turning_it_on_trains_again_gives_the_same_bits_and_says_so(open_tiny: O
     before = tables(tmp_path / "store")
     session = open_keeping(open_tiny, **keeping())
     assert {key for key, status in statuses(session).items() if status != "done"} == {ORACLE, "train/oracle/wrong"}
-    assert f"{ORACLE}: 6 models exist without their weights and are trained again to keep them" in " ".join(planning.plan(session)["notices"])
+    assert f"{ORACLE}: 6 models exist without their weights and are trained again to keep them" in " ".join(planning.planned_work(session)["notices"])
     progress = run_serially(session)
     assert (progress.n_models_made, progress.failures) == (12, [])
     assert tables(tmp_path / "store") == before
@@ -109,7 +109,7 @@ def test_a_judge_of_weights_unlearns_again_to_keep_them_and_plan_says_so(open_ti
     before, folders = tables(tmp_path / "store"), {key: open_folder(open_tiny(), key) for key in MOVED}
     session = open_tiny(**JUDGED_BY_WEIGHTS)
     said = "6 models exist without their weights and are unlearned again to keep them; outputs stay the same"
-    assert {f"{key}: {said}" for key in MOVED} <= set(planning.plan(session)["notices"])
+    assert {f"{key}: {said}" for key in MOVED} <= set(planning.planned_work(session)["notices"])
     judged = {key for key in session.graph.nodes if key.startswith("evaluate/weights/")}
     retrained = {f"train/{role}/{label}" for role in ("oracle", "floor") for label in TINY["forget_sets"]}
     expected = MOVED | retrained | judged | {"report"}

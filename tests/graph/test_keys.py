@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from jobs.commands.attribute import predict_removal
-from jobs.commands.enough import _count
-from jobs.commands.planning import plan
+from jobs.answers.attribution import predict_removal
+from jobs.running.planning import planned_work
+from jobs.running.until_enough import _count
 from jobs.session import Session
 from pipeline.graph.graph import Graph
 from pipeline.graph.node import Node, Parent
@@ -60,7 +60,7 @@ def seen(session: Session) -> dict[str, Any]:
     shown = {child: pages.results(child, states) for child in pages.children}
     return {
         "rows": result_rows(session.graph, session.store, states),
-        "plan": plan(session) | {"feeds": None, "nodes": [row["forget_set"] for row in plan(session)["nodes"]]},
+        "plan": planned_work(session) | {"feeds": None, "nodes": [row["forget_set"] for row in planned_work(session)["nodes"]]},
         "titles": pages.titles,
         "versions": {child: results.version for child, results in shown.items()},
         "metrics": {child: results.metrics for child, results in shown.items()},

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from tiny import TINY, run_serially
 
-from jobs.commands import planning
-from jobs.commands.listing import show_plan
-from jobs.commands.options import plain_console
+from jobs.commands.plan import show_plan
+from jobs.options import plain_console
+from jobs.running import planning
 from jobs.session import Session
 from pipeline.attribution.linear.kernel import GroupKernel
 from pipeline.core.errors import ConfigError
@@ -64,7 +64,7 @@ def test_whatever_reads_scouts_uses_their_model(open_tiny: Open) -> None:
 
 
 def test_the_plan_says_what_is_a_proxy(open_tiny: Open, capsys: pytest.CaptureFixture[str]) -> None:
-    plan = planning.plan(open_tiny(populations=populations(subset=PROXY)))
+    plan = planning.planned_work(open_tiny(populations=populations(subset=PROXY)))
     notes = {row["node"]: row["note"] for row in plan["nodes"] if row["node"].startswith("train/")}
     assert notes["train/subset"] == notes["train/designed"] == "proxy: mlp, width 4, epochs 1, batch size 20, learning rate 0.2"
     assert {notes[key] for key in notes if key not in ("train/subset", "train/designed")} == {""}
@@ -72,7 +72,7 @@ def test_the_plan_says_what_is_a_proxy(open_tiny: Open, capsys: pytest.CaptureFi
     shown = capsys.readouterr().out
     assert "(proxy: mlp, width 4" in shown
     assert "Models of a proxy are counted as retrainings of the proxy" in shown
-    assert planning.plan(open_tiny())["proxies"] == []
+    assert planning.planned_work(open_tiny())["proxies"] == []
 
 
 @pytest.mark.parametrize("role", ["full", "oracle", "floor", "designed"])

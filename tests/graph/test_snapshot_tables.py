@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from tiny import StoppingExecutor, all_done, open_at, run_serially, statuses, tables
 
-from jobs.commands.planning import plan
+from jobs.running.planning import planned_work
 from pipeline.evaluation.judges.base import Judge
 from pipeline.evaluation.judges.scores import Score, Scores
 from pipeline.execution.walk import Walk
@@ -264,5 +264,5 @@ def test_a_judge_that_trains_models_further_judges_the_result_alone_and_plan_say
     assert all_done(progress)
     assert read_judged(session.store, progress.states["evaluate/relearn/ascent/some"].table).snapshots == ()
     assert result_rows(session.graph, session.store, progress.states)[1]["snapshots"] == []
-    (notice,) = plan(session)["notices"]
+    (notice,) = planned_work(session)["notices"]
     assert notice.startswith("judge 'relearn' judges the result of 'ascent' alone and not its snapshots")

@@ -1,6 +1,7 @@
 """What a task is granted and what is chosen once: sizes under simulated memory limits, and who runs one by one."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 from tiny import TINY, all_done, run_serially
@@ -92,8 +93,12 @@ def test_a_trial_that_does_not_fit_falls_back_and_says_so(open_tiny, monkeypatch
 def test_another_kind_of_device_chooses_for_itself(open_tiny, monkeypatch):
     session = open_tiny()
     monkeypatch.setattr(work.torch.cuda, "get_device_name", lambda device: f"GPU at {device}")
-    places = {work._decision(session.experiment.model, session.experiment.recipe, session.examples, device) for device in ("cpu", "cuda:0", "cuda:1")}
+    model, recipe = session.experiment.model, session.experiment.recipe
+    task = SimpleNamespace(folder="train/some/where")
+    places = {work._decision(task, model, recipe, session.examples, device) for device in ("cpu", "cuda:0", "cuda:1")}
     assert len(places) == 3
+    other = work._decision(task, model, recipe.model_copy(update={"epochs": 77}), session.examples, "cpu")
+    assert other not in places
 
 
 def test_an_unlearner_that_cannot_be_stacked_runs_one_by_one_with_a_word(open_tiny):

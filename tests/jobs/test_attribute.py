@@ -15,9 +15,9 @@ from sklearn.metrics import r2_score
 from tiny import TINY, run_serially, statuses
 
 from jobs import cli
-from jobs.commands.attribute import attribute_point, predict_removal
-from jobs.commands.explaining import show_forecast
-from jobs.commands.options import plain_console
+from jobs.answers.attribution import attribute_point, predict_removal
+from jobs.commands.attribute import show_forecast
+from jobs.options import plain_console
 from jobs.session import Session
 from pipeline.attribution import ESTIMATORS
 from pipeline.attribution.evidence import Block, Evidence, without_seed_effects

@@ -13,7 +13,7 @@ from terminal import Dmm, answer, serial
 from tiny import TINY, tables
 
 from jobs import cli
-from jobs.commands.options import Json
+from jobs.options import Json
 from pipeline import config
 
 SPLITS = {"forget", "retain", "validation"}

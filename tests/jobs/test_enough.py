@@ -9,7 +9,7 @@ import yaml
 from terminal import Dmm, answer, serial
 from tiny import TINY, tables
 
-from jobs.commands.enough import Enough
+from jobs.running.until_enough import Enough
 from jobs.session import Session
 from pipeline.execution.retry_policy import TRIES
 from pipeline.graph.node import Work

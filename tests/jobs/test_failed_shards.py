@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 from terminal import Dmm, answer
 
-from jobs.commands.options import plain_console
-from jobs.commands.progress import Notice
+from jobs.options import plain_console
+from jobs.running.progress_display import Notice
 
 NOTE = {"error": "ValueError: [red]poison[/red]", "trace": "Traceback", "tries": 3, "n_lost": 0, "host": "spot-7"}
 

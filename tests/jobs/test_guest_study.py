@@ -11,9 +11,9 @@ from terminal import Dmm, answer, serial
 from tiny import TINY, open_at, run_serially, statuses
 from typer.testing import CliRunner
 
-from jobs.commands.planning import plan
 from jobs.commands.studies import command_of
-from jobs.entry import share_of
+from jobs.running.only_stage import share_of
+from jobs.running.planning import planned_work
 from jobs.session import Session
 from pipeline import config
 from pipeline.core.errors import ConfigError
@@ -27,7 +27,7 @@ KEYS = {"studies/mine/count", "studies/mine/page"}
 
 def test_plan_lists_its_tables_and_its_entry_computes_them(open_tiny: Open) -> None:
     session = open_tiny(studies=GUEST)
-    assert {row["node"] for row in plan(session)["nodes"]} >= KEYS
+    assert {row["node"] for row in planned_work(session)["nodes"]} >= KEYS
     assert share_of("studies", session, allow_missing=False).wanted == KEYS
 
 

@@ -41,7 +41,7 @@ def unread(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """Return what makes every way to read an image or the bytes of a file of a data set fail."""
 
     def forbid() -> None:
-        for name in ("image_files.ImageFiles.take", "image_files.digest_files", "mapped_inputs.digest_parts", "arrays_file.read_arrays"):
+        for name in ("image_files.ImageFiles.take", "image_files.digest_files", "mapped_inputs.digest_parts", "datasets.npz.read_arrays"):
             monkeypatch.setattr(f"pipeline.data.{name}", refuse)
         monkeypatch.setattr("pipeline.core.registry.digest_files", refuse)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jobs import cli
-from jobs.commands.klom import klom_report, read_margins
+from jobs.answers.klom_files import klom_report, read_margins
 from pipeline.core.errors import ConfigError, DataError, ShapeError
 from pipeline.evaluation.klom import VARIANTS, klom, summary
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from terminal import Dmm, answer, serial
 
-from jobs.commands import ledger
+from jobs.running import experiment_index as ledger
 from jobs.session import Session
 from pipeline import config
 from pipeline.core.errors import StoreError

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from jobs.commands import planning
-from jobs.commands.listing import show_plan
-from jobs.commands.options import plain_console
+from jobs.commands.plan import show_plan
+from jobs.options import plain_console
+from jobs.running import planning
 from jobs.session import Session
 
 Open = Callable[..., Session]
@@ -15,7 +15,7 @@ Open = Callable[..., Session]
 
 @pytest.fixture
 def plan(open_tiny: Open) -> dict[str, Any]:
-    return planning.plan(open_tiny())
+    return planning.planned_work(open_tiny())
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from terminal import Dmm, answer, serial
 from tiny import all_done, run_serially, statuses
 
 from jobs import session as sessions
-from jobs.commands.planning import plan
-from jobs.entry import share_of
+from jobs.running.only_stage import share_of
+from jobs.running.planning import planned_work
 from jobs.session import Session
 from pipeline.config import Experiment
 from pipeline.core.errors import ConfigError
@@ -87,7 +87,7 @@ def open_screened(open_tiny: Open, monkeypatch: pytest.MonkeyPatch) -> Open:
 
 def test_plan_and_the_stages_up_to_it_know_a_new_stage(open_screened: Open) -> None:
     session = open_screened()
-    rows = {row["node"]: row for row in plan(session)["nodes"]}
+    rows = {row["node"]: row for row in planned_work(session)["nodes"]}
     assert (rows["screen/some"]["forget_set"], rows["screen/some"]["unit"]) == ("some", "sets")
     until = wanted_keys(session.graph, "screen")
     assert {"screen/some", "screen/wrong", "effect/some"} <= until
@@ -129,5 +129,5 @@ def test_mlflow_shows_the_child_run_that_a_new_stage_names(open_screened: Open) 
 
 
 def test_a_stage_that_is_in_no_table_is_unknown(open_tiny: Open) -> None:
-    with pytest.raises(ConfigError, match=r"unknown stage 'screen'; known, in order: forget, .*, effect, unlearn"):
+    with pytest.raises(ConfigError, match=r"unknown stage 'screen'; known: train, fit, .* \(forget, .*, effect, unlearn"):
         wanted_keys(open_tiny().graph, "screen")

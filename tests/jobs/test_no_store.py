@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from terminal import Dmm, answer, serial
 
-from jobs.commands.options import screen
-from jobs.commands.publishing import publish_file
+from jobs.options import screen
+from jobs.running.publishing import publish_file
 from pipeline.core.errors import DataError
 from pipeline.store.store import Store
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tiny import open_at, run_serially
 
-from jobs.commands.planning import plan
+from jobs.running.planning import planned_work
 from jobs.session import Session
 
 
@@ -33,7 +33,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def notices(session: Session) -> str:
-    return " ".join(plan(session)["notices"])
+    return " ".join(planned_work(session)["notices"])
 
 
 def test_models_of_an_older_identity_are_counted(store: Path) -> None:

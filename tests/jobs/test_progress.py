@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pytest
 from tiny import run_serially
 
-from jobs.commands import progress as module
-from jobs.commands.options import plain_console
-from jobs.commands.progress import BarDisplay, LineDisplay, duration, open_display
+from jobs.options import plain_console
+from jobs.running import progress_display as module
+from jobs.running.progress_display import BarDisplay, LineDisplay, duration, open_display
 from jobs.session import Session
 from pipeline.execution.progress import Progress
 

@@ -12,11 +12,9 @@ from ray.job_submission import JobDetails, JobStatus
 from terminal import Dmm
 from tiny import TINY
 
-from jobs.commands.parcel import check_here, pack
-from jobs.commands.submit import ENTRY_NAMES
+from jobs.submission.job_package import check_here, pack
 from pipeline import config
 from pipeline.core.errors import ConfigError
-from pipeline.graph.kinds import entries
 
 # Nobody listens there: whatever is refused with another message was refused before.
 NOBODY = "http://127.0.0.1:9"
@@ -28,7 +26,7 @@ def files_of(root: Path) -> list[Path]:
 
 def ship(folder: Path, settings: dict[str, Any] | None = None, *, shipped: Callable[[Path], list[Path]] = files_of, most: int = 1000):
     experiment = config.build(TINY | (settings or {}))
-    return pack(experiment, entry="run", config="tiny.yaml", options=["--store", "/s"], working_dir=str(folder), shipped_files=shipped, largest_bytes=most)
+    return pack(experiment, config="tiny.yaml", options=["--store", "/s"], working_dir=str(folder), shipped_files=shipped, largest_bytes=most)
 
 
 @pytest.fixture
@@ -66,10 +64,10 @@ def test_files_are_looked_for_where_the_job_starts(folder: Path) -> None:
     names = {"working_dir": "shipped", "shipped_files": files_of, "largest_bytes": 1000}
     (folder / "ids.txt").write_text("1\n2\n")
     with pytest.raises(ConfigError, match=r"file ids.txt is not shipped .* it does not exist"):
-        pack(experiment, entry="run", config="shipped/tiny.yaml", options=[], **names)
+        pack(experiment, config="shipped/tiny.yaml", options=[], **names)
     (folder / "ids.txt").rename(folder / "shipped" / "ids.txt")
     assert check_here(experiment, "shipped")
-    assert pack(experiment, entry="run", config="shipped/tiny.yaml", options=[], **names).entrypoint == "python -m jobs.run tiny.yaml"
+    assert pack(experiment, config="shipped/tiny.yaml", options=[], **names).entrypoint == "python -m jobs.run tiny.yaml"
 
 
 def test_an_absolute_path_is_taken_on_trust(folder: Path) -> None:
@@ -117,7 +115,9 @@ def test_ray_lists_what_it_ships(folder: Path) -> None:
         (("--set", "tracking.uri=sqlite:///mlflow.db"), "sqlite:////absolute"),
         (("--set", "populations.subset.n_model=3"), "n_model"),
         (("--set", "forget_sets.some.n_points=100000"), "forget_sets.some: "),
-        (("--stage", "trian"), "--stage 'trian'"),
+        (("--only", "trian"), "--only 'trian'"),
+        (("--stage", "train"), "--stage has gone; write --only train"),
+        (("--stage", "run"), "--stage has gone; leave it out"),
         (("--address", "ray://head:10001"), "expected that of the head's dashboard"),
         (("--entrypoint-label", "kind"), "NAME=VALUE"),
     ],
@@ -166,12 +166,12 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> type[FakeServer]:
 )
 def test_following_ends_as_the_job_does_and_leaving_leaves_it_running(dmm: Dmm, fake: Any, tmp_path: Path, ends: Any, status: int, said: str) -> None:
     fake.ends = ends
-    options = ("--stage", "train", "--follow", "--entrypoint-cpus", "1", "--set", "seed=4")
+    options = ("--only", "train", "--follow", "--entrypoint-cpus", "1", "--set", "seed=4")
     found, _, err = dmm("submit", "tiny.yaml", "--address", NOBODY, "--store", str(tmp_path / "s"), *options)
     assert (found, "a line of the job" in err) == (status, True)
     assert said in err
     assert "same command goes on" not in err
-    assert fake.last["entrypoint"] == f"python -m jobs.train tiny.yaml --set seed=4 --store {tmp_path / 's'}"
+    assert fake.last["entrypoint"] == f"python -m jobs.run tiny.yaml --set seed=4 --store {tmp_path / 's'} --only train"
     assert fake.last["needs"] == {"num_cpus": 1.0}
 
 
@@ -255,10 +255,6 @@ def test_a_view_behind_a_forwarded_port_is_said_to_be_the_jobs(dmm: Dmm, fake: A
 def test_rays_own_commands_are_named_as_they_work(dmm: Dmm, fake: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str, said: str) -> None:
     monkeypatch.setenv("RAY_AUTH_MODE", mode)
     assert said in dmm("submit", "tiny.yaml", "--store", str(tmp_path / "s"), "--address", NOBODY)[2]
-
-
-def test_every_entry_can_be_submitted() -> None:
-    assert list(ENTRY_NAMES) == ["run", *entries()]
 
 
 @pytest.mark.parametrize("view", ["http://mlflow:5000", "https://10.0.0.7", "databricks", "sqlite:///{store}/mlflow.db"])

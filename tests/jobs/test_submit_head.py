@@ -62,10 +62,10 @@ def test_a_followed_job_ends_as_the_run_does_and_leaves_its_id(head: Head, folde
 
 @pytest.mark.slow
 def test_a_job_that_fails_is_a_command_that_fails(head: Head, folder: Path, tmp_path: Path) -> None:
-    asked = ("submit", "tiny.yaml", "--address", head.address, "--store", str(tmp_path / "other"), "--stage", "fit", "--follow")
+    asked = ("submit", "tiny.yaml", "--address", head.address, "--store", str(tmp_path / "other"), "--only", "fit", "--follow")
     failed = head.dmm(*asked, cwd=folder)
     assert failed.returncode == 1
-    assert "run `python -m jobs.train` with the same config and store first" in failed.stderr
+    assert "run `dmm run --only train` with the same config and store first" in failed.stderr
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ import pytest
 from terminal import Dmm, answer, serial
 from tiny import tables
 
-from jobs.commands import verifying
+from jobs.commands import verify as verifying
 from pipeline.store.files import TEMPORARY
 from pipeline.store.store import Store
 

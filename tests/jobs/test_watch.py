@@ -9,9 +9,9 @@ import pytest
 from terminal import Dmm
 from tiny import StoppingExecutor, run_serially
 
-from jobs.commands.observing import Look, Watcher
-from jobs.commands.options import plain_console
-from jobs.commands.watch import picture, watch
+from jobs.commands.watch import follow_run, picture
+from jobs.options import plain_console
+from jobs.running.run_counts import Look, Watcher
 from jobs.session import Session
 from pipeline.execution.failures import Failure, write_failure
 from pipeline.execution.walk import Walk
@@ -51,7 +51,7 @@ def test_a_watcher_sees_what_is_made_by_whom_and_how_fast(open_tiny: Open) -> No
 
 
 def test_one_picture_of_a_store_that_has_nothing_yet(open_tiny: Open) -> None:
-    look = watch(open_tiny(), plain_console(quiet=True), once=True)
+    look = follow_run(open_tiny(), plain_console(quiet=True), once=True)
     assert (look.is_complete, stage(look, "train")) == (False, (0, 68))
     assert json.loads(json.dumps(look.to_json(), allow_nan=False))["stages"][0]["stage"] == "forget"
     assert "not complete yet" in said(look)
@@ -61,7 +61,7 @@ def test_without_a_terminal_a_line_is_printed_now_and_then_until_all_is_done(ope
     session, console = open_tiny(), plain_console(file=io.StringIO(), record=True)
     work(session, 3)
     monkeypatch.setattr("jobs.commands.watch.time.sleep", lambda _: run_serially(session))
-    assert watch(session, console, once=False).is_complete
+    assert follow_run(session, console, once=False).is_complete
     lines = console.export_text().splitlines()
     assert "train models" in lines[0]
     assert lines[-1] == "complete"
@@ -77,7 +77,7 @@ def test_a_log_names_what_was_given_up_once_and_ends_when_nobody_works(open_tiny
     write_failure(session.store, state.table.folder, "members", Failure(key="train/full", start=0, stop=5, error="ValueError: [red]poison"))
     monkeypatch.setattr("jobs.commands.watch.time.sleep", lambda seconds: now.append(now[-1] + seconds))
     monkeypatch.setattr("jobs.commands.watch.time.monotonic", lambda: now[-1])
-    assert not watch(session, console, once=False, patience=1.0).is_complete
+    assert not follow_run(session, console, once=False, patience=1.0).is_complete
     lines = console.export_text().splitlines()
     assert [line for line in lines if "given up:" in line] == ["given up: train/full 0-5: ValueError: [red]poison; `dmm run` tries again"]
     assert lines[0] == lines[3] == "nothing yet"

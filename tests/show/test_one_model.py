@@ -1,4 +1,4 @@
-"""Nothing outside pipeline/show builds a table for display, and the generators of prose stay small."""
+"""Only the table model builds tables for display, and the generators of prose stay small."""
 
 import ast
 import re
@@ -11,14 +11,16 @@ ROOT = Path(__file__).parents[2]
 SHOW = ROOT / "pipeline" / "show"
 # A table in HTML, the line below the heading of one in Markdown, and the calls that make one of pandas.
 TABLE_TEXT = re.compile(r"<t(able|head|body|r|d|h)\b|\|\s*:?-{3,}|\bto_(markdown|html)\b|\btabulate\b", re.IGNORECASE)
+# The files that hold the table model and draw it.
+MODEL = [SHOW / name for name in ("tables.py", "markdown.py", "page.py", "terminal.py", "templates/show_table.html.j2")]
 PROSE = ("*words.py", "verdict.py", "payback.py", "notes.py", "outcome*.py", "sentences.py", "phrases.py")
 
 
 def sources(*patterns: str) -> Iterator[Path]:
-    """Yield the files of both packages whose names match, those of pipeline/show left out."""
+    """Yield the files of both packages whose names match, those of the table model left out."""
     for package in ("pipeline", "jobs"):
         for pattern in patterns:
-            yield from (path for path in (ROOT / package).rglob(pattern) if SHOW not in path.parents)
+            yield from (path for path in (ROOT / package).rglob(pattern) if path not in MODEL)
 
 
 def imported(path: Path) -> set[str]:

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from jobs.commands.options import plain_console
+from jobs.options import plain_console
 from pipeline.core.errors import ShapeError
 from pipeline.show.markdown import table_markdown
 from pipeline.show.page import table_html

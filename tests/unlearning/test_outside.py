@@ -9,7 +9,7 @@ from scrub_like import ScrubLike
 from test_unlearners import BUILD, DATA, FORGET, RETAIN, equal, trained
 from tiny import StoppingExecutor, all_done, run_serially, tables
 
-from jobs.commands.planning import plan
+from jobs.running.planning import planned_work
 from pipeline.core.registry import describe
 from pipeline.execution.walk import Walk
 from pipeline.execution.wanted import with_what_they_rest_on
@@ -60,7 +60,7 @@ def test_targets_are_shared_by_all_phases_and_not_copied(asked):
 @pytest.mark.slow
 def test_it_is_planned_run_resumed_and_shown(open_tiny, tmp_path):
     session, whole = open_tiny(**SETTINGS), open_tiny(store=tmp_path / "whole", **SETTINGS)
-    assert any(KEY in row.values() for row in plan(session)["nodes"])
+    assert any(KEY in row.values() for row in planned_work(session)["nodes"])
     wanted = with_what_they_rest_on(session.graph, [KEY])
     with pytest.raises(KeyboardInterrupt):
         Walk(session.graph, session.store, open_executor=lambda: StoppingExecutor(session, 4), wanted=wanted).run()

@@ -1,0 +1,1 @@
+"""Answers about finished tables and files: attribution, comparison, KLoM and exports."""

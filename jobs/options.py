@@ -1,0 +1,67 @@
+"""What the commands share: options that mean the same everywhere, where words and answers go, and how a command ends."""
+
+import json
+import sys
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from jobs.streams import failure
+from pipeline.core.errors import ConfigError
+from pipeline.core.settings.validation_errors import did_you_mean
+
+DONE, FAILED, BAD_CONFIG, INTERRUPTED = 0, 1, 2, 130
+# With this environment variable set to 1, errors show their tracebacks.
+DEBUG = "DMM_DEBUG"
+# Layouts of folders of models that are read and written.
+LAYOUTS = ("easydub",)
+
+
+def plain_console(**options: Any) -> Console:
+    """Return a console that shows text as it is: no square bracket or colon in a path or a message is read as markup, and colour is a Text's own."""
+    return Console(markup=False, highlight=False, emoji=False, **options)
+
+
+screen = plain_console(stderr=True)
+
+Config = Annotated[str | None, typer.Argument(help="YAML file; the embedded demonstration if left out.", show_default=False)]
+Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one setting, such as populations.subset.n_models=500.")]
+StoreUri = Annotated[str | None, typer.Option("--store", metavar="URI", help="Where tables are kept (default: store.uri of the config).")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
+ExecutorName = Annotated[str, typer.Option("--executor", help="ray or serial.")]
+AllowMissing = Annotated[bool, typer.Option("--allow-missing", help="Go on with the models there are where shards failed.")]
+
+
+def paper() -> Console:
+    """Return a console on standard output. Outside of a terminal it is wide enough for all tables."""
+    return plain_console() if sys.stdout.isatty() else plain_console(width=110)
+
+
+def finish(result: dict[str, Any], as_json: bool, status: int) -> None:
+    """End the command with this exit status, after the object that --json promises."""
+    if as_json:
+        status = deliver(json.dumps(result, allow_nan=False)) or status
+    raise typer.Exit(status)
+
+
+def deliver(answer: str) -> int:
+    """Print what another program reads, and return the exit status: FAILED where it cannot be written, as that program has to know."""
+    print(answer)
+    sys.stdout.flush()
+    error = failure(sys.stdout)
+    if error is None:
+        return DONE
+    screen.print(
+        f"dmm: the answer cannot be written to standard output ({error.strerror or error}). Everything computed is kept; "
+        "the same command prints the answer again.",
+        style="red",
+        soft_wrap=True,
+    )
+    return FAILED
+
+
+def check_layout(layout: str) -> None:
+    """Raise ConfigError unless folders are read and written in this layout."""
+    if layout not in LAYOUTS:
+        raise ConfigError(f"--layout {layout!r} is not known; known: {', '.join(LAYOUTS)}.{did_you_mean(layout, LAYOUTS)}")

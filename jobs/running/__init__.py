@@ -1,0 +1,1 @@
+"""Runs of an experiment: what they compute, show and record."""

@@ -1,0 +1,1 @@
+"""What a submitted job takes along."""

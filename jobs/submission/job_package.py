@@ -1,0 +1,106 @@
+"""The package of a submitted job: its working folder, with every file and plug-in that the config names. It is checked before upload."""
+
+import contextlib
+import shlex
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from jobs.session import load_checked
+from pipeline.config import Experiment
+from pipeline.core.errors import ConfigError
+from pipeline.core.settings.paths import expanded, parts_of, paths_in
+from pipeline.graph.build.experiment_graph import build_graph
+
+MIB = 2**20
+
+
+@dataclass(frozen=True)
+class JobPackage:
+    """What is uploaded (a folder here, an archive by URI, or nothing) and the command that starts in it; n_bytes before packing."""
+
+    working_dir: str | None
+    entrypoint: str
+    n_files: int = 0
+    n_bytes: int = 0
+
+
+def check_here(experiment: Experiment, working_dir: str) -> bool:
+    """Check settings and data together, as a run that starts in the working folder does; return False where the data are not on this machine."""
+    if any(path.is_absolute() and not path.exists() for path in map(expanded, paths_in(experiment))):
+        return False
+    with contextlib.chdir(working_dir if Path(working_dir).is_dir() else "."):
+        build_graph(experiment, load_checked(experiment))
+    return True
+
+
+def pack(
+    experiment: Experiment,
+    *,
+    config: str | None,
+    options: list[str],
+    working_dir: str,
+    shipped_files: Callable[[Path], list[Path]],
+    largest_bytes: int,
+) -> JobPackage:
+    """Return the package; raises ConfigError naming what the config needs and the working folder does not ship.
+
+    shipped_files lists what is uploaded of a folder, relative to it; largest_bytes is how much Ray keeps of one, which counts before packing here: the
+    careful side.
+    """
+    if "://" in working_dir:
+        return JobPackage(working_dir, _command(config, options))
+    root = Path(working_dir).resolve()
+    # What the config names is looked for where the job starts; the config itself was read from here.
+    needed = {f"config {config}": Path(config)} if config else {}
+    needed |= {f"file {path}": root / path for path in paths_in(experiment) if not expanded(path).is_absolute()}
+    needed |= {f"plug-in {name}": path for name, path in modules_in(experiment).items()}
+    if not needed:
+        return JobPackage(None, _command(None, options))
+    if not root.is_dir():
+        raise ConfigError(f"--working-dir {working_dir} is no folder; give the one that holds the config, its files and its plug-ins")
+    files = shipped_files(root)
+    for name, path in needed.items():
+        _check_shipped(name, path.resolve(), root, frozenset(files))
+    sizes = {file: (root / file).stat().st_size for file in files}
+    n_bytes = sum(sizes.values())
+    if n_bytes > largest_bytes:
+        raise ConfigError(
+            f"the working folder {root} holds {n_bytes / MIB:,.0f} MiB in {len(files):,} files (largest: {max(files, key=sizes.__getitem__)}), and Ray ships "
+            f"at most {largest_bytes / MIB:,.0f}; leave files out with .rayignore, put data where every node reads them, or give another --working-dir"
+        )
+    inside = str(Path(config).resolve().relative_to(root)) if config else None
+    return JobPackage(str(root), _command(inside, options), len(files), n_bytes)
+
+
+def modules_in(value: Any) -> dict[str, Path]:
+    """Return the files of plug-ins below value that are neither ours nor installed, by the name of their class."""
+    found = {}
+    if isinstance(value, BaseModel):
+        file = getattr(sys.modules[type(value).__module__], "__file__", None)
+        ours = type(value).__module__.split(".")[0] == "pipeline"
+        if file and not ours and not Path(file).is_relative_to(sys.prefix):
+            found[f"{type(value).__module__}:{type(value).__qualname__}"] = Path(file)
+    for part in parts_of(value):
+        found |= modules_in(part)
+    return found
+
+
+def _check_shipped(name: str, path: Path, root: Path, shipped: frozenset[Path]) -> None:
+    why = ""
+    if not path.is_relative_to(root):
+        why = "it lies elsewhere"
+    elif not path.exists():
+        why = "it does not exist"
+    elif not any(path.relative_to(root) in (file, *file.parents) for file in shipped):
+        why = ".rayignore or .gitignore leaves it out"
+    if why:
+        raise ConfigError(f"{name} is not shipped with the working folder {root}: {why}; move it there, or give a path or URI that every node reads")
+
+
+def _command(config: str | None, options: list[str]) -> str:
+    return shlex.join(["python", "-m", "jobs.run", *([config] if config else []), *options])
