@@ -44,7 +44,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     klom,
     compare,
     export,
-    *studies.COMMANDS,
+    *studies.STUDY_COMMANDS,
     config,
     ui,
 )

@@ -117,7 +117,7 @@ def test_what_can_never_be_done_is_tried_once(open_tiny: Open) -> None:
 
 
 def test_a_store_that_refuses_is_asked_again_after_a_pause(open_tiny: Open, undisturbed, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retry_policy, "FIRST_PAUSE", 0.3)
+    monkeypatch.setattr(retry_policy, "_FIRST_PAUSE", 0.3)
     session, begun = open_tiny(), time.monotonic()
     progress, _executor = run_with(session, lambda _task, tried: "store" if tried == 1 else None)
     assert not progress.failures

@@ -1,11 +1,13 @@
-"""A study has names of its own: none of its modules defines a public name that the method defines too."""
+"""Public names are unique in the product, and so are names of modules within a room."""
 
 import ast
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 # The room of the convex study.
+TYPE_VARIABLES = ("T",)
 STUDY = "pipeline/studies/convex/"
 
 
@@ -13,19 +15,33 @@ def defined_in(path: Path) -> Iterator[str]:
     """Yield the public names that a module defines at its top."""
     for node in ast.parse(path.read_text()).body:
         targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
-        names = [target.id for target in targets if isinstance(target, ast.Name)]
+        names = [part.id for target in targets for part in getattr(target, "elts", [target]) if isinstance(part, ast.Name)]
         names += [node.name] if isinstance(node, ast.ClassDef | ast.FunctionDef) else []
-        yield from (name for name in names if not name.startswith("_"))
+        yield from (name for name in names if not name.startswith("_") and name not in TYPE_VARIABLES)
 
 
-def test_a_study_shares_no_public_name_with_the_method() -> None:
-    ours: dict[str, str] = {}
-    theirs: dict[str, str] = {}
+def test_no_public_name_is_defined_twice() -> None:
+    """A command may have the name of the function that it calls, and `main` is where a process begins."""
+    found: dict[str, list[str]] = defaultdict(list)
     for path in [*(ROOT / "pipeline").rglob("*.py"), *(ROOT / "jobs").rglob("*.py")]:
-        place = path.relative_to(ROOT).as_posix()
-        found = theirs if place.startswith(STUDY) else ours
-        found |= dict.fromkeys(defined_in(path), place)
-    assert {name: (theirs[name], ours[name]) for name in theirs.keys() & ours.keys()} == {}
+        for name in defined_in(path):
+            found[name].append(path.relative_to(ROOT).as_posix())
+    twice = {name: sorted(places) for name, places in found.items() if len(places) > 1}
+    assert twice.pop("main") == ["jobs/__main__.py", "jobs/cli.py"]
+    assert twice.pop("klom") == ["jobs/commands/klom.py", "pipeline/evaluation/klom.py"]
+    assert twice == {}
+
+
+def test_no_module_name_is_used_twice_in_a_room() -> None:
+    """`base` holds the base class of a table of plug-ins, and `python -m jobs.run` is the command of that name."""
+    found: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for path in [*(ROOT / "pipeline").rglob("*.py"), *(ROOT / "jobs").rglob("*.py")]:
+        place = path.relative_to(ROOT)
+        room = "/".join(place.parts[: 2 if place.parts[0] == "pipeline" else 1])
+        if path.stem not in ("__init__", "__main__", "base"):
+            found[room, path.stem].append(place.as_posix())
+    twice = {key: sorted(places) for key, places in found.items() if len(places) > 1}
+    assert twice == {("jobs", "run"): ["jobs/commands/run.py", "jobs/run.py"]}
 
 
 def test_shared_files_name_no_study() -> None:

@@ -11,7 +11,7 @@ from jobs.running.experiment_run import RunResult, run_experiment
 from jobs.session import Session, open_session
 from pipeline.execution.walk import Walk
 from pipeline.tracking.listener import open_view
-from pipeline.tracking.mirror import Patience
+from pipeline.tracking.mirror import MirrorPatience
 
 UNLEARNERS = {**TINY["unlearners"], "bound": {"name": "oracle_matching", "retain_points": 10, "epochs": 2}}
 
@@ -25,7 +25,7 @@ def make_viewed_store(folder: Path) -> Path:
     (folder / "tiny.yaml").write_text(json.dumps({**TINY, "unlearners": UNLEARNERS, "tracking": {}}))
     config, store = str(folder / "tiny.yaml"), str(folder / "store")
     stopped = open_session(config, (), store)
-    view = open_view(stopped.graph, stopped.store, warn=pytest.fail, patience=Patience(killed=60.0))
+    view = open_view(stopped.graph, stopped.store, warn=pytest.fail, patience=MirrorPatience(killed=60.0))
     walk = Walk(stopped.graph, stopped.store, open_executor=lambda: StoppingExecutor(stopped, 7), listeners=[view])
     with pytest.raises(KeyboardInterrupt):
         walk.run()

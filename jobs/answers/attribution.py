@@ -25,10 +25,10 @@ from pipeline.execution.walk import Walk
 from pipeline.execution.wanted import with_what_they_rest_on
 from pipeline.graph.graph import NodeState
 from pipeline.graph.node import Work
-from pipeline.graph.nodes.effect import Effect
+from pipeline.graph.nodes.effect import EffectNode
 from pipeline.graph.nodes.fit import Fit
 from pipeline.graph.nodes.forget import Forget
-from pipeline.graph.nodes.influences import attribute
+from pipeline.graph.nodes.influences import influences_of_points
 from pipeline.graph.nodes.models import Models
 from pipeline.graph.reading.attribution_shown import MARGIN, MOST_CHANGED, forecast_content, influence_content
 from pipeline.graph.reading.forecast import forecast
@@ -60,7 +60,7 @@ def attribute_point(session: Session, screen: Console, *, target: str, top: int,
     tables = {name: states[key].table for name, key in keys.items()}
     work = Work(start=0, stop=1, store=session.store, inputs=tables, examples=examples, device="cpu", kind="looped")
     with named_failures(node.at_work()):
-        (found,) = attribute(node, work, np.array([point]), top=top, output=class_)
+        (found,) = influences_of_points(node, work, np.array([point]), top=top, output=class_)
     pictures = Pictures.of(_dataset_of(session), examples)
     named = {"output": MARGIN, "unit": "nats"} if class_ is None else {"output": f"logit of class {class_}", "unit": "logits"}
     content = influence_content(found, pictures, **named)
@@ -76,7 +76,7 @@ def predict_removal(session: Session, screen: Console, *, label: str, top: int, 
     _check(top, picture, session.examples.n_train)
     node = _fit_of(session)
     graph = session.graph
-    effect = graph.find(Effect, forget_set=label)
+    effect = graph.find(EffectNode, forget_set=label)
     if effect is None:
         raise ConfigError(f"no unlearner of this config uses effects, so none are predicted; {ADD_ONE}")
     keys = {"full": graph.get(Models, role="full").key, "effect": effect.key, "forget": graph.get(Forget, forget_set=label).key}

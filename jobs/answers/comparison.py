@@ -17,7 +17,7 @@ from pipeline.core.registry import describe, identity, plugin_name
 from pipeline.evaluation.judges.base import Judge
 from pipeline.evaluation.judges.scores import Scores
 from pipeline.graph.graph import Graph, NodeState, states_of
-from pipeline.graph.nodes.evaluate import FLOOR, Verdict, read_judged
+from pipeline.graph.nodes.evaluate import FLOOR, VerdictNode, read_judged
 from pipeline.graph.nodes.forget import Forget
 from pipeline.graph.result_rows import Result
 from pipeline.results.comparison_content import ComparedSet, Comparison, Entry, Method
@@ -124,7 +124,7 @@ def _judges(experiments: Sequence[Experiment]) -> dict[str, Judge]:
 def _finished(session: Session, path: str, labels: Sequence[str]) -> Mapping[str, NodeState]:
     """Return the states of all nodes; raises MissingShardsError unless every verdict on the sets of these labels is there."""
     experiment, states = session.experiment, session.graph.survey(session.store)
-    needed = [state for kind in (Forget, Verdict) for state in states_of(states, kind) if state.node.forget_set in labels]
+    needed = [state for kind in (Forget, VerdictNode) for state in states_of(states, kind) if state.node.forget_set in labels]
     missing = [state for state in needed if state.status != "done"]
     if missing:
         first = f"{missing[0].node.key}, {missing[0].status}"
@@ -180,7 +180,7 @@ def _floor(session: Session, states: Mapping[str, NodeState], label: str, judges
     found = {
         node.judge_label: read_judged(session.store, state.table).scores
         for state in states.values()
-        if isinstance(node := state.node, Verdict) and node.method == FLOOR and node.forget_set == label
+        if isinstance(node := state.node, VerdictNode) and node.method == FLOOR and node.forget_set == label
     }
     return {judge: found[judge] for judge in judges}
 

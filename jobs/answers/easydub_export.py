@@ -16,7 +16,7 @@ from pipeline.graph.graph import NodeState
 from pipeline.sources.easydub_layout import EasyDubLayout
 
 # The populations that are oracles of a forget set; those of the second follow those of the first.
-ORACLES = ("oracle", "floor")
+_ORACLES = ("oracle", "floor")
 
 
 def export_easydub(session: Session, path: str) -> dict[str, Any]:
@@ -29,13 +29,13 @@ def export_easydub(session: Session, path: str) -> dict[str, Any]:
         raise ConfigError(f"--to {path}: folder {root.parent} does not exist; make it, or choose another")
     experiment, examples = session.experiment, session.examples
     numbers = {label: number for number, label in enumerate(experiment.forget_sets, start=1)}
-    states = _done(session, ["train/full", *(f"{kind}/{label}" for label in numbers for kind in ("forget", *(f"train/{role}" for role in ORACLES)))])
+    states = _done(session, ["train/full", *(f"{kind}/{label}" for label in numbers for kind in ("forget", *(f"train/{role}" for role in _ORACLES)))])
     names = {"dataset": _file_name(plugin_name(experiment.dataset)), "model": _file_name(plugin_name(experiment.model))}
     place = EasyDubLayout(root=root, epoch=experiment.recipe.epochs - 1, **names)
     exported = Exported(
         full=states["train/full"].table,
         forget_ids={number: session.store.read(states[f"forget/{label}"].table)["index"] for label, number in numbers.items()},
-        oracles={number: [states[f"train/{role}/{label}"].table for role in ORACLES] for label, number in numbers.items()},
+        oracles={number: [states[f"train/{role}/{label}"].table for role in _ORACLES] for label, number in numbers.items()},
     )
     writer = EasyDubWriter(store=session.store, layout=experiment.store.layout, labels=examples.labels, n_train=examples.n_train)
     try:

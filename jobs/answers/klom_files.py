@@ -10,7 +10,7 @@ from pipeline.core.arrays import Margins
 from pipeline.core.errors import DataError, ShapeError
 from pipeline.core.npy import map_npy
 from pipeline.evaluation.bootstrap import klom_interval
-from pipeline.evaluation.klom import Rule, check_rule, klom, summary
+from pipeline.evaluation.klom import Rule, check_rule, klom, klom_summary
 
 
 def klom_report(unlearned_path: str, oracle_path: str, *, variant: str, n_bins: int, clip: float, seed: int) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def measured(unlearned: Margins, oracle: Margins, rule: Rule, *, seed: int) -> d
     everything = {"all": np.arange(len(result.values))}
     interval = klom_interval(unlearned=unlearned, oracle=oracle, groups=everything, seed=seed, **rule._asdict())["all"]
     return {
-        **summary(result.values),
+        **klom_summary(result.values),
         "p95_interval": list(interval["p95"]),
         "mean_interval": list(interval["mean"]),
         "n_points": len(result.values),
@@ -109,4 +109,4 @@ def _floor(oracle: Margins, rule: dict[str, Any]) -> dict[str, Any] | None:
     if half < 2:
         return None
     result = klom(unlearned=oracle[:half], oracle=oracle[half : 2 * half], **rule)
-    return {**summary(result.values), "n_models": half, "note": "two disjoint halves of the oracles; fewer models mean a higher floor"}
+    return {**klom_summary(result.values), "n_models": half, "note": "two disjoint halves of the oracles; fewer models mean a higher floor"}

@@ -10,14 +10,14 @@ from rich.console import Console
 from jobs.options import DEBUG, DONE, FAILED, AllowMissing, Config, ExecutorName, Json, Set, StoreUri, finish, paper, screen
 from jobs.running.experiment_run import RunResult, check_view, run_experiment
 from jobs.running.only_stage import share_of
-from jobs.running.progress_display import duration
+from jobs.running.progress_display import duration_in_words
 from jobs.running.until_enough import find_enough
 from jobs.session import Session, open_session
 from pipeline.core.errors import ConfigError
 from pipeline.execution.wanted import wanted_until
 from pipeline.graph.kinds import entries
 from pipeline.graph.nodes.curve import WORTHWHILE
-from pipeline.graph.nodes.fit import Score
+from pipeline.graph.nodes.fit import ScoreNode
 from pipeline.graph.result_rows import bounds_of, results_table
 from pipeline.show.terminal import TerminalTable
 
@@ -47,7 +47,7 @@ def run(
     unknown = enough is not None and enough.gain is None
     session = session if enough is None else enough.session
     # Where nobody knows whether the models are enough, none are judged that rest on them.
-    until = Score.stage if unknown else until
+    until = ScoreNode.stage if unknown else until
     wanted = share.wanted if share is not None else None if until is None else wanted_until(session.graph, until)
     settled = frozenset[str]() if share is None else share.settled
     result = run_experiment(session, screen, executor=executor, wanted=wanted, settled=settled, allow_missing=allow_missing)
@@ -89,7 +89,7 @@ def show_failures(result: RunResult, console: Console) -> None:
 
 def _show_ending(result: RunResult, console: Console, session: Session) -> None:
     if result.n_models_made:
-        console.print(f"Trained or unlearned {result.n_models_made:,} models in {duration(result.seconds)}.")
+        console.print(f"Trained or unlearned {result.n_models_made:,} models in {duration_in_words(result.seconds)}.")
     elif result.complete:
         computed = f"Computed {result.n_nodes_finished:,} tables; no model had to be trained" if result.n_nodes_finished else ""
         console.print(f"{computed or 'All done already: nothing had to be computed'} ({result.seconds:.1f} s).")

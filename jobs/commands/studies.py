@@ -7,13 +7,13 @@ from rich.console import Console
 
 from jobs.commands.run import show_failures
 from jobs.options import DONE, FAILED, Config, ExecutorName, Json, Set, StoreUri, finish, paper, screen
-from jobs.running.experiment_run import publish as publish_blob
+from jobs.running.experiment_run import publish_blob as publish_blob
 from jobs.running.experiment_run import run_experiment
 from jobs.session import Session, demonstrations, open_session
 from pipeline.core.errors import ConfigError
 from pipeline.execution.wanted import with_what_they_rest_on
 from pipeline.graph.graph import NodeState, states_of
-from pipeline.graph.nodes.study import PAGE, StudyNode, StudyPage
+from pipeline.graph.nodes.study import STUDY_PAGE, StudyNode, StudyPage
 from pipeline.show.terminal import TerminalTable
 from pipeline.studies import STUDIES
 from pipeline.studies.base import Study
@@ -29,7 +29,7 @@ def command_of(study: type[Study]) -> Callable[..., None]:
         found = _study_of(session, study, config)
         result = run_experiment(session, screen, executor=executor, wanted=_wanted(session, study.name))
         states = session.graph.survey(session.store)
-        page = publish(session, screen, states, study.name)
+        page = publish_study_page(session, screen, states, study.name)
         tables = finished(states, study.name)
         for table in found.tables(session.store, tables):
             paper().print(TerminalTable(table))
@@ -44,7 +44,7 @@ def command_of(study: type[Study]) -> Callable[..., None]:
     return command
 
 
-COMMANDS = tuple(command_of(study) for study in STUDIES.plugins)
+STUDY_COMMANDS = tuple(command_of(study) for study in STUDIES.plugins)
 
 
 def _study_of(session: Session, study: type[Study], config: str | None) -> Study:
@@ -62,7 +62,7 @@ def _wanted(session: Session, label: str) -> frozenset[str]:
     return with_what_they_rest_on(session.graph, own)
 
 
-def publish(session: Session, screen: Console, states: dict[str, NodeState], label: str) -> str | None:
+def publish_study_page(session: Session, screen: Console, states: dict[str, NodeState], label: str) -> str | None:
     """Copy the finished page of a study to a name that people find, and return its path; None while there is none."""
     pages = [state for state in states_of(states, StudyPage) if isinstance(state.node, StudyPage) and state.node.run.name == label]
-    return publish_blob(session, screen, pages[0], PAGE, f"{label}-{session.experiment.name}.html") if pages else None
+    return publish_blob(session, screen, pages[0], STUDY_PAGE, f"{label}-{session.experiment.name}.html") if pages else None

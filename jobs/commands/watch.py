@@ -11,18 +11,18 @@ from rich.text import Text
 
 from jobs.options import DONE, FAILED, Config, Json, Set, StoreUri, finish, paper, screen
 from jobs.running.experiment_index import run_in
-from jobs.running.progress_display import duration
+from jobs.running.progress_display import duration_in_words
 from jobs.running.run_counts import Look, Watcher
 from jobs.session import Session, open_session
 from pipeline.show.tables import Cell, Tone, number_column, row_of, table_of, word_column
 from pipeline.show.terminal import TerminalTable
 
 # Seconds between two looks, and how many times longer than a look itself that is: a store of 20,000 shards is not listed all day.
-INTERVAL, REST = 3.0, 10.0
-LINE_SECONDS = 10.0
-MOST_NAMED = 3
+_INTERVAL, REST = 3.0, 10.0
+_LINE_SECONDS = 10.0
+_MOST_NAMED = 3
 # Minutes without anything made after which nobody is taken to work any more.
-PATIENCE = 30.0
+_PATIENCE = 30.0
 
 
 class Vigil:
@@ -66,7 +66,7 @@ def watch(
     finish(look.to_json(), json_, DONE if once or look.is_complete else FAILED)
 
 
-def follow_run(session: Session, console: Console, *, once: bool, patience: float = PATIENCE) -> Look:
+def follow_run(session: Session, console: Console, *, once: bool, patience: float = _PATIENCE) -> Look:
     """Show how far a run is until it is complete, or nothing was made for patience minutes, and return the last look; with once, look once."""
     watcher = Watcher(session)
     look = watcher.look()
@@ -78,7 +78,8 @@ def follow_run(session: Session, console: Console, *, once: bool, patience: floa
     if not look.is_complete:
         given_up = f" {len(look.failed)} shards were given up." if look.failed else ""
         console.print(
-            f"nothing was made for {duration(60 * patience)}: nobody seems to work.{given_up} `dmm run` goes on; --patience waits longer", style="yellow"
+            f"nothing was made for {duration_in_words(60 * patience)}: nobody seems to work.{given_up} `dmm run` goes on; --patience waits longer",
+            style="yellow",
         )
     return look
 
@@ -92,7 +93,7 @@ def picture(look: Look) -> Group:
         number_column("wanted"),
         word_column(),
         number_column("a second", digits=1),
-        number_column("left", show=duration),
+        number_column("left", show=duration_in_words),
     )
     rows = []
     for stage in look.stages:
@@ -111,7 +112,7 @@ def _remarks(look: Look) -> list[tuple[str, str]]:
     remarks = []
     if look.makers and not look.is_complete:
         hosts = ", ".join(f"{host} ({count})" for host, count in look.makers.items())
-        ago = "" if look.silence is None else f", the last {duration(look.silence)} ago"
+        ago = "" if look.silence is None else f", the last {duration_in_words(look.silence)} ago"
         remarks.append((f"newest shards by {hosts}{ago}", "cyan"))
     remarks += _troubles(look)
     remarks.append(("complete", "bold green") if look.is_complete else ("not complete yet", "dim"))
@@ -122,17 +123,17 @@ def _troubles(look: Look) -> list[tuple[str, str]]:
     remarks = [(look.nothing_there, "yellow")] if look.nothing_there else []
     if look.set_aside:
         remarks.append((f"{look.set_aside} bad shards were set aside; `dmm run` makes them again", "yellow"))
-    for one in look.failed[:MOST_NAMED]:
+    for one in look.failed[:_MOST_NAMED]:
         remarks.append((f"given up: {one.key} {one.start}-{one.stop}: {one.error}; `dmm run` tries again", "red"))
-    if len(look.failed) > MOST_NAMED:
-        remarks.append((f"and {len(look.failed) - MOST_NAMED} more shards that were given up: see `dmm status`", "red"))
+    if len(look.failed) > _MOST_NAMED:
+        remarks.append((f"and {len(look.failed) - _MOST_NAMED} more shards that were given up: see `dmm status`", "red"))
     return remarks
 
 
 def _follow_live(vigil: Vigil, look: Look, console: Console) -> Look:
     with Live(picture(look), console=console, auto_refresh=False) as live:
         while not vigil.is_over(look):
-            look = vigil.look_again(INTERVAL)
+            look = vigil.look_again(_INTERVAL)
             live.update(picture(look), refresh=True)
     return look
 
@@ -144,7 +145,7 @@ def _follow_in_lines(vigil: Vigil, look: Look, console: Console) -> Look:
         begun = [stage for stage in look.stages if 0 < stage.done < stage.wanted]
         busy = [f"{stage.title} {stage.done:,}/{stage.wanted:,}" for stage in begun]
         trained = [stage for stage in look.stages if stage.stage == "train" and stage.unit == "models"]
-        left = [f"{duration(stage.seconds_left)} left" for stage in trained if stage.seconds_left]
+        left = [f"{duration_in_words(stage.seconds_left)} left" for stage in trained if stage.seconds_left]
         said = [*busy, *left] or ["complete" if look.is_complete else "nothing yet"]
         troubles = _troubles(look)
         new, told = [one for one in troubles if one not in told], troubles
@@ -152,4 +153,4 @@ def _follow_in_lines(vigil: Vigil, look: Look, console: Console) -> Look:
             console.print(line, soft_wrap=True)
         if vigil.is_over(look):
             return look
-        look = vigil.look_again(LINE_SECONDS)
+        look = vigil.look_again(_LINE_SECONDS)

@@ -19,19 +19,19 @@ from pipeline.store.files.base import checked
 from pipeline.store.shards import cover
 from pipeline.store.store import Store
 
-FOLDER = "experiments"
+_FOLDER = "experiments"
 # Seconds until a store that refused is asked again, and for which the end of a run waits for what is being written.
 RETRY, END = 30.0, 1.0
 
 
 def _inside(folder: str) -> str:
     try:
-        return checked(folder, FOLDER)
+        return checked(folder, _FOLDER)
     except StoreError as error:
         raise ValueError(str(error)) from error
 
 
-class Row(BaseModel):
+class _Row(BaseModel):
     """A node of a recorded experiment, and where its table is, if that is known."""
 
     node: str
@@ -51,7 +51,7 @@ class Record(BaseModel):
 
     name: str
     digest: str
-    nodes: tuple[Row, ...]
+    nodes: tuple[_Row, ...]
 
 
 class Ledger(Listener):
@@ -63,7 +63,7 @@ class Ledger(Listener):
 
     def __init__(self, graph: Graph, store: Store) -> None:
         self._experiment, self._digest, self._store = graph.experiment, graph.digest, store
-        self._path = f"{FOLDER}/{graph.experiment.name}-{graph.digest}"
+        self._path = f"{_FOLDER}/{graph.experiment.name}-{graph.digest}"
         self._seen: Mapping[str, NodeState] | None = None
         self._written: dict[str, bytes] = {}
         self._writer = threading.Thread()
@@ -126,12 +126,12 @@ def recorded(store: Store) -> dict[str, Any]:
     Records that cannot be read are named as damaged, and the others told. Raises ConfigError if there is none at all.
     """
     experiments, damaged = [], []
-    for name in store.files.names(FOLDER):
+    for name in store.files.names(_FOLDER):
         if name.endswith(".json"):
             try:
-                experiments.append(_told(store, Record.model_validate_json(store.files.read(f"{FOLDER}/{name}"))))
+                experiments.append(_told(store, Record.model_validate_json(store.files.read(f"{_FOLDER}/{name}"))))
             except ValueError:
-                damaged.append(f"{FOLDER}/{name}")
+                damaged.append(f"{_FOLDER}/{name}")
     if not (experiments or damaged):
         raise ConfigError(f"no experiment was run in {store.uri}; check the address, or name a config: `dmm status CONFIG --store {shlex.quote(store.uri)}`")
     return {"store": store.uri, "complete": not damaged and all(one["complete"] for one in experiments), "experiments": experiments, "damaged": damaged}
@@ -139,7 +139,7 @@ def recorded(store: Store) -> dict[str, Any]:
 
 def run_in(store: Store) -> list[str]:
     """Return the experiments that were run in store, NAME-DIGEST each, without counting what of them is done."""
-    return [name.removesuffix(".json") for name in store.files.names(FOLDER) if name.endswith(".json")]
+    return [name.removesuffix(".json") for name in store.files.names(_FOLDER) if name.endswith(".json")]
 
 
 def labels_of(node: Node) -> dict[str, str | None]:

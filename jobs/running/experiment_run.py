@@ -19,7 +19,7 @@ from pipeline.execution.progress import Progress
 from pipeline.execution.walk import Walk
 from pipeline.graph.build.judge_nodes import not_judged
 from pipeline.graph.graph import NodeState, states_of
-from pipeline.graph.nodes.fit import Score
+from pipeline.graph.nodes.fit import ScoreNode
 from pipeline.graph.nodes.report import PAGE, ReportPage
 from pipeline.graph.result_rows import Result
 from pipeline.store.files import local_folder
@@ -170,7 +170,7 @@ def _result(
         mlflow_run_id=mlflow_run_id,
         tracking_uri=masked(check_view(session) or "") or None,
         report=publish_report(session, screen, report),
-        attribution=_summary(session, next(iter(states_of(made, Score)), None)),
+        attribution=_summary(session, next(iter(states_of(made, ScoreNode)), None)),
         verdict=_summary(session, report),
         faults={str(fault): count for fault, count in progress.faults.items()},
         unfinished=unfinished,
@@ -187,10 +187,10 @@ def _unfinished(progress: Progress, settled: frozenset[str]) -> list[str]:
 
 def publish_report(session: Session, screen: Console, state: NodeState) -> str | None:
     """Copy the finished page to a name that people find, and return its path; None while there is none."""
-    return publish(session, screen, state, PAGE, f"report-{session.experiment.name}.html")
+    return publish_blob(session, screen, state, PAGE, f"report-{session.experiment.name}.html")
 
 
-def publish(session: Session, screen: Console, state: NodeState, ending: str, name: str) -> str | None:
+def publish_blob(session: Session, screen: Console, state: NodeState, ending: str, name: str) -> str | None:
     """Copy a blob of a finished node of one shard to a name that people find, and return its path; None while it is not finished."""
     if state.status != "done":
         return None

@@ -13,7 +13,7 @@ from pipeline.graph.kinds import by_title
 from pipeline.graph.node import Node
 from pipeline.tracking.rate import Pace
 
-LINE_SECONDS = 5.0
+_LINE_SECONDS = 5.0
 # Share of the models after which their pace tells how long the rest takes: the first few come long before whole shards do.
 TELLING = 0.02
 
@@ -42,7 +42,7 @@ class Count:
     makes_models: bool
 
 
-def counts(progress: Progress) -> dict[str, Count]:
+def counts_in_words(progress: Progress) -> dict[str, Count]:
     """Return the progress of the nodes that the run computes, by title, in the order of the stages."""
     nodes = (state.node for key, state in progress.states.items() if key in progress.wanted)
     return {title: _count(progress, of_title) for title, of_title in by_title(nodes).items()}
@@ -105,12 +105,12 @@ class BarDisplay(Listener):
             self._bars.start()
         self._notice.update(progress)
         rate, left = self._rate.update(progress)
-        for title, count in counts(progress).items():
+        for title, count in counts_in_words(progress).items():
             if title not in self._rows:
                 self._rows[title] = self._bars.add_task(title, total=count.wanted, note="")
             note = "running" if count.is_running and count.done < count.wanted else ""
             if count.makes_models and count.is_running and left:
-                note = f"{rate_text(rate)}, {duration(left)} left"
+                note = f"{rate_text(rate)}, {duration_in_words(left)} left"
             self._bars.update(self._rows[title], completed=count.done, total=count.wanted, note=note)
 
     def stop(self) -> None:
@@ -124,7 +124,7 @@ class LineDisplay(Listener):
 
     def __init__(self, console: Console) -> None:
         self._console, self._notice = console, Notice(console)
-        self._next = time.monotonic() + LINE_SECONDS
+        self._next = time.monotonic() + _LINE_SECONDS
         self._rate = Rate()
 
     def changed(self, progress: Progress) -> None:
@@ -133,12 +133,12 @@ class LineDisplay(Listener):
         rate, left = self._rate.update(progress)
         if time.monotonic() < self._next:
             return
-        self._next = time.monotonic() + LINE_SECONDS
-        every = counts(progress).items()
+        self._next = time.monotonic() + _LINE_SECONDS
+        every = counts_in_words(progress).items()
         busy = [_line(title, one) for title, one in every if one.is_running or 0 < one.done < one.wanted]
         failed = f" · {len(progress.failures)} shards failed" if progress.failures else ""
         # Of how long a fit takes the pace of models says nothing.
-        pace = f" · {rate_text(rate)}{f' · {duration(left)} left' if left else ''}" if _is_making_models(progress) else ""
+        pace = f" · {rate_text(rate)}{f' · {duration_in_words(left)} left' if left else ''}" if _is_making_models(progress) else ""
         self._console.print(f"[{progress.seconds:4.0f} s] {' · '.join(busy) or 'working'}{pace}{failed}", soft_wrap=True)
 
     def stop(self) -> None:
@@ -154,7 +154,7 @@ def open_display(console: Console) -> BarDisplay | LineDisplay:
     return BarDisplay(console) if console.is_terminal else LineDisplay(console)
 
 
-def duration(seconds: float | None) -> str:
+def duration_in_words(seconds: float | None) -> str:
     """Return seconds as people say them: 45 s, 3 min 20 s, 2 h 5 min."""
     if seconds is None:
         return "?"

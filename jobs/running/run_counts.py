@@ -14,7 +14,7 @@ from pipeline.store.shards import ShardName, cover
 from pipeline.tracking.rate import Pace
 
 # Side files read of shards that are new since the last look, to say who makes them.
-MOST_SIDE_FILES = 8
+_MOST_SIDE_FILES = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +125,7 @@ class Watcher:
         """Read who made the newest shards."""
         if not self._newest:
             return
-        sides = [self._store.side(folder, shard) for folder, shard in self._newest[-MOST_SIDE_FILES:]]
+        sides = [self._store.side(folder, shard) for folder, shard in self._newest[-_MOST_SIDE_FILES:]]
         hosts = [side["host"] for side in sides if "host" in side]
         self._makers = {host: hosts.count(host) for host in sorted(set(hosts))}
         self._written_at = max([side["written_at"] for side in sides if "written_at" in side], default=self._written_at)

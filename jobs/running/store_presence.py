@@ -4,7 +4,7 @@ from pipeline.graph.kinds import stages
 from pipeline.store.files.mounted import MARK
 from pipeline.store.store import Store
 
-MOST_NAMED = 3
+_MOST_NAMED = 3
 
 
 def why_no_store(store: Store) -> str | None:
@@ -14,5 +14,5 @@ def why_no_store(store: Store) -> str | None:
         return None
     if not names:
         return f"nothing is at {store.uri}: no run has begun there, or the address is wrong"
-    named = ", ".join(names[:MOST_NAMED]) + (" …" if len(names) > MOST_NAMED else "")
+    named = ", ".join(names[:_MOST_NAMED]) + (" …" if len(names) > _MOST_NAMED else "")
     return f"{store.uri} is no store: no run has begun there, and it holds other files ({named})"

@@ -12,7 +12,7 @@ from pipeline.core.errors import ConfigError
 from pipeline.execution.walk import Walk
 from pipeline.graph.build.experiment_graph import build_graph
 from pipeline.graph.costs import SUBSETS
-from pipeline.graph.nodes.curve import SHARES, Curve
+from pipeline.graph.nodes.curve import SHARES, CurveNode
 from pipeline.graph.nodes.models import Models
 
 
@@ -58,7 +58,7 @@ def find_enough(session: Session, screen: Console, *, executor: str, tolerance: 
     """
     if not 0 < tolerance < math.inf:
         raise ConfigError(f"--tolerance {tolerance} must be above 0 and finite; it is the LDS that doubling the models must gain to be worth it")
-    curve = session.graph.find(Curve, stage=Curve.stage)
+    curve = session.graph.find(CurveNode, stage=CurveNode.stage)
     if curve is None:
         raise ConfigError(
             "--until-enough needs held-out models, an estimator of subset models and an unlearner that uses it; set populations.heldout and use `dmm`"
@@ -74,7 +74,7 @@ def find_enough(session: Session, screen: Console, *, executor: str, tolerance: 
         display = open_display(screen)
         try:
             open_executor = executor_opener(executor, part)
-            walk = Walk(part.graph, part.store, open_executor=open_executor, listeners=[display], until=Curve.stage, allow_missing=allow_missing)
+            walk = Walk(part.graph, part.store, open_executor=open_executor, listeners=[display], until=CurveNode.stage, allow_missing=allow_missing)
             found = walk.run().states[curve.key]
         finally:
             display.stop()

@@ -5,7 +5,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 # What host files call the loopback; a name below .localhost is it by definition (RFC 6761).
-NAMES = frozenset({"localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback"})
+_NAMES = frozenset({"localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback"})
 
 
 def is_loopback(uri: str) -> bool:
@@ -15,7 +15,7 @@ def is_loopback(uri: str) -> bool:
         host = urlsplit(uri).hostname or ""
         address = ipaddress.ip_address(host)
     except ValueError:
-        return host in NAMES or host.endswith(".localhost")
+        return host in _NAMES or host.endswith(".localhost")
     return address.is_loopback or address.is_unspecified
 
 

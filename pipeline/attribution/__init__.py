@@ -10,9 +10,9 @@ from pipeline.attribution.linear.kernel import GroupKernel
 from pipeline.attribution.linear.local import LocalRidge
 from pipeline.attribution.matrix import AttributionFile
 from pipeline.attribution.ridge import Ridge
-from pipeline.core.registry import Table
+from pipeline.core.registry import PluginTable
 
-ESTIMATORS = Table(
+ESTIMATORS = PluginTable(
     "estimator",
     Estimator,
     (GroupKernel, Ridge, Lasso, LocalRidge, Combined, DifferenceOfMeans, Trak, GroupInfluence, AttributionFile),

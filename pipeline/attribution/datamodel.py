@@ -10,7 +10,7 @@ from pipeline.core.arrays import Indices, Masks, Outputs, PerOutput, require_flo
 from pipeline.core.errors import DataError, ShapeError
 
 # Training points whose weights are numbers in memory at once: of 2,560 outputs they take 42 MB as float32.
-ROWS = 4096
+_ROWS = 4096
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,8 @@ class WeightMatrix:
         require_masks("masks", masks, n_train)
         kind = np.result_type(self.matrix.dtype, np.float32)
         lost = np.zeros((len(masks), self.matrix.shape[1]), kind)
-        for start in range(0, n_train, ROWS):
-            rows = slice(start, start + ROWS)
+        for start in range(0, n_train, _ROWS):
+            rows = slice(start, start + _ROWS)
             lost += (~masks[:, rows]).astype(kind) @ self.matrix[rows].astype(kind)
         return np.asarray(self.everything - self.scale * lost)
 

@@ -17,9 +17,9 @@ from pipeline.training.gradients import Checkpoints
 T = TypeVar("T")
 
 # Outputs whose seed effects are looked at together: 20,000 models take 80 MB for each of the few copies that this needs.
-COLUMNS = 512
+_COLUMNS = 512
 # The largest output that can be squared and summed in float64, with room for weights.
-LARGEST = 1e100
+_LARGEST = 1e100
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -112,8 +112,8 @@ def check_outputs(masks: Bool[np.ndarray, "n_masks n_train"], outputs: Outputs) 
         bad = np.flatnonzero(~np.isfinite(outputs).all(axis=1))
         raise DataError(f"{len(bad)} subset models have non-finite outputs (first: member {bad[0]}); lower recipe.learning_rate")
     largest = float(np.abs(outputs).max(initial=0.0))
-    if largest > LARGEST:
-        raise DataError(f"outputs reach {largest:.3g}; datamodels square them, so give outputs up to {LARGEST:g}")
+    if largest > _LARGEST:
+        raise DataError(f"outputs reach {largest:.3g}; datamodels square them, so give outputs up to {_LARGEST:g}")
 
 
 def without_seed_effects(outputs: Outputs, seeds: Int[np.ndarray, " n_models"], populations: Int[np.ndarray, " n_models"]) -> Outputs:
@@ -136,14 +136,14 @@ def without_seed_effects(outputs: Outputs, seeds: Int[np.ndarray, " n_models"], 
     cleaned = np.empty_like(outputs)
     by_seed, by_population = _members(which), _members(where)
     per_seed, per_population = np.bincount(which)[:, None], np.bincount(where)[:, None]
-    for start in range(0, outputs.shape[1], COLUMNS):
-        part = outputs[:, start : start + COLUMNS].astype(np.float64)
+    for start in range(0, outputs.shape[1], _COLUMNS):
+        part = outputs[:, start : start + _COLUMNS].astype(np.float64)
         deviations = part - (by_population @ part / per_population)[where]
         effects = by_seed @ deviations / per_seed
         between = (per_seed * np.square(effects)).sum(axis=0) / (n_seeds - 1)
         within = np.square(deviations - effects[which]).sum(axis=0) / freedom
         effects *= np.maximum(1 - within / np.where(between > 0, between, np.inf), 0.0)
-        cleaned[:, start : start + COLUMNS] = part - effects[which]
+        cleaned[:, start : start + _COLUMNS] = part - effects[which]
     return cleaned
 
 

@@ -39,7 +39,7 @@ class Influences:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Combined:
+class Totals:
     """The datamodel of one linear combination of the outputs of each point, such as a margin to first order in the logits.
 
     whole has n_classes outputs for each of n_points in turn; slopes (n_points, n_classes) are the factors. Errors are taken to be independent.

@@ -10,7 +10,7 @@ from pipeline.core.errors import DataError, ShapeError
 from pipeline.core.seeds import generator
 
 # Targets correlated at once: 200 resamples of them are 6 MB.
-CHUNK = 4096
+_CHUNK = 4096
 # Every resample may be of one subset alone; of this many, one surely is not.
 FEWEST_RESAMPLES = 20
 
@@ -47,8 +47,8 @@ def lds(*, predicted: Float[np.ndarray, "..."], actual: Float[np.ndarray, "..."]
     drawn = generator("lds", seed).multinomial(n_subsets, np.full(n_subsets, 1 / n_subsets), n_resamples)
     weights = np.concatenate([np.ones((1, n_subsets)), drawn]) / n_subsets
     values, sums, n_defined = [], np.zeros(n_resamples), np.zeros(n_resamples)
-    for start in range(0, int(varies.sum()), CHUNK):
-        targets = np.flatnonzero(varies)[start : start + CHUNK]
+    for start in range(0, int(varies.sum()), _CHUNK):
+        targets = np.flatnonzero(varies)[start : start + _CHUNK]
         whole, *resampled = _correlations(rankdata(predicted[:, targets], axis=0), rankdata(actual[:, targets], axis=0), weights)
         values.append(whole)
         sums += np.nansum(resampled, axis=1)

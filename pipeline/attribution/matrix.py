@@ -13,7 +13,7 @@ from pipeline.core.errors import DataError
 from pipeline.core.settings.neutral import setting
 from pipeline.data.examples import Examples
 
-SUFFIXES: dict[str, LayoutName] = {".npy": "npy", ".parquet": "parquet"}
+_SUFFIXES: dict[str, LayoutName] = {".npy": "npy", ".parquet": "parquet"}
 
 
 class AttributionFile(Estimator):
@@ -38,7 +38,7 @@ class AttributionFile(Estimator):
     @property
     def format(self) -> LayoutName:
         """The layout, chosen."""
-        return SUFFIXES.get(self.path.suffix.lower(), "memmap") if self.layout == "auto" else self.layout
+        return _SUFFIXES.get(self.path.suffix.lower(), "memmap") if self.layout == "auto" else self.layout
 
     def check(self, examples: Examples) -> None:
         """Raise DataError unless the file holds one finite number for each output: its shape is looked at first, then all of it."""

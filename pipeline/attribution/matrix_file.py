@@ -21,23 +21,23 @@ from pipeline.store.parquet import SideBySide
 
 LayoutName = Literal["memmap", "npy", "parquet"]
 # Bytes that are looked at at once.
-CHUNK = 1 << 26
+_CHUNK = 1 << 26
 
-Numbers = Float[np.ndarray, "n_train n_columns"]
+_Numbers = Float[np.ndarray, "n_train n_columns"]
 
 
 @dataclass(frozen=True)
 class Mapped:
     """A matrix whose bytes are mapped: whoever takes rows of columns reads these alone."""
 
-    array: Numbers
+    array: _Numbers
 
     @property
     def shape(self) -> tuple[int, int]:
         """Rows and columns."""
         return self.array.shape[0], self.array.shape[1]
 
-    def columns(self, wanted: Int[np.ndarray, " n_wanted"]) -> Numbers:
+    def columns(self, wanted: Int[np.ndarray, " n_wanted"]) -> _Numbers:
         """Return wanted columns; neighbouring ones stay mapped."""
         first = int(wanted[0])
         neighbours = np.array_equal(wanted, np.arange(first, first + len(wanted)))
@@ -55,7 +55,7 @@ class Columnar:
         """Rows and columns."""
         return self.file.n_rows, sum(self.file.widths.values())
 
-    def columns(self, wanted: Int[np.ndarray, " n_wanted"]) -> Numbers:
+    def columns(self, wanted: Int[np.ndarray, " n_wanted"]) -> _Numbers:
         """Return wanted columns; those of the file that hold none of them are not read."""
         ends = np.cumsum(list(self.file.widths.values()))
         starts = np.concatenate([[0], ends[:-1]])
@@ -69,7 +69,7 @@ Matrix = Mapped | Columnar
 
 
 @dataclass(frozen=True)
-class Content:
+class _Content:
     """What a look at all of a file found: the digest of its numbers, and the place of the first that is not finite, counted row by row."""
 
     digest: str
@@ -90,7 +90,7 @@ def open_matrix(path: Path, layout: LayoutName, dtype: str, n_train: int) -> Mat
         return Mapped(array.reshape(n_train, -1))
 
 
-def look_at(path: Path, layout: LayoutName, dtype: str) -> Content:
+def look_at(path: Path, layout: LayoutName, dtype: str) -> _Content:
     """Return what a file holds, after reading all of it; in one process an unchanged file is read once. Raises DataError if it cannot be read."""
     with _reading(path, layout):
         about = path.stat()
@@ -98,25 +98,25 @@ def look_at(path: Path, layout: LayoutName, dtype: str) -> Content:
 
 
 @functools.lru_cache(maxsize=16)
-def _look_at(path: Path, layout: LayoutName, dtype: str, version: tuple[int, int]) -> Content:
+def _look_at(path: Path, layout: LayoutName, dtype: str, version: tuple[int, int]) -> _Content:
     total, broken, n_seen = hashlib.sha256(), None, 0
     for chunk in _chunks(path, layout, dtype):
         total.update(chunk.view(np.uint8).data)
         if broken is None and not np.isfinite(chunk).all():
             broken = n_seen + int(np.flatnonzero(~np.isfinite(chunk))[0])
         n_seen += len(chunk)
-    return Content(total.hexdigest()[:DIGEST_LENGTH], broken)
+    return _Content(total.hexdigest()[:DIGEST_LENGTH], broken)
 
 
 def _chunks(path: Path, layout: LayoutName, dtype: str) -> Iterator[Float[np.ndarray, " n_numbers"]]:
     """Yield all numbers of a file in order, some at a time."""
     if layout == "parquet":
         file = SideBySide(path, dtype)
-        for batch in file.batches(max(1, CHUNK // (8 * max(1, sum(file.widths.values()))))):
+        for batch in file.batches(max(1, _CHUNK // (8 * max(1, sum(file.widths.values()))))):
             yield np.ascontiguousarray(batch).reshape(-1)
         return
     flat = _open_mapped(path, layout, dtype).reshape(-1)
-    step = CHUNK // flat.itemsize
+    step = _CHUNK // flat.itemsize
     for start in range(0, len(flat), step):
         yield flat[start : start + step]
 

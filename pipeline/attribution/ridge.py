@@ -19,7 +19,7 @@ from pipeline.core.arrays import Indices, Masks, PerOutput
 from pipeline.core.settings.neutral import setting
 
 # Training points whose mask bits are numbers at once: 20,000 models take 0.7 GB.
-COLUMNS = 4096
+_COLUMNS = 4096
 
 
 class Ridge(DualEstimator):
@@ -78,8 +78,8 @@ class LinearKernel(Kernel):
 def inner(masks: Bool[np.ndarray, "n_masks n_train"], fitted: Masks) -> Float[np.ndarray, "n_masks n_models"]:
     """Return the inner products of masks with the fitted ones, both centred by the latter, holding few columns as numbers at a time."""
     total = np.zeros((len(masks), len(fitted)))
-    for start in range(0, fitted.shape[1], COLUMNS):
-        part = slice(start, start + COLUMNS)
+    for start in range(0, fitted.shape[1], _COLUMNS):
+        part = slice(start, start + _COLUMNS)
         centre = fitted[:, part].mean(axis=0)
         total += (masks[:, part] - centre) @ (fitted[:, part] - centre).T
     return total

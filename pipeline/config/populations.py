@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import model_validator
 
-from pipeline.core.errors import Problem, SettingError
+from pipeline.core.errors import SettingError, SettingProblem
 from pipeline.core.registry import Settings
 from pipeline.core.settings.neutral import setting
 from pipeline.core.settings.paths import with_absolute_paths
@@ -161,7 +161,7 @@ class Populations(Settings):
             if own and role in cls.model_fields:
                 shared = "those of populations.subset" if role == "designed" else "the experiment's, as it is compared with the models that unlearn"
                 words = f"its model and recipe are {shared}; remove {' and '.join(sorted(own))} here"
-                raise SettingError(f"{role}: {words}", (Problem((role,), words),))
+                raise SettingError(f"{role}: {words}", (SettingProblem((role,), words),))
         return roles
 
     def of(self, role: str) -> Sourced | None:

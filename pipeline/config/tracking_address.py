@@ -16,7 +16,7 @@ DATABRICKS = ("databricks", "databricks-uc", "uc")
 PACKAGES = {"psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient"}
 EXPECTED = "expected a server (http://HOST:PORT), a database (sqlite:////absolute/path/mlflow.db) or none"
 # MLflow's own bound.
-LONGEST_NAME = 500
+_LONGEST_NAME = 500
 
 
 def check_form(uri: str) -> None:
@@ -31,7 +31,7 @@ def check_form(uri: str) -> None:
         raise ConfigError(f"{shown} {_why_no_address(uri)}")
     kind = scheme.partition("+")[0]
     if kind == "file":
-        raise ConfigError(f"{shown} {FOLDER}")
+        raise ConfigError(f"{shown} {_FOLDER}")
     if kind not in (*SERVERS, *DATABASES, *DATABRICKS, *_plugged_in()):
         raise ConfigError(f"{shown}: unknown scheme {scheme!r}; {EXPECTED}.{did_you_mean(scheme, (*SERVERS, *DATABASES))}")
     if kind == "sqlite":
@@ -40,7 +40,7 @@ def check_form(uri: str) -> None:
         _check_host(shown, uri, kind)
 
 
-def check_here(uri: str, *, store_root: Path | None) -> None:
+def check_driver_installed(uri: str, *, store_root: Path | None) -> None:
     """Raise ConfigError where this machine cannot use an address whose form is right: a driver is not installed, or a folder does not exist."""
     kind = uri.partition("://")[0].partition("+")[0]
     if kind in DATABASES and kind != "sqlite":
@@ -60,14 +60,14 @@ def is_in_store(address: str) -> bool:
 
 def check_experiment_name(name: str) -> None:
     """Raise ConfigError unless MLflow takes name for an experiment."""
-    if not name.strip() or name != name.strip() or not name.isprintable() or len(name) > LONGEST_NAME:
+    if not name.strip() or name != name.strip() or not name.isprintable() or len(name) > _LONGEST_NAME:
         raise ConfigError(
-            f"tracking.experiment {name[:80]!r} is no name of an MLflow experiment; expected 1 to {LONGEST_NAME} printable letters, "
+            f"tracking.experiment {name[:80]!r} is no name of an MLflow experiment; expected 1 to {_LONGEST_NAME} printable letters, "
             "no spaces around them, such as unlearning"
         )
 
 
-FOLDER = "is a folder, which MLflow no longer accepts; use sqlite:////absolute/path/mlflow.db, a server (http://HOST:PORT) or none"
+_FOLDER = "is a folder, which MLflow no longer accepts; use sqlite:////absolute/path/mlflow.db, a server (http://HOST:PORT) or none"
 
 
 def _why_no_address(uri: str) -> str:
@@ -79,7 +79,7 @@ def _why_no_address(uri: str) -> str:
         return f"is no address; write sqlite:///{uri.removeprefix('sqlite:').lstrip('/') or 'mlflow.db'}, with a fourth slash before an absolute path"
     if re.fullmatch(r"(\[[0-9a-fA-F:]+\]|[\w.-]+):\d+(/.*)?", uri):
         return f"names no scheme; add http://: http://{uri}"
-    return FOLDER
+    return _FOLDER
 
 
 def _check_sqlite(shown: str, rest: str) -> None:

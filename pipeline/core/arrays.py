@@ -25,7 +25,7 @@ PerTrain: TypeAlias = Float[np.ndarray, " n_train"]
 PerPoint: TypeAlias = Float[np.ndarray, " n_points"]
 PerOutput: TypeAlias = Float[np.ndarray, " n_outputs"]
 
-WORDS = {"b": "booleans", "i": "integers", "u": "integers", "f": "floating-point numbers"}
+_WORDS = {"b": "booleans", "i": "integers", "u": "integers", "f": "floating-point numbers"}
 # More resamples than this are a slip of the hand: 10,000 already settle an interval to three digits.
 MOST_RESAMPLES = 100_000
 
@@ -36,7 +36,7 @@ def require_array(name: str, value: Any, *, kinds: str, ndim: int | None = None)
     kinds are letters of numpy.dtype.kind: b for booleans, i and u for integers, f for floats. Nothing is converted, since a list,
     a masked array or a tensor of another library may mean something else than its numbers.
     """
-    expected = f"{name}: expected a NumPy array of {' or '.join(dict.fromkeys(WORDS[kind] for kind in kinds))}"
+    expected = f"{name}: expected a NumPy array of {' or '.join(dict.fromkeys(_WORDS[kind] for kind in kinds))}"
     if type(value) not in (np.ndarray, np.memmap):
         remedy = "decide about masked values first" if isinstance(value, np.ma.MaskedArray) else "convert it with numpy.asarray"
         raise DataError(f"{expected}, got {type(value).__name__}; {remedy}")

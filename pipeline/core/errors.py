@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 
-class Problem(NamedTuple):
+class SettingProblem(NamedTuple):
     """What is wrong with one setting; place is its path below the settings that hold it."""
 
     place: tuple[int | str, ...]
@@ -42,7 +42,7 @@ class SettingError(ConfigError, ValueError):
     problems holds what is wrong with settings below that place; it is empty where the message says all.
     """
 
-    def __init__(self, message: str, problems: tuple[Problem, ...] = ()) -> None:
+    def __init__(self, message: str, problems: tuple[SettingProblem, ...] = ()) -> None:
         super().__init__(message)
         self.problems = problems
 

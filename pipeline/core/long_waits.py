@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 # Seconds after which a wait is announced. A store that throttles answers sooner, and needs no message.
 SAID_AFTER = 3.0
-LOOK_SECONDS = 0.5
+_LOOK_SECONDS = 0.5
 # Seconds for which a text is not repeated: a disk that is slow at every file gives one message.
 SAID_FOR = 60.0
 
@@ -64,7 +64,7 @@ class Watch:
 
     def _run(self) -> None:
         pause = threading.Event()
-        while not pause.wait(LOOK_SECONDS):
+        while not pause.wait(_LOOK_SECONDS):
             self.look(time.monotonic())
 
 

@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Generic, TypeVar, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError, field_validator
 from pydantic_core import CoreSchema
 
-from pipeline.core.errors import ConfigError, DataError, Problem, SettingError
+from pipeline.core.errors import ConfigError, DataError, SettingError, SettingProblem
 from pipeline.core.fingerprint import canonical, digest, digest_bytes, digest_files
 from pipeline.core.plugin_calls import building, guard_methods, source_file
 from pipeline.core.plugin_calls import is_ours as _is_ours
@@ -98,7 +98,7 @@ P = TypeVar("P", bound=Plugin)
 
 
 @dataclass(frozen=True)
-class Table(Generic[P]):
+class PluginTable(Generic[P]):
     """The plug-ins of one kind by name; `plugins` is the literal tuple a new one is added to."""
 
     kind: str
@@ -148,7 +148,7 @@ class Table(Generic[P]):
         return built
 
     def _refusal(self, message: str) -> SettingError:
-        return SettingError(f"{self.kind}: {message}", (Problem((), message),))
+        return SettingError(f"{self.kind}: {message}", (SettingProblem((), message),))
 
     def _import(self, name: str) -> type[P]:
         module_name, _, class_name = name.partition(":")

@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 
 # Seconds between two reports that are passed on.
-INTERVAL = 0.5
+_INTERVAL = 0.5
 
 
 @dataclass
@@ -26,7 +26,7 @@ _LISTENING: ContextVar[_Listening | None] = ContextVar("task_progress", default=
 @contextmanager
 def reports_to(listener: Callable[[float], None]) -> Iterator[None]:
     """Pass what is reported inside this block to listener, as a share of the task between 0 and 1."""
-    token = _LISTENING.set(_Listening(listener, time.monotonic() + INTERVAL))
+    token = _LISTENING.set(_Listening(listener, time.monotonic() + _INTERVAL))
     try:
         yield
     finally:
@@ -37,5 +37,5 @@ def report(share: float) -> None:
     """Say that this share of the current task is done; does nothing where nobody listens."""
     listening = _LISTENING.get()
     if listening is not None and time.monotonic() >= listening.next_at:
-        listening.next_at = time.monotonic() + INTERVAL
+        listening.next_at = time.monotonic() + _INTERVAL
         listening.listener(min(1.0, max(0.0, share)))

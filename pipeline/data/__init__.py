@@ -1,6 +1,6 @@
 """Data sets, masks and forget sets. A new plug-in is one file and one line in a table here."""
 
-from pipeline.core.registry import Table
+from pipeline.core.registry import PluginTable
 from pipeline.data.dataset import Dataset
 from pipeline.data.datasets.digits import Digits
 from pipeline.data.datasets.flights import Flights
@@ -14,5 +14,5 @@ from pipeline.data.forget_sets.indices import IndexList
 from pipeline.data.forget_sets.mislabelled import Mislabelled
 from pipeline.data.forget_sets.random import Random
 
-DATASETS = Table("data set", Dataset, (Digits, Flights, Planted, ArraysFile))
-FORGET_SETS = Table("forget set", ForgetSet, (Random, Coherent, Mislabelled, Hardest, IndexList, IndexFile))
+DATASETS = PluginTable("data set", Dataset, (Digits, Flights, Planted, ArraysFile))
+FORGET_SETS = PluginTable("forget set", ForgetSet, (Random, Coherent, Mislabelled, Hardest, IndexList, IndexFile))

@@ -16,7 +16,7 @@ from pipeline.data.inputs import FileInputs, first_not_finite
 
 # Bytes of a file that are hashed at once.
 PART = 2**24
-HOW = "save it with numpy.save(path, array)"
+_HOW = "save it with numpy.save(path, array)"
 
 # What is the same of a file on all machines: size and time of its content, the first parts of a Version.
 N_SHARED = 2
@@ -130,9 +130,9 @@ def _map(path: Path) -> npt.NDArray[Any]:
     try:
         return map_npy(path)
     except ValueError as error:
-        raise DataError(f"{path} is no array of numbers ({error}); {HOW}") from error
+        raise DataError(f"{path} is no array of numbers ({error}); {_HOW}") from error
     except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror or error}); {HOW}") from error
+        raise DataError(f"{path} cannot be read ({error.strerror or error}); {_HOW}") from error
 
 
 @functools.lru_cache(maxsize=16)

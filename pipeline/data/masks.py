@@ -56,7 +56,7 @@ def focused_mask(n_train: int, keep_fraction: float, forget: Indices, seed: int,
     return mask
 
 
-def pack(masks: Masks) -> UInt8[np.ndarray, "n_models n_bytes"]:
+def pack_masks(masks: Masks) -> UInt8[np.ndarray, "n_models n_bytes"]:
     """Return masks as bits (n_models, ceil(n_train / 8)); point 0 is the highest bit of byte 0, bits behind the last point are 0."""
     return np.packbits(masks, axis=1)
 

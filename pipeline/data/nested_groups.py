@@ -18,9 +18,9 @@ BALL, CAP, HARD = 0, 1, 2
 # The longest group; larger ones are most of a class, and requests that large are better retrained.
 LENGTH = 128
 # Sizes of the groups that a designed subset drops, drawn log-uniformly; the upper end is also the most that one group takes.
-SMALLEST, LARGEST = 4, 80
+SMALLEST, _LARGEST = 4, 80
 # How often a designed subset draws a ball, a cap, or hard points.
-SHARES = (0.35, 0.35, 0.30)
+_SHARES = (0.35, 0.35, 0.30)
 # At least this share of the points that a designed subset drops, and at most all, go in groups, up to less than one smallest group; the others
 # are drawn uniformly.
 GROUPED = 0.5
@@ -78,7 +78,7 @@ def designed_mask(lines: Lines, keep_fraction: float, seed: int) -> Mask:
     mask = np.ones(n_train, dtype=bool)
     budget = round(n_dropped * rng.uniform(GROUPED, 1.0))
     while (left := budget - int((~mask).sum())) >= SMALLEST:
-        mask[_group(lines, min(left, LARGEST), rng)] = False
+        mask[_group(lines, min(left, _LARGEST), rng)] = False
     others = rng.choice(np.flatnonzero(mask), n_dropped - int((~mask).sum()), replace=False)
     mask[others] = False
     return mask
@@ -86,7 +86,7 @@ def designed_mask(lines: Lines, keep_fraction: float, seed: int) -> Mask:
 
 def _group(lines: Lines, largest: int, rng: np.random.Generator) -> Int[np.ndarray, " _"]:
     """Return a group of at most largest points: the beginning of a line, thinned at random where it is of hard points."""
-    kind = rng.choice(len(SHARES), p=SHARES)
+    kind = rng.choice(len(_SHARES), p=_SHARES)
     size = int(np.exp(rng.uniform(np.log(SMALLEST), np.log(largest + 1))))
     # Not a line of lines.of(kind): that would copy all balls, 51 MB of 50,000 points, for every group.
     candidates = np.flatnonzero(lines.kinds == kind)

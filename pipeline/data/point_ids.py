@@ -34,7 +34,7 @@ _THOUSANDS = re.compile(r"(?:.*[ \t])?[0-9]{1,3}[ \t]+[0-9]{3}(?:[ \t].*)?")
 _WRITE_IDS = "write each id in decimal digits, such as 17"
 _ZERO = "its first line is 0, which is the id 0 or the header that pandas writes above a column without a name; put a line `id` above the ids"
 
-Ids = npt.NDArray[np.int64]
+_Ids = npt.NDArray[np.int64]
 
 
 class IdError(ValueError):
@@ -78,7 +78,7 @@ def checked_ids(values: Any) -> tuple[int, ...]:
     return ids
 
 
-def read_ids(path: Path) -> Ids:
+def read_ids(path: Path) -> _Ids:
     """Return the ids (n_ids,) in a file, in its order; raises DataError, naming file, line and value, unless each is an id and none stands twice."""
     reader = READERS.get(path.suffix.lower())
     if reader is None:

@@ -24,7 +24,7 @@ def joint_edges(unlearned: Margins, oracle: OracleMargins, n_intervals: int) -> 
     return _evenly_spaced(low, np.where(high > low, high, low + 1), n_intervals)
 
 
-def counts(margins: Margins, edges: Edges, *, last_closed: bool) -> Int[np.ndarray, "n_intervals n_points"]:
+def bin_counts(margins: Margins, edges: Edges, *, last_closed: bool) -> Int[np.ndarray, "n_intervals n_points"]:
     """Return how many models lie in each bin [edge, next edge) of each point; those equal to the last edge only if the bin is closed."""
     at_least = np.stack([count_rows(margins >= edge) for edge in edges])
     if last_closed:

@@ -14,15 +14,15 @@ from scipy.special import ndtri
 from pipeline.core.arrays import MOST_RESAMPLES, Indices, Margins, OracleMargins, PerPoint, require_count, require_share
 from pipeline.core.seeds import generator
 from pipeline.evaluation.bins import Edges, joint_edges, memberships
-from pipeline.evaluation.klom import Rule, Variant, check_rule, divergence, klom, prepared, summary
+from pipeline.evaluation.klom import Rule, Variant, check_rule, divergence, klom, klom_summary, prepared
 from pipeline.evaluation.published import CEILING, N_BINS
 
 Interval = tuple[float, float]
 Resampled = Float[np.ndarray, "n_resamples n_points"]
-Weights = Float[np.ndarray, "n_resamples n_models"]
+_Weights = Float[np.ndarray, "n_resamples n_models"]
 
 # Points resampled at once: 200 resamples of 128 points and 20 bins are 2 MB in float32.
-CHUNK = 128
+_CHUNK = 128
 
 
 def klom_interval(
@@ -50,15 +50,15 @@ def klom_interval(
     values = klom(unlearned=unlearned, oracle=oracle, **rule._asdict()).values
     rng = generator("klom_interval", seed)
     weights = [_subsample_weights(len(margins), n_resamples, rng) for margins in (unlearned, oracle)]
-    starts = range(0, unlearned.shape[1], CHUNK)
-    parts = [_resampled_chunk(unlearned[:, start : start + CHUNK], oracle[:, start : start + CHUNK], weights, rule) for start in starts]
+    starts = range(0, unlearned.shape[1], _CHUNK)
+    parts = [_resampled_chunk(unlearned[:, start : start + _CHUNK], oracle[:, start : start + _CHUNK], weights, rule) for start in starts]
     resampled = np.concatenate(parts, axis=1)
     width = float(ndtri(0.5 + level / 2)) * max(_scale(len(margins)) for margins in (unlearned, oracle))
     return {name: _intervals(values[ids], resampled[:, ids], width) for name, ids in groups.items()}
 
 
 def _intervals(values: PerPoint, resampled: Resampled, width: float) -> dict[str, Interval]:
-    centre = summary(values)
+    centre = klom_summary(values)
     spread = {"p95": np.percentile(resampled, 95, axis=1).std(), "mean": resampled.mean(axis=1).std()}
     return {name: _cut(centre[name], width * float(spread[name])) for name in centre}
 
@@ -76,7 +76,7 @@ def _scale(n_models: int) -> float:
     return float(np.sqrt(_n_drawn(n_models) / (n_models - _n_drawn(n_models))))
 
 
-def _subsample_weights(n_models: int, n_resamples: int, rng: np.random.Generator) -> Weights:
+def _subsample_weights(n_models: int, n_resamples: int, rng: np.random.Generator) -> _Weights:
     n_drawn = _n_drawn(n_models)
     first = np.where(np.arange(n_models) < n_drawn, 1 / n_drawn, 0.0)
     return rng.permuted(np.tile(first, (n_resamples, 1)), axis=1).astype(np.float32)
@@ -91,7 +91,7 @@ def _resampled_chunk(unlearned: Margins, oracle: OracleMargins, weights: list[np
     return np.asarray(divergence(share_p, share_q, axis=1) + divergence(lost, np.zeros_like(lost), axis=1))
 
 
-def _shares(margins: Margins, edges: Edges, weight: Weights) -> Float[np.ndarray, "n_resamples n_bins n_points"]:
+def _shares(margins: Margins, edges: Edges, weight: _Weights) -> Float[np.ndarray, "n_resamples n_bins n_points"]:
     """Return the weighted share of each bin in each resample: one matrix product for all resamples."""
     inside = memberships(margins, edges)
     return (weight @ inside.reshape(len(inside), -1)).reshape(len(weight), *inside.shape[1:])

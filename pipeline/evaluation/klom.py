@@ -14,14 +14,14 @@ from pipeline.core.arrays import Margins, OracleMargins, PerPoint, require_count
 from pipeline.core.errors import ConfigError, DataError
 from pipeline.core.settings.validation_errors import did_you_mean
 from pipeline.evaluation import published
-from pipeline.evaluation.bins import count_rows, counts, joint_edges
+from pipeline.evaluation.bins import bin_counts, count_rows, joint_edges
 from pipeline.evaluation.margins import check_worlds
-from pipeline.evaluation.published import CEILING, FLOOR, N_BINS
+from pipeline.evaluation.published import CEILING, N_BINS, PROBABILITY_FLOOR
 
 Variant = Literal["closed", "paper", "data-unlearning-bench", "easydub"]
 VARIANTS: Mapping[str, Variant] = {name: name for name in get_args(Variant)}
 PUBLISHED: Mapping[str, Callable[[Margins, OracleMargins, float], PerPoint]] = {
-    "paper": published.paper,
+    "paper": published.paper_klom,
     "data-unlearning-bench": published.data_unlearning_bench,
     "easydub": published.easydub,
 }
@@ -87,7 +87,7 @@ def klom(
     return Klom(values=values, n_nonfinite=n_nonfinite, n_clipped=n_clipped, variant=variant)
 
 
-def summary(values: PerPoint) -> dict[str, float]:
+def klom_summary(values: PerPoint) -> dict[str, float]:
     """Return {"p95", "mean"} of KLoM over points; raises DataError if there are none."""
     if len(values) == 0:
         raise DataError("no points to summarise; a split needs at least one")
@@ -113,7 +113,7 @@ def check_rule(variant: str, n_bins: int, clip: float) -> Rule:
 def divergence(p: Float[np.ndarray, "..."], q: Float[np.ndarray, "..."], *, axis: int) -> Float[np.ndarray, "..."]:
     """Return Σ p ln(p/q) along axis, in nats, where bins of p = 0 add 0 and those of q count as the floor at least."""
     tiny = np.finfo(p.dtype).tiny
-    return np.asarray((p * np.log(np.maximum(p, tiny) / np.maximum(q, FLOOR))).sum(axis=axis))
+    return np.asarray((p * np.log(np.maximum(p, tiny) / np.maximum(q, PROBABILITY_FLOOR))).sum(axis=axis))
 
 
 def prepared(margins: Margins, rule: Rule) -> Margins:
@@ -136,7 +136,7 @@ def _chunk(unlearned: Margins, oracle: OracleMargins, rule: Rule) -> tuple[PerPo
 
 def _closed(p: Margins, q: OracleMargins, rule: Rule) -> PerPoint:
     edges = joint_edges(p, q, rule.n_bins)
-    inside = divergence(counts(p, edges, last_closed=True) / len(p), counts(q, edges, last_closed=True) / len(q), axis=0)
+    inside = divergence(bin_counts(p, edges, last_closed=True) / len(p), bin_counts(q, edges, last_closed=True) / len(q), axis=0)
     outside, oracle_outside = _outside(p), _outside(q)
     # Oracles that diverged also score against each other. No unlearned models score better against them than they do.
     # That is at least 0, while the floored bins add up to a little more than 1 and could make the sum negative by 1e-4.

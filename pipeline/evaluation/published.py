@@ -10,18 +10,18 @@ from jaxtyping import Bool, Float
 from scipy.special import rel_entr
 
 from pipeline.core.arrays import Margins, OracleMargins, PerPoint
-from pipeline.evaluation.bins import Edges, counts, joint_edges
+from pipeline.evaluation.bins import Edges, bin_counts, joint_edges
 
 # Rows are points, since the last bits of a sum depend on the order of its terms.
 Shares: TypeAlias = Float[np.ndarray, "n_points n_bins"]
 
 # The floor of an oracle's bin, and so the largest KLoM there is: -ln 1e-5 = 11.513 nats.
-FLOOR = 1e-5
-CEILING = float(-np.log(FLOOR))
+PROBABILITY_FLOOR = 1e-5
+CEILING = float(-np.log(PROBABILITY_FLOOR))
 N_BINS = 20
 
 
-def paper(unlearned: Margins, oracle: OracleMargins, clip: float) -> PerPoint:
+def paper_klom(unlearned: Margins, oracle: OracleMargins, clip: float) -> PerPoint:
     """Return KLoM (n_points,) by the paper's code: 19 intervals in 20 slots, of which the first is always empty, yet floored.
 
     Its NaN, met where all samples of an ensemble are dropped, is the ceiling here; a range of one value, NaN there, is widened by 1.
@@ -32,7 +32,7 @@ def paper(unlearned: Margins, oracle: OracleMargins, clip: float) -> PerPoint:
         edges = joint_edges(clipped, oracle, N_BINS - 1)
         share_p, share_q = (np.pad(_kept_shares(margins, edges), ((0, 0), (1, 0))) for margins in (clipped, oracle))
         none_kept = share_q.sum(axis=1) == 0
-        return np.where(none_kept, CEILING, _entropy(share_p, np.maximum(share_q, FLOOR)))
+        return np.where(none_kept, CEILING, _entropy(share_p, np.maximum(share_q, PROBABILITY_FLOOR)))
 
 
 def data_unlearning_bench(unlearned: Margins, oracle: OracleMargins, clip: float) -> PerPoint:
@@ -52,12 +52,12 @@ def _floored_shares(unlearned: Margins, oracle: OracleMargins, clip: float) -> t
     unlearned, oracle = np.clip(unlearned, -clip, clip), np.clip(oracle, -clip, clip)
     edges = joint_edges(unlearned, oracle, N_BINS)
     p, q = _kept_shares(unlearned, edges), _kept_shares(oracle, edges)
-    return p, np.where(p > 0, np.maximum(q, FLOOR), q)
+    return p, np.where(p > 0, np.maximum(q, PROBABILITY_FLOOR), q)
 
 
 def _kept_shares(margins: Margins, edges: Edges) -> Shares:
     """Return the share of each bin among the models that fall into any; zeros where none does."""
-    inside = np.ascontiguousarray(counts(margins, edges, last_closed=False).T)
+    inside = np.ascontiguousarray(bin_counts(margins, edges, last_closed=False).T)
     return inside / np.maximum(inside.sum(axis=1, keepdims=True), 1)
 
 

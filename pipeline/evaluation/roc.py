@@ -14,7 +14,7 @@ Positive = Float[np.ndarray, "n_positive n_points"]
 Negative = Float[np.ndarray, "n_negative n_points"]
 PositiveWeights = Float[np.ndarray, " n_positive"]
 NegativeWeights = Float[np.ndarray, " n_negative"]
-Curve = Float[np.ndarray, " n_thresholds"]
+_Curve = Float[np.ndarray, " n_thresholds"]
 
 
 class Rates(NamedTuple):
@@ -44,7 +44,7 @@ class Roc:
         false = self._reached(np.zeros(self._n_models[0]), weights[1])
         return Rates(sum(right) / 2, float(np.trapezoid(true, false)), _true_positives(true, false))
 
-    def _reached(self, positive: PositiveWeights, negative: NegativeWeights) -> Curve:
+    def _reached(self, positive: PositiveWeights, negative: NegativeWeights) -> _Curve:
         """Return the share of the weights at or above each threshold, from none to all."""
         reached = np.cumsum(np.repeat(np.concatenate([positive, negative]), self._n_points)[self._order])
         return np.concatenate([[0.0], reached[self._ends] / reached[-1]])
@@ -55,7 +55,7 @@ def rightness(scores: Float[np.ndarray, "n_models n_points"]) -> Float[np.ndarra
     return (1 + np.sign(scores)) / 2
 
 
-def _true_positives(true: Curve, false: Curve) -> float:
+def _true_positives(true: _Curve, false: _Curve) -> float:
     """Return true positives at 1 % false ones: those of the last threshold that has no more, and a share of the next tie."""
     # Sums of equal weights miss round figures by their last bits.
     last = int(np.searchsorted(false, FALSE_POSITIVES * (1 + 1e-9), side="right")) - 1

@@ -27,7 +27,7 @@ LARGEST = 1e100
 LEAST_FLOOR = 1e-30
 
 Shadows = Float[np.ndarray, "n_shadows n_points"]
-Targets = Float[np.ndarray, "n_targets n_points"]
+_Targets = Float[np.ndarray, "n_targets n_points"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,7 @@ class World(NamedTuple):
     """The margins of one world in float64, NaN where not finite: those that the attacker learns from and those it is to tell."""
 
     shadows: Shadows
-    targets: Targets
+    targets: _Targets
 
 
 def ulira(
@@ -102,7 +102,7 @@ def _scores(unlearned: World, unseen: World, floor: float) -> tuple[np.ndarray, 
     """Return log likelihood ratios, `unlearned` over `unseen`, of the targets of both worlds; what counts as told has infinity on its own side."""
     first, second = (_Gaussians.fitted(world.shadows, floor) for world in (unlearned, unseen))
 
-    def score(targets: Targets, told: float) -> Targets:
+    def score(targets: _Targets, told: float) -> _Targets:
         ratio = first.log_density(targets) - second.log_density(targets)
         return np.where(first.is_known & second.is_known & ~np.isnan(targets), ratio, told)
 
@@ -125,7 +125,7 @@ class _Gaussians:
         squares = np.where(is_finite, shadows - mean, 0.0) ** 2
         return cls(mean=mean, variance=np.maximum(squares.sum(axis=0) / np.maximum(n_finite - 1, 1), floor), is_known=n_finite > 1)
 
-    def log_density(self, margins: Targets) -> Targets:
+    def log_density(self, margins: _Targets) -> _Targets:
         """Return it up to a constant."""
         return -((margins - self.mean) ** 2 / self.variance + np.log(self.variance)) / 2
 

@@ -9,7 +9,7 @@ from pipeline.data.content_cache import KNOWN, Content, datasets_in
 from pipeline.sources.known_digests import KNOWN_DIGESTS
 from pipeline.store.store import Store
 
-FOLDER = "contents"
+_FOLDER = "contents"
 
 
 def recall_from(store: Store) -> None:
@@ -45,4 +45,4 @@ def record(store: Store, settings: Settings) -> None:
 
 
 def _path(key: str) -> str:
-    return f"{FOLDER}/{key}.json"
+    return f"{_FOLDER}/{key}.json"

@@ -19,7 +19,7 @@ REASON = (
 Range = tuple[int, int]
 
 
-class Unlisted:
+class UnlistedUnits:
     """What of a run's nodes is missing from the store although it was not given up, and how often each node was made again for that."""
 
     def __init__(self) -> None:

@@ -19,7 +19,7 @@ MOST_LOST = 20
 # Times that a shard may meet a machine that does not see the store: on each it waits for a while, in all as long as for a store that is away.
 MOST_UNSEEN = 6
 # Seconds before what failed for want of the store, or of memory, is tried again; four times as many the next time.
-FIRST_PAUSE = 1.0
+_FIRST_PAUSE = 1.0
 # Shards in a row, with none finished between them, that find no space before the run stops.
 FULL_IN_A_ROW = 3
 # Shards of one node that are given up, with none ever finished, before its others are no longer tried: then it is not the shards.
@@ -37,7 +37,7 @@ class Tally:
     n_unseen: int = 0
 
 
-class Setbacks:
+class RetryPolicy:
     """The shards that failed so far, and the judgement of what to do about each."""
 
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ class Setbacks:
         """Return how often a shard was tried."""
         return self._tallies.setdefault(_range(task), Tally())
 
-    def judge(self, outcome: Outcome[Task]) -> tuple[Action, float]:
+    def decide(self, outcome: Outcome[Task]) -> tuple[Action, float]:
         """Count a failed outcome and return what to do about its shard, and the pause in seconds before that."""
         task, fault, tally = outcome.task, outcome.fault, self.tally(outcome.task)
         self.counts[fault] = self.counts.get(fault, 0) + 1
@@ -68,9 +68,9 @@ class Setbacks:
             return ("again", 0.0) if tally.n_lost < MOST_LOST else (self._give_up(task), 0.0)
         if fault == "unseen":
             tally.n_unseen += 1
-            return ("again", FIRST_PAUSE) if tally.n_unseen < MOST_UNSEEN else (self._give_up(task), 0.0)
+            return ("again", _FIRST_PAUSE) if tally.n_unseen < MOST_UNSEEN else (self._give_up(task), 0.0)
         tally.tries += 1
-        pause = FIRST_PAUSE * 4.0 ** (tally.tries - 1) if fault in ("store", "full", "memory") else 0.0
+        pause = _FIRST_PAUSE * 4.0 ** (tally.tries - 1) if fault in ("store", "full", "memory") else 0.0
         if fault in ("unmet", "setting"):
             return "give up all alike", 0.0
         if self._full_in_a_row >= FULL_IN_A_ROW:

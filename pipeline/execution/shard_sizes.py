@@ -18,7 +18,7 @@ from pipeline.training.time_estimate import estimated_seconds
 # What a shard should take; a machine half as fast as the one measured stays far below five minutes.
 TARGET_SECONDS = 60.0
 # Tables whose largest shard is read for the seconds that it took.
-MOST_READ = 3
+_MOST_READ = 3
 # Units of a shard while nothing is known of what one takes.
 FIRST_UNITS = 1
 
@@ -80,7 +80,7 @@ class ShardSizes:
     def _recorded(self, key: str, states: Mapping[str, NodeState]) -> float | None:
         """Return the seconds a unit that were recorded beside shards of this kind in the store, None if there are none."""
         alike = [state for state in states.values() if self._cost_key(state.node) == key and state.pieces and state.folder is not None]
-        for state in alike[:MOST_READ]:
+        for state in alike[:_MOST_READ]:
             shard = max((piece.shard for piece in state.pieces), key=lambda shard: shard.stop - shard.start)
             seconds = self._store.side(state.table.folder, shard).get("seconds")
             if seconds:

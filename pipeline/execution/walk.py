@@ -9,7 +9,7 @@ from pipeline.execution.failures import Failure, write_failure
 from pipeline.execution.missing_tasks import tasks_of
 from pipeline.execution.progress import Listener, Progress
 from pipeline.execution.queue import Queue
-from pipeline.execution.retry_policy import Setbacks
+from pipeline.execution.retry_policy import RetryPolicy
 from pipeline.execution.shard_sizes import ShardSizes
 from pipeline.execution.wanted import wanted_keys
 from pipeline.graph.graph import Graph, NodeState
@@ -39,7 +39,7 @@ class Walk:
         self._graph, self._store, self._open_executor = graph, store, open_executor
         self._listeners, self._allow_missing = listeners, allow_missing
         self._wanted = wanted_keys(graph, until) if wanted is None else wanted
-        self._queue, self._setbacks, self._unlisted = Queue(), Setbacks(), reconcile.Unlisted()
+        self._queue, self._retry_policy, self._unlisted_units = Queue(), RetryPolicy(), reconcile.UnlistedUnits()
         self._sizes = ShardSizes(graph, store)
         # Units that a shard of a node may have, where larger ones ran out of memory.
         self._most_units: dict[str, int] = {}
@@ -55,7 +55,7 @@ class Walk:
             # written is refused now. With nothing to compute nothing is written, so that a finished store may be read-only.
             self._mark = store.claim()
             states = graph.survey(store, settled=settled)
-        self.progress = Progress(states=states, wanted=self._wanted, faults=self._setbacks.counts)
+        self.progress = Progress(states=states, wanted=self._wanted, faults=self._retry_policy.counts)
 
     def run(self) -> Progress:
         """Compute everything wanted that does not exist and return how that went; a failed shard never stops the others.
@@ -156,7 +156,7 @@ class Walk:
         if outcome.error is not None:
             self._recover(outcome)
             return
-        self._setbacks.succeeded(task)
+        self._retry_policy.succeeded(task)
         key = task.node.key
         if outcome.result["made"]:
             self.progress.shards_made[key] = self.progress.shards_made.get(key, 0) + 1
@@ -172,7 +172,7 @@ class Walk:
     def _recover(self, outcome: Outcome[Task]) -> None:
         """Do about a failed shard what was judged best."""
         task = outcome.task
-        action, pause = ("give up", 0.0) if self._stopped else self._setbacks.judge(outcome)
+        action, pause = ("give up", 0.0) if self._stopped else self._retry_policy.decide(outcome)
         if action == "again":
             self._queue.push(task, again=True, pause=pause)
             return
@@ -197,12 +197,12 @@ class Walk:
     def _split(self, task: Task, middle: int) -> tuple[Task, Task]:
         parts = task.part(task.start, middle), task.part(middle, task.stop)
         for part in parts:
-            self._setbacks.inherit(task, part)
+            self._retry_policy.inherit(task, part)
         self._left[task.node.key] += 1
         return parts
 
     def _give_up(self, outcome: Outcome[Task]) -> None:
-        task, failure = outcome.task, self._setbacks.failure(outcome)
+        task, failure = outcome.task, self._retry_policy.failure(outcome)
         self.progress.failures.append(failure)
         self._left[task.node.key] -= 1
         if outcome.fault != "unmet":
@@ -218,11 +218,11 @@ class Walk:
     def _settle(self) -> None:
         """With nothing left to do, go after what is not listed; then let populations whose shards failed be used as they are, if the user allows it."""
         for pause in reconcile.PAUSES:
-            if not self._queue and self._unlisted.find(self.progress, self._left):
+            if not self._queue and self._unlisted_units.find(self.progress, self._left):
                 time.sleep(pause)
                 self._refresh()
-        missing = {} if self._queue else self._unlisted.find(self.progress, self._left)
-        for key in [key for key in missing if self._unlisted.may_try(key) and not self._stopped]:
+        missing = {} if self._queue else self._unlisted_units.find(self.progress, self._left)
+        for key in [key for key in missing if self._unlisted_units.may_try(key) and not self._stopped]:
             self._enqueue(key, self.progress.states[key], missing.pop(key))
         self.progress.failures += reconcile.failures(missing)
         failed = frozenset(failure.key for failure in self.progress.failures)

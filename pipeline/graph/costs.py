@@ -9,7 +9,7 @@ from pipeline.config.fidelity import is_proxy, proxy_words
 from pipeline.core.errors import ConfigError
 from pipeline.core.registry import plugin_name
 from pipeline.data.examples import Examples
-from pipeline.graph.nodes.curve import SHARES, counts_of
+from pipeline.graph.nodes.curve import SHARES, model_counts
 from pipeline.graph.result_rows import Spending
 from pipeline.results.report_content import PopulationContent
 from pipeline.sources.base import ModelSource
@@ -138,7 +138,7 @@ def fewest_learnt_from(experiment: Experiment) -> int | None:
     if not roles or not attributes(experiment):
         return None
     sizes = [wanted.subset.count()] + ([wanted.designed.count()] if wanted.designed is not None else [])
-    return sum(counts_of(sizes, 1.0 if wanted.heldout is None else min(SHARES)))
+    return sum(model_counts(sizes, 1.0 if wanted.heldout is None else min(SHARES)))
 
 
 def needs_scouts(experiment: Experiment) -> bool:

@@ -31,7 +31,7 @@ N = TypeVar("N", bound=Node)
 # again; `dmm plan` then says what they hold.
 IDENTITY = 2
 
-Status = Literal["done", "partial", "missing", "stale", "waiting"]
+_Status = Literal["done", "partial", "missing", "stale", "waiting"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,7 @@ class NodeState:
     """
 
     node: Node
-    status: Status
+    status: _Status
     question: str | None
     folder: str | None
     pieces: tuple[Piece, ...] = ()
@@ -162,7 +162,7 @@ class Graph:
         pieces = tuple(cover(store.shards(folder, keeping=node.keeping) if homes.has(home) else (), node.n_units))
         remade: tuple[Piece, ...] = ()
         if not gaps(pieces, node.n_units):
-            status: Status = "done"
+            status: _Status = "done"
         elif pieces:
             status = "partial"
         else:
@@ -173,7 +173,7 @@ class Graph:
             remade = () if gaps(there, node.n_units) else tuple(there)
         return replace(asked, status=status, folder=folder, pieces=pieces, remade=remade)
 
-    def _status_unknown(self, node: Node, answered: bool) -> Status:
+    def _status_unknown(self, node: Node, answered: bool) -> _Status:
         """Return the status of a node whose version is not known yet."""
         if any(parent.mode == "evidence" for parent in node.parents().values()):
             return "stale" if answered and self.data_digest is not None else "waiting"

@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from pipeline.core.errors import ConfigError
 from pipeline.core.settings.validation_errors import did_you_mean
 from pipeline.graph.node import Node
-from pipeline.graph.nodes.curve import Curve
-from pipeline.graph.nodes.effect import Effect
-from pipeline.graph.nodes.evaluate import Verdict
-from pipeline.graph.nodes.fit import Factor, Fit, Score
+from pipeline.graph.nodes.curve import CurveNode
+from pipeline.graph.nodes.effect import EffectNode
+from pipeline.graph.nodes.evaluate import VerdictNode
+from pipeline.graph.nodes.fit import Factor, Fit, ScoreNode
 from pipeline.graph.nodes.forget import Forget
 from pipeline.graph.nodes.forget_curve import ForgetCurve
 from pipeline.graph.nodes.groups import Groups
@@ -34,13 +34,13 @@ NODES: tuple[type[Node], ...] = (
     Evaluated,
     Factor,
     Fit,
-    Score,
-    Curve,
-    Effect,
+    ScoreNode,
+    CurveNode,
+    EffectNode,
     ExampleInfluences,
     Unlearn,
     TrainFurther,
-    Verdict,
+    VerdictNode,
     ForgetCurve,
     *(kind for study in STUDIES.plugins for kind in study.kinds),
     StudyNode,

@@ -79,7 +79,7 @@ def read_logits(store: Store, table: TableRef, layout: Layout, n_points: int) ->
     return np.concatenate([block.astype(np.float32) for _, block in read_blocks(store, table, layout, n_points)], axis=1)
 
 
-def read_margins(store: Store, table: TableRef, layout: Layout, labels: Labels) -> Margins:
+def read_stored_margins(store: Store, table: TableRef, layout: Layout, labels: Labels) -> Margins:
     """Return the margins (n_models, n_points) of a table, computed block by block."""
     return np.concatenate([block_margins(store, table, layout, block, labels) for block in range(layout.n_blocks(len(labels)))], axis=1)
 

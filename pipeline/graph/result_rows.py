@@ -101,7 +101,7 @@ class Result:
     def _scored(self, scores: Mapping[str, Scores], cost: Cost) -> dict[str, Any]:
         keys: dict[str, Any] = {}
         for label, one in reversed(list(scores.items())):
-            keys |= KEYS.get(plugin_name(self.judges[label]), _no_keys)(one)
+            keys |= _KEYS.get(plugin_name(self.judges[label]), _no_keys)(one)
         by_judge = {label: one.to_json() for label, one in scores.items()}
         return keys | {"cost": dataclasses.asdict(cost), "scores": by_judge}
 
@@ -152,7 +152,7 @@ def cost_of(unlearner: Unlearner, samples: float, spending: Spending) -> Cost:
     return Cost(samples=samples, fraction=fraction, amortised_fraction=fraction + spending.shared(unlearner))
 
 
-def snapshots_of(
+def snapshot_rows(
     unlearner: Unlearner,
     judged: Mapping[str, Judged],
     spending: Spending,
@@ -202,7 +202,7 @@ def _no_keys(scores: Scores) -> dict[str, Any]:
 
 
 # Keys of `--json` that are kept; what is new stands under `scores` alone.
-KEYS: Mapping[str, Callable[[Scores], dict[str, Any]]] = {
+_KEYS: Mapping[str, Callable[[Scores], dict[str, Any]]] = {
     KlomJudge.name: _klom_keys,
     AccuracyJudge.name: _accuracy_keys,
 }

@@ -23,9 +23,9 @@ from pipeline.graph.nodes.imported import Evaluated
 from pipeline.graph.nodes.train import Population
 from pipeline.graph.nodes.unlearn import Unlearn
 from pipeline.models.base import Model
-from pipeline.store.listing_cache import Recently
+from pipeline.store.listing_cache import ListingCache
 from pipeline.store.store import Store, TableRef
-from pipeline.store.visibility import see
+from pipeline.store.visibility import check_visible
 from pipeline.training.ensemble import Builder, Kind, why_descent_is_looped
 from pipeline.training.feeds import open_feed
 from pipeline.training.populations import Recipe, choose_ensemble
@@ -33,7 +33,7 @@ from pipeline.training.recipe.schedule import Descent
 from pipeline.training.sizing import EVALUATION_BATCH, Allowance, allowing, largest_evaluation_batch, memory_granted
 
 # Of this process: it decides nothing but which shards are not worth making.
-_RECENTLY = Recently()
+_LISTINGS = ListingCache()
 # Where the choice for the models and the recipe of a folder is recorded, by folder and device.
 _DECISIONS: dict[tuple[str, str], tuple[Model, Recipe, str]] = {}
 
@@ -72,7 +72,7 @@ class Task:
 def open_store(task: Task) -> Store:
     """Return the task's store; raises StoreUnseenError if this machine does not share it."""
     if task.store_mark is not None:
-        see(task.store_uri, task.store_mark)
+        check_visible(task.store_uri, task.store_mark)
     return Store(task.store_uri, mark=task.store_mark)
 
 
@@ -85,7 +85,7 @@ def compute_task(task: Task, examples: Examples, device: str, common: Any = None
     """
     begun = time.perf_counter()
     store = open_store(task)
-    if _RECENTLY.holds(store, task.folder, task.start, task.stop, keeping=task.node.keeping):
+    if _LISTINGS.holds(store, task.folder, task.start, task.stop, keeping=task.node.keeping):
         return {"seconds": 0.0, "made": False}
     threads = task.node.resources.num_cpus
     torch.set_num_threads(threads)
@@ -111,9 +111,9 @@ def compute_task(task: Task, examples: Examples, device: str, common: Any = None
         shard = task.node.compute(work)
     check_contents(task)
     seconds = time.perf_counter() - begun
-    side = environment(device) | _feed_facts(work) | {"seconds": round(seconds, 4), "ensemble": kind, "ensemble_reason": reason, "threads": threads}
+    side = computing_environment(device) | _feed_facts(work) | {"seconds": round(seconds, 4), "ensemble": kind, "ensemble_reason": reason, "threads": threads}
     store.write_shard(task.folder, task.node.unit, task.start, task.stop, shard, side=side)
-    _RECENTLY.made(store, task.folder, task.start, task.stop)
+    _LISTINGS.made(store, task.folder, task.start, task.stop)
     return {"seconds": seconds, "made": True}
 
 
@@ -159,7 +159,7 @@ def _libraries(n_modules: int) -> threadpoolctl.ThreadpoolController:
     return threadpoolctl.ThreadpoolController()
 
 
-def environment(device: str) -> dict[str, Any]:
+def computing_environment(device: str) -> dict[str, Any]:
     """Return what bits may depend on beside the inputs; bit-for-bit equality is promised within one such environment."""
     return {
         "host": platform.node(),

@@ -65,7 +65,7 @@ class SnapshotContent:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Row:
+class MethodRow:
     """One unlearner on one forget set.
 
     needs and moves_weights are the unlearner's own. scores are those of each judge by its label; the first judge is the
@@ -117,7 +117,7 @@ class SetContent:
     floor: Mapping[str, Scores]
     before: Margins
     oracle: Float[np.ndarray, "n_oracles n_points"]
-    rows: tuple[Row, ...]
+    rows: tuple[MethodRow, ...]
     points_title: str = ""
     forecast: ForecastContent | None = None
     influences: tuple[InfluenceContent, ...] = ()
@@ -144,19 +144,19 @@ class SetContent:
         return self.judge.title(self.main.statistic)
 
     @property
-    def judged(self) -> tuple[Row, ...]:
+    def judged(self) -> tuple[MethodRow, ...]:
         """The rows that the first judge has judged."""
         return tuple(row for row in self.rows if self._judge_label in row.scores and self.headline.keys() <= self.of(row).keys())
 
-    def of(self, row: Row) -> dict[str, Score]:
+    def of(self, row: MethodRow) -> dict[str, Score]:
         """Return the headline of a judged row by split."""
         return row.scores[self._judge_label].of(self.main.statistic)
 
-    def main_of(self, row: Row) -> Score:
+    def main_of(self, row: MethodRow) -> Score:
         """Return the headline of a judged row on the split that matters most."""
         return self.of(row)[self.main.split]
 
-    def curve_of(self, row: Row) -> list[tuple[float, Score]]:
+    def curve_of(self, row: MethodRow) -> list[tuple[float, Score]]:
         """Return the cost, as a fraction of one retraining, and the headline of each snapshot of a row.
 
         The headline is that on the split that matters most. Snapshots without it are left out.
@@ -176,7 +176,7 @@ class SetContent:
         """What retraining comes to."""
         return self.main.value if self.main.reference is None else self.main.reference
 
-    def shown(self, row: Row, *, is_named: bool = False) -> str:
+    def shown(self, row: MethodRow, *, is_named: bool = False) -> str:
         """Return the headline of a judged row in its unit, on the split that matters most."""
         score = self.main_of(row)
         return in_unit(score.value, score.unit, is_named=is_named)
@@ -280,29 +280,29 @@ class Report:
     studies: tuple[StudyChapter, ...] = ()
 
 
-def best(rows: Iterable[Row], content: SetContent) -> Row | None:
+def best(rows: Iterable[MethodRow], content: SetContent) -> MethodRow | None:
     """Return the row whose worst split is nearest the floor, the first of equals; None if there is none."""
     return min(rows, key=lambda row: excess(row, content), default=None)
 
 
-def best_of(content: SetContent, *roles: Role, below: float = math.inf) -> Row | None:
+def best_of(content: SetContent, *roles: Role, below: float = math.inf) -> MethodRow | None:
     """Return the best row of some roles whose requests cost less than below, in retrainings; None if there is none."""
     return best((row for row in content.judged if row.role in roles and row.cost.fraction < below), content)
 
 
-def chosen_row(content: SetContent) -> Row | None:
+def chosen_row(content: SetContent) -> MethodRow | None:
     """Return the row whose points a report shows: the best that uses a datamodel, else that trains, else any, else doing nothing."""
     groups = ((Role.DATAMODEL,), (Role.RIVAL,), (Role.PREDICTOR, Role.BOUND), (Role.NOTHING,))
     return next((row for roles in groups if (row := best_of(content, *roles)) is not None), None)
 
 
-def excess(row: Row, content: SetContent) -> float:
+def excess(row: MethodRow, content: SetContent) -> float:
     """Return how much worse than retraining the headline of row is on its worst split; infinite if it is no number."""
     values = [score.excess for score in content.of(row).values()]
     return math.inf if any(map(math.isnan, values)) else max(values)
 
 
-def harmed_splits(row: Row, content: SetContent) -> tuple[str, ...]:
+def harmed_splits(row: MethodRow, content: SetContent) -> tuple[str, ...]:
     """Return the splits, without the headline's, on which a row is clearly worse than retraining and than doing nothing."""
     if row not in content.judged:
         return ()
@@ -312,7 +312,7 @@ def harmed_splits(row: Row, content: SetContent) -> tuple[str, ...]:
     return tuple(split for split, score in others.items() if yardstick.is_off(score, before=before.get(split)))
 
 
-def are_level(first: Row, second: Row, content: SetContent) -> bool:
+def are_level(first: MethodRow, second: MethodRow, content: SetContent) -> bool:
     """Return whether the headline of one row lies within the interval of the other."""
     one, other = content.main_of(first), content.main_of(second)
     return _holds(one, other.value, content) or _holds(other, one.value, content)
@@ -331,7 +331,7 @@ def point_label(content: SetContent, point: int) -> str:
     return str(given) if true == given else f"{given} → {true}"
 
 
-def ranked_points(content: SetContent, row: Row) -> Indices:
+def ranked_points(content: SetContent, row: MethodRow) -> Indices:
     """Return the points of the forget set from the worst to the best by a row's values, those that are not numbers first.
 
     Where the first judge gives no values, the distance of the mean margin to that of oracles counts.

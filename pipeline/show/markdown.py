@@ -5,17 +5,17 @@ import re
 from pipeline.show.tables import Cell, Column, Row, Table, Tone, one_line
 
 # MLflow draws cells without any room between them, and none below a table.
-GAP = "&nbsp;"
+_GAP = "&nbsp;"
 # Markdown has no colours.
-MARKS = {Tone.GOOD: "✓", Tone.WARNING: "⚠", Tone.BAD: "✗"}
-SIGNS = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+_MARKS = {Tone.GOOD: "✓", Tone.WARNING: "⚠", Tone.BAD: "✗"}
+_SIGNS = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 # An underscore inside a word is no emphasis, and labels have many.
 MEANING = re.compile(r"([\\`*\[\]|~]|(?<![^\W_])_|_(?![^\W_])|:(?=\w))")
 
 
 def escape(text: str) -> str:
     """Return a text that Markdown shows letter by letter, on one line."""
-    safe = "".join(SIGNS.get(letter, letter) for letter in one_line(text))
+    safe = "".join(_SIGNS.get(letter, letter) for letter in one_line(text))
     return MEANING.sub(r"\\\1", safe)
 
 
@@ -40,11 +40,11 @@ def table_markdown(table: Table) -> str:
     lines = [_line(heads), f"| {' | '.join(sides)} |", *(_line(cells) for cells in rows)]
     caption = [f"**{escape(table.caption)}**"] if table.caption else []
     notes = [escape(note) for note in table.footnotes]
-    return "\n\n".join([*caption, "\n".join(lines), GAP, *notes])
+    return "\n\n".join([*caption, "\n".join(lines), _GAP, *notes])
 
 
 def _line(cells: list[str]) -> str:
-    return "| " + " | ".join(f"{GAP}{cell}{GAP}" for cell in cells) + " |"
+    return "| " + " | ".join(f"{_GAP}{cell}{_GAP}" for cell in cells) + " |"
 
 
 def _heading(column: Column) -> str:
@@ -61,6 +61,6 @@ def _cell(cell: Cell, column: Column, row: Row) -> str:
         text = f"**{text}**"
     elif text and Tone.REFERENCE in (cell.tone, row.tone):
         text = f"*{text}*"
-    mark = MARKS.get(cell.tone, "")
-    first = GAP.join(part for part in (mark, text, escape(cell.beside(column))) if part)
+    mark = _MARKS.get(cell.tone, "")
+    first = _GAP.join(part for part in (mark, text, escape(cell.beside(column))) if part)
     return " · ".join([first, *(escape(line) for line in cell.under)])

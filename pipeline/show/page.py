@@ -9,7 +9,7 @@ from pipeline.show.markdown import code_span, escape, table_markdown
 from pipeline.show.tables import Cell, Column, Row, Section, Table, Tone, one_line
 
 
-def environment(*packages: str) -> Environment:
+def template_environment(*packages: str) -> Environment:
     """Return the templates of this room and those of the packages.
 
     What templates are given is escaped, and what they miss is an error.
@@ -25,7 +25,7 @@ def environment(*packages: str) -> Environment:
 
 def render_template(name: str, **values: Any) -> str:
     """Return a template filled with values."""
-    return environment().get_template(name).render(**values).strip() + "\n"
+    return template_environment().get_template(name).render(**values).strip() + "\n"
 
 
 def literal(text: str) -> Markup:
@@ -47,7 +47,7 @@ def table_html(table: Table) -> Markup:
     """Return a table as HTML: caption, headings in groups, sections, rows and notes."""
     groups = _groups(table.columns)
     return Markup(
-        environment()
+        template_environment()
         .get_template("show_table.html.j2")
         .render(
             table=table,

@@ -20,9 +20,9 @@ NOT_APPLICABLE, NOT_A_NUMBER = "—", "n/a"
 DARKEST = 4
 
 Value = str | int | float | None
-Better = Literal["lower", "higher", "nearer"]
-ARROWS: Mapping[Better, str] = {"lower": "↓", "higher": "↑", "nearer": "≈"}
-ARROW_NOTES: Mapping[Better, str] = {
+_Better = Literal["lower", "higher", "nearer"]
+ARROWS: Mapping[_Better, str] = {"lower": "↓", "higher": "↑", "nearer": "≈"}
+ARROW_NOTES: Mapping[_Better, str] = {
     "lower": "↓ lower is better",
     "higher": "↑ higher is better",
     "nearer": "≈ nearer to the reference is better",
@@ -57,7 +57,7 @@ class Column:
     is_number: bool = False
     digits: int | None = None
     show: Callable[[float], str] | None = None
-    better: Better | None = None
+    better: _Better | None = None
     note: str = ""
 
     @property
@@ -178,7 +178,7 @@ def number_column(
     show: Callable[[float], str] | None = None,
     group: str = "",
     unit: str = "",
-    better: Better | None = None,
+    better: _Better | None = None,
     note: str = "",
 ) -> Column:
     """Return a column of numbers, which are aligned to the right."""
@@ -255,7 +255,7 @@ def _with_best(section: Section, columns: Sequence[Column]) -> Section:
     return replace(section, rows=tuple(rows))
 
 
-def _best(section: Section, place: int, better: Better) -> set[int]:
+def _best(section: Section, place: int, better: _Better) -> set[int]:
     """Return the rows whose value in one column is the best."""
     losses = {
         index: loss
@@ -265,7 +265,7 @@ def _best(section: Section, place: int, better: Better) -> set[int]:
     return {index for index, loss in losses.items() if loss == min(losses.values())}
 
 
-def _loss(cell: Cell, better: Better) -> float:
+def _loss(cell: Cell, better: _Better) -> float:
     """Return what is to be as small as possible, NaN where the cell has no number."""
     if not isinstance(cell.value, int | float):
         return math.nan

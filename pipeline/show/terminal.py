@@ -21,7 +21,7 @@ STYLES = {
     Tone.REFERENCE: "italic",
 }
 # Letters that a bar has; blanks between two columns, and at both edges together.
-BAR_WIDTH, BETWEEN, EDGES = 16, 2, 2
+BAR_WIDTH, _BETWEEN, EDGES = 16, 2, 2
 INDENT = "  "
 
 
@@ -107,12 +107,12 @@ def _parts(grid: Sequence[Sequence[Sequence[Text]]], table: Table, width: int) -
             ]
     n_leading = next((place for place, numeric in enumerate(is_number) if numeric), len(headings))
     leading = list(range(n_leading))
-    room = width - EDGES - sum(widths[place] + BETWEEN for place in leading)
+    room = width - EDGES - sum(widths[place] + _BETWEEN for place in leading)
     # Words may fold: where they alone fill the window, numbers still get half of it.
     room = max(room, width // 2)
     parts: list[list[int]] = [[]]
     for place in range(n_leading, len(headings)):
-        used = sum(widths[other] + BETWEEN for other in parts[-1])
+        used = sum(widths[other] + _BETWEEN for other in parts[-1])
         if parts[-1] and used + widths[place] > room:
             parts.append([])
         parts[-1].append(place)

@@ -22,7 +22,7 @@ from pipeline.training.ensemble import States
 FORGET_SET = "{forget_set}"
 
 
-class Checkpoints(ModelSource):
+class CheckpointFiles(ModelSource):
     """The models whose state dicts lie in folder.
 
     files names them: {id} stands for the number of a model; without it there is one model. {forget_set},
@@ -60,7 +60,7 @@ class Checkpoints(ModelSource):
         """Return the digest of the file of each of models start to stop."""
         return tuple(file_digests(list(self._paths().values())[start:stop]))
 
-    def of_forget_set(self, label: str) -> "Checkpoints":
+    def of_forget_set(self, label: str) -> "CheckpointFiles":
         """Return the source of the oracles of the forget set with this label."""
         if FORGET_SET not in self.files or label not in self.forget_sets:
             raise ConfigError(

@@ -23,7 +23,7 @@ from pipeline.sources.numbered_files import ForgetSetNumbers, same_numbers
 from pipeline.sources.state_dicts import fitted, read_state_dict, renamed, stacked
 from pipeline.training.ensemble import States
 
-Kind = Literal["logits", "margins", "states"]
+_Kind = Literal["logits", "margins", "states"]
 AXES = {"logits": 2, "margins": 1}
 
 
@@ -45,7 +45,7 @@ class EasyDub(ModelSource):
     # of_forget_set returns the source of one forget set, whose identity holds its number.
     forget_sets: ForgetSetNumbers = setting(neutral={}, in_identity=False)
     forget_set: int | None = setting(neutral=None, ge=1, le=1_000_000)
-    use: tuple[Kind, ...] | None = setting(neutral=None, min_length=1)
+    use: tuple[_Kind, ...] | None = setting(neutral=None, min_length=1)
     skip: int = setting(neutral=0, ge=0, le=10_000_000)
     keys: dict[str, str | None] = setting(neutral={})
 
@@ -66,7 +66,7 @@ class EasyDub(ModelSource):
 
     def only(self, reads: frozenset[str]) -> "EasyDub":
         """Return the same folder of which only files of the kinds in reads count."""
-        kinds: tuple[Kind, ...] = ("logits", "margins", "states")
+        kinds: tuple[_Kind, ...] = ("logits", "margins", "states")
         return self.model_copy(update={"use": tuple(kind for kind in kinds if kind in reads)})
 
     def of_forget_set(self, label: str) -> "EasyDub":
@@ -175,9 +175,9 @@ class EasyDub(ModelSource):
             )
         return there
 
-    def _output_kinds(self) -> list[Kind]:
+    def _output_kinds(self) -> list[_Kind]:
         """Return the kinds of outputs there are, those that read_outputs returns first."""
-        kinds: tuple[Kind, ...] = ("logits", "margins")
+        kinds: tuple[_Kind, ...] = ("logits", "margins")
         return [kind for kind in kinds if kind in self.offers()]
 
     def _parts(self, kind: str) -> dict[str, Mapping[int, Path]]:

@@ -21,7 +21,7 @@ RETAIN, FORGET, VALIDATION = "retain", "forget", "val"
 
 
 # What files of outputs and of weights end in.
-SUFFIXES = (".npy", ".pt")
+_SUFFIXES = (".npy", ".pt")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +112,7 @@ class EasyDubLayout:
         for top in ("margins", "logits", "models"):
             for path in (self.root / top).rglob("id_*_epoch_*"):
                 folders = path.relative_to(self.root).parts
-                if len(folders) > 3 and path.suffix in SUFFIXES:
+                if len(folders) > 3 and path.suffix in _SUFFIXES:
                     yield folders[1], folders[-2], path.stem.rpartition("_")[2]
 
 

@@ -23,9 +23,9 @@ from pipeline.sources.numbered_files import ForgetSetNumbers, numbered, same_num
 from pipeline.sources.state_dicts import fitted, read_state_dict, read_torch, renamed, stacked
 from pipeline.training.ensemble import States
 
-SPLITS = ("train", "val")
+_SPLITS = ("train", "val")
 # Folders of oracles, the newer name first.
-ORACLES = ("oracle_models", "oracles")
+_ORACLES = ("oracle_models", "oracles")
 
 
 class KlomModels(ModelSource):
@@ -95,7 +95,7 @@ class KlomModels(ModelSource):
         if "states" in self.offers() or not self.n_models():
             return
         n_points = (examples.n_train, examples.n_points - examples.n_train)
-        for split, expected, part in zip(SPLITS, n_points, self._splits(0, 1), strict=True):
+        for split, expected, part in zip(_SPLITS, n_points, self._splits(0, 1), strict=True):
             wanted = (1, expected, examples.n_classes)[: part.ndim]
             if part.shape != wanted:
                 raise DataError(
@@ -135,7 +135,7 @@ class KlomModels(ModelSource):
         files = self._files()
         return [
             np.stack([_output(files[split][number], n_axes) for number in numbers[start:stop]])
-            for split in SPLITS
+            for split in _SPLITS
         ]
 
     def _states(self) -> Mapping[int, Path]:
@@ -149,11 +149,11 @@ class KlomModels(ModelSource):
         Nothing where there are none of single models.
         """
         for kind, suffix in (("logits", "pt"), ("margins", "npy")):
-            for top in ORACLES if self.forget_set is not None else ():
+            for top in _ORACLES if self.forget_set is not None else ():
                 below = f"{top}/{self.dataset}/forget_set_{self.forget_set}"
                 found = {
                     split: numbered(self.folder, f"{below}/{{id}}__{split}_{kind}__{self.epoch}.{suffix}")
-                    for split in SPLITS
+                    for split in _SPLITS
                 }
                 if any(found.values()):
                     return kind, found
@@ -177,10 +177,10 @@ class KlomModels(ModelSource):
         tops = (
             [below]
             if self.forget_set is None
-            else [f"{top}/{self.dataset}/only_margins/forget_set_{self.forget_set}" for top in ORACLES]
+            else [f"{top}/{self.dataset}/only_margins/forget_set_{self.forget_set}" for top in _ORACLES]
         )
         for top in tops:
-            files = [self.folder / top / f"{split}_margins_all.pt" for split in SPLITS]
+            files = [self.folder / top / f"{split}_margins_all.pt" for split in _SPLITS]
             if all(file.is_file() for file in files):
                 return files
         whose = (

@@ -22,7 +22,7 @@ from pipeline.sources.base import ModelSource
 
 COMPLETED = "_completed.npy"
 # What outputs are called where the settings do not say; the first that exists is taken.
-OUTPUTS = ("logits.npy", "margins.npy")
+_OUTPUTS = ("logits.npy", "margins.npy")
 
 
 class MadryLab(ModelSource):
@@ -94,10 +94,10 @@ class MadryLab(ModelSource):
 
     def _names(self) -> tuple[str, ...]:
         """Return the files of outputs."""
-        names = self.outputs or tuple(name for name in OUTPUTS if (self.folder / name).is_file())[:1]
+        names = self.outputs or tuple(name for name in _OUTPUTS if (self.folder / name).is_file())[:1]
         if not names:
             raise DataError(
-                f"{self.folder} has neither {' nor '.join(OUTPUTS)}; name the files of outputs with `outputs`"
+                f"{self.folder} has neither {' nor '.join(_OUTPUTS)}; name the files of outputs with `outputs`"
             )
         return names
 

@@ -21,7 +21,7 @@ from pipeline.training.ensemble import States
 
 SAFETENSORS = ".safetensors"
 # Names of tensors shown in one message.
-MOST_SHOWN = 4
+_MOST_SHOWN = 4
 
 
 def read_state_dict(path: Path, *, entry: str = "") -> dict[str, Tensor]:
@@ -41,7 +41,7 @@ def read_state_dict(path: Path, *, entry: str = "") -> dict[str, Tensor]:
             return {name: value.detach() for name, value in found.items()}
         holders = [name for name in others if isinstance(found[name], Mapping)]
         remedy = f"set `entry: {holders[0]}`" if holders else "save only model.state_dict()"
-        raise DataError(f"{path} holds {', '.join(map(repr, others[:MOST_SHOWN]))} beside tensors; {remedy}")
+        raise DataError(f"{path} holds {', '.join(map(repr, others[:_MOST_SHOWN]))} beside tensors; {remedy}")
     raise DataError(
         f"{path} holds {describe_value(found)}; expected a state dict: torch.save(model.state_dict(), path)"
     )
@@ -130,7 +130,7 @@ def check_states(states: States, template: nn.Module, n_models: int) -> None:
             name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name)
         )
         shown = "; ".join(
-            f"{name} is {found.get(name)}, expected {expected.get(name)}" for name in different[:MOST_SHOWN]
+            f"{name} is {found.get(name)}, expected {expected.get(name)}" for name in different[:_MOST_SHOWN]
         )
         raise DataError(f"its states do not fit the model: {shown}")
 
@@ -154,8 +154,8 @@ def _problems(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> li
 
 
 def _listed(names: Sequence[str]) -> str:
-    more = len(names) - MOST_SHOWN
-    return ", ".join(names[:MOST_SHOWN]) + (f" and {more} more" if more > 0 else "")
+    more = len(names) - _MOST_SHOWN
+    return ", ".join(names[:_MOST_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def _new_name(name: str, keys: Mapping[str, str | None]) -> str | None:
@@ -172,7 +172,7 @@ def _entry(found: Any, entry: str, path: Path) -> Any:
     if isinstance(found, Mapping) and entry in found:
         return found[entry]
     held = (
-        ", ".join(map(repr, list(found)[:MOST_SHOWN]))
+        ", ".join(map(repr, list(found)[:_MOST_SHOWN]))
         if isinstance(found, Mapping)
         else describe_value(found)
     )

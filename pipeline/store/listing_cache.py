@@ -10,7 +10,7 @@ from pipeline.store.store import Store
 # A folder that is listed sooner than this is listed every time: 500 shards on a local disk.
 WORTH_KEEPING = 0.005
 # Of a worker's time, what listing may take.
-SHARE = 0.02
+_SHARE = 0.02
 
 
 @dataclass
@@ -27,7 +27,7 @@ class Listing:
         return (start, stop) in self.made or (at >= 0 and self.ranges[at][1] >= stop)
 
 
-class Recently:
+class ListingCache:
     """Listings of the folders that a process writes to.
 
     A shard that another process makes after the listing is made twice: the same bytes under the same name. A shard that this process made is asked
@@ -48,7 +48,7 @@ class Recently:
             begun = time.monotonic()
             ranges = joined((shard.start, shard.stop) for shard in store.shards(folder, keeping=keeping))
             spent = time.monotonic() - begun
-            known = Listing(ranges, time.monotonic() + spent / SHARE)
+            known = Listing(ranges, time.monotonic() + spent / _SHARE)
             self._listings = {} if spent < WORTH_KEEPING else {place: known}
         return known.holds(start, stop)
 

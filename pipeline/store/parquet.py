@@ -21,7 +21,7 @@ from pipeline.core.errors import CorruptShardError, StoreError
 from pipeline.core.fingerprint import canonical, digest_bytes
 
 # Arrow keeps what it freed, twice what was read, to read the next shard faster. After reading more than this, such as a factor, it is given back.
-MOST_KEPT = 32 << 20
+_MOST_KEPT = 32 << 20
 # Bytes of a matrix that are in memory at once while it is written.
 MOST_WRITTEN = 64 << 20
 # What reading raises on bytes that are no shard of ours, those included that somebody made up under a fitting digest.
@@ -67,7 +67,7 @@ def read_columns(source: io.IOBase, path: str, columns: Sequence[str] | None) ->
         about, arrays = _read(source, path, columns)
     except UNREADABLE as error:
         raise _corrupt(path, error) from error
-    if sum(values.nbytes for values in arrays.values()) > MOST_KEPT:
+    if sum(values.nbytes for values in arrays.values()) > _MOST_KEPT:
         pa.default_memory_pool().release_unused()
     return about, arrays
 

@@ -16,7 +16,7 @@ from jaxtyping import Int
 from pipeline.core.errors import CorruptShardError, ShapeError
 
 # More rows than any file holds; a header that says more was made up.
-MOST = 2**40
+_MOST = 2**40
 PER_UNIT, OFFSETS = "rows_per_unit", "row_offsets"
 
 
@@ -98,4 +98,4 @@ def _are_offsets(offsets: Any, n_units: int, n_rows: Any) -> bool:
 
 
 def _is_count(value: object) -> bool:
-    return type(value) is int and 0 <= value <= MOST
+    return type(value) is int and 0 <= value <= _MOST

@@ -13,7 +13,7 @@ FIRST_SIGHT = 20.0
 
 
 @functools.lru_cache(maxsize=8)
-def see(uri: str, mark: str) -> None:
+def check_visible(uri: str, mark: str) -> None:
     """Return once the store at uri is seen to carry mark; what this process saw it does not look for again, as it is shared and at most away.
 
     Raises StoreUnseenError, naming this machine, if it is a folder that is not seen within FIRST_SIGHT.

@@ -10,7 +10,7 @@ from pipeline.core.errors import DataError
 from pipeline.core.registry import Plugin
 from pipeline.graph.child_run import ChildRun
 from pipeline.graph.node import Resources
-from pipeline.graph.nodes.study import PAGE, StudyNode, StudyPage
+from pipeline.graph.nodes.study import STUDY_PAGE, StudyNode, StudyPage
 from pipeline.results.tracked import Results
 from pipeline.show.tables import Table, number_column, row_of, table_of, word_column
 from pipeline.store.store import Store, TableRef
@@ -99,5 +99,5 @@ def page_of(store: Store, finished: Finished) -> dict[str, Any]:
             folder, shard = table.folder, table.pieces[0].shard
             names = [name for name in store.blob_names(folder, shard) if name.endswith(".png")]
             figures = {name.removesuffix(".png"): store.read_blob(folder, shard, name) for name in names}
-            found = {"figures": figures, "files": {f"{node.run.name}.html": store.read_blob(folder, shard, PAGE)}}
+            found = {"figures": figures, "files": {f"{node.run.name}.html": store.read_blob(folder, shard, STUDY_PAGE)}}
     return found

@@ -7,9 +7,9 @@ import numpy as np
 
 from pipeline.core.registry import describe
 from pipeline.graph.graph import Graph, NodeState, states_of
-from pipeline.graph.nodes.curve import Curve
-from pipeline.graph.nodes.effect import Effect
-from pipeline.graph.nodes.fit import Score
+from pipeline.graph.nodes.curve import CurveNode
+from pipeline.graph.nodes.effect import EffectNode
+from pipeline.graph.nodes.fit import ScoreNode
 from pipeline.graph.nodes.forget_curve import ForgetCurve
 from pipeline.graph.nodes.influences import ExampleInfluences, read_examples
 from pipeline.graph.reading.attribution_shown import curve_content
@@ -21,7 +21,7 @@ from pipeline.store.store import Store, TableRef
 
 def attribution_results(graph: Graph, store: Store, states: Mapping[str, NodeState], *, version: str) -> Results:
     """Return what the attribution child shows, from the tables of its nodes; what an experiment does not have is left out."""
-    scores, curves = states_of(states, Score), states_of(states, Curve)
+    scores, curves = states_of(states, ScoreNode), states_of(states, CurveNode)
     score = store.summary(scores[0].table) if scores else {}
     low, high = score.get("lds_interval", (None, None))
     metrics = {"lds": score.get("lds"), "lds_low": low, "lds_high": high, **{name: score.get(name) for name in ("r2_logits", "r2_margins", "r2_heldout")}}
@@ -65,7 +65,7 @@ def _curves(curve: CurveContent) -> dict[str, dict[int, float]]:
 
 def _effects(store: Store, states: Mapping[str, NodeState]) -> list[dict[str, Any]]:
     """Return one row for each forget set: how much its removal is predicted to change logits, and how sure that is, left out where it is not known."""
-    return [{"forget_set": state.node.forget_set, **_effect(store, state.table)} for state in states_of(states, Effect)]
+    return [{"forget_set": state.node.forget_set, **_effect(store, state.table)} for state in states_of(states, EffectNode)]
 
 
 def _effect(store: Store, table: TableRef) -> dict[str, float]:

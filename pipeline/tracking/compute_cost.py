@@ -8,7 +8,7 @@ from pipeline.graph.graph import NodeState
 from pipeline.store.shards import Piece
 from pipeline.store.store import Store
 
-MOST_SIDE_FILES = 32
+_MOST_SIDE_FILES = 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +20,7 @@ class Spent:
     written_at: float | None = None
 
 
-def spent_on(store: Store, states: Iterable[NodeState], *, most: int = MOST_SIDE_FILES) -> Spent:
+def spent_on(store: Store, states: Iterable[NodeState], *, most: int = _MOST_SIDE_FILES) -> Spent:
     """Return what nodes cost; of each table at most so many side files are read, evenly spread, the last one among them."""
     total, hosts, moments = 0.0, set(), []
     for state in states:

@@ -7,7 +7,7 @@ from pipeline.execution.progress import Listener, Progress
 from pipeline.graph.graph import Graph, NodeState
 from pipeline.store.store import Store
 from pipeline.tracking.children import child_of
-from pipeline.tracking.mirror import Ending, Mirror, Patience
+from pipeline.tracking.mirror import Mirror, MirrorPatience, RunEnding
 from pipeline.tracking.open_tracker import open_tracker
 from pipeline.tracking.pages import Pages
 from pipeline.tracking.progress_samples import Sampler
@@ -17,9 +17,9 @@ from pipeline.tracking.tracker import Status, Tracker
 class TrackingListener(Listener):
     """Mirrors a run into a tracker. A tracker that fails is said once and tried again; what it misses is logged later, by the next run at the latest."""
 
-    def __init__(self, tracker: Tracker, graph: Graph, store: Store, warn: Callable[[str], None], patience: Patience | None = None) -> None:
+    def __init__(self, tracker: Tracker, graph: Graph, store: Store, warn: Callable[[str], None], patience: MirrorPatience | None = None) -> None:
         self._pages = Pages(graph, store)
-        self._patience = patience or Patience()
+        self._patience = patience or MirrorPatience()
         self._done: dict[str, NodeState] = {}
         self._sampler = Sampler()
         self._next = 0.0
@@ -57,10 +57,10 @@ class TrackingListener(Listener):
         if progress.core_seconds or progress.failures:
             self._mirror.add(self._sampler.look(progress, self._mirror.spent_before))
         failures = {child_of(progress.states[failure.key].node): failure.error for failure in progress.failures}
-        self._mirror.finish(Ending(status=status, states=progress.states, failures=failures))
+        self._mirror.finish(RunEnding(status=status, states=progress.states, failures=failures))
 
 
-def open_view(graph: Graph, store: Store, *, warn: Callable[[str], None], patience: Patience | None = None, is_shown: bool = True) -> TrackingListener:
+def open_view(graph: Graph, store: Store, *, warn: Callable[[str], None], patience: MirrorPatience | None = None, is_shown: bool = True) -> TrackingListener:
     """Return the listener that mirrors a run into MLflow, or into nothing where tracking is off or the run is not to be shown.
 
     Raises ConfigError if the address cannot work.

@@ -15,7 +15,7 @@ from pipeline.tracking.pages import Pages
 from pipeline.tracking.progress_samples import Sample, Samples
 from pipeline.tracking.tracker import Status, Tracker
 
-States = Mapping[str, NodeState]
+_States = Mapping[str, NodeState]
 # Side files read of each table to learn what it cost before this attempt: on an object store each is a request.
 FEW_SIDE_FILES = 4
 # A page that fails as often is its own trouble, and no reason to keep others waiting.
@@ -24,7 +24,7 @@ LEFT = "MLflow does not show everything yet; the next `dmm run`, even with nothi
 
 
 @dataclass(frozen=True, kw_only=True)
-class Patience:
+class MirrorPatience:
     """Seconds: between two requests with points of curves, between two tries to reach a tracker that is lost, and until an end is cut short.
 
     An end is cut short as a whole (end), sooner where nothing was shown for a while (silence), and after a kill, as Ray gives a job it stops 3 s.
@@ -38,38 +38,38 @@ class Patience:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ending:
+class RunEnding:
     """How a run ended, the states of all nodes then, and why children failed."""
 
     status: Status
-    states: States
+    states: _States
     failures: Mapping[str, str]
 
 
 class Mirror(threading.Thread):
     """Shows finished children, and points of curves at most once in a while. Whoever walks only leaves things here, which takes no time."""
 
-    def __init__(self, tracker: Tracker, pages: Pages, *, warn: Callable[[str], None], patience: Patience) -> None:
+    def __init__(self, tracker: Tracker, pages: Pages, *, warn: Callable[[str], None], patience: MirrorPatience) -> None:
         super().__init__(name="mirror", daemon=True)
         self._tracker, self._pages, self._warn, self._patience = tracker, pages, warn, patience
         self._link = Link(self._begin, warn=warn, retry_seconds=patience.retry)
         self._wake, self._lock = threading.Event(), threading.Lock()
         self._samples = Samples()
-        self._due: dict[str, States] = {}
+        self._due: dict[str, _States] = {}
         self._tries: dict[str, int] = {}
-        self._first: States = {}
-        self._ending: Ending | None = None
+        self._first: _States = {}
+        self._ending: RunEnding | None = None
         self._next_points = self._heard = 0.0
         self._seconds_before: float | None = None
         self.spent_before: Mapping[str, float] | None = None
         self.run_id = ""
         self.is_complete = False
 
-    def found(self, states: States) -> None:
+    def found(self, states: _States) -> None:
         """Have the costs of what existed before this attempt looked up; states are those at its start."""
         self._first = states
 
-    def show(self, child: str, done: States) -> None:
+    def show(self, child: str, done: _States) -> None:
         """Have a child shown of which all nodes are done; done are all nodes that are."""
         with self._lock:
             self._due[child] = done
@@ -81,7 +81,7 @@ class Mirror(threading.Thread):
             for child, sample in samples.items():
                 self._samples.add(child, sample)
 
-    def finish(self, ending: Ending) -> None:
+    def finish(self, ending: RunEnding) -> None:
         """Have everything shown that is left, and the run ended; wait for that, but not for ever."""
         self._heard = time.monotonic()
         until = self._heard + (self._patience.killed if ending.status == "KILLED" else self._patience.end)
@@ -116,7 +116,7 @@ class Mirror(threading.Thread):
             self._next_points = time.monotonic() + self._patience.points
             self._send_next()
 
-    def _end(self, ending: Ending) -> None:
+    def _end(self, ending: RunEnding) -> None:
         """Show everything that is left, after a kill only the last points, and end the run; stop at once where nobody can be reached."""
         is_killed = ending.status == "KILLED"
         models = [] if is_killed else self._pages.finished(ending.states)
@@ -138,7 +138,7 @@ class Mirror(threading.Thread):
         self._seconds_before = self._tracker.last("progress/seconds") if self._seconds_before is None else self._seconds_before
         self._tracker.annotate(PARENT, self._pages.summary({}, status="RUNNING", links={}))
 
-    def _conclude(self, ending: Ending) -> None:
+    def _conclude(self, ending: RunEnding) -> None:
         """End the run; it is ended too where its summary cannot be made."""
         with self._link.watched():
             self._send(PARENT)
@@ -166,13 +166,13 @@ class Mirror(threading.Thread):
         if not is_shown and self._tries[child] >= MOST_TRIES:
             self._warn(f"MLflow does not show {self._pages.titles.get(child, 'the report')}: it failed {MOST_TRIES} times; the next `dmm run` tries again")
 
-    def _show(self, child: str, done: States) -> None:
+    def _show(self, child: str, done: _States) -> None:
         if self._tracker.logged_version(child) != self._pages.version(child, done):
             results = self._pages.results(child, done)
             self._send(child)
             self._tracker.log(child, results)
 
-    def _show_model(self, child: str, states: States) -> None:
+    def _show_model(self, child: str, states: _States) -> None:
         """Log a method's model: only at the end, as its export changes torch's modules for the whole process, which may be training."""
         version = self._pages.version(child, states)
         if self._tracker.logged_version(child) != version or self._tracker.has_model(child, version):

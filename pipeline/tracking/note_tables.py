@@ -9,7 +9,7 @@ from pipeline.evaluation.judges.scores import Score
 from pipeline.graph.graph import Graph
 from pipeline.graph.node import Node
 from pipeline.graph.nodes.attribution import Attribution
-from pipeline.graph.nodes.evaluate import Verdict
+from pipeline.graph.nodes.evaluate import VerdictNode
 from pipeline.graph.nodes.forget import Forget
 from pipeline.graph.nodes.models import Models
 from pipeline.graph.nodes.study import StudyNode
@@ -43,7 +43,7 @@ def note_table(nodes: Iterable[Node], graph: Graph, results: Results) -> Table:
                 return _attribution(results)
             case StudyNode():
                 return graph.experiment.all_studies()[node.run.name].note_table(results)
-            case Verdict():
+            case VerdictNode():
                 return _verdict(graph, results)
     return Table(columns=())
 

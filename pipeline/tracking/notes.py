@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline.graph.child_run import ChildRun
 from pipeline.graph.graph import Graph, NodeState
-from pipeline.graph.nodes.evaluate import Verdict
+from pipeline.graph.nodes.evaluate import VerdictNode
 from pipeline.results.formatting import duration, of_retraining
 from pipeline.results.tracked import MOST_IN_NOTE, Results
 from pipeline.show.page import render_template
@@ -32,7 +32,7 @@ def note_of(run: ChildRun, graph: Graph, store: Store, states: Mapping[str, Node
         run=run,
         metrics=results.metrics,
         estimator=graph.experiment.estimator.name,
-        verdict=next((node for node in nodes if isinstance(node, Verdict)), None),
+        verdict=next((node for node in nodes if isinstance(node, VerdictNode)), None),
         unlearners={label: unlearner.name for label, unlearner in unlearners.items()},
         cost=of_retraining(float(results.metrics["cost_fraction"])) if "cost_fraction" in results.metrics else "",
         core_time=duration(spent.core_seconds),

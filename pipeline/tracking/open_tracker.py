@@ -4,7 +4,7 @@ import logging
 import os
 from pathlib import Path
 
-from pipeline.config.tracking_address import check_form, check_here
+from pipeline.config.tracking_address import check_driver_installed, check_form
 from pipeline.core.errors import ConfigError
 from pipeline.tracking.tracker import NoTracker, Tracker
 
@@ -57,7 +57,7 @@ def tracking_uri(uri: str | None, *, store_root: Path | None, used_here: bool = 
     if given:
         check_form(given)
     if given and used_here:
-        check_here(given, store_root=store_root)
+        check_driver_installed(given, store_root=store_root)
     if not given and store_root is None:
         raise ConfigError(f"an object store cannot hold MLflow's database; set tracking.uri to a server (http://HOST:PORT), {default} or none")
     return given or default

@@ -12,7 +12,7 @@ from pipeline.core.registry import plugin_name
 from pipeline.graph.graph import Graph, NodeState, states_of
 from pipeline.graph.node import Node
 from pipeline.graph.nodes.attribution import Attribution
-from pipeline.graph.nodes.evaluate import Verdict
+from pipeline.graph.nodes.evaluate import VerdictNode
 from pipeline.graph.nodes.forget import Forget
 from pipeline.graph.nodes.models import Models
 from pipeline.graph.nodes.report import ReportPage
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
 # Increment when pages show something else: runs that were logged before are then logged again.
 REVISION = 5
-WORDS = {"RUNNING": "Running", "FINISHED": "Finished as far as it was asked for", "FAILED": "Some shards failed", "KILLED": "Interrupted; it can be resumed"}
-States = Mapping[str, NodeState]
+_WORDS = {"RUNNING": "Running", "FINISHED": "Finished as far as it was asked for", "FAILED": "Some shards failed", "KILLED": "Interrupted; it can be resumed"}
+_States = Mapping[str, NodeState]
 
 
 class Pages:
@@ -72,11 +72,11 @@ class Pages:
             "titles": self.titles,
         }
 
-    def version(self, child: str, done: States) -> str:
+    def version(self, child: str, done: _States) -> str:
         """Return the digest of everything that a child's page rests on."""
         return digest([REVISION, sorted(str(done[key].folder) + done[key].table.digest for key in self.children[child])])
 
-    def results(self, child: str, done: States) -> Results:
+    def results(self, child: str, done: _States) -> Results:
         """Return the page of a child whose nodes are all done; raises StoreError if a table cannot be read."""
         states = {key: done[key] for key in sorted(self.children[child])}
         found = self._results(child, self.version(child, done), states, done)
@@ -87,11 +87,11 @@ class Pages:
         note = note_of(run, self.graph, self.store, states, found)
         return dataclasses.replace(found, files=files, note=note, tags={**found.tags, **run.all_tags()})
 
-    def finished(self, states: States) -> list[str]:
+    def finished(self, states: _States) -> list[str]:
         """Return the children of which all nodes are done, in the order of their titles."""
         return [child for child in self.titles if all(states[key].status == "done" for key in self.children[child])]
 
-    def summary(self, states: States, *, status: str, links: Mapping[str, str]) -> str:
+    def summary(self, states: _States, *, status: str, links: Mapping[str, str]) -> str:
         """Return the note of the parent run; states are those of all nodes, none while it runs."""
         report = next(iter(states_of(states, ReportPage)), None)
         about = self.store.summary(report.table) if report is not None and report.status == "done" else {}
@@ -100,7 +100,7 @@ class Pages:
             f"{n_done} of {len(self.graph.nodes)} tables are done" if states else "curves of what is done, how fast and for how long are under *Model metrics*"
         )
         return parent_note(
-            headline=about.get("summary") or f"{WORDS[status]}: {so_far}",
+            headline=about.get("summary") or f"{_WORDS[status]}: {so_far}",
             table=results_table(
                 results_of(self.graph, self.store, states) if states else [],
                 bounds=bounds_of(self.graph.experiment.unlearners),
@@ -111,7 +111,7 @@ class Pages:
             store=self.store,
         )
 
-    def model(self, child: str, done: States) -> "tuple[torch.nn.Module, np.ndarray] | None":
+    def model(self, child: str, done: _States) -> "tuple[torch.nn.Module, np.ndarray] | None":
         """Return the first unlearned model of a method that moves weights and inputs to try it on, None if none was saved."""
         state = next((done[key] for key in self.children[child] if key in done and _unlearns(done[key].node)), None)
         if state is None or CHECKPOINT not in self.store.blob_names(state.table.folder, state.pieces[0].shard):
@@ -121,7 +121,7 @@ class Pages:
         module.load_state_dict({name: value[0] for name, value in read_states(self.store, state.table, 0, 1).items()})
         return module.eval(), examples.inputs_of(np.arange(2))
 
-    def _results(self, child: str, version: str, states: States, done: States) -> Results:
+    def _results(self, child: str, version: str, states: _States, done: _States) -> Results:
         if child == PARENT:
             return report_results(self.graph, self.store, version, done)
         if states_of(states, Models):
@@ -133,7 +133,7 @@ class Pages:
         if states_of(states, StudyNode):
             study = self.graph.experiment.all_studies()[child]
             return study.tracked(self.store, finished(states), version=version)
-        verdict = next((state.node for state in states.values() if isinstance(state.node, Verdict)), None)
+        verdict = next((state.node for state in states.values() if isinstance(state.node, VerdictNode)), None)
         if verdict is not None:
             return verdict_results(self.graph, self.store, version, verdict, done)
         return summary_results(self.store, version, states)

@@ -13,11 +13,11 @@ from pipeline.evaluation.judges.base import Judge
 from pipeline.evaluation.judges.scores import Score
 from pipeline.graph.costs import spending_of
 from pipeline.graph.graph import Graph, NodeState, states_of
-from pipeline.graph.nodes.evaluate import Judged, Verdict, read_judged, split_ids
+from pipeline.graph.nodes.evaluate import Judged, VerdictNode, read_judged, split_ids
 from pipeline.graph.nodes.forget import Forget
 from pipeline.graph.nodes.models import Models
 from pipeline.graph.nodes.report import PAGE, ReportPage
-from pipeline.graph.result_rows import Result, Spending, cost_of, snapshots_of
+from pipeline.graph.result_rows import Result, Spending, cost_of, snapshot_rows
 from pipeline.results.tracked import Results
 from pipeline.store.store import Store, TableRef
 from pipeline.tracking.attribution_page import forget_curves
@@ -33,7 +33,7 @@ def results_of(graph: Graph, store: Store, states: Mapping[str, NodeState]) -> l
     verdicts = {
         (node.judge_label, node.method, node.forget_set): state
         for state in states.values()
-        if isinstance(node := state.node, Verdict) and state.status == "done"
+        if isinstance(node := state.node, VerdictNode) and state.status == "done"
     }
     results = []
     for label in experiment.forget_sets:
@@ -42,7 +42,7 @@ def results_of(graph: Graph, store: Store, states: Mapping[str, NodeState]) -> l
             judged = {judge: read_judged(store, state.table) for judge, state in found.items() if state is not None}
             if judged:
                 cost = cost_of(unlearner, next(iter(judged.values())).samples, spending)
-                snapshots = snapshots_of(unlearner, judged, spending)
+                snapshots = snapshot_rows(unlearner, judged, spending)
                 result = Result(
                     unlearner=name,
                     forget_set=label,
@@ -114,11 +114,11 @@ def summary_results(store: Store, version: str, states: Mapping[str, NodeState])
     return Results(version=version, metrics=metrics)
 
 
-def verdict_results(graph: Graph, store: Store, version: str, verdict: Verdict, done: Mapping[str, NodeState]) -> Results:
+def verdict_results(graph: Graph, store: Store, version: str, verdict: VerdictNode, done: Mapping[str, NodeState]) -> Results:
     """Return what every judge says of one method, or of a second group of oracles, on one forget set."""
     name, forget_set, experiment = verdict.method, verdict.forget_set, graph.experiment
-    states = states_of(done, Verdict, forget_set=forget_set, method=name)
-    found = {node.judge_label: state for state in states if isinstance(node := state.node, Verdict)}
+    states = states_of(done, VerdictNode, forget_set=forget_set, method=name)
+    found = {node.judge_label: state for state in states if isinstance(node := state.node, VerdictNode)}
     verdicts = {label: found[label] for label in experiment.judges if label in found}
     judged = {label: read_judged(store, state.table) for label, state in verdicts.items()}
     spending = spending_of(experiment, graph.examples)

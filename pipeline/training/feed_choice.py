@@ -12,7 +12,7 @@ from pipeline.core.resources import Grant
 from pipeline.data.inputs import ArrayInputs, Inputs
 
 # What inputs may take of the memory of a task. The rest is for models, activations and batches.
-SHARE = 0.5
+_SHARE = 0.5
 # Numbers of these types stay as they are on a device. Others are cast to float32, once.
 KEPT_DTYPES = {np.dtype(name) for name in ("bool", "uint8", "int8", "int16", "float16")}
 
@@ -36,8 +36,8 @@ def choose_feed(inputs: Inputs, device: str, grant: Grant, *, held: int = 0) -> 
     held is how many bytes of the device these inputs take already.
     """
     on_gpu = device.startswith("cuda")
-    host = int(SHARE * host_memory(grant, held=0 if on_gpu else held))
-    place, room = (f"GPU {device}", int(SHARE * (_device_memory(device, grant) + held))) if on_gpu else ("memory", host)
+    host = int(_SHARE * host_memory(grant, held=0 if on_gpu else held))
+    place, room = (f"GPU {device}", int(_SHARE * (_device_memory(device, grant) + held))) if on_gpu else ("memory", host)
     size = math.prod(inputs.shape) * device_dtype(inputs.dtype).itemsize
     ahead = max(1, min(host, room) // 8)
     told = f"{in_words(size)} of inputs, {in_words(room)} of {place} for them"

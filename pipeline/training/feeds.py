@@ -23,10 +23,10 @@ from pipeline.data.scaling import Scaling
 from pipeline.training.feed_choice import FeedChoice, choose_feed, device_dtype
 
 # Bytes of inputs that are copied to the device at once.
-CHUNK = 2**24
+_CHUNK = 2**24
 
 
-Ids = Int[np.ndarray, " n_ids"]
+_Ids = Int[np.ndarray, " n_ids"]
 # The inputs of different points, and the place of each point of a batch among them.
 Read = tuple[Tensor, Tensor]
 
@@ -92,7 +92,7 @@ class Resident(Feed):
         """Return examples on device, copied part by part; raises DataError if inputs cannot be read."""
         inputs, labels = examples.inputs, torch.from_numpy(np.array(examples.labels, np.int64)).to(device)
         placed = torch.empty(inputs.shape, dtype=_tensor(np.empty(0, inputs.dtype)).dtype, device=device)
-        size = max(1, CHUNK // max(1, inputs.dtype.itemsize * int(np.prod(examples.input_shape))))
+        size = max(1, _CHUNK // max(1, inputs.dtype.itemsize * int(np.prod(examples.input_shape))))
         for ids in np.array_split(np.arange(examples.n_points), -(-examples.n_points // size)):
             placed[ids[0] : ids[-1] + 1] = _tensor(read_inputs(inputs, ids)).to(device)
         return cls(placed, labels, examples.scaling)
@@ -155,7 +155,7 @@ class Streamed(Feed):
 class _ReadAhead:
     """Batches of which the next n_ahead are being read; submit begins to read the points of one."""
 
-    def __init__(self, batches: Sequence[Tensor], submit: Callable[[Ids], "Future[Read]"], n_ahead: int) -> None:
+    def __init__(self, batches: Sequence[Tensor], submit: Callable[[_Ids], "Future[Read]"], n_ahead: int) -> None:
         self._waiting = deque((batch, _host(batch)) for batch in batches)
         self._reading: deque[tuple[Tensor, Future[Read]]] = deque()
         self._submit, self._n_ahead = submit, n_ahead
@@ -214,11 +214,11 @@ def pick(values: Tensor, ids: Tensor) -> Tensor:
     return values.index_select(0, ids.reshape(-1)).view(*ids.shape, *values.shape[1:])
 
 
-def _host(ids: Tensor) -> Ids:
+def _host(ids: Tensor) -> _Ids:
     return ids.reshape(-1).cpu().numpy()
 
 
-def _read(inputs: Inputs, ids: Ids, *, pins: bool) -> Read:
+def _read(inputs: Inputs, ids: _Ids, *, pins: bool) -> Read:
     """Return the inputs of different points among ids, and the place of each id among them.
 
     pins asks for memory from which a GPU copies while it computes.

@@ -15,22 +15,22 @@ from pipeline.training.populations import Recipe, trial_descent
 from pipeline.training.recipe.schedule import Phase
 
 # The root mean square of inputs in use: 0.45 for digits, 1 where standardised, 3 where one of ten indicators is set to 10.
-SMALLEST, LARGEST = 1e-3, 30.0
+_SMALLEST, _LARGEST = 1e-3, 30.0
 # Points whose squares are in memory at once.
-ROWS = 4096
+_ROWS = 4096
 # Points that are looked at where inputs are read from files.
 SAMPLE = 512
 # Steps of the trial. Inputs of 1e18 make one hidden layer overflow in the second.
-TRIAL_STEPS = 6
-REMEDY = "scale them, such as pixels / 255 (dataset.scaling.divide_by=255), or (inputs - mean) / standard deviation of the training inputs"
+_TRIAL_STEPS = 6
+_REMEDY = "scale them, such as pixels / 255 (dataset.scaling.divide_by=255), or (inputs - mean) / standard deviation of the training inputs"
 
 
 def scale_notice(examples: Examples) -> str | None:
     """Return a sentence on training inputs of an unusual scale, with the remedy, or None if it is usual."""
     size = typical_size(examples)
-    if SMALLEST <= size <= LARGEST:
+    if _SMALLEST <= size <= _LARGEST:
         return None
-    return f"training inputs are of the size {size:.3g} (root mean square), where models expect about 1: {REMEDY}"
+    return f"training inputs are of the size {size:.3g} (root mean square), where models expect about 1: {_REMEDY}"
 
 
 def typical_size(examples: Examples) -> float:
@@ -38,8 +38,8 @@ def typical_size(examples: Examples) -> float:
     n_read = examples.n_train if isinstance(examples.inputs, ArrayInputs) else min(examples.n_train, SAMPLE)
     ids = np.linspace(0, examples.n_train - 1, n_read).round().astype(np.int64)
     total, n_numbers = 0.0, n_read * math.prod(examples.input_shape)
-    for start in range(0, n_read, ROWS):
-        inputs = examples.inputs_of(ids[start : start + ROWS])
+    for start in range(0, n_read, _ROWS):
+        inputs = examples.inputs_of(ids[start : start + _ROWS])
         # float32 may hold the inputs and not their squares.
         total += float(np.square(inputs, dtype=np.float64).sum())
     return math.sqrt(total / n_numbers)
@@ -54,7 +54,7 @@ def check_scale(build: Builder, recipe: Recipe, examples: Examples) -> None:
     if notice is None:
         return
     points = np.arange(min(recipe.batch_size, examples.n_train))[None]
-    descent = trial_descent(recipe, TRIAL_STEPS, points.shape[1])
+    descent = trial_descent(recipe, _TRIAL_STEPS, points.shape[1])
     phase = Phase(points=points, objective=recipe.loss(), descent=descent, drop_last=True)
     data, _ = open_feed(examples)
     try:
@@ -66,4 +66,4 @@ def check_scale(build: Builder, recipe: Recipe, examples: Examples) -> None:
     except Exception:
         return
     if not np.isfinite(logits).all():
-        raise DataError(f"{notice}; a model trained on them for {TRIAL_STEPS} steps has outputs that are not finite")
+        raise DataError(f"{notice}; a model trained on them for {_TRIAL_STEPS} steps has outputs that are not finite")

@@ -102,7 +102,7 @@ def _descend(plan: _Plan, states: States, members: list[int], told: Callable[[fl
     group = (StackedGroup if plan.kind == "stacked" else SingleGroup)(plan.template, own)
     steppers: dict[str | int, Stepper] = {}
     # Phases that alternate share their targets, which are then placed once.
-    wanted: dict[int, Targets] = {}
+    wanted: dict[int, _Targets] = {}
     n_steps, step = sum(map(len, plan.places)), 0
     for number, (phase, places) in enumerate(zip(plan.phases, plan.places, strict=True)):
         # An optimiser lives until the last phase of its track.
@@ -112,7 +112,7 @@ def _descend(plan: _Plan, states: States, members: list[int], told: Callable[[fl
         stepper, limit = steppers[track], phase.descent.max_gradient_norm
         group.prepare(phase.descent)
         if id(phase.targets) not in wanted:
-            wanted[id(phase.targets)] = Targets(phase.targets, members, plan.data.labels.device)
+            wanted[id(phase.targets)] = _Targets(phase.targets, members, plan.data.labels.device)
         targets = wanted[id(phase.targets)]
         for place, (inputs, batch) in zip(places, _batches(plan, number, members), strict=True):
             stepper.zero_grad()
@@ -190,7 +190,7 @@ def _trains_on_one_point(template: nn.Module, data: Feed) -> bool:
     return True
 
 
-class Targets:
+class _Targets:
     """The target logits of a group of members on the device, looked up by point id."""
 
     def __init__(self, targets: Float[np.ndarray, "..."] | None, members: Sequence[int], device: torch.device) -> None:

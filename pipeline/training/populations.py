@@ -26,10 +26,10 @@ from pipeline.training.loop import run_phases
 from pipeline.training.recipe.augmentation import Augmentation
 from pipeline.training.recipe.objectives import TRAINING_OBJECTIVES, CrossEntropy, LabelSquaredError
 from pipeline.training.recipe.schedule import Descent, Phase, ScheduleName
-from pipeline.training.trial import check_outputs, check_parameters, check_step
+from pipeline.training.trial import check_model_outputs, check_parameters, check_step
 
 # Members and steps timed when `auto` chooses; about a second for models that take long, far less for small ones.
-TRIAL_MEMBERS, TRIAL_STEPS, TRIAL_RUNS = 25, 6, 3
+TRIAL_MEMBERS, _TRIAL_STEPS, TRIAL_RUNS = 25, 6, 3
 
 
 class Recipe(Descent):
@@ -126,7 +126,7 @@ def check_model(build: Builder, recipe: Recipe, inputs: Float[np.ndarray, "..."]
     if build.model.flip_average:
         with placed("model"):
             Augmentation(flip=True).check(build.input_shape, flip="flip_average")
-    check_outputs(build, template, inputs)
+    check_model_outputs(build, template, inputs)
     reason = why_not_stackable(template, [recipe.descent()], torch.from_numpy(np.array(inputs, np.float32)))
     if recipe.ensemble == "stacked" and reason is not None:
         raise ConfigError(f"recipe.ensemble is 'stacked', but {reason}; use 'auto' or 'looped'")
@@ -181,7 +181,7 @@ def choose_ensemble(build: Builder, recipe: Recipe, data: Feed, n_points: int) -
 def _seconds_per_member(build: Builder, recipe: Recipe, data: Feed, batch: int) -> tuple[float, float]:
     """Return the median seconds a member takes for a few steps, stacked and looped, timed in turn after a warm-up."""
     listed = np.arange(batch)[None].repeat(TRIAL_MEMBERS, axis=0)
-    descent = trial_descent(recipe, TRIAL_STEPS, batch)
+    descent = trial_descent(recipe, _TRIAL_STEPS, batch)
     template, states = build(), initial_states(build, range(TRIAL_MEMBERS))
     states = {name: value.to(data.labels.device) for name, value in states.items()}
     phase = Phase(points=listed, objective=recipe.loss(), descent=descent, augmentation=recipe.augmentation, drop_last=True)

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from pipeline.core.seeds import generator
 
 # Signs drawn at once; they are numbers of four bytes while they multiply.
-SIGNS = 2**24
+_SIGNS = 2**24
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Projection:
 
     def _columns(self) -> list[slice]:
         """Return which parameters' signs are drawn together: always the same, whatever they multiply."""
-        step = max(1, SIGNS // self.dimension)
+        step = max(1, _SIGNS // self.dimension)
         return [slice(start, min(start + step, self.n_parameters)) for start in range(0, self.n_parameters, step)]
 
     def _signs(self, columns: slice) -> Float[np.ndarray, "dimension n_columns"]:

@@ -13,7 +13,7 @@ from pipeline.training.populations import Recipe, trial_descent
 from pipeline.training.recipe.schedule import Phase
 
 # Points in the steps that are timed; a full batch of a large model may take a minute by itself.
-MOST_POINTS = 32
+_MOST_POINTS = 32
 
 
 def estimated_seconds(build: Builder, recipe: Recipe, examples: Examples) -> float | None:
@@ -22,7 +22,7 @@ def estimated_seconds(build: Builder, recipe: Recipe, examples: Examples) -> flo
     The second of two steps is timed, and scaled to the recipe's batches and epochs.
     """
     batch = min(recipe.batch_size, examples.n_train)
-    n_points = min(batch, MOST_POINTS)
+    n_points = min(batch, _MOST_POINTS)
     points = np.arange(n_points)
     inputs = torch.from_numpy(np.array(examples.inputs_of(points), np.float32))
     data = Resident(inputs, torch.from_numpy(np.array(examples.labels[points], np.int64)))

@@ -50,7 +50,7 @@ def check_parameters(build: Builder, template: nn.Module) -> None:
         raise ConfigError(f"model {name} has nothing to train: {found}; {remedy}")
 
 
-def check_outputs(build: Builder, template: nn.Module, inputs: Float[np.ndarray, "n_points ..."]) -> None:
+def check_model_outputs(build: Builder, template: nn.Module, inputs: Float[np.ndarray, "n_points ..."]) -> None:
     """Raise ConfigError unless an untrained model turns inputs into finite logits (n_points, n_classes).
 
     One input alone is tried too.

@@ -1,6 +1,6 @@
 """What makes a trained model behave as if it had never seen a forget set: the request and the unlearners."""
 
-from pipeline.core.registry import Table
+from pipeline.core.registry import PluginTable
 from pipeline.unlearning.ascent import GradientAscent
 from pipeline.unlearning.dm_direct import DmDirect
 from pipeline.unlearning.finetune import Finetune
@@ -8,4 +8,4 @@ from pipeline.unlearning.matching import Dmm, OracleMatching
 from pipeline.unlearning.no_op import NoOp
 from pipeline.unlearning.unlearner import Unlearner
 
-UNLEARNERS = Table("unlearner", Unlearner, (NoOp, DmDirect, Dmm, OracleMatching, GradientAscent, Finetune))
+UNLEARNERS = PluginTable("unlearner", Unlearner, (NoOp, DmDirect, Dmm, OracleMatching, GradientAscent, Finetune))

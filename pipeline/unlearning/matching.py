@@ -16,7 +16,7 @@ from pipeline.core.seeds import generator
 from pipeline.core.settings.neutral import setting
 from pipeline.training.recipe.objectives import squared_error
 from pipeline.training.recipe.schedule import Descent, OptimizerName, Phase, ScheduleName
-from pipeline.unlearning.unlearner import Request, ScheduledUnlearner, check_logits
+from pipeline.unlearning.unlearner import Request, ScheduledUnlearner, check_wanted_logits
 
 
 class Matching(Descent, ScheduledUnlearner):
@@ -45,7 +45,7 @@ class Matching(Descent, ScheduledUnlearner):
         """Return the logits to match, (n_members, n_points, n_classes)."""
 
     def _check_wanted_logits(self, found: Logits, request: Request) -> None:
-        check_logits(found, request, "wanted logits")
+        check_wanted_logits(found, request, "wanted logits")
 
     def phases(self, request: Request) -> list[Phase]:
         """Return the one phase of matching."""

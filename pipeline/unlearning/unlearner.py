@@ -114,7 +114,7 @@ class Unlearner(Plugin):
         """Return the models after unlearning; the request is left as it is."""
 
     def _check_unlearn(self, found: Unlearned, request: Request) -> None:
-        check_logits(found.logits, request, "logits")
+        check_wanted_logits(found.logits, request, "logits")
         wanted = {name: tuple(value.shape) for name, value in request.states.items()}
         if not fits(found.states, dict[str, Tensor]) or {name: tuple(value.shape) for name, value in found.states.items()} != wanted:
             raise ShapeError("`states` are not those of the request, changed; expected a tensor of the same shape under each of its names")
@@ -169,7 +169,7 @@ class ScheduledUnlearner(Unlearner):
         return Unlearned(states=states, logits=logits, n_samples=n_samples, snapshots=snapshots)
 
 
-def check_logits(logits: Logits, request: Request, name: str) -> None:
+def check_wanted_logits(logits: Logits, request: Request, name: str) -> None:
     """Raise ShapeError unless logits are numbers of the shape of the request's."""
     if not fits(logits, np.ndarray) or logits.dtype.kind != "f" or logits.shape != request.logits.shape:
         raise ShapeError(f"`{name}` is {describe_value(logits)}; expected floats of shape {request.logits.shape}")
@@ -182,7 +182,7 @@ def check_snapshots(found: Unlearned, request: Request) -> None:
         if not isinstance(snapshot, Snapshot):
             found_one = describe_value(snapshot)
             raise ShapeError(f"`snapshots` holds {found_one}; expected what `request.take_snapshot` returns")
-        check_logits(snapshot.logits, request, "logits of a snapshot")
+        check_wanted_logits(snapshot.logits, request, "logits of a snapshot")
         place = (snapshot.after, snapshot.n_samples)
         if not (fits(place, tuple[int, int]) and place[0] > before[0] and place[1] >= before[1]):
             said = f"`after` and `n_samples` of the snapshots are {before}, then {place}"

@@ -151,8 +151,8 @@ def test_removing_points_changes_a_prediction_by_their_effect():
 def test_outputs_and_models_in_parts_give_the_same(monkeypatch):
     masks, outputs, _ = problem()
     whole, fit = fitted(masks, outputs)
-    monkeypatch.setattr(module, "COLUMNS", 2)
-    monkeypatch.setattr(module, "ROWS", 7)
+    monkeypatch.setattr(module, "_COLUMNS", 2)
+    monkeypatch.setattr(module, "_ROWS", 7)
     parts, other = fitted(masks, outputs)
     assert parts.predict(masks) == pytest.approx(whole.predict(masks), abs=1e-9)
     assert all(other[name] == pytest.approx(fit[name], abs=1e-9) for name in fit)

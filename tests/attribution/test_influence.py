@@ -83,7 +83,7 @@ def test_rows_and_axes_left_out_lose_little_where_models_are_sure(convex, datamo
 
 
 def test_more_rows_than_memory_are_refused(convex, monkeypatch):
-    monkeypatch.setattr(module, "MOST_NUMBERS", 100)
+    monkeypatch.setattr(module, "_MOST_NUMBERS", 100)
     with pytest.raises(ConfigError, match="lower `rows`"):
         GroupInfluence().factor(convex.evidence())
 

@@ -72,7 +72,7 @@ def test_removing_is_the_difference_of_two_kernels_and_its_own_length():
 @pytest.mark.parametrize("columns", [7, 64])
 def test_features_held_at_once_change_nothing(monkeypatch, columns):
     whole, removed = kernel_of().between(MASKS), kernel_of().removing(SETS)
-    monkeypatch.setattr(module, "COLUMNS", columns)
+    monkeypatch.setattr(module, "_COLUMNS", columns)
     assert kernel_of().between(MASKS) == pytest.approx(whole, abs=1e-4)
     assert kernel_of().removing(SETS)[0] == pytest.approx(removed[0], abs=1e-4)
     assert kernel_of().removing(SETS)[1] == pytest.approx(removed[1], rel=1e-4)

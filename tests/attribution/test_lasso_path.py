@@ -126,7 +126,7 @@ def test_no_output_is_solved_at_anothers_penalty(solver, monkeypatch):
     masks, outputs = problem(n_outputs=5)
     together = solve(masks, outputs, solver, tolerance=1e-5)
     alone = [solve(masks, outputs[:, [output]], solver, tolerance=1e-5) for output in range(5)]
-    monkeypatch.setattr(module, "CHUNK", 3)
+    monkeypatch.setattr(module, "_CHUNK", 3)
     turned = solve(masks, outputs[:, ::-1], solver, tolerance=1e-5)
     assert np.concatenate([part.penalty for part in alone]) == pytest.approx(together.penalty, rel=1e-5)
     assert turned.penalty[::-1] == pytest.approx(together.penalty, rel=1e-5)

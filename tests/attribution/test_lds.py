@@ -28,7 +28,7 @@ def test_each_value_is_scipys_spearman_correlation_ties_included(digits):
 def test_more_targets_than_a_chunk_are_all_there(monkeypatch):
     predicted, actual = arrays()
     whole = lds(predicted=predicted, actual=actual)
-    monkeypatch.setattr(module, "CHUNK", 7)
+    monkeypatch.setattr(module, "_CHUNK", 7)
     parts = lds(predicted=predicted, actual=actual)
     assert parts.values == pytest.approx(whole.values, abs=1e-12)
     assert parts.interval == pytest.approx(whole.interval, abs=1e-12)

@@ -118,8 +118,8 @@ def test_standard_errors_are_as_large_as_errors_are():
 def test_more_points_than_are_held_at_once_give_the_same(monkeypatch):
     evidence, block, _ = problem()
     whole, _ = fitted(evidence, block)
-    monkeypatch.setattr(module, "COLUMNS", 7)
-    monkeypatch.setattr(module, "MOST_KEPT", 10)
+    monkeypatch.setattr(module, "_COLUMNS", 7)
+    monkeypatch.setattr(module, "_MOST_KEPT", 10)
     parts, _ = fitted(replace(evidence), block)
     assert parts.weights() == pytest.approx(whole.weights(), abs=1e-6)
 

@@ -108,7 +108,7 @@ def test_content_is_that_of_the_numbers(tmp_path, monkeypatch):
     before = estimator.content()
     assert before == write_npy(tmp_path / "same", WEIGHTS).content()
     matrix_file._look_at.cache_clear()
-    monkeypatch.setattr(matrix_file, "CHUNK", 100)
+    monkeypatch.setattr(matrix_file, "_CHUNK", 100)
     assert estimator.content() == before
     changed = WEIGHTS.copy()
     changed[7, 3, 1] += 1
@@ -117,7 +117,7 @@ def test_content_is_that_of_the_numbers(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("write", WRITERS)
 def test_a_weight_that_is_not_finite_is_found_with_its_place(tmp_path, write, monkeypatch):
-    monkeypatch.setattr(matrix_file, "CHUNK", 1000)
+    monkeypatch.setattr(matrix_file, "_CHUNK", 1000)
     matrix_file._look_at.cache_clear()
     broken = WEIGHTS.copy()
     broken[7, 3, 1] = np.nan

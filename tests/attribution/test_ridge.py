@@ -87,7 +87,7 @@ def test_removing_points_changes_a_prediction_by_their_effect():
 def test_more_points_than_are_held_at_once_give_the_same(monkeypatch):
     masks, outputs, _ = problem()
     whole, _ = fitted(masks, outputs)
-    monkeypatch.setattr(module, "COLUMNS", 7)
+    monkeypatch.setattr(module, "_COLUMNS", 7)
     parts, _ = fitted(masks, outputs)
     assert parts.predict(masks) == pytest.approx(whole.predict(masks), abs=1e-9)
     assert parts.effect_of_removing(np.array([1, 5])).mean == pytest.approx(whole.effect_of_removing(np.array([1, 5])).mean, abs=1e-9)

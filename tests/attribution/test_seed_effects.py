@@ -31,7 +31,7 @@ def by_hand(outputs: np.ndarray, seeds: np.ndarray, populations: np.ndarray) -> 
 
 @pytest.mark.parametrize("effect", [2.0, 0.1])
 def test_it_is_the_formula(effect: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evidence, "COLUMNS", 2)
+    monkeypatch.setattr(evidence, "_COLUMNS", 2)
     given = problem(60, 7, effect=effect)
     np.testing.assert_allclose(without_seed_effects(*given), by_hand(*given), rtol=1e-6, atol=1e-6)
 

@@ -17,7 +17,7 @@ def matrix_of(dtype=np.float64):
 def test_predictions_are_the_outputs_on_everything_less_what_is_missing(monkeypatch):
     matrix, everything = matrix_of(), np.array([1.0, -2.0, 5.0])
     masks = np.random.default_rng(1).random((6, N_TRAIN)) < 0.5
-    monkeypatch.setattr(module, "ROWS", 4)
+    monkeypatch.setattr(module, "_ROWS", 4)
     ours = WeightMatrix(matrix=matrix, everything=everything)
     assert isinstance(ours, Datamodel)
     assert ours.predict(masks) == pytest.approx(np.stack([everything - sum(matrix[~mask]) for mask in masks]), abs=1e-12)

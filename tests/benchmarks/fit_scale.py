@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 
 from jobs.session import stream_of
 from pipeline import config
-from pipeline.data.masks import pack, subset_mask
+from pipeline.data.masks import pack_masks, subset_mask
 from pipeline.execution.progress import Progress
 from pipeline.execution.ray.streaming import StreamingExecutor
 from pipeline.execution.ray.tasks import connect
@@ -64,7 +64,7 @@ def write_populations(graph: Graph, store: Store) -> None:
             members = np.arange(start, min(start + SHARD, state.node.n_units))
             masks = np.stack([subset_mask(n_train, 0.5, 1_000_000 * number + member) for member in members.tolist()])
             logits = masks.astype(np.float32) @ weights + effects[members % N_SEEDS] + rng.standard_normal((len(members), n_outputs), np.float32)
-            columns = {"member": members, "seed": members % N_SEEDS, "mask": pack(masks), **layout.columns(logits.reshape(len(members), -1, N_CLASSES))}
+            columns = {"member": members, "seed": members % N_SEEDS, "mask": pack_masks(masks), **layout.columns(logits.reshape(len(members), -1, N_CLASSES))}
             store.write_shard(state.table.folder, "members", start, start + len(members), Shard(columns=columns), side={})
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from measure import parse, show
 
 from pipeline.evaluation.bootstrap import klom_interval
-from pipeline.evaluation.klom import klom, summary
+from pipeline.evaluation.klom import klom, klom_summary
 
 SHIFTS = (0.0, 1.0, 3.0)
 MODELS = (50, 100)
@@ -32,7 +32,7 @@ def case(n_models: int, shift: float, arguments: argparse.Namespace) -> dict[str
             "unlearned": draw(rng, n_models, arguments.points, arguments.correlation, shift),
             "oracle": draw(rng, n_models, arguments.points, arguments.correlation, 0.0),
         }
-        estimates.append(summary(klom(**pair).values))
+        estimates.append(klom_summary(klom(**pair).values))
         intervals.append(klom_interval(**pair, groups=groups, seed=repeat)["all"])
     figures = {}
     for statistic in ("p95", "mean"):

@@ -9,7 +9,7 @@ import pytest
 from pydantic import Field, ValidationError
 
 from pipeline.core.errors import ConfigError
-from pipeline.core.registry import Plugin, Table, describe, plugin_name, revision
+from pipeline.core.registry import Plugin, PluginTable, describe, plugin_name, revision
 from pipeline.core.settings.validation_errors import did_you_mean
 from pipeline.models import MODELS
 from pipeline.models.mlp import Mlp
@@ -32,7 +32,7 @@ class Circle(Square):
     name: ClassVar[str] = "circle"
 
 
-SHAPES = Table("shape", Shape, (Square, Circle))
+SHAPES = PluginTable("shape", Shape, (Square, Circle))
 TANH = """
 from torch import nn
 from pipeline.models.base import Model

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline.core.errors import ConfigError
-from pipeline.core.registry import Plugin, Settings, Table, revision
+from pipeline.core.registry import Plugin, PluginTable, Settings, revision
 from pipeline.core.settings.validation_errors import explain
 from pipeline.models import MODELS
 
@@ -23,7 +23,7 @@ class Source(Plugin):
     noise: Noise | None = None
 
 
-SOURCES = Table("source", Source, (Source,))
+SOURCES = PluginTable("source", Source, (Source,))
 
 
 @pytest.fixture

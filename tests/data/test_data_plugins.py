@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline.core.errors import ConfigError
-from pipeline.core.registry import Plugin, Table, describe
+from pipeline.core.registry import Plugin, PluginTable, describe
 from pipeline.data import DATASETS, FORGET_SETS
 from pipeline.data.dataset import Dataset, LabelNoise
 from pipeline.data.datasets.planted import Planted
@@ -29,7 +29,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "indices": {"ids": [7, 2]},
     "file": {"path": "ids.txt"},
 }
-TABLES: list[Table[Any]] = [DATASETS, FORGET_SETS]
+TABLES: list[PluginTable[Any]] = [DATASETS, FORGET_SETS]
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +39,7 @@ def _files(npz: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(params=[(table, name) for table in TABLES for name in table.names()], ids=lambda param: param[1])
-def case(request: pytest.FixtureRequest) -> tuple[Table[Any], Plugin]:
+def case(request: pytest.FixtureRequest) -> tuple[PluginTable[Any], Plugin]:
     table, name = request.param
     return table, table.build({"name": name, **SETTINGS[name]})
 
@@ -54,7 +54,7 @@ def forget_set(request: pytest.FixtureRequest) -> ForgetSet:
     return FORGET_SETS.build({"name": request.param, **SETTINGS[request.param]})
 
 
-def test_plugins_are_documented_frozen_values(case: tuple[Table[Any], Plugin]) -> None:
+def test_plugins_are_documented_frozen_values(case: tuple[PluginTable[Any], Plugin]) -> None:
     _, plugin = case
     field = next(iter(type(plugin).model_fields))
     with pytest.raises(ValidationError, match="frozen"):
@@ -62,18 +62,18 @@ def test_plugins_are_documented_frozen_values(case: tuple[Table[Any], Plugin]) -
     assert type(plugin).__doc__
 
 
-def test_unknown_settings_are_refused(case: tuple[Table[Any], Plugin]) -> None:
+def test_unknown_settings_are_refused(case: tuple[PluginTable[Any], Plugin]) -> None:
     table, plugin = case
     with pytest.raises(ConfigError, match="typo: unknown setting; known: "):
         table.build({**describe(plugin), "typo": 1})
 
 
-def test_a_description_rebuilds_the_plugin(case: tuple[Table[Any], Plugin]) -> None:
+def test_a_description_rebuilds_the_plugin(case: tuple[PluginTable[Any], Plugin]) -> None:
     table, plugin = case
     assert table.build(json.loads(json.dumps(describe(plugin)))) == plugin
 
 
-def test_plugins_pickle(case: tuple[Table[Any], Plugin]) -> None:
+def test_plugins_pickle(case: tuple[PluginTable[Any], Plugin]) -> None:
     _, plugin = case
     assert pickle.loads(pickle.dumps(plugin)) == plugin
 

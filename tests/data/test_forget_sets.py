@@ -12,7 +12,7 @@ from pipeline.data import FORGET_SETS
 from pipeline.data.dataset import LabelNoise, flip_labels
 from pipeline.data.datasets.digits import Digits
 from pipeline.data.examples import Examples
-from pipeline.data.forget_sets.base import checked
+from pipeline.data.forget_sets.base import checked_forget_set
 from pipeline.data.forget_sets.coherent import Coherent
 from pipeline.data.forget_sets.hardest import Hardest
 from pipeline.data.forget_sets.mislabelled import Mislabelled
@@ -122,4 +122,4 @@ def test_more_mislabelled_points_than_there_are_is_refused(examples: Examples) -
 @pytest.mark.parametrize(("indices", "message"), [([], "is empty"), ([[1]], r"shape \(1, 1\)"), ([1.0], "float64"), ([True], "bool")])
 def test_only_lists_of_ids_pass_the_check(examples: Examples, indices: list[object], message: str) -> None:
     with pytest.raises(DataError, match=message):
-        checked(np.array(indices), examples)
+        checked_forget_set(np.array(indices), examples)

@@ -128,7 +128,7 @@ def test_most_of_what_is_dropped_goes_in_groups(monkeypatch: pytest.MonkeyPatch)
         assert len(dropped) == 80
         assert set(grouped) <= set(dropped)
         assert len(grouped) > GROUPED * 80 - SMALLEST
-        assert all(SMALLEST <= len(group) <= groups.LARGEST for group in taken)
+        assert all(SMALLEST <= len(group) <= groups._LARGEST for group in taken)
 
 
 def test_designed_subsets_lose_neighbourhoods_that_random_ones_keep() -> None:

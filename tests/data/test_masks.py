@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from pipeline.core.errors import ConfigError, DataError, ShapeError
-from pipeline.data.masks import count_kept, focused_mask, pack, retain_mask, subset_mask, unpack
+from pipeline.data.masks import count_kept, focused_mask, pack_masks, retain_mask, subset_mask, unpack
 
 
 @settings(deadline=None)
@@ -36,7 +36,7 @@ def test_every_point_is_kept_equally_often() -> None:
 @settings(deadline=None)
 @given(masks=arrays.arrays(bool, st.tuples(st.integers(0, 5), st.integers(1, 40))))
 def test_packing_loses_nothing(masks: np.ndarray) -> None:
-    packed = pack(masks)
+    packed = pack_masks(masks)
     assert packed.dtype == np.uint8
     assert packed.shape == (len(masks), -(-masks.shape[1] // 8))
     assert np.array_equal(unpack(packed, masks.shape[1]), masks)
@@ -46,7 +46,7 @@ def test_packing_loses_nothing(masks: np.ndarray) -> None:
 @pytest.mark.parametrize("n_train", [8, 17])
 def test_unpacking_refuses_the_wrong_number_of_points(n_train: int) -> None:
     with pytest.raises(ShapeError, match=f"{n_train} training points need"):
-        unpack(pack(np.ones((2, 9), dtype=bool)), n_train)
+        unpack(pack_masks(np.ones((2, 9), dtype=bool)), n_train)
 
 
 @settings(deadline=None)

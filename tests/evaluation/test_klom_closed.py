@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as arrays
 from reference import CEILING, closed, per_point
 
 from pipeline.core.errors import ConfigError, DataError, ShapeError
-from pipeline.evaluation.klom import CHUNK, VARIANTS, klom, summary
+from pipeline.evaluation.klom import CHUNK, VARIANTS, klom, klom_summary
 
 BROKEN = [np.nan, np.inf, -np.inf]
 FINITE = st.one_of(st.integers(-1000, 1000).map(lambda x: x / 8), st.integers(-3, 3).map(float), st.floats(-150, 150).map(lambda x: round(x, 6)))
@@ -194,7 +194,7 @@ def test_nobody_scores_better_than_oracles_that_diverged_do_among_themselves(var
 
 def test_no_points_have_no_summary():
     with pytest.raises(DataError, match="at least one"):
-        summary(np.zeros(0))
+        klom_summary(np.zeros(0))
 
 
 @pytest.mark.parametrize("variant", ["easydub", "closed"])
@@ -202,7 +202,7 @@ def test_no_points_have_no_summary():
 def test_independent_equal_ensembles_score_the_known_noise_floor(variant, n_models, p95, mean):
     """The table of method.md §4 is that of 20 right-open bins; closing the last one adds a little. An ensemble against itself would draw it as zero."""
     unlearned, oracle = np.random.default_rng(0).normal(size=(2, n_models, 4000))
-    assert summary(klom(unlearned=unlearned, oracle=oracle, variant=variant).values) == pytest.approx({"p95": p95, "mean": mean}, rel=0.08)
+    assert klom_summary(klom(unlearned=unlearned, oracle=oracle, variant=variant).values) == pytest.approx({"p95": p95, "mean": mean}, rel=0.08)
 
 
 @pytest.mark.parametrize("variant", ["paper", "closed"])

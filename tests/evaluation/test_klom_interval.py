@@ -6,7 +6,7 @@ import pytest
 from pipeline.core.errors import ConfigError, DataError, ShapeError
 from pipeline.evaluation import bootstrap
 from pipeline.evaluation.bootstrap import klom_interval
-from pipeline.evaluation.klom import VARIANTS, klom, summary
+from pipeline.evaluation.klom import VARIANTS, klom, klom_summary
 
 GROUPS = {"all": np.arange(60), "few": np.array([3, 5, 8])}
 
@@ -25,7 +25,7 @@ def test_the_estimate_lies_inside_for_every_variant_and_group(variant, shift):
     found = interval(shift=shift, variant=variant)
     values = klom(unlearned=margins(50, seed=0, shift=shift), oracle=margins(50, seed=1), variant=variant).values
     for name, ids in GROUPS.items():
-        for statistic, estimate in summary(values[ids]).items():
+        for statistic, estimate in klom_summary(values[ids]).items():
             low, high = found[name][statistic]
             assert 0 <= low <= estimate <= high <= bootstrap.CEILING
 
@@ -48,7 +48,7 @@ def test_the_interval_follows_from_its_seed():
 
 def test_points_beyond_a_chunk_are_all_there(monkeypatch):
     whole = interval()
-    monkeypatch.setattr(bootstrap, "CHUNK", 7)
+    monkeypatch.setattr(bootstrap, "_CHUNK", 7)
     for name, found in interval().items():
         assert found["mean"] == pytest.approx(whole[name]["mean"], rel=1e-5)
 

@@ -105,7 +105,7 @@ def test_a_head_answers(ray_session: None, monkeypatch: pytest.MonkeyPatch) -> N
 
     from pipeline.execution.ray import address as ray_address
 
-    monkeypatch.setattr(ray_address, "ANSWER_SECONDS", 60.0)
+    monkeypatch.setattr(ray_address, "_ANSWER_SECONDS", 60.0)
     check(ray.get_runtime_context().gcs_address)
 
 

@@ -25,11 +25,11 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def test_a_need_that_is_not_met_is_first_said_then_given_up(clock: list[float]) -> None:
-    from pipeline.execution.ray.cluster import SAID_AFTER, Patience
+    from pipeline.execution.ray.cluster import CLUSTER_SAID_AFTER, ConnectionPatience
 
-    patience = Patience(300.0)
+    patience = ConnectionPatience(300.0)
     assert (patience.hopeless({NEED}, [SMALL]), patience.notice) == ({}, "")
-    clock[0] += SAID_AFTER
+    clock[0] += CLUSTER_SAID_AFTER
     assert patience.hopeless({NEED}, [SMALL]) == {}
     assert "waiting for a node that offers {'CPU': 1.0, 'GPU': 2.0, 'spot': 1.0}" in patience.notice
     clock[0] += 300.0
@@ -46,9 +46,9 @@ def test_a_cluster_that_others_use_is_said_to_be_busy(monkeypatch: pytest.Monkey
 
 
 def test_a_node_that_comes_late_ends_the_wait(clock: list[float]) -> None:
-    from pipeline.execution.ray.cluster import Patience
+    from pipeline.execution.ray.cluster import ConnectionPatience
 
-    patience = Patience(300.0)
+    patience = ConnectionPatience(300.0)
     patience.hopeless({NEED}, [])
     clock[0] += 200.0
     assert (patience.hopeless({NEED}, [LARGE]), patience.notice) == ({}, "")
@@ -58,9 +58,9 @@ def test_a_node_that_comes_late_ends_the_wait(clock: list[float]) -> None:
 
 
 def test_each_need_has_a_wait_of_its_own(clock: list[float]) -> None:
-    from pipeline.execution.ray.cluster import Patience
+    from pipeline.execution.ray.cluster import ConnectionPatience
 
-    patience, later = Patience(300.0), Need(num_cpus=64)
+    patience, later = ConnectionPatience(300.0), Need(num_cpus=64)
     patience.hopeless({NEED}, [SMALL])
     clock[0] += 290.0
     assert patience.hopeless({NEED, later}, [SMALL]) == {}
@@ -82,7 +82,7 @@ def test_a_lookout_goes_on_after_a_look_that_failed(monkeypatch: pytest.MonkeyPa
             raise answer
         return answer
 
-    monkeypatch.setattr(ray_cluster, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(ray_cluster, "_LOOK_SECONDS", 0.01)
     monkeypatch.setattr(ray_cluster.ray, "nodes", nodes)
     monkeypatch.setattr(ray_cluster.ray.util.client.ray, "is_connected", lambda: True)
     lookout = ray_cluster.Lookout()

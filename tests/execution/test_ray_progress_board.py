@@ -30,7 +30,7 @@ def test_a_task_that_ends_soon_sends_nothing_and_starts_no_thread():
 
 
 def test_a_teller_without_a_board_is_silent(monkeypatch):
-    monkeypatch.setattr(module, "INTERVAL", 0.0)
+    monkeypatch.setattr(module, "_INTERVAL", 0.0)
     monkeypatch.setattr(module.ray, "get_actor", lambda _: (_ for _ in ()).throw(ValueError("no such actor")))
     teller = Teller("nobody", 0)
     teller(0.5)
@@ -60,7 +60,7 @@ def test_reports_are_passed_on_a_few_times_a_second_and_only_while_somebody_list
         for share in (0.0, 0.2, 0.4):
             report(share)
     assert heard == []
-    monkeypatch.setattr(task_progress, "INTERVAL", 0.0)
+    monkeypatch.setattr(task_progress, "_INTERVAL", 0.0)
     with reports_to(heard.append):
         for share in (0.2, 0.4, 1.7):
             report(share)
@@ -69,7 +69,7 @@ def test_reports_are_passed_on_a_few_times_a_second_and_only_while_somebody_list
 
 
 def test_a_serial_executor_tells_while_it_works_and_of_nothing_afterwards(monkeypatch):
-    monkeypatch.setattr(task_progress, "INTERVAL", 0.0)
+    monkeypatch.setattr(task_progress, "_INTERVAL", 0.0)
     seen = []
     executor = SerialExecutor(lambda _task, _device: [report(share) for share in (0.25, 0.5)])
     executor.listen(lambda: seen.append(list(executor.under_way())))

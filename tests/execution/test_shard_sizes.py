@@ -27,7 +27,7 @@ TARGET = 0.4
 def short_shards(monkeypatch):
     """Let shards take .4 s instead of a minute, so that two of these models are one shard at most."""
     monkeypatch.setattr(shard_sizes, "TARGET_SECONDS", TARGET)
-    monkeypatch.setattr(task_progress, "INTERVAL", 0.05)
+    monkeypatch.setattr(task_progress, "_INTERVAL", 0.05)
 
 
 def sizes_of(session, key):

@@ -13,8 +13,8 @@ from pipeline.attribution.lds import explained, lds
 from pipeline.attribution.ridge import Ridge
 from pipeline.core.errors import ConfigError
 from pipeline.data.masks import unpack
-from pipeline.graph.layout import read_margins
-from pipeline.graph.nodes.curve import SHARES, Curve, _first
+from pipeline.graph.layout import read_stored_margins
+from pipeline.graph.nodes.curve import SHARES, CurveNode, _first
 from pipeline.graph.reading.attribution_shown import curve_content
 
 Open = Callable[..., Session]
@@ -54,7 +54,7 @@ def summary(session: Session) -> dict:
 
 
 def margins_of(session: Session, key: str) -> np.ndarray:
-    return read_margins(session.store, session.graph.survey(session.store)[key].table, session.experiment.store.layout, session.examples.labels)
+    return read_stored_margins(session.store, session.graph.survey(session.store)[key].table, session.experiment.store.layout, session.examples.labels)
 
 
 def masks_of(session: Session, key: str) -> np.ndarray:
@@ -136,7 +136,7 @@ def test_of_shares_that_are_the_same_models_one_is_shown() -> None:
 
 
 def test_there_is_a_curve_exactly_where_there_is_something_to_score(open_tiny: Open) -> None:
-    assert isinstance(open_tiny().graph.nodes["curve"], Curve)
+    assert isinstance(open_tiny().graph.nodes["curve"], CurveNode)
     assert not {"curve", "score"} & set(open_tiny("populations.heldout=null").graph.nodes)
     assert not {"curve", "fit", "groups", "train/scout"} & set(open_tiny(unlearners={"nothing": "no_op"}).graph.nodes)
 

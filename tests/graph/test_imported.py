@@ -9,7 +9,7 @@ import yaml
 from tiny import TINY, all_done, run_serially, statuses
 
 from jobs.running import planning
-from jobs.running.progress_display import counts
+from jobs.running.progress_display import counts_in_words
 from jobs.running.run_counts import Watcher
 from jobs.session import Session
 from pipeline import config
@@ -223,7 +223,7 @@ def test_records_are_settings_like_any_other(open_tiny: Open, tmp_path: Path) ->
 def test_models_of_a_source_are_read_not_trained_in_progress(open_tiny: Open, tmp_path: Path) -> None:
     session = open_tiny(**RIDGE, populations=importing(invent(tmp_path / "records")))
     states = session.graph.survey(session.store)
-    found = counts(Progress(states=states, wanted=frozenset(states)))
+    found = counts_in_words(Progress(states=states, wanted=frozenset(states)))
     trained = [node for node in session.graph.nodes.values() if node.stage == "train" and node.trains]
     n_trained = sum(node.n_units for node in trained)
     assert (found["read models"].wanted, found["read models"].makes_models) == (20, False)

@@ -12,7 +12,7 @@ from pipeline.evaluation.judges.base import Judge
 from pipeline.evaluation.judges.scores import Score, Scores
 from pipeline.execution.walk import Walk
 from pipeline.graph.costs import spending_of
-from pipeline.graph.nodes.evaluate import Verdict, read_judged
+from pipeline.graph.nodes.evaluate import VerdictNode, read_judged
 from pipeline.graph.nodes.train import CHECKPOINT, read_states
 from pipeline.graph.nodes.unlearn import AFTER, snapshot_checkpoint
 from pipeline.graph.reading.kept_states import read_kept
@@ -182,7 +182,7 @@ def test_results_give_snapshots_under_one_key_and_are_otherwise_as_without(plain
 def test_mlflow_is_given_every_score_by_what_it_cost(plain, shown):
     found = []
     for session, states in (plain, shown):
-        verdict = next(node for node in session.graph.nodes.values() if isinstance(node, Verdict) and node.key == VERDICT)
+        verdict = next(node for node in session.graph.nodes.values() if isinstance(node, VerdictNode) and node.key == VERDICT)
         found.append(verdict_results(session.graph, session.store, "1", verdict, states))
     (one, other), spending = found, spending_of(shown[0].experiment, shown[0].examples)
     assert one.curves == {}
@@ -223,7 +223,7 @@ def test_a_judge_of_states_from_outside_sees_those_of_each_snapshot(tmp_path):
 @pytest.mark.parametrize("most_kept", [0, 1 << 30])
 def test_snapshots_are_the_same_whether_blocks_are_kept_or_read_again(shown, monkeypatch, most_kept):
     session, states = shown
-    monkeypatch.setattr("pipeline.graph.reading.snapshot_outputs.MOST_KEPT", most_kept)
+    monkeypatch.setattr("pipeline.graph.reading.snapshot_outputs._MOST_KEPT", most_kept)
     layout, labels = session.experiment.store.layout, session.examples.labels
     rows = session.store.read_rows(states[KEY].table)
     logits = np.concatenate([rows.columns[name] for name in sorted(rows.columns) if name.startswith("logits")], axis=1)

@@ -253,9 +253,9 @@ def test_klom_of_files_is_that_of_the_library(dmm: Dmm, tmp_path: Path) -> None:
     for name, margins in pair.items():
         np.save(tmp_path / f"{name}.npy", margins)
     status, out, _ = dmm("klom", "--unlearned", "a.npy", "--oracle", "b.npy", "--variant", "easydub", "--json")
-    from pipeline.evaluation.klom import klom, summary
+    from pipeline.evaluation.klom import klom, klom_summary
 
-    expected = summary(klom(unlearned=pair["a"], oracle=pair["b"], variant="easydub").values)
+    expected = klom_summary(klom(unlearned=pair["a"], oracle=pair["b"], variant="easydub").values)
     assert status == 0
     assert {name: answer(out)[name] for name in expected} == expected
     assert answer(out)["p95_interval"][0] <= expected["p95"] <= answer(out)["p95_interval"][1]

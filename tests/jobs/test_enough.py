@@ -13,7 +13,7 @@ from jobs.running.until_enough import Enough
 from jobs.session import Session
 from pipeline.execution.retry_policy import TRIES
 from pipeline.graph.node import Work
-from pipeline.graph.nodes.curve import Curve
+from pipeline.graph.nodes.curve import CurveNode
 from pipeline.graph.nodes.train import Population
 
 FEW = {role: {"n_models": 2} for role in ("scout", "full", "oracle", "floor")}
@@ -57,7 +57,7 @@ def test_a_tolerance_that_nothing_reaches_stops_at_an_eighth(dmm: Dmm, tmp_path:
 
 def test_a_tolerance_that_everything_reaches_takes_all_and_trains_nothing_twice(dmm: Dmm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The gain is fixed here: whether a doubling of tiny models helps is chance."""
-    monkeypatch.setattr(Curve, "_score", lambda *given: {"n_models": 1.0, "lds": given[-1], "low": 0.0, "high": 1.0})
+    monkeypatch.setattr(CurveNode, "_score", lambda *given: {"n_models": 1.0, "lds": given[-1], "low": 0.0, "high": 1.0})
     status, out, err = dmm(*serial("run", "--until-enough", "--tolerance", "0.4", "--until", "score"))
     assert (status, answer(out)["enough"]["n_models"]) == (0, SIZES[-1])
     assert answer(out)["enough"]["lds_gained_by_last_doubling"] == 0.5

@@ -10,7 +10,7 @@ import pytest
 from jobs import cli
 from jobs.answers.klom_files import klom_report, read_margins
 from pipeline.core.errors import ConfigError, DataError, ShapeError
-from pipeline.evaluation.klom import VARIANTS, klom, summary
+from pipeline.evaluation.klom import VARIANTS, klom, klom_summary
 
 RULE = {"variant": "closed", "n_bins": 20, "clip": 100.0, "seed": 0}
 
@@ -76,7 +76,7 @@ def test_a_file_cut_short_is_refused(tmp_path):
 def test_the_floor_is_one_half_of_the_oracles_against_the_other(tmp_path, variant):
     unlearned, oracle = np.random.default_rng(0).normal(size=(2, 21, 8))
     floor = report(tmp_path, unlearned, oracle, variant=variant)["floor"]
-    expected = summary(klom(unlearned=oracle[:10], oracle=oracle[10:20], variant=variant).values)
+    expected = klom_summary(klom(unlearned=oracle[:10], oracle=oracle[10:20], variant=variant).values)
     assert {name: floor[name] for name in expected} == expected
     assert floor["n_models"] == 10
     assert floor["mean"] > 0
@@ -110,7 +110,7 @@ def test_the_command_prints_one_json_object_without_nan_last(tmp_path, monkeypat
         cli.main()
     answer = json.loads(capsys.readouterr().out.splitlines()[-1], parse_constant=pytest.fail)
     assert (ended.value.code, answer["n_nonfinite"]) == (0, 22)
-    expected = summary(klom(unlearned=unlearned, oracle=oracle, variant=variant).values)
+    expected = klom_summary(klom(unlearned=unlearned, oracle=oracle, variant=variant).values)
     assert {name: answer[name] for name in expected} == expected
 
 

@@ -16,7 +16,7 @@ from pipeline import config
 from pipeline.core.errors import ConfigError, DataError
 from pipeline.data.datasets.planted import Planted
 from pipeline.data.examples import Examples
-from pipeline.evaluation.klom import klom, summary
+from pipeline.evaluation.klom import klom, klom_summary
 from pipeline.evaluation.margins import margins
 from pipeline.sources.easydub import EasyDub
 from pipeline.sources.easydub_layout import EasyDubLayout
@@ -42,7 +42,7 @@ def test_a_folder_is_judged_split_by_split(place: EasyDubLayout, examples: Examp
     before, after = (margins(np.stack([made.logits[name][number] for number in numbers]), examples.labels) for name in ("pretrain", "oracle/forget_2"))
     rows = {"forget": np.array(IDS[2]), "retain": np.setdiff1d(np.arange(40), IDS[2]), "validation": np.arange(40, 52)}
     for split, ids in rows.items():
-        expected = summary(klom(unlearned=before[:, ids], oracle=after[:, ids], variant="easydub").values)
+        expected = klom_summary(klom(unlearned=before[:, ids], oracle=after[:, ids], variant="easydub").values)
         assert {name: found["splits"][split][name] for name in expected} == expected
         assert found["splits"][split]["n_points"] == len(ids)
     assert (found["n_unlearned"], found["n_forget"], found["notices"]) == (4, 3, [])

@@ -23,7 +23,7 @@ from pipeline.graph.build.experiment_graph import build_graph
 from pipeline.graph.child_run import ChildRun
 from pipeline.graph.graph import Graph
 from pipeline.graph.node import Node, Parent, Work
-from pipeline.graph.nodes.effect import Effect
+from pipeline.graph.nodes.effect import EffectNode
 from pipeline.graph.nodes.unlearn import Unlearn
 from pipeline.store.store import Shard
 from pipeline.tracking.pages import Pages
@@ -65,7 +65,7 @@ def with_screening(experiment: Experiment, examples: Examples) -> Graph:
     graph, nodes = build_graph(experiment, examples), {}
     for key, node in graph.nodes.items():
         nodes[key] = node
-        if isinstance(node, Effect):
+        if isinstance(node, EffectNode):
             key = f"screen/{node.forget_set}"
             nodes[key] = Screening(key=key, forget_set=node.forget_set, effect_key=node.key)
     return replace(graph, nodes=nodes)

@@ -45,7 +45,7 @@ def remote(s3_running: s3_server.Server) -> Iterator[Session]:
         s3_running.fail(kind, times, verb=verb)
     session = open_at(f"s3://{s3_server.BUCKET}/{uuid.uuid4().hex}", **SMALL)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pipeline.store.files.retrying.FIRST_PAUSE", 0.01)
+        patch.setattr("pipeline.store.files.retrying._FIRST_PAUSE", 0.01)
         assert not run_serially(session, draws=True).failures
     assert all(fault.times == 0 for fault in s3_running.faults)
     return session

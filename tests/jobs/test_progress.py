@@ -9,7 +9,7 @@ from tiny import run_serially
 
 from jobs.options import plain_console
 from jobs.running import progress_display as module
-from jobs.running.progress_display import BarDisplay, LineDisplay, duration, open_display
+from jobs.running.progress_display import BarDisplay, LineDisplay, duration_in_words, open_display
 from jobs.session import Session
 from pipeline.execution.progress import Progress
 
@@ -20,11 +20,11 @@ Open = Callable[..., Session]
     ("seconds", "words"), [(None, "?"), (0.4, "0 s"), (59.4, "59 s"), (59.6, "1 min 0 s"), (200, "3 min 20 s"), (7500, "2 h 5 min"), (360000, "100 h 0 min")]
 )
 def test_durations_are_said_as_people_do(seconds: float | None, words: str) -> None:
-    assert duration(seconds) == words
+    assert duration_in_words(seconds) == words
 
 
 def test_lines_say_what_is_busy_and_how_fast(open_tiny: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LINE_SECONDS", 0.0)
+    monkeypatch.setattr(module, "_LINE_SECONDS", 0.0)
     out = io.StringIO()
     display = open_display(plain_console(file=out, width=200))
     assert isinstance(display, LineDisplay)
@@ -33,7 +33,7 @@ def test_lines_say_what_is_busy_and_how_fast(open_tiny: Open, monkeypatch: pytes
 
 
 def test_what_is_left_of_models_is_not_said_while_others_work(open_tiny: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LINE_SECONDS", 0.0)
+    monkeypatch.setattr(module, "_LINE_SECONDS", 0.0)
     states = open_tiny().graph.survey(open_tiny().store)
     out = io.StringIO()
     for running in ({"fit": 1}, {"fit": 1, "train/subset": 1}):

@@ -14,9 +14,9 @@ from pipeline.results.report_content import (
     AttributionContent,
     Cost,
     DatasetContent,
+    MethodRow,
     PopulationContent,
     Report,
-    Row,
     SetContent,
 )
 from pipeline.show.payback import break_even
@@ -81,7 +81,9 @@ def accuracy_of(share: float) -> Scores:
     return Scores(rows=tuple(rows))
 
 
-def row_of(kind: str, p95: tuple[float, float, float], n_points: int = 4, *, n_nonfinite: int = 0, floor: tuple[float, ...] = FLOOR, **fields: Any) -> Row:
+def row_of(
+    kind: str, p95: tuple[float, float, float], n_points: int = 4, *, n_nonfinite: int = 0, floor: tuple[float, ...] = FLOOR, **fields: Any
+) -> MethodRow:
     """Return a row of a known kind from its P95 on the three splits; further fields replace those made up."""
     needs, moves_weights, fraction = KINDS[kind]
     rng = np.random.default_rng(len(kind))
@@ -97,7 +99,7 @@ def row_of(kind: str, p95: tuple[float, float, float], n_points: int = 4, *, n_n
         "points": p95[0] * rng.uniform(0.3, 1.05, n_points),
         "margins": rng.normal(oracle_mean + (8 - oracle_mean) * share, 1.3, (N_MODELS, n_points)),
     }
-    return Row(**(made | fields))
+    return MethodRow(**(made | fields))
 
 
 def set_of(p95: Mapping[str, tuple[float, float, float]], n_points: int = 4, *, floor: tuple[float, ...] = FLOOR, **fields: Any) -> SetContent:
@@ -142,7 +144,7 @@ def report_of(*sets: SetContent, **fields: Any) -> Report:
 
 
 @pytest.fixture
-def make_row() -> Callable[..., Row]:
+def make_row() -> Callable[..., MethodRow]:
     """Return the maker of rows."""
     return row_of
 

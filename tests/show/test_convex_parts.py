@@ -10,7 +10,7 @@ from pipeline.studies.convex.chapter.amounts import amount, share_left
 from pipeline.studies.convex.chapter.chapter_content import CaseContent, ConvexContent, CourseContent, DataContent, GuaranteeContent
 from pipeline.studies.convex.chapter.chapter_tables import constants_table, data_facts, guarantees_table, outcomes_table
 from pipeline.studies.convex.chapter.chapter_words import course_words, verdict_words
-from pipeline.studies.convex.chapter.display_names import REMOVALS
+from pipeline.studies.convex.chapter.display_names import REMOVAL_NAMES
 from pipeline.studies.convex.chapter.real_parts import guarantee_part, real_figures, real_words
 
 STEPS = np.arange(5)
@@ -76,7 +76,7 @@ def shown(made, *places):
 
 def test_tables_have_a_row_for_every_removal_and_every_case(content):
     outcomes, promises = outcomes_table(content.data[0]), guarantees_table(content.guarantees)
-    assert [label for (label,) in shown(outcomes, 0)] == [REMOVALS[label] for label in ("nothing", *ENDS)]
+    assert [label for (label,) in shown(outcomes, 0)] == [REMOVAL_NAMES[label] for label in ("nothing", *ENDS)]
     assert [promise for (promise,) in shown(promises, 6)] == ["kept", "broken"] * 2
     assert shown(promises, 3, 4)[0] == ("1·10⁷", "−0.001")
 

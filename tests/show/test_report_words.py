@@ -8,7 +8,7 @@ from pipeline.results.report_content import chosen_row
 from pipeline.show.payback import break_even
 from pipeline.show.report.report_tables import key_figures, numbers_table
 from pipeline.show.report.report_words import summary, verdict
-from pipeline.show.report.verdict import Outcome, judge
+from pipeline.show.report.verdict import SetOutcome, judge
 from pipeline.show.tables import Tone
 
 NOTHING = {"no_op": (9.3, 0.63, 1.2)}
@@ -22,7 +22,7 @@ def said(content) -> str:
 def test_reaching_the_floor_is_said_with_gain_rival_and_cost(make_set):
     content = make_set(NOTHING | {"dmm": (0.81, 0.7, 0.72), "gradient_ascent": (8.7, 0.7, 0.9)})
     spoken = verdict(content)
-    assert spoken.outcome == Outcome.REACHED
+    assert spoken.outcome == SetOutcome.REACHED
     assert spoken.headline == "dmm reaches the floor of retraining"
     assert key_figures(content) == (("9.30", "doing nothing"), ("0.81", "dmm"), ("0.62", "retraining"), ("8.2%", "of a retraining"))
     assert spoken.sentences[0] == "dmm closes 98% of the gap to retraining for 8.2% of one retraining."
@@ -37,7 +37,7 @@ def test_a_rival_that_wins_is_named_the_winner(make_set):
 
 def test_part_of_the_way_leaves_the_victory_to_retraining(make_set):
     content = make_set(NOTHING | {"dmm": (6.3, 0.7, 0.7), "oracle_matching": (0.8, 0.9, 0.7), "dm_direct": (6.1, 0.6, 0.7)})
-    assert judge(content).outcome == Outcome.PARTIAL
+    assert judge(content).outcome == SetOutcome.PARTIAL
     text = said(content)
     assert "dmm covers only part of the way: retraining wins" in text
     assert "No method without a datamodel was tried." in text
@@ -49,7 +49,7 @@ def test_a_prediction_better_than_what_was_matched_to_it_blames_matching(make_se
     assert "The prediction is good: matching to it is what falls short." in text
 
 
-@pytest.mark.parametrize(("p95", "outcome"), [(1.6, Outcome.CLOSE), (8.9, Outcome.FAILED), (9.9, Outcome.FAILED), (math.nan, Outcome.FAILED)])
+@pytest.mark.parametrize(("p95", "outcome"), [(1.6, SetOutcome.CLOSE), (8.9, SetOutcome.FAILED), (9.9, SetOutcome.FAILED), (math.nan, SetOutcome.FAILED)])
 def test_outcomes_follow_the_distance_to_the_floor(make_set, p95, outcome):
     assert judge(make_set(NOTHING | {"dmm": (p95, 0.7, 0.7)})).outcome == outcome
 
@@ -72,7 +72,7 @@ def test_a_high_floor_forbids_a_verdict(make_set):
 
 def test_bounds_and_predictors_never_win(make_set):
     content = make_set(NOTHING | {"oracle_matching": (0.6, 0.6, 0.6), "dm_direct": (0.6, 0.6, 0.6)})
-    assert judge(content).outcome == Outcome.UNTRIED
+    assert judge(content).outcome == SetOutcome.UNTRIED
     assert "No cheap method that moves weights was tried" in said(content)
 
 
@@ -121,7 +121,7 @@ def test_a_level_datamodel_is_granted_its_draw(make_set):
 
 def test_without_rows_there_is_nothing_to_follow(make_set):
     assert chosen_row(make_set({})) is None
-    assert judge(make_set({})).outcome == Outcome.UNTRIED
+    assert judge(make_set({})).outcome == SetOutcome.UNTRIED
 
 
 def test_the_report_follows_the_best_row_that_uses_the_datamodel(make_set):

@@ -11,7 +11,7 @@ from model_folders import KEYS, network, save_state
 from pipeline.core.errors import ConfigError, DataError
 from pipeline.data.datasets.planted import Planted
 from pipeline.data.examples import Examples
-from pipeline.sources.checkpoints import Checkpoints
+from pipeline.sources.checkpoints import CheckpointFiles
 
 
 @pytest.fixture(scope="module")
@@ -19,8 +19,8 @@ def examples() -> Examples:
     return Planted(n_train=40, n_validation=12).load()
 
 
-def source(tmp_path: Path, **settings: object) -> Checkpoints:
-    return Checkpoints(folder=tmp_path, keys=KEYS, **settings)
+def source(tmp_path: Path, **settings: object) -> CheckpointFiles:
+    return CheckpointFiles(folder=tmp_path, keys=KEYS, **settings)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_models_are_in_the_order_of_their_numbers(tmp_path: Path, examples: Exam
 
 def test_safetensors_are_read_too(tmp_path: Path, examples: Examples) -> None:
     safetensors.torch.save_file(network(examples, 1).state_dict(), tmp_path / "model.safetensors")
-    found = Checkpoints(folder=tmp_path, files="model.safetensors")
+    found = CheckpointFiles(folder=tmp_path, files="model.safetensors")
     assert torch.equal(
         found.read_states(0, 1, network(examples, 9))["3.bias"][0],
         network(examples, 1).state_dict()["3.bias"],

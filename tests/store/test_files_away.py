@@ -18,7 +18,7 @@ from pipeline.store.store import Store
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr("pipeline.store.files.retrying.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("pipeline.store.files.retrying._FIRST_PAUSE", 0.01)
 
 
 @pytest.fixture

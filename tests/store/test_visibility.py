@@ -24,7 +24,7 @@ BLIND = "node a does not see the store"
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sight, "FIRST_SIGHT", 0.1)
-    monkeypatch.setattr(retry_policy, "FIRST_PAUSE", 0.0)
+    monkeypatch.setattr(retry_policy, "_FIRST_PAUSE", 0.0)
     sight.see.cache_clear()
 
 
@@ -123,10 +123,10 @@ def test_where_no_node_sees_the_store_work_is_given_up_once_none_has_come_for_lo
 
 
 def test_a_machine_that_sees_the_store_is_asked_for_in_words(blind) -> None:
-    from pipeline.execution.ray.cluster import Patience
+    from pipeline.execution.ray.cluster import ConnectionPatience
 
     need = blind.around(Need(), machines)
-    assert "no node offers {'CPU': 1.0} and sees the store and none has come" in Patience(0.0).hopeless({need}, [])[need]
+    assert "no node offers {'CPU': 1.0} and sees the store and none has come" in ConnectionPatience(0.0).hopeless({need}, [])[need]
 
 
 @pytest.mark.ray

@@ -6,12 +6,12 @@ from typing import Any, ClassVar
 
 from pipeline.core.errors import StoreError, TrackingError
 from pipeline.results.tracked import PARENT, Results
-from pipeline.tracking.mirror import Ending, Mirror, Patience
+from pipeline.tracking.mirror import Mirror, MirrorPatience, RunEnding
 from pipeline.tracking.pages import Pages
 from pipeline.tracking.progress_samples import Sample
 from pipeline.tracking.tracker import NoTracker
 
-QUICK = Patience(points=0.02, retry=0.01, end=10.0, killed=0.2)
+QUICK = MirrorPatience(points=0.02, retry=0.01, end=10.0, killed=0.2)
 
 
 class FakeTracker(NoTracker):
@@ -94,15 +94,15 @@ class FakePages(Pages):
         return status
 
 
-def mirror(tracker: FakeTracker, pages: FakePages | None = None, *, warn: Callable[[str], None] = lambda _: None, patience: Patience = QUICK) -> Mirror:
+def mirror(tracker: FakeTracker, pages: FakePages | None = None, *, warn: Callable[[str], None] = lambda _: None, patience: MirrorPatience = QUICK) -> Mirror:
     """Return a mirror at work."""
     started = Mirror(tracker, pages or FakePages("a", "b", "c"), warn=warn, patience=patience)
     started.start()
     return started
 
 
-def ending(status: str = "FINISHED", **failures: str) -> Ending:
-    return Ending(status=status, states={}, failures=failures)
+def ending(status: str = "FINISHED", **failures: str) -> RunEnding:
+    return RunEnding(status=status, states={}, failures=failures)
 
 
 def sample(seconds: float | int) -> Sample:

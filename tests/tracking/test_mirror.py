@@ -8,7 +8,7 @@ import pytest
 from view.fakes import QUICK, FakePages, FakeTracker, ending, mirror, sample
 
 from pipeline.results.tracked import PARENT
-from pipeline.tracking.mirror import LEFT, Mirror, Patience
+from pipeline.tracking.mirror import LEFT, Mirror, MirrorPatience
 
 # Seconds that Ray gives a job to stop before it kills the job.
 RAY_STOPS_AFTER = 3.0
@@ -145,7 +145,7 @@ def test_whatever_a_damaged_store_makes_of_pages_the_others_are_shown_and_the_ru
 def test_a_tracker_that_cannot_be_reached_in_the_end_is_asked_once():
     tracker = FakeTracker()
     tracker.is_down = True
-    at_work = mirror(tracker, FakePages("a", "b"), patience=Patience(points=0.02, retry=3600.0))
+    at_work = mirror(tracker, FakePages("a", "b"), patience=MirrorPatience(points=0.02, retry=3600.0))
     for child in ("a", "b"):
         at_work.show(child, {})
     at_work.add({PARENT: sample(1)})
@@ -157,7 +157,7 @@ def test_a_tracker_that_cannot_be_reached_in_the_end_is_asked_once():
 def test_an_end_in_which_nothing_is_heard_is_cut_short():
     tracker, said = FakeTracker(), []
     tracker.answers.clear()
-    at_work = mirror(tracker, warn=said.append, patience=Patience(silence=0.1))
+    at_work = mirror(tracker, warn=said.append, patience=MirrorPatience(silence=0.1))
     at_work.finish(ending())
     assert said == [LEFT]
     let_go(tracker, at_work)
@@ -166,10 +166,10 @@ def test_an_end_in_which_nothing_is_heard_is_cut_short():
 def test_a_kill_is_over_before_ray_kills_for_good():
     tracker = FakeTracker()
     tracker.answers.clear()
-    at_work = mirror(tracker, patience=Patience())
+    at_work = mirror(tracker, patience=MirrorPatience())
     at_work.finish(ending("KILLED"))
     let_go(tracker, at_work)
-    assert Patience().killed < RAY_STOPS_AFTER
+    assert MirrorPatience().killed < RAY_STOPS_AFTER
 
 
 def test_a_wait_for_the_end_is_announced(monkeypatch: pytest.MonkeyPatch) -> None:

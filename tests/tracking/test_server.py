@@ -10,7 +10,7 @@ from view.test_mirror import wait_until
 
 from pipeline.execution.progress import Progress
 from pipeline.tracking.listener import TrackingListener, open_view
-from pipeline.tracking.mirror import LEFT, Patience
+from pipeline.tracking.mirror import LEFT, MirrorPatience
 
 ONE_SET = {"forget_sets": {"some": TINY["forget_sets"]["some"]}, "unlearners": {"nothing": "no_op"}}
 
@@ -37,7 +37,7 @@ def test_a_server_killed_and_restarted_in_mid_run_misses_nothing(open_tiny, tmp_
     with serving(database, tmp_path) as server:
         session = open_tiny(**ONE_SET, tracking={"uri": server.uri})
         progress = run_serially(session)
-        view = open_view(session.graph, session.store, warn=said.append, patience=Patience(points=0.05, retry=0.2))
+        view = open_view(session.graph, session.store, warn=said.append, patience=MirrorPatience(points=0.05, retry=0.2))
         leave(view, progress, "forget", "train")
         wait_until(lambda: len(shown(database)) == 2)
         server.kill()

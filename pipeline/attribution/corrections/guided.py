@@ -15,7 +15,7 @@ from pipeline.core.errors import ShapeError
 # Rounds in which stretch and variance are found from each other; the shares kept settle to .01 in about ten.
 ROUNDS = 20
 # The least variance about the guide, as a share of the mean noise: with less, a lucky agreement would pass for certainty.
-LEAST = 0.1
+_LEAST = 0.1
 
 
 def guided(predicted: Effect, guide: Float[np.ndarray, " _"], *, forgotten: Bool[np.ndarray, " _"], curvature: float = 0.0) -> Effect:
@@ -36,7 +36,7 @@ def guided(predicted: Effect, guide: Float[np.ndarray, " _"], *, forgotten: Bool
 
 def _drawn(mean: PerOutput, guide: PerOutput, noise: PerOutput) -> tuple[PerOutput, PerOutput]:
     """Return posterior means and variances of one group of outputs."""
-    least = LEAST * float(noise.mean())
+    least = _LEAST * float(noise.mean())
     variance, stretch = max(float((mean**2 - noise).mean()), least), 0.0
     for _ in range(ROUNDS):
         precision = 1 / (variance + noise)

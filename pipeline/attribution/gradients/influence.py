@@ -22,7 +22,7 @@ from pipeline.training.gradients import Checkpoints, Cotangents, Vectors
 from pipeline.training.recipe.objectives import LabelObjective
 
 # Numbers that the rows may take: 4 GB.
-MOST_NUMBERS = 2**30
+_MOST_NUMBERS = 2**30
 
 
 class GroupInfluence(StepEstimator):
@@ -42,7 +42,7 @@ class GroupInfluence(StepEstimator):
     def check_size(self, checkpoints: Checkpoints) -> None:
         """Raise ConfigError if the rows of one model would not fit in memory."""
         n_rows = min(self.rows, checkpoints.n_train * checkpoints.n_classes)
-        if n_rows * checkpoints.n_parameters > MOST_NUMBERS:
+        if n_rows * checkpoints.n_parameters > _MOST_NUMBERS:
             raise ConfigError(f"influence would hold {n_rows} rows of {checkpoints.n_parameters} numbers; lower `rows`, or set `layers` to 'last'")
 
     def look(self, checkpoints: Checkpoints, model: int) -> dict[str, np.ndarray]:

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from scipy.linalg.blas import sgemm
 
 from pipeline.attribution.lasso import compiled_steps, compiled_sweeps
-from pipeline.attribution.lasso.path import FLOAT32, SAFE, Heldout, Rows, Solver, Weights
+from pipeline.attribution.lasso.path import FLOAT32, SAFE, Heldout, PointRows, Solver, SparseWeights
 from pipeline.core.arrays import Indices, Masks, Outputs, PerOutput, PerTrain
 
 # The share of all points up to which an output is solved on a set of its own; from .3 to .5 all are as fast within 10 %.
@@ -28,7 +28,7 @@ LEAST_FALL = 1e-4
 
 
 @dataclass(frozen=True)
-class Design:
+class _Design:
     """masks (n_models, n_train) as numbers, and counts (n_train, n_train): how many models keep both points, exact below 16 million of them."""
 
     masks: Float[np.ndarray, "n_models n_train"]
@@ -59,8 +59,8 @@ class Coordinate(Solver):
         left_in, left_out = numbers[~heldout], numbers[heldout]
         counts = left_in.T @ left_in
         self.heldout = heldout
-        self.left_in = Design(left_in, counts)
-        self.all = Design(numbers, counts + left_out.T @ left_out)
+        self.left_in = _Design(left_in, counts)
+        self.all = _Design(numbers, counts + left_out.T @ left_out)
         self.left_out = np.ascontiguousarray((left_out - self.left_in.mean.astype(np.float32)).T)
 
     def on_path(self, outputs: Outputs) -> "CoordinateChunk":
@@ -70,7 +70,7 @@ class Coordinate(Solver):
         weights = np.zeros((outputs.shape[1], len(self.left_out)), np.float32)
         return CoordinateChunk(self.left_in, left_in, weights, self.left_out, missed)
 
-    def on_all(self, outputs: Outputs, weights: Weights) -> "CoordinateChunk":
+    def on_all(self, outputs: Outputs, weights: SparseWeights) -> "CoordinateChunk":
         """See Solver."""
         return CoordinateChunk(self.all, outputs, weights, self.left_out[:, :0], np.empty((len(weights), 0), np.float32))
 
@@ -78,7 +78,7 @@ class Coordinate(Solver):
 class CoordinateChunk:
     """See Chunk. All arrays but left_out have one row for each output, whose names lasso_kernels tells; centred are its outputs less their mean."""
 
-    def __init__(self, design: Design, outputs: Outputs, weights: Weights, left_out: np.ndarray, missed: np.ndarray) -> None:
+    def __init__(self, design: _Design, outputs: Outputs, weights: SparseWeights, left_out: np.ndarray, missed: np.ndarray) -> None:
         self.design, self.left_out, self.missed = design, left_out, missed
         self.centred = np.ascontiguousarray((outputs - outputs.mean(axis=0, dtype=np.float64)).T)
         self.power = np.square(self.centred).mean(axis=1)
@@ -91,7 +91,7 @@ class CoordinateChunk:
         """See Chunk."""
         return np.abs(self.correlations).max(axis=1).astype(np.float64)
 
-    def weights(self) -> Weights:
+    def weights(self) -> SparseWeights:
         """See Chunk."""
         return self.beta
 
@@ -101,7 +101,7 @@ class CoordinateChunk:
         self._subtract(self.left_out, self.missed, residuals)
         return np.square(residuals).mean(axis=1, dtype=np.float64)
 
-    def keep(self, rows: Rows) -> None:
+    def keep(self, rows: PointRows) -> None:
         """See Chunk."""
         for name in ("missed", "centred", "power", "correlations", "beta", "gradients"):
             setattr(self, name, getattr(self, name)[rows])

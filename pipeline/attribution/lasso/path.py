@@ -14,14 +14,14 @@ from jaxtyping import Bool, Float, Int
 from pipeline.core.arrays import Masks, Outputs, PerOutput
 
 # Outputs solved together: enough for the matrix products, few enough that their arrays stay in the cache.
-CHUNK = 256
+_CHUNK = 256
 # Gaps on the path, where only the best penalty is sought; the refit at that penalty has the tolerance asked for.
 PATH_TOLERANCE = 1e-4
 # Float32 tells gaps to 2e-6: what is to be below a tolerance is brought below this share of it, and below FLOAT32 it takes float64.
 SAFE, FLOAT32 = 0.97, 1e-5
 
-Weights = Float[np.ndarray, "n_outputs n_train"]
-Rows = Bool[np.ndarray, " n_rows"]
+SparseWeights = Float[np.ndarray, "n_outputs n_train"]
+PointRows = Bool[np.ndarray, " n_rows"]
 Heldout = Bool[np.ndarray, " n_models"]
 
 
@@ -51,7 +51,7 @@ class LassoFit:
     position: which penalty of the path was chosen.
     """
 
-    weights: Weights
+    weights: SparseWeights
     intercept: PerOutput
     penalty: PerOutput
     gap: PerOutput
@@ -76,11 +76,11 @@ class Chunk(Protocol):
         """Return the mean squared error of each output on the models left out."""
         ...
 
-    def keep(self, rows: Rows) -> None:
+    def keep(self, rows: PointRows) -> None:
         """Go on with these outputs alone."""
         ...
 
-    def weights(self) -> Weights:
+    def weights(self) -> SparseWeights:
         """Return the weights as they stand."""
         ...
 
@@ -93,7 +93,7 @@ class Solver(ABC):
         """Return outputs (n_models, n_outputs) of all models at zero weights, to be solved over the models left in."""
 
     @abstractmethod
-    def on_all(self, outputs: Outputs, weights: Weights) -> Chunk:
+    def on_all(self, outputs: Outputs, weights: SparseWeights) -> Chunk:
         """Return outputs (n_models, n_outputs) at weights, to be solved over all models."""
 
 
@@ -102,7 +102,7 @@ def fit_path(solver: Solver, masks: Masks, outputs: Outputs, path: Path) -> Lass
 
     Outputs are taken to be finite.
     """
-    parts = [_fit_chunk(solver, masks, outputs[:, start : start + CHUNK], path) for start in range(0, outputs.shape[1], CHUNK)]
+    parts = [_fit_chunk(solver, masks, outputs[:, start : start + _CHUNK], path) for start in range(0, outputs.shape[1], _CHUNK)]
     return LassoFit(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in LassoFit.__dataclass_fields__})
 
 
@@ -129,7 +129,7 @@ def _fit_chunk(solver: Solver, masks: Masks, outputs: Outputs, path: Path) -> La
 
 @dataclass(frozen=True)
 class _Walk:
-    weights: Weights
+    weights: SparseWeights
     penalty: PerOutput
     error: PerOutput
     error_at_zero: PerOutput

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.attribution.lasso.path import SAFE, Heldout, Rows, Solver, Weights
+from pipeline.attribution.lasso.path import SAFE, Heldout, PointRows, Solver, SparseWeights
 from pipeline.core.arrays import Masks, Outputs, PerOutput
 
-MOST_STEPS = 3000
+_MOST_STEPS = 3000
 # Steps between looks at the gaps.
 LOOK = 4
 POWER_STEPS = 50
@@ -22,7 +22,7 @@ SURELY = 1.05
 
 
 @dataclass(frozen=True)
-class Design:
+class _Design:
     """What problems need of masks (n_models, n_train), numbers on some device."""
 
     masks: Tensor
@@ -62,7 +62,7 @@ class Batched(Solver):
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self.dtype = torch.float64 if exact else torch.float32
         self.heldout = heldout
-        self.left_in, self.all = Design(self._tensor(masks[~heldout])), Design(self._tensor(masks))
+        self.left_in, self.all = _Design(self._tensor(masks[~heldout])), _Design(self._tensor(masks))
         self.left_out = self._tensor(masks[heldout]) - self.left_in.mean
 
     def on_path(self, outputs: Outputs) -> "BatchedChunk":
@@ -72,7 +72,7 @@ class Batched(Solver):
         weights = np.zeros((outputs.shape[1], self.left_out.shape[1]), np.float32)
         return BatchedChunk(self.left_in, self._centred(left_in), self._tensor(weights), (self.left_out, self._tensor(missed.T)))
 
-    def on_all(self, outputs: Outputs, weights: Weights) -> "BatchedChunk":
+    def on_all(self, outputs: Outputs, weights: SparseWeights) -> "BatchedChunk":
         """See Solver."""
         return BatchedChunk(self.all, self._centred(outputs), self._tensor(weights), None)
 
@@ -86,7 +86,7 @@ class Batched(Solver):
 class BatchedChunk:
     """See Chunk. state holds tensors of one row for each output; beta and slope are its weights and the gradient Xᵀr/m of its residuals r."""
 
-    def __init__(self, design: Design, centred: Tensor, weights: Tensor, left_out: tuple[Tensor, Tensor] | None) -> None:
+    def __init__(self, design: _Design, centred: Tensor, weights: Tensor, left_out: tuple[Tensor, Tensor] | None) -> None:
         self.design = design
         correlations = centred @ design.masks / len(design.masks)
         power = centred.double().square().mean(dim=1)
@@ -98,7 +98,7 @@ class BatchedChunk:
         """See Chunk."""
         return self.state["correlations"].abs().amax(dim=1).double().cpu().numpy()
 
-    def weights(self) -> Weights:
+    def weights(self) -> SparseWeights:
         """See Chunk."""
         return self.state["beta"].float().cpu().numpy()
 
@@ -107,7 +107,7 @@ class BatchedChunk:
         residuals = self.state["missed"] - self.state["beta"] @ self.left_out.T
         return residuals.double().square().mean(dim=1).cpu().numpy()
 
-    def keep(self, rows: Rows) -> None:
+    def keep(self, rows: PointRows) -> None:
         """See Chunk."""
         kept = torch.tensor(np.flatnonzero(rows), device=self.state["beta"].device)
         self.state = {name: values[kept] for name, values in self.state.items()}
@@ -118,9 +118,9 @@ class BatchedChunk:
         gaps = torch.empty(len(penalty), dtype=torch.float64, device=state["beta"].device)
         rows, bar = torch.arange(len(gaps), device=gaps.device), torch.tensor(penalty, device=gaps.device)
         walk = _Walk(self.design, state["correlations"], bar, state["beta"], state["slope"])
-        for step in range(0, MOST_STEPS + 1, LOOK):
+        for step in range(0, _MOST_STEPS + 1, LOOK):
             now = _relative_gaps(walk.correlations, walk.beta, walk.slope, walk.penalty, state["power"][rows])
-            on = (now > SAFE * tolerance) & (step < MOST_STEPS)
+            on = (now > SAFE * tolerance) & (step < _MOST_STEPS)
             if not on.all():
                 ended = rows[~on]
                 state["beta"][ended], state["slope"][ended], gaps[ended] = walk.beta[~on], walk.slope[~on], now[~on]
@@ -136,7 +136,7 @@ class BatchedChunk:
 class _Walk:
     """Outputs between two points of a path: weights, their gradients, those of the step before, and the age (n_outputs, 1) of their momentum."""
 
-    def __init__(self, design: Design, correlations: Tensor, penalty: Tensor, beta: Tensor, slope: Tensor) -> None:
+    def __init__(self, design: _Design, correlations: Tensor, penalty: Tensor, beta: Tensor, slope: Tensor) -> None:
         self.design, self.correlations, self.penalty = design, correlations, penalty
         self.beta, self.slope, self.last_beta, self.last_slope = beta, slope, beta, slope
         self.age = torch.ones_like(beta[:, :1])

@@ -20,7 +20,7 @@ from pipeline.core.arrays import HeldoutOutputs, Indices, Masks, Outputs
 from pipeline.core.settings.neutral import setting
 
 # What their columns are called in one table.
-KERNEL, LOCAL = "kernel_", "local_"
+KERNEL, _LOCAL = "kernel_", "local_"
 
 
 class Combined(Estimator):
@@ -28,7 +28,7 @@ class Combined(Estimator):
 
     name: ClassVar[str] = "combined"
     needs: ClassVar[frozenset[str]] = GroupKernel.needs | LocalRidge.needs
-    scalars: ClassVar[tuple[str, ...]] = (*(KERNEL + name for name in GroupKernel.scalars), *(LOCAL + name for name in LocalRidge.scalars))
+    scalars: ClassVar[tuple[str, ...]] = (*(KERNEL + name for name in GroupKernel.scalars), *(_LOCAL + name for name in LocalRidge.scalars))
 
     kernel: GroupKernel = setting(neutral={"name": "kernel"}, default=GroupKernel())
     local: LocalRidge = setting(neutral={"name": "local"}, default=LocalRidge())
@@ -50,18 +50,18 @@ class Combined(Estimator):
     def fit(self, factor: Arrays, evidence: Evidence, block: Block) -> Arrays:
         """Return what both learn, under `kernel_` and `local_`."""
         kernel, local = self.kernel.fit(factor, evidence, block), self.local.fit(self.local.factor(evidence), evidence, block)
-        return {KERNEL + name: values for name, values in kernel.items()} | {LOCAL + name: values for name, values in local.items()}
+        return {KERNEL + name: values for name, values in kernel.items()} | {_LOCAL + name: values for name, values in local.items()}
 
     def datamodel(self, factor: Arrays, fit: Arrays, evidence: Evidence, block: Block) -> "CombinedDatamodel":
         """Return the datamodel of a block of outputs."""
         kernel = self.kernel.datamodel(factor, _of(KERNEL, fit), evidence, block)
-        local = self.local.datamodel(self.local.factor(evidence), _of(LOCAL, fit), evidence, block)
+        local = self.local.datamodel(self.local.factor(evidence), _of(_LOCAL, fit), evidence, block)
         return CombinedDatamodel(kernel, local, self.share)
 
     def predict_heldout(self, factor: Arrays, fit: Arrays, evidence: Evidence, block: Block) -> HeldoutOutputs:
         """See Estimator."""
         kernel = self.kernel.predict_heldout(factor, _of(KERNEL, fit), evidence, block)
-        local = self.local.predict_heldout(self.local.factor(evidence), _of(LOCAL, fit), evidence, block)
+        local = self.local.predict_heldout(self.local.factor(evidence), _of(_LOCAL, fit), evidence, block)
         return (1 - self.share) * kernel + self.share * local
 
 

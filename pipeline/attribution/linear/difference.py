@@ -15,7 +15,7 @@ from pydantic import Field
 from pipeline.attribution.datamodel import Effect, WeightMatrix, as_indices
 from pipeline.attribution.estimator import Arrays, Estimator
 from pipeline.attribution.evidence import Block, Evidence, check_masks, check_outputs
-from pipeline.attribution.linear.means import Means, Weights, layers_of, split_outputs, spread_of
+from pipeline.attribution.linear.means import Means, PointWeights, layers_of, split_outputs, spread_of
 from pipeline.core.arrays import Indices, Masks, Outputs, PerOutput, PerTrain
 from pipeline.core.settings.neutral import setting
 
@@ -77,7 +77,7 @@ class DifferenceOfMeans(Estimator):
                 total += (actual**2).sum(axis=0)
         return 1 - error / np.where(total > 0, total, 1.0)
 
-    def kept(self, prior: PerOutput, variances: Weights) -> Weights:
+    def kept(self, prior: PerOutput, variances: PointWeights) -> PointWeights:
         """Return the share of each difference that is kept."""
         if self.shrinkage == "empirical-bayes":
             return np.asarray(prior / np.where(variances > 0, prior + variances, 1.0))
@@ -112,13 +112,13 @@ class MeansDatamodel:
         """See Datamodel."""
         return self.weights_of(slice(None))
 
-    def weights_of(self, outputs: slice) -> Weights:
+    def weights_of(self, outputs: slice) -> PointWeights:
         """Return the weights of some outputs."""
         differences, variances = self.means.of_some(outputs).differences(np.arange(self.means.masks.shape[1]))
         return self.estimator.kept(self.prior[outputs], variances) * differences
 
 
-def _prior(differences: Weights, variances: Weights) -> PerOutput:
+def _prior(differences: PointWeights, variances: PointWeights) -> PerOutput:
     """Return the variance of the true differences of each output."""
     return np.maximum((differences**2 - variances).mean(axis=0), 0.0)
 

@@ -18,7 +18,7 @@ from pipeline.attribution.evidence import Block, Evidence, check_outputs
 from pipeline.attribution.gradients.influence import GroupInfluence
 from pipeline.attribution.linear import penalties
 from pipeline.attribution.linear.dual import DualEstimator, Kernel
-from pipeline.attribution.linear.subset_features import Features, KeptShares, Points, centre_of
+from pipeline.attribution.linear.subset_features import KeptShares, Points, SubsetFeatures, centre_of
 from pipeline.core.arrays import Indices, Masks
 from pipeline.core.errors import ShapeError
 from pipeline.core.seeds import generator
@@ -32,7 +32,7 @@ EASIEST = 0.03
 # Lines of one kind that serve as features; beyond a few thousand, balls overlap so much that more say nothing new.
 MOST_LINES = 4096
 # Features held as numbers at once.
-COLUMNS = 2048
+_COLUMNS = 2048
 
 
 class GroupKernel(DualEstimator):
@@ -124,14 +124,14 @@ class SubsetKernel(Kernel):
             prior += _scaled(weight, diagonal) * own
         return changed, prior
 
-    def _parts(self) -> Iterator[tuple[float, list[Features]]]:
+    def _parts(self) -> Iterator[tuple[float, list[SubsetFeatures]]]:
         """Yield the weight of each part and its features, some columns at a time."""
         variance = np.maximum(self.lines.difficulty / max(self.lines.difficulty.mean(), 1e-12), EASIEST)
-        yield 1.0, [Points(slice(start, start + COLUMNS), np.sqrt(variance)) for start in range(0, len(variance), COLUMNS)]
+        yield 1.0, [Points(slice(start, start + _COLUMNS), np.sqrt(variance)) for start in range(0, len(variance), _COLUMNS)]
         for kind, weight in ((BALL, self.balls), (CAP, self.caps), (HARD, self.hard)):
             if weight > 0:
                 shares = _memberships(self.lines, kind)
-                yield weight, [KeptShares(shares[start : start + COLUMNS]) for start in range(0, shares.shape[0], COLUMNS)]
+                yield weight, [KeptShares(shares[start : start + _COLUMNS]) for start in range(0, shares.shape[0], _COLUMNS)]
 
 
 def _scaled(weight: float, diagonal: float) -> float:

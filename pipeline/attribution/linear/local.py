@@ -21,10 +21,10 @@ from pipeline.core.settings.neutral import setting
 # Pairs that a prior is learnt from; a block of more learns it from some of its points, evenly spaced.
 MOST_PAIRS = 2**21
 # Training points up to which the products of all their masks are kept, in 64 MB; of more, each point's are made as it is fitted.
-MOST_KEPT = 4096
+_MOST_KEPT = 4096
 
 # Training points whose mask bits are numbers at once.
-COLUMNS = 4096
+_COLUMNS = 4096
 
 Gram = Float[np.ndarray, "n_chosen n_chosen"]
 Products = Float[np.ndarray, "n_train n_outputs"]
@@ -158,13 +158,13 @@ class LocalDatamodel:
 
 def products_of(masks: Masks, outputs: Outputs) -> Products:
     """Return the products of masks with centred outputs, holding few columns as numbers at a time; masks need not be centred then."""
-    parts = [masks[:, start : start + COLUMNS].T.astype(np.float64) @ outputs for start in range(0, masks.shape[1], COLUMNS)]
+    parts = [masks[:, start : start + _COLUMNS].T.astype(np.float64) @ outputs for start in range(0, masks.shape[1], _COLUMNS)]
     return np.concatenate(parts)
 
 
 def _gram(evidence: Evidence, ids: Indices) -> Gram:
     """Return the products of centred masks between training points ids."""
-    if evidence.n_train > MOST_KEPT:
+    if evidence.n_train > _MOST_KEPT:
         return _products_of_masks(evidence.masks[:, ids])
     return evidence.once("local_gram", lambda: _products_of_masks(evidence.masks))[np.ix_(ids, ids)]
 

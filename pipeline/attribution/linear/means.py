@@ -10,16 +10,16 @@ from pipeline.attribution.evidence import Evidence
 from pipeline.core.arrays import Indices, Masks, Outputs, PerTrain
 
 # Models whose masks are numbers at once: over 50,000 points they take 0.1 GB as float32.
-ROWS = 512
+_ROWS = 512
 # Outputs fitted at once: with 50,000 points each array takes 0.1 GB.
-COLUMNS = 256
+_COLUMNS = 256
 # A number of kept points is a layer of its own if this share of the models has it, as in a population; masks drawn point by point have no such number.
 LAYER = 0.2
 # Σ(a − ā)² of a point that one model in two of the layer leaves out, the least that can be learnt from; points that all models keep count as that.
-LEAST = 0.5
+_LEAST = 0.5
 
 Layers = Int[np.ndarray, " n_models"]
-Weights = Float[np.ndarray, "n_chosen n_outputs"]
+PointWeights = Float[np.ndarray, "n_chosen n_outputs"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,11 +48,11 @@ class Means:
         """Return the same of some outputs."""
         return replace(self, outputs=self.outputs[:, outputs], centred=self.centred[:, outputs])
 
-    def differences(self, points: Indices) -> tuple[Weights, Weights]:
+    def differences(self, points: Indices) -> tuple[PointWeights, PointWeights]:
         """Return the difference of means of some points, (n_chosen, n_outputs), and its sampling variance, that of a regression on this point alone."""
         sums = np.zeros((len(points), self.centred.shape[1]))
-        for start in range(0, len(self.masks), ROWS):
-            rows = slice(start, start + ROWS)
+        for start in range(0, len(self.masks), _ROWS):
+            rows = slice(start, start + _ROWS)
             sums += self.masks[rows][:, points].T.astype(np.float64) @ self.centred[rows]
         spread = self.spread[points][:, None]
         differences = sums / spread
@@ -62,12 +62,12 @@ class Means:
 
 
 def spread_of(masks: Masks, layers: Layers) -> PerTrain:
-    """Return Σ(a − ā)² of each point's masks over the models, ā that of their layer, (n_train,), and LEAST at least."""
+    """Return Σ(a − ā)² of each point's masks over the models, ā that of their layer, (n_train,), and _LEAST at least."""
     spread = np.zeros(masks.shape[1])
     for layer in np.unique(layers):
         share = masks[layers == layer].mean(axis=0)
         spread += share * (1 - share) * (layers == layer).sum()
-    return np.maximum(spread, LEAST)
+    return np.maximum(spread, _LEAST)
 
 
 def centred_by(outputs: Outputs, layers: Layers) -> Outputs:
@@ -80,8 +80,8 @@ def centred_by(outputs: Outputs, layers: Layers) -> Outputs:
 
 def split_outputs(outputs: Outputs) -> Iterator[Outputs]:
     """Yield outputs some columns at a time."""
-    for start in range(0, outputs.shape[1], COLUMNS):
-        yield outputs[:, start : start + COLUMNS]
+    for start in range(0, outputs.shape[1], _COLUMNS):
+        yield outputs[:, start : start + _COLUMNS]
 
 
 def layers_of(masks: Masks) -> Layers:

@@ -13,11 +13,11 @@ from pipeline.data.views import Views
 PerPair = Float[np.ndarray, "n_train n_chosen"]
 
 # The least difficulty, in units of the mean: points that models find easy still count for something.
-EASIEST = 0.03
+_EASIEST = 0.03
 # Steps of the scoring that learns the prior; it settles in about 15.
-MOST_STEPS, SMALLEST_STEP = 50, 1e-4
+_MOST_STEPS, SMALLEST_STEP = 50, 1e-4
 # Beyond these logarithms a variance, in units of an output's, is nothing or everything.
-SMALLEST, LARGEST = -20.0, 3.0
+_SMALLEST, _LARGEST = -20.0, 3.0
 # Keeps columns that say nothing at 0.
 RIDGE = 1e-3
 
@@ -26,7 +26,7 @@ def pair_columns(views: Views, n_train: int, points: Indices) -> Float[np.ndarra
     """Return what a prior variance may depend on, for each training point and each of points: 1, likeness and difficulty, by whether labels agree."""
     alike = views.likeness(n_train, points)
     difficulty = views.difficulty[:n_train]
-    hard = np.log(np.maximum(difficulty / max(difficulty.mean(), 1e-12), EASIEST))[:, None] + np.zeros_like(alike)
+    hard = np.log(np.maximum(difficulty / max(difficulty.mean(), 1e-12), _EASIEST))[:, None] + np.zeros_like(alike)
     same = (views.labels[:n_train, None] == views.labels[points]).astype(np.float64)
     return np.stack([np.ones_like(alike), alike, alike**2, hard, same, same * alike, same * alike**2, same * hard], axis=2)
 
@@ -43,8 +43,8 @@ def learn_prior(
     centre[0], scale[scale == 0] = 0.0, 1.0
     standard = (columns - centre) / scale
     found = np.zeros(columns.shape[1])
-    found[0] = np.log(max(float((squares - noise).mean()), np.exp(SMALLEST)))
-    for _ in range(MOST_STEPS):
+    found[0] = np.log(max(float((squares - noise).mean()), np.exp(_SMALLEST)))
+    for _ in range(_MOST_STEPS):
         variance = prior_variances(standard, found)
         total = noise + variance
         share = variance / total
@@ -62,4 +62,4 @@ def learn_prior(
 
 def prior_variances(columns: Float[np.ndarray, "... n_columns"], coefficients: Float[np.ndarray, " n_columns"]) -> Float[np.ndarray, "..."]:
     """Return the variance that each pair's weight has before any model is looked at."""
-    return np.asarray(np.exp(np.clip(columns @ coefficients, SMALLEST, LARGEST)))
+    return np.asarray(np.exp(np.clip(columns @ coefficients, _SMALLEST, _LARGEST)))

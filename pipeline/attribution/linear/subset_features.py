@@ -14,7 +14,7 @@ from pipeline.core.arrays import Masks, PerTrain
 SATURATING: tuple[Callable[[Float[np.ndarray, "..."]], Float[np.ndarray, "..."]], ...] = (lambda kept: np.log(0.03 + kept), lambda kept: (1 - kept) ** 3)
 
 
-class Features(Protocol):
+class SubsetFeatures(Protocol):
     """Some features of a mask, and what removing points from all of them changes, which is nothing in most features."""
 
     def of(self, masks: Bool[np.ndarray, "n_masks n_train"]) -> Float[np.ndarray, "n_masks n_features"]:

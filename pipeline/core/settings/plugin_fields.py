@@ -7,15 +7,15 @@ from typing import Any
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
-from pipeline.core.errors import Problem, SettingError, refusing
-from pipeline.core.registry import Plugin, Table, describe
+from pipeline.core.errors import SettingError, SettingProblem, refusing
+from pipeline.core.registry import Plugin, PluginTable, describe
 from pipeline.core.settings.validation_errors import shown
 
 # Labels become parts of paths, metric names and report anchors.
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
-def builder(table: Table[Any]) -> Callable[[Any], Plugin]:
+def builder(table: PluginTable[Any]) -> Callable[[Any], Plugin]:
     """Return what makes a plug-in of a table from its name or settings; raises SettingError."""
 
     def build(value: Any) -> Plugin:
@@ -27,14 +27,14 @@ def builder(table: Table[Any]) -> Callable[[Any], Plugin]:
     return build
 
 
-def _labelled(table: Table[Any]) -> Callable[[Any], dict[str, Plugin]]:
+def _labelled(table: PluginTable[Any]) -> Callable[[Any], dict[str, Plugin]]:
     build = builder(table)
 
     def build_all(value: Any) -> dict[str, Plugin]:
         if not isinstance(value, Mapping):
             example = f"a label, such as `my_label: {{name: {table.names()[0]}}}`"
             raise SettingError(f"expected the settings of each {table.kind} below {example}; got {shown(value)}")
-        built, problems = {}, list[Problem]()
+        built, problems = {}, list[SettingProblem]()
         for label, settings in value.items():
             try:
                 _check_label(table.kind, label)
@@ -43,8 +43,8 @@ def _labelled(table: Table[Any]) -> Callable[[Any], dict[str, Plugin]]:
                 given = {} if settings is None else settings
                 is_unnamed = isinstance(given, Mapping) and given.get("name") is None
                 hint = _nearest(table, str(label)) if is_unnamed else ""
-                found = error.problems or (Problem((), str(error)),)
-                problems += [Problem((label, *problem.place), problem.message + hint) for problem in found]
+                found = error.problems or (SettingProblem((), str(error)),)
+                problems += [SettingProblem((label, *problem.place), problem.message + hint) for problem in found]
         if problems:
             raise SettingError(f"{table.kind}: some are refused", tuple(problems))
         return built
@@ -58,13 +58,13 @@ def _check_label(kind: str, label: Any) -> None:
         raise SettingError(f"{kind} label {label!r} {expected}")
 
 
-def _nearest(table: Table[Any], label: str) -> str:
+def _nearest(table: PluginTable[Any], label: str) -> str:
     """Return what was perhaps meant by a label whose settings name no plug-in; empty if that is not clear."""
     near = difflib.get_close_matches(label, table.names(), n=1)
     return f". Did you mean `{label}: {{name: {near[0]}}}`?" if near else ""
 
 
-def _schema(table: Table[Any]) -> dict[str, Any]:
+def _schema(table: PluginTable[Any]) -> dict[str, Any]:
     choices = []
     for plugin in table.plugins:
         schema = plugin.model_json_schema()
@@ -86,12 +86,12 @@ def _inlined(schema: Any, definitions: Mapping[str, Any]) -> Any:
     return {key: _inlined(value, definitions) for key, value in schema.items()}
 
 
-def plugin(table: Table[Any]) -> tuple[BeforeValidator, PlainSerializer, WithJsonSchema]:
+def plugin(table: PluginTable[Any]) -> tuple[BeforeValidator, PlainSerializer, WithJsonSchema]:
     """Return the annotations of a field that is one plug-in."""
     return BeforeValidator(builder(table)), PlainSerializer(describe), WithJsonSchema(_schema(table))
 
 
-def maybe(table: Table[Any]) -> tuple[BeforeValidator, PlainSerializer, WithJsonSchema]:
+def maybe(table: PluginTable[Any]) -> tuple[BeforeValidator, PlainSerializer, WithJsonSchema]:
     """Return what makes a setting a plug-in of table or null."""
     build = builder(table)
     schema = {"anyOf": [_schema(table), {"type": "null"}]}
@@ -102,7 +102,7 @@ def maybe(table: Table[Any]) -> tuple[BeforeValidator, PlainSerializer, WithJson
     )
 
 
-def plugins(table: Table[Any]) -> tuple[BeforeValidator, PlainSerializer, WithJsonSchema]:
+def plugins(table: PluginTable[Any]) -> tuple[BeforeValidator, PlainSerializer, WithJsonSchema]:
     """Return the annotations of a field that is plug-ins by label."""
     every = PlainSerializer(lambda value: {label: describe(plugin) for label, plugin in value.items()})
     return BeforeValidator(_labelled(table)), every, WithJsonSchema({"type": "object", "additionalProperties": _schema(table)})

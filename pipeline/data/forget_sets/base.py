@@ -26,15 +26,15 @@ class ForgetSet(Plugin):
         """
 
     def _check_select(self, found: npt.NDArray[Any], examples: Examples, margins: Margins | None) -> None:
-        checked(found, examples)
+        checked_forget_set(found, examples)
 
     def check(self, examples: Examples) -> None:
         """Raise DataError for whatever is wrong before any model is trained; a rule that needs no margins is simply tried."""
         if not self.needs:
-            checked(self.select(examples, None), examples)
+            checked_forget_set(self.select(examples, None), examples)
 
 
-def checked(indices: npt.NDArray[Any], examples: Examples) -> Indices:
+def checked_forget_set(indices: npt.NDArray[Any], examples: Examples) -> Indices:
     """Return indices sorted, as int64; raises DataError unless they are one or more different training ids that leave at least one to retain."""
     if not isinstance(indices, np.ndarray) or isinstance(indices, np.ma.MaskedArray):
         raise DataError(f"forget set is {describe_value(indices)}; expected a NumPy array of integer training ids, (n,)")

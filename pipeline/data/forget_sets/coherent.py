@@ -13,7 +13,7 @@ from pipeline.core.errors import DataError
 from pipeline.core.memory import check_memory
 from pipeline.core.settings.neutral import setting
 from pipeline.data.examples import Examples
-from pipeline.data.forget_sets.base import ForgetSet, checked, require_points
+from pipeline.data.forget_sets.base import ForgetSet, checked_forget_set, require_points
 
 
 class Coherent(ForgetSet):
@@ -33,7 +33,7 @@ class Coherent(ForgetSet):
         members = self._members(examples)
         projections = project_on_first_component(examples.inputs_of(members).reshape(len(members), -1))
         order = np.argsort(-projections if self.end == "high" else projections, kind="stable")
-        return checked(members[order[: self.n_points]], examples)
+        return checked_forget_set(members[order[: self.n_points]], examples)
 
     def check(self, examples: Examples) -> None:
         """Raise DataError if the class does not exist, is too small, or is larger than memory.

@@ -8,7 +8,7 @@ import numpy as np
 from pipeline.core.arrays import Indices, Margins
 from pipeline.core.fingerprint import digest_arrays
 from pipeline.data.examples import Examples
-from pipeline.data.forget_sets.base import ForgetSet, checked
+from pipeline.data.forget_sets.base import ForgetSet, checked_forget_set
 from pipeline.data.point_ids import read_ids
 
 __all__ = ["IndexFile", "read_ids"]
@@ -23,7 +23,7 @@ class IndexFile(ForgetSet):
 
     def select(self, examples: Examples, margins: Margins | None) -> Indices:
         """Return the file's ids; raises DataError if it cannot be read or lists an id that is no training point or comes twice."""
-        return checked(read_ids(self.path), examples)
+        return checked_forget_set(read_ids(self.path), examples)
 
     def content(self) -> str:
         """Return the digest of the file's sorted ids; raises DataError if it cannot be read."""

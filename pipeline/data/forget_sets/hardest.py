@@ -8,7 +8,7 @@ from pydantic import Field
 from pipeline.core.arrays import Indices, Margins
 from pipeline.core.errors import DataError, ShapeError
 from pipeline.data.examples import Examples
-from pipeline.data.forget_sets.base import ForgetSet, checked, require_points
+from pipeline.data.forget_sets.base import ForgetSet, checked_forget_set, require_points
 
 
 class Hardest(ForgetSet):
@@ -29,7 +29,7 @@ class Hardest(ForgetSet):
         if not np.isfinite(mean).all():
             diverged = np.flatnonzero(~np.isfinite(mean))[0]
             raise DataError(f"the mean margin of training point {diverged} over `full` is not finite: a model diverged; lower the learning rate")
-        return checked(np.argsort(mean, kind="stable")[: self.n_points], examples)
+        return checked_forget_set(np.argsort(mean, kind="stable")[: self.n_points], examples)
 
     def check(self, examples: Examples) -> None:
         """Raise DataError if n_points leave nothing to retain."""

@@ -7,7 +7,7 @@ from pydantic import Field, field_validator
 
 from pipeline.core.arrays import Indices, Margins
 from pipeline.data.examples import Examples
-from pipeline.data.forget_sets.base import ForgetSet, checked
+from pipeline.data.forget_sets.base import ForgetSet, checked_forget_set
 from pipeline.data.point_ids import checked_ids
 
 
@@ -25,4 +25,4 @@ class IndexList(ForgetSet):
 
     def select(self, examples: Examples, margins: Margins | None) -> Indices:
         """Return ids, sorted; raises DataError if one is no training point or listed twice."""
-        return checked(np.array(self.ids), examples)
+        return checked_forget_set(np.array(self.ids), examples)

@@ -8,7 +8,7 @@ from pipeline.core.arrays import Indices, Margins
 from pipeline.core.errors import DataError
 from pipeline.core.settings.neutral import setting
 from pipeline.data.examples import Examples
-from pipeline.data.forget_sets.base import ForgetSet, checked, require_points
+from pipeline.data.forget_sets.base import ForgetSet, checked_forget_set, require_points
 
 
 class Mislabelled(ForgetSet):
@@ -25,4 +25,4 @@ class Mislabelled(ForgetSet):
             raise DataError("the data set has no mislabelled points; give it some with dataset.label_noise: {n_points: ...}")
         n_points = len(flipped) if self.n_points is None else self.n_points
         require_points(n_points, len(flipped), "mislabelled points")
-        return checked(flipped[:n_points], examples)
+        return checked_forget_set(flipped[:n_points], examples)

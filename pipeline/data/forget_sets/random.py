@@ -8,7 +8,7 @@ from pipeline.core import seeds
 from pipeline.core.arrays import Indices, Margins
 from pipeline.core.settings.neutral import setting
 from pipeline.data.examples import Examples
-from pipeline.data.forget_sets.base import ForgetSet, checked, require_points
+from pipeline.data.forget_sets.base import ForgetSet, checked_forget_set, require_points
 
 
 class Random(ForgetSet):
@@ -23,4 +23,4 @@ class Random(ForgetSet):
         """Return the ids drawn with seed; raises DataError if there are too few training points."""
         require_points(self.n_points, examples.n_train, "training points")
         drawn = seeds.generator("random_forget_set", self.seed).choice(examples.n_train, self.n_points, replace=False)
-        return checked(drawn, examples)
+        return checked_forget_set(drawn, examples)

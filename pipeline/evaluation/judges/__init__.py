@@ -4,10 +4,10 @@ A new one is a file and a line in the table. `pipeline.evaluation.klom` and its 
 table, so that a judge may import torch.
 """
 
-from pipeline.core.registry import Table
+from pipeline.core.registry import PluginTable
 from pipeline.evaluation.judges.accuracy_judge import AccuracyJudge
 from pipeline.evaluation.judges.base import Judge
 from pipeline.evaluation.judges.klom_judge import KlomJudge
 from pipeline.evaluation.judges.ulira_judge import UliraJudge
 
-JUDGES = Table("judge", Judge, (KlomJudge, UliraJudge, AccuracyJudge))
+JUDGES = PluginTable("judge", Judge, (KlomJudge, UliraJudge, AccuracyJudge))

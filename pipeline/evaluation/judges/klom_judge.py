@@ -11,7 +11,7 @@ from pipeline.evaluation.bootstrap import klom_interval
 from pipeline.evaluation.judges.base import Judge
 from pipeline.evaluation.judges.inputs import JudgeInput
 from pipeline.evaluation.judges.scores import NONFINITE, Score, Scores, Yardstick
-from pipeline.evaluation.klom import MOST_BINS, Rule, Variant, check_rule, klom, summary
+from pipeline.evaluation.klom import MOST_BINS, Rule, Variant, check_rule, klom, klom_summary
 from pipeline.evaluation.published import CEILING
 
 
@@ -50,7 +50,7 @@ class KlomJudge(Judge):
         intervals = klom_interval(
             unlearned=unlearned, oracle=oracle, groups=found.splits, n_resamples=self.n_resamples, **rule
         )
-        values = {split: summary(result.values[ids]) for split, ids in found.splits.items()}
+        values = {split: klom_summary(result.values[ids]) for split, ids in found.splits.items()}
         rows = [
             Score(
                 statistic=statistic,

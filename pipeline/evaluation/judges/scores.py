@@ -22,7 +22,7 @@ POINT = "point"
 NONFINITE = "nonfinite"
 
 Better = Literal["lower", "higher", "nearer"]
-Interval = tuple[float, float]
+_Interval = tuple[float, float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ class Score:
     statistic: str
     split: str
     value: float
-    interval: Interval | None = None
+    interval: _Interval | None = None
     reference: float | None = None
     better: Better = "lower"
     unit: str = ""

@@ -19,9 +19,9 @@ from pipeline.core.long_waits import announced
 
 LOCAL = "local"
 # Seconds in which somebody has to listen, and then to answer; a head that is starting does both sooner.
-LISTEN_SECONDS, ANSWER_SECONDS = 4.0, 20.0
+LISTEN_SECONDS, _ANSWER_SECONDS = 4.0, 20.0
 PAUSE = 0.5
-REMEDY = "start that cluster, correct RAY_ADDRESS, or unset it to use Ray on this machine alone; `--executor serial` needs no Ray"
+_REMEDY = "start that cluster, correct RAY_ADDRESS, or unset it to use Ray on this machine alone; `--executor serial` needs no Ray"
 # What a name of a Unix socket may have, in bytes, and what Ray puts behind the temporary folder.
 LONGEST_SOCKET = 107
 SOCKET = "ray/session_2026-01-01_00-00-00_000000_{process}/sockets/plasma_store"
@@ -42,7 +42,7 @@ def check_answers(address: str) -> None:
     where = f"Ray at {address!r}" + ("" if f"{host}:{port}" in address else f" ({host}:{port})")
     with announced(f"waiting for {where} to listen, for {LISTEN_SECONDS:.0f} s at most"):
         _await_listener(where, host, port)
-    with announced(f"waiting for {where} to answer, for {ANSWER_SECONDS:.0f} s at most"):
+    with announced(f"waiting for {where} to answer, for {_ANSWER_SECONDS:.0f} s at most"):
         _await_answer(where, f"{host}:{port}", is_client=address.startswith("ray://"))
 
 
@@ -72,7 +72,7 @@ def _place(address: str) -> tuple[str, int]:
         parts = urlsplit(found if "://" in str(found) else f"//{found}")
         host, port = parts.hostname, parts.port
     except ConnectionError as error:
-        raise ExecutionError(f"RAY_ADDRESS is {address!r}, but no Ray runs on this machine; {REMEDY}") from error
+        raise ExecutionError(f"RAY_ADDRESS is {address!r}, but no Ray runs on this machine; {_REMEDY}") from error
     except (ValueError, OSError) as error:
         raise ConfigError(f"RAY_ADDRESS {address!r} is no address of Ray ({error}); {expected}") from error
     if not host or not port:
@@ -87,7 +87,7 @@ def _await_listener(where: str, host: str, port: int) -> None:
             socket.create_connection((host, port), timeout=max(PAUSE, deadline - time.monotonic())).close()
         except OSError as error:
             if time.monotonic() + PAUSE > deadline:
-                raise ExecutionError(f"{where} cannot be reached: nothing listens there ({error.strerror or error}); {REMEDY}") from error
+                raise ExecutionError(f"{where} cannot be reached: nothing listens there ({error.strerror or error}); {_REMEDY}") from error
             time.sleep(PAUSE)
         else:
             return
@@ -95,7 +95,7 @@ def _await_listener(where: str, host: str, port: int) -> None:
 
 def _await_answer(where: str, target: str, *, is_client: bool) -> None:
     """Wait for any answer of a Ray head, be it a refusal: Ray itself then says why. A server of Ray's client knows no such question, and says so."""
-    deadline, channel = time.monotonic() + ANSWER_SECONDS, init_grpc_channel(target, options=GLOBAL_GRPC_OPTIONS)
+    deadline, channel = time.monotonic() + _ANSWER_SECONDS, init_grpc_channel(target, options=GLOBAL_GRPC_OPTIONS)
     try:
         while True:
             try:
@@ -105,10 +105,10 @@ def _await_answer(where: str, target: str, *, is_client: bool) -> None:
                 if code in ANSWERS or (is_client and code is grpc.StatusCode.UNIMPLEMENTED):
                     return
                 if code is grpc.StatusCode.UNIMPLEMENTED:
-                    raise ExecutionError(f"{where} is another server than a Ray head; {REMEDY}, or write ray:// before it for Ray's client") from error
+                    raise ExecutionError(f"{where} is another server than a Ray head; {_REMEDY}, or write ray:// before it for Ray's client") from error
                 if time.monotonic() + PAUSE > deadline:
                     raise ExecutionError(
-                        f"{where} cannot be reached: something listens there, but does not answer as Ray does within {ANSWER_SECONDS:.0f} s; {REMEDY}"
+                        f"{where} cannot be reached: something listens there, but does not answer as Ray does within {_ANSWER_SECONDS:.0f} s; {_REMEDY}"
                     ) from error
                 time.sleep(PAUSE)
             else:

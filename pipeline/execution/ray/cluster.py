@@ -24,11 +24,11 @@ from pipeline.core.resources import Need
 from pipeline.execution.ray.address import LOCAL, check_answers, check_temporary_folder, wanted_address
 
 OBJECT_STORE_BYTES = 512 << 20
-LOOK_SECONDS = 1.0
+_LOOK_SECONDS = 1.0
 # A head that restarts is back sooner; Ray itself ends the process after 60 s, with a dump in place of a word.
 GONE_SECONDS = 30.0
 # Seconds after which unmet needs are worth a word. An autoscaler takes minutes to bring a machine, and until then all is well.
-SAID_AFTER = 4.0
+CLUSTER_SAID_AFTER = 4.0
 # Ray's own label of every node; by it tasks are kept from nodes that do not see the store.
 NODE_LABEL = "ray.io/node-id"
 
@@ -102,13 +102,13 @@ class Lookout:
         self._over.set()
 
     def _look(self) -> None:
-        while not self._over.wait(LOOK_SECONDS):
+        while not self._over.wait(_LOOK_SECONDS):
             # One failure is no end, such as while the head restarts: silence says when it is gone.
             with contextlib.suppress(ray.exceptions.RayError, ConnectionError, RuntimeError):
                 self._nodes, self._seen = ray.nodes(), time.monotonic()
 
 
-class Patience:
+class ConnectionPatience:
     """How long needs that no living machine meets are waited for: Ray itself would wait for ever, in silence."""
 
     def __init__(self, seconds: float) -> None:
@@ -119,9 +119,9 @@ class Patience:
     def hopeless(self, needs: Collection[Need], machines: list[dict[str, float]]) -> dict[Need, str]:
         """Return the error of each of these needs that is to be given up: none unless it was unmet at every look for so many seconds."""
         now, before = time.monotonic(), self._unmet_since
-        unmet = self._unmet_since = {need: before.get(need, now) for need in needs if not any(fits(need, machine) for machine in machines)}
+        unmet = self._unmet_since = {need: before.get(need, now) for need in needs if not any(offer_fits(need, machine) for machine in machines)}
         hopeless = [need for need, begun in unmet.items() if now - begun >= self.seconds]
-        waiting = [need for need, begun in unmet.items() if min(SAID_AFTER, self.seconds / 2) <= now - begun < self.seconds]
+        waiting = [need for need, begun in unmet.items() if min(CLUSTER_SAID_AFTER, self.seconds / 2) <= now - begun < self.seconds]
         self.notice = self._word(waiting[0], machines) if waiting else ""
         since = f"none has come for {self.seconds:.0f} s; the largest has {_largest(machines)}"
         remedy = "lower `resources` in the config, add such a node, or raise resources.patience_seconds where one takes longer to come"
@@ -161,7 +161,7 @@ def _described(need: Need) -> str:
     return f"{_wanted(need)}" + (f" with labels {labels}" if labels else "") + seeing
 
 
-def fits(need: Need, machine: Mapping[str, float]) -> bool:
+def offer_fits(need: Need, machine: Mapping[str, float]) -> bool:
     """Return whether a machine offers what need asks for."""
     return has_labels(need, machine) and all(machine.get(name, 0.0) >= amount for name, amount in _wanted(need).items())
 

@@ -24,7 +24,7 @@ from requests.exceptions import Timeout
 from pipeline.core.errors import ConfigError, ExecutionError
 from pipeline.core.long_waits import SAID_AFTER, announced, warn
 
-ANSWER_SECONDS = 5.0
+_ANSWER_SECONDS = 5.0
 # A head that is busy takes its time over a job; an upload only has to go on.
 REQUEST_SECONDS = 30.0
 # How long a head that stays silent is asked again while a log is followed.
@@ -148,7 +148,7 @@ async def _ask(address: str) -> None:
     """Raise ExecutionError unless somebody answers at address, be it with a refusal: Ray's client itself would wait for minutes."""
     try:
         async with (
-            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS), trust_env=True) as session,
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_ANSWER_SECONDS), trust_env=True) as session,
             session.get(f"{address}/api/version"),
         ):
             return

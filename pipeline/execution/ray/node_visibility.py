@@ -7,7 +7,7 @@ from typing import Any
 
 from pipeline.core.resources import Need
 from pipeline.execution.executor import Outcome
-from pipeline.execution.ray.cluster import NODE_LABEL, fits
+from pipeline.execution.ray.cluster import NODE_LABEL, offer_fits
 
 # Seconds after which a node is tried again: its mount may have been repaired, and if not, that costs it one shard's wait.
 PASSED_OVER = 600.0
@@ -35,7 +35,7 @@ class Blind:
         if not self.nodes or any(name == NODE_LABEL for name, _ in need.labels):
             return need
         elsewhere = replace(need, labels=(*need.labels, (NODE_LABEL, f"!in({','.join(sorted(self.nodes))})")))
-        return elsewhere if any(fits(elsewhere, machine) for machine in machines()) else need
+        return elsewhere if any(offer_fits(elsewhere, machine) for machine in machines()) else need
 
     def hopeless(self, needs: Collection[Need], machines: list[dict[str, float]], seconds: float) -> dict[Need, str]:
         """Return the error of each of these needs that only blind nodes meet, once nothing has come to its end for so many seconds."""

@@ -13,7 +13,7 @@ from typing import Any
 import ray
 
 # Seconds between two messages of a task, and before its first one.
-INTERVAL = 2.0
+_INTERVAL = 2.0
 # Seconds that a task must be out before the board is started.
 WORTH_A_BOARD = 5.0
 # Seconds after which a share that was not renewed is forgotten.
@@ -64,7 +64,7 @@ class BoardReader:
         if self._answer is not None and ray.wait([self._answer], timeout=0)[0]:
             self.shares, self._answer = ray.get(self._answer), None
         if self._answer is None and time.monotonic() >= self._next:
-            self._next = time.monotonic() + INTERVAL
+            self._next = time.monotonic() + _INTERVAL
             self._answer = self._board.read.remote()
 
     def close(self) -> None:
@@ -87,7 +87,7 @@ class Teller:
     def __call__(self, share: float) -> None:
         """Take notice of the share that is done; never waits."""
         self._share = share
-        if self._thread is None and time.monotonic() - self._begun >= INTERVAL:
+        if self._thread is None and time.monotonic() - self._begun >= _INTERVAL:
             self._thread = threading.Thread(target=self._send, daemon=True)
             self._thread.start()
 
@@ -100,4 +100,4 @@ class Teller:
             # There is no board before the driver starts one, and it may be gone or out of reach.
             with suppress(ValueError, ray.exceptions.RayError):
                 ray.get_actor(self._name).write.remote(self._number, self._share)
-            self._over.wait(INTERVAL)
+            self._over.wait(_INTERVAL)

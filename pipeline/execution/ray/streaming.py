@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from pipeline.core.resources import Need
 from pipeline.execution.executor import Outcome
-from pipeline.execution.ray.cluster import Patience
+from pipeline.execution.ray.cluster import ConnectionPatience
 from pipeline.execution.ray.tasks import RayExecutor, fault_of_loss, options_of, run_task, said
 
 import ray  # isort: skip  (after ray_cluster, which sets what it reads when it is imported)
@@ -55,7 +55,7 @@ class StreamingExecutor(Generic[T]):
     ) -> None:
         self._function, self._prepare, self._stream, self._fewest = function, prepare, stream, fewest
         self._single: RayExecutor[T] = RayExecutor(function, shared, stall_seconds=stall_seconds)
-        self._patience = Patience(stall_seconds)
+        self._patience = ConnectionPatience(stall_seconds)
         self._gathered: dict[Hashable, list[tuple[T, Need]]] = {}
         self._streams: list[Stream[T]] = []
 

@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 from pipeline.core.resources import Need
 from pipeline.core.task_progress import reports_to
 from pipeline.execution.executor import Fault, Outcome, attempt
-from pipeline.execution.ray.cluster import Lookout, Patience, busy_notice, connect, gone
+from pipeline.execution.ray.cluster import ConnectionPatience, Lookout, busy_notice, connect, gone
 from pipeline.execution.ray.node_visibility import Blind
 
 from pipeline.execution.ray.progress_board import BoardReader, Teller  # isort: skip  (these import Ray too)
@@ -35,7 +35,7 @@ class RayExecutor(Generic[T]):
     def __init__(self, function: Callable[[T, Any, str], Any], shared: Any, *, stall_seconds: float = 60.0) -> None:
         connect()
         self._function, self.shared = function, ray.put(shared)
-        self.lookout, self._patience = Lookout(), Patience(stall_seconds)
+        self.lookout, self._patience = Lookout(), ConnectionPatience(stall_seconds)
         self.blind = Blind()
         self._tasks: dict[ray.ObjectRef, tuple[T, Need]] = {}
         # The number under which each task tells how far it is, and when it was handed over; in the order of handing over.

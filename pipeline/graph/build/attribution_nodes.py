@@ -16,9 +16,9 @@ from pipeline.config.fidelity import model_of, recipe_of
 from pipeline.config.judges import first_klom
 from pipeline.core.errors import ConfigError
 from pipeline.data.examples import Examples
-from pipeline.graph.nodes.curve import SHARES, Curve
-from pipeline.graph.nodes.effect import Effect
-from pipeline.graph.nodes.fit import Factor, Fit, Score
+from pipeline.graph.nodes.curve import SHARES, CurveNode
+from pipeline.graph.nodes.effect import EffectNode
+from pipeline.graph.nodes.fit import Factor, Fit, ScoreNode
 from pipeline.graph.nodes.forget_curve import ForgetCurve
 from pipeline.graph.nodes.influences import ExampleInfluences
 from pipeline.graph.node import Node
@@ -32,9 +32,9 @@ def attribution(experiment: Experiment, examples: Examples) -> Iterator[Node]:
     yield Factor(key="factor", heldout_key=heldout, **shared)
     yield Fit(key="fit", n_units=experiment.store.layout.n_blocks(examples.n_points), factor_key="factor", heldout_key=heldout, **shared)
     if heldout is not None:
-        yield Score(key="score", fit_key="fit", heldout_key=heldout, **shared)
+        yield ScoreNode(key="score", fit_key="fit", heldout_key=heldout, **shared)
         if roles:
-            yield Curve(key="curve", n_units=len(SHARES), fit_key="fit", heldout_key=heldout, **shared)
+            yield CurveNode(key="curve", n_units=len(SHARES), fit_key="fit", heldout_key=heldout, **shared)
     if not needs_effects(experiment):
         return
     guide, guidance = experiment.estimator.guided_by(), _guidance(experiment)
@@ -45,7 +45,7 @@ def attribution(experiment: Experiment, examples: Examples) -> Iterator[Node]:
         yield from focused_pairs(experiment, label)
         pairs = focused_keys(experiment, label)
         about_set: dict[str, Any] = {"factor_key": "factor", "fit_key": "fit", "forget_key": f"forget/{label}", "focused_keys": pairs}
-        yield Effect(key=f"effect/{label}", forget_set=label, **shared | guidance | about_set)
+        yield EffectNode(key=f"effect/{label}", forget_set=label, **shared | guidance | about_set)
     labels = tuple(experiment.forget_sets)
     of_sets: dict[str, Any] = {f"{kind}_keys": tuple(f"{kind}/{label}" for label in labels) for kind in ("forget", "effect")}
     yield ExampleInfluences(key="influences", factor_key="factor", heldout_key=heldout, **of_sets, **shared)
@@ -68,7 +68,7 @@ def forget_curve(experiment: Experiment, examples: Examples) -> Iterator[ForgetC
     yield ForgetCurve(key="forget_curve", n_units=len(SHARES), **_learning(experiment, examples) | _guidance(experiment) | judged)
 
 
-def outputs_of(experiment: Experiment, examples: Examples) -> frozenset[str]:
+def estimator_outputs(experiment: Experiment, examples: Examples) -> frozenset[str]:
     """Return which outputs datamodels can be made of; raises ConfigError where an unlearner wants effects on logits and only margins are there."""
     found = experiment.estimator.outputs(examples)
     for role in subset_roles(experiment):
@@ -90,7 +90,7 @@ def _learning(experiment: Experiment, examples: Examples) -> dict[str, Any]:
         "estimator": experiment.estimator,
         "layout": experiment.store.layout,
         "subset_keys": {role: f"train/{role}" for role in subset_roles(experiment) or ["full"]},
-        "outputs": outputs_of(experiment, examples),
+        "outputs": estimator_outputs(experiment, examples),
         "groups_key": "groups" if "groups" in experiment.estimator.needs else None,
         "views_key": "views" if "views" in experiment.estimator.needs else None,
         "model": model_of(experiment, "scout"),

@@ -8,7 +8,7 @@ from pipeline.graph.build.attribution_nodes import attribution, forget_curve
 from pipeline.graph.build.file_contents import contents_used
 from pipeline.graph.build.judge_nodes import shared_models
 from pipeline.graph.build.population_nodes import populations
-from pipeline.graph.build.report_node import report
+from pipeline.graph.build.report_node import report_node
 from pipeline.graph.build.study_nodes import studies
 from pipeline.graph.build.unlearning_nodes import oracles, unlearning
 from pipeline.config import Experiment
@@ -33,7 +33,7 @@ def build_graph(experiment: Experiment, examples: Examples) -> Graph:
     # Workers run in other folders, and the config keeps its paths as they were written.
     located = with_absolute_paths(experiment)
     made = list(_nodes(located, examples))
-    nodes = {node.key: node for node in (*made, report(located, examples, made))}
+    nodes = {node.key: node for node in (*made, report_node(located, examples, made))}
     if len(nodes) <= len(made):
         twice = next(key for key, count in Counter(node.key for node in made).items() if count > 1)
         raise ConfigError(f"two tables of this experiment are called {twice!r}; give each node of a study a key of its own, such as studies/LABEL/NAME")

@@ -11,7 +11,7 @@ from pipeline.config import Experiment
 from pipeline.core.errors import ConfigError
 from pipeline.core.registry import plugin_name
 from pipeline.evaluation.judges.base import Judge
-from pipeline.graph.nodes.evaluate import FLOOR, Verdict
+from pipeline.graph.nodes.evaluate import FLOOR, VerdictNode
 from pipeline.graph.node import Node
 from pipeline.graph.reading.stored_outputs import SourcedWeights
 from pipeline.graph.nodes.train_further import TrainFurther
@@ -129,7 +129,7 @@ def _judged(experiment: Experiment, label: str, judge: Judge, method: str, judge
     weights = _weights(experiment, method, judged_key, forget_set)
     before = start_at(experiment, judge.start or _start_role(experiment, method), forget_set) if "full" in judge.needs else None
     yield from _treated(experiment, label, judge, method, weights, forget_set)
-    yield Verdict(
+    yield VerdictNode(
         key=f"evaluate/{label}/{method}/{forget_set}",
         forget_set=forget_set,
         method=method,

@@ -16,10 +16,10 @@ from pipeline.graph.build.judge_nodes import population_keys
 from pipeline.config import PLACES, Experiment
 from pipeline.config.fidelity import is_proxy
 from pipeline.data.examples import Examples
-from pipeline.graph.nodes.curve import Curve
-from pipeline.graph.nodes.effect import Effect
-from pipeline.graph.nodes.evaluate import FLOOR, Verdict
-from pipeline.graph.nodes.fit import Score
+from pipeline.graph.nodes.curve import CurveNode
+from pipeline.graph.nodes.effect import EffectNode
+from pipeline.graph.nodes.evaluate import FLOOR, VerdictNode
+from pipeline.graph.nodes.fit import ScoreNode
 from pipeline.graph.nodes.forget import Forget
 from pipeline.graph.nodes.forget_curve import ForgetCurve
 from pipeline.graph.nodes.influences import ExampleInfluences
@@ -32,20 +32,20 @@ from pipeline.graph.nodes.train_further import TrainFurther
 from pipeline.graph.nodes.unlearn import Unlearn
 
 # What the page calls the tables of which the experiment, or each forget set, has one.
-NAMES: Mapping[type[Node], str] = {
-    Score: "score",
-    Curve: "curve",
+_NAMES: Mapping[type[Node], str] = {
+    ScoreNode: "score",
+    CurveNode: "curve",
     ForgetCurve: "forget_curve",
     ExampleInfluences: "influences",
-    Effect: "effect",
+    EffectNode: "effect",
     Forget: "forget",
 }
 
 
-def report(experiment: Experiment, examples: Examples, nodes: Iterable[Node]) -> ReportPage:
+def report_node(experiment: Experiment, examples: Examples, nodes: Iterable[Node]) -> ReportPage:
     """Return the page about an experiment, which shows the tables of nodes."""
     nodes = list(nodes)
-    judging = {node.judge_label for node in nodes if isinstance(node, Verdict)}
+    judging = {node.judge_label for node in nodes if isinstance(node, VerdictNode)}
     learnt = learnt_from(experiment, examples) if attributes(experiment) else []
     rows = [*judged_by(experiment, examples), *learnt, *focused_rows(experiment, examples)]
     return ReportPage(
@@ -90,11 +90,11 @@ def _name_of(experiment: Experiment, node: Node, *, shows_time: bool) -> str | N
         return f"{POPULATION}{_row_of(experiment, node)}" if is_timed else None
     if isinstance(node, StudyPage):
         return node.run.name
-    if isinstance(node, Verdict):
+    if isinstance(node, VerdictNode):
         return f"floor/{node.judge_label}" if node.method == FLOOR else f"verdict/{node.judge_label}/{node.method}"
     if isinstance(node, TrainFurther):
         return None
-    return f"unlearned/{node.method}" if isinstance(node, Unlearn) else NAMES.get(type(node))
+    return f"unlearned/{node.method}" if isinstance(node, Unlearn) else _NAMES.get(type(node))
 
 
 def _row_of(experiment: Experiment, node: Models) -> str:

@@ -26,7 +26,7 @@ REMEDIES = {
 
 ROLES = ("subset", "designed", "heldout", "scout", "full", "oracle", "floor")
 # Populations that must hold different models: predicting what was learnt from, or comparing oracles with themselves, proves nothing.
-APART = {("subset", "designed"), ("subset", "heldout"), ("designed", "heldout"), ("oracle", "floor")}
+_APART = {("subset", "designed"), ("subset", "heldout"), ("designed", "heldout"), ("oracle", "floor")}
 
 
 class FromSource(NamedTuple):
@@ -144,7 +144,7 @@ def check_sources(experiment: Experiment, examples: Examples, roles: frozenset[s
                 found.append(one)
     for number, first in enumerate(found):
         for second in found[number + 1 :]:
-            if (first.role, second.role) in APART and first.label == second.label:
+            if (first.role, second.role) in _APART and first.label == second.label:
                 names = (first.role, second.role.replace("heldout", "held-out"))
                 check_apart(first.source, first.n_models, second.source, second.n_models, names)
 

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from pipeline.core.arrays import Indices, Labels
 from pipeline.core.errors import DataError
 from pipeline.evaluation.margins import margins
-from pipeline.graph.layout import Layout, margin_column, read_logits, read_margins
+from pipeline.graph.layout import Layout, margin_column, read_logits, read_stored_margins
 from pipeline.graph.nodes.train import CHECKPOINT, read_states
 from pipeline.sources.easydub_layout import FORGET, RETAIN, VALIDATION, EasyDubLayout
 from pipeline.sources.state_dicts import write_state_dict
@@ -81,7 +81,7 @@ class EasyDubWriter:
 
     def _outputs(self, table: TableRef) -> dict[str, Float[np.ndarray, "..."]]:
         if margin_column(0) in self.store.columns(table):
-            return {"margins": read_margins(self.store, table, self.layout, self.labels)}
+            return {"margins": read_stored_margins(self.store, table, self.layout, self.labels)}
         logits = read_logits(self.store, table, self.layout, len(self.labels))
         return {"logits": logits, "margins": margins(logits, self.labels)}
 

@@ -13,7 +13,7 @@ from pipeline.core.arrays import HeldoutOutputs, Indices
 from pipeline.graph.layout import Layout, block_margins
 from pipeline.graph.node import Parent, Work
 from pipeline.graph.nodes.attribution import Attribution, Basis
-from pipeline.graph.nodes.fit import Score
+from pipeline.graph.nodes.fit import ScoreNode
 from pipeline.store.store import Shard
 
 # Shares of every population's models, each twice the one before: what the last doubling gained is what the next one would at most.
@@ -25,11 +25,11 @@ MOST_BLOCKS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
-class Curve(Attribution):
+class CurveNode(Attribution):
     """LDS of margins against the number of models; unit i is share i."""
 
-    stage: ClassVar[str] = Score.stage
-    title: ClassVar[str] = Score.title
+    stage: ClassVar[str] = ScoreNode.stage
+    title: ClassVar[str] = ScoreNode.title
     unit: ClassVar[str] = "shares"
     revision: ClassVar[int] = 3
 
@@ -86,7 +86,7 @@ def first_members(work: Work, populations: Iterable[str], share: float) -> Indic
     return _first([len(work.read(name, ["seed"])["seed"]) for name in populations], share)
 
 
-def counts_of(sizes: list[int], share: float) -> list[int]:
+def model_counts(sizes: list[int], share: float) -> list[int]:
     """Return how many models a share of each population is, at least 3."""
     return [min(size, max(3, math.ceil(share * size))) for size in sizes]
 
@@ -94,5 +94,5 @@ def counts_of(sizes: list[int], share: float) -> list[int]:
 def _first(sizes: list[int], share: float) -> Indices:
     """Return the rows of the first share of each population, in the order of the concatenated populations."""
     starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-    counts = counts_of(sizes, share)
+    counts = model_counts(sizes, share)
     return np.concatenate([np.arange(start, start + count) for start, count in zip(starts, counts, strict=True)])

@@ -43,7 +43,7 @@ class Fitted(Attribution):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Effect(Fitted):
+class EffectNode(Fitted):
     """The predicted change of every logit when one forget set is removed: rows are points, `mean` and `standard_error` (n_points, n_classes).
 
     Standard errors are NaN where the estimator knows none. guide_key names the factor of the estimator's guide, if it has one; focused_keys the

@@ -47,7 +47,7 @@ class JudgedSnapshot:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict(Node):
+class VerdictNode(Node):
     """One judge on one method and one forget set.
 
     method is the label of the unlearner, FLOOR for a second group of oracles; judge_label is the label of the

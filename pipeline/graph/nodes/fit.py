@@ -8,7 +8,7 @@ import numpy as np
 from pipeline.attribution.estimator import HELDOUT_MARGINS, MARGIN_R2
 from pipeline.attribution.lds import explained, lds
 from pipeline.evaluation.margins import margins
-from pipeline.graph.layout import read_margins
+from pipeline.graph.layout import read_stored_margins
 from pipeline.graph.node import Parent, Work
 from pipeline.graph.nodes.attribution import Attribution, Basis
 from pipeline.store.store import Shard
@@ -75,7 +75,7 @@ class Fit(Attribution):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Score(Attribution):
+class ScoreNode(Attribution):
     """How well the datamodel predicts models it has not seen: LDS of margins on the held-out population, with its interval."""
 
     stage: ClassVar[str] = "score"
@@ -93,7 +93,7 @@ class Score(Attribution):
         """Correlate predicted with actual margins, point by point."""
         has_r2 = "r2" in self.estimator.scalars
         fit = work.read("fit", [HELDOUT_MARGINS, *self.estimator.scalars, *([MARGIN_R2] if has_r2 else [])])
-        actual = read_margins(work.store, work.inputs["heldout"], self.layout, work.examples.labels)
+        actual = read_stored_margins(work.store, work.inputs["heldout"], self.layout, work.examples.labels)
         predicted = fit[HELDOUT_MARGINS].T
         score = lds(predicted=predicted, actual=actual)
         r2 = explained(predicted, actual)

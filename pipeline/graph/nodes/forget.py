@@ -12,9 +12,9 @@ from pipeline.core.registry import Plugin, identity
 from pipeline.core.settings.paths import paths_in
 from pipeline.data.dataset import Dataset
 from pipeline.data.examples import Examples
-from pipeline.data.forget_sets.base import ForgetSet, checked
+from pipeline.data.forget_sets.base import ForgetSet, checked_forget_set
 from pipeline.graph.child_run import ChildRun
-from pipeline.graph.layout import Layout, read_margins
+from pipeline.graph.layout import Layout, read_stored_margins
 from pipeline.graph.node import Node, Parent, Work
 from pipeline.store.store import Shard
 
@@ -60,12 +60,12 @@ class Forget(Node):
 
     def compute(self, work: Work) -> Shard:
         """Resolve the rule."""
-        margins = read_margins(work.store, work.inputs["full"], self.layout, work.examples.labels) if self.rule.needs else None
+        margins = read_stored_margins(work.store, work.inputs["full"], self.layout, work.examples.labels) if self.rule.needs else None
         return Shard(columns={"index": self.select(work.examples, margins)})
 
     def select(self, examples: Examples, margins: Margins | None) -> Indices:
         """Return the ids (n_forget,), sorted and checked; margins as ForgetSet.select takes them."""
-        return checked(self.rule.select(examples, margins) if self.ids is None else np.array(self.ids), examples)
+        return checked_forget_set(self.rule.select(examples, margins) if self.ids is None else np.array(self.ids), examples)
 
     def file_readers(self) -> tuple[Plugin, ...]:
         """Return the rule, unless its ids are known already."""
@@ -82,7 +82,7 @@ def freeze(rule: ForgetSet, examples: Examples) -> dict[str, Any]:
     if any(paths_in(rule)) and not rule.needs:
         # A command that reads no inputs computes nothing either, so that nobody asks for ids that need them.
         with contextlib.suppress(InputsNotReadError):
-            ids = tuple(checked(rule.select(examples, None), examples).tolist())
+            ids = tuple(checked_forget_set(rule.select(examples, None), examples).tolist())
         if rule.content() != content:
             raise DataError(f"{', '.join(map(str, paths_in(rule)))} changed while it was read; run the command again once it is written")
     return {"content": content, "ids": ids}

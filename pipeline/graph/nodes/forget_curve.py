@@ -19,23 +19,23 @@ from pipeline.evaluation.margins import margins
 from pipeline.graph.child_run import ChildRun
 from pipeline.graph.layout import read_point_logits, read_point_margins
 from pipeline.graph.node import Parent, Work
-from pipeline.graph.nodes.curve import SHARES, Curve, first_members
-from pipeline.graph.nodes.evaluate import Verdict
+from pipeline.graph.nodes.curve import SHARES, CurveNode, first_members
+from pipeline.graph.nodes.evaluate import VerdictNode
 from pipeline.graph.reading.guide_effects import guide_means
 from pipeline.store.store import Shard
 
 
 @dataclass(frozen=True, kw_only=True)
-class ForgetCurve(Curve):
+class ForgetCurve(CurveNode):
     """P95 KLoM of forgotten points, in nats, against the number of models; unit i is share i.
 
     Columns are `n_models`, and `set_0`, `set_1`, … in the order of the forget sets, whose labels are no names of columns; `nothing_0`, … are what full models
     come to as they are. The keys of the sets' tables come in the same order.
     """
 
-    stage: ClassVar[str] = Verdict.stage
-    title: ClassVar[str] = Verdict.title
-    entry: ClassVar[str] = Verdict.entry
+    stage: ClassVar[str] = VerdictNode.stage
+    title: ClassVar[str] = VerdictNode.title
+    entry: ClassVar[str] = VerdictNode.entry
     revision: ClassVar[int] = 1
 
     judge: KlomJudge

@@ -14,12 +14,12 @@ from pipeline.core.errors import DataError
 from pipeline.core.fingerprint import digest
 from pipeline.core.registry import Plugin, identity
 from pipeline.data.dataset import Dataset
-from pipeline.data.masks import pack, retain_mask
+from pipeline.data.masks import pack_masks, retain_mask
 from pipeline.evaluation.accuracy import accuracy
 from pipeline.graph.layout import Layout
 from pipeline.graph.node import Parent, Work
 from pipeline.graph.nodes.models import Models
-from pipeline.graph.reading.stored_states import STATE, numbers_of
+from pipeline.graph.reading.stored_states import STATE, numbers_of_digests
 from pipeline.models.base import Model
 from pipeline.sources.base import ModelSource
 from pipeline.store.store import Shard
@@ -71,9 +71,9 @@ class Imported(Models):
         """Lay models start to stop into columns."""
         members = np.arange(work.start, work.stop)
         # Nobody knows whether they shared seeds, so each counts as having its own, none of which is one of ours.
-        columns = {"member": members, "seed": -1 - members, "mask": pack(self._masks(work))}
+        columns = {"member": members, "seed": -1 - members, "mask": pack_masks(self._masks(work))}
         if self.has_states:
-            columns[STATE] = numbers_of(self.records.state_digests(work.start, work.stop))
+            columns[STATE] = numbers_of_digests(self.records.state_digests(work.start, work.stop))
         outputs = self._outputs(work)
         if outputs.ndim == 2:
             return Shard(columns=columns | self.layout.margin_columns(outputs))

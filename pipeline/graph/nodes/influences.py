@@ -8,7 +8,7 @@ import numpy as np
 
 from pipeline.attribution.datamodel import Datamodel
 from pipeline.attribution.evidence import Block
-from pipeline.attribution.influences import Combined, Influence, Influences, influences
+from pipeline.attribution.influences import Influence, Influences, Totals, influences
 from pipeline.attribution.lds import explained
 from pipeline.core.arrays import Effects, HeldoutOutputs, Indices, Outputs, PerPoint
 from pipeline.core.errors import ConfigError
@@ -16,12 +16,12 @@ from pipeline.evaluation.margins import margin_slopes, margins
 from pipeline.graph.layout import block_margins, column, read_point_logits
 from pipeline.graph.node import Parent, Work
 from pipeline.graph.nodes.attribution import Attribution, Basis
-from pipeline.graph.nodes.effect import Effect
+from pipeline.graph.nodes.effect import EffectNode
 from pipeline.store.store import Shard
 
 # Forgotten points shown of each set, and training points shown that help or hurt each of them.
 MOST_EXAMPLES = 2
-TOP = 8
+_TOP = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,8 +37,8 @@ class PointInfluences:
 class ExampleInfluences(Attribution):
     """The influences on the margins of a few points of each forget set. Rows are influences: `set`, `point`, `id`, `weight`, `standard_error`, `r2`."""
 
-    stage: ClassVar[str] = Effect.stage
-    title: ClassVar[str] = Effect.title
+    stage: ClassVar[str] = EffectNode.stage
+    title: ClassVar[str] = EffectNode.title
     unit: ClassVar[str] = "parts"
     revision: ClassVar[int] = 2
 
@@ -48,7 +48,7 @@ class ExampleInfluences(Attribution):
 
     def settings(self) -> dict[str, Any]:
         """See Node."""
-        return super().settings() | {"most_examples": MOST_EXAMPLES, "top": TOP}
+        return super().settings() | {"most_examples": MOST_EXAMPLES, "top": _TOP}
 
     def parents(self) -> dict[str, Parent]:
         """See Node."""
@@ -64,12 +64,12 @@ class ExampleInfluences(Attribution):
             effect = work.read(f"effect/{number}", ["mean"])["mean"]
             chosen += [(number, point) for point in examples_of(ids, effect, labels[ids])]
         points = np.unique([point for _, point in chosen])
-        found = {one.point: one for one in attribute(self, work, points, top=min(TOP, work.examples.n_train))}
+        found = {one.point: one for one in influences_of_points(self, work, points, top=min(_TOP, work.examples.n_train))}
         rows = [row for number, point in chosen for row in _rows(number, found[point])]
         return Shard(columns={name: np.array([row[name] for row in rows]) for name in ("set", "point", "id", "weight", "standard_error", "r2")})
 
 
-def attribute(node: Attribution, work: Work, points: Indices, *, top: int, output: int | None = None) -> list[PointInfluences]:
+def influences_of_points(node: Attribution, work: Work, points: Indices, *, top: int, output: int | None = None) -> list[PointInfluences]:
     """Return the influences on the margin of each point, or on its logit of class `output`, from the inputs of a node that has the factor.
 
     Only the blocks of these points are read, and just these outputs fitted. Where there are datamodels of logits alone, margins are combined from
@@ -84,7 +84,7 @@ def attribute(node: Attribution, work: Work, points: Indices, *, top: int, outpu
     r2 = _heldout_r2(node, work, block, node.estimator.predict_heldout(basis.factor, fit, basis.evidence, block), output) if node.heldout_key else None
     if output is None and block.per_point > 1:
         mean = block.outputs.mean(axis=0, dtype=np.float64).reshape(len(points), -1)
-        datamodel = Combined(whole=datamodel, slopes=margin_slopes(mean, work.examples.labels[points]))
+        datamodel = Totals(whole=datamodel, slopes=margin_slopes(mean, work.examples.labels[points]))
     outputs = range(len(points)) if output is None else range(output, len(points) * block.per_point, block.per_point)
     found = influences(datamodel, top=top, outputs=outputs)
     return [

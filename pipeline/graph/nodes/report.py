@@ -23,11 +23,11 @@ from pipeline.graph.reading.attribution_shown import curve_content, example_cont
 from pipeline.graph.reading.forecast import forecast
 from pipeline.graph.reading.measured_time import core_seconds
 from pipeline.graph.reading.points_shown import Pictures, dataset_content, images_of
-from pipeline.graph.result_rows import Spending, cost_of, snapshots_of
+from pipeline.graph.result_rows import Spending, cost_of, snapshot_rows
 from pipeline.graph.work import versions
 from pipeline.results.attribution_content import ForecastContent
 from pipeline.results.formatting import in_use, sentence
-from pipeline.results.report_content import AttributionContent, PopulationContent, Report, Role, Row, SetContent, StudyChapter
+from pipeline.results.report_content import AttributionContent, MethodRow, PopulationContent, Report, Role, SetContent, StudyChapter
 from pipeline.show.payback import break_even, focused_pays, proxies_counted
 from pipeline.show.report.report_words import summary, verdict
 from pipeline.store.store import Shard
@@ -164,14 +164,14 @@ class ReportPage(Node):
         tables = {"full": work.inputs["full"], "effect": work.inputs[f"effect/{label}"], "oracle": work.inputs[f"oracle/{label}"]}
         return forecast_content(forecast(work.store, **tables, layout=self.layout, labels=work.examples.labels), label, ids, pictures)
 
-    def _row(self, work: Work, name: str, label: str, ids: Indices) -> Row:
+    def _row(self, work: Work, name: str, label: str, ids: Indices) -> MethodRow:
         unlearner, tables = self.unlearners[name], {judge: work.inputs.get(f"verdict/{judge}/{name}/{label}") for judge in self.judges}
         judged = {judge: read_judged(work.store, table) for judge, table in tables.items() if table is not None}
         unlearned = work.inputs[f"unlearned/{name}/{label}"]
         # A verdict says it too, and is one file where the models may be many.
         samples = next((one.samples for one in judged.values()), None)
         samples = float(work.store.read(unlearned, ["samples"])["samples"].mean()) if samples is None else samples
-        return Row(
+        return MethodRow(
             label=name,
             plugin=plugin_name(unlearner),
             needs=unlearner.needs,
@@ -180,7 +180,7 @@ class ReportPage(Node):
             cost=cost_of(unlearner, samples, self.spending),
             points=self._points(work, f"verdict/{self._headline}/{name}/{label}", ids),
             margins=read_point_margins(work.store, unlearned, self.layout, work.examples.labels, ids),
-            snapshots=snapshots_of(unlearner, judged, self.spending),
+            snapshots=snapshot_rows(unlearner, judged, self.spending),
         )
 
     @property

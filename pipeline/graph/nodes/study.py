@@ -12,7 +12,7 @@ from pipeline.graph.node import Node, Parent, Work
 from pipeline.store.store import Shard
 
 # Blobs of a page: the page of its own, and the part of it that the report takes over.
-PAGE, CHAPTER = "html", "chapter.html"
+STUDY_PAGE, CHAPTER = "html", "chapter.html"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +86,6 @@ class StudyPage(StudyNode):
     def compute(self, work: Work) -> Shard:
         """Draw the chapter."""
         chapter = self.chapter(work)
-        blobs = {PAGE: (chapter.page or chapter.html).encode(), CHAPTER: chapter.html.encode()}
+        blobs = {STUDY_PAGE: (chapter.page or chapter.html).encode(), CHAPTER: chapter.html.encode()}
         blobs |= {f"{name}.png": figure for name, figure in chapter.figures.items()}
         return Shard(columns={"page": np.arange(1)}, summary={"summary": chapter.summary}, blobs=blobs)

@@ -13,7 +13,7 @@ from pipeline.core.fingerprint import digest
 from pipeline.core.registry import Plugin, identity
 from pipeline.core.seeds import model_purpose, seed
 from pipeline.data.dataset import Dataset
-from pipeline.data.masks import pack
+from pipeline.data.masks import pack_masks
 from pipeline.evaluation.accuracy import accuracy
 from pipeline.graph.layout import Layout
 from pipeline.graph.node import Parent, Work
@@ -114,7 +114,7 @@ class Population(Models):
         columns = {
             "member": np.arange(work.start, work.stop),
             "seed": np.array(seeds),
-            "mask": pack(masks),
+            "mask": pack_masks(masks),
             **self.layout.columns(logits),
             "accuracy_train": accuracy(logits[:, : examples.n_train], examples.labels[: examples.n_train]),
             "accuracy_validation": accuracy(logits[:, examples.n_train :], examples.labels[examples.n_train :]),

@@ -17,7 +17,7 @@ from pipeline.store.rows import Rows
 from pipeline.store.store import Store, TableRef
 
 # Bytes of logits that are kept from one snapshot to the next; what is beyond that is read again for each.
-MOST_KEPT = 1 << 30
+_MOST_KEPT = 1 << 30
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -61,7 +61,7 @@ class SnapshotTable:
         if number in self._blocks:
             return self._blocks[number]
         block = self.store.read_rows(self.table, [column(number)]).columns[column(number)]
-        if block.nbytes + sum(kept.nbytes for kept in self._blocks.values()) <= MOST_KEPT:
+        if block.nbytes + sum(kept.nbytes for kept in self._blocks.values()) <= _MOST_KEPT:
             self._blocks[number] = block
         return block
 
@@ -113,7 +113,7 @@ class SnapshotOutputs(ModelOutputs):
 
 @dataclass(frozen=True, eq=False)
 class KeptOutputs(ModelOutputs):
-    """Models that every snapshot is compared with. What was read is kept, up to MOST_KEPT bytes of logits."""
+    """Models that every snapshot is compared with. What was read is kept, up to _MOST_KEPT bytes of logits."""
 
     models: ModelOutputs
     _kept: list[tuple[slice, Logits]] = field(default_factory=list)
@@ -140,7 +140,7 @@ class KeptOutputs(ModelOutputs):
         n_bytes = 0
         for points, block in self.models.blocks():
             n_bytes += block.nbytes
-            read = [*read, (points, block.copy())] if n_bytes <= MOST_KEPT else []
+            read = [*read, (points, block.copy())] if n_bytes <= _MOST_KEPT else []
             yield points, block
         self._kept.extend(read)
 

@@ -8,7 +8,7 @@ import numpy as np
 from pipeline.core.arrays import Indices, Labels, Logits, Margins
 from pipeline.data.examples import Examples
 from pipeline.evaluation.judges.inputs import ModelOutputs
-from pipeline.graph.layout import Layout, block_margins, read_blocks, read_margins
+from pipeline.graph.layout import Layout, block_margins, read_blocks, read_stored_margins
 from pipeline.graph.reading.kept_states import read_kept
 from pipeline.graph.reading.stored_states import read_weights
 from pipeline.models.base import Model
@@ -49,7 +49,7 @@ class StoredOutputs(ModelOutputs):
     def margins(self, points: Indices | None = None) -> Margins:
         """Return margins (n_models, n_points) in nats, read block by block; blocks without any of the points are not read."""
         if points is None:
-            return read_margins(self.store, self.table, self.layout, self.labels)
+            return read_stored_margins(self.store, self.table, self.layout, self.labels)
         size, found = self.layout.block_points, np.empty((self.n_models, len(points)), np.float32)
         for block in np.unique(points // size).tolist():
             inside = points // size == block

@@ -25,7 +25,7 @@ def read_weights(store: Store, table: TableRef, start: int, stop: int, *, source
     if source is None:
         return read_kept(store, table, start, stop)
     recorded = store.read(table.part(start, stop), [STATE])[STATE]
-    changed = np.flatnonzero(recorded != numbers_of(source.state_digests(start, stop)))
+    changed = np.flatnonzero(recorded != numbers_of_digests(source.state_digests(start, stop)))
     if len(changed):
         raise DataError(
             f"the weights of model {start + int(changed[0])} of {table.folder} are not those that its outputs were recorded with; "
@@ -34,6 +34,6 @@ def read_weights(store: Store, table: TableRef, start: int, stop: int, *, source
     return source.read_states(start, stop, template)
 
 
-def numbers_of(digests: Sequence[str]) -> Int[np.ndarray, " n_models"]:
+def numbers_of_digests(digests: Sequence[str]) -> Int[np.ndarray, " n_models"]:
     """Return digests of 16 hexadecimal digits as the numbers they stand for, so that a column can hold them."""
     return np.array([int(digest, 16) for digest in digests], np.uint64).view(np.int64)

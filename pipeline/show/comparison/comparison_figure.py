@@ -13,13 +13,13 @@ from pipeline.results.comparison_content import ComparedSet, Comparison, Entry
 from pipeline.results.formatting import in_unit
 from pipeline.show.figures.theme import COLOURS, canvas, shorten, themed
 
-COLUMNS = 3
+_COLUMNS = 3
 # Inches: of a row of marks, above, between and below the panels, and left of them for the labels of methods.
-ROW, TOP, BETWEEN, BOTTOM, LEFT = 0.27, 0.35, 0.75, 0.85, 1.55
+_ROW, _TOP, _BETWEEN, _BOTTOM, _LEFT = 0.27, 0.35, 0.75, 0.85, 1.55
 WIDTH = 11.0
 # Shape and dashes tell experiments apart as well as colour does, for print and for colour-blind readers.
 Dashes = tuple[int, tuple[int, ...]]
-MARKS: tuple[tuple[str, str, Dashes], ...] = (
+_MARKS: tuple[tuple[str, str, Dashes], ...] = (
     ("o", "accent", (0, ())),
     ("s", "rival", (0, (4, 2))),
     ("^", "oracle", (0, (1, 2))),
@@ -35,14 +35,16 @@ def comparison_figure(comparison: Comparison) -> Figure:
     """Return the headline of every method in every experiment, with intervals; the axis of what is counted in floors is logarithmic."""
     sets, n_experiments = comparison.sets, len(comparison.names)
     labels = list(dict.fromkeys(method.label for one in sets for method in one.methods))
-    n_columns = min(len(sets), COLUMNS)
+    n_columns = min(len(sets), _COLUMNS)
     n_lines = -(-len(sets) // n_columns)
-    panel = ROW * max(n_experiments, 1.5) * len(labels) + 0.2
-    height = n_lines * panel + (n_lines - 1) * BETWEEN + TOP + BOTTOM
+    panel = _ROW * max(n_experiments, 1.5) * len(labels) + 0.2
+    height = n_lines * panel + (n_lines - 1) * _BETWEEN + _TOP + _BOTTOM
     axis = _Axis(comparison)
     with themed():
         figure = canvas(WIDTH, height)
-        figure.subplots_adjust(LEFT / WIDTH, BOTTOM / height, 0.99, 1 - TOP / height, 0.07, BETWEEN / panel)
+        figure.subplots_adjust(
+            _LEFT / WIDTH, _BOTTOM / height, 0.99, 1 - _TOP / height, 0.07, _BETWEEN / panel
+        )
         for number, one in enumerate(sets):
             ax = figure.add_subplot(n_lines, n_columns, number + 1)
             _draw_frame(ax, one, labels, axis)
@@ -58,7 +60,7 @@ def comparison_figure(comparison: Comparison) -> Figure:
 
 def mark(place: int) -> tuple[str, str, Dashes]:
     """Return the shape, colour and dashes of an experiment; from the sixth on they come again."""
-    return MARKS[place % len(MARKS)]
+    return _MARKS[place % len(_MARKS)]
 
 
 class _Axis:

@@ -8,17 +8,17 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
-from pipeline.results.report_content import Role, Row, SetContent
+from pipeline.results.report_content import MethodRow, Role, SetContent
 from pipeline.show.figures.placement import Box, place
 from pipeline.show.figures.score_axis import ScoreAxis
-from pipeline.show.figures.snapshot_curves import Curve, boxes_along, draw_curve, legend_handle
+from pipeline.show.figures.snapshot_curves import SnapshotCurve, boxes_along, draw_curve, legend_handle
 from pipeline.show.figures.theme import COLOURS, canvas, shorten, themed
 
-COLUMNS = 3
+_COLUMNS = 3
 # The slot for 0 as a share of the logarithmic part of the cost axis, and the decades below which each has a second tick.
 SLOT, FEW = 0.18, 2.2
 # Inches above, between and below the panels, for titles, axes and the legend.
-TOP, BETWEEN, BOTTOM = 0.3, 0.85, 0.8
+_TOP, _BETWEEN, _BOTTOM = 0.3, 0.85, 0.8
 # Shape and fill carry the role as well as colour does, for print and for colour-blind readers.
 MARKERS = {
     Role.DATAMODEL: ("o", "accent", True, "uses the datamodel"),
@@ -32,7 +32,7 @@ RETRAIN = ("D", "oracle", True, "retraining, at the floor")
 
 def cost_figure(sets: Sequence[SetContent]) -> Figure:
     """Return the headline against the fraction of one retraining, with intervals, what retraining comes to as a band, and the worst value as a line."""
-    n_columns = min(len(sets), COLUMNS)
+    n_columns = min(len(sets), _COLUMNS)
     n_lines = -(-len(sets) // n_columns)
     costs = [row.cost.fraction for content in sets for row in content.judged]
     costs += [cost for content in sets for row in content.judged for cost, _ in content.curve_of(row)]
@@ -41,11 +41,11 @@ def cost_figure(sets: Sequence[SetContent]) -> Figure:
     roles = {row.role for content in sets for row in content.judged}
     has_curves = any(_curves(content, scale, values) for content in sets)
     # Seven entries of the legend do not fit side by side.
-    bottom = BOTTOM + (0.2 if len(roles) + has_curves > 5 else 0)
-    height = n_lines * panel + (n_lines - 1) * BETWEEN + TOP + bottom
+    bottom = _BOTTOM + (0.2 if len(roles) + has_curves > 5 else 0)
+    height = n_lines * panel + (n_lines - 1) * _BETWEEN + _TOP + bottom
     with themed():
         figure = canvas(11.0, height)
-        figure.subplots_adjust(0.052, bottom / height, 0.995, 1 - TOP / height, 0.06, BETWEEN / panel)
+        figure.subplots_adjust(0.052, bottom / height, 0.995, 1 - _TOP / height, 0.06, _BETWEEN / panel)
         for number, content in enumerate(sets):
             ax = figure.add_subplot(n_lines, n_columns, number + 1)
             _draw_panel(ax, content, scale, values)
@@ -119,22 +119,22 @@ def _draw_panel(ax: Axes, content: SetContent, scale: _Scale, values: ScoreAxis)
     _mark(ax, 0.0, content.reference, RETRAIN[0], RETRAIN[1], filled=True)
 
 
-def _position(row: Row, content: SetContent, scale: _Scale, values: ScoreAxis) -> tuple[float, float]:
+def _position(row: MethodRow, content: SetContent, scale: _Scale, values: ScoreAxis) -> tuple[float, float]:
     """Return where a row lies; what is no number lies at the worst value, never where it would look good."""
     return scale.position(row.cost.fraction), values.within(content.main_of(row).value)
 
 
-def _curves(content: SetContent, scale: _Scale, values: ScoreAxis) -> list[Curve]:
+def _curves(content: SetContent, scale: _Scale, values: ScoreAxis) -> list[SnapshotCurve]:
     """Return the way of each row that has more snapshots than its last; rows of one role are numbered."""
     unmoved = (row for row in content.judged if row.role == Role.NOTHING)
     start = next((_position(row, content, scale, values) for row in unmoved), None)
-    curves: list[Curve] = []
+    curves: list[SnapshotCurve] = []
     for row in content.judged:
         places = [(scale.position(cost), values.within(score.value)) for cost, score in content.curve_of(row)]
         if len(places) > 1:
             shape, colour, _, _ = MARKERS[row.role]
             number = sum(curve.colour == colour for curve in curves)
-            curves.append(Curve(places, start, colour, shape, number))
+            curves.append(SnapshotCurve(places, start, colour, shape, number))
     return curves
 
 

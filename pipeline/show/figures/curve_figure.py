@@ -14,7 +14,7 @@ from pipeline.show.figures.theme import COLOURS, canvas, shorten, themed
 from pipeline.show.report.attribution_words import curve_words
 
 # Sets up to which each line is named; with more, names would lie on each other.
-MOST_NAMED = 6
+_MOST_NAMED = 6
 HUES = ("accent", "rival", "ink", "flipped", "quiet", "muted")
 # Shapes of the marks, which tell lines apart in print and for colour-blind readers.
 SHAPES = ("o", "s", "^", "D", "v", "P")
@@ -67,7 +67,7 @@ def curve_figure(curve: CurveContent, forgetting: Sequence[ForgetCurveContent] =
 def _draw_forgetting(ax: Axes, forgetting: Sequence[ForgetCurveContent]) -> None:
     """Draw a line for each set, and the medians of what retrained models and those left as they are come to."""
     _by_models(ax, forgetting[0].n_models)
-    named = len(forgetting) <= MOST_NAMED
+    named = len(forgetting) <= _MOST_NAMED
     for number, one in enumerate(forgetting):
         colour = COLOURS[HUES[number % len(HUES)]] if named else COLOURS["accent"]
         style = (

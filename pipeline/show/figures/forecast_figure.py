@@ -12,15 +12,15 @@ from pipeline.show.figures.influence_figure import grey_range, show
 from pipeline.show.figures.theme import COLOURS, canvas, shorten, themed
 
 # Points shown of the forget set, and of all others.
-MOST = 16
-ROW, TOP, BOTTOM = 0.3, 0.36, 0.82
+_MOST = 16
+_ROW, _TOP, _BOTTOM = 0.3, 0.36, 0.82
 
 
 def forecast_figure(content: ForecastContent) -> Figure:
     """Return two panels of the points that change most, forgotten and other ones: each a line from before to after with two standard errors if known."""
-    panels = {"forgotten points": content.forget[:MOST], "others that change most": content.others[:MOST]}
+    panels = {"forgotten points": content.forget[:_MOST], "others that change most": content.others[:_MOST]}
     panels = {title: changes for title, changes in panels.items() if changes}
-    height = TOP + BOTTOM + ROW * max((len(changes) for changes in panels.values()), default=1)
+    height = _TOP + _BOTTOM + _ROW * max((len(changes) for changes in panels.values()), default=1)
     has_error = any(np.isfinite(change.standard_error) for changes in panels.values() for change in changes)
     has_actual = any(change.actual is not None for changes in panels.values() for change in changes)
     grey = grey_range([change.point for changes in panels.values() for change in changes])
@@ -41,12 +41,12 @@ def _draw_panel(
     figure: Figure, changes: Sequence[ChangeContent], left: float, grey: tuple[float, float]
 ) -> None:
     height = figure.get_figheight()
-    size, has_images = 0.92 * ROW, any(change.point.image is not None for change in changes)
+    size, has_images = 0.92 * _ROW, any(change.point.image is not None for change in changes)
     names = left + (size / 11 + 0.006 if has_images else 0.0)
-    bottom = height - TOP - ROW * len(changes)
-    ax = figure.add_axes((left + 0.168, bottom / height, 0.31, ROW * len(changes) / height))
+    bottom = height - _TOP - _ROW * len(changes)
+    ax = figure.add_axes((left + 0.168, bottom / height, 0.31, _ROW * len(changes) / height))
     for row, change in enumerate(changes):
-        middle = (height - TOP - ROW * (row + 0.5)) / height
+        middle = (height - _TOP - _ROW * (row + 0.5)) / height
         if has_images:
             show(
                 figure.add_axes((left, middle - size / 2 / height, size / 11, size / height)),

@@ -13,11 +13,11 @@ from pipeline.results.formatting import give_or_take
 from pipeline.show.figures.theme import COLOURS, canvas, shades, shorten, themed
 from pipeline.show.tables import number
 
-COLUMNS = 8
+_COLUMNS = 8
 # Inches of a line of tiles with what is written under them, and of the heading above the lines.
 LINE, HEADING = 1.52, 0.3
 # Points pictured on either side; a table can be longer.
-MOST = 24
+_MOST = 24
 HEADINGS = {
     "helpful": "help most: without one of them the {output} falls",
     "harmful": "hurt most: without one of them the {output} rises",
@@ -27,7 +27,9 @@ COLOUR = {"helpful": "accent", "harmful": "rival"}
 
 def influence_figure(content: InfluenceContent) -> Figure:
     """Return the target at the left, the helpful training points in lines above the harmful ones, each with its weight and standard error."""
-    sides = {name: side[:MOST] for name, side in (("helpful", content.helpful), ("harmful", content.harmful))}
+    sides = {
+        name: side[:_MOST] for name, side in (("helpful", content.helpful), ("harmful", content.harmful))
+    }
     return _tiles(content, sides) if content.target.image is not None else _bars(content, sides)
 
 
@@ -60,7 +62,7 @@ def show(ax: Axes, point: PointContent, grey: tuple[float, float]) -> None:
 
 
 def _tiles(content: InfluenceContent, sides: dict[str, tuple[WeightContent, ...]]) -> Figure:
-    lines = {name: max(1, -(-len(side) // COLUMNS)) for name, side in sides.items()}
+    lines = {name: max(1, -(-len(side) // _COLUMNS)) for name, side in sides.items()}
     height = 0.08 + sum(HEADING + LINE * n_lines for n_lines in lines.values())
     grey = grey_range([content.target, *(weight.point for side in sides.values() for weight in side)])
     with themed():
@@ -89,7 +91,7 @@ def _tiles(content: InfluenceContent, sides: dict[str, tuple[WeightContent, ...]
             bottom = top - HEADING - LINE * lines[name]
             grid = GridSpec(
                 lines[name],
-                COLUMNS,
+                _COLUMNS,
                 figure,
                 2.1 / 11,
                 (bottom + 0.62) / height,

@@ -13,8 +13,8 @@ from matplotlib.ticker import MaxNLocator
 
 from pipeline.results.formatting import in_unit
 from pipeline.results.report_content import (
+    MethodRow,
     Role,
-    Row,
     SetContent,
     best_of,
     chosen_row,
@@ -23,10 +23,10 @@ from pipeline.results.report_content import (
 )
 from pipeline.show.figures.theme import COLOURS, canvas, shades, shorten, themed
 
-N_BINS = 26
+_N_BINS = 26
 
-Sample = Float[np.ndarray, " _"]
-Edges = Float[np.ndarray, " n_edges"]
+_Sample = Float[np.ndarray, " _"]
+_Edges = Float[np.ndarray, " n_edges"]
 
 
 def margin_figure(content: SetContent) -> Figure | None:
@@ -85,13 +85,13 @@ def margin_figure(content: SetContent) -> Figure | None:
     return figure
 
 
-def _point_title(content: SetContent, row: Row, point: int) -> str:
+def _point_title(content: SetContent, row: MethodRow, point: int) -> str:
     """Return what the first judge says of a point, nothing where it says nothing."""
     value = float(row.points[point])
     return "" if np.isnan(value) else f"{content.points_title} {in_unit(value, content.main.unit)}"
 
 
-def _shown(content: SetContent) -> list[Row]:
+def _shown(content: SetContent) -> list[MethodRow]:
     """Return the row that the report follows, then the best of the other kinds, at most three; doing nothing is `before` in every panel."""
     bests = [best_of(content, role) for role in (Role.DATAMODEL, Role.RIVAL, Role.BOUND, Role.PREDICTOR)]
     chosen = chosen_row(content)
@@ -133,7 +133,7 @@ def _draw_point(ax: Axes, content: SetContent, title: str, point: int) -> None:
 
 
 def _draw_histograms(
-    ax: Axes, before: Sample, after: Sample, oracle: Sample, edges: Edges, colour: str
+    ax: Axes, before: _Sample, after: _Sample, oracle: _Sample, edges: _Edges, colour: str
 ) -> None:
     """Draw the three samples; what lies far from before and oracle is counted in words, so that no outlier squeezes the rest."""
     ax.stairs(_shares(oracle, edges), edges, fill=True, color=COLOURS["oracle"], alpha=0.38)
@@ -164,7 +164,7 @@ def _draw_histograms(
             )
 
 
-def _edges(before: Sample, oracle: Sample, after: Sample) -> Edges:
+def _edges(before: _Sample, oracle: _Sample, after: _Sample) -> _Edges:
     """Return bins over before and oracle, widened to after by at most their own range on either side."""
     fixed = np.concatenate([before, oracle])
     fixed = fixed[np.isfinite(fixed)]
@@ -173,17 +173,17 @@ def _edges(before: Sample, oracle: Sample, after: Sample) -> Edges:
     near = after[(after >= low - reach) & (after <= high + reach)]
     low, high = min([low, *near]), max([high, *near])
     room = max(0.06 * (high - low), 0.5)
-    return np.linspace(low - room, high + room, N_BINS + 1)
+    return np.linspace(low - room, high + room, _N_BINS + 1)
 
 
-def _shares(sample: Sample, edges: Edges) -> Float[np.ndarray, " n_bins"]:
+def _shares(sample: _Sample, edges: _Edges) -> Float[np.ndarray, " n_bins"]:
     counts: Float[np.ndarray, " n_bins"] = np.histogram(sample[np.isfinite(sample)], edges)[0] / max(
         len(sample), 1
     )
     return counts
 
 
-def _colour(row: Row) -> str:
+def _colour(row: MethodRow) -> str:
     return "rival" if row.role == Role.RIVAL else "ink" if row.role == Role.BOUND else "accent"
 
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-GAP = 4.0
+_GAP = 4.0
 # Rows that a label moves away at most to uncover one box of a line.
 COVERED = 1.0
 
@@ -82,7 +82,7 @@ def _choices(
     for row in sorted(
         (step / 2 for step in range(-2 * n_rows, 2 * n_rows + 1)), key=lambda row: (abs(row), -row)
     ):
-        for left in (x + 2 * GAP, x - 2 * GAP - width, x - width / 2):
+        for left in (x + 2 * _GAP, x - 2 * _GAP - width, x - width / 2):
             bottom = y + row * height - height / 2
             if left == x - width / 2 and abs(row) < 1.5:
                 continue

@@ -17,18 +17,18 @@ DASHES: tuple[Any, ...] = ("-", (0, (4, 1.6)), (0, (1.2, 1.2)), (0, (5, 1.6, 1.2
 APART = 9.0
 # Pixels between two boxes along a line, and half the size of each.
 STRIDE, HALF = 8.0, 2.5
-Place = tuple[float, float]
+_Place = tuple[float, float]
 
 
-class Curve(NamedTuple):
+class SnapshotCurve(NamedTuple):
     """Places (x, y) of the snapshots of one method, in order, and how they look.
 
     start: the place of the models before unlearning, if it is known. number: how many methods of the same
     colour come before this one.
     """
 
-    places: Sequence[Place]
-    start: Place | None
+    places: Sequence[_Place]
+    start: _Place | None
     colour: str
     shape: str
     number: int
@@ -39,7 +39,7 @@ class Curve(NamedTuple):
         return DASHES[self.number % len(DASHES)]
 
 
-def draw_curve(ax: Axes, curve: Curve) -> None:
+def draw_curve(ax: Axes, curve: SnapshotCurve) -> None:
     """Draw the line through the snapshots with small marks; a fainter line leads there from the start."""
     x, y = np.array(curve.places).T
     colour = COLOURS[curve.colour]
@@ -61,7 +61,7 @@ def _marked(pixels: np.ndarray) -> list[int]:
     return kept
 
 
-def boxes_along(ax: Axes, places: Sequence[Place]) -> list[Box]:
+def boxes_along(ax: Axes, places: Sequence[_Place]) -> list[Box]:
     """Return small boxes in pixels along the line through places, which labels keep clear of."""
     boxes = []
     for (x0, y0), (x1, y1) in itertools.pairwise(ax.transData.transform(places)):

@@ -16,7 +16,7 @@ from pipeline.show.figures.forecast_figure import forecast_figure
 from pipeline.show.figures.influence_figure import influence_figure
 from pipeline.show.figures.margin_figure import margin_figure
 from pipeline.show.figures.theme import COLOURS, image_png, svg
-from pipeline.show.page import environment
+from pipeline.show.page import template_environment
 from pipeline.show.report.report_figures import shown_points
 from pipeline.show.report.report_tables import (
     attribution_table,
@@ -41,7 +41,7 @@ class Tile:
 
 
 @dataclass(frozen=True)
-class Section:
+class _Section:
     """What the page shows of one forget set."""
 
     content: SetContent
@@ -100,15 +100,15 @@ def render(report: Report) -> str:
 
 def templates() -> Environment:
     """Return the templates of all pages; what they are given is escaped, and what they miss is an error."""
-    made = environment()
+    made = template_environment()
     made.filters |= {"nats": formatting.nats}
     return made
 
 
-def _section(content: SetContent, number: int) -> Section:
+def _section(content: SetContent, number: int) -> _Section:
     figure = margin_figure(content)
     follows, forecast = chosen_row(content), content.forecast
-    return Section(
+    return _Section(
         content=content,
         verdict=verdict(content),
         measures=key_figures(content),

@@ -7,9 +7,9 @@ from pipeline.results.attribution_content import SplitForecast
 from pipeline.results.formatting import duration, in_unit, percent, signed
 from pipeline.results.report_content import (
     AttributionContent,
+    MethodRow,
     PopulationContent,
     Role,
-    Row,
     SetContent,
     best_of,
     harmed_splits,
@@ -101,7 +101,7 @@ def _costs(request: float, with_share: float, *, shares: bool) -> tuple[float, .
 
 
 def _row(
-    row: Row, content: SetContent, columns: Sequence[ScoreColumn], *, shares: bool, is_best: bool
+    row: MethodRow, content: SetContent, columns: Sequence[ScoreColumn], *, shares: bool, is_best: bool
 ) -> tables.Row:
     label = Cell(value=row.label, under=(KINDS[row.role], *counted(row.scores)))
     first, harmed = next(iter(content.judges)), harmed_splits(row, content)

@@ -6,29 +6,29 @@ from dataclasses import dataclass
 
 from pipeline.results.formatting import in_unit, listed, of_retraining, percent
 from pipeline.results.report_content import Role, SetContent, are_level, best_of, harmed_splits
-from pipeline.show.report.verdict import Finding, Outcome, judge
+from pipeline.show.report.verdict import Finding, SetOutcome, judge
 
 # What is said over all sets, and of one.
 SAID = {
-    Outcome.REACHED: (
+    SetOutcome.REACHED: (
         "a cheap method reaches the floor of retraining",
         "{winner} reaches the floor of retraining",
     ),
-    Outcome.CLOSE: ("a cheap method comes close to retraining", "{winner} comes close to retraining"),
-    Outcome.PARTIAL: (
+    SetOutcome.CLOSE: ("a cheap method comes close to retraining", "{winner} comes close to retraining"),
+    SetOutcome.PARTIAL: (
         "the best cheap method covers only part of the way",
         "{winner} covers only part of the way: retraining wins",
     ),
-    Outcome.FAILED: ("no cheap method works", "No cheap method works: retraining wins"),
-    Outcome.NEEDLESS: (
+    SetOutcome.FAILED: ("no cheap method works", "No cheap method works: retraining wins"),
+    SetOutcome.NEEDLESS: (
         "doing nothing is already at the floor",
         "Doing nothing is already at the floor: unlearning buys nothing",
     ),
-    Outcome.UNCLEAR: (
+    SetOutcome.UNCLEAR: (
         "there are too few models to judge",
         "Cannot tell: with {n_models} models the floor itself is {floor}",
     ),
-    Outcome.UNTRIED: ("no cheap method was tried", "No cheap method that moves weights was tried"),
+    SetOutcome.UNTRIED: ("no cheap method was tried", "No cheap method that moves weights was tried"),
 }
 
 
@@ -37,7 +37,7 @@ class Verdict:
     """What is said of one forget set."""
 
     label: str
-    outcome: Outcome
+    outcome: SetOutcome
     headline: str
     sentences: tuple[str, ...]
 
@@ -51,11 +51,13 @@ def verdict(content: SetContent) -> Verdict:
         "n_models": len(content.oracle),
         "floor": floor,
     }
-    contest = [] if finding.outcome in (Outcome.UNCLEAR, Outcome.NEEDLESS) else _contest(finding, content)
+    contest = (
+        [] if finding.outcome in (SetOutcome.UNCLEAR, SetOutcome.NEEDLESS) else _contest(finding, content)
+    )
     harmed = [row.label for row in content.rows if harmed_splits(row, content)]
     caveats = (
         [f"Worse than before on other points: {listed(harmed)}."]
-        if harmed and finding.outcome != Outcome.UNCLEAR
+        if harmed and finding.outcome != SetOutcome.UNCLEAR
         else []
     )
     headline, sentences = (

@@ -4,13 +4,13 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 
-from pipeline.results.report_content import CHEAP, Role, Row, SetContent, best, best_of
+from pipeline.results.report_content import CHEAP, MethodRow, Role, SetContent, best, best_of
 
 # Share of the way from doing nothing to the floor: above the first a method is close, below the second it fails.
 MOST_OF_THE_WAY, LITTLE_OF_THE_WAY = 0.9, 0.25
 
 
-class Outcome(StrEnum):
+class SetOutcome(StrEnum):
     """How the best cheap method does."""
 
     REACHED = "reached"
@@ -26,11 +26,11 @@ class Outcome(StrEnum):
 class Finding:
     """The outcome and its rows: winner is the better of datamodel and rival, the best cheap rows of their kinds; coverage is NaN if unknown."""
 
-    outcome: Outcome
+    outcome: SetOutcome
     coverage: float
-    winner: Row | None
-    datamodel: Row | None
-    rival: Row | None
+    winner: MethodRow | None
+    datamodel: MethodRow | None
+    rival: MethodRow | None
 
 
 def judge(content: SetContent) -> Finding:
@@ -47,17 +47,21 @@ def judge(content: SetContent) -> Finding:
     return Finding(outcome=outcome, coverage=coverage, winner=winner, datamodel=datamodel, rival=rival)
 
 
-def _outcome(winner: Row | None, nothing: Row | None, coverage: float, content: SetContent) -> Outcome:
+def _outcome(
+    winner: MethodRow | None, nothing: MethodRow | None, coverage: float, content: SetContent
+) -> SetOutcome:
     yardstick = content.judge.yardstick
     if not yardstick.tells(content.main):
-        return Outcome.UNCLEAR
+        return SetOutcome.UNCLEAR
     if nothing is not None and yardstick.is_level(content.main_of(nothing)):
-        return Outcome.NEEDLESS
+        return SetOutcome.NEEDLESS
     if winner is None:
-        return Outcome.UNTRIED
+        return SetOutcome.UNTRIED
     score = content.main_of(winner)
     if yardstick.is_level(score):
-        return Outcome.REACHED
+        return SetOutcome.REACHED
     if yardstick.is_close(score) or coverage >= MOST_OF_THE_WAY:
-        return Outcome.CLOSE
-    return Outcome.FAILED if coverage < LITTLE_OF_THE_WAY or math.isnan(score.value) else Outcome.PARTIAL
+        return SetOutcome.CLOSE
+    return (
+        SetOutcome.FAILED if coverage < LITTLE_OF_THE_WAY or math.isnan(score.value) else SetOutcome.PARTIAL
+    )

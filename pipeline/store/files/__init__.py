@@ -13,7 +13,7 @@ from pipeline.store.files.retrying import PATIENCE, PatientFiles
 __all__ = ["TEMPORARY", "Files", "PatientFiles", "RangeFile", "check_place", "each", "local_folder", "open_files", "patience_seconds"]
 
 # Bytes of one name in a path, on every common file system.
-LONGEST_NAME = 255
+_LONGEST_NAME = 255
 PATIENCE_VARIABLE = "DMM_STORE_PATIENCE"
 
 
@@ -41,8 +41,8 @@ def check_place(uri: str) -> None:
     if folder is None:
         return
     longest = max((len(os.fsencode(part)) for part in folder.parts), default=0)
-    if longest > LONGEST_NAME:
-        raise ConfigError(f"store {uri[:60]!r}… has a name of {longest} bytes, and file systems take {LONGEST_NAME}; choose a shorter one")
+    if longest > _LONGEST_NAME:
+        raise ConfigError(f"store {uri[:60]!r}… has a name of {longest} bytes, and file systems take {_LONGEST_NAME}; choose a shorter one")
     try:
         is_other = folder.exists() and not folder.is_dir()
     except OSError:

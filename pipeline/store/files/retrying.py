@@ -15,7 +15,7 @@ from pipeline.store.files.wrapping import Wrapping
 T = TypeVar("T")
 
 PATIENCE = 120.0
-FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
+_FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
 
 # Workers must not come back all at once, whatever seeds they were given for their models.
 _JITTER = random.SystemRandom()
@@ -70,7 +70,7 @@ class PatientFiles(Wrapping):
                 return act() if attempt == 0 else again()
             except StoreAwayError as error:
                 waited = time.monotonic() - begun
-                pause = min(FIRST_PAUSE * 2.0**attempt, LONGEST_PAUSE) * _JITTER.uniform(0.5, 1.0)
+                pause = min(_FIRST_PAUSE * 2.0**attempt, LONGEST_PAUSE) * _JITTER.uniform(0.5, 1.0)
                 if waited + pause > self.patience or over.is_set():
                     raise type(error)(
                         f"{error}; it was waited for, {waited:.0f} s: see to the store at {self.uri}, then run again: nothing written so far is lost"

@@ -15,7 +15,7 @@ import numpy as np
 from pipeline.core.fingerprint import DIGEST_LENGTH
 from pipeline.results.tracked import Results
 
-Rows = Sequence[Mapping[str, Any]]
+_Rows = Sequence[Mapping[str, Any]]
 
 
 def write_artifacts(results: Results, folder: Path, *, max_bytes: int) -> list[str]:
@@ -33,7 +33,7 @@ def write_artifacts(results: Results, folder: Path, *, max_bytes: int) -> list[s
     return shown
 
 
-def table_csv(rows: Rows) -> str:
+def table_csv(rows: _Rows) -> str:
     """Return rows as CSV; the columns are all keys in the order of their first appearance, a missing value is an empty cell."""
     text = io.StringIO()
     writer = csv.DictWriter(text, _columns(rows), lineterminator="\n")
@@ -42,7 +42,7 @@ def table_csv(rows: Rows) -> str:
     return text.getvalue()
 
 
-def table_json(rows: Rows) -> str:
+def table_json(rows: _Rows) -> str:
     """Return rows in the JSON form of MLflow's tables; a missing or non-finite value is null."""
     columns = _columns(rows)
     data = [[_finite(_plain(row.get(column))) for column in columns] for row in rows]
@@ -69,7 +69,7 @@ def _reference(content: bytes | Path, n_bytes: int) -> dict[str, Any]:
     return {"uri": content.resolve().as_uri() if isinstance(content, Path) else None, "bytes": n_bytes, "digest": digest}
 
 
-def _columns(rows: Rows) -> list[str]:
+def _columns(rows: _Rows) -> list[str]:
     return list(dict.fromkeys(column for row in rows for column in row))
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from pipeline.show.figures.theme import COLOURS, png, svg
-from pipeline.show.page import environment
+from pipeline.show.page import template_environment
 from pipeline.show.tables import Table
 from pipeline.studies.convex.chapter import chapter_tables, linear_figures
 from pipeline.studies.convex.chapter.chapter_content import ConvexContent, LinearContent
@@ -37,7 +37,7 @@ class Example:
 def render_chapter(content: ConvexContent) -> str:
     """Return the chapter as HTML: a section, to be put into a page that has the report's style."""
     return (
-        environment(TEMPLATES)
+        template_environment(TEMPLATES)
         .get_template("convex_chapter.html.j2")
         .render(
             examples=[_example(*pair) for pair in content.examples().items()],
@@ -50,7 +50,7 @@ def render_chapter(content: ConvexContent) -> str:
 
 def render_page(content: ConvexContent, chapter: str) -> str:
     """Return a page of its own that holds the chapter."""
-    return environment(TEMPLATES).get_template("convex_page.html.j2").render(title=content.title, chapter=Markup(chapter), colours=COLOURS)
+    return template_environment(TEMPLATES).get_template("convex_page.html.j2").render(title=content.title, chapter=Markup(chapter), colours=COLOURS)
 
 
 def chapter_figures(content: ConvexContent) -> dict[str, bytes]:

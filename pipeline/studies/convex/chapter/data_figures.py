@@ -14,7 +14,7 @@ from pipeline.studies.convex.chapter.chapter_words import course_words
 from pipeline.studies.convex.chapter.display_names import removal_name
 
 # R shown: above, what has diverged or drowned in noise; below, what no one would tell from 0.
-SHOWN = (1e-6, 2.0)
+_SHOWN = (1e-6, 2.0)
 COURSES: dict[str, dict[str, Any]] = {
     "gradient_ascent": {"color": COLOURS["quiet"], "linewidth": 1.0},
     "gradient_descent_stochastic": {"color": COLOURS["rival"], "linewidth": 1.2, "linestyle": (0, (3, 1.5))},
@@ -81,12 +81,12 @@ def sweeps_figure(content: DataContent) -> Figure:
 
 def _draw_courses(ax: Axes, content: DataContent) -> None:
     n_points = content.facts["n_points"]
-    lowest = max(SHOWN[0], min(course.shares[-1] for course in content.courses if course.label in COURSES | JUMPS) / 3)
+    lowest = max(_SHOWN[0], min(course.shares[-1] for course in content.courses if course.label in COURSES | JUMPS) / 3)
     ends: list[End] = []
     for label, style in COURSES.items():
         course = content.course(label)
         if course is not None:
-            shares = np.where((course.shares < 3 * SHOWN[1]) & (course.shares > lowest / 10), course.shares, np.nan)
+            shares = np.where((course.shares < 3 * _SHOWN[1]) & (course.shares > lowest / 10), course.shares, np.nan)
             ax.plot(course.evaluations[1:] / n_points, shares[1:], **style)
             last = np.flatnonzero(course.shares > lowest)[-1]
             ends.append(End(float(course.evaluations[last] / n_points), float(course.shares[last]), removal_name(label, short=True), style["color"]))
@@ -97,7 +97,7 @@ def _draw_courses(ax: Axes, content: DataContent) -> None:
             place = float(course.evaluations[-1] / n_points), float(course.shares[-1])
             ax.annotate(removal_name(label, short=True), place, (6, 3), textcoords="offset points", fontsize=8, color=style["color"])
     _frame(ax, f"{content.label}\n{course_words(content)}", "gradients of single points, in passes over the data")
-    ax.set_ylim(lowest, SHOWN[1])
+    ax.set_ylim(lowest, _SHOWN[1])
     ax.set_ylabel("R, share of the distance left")
     _name_ends(ax, ends, lowest)
 
@@ -106,7 +106,7 @@ def _name_ends(ax: Axes, ends: list[End], lowest: float) -> None:
     """Write each name to the right of the panel, as near to its height as those above it let it, or where a course leaves the panel below."""
     furthest = max(end.x for end in ends)
     ax.set_xlim(right=1.15 * furthest)
-    line, taken, leaving = (np.log10(SHOWN[1]) - np.log10(lowest)) / 22, np.inf, lowest * 1.4
+    line, taken, leaving = (np.log10(_SHOWN[1]) - np.log10(lowest)) / 22, np.inf, lowest * 1.4
     for end in sorted(ends, key=lambda end: -end.y):
         if end.x < 0.9 * furthest:
             ax.annotate(end.name, (end.x, leaving), (5, 0), textcoords="offset points", fontsize=8, color=end.colour)

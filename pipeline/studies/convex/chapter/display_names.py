@@ -23,7 +23,7 @@ EARLIER = {
     "projected_gd": "projected GD",
     "descent_to_delete": "descent-to-delete, ε = 1, δ = 10⁻³",
 }
-REMOVALS = {
+REMOVAL_NAMES = {
     "nothing": "nothing done",
     "retrain": "retraining",
     "newton": "Newton step",
@@ -62,4 +62,4 @@ def algorithm_name(algorithm: str, *, short: bool = False) -> str:
 
 def removal_name(label: str, *, short: bool = False) -> str:
     """Return what a removal on real data is called."""
-    return SHORT_REMOVALS.get(label, REMOVALS[label]) if short else REMOVALS[label]
+    return SHORT_REMOVALS.get(label, REMOVAL_NAMES[label]) if short else REMOVAL_NAMES[label]

@@ -15,7 +15,7 @@ from pipeline.studies.convex.chapter.chapter_words import panel_title
 from pipeline.studies.convex.chapter.display_names import MODES, algorithm_name
 
 # R shown: above, what has diverged; below, what is rounding.
-SHOWN = (1e-6, 4.0)
+_SHOWN = (1e-6, 4.0)
 GDA = "gda_"
 CURVE_STYLES: dict[str, dict[str, Any]] = {
     GDA: {"color": COLOURS["quiet"], "linewidth": 0.8, "alpha": 0.75},
@@ -131,13 +131,13 @@ def _draw(ax: Axes, panel: LinearContent, mode: str, times: np.ndarray) -> None:
 
 def _shown(shares: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
     """Return R with what is out of the picture left out."""
-    return np.where((shares < 3 * SHOWN[1]) & (shares > SHOWN[0] / 30), shares, np.nan)
+    return np.where((shares < 3 * _SHOWN[1]) & (shares > _SHOWN[0] / 30), shares, np.nan)
 
 
 def _frame(ax: Axes, title: str, said: str, along: str) -> None:
     ax.set_xscale("log")
     ax.set_yscale("log")
-    ax.set_ylim(*SHOWN)
+    ax.set_ylim(*_SHOWN)
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     ax.yaxis.set_major_formatter(lambda value, _: power(value))
     ax.minorticks_off()

@@ -28,7 +28,7 @@ BATCH_MODES: tuple[Mode, ...] = ("full", "stochastic")
 # Forecasts that DMM matches, beside the oracle's own outputs.
 FORECASTS = ("exact", "datamodels", "influence")
 # R below which nothing is left to choose a step size by, and the steps at which it is looked at, evenly spaced in their logarithm.
-NOTHING, N_LOOKS = 1e-10, 24
+_NOTHING, N_LOOKS = 1e-10, 24
 
 # Features of all draws at once: 16 GB in float64.
 MOST_STUDY_NUMBERS = 2_000_000_000
@@ -182,5 +182,5 @@ def best_steps(tuning: Setting, study: LinearStudy) -> dict[Mode, dict[str, floa
     for name in tuning.algorithms:
         full = np.stack([tuning.spectra[name].shares(size, times.tolist()).mean(axis=1) for size in study.step_sizes], axis=1)
         for mode, shares in zip(BATCH_MODES, (full, seen[name][times].mean(axis=1)), strict=True):
-            found[mode][name] = study.step_sizes[int(np.argmin(np.log(np.maximum(shares, NOTHING)).mean(axis=0)))]
+            found[mode][name] = study.step_sizes[int(np.argmin(np.log(np.maximum(shares, _NOTHING)).mean(axis=0)))]
     return found

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from pipeline.core.seeds import generator
-from pipeline.evaluation.klom import klom, summary
+from pipeline.evaluation.klom import klom, klom_summary
 from pipeline.evaluation.ulira import ulira
 from pipeline.studies.convex.problems.losses import LogisticProblem
 from pipeline.studies.convex.problems.problem import Theta
@@ -26,7 +26,7 @@ class Perturbation:
     def klom(self, problem: LogisticProblem, unlearned: Theta, retrained: Theta) -> dict[str, float]:
         """Return {"p95", "mean"} in nats over the problem's points of KLoM between noisy unlearned and noisy retrained models."""
         margins = [self._margins(problem, theta, name) for theta, name in ((unlearned, "unlearned"), (retrained, "retrained"))]
-        return summary(klom(unlearned=margins[0], oracle=margins[1]).values)
+        return klom_summary(klom(unlearned=margins[0], oracle=margins[1]).values)
 
     def ulira(self, problem: LogisticProblem, unlearned: Theta, retrained: Theta) -> float:
         """Return the balanced accuracy with which an attacker tells noisy unlearned models from retrained ones at the points; by chance it may be below ½."""

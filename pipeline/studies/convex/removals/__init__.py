@@ -1,6 +1,6 @@
 """What moves a convex model to where it would be without some points; a new removal is one file and one line in the table here."""
 
-from pipeline.core.registry import Table
+from pipeline.core.registry import PluginTable
 from pipeline.studies.convex.removals.base import Removal
 from pipeline.studies.convex.removals.descent_to_delete import DescentToDelete
 from pipeline.studies.convex.removals.gradient import GradientAscentRemoval, GradientDescent, ProjectedGradient
@@ -10,7 +10,7 @@ from pipeline.studies.convex.removals.newton import Newton
 from pipeline.studies.convex.removals.projective_residual import ProjectiveResidual
 from pipeline.studies.convex.removals.retrain import Retrain
 
-REMOVALS = Table(
+REMOVALS = PluginTable(
     "removal",
     Removal,
     (
