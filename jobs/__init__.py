@@ -3,11 +3,18 @@
 import sys
 
 # Modules that single stages had before `--only`, each with what is written now.
-FORMER_ENTRIES = {f"jobs.{stage}": f"--only {stage}" for stage in ("train", "fit", "unlearn", "evaluate", "report", "studies")}
+FORMER_ENTRIES = {
+    f"jobs.{stage}": f"--only {stage}"
+    for stage in ("train", "fit", "unlearn", "evaluate", "report", "studies")
+}
 FORMER_ENTRIES["jobs.convex"] = "--only studies"
 
-# While Python looks for the module of `python -m jobs.train`, it imports this package and holds "-m" as the first word.
+# While Python looks for the module of `python -m jobs.train`, it imports this package and holds "-m" as the
+# first word.
 if sys.argv[:1] == ["-m"]:
     for _module in FORMER_ENTRIES.keys() & set(sys.orig_argv):
-        print(f"dmm: python -m {_module} has gone; write python -m jobs.run {FORMER_ENTRIES[_module]}", file=sys.stderr)
+        print(
+            f"dmm: python -m {_module} has gone; write python -m jobs.run {FORMER_ENTRIES[_module]}",
+            file=sys.stderr,
+        )
         sys.exit(2)

@@ -1,4 +1,7 @@
-"""The `dmm` command: small verbs over a session. Exit status: 0 all done; 1 something failed, named; 2 a setting is wrong; 130 interrupted."""
+"""The `dmm` command: small verbs over a session.
+
+Exit status: 0 all done; 1 something failed, named; 2 a setting is wrong; 130 interrupted.
+"""
 
 import errno
 import json
@@ -50,7 +53,10 @@ COMMANDS: tuple[Callable[..., None], ...] = (
 )
 
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Machine unlearning by data attribution: train, attribute, unlearn, judge."
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Machine unlearning by data attribution: train, attribute, unlearn, judge.",
 )
 for command in COMMANDS:
     app.command()(command)
@@ -59,12 +65,15 @@ for command in COMMANDS:
 class EndSignal(KeyboardInterrupt):
     """A signal to end, as an exception.
 
-    It has a class of its own because Python ends itself by SIGINT where a bare KeyboardInterrupt once crossed an exec.
+    It has a class of its own because Python ends itself by SIGINT where a bare KeyboardInterrupt once crossed
+    an exec.
     """
 
 
 class Ending:
-    """While entered, SIGTERM, SIGINT and SIGHUP interrupt the work. Whatever error others' code makes of that is no error.
+    """While entered, SIGTERM, SIGINT and SIGHUP interrupt the work.
+
+    Whatever error others' code makes of that is no error.
 
     A SIGHUP that is ignored, as `nohup` has it, stays ignored.
     """
@@ -80,7 +89,9 @@ class Ending:
         self._before = {number: signal.signal(number, self._tell) for number in numbers}
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
         for number, handler in self._before.items():
             # What is left of the process must not fall to a second SIGHUP of a terminal that closes.
             is_second = self.is_told and number == signal.SIGHUP
@@ -88,7 +99,8 @@ class Ending:
         return self.is_told
 
     def _tell(self, signum: int, frame: object) -> None:
-        # A terminal that closes sends SIGHUP twice, by its kernel and by its shell: the second must not stop the ending.
+        # A terminal that closes sends SIGHUP twice, by its kernel and by its shell: the second must not stop
+        # the ending.
         if signum == signal.SIGHUP and self.is_told:
             return
         self.is_told = True
@@ -105,7 +117,10 @@ def main_of(command: Callable[..., None]) -> None:
 def main(commands: typer.Typer = app) -> None:
     """Run a command line; every error raised on purpose is one message and an exit status, never a traceback."""
     warnings.showwarning = _show_warning
-    exit_status, last = INTERRUPTED, "interrupted. Everything finished is kept; the same command goes on from here."
+    exit_status, last = (
+        INTERRUPTED,
+        "interrupted. Everything finished is kept; the same command goes on from here.",
+    )
     with steady_streams():
         with Ending() as ending:
             try:
@@ -121,14 +136,17 @@ def main(commands: typer.Typer = app) -> None:
 def _status_of(commands: typer.Typer, ending: Ending) -> int:
     """Run a command line and return its exit status; raises DetachedError if a job is left to itself.
 
-    Whatever error an interrupt became on its way up is raised again: ending takes it for the interrupt that it is.
+    Whatever error an interrupt became on its way up is raised again: ending takes it for the interrupt that
+    it is.
     """
     try:
         commands()
     except DetachedError:
         raise
     except PipelineError as error:
-        return _refuse(str(error), BAD_CONFIG if isinstance(error, ConfigError | DataError | ShapeError) else FAILED)
+        return _refuse(
+            str(error), BAD_CONFIG if isinstance(error, ConfigError | DataError | ShapeError) else FAILED
+        )
     # The last resort: no traceback reaches a user, whatever the defect is.
     except Exception as error:
         if ending.is_told:
@@ -158,14 +176,21 @@ def _say_what_is_not_shown() -> None:
     error = failure(sys.stdout)
     if error is not None and error.errno not in (errno.EPIPE, errno.EBADF) and "--json" not in sys.argv:
         reason = error.strerror or error
-        screen.print(f"dmm: standard output cannot be written ({reason}); everything computed is kept", style="red", soft_wrap=True)
+        screen.print(
+            f"dmm: standard output cannot be written ({reason}); everything computed is kept",
+            style="red",
+            soft_wrap=True,
+        )
 
 
 def _defect(error: Exception) -> str:
     """Return what to say of an error that nobody raised on purpose."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     hint = "" if os.environ.get(DEBUG) == "1" else f" Set {DEBUG}=1 to see the traceback."
-    return f"this is a defect of dmm: {say(error)} ({last.filename} line {last.lineno}). Finished shards are kept.{hint}"
+    return (
+        f"this is a defect of dmm: {say(error)} ({last.filename} line {last.lineno}). Finished shards are "
+        f"kept.{hint}"
+    )
 
 
 def _refuse(message: str, status: int) -> int:

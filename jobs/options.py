@@ -1,4 +1,7 @@
-"""What the commands share: options that mean the same everywhere, where words and answers go, and how a command ends."""
+"""What the commands share.
+
+Options that mean the same everywhere, where words and answers go, and how a command ends.
+"""
 
 import json
 import sys
@@ -19,18 +22,33 @@ LAYOUTS = ("easydub",)
 
 
 def plain_console(**options: Any) -> Console:
-    """Return a console that shows text as it is: no square bracket or colon in a path or a message is read as markup, and colour is a Text's own."""
+    """Return a console that shows text as it is.
+
+    No square bracket or colon in a path or a message is read as markup, and colour is a Text's own.
+    """
     return Console(markup=False, highlight=False, emoji=False, **options)
 
 
 screen = plain_console(stderr=True)
 
-Config = Annotated[str | None, typer.Argument(help="YAML file; the embedded demonstration if left out.", show_default=False)]
-Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one setting, such as populations.subset.n_models=500.")]
-StoreUri = Annotated[str | None, typer.Option("--store", metavar="URI", help="Where tables are kept (default: store.uri of the config).")]
+Config = Annotated[
+    str | None, typer.Argument(help="YAML file; the embedded demonstration if left out.", show_default=False)
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Change one setting, such as populations.subset.n_models=500."
+    ),
+]
+StoreUri = Annotated[
+    str | None,
+    typer.Option("--store", metavar="URI", help="Where tables are kept (default: store.uri of the config)."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
 ExecutorName = Annotated[str, typer.Option("--executor", help="ray or serial.")]
-AllowMissing = Annotated[bool, typer.Option("--allow-missing", help="Go on with the models there are where shards failed.")]
+AllowMissing = Annotated[
+    bool, typer.Option("--allow-missing", help="Go on with the models there are where shards failed.")
+]
 
 
 def paper() -> Console:
@@ -46,14 +64,18 @@ def finish(result: dict[str, Any], as_json: bool, status: int) -> None:
 
 
 def deliver(answer: str) -> int:
-    """Print what another program reads, and return the exit status: FAILED where it cannot be written, as that program has to know."""
+    """Print what another program reads, and return the exit status.
+
+    FAILED where it cannot be written, as that program has to know.
+    """
     print(answer)
     sys.stdout.flush()
     error = failure(sys.stdout)
     if error is None:
         return DONE
     screen.print(
-        f"dmm: the answer cannot be written to standard output ({error.strerror or error}). Everything computed is kept; "
+        f"dmm: the answer cannot be written to standard output ({error.strerror or error}). Everything "
+        "computed is kept; "
         "the same command prints the answer again.",
         style="red",
         soft_wrap=True,
@@ -64,4 +86,6 @@ def deliver(answer: str) -> int:
 def check_layout(layout: str) -> None:
     """Raise ConfigError unless folders are read and written in this layout."""
     if layout not in LAYOUTS:
-        raise ConfigError(f"--layout {layout!r} is not known; known: {', '.join(LAYOUTS)}.{did_you_mean(layout, LAYOUTS)}")
+        raise ConfigError(
+            f"--layout {layout!r} is not known; known: {', '.join(LAYOUTS)}.{did_you_mean(layout, LAYOUTS)}"
+        )

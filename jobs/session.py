@@ -1,4 +1,7 @@
-"""An experiment opened for work: config read, data loaded, everything checked that can be checked before compute is spent."""
+"""An experiment opened for work.
+
+Config read, data loaded, everything checked that can be checked before compute is spent.
+"""
 
 import contextlib
 import os
@@ -52,11 +55,20 @@ class Session:
 
 def demonstrations() -> list[str]:
     """Return the names of the embedded demonstrations."""
-    return [entry.name.removesuffix(".yaml") for entry in (resources.files("jobs") / "configs").iterdir() if entry.name.endswith(".yaml")]
+    return [
+        entry.name.removesuffix(".yaml")
+        for entry in (resources.files("jobs") / "configs").iterdir()
+        if entry.name.endswith(".yaml")
+    ]
 
 
-def read_experiment(path: str | None, overrides: Sequence[str], store: str | None, demonstration: str = "digits") -> Experiment:
-    """Return the experiment at path, an embedded demonstration if there is none; store, if given, is where tables go."""
+def read_experiment(
+    path: str | None, overrides: Sequence[str], store: str | None, demonstration: str = "digits"
+) -> Experiment:
+    """Return the experiment at path, an embedded demonstration if there is none.
+
+    Store, if given, is where tables go.
+    """
     if path is not None:
         return config.read(path, overrides, store=store)
     with resources.as_file(resources.files("jobs") / "configs" / f"{demonstration}.yaml") as embedded:
@@ -71,9 +83,12 @@ def open_session(
     demonstration: str = "digits",
     reads_inputs: bool = True,
 ) -> Session:
-    """Return a session in which every setting, file and plug-in was tried; raises ConfigError or DataError naming what is wrong.
+    """Return a session in which every setting, file and plug-in was tried.
 
-    Without reads_inputs only labels, headers and listings are read: nothing can be computed, and what needs inputs is not tried.
+    Raises ConfigError or DataError naming what is wrong.
+
+    Without reads_inputs only labels, headers and listings are read: nothing can be computed, and what needs
+    inputs is not tried.
     """
     experiment = read_experiment(path, overrides, store, demonstration)
     if is_ray_job():
@@ -90,7 +105,9 @@ def open_session(
 
 
 def load_checked(experiment: Experiment, *, reads_inputs: bool = True) -> Examples:
-    """Return the data of an experiment once settings and data were checked together; for reads_inputs see open_session.
+    """Return the data of an experiment once settings and data were checked together.
+
+    For reads_inputs see open_session.
 
     Relative paths begin in the folder of this process.
     """
@@ -107,12 +124,14 @@ def refuse_places_that_vanish(experiment: Experiment) -> None:
     uri, view = experiment.store.uri, experiment.tracking.uri or os.environ.get("MLFLOW_TRACKING_URI", "")
     if local_folder(uri) is not None and not Path(uri.removeprefix("file://")).is_absolute():
         raise ConfigError(
-            f"store {uri!r} is relative, but a Ray job runs in a temporary folder that vanishes; give an absolute path that all nodes mount, "
+            f"store {uri!r} is relative, but a Ray job runs in a temporary folder that vanishes; give an "
+            "absolute path that all nodes mount, "
             "or an object store, with --store"
         )
     if view.startswith("sqlite:///") and not Path(view.removeprefix("sqlite:///")).is_absolute():
         raise ConfigError(
-            f"tracking.uri {view!r} is relative, but a Ray job runs in a temporary folder that vanishes; give sqlite:////absolute/path or a server"
+            f"tracking.uri {view!r} is relative, but a Ray job runs in a temporary folder that vanishes; "
+            "give sqlite:////absolute/path or a server"
         )
 
 
@@ -134,14 +153,18 @@ def check(experiment: Experiment, examples: Examples) -> None:
     with placed("estimator"):
         experiment.estimator.check(examples)
     check_populations(experiment, examples)
-    check_looked_into(experiment, Builder(model_of(experiment, "scout"), examples.input_shape, examples.n_classes), examples)
+    check_looked_into(
+        experiment, Builder(model_of(experiment, "scout"), examples.input_shape, examples.n_classes), examples
+    )
     check_learnt_from(experiment)
     for label, unlearner in experiment.unlearners.items():
         with placed(f"unlearners.{label}"):
             unlearner.check(examples)
             n_retain = getattr(unlearner, "retain_points", 0)
             if fits(n_retain, int) and n_retain >= examples.n_train:
-                raise DataError(f"retain_points is {n_retain} but there are {examples.n_train} training points; lower it")
+                raise DataError(
+                    f"retain_points is {n_retain} but there are {examples.n_train} training points; lower it"
+                )
 
 
 def check_looked_into(experiment: Experiment, build: Builder, examples: Examples) -> None:
@@ -164,11 +187,17 @@ def check_learnt_from(experiment: Experiment) -> None:
     try:
         experiment.estimator.check_count(fewest)
     except ConfigError as error:
-        raise ConfigError(f"estimator: {error} (so few are the first share of the curve, where populations.heldout are scored)") from error
+        raise ConfigError(
+            f"estimator: {error} (so few are the first share of the curve, where populations.heldout are "
+            "scored)"
+        ) from error
 
 
 def check_focused(experiment: Experiment, examples: Examples) -> None:
-    """Raise ConfigError if focused models would keep no point outside a forget set; of one chosen by margins only the size is known."""
+    """Raise ConfigError if focused models would keep no point outside a forget set.
+
+    Of one chosen by margins only the size is known.
+    """
     focused = experiment.populations.focused
     if focused is None:
         return
@@ -207,7 +236,10 @@ def check_populations(experiment: Experiment, examples: Examples) -> None:
     check_fidelities(experiment, in_one_fit(experiment))
     scouts = experiment.populations.scout
     if looks(experiment) and scouts.source is None and not scouts.keep_states:
-        raise ConfigError("attribution looks at the data through scouts, whose weights are not kept; set populations.scout.keep_states=true")
+        raise ConfigError(
+            "attribution looks at the data through scouts, whose weights are not kept; set "
+            "populations.scout.keep_states=true"
+        )
 
 
 def why_looped(session: Session) -> str | None:
@@ -215,7 +247,11 @@ def why_looped(session: Session) -> str | None:
     experiment, examples = session.experiment, session.examples
     build = Builder(experiment.model, examples.input_shape, examples.n_classes)
     inputs = torch.from_numpy(examples.inputs_of(np.arange(2)))
-    return why_not_stackable(build(), [experiment.recipe.descent()], inputs) if experiment.recipe.ensemble == "auto" else None
+    return (
+        why_not_stackable(build(), [experiment.recipe.descent()], inputs)
+        if experiment.recipe.ensemble == "auto"
+        else None
+    )
 
 
 def stream_of(task: Task) -> str | None:
@@ -234,6 +270,8 @@ def executor_opener(name: str, session: Session) -> Callable[[], Executor[Task]]
         from pipeline.execution.ray.streaming import StreamingExecutor
 
         patience = session.experiment.resources.patience_seconds
-        return StreamingExecutor(compute_task, session.examples, prepare=read_common, stream=stream_of, stall_seconds=patience)
+        return StreamingExecutor(
+            compute_task, session.examples, prepare=read_common, stream=stream_of, stall_seconds=patience
+        )
 
     return open_ray

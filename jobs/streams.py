@@ -1,4 +1,7 @@
-"""Standard streams that outlive their reader: a closed terminal, a full disk or `| head` ends what is shown, not what is computed."""
+"""Standard streams that outlive their reader.
+
+A closed terminal, a full disk or `| head` ends what is shown, not what is computed.
+"""
 
 import contextlib
 import errno
@@ -12,7 +15,10 @@ T = TypeVar("T")
 
 
 class SteadyStream:
-    """A text stream that keeps the first error of a write and drops everything after it. All else is the stream's own."""
+    """A text stream that keeps the first error of a write and drops everything after it.
+
+    All else is the stream's own.
+    """
 
     def __init__(self, stream: TextIO, error: OSError | None = None) -> None:
         self._stream, self.error = stream, error
@@ -45,7 +51,10 @@ class SteadyStream:
 
 @contextlib.contextmanager
 def steady_streams() -> Iterator[None]:
-    """While entered, standard output and standard error are SteadyStreams; a character that their encoding lacks is written as an escape."""
+    """While entered, standard output and standard error are SteadyStreams.
+
+    A character that their encoding lacks is written as an escape.
+    """
     _occupy_closed()
     before = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = _steady(sys.stdout, 1), _steady(sys.stderr, 2)
@@ -67,7 +76,10 @@ def _steady(stream: TextIO | None, number: int) -> SteadyStream:
 
 
 def _occupy_closed() -> None:
-    """Open the null device in place of each closed standard stream: the next file to be opened would take its number, and its output."""
+    """Open the null device in place of each closed standard stream.
+
+    The next file to be opened would take its number, and its output.
+    """
     for number in range(3):
         try:
             os.fstat(number)
@@ -81,7 +93,10 @@ def failure(stream: object) -> OSError | None:
 
 
 def _discard(stream: TextIO) -> None:
-    """Send to the null device what stream still holds: Python writes that at its end, and would fail again."""
+    """Send to the null device what stream still holds.
+
+    Python writes that at its end, and would fail again.
+    """
     with contextlib.suppress(OSError, ValueError):
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, stream.fileno())

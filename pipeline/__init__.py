@@ -1,3 +1,6 @@
-"""Machine unlearning by data attribution: from training data to an unlearning verdict, resumable and distributed."""
+"""Machine unlearning by data attribution.
+
+From training data to an unlearning verdict, resumable and distributed.
+"""
 
 __version__ = "0.1.0"

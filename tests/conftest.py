@@ -29,7 +29,10 @@ os.environ.update(s3_server.ENVIRONMENT)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where processes share the suite, begin with the files that use Ray, which take longest; alone, the fast ones begin."""
+    """Where processes share the suite, begin with the files that use Ray, which take longest.
+
+    Alone, the fast ones begin.
+    """
     if hasattr(config, "workerinput"):
         with_ray = {item.path for item in items if item.get_closest_marker("ray")}
         items.sort(key=lambda item: item.path not in with_ray)
@@ -57,7 +60,9 @@ def fresh_listings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print the seed of the odd input that tests/jobs/test_fuzz.py drew."""
-    terminalreporter.write_line(f"fuzz: DMM_FUZZ_SEED={fuzz.SEED} DMM_FUZZ_EFFORT={fuzz.EFFORT}; `make fuzz` draws another seed")
+    terminalreporter.write_line(
+        f"fuzz: DMM_FUZZ_SEED={fuzz.SEED} DMM_FUZZ_EFFORT={fuzz.EFFORT}; `make fuzz` draws another seed"
+    )
 
 
 @pytest.fixture
@@ -98,7 +103,9 @@ def ray_session() -> Iterator[None]:
 
     # Workers import what tests hand them from here.
     tests = Path(__file__).parent
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(tests), str(tests / "benchmarks"), os.environ.get("PYTHONPATH", "")])
+    os.environ["PYTHONPATH"] = os.pathsep.join(
+        [str(tests), str(tests / "benchmarks"), os.environ.get("PYTHONPATH", "")]
+    )
     connect(2)
     yield
     ray.shutdown()
@@ -106,7 +113,10 @@ def ray_session() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def viewed_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished store whose run MLflow shows, made once; tests may add to it, and rely only on the run called tiny."""
+    """A finished store whose run MLflow shows, made once.
+
+    Tests may add to it, and rely only on the run called tiny.
+    """
     from viewed import make_viewed_store
 
     with pytest.MonkeyPatch.context() as patch:

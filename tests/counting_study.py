@@ -47,7 +47,12 @@ class Counting(Study):
         common = {"guest": self, "run": self.run(place.label), "resources": place.resources}
         count = Count(key=f"studies/{place.label}/count", limit=self.limit, **common)
         yield count
-        yield CountPage(key=f"studies/{place.label}/page", tables=(count,), experiment_name=place.experiment_name, **common)
+        yield CountPage(
+            key=f"studies/{place.label}/page",
+            tables=(count,),
+            experiment_name=place.experiment_name,
+            **common,
+        )
 
 
 class Twice(Counting):

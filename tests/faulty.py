@@ -61,10 +61,14 @@ def no_fault(_task: Task, _tried: int) -> None:
     return None
 
 
-def run_with(session: Session, fault_of: Callable[[Task, int], Fault | None] = no_fault) -> tuple[Progress, FaultyExecutor]:
+def run_with(
+    session: Session, fault_of: Callable[[Task, int], Fault | None] = no_fault
+) -> tuple[Progress, FaultyExecutor]:
     """Make the subset models while shards fail as told."""
     executor = FaultyExecutor(session, fault_of)
-    return Walk(session.graph, session.store, open_executor=lambda: executor, wanted=frozenset({SUBSET})).run(), executor
+    return Walk(
+        session.graph, session.store, open_executor=lambda: executor, wanted=frozenset({SUBSET})
+    ).run(), executor
 
 
 def compute_and_die_once(task: Task, examples: Examples, device: str) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""How much odd input is drawn, and from which seed: the same in every run of the suite, another one in `make fuzz`."""
+"""How much odd input is drawn, and from which seed.
+
+The same in every run of the suite, another one in `make fuzz`.
+"""
 
 import os
 

@@ -22,7 +22,12 @@ class Pictures(Dataset):
     def read(self) -> Examples:
         names = sorted((path.name for path in self.folder.glob("*.png")), key=lambda name: name.split("-")[1])
         labels = np.array([int(name.split("-")[0]) for name in names])
-        return Examples(inputs=ImageFiles(self.folder, names), labels=labels, n_train=len(names) * 3 // 4, n_classes=N_CLASSES)
+        return Examples(
+            inputs=ImageFiles(self.folder, names),
+            labels=labels,
+            n_train=len(names) * 3 // 4,
+            n_classes=N_CLASSES,
+        )
 
 
 class Forbidden(Inputs):
@@ -48,7 +53,9 @@ def make_images(folder: Path, n_images: int, side: int = 6) -> np.ndarray:
     images = rng.integers(0, 150, (n_images, 3, side, side), dtype=np.uint8)
     for number, image in enumerate(images):
         image[number % N_CLASSES] += 100
-        Image.fromarray(np.moveaxis(image, 0, 2)).save(folder / f"{number % N_CLASSES}-{number:06d}.png", compress_level=1)
+        Image.fromarray(np.moveaxis(image, 0, 2)).save(
+            folder / f"{number % N_CLASSES}-{number:06d}.png", compress_level=1
+        )
     return images
 
 
@@ -62,6 +69,9 @@ def experiment_on(folder: Path) -> dict[str, Any]:
     return {
         "dataset": {"name": "image_folder:Pictures", "folder": str(folder), "scaling": {"divide_by": 255}},
         "model": {"name": "cnn", "width": 2},
-        "forget_sets": {"some": {"name": "random", "n_points": 5}, "close": {"name": "coherent", "label": 1, "n_points": 5}},
+        "forget_sets": {
+            "some": {"name": "random", "n_points": 5},
+            "close": {"name": "coherent", "label": 1, "n_points": 5},
+        },
         "unlearners": {"nothing": "no_op", "ascent": {"name": "gradient_ascent", "epochs": 1}},
     }

@@ -1,4 +1,7 @@
-"""A run that kills itself without warning: python killed.py CONFIG STORE N runs serially and sends itself SIGKILL in place of its Nth write."""
+"""A run that kills itself without warning.
+
+Python killed.py CONFIG STORE N runs serially and sends itself SIGKILL in place of its Nth write.
+"""
 
 import os
 import signal
@@ -44,7 +47,9 @@ def main() -> None:
         return store
 
     def executor() -> SerialExecutor[Task]:
-        return SerialExecutor(lambda task, device: compute_task(task, session.examples, device, open_store=open_deadly))
+        return SerialExecutor(
+            lambda task, device: compute_task(task, session.examples, device, open_store=open_deadly)
+        )
 
     Walk(session.graph, session.store, open_executor=executor).run()
 

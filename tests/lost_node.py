@@ -1,4 +1,7 @@
-"""A node is blind, then lost under a task, then the head under another: a process of its own, as none of it can happen to the session that tests share."""
+"""A node is blind, then lost under a task, then the head under another.
+
+A process of its own, as none of it can happen to the session that tests share.
+"""
 
 import json
 import os
@@ -6,7 +9,8 @@ import tempfile
 import time
 from pathlib import Path
 
-# A dead process refuses at once, so Ray notices a lost node within a second or two. A node that is only busy may take a minute to answer.
+# A dead process refuses at once, so Ray notices a lost node within a second or two. A node that is only busy
+# may take a minute to answer.
 CHECKS = {"initial_delay_ms": "500", "period_ms": "500", "timeout_ms": "60000", "failure_threshold": "2"}
 os.environ |= {f"RAY_health_check_{name}": value for name, value in CHECKS.items()}
 SMALL = {"object_store_memory": 80 << 20}
@@ -71,7 +75,12 @@ def main() -> None:
     nodes.add_node(**spot)
     lost = outcome()
     executor.submit(lost.task, on_spot)
-    told = {"blind": blind.fault, "others": [found.result == nodes.head_node.node_id for found in others], "fault": lost.fault, "again": outcome().error}
+    told = {
+        "blind": blind.fault,
+        "others": [found.result == nodes.head_node.node_id for found in others],
+        "fault": lost.fault,
+        "again": outcome().error,
+    }
     begin("other")
     nodes.head_node.all_processes["gcs_server"][0].process.kill()
     # Not before: while it lives, the head of a busy machine may take as long to answer.

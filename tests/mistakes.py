@@ -57,7 +57,9 @@ def linear(n_inputs, n_classes):
 
 
 def model(name, change=lambda module: module):
-    return subclass(Model, name, build=lambda self, shape, n_classes: change(linear(int(np.prod(shape)), n_classes)))
+    return subclass(
+        Model, name, build=lambda self, shape, n_classes: change(linear(int(np.prod(shape)), n_classes))
+    )
 
 
 class Odd(nn.Module):
@@ -92,9 +94,13 @@ def raise_in_training(module, logits, x):
 
 SHARED = nn.Linear(1, 1)
 MODELS = {
-    subclass(Model, "BuildRaises", build=raised(ValueError("unknown architecture rn-18"))): "build() raised ValueError: unknown architecture rn-18",
+    subclass(
+        Model, "BuildRaises", build=raised(ValueError("unknown architecture rn-18"))
+    ): "build() raised ValueError: unknown architecture rn-18",
     subclass(Model, "BuildStrange", build=raised(StrangeError())): "build() raised mistakes.StrangeError",
-    subclass(Model, "BuildExits", build=lambda self, *given: sys.exit("bye")): "build() raised SystemExit: bye",
+    subclass(
+        Model, "BuildExits", build=lambda self, *given: sys.exit("bye")
+    ): "build() raised SystemExit: bye",
     subclass(Model, "BuildAsserts", build=raised(AssertionError())): "build() raised AssertionError",
     subclass(Model, "BuildStops", build=raised(StopIteration())): "build() raised StopIteration",
     subclass(Model, "BuildNotYet", build=raised(NotImplementedError())): "build() raised NotImplementedError",
@@ -104,7 +110,11 @@ MODELS = {
     subclass(Model, "BuildTuple", build=returned((nn.Linear(2, 3),))): "build() returned tuple of Linear",
     subclass(Model, "OneArgument", build=lambda self, shape: nn.Linear(2, 3)): "build() raised TypeError",
     subclass(Model, "NoParameters", build=returned(nn.Flatten())): "nothing to train: it has no parameters",
-    subclass(Model, "Lazy", build=lambda self, shape, n_classes: nn.Sequential(nn.Flatten(), nn.LazyLinear(n_classes))): "Lazy layer",
+    subclass(
+        Model,
+        "Lazy",
+        build=lambda self, shape, n_classes: nn.Sequential(nn.Flatten(), nn.LazyLinear(n_classes)),
+    ): "Lazy layer",
     model("Frozen", frozen): "nothing to train: all its parameters are frozen",
     model("NanStart", nan): "NaN or infinity before it is trained",
     model("Double", lambda module: module.double()): "cannot take inputs",
@@ -114,13 +124,20 @@ MODELS = {
     forward("Squeezes", lambda module, logits, x: logits.squeeze()): "returns torch.float32 (3,)",
     forward("Detaches", lambda module, logits, x: logits.detach()): "cannot be trained",
     forward("RaisesInTraining", raise_in_training): "KeyError: 'only in training'",
-    forward("TupleInTraining", lambda module, logits, x: (logits, x) if module.training else logits): "cannot be trained",
+    forward(
+        "TupleInTraining", lambda module, logits, x: (logits, x) if module.training else logits
+    ): "cannot be trained",
 }
 
 
 def examples(**changes):
     rng = np.random.default_rng(0)
-    fields = {"inputs": rng.normal(size=(50, 6)).astype("f4"), "labels": np.arange(50) % 3, "n_train": 40, "n_classes": 3}
+    fields = {
+        "inputs": rng.normal(size=(50, 6)).astype("f4"),
+        "labels": np.arange(50) % 3,
+        "n_train": 40,
+        "n_classes": 3,
+    }
     return Examples(**fields | changes)
 
 
@@ -134,12 +151,18 @@ def read(name, **changes):
 
 LABELS = np.arange(50) % 3
 DATASETS = {
-    subclass(Dataset, "ReadMissing", read=raised(FileNotFoundError(2, "No such file", "train.csv"))): "read() raised FileNotFoundError",
+    subclass(
+        Dataset, "ReadMissing", read=raised(FileNotFoundError(2, "No such file", "train.csv"))
+    ): "read() raised FileNotFoundError",
     subclass(Dataset, "ReadKey", read=raised(KeyError("label"))): "read() raised KeyError: 'label'",
     subclass(Dataset, "ReadDivides", read=lambda self: 1 / 0): "read() raised ZeroDivisionError",
-    subclass(Dataset, "ReadRefuses", read=raised(DataError("column label is missing"))): "column label is missing",
+    subclass(
+        Dataset, "ReadRefuses", read=raised(DataError("column label is missing"))
+    ): "column label is missing",
     subclass(Dataset, "ReadNone", read=returned(None)): "read() returned None",
-    subclass(Dataset, "ReadTuple", read=returned((np.zeros((50, 6)), np.zeros(50)))): "read() returned tuple of ndarray",
+    subclass(
+        Dataset, "ReadTuple", read=returned((np.zeros((50, 6)), np.zeros(50)))
+    ): "read() returned tuple of ndarray",
     subclass(Dataset, "ReadStatic", read=staticmethod(no_examples)): "read() returned empty list",
     subclass(Dataset, "ReadProperty", read=property(raised(OSError("gone")))): "read() raised OSError: gone",
     read("LabelList", labels=LABELS.tolist()): "labels is list of int",
@@ -178,11 +201,19 @@ FORGET_SETS = {
     select("SelectNegative", np.array([-1])): "id -1",
     select("SelectColumn", np.array([[3], [5]])): "shape (2, 1)",
     select("SelectMasked", np.ma.array([3, 5], mask=[True, False])): "MaskedArray",
-    subclass(ForgetSet, "SelectAttribute", select=lambda self, examples, margins: examples.ids[:3]): "'Examples' object has no attribute 'ids'",
-    subclass(ForgetSet, "SelectTooFew", select=lambda self, examples: np.array([3])): "select() raised TypeError",
+    subclass(
+        ForgetSet, "SelectAttribute", select=lambda self, examples, margins: examples.ids[:3]
+    ): "'Examples' object has no attribute 'ids'",
+    subclass(
+        ForgetSet, "SelectTooFew", select=lambda self, examples: np.array([3])
+    ): "select() raised TypeError",
     subclass(ForgetSet, "NeedsText", needs="full", select=returned(np.array([3]))): "`needs` is 'full'",
-    subclass(ForgetSet, "ContentBytes", select=returned(np.array([3])), content=returned(b"x")): "content() returned bytes",
-    subclass(ForgetSet, "CheckFalse", select=returned(np.array([3])), check=returned(False)): "check() returned False",
+    subclass(
+        ForgetSet, "ContentBytes", select=returned(np.array([3])), content=returned(b"x")
+    ): "content() returned bytes",
+    subclass(
+        ForgetSet, "CheckFalse", select=returned(np.array([3])), check=returned(False)
+    ): "check() returned False",
 }
 
 
@@ -207,7 +238,9 @@ class Bare(Estimator):
         return {"everything": block.outputs.mean(axis=0)}
 
     def datamodel(self, factor, fit, evidence, block):
-        return WeightMatrix(matrix=np.zeros((evidence.n_train, len(fit["everything"])), "f4"), everything=fit["everything"])
+        return WeightMatrix(
+            matrix=np.zeros((evidence.n_train, len(fit["everything"])), "f4"), everything=fit["everything"]
+        )
 
 
 class RefusalError(DataError):
@@ -217,7 +250,9 @@ class RefusalError(DataError):
         super().__init__(f"{column} is bad in row {row}")
 
 
-DATASETS[subclass(Dataset, "ReadRefusesInPart", read=raised(RefusalError("age", 3)))] = "RefusalError: age is bad in row 3"
+DATASETS[subclass(Dataset, "ReadRefusesInPart", read=raised(RefusalError("age", 3)))] = (
+    "RefusalError: age is bad in row 3"
+)
 
 
 class Answers:
@@ -255,11 +290,17 @@ ESTIMATORS_LATE = {
     subclass(Bare, "FactorNone", factor=returned(None)): "factor() returned None",
     subclass(Bare, "FactorLists", factor=returned({"a": [1.0]})): "factor() returned dict of 'a': list",
     subclass(Bare, "FactorEmpty", factor=returned({})): "it holds no array",
-    subclass(Bare, "FactorUneven", factor=returned({"a": np.zeros(2), "b": np.zeros(3)})): "expected numbers of shape (2, ...)",
+    subclass(
+        Bare, "FactorUneven", factor=returned({"a": np.zeros(2), "b": np.zeros(3)})
+    ): "expected numbers of shape (2, ...)",
     subclass(Bare, "FactorObjects", factor=returned({"a": np.zeros(2, object)})): "'a' is ndarray of object",
-    subclass(Bare, "FactorRaises", factor=raised(FileNotFoundError("weights.npy"))): "factor() raised FileNotFoundError: weights.npy",
+    subclass(
+        Bare, "FactorRaises", factor=raised(FileNotFoundError("weights.npy"))
+    ): "factor() raised FileNotFoundError: weights.npy",
     subclass(Bare, "FitShort", fit=returned({"everything": np.zeros(2)})): "expected numbers of shape (",
-    subclass(Bare, "FitReserved", fit=lambda self, f, e, block: {"margin_r2": np.zeros(block.outputs.shape[1])}): "is taken",
+    subclass(
+        Bare, "FitReserved", fit=lambda self, f, e, block: {"margin_r2": np.zeros(block.outputs.shape[1])}
+    ): "is taken",
     subclass(Bare, "FitWithoutScalar", scalars=("r2",)): "`scalars` names 'r2'",
     subclass(Bare, "DatamodelNone", datamodel=returned(None)): "datamodel() returned None",
     answering("EffectNone", lambda: None): "effect_of_removing() returned None",
@@ -272,8 +313,21 @@ ESTIMATORS_LATE = {
 def phases(name, **changes):
     def method(self, request):
         points = same_for_all(request.forget, len(request.seeds))
-        phase = {"points": points, "objective": cross_entropy, "descent": Descent(epochs=1, batch_size=2, learning_rate=0.1), "drop_last": False}
-        return [Phase(**phase | {key: value(points) if callable(value) and key != "objective" else value for key, value in changes.items()})]
+        phase = {
+            "points": points,
+            "objective": cross_entropy,
+            "descent": Descent(epochs=1, batch_size=2, learning_rate=0.1),
+            "drop_last": False,
+        }
+        return [
+            Phase(
+                **phase
+                | {
+                    key: value(points) if callable(value) and key != "objective" else value
+                    for key, value in changes.items()
+                }
+            )
+        ]
 
     return subclass(ScheduledUnlearner, name, phases=method)
 
@@ -288,17 +342,23 @@ def answered(name, **changes):
 
 UNLEARNERS_LATE = {
     subclass(Unlearner, "UnlearnNone", unlearn=returned(None)): "unlearn() returned None",
-    subclass(Unlearner, "UnlearnRaises", unlearn=raised(StrangeError())): "unlearn() raised mistakes.StrangeError",
+    subclass(
+        Unlearner, "UnlearnRaises", unlearn=raised(StrangeError())
+    ): "unlearn() raised mistakes.StrangeError",
     answered("LogitsTensor", logits=torch.from_numpy): "`logits` is Tensor",
     answered("LogitsShort", logits=lambda logits: logits[:, :2]): "`logits` is ndarray",
     answered("StatesLost", states=lambda states: {}): "`states` are not those of the request",
     answered("SamplesFloat", n_samples=lambda n: 1.5): "`n_samples` is 1.5",
     subclass(ScheduledUnlearner, "PhasesNone", phases=returned(None)): "phases() returned None",
     subclass(ScheduledUnlearner, "PhasesEmpty", phases=returned([])): "it lists no phases",
-    subclass(ScheduledUnlearner, "PhasesText", phases=returned(["finetune"])): "phases() returned list of str",
+    subclass(
+        ScheduledUnlearner, "PhasesText", phases=returned(["finetune"])
+    ): "phases() returned list of str",
     phases("PointsFloat", points=lambda points: points.astype(float)): "`points` is ndarray of float64",
     phases("PointsOutside", points=lambda points: points + 1000): "`points` spans",
-    phases("TargetsShort", targets=lambda points: np.zeros((*points.shape, 2))): "targets have shape (2, 5, 2)",
+    phases(
+        "TargetsShort", targets=lambda points: np.zeros((*points.shape, 2))
+    ): "targets have shape (2, 5, 2)",
     phases("ObjectiveRaises", objective=raised(KeyError("loss"))): "KeyError: 'loss'",
     phases("PointsList", points=lambda points: points.tolist()): "phases() raised AttributeError",
 }
@@ -322,7 +382,9 @@ class RetainText(Unlearner):
 
 
 UNLEARNERS_EARLY = {
-    subclass(Unlearner, "UnlearnerNeedsList", needs=["effect"], unlearn=returned(None)): "`needs` is ['effect']",
+    subclass(
+        Unlearner, "UnlearnerNeedsList", needs=["effect"], unlearn=returned(None)
+    ): "`needs` is ['effect']",
     subclass(Unlearner, "MovesText", moves_weights="yes", unlearn=returned(None)): "`moves_weights` is 'yes'",
 }
 
@@ -354,11 +416,21 @@ RECORDS = {
     subclass(Recorded, "DigestsFew", digests=returned(("a",))): "expected 8, one for each model",
     subclass(Recorded, "ModelsNone", n_models=returned(0)): "holds no models",
     subclass(Recorded, "OffersText", offers=returned("no")): "offers() returned 'no'",
-    subclass(Recorded, "OffersUnknown", offers=returned(frozenset({"weights"}))): "expected some of logits, margins, masks, states",
-    subclass(Recorded, "MasksInts", read_masks=lambda self, a, b: np.ones((b - a, 60), int)): "expected booleans",
-    subclass(Recorded, "MasksNarrow", read_masks=lambda self, a, b: np.ones((b - a, 9), bool)): "masks over (9,)",
-    subclass(Recorded, "OutputsNan", read_outputs=lambda self, a, b: np.full((b - a, 80), np.nan)): "expected finite floats",
-    subclass(Recorded, "OutputsRaise", read_outputs=raised(OSError("disk"))): "read_outputs() raised OSError: disk",
+    subclass(
+        Recorded, "OffersUnknown", offers=returned(frozenset({"weights"}))
+    ): "expected some of logits, margins, masks, states",
+    subclass(
+        Recorded, "MasksInts", read_masks=lambda self, a, b: np.ones((b - a, 60), int)
+    ): "expected booleans",
+    subclass(
+        Recorded, "MasksNarrow", read_masks=lambda self, a, b: np.ones((b - a, 9), bool)
+    ): "masks over (9,)",
+    subclass(
+        Recorded, "OutputsNan", read_outputs=lambda self, a, b: np.full((b - a, 80), np.nan)
+    ): "expected finite floats",
+    subclass(
+        Recorded, "OutputsRaise", read_outputs=raised(OSError("disk"))
+    ): "read_outputs() raised OSError: disk",
     subclass(Recorded, "CheckStops", check=raised(StopIteration())): "check() raised StopIteration",
 }
 

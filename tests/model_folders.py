@@ -1,4 +1,7 @@
-"""Folders of models trained elsewhere, as the published ones are laid out: small, of random models, with names of tensors of their own."""
+"""Folders of models trained elsewhere, as the published ones are laid out.
+
+Small, of random models, with names of tensors of their own.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,7 +17,12 @@ from pipeline.models.mlp import Mlp
 
 WIDTH = 8
 # The names that the files give the tensors of a Mlp, and the map back.
-THEIRS = {"1.weight": "hidden.weight", "1.bias": "hidden.bias", "3.weight": "head.weight", "3.bias": "head.bias"}
+THEIRS = {
+    "1.weight": "hidden.weight",
+    "1.bias": "hidden.bias",
+    "3.weight": "head.weight",
+    "3.bias": "head.bias",
+}
 KEYS = {"hidden": "1", "head": "3"}
 
 
@@ -58,7 +66,10 @@ def write_easydub(
     model: str = "small",
     epoch: int = 3,
 ) -> Made:
-    """Write pretrained models and the oracles of each forget set, numbered as said; oracles of Z have seeds from 100 Z."""
+    """Write pretrained models and the oracles of each forget set, numbered as said.
+
+    Oracles of Z have seeds from 100 Z.
+    """
     made = Made({}, {})
     for forget, ids in {None: (), **forget_sets}.items():
         population = "pretrain" if forget is None else f"oracle/forget_{forget}"
@@ -73,15 +84,25 @@ def write_easydub(
             for kind in {"logits", "margins"} & set(kinds):
                 values = logits if kind == "logits" else margins(logits[None], examples.labels)[0]
                 for part, rows in parts_of(examples, np.array(ids, int), forget, forget_sets).items():
-                    save_array(root / f"{kind}/{dataset}/{population}/{part}/{model}/{name.format(number)}.npy", values[rows])
+                    save_array(
+                        root / f"{kind}/{dataset}/{population}/{part}/{model}/{name.format(number)}.npy",
+                        values[rows],
+                    )
     for forget, ids in forget_sets.items():
         save_array(root / f"forget_sets/{dataset}/forget_set_{forget}.npy", np.array(ids, np.int64))
     return made
 
 
-def parts_of(examples: Examples, ids: np.ndarray, forget: int | None, forget_sets: dict[int, Sequence[int]]) -> dict[str, np.ndarray]:
-    """Return the rows of each part: all training points are `retain` of pretrained models; forget rows in the order of ids."""
+def parts_of(
+    examples: Examples, ids: np.ndarray, forget: int | None, forget_sets: dict[int, Sequence[int]]
+) -> dict[str, np.ndarray]:
+    """Return the rows of each part: all training points are `retain` of pretrained models.
+
+    Forget rows in the order of ids.
+    """
     train, validation = np.arange(examples.n_train), np.arange(examples.n_train, examples.n_points)
     if forget is None:
-        return {"retain": train, "val": validation} | {f"forget_{number}": np.array(of) for number, of in forget_sets.items()}
+        return {"retain": train, "val": validation} | {
+            f"forget_{number}": np.array(of) for number, of in forget_sets.items()
+        }
     return {"retain": np.setdiff1d(train, ids), "forget": ids, "val": validation}

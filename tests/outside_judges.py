@@ -14,7 +14,10 @@ from pipeline.unlearning.finetune import Finetune
 
 
 class Closeness(Judge):
-    """Closeness is how near the mean margins of unlearned models are to those of retrained ones, in steps; 1 is as near as can be."""
+    """Closeness is how near the mean margins of unlearned models are to those of retrained ones, in steps.
+
+    1 is as near as can be.
+    """
 
     yardstick: ClassVar[Yardstick] = Yardstick(noise=0.05, worst=0.0)
     titles: ClassVar[Mapping[str, str]] = {
@@ -27,7 +30,9 @@ class Closeness(Judge):
 
     def judge(self, found: JudgeInput) -> Scores:
         """Return it on forgotten and retained points."""
-        gap = np.abs(found.unlearned.margins().mean(axis=0) - found.oracle.margins().mean(axis=0)) / self.scale
+        gap = (
+            np.abs(found.unlearned.margins().mean(axis=0) - found.oracle.margins().mean(axis=0)) / self.scale
+        )
         rows = []
         for name, summarise in (("closeness", np.mean), ("furthest", np.max)):
             for split in ("forget", "retain"):
@@ -45,8 +50,13 @@ class Weights(Judge):
         """Return the distances of both sides from the start."""
         assert found.start is not None
         start, sides = found.start.states(), (found.unlearned.states(), found.oracle.states())
-        away, reference = (float(np.mean([np.abs(values - start[name]).mean() for name, values in side.items()])) for side in sides)
-        return Scores(rows=(Score(statistic="moved", split="forget", value=away, reference=reference, better="nearer"),))
+        away, reference = (
+            float(np.mean([np.abs(values - start[name]).mean() for name, values in side.items()]))
+            for side in sides
+        )
+        return Scores(
+            rows=(Score(statistic="moved", split="forget", value=away, reference=reference, better="nearer"),)
+        )
 
 
 class Shadows(Judge):
@@ -57,7 +67,9 @@ class Shadows(Judge):
     def populations(self) -> dict[str, TrainedModels]:
         """Return a population of each kind."""
         return {
-            "subsets": TrainedModels(n_models=self.n_models, keep_fraction=0.5, leaves_out_forget_set=False, keeps_states=True),
+            "subsets": TrainedModels(
+                n_models=self.n_models, keep_fraction=0.5, leaves_out_forget_set=False, keeps_states=True
+            ),
             "without": TrainedModels(n_models=self.n_models),
         }
 
@@ -84,7 +96,9 @@ class Relearning(Judge):
         assert found.treated_oracle is not None
         forget = found.splits["forget"]
         pairs = ((found.treated_unlearned, found.unlearned), (found.treated_oracle, found.oracle))
-        gain, reference = (float((after.margins() - before.margins())[:, forget].mean()) for after, before in pairs)
+        gain, reference = (
+            float((after.margins() - before.margins())[:, forget].mean()) for after, before in pairs
+        )
         return Scores(
             rows=(
                 Score(
@@ -124,7 +138,9 @@ def _answer(name: str, answer: Any) -> None:
             raise answer
         return answer
 
-    globals()[name] = type(Judge)(name, (Judge,), {"__module__": __name__, "__doc__": f"{name} is mistaken.", "judge": judge})
+    globals()[name] = type(Judge)(
+        name, (Judge,), {"__module__": __name__, "__doc__": f"{name} is mistaken.", "judge": judge}
+    )
 
 
 ROW = Score(statistic="one", split="forget", value=1.0)

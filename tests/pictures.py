@@ -17,7 +17,10 @@ TIDY = """
         if (box.right > innerWidth - 60 && box.bottom > innerHeight - 60) { one.style.display = 'none'; }
     }
 """
-TO_PROGRESS = "[...document.querySelectorAll('*')].find(one => !one.children.length && (one.innerText || '').trim() === 'progress').scrollIntoView()"
+TO_PROGRESS = (
+    "[...document.querySelectorAll('*')].find(one => !one.children.length && (one.innerText || '').trim() "
+    "=== 'progress').scrollIntoView()"
+)
 # Six charts are in sight; they are drawn once they are, those further down before.
 HAS_CHARTS = """
     return [...document.querySelectorAll('.js-plotly-plot')].filter(one => {

@@ -7,11 +7,13 @@ from jaxtyping import Float
 from pipeline.data.examples import Examples
 
 
-def planted_weights(examples: Examples, *, learning_rate: float, n_kept: int) -> Float[np.ndarray, "n_train n_points n_classes"]:
+def planted_weights(
+    examples: Examples, *, learning_rate: float, n_kept: int
+) -> Float[np.ndarray, "n_train n_points n_classes"]:
     """Return the effect (n_train, n_points, n_classes), float64, of each training point on each logit after the one step that pipeline.data.datasets.planted tells.
 
-    Subsets have n_kept points; the intercept is 0. Weights of subsets of one size are only determined up to a constant for each output,
-    so compare them after subtracting their mean over training points.
+    Subsets have n_kept points; the intercept is 0. Weights of subsets of one size are only determined up to a
+    constant for each output, so compare them after subtracting their mean over training points.
     """
     flat = examples.inputs_of(np.arange(examples.n_points)).reshape(examples.n_points, -1).astype(np.float64)
     similarity = flat[: examples.n_train] @ flat.T + 1.0

@@ -12,8 +12,9 @@ PORTS = range(21000, 29000)
 def held_ports(count: int) -> Iterator[list[int]]:
     """Yield ports on which nobody listens. No other caller gets them until this ends, in whichever process.
 
-    A server listens seconds after its port is chosen. Two servers that chose at the same time once got the same port, and one of them failed.
-    So a caller listens on the first port of a block, which makes the other ports of the block its own.
+    A server listens seconds after its port is chosen. Two servers that chose at the same time once got the
+    same port, and one of them failed. So a caller listens on the first port of a block, which makes the other
+    ports of the block its own.
     """
     for first in range(PORTS.start, PORTS.stop, count + 1):
         with contextlib.ExitStack() as tried, socket.socket() as guard:
@@ -21,7 +22,8 @@ def held_ports(count: int) -> Iterator[list[int]]:
                 guard.bind(("", first))
                 guard.listen()
                 for port in range(first + 1, first + 1 + count):
-                    # Ray also listens on this machine's own address, which a look at the loopback does not show.
+                    # Ray also listens on this machine's own address, which a look at the loopback does not
+                    # show.
                     tried.enter_context(socket.socket()).bind(("", port))
             except OSError:
                 continue

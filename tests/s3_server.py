@@ -1,4 +1,7 @@
-"""A real S3 server on loopback, in this process, that counts what it is asked and can be told to fail: throttled, broken, hung up, gone."""
+"""A real S3 server on loopback, in this process, that counts what it is asked and can be told to fail.
+
+Throttled, broken, hung up, gone.
+"""
 
 import atexit
 import re
@@ -11,7 +14,8 @@ from typing import Any
 
 import fsspec
 
-# Bound at import and listened to by whoever needs the server first, so that processes started before know its address.
+# Bound at import and listened to by whoever needs the server first, so that processes started before know its
+# address.
 SOCKET = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
 SOCKET.bind(("127.0.0.1", 0))
 atexit.register(SOCKET.close)
@@ -52,7 +56,10 @@ class Fault:
 
 
 class Server:
-    """The WSGI application before moto's own. Without `conditional` it takes no heed of If-None-Match, as some servers do not."""
+    """The WSGI application before moto's own.
+
+    Without `conditional` it takes no heed of If-None-Match, as some servers do not.
+    """
 
     def __init__(self, inner: Any) -> None:
         self.inner, self.conditional = inner, True
@@ -79,7 +86,9 @@ class Server:
         # One at a time: moto looks and writes in two steps, a real server in one.
         with self._lock:
             kind = next((fault.kind for fault in self.faults if fault.happens(verb, path)), None)
-            status, headers, content = self._failed(environ, kind) if isinstance(kind, int) else self._answer(environ, kind)
+            status, headers, content = (
+                self._failed(environ, kind) if isinstance(kind, int) else self._answer(environ, kind)
+            )
             self.asked.append(Asked(verb, path, 0 if verb == "HEAD" else len(content)))
         if isinstance(kind, str):
             # The handler closes a connection on which nothing can be said.
@@ -99,8 +108,16 @@ class Server:
     def _failed(self, environ: dict[str, Any], status: int) -> tuple[str, list[tuple[str, str]], bytes]:
         environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         code = {403: "AccessDenied", 503: "SlowDown"}.get(status, "InternalError")
-        content = f"<Error><Code>{code}</Code><Message>told to fail</Message></Error>".encode() if environ["REQUEST_METHOD"] != "HEAD" else b""
-        return f"{status} Failed", [("Content-Type", "application/xml"), ("Content-Length", str(len(content)))], content
+        content = (
+            f"<Error><Code>{code}</Code><Message>told to fail</Message></Error>".encode()
+            if environ["REQUEST_METHOD"] != "HEAD"
+            else b""
+        )
+        return (
+            f"{status} Failed",
+            [("Content-Type", "application/xml"), ("Content-Length", str(len(content)))],
+            content,
+        )
 
 
 def start() -> tuple[Server, Callable[[], None]]:
@@ -116,7 +133,14 @@ def start() -> tuple[Server, Callable[[], None]]:
 
     server = Server(DomainDispatcherApplication(create_backend_app))
     SOCKET.listen(128)
-    http = make_server("127.0.0.1", SOCKET.getsockname()[1], server, threaded=True, fd=SOCKET.fileno(), request_handler=Silent)
+    http = make_server(
+        "127.0.0.1",
+        SOCKET.getsockname()[1],
+        server,
+        threaded=True,
+        fd=SOCKET.fileno(),
+        request_handler=Silent,
+    )
     thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     fsspec.filesystem("s3").mkdir(BUCKET)
@@ -145,7 +169,10 @@ def stored() -> list[str]:
 
 
 def copy(uri: str, to: str) -> None:
-    """Copy all files below a uri as they are, as `aws s3 cp --recursive` does; either side may be a folder."""
+    """Copy all files below a uri as they are, as `aws s3 cp --recursive` does.
+
+    Either side may be a folder.
+    """
     source, root = fsspec.core.url_to_fs(uri)
     target, below = fsspec.core.url_to_fs(to)
     for path in source.find(root):

@@ -1,4 +1,7 @@
-"""An unlearner of a user, after SCRUB (Kurmanji et al. 2023): a teacher, and two objectives that alternate on one optimiser."""
+"""An unlearner of a user, after SCRUB (Kurmanji et al. 2023).
+
+A teacher, and two objectives that alternate on one optimiser.
+"""
 
 from pipeline.core.settings.neutral import setting
 from pipeline.training.recipe.objectives import Ascent, CrossEntropy, KlToTeacher, WeightedSum

@@ -21,16 +21,36 @@ class Server:
 
     def __init__(self, port: int, database: str, artifacts: Path, log: Path) -> None:
         self.uri, self._log = f"http://127.0.0.1:{port}", log
-        place = ["--backend-store-uri", database, "--default-artifact-root", artifacts.as_uri(), "--no-serve-artifacts"]
+        place = [
+            "--backend-store-uri",
+            database,
+            "--default-artifact-root",
+            artifacts.as_uri(),
+            "--no-serve-artifacts",
+        ]
         # Artifacts are shown by the server all the same where it can read the folder.
-        self._command = [sys.executable, "-m", "mlflow", "server", *place, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+        self._command = [
+            sys.executable,
+            "-m",
+            "mlflow",
+            "server",
+            *place,
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(port),
+            "--workers",
+            "1",
+        ]
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it and wait until it answers; raises TimeoutError with the end of its log if it does not."""
         environment = os.environ | MLFLOW_DEFAULTS | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(self._command, env=environment, stdout=log, stderr=log, start_new_session=True)
+            self._process = subprocess.Popen(
+                self._command, env=environment, stdout=log, stderr=log, start_new_session=True
+            )
         deadline = time.monotonic() + 300
         while not self._answers():
             if time.monotonic() > deadline or self._process.poll() is not None:

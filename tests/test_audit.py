@@ -21,7 +21,9 @@ ROOT = Path(__file__).parents[1]
 def test_what_the_audit_makes_of_an_answer(tmp_path: Path, answer: str, status: int, said: str) -> None:
     (tmp_path / "pip-audit").write_text(f"#!/bin/sh\n{answer}\n")
     (tmp_path / "pip-audit").chmod(0o755)
-    done = subprocess.run([ROOT / ".ci" / "audit", tmp_path], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [ROOT / ".ci" / "audit", tmp_path], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert done.returncode == status
     assert said in done.stdout + done.stderr
 

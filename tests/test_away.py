@@ -1,4 +1,7 @@
-"""A mount that vanishes in mid-run, for the driver as for the workers: nothing is taken for missing, nothing is trained twice."""
+"""A mount that vanishes in mid-run, for the driver as for the workers.
+
+Nothing is taken for missing, nothing is trained twice.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,10 +20,17 @@ Open = Callable[..., Session]
 
 
 @pytest.mark.parametrize("left", ["nothing", "an empty mount point"])
-def test_a_store_that_vanishes_for_a_while_ends_with_the_tables_of_an_undisturbed_run(open_tiny: Open, tmp_path: Path, left: str) -> None:
+def test_a_store_that_vanishes_for_a_while_ends_with_the_tables_of_an_undisturbed_run(
+    open_tiny: Open, tmp_path: Path, left: str
+) -> None:
     wanted = frozenset({"train/subset", "train/full"})
     run_serially(open_tiny(store=tmp_path / "whole"), wanted=wanted)
-    session, root, away, begun = open_tiny(store=tmp_path / "vanishing"), tmp_path / "vanishing", tmp_path / "away", []
+    session, root, away, begun = (
+        open_tiny(store=tmp_path / "vanishing"),
+        tmp_path / "vanishing",
+        tmp_path / "away",
+        [],
+    )
 
     def come_back() -> None:
         if left != "nothing":
@@ -37,9 +47,13 @@ def test_a_store_that_vanishes_for_a_while_ends_with_the_tables_of_an_undisturbe
 
     def compute(task, device):
         begun.append(task)
-        return compute_task(task, session.examples, device, open_store=open_vanished if len(begun) in (2, 5) else open_store)
+        return compute_task(
+            task, session.examples, device, open_store=open_vanished if len(begun) in (2, 5) else open_store
+        )
 
-    progress = Walk(session.graph, session.store, open_executor=lambda: SerialExecutor(compute), wanted=wanted).run()
+    progress = Walk(
+        session.graph, session.store, open_executor=lambda: SerialExecutor(compute), wanted=wanted
+    ).run()
     assert not progress.failures
     assert len(begun) == len(tables(root)) == 6
     assert tables(root) == tables(tmp_path / "whole")

@@ -1,4 +1,7 @@
-"""What a person sees who opens MLflow in a browser after a run: the parent, its children, their metrics, figures and the report."""
+"""What a person sees who opens MLflow in a browser after a run.
+
+The parent, its children, their metrics, figures and the report.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,10 +11,18 @@ from browser import Browser, open_browser, why_no_browser
 from mlflow import MlflowClient
 from server import serving
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(why_no_browser() is not None, reason=str(why_no_browser()))]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(why_no_browser() is not None, reason=str(why_no_browser())),
+]
 
-# What MLflow's pages keep in the browser: the view of training runs instead of that of language models, and no panel over it.
-SETTINGS = {"mlflow.workflowType_v1": '"machine_learning"', "mlflow.assistant.panelOpen_v1": "false", "mlflow.assistant.fab.autoOpenedOnFirstLoad_v1": "true"}
+# What MLflow's pages keep in the browser: the view of training runs instead of that of language models, and
+# no panel over it.
+SETTINGS = {
+    "mlflow.workflowType_v1": '"machine_learning"',
+    "mlflow.assistant.panelOpen_v1": "false",
+    "mlflow.assistant.fab.autoOpenedOnFirstLoad_v1": "true",
+}
 
 
 class Pages:
@@ -35,13 +46,18 @@ class Pages:
 @pytest.fixture(scope="module")
 def pages(viewed_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pages]:
     database = f"sqlite:///{viewed_store}/mlflow.db"
-    with serving(database, tmp_path_factory.mktemp("served"), viewed_store / "mlartifacts") as server, open_browser() as browser:
+    with (
+        serving(database, tmp_path_factory.mktemp("served"), viewed_store / "mlartifacts") as server,
+        open_browser() as browser,
+    ):
         yield Pages(browser, server.uri, database)
 
 
 def test_the_parent_shows_its_verdict_its_children_and_its_metrics(pages: Pages) -> None:
     pages.open("tiny")
-    text = pages.browser.wait_for("Finished", "Child runs", "4 some: dmm", "planted", "Description", "Show more")
+    text = pages.browser.wait_for(
+        "Finished", "Child runs", "4 some: dmm", "planted", "Description", "Show more"
+    )
     assert "dmm.store" in text
     pages.browser.click("Show more")
     pages.browser.wait_for("validation", "dmm watch config.yaml")
@@ -50,7 +66,10 @@ def test_the_parent_shows_its_verdict_its_children_and_its_metrics(pages: Pages)
 def test_links_of_the_parents_note_lead_to_the_children(pages: Pages) -> None:
     pages.open("tiny")
     pages.browser.wait_for("Show more")
-    links = pages.browser.run("return [...document.querySelectorAll('a')].filter(one => one.innerText === '3 attribution').map(one => one.href)")
+    links = pages.browser.run(
+        "return [...document.querySelectorAll('a')].filter(one => one.innerText === '3 attribution').map(one "
+        "=> one.href)"
+    )
     pages.browser.open("about:blank")
     pages.browser.open(links[-1])
     pages.browser.wait_for("Parent run", "What each training point does to each output", "LDS")
@@ -58,7 +77,12 @@ def test_links_of_the_parents_note_lead_to_the_children(pages: Pages) -> None:
 
 def test_a_method_has_a_page_of_its_own(pages: Pages) -> None:
     pages.open("4 some: dmm")
-    pages.browser.wait_for("judged against models retrained without it", "p95_klom_forget", "dmm.forget_set", "unlearner.retain_points")
+    pages.browser.wait_for(
+        "judged against models retrained without it",
+        "p95_klom_forget",
+        "dmm.forget_set",
+        "unlearner.retain_points",
+    )
 
 
 def test_progress_is_drawn_as_curves(pages: Pages) -> None:
@@ -70,6 +94,8 @@ def test_progress_is_drawn_as_curves(pages: Pages) -> None:
 def test_figures_and_the_report_are_shown(pages: Pages) -> None:
     pages.open("tiny", "/artifacts/report.html")
     pages.browser.wait_for("figures", "tables", "config.yaml", "report.html")
-    assert pages.browser.wait_for_script("return [...document.querySelectorAll('iframe')].some(one => one.srcdoc || one.src)")
+    assert pages.browser.wait_for_script(
+        "return [...document.querySelectorAll('iframe')].some(one => one.srcdoc || one.src)"
+    )
     pages.open("tiny", "/artifacts/figures/klom_against_cost.png")
     assert pages.browser.wait_for_script("return [...document.images].some(one => one.naturalWidth > 800)")

@@ -1,4 +1,8 @@
-"""What becomes of shards that fail: losses cost nothing but time, crashes and full memory are narrowed down, poison is named, and a run knows when to stop."""
+"""What becomes of shards that fail.
+
+Losses cost nothing but time, crashes and full memory are narrowed down, poison is named, and a run knows when
+to stop.
+"""
 
 import errno
 import json
@@ -32,7 +36,12 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarra
     """The subset models of the tiny experiment."""
     experiment = config.build(TINY, [])
     examples = experiment.dataset.load()
-    session = Session(experiment, examples, build_graph(experiment, examples), Store(str(tmp_path_factory.mktemp("undisturbed"))))
+    session = Session(
+        experiment,
+        examples,
+        build_graph(experiment, examples),
+        Store(str(tmp_path_factory.mktemp("undisturbed"))),
+    )
     assert not run_serially(session, wanted=frozenset({SUBSET})).failures
     return table(session)
 
@@ -42,7 +51,10 @@ def table(session: Session) -> dict[str, np.ndarray]:
 
 
 def failed(session: Session) -> list[tuple[int, int, str]]:
-    return [(failure.start, failure.stop, failure.error) for failure in read_failures(session.store, session.graph.survey(session.store).values())]
+    return [
+        (failure.start, failure.stop, failure.error)
+        for failure in read_failures(session.store, session.graph.survey(session.store).values())
+    ]
 
 
 def equal(left: dict[str, np.ndarray], right: dict[str, np.ndarray]) -> bool:
@@ -51,7 +63,9 @@ def equal(left: dict[str, np.ndarray], right: dict[str, np.ndarray]) -> bool:
 
 def test_nodes_that_go_away_again_and_again_cost_a_shard_nothing(open_tiny: Open, undisturbed) -> None:
     session = open_tiny()
-    progress, executor = run_with(session, lambda task, tried: "lost" if task.start == 5 and tried <= 15 else None)
+    progress, executor = run_with(
+        session, lambda task, tried: "lost" if task.start == 5 and tried <= 15 else None
+    )
     assert not progress.failures
     assert (progress.faults, executor.tries[5, 10]) == ({"lost": 15}, 16)
     assert equal(table(session), undisturbed)
@@ -59,44 +73,74 @@ def test_nodes_that_go_away_again_and_again_cost_a_shard_nothing(open_tiny: Open
 
 def test_a_shard_that_takes_every_node_down_is_given_up_in_the_end(open_tiny: Open) -> None:
     progress, _executor = run_with(open_tiny(), lambda task, _tried: "lost" if task.start == 5 else None)
-    assert [(failure.start, failure.stop, failure.n_lost) for failure in progress.failures] == [(5, 10, retry_policy.MOST_LOST)]
+    assert [(failure.start, failure.stop, failure.n_lost) for failure in progress.failures] == [
+        (5, 10, retry_policy.MOST_LOST)
+    ]
     assert "if it takes the machine down itself" in progress.failures[0].error
 
 
-def test_memory_that_is_too_small_is_met_with_smaller_shards_of_the_same_bits(open_tiny: Open, undisturbed) -> None:
+def test_memory_that_is_too_small_is_met_with_smaller_shards_of_the_same_bits(
+    open_tiny: Open, undisturbed
+) -> None:
     session = open_tiny()
-    progress, executor = run_with(session, lambda task, _tried: "memory" if task.stop - task.start > 2 else None)
+    progress, executor = run_with(
+        session, lambda task, _tried: "memory" if task.stop - task.start > 2 else None
+    )
     assert not progress.failures
-    assert all(stop - start <= 2 for start, stop in ((shard.start, shard.stop) for shard in session.store.shards(progress.states[SUBSET].table.folder)))
-    assert sum(stop - start > 2 for start, stop in executor.tries) <= 2, "what is known to be too large must not be tried"
+    assert all(
+        stop - start <= 2
+        for start, stop in (
+            (shard.start, shard.stop) for shard in session.store.shards(progress.states[SUBSET].table.folder)
+        )
+    )
+    assert sum(stop - start > 2 for start, stop in executor.tries) <= 2, (
+        "what is known to be too large must not be tried"
+    )
     assert equal(table(session), undisturbed)
 
 
-def test_memory_that_is_too_small_for_one_model_is_named_with_the_remedy(open_tiny: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_that_is_too_small_for_one_model_is_named_with_the_remedy(
+    open_tiny: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(*NO_PAUSE)
-    progress, _executor = run_with(open_tiny(), lambda task, _tried: "memory" if task.start <= 7 < task.stop else None)
-    assert [(failure.start, failure.stop, failure.tries) for failure in progress.failures] == [(7, 8, retry_policy.TRIES)]
-    assert "memory ran out even one unit at a time: raise resources.train.memory_gb" in progress.failures[0].error
+    progress, _executor = run_with(
+        open_tiny(), lambda task, _tried: "memory" if task.start <= 7 < task.stop else None
+    )
+    assert [(failure.start, failure.stop, failure.tries) for failure in progress.failures] == [
+        (7, 8, retry_policy.TRIES)
+    ]
+    assert (
+        "memory ran out even one unit at a time: raise resources.train.memory_gb"
+        in progress.failures[0].error
+    )
     assert progress.states[SUBSET].node.n_units - progress.n_done(SUBSET) == 1
 
 
 def test_a_crashing_member_is_narrowed_down_and_all_others_are_made(open_tiny: Open) -> None:
     session = open_tiny()
-    progress, executor = run_with(session, lambda task, _tried: "crashed" if task.start <= 7 < task.stop else None)
+    progress, executor = run_with(
+        session, lambda task, _tried: "crashed" if task.start <= 7 < task.stop else None
+    )
     assert [(failure.start, failure.stop) for failure in progress.failures] == [(7, 8)]
     assert executor.tries[5, 10] == executor.tries[7, 8] == retry_policy.TRIES
     assert [found[:2] for found in failed(session)] == [(7, 8)]
     assert "its process died 3 times" in failed(session)[0][2]
 
 
-def test_poison_is_named_in_the_store_tried_again_by_the_next_run_and_forgotten_once_made(open_tiny: Open, undisturbed) -> None:
+def test_poison_is_named_in_the_store_tried_again_by_the_next_run_and_forgotten_once_made(
+    open_tiny: Open, undisturbed
+) -> None:
     session = open_tiny()
     for _ in range(2):
         progress, executor = run_with(session, lambda task, _tried: "error" if task.start == 10 else None)
-        assert [(failure.start, failure.stop, failure.tries) for failure in progress.failures] == [(10, 15, retry_policy.TRIES)]
+        assert [(failure.start, failure.stop, failure.tries) for failure in progress.failures] == [
+            (10, 15, retry_policy.TRIES)
+        ]
         assert executor.tries[10, 15] == retry_policy.TRIES
         assert failed(session) == [(10, 15, "SomeError: error")]
-    assert not run_with(session, lambda _task, tried: "error" if tried < retry_policy.TRIES else None)[0].failures
+    assert not run_with(session, lambda _task, tried: "error" if tried < retry_policy.TRIES else None)[
+        0
+    ].failures
     assert failed(session) == []
     assert equal(table(session), undisturbed)
 
@@ -116,7 +160,9 @@ def test_what_can_never_be_done_is_tried_once(open_tiny: Open) -> None:
     assert len(progress.failures) == 1
 
 
-def test_a_store_that_refuses_is_asked_again_after_a_pause(open_tiny: Open, undisturbed, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_refuses_is_asked_again_after_a_pause(
+    open_tiny: Open, undisturbed, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(retry_policy, "_FIRST_PAUSE", 0.3)
     session, begun = open_tiny(), time.monotonic()
     progress, _executor = run_with(session, lambda _task, tried: "store" if tried == 1 else None)
@@ -125,7 +171,9 @@ def test_a_store_that_refuses_is_asked_again_after_a_pause(open_tiny: Open, undi
     assert equal(table(session), undisturbed)
 
 
-def test_a_full_disk_ends_the_run_early_and_loses_nothing(open_tiny: Open, undisturbed, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_ends_the_run_early_and_loses_nothing(
+    open_tiny: Open, undisturbed, monkeypatch: pytest.MonkeyPatch
+) -> None:
     session, whole, written = open_tiny("store.shard_members=1"), os.fsync, []
 
     def fsync_until_full(file: int) -> None:
@@ -141,7 +189,9 @@ def test_a_full_disk_ends_the_run_early_and_loses_nothing(open_tiny: Open, undis
     made = len(tables(session.store.uri))
     assert 1 <= made < 5
     assert executor.tries.total() <= made + retry_policy.FULL_IN_A_ROW + 1
-    assert any("there is no space left in the store; free some" in failure.error for failure in progress.failures)
+    assert any(
+        "there is no space left in the store; free some" in failure.error for failure in progress.failures
+    )
     assert sum(failure.stop - failure.start for failure in progress.failures) == 20 - made
     assert not run_with(session)[0].failures
     assert equal(table(session), undisturbed)
@@ -155,7 +205,9 @@ def test_where_no_shard_of_a_node_works_the_others_are_not_burnt(open_tiny: Open
 
 
 @pytest.mark.parametrize("fault", ["unmet", "setting"])
-def test_needs_that_are_never_met_and_wrong_settings_give_up_all_that_have_them(open_tiny: Open, fault: str) -> None:
+def test_needs_that_are_never_met_and_wrong_settings_give_up_all_that_have_them(
+    open_tiny: Open, fault: str
+) -> None:
     progress, executor = run_with(open_tiny(), lambda _task, _tried: fault)
     assert executor.tries.total() == 1
     assert sum(failure.stop - failure.start for failure in progress.failures) == 20
@@ -188,7 +240,12 @@ def said(error: Exception, cause: Exception) -> Exception:
         (ConnectionResetError("bad"), "store"),
         (MemoryError(), "memory"),
         (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), "memory"),
-        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"), "memory"),
+        (
+            RuntimeError(
+                "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"
+            ),
+            "memory",
+        ),
         (OSError(errno.ENOSPC, "No space left on device"), "full"),
         (said(StoreError("x cannot be written"), OSError(errno.EDQUOT, "Disk quota exceeded")), "full"),
         (said(StoreError("x cannot be written"), OSError(errno.EACCES, "Permission denied")), "store"),
@@ -200,11 +257,18 @@ def test_an_error_is_laid_at_the_right_door(error: Exception, fault: str) -> Non
 
 @pytest.mark.ray
 @pytest.mark.heavy
-def test_workers_that_die_on_every_shard_once_change_nothing(open_tiny: Open, undisturbed, ray_session: None) -> None:
+def test_workers_that_die_on_every_shard_once_change_nothing(
+    open_tiny: Open, undisturbed, ray_session: None
+) -> None:
     from pipeline.execution.ray.tasks import RayExecutor
 
     session = open_tiny()
-    walk = Walk(session.graph, session.store, open_executor=lambda: RayExecutor(compute_and_die_once, session.examples), wanted=frozenset({SUBSET}))
+    walk = Walk(
+        session.graph,
+        session.store,
+        open_executor=lambda: RayExecutor(compute_and_die_once, session.examples),
+        wanted=frozenset({SUBSET}),
+    )
     progress = walk.run()
     assert not progress.failures
     assert progress.faults == {"crashed": 4}

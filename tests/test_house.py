@@ -1,4 +1,7 @@
-"""The house keeps its shape: who may import whom, what starts without heavy imports, what a wheel carries, and what every plug-in promises."""
+"""The house keeps its shape.
+
+Who may import whom, what starts without heavy imports, what a wheel carries, and what every plug-in promises.
+"""
 
 import ast
 import inspect
@@ -40,7 +43,11 @@ REQUIRED = {
     "klom_models": {"folder": "KLOM-models"},
     "checkpoints": {"folder": "models"},
 }
-SOURCES = {path.relative_to(ROOT).as_posix(): path for folder in ("pipeline", "jobs") for path in sorted((ROOT / folder).rglob("*.py"))}
+SOURCES = {
+    path.relative_to(ROOT).as_posix(): path
+    for folder in ("pipeline", "jobs")
+    for path in sorted((ROOT / folder).rglob("*.py"))
+}
 
 
 def importers(package: str) -> set[str]:
@@ -79,13 +86,24 @@ def test_only_one_room_knows_a_package(package, allowed):
 
 def test_nothing_is_unpickled():
     for name, path in SOURCES.items():
-        calls = {ast.unparse(node.func): node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)}
+        calls = {
+            ast.unparse(node.func): node
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.Call)
+        }
         assert not calls.keys() & {"pd.read_pickle", "pandas.read_pickle"}, name
         for call, node in calls.items():
             given = {word.arg: ast.unparse(word.value) for word in node.keywords}
-            assert call != "torch.load" or (name, given["weights_only"]) == ("pipeline/sources/state_dicts.py", "True"), name
+            assert call != "torch.load" or (name, given["weights_only"]) == (
+                "pipeline/sources/state_dicts.py",
+                "True",
+            ), name
             allowed = given.get("allow_pickle")
-            assert allowed == "False" if call.endswith(("np.load", "format.read_array")) else allowed in (None, "False"), (name, call)
+            assert (
+                allowed == "False"
+                if call.endswith(("np.load", "format.read_array"))
+                else allowed in (None, "False")
+            ), (name, call)
 
 
 @pytest.mark.parametrize(
@@ -98,14 +116,20 @@ def test_nothing_is_unpickled():
 )
 def test_what_is_not_used_is_not_imported(module, heavy):
     code = f"import json, sys, {module}; print(json.dumps([name for name in {heavy} if name in sys.modules]))"
-    answer = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    answer = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     assert json.loads(answer.stdout) == []
 
 
 def test_dependencies_are_declared_and_pinned():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     asked = project["dependencies"] + project["optional-dependencies"]["dev"]
-    pinned = {line.split("==")[0].lower().replace("_", "-") for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line}
+    pinned = {
+        line.split("==")[0].lower().replace("_", "-")
+        for line in (ROOT / "constraints.txt").read_text().splitlines()
+        if "==" in line
+    }
     names = {requirement.split(">")[0].split("[")[0].lower() for requirement in asked}
     assert names <= pinned
 
@@ -117,7 +141,18 @@ def test_a_wheel_carries_what_runs_need(tmp_path):
         shutil.copytree(ROOT / folder, source / folder)
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source / name)
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(tmp_path), str(source)]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--no-build-isolation",
+        "--wheel-dir",
+        str(tmp_path),
+        str(source),
+    ]
     subprocess.run(command, check=True, capture_output=True)
     names = set(zipfile.ZipFile(next(tmp_path.glob("*.whl"))).namelist())
     assert {
@@ -146,7 +181,10 @@ def test_every_plugin_says_what_it_is(plugin):
     assert inspect.getdoc(plugin) not in (None, inspect.getdoc(plugin.__mro__[1]))
 
 
-@pytest.mark.parametrize("verb", ["run", "plan", "status", "watch", "verify", "attribute", "klom", "compare", "export", "config", "ui"])
+@pytest.mark.parametrize(
+    "verb",
+    ["run", "plan", "status", "watch", "verify", "attribute", "klom", "compare", "export", "config", "ui"],
+)
 def test_every_verb_is_a_command_with_a_sentence(verb):
     commands = {command.name or command.callback.__name__: command for command in app.registered_commands}
     assert inspect.getdoc(commands[verb].callback)

@@ -30,7 +30,12 @@ MINE = {"name": "outside_judges:Closeness", "scale": 2.0}
 ADDED = {"ulira": {"n_resamples": 20}, "mine": MINE}
 WITH_MINE = TINY["judges"] | ADDED
 METHODS = ("floor", *TINY["unlearners"])
-NEW = {f"evaluate/{judge}/{method}/{label}" for judge in ADDED for method in METHODS for label in TINY["forget_sets"]}
+NEW = {
+    f"evaluate/{judge}/{method}/{label}"
+    for judge in ADDED
+    for method in METHODS
+    for label in TINY["forget_sets"]
+}
 FEW = {
     "forget_sets": {"some": TINY["forget_sets"]["some"]},
     "unlearners": {"nothing": "no_op", "ascent": {"name": "gradient_ascent", "epochs": 1}},
@@ -69,7 +74,9 @@ def test_judges_are_no_part_of_what_an_experiment_is(whole: Path) -> None:
     assert one.experiment.judges != other.experiment.judges
 
 
-def test_an_interrupted_judge_is_resumed_and_nothing_else_is_made_again(session: Session, shown: RunResult, whole: Path) -> None:
+def test_an_interrupted_judge_is_resumed_and_nothing_else_is_made_again(
+    session: Session, shown: RunResult, whole: Path
+) -> None:
     assert shown.succeeded
     assert shown.n_models_made == 0
     made = {path.split("/")[0] for path in tables(session.store.uri) - tables(whole)}
@@ -115,11 +122,15 @@ def test_mlflow_shows_it(session: Session, shown: RunResult) -> None:
         "p95_klom_forget",
         "auc_ulira_forget",
     } <= child.data.metrics.keys()
-    assert parent.data.metrics["closeness_mine_forget/some/dmm"] == child.data.metrics["closeness_mine_forget"]
+    assert (
+        parent.data.metrics["closeness_mine_forget/some/dmm"] == child.data.metrics["closeness_mine_forget"]
+    )
     assert "Closeness" in child.data.tags["mlflow.note.content"]
     names = {Path(one.path).name for one in client.list_artifacts(child.info.run_id, "figures")}
     assert names == {"klom_by_split.png", "accuracy_by_split.png", "ulira_by_split.png", "mine_by_split.png"}
-    table = json.loads(Path(mlflow.artifacts.download_artifacts(f"{child.info.artifact_uri}/tables/scores.json")).read_text())
+    table = json.loads(
+        Path(mlflow.artifacts.download_artifacts(f"{child.info.artifact_uri}/tables/scores.json")).read_text()
+    )
     assert {row[table["columns"].index("judge")] for row in table["data"]} == {
         "klom",
         "accuracy",
@@ -134,18 +145,24 @@ def test_a_headline_from_outside_leads_words_and_figures(session: Session, shown
     result = run_experiment(first, Console(quiet=True), executor="serial")
     page = Path(str(result.report)).read_text()
     assert "Closeness against cost" in page
-    names = first.store.blob_names(*[(state := first.graph.survey(first.store)["report"]).table.folder, state.pieces[0].shard])
+    names = first.store.blob_names(
+        *[(state := first.graph.survey(first.store)["report"]).table.folder, state.pieces[0].shard]
+    )
     assert "mine_against_cost.png" in names
 
 
-def test_experiments_are_compared_by_it(session: Session, shown: RunResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_experiments_are_compared_by_it(
+    session: Session, shown: RunResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     store, judges = session.store.uri, {"mine": MINE, "klom": TINY["judges"]["klom"]}
     one = open_at(store, name="one", judges=judges, **FEW)
     other = open_at(store, name="other", model={"name": "logistic"}, judges=judges, **FEW)
     for each in (one, other):
         assert not run_serially(each, until="evaluate").failures
-    found = compare_experiments(["one", "other"], {"one": one, "other": other}.__getitem__, Console(quiet=True))
+    found = compare_experiments(
+        ["one", "other"], {"one": one, "other": other}.__getitem__, Console(quiet=True)
+    )
     page = Path(found.page).read_text()
     assert "Closeness, forget" in page
     assert "steps from retraining in one" in found.to_json()["headline"]
@@ -159,7 +176,8 @@ def test_experiments_are_compared_by_it(session: Session, shown: RunResult, tmp_
     [
         (
             "outside_judges:Greedy",
-            "needs at least 7 models on each side, but populations.full.n_models is 6; raise it to 7, or leave the judge out",
+            "needs at least 7 models on each side, but populations.full.n_models is 6; raise it to 7, or "
+            "leave the judge out",
         ),
         (
             "outside_judges:Demanding",
@@ -170,13 +188,17 @@ def test_experiments_are_compared_by_it(session: Session, shown: RunResult, tmp_
         ({"name": "ulira", "splits": []}, "splits"),
     ],
 )
-def test_what_a_judge_cannot_have_is_refused_before_compute(tmp_path: Path, judge: object, words: str) -> None:
+def test_what_a_judge_cannot_have_is_refused_before_compute(
+    tmp_path: Path, judge: object, words: str
+) -> None:
     with pytest.raises(ConfigError, match=r"judges\.mine") as refused:
         open_at(tmp_path, judges={"mine": judge})
     assert words in str(refused.value)
 
 
-@pytest.mark.parametrize(("name", "words"), [(name, words) for name, (_, words) in outside_judges.MISTAKEN.items()])
+@pytest.mark.parametrize(
+    ("name", "words"), [(name, words) for name, (_, words) in outside_judges.MISTAKEN.items()]
+)
 def test_a_mistaken_judge_is_a_failed_shard_that_names_it(finished: Path, name: str, words: str) -> None:
     session = open_at(finished, judges={"mine": f"outside_judges:{name}"})
     failed = run_serially(session, wanted=frozenset({"evaluate/mine/floor/some"})).failures[0]
@@ -185,7 +207,10 @@ def test_a_mistaken_judge_is_a_failed_shard_that_names_it(finished: Path, name: 
 
 
 def scores_of(session: Session, label: str, method: str) -> Scores:
-    rows = {row["unlearner"]: row for row in result_rows(session.graph, session.store, session.graph.survey(session.store))}
+    rows = {
+        row["unlearner"]: row
+        for row in result_rows(session.graph, session.store, session.graph.survey(session.store))
+    }
     return Scores.from_json(rows[method]["scores"][label])
 
 
@@ -206,7 +231,9 @@ def test_a_judge_that_needs_states_finds_those_of_all_models(tmp_path: Path) -> 
 
 
 def test_models_that_a_judge_has_trained_are_planned_priced_and_resumed(tmp_path: Path) -> None:
-    session = open_at(tmp_path, judges={"klom": {"n_resamples": 20}, "shadows": "outside_judges:Shadows"}, **FEW)
+    session = open_at(
+        tmp_path, judges={"klom": {"n_resamples": 20}, "shadows": "outside_judges:Shadows"}, **FEW
+    )
     priced = {row["node"]: row["retrainings"] for row in planned_work(session)["nodes"] if ":" in row["node"]}
     assert priced == {"train/shadows:subsets": 1.0, "train/shadows:without/some": 2.0}
     walk = Walk(session.graph, session.store, open_executor=lambda: StoppingExecutor(session, 4))
@@ -214,24 +241,37 @@ def test_models_that_a_judge_has_trained_are_planned_priced_and_resumed(tmp_path
         walk.run()
     assert not run_serially(session, draws=True).failures
     assert scores_of(session, "shadows", "ascent").statistics == ("subsets", "without")
-    page = session.store.read_blob((state := session.graph.survey(session.store)["report"]).table.folder, state.pieces[0].shard, "html")
+    page = session.store.read_blob(
+        (state := session.graph.survey(session.store)["report"]).table.folder, state.pieces[0].shard, "html"
+    )
     assert b"shadows: subsets" in page
 
 
 def test_two_labels_of_a_judge_share_their_models_and_none_is_trained_twice(tmp_path: Path) -> None:
     """The smaller population lies in the folder of the larger one."""
-    judges = {label: {"name": "outside_judges:Shadows", "n_models": n_models} for label, n_models in (("few", 2), ("more", 7), ("also", 3))}
+    judges = {
+        label: {"name": "outside_judges:Shadows", "n_models": n_models}
+        for label, n_models in (("few", 2), ("more", 7), ("also", 3))
+    }
     session = open_at(tmp_path, judges=judges, **FEW)
     progress = run_serially(session)
     assert all_done(progress)
     states = progress.states
     assert states["train/few:subsets"].folder == states["train/more:subsets"].folder
-    trained = sum(progress.states[key].n_done for key in ("train/full", "train/oracle/some", "train/floor/some"))
-    assert progress.n_models_made == trained + 2 * 7 + states["unlearn/nothing/some"].n_done + states["unlearn/ascent/some"].n_done
+    trained = sum(
+        progress.states[key].n_done for key in ("train/full", "train/oracle/some", "train/floor/some")
+    )
+    assert (
+        progress.n_models_made
+        == trained + 2 * 7 + states["unlearn/nothing/some"].n_done + states["unlearn/ascent/some"].n_done
+    )
 
 
 def test_a_smaller_population_is_made_where_the_larger_one_of_its_folder_fails(tmp_path: Path) -> None:
-    judges = {label: {"name": "outside_judges:Shadows", "n_models": n_models} for label, n_models in (("few", 2), ("more", 7))}
+    judges = {
+        label: {"name": "outside_judges:Shadows", "n_models": n_models}
+        for label, n_models in (("few", 2), ("more", 7))
+    }
     session = open_at(tmp_path, "store.shard_members=2", judges=judges, **FEW)
 
     def compute(task: Task, device: str) -> dict[str, Any]:
@@ -245,9 +285,13 @@ def test_a_smaller_population_is_made_where_the_larger_one_of_its_folder_fails(t
 
 
 def test_models_are_trained_further_for_a_judge_on_both_sides(tmp_path: Path) -> None:
-    session = open_at(tmp_path, judges={"klom": {"n_resamples": 20}, "relearning": "outside_judges:Relearning"}, **FEW)
+    session = open_at(
+        tmp_path, judges={"klom": {"n_resamples": 20}, "relearning": "outside_judges:Relearning"}, **FEW
+    )
     further = {key for key in session.graph.nodes if key.startswith("unlearn/relearning:")}
-    assert further == {f"unlearn/relearning:{side}/some" for side in (":oracle", "floor", "nothing", "ascent")}
+    assert further == {
+        f"unlearn/relearning:{side}/some" for side in (":oracle", "floor", "nothing", "ascent")
+    }
     assert not run_serially(session).failures
     gain = scores_of(session, "relearning", "nothing").rows[0]
     assert gain.value != gain.reference

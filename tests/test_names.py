@@ -14,8 +14,19 @@ STUDY = "pipeline/studies/convex/"
 def defined_in(path: Path) -> Iterator[str]:
     """Yield the public names that a module defines at its top."""
     for node in ast.parse(path.read_text()).body:
-        targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
-        names = [part.id for target in targets for part in getattr(target, "elts", [target]) if isinstance(part, ast.Name)]
+        targets = (
+            node.targets
+            if isinstance(node, ast.Assign)
+            else [node.target]
+            if isinstance(node, ast.AnnAssign)
+            else []
+        )
+        names = [
+            part.id
+            for target in targets
+            for part in getattr(target, "elts", [target])
+            if isinstance(part, ast.Name)
+        ]
         names += [node.name] if isinstance(node, ast.ClassDef | ast.FunctionDef) else []
         yield from (name for name in names if not name.startswith("_") and name not in TYPE_VARIABLES)
 

@@ -47,7 +47,10 @@ def refusal(open_tiny, **changes):
 
 
 def failure(session, *keys):
-    """Return the error of the first shard of these nodes: what was returned wrongly is tried once, what was raised as often as any error."""
+    """Return the error of the first shard of these nodes.
+
+    What was returned wrongly is tried once, what was raised as often as any error.
+    """
     progress = run_serially(session, wanted=frozenset(session.graph.nodes) if not keys else frozenset(keys))
     first = progress.failures[0]
     assert first.tries == (3 if " raised " in first.error else 1)
@@ -97,7 +100,9 @@ def test_records_with_a_mistake_are_refused_before_compute(open_tiny, name, mess
 
 @pytest.mark.parametrize(("name", "message"), mistakes.ESTIMATORS_LATE.items())
 def test_an_estimator_that_fails_in_compute_is_a_failed_shard_that_names_it(open_tiny, name, message):
-    said = failure(open_tiny(**QUICK | {"estimator": f"mistakes:{name}", "unlearners": {"direct": "dm_direct"}}))
+    said = failure(
+        open_tiny(**QUICK | {"estimator": f"mistakes:{name}", "unlearners": {"direct": "dm_direct"}})
+    )
     assert f"mistakes:{name}" in said
     assert message in said
 
@@ -119,5 +124,7 @@ def test_a_forget_set_that_needs_margins_fails_in_compute_with_its_name(open_tin
 
 def test_sound_plugins_of_the_users_own_run_to_the_end(open_tiny):
     unlearners = {"direct": "dm_direct", "mine": "mistakes:RetainText"}
-    session = open_tiny(**QUICK | {"dataset": "mistakes:NumpyCounts", "estimator": "mistakes:Bare", "unlearners": unlearners})
+    session = open_tiny(
+        **QUICK | {"dataset": "mistakes:NumpyCounts", "estimator": "mistakes:Bare", "unlearners": unlearners}
+    )
     assert not run_serially(session).failures

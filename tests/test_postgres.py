@@ -29,11 +29,17 @@ def why_no_postgres() -> str | None:
     if not FOLDERS:
         return "no PostgreSQL under /usr/lib/postgresql: install Debian's postgresql"
     if os.geteuid() == 0 and shutil.which("setpriv") is None:
-        return "PostgreSQL refuses to run as root, and there is no setpriv to become somebody else: install Debian's util-linux"
+        return (
+            "PostgreSQL refuses to run as root, and there is no setpriv to become somebody else: install "
+            "Debian's util-linux"
+        )
     return None
 
 
-pytestmark = [pytest.mark.heavy, pytest.mark.skipif(why_no_postgres() is not None, reason=str(why_no_postgres()))]
+pytestmark = [
+    pytest.mark.heavy,
+    pytest.mark.skipif(why_no_postgres() is not None, reason=str(why_no_postgres())),
+]
 
 
 def as_nobody() -> list[str]:
@@ -46,7 +52,10 @@ def as_nobody() -> list[str]:
 
 @pytest.fixture(scope="module")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A PostgreSQL server on loopback, its data in memory where that is possible; gone with everything in it afterwards."""
+    """A PostgreSQL server on loopback, its data in memory where that is possible.
+
+    Gone with everything in it afterwards.
+    """
     home = tmp_path_factory.mktemp("postgres")
     # Not below pytest's own folder, which only its owner may enter.
     folder = Path(tempfile.mkdtemp(prefix="postgres-"))
@@ -59,10 +68,33 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def serve(home: Path, folder: Path, port: int) -> Iterator[str]:
     """Yield the address of the server once it answers; end it afterwards."""
     log = (home / "log").open("ab")
-    initdb = [*as_nobody(), str(FOLDERS[-1] / "initdb"), "--pgdata", str(folder / "data"), "--username", "mlflow", "--auth", "trust", "--no-sync"]
+    initdb = [
+        *as_nobody(),
+        str(FOLDERS[-1] / "initdb"),
+        "--pgdata",
+        str(folder / "data"),
+        "--username",
+        "mlflow",
+        "--auth",
+        "trust",
+        "--no-sync",
+    ]
     subprocess.run(initdb, check=True, stdout=log, stderr=log, cwd=folder)
-    options = ["-D", str(folder / "data"), "-h", "127.0.0.1", "-p", str(port), "-k", str(folder), "-c", "fsync=off"]
-    server = subprocess.Popen([*as_nobody(), str(FOLDERS[-1] / "postgres"), *options], stdout=log, stderr=log, cwd=folder)
+    options = [
+        "-D",
+        str(folder / "data"),
+        "-h",
+        "127.0.0.1",
+        "-p",
+        str(port),
+        "-k",
+        str(folder),
+        "-c",
+        "fsync=off",
+    ]
+    server = subprocess.Popen(
+        [*as_nobody(), str(FOLDERS[-1] / "postgres"), *options], stdout=log, stderr=log, cwd=folder
+    )
     try:
         ready = [str(FOLDERS[-1] / "pg_isready"), "-h", "127.0.0.1", "-p", str(port), "-q"]
         deadline = time.monotonic() + 300
@@ -80,16 +112,34 @@ def serve(home: Path, folder: Path, port: int) -> Iterator[str]:
 
 def start(session: Session, file: Path) -> subprocess.Popen[str]:
     """Start `dmm run` in a process of its own."""
-    command = [sys.executable, "-m", "jobs", "run", str(file), "--executor", "serial", "--store", session.store.uri]
+    command = [
+        sys.executable,
+        "-m",
+        "jobs",
+        "run",
+        str(file),
+        "--executor",
+        "serial",
+        "--store",
+        session.store.uri,
+    ]
     house = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen(command, cwd=file.parent, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=house)
+    return subprocess.Popen(
+        command, cwd=file.parent, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=house
+    )
 
 
 def test_two_runs_at_once_log_without_loss(database: str, tmp_path: Path) -> None:
     with serving(database, tmp_path) as server:
         running = {}
         for name in ("one", "two"):
-            settings = {**TINY, "name": name, "seed": len(running), "unlearners": {"nothing": "no_op"}, "tracking": {"uri": server.uri}}
+            settings = {
+                **TINY,
+                "name": name,
+                "seed": len(running),
+                "unlearners": {"nothing": "no_op"},
+                "tracking": {"uri": server.uri},
+            }
             (tmp_path / f"{name}.yaml").write_text(config.build(settings, []).to_yaml())
             session = open_session(str(tmp_path / f"{name}.yaml"), (), str(tmp_path / name))
             running[name] = start(session, tmp_path / f"{name}.yaml")
@@ -101,7 +151,11 @@ def test_two_runs_at_once_log_without_loss(database: str, tmp_path: Path) -> Non
     assert {run.info.status for run in found} == {"FINISHED"}
     assert set(parents) == {"one", "two"}
     for parent in parents.values():
-        children = {run.info.run_name: run for run in found if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id}
+        children = {
+            run.info.run_name: run
+            for run in found
+            if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id
+        }
         verdicts = {f"4 {label}: {name}" for label in ("some", "wrong") for name in ("nothing", "floor")}
         assert set(children) == {"1 forget sets", "2 models"} | verdicts
         assert all("p95_klom_forget" in children[verdict].data.metrics for verdict in verdicts)

@@ -13,7 +13,9 @@ from jobs.session import open_session
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 # The README of every room.
-ALL = {path.parent: path.read_text() for path in sorted(ROOT.glob("**/README.md")) if ".venv" not in path.parts}
+ALL = {
+    path.parent: path.read_text() for path in sorted(ROOT.glob("**/README.md")) if ".venv" not in path.parts
+}
 SMALL = (
     "populations={subset: {n_models: 8}, designed: {n_models: 4}, scout: {n_models: 2}}",
     *(f"populations.{role}.n_models=4" for role in ("heldout", "full", "oracle", "floor")),
@@ -40,7 +42,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     rng = np.random.default_rng(0)
     splits = {"train": 60, "validation": 20}
     arrays = {f"{split}_inputs": rng.normal(size=(n, 5)).astype(np.float32) for split, n in splits.items()}
-    np.savez(tmp_path / "my_data.npz", **arrays, **{f"{split}_labels": np.arange(n) % 3 for split, n in splits.items()})
+    np.savez(
+        tmp_path / "my_data.npz",
+        **arrays,
+        **{f"{split}_labels": np.arange(n) % 3 for split, n in splits.items()},
+    )
     return tmp_path
 
 
@@ -52,7 +58,11 @@ def test_your_data_and_your_model(folder: Path, model: str) -> None:
 
 
 def test_every_local_link_leads_somewhere() -> None:
-    links = [(folder / target, target) for folder, text in ALL.items() for target in re.findall(r"\]\(([^)#]+)[^)]*\)", text)]
+    links = [
+        (folder / target, target)
+        for folder, text in ALL.items()
+        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", text)
+    ]
     places = [place for place, target in links if "://" not in target]
     assert len(places) > 50
     assert [str(place) for place in places if not place.exists()] == []
@@ -66,7 +76,9 @@ def test_every_script_named_with_figures_exists() -> None:
 
 def test_your_image_files(folder: Path) -> None:
     make_images(folder / "images", 40)
-    (folder / "mypictures.py").write_text(re.findall(r"```python\n(.*?)```", ALL[ROOT / "pipeline" / "data"], re.DOTALL)[0])
+    (folder / "mypictures.py").write_text(
+        re.findall(r"```python\n(.*?)```", ALL[ROOT / "pipeline" / "data"], re.DOTALL)[0]
+    )
     dataset = "dataset={name: 'mypictures:Pictures', folder: images, n_train: 30, scaling: {divide_by: 255}}"
     session = open_session("mine.yaml", [*SMALL, dataset, "model={name: cnn, width: 2}"], "store")
     assert (session.examples.n_train, session.examples.input_shape) == (30, (3, 6, 6))
@@ -74,10 +86,16 @@ def test_your_image_files(folder: Path) -> None:
 
 
 def test_every_room_says_in_its_first_lines_what_it_holds_and_its_rule() -> None:
-    rooms = [path for path in [*(ROOT / "pipeline").iterdir(), ROOT / "jobs", ROOT / "cluster", ROOT / "tests"] if path.is_dir()]
+    rooms = [
+        path
+        for path in [*(ROOT / "pipeline").iterdir(), ROOT / "jobs", ROOT / "cluster", ROOT / "tests"]
+        if path.is_dir()
+    ]
     missing = [path.name for path in rooms if path.name != "__pycache__" and path not in ALL]
     assert missing == []
-    without = [path.name for path in rooms if path in ALL and "Rule:" not in "\n".join(ALL[path].splitlines()[:30])]
+    without = [
+        path.name for path in rooms if path in ALL and "Rule:" not in "\n".join(ALL[path].splitlines()[:30])
+    ]
     assert without == []
 
 

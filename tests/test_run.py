@@ -40,10 +40,16 @@ def test_a_run_ends_done_and_a_second_one_computes_nothing(open_tiny: Open) -> N
     assert not again.made
 
 
-def test_a_stopped_run_ends_with_the_tables_of_an_undisturbed_one(open_tiny: Open, tmp_path: Path, whole: Path) -> None:
+def test_a_stopped_run_ends_with_the_tables_of_an_undisturbed_one(
+    open_tiny: Open, tmp_path: Path, whole: Path
+) -> None:
     for stop_after in (3, 7, 12):
         session = open_tiny(store=tmp_path / "stopped")
-        walk = Walk(session.graph, session.store, open_executor=lambda session=session, n=stop_after: StoppingExecutor(session, n))
+        walk = Walk(
+            session.graph,
+            session.store,
+            open_executor=lambda session=session, n=stop_after: StoppingExecutor(session, n),
+        )
         with pytest.raises(KeyboardInterrupt):
             walk.run()
         folder = next((tmp_path / "stopped" / "train").glob("*/*"))
@@ -67,7 +73,11 @@ def test_ray_and_serial_agree_to_the_bit(open_tiny: Open, whole: Path, ray_sessi
     from pipeline.execution.ray.tasks import RayExecutor
 
     distributed = open_tiny()
-    progress = Walk(distributed.graph, distributed.store, open_executor=lambda: RayExecutor(compute_task, distributed.examples)).run()
+    progress = Walk(
+        distributed.graph,
+        distributed.store,
+        open_executor=lambda: RayExecutor(compute_task, distributed.examples),
+    ).run()
     assert not progress.failures
     assert tables(distributed.store.uri) == tables(whole)
 
@@ -100,12 +110,17 @@ def test_an_error_in_a_ray_task_is_an_outcome_with_its_cause(ray_session: None) 
     assert outcomes[0].error == "ValueError: task is poisoned"
 
 
-def test_a_poisoned_shard_is_named_and_the_rest_goes_on(open_tiny: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_poisoned_shard_is_named_and_the_rest_goes_on(
+    open_tiny: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "broken_unlearner.py").write_text(BROKEN)
     monkeypatch.syspath_prepend(str(tmp_path))
     session = open_tiny(unlearners={"bad": "broken_unlearner:Broken", "nothing": "no_op"})
     progress = run_serially(session)
-    assert {(failure.key, failure.start, failure.stop) for failure in progress.failures} == {("unlearn/bad/some", 5, 6), ("unlearn/bad/wrong", 5, 6)}
+    assert {(failure.key, failure.start, failure.stop) for failure in progress.failures} == {
+        ("unlearn/bad/some", 5, 6),
+        ("unlearn/bad/wrong", 5, 6),
+    }
     assert "this shard is poisoned" in progress.failures[0].error
     found = statuses(session)
     assert found["evaluate/klom/nothing/some"] == "done"
@@ -113,7 +128,9 @@ def test_a_poisoned_shard_is_named_and_the_rest_goes_on(open_tiny: Open, tmp_pat
     assert found["evaluate/klom/bad/some"] == "waiting"
 
 
-def test_allow_missing_goes_on_and_is_another_answer(open_tiny: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_allow_missing_goes_on_and_is_another_answer(
+    open_tiny: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "broken_too.py").write_text(BROKEN)
     monkeypatch.syspath_prepend(str(tmp_path))
     session = open_tiny(unlearners={"bad": "broken_too:Broken"})
@@ -134,7 +151,9 @@ def test_what_another_run_made_meanwhile_is_left_as_it_is(open_tiny: Open) -> No
         assert tables(session.store.uri) == before
         return again
 
-    progress = Walk(session.graph, session.store, open_executor=lambda: SerialExecutor(compute_twice), until="unlearn").run()
+    progress = Walk(
+        session.graph, session.store, open_executor=lambda: SerialExecutor(compute_twice), until="unlearn"
+    ).run()
     assert all_done(progress)
     assert progress.n_models_made == 0
 
@@ -165,17 +184,37 @@ def test_a_corrupt_parent_is_never_used(open_tiny: Open) -> None:
 
 
 @pytest.mark.heavy
-def test_two_processes_on_one_store_end_with_the_tables_of_one_alone(open_tiny: Open, tmp_path: Path, whole: Path) -> None:
+def test_two_processes_on_one_store_end_with_the_tables_of_one_alone(
+    open_tiny: Open, tmp_path: Path, whole: Path
+) -> None:
     together = open_tiny(store=tmp_path / "shared")
     (tmp_path / "tiny.yaml").write_text(together.experiment.to_yaml())
-    command = [sys.executable, "-m", "jobs", "run", "tiny.yaml", "--store", "shared", "--executor", "serial", "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "jobs",
+        "run",
+        "tiny.yaml",
+        "--store",
+        "shared",
+        "--executor",
+        "serial",
+        "--json",
+    ]
     house = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
-    processes = [subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=house) for _ in range(2)]
+    processes = [
+        subprocess.Popen(
+            command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=house
+        )
+        for _ in range(2)
+    ]
     answers = [process.communicate() for process in processes]
     assert [process.returncode for process in processes] == [0, 0], answers
     assert tables(tmp_path / "shared") == tables(whole)
     assert not together.store.files.names("quarantine")
-    n_models = sum(state.node.n_units for state in together.graph.survey(together.store).values() if state.node.trains)
+    n_models = sum(
+        state.node.n_units for state in together.graph.survey(together.store).values() if state.node.trains
+    )
     assert sum(json.loads(out.splitlines()[-1])["n_models_made"] for out, _ in answers) < 2 * n_models
 
 

@@ -31,7 +31,11 @@ TINY: dict[str, Any] = {
         "floor": {"n_models": 6},
     },
     "forget_sets": {"some": {"name": "random", "n_points": 5}, "wrong": {"name": "mislabelled"}},
-    "unlearners": {"nothing": "no_op", "dmm": {"name": "dmm", "retain_points": 10, "epochs": 2}, "ascent": {"name": "gradient_ascent", "epochs": 2}},
+    "unlearners": {
+        "nothing": "no_op",
+        "dmm": {"name": "dmm", "retain_points": 10, "epochs": 2},
+        "ascent": {"name": "gradient_ascent", "epochs": 2},
+    },
     "judges": {"klom": {"n_resamples": 20}, "accuracy": {}},
     "store": {"shard_members": 5, "layout": {"block_points": 30}},
     "tracking": {"uri": "none"},
@@ -58,7 +62,10 @@ def run_serially(session: Session, *, draws: bool = False, **options: Any) -> Pr
     walk = Walk(session.graph, session.store, open_executor=executor, **options)
     if draws:
         return walk.run()
-    with patch("pipeline.show.report.report_page.render", lambda _: ""), patch("pipeline.show.report.report_figures.figures", lambda _: {}):
+    with (
+        patch("pipeline.show.report.report_page.render", lambda _: ""),
+        patch("pipeline.show.report.report_figures.figures", lambda _: {}),
+    ):
         return walk.run()
 
 
@@ -74,7 +81,11 @@ def statuses(session: Session) -> dict[str, str]:
 
 def tables(root: Path | str) -> set[str]:
     """Return the names of all shards below a store's root; each carries the digest of its bytes."""
-    return {str(path.relative_to(root)) for path in Path(root).glob("*/*/*/*.parquet") if "quarantine" not in path.parts}
+    return {
+        str(path.relative_to(root))
+        for path in Path(root).glob("*/*/*/*.parquet")
+        if "quarantine" not in path.parts
+    }
 
 
 class StoppingExecutor(SerialExecutor):

@@ -26,7 +26,9 @@ def make_viewed_store(folder: Path) -> Path:
     config, store = str(folder / "tiny.yaml"), str(folder / "store")
     stopped = open_session(config, (), store)
     view = open_view(stopped.graph, stopped.store, warn=pytest.fail, patience=MirrorPatience(killed=60.0))
-    walk = Walk(stopped.graph, stopped.store, open_executor=lambda: StoppingExecutor(stopped, 7), listeners=[view])
+    walk = Walk(
+        stopped.graph, stopped.store, open_executor=lambda: StoppingExecutor(stopped, 7), listeners=[view]
+    )
     with pytest.raises(KeyboardInterrupt):
         walk.run()
     view.end("KILLED", walk.progress)

@@ -1,4 +1,7 @@
-"""`dmm attribute`: what helps and hurts a point, and what removing a forget set will change; whatever that rests on is computed first, nothing else."""
+"""`dmm attribute`: what helps and hurts a point, and what removing a forget set will change.
+
+Whatever that rests on is computed first, nothing else.
+"""
 
 import math
 import os
@@ -42,11 +45,20 @@ from pipeline.show.report.attribution_words import forecast_words
 ADD_ONE = "add one that does: --set unlearners.dm_direct.name=dm_direct"
 
 
-def attribute_point(session: Session, screen: Console, *, target: str, top: int, output: str, picture: str | None, executor: str) -> dict[str, Any]:
+def attribute_point(
+    session: Session,
+    screen: Console,
+    *,
+    target: str,
+    top: int,
+    output: str,
+    picture: str | None,
+    executor: str,
+) -> dict[str, Any]:
     """Return the training points that help and hurt an output of target most, JSON-ready, and write their picture.
 
-    target is the id of a point in digits, output is `margin` or the number of a class. Everything wrong is found before anything is
-    computed: raises ConfigError or DataError.
+    target is the id of a point in digits, output is `margin` or the number of a class. Everything wrong is
+    found before anything is computed: raises ConfigError or DataError.
     """
     examples = session.examples
     class_ = _class_of(output, examples.n_classes)
@@ -58,18 +70,40 @@ def attribute_point(session: Session, screen: Console, *, target: str, top: int,
     keys = {name: parent.key for name, parent in node.parents().items()}
     states = _compute(session, screen, keys.values(), executor)
     tables = {name: states[key].table for name, key in keys.items()}
-    work = Work(start=0, stop=1, store=session.store, inputs=tables, examples=examples, device="cpu", kind="looped")
+    work = Work(
+        start=0, stop=1, store=session.store, inputs=tables, examples=examples, device="cpu", kind="looped"
+    )
     with named_failures(node.at_work()):
         (found,) = influences_of_points(node, work, np.array([point]), top=top, output=class_)
     pictures = Pictures.of(_dataset_of(session), examples)
-    named = {"output": MARGIN, "unit": "nats"} if class_ is None else {"output": f"logit of class {class_}", "unit": "logits"}
+    named = (
+        {"output": MARGIN, "unit": "nats"}
+        if class_ is None
+        else {"output": f"logit of class {class_}", "unit": "logits"}
+    )
     content = influence_content(found, pictures, **named)
-    place = _write(session, screen, picture, f"point-{point}-{'margin' if class_ is None else f'class-{class_}'}", influence_figure(content))
-    return _influences_json(content) | {"top": top, "estimator": plugin_name(node.estimator), "n_models": _n_models(session), "picture": place}
+    place = _write(
+        session,
+        screen,
+        picture,
+        f"point-{point}-{'margin' if class_ is None else f'class-{class_}'}",
+        influence_figure(content),
+    )
+    return _influences_json(content) | {
+        "top": top,
+        "estimator": plugin_name(node.estimator),
+        "n_models": _n_models(session),
+        "picture": place,
+    }
 
 
-def predict_removal(session: Session, screen: Console, *, label: str, top: int, picture: str | None, executor: str) -> dict[str, Any]:
-    """Return what removing the forget set called label will change, JSON-ready, and write its picture; no oracle is trained, nothing unlearned."""
+def predict_removal(
+    session: Session, screen: Console, *, label: str, top: int, picture: str | None, executor: str
+) -> dict[str, Any]:
+    """Return what removing the forget set called label will change, JSON-ready, and write its picture.
+
+    No oracle is trained, nothing unlearned.
+    """
     sets = session.experiment.forget_sets
     if label not in sets:
         raise ConfigError(f"unknown forget set {label!r}; known: {', '.join(sets)}")
@@ -79,16 +113,27 @@ def predict_removal(session: Session, screen: Console, *, label: str, top: int, 
     effect = graph.find(EffectNode, forget_set=label)
     if effect is None:
         raise ConfigError(f"no unlearner of this config uses effects, so none are predicted; {ADD_ONE}")
-    keys = {"full": graph.get(Models, role="full").key, "effect": effect.key, "forget": graph.get(Forget, forget_set=label).key}
+    keys = {
+        "full": graph.get(Models, role="full").key,
+        "effect": effect.key,
+        "forget": graph.get(Forget, forget_set=label).key,
+    }
     states = _compute(session, screen, keys.values(), executor)
     ids = session.store.read(states[keys["forget"]].table)["index"]
     tables = {name: states[keys[name]].table for name in ("full", "effect")}
-    found = forecast(session.store, **tables, layout=session.experiment.store.layout, labels=session.examples.labels)
-    content = forecast_content(found, label, ids, Pictures.of(_dataset_of(session), session.examples), top=max(top, MOST_CHANGED))
+    found = forecast(
+        session.store, **tables, layout=session.experiment.store.layout, labels=session.examples.labels
+    )
+    content = forecast_content(
+        found, label, ids, Pictures.of(_dataset_of(session), session.examples), top=max(top, MOST_CHANGED)
+    )
     return {
         "forget_set": label,
         "unit": "nats",
-        "splits": {name: {key: value for key, value in vars(split).items() if value is not None} for name, split in content.splits.items()},
+        "splits": {
+            name: {key: value for key, value in vars(split).items() if value is not None}
+            for name, split in content.splits.items()
+        },
         "forget": [_change_json(change) for change in content.forget[:top]],
         "others": [_change_json(change) for change in content.others[:top]],
         "words": forecast_words(content),
@@ -99,25 +144,34 @@ def predict_removal(session: Session, screen: Console, *, label: str, top: int, 
 
 
 def _compute(session: Session, screen: Console, keys: Iterable[str], executor: str) -> dict[str, NodeState]:
-    """Return the states of all nodes once those called keys are done; raises ExecutionError naming the first shard that failed."""
+    """Return the states of all nodes once those called keys are done.
+
+    Raises ExecutionError naming the first shard that failed.
+    """
     wanted = with_what_they_rest_on(session.graph, keys)
     opener = executor_opener(executor, session)
     states = session.graph.survey(session.store)
     if all(states[key].status == "done" for key in wanted):
         return states
     screen.print(
-        f"{session.experiment.name}: computing what this rests on in {session.store.uri}, {models_to_train(states, wanted)}; "
+        f"{session.experiment.name}: computing what this rests on in {session.store.uri}, "
+        f"{models_to_train(states, wanted)}; "
         "Ctrl-C at any time, the same command resumes",
         soft_wrap=True,
     )
     display = open_display(screen)
     try:
-        progress = Walk(session.graph, session.store, open_executor=opener, listeners=[display], wanted=wanted).run()
+        progress = Walk(
+            session.graph, session.store, open_executor=opener, listeners=[display], wanted=wanted
+        ).run()
     finally:
         display.stop()
     if progress.failures:
         failure = progress.failures[0]
-        raise ExecutionError(f"{failure.key} {failure.start}-{failure.stop} failed: {failure.error}; mend the cause and run the same command again")
+        raise ExecutionError(
+            f"{failure.key} {failure.start}-{failure.stop} failed: {failure.error}; mend the cause and run "
+            "the same command again"
+        )
     return dict(progress.states)
 
 
@@ -134,14 +188,20 @@ def _dataset_of(session: Session) -> Dataset:
 
 
 def _point_of(target: str, examples: Examples) -> int:
-    """Return the point that --target names; raises ConfigError unless it is an id, DataError unless there is such a point."""
+    """Return the point that --target names.
+
+    Raises ConfigError unless it is an id, DataError unless there is such a point.
+    """
     try:
         point = parse_id(target)
     except IdError as error:
         raise ConfigError(f"--target: {error}") from error
     if point >= examples.n_points:
         last = examples.n_points - 1
-        raise DataError(f"--target {point} is no point; training points are 0 to {examples.n_train - 1}, validation points {examples.n_train} to {last}")
+        raise DataError(
+            f"--target {point} is no point; training points are 0 to {examples.n_train - 1}, validation "
+            f"points {examples.n_train} to {last}"
+        )
     return point
 
 
@@ -176,14 +236,20 @@ def _check_picture(picture: Path) -> None:
 def _n_models(session: Session) -> int | None:
     """Return how many subset models were learnt from, None for estimators that need none."""
     node = _fit_of(session)
-    return sum(session.graph.nodes[key].n_units for key in node.subset_keys.values()) if "subset" in node.estimator.needs else None
+    return (
+        sum(session.graph.nodes[key].n_units for key in node.subset_keys.values())
+        if "subset" in node.estimator.needs
+        else None
+    )
 
 
 def _write(session: Session, screen: Console, picture: str | None, name: str, figure: Figure) -> str:
     """Write a figure to the path that the user gave, else to the store, and return where it is."""
     content = png(figure)
     if picture is None:
-        return publish_file(session.store, f"attribution-{session.experiment.name}-{name}.png", content, screen)
+        return publish_file(
+            session.store, f"attribution-{session.experiment.name}-{name}.png", content, screen
+        )
     write_file(Path(picture), content)
     return str(Path(picture).resolve())
 
@@ -205,7 +271,9 @@ def _weight_json(weight: WeightContent) -> dict[str, Any]:
 
 def _change_json(change: ChangeContent) -> dict[str, Any]:
     numbers = {"before": change.before, "after": change.after, "standard_error": change.standard_error}
-    return _point_json(change.point) | {name: value if math.isfinite(value) else None for name, value in numbers.items()}
+    return _point_json(change.point) | {
+        name: value if math.isfinite(value) else None for name, value in numbers.items()
+    }
 
 
 def _point_json(point: PointContent) -> dict[str, Any]:

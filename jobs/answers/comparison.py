@@ -1,4 +1,7 @@
-"""`dmm compare`: finished experiments of one store on one page. It reads their verdicts, computes nothing, and writes nothing but that page."""
+"""`dmm compare`: finished experiments of one store on one page.
+
+It reads their verdicts, computes nothing, and writes nothing but that page.
+"""
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
@@ -44,7 +47,10 @@ class Compared:
 
     def to_json(self) -> dict[str, Any]:
         """Return everything, JSON-ready."""
-        differences = [dict(zip(("setting", *self.content.names), (key, *values), strict=True)) for key, values in self.content.differences]
+        differences = [
+            dict(zip(("setting", *self.content.names), (key, *values), strict=True))
+            for key, values in self.content.differences
+        ]
         return {
             "experiments": list(self.content.names),
             "headline": headline(self.content),
@@ -54,23 +60,34 @@ class Compared:
         }
 
 
-def compare_experiments(configs: Sequence[str], open_one: Callable[[str], Session], screen: Console) -> Compared:
+def compare_experiments(
+    configs: Sequence[str], open_one: Callable[[str], Session], screen: Console
+) -> Compared:
     """Compare the experiments of configs, each opened by open_one on the same store, write the page there, and return what it shows.
 
-    Raises ConfigError unless there are two or more, all different, judged alike and with a forget set in common, and MissingShardsError if one is
-    not finished.
+    Raises ConfigError unless there are two or more, all different, judged alike and with a forget set in
+    common, and MissingShardsError if one is not finished.
     """
     # Matplotlib takes a second to import, which nobody who asks for another command should wait for.
     from pipeline.show.comparison.comparison_page import render_comparison
 
     if len(configs) < 2:
-        raise ConfigError(f"`dmm compare` was given {len(configs)} config; name two or more, such as `dmm compare convex.yaml digits.yaml --store URI`")
+        raise ConfigError(
+            f"`dmm compare` was given {len(configs)} config; name two or more, such as `dmm compare "
+            "convex.yaml digits.yaml --store URI`"
+        )
     sessions = [open_one(path) for path in configs]
     if len({session.store.uri for session in sessions}) > 1:
-        raise ConfigError(f"these experiments lie in {len({session.store.uri for session in sessions})} stores; name the one that holds all with --store")
+        raise ConfigError(
+            f"these experiments lie in {len({session.store.uri for session in sessions})} stores; name the "
+            "one that holds all with --store"
+        )
     labels = _check([session.graph for session in sessions], configs)
     surveys = [_finished(session, path, labels) for session, path in zip(sessions, configs, strict=True)]
-    found = [_by_place(results_of(session.graph, session.store, states)) for session, states in zip(sessions, surveys, strict=True)]
+    found = [
+        _by_place(results_of(session.graph, session.store, states))
+        for session, states in zip(sessions, surveys, strict=True)
+    ]
     content = _content(sessions, surveys, found, labels)
     store = sessions[0].store
     name = f"compare-{'-'.join(content.names)}.html"
@@ -86,25 +103,41 @@ def compare_experiments(configs: Sequence[str], open_one: Callable[[str], Sessio
 
 
 def _check(graphs: Sequence[Graph], configs: Sequence[str]) -> list[str]:
-    """Return the labels of the forget sets that all experiments have; raises ConfigError where they cannot be compared."""
+    """Return the labels of the forget sets that all experiments have.
+
+    Raises ConfigError where they cannot be compared.
+    """
     for (graph, path), (other_graph, other_path) in combinations(zip(graphs, configs, strict=True), 2):
         one, other = graph.experiment, other_graph.experiment
         if graph.digest == other_graph.digest:
-            raise ConfigError(f"{path} and {other_path} are the same experiment, {one.name}; name two that differ")
+            raise ConfigError(
+                f"{path} and {other_path} are the same experiment, {one.name}; name two that differ"
+            )
         if one.name == other.name:
-            raise ConfigError(f"{path} and {other_path} are both called {one.name!r}; give one of them another `name`, so that the page can tell them apart")
+            raise ConfigError(
+                f"{path} and {other_path} are both called {one.name!r}; give one of them another `name`, so "
+                "that the page can tell them apart"
+            )
         _check_judged_alike(one, other)
     experiments = [graph.experiment for graph in graphs]
-    labels = [label for label in experiments[0].forget_sets if all(label in one.forget_sets for one in experiments)]
+    labels = [
+        label for label in experiments[0].forget_sets if all(label in one.forget_sets for one in experiments)
+    ]
     if not labels:
         known = "; ".join(f"{one.name} has {', '.join(one.forget_sets)}" for one in experiments)
-        raise ConfigError(f"these experiments have no forget set label in common: {known}; label alike what is to be compared")
+        raise ConfigError(
+            f"these experiments have no forget set label in common: {known}; label alike what is to be "
+            "compared"
+        )
     return labels
 
 
 def _check_judged_alike(one: Experiment, other: Experiment) -> None:
     """Raise ConfigError unless the first judges of two experiments are the same, with the same settings."""
-    (label, judge), (other_label, other_judge) = next(iter(one.judges.items())), next(iter(other.judges.items()))
+    (label, judge), (other_label, other_judge) = (
+        next(iter(one.judges.items())),
+        next(iter(other.judges.items())),
+    )
     if label == other_label and identity(judge) == identity(other_judge):
         return
     if label == other_label:
@@ -112,25 +145,42 @@ def _check_judged_alike(one: Experiment, other: Experiment) -> None:
         said = "; ".join(f"judges.{label}.{key} {' and '.join(values)}" for key, values in differences)
     else:
         said = f"the first of judges is {label} and {other_label}"
-    raise ConfigError(f"{one.name} and {other.name} are not judged alike ({said}); scores compare only where they are computed alike, so make these equal")
+    raise ConfigError(
+        f"{one.name} and {other.name} are not judged alike ({said}); scores compare only where they are "
+        "computed alike, so make these equal"
+    )
 
 
 def _judges(experiments: Sequence[Experiment]) -> dict[str, Judge]:
     """Return the judges that all experiments have alike, the headline first."""
     first, *others = (experiment.judges for experiment in experiments)
-    return {label: judge for label, judge in first.items() if all(label in each and identity(each[label]) == identity(judge) for each in others)}
+    return {
+        label: judge
+        for label, judge in first.items()
+        if all(label in each and identity(each[label]) == identity(judge) for each in others)
+    }
 
 
 def _finished(session: Session, path: str, labels: Sequence[str]) -> Mapping[str, NodeState]:
-    """Return the states of all nodes; raises MissingShardsError unless every verdict on the sets of these labels is there."""
+    """Return the states of all nodes.
+
+    Raises MissingShardsError unless every verdict on the sets of these labels is there.
+    """
     experiment, states = session.experiment, session.graph.survey(session.store)
-    needed = [state for kind in (Forget, VerdictNode) for state in states_of(states, kind) if state.node.forget_set in labels]
+    needed = [
+        state
+        for kind in (Forget, VerdictNode)
+        for state in states_of(states, kind)
+        if state.node.forget_set in labels
+    ]
     missing = [state for state in needed if state.status != "done"]
     if missing:
         first = f"{missing[0].node.key}, {missing[0].status}"
         raise MissingShardsError(
-            f"{experiment.name} is not finished in {session.store.uri}: {len(missing)} of {len(needed)} tables that a comparison reads are not there (first: "
-            f"{first}); `dmm run {shlex.quote(path)} --store {shlex.quote(session.store.uri)}` makes them, then compare again"
+            f"{experiment.name} is not finished in {session.store.uri}: {len(missing)} of {len(needed)} "
+            "tables that a comparison reads are not there (first: "
+            f"{first}); `dmm run {shlex.quote(path)} --store {shlex.quote(session.store.uri)}` makes them, "
+            "then compare again"
         )
     return states
 
@@ -139,22 +189,39 @@ def _by_place(results: Sequence[Result]) -> Found:
     return {(result.forget_set, result.unlearner): result for result in results}
 
 
-def _content(sessions: Sequence[Session], surveys: Sequence[Mapping[str, NodeState]], found: Sequence[Found], labels: Sequence[str]) -> Comparison:
+def _content(
+    sessions: Sequence[Session],
+    surveys: Sequence[Mapping[str, NodeState]],
+    found: Sequence[Found],
+    labels: Sequence[str],
+) -> Comparison:
     experiments = [session.experiment for session in sessions]
     judges = _judges(experiments)
     return Comparison(
         names=tuple(experiment.name for experiment in experiments),
-        models=tuple(sentence(in_use(describe(experiment.model), identity(experiment.model))) for experiment in experiments),
+        models=tuple(
+            sentence(in_use(describe(experiment.model), identity(experiment.model)))
+            for experiment in experiments
+        ),
         n_models=tuple(next(iter(results.values())).n_models for results in found),
         judges=judges,
         judged="; ".join(sentence(describe(judge)) for judge in judges.values()),
         sets=tuple(_set(sessions, surveys, found, label, judges) for label in labels),
-        differences=_differing([_flat(experiment.model_dump(mode="json", exclude={*PLACES, *BESIDE})) for experiment in experiments]),
+        differences=_differing(
+            [
+                _flat(experiment.model_dump(mode="json", exclude={*PLACES, *BESIDE}))
+                for experiment in experiments
+            ]
+        ),
     )
 
 
 def _set(
-    sessions: Sequence[Session], surveys: Sequence[Mapping[str, NodeState]], found: Sequence[Found], label: str, judges: Mapping[str, Judge]
+    sessions: Sequence[Session],
+    surveys: Sequence[Mapping[str, NodeState]],
+    found: Sequence[Found],
+    label: str,
+    judges: Mapping[str, Judge],
 ) -> ComparedSet:
     forget = [states_of(states, Forget, forget_set=label)[0] for states in surveys]
     ids = [session.store.read(state.table)["index"] for session, state in zip(sessions, forget, strict=True)]
@@ -164,18 +231,31 @@ def _set(
     methods = []
     for name in names:
         unlearner = next(each[name] for each in unlearners if name in each)
-        entries = tuple(_entry(each, results.get((label, name)), name, judges) for each, results in zip(unlearners, found, strict=True))
-        methods.append(Method(label=name, role=role_of(unlearner.needs, moves_weights=unlearner.moves_weights), entries=entries))
+        entries = tuple(
+            _entry(each, results.get((label, name)), name, judges)
+            for each, results in zip(unlearners, found, strict=True)
+        )
+        methods.append(
+            Method(
+                label=name,
+                role=role_of(unlearner.needs, moves_weights=unlearner.moves_weights),
+                entries=entries,
+            )
+        )
     return ComparedSet(
         label=label,
         same_points=is_same_data and all(np.array_equal(one, ids[0]) for one in ids),
         n_points=tuple(len(one) for one in ids),
-        floor=tuple(_floor(session, states, label, judges) for session, states in zip(sessions, surveys, strict=True)),
+        floor=tuple(
+            _floor(session, states, label, judges) for session, states in zip(sessions, surveys, strict=True)
+        ),
         methods=tuple(methods),
     )
 
 
-def _floor(session: Session, states: Mapping[str, NodeState], label: str, judges: Mapping[str, Judge]) -> dict[str, Scores]:
+def _floor(
+    session: Session, states: Mapping[str, NodeState], label: str, judges: Mapping[str, Judge]
+) -> dict[str, Scores]:
     """Return what each judge says of a second group of oracles."""
     found = {
         node.judge_label: read_judged(session.store, state.table).scores
@@ -185,7 +265,9 @@ def _floor(session: Session, states: Mapping[str, NodeState], label: str, judges
     return {judge: found[judge] for judge in judges}
 
 
-def _entry(unlearners: Mapping[str, Unlearner], result: Result | None, name: str, judges: Mapping[str, Judge]) -> Entry | None:
+def _entry(
+    unlearners: Mapping[str, Unlearner], result: Result | None, name: str, judges: Mapping[str, Judge]
+) -> Entry | None:
     """Return one method in one experiment, None where it has no such method or the first judge leaves it out."""
     if result is None or next(iter(judges)) not in result.scores:
         return None
@@ -201,7 +283,11 @@ def _flat(tree: Any, place: str = "") -> dict[str, Any]:
     """Return the settings of a tree by their whole key, as --set takes them."""
     if not isinstance(tree, Mapping) or not tree:
         return {place: tree}
-    return {key: value for name, below in tree.items() for key, value in _flat(below, f"{place}.{name}" if place else str(name)).items()}
+    return {
+        key: value
+        for name, below in tree.items()
+        for key, value in _flat(below, f"{place}.{name}" if place else str(name)).items()
+    }
 
 
 def _differing(trees: Sequence[Mapping[str, Any]]) -> tuple[tuple[str, tuple[str, ...]], ...]:

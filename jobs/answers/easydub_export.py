@@ -20,28 +20,55 @@ _ORACLES = ("oracle", "floor")
 
 
 def export_easydub(session: Session, path: str) -> dict[str, Any]:
-    """Write the folder and return what was written, JSON-ready; forget sets are numbered from 1 in the order of the config.
+    """Write the folder and return what was written, JSON-ready.
 
-    Raises MissingShardsError where models are not trained yet, ConfigError or DataError if the folder cannot be written.
+    Forget sets are numbered from 1 in the order of the config.
+
+    Raises MissingShardsError where models are not trained yet, ConfigError or DataError if the folder cannot
+    be written.
     """
     root = expanded(Path(path)).absolute()
     if not root.parent.is_dir():
         raise ConfigError(f"--to {path}: folder {root.parent} does not exist; make it, or choose another")
     experiment, examples = session.experiment, session.examples
     numbers = {label: number for number, label in enumerate(experiment.forget_sets, start=1)}
-    states = _done(session, ["train/full", *(f"{kind}/{label}" for label in numbers for kind in ("forget", *(f"train/{role}" for role in _ORACLES)))])
-    names = {"dataset": _file_name(plugin_name(experiment.dataset)), "model": _file_name(plugin_name(experiment.model))}
+    states = _done(
+        session,
+        [
+            "train/full",
+            *(
+                f"{kind}/{label}"
+                for label in numbers
+                for kind in ("forget", *(f"train/{role}" for role in _ORACLES))
+            ),
+        ],
+    )
+    names = {
+        "dataset": _file_name(plugin_name(experiment.dataset)),
+        "model": _file_name(plugin_name(experiment.model)),
+    }
     place = EasyDubLayout(root=root, epoch=experiment.recipe.epochs - 1, **names)
     exported = Exported(
         full=states["train/full"].table,
-        forget_ids={number: session.store.read(states[f"forget/{label}"].table)["index"] for label, number in numbers.items()},
-        oracles={number: [states[f"train/{role}/{label}"].table for role in _ORACLES] for label, number in numbers.items()},
+        forget_ids={
+            number: session.store.read(states[f"forget/{label}"].table)["index"]
+            for label, number in numbers.items()
+        },
+        oracles={
+            number: [states[f"train/{role}/{label}"].table for role in _ORACLES]
+            for label, number in numbers.items()
+        },
     )
-    writer = EasyDubWriter(store=session.store, layout=experiment.store.layout, labels=examples.labels, n_train=examples.n_train)
+    writer = EasyDubWriter(
+        store=session.store, layout=experiment.store.layout, labels=examples.labels, n_train=examples.n_train
+    )
     try:
         written = writer.write(place, exported)
     except OSError as error:
-        raise DataError(f"--to {path} cannot be written ({error.strerror or error}); choose a folder that can be, with enough room") from error
+        raise DataError(
+            f"--to {path} cannot be written ({error.strerror or error}); choose a folder that can be, with "
+            "enough room"
+        ) from error
     named = {"path": str(root), "layout": "easydub", **names, "epoch": place.epoch, "forget_sets": numbers}
     return {**named, **written, "judged_by": _judging(place)}
 
@@ -58,7 +85,9 @@ def _done(session: Session, keys: list[str]) -> dict[str, NodeState]:
     for key in keys:
         if states[key].status != "done":
             left = models_to_train(states, with_what_they_rest_on(session.graph, keys))
-            raise MissingShardsError(f"{key} is {states[key].status}; `dmm run --until train` makes it, {left}, then export again")
+            raise MissingShardsError(
+                f"{key} is {states[key].status}; `dmm run --until train` makes it, {left}, then export again"
+            )
     return states
 
 

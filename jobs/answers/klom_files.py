@@ -13,8 +13,12 @@ from pipeline.evaluation.bootstrap import klom_interval
 from pipeline.evaluation.klom import Rule, check_rule, klom, klom_summary
 
 
-def klom_report(unlearned_path: str, oracle_path: str, *, variant: str, n_bins: int, clip: float, seed: int) -> dict[str, Any]:
-    """Return KLoM between two arrays of margins, JSON-ready: P95 and mean with intervals, what was non-finite or clipped, and the noise floor.
+def klom_report(
+    unlearned_path: str, oracle_path: str, *, variant: str, n_bins: int, clip: float, seed: int
+) -> dict[str, Any]:
+    """Return KLoM between two arrays of margins, JSON-ready.
+
+    P95 and mean with intervals, what was non-finite or clipped, and the noise floor.
 
     Raises DataError, ShapeError or ConfigError on files or settings that cannot be used.
     """
@@ -28,7 +32,9 @@ def measured(unlearned: Margins, oracle: Margins, rule: Rule, *, seed: int) -> d
     """Return KLoM over all points of two arrays of margins, JSON-ready, with intervals and the noise floor; raises what klom raises."""
     result = klom(unlearned=unlearned, oracle=oracle, **rule._asdict())
     everything = {"all": np.arange(len(result.values))}
-    interval = klom_interval(unlearned=unlearned, oracle=oracle, groups=everything, seed=seed, **rule._asdict())["all"]
+    interval = klom_interval(
+        unlearned=unlearned, oracle=oracle, groups=everything, seed=seed, **rule._asdict()
+    )["all"]
     return {
         **klom_summary(result.values),
         "p95_interval": list(interval["p95"]),
@@ -44,18 +50,29 @@ def _notices(unlearned: Margins, oracle: Margins) -> list[str]:
     """Return a sentence on each sign that the files are not what the metric is for."""
     notices = []
     if np.array_equal(unlearned, oracle, equal_nan=True):
-        notices.append("both files hold the same margins, so KLoM says nothing; give those of unlearned models and those of oracles")
+        notices.append(
+            "both files hold the same margins, so KLoM says nothing; give those of unlearned models and "
+            "those of oracles"
+        )
     for name, margins in (("unlearned", unlearned), ("oracle", oracle)):
-        if np.isfinite(margins).all() and margins.min() >= 0 and margins.max() <= 1 and margins.max() > margins.min():
-            notices.append(f"all {name} margins are between 0 and 1, as probabilities are; a margin is the label's logit minus the logsumexp of the others")
+        if (
+            np.isfinite(margins).all()
+            and margins.min() >= 0
+            and margins.max() <= 1
+            and margins.max() > margins.min()
+        ):
+            notices.append(
+                f"all {name} margins are between 0 and 1, as probabilities are; a margin is the label's "
+                "logit minus the logsumexp of the others"
+            )
     return notices
 
 
 def read_margins(path: str) -> Margins:
     """Return margins (n_models, n_points) from an .npy file, or from a folder with one .npy of (n_points,) for each model.
 
-    Files of a folder are taken in the order of the first number in their names (the layout of EasyDUB). A file is mapped, not loaded, and
-    nothing is unpickled. Raises DataError or ShapeError.
+    Files of a folder are taken in the order of the first number in their names (the layout of EasyDUB). A
+    file is mapped, not loaded, and nothing is unpickled. Raises DataError or ShapeError.
     """
     where = Path(path)
     if where.is_dir():
@@ -71,20 +88,31 @@ def _read_folder(folder: Path) -> Margins:
     margins = [np.array(_open(file)) for file in files]
     for file, one in zip(files, margins, strict=True):
         if one.ndim != 1 or one.shape != margins[0].shape:
-            raise ShapeError(f"{file} has shape {one.shape} and {files[0].name} {margins[0].shape}; expected margins (n_points,) of the same points in all")
+            raise ShapeError(
+                f"{file} has shape {one.shape} and {files[0].name} {margins[0].shape}; expected margins "
+                "(n_points,) of the same points in all"
+            )
     return np.stack(margins)
 
 
 def _files_by_model(folder: Path) -> list[Path]:
-    """Return the .npy files of folder in the order of their models' numbers; raises DataError unless there is one for each of some models."""
+    """Return the .npy files of folder in the order of their models' numbers.
+
+    Raises DataError unless there is one for each of some models.
+    """
     files: dict[int, Path] = {}
     for file in sorted(folder.glob("*.npy")):
         found = re.search(r"\d+", file.name)
         if found is None:
-            raise DataError(f"{file} has no number of its model in its name; expected names such as id_0_epoch_23.npy")
+            raise DataError(
+                f"{file} has no number of its model in its name; expected names such as id_0_epoch_23.npy"
+            )
         model = int(found[0])
         if model in files:
-            raise DataError(f"{files[model]} and {file.name} are both of model {model}; leave one file for each model in the folder")
+            raise DataError(
+                f"{files[model]} and {file.name} are both of model {model}; leave one file for each model in "
+                "the folder"
+            )
         files[model] = file
     if not files:
         raise DataError(f"{folder} is a folder without .npy files; expected one for each model")
@@ -95,7 +123,9 @@ def _open(path: Path) -> np.ndarray:
     try:
         array = map_npy(path)
     except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror or error}); give an .npy file of margins") from error
+        raise DataError(
+            f"{path} cannot be read ({error.strerror or error}); give an .npy file of margins"
+        ) from error
     except ValueError as error:
         raise DataError(f"{path} is no plain .npy array ({error}); save margins with numpy.save") from error
     if array.dtype.kind != "f":
@@ -104,9 +134,16 @@ def _open(path: Path) -> np.ndarray:
 
 
 def _floor(oracle: Margins, rule: dict[str, Any]) -> dict[str, Any] | None:
-    """Return KLoM between two disjoint halves of the oracles, the noise to expect at that many models; None with fewer than 4 oracles."""
+    """Return KLoM between two disjoint halves of the oracles, the noise to expect at that many models.
+
+    None with fewer than 4 oracles.
+    """
     half = len(oracle) // 2
     if half < 2:
         return None
     result = klom(unlearned=oracle[:half], oracle=oracle[half : 2 * half], **rule)
-    return {**klom_summary(result.values), "n_models": half, "note": "two disjoint halves of the oracles; fewer models mean a higher floor"}
+    return {
+        **klom_summary(result.values),
+        "n_models": half,
+        "note": "two disjoint halves of the oracles; fewer models mean a higher floor",
+    }

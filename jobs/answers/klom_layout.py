@@ -1,4 +1,7 @@
-"""`dmm klom --layout easydub`: the metric on a folder in EasyDUB's layout, from its margins and forget ids alone."""
+"""`dmm klom --layout easydub`.
+
+The metric on a folder in EasyDUB's layout, from its margins and forget ids alone.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,11 +20,21 @@ from pipeline.sources.numbered_files import same_numbers
 PARTS = {"forget": FORGET, "retain": RETAIN, "validation": VALIDATION}
 
 
-def klom_of_layout(layout: EasyDubLayout, forget_set: int, *, n_models: int | None, variant: str, n_bins: int, clip: float, seed: int) -> dict[str, Any]:
+def klom_of_layout(
+    layout: EasyDubLayout,
+    forget_set: int,
+    *,
+    n_models: int | None,
+    variant: str,
+    n_bins: int,
+    clip: float,
+    seed: int,
+) -> dict[str, Any]:
     """Return KLoM between the pretrained models and the oracles of a forget set, split by split, JSON-ready.
 
-    The first n_models of each by number are judged (None: as many as both have). Points of the forget set are left out of
-    the pretrained models' training points. Raises DataError, ShapeError or ConfigError on files or settings that cannot be used.
+    The first n_models of each by number are judged (None: as many as both have). Points of the forget set are
+    left out of the pretrained models' training points. Raises DataError, ShapeError or ConfigError on files
+    or settings that cannot be used.
     """
     rule = check_rule(variant, n_bins, clip)
     pretrained = _numbers(layout, None)
@@ -39,13 +52,27 @@ def klom_of_layout(layout: EasyDubLayout, forget_set: int, *, n_models: int | No
         if unlearned.shape[1] != oracle.shape[1]:
             raise DataError(_unequal(layout, split, unlearned, oracle, ids))
         answers[split] = measured(unlearned, oracle, rule, seed=seed)
-    about = {"layout": "easydub", "root": str(layout.root), "dataset": layout.dataset, "model": layout.model, "epoch": layout.epoch}
+    about = {
+        "layout": "easydub",
+        "root": str(layout.root),
+        "dataset": layout.dataset,
+        "model": layout.model,
+        "epoch": layout.epoch,
+    }
     counts = {"n_unlearned": wanted, "n_oracles": wanted, "n_forget": len(ids)}
-    return about | {"forget_set": forget_set, "variant": variant} | counts | {"splits": answers, "notices": _notices(layout, ids, forget_set, pretrained)}
+    return (
+        about
+        | {"forget_set": forget_set, "variant": variant}
+        | counts
+        | {"splits": answers, "notices": _notices(layout, ids, forget_set, pretrained)}
+    )
 
 
 def _numbers(layout: EasyDubLayout, forget_set: int | None) -> list[int]:
-    """Return the numbers of the models with margins on every part: pretrained ones, or oracles of a forget set."""
+    """Return the numbers of the models with margins on every part.
+
+    Pretrained ones, or oracles of a forget set.
+    """
     patterns = {part: layout.outputs("margins", forget_set, part) for part in layout.parts(forget_set)}
     files = {f"margins of {part}": layout.files(pattern) for part, pattern in patterns.items()}
     if any(files.values()):
@@ -56,7 +83,9 @@ def _numbers(layout: EasyDubLayout, forget_set: int | None) -> list[int]:
     raise DataError(f"{layout.root} holds {missing}: it {layout.lacking()}{remedy}")
 
 
-def _pretrained(layout: EasyDubLayout, ids: Indices, part: str, forget_set: int, numbers: Sequence[int]) -> Margins:
+def _pretrained(
+    layout: EasyDubLayout, ids: Indices, part: str, forget_set: int, numbers: Sequence[int]
+) -> Margins:
     """Return the margins (n_models, n_points) of pretrained models on a part, their rows in the order of the oracles'."""
     if part == VALIDATION:
         return _stack(layout.files(layout.outputs("margins", None, VALIDATION)), numbers)
@@ -67,7 +96,10 @@ def _pretrained(layout: EasyDubLayout, ids: Indices, part: str, forget_set: int,
     n_train = everything.shape[1]
     if ids.max() >= n_train:
         path = layout.forget_path(forget_set)
-        raise DataError(f"{path} lists id {ids.max()}, but the pretrained models have margins of {n_train} training points")
+        raise DataError(
+            f"{path} lists id {ids.max()}, but the pretrained models have margins of {n_train} training "
+            "points"
+        )
     return everything[:, ids] if part == FORGET else everything[:, np.setdiff1d(np.arange(n_train), ids)]
 
 
@@ -75,14 +107,23 @@ def _stack(files: Mapping[int, Path], numbers: Sequence[int]) -> Margins:
     rows = [np.asarray(open_array(files[number], "f", 1)) for number in numbers]
     for number, row in zip(numbers, rows, strict=True):
         if row.shape != rows[0].shape:
-            raise DataError(f"{files[number]} has {len(row)} rows and {files[numbers[0]]} {len(rows[0])}; expected the same points in all")
+            raise DataError(
+                f"{files[number]} has {len(row)} rows and {files[numbers[0]]} {len(rows[0])}; expected the "
+                "same points in all"
+            )
     return np.stack(rows)
 
 
 def _unequal(layout: EasyDubLayout, split: str, unlearned: Margins, oracle: Margins, ids: Indices) -> str:
-    found = f"{layout.root}: {split} has {unlearned.shape[1]} points of pretrained models and {oracle.shape[1]} of oracles"
+    found = (
+        f"{layout.root}: {split} has {unlearned.shape[1]} points of pretrained models and {oracle.shape[1]} "
+        "of oracles"
+    )
     if split == "retain":
-        return f"{found}; pretrained margins of `retain` are to hold every training point, the oracles' all but the {len(ids)} forgotten"
+        return (
+            f"{found}; pretrained margins of `retain` are to hold every training point, the oracles' all but "
+            f"the {len(ids)} forgotten"
+        )
     return f"{found}; expected the same points in both"
 
 
@@ -95,4 +136,7 @@ def _notices(layout: EasyDubLayout, ids: Indices, forget_set: int, numbers: Sequ
     whole = open_array(layout.files(layout.outputs("margins", None, RETAIN))[numbers[0]], "f", 1)[ids]
     if rows.shape == whole.shape and np.allclose(rows, whole, rtol=0.01, atol=0.01, equal_nan=True):
         return []
-    return [f"{own[numbers[0]]} does not hold the margins of `retain` at the ids of the forget set in the file's order; see that both belong together"]
+    return [
+        f"{own[numbers[0]]} does not hold the margins of `retain` at the ids of the forget set in the file's "
+        "order; see that both belong together"
+    ]

@@ -16,8 +16,9 @@ from pipeline.graph.nodes.effect import Fitted
 def export_matrix(session: Session, path: str, *, dtype: str) -> dict[str, Any]:
     """Write the matrix and return what was written, JSON-ready.
 
-    Raises ConfigError where no datamodels of logits are made, dtype or the suffix of path is unknown, or path lies in no folder,
-    MissingShardsError where they are not fitted yet, DataError if path exists or cannot be written.
+    Raises ConfigError where no datamodels of logits are made, dtype or the suffix of path is unknown, or path
+    lies in no folder, MissingShardsError where they are not fitted yet, DataError if path exists or cannot be
+    written.
     """
     if dtype not in ("float16", "float32"):
         raise ConfigError(f"--dtype {dtype!r}: expected float16 or float32")
@@ -26,22 +27,42 @@ def export_matrix(session: Session, path: str, *, dtype: str) -> dict[str, Any]:
     except ConfigError as error:
         raise ConfigError(f"--to {error}") from None
     if not Path(path).parent.is_dir():
-        raise ConfigError(f"--to {path}: folder {Path(path).parent} does not exist; make it, or choose another")
+        raise ConfigError(
+            f"--to {path}: folder {Path(path).parent} does not exist; make it, or choose another"
+        )
     node = next((node for node in session.graph.nodes.values() if isinstance(node, Fitted)), None)
     if node is None:
-        raise ConfigError("this experiment makes no datamodels of logits; give it an unlearner that uses them, such as `dmm`")
+        raise ConfigError(
+            "this experiment makes no datamodels of logits; give it an unlearner that uses them, such as "
+            "`dmm`"
+        )
     states, inputs = session.graph.survey(session.store), {}
     parents = {name: parent for name, parent in node.parents().items() if parent.mode != "content"}
     for name, parent in parents.items():
         state = states[parent.key]
         if state.status != "done":
-            left = models_to_train(states, with_what_they_rest_on(session.graph, {one.key for one in parents.values()}))
-            raise MissingShardsError(f"{parent.key} is {state.status}; `dmm run --until fit` makes it, {left}, then export again")
+            left = models_to_train(
+                states, with_what_they_rest_on(session.graph, {one.key for one in parents.values()})
+            )
+            raise MissingShardsError(
+                f"{parent.key} is {state.status}; `dmm run --until fit` makes it, {left}, then export again"
+            )
         inputs[name] = state.table
-    work = Work(start=0, stop=1, store=session.store, inputs=inputs, examples=session.examples, device="cpu", kind="looped")
+    work = Work(
+        start=0,
+        stop=1,
+        store=session.store,
+        inputs=inputs,
+        examples=session.examples,
+        device="cpu",
+        kind="looped",
+    )
     try:
         with named_failures(node.at_work()):
             written = write_matrix(Path(path), node, work, dtype=dtype)
     except OSError as error:
-        raise DataError(f"--to {path} cannot be written ({error.strerror or error}); choose a folder that can be, with enough room") from error
+        raise DataError(
+            f"--to {path} cannot be written ({error.strerror or error}); choose a folder that can be, with "
+            "enough room"
+        ) from error
     return {"path": str(written.path), "shape": list(written.shape), "dtype": written.dtype}

@@ -18,11 +18,24 @@ from pipeline.show.terminal import TerminalTable
 
 def attribute(
     config: Config = None,
-    target: Annotated[str | None, typer.Option(metavar="ID", help="Point to explain, of training or validation.")] = None,
-    forget: Annotated[str | None, typer.Option(metavar="LABEL", help="Forget set of the config whose removal to predict, instead.")] = None,
+    target: Annotated[
+        str | None, typer.Option(metavar="ID", help="Point to explain, of training or validation.")
+    ] = None,
+    forget: Annotated[
+        str | None,
+        typer.Option(metavar="LABEL", help="Forget set of the config whose removal to predict, instead."),
+    ] = None,
     top: Annotated[int, typer.Option(help="Points listed on either side.")] = 8,
-    class_: Annotated[str, typer.Option("--class", metavar="CLASS", help="Explain the logit of this class; the margin if left out.")] = "margin",
-    output: Annotated[str | None, typer.Option(metavar="FILE.png", help="Where the picture goes; into the store if left out.")] = None,
+    class_: Annotated[
+        str,
+        typer.Option(
+            "--class", metavar="CLASS", help="Explain the logit of this class; the margin if left out."
+        ),
+    ] = "margin",
+    output: Annotated[
+        str | None,
+        typer.Option(metavar="FILE.png", help="Where the picture goes; into the store if left out."),
+    ] = None,
     set_: Set = None,
     store: StoreUri = None,
     executor: ExecutorName = "ray",
@@ -35,12 +48,19 @@ def attribute(
     if (target is None) == (forget is None):
         raise ConfigError("`dmm attribute` explains one thing: give either --target ID or --forget LABEL")
     if forget is not None and class_ != "margin":
-        raise ConfigError(f"--class {class_}: the removal of a set is predicted for margins; leave --class out, or give --target")
+        raise ConfigError(
+            f"--class {class_}: the removal of a set is predicted for margins; leave --class out, or give "
+            "--target"
+        )
     if target is not None:
-        result = attribute_point(session, screen, target=target, top=top, output=class_, picture=output, executor=executor)
+        result = attribute_point(
+            session, screen, target=target, top=top, output=class_, picture=output, executor=executor
+        )
         show_influences(result, paper())
     else:
-        result = predict_removal(session, screen, label=str(forget), top=top, picture=output, executor=executor)
+        result = predict_removal(
+            session, screen, label=str(forget), top=top, picture=output, executor=executor
+        )
         show_forecast(result, paper())
     finish(result, json_, DONE)
 
@@ -48,31 +68,56 @@ def attribute(
 def show_influences(result: dict[str, Any], console: Console) -> None:
     """Print the training points that help and hurt a point, strongest first."""
     target = result["target"]
-    what = f"What helps and hurts {target['split']} point {target['id']} (label {target['label']}): its {result['output']}, in {result['unit']}"
+    what = (
+        f"What helps and hurts {target['split']} point {target['id']} (label {target['label']}): its "
+        f"{result['output']}, in {result['unit']}"
+    )
     console.print(what, style="bold", soft_wrap=True)
-    columns = (word_column("training point"), word_column("label"), number_column("weight", show=_weight), number_column("± standard error", digits=3))
+    columns = (
+        word_column("training point"),
+        word_column("label"),
+        number_column("weight", show=_weight),
+        number_column("± standard error", digits=3),
+    )
     sections = tuple(
-        Section(title=heading, rows=tuple(_influence(one, target) for one in result[side])) for side, heading in (("helpful", "helps"), ("harmful", "hurts"))
+        Section(title=heading, rows=tuple(_influence(one, target) for one in result[side]))
+        for side, heading in (("helpful", "helps"), ("harmful", "hurts"))
     )
     console.print(TerminalTable(Table(columns=columns, sections=sections)))
     if not (result["helpful"] or result["harmful"]):
-        console.print("No training point is found to matter: with this many models their effects drown in noise; train more.")
+        console.print(
+            "No training point is found to matter: with this many models their effects drown in noise; train "
+            "more."
+        )
     flipped = sum(row["is_flipped"] for row in result["harmful"])
     if flipped:
-        console.print(f"{flipped} of the {len(result['harmful'])} points that hurt most carry a label that was flipped on purpose (given → true).")
+        console.print(
+            f"{flipped} of the {len(result['harmful'])} points that hurt most carry a label that was flipped "
+            "on purpose (given → true)."
+        )
     learnt = "" if result["n_models"] is None else f" Learnt from {result['n_models']:,} models."
     known = "" if result["r2"] is None else f" R² on held-out models: {result['r2']:.2f}."
-    console.print(f"Weight: the change of the {result['output']} if that one point were removed, negated.{learnt}{known}", style="dim")
+    console.print(
+        f"Weight: the change of the {result['output']} if that one point were removed, "
+        f"negated.{learnt}{known}",
+        style="dim",
+    )
     console.print(f"Picture: {result['picture']}", soft_wrap=True)
 
 
 def show_forecast(result: dict[str, Any], console: Console) -> None:
     """Print what removing a forget set will change, in words and for the points that change most."""
-    console.print(f"If {result['forget_set']} were removed, the datamodel predicts, before anything is unlearned:", style="bold")
+    console.print(
+        f"If {result['forget_set']} were removed, the datamodel predicts, before anything is unlearned:",
+        style="bold",
+    )
     for sentence in result["words"]:
         console.print(f"  {sentence}")
     names = [field.name for field in fields(SplitForecast)]
-    splits = {split: SplitForecast(**{name: found.get(name) for name in names}) for split, found in result["splits"].items()}
+    splits = {
+        split: SplitForecast(**{name: found.get(name) for name in names})
+        for split, found in result["splits"].items()
+    }
     console.print(TerminalTable(forecast_table(splits)))
     columns = (
         word_column("id"),
@@ -82,7 +127,8 @@ def show_forecast(result: dict[str, Any], console: Console) -> None:
         number_column("± standard error", digits=2),
     )
     sections = tuple(
-        Section(title=heading, rows=tuple(_change(one) for one in result[side])) for side, heading in (("forget", "forgotten"), ("others", "others"))
+        Section(title=heading, rows=tuple(_change(one) for one in result[side]))
+        for side, heading in (("forget", "forgotten"), ("others", "others"))
     )
     made = Table(columns=columns, sections=sections, section_heading="points that change most")
     console.print(TerminalTable(made))

@@ -15,13 +15,21 @@ from pipeline.show.terminal import TerminalTable
 
 def compare(
     configs: Annotated[
-        list[str], typer.Argument(metavar="CONFIG CONFIG ...", help="YAML files of experiments that were run in one store.", show_default=False)
+        list[str],
+        typer.Argument(
+            metavar="CONFIG CONFIG ...",
+            help="YAML files of experiments that were run in one store.",
+            show_default=False,
+        ),
     ],
     set_: Set = None,
     store: StoreUri = None,
     json_: Json = False,
 ) -> None:
-    """Show finished experiments side by side on one page: methods × experiments for each forget set that all of them have. Computes nothing."""
+    """Show finished experiments side by side on one page.
+
+    Methods × experiments for each forget set that all of them have. Computes nothing.
+    """
     from jobs.answers.comparison import compare_experiments
 
     result = compare_experiments(configs, lambda path: open_session(path, set_ or (), store), screen)

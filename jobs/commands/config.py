@@ -13,7 +13,9 @@ from pipeline.config import Experiment
 def config(
     config: Config = None,
     set_: Set = None,
-    print_: Annotated[bool, typer.Option("--print", help="Print the whole config, every default filled in.")] = False,
+    print_: Annotated[
+        bool, typer.Option("--print", help="Print the whole config, every default filled in.")
+    ] = False,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of a config.")] = False,
 ) -> None:
     """Check a config without its data, print it whole, or print its schema."""
@@ -22,4 +24,6 @@ def config(
     experiment = read_experiment(config, set_ or (), None)
     if print_:
         raise typer.Exit(deliver(experiment.to_yaml()))
-    paper().print(f"{config or 'the demonstration'} is a valid config (digest {experiment.digest})", soft_wrap=True)
+    paper().print(
+        f"{config or 'the demonstration'} is a valid config (digest {experiment.digest})", soft_wrap=True
+    )

@@ -9,15 +9,28 @@ from jobs.session import open_session
 
 
 def export(
-    path: Annotated[str, typer.Option("--to", metavar="FILE", help="File to write: .npy, .parquet, or .dat and the like; with --layout a folder.")],
+    path: Annotated[
+        str,
+        typer.Option(
+            "--to",
+            metavar="FILE",
+            help="File to write: .npy, .parquet, or .dat and the like; with --layout a folder.",
+        ),
+    ],
     config: Config = None,
     set_: Set = None,
     store: StoreUri = None,
     dtype: Annotated[str, typer.Option(help="float16 or float32, for the matrix.")] = "float16",
-    layout: Annotated[str | None, typer.Option(metavar="NAME", help="Write the models instead, as a folder in this layout: easydub.")] = None,
+    layout: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Write the models instead, as a folder in this layout: easydub."),
+    ] = None,
     json_: Json = False,
 ) -> None:
-    """Write the fitted datamodels as a matrix: what each training point adds to each logit of each point; with --layout write the models."""
+    """Write the fitted datamodels as a matrix: what each training point adds to each logit of each point.
+
+    With --layout write the models.
+    """
     from jobs.answers.easydub_export import export_easydub
     from jobs.answers.matrix_export import export_matrix
 
@@ -27,7 +40,9 @@ def export(
         sets = ", ".join(f"{label} is forget set {number}" for label, number in result["forget_sets"].items())
         where = f"dataset {result['dataset']}, model {result['model']}, epoch {result['epoch']}"
         paper().print(f"{result['path']}: {result['n_models']:,} models of {where}; {sets}", soft_wrap=True)
-        paper().print(f"judge the first with: {result['judged_by']}", soft_wrap=True, markup=False, highlight=False)
+        paper().print(
+            f"judge the first with: {result['judged_by']}", soft_wrap=True, markup=False, highlight=False
+        )
     else:
         result = export_matrix(open_session(config, set_ or (), store), path, dtype=dtype)
         paper().print(f"{result['path']}: {result['dtype']} {tuple(result['shape'])}", soft_wrap=True)

@@ -13,7 +13,11 @@ from pipeline.show.payback import focused_pays, proxies_counted
 from pipeline.show.tables import Table, number_column, row_of, table_of, word_column
 from pipeline.show.terminal import TerminalTable
 
-FEEDS = {"resident": "held in memory by each task", "streamed": "streamed batch by batch", "open": "held in memory or streamed"}
+FEEDS = {
+    "resident": "held in memory by each task",
+    "streamed": "streamed batch by batch",
+    "open": "held in memory or streamed",
+}
 
 
 def plan(config: Config = None, set_: Set = None, store: StoreUri = None, json_: Json = False) -> None:
@@ -39,8 +43,10 @@ def show_plan(result: dict[str, Any], console: Console) -> None:
         console.print("Break-even: what effects are predicted from was brought along and costs nothing here.")
     elif shared is not None:
         console.print(
-            f"Break-even: the models that effects are learnt from cost {shared:,.0f} retrainings, which all requests "
-            f"to forget share (here {result['requests']}). It takes at least {shared:,.0f} requests before that is "
+            f"Break-even: the models that effects are learnt from cost {shared:,.0f} retrainings, which all "
+            "requests "
+            f"to forget share (here {result['requests']}). It takes at least {shared:,.0f} requests before "
+            "that is "
             "cheaper than retraining for each; the report adds what unlearning costs.",
         )
     if result["proxies"]:
@@ -81,7 +87,9 @@ def _plan_table(nodes: list[dict[str, Any]]) -> Table:
     for each in grouped(nodes, ("done", "wanted", "retrainings", "seconds")):
         seconds = "?" if each["seconds"] is None else each["seconds"] or None
         to_make = each["wanted"] - each["done"]
-        rows.append(row_of(each["node"], each["status"], each["done"], to_make, each["retrainings"] or None, seconds))
+        rows.append(
+            row_of(each["node"], each["status"], each["done"], to_make, each["retrainings"] or None, seconds)
+        )
     return table_of(columns, rows)
 
 

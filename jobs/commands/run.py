@@ -7,7 +7,20 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from jobs.options import DEBUG, DONE, FAILED, AllowMissing, Config, ExecutorName, Json, Set, StoreUri, finish, paper, screen
+from jobs.options import (
+    DEBUG,
+    DONE,
+    FAILED,
+    AllowMissing,
+    Config,
+    ExecutorName,
+    Json,
+    Set,
+    StoreUri,
+    finish,
+    paper,
+    screen,
+)
 from jobs.running.experiment_run import RunResult, check_view, run_experiment
 from jobs.running.only_stage import share_of
 from jobs.running.progress_display import duration_in_words
@@ -26,31 +39,61 @@ def run(
     config: Config = None,
     set_: Set = None,
     store: StoreUri = None,
-    until: Annotated[str | None, typer.Option(metavar="STAGE", help=f"Stop after this stage ({', '.join(entries())}), kind of table, or table.")] = None,
-    only: Annotated[str | None, typer.Option(metavar="STAGE", help=f"Compute this stage alone, once what it rests on is done: {', '.join(entries())}.")] = None,
+    until: Annotated[
+        str | None,
+        typer.Option(
+            metavar="STAGE", help=f"Stop after this stage ({', '.join(entries())}), kind of table, or table."
+        ),
+    ] = None,
+    only: Annotated[
+        str | None,
+        typer.Option(
+            metavar="STAGE",
+            help=f"Compute this stage alone, once what it rests on is done: {', '.join(entries())}.",
+        ),
+    ] = None,
     executor: ExecutorName = "ray",
-    until_enough: Annotated[bool, typer.Option("--until-enough", help="Train subset models in doublings, and no more once they score hardly better.")] = False,
-    tolerance: Annotated[float, typer.Option(help="LDS that a doubling must gain to be worth it, for --until-enough.")] = WORTHWHILE,
+    until_enough: Annotated[
+        bool,
+        typer.Option(
+            "--until-enough",
+            help="Train subset models in doublings, and no more once they score hardly better.",
+        ),
+    ] = False,
+    tolerance: Annotated[
+        float, typer.Option(help="LDS that a doubling must gain to be worth it, for --until-enough.")
+    ] = WORTHWHILE,
     allow_missing: AllowMissing = False,
     json_: Json = False,
 ) -> None:
     """Compute everything that does not exist yet, judge it and write the report; run it again to resume."""
     session = open_session(config, set_ or (), store)
     if only is not None and (until is not None or until_enough):
-        raise ConfigError("--only computes one stage alone; leave out --until and --until-enough, or leave out --only")
+        raise ConfigError(
+            "--only computes one stage alone; leave out --until and --until-enough, or leave out --only"
+        )
     share = None if only is None else share_of(only, session, allow_missing=allow_missing)
-    # A stage or an address that cannot be is refused before models are trained to find out how many are enough.
+    # A stage or an address that cannot be is refused before models are trained to find out how many are
+    # enough.
     if until is not None:
         wanted_until(session.graph, until)
     check_view(session)
-    enough = find_enough(session, screen, executor=executor, tolerance=tolerance, allow_missing=allow_missing) if until_enough else None
+    enough = (
+        find_enough(session, screen, executor=executor, tolerance=tolerance, allow_missing=allow_missing)
+        if until_enough
+        else None
+    )
     unknown = enough is not None and enough.gain is None
     session = session if enough is None else enough.session
     # Where nobody knows whether the models are enough, none are judged that rest on them.
     until = ScoreNode.stage if unknown else until
-    wanted = share.wanted if share is not None else None if until is None else wanted_until(session.graph, until)
+    wanted = (
+        share.wanted if share is not None else None if until is None else wanted_until(session.graph, until)
+    )
     settled = frozenset[str]() if share is None else share.settled
-    result = run_experiment(session, screen, executor=executor, wanted=wanted, settled=settled, allow_missing=allow_missing)
+    result = run_experiment(
+        session, screen, executor=executor, wanted=wanted, settled=settled, allow_missing=allow_missing
+    )
     show_run(result, paper(), session)
     status = DONE if result.succeeded and not unknown else FAILED
     finish(result.to_json() | ({} if enough is None else {"enough": enough.to_json()}), json_, status)
@@ -64,9 +107,16 @@ def show_run(result: RunResult, console: Console, session: Session) -> None:
     if result.attribution:
         low, high = result.attribution["lds_interval"]
         n_constant, n_flat = result.attribution["n_constant"], result.attribution["n_flat"]
-        left = f" (margins that never vary, left out: {n_constant:,}; predicted not to vary, counted as 0: {n_flat:,})" if n_constant or n_flat else ""
+        left = (
+            f" (margins that never vary, left out: {n_constant:,}; predicted not to vary, counted as 0: "
+            f"{n_flat:,})"
+            if n_constant or n_flat
+            else ""
+        )
         models = f"{result.attribution['n_heldout']} held-out subset models{left}"
-        console.print(f"Datamodels: LDS {result.attribution['lds']:.3f} ({low:.3f} to {high:.3f}) on {models}")
+        console.print(
+            f"Datamodels: LDS {result.attribution['lds']:.3f} ({low:.3f} to {high:.3f}) on {models}"
+        )
     if result.verdict:
         console.print(result.verdict["summary"], style="bold")
         for label in session.experiment.forget_sets:
@@ -78,21 +128,38 @@ def show_run(result: RunResult, console: Console, session: Session) -> None:
 def show_failures(result: RunResult, console: Console) -> None:
     """Print what failed or was left undone, and what to do."""
     for failure in result.failures:
-        console.print(f"failed: {failure.key} {failure.start}-{failure.stop}: {failure.error}", style="red", soft_wrap=True)
+        console.print(
+            f"failed: {failure.key} {failure.start}-{failure.stop}: {failure.error}",
+            style="red",
+            soft_wrap=True,
+        )
         if failure.trace and os.environ.get(DEBUG) == "1":
             console.print(failure.trace, soft_wrap=True)
     if result.failures:
-        console.print("Everything else is kept; mend the cause and run the same command again to make what failed.", style="yellow")
+        console.print(
+            "Everything else is kept; mend the cause and run the same command again to make what failed.",
+            style="yellow",
+        )
     if result.unfinished:
-        console.print(f"Not finished: {', '.join(result.unfinished)}; run the same command again.", style="red")
+        console.print(
+            f"Not finished: {', '.join(result.unfinished)}; run the same command again.", style="red"
+        )
 
 
 def _show_ending(result: RunResult, console: Console, session: Session) -> None:
     if result.n_models_made:
-        console.print(f"Trained or unlearned {result.n_models_made:,} models in {duration_in_words(result.seconds)}.")
+        console.print(
+            f"Trained or unlearned {result.n_models_made:,} models in {duration_in_words(result.seconds)}."
+        )
     elif result.complete:
-        computed = f"Computed {result.n_nodes_finished:,} tables; no model had to be trained" if result.n_nodes_finished else ""
-        console.print(f"{computed or 'All done already: nothing had to be computed'} ({result.seconds:.1f} s).")
+        computed = (
+            f"Computed {result.n_nodes_finished:,} tables; no model had to be trained"
+            if result.n_nodes_finished
+            else ""
+        )
+        console.print(
+            f"{computed or 'All done already: nothing had to be computed'} ({result.seconds:.1f} s)."
+        )
     if result.report:
         console.print(f"Report:  {result.report}", soft_wrap=True)
     if result.mlflow_run_id:
@@ -100,7 +167,14 @@ def _show_ending(result: RunResult, console: Console, session: Session) -> None:
 
 
 def _where_seen(result: RunResult, session: Session) -> str:
-    """Return where a run is looked at: a server has an address of its own, and a database elsewhere is named where the config named it."""
+    """Return where a run is looked at.
+
+    A server has an address of its own, and a database elsewhere is named where the config named it.
+    """
     uri, given = result.tracking_uri or "", session.experiment.tracking.uri
     named = f" --set {shlex.quote(f'tracking.uri={given}')}" if given else ""
-    return f" at {uri}" if uri.startswith("http") else f"; see it with `dmm ui --store {shlex.quote(session.experiment.store.uri)}{named}`"
+    return (
+        f" at {uri}"
+        if uri.startswith("http")
+        else f"; see it with `dmm ui --store {shlex.quote(session.experiment.store.uri)}{named}`"
+    )

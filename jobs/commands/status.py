@@ -16,18 +16,26 @@ from pipeline.show.terminal import TerminalTable
 from pipeline.store.store import Store
 
 NOT_READ = (
-    "the inputs were not read since their files last changed in size or time, so what rests on them is not known to be done; "
+    "the inputs were not read since their files last changed in size or time, so what rests on them is not "
+    "known to be done; "
     "`dmm plan` reads them and tells, and `dmm run` keeps what it finds for `dmm status`"
 )
 
 
 def status(config: Config = None, set_: Set = None, store: StoreUri = None, json_: Json = False) -> None:
-    """Say what of an experiment is done, partial, missing, stale or waiting; with --store alone, of every experiment that was run in it."""
+    """Say what of an experiment is done, partial, missing, stale or waiting.
+
+    With --store alone, of every experiment that was run in it.
+    """
     if config is None and store is not None and not set_:
         found = recorded(Store(store))
         show_recorded(found, paper())
         for path in found["damaged"]:
-            screen.print(f"{path} is damaged; remove it, and the next run writes it again", style="yellow", soft_wrap=True)
+            screen.print(
+                f"{path} is damaged; remove it, and the next run writes it again",
+                style="yellow",
+                soft_wrap=True,
+            )
         finish(found, json_, DONE if found["experiments"] else FAILED)
     result = read_status(open_session(config, set_ or (), store, reads_inputs=False))
     show_status(result, paper())
@@ -38,7 +46,14 @@ def read_status(session: Session) -> dict[str, Any]:
     """Return the state of every node, and the shards that were given up and are still missing, whichever machine ran them."""
     states = session.graph.survey(session.store)
     nodes = [
-        about(state) | {"stage": state.node.stage, "done": state.n_done, "wanted": state.node.n_units, "folder": state.folder} for state in states.values()
+        about(state)
+        | {
+            "stage": state.node.stage,
+            "done": state.n_done,
+            "wanted": state.node.n_units,
+            "folder": state.folder,
+        }
+        for state in states.values()
     ]
     failed = [failed_shard(failure) for failure in read_failures(session.store, states.values())]
     return {
@@ -61,11 +76,23 @@ def show_recorded(result: dict[str, Any], console: Console) -> None:
 def show_status(result: dict[str, Any], console: Console, *, title: str | None = None) -> None:
     """Print one row for each node, those of all forget sets together."""
     console.print(title or f"store {result['store']}", style="italic", soft_wrap=True)
-    columns = (word_column("node"), word_column("status"), number_column("done"), number_column("wanted"), word_column("unit"))
-    rows = [row_of(each["node"], each["status"], each["done"], each["wanted"], each["unit"]) for each in grouped(result["nodes"], ("done", "wanted"))]
+    columns = (
+        word_column("node"),
+        word_column("status"),
+        number_column("done"),
+        number_column("wanted"),
+        word_column("unit"),
+    )
+    rows = [
+        row_of(each["node"], each["status"], each["done"], each["wanted"], each["unit"])
+        for each in grouped(result["nodes"], ("done", "wanted"))
+    ]
     console.print(TerminalTable(table_of(columns, rows)))
     for shard in result.get("failed_shards", []):
-        words = f"failed shard: {shard['node']} {shard['start']}-{shard['stop']}, given up after {shard['tries']} tries: {shard['error']}"
+        words = (
+            f"failed shard: {shard['node']} {shard['start']}-{shard['stop']}, given up after "
+            f"{shard['tries']} tries: {shard['error']}"
+        )
         console.print(words, style="red", soft_wrap=True)
     if result.get("nothing_there"):
         console.print(f"{result['nothing_there']}.", style="yellow", soft_wrap=True)

@@ -1,4 +1,7 @@
-"""`dmm NAME` for each study that the package knows: the study of an experiment, apart from everything else of it."""
+"""`dmm NAME` for each study that the package knows.
+
+The study of an experiment, apart from everything else of it.
+"""
 
 import time
 from collections.abc import Callable
@@ -23,9 +26,20 @@ from pipeline.tracking.study_pages import finished
 def command_of(study: type[Study]) -> Callable[..., None]:
     """Return the command that computes a study alone and shows what it came to."""
 
-    def command(config: Config = None, set_: Set = None, store: StoreUri = None, executor: ExecutorName = "ray", json_: Json = False) -> None:
+    def command(
+        config: Config = None,
+        set_: Set = None,
+        store: StoreUri = None,
+        executor: ExecutorName = "ray",
+        json_: Json = False,
+    ) -> None:
         begun = time.monotonic()
-        session = open_session(config, set_ or (), store, demonstration=study.name if study.name in demonstrations() else "digits")
+        session = open_session(
+            config,
+            set_ or (),
+            store,
+            demonstration=study.name if study.name in demonstrations() else "digits",
+        )
         found = _study_of(session, study, config)
         result = run_experiment(session, screen, executor=executor, wanted=_wanted(session, study.name))
         states = session.graph.survey(session.store)
@@ -36,7 +50,12 @@ def command_of(study: type[Study]) -> Callable[..., None]:
         if page is not None:
             paper().print(f"Page:    {page}", soft_wrap=True)
         show_failures(result, paper())
-        about = {"page": page, "seconds": round(time.monotonic() - begun, 2), "failures": result.to_json()["failures"], "unfinished": result.unfinished}
+        about = {
+            "page": page,
+            "seconds": round(time.monotonic() - begun, 2),
+            "failures": result.to_json()["failures"],
+            "unfinished": result.unfinished,
+        }
         finish(found.results(session.store, tables) | about, json_, DONE if result.succeeded else FAILED)
 
     command.__name__ = study.name
@@ -53,16 +72,36 @@ def _study_of(session: Session, study: type[Study], config: str | None) -> Study
     if found is None:
         place = config or "the demonstration as set here"
         key = study.name
-        raise ConfigError(f"{place} has no section `{key}`, so there is no study to run; add `{key}: {{}}` for the default one, or leave the config out")
+        raise ConfigError(
+            f"{place} has no section `{key}`, so there is no study to run; add `{key}: {{}}` for the default "
+            "one, or leave the config out"
+        )
     return found
 
 
 def _wanted(session: Session, label: str) -> frozenset[str]:
-    own = [key for key, node in session.graph.nodes.items() if isinstance(node, StudyNode) and node.run.name == label]
+    own = [
+        key
+        for key, node in session.graph.nodes.items()
+        if isinstance(node, StudyNode) and node.run.name == label
+    ]
     return with_what_they_rest_on(session.graph, own)
 
 
-def publish_study_page(session: Session, screen: Console, states: dict[str, NodeState], label: str) -> str | None:
-    """Copy the finished page of a study to a name that people find, and return its path; None while there is none."""
-    pages = [state for state in states_of(states, StudyPage) if isinstance(state.node, StudyPage) and state.node.run.name == label]
-    return publish_blob(session, screen, pages[0], STUDY_PAGE, f"{label}-{session.experiment.name}.html") if pages else None
+def publish_study_page(
+    session: Session, screen: Console, states: dict[str, NodeState], label: str
+) -> str | None:
+    """Copy the finished page of a study to a name that people find, and return its path.
+
+    None while there is none.
+    """
+    pages = [
+        state
+        for state in states_of(states, StudyPage)
+        if isinstance(state.node, StudyPage) and state.node.run.name == label
+    ]
+    return (
+        publish_blob(session, screen, pages[0], STUDY_PAGE, f"{label}-{session.experiment.name}.html")
+        if pages
+        else None
+    )

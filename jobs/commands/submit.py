@@ -1,4 +1,7 @@
-"""`dmm submit`: an experiment handed to a cluster as a Ray job. The job is `python -m jobs.run`, so submitted again it resumes as any run does."""
+"""`dmm submit`: an experiment handed to a cluster as a Ray job.
+
+The job is `python -m jobs.run`, so submitted again it resumes as any run does.
+"""
 
 import os
 import shlex
@@ -28,7 +31,10 @@ TRACKING = "MLFLOW_TRACKING_URI"
 
 
 class DetachedError(Exception):
-    """Who followed a job stopped doing so; the job goes on, and the message says how to watch and how to stop it."""
+    """Who followed a job stopped doing so.
+
+    The job goes on, and the message says how to watch and how to stop it.
+    """
 
 
 @dataclass(frozen=True)
@@ -49,24 +55,67 @@ class Submitted:
 
 
 def submit(
-    address: Annotated[str, typer.Option(envvar="RAY_API_SERVER_ADDRESS", help="Dashboard of the cluster's head, such as http://HEAD:8265.")],
+    address: Annotated[
+        str,
+        typer.Option(
+            envvar="RAY_API_SERVER_ADDRESS", help="Dashboard of the cluster's head, such as http://HEAD:8265."
+        ),
+    ],
     config: Config = None,
     set_: Set = None,
-    store: Annotated[str | None, typer.Option("--store", metavar="URI", help="Where tables are kept: an object store, or a path that all nodes mount.")] = None,
-    only: Annotated[str | None, typer.Option(metavar="STAGE", help=f"Compute this stage alone: {', '.join(entries())}; all of them if left out.")] = None,
+    store: Annotated[
+        str | None,
+        typer.Option(
+            "--store",
+            metavar="URI",
+            help="Where tables are kept: an object store, or a path that all nodes mount.",
+        ),
+    ] = None,
+    only: Annotated[
+        str | None,
+        typer.Option(
+            metavar="STAGE",
+            help=f"Compute this stage alone: {', '.join(entries())}; all of them if left out.",
+        ),
+    ] = None,
     stage: Annotated[str | None, typer.Option(hidden=True)] = None,
-    working_dir: Annotated[str, typer.Option(metavar="DIR", help="Folder, or archive by URI, that holds config, files and plug-ins.")] = ".",
-    follow: Annotated[bool, typer.Option("--follow", help="Show the log and end as the job ends; Ctrl-C leaves the job running.")] = False,
+    working_dir: Annotated[
+        str,
+        typer.Option(metavar="DIR", help="Folder, or archive by URI, that holds config, files and plug-ins."),
+    ] = ".",
+    follow: Annotated[
+        bool,
+        typer.Option("--follow", help="Show the log and end as the job ends; Ctrl-C leaves the job running."),
+    ] = False,
     allow_missing: AllowMissing = False,
-    cpus: Annotated[float, typer.Option("--entrypoint-cpus", help="CPUs that the driver itself asks for; 0 starts it on the head.")] = 0.0,
-    memory_gb: Annotated[float, typer.Option("--entrypoint-memory-gb", help="Memory that the driver itself asks for.")] = 0.0,
-    labels: Annotated[list[str] | None, typer.Option("--entrypoint-label", metavar="NAME=VALUE", help="Label of the node the driver is to run on.")] = None,
+    cpus: Annotated[
+        float,
+        typer.Option(
+            "--entrypoint-cpus", help="CPUs that the driver itself asks for; 0 starts it on the head."
+        ),
+    ] = 0.0,
+    memory_gb: Annotated[
+        float, typer.Option("--entrypoint-memory-gb", help="Memory that the driver itself asks for.")
+    ] = 0.0,
+    labels: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--entrypoint-label", metavar="NAME=VALUE", help="Label of the node the driver is to run on."
+        ),
+    ] = None,
     json_: Json = False,
 ) -> None:
-    """Hand an experiment to a Ray cluster as a job, checked before anything is uploaded; submit it again to resume."""
+    """Hand an experiment to a Ray cluster as a job, checked before anything is uploaded.
+
+    Submit it again to resume.
+    """
     experiment = read_experiment(config, set_ or (), store)
     if stage is not None:
-        raise ConfigError(f"--stage has gone; write --only {stage}" if stage != "run" else "--stage has gone; leave it out to compute everything")
+        raise ConfigError(
+            f"--stage has gone; write --only {stage}"
+            if stage != "run"
+            else "--stage has gone; leave it out to compute everything"
+        )
     check_only(only)
     needs = _needs(cpus, memory_gb, labels or [])
     refuse_places_that_vanish(experiment)
@@ -82,53 +131,105 @@ def submit(
     # Ray is imported only now: a config that is wrong is refused without it.
     from pipeline.execution.ray.jobs import LARGEST_BYTES, JobServer, shipped_files
 
-    package = pack(experiment, config=config, options=options, working_dir=working_dir, shipped_files=shipped_files, largest_bytes=LARGEST_BYTES)
+    package = pack(
+        experiment,
+        config=config,
+        options=options,
+        working_dir=working_dir,
+        shipped_files=shipped_files,
+        largest_bytes=LARGEST_BYTES,
+    )
     server = JobServer(address)
     job = _send(server, experiment, package, only or "run", needs, variables)
-    answer = {"job_id": job.job_id, "address": job.address, "entrypoint": package.entrypoint, "store": job.store}
+    answer = {
+        "job_id": job.job_id,
+        "address": job.address,
+        "entrypoint": package.entrypoint,
+        "store": job.store,
+    }
     if not follow:
         finish(answer, json_, DONE)
     status, code = _follow(server, job)
     finish(answer | {"status": status, "exit_status": code}, json_, code)
 
 
-def _send(server: "JobServer", experiment: Experiment, package: JobPackage, stage: str, needs: dict[str, Any], variables: dict[str, str]) -> Submitted:
+def _send(
+    server: "JobServer",
+    experiment: Experiment,
+    package: JobPackage,
+    stage: str,
+    needs: dict[str, Any],
+    variables: dict[str, str],
+) -> Submitted:
     # Ray's own commands send no token unless they are told to.
     ray = "RAY_AUTH_MODE=token ray" if os.environ.get("RAY_AUTH_MODE") == "token" else "ray"
-    job = Submitted(f"{experiment.name}-{stage}-{uuid.uuid4().hex[:8]}", server.address, experiment.store.uri, ray)
+    job = Submitted(
+        f"{experiment.name}-{stage}-{uuid.uuid4().hex[:8]}", server.address, experiment.store.uri, ray
+    )
     if package.n_files:
-        _say(f"shipping {package.working_dir}: {package.n_files:,} files, {package.n_bytes / MIB:,.1f} MiB before packing")
+        _say(
+            f"shipping {package.working_dir}: {package.n_files:,} files, {package.n_bytes / MIB:,.1f} MiB "
+            "before packing"
+        )
     about = {"experiment": experiment.name, "digest": experiment.digest, "stage": stage, "store": job.store}
-    server.submit(entrypoint=package.entrypoint, job_id=job.job_id, working_dir=package.working_dir, metadata=about, needs=needs, variables=variables)
-    view = experiment.tracking.uri or variables.get(TRACKING) or "where MLFLOW_TRACKING_URI of the cluster points, else a database in the store"
+    server.submit(
+        entrypoint=package.entrypoint,
+        job_id=job.job_id,
+        working_dir=package.working_dir,
+        metadata=about,
+        needs=needs,
+        variables=variables,
+    )
+    view = (
+        experiment.tracking.uri
+        or variables.get(TRACKING)
+        or "where MLFLOW_TRACKING_URI of the cluster points, else a database in the store"
+    )
     # Behind a forwarded port the cluster looks like this machine, and is not.
-    whose = " of the machine that the job starts on, which behind a forwarded port is not this one" if is_loopback(view) else ""
+    whose = (
+        " of the machine that the job starts on, which behind a forwarded port is not this one"
+        if is_loopback(view)
+        else ""
+    )
     _say(f"{job.address} has taken job {job.job_id}: {package.entrypoint}\n{job}\nMLflow: {view}{whose}")
     return job
 
 
 def _variables(experiment: Experiment, cluster: str) -> dict[str, str]:
-    """Return what the job at a cluster is to find in its environment as this command does; raises ConfigError where it would find no place for its view."""
+    """Return what the job at a cluster is to find in its environment as this command does.
+
+    Raises ConfigError where it would find no place for its view.
+    """
     carried = {name: os.environ[name] for name in (TRACKING, PATIENCE_VARIABLE) if os.environ.get(name)}
     if experiment.tracking.uri:
         carried.pop(TRACKING, None)
-    address = tracking_uri(experiment.tracking.uri, store_root=local_folder(experiment.store.uri), used_here=False) or ""
+    address = (
+        tracking_uri(experiment.tracking.uri, store_root=local_folder(experiment.store.uri), used_here=False)
+        or ""
+    )
     if masked(address) != address:
         raise ConfigError(
-            f"{TRACKING} {masked(address)!r} holds a password, and Ray shows a job's environment to everybody; give the address without it, and set "
+            f"{TRACKING} {masked(address)!r} holds a password, and Ray shows a job's environment to "
+            "everybody; give the address without it, and set "
             "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD on the cluster"
         )
     carries = carried.get(TRACKING, "")
-    if (is_loopback(carries) or is_database_outside(carries, local_folder(experiment.store.uri))) and not is_loopback(cluster):
+    if (
+        is_loopback(carries) or is_database_outside(carries, local_folder(experiment.store.uri))
+    ) and not is_loopback(cluster):
         raise ConfigError(
-            f"{TRACKING} {carries!r} is of this machine, and the job at {cluster} would look for it on its own; expected an address that the cluster "
+            f"{TRACKING} {carries!r} is of this machine, and the job at {cluster} would look for it on its "
+            "own; expected an address that the cluster "
             "can reach, such as http://HOST:5000: give that, or unset the variable"
         )
     return carried
 
 
 def _follow(server: "JobServer", job: Submitted) -> tuple[str, int]:
-    """Return how the job ended, as Ray calls it and as an exit status; raises DetachedError if that is not waited for."""
+    """Return how the job ended, as Ray calls it and as an exit status.
+
+    Raises DetachedError if that is not waited for.
+    """
     try:
         details = server.follow(job.job_id, _copy)
     except KeyboardInterrupt:
@@ -137,20 +238,33 @@ def _follow(server: "JobServer", job: Submitted) -> tuple[str, int]:
         return str(details.status.value), DONE
     # What follows the first comma is the end of the log, which was shown.
     reason = (details.message or "no reason given").partition(", last available logs")[0]
-    _say(f"job {job.job_id} {details.status.value}: {reason}\nsubmitted again, it goes on from what is finished")
+    _say(
+        f"job {job.job_id} {details.status.value}: {reason}\nsubmitted again, it goes on from what is "
+        "finished"
+    )
     return str(details.status.value), details.driver_exit_code or FAILED
 
 
 def _needs(cpus: float, memory_gb: float, labels: list[str]) -> dict[str, Any]:
     pairs = dict(one.partition("=")[::2] for one in labels)
     if cpus < 0 or memory_gb < 0 or not all(name and value for name, value in pairs.items()):
-        raise ConfigError("--entrypoint-cpus and --entrypoint-memory-gb are at least 0, and --entrypoint-label is NAME=VALUE")
-    needs = {"num_cpus": cpus or None, "memory": int(memory_gb * 2**30) or None, "label_selector": pairs or None}
+        raise ConfigError(
+            "--entrypoint-cpus and --entrypoint-memory-gb are at least 0, and --entrypoint-label is "
+            "NAME=VALUE"
+        )
+    needs = {
+        "num_cpus": cpus or None,
+        "memory": int(memory_gb * 2**30) or None,
+        "label_selector": pairs or None,
+    }
     return {name: value for name, value in needs.items() if value}
 
 
 def _copy(text: str) -> None:
-    """Write what a job wrote: to standard error, as its own messages would be, so that --json stays one object."""
+    """Write what a job wrote.
+
+    To standard error, as its own messages would be, so that --json stays one object.
+    """
     sys.stderr.write(text)
     sys.stderr.flush()
 

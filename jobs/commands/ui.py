@@ -27,7 +27,9 @@ def ui(
     set_: Set = None,
     store: StoreUri = None,
     port: Annotated[int, typer.Option(help="Port on this machine.")] = 5000,
-    host: Annotated[str, typer.Option(help="Address to bind to; others can reach it only if you widen this.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="Address to bind to; others can reach it only if you widen this.")
+    ] = "127.0.0.1",
 ) -> None:
     """Open the MLflow UI on this store."""
     serve_ui(read_experiment(config, set_ or (), store), host=host, port=port)
@@ -37,7 +39,10 @@ def serve_ui(experiment: Experiment, *, host: str, port: int) -> None:
     """Run MLflow's UI on the experiment's tracking database until it is interrupted."""
     uri = tracking_uri(experiment.tracking.uri, store_root=local_folder(experiment.store.uri))
     if uri is None:
-        raise ConfigError("tracking is off (tracking.uri is 'none'), so there is no MLflow database to show; run with another tracking.uri")
+        raise ConfigError(
+            "tracking is off (tracking.uri is 'none'), so there is no MLflow database to show; run with "
+            "another tracking.uri"
+        )
     if uri.startswith("http"):
         print(f"This experiment is tracked by a server: open {masked(uri)}")
         return
@@ -45,7 +50,20 @@ def serve_ui(experiment: Experiment, *, host: str, port: int) -> None:
         raise ConfigError(f"{uri} does not exist yet; `dmm run` makes it")
     print(f"MLflow UI on http://{host}:{port}, Ctrl-C ends it")
     environment = os.environ | MLFLOW_DEFAULTS | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri, "--host", host, "--port", str(port), "--workers", "1"]
+    command = [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "server",
+        "--backend-store-uri",
+        uri,
+        "--host",
+        host,
+        "--port",
+        str(port),
+        "--workers",
+        "1",
+    ]
     # MLflow starts processes of its own. A session of their own lets all of them be ended together.
     server = subprocess.Popen(command, env=environment, start_new_session=True)
     try:

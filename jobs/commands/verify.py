@@ -1,4 +1,7 @@
-"""`dmm verify`: read every byte of a store and name bad files; with --repair set them aside and make their shards again."""
+"""`dmm verify`: read every byte of a store and name bad files.
+
+With --repair set them aside and make their shards again.
+"""
 
 import time
 from typing import Annotated, Any
@@ -15,7 +18,8 @@ from pipeline.graph.kinds import stages
 from pipeline.store.integrity import is_young
 from pipeline.store.store import Problem
 
-# A writer that lives puts a shard into the list seconds after its first blob, minutes after it where the store goes away in between.
+# A writer that lives puts a shard into the list seconds after its first blob, minutes after it where the
+# store goes away in between.
 YOUNG_SECONDS = 3600.0
 
 
@@ -23,11 +27,16 @@ def verify(
     config: Config = None,
     set_: Set = None,
     store: StoreUri = None,
-    repair: Annotated[bool, typer.Option("--repair", help="Set bad files aside and compute just their shards again.")] = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Set bad files aside and compute just their shards again.")
+    ] = False,
     executor: Annotated[str, typer.Option(help="ray or serial, for --repair.")] = "ray",
     json_: Json = False,
 ) -> None:
-    """Read every byte of the store and name files that are corrupt, foreign or half-written; those that a run may still need are left alone."""
+    """Read every byte of the store and name files that are corrupt, foreign or half-written.
+
+    Those that a run may still need are left alone.
+    """
     session = open_session(config, set_ or (), store)
     result = check_store(session, screen, repair=repair, executor=executor)
     show_verify(result, paper())
@@ -35,9 +44,12 @@ def verify(
 
 
 def check_store(session: Session, screen: Console, *, repair: bool, executor: str) -> dict[str, Any]:
-    """Check every table of the store; with repair, set bad files aside and compute their shards again. Raises ConfigError if there is no store.
+    """Check every table of the store; with repair, set bad files aside and compute their shards again.
 
-    What no shard refers to and is younger than YOUNG_SECONDS is left alone and only counted, as n_young: a run may be at work beside this one.
+    Raises ConfigError if there is no store.
+
+    What no shard refers to and is younger than YOUNG_SECONDS is left alone and only counted, as n_young: a
+    run may be at work beside this one.
     """
     if repair:
         # What is set aside must be made again, so whatever keeps the run from starting is found before.
@@ -48,7 +60,11 @@ def check_store(session: Session, screen: Console, *, repair: bool, executor: st
     store, settled = session.store, _now(session, repair) - YOUNG_SECONDS
     found = _check(session, settled)
     bad = [problem for problem in found if not problem.is_young]
-    moved = [store.quarantine(problem.path) for problem in bad if not _is_taken_up(session, problem, settled)] if repair else []
+    moved = (
+        [store.quarantine(problem.path) for problem in bad if not _is_taken_up(session, problem, settled)]
+        if repair
+        else []
+    )
     again = run_experiment(session, screen, executor=executor) if repair and bad else None
     left = _check(session, settled) if again else found if not repair else []
     return {
@@ -63,27 +79,44 @@ def check_store(session: Session, screen: Console, *, repair: bool, executor: st
 
 
 def _now(session: Session, repair: bool) -> float:
-    """Return the time by the store's clock, before anything is listed. Who does not repair writes nothing, so there this machine's clock must do."""
+    """Return the time by the store's clock, before anything is listed.
+
+    Who does not repair writes nothing, so there this machine's clock must do.
+    """
     return session.store.clock() if repair and _folders(session) else time.time()
 
 
 def _check(session: Session, settled: float) -> list[Problem]:
-    return [problem for folder in _folders(session) for problem in session.store.check(folder, settled=settled)]
+    return [
+        problem for folder in _folders(session) for problem in session.store.check(folder, settled=settled)
+    ]
 
 
 def _is_taken_up(session: Session, problem: Problem, settled: float) -> bool:
-    """Return whether a file was written again since it was checked, as a blob is whose writer was killed: reading all bytes may take hours."""
+    """Return whether a file was written again since it was checked, as a blob is whose writer was killed.
+
+    Reading all bytes may take hours.
+    """
     return problem.range is None and is_young(session.store.files, problem.path, settled)
 
 
 def _folders(session: Session) -> list[str]:
     """Return every table folder of the store, stale ones included."""
     files = session.store.files
-    return [f"{stage}/{name}/{version}" for stage in stages() for name in files.names(stage) for version in files.names(f"{stage}/{name}")]
+    return [
+        f"{stage}/{name}/{version}"
+        for stage in stages()
+        for name in files.names(stage)
+        for version in files.names(f"{stage}/{name}")
+    ]
 
 
 def _problem(problem: Problem) -> dict[str, Any]:
-    return {"path": problem.path, "reason": problem.reason, "range": list(problem.range) if problem.range else None}
+    return {
+        "path": problem.path,
+        "reason": problem.reason,
+        "range": list(problem.range) if problem.range else None,
+    }
 
 
 def show_verify(result: dict[str, Any], console: Console) -> None:
@@ -92,16 +125,24 @@ def show_verify(result: dict[str, Any], console: Console) -> None:
         console.print(f"{problem['path']}: {problem['reason']}", style="red", soft_wrap=True)
     if result["n_young"]:
         console.print(
-            f"{result['n_young']} files that no shard refers to were left alone, being less than an hour old: a run may be about to finish or list them. "
+            f"{result['n_young']} files that no shard refers to were left alone, being less than an hour "
+            "old: a run may be about to finish or list them. "
             "Verify again an hour after the last run has ended.",
             style="yellow",
         )
     if not result["n_tables"]:
-        console.print(f"No table is in {result['store']} yet, so there is nothing to check.", style="yellow", soft_wrap=True)
+        console.print(
+            f"No table is in {result['store']} yet, so there is nothing to check.",
+            style="yellow",
+            soft_wrap=True,
+        )
     elif not result["problems"]:
         every = "Every other file" if result["n_young"] else "Every file"
         console.print(f"{every} of {result['store']} is as it should be.", style="green", soft_wrap=True)
     elif result["quarantined"]:
-        console.print(f"{len(result['quarantined'])} files were moved to {result['store']}/quarantine; {result['n_models_made']} models were made again.")
+        console.print(
+            f"{len(result['quarantined'])} files were moved to {result['store']}/quarantine; "
+            f"{result['n_models_made']} models were made again."
+        )
     else:
         console.print("`dmm verify --repair` sets these files aside and computes just their shards again.")

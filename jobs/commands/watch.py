@@ -1,4 +1,7 @@
-"""`dmm watch`: how far a run is, from any machine that can list its store; it asks neither Ray nor MLflow, and never writes."""
+"""`dmm watch`: how far a run is, from any machine that can list its store.
+
+It asks neither Ray nor MLflow, and never writes.
+"""
 
 import shlex
 import time
@@ -17,7 +20,8 @@ from jobs.session import Session, open_session
 from pipeline.show.tables import Cell, Tone, number_column, row_of, table_of, word_column
 from pipeline.show.terminal import TerminalTable
 
-# Seconds between two looks, and how many times longer than a look itself that is: a store of 20,000 shards is not listed all day.
+# Seconds between two looks, and how many times longer than a look itself that is: a store of 20,000 shards is
+# not listed all day.
 _INTERVAL, REST = 3.0, 10.0
 _LINE_SECONDS = 10.0
 _MOST_NAMED = 3
@@ -33,7 +37,10 @@ class Vigil:
         self._made, self._since = 0, time.monotonic()
 
     def is_over(self, look: Look) -> bool:
-        """Return whether there is nothing to wait for: all is there, or nothing was made for so long that nobody works."""
+        """Return whether there is nothing to wait for.
+
+        All is there, or nothing was made for so long that nobody works.
+        """
         made, now = sum(stage.done for stage in look.stages), time.monotonic()
         if made != self._made:
             self._made, self._since = made, now
@@ -53,15 +60,30 @@ def watch(
     set_: Set = None,
     store: StoreUri = None,
     once: Annotated[bool, typer.Option("--once", help="Print one picture and end, for logs.")] = False,
-    patience: Annotated[float, typer.Option("--patience", metavar="MINUTES", min=0, help="End with status 1 when nothing was made for so long.")] = 30.0,
+    patience: Annotated[
+        float,
+        typer.Option(
+            "--patience",
+            metavar="MINUTES",
+            min=0,
+            help="End with status 1 when nothing was made for so long.",
+        ),
+    ] = 30.0,
     json_: Json = False,
 ) -> None:
     """Look on while a run works, from any machine that sees its store, until it is complete or nobody works any more."""
     session = open_session(config, set_ or (), store)
     others = run_in(session.store) if config is None else []
     if others and f"{session.experiment.name}-{session.graph.digest}" not in others:
-        about = f"looking for the demonstration, which was never run in {session.store.uri}; that holds {', '.join(others)}"
-        screen.print(f"{about}: name its config, `dmm watch CONFIG --store {shlex.quote(session.store.uri)}`", style="yellow", soft_wrap=True)
+        about = (
+            f"looking for the demonstration, which was never run in {session.store.uri}; that holds "
+            f"{', '.join(others)}"
+        )
+        screen.print(
+            f"{about}: name its config, `dmm watch CONFIG --store {shlex.quote(session.store.uri)}`",
+            style="yellow",
+            soft_wrap=True,
+        )
     look = follow_run(session, paper(), once=once, patience=patience)
     finish(look.to_json(), json_, DONE if once or look.is_complete else FAILED)
 
@@ -74,18 +96,24 @@ def follow_run(session: Session, console: Console, *, once: bool, patience: floa
         console.print(picture(look))
         return look
     vigil = Vigil(watcher, patience)
-    look = _follow_live(vigil, look, console) if console.is_terminal else _follow_in_lines(vigil, look, console)
+    look = (
+        _follow_live(vigil, look, console) if console.is_terminal else _follow_in_lines(vigil, look, console)
+    )
     if not look.is_complete:
         given_up = f" {len(look.failed)} shards were given up." if look.failed else ""
         console.print(
-            f"nothing was made for {duration_in_words(60 * patience)}: nobody seems to work.{given_up} `dmm run` goes on; --patience waits longer",
+            f"nothing was made for {duration_in_words(60 * patience)}: nobody seems to work.{given_up} `dmm "
+            "run` goes on; --patience waits longer",
             style="yellow",
         )
     return look
 
 
 def picture(look: Look) -> Group:
-    """Return a bar for each stage, and below it what a person asks next: how long still, and is anybody working."""
+    """Return a bar for each stage, and below it what a person asks next.
+
+    How long still, and is anybody working.
+    """
     columns = (
         word_column("stage"),
         word_column(),
@@ -124,9 +152,13 @@ def _troubles(look: Look) -> list[tuple[str, str]]:
     if look.set_aside:
         remarks.append((f"{look.set_aside} bad shards were set aside; `dmm run` makes them again", "yellow"))
     for one in look.failed[:_MOST_NAMED]:
-        remarks.append((f"given up: {one.key} {one.start}-{one.stop}: {one.error}; `dmm run` tries again", "red"))
+        remarks.append(
+            (f"given up: {one.key} {one.start}-{one.stop}: {one.error}; `dmm run` tries again", "red")
+        )
     if len(look.failed) > _MOST_NAMED:
-        remarks.append((f"and {len(look.failed) - _MOST_NAMED} more shards that were given up: see `dmm status`", "red"))
+        remarks.append(
+            (f"and {len(look.failed) - _MOST_NAMED} more shards that were given up: see `dmm status`", "red")
+        )
     return remarks
 
 

@@ -1,4 +1,7 @@
-"""What a store says of its own experiments: its runs leave their config and where their tables are, to be counted without data or plug-ins."""
+"""What a store says of its own experiments.
+
+Its runs leave their config and where their tables are, to be counted without data or plug-ins.
+"""
 
 import json
 import shlex
@@ -8,6 +11,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, Field
+from typing_extensions import override
 
 from pipeline.core.errors import ConfigError, StoreError
 from pipeline.core.settings import yaml_text
@@ -20,7 +24,8 @@ from pipeline.store.shards import cover
 from pipeline.store.store import Store
 
 _FOLDER = "experiments"
-# Seconds until a store that refused is asked again, and for which the end of a run waits for what is being written.
+# Seconds until a store that refused is asked again, and for which the end of a run waits for what is being
+# written.
 RETRY, END = 30.0, 1.0
 
 
@@ -57,8 +62,9 @@ class Record(BaseModel):
 class Ledger(Listener):
     """Keeps `experiments/NAME-DIGEST.yaml` (the config, but for where it ran) and `.json` (the tables) up to date while a run goes on.
 
-    Runs of one experiment at the same time write the same; of different ones, different files. No result depends on it, so it is
-    written beside the walk, which never waits for it; a store that refuses is asked again after a while.
+    Runs of one experiment at the same time write the same; of different ones, different files. No result
+    depends on it, so it is written beside the walk, which never waits for it; a store that refuses is asked
+    again after a while.
     """
 
     def __init__(self, graph: Graph, store: Store) -> None:
@@ -70,8 +76,8 @@ class Ledger(Listener):
         self._next = 0.0
         self._progress: Progress | None = None
 
+    @override
     def changed(self, progress: Progress) -> None:
-        """See Listener."""
         self._progress = progress
         if progress.states is self._seen or self._writer.is_alive() or time.monotonic() < self._next:
             return
@@ -121,20 +127,33 @@ class Ledger(Listener):
 
 
 def recorded(store: Store) -> dict[str, Any]:
-    """Return the state of every experiment that was run in store, as far as the store alone tells: what turned stale since, it does not know.
+    """Return the state of every experiment that was run in store, as far as the store alone tells.
 
-    Records that cannot be read are named as damaged, and the others told. Raises ConfigError if there is none at all.
+    What turned stale since, it does not know.
+
+    Records that cannot be read are named as damaged, and the others told. Raises ConfigError if there is none
+    at all.
     """
     experiments, damaged = [], []
     for name in store.files.names(_FOLDER):
         if name.endswith(".json"):
             try:
-                experiments.append(_told(store, Record.model_validate_json(store.files.read(f"{_FOLDER}/{name}"))))
+                experiments.append(
+                    _told(store, Record.model_validate_json(store.files.read(f"{_FOLDER}/{name}")))
+                )
             except ValueError:
                 damaged.append(f"{_FOLDER}/{name}")
     if not (experiments or damaged):
-        raise ConfigError(f"no experiment was run in {store.uri}; check the address, or name a config: `dmm status CONFIG --store {shlex.quote(store.uri)}`")
-    return {"store": store.uri, "complete": not damaged and all(one["complete"] for one in experiments), "experiments": experiments, "damaged": damaged}
+        raise ConfigError(
+            f"no experiment was run in {store.uri}; check the address, or name a config: `dmm status CONFIG "
+            f"--store {shlex.quote(store.uri)}`"
+        )
+    return {
+        "store": store.uri,
+        "complete": not damaged and all(one["complete"] for one in experiments),
+        "experiments": experiments,
+        "damaged": damaged,
+    }
 
 
 def run_in(store: Store) -> list[str]:
@@ -143,7 +162,10 @@ def run_in(store: Store) -> list[str]:
 
 
 def labels_of(node: Node) -> dict[str, str | None]:
-    """Return what every listing calls a node: its key, and group and forget set, by which tables are listed together."""
+    """Return what every listing calls a node.
+
+    Its key, and group and forget set, by which tables are listed together.
+    """
     return {"node": node.key, "group": node.group, "forget_set": node.forget_set}
 
 
@@ -153,14 +175,35 @@ def _told(store: Store, record: Record) -> dict[str, Any]:
     for node in record.nodes:
         shards = [] if node.folder is None else store.shards(node.folder, keeping=node.keeping)
         done = sum(piece.stop - piece.start for piece in cover(shards, node.wanted))
-        status = "waiting" if node.folder is None else "done" if done == node.wanted else "partial" if done else "missing"
-        nodes.append(node.model_dump(exclude={"keeping"}) | {"group": node.group or node.node, "status": status, "done": done})
+        status = (
+            "waiting"
+            if node.folder is None
+            else "done"
+            if done == node.wanted
+            else "partial"
+            if done
+            else "missing"
+        )
+        nodes.append(
+            node.model_dump(exclude={"keeping"})
+            | {"group": node.group or node.node, "status": status, "done": done}
+        )
         if node.folder is not None and status != "done":
-            failed += [failed_shard(failure) for failure in failures_of(store, node.node, node.folder, shards)]
+            failed += [
+                failed_shard(failure) for failure in failures_of(store, node.node, node.folder, shards)
+            ]
     complete = all(node["status"] == "done" for node in nodes)
-    return {"name": record.name, "digest": record.digest, "nodes": nodes, "failed_shards": failed, "complete": complete}
+    return {
+        "name": record.name,
+        "digest": record.digest,
+        "nodes": nodes,
+        "failed_shards": failed,
+        "complete": complete,
+    }
 
 
 def failed_shard(failure: Failure) -> dict[str, Any]:
     """Return what every status says of a shard that was given up."""
-    return {name: getattr(failure, name) for name in ("start", "stop", "error", "tries", "host")} | {"node": failure.key}
+    return {name: getattr(failure, name) for name in ("start", "stop", "error", "tries", "host")} | {
+        "node": failure.key
+    }

@@ -35,9 +35,9 @@ from pipeline.training.input_scale import scale_notice
 class RunResult:
     """What a run returns; `results` has one row for each unlearner and forget set that was judged.
 
-    faults counts tasks that came back without a result, by whose fault that was; most were made again. unfinished names nodes that the run was
-    to finish and did not, with their status; n_nodes_finished counts those that were not done before it and are now.
-    studies is what each study came to so far, by its label.
+    faults counts tasks that came back without a result, by whose fault that was; most were made again.
+    unfinished names nodes that the run was to finish and did not, with their status; n_nodes_finished counts
+    those that were not done before it and are now. studies is what each study came to so far, by its label.
     """
 
     results: list[Result]
@@ -64,7 +64,12 @@ class RunResult:
     def to_json(self) -> dict[str, Any]:
         """Return everything, JSON-ready."""
         rows = [result.to_json() for result in self.results]
-        return {**self.__dict__, "results": rows, "failures": [_failure(failure) for failure in self.failures], "seconds": round(self.seconds, 2)}
+        return {
+            **self.__dict__,
+            "results": rows,
+            "failures": [_failure(failure) for failure in self.failures],
+            "seconds": round(self.seconds, 2),
+        }
 
 
 def run_experiment(
@@ -76,7 +81,10 @@ def run_experiment(
     wanted: frozenset[str] | None = None,
     settled: frozenset[str] = frozenset(),
 ) -> RunResult:
-    """Compute what is missing of the wanted nodes (None: all nodes) and show it in MLflow; for settled see Walk."""
+    """Compute what is missing of the wanted nodes (None: all nodes) and show it in MLflow.
+
+    For settled see Walk.
+    """
     begun = time.monotonic()
     wanted = frozenset(session.graph.nodes) if wanted is None else wanted
     open_executor = executor_opener(executor, session)
@@ -88,13 +96,26 @@ def run_experiment(
     else:
         _announce(session, screen)
     display = open_display(screen)
-    view = open_view(session.graph, session.store, warn=lambda text: screen.print(text, style="yellow", soft_wrap=True), is_shown=is_shown)
+    view = open_view(
+        session.graph,
+        session.store,
+        warn=lambda text: screen.print(text, style="yellow", soft_wrap=True),
+        is_shown=is_shown,
+    )
     ledger = Ledger(session.graph, session.store)
     listeners = [display, view, ledger]
     walk: Walk | None = None
     status: Status = "FAILED"
     try:
-        walk = Walk(session.graph, session.store, open_executor=open_executor, listeners=listeners, wanted=wanted, allow_missing=allow_missing, settled=settled)
+        walk = Walk(
+            session.graph,
+            session.store,
+            open_executor=open_executor,
+            listeners=listeners,
+            wanted=wanted,
+            allow_missing=allow_missing,
+            settled=settled,
+        )
         record(session.store, with_absolute_paths(session.experiment))
         progress = walk.run()
         unfinished = _unfinished(progress, settled)
@@ -119,24 +140,37 @@ def run_experiment(
 
 
 def check_view(session: Session) -> str | None:
-    """Return where the run is shown, None if nowhere; raises ConfigError, before anything is written, if that address cannot work."""
+    """Return where the run is shown, None if nowhere.
+
+    Raises ConfigError, before anything is written, if that address cannot work.
+    """
     return tracking_uri(session.experiment.tracking.uri, store_root=local_folder(session.store.uri))
 
 
 def _is_view_writable(session: Session, screen: Console) -> bool:
-    """Return whether MLflow's pages can be written, which lie in the store unless a server has them; where they cannot, screen says so."""
+    """Return whether MLflow's pages can be written, which lie in the store unless a server has them.
+
+    Where they cannot, screen says so.
+    """
     address = check_view(session)
     if address is None or not is_in_store(address):
         return True
     reason = session.store.why_read_only()
     if reason is not None:
         refusal = reason.partition(";")[0]
-        screen.print(f"nothing is to be computed, and MLflow is left as it is: {refusal}", style="yellow", soft_wrap=True)
+        screen.print(
+            f"nothing is to be computed, and MLflow is left as it is: {refusal}",
+            style="yellow",
+            soft_wrap=True,
+        )
     return reason is None
 
 
 def _announce(session: Session, screen: Console) -> None:
-    about = f"{session.experiment.name}: computing what is missing in {session.store.uri}; Ctrl-C at any time, the same command resumes"
+    about = (
+        f"{session.experiment.name}: computing what is missing in {session.store.uri}; Ctrl-C at any time, "
+        "the same command resumes"
+    )
     screen.print(about, soft_wrap=True)
     notice = scale_notice(session.examples)
     if notice is not None:
@@ -180,9 +214,20 @@ def _result(
 
 
 def _unfinished(progress: Progress, settled: frozenset[str]) -> list[str]:
-    """Return the nodes that a run was to finish and did not, with their status; what waits for a failed shard is told by its failure."""
+    """Return the nodes that a run was to finish and did not, with their status.
+
+    What waits for a failed shard is told by its failure.
+    """
     states = progress.states
-    return [] if progress.failures else [f"{key} ({states[key].status})" for key in states if key in progress.wanted - settled and states[key].status != "done"]
+    return (
+        []
+        if progress.failures
+        else [
+            f"{key} ({states[key].status})"
+            for key in states
+            if key in progress.wanted - settled and states[key].status != "done"
+        ]
+    )
 
 
 def publish_report(session: Session, screen: Console, state: NodeState) -> str | None:
@@ -191,10 +236,18 @@ def publish_report(session: Session, screen: Console, state: NodeState) -> str |
 
 
 def publish_blob(session: Session, screen: Console, state: NodeState, ending: str, name: str) -> str | None:
-    """Copy a blob of a finished node of one shard to a name that people find, and return its path; None while it is not finished."""
+    """Copy a blob of a finished node of one shard to a name that people find, and return its path.
+
+    None while it is not finished.
+    """
     if state.status != "done":
         return None
-    return publish_file(session.store, name, session.store.read_blob(state.table.folder, state.pieces[0].shard, ending), screen)
+    return publish_file(
+        session.store,
+        name,
+        session.store.read_blob(state.table.folder, state.pieces[0].shard, ending),
+        screen,
+    )
 
 
 def _summary(session: Session, state: NodeState | None) -> dict[str, Any]:

@@ -22,7 +22,8 @@ def older_identity_notice(graph: Graph, store: Store, used: Collection[str]) -> 
         return None
     count = f"{n_models:,} models are" if n_models > 1 else "1 model is"
     return (
-        f"older identity: {count} not reused, since an earlier release drew their subsets and seeds in another way; "
+        f"older identity: {count} not reused, since an earlier release drew their subsets and seeds in "
+        "another way; "
         "a run trains new ones beside them, or keep to that release to go on with them"
     )
 
@@ -40,7 +41,11 @@ def _n_models(graph: Graph, store: Store, folder: str) -> int:
     # A folder without a readable description says nothing of whose models it holds.
     except (StoreError, ValueError):
         return 0
-    if not isinstance(about, dict) or about.get("identity", 1) >= IDENTITY or not _is_of(graph, about.get("settings")):
+    if (
+        not isinstance(about, dict)
+        or about.get("identity", 1) >= IDENTITY
+        or not _is_of(graph, about.get("settings"))
+    ):
         return 0
     return sum(shard.stop - shard.start for shard in store.shards(folder))
 
@@ -65,7 +70,11 @@ def _equals(recorded: Any, settings: Settings) -> bool:
     """
     if not isinstance(recorded, Mapping):
         return False
-    today = settings.model_dump(mode="json") | ({"name": plugin_name(settings)} if isinstance(settings, Plugin) else {})
+    today = settings.model_dump(mode="json") | (
+        {"name": plugin_name(settings)} if isinstance(settings, Plugin) else {}
+    )
     paths = {name for name in today if isinstance(getattr(settings, name, None), Path)}
-    same = all(name in today and today[name] == value for name, value in recorded.items() if name not in paths)
+    same = all(
+        name in today and today[name] == value for name, value in recorded.items() if name not in paths
+    )
     return same and identity(settings).keys() <= recorded.keys()

@@ -11,7 +11,10 @@ from pipeline.graph.kinds import entries
 
 @dataclass(frozen=True)
 class Share:
-    """What of a graph one stage computes: `wanted` includes what that rests on, `settled` those of it that are used with members missing."""
+    """What of a graph one stage computes.
+
+    `wanted` includes what that rests on, `settled` those of it that are used with members missing.
+    """
 
     wanted: frozenset[str]
     settled: frozenset[str]
@@ -20,26 +23,41 @@ class Share:
 def check_only(stage: str | None) -> None:
     """Raise ConfigError unless stage is a stage of the command line, or None."""
     if stage is not None and stage not in entries():
-        raise ConfigError(f"--only {stage!r}: expected {', '.join(entries())}.{did_you_mean(stage, entries())}")
+        raise ConfigError(
+            f"--only {stage!r}: expected {', '.join(entries())}.{did_you_mean(stage, entries())}"
+        )
 
 
 def share_of(stage: str, session: Session, *, allow_missing: bool) -> Share:
     """Return the share of a stage of the command line.
 
-    Raises ConfigError on an unknown stage, and MissingShardsError naming what must be made first, and by which commands.
+    Raises ConfigError on an unknown stage, and MissingShardsError naming what must be made first, and by
+    which commands.
     """
     check_only(stage)
     nodes, states = session.graph.nodes, session.graph.survey(session.store)
     own = {key for key, node in nodes.items() if node.entry == stage}
-    # What is done rests on nothing that is still to come, even where weights beside its parents are to be kept again.
-    wanted = frozenset(own) | with_what_they_rest_on(session.graph, {key for key in own if states[key].status != "done"})
-    settled = frozenset(key for key in wanted - own if allow_missing and nodes[key].trains and 2 <= states[key].n_done < nodes[key].n_units)
+    # What is done rests on nothing that is still to come, even where weights beside its parents are to be
+    # kept again.
+    wanted = frozenset(own) | with_what_they_rest_on(
+        session.graph, {key for key in own if states[key].status != "done"}
+    )
+    settled = frozenset(
+        key
+        for key in wanted - own
+        if allow_missing and nodes[key].trains and 2 <= states[key].n_done < nodes[key].n_units
+    )
     states = session.graph.survey(session.store, settled=settled) if settled else states
     missing = [key for key in nodes if key in wanted - own - settled and states[key].status != "done"]
     if missing:
-        first = [f"dmm run --only {name}" for name in entries() if any(nodes[key].entry == name for key in missing)]
-        named = ", ".join(f"{key} ({states[key].status})" for key in missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
+        first = [
+            f"dmm run --only {name}" for name in entries() if any(nodes[key].entry == name for key in missing)
+        ]
+        named = ", ".join(f"{key} ({states[key].status})" for key in missing[:3]) + (
+            f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+        )
         raise MissingShardsError(
-            f"the {stage} stage rests on what is not in {session.store.uri} yet: {named}; run `{'`, then `'.join(first)}` with the same config and store first"
+            f"the {stage} stage rests on what is not in {session.store.uri} yet: {named}; run "
+            f"`{'`, then `'.join(first)}` with the same config and store first"
         )
     return Share(wanted, settled)

@@ -41,15 +41,24 @@ def planned_work(session: Session) -> dict[str, Any]:
         total += cost
         progress = {"done": state.n_done, "wanted": state.node.n_units}
         note = population_note(session.experiment, state.node)
-        rows.append(about(state) | progress | {"retrainings": round(cost, 2), "seconds": _estimate(session, state, todo), "note": note})
+        rows.append(
+            about(state)
+            | progress
+            | {"retrainings": round(cost, 2), "seconds": _estimate(session, state, todo), "note": note}
+        )
     spending = spending_of(session.experiment, session.examples)
     effects = any("effect" in unlearner.needs for unlearner in session.experiment.unlearners.values())
     return {
         "store": session.store.uri,
-        "feeds": {stage: _feed(session, getattr(session.experiment.resources, stage)) for stage in ("train", "unlearn")},
+        "feeds": {
+            stage: _feed(session, getattr(session.experiment.resources, stage))
+            for stage in ("train", "unlearn")
+        },
         "notices": [notice for notice in _notices(session, states) if notice is not None],
         "nodes": rows,
-        "forget_sets": {str(state.node.forget_set): _forget_set(session, state) for state in states_of(states, Forget)},
+        "forget_sets": {
+            str(state.node.forget_set): _forget_set(session, state) for state in states_of(states, Forget)
+        },
         "retrainings": round(total, 2),
         "models_to_unlearn": sum(state.node.n_units - state.n_done for state in states_of(states, Unlearn)),
         "core_seconds": round(sum(row["seconds"] or 0.0 for row in rows), 1),
@@ -81,7 +90,10 @@ def _notices(session: Session, states: Mapping[str, NodeState]) -> Iterator[str 
 
 
 def population_note(experiment: Experiment, node: Node) -> str:
-    """Return how a population differs from the models that unlearn: a proxy, or trained elsewhere; empty if it does not."""
+    """Return how a population differs from the models that unlearn: a proxy, or trained elsewhere.
+
+    Empty if it does not.
+    """
     if isinstance(node, Imported):
         return f"from {plugin_name(node.records)}, not trained here"
     return proxy_words(experiment, node.role) if isinstance(node, Population) else ""
@@ -96,23 +108,38 @@ def _without_weights(session: Session, state: NodeState) -> str | None:
     if n_models <= 0:
         return None
     again = "unlearned" if isinstance(state.node, Unlearn) else "trained"
-    exist = "1 model exists without its weights and is" if n_models == 1 else f"{n_models:,} models exist without their weights and are"
+    exist = (
+        "1 model exists without its weights and is"
+        if n_models == 1
+        else f"{n_models:,} models exist without their weights and are"
+    )
     return f"{state.node.key}: {exist} {again} again to keep them; outputs stay the same"
 
 
 def _forget_set(session: Session, state: NodeState) -> dict[str, Any] | None:
-    """Return how many points a forget set has and its first ids; None where it is chosen by models that are not trained yet."""
+    """Return how many points a forget set has and its first ids.
+
+    None where it is chosen by models that are not trained yet.
+    """
     ids = session.graph.forget_ids(session.store, state)
     return None if ids is None else {"n_points": len(ids), "first_ids": ids[:FIRST_IDS].tolist()}
 
 
 def models_to_train(states: Mapping[str, NodeState], keys: Iterable[str]) -> str:
-    """Return how many models of the nodes called keys are still to train, in words; and where some are there, how to go on with those."""
+    """Return how many models of the nodes called keys are still to train, in words.
+
+    And where some are there, how to go on with those.
+    """
     left = [states[key] for key in keys if isinstance(states[key].node, Population) and states[key].missing]
     n_models = sum(state.node.n_units - state.n_done for state in left)
     said = f"{n_models:,} models to train"
-    if any(state.pieces and isinstance(state.node, Population) and state.node.role in SUBSETS for state in left):
-        return f"{said} (where `dmm run --until-enough` used fewer, give the --set it printed to go on with those)"
+    if any(
+        state.pieces and isinstance(state.node, Population) and state.node.role in SUBSETS for state in left
+    ):
+        return (
+            f"{said} (where `dmm run --until-enough` used fewer, give the --set it printed to go on with "
+            "those)"
+        )
     return said
 
 
@@ -122,6 +149,9 @@ def _estimate(session: Session, state: NodeState, todo: int) -> float | None:
         return 0.0 if not todo else None
     # A few tell as much as all: each is a file to read, and a request in an object store.
     some = state.pieces[:: len(state.pieces) // MOST_TIMED + 1]
-    timed = [(session.store.side(state.folder, piece.shard).get("seconds"), piece.shard.stop - piece.shard.start) for piece in some]
+    timed = [
+        (session.store.side(state.folder, piece.shard).get("seconds"), piece.shard.stop - piece.shard.start)
+        for piece in some
+    ]
     each = [seconds / units for seconds, units in timed if seconds]
     return round(statistics.median(each) * todo, 1) if each else None

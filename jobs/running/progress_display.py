@@ -1,4 +1,7 @@
-"""How a run is shown while it works: bars on a terminal, a line every few seconds elsewhere, on standard error either way."""
+"""How a run is shown while it works.
+
+Bars on a terminal, a line every few seconds elsewhere, on standard error either way.
+"""
 
 import time
 from collections.abc import Sequence
@@ -7,6 +10,7 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
+from typing_extensions import override
 
 from pipeline.execution.progress import Listener, Progress
 from pipeline.graph.kinds import by_title
@@ -14,7 +18,8 @@ from pipeline.graph.node import Node
 from pipeline.tracking.rate import Pace
 
 _LINE_SECONDS = 5.0
-# Share of the models after which their pace tells how long the rest takes: the first few come long before whole shards do.
+# Share of the models after which their pace tells how long the rest takes: the first few come long before
+# whole shards do.
 TELLING = 0.02
 
 
@@ -34,7 +39,10 @@ class Rate:
 
 @dataclass(frozen=True, kw_only=True)
 class Count:
-    """The progress of the nodes of one title: units done, those in running shards included, and units wanted."""
+    """The progress of the nodes of one title.
+
+    Units done, those in running shards included, and units wanted.
+    """
 
     done: float
     wanted: int
@@ -99,8 +107,8 @@ class BarDisplay(Listener):
         self._rows: dict[str, TaskID] = {}
         self._rate = Rate()
 
+    @override
     def changed(self, progress: Progress) -> None:
-        """See Listener."""
         if not self._rows:
             self._bars.start()
         self._notice.update(progress)
@@ -127,8 +135,8 @@ class LineDisplay(Listener):
         self._next = time.monotonic() + _LINE_SECONDS
         self._rate = Rate()
 
+    @override
     def changed(self, progress: Progress) -> None:
-        """See Listener."""
         self._notice.update(progress)
         rate, left = self._rate.update(progress)
         if time.monotonic() < self._next:
@@ -138,8 +146,14 @@ class LineDisplay(Listener):
         busy = [_line(title, one) for title, one in every if one.is_running or 0 < one.done < one.wanted]
         failed = f" · {len(progress.failures)} shards failed" if progress.failures else ""
         # Of how long a fit takes the pace of models says nothing.
-        pace = f" · {rate_text(rate)}{f' · {duration_in_words(left)} left' if left else ''}" if _is_making_models(progress) else ""
-        self._console.print(f"[{progress.seconds:4.0f} s] {' · '.join(busy) or 'working'}{pace}{failed}", soft_wrap=True)
+        pace = (
+            f" · {rate_text(rate)}{f' · {duration_in_words(left)} left' if left else ''}"
+            if _is_making_models(progress)
+            else ""
+        )
+        self._console.print(
+            f"[{progress.seconds:4.0f} s] {' · '.join(busy) or 'working'}{pace}{failed}", soft_wrap=True
+        )
 
     def stop(self) -> None:
         """Nothing to undo."""

@@ -1,4 +1,7 @@
-"""Pages and pictures under names that people find: in the store, or in the current folder where the store is read-only."""
+"""Pages and pictures under names that people find.
+
+In the store, or in the current folder where the store is read-only.
+"""
 
 from pathlib import Path
 
@@ -11,8 +14,8 @@ from pipeline.store.store import Store
 def publish_file(store: Store, name: str, content: bytes, screen: Console) -> str:
     """Write content under name to the root of the store, and return where it is.
 
-    A store that cannot be written keeps what it has; the file then goes to the current folder, and screen says so. Raises DataError if that
-    cannot be written either.
+    A store that cannot be written keeps what it has; the file then goes to the current folder, and screen
+    says so. Raises DataError if that cannot be written either.
     """
     files = store.files
     try:
@@ -35,4 +38,6 @@ def write_file(path: Path, content: bytes) -> None:
     try:
         path.write_bytes(content)
     except OSError as error:
-        raise DataError(f"{path} cannot be written ({error.strerror or error}); choose a place that can be written") from error
+        raise DataError(
+            f"{path} cannot be written ({error.strerror or error}); choose a place that can be written"
+        ) from error

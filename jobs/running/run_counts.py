@@ -1,4 +1,7 @@
-"""What a store shows of a run at one moment, and what changed since the last look: counted from listings, by whoever sees the store."""
+"""What a store shows of a run at one moment, and what changed since the last look.
+
+Counted from listings, by whoever sees the store.
+"""
 
 import time
 from collections.abc import Mapping
@@ -38,8 +41,8 @@ class StageLook:
 class Look:
     """What the store showed at one moment.
 
-    makers are hosts by the number of newest shards that they made, silence seconds since the last of those; nothing_there says why there is no
-    store at all, if there is none.
+    makers are hosts by the number of newest shards that they made, silence seconds since the last of those;
+    nothing_there says why there is no store at all, if there is none.
     """
 
     store: str
@@ -53,12 +56,22 @@ class Look:
 
     def to_json(self) -> dict[str, Any]:
         """Return everything, JSON-ready."""
-        failed = [{"node": one.key, "start": one.start, "stop": one.stop, "error": one.error} for one in self.failed]
-        return {**self.__dict__, "stages": [stage.__dict__ for stage in self.stages], "makers": dict(self.makers), "failed": failed}
+        failed = [
+            {"node": one.key, "start": one.start, "stop": one.stop, "error": one.error} for one in self.failed
+        ]
+        return {
+            **self.__dict__,
+            "stages": [stage.__dict__ for stage in self.stages],
+            "makers": dict(self.makers),
+            "failed": failed,
+        }
 
 
 class Watcher:
-    """Looks at a store again and again. Tables that are done are not listed again, and the graph is surveyed anew only when one became done."""
+    """Looks at a store again and again.
+
+    Tables that are done are not listed again, and the graph is surveyed anew only when one became done.
+    """
 
     def __init__(self, session: Session) -> None:
         self._graph, self._store = session.graph, session.store
@@ -95,11 +108,16 @@ class Watcher:
         )
 
     def _update(self) -> None:
-        """List the tables that were not done; once one is, survey all, as those that wait for it are known by now."""
+        """List the tables that were not done.
+
+        Once one is, survey all, as those that wait for it are known by now.
+        """
         unfinished = self._unfinished()
         for state in unfinished:
             found = set(self._store.shards(state.table.folder, keeping=state.node.keeping))
-            self._take(state, found, sum(piece.stop - piece.start for piece in cover(found, state.node.n_units)))
+            self._take(
+                state, found, sum(piece.stop - piece.start for piece in cover(found, state.node.n_units))
+            )
         if any(self._done[state.node.key] == state.node.n_units for state in unfinished):
             self._states = self._graph.survey(self._store)
             for state in self._states.values():
@@ -114,11 +132,18 @@ class Watcher:
         return any(self._shards.values())
 
     def _unfinished(self) -> list[NodeState]:
-        return [state for state in self._states.values() if state.folder is not None and state.status != "done"]
+        return [
+            state for state in self._states.values() if state.folder is not None and state.status != "done"
+        ]
 
     def _last_of_each(self) -> list[tuple[str, ShardName]]:
-        """Return the last shard of each table there is, the unfinished ones': among them are the newest, as far as a listing tells."""
-        states = [state for state in self._unfinished() if state.pieces] or [state for state in self._states.values() if state.pieces]
+        """Return the last shard of each table there is, the unfinished ones'.
+
+        Among them are the newest, as far as a listing tells.
+        """
+        states = [state for state in self._unfinished() if state.pieces] or [
+            state for state in self._states.values() if state.pieces
+        ]
         return [(state.table.folder, state.pieces[-1].shard) for state in states]
 
     def _ask_makers(self) -> None:
@@ -128,5 +153,7 @@ class Watcher:
         sides = [self._store.side(folder, shard) for folder, shard in self._newest[-_MOST_SIDE_FILES:]]
         hosts = [side["host"] for side in sides if "host" in side]
         self._makers = {host: hosts.count(host) for host in sorted(set(hosts))}
-        self._written_at = max([side["written_at"] for side in sides if "written_at" in side], default=self._written_at)
+        self._written_at = max(
+            [side["written_at"] for side in sides if "written_at" in side], default=self._written_at
+        )
         self._newest = []

@@ -1,4 +1,7 @@
-"""Whether there is a store at an address at all: an address that is mistyped looks like a store in which nothing is done yet."""
+"""Whether there is a store at an address at all.
+
+An address that is mistyped looks like a store in which nothing is done yet.
+"""
 
 from pipeline.graph.kinds import stages
 from pipeline.store.files.mounted import MARK

@@ -18,7 +18,11 @@ from pipeline.graph.nodes.models import Models
 
 @dataclass(frozen=True, kw_only=True)
 class Enough:
-    """Where the search ended: the experiment to go on with, and what doubling its models gained, None if failed shards leave that unknown."""
+    """Where the search ended.
+
+    The experiment to go on with, and what doubling its models gained, None if failed shards leave that
+    unknown.
+    """
 
     session: Session
     n_models: int
@@ -30,12 +34,19 @@ class Enough:
     def settings(self) -> list[str]:
         """What later commands must be given to use these models and train no more."""
         populations = self.session.experiment.populations
-        counts = {"subset": populations.subset.n_models} | ({} if populations.designed is None else {"designed": populations.designed.n_models})
+        counts = {"subset": populations.subset.n_models} | (
+            {} if populations.designed is None else {"designed": populations.designed.n_models}
+        )
         return [f"populations.{role}.n_models={n_models}" for role, n_models in counts.items()]
 
     def to_json(self) -> dict[str, Any]:
         """Return the answer, JSON-ready."""
-        found = {"n_models": self.n_models, "wanted": self.wanted, "lds_gained_by_last_doubling": self.gain, "tolerance": self.tolerance}
+        found = {
+            "n_models": self.n_models,
+            "wanted": self.wanted,
+            "lds_gained_by_last_doubling": self.gain,
+            "tolerance": self.tolerance,
+        }
         return found | {"set": self.settings}
 
     def __str__(self) -> str:
@@ -44,37 +55,58 @@ class Enough:
         gained = f"the last doubling gained {self.gain:+.4f} LDS, below {self.tolerance:g}"
         if self.gain < self.tolerance and self.n_models < self.wanted:
             keep = " ".join(f"--set {setting}" for setting in self.settings)
-            return f"{self.n_models:,} of {self.wanted:,} subset models are enough: {gained}. Give later commands {keep}, or they train the rest."
+            return (
+                f"{self.n_models:,} of {self.wanted:,} subset models are enough: {gained}. Give later "
+                f"commands {keep}, or they train the rest."
+            )
         if self.gain < self.tolerance:
             return f"all {self.n_models:,} subset models are used: {gained}, so more would hardly help"
-        return f"all {self.n_models:,} subset models are used: the last doubling still gained {self.gain:+.4f} LDS, so more would help"
+        return (
+            f"all {self.n_models:,} subset models are used: the last doubling still gained {self.gain:+.4f} "
+            "LDS, so more would help"
+        )
 
 
-def find_enough(session: Session, screen: Console, *, executor: str, tolerance: float, allow_missing: bool = False) -> Enough:
+def find_enough(
+    session: Session, screen: Console, *, executor: str, tolerance: float, allow_missing: bool = False
+) -> Enough:
     """Train an eighth, a quarter, a half, then all of the subset models, and stop where the last doubling gained less than tolerance in LDS.
 
-    Each step resumes the one before, since a population grows in place; it also stops where failed shards leave the score unknown. Raises
-    ConfigError where nothing would be scored.
+    Each step resumes the one before, since a population grows in place; it also stops where failed shards
+    leave the score unknown. Raises ConfigError where nothing would be scored.
     """
     if not 0 < tolerance < math.inf:
-        raise ConfigError(f"--tolerance {tolerance} must be above 0 and finite; it is the LDS that doubling the models must gain to be worth it")
+        raise ConfigError(
+            f"--tolerance {tolerance} must be above 0 and finite; it is the LDS that doubling the models "
+            "must gain to be worth it"
+        )
     curve = session.graph.find(CurveNode, stage=CurveNode.stage)
     if curve is None:
         raise ConfigError(
-            "--until-enough needs held-out models, an estimator of subset models and an unlearner that uses it; set populations.heldout and use `dmm`"
+            "--until-enough needs held-out models, an estimator of subset models and an unlearner that uses "
+            "it; set populations.heldout and use `dmm`"
         )
     wanted = _count(session)
     experiments = [session.experiment.with_share_of_models(share) for share in SHARES]
     for experiment in experiments:
         check_learnt_from(experiment)
     # Small shares may come to the same models, at least 8 of each role.
-    for experiment in (one for one, following in zip(experiments, [*experiments[1:], None], strict=True) if one != following):
+    for experiment in (
+        one for one, following in zip(experiments, [*experiments[1:], None], strict=True) if one != following
+    ):
         part = replace(session, experiment=experiment, graph=build_graph(experiment, session.examples))
         screen.print(f"are {_count(part):,} subset models enough?")
         display = open_display(screen)
         try:
             open_executor = executor_opener(executor, part)
-            walk = Walk(part.graph, part.store, open_executor=open_executor, listeners=[display], until=CurveNode.stage, allow_missing=allow_missing)
+            walk = Walk(
+                part.graph,
+                part.store,
+                open_executor=open_executor,
+                listeners=[display],
+                until=CurveNode.stage,
+                allow_missing=allow_missing,
+            )
             found = walk.run().states[curve.key]
         finally:
             display.stop()

@@ -1,4 +1,7 @@
-"""The package of a submitted job: its working folder, with every file and plug-in that the config names. It is checked before upload."""
+"""The package of a submitted job: its working folder, with every file and plug-in that the config names.
+
+It is checked before upload.
+"""
 
 import contextlib
 import shlex
@@ -21,7 +24,10 @@ MIB = 2**20
 
 @dataclass(frozen=True)
 class JobPackage:
-    """What is uploaded (a folder here, an archive by URI, or nothing) and the command that starts in it; n_bytes before packing."""
+    """What is uploaded (a folder here, an archive by URI, or nothing) and the command that starts in it.
+
+    N_bytes before packing.
+    """
 
     working_dir: str | None
     entrypoint: str
@@ -30,7 +36,10 @@ class JobPackage:
 
 
 def check_here(experiment: Experiment, working_dir: str) -> bool:
-    """Check settings and data together, as a run that starts in the working folder does; return False where the data are not on this machine."""
+    """Check settings and data together, as a run that starts in the working folder does.
+
+    Return False where the data are not on this machine.
+    """
     if any(path.is_absolute() and not path.exists() for path in map(expanded, paths_in(experiment))):
         return False
     with contextlib.chdir(working_dir if Path(working_dir).is_dir() else "."):
@@ -49,20 +58,25 @@ def pack(
 ) -> JobPackage:
     """Return the package; raises ConfigError naming what the config needs and the working folder does not ship.
 
-    shipped_files lists what is uploaded of a folder, relative to it; largest_bytes is how much Ray keeps of one, which counts before packing here: the
-    careful side.
+    shipped_files lists what is uploaded of a folder, relative to it; largest_bytes is how much Ray keeps of
+    one, which counts before packing here: the careful side.
     """
     if "://" in working_dir:
         return JobPackage(working_dir, _command(config, options))
     root = Path(working_dir).resolve()
     # What the config names is looked for where the job starts; the config itself was read from here.
     needed = {f"config {config}": Path(config)} if config else {}
-    needed |= {f"file {path}": root / path for path in paths_in(experiment) if not expanded(path).is_absolute()}
+    needed |= {
+        f"file {path}": root / path for path in paths_in(experiment) if not expanded(path).is_absolute()
+    }
     needed |= {f"plug-in {name}": path for name, path in modules_in(experiment).items()}
     if not needed:
         return JobPackage(None, _command(None, options))
     if not root.is_dir():
-        raise ConfigError(f"--working-dir {working_dir} is no folder; give the one that holds the config, its files and its plug-ins")
+        raise ConfigError(
+            f"--working-dir {working_dir} is no folder; give the one that holds the config, its files and "
+            "its plug-ins"
+        )
     files = shipped_files(root)
     for name, path in needed.items():
         _check_shipped(name, path.resolve(), root, frozenset(files))
@@ -70,8 +84,10 @@ def pack(
     n_bytes = sum(sizes.values())
     if n_bytes > largest_bytes:
         raise ConfigError(
-            f"the working folder {root} holds {n_bytes / MIB:,.0f} MiB in {len(files):,} files (largest: {max(files, key=sizes.__getitem__)}), and Ray ships "
-            f"at most {largest_bytes / MIB:,.0f}; leave files out with .rayignore, put data where every node reads them, or give another --working-dir"
+            f"the working folder {root} holds {n_bytes / MIB:,.0f} MiB in {len(files):,} files (largest: "
+            f"{max(files, key=sizes.__getitem__)}), and Ray ships "
+            f"at most {largest_bytes / MIB:,.0f}; leave files out with .rayignore, put data where every node "
+            "reads them, or give another --working-dir"
         )
     inside = str(Path(config).resolve().relative_to(root)) if config else None
     return JobPackage(str(root), _command(inside, options), len(files), n_bytes)
@@ -99,7 +115,10 @@ def _check_shipped(name: str, path: Path, root: Path, shipped: frozenset[Path]) 
     elif not any(path.relative_to(root) in (file, *file.parents) for file in shipped):
         why = ".rayignore or .gitignore leaves it out"
     if why:
-        raise ConfigError(f"{name} is not shipped with the working folder {root}: {why}; move it there, or give a path or URI that every node reads")
+        raise ConfigError(
+            f"{name} is not shipped with the working folder {root}: {why}; move it there, or give a path or "
+            "URI that every node reads"
+        )
 
 
 def _command(config: str | None, options: list[str]) -> str:

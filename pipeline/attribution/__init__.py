@@ -1,4 +1,7 @@
-"""What predicts the outputs of models trained on other subsets: estimators of linear datamodels, and their score."""
+"""What predicts the outputs of models trained on other subsets.
+
+Estimators of linear datamodels, and their score.
+"""
 
 from pipeline.attribution.estimator import Estimator
 from pipeline.attribution.gradients.influence import GroupInfluence
@@ -15,5 +18,15 @@ from pipeline.core.registry import PluginTable
 ESTIMATORS = PluginTable(
     "estimator",
     Estimator,
-    (GroupKernel, Ridge, Lasso, LocalRidge, Combined, DifferenceOfMeans, Trak, GroupInfluence, AttributionFile),
+    (
+        GroupKernel,
+        Ridge,
+        Lasso,
+        LocalRidge,
+        Combined,
+        DifferenceOfMeans,
+        Trak,
+        GroupInfluence,
+        AttributionFile,
+    ),
 )

@@ -1,4 +1,7 @@
-"""An estimator turns subset models into datamodels: first what all outputs share, then what each block of outputs needs."""
+"""An estimator turns subset models into datamodels.
+
+First what all outputs share, then what each block of outputs needs.
+"""
 
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -17,7 +20,8 @@ from pipeline.data.examples import Examples
 from pipeline.training.ensemble import Builder
 
 Arrays = Mapping[str, np.ndarray]
-# The outputs of a model that datamodels may predict: the logit of every class at every point, and the margin there.
+# The outputs of a model that datamodels may predict: the logit of every class at every point, and the margin
+# there.
 OUTPUTS = frozenset({"logits", "margins"})
 # Names in the fit table that are not for estimators.
 MARGIN_R2, HELDOUT_MARGINS = "margin_r2", "heldout_margins"
@@ -27,10 +31,11 @@ RESERVED = frozenset({MARGIN_R2, HELDOUT_MARGINS})
 class Estimator(Plugin):
     """Fits datamodels.
 
-    `needs` names the evidence it reads: `subset` is masks and outputs of the subset models, `groups` the lines of groups that scouts see,
-    `views` what they see of all points, `checkpoints` the scouts themselves.
-    `scalars` names what fit returns as one number for each output; reports and scores read nothing else of it.
-    `takes_fidelities` says whether one fit may learn from models of several kinds, such as a cheap proxy and the model that unlearns.
+    `needs` names the evidence it reads: `subset` is masks and outputs of the subset models, `groups` the
+    lines of groups that scouts see, `views` what they see of all points, `checkpoints` the scouts themselves.
+    `scalars` names what fit returns as one number for each output; reports and scores read nothing else of
+    it. `takes_fidelities` says whether one fit may learn from models of several kinds, such as a cheap proxy
+    and the model that unlearns.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"subset"})
@@ -55,10 +60,16 @@ class Estimator(Plugin):
         """Raise ConfigError if models of this kind cannot be looked into as this needs, found on one that is not trained. By default nothing is needed."""
 
     def check_objective(self, objective: object) -> None:
-        """Raise ConfigError if what is learnt of models rests on another objective of training. By default it rests on none."""
+        """Raise ConfigError if what is learnt of models rests on another objective of training.
+
+        By default it rests on none.
+        """
 
     def outputs(self, examples: Examples) -> frozenset[str]:
-        """Return which outputs of models it has datamodels of: `logits`, which unlearners need, `margins`, or both. See Attribution for what follows."""
+        """Return which outputs of models it has datamodels of.
+
+        `logits`, which unlearners need, `margins`, or both. See Attribution for what follows.
+        """
         return OUTPUTS
 
     @abstractmethod
@@ -67,7 +78,10 @@ class Estimator(Plugin):
 
     @abstractmethod
     def fit(self, factor: Arrays, evidence: Evidence, block: Block) -> Arrays:
-        """Return what is learnt of each output, as arrays (n_outputs, …); `r2`, if there, the leave-one-out share of variance explained."""
+        """Return what is learnt of each output, as arrays (n_outputs, …).
+
+        `r2`, if there, the leave-one-out share of variance explained.
+        """
 
     @abstractmethod
     def datamodel(self, factor: Arrays, fit: Arrays, evidence: Evidence, block: Block) -> Datamodel:
@@ -84,15 +98,25 @@ class Estimator(Plugin):
         check_arrays(found, block.outputs.shape[1])
         for name in self.scalars:
             if name not in found or found[name].ndim != 1 or not np.isfinite(found[name]).all():
-                raise ShapeError(f"`scalars` names {name!r}; expected an array of one finite number for each output under that name")
+                raise ShapeError(
+                    f"`scalars` names {name!r}; expected an array of one finite number for each output under "
+                    "that name"
+                )
 
-    def _check_predict_heldout(self, found: HeldoutOutputs, factor: Arrays, fit: Arrays, evidence: Evidence, block: Block) -> None:
+    def _check_predict_heldout(
+        self, found: HeldoutOutputs, factor: Arrays, fit: Arrays, evidence: Evidence, block: Block
+    ) -> None:
         expected = (len(evidence.heldout) if evidence.heldout is not None else 0, block.outputs.shape[1])
         if found.shape != expected or found.dtype.kind != "f" or not np.isfinite(found).all():
             raise ShapeError(f"it is {describe_value(found)}; expected finite floats of shape {expected}")
 
-    def predict_heldout(self, factor: Arrays, fit: Arrays, evidence: Evidence, block: Block) -> HeldoutOutputs:
-        """Return the predicted outputs (n_heldout, n_outputs) of the held-out masks; raises ConfigError where there are none."""
+    def predict_heldout(
+        self, factor: Arrays, fit: Arrays, evidence: Evidence, block: Block
+    ) -> HeldoutOutputs:
+        """Return the predicted outputs (n_heldout, n_outputs) of the held-out masks.
+
+        Raises ConfigError where there are none.
+        """
         if evidence.heldout is None:
             raise ConfigError("there are no held-out models to predict; set populations.heldout")
         return self.datamodel(factor, fit, evidence, block).predict(evidence.heldout)
@@ -106,7 +130,9 @@ def check_arrays(arrays: Arrays, length: int) -> None:
         if name in RESERVED:
             raise ShapeError(f"the name {name!r} is taken; choose another one")
         if array.dtype.kind not in "biuf" or array.ndim == 0 or len(array) != length or 0 in array.shape[1:]:
-            raise ShapeError(f"{name!r} is {describe_value(array)}; expected numbers of shape ({length}, ...)")
+            raise ShapeError(
+                f"{name!r} is {describe_value(array)}; expected numbers of shape ({length}, ...)"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

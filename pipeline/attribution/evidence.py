@@ -1,4 +1,7 @@
-"""What estimators learn from: the masks of models and the outputs of a block of points, and what trained models see in the data."""
+"""What estimators learn from.
+
+The masks of models and the outputs of a block of points, and what trained models see in the data.
+"""
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
@@ -8,7 +11,15 @@ import numpy as np
 from jaxtyping import Bool, Int
 from scipy import sparse
 
-from pipeline.core.arrays import HeldoutMasks, Indices, Masks, Outputs, require_array, require_floats, require_masks
+from pipeline.core.arrays import (
+    HeldoutMasks,
+    Indices,
+    Masks,
+    Outputs,
+    require_array,
+    require_floats,
+    require_masks,
+)
 from pipeline.core.errors import ConfigError, DataError, ShapeError
 from pipeline.data.nested_groups import Lines
 from pipeline.data.views import Views
@@ -16,7 +27,8 @@ from pipeline.training.gradients import Checkpoints
 
 T = TypeVar("T")
 
-# Outputs whose seed effects are looked at together: 20,000 models take 80 MB for each of the few copies that this needs.
+# Outputs whose seed effects are looked at together: 20,000 models take 80 MB for each of the few copies that
+# this needs.
 _COLUMNS = 512
 # The largest output that can be squared and summed in float64, with room for weights.
 _LARGEST = 1e100
@@ -26,9 +38,11 @@ _LARGEST = 1e100
 class Evidence:
     """masks (n_models, n_train) of all subset models; heldout, masks to be predicted.
 
-    lines of groups, views of all points and trained models are for estimators that need `groups`, `views` and `checkpoints`.
+    lines of groups, views of all points and trained models are for estimators that need `groups`, `views` and
+    `checkpoints`.
 
-    For an estimator that needs no subset models the models are the full ones, whose masks keep every point: they say where effects start from.
+    For an estimator that needs no subset models the models are the full ones, whose masks keep every point:
+    they say where effects start from.
     """
 
     masks: Masks
@@ -57,17 +71,24 @@ class Evidence:
     def seen(self) -> Views:
         """Return the views of all points; raises ConfigError where there are none."""
         if self.views is None:
-            raise ConfigError("this estimator needs what scouts see of all points; add `views` to its `needs`")
+            raise ConfigError(
+                "this estimator needs what scouts see of all points; add `views` to its `needs`"
+            )
         return self.views
 
     def checkpoints(self) -> Checkpoints:
         """Return the trained models; raises ConfigError where there are none."""
         if self.trained is None:
-            raise ConfigError("this estimator needs trained models and their states; add `checkpoints` to its `needs`")
+            raise ConfigError(
+                "this estimator needs trained models and their states; add `checkpoints` to its `needs`"
+            )
         return self.trained
 
     def once(self, name: Hashable, compute: Callable[[], T]) -> T:
-        """Return compute(), from memory after the first time: what rests on masks alone serves every block of outputs."""
+        """Return compute(), from memory after the first time.
+
+        What rests on masks alone serves every block of outputs.
+        """
         if name not in self._kept:
             self._kept[name] = compute()
         found: T = self._kept[name]
@@ -78,8 +99,9 @@ class Evidence:
 class Block:
     """Outputs of some points: the logit of every class, or the margin.
 
-    points (n_block_points,): their ids. outputs (n_models, n_outputs): those of all models of the evidence, per_point of them for each point in
-    turn: n_classes logits, or 1 margin. Raises ShapeError if the numbers do not agree.
+    points (n_block_points,): their ids. outputs (n_models, n_outputs): those of all models of the evidence,
+    per_point of them for each point in turn: n_classes logits, or 1 margin. Raises ShapeError if the numbers
+    do not agree.
     """
 
     points: Indices
@@ -90,16 +112,22 @@ class Block:
         require_array("points", self.points, kinds="iu", ndim=1)
         require_floats("outputs", self.outputs, ndim=2)
         if self.outputs.shape[1] != len(self.points) * self.per_point:
-            raise ShapeError(f"{self.outputs.shape[1]} outputs of {len(self.points)} points; expected {self.per_point} for each point")
+            raise ShapeError(
+                f"{self.outputs.shape[1]} outputs of {len(self.points)} points; expected {self.per_point} "
+                "for each point"
+            )
 
 
 def check_masks(masks: Masks) -> None:
     """Raise ConfigError or DataError unless masks (n_models, n_train) are enough to learn from."""
     if len(masks) < 3:
-        raise ConfigError(f"datamodels need at least 3 subset models, got {len(masks)}; raise populations.subset.n_models")
+        raise ConfigError(
+            f"datamodels need at least 3 subset models, got {len(masks)}; raise populations.subset.n_models"
+        )
     if (masks == masks[0]).all():
         raise DataError(
-            f"the masks of all {len(masks)} subset models are equal, so nothing can be attributed; raise populations.subset.n_models, "
+            f"the masks of all {len(masks)} subset models are equal, so nothing can be attributed; raise "
+            "populations.subset.n_models, "
             "lower keep_fraction, or import models whose masks differ"
         )
 
@@ -107,25 +135,39 @@ def check_masks(masks: Masks) -> None:
 def check_outputs(masks: Bool[np.ndarray, "n_masks n_train"], outputs: Outputs) -> None:
     """Raise ShapeError or DataError unless outputs (n_models, n_outputs) are finite and one for each mask."""
     if len(masks) != len(outputs):
-        raise ShapeError(f"{len(masks)} masks but outputs of {len(outputs)} models; give one row for each model")
+        raise ShapeError(
+            f"{len(masks)} masks but outputs of {len(outputs)} models; give one row for each model"
+        )
     if not np.isfinite(outputs).all():
         bad = np.flatnonzero(~np.isfinite(outputs).all(axis=1))
-        raise DataError(f"{len(bad)} subset models have non-finite outputs (first: member {bad[0]}); lower recipe.learning_rate")
+        raise DataError(
+            f"{len(bad)} subset models have non-finite outputs (first: member {bad[0]}); lower "
+            "recipe.learning_rate"
+        )
     largest = float(np.abs(outputs).max(initial=0.0))
     if largest > _LARGEST:
-        raise DataError(f"outputs reach {largest:.3g}; datamodels square them, so give outputs up to {_LARGEST:g}")
+        raise DataError(
+            f"outputs reach {largest:.3g}; datamodels square them, so give outputs up to {_LARGEST:g}"
+        )
 
 
-def without_seed_effects(outputs: Outputs, seeds: Int[np.ndarray, " n_models"], populations: Int[np.ndarray, " n_models"]) -> Outputs:
+def without_seed_effects(
+    outputs: Outputs, seeds: Int[np.ndarray, " n_models"], populations: Int[np.ndarray, " n_models"]
+) -> Outputs:
     """Return outputs (n_models, n_outputs) less what their seed adds to them, as far as it can be told from noise.
 
-    Members of one seed (n_models,) share initialisation and order of batches, hence a part of their outputs that no mask explains. It is
-    estimated as the mean over the seed's members of the deviation from their population's mean, shrunk by 1 − (mean square within)/(mean square
-    between), the one-way random effects of Searle, Casella and McCulloch (1992); with one member for each seed nothing is taken out. Outputs
-    that are not all finite come back as they are: a mean over models would spread them over all. Raises ShapeError if the lengths differ.
+    Members of one seed (n_models,) share initialisation and order of batches, hence a part of their outputs
+    that no mask explains. It is estimated as the mean over the seed's members of the deviation from their
+    population's mean, shrunk by 1 − (mean square within)/(mean square between), the one-way random effects of
+    Searle, Casella and McCulloch (1992); with one member for each seed nothing is taken out. Outputs that are
+    not all finite come back as they are: a mean over models would spread them over all. Raises ShapeError if
+    the lengths differ.
     """
     if not len(outputs) == len(seeds) == len(populations):
-        raise ShapeError(f"{len(outputs)} outputs, {len(seeds)} seeds, {len(populations)} populations; give one of each for each model")
+        raise ShapeError(
+            f"{len(outputs)} outputs, {len(seeds)} seeds, {len(populations)} populations; give one of each "
+            "for each model"
+        )
     if not np.isfinite(outputs).all():
         return outputs
     _, which = np.unique(seeds, return_inverse=True)
@@ -148,5 +190,10 @@ def without_seed_effects(outputs: Outputs, seeds: Int[np.ndarray, " n_models"], 
 
 
 def _members(which: Int[np.ndarray, " n_models"]) -> sparse.csr_array:
-    """Return which models each group has, (n_groups, n_models), as numbers: sparse, as there may be as many groups as models."""
-    return sparse.csr_array((np.ones(len(which)), (which, np.arange(len(which)))), shape=(which.max() + 1, len(which)))
+    """Return which models each group has, (n_groups, n_models), as numbers.
+
+    Sparse, as there may be as many groups as models.
+    """
+    return sparse.csr_array(
+        (np.ones(len(which)), (which, np.arange(len(which)))), shape=(which.max() + 1, len(which))
+    )

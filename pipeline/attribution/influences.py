@@ -1,4 +1,7 @@
-"""Which training points help an output and which hurt it most: what each of them alone adds, from whatever a datamodel can say."""
+"""Which training points help an output and which hurt it most.
+
+What each of them alone adds, from whatever a datamodel can say.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,14 +19,19 @@ from pipeline.core.errors import DataError
 class KnowsEach(Protocol):
     """A datamodel that tells the effects of all single points at once, with standard errors."""
 
-    def effects_of_each(self) -> tuple[Float[np.ndarray, "n_train n_outputs"], Float[np.ndarray, "n_train n_outputs"]]:
+    def effects_of_each(
+        self,
+    ) -> tuple[Float[np.ndarray, "n_train n_outputs"], Float[np.ndarray, "n_train n_outputs"]]:
         """Return what `effect_of_removing` says of each training point alone: means and standard errors."""
         ...
 
 
 @dataclass(frozen=True)
 class Influence:
-    """What training point id adds to an output: the effect of removing it alone, negated. Its standard error, None where none is known."""
+    """What training point id adds to an output: the effect of removing it alone, negated.
+
+    Its standard error, None where none is known.
+    """
 
     id: int
     weight: float
@@ -42,7 +50,8 @@ class Influences:
 class Totals:
     """The datamodel of one linear combination of the outputs of each point, such as a margin to first order in the logits.
 
-    whole has n_classes outputs for each of n_points in turn; slopes (n_points, n_classes) are the factors. Errors are taken to be independent.
+    whole has n_classes outputs for each of n_points in turn; slopes (n_points, n_classes) are the factors.
+    Errors are taken to be independent.
     """
 
     whole: Datamodel
@@ -69,16 +78,22 @@ class Totals:
 def influences(datamodel: Datamodel, *, top: int, outputs: Sequence[int] = (0,)) -> list[Influences]:
     """Return, for some outputs of a fitted block, up to top training points that help it, all of weight above 0, and as many that hurt it.
 
-    A datamodel that knows the effects of all single points is asked for them; any other for its weights, and then for the points in question.
-    Raises DataError unless top is 1 to n_train.
+    A datamodel that knows the effects of all single points is asked for them; any other for its weights, and
+    then for the points in question. Raises DataError unless top is 1 to n_train.
     """
     each = datamodel.effects_of_each() if isinstance(datamodel, KnowsEach) else None
     weights = datamodel.weights() if each is None else -each[0]
     if not 1 <= top <= len(weights):
-        raise DataError(f"the top {top} of {len(weights)} training points were asked for; choose 1 to {len(weights)}")
+        raise DataError(
+            f"the top {top} of {len(weights)} training points were asked for; choose 1 to {len(weights)}"
+        )
 
     def influence(index: int, output: int) -> Influence:
-        error = datamodel.effect_of_removing(np.array([index])).standard_error[output] if each is None else each[1][index, output]
+        error = (
+            datamodel.effect_of_removing(np.array([index])).standard_error[output]
+            if each is None
+            else each[1][index, output]
+        )
         return Influence(index, float(weights[index, output]), float(error) if error > 0 else None)
 
     def ranked(output: int) -> Influences:

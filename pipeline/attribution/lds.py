@@ -5,7 +5,15 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from pipeline.core.arrays import MOST_RESAMPLES, Outputs, PerOutput, require_array, require_count, require_floats, require_share
+from pipeline.core.arrays import (
+    MOST_RESAMPLES,
+    Outputs,
+    PerOutput,
+    require_array,
+    require_count,
+    require_floats,
+    require_share,
+)
 from pipeline.core.errors import DataError, ShapeError
 from pipeline.core.seeds import generator
 
@@ -19,7 +27,8 @@ FEWEST_RESAMPLES = 20
 class Lds:
     """values (n_scored,): Spearman correlation of each target whose actual outputs vary.
 
-    n_constant targets do not and are left out of mean and interval; n_flat of those that do are predicted not to, which scores 0.
+    n_constant targets do not and are left out of mean and interval; n_flat of those that do are predicted not
+    to, which scores 0.
     """
 
     values: PerOutput
@@ -29,12 +38,21 @@ class Lds:
     n_flat: int
 
 
-def lds(*, predicted: Float[np.ndarray, "..."], actual: Float[np.ndarray, "..."], n_resamples: int = 200, level: float = 0.95, seed: int = 0) -> Lds:
+def lds(
+    *,
+    predicted: Float[np.ndarray, "..."],
+    actual: Float[np.ndarray, "..."],
+    n_resamples: int = 200,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Lds:
     """Return the Spearman correlation over subsets of predicted with actual outputs, both (n_subsets, n_targets), and its mean over targets.
 
-    Positive means agreement; equal outputs share their average rank, and a prediction that never varies ranks nothing: 0. The interval of the
-    mean is the percentile bootstrap over subsets, ranks held as they are. Raises ShapeError if the shapes differ, DataError on non-finite outputs
-    or if no actual output varies, ConfigError on fewer than 20 resamples or a level outside (0, 1). Source: Park et al. 2023 (TRAK), section 3.
+    Positive means agreement; equal outputs share their average rank, and a prediction that never varies ranks
+    nothing: 0. The interval of the mean is the percentile bootstrap over subsets, ranks held as they are.
+    Raises ShapeError if the shapes differ, DataError on non-finite outputs or if no actual output varies,
+    ConfigError on fewer than 20 resamples or a level outside (0, 1). Source: Park et al. 2023 (TRAK), section
+    3.
     """
     from scipy.stats import rankdata  # a second to import, for whoever only looks at what there is
 
@@ -49,7 +67,9 @@ def lds(*, predicted: Float[np.ndarray, "..."], actual: Float[np.ndarray, "..."]
     values, sums, n_defined = [], np.zeros(n_resamples), np.zeros(n_resamples)
     for start in range(0, int(varies.sum()), _CHUNK):
         targets = np.flatnonzero(varies)[start : start + _CHUNK]
-        whole, *resampled = _correlations(rankdata(predicted[:, targets], axis=0), rankdata(actual[:, targets], axis=0), weights)
+        whole, *resampled = _correlations(
+            rankdata(predicted[:, targets], axis=0), rankdata(actual[:, targets], axis=0), weights
+        )
         values.append(whole)
         sums += np.nansum(resampled, axis=1)
         n_defined += np.isfinite(resampled).sum(axis=1)
@@ -57,7 +77,13 @@ def lds(*, predicted: Float[np.ndarray, "..."], actual: Float[np.ndarray, "..."]
     low, high = np.quantile(means, [0.5 - level / 2, 0.5 + level / 2])
     scores = np.concatenate(values)
     n_flat = int((~_vary(predicted[:, varies])).sum())
-    return Lds(values=scores, mean=float(scores.mean()), interval=(float(low), float(high)), n_constant=int((~varies).sum()), n_flat=n_flat)
+    return Lds(
+        values=scores,
+        mean=float(scores.mean()),
+        interval=(float(low), float(high)),
+        n_constant=int((~varies).sum()),
+        n_flat=n_flat,
+    )
 
 
 def explained(predicted: Outputs, actual: Outputs) -> PerOutput:
@@ -77,22 +103,36 @@ def explained(predicted: Outputs, actual: Outputs) -> PerOutput:
 def _varying(predicted: np.ndarray, actual: np.ndarray) -> Bool[np.ndarray, " n_targets"]:
     """Return which targets' actual outputs vary over the subsets, once the shapes and values of both are found to be sound."""
     if predicted.shape != actual.shape or predicted.ndim != 2 or len(predicted) < 3:
-        raise ShapeError(f"predicted {predicted.shape} and actual {actual.shape} must both be (n_subsets, n_targets) with at least 3 subsets")
+        raise ShapeError(
+            f"predicted {predicted.shape} and actual {actual.shape} must both be (n_subsets, n_targets) with "
+            "at least 3 subsets"
+        )
     if not (np.isfinite(predicted).all() and np.isfinite(actual).all()):
         raise DataError("outputs hold NaN or infinity, which have no rank; leave those models or targets out")
     varies = _vary(actual)
     if not varies.any():
-        raise DataError(f"all {actual.shape[1]} targets are constant over the subsets, so nothing can be ranked; use subsets that differ")
+        raise DataError(
+            f"all {actual.shape[1]} targets are constant over the subsets, so nothing can be ranked; use "
+            "subsets that differ"
+        )
     return np.asarray(varies)
 
 
 def _vary(outputs: np.ndarray) -> Bool[np.ndarray, " n_targets"]:
-    """Return which targets have more than one value. No difference is taken, since that of two large numbers may overflow."""
+    """Return which targets have more than one value.
+
+    No difference is taken, since that of two large numbers may overflow.
+    """
     return np.asarray(outputs.max(axis=0) > outputs.min(axis=0))
 
 
-def _correlations(x: Outputs, y: Outputs, weights: Float[np.ndarray, "n_weights n_subsets"]) -> Float[np.ndarray, "n_weights n_targets"]:
-    """Return Pearson correlations under each set of weights, from five matrix products; 0 where x is constant, NaN where y is."""
+def _correlations(
+    x: Outputs, y: Outputs, weights: Float[np.ndarray, "n_weights n_subsets"]
+) -> Float[np.ndarray, "n_weights n_targets"]:
+    """Return Pearson correlations under each set of weights, from five matrix products.
+
+    0 where x is constant, NaN where y is.
+    """
     x, y = x - x.mean(axis=0), y - y.mean(axis=0)
     mean_x, mean_y = weights @ x, weights @ y
     spread_x, spread_y = weights @ x**2 - mean_x**2, weights @ y**2 - mean_y**2

@@ -1,9 +1,13 @@
-"""Anybody's attribution as a datamodel: a matrix in a file says what each training point adds to each output. No subset model is trained for it."""
+"""Anybody's attribution as a datamodel.
+
+A matrix in a file says what each training point adds to each output. No subset model is trained for it.
+"""
 
 from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
+from typing_extensions import override
 
 from pipeline.attribution.datamodel import WeightMatrix
 from pipeline.attribution.estimator import Arrays, Estimator
@@ -17,12 +21,17 @@ _SUFFIXES: dict[str, LayoutName] = {".npy": "npy", ".parquet": "parquet"}
 
 
 class AttributionFile(Estimator):
-    """The matrix at `path`: a row for each training point, in it one number for each class of each point, or one for each point's margin.
+    """The matrix at `path`.
 
-    layout: `memmap` is bare numbers of `dtype` in C order, (n_train, n_points, n_classes) or (n_train, n_points), `npy` such an array with
-    NumPy's header, `parquet` a row for each training point whose columns, side by side, hold the same numbers; `auto` goes by the suffix. Points
-    are the training points, then the validation points. entries: `weights` say what a training point adds by being there, `effects` what
-    changes when it is removed; `scale` multiplies either. A matrix of margins can be scored; unlearning needs one of logits.
+    A row for each training point, in it one number for each class of each point, or one for each point's
+    margin.
+
+    layout: `memmap` is bare numbers of `dtype` in C order, (n_train, n_points, n_classes) or (n_train,
+    n_points), `npy` such an array with NumPy's header, `parquet` a row for each training point whose columns,
+    side by side, hold the same numbers; `auto` goes by the suffix. Points are the training points, then the
+    validation points. entries: `weights` say what a training point adds by being there, `effects` what
+    changes when it is removed; `scale` multiplies either. A matrix of margins can be scored; unlearning needs
+    one of logits.
     """
 
     name: ClassVar[str] = "file"
@@ -41,15 +50,23 @@ class AttributionFile(Estimator):
         return _SUFFIXES.get(self.path.suffix.lower(), "memmap") if self.layout == "auto" else self.layout
 
     def check(self, examples: Examples) -> None:
-        """Raise DataError unless the file holds one finite number for each output: its shape is looked at first, then all of it."""
+        """Raise DataError unless the file holds one finite number for each output.
+
+        Its shape is looked at first, then all of it.
+        """
         self.outputs(examples)
         broken = look_at(self.path, self.format, self.dtype).broken
         if broken is not None:
-            row, number = divmod(broken, open_matrix(self.path, self.format, self.dtype, examples.n_train).shape[1])
-            raise DataError(f"attribution file {self.path} holds NaN or infinity (first: row {row}, number {number}); every weight must be finite")
+            row, number = divmod(
+                broken, open_matrix(self.path, self.format, self.dtype, examples.n_train).shape[1]
+            )
+            raise DataError(
+                f"attribution file {self.path} holds NaN or infinity (first: row {row}, number {number}); "
+                "every weight must be finite"
+            )
 
+    @override
     def content(self) -> str:
-        """See Estimator."""
         return look_at(self.path, self.format, self.dtype).digest
 
     def outputs(self, examples: Examples) -> frozenset[str]:
@@ -59,8 +76,10 @@ class AttributionFile(Estimator):
         known = {n_points * n_classes: "logits", n_points: "margins"}
         if found not in known:
             raise DataError(
-                f"attribution file {self.path} has {found} numbers for each of {n_train} training points; expected {n_points * n_classes} "
-                f"({n_points} points × {n_classes} classes) or {n_points} (one margin each); compare dtype and the data set"
+                f"attribution file {self.path} has {found} numbers for each of {n_train} training points; "
+                f"expected {n_points * n_classes} "
+                f"({n_points} points × {n_classes} classes) or {n_points} (one margin each); compare dtype "
+                "and the data set"
             )
         return frozenset({known[found]})
 
@@ -69,7 +88,10 @@ class AttributionFile(Estimator):
         return {"n_models": np.array([len(evidence.masks)])}
 
     def fit(self, factor: Arrays, evidence: Evidence, block: Block) -> Arrays:
-        """Return `everything` (n_outputs,): the mean output of models trained on all points, which weights are taken away from."""
+        """Return `everything` (n_outputs,).
+
+        The mean output of models trained on all points, which weights are taken away from.
+        """
         check_outputs(evidence.masks, block.outputs)
         return {"everything": block.outputs.mean(axis=0, dtype=np.float64)}
 
@@ -77,4 +99,8 @@ class AttributionFile(Estimator):
         """Return the block's columns of the file as a datamodel."""
         wanted = (block.points[:, None] * block.per_point + np.arange(block.per_point)).ravel()
         matrix = open_matrix(self.path, self.format, self.dtype, evidence.n_train).columns(wanted)
-        return WeightMatrix(matrix=matrix, everything=fit["everything"], scale=self.scale if self.entries == "weights" else -self.scale)
+        return WeightMatrix(
+            matrix=matrix,
+            everything=fit["everything"],
+            scale=self.scale if self.entries == "weights" else -self.scale,
+        )

@@ -1,6 +1,9 @@
-"""Matrices of weights in files, one row for each training point, mapped or read column by column; nothing is unpickled.
+"""Matrices of weights in files, one row for each training point, mapped or read column by column.
 
-A row holds one number for each output of each point in turn, training points first: all its logits, or its margin.
+Nothing is unpickled.
+
+A row holds one number for each output of each point in turn, training points first: all its logits, or its
+margin.
 """
 
 import functools
@@ -70,14 +73,20 @@ Matrix = Mapped | Columnar
 
 @dataclass(frozen=True)
 class _Content:
-    """What a look at all of a file found: the digest of its numbers, and the place of the first that is not finite, counted row by row."""
+    """What a look at all of a file found.
+
+    The digest of its numbers, and the place of the first that is not finite, counted row by row.
+    """
 
     digest: str
     broken: int | None
 
 
 def open_matrix(path: Path, layout: LayoutName, dtype: str, n_train: int) -> Matrix:
-    """Return the matrix in a file with n_train rows; raises DataError if there is none, or its rows are of unequal length."""
+    """Return the matrix in a file with n_train rows.
+
+    Raises DataError if there is none, or its rows are of unequal length.
+    """
     with _reading(path, layout):
         if layout == "parquet":
             found: Matrix = Columnar(SideBySide(path, dtype))
@@ -91,7 +100,10 @@ def open_matrix(path: Path, layout: LayoutName, dtype: str, n_train: int) -> Mat
 
 
 def look_at(path: Path, layout: LayoutName, dtype: str) -> _Content:
-    """Return what a file holds, after reading all of it; in one process an unchanged file is read once. Raises DataError if it cannot be read."""
+    """Return what a file holds, after reading all of it; in one process an unchanged file is read once.
+
+    Raises DataError if it cannot be read.
+    """
     with _reading(path, layout):
         about = path.stat()
         return _look_at(path, layout, dtype, (about.st_size, about.st_mtime_ns))
@@ -128,7 +140,10 @@ def _reading(path: Path, layout: LayoutName) -> Iterator[None]:
         yield
     except (OSError, ValueError, LookupError) as error:
         reason = getattr(error, "strerror", None) or str(error).split("\n", 1)[0]
-        raise DataError(f"attribution file {path} cannot be used as {layout} ({reason}); expected a matrix with one row for each training point") from error
+        raise DataError(
+            f"attribution file {path} cannot be used as {layout} ({reason}); expected a matrix with one row "
+            "for each training point"
+        ) from error
 
 
 def _open_mapped(path: Path, layout: LayoutName, dtype: str) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Ridge datamodels: regression on the masks themselves, so the summed weights of a set F are (A 1_F)ᵀ (AAᵀ + λI)⁻¹ Y with A the centred masks.
 
-What a reader would get wrong: the penalty that predicts best shrinks the *sum* over a coherent set far too much.
+What a reader would get wrong: the penalty that predicts best shrinks the *sum* over a coherent set far too
+much.
 """
 
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from jaxtyping import Bool, Float
 from pydantic import Field
+from typing_extensions import override
 
 from pipeline.attribution.estimator import Arrays
 from pipeline.attribution.evidence import Block, Evidence, check_outputs
@@ -25,23 +27,28 @@ _COLUMNS = 4096
 class Ridge(DualEstimator):
     """Ridge regression of outputs on masks; one factorisation for all outputs and penalties.
 
-    penalty: `leave-one-out` chooses for each output the penalty with the least leave-one-out error; a number is in units of the mean
-    eigenvalue of K. effect_penalty: the same for the effects of removing sets, which want far less shrinkage (.05 by default).
+    penalty: `leave-one-out` chooses for each output the penalty with the least leave-one-out error; a number
+    is in units of the mean eigenvalue of K. effect_penalty: the same for the effects of removing sets, which
+    want far less shrinkage (.05 by default).
     """
 
     name: ClassVar[str] = "ridge"
     revision: ClassVar[int] = 2
 
-    penalty: Literal["leave-one-out"] | Annotated[float, Field(ge=1e-12, le=1e9)] = setting(neutral="leave-one-out")
-    effect_penalty: Literal["leave-one-out"] | Annotated[float, Field(ge=1e-12, le=1e9)] = setting(neutral=0.05)
+    penalty: Literal["leave-one-out"] | Annotated[float, Field(ge=1e-12, le=1e9)] = setting(
+        neutral="leave-one-out"
+    )
+    effect_penalty: Literal["leave-one-out"] | Annotated[float, Field(ge=1e-12, le=1e9)] = setting(
+        neutral=0.05
+    )
     curvature: float = setting(neutral=0.0, ge=0, le=1e6)
 
+    @override
     def kernel(self, evidence: Evidence) -> "LinearKernel":
-        """See DualEstimator."""
         return evidence.once("linear kernel", lambda: LinearKernel(evidence.masks))
 
+    @override
     def noise(self, fit: Arrays) -> PerOutput:
-        """See DualEstimator."""
         return np.asarray(fit["amplitude"] * fit["effect_penalty"])
 
     def fit(self, factor: Arrays, evidence: Evidence, block: Block) -> Arrays:
@@ -62,12 +69,14 @@ class LinearKernel(Kernel):
 
     fitted: Masks
 
+    @override
     def between(self, masks: Bool[np.ndarray, "n_masks n_train"]) -> Float[np.ndarray, "n_masks n_models"]:
-        """See Kernel."""
         return inner(masks, self.fitted)
 
-    def removing(self, sets: Sequence[Indices]) -> tuple[Float[np.ndarray, "n_sets n_models"], Float[np.ndarray, " n_sets"]]:
-        """See Kernel."""
+    @override
+    def removing(
+        self, sets: Sequence[Indices]
+    ) -> tuple[Float[np.ndarray, "n_sets n_models"], Float[np.ndarray, " n_sets"]]:
         changed = np.empty((len(sets), len(self.fitted)))
         for number, indices in enumerate(sets):
             chosen = self.fitted[:, indices]

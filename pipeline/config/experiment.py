@@ -1,4 +1,7 @@
-"""The whole experiment as one frozen, validated tree: every name known, every plug-in built, every setting in range before anything runs."""
+"""The whole experiment as one frozen, validated tree.
+
+Every name known, every plug-in built, every setting in range before anything runs.
+"""
 
 import math
 from typing import Annotated, Any
@@ -43,8 +46,9 @@ BESIDE_IDENTITY = PLACES | {"judges"}
 class StageResources(Settings):
     """What one task of a stage asks for: training, unlearning, and the stages that only compute with arrays.
 
-    `fit` is for those of them that hold what all datamodels share (factor, fit, score, effect); if it is not set, they ask for what `compute` does.
-    A node that offers it is waited for patience_seconds, where none does yet: raise that where an autoscaler has to start one.
+    `fit` is for those of them that hold what all datamodels share (factor, fit, score, effect); if it is not
+    set, they ask for what `compute` does. A node that offers it is waited for patience_seconds, where none
+    does yet: raise that where an autoscaler has to start one.
     """
 
     train: Resources = Resources()
@@ -63,7 +67,9 @@ class StoreSettings(Settings):
 
 
 class Tracking(Settings):
-    """Where the MLflow view goes: a URI, `none`, or nothing for MLFLOW_TRACKING_URI and else a database in the store.
+    """Where the MLflow view goes.
+
+    A URI, `none`, or nothing for MLFLOW_TRACKING_URI and else a database in the store.
 
     save_members unlearned models of each (unlearner, forget set) are kept as checkpoints and logged.
     """
@@ -78,8 +84,10 @@ class Tracking(Settings):
     def _check(cls, uri: str | None) -> str | None:
         if uri is not None and masked(uri) != uri:
             raise SettingError(
-                f"{masked(uri)!r} holds a password, which would be logged with the config; give the address without it, and set "
-                "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD where it runs; before a database put an MLflow server"
+                f"{masked(uri)!r} holds a password, which would be logged with the config; give the address "
+                "without it, and set "
+                "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD where it runs; before a database put "
+                "an MLflow server"
             )
         if uri:
             with refusing():
@@ -95,7 +103,10 @@ class Tracking(Settings):
 
 
 class Experiment(StudyKeys):
-    """Everything a run needs. Keys under forget_sets, unlearners, judges and studies are labels of the user's choice."""
+    """Everything a run needs.
+
+    Keys under forget_sets, unlearners, judges and studies are labels of the user's choice.
+    """
 
     name: str = setting(neutral="digits", pattern=f"^{LABEL.pattern}$")
     seed: int = setting(neutral=0, ge=0)
@@ -104,7 +115,9 @@ class Experiment(StudyKeys):
     recipe: Recipe = setting(neutral={}, default=Recipe())
     populations: Populations = setting(neutral={}, default=Populations())
     forget_sets: Annotated[dict[str, ForgetSet], *plugins(FORGET_SETS)] = Field(min_length=1)
-    estimator: Annotated[Estimator, *plugin(ESTIMATORS)] = setting(neutral={"name": "kernel"}, default=GroupKernel())
+    estimator: Annotated[Estimator, *plugin(ESTIMATORS)] = setting(
+        neutral={"name": "kernel"}, default=GroupKernel()
+    )
     unlearners: Annotated[dict[str, Unlearner], *plugins(UNLEARNERS)] = Field(min_length=1)
     judges: Judges = Field(default_factory=judges_by_default)
     resources: StageResources = StageResources()
@@ -120,52 +133,83 @@ class Experiment(StudyKeys):
     def _check(self) -> "Experiment":
         check_judges(self.judges, self.populations)
         if "floor" in self.unlearners:
-            raise ConfigError("unlearners.floor: this label stands for the noise floor in tables; choose another label")
+            raise ConfigError(
+                "unlearners.floor: this label stands for the noise floor in tables; choose another label"
+            )
         for label, rule in self.forget_sets.items():
             strange = set(rule.needs) - {"full"}
             if strange:
-                raise ConfigError(f"forget_sets.{label} needs {', '.join(sorted(strange))}, but only the margins of `full` can be had")
+                raise ConfigError(
+                    f"forget_sets.{label} needs {', '.join(sorted(strange))}, but only the margins of `full` "
+                    "can be had"
+                )
         for label, unlearner in self.unlearners.items():
             unknown = unlearner.needs - {"effect", "oracle"}
             if unknown:
-                raise ConfigError(f"unlearners.{label} needs {', '.join(sorted(unknown))}, but only `effect` and `oracle` can be had")
+                raise ConfigError(
+                    f"unlearners.{label} needs {', '.join(sorted(unknown))}, but only `effect` and `oracle` "
+                    "can be had"
+                )
         focused, n_full = self.populations.focused, self.populations.full.n_models
         if focused is not None and focused.keep_fraction == 1 and self.populations.full.source is not None:
             raise ConfigError(
-                "populations.focused with keep_fraction 1 pairs models with full ones of the same seed, and nobody knows the seeds of a source; "
+                "populations.focused with keep_fraction 1 pairs models with full ones of the same seed, and "
+                "nobody knows the seeds of a source; "
                 "set populations.focused.keep_fraction below 1, or train the full models here"
             )
         if focused is not None and focused.keep_fraction == 1 and focused.n_pairs > n_full:
             raise ConfigError(
-                f"populations.focused with keep_fraction 1 pairs {focused.n_pairs} models with as many full ones, but populations.full.n_models is {n_full}; "
+                f"populations.focused with keep_fraction 1 pairs {focused.n_pairs} models with as many full "
+                f"ones, but populations.full.n_models is {n_full}; "
                 f"lower populations.focused.n_models to {2 * n_full}, or train more full models"
             )
         unknown = self.estimator.needs - EVIDENCE
         if unknown:
             names = ", ".join(f"`{name}`" for name in sorted(EVIDENCE))
-            raise ConfigError(f"estimator {plugin_name(self.estimator)!r} needs {', '.join(sorted(unknown))}, but only {names} can be had")
+            raise ConfigError(
+                f"estimator {plugin_name(self.estimator)!r} needs {', '.join(sorted(unknown))}, but only "
+                f"{names} can be had"
+            )
         return self
 
     def with_share_of_models(self, share: float) -> "Experiment":
-        """Return the same experiment with a share of its subset models, at least 8 of each role; what they cost is the only difference."""
+        """Return the same experiment with a share of its subset models, at least 8 of each role.
+
+        What they cost is the only difference.
+        """
 
         def fewer(subsets: AnySubsets) -> AnySubsets:
-            return subsets.model_copy(update={"n_models": min(subsets.n_models, max(8, math.ceil(share * subsets.count())))})
+            return subsets.model_copy(
+                update={"n_models": min(subsets.n_models, max(8, math.ceil(share * subsets.count())))}
+            )
 
         wanted = self.populations
         designed = None if wanted.designed is None else fewer(wanted.designed)
-        return self.model_copy(update={"populations": wanted.model_copy(update={"subset": fewer(wanted.subset), "designed": designed})})
+        return self.model_copy(
+            update={
+                "populations": wanted.model_copy(
+                    update={"subset": fewer(wanted.subset), "designed": designed}
+                )
+            }
+        )
 
     def identity(self) -> dict[str, Any]:
         """Return the settings that make this experiment what it is, JSON-ready, without those at their neutral value.
 
         Paths are left out, and so are BESIDE_IDENTITY.
         """
-        return {name: spelled for name, spelled in without_study_names(identity(self)).items() if name not in BESIDE_IDENTITY}
+        return {
+            name: spelled
+            for name, spelled in without_study_names(identity(self)).items()
+            if name not in BESIDE_IDENTITY
+        }
 
     @property
     def digest(self) -> str:
-        """Digest of the settings that make this experiment what it is. What lies in the files that they name is part of Graph.digest."""
+        """Digest of the settings that make this experiment what it is.
+
+        What lies in the files that they name is part of Graph.digest.
+        """
         return digest(self.identity())
 
     def to_yaml(self) -> str:

@@ -25,7 +25,10 @@ def is_proxy(experiment: Experiment, role: str) -> bool:
 
 
 def proxy_words(experiment: Experiment, role: str) -> str:
-    """Return what a role is trained as, such as `proxy: mlp, width 32`; empty where it is trained as the models that unlearn."""
+    """Return what a role is trained as, such as `proxy: mlp, width 32`.
+
+    Empty where it is trained as the models that unlearn.
+    """
     if not is_proxy(experiment, role):
         return ""
     model, recipe = model_of(experiment, role), recipe_of(experiment, role)
@@ -33,18 +36,28 @@ def proxy_words(experiment: Experiment, role: str) -> str:
     ours, theirs = experiment.recipe.model_dump(mode="json"), recipe.model_dump(mode="json")
     # What the proxy leaves off would only say what it lacks.
     settings |= {name: value for name, value in theirs.items() if value and ours.get(name) != value}
-    return ", ".join([f"proxy: {plugin_name(model)}", *(f"{name.replace('_', ' ')} {value}" for name, value in settings.items())])
+    return ", ".join(
+        [
+            f"proxy: {plugin_name(model)}",
+            *(f"{name.replace('_', ' ')} {value}" for name, value in settings.items()),
+        ]
+    )
 
 
 def check_fidelities(experiment: Experiment, roles_in_one_fit: frozenset[str]) -> None:
     """Raise ConfigError if one fit would learn from models of several kinds and the estimator does not say that it takes them."""
     if experiment.estimator.takes_fidelities:
         return
-    kinds = {role: (model_of(experiment, role), recipe_of(experiment, role)) for role in sorted(roles_in_one_fit)}
+    kinds = {
+        role: (model_of(experiment, role), recipe_of(experiment, role)) for role in sorted(roles_in_one_fit)
+    }
     if len(set(map(repr, kinds.values()))) > 1:
-        named = "; ".join(f"{role}: {proxy_words(experiment, role) or 'the model that unlearns'}" for role in kinds)
+        named = "; ".join(
+            f"{role}: {proxy_words(experiment, role) or 'the model that unlearns'}" for role in kinds
+        )
         raise ConfigError(
-            f"estimator {plugin_name(experiment.estimator)!r} would learn from models of several kinds in one fit ({named}), and takes one; "
+            f"estimator {plugin_name(experiment.estimator)!r} would learn from models of several kinds in "
+            f"one fit ({named}), and takes one; "
             "give these populations the same model and recipe"
         )
 

@@ -1,4 +1,7 @@
-"""The studies of an experiment: each that the package knows has a key of its own, others stand below `studies`."""
+"""The studies of an experiment.
+
+Each that the package knows has a key of its own, others stand below `studies`.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +16,9 @@ from pipeline.studies import STUDIES
 from pipeline.studies.base import Study
 
 # Names of child runs in MLflow and of tables in the report, which no study may take.
-TAKEN = frozenset({"attribution", "curve", "forget", "forget_curve", "full", "influences", "score", "studies", "train"})
+TAKEN = frozenset(
+    {"attribution", "curve", "forget", "forget_curve", "full", "influences", "score", "studies", "train"}
+)
 
 
 def _without_own_name(study: type[Study]) -> Callable[[Any], Any]:
@@ -31,7 +36,13 @@ if TYPE_CHECKING:
     KnownStudies = Settings
 else:
     # A key for each study in the table, null for none: Experiment names no study.
-    known = {study.name: (Annotated[study | None, BeforeValidator(_without_own_name(study))], setting(neutral=None)) for study in STUDIES.plugins}
+    known = {
+        study.name: (
+            Annotated[study | None, BeforeValidator(_without_own_name(study))],
+            setting(neutral=None),
+        )
+        for study in STUDIES.plugins
+    }
     KnownStudies = create_model("KnownStudies", __base__=Settings, __module__=__name__, **known)
 
 
@@ -44,7 +55,10 @@ class StudyKeys(KnownStudies):
     def _check_labels(self) -> "StudyKeys":
         for label, study in self.studies.items():
             if label in TAKEN or label in STUDIES.names():
-                raise ConfigError(f"studies.{label}: this label has a meaning of its own in tables and pages; choose another label")
+                raise ConfigError(
+                    f"studies.{label}: this label has a meaning of its own in tables and pages; choose "
+                    "another label"
+                )
             if type(study) in STUDIES.plugins:
                 remedy = f"write `{study.name}: {{…}}` beside `studies`, not below it"
                 raise ConfigError(f"studies.{label}: study {study.name!r} has a key of its own; {remedy}")
@@ -64,7 +78,10 @@ class StudyKeys(KnownStudies):
 
 
 def without_study_names(identity: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the identity of an experiment with each study below its key as mere settings: the key names it already."""
+    """Return the identity of an experiment with each study below its key as mere settings.
+
+    The key names it already.
+    """
     found = dict(identity)
     for name in STUDIES.names():
         if isinstance(found.get(name), Mapping):

@@ -1,4 +1,7 @@
-"""By what unlearned models are judged: judges by label, those used where none are named, and what of them can be refused before compute."""
+"""By what unlearned models are judged.
+
+Judges by label, those used where none are named, and what of them can be refused before compute.
+"""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -26,20 +29,32 @@ class Evaluation(dict[str, Any]):
 
 
 def successor_of_evaluation(tree: Any) -> Any:
-    """Return the settings of an experiment with `evaluation` under its new name; raises ConfigError if both are given."""
+    """Return the settings of an experiment with `evaluation` under its new name.
+
+    Raises ConfigError if both are given.
+    """
     if not isinstance(tree, Mapping) or "evaluation" not in tree:
         return tree
     rest, old = {key: value for key, value in tree.items() if key != "evaluation"}, tree["evaluation"]
     if "judges" in rest:
-        raise ConfigError("both `evaluation` and `judges` are set; move what stands below `evaluation` to `judges.klom`, and remove `evaluation`")
+        raise ConfigError(
+            "both `evaluation` and `judges` are set; move what stands below `evaluation` to `judges.klom`, "
+            "and remove `evaluation`"
+        )
     if not (old is None or isinstance(old, Mapping)):
-        raise ConfigError(f"evaluation: expected settings such as `n_bins: 20`, got {old!r}; they belong below `judges.klom` now")
+        raise ConfigError(
+            f"evaluation: expected settings such as `n_bins: 20`, got {old!r}; they belong below "
+            "`judges.klom` now"
+        )
     warn_renamed("`evaluation` is called `judges.klom` now; it is accepted as such: rename it")
     return rest | {"judges": Evaluation(old or {})}
 
 
 def _named(value: Any, info: Any) -> Any:
-    """Return judges with their names: one without a `name` whose label is a judge's name is that judge, as in `klom: {n_bins: 10}`."""
+    """Return judges with their names.
+
+    One without a `name` whose label is a judge's name is that judge, as in `klom: {n_bins: 10}`.
+    """
     if isinstance(value, Evaluation):
         return judges_by_default(info.data) | {KlomJudge.name: {"name": KlomJudge.name, **value}}
     if not isinstance(value, Mapping):
@@ -48,7 +63,11 @@ def _named(value: Any, info: Any) -> Any:
 
 
 def _with_name(label: Any, settings: Any) -> Any:
-    if label not in JUDGES.names() or not (settings is None or isinstance(settings, Mapping)) or "name" in (settings or {}):
+    if (
+        label not in JUDGES.names()
+        or not (settings is None or isinstance(settings, Mapping))
+        or "name" in (settings or {})
+    ):
         return settings
     return {"name": label, **(settings or {})}
 
@@ -58,7 +77,9 @@ Judges = Annotated[dict[str, Judge], *plugins(JUDGES), BeforeValidator(_named)]
 
 
 def judges_by_default(experiment: dict[str, Any]) -> dict[str, Any]:
-    """Return the judges of an experiment whose config names none: KLoM, accuracy, and U-LiRA where there are models enough.
+    """Return the judges of an experiment whose config names none.
+
+    KLoM, accuracy, and U-LiRA where there are models enough.
 
     experiment holds its other settings as far as they are valid.
     """
@@ -71,7 +92,10 @@ def judges_by_default(experiment: dict[str, Any]) -> dict[str, Any]:
 def check_judges(judges: Mapping[str, Judge], populations: Populations) -> None:
     """Raise ConfigError if a judge needs what an experiment cannot give, or more models than there are."""
     if not judges:
-        raise ConfigError("judges is empty; name at least one, such as `judges: {klom: {}}`, or leave it out for the default ones")
+        raise ConfigError(
+            "judges is empty; name at least one, such as `judges: {klom: {}}`, or leave it out for the "
+            "default ones"
+        )
     for label, judge in judges.items():
         _check_judge(f"judges.{label}", judge, populations)
 
@@ -80,24 +104,40 @@ def _check_judge(place: str, judge: Judge, populations: Populations) -> None:
     unknown = judge.needs - NEEDS
     if unknown:
         names = ", ".join(f"`{name}`" for name in sorted(NEEDS))
-        raise ConfigError(f"{place} needs {', '.join(sorted(unknown))}, but only {names} can be had; name models of its own in populations()")
+        raise ConfigError(
+            f"{place} needs {', '.join(sorted(unknown))}, but only {names} can be had; name models of its "
+            "own in populations()"
+        )
     for role in SIDES:
         members = getattr(populations, role)
         n_models = members.n_models
-        # How many a source has is known once it is read; a judge that needs more is then left out, see blueprint.judging.
+        # How many a source has is known once it is read; a judge that needs more is then left out, see
+        # blueprint.judging.
         if members.source is None and n_models < judge.fewest_models:
             raise ConfigError(
-                f"{place} needs at least {judge.fewest_models} models on each side, but populations.{role}.n_models is {n_models}; "
+                f"{place} needs at least {judge.fewest_models} models on each side, but "
+                f"populations.{role}.n_models is {n_models}; "
                 f"raise it to {judge.fewest_models}, or leave the judge out"
             )
     for name, wanted in judge.populations().items():
         if not (isinstance(name, str) and name.isidentifier() and isinstance(wanted, TrainedModels)):
-            raise ConfigError(f"{place}: populations() names {name!r}: {wanted!r}; expected TrainedModels by names of letters, digits and `_`")
+            raise ConfigError(
+                f"{place}: populations() names {name!r}: {wanted!r}; expected TrainedModels by names of "
+                "letters, digits and `_`"
+            )
     treatment = judge.treatment()
-    if treatment is not None and not (isinstance(treatment, Unlearner) and treatment.moves_weights and not treatment.needs):
-        raise ConfigError(f"{place}: treatment() is {plugin_name(treatment)!r}; expected an unlearner that moves weights and needs neither effects nor oracles")
+    if treatment is not None and not (
+        isinstance(treatment, Unlearner) and treatment.moves_weights and not treatment.needs
+    ):
+        raise ConfigError(
+            f"{place}: treatment() is {plugin_name(treatment)!r}; expected an unlearner that moves weights "
+            "and needs neither effects nor oracles"
+        )
 
 
 def first_klom(judges: Mapping[str, Judge]) -> KlomJudge | None:
-    """Return the first judge that is KLoM, whose settings forecasts of forgetting use; None if there is none."""
+    """Return the first judge that is KLoM, whose settings forecasts of forgetting use.
+
+    None if there is none.
+    """
     return next((judge for judge in judges.values() if isinstance(judge, KlomJudge)), None)

@@ -1,4 +1,7 @@
-"""Where the models of each role come from: how many are trained here and on what, or which source has them."""
+"""Where the models of each role come from.
+
+How many are trained here and on what, or which source has them.
+"""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, TypeVar
@@ -17,7 +20,8 @@ from pipeline.sources import SOURCES
 from pipeline.sources.base import ModelSource
 from pipeline.training.populations import Recipe
 
-# A hundred times the largest study there is: more is a slip of the hand, and listing its shards would take for ever.
+# A hundred times the largest study there is: more is a slip of the hand, and listing its shards would take
+# for ever.
 MOST_MODELS = 2_000_000
 # Roles that may have a model and a recipe of their own; designed subset models have those of `subset`.
 PROXIES = ("subset", "scout", "heldout")
@@ -26,11 +30,12 @@ PROXIES = ("subset", "scout", "heldout")
 class Sourced(Settings):
     """Models of one role: trained here, or with `source` trained elsewhere.
 
-    With a source n_models is at most how many of its models are used (all, if it is not set). keep_states says whether the weights of
-    models trained here are kept in files beside the shards; it changes no result.
+    With a source n_models is at most how many of its models are used (all, if it is not set). keep_states
+    says whether the weights of models trained here are kept in files beside the shards; it changes no result.
     """
 
-    # The fewest models that can be trained here, and whether a source stands for all its models unless n_models is set.
+    # The fewest models that can be trained here, and whether a source stands for all its models unless
+    # n_models is set.
     fewest: ClassVar[int] = 2
     takes_all: ClassVar[bool] = True
 
@@ -51,9 +56,19 @@ class Sourced(Settings):
     @model_validator(mode="after")
     def _enough_trained(self) -> "Sourced":
         if self.source is None and self.n_models < self.fewest:
-            raise ValueError(f"n_models is {self.n_models}; at least {self.fewest} models are trained, or name a source of one")
-        if self.source is not None and self.keep_states and not type(self).model_fields["keep_states"].default:
-            raise ValueError("keep_states is of models trained here; those of a source are read where they lie: leave it out")
+            raise ValueError(
+                f"n_models is {self.n_models}; at least {self.fewest} models are trained, or name a source "
+                "of one"
+            )
+        if (
+            self.source is not None
+            and self.keep_states
+            and not type(self).model_fields["keep_states"].default
+        ):
+            raise ValueError(
+                "keep_states is of models trained here; those of a source are read where they lie: leave it "
+                "out"
+            )
         return self
 
     @property
@@ -90,9 +105,13 @@ class SubsetModels(Subsets):
 
 
 class Focused(Settings):
-    """Models for one forget set: n_models / 2 pairs of one seed that keep the same random keep_fraction of the other points, with all of the set or none.
+    """Models for one forget set.
 
-    With keep_fraction 1 a pair is a full model, which exists anyway, and an oracle of the same seed: half the cost, and nothing to extrapolate.
+    N_models / 2 pairs of one seed that keep the same random keep_fraction of the other points, with all of
+    the set or none.
+
+    With keep_fraction 1 a pair is a full model, which exists anyway, and an oracle of the same seed: half the
+    cost, and nothing to extrapolate.
     """
 
     n_models: int = setting(neutral=8, ge=4, le=MOST_MODELS, multiple_of=2)
@@ -115,7 +134,10 @@ class FullModels(Members):
 
 
 class ScoutModels(FullModels):
-    """A few models of all training points that look at the data; model and recipe may be those of a cheaper proxy."""
+    """A few models of all training points that look at the data.
+
+    Model and recipe may be those of a cheaper proxy.
+    """
 
     model: Annotated[Model | None, *maybe(MODELS)] = setting(neutral=None)
     recipe: Recipe | None = setting(neutral=None)
@@ -135,9 +157,10 @@ class HeldoutModels(Members):
 class Populations(Settings):
     """How many models of each role, and where they come from.
 
-    `subset` keeps random points, as `heldout` does, `designed` drops whole groups as `scout` models see them (null: none are trained). n_seeds
-    is how many seeds `subset` and `designed` share, so that attribution can take their effect out (null: each model has its own). `focused` are
-    trained for each forget set once it is known, to correct what the datamodel says of it (null: none are).
+    `subset` keeps random points, as `heldout` does, `designed` drops whole groups as `scout` models see them
+    (null: none are trained). n_seeds is how many seeds `subset` and `designed` share, so that attribution can
+    take their effect out (null: each model has its own). `focused` are trained for each forget set once it is
+    known, to correct what the datamodel says of it (null: none are).
     """
 
     subset: SubsetModels = setting(neutral={}, default=SubsetModels())
@@ -157,9 +180,17 @@ class Populations(Settings):
     @classmethod
     def _only_proxies(cls, roles: Any) -> Any:
         for role, settings in roles.items() if isinstance(roles, Mapping) else ():
-            own = {"model", "recipe"} & set(settings) if isinstance(settings, Mapping) and role not in PROXIES else set()
+            own = (
+                {"model", "recipe"} & set(settings)
+                if isinstance(settings, Mapping) and role not in PROXIES
+                else set()
+            )
             if own and role in cls.model_fields:
-                shared = "those of populations.subset" if role == "designed" else "the experiment's, as it is compared with the models that unlearn"
+                shared = (
+                    "those of populations.subset"
+                    if role == "designed"
+                    else "the experiment's, as it is compared with the models that unlearn"
+                )
                 words = f"its model and recipe are {shared}; remove {' and '.join(sorted(own))} here"
                 raise SettingError(f"{role}: {words}", (SettingProblem((role,), words),))
         return roles

@@ -1,4 +1,7 @@
-"""From a YAML file and `key=value` overrides to an experiment; whatever is wrong is named by its exact key."""
+"""From a YAML file and `key=value` overrides to an experiment.
+
+Whatever is wrong is named by its exact key.
+"""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -16,7 +19,9 @@ from pipeline.core.settings.validation_errors import explain, shown
 
 
 def read(path: str | Path, overrides: Sequence[str] = (), *, store: str | None = None) -> Experiment:
-    """Return the experiment described by a YAML file and `key=value` overrides; store, if given, is used as it is in place of store.uri.
+    """Return the experiment described by a YAML file and `key=value` overrides.
+
+    Store, if given, is used as it is in place of store.uri.
 
     Raises ConfigError naming the exact key at fault.
     """
@@ -28,19 +33,39 @@ def read_tree(path: str | Path) -> dict[str, Any]:
     try:
         tree = yaml_text.load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(f"config {path} cannot be read ({error.strerror}); give the path of a YAML file") from error
+        raise ConfigError(
+            f"config {path} cannot be read ({error.strerror}); give the path of a YAML file"
+        ) from error
     except UnicodeDecodeError as error:
-        raise ConfigError(f"config {path} is not UTF-8 text ({error.reason} at byte {error.start}); give a YAML file saved as UTF-8") from error
+        raise ConfigError(
+            f"config {path} is not UTF-8 text ({error.reason} at byte {error.start}); give a YAML file saved "
+            "as UTF-8"
+        ) from error
     except yaml.YAMLError as error:
         raise ConfigError(f"config {path} cannot be read as YAML: {error}") from error
     if not isinstance(tree, dict):
-        found = "is empty" if tree is None else "holds a list" if isinstance(tree, list) else f"holds {shown(tree)} alone"
+        found = (
+            "is empty"
+            if tree is None
+            else "holds a list"
+            if isinstance(tree, list)
+            else f"holds {shown(tree)} alone"
+        )
         raise ConfigError(f"config {path} {found}; expected settings such as `dataset: {{name: digits}}`")
     return tree
 
 
-def build(tree: Mapping[str, Any], overrides: Sequence[str] = (), *, source: str = "config", store: str | None = None) -> Experiment:
-    """Return the experiment described by a mapping and `key=value` overrides; for store see `read`. Raises ConfigError."""
+def build(
+    tree: Mapping[str, Any],
+    overrides: Sequence[str] = (),
+    *,
+    source: str = "config",
+    store: str | None = None,
+) -> Experiment:
+    """Return the experiment described by a mapping and `key=value` overrides; for store see `read`.
+
+    Raises ConfigError.
+    """
     tree = dict(tree)
     for override in overrides:
         tree = _override(tree, override)
@@ -60,7 +85,9 @@ def build(tree: Mapping[str, Any], overrides: Sequence[str] = (), *, source: str
 
 
 def origin(source: str, overrides: Sequence[str], place: str) -> str:
-    """Return where the setting at a dotted place was written: in the override that set it last, else in source.
+    """Return where the setting at a dotted place was written.
+
+    In the override that set it last, else in source.
 
     Overrides below the place are named too. Without a place it is source, with or without overrides.
     """
@@ -82,13 +109,19 @@ def _override(tree: Mapping[str, Any], override: str) -> dict[str, Any]:
     if not equals or not key.strip():
         raise ConfigError(f"--set {override!r}: expected key=value, such as populations.subset.n_models=500")
     if not all(part.strip() for part in key.split(".")):
-        raise ConfigError(f"--set {override!r}: the key has an empty part; expected names with single dots between them, such as recipe.epochs=3")
+        raise ConfigError(
+            f"--set {override!r}: the key has an empty part; expected names with single dots between them, "
+            "such as recipe.epochs=3"
+        )
     try:
         value = yaml_text.load(text)
     except yaml.YAMLError as error:
         raise ConfigError(f"--set {override!r}: the value cannot be read as YAML ({error})") from error
     if _holds_comment(text, value):
-        raise ConfigError(f"--set {override!r}: YAML takes what begins with # for a comment; put the value in quotes, as in key='\"exp #2\"'")
+        raise ConfigError(
+            f"--set {override!r}: YAML takes what begins with # for a comment; put the value in quotes, as "
+            "in key='\"exp #2\"'"
+        )
     return _put(tree, key.strip().split("."), value, override)
 
 
@@ -105,7 +138,10 @@ def _holds_comment(text: str, value: Any) -> bool:
 
 def _put(tree: Any, path: list[str], value: Any, override: str) -> dict[str, Any]:
     if not isinstance(tree, Mapping):
-        raise ConfigError(f"--set {override!r}: {path[0]!r} would lie below {shown(tree)}, which holds no settings; set the whole of it, as in key={{name: …}}")
+        raise ConfigError(
+            f"--set {override!r}: {path[0]!r} would lie below {shown(tree)}, which holds no settings; set "
+            f"the whole of it, as in key={{name: …}}"
+        )
     if len(path) == 1:
         return {**tree, path[0]: value}
     below = tree.get(path[0])

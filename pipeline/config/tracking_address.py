@@ -1,4 +1,7 @@
-"""Which addresses MLflow can work with: one that never will is refused before anything is computed. MLflow is not imported for that."""
+"""Which addresses MLflow can work with: one that never will is refused before anything is computed.
+
+MLflow is not imported for that.
+"""
 
 import importlib.metadata
 import os
@@ -33,7 +36,9 @@ def check_form(uri: str) -> None:
     if kind == "file":
         raise ConfigError(f"{shown} {_FOLDER}")
     if kind not in (*SERVERS, *DATABASES, *DATABRICKS, *_plugged_in()):
-        raise ConfigError(f"{shown}: unknown scheme {scheme!r}; {EXPECTED}.{did_you_mean(scheme, (*SERVERS, *DATABASES))}")
+        raise ConfigError(
+            f"{shown}: unknown scheme {scheme!r}; {EXPECTED}.{did_you_mean(scheme, (*SERVERS, *DATABASES))}"
+        )
     if kind == "sqlite":
         _check_sqlite(shown, rest)
     elif kind in SERVERS or kind in DATABASES:
@@ -41,20 +46,31 @@ def check_form(uri: str) -> None:
 
 
 def check_driver_installed(uri: str, *, store_root: Path | None) -> None:
-    """Raise ConfigError where this machine cannot use an address whose form is right: a driver is not installed, or a folder does not exist."""
+    """Raise ConfigError where this machine cannot use an address whose form is right.
+
+    A driver is not installed, or a folder does not exist.
+    """
     kind = uri.partition("://")[0].partition("+")[0]
     if kind in DATABASES and kind != "sqlite":
         _check_driver(uri)
     if kind == "sqlite":
         folder = Path(uri.partition(":///")[2].partition("?")[0]).absolute().parent
         if not folder.is_dir() and folder != store_root:
-            raise ConfigError(f"tracking URI {uri!r}: folder {folder} does not exist; make it, or give another")
+            raise ConfigError(
+                f"tracking URI {uri!r}: folder {folder} does not exist; make it, or give another"
+            )
     if uri.partition(":")[0] in DATABRICKS and not _knows_databricks():
-        raise ConfigError(f"tracking URI {uri!r} needs a workspace; set DATABRICKS_HOST and DATABRICKS_TOKEN, or run `databricks configure`")
+        raise ConfigError(
+            f"tracking URI {uri!r} needs a workspace; set DATABRICKS_HOST and DATABRICKS_TOKEN, or run "
+            "`databricks configure`"
+        )
 
 
 def is_in_store(address: str) -> bool:
-    """Return whether the artifacts of an address are kept in the store: a server keeps them where it likes."""
+    """Return whether the artifacts of an address are kept in the store.
+
+    A server keeps them where it likes.
+    """
     return not address.startswith(("http", "databricks"))
 
 
@@ -62,12 +78,16 @@ def check_experiment_name(name: str) -> None:
     """Raise ConfigError unless MLflow takes name for an experiment."""
     if not name.strip() or name != name.strip() or not name.isprintable() or len(name) > _LONGEST_NAME:
         raise ConfigError(
-            f"tracking.experiment {name[:80]!r} is no name of an MLflow experiment; expected 1 to {_LONGEST_NAME} printable letters, "
+            f"tracking.experiment {name[:80]!r} is no name of an MLflow experiment; expected 1 to "
+            f"{_LONGEST_NAME} printable letters, "
             "no spaces around them, such as unlearning"
         )
 
 
-_FOLDER = "is a folder, which MLflow no longer accepts; use sqlite:////absolute/path/mlflow.db, a server (http://HOST:PORT) or none"
+_FOLDER = (
+    "is a folder, which MLflow no longer accepts; use sqlite:////absolute/path/mlflow.db, a server "
+    "(http://HOST:PORT) or none"
+)
 
 
 def _why_no_address(uri: str) -> str:
@@ -76,7 +96,10 @@ def _why_no_address(uri: str) -> str:
     if server and (uri.startswith((f"{server[1]}:", f"{server[1]}/"))):
         return f"is no address; write {server[1]}://{server[2].lstrip('/') or 'HOST:PORT'}"
     if uri.startswith("sqlite:"):
-        return f"is no address; write sqlite:///{uri.removeprefix('sqlite:').lstrip('/') or 'mlflow.db'}, with a fourth slash before an absolute path"
+        return (
+            f"is no address; write sqlite:///{uri.removeprefix('sqlite:').lstrip('/') or 'mlflow.db'}, with "
+            "a fourth slash before an absolute path"
+        )
     if re.fullmatch(r"(\[[0-9a-fA-F:]+\]|[\w.-]+):\d+(/.*)?", uri):
         return f"names no scheme; add http://: http://{uri}"
     return _FOLDER
@@ -85,11 +108,20 @@ def _why_no_address(uri: str) -> str:
 def _check_sqlite(shown: str, rest: str) -> None:
     path = rest.partition("?")[0]
     if not rest.startswith("/") and path:
-        raise ConfigError(f"{shown} has two slashes where SQLite wants three; write sqlite:///{rest}, with a fourth before an absolute path")
+        raise ConfigError(
+            f"{shown} has two slashes where SQLite wants three; write sqlite:///{rest}, with a fourth before "
+            "an absolute path"
+        )
     if path.strip("/") in ("", ":memory:"):
-        raise ConfigError(f"{shown} names no file, so all would be lost at the end of the run; write sqlite:////absolute/path/mlflow.db")
+        raise ConfigError(
+            f"{shown} names no file, so all would be lost at the end of the run; write "
+            "sqlite:////absolute/path/mlflow.db"
+        )
     if path.endswith("/") or Path(path[1:]).is_dir():
-        raise ConfigError(f"{shown} names a folder; name a file in it, such as {shown.split()[-1][1:-1].rstrip('/')}/mlflow.db")
+        raise ConfigError(
+            f"{shown} names a folder; name a file in it, such as "
+            f"{shown.split()[-1][1:-1].rstrip('/')}/mlflow.db"
+        )
 
 
 def _check_host(shown: str, uri: str, kind: str) -> None:
@@ -112,8 +144,13 @@ def _check_driver(uri: str) -> None:
         make_url(uri).get_dialect().import_dbapi()
     except ImportError as error:
         module = error.name or "its driver"
-        remedy = f"pip install {PACKAGES.get(module, module)}, name a driver that is installed (such as postgresql+psycopg2://), or give a server"
-        raise ConfigError(f"{shown} needs the Python module {module}, which cannot be imported; {remedy}") from error
+        remedy = (
+            f"pip install {PACKAGES.get(module, module)}, name a driver that is installed (such as "
+            "postgresql+psycopg2://), or give a server"
+        )
+        raise ConfigError(
+            f"{shown} needs the Python module {module}, which cannot be imported; {remedy}"
+        ) from error
     except (ArgumentError, ValueError) as error:
         raise ConfigError(f"{shown} is no address of a database ({error}); {EXPECTED}") from error
 

@@ -1,6 +1,7 @@
 """The array types of the project, each axis named once, and the checks of what callers from outside hand in.
 
-The types are checked in the tests and cost nothing elsewhere. The checks stand in public functions, not in inner loops.
+The types are checked in the tests and cost nothing elsewhere. The checks stand in public functions, not in
+inner loops.
 """
 
 from typing import Any, TypeAlias, TypeGuard
@@ -33,16 +34,26 @@ MOST_RESAMPLES = 100_000
 def require_array(name: str, value: Any, *, kinds: str, ndim: int | None = None) -> None:
     """Raise DataError or ShapeError unless value is a plain NumPy array of one of the kinds of dtype, with ndim axes.
 
-    kinds are letters of numpy.dtype.kind: b for booleans, i and u for integers, f for floats. Nothing is converted, since a list,
-    a masked array or a tensor of another library may mean something else than its numbers.
+    kinds are letters of numpy.dtype.kind: b for booleans, i and u for integers, f for floats. Nothing is
+    converted, since a list, a masked array or a tensor of another library may mean something else than its
+    numbers.
     """
-    expected = f"{name}: expected a NumPy array of {' or '.join(dict.fromkeys(_WORDS[kind] for kind in kinds))}"
+    expected = (
+        f"{name}: expected a NumPy array of {' or '.join(dict.fromkeys(_WORDS[kind] for kind in kinds))}"
+    )
     if type(value) not in (np.ndarray, np.memmap):
-        remedy = "decide about masked values first" if isinstance(value, np.ma.MaskedArray) else "convert it with numpy.asarray"
+        remedy = (
+            "decide about masked values first"
+            if isinstance(value, np.ma.MaskedArray)
+            else "convert it with numpy.asarray"
+        )
         raise DataError(f"{expected}, got {type(value).__name__}; {remedy}")
     if value.dtype.kind not in kinds:
         remedy = {"f": "; convert it with astype(float)", "b": "; write masks == 1"}.get(kinds, "")
-        raise DataError(f"{expected}, got {value.dtype} of shape {value.shape}{remedy if value.dtype.kind in 'biuf' else ''}")
+        raise DataError(
+            f"{expected}, got {value.dtype} of shape "
+            f"{value.shape}{remedy if value.dtype.kind in 'biuf' else ''}"
+        )
     if ndim is not None and value.ndim != ndim:
         raise ShapeError(f"{name} has shape {value.shape}; expected {ndim} dimensions")
 

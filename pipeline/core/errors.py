@@ -1,4 +1,7 @@
-"""Every error this package raises on purpose, as one tree; each message names the value, the expectation and the remedy."""
+"""Every error this package raises on purpose, as one tree.
+
+Each message names the value, the expectation and the remedy.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +26,10 @@ class PipelineError(Exception):
 
 @contextmanager
 def placed(place: str) -> Iterator[None]:
-    """Put a dotted setting before the message of what is raised on purpose about it; one below it is joined to it."""
+    """Put a dotted setting before the message of what is raised on purpose about it.
+
+    One below it is joined to it.
+    """
     try:
         yield
     except PipelineError as error:
@@ -37,7 +43,9 @@ class ConfigError(PipelineError):
 
 
 class SettingError(ConfigError, ValueError):
-    """A setting that validation refuses. It is a ValueError too, so that pydantic adds the place of the setting.
+    """A setting that validation refuses.
+
+    It is a ValueError too, so that pydantic adds the place of the setting.
 
     problems holds what is wrong with settings below that place; it is empty where the message says all.
     """
@@ -83,7 +91,10 @@ class StoreAwayError(StoreError):
 
 
 class StoreUnseenError(StoreAwayError):
-    """A machine does not see the store that the run works on: it does not share the folder, or its mount is missing."""
+    """A machine does not see the store that the run works on.
+
+    It does not share the folder, or its mount is missing.
+    """
 
 
 class CorruptShardError(StoreError):
@@ -111,7 +122,10 @@ SAID_OF_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate mem
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether error says that memory ran out: Python's or NumPy's MemoryError, or a RuntimeError of torch that speaks of memory."""
+    """Return whether error says that memory ran out.
+
+    Python's or NumPy's MemoryError, or a RuntimeError of torch that speaks of memory.
+    """
     if isinstance(error, MemoryError):
         return True
     return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in SAID_OF_MEMORY)

@@ -1,4 +1,7 @@
-"""Digests of settings, arrays and plug-ins: equal content gives equal digests on every machine and in every process."""
+"""Digests of settings, arrays and plug-ins.
+
+Equal content gives equal digests on every machine and in every process.
+"""
 
 import functools
 import hashlib
@@ -16,7 +19,10 @@ Version = tuple[int, int, int, int]
 
 
 def canonical(value: Any) -> str:
-    """Return value as JSON text with sorted keys and no spaces; raises TypeError or ValueError on anything that JSON cannot hold exactly."""
+    """Return value as JSON text with sorted keys and no spaces.
+
+    Raises TypeError or ValueError on anything that JSON cannot hold exactly.
+    """
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
@@ -45,7 +51,9 @@ def digest_parts(name: str, dtype: np.dtype[Any], shape: Sequence[int], parts: I
     return total.hexdigest()[:DIGEST_LENGTH]
 
 
-def _add_array(total: "hashlib._Hash", name: str, dtype: np.dtype[Any], shape: Sequence[int], parts: Iterable[np.ndarray]) -> None:
+def _add_array(
+    total: "hashlib._Hash", name: str, dtype: np.dtype[Any], shape: Sequence[int], parts: Iterable[np.ndarray]
+) -> None:
     total.update(canonical([name, dtype.str, list(shape)]).encode())
     for part in parts:
         total.update(np.ascontiguousarray(part).view(np.uint8).data if part.size else b"")
@@ -59,14 +67,18 @@ def digest_files(path: Path) -> str:
     if not path.is_dir():
         return _digest_file(path, version_of(path))
     below = [(file.relative_to(path).as_posix(), file) for file in sorted(path.rglob("*"))]
-    return digest([[name, _digest_file(file, version_of(file)) if file.is_file() else ""] for name, file in below])
+    return digest(
+        [[name, _digest_file(file, version_of(file)) if file.is_file() else ""] for name, file in below]
+    )
 
 
 def version_of(path: Path) -> Version:
-    """Return what differs when a file is another one: size, time of its content, inode, time of its last change.
+    """Return what differs when a file is another one.
 
-    The last two find a file that was replaced by one of the same size and time. They differ between machines, so
-    nothing but a cache may rest on them. Raises OSError if there is no file.
+    Size, time of its content, inode, time of its last change.
+
+    The last two find a file that was replaced by one of the same size and time. They differ between machines,
+    so nothing but a cache may rest on them. Raises OSError if there is no file.
     """
     about = path.stat()
     return about.st_size, about.st_mtime_ns, about.st_ino, about.st_ctime_ns

@@ -1,4 +1,7 @@
-"""Announces whatever waits long for another process. One thread serves all waits, so that a wait itself costs next to nothing."""
+"""Announces whatever waits long for another process.
+
+One thread serves all waits, so that a wait itself costs next to nothing.
+"""
 
 import contextlib
 import itertools
@@ -22,7 +25,10 @@ def warn(text: str) -> None:
 
 
 class Watch:
-    """Announces waits that take long. Each wait has a number, a time and a text; a thread prints the texts that are due."""
+    """Announces waits that take long.
+
+    Each wait has a number, a time and a text; a thread prints the texts that are due.
+    """
 
     def __init__(self, say: Callable[[str], None] = warn) -> None:
         self._say = say

@@ -4,5 +4,8 @@ import re
 
 
 def masked(address: str) -> str:
-    """Return address with `***` in place of a user and password before its host; any other address as it is."""
+    """Return address with `***` in place of a user and password before its host.
+
+    Any other address as it is.
+    """
     return re.sub(r"://[^@]*:[^@]*@(.*@)?", "://***@", address, count=1)

@@ -1,4 +1,7 @@
-"""Opens .npy files. Whatever is wrong with one is a ValueError or an OSError, and nothing is ever unpickled."""
+"""Opens .npy files.
+
+Whatever is wrong with one is a ValueError or an OSError, and nothing is ever unpickled.
+"""
 
 import contextlib
 import tokenize
@@ -10,7 +13,17 @@ import numpy as np
 import numpy.typing as npt
 
 # What numpy lets through, beside ValueError, when it reads a header in which a byte was changed.
-_DAMAGE = (ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, RecursionError, SyntaxError, TypeError, tokenize.TokenError)
+_DAMAGE = (
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    RecursionError,
+    SyntaxError,
+    TypeError,
+    tokenize.TokenError,
+)
 
 
 def read_npy(file: BinaryIO) -> npt.NDArray[Any]:
@@ -30,4 +43,6 @@ def _damage_named() -> Iterator[None]:
     try:
         yield
     except _DAMAGE as error:
-        raise ValueError(f"it is damaged: its header cannot be understood ({type(error).__name__})") from error
+        raise ValueError(
+            f"it is damaged: its header cannot be understood ({type(error).__name__})"
+        ) from error

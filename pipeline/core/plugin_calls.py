@@ -89,7 +89,12 @@ def _calling(cls: type, name: str, function: Callable[..., Any]) -> Iterator[Non
         place = users_line(error, [cls])
         if isinstance(error, PipelineError) and is_ours(type(error)):
             is_named = str(error).startswith(class_name(cls))
-            if isinstance(error, ON_PURPOSE) and not isinstance(error, PluginError) and place is not None and not is_named:
+            if (
+                isinstance(error, ON_PURPOSE)
+                and not isinstance(error, PluginError)
+                and place is not None
+                and not is_named
+            ):
                 error.args, error.place = (f"{class_name(cls)}: {error} ({place})",), ""
             raise
         is_own = function.__module__.split(".")[0] not in OURS

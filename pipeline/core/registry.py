@@ -1,6 +1,9 @@
-"""Plug-ins and the tables that name them: a plug-in is a frozen, validated value whose fields are its settings.
+"""Plug-ins and the tables that name them.
 
-Adding one takes one file and one line in a table; a class outside the package is named `module:Class` in the config.
+A plug-in is a frozen, validated value whose fields are its settings.
+
+Adding one takes one file and one line in a table; a class outside the package is named `module:Class` in the
+config.
 """
 
 import copy
@@ -43,8 +46,9 @@ def _make_scalars_strict(schema: Any) -> None:
 class Settings(BaseModel):
     """A frozen, strict group of settings: unknown keys, NaN and infinities are refused.
 
-    Whole numbers, numbers, truth values and text are never converted into each other, except a whole number into a number. Lists become
-    tuples, and text becomes a path or a member of an enumeration, because YAML has none of these.
+    Whole numbers, numbers, truth values and text are never converted into each other, except a whole number
+    into a number. Lists become tuples, and text becomes a path or a member of an enumeration, because YAML
+    has none of these.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
@@ -67,7 +71,10 @@ class Settings(BaseModel):
 
 
 class Plugin(Settings):
-    """Base of all plug-ins. Raise `revision` whenever the algorithm changes: everything computed with it turns stale."""
+    """Base of all plug-ins.
+
+    Raise `revision` whenever the algorithm changes: everything computed with it turns stale.
+    """
 
     name: ClassVar[str]
     revision: ClassVar[int] = 1
@@ -75,16 +82,21 @@ class Plugin(Settings):
     reads_data: ClassVar[bool] = False
 
     def content(self) -> str:
-        """Return a digest of what the settings point to but do not hold, empty if that is nothing: by default, of the files at its paths.
+        """Return a digest of what the settings point to but do not hold, empty if that is nothing.
 
-        Fingerprints hold it in place of the paths: a file may be moved, and a file that changes is noticed. Where nothing lies on this machine, the
-        path itself counts, since another one may name something else elsewhere. Raises DataError if a file cannot be read.
+        By default, of the files at its paths.
+
+        Fingerprints hold it in place of the paths: a file may be moved, and a file that changes is noticed.
+        Where nothing lies on this machine, the path itself counts, since another one may name something else
+        elsewhere. Raises DataError if a file cannot be read.
         """
         try:
             found = [digest_files(path) if is_there(path) else str(path) for path in paths_in(self)]
         except OSError as error:
             reason = f"{error.filename} cannot be read ({error.strerror})"
-            raise DataError(f"{plugin_name(self)}: {reason}; give the path of a file or folder that can be read") from error
+            raise DataError(
+                f"{plugin_name(self)}: {reason}; give the path of a file or folder that can be read"
+            ) from error
         return digest(found) if found else ""
 
     @classmethod
@@ -110,7 +122,10 @@ class PluginTable(Generic[P]):
         return sorted(plugin.name for plugin in self.plugins)
 
     def resolve(self, name: str) -> type[P]:
-        """Return the class called name, or the one at `module:Class`; raises ConfigError with the nearest known name."""
+        """Return the class called name, or the one at `module:Class`.
+
+        Raises ConfigError with the nearest known name.
+        """
         if ":" in name:
             return self._import(name)
         for plugin in self.plugins:
@@ -137,8 +152,13 @@ class PluginTable(Generic[P]):
         plugin = self.resolve(name)
         if inspect.isabstract(plugin):
             undefined = ", ".join(sorted(plugin.__abstractmethods__))
-            raise ConfigError(f"{self.kind} {name!r} cannot be built: it does not define {undefined}; define what its base declares abstract")
-        with building(plugin, f"{self.kind} {name!r} cannot be built", "mend its fields, validators or __init__"):
+            raise ConfigError(
+                f"{self.kind} {name!r} cannot be built: it does not define {undefined}; define what its base "
+                "declares abstract"
+            )
+        with building(
+            plugin, f"{self.kind} {name!r} cannot be built", "mend its fields, validators or __init__"
+        ):
             try:
                 built = plugin(**{str(key): value for key, value in fields.items()})
             except ValidationError as error:
@@ -158,9 +178,15 @@ class PluginTable(Generic[P]):
             found = operator.attrgetter(class_name)(importlib.import_module(module_name))
         # A module of the user's own may raise anything while it is imported, and may end the process.
         except (Exception, SystemExit) as error:
-            raise ConfigError(f"{self.kind} {name!r} cannot be imported ({_said(error)}); expected module:Class, importable from here") from error
+            raise ConfigError(
+                f"{self.kind} {name!r} cannot be imported ({_said(error)}); expected module:Class, "
+                "importable from here"
+            ) from error
         if not (inspect.isclass(found) and issubclass(found, self.base)):
-            raise ConfigError(f"{self.kind} {name!r} is not a subclass of {self.base.__module__}.{self.base.__qualname__}; make it one")
+            raise ConfigError(
+                f"{self.kind} {name!r} is not a subclass of {self.base.__module__}.{self.base.__qualname__}; "
+                "make it one"
+            )
         return found
 
 
@@ -175,16 +201,29 @@ def check_usable(plugin: Plugin, name: str) -> None:
                 continue
             value, (wanted,) = getattr(plugin, attribute), get_args(hint)
             if not fits(value, wanted):
-                raise ConfigError(f"{name}: `{attribute}` is {value!r}; expected {name_hint(wanted)} ({source_file(cls)})")
-    with building(cls, f"{name}: its settings cannot be kept as JSON", "use fields of finite numbers, strings, lists and mappings of them"):
+                raise ConfigError(
+                    f"{name}: `{attribute}` is {value!r}; expected {name_hint(wanted)} ({source_file(cls)})"
+                )
+    with building(
+        cls,
+        f"{name}: its settings cannot be kept as JSON",
+        "use fields of finite numbers, strings, lists and mappings of them",
+    ):
         canonical([plugin.model_dump(mode="json"), cls.revision])
-    with building(cls, f"{name} cannot be sent to workers", "define it at the top of its module, and open files or locks in its methods"):
+    with building(
+        cls,
+        f"{name} cannot be sent to workers",
+        "define it at the top of its module, and open files or locks in its methods",
+    ):
         copy.deepcopy(plugin)
         operator.attrgetter(cls.__qualname__)(sys.modules[cls.__module__])
 
 
 def plugin_name(plugin: Plugin) -> str:
-    """Return the name that a config gives plugin: its table name, or module:Class for a class outside the package."""
+    """Return the name that a config gives plugin.
+
+    Its table name, or module:Class for a class outside the package.
+    """
     cls = type(plugin)
     return cls.name if _is_ours(cls) else f"{cls.__module__}:{cls.__qualname__}"
 
@@ -198,8 +237,8 @@ def identity(settings: Settings) -> dict[str, Any]:
     """Return what fingerprints hold of settings, JSON-ready: what changes the answer, and nothing else.
 
     A setting at its neutral value is left out, so that a setting which is added changes no fingerprint; see
-    pipeline.core.settings.neutral. Plug-ins keep their name. Paths are left out too: where a file lies changes no answer. What
-    lies in it does, and is part of `revision`.
+    pipeline.core.settings.neutral. Plug-ins keep their name. Paths are left out too: where a file lies
+    changes no answer. What lies in it does, and is part of `revision`.
     """
     return dict(_identity(settings, settings.model_dump(mode="json")))
 
@@ -236,7 +275,10 @@ def _identity_of_model(value: BaseModel, dumped: Mapping[str, Any]) -> dict[str,
 
 
 def revision(plugin: Plugin) -> dict[str, Any]:
-    """Return what identifies the algorithm behind plugin: its revision, the source's digest for a class outside the package, and its content."""
+    """Return what identifies the algorithm behind plugin.
+
+    Its revision, the source's digest for a class outside the package, and its content.
+    """
     cls = type(plugin)
     source = {} if _is_ours(cls) else {"source": digest_bytes(Path(inspect.getfile(cls)).read_bytes())}
     content = "" if cls.reads_data else plugin.content()
@@ -247,6 +289,12 @@ def _said(error: BaseException) -> str:
     """Return what an import raised and, unless Python's own words name it, the line of the user's file that raised it."""
     if isinstance(error, SyntaxError):
         return f"{error.msg}, {error.filename} line {error.lineno}"
-    raised = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__ and "importlib" not in frame.filename]
-    said = str(error) if isinstance(error, (ImportError, AttributeError)) else f"{type(error).__name__}: {error}"
+    raised = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if frame.filename != __file__ and "importlib" not in frame.filename
+    ]
+    said = (
+        str(error) if isinstance(error, (ImportError, AttributeError)) else f"{type(error).__name__}: {error}"
+    )
     return f"{said}, {raised[-1].filename} line {raised[-1].lineno}" if raised else said

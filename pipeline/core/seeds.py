@@ -18,13 +18,15 @@ def generator(*purpose: str | int) -> np.random.Generator:
     return np.random.default_rng(seed(*purpose))
 
 
-def model_purpose(experiment_seed: int, name: str, *, keep_fraction: float | None = None, forget: Indices | None = None) -> str:
+def model_purpose(
+    experiment_seed: int, name: str, *, keep_fraction: float | None = None, forget: Indices | None = None
+) -> str:
     """Return the purpose from which the masks and seeds of models derive, as text to pass to `seed`.
 
-    name is the role of a population, `shared` for seeds that populations have in common, or the name of an unlearner.
-    keep_fraction is the share of the training points that models keep, forget the ids of the forget set. Model, recipe,
-    data set and layout have no part in it: a cheaper proxy and its target have equal masks and seeds, and an option that
-    is added to a recipe changes neither.
+    name is the role of a population, `shared` for seeds that populations have in common, or the name of an
+    unlearner. keep_fraction is the share of the training points that models keep, forget the ids of the
+    forget set. Model, recipe, data set and layout have no part in it: a cheaper proxy and its target have
+    equal masks and seeds, and an option that is added to a recipe changes neither.
     """
     points = None if forget is None else sorted(forget.tolist())
     return digest(["models", experiment_seed, name, keep_fraction, points])

@@ -1,7 +1,7 @@
 """How far the task that runs in this thread has come, told from inside of it to whoever runs it.
 
-The loop reports a share of each step. Without a listener a report costs nothing; with one, it is passed on at most a
-few times a second.
+The loop reports a share of each step. Without a listener a report costs nothing; with one, it is passed on at
+most a few times a second.
 """
 
 import time

@@ -15,4 +15,6 @@ from pipeline.data.forget_sets.mislabelled import Mislabelled
 from pipeline.data.forget_sets.random import Random
 
 DATASETS = PluginTable("data set", Dataset, (Digits, Flights, Planted, ArraysFile))
-FORGET_SETS = PluginTable("forget set", ForgetSet, (Random, Coherent, Mislabelled, Hardest, IndexList, IndexFile))
+FORGET_SETS = PluginTable(
+    "forget set", ForgetSet, (Random, Coherent, Mislabelled, Hardest, IndexList, IndexFile)
+)

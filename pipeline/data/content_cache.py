@@ -1,7 +1,7 @@
 """What is known of the content of data sets, by places, sizes and times of files, so that nothing is read twice.
 
-Content decides; places, sizes and times only cache it. A file that changed in place has another size or time, and
-is read again. So is a copy at another place.
+Content decides; places, sizes and times only cache it. A file that changed in place has another size or time,
+and is read again. So is a copy at another place.
 """
 
 import dataclasses
@@ -70,10 +70,14 @@ class KnownContent:
         inputs, found = examples.inputs, self.get(key)
         if found is None or not isinstance(inputs, UnreadInputs):
             return examples
-        return dataclasses.replace(examples, inputs=UnreadInputs(inputs.shape, inputs.dtype, found["token"], inputs.listing))
+        return dataclasses.replace(
+            examples, inputs=UnreadInputs(inputs.shape, inputs.dtype, found["token"], inputs.listing)
+        )
 
     def digest(self, dataset: Dataset, *, reads_inputs: bool = True) -> str:
-        """Return the digest of what `load` returns, found once for the same settings and files; raises what it raises.
+        """Return the digest of what `load` returns, found once for the same settings and files.
+
+        Raises what it raises.
 
         Without reads_inputs, InputsNotReadError is raised where the content of files is not known.
         """
@@ -128,7 +132,9 @@ def contents_of(value: Any, *, reads_inputs: bool = True) -> list[str]:
     Without reads_inputs, InputsNotReadError is raised where that of a data set is not known.
     """
     if isinstance(value, Plugin) and any(paths_in(value)):
-        own = KNOWN.content(value, reads_inputs=reads_inputs) if isinstance(value, Dataset) else value.content()
+        own = (
+            KNOWN.content(value, reads_inputs=reads_inputs) if isinstance(value, Dataset) else value.content()
+        )
         if own:
             return [own]
     return [content for part in parts_of(value) for content in contents_of(part, reads_inputs=reads_inputs)]
@@ -146,7 +152,15 @@ def content_key(dataset: Dataset, examples: Examples) -> str | None:
 
 
 def _settings_and_files(dataset: Dataset) -> str:
-    return digest(canonical([identity(dataset), revision(dataset), [[str(path.absolute()), *_listed(path)] for path in paths_in(dataset)]]))
+    return digest(
+        canonical(
+            [
+                identity(dataset),
+                revision(dataset),
+                [[str(path.absolute()), *_listed(path)] for path in paths_in(dataset)],
+            ]
+        )
+    )
 
 
 def _listed(path: Path) -> Iterator[list[Any]]:
@@ -157,6 +171,8 @@ def _listed(path: Path) -> Iterator[list[Any]]:
         try:
             version = version_of(file)
         except OSError as error:
-            raise DataError(f"{file} cannot be read ({error.strerror}); make it readable, or remove it") from error
+            raise DataError(
+                f"{file} cannot be read ({error.strerror}); make it readable, or remove it"
+            ) from error
         if file.is_file():
             yield [file.relative_to(path).as_posix(), *version]

@@ -34,7 +34,10 @@ class Dataset(Plugin):
     scaling: Scaling | None = setting(neutral=None)
 
     def missing(self) -> str | None:
-        """Return what has to be installed or there before this can be read, in words, or None; found in no time. By default nothing is."""
+        """Return what has to be installed or there before this can be read, in words, or None.
+
+        Found in no time. By default nothing is.
+        """
         return None
 
     @abstractmethod
@@ -42,7 +45,9 @@ class Dataset(Plugin):
         """Return the examples as they are, without label noise; raises DataError if they cannot be read."""
 
     def read_outline(self) -> Examples:
-        """Return what `read` returns, for a command that needs labels and shapes alone; raises what it raises.
+        """Return what `read` returns, for a command that needs labels and shapes alone.
+
+        Raises what it raises.
 
         Override it where these are known from less than `read` reads: give UnreadInputs.
         """
@@ -75,9 +80,14 @@ def flip_labels(examples: Examples, noise: LabelNoise) -> Examples:
     """
     candidates = np.setdiff1d(np.arange(examples.n_train), examples.mislabelled)
     if noise.n_points > len(candidates):
-        raise ConfigError(f"n_points is {noise.n_points} but only {len(candidates)} training labels can be flipped; lower n_points")
+        raise ConfigError(
+            f"n_points is {noise.n_points} but only {len(candidates)} training labels can be flipped; lower "
+            "n_points"
+        )
     rng = seeds.generator("label_noise", noise.seed)
     flipped = np.sort(rng.choice(candidates, noise.n_points, replace=False))
     labels = examples.labels.copy()
-    labels[flipped] = (labels[flipped] + rng.integers(1, examples.n_classes, noise.n_points)) % examples.n_classes
+    labels[flipped] = (
+        labels[flipped] + rng.integers(1, examples.n_classes, noise.n_points)
+    ) % examples.n_classes
     return dataclasses.replace(examples, labels=labels, mislabelled=np.union1d(examples.mislabelled, flipped))

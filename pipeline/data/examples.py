@@ -1,4 +1,7 @@
-"""Examples: inputs, labels and the split; training points come first, so ids below n_train are training points."""
+"""Examples: inputs, labels and the split.
+
+Training points come first, so ids below n_train are training points.
+"""
 
 import dataclasses
 from dataclasses import dataclass
@@ -23,10 +26,10 @@ EXPECTED_INPUTS = "a NumPy array of numbers, (n_points, ...)"
 class Examples:
     """A data set: inputs (n_points, ...), labels (n_points,) int64 in [0, n_classes), and the split.
 
-    The first n_train points are for training, the rest for validation. mislabelled (n_mislabelled,) are the training
-    ids whose labels were flipped on purpose. scaling turns inputs into what models see; without it they see them as
-    they are. An array given as inputs becomes ArrayInputs. Raises DataError if shapes, ranges or values cannot be
-    trained on.
+    The first n_train points are for training, the rest for validation. mislabelled (n_mislabelled,) are the
+    training ids whose labels were flipped on purpose. scaling turns inputs into what models see; without it
+    they see them as they are. An array given as inputs becomes ArrayInputs. Raises DataError if shapes,
+    ranges or values cannot be trained on.
     """
 
     inputs: Inputs
@@ -63,13 +66,21 @@ class Examples:
         if shape[0] != len(self.labels):
             raise DataError(f"{shape[0]} inputs but {len(self.labels)} labels; give one label for each input")
         if not 0 < self.n_train < len(self.labels):
-            raise DataError(f"n_train is {self.n_train} of {len(self.labels)} points; at least one training and one validation point are needed")
+            raise DataError(
+                f"n_train is {self.n_train} of {len(self.labels)} points; at least one training and one "
+                "validation point are needed"
+            )
         if self.n_classes < 2:
             raise DataError(f"n_classes is {self.n_classes}; expected at least two classes, numbered from 0")
         if 0 in shape:
-            raise DataError(f"inputs have shape {shape}, so that they hold no features; give at least one number for each point")
+            raise DataError(
+                f"inputs have shape {shape}, so that they hold no features; give at least one number for "
+                "each point"
+            )
         if self.labels.min() < 0 or self.labels.max() >= self.n_classes:
-            raise DataError(f"labels span {self.labels.min()} to {self.labels.max()}; expected 0 to {self.n_classes - 1}")
+            raise DataError(
+                f"labels span {self.labels.min()} to {self.labels.max()}; expected 0 to {self.n_classes - 1}"
+            )
         if self.scaling is not None:
             with placed("scaling"):
                 self.scaling.check(self.input_shape)
@@ -77,7 +88,10 @@ class Examples:
             _check_finite(self.inputs.array)
 
     def _check_kinds(self) -> None:
-        """Raise DataError unless arrays and counts are of the right kind; counts of NumPy's types become Python's own."""
+        """Raise DataError unless arrays and counts are of the right kind.
+
+        Counts of NumPy's types become Python's own.
+        """
         _check_array("labels", self.labels, "iu", "a NumPy array of integers, (n_points,)")
         _check_array("mislabelled", self.mislabelled, "iu", "a NumPy array of training ids, (n_mislabelled,)")
         for name in ("n_train", "n_classes"):
@@ -87,7 +101,9 @@ class Examples:
             object.__setattr__(self, name, int(count))
         outside = self.mislabelled[(self.mislabelled < 0) | (self.mislabelled >= self.n_train)]
         if outside.size:
-            raise DataError(f"mislabelled holds id {outside[0]}; expected ids of training points, 0 to {self.n_train - 1}")
+            raise DataError(
+                f"mislabelled holds id {outside[0]}; expected ids of training points, 0 to {self.n_train - 1}"
+            )
 
     @property
     def n_points(self) -> int:
@@ -130,11 +146,16 @@ def _check_finite(array: npt.NDArray[Any]) -> None:
     bad = np.flatnonzero(~np.isfinite(array.reshape(len(array), -1)).all(axis=1))
     first = array[bad[0]]
     value = first[~np.isfinite(first)][0]
-    raise DataError(f"inputs of {len(bad)} points are not finite (first: point {bad[0]} holds {value}); clean them first")
+    raise DataError(
+        f"inputs of {len(bad)} points are not finite (first: point {bad[0]} holds {value}); clean them first"
+    )
 
 
 def _check_array(name: str, array: object, kinds: str, expected: str) -> None:
-    """Raise DataError unless array is a plain NumPy array of one of the kinds of dtype; integers are in one dimension."""
+    """Raise DataError unless array is a plain NumPy array of one of the kinds of dtype.
+
+    Integers are in one dimension.
+    """
     if (
         not isinstance(array, np.ndarray)
         or isinstance(array, np.ma.MaskedArray)

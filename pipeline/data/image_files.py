@@ -9,10 +9,18 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 from jaxtyping import UInt8
+from typing_extensions import override
 
 from pipeline.core.arrays import Indices
 from pipeline.core.errors import DataError
-from pipeline.core.fingerprint import DIGEST_LENGTH, digest, digest_arrays, digest_bytes, digest_files, version_of
+from pipeline.core.fingerprint import (
+    DIGEST_LENGTH,
+    digest,
+    digest_arrays,
+    digest_bytes,
+    digest_files,
+    version_of,
+)
 from pipeline.core.memory import n_cpus
 from pipeline.data.inputs import FileInputs
 
@@ -24,11 +32,10 @@ Image = UInt8[np.ndarray, "channels height width"]
 class ImageFiles(FileInputs):
     """Image files below a folder, one a point, all of one size: (n_points, channels, height, width) of uint8.
 
-    names are the files' paths below folder. mode is what they are converted to: `RGB` has three channels, `L`,
-    which is grey, has one. Files of any format that Pillow reads are decoded. Each file is compared with the digest
-    that it had when the whole data set was read, so that one that changed, or differs on another machine, is found
-    when it is decoded.
-    Raises DataError if there is no file or the first is no image.
+    names are the files' paths below folder. mode is what they are converted to: `RGB` has three channels,
+    `L`, which is grey, has one. Files of any format that Pillow reads are decoded. Each file is compared with
+    the digest that it had when the whole data set was read, so that one that changed, or differs on another
+    machine, is found when it is decoded. Raises DataError if there is no file or the first is no image.
     """
 
     def __init__(self, folder: Path, names: Sequence[str], *, mode: Literal["L", "RGB"] = "RGB") -> None:
@@ -39,23 +46,25 @@ class ImageFiles(FileInputs):
         self._digests: npt.NDArray[Any] | None = None
 
     @property
+    @override
     def shape(self) -> tuple[int, ...]:
-        """See Inputs."""
         return self._shape
 
     @property
+    @override
     def dtype(self) -> np.dtype[Any]:
-        """See Inputs."""
         return np.dtype(np.uint8)
 
     @property
     def token(self) -> str:
         """See Inputs; rests on the bytes of the files, not on their names."""
-        return digest(["image files", self.mode, list(self.shape), digest_arrays({"files": self._read_digests()})])
+        return digest(
+            ["image files", self.mode, list(self.shape), digest_arrays({"files": self._read_digests()})]
+        )
 
     @property
+    @override
     def listing(self) -> str:
-        """See FileInputs."""
         try:
             versions = [version_of(self._path(name)) for name in self.names]
         except OSError as error:
@@ -63,18 +72,18 @@ class ImageFiles(FileInputs):
         return digest([str(self.folder.absolute()), list(self.names), versions])
 
     @property
+    @override
     def contents(self) -> Any:
-        """See FileInputs."""
         return self._read_digests().tobytes().decode()
 
+    @override
     def adopt(self, contents: Any) -> None:
-        """See FileInputs."""
         digests = np.frombuffer(str(contents).encode(), f"S{DIGEST_LENGTH}")
         if len(digests) == len(self.names):
             self._digests = digests
 
+    @override
     def take(self, ids: Indices) -> UInt8[np.ndarray, "n_ids channels height width"]:
-        """See Inputs."""
         found = np.empty((len(ids), *self.shape[1:]), np.uint8)
         for row, point in enumerate(np.asarray(ids).tolist()):
             found[row] = self._decode(point)
@@ -88,7 +97,10 @@ class ImageFiles(FileInputs):
             raise DataError(f"{path} changed since the run began, or differs on this machine; {remedy}")
         image = decode(content, path, self.mode)
         if image.shape != self.shape[1:]:
-            sizes = f"{image.shape[1]} x {image.shape[2]} pixels, {self.names[0]} is {self.shape[2]} x {self.shape[3]}"
+            sizes = (
+                f"{image.shape[1]} x {image.shape[2]} pixels, {self.names[0]} is {self.shape[2]} x "
+                f"{self.shape[3]}"
+            )
             raise DataError(f"{path} is {sizes}; resize the images to one size first")
         return image
 
@@ -151,5 +163,10 @@ def _read(path: Path) -> bytes:
 
 def _unreadable(path: Path, error: Exception) -> DataError:
     if isinstance(error, OSError) and error.strerror:
-        return DataError(f"{path} cannot be read ({error.strerror}); it must be readable under this path on every machine")
-    return DataError(f"{path} is no image that can be decoded ({type(error).__name__}: {error}); replace it or leave it out")
+        return DataError(
+            f"{path} cannot be read ({error.strerror}); it must be readable under this path on every machine"
+        )
+    return DataError(
+        f"{path} is no image that can be decoded ({type(error).__name__}: {error}); replace it or leave it "
+        "out"
+    )

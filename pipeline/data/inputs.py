@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import override
 
 from pipeline.core.arrays import Indices
 from pipeline.core.errors import DataError, InputsNotReadError, PipelineError, PluginError
@@ -46,33 +47,38 @@ class Inputs(ABC):
         """Return whether a class declares the members; none is evaluated, since a token may take long."""
         if cls is not Inputs:
             return NotImplemented
-        declared = {name for base in other.__mro__ for name in (*vars(base), *vars(base).get("__annotations__", ()))}
+        declared = {
+            name for base in other.__mro__ for name in (*vars(base), *vars(base).get("__annotations__", ()))
+        }
         return declared.issuperset(cls.__abstractmethods__) or NotImplemented
 
 
 class ArrayInputs(Inputs):
-    """An array in memory as inputs; it can be indexed and converted, for code that needs all of it at once."""
+    """An array in memory as inputs.
+
+    It can be indexed and converted, for code that needs all of it at once.
+    """
 
     def __init__(self, array: npt.NDArray[Any]) -> None:
         self.array = array
 
     @property
+    @override
     def shape(self) -> tuple[int, ...]:
-        """See Inputs."""
         return tuple(self.array.shape)
 
     @property
+    @override
     def dtype(self) -> np.dtype[Any]:
-        """See Inputs."""
         return self.array.dtype
 
     @cached_property
+    @override
     def token(self) -> str:
-        """See Inputs."""
         return digest_arrays({"inputs": self.array})
 
+    @override
     def take(self, ids: Indices) -> npt.NDArray[Any]:
-        """See Inputs."""
         return self.array[np.asarray(ids)]
 
     def __len__(self) -> int:
@@ -91,17 +97,23 @@ class UnreadInputs(Inputs):
     token is their digest where it is known without reading them; listing is that of their files.
     """
 
-    def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any], token: str | None = None, listing: str | None = None) -> None:
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        dtype: np.dtype[Any],
+        token: str | None = None,
+        listing: str | None = None,
+    ) -> None:
         self._shape, self._dtype, self._token, self.listing = shape, dtype, token, listing
 
     @property
+    @override
     def shape(self) -> tuple[int, ...]:
-        """See Inputs."""
         return self._shape
 
     @property
+    @override
     def dtype(self) -> np.dtype[Any]:
-        """See Inputs."""
         return self._dtype
 
     @property
@@ -132,8 +144,8 @@ def _not_read() -> InputsNotReadError:
 class FileInputs(Inputs):
     """Inputs that lie in files and are read when they are asked for.
 
-    What was found when all of them were read is kept as `contents`, JSON-ready; `adopt` takes it over where it is
-    still true, as it is while `listing` is the same.
+    What was found when all of them were read is kept as `contents`, JSON-ready; `adopt` takes it over where
+    it is still true, as it is while `listing` is the same.
     """
 
     @property
@@ -154,8 +166,8 @@ class FileInputs(Inputs):
 def read_inputs(inputs: Inputs, ids: Indices) -> npt.NDArray[Any]:
     """Return the inputs of points ids, checked: (n_ids, ...) numbers of their dtype.
 
-    Raises PluginError if a class from outside the package returns something else or fails, DataError for numbers
-    that are not finite.
+    Raises PluginError if a class from outside the package returns something else or fails, DataError for
+    numbers that are not finite.
     """
     try:
         found = inputs.take(ids)
@@ -163,15 +175,23 @@ def read_inputs(inputs: Inputs, ids: Indices) -> npt.NDArray[Any]:
         raise
     # A class from outside the package may raise anything, and files may fail in many ways.
     except Exception as error:
-        raise PluginError(f"inputs of class {type(inputs).__qualname__} cannot be read ({type(error).__name__}: {error})") from error
+        raise PluginError(
+            f"inputs of class {type(inputs).__qualname__} cannot be read ({type(error).__name__}: {error})"
+        ) from error
     if isinstance(inputs, ArrayInputs):
         return found
     expected = (len(ids), *inputs.shape[1:])
     if not isinstance(found, np.ndarray) or found.shape != expected or found.dtype != inputs.dtype:
-        raise PluginError(f"take() of {type(inputs).__qualname__} returned {describe_value(found)}; expected {inputs.dtype} of shape {expected}")
+        raise PluginError(
+            f"take() of {type(inputs).__qualname__} returned {describe_value(found)}; expected "
+            f"{inputs.dtype} of shape {expected}"
+        )
     bad = first_not_finite(found)
     if bad is not None:
-        raise DataError(f"the input of point {int(ids[bad])} holds NaN, infinity or more than float32 holds; clean or scale it first")
+        raise DataError(
+            f"the input of point {int(ids[bad])} holds NaN, infinity or more than float32 holds; clean or "
+            "scale it first"
+        )
     return found
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import override
 
 from pipeline.core.arrays import Indices
 from pipeline.core.errors import DataError
@@ -25,35 +26,41 @@ N_SHARED = 2
 class MappedInputs(FileInputs):
     """The rows of one or more .npy files, one after the other, mapped read-only.
 
-    Another process opens the same paths. It compares sizes and times with those that were seen first, and reads
-    everything again only where they differ. Raises DataError if a file cannot be mapped, or if shapes or dtypes of
-    the files differ.
+    Another process opens the same paths. It compares sizes and times with those that were seen first, and
+    reads everything again only where they differ. Raises DataError if a file cannot be mapped, or if shapes
+    or dtypes of the files differ.
     """
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self.paths = tuple(paths)
         self._versions: tuple[Version, ...] = tuple(map(_version, self.paths))
-        # None: all of a version is compared. Inode and time of the last change mean nothing on another machine.
+        # None: all of a version is compared. Inode and time of the last change mean nothing on another
+        # machine.
         self._n_compared: int | None = None
         arrays = _mapped(self.paths, self._versions)
         for path, array in zip(self.paths, arrays, strict=True):
             if array.ndim < 1 or array.dtype.kind not in "biuf":
-                raise DataError(f"{path} is {array.dtype} of shape {array.shape}; expected numbers of shape (n, ...)")
+                raise DataError(
+                    f"{path} is {array.dtype} of shape {array.shape}; expected numbers of shape (n, ...)"
+                )
             if (array.shape[1:], array.dtype) != (arrays[0].shape[1:], arrays[0].dtype):
                 first = f"{self.paths[0]} of {arrays[0].dtype} {arrays[0].shape[1:]}"
-                raise DataError(f"rows of {path} are {array.dtype} of shape {array.shape[1:]}, those of {first}; make them equal")
+                raise DataError(
+                    f"rows of {path} are {array.dtype} of shape {array.shape[1:]}, those of {first}; make "
+                    "them equal"
+                )
         self._written = arrays[0].dtype
         self._shape = (sum(map(len, arrays)), *arrays[0].shape[1:])
         self._token: str | None = None
 
     @property
+    @override
     def shape(self) -> tuple[int, ...]:
-        """See Inputs."""
         return self._shape
 
     @property
+    @override
     def dtype(self) -> np.dtype[Any]:
-        """See Inputs."""
         return self._written.newbyteorder("=")
 
     @property
@@ -64,21 +71,26 @@ class MappedInputs(FileInputs):
         return self._token
 
     @property
+    @override
     def listing(self) -> str:
-        """See FileInputs."""
-        return digest([[str(path.absolute()), *version] for path, version in zip(self.paths, self._versions, strict=True)])
+        return digest(
+            [
+                [str(path.absolute()), *version]
+                for path, version in zip(self.paths, self._versions, strict=True)
+            ]
+        )
 
     @property
+    @override
     def contents(self) -> Any:
-        """See FileInputs."""
         return self.token
 
+    @override
     def adopt(self, contents: Any) -> None:
-        """See FileInputs."""
         self._token = str(contents)
 
+    @override
     def take(self, ids: Indices) -> npt.NDArray[Any]:
-        """See Inputs."""
         ids, start = np.asarray(ids), 0
         found = np.empty((len(ids), *self.shape[1:]), self.dtype)
         for array in self._arrays():
@@ -91,10 +103,15 @@ class MappedInputs(FileInputs):
         """Return the mapped files, if they are what they were when their content was read."""
         versions = tuple(map(_version, self.paths))
         arrays = _mapped(self.paths, versions)
-        seen, found = ([version[: self._n_compared] for version in each] for each in (self._versions, versions))
+        seen, found = (
+            [version[: self._n_compared] for version in each] for each in (self._versions, versions)
+        )
         if seen != found and _token_of(self.paths, versions) != self.token:
             names = ", ".join(map(str, self.paths))
-            raise DataError(f"{names} changed since the run began, or differs on this machine; run the command again once it is the same for all")
+            raise DataError(
+                f"{names} changed since the run began, or differs on this machine; run the command again "
+                "once it is the same for all"
+            )
         return arrays
 
     def _parts(self) -> Iterator[npt.NDArray[Any]]:
@@ -104,7 +121,10 @@ class MappedInputs(FileInputs):
                 part = array[first : first + rows]
                 bad = first_not_finite(part)
                 if bad is not None:
-                    raise DataError(f"row {first + bad} of {path} holds NaN, infinity or more than float32 holds; clean or scale it first")
+                    raise DataError(
+                        f"row {first + bad} of {path} holds NaN, infinity or more than float32 holds; clean "
+                        "or scale it first"
+                    )
                 yield part
 
     def __getstate__(self) -> dict[str, Any]:
@@ -117,7 +137,9 @@ def _version(path: Path) -> Version:
     try:
         return version_of(path)
     except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror}); it must be readable under this path on every machine") from error
+        raise DataError(
+            f"{path} cannot be read ({error.strerror}); it must be readable under this path on every machine"
+        ) from error
 
 
 @functools.lru_cache(maxsize=16)

@@ -1,4 +1,7 @@
-"""Masks say which training points a model sees; all masks of a population keep the same number of points, so that its members stack."""
+"""Masks say which training points a model sees.
+
+All masks of a population keep the same number of points, so that its members stack.
+"""
 
 import numpy as np
 from jaxtyping import UInt8
@@ -9,22 +12,35 @@ from pipeline.core.errors import ConfigError, DataError, ShapeError
 
 
 def count_kept(n_train: int, keep_fraction: float) -> int:
-    """Return how many of n_train points a subset keeps: the product, rounded; raises ConfigError if that is none or all of them."""
+    """Return how many of n_train points a subset keeps: the product, rounded.
+
+    Raises ConfigError if that is none or all of them.
+    """
     n_kept = round(keep_fraction * n_train)
     if not 0 < n_kept < n_train:
-        raise ConfigError(f"keep_fraction {keep_fraction} keeps {n_kept} of {n_train} training points; choose one that keeps 1 to {n_train - 1}")
+        raise ConfigError(
+            f"keep_fraction {keep_fraction} keeps {n_kept} of {n_train} training points; choose one that "
+            f"keeps 1 to {n_train - 1}"
+        )
     return n_kept
 
 
 def subset_mask(n_train: int, keep_fraction: float, seed: int) -> Mask:
     """Return a mask (n_train,) that keeps exactly `count_kept` points, every subset of that size equally likely; raises ConfigError as it does."""
     mask = np.zeros(n_train, dtype=bool)
-    mask[seeds.generator("subset_mask", seed).choice(n_train, count_kept(n_train, keep_fraction), replace=False)] = True
+    mask[
+        seeds.generator("subset_mask", seed).choice(
+            n_train, count_kept(n_train, keep_fraction), replace=False
+        )
+    ] = True
     return mask
 
 
 def retain_mask(n_train: int, forget: Indices) -> Mask:
-    """Return the mask (n_train,) of all training points but forget; raises DataError on an id outside [0, n_train) or if nothing is left."""
+    """Return the mask (n_train,) of all training points but forget.
+
+    Raises DataError on an id outside [0, n_train) or if nothing is left.
+    """
     outside = forget[(forget < 0) | (forget >= n_train)]
     if len(outside):
         raise DataError(f"forget id {outside[0]} is no training point; expected ids from 0 to {n_train - 1}")
@@ -36,17 +52,26 @@ def retain_mask(n_train: int, forget: Indices) -> Mask:
 
 
 def count_kept_outside(n_others: int, keep_fraction: float) -> int:
-    """Return how many of the n_others points outside a forget set are kept: the product, rounded; raises ConfigError if that is none."""
+    """Return how many of the n_others points outside a forget set are kept: the product, rounded.
+
+    Raises ConfigError if that is none.
+    """
     n_kept = round(keep_fraction * n_others)
     if n_kept == 0:
-        raise ConfigError(f"keep_fraction {keep_fraction} keeps none of the {n_others} points that are not to be forgotten; choose a larger one")
+        raise ConfigError(
+            f"keep_fraction {keep_fraction} keeps none of the {n_others} points that are not to be "
+            "forgotten; choose a larger one"
+        )
     return n_kept
 
 
-def focused_mask(n_train: int, keep_fraction: float, forget: Indices, seed: int, *, keeps_forget: bool) -> Mask:
+def focused_mask(
+    n_train: int, keep_fraction: float, forget: Indices, seed: int, *, keeps_forget: bool
+) -> Mask:
     """Return a mask (n_train,) of a random keep_fraction of the points outside forget, rounded, and of all points of forget or none of them.
 
-    One seed draws the same points outside forget for both. Raises DataError as `retain_mask` does, ConfigError if no point outside is kept.
+    One seed draws the same points outside forget for both. Raises DataError as `retain_mask` does,
+    ConfigError if no point outside is kept.
     """
     others = np.flatnonzero(retain_mask(n_train, forget))
     n_kept = count_kept_outside(len(others), keep_fraction)
@@ -57,13 +82,22 @@ def focused_mask(n_train: int, keep_fraction: float, forget: Indices, seed: int,
 
 
 def pack_masks(masks: Masks) -> UInt8[np.ndarray, "n_models n_bytes"]:
-    """Return masks as bits (n_models, ceil(n_train / 8)); point 0 is the highest bit of byte 0, bits behind the last point are 0."""
+    """Return masks as bits (n_models, ceil(n_train / 8)).
+
+    Point 0 is the highest bit of byte 0, bits behind the last point are 0.
+    """
     return np.packbits(masks, axis=1)
 
 
 def unpack(packed: UInt8[np.ndarray, "n_models n_bytes"], n_train: int) -> Masks:
-    """Return the masks (n_models, n_train) that `pack` made; raises ShapeError if the bytes do not fit n_train."""
+    """Return the masks (n_models, n_train) that `pack` made.
+
+    Raises ShapeError if the bytes do not fit n_train.
+    """
     n_bytes = -(-n_train // 8)
     if packed.shape[1] != n_bytes:
-        raise ShapeError(f"packed masks have {packed.shape[1]} bytes each; {n_train} training points need {n_bytes}: were they made for other data?")
+        raise ShapeError(
+            f"packed masks have {packed.shape[1]} bytes each; {n_train} training points need {n_bytes}: were "
+            "they made for other data?"
+        )
     return np.unpackbits(packed, axis=1, count=n_train).view(bool)

@@ -1,7 +1,10 @@
-"""Groups of training points that may have to go together, as lines: ordered ids of which every beginning is a group.
+"""Groups of training points that may have to go together, as lines.
 
-A deletion request seldom takes points at random: it takes a neighbourhood, one side of a class, or the points that were hardest to learn. Lines
-list such groups at all sizes at once, so that subset models can be trained without them and attribution can tell how much of each was kept.
+Ordered ids of which every beginning is a group.
+
+A deletion request seldom takes points at random: it takes a neighbourhood, one side of a class, or the points
+that were hardest to learn. Lines list such groups at all sizes at once, so that subset models can be trained
+without them and attribution can tell how much of each was kept.
 """
 
 from dataclasses import dataclass
@@ -17,18 +20,21 @@ from pipeline.data.masks import count_kept
 BALL, CAP, HARD = 0, 1, 2
 # The longest group; larger ones are most of a class, and requests that large are better retrained.
 LENGTH = 128
-# Sizes of the groups that a designed subset drops, drawn log-uniformly; the upper end is also the most that one group takes.
+# Sizes of the groups that a designed subset drops, drawn log-uniformly; the upper end is also the most that
+# one group takes.
 SMALLEST, _LARGEST = 4, 80
 # How often a designed subset draws a ball, a cap, or hard points.
 _SHARES = (0.35, 0.35, 0.30)
-# At least this share of the points that a designed subset drops, and at most all, go in groups, up to less than one smallest group; the others
-# are drawn uniformly.
+# At least this share of the points that a designed subset drops, and at most all, go in groups, up to less
+# than one smallest group; the others are drawn uniformly.
 GROUPED = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
 class Lines:
-    """ids (n_lines, LENGTH), -1 behind a line's end; kinds (n_lines,): BALL round point i for line i < n_train, then CAP, then one HARD.
+    """ids (n_lines, LENGTH), -1 behind a line's end; kinds (n_lines,).
+
+    BALL round point i for line i < n_train, then CAP, then one HARD.
 
     difficulty (n_train,): how strongly each point still pulls at trained models.
     """
@@ -42,20 +48,34 @@ class Lines:
         return self.ids[self.kinds == kind]
 
 
-def draw_lines(features: Float[np.ndarray, "n_train n_features"], labels: Labels, difficulty: PerTrain, *, caps_per_class: int = 80, seed: int = 0) -> Lines:
+def draw_lines(
+    features: Float[np.ndarray, "n_train n_features"],
+    labels: Labels,
+    difficulty: PerTrain,
+    *,
+    caps_per_class: int = 80,
+    seed: int = 0,
+) -> Lines:
     """Return the lines of training points with features (n_train, n_features), labels (n_train,) and difficulty (n_train,).
 
-    A ball lists the points of one label by falling inner product with its centre, the centre first. A cap lists them by their projection on a
-    random direction that varies as the class does (a normal mixture of its centred features). The hard line lists all points by falling
-    difficulty. Every line ends after LENGTH points. Raises ShapeError if the lengths differ, DataError on features or difficulties that are not
+    A ball lists the points of one label by falling inner product with its centre, the centre first. A cap
+    lists them by their projection on a random direction that varies as the class does (a normal mixture of
+    its centred features). The hard line lists all points by falling difficulty. Every line ends after LENGTH
+    points. Raises ShapeError if the lengths differ, DataError on features or difficulties that are not
     finite.
     """
     n_train = len(features)
     if len(labels) != n_train or len(difficulty) != n_train:
-        raise ShapeError(f"{n_train} rows of features, {len(labels)} labels, {len(difficulty)} difficulties; give one of each for each training point")
+        raise ShapeError(
+            f"{n_train} rows of features, {len(labels)} labels, {len(difficulty)} difficulties; give one of "
+            "each for each training point"
+        )
     finite = np.isfinite(features).all(axis=1) & np.isfinite(difficulty)
     if not finite.all():
-        raise DataError(f"training point {np.flatnonzero(~finite)[0]} looks non-finite to a scout model, which has diverged; lower recipe.learning_rate")
+        raise DataError(
+            f"training point {np.flatnonzero(~finite)[0]} looks non-finite to a scout model, which has "
+            "diverged; lower recipe.learning_rate"
+        )
     balls, caps = np.full((n_train, LENGTH), -1), []
     for label in np.unique(labels).tolist():
         members = np.flatnonzero(labels == label)
@@ -67,7 +87,9 @@ def draw_lines(features: Float[np.ndarray, "n_train n_features"], labels: Labels
         caps.append(_line(members[np.argsort(-(mixtures @ centred) @ centred.T, axis=1, kind="stable")]))
     hard = _line(np.argsort(-difficulty, kind="stable")[None])
     kinds = np.repeat([BALL, CAP, HARD], [n_train, sum(map(len, caps)), 1])
-    return Lines(ids=np.concatenate([balls, *caps, hard]), kinds=kinds, difficulty=difficulty.astype(np.float64))
+    return Lines(
+        ids=np.concatenate([balls, *caps, hard]), kinds=kinds, difficulty=difficulty.astype(np.float64)
+    )
 
 
 def designed_mask(lines: Lines, keep_fraction: float, seed: int) -> Mask:
@@ -85,7 +107,10 @@ def designed_mask(lines: Lines, keep_fraction: float, seed: int) -> Mask:
 
 
 def _group(lines: Lines, largest: int, rng: np.random.Generator) -> Int[np.ndarray, " _"]:
-    """Return a group of at most largest points: the beginning of a line, thinned at random where it is of hard points."""
+    """Return a group of at most largest points.
+
+    The beginning of a line, thinned at random where it is of hard points.
+    """
     kind = rng.choice(len(_SHARES), p=_SHARES)
     size = int(np.exp(rng.uniform(np.log(SMALLEST), np.log(largest + 1))))
     # Not a line of lines.of(kind): that would copy all balls, 51 MB of 50,000 points, for every group.

@@ -1,7 +1,10 @@
-"""Ids of training points, as users give them in files and configs: what is not surely an id is refused, and every refusal names value and place.
+"""Ids of training points, as users give them in files and configs.
 
-An id is a whole number from 0, in decimal digits. A leading zero, a decimal point, a sign or a separator is refused rather than guessed at, because
-a wrong guess forgets other points. Files are .txt, .csv, .npy and .parquet.
+What is not surely an id is refused, and every refusal names value and place.
+
+An id is a whole number from 0, in decimal digits. A leading zero, a decimal point, a sign or a separator is
+refused rather than guessed at, because a wrong guess forgets other points. Files are .txt, .csv, .npy and
+.parquet.
 """
 
 import csv
@@ -23,8 +26,11 @@ ID_COLUMNS = ("id", "index")
 LARGEST_ID = 2**63 - 1
 
 _ID = re.compile(r"0|[1-9][0-9]*")
-# A column that stands alone must say that it holds ids of training points: one called `label` or `class_id` may hold anything.
-_SAYS_ID = re.compile(r"(?:(?:train|training|point|example)[ _-]?)?(?:ids?|index|indexes|indices|idx)", re.IGNORECASE)
+# A column that stands alone must say that it holds ids of training points: one called `label` or `class_id`
+# may hold anything.
+_SAYS_ID = re.compile(
+    r"(?:(?:train|training|point|example)[ _-]?)?(?:ids?|index|indexes|indices|idx)", re.IGNORECASE
+)
 # Separators that spreadsheets write in place of commas.
 _OTHER_SEPARATOR = re.compile(r"[;\t|]")
 _PACKED = {b"PK": "a zip archive or a spreadsheet", b"\x1f\x8b": "a gzip archive"}
@@ -32,17 +38,26 @@ _LINE_ENDS = re.compile(r"\r\n|\r|\n")
 # "1 017" may be two ids, or one with a space between thousands.
 _THOUSANDS = re.compile(r"(?:.*[ \t])?[0-9]{1,3}[ \t]+[0-9]{3}(?:[ \t].*)?")
 _WRITE_IDS = "write each id in decimal digits, such as 17"
-_ZERO = "its first line is 0, which is the id 0 or the header that pandas writes above a column without a name; put a line `id` above the ids"
+_ZERO = (
+    "its first line is 0, which is the id 0 or the header that pandas writes above a column without a name; "
+    "put a line `id` above the ids"
+)
 
 _Ids = npt.NDArray[np.int64]
 
 
 class IdError(ValueError):
-    """A value that is not surely an id, or a list that is not surely one of ids; the message says why and what to write."""
+    """A value that is not surely an id, or a list that is not surely one of ids.
+
+    The message says why and what to write.
+    """
 
 
 def parse_id(text: str) -> int:
-    """Return the id that text stands for; raises IdError, saying what is wrong with it, unless it is one beyond doubt."""
+    """Return the id that text stands for.
+
+    Raises IdError, saying what is wrong with it, unless it is one beyond doubt.
+    """
     if _ID.fullmatch(text):
         return checked_id(int(text)) if len(text) <= len(str(LARGEST_ID)) else _too_large(text)
     if not text:
@@ -53,7 +68,9 @@ def parse_id(text: str) -> int:
         r"[0-9]*\.[0-9]*": "has a decimal point",
         r"[0-9]+(?:[,;_:' \t-][0-9]+)+": "holds a separator",
     }
-    reason = next((said for form, said in reasons.items() if re.fullmatch(form, text, re.ASCII)), "is no whole number")
+    reason = next(
+        (said for form, said in reasons.items() if re.fullmatch(form, text, re.ASCII)), "is no whole number"
+    )
     raise IdError(f"{_shown(text)} {reason}; {_WRITE_IDS}")
 
 
@@ -72,27 +89,38 @@ def checked_id(value: Any) -> int:
 def checked_ids(values: Any) -> tuple[int, ...]:
     """Return a list of ids as a config gives it; raises IdError unless it is one, without repetitions."""
     if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
-        raise IdError("expected a list of ids, such as [17, 18, 23]; a range or a single id is written as a list too")
+        raise IdError(
+            "expected a list of ids, such as [17, 18, 23]; a range or a single id is written as a list too"
+        )
     ids = tuple(checked_id(value) for value in values)
     _check_list([(id_, f"entry {number}") for number, id_ in enumerate(ids, start=1)])
     return ids
 
 
 def read_ids(path: Path) -> _Ids:
-    """Return the ids (n_ids,) in a file, in its order; raises DataError, naming file, line and value, unless each is an id and none stands twice."""
+    """Return the ids (n_ids,) in a file, in its order.
+
+    Raises DataError, naming file, line and value, unless each is an id and none stands twice.
+    """
     reader = READERS.get(path.suffix.lower())
     if reader is None:
-        raise DataError(f"forget set file {path} ends in {path.suffix!r}; expected one of {', '.join(READERS)}")
+        raise DataError(
+            f"forget set file {path} ends in {path.suffix!r}; expected one of {', '.join(READERS)}"
+        )
     missing = why_no_file(path)
     if missing is not None:
-        raise DataError(f"forget set file {path} {missing}; give the path of a {', '.join(READERS)} file of training ids")
+        raise DataError(
+            f"forget set file {path} {missing}; give the path of a {', '.join(READERS)} file of training ids"
+        )
     try:
         with path.open("rb") as file:
             found = reader(file)
         _check_list(found)
     except (OSError, EOFError, ValueError, OverflowError, MemoryError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise DataError(f"forget set file {path} cannot be read ({reason}); expected a {path.suffix} file of training ids") from error
+        raise DataError(
+            f"forget set file {path} cannot be read ({reason}); expected a {path.suffix} file of training ids"
+        ) from error
     return np.array([id_ for id_, _ in found], dtype=np.int64)
 
 
@@ -101,7 +129,9 @@ _Found = Sequence[tuple[int, str]]
 
 
 def _read_txt(file: BinaryIO) -> _Found:
-    lines = [(line.strip(), f"line {number}") for number, line in enumerate(_LINE_ENDS.split(_text(file)), start=1)]
+    lines = [
+        (line.strip(), f"line {number}") for number, line in enumerate(_LINE_ENDS.split(_text(file)), start=1)
+    ]
     lines = [(line, place) for line, place in lines if line]
     if lines and lines[0][0].lower() in ID_COLUMNS:
         lines = lines[1:]
@@ -109,16 +139,27 @@ def _read_txt(file: BinaryIO) -> _Found:
         raise IdError(_ZERO)
     unclear = next(((line, place) for line, place in lines if _THOUSANDS.fullmatch(line)), None)
     if unclear is not None:
-        raise IdError(f"{unclear[1]}: {_shown(unclear[0])} may hold an id with a space between thousands; put each id on a line of its own")
-    separated = next(((line, place) for line, place in lines if re.fullmatch("[0-9]+(?:[,;|][ \t]*[0-9]+)+", line)), None)
+        raise IdError(
+            f"{unclear[1]}: {_shown(unclear[0])} may hold an id with a space between thousands; put each id "
+            "on a line of its own"
+        )
+    separated = next(
+        ((line, place) for line, place in lines if re.fullmatch("[0-9]+(?:[,;|][ \t]*[0-9]+)+", line)), None
+    )
     if separated is not None:
-        raise IdError(f"{separated[1]}: {_shown(separated[0])} holds a separator; put each id on a line of its own")
+        raise IdError(
+            f"{separated[1]}: {_shown(separated[0])} holds a separator; put each id on a line of its own"
+        )
     return [(_at(place, parse_id, word), place) for line, place in lines for word in re.split("[ \t]+", line)]
 
 
 def _read_csv(file: BinaryIO) -> _Found:
     reader = csv.reader(io.StringIO(_text(file), newline=""), strict=True)
-    rows: list[tuple[list[str], str]] = [([cell.strip() for cell in row], f"line {reader.line_num}") for row in reader if any(cell.strip() for cell in row)]
+    rows: list[tuple[list[str], str]] = [
+        ([cell.strip() for cell in row], f"line {reader.line_num}")
+        for row in reader
+        if any(cell.strip() for cell in row)
+    ]
     if not rows:
         return []
     first, place = rows[0]
@@ -135,18 +176,25 @@ def _read_csv(file: BinaryIO) -> _Found:
 
 
 def _column_of(first: Sequence[str], place: str) -> int | None:
-    """Return which column a first row names as that of the ids, None if the row is an id itself; raises IdError if it is neither."""
+    """Return which column a first row names as that of the ids, None if the row is an id itself.
+
+    Raises IdError if it is neither.
+    """
     if list(first) == ["0"]:
         raise IdError(_ZERO)
     # Digits without a letter, of any script, are a value, and no name of a column.
-    number = next((name for name in first if any(map(str.isdigit, name)) and not any(map(str.isalpha, name))), None)
+    number = next(
+        (name for name in first if any(map(str.isdigit, name)) and not any(map(str.isalpha, name))), None
+    )
     if number is not None and len(first) > 1:
         raise IdError(
             f"its first line holds {_shown(number)} among {_columns(len(first))}, so it names no columns; "
             "put names above them, `id` among them, or write one id a line"
         )
     if first[0].startswith("#"):
-        raise IdError(f"{place}: {_shown(first[0])} is a comment, and comments are not read; remove that line")
+        raise IdError(
+            f"{place}: {_shown(first[0])} is a comment, and comments are not read; remove that line"
+        )
     if len(first) == 1 and any(sign.isdigit() for sign in first[0]):
         _at(place, parse_id, first[0])
         return None
@@ -154,27 +202,45 @@ def _column_of(first: Sequence[str], place: str) -> int | None:
 
 
 def named_column(names: Sequence[str]) -> int:
-    """Return which of a table's columns holds the ids: one called id or index, or the only one if its name says so; raises IdError otherwise."""
+    """Return which of a table's columns holds the ids.
+
+    One called id or index, or the only one if its name says so; raises IdError otherwise.
+    """
     folded = [name.strip().lower() for name in names]
     named = [number for number, name in enumerate(folded) if name in ID_COLUMNS]
     shown = ", ".join(map(_shown, names)) or "none"
     if len(named) == 1:
         return named[0]
     if len(named) > 1:
-        raise IdError(f"its columns are {shown}; leave one column called id or index, so that it is clear which one holds the ids")
+        raise IdError(
+            f"its columns are {shown}; leave one column called id or index, so that it is clear which one "
+            "holds the ids"
+        )
     if len(folded) != 1:
         raise IdError(f"its columns are {shown}; call the one that holds the ids `id`")
     if _OTHER_SEPARATOR.search(folded[0]):
         raise IdError(f"its first line is {shown}; separate columns with commas")
     if not _SAYS_ID.fullmatch(folded[0]):
-        raise IdError(f"its only column is called {shown}, which may hold something else; call it `id` if it holds ids")
+        raise IdError(
+            f"its only column is called {shown}, which may hold something else; call it `id` if it holds ids"
+        )
     return 0
 
 
 def _check_no_row_numbers(names: Sequence[str], column: int, values: Sequence[Any]) -> None:
-    """Raise IdError if the column called index may be the numbers of the rows: pandas writes these when an index becomes a column."""
-    if len(names) > 1 and names[column].strip().lower() == "index" and [str(value) for value in values] == [str(row) for row in range(len(values))]:
-        raise IdError("its column 'index' numbers its rows 0, 1, 2, …, as pandas does; call the column that holds the ids `id`, or leave the others out")
+    """Raise IdError if the column called index may be the numbers of the rows.
+
+    Pandas writes these when an index becomes a column.
+    """
+    if (
+        len(names) > 1
+        and names[column].strip().lower() == "index"
+        and [str(value) for value in values] == [str(row) for row in range(len(values))]
+    ):
+        raise IdError(
+            "its column 'index' numbers its rows 0, 1, 2, …, as pandas does; call the column that holds the "
+            "ids `id`, or leave the others out"
+        )
 
 
 def _read_npy(file: BinaryIO) -> _Found:
@@ -185,7 +251,10 @@ def _read_npy(file: BinaryIO) -> _Found:
         raise IdError(f"it holds a mask, bool of shape {found.shape}; save numpy.flatnonzero(mask)")
     if found.dtype.kind not in "iu" or found.ndim != 1:
         raise IdError(f"it holds {found.dtype} of shape {found.shape}; expected integers of shape (n_ids,)")
-    return [(_at(f"entry {number}", checked_id, value), f"entry {number}") for number, value in enumerate(found.tolist(), start=1)]
+    return [
+        (_at(f"entry {number}", checked_id, value), f"entry {number}")
+        for number, value in enumerate(found.tolist(), start=1)
+    ]
 
 
 def _read_parquet(file: BinaryIO) -> _Found:
@@ -197,7 +266,10 @@ def _read_parquet(file: BinaryIO) -> _Found:
         raise IdError(f"column {_shown(column.name)} holds {column.kind}; expected integers")
     values = column.values()
     _check_no_row_numbers(column.names, column.number, values)
-    return [(_at(f"row {number}", checked_id, value), f"row {number}") for number, value in enumerate(values, start=1)]
+    return [
+        (_at(f"row {number}", checked_id, value), f"row {number}")
+        for number, value in enumerate(values, start=1)
+    ]
 
 
 def _text(file: BinaryIO) -> str:
@@ -208,7 +280,9 @@ def _text(file: BinaryIO) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise IdError(f"it is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8") from error
+        raise IdError(
+            f"it is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8"
+        ) from error
 
 
 def _at(place: str, parse: Callable[[Any], int], value: Any) -> int:

@@ -14,8 +14,8 @@ Term = Float[np.ndarray, "..."]
 class Scaling(Settings):
     """What models see is (input / divide_by - mean) / std, in float32.
 
-    mean and std hold one number for all, or one for each channel, which is the first axis of an input; empty means
-    0 and 1.
+    mean and std hold one number for all, or one for each channel, which is the first axis of an input; empty
+    means 0 and 1.
     """
 
     divide_by: float = setting(neutral=1.0, gt=0, le=1e9)

@@ -1,4 +1,7 @@
-"""What a few trained models see of all points: which look alike to them, and how hard each one is. Validation points are among them."""
+"""What a few trained models see of all points: which look alike to them, and how hard each one is.
+
+Validation points are among them.
+"""
 
 from dataclasses import dataclass
 
@@ -9,7 +12,8 @@ from pipeline.core.arrays import Indices, Labels, PerPoint
 from pipeline.core.errors import ShapeError
 from pipeline.core.seeds import generator
 
-# Features beyond these are projected: 512 random directions keep 1 - likeness of points that look alike within 6 % of itself, and 60,000 points take 123 MB.
+# Features beyond these are projected: 512 random directions keep 1 - likeness of points that look alike
+# within 6 % of itself, and 60,000 points take 123 MB.
 MOST_FEATURES = 512
 
 
@@ -26,7 +30,10 @@ class Views:
 
     def __post_init__(self) -> None:
         if not len(self.features) == len(self.labels) == len(self.difficulty):
-            found = f"{len(self.features)} rows of features, {len(self.labels)} labels, {len(self.difficulty)} difficulties"
+            found = (
+                f"{len(self.features)} rows of features, {len(self.labels)} labels, {len(self.difficulty)} "
+                "difficulties"
+            )
             raise ShapeError(f"{found}; give one of each for each point")
 
     def likeness(self, n_train: int, points: Indices) -> Float[np.ndarray, "n_train n_chosen"]:
@@ -34,7 +41,9 @@ class Views:
         return np.asarray(self.features[:n_train] @ self.features[points].T, np.float64)
 
 
-def draw_views(features: Float[np.ndarray, "n_points n_features"], labels: Labels, difficulty: PerPoint, *, seed: int = 0) -> Views:
+def draw_views(
+    features: Float[np.ndarray, "n_points n_features"], labels: Labels, difficulty: PerPoint, *, seed: int = 0
+) -> Views:
     """Return views of points with joint features (n_points, n_features), projected on MOST_FEATURES random directions where they are more.
 
     A projected row keeps its length, so that a point is as like itself as before.
@@ -42,7 +51,11 @@ def draw_views(features: Float[np.ndarray, "n_points n_features"], labels: Label
     n_features = features.shape[1]
     if n_features > MOST_FEATURES:
         lengths = np.linalg.norm(features, axis=1, keepdims=True)
-        features = features @ generator("views", seed).standard_normal((n_features, MOST_FEATURES), np.float32)
+        features = features @ generator("views", seed).standard_normal(
+            (n_features, MOST_FEATURES), np.float32
+        )
         projected = np.linalg.norm(features, axis=1, keepdims=True)
         features = features * (lengths / np.where(projected > 0, projected, 1.0))
-    return Views(features=features.astype(np.float32), labels=labels, difficulty=difficulty.astype(np.float64))
+    return Views(
+        features=features.astype(np.float32), labels=labels, difficulty=difficulty.astype(np.float64)
+    )

@@ -15,6 +15,8 @@ def is_correct(logits: Float[np.ndarray, "..."], labels: Int[np.ndarray, "..."])
     return (logits.argmax(axis=-1) == labels) & np.isfinite(logits).all(axis=-1)
 
 
-def accuracy(logits: Float[np.ndarray, "n_models n_points n_classes"], labels: Int[np.ndarray, "..."]) -> Float[np.ndarray, " n_models"]:
+def accuracy(
+    logits: Float[np.ndarray, "n_models n_points n_classes"], labels: Int[np.ndarray, "..."]
+) -> Float[np.ndarray, " n_models"]:
     """Return the fraction of points that each model classifies correctly, (n_models,); raises ShapeError."""
     return np.asarray(is_correct(logits, labels).mean(axis=-1))

@@ -1,6 +1,9 @@
-"""Binning margins point by point: edges from the joint range of both ensembles, counts by comparison with every edge.
+"""Binning margins point by point.
 
-Comparing with edges is exact where arithmetic binning misplaces ties, and vectorised over points it is still fast. NaN lies in no bin.
+Edges from the joint range of both ensembles, counts by comparison with every edge.
+
+Comparing with edges is exact where arithmetic binning misplaces ties, and vectorised over points it is still
+fast. NaN lies in no bin.
 """
 
 from typing import TypeAlias
@@ -17,14 +20,19 @@ BYTE_ROWS = 255
 
 
 def joint_edges(unlearned: Margins, oracle: OracleMargins, n_intervals: int) -> Edges:
-    """Return edges (n_intervals + 1, n_points) that divide the joint range of each point evenly; an empty range is widened by 1."""
+    """Return edges (n_intervals + 1, n_points) that divide the joint range of each point evenly.
+
+    An empty range is widened by 1.
+    """
     low = np.fmin(np.fmin.reduce(unlearned, axis=0), np.fmin.reduce(oracle, axis=0))
     high = np.fmax(np.fmax.reduce(unlearned, axis=0), np.fmax.reduce(oracle, axis=0))
     low, high = np.nan_to_num(low), np.nan_to_num(high)
     return _evenly_spaced(low, np.where(high > low, high, low + 1), n_intervals)
 
 
-def bin_counts(margins: Margins, edges: Edges, *, last_closed: bool) -> Int[np.ndarray, "n_intervals n_points"]:
+def bin_counts(
+    margins: Margins, edges: Edges, *, last_closed: bool
+) -> Int[np.ndarray, "n_intervals n_points"]:
     """Return how many models lie in each bin [edge, next edge) of each point; those equal to the last edge only if the bin is closed."""
     at_least = np.stack([count_rows(margins >= edge) for edge in edges])
     if last_closed:
@@ -44,12 +52,18 @@ def memberships(margins: Margins, edges: Edges) -> Float[np.ndarray, "n_models n
 
 def count_rows(flags: Bool[np.ndarray, "n_rows n_points"]) -> Int[np.ndarray, " n_points"]:
     """Return how many rows are true in each column, counted in bytes: twice as fast as in whole integers."""
-    parts = [np.add.reduce(flags[start : start + BYTE_ROWS].view(np.uint8), axis=0, dtype=np.uint8) for start in range(0, len(flags), BYTE_ROWS)]
+    parts = [
+        np.add.reduce(flags[start : start + BYTE_ROWS].view(np.uint8), axis=0, dtype=np.uint8)
+        for start in range(0, len(flags), BYTE_ROWS)
+    ]
     return np.asarray(np.sum(parts, axis=0, dtype=np.int64))
 
 
 def _evenly_spaced(low: PerPoint, high: PerPoint, n_intervals: int) -> Edges:
-    """Return what numpy.linspace gives for each point alone: given many points, one step that rounds to 0 changes the last bits of all."""
+    """Return what numpy.linspace gives for each point alone.
+
+    Given many points, one step that rounds to 0 changes the last bits of all.
+    """
     places = np.arange(n_intervals + 1, dtype=low.dtype)[:, None]
     step = (high - low) / n_intervals
     edges = np.where(step == 0, places / n_intervals * (high - low), places * step) + low

@@ -1,8 +1,9 @@
 """Intervals for KLoM by resampling models, as products of resampling weights with bin memberships.
 
-The interval is the estimate ± the normal quantile times its standard deviation, cut to the range of KLoM, with bin edges held fixed. The
-deviation comes from subsamples of two thirds of the models, drawn without replacement and scaled (the delete-d jackknife of Shao and Wu 1989).
-Drawn with replacement, resamples hold few different models, which raises a binned KL: near the floor percentiles exclude the estimate itself.
+The interval is the estimate ± the normal quantile times its standard deviation, cut to the range of KLoM,
+with bin edges held fixed. The deviation comes from subsamples of two thirds of the models, drawn without
+replacement and scaled (the delete-d jackknife of Shao and Wu 1989). Drawn with replacement, resamples hold
+few different models, which raises a binned KL: near the floor percentiles exclude the estimate itself.
 """
 
 from collections.abc import Mapping
@@ -11,7 +12,15 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import ndtri
 
-from pipeline.core.arrays import MOST_RESAMPLES, Indices, Margins, OracleMargins, PerPoint, require_count, require_share
+from pipeline.core.arrays import (
+    MOST_RESAMPLES,
+    Indices,
+    Margins,
+    OracleMargins,
+    PerPoint,
+    require_count,
+    require_share,
+)
 from pipeline.core.seeds import generator
 from pipeline.evaluation.bins import Edges, joint_edges, memberships
 from pipeline.evaluation.klom import Rule, Variant, check_rule, divergence, klom, klom_summary, prepared
@@ -39,10 +48,11 @@ def klom_interval(
 ) -> dict[str, dict[str, Interval]]:
     """Return {group: {"p95": (low, high), "mean": (low, high)}} in nats for groups of point ids.
 
-    unlearned (n_unlearned, n_points), oracle (n_oracles, n_points). The spread is that of the closed bins for every variant, the centre the
-    variant's own estimate. In simulations (tests/benchmarks/klom_interval.py) 89 to 100 % of nominal 95 % intervals held the expected
-    estimate: up to twice too wide near the noise floor, somewhat too narrow at a shift of 3σ. Raises as klom does, and ConfigError for fewer
-    than 2 resamples or a level outside (0, 1).
+    unlearned (n_unlearned, n_points), oracle (n_oracles, n_points). The spread is that of the closed bins for
+    every variant, the centre the variant's own estimate. In simulations (tests/benchmarks/klom_interval.py)
+    89 to 100 % of nominal 95 % intervals held the expected estimate: up to twice too wide near the noise
+    floor, somewhat too narrow at a shift of 3σ. Raises as klom does, and ConfigError for fewer than 2
+    resamples or a level outside (0, 1).
     """
     require_count("n_resamples", n_resamples, 2, MOST_RESAMPLES)
     require_share("level", level)
@@ -51,7 +61,12 @@ def klom_interval(
     rng = generator("klom_interval", seed)
     weights = [_subsample_weights(len(margins), n_resamples, rng) for margins in (unlearned, oracle)]
     starts = range(0, unlearned.shape[1], _CHUNK)
-    parts = [_resampled_chunk(unlearned[:, start : start + _CHUNK], oracle[:, start : start + _CHUNK], weights, rule) for start in starts]
+    parts = [
+        _resampled_chunk(
+            unlearned[:, start : start + _CHUNK], oracle[:, start : start + _CHUNK], weights, rule
+        )
+        for start in starts
+    ]
     resampled = np.concatenate(parts, axis=1)
     width = float(ndtri(0.5 + level / 2)) * max(_scale(len(margins)) for margins in (unlearned, oracle))
     return {name: _intervals(values[ids], resampled[:, ids], width) for name, ids in groups.items()}
@@ -82,16 +97,22 @@ def _subsample_weights(n_models: int, n_resamples: int, rng: np.random.Generator
     return rng.permuted(np.tile(first, (n_resamples, 1)), axis=1).astype(np.float32)
 
 
-def _resampled_chunk(unlearned: Margins, oracle: OracleMargins, weights: list[np.ndarray], rule: Rule) -> Resampled:
+def _resampled_chunk(
+    unlearned: Margins, oracle: OracleMargins, weights: list[np.ndarray], rule: Rule
+) -> Resampled:
     """Return the KLoM of each resample without its clamp at 0, which would hide spread."""
     p, q = prepared(unlearned, rule), prepared(oracle, rule)
     edges = joint_edges(p, q, rule.n_bins)
-    share_p, share_q = (_shares(margins, edges, weight) for margins, weight in zip((p, q), weights, strict=True))
+    share_p, share_q = (
+        _shares(margins, edges, weight) for margins, weight in zip((p, q), weights, strict=True)
+    )
     lost = (weights[0] @ np.isnan(p).astype(np.float32))[:, None]
     return np.asarray(divergence(share_p, share_q, axis=1) + divergence(lost, np.zeros_like(lost), axis=1))
 
 
-def _shares(margins: Margins, edges: Edges, weight: _Weights) -> Float[np.ndarray, "n_resamples n_bins n_points"]:
+def _shares(
+    margins: Margins, edges: Edges, weight: _Weights
+) -> Float[np.ndarray, "n_resamples n_bins n_points"]:
     """Return the weighted share of each bin in each resample: one matrix product for all resamples."""
     inside = memberships(margins, edges)
     return (weight @ inside.reshape(len(inside), -1)).reshape(len(weight), *inside.shape[1:])

@@ -1,6 +1,7 @@
 """KLoM: the KL divergence between the binned margins of unlearned and of retrained models, point by point.
 
-Our variant `closed` counts every model and never lets a non-finite margin look good; the others follow published codes to the bit.
+Our variant `closed` counts every model and never lets a non-finite margin look good; the others follow
+published codes to the bit.
 """
 
 from collections.abc import Callable, Mapping
@@ -72,17 +73,22 @@ def klom(
 ) -> Klom:
     """Return KL(unlearned‖oracle) of the binned margins of each point, in nats.
 
-    unlearned (n_unlearned, n_points) and oracle (n_oracles, n_points) hold one margin for each model and point. `closed`: n_bins equal bins
-    over the joint range of margins clipped to ±clip, the last one closed, oracle bins floored at 1e-5, not renormalised; a non-finite margin
-    lies outside every bin, so a point where all models of either ensemble diverged scores 11.513, and none scores better than its oracles do
-    against themselves for those of them that diverged. The published variants fix their bins; there a point with any
-    non-finite margin scores 11.513, where their own codes give 0 or NaN. As in all of them, one far outlier stretches a point's bins.
-    Raises ShapeError, DataError or ConfigError. Source: Georgiev et al. 2025, appendix E.1; EasyDUB, arXiv 2602.16400.
+    unlearned (n_unlearned, n_points) and oracle (n_oracles, n_points) hold one margin for each model and
+    point. `closed`: n_bins equal bins over the joint range of margins clipped to ±clip, the last one closed,
+    oracle bins floored at 1e-5, not renormalised; a non-finite margin lies outside every bin, so a point
+    where all models of either ensemble diverged scores 11.513, and none scores better than its oracles do
+    against themselves for those of them that diverged. The published variants fix their bins; there a point
+    with any non-finite margin scores 11.513, where their own codes give 0 or NaN. As in all of them, one far
+    outlier stretches a point's bins. Raises ShapeError, DataError or ConfigError. Source: Georgiev et al.
+    2025, appendix E.1; EasyDUB, arXiv 2602.16400.
     """
     check_margins(unlearned, oracle)
     rule = check_rule(variant, n_bins, clip)
     starts = range(0, unlearned.shape[1], CHUNK)
-    parts = [_chunk(unlearned[:, start : start + CHUNK], oracle[:, start : start + CHUNK], rule) for start in starts]
+    parts = [
+        _chunk(unlearned[:, start : start + CHUNK], oracle[:, start : start + CHUNK], rule)
+        for start in starts
+    ]
     values, n_nonfinite, n_clipped = (np.concatenate(part) for part in zip(*parts, strict=True))
     return Klom(values=values, n_nonfinite=n_nonfinite, n_clipped=n_clipped, variant=variant)
 
@@ -100,17 +106,28 @@ def check_margins(unlearned: np.ndarray, oracle: np.ndarray) -> None:
 
 
 def check_rule(variant: str, n_bins: int, clip: float) -> Rule:
-    """Return these settings as one rule; raises ConfigError on an unknown variant, bins that a published variant fixes, or values out of range."""
+    """Return these settings as one rule.
+
+    Raises ConfigError on an unknown variant, bins that a published variant fixes, or values out of range.
+    """
     if not isinstance(variant, str) or variant not in VARIANTS:
-        raise ConfigError(f"unknown KLoM variant {variant!r}; known: {', '.join(VARIANTS)}.{did_you_mean(str(variant), VARIANTS)}")
+        raise ConfigError(
+            f"unknown KLoM variant {variant!r}; known: "
+            f"{', '.join(VARIANTS)}.{did_you_mean(str(variant), VARIANTS)}"
+        )
     if variant in PUBLISHED and n_bins != N_BINS:
-        raise ConfigError(f"variant {variant!r} fixes its bins, but n_bins is {n_bins}; leave it out or use variant 'closed'")
+        raise ConfigError(
+            f"variant {variant!r} fixes its bins, but n_bins is {n_bins}; leave it out or use variant "
+            "'closed'"
+        )
     require_count("n_bins", n_bins, 2, MOST_BINS)
     require_number("clip", clip, LEAST_CLIP, LARGEST_CLIP)
     return Rule(VARIANTS[variant], n_bins, clip)
 
 
-def divergence(p: Float[np.ndarray, "..."], q: Float[np.ndarray, "..."], *, axis: int) -> Float[np.ndarray, "..."]:
+def divergence(
+    p: Float[np.ndarray, "..."], q: Float[np.ndarray, "..."], *, axis: int
+) -> Float[np.ndarray, "..."]:
     """Return Σ p ln(p/q) along axis, in nats, where bins of p = 0 add 0 and those of q count as the floor at least."""
     tiny = np.finfo(p.dtype).tiny
     return np.asarray((p * np.log(np.maximum(p, tiny) / np.maximum(q, PROBABILITY_FLOOR))).sum(axis=axis))
@@ -122,7 +139,9 @@ def prepared(margins: Margins, rule: Rule) -> Margins:
     return np.where(np.isfinite(wide), np.clip(wide, -rule.clip, rule.clip), np.nan)
 
 
-def _chunk(unlearned: Margins, oracle: OracleMargins, rule: Rule) -> tuple[PerPoint, Int[np.ndarray, " n_points"], Int[np.ndarray, " n_points"]]:
+def _chunk(
+    unlearned: Margins, oracle: OracleMargins, rule: Rule
+) -> tuple[PerPoint, Int[np.ndarray, " n_points"], Int[np.ndarray, " n_points"]]:
     n_nonfinite = count_rows(~np.isfinite(unlearned)) + count_rows(~np.isfinite(oracle))
     n_clipped = _count_clipped(unlearned, rule.clip)
     if rule.variant != "paper":
@@ -136,10 +155,15 @@ def _chunk(unlearned: Margins, oracle: OracleMargins, rule: Rule) -> tuple[PerPo
 
 def _closed(p: Margins, q: OracleMargins, rule: Rule) -> PerPoint:
     edges = joint_edges(p, q, rule.n_bins)
-    inside = divergence(bin_counts(p, edges, last_closed=True) / len(p), bin_counts(q, edges, last_closed=True) / len(q), axis=0)
+    inside = divergence(
+        bin_counts(p, edges, last_closed=True) / len(p),
+        bin_counts(q, edges, last_closed=True) / len(q),
+        axis=0,
+    )
     outside, oracle_outside = _outside(p), _outside(q)
-    # Oracles that diverged also score against each other. No unlearned models score better against them than they do.
-    # That is at least 0, while the floored bins add up to a little more than 1 and could make the sum negative by 1e-4.
+    # Oracles that diverged also score against each other. No unlearned models score better against them than
+    # they do. That is at least 0, while the floored bins add up to a little more than 1 and could make the
+    # sum negative by 1e-4.
     return np.maximum(inside + outside, oracle_outside)
 
 

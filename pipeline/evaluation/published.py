@@ -1,6 +1,7 @@
 """KLoM as three published codes compute it, to the bit on finite margins, quirks included (method.md §4).
 
-All of them drop the samples equal to the joint maximum. Edges are drawn in the margins' own precision, as those codes do under NumPy 2.
+All of them drop the samples equal to the joint maximum. Edges are drawn in the margins' own precision, as
+those codes do under NumPy 2.
 """
 
 from typing import TypeAlias
@@ -22,26 +23,37 @@ N_BINS = 20
 
 
 def paper_klom(unlearned: Margins, oracle: OracleMargins, clip: float) -> PerPoint:
-    """Return KLoM (n_points,) by the paper's code: 19 intervals in 20 slots, of which the first is always empty, yet floored.
+    """Return KLoM (n_points,) by the paper's code.
 
-    Its NaN, met where all samples of an ensemble are dropped, is the ceiling here; a range of one value, NaN there, is widened by 1.
+    19 intervals in 20 slots, of which the first is always empty, yet floored.
+
+    Its NaN, met where all samples of an ensemble are dropped, is the ceiling here; a range of one value, NaN
+    there, is widened by 1.
     """
     clipped = np.clip(unlearned, -clip, clip)
     # Oracles are not clipped, so their range may overflow; the NaN that follow end as the ceiling.
     with np.errstate(over="ignore", invalid="ignore"):
         edges = joint_edges(clipped, oracle, N_BINS - 1)
-        share_p, share_q = (np.pad(_kept_shares(margins, edges), ((0, 0), (1, 0))) for margins in (clipped, oracle))
+        share_p, share_q = (
+            np.pad(_kept_shares(margins, edges), ((0, 0), (1, 0))) for margins in (clipped, oracle)
+        )
         none_kept = share_q.sum(axis=1) == 0
         return np.where(none_kept, CEILING, _entropy(share_p, np.maximum(share_q, PROBABILITY_FLOOR)))
 
 
 def data_unlearning_bench(unlearned: Margins, oracle: OracleMargins, clip: float) -> PerPoint:
-    """Return KLoM (n_points,) by data-unlearning-bench: 20 bins, q floored where p > 0, both normalised; its NaN is the ceiling here."""
+    """Return KLoM (n_points,) by data-unlearning-bench: 20 bins, q floored where p > 0, both normalised.
+
+    Its NaN is the ceiling here.
+    """
     return _entropy(*_floored_shares(unlearned, oracle, clip))
 
 
 def easydub(unlearned: Margins, oracle: OracleMargins, clip: float) -> PerPoint:
-    """Return KLoM (n_points,) by EasyDUB: the same without normalising q. All unlearned margins at the joint maximum score 0, as they do there."""
+    """Return KLoM (n_points,) by EasyDUB: the same without normalising q.
+
+    All unlearned margins at the joint maximum score 0, as they do there.
+    """
     p, q = _floored_shares(unlearned, oracle, clip)
     occupied = p > 0
     terms = p * np.log(np.divide(p, q, out=np.ones_like(p), where=occupied))
@@ -62,14 +74,20 @@ def _kept_shares(margins: Margins, edges: Edges) -> Shares:
 
 
 def _entropy(p: Shares, q: Shares) -> PerPoint:
-    """Return the relative entropy of rows, both normalised first, as scipy.stats.entropy computes it; the ceiling where that is NaN."""
+    """Return the relative entropy of rows, both normalised first, as scipy.stats.entropy computes it.
+
+    The ceiling where that is NaN.
+    """
     with np.errstate(invalid="ignore"):
         terms = rel_entr(p / p.sum(axis=1, keepdims=True), q / q.sum(axis=1, keepdims=True))
     return np.nan_to_num(terms.sum(axis=1), nan=CEILING)
 
 
 def _sum_of_occupied(terms: Shares, occupied: Bool[np.ndarray, "n_points n_bins"]) -> PerPoint:
-    """Return the sum of each row's occupied bins, moved together first: zeros in between would pair the terms otherwise and change the last bits."""
+    """Return the sum of each row's occupied bins, moved together first.
+
+    Zeros in between would pair the terms otherwise and change the last bits.
+    """
     together = np.take_along_axis(terms, np.argsort(~occupied, axis=1, kind="stable"), axis=1)
     n_occupied = occupied.sum(axis=1)
     sums = np.zeros(len(terms))

@@ -1,4 +1,7 @@
-"""What a score tells of two worlds: accuracy at its sign, the area below the ROC curve, true positives at few false ones; ties are drawn at random.
+"""What a score tells of two worlds.
+
+Accuracy at its sign, the area below the ROC curve, true positives at few false ones; ties are drawn at
+random.
 
 Scores are kept in falling order, so that each resample of models weighs them anew without sorting.
 """
@@ -26,7 +29,10 @@ class Rates(NamedTuple):
 
 
 class Roc:
-    """The scores of two worlds' models, (n_positive, n_points) and (n_negative, n_points): high ones speak for the first; infinity is a score, NaN is not."""
+    """The scores of two worlds' models, (n_positive, n_points) and (n_negative, n_points).
+
+    High ones speak for the first; infinity is a score, NaN is not.
+    """
 
     def __init__(self, *, positive: Positive, negative: Negative) -> None:
         together = np.concatenate([positive.ravel(), negative.ravel()])
@@ -36,10 +42,20 @@ class Roc:
         self._n_models, self._n_points = (len(positive), len(negative)), positive.shape[1]
         self._right = rightness(positive).mean(axis=1), rightness(-negative).mean(axis=1)
 
-    def rates(self, positive: PositiveWeights | None = None, negative: NegativeWeights | None = None) -> Rates:
-        """Return the rates with the models of each world weighed, or all alike; each world's weights are made to sum to 1."""
-        weights = [np.ones(n) if given is None else given for given, n in zip((positive, negative), self._n_models, strict=True)]
-        right = [float(np.average(each, weights=weight)) for each, weight in zip(self._right, weights, strict=True)]
+    def rates(
+        self, positive: PositiveWeights | None = None, negative: NegativeWeights | None = None
+    ) -> Rates:
+        """Return the rates with the models of each world weighed, or all alike.
+
+        Each world's weights are made to sum to 1.
+        """
+        weights = [
+            np.ones(n) if given is None else given
+            for given, n in zip((positive, negative), self._n_models, strict=True)
+        ]
+        right = [
+            float(np.average(each, weights=weight)) for each, weight in zip(self._right, weights, strict=True)
+        ]
         true = self._reached(weights[0], np.zeros(self._n_models[1]))
         false = self._reached(np.zeros(self._n_models[0]), weights[1])
         return Rates(sum(right) / 2, float(np.trapezoid(true, false)), _true_positives(true, false))
@@ -56,7 +72,10 @@ def rightness(scores: Float[np.ndarray, "n_models n_points"]) -> Float[np.ndarra
 
 
 def _true_positives(true: _Curve, false: _Curve) -> float:
-    """Return true positives at 1 % false ones: those of the last threshold that has no more, and a share of the next tie."""
+    """Return true positives at 1 % false ones.
+
+    Those of the last threshold that has no more, and a share of the next tie.
+    """
     # Sums of equal weights miss round figures by their last bits.
     last = int(np.searchsorted(false, FALSE_POSITIVES * (1 + 1e-9), side="right")) - 1
     if last + 1 == len(false):

@@ -1,6 +1,9 @@
-"""How tasks are run: an executor takes tasks while it has room and hands back outcomes. Serial here; Ray tasks in ray_tasks.
+"""How tasks are run: an executor takes tasks while it has room and hands back outcomes.
 
-An outcome without a result carries a fault class, such as that of the shard's own code, the store or the machine; the retry policy decides by it.
+Serial here; Ray tasks in ray_tasks.
+
+An outcome without a result carries a fault class, such as that of the shard's own code, the store or the
+machine; the retry policy decides by it.
 """
 
 import errno
@@ -10,7 +13,18 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
-from pipeline.core.errors import ConfigError, CorruptShardError, ExecutionError, PipelineError, PluginError, StoreError, StoreUnseenError, is_out_of_memory
+from typing_extensions import override
+
+from pipeline.core.errors import (
+    ConfigError,
+    CorruptShardError,
+    ExecutionError,
+    PipelineError,
+    PluginError,
+    StoreError,
+    StoreUnseenError,
+    is_out_of_memory,
+)
 from pipeline.core.resources import Need
 from pipeline.core.task_progress import reports_to
 
@@ -26,7 +40,9 @@ T = TypeVar("T")
 # memory: it, or its machine, ran out of memory.
 # lost: its machine went away.
 # unmet: no machine offers what it needs.
-Fault = Literal["refused", "setting", "error", "store", "full", "unseen", "crashed", "memory", "lost", "unmet"]
+Fault = Literal[
+    "refused", "setting", "error", "store", "full", "unseen", "crashed", "memory", "lost", "unmet"
+]
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
@@ -60,7 +76,9 @@ class Executor(Protocol[T]):
         ...
 
     def wait(self, seconds: float) -> list[Outcome[T]]:
-        """Return outcomes that are there within seconds, perhaps none; a task whose needs are never met comes back as an error too.
+        """Return outcomes that are there within seconds, perhaps none.
+
+        A task whose needs are never met comes back as an error too.
 
         Raises ExecutionError if no task will ever come back: the cluster is gone.
         """
@@ -89,7 +107,7 @@ class Executor(Protocol[T]):
         ...
 
 
-class SerialExecutor(Generic[T]):
+class SerialExecutor(Executor[T]):
     """Runs each task in this process, when it is submitted: the same results without Ray."""
 
     def __init__(self, function: Callable[[T, str], Any], device: str = "cpu") -> None:
@@ -98,12 +116,12 @@ class SerialExecutor(Generic[T]):
         self._running: list[tuple[T, float]] = []
         self._changed: Callable[[], None] = lambda: None
 
+    @override
     def has_room(self) -> bool:
-        """See Executor."""
         return not self._outcomes
 
+    @override
     def submit(self, task: T, need: Need) -> None:
-        """See Executor."""
 
         def told(share: float) -> None:
             self._running = [(task, share)]
@@ -113,42 +131,48 @@ class SerialExecutor(Generic[T]):
             self._outcomes.append(attempt(self._function, task, self._device))
         self._running = []
 
+    @override
     def wait(self, seconds: float) -> list[Outcome[T]]:
-        """See Executor."""
         outcomes, self._outcomes = self._outcomes, []
         return outcomes
 
     @property
+    @override
     def n_running(self) -> int:
-        """See Executor."""
         return len(self._outcomes)
 
     @property
+    @override
     def notice(self) -> str:
-        """See Executor."""
         return ""
 
+    @override
     def under_way(self) -> Sequence[tuple[T, float]]:
-        """See Executor."""
         return self._running
 
+    @override
     def listen(self, changed: Callable[[], None]) -> None:
-        """See Executor."""
         self._changed = changed
 
+    @override
     def close(self) -> None:
-        """See Executor."""
         self._outcomes = []
 
 
 def attempt(function: Callable[[T, str], Any], task: T, device: str) -> Outcome[T]:
-    """Return the outcome of function on task: whatever one bad shard can raise is an outcome, so that the rest goes on."""
+    """Return the outcome of function on task.
+
+    Whatever one bad shard can raise is an outcome, so that the rest goes on.
+    """
     try:
         return Outcome(task, result=function(task, device))
-    # Code that others wrote, or damage that no check foresaw, can raise anything; one shard must not cost the rest.
+    # Code that others wrote, or damage that no check foresaw, can raise anything; one shard must not cost the
+    # rest.
     except Exception as error:
         said = "; ".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", [])])
-        return Outcome(task, error=said, trace=traceback.format_exc(), fault=fault_of(error), host=platform.node())
+        return Outcome(
+            task, error=said, trace=traceback.format_exc(), fault=fault_of(error), host=platform.node()
+        )
 
 
 def fault_of(error: BaseException) -> Fault:
@@ -158,8 +182,13 @@ def fault_of(error: BaseException) -> Fault:
         return "memory"
     if any(isinstance(cause, OSError) and cause.errno in FULL for cause in causes):
         return "full"
-    # What a user's class raises may have passed at another try or on other points, so it counts as what it is.
-    if isinstance(error, PluginError) and error.__cause__ is not None and not isinstance(error.__cause__, PipelineError):
+    # What a user's class raises may have passed at another try or on other points, so it counts as what it
+    # is.
+    if (
+        isinstance(error, PluginError)
+        and error.__cause__ is not None
+        and not isinstance(error.__cause__, PipelineError)
+    ):
         return fault_of(error.__cause__)
     if isinstance(error, StoreUnseenError):
         return "unseen"

@@ -31,7 +31,9 @@ def record(store: Store, settings: Settings) -> None:
 
     A store that cannot be written is left as it is: nothing but the time of later commands depends on it.
     """
-    found: dict[str, Mapping[str, Any]] = {key: {"digests": digests} for key, digests in KNOWN_DIGESTS.read.items()}
+    found: dict[str, Mapping[str, Any]] = {
+        key: {"digests": digests} for key, digests in KNOWN_DIGESTS.read.items()
+    }
     for dataset in datasets_in(settings):
         known = KNOWN.of(dataset)
         if known is not None:

@@ -14,7 +14,8 @@ class Progress:
     """What a run has done so far; listeners read it, only the walk writes it.
 
     under_way holds, by node, how many units the shards that run now amount to so far, as far as they told.
-    faults counts tasks that came back without a result, those that were tried again included; notice is what the run waits for, if anything.
+    faults counts tasks that came back without a result, those that were tried again included; notice is what
+    the run waits for, if anything.
     """
 
     states: Mapping[str, NodeState]
@@ -46,11 +47,17 @@ class Progress:
 
     def models_under_way(self) -> float:
         """Models that the shards that run now amount to so far."""
-        return sum((units for key, units in self.under_way.items() if self.states[key].node.trains), start=0.0)
+        return sum(
+            (units for key, units in self.under_way.items() if self.states[key].node.trains), start=0.0
+        )
 
     def remaining_models(self) -> int:
         """Models still to be trained or unlearned."""
-        return sum(state.node.n_units - self.n_done(key) for key, state in self.states.items() if state.node.trains and key in self.wanted)
+        return sum(
+            state.node.n_units - self.n_done(key)
+            for key, state in self.states.items()
+            if state.node.trains and key in self.wanted
+        )
 
 
 class Listener:

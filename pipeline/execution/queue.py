@@ -1,4 +1,7 @@
-"""What is still to be handed to an executor: in the order in which others wait for it, and what failed after a pause."""
+"""What is still to be handed to an executor.
+
+In the order in which others wait for it, and what failed after a pause.
+"""
 
 import heapq
 import time
@@ -10,7 +13,8 @@ from pipeline.graph.work import Task
 class Queue:
     """Tasks in the order of their nodes' ranks.
 
-    Two runs on one store visit shards in different orders, so that they help each other instead of doing the same.
+    Two runs on one store visit shards in different orders, so that they help each other instead of doing the
+    same.
     """
 
     def __init__(self) -> None:
@@ -22,12 +26,19 @@ class Queue:
         return len(self._ready) + len(self._later)
 
     def push(self, task: Task, *, again: bool = False, pause: float = 0.0) -> None:
-        """Add a task, to be taken no sooner than in pause seconds. One that was tried before is next, so that what never works is soon known."""
+        """Add a task, to be taken no sooner than in pause seconds.
+
+        One that was tried before is next, so that what never works is soon known.
+        """
         if pause:
             heapq.heappush(self._later, (time.monotonic() + pause, uuid.uuid4().hex, task))
             return
         # What is streamed is handed over in one go, so it stays together in the queue.
-        place = self._together.setdefault(task.folder, uuid.uuid4().hex) if task.node.streams else uuid.uuid4().hex
+        place = (
+            self._together.setdefault(task.folder, uuid.uuid4().hex)
+            if task.node.streams
+            else uuid.uuid4().hex
+        )
         heapq.heappush(self._ready, (task.node.rank, "" if again else place, uuid.uuid4().hex, task))
 
     def pop(self) -> Task | None:

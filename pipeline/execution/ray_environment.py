@@ -1,4 +1,7 @@
-"""What the environment says of Ray: the job that this process was started as, and whether there is a token. Ray itself is not imported."""
+"""What the environment says of Ray.
+
+The job that this process was started as, and whether there is a token. Ray itself is not imported.
+"""
 
 import json
 import os
@@ -23,6 +26,12 @@ def ray_job_id() -> str | None:
 
 
 def auth_mode() -> str:
-    """Return the mode in which to speak to a cluster where RAY_AUTH_MODE says none: whoever has a token means to use it."""
-    has_token = any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")) or (Path.home() / ".ray" / "auth_token").is_file()
+    """Return the mode in which to speak to a cluster where RAY_AUTH_MODE says none.
+
+    Whoever has a token means to use it.
+    """
+    has_token = (
+        any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
+        or (Path.home() / ".ray" / "auth_token").is_file()
+    )
     return "token" if has_token else "disabled"

@@ -1,4 +1,7 @@
-"""Units whose tasks succeeded though no survey lists them: a mount's listing is old, or another process moved or removed the file. They are not there."""
+"""Units whose tasks succeeded though no survey lists them.
+
+A mount's listing is old, or another process moved or removed the file. They are not there.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,12 +10,14 @@ from pipeline.execution.failures import Failure
 from pipeline.execution.progress import Progress
 from pipeline.store.shards import joined
 
-# Seconds before each look at the store that comes before anything is made again: a network file system may answer from a listing of a while ago.
+# Seconds before each look at the store that comes before anything is made again: a network file system may
+# answer from a listing of a while ago.
 PAUSES = (0.0, 1.0, 3.0, 6.0)
 # Times that units of one node are made again; a task that finds them in the store only says so.
 MOST_AGAIN = 2
 REASON = (
-    "made, as its task says, but the store does not list it: a mount shows old listings, or another process moved or removed it; "
+    "made, as its task says, but the store does not list it: a mount shows old listings, or another process "
+    "moved or removed it; "
     "see that no `dmm verify --repair` runs beside, then run the same command again"
 )
 
@@ -26,12 +31,19 @@ class UnlistedUnits:
         self._again: Counter[str] = Counter()
 
     def find(self, progress: Progress, keys: Iterable[str]) -> dict[str, list[Range]]:
-        """Return the ranges of each of the nodes called keys that are neither listed nor given up; without those that have none."""
+        """Return the ranges of each of the nodes called keys that are neither listed nor given up.
+
+        Without those that have none.
+        """
         given_up: dict[str, list[Range]] = {}
         for failure in progress.failures:
             given_up.setdefault(failure.key, []).append((failure.start, failure.stop))
         states = [progress.states[key] for key in keys]
-        found = {state.node.key: without(state.missing, given_up.get(state.node.key, ())) for state in states if state.is_ready and state.status != "done"}
+        found = {
+            state.node.key: without(state.missing, given_up.get(state.node.key, ()))
+            for state in states
+            if state.is_ready and state.status != "done"
+        }
         return {key: ranges for key, ranges in found.items() if ranges}
 
     def may_try(self, key: str) -> bool:
@@ -42,7 +54,11 @@ class UnlistedUnits:
 
 def failures(missing: Mapping[str, Sequence[Range]]) -> list[Failure]:
     """Return what is told of ranges that are given up."""
-    return [Failure(key=key, start=start, stop=stop, error=REASON) for key, ranges in missing.items() for start, stop in ranges]
+    return [
+        Failure(key=key, start=start, stop=stop, error=REASON)
+        for key, ranges in missing.items()
+        for start, stop in ranges
+    ]
 
 
 def without(ranges: Iterable[Range], taken: Iterable[Range]) -> list[Range]:

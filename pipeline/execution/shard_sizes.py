@@ -1,9 +1,11 @@
-"""How many units a shard takes, so that it lasts about a minute: from the seconds that a unit was measured to take.
+"""How many units a shard takes, so that it lasts about a minute.
 
-Sizes enter no identity, and shards of other sizes that exist are used as they are. Where nothing was measured yet, a
-few steps of one model are timed here first. What cannot be timed like that, such as unlearning from the models of a
-source, begins with shards of one unit, whose seconds are then known. Sizes are powers of two below the user's bound, so that runs that measure
-slightly different seconds still name equal shards.
+From the seconds that a unit was measured to take.
+
+Sizes enter no identity, and shards of other sizes that exist are used as they are. Where nothing was measured
+yet, a few steps of one model are timed here first. What cannot be timed like that, such as unlearning from
+the models of a source, begins with shards of one unit, whose seconds are then known. Sizes are powers of two
+below the user's bound, so that runs that measure slightly different seconds still name equal shards.
 """
 
 from collections.abc import Mapping
@@ -35,13 +37,19 @@ class ShardSizes:
         self._surveyed: Mapping[str, NodeState] | None = None
 
     def took(self, node: Node, n_units: int, seconds: float) -> None:
-        """Take notice that a shard of so many units of a node was made in so many seconds; the latest counts."""
+        """Take notice that a shard of so many units of a node was made in so many seconds.
+
+        The latest counts.
+        """
         key = self._cost_key(node)
         if key is not None:
             self._seconds[key] = seconds / n_units
 
     def most_units(self, node: Node, states: Mapping[str, NodeState]) -> int:
-        """Return the units of a shard of node: its bound, or fewer where so many would take more than about a minute."""
+        """Return the units of a shard of node.
+
+        Its bound, or fewer where so many would take more than about a minute.
+        """
         if node.shard_size == 1 or self._cost_key(node) is None:
             return node.shard_size
         seconds = self._seconds_per_unit(node, states)
@@ -57,15 +65,23 @@ class ShardSizes:
         return self._cost_keys[node.key]
 
     def _seconds_per_unit(self, node: Node, states: Mapping[str, NodeState]) -> float | None:
-        """Return what a unit takes; of unlearning nobody has measured, what training the models took at most."""
+        """Return what a unit takes.
+
+        Of unlearning nobody has measured, what training the models took at most.
+        """
         key = str(self._cost_key(node))
         if self._seconds.get(key) is None:
             found = self._recorded_once(key, states)
             if found is None and isinstance(node, Population):
                 found = self._estimated(node, key)
             self._seconds[key] = found
-        starts = [self._graph.nodes[parent.key] for parent in node.parents().values() if parent.mode == "aligned"]
-        known = [self._seconds[key], *(self._seconds_per_unit(start, states) for start in starts if start.trains)]
+        starts = [
+            self._graph.nodes[parent.key] for parent in node.parents().values() if parent.mode == "aligned"
+        ]
+        known = [
+            self._seconds[key],
+            *(self._seconds_per_unit(start, states) for start in starts if start.trains),
+        ]
         return next((seconds for seconds in known if seconds is not None), None)
 
     def _recorded_once(self, key: str, states: Mapping[str, NodeState]) -> float | None:
@@ -79,7 +95,11 @@ class ShardSizes:
 
     def _recorded(self, key: str, states: Mapping[str, NodeState]) -> float | None:
         """Return the seconds a unit that were recorded beside shards of this kind in the store, None if there are none."""
-        alike = [state for state in states.values() if self._cost_key(state.node) == key and state.pieces and state.folder is not None]
+        alike = [
+            state
+            for state in states.values()
+            if self._cost_key(state.node) == key and state.pieces and state.folder is not None
+        ]
         for state in alike[:_MOST_READ]:
             shard = max((piece.shard for piece in state.pieces), key=lambda shard: shard.stop - shard.start)
             seconds = self._store.side(state.table.folder, shard).get("seconds")
@@ -92,4 +112,6 @@ class ShardSizes:
         if key in self._seconds:
             return self._seconds[key]
         examples = self._graph.examples
-        return estimated_seconds(Builder(node.model, examples.input_shape, examples.n_classes), node.recipe, examples)
+        return estimated_seconds(
+            Builder(node.model, examples.input_shape, examples.n_classes), node.recipe, examples
+        )

@@ -1,4 +1,7 @@
-"""The walk that computes: skip what is listed, run what is ready, try again what failed. It can be stopped at any moment and started again."""
+"""The walk that computes: skip what is listed, run what is ready, try again what failed.
+
+It can be stopped at any moment and started again.
+"""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +25,10 @@ TICK = 0.2
 
 
 class Walk:
-    """One run over a graph: up to the stage until, or over just the wanted nodes; populations in settled are used with members missing, not made whole."""
+    """One run over a graph: up to the stage until, or over just the wanted nodes.
+
+    Populations in settled are used with members missing, not made whole.
+    """
 
     def __init__(
         self,
@@ -39,7 +45,11 @@ class Walk:
         self._graph, self._store, self._open_executor = graph, store, open_executor
         self._listeners, self._allow_missing = listeners, allow_missing
         self._wanted = wanted_keys(graph, until) if wanted is None else wanted
-        self._queue, self._retry_policy, self._unlisted_units = Queue(), RetryPolicy(), reconcile.UnlistedUnits()
+        self._queue, self._retry_policy, self._unlisted_units = (
+            Queue(),
+            RetryPolicy(),
+            reconcile.UnlistedUnits(),
+        )
         self._sizes = ShardSizes(graph, store)
         # Units that a shard of a node may have, where larger ones ran out of memory.
         self._most_units: dict[str, int] = {}
@@ -51,16 +61,20 @@ class Walk:
         self._executor: Executor[Task] | None = None
         states, self._mark = graph.survey(store, settled=settled), ""
         if any(states[key].status != "done" for key in self._wanted):
-            # The claim comes before the look that decides what is computed: a store that is not mounted looks empty, and one that cannot be
-            # written is refused now. With nothing to compute nothing is written, so that a finished store may be read-only.
+            # The claim comes before the look that decides what is computed: a store that is not mounted looks
+            # empty, and one that cannot be written is refused now. With nothing to compute nothing is
+            # written, so that a finished store may be read-only.
             self._mark = store.claim()
             states = graph.survey(store, settled=settled)
         self.progress = Progress(states=states, wanted=self._wanted, faults=self._retry_policy.counts)
 
     def run(self) -> Progress:
-        """Compute everything wanted that does not exist and return how that went; a failed shard never stops the others.
+        """Compute everything wanted that does not exist and return how that went.
 
-        Raises ExecutionError if the cluster is gone: what is finished is kept, and the next run goes on from there.
+        A failed shard never stops the others.
+
+        Raises ExecutionError if the cluster is gone: what is finished is kept, and the next run goes on from
+        there.
         """
         try:
             self._look(self.progress.states)
@@ -80,23 +94,33 @@ class Walk:
         return self.progress
 
     def _refresh(self) -> None:
-        """Look at the store again. What is done stays done, and of nodes that this run is busy with it knows itself what it made."""
+        """Look at the store again.
+
+        What is done stays done, and of nodes that this run is busy with it knows itself what it made.
+        """
         states = self.progress.states
         busy = {key for key, left in self._left.items() if left}
-        self.progress.states = self._graph.survey(self._store, settled=self._settled, before=states, busy=busy)
+        self.progress.states = self._graph.survey(
+            self._store, settled=self._settled, before=states, busy=busy
+        )
         self.progress.made = {key: n_units for key, n_units in self.progress.made.items() if key in busy}
-        self.progress.shards_made = {key: count for key, count in self.progress.shards_made.items() if key in busy}
+        self.progress.shards_made = {
+            key: count for key, count in self.progress.shards_made.items() if key in busy
+        }
         self._look(self.progress.states)
 
     def _look(self, states: Mapping[str, NodeState]) -> None:
         """Queue what has become ready, and announce what is done.
 
-        Nodes may share a folder and differ in how many units they want or what they keep. They are queued one after the
-        other, so that no shard is made twice at a time. The one that keeps more comes first, then the larger one.
+        Nodes may share a folder and differ in how many units they want or what they keep. They are queued one
+        after the other, so that no shard is made twice at a time. The one that keeps more comes first, then
+        the larger one.
         """
         for key in [key for key, state in states.items() if key in self._wanted and state.status == "done"]:
             self._announce(key, states[key])
-        for key in sorted(self._ready(states), key=lambda key: (states[key].node.keeping is None, -states[key].node.n_units)):
+        for key in sorted(
+            self._ready(states), key=lambda key: (states[key].node.keeping is None, -states[key].node.n_units)
+        ):
             if all(states[other].folder != states[key].folder for other, left in self._left.items() if left):
                 self._known.add(_asked(states[key]))
                 self._enqueue(key, states[key])
@@ -106,7 +130,11 @@ class Walk:
         if self._stopped:
             return []
         wanted = self._wanted - self._settled
-        open_keys = [key for key, state in states.items() if key in wanted and state.is_ready and state.status != "done"]
+        open_keys = [
+            key
+            for key, state in states.items()
+            if key in wanted and state.is_ready and state.status != "done"
+        ]
         return [key for key in open_keys if _asked(states[key]) not in self._known]
 
     def _announce(self, key: str, state: NodeState) -> None:
@@ -117,7 +145,13 @@ class Walk:
 
     def _enqueue(self, key: str, state: NodeState, missing: Sequence[tuple[int, int]] | None = None) -> None:
         self._store.describe(state.table.folder, self._graph.describe(state))
-        tasks = tasks_of(state, state.missing if missing is None else missing, graph=self._graph, store=self._store, mark=self._mark)
+        tasks = tasks_of(
+            state,
+            state.missing if missing is None else missing,
+            graph=self._graph,
+            store=self._store,
+            mark=self._mark,
+        )
         self._left[key] = len(tasks)
         for task in tasks:
             self._queue.push(task)
@@ -163,7 +197,10 @@ class Walk:
             self._sizes.took(task.node, task.stop - task.start, outcome.result["seconds"])
         if task.node.trains and outcome.result["made"]:
             self.progress.n_models_made += task.stop - task.start
-        self.progress.core_seconds[key] = self.progress.core_seconds.get(key, 0.0) + outcome.result["seconds"] * task.node.resources.num_cpus
+        self.progress.core_seconds[key] = (
+            self.progress.core_seconds.get(key, 0.0)
+            + outcome.result["seconds"] * task.node.resources.num_cpus
+        )
         self.progress.made[key] = self.progress.made.get(key, 0) + task.stop - task.start
         self._left[key] -= 1
         if self._left[key] == 0:
@@ -188,7 +225,11 @@ class Walk:
         elif action == "stop":
             self._stopped = True
             for key in {key for key, left in self._left.items() if left}:
-                self._drop(key, "not tried: there is no space left in the store; free some, then run the same command: nothing written so far is lost")
+                self._drop(
+                    key,
+                    "not tried: there is no space left in the store; free some, then run the same command: "
+                    "nothing written so far is lost",
+                )
 
     def _halve(self, task: Task) -> None:
         for part in self._split(task, (task.start + task.stop) // 2):
@@ -216,7 +257,10 @@ class Walk:
             self.progress.failures.append(Failure(key=key, start=start, stop=stop, error=reason))
 
     def _settle(self) -> None:
-        """With nothing left to do, go after what is not listed; then let populations whose shards failed be used as they are, if the user allows it."""
+        """With nothing left to do, go after what is not listed.
+
+        Then let populations whose shards failed be used as they are, if the user allows it.
+        """
         for pause in reconcile.PAUSES:
             if not self._queue and self._unlisted_units.find(self.progress, self._left):
                 time.sleep(pause)
@@ -241,11 +285,16 @@ class Walk:
         self.progress.under_way = {}
         for task, share in self._executor.under_way() if self._executor else ():
             key = task.node.key
-            self.progress.under_way[key] = self.progress.under_way.get(key, 0.0) + share * (task.stop - task.start)
+            self.progress.under_way[key] = self.progress.under_way.get(key, 0.0) + share * (
+                task.stop - task.start
+            )
         for listener in self._listeners:
             listener.changed(self.progress)
 
 
 def _asked(state: NodeState) -> tuple[str, int, str | None]:
-    """Return what a node that can be computed asks for: its folder, its units and what is kept beside them."""
+    """Return what a node that can be computed asks for.
+
+    Its folder, its units and what is kept beside them.
+    """
     return state.table.folder, state.node.n_units, state.node.keeping

@@ -7,7 +7,10 @@ from pipeline.graph.kinds import check_stage, entries, stages
 
 
 def wanted_keys(graph: Graph, until: str | None) -> frozenset[str]:
-    """Return the nodes of all stages up to and including until, and what they rest on; raises ConfigError on an unknown stage."""
+    """Return the nodes of all stages up to and including until, and what they rest on.
+
+    Raises ConfigError on an unknown stage.
+    """
     if until is None:
         return frozenset(graph.nodes)
     check_stage(until)
@@ -18,8 +21,9 @@ def wanted_keys(graph: Graph, until: str | None) -> frozenset[str]:
 def wanted_until(graph: Graph, name: str) -> frozenset[str]:
     """Return the nodes up to and including what a user calls name, and what they rest on.
 
-    name is a stage of the command line (train, fit, unlearn, evaluate, studies or report), a kind of table (such as
-    factor or score), or the key of one table. Raises ConfigError if there is no such stage, kind or table.
+    name is a stage of the command line (train, fit, unlearn, evaluate, studies or report), a kind of table
+    (such as factor or score), or the key of one table. Raises ConfigError if there is no such stage, kind or
+    table.
     """
     if name in entries():
         return wanted_keys(graph, entries()[name][-1])

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 class ChildRun:
     """One child run of an experiment.
 
-    MLflow finds it again by its name. Its title begins with a number, by which the pages sort. note says in Markdown
-    what the page shows. People filter runs by its tags.
+    MLflow finds it again by its name. Its title begins with a number, by which the pages sort. note says in
+    Markdown what the page shows. People filter runs by its tags.
     """
 
     name: str
@@ -18,14 +18,20 @@ class ChildRun:
     tags: Mapping[str, str] = field(default_factory=dict)
 
     def all_tags(self) -> dict[str, str]:
-        """Return the tags by which people filter children; the stage is the name unless a tag says otherwise."""
+        """Return the tags by which people filter children.
+
+        The stage is the name unless a tag says otherwise.
+        """
         return {"dmm.stage": self.name, **self.tags}
 
 
 ATTRIBUTION = ChildRun(
     name="attribution",
     title="3 attribution",
-    note="**What each training point does to each output**, learnt from the models; the effect of removing a forget set is predicted from it.",
+    note=(
+        "**What each training point does to each output**, learnt from the models; the effect of removing a "
+        "forget set is predicted from it."
+    ),
 )
 
 

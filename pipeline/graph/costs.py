@@ -1,4 +1,7 @@
-"""What an experiment trains and what that costs, from its config alone: the accounts that plan, results and report share."""
+"""What an experiment trains and what that costs, from its config alone.
+
+The accounts that plan, results and report share.
+"""
 
 import dataclasses
 from collections.abc import Iterable, Iterator
@@ -25,7 +28,8 @@ def spending_of(experiment: Experiment, examples: Examples) -> Spending:
     learnt = learnt_from(experiment, examples)
     return Spending(
         datamodel=sum((row.retrainings for row in learnt), start=0.0),
-        focused=sum(row.retrainings for row in focused_rows(experiment, examples)) / len(experiment.forget_sets),
+        focused=sum(row.retrainings for row in focused_rows(experiment, examples))
+        / len(experiment.forget_sets),
         n_requests=len(experiment.forget_sets),
         n_models=experiment.populations.full.count(),
         epochs=experiment.recipe.epochs,
@@ -37,12 +41,21 @@ def spending_of(experiment: Experiment, examples: Examples) -> Spending:
 def learnt_from(experiment: Experiment, examples: Examples) -> list[PopulationContent]:
     """Return what is trained to predict effects."""
     subsets = {"subset": experiment.populations.subset, "designed": experiment.populations.designed}
-    rows = [_row(experiment, role, of.keep_fraction, examples) for role in subset_roles(experiment) if (of := subsets[role]) is not None]
+    rows = [
+        _row(experiment, role, of.keep_fraction, examples)
+        for role in subset_roles(experiment)
+        if (of := subsets[role]) is not None
+    ]
     return rows + ([_row(experiment, "scout", 1.0, examples)] if _attribution_looks(experiment) else [])
 
 
-def trained_besides(experiment: Experiment, examples: Examples, rows: Iterable[PopulationContent]) -> list[PopulationContent]:
-    """Return the populations that no row counts: models that are only started from, and scouts that these need."""
+def trained_besides(
+    experiment: Experiment, examples: Examples, rows: Iterable[PopulationContent]
+) -> list[PopulationContent]:
+    """Return the populations that no row counts.
+
+    Models that are only started from, and scouts that these need.
+    """
     wanted, counted = experiment.populations, {row.role for row in rows}
     fractions = dict.fromkeys(("subset", "heldout"), wanted.subset.keep_fraction)
     fractions |= {} if wanted.designed is None else {"designed": wanted.designed.keep_fraction}
@@ -51,7 +64,10 @@ def trained_besides(experiment: Experiment, examples: Examples, rows: Iterable[P
 
 
 def focused_rows(experiment: Experiment, examples: Examples) -> list[PopulationContent]:
-    """Return what is trained for single forget sets: with all other points kept, the models that keep the set are the full ones, which exist."""
+    """Return what is trained for single forget sets.
+
+    With all other points kept, the models that keep the set are the full ones, which exist.
+    """
     focused = experiment.populations.focused
     if focused is None or not needs_effects(experiment):
         return []
@@ -83,14 +99,24 @@ def _trained_for_judges(experiment: Experiment, examples: Examples) -> list[Popu
 
 
 def _counted(role: str, n_models: int, fraction: float, examples: Examples) -> PopulationContent:
-    return PopulationContent(role=role, n_models=n_models, points_kept=round(fraction * examples.n_train), retrainings=n_models * fraction)
+    return PopulationContent(
+        role=role,
+        n_models=n_models,
+        points_kept=round(fraction * examples.n_train),
+        retrainings=n_models * fraction,
+    )
 
 
 def _row(experiment: Experiment, role: str, fraction: float, examples: Examples) -> PopulationContent:
-    """Return what the models of a role are and cost, those of all forget sets together; those trained elsewhere cost nothing here."""
+    """Return what the models of a role are and cost, those of all forget sets together.
+
+    Those trained elsewhere cost nothing here.
+    """
     wanted = experiment.populations.of(role)
     if wanted is None:
-        raise ConfigError(f"populations.{role} is null, but its models are needed; set populations.{role}.n_models")
+        raise ConfigError(
+            f"populations.{role} is null, but its models are needed; set populations.{role}.n_models"
+        )
     source = wanted.located_source
     if source is None:
         n_models = wanted.n_models * (len(experiment.forget_sets) if role in ORACLES else 1)
@@ -107,12 +133,19 @@ def _row(experiment: Experiment, role: str, fraction: float, examples: Examples)
 
 
 def sources_of(experiment: Experiment, role: str) -> tuple[ModelSource, ...]:
-    """Return the sources of a role: one, or of oracles one for each forget set; none where the models are trained here."""
+    """Return the sources of a role: one, or of oracles one for each forget set.
+
+    None where the models are trained here.
+    """
     wanted = experiment.populations.of(role)
     source = None if wanted is None else wanted.located_source
     if source is None:
         return ()
-    return tuple(source.of_forget_set(label) for label in experiment.forget_sets) if role in ORACLES else (source,)
+    return (
+        tuple(source.of_forget_set(label) for label in experiment.forget_sets)
+        if role in ORACLES
+        else (source,)
+    )
 
 
 def needs_effects(experiment: Experiment) -> bool:
@@ -121,19 +154,32 @@ def needs_effects(experiment: Experiment) -> bool:
 
 
 def attributes(experiment: Experiment) -> bool:
-    """Return whether datamodels are made: where an unlearner wants effects, and where attribution or models were brought, to be scored at least."""
-    return needs_effects(experiment) or not subset_roles(experiment) or experiment.populations.subset.source is not None
+    """Return whether datamodels are made.
+
+    Where an unlearner wants effects, and where attribution or models were brought, to be scored at least.
+    """
+    return (
+        needs_effects(experiment)
+        or not subset_roles(experiment)
+        or experiment.populations.subset.source is not None
+    )
 
 
 def subset_roles(experiment: Experiment) -> list[str]:
-    """Return the roles whose models the datamodel is fitted to; none for an estimator that needs no subset models."""
+    """Return the roles whose models the datamodel is fitted to.
+
+    None for an estimator that needs no subset models.
+    """
     if "subset" not in experiment.estimator.needs:
         return []
     return [role for role in SUBSETS if role == "subset" or experiment.populations.designed is not None]
 
 
 def fewest_learnt_from(experiment: Experiment) -> int | None:
-    """Return how many subset models the smallest fit rests on, that of the curve where there is one; None if none are learnt from."""
+    """Return how many subset models the smallest fit rests on, that of the curve where there is one.
+
+    None if none are learnt from.
+    """
     wanted, roles = experiment.populations, subset_roles(experiment)
     if not roles or not attributes(experiment):
         return None
@@ -153,7 +199,10 @@ def needs_groups(experiment: Experiment) -> bool:
 
 def _attribution_looks(experiment: Experiment) -> bool:
     """Return whether what effects are learnt from rests on scouts."""
-    looks = bool(experiment.estimator.needs & {"views", "checkpoints"}) or experiment.estimator.guided_by() is not None
+    looks = (
+        bool(experiment.estimator.needs & {"views", "checkpoints"})
+        or experiment.estimator.guided_by() is not None
+    )
     return looks or _attribution_needs_groups(experiment)
 
 
@@ -177,7 +226,10 @@ def _trains_designed(experiment: Experiment) -> bool:
 
 
 class Starting(NamedTuple):
-    """A role from which models start: who does what with them, in words, and which of `logits` and `states` are read."""
+    """A role from which models start.
+
+    Who does what with them, in words, and which of `logits` and `states` are read.
+    """
 
     role: str
     words: str
@@ -190,8 +242,11 @@ def starts(experiment: Experiment) -> Iterator[Starting]:
         yield Starting(unlearner.start, f"unlearners.{label} starts from", frozenset({"logits", "states"}))
     for label, judge in experiment.judges.items():
         if "full" in judge.needs:
-            # Without a start of its own, a judge takes that of each unlearner, and for the floor the full models.
-            yield Starting(judge.start or "full", f"judges.{label} compares with", judge.needs & {"logits", "states"})
+            # Without a start of its own, a judge takes that of each unlearner, and for the floor the full
+            # models.
+            yield Starting(
+                judge.start or "full", f"judges.{label} compares with", judge.needs & {"logits", "states"}
+            )
 
 
 def starts_of(experiment: Experiment) -> frozenset[str]:
@@ -211,12 +266,22 @@ def roles_used(experiment: Experiment) -> frozenset[str]:
 def in_one_fit(experiment: Experiment) -> frozenset[str]:
     """Return the roles whose models one fit learns from: their outputs, or the gradients of their weights."""
     roles = set(subset_roles(experiment))
-    if roles and (experiment.estimator.guided_by() is not None or "checkpoints" in experiment.estimator.needs):
+    if roles and (
+        experiment.estimator.guided_by() is not None or "checkpoints" in experiment.estimator.needs
+    ):
         roles.add("scout")
     return frozenset(roles) if attributes(experiment) else frozenset()
 
 
 def has_forget_curve(experiment: Experiment) -> bool:
-    """Return whether forgetting is judged by the number of models, as a score is; with focused ones, more goes into an effect than models counted."""
+    """Return whether forgetting is judged by the number of models, as a score is.
+
+    With focused ones, more goes into an effect than models counted.
+    """
     wanted = experiment.populations
-    return needs_effects(experiment) and bool(subset_roles(experiment)) and wanted.heldout is not None and wanted.focused is None
+    return (
+        needs_effects(experiment)
+        and bool(subset_roles(experiment))
+        and wanted.heldout is not None
+        and wanted.focused is None
+    )

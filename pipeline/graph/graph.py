@@ -1,8 +1,11 @@
-"""The graph of an experiment: its nodes, who they are, and what of them exists. Plan, status, stale, verify and resume are one walk over it.
+"""The graph of an experiment: its nodes, who they are, and what of them exists.
 
-A node's folder is `stage/slug-QUESTION/VERSION`. The question digests settings and the parents' questions: it is what was asked. The version
-digests plug-in revisions, the data, and exactly which shards of the parents were consumed: it is on what the answer rests. A folder with the
-same question and another version is therefore an answer gone stale.
+Plan, status, stale, verify and resume are one walk over it.
+
+A node's folder is `stage/slug-QUESTION/VERSION`. The question digests settings and the parents' questions: it
+is what was asked. The version digests plug-in revisions, the data, and exactly which shards of the parents
+were consumed: it is on what the answer rests. A folder with the same question and another version is
+therefore an answer gone stale.
 """
 
 import contextlib
@@ -27,8 +30,8 @@ from pipeline.store.store import Store, TableRef
 
 N = TypeVar("N", bound=Node)
 
-# How identities are spelled, recorded beside each table. Increment when tables with an earlier spelling are not found
-# again; `dmm plan` then says what they hold.
+# How identities are spelled, recorded beside each table. Increment when tables with an earlier spelling are
+# not found again; `dmm plan` then says what they hold.
 IDENTITY = 2
 
 _Status = Literal["done", "partial", "missing", "stale", "waiting"]
@@ -36,10 +39,12 @@ _Status = Literal["done", "partial", "missing", "stale", "waiting"]
 
 @dataclass(frozen=True, kw_only=True)
 class NodeState:
-    """What exists of a node: `waiting` for parents, `missing`, `partial`, `stale` (answered on other evidence before) or `done`.
+    """What exists of a node.
 
-    remade: all units of a node that is not done only because something is still to be kept beside its shards; they
-    are computed again to equal bits.
+    `waiting` for parents, `missing`, `partial`, `stale` (answered on other evidence before) or `done`.
+
+    remade: all units of a node that is not done only because something is still to be kept beside its shards;
+    they are computed again to equal bits.
     """
 
     node: Node
@@ -77,9 +82,10 @@ class NodeState:
 class Graph:
     """The nodes of one experiment in an order in which parents come first, and the data they all rest on.
 
-    digest stands for the experiment itself: its settings, and what lay in the files that they name when the graph was built.
-    data_digest is None where the content of the data is not known, because nothing has read the inputs since their files
-    changed in size or time. Then no node that reads the data is known to be done.
+    digest stands for the experiment itself: its settings, and what lay in the files that they name when the
+    graph was built. data_digest is None where the content of the data is not known, because nothing has read
+    the inputs since their files changed in size or time. Then no node that reads the data is known to be
+    done.
     """
 
     experiment: Experiment
@@ -95,11 +101,16 @@ class Graph:
         return next(_matching(self.nodes.values(), kind, fields), None)
 
     def get(self, kind: type[N], **fields: Any) -> N:
-        """Return the first node of a kind whose fields have these values; raises ConfigError if there is none."""
+        """Return the first node of a kind whose fields have these values.
+
+        Raises ConfigError if there is none.
+        """
         found = self.find(kind, **fields)
         if found is None:
             about = "".join(f", {name} {value!r}" for name, value in fields.items())
-            raise ConfigError(f"this experiment has no table of the stage {kind.stage!r}{about}; name one that it has")
+            raise ConfigError(
+                f"this experiment has no table of the stage {kind.stage!r}{about}; name one that it has"
+            )
         return found
 
     def survey(
@@ -110,10 +121,13 @@ class Graph:
         before: Mapping[str, NodeState] | None = None,
         busy: Collection[str] = (),
     ) -> dict[str, NodeState]:
-        """Return the state of every node. Populations in `settled` may be consumed with members missing; that enters the consumer's version.
+        """Return the state of every node.
 
-        What was done in the survey `before` is not listed again: in an object store each listing is a request. Nor are nodes that the caller is
-        `busy` with, and whose progress it knows: they are as they were.
+        Populations in `settled` may be consumed with members missing; that enters the consumer's version.
+
+        What was done in the survey `before` is not listed again: in an object store each listing is a
+        request. Nor are nodes that the caller is `busy` with, and whose progress it knows: they are as they
+        were.
         """
         states: dict[str, NodeState] = {}
         homes = _Homes(store)
@@ -130,17 +144,28 @@ class Graph:
         """Return whether a forget set is chosen by inputs, which this command does not read, and is not stored yet."""
         if not isinstance(self.examples.inputs, UnreadInputs) or state.status != "missing":
             return False
-        return isinstance(state.node, Forget) and not state.node.rule.needs and self.forget_ids(store, state) is None
+        return (
+            isinstance(state.node, Forget)
+            and not state.node.rule.needs
+            and self.forget_ids(store, state) is None
+        )
 
     def _state(
-        self, store: Store, homes: "_Homes", node: Node, states: Mapping[str, NodeState], settled: frozenset[str], before: NodeState | None
+        self,
+        store: Store,
+        homes: "_Homes",
+        node: Node,
+        states: Mapping[str, NodeState],
+        settled: frozenset[str],
+        before: NodeState | None,
     ) -> NodeState:
         question = self._question(store, node, states)
         if question is None:
             return NodeState(node=node, status="waiting", question=None, folder=None)
         home = _Home(node.stage, f"{node.slug}-{question}")
         inputs = _inputs(node, states, settled)
-        # A parent that is computed again only for its weights keeps its outputs, so what was computed from them is valid.
+        # A parent that is computed again only for its weights keeps its outputs, so what was computed from
+        # them is valid.
         for read in (inputs | _remade(node, states), inputs):
             version = self._version(node, states, read)
             if version is None:
@@ -152,14 +177,26 @@ class Graph:
             if found.status == "done" or read == inputs:
                 return found
         answered = any(store.shards(f"{home}/{other}") for other in homes.versions(home))
-        return NodeState(node=node, status=self._status_unknown(node, answered), question=question, folder=None)
+        return NodeState(
+            node=node, status=self._status_unknown(node, answered), question=question, folder=None
+        )
 
-    def _found(self, store: Store, homes: "_Homes", home: "_Home", version: str, asked: NodeState, before: NodeState | None) -> NodeState:
+    def _found(
+        self,
+        store: Store,
+        homes: "_Homes",
+        home: "_Home",
+        version: str,
+        asked: NodeState,
+        before: NodeState | None,
+    ) -> NodeState:
         """Return the state of a node whose version is known."""
         node, folder = asked.node, f"{home}/{version}"
         if before is not None and before.status == "done" and before.folder == folder:
             return before
-        pieces = tuple(cover(store.shards(folder, keeping=node.keeping) if homes.has(home) else (), node.n_units))
+        pieces = tuple(
+            cover(store.shards(folder, keeping=node.keeping) if homes.has(home) else (), node.n_units)
+        )
         remade: tuple[Piece, ...] = ()
         if not gaps(pieces, node.n_units):
             status: _Status = "done"
@@ -177,20 +214,30 @@ class Graph:
         """Return the status of a node whose version is not known yet."""
         if any(parent.mode == "evidence" for parent in node.parents().values()):
             return "stale" if answered and self.data_digest is not None else "waiting"
-        # It waits for no table, so that it is data whose content is not known to a command that reads no inputs.
+        # It waits for no table, so that it is data whose content is not known to a command that reads no
+        # inputs.
         return "waiting" if answered else "missing"
 
     def _question(self, store: Store, node: Node, states: Mapping[str, NodeState]) -> str | None:
         """Return the digest of what node asks, or None while it depends on ids that are not resolved yet."""
         asked: dict[str, Any] = {}
         for name, parent in node.parents().items():
-            asked[name] = self._content(store, states[parent.key]) if parent.mode == "content" else states[parent.key].question
+            asked[name] = (
+                self._content(store, states[parent.key])
+                if parent.mode == "content"
+                else states[parent.key].question
+            )
             if asked[name] is None:
                 return None
         return digest([node.stage, node.settings(), asked])
 
-    def _version(self, node: Node, states: Mapping[str, NodeState], inputs: Mapping[str, TableRef]) -> str | None:
-        """Return the digest of what the answer rests on, or None while evidence is still to come. Aligned parents may still grow: they name a folder."""
+    def _version(
+        self, node: Node, states: Mapping[str, NodeState], inputs: Mapping[str, TableRef]
+    ) -> str | None:
+        """Return the digest of what the answer rests on, or None while evidence is still to come.
+
+        Aligned parents may still grow: they name a folder.
+        """
         rests_on: dict[str, Any] = {}
         for name, parent in node.parents().items():
             folder = states[parent.key].folder
@@ -209,7 +256,10 @@ class Graph:
         return digest([self._data_of(node), self._revisions_of(node), node.revision, circumstances, rests_on])
 
     def _revisions_of(self, node: Node) -> list[dict[str, Any]]:
-        """Return the revisions of a node's plug-ins, found once: shards that rest on files of another content are refused, see Task.contents."""
+        """Return the revisions of a node's plug-ins, found once.
+
+        Shards that rest on files of another content are refused, see Task.contents.
+        """
         if node.key not in self._revisions:
             self._revisions[node.key] = [revision(plugin) for plugin in node.plugins()]
         return self._revisions[node.key]
@@ -219,7 +269,10 @@ class Graph:
         return self.data_digest if node.reads_examples else None
 
     def forget_ids(self, store: Store, state: NodeState) -> Indices | None:
-        """Return the ids of the forget set of a node: read where it is stored, resolved here where that needs no training, None before that."""
+        """Return the ids of the forget set of a node.
+
+        Read where it is stored, resolved here where that needs no training, None before that.
+        """
         place = f"{state.folder} {state.table.digest}" if state.status == "done" else state.node.key
         if place not in self._resolved:
             if state.status == "done":
@@ -237,12 +290,20 @@ class Graph:
 
     def contents_of(self, node: Node) -> dict[str, str]:
         """Return the contents on which a node's version rests, by the plug-in whose files they were."""
-        named = [(name, found["content"]) for found in self._revisions_of(node) if "content" in found for name in found if name not in ("content", "source")]
+        named = [
+            (name, found["content"])
+            for found in self._revisions_of(node)
+            if "content" in found
+            for name in found
+            if name not in ("content", "source")
+        ]
         return dict(named)
 
     def describe(self, state: NodeState) -> dict[str, Any]:
         """Return a readable account of a node for the file beside its shards."""
-        inputs = {name: {"folder": table.folder, "digest": table.digest} for name, table in state.inputs.items()}
+        inputs = {
+            name: {"folder": table.folder, "digest": table.digest} for name, table in state.inputs.items()
+        }
         about = {"identity": IDENTITY, "stage": state.node.stage, "settings": state.node.settings()}
         about["revisions"] = self._revisions_of(state.node)
         return about | {"data": self._data_of(state.node), "inputs": inputs}
@@ -272,7 +333,10 @@ class _Home:
 
 
 class _Homes:
-    """The folders of nodes as one survey finds them: each stage is listed once, so that what is not there costs nothing."""
+    """The folders of nodes as one survey finds them.
+
+    Each stage is listed once, so that what is not there costs nothing.
+    """
 
     def __init__(self, store: Store) -> None:
         self._files = store.files
@@ -292,7 +356,9 @@ class _Homes:
 def _remade(node: Node, states: Mapping[str, NodeState]) -> dict[str, TableRef]:
     """Return the tables of those parents that exist and are computed again only to keep more beside them."""
     parents = {name: states[parent.key] for name, parent in node.parents().items()}
-    return {name: TableRef(str(state.folder), state.remade) for name, state in parents.items() if state.remade}
+    return {
+        name: TableRef(str(state.folder), state.remade) for name, state in parents.items() if state.remade
+    }
 
 
 def _inputs(node: Node, states: Mapping[str, NodeState], settled: frozenset[str]) -> dict[str, TableRef]:

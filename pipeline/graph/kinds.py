@@ -1,4 +1,6 @@
-"""The table of all kinds of nodes, in the order of their stages; what a stage is called and who computes it is read off it.
+"""The table of all kinds of nodes, in the order of their stages.
+
+What a stage is called and who computes it is read off it.
 
 A new stage is one class and one line in NODES.
 """
@@ -65,8 +67,9 @@ def by_title(nodes: Iterable[Node]) -> dict[str, list[Node]]:
 def entries() -> dict[str, tuple[str, ...]]:
     """Return the stages of each entry; one entry after the other is a whole run.
 
-    Every stage rests on stages of the same entry or of entries before it. Oracles and focused models are trained once
-    their forget sets are known, and some sets are known only once full models are, so these share an entry.
+    Every stage rests on stages of the same entry or of entries before it. Oracles and focused models are
+    trained once their forget sets are known, and some sets are known only once full models are, so these
+    share an entry.
     """
     found: dict[str, dict[str, None]] = {}
     for node in NODES:

@@ -1,4 +1,7 @@
-"""How logits lie in a table: one column for each block of points, so that whoever needs some points reads no others."""
+"""How logits lie in a table.
+
+One column for each block of points, so that whoever needs some points reads no others.
+"""
 
 from collections.abc import Callable, Iterator
 from typing import Literal
@@ -29,24 +32,38 @@ class Layout(Settings):
         return slice(block * self.block_points, min((block + 1) * self.block_points, n_points))
 
     def columns(self, logits: Logits) -> dict[str, np.ndarray]:
-        """Return the columns that hold logits (n_models, n_points, n_classes); raises ConfigError on one that dtype cannot hold."""
+        """Return the columns that hold logits (n_models, n_points, n_classes).
+
+        Raises ConfigError on one that dtype cannot hold.
+        """
         n_points = logits.shape[1]
-        return {column(block): self._narrowed(logits, block, "logit") for block in range(self.n_blocks(n_points))}
+        return {
+            column(block): self._narrowed(logits, block, "logit") for block in range(self.n_blocks(n_points))
+        }
 
     def margin_columns(self, values: Margins) -> dict[str, np.ndarray]:
         """Return the columns that hold margins (n_models, n_points), for models that left nothing else."""
         n_points = values.shape[1]
-        return {margin_column(block): self._narrowed(values, block, "margin") for block in range(self.n_blocks(n_points))}
+        return {
+            margin_column(block): self._narrowed(values, block, "margin")
+            for block in range(self.n_blocks(n_points))
+        }
 
     def _narrowed(self, values: np.ndarray, block: int, what: str) -> np.ndarray:
-        """Return the values of a block of points in dtype; raises ConfigError on a finite one that dtype cannot hold."""
+        """Return the values of a block of points in dtype.
+
+        Raises ConfigError on a finite one that dtype cannot hold.
+        """
         wide = values[:, self.points(block, values.shape[1])]
         with np.errstate(over="ignore"):
             narrow = wide.astype(self.dtype)
         lost = np.isinf(narrow) & np.isfinite(wide)
         if lost.any():
             largest, most = np.abs(wide[lost]).max(), np.finfo(self.dtype).max
-            raise ConfigError(f"a {what} is {largest:,.6g}, and {self.dtype} ends at {most:,.0f}; set store.layout.dtype=float32")
+            raise ConfigError(
+                f"a {what} is {largest:,.6g}, and {self.dtype} ends at {most:,.0f}; set "
+                "store.layout.dtype=float32"
+            )
         return narrow
 
 
@@ -60,15 +77,21 @@ def margin_column(block: int) -> str:
     return f"margins_{block:05d}"
 
 
-def block_margins(store: Store, table: TableRef, layout: Layout, block: int, labels: Labels) -> Float[np.ndarray, "n_models n_block_points"]:
+def block_margins(
+    store: Store, table: TableRef, layout: Layout, block: int, labels: Labels
+) -> Float[np.ndarray, "n_models n_block_points"]:
     """Return the margins (n_models, n_block_points) of a block, from its logits where there are any."""
     name = margin_column(block)
     if name in store.columns(table):
         return store.read(table, [name])[name].astype(np.float32)
-    return margins(store.read(table, [column(block)])[column(block)], labels[layout.points(block, len(labels))])
+    return margins(
+        store.read(table, [column(block)])[column(block)], labels[layout.points(block, len(labels))]
+    )
 
 
-def read_blocks(store: Store, table: TableRef, layout: Layout, n_points: int) -> Iterator[tuple[slice, Logits]]:
+def read_blocks(
+    store: Store, table: TableRef, layout: Layout, n_points: int
+) -> Iterator[tuple[slice, Logits]]:
     """Yield the points of each block and their logits (n_models, n_block_points, n_classes), one block in memory at a time."""
     for block in range(layout.n_blocks(n_points)):
         yield layout.points(block, n_points), store.read(table, [column(block)])[column(block)]
@@ -76,23 +99,38 @@ def read_blocks(store: Store, table: TableRef, layout: Layout, n_points: int) ->
 
 def read_logits(store: Store, table: TableRef, layout: Layout, n_points: int) -> Logits:
     """Return all logits (n_models, n_points, n_classes) of a table as float32."""
-    return np.concatenate([block.astype(np.float32) for _, block in read_blocks(store, table, layout, n_points)], axis=1)
+    return np.concatenate(
+        [block.astype(np.float32) for _, block in read_blocks(store, table, layout, n_points)], axis=1
+    )
 
 
 def read_stored_margins(store: Store, table: TableRef, layout: Layout, labels: Labels) -> Margins:
     """Return the margins (n_models, n_points) of a table, computed block by block."""
-    return np.concatenate([block_margins(store, table, layout, block, labels) for block in range(layout.n_blocks(len(labels)))], axis=1)
+    return np.concatenate(
+        [block_margins(store, table, layout, block, labels) for block in range(layout.n_blocks(len(labels)))],
+        axis=1,
+    )
 
 
-def read_point_margins(store: Store, table: TableRef, layout: Layout, labels: Labels, points: Indices) -> Float[np.ndarray, "n_models n_chosen"]:
-    """Return the margins (n_models, n_chosen) of some points only; blocks without any of them are not read."""
+def read_point_margins(
+    store: Store, table: TableRef, layout: Layout, labels: Labels, points: Indices
+) -> Float[np.ndarray, "n_models n_chosen"]:
+    """Return the margins (n_models, n_chosen) of some points only.
+
+    Blocks without any of them are not read.
+    """
     if margin_column(0) in store.columns(table):
         return _read_points(store, table, layout, points, margin_column).astype(np.float32)
     return margins(read_point_logits(store, table, layout, points), labels[points])
 
 
-def read_point_logits(store: Store, table: TableRef, layout: Layout, points: Indices) -> Float[np.ndarray, "n_models n_chosen n_classes"]:
-    """Return the logits (n_models, n_chosen, n_classes) of some points only; blocks without any of them are not read."""
+def read_point_logits(
+    store: Store, table: TableRef, layout: Layout, points: Indices
+) -> Float[np.ndarray, "n_models n_chosen n_classes"]:
+    """Return the logits (n_models, n_chosen, n_classes) of some points only.
+
+    Blocks without any of them are not read.
+    """
     return _read_points(store, table, layout, points, column)
 
 

@@ -1,4 +1,7 @@
-"""A node: one table of the graph. It says what determines its content and computes one shard; it knows nothing of stores, plans or clusters."""
+"""A node: one table of the graph.
+
+It says what determines its content and computes one shard; it knows nothing of stores, plans or clusters.
+"""
 
 import re
 from abc import ABC, abstractmethod
@@ -31,8 +34,9 @@ LAST = 2
 class Resources(Settings):
     """What one task of a stage asks of the cluster; num_cpus are also the threads it computes with.
 
-    A fraction of a GPU shares one, and limits the memory that torch takes of it to that fraction. custom are amounts of resources that nodes are started
-    with; labels must be those of the node, as Ray's label selectors spell them: `a`, `!a`, `in(a, b)` or `!in(a, b)`.
+    A fraction of a GPU shares one, and limits the memory that torch takes of it to that fraction. custom are
+    amounts of resources that nodes are started with; labels must be those of the node, as Ray's label
+    selectors spell them: `a`, `!a`, `in(a, b)` or `!in(a, b)`.
     """
 
     num_cpus: int = Field(default=1, ge=1, le=100_000)
@@ -45,7 +49,10 @@ class Resources(Settings):
     @classmethod
     def _whole_above_one(cls, num_gpus: float) -> float:
         if num_gpus > 1 and num_gpus != int(num_gpus):
-            raise ValueError("a task gets a part of one GPU or several whole ones; give a fraction below 1 or a whole number")
+            raise ValueError(
+                "a task gets a part of one GPU or several whole ones; give a fraction below 1 or a whole "
+                "number"
+            )
         return num_gpus
 
     @property
@@ -58,15 +65,18 @@ class Resources(Settings):
         """What a task asks of an executor."""
         memory = None if self.memory_gb is None else int(self.memory_gb * 2**30)
         custom, labels = tuple(sorted(self.custom.items())), tuple(sorted(self.labels.items()))
-        return Need(num_cpus=self.num_cpus, num_gpus=self.num_gpus, memory_bytes=memory, custom=custom, labels=labels)
+        return Need(
+            num_cpus=self.num_cpus, num_gpus=self.num_gpus, memory_bytes=memory, custom=custom, labels=labels
+        )
 
 
 @dataclass(frozen=True)
 class Parent:
     """How a node depends on another.
 
-    evidence: it reads the whole table, so its identity includes every shard consumed. aligned: unit i reads unit i, so both grow together.
-    content: only what the table says matters (the ids of a forget set), not how it came about or what it is called.
+    evidence: it reads the whole table, so its identity includes every shard consumed. aligned: unit i reads
+    unit i, so both grow together. content: only what the table says matters (the ids of a forget set), not
+    how it came about or what it is called.
     """
 
     key: str
@@ -111,12 +121,15 @@ class Work:
 
 @dataclass(frozen=True, kw_only=True)
 class Node(ABC):
-    """One table: `key` is its place in the graph and what users see; units 0 to n_units are made in shards of shard_size.
+    """One table: `key` is its place in the graph and what users see.
 
-    The class states the facts of its stage: title, entry, and by properties its rank and its child run. Nothing else
-    lists them, and no reader takes a key apart: what a node is about stands in its fields. forget_set is the label of
-    the forget set that the table is for, None if it is for all of them. model_role is the role whose model and recipe
-    the models have that compute runs, None if these are the experiment's or no models are run.
+    Units 0 to n_units are made in shards of shard_size.
+
+    The class states the facts of its stage: title, entry, and by properties its rank and its child run.
+    Nothing else lists them, and no reader takes a key apart: what a node is about stands in its fields.
+    forget_set is the label of the forget set that the table is for, None if it is for all of them. model_role
+    is the role whose model and recipe the models have that compute runs, None if these are the experiment's
+    or no models are run.
     """
 
     # The stage's folder in the store; part of the identity.
@@ -129,7 +142,8 @@ class Node(ABC):
     resources_key: ClassVar[str] = "compute"
     unit: ClassVar[str] = "members"
     trains: ClassVar[bool] = False
-    # Whether its shards are many and alike, and rest on something large that they have in common: an executor may stream them.
+    # Whether its shards are many and alike, and rest on something large that they have in common: an executor
+    # may stream them.
     streams: ClassVar[bool] = False
     # Whether compute reads the experiment's examples. A node that does not is unaffected when they change.
     reads_examples: ClassVar[bool] = True
@@ -145,13 +159,19 @@ class Node(ABC):
 
     @property
     def slug(self) -> str:
-        """What the folder is called before its digests: the plug-in or role, never a label that a user chose."""
+        """What the folder is called before its digests.
+
+        The plug-in or role, never a label that a user chose.
+        """
         named = plugin_name(self.plugins()[-1]) if self.plugins() else self.stage
         return re.sub(r"[^A-Za-z0-9_]+", ".", named)
 
     @property
     def keeping(self) -> str | None:
-        """The ending of a file that lies beside every shard of the table, None without one: a shard is done when that is listed too."""
+        """The ending of a file that lies beside every shard of the table, None without one.
+
+        A shard is done when that is listed too.
+        """
         return None
 
     @property
@@ -171,7 +191,10 @@ class Node(ABC):
 
     @property
     def cost_key(self) -> str | None:
-        """What tables have in common whose units take about equally long; None where a unit takes no time to speak of."""
+        """What tables have in common whose units take about equally long.
+
+        None where a unit takes no time to speak of.
+        """
         return None
 
     @property
@@ -184,7 +207,10 @@ class Node(ABC):
         """Return the JSON-ready settings that determine the content, beside the parents and the number of units."""
 
     def circumstances(self) -> dict[str, Any]:
-        """Return JSON-ready settings that change the answer but not the question: with others, what exists is stale rather than unrelated."""
+        """Return JSON-ready settings that change the answer but not the question.
+
+        With others, what exists is stale rather than unrelated.
+        """
         return {}
 
     @abstractmethod
@@ -196,7 +222,10 @@ class Node(ABC):
         return tuple(plugin for plugin in self.plugins() if not plugin.reads_data and any(paths_in(plugin)))
 
     def unit_contents(self, start: int, stop: int) -> tuple[str, ...]:
-        """Return a digest of the files that each of units start to stop is read from; nothing if units have no files of their own."""
+        """Return a digest of the files that each of units start to stop is read from.
+
+        Nothing if units have no files of their own.
+        """
         return ()
 
     def at_work(self) -> tuple[Plugin, ...]:
@@ -208,7 +237,10 @@ class Node(ABC):
         """Return the parents by the name that compute reads them under."""
 
     def common(self, work: Work) -> Any:
-        """Return what all shards of a node that streams read alike, so that a machine may hold it once; work names no units."""
+        """Return what all shards of a node that streams read alike, so that a machine may hold it once.
+
+        Work names no units.
+        """
         return None
 
     @abstractmethod

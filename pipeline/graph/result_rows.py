@@ -1,4 +1,7 @@
-"""The rows users read: one for each unlearner and forget set, from the summaries of verdicts. The command line, MLflow and the report share them."""
+"""The rows users read: one for each unlearner and forget set, from the summaries of verdicts.
+
+The command line, MLflow and the report share them.
+"""
 
 import dataclasses
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -21,9 +24,10 @@ from pipeline.unlearning.unlearner import Unlearner
 class Spending:
     """What the experiment spends before unlearning, in trainings of one model on all points ("retrainings").
 
-    datamodel is the cost of all models that effects are learnt from, which n_requests share; focused that of the models trained for one request
-    alone. n_models are to forget in each request. proxies are the roles, among those that effects are learnt from, that are trained as
-    another model than the one that unlearns: a training of theirs counts as one retraining, whatever it takes.
+    datamodel is the cost of all models that effects are learnt from, which n_requests share; focused that of
+    the models trained for one request alone. n_models are to forget in each request. proxies are the roles,
+    among those that effects are learnt from, that are trained as another model than the one that unlearns: a
+    training of theirs counts as one retraining, whatever it takes.
     """
 
     datamodel: float
@@ -39,7 +43,10 @@ class Spending:
         return samples / (self.epochs * self.n_train)
 
     def shared(self, unlearner: Unlearner) -> float:
-        """Return what one request adds before unlearning begins: its share of the datamodel and its focused models, or a true oracle."""
+        """Return what one request adds before unlearning begins.
+
+        Its share of the datamodel and its focused models, or a true oracle.
+        """
         effects = self.datamodel / self.n_requests + self.focused if "effect" in unlearner.needs else 0.0
         return effects + (1.0 if "oracle" in unlearner.needs else 0.0)
 
@@ -51,7 +58,10 @@ class Spending:
         return self.datamodel / (n_models - self.focused) if n_models > self.focused else None
 
     def by_time(self, populations: Sequence[PopulationContent]) -> float | None:
-        """Return the cost of the datamodel in retrainings, that of proxies by their measured time; None if a time is not known."""
+        """Return the cost of the datamodel in retrainings, that of proxies by their measured time.
+
+        None if a time is not known.
+        """
         rows = {row.role: row for row in populations}
         full, proxies = rows["full"], [rows[role] for role in self.proxies]
         if not full.seconds or not full.retrainings or not all(row.seconds for row in proxies):
@@ -61,13 +71,19 @@ class Spending:
 
 
 def bounds_of(unlearners: Mapping[str, Unlearner]) -> list[str]:
-    """Return the labels of unlearners that need true oracles: no method that a user has, so never marked as the best."""
+    """Return the labels of unlearners that need true oracles.
+
+    No method that a user has, so never marked as the best.
+    """
     return [label for label, unlearner in unlearners.items() if "oracle" in unlearner.needs]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Result:
-    """One unlearner on one forget set: what each judge says by its label, the headline first, and what a request costs."""
+    """One unlearner on one forget set.
+
+    What each judge says by its label, the headline first, and what a request costs.
+    """
 
     unlearner: str
     forget_set: str
@@ -106,7 +122,9 @@ class Result:
         return keys | {"cost": dataclasses.asdict(cost), "scores": by_judge}
 
 
-def results_table(results: Sequence[Result], *, bounds: Collection[str] = (), first_splits: bool = False) -> Table:
+def results_table(
+    results: Sequence[Result], *, bounds: Collection[str] = (), first_splits: bool = False
+) -> Table:
     """Return the headline of every judge for each result beside what retraining comes to, with the best of each column marked.
 
     bounds: labels of unlearners that need true oracles; they are never marked. first_splits: of each judge

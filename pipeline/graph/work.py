@@ -30,7 +30,13 @@ from pipeline.training.ensemble import Builder, Kind, why_descent_is_looped
 from pipeline.training.feeds import open_feed
 from pipeline.training.populations import Recipe, choose_ensemble
 from pipeline.training.recipe.schedule import Descent
-from pipeline.training.sizing import EVALUATION_BATCH, Allowance, allowing, largest_evaluation_batch, memory_granted
+from pipeline.training.sizing import (
+    EVALUATION_BATCH,
+    Allowance,
+    allowing,
+    largest_evaluation_batch,
+    memory_granted,
+)
 
 # Of this process: it decides nothing but which shards are not worth making.
 _LISTINGS = ListingCache()
@@ -42,8 +48,8 @@ _DECISIONS: dict[tuple[str, str], tuple[Model, Recipe, str]] = {}
 class Task:
     """Units start to stop of a node, to be written to folder of the store at store_uri, which carries store_mark.
 
-    recipe is what the models that the node runs were trained by, which decides how they run here.
-    contents are what lay in the files of the node's plug-ins when the folder was named, see Graph.contents_of;
+    recipe is what the models that the node runs were trained by, which decides how they run here. contents
+    are what lay in the files of the node's plug-ins when the folder was named, see Graph.contents_of;
     unit_contents are what lay in the files of each of its units, see Node.unit_contents.
     """
 
@@ -57,14 +63,18 @@ class Task:
     recipe: Recipe
     contents: Mapping[str, str] = field(default_factory=dict)
     unit_contents: tuple[str, ...] = ()
-    # Whether the shard existed before. It then keeps its range, so that what was computed from it stays valid.
+    # Whether the shard existed before. It then keeps its range, so that what was computed from it stays
+    # valid.
     is_remade: bool = False
 
     def __str__(self) -> str:
         return f"{self.node.key} {self.node.unit} {self.start}-{self.stop}"
 
     def part(self, start: int, stop: int) -> "Task":
-        """Return the task of units start to stop of this one: a shard of another range, and so not one made again."""
+        """Return the task of units start to stop of this one.
+
+        A shard of another range, and so not one made again.
+        """
         contents = self.unit_contents[start - self.start : stop - self.start]
         return replace(self, start=start, stop=stop, unit_contents=contents, is_remade=False)
 
@@ -76,12 +86,20 @@ def open_store(task: Task) -> Store:
     return Store(task.store_uri, mark=task.store_mark)
 
 
-def compute_task(task: Task, examples: Examples, device: str, common: Any = None, *, open_store: Callable[[Task], Store] = open_store) -> dict[str, Any]:
+def compute_task(
+    task: Task,
+    examples: Examples,
+    device: str,
+    common: Any = None,
+    *,
+    open_store: Callable[[Task], Store] = open_store,
+) -> dict[str, Any]:
     """Compute one shard, write it, and return {"seconds", "made"}; everything large stays with the worker.
 
-    common is what `read_common` returned. A worker that computes many shards of one node passes it; without it the shard reads for itself.
-    Another run may have made the shard while this task waited for its turn. Then the shard is left as it is.
-    open_store opens the task's store; pass another function to put other Files under the store.
+    common is what `read_common` returned. A worker that computes many shards of one node passes it; without
+    it the shard reads for itself. Another run may have made the shard while this task waited for its turn.
+    Then the shard is left as it is. open_store opens the task's store; pass another function to put other
+    Files under the store.
     """
     begun = time.perf_counter()
     store = open_store(task)
@@ -111,7 +129,11 @@ def compute_task(task: Task, examples: Examples, device: str, common: Any = None
         shard = task.node.compute(work)
     check_contents(task)
     seconds = time.perf_counter() - begun
-    side = computing_environment(device) | _feed_facts(work) | {"seconds": round(seconds, 4), "ensemble": kind, "ensemble_reason": reason, "threads": threads}
+    side = (
+        computing_environment(device)
+        | _feed_facts(work)
+        | {"seconds": round(seconds, 4), "ensemble": kind, "ensemble_reason": reason, "threads": threads}
+    )
     store.write_shard(task.folder, task.node.unit, task.start, task.stop, shard, side=side)
     _LISTINGS.made(store, task.folder, task.start, task.stop)
     return {"seconds": seconds, "made": True}
@@ -130,17 +152,30 @@ def check_contents(task: Task) -> None:
             raise _changed(", ".join(map(str, paths_in(plugin))))
     found = task.node.unit_contents(task.start, task.stop)
     if found != task.unit_contents:
-        first = next((unit for unit, pair in enumerate(zip(found, task.unit_contents, strict=False)) if pair[0] != pair[1]), 0)
+        first = next(
+            (
+                unit
+                for unit, pair in enumerate(zip(found, task.unit_contents, strict=False))
+                if pair[0] != pair[1]
+            ),
+            0,
+        )
         paths = ", ".join(map(str, paths_in(task.node.plugins())))
         raise _changed(f"{task.node.key}: what {paths} holds of unit {task.start + first}")
 
 
 def _changed(what: str) -> DataError:
-    return DataError(f"{what} changed since the run began, or differs on this machine; run the command again once it is the same for all")
+    return DataError(
+        f"{what} changed since the run began, or differs on this machine; run the command again once it is "
+        "the same for all"
+    )
 
 
 def _limit_memory(device: str, num_gpus: float) -> None:
-    """Keep this process to its part of a GPU's memory: Ray lends a part, but lets whoever comes first take all of it. Tasks reuse processes, so also undo."""
+    """Keep this process to its part of a GPU's memory.
+
+    Ray lends a part, but lets whoever comes first take all of it. Tasks reuse processes, so also undo.
+    """
     if device.startswith("cuda") and num_gpus:
         torch.cuda.set_per_process_memory_fraction(min(1.0, num_gpus), device)
 
@@ -148,19 +183,34 @@ def _limit_memory(device: str, num_gpus: float) -> None:
 def read_common(task: Task, examples: Examples, device: str) -> Any:
     """Return what all shards of the task's node read alike, None if that is nothing."""
     grant = task.node.resources.grant
-    work = Work(start=0, stop=0, store=open_store(task), inputs=task.inputs, examples=examples, device=device, kind="looped", grant=grant)
+    work = Work(
+        start=0,
+        stop=0,
+        store=open_store(task),
+        inputs=task.inputs,
+        examples=examples,
+        device=device,
+        kind="looped",
+        grant=grant,
+    )
     with named_failures(task.node.at_work()):
         return task.node.common(work)
 
 
 @functools.lru_cache(maxsize=1)
 def _libraries(n_modules: int) -> threadpoolctl.ThreadpoolController:
-    """Return what limits the threads of the libraries loaded so far; looking for them takes 4 ms, and only an import brings more."""
+    """Return what limits the threads of the libraries loaded so far.
+
+    Looking for them takes 4 ms, and only an import brings more.
+    """
     return threadpoolctl.ThreadpoolController()
 
 
 def computing_environment(device: str) -> dict[str, Any]:
-    """Return what bits may depend on beside the inputs; bit-for-bit equality is promised within one such environment."""
+    """Return what bits may depend on beside the inputs.
+
+    Bit-for-bit equality is promised within one such environment.
+    """
     return {
         "host": platform.node(),
         "device": torch.cuda.get_device_name(device) if device.startswith("cuda") else "cpu",
@@ -178,8 +228,8 @@ def versions() -> dict[str, str]:
 def _ensemble(task: Task, store: Store, examples: Examples, device: str) -> tuple[Kind, str, int]:
     """Return how members run, why, and how many points are evaluated at once.
 
-    It is decided once for a recipe and a kind of device, by whoever comes first, so that oracles and unlearned models
-    never differ by it.
+    It is decided once for a recipe and a kind of device, by whoever comes first, so that oracles and
+    unlearned models never differ by it.
     """
     node = task.node
     if not isinstance(node, Population | Unlearn | Evaluated):
@@ -195,7 +245,11 @@ def _ensemble(task: Task, store: Store, examples: Examples, device: str) -> tupl
         choice["evaluation_batch"] = largest_evaluation_batch(build(), data.first(1))
         decided = store.decide(path, choice)
     batch = decided.get("evaluation_batch", EVALUATION_BATCH)
-    reason = why_descent_is_looped(node.unlearner) if isinstance(node, Unlearn) and isinstance(node.unlearner, Descent) else None
+    reason = (
+        why_descent_is_looped(node.unlearner)
+        if isinstance(node, Unlearn) and isinstance(node.unlearner, Descent)
+        else None
+    )
     return (decided["kind"], decided["reason"], batch) if reason is None else ("looped", reason, batch)
 
 
@@ -209,7 +263,8 @@ def _recorded_batch(task: Task, store: Store, examples: Examples, device: str) -
 def _decision(task: Task, model: Model, recipe: Recipe, examples: Examples, device: str) -> str:
     """Return where the choice for a model, a recipe and a kind of device is recorded.
 
-    Shards of a folder follow each other, so the last answer is kept: to spell models and recipes out takes longer than a look.
+    Shards of a folder follow each other, so the last answer is kept: to spell models and recipes out takes
+    longer than a look.
     """
     asked = (task.folder, device)
     known = _DECISIONS.get(asked)

@@ -1,4 +1,7 @@
-"""A small convolutional network; with batch_norm it has buffers that training changes, which must be stacked like parameters."""
+"""A small convolutional network.
+
+With batch_norm it has buffers that training changes, which must be stacked like parameters.
+"""
 
 from typing import ClassVar
 
@@ -10,7 +13,8 @@ from pipeline.models.base import Model
 
 # Channels of images: grey, colours, colours with opacity.
 CHANNELS = (1, 3, 4)
-# Height and width of an image differ by less than this factor, unlike the channels and the height of a feature map.
+# Height and width of an image differ by less than this factor, unlike the channels and the height of a
+# feature map.
 MOST_OBLONG = 4
 
 
@@ -26,11 +30,15 @@ class Cnn(Model):
         """Return the module; raises ConfigError unless input_shape is (channels, height, width) of at least 2 x 2 pixels."""
         if _looks_channels_last(input_shape):
             raise ConfigError(
-                f"model 'cnn': inputs of shape {input_shape} look like (height, width, channels); expected (channels, height, width): "
+                f"model 'cnn': inputs of shape {input_shape} look like (height, width, channels); expected "
+                "(channels, height, width): "
                 "save them as images.transpose(0, 3, 1, 2)"
             )
         if len(input_shape) != 3 or min(input_shape[1:]) < 2:
-            raise ConfigError(f"model 'cnn': inputs have shape {input_shape}; expected (channels, height > 1, width > 1): use 'mlp', or reshape them")
+            raise ConfigError(
+                f"model 'cnn': inputs have shape {input_shape}; expected (channels, height > 1, width > 1): "
+                "use 'mlp', or reshape them"
+            )
         return nn.Sequential(
             *self._convolution(input_shape[0], self.width),
             nn.MaxPool2d(2),
@@ -49,7 +57,8 @@ def _looks_channels_last(shape: tuple[int, ...]) -> bool:
     """Return whether the last axis of an image's shape looks like its channels, and the first does not."""
     if len(shape) != 3 or shape[0] in CHANNELS or shape[2] not in CHANNELS or shape[1] <= shape[2]:
         return False
-    # One or four may also be a few steps in time or frequency, unless the other axes look like those of an image.
+    # One or four may also be a few steps in time or frequency, unless the other axes look like those of an
+    # image.
     if shape[2] != 3 and shape[0] != shape[1]:
         return False
     return max(shape[:2]) < MOST_OBLONG * min(shape[:2])

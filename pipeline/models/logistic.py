@@ -10,7 +10,10 @@ from pipeline.models.base import Model
 
 
 class Logistic(Model):
-    """One linear layer on the flattened input; zero_init starts it at zero, otherwise torch's random start is kept."""
+    """One linear layer on the flattened input.
+
+    Zero_init starts it at zero, otherwise torch's random start is kept.
+    """
 
     name: ClassVar[str] = "logistic"
 

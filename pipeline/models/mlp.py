@@ -11,7 +11,10 @@ from pipeline.models.base import Model
 
 
 class Mlp(Model):
-    """depth hidden layers of width rectified units on the flattened input; dropout is the share of hidden units left out in training."""
+    """depth hidden layers of width rectified units on the flattened input.
+
+    Dropout is the share of hidden units left out in training.
+    """
 
     name: ClassVar[str] = "mlp"
 
@@ -20,7 +23,10 @@ class Mlp(Model):
     dropout: float = setting(neutral=0.0, ge=0, lt=1)
 
     def build(self, input_shape: tuple[int, ...], n_classes: int) -> nn.Module:
-        """Return the module; any input_shape fits. Without dropout there is no dropout layer, so that members can be stacked."""
+        """Return the module; any input_shape fits.
+
+        Without dropout there is no dropout layer, so that members can be stacked.
+        """
         layers: list[nn.Module] = [nn.Flatten()]
         for n_inputs, n_outputs in pairwise([prod(input_shape), *[self.width] * self.depth]):
             layers += [nn.Linear(n_inputs, n_outputs), nn.ReLU()]

@@ -1,4 +1,7 @@
-"""What is shown of attribution, as plain frozen values: single points, what helps and hurts them, how a removal moves them, and the score's curve."""
+"""What is shown of attribution, as plain frozen values.
+
+Single points, what helps and hurts them, how a removal moves them, and the score's curve.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +12,10 @@ from jaxtyping import Shaped
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PointContent:
-    """One point. label is `given`, or `given → true` where it is known to be flipped; image (height, width) or (height, width, 3), None if it is none."""
+    """One point. label is `given`, or `given → true` where it is known to be flipped.
+
+    Image (height, width) or (height, width, 3), None if it is none.
+    """
 
     id: int
     split: str
@@ -31,7 +37,8 @@ class WeightContent:
 class InfluenceContent:
     """The training points that help an output of target most and those that hurt it most, strongest first.
 
-    output names it (`margin`, `logit of class 3`), unit its unit; r2 is the share of its variance over held-out models that is explained, if known.
+    output names it (`margin`, `logit of class 3`), unit its unit; r2 is the share of its variance over
+    held-out models that is explained, if known.
     """
 
     target: PointContent
@@ -44,7 +51,10 @@ class InfluenceContent:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ChangeContent:
-    """The mean margin of a point, in nats: before, as predicted after a removal with its standard error (NaN if not known), and after retraining."""
+    """The mean margin of a point, in nats.
+
+    Before, as predicted after a removal with its standard error (NaN if not known), and after retraining.
+    """
 
     point: PointContent
     before: float
@@ -57,8 +67,8 @@ class ChangeContent:
 class SplitForecast:
     """A split in numbers: margins in nats (None without points), points misclassified by the mean model, share of changes above two standard errors.
 
-    n_within of n_points changes lie within two standard errors of what retraining came to, None where that is not known, as are median_standard_error
-    and share_clear where the estimator knows no standard errors.
+    n_within of n_points changes lie within two standard errors of what retraining came to, None where that is
+    not known, as are median_standard_error and share_clear where the estimator knows no standard errors.
     """
 
     n_points: int
@@ -77,7 +87,10 @@ class SplitForecast:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ForecastContent:
-    """What a datamodel predicted of removing a forget set: its points that change most, others that change most, and every split in numbers."""
+    """What a datamodel predicted of removing a forget set.
+
+    Its points that change most, others that change most, and every split in numbers.
+    """
 
     label: str
     forget: tuple[ChangeContent, ...]
@@ -87,7 +100,10 @@ class ForecastContent:
 
 @dataclass(frozen=True, kw_only=True)
 class CurveContent:
-    """LDS (with intervals) against the number of subset models, the last two of which are half and all; worthwhile is what a doubling must gain."""
+    """LDS (with intervals) against the number of subset models, the last two of which are half and all.
+
+    Worthwhile is what a doubling must gain.
+    """
 
     n_models: tuple[int, ...]
     lds: tuple[float, ...]
@@ -102,7 +118,10 @@ class CurveContent:
 
 @dataclass(frozen=True, kw_only=True)
 class ForgetCurveContent:
-    """P95 KLoM (nats) of a set's points against the number of models that its effect is predicted from; nothing: as it is, floor: of retrained models."""
+    """P95 KLoM (nats) of a set's points against the number of models that its effect is predicted from.
+
+    Nothing: as it is, floor: of retrained models.
+    """
 
     label: str
     n_models: tuple[int, ...]

@@ -1,4 +1,7 @@
-"""What a comparison of experiments shows, as plain frozen values: methods × experiments for each forget set that all of them have."""
+"""What a comparison of experiments shows, as plain frozen values.
+
+Methods × experiments for each forget set that all of them have.
+"""
 
 import dataclasses
 import math
@@ -16,8 +19,8 @@ from pipeline.results.report_content import CHEAP, Role
 class Entry:
     """One method in one experiment on one forget set.
 
-    scores are those of each judge that all experiments have alike, the headline first; fraction and amortised_fraction
-    are the cost of a request in retrainings without and with its share of the datamodel.
+    scores are those of each judge that all experiments have alike, the headline first; fraction and
+    amortised_fraction are the cost of a request in retrainings without and with its share of the datamodel.
     """
 
     plugin: str
@@ -33,7 +36,10 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
-    """An unlearner by its label: one entry for each experiment, None where it has no unlearner of that label."""
+    """An unlearner by its label.
+
+    One entry for each experiment, None where it has no unlearner of that label.
+    """
 
     label: str
     role: Role
@@ -42,7 +48,9 @@ class Method:
 
 @dataclass(frozen=True, kw_only=True)
 class ComparedSet:
-    """A forget set that all experiments have by label: with n_points, and the scores of a second group of oracles, of each.
+    """A forget set that all experiments have by label.
+
+    With n_points, and the scores of a second group of oracles, of each.
 
     same_points says whether it is the same training points of the same data everywhere.
     """
@@ -56,15 +64,18 @@ class ComparedSet:
     def __post_init__(self) -> None:
         lengths = {len(self.n_points), len(self.floor), *(len(method.entries) for method in self.methods)}
         if len(lengths) != 1:
-            raise ShapeError(f"forget set {self.label!r} has values of {sorted(lengths)} experiments; give one for each experiment")
+            raise ShapeError(
+                f"forget set {self.label!r} has values of {sorted(lengths)} experiments; give one for each "
+                "experiment"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
     """Everything on the page. models are words, n_models counts unlearned models and oracles of each experiment.
 
-    judges are those that all experiments have alike, by label, the headline first; judged says in words how they are set.
-    differences are (setting, its value in each experiment as words).
+    judges are those that all experiments have alike, by label, the headline first; judged says in words how
+    they are set. differences are (setting, its value in each experiment as words).
     """
 
     names: tuple[str, ...]
@@ -82,7 +93,10 @@ class Comparison:
 
     @property
     def floor(self) -> Score:
-        """What retraining comes to in the first experiment on the first set: says what the headline is, on which split, in which unit."""
+        """What retraining comes to in the first experiment on the first set.
+
+        Says what the headline is, on which split, in which unit.
+        """
         return next(iter(self.sets[0].floor[0].values())).rows[0]
 
     @property
@@ -92,11 +106,17 @@ class Comparison:
 
     @property
     def counts_floors(self) -> bool:
-        """Whether distances are counted in floors: where a share of the floor is what retraining alone makes."""
+        """Whether distances are counted in floors.
+
+        Where a share of the floor is what retraining alone makes.
+        """
         return self.floor.better == "lower" and self.judge.yardstick.share > 0
 
     def distance(self, score: Score) -> float:
-        """Return how far a score is from retraining: in floors, or as a difference in its unit; infinite where it is no number."""
+        """Return how far a score is from retraining: in floors, or as a difference in its unit.
+
+        Infinite where it is no number.
+        """
         if not math.isfinite(score.value) or score.reference is None:
             return math.inf
         if not self.counts_floors:
@@ -107,11 +127,19 @@ class Comparison:
         """Return a distance as a number of floors, or in the unit of the headline."""
         if not math.isfinite(value):
             return "countless" if self.counts_floors else "unknown"
-        return times_floor(value, 1.0).rstrip("×") if self.counts_floors else in_unit(value, self.floor.unit, is_named=True)
+        return (
+            times_floor(value, 1.0).rstrip("×")
+            if self.counts_floors
+            else in_unit(value, self.floor.unit, is_named=True)
+        )
 
     def nearest_end(self, score: Score) -> float:
         """Return how far the nearer end of a score's interval is from retraining."""
-        holds = score.interval is not None and score.reference is not None and score.interval[0] <= score.reference <= score.interval[1]
+        holds = (
+            score.interval is not None
+            and score.reference is not None
+            and score.interval[0] <= score.reference <= score.interval[1]
+        )
         return 0.0 if holds and not self.counts_floors else min(self._ends(score))
 
     def furthest_end(self, score: Score) -> float:
@@ -119,16 +147,25 @@ class Comparison:
         return max(self._ends(score))
 
     def _ends(self, score: Score) -> list[float]:
-        return [self.distance(dataclasses.replace(score, value=end)) for end in score.interval or (score.value,)]
+        return [
+            self.distance(dataclasses.replace(score, value=end)) for end in score.interval or (score.value,)
+        ]
 
 
 def lead_label(comparison: Comparison) -> str | None:
     """Return the cheap method in all experiments that moves weights and is nearest to retraining, with a datamodel if any; else None."""
     for role in (Role.DATAMODEL, Role.RIVAL):
-        labels = [{one.label for one in each.methods if one.role == role and _is_cheap_everywhere(each, one.label)} for each in comparison.sets]
+        labels = [
+            {one.label for one in each.methods if one.role == role and _is_cheap_everywhere(each, one.label)}
+            for each in comparison.sets
+        ]
         # A method at 0 is no nearer than what the floor resolves, and has no logarithm.
         totals = {
-            label: sum(math.log(max(value, 0.01)) for each in comparison.sets for value in distances(comparison, each, label))
+            label: sum(
+                math.log(max(value, 0.01))
+                for each in comparison.sets
+                for value in distances(comparison, each, label)
+            )
             for label in set.intersection(*labels)
         }
         if totals:
@@ -144,7 +181,11 @@ def nearest(comparison: Comparison, one: ComparedSet, label: str) -> str | None:
     )
     places = sorted(range(len(comparison.names)), key=lambda place: away[place])[:2]
     first, second = (entries[place] for place in places)
-    if first is None or second is None or comparison.furthest_end(first.main) >= comparison.nearest_end(second.main):
+    if (
+        first is None
+        or second is None
+        or comparison.furthest_end(first.main) >= comparison.nearest_end(second.main)
+    ):
         return None
     return comparison.names[places[0]]
 
@@ -156,4 +197,9 @@ def distances(comparison: Comparison, one: ComparedSet, label: str) -> list[floa
 
 
 def _is_cheap_everywhere(one: ComparedSet, label: str) -> bool:
-    return all(entry is not None and entry.fraction < CHEAP for method in one.methods if method.label == label for entry in method.entries)
+    return all(
+        entry is not None and entry.fraction < CHEAP
+        for method in one.methods
+        if method.label == label
+        for entry in method.entries
+    )

@@ -75,7 +75,10 @@ def duration(seconds: float) -> str:
 
 
 def signed(value: float, n_digits: int = 2) -> str:
-    """Return a number with its sign, a true minus, and n_digits decimals, one from 10 on; what rounds to 0 has no sign, `n/a` is no number."""
+    """Return a number with its sign, a true minus, and n_digits decimals, one from 10 on.
+
+    What rounds to 0 has no sign, `n/a` is no number.
+    """
     if not math.isfinite(value):
         return "n/a"
     text = f"{value:+.{1 if abs(value) >= 9.95 else n_digits}f}".replace("-", "−")
@@ -94,7 +97,9 @@ def listed(words: Sequence[str], at_most: int = 4) -> str:
     return f"{', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else "".join(words)
 
 
-def in_use(settings: Mapping[str, Any], identity: Mapping[str, Any], *, always: Collection[str] | None = None) -> dict[str, Any]:
+def in_use(
+    settings: Mapping[str, Any], identity: Mapping[str, Any], *, always: Collection[str] | None = None
+) -> dict[str, Any]:
     """Return the settings that their identity holds, and of the others those that are on.
 
     With always, of the others only those that it names.

@@ -1,4 +1,7 @@
-"""What a report shows, as plain frozen values: it knows neither stores nor configs, so a report can be drawn from anything."""
+"""What a report shows, as plain frozen values.
+
+It knows neither stores nor configs, so a report can be drawn from anything.
+"""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -12,7 +15,12 @@ from pipeline.core.arrays import Indices, Labels, Margins, PerPoint
 from pipeline.core.errors import DataError, ShapeError
 from pipeline.evaluation.judges.base import Judge
 from pipeline.evaluation.judges.scores import NONFINITE, Score, Scores
-from pipeline.results.attribution_content import CurveContent, ForecastContent, ForgetCurveContent, InfluenceContent
+from pipeline.results.attribution_content import (
+    CurveContent,
+    ForecastContent,
+    ForgetCurveContent,
+    InfluenceContent,
+)
 from pipeline.results.formatting import in_unit
 
 # A method whose request costs this fraction of a retraining or more is not cheap.
@@ -30,7 +38,10 @@ class Role(StrEnum):
 
 
 def role_of(needs: frozenset[str], *, moves_weights: bool) -> Role:
-    """Return what an unlearner is: one that needs true oracles is a bound, a predicted effect without moved weights a predictor."""
+    """Return what an unlearner is.
+
+    One that needs true oracles is a bound, a predicted effect without moved weights a predictor.
+    """
     if "oracle" in needs:
         return Role.BOUND
     if "effect" in needs:
@@ -42,8 +53,8 @@ def role_of(needs: frozenset[str], *, moves_weights: bool) -> Role:
 class Cost:
     """What one request costs.
 
-    samples: used in gradient evaluations by each model; fraction: the same in units of one retraining; amortised_fraction: that with this
-    request's share of the datamodel added.
+    samples: used in gradient evaluations by each model; fraction: the same in units of one retraining;
+    amortised_fraction: that with this request's share of the datamodel added.
     """
 
     samples: float
@@ -68,10 +79,10 @@ class SnapshotContent:
 class MethodRow:
     """One unlearner on one forget set.
 
-    needs and moves_weights are the unlearner's own. scores are those of each judge by its label; the first judge is the
-    headline. points (n_forget,) are the first judge's values of the forgotten points, NaN where it gives none;
-    margins (n_models, n_forget) are after unlearning. snapshots are the models along the way, in order, if
-    the unlearner takes them; the last of them is the row itself.
+    needs and moves_weights are the unlearner's own. scores are those of each judge by its label; the first
+    judge is the headline. points (n_forget,) are the first judge's values of the forgotten points, NaN where
+    it gives none; margins (n_models, n_forget) are after unlearning. snapshots are the models along the way,
+    in order, if the unlearner takes them; the last of them is the row itself.
     """
 
     label: str
@@ -87,7 +98,9 @@ class MethodRow:
     @property
     def n_nonfinite(self) -> int:
         """How many outputs of models are not finite, as the first judge that counts them says."""
-        return next((scores.counts[NONFINITE] for scores in self.scores.values() if NONFINITE in scores.counts), 0)
+        return next(
+            (scores.counts[NONFINITE] for scores in self.scores.values() if NONFINITE in scores.counts), 0
+        )
 
     @property
     def role(self) -> Role:
@@ -99,12 +112,13 @@ class MethodRow:
 class SetContent:
     """One forget set and every unlearner judged on it.
 
-    judges by label, the headline first; floor: the scores that each gives a second group of oracles. ids, labels and
-    true_labels (n_forget,): training ids, labels as given, and as they were before noise, if known. images
-    (n_forget, height, width) or (n_forget, height, width, 3), None if the inputs are no images. before (n_models, n_forget)
-    and oracle (n_oracles, n_forget): margins of the full models and of oracles. points_title names Row.points. forecast is
-    what the datamodel predicted, influences are examples of forgotten points and what helps and hurts them, both absent
-    without a datamodel. Raises DataError without any point, ShapeError if the arrays disagree in their points.
+    judges by label, the headline first; floor: the scores that each gives a second group of oracles. ids,
+    labels and true_labels (n_forget,): training ids, labels as given, and as they were before noise, if
+    known. images (n_forget, height, width) or (n_forget, height, width, 3), None if the inputs are no images.
+    before (n_models, n_forget) and oracle (n_oracles, n_forget): margins of the full models and of oracles.
+    points_title names Row.points. forecast is what the datamodel predicted, influences are examples of
+    forgotten points and what helps and hurts them, both absent without a datamodel. Raises DataError without
+    any point, ShapeError if the arrays disagree in their points.
     """
 
     label: str
@@ -129,7 +143,10 @@ class SetContent:
 
     @property
     def headline(self) -> dict[str, Score]:
-        """What a second group of oracles comes to by split: the floor of the headline, the split that matters most first."""
+        """What a second group of oracles comes to by split.
+
+        The floor of the headline, the split that matters most first.
+        """
         scores = self.floor[self._judge_label]
         return scores.of(scores.headline)
 
@@ -146,7 +163,11 @@ class SetContent:
     @property
     def judged(self) -> tuple[MethodRow, ...]:
         """The rows that the first judge has judged."""
-        return tuple(row for row in self.rows if self._judge_label in row.scores and self.headline.keys() <= self.of(row).keys())
+        return tuple(
+            row
+            for row in self.rows
+            if self._judge_label in row.scores and self.headline.keys() <= self.of(row).keys()
+        )
 
     def of(self, row: MethodRow) -> dict[str, Score]:
         """Return the headline of a judged row by split."""
@@ -169,7 +190,9 @@ class SetContent:
     @property
     def place(self) -> str:
         """The points that the headline is about."""
-        return {"forget": "forgotten points", "retain": "retained points"}.get(self.main.split, f"{self.main.split} points")
+        return {"forget": "forgotten points", "retain": "retained points"}.get(
+            self.main.split, f"{self.main.split} points"
+        )
 
     @property
     def reference(self) -> float:
@@ -195,9 +218,15 @@ class SetContent:
         lengths |= {} if self.images is None else {"images": len(self.images)}
         for name, length in lengths.items():
             if length != len(self.ids):
-                raise ShapeError(f"{name} of forget set {self.label!r} covers {length} points, ids {len(self.ids)}; give the points of the forget set")
+                raise ShapeError(
+                    f"{name} of forget set {self.label!r} covers {length} points, ids {len(self.ids)}; give "
+                    "the points of the forget set"
+                )
         if self.images is not None and self.images.shape[3:] not in ((), (3,)):
-            raise ShapeError(f"images have shape {self.images.shape}; expected (n_forget, height, width) or (n_forget, height, width, 3)")
+            raise ShapeError(
+                f"images have shape {self.images.shape}; expected (n_forget, height, width) or (n_forget, "
+                "height, width, 3)"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,9 +244,9 @@ class DatasetContent:
 class PopulationContent:
     """Models of one role; retrainings is their cost in trainings on all points.
 
-    Each keeps points_kept training points; None stands for all but those of a forget set.
-    seconds is the measured time of one core, None where none was measured. note says how they differ from the models that unlearn: a proxy, or
-    trained elsewhere.
+    Each keeps points_kept training points; None stands for all but those of a forget set. seconds is the
+    measured time of one core, None where none was measured. note says how they differ from the models that
+    unlearn: a proxy, or trained elsewhere.
     """
 
     role: str
@@ -237,8 +266,9 @@ class PopulationContent:
 class AttributionContent:
     """How good the datamodel is: lds (with interval) and r2 on the held-out population if there is one.
 
-    r2 is the mean share of a margin's variance explained, r2_by_block the same by blocks of points; curve is lds against the number of models,
-    forgetting what the predictions alone come to on each forget set. Of the margins, n_constant never vary, n_flat are predicted not to.
+    r2 is the mean share of a margin's variance explained, r2_by_block the same by blocks of points; curve is
+    lds against the number of models, forgetting what the predictions alone come to on each forget set. Of the
+    margins, n_constant never vary, n_flat are predicted not to.
     """
 
     estimator: str
@@ -265,7 +295,10 @@ class StudyChapter:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Report:
-    """Everything on the page. model, recipe and break_even are words; provenance is (what, value) in the order shown."""
+    """Everything on the page. model, recipe and break_even are words.
+
+    Provenance is (what, value) in the order shown.
+    """
 
     title: str
     dataset: DatasetContent
@@ -286,18 +319,27 @@ def best(rows: Iterable[MethodRow], content: SetContent) -> MethodRow | None:
 
 
 def best_of(content: SetContent, *roles: Role, below: float = math.inf) -> MethodRow | None:
-    """Return the best row of some roles whose requests cost less than below, in retrainings; None if there is none."""
+    """Return the best row of some roles whose requests cost less than below, in retrainings.
+
+    None if there is none.
+    """
     return best((row for row in content.judged if row.role in roles and row.cost.fraction < below), content)
 
 
 def chosen_row(content: SetContent) -> MethodRow | None:
-    """Return the row whose points a report shows: the best that uses a datamodel, else that trains, else any, else doing nothing."""
+    """Return the row whose points a report shows.
+
+    The best that uses a datamodel, else that trains, else any, else doing nothing.
+    """
     groups = ((Role.DATAMODEL,), (Role.RIVAL,), (Role.PREDICTOR, Role.BOUND), (Role.NOTHING,))
     return next((row for roles in groups if (row := best_of(content, *roles)) is not None), None)
 
 
 def excess(row: MethodRow, content: SetContent) -> float:
-    """Return how much worse than retraining the headline of row is on its worst split; infinite if it is no number."""
+    """Return how much worse than retraining the headline of row is on its worst split.
+
+    Infinite if it is no number.
+    """
     values = [score.excess for score in content.of(row).values()]
     return math.inf if any(map(math.isnan, values)) else max(values)
 
@@ -309,7 +351,9 @@ def harmed_splits(row: MethodRow, content: SetContent) -> tuple[str, ...]:
     nothing, yardstick = best_of(content, Role.NOTHING), content.judge.yardstick
     before = {} if nothing is None else content.of(nothing)
     others = {split: score for split, score in content.of(row).items() if split != content.main.split}
-    return tuple(split for split, score in others.items() if yardstick.is_off(score, before=before.get(split)))
+    return tuple(
+        split for split, score in others.items() if yardstick.is_off(score, before=before.get(split))
+    )
 
 
 def are_level(first: MethodRow, second: MethodRow, content: SetContent) -> bool:

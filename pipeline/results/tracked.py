@@ -16,7 +16,10 @@ MOST_IN_NOTE = 5000
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetSummary:
-    """The data set a run learns from. Of inputs (n_points, ...) and labels (n_points,) only dtype and shape are read."""
+    """The data set a run learns from.
+
+    Of inputs (n_points, ...) and labels (n_points,) only dtype and shape are read.
+    """
 
     name: str
     digest: str
@@ -29,11 +32,14 @@ class DatasetSummary:
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
-    """Everything one child run shows when it is done; names are paths below the run's artifacts and may contain slashes.
+    """Everything one child run shows when it is done.
 
-    version identifies the content: a child is logged again when its version changes. note is Markdown, the first thing a person reads. curves are
-    metrics that have a value for each of several steps, {step: value}. tables hold rows, shown in the UI and kept as CSV;
-    figures hold PNG; files hold bytes or the path of a local file, and go under their own names.
+    Names are paths below the run's artifacts and may contain slashes.
+
+    version identifies the content: a child is logged again when its version changes. note is Markdown, the
+    first thing a person reads. curves are metrics that have a value for each of several steps, {step: value}.
+    tables hold rows, shown in the UI and kept as CSV; figures hold PNG; files hold bytes or the path of a
+    local file, and go under their own names.
     """
 
     version: str

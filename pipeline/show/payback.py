@@ -1,4 +1,7 @@
-"""When a datamodel pays, and when models trained for one request alone do; `dmm plan` and the report say it alike."""
+"""When a datamodel pays, and when models trained for one request alone do.
+
+`dmm plan` and the report say it alike.
+"""
 
 import math
 
@@ -6,13 +9,19 @@ from pipeline.results.formatting import of_retraining
 
 
 def break_even(datamodel_retrainings: float, request_fraction: float) -> str:
-    """Return how many requests must share the datamodel before it beats retraining; both costs are in trainings on all points."""
+    """Return how many requests must share the datamodel before it beats retraining.
+
+    Both costs are in trainings on all points.
+    """
     spent, request = f"{datamodel_retrainings:,.0f} retrainings", of_retraining(request_fraction)
     if datamodel_retrainings == 0:
         return f"The datamodel was brought along and cost nothing here; a request costs {request}."
     if request_fraction >= 1:
         return f"One request costs {request}, so the datamodel ({spent}) never pays: retrain."
-    pays = f"it pays if {math.ceil(datamodel_retrainings / (1 - request_fraction)):,} or more requests share it; for fewer, retrain"
+    pays = (
+        f"it pays if {math.ceil(datamodel_retrainings / (1 - request_fraction)):,} or more requests share "
+        "it; for fewer, retrain"
+    )
     return f"The datamodel costs {spent} once, a request then {request}: {pays}."
 
 
@@ -34,5 +43,8 @@ def proxies_counted(by_time: float | None, request_fraction: float) -> str:
 def focused_pays(focused: float, break_even: float | None, n_models: int) -> str:
     """Return when focused models that cost so many retrainings a request pay, with n_models to forget in each; break_even in requests."""
     pays = "never pay: retrain" if break_even is None else f"pay from {math.ceil(break_even):,} requests on"
-    said = f"Focused models add {focused:,.3g} retrainings to each request, the price of {math.floor(focused):,} exact oracles."
+    said = (
+        f"Focused models add {focused:,.3g} retrainings to each request, the price of "
+        f"{math.floor(focused):,} exact oracles."
+    )
     return f"{said} For {n_models:,} models in each request, datamodel and focused models together {pays}."

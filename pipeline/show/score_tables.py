@@ -1,4 +1,6 @@
-"""Scores as columns and cells of the one table model: page, terminal, comparison and MLflow's notes fill their tables from here.
+"""Scores as columns and cells of the one table model.
+
+Page, terminal, comparison and MLflow's notes fill their tables from here.
 
 Columns are found from the scores themselves, so that a judge from outside the package needs no line here.
 """
@@ -23,12 +25,18 @@ from pipeline.show.tables import (
 
 # A value is shaded by how many times it is further from the reference than retraining alone is.
 SHADES = (1, 3, 8, 18)
-SHADE_NOTE = "Shades: further from retraining than independent retrainings are from each other, the darkest 18 times as far."
+SHADE_NOTE = (
+    "Shades: further from retraining than independent retrainings are from each other, the darkest 18 times "
+    "as far."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreColumn:
-    """The column of one judge, statistic and split; others are the judge's further statistics, shown in small print below."""
+    """The column of one judge, statistic and split.
+
+    Others are the judge's further statistics, shown in small print below.
+    """
 
     label: str
     judge: Judge
@@ -42,7 +50,10 @@ class ScoreColumn:
         return scores[self.label].get(self.statistic, self.split) if self.label in scores else None
 
     def cell(self, scores: Mapping[str, Scores], *, tone: Tone = Tone.NEUTRAL) -> Cell:
-        """Return the cell of a row: the value, and below it interval, distance to the reference and further statistics."""
+        """Return the cell of a row.
+
+        The value, and below it interval, distance to the reference and further statistics.
+        """
         score = self.score(scores)
         if score is None:
             return Cell(under=tuple(self._others(scores)))
@@ -71,7 +82,8 @@ class ScoreColumn:
             return []
         found = [(name, scores[self.label].get(name, self.split)) for name in self.others]
         return [
-            f"{self.judge.title(name)} {in_unit(_of_retraining(score) if of_floor else score.value, score.unit)}"
+            f"{self.judge.title(name)} "
+            f"{in_unit(_of_retraining(score) if of_floor else score.value, score.unit)}"
             for name, score in found
             if score is not None
         ]
@@ -94,7 +106,10 @@ def score_columns(judges: Mapping[str, Judge], rows: Iterable[Mapping[str, Score
 
 
 def _column(label: str, split: str, judge: Judge, scores: Scores, *, is_named: bool) -> ScoreColumn:
-    """Return the column of a split; is_named: another judge has the same title, so the label stands behind it."""
+    """Return the column of a split; is_named.
+
+    Another judge has the same title, so the label stands behind it.
+    """
     score = scores.rows[0]
     title = judge.title(score.statistic)
     named = f"{title} ({label})" if is_named else title
@@ -114,7 +129,10 @@ def _column(label: str, split: str, judge: Judge, scores: Scores, *, is_named: b
 
 
 def distance(score: Score, judge: Judge) -> str:
-    """Return how far a score is from its reference in words: in floors where retraining is known to a share, as a difference elsewhere."""
+    """Return how far a score is from its reference in words.
+
+    In floors where retraining is known to a share, as a difference elsewhere.
+    """
     if score.reference is None:
         return ""
     if score.better == "lower" and judge.yardstick.share:
@@ -127,7 +145,10 @@ def distance(score: Score, judge: Judge) -> str:
 
 
 def short_cell(score: Score, judge: Judge) -> Cell:
-    """Return a score with its reference in brackets; one that cannot be told from it has the tone of what is good."""
+    """Return a score with its reference in brackets.
+
+    One that cannot be told from it has the tone of what is good.
+    """
     is_level = score.reference is not None and judge.yardstick.is_level(score)
     tone = Tone.GOOD if is_level else Tone.NEUTRAL
     return Cell(value=score.value, reference=score.reference, shade=shade(score, judge), tone=tone)
@@ -143,7 +164,10 @@ def shade(score: Score, judge: Judge) -> int:
 
 
 def counted(scores: Mapping[str, Scores]) -> list[str]:
-    """Return in words what judges counted: of outputs that are not finite a warning, of others what the judge calls them; nothing for none."""
+    """Return in words what judges counted.
+
+    Of outputs that are not finite a warning, of others what the judge calls them; nothing for none.
+    """
     found: dict[str, int] = {}
     for of_judge in scores.values():
         for name, count in of_judge.counts.items():
@@ -161,7 +185,10 @@ def _of_retraining(score: Score) -> float:
 
 
 def every_score(judges: Mapping[str, Judge], scores: Mapping[str, Sequence[Score]]) -> Table:
-    """Return all scores of one method: a section for each judge, a row for each statistic, a column for each split."""
+    """Return all scores of one method.
+
+    A section for each judge, a row for each statistic, a column for each split.
+    """
     splits = list(dict.fromkeys(score.split for of_judge in scores.values() for score in of_judge))
     sections = []
     for label, of_judge in scores.items():

@@ -97,7 +97,8 @@ class MadryLab(ModelSource):
         names = self.outputs or tuple(name for name in _OUTPUTS if (self.folder / name).is_file())[:1]
         if not names:
             raise DataError(
-                f"{self.folder} has neither {' nor '.join(_OUTPUTS)}; name the files of outputs with `outputs`"
+                f"{self.folder} has neither {' nor '.join(_OUTPUTS)}; name the files of outputs with "
+                "`outputs`"
             )
         return names
 

@@ -17,7 +17,10 @@ from pipeline.store.shards import ShardName, parse_names, stem_of_beside
 
 @dataclass(frozen=True)
 class Problem:
-    """A file that is not as it should be: a shard that holds units of this range, or what belongs to no shard, if it is young perhaps only not yet."""
+    """A file that is not as it should be.
+
+    A shard that holds units of this range, or what belongs to no shard, if it is young perhaps only not yet.
+    """
 
     path: str
     reason: str
@@ -26,30 +29,48 @@ class Problem:
 
 
 def check_table(files: Files, folder: str, *, known: str, settled: float = math.inf) -> list[Problem]:
-    """Return every file in folder that is corrupt, foreign or half-written; the one called known belongs to any table.
+    """Return every file in folder that is corrupt, foreign or half-written.
 
-    What belongs to no shard and was written after settled, see Files.modified, is young: whoever writes it may be about to finish or list it.
+    The one called known belongs to any table.
+
+    What belongs to no shard and was written after settled, see Files.modified, is young: whoever writes it
+    may be about to finish or list it.
     """
     names = files.names(folder)
     shards = parse_names(names)
     problems, expected = [], {known}
-    for shard, (blobs, problem) in zip(shards, each(files, lambda shard: _check_shard(files, folder, shard, names), shards), strict=True):
+    for shard, (blobs, problem) in zip(
+        shards, each(files, lambda shard: _check_shard(files, folder, shard, names), shards), strict=True
+    ):
         expected |= {str(shard), f"{shard.stem}.json"} | blobs
         problems += [problem] if problem else []
     by_stem = {shard.stem: shard for shard in shards}
-    beside = [(by_stem[stem], name) for name in names if (stem := stem_of_beside(name)) in by_stem and stem is not None]
+    beside = [
+        (by_stem[stem], name)
+        for name in names
+        if (stem := stem_of_beside(name)) in by_stem and stem is not None
+    ]
     expected |= {name for _, name in beside}
-    problems += [problem for problem in each(files, lambda pair: _check_beside(files, folder, *pair), beside) if problem is not None]
+    problems += [
+        problem
+        for problem in each(files, lambda pair: _check_beside(files, folder, *pair), beside)
+        if problem is not None
+    ]
     notes = [f"{folder}/{name}" for name in sorted(expected & set(names)) if name.endswith(".json")]
     damaged = each(files, lambda path: _damaged_note(files, path), notes)
     problems += [problem for problem in damaged if problem is not None]
     loose = [f"{folder}/{name}" for name in sorted(set(names) - expected)]
     young = each(files, lambda path: is_young(files, path, settled), loose)
-    return problems + [Problem(path, _kind(path), is_young=new) for path, new in zip(loose, young, strict=True)]
+    return problems + [
+        Problem(path, _kind(path), is_young=new) for path, new in zip(loose, young, strict=True)
+    ]
 
 
 def is_young(files: Files, path: str, settled: float) -> bool:
-    """Return whether a file was written after settled, or is no longer there: then its writer has just finished it."""
+    """Return whether a file was written after settled, or is no longer there.
+
+    Then its writer has just finished it.
+    """
     if settled == math.inf:
         return False
     try:
@@ -61,14 +82,19 @@ def is_young(files: Files, path: str, settled: float) -> bool:
 
 
 def _damaged_note(files: Files, path: str) -> Problem | None:
-    """Return what is wrong with a file of notes beside shards, None if it holds a JSON object. No result depends on it."""
+    """Return what is wrong with a file of notes beside shards, None if it holds a JSON object.
+
+    No result depends on it.
+    """
     try:
         is_sound = isinstance(json.loads(files.read(path)), dict)
     except StoreAwayError:
         raise
     except (StoreError, ValueError, RecursionError):
         is_sound = False
-    return None if is_sound else Problem(path, "damaged: it holds no JSON object; results do not depend on it")
+    return (
+        None if is_sound else Problem(path, "damaged: it holds no JSON object; results do not depend on it")
+    )
 
 
 def _kind(path: str) -> str:
@@ -78,17 +104,31 @@ def _kind(path: str) -> str:
 
 def owned(about: dict[str, Any], folder: str, shard: ShardName) -> dict[str, Any]:
     """Return about; raises CorruptShardError if what a shard says of itself is not what its place and name say."""
-    if (about.get("folder"), about.get("unit"), about.get("start"), about.get("stop")) != (folder, shard.unit, shard.start, shard.stop):
+    if (about.get("folder"), about.get("unit"), about.get("start"), about.get("stop")) != (
+        folder,
+        shard.unit,
+        shard.start,
+        shard.stop,
+    ):
         raise CorruptShardError(
-            f"{folder}/{shard} is foreign: it says of itself {about.get('folder')} {about.get('start')}-{about.get('stop')}; run `dmm verify --repair`"
+            f"{folder}/{shard} is foreign: it says of itself {about.get('folder')} "
+            f"{about.get('start')}-{about.get('stop')}; run `dmm verify --repair`"
         )
     if not all(isinstance(about.get(part), dict) for part in ("summary", "blobs", "columns")):
-        raise CorruptShardError(f"{folder}/{shard} does not say of itself what a shard does (summary, blobs, columns); run `dmm verify --repair`")
+        raise CorruptShardError(
+            f"{folder}/{shard} does not say of itself what a shard does (summary, blobs, columns); run `dmm "
+            "verify --repair`"
+        )
     return about
 
 
-def _check_shard(files: Files, folder: str, shard: ShardName, names: Sequence[str]) -> tuple[set[str], Problem | None]:
-    """Return the names of a shard's blobs if it is sound, else what is wrong. A store that is away is no problem of the shard's: that is raised."""
+def _check_shard(
+    files: Files, folder: str, shard: ShardName, names: Sequence[str]
+) -> tuple[set[str], Problem | None]:
+    """Return the names of a shard's blobs if it is sound, else what is wrong.
+
+    A store that is away is no problem of the shard's: that is raised.
+    """
     try:
         about = _checked(files, folder, shard)
         blobs = {shard.blob(ending, value): value for ending, value in about["blobs"].items()}
@@ -103,7 +143,10 @@ def _check_shard(files: Files, folder: str, shard: ShardName, names: Sequence[st
 
 
 def _check_beside(files: Files, folder: str, shard: ShardName, name: str) -> Problem | None:
-    """Return what is wrong with a file beside a shard, None if it has the digest of its name; units whose file is set aside are made again."""
+    """Return what is wrong with a file beside a shard, None if it has the digest of its name.
+
+    Units whose file is set aside are made again.
+    """
     path = f"{folder}/{name}"
     if digest_bytes(files.read(path)) == name.split(".")[2]:
         return None
@@ -113,7 +156,9 @@ def _check_beside(files: Files, folder: str, shard: ShardName, name: str) -> Pro
 def _checked(files: Files, folder: str, shard: ShardName) -> dict[str, Any]:
     content = files.read(f"{folder}/{shard}")
     if digest_bytes(content) != shard.digest:
-        raise CorruptShardError(f"corrupt: {len(content)} bytes whose digest is not the {shard.digest} of its name")
+        raise CorruptShardError(
+            f"corrupt: {len(content)} bytes whose digest is not the {shard.digest} of its name"
+        )
     about = owned(read_about(io.BytesIO(content), f"{folder}/{shard}"), folder, shard)
     counts_of(about, shard.stop - shard.start, f"{folder}/{shard}")
     return about

@@ -1,4 +1,7 @@
-"""What was listed a moment ago: whoever makes one small shard after another must not list a folder of 20,000 for each of them."""
+"""What was listed a moment ago.
+
+Whoever makes one small shard after another must not list a folder of 20,000 for each of them.
+"""
 
 import bisect
 import time
@@ -30,8 +33,9 @@ class Listing:
 class ListingCache:
     """Listings of the folders that a process writes to.
 
-    A shard that another process makes after the listing is made twice: the same bytes under the same name. A shard that this process made is asked
-    for again only if it has vanished since, so the folder is then listed anew.
+    A shard that another process makes after the listing is made twice: the same bytes under the same name. A
+    shard that this process made is asked for again only if it has vanished since, so the folder is then
+    listed anew.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,7 @@
-"""Before a run computes: its store gets the mark that tells it from others, and shows that it can be written."""
+"""Before a run computes.
+
+Its store gets the mark that tells it from others, and shows that it can be written.
+"""
 
 import json
 import os
@@ -16,8 +19,14 @@ TRIED = "tried.json"
 
 
 def claimed(files: Files) -> str:
-    """Return the mark in the root of files, made if there is none; see Store.claim, also for the errors raised."""
-    refusal = f"{files.uri} lets two writers create one file; use a store that knows conditional writes (If-None-Match)"
+    """Return the mark in the root of files, made if there is none.
+
+    See Store.claim, also for the errors raised.
+    """
+    refusal = (
+        f"{files.uri} lets two writers create one file; use a store that knows conditional writes "
+        "(If-None-Match)"
+    )
     if MARK in files.names(""):
         try:
             try_writing(files)
@@ -37,6 +46,7 @@ def claimed(files: Files) -> str:
 def try_writing(files: Files) -> None:
     """Write a small file to the root.
 
-    Raises StoreError where nothing can be written any more: a read-only bucket, expired credentials, a full disk.
+    Raises StoreError where nothing can be written any more: a read-only bucket, expired credentials, a full
+    disk.
     """
     files.write(TRIED, json.dumps({"host": platform.node(), "process": os.getpid()}).encode())

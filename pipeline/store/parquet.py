@@ -1,7 +1,10 @@
-"""One shard as one Parquet file: arrays as columns, and what the shard says of itself; and matrices in users' files. Only this file knows Parquet.
+"""One shard as one Parquet file: arrays as columns, and what the shard says of itself.
 
-One number a row is a plain column that any tool reads; more are raw bytes of fixed size (no dictionary, no compression: 70 times faster to
-read than nested lists). Pages have checksums; what the shard says of itself, dtypes and shapes included, carries a digest, as those do not cover it.
+And matrices in users' files. Only this file knows Parquet.
+
+One number a row is a plain column that any tool reads; more are raw bytes of fixed size (no dictionary, no
+compression: 70 times faster to read than nested lists). Pages have checksums; what the shard says of itself,
+dtypes and shapes included, carries a digest, as those do not cover it.
 """
 
 import contextlib
@@ -20,21 +23,29 @@ import pyarrow.parquet as pq
 from pipeline.core.errors import CorruptShardError, StoreError
 from pipeline.core.fingerprint import canonical, digest_bytes
 
-# Arrow keeps what it freed, twice what was read, to read the next shard faster. After reading more than this, such as a factor, it is given back.
+# Arrow keeps what it freed, twice what was read, to read the next shard faster. After reading more than this,
+# such as a factor, it is given back.
 _MOST_KEPT = 32 << 20
 # Bytes of a matrix that are in memory at once while it is written.
 MOST_WRITTEN = 64 << 20
-# What reading raises on bytes that are no shard of ours, those included that somebody made up under a fitting digest.
+# What reading raises on bytes that are no shard of ours, those included that somebody made up under a fitting
+# digest.
 UNREADABLE = (pa.ArrowException, OSError, ValueError, LookupError, TypeError, RecursionError)
 
 
 def encode(columns: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> bytes:
-    """Return columns (n_rows, ...) and about, JSON-ready, as a Parquet file: equal content gives equal bytes. Raises StoreError on other than numbers."""
+    """Return columns (n_rows, ...) and about, JSON-ready, as a Parquet file.
+
+    Equal content gives equal bytes. Raises StoreError on other than numbers.
+    """
     fields, arrays = [], []
     for name, values in columns.items():
         cells = np.ascontiguousarray(values)
         if cells.dtype.kind not in "biuf" or 0 in cells.shape[1:]:
-            raise StoreError(f"column {name!r} is {cells.dtype} of shape {cells.shape}; a shard holds numbers, at least one a row")
+            raise StoreError(
+                f"column {name!r} is {cells.dtype} of shape {cells.shape}; a shard holds numbers, at least "
+                "one a row"
+            )
         if cells.ndim == 1:
             arrays.append(pa.array(cells))
         else:
@@ -46,7 +57,14 @@ def encode(columns: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> bytes
     schema = pa.schema(fields, metadata={"dmm": text, "dmm-digest": digest_bytes(text.encode())})
     table = pa.Table.from_arrays(arrays, schema=schema)
     sink = io.BytesIO()
-    pq.write_table(table, sink, compression="none", use_dictionary=False, write_statistics=False, write_page_checksum=True)
+    pq.write_table(
+        table,
+        sink,
+        compression="none",
+        use_dictionary=False,
+        write_statistics=False,
+        write_page_checksum=True,
+    )
     return sink.getvalue()
 
 
@@ -58,10 +76,13 @@ def read_about(source: io.IOBase, path: str) -> dict[str, Any]:
         raise _corrupt(path, error) from error
 
 
-def read_columns(source: io.IOBase, path: str, columns: Sequence[str] | None) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def read_columns(
+    source: io.IOBase, path: str, columns: Sequence[str] | None
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Return what the shard in source, a file to seek in, says of itself, and columns of it (all, if none are named), reading no others.
 
-    Raises CorruptShardError naming path on any byte that is not as it was written, StoreError if there is no such column.
+    Raises CorruptShardError naming path on any byte that is not as it was written, StoreError if there is no
+    such column.
     """
     try:
         about, arrays = _read(source, path, columns)
@@ -72,7 +93,9 @@ def read_columns(source: io.IOBase, path: str, columns: Sequence[str] | None) ->
     return about, arrays
 
 
-def _read(source: io.IOBase, path: str, columns: Sequence[str] | None) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def _read(
+    source: io.IOBase, path: str, columns: Sequence[str] | None
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     file = pq.ParquetFile(source, page_checksum_verification=True)
     about = _about(file.schema_arrow)
     wanted = list(about["columns"] if columns is None else columns)
@@ -80,7 +103,9 @@ def _read(source: io.IOBase, path: str, columns: Sequence[str] | None) -> tuple[
     if missing:
         raise StoreError(f"{path} has no column {', '.join(missing)}; it has {', '.join(about['columns'])}")
     table = file.read(columns=wanted, use_threads=False)
-    return about, {name: _to_array(table.column(name), about["n_rows"], *about["columns"][name]) for name in wanted}
+    return about, {
+        name: _to_array(table.column(name), about["n_rows"], *about["columns"][name]) for name in wanted
+    }
 
 
 def _corrupt(path: str, error: Exception) -> CorruptShardError:
@@ -89,7 +114,10 @@ def _corrupt(path: str, error: Exception) -> CorruptShardError:
 
 
 def _about(schema: pa.Schema) -> dict[str, Any]:
-    """Return what a shard says of itself, nothing if it is no shard of ours; raises ValueError if those are not the bytes that were written."""
+    """Return what a shard says of itself, nothing if it is no shard of ours.
+
+    Raises ValueError if those are not the bytes that were written.
+    """
     metadata = schema.metadata or {}
     raw = metadata.get(b"dmm", b"{}")
     if raw != b"{}" and digest_bytes(raw).encode() != metadata.get(b"dmm-digest"):
@@ -98,36 +126,59 @@ def _about(schema: pa.Schema) -> dict[str, Any]:
 
 
 def _to_array(column: pa.ChunkedArray, n_rows: int, dtype: str, shape: list[int]) -> np.ndarray:
-    """Return a column as the array (n_rows, *shape) it was written from; raises ValueError if it cannot be that."""
+    """Return a column as the array (n_rows, *shape) it was written from.
+
+    Raises ValueError if it cannot be that.
+    """
     width = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
     if not shape:
         values = np.array(column.to_numpy())
     elif pa.types.is_fixed_size_binary(column.type) and column.type.byte_width == width:
-        parts = [np.frombuffer(chunk.buffers()[1], np.uint8)[chunk.offset * width : (chunk.offset + len(chunk)) * width] for chunk in column.chunks]
+        parts = [
+            np.frombuffer(chunk.buffers()[1], np.uint8)[
+                chunk.offset * width : (chunk.offset + len(chunk)) * width
+            ]
+            for chunk in column.chunks
+        ]
         values = np.concatenate([np.zeros(0, np.uint8), *parts]).view(dtype).reshape(-1, *shape)
     else:
         raise ValueError(f"a column is {column.type}; expected cells of {width} bytes")
     if values.dtype != np.dtype(dtype) or len(values) != n_rows:
-        raise ValueError(f"a column holds {len(values)} values of {values.dtype}; expected {n_rows} of {dtype}")
+        raise ValueError(
+            f"a column holds {len(values)} values of {values.dtype}; expected {n_rows} of {dtype}"
+        )
     return values
 
 
 def write_side_by_side(path: Path, columns: Mapping[str, np.ndarray]) -> None:
     """Write a matrix, given as columns (n_rows, n_numbers) of floats that lie side by side, as lists that any tool reads."""
-    kinds = {name: pa.list_(pa.from_numpy_dtype(values.dtype.newbyteorder("=")), values.shape[1]) for name, values in columns.items()}
+    kinds = {
+        name: pa.list_(pa.from_numpy_dtype(values.dtype.newbyteorder("=")), values.shape[1])
+        for name, values in columns.items()
+    }
     schema = pa.schema([pa.field(name, kind, nullable=False) for name, kind in kinds.items()])
-    n_rows, row_bytes = len(next(iter(columns.values()))), sum(values.nbytes // len(values) for values in columns.values())
+    n_rows, row_bytes = (
+        len(next(iter(columns.values()))),
+        sum(values.nbytes // len(values) for values in columns.values()),
+    )
     step = max(1, MOST_WRITTEN // row_bytes)
     with pq.ParquetWriter(path, schema, compression="none", use_dictionary=False) as writer:
         for start in range(0, n_rows, step):
-            parts = {name: np.ascontiguousarray(values[start : start + step]) for name, values in columns.items()}
-            lists = [pa.FixedSizeListArray.from_arrays(pa.array(part.reshape(-1)), type=kinds[name]) for name, part in parts.items()]
+            parts = {
+                name: np.ascontiguousarray(values[start : start + step]) for name, values in columns.items()
+            }
+            lists = [
+                pa.FixedSizeListArray.from_arrays(pa.array(part.reshape(-1)), type=kinds[name])
+                for name, part in parts.items()
+            ]
             writer.write_table(pa.Table.from_arrays(lists, schema=schema))
 
 
 @dataclass(frozen=True)
 class StoredColumn:
-    """One column of anybody's Parquet file, as it is stored: kind is its type as Arrow calls it, values reads them, None where there is none.
+    """One column of anybody's Parquet file, as it is stored.
+
+    Kind is its type as Arrow calls it, values reads them, None where there is none.
 
     number is its place among names, which are those of all columns.
     """
@@ -145,7 +196,9 @@ class StoredColumn:
 
 
 def read_stored_column(file: BinaryIO, choose: Callable[[Sequence[str]], int]) -> StoredColumn:
-    """Return the column whose number choose returns for the names of all columns; raises ValueError on a damaged file, and what choose raises.
+    """Return the column whose number choose returns for the names of all columns.
+
+    Raises ValueError on a damaged file, and what choose raises.
 
     A column that was the index of a pandas table is one of them: pandas itself would hide it.
     """
@@ -174,8 +227,8 @@ def _damage_named() -> Iterator[None]:
 class SideBySide:
     """A Parquet file of anybody's that holds a matrix, one row a row, the numbers of its columns side by side in the file's order.
 
-    A column holds a float, a list of equally many floats, or bytes of fixed size, which are numbers of `dtype`. Raises ValueError or OSError on
-    a file or a column that is neither.
+    A column holds a float, a list of equally many floats, or bytes of fixed size, which are numbers of
+    `dtype`. Raises ValueError or OSError on a file or a column that is neither.
     """
 
     path: Path
@@ -193,7 +246,10 @@ class SideBySide:
         return pq.read_metadata(self.path).num_rows
 
     def read(self, names: Sequence[str]) -> np.ndarray:
-        """Return columns (n_rows, n_numbers), reading no others. Floats without a value are NaN; raises ValueError on lists without or of unequal lengths."""
+        """Return columns (n_rows, n_numbers), reading no others.
+
+        Floats without a value are NaN; raises ValueError on lists without or of unequal lengths.
+        """
         return self._joined(pq.read_table(self.path, columns=list(names), use_threads=False), names)
 
     def batches(self, n_rows: int) -> Iterator[np.ndarray]:
@@ -212,24 +268,38 @@ class SideBySide:
         if (pa.types.is_list(kind) or pa.types.is_large_list(kind)) and pa.types.is_floating(kind.value_type):
             first = next(pq.ParquetFile(self.path).iter_batches(batch_size=1, columns=[field.name]))
             return len(first.column(0).flatten())
-        raise ValueError(f"column {field.name!r} holds {kind}; expected floats, lists of floats, or bytes that are {self.dtype}")
+        raise ValueError(
+            f"column {field.name!r} holds {kind}; expected floats, lists of floats, or bytes that are "
+            f"{self.dtype}"
+        )
 
     def _joined(self, table: pa.Table, names: Sequence[str]) -> np.ndarray:
-        parts = [self._numbers(name, chunk) for name in names for chunk in [table.column(name).combine_chunks()]]
+        parts = [
+            self._numbers(name, chunk) for name in names for chunk in [table.column(name).combine_chunks()]
+        ]
         return np.concatenate(parts, axis=1)
 
     def _numbers(self, name: str, column: pa.Array) -> np.ndarray:
         """Return one column (n_rows, width)."""
         width = self.widths[name]
-        # pandas writes NaN in columns of floats as no value; what is not finite is for the reader to refuse, with its place.
+        # pandas writes NaN in columns of floats as no value; what is not finite is for the reader to refuse,
+        # with its place.
         if column.null_count and not pa.types.is_floating(column.type):
             raise ValueError(f"column {name!r} lacks a value in {column.null_count} rows")
         if pa.types.is_fixed_size_binary(column.type):
             size = column.type.byte_width
-            flat = np.frombuffer(column.buffers()[1], np.uint8)[column.offset * size : (column.offset + len(column)) * size].view(self.dtype)
+            flat = np.frombuffer(column.buffers()[1], np.uint8)[
+                column.offset * size : (column.offset + len(column)) * size
+            ].view(self.dtype)
         else:
-            flat = (column if pa.types.is_floating(column.type) else column.flatten()).to_numpy(zero_copy_only=False)
-        lengths = np.asarray(column.value_lengths()) if hasattr(column, "value_lengths") else np.array([width])
+            flat = (column if pa.types.is_floating(column.type) else column.flatten()).to_numpy(
+                zero_copy_only=False
+            )
+        lengths = (
+            np.asarray(column.value_lengths()) if hasattr(column, "value_lengths") else np.array([width])
+        )
         if len(flat) != len(column) * width or (lengths != width).any():
-            raise ValueError(f"column {name!r} holds {len(flat)} numbers in {len(column)} rows; expected {width} in each")
+            raise ValueError(
+                f"column {name!r} holds {len(flat)} numbers in {len(column)} rows; expected {width} in each"
+            )
         return flat.reshape(len(column), width)

@@ -1,4 +1,7 @@
-"""Names of shards and the ranges they cover. Completeness is by range, never by number, so shards of any sizes may share a table."""
+"""Names of shards and the ranges they cover.
+
+Completeness is by range, never by number, so shards of any sizes may share a table.
+"""
 
 import heapq
 import itertools
@@ -10,17 +13,22 @@ from functools import cached_property
 from pipeline.core.fingerprint import digest
 
 # A file beside a shard carries the shard's digest and its own, a blob of the first layout only its own.
-_BESIDE = re.compile(r"(?P<range>[a-z]+-\d{6,}-\d{6,})\.(?:(?P<shard>[0-9a-f]{16})\.)?(?P<digest>[0-9a-f]{16})\.(?P<ending>(?!parquet$)[a-z_]+)")
+_BESIDE = re.compile(
+    r"(?P<range>[a-z]+-\d{6,}-\d{6,})\.(?:(?P<shard>[0-9a-f]{16})\.)?(?P<digest>[0-9a-f]{16})\.(?P<ending>(?!parquet$)[a-z_]+)"
+)
 # The most names in a folder of shards are none of these; 20,000 are looked through in a tenth of a second.
 _OTHERS = (".parquet", ".json")
-_PATTERN = re.compile(r"(?P<unit>[a-z]+)-(?P<start>\d{6,})-(?P<stop>\d{6,})\.(?P<digest>[0-9a-f]{16})\.parquet")
+_PATTERN = re.compile(
+    r"(?P<unit>[a-z]+)-(?P<start>\d{6,})-(?P<stop>\d{6,})\.(?P<digest>[0-9a-f]{16})\.parquet"
+)
 
 
 @dataclass(frozen=True, order=True)
 class ShardName:
     """The name of one finished shard: units start to stop (excluded) and the digest of the whole file.
 
-    beside is the name of the file that was listed beside it, such as of weights; two shards are equal whatever lies beside them.
+    beside is the name of the file that was listed beside it, such as of weights; two shards are equal
+    whatever lies beside them.
     """
 
     unit: str
@@ -52,14 +60,16 @@ class ShardName:
         if match is None or int(match["start"]) >= int(match["stop"]):
             return None
         found = cls(match["unit"], int(match["start"]), int(match["stop"]), match["digest"])
-        # Numbers can be written in other ways (more zeros, other scripts); the file would then be opened under a name that it does not have.
+        # Numbers can be written in other ways (more zeros, other scripts); the file would then be opened
+        # under a name that it does not have.
         return found if str(found) == name else None
 
 
 def parse_names(names: Sequence[str], *, keeping: str | None = None) -> list[ShardName]:
     """Return the shards among the names of a folder's files, each with what lies beside it.
 
-    With keeping, an ending, only those that have such a file beside them. Shards of the first layout have it as a blob of their range.
+    With keeping, an ending, only those that have such a file beside them. Shards of the first layout have it
+    as a blob of their range.
     """
     beside: dict[str, str] = {}
     blobs: set[str] = set()
@@ -70,10 +80,18 @@ def parse_names(names: Sequence[str], *, keeping: str | None = None) -> list[Sha
         elif match is not None and match["ending"] == keeping:
             blobs.add(match["range"])
     found = [shard for name in names if (shard := ShardName.parse(name))]
-    shards = [replace(shard, beside=beside[shard.stem]) if shard.stem in beside else shard for shard in found] if beside else found
+    shards = (
+        [replace(shard, beside=beside[shard.stem]) if shard.stem in beside else shard for shard in found]
+        if beside
+        else found
+    )
     if keeping is None:
         return shards
-    return [shard for shard in shards if (shard.beside or "").endswith(f".{keeping}") or shard.stem.rpartition(".")[0] in blobs]
+    return [
+        shard
+        for shard in shards
+        if (shard.beside or "").endswith(f".{keeping}") or shard.stem.rpartition(".")[0] in blobs
+    ]
 
 
 def stem_of_beside(name: str) -> str | None:
@@ -93,7 +111,10 @@ class Piece:
 
 @dataclass(frozen=True)
 class TableRef:
-    """A table whose units are all there, as the pieces of shards that hold them: what a worker needs in order to read without listing."""
+    """A table whose units are all there, as the pieces of shards that hold them.
+
+    What a worker needs in order to read without listing.
+    """
 
     folder: str
     pieces: tuple[Piece, ...]
@@ -110,12 +131,18 @@ class TableRef:
 
 
 def cover(shards: Iterable[ShardName], n_units: int) -> list[Piece]:
-    """Return the pieces that hold units 0 to n_units as far as they exist; where two shards hold a unit, the lexically first wins.
+    """Return the pieces that hold units 0 to n_units as far as they exist.
+
+    Where two shards hold a unit, the lexically first wins.
 
     One sweep over the edges with the open shards in a heap: 20,000 shards take a tenth of a second.
     """
-    coming = sorted(((shard.start, str(shard), shard) for shard in shards if shard.start < n_units), reverse=True)
-    edges = sorted({0, n_units} | {edge for start, _, shard in coming for edge in (start, shard.stop) if edge < n_units})
+    coming = sorted(
+        ((shard.start, str(shard), shard) for shard in shards if shard.start < n_units), reverse=True
+    )
+    edges = sorted(
+        {0, n_units} | {edge for start, _, shard in coming for edge in (start, shard.stop) if edge < n_units}
+    )
     pieces: list[Piece] = []
     holding: list[tuple[str, ShardName]] = []
     for start, stop in itertools.pairwise(edges):
@@ -150,10 +177,13 @@ def is_covered(shards: Iterable[ShardName], start: int, stop: int) -> bool:
     return not any(last > start for _, last in gaps(pieces, stop))
 
 
-def split(ranges: Iterable[tuple[int, int]], size: int, *, lost: Iterable[tuple[int, int]] = ()) -> list[tuple[int, int]]:
+def split(
+    ranges: Iterable[tuple[int, int]], size: int, *, lost: Iterable[tuple[int, int]] = ()
+) -> list[tuple[int, int]]:
     """Return ranges cut at the multiples of size, so that runs with equal shard sizes name equal shards.
 
-    Where the range of a lost shard lies in them it stays whole: made again, that shard gets its old name, and nothing that read it is stale.
+    Where the range of a lost shard lies in them it stays whole: made again, that shard gets its old name, and
+    nothing that read it is stale.
     """
     parts, ends = [], dict(lost)
     for start, stop in ranges:

@@ -1,4 +1,7 @@
-"""The store: tables as folders of shards. A shard is done if and only if its file is listed; bytes are checked when they are read."""
+"""The store: tables as folders of shards.
+
+A shard is done if and only if its file is listed; bytes are checked when they are read.
+"""
 
 import json
 import math
@@ -65,9 +68,12 @@ class Store:
         return local_folder(self.uri)
 
     def claim(self) -> str:
-        """Mark the root as a store's, unless it is marked, and return the mark: what tells it, from now on, from a mount point without its mount.
+        """Mark the root as a store's, unless it is marked, and return the mark.
 
-        Raises StoreError, before anything is computed, where nothing can be written or where a second writer would not be refused.
+        What tells it, from now on, from a mount point without its mount.
+
+        Raises StoreError, before anything is computed, where nothing can be written or where a second writer
+        would not be refused.
         """
         mark = claimed(self.files)
         self.files = open_files(self.uri, mark=mark)
@@ -84,12 +90,18 @@ class Store:
         return None
 
     def clock(self) -> float:
-        """Return what time it is by the clock that Files.modified goes by, in seconds since 1970; a small file is written for that."""
+        """Return what time it is by the clock that Files.modified goes by, in seconds since 1970.
+
+        A small file is written for that.
+        """
         try_writing(self.files)
         return self.files.modified(TRIED)
 
     def shards(self, folder: str, *, keeping: str | None = None) -> list[ShardName]:
-        """Return the finished shards of a table; with keeping, an ending, only those with such a file beside them."""
+        """Return the finished shards of a table.
+
+        With keeping, an ending, only those with such a file beside them.
+        """
         return parse_names(self.files.names(folder), keeping=keeping)
 
     def table(self, folder: str, n_units: int, *, shards: Sequence[ShardName] | None = None) -> TableRef:
@@ -98,11 +110,18 @@ class Store:
         missing = gaps(pieces, n_units)
         if missing:
             lost = sum(stop - start for start, stop in missing)
-            raise MissingShardsError(f"{lost} of {n_units} units are missing in {folder} (first: {missing[0][0]}); run the stage again to make them")
+            raise MissingShardsError(
+                f"{lost} of {n_units} units are missing in {folder} (first: {missing[0][0]}); run the stage "
+                "again to make them"
+            )
         return TableRef(folder, tuple(pieces))
 
-    def write_shard(self, folder: str, unit: str, start: int, stop: int, shard: Shard, *, side: Mapping[str, Any]) -> ShardName:
-        """Write a shard with its blobs and its side file, the shard itself last, and return its name; equal content gives equal names.
+    def write_shard(
+        self, folder: str, unit: str, start: int, stop: int, shard: Shard, *, side: Mapping[str, Any]
+    ) -> ShardName:
+        """Write a shard with its blobs and its side file, the shard itself last, and return its name.
+
+        Equal content gives equal names.
 
         Raises ShapeError, before anything is written, if the columns do not have as many rows as the units.
         """
@@ -118,7 +137,11 @@ class Store:
         for ending, kept in shard.beside.items():
             self.files.write(f"{folder}/{name.file_beside(ending, digest_bytes(kept))}", kept)
         # No result depends on it, and waiting for the disk is most of what a small shard costs.
-        self.files.write(f"{folder}/{name.stem}.json", json.dumps(dict(side), indent=1, sort_keys=True).encode(), durable=False)
+        self.files.write(
+            f"{folder}/{name.stem}.json",
+            json.dumps(dict(side), indent=1, sort_keys=True).encode(),
+            durable=False,
+        )
         self.files.write(f"{folder}/{name}", content)
         return name
 
@@ -130,7 +153,11 @@ class Store:
         """
         parts = each(self.files, lambda piece: self._read_piece(table.folder, piece, columns), table.pieces)
         # One part is not copied again: a factor of 20,000 models takes 3.2 GB.
-        return parts[0] if len(parts) == 1 else {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        return (
+            parts[0]
+            if len(parts) == 1
+            else {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        )
 
     def read_rows(self, table: TableRef, columns: Sequence[str] | None = None) -> rows.Rows:
         """Return all rows of a table's units and how many each has; for columns and errors see `read`."""
@@ -148,10 +175,15 @@ class Store:
 
     def summaries(self, table: TableRef) -> list[dict[str, Any]]:
         """Return the JSON summary of each of the table's shards, in order."""
-        return each(self.files, lambda piece: dict(self._about(table.folder, piece.shard)["summary"]), table.pieces)
+        return each(
+            self.files, lambda piece: dict(self._about(table.folder, piece.shard)["summary"]), table.pieces
+        )
 
     def side(self, folder: str, shard: ShardName) -> dict[str, Any]:
-        """Return how a shard was made (seconds, host, versions …), or nothing if that was lost: no result depends on it."""
+        """Return how a shard was made (seconds, host, versions …), or nothing if that was lost.
+
+        No result depends on it.
+        """
         try:
             side = json.loads(self.files.read(f"{folder}/{shard.stem}.json"))
         except (StoreError, ValueError, RecursionError):
@@ -166,7 +198,9 @@ class Store:
         path = f"{folder}/{shard.blob(ending, expected)}"
         content = self.files.read(path)
         if digest_bytes(content) != expected:
-            raise CorruptShardError(f"{path} does not have the bytes that {shard} promises; run `dmm verify --repair`")
+            raise CorruptShardError(
+                f"{path} does not have the bytes that {shard} promises; run `dmm verify --repair`"
+            )
         return content
 
     def read_beside(self, folder: str, shard: ShardName, ending: str) -> bytes:
@@ -179,7 +213,9 @@ class Store:
             return self.read_blob(folder, shard, ending)
         content = self.files.read(f"{folder}/{name}")
         if digest_bytes(content) != name.split(".")[2]:
-            raise CorruptShardError(f"{folder}/{name} does not have the bytes that its name promises; run `dmm verify --repair`")
+            raise CorruptShardError(
+                f"{folder}/{name} does not have the bytes that its name promises; run `dmm verify --repair`"
+            )
         return content
 
     def has_beside(self, folder: str, shard: ShardName, ending: str) -> bool:
@@ -191,9 +227,14 @@ class Store:
         return sorted(self._about(folder, shard)["blobs"])
 
     def describe(self, folder: str, description: Mapping[str, Any]) -> None:
-        """Leave a readable account of what a folder holds; the first writer wins, the content follows from the folder's name."""
+        """Leave a readable account of what a folder holds.
+
+        The first writer wins, the content follows from the folder's name.
+        """
         if NODE_FILE not in self.files.names(folder):
-            self.files.create(f"{folder}/{NODE_FILE}", json.dumps(description, indent=1, sort_keys=True).encode())
+            self.files.create(
+                f"{folder}/{NODE_FILE}", json.dumps(description, indent=1, sort_keys=True).encode()
+            )
 
     def decided(self, path: str) -> dict[str, Any] | None:
         """Return what was decided at path, or None if nobody has yet."""
@@ -206,11 +247,17 @@ class Store:
         return self._decision(path)
 
     def check(self, folder: str, *, settled: float = math.inf) -> list[Problem]:
-        """Return every file of a table that is corrupt, foreign or half-written, after reading all bytes; for settled see check_table."""
+        """Return every file of a table that is corrupt, foreign or half-written, after reading all bytes.
+
+        For settled see check_table.
+        """
         return check_table(self.files, folder, known=NODE_FILE, settled=settled)
 
     def quarantine(self, path: str) -> str:
-        """Move a bad file out of its table, so that its range counts as missing and nothing is lost; return where it went."""
+        """Move a bad file out of its table, so that its range counts as missing and nothing is lost.
+
+        Return where it went.
+        """
         to = f"{QUARANTINE}/{path}"
         folder, _, name = to.rpartition("/")
         if name in self.files.names(folder):
@@ -227,7 +274,9 @@ class Store:
         try:
             return dict(json.loads(self.files.read(path)))
         except ValueError as error:
-            raise StoreError(f"{self.files.location(path)} is damaged ({error}); remove it, and the next run decides again") from error
+            raise StoreError(
+                f"{self.files.location(path)} is damaged ({error}); remove it, and the next run decides again"
+            ) from error
 
     def _about(self, folder: str, shard: ShardName) -> dict[str, Any]:
         path = f"{folder}/{shard}"
@@ -263,4 +312,6 @@ class Store:
 def _is_sane(side: Mapping[str, Any]) -> bool:
     """Return whether what a side file says can be counted with: numbers within bounds, a host by its name."""
     measured = [side[name] for name in MEASURED if name in side]
-    return isinstance(side.get("host", ""), str) and all(type(value) in (int, float) and 0 <= value < LATEST for value in measured)
+    return isinstance(side.get("host", ""), str) and all(
+        type(value) in (int, float) and 0 <= value < LATEST for value in measured
+    )

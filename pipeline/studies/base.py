@@ -1,4 +1,7 @@
-"""The interface of a study: settings, tables, a chapter and results. Nothing else of the package knows which studies there are."""
+"""The interface of a study: settings, tables, a chapter and results.
+
+Nothing else of the package knows which studies there are.
+"""
 
 import json
 from abc import abstractmethod
@@ -21,7 +24,10 @@ Finished = Mapping[str, tuple[StudyNode, TableRef]]
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where a study is a guest: its label and the name of the experiment, and what each of its tasks may use."""
+    """Where a study is a guest.
+
+    Its label and the name of the experiment, and what each of its tasks may use.
+    """
 
     label: str
     experiment_name: str
@@ -31,9 +37,12 @@ class Place:
 
 
 class Study(Plugin):
-    """A study beside the method. Its fields are its settings; its tables are nodes, of which one may be its page.
+    """A study beside the method.
 
-    A study in the table STUDIES has a config key and a command of its name; one of your own stands below `studies`.
+    Its fields are its settings; its tables are nodes, of which one may be its page.
+
+    A study in the table STUDIES has a config key and a command of its name; one of your own stands below
+    `studies`.
     """
 
     # What MLflow calls the page of the study, and the report its chapter.
@@ -61,12 +70,18 @@ class Study(Plugin):
         try:
             json.dumps(found, allow_nan=False)
         except (TypeError, ValueError) as error:
-            raise DataError(f"they are not ready for JSON ({error}); use finite numbers, text, lists and mappings of them") from error
+            raise DataError(
+                f"they are not ready for JSON ({error}); use finite numbers, text, lists and mappings of them"
+            ) from error
 
     def tracked(self, store: Store, finished: Finished, *, version: str) -> Results:
         """Return what MLflow shows; by default the numbers of all summaries, the page and its figures."""
         summaries = {key: store.summary(table) for key, (_, table) in finished.items()}
-        metrics = {f"{name}/{key}": value for key, found in summaries.items() for name, value in numbers_of(found).items()}
+        metrics = {
+            f"{name}/{key}": value
+            for key, found in summaries.items()
+            for name, value in numbers_of(found).items()
+        }
         return Results(version=version, metrics=metrics, **page_of(store, finished))
 
     def note_table(self, results: Results) -> Table:
@@ -99,5 +114,8 @@ def page_of(store: Store, finished: Finished) -> dict[str, Any]:
             folder, shard = table.folder, table.pieces[0].shard
             names = [name for name in store.blob_names(folder, shard) if name.endswith(".png")]
             figures = {name.removesuffix(".png"): store.read_blob(folder, shard, name) for name in names}
-            found = {"figures": figures, "files": {f"{node.run.name}.html": store.read_blob(folder, shard, STUDY_PAGE)}}
+            found = {
+                "figures": figures,
+                "files": {f"{node.run.name}.html": store.read_blob(folder, shard, STUDY_PAGE)},
+            }
     return found

@@ -1,4 +1,7 @@
-"""What MLflow shows of attribution: the score and its curve, R² of held-out models by block, the effects and examples of what helps and hurts."""
+"""What MLflow shows of attribution.
+
+The score and its curve, R² of held-out models by block, the effects and examples of what helps and hurts.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,14 +22,28 @@ from pipeline.results.tracked import Results
 from pipeline.store.store import Store, TableRef
 
 
-def attribution_results(graph: Graph, store: Store, states: Mapping[str, NodeState], *, version: str) -> Results:
-    """Return what the attribution child shows, from the tables of its nodes; what an experiment does not have is left out."""
+def attribution_results(
+    graph: Graph, store: Store, states: Mapping[str, NodeState], *, version: str
+) -> Results:
+    """Return what the attribution child shows, from the tables of its nodes.
+
+    What an experiment does not have is left out.
+    """
     scores, curves = states_of(states, ScoreNode), states_of(states, CurveNode)
     score = store.summary(scores[0].table) if scores else {}
     low, high = score.get("lds_interval", (None, None))
-    metrics = {"lds": score.get("lds"), "lds_low": low, "lds_high": high, **{name: score.get(name) for name in ("r2_logits", "r2_margins", "r2_heldout")}}
+    metrics = {
+        "lds": score.get("lds"),
+        "lds_low": low,
+        "lds_high": high,
+        **{name: score.get(name) for name in ("r2_logits", "r2_margins", "r2_heldout")},
+    }
     curve = curve_content(store.read(curves[0].table)) if curves else None
-    tables = {"effects": _effects(store, states), "influences": _influences(graph, store, states), "r2_heldout": _r2_by_block(graph, score)}
+    tables = {
+        "effects": _effects(store, states),
+        "influences": _influences(graph, store, states),
+        "r2_heldout": _r2_by_block(graph, score),
+    }
     return Results(
         version=version,
         params=describe(graph.experiment.estimator),
@@ -46,13 +63,19 @@ def _drawn(curve: CurveContent) -> bytes:
 
 
 def forget_curves(graph: Graph, store: Store, states: Mapping[str, NodeState]) -> dict[str, dict[int, float]]:
-    """Return P95 KLoM of each forget set by models as metrics whose steps are numbers of models; none where it was not measured."""
+    """Return P95 KLoM of each forget set by models as metrics whose steps are numbers of models.
+
+    None where it was not measured.
+    """
     found = states_of(states, ForgetCurve)
     if not found:
         return {}
     columns = store.read(found[0].table)
     steps = [int(count) for count in columns["n_models"]]
-    series = {f"p95_klom_forget_by_models/{label}": columns[f"set_{number}"].tolist() for number, label in enumerate(graph.experiment.forget_sets)}
+    series = {
+        f"p95_klom_forget_by_models/{label}": columns[f"set_{number}"].tolist()
+        for number, label in enumerate(graph.experiment.forget_sets)
+    }
     return {name: dict(zip(steps, values, strict=True)) for name, values in series.items()}
 
 
@@ -64,8 +87,14 @@ def _curves(curve: CurveContent) -> dict[str, dict[int, float]]:
 
 
 def _effects(store: Store, states: Mapping[str, NodeState]) -> list[dict[str, Any]]:
-    """Return one row for each forget set: how much its removal is predicted to change logits, and how sure that is, left out where it is not known."""
-    return [{"forget_set": state.node.forget_set, **_effect(store, state.table)} for state in states_of(states, EffectNode)]
+    """Return one row for each forget set.
+
+    How much its removal is predicted to change logits, and how sure that is, left out where it is not known.
+    """
+    return [
+        {"forget_set": state.node.forget_set, **_effect(store, state.table)}
+        for state in states_of(states, EffectNode)
+    ]
 
 
 def _effect(store: Store, table: TableRef) -> dict[str, float]:
@@ -74,7 +103,10 @@ def _effect(store: Store, table: TableRef) -> dict[str, float]:
     size = {"largest_change": float(change.max()), "mean_change": float(change.mean())}
     if not np.isfinite(error).all():
         return size
-    return size | {"mean_standard_error": float(error.mean()), "share_above_two_standard_errors": float((change > CLEAR * error).mean())}
+    return size | {
+        "mean_standard_error": float(error.mean()),
+        "share_above_two_standard_errors": float((change > CLEAR * error).mean()),
+    }
 
 
 def _influences(graph: Graph, store: Store, states: Mapping[str, NodeState]) -> list[dict[str, Any]]:

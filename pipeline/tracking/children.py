@@ -22,7 +22,10 @@ def children_of(graph: Graph) -> dict[str, frozenset[str]]:
 
 
 def runs_of(graph: Graph) -> dict[str, ChildRun]:
-    """Return the child runs of an experiment by name, in the order of their titles; the parent is none of them."""
+    """Return the child runs of an experiment by name, in the order of their titles.
+
+    The parent is none of them.
+    """
     found = {node.child.name: node.child for node in graph.nodes.values() if node.child is not None}
     return dict(sorted(found.items(), key=lambda pair: pair[1].title))
 

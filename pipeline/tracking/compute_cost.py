@@ -1,4 +1,7 @@
-"""What tables cost and who made them, from the side files beside their shards: from a few of them, as a table may have 20,000."""
+"""What tables cost and who made them, from the side files beside their shards.
+
+From a few of them, as a table may have 20,000.
+"""
 
 import math
 from collections.abc import Iterable
@@ -13,7 +16,10 @@ _MOST_SIDE_FILES = 32
 
 @dataclass(frozen=True, kw_only=True)
 class Spent:
-    """Core seconds, estimated where there are many shards; the hosts seen; when the last shard seen was written, in seconds since the epoch."""
+    """Core seconds, estimated where there are many shards; the hosts seen.
+
+    When the last shard seen was written, in seconds since the epoch.
+    """
 
     core_seconds: float = 0.0
     hosts: tuple[str, ...] = ()
@@ -21,7 +27,10 @@ class Spent:
 
 
 def spent_on(store: Store, states: Iterable[NodeState], *, most: int = _MOST_SIDE_FILES) -> Spent:
-    """Return what nodes cost; of each table at most so many side files are read, evenly spread, the last one among them."""
+    """Return what nodes cost.
+
+    Of each table at most so many side files are read, evenly spread, the last one among them.
+    """
     total, hosts, moments = 0.0, set(), []
     for state in states:
         seconds, units = 0.0, 0

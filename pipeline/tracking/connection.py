@@ -10,7 +10,9 @@ from pipeline.core.errors import PipelineError, TrackingError
 class Link:
     """Whether a tracker answers. begin begins with it, or goes on with what was begun, and is called again every so many seconds while it is lost."""
 
-    def __init__(self, begin: Callable[[], None], *, warn: Callable[[str], None], retry_seconds: float) -> None:
+    def __init__(
+        self, begin: Callable[[], None], *, warn: Callable[[str], None], retry_seconds: float
+    ) -> None:
         self._begin, self._warn, self._seconds = begin, warn, retry_seconds
         self.is_up = False
         self._has_warned = False
@@ -34,14 +36,20 @@ class Link:
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """Take a tracker that fails inside for lost, and a page that cannot be made for what it is; neither ends the run."""
+        """Take a tracker that fails inside for lost, and a page that cannot be made for what it is.
+
+        Neither ends the run.
+        """
         try:
             yield
         except TrackingError as error:
             self.is_up, self._next = False, time.monotonic() + self._seconds
             if not self._has_warned:
                 self._has_warned = True
-                self._warn(f"MLflow is shown nothing for now, the run goes on and tries again every {self._seconds:.0f} s: {error}")
+                self._warn(
+                    "MLflow is shown nothing for now, the run goes on and tries again every "
+                    f"{self._seconds:.0f} s: {error}"
+                )
         # A page may fail in code that others wrote, whatever that raises; it must not cost the run.
         except Exception as error:
             said = str(error) if isinstance(error, PipelineError) else f"{type(error).__name__}: {error}"

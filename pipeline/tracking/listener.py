@@ -1,7 +1,12 @@
-"""How a walk is shown: it leaves what is done, and every few seconds how far it is, with the mirror, and goes on at once."""
+"""How a walk is shown.
+
+It leaves what is done, and every few seconds how far it is, with the mirror, and goes on at once.
+"""
 
 import time
 from collections.abc import Callable
+
+from typing_extensions import override
 
 from pipeline.execution.progress import Listener, Progress
 from pipeline.graph.graph import Graph, NodeState
@@ -15,16 +20,29 @@ from pipeline.tracking.tracker import Status, Tracker
 
 
 class TrackingListener(Listener):
-    """Mirrors a run into a tracker. A tracker that fails is said once and tried again; what it misses is logged later, by the next run at the latest."""
+    """Mirrors a run into a tracker.
 
-    def __init__(self, tracker: Tracker, graph: Graph, store: Store, warn: Callable[[str], None], patience: MirrorPatience | None = None) -> None:
+    A tracker that fails is said once and tried again; what it misses is logged later, by the next run at the
+    latest.
+    """
+
+    def __init__(
+        self,
+        tracker: Tracker,
+        graph: Graph,
+        store: Store,
+        warn: Callable[[str], None],
+        patience: MirrorPatience | None = None,
+    ) -> None:
         self._pages = Pages(graph, store)
         self._patience = patience or MirrorPatience()
         self._done: dict[str, NodeState] = {}
         self._sampler = Sampler()
         self._next = 0.0
         self._has_looked = False
-        self._mirror = Mirror(tracker, self._pages, warn=warn, patience=self._patience) if tracker.enabled else None
+        self._mirror = (
+            Mirror(tracker, self._pages, warn=warn, patience=self._patience) if tracker.enabled else None
+        )
         if self._mirror is not None:
             self._mirror.start()
 
@@ -33,8 +51,8 @@ class TrackingListener(Listener):
         """The parent run's id, empty while it is not known."""
         return self._mirror.run_id if self._mirror is not None else ""
 
+    @override
     def changed(self, progress: Progress) -> None:
-        """See Listener."""
         if self._mirror is None or time.monotonic() < self._next:
             return
         if not self._has_looked:
@@ -43,8 +61,8 @@ class TrackingListener(Listener):
         self._next = time.monotonic() + self._patience.points
         self._mirror.add(self._sampler.look(progress, self._mirror.spent_before))
 
+    @override
     def node_done(self, state: NodeState, progress: Progress) -> None:
-        """See Listener."""
         self._done[state.node.key] = state
         child = child_of(state.node)
         if self._mirror is not None and self._pages.children[child] <= self._done.keys():
@@ -56,16 +74,27 @@ class TrackingListener(Listener):
             return
         if progress.core_seconds or progress.failures:
             self._mirror.add(self._sampler.look(progress, self._mirror.spent_before))
-        failures = {child_of(progress.states[failure.key].node): failure.error for failure in progress.failures}
+        failures = {
+            child_of(progress.states[failure.key].node): failure.error for failure in progress.failures
+        }
         self._mirror.finish(RunEnding(status=status, states=progress.states, failures=failures))
 
 
-def open_view(graph: Graph, store: Store, *, warn: Callable[[str], None], patience: MirrorPatience | None = None, is_shown: bool = True) -> TrackingListener:
+def open_view(
+    graph: Graph,
+    store: Store,
+    *,
+    warn: Callable[[str], None],
+    patience: MirrorPatience | None = None,
+    is_shown: bool = True,
+) -> TrackingListener:
     """Return the listener that mirrors a run into MLflow, or into nothing where tracking is off or the run is not to be shown.
 
     Raises ConfigError if the address cannot work.
     """
     tracking = graph.experiment.tracking
     uri = tracking.uri if is_shown else "none"
-    tracker = open_tracker(uri, store_root=store.folder, experiment=tracking.experiment, max_artifact_mb=tracking.max_artifact_mb)
+    tracker = open_tracker(
+        uri, store_root=store.folder, experiment=tracking.experiment, max_artifact_mb=tracking.max_artifact_mb
+    )
     return TrackingListener(tracker, graph, store, warn, patience)

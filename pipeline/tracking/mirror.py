@@ -1,4 +1,7 @@
-"""The thread that shows a run, so that a slow server or a dead one never holds up the walk: what could not be shown stays due, and is tried again."""
+"""The thread that shows a run, so that a slow server or a dead one never holds up the walk.
+
+What could not be shown stays due, and is tried again.
+"""
 
 import threading
 import time
@@ -16,18 +19,23 @@ from pipeline.tracking.progress_samples import Sample, Samples
 from pipeline.tracking.tracker import Status, Tracker
 
 _States = Mapping[str, NodeState]
-# Side files read of each table to learn what it cost before this attempt: on an object store each is a request.
+# Side files read of each table to learn what it cost before this attempt: on an object store each is a
+# request.
 FEW_SIDE_FILES = 4
 # A page that fails as often is its own trouble, and no reason to keep others waiting.
 MOST_TRIES = 3
-LEFT = "MLflow does not show everything yet; the next `dmm run`, even with nothing to compute, logs what is missing"
+LEFT = (
+    "MLflow does not show everything yet; the next `dmm run`, even with nothing to compute, logs what is "
+    "missing"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class MirrorPatience:
     """Seconds: between two requests with points of curves, between two tries to reach a tracker that is lost, and until an end is cut short.
 
-    An end is cut short as a whole (end), sooner where nothing was shown for a while (silence), and after a kill, as Ray gives a job it stops 3 s.
+    An end is cut short as a whole (end), sooner where nothing was shown for a while (silence), and after a
+    kill, as Ray gives a job it stops 3 s.
     """
 
     points: float = 5.0
@@ -47,9 +55,14 @@ class RunEnding:
 
 
 class Mirror(threading.Thread):
-    """Shows finished children, and points of curves at most once in a while. Whoever walks only leaves things here, which takes no time."""
+    """Shows finished children, and points of curves at most once in a while.
 
-    def __init__(self, tracker: Tracker, pages: Pages, *, warn: Callable[[str], None], patience: MirrorPatience) -> None:
+    Whoever walks only leaves things here, which takes no time.
+    """
+
+    def __init__(
+        self, tracker: Tracker, pages: Pages, *, warn: Callable[[str], None], patience: MirrorPatience
+    ) -> None:
         super().__init__(name="mirror", daemon=True)
         self._tracker, self._pages, self._warn, self._patience = tracker, pages, warn, patience
         self._link = Link(self._begin, warn=warn, retry_seconds=patience.retry)
@@ -87,8 +100,14 @@ class Mirror(threading.Thread):
         until = self._heard + (self._patience.killed if ending.status == "KILLED" else self._patience.end)
         self._ending = ending
         self._wake.set()
-        with announced(f"waiting for MLflow to take in the end of the run, for {self._patience.silence:.0f} s of silence at most"):
-            while self.is_alive() and (left := min(until, self._heard + self._patience.silence) - time.monotonic()) > 0:
+        with announced(
+            f"waiting for MLflow to take in the end of the run, for {self._patience.silence:.0f} s of "
+            "silence at most"
+        ):
+            while (
+                self.is_alive()
+                and (left := min(until, self._heard + self._patience.silence) - time.monotonic()) > 0
+            ):
                 self.join(left)
         if not self.is_complete and ending.status != "KILLED":
             self._warn(LEFT)
@@ -108,7 +127,9 @@ class Mirror(threading.Thread):
             states, self._first = self._first, {}
             with self._link.watched():
                 self.spent_before = {
-                    key: spent_on(self._pages.store, [state], most=FEW_SIDE_FILES).core_seconds for key, state in states.items() if state.pieces
+                    key: spent_on(self._pages.store, [state], most=FEW_SIDE_FILES).core_seconds
+                    for key, state in states.items()
+                    if state.pieces
                 }
         while self._due and self._ending is None and self._link.look():
             self._show_next()
@@ -117,7 +138,10 @@ class Mirror(threading.Thread):
             self._send_next()
 
     def _end(self, ending: RunEnding) -> None:
-        """Show everything that is left, after a kill only the last points, and end the run; stop at once where nobody can be reached."""
+        """Show everything that is left, after a kill only the last points, and end the run.
+
+        Stop at once where nobody can be reached.
+        """
         is_killed = ending.status == "KILLED"
         models = [] if is_killed else self._pages.finished(ending.states)
         while self._link.reach():
@@ -135,7 +159,9 @@ class Mirror(threading.Thread):
 
     def _begin(self) -> None:
         self.run_id = self._tracker.begin(**self._pages.opening())
-        self._seconds_before = self._tracker.last("progress/seconds") if self._seconds_before is None else self._seconds_before
+        self._seconds_before = (
+            self._tracker.last("progress/seconds") if self._seconds_before is None else self._seconds_before
+        )
         self._tracker.annotate(PARENT, self._pages.summary({}, status="RUNNING", links={}))
 
     def _conclude(self, ending: RunEnding) -> None:
@@ -144,15 +170,24 @@ class Mirror(threading.Thread):
             self._send(PARENT)
             for child, reason in ending.failures.items():
                 self._tracker.fail(child, reason)
-            links = {title: address for child, title in self._pages.titles.items() if (address := self._tracker.address(child))}
-            self._tracker.annotate(PARENT, self._pages.summary(ending.states, status=ending.status, links=links))
+            links = {
+                title: address
+                for child, title in self._pages.titles.items()
+                if (address := self._tracker.address(child))
+            }
+            self._tracker.annotate(
+                PARENT, self._pages.summary(ending.states, status=ending.status, links=links)
+            )
         if self._link.is_up:
             with self._link.watched():
                 self._tracker.end(ending.status)
                 self.is_complete = not self._due
 
     def _show_next(self) -> None:
-        """Show the child that is due longest; if that fails it is due again, after the others, unless it failed too often."""
+        """Show the child that is due longest.
+
+        If that fails it is due again, after the others, unless it failed too often.
+        """
         with self._lock:
             child, done = next(iter(self._due.items()))
         is_shown, self._tries[child] = False, self._tries.get(child, 0) + 1
@@ -164,7 +199,10 @@ class Mirror(threading.Thread):
             if not is_shown and self._tries[child] < MOST_TRIES:
                 self._due[child] = done
         if not is_shown and self._tries[child] >= MOST_TRIES:
-            self._warn(f"MLflow does not show {self._pages.titles.get(child, 'the report')}: it failed {MOST_TRIES} times; the next `dmm run` tries again")
+            self._warn(
+                f"MLflow does not show {self._pages.titles.get(child, 'the report')}: it failed {MOST_TRIES} "
+                "times; the next `dmm run` tries again"
+            )
 
     def _show(self, child: str, done: _States) -> None:
         if self._tracker.logged_version(child) != self._pages.version(child, done):
@@ -173,14 +211,23 @@ class Mirror(threading.Thread):
             self._tracker.log(child, results)
 
     def _show_model(self, child: str, states: _States) -> None:
-        """Log a method's model: only at the end, as its export changes torch's modules for the whole process, which may be training."""
+        """Log a method's model.
+
+        Only at the end, as its export changes torch's modules for the whole process, which may be training.
+        """
         version = self._pages.version(child, states)
         if self._tracker.logged_version(child) != version or self._tracker.has_model(child, version):
             return
         found = self._pages.model(child, states)
         if found is not None:
             module, examples = found
-            self._tracker.log_model(child, self._pages.results(child, states), name=child.replace("/", "-"), module=module, input_example=examples)
+            self._tracker.log_model(
+                child,
+                self._pages.results(child, states),
+                name=child.replace("/", "-"),
+                module=module,
+                input_example=examples,
+            )
 
     def _send_next(self) -> None:
         with self._lock:

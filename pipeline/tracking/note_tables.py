@@ -51,7 +51,9 @@ def note_table(nodes: Iterable[Node], graph: Graph, results: Results) -> Table:
 def _forget(graph: Graph, results: Results) -> Table:
     columns = (word_column("forget set"), word_column("rule"), number_column("points"))
     sets = graph.experiment.forget_sets
-    return table_of(columns, (row_of(label, sets[label].name, len(results.tables.get(label, ()))) for label in sets))
+    return table_of(
+        columns, (row_of(label, sets[label].name, len(results.tables.get(label, ()))) for label in sets)
+    )
 
 
 def _train(experiment: Experiment, results: Results) -> Table:
@@ -84,13 +86,17 @@ def _attribution(results: Results) -> Table:
     )
     names = ("largest_change", "mean_change", "mean_standard_error")
     effects: list[Mapping[str, Any]] = list(results.tables.get("effects", ()))
-    return table_of(columns, (row_of(row["forget_set"], *(row.get(name) for name in names)) for row in effects))
+    return table_of(
+        columns, (row_of(row["forget_set"], *(row.get(name) for name in names)) for row in effects)
+    )
 
 
 def _verdict(graph: Graph, results: Results) -> Table:
     """Return every score of every judge, beside what retrained models come to."""
     scores: dict[str, list[Score]] = {}
     for line in results.tables["scores"]:
-        fields = {field: line[field] for field in ("statistic", "split", "value", "reference", "better", "unit")}
+        fields = {
+            field: line[field] for field in ("statistic", "split", "value", "reference", "better", "unit")
+        }
         scores.setdefault(line["judge"], []).append(Score(**fields))
     return every_score(graph.experiment.judges, scores)

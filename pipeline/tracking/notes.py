@@ -20,12 +20,18 @@ from pipeline.tracking.compute_cost import spent_on
 from pipeline.tracking.note_tables import note_table
 
 
-def note_of(run: ChildRun, graph: Graph, store: Store, states: Mapping[str, NodeState], results: Results) -> str:
+def note_of(
+    run: ChildRun, graph: Graph, store: Store, states: Mapping[str, NodeState], results: Results
+) -> str:
     """Return what a child run is, what it made, what that cost, and where its tables are.
 
     Where MLflow would cut it off, the last rows of its table are left out.
     """
-    spent, nodes, unlearners = spent_on(store, states.values()), [state.node for state in states.values()], graph.experiment.unlearners
+    spent, nodes, unlearners = (
+        spent_on(store, states.values()),
+        [state.node for state in states.values()],
+        graph.experiment.unlearners,
+    )
     note = partial(
         render_template,
         "note.md.j2",
@@ -34,10 +40,14 @@ def note_of(run: ChildRun, graph: Graph, store: Store, states: Mapping[str, Node
         estimator=graph.experiment.estimator.name,
         verdict=next((node for node in nodes if isinstance(node, VerdictNode)), None),
         unlearners={label: unlearner.name for label, unlearner in unlearners.items()},
-        cost=of_retraining(float(results.metrics["cost_fraction"])) if "cost_fraction" in results.metrics else "",
+        cost=of_retraining(float(results.metrics["cost_fraction"]))
+        if "cost_fraction" in results.metrics
+        else "",
         core_time=duration(spent.core_seconds),
         hosts=spent.hosts,
-        ended="" if spent.written_at is None else time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(spent.written_at)),
+        ended=""
+        if spent.written_at is None
+        else time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(spent.written_at)),
         tables=[(key, str(state.folder)) for key, state in states.items()],
         store=store.uri,
         place=shlex.quote(store.uri),
@@ -62,10 +72,15 @@ def _without_last_rows(table: Table, n_left: int) -> Table:
     return dataclasses.replace(table, sections=tuple(sections))
 
 
-def parent_note(*, headline: str, table: Table, verdicts: Mapping[str, str], links: Mapping[str, str], store: Store) -> str:
-    """Return the summary of an experiment: a headline, the verdict on each forget set, the results, and links to its pages.
+def parent_note(
+    *, headline: str, table: Table, verdicts: Mapping[str, str], links: Mapping[str, str], store: Store
+) -> str:
+    """Return the summary of an experiment.
 
-    Where MLflow would cut it off, the links are left out, and then verdicts and results of the last forget sets.
+    A headline, the verdict on each forget set, the results, and links to its pages.
+
+    Where MLflow would cut it off, the links are left out, and then verdicts and results of the last forget
+    sets.
     """
     n_sections = range(len(table.sections), 0, -1)
     shorter = [dataclasses.replace(table, sections=table.sections[:count]) for count in n_sections] or [table]

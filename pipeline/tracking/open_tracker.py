@@ -1,4 +1,7 @@
-"""Which tracker a run gets. Importing this module does not import MLflow (1.4 s): `open_tracker` does, and only if tracking is on."""
+"""Which tracker a run gets.
+
+Importing this module does not import MLflow (1.4 s): `open_tracker` does, and only if tracking is on.
+"""
 
 import logging
 import os
@@ -8,24 +11,34 @@ from pipeline.config.tracking_address import check_driver_installed, check_form
 from pipeline.core.errors import ConfigError
 from pipeline.tracking.tracker import NoTracker, Tracker
 
-# MLflow's own defaults wait four minutes for a server that is down; these give up within 5 s when it refuses and 30 s when it is silent.
+# MLflow's own defaults wait four minutes for a server that is down; these give up within 5 s when it refuses
+# and 30 s when it is silent.
 MLFLOW_DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    # Whatever matters reaches us as an exception; below CRITICAL MLflow logs it a second time, with a traceback.
+    # Whatever matters reaches us as an exception; below CRITICAL MLflow logs it a second time, with a
+    # traceback.
     "MLFLOW_LOGGING_LEVEL": "CRITICAL",
 }
 
 
-def open_tracker(uri: str | None, *, store_root: Path | None, experiment: str, max_artifact_mb: float = 64.0, system_metrics: bool = True) -> Tracker:
+def open_tracker(
+    uri: str | None,
+    *,
+    store_root: Path | None,
+    experiment: str,
+    max_artifact_mb: float = 64.0,
+    system_metrics: bool = True,
+) -> Tracker:
     """Return the tracker at uri (see tracking_uri); artifacts above max_artifact_mb are logged by reference.
 
-    store_root is None where the store is no folder of this machine. Raises ConfigError if the address cannot work. A server or a database is
-    first asked by `begin`, which also creates the database. system_metrics are of the driver's machine while it runs;
-    MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING=false turns them off for all.
+    store_root is None where the store is no folder of this machine. Raises ConfigError if the address cannot
+    work. A server or a database is first asked by `begin`, which also creates the database. system_metrics
+    are of the driver's machine while it runs; MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING=false turns them off for
+    all.
     """
     address = tracking_uri(uri, store_root=store_root)
     if address is None:
@@ -34,7 +47,9 @@ def open_tracker(uri: str | None, *, store_root: Path | None, experiment: str, m
         os.environ.setdefault(variable, value)
     from pipeline.tracking.mlflow.mlflow_tracker import MlflowTracker
 
-    logging.getLogger("mlflow").setLevel(os.environ["MLFLOW_LOGGING_LEVEL"])  # if something else imported MLflow before the variable was set
+    logging.getLogger("mlflow").setLevel(
+        os.environ["MLFLOW_LOGGING_LEVEL"]
+    )  # if something else imported MLflow before the variable was set
     return MlflowTracker(
         address,
         experiment=experiment,
@@ -47,11 +62,16 @@ def open_tracker(uri: str | None, *, store_root: Path | None, experiment: str, m
 def tracking_uri(uri: str | None, *, store_root: Path | None, used_here: bool = True) -> str | None:
     """Return the address that uri stands for, None if tracking is off.
 
-    None means the environment's MLFLOW_TRACKING_URI, else an SQLite file in the store; "none" turns tracking off. Raises ConfigError for an
-    address that can never work, on this machine if it is used here, and for a store that is no folder where nothing else is given.
+    None means the environment's MLFLOW_TRACKING_URI, else an SQLite file in the store; "none" turns tracking
+    off. Raises ConfigError for an address that can never work, on this machine if it is used here, and for a
+    store that is no folder where nothing else is given.
     """
     given = uri or os.environ.get("MLFLOW_TRACKING_URI") or ""
-    default = "sqlite:////absolute/path/mlflow.db" if store_root is None else f"sqlite:///{store_root.resolve()}/mlflow.db"
+    default = (
+        "sqlite:////absolute/path/mlflow.db"
+        if store_root is None
+        else f"sqlite:///{store_root.resolve()}/mlflow.db"
+    )
     if given.lower() == "none":
         return None
     if given:
@@ -59,11 +79,17 @@ def tracking_uri(uri: str | None, *, store_root: Path | None, used_here: bool = 
     if given and used_here:
         check_driver_installed(given, store_root=store_root)
     if not given and store_root is None:
-        raise ConfigError(f"an object store cannot hold MLflow's database; set tracking.uri to a server (http://HOST:PORT), {default} or none")
+        raise ConfigError(
+            "an object store cannot hold MLflow's database; set tracking.uri to a server "
+            f"(http://HOST:PORT), {default} or none"
+        )
     return given or default
 
 
 def _artifact_root(address: str, store_root: Path | None) -> Path:
-    """Return where artifacts go if no server takes them: the store, or beside the database where the store is no folder."""
+    """Return where artifacts go if no server takes them.
+
+    The store, or beside the database where the store is no folder.
+    """
     beside = Path(address.removeprefix("sqlite:///")).parent if address.startswith("sqlite:///") else Path()
     return (store_root or beside).resolve() / "mlartifacts"

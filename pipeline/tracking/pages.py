@@ -1,4 +1,7 @@
-"""The pages of a run in MLflow: what each child shows, put together from the tables of its nodes, and told apart by what they rest on."""
+"""The pages of a run in MLflow.
+
+What each child shows, put together from the tables of its nodes, and told apart by what they rest on.
+"""
 
 import dataclasses
 from collections.abc import Mapping
@@ -26,7 +29,15 @@ from pipeline.store.store import Store
 from pipeline.tracking.attribution_page import attribution_results
 from pipeline.tracking.children import children_of, runs_of
 from pipeline.tracking.notes import note_of, parent_note
-from pipeline.tracking.result_pages import forget_results, manifest, report_results, results_of, summary_results, train_results, verdict_results
+from pipeline.tracking.result_pages import (
+    forget_results,
+    manifest,
+    report_results,
+    results_of,
+    summary_results,
+    train_results,
+    verdict_results,
+)
 from pipeline.tracking.study_pages import finished
 from pipeline.training.ensemble import Builder
 
@@ -35,7 +46,12 @@ if TYPE_CHECKING:
 
 # Increment when pages show something else: runs that were logged before are then logged again.
 REVISION = 5
-_WORDS = {"RUNNING": "Running", "FINISHED": "Finished as far as it was asked for", "FAILED": "Some shards failed", "KILLED": "Interrupted; it can be resumed"}
+_WORDS = {
+    "RUNNING": "Running",
+    "FINISHED": "Finished as far as it was asked for",
+    "FAILED": "Some shards failed",
+    "KILLED": "Interrupted; it can be resumed",
+}
 _States = Mapping[str, NodeState]
 
 
@@ -74,10 +90,15 @@ class Pages:
 
     def version(self, child: str, done: _States) -> str:
         """Return the digest of everything that a child's page rests on."""
-        return digest([REVISION, sorted(str(done[key].folder) + done[key].table.digest for key in self.children[child])])
+        return digest(
+            [REVISION, sorted(str(done[key].folder) + done[key].table.digest for key in self.children[child])]
+        )
 
     def results(self, child: str, done: _States) -> Results:
-        """Return the page of a child whose nodes are all done; raises StoreError if a table cannot be read."""
+        """Return the page of a child whose nodes are all done.
+
+        Raises StoreError if a table cannot be read.
+        """
         states = {key: done[key] for key in sorted(self.children[child])}
         found = self._results(child, self.version(child, done), states, done)
         if child == PARENT:
@@ -89,7 +110,11 @@ class Pages:
 
     def finished(self, states: _States) -> list[str]:
         """Return the children of which all nodes are done, in the order of their titles."""
-        return [child for child in self.titles if all(states[key].status == "done" for key in self.children[child])]
+        return [
+            child
+            for child in self.titles
+            if all(states[key].status == "done" for key in self.children[child])
+        ]
 
     def summary(self, states: _States, *, status: str, links: Mapping[str, str]) -> str:
         """Return the note of the parent run; states are those of all nodes, none while it runs."""
@@ -97,7 +122,9 @@ class Pages:
         about = self.store.summary(report.table) if report is not None and report.status == "done" else {}
         n_done = sum(state.status == "done" for state in states.values())
         so_far = (
-            f"{n_done} of {len(self.graph.nodes)} tables are done" if states else "curves of what is done, how fast and for how long are under *Model metrics*"
+            f"{n_done} of {len(self.graph.nodes)} tables are done"
+            if states
+            else "curves of what is done, how fast and for how long are under *Model metrics*"
         )
         return parent_note(
             headline=about.get("summary") or f"{_WORDS[status]}: {so_far}",
@@ -106,19 +133,30 @@ class Pages:
                 bounds=bounds_of(self.graph.experiment.unlearners),
                 first_splits=True,
             ),
-            verdicts={label: about["headlines"][label] for label in self.graph.experiment.forget_sets} if about else {},
+            verdicts={label: about["headlines"][label] for label in self.graph.experiment.forget_sets}
+            if about
+            else {},
             links=links,
             store=self.store,
         )
 
     def model(self, child: str, done: _States) -> "tuple[torch.nn.Module, np.ndarray] | None":
         """Return the first unlearned model of a method that moves weights and inputs to try it on, None if none was saved."""
-        state = next((done[key] for key in self.children[child] if key in done and _unlearns(done[key].node)), None)
-        if state is None or CHECKPOINT not in self.store.blob_names(state.table.folder, state.pieces[0].shard):
+        state = next(
+            (done[key] for key in self.children[child] if key in done and _unlearns(done[key].node)), None
+        )
+        if state is None or CHECKPOINT not in self.store.blob_names(
+            state.table.folder, state.pieces[0].shard
+        ):
             return None
-        examples, model = self.graph.examples, state.node.model if isinstance(state.node, Unlearn) else self.graph.experiment.model
+        examples, model = (
+            self.graph.examples,
+            state.node.model if isinstance(state.node, Unlearn) else self.graph.experiment.model,
+        )
         module = Builder(model, examples.input_shape, examples.n_classes)()
-        module.load_state_dict({name: value[0] for name, value in read_states(self.store, state.table, 0, 1).items()})
+        module.load_state_dict(
+            {name: value[0] for name, value in read_states(self.store, state.table, 0, 1).items()}
+        )
         return module.eval(), examples.inputs_of(np.arange(2))
 
     def _results(self, child: str, version: str, states: _States, done: _States) -> Results:

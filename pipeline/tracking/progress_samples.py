@@ -1,4 +1,7 @@
-"""Curves of a run in progress: a point every few seconds for the parent and for each child that runs, kept until MLflow has taken them."""
+"""Curves of a run in progress.
+
+A point every few seconds for the parent and for each child that runs, kept until MLflow has taken them.
+"""
 
 import time
 from collections.abc import Mapping
@@ -24,11 +27,18 @@ class Sample:
 
     def point(self, before: float) -> Point:
         """Return it as a point whose step is whole seconds worked, those of earlier attempts (before) included."""
-        return Point(step=int(before + self.seconds), moment=self.moment, metrics={"progress/seconds": before + self.seconds, **self.metrics})
+        return Point(
+            step=int(before + self.seconds),
+            moment=self.moment,
+            metrics={"progress/seconds": before + self.seconds, **self.metrics},
+        )
 
 
 class Samples:
-    """Points not taken yet, by child, those that wait longest first; never more than MOST_POINTS of each. Not safe for threads by itself."""
+    """Points not taken yet, by child, those that wait longest first; never more than MOST_POINTS of each.
+
+    Not safe for threads by itself.
+    """
 
     def __init__(self) -> None:
         self._waiting: dict[str, list[Sample]] = {}
@@ -38,7 +48,10 @@ class Samples:
         return bool(self._waiting)
 
     def add(self, child: str, *samples: Sample) -> None:
-        """Keep samples of child, those given back before those that came since; of too many every second one is dropped."""
+        """Keep samples of child, those given back before those that came since.
+
+        Of too many every second one is dropped.
+        """
         waiting = self._waiting.setdefault(child, [])
         is_given_back = bool(waiting) and samples[0].seconds < waiting[0].seconds
         waiting[0 if is_given_back else len(waiting) :] = [*samples, *waiting] if is_given_back else samples
@@ -50,7 +63,10 @@ class Samples:
         return self._waiting.pop(child, [])
 
     def next_child(self) -> str | None:
-        """Return whose turn it is, None if nothing is kept: the parent's every other time, the others one after the other."""
+        """Return whose turn it is, None if nothing is kept.
+
+        The parent's every other time, the others one after the other.
+        """
         others = [child for child in self._waiting if child != PARENT]
         is_parents = PARENT in self._waiting and (self._parent_is_next or not others)
         self._parent_is_next = not is_parents
@@ -58,7 +74,10 @@ class Samples:
 
 
 class Sampler:
-    """Turns the progress of a walk into samples: what is done, how fast, how long it will take, what failed and what it cost so far."""
+    """Turns the progress of a walk into samples.
+
+    What is done, how fast, how long it will take, what failed and what it cost so far.
+    """
 
     def __init__(self) -> None:
         self._paces: dict[str, Pace] = {}
@@ -71,9 +90,12 @@ class Sampler:
         spent_before are core seconds of earlier attempts by node, None while nobody knows.
         """
         for key in progress.wanted:
-            # What was merely found, as its parents are known now, is no pace: something of the node must have been computed.
+            # What was merely found, as its parents are known now, is no pace: something of the node must have
+            # been computed.
             grown = progress.n_done(key) - self._seen.get(key, 0)
-            self._made[key] = self._made.get(key, 0) + (grown if key in progress.core_seconds and key in self._seen else 0)
+            self._made[key] = self._made.get(key, 0) + (
+                grown if key in progress.core_seconds and key in self._seen else 0
+            )
             self._seen[key] = progress.n_done(key)
         groups: dict[str, list[str]] = {}
         by_stage: dict[str, list[str]] = {}
@@ -82,26 +104,40 @@ class Sampler:
             groups.setdefault(child_of(node), []).append(key)
             by_stage.setdefault(node.stage, []).append(key)
         running = {key for key, count in progress.running.items() if count}
-        metrics = {f"progress/{name}": value for name, value in self._measure(PARENT, list(progress.wanted), progress, spent_before).items()}
+        metrics = {
+            f"progress/{name}": value
+            for name, value in self._measure(PARENT, list(progress.wanted), progress, spent_before).items()
+        }
         for stage in stages():
             if running & set(by_stage.get(stage, ())):
                 metrics |= {
-                    f"progress_{stage}/{name}": value for name, value in self._measure(f"stage {stage}", by_stage[stage], progress, spent_before).items()
+                    f"progress_{stage}/{name}": value
+                    for name, value in self._measure(
+                        f"stage {stage}", by_stage[stage], progress, spent_before
+                    ).items()
                 }
         found = {PARENT: metrics}
         for child, keys in groups.items():
             if child != PARENT and running & set(keys):
-                found[child] = {f"progress/{name}": value for name, value in self._measure(child, keys, progress, spent_before).items()}
+                found[child] = {
+                    f"progress/{name}": value
+                    for name, value in self._measure(child, keys, progress, spent_before).items()
+                }
         return {child: Sample(progress.seconds, time.time(), measured) for child, measured in found.items()}
 
-    def _measure(self, name: str, keys: list[str], progress: Progress, spent_before: Mapping[str, float] | None) -> dict[str, float | int]:
+    def _measure(
+        self, name: str, keys: list[str], progress: Progress, spent_before: Mapping[str, float] | None
+    ) -> dict[str, float | int]:
         nodes = [progress.states[key].node for key in keys]
         done = {key: progress.n_done(key) for key in keys}
-        # A group that trains is counted in models; any other in units, which are members, blocks of points or tables.
+        # A group that trains is counted in models; any other in units, which are members, blocks of points or
+        # tables.
         training = [node for node in nodes if node.trains] or nodes
         n_done, n_wanted = sum(done[node.key] for node in training), sum(node.n_units for node in training)
         under_way = sum((progress.under_way.get(node.key, 0.0) for node in training), start=0.0)
-        pace = self._paces.setdefault(name, Pace()).update(progress.seconds, sum(self._made[node.key] for node in training) + under_way)
+        pace = self._paces.setdefault(name, Pace()).update(
+            progress.seconds, sum(self._made[node.key] for node in training) + under_way
+        )
         seconds_left = Pace.seconds_left(n_wanted - n_done - under_way, pace)
         unit = "models" if training[0].trains else "units"
         return {
@@ -113,5 +149,13 @@ class Sampler:
             **({} if seconds_left is None else {"eta_seconds": seconds_left}),
             "shards_failed": sum(failure.key in done for failure in progress.failures),
             "retrainings": retrainings_of(progress.states, done),
-            **({} if spent_before is None else {"core_seconds": sum(spent_before.get(key, 0.0) + progress.core_seconds.get(key, 0.0) for key in keys)}),
+            **(
+                {}
+                if spent_before is None
+                else {
+                    "core_seconds": sum(
+                        spent_before.get(key, 0.0) + progress.core_seconds.get(key, 0.0) for key in keys
+                    )
+                }
+            ),
         }

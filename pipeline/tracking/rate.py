@@ -13,13 +13,17 @@ class Pace:
         self._marks: deque[tuple[float, float | int]] = deque()
 
     def update(self, now: float, count: float | int) -> float:
-        """Return units a second after count was seen at now, in seconds of any clock; 0 while none is known."""
+        """Return units a second after count was seen at now, in seconds of any clock.
+
+        0 while none is known.
+        """
         if not self._marks or self._marks[-1][1] != count:
             self._marks.append((now, count))
         while len(self._marks) > 2 and now - self._marks[0][0] > self._seconds:
             self._marks.popleft()
         (first, before), (last, after) = self._marks[0], self._marks[-1]
-        # Between two changes it is that of the changes; it falls when the next one takes longer than all of them did.
+        # Between two changes it is that of the changes; it falls when the next one takes longer than all of
+        # them did.
         seconds = max(last - first, now - last)
         return (after - before) / seconds if seconds > 0 else 0.0
 

@@ -28,7 +28,10 @@ MOST_SHARDS_READ = 256
 
 
 def results_of(graph: Graph, store: Store, states: Mapping[str, NodeState]) -> list[Result]:
-    """Return what judges say of each (unlearner, forget set), in the order of the config; what no judge has judged yet is left out."""
+    """Return what judges say of each (unlearner, forget set), in the order of the config.
+
+    What no judge has judged yet is left out.
+    """
     experiment, spending = graph.experiment, spending_of(graph.experiment, graph.examples)
     verdicts = {
         (node.judge_label, node.method, node.forget_set): state
@@ -39,7 +42,9 @@ def results_of(graph: Graph, store: Store, states: Mapping[str, NodeState]) -> l
     for label in experiment.forget_sets:
         for name, unlearner in experiment.unlearners.items():
             found = {judge: verdicts.get((judge, name, label)) for judge in experiment.judges}
-            judged = {judge: read_judged(store, state.table) for judge, state in found.items() if state is not None}
+            judged = {
+                judge: read_judged(store, state.table) for judge, state in found.items() if state is not None
+            }
             if judged:
                 cost = cost_of(unlearner, next(iter(judged.values())).samples, spending)
                 snapshots = snapshot_rows(unlearner, judged, spending)
@@ -65,8 +70,14 @@ def forget_results(graph: Graph, store: Store, version: str, states: Mapping[str
     labels, tables = graph.examples.labels, {}
     for state in states.values():
         ids = store.read(state.table)["index"]
-        tables[str(state.node.forget_set)] = [{"id": int(index), "label": int(labels[index])} for index in ids]
-    return Results(version=version, metrics={f"n_points/{label}": float(len(rows)) for label, rows in tables.items()}, tables=tables)
+        tables[str(state.node.forget_set)] = [
+            {"id": int(index), "label": int(labels[index])} for index in ids
+        ]
+    return Results(
+        version=version,
+        metrics={f"n_points/{label}": float(len(rows)) for label, rows in tables.items()},
+        tables=tables,
+    )
 
 
 def train_results(store: Store, version: str, states: Mapping[str, NodeState]) -> Results:
@@ -94,8 +105,13 @@ def train_results(store: Store, version: str, states: Mapping[str, NodeState]) -
             }
         )
     known = {row["population"]: row["validation_accuracy_mean"] for row in rows}
-    metrics = {f"validation_accuracy/{name}": accuracy for name, accuracy in known.items() if accuracy is not None}
-    metrics |= {"models": float(sum(row["models"] for row in rows)), "core_seconds": float(sum(row["core_seconds"] for row in rows))}
+    metrics = {
+        f"validation_accuracy/{name}": accuracy for name, accuracy in known.items() if accuracy is not None
+    }
+    metrics |= {
+        "models": float(sum(row["models"] for row in rows)),
+        "core_seconds": float(sum(row["core_seconds"] for row in rows)),
+    }
     return Results(version=version, metrics=metrics, tables={"populations": rows})
 
 
@@ -114,7 +130,9 @@ def summary_results(store: Store, version: str, states: Mapping[str, NodeState])
     return Results(version=version, metrics=metrics)
 
 
-def verdict_results(graph: Graph, store: Store, version: str, verdict: VerdictNode, done: Mapping[str, NodeState]) -> Results:
+def verdict_results(
+    graph: Graph, store: Store, version: str, verdict: VerdictNode, done: Mapping[str, NodeState]
+) -> Results:
     """Return what every judge says of one method, or of a second group of oracles, on one forget set."""
     name, forget_set, experiment = verdict.method, verdict.forget_set, graph.experiment
     states = states_of(done, VerdictNode, forget_set=forget_set, method=name)
@@ -122,8 +140,14 @@ def verdict_results(graph: Graph, store: Store, version: str, verdict: VerdictNo
     verdicts = {label: found[label] for label in experiment.judges if label in found}
     judged = {label: read_judged(store, state.table) for label, state in verdicts.items()}
     spending = spending_of(experiment, graph.examples)
-    metrics = {metric_name(label, score): score.value for label, one in judged.items() for score in one.scores}
-    metrics |= {f"{count}_{label}": float(value) for label, one in judged.items() for count, value in one.scores.counts.items()}
+    metrics = {
+        metric_name(label, score): score.value for label, one in judged.items() for score in one.scores
+    }
+    metrics |= {
+        f"{count}_{label}": float(value)
+        for label, one in judged.items()
+        for count, value in one.scores.counts.items()
+    }
     samples = next(iter(judged.values())).samples
     metrics["cost_samples"] = samples
     params: dict[str, Any] = {"forget_set": forget_set}
@@ -131,7 +155,11 @@ def verdict_results(graph: Graph, store: Store, version: str, verdict: VerdictNo
         params |= {"unlearner": describe(experiment.unlearners[name])}
         metrics["cost_fraction"] = spending.fraction(samples)
     ids = store.read(done[graph.get(Forget, forget_set=forget_set).key].table)["index"]
-    points = {label: values for label, state in verdicts.items() if (values := _points(store, state, judged[label])) is not None}
+    points = {
+        label: values
+        for label, state in verdicts.items()
+        if (values := _points(store, state, judged[label])) is not None
+    }
     groups = split_ids(ids, graph.examples.n_train, graph.examples.n_points)
     return Results(
         version=version,
@@ -144,14 +172,19 @@ def verdict_results(graph: Graph, store: Store, version: str, verdict: VerdictNo
             **_snapshot_tables(judged, spending),
         },
         figures={
-            f"{label}_by_split": _drawn(experiment.judges[label], judged[label], {split: values[of] for split, of in groups.items()})
+            f"{label}_by_split": _drawn(
+                experiment.judges[label], judged[label], {split: values[of] for split, of in groups.items()}
+            )
             for label, values in points.items()
         },
     )
 
 
 def metric_name(label: str, score: Score) -> str:
-    """Return what MLflow calls a score: statistic, judge and split; a judge called as its statistic is named once."""
+    """Return what MLflow calls a score: statistic, judge and split.
+
+    A judge called as its statistic is named once.
+    """
     return "_".join(dict.fromkeys((score.statistic, label, score.split)))
 
 
@@ -213,7 +246,10 @@ def _point_rows(points: Mapping[str, np.ndarray], ids: np.ndarray) -> list[dict[
         return []
     first = next(iter(points.values()))
     order = ids[np.argsort(-np.nan_to_num(first[ids], nan=-np.inf), kind="stable")]
-    return [{"id": int(index), **{label: _number(values[index]) for label, values in points.items()}} for index in order]
+    return [
+        {"id": int(index), **{label: _number(values[index]) for label, values in points.items()}}
+        for index in order
+    ]
 
 
 def _number(value: float) -> float | None:
@@ -225,7 +261,9 @@ def _drawn(judge: Judge, judged: Judged, points: Mapping[str, np.ndarray]) -> by
     from pipeline.show.figures.points_figure import points_figure
     from pipeline.show.figures.theme import png
 
-    return png(points_figure(points, title=judge.title(str(judged.points_column)), unit=judged.scores.rows[0].unit))
+    return png(
+        points_figure(points, title=judge.title(str(judged.points_column)), unit=judged.scores.rows[0].unit)
+    )
 
 
 def report_results(graph: Graph, store: Store, version: str, done: Mapping[str, NodeState]) -> Results:
@@ -233,27 +271,49 @@ def report_results(graph: Graph, store: Store, version: str, done: Mapping[str, 
     results, state = results_of(graph, store, done), done[graph.get(ReportPage).key]
     headlines = {
         (result.forget_set, result.unlearner): {
-            metric_name(label, score): score.value for label, scores in result.scores.items() for score in scores.of(scores.headline).values()
+            metric_name(label, score): score.value
+            for label, scores in result.scores.items()
+            for score in scores.of(scores.headline).values()
         }
         for result in results
     }
-    metrics = {f"{name}/{label}/{method}": value for (label, method), found in headlines.items() for name, value in found.items()}
+    metrics = {
+        f"{name}/{label}/{method}": value
+        for (label, method), found in headlines.items()
+        for name, value in found.items()
+    }
     flat = [
-        {"unlearner": result.unlearner, "forget_set": result.forget_set} | headlines[result.forget_set, result.unlearner] | dataclasses.asdict(result.cost)
+        {"unlearner": result.unlearner, "forget_set": result.forget_set}
+        | headlines[result.forget_set, result.unlearner]
+        | dataclasses.asdict(result.cost)
         for result in results
     ]
     figures, page = figures_of(store, state), store.read_blob(state.table.folder, state.pieces[0].shard, PAGE)
     curves = forget_curves(graph, store, done)
-    return Results(version=version, metrics=metrics, curves=curves, tables={"results": flat}, figures=figures, files={"report.html": page})
+    return Results(
+        version=version,
+        metrics=metrics,
+        curves=curves,
+        tables={"results": flat},
+        figures=figures,
+        files={"report.html": page},
+    )
 
 
 def figures_of(store: Store, state: NodeState) -> dict[str, bytes]:
     """Return the figures beside a page, PNG by name."""
     folder, shard = state.table.folder, state.pieces[0].shard
-    return {name.removesuffix(".png"): store.read_blob(folder, shard, name) for name in store.blob_names(folder, shard) if name.endswith(".png")}
+    return {
+        name.removesuffix(".png"): store.read_blob(folder, shard, name)
+        for name in store.blob_names(folder, shard)
+        if name.endswith(".png")
+    }
 
 
 def manifest(store: Store, states: Mapping[str, NodeState]) -> bytes:
     """Return where the tables behind a child run are: the store keeps them, MLflow points to them."""
-    tables = {key: {"uri": f"{store.uri}/{state.folder}", "digest": state.table.digest} for key, state in states.items()}
+    tables = {
+        key: {"uri": f"{store.uri}/{state.folder}", "digest": state.table.digest}
+        for key, state in states.items()
+    }
     return json.dumps(tables, indent=1).encode()

@@ -1,4 +1,7 @@
-"""What a run shows while it works, as an interface: the store is the truth, a tracker a view that only the driver writes and that may catch up later."""
+"""What a run shows while it works, as an interface.
+
+The store is the truth, a tracker a view that only the driver writes and that may catch up later.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
@@ -15,9 +18,12 @@ Status = Literal["FINISHED", "FAILED", "KILLED"]
 
 @runtime_checkable
 class Tracker(Protocol):
-    """One parent run for an experiment, and a child run for each stage and each (unlearner, forget set); never one for each model.
+    """One parent run for an experiment, and a child run for each stage and each (unlearner, forget set).
 
-    Every method may raise TrackingError. Nothing is lost then: `begin` again, at once or in the next run, and log what is not there.
+    Never one for each model.
+
+    Every method may raise TrackingError. Nothing is lost then: `begin` again, at once or in the next run, and
+    log what is not there.
     """
 
     enabled: ClassVar[bool]
@@ -33,23 +39,35 @@ class Tracker(Protocol):
         tags: Mapping[str, str],
         titles: Mapping[str, str],
     ) -> str:
-        """Reopen the parent run of this config, or create it under name, and return its id; comes before everything else.
+        """Reopen the parent run of this config, or create it under name, and return its id.
 
-        params is the whole config, nested as it is; parameters, config_yaml and dataset are logged for a new run only, tags every time. titles are
-        what children are called, where that is not their name. Called again after a TrackingError it goes on with the same attempt.
+        Comes before everything else.
+
+        params is the whole config, nested as it is; parameters, config_yaml and dataset are logged for a new
+        run only, tags every time. titles are what children are called, where that is not their name. Called
+        again after a TrackingError it goes on with the same attempt.
         """
         ...
 
     def last(self, metric: str) -> float:
-        """Return the last value of a metric of the parent when it was reopened, 0 if there was none; costs nothing."""
+        """Return the last value of a metric of the parent when it was reopened, 0 if there was none.
+
+        Costs nothing.
+        """
         ...
 
     def progress(self, child: str, points: Sequence[Point]) -> None:
-        """Add points to the curves of child, in one request for every thousand values; steps must not fall back on resume."""
+        """Add points to the curves of child, in one request for every thousand values.
+
+        Steps must not fall back on resume.
+        """
         ...
 
     def logged_version(self, child: str) -> str | None:
-        """Return the version of the results that child shows, None if it was never logged to its end; costs nothing."""
+        """Return the version of the results that child shows, None if it was never logged to its end.
+
+        Costs nothing.
+        """
         ...
 
     def log(self, child: str, results: Results) -> None:
@@ -60,7 +78,9 @@ class Tracker(Protocol):
         """Return whether the model of these results was logged to its end; costs nothing."""
         ...
 
-    def log_model(self, child: str, results: Results, *, name: str, module: "torch.nn.Module", input_example: np.ndarray) -> None:
+    def log_model(
+        self, child: str, results: Results, *, name: str, module: "torch.nn.Module", input_example: np.ndarray
+    ) -> None:
         """Log a model, loadable without our code, to which the metrics of results, logged before, belong too.
 
         input_example (n, ...) holds at least two inputs, as a batch of one would fix the batch size.
@@ -121,7 +141,9 @@ class NoTracker:
         """Return False: nothing was ever logged."""
         return False
 
-    def log_model(self, child: str, results: Results, *, name: str, module: "torch.nn.Module", input_example: np.ndarray) -> None:
+    def log_model(
+        self, child: str, results: Results, *, name: str, module: "torch.nn.Module", input_example: np.ndarray
+    ) -> None:
         """Do nothing."""
 
     def address(self, child: str) -> str:

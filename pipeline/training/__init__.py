@@ -1,1 +1,4 @@
-"""The one loop that trains, unlearns and matches, over ensembles of models; plug-in authors write the view of a single model."""
+"""The one loop that trains, unlearns and matches, over ensembles of models.
+
+Plug-in authors write the view of a single model.
+"""

@@ -1,7 +1,10 @@
-"""Many models of one architecture as one value: a dictionary of parameters and buffers with a leading member axis.
+"""Many models of one architecture as one value.
 
-Stacked members run at once under vmap; their results do not depend on how they are grouped. Looped members run one by one. The two differ
-in the last bits (up to 4e-3 in logits after training), so a population is all one or all the other.
+A dictionary of parameters and buffers with a leading member axis.
+
+Stacked members run at once under vmap; their results do not depend on how they are grouped. Looped members
+run one by one. The two differ in the last bits (up to 4e-3 in logits after training), so a population is all
+one or all the other.
 """
 
 import copy
@@ -26,12 +29,16 @@ from pipeline.training.recipe.schedule import Descent
 States: TypeAlias = dict[str, Tensor]
 Kind: TypeAlias = Literal["stacked", "looped"]
 
-# Modules initialise themselves from torch's one global generator, which threads would otherwise draw from in turn.
+# Modules initialise themselves from torch's one global generator, which threads would otherwise draw from in
+# turn.
 _GENERATOR = threading.Lock()
 
 
 def initial_states(build: "Builder", seeds: Sequence[int]) -> States:
-    """Return the states of freshly initialised members, each drawn under its own seed; torch's global generator is left as it was."""
+    """Return the states of freshly initialised members, each drawn under its own seed.
+
+    Torch's global generator is left as it was.
+    """
     members = []
     with _GENERATOR, torch.random.fork_rng(devices=[]):
         for seed in seeds:
@@ -76,8 +83,9 @@ def join(parts: Iterable[States]) -> States:
 def member_groups(total: int, kind: Kind, size: int) -> list[list[int]]:
     """Return which members run together, `size` of them or, if looped, one.
 
-    A stacked member left alone runs beside its twin: convolutions take another path for a stack of one, with other last bits, and results
-    must not depend on grouping. Whoever runs a group keeps its different members only.
+    A stacked member left alone runs beside its twin: convolutions take another path for a stack of one, with
+    other last bits, and results must not depend on grouping. Whoever runs a group keeps its different members
+    only.
     """
     step = size if kind == "stacked" else 1
     return [with_twin(list(range(start, min(start + step, total))), kind) for start in range(0, total, step)]
@@ -89,10 +97,16 @@ def with_twin(group: list[int], kind: Kind) -> list[int]:
 
 
 def why_not_stackable(template: nn.Module, descents: Iterable[Descent], inputs: Tensor) -> str | None:
-    """Return the reason why members must run one by one, or None if they may be stacked exactly; inputs (n_points, ...) are a few or all."""
+    """Return the reason why members must run one by one, or None if they may be stacked exactly.
+
+    Inputs (n_points, ...) are a few or all.
+    """
     for module in template.modules():
         if isinstance(module, (nn.modules.dropout._DropoutNd,)):
-            return f"{type(module).__name__} draws random numbers, which differ between stacked and single members"
+            return (
+                f"{type(module).__name__} draws random numbers, which differ between stacked and single "
+                "members"
+            )
     for descent in descents:
         reason = why_descent_is_looped(descent)
         if reason is not None:
@@ -103,11 +117,17 @@ def why_not_stackable(template: nn.Module, descents: Iterable[Descent], inputs: 
 def why_descent_is_looped(descent: Descent) -> str | None:
     """Return the reason why members descend one by one whatever their model is, or None."""
     if descent.optimizer not in STACKABLE:
-        return f"optimizer {descent.optimizer} is not element-wise, so stacked members would leak into each other"
+        return (
+            f"optimizer {descent.optimizer} is not element-wise, so stacked members would leak into each "
+            "other"
+        )
     if descent.precision != "float32":
         return f"{descent.precision} autocast is ignored by biased layers under vmap, in silence"
     if descent.memory_format != "contiguous":
-        return f"memory_format {descent.memory_format} is of one model's images; stacked members share each convolution"
+        return (
+            f"memory_format {descent.memory_format} is of one model's images; stacked members share each "
+            "convolution"
+        )
     return None
 
 
@@ -117,8 +137,11 @@ def _why_stack_fails(template: nn.Module, inputs: Tensor) -> str | None:
     states = {name: torch.stack([value, value]) for name, value in template.state_dict().items()}
     try:
         with torch.no_grad():
-            vmap(lambda state, x: functional_call(template, state, (x,)))(states, torch.stack([inputs, inputs]))
-    # torch refuses some modules with a RuntimeError, such with tied weights with a ValueError; a user's forward() may raise anything.
+            vmap(lambda state, x: functional_call(template, state, (x,)))(
+                states, torch.stack([inputs, inputs])
+            )
+    # torch refuses some modules with a RuntimeError, such with tied weights with a ValueError; a user's
+    # forward() may raise anything.
     except Exception as error:
         return f"its forward() cannot be stacked (vmap: {str(error).strip().splitlines()[0].rstrip('.')})"
     return None
@@ -167,7 +190,9 @@ class SingleGroup:
     def prepare(self, descent: Descent) -> None:
         """Take on the precision and the memory format of the phase that comes next."""
         self._bfloat16 = descent.precision == "bfloat16"
-        self._format = torch.channels_last if descent.memory_format == "channels_last" else torch.contiguous_format
+        self._format = (
+            torch.channels_last if descent.memory_format == "channels_last" else torch.contiguous_format
+        )
         for parameter in self.parameters.values():
             if self._format == torch.channels_last and parameter.ndim == 4:
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
@@ -187,7 +212,8 @@ class SingleGroup:
 def compute_logits(template: nn.Module, states: States, data: Feed | Tensor, *, kind: Kind) -> Logits:
     """Return float32 logits (n_members, n_points, n_classes) of every member on all points, in evaluation mode.
 
-    data is a feed, or a tensor (n_points, ...) of what models see of some points. Each batch is read once, for all members.
+    data is a feed, or a tensor (n_points, ...) of what models see of some points. Each batch is read once,
+    for all members.
     """
     template = copy.deepcopy(template).to(device_of(states)).eval()
     size = sizing.evaluation_group(template, _first(data)) if kind == "stacked" else 1
@@ -196,7 +222,10 @@ def compute_logits(template: nn.Module, states: States, data: Feed | Tensor, *, 
     parts = []
     with torch.inference_mode():
         for batch in evaluation_batches(data):
-            found = [_group_logits(template, state, batch, kind)[: len(set(group))] for group, state in zip(groups, states_of, strict=True)]
+            found = [
+                _group_logits(template, state, batch, kind)[: len(set(group))]
+                for group, state in zip(groups, states_of, strict=True)
+            ]
             parts.append(np.concatenate(found))
     return np.concatenate(parts, axis=1)
 
@@ -214,9 +243,13 @@ def _first(data: Feed | Tensor) -> Tensor:
     return data[:1] if isinstance(data, Tensor) else data.first(1)
 
 
-def _group_logits(template: nn.Module, states: States, batch: Tensor, kind: Kind) -> Float[np.ndarray, "n_members n_batch n_classes"]:
+def _group_logits(
+    template: nn.Module, states: States, batch: Tensor, kind: Kind
+) -> Float[np.ndarray, "n_members n_batch n_classes"]:
     if kind == "stacked":
-        logits = vmap(lambda state, x: functional_call(template, state, (x,)), in_dims=(0, None))(states, batch)
+        logits = vmap(lambda state, x: functional_call(template, state, (x,)), in_dims=(0, None))(
+            states, batch
+        )
     else:
         template.load_state_dict({name: value[0] for name, value in states.items()})
         logits = template(batch)[None]

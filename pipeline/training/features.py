@@ -1,4 +1,7 @@
-"""What trained models see in their inputs: the features before the last linear layer, and how hard each point is for them."""
+"""What trained models see in their inputs.
+
+The features before the last linear layer, and how hard each point is for them.
+"""
 
 import copy
 
@@ -14,11 +17,14 @@ from pipeline.training.feeds import Feed
 Features = Float[np.ndarray, "n_models n_points n_features"]
 
 
-def last_features(template: nn.Module, states: States, data: Feed | Tensor, points: range | None = None) -> tuple[Features, Logits]:
+def last_features(
+    template: nn.Module, states: States, data: Feed | Tensor, points: range | None = None
+) -> tuple[Features, Logits]:
     """Return what goes into each member's last linear layer, (n_models, n_points, n_features), and its logits, in evaluation mode.
 
-    The last is the one that runs last: a layer may be listed behind it and serve training alone. A model in which none runs has its logits for
-    features. data is a feed, or a tensor of what models see; points are all if none are given.
+    The last is the one that runs last: a layer may be listed behind it and serve training alone. A model in
+    which none runs has its logits for features. data is a feed, or a tensor of what models see; points are
+    all if none are given.
     """
     model = copy.deepcopy(template).to(device_of(states)).eval()
     averages = getattr(model, "averages_flips", False)
@@ -50,7 +56,10 @@ def last_features(template: nn.Module, states: States, data: Feed | Tensor, poin
 
 
 def _look(model: nn.Module, batch: Tensor, latest: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """Return what went into the last layer, and the logits; latest is what hooks keep of the layer that ran last."""
+    """Return what went into the last layer, and the logits.
+
+    Latest is what hooks keep of the layer that ran last.
+    """
     latest.clear()
     logits: Tensor = model(batch)
     return (latest or [logits])[-1].flatten(1), logits
@@ -69,5 +78,7 @@ def difficulty(features: Features, logits: Logits, labels: Labels) -> PerPoint:
     odds = np.exp(wide - wide.max(axis=2, keepdims=True))
     errors = odds / odds.sum(axis=2, keepdims=True)
     errors[:, np.arange(len(labels)), labels] -= 1
-    norms: PerPoint = (np.sqrt(np.square(features, dtype=np.float64).sum(axis=2) + 1) * np.linalg.norm(errors, axis=2)).mean(axis=0)
+    norms: PerPoint = (
+        np.sqrt(np.square(features, dtype=np.float64).sum(axis=2) + 1) * np.linalg.norm(errors, axis=2)
+    ).mean(axis=0)
     return norms

@@ -31,13 +31,19 @@ class FeedChoice:
 
 
 def choose_feed(inputs: Inputs, device: str, grant: Grant, *, held: int = 0) -> FeedChoice:
-    """Return how inputs reach the device of a task: resident where they fit what it was granted, else streamed.
+    """Return how inputs reach the device of a task.
+
+    Resident where they fit what it was granted, else streamed.
 
     held is how many bytes of the device these inputs take already.
     """
     on_gpu = device.startswith("cuda")
     host = int(_SHARE * host_memory(grant, held=0 if on_gpu else held))
-    place, room = (f"GPU {device}", int(_SHARE * (_device_memory(device, grant) + held))) if on_gpu else ("memory", host)
+    place, room = (
+        (f"GPU {device}", int(_SHARE * (_device_memory(device, grant) + held)))
+        if on_gpu
+        else ("memory", host)
+    )
     size = math.prod(inputs.shape) * device_dtype(inputs.dtype).itemsize
     ahead = max(1, min(host, room) // 8)
     told = f"{in_words(size)} of inputs, {in_words(room)} of {place} for them"
@@ -55,8 +61,8 @@ def device_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
 def host_memory(grant: Grant, *, held: int = 0) -> int:
     """Return the bytes of memory of a task.
 
-    It is what it was granted, else its part of what is available if all CPUs run such tasks. held is what the task
-    takes of it already.
+    It is what it was granted, else its part of what is available if all CPUs run such tasks. held is what the
+    task takes of it already.
     """
     if grant.memory_bytes is not None:
         return grant.memory_bytes

@@ -1,7 +1,7 @@
 """Feeds: where the batches of a data set come from, as tensors on the device that trains.
 
-`Resident` holds the whole data set on the device: a batch is then an index, not a copy from the host. `Streamed`
-reads the points of each batch when it is needed. Both give the same bits.
+`Resident` holds the whole data set on the device: a batch is then an index, not a copy from the host.
+`Streamed` reads the points of each batch when it is needed. Both give the same bits.
 """
 
 from abc import ABC, abstractmethod
@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from jaxtyping import Int
 from torch import Tensor
+from typing_extensions import override
 
 from pipeline.core.resources import Grant
 from pipeline.data.examples import Examples
@@ -97,25 +98,27 @@ class Resident(Feed):
             placed[ids[0] : ids[-1] + 1] = _tensor(read_inputs(inputs, ids)).to(device)
         return cls(placed, labels, examples.scaling)
 
+    @override
     def inputs_of(self, ids: Tensor) -> Tensor:
-        """See Feed."""
         return self._seen(pick(self.inputs, ids))
 
+    @override
     def batches(self, points: range, size: int) -> Iterator[Tensor]:
-        """See Feed."""
         return map(self._seen, self.inputs[points.start : points.stop].split(size))
 
 
 class Streamed(Feed):
     """A data set of which the host reads one batch after the other, the next ones while the device computes.
 
-    Each point of a batch is read once, however many members it is for. threads read as many batches at once; room
-    is the number of bytes that batches read ahead may take.
+    Each point of a batch is read once, however many members it is for. threads read as many batches at once;
+    room is the number of bytes that batches read ahead may take.
     """
 
     kind: ClassVar[str] = "streamed"
 
-    def __init__(self, examples: Examples, device: str = "cpu", *, threads: int = 1, room: int = 2**28) -> None:
+    def __init__(
+        self, examples: Examples, device: str = "cpu", *, threads: int = 1, room: int = 2**28
+    ) -> None:
         labels = torch.from_numpy(np.array(examples.labels, np.int64)).to(device)
         super().__init__(labels, examples.scaling, examples.input_shape)
         # What reads a batch does not hold the feed, which ends its threads when it is dropped.
@@ -125,17 +128,20 @@ class Streamed(Feed):
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="feed")
         self._expected = self._read_ahead([])
 
+    @override
     def inputs_of(self, ids: Tensor) -> Tensor:
-        """See Feed."""
         read = self._expected.take(ids)
         return self._gathered(self._read(_host(ids)) if read is None else read, ids)
 
+    @override
     def expect(self, batches: Sequence[Tensor]) -> None:
-        """See Feed."""
         self._expected = self._read_ahead(batches)
 
     def batches(self, points: range, size: int) -> Iterator[Tensor]:
-        """See Feed. What was expected before is still expected, since models are also evaluated while they descend."""
+        """See Feed.
+
+        What was expected before is still expected, since models are also evaluated while they descend.
+        """
         parts = torch.arange(points.start, points.stop, device=self.labels.device).split(size)
         ahead = self._read_ahead(parts)
         for part in parts:
@@ -155,7 +161,9 @@ class Streamed(Feed):
 class _ReadAhead:
     """Batches of which the next n_ahead are being read; submit begins to read the points of one."""
 
-    def __init__(self, batches: Sequence[Tensor], submit: Callable[[_Ids], "Future[Read]"], n_ahead: int) -> None:
+    def __init__(
+        self, batches: Sequence[Tensor], submit: Callable[[_Ids], "Future[Read]"], n_ahead: int
+    ) -> None:
         self._waiting = deque((batch, _host(batch)) for batch in batches)
         self._reading: deque[tuple[Tensor, Future[Read]]] = deque()
         self._submit, self._n_ahead = submit, n_ahead

@@ -1,7 +1,8 @@
 """How the outputs of trained models change with their parameters, which is all that attribution asks of checkpoints. NumPy goes in and comes out.
 
-A parameter vector holds a model's parameters side by side, in the order of the module. A cotangent says which output of a point is meant: the sum
-of its entries times the point's logits. A unit vector is one class logit, `margin_cotangents` are the margin, softmax less one-hot is the loss.
+A parameter vector holds a model's parameters side by side, in the order of the module. A cotangent says which
+output of a point is meant: the sum of its entries times the point's logits. A unit vector is one class logit,
+`margin_cotangents` are the margin, softmax less one-hot is the loss.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -31,7 +32,8 @@ Vectors = Float[np.ndarray, "n_vectors n_parameters"]
 class Checkpoints:
     """Trained models, read when they are first asked for, and the examples that they see.
 
-    counted: the names of the parameters that may change, all if none are given. objective is what they were trained by.
+    counted: the names of the parameters that may change, all if none are given. objective is what they were
+    trained by.
     """
 
     def __init__(
@@ -44,11 +46,20 @@ class Checkpoints:
         counted: Sequence[str] | None = None,
         objective: LabelObjective = cross_entropy,
     ) -> None:
-        self._build, self._load, self._examples, self._device, self._counted = build, load, examples, device, counted
+        self._build, self._load, self._examples, self._device, self._counted = (
+            build,
+            load,
+            examples,
+            device,
+            counted,
+        )
         self.objective = objective
 
     def last_layer(self) -> "Checkpoints":
-        """Return the same models of which only the linear layer that runs last may change; raises ConfigError if none runs."""
+        """Return the same models of which only the linear layer that runs last may change.
+
+        Raises ConfigError if none runs.
+        """
         ran: list[nn.Module] = []
         linear = [module for module in self._template.modules() if isinstance(module, nn.Linear)]
         handles = [module.register_forward_hook(lambda module, *_: ran.append(module)) for module in linear]
@@ -57,10 +68,20 @@ class Checkpoints:
         for handle in handles:
             handle.remove()
         if not ran:
-            raise ConfigError(f"model {type(self._build.model).__qualname__} runs no linear layer, so it has no last one; set `layers` to 'all'")
+            raise ConfigError(
+                f"model {type(self._build.model).__qualname__} runs no linear layer, so it has no last one; "
+                "set `layers` to 'all'"
+            )
         last = {id(value) for value in ran[-1].parameters()}
         counted = [name for name, value in self._template.named_parameters() if id(value) in last]
-        return Checkpoints(self._build, lambda: self._states, self._examples, self._device, counted=counted, objective=self.objective)
+        return Checkpoints(
+            self._build,
+            lambda: self._states,
+            self._examples,
+            self._device,
+            counted=counted,
+            objective=self.objective,
+        )
 
     @property
     def labels(self) -> Labels:
@@ -91,12 +112,20 @@ class Checkpoints:
         """Return a model's logits on points, in evaluation mode."""
         parameters, outputs = self._function(model)
         with torch.inference_mode():
-            return np.concatenate([outputs(parameters, inputs).cpu().numpy() for inputs in self._batches(points, evaluation_batch())])
+            return np.concatenate(
+                [
+                    outputs(parameters, inputs).cpu().numpy()
+                    for inputs in self._batches(points, evaluation_batch())
+                ]
+            )
 
     def gradients(
         self, model: int, points: Indices, cotangents: Cotangents, projection: Projection | None = None
     ) -> Float[np.ndarray, "n_listed n_coordinates"]:
-        """Return the gradient of each listed point's output, float32, projected if asked; a point may be listed more than once."""
+        """Return the gradient of each listed point's output, float32, projected if asked.
+
+        A point may be listed more than once.
+        """
         parameters, outputs = self._function(model)
 
         def single(x: Tensor, cotangent: Tensor) -> Tensor:
@@ -107,16 +136,34 @@ class Checkpoints:
         found = (vmap(single)(x, cotangent).cpu().numpy() for x, cotangent in chunks)
         return np.concatenate([part if projection is None else projection.apply(part) for part in found])
 
-    def pull(self, model: int, points: Indices, cotangents: Float[np.ndarray, "n_vectors n_listed n_classes"]) -> Vectors:
-        """Return the gradients of sums of the points' outputs, one for each set of cotangents: what `gradients` would add up to."""
+    def pull(
+        self, model: int, points: Indices, cotangents: Float[np.ndarray, "n_vectors n_listed n_classes"]
+    ) -> Vectors:
+        """Return the gradients of sums of the points' outputs, one for each set of cotangents.
+
+        What `gradients` would add up to.
+        """
         parameters, outputs = self._function(model)
         total = np.zeros((len(cotangents), self.n_parameters), np.float32)
-        for inputs, part in zip(self._batches(points, evaluation_batch()), self._tensor(cotangents).split(evaluation_batch(), dim=1), strict=True):
+        for inputs, part in zip(
+            self._batches(points, evaluation_batch()),
+            self._tensor(cotangents).split(evaluation_batch(), dim=1),
+            strict=True,
+        ):
             backward = vjp(lambda values, x=inputs: outputs(values, x), parameters)[1]
-            total += vmap(lambda cotangent, back=backward: self._flat(back(cotangent)[0]), chunk_size=self._at_once(inputs))(part).cpu().numpy()
+            total += (
+                vmap(
+                    lambda cotangent, back=backward: self._flat(back(cotangent)[0]),
+                    chunk_size=self._at_once(inputs),
+                )(part)
+                .cpu()
+                .numpy()
+            )
         return total
 
-    def push(self, model: int, vectors: Vectors, points: Indices) -> Float[np.ndarray, "n_vectors n_listed n_classes"]:
+    def push(
+        self, model: int, vectors: Vectors, points: Indices
+    ) -> Float[np.ndarray, "n_vectors n_listed n_classes"]:
         """Return how the points' logits change, to first order, when the parameters change by each of the vectors."""
         parameters, outputs = self._function(model)
         parts = []
@@ -141,12 +188,18 @@ class Checkpoints:
         state = {name: value[model] for name, value in self._states.items()}
         names = [name for name, _ in self._named]
         fixed = {name: value for name, value in state.items() if name not in names}
-        return {name: state[name] for name in names}, lambda values, x: functional_call(self._template, (values, fixed), (x,)).float()
+        return {name: state[name] for name in names}, lambda values, x: functional_call(
+            self._template, (values, fixed), (x,)
+        ).float()
 
     @cached_property
     def _named(self) -> list[tuple[str, Tensor]]:
         """The template's parameters that may change, by name."""
-        return [(name, value) for name, value in self._template.named_parameters() if self._counted is None or name in self._counted]
+        return [
+            (name, value)
+            for name, value in self._template.named_parameters()
+            if self._counted is None or name in self._counted
+        ]
 
     def _batches(self, points: Indices, size: int) -> Iterator[Tensor]:
         """Yield the inputs of points, `size` of them at a time."""
@@ -172,7 +225,10 @@ class Checkpoints:
 
 
 def margin_cotangents(logits: Cotangents, labels: Labels) -> Cotangents:
-    """Return the gradient of each margin by its point's logits: one-hot less the softmax over the other classes."""
+    """Return the gradient of each margin by its point's logits.
+
+    One-hot less the softmax over the other classes.
+    """
     rows = np.arange(len(labels))
     others = logits.astype(np.float64)
     others[rows, labels] = -np.inf

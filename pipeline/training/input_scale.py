@@ -1,4 +1,7 @@
-"""The scale of inputs: networks start with weights for inputs of about 1 and learn little, or diverge, on others."""
+"""The scale of inputs.
+
+Networks start with weights for inputs of about 1 and learn little, or diverge, on others.
+"""
 
 import math
 
@@ -14,7 +17,8 @@ from pipeline.training.loop import run_phases
 from pipeline.training.populations import Recipe, trial_descent
 from pipeline.training.recipe.schedule import Phase
 
-# The root mean square of inputs in use: 0.45 for digits, 1 where standardised, 3 where one of ten indicators is set to 10.
+# The root mean square of inputs in use: 0.45 for digits, 1 where standardised, 3 where one of ten indicators
+# is set to 10.
 _SMALLEST, _LARGEST = 1e-3, 30.0
 # Points whose squares are in memory at once.
 _ROWS = 4096
@@ -22,7 +26,10 @@ _ROWS = 4096
 SAMPLE = 512
 # Steps of the trial. Inputs of 1e18 make one hidden layer overflow in the second.
 _TRIAL_STEPS = 6
-_REMEDY = "scale them, such as pixels / 255 (dataset.scaling.divide_by=255), or (inputs - mean) / standard deviation of the training inputs"
+_REMEDY = (
+    "scale them, such as pixels / 255 (dataset.scaling.divide_by=255), or (inputs - mean) / standard "
+    "deviation of the training inputs"
+)
 
 
 def scale_notice(examples: Examples) -> str | None:
@@ -30,7 +37,10 @@ def scale_notice(examples: Examples) -> str | None:
     size = typical_size(examples)
     if _SMALLEST <= size <= _LARGEST:
         return None
-    return f"training inputs are of the size {size:.3g} (root mean square), where models expect about 1: {_REMEDY}"
+    return (
+        f"training inputs are of the size {size:.3g} (root mean square), where models expect about 1: "
+        f"{_REMEDY}"
+    )
 
 
 def typical_size(examples: Examples) -> float:
@@ -48,7 +58,8 @@ def typical_size(examples: Examples) -> float:
 def check_scale(build: Builder, recipe: Recipe, examples: Examples) -> None:
     """Raise DataError if inputs are so large that one model overflows within the first steps of the recipe.
 
-    The model is trained for these steps, since no bound on the inputs holds for every model. Inputs of a usual scale are not tried.
+    The model is trained for these steps, since no bound on the inputs holds for every model. Inputs of a
+    usual scale are not tried.
     """
     notice = scale_notice(examples)
     if notice is None:
@@ -62,8 +73,11 @@ def check_scale(build: Builder, recipe: Recipe, examples: Examples) -> None:
             template = build()
         states = run_phases(template, initial_states(build, [0]), [phase], data, seeds=[0], kind="looped")
         logits = compute_logits(template, states, data.first(points.shape[1]), kind="looped")
-    # A user's model may fail in any way. That has nothing to do with the scale, and is named where models are tried.
+    # A user's model may fail in any way. That has nothing to do with the scale, and is named where models are
+    # tried.
     except Exception:
         return
     if not np.isfinite(logits).all():
-        raise DataError(f"{notice}; a model trained on them for {_TRIAL_STEPS} steps has outputs that are not finite")
+        raise DataError(
+            f"{notice}; a model trained on them for {_TRIAL_STEPS} steps has outputs that are not finite"
+        )

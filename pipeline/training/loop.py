@@ -1,4 +1,7 @@
-"""The one loop: descend phases on the members of an ensemble. Training, fine-tuning, ascent and matching all come through here."""
+"""The one loop: descend phases on the members of an ensemble.
+
+Training, fine-tuning, ascent and matching all come through here.
+"""
 
 import copy
 import functools
@@ -14,7 +17,18 @@ from pipeline.core.errors import ShapeError, is_out_of_memory
 from pipeline.core.seeds import generator
 from pipeline.core.task_progress import report
 from pipeline.training import sizing
-from pipeline.training.ensemble import Kind, SingleGroup, StackedGroup, States, device_of, join, n_members, take, why_descent_is_looped, with_twin
+from pipeline.training.ensemble import (
+    Kind,
+    SingleGroup,
+    StackedGroup,
+    States,
+    device_of,
+    join,
+    n_members,
+    take,
+    why_descent_is_looped,
+    with_twin,
+)
 from pipeline.training.feeds import Feed, pick
 from pipeline.training.recipe.augmentation import Draws
 from pipeline.training.recipe.optimizers import Stepper, build_stepper, clip_gradients
@@ -34,13 +48,17 @@ def run_phases(
 ) -> States:
     """Return the states after each member has descended all phases in turn; states itself is left alone.
 
-    seeds (n_members,) decide each member's order of batches. recorder is told of every step. Members run one by one where a phase cannot be stacked.
-    Raises ShapeError where a phase is not for these members, TrainingError where phases of one track do not fit together.
+    seeds (n_members,) decide each member's order of batches. recorder is told of every step. Members run one
+    by one where a phase cannot be stacked. Raises ShapeError where a phase is not for these members,
+    TrainingError where phases of one track do not fit together.
     """
     total = n_members(states)
     for phase in phases:
         if len(phase.points) != total or len(seeds) != total:
-            raise ShapeError(f"{total} members, but a phase for {len(phase.points)} and {len(seeds)} seeds; give one list and one seed for each member")
+            raise ShapeError(
+                f"{total} members, but a phase for {len(phase.points)} and {len(seeds)} seeds; give one list "
+                "and one seed for each member"
+            )
     template = copy.deepcopy(template).to(device_of(states))
     parts = [batches(phase, template, data) for phase in phases]
     if any(why_descent_is_looped(phase.descent) for phase in phases):
@@ -74,7 +92,10 @@ def _report(n_done: int, n_running: int, total: int, share: float) -> None:
 
 @dataclass(frozen=True)
 class _Plan:
-    """What all groups of members descend alike: parts and places hold, for each phase, its batches and its steps' places in the schedule."""
+    """What all groups of members descend alike.
+
+    Parts and places hold, for each phase, its batches and its steps' places in the schedule.
+    """
 
     template: nn.Module
     phases: Sequence[Phase]
@@ -86,7 +107,11 @@ class _Plan:
 
     def group_size(self) -> int:
         """Return how many members descend at once."""
-        return 1 if self.kind == "looped" else sizing.training_group(self.template, self.data.first(1), self.largest_batch)
+        return (
+            1
+            if self.kind == "looped"
+            else sizing.training_group(self.template, self.data.first(1), self.largest_batch)
+        )
 
     @property
     def largest_batch(self) -> int:
@@ -94,7 +119,9 @@ class _Plan:
         return max((part.stop - part.start for parts in self.parts for part in parts), default=1)
 
 
-def _descend(plan: _Plan, states: States, members: list[int], told: Callable[[float], None], recorder: Recorder | None) -> States:
+def _descend(
+    plan: _Plan, states: States, members: list[int], told: Callable[[float], None], recorder: Recorder | None
+) -> States:
     """Return the states of members after all phases; told is called with the share of steps taken."""
     if recorder is not None:
         recorder.begin(members)
@@ -108,7 +135,9 @@ def _descend(plan: _Plan, states: States, members: list[int], told: Callable[[fl
         # An optimiser lives until the last phase of its track.
         track = number if phase.track is None else phase.track
         if track not in steppers:
-            steppers[track] = build_stepper(phase.descent, group.parameters, template=plan.template, n_leading=group.n_leading)
+            steppers[track] = build_stepper(
+                phase.descent, group.parameters, template=plan.template, n_leading=group.n_leading
+            )
         stepper, limit = steppers[track], phase.descent.max_gradient_norm
         group.prepare(phase.descent)
         if id(phase.targets) not in wanted:
@@ -142,12 +171,14 @@ def _batches(plan: _Plan, number: int, members: list[int]) -> Iterator[tuple[Ten
 
 
 def epoch_orders(
-    points: Int[np.ndarray, "n_members n_listed"], seeds: Sequence[tuple[int, int]], n_points: int | None = None
+    points: Int[np.ndarray, "n_members n_listed"],
+    seeds: Sequence[tuple[int, int]],
+    n_points: int | None = None,
 ) -> Iterator[Int[np.ndarray, "n_members n_listed"]]:
     """Yield, epoch by epoch, each member's order of visiting its list, as positions on it.
 
-    It is drawn from (member's seed, number of the phase). With n_points an order of all ids below it is drawn, and
-    those listed are visited in it.
+    It is drawn from (member's seed, number of the phase). With n_points an order of all ids below it is
+    drawn, and those listed are visited in it.
     """
     generators = [generator("order", *seed) for seed in seeds]
     drawn_from = np.arange(points.shape[1] if n_points is None else n_points)
@@ -158,7 +189,9 @@ def epoch_orders(
         yield np.stack(orders)
 
 
-def _visited(order: Int[np.ndarray, " n_points"], listed: Int[np.ndarray, " n_listed"]) -> Int[np.ndarray, " n_listed"]:
+def _visited(
+    order: Int[np.ndarray, " n_points"], listed: Int[np.ndarray, " n_listed"]
+) -> Int[np.ndarray, " n_listed"]:
     """Return the positions on the list of those ids in an order that are listed."""
     position = np.full(len(order), -1)
     position[listed] = np.arange(len(listed))
@@ -169,17 +202,27 @@ def _visited(order: Int[np.ndarray, " n_points"], listed: Int[np.ndarray, " n_li
 def batches(phase: Phase, template: nn.Module, data: Feed) -> list[slice]:
     """Return which part of an epoch's order each step takes.
 
-    A last batch of one point joins the one before if the model cannot train on one point, as with batch norm over flat features.
+    A last batch of one point joins the one before if the model cannot train on one point, as with batch norm
+    over flat features.
     """
     n_listed, size = phase.points.shape[1], phase.batch_size
-    parts = [slice(start, min(start + size, n_listed)) for start in range(0, phase.steps_per_epoch * size, size)]
-    if len(parts) > 1 and parts[-1].stop - parts[-1].start == 1 < size and not _trains_on_one_point(template, data):
+    parts = [
+        slice(start, min(start + size, n_listed)) for start in range(0, phase.steps_per_epoch * size, size)
+    ]
+    if (
+        len(parts) > 1
+        and parts[-1].stop - parts[-1].start == 1 < size
+        and not _trains_on_one_point(template, data)
+    ):
         parts[-2:] = [slice(parts[-2].start, n_listed)]
     return parts
 
 
 def _trains_on_one_point(template: nn.Module, data: Feed) -> bool:
-    """Return whether a step on one point is possible; only models with batch norm are tried, so that others draw no random number more."""
+    """Return whether a step on one point is possible.
+
+    Only models with batch norm are tried, so that others draw no random number more.
+    """
     if not any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in template.modules()):
         return True
     try:
@@ -193,7 +236,9 @@ def _trains_on_one_point(template: nn.Module, data: Feed) -> bool:
 class _Targets:
     """The target logits of a group of members on the device, looked up by point id."""
 
-    def __init__(self, targets: Float[np.ndarray, "..."] | None, members: Sequence[int], device: torch.device) -> None:
+    def __init__(
+        self, targets: Float[np.ndarray, "..."] | None, members: Sequence[int], device: torch.device
+    ) -> None:
         own = targets if targets is None or targets.ndim == 2 else targets[members]
         self._values = None if own is None else torch.from_numpy(np.array(own)).to(device)
         self._rows = torch.arange(len(members), device=device)[:, None]

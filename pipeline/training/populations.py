@@ -1,4 +1,7 @@
-"""Populations: many models of one recipe that differ only in mask and seed. Member i is derived from its purpose and i, never drawn in order."""
+"""Populations: many models of one recipe that differ only in mask and seed.
+
+Member i is derived from its purpose and i, never drawn in order.
+"""
 
 import dataclasses
 import os
@@ -28,16 +31,17 @@ from pipeline.training.recipe.objectives import TRAINING_OBJECTIVES, CrossEntrop
 from pipeline.training.recipe.schedule import Descent, Phase, ScheduleName
 from pipeline.training.trial import check_model_outputs, check_parameters, check_step
 
-# Members and steps timed when `auto` chooses; about a second for models that take long, far less for small ones.
+# Members and steps timed when `auto` chooses; about a second for models that take long, far less for small
+# ones.
 TRIAL_MEMBERS, _TRIAL_STEPS, TRIAL_RUNS = 25, 6, 3
 
 
 class Recipe(Descent):
     """How every model of an experiment is trained.
 
-    objective: `squared_error` is that of logits to the one-hot label. flip and crop_padding (pixels) augment training
-    images at random, see Augmentation.
-    ensemble: `stacked` runs many members at once, `looped` one by one, `auto` times both once and records the faster in the store.
+    objective: `squared_error` is that of logits to the one-hot label. flip and crop_padding (pixels) augment
+    training images at random, see Augmentation. ensemble: `stacked` runs many members at once, `looped` one
+    by one, `auto` times both once and records the faster in the store.
     """
 
     epochs: int = setting(neutral=15, ge=1, le=100_000)
@@ -79,25 +83,37 @@ def member_masks(
 ) -> Masks:
     """Return the masks (n_members, n_train) of members.
 
-    Random subsets of keep_fraction, or with lines such as drop whole groups; all points but forget, or all. With both keep_fraction and forget:
-    that fraction of the points outside forget, which keeps_forget adds.
+    Random subsets of keep_fraction, or with lines such as drop whole groups; all points but forget, or all.
+    With both keep_fraction and forget: that fraction of the points outside forget, which keeps_forget adds.
     """
     if keep_fraction is not None and forget is not None:
-        drawn = [focused_mask(n_train, keep_fraction, forget, seed(purpose, "mask", member), keeps_forget=keeps_forget) for member in members]
+        drawn = [
+            focused_mask(
+                n_train, keep_fraction, forget, seed(purpose, "mask", member), keeps_forget=keeps_forget
+            )
+            for member in members
+        ]
         return np.stack(drawn)
     if keep_fraction is not None and lines is not None:
-        return np.stack([designed_mask(lines, keep_fraction, seed(purpose, "mask", member)) for member in members])
+        return np.stack(
+            [designed_mask(lines, keep_fraction, seed(purpose, "mask", member)) for member in members]
+        )
     if keep_fraction is not None:
-        return np.stack([subset_mask(n_train, keep_fraction, seed(purpose, "mask", member)) for member in members])
+        return np.stack(
+            [subset_mask(n_train, keep_fraction, seed(purpose, "mask", member)) for member in members]
+        )
     mask = np.ones(n_train, bool) if forget is None else retain_mask(n_train, forget)
     return np.broadcast_to(mask, (len(members), n_train))
 
 
-def train_members(build: Builder, recipe: Recipe, data: Feed, *, masks: Masks, seeds: Sequence[int], kind: Kind) -> States:
+def train_members(
+    build: Builder, recipe: Recipe, data: Feed, *, masks: Masks, seeds: Sequence[int], kind: Kind
+) -> States:
     """Return the states of members trained from fresh initialisations on the points that their masks keep.
 
-    Members of one seed start alike and meet the points they share in the same order. Their outputs then share most of their randomness (on
-    digits correlations of .92 where masks differ by 20 points, .84 by 140), which attribution takes out.
+    Members of one seed start alike and meet the points they share in the same order. Their outputs then share
+    most of their randomness (on digits correlations of .92 where masks differ by 20 points, .84 by 140),
+    which attribution takes out.
     """
     points = np.stack([np.flatnonzero(mask) for mask in masks])
     phase = Phase(
@@ -110,7 +126,14 @@ def train_members(build: Builder, recipe: Recipe, data: Feed, *, masks: Masks, s
     )
     states = initial_states(build, seeds)
     device = data.labels.device
-    return run_phases(build(), {name: value.to(device) for name, value in states.items()}, [phase], data, seeds=seeds, kind=kind)
+    return run_phases(
+        build(),
+        {name: value.to(device) for name, value in states.items()},
+        [phase],
+        data,
+        seeds=seeds,
+        kind=kind,
+    )
 
 
 def check_model(build: Builder, recipe: Recipe, inputs: Float[np.ndarray, "..."]) -> None:
@@ -140,7 +163,8 @@ def _check_size(build: Builder) -> None:
     try:
         with torch.device("meta"):
             n_bytes = sum(value.numel() * value.element_size() for value in build().state_dict().values())
-    # A user's model may need real tensors and then fails in any way: nothing is known of its size, and the real build tells what is wrong.
+    # A user's model may need real tensors and then fails in any way: nothing is known of its size, and the
+    # real build tells what is wrong.
     except PluginError:
         return
     except PipelineError:
@@ -150,12 +174,20 @@ def _check_size(build: Builder) -> None:
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if n_bytes > memory:
         settings = ", ".join(f"{name}={value}" for name, value in build.model.model_dump().items())
-        found = f"model {plugin_name(build.model)!r} with {settings} needs {n_bytes / 2**30:,.0f} GB for its parameters alone"
-        raise ConfigError(f"{found}; this machine has {memory / 2**30:,.0f} GB of memory, so choose a smaller model")
+        found = (
+            f"model {plugin_name(build.model)!r} with {settings} needs {n_bytes / 2**30:,.0f} GB for its "
+            "parameters alone"
+        )
+        raise ConfigError(
+            f"{found}; this machine has {memory / 2**30:,.0f} GB of memory, so choose a smaller model"
+        )
 
 
 def choose_ensemble(build: Builder, recipe: Recipe, data: Feed, n_points: int) -> dict[str, Any]:
-    """Return {"kind", "reason", …}: how members of this recipe run, by rule where there is one, else by timing both on a few steps."""
+    """Return {"kind", "reason", …}.
+
+    How members of this recipe run, by rule where there is one, else by timing both on a few steps.
+    """
     if recipe.ensemble != "auto":
         return {"kind": recipe.ensemble, "reason": "set by recipe.ensemble"}
     template = build()
@@ -164,7 +196,11 @@ def choose_ensemble(build: Builder, recipe: Recipe, data: Feed, n_points: int) -
         return {"kind": "looped", "reason": reason}
     batch = min(recipe.batch_size, n_points)
     try:
-        times = _seconds_per_member(build, recipe, data, batch) if sizing.training_group(template, data.first(1), batch) > 1 else None
+        times = (
+            _seconds_per_member(build, recipe, data, batch)
+            if sizing.training_group(template, data.first(1), batch) > 1
+            else None
+        )
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
@@ -174,8 +210,17 @@ def choose_ensemble(build: Builder, recipe: Recipe, data: Feed, n_points: int) -
     if times is None or group == 1:
         return {"kind": "looped", "reason": "memory does not hold 2 members at once"}
     kind = "stacked" if times[0] <= times[1] else "looped"
-    groups = "" if group >= TRIAL_MEMBERS else f", in groups of {group}, as memory does not hold {TRIAL_MEMBERS} members at once"
-    return {"kind": kind, "reason": f"the faster of both when timed{groups}", "seconds_stacked": times[0], "seconds_looped": times[1]}
+    groups = (
+        ""
+        if group >= TRIAL_MEMBERS
+        else f", in groups of {group}, as memory does not hold {TRIAL_MEMBERS} members at once"
+    )
+    return {
+        "kind": kind,
+        "reason": f"the faster of both when timed{groups}",
+        "seconds_stacked": times[0],
+        "seconds_looped": times[1],
+    }
 
 
 def _seconds_per_member(build: Builder, recipe: Recipe, data: Feed, batch: int) -> tuple[float, float]:
@@ -184,7 +229,13 @@ def _seconds_per_member(build: Builder, recipe: Recipe, data: Feed, batch: int) 
     descent = trial_descent(recipe, _TRIAL_STEPS, batch)
     template, states = build(), initial_states(build, range(TRIAL_MEMBERS))
     states = {name: value.to(data.labels.device) for name, value in states.items()}
-    phase = Phase(points=listed, objective=recipe.loss(), descent=descent, augmentation=recipe.augmentation, drop_last=True)
+    phase = Phase(
+        points=listed,
+        objective=recipe.loss(),
+        descent=descent,
+        augmentation=recipe.augmentation,
+        drop_last=True,
+    )
     one = dataclasses.replace(phase, points=listed[:1])
     first = {name: value[:1] for name, value in states.items()}
     times: dict[str, list[float]] = {"stacked": [], "looped": []}

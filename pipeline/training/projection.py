@@ -13,10 +13,13 @@ _SIGNS = 2**24
 
 @dataclass(frozen=True)
 class Projection:
-    """A matrix of signs divided by √dimension, (dimension, n_parameters): inner products of projected vectors are right on average.
+    """A matrix of signs divided by √dimension, (dimension, n_parameters).
 
-    Their standard deviation is at most √(2 / dimension) times the product of the lengths (Johnson and Lindenstrauss 1984; signs: Achlioptas 2003).
-    Equal seeds give equal signs; purpose tells projections of one seed apart.
+    Inner products of projected vectors are right on average.
+
+    Their standard deviation is at most √(2 / dimension) times the product of the lengths (Johnson and
+    Lindenstrauss 1984; signs: Achlioptas 2003). Equal seeds give equal signs; purpose tells projections of
+    one seed apart.
     """
 
     dimension: int
@@ -24,14 +27,18 @@ class Projection:
     seed: int
     purpose: int = 0
 
-    def apply(self, vectors: Float[np.ndarray, "n_vectors n_parameters"]) -> Float[np.ndarray, "n_vectors dimension"]:
+    def apply(
+        self, vectors: Float[np.ndarray, "n_vectors n_parameters"]
+    ) -> Float[np.ndarray, "n_vectors dimension"]:
         """Return the projected vectors."""
         total = np.zeros((len(vectors), self.dimension), np.float32)
         for columns in self._columns():
             total += vectors[:, columns] @ self._signs(columns).T
         return total
 
-    def adjoint(self, coordinates: Float[np.ndarray, "n_vectors dimension"]) -> Float[np.ndarray, "n_vectors n_parameters"]:
+    def adjoint(
+        self, coordinates: Float[np.ndarray, "n_vectors dimension"]
+    ) -> Float[np.ndarray, "n_vectors n_parameters"]:
         """Return the parameter vectors whose inner products with any gradient are those of coordinates with the projected gradient."""
         parts = [coordinates.astype(np.float32) @ self._signs(columns) for columns in self._columns()]
         return np.concatenate(parts, axis=1)
@@ -39,8 +46,12 @@ class Projection:
     def _columns(self) -> list[slice]:
         """Return which parameters' signs are drawn together: always the same, whatever they multiply."""
         step = max(1, _SIGNS // self.dimension)
-        return [slice(start, min(start + step, self.n_parameters)) for start in range(0, self.n_parameters, step)]
+        return [
+            slice(start, min(start + step, self.n_parameters)) for start in range(0, self.n_parameters, step)
+        ]
 
     def _signs(self, columns: slice) -> Float[np.ndarray, "dimension n_columns"]:
-        drawn = generator("projection", self.seed, self.purpose, columns.start).integers(0, 2, (self.dimension, columns.stop - columns.start), np.int8)
+        drawn = generator("projection", self.seed, self.purpose, columns.start).integers(
+            0, 2, (self.dimension, columns.stop - columns.start), np.int8
+        )
         return (2 * drawn - 1).astype(np.float32) / np.float32(np.sqrt(self.dimension))

@@ -1,7 +1,9 @@
-"""What fits into the memory that a task is granted: members in a group, members in a trial, points evaluated at once.
+"""What fits into the memory that a task is granted.
 
-Group and trial move no bit, so they follow what is free here and now. The batch of evaluation may move last bits, so
-it is chosen once for a model, a recipe and a kind of device, and recorded in the store.
+Members in a group, members in a trial, points evaluated at once.
+
+Group and trial move no bit, so they follow what is free here and now. The batch of evaluation may move last
+bits, so it is chosen once for a model, a recipe and a kind of device, and recorded in the store.
 """
 
 import copy
@@ -21,21 +23,27 @@ from torch.utils._pytree import tree_leaves
 from pipeline.core.memory import available_memory, n_cpus
 from pipeline.core.resources import Grant
 
-# Beyond ~50 members a step's working set leaves the 2 MB of L2 that a core has here, below ~20 the interpreter shows.
+# Beyond ~50 members a step's working set leaves the 2 MB of L2 that a core has here, below ~20 the
+# interpreter shows.
 GROUP_SIZE = 50
 # On a GPU more members at once only help, as far as its memory goes.
 GROUP_SIZE_ON_GPU = 500
 # Points evaluated at once; bounds the activations held for a group.
 EVALUATION_BATCH, SMALLEST_BATCH = 2048, 16
-# Part of the granted memory that is planned with: kernels need room of their own, and so do gradients on their way.
+# Part of the granted memory that is planned with: kernels need room of their own, and so do gradients on
+# their way.
 PLANNED_SHARE = 0.5
-# Copies of a member's state that a step holds: itself, its gradient, at most two moments of the optimiser, one update.
+# Copies of a member's state that a step holds: itself, its gradient, at most two moments of the optimiser,
+# one update.
 STATE_COPIES = 5
 
 
 @dataclass(frozen=True)
 class Allowance:
-    """What a task may use: bytes of memory, None where nobody counts them, and the batch of evaluation that is recorded."""
+    """What a task may use.
+
+    Bytes of memory, None where nobody counts them, and the batch of evaluation that is recorded.
+    """
 
     memory_bytes: int | None = None
     evaluation_batch: int | None = None
@@ -47,7 +55,10 @@ _ALLOWED: ContextVar[Allowance] = ContextVar("allowance", default=UNCOUNTED)
 
 @contextmanager
 def allowing(allowance: Allowance) -> Iterator[None]:
-    """Let groups and batches inside this block be sized by allowance; outside of any, sizes are those of a small model."""
+    """Let groups and batches inside this block be sized by allowance.
+
+    Outside of any, sizes are those of a small model.
+    """
     token = _ALLOWED.set(allowance)
     try:
         yield
@@ -64,13 +75,18 @@ def evaluation_batch() -> int:
 def memory_granted(device: str, grant: Grant) -> int:
     """Return the bytes that a task may still take: of its GPU or part of one, else of this machine.
 
-    Where the grant names no memory, tasks that run beside it get equal parts of what is left, by the CPUs of each.
+    Where the grant names no memory, tasks that run beside it get equal parts of what is left, by the CPUs of
+    each.
     """
     if device.startswith("cuda"):
         free, total = torch.cuda.mem_get_info(device)
         held = torch.cuda.memory_reserved(device)
         idle = held - torch.cuda.memory_allocated(device)
-        return int(min(free, max(0.0, grant.num_gpus * total - held)) + idle if 0 < grant.num_gpus < 1 else free + idle)
+        return int(
+            min(free, max(0.0, grant.num_gpus * total - held)) + idle
+            if 0 < grant.num_gpus < 1
+            else free + idle
+        )
     free = available_memory()
     if grant.memory_bytes is None:
         return free // max(1, n_cpus() // max(1, grant.num_cpus))
@@ -84,7 +100,10 @@ def resident_bytes() -> int:
 
 @dataclass(frozen=True)
 class Footprint:
-    """Bytes of one member: its state, what one point leaves behind for the backward pass, and the largest step of a pass."""
+    """Bytes of one member.
+
+    Its state, what one point leaves behind for the backward pass, and the largest step of a pass.
+    """
 
     state: int
     training_point: int
@@ -100,10 +119,18 @@ class _Outputs(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         found = func(*args, **(kwargs or {}))
-        given = {leaf.untyped_storage().data_ptr() for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)}
+        given = {
+            leaf.untyped_storage().data_ptr()
+            for leaf in tree_leaves((args, kwargs))
+            if isinstance(leaf, Tensor)
+        }
         made = [leaf for leaf in tree_leaves(found) if isinstance(leaf, Tensor)]
         # A view, such as a transposed weight, takes no memory of its own.
-        size = sum(leaf.numel() * leaf.element_size() for leaf in made if leaf.untyped_storage().data_ptr() not in given)
+        size = sum(
+            leaf.numel() * leaf.element_size()
+            for leaf in made
+            if leaf.untyped_storage().data_ptr() not in given
+        )
         self.total, self.largest = self.total + size, max(self.largest, size)
         return found
 
@@ -114,7 +141,9 @@ _FITTED: dict[Any, int] = {}
 
 
 def footprint(template: nn.Module, inputs: Tensor) -> Footprint:
-    """Return what a member of the template's kind takes; inputs (n_points, ...) are a few points, as models see them.
+    """Return what a member of the template's kind takes.
+
+    Inputs (n_points, ...) are a few points, as models see them.
 
     It is found by one pass in evaluation, and kept by layers and shapes.
     """
@@ -126,7 +155,9 @@ def footprint(template: nn.Module, inputs: Tensor) -> Footprint:
         state = sum(value.numel() * value.element_size() for value in template.state_dict().values())
         own = inputs[:1].numel() * inputs.element_size()
         n_points = len(inputs)
-        _FOOTPRINTS[key] = Footprint(state, own + 2 * counted.total // n_points, own + 3 * counted.largest // n_points)
+        _FOOTPRINTS[key] = Footprint(
+            state, own + 2 * counted.total // n_points, own + 3 * counted.largest // n_points
+        )
     return _FOOTPRINTS[key]
 
 
@@ -140,15 +171,26 @@ def training_group(template: nn.Module, inputs: Tensor, batch_size: int) -> int:
 
     It is no more than fitted when memory ran out before in this process.
     """
-    budget, fitted = _budget(), _FITTED.get((*_kind(template, inputs), batch_size), GROUP_SIZE_ON_GPU) if _FITTED else GROUP_SIZE_ON_GPU
+    budget, fitted = (
+        _budget(),
+        _FITTED.get((*_kind(template, inputs), batch_size), GROUP_SIZE_ON_GPU)
+        if _FITTED
+        else GROUP_SIZE_ON_GPU,
+    )
     if budget is None:
         return min(fitted, GROUP_SIZE)
     member = footprint(template, inputs)
-    return min(fitted, _clamped(budget / (STATE_COPIES * member.state + batch_size * member.training_point), inputs.device))
+    return min(
+        fitted,
+        _clamped(budget / (STATE_COPIES * member.state + batch_size * member.training_point), inputs.device),
+    )
 
 
 def ran_out(template: nn.Module, inputs: Tensor, batch_size: int, n_members: int) -> int:
-    """Return how many members to train together now that so many ran out of memory: half; later groups start with it."""
+    """Return how many members to train together now that so many ran out of memory: half.
+
+    Later groups start with it.
+    """
     fewer = max(1, n_members // 2)
     _FITTED[(*_kind(template, inputs), batch_size)] = fewer
     return fewer

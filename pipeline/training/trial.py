@@ -30,7 +30,9 @@ def trying(build: Builder, problem: str) -> Iterator[None]:
     except Exception as error:
         place = users_line(error, [type(build.model)])
         where = f", {place}" if place else ""
-        raise ConfigError(f"model {plugin_name(build.model)} {problem} ({say(error)}{where}); mend its build()") from error
+        raise ConfigError(
+            f"model {plugin_name(build.model)} {problem} ({say(error)}{where}); mend its build()"
+        ) from error
 
 
 def check_parameters(build: Builder, template: nn.Module) -> None:
@@ -50,7 +52,9 @@ def check_parameters(build: Builder, template: nn.Module) -> None:
         raise ConfigError(f"model {name} has nothing to train: {found}; {remedy}")
 
 
-def check_model_outputs(build: Builder, template: nn.Module, inputs: Float[np.ndarray, "n_points ..."]) -> None:
+def check_model_outputs(
+    build: Builder, template: nn.Module, inputs: Float[np.ndarray, "n_points ..."]
+) -> None:
     """Raise ConfigError unless an untrained model turns inputs into finite logits (n_points, n_classes).
 
     One input alone is tried too.
@@ -60,22 +64,39 @@ def check_model_outputs(build: Builder, template: nn.Module, inputs: Float[np.nd
         with torch.inference_mode(), trying(build, f"cannot take inputs of shape {points.shape}"):
             logits = template.eval()(_tensor(points))
         expected = (len(points), build.n_classes)
-        if not isinstance(logits, Tensor) or tuple(logits.shape) != expected or not logits.is_floating_point():
-            found = f"{logits.dtype} {tuple(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__
-            raise ConfigError(f"model {name} returns {found}; expected floating-point logits of shape {expected}")
+        if (
+            not isinstance(logits, Tensor)
+            or tuple(logits.shape) != expected
+            or not logits.is_floating_point()
+        ):
+            found = (
+                f"{logits.dtype} {tuple(logits.shape)}"
+                if isinstance(logits, Tensor)
+                else type(logits).__name__
+            )
+            raise ConfigError(
+                f"model {name} returns {found}; expected floating-point logits of shape {expected}"
+            )
         if not torch.isfinite(logits).all():
             remedy = "start its parameters with finite values, and scale the inputs"
             raise ConfigError(f"model {name} returns NaN or infinity before it is trained; {remedy}")
 
 
-def check_step(build: Builder, descent: Descent, inputs: Float[np.ndarray, "n_points ..."], kinds: Sequence[Kind]) -> None:
+def check_step(
+    build: Builder, descent: Descent, inputs: Float[np.ndarray, "n_points ..."], kinds: Sequence[Kind]
+) -> None:
     """Raise ConfigError unless fresh models can take one step on inputs, stacked or looped as kinds say.
 
     torch's random numbers are left as they were.
     """
     labels = torch.zeros(len(inputs), dtype=torch.int64)
     data, points = Resident(_tensor(inputs), labels), np.arange(len(inputs))[None].repeat(2, axis=0)
-    phase = Phase(points=points, objective=cross_entropy, descent=descent.model_copy(update={"epochs": 1}), drop_last=True)
+    phase = Phase(
+        points=points,
+        objective=cross_entropy,
+        descent=descent.model_copy(update={"epochs": 1}),
+        drop_last=True,
+    )
     with torch.random.fork_rng(devices=[]):
         with trying(build, "cannot be built twice alike"):
             states, template = initial_states(build, [0, 1]), build()

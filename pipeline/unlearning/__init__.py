@@ -8,4 +8,6 @@ from pipeline.unlearning.matching import Dmm, OracleMatching
 from pipeline.unlearning.no_op import NoOp
 from pipeline.unlearning.unlearner import Unlearner
 
-UNLEARNERS = PluginTable("unlearner", Unlearner, (NoOp, DmDirect, Dmm, OracleMatching, GradientAscent, Finetune))
+UNLEARNERS = PluginTable(
+    "unlearner", Unlearner, (NoOp, DmDirect, Dmm, OracleMatching, GradientAscent, Finetune)
+)

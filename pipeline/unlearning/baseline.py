@@ -1,4 +1,7 @@
-"""What the gradient baselines of the literature share: descent, by default by SGD, on some points towards some objective."""
+"""What the gradient baselines of the literature share.
+
+Descent, by default by SGD, on some points towards some objective.
+"""
 
 from pydantic import model_validator
 
@@ -41,7 +44,10 @@ class GradientBaseline(Descent, ScheduledUnlearner):
         self.augmentation.check(examples.input_shape)
 
     def phase(self, request: Request, points: Indices, objective: Objective) -> Phase:
-        """Return the phase that descends objective on points, the same for every member; a short last batch is kept."""
+        """Return the phase that descends objective on points, the same for every member.
+
+        A short last batch is kept.
+        """
         return Phase(
             points=same_for_all(points, len(request.seeds)),
             objective=objective,

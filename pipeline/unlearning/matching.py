@@ -1,7 +1,8 @@
 """Matching: fine-tune to wanted logits on the forget set and a sample of the retain set.
 
-Datamodel Matching takes the logits that a datamodel predicts for a model retrained without the forget set; Oracle Matching takes those of a
-true oracle, which is what one wants to avoid training: it bounds what matching can reach. (Georgiev et al. 2025, algorithms 1 and 2.)
+Datamodel Matching takes the logits that a datamodel predicts for a model retrained without the forget set;
+Oracle Matching takes those of a true oracle, which is what one wants to avoid training: it bounds what
+matching can reach. (Georgiev et al. 2025, algorithms 1 and 2.)
 """
 
 from abc import abstractmethod
@@ -22,9 +23,9 @@ from pipeline.unlearning.unlearner import Request, ScheduledUnlearner, check_wan
 class Matching(Descent, ScheduledUnlearner):
     """Descends the squared error to wanted logits, by default with Adam and a learning rate that loses 5 % an epoch.
 
-    The optimiser limits how close models come: Muon (momentum .9, nesterov, rate .02, linear) leaves half of what
-    Adam leaves. Each member matches the forget set, listed `forget_multiplier` times, and `retain_points` of the retain set, drawn once without
-    replacement under the member's own seed.
+    The optimiser limits how close models come: Muon (momentum .9, nesterov, rate .02, linear) leaves half of
+    what Adam leaves. Each member matches the forget set, listed `forget_multiplier` times, and
+    `retain_points` of the retain set, drawn once without replacement under the member's own seed.
     """
 
     retain_points: int = setting(neutral=140, ge=0, le=10_000_000)
@@ -50,10 +51,23 @@ class Matching(Descent, ScheduledUnlearner):
     def phases(self, request: Request) -> list[Phase]:
         """Return the one phase of matching."""
         n_retain = min(self.retain_points, len(request.retain))
-        samples = [generator("retain_sample", seed).choice(request.retain, n_retain, replace=False) for seed in request.seeds]
-        points = np.stack([np.concatenate([np.tile(request.forget, self.forget_multiplier), sample]) for sample in samples])
+        samples = [
+            generator("retain_sample", seed).choice(request.retain, n_retain, replace=False)
+            for seed in request.seeds
+        ]
+        points = np.stack(
+            [np.concatenate([np.tile(request.forget, self.forget_multiplier), sample]) for sample in samples]
+        )
         targets = self.wanted_logits(request).astype(np.float32)
-        return [Phase(points=points, objective=squared_error, descent=self.descent(), drop_last=False, targets=targets)]
+        return [
+            Phase(
+                points=points,
+                objective=squared_error,
+                descent=self.descent(),
+                drop_last=False,
+                targets=targets,
+            )
+        ]
 
 
 class Dmm(Matching):
@@ -83,5 +97,8 @@ class OracleMatching(Matching):
     def wanted_logits(self, request: Request) -> Logits:
         """Return the teachers' logits."""
         if request.oracle_logits is None:
-            raise ConfigError("oracle_matching needs true oracles; configure populations.floor, from which it takes its teachers")
+            raise ConfigError(
+                "oracle_matching needs true oracles; configure populations.floor, from which it takes its "
+                "teachers"
+            )
         return request.oracle_logits

@@ -1,4 +1,7 @@
-"""The request to unlearn and the plug-in that answers it; most unlearners are a schedule of phases for the one training loop."""
+"""The request to unlearn and the plug-in that answers it.
+
+Most unlearners are a schedule of phases for the one training loop.
+"""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -27,10 +30,11 @@ from pipeline.training.snapshots import Recorder, Snapshot, Snapshots, take_snap
 class Request:
     """Models that must forget, and what may be known for it.
 
-    states: the n_members trained models; logits (n_members, n_points, n_classes) theirs on all points; forget and retain: training ids;
-    seeds (n_members,). effect (n_points, n_classes): predicted change of the logits; oracle_logits (n_members, n_points, n_classes): one
-    true oracle for each member. The last two are there only for unlearners that need them. n_saved: of how
-    many models, the first ones, the states are saved.
+    states: the n_members trained models; logits (n_members, n_points, n_classes) theirs on all points; forget
+    and retain: training ids; seeds (n_members,). effect (n_points, n_classes): predicted change of the
+    logits; oracle_logits (n_members, n_points, n_classes): one true oracle for each member. The last two are
+    there only for unlearners that need them. n_saved: of how many models, the first ones, the states are
+    saved.
     """
 
     template: nn.Module
@@ -49,7 +53,10 @@ class Request:
         if len(self.forget) == 0:
             raise ConfigError("the forget set is empty; name at least one training point to forget")
         if len(self.seeds) != n_members(self.states) or len(self.logits) != len(self.seeds):
-            raise ShapeError(f"{n_members(self.states)} models, {len(self.logits)} rows of logits, {len(self.seeds)} seeds; give one of each a model")
+            raise ShapeError(
+                f"{n_members(self.states)} models, {len(self.logits)} rows of logits, {len(self.seeds)} "
+                "seeds; give one of each a model"
+            )
 
     def compute_logits(self, states: States) -> Logits:
         """Return the logits (n_members, n_points, n_classes) of states on all points, in evaluation mode."""
@@ -82,9 +89,9 @@ class Unlearned:
 class Unlearner(Plugin):
     """Makes models forget. needs may name `effect` (a datamodel's prediction) or `oracle` (true oracles).
 
-    moves_weights says whether it trains. start is the role of the models that are to forget. An unlearner that descends
-    phases has the setting `snapshots`. Another one may declare it as `snapshots: Snapshots | None =
-    setting(neutral=None)`; it then returns snapshots with its answer, see Request.take_snapshot.
+    moves_weights says whether it trains. start is the role of the models that are to forget. An unlearner
+    that descends phases has the setting `snapshots`. Another one may declare it as `snapshots: Snapshots |
+    None = setting(neutral=None)`; it then returns snapshots with its answer, see Request.take_snapshot.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset()
@@ -116,10 +123,18 @@ class Unlearner(Plugin):
     def _check_unlearn(self, found: Unlearned, request: Request) -> None:
         check_wanted_logits(found.logits, request, "logits")
         wanted = {name: tuple(value.shape) for name, value in request.states.items()}
-        if not fits(found.states, dict[str, Tensor]) or {name: tuple(value.shape) for name, value in found.states.items()} != wanted:
-            raise ShapeError("`states` are not those of the request, changed; expected a tensor of the same shape under each of its names")
+        if (
+            not fits(found.states, dict[str, Tensor])
+            or {name: tuple(value.shape) for name, value in found.states.items()} != wanted
+        ):
+            raise ShapeError(
+                "`states` are not those of the request, changed; expected a tensor of the same shape under "
+                "each of its names"
+            )
         if not fits(found.n_samples, int) or found.n_samples < 0:
-            raise ShapeError(f"`n_samples` is {describe_value(found.n_samples)}; expected an integer, 0 or more")
+            raise ShapeError(
+                f"`n_samples` is {describe_value(found.n_samples)}; expected an integer, 0 or more"
+            )
         if (self.snapshots_wanted is not None) != (len(found.snapshots) > 0):
             is_wanted = self.snapshots_wanted is not None
             expected = "snapshots, the last of them the answer"
@@ -172,7 +187,9 @@ class ScheduledUnlearner(Unlearner):
 def check_wanted_logits(logits: Logits, request: Request, name: str) -> None:
     """Raise ShapeError unless logits are numbers of the shape of the request's."""
     if not fits(logits, np.ndarray) or logits.dtype.kind != "f" or logits.shape != request.logits.shape:
-        raise ShapeError(f"`{name}` is {describe_value(logits)}; expected floats of shape {request.logits.shape}")
+        raise ShapeError(
+            f"`{name}` is {describe_value(logits)}; expected floats of shape {request.logits.shape}"
+        )
 
 
 def check_snapshots(found: Unlearned, request: Request) -> None:
@@ -202,17 +219,25 @@ def check_phase(phase: Phase, request: Request) -> None:
     """Raise ShapeError unless a phase lists points of the data, one list for each model, and targets for all points."""
     points, targets, n_points = phase.points, phase.targets, len(request.data.labels)
     if points.dtype.kind not in "iu" or points.ndim != 2 or len(points) != len(request.seeds):
-        raise ShapeError(f"`points` is {describe_value(points)}; expected integer ids of shape ({len(request.seeds)}, n_listed)")
+        raise ShapeError(
+            f"`points` is {describe_value(points)}; expected integer ids of shape ({len(request.seeds)}, "
+            "n_listed)"
+        )
     if points.min() < 0 or points.max() >= n_points:
-        raise ShapeError(f"`points` spans {points.min()} to {points.max()}; expected ids from 0 to {n_points - 1}")
+        raise ShapeError(
+            f"`points` spans {points.min()} to {points.max()}; expected ids from 0 to {n_points - 1}"
+        )
     shared = (n_points, request.logits.shape[2])
     expected = [shared, (len(points), *shared)]
     if targets is not None and (targets.shape not in expected or targets.dtype.kind != "f"):
         raise ShapeError(
-            f"`targets` is {describe_value(targets)}; they are looked up by point id: expected floats of shape {expected[0]} for all models, or {expected[1]}"
+            f"`targets` is {describe_value(targets)}; they are looked up by point id: expected floats of "
+            f"shape {expected[0]} for all models, or {expected[1]}"
         )
     if not isinstance(phase.descent, Descent) or not callable(phase.objective):
-        raise ShapeError("`descent` and `objective` are to be a Descent and a function of logits, labels and targets")
+        raise ShapeError(
+            "`descent` and `objective` are to be a Descent and a function of logits, labels and targets"
+        )
 
 
 def same_for_all(indices: Indices, n_models: int) -> np.ndarray:

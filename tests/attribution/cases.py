@@ -1,4 +1,7 @@
-"""A small experiment with known weights for each estimator of the table, which the contracts are run on; a new estimator takes one line in CASES."""
+"""A small experiment with known weights for each estimator of the table, which the contracts are run on.
+
+A new estimator takes one line in CASES.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -27,7 +30,10 @@ N_TRAIN, N_POINTS, PER_POINT = 40, 4, 3
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """An estimator, what it learns from, and the truth: weights (n_train, n_outputs); unseen (n_models, n_train) are masks it has not met."""
+    """An estimator, what it learns from, and the truth: weights (n_train, n_outputs).
+
+    Unseen (n_models, n_train) are masks it has not met.
+    """
 
     estimator: Estimator
     evidence: Evidence
@@ -49,7 +55,9 @@ class Case:
 def _planted(n_models: int = 160) -> tuple[Evidence, Block, np.ndarray, np.ndarray]:
     rng, lines = np.random.default_rng(0), lines_of(N_TRAIN)
     masks, unseen = masks_of(lines, n_models), masks_of(lines, 30, seed=9)
-    weights = rng.normal(size=(N_TRAIN, N_POINTS * PER_POINT)) * (rng.random((N_TRAIN, N_POINTS * PER_POINT)) < 0.5)
+    weights = rng.normal(size=(N_TRAIN, N_POINTS * PER_POINT)) * (
+        rng.random((N_TRAIN, N_POINTS * PER_POINT)) < 0.5
+    )
     outputs = masks @ weights + 3 + 0.2 * rng.normal(size=(n_models, N_POINTS * PER_POINT))
     block = Block(points=np.arange(7, 7 + N_POINTS), outputs=outputs, per_point=PER_POINT)
     return Evidence(masks=masks, heldout=unseen, lines=lines), block, weights, unseen
@@ -58,7 +66,10 @@ def _planted(n_models: int = 160) -> tuple[Evidence, Block, np.ndarray, np.ndarr
 def in_subset_models(estimator: Estimator, n_models: int = 160) -> Case:
     """Return outputs of subset models that are linear in the mask, half of the weights 0, beside a constant and noise."""
     evidence, block, weights, unseen = _planted(n_models)
-    lines, views = (evidence.lines if "groups" in estimator.needs else None), (views_of(N_TRAIN) if "views" in estimator.needs else None)
+    lines, views = (
+        (evidence.lines if "groups" in estimator.needs else None),
+        (views_of(N_TRAIN) if "views" in estimator.needs else None),
+    )
     fresh = Evidence(masks=evidence.masks, heldout=evidence.heldout, lines=lines, views=views)
     return Case(estimator=estimator, evidence=fresh, block=block, weights=weights, unseen=unseen)
 
@@ -88,7 +99,10 @@ def _retrained(n_classes: int) -> tuple[Evidence, Block, np.ndarray]:
 
 
 def in_checkpoints(estimator: Estimator, n_classes: int) -> Case:
-    """Return softmax regression at its minimum; the weights are what retraining without each point takes away."""
+    """Return softmax regression at its minimum.
+
+    The weights are what retraining without each point takes away.
+    """
     evidence, block, weights = _retrained(n_classes)
     return Case(estimator=estimator, evidence=evidence, block=block, weights=weights, unseen=evidence.heldout)
 
@@ -110,5 +124,8 @@ CASES: dict[str, Callable[[Path], Case]] = {
 def case_of(name: str, folder: Path) -> Case:
     """Return the case of an estimator; raises KeyError saying what to add for one that has none."""
     if name not in CASES:
-        raise KeyError(f"estimator {name!r} has no case to be tested on; add a line for it to CASES in tests/attribution/cases.py")
+        raise KeyError(
+            f"estimator {name!r} has no case to be tested on; add a line for it to CASES in "
+            "tests/attribution/cases.py"
+        )
     return CASES[name](folder)

@@ -1,4 +1,7 @@
-"""Softmax regression at its minimum, with and without some points: what attribution from checkpoints is held against."""
+"""Softmax regression at its minimum, with and without some points.
+
+What attribution from checkpoints is held against.
+"""
 
 from dataclasses import dataclass
 
@@ -17,7 +20,10 @@ from pipeline.training.recipe.objectives import LabelObjective, cross_entropy
 
 @dataclass(frozen=True, kw_only=True)
 class Convex:
-    """Examples and the penalty: the loss is the sum of the objective over points and penalty · n_train / 2 times all parameters squared."""
+    """Examples and the penalty.
+
+    The loss is the sum of the objective over points and penalty · n_train / 2 times all parameters squared.
+    """
 
     examples: Examples
     penalty: float
@@ -45,12 +51,17 @@ class Convex:
 
     def block(self, points: np.ndarray) -> Block:
         """Return the logits of points at the minimum as a block of four models."""
-        outputs = np.broadcast_to(self.logits()[points].reshape(1, -1), (4, len(points) * self.examples.n_classes))
+        outputs = np.broadcast_to(
+            self.logits()[points].reshape(1, -1), (4, len(points) * self.examples.n_classes)
+        )
         return Block(points=points, outputs=outputs, per_point=self.examples.n_classes)
 
     def datamodel(self, estimator: Estimator, points: np.ndarray | None = None) -> StepDatamodel:
         """Return the datamodel of points, all if none are named."""
-        evidence, block = self.evidence(), self.block(np.arange(self.examples.n_points) if points is None else points)
+        evidence, block = (
+            self.evidence(),
+            self.block(np.arange(self.examples.n_points) if points is None else points),
+        )
         factor = estimator.factor(evidence)
         return estimator.datamodel(factor, estimator.fit(factor, evidence, block), evidence, block)
 
@@ -67,21 +78,32 @@ class Convex:
         for _ in range(25):
             slope = (x.T @ self.objective.slopes(x @ found, labels) + pull * found).ravel()
             bend = self.objective.curvatures(x @ found)
-            hessian = np.einsum("ni,nkl,nj->ikjl", x, bend, x).reshape(found.size, found.size) + pull * np.eye(found.size)
+            hessian = np.einsum("ni,nkl,nj->ikjl", x, bend, x).reshape(
+                found.size, found.size
+            ) + pull * np.eye(found.size)
             found -= np.linalg.solve(hessian, slope).reshape(found.shape)
         return found
 
 
-def overlapping(n_train: int = 40, n_classes: int = 3, penalty: float = 0.05, stretched: float = 1.0, seed: int = 0) -> Convex:
+def overlapping(
+    n_train: int = 40, n_classes: int = 3, penalty: float = 0.05, stretched: float = 1.0, seed: int = 0
+) -> Convex:
     """Return classes that overlap, and six validation points whose inputs, hence logits, are stretched."""
     rng = np.random.default_rng(seed)
     labels = np.arange(n_train + 6) % n_classes
     inputs = rng.normal(size=(n_train + 6, 5)) + np.eye(n_classes, 5)[labels]
     inputs[n_train:] *= stretched
-    return Convex(examples=Examples(inputs=inputs.astype(np.float32), labels=labels, n_train=n_train, n_classes=n_classes), penalty=penalty)
+    return Convex(
+        examples=Examples(
+            inputs=inputs.astype(np.float32), labels=labels, n_train=n_train, n_classes=n_classes
+        ),
+        penalty=penalty,
+    )
 
 
-def compared(convex: Convex, datamodel: StepDatamodel, sets: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+def compared(
+    convex: Convex, datamodel: StepDatamodel, sets: list[np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
     """Return predicted and actual effects (n_sets, n_outputs) of removing sets."""
     found = np.stack([datamodel.effect_of_removing(ids).mean for ids in sets])
     return found, np.stack([convex.effect(ids).ravel() for ids in sets])

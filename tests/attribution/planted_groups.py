@@ -19,7 +19,12 @@ def lines_of(n_train: int = N_TRAIN, seed: int = 0) -> Lines:
     """Return the lines of points in four classes, a third of which are far harder than the others."""
     rng = np.random.default_rng(seed)
     labels = np.arange(n_train) % 4
-    return draw_lines(rng.normal(size=(n_train, 6)) + 2 * np.eye(4, 6)[labels], labels, rng.gamma(1.0, size=n_train), caps_per_class=10)
+    return draw_lines(
+        rng.normal(size=(n_train, 6)) + 2 * np.eye(4, 6)[labels],
+        labels,
+        rng.gamma(1.0, size=n_train),
+        caps_per_class=10,
+    )
 
 
 def views_of(n_points: int = N_TRAIN, seed: int = 0) -> Views:
@@ -27,13 +32,18 @@ def views_of(n_points: int = N_TRAIN, seed: int = 0) -> Views:
     rng = np.random.default_rng(seed)
     labels = np.arange(n_points) % 4
     features = rng.normal(size=(n_points, 6)) + 2 * np.eye(4, 6)[labels]
-    return draw_views(features / np.linalg.norm(features, axis=1, keepdims=True), labels, rng.gamma(1.0, size=n_points))
+    return draw_views(
+        features / np.linalg.norm(features, axis=1, keepdims=True), labels, rng.gamma(1.0, size=n_points)
+    )
 
 
 def masks_of(lines: Lines, n_models: int, seed: int = 0) -> np.ndarray:
     """Return masks (n_models, n_train) that keep .8, random and designed in turn."""
     n_train = len(lines.difficulty)
-    draw = (lambda member: subset_mask(n_train, 0.8, member), lambda member: designed_mask(lines, 0.8, member))
+    draw = (
+        lambda member: subset_mask(n_train, 0.8, member),
+        lambda member: designed_mask(lines, 0.8, member),
+    )
     return np.stack([draw[member % 2](1000 * seed + member) for member in range(n_models)])
 
 

@@ -57,7 +57,9 @@ class Recurrent(Model):
         return (
             Gated(input_shape[0], n_classes)
             if self.ends_linear
-            else nn.Sequential(nn.Flatten(), nn.Unflatten(1, (-1, 1)), nn.Conv1d(input_shape[0], n_classes, 1), nn.Flatten())
+            else nn.Sequential(
+                nn.Flatten(), nn.Unflatten(1, (-1, 1)), nn.Conv1d(input_shape[0], n_classes, 1), nn.Flatten()
+            )
         )
 
 
@@ -75,30 +77,52 @@ class Gated(nn.Module):
 @pytest.mark.parametrize(
     ("estimator", "model", "message"),
     [
-        ({"name": "trak"}, Recurrent(), "^estimator: trak cannot take the gradients of single points of model Recurrent"),
-        ({"name": "kernel", "guide": {}}, Recurrent(), "^estimator.guide: influence cannot take the gradients"),
+        (
+            {"name": "trak"},
+            Recurrent(),
+            "^estimator: trak cannot take the gradients of single points of model Recurrent",
+        ),
+        (
+            {"name": "kernel", "guide": {}},
+            Recurrent(),
+            "^estimator.guide: influence cannot take the gradients",
+        ),
         (
             {"name": "combined", "kernel": {"guide": {"layers": "last"}}},
             Recurrent(ends_linear=False),
             "^estimator.kernel.guide: .* no linear layer.*layers.* to 'all'",
         ),
-        ({"name": "kernel", "guide": {"rows": 10**9}}, Mlp(width=10**6), "^estimator.guide: influence would hold 180 rows .* lower `rows`"),
+        (
+            {"name": "kernel", "guide": {"rows": 10**9}},
+            Mlp(width=10**6),
+            "^estimator.guide: influence would hold 180 rows .* lower `rows`",
+        ),
     ],
 )
-def test_a_model_that_cannot_be_looked_into_is_refused_before_any_is_trained(open_tiny, estimator, model, message):
-    experiment = open_tiny("recipe.ensemble=auto", estimator=estimator).experiment.model_copy(update={"model": model})
+def test_a_model_that_cannot_be_looked_into_is_refused_before_any_is_trained(
+    open_tiny, estimator, model, message
+):
+    experiment = open_tiny("recipe.ensemble=auto", estimator=estimator).experiment.model_copy(
+        update={"model": model}
+    )
     with pytest.raises(ConfigError, match=message):
         check(experiment, experiment.dataset.load())
 
 
 def test_a_guide_that_nobody_asks_is_not_tried(open_tiny):
-    experiment = open_tiny("recipe.ensemble=auto", estimator={"name": "kernel", "guide": {}}, unlearners={"nothing": "no_op"}).experiment
+    experiment = open_tiny(
+        "recipe.ensemble=auto", estimator={"name": "kernel", "guide": {}}, unlearners={"nothing": "no_op"}
+    ).experiment
     check(experiment.model_copy(update={"model": Recurrent()}), experiment.dataset.load())
 
 
 def test_other_settings_or_another_model_are_another_answer(open_tiny):
     folders = set()
-    for changes in ({}, {"estimator": {"name": "trak", "damping": 0.1}}, {"model": {"name": "mlp", "width": 9}}):
+    for changes in (
+        {},
+        {"estimator": {"name": "trak", "damping": 0.1}},
+        {"model": {"name": "mlp", "width": 9}},
+    ):
         session = open_tiny(**{"estimator": "trak", **changes})
         folders.add(session.graph.survey(session.store)["factor"].question)
     assert len(folders) == 3

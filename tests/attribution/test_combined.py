@@ -27,9 +27,15 @@ def fitted(estimator):
 def test_predictions_are_of_both_and_effects_of_the_kernel(share):
     combined = Combined(share=share)
     both, kernel, local = fitted(combined), fitted(combined.kernel), fitted(combined.local)
-    assert both.predict(UNSEEN) == pytest.approx((1 - share) * kernel.predict(UNSEEN) + share * local.predict(UNSEEN))
+    assert both.predict(UNSEEN) == pytest.approx(
+        (1 - share) * kernel.predict(UNSEEN) + share * local.predict(UNSEEN)
+    )
     assert both.weights() == pytest.approx((1 - share) * kernel.weights() + share * local.weights())
-    for one, other in zip(vars(both.effect_of_removing(np.arange(5))).values(), vars(kernel.effect_of_removing(np.arange(5))).values(), strict=True):
+    for one, other in zip(
+        vars(both.effect_of_removing(np.arange(5))).values(),
+        vars(kernel.effect_of_removing(np.arange(5))).values(),
+        strict=True,
+    ):
         assert np.array_equal(one, other)
 
 

@@ -1,4 +1,7 @@
-"""What every estimator promises, run over the whole table: a new one is tested by being in it, and by a line in `cases`."""
+"""What every estimator promises, run over the whole table.
+
+A new one is tested by being in it, and by a line in `cases`.
+"""
 
 from dataclasses import replace
 
@@ -48,7 +51,9 @@ def with_outputs(case, outputs):
 
 def test_every_case_is_of_an_estimator_in_the_table(tmp_path):
     assert sorted(CASES) == ESTIMATORS.names()
-    assert [type(case_of(name, tmp_path).estimator) for name in CASES] == [ESTIMATORS.resolve(name) for name in CASES]
+    assert [type(case_of(name, tmp_path).estimator) for name in CASES] == [
+        ESTIMATORS.resolve(name) for name in CASES
+    ]
     with pytest.raises(KeyError, match="'shapley' has no case to be tested on; add a line"):
         case_of("shapley", tmp_path)
 
@@ -71,7 +76,15 @@ def test_planted_effects_are_found_with_their_sign(case, datamodel):
 def test_weights_are_planted_ones_up_to_a_constant(case, datamodel):
     weights = datamodel.weights()
     assert weights.shape == case.weights.shape
-    assert np.median([spearmanr(weights[:, output], case.weights[:, output]).statistic for output in range(weights.shape[1])]) > 0.8
+    assert (
+        np.median(
+            [
+                spearmanr(weights[:, output], case.weights[:, output]).statistic
+                for output in range(weights.shape[1])
+            ]
+        )
+        > 0.8
+    )
 
 
 def test_raw_masks_of_zeros_and_ones_are_predicted(case, datamodel):
@@ -80,7 +93,10 @@ def test_raw_masks_of_zeros_and_ones_are_predicted(case, datamodel):
     denser[:, :10] = True
     assert agreement(datamodel.predict(case.unseen), case.unseen @ case.weights).mean() > 0.8
     assert agreement(datamodel.predict(denser), denser @ case.weights).mean() > 0.8
-    assert np.abs(datamodel.predict(case.evidence.masks).mean(axis=0) - case.block.outputs.mean(axis=0)).max() < 1
+    assert (
+        np.abs(datamodel.predict(case.evidence.masks).mean(axis=0) - case.block.outputs.mean(axis=0)).max()
+        < 1
+    )
 
 
 def test_an_effect_is_what_predictions_change_by(datamodel):
@@ -93,7 +109,9 @@ def test_an_effect_is_what_predictions_change_by(datamodel):
 
 def test_the_order_of_ids_does_not_matter(datamodel):
     ids = SETS[0]
-    for one, other in zip(*(vars(datamodel.effect_of_removing(order)).values() for order in (ids, ids[::-1])), strict=True):
+    for one, other in zip(
+        *(vars(datamodel.effect_of_removing(order)).values() for order in (ids, ids[::-1])), strict=True
+    ):
         assert one == pytest.approx(other, abs=1e-5, nan_ok=True)
 
 
@@ -102,7 +120,9 @@ def test_means_are_finite_and_standard_errors_not_negative(case, datamodel):
         effect = datamodel.effect_of_removing(ids)
         assert effect.mean.shape == effect.standard_error.shape == (case.block.outputs.shape[1],)
         assert np.isfinite(effect.mean).all()
-        assert (effect.standard_error >= 0).all() or (np.isnan(effect.standard_error).all() and case.estimator.name == "file")
+        assert (effect.standard_error >= 0).all() or (
+            np.isnan(effect.standard_error).all() and case.estimator.name == "file"
+        )
 
 
 def test_a_fit_is_tables_with_a_row_for_each_output_and_its_scalars_are_numbers(case):
@@ -128,12 +148,17 @@ def test_the_order_of_points_does_not_matter(case, datamodel):
     """The trap of one output's penalty used for another."""
     block, order = case.block, np.array([2, 0, 3, 1])
     columns = (order[:, None] * block.per_point + np.arange(block.per_point)).ravel()
-    moved = replace(case, block=Block(points=block.points[order], outputs=block.outputs[:, columns], per_point=block.per_point))
+    moved = replace(
+        case,
+        block=Block(points=block.points[order], outputs=block.outputs[:, columns], per_point=block.per_point),
+    )
     refitted = moved.fit()[1]
     for name, values in case.fit()[1].items():
         assert refitted[name] == pytest.approx(values[columns], rel=1e-6)
     assert effects(moved.datamodel()) == pytest.approx(effects(datamodel)[:, columns], abs=1e-6)
-    assert moved.datamodel().predict(case.unseen) == pytest.approx(datamodel.predict(case.unseen)[:, columns], abs=1e-6)
+    assert moved.datamodel().predict(case.unseen) == pytest.approx(
+        datamodel.predict(case.unseen)[:, columns], abs=1e-6
+    )
 
 
 def test_held_out_predictions_are_those_of_the_datamodel(case, datamodel):
@@ -179,7 +204,9 @@ def test_masks_of_other_points_are_refused(case, datamodel):
         datamodel.predict(case.unseen[:, 1:])
 
 
-@pytest.mark.parametrize("ids", [[], [1, 1], [-1], [N_TRAIN]], ids=["none", "repeated", "negative", "outside"])
+@pytest.mark.parametrize(
+    "ids", [[], [1, 1], [-1], [N_TRAIN]], ids=["none", "repeated", "negative", "outside"]
+)
 def test_ids_that_are_no_set_of_training_points_are_refused(datamodel, ids):
     with pytest.raises(DataError, match=f"distinct training ids in 0 to {N_TRAIN - 1}"):
         datamodel.effect_of_removing(np.array(ids, np.int64))

@@ -47,7 +47,12 @@ def test_both_together_are_no_worse_than_the_pairs_alone(wrong, claimed):
     squares = []
     for seed in range(10):
         actual, predicted, seen = draws(4, wrong, claimed, seed)
-        squares.append((mean_square(combined(predicted, seen, forgotten=FORGOTTEN).mean - actual), mean_square(seen.mean - actual)))
+        squares.append(
+            (
+                mean_square(combined(predicted, seen, forgotten=FORGOTTEN).mean - actual),
+                mean_square(seen.mean - actual),
+            )
+        )
     together, pairs = np.mean(squares, axis=0)
     assert together <= 1.001 * pairs
     assert together <= 0.6 * pairs or wrong > 0.1
@@ -84,7 +89,10 @@ def test_agreement_without_any_error_needs_no_division():
 
 def test_errors_that_are_not_known_are_learnt_from_the_pairs_as_those_of_0_are():
     seen = Contrast(mean=np.ones(N_OUTPUTS), variance=np.ones(N_OUTPUTS), n_pairs=4)
-    unknown, none = (combined(Effect(np.zeros(N_OUTPUTS), np.full(N_OUTPUTS, error)), seen, forgotten=FORGOTTEN) for error in (np.nan, 0.0))
+    unknown, none = (
+        combined(Effect(np.zeros(N_OUTPUTS), np.full(N_OUTPUTS, error)), seen, forgotten=FORGOTTEN)
+        for error in (np.nan, 0.0)
+    )
     assert np.array_equal(unknown.mean, none.mean)
     assert np.isfinite(unknown.standard_error).all()
 

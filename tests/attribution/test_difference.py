@@ -36,7 +36,12 @@ def fitted(masks, outputs, estimator=None, **settings):
 
 
 def plain_differences(masks, outputs):
-    return np.array([outputs[masks[:, point]].mean(axis=0) - outputs[~masks[:, point]].mean(axis=0) for point in range(masks.shape[1])])
+    return np.array(
+        [
+            outputs[masks[:, point]].mean(axis=0) - outputs[~masks[:, point]].mean(axis=0)
+            for point in range(masks.shape[1])
+        ]
+    )
 
 
 def test_without_shrinkage_weights_are_the_plain_differences():
@@ -44,7 +49,9 @@ def test_without_shrinkage_weights_are_the_plain_differences():
     ours, _ = fitted(masks, outputs, shrinkage="none")
     assert isinstance(ours, Datamodel)
     assert ours.weights() == pytest.approx(plain_differences(masks, outputs), abs=1e-10)
-    assert fitted(masks, outputs, shrinkage=0.25)[0].weights() == pytest.approx(0.75 * plain_differences(masks, outputs), abs=1e-10)
+    assert fitted(masks, outputs, shrinkage=0.25)[0].weights() == pytest.approx(
+        0.75 * plain_differences(masks, outputs), abs=1e-10
+    )
 
 
 def test_masks_that_keep_any_number_of_points_are_compared_as_they_are():
@@ -54,7 +61,10 @@ def test_masks_that_keep_any_number_of_points_are_compared_as_they_are():
 
 
 def test_populations_that_keep_more_points_do_not_pass_for_effects():
-    """Every model of the second population is higher by 10, whatever it keeps; compared across populations every point would seem to raise it."""
+    """Every model of the second population is higher by 10, whatever it keeps.
+
+    Compared across populations every point would seem to raise it.
+    """
     masks = np.concatenate([masks_of(60, 0.5), masks_of(60, 0.9, seed=1)])
     outputs = np.repeat([0.0, 10.0], 60)[:, None] + 0.1 * np.random.default_rng(0).normal(size=(120, 2))
     ours, _ = fitted(masks, outputs, shrinkage="none")
@@ -75,7 +85,9 @@ def test_sampling_variance_is_that_of_a_regression_on_one_point():
 @pytest.mark.parametrize("shrinkage", ["none", "empirical-bayes"])
 @pytest.mark.parametrize("masks", [masks_of(30), bernoulli(60)])
 def test_r2_is_that_of_fifths_predicted_by_a_fit_to_the_others(masks, shrinkage):
-    outputs = masks @ np.random.default_rng(1).normal(size=(N_TRAIN, 2)) + np.random.default_rng(2).normal(size=(len(masks), 2))
+    outputs = masks @ np.random.default_rng(1).normal(size=(N_TRAIN, 2)) + np.random.default_rng(2).normal(
+        size=(len(masks), 2)
+    )
     _, fit = fitted(masks, outputs, shrinkage=shrinkage)
     error, total = np.zeros(2), np.zeros(2)
     for fold in range(5):
@@ -108,7 +120,9 @@ def test_with_fewer_models_than_points_shrinkage_lowers_the_error():
     masks, unseen = masks_of(40, n_train=n_train), masks_of(40, seed=9, n_train=n_train)
     weights = rng.normal(size=(n_train, 30))
     outputs = masks @ weights + rng.normal(size=(40, 30))
-    (plain, plain_fit), (shrunk, fit) = (fitted(masks, outputs, shrinkage=how) for how in ("none", "empirical-bayes"))
+    (plain, plain_fit), (shrunk, fit) = (
+        fitted(masks, outputs, shrinkage=how) for how in ("none", "empirical-bayes")
+    )
     errors = [((datamodel.predict(unseen) - unseen @ weights) ** 2).mean() for datamodel in (plain, shrunk)]
     assert errors[1] < 0.5 * errors[0]
     # What the fit says of models left out is what models never seen bear out.
@@ -144,7 +158,9 @@ def test_removing_points_changes_a_prediction_by_their_effect():
     everything, ids = np.ones((1, N_TRAIN), bool), np.array([2, 11, 17])
     without = everything.copy()
     without[0, ids] = False
-    assert ours.effect_of_removing(ids).mean == pytest.approx((ours.predict(without) - ours.predict(everything))[0], abs=1e-9)
+    assert ours.effect_of_removing(ids).mean == pytest.approx(
+        (ours.predict(without) - ours.predict(everything))[0], abs=1e-9
+    )
     assert ours.predict(masks).mean(axis=0) == pytest.approx(outputs.mean(axis=0))
 
 

@@ -20,7 +20,10 @@ def masks_of(n_models: int, first: int = 0) -> np.ndarray:
 def problem(n_outputs: int) -> tuple[DualDatamodel, np.ndarray]:
     """Return a datamodel with many penalties and its outputs."""
     rng = np.random.default_rng(0)
-    evidence, outputs = Evidence(masks=masks_of(N_MODELS)), rng.normal(size=(N_MODELS, n_outputs)).astype(np.float32) + 100
+    evidence, outputs = (
+        Evidence(masks=masks_of(N_MODELS)),
+        rng.normal(size=(N_MODELS, n_outputs)).astype(np.float32) + 100,
+    )
     ridge = Ridge()
     factor = ridge.factor(evidence)
     penalties = rng.permutation(np.resize(GRID[8:14] * factor["eigenvalues"].mean(), n_outputs))
@@ -30,15 +33,26 @@ def problem(n_outputs: int) -> tuple[DualDatamodel, np.ndarray]:
 
 def solved(rows: np.ndarray, outputs: np.ndarray, penalties: np.ndarray) -> np.ndarray:
     """Return k (K + λI)⁻¹ Y, output by output."""
-    kernel, centred = inner(masks_of(N_MODELS), masks_of(N_MODELS)), outputs - outputs.mean(axis=0, dtype=float)
-    return np.stack([rows @ np.linalg.solve(kernel + penalty * np.eye(N_MODELS), y) for penalty, y in zip(penalties, centred.T, strict=True)], axis=-1)
+    kernel, centred = (
+        inner(masks_of(N_MODELS), masks_of(N_MODELS)),
+        outputs - outputs.mean(axis=0, dtype=float),
+    )
+    return np.stack(
+        [
+            rows @ np.linalg.solve(kernel + penalty * np.eye(N_MODELS), y)
+            for penalty, y in zip(penalties, centred.T, strict=True)
+        ],
+        axis=-1,
+    )
 
 
 @pytest.mark.parametrize("n_outputs", [7, 300])
 def test_predictions(n_outputs: int) -> None:
     datamodel, outputs = problem(n_outputs)
     asked = masks_of(9, first=1000)
-    expected = solved(inner(asked, masks_of(N_MODELS)), outputs, datamodel.penalty) + outputs.mean(axis=0, dtype=float)
+    expected = solved(inner(asked, masks_of(N_MODELS)), outputs, datamodel.penalty) + outputs.mean(
+        axis=0, dtype=float
+    )
     np.testing.assert_allclose(datamodel.predict(asked), expected, rtol=0, atol=1e-9)
 
 
@@ -47,4 +61,6 @@ def test_effects(n_outputs: int) -> None:
     datamodel, outputs = problem(n_outputs)
     changed, _ = datamodel.kernel.removing([np.array([2, 5])])
     expected = solved(changed[0], outputs, datamodel.effect_penalty)
-    np.testing.assert_allclose(datamodel.effect_of_removing(np.array([2, 5])).mean, expected, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(
+        datamodel.effect_of_removing(np.array([2, 5])).mean, expected, rtol=0, atol=1e-9
+    )

@@ -37,7 +37,9 @@ def test_what_a_seed_adds_is_taken_out():
 def test_members_of_both_populations_tell_of_their_seed():
     outputs, _ = drawn(seed_spread=3.0, noise=0.0)
     cleaned = without_seed_effects(outputs, SEEDS, POPULATIONS)
-    assert cleaned == pytest.approx(5.0 * POPULATIONS[:, None] + (outputs - 5.0 * POPULATIONS[:, None]).mean(axis=0), abs=1e-9)
+    assert cleaned == pytest.approx(
+        5.0 * POPULATIONS[:, None] + (outputs - 5.0 * POPULATIONS[:, None]).mean(axis=0), abs=1e-9
+    )
 
 
 def test_noise_is_not_taken_for_a_seed():
@@ -64,8 +66,12 @@ def test_neither_the_order_of_models_nor_the_names_of_seeds_matter():
     outputs, _ = drawn(seed_spread=1.0)
     order = np.random.default_rng(1).permutation(120)
     expected = without_seed_effects(outputs, SEEDS, POPULATIONS)
-    assert without_seed_effects(outputs[order], SEEDS[order], POPULATIONS[order]) == pytest.approx(expected[order], abs=1e-12)
-    assert without_seed_effects(outputs, 10**15 - 7 * SEEDS, 3 - POPULATIONS) == pytest.approx(expected, abs=1e-12)
+    assert without_seed_effects(outputs[order], SEEDS[order], POPULATIONS[order]) == pytest.approx(
+        expected[order], abs=1e-12
+    )
+    assert without_seed_effects(outputs, 10**15 - 7 * SEEDS, 3 - POPULATIONS) == pytest.approx(
+        expected, abs=1e-12
+    )
 
 
 def test_what_is_given_is_left_alone_and_its_kind_of_number_comes_back():
@@ -76,11 +82,16 @@ def test_what_is_given_is_left_alone_and_its_kind_of_number_comes_back():
 
 
 def test_outputs_that_never_vary_stay_as_they_are():
-    assert without_seed_effects(np.full((120, 2), 7.0), SEEDS, POPULATIONS) == pytest.approx(np.full((120, 2), 7.0), abs=1e-12)
+    assert without_seed_effects(np.full((120, 2), 7.0), SEEDS, POPULATIONS) == pytest.approx(
+        np.full((120, 2), 7.0), abs=1e-12
+    )
 
 
 def test_a_diverged_model_spoils_no_other_and_is_refused_by_its_own_number():
-    """The trap of a mean over models: with one NaN in it all of them would be NaN, and the first of them blamed."""
+    """The trap of a mean over models.
+
+    With one NaN in it all of them would be NaN, and the first of them blamed.
+    """
     outputs, _ = drawn(seed_spread=3.0)
     outputs[77, 2] = np.nan
     masks = np.stack([subset_mask(20, 0.5, member) for member in range(120)])
@@ -89,16 +100,24 @@ def test_a_diverged_model_spoils_no_other_and_is_refused_by_its_own_number():
         Ridge().fit(Ridge().factor(Evidence(masks=masks)), Evidence(masks=masks), block_of(cleaned))
 
 
-@pytest.mark.parametrize(("n_outputs", "n_seeds", "n_populations"), [(119, 120, 120), (120, 119, 120), (120, 120, 1)])
+@pytest.mark.parametrize(
+    ("n_outputs", "n_seeds", "n_populations"), [(119, 120, 120), (120, 119, 120), (120, 120, 1)]
+)
 def test_lengths_that_differ_are_refused(n_outputs, n_seeds, n_populations):
-    with pytest.raises(ShapeError, match=f"{n_outputs} outputs, {n_seeds} seeds, {n_populations} populations"):
-        inspect.unwrap(without_seed_effects)(np.zeros((n_outputs, 3)), np.zeros(n_seeds, int), np.zeros(n_populations, int))
+    with pytest.raises(
+        ShapeError, match=f"{n_outputs} outputs, {n_seeds} seeds, {n_populations} populations"
+    ):
+        inspect.unwrap(without_seed_effects)(
+            np.zeros((n_outputs, 3)), np.zeros(n_seeds, int), np.zeros(n_populations, int)
+        )
 
 
 @pytest.mark.parametrize(("n_points", "per_point"), [(2, 3), (3, 3), (6, 1)])
 def test_a_block_holds_so_many_outputs_for_each_point(n_points, per_point):
     if n_points * per_point == 6:
-        assert Block(points=np.arange(n_points), outputs=np.zeros((4, 6)), per_point=per_point).outputs.shape == (4, 6)
+        assert Block(
+            points=np.arange(n_points), outputs=np.zeros((4, 6)), per_point=per_point
+        ).outputs.shape == (4, 6)
     else:
         with pytest.raises(ShapeError, match="6 outputs of 3 points; expected 3 for each point"):
             Block(points=np.arange(n_points), outputs=np.zeros((4, 6)), per_point=per_point)
@@ -111,7 +130,9 @@ def test_evidence_without_groups_says_so():
 
 def test_what_is_kept_is_computed_once_for_each_name():
     evidence, calls = Evidence(masks=np.ones((3, 4), bool)), []
-    answers = [evidence.once(name, lambda name=name: calls.append(name) or len(calls)) for name in ("a", "b", "a")]
+    answers = [
+        evidence.once(name, lambda name=name: calls.append(name) or len(calls)) for name in ("a", "b", "a")
+    ]
     assert answers == [1, 2, 1]
     assert calls == ["a", "b"]
 

@@ -1,4 +1,7 @@
-"""Effects are drawn towards a guide as far as noise allows: much where it is right, little where it is wrong, and with errors that still cover."""
+"""Effects are drawn towards a guide as far as noise allows.
+
+Much where it is right, little where it is wrong, and with errors that still cover.
+"""
 
 import numpy as np
 import pytest

@@ -1,4 +1,7 @@
-"""Influence agrees with retraining where the loss is convex: in sign, in scale, for single points, and for groups better than the sum of them."""
+"""Influence agrees with retraining where the loss is convex.
+
+In sign, in scale, for single points, and for groups better than the sum of them.
+"""
 
 import dataclasses
 from dataclasses import replace
@@ -64,10 +67,20 @@ def test_weights_are_the_effects_of_single_points(datamodel):
 def test_margins_change_as_logits_say(convex):
     estimator, points, step = GroupInfluence(damping=convex.penalty), np.arange(40, 46), np.array([3])
     evidence, labels = convex.evidence(), convex.examples.labels[40:]
-    block = Block(points=points, outputs=np.broadcast_to(margins(convex.logits()[None, 40:], labels), (4, 6)), per_point=1)
+    block = Block(
+        points=points,
+        outputs=np.broadcast_to(margins(convex.logits()[None, 40:], labels), (4, 6)),
+        per_point=1,
+    )
     factor = estimator.factor(evidence)
-    found = estimator.datamodel(factor, estimator.fit(factor, evidence, block), evidence, block).effect_of_removing(step).mean
-    actual = (margins(convex.logits(step)[None, 40:], labels) - margins(convex.logits()[None, 40:], labels))[0]
+    found = (
+        estimator.datamodel(factor, estimator.fit(factor, evidence, block), evidence, block)
+        .effect_of_removing(step)
+        .mean
+    )
+    actual = (margins(convex.logits(step)[None, 40:], labels) - margins(convex.logits()[None, 40:], labels))[
+        0
+    ]
     assert found == pytest.approx(actual, rel=0.1, abs=1e-3)
 
 
@@ -79,7 +92,9 @@ def test_the_standard_error_is_the_spread_over_models_and_a_share_of_the_effect(
 
 def test_rows_and_axes_left_out_lose_little_where_models_are_sure(convex, datamodel):
     fewer = convex.datamodel(GroupInfluence(damping=convex.penalty, rows=70, axes=12))
-    assert fewer.effect_of_removing(SETS[0]).mean == pytest.approx(datamodel.effect_of_removing(SETS[0]).mean, rel=0.1, abs=0.02)
+    assert fewer.effect_of_removing(SETS[0]).mean == pytest.approx(
+        datamodel.effect_of_removing(SETS[0]).mean, rel=0.1, abs=0.02
+    )
 
 
 def test_more_rows_than_memory_are_refused(convex, monkeypatch):
@@ -96,23 +111,36 @@ def test_without_checkpoints_it_says_so():
 def test_outputs_that_are_neither_logits_nor_margins_are_refused(convex, datamodel):
     evidence, block = convex.evidence(), Block(points=np.arange(2), outputs=np.zeros((3, 4)), per_point=2)
     with pytest.raises(ShapeError, match="expected 3, its logits, or 1, its margin"):
-        GroupInfluence().datamodel(datamodel.factor, {"start": np.zeros(4)}, evidence, block).effect_of_removing(np.array([1]))
+        GroupInfluence().datamodel(
+            datamodel.factor, {"start": np.zeros(4)}, evidence, block
+        ).effect_of_removing(np.array([1]))
 
 
 def test_a_model_of_one_layer_is_its_last_layer(convex, datamodel):
     last = convex.datamodel(GroupInfluence(damping=convex.penalty, layers="last"))
-    assert last.effect_of_removing(SETS[0]).mean == pytest.approx(datamodel.effect_of_removing(SETS[0]).mean, abs=1e-6)
+    assert last.effect_of_removing(SETS[0]).mean == pytest.approx(
+        datamodel.effect_of_removing(SETS[0]).mean, abs=1e-6
+    )
 
 
-@pytest.mark.parametrize("objective", [CrossEntropy(0.3), LabelSquaredError(), LabelSquaredError(0.2)], ids=repr)
+@pytest.mark.parametrize(
+    "objective", [CrossEntropy(0.3), LabelSquaredError(), LabelSquaredError(0.2)], ids=repr
+)
 def test_effects_follow_the_objective_of_training(objective):
     """Against retraining by that objective; taken for plain cross-entropy, they are of another size."""
     convex = dataclasses.replace(overlapping(), objective=objective)
-    found, actual = compared(convex, convex.datamodel(GroupInfluence(damping=convex.penalty)), [np.arange(point, point + 3) for point in range(0, 30, 3)])
+    found, actual = compared(
+        convex,
+        convex.datamodel(GroupInfluence(damping=convex.penalty)),
+        [np.arange(point, point + 3) for point in range(0, 30, 3)],
+    )
     assert np.corrcoef(found.ravel(), actual.ravel())[0, 1] > 0.98
     assert slope(found, actual) == pytest.approx(1, abs=0.1)
 
 
 def test_an_objective_without_known_derivatives_is_refused():
-    with pytest.raises(ConfigError, match=r"influence does not know the derivatives of .*; set recipe.objective to 'cross_entropy'"):
+    with pytest.raises(
+        ConfigError,
+        match=r"influence does not know the derivatives of .*; set recipe.objective to 'cross_entropy'",
+    ):
         GroupInfluence().check_objective(torch.nn.functional.cross_entropy)

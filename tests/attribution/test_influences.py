@@ -1,4 +1,7 @@
-"""What helps and hurts an output: the effects of single points negated, whoever the datamodel is, and the points that really are behind it."""
+"""What helps and hurts an output.
+
+The effects of single points negated, whoever the datamodel is, and the points that really are behind it.
+"""
 
 import numpy as np
 import pytest
@@ -23,13 +26,17 @@ N_TRAIN = 30
 
 def lines_of(n_train: int) -> Lines:
     rng = np.random.default_rng(3)
-    return draw_lines(rng.normal(size=(n_train, 4)), np.arange(n_train) % 3, rng.uniform(size=n_train), caps_per_class=5)
+    return draw_lines(
+        rng.normal(size=(n_train, 4)), np.arange(n_train) % 3, rng.uniform(size=n_train), caps_per_class=5
+    )
 
 
 def fitted(estimator: Estimator, masks: np.ndarray, outputs: np.ndarray) -> DualDatamodel:
     evidence = Evidence(masks=masks, lines=lines_of(masks.shape[1]))
     factor = estimator.factor(evidence)
-    return estimator.datamodel(factor, estimator.fit(factor, evidence, block_of(outputs)), evidence, block_of(outputs))
+    return estimator.datamodel(
+        factor, estimator.fit(factor, evidence, block_of(outputs)), evidence, block_of(outputs)
+    )
 
 
 def problem(n_models: int = 60) -> tuple[np.ndarray, np.ndarray]:
@@ -66,7 +73,9 @@ def test_a_kernel_knows_what_removing_changes_as_it_knows_subsets(sets):
     for indices, row, own in zip(sets, changed, prior, strict=True):
         without = np.ones((1, N_TRAIN), bool)
         without[0, indices] = False
-        assert row == pytest.approx(kernel.between(without)[0] - kernel.between(np.ones((1, N_TRAIN), bool))[0], abs=2e-5)
+        assert row == pytest.approx(
+            kernel.between(without)[0] - kernel.between(np.ones((1, N_TRAIN), bool))[0], abs=2e-5
+        )
         assert own > 0
 
 
@@ -87,7 +96,9 @@ class WeightsOnly:
         raise NotImplementedError
 
     def effect_of_removing(self, indices):
-        return Effect(-self.weights()[indices].sum(axis=0), np.array([0.5]) if indices[0] < 3 else np.zeros(1))
+        return Effect(
+            -self.weights()[indices].sum(axis=0), np.array([0.5]) if indices[0] < 3 else np.zeros(1)
+        )
 
     def weights(self):
         return np.array([[0.0], [2.0], [-1.0], [1.0]])
@@ -95,7 +106,10 @@ class WeightsOnly:
 
 def test_any_datamodel_has_influences_and_unknown_errors_are_said_to_be_unknown():
     found = influences(WeightsOnly(), top=4)[0]
-    assert [(one.id, one.weight, one.standard_error) for one in found.helpful] == [(1, 2.0, 0.5), (3, 1.0, None)]
+    assert [(one.id, one.weight, one.standard_error) for one in found.helpful] == [
+        (1, 2.0, 0.5),
+        (3, 1.0, None),
+    ]
     assert [(one.id, one.weight, one.standard_error) for one in found.harmful] == [(2, -1.0, 0.5)]
 
 
@@ -112,9 +126,15 @@ def test_the_points_behind_an_output_are_found_and_flipped_labels_hurt():
     groups = np.asarray(examples.inputs).argmax(axis=1)
     targets = np.setdiff1d(np.arange(60), examples.mislabelled)[::6]
     outputs = masks @ weights[:, targets, examples.labels[targets]]
-    for target, found in zip(targets, influences(fitted(Ridge(), masks, outputs), top=6, outputs=range(len(targets))), strict=True):
-        mates = np.flatnonzero((groups[:60] == groups[target]) & (examples.labels[:60] == examples.labels[target]))
-        flipped = np.flatnonzero((groups[:60] == groups[target]) & (examples.labels[:60] != examples.labels[target]))
+    for target, found in zip(
+        targets, influences(fitted(Ridge(), masks, outputs), top=6, outputs=range(len(targets))), strict=True
+    ):
+        mates = np.flatnonzero(
+            (groups[:60] == groups[target]) & (examples.labels[:60] == examples.labels[target])
+        )
+        flipped = np.flatnonzero(
+            (groups[:60] == groups[target]) & (examples.labels[:60] != examples.labels[target])
+        )
         assert {one.id for one in found.helpful[: len(mates)]} == set(mates)
         assert {one.id for one in found.harmful[: len(flipped)]} == set(flipped)
     assert np.isin(groups[examples.mislabelled], groups[targets]).any()

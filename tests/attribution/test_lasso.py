@@ -24,7 +24,11 @@ def problem(n_models=200, n_outputs=8, noise=0.5, n_weights=6, seed=0):
     masks, weights = masks_of(n_models, seed=seed), np.zeros((N_TRAIN, n_outputs))
     for output in range(n_outputs):
         weights[rng.choice(N_TRAIN, n_weights, replace=False), output] = rng.normal(size=n_weights)
-    return masks, (masks @ weights + 3 + noise * rng.normal(size=(n_models, n_outputs))).astype(np.float32), weights
+    return (
+        masks,
+        (masks @ weights + 3 + noise * rng.normal(size=(n_models, n_outputs))).astype(np.float32),
+        weights,
+    )
 
 
 def fitted(masks, outputs, **settings):
@@ -57,7 +61,10 @@ def test_few_points_have_a_weight_where_few_matter():
 
 
 def test_masks_are_raw_zeros_and_ones():
-    """The trap of standardised weights applied to raw masks: predictions of unseen masks would miss by the offset."""
+    """The trap of standardised weights applied to raw masks.
+
+    Predictions of unseen masks would miss by the offset.
+    """
     masks, outputs, weights = problem(400, noise=0.01)
     ours, fit = fitted(masks, outputs, smallest=1e-3)
     unseen = masks_of(30, seed=7)
@@ -88,17 +95,24 @@ def test_errors_of_effects_are_of_the_size_that_is_told():
     for seed in range(3):
         masks, outputs, weights = problem(150, n_outputs=60, seed=seed)
         ours, _ = fitted(masks, outputs)
-        # Weights of subsets of one size are only determined up to a constant, which removed points share with all others.
+        # Weights of subsets of one size are only determined up to a constant, which removed points share with
+        # all others.
         effect = ours.effect_of_removing(np.argsort(-np.abs(weights[:, 0]))[:6])
         ids = np.random.default_rng(seed).choice(N_TRAIN, 6, replace=False)
         other = ours.effect_of_removing(ids)
-        scores.append((effect.mean[0] + weights[np.argsort(-np.abs(weights[:, 0]))[:6], 0].sum()) / effect.standard_error[0])
+        scores.append(
+            (effect.mean[0] + weights[np.argsort(-np.abs(weights[:, 0]))[:6], 0].sum())
+            / effect.standard_error[0]
+        )
         scores.extend((other.mean + weights[ids].sum(axis=0)) / other.standard_error)
     assert 0.25 < np.sqrt(np.mean(np.square(scores))) < 1.5
 
 
 def test_less_evidence_means_a_larger_standard_error():
-    errors = [fitted(*problem(n_models)[:2])[0].effect_of_removing(np.array([1, 2])).standard_error.mean() for n_models in (60, 200, 600)]
+    errors = [
+        fitted(*problem(n_models)[:2])[0].effect_of_removing(np.array([1, 2])).standard_error.mean()
+        for n_models in (60, 200, 600)
+    ]
     assert errors[0] > errors[1] > errors[2] > 0
 
 
@@ -157,7 +171,10 @@ def test_questions_that_have_no_answer_are_refused():
         ours.predict(masks_of(3)[:, 1:])
 
 
-@pytest.mark.parametrize("settings", [{"smallest": 1.0}, {"n_penalties": 1}, {"tolerance": 1e-9}, {"heldout_share": 0.0}, {"solver": "lars"}])
+@pytest.mark.parametrize(
+    "settings",
+    [{"smallest": 1.0}, {"n_penalties": 1}, {"tolerance": 1e-9}, {"heldout_share": 0.0}, {"solver": "lars"}],
+)
 def test_settings_out_of_range_are_refused(settings):
     with pytest.raises(ValueError, match=next(iter(settings))):
         Lasso(**settings)

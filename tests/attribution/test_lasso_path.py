@@ -24,8 +24,12 @@ def problem(n_models=150, n_train=50, n_outputs=10, noise=1.0, seed=0):
     """Return masks and outputs with a few large weights, many small ones and an offset."""
     rng = np.random.default_rng(seed)
     masks = np.stack([subset_mask(n_train, 0.5, 1000 * seed + model) for model in range(n_models)])
-    weights = rng.permuted(np.sign(rng.normal(size=(n_train, n_outputs))) / np.arange(1, n_train + 1)[:, None], axis=0)
-    return masks, (masks @ weights + 5 + noise * 0.5 * rng.normal(size=(n_models, n_outputs))).astype(np.float32)
+    weights = rng.permuted(
+        np.sign(rng.normal(size=(n_train, n_outputs))) / np.arange(1, n_train + 1)[:, None], axis=0
+    )
+    return masks, (masks @ weights + 5 + noise * 0.5 * rng.normal(size=(n_models, n_outputs))).astype(
+        np.float32
+    )
 
 
 def heldout_of(n_models):
@@ -33,7 +37,12 @@ def heldout_of(n_models):
 
 
 def solve(masks, outputs, solver=Coordinate, smallest=0.05, n_penalties=8, **path):
-    return fit_path(solver(masks, heldout_of(len(masks))), masks, outputs, Path(smallest=smallest, n_penalties=n_penalties, **path))
+    return fit_path(
+        solver(masks, heldout_of(len(masks))),
+        masks,
+        outputs,
+        Path(smallest=smallest, n_penalties=n_penalties, **path),
+    )
 
 
 def true_gap(masks, outputs, found):
@@ -55,10 +64,16 @@ def test_each_output_equals_scikit_learns_at_its_own_penalty(shape, solver):
     found = solve(masks, outputs, solver, tolerance=1e-6)
     assert len(np.unique(found.penalty)) == outputs.shape[1]
     for output in range(outputs.shape[1]):
-        theirs = Lasso(alpha=found.penalty[output], tol=1e-8, max_iter=100_000).fit(masks.astype(float), outputs[:, output].astype(float))
-        assert found.weights[output] == pytest.approx(theirs.coef_, abs=0.01 * float(np.abs(theirs.coef_).max()))
+        theirs = Lasso(alpha=found.penalty[output], tol=1e-8, max_iter=100_000).fit(
+            masks.astype(float), outputs[:, output].astype(float)
+        )
+        assert found.weights[output] == pytest.approx(
+            theirs.coef_, abs=0.01 * float(np.abs(theirs.coef_).max())
+        )
         predicted = masks @ found.weights[output] + found.intercept[output]
-        assert predicted == pytest.approx(theirs.predict(masks.astype(float)), abs=0.01 * float(outputs[:, output].std()))
+        assert predicted == pytest.approx(
+            theirs.predict(masks.astype(float)), abs=0.01 * float(outputs[:, output].std())
+        )
 
 
 @each_solver
@@ -86,7 +101,10 @@ def test_the_largest_penalty_is_the_least_that_leaves_no_weight(solver):
     masks, outputs = problem()
     left_in = ~heldout_of(len(masks))
     chunk = solver(masks, ~left_in).on_path(outputs)
-    x, y = masks[left_in] - masks[left_in].mean(axis=0), outputs[left_in] - outputs[left_in].mean(axis=0, dtype=np.float64)
+    x, y = (
+        masks[left_in] - masks[left_in].mean(axis=0),
+        outputs[left_in] - outputs[left_in].mean(axis=0, dtype=np.float64),
+    )
     largest = np.abs(x.T @ y).max(axis=0) / left_in.sum()
     assert chunk.largest() == pytest.approx(largest, rel=1e-5)
     chunk.solve(1.001 * largest, largest, 1e-6)
@@ -101,7 +119,12 @@ def test_the_penalty_is_the_one_scikit_learn_finds_best_on_models_left_out(shape
     found = solve(masks, outputs, patience=NEVER)
     out = heldout_of(len(masks))
     x, y = masks[~out].astype(float), outputs[~out].astype(float)
-    x, y, unseen, actual = x - x.mean(axis=0), y - y.mean(axis=0), masks[out] - x.mean(axis=0), outputs[out] - y.mean(axis=0)
+    x, y, unseen, actual = (
+        x - x.mean(axis=0),
+        y - y.mean(axis=0),
+        masks[out] - x.mean(axis=0),
+        outputs[out] - y.mean(axis=0),
+    )
     best = []
     for output in range(20):
         penalties = np.abs(x.T @ y[:, output]).max() / len(x) * Path(smallest=0.05, n_penalties=8).ratios()
@@ -115,14 +138,19 @@ def test_the_penalty_is_the_one_scikit_learn_finds_best_on_models_left_out(shape
 
 def test_a_path_that_stops_chooses_what_the_whole_path_would():
     masks, outputs = problem(n_outputs=100)
-    whole, stopped = (solve(masks, outputs, n_penalties=20, smallest=0.01, patience=patience) for patience in (NEVER, 3))
+    whole, stopped = (
+        solve(masks, outputs, n_penalties=20, smallest=0.01, patience=patience) for patience in (NEVER, 3)
+    )
     assert (stopped.position == whole.position).mean() >= 0.9
     assert np.median(stopped.error / whole.error) == pytest.approx(1, abs=1e-3)
 
 
 @each_solver
 def test_no_output_is_solved_at_anothers_penalty(solver, monkeypatch):
-    """The trap of outputs that finish early: alone, in another order or in small chunks each has the same answer."""
+    """The trap of outputs that finish early.
+
+    Alone, in another order or in small chunks each has the same answer.
+    """
     masks, outputs = problem(n_outputs=5)
     together = solve(masks, outputs, solver, tolerance=1e-5)
     alone = [solve(masks, outputs[:, [output]], solver, tolerance=1e-5) for output in range(5)]
@@ -149,5 +177,8 @@ def test_what_never_varies_has_no_weight(solver):
 
 
 def test_loops_compile_where_nothing_can_be_kept():
-    """As in a read-only install for a user without a home: code that comes from no file has no place for a cache either."""
+    """As in a read-only install for a user without a home.
+
+    Code that comes from no file has no place for a cache either.
+    """
     assert compiled(eval("lambda number: number + 1"))(2) == 3

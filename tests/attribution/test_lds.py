@@ -71,8 +71,14 @@ def test_the_interval_holds_the_mean_and_narrows_with_more_subsets():
 
 def test_the_interval_follows_from_its_seed():
     predicted, actual = arrays()
-    assert lds(predicted=predicted, actual=actual, seed=1).interval == lds(predicted=predicted, actual=actual, seed=1).interval
-    assert lds(predicted=predicted, actual=actual, seed=1).interval != lds(predicted=predicted, actual=actual, seed=2).interval
+    assert (
+        lds(predicted=predicted, actual=actual, seed=1).interval
+        == lds(predicted=predicted, actual=actual, seed=1).interval
+    )
+    assert (
+        lds(predicted=predicted, actual=actual, seed=1).interval
+        != lds(predicted=predicted, actual=actual, seed=2).interval
+    )
 
 
 @pytest.mark.parametrize("n_subsets", [3, 4, 5])
@@ -121,4 +127,6 @@ def test_of_what_does_not_vary_nothing_is_explained():
     predicted, actual = arrays()
     actual[:, 4] = 7.0
     assert explained(predicted, actual)[4] == 0
-    assert explained(predicted.astype(np.float32), actual.astype(np.float32)) == pytest.approx(explained(predicted, actual), abs=1e-5)
+    assert explained(predicted.astype(np.float32), actual.astype(np.float32)) == pytest.approx(
+        explained(predicted, actual), abs=1e-5
+    )

@@ -41,7 +41,11 @@ def planted_weights(seed=0):
 
 def problem(n_models=120, noise=0.5, seed=0):
     masks, weights = masks_of(n_models, seed), planted_weights(seed)
-    outputs = masks @ weights + 3 + noise * np.random.default_rng(seed + 1).normal(size=(n_models, weights.shape[1]))
+    outputs = (
+        masks @ weights
+        + 3
+        + noise * np.random.default_rng(seed + 1).normal(size=(n_models, weights.shape[1]))
+    )
     block = replace(block_of(outputs), points=np.arange(N_TRAIN, N_POINTS))
     return Evidence(masks=masks, views=views_of(seed)), block, weights
 
@@ -58,7 +62,13 @@ def test_predictions_are_those_of_ridge_on_masks_scaled_by_the_prior():
     ours, fit = fitted(evidence, block)
     local, masks = LocalRidge(), evidence.masks
     centred = block.outputs - block.outputs.mean(axis=0)
-    prior = local._prior(module.products_of(masks, centred), (centred**2).sum(axis=0), local.factor(evidence)["spread"], evidence, block)
+    prior = local._prior(
+        module.products_of(masks, centred),
+        (centred**2).sum(axis=0),
+        local.factor(evidence)["spread"],
+        evidence,
+        block,
+    )
     for output in (0, 7, 39):
         root = np.sqrt(prior[:, output] / prior[:, output].mean())
         theirs = SklearnRidge(alpha=fit["penalty"][output]).fit(masks * root, block.outputs[:, output])
@@ -101,7 +111,9 @@ def test_points_beyond_reach_add_to_the_standard_error():
     inside, outside = fit["ids"][0], np.setdiff1d(np.arange(N_TRAIN), fit["ids"][0])
     assert few.effect_of_removing(outside).mean[0] == 0
     assert few.effect_of_removing(outside).standard_error[0] == pytest.approx(np.sqrt(50 * fit["rest"][0]))
-    assert few.effect_of_removing(inside).standard_error[0] == pytest.approx(np.sqrt(fit["variances"][0].sum()))
+    assert few.effect_of_removing(inside).standard_error[0] == pytest.approx(
+        np.sqrt(fit["variances"][0].sum())
+    )
 
 
 def test_standard_errors_are_as_large_as_errors_are():
@@ -167,4 +179,7 @@ def test_a_planted_prior_is_learnt():
 
 def test_what_is_kept_of_weights_takes_little_room():
     _, fit = fitted(*problem()[:2])
-    assert {fit[name].dtype for name in ("ids", "weights", "variances")} == {np.dtype(np.int32), np.dtype(np.float32)}
+    assert {fit[name].dtype for name in ("ids", "weights", "variances")} == {
+        np.dtype(np.int32),
+        np.dtype(np.float32),
+    }

@@ -1,4 +1,7 @@
-"""Anybody's matrix of weights: every layout says the same, what does not fit is found before compute, and nothing else is read."""
+"""Anybody's matrix of weights.
+
+Every layout says the same, what does not fit is found before compute, and nothing else is read.
+"""
 
 import pickle
 
@@ -33,8 +36,14 @@ def write_npy(path, weights):
 
 def write_fixed_lists(path, weights):
     """One column of lists for each ten points, as float32."""
-    flat = [weights[:, start : start + 10].astype(np.float32).reshape(len(weights), -1) for start in range(0, N_POINTS, 10)]
-    columns = {f"part{number}": pyarrow.FixedSizeListArray.from_arrays(part.ravel(), part.shape[1]) for number, part in enumerate(flat)}
+    flat = [
+        weights[:, start : start + 10].astype(np.float32).reshape(len(weights), -1)
+        for start in range(0, N_POINTS, 10)
+    ]
+    columns = {
+        f"part{number}": pyarrow.FixedSizeListArray.from_arrays(part.ravel(), part.shape[1])
+        for number, part in enumerate(flat)
+    }
     parquet.write_table(pyarrow.table(columns), path.with_suffix(".parquet"))
     return AttributionFile(path=path.with_suffix(".parquet"))
 
@@ -46,13 +55,17 @@ def write_bytes(path, weights):
 
 
 def write_lists(path, weights):
-    pandas.DataFrame({"weights": [row.ravel().astype(np.float64) for row in weights]}).to_parquet(path.with_suffix(".parquet"))
+    pandas.DataFrame({"weights": [row.ravel().astype(np.float64) for row in weights]}).to_parquet(
+        path.with_suffix(".parquet")
+    )
     return AttributionFile(path=path.with_suffix(".parquet"))
 
 
 def write_plain_columns(path, weights):
     flat = weights.reshape(len(weights), -1).astype(np.float32)
-    pandas.DataFrame(flat, columns=[str(number) for number in range(flat.shape[1])]).to_parquet(path.with_suffix(".parquet"))
+    pandas.DataFrame(flat, columns=[str(number) for number in range(flat.shape[1])]).to_parquet(
+        path.with_suffix(".parquet")
+    )
     return AttributionFile(path=path.with_suffix(".parquet"))
 
 
@@ -61,9 +74,14 @@ WRITERS = [write_memmap, write_npy, write_fixed_lists, write_bytes, write_lists,
 
 def datamodel_of(estimator, points=SOME, per_point=N_CLASSES):
     outputs = np.random.default_rng(1).normal(size=(4, len(points) * per_point))
-    evidence, block = Evidence(masks=np.ones((4, N_TRAIN), bool)), Block(points=points, outputs=outputs, per_point=per_point)
+    evidence, block = (
+        Evidence(masks=np.ones((4, N_TRAIN), bool)),
+        Block(points=points, outputs=outputs, per_point=per_point),
+    )
     factor = estimator.factor(evidence)
-    return estimator.datamodel(factor, estimator.fit(factor, evidence, block), evidence, block), outputs.mean(axis=0)
+    return estimator.datamodel(factor, estimator.fit(factor, evidence, block), evidence, block), outputs.mean(
+        axis=0
+    )
 
 
 @pytest.mark.parametrize("write", WRITERS)
@@ -79,12 +97,17 @@ def test_every_layout_gives_the_weights_of_the_points_asked_for(tmp_path, write,
     assert ours.predict(mask)[0] == pytest.approx(everything - expected[~mask[0]].sum(axis=0), abs=1e-4)
 
 
-@pytest.mark.parametrize(("settings", "factor"), [({"entries": "effects"}, -1), ({"scale": 0.9}, 0.9), ({"entries": "effects", "scale": 2.0}, -2)])
+@pytest.mark.parametrize(
+    ("settings", "factor"),
+    [({"entries": "effects"}, -1), ({"scale": 0.9}, 0.9), ({"entries": "effects", "scale": 2.0}, -2)],
+)
 def test_entries_may_be_effects_and_may_be_scaled(tmp_path, settings, factor):
     estimator = write_memmap(tmp_path / "weights", WEIGHTS).model_copy(update=settings)
     ours, _ = datamodel_of(estimator)
     ids = np.array([3, 8])
-    assert ours.effect_of_removing(ids).mean == pytest.approx(-factor * WEIGHTS[ids, 5:17].reshape(2, -1).astype(float).sum(axis=0), abs=1e-9)
+    assert ours.effect_of_removing(ids).mean == pytest.approx(
+        -factor * WEIGHTS[ids, 5:17].reshape(2, -1).astype(float).sum(axis=0), abs=1e-9
+    )
 
 
 def test_only_the_rows_and_columns_asked_for_are_read(tmp_path):
@@ -156,8 +179,16 @@ def test_a_missing_file_is_refused(tmp_path):
         ("weights", pickle.dumps([WEIGHTS]), "training points"),
         ("weights.parquet", b"PAR1", "cannot be used as parquet"),
         ("weights.parquet", pandas.DataFrame({"id": np.arange(N_TRAIN)}), "column 'id' holds int64"),
-        ("weights.parquet", pandas.DataFrame({"weights": [np.zeros(3 + row % 2) for row in range(N_TRAIN)]}), "expected [0-9]+ "),
-        ("weights.parquet", pandas.DataFrame({"weights": [None, *[[0.0] * N_POINTS] * (N_TRAIN - 1)]}), "lacks a value|expected"),
+        (
+            "weights.parquet",
+            pandas.DataFrame({"weights": [np.zeros(3 + row % 2) for row in range(N_TRAIN)]}),
+            "expected [0-9]+ ",
+        ),
+        (
+            "weights.parquet",
+            pandas.DataFrame({"weights": [None, *[[0.0] * N_POINTS] * (N_TRAIN - 1)]}),
+            "lacks a value|expected",
+        ),
     ],
 )
 def test_what_is_no_matrix_is_refused(tmp_path, name, content, said):

@@ -63,11 +63,16 @@ def test_effects_are_the_sums_of_scikit_learns_weights_at_their_own_penalty(n_mo
     theirs = sklearn_ridge(masks, outputs, 0.3 * mean_eigenvalue(masks))
     ours, _ = fitted(masks, outputs, penalty=5.0, effect_penalty=0.3)
     for ids in ([0], [3, 5, 7], list(range(1, N_TRAIN))):
-        assert ours.effect_of_removing(np.array(ids)).mean == pytest.approx(-theirs.coef_.T[ids].sum(axis=0), abs=1e-8)
+        assert ours.effect_of_removing(np.array(ids)).mean == pytest.approx(
+            -theirs.coef_.T[ids].sum(axis=0), abs=1e-8
+        )
 
 
 def test_masks_are_raw_zeros_and_ones():
-    """The trap of standardised weights applied to raw masks: predictions of the fit's own masks would miss the outputs by the offset."""
+    """The trap of standardised weights applied to raw masks.
+
+    Predictions of the fit's own masks would miss the outputs by the offset.
+    """
     masks, outputs, _ = problem(400, noise=0.0)
     ours, _ = fitted(masks, outputs, penalty=1e-6)
     assert ours.predict(masks) == pytest.approx(outputs, abs=1e-3)
@@ -90,7 +95,9 @@ def test_more_points_than_are_held_at_once_give_the_same(monkeypatch):
     monkeypatch.setattr(module, "_COLUMNS", 7)
     parts, _ = fitted(masks, outputs)
     assert parts.predict(masks) == pytest.approx(whole.predict(masks), abs=1e-9)
-    assert parts.effect_of_removing(np.array([1, 5])).mean == pytest.approx(whole.effect_of_removing(np.array([1, 5])).mean, abs=1e-9)
+    assert parts.effect_of_removing(np.array([1, 5])).mean == pytest.approx(
+        whole.effect_of_removing(np.array([1, 5])).mean, abs=1e-9
+    )
 
 
 def test_effects_add_up():
@@ -108,7 +115,10 @@ def test_the_penalty_of_each_output_is_its_leave_one_out_optimum_or_beside_it():
     for row, penalty in enumerate(penalties):
         for left in range(len(masks)):
             others = np.arange(len(masks)) != left
-            errors[row] += (sklearn_ridge(masks[others], outputs[others], penalty).predict(masks[left : left + 1])[0] - outputs[left]) ** 2 / len(masks)
+            errors[row] += (
+                sklearn_ridge(masks[others], outputs[others], penalty).predict(masks[left : left + 1])[0]
+                - outputs[left]
+            ) ** 2 / len(masks)
     ours = np.abs(np.log(fit["penalty"][:, None] / penalties)).argmin(axis=1)
     assert np.abs(ours - errors.argmin(axis=0)).max() <= 1
     assert errors[ours, np.arange(8)] == pytest.approx(errors.min(axis=0), rel=0.03)
@@ -117,7 +127,10 @@ def test_the_penalty_of_each_output_is_its_leave_one_out_optimum_or_beside_it():
 
 
 def test_each_output_has_a_penalty_of_its_own():
-    """The trap of one output's penalty used for another: any order of outputs gives the same answers in that order."""
+    """The trap of one output's penalty used for another.
+
+    Any order of outputs gives the same answers in that order.
+    """
     masks, outputs, _ = problem(n_outputs=6, noise=1.0)
     outputs[:, 3] = np.random.default_rng(0).normal(size=len(outputs))
     order = [4, 3, 0, 5, 1, 2]
@@ -159,7 +172,10 @@ def test_the_standard_error_is_that_of_the_bayesian_reading():
 
 
 def test_less_evidence_means_a_larger_standard_error():
-    errors = [fitted(*problem(n_models)[:2])[0].effect_of_removing(np.array([1, 2])).standard_error.mean() for n_models in (20, 100, 500)]
+    errors = [
+        fitted(*problem(n_models)[:2])[0].effect_of_removing(np.array([1, 2])).standard_error.mean()
+        for n_models in (20, 100, 500)
+    ]
     assert errors[0] > errors[1] > errors[2] > 0
 
 

@@ -9,10 +9,16 @@ from pipeline.attribution import evidence
 from pipeline.attribution.evidence import without_seed_effects
 
 
-def problem(n_models: int, n_seeds: int, n_outputs: int = 5, effect: float = 2.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def problem(
+    n_models: int, n_seeds: int, n_outputs: int = 5, effect: float = 2.0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
     seeds, populations = np.arange(n_models) % n_seeds * 7 + 3, np.arange(n_models) // (n_models // 2)
-    outputs = effect * rng.normal(size=(n_seeds, n_outputs))[np.arange(n_models) % n_seeds] + populations[:, None] + rng.normal(size=(n_models, n_outputs))
+    outputs = (
+        effect * rng.normal(size=(n_seeds, n_outputs))[np.arange(n_models) % n_seeds]
+        + populations[:, None]
+        + rng.normal(size=(n_models, n_outputs))
+    )
     return outputs.astype(np.float32), seeds, populations
 
 
@@ -20,7 +26,12 @@ def by_hand(outputs: np.ndarray, seeds: np.ndarray, populations: np.ndarray) -> 
     """Return the same, model by model, output by output."""
     cleaned = np.empty_like(outputs)
     for column, values in enumerate(outputs.T.astype(float)):
-        deviations = np.array([value - values[populations == population].mean() for value, population in zip(values, populations, strict=True)])
+        deviations = np.array(
+            [
+                value - values[populations == population].mean()
+                for value, population in zip(values, populations, strict=True)
+            ]
+        )
         effects = np.array([deviations[seeds == seed].mean() for seed in seeds])
         n_seeds, n_populations = len(set(seeds)), len(set(populations))
         between = (effects**2).sum() / (n_seeds - 1)

@@ -1,4 +1,7 @@
-"""TRAK is one Newton step of a logistic regression, so that it agrees with retraining one; its effects are in logits, add up, and follow from its seed."""
+"""TRAK is one Newton step of a logistic regression, so that it agrees with retraining one.
+
+Its effects are in logits, add up, and follow from its seed.
+"""
 
 import dataclasses
 
@@ -24,7 +27,9 @@ def datamodel(convex):
     return convex.datamodel(Trak(damping=convex.penalty, projection_dim=1024))
 
 
-@pytest.mark.parametrize("sets", [[np.array([point]) for point in range(40)], SETS], ids=["single points", "groups"])
+@pytest.mark.parametrize(
+    "sets", [[np.array([point]) for point in range(40)], SETS], ids=["single points", "groups"]
+)
 def test_effects_are_those_of_retraining(convex, datamodel, sets):
     found, actual = compared(convex, datamodel, sets)
     assert np.corrcoef(found.ravel(), actual.ravel())[0, 1] > 0.98
@@ -39,14 +44,19 @@ def test_effects_add_up_and_are_sums_of_weights(datamodel):
 
 def test_the_seed_alone_decides(convex):
     few = np.arange(3)
-    one, again, other = (convex.datamodel(Trak(projection_dim=8, seed=seed), few).weights() for seed in (0, 0, 1))
+    one, again, other = (
+        convex.datamodel(Trak(projection_dim=8, seed=seed), few).weights() for seed in (0, 0, 1)
+    )
     assert np.array_equal(one, again)
     assert not np.allclose(one, other)
 
 
 def test_each_model_has_a_projection_of_its_own_so_that_their_spread_is_an_error(convex):
     """The models are copies of one, so that what they disagree about is the projection."""
-    narrow, wide = (convex.datamodel(Trak(projection_dim=size, curvature=0.0)).effect_of_removing(SETS[0]) for size in (16, 1024))
+    narrow, wide = (
+        convex.datamodel(Trak(projection_dim=size, curvature=0.0)).effect_of_removing(SETS[0])
+        for size in (16, 1024)
+    )
     assert 0 < wide.standard_error.mean() < narrow.standard_error.mean()
 
 
@@ -57,7 +67,9 @@ def test_without_checkpoints_it_says_so():
 
 def test_effects_follow_smoothed_labels():
     smoothed = dataclasses.replace(overlapping(n_classes=2), objective=CrossEntropy(0.3))
-    found, actual = compared(smoothed, smoothed.datamodel(Trak(damping=smoothed.penalty, projection_dim=1024)), SETS)
+    found, actual = compared(
+        smoothed, smoothed.datamodel(Trak(damping=smoothed.penalty, projection_dim=1024)), SETS
+    )
     assert np.corrcoef(found.ravel(), actual.ravel())[0, 1] > 0.98
     assert slope(found, actual) == pytest.approx(1, abs=0.15)
 

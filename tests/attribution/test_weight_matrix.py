@@ -1,4 +1,7 @@
-"""A datamodel written out weight by weight: raw masks, memory-mapped or not, and errors that add up as variances."""
+"""A datamodel written out weight by weight.
+
+Raw masks, memory-mapped or not, and errors that add up as variances.
+"""
 
 import numpy as np
 import pytest
@@ -20,13 +23,17 @@ def test_predictions_are_the_outputs_on_everything_less_what_is_missing(monkeypa
     monkeypatch.setattr(module, "_ROWS", 4)
     ours = WeightMatrix(matrix=matrix, everything=everything)
     assert isinstance(ours, Datamodel)
-    assert ours.predict(masks) == pytest.approx(np.stack([everything - sum(matrix[~mask]) for mask in masks]), abs=1e-12)
+    assert ours.predict(masks) == pytest.approx(
+        np.stack([everything - sum(matrix[~mask]) for mask in masks]), abs=1e-12
+    )
     assert ours.predict(np.ones((1, N_TRAIN), bool))[0] == pytest.approx(everything)
 
 
 def test_removing_points_takes_their_weights_away():
     matrix = matrix_of()
-    ours = WeightMatrix(matrix=matrix, everything=np.zeros(N_OUTPUTS), errors=np.full(matrix.shape, 0.5), curvature=0.1)
+    ours = WeightMatrix(
+        matrix=matrix, everything=np.zeros(N_OUTPUTS), errors=np.full(matrix.shape, 0.5), curvature=0.1
+    )
     effect = ours.effect_of_removing(np.array([2, 7]))
     assert effect.mean == pytest.approx(-matrix[2] - matrix[7])
     assert effect.standard_error == pytest.approx(np.sqrt(2 * 0.25 + (0.1 * effect.mean) ** 2))
@@ -38,7 +45,9 @@ def test_a_scale_is_part_of_every_answer():
     scaled = WeightMatrix(matrix=matrix, everything=np.ones(N_OUTPUTS), scale=-0.5)
     plain = WeightMatrix(matrix=-0.5 * matrix, everything=np.ones(N_OUTPUTS))
     assert scaled.predict(masks) == pytest.approx(plain.predict(masks))
-    assert scaled.effect_of_removing(np.array([4])).mean == pytest.approx(plain.effect_of_removing(np.array([4])).mean)
+    assert scaled.effect_of_removing(np.array([4])).mean == pytest.approx(
+        plain.effect_of_removing(np.array([4])).mean
+    )
     assert scaled.weights() == pytest.approx(plain.weights())
 
 
@@ -47,7 +56,9 @@ def test_half_precision_weights_are_summed_in_more(tmp_path):
     mapped[:] = matrix_of()
     ours = WeightMatrix(matrix=mapped, everything=np.zeros(N_OUTPUTS))
     ids = np.arange(9)
-    assert ours.effect_of_removing(ids).mean == pytest.approx(-np.asarray(mapped[:9], np.float64).sum(axis=0), abs=1e-12)
+    assert ours.effect_of_removing(ids).mean == pytest.approx(
+        -np.asarray(mapped[:9], np.float64).sum(axis=0), abs=1e-12
+    )
     assert np.isnan(ours.effect_of_removing(ids).standard_error).all()
     mask = np.arange(N_TRAIN)[None] >= 9
     assert ours.predict(mask)[0] == pytest.approx(ours.effect_of_removing(ids).mean, abs=1e-5)

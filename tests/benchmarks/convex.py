@@ -1,7 +1,10 @@
-"""The convex study as a user runs it: how long all of it takes, and how near its means over 100 draws are to the figures quoted of the paper.
+"""The convex study as a user runs it.
 
-seconds: `dmm convex` on an empty store, start and Ray included. deviations: our mean of R less the quoted figure, in standard deviations over draws
-(where the quoted one is a single draw of the paper's figure) and absolutely. gd_over_om: full-batch steps of GD to R = 1e-2 over those of OM.
+How long all of it takes, and how near its means over 100 draws are to the figures quoted of the paper.
+
+seconds: `dmm convex` on an empty store, start and Ray included. deviations: our mean of R less the quoted
+figure, in standard deviations over draws (where the quoted one is a single draw of the paper's figure) and
+absolutely. gd_over_om: full-batch steps of GD to R = 1e-2 over those of OM.
 """
 
 import argparse
@@ -14,7 +17,8 @@ from typing import Any
 
 from measure import parse, show
 
-# Panel, algorithm, step, R: read from the paper's figure at step size 10/2^14 where one draw is meant, or re-simulated over 100 seeds elsewhere.
+# Panel, algorithm, step, R: read from the paper's figure at step size 10/2^14 where one draw is meant, or
+# re-simulated over 100 seeds elsewhere.
 ONE_DRAW = (
     ("isotropic/4/full", "gd", 200, 0.141),
     ("isotropic/4/full", "om", 1, 0.492),
@@ -38,7 +42,15 @@ HUNDRED_DRAWS = (
 SMALLEST = [
     "convex.data={}",
     "convex.guarantees=null",
-    *(f"convex.linear.{name}={value}" for name, value in {"n_draws": 2, "n_tuning_draws": 2, "n_long_steps": 400, "n_subset_models": 30}.items()),
+    *(
+        f"convex.linear.{name}={value}"
+        for name, value in {
+            "n_draws": 2,
+            "n_tuning_draws": 2,
+            "n_long_steps": 400,
+            "n_subset_models": 30,
+        }.items()
+    ),
 ]
 
 
@@ -50,7 +62,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         words = [word for setting in ["tracking.uri=none", *arguments.set] for word in ("--set", setting)]
         begun = time.perf_counter()
-        command = [sys.executable, "-m", "jobs", "convex", "--store", folder, "--executor", arguments.executor, "--json", *words]
+        command = [
+            sys.executable,
+            "-m",
+            "jobs",
+            "convex",
+            "--store",
+            folder,
+            "--executor",
+            arguments.executor,
+            "--json",
+            *words,
+        ]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
         seconds = time.perf_counter() - begun
     found = json.loads(done.stdout.splitlines()[-1])
@@ -60,9 +83,14 @@ def main() -> None:
         "one_draw": {name(quoted): deviation(found, quoted) for quoted in ONE_DRAW},
         "hundred_draws": {name(quoted): deviation(found, quoted) for quoted in HUNDRED_DRAWS},
         "gd_over_om": {place: over(panel["steps_to"], "0.01") for place, panel in found["panels"].items()},
-        "plateaus": {place: {which: one["share"] for which, one in panel["plateau"].items()} for place, panel in found["panels"].items()},
+        "plateaus": {
+            place: {which: one["share"] for which, one in panel["plateau"].items()}
+            for place, panel in found["panels"].items()
+        },
         "rates": {
-            place: {which: value for which, value in panel["rates"].items() if which != "curves"} for place, panel in found["panels"].items() if panel["rates"]
+            place: {which: value for which, value in panel["rates"].items() if which != "curves"}
+            for place, panel in found["panels"].items()
+            if panel["rates"]
         },
     }
     show("convex", figures)

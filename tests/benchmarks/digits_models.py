@@ -1,4 +1,7 @@
-"""Subset models of digits with all that estimators learn from and are judged by: what lds_digits.py compares them on."""
+"""Subset models of digits with all that estimators learn from and are judged by.
+
+What lds_digits.py compares them on.
+"""
 
 import time
 from dataclasses import dataclass, field
@@ -33,18 +36,29 @@ class Trainer:
     data: Resident = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "build", Builder(Mlp(width=32), self.examples.input_shape, self.examples.n_classes))
+        object.__setattr__(
+            self, "build", Builder(Mlp(width=32), self.examples.input_shape, self.examples.n_classes)
+        )
         object.__setattr__(self, "data", Resident.place(self.examples))
 
     def masks(self, role: str, n_models: int, keep_fraction: float | None = 0.5) -> Masks:
         """Return the masks of a role's models."""
         purpose = f"lds_digits {self.number} {role}"
-        return member_masks(purpose, range(n_models), n_train=N_TRAIN, keep_fraction=keep_fraction, forget=None)
+        return member_masks(
+            purpose, range(n_models), n_train=N_TRAIN, keep_fraction=keep_fraction, forget=None
+        )
 
-    def train(self, role: str, masks: Masks, n_seeds: int | None = None) -> tuple[States, Int[np.ndarray, " n_models"]]:
+    def train(
+        self, role: str, masks: Masks, n_seeds: int | None = None
+    ) -> tuple[States, Int[np.ndarray, " n_models"]]:
         """Return the states of models and their seeds; n_seeds is how many they share."""
-        seeds = [seed("lds_digits", self.number, role, member % n_seeds if n_seeds else member) for member in range(len(masks))]
-        return train_members(self.build, Recipe(), self.data, masks=masks, seeds=seeds, kind="stacked"), np.array(seeds)
+        seeds = [
+            seed("lds_digits", self.number, role, member % n_seeds if n_seeds else member)
+            for member in range(len(masks))
+        ]
+        return train_members(
+            self.build, Recipe(), self.data, masks=masks, seeds=seeds, kind="stacked"
+        ), np.array(seeds)
 
     def logits(self, states: States) -> Logits:
         """Return logits on the training and test points."""
@@ -55,7 +69,8 @@ class Trainer:
 class Problem:
     """What estimators learn from and are judged by, of one seed: margins of targets, logits of all points.
 
-    replicas are margins of other models of the held-out masks; scout_seconds is what training the scouts and looking through them took.
+    replicas are margins of other models of the held-out masks; scout_seconds is what training the scouts and
+    looking through them took.
     """
 
     masks: Masks
@@ -74,12 +89,19 @@ class Problem:
 def make_problem(number: int, n_models: int, n_heldout: int, step: int) -> Problem:
     """Train everything of one seed; every step-th test point is a target."""
     digits = Digits(n_train=N_TRAIN, seed=number).load()
-    examples = Examples(inputs=digits.inputs[: N_TRAIN + N_TEST], labels=digits.labels[: N_TRAIN + N_TEST], n_train=N_TRAIN, n_classes=10)
+    examples = Examples(
+        inputs=digits.inputs[: N_TRAIN + N_TEST],
+        labels=digits.labels[: N_TRAIN + N_TEST],
+        n_train=N_TRAIN,
+        n_classes=10,
+    )
     trainer, targets = Trainer(number, examples), np.arange(N_TRAIN, N_TRAIN + N_TEST, step)
     masks, heldout = trainer.masks("subset", n_models), trainer.masks("heldout", n_heldout)
     states, seeds = trainer.train("subset", masks, Populations().n_seeds)
     logits = trainer.logits(states)
-    others = [trainer.logits(trainer.train(f"heldout {replica}", heldout)[0]) for replica in range(N_REPLICAS + 1)]
+    others = [
+        trainer.logits(trainer.train(f"heldout {replica}", heldout)[0]) for replica in range(N_REPLICAS + 1)
+    ]
     actual, *replicas = [margins(found, examples.labels)[:, targets] for found in others]
     begun = time.perf_counter()
     lines, views = looks(trainer)

@@ -1,4 +1,7 @@
-"""Variants of the embedded demonstration run through the pipeline and judged: what the quality benchmarks share."""
+"""Variants of the embedded demonstration run through the pipeline and judged.
+
+What the quality benchmarks share.
+"""
 
 import contextlib
 import json
@@ -34,7 +37,10 @@ def demonstration_unlearners(labels: Sequence[str]) -> dict[str, dict[str, Any]]
 
 @dataclass(frozen=True)
 class Judged:
-    """A run of the demonstration with other settings, up to its verdicts: one row for each unlearner and forget set."""
+    """A run of the demonstration with other settings, up to its verdicts.
+
+    One row for each unlearner and forget set.
+    """
 
     session: Session
     rows: list[dict[str, Any]]
@@ -49,7 +55,12 @@ class Judged:
 SMALLEST: dict[str, Any] = {
     "executor": "serial",
     "at_most": 4,
-    "set": ["recipe.epochs=1", "recipe.ensemble=stacked", "populations.scout.n_models=2", "judges={klom: {n_resamples: 20}, accuracy: {}}"],
+    "set": [
+        "recipe.epochs=1",
+        "recipe.ensemble=stacked",
+        "populations.scout.n_models=2",
+        "judges={klom: {n_resamples: 20}, accuracy: {}}",
+    ],
 }
 
 
@@ -61,16 +72,29 @@ def fewer_models(changed: Sequence[str], at_most: int) -> list[str]:
 
 
 def judge(
-    store: str, executor: str, settings: Mapping[str, Any], overrides: Sequence[str] = (), *, until: str = "evaluate", at_most: int | None = None
+    store: str,
+    executor: str,
+    settings: Mapping[str, Any],
+    overrides: Sequence[str] = (),
+    *,
+    until: str = "evaluate",
+    at_most: int | None = None,
 ) -> Judged:
-    """Run the demonstration with other settings as far as its verdicts, or an earlier stage; what the store has already is not computed again.
+    """Run the demonstration with other settings as far as its verdicts, or an earlier stage.
+
+    What the store has already is not computed again.
 
     With at_most no population has more models than that.
     """
     changed = [f"{key}={json.dumps(value)}" for key, value in settings.items()]
     fewer = [] if at_most is None else fewer_models(changed, at_most)
     session = open_session(None, [*changed, *fewer, *overrides, "tracking.uri=none"], store)
-    progress = Walk(session.graph, session.store, open_executor=executor_opener(executor, session), until=until).run()
+    progress = Walk(
+        session.graph, session.store, open_executor=executor_opener(executor, session), until=until
+    ).run()
     if progress.failures:
-        raise SystemExit(f"{len(progress.failures)} shards failed, the first {progress.failures[0].key}: {progress.failures[0].error}")
+        raise SystemExit(
+            f"{len(progress.failures)} shards failed, the first {progress.failures[0].key}: "
+            f"{progress.failures[0].error}"
+        )
     return Judged(session, result_rows(session.graph, session.store, session.graph.survey(session.store)))

@@ -1,8 +1,11 @@
-"""The shape of a large fit: 4,000 models, 2,000 training points, 20,480 outputs, through the real store and the real stages on Ray.
+"""The shape of a large fit.
 
-Synthetic logits (planted weights, seed effects, noise) are written as populations in float16. Then factor, fit and one effect run on two CPUs; the fit runs
-twice, streamed by Ray Data and as plain Ray tasks, and both must write the same shards. Every task reports what it took, read and held at most. From that and
-from the speed of bare products and eigendecompositions come the constants of pipeline/attribution/SCALE.md.
+4,000 models, 2,000 training points, 20,480 outputs, through the real store and the real stages on Ray.
+
+Synthetic logits (planted weights, seed effects, noise) are written as populations in float16. Then factor,
+fit and one effect run on two CPUs; the fit runs twice, streamed by Ray Data and as plain Ray tasks, and both
+must write the same shards. Every task reports what it took, read and held at most. From that and from the
+speed of bare products and eigendecompositions come the constants of pipeline/attribution/SCALE.md.
 """
 
 import argparse
@@ -38,8 +41,19 @@ SHARD, N_HELDOUT, N_SEEDS, N_CLASSES = 100, 100, 50, 10
 def open_graph(n_models: int, n_train: int, n_points: int, block_points: int) -> Graph:
     """Return the part of an experiment's graph from its subset models to one effect."""
     tree = {
-        "dataset": {"name": "planted", "n_train": n_train, "n_validation": n_points - n_train, "n_classes": N_CLASSES, "n_groups": 20},
-        "populations": {"subset": {"n_models": n_models, "keep_fraction": 0.5}, "designed": None, "n_seeds": N_SEEDS, "heldout": {"n_models": N_HELDOUT}},
+        "dataset": {
+            "name": "planted",
+            "n_train": n_train,
+            "n_validation": n_points - n_train,
+            "n_classes": N_CLASSES,
+            "n_groups": 20,
+        },
+        "populations": {
+            "subset": {"n_models": n_models, "keep_fraction": 0.5},
+            "designed": None,
+            "n_seeds": N_SEEDS,
+            "heldout": {"n_models": N_HELDOUT},
+        },
         "forget_sets": {"some": {"name": "random", "n_points": 15}},
         "unlearners": {"dm_direct": "dm_direct"},
         "estimator": "ridge",
@@ -48,11 +62,16 @@ def open_graph(n_models: int, n_train: int, n_points: int, block_points: int) ->
     experiment = config.build(tree)
     examples = experiment.dataset.load()
     whole = build_graph(experiment, examples)
-    return Graph(experiment, examples, {key: whole.nodes[key] for key in NODES}, examples.digest, whole.digest)
+    return Graph(
+        experiment, examples, {key: whole.nodes[key] for key in NODES}, examples.digest, whole.digest
+    )
 
 
 def write_populations(graph: Graph, store: Store) -> None:
-    """Write synthetic models: half of the variance of a logit is explained by the mask, a tenth by the seed."""
+    """Write synthetic models.
+
+    Half of the variance of a logit is explained by the mask, a tenth by the seed.
+    """
     examples, layout, rng = graph.examples, graph.experiment.store.layout, np.random.default_rng(0)
     n_train, n_outputs = examples.n_train, examples.n_points * N_CLASSES
     weights = rng.standard_normal((n_train, n_outputs), np.float32) * np.float32(2 / np.sqrt(n_train))
@@ -62,14 +81,30 @@ def write_populations(graph: Graph, store: Store) -> None:
         state = states[key]
         for start in range(0, state.node.n_units, SHARD):
             members = np.arange(start, min(start + SHARD, state.node.n_units))
-            masks = np.stack([subset_mask(n_train, 0.5, 1_000_000 * number + member) for member in members.tolist()])
-            logits = masks.astype(np.float32) @ weights + effects[members % N_SEEDS] + rng.standard_normal((len(members), n_outputs), np.float32)
-            columns = {"member": members, "seed": members % N_SEEDS, "mask": pack_masks(masks), **layout.columns(logits.reshape(len(members), -1, N_CLASSES))}
-            store.write_shard(state.table.folder, "members", start, start + len(members), Shard(columns=columns), side={})
+            masks = np.stack(
+                [subset_mask(n_train, 0.5, 1_000_000 * number + member) for member in members.tolist()]
+            )
+            logits = (
+                masks.astype(np.float32) @ weights
+                + effects[members % N_SEEDS]
+                + rng.standard_normal((len(members), n_outputs), np.float32)
+            )
+            columns = {
+                "member": members,
+                "seed": members % N_SEEDS,
+                "mask": pack_masks(masks),
+                **layout.columns(logits.reshape(len(members), -1, N_CLASSES)),
+            }
+            store.write_shard(
+                state.table.folder, "members", start, start + len(members), Shard(columns=columns), side={}
+            )
 
 
 def reported(function: Callable[..., Any], folder: str, name: str, task: Task, *given: Any) -> Any:
-    """Run function(task, ...) and leave in folder what it took: seconds, CPU seconds, bytes read, largest memory and how much of that is shared."""
+    """Run function(task, ...) and leave in folder what it took.
+
+    Seconds, CPU seconds, bytes read, largest memory and how much of that is shared.
+    """
     Path("/proc/self/clear_refs").write_text("5")
     before, cpu, begun = _counted("io", "rchar"), time.process_time(), time.perf_counter()
     result = function(task, *given)
@@ -87,12 +122,19 @@ def reported(function: Callable[..., Any], folder: str, name: str, task: Task, *
 
 def _counted(file: str, name: str) -> int:
     """Return what Linux counts for this process under a name."""
-    line = next(line for line in Path(f"/proc/self/{file}").read_text().splitlines() if line.startswith(f"{name}:"))
+    line = next(
+        line for line in Path(f"/proc/self/{file}").read_text().splitlines() if line.startswith(f"{name}:")
+    )
     return int(line.split()[1])
 
 
-def walk(graph: Graph, store: Store, folder: Path, until: str, fewest: int) -> tuple[float, dict[str, dict[str, float]]]:
-    """Compute what is missing; return the wall seconds and, for each node, sums of what its tasks took and the largest of what they held."""
+def walk(
+    graph: Graph, store: Store, folder: Path, until: str, fewest: int
+) -> tuple[float, dict[str, dict[str, float]]]:
+    """Compute what is missing.
+
+    Return the wall seconds and, for each node, sums of what its tasks took and the largest of what they held.
+    """
     folder.mkdir()
     run = functools.partial(reported, compute_task, str(folder), "")
     prepare = functools.partial(reported, read_common, str(folder), "common of ")
@@ -100,19 +142,27 @@ def walk(graph: Graph, store: Store, folder: Path, until: str, fewest: int) -> t
     progress: Progress = Walk(
         graph,
         store,
-        open_executor=lambda: StreamingExecutor(run, graph.examples, prepare=prepare, stream=stream_of, fewest=fewest),
+        open_executor=lambda: StreamingExecutor(
+            run, graph.examples, prepare=prepare, stream=stream_of, fewest=fewest
+        ),
         until=until,
     ).run()
     seconds = time.perf_counter() - begun
     if progress.failures:
-        raise SystemExit(f"{progress.failures[0].key}: {progress.failures[0].trace or progress.failures[0].error}")
+        raise SystemExit(
+            f"{progress.failures[0].key}: {progress.failures[0].trace or progress.failures[0].error}"
+        )
     nodes: dict[str, dict[str, float]] = {}
     for path in sorted(folder.iterdir()):
         report = json.loads(path.read_text())
         known = nodes.setdefault(report.pop("node"), {"tasks": 0.0})
         known["tasks"] += 1
         for name, value in report.items():
-            known[name] = max(known.get(name, 0.0), value) if name in ("peak_mb", "shared_mb") else known.get(name, 0.0) + value
+            known[name] = (
+                max(known.get(name, 0.0), value)
+                if name in ("peak_mb", "shared_mb")
+                else known.get(name, 0.0) + value
+            )
     return seconds, nodes
 
 
@@ -158,7 +208,12 @@ def run(arguments: argparse.Namespace, root: Path) -> dict[str, Any]:
     seconds["effect"], nodes = walk(graph, store, root / "effect", "effect", 1)
     n_outputs = graph.examples.n_points * N_CLASSES
     speed = {way: n_outputs / seconds[way] for way in names}
-    return {"wall_seconds": seconds, "nodes": figures | nodes, "outputs_a_second": speed, "n_blocks": graph.nodes["fit"].n_units}
+    return {
+        "wall_seconds": seconds,
+        "nodes": figures | nodes,
+        "outputs_a_second": speed,
+        "n_blocks": graph.nodes["fit"].n_units,
+    }
 
 
 def main() -> None:

@@ -1,12 +1,15 @@
 """What a few models trained for one forget set add to the datamodel, on the 34 sets of forget_quality.py, which no choice was made on.
 
-For each set: `coupled`, pairs of a full model and an oracle of the same seed (keep fraction 1, one retraining a pair); `sparse`, pairs of models
-that keep .85 of the other points (1.7 retrainings a pair); and `independent`, oracles with seeds of their own beside the mean of all full models
-(one retraining each). Of 8 there are four different 2 and two different 4, which are averaged. Each alone (`alone`) and with the datamodel
-(`combined`), judged by adding the effect to the logits of 100 full models: KLoM against 100 oracles over that of 100 independent ones.
+For each set: `coupled`, pairs of a full model and an oracle of the same seed (keep fraction 1, one retraining
+a pair); `sparse`, pairs of models that keep .85 of the other points (1.7 retrainings a pair); and
+`independent`, oracles with seeds of their own beside the mean of all full models (one retraining each). Of 8
+there are four different 2 and two different 4, which are averaged. Each alone (`alone`) and with the
+datamodel (`combined`), judged by adding the effect to the logits of 100 full models: KLoM against 100 oracles
+over that of 100 independent ones.
 
-`variance` is the mean variance of a difference over twice that of a single model. `coverage` is the share of actual mean effects within 1.96
-standard errors. How effects are combined was chosen on another experiment (label noise and shuffle of its own, six sets).
+`variance` is the mean variance of a difference over twice that of a single model. `coverage` is the share of
+actual mean effects within 1.96 standard errors. How effects are combined was chosen on another experiment
+(label noise and shuffle of its own, six sets).
 """
 
 import argparse
@@ -48,26 +51,54 @@ class Case:
 def main() -> None:
     """Train what is missing, judge, print a line for each set and the figures by kind."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--store", help="folder of tables to use and grow, best that of forget_quality.py; a temporary one if left out")
+    parser.add_argument(
+        "--store",
+        help="folder of tables to use and grow, best that of forget_quality.py; a temporary one if left out",
+    )
     parser.add_argument("--sets", type=int, help="only so many sets of each kind")
     parser.add_argument("--at-most", type=int, help="no population has more models than this")
     parser.add_argument("--executor", choices=("ray", "serial"), default="ray")
-    parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="change one setting of the experiment")
+    parser.add_argument(
+        "--set", metavar="KEY=VALUE", action="append", default=[], help="change one setting of the experiment"
+    )
     arguments = parse(parser, **SMALLEST | {"at_most": 2 * MOST_PAIRS}, sets=1)
     sets = first_of_each(forget_sets(), arguments.sets)
     settings = {"forget_sets": sets, "unlearners": demonstration_unlearners(("dm_direct",))}
     with opened_store(arguments.store) as store:
         runs = {
-            kind: judge(store, arguments.executor, settings | {"populations.focused": focused}, arguments.set, until=until, at_most=arguments.at_most)
+            kind: judge(
+                store,
+                arguments.executor,
+                settings | {"populations.focused": focused},
+                arguments.set,
+                until=until,
+                at_most=arguments.at_most,
+            )
             for kind, focused, until in (
                 ("plain", None, "effect"),
-                *((kind, {"n_models": 2 * MOST_PAIRS, "keep_fraction": fraction}, "train") for kind, fraction in FRACTIONS.items()),
+                *(
+                    (kind, {"n_models": 2 * MOST_PAIRS, "keep_fraction": fraction}, "train")
+                    for kind, fraction in FRACTIONS.items()
+                ),
             )
         }
         found = {label: figures_of(case_of(runs, label), runs["plain"].session.examples) for label in sets}
     for label, figures in found.items():
-        print(f"{label:18}" + "".join(f"{name:>26} {'/'.join(f'{value:.2f}' for value in row['over_floor'])}" for name, row in figures.items()), flush=True)
-    show("focused", {"unit": "forget P95, forget mean, validation P95 over the floor's; medians over sets", **by_kind(found)})
+        print(
+            f"{label:18}"
+            + "".join(
+                f"{name:>26} {'/'.join(f'{value:.2f}' for value in row['over_floor'])}"
+                for name, row in figures.items()
+            ),
+            flush=True,
+        )
+    show(
+        "focused",
+        {
+            "unit": "forget P95, forget mean, validation P95 over the floor's; medians over sets",
+            **by_kind(found),
+        },
+    )
 
 
 def case_of(runs: Mapping[str, Judged], label: str) -> Case:
@@ -76,7 +107,9 @@ def case_of(runs: Mapping[str, Judged], label: str) -> Case:
     states = {kind: judged.session.graph.survey(session.store) for kind, judged in runs.items()}
 
     def logits(kind: str, key: str) -> Logits:
-        return read_logits(session.store, states[kind][key].table, session.experiment.store.layout, session.examples.n_points)
+        return read_logits(
+            session.store, states[kind][key].table, session.experiment.store.layout, session.examples.n_points
+        )
 
     full, floor = logits("plain", "train/full"), logits("plain", f"train/floor/{label}")
     effect = session.store.read(states["plain"][f"effect/{label}"].table)
@@ -87,8 +120,14 @@ def case_of(runs: Mapping[str, Judged], label: str) -> Case:
         floor=floor,
         pairs={
             "coupled": (full[:MOST_PAIRS], logits("coupled", f"train/focused_out/{label}")),
-            "sparse": (logits("sparse", f"train/focused_in/{label}"), logits("sparse", f"train/focused_out/{label}")),
-            "independent": (np.broadcast_to(full.mean(axis=0), (MOST_PAIRS, *full.shape[1:])), floor[:MOST_PAIRS]),
+            "sparse": (
+                logits("sparse", f"train/focused_in/{label}"),
+                logits("sparse", f"train/focused_out/{label}"),
+            ),
+            "independent": (
+                np.broadcast_to(full.mean(axis=0), (MOST_PAIRS, *full.shape[1:])),
+                floor[:MOST_PAIRS],
+            ),
         },
         forget=session.store.read(states["plain"][f"forget/{label}"].table)["index"],
     )
@@ -107,9 +146,14 @@ def figures_of(case: Case, examples: Any) -> dict[str, dict[str, Any]]:
             together = [combined(case.predicted, one, forgotten=forgotten) for one in seen]
             for how, effects in (("alone", alone), ("combined", together)):
                 found[f"{kind}_{n_pairs}_{how}"] = judged_effects(effects, case, examples, floor)
-        variance = contrast(kept=kept.reshape(len(kept), -1), left_out=left_out.reshape(len(kept), -1)).variance
+        variance = contrast(
+            kept=kept.reshape(len(kept), -1), left_out=left_out.reshape(len(kept), -1)
+        ).variance
         single = 2 * case.full.var(axis=0, ddof=1).ravel()
-        found[f"{kind}_{MOST_PAIRS}_alone"] |= {"variance": float(variance.mean() / single.mean()), "retrainings_a_pair": COST[kind]}
+        found[f"{kind}_{MOST_PAIRS}_alone"] |= {
+            "variance": float(variance.mean() / single.mean()),
+            "retrainings_a_pair": COST[kind],
+        }
     return found
 
 
@@ -132,10 +176,24 @@ def judged_effects(effects: list[Effect], case: Case, examples: Any, floor: np.n
         mean, error = effect.mean.reshape(shape), effect.standard_error.reshape(shape)
         inside = np.abs(mean - actual) < 1.96 * np.sqrt(error**2 + noise)
         squares = (mean - actual) ** 2 - noise
-        rows.append([*(klom_of(added(case.full, mean), case, examples) / floor), inside.mean(), inside[own].mean(), squares.mean(), squares[own].mean()])
+        rows.append(
+            [
+                *(klom_of(added(case.full, mean), case, examples) / floor),
+                inside.mean(),
+                inside[own].mean(),
+                squares.mean(),
+                squares[own].mean(),
+            ]
+        )
     figures = np.mean(rows, axis=0).tolist()
     error, own_error = (max(value, 0.0) ** 0.5 for value in figures[5:])
-    return {"over_floor": figures[:3], "coverage": figures[3], "coverage_own_class": figures[4], "error": error, "error_own_class": own_error}
+    return {
+        "over_floor": figures[:3],
+        "coverage": figures[3],
+        "coverage_own_class": figures[4],
+        "error": error,
+        "error_own_class": own_error,
+    }
 
 
 def added(logits: Logits, effect: Effects) -> Logits:
@@ -145,22 +203,43 @@ def added(logits: Logits, effect: Effects) -> Logits:
 
 def klom_of(logits: Logits, case: Case, examples: Any) -> np.ndarray:
     """Return P95 and mean KLoM on the forget set and P95 on validation points, of logits against the oracles."""
-    values = klom(unlearned=margins(logits, examples.labels), oracle=margins(case.oracle, examples.labels)).values
-    return np.array([np.percentile(values[case.forget], 95), values[case.forget].mean(), np.percentile(values[examples.n_train :], 95)])
+    values = klom(
+        unlearned=margins(logits, examples.labels), oracle=margins(case.oracle, examples.labels)
+    ).values
+    return np.array(
+        [
+            np.percentile(values[case.forget], 95),
+            values[case.forget].mean(),
+            np.percentile(values[examples.n_train :], 95),
+        ]
+    )
 
 
 def by_kind(found: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[str, Any]:
-    """Return the figures of every way, as medians over the sets of a kind; KLoM on the forget set with its bootstrap interval and worst set."""
+    """Return the figures of every way, as medians over the sets of a kind.
+
+    KLoM on the forget set with its bootstrap interval and worst set.
+    """
     result: dict[str, Any] = {}
     for kind in KINDS:
         sets = [figures for label, figures in found.items() if label.startswith(kind)]
         result[kind] = {}
         for way in sets[0]:
             rows = [figures[way] for figures in sets]
-            told = {name: statistics.median(row[name] for row in rows) for name in rows[0] if name != "over_floor"}
-            klom_figures = {name: statistics.median(row["over_floor"][column] for row in rows) for column, name in ((1, "forget_mean"), (2, "validation"))}
+            told = {
+                name: statistics.median(row[name] for row in rows) for name in rows[0] if name != "over_floor"
+            }
+            klom_figures = {
+                name: statistics.median(row["over_floor"][column] for row in rows)
+                for column, name in ((1, "forget_mean"), (2, "validation"))
+            }
             forget = [row["over_floor"][0] for row in rows]
-            result[kind][way] = {"forget": median_of(forget), "forget_worst": max(forget), **klom_figures, **told}
+            result[kind][way] = {
+                "forget": median_of(forget),
+                "forget_worst": max(forget),
+                **klom_figures,
+                **told,
+            }
     return result
 
 

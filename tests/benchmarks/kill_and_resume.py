@@ -1,8 +1,11 @@
-"""The proof that a run can be killed: SIGKILL the driver, then workers, at random shards; the tables come out bit for bit the same.
+"""The proof that a run can be killed: SIGKILL the driver, then workers, at random shards.
 
-Runs an experiment undisturbed, then again on another store with kills, and compares the names of all shards (each carries the digest of its bytes). After
-each kill `dmm status` must agree with what is listed on disk. Also: grow the subset models by 37 with another shard size, damage shards and repair them, and
-let two runs share one store. Prints one JSON object last; any broken promise is an error.
+The tables come out bit for bit the same.
+
+Runs an experiment undisturbed, then again on another store with kills, and compares the names of all shards
+(each carries the digest of its bytes). After each kill `dmm status` must agree with what is listed on disk.
+Also: grow the subset models by 37 with another shard size, damage shards and repair them, and let two runs
+share one store. Prints one JSON object last; any broken promise is an error.
 """
 
 import argparse
@@ -49,11 +52,28 @@ class Dmm:
     def command(self, verb: str, store: Path, *words: str) -> list[str]:
         settings = [word for setting in self.settings for word in ("--set", setting)]
         computing = ["--executor", self.executor] if verb in ("run", "verify") else []
-        return [sys.executable, "-m", "jobs", verb, "--store", str(store), "--json", *settings, *computing, *words]
+        return [
+            sys.executable,
+            "-m",
+            "jobs",
+            verb,
+            "--store",
+            str(store),
+            "--json",
+            *settings,
+            *computing,
+            *words,
+        ]
 
     def ask(self, verb: str, store: Path, *words: str) -> dict[str, Any]:
         """Return the answer of a command, however it ended."""
-        done = subprocess.run(self.command(verb, store, *words), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False)
+        done = subprocess.run(
+            self.command(verb, store, *words),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            check=False,
+        )
         return {**json.loads(done.stdout.splitlines()[-1]), "exit_status": done.returncode}
 
     def run(self, store: Path) -> dict[str, Any]:
@@ -64,7 +84,13 @@ class Dmm:
         return answer
 
     def start(self, store: Path) -> "subprocess.Popen[str]":
-        return subprocess.Popen(self.command("run", store), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True)
+        return subprocess.Popen(
+            self.command("run", store),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,
+        )
 
 
 def main() -> None:
@@ -73,14 +99,32 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=5, help="drivers killed, and as many workers")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--reference", help="store of an undisturbed run; made if left out")
-    parser.add_argument("--executor", choices=("ray", "serial"), default="ray", help="of every run but the one whose workers are killed")
-    parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="change one setting of the demonstration")
+    parser.add_argument(
+        "--executor",
+        choices=("ray", "serial"),
+        default="ray",
+        help="of every run but the one whose workers are killed",
+    )
+    parser.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="change one setting of the demonstration",
+    )
     arguments = parse(parser, subset=8, kills=1, executor="serial", set=SMALLEST)
     rng = random.Random(arguments.seed)
     dmm = Dmm((*arguments.set, f"populations.subset.n_models={arguments.subset}"), arguments.executor)
     # MLflow is asked about the killed store alone.
     unseen = Dmm((*dmm.settings, "tracking.uri=none"), arguments.executor)
-    grown = Dmm((*unseen.settings, f"populations.subset.n_models={arguments.subset + GROWN}", "store.shard_members=64"), arguments.executor)
+    grown = Dmm(
+        (
+            *unseen.settings,
+            f"populations.subset.n_models={arguments.subset + GROWN}",
+            "store.shard_members=64",
+        ),
+        arguments.executor,
+    )
     with tempfile.TemporaryDirectory() as folder:
         reference = Path(arguments.reference or f"{folder}/reference")
         begun = time.monotonic()
@@ -88,7 +132,12 @@ def main() -> None:
         undisturbed = time.monotonic() - begun
         store, n_shards = Path(folder) / "killed", len(tables(reference))
         killed = kill_drivers(dmm, store, moments(rng, arguments.kills, 0, n_shards // 2))
-        workers = kill_workers(Dmm(dmm.settings, "ray"), store, rng, moments(rng, arguments.kills, n_shards // 2, n_shards * 3 // 4))
+        workers = kill_workers(
+            Dmm(dmm.settings, "ray"),
+            store,
+            rng,
+            moments(rng, arguments.kills, n_shards // 2, n_shards * 3 // 4),
+        )
         figures = {
             "drivers_killed": killed,
             "workers_killed": workers,
@@ -110,7 +159,9 @@ def main() -> None:
 
 def tables(store: Path) -> set[str]:
     """Return the names of all shards of all tables: path, range and digest."""
-    return {str(path.relative_to(store)) for stage in stages() for path in (store / stage).glob("*/*/*.parquet")}
+    return {
+        str(path.relative_to(store)) for stage in stages() for path in (store / stage).glob("*/*/*.parquet")
+    }
 
 
 def moments(rng: random.Random, times: int, first: int, last: int) -> list[int]:
@@ -139,7 +190,10 @@ def end(process: "subprocess.Popen[str]") -> None:
 
 
 def kill_drivers(dmm: Dmm, store: Path, at: list[int]) -> int:
-    """Kill the driver whenever so many shards are finished; check after each kill that status agrees with the disk."""
+    """Kill the driver whenever so many shards are finished.
+
+    Check after each kill that status agrees with the disk.
+    """
     killed = 0
     for number, n_shards in enumerate(at):
         process = dmm.start(store)
@@ -153,9 +207,13 @@ def check_status(dmm: Dmm, store: Path, number: int) -> None:
     for node in dmm.ask("status", store)["nodes"]:
         listed = 0
         if node["folder"]:
-            ranges = [path.name.split(".")[0].split("-")[1:] for path in (store / node["folder"]).glob("*.parquet")]
+            ranges = [
+                path.name.split(".")[0].split("-")[1:] for path in (store / node["folder"]).glob("*.parquet")
+            ]
             listed = sum(int(stop) - int(first) for first, stop in ranges)
-        wrong = node["done"] != min(listed, node["wanted"]) or (node["status"] == "done") != (node["done"] == node["wanted"])
+        wrong = node["done"] != min(listed, node["wanted"]) or (node["status"] == "done") != (
+            node["done"] == node["wanted"]
+        )
         if wrong:
             sys.exit(f"after kill {number}: status says {node}, but {listed} are listed")
 
@@ -175,7 +233,11 @@ def kill_workers(dmm: Dmm, store: Path, rng: random.Random, at: list[int]) -> in
 def kills(driver: "subprocess.Popen[str]", rng: random.Random) -> Iterator[bool]:
     """Look for workers of a driver until there are some; then kill one, and yield True."""
     while driver.poll() is None:
-        workers = [child for child in descendants(driver.pid) if command_line(child).startswith(("ray::run_task", "ray::IDLE"))]
+        workers = [
+            child
+            for child in descendants(driver.pid)
+            if command_line(child).startswith(("ray::run_task", "ray::IDLE"))
+        ]
         if workers:
             rng.choice(workers).kill()
             yield True
@@ -202,9 +264,16 @@ def parents(store: Path) -> dict[str, str]:
     """Return the status of each parent run in MLflow: there must be one, and it must be finished."""
     client = mlflow.MlflowClient(f"sqlite:///{store}/mlflow.db")
     experiment = client.get_experiment_by_name("unlearning")
-    runs = [found for found in client.search_runs([experiment.experiment_id]) if "mlflow.parentRunId" not in found.data.tags]
+    runs = [
+        found
+        for found in client.search_runs([experiment.experiment_id])
+        if "mlflow.parentRunId" not in found.data.tags
+    ]
     if len(runs) != 1 or runs[0].info.status != "FINISHED":
-        sys.exit(f"expected one finished parent run, found {[(found.info.run_id, found.info.status) for found in runs]}")
+        sys.exit(
+            "expected one finished parent run, found "
+            f"{[(found.info.run_id, found.info.status) for found in runs]}"
+        )
     return {found.info.run_id: found.info.status for found in runs}
 
 
@@ -215,12 +284,22 @@ def grow(dmm: Dmm, store: Path) -> dict[str, Any]:
     stale = sorted(name for name, state in status.items() if state == "stale")
     result = dmm.run(store)
     after = {path for path in tables(store) if path.startswith("train/")}
-    trained = sum(int(name.split("-")[-1].split(".")[0]) - int(name.split("-")[-2]) for name in after - before)
-    return {"grown_models_trained": trained, "grown_stale": len(stale), "grown_models_made": result["n_models_made"], "old_shards_untouched": before <= after}
+    trained = sum(
+        int(name.split("-")[-1].split(".")[0]) - int(name.split("-")[-2]) for name in after - before
+    )
+    return {
+        "grown_models_trained": trained,
+        "grown_stale": len(stale),
+        "grown_models_made": result["n_models_made"],
+        "old_shards_untouched": before <= after,
+    }
 
 
 def damage(dmm: Dmm, store: Path, rng: random.Random) -> dict[str, Any]:
-    """Truncate one shard and flip a bit in another; verify must name both and repair must remake just them."""
+    """Truncate one shard and flip a bit in another.
+
+    Verify must name both and repair must remake just them.
+    """
     before = tables(store)
     shards = sorted(path for path in before if path.startswith("train/subset"))
     cut, flipped = (store / name for name in rng.sample(shards, 2))
@@ -240,7 +319,11 @@ def together(dmm: Dmm, store: Path, expected: set[str]) -> dict[str, Any]:
     both = [dmm.start(store) for _ in range(2)]
     results = [json.loads(process.communicate()[0].splitlines()[-1]) for process in both]
     made = [result["n_models_made"] for result in results]
-    return {"together_equal": tables(store) == expected, "together_made": made, "together_status": [process.returncode for process in both]}
+    return {
+        "together_equal": tables(store) == expected,
+        "together_made": made,
+        "together_status": [process.returncode for process in both],
+    }
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
-"""KLoM of a 60,000 × 100 table against another: vectorised over points, against a loop that bins and compares one point at a time.
+"""KLoM of a 60,000 × 100 table against another.
 
-The loop is the one that the tests hold our values against (NumPy's digitize and bincount, SciPy's entropy); it is timed on every 20th point
-and scaled up. Values are compared before anything is timed.
+Vectorised over points, against a loop that bins and compares one point at a time.
+
+The loop is the one that the tests hold our values against (NumPy's digitize and bincount, SciPy's entropy);
+it is timed on every 20th point and scaled up. Values are compared before anything is timed.
 """
 
 import argparse
@@ -31,19 +33,38 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     arguments = parse(parser, points=200, models=10, repeats=1)
     rng = np.random.default_rng(0)
-    unlearned, oracle = (rng.normal(shift, 1, (arguments.models, arguments.points)).astype(np.float32) for shift in (0.5, 0.0))
+    unlearned, oracle = (
+        rng.normal(shift, 1, (arguments.models, arguments.points)).astype(np.float32) for shift in (0.5, 0.0)
+    )
     variants = {}
     for variant, rule in {"closed": closed, **PUBLISHED}.items():
         some = unlearned[:, ::SHARE], oracle[:, ::SHARE]
-        difference = np.abs(klom(unlearned=some[0], oracle=some[1], variant=variant).values - per_point(rule, *some)).max()
+        difference = np.abs(
+            klom(unlearned=some[0], oracle=some[1], variant=variant).values - per_point(rule, *some)
+        ).max()
         if difference > 1e-9:
             raise SystemExit(f"{variant} differs from the loop by {difference}")
         ours = partial(klom, unlearned=unlearned, oracle=oracle, variant=variant)
-        seconds = seconds_in_turn({"ours": ours, "loop": partial(per_point, rule, *some)}, repeats=arguments.repeats)
-        variants[variant] = {"speedup": SHARE * median_ratio(seconds["loop"], seconds["ours"]), "seconds": statistics.median(seconds["ours"])}
+        seconds = seconds_in_turn(
+            {"ours": ours, "loop": partial(per_point, rule, *some)}, repeats=arguments.repeats
+        )
+        variants[variant] = {
+            "speedup": SHARE * median_ratio(seconds["loop"], seconds["ours"]),
+            "seconds": statistics.median(seconds["ours"]),
+        }
     everything = {"all": np.arange(arguments.points)}
-    interval = seconds_in_turn({"interval": partial(klom_interval, unlearned=unlearned, oracle=oracle, groups=everything)}, repeats=1)["interval"][0]
-    show("klom", {**variants["closed"], "variants": variants, "interval_seconds": interval, "settings": vars(arguments)})
+    interval = seconds_in_turn(
+        {"interval": partial(klom_interval, unlearned=unlearned, oracle=oracle, groups=everything)}, repeats=1
+    )["interval"][0]
+    show(
+        "klom",
+        {
+            **variants["closed"],
+            "variants": variants,
+            "interval_seconds": interval,
+            "settings": vars(arguments),
+        },
+    )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """How often the 95 % interval of KLoM holds what it is about, and how wide it is, on simulated ensembles.
 
-Margins are Gaussian with points correlated by a shared factor, as those of one model are. What the interval should hold is the expected
-estimate at that number of models (itself the mean of all draws): KLoM has a noise floor of its own, which is printed beside it.
+Margins are Gaussian with points correlated by a shared factor, as those of one model are. What the interval
+should hold is the expected estimate at that number of models (itself the mean of all draws): KLoM has a noise
+floor of its own, which is printed beside it.
 """
 
 import argparse
@@ -16,7 +17,9 @@ SHIFTS = (0.0, 1.0, 3.0)
 MODELS = (50, 100)
 
 
-def draw(rng: np.random.Generator, n_models: int, n_points: int, correlation: float, shift: float) -> np.ndarray:
+def draw(
+    rng: np.random.Generator, n_models: int, n_points: int, correlation: float, shift: float
+) -> np.ndarray:
     """Return margins (n_models, n_points) of unit variance whose points share a factor."""
     shared, own = rng.normal(size=(n_models, 1)), rng.normal(size=(n_models, n_points))
     return shift + np.sqrt(correlation) * shared + np.sqrt(1 - correlation) * own
@@ -40,7 +43,12 @@ def case(n_models: int, shift: float, arguments: argparse.Namespace) -> dict[str
         bounds = np.array([interval[statistic] for interval in intervals])
         held = (bounds[:, 0] <= truth) & (truth <= bounds[:, 1])
         spread = float(np.std([estimate[statistic] for estimate in estimates]))
-        figures[statistic] = {"expected": truth, "coverage": float(held.mean()), "width": float(np.ptp(bounds, axis=1).mean()), "ideal_width": 3.92 * spread}
+        figures[statistic] = {
+            "expected": truth,
+            "coverage": float(held.mean()),
+            "width": float(np.ptp(bounds, axis=1).mean()),
+            "ideal_width": 3.92 * spread,
+        }
     return figures
 
 
@@ -51,9 +59,21 @@ def main() -> None:
     parser.add_argument("--correlation", type=float, default=0.3)
     parser.add_argument("--repeats", type=int, default=200)
     arguments = parse(parser, points=5, repeats=2)
-    cases = {f"{n_models} models, shift {shift:g}": case(n_models, shift, arguments) for n_models in MODELS for shift in SHIFTS}
+    cases = {
+        f"{n_models} models, shift {shift:g}": case(n_models, shift, arguments)
+        for n_models in MODELS
+        for shift in SHIFTS
+    }
     coverages = [figures[statistic]["coverage"] for figures in cases.values() for statistic in figures]
-    show("klom_interval", {"lowest_coverage": min(coverages), "highest_coverage": max(coverages), "cases": cases, "settings": vars(arguments)})
+    show(
+        "klom_interval",
+        {
+            "lowest_coverage": min(coverages),
+            "highest_coverage": max(coverages),
+            "cases": cases,
+            "settings": vars(arguments),
+        },
+    )
 
 
 if __name__ == "__main__":

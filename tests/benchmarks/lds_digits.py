@@ -1,13 +1,18 @@
-"""LDS of our estimators on digits, and their time, against scikit-learn's LassoCV and ridge: against what peers reach.
+"""LDS of our estimators on digits, and their time, against scikit-learn's LassoCV and ridge.
 
-1,000 training and 200 test points of the digits, MLP 64-32-10, 2,000 subset models that keep half, targets the margins of the test points, LDS the
-mean over them of the Spearman correlation over 100 held-out models. Data set, masks and models of seed s are all its own; nothing was chosen on
-these seeds (it was on 11 and 12). Ours learn from outputs without what their 50 shared seeds add; LassoCV from the margins as they are and, as
-`lassocv_seeds_out`, from the same as ours. Seconds are the processor's, of one thread, from masks and outputs to held-out predictions: ours are
-medians of --repeats in turn after a warm-up, LassoCV's of one run. `speedup_over_lassocv` takes LassoCV on plain margins. `ci` is the 95 % interval
-of the mean over seeds, by the bootstrap over each one's held-out models. `attainable` is the LDS of the mean of endlessly many models of the same
-masks, from five of each: what its own seed adds to one held-out model, nothing predicts. What the scouts cost that `kernel`, `local` and `combined`
-look through stands beside, in retrainings and seconds. --quick: every tenth target and one seed.
+Against what peers reach.
+
+1,000 training and 200 test points of the digits, MLP 64-32-10, 2,000 subset models that keep half, targets
+the margins of the test points, LDS the mean over them of the Spearman correlation over 100 held-out models.
+Data set, masks and models of seed s are all its own; nothing was chosen on these seeds (it was on 11 and 12).
+Ours learn from outputs without what their 50 shared seeds add; LassoCV from the margins as they are and, as
+`lassocv_seeds_out`, from the same as ours. Seconds are the processor's, of one thread, from masks and outputs
+to held-out predictions: ours are medians of --repeats in turn after a warm-up, LassoCV's of one run.
+`speedup_over_lassocv` takes LassoCV on plain margins. `ci` is the 95 % interval of the mean over seeds, by
+the bootstrap over each one's held-out models. `attainable` is the LDS of the mean of endlessly many models of
+the same masks, from five of each: what its own seed adds to one held-out model, nothing predicts. What the
+scouts cost that `kernel`, `local` and `combined` look through stands beside, in retrainings and seconds.
+--quick: every tenth target and one seed.
 """
 
 import argparse
@@ -44,7 +49,9 @@ def seeds_out(problem: Problem, outputs: Outputs) -> Outputs:
 
 def ours(estimator: Estimator, problem: Problem) -> HeldoutOutputs:
     """Return held-out margins (n_heldout, n_targets) from masks and outputs, nothing kept from before."""
-    evidence = Evidence(masks=problem.masks, heldout=problem.heldout, lines=problem.lines, views=problem.views)
+    evidence = Evidence(
+        masks=problem.masks, heldout=problem.heldout, lines=problem.lines, views=problem.views
+    )
     block = Block(points=problem.targets, outputs=seeds_out(problem, problem.margins), per_point=1)
     factor = estimator.factor(evidence)
     return estimator.predict_heldout(factor, estimator.fit(factor, evidence, block), evidence, block)
@@ -60,26 +67,45 @@ def fit_all_logits(estimator: Estimator, problem: Problem) -> None:
 
 
 def lassocv(problem: Problem, outputs: Outputs) -> HeldoutOutputs:
-    """Return what scikit-learn's LassoCV, as it comes, predicts for the held-out masks: one fit for each target."""
+    """Return what scikit-learn's LassoCV, as it comes, predicts for the held-out masks.
+
+    One fit for each target.
+    """
     features, asked = problem.masks.astype(np.float64), problem.heldout.astype(np.float64)
-    return np.stack([LassoCV().fit(features, target).predict(asked) for target in outputs.T.astype(np.float64)], axis=1)
+    return np.stack(
+        [LassoCV().fit(features, target).predict(asked) for target in outputs.T.astype(np.float64)], axis=1
+    )
 
 
 def attainable(problem: Problem) -> float:
-    """Return the LDS that the mean over models of the same masks tends to: 1/LDS² is linear in 1/(models in the mean)."""
+    """Return the LDS that the mean over models of the same masks tends to.
+
+    1/LDS² is linear in 1/(models in the mean).
+    """
     models = np.concatenate([problem.actual[None], problem.replicas])
     sizes = np.arange(1, len(models))
-    scores = [statistics.fmean(_of_others(models, list(chosen)) for chosen in itertools.combinations(range(len(models)), size)) for size in sizes]
+    scores = [
+        statistics.fmean(
+            _of_others(models, list(chosen)) for chosen in itertools.combinations(range(len(models)), size)
+        )
+        for size in sizes
+    ]
     return float(np.polyfit(1 / sizes, np.array(scores) ** -2.0, 1)[1] ** -0.5)
 
 
 def _of_others(models: Float[np.ndarray, "n_each n_heldout n_targets"], chosen: list[int]) -> float:
     left = [model for model in range(len(models)) if model not in chosen]
-    return statistics.fmean(lds(predicted=models[chosen].mean(axis=0), actual=models[model], n_resamples=20).mean for model in left)
+    return statistics.fmean(
+        lds(predicted=models[chosen].mean(axis=0), actual=models[model], n_resamples=20).mean
+        for model in left
+    )
 
 
 def timed(run: Callable[[], Any]) -> tuple[Any, float]:
-    """Return what run returns and the processor's seconds: LassoCV runs too long to be repeated until a busy machine has shown its worst."""
+    """Return what run returns and the processor's seconds.
+
+    LassoCV runs too long to be repeated until a busy machine has shown its worst.
+    """
     begun = time.process_time()
     found = run()
     return found, time.process_time() - begun
@@ -90,22 +116,42 @@ def of_seed(number: int, arguments: argparse.Namespace) -> dict[str, Any]:
     problem = make_problem(number, arguments.models, arguments.heldout, arguments.step)
     plugins = {name: ESTIMATORS.build({"name": name}) for name in OURS}
     predicted = {name: ours(plugin, problem) for name, plugin in plugins.items()}
-    runs = [{name: timed(partial(ours, plugin, problem))[1] for name, plugin in plugins.items()} for _ in range(arguments.repeats)]
+    runs = [
+        {name: timed(partial(ours, plugin, problem))[1] for name, plugin in plugins.items()}
+        for _ in range(arguments.repeats)
+    ]
     seconds = {name: statistics.median(run[name] for run in runs) for name in plugins}
-    for name, outputs in (("lassocv", problem.margins), ("lassocv_seeds_out", seeds_out(problem, problem.margins))):
+    for name, outputs in (
+        ("lassocv", problem.margins),
+        ("lassocv_seeds_out", seeds_out(problem, problem.margins)),
+    ):
         predicted[name], seconds[name] = timed(partial(lassocv, problem, outputs))
     scores = {name: lds(predicted=values, actual=problem.actual) for name, values in predicted.items()}
     asked = plugins if arguments.all_logits and number == 0 else {}
     everything = {name: timed(partial(fit_all_logits, plugin, problem))[1] for name, plugin in asked.items()}
-    found = {"scores": scores, "seconds": seconds, "all_logits": everything, "attainable": attainable(problem), "scouts": problem.scout_seconds}
-    print(number, {name: round(score.mean, 4) for name, score in scores.items()}, f"attainable {found['attainable']:.4f}", flush=True)
+    found = {
+        "scores": scores,
+        "seconds": seconds,
+        "all_logits": everything,
+        "attainable": attainable(problem),
+        "scouts": problem.scout_seconds,
+    }
+    print(
+        number,
+        {name: round(score.mean, 4) for name, score in scores.items()},
+        f"attainable {found['attainable']:.4f}",
+        flush=True,
+    )
     return found
 
 
 def mean_and_interval(scores: Sequence[Lds]) -> tuple[float, list[float]]:
     """Return the mean over seeds and its 95 % interval, the seeds' bootstraps being independent of each other."""
     mean = statistics.fmean(score.mean for score in scores)
-    low, high = (np.sqrt(sum((score.interval[side] - score.mean) ** 2 for score in scores)) / len(scores) for side in (0, 1))
+    low, high = (
+        np.sqrt(sum((score.interval[side] - score.mean) ** 2 for score in scores)) / len(scores)
+        for side in (0, 1)
+    )
     return mean, [mean - float(low), mean + float(high)]
 
 
@@ -116,9 +162,13 @@ def figures_of(name: str, found: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "lds": mean,
         "ci": interval,
         "lds_by_seed": [each["scores"][name].mean for each in found],
-        "share_of_attainable": statistics.fmean(each["scores"][name].mean / each["attainable"] for each in found),
+        "share_of_attainable": statistics.fmean(
+            each["scores"][name].mean / each["attainable"] for each in found
+        ),
         "seconds": statistics.median(each["seconds"][name] for each in found),
-        "speedup_over_lassocv": statistics.median(each["seconds"]["lassocv"] / each["seconds"][name] for each in found),
+        "speedup_over_lassocv": statistics.median(
+            each["seconds"]["lassocv"] / each["seconds"][name] for each in found
+        ),
         "seconds_all_logits": found[0]["all_logits"].get(name),
     }
 
@@ -128,10 +178,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--models", type=int, default=2000)
-    parser.add_argument("--heldout", type=int, default=100, help="held-out models of each of the five ensembles")
+    parser.add_argument(
+        "--heldout", type=int, default=100, help="held-out models of each of the five ensembles"
+    )
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--step", type=int, default=1, help="every step-th test point is a target")
-    parser.add_argument("--all-logits", action="store_true", help="time fits of all 12,000 logits as well, on the first seed")
+    parser.add_argument(
+        "--all-logits", action="store_true", help="time fits of all 12,000 logits as well, on the first seed"
+    )
     parser.add_argument("--quick", action="store_true", help="one seed, every tenth target, one repeat")
     arguments = parse(parser, models=40, heldout=10, seeds=1, step=50, repeats=1)
     if arguments.quick:
@@ -142,10 +196,17 @@ def main() -> None:
         found = [of_seed(number, arguments) for number in range(arguments.seeds)]
     beside = {
         "attainable": [each["attainable"] for each in found],
-        "scouts": {"retrainings": N_SCOUTS, "subset_models_in_retrainings": arguments.models / 2, "seconds": statistics.median(e["scouts"] for e in found)},
+        "scouts": {
+            "retrainings": N_SCOUTS,
+            "subset_models_in_retrainings": arguments.models / 2,
+            "seconds": statistics.median(e["scouts"] for e in found),
+        },
     }
     for name in found[0]["scores"]:
-        show("lds_digits", {"estimator": name, **figures_of(name, found), **beside, "settings": vars(arguments)})
+        show(
+            "lds_digits",
+            {"estimator": name, **figures_of(name, found), **beside, "settings": vars(arguments)},
+        )
 
 
 if __name__ == "__main__":

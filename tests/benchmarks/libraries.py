@@ -1,4 +1,7 @@
-"""How libraries solve the LASSO path of one output, each given what its outputs can share; solvers.py races them."""
+"""How libraries solve the LASSO path of one output, each given what its outputs can share.
+
+Solvers.py races them.
+"""
 
 import importlib.util
 from collections.abc import Callable
@@ -25,29 +28,53 @@ class Centred:
         return np.ascontiguousarray(self.masks.T @ self.masks)
 
 
-def by_gram(data: Centred, y: np.ndarray, penalties: np.ndarray, tolerance: float, start: np.ndarray | None) -> np.ndarray:
+def by_gram(
+    data: Centred, y: np.ndarray, penalties: np.ndarray, tolerance: float, start: np.ndarray | None
+) -> np.ndarray:
     """scikit-learn with the Gram matrix that all outputs share."""
     settings = {"precompute": data.gram, "Xy": data.masks.T @ y, "check_input": False}
-    return lasso_path(data.masks, y, alphas=penalties, tol=tolerance, coef_init=start, max_iter=100_000, **settings)[1].T
+    return lasso_path(
+        data.masks, y, alphas=penalties, tol=tolerance, coef_init=start, max_iter=100_000, **settings
+    )[1].T
 
 
-def by_columns(data: Centred, y: np.ndarray, penalties: np.ndarray, tolerance: float, start: np.ndarray | None) -> np.ndarray:
+def by_columns(
+    data: Centred, y: np.ndarray, penalties: np.ndarray, tolerance: float, start: np.ndarray | None
+) -> np.ndarray:
     """scikit-learn on the masks themselves."""
-    return lasso_path(data.masks, y, alphas=penalties, precompute=False, tol=tolerance, coef_init=start, max_iter=100_000)[1].T
+    return lasso_path(
+        data.masks, y, alphas=penalties, precompute=False, tol=tolerance, coef_init=start, max_iter=100_000
+    )[1].T
 
 
-def by_celer(data: Centred, y: np.ndarray, penalties: np.ndarray, tolerance: float, start: np.ndarray | None) -> np.ndarray:
+def by_celer(
+    data: Centred, y: np.ndarray, penalties: np.ndarray, tolerance: float, start: np.ndarray | None
+) -> np.ndarray:
     """celer's path."""
     from celer import celer_path
 
-    return celer_path(data.masks, y, "lasso", alphas=penalties, tol=tolerance, coef_init=start, max_iter=100, max_epochs=100_000)[1].T
+    return celer_path(
+        data.masks,
+        y,
+        "lasso",
+        alphas=penalties,
+        tol=tolerance,
+        coef_init=start,
+        max_iter=100,
+        max_epochs=100_000,
+    )[1].T
 
 
-def by_skglm(data: Centred, y: np.ndarray, penalties: np.ndarray, tolerance: float, start: np.ndarray | None) -> np.ndarray:
+def by_skglm(
+    data: Centred, y: np.ndarray, penalties: np.ndarray, tolerance: float, start: np.ndarray | None
+) -> np.ndarray:
     """skglm's Anderson-accelerated working sets."""
     from skglm import Lasso
 
-    model, found = Lasso(fit_intercept=False, warm_start=True, tol=tolerance, max_iter=200, max_epochs=100_000), []
+    model, found = (
+        Lasso(fit_intercept=False, warm_start=True, tol=tolerance, max_iter=200, max_epochs=100_000),
+        [],
+    )
     if start is not None:
         model.coef_ = start
     for penalty in penalties:
@@ -58,10 +85,14 @@ def by_skglm(data: Centred, y: np.ndarray, penalties: np.ndarray, tolerance: flo
 def libraries() -> dict[str, Solve]:
     """Return how each library that is installed solves one output. scikit-learn on float32 stalls above a gap of 1e-4, so it is not among them."""
     extra: dict[str, Solve] = {"celer": by_celer, "skglm": by_skglm}
-    return {"sklearn_gram": by_gram, "sklearn": by_columns} | {name: solve for name, solve in extra.items() if importlib.util.find_spec(name)}
+    return {"sklearn_gram": by_gram, "sklearn": by_columns} | {
+        name: solve for name, solve in extra.items() if importlib.util.find_spec(name)
+    }
 
 
-def library_lds(weights: np.ndarray, masks: np.ndarray, actual: np.ndarray) -> dict[str, Callable[[], np.ndarray]]:
+def library_lds(
+    weights: np.ndarray, masks: np.ndarray, actual: np.ndarray
+) -> dict[str, Callable[[], np.ndarray]]:
     """Return how dattri, if it is installed, scores weights (n_train, n_targets) on subsets that keep equally many points."""
     if importlib.util.find_spec("dattri") is None:
         return {}

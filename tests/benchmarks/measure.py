@@ -1,6 +1,9 @@
-"""What benchmarks share: their command line, timing in turn, and one JSON object on the last line; it measures nothing by itself.
+"""What benchmarks share: their command line, timing in turn, and one JSON object on the last line.
 
-Times are wall seconds, so a busy machine shows: every result carries the load average, and what is compared is taken in turn.
+It measures nothing by itself.
+
+Times are wall seconds, so a busy machine shows: every result carries the load average, and what is compared
+is taken in turn.
 """
 
 import argparse
@@ -19,14 +22,22 @@ def parse(parser: argparse.ArgumentParser, **smallest: Any) -> argparse.Namespac
 
     tests/benchmarks/test_scripts.py runs every script so.
     """
-    parser.add_argument("--smallest", action="store_true", help="smallest sizes: shows that the script works; its figures mean nothing")
+    parser.add_argument(
+        "--smallest",
+        action="store_true",
+        help="smallest sizes: shows that the script works; its figures mean nothing",
+    )
     if parser.parse_known_args()[0].smallest:
         parser.set_defaults(**smallest)
     return parser.parse_args()
 
 
-def seconds_in_turn(runs: Mapping[str, Callable[[], object]], *, repeats: int, clock: Callable[[], float] = time.perf_counter) -> dict[str, list[float]]:
-    """Return the seconds (repeats,) of each run: all of them once to warm up, then all in turn, so that drift of the machine meets all alike.
+def seconds_in_turn(
+    runs: Mapping[str, Callable[[], object]], *, repeats: int, clock: Callable[[], float] = time.perf_counter
+) -> dict[str, list[float]]:
+    """Return the seconds (repeats,) of each run.
+
+    All of them once to warm up, then all in turn, so that drift of the machine meets all alike.
 
     clock is the wall's, or time.process_time for runs of one thread on a machine that others use.
     """
@@ -53,7 +64,11 @@ def spread(values: Sequence[float]) -> dict[str, float]:
 
 def show(benchmark: str, figures: Mapping[str, Any]) -> None:
     """Print figures as one JSON object on one line, with the machine's CPUs, threads and load average."""
-    machine = {"cpus": os.cpu_count(), "torch_threads": torch.get_num_threads(), "load_average": [round(load, 2) for load in os.getloadavg()]}
+    machine = {
+        "cpus": os.cpu_count(),
+        "torch_threads": torch.get_num_threads(),
+        "load_average": [round(load, 2) for load in os.getloadavg()],
+    }
     print(json.dumps({"benchmark": benchmark, **_rounded(figures), "machine": machine}, allow_nan=False))
 
 

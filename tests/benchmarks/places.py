@@ -25,7 +25,11 @@ class Folders:
     def tables(self, name: str) -> set[str]:
         """Return the names of all shards of all tables: path, range and digest."""
         store = self._root / name
-        return {str(path.relative_to(store)) for path in store.glob("*/*/*/*.parquet") if path.relative_to(store).parts[0] not in ("quarantine", "failures")}
+        return {
+            str(path.relative_to(store))
+            for path in store.glob("*/*/*/*.parquet")
+            if path.relative_to(store).parts[0] not in ("quarantine", "failures")
+        }
 
     def worsen(self, one_in: int) -> None:
         """Leave it to the writers."""
@@ -57,9 +61,16 @@ class Buckets:
         return f"s3://{self._house.BUCKET}/{name}"
 
     def tables(self, name: str) -> set[str]:
-        """Return the names of all shards, asked of the server's memory: no request, so that none of these fails."""
+        """Return the names of all shards, asked of the server's memory.
+
+        No request, so that none of these fails.
+        """
         found = [key.removeprefix(f"{name}/") for key in self._house.stored() if key.startswith(f"{name}/")]
-        return {key for key in found if key.endswith(".parquet") and not key.startswith(("quarantine/", "failures/"))}
+        return {
+            key
+            for key in found
+            if key.endswith(".parquet") and not key.startswith(("quarantine/", "failures/"))
+        }
 
     def worsen(self, one_in: int) -> None:
         """From now on let one request in so many fail."""

@@ -1,9 +1,13 @@
-"""Ridge datamodels of 20,000 outputs: our factor, fit over all 21 penalties and effects of three sets, against scikit-learn.
+"""Ridge datamodels of 20,000 outputs.
 
-Synthetic masks (2,000 models, 1,400 points, half kept) and outputs with planted weights and noise; blocks of 2,560 outputs as the pipeline
-makes them. Ours runs in full. scikit-learn runs on one block in the two obvious ways, scaled to all outputs by their number: `Ridge` for each
-penalty with a fifth of the models held out, refitted at each output's best (in turn with ours, after a warm-up), and `RidgeCV` with exact
-leave-one-out by output (slower, timed once). --threads of BLAS for everybody. Also: peak memory, and agreement at equal penalties.
+Our factor, fit over all 21 penalties and effects of three sets, against scikit-learn.
+
+Synthetic masks (2,000 models, 1,400 points, half kept) and outputs with planted weights and noise; blocks of
+2,560 outputs as the pipeline makes them. Ours runs in full. scikit-learn runs on one block in the two obvious
+ways, scaled to all outputs by their number: `Ridge` for each penalty with a fifth of the models held out,
+refitted at each output's best (in turn with ours, after a warm-up), and `RidgeCV` with exact leave-one-out by
+output (slower, timed once). --threads of BLAS for everybody. Also: peak memory, and agreement at equal
+penalties.
 """
 
 import argparse
@@ -57,7 +61,9 @@ def make_problem(n_models: int, n_train: int, n_outputs: int, block: int) -> Pro
         columns = slice(start, min(start + block, n_outputs))
         n_columns = columns.stop - start
         weights = rng.standard_normal((n_train, n_columns), np.float32) * np.float32(2 / np.sqrt(n_train))
-        outputs[:, columns] = kept @ weights + noise[columns] * rng.standard_normal((n_models, n_columns), np.float32)
+        outputs[:, columns] = kept @ weights + noise[columns] * rng.standard_normal(
+            (n_models, n_columns), np.float32
+        )
     sets = [rng.choice(n_train, N_FORGET, replace=False) for _ in range(N_SETS)]
     return Problem(masks[:n_models], masks[n_models:], outputs, sets, block)
 
@@ -68,7 +74,10 @@ def as_block(outputs: Outputs) -> Block:
 
 
 def ours(problem: Problem) -> list[np.ndarray]:
-    """Factor once, then fit every block and predict the effect of each set on it; return the effects (n_sets, n_outputs)."""
+    """Factor once, then fit every block and predict the effect of each set on it.
+
+    Return the effects (n_sets, n_outputs).
+    """
     ridge, evidence = Ridge(), Evidence(masks=problem.masks)
     factor = ridge.factor(evidence)
     effects = []
@@ -90,13 +99,17 @@ def holdout(problem: Problem) -> np.ndarray:
     best = np.argmin(errors, axis=0)
     weights = np.empty((outputs.shape[1], features.shape[1]), np.float32)
     for number in np.unique(best):
-        weights[best == number] = SklearnRidge(alpha=problem.penalties[number]).fit(features, outputs[:, best == number]).coef_
+        weights[best == number] = (
+            SklearnRidge(alpha=problem.penalties[number]).fit(features, outputs[:, best == number]).coef_
+        )
     return weights
 
 
 def leave_one_out(problem: Problem) -> RidgeCV:
     """Return scikit-learn's RidgeCV fitted to one block, each output at its own leave-one-out penalty."""
-    return RidgeCV(alphas=problem.penalties, alpha_per_target=True).fit(problem.masks.astype(np.float32), problem.outputs[:, : problem.block])
+    return RidgeCV(alphas=problem.penalties, alpha_per_target=True).fit(
+        problem.masks.astype(np.float32), problem.outputs[:, : problem.block]
+    )
 
 
 def agreement(problem: Problem, chosen: RidgeCV, n_outputs: int = 200) -> dict[str, float]:
@@ -106,8 +119,13 @@ def agreement(problem: Problem, chosen: RidgeCV, n_outputs: int = 200) -> dict[s
     factor = ridge.factor(evidence)
     fit = ridge.fit(factor, evidence, as_block(outputs))
     datamodel = ridge.datamodel(factor, fit, evidence, as_block(outputs))
-    model = SklearnRidge(alpha=fit["penalty"][0]).fit(problem.masks.astype(np.float64), outputs.astype(np.float64))
-    predicted, expected = datamodel.predict(problem.heldout), model.predict(problem.heldout.astype(np.float64))
+    model = SklearnRidge(alpha=fit["penalty"][0]).fit(
+        problem.masks.astype(np.float64), outputs.astype(np.float64)
+    )
+    predicted, expected = (
+        datamodel.predict(problem.heldout),
+        model.predict(problem.heldout.astype(np.float64)),
+    )
     effect = np.stack([datamodel.effect_of_removing(indices).mean for indices in problem.sets])
     removed = np.stack([-model.coef_[:, indices].sum(axis=1) for indices in problem.sets])
     best = Ridge().fit(factor, evidence, as_block(problem.outputs[:, : problem.block]))["penalty"]
@@ -131,7 +149,9 @@ def main() -> None:
     parser.add_argument("--models", type=int, default=2000)
     parser.add_argument("--points", type=int, default=1400)
     parser.add_argument("--outputs", type=int, default=20_000)
-    parser.add_argument("--block", type=int, default=2560, help="outputs fitted at once; scikit-learn is timed on one block")
+    parser.add_argument(
+        "--block", type=int, default=2560, help="outputs fitted at once; scikit-learn is timed on one block"
+    )
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
     arguments = parse(parser, models=60, points=30, outputs=40, block=20, repeats=1)
@@ -141,7 +161,9 @@ def main() -> None:
         before = peak_mb()
         ours(problem)
         after = peak_mb()
-        seconds = seconds_in_turn({"ours": lambda: ours(problem), "holdout": lambda: holdout(problem)}, repeats=arguments.repeats)
+        seconds = seconds_in_turn(
+            {"ours": lambda: ours(problem), "holdout": lambda: holdout(problem)}, repeats=arguments.repeats
+        )
         begun = time.perf_counter()
         chosen = leave_one_out(problem)
         once = time.perf_counter() - begun
@@ -149,8 +171,15 @@ def main() -> None:
     scale, mine = arguments.outputs / arguments.block, statistics.median(seconds["ours"])
     rivals = [scale * value for value in seconds["holdout"]]
     figures = {
-        "seconds": {"ours": mine, "sklearn_holdout_extrapolated": statistics.median(rivals), "sklearn_leave_one_out_extrapolated": scale * once},
-        "sklearn_over_ours": {"holdout": median_ratio(rivals, seconds["ours"]), "leave_one_out": scale * once / mine},
+        "seconds": {
+            "ours": mine,
+            "sklearn_holdout_extrapolated": statistics.median(rivals),
+            "sklearn_leave_one_out_extrapolated": scale * once,
+        },
+        "sklearn_over_ours": {
+            "holdout": median_ratio(rivals, seconds["ours"]),
+            "leave_one_out": scale * once / mine,
+        },
         "peak_rss_mb": {"data_and_libraries": before, "with_ours": after},
         "agreement": close,
     }

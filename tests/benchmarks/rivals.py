@@ -1,8 +1,9 @@
 """Gradient ascent and fine-tuning at their best over the literature's grids (method.md §5), beside DMM at the demonstration's settings.
 
-Every setting (learning rates 1e-5, 1e-3, 1e-2, 5e-2 by epochs 1, 3, 5, 7, 10; batch 64) unlearns the demonstration's three forget sets through
-the pipeline, 100 models each; the best is picked on the very metric that is reported, which favours the rivals. P95 KLoM in nats, cost in
-retrainings. `best` is lowest on the forget set; `best_within` is so among those whose retain and validation stay within --limit.
+Every setting (learning rates 1e-5, 1e-3, 1e-2, 5e-2 by epochs 1, 3, 5, 7, 10; batch 64) unlearns the
+demonstration's three forget sets through the pipeline, 100 models each; the best is picked on the very metric
+that is reported, which favours the rivals. P95 KLoM in nats, cost in retrainings. `best` is lowest on the
+forget set; `best_within` is so among those whose retain and validation stay within --limit.
 """
 
 import argparse
@@ -24,16 +25,26 @@ def main() -> None:
     """Run the grids, print the best of each and DMM's row for each forget set."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--store", help="folder of tables to use and grow; a temporary one if left out")
-    parser.add_argument("--limit", type=float, default=2.5, help="largest retain and validation P95 of `best_within`")
+    parser.add_argument(
+        "--limit", type=float, default=2.5, help="largest retain and validation P95 of `best_within`"
+    )
     parser.add_argument("--rates", nargs="+", default=RATES, help="learning rates of the grid")
     parser.add_argument("--epochs", nargs="+", type=int, default=EPOCHS, help="epochs of the grid")
     parser.add_argument("--at-most", type=int, help="no population has more models than this")
     parser.add_argument("--executor", choices=("ray", "serial"), default="ray")
-    parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="change one setting of the demonstration")
+    parser.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="change one setting of the demonstration",
+    )
     arguments = parse(parser, **SMALLEST, rates=RATES[:1], epochs=EPOCHS[:1])
     with opened_store(arguments.store) as store:
         unlearners = demonstration_unlearners(BESIDE) | grid(arguments.rates, arguments.epochs)
-        rows = judge(store, arguments.executor, {"unlearners": unlearners}, arguments.set, at_most=arguments.at_most).rows
+        rows = judge(
+            store, arguments.executor, {"unlearners": unlearners}, arguments.set, at_most=arguments.at_most
+        ).rows
     result = {label: compared(forget_rows, arguments.limit) for label, forget_rows in grouped(rows).items()}
     for label, lines in result.items():
         print(f"\n{label:28}{'forget':>8}{'retain':>8}{'valid.':>8}{'cost':>9}")
@@ -69,7 +80,10 @@ def grouped(rows: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
 
 
 def compared(rows: list[dict[str, Any]], limit: float) -> dict[str, dict[str, Any] | None]:
-    """Return the lines to show for one forget set: the floor, what stands beside, and each rival's best with and without the limit."""
+    """Return the lines to show for one forget set.
+
+    The floor, what stands beside, and each rival's best with and without the limit.
+    """
     plain = {row["unlearner"]: row for row in rows}
     lines: dict[str, dict[str, Any] | None] = {"floor": {**rows[0]["floor"], "cost": 0.0}}
     lines |= {name: _cells(plain[name]) for name in BESIDE}
@@ -86,11 +100,17 @@ def _best(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
 
 
 def _cells(row: dict[str, Any]) -> dict[str, Any]:
-    return {**{split: row[split] for split in SPLITS}, "cost": row["cost"]["fraction"], "setting": row["unlearner"]}
+    return {
+        **{split: row[split] for split in SPLITS},
+        "cost": row["cost"]["fraction"],
+        "setting": row["unlearner"],
+    }
 
 
 def _line(line: dict[str, Any]) -> str:
-    return "".join(f"{line[split]:8.2f}" for split in SPLITS) + f"{line['cost']:9.4f}  {line.get('setting', '')}"
+    return (
+        "".join(f"{line[split]:8.2f}" for split in SPLITS) + f"{line['cost']:9.4f}  {line.get('setting', '')}"
+    )
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
 """Scale by shape: 20,000 shards whose training is nothing, so that all that is left is what a shard costs beside its training.
 
-driver_mb: memory that the driver gained over the run. ms_per_shard: milliseconds of a worker that a shard takes, two workers sharing two cores with the
-driver and Ray; ms_per_shard_1_worker: those of one worker alone, which waits for no core (a tenth of the shards). status_seconds: `dmm status` on the
-finished store, imports included; survey_seconds: its look at the store alone. resume_seconds: from the first look until the first of the shards that
-are left is handed out, with a twentieth of them removed. efficiency_16_nodes: shards that sleep, on 16 workers that stand for nodes, against their sleep
-alone. speedup_2_workers: models a second with two workers against one, pairs in turn; left out with a word when others use the machine.
+driver_mb: memory that the driver gained over the run. ms_per_shard: milliseconds of a worker that a shard
+takes, two workers sharing two cores with the driver and Ray; ms_per_shard_1_worker: those of one worker
+alone, which waits for no core (a tenth of the shards). status_seconds: `dmm status` on the finished store,
+imports included; survey_seconds: its look at the store alone. resume_seconds: from the first look until the
+first of the shards that are left is handed out, with a twentieth of them removed. efficiency_16_nodes: shards
+that sleep, on 16 workers that stand for nodes, against their sleep alone. speedup_2_workers: models a second
+with two workers against one, pairs in turn; left out with a word when others use the machine.
 """
 
 import argparse
@@ -28,7 +30,8 @@ from pipeline.execution.progress import Progress
 from pipeline.execution.walk import Walk
 from pipeline.graph.work import Task
 
-# Per cent of the processors in use by others above which two workers cannot be told from one, and the seconds over which it is taken.
+# Per cent of the processors in use by others above which two workers cannot be told from one, and the seconds
+# over which it is taken.
 IDLE, LISTEN = 10.0, 5.0
 TRAINED = ["store.shard_members=50", "populations.designed=null"]
 
@@ -36,11 +39,15 @@ TRAINED = ["store.shard_members=50", "populations.designed=null"]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shards", type=int, default=20_000)
-    parser.add_argument("--sleep", type=float, default=2.0, help="seconds that a shard sleeps on the virtual nodes")
+    parser.add_argument(
+        "--sleep", type=float, default=2.0, help="seconds that a shard sleeps on the virtual nodes"
+    )
     parser.add_argument("--pairs", type=int, default=3, help="pairs of runs with one and two workers")
     parser.add_argument("--nodes", type=int, default=16, help="workers that stand for nodes")
     parser.add_argument("--models", type=int, default=3000, help="models that one and two workers train")
-    parser.add_argument("--parts", nargs="*", default=["many", "look", "nodes", "workers"], help="what to measure")
+    parser.add_argument(
+        "--parts", nargs="*", default=["many", "look", "nodes", "workers"], help="what to measure"
+    )
     parser.add_argument("--part", help=argparse.SUPPRESS)
     parser.add_argument("--store", help=argparse.SUPPRESS)
     parser.add_argument("--workers", type=int, default=2, help=argparse.SUPPRESS)
@@ -62,12 +69,22 @@ def main() -> None:
 
 
 def apart(part: str, arguments: argparse.Namespace, store: str, workers: int = 2) -> dict[str, Any]:
-    """Return the figures of a part, measured in a process of its own with a Ray of its own; at the smallest size in this one, with one Ray for all."""
+    """Return the figures of a part, measured in a process of its own with a Ray of its own.
+
+    At the smallest size in this one, with one Ray for all.
+    """
     if arguments.smallest:
         return PARTS[part](argparse.Namespace(**vars(arguments) | {"store": store, "workers": workers}))
-    numbers = {name: getattr(arguments, name) for name in ("shards", "sleep", "nodes", "models")} | {"workers": workers}
+    numbers = {name: getattr(arguments, name) for name in ("shards", "sleep", "nodes", "models")} | {
+        "workers": workers
+    }
     given = [word for name, number in numbers.items() for word in (f"--{name}", str(number))]
-    done = subprocess.run([sys.executable, __file__, "--part", part, "--store", store, *given], stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, __file__, "--part", part, "--store", store, *given],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
@@ -78,28 +95,47 @@ def many(arguments: argparse.Namespace) -> dict[str, Any]:
     session = session_of(arguments.store, arguments.shards)
     process = psutil.Process()
     before, cpu, begun = process.memory_info().rss, time.process_time(), time.perf_counter()
-    progress = Walk(session.graph, session.store, open_executor=executor_opener("ray", session), wanted=frozenset({KEY})).run()
+    progress = Walk(
+        session.graph, session.store, open_executor=executor_opener("ray", session), wanted=frozenset({KEY})
+    ).run()
     seconds = time.perf_counter() - begun
     check(progress)
     gained = (process.memory_info().rss - before) / 2**20
-    each = {"ms_per_shard": arguments.workers * seconds, "wall_ms_per_shard": seconds, "driver_cpu_ms_per_shard": time.process_time() - cpu}
+    each = {
+        "ms_per_shard": arguments.workers * seconds,
+        "wall_ms_per_shard": seconds,
+        "driver_cpu_ms_per_shard": time.process_time() - cpu,
+    }
     return {"driver_mb": gained, **{name: 1000 * value / arguments.shards for name, value in each.items()}}
 
 
 def alone(arguments: argparse.Namespace, store: str) -> dict[str, float]:
     """Return what a shard takes of a worker that has the machine with the driver to itself."""
-    fewer = argparse.Namespace(**vars(arguments) | {"shards": max(min(200, arguments.shards), arguments.shards // 10)})
+    fewer = argparse.Namespace(
+        **vars(arguments) | {"shards": max(min(200, arguments.shards), arguments.shards // 10)}
+    )
     return {"ms_per_shard_1_worker": apart("many", fewer, store, workers=1)["ms_per_shard"]}
 
 
 def look(arguments: argparse.Namespace, store: str) -> dict[str, Any]:
     """Ask for the status of the shards that were made, and for what is left once some are gone."""
     given = Path(store) / "scale.yaml"
-    given.write_text(config.build(TREE, [f"populations.subset.n_models={arguments.shards}", f"store.uri={store}"]).to_yaml())
+    given.write_text(
+        config.build(
+            TREE, [f"populations.subset.n_models={arguments.shards}", f"store.uri={store}"]
+        ).to_yaml()
+    )
     begun = time.perf_counter()
-    done = subprocess.run([sys.executable, "-m", "jobs", "status", str(given), "--json"], stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "jobs", "status", str(given), "--json"],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
     seconds = time.perf_counter() - begun
-    n_done = next(node["done"] for node in json.loads(done.stdout.splitlines()[-1])["nodes"] if node["node"] == KEY)
+    n_done = next(
+        node["done"] for node in json.loads(done.stdout.splitlines()[-1])["nodes"] if node["node"] == KEY
+    )
     if n_done != arguments.shards:
         sys.exit(f"status tells of {n_done} of {arguments.shards} shards")
     session = open_session(str(given))
@@ -127,15 +163,28 @@ def resume(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def nodes(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Let shards sleep on workers that stand for nodes: sleep takes no CPU, so all that can be lost is lost between shards."""
+    """Let shards sleep on workers that stand for nodes.
+
+    Sleep takes no CPU, so all that can be lost is lost between shards.
+    """
     start_ray(arguments.nodes)
     warm_up(arguments, seconds=2.0)
     n_shards = 20 * arguments.nodes
     session = session_of(arguments.store, n_shards, seconds=arguments.sleep)
     begun = time.perf_counter()
-    check(Walk(session.graph, session.store, open_executor=executor_opener("ray", session), wanted=frozenset({KEY})).run())
+    check(
+        Walk(
+            session.graph,
+            session.store,
+            open_executor=executor_opener("ray", session),
+            wanted=frozenset({KEY}),
+        ).run()
+    )
     return {
-        f"efficiency_{arguments.nodes}_nodes": n_shards * arguments.sleep / arguments.nodes / (time.perf_counter() - begun),
+        f"efficiency_{arguments.nodes}_nodes": n_shards
+        * arguments.sleep
+        / arguments.nodes
+        / (time.perf_counter() - begun),
         "sleep_seconds": arguments.sleep,
     }
 
@@ -148,7 +197,11 @@ def speedup(arguments: argparse.Namespace, folder: str) -> dict[str, Any]:
     pace = {n: [] for n in (1, 2)}
     for pair in range(arguments.pairs):
         for n_workers in pace:
-            pace[n_workers].append(apart("trained", arguments, f"{folder}/trained-{pair}-{n_workers}", n_workers)["models_per_second"])
+            pace[n_workers].append(
+                apart("trained", arguments, f"{folder}/trained-{pair}-{n_workers}", n_workers)[
+                    "models_per_second"
+                ]
+            )
     ratios = [two / one for one, two in zip(pace[1], pace[2], strict=True)]
     return {"speedup_2_workers": statistics.median(ratios), "speedups": ratios, "models_per_second": pace}
 
@@ -158,10 +211,20 @@ def trained(arguments: argparse.Namespace) -> dict[str, Any]:
     start_ray(arguments.workers)
     models = 0
     for number, n_models in enumerate((min(200, arguments.models), arguments.models)):
-        settings = [*TRAINED, f"populations.subset.n_models={n_models}", f"seed={number}", "tracking.uri=none"]
+        settings = [
+            *TRAINED,
+            f"populations.subset.n_models={n_models}",
+            f"seed={number}",
+            "tracking.uri=none",
+        ]
         session = open_session(None, settings, arguments.store)
         begun = time.perf_counter()
-        progress = Walk(session.graph, session.store, open_executor=executor_opener("ray", session), wanted=frozenset({KEY})).run()
+        progress = Walk(
+            session.graph,
+            session.store,
+            open_executor=executor_opener("ray", session),
+            wanted=frozenset({KEY}),
+        ).run()
         check(progress)
         models = progress.n_models_made
     return {"models_per_second": models / (time.perf_counter() - begun)}
@@ -175,8 +238,17 @@ def start_ray(n_cpus: int) -> None:
 
 def warm_up(arguments: argparse.Namespace, seconds: float) -> None:
     """Let every worker start and import what it needs."""
-    session = session_of(f"{arguments.store}/warm", 4 * arguments.nodes, seconds=0.0 if arguments.smallest else seconds)
-    check(Walk(session.graph, session.store, open_executor=executor_opener("ray", session), wanted=frozenset({KEY})).run())
+    session = session_of(
+        f"{arguments.store}/warm", 4 * arguments.nodes, seconds=0.0 if arguments.smallest else seconds
+    )
+    check(
+        Walk(
+            session.graph,
+            session.store,
+            open_executor=executor_opener("ray", session),
+            wanted=frozenset({KEY}),
+        ).run()
+    )
 
 
 def check(progress: Progress) -> None:

@@ -1,12 +1,15 @@
-"""LASSO paths of many outputs: our coordinate solver against libraries that solve one output at a time, at equal duality gaps.
+"""LASSO paths of many outputs.
 
-The task of everybody: 20 penalties from each output's largest to a hundredth of it on four fifths of the models, the penalty chosen by the error
-on the last fifth, and a refit on all models at that penalty. Masks keep half of the points; planted weights fall as 1/rank; R² of the truth lies
-between .2 and .7. Libraries get what they can share (centred arrays, Gram matrices) for nothing but its time, run on the first --library
-outputs, and are scaled to all by their number; each has the loosest tolerance of a ladder at which no gap of --calibrate outputs, on path or
-refit, exceeds 1e-4 of the objective at zero weights. All gaps are computed by `relative_gaps`, from the masks, in float64. One thread each; times
-are CPU seconds, as others may use the machine. celer and skglm run if they are installed. --lds also times the LDS
-against loops over scipy.
+Our coordinate solver against libraries that solve one output at a time, at equal duality gaps.
+
+The task of everybody: 20 penalties from each output's largest to a hundredth of it on four fifths of the
+models, the penalty chosen by the error on the last fifth, and a refit on all models at that penalty. Masks
+keep half of the points; planted weights fall as 1/rank; R² of the truth lies between .2 and .7. Libraries get
+what they can share (centred arrays, Gram matrices) for nothing but its time, run on the first --library
+outputs, and are scaled to all by their number; each has the loosest tolerance of a ladder at which no gap of
+--calibrate outputs, on path or refit, exceeds 1e-4 of the objective at zero weights. All gaps are computed by
+`relative_gaps`, from the masks, in float64. One thread each; times are CPU seconds, as others may use the
+machine. celer and skglm run if they are installed. --lds also times the LDS against loops over scipy.
 """
 
 import argparse
@@ -31,7 +34,12 @@ from pipeline.attribution.lds import lds
 from pipeline.core.arrays import Masks, Outputs
 from pipeline.data.masks import subset_mask
 
-SHAPES = {"small": (500, 500, 200), "medium": (2000, 1000, 200), "large": (4000, 2000, 500), "smallest": (80, 40, 8)}
+SHAPES = {
+    "small": (500, 500, 200),
+    "medium": (2000, 1000, 200),
+    "large": (4000, 2000, 500),
+    "smallest": (80, 40, 8),
+}
 GAP = 1e-4
 LADDER = [1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 5e-5, 2e-5, 5e-6, 1e-6]
 NEVER = 10**6
@@ -67,7 +75,9 @@ def relative_gaps(centred: Centred, weights: np.ndarray, penalty: np.ndarray) ->
     """Return the duality gaps (n_outputs,) of weights (n_outputs, n_train) over the objectives at zero weights, by their definition."""
     n_models, y = centred.outputs.shape[0], centred.outputs[:, : len(weights)]
     residuals = y - centred.masks @ weights.T.astype(np.float64)
-    primal = (residuals**2).sum(axis=0) / (2 * n_models) + penalty * np.abs(weights.astype(np.float64)).sum(axis=1)
+    primal = (residuals**2).sum(axis=0) / (2 * n_models) + penalty * np.abs(weights.astype(np.float64)).sum(
+        axis=1
+    )
     limit = n_models * penalty / np.abs(centred.masks.T @ residuals).max(axis=0)
     dual = np.clip((y * residuals).sum(axis=0) / (residuals**2).sum(axis=0), -limit, limit) * residuals
     value = ((y**2).sum(axis=0) - ((y - dual) ** 2).sum(axis=0)) / (2 * n_models)
@@ -76,7 +86,12 @@ def relative_gaps(centred: Centred, weights: np.ndarray, penalty: np.ndarray) ->
 
 def ours(problem: Problem, patience: int, solver: type[Coordinate] | type[Batched] = Coordinate) -> LassoFit:
     """Solve all outputs."""
-    return fit_path(solver(problem.masks, problem.heldout), problem.masks, problem.outputs, Path(patience=patience, tolerance=GAP))
+    return fit_path(
+        solver(problem.masks, problem.heldout),
+        problem.masks,
+        problem.outputs,
+        Path(patience=patience, tolerance=GAP),
+    )
 
 
 def our_path_gaps(problem: Problem, left_in: Centred, n_outputs: int) -> np.ndarray:
@@ -91,7 +106,10 @@ def our_path_gaps(problem: Problem, left_in: Centred, n_outputs: int) -> np.ndar
 
 @dataclass(frozen=True)
 class Library:
-    """A library at work on the first outputs: paths (n_outputs, n_penalties, n_train) on the models left in, then refits on all."""
+    """A library at work on the first outputs.
+
+    Paths (n_outputs, n_penalties, n_train) on the models left in, then refits on all.
+    """
 
     solve: Solve
     tolerance: float
@@ -109,7 +127,15 @@ class Library:
             weights = self.solve(self.left_in, y, penalties, self.tolerance, None)
             errors = ((weights @ self.left_out - self.missed[output]) ** 2).mean(axis=1)
             best = int(errors.argmin())
-            refits.append(self.solve(self.whole, self.whole.outputs[:, output], penalties[best : best + 1], self.tolerance, weights[best].copy())[0])
+            refits.append(
+                self.solve(
+                    self.whole,
+                    self.whole.outputs[:, output],
+                    penalties[best : best + 1],
+                    self.tolerance,
+                    weights[best].copy(),
+                )[0]
+            )
             paths.append(weights)
             chosen.append(penalties[best])
             positions.append(best)
@@ -119,7 +145,13 @@ class Library:
         """Return the median and the largest gap on the path and after the refit."""
         paths, refits, chosen, positions = self.run(n_outputs)
         largest = chosen / Path().ratios()[positions]
-        on_path = np.stack([relative_gaps(exact[0], paths[:, step], largest * ratio) for step, ratio in enumerate(Path().ratios()) if step])
+        on_path = np.stack(
+            [
+                relative_gaps(exact[0], paths[:, step], largest * ratio)
+                for step, ratio in enumerate(Path().ratios())
+                if step
+            ]
+        )
         return summary(on_path, relative_gaps(exact[1], refits, chosen))
 
 
@@ -136,7 +168,9 @@ def summary(on_path: np.ndarray, refit: np.ndarray) -> dict[str, float]:
 def calibrated(solve: Solve, problem: Problem, exact: tuple[Centred, Centred], n_outputs: int) -> Library:
     """Return a library at the loosest tolerance that keeps all gaps at most GAP."""
     left_out = (problem.masks[problem.heldout] - problem.masks[~problem.heldout].mean(axis=0)).T
-    missed = (problem.outputs[problem.heldout] - problem.outputs[~problem.heldout].mean(axis=0, dtype=np.float64)).T
+    missed = (
+        problem.outputs[problem.heldout] - problem.outputs[~problem.heldout].mean(axis=0, dtype=np.float64)
+    ).T
     for tolerance in LADDER:
         library = Library(solve, tolerance, *exact, left_out, missed)
         gaps = library.gaps(n_outputs, exact)
@@ -145,14 +179,19 @@ def calibrated(solve: Solve, problem: Problem, exact: tuple[Centred, Centred], n
     return library
 
 
-def race(problem: Problem, n_library: int, n_calibrate: int, repeats: int, *, with_batched: bool) -> dict[str, object]:
+def race(
+    problem: Problem, n_library: int, n_calibrate: int, repeats: int, *, with_batched: bool
+) -> dict[str, object]:
     """Return seconds of everybody for all outputs, the ratios of ours to the best, gaps, and how choices of penalties agree."""
     exact = problem.centred(~problem.heldout), problem.centred(slice(None))
     entered = {name: calibrated(solve, problem, exact, n_calibrate) for name, solve in libraries().items()}
     begun = time.process_time()
     _ = [part.masks.T @ part.masks for part in exact]
     shared = time.process_time() - begun
-    runs: dict[str, Callable[[], object]] = {"ours": lambda: ours(problem, NEVER), "ours_stopped": lambda: ours(problem, Path().patience)}
+    runs: dict[str, Callable[[], object]] = {
+        "ours": lambda: ours(problem, NEVER),
+        "ours_stopped": lambda: ours(problem, Path().patience),
+    }
     if with_batched:
         runs["batched_stopped"] = lambda: ours(problem, Path().patience, Batched)
     runs |= {name: lambda library=library: library.run(n_library) for name, library in entered.items()}
@@ -161,12 +200,24 @@ def race(problem: Problem, n_library: int, n_calibrate: int, repeats: int, *, wi
     for name in entered:
         seconds[name] = [scale * value + (shared if "gram" in name else 0.0) for value in seconds[name]]
     best = min(entered, key=lambda name: statistics.median(seconds[name]))
-    whole, stopped, theirs = ours(problem, NEVER), ours(problem, Path().patience), entered["sklearn_gram"].run(n_library)[3]
+    whole, stopped, theirs = (
+        ours(problem, NEVER),
+        ours(problem, Path().patience),
+        entered["sklearn_gram"].run(n_library)[3],
+    )
     return {
         "seconds": {name: statistics.median(values) for name, values in seconds.items()},
         "best_library": best,
-        "ratio": {"full_path": median_ratio(seconds["ours"], seconds[best]), "stopped": median_ratio(seconds["ours_stopped"], seconds[best])},
-        "gaps": {"ours": summary(our_path_gaps(problem, exact[0], n_calibrate), relative_gaps(exact[1], whole.weights, whole.penalty))}
+        "ratio": {
+            "full_path": median_ratio(seconds["ours"], seconds[best]),
+            "stopped": median_ratio(seconds["ours_stopped"], seconds[best]),
+        },
+        "gaps": {
+            "ours": summary(
+                our_path_gaps(problem, exact[0], n_calibrate),
+                relative_gaps(exact[1], whole.weights, whole.penalty),
+            )
+        }
         | {name: library.gaps(n_calibrate, exact) for name, library in entered.items()},
         "ours_stopped_refit_gap": float(relative_gaps(exact[1], stopped.weights, stopped.penalty).max()),
         "tolerances": {name: library.tolerance for name, library in entered.items()},
@@ -192,13 +243,22 @@ def lds_race(repeats: int, shape: tuple[int, int, int]) -> dict[str, object]:
         return lds(predicted=numbers @ weights, actual=actual).values
 
     def loop() -> np.ndarray:
-        return np.array([spearmanr(numbers @ weights[:, target], actual[:, target]).statistic for target in range(n_targets)])
+        return np.array(
+            [
+                spearmanr(numbers @ weights[:, target], actual[:, target]).statistic
+                for target in range(n_targets)
+            ]
+        )
 
     def loop_over_sums() -> np.ndarray:
         predicted = [[weights[mask, target].sum() for mask in masks] for target in range(n_targets)]
-        return np.array([spearmanr(predicted[target], actual[:, target]).statistic for target in range(n_targets)])
+        return np.array(
+            [spearmanr(predicted[target], actual[:, target]).statistic for target in range(n_targets)]
+        )
 
-    runs = {"ours": vectorised, "loop": loop, "loop_over_sums": loop_over_sums} | library_lds(weights, masks, actual)
+    runs = {"ours": vectorised, "loop": loop, "loop_over_sums": loop_over_sums} | library_lds(
+        weights, masks, actual
+    )
     seconds = seconds_in_turn(runs, repeats=repeats, clock=time.process_time)
     return {
         "shape": list(shape),
@@ -214,7 +274,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shapes", nargs="*", choices=SHAPES, default=["small", "medium", "large"])
     parser.add_argument("--library", type=int, default=20, help="outputs that libraries are run on")
-    parser.add_argument("--calibrate", type=int, default=6, help="outputs whose gaps set a library's tolerance")
+    parser.add_argument(
+        "--calibrate", type=int, default=6, help="outputs whose gaps set a library's tolerance"
+    )
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--batched", action="store_true", help="our solver on torch too")
     parser.add_argument("--lds", action="store_true")
@@ -226,7 +288,13 @@ def main() -> None:
         if arguments.lds:
             show("lds", lds_race(arguments.repeats, (20, 50, 10) if arguments.smallest else (100, 5000, 500)))
         for shape in arguments.shapes:
-            result = race(make_problem(*SHAPES[shape]), arguments.library, arguments.calibrate, arguments.repeats, with_batched=arguments.batched)
+            result = race(
+                make_problem(*SHAPES[shape]),
+                arguments.library,
+                arguments.calibrate,
+                arguments.repeats,
+                with_batched=arguments.batched,
+            )
             show("solvers", {"shape": list(SHAPES[shape]), **result, "settings": vars(arguments)})
 
 

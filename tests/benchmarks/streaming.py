@@ -1,9 +1,10 @@
 """What streaming costs and saves: peak memory and time of training on image files, resident against streamed.
 
-Each run is a process of its own, which writes how much its peak resident size grew while models were trained and evaluated.
-Streamed runs are granted --memory-mb, of which half is for inputs; resident ones are granted enough. Images are as many as
-make the decoded data set --times as large as the grant. `time_ratio` is streamed over resident seconds, the median over pairs
-taken in turn; the resident run decodes every image once, the streamed one once for each epoch and evaluation.
+Each run is a process of its own, which writes how much its peak resident size grew while models were trained
+and evaluated. Streamed runs are granted --memory-mb, of which half is for inputs; resident ones are granted
+enough. Images are as many as make the decoded data set --times as large as the grant. `time_ratio` is
+streamed over resident seconds, the median over pairs taken in turn; the resident run decodes every image
+once, the streamed one once for each epoch and evaluation.
 """
 
 import argparse
@@ -48,12 +49,19 @@ def write_images(folder: Path, n_images: int, side: int) -> None:
         (folder / f"{number:07d}.ppm").write_bytes((folder / f"{number % DIFFERENT:07d}.ppm").read_bytes())
 
 
-def train_once(folder: Path, memory_mb: float, n_points: int | None, epochs: int, members: int, model: str) -> dict[str, object]:
-    """Train and evaluate on the first n_points images of a folder; return seconds, the feed and a digest of the logits."""
+def train_once(
+    folder: Path, memory_mb: float, n_points: int | None, epochs: int, members: int, model: str
+) -> dict[str, object]:
+    """Train and evaluate on the first n_points images of a folder.
+
+    Return seconds, the feed and a digest of the logits.
+    """
     names = sorted(path.name for path in folder.iterdir())[:n_points]
     inputs = ImageFiles(folder, names)
     n_train, labels = len(names) * 4 // 5, np.arange(len(names)) % 4
-    examples = Examples(inputs=inputs, labels=labels, n_train=n_train, n_classes=4, scaling=Scaling(divide_by=255))
+    examples = Examples(
+        inputs=inputs, labels=labels, n_train=n_train, n_classes=4, scaling=Scaling(divide_by=255)
+    )
     _ = examples.digest
     begun = time.perf_counter()
     feed, choice = open_feed(examples, grant=Grant(memory_bytes=int(memory_mb * MB)))
@@ -62,7 +70,11 @@ def train_once(folder: Path, memory_mb: float, n_points: int | None, epochs: int
     recipe = Recipe(epochs=epochs, batch_size=64, learning_rate=0.01)
     states = train_members(build, recipe, feed, masks=masks, seeds=range(members), kind="stacked")
     logits = compute_logits(build(), states, feed, kind="stacked")
-    return {"seconds": time.perf_counter() - begun, "feed": choice.kind, "logits": digest_arrays({"logits": logits})}
+    return {
+        "seconds": time.perf_counter() - begun,
+        "feed": choice.kind,
+        "logits": digest_arrays({"logits": logits}),
+    }
 
 
 def peak_mb() -> float:
@@ -86,7 +98,9 @@ def measure(arguments: argparse.Namespace, folder: Path, grant: float) -> dict[s
     told = ["epochs", "members", "model", "evaluation_batch"]
     options = [f"--{name.replace('_', '-')}={getattr(arguments, name)}" for name in told]
     command = [sys.executable, __file__, f"--folder={folder}", f"--grant={grant}", *options]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), str(Path(__file__).parent)])}
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), str(Path(__file__).parent)])
+    }
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(done.stderr[-2000:])
@@ -97,7 +111,9 @@ def main() -> None:
     """Measure both feeds in turn and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--memory-mb", type=float, default=256.0, help="memory granted to streamed runs")
-    parser.add_argument("--times", type=float, default=2.0, help="how many times larger than that the data set is")
+    parser.add_argument(
+        "--times", type=float, default=2.0, help="how many times larger than that the data set is"
+    )
     parser.add_argument("--side", type=int, default=64, help="pixels of a side")
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--members", type=int, default=10, help="models stacked")
@@ -116,7 +132,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         write_images(Path(folder) / "images", n_images, arguments.side)
         for _ in range(arguments.repeats):
-            for name, grant in (("resident", 8 * arguments.times * arguments.memory_mb), ("streamed", arguments.memory_mb)):
+            for name, grant in (
+                ("resident", 8 * arguments.times * arguments.memory_mb),
+                ("streamed", arguments.memory_mb),
+            ):
                 runs[name].append(measure(arguments, Path(folder) / "images", grant))
     seconds = {name: [found["seconds"] for found in several] for name, several in runs.items()}
     figures = {

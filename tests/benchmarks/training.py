@@ -1,10 +1,14 @@
-"""How fast models are trained: our loop stacked and looped against a plain torch loop, and what `auto` picks for each architecture.
+"""How fast models are trained.
 
-Loops: the demonstration's MLP 64-128-10 on 700 points, 15 epochs, batch 64, SGD (.2 falling linearly, .9, 5e-4), one thread, milliseconds a
-model. `plain` is what a competent user writes: one nn.Module, torch.optim.SGD, cross_entropy, resident data, batches by index; `plain_fused` is
-the same with fused=True, which stacked members may not use (their bits would depend on how they are grouped).
-Kinds: for mlp, cnn and logistic, both kinds in turn over a few epochs, and what choose_ensemble picks; auto_over_best = 1 is the right choice.
-All are wall seconds taken in turn after a warm-up, medians over --repeats; training_stage.py measures the stage around the loop.
+Our loop stacked and looped against a plain torch loop, and what `auto` picks for each architecture.
+
+Loops: the demonstration's MLP 64-128-10 on 700 points, 15 epochs, batch 64, SGD (.2 falling linearly, .9,
+5e-4), one thread, milliseconds a model. `plain` is what a competent user writes: one nn.Module,
+torch.optim.SGD, cross_entropy, resident data, batches by index; `plain_fused` is the same with fused=True,
+which stacked members may not use (their bits would depend on how they are grouped). Kinds: for mlp, cnn and
+logistic, both kinds in turn over a few epochs, and what choose_ensemble picks; auto_over_best = 1 is the
+right choice. All are wall seconds taken in turn after a warm-up, medians over --repeats; training_stage.py
+measures the stage around the loop.
 """
 
 import argparse
@@ -35,14 +39,22 @@ def train_plain(data: Resident, masks: Masks, recipe: Recipe, *, fused: bool) ->
     for seed, mask in enumerate(masks):
         torch.manual_seed(seed)
         model = nn.Sequential(nn.Flatten(), nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 10))
-        optimizer = torch.optim.SGD(model.parameters(), lr=recipe.learning_rate, momentum=recipe.momentum, weight_decay=recipe.weight_decay, fused=fused)
+        optimizer = torch.optim.SGD(
+            model.parameters(),
+            lr=recipe.learning_rate,
+            momentum=recipe.momentum,
+            weight_decay=recipe.weight_decay,
+            fused=fused,
+        )
         points = torch.from_numpy(np.flatnonzero(mask))
         per_epoch = len(points) // recipe.batch_size
         for epoch in range(recipe.epochs):
             order = points[torch.randperm(len(points))]
             for number in range(per_epoch):
                 batch = order[number * recipe.batch_size : (number + 1) * recipe.batch_size]
-                optimizer.param_groups[0]["lr"] = recipe.learning_rate * (1 - (epoch * per_epoch + number) / (recipe.epochs * per_epoch))
+                optimizer.param_groups[0]["lr"] = recipe.learning_rate * (
+                    1 - (epoch * per_epoch + number) / (recipe.epochs * per_epoch)
+                )
                 optimizer.zero_grad()
                 F.cross_entropy(model(data.inputs[batch]), data.labels[batch]).backward()
                 optimizer.step()
@@ -53,7 +65,9 @@ def train_ours(build: Builder, data: Resident, masks: Masks, recipe: Recipe, kin
     train_members(build, recipe, data, masks=masks, seeds=range(len(masks)), kind=kind)
 
 
-def compare_loops(examples: Examples, recipe: Recipe, *, n_stacked: int, n_single: int, repeats: int) -> dict[str, object]:
+def compare_loops(
+    examples: Examples, recipe: Recipe, *, n_stacked: int, n_single: int, repeats: int
+) -> dict[str, object]:
     """Return milliseconds a model of each loop and how many times faster stacked members are than the plain loop and than our looped kind."""
     data, masks = Resident.place(examples), random_masks(examples, n_stacked)
     build = Builder(MODELS.build({"name": "mlp", "width": 128}), examples.input_shape, examples.n_classes)
@@ -74,7 +88,9 @@ def compare_loops(examples: Examples, recipe: Recipe, *, n_stacked: int, n_singl
     }
 
 
-def compare_kinds(name: str, examples: Examples, recipe: Recipe, *, n_stacked: int, n_single: int, repeats: int) -> dict[str, object]:
+def compare_kinds(
+    name: str, examples: Examples, recipe: Recipe, *, n_stacked: int, n_single: int, repeats: int
+) -> dict[str, object]:
     """Return milliseconds a model of both kinds, what `auto` picks each time it is asked, and the time of its pick over the better kind's."""
     data, masks = Resident.place(examples), random_masks(examples, n_stacked)
     build = Builder(MODELS.build({"name": name}), examples.input_shape, examples.n_classes)
@@ -85,7 +101,10 @@ def compare_kinds(name: str, examples: Examples, recipe: Recipe, *, n_stacked: i
         "choosing": lambda: picks.append(choose_ensemble(build, recipe, data, int(masks[0].sum()))["kind"]),
     }
     seconds = seconds_in_turn(runs, repeats=repeats)
-    each = {"stacked": statistics.median(seconds["stacked"]) / n_stacked, "looped": statistics.median(seconds["looped"]) / n_single}
+    each = {
+        "stacked": statistics.median(seconds["stacked"]) / n_stacked,
+        "looped": statistics.median(seconds["looped"]) / n_single,
+    }
     picked = [each[kind] / min(each.values()) for kind in picks]
     return {
         "ms_a_model": {kind: 1e3 * value for kind, value in each.items()},
@@ -98,25 +117,48 @@ def compare_kinds(name: str, examples: Examples, recipe: Recipe, *, n_stacked: i
 
 def random_masks(examples: Examples, n_models: int) -> Masks:
     """Return masks (n_models, n_train) that keep half of the points."""
-    return member_masks("benchmark", range(n_models), n_train=examples.n_train, keep_fraction=KEEP, forget=None)
+    return member_masks(
+        "benchmark", range(n_models), n_train=examples.n_train, keep_fraction=KEEP, forget=None
+    )
 
 
 def main() -> None:
     """Measure both parts and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--models", type=int, default=100, help="stacked members timed together; a tenth of them one by one")
+    parser.add_argument(
+        "--models", type=int, default=100, help="stacked members timed together; a tenth of them one by one"
+    )
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--kinds", nargs="*", default=["mlp", "cnn", "logistic"], help="architectures for which `auto` is judged")
-    parser.add_argument("--kind-epochs", type=int, default=2, help="epochs when kinds are compared: their ratio does not depend on it")
+    parser.add_argument(
+        "--kinds",
+        nargs="*",
+        default=["mlp", "cnn", "logistic"],
+        help="architectures for which `auto` is judged",
+    )
+    parser.add_argument(
+        "--kind-epochs",
+        type=int,
+        default=2,
+        help="epochs when kinds are compared: their ratio does not depend on it",
+    )
     arguments = parse(parser, models=2, repeats=1, kinds=["mlp", "logistic"], kind_epochs=1)
     torch.set_num_threads(1)
     experiment = read_experiment(None, (), None)
     examples, recipe = experiment.dataset.load(), experiment.recipe
     n_single = max(1, arguments.models // 10)
-    figures = compare_loops(examples, recipe, n_stacked=arguments.models, n_single=n_single, repeats=arguments.repeats)
+    figures = compare_loops(
+        examples, recipe, n_stacked=arguments.models, n_single=n_single, repeats=arguments.repeats
+    )
     short = recipe.model_copy(update={"epochs": arguments.kind_epochs})
     kinds = {
-        name: compare_kinds(name, examples, short, n_stacked=min(50, arguments.models), n_single=min(5, n_single), repeats=arguments.repeats)
+        name: compare_kinds(
+            name,
+            examples,
+            short,
+            n_stacked=min(50, arguments.models),
+            n_single=min(5, n_single),
+            repeats=arguments.repeats,
+        )
         for name in arguments.kinds
     }
     ratios = {f"{name}_auto_over_best": kind["auto_over_best"] for name, kind in kinds.items()}

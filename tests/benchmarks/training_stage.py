@@ -1,11 +1,15 @@
-"""How much of two cores the whole training stage turns into trained models: Ray, the store and Python against bare stacked training.
+"""How much of two cores the whole training stage turns into trained models.
 
-The stage is `dmm run --until train` on the embedded demonstration (fewer subset models), through Walk and RayExecutor into a fresh store, Ray
-started and workers warm; `cold` is the first of all, Ray's start included. Bare training does the same shards in as many spawned processes of
-one thread each, warm, data resident, nothing stored or evaluated, in turn with the stage: its seconds are the processes' training seconds
-added up and divided by their number, so it is perfectly balanced and pays for no hand-over. Losses are shares of all cores over the stage's
-wall seconds: evaluating (logits on all points, which a store must hold), choosing stacked or looped (twice: both workers come first), writing
-(the same shards written again here, timed), python_and_contention (the rest of the workers' own seconds; noise may make it negative) and
+Ray, the store and Python against bare stacked training.
+
+The stage is `dmm run --until train` on the embedded demonstration (fewer subset models), through Walk and
+RayExecutor into a fresh store, Ray started and workers warm; `cold` is the first of all, Ray's start
+included. Bare training does the same shards in as many spawned processes of one thread each, warm, data
+resident, nothing stored or evaluated, in turn with the stage: its seconds are the processes' training seconds
+added up and divided by their number, so it is perfectly balanced and pays for no hand-over. Losses are shares
+of all cores over the stage's wall seconds: evaluating (logits on all points, which a store must hold),
+choosing stacked or looped (twice: both workers come first), writing (the same shards written again here,
+timed), python_and_contention (the rest of the workers' own seconds; noise may make it negative) and
 ray_and_waiting (what is left).
 """
 
@@ -37,7 +41,11 @@ from pipeline.training.feeds import Resident
 from pipeline.training.populations import Recipe, choose_ensemble, member_masks, train_members
 
 OTHERS = ("designed", "heldout", "full", "oracle", "floor")
-SMALLEST = ["recipe.epochs=1", "populations.scout.n_models=2", *(f"populations.{role}.n_models=4" for role in OTHERS)]
+SMALLEST = [
+    "recipe.epochs=1",
+    "populations.scout.n_models=2",
+    *(f"populations.{role}.n_models=4" for role in OTHERS),
+]
 
 
 @dataclass(frozen=True)
@@ -60,7 +68,10 @@ def bare_shards(session: Session) -> list[BareShard]:
         if isinstance(node, Population):
             build = Builder(node.model, examples.input_shape, examples.n_classes)
             forget = ids[node.forget_key] if node.forget_key else None
-            shards += [BareShard(build, node.recipe, range(*bounds), node.keep_fraction, forget) for bounds in split([(0, node.n_units)], node.shard_size)]
+            shards += [
+                BareShard(build, node.recipe, range(*bounds), node.keep_fraction, forget)
+                for bounds in split([(0, node.n_units)], node.shard_size)
+            ]
     return shards
 
 
@@ -68,7 +79,13 @@ def train_bare(examples: Examples, shard: BareShard) -> tuple[float, float]:
     """Train a shard's members and return the seconds of training and of evaluating logits on all points."""
     torch.set_num_threads(1)
     data = Resident.place(examples)
-    masks = member_masks("bare", shard.members, n_train=examples.n_train, keep_fraction=shard.keep_fraction, forget=shard.forget)
+    masks = member_masks(
+        "bare",
+        shard.members,
+        n_train=examples.n_train,
+        keep_fraction=shard.keep_fraction,
+        forget=shard.forget,
+    )
     begun = time.perf_counter()
     states = train_members(shard.build, shard.recipe, data, masks=masks, seeds=shard.members, kind="stacked")
     trained = time.perf_counter()
@@ -79,21 +96,34 @@ def train_bare(examples: Examples, shard: BareShard) -> tuple[float, float]:
 def bare_seconds(pool: ProcessPoolExecutor, session: Session, n_processes: int) -> tuple[float, float]:
     """Return training and evaluation seconds of all shards, both divided by the number of processes."""
     times = list(pool.map(partial(train_bare, session.examples), bare_shards(session)))
-    return sum(train for train, _ in times) / n_processes, sum(evaluate for _, evaluate in times) / n_processes
+    return sum(train for train, _ in times) / n_processes, sum(
+        evaluate for _, evaluate in times
+    ) / n_processes
 
 
 def stage_seconds(overrides: list[str]) -> dict[str, float]:
-    """Run the stage into a fresh store; return its wall seconds, the seconds its workers counted and those of writing the same shards again."""
+    """Run the stage into a fresh store.
+
+    Return its wall seconds, the seconds its workers counted and those of writing the same shards again.
+    """
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as scratch:
         session = open_session(None, overrides, folder)
         begun = time.perf_counter()
-        walk = Walk(session.graph, session.store, open_executor=executor_opener("ray", session), until="train")
+        walk = Walk(
+            session.graph, session.store, open_executor=executor_opener("ray", session), until="train"
+        )
         progress = walk.run()
         wall = time.perf_counter() - begun
         if progress.failures:
-            raise SystemExit(f"{len(progress.failures)} shards failed, the first: {progress.failures[0].error}")
+            raise SystemExit(
+                f"{len(progress.failures)} shards failed, the first: {progress.failures[0].error}"
+            )
         states = [state for state in progress.states.values() if isinstance(state.node, Population)]
-        counted = sum(session.store.side(state.table.folder, piece.shard)["seconds"] for state in states for piece in state.pieces)
+        counted = sum(
+            session.store.side(state.table.folder, piece.shard)["seconds"]
+            for state in states
+            for piece in state.pieces
+        )
         written = sum(rewrite_seconds(session.store, Store(scratch), state) for state in states)
     return {"wall": wall, "workers": counted, "writing": written, "models": progress.n_models_made}
 
@@ -104,9 +134,19 @@ def rewrite_seconds(store: Store, scratch: Store, state: NodeState) -> float:
     for piece in state.pieces:
         table = state.table
         columns = store.read(type(table)(table.folder, (piece,)))
-        blobs = {ending: store.read_blob(table.folder, piece.shard, ending) for ending in store.blob_names(table.folder, piece.shard)}
+        blobs = {
+            ending: store.read_blob(table.folder, piece.shard, ending)
+            for ending in store.blob_names(table.folder, piece.shard)
+        }
         begun = time.perf_counter()
-        scratch.write_shard(table.folder, state.node.unit, piece.start, piece.stop, Shard(columns=columns, blobs=blobs), side={})
+        scratch.write_shard(
+            table.folder,
+            state.node.unit,
+            piece.start,
+            piece.stop,
+            Shard(columns=columns, blobs=blobs),
+            side={},
+        )
         seconds += time.perf_counter() - begun
     return seconds
 
@@ -114,13 +154,18 @@ def rewrite_seconds(store: Store, scratch: Store, state: NodeState) -> float:
 def choosing_seconds(session: Session) -> float:
     """Return the seconds one worker takes to time stacked against looped."""
     experiment, examples = session.experiment, session.examples
-    build, data = Builder(experiment.model, examples.input_shape, examples.n_classes), Resident.place(examples)
+    build, data = (
+        Builder(experiment.model, examples.input_shape, examples.n_classes),
+        Resident.place(examples),
+    )
     begun = time.perf_counter()
     choose_ensemble(build, experiment.recipe, data, examples.n_train)
     return time.perf_counter() - begun
 
 
-def losses(stage: dict[str, float], bare: tuple[float, float], choosing: float, n_cores: int) -> dict[str, float]:
+def losses(
+    stage: dict[str, float], bare: tuple[float, float], choosing: float, n_cores: int
+) -> dict[str, float]:
     """Return where the core seconds of one stage went, as shares that add up to 1."""
     training, evaluating = (seconds * n_cores for seconds in bare)
     shares = {
@@ -139,12 +184,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--subset-models", type=int, default=300)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="change one setting of the demonstration")
+    parser.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="change one setting of the demonstration",
+    )
     arguments = parse(parser, subset_models=4, repeats=1, set=SMALLEST)
     torch.set_num_threads(1)
     n_cores = os.cpu_count() or 1
     sets = 'forget_sets={"random": {"name": "random", "n_points": 20, "seed": 0}}'
-    overrides = [f"populations.subset.n_models={arguments.subset_models}", sets, "tracking.uri=none", *arguments.set]
+    overrides = [
+        f"populations.subset.n_models={arguments.subset_models}",
+        sets,
+        "tracking.uri=none",
+        *arguments.set,
+    ]
     with tempfile.TemporaryDirectory() as unused:
         session = open_session(None, overrides, unused)
     cold = stage_seconds(overrides)
@@ -159,17 +215,31 @@ def main() -> None:
 
 
 def report(
-    arguments: argparse.Namespace, cold: dict[str, float], stages: list[dict[str, float]], bares: list[tuple[float, float]], choosing: float, n_cores: int
+    arguments: argparse.Namespace,
+    cold: dict[str, float],
+    stages: list[dict[str, float]],
+    bares: list[tuple[float, float]],
+    choosing: float,
+    n_cores: int,
 ) -> None:
     """Print the medians over pairs."""
     shares = [losses(stage, bare, choosing, n_cores) for stage, bare in zip(stages, bares, strict=True)]
     wall = statistics.median(stage["wall"] for stage in stages)
     figures: dict[str, Any] = {
-        "stage_over_bare": statistics.median(bare[0] / stage["wall"] for stage, bare in zip(stages, bares, strict=True)),
-        "stage_over_bare_with_evaluation": statistics.median(sum(bare) / stage["wall"] for stage, bare in zip(stages, bares, strict=True)),
+        "stage_over_bare": statistics.median(
+            bare[0] / stage["wall"] for stage, bare in zip(stages, bares, strict=True)
+        ),
+        "stage_over_bare_with_evaluation": statistics.median(
+            sum(bare) / stage["wall"] for stage, bare in zip(stages, bares, strict=True)
+        ),
         "models_per_hour": 3600 * stages[0]["models"] / wall,
         "models": stages[0]["models"],
-        "seconds": {"stage_warm": wall, "stage_cold": cold["wall"], "bare": float(np.median([bare[0] for bare in bares])), "choosing": choosing},
+        "seconds": {
+            "stage_warm": wall,
+            "stage_cold": cold["wall"],
+            "bare": float(np.median([bare[0] for bare in bares])),
+            "choosing": choosing,
+        },
         "shares": {name: statistics.median(share[name] for share in shares) for name in shares[0]},
         "cores": n_cores,
         "settings": vars(arguments),

@@ -1,4 +1,7 @@
-"""Models that take no training, so that what is left is what a shard costs; and such as only sleep. They have the folders of the real ones."""
+"""Models that take no training, so that what is left is what a shard costs; and such as only sleep.
+
+They have the folders of the real ones.
+"""
 
 import dataclasses
 import time
@@ -46,7 +49,10 @@ class Trivial(Population):
         time.sleep(self.seconds)
         n_models, n_points = work.stop - work.start, work.examples.n_points
         accuracy = np.zeros(n_models)
-        columns = {"member": np.arange(work.start, work.stop), **self.layout.columns(np.zeros((n_models, n_points, work.examples.n_classes), np.float32))}
+        columns = {
+            "member": np.arange(work.start, work.stop),
+            **self.layout.columns(np.zeros((n_models, n_points, work.examples.n_classes), np.float32)),
+        }
         return Shard(columns=columns | {"accuracy_train": accuracy, "accuracy_validation": accuracy})
 
 

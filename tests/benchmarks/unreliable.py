@@ -1,6 +1,9 @@
-"""A driver whose shards keep a diary and whose store refuses some writes: python -c 'import unreliable; unreliable.main()' CONFIG STORE.
+"""A driver whose shards keep a diary and whose store refuses some writes: python -c 'import unreliable.
 
-The diary is a file with one line for each shard that begins or ends and for each refused write. Ray's workers must be able to import this module.
+Unreliable.main()' CONFIG STORE.
+
+The diary is a file with one line for each shard that begins or ends and for each refused write. Ray's workers
+must be able to import this module.
 """
 
 import os
@@ -52,7 +55,9 @@ def main() -> None:
     given, store = sys.argv[1:]
     session = open_session(given, store=store)
     compute = partial(compute_unreliably, int(os.environ.get(ONE_IN, "0")), Path(os.environ[DIARY]))
-    progress = Walk(session.graph, session.store, open_executor=partial(open_executor, session, compute)).run()
+    progress = Walk(
+        session.graph, session.store, open_executor=partial(open_executor, session, compute)
+    ).run()
     done = not progress.failures and all(progress.states[key].status == "done" for key in progress.wanted)
     sys.exit(0 if done else 1)
 
@@ -64,7 +69,9 @@ def open_executor(session: Session, compute: Callable[..., dict[str, Any]]) -> A
     return StreamingExecutor(compute, session.examples, prepare=read_common, stream=stream_of)
 
 
-def compute_unreliably(one_in: int, diary: Path, task: Task, examples: Examples, device: str, common: Any = None) -> dict[str, Any]:
+def compute_unreliably(
+    one_in: int, diary: Path, task: Task, examples: Examples, device: str, common: Any = None
+) -> dict[str, Any]:
     """Compute a shard on a store that refuses some writes, and note when the shard begins and ends."""
     note, shard = partial(write_down, diary), f"{task.folder} {task.start}-{task.stop}"
 
@@ -88,4 +95,7 @@ def write_down(diary: Path, event: str, subject: str) -> None:
 def read_diary(diary: Path) -> dict[str, list[str]]:
     """Return the subjects of each kind of event."""
     lines = diary.read_text().splitlines() if diary.exists() else []
-    return {event: [line.split(" ", 1)[1] for line in lines if line.startswith(f"{event} ")] for event in ("begun", "made", "found", "refused")}
+    return {
+        event: [line.split(" ", 1)[1] for line in lines if line.startswith(f"{event} ")]
+        for event in ("begun", "made", "found", "refused")
+    }

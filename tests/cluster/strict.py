@@ -1,4 +1,7 @@
-"""A Kubernetes CRD's schema made strict: keys it does not name are refused, unless it says that it keeps unknown ones."""
+"""A Kubernetes CRD's schema made strict.
+
+Keys it does not name are refused, unless it says that it keeps unknown ones.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +13,11 @@ def strict_schema(path: Path, version: str = "v1") -> dict[str, Any]:
     """Return the JSON schema of a CRD's version, strict below `spec`."""
     versions = yaml.load(path.read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))["spec"]["versions"]
     schema = next(one for one in versions if one["name"] == version)["schema"]["openAPIV3Schema"]
-    return {"type": "object", "properties": {"spec": strict(schema["properties"]["spec"])}, "required": ["apiVersion", "kind", "metadata", "spec"]}
+    return {
+        "type": "object",
+        "properties": {"spec": strict(schema["properties"]["spec"])},
+        "required": ["apiVersion", "kind", "metadata", "spec"],
+    }
 
 
 def strict(schema: Any) -> Any:
@@ -22,7 +29,14 @@ def strict(schema: Any) -> Any:
     if schema.get("x-kubernetes-int-or-string"):
         return {"type": ["integer", "string"]}
     # Below "properties", keys are names of settings and not words of the schema.
-    made = {key: {name: strict(value) for name, value in part.items()} if key == "properties" else strict(part) for key, part in schema.items()}
-    if "properties" in made and "additionalProperties" not in made and not made.get("x-kubernetes-preserve-unknown-fields"):
+    made = {
+        key: {name: strict(value) for name, value in part.items()} if key == "properties" else strict(part)
+        for key, part in schema.items()
+    }
+    if (
+        "properties" in made
+        and "additionalProperties" not in made
+        and not made.get("x-kubernetes-preserve-unknown-fields")
+    ):
         made["additionalProperties"] = False
     return made

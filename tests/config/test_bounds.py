@@ -37,7 +37,11 @@ def whole_numbers() -> Iterator[tuple[str, FieldInfo]]:
     roots = [config.Experiment, *(plugin for table in tables for plugin in table.plugins)]
     for group in dict.fromkeys(group for root in roots for group in groups_of(root)):
         for name, field in group.model_fields.items():
-            if name not in UNBOUNDED and get_origin(field.annotation) is not tuple and int in (field.annotation, *get_args(field.annotation)):
+            if (
+                name not in UNBOUNDED
+                and get_origin(field.annotation) is not tuple
+                and int in (field.annotation, *get_args(field.annotation))
+            ):
                 yield f"{group.__name__}.{name}", field
 
 
@@ -47,7 +51,9 @@ def test_every_whole_number_has_an_upper_bound(name: str, field: FieldInfo) -> N
 
 
 @pytest.mark.parametrize("value", [10**9, 10**12, 10**20, 2**63])
-@pytest.mark.parametrize("key", ["judges.klom.n_bins", "model.width", "dataset.n_train", "recipe.epochs", "store.shard_members"])
+@pytest.mark.parametrize(
+    "key", ["judges.klom.n_bins", "model.width", "dataset.n_train", "recipe.epochs", "store.shard_members"]
+)
 def test_a_number_that_is_too_large_is_refused_with_its_key(key: str, value: int) -> None:
     with pytest.raises(ConfigError, match=key.rpartition(".")[2]):
         config.build(TINY, [f"{key}={value}"])
@@ -58,7 +64,14 @@ def test_sizes_that_are_too_large_together_are_refused() -> None:
         config.build(TINY, ["dataset={name: planted, n_train: 10000000, n_validation: 20, n_groups: 10000}"])
 
 
-@pytest.mark.parametrize("settings", ["{name: mlp, width: 9000000, depth: 3}", "{name: mlp, width: 1000000, depth: 1000}", "{name: cnn, width: 1000000}"])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        "{name: mlp, width: 9000000, depth: 3}",
+        "{name: mlp, width: 1000000, depth: 1000}",
+        "{name: cnn, width: 1000000}",
+    ],
+)
 def test_a_model_that_no_memory_holds_is_refused_before_it_is_built(settings: str) -> None:
     experiment = config.build(TINY, [f"model={settings}", "dataset={name: digits, n_train: 60}"])
     with pytest.raises(ConfigError, match="GB for its parameters alone; this machine has"):

@@ -15,15 +15,22 @@ from pipeline.evaluation.judges.ulira_judge import UliraJudge
 PLAIN = {key: value for key, value in TINY.items() if key != "judges"}
 
 
-@pytest.mark.parametrize(("n_models", "labels"), [(4, ["klom", "accuracy", "ulira"]), (3, ["klom", "accuracy"])])
-def test_without_any_there_are_klom_and_accuracy_and_ulira_where_there_are_models_enough(n_models: int, labels: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("n_models", "labels"), [(4, ["klom", "accuracy", "ulira"]), (3, ["klom", "accuracy"])]
+)
+def test_without_any_there_are_klom_and_accuracy_and_ulira_where_there_are_models_enough(
+    n_models: int, labels: list[str]
+) -> None:
     assert list(config.build(PLAIN, [f"populations.floor.n_models={n_models}"]).judges) == labels
 
 
 def test_a_refused_population_is_all_that_is_said_where_judges_follow_from_populations() -> None:
     with pytest.raises(ConfigError) as refusal:
         config.build(PLAIN, ["populations.floor.n_models=0"])
-    assert str(refusal.value) == "--set 'populations.floor.n_models=0': populations.floor.n_models: expected at least 1, got 0"
+    assert (
+        str(refusal.value)
+        == "--set 'populations.floor.n_models=0': populations.floor.n_models: expected at least 1, got 0"
+    )
 
 
 def test_a_label_that_is_a_judges_name_names_it() -> None:

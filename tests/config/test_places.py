@@ -23,7 +23,12 @@ def refusal(*overrides: str, **tree: Any) -> str:
 @pytest.mark.parametrize(
     ("place", "settings", "below", "words"),
     [
-        ("populations.subset.model", {"name": "mlp", "widht": 3}, ".widht", "unknown setting; known: depth, "),
+        (
+            "populations.subset.model",
+            {"name": "mlp", "widht": 3},
+            ".widht",
+            "unknown setting; known: depth, ",
+        ),
         ("populations.subset.model", "mpl", "", "unknown model 'mpl'"),
         ("populations.scout.recipe", {"schedule": "triangle"}, "", "schedule 'triangle' needs peak_epoch"),
         ("populations.full.source", {"name": "easydub"}, ".folder", "is required"),
@@ -36,7 +41,9 @@ def refusal(*overrides: str, **tree: Any) -> str:
         ("tracking.uri", "folder", "", "tracking URI 'folder' is a folder"),
     ],
 )
-def test_a_refused_setting_has_its_place_and_its_origin(place: str, settings: Any, below: str, words: str) -> None:
+def test_a_refused_setting_has_its_place_and_its_origin(
+    place: str, settings: Any, below: str, words: str
+) -> None:
     found = refusal(f"{place}={json.dumps(settings)}")
     assert found.startswith(f"--set '{place}=")
     assert f": {place}{below}: {words}" in found
@@ -98,7 +105,9 @@ def test_a_store_that_holds_no_settings_is_refused_beside_the_option() -> None:
         ("populations.oracle.source={name: easydub, folder: nowhere}", "populations.oracle.source: "),
     ],
 )
-def test_what_does_not_fit_the_data_has_its_place_and_its_origin(tmp_path: Path, override: str, words: str) -> None:
+def test_what_does_not_fit_the_data_has_its_place_and_its_origin(
+    tmp_path: Path, override: str, words: str
+) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(yaml_text.dump(TINY))
     with pytest.raises((ConfigError, DataError)) as refused:

@@ -49,7 +49,9 @@ def main() -> None:
     for cls in (*DATA, *MODELS, *UNLEARNERS, *POPULATIONS, *OTHERS):
         fields = cls.__pydantic_fields__
         fields["added"] = FieldInfo.from_annotated_attribute(float, setting(neutral=0.5, ge=0))
-        fields["added_group"] = FieldInfo.from_annotated_attribute(dict[str, int] | None, setting(neutral=None))
+        fields["added_group"] = FieldInfo.from_annotated_attribute(
+            dict[str, int] | None, setting(neutral=None)
+        )
     # A class is built from the classes of its settings, which are therefore built first.
     for _ in range(3):
         for cls in subclasses(Settings):
@@ -57,7 +59,11 @@ def main() -> None:
     session = open_session(sys.argv[1], store=sys.argv[2])
     assert session.experiment.recipe.added == 0.5, "the settings are not added"
     states = session.graph.survey(session.store)
-    print(json.dumps({"digest": session.graph.digest, "statuses": {key: state.status for key, state in states.items()}}))
+    print(
+        json.dumps(
+            {"digest": session.graph.digest, "statuses": {key: state.status for key, state in states.items()}}
+        )
+    )
 
 
 if __name__ == "__main__":

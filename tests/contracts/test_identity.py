@@ -1,4 +1,7 @@
-"""Stored results stay valid: settings that are added change no identity, and a store that was written long ago is found done."""
+"""Stored results stay valid.
+
+Settings that are added change no identity, and a store that was written long ago is found done.
+"""
 
 import contextlib
 import dataclasses
@@ -96,14 +99,21 @@ CLASSES = sorted(set(settings_classes()), key=lambda cls: (cls.__module__, cls._
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
 def test_every_setting_with_a_default_states_a_neutral_value(cls: type[BaseModel]) -> None:
     declared = neutral_values(cls)
-    without = [name for name, field in cls.model_fields.items() if not field.is_required() and name not in declared]
+    without = [
+        name for name, field in cls.model_fields.items() if not field.is_required() and name not in declared
+    ]
     beside = BESIDE_IDENTITY if cls is Experiment else set()
-    assert set(without) <= beside, f"declare {without} with setting(neutral=…), see pipeline/core/settings/neutral.py"
+    assert set(without) <= beside, (
+        f"declare {without} with setting(neutral=…), see pipeline/core/settings/neutral.py"
+    )
 
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
 def test_neutral_values_are_spelled_as_identities_spell_them(cls: type[BaseModel]) -> None:
-    """A default that is the neutral value is left out: 3 for 3.0 is, {} for a group is, null for {} is not."""
+    """A default that is the neutral value is left out.
+
+    3 for 3.0 is, {} for a group is, null for {} is not.
+    """
     required = {name for name, field in cls.model_fields.items() if field.is_required()}
     if required or cls is Plugin or getattr(cls, "__abstractmethods__", None):
         return
@@ -114,8 +124,14 @@ def test_neutral_values_are_spelled_as_identities_spell_them(cls: type[BaseModel
 def test_neutral_values_never_change() -> None:
     """The record of every neutral value ever declared; a new setting is added to it, by hand."""
     recorded = json.loads(NEUTRAL_VALUES.read_text())
-    declared = {f"{_name(cls)}.{name}": value for cls in CLASSES for name, value in neutral_values(cls).items()}
-    changed = {name for name, value in recorded.items() if name not in declared or not is_neutral(declared[name], value)}
+    declared = {
+        f"{_name(cls)}.{name}": value for cls in CLASSES for name, value in neutral_values(cls).items()
+    }
+    changed = {
+        name
+        for name, value in recorded.items()
+        if name not in declared or not is_neutral(declared[name], value)
+    }
     assert not changed, "these neutral values changed, and every table stored with them is lost"
     missing = {name: value for name, value in declared.items() if name not in recorded}
     assert not missing, f"add to {NEUTRAL_VALUES.name}: {json.dumps(missing)}"
@@ -149,11 +165,15 @@ class Tool(Plugin):
         ({"others": (Group(),)}, {"others": [{}]}),
     ],
 )
-def test_an_identity_leaves_out_neutral_values_and_nothing_else(changed: dict[str, object], expected: dict[str, object]) -> None:
+def test_an_identity_leaves_out_neutral_values_and_nothing_else(
+    changed: dict[str, object], expected: dict[str, object]
+) -> None:
     assert identity(Tool(**changed)) == {"name": plugin_name(Tool()), "note": ""} | expected
 
 
-@pytest.mark.parametrize(("one", "other"), [(1, True), ({}, None), ([], None), ([1], [1, 2]), ({"a": 1}, {"a": True}), (0, False)])
+@pytest.mark.parametrize(
+    ("one", "other"), [(1, True), ({}, None), ([], None), ([1], [1, 2]), ({"a": 1}, {"a": True}), (0, False)]
+)
 def test_values_that_differ_in_kind_are_not_neutral(one: object, other: object) -> None:
     assert not is_neutral(one, other)
     assert is_neutral(one, one)
@@ -162,8 +182,12 @@ def test_values_that_differ_in_kind_are_not_neutral(one: object, other: object) 
 def test_masks_and_seeds_derive_neither_from_model_nor_from_recipe_nor_from_layout(tmp_path: Path) -> None:
     node = open_at(tmp_path).graph.nodes["train/subset"]
     assert isinstance(node, Population)
-    other = dataclasses.replace(node, model=Cnn(), recipe=Recipe(epochs=1), layout=node.layout.model_copy(update={"dtype": "float16"}))
-    assert [other._seed(other._purpose(None), member) for member in range(6)] == [node._seed(node._purpose(None), member) for member in range(6)]
+    other = dataclasses.replace(
+        node, model=Cnn(), recipe=Recipe(epochs=1), layout=node.layout.model_copy(update={"dtype": "float16"})
+    )
+    assert [other._seed(other._purpose(None), member) for member in range(6)] == [
+        node._seed(node._purpose(None), member) for member in range(6)
+    ]
     assert other._purpose(None) == node._purpose(None)
 
 

@@ -54,7 +54,9 @@ DOORS = {
     "outputs": lambda odd: Block(points=np.arange(5), outputs=odd, per_point=1),
     "weights": lambda odd: WeightMatrix(matrix=odd, everything=np.zeros(5)),
     "predict": lambda odd: WeightMatrix(matrix=np.ones((8, 2)), everything=np.zeros(2)).predict(odd),
-    "removing": lambda odd: WeightMatrix(matrix=np.ones((8, 2)), everything=np.zeros(2)).effect_of_removing(odd),
+    "removing": lambda odd: WeightMatrix(matrix=np.ones((8, 2)), everything=np.zeros(2)).effect_of_removing(
+        odd
+    ),
 }
 
 
@@ -68,9 +70,13 @@ def test_whatever_is_no_plain_array_of_the_right_kind_is_refused_at_every_door(d
         DOORS[door](ODD[kind])
 
 
-@pytest.mark.parametrize("masks", [np.where(MASKS, 1, -1), MASKS.astype(int), MASKS.astype(float), np.tile(np.arange(8), (12, 1))])
+@pytest.mark.parametrize(
+    "masks", [np.where(MASKS, 1, -1), MASKS.astype(int), MASKS.astype(float), np.tile(np.arange(8), (12, 1))]
+)
 def test_masks_are_booleans_and_nothing_that_could_mean_them(masks):
-    with pytest.raises(DataError, match=r"masks: expected a NumPy array of booleans, got .*; write masks == 1"):
+    with pytest.raises(
+        DataError, match=r"masks: expected a NumPy array of booleans, got .*; write masks == 1"
+    ):
         Evidence(masks=masks)
     datamodel = WeightMatrix(matrix=np.ones((8, 2)), everything=np.zeros(2))
     with pytest.raises(DataError, match="masks == 1"):
@@ -78,7 +84,10 @@ def test_masks_are_booleans_and_nothing_that_could_mean_them(masks):
 
 
 def test_the_remedy_fits_what_was_given():
-    for given, words in ((VALUES.tolist(), "got list; convert it with numpy.asarray"), (ODD["masked"], "got MaskedArray; decide about masked values")):
+    for given, words in (
+        (VALUES.tolist(), "got list; convert it with numpy.asarray"),
+        (ODD["masked"], "got MaskedArray; decide about masked values"),
+    ):
         with pytest.raises(DataError, match=words):
             require_array("margins", given, kinds="f")
     with pytest.raises(DataError, match=r"got int64 of shape \(12, 6\); convert it with astype\(float\)"):
@@ -107,7 +116,10 @@ def test_ids_that_are_no_set_of_training_points_are_refused(ids):
         as_indices(ids, 8)
 
 
-@pytest.mark.parametrize("settings", [{"n_resamples": 200.0}, {"n_resamples": 10**12}, {"level": 95}, {"level": "0.9"}, {"level": np.nan}])
+@pytest.mark.parametrize(
+    "settings",
+    [{"n_resamples": 200.0}, {"n_resamples": 10**12}, {"level": 95}, {"level": "0.9"}, {"level": np.nan}],
+)
 def test_settings_of_an_interval_are_checked(settings):
     for compute in (
         lambda: lds(predicted=VALUES, actual=VALUES, **settings),

@@ -1,4 +1,7 @@
-"""Digests depend on content alone: not on order, process or memory layout, and never on what JSON cannot hold."""
+"""Digests depend on content alone.
+
+Not on order, process or memory layout, and never on what JSON cannot hold.
+"""
 
 import json
 import subprocess
@@ -57,7 +60,9 @@ def test_digest_of_arrays_sees_names_types_shapes_and_values():
 
 def test_digest_of_arrays_ignores_memory_layout_and_order_of_names():
     values = np.arange(12.0).reshape(3, 4)
-    assert digest_arrays({"a": values, "b": values.T}) == digest_arrays({"b": np.ascontiguousarray(values.T), "a": np.asfortranarray(values)})
+    assert digest_arrays({"a": values, "b": values.T}) == digest_arrays(
+        {"b": np.ascontiguousarray(values.T), "a": np.asfortranarray(values)}
+    )
 
 
 @given(content=st.binary(min_size=1), place=st.integers(0), bit=st.integers(0, 7))

@@ -68,9 +68,16 @@ def test_settings_become_fields():
     ("settings", "message"),
     [
         ({"name": "sqare"}, "unknown shape 'sqare'; known: circle, square. Did you mean 'square'?"),
-        ({"side": 1}, "shape: needs a `name`, such as `name: circle`; known: circle, square, or module:Class of your own"),
+        (
+            {"side": 1},
+            "shape: needs a `name`, such as `name: circle`; known: circle, square, or module:Class of your "
+            "own",
+        ),
         ({"name": 3}, "shape: `name` is 3; expected text"),
-        ({"name": "square", "sdie": 1}, "shape 'square': sdie: unknown setting; known: name, side. Did you mean 'side'?"),
+        (
+            {"name": "square", "sdie": 1},
+            "shape 'square': sdie: unknown setting; known: name, side. Did you mean 'side'?",
+        ),
         ({"name": "square", "side": -1}, "side: expected more than 0, got -1"),
         ({"name": "square", "side": float("nan")}, "side: expected a finite number"),
         ({"name": "square", "side": "wide"}, "side: expected a number such as 0.1, got 'wide'"),
@@ -88,7 +95,14 @@ def test_all_problems_are_named_at_once():
     assert len(str(refusal.value).splitlines()) == 2
 
 
-@pytest.mark.parametrize(("line", "reason"), [("def (", "invalid syntax"), ("missing + 1", "NameError: name 'missing'"), ("1 / 0", "ZeroDivisionError")])
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("def (", "invalid syntax"),
+        ("missing + 1", "NameError: name 'missing'"),
+        ("1 / 0", "ZeroDivisionError"),
+    ],
+)
 def test_a_module_that_cannot_be_imported_is_named_with_its_line(module, line, reason):
     module.write_text(f"\n{line}\n")
     importlib.invalidate_caches()
@@ -134,6 +148,9 @@ def test_names_of_built_in_plugins_are_short():
     assert revision(Mlp()) == {"mlp": Mlp.revision}
 
 
-@pytest.mark.parametrize(("name", "known", "said"), [("dmn", ["dmm", "no_op"], " Did you mean 'dmm'?"), ("zebra", ["dmm", "no_op"], "")])
+@pytest.mark.parametrize(
+    ("name", "known", "said"),
+    [("dmn", ["dmm", "no_op"], " Did you mean 'dmm'?"), ("zebra", ["dmm", "no_op"], "")],
+)
 def test_only_near_names_are_suggested(name, known, said):
     assert did_you_mean(name, known) == said

@@ -11,7 +11,10 @@ from pipeline.core.registry import Plugin, PluginTable, Settings, revision
 from pipeline.core.settings.validation_errors import explain
 from pipeline.models import MODELS
 
-OWN = "from pipeline.models.base import Model\n\nclass Own(Model):\n    revision = 3\n    def build(self, input_shape, n_classes):\n        return None\n"
+OWN = (
+    "from pipeline.models.base import Model\n\nclass Own(Model):\n    revision = 3\n    def build(self, "
+    "input_shape, n_classes):\n        return None\n"
+)
 
 
 class Noise(Settings):
@@ -43,7 +46,10 @@ def test_a_class_beside_the_config_is_found_without_a_search_path(own):
 def test_a_mistyped_setting_inside_a_group_is_answered_from_that_group():
     with pytest.raises(ConfigError) as refusal:
         SOURCES.build({"name": "source", "noise": {"n_point": 3}})
-    assert str(refusal.value) == "source 'source': noise.n_point: unknown setting; known: n_points. Did you mean 'n_points'?"
+    assert (
+        str(refusal.value)
+        == "source 'source': noise.n_point: unknown setting; known: n_points. Did you mean 'n_points'?"
+    )
 
 
 def test_a_required_setting_that_is_missing_is_named():

@@ -32,7 +32,9 @@ def outer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Outer:
     monkeypatch.chdir(tmp_path)
     for name in ("w.bin", "a.txt", "b.txt"):
         (tmp_path / name).write_text(name)
-    return Outer(inner=Inner(weights=Path("w.bin")), files=(Path("a.txt"),), by_name={"x": Path("b.txt"), "y": 2})
+    return Outer(
+        inner=Inner(weights=Path("w.bin")), files=(Path("a.txt"),), by_name={"x": Path("b.txt"), "y": 2}
+    )
 
 
 def test_every_path_is_found_and_text_is_no_path(outer: Outer) -> None:
@@ -47,7 +49,9 @@ def test_paths_become_absolute_and_all_else_stays(outer: Outer, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("path", ["~/w.bin", "$PLACE/w.bin", "${PLACE}/w.bin"])
-def test_home_and_environment_variables_are_expanded(path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_home_and_environment_variables_are_expanded(
+    path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("PLACE", str(tmp_path))
     assert with_absolute_paths(Inner(weights=Path(path))).weights == tmp_path / "w.bin"
@@ -121,7 +125,9 @@ class Holder(Plugin):
         {"by_name": {"x": [Path("a.txt")]}},
     ],
 )
-def test_a_path_is_found_in_whatever_holds_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]) -> None:
+def test_a_path_is_found_in_whatever_holds_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
+) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.txt").write_text("1")
     plugin = with_absolute_paths(Holder(**settings))

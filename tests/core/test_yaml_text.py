@@ -33,7 +33,26 @@ def test_numbers_truth_values_and_null_are_those_of_the_core_schema(text: str, v
 
 
 @pytest.mark.parametrize(
-    "text", ["00017", "017", "0o17", "0x1f", "0b11", "1_000", "1:30", "yes", "no", "on", "off", "y", "2024-01-01", "=", "<<", "1.2.3", "00.5"]
+    "text",
+    [
+        "00017",
+        "017",
+        "0o17",
+        "0x1f",
+        "0b11",
+        "1_000",
+        "1:30",
+        "yes",
+        "no",
+        "on",
+        "off",
+        "y",
+        "2024-01-01",
+        "=",
+        "<<",
+        "1.2.3",
+        "00.5",
+    ],
 )
 def test_what_only_yaml_1_1_takes_for_something_else_is_text(text: str) -> None:
     assert load(f"a: {text}") == {"a": text}
@@ -67,7 +86,10 @@ def test_what_is_unclear_or_endless_is_refused_with_its_place(text: str, message
 
 def test_aliases_that_multiply_are_refused() -> None:
     lines = ["a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]"]
-    lines += [f"{new}: &{new} [{', '.join([f'*{old}'] * 10)}]" for old, new in zip("abcdefg", "bcdefgh", strict=True)]
+    lines += [
+        f"{new}: &{new} [{', '.join([f'*{old}'] * 10)}]"
+        for old, new in zip("abcdefg", "bcdefgh", strict=True)
+    ]
     with pytest.raises(yaml.YAMLError, match="holds more than"):
         load("\n".join(lines))
 
@@ -79,8 +101,14 @@ def test_a_mapping_may_take_over_the_settings_of_another() -> None:
 
 
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-(10**20), 10**20) | st.floats(allow_nan=False) | st.text(st.characters(codec="utf-8", exclude_categories=["C"])),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("abyno017e.", max_size=5), inner, max_size=3),
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**20), 10**20)
+    | st.floats(allow_nan=False)
+    | st.text(st.characters(codec="utf-8", exclude_categories=["C"])),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text("abyno017e.", max_size=5), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 

@@ -14,7 +14,12 @@ from pipeline.data.examples import Examples
 def examples() -> Examples:
     """Return twelve training and four validation points of three classes in turn."""
     rng = np.random.default_rng(0)
-    return Examples(inputs=rng.normal(size=(16, 2, 3)).astype(np.float32), labels=np.arange(16) % 3, n_train=12, n_classes=3)
+    return Examples(
+        inputs=rng.normal(size=(16, 2, 3)).astype(np.float32),
+        labels=np.arange(16) % 3,
+        n_train=12,
+        n_classes=3,
+    )
 
 
 @pytest.fixture

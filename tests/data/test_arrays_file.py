@@ -16,7 +16,9 @@ from pipeline.data.datasets.npz import ArraysFile
 
 def test_the_arrays_come_back_in_order(npz: Path, arrays: dict[str, Any]) -> None:
     examples = ArraysFile(path=npz).load()
-    assert np.array_equal(examples.inputs, np.concatenate([arrays["train_inputs"], arrays["validation_inputs"]]))
+    assert np.array_equal(
+        examples.inputs, np.concatenate([arrays["train_inputs"], arrays["validation_inputs"]])
+    )
     assert examples.labels.tolist() == [0, 1, 2, 2, 0]
     assert [str(array.dtype) for array in (examples.inputs, examples.labels)] == ["float32", "int64"]
     assert (examples.n_train, examples.n_classes) == (3, 3)
@@ -27,11 +29,20 @@ def test_the_arrays_come_back_in_order(npz: Path, arrays: dict[str, Any]) -> Non
     [
         ({"train_inputs": np.zeros((3, 4), np.uint8)}, "train_inputs is uint8"),
         ({"train_inputs": np.zeros(3)}, r"train_inputs is float64 of shape \(3,\)"),
-        ({"train_inputs": np.full((3, 4), 1e300)}, r"\[0, 0\] is 1e\+300, one of 12 such numbers: too large for float32"),
+        (
+            {"train_inputs": np.full((3, 4), 1e300)},
+            r"\[0, 0\] is 1e\+300, one of 12 such numbers: too large for float32",
+        ),
         ({"train_inputs": np.full((3, 4), [0, 0, -1e39, 0])}, r"\[0, 2\] is -1e\+39, one of 3 such"),
         ({"train_inputs": np.full((3, 4), [0, np.nan, 0, 0])}, r"train_inputs: \[0, 1\] is nan, one of 3"),
-        ({"validation_inputs": np.array([[0.0] * 4, [0, 0, 0, -np.inf]])}, r"validation_inputs: \[1, 3\] is -inf; replace"),
-        ({"train_inputs": np.array([[None]] * 3)}, "train_inputs holds Python objects, which are never unpickled"),
+        (
+            {"validation_inputs": np.array([[0.0] * 4, [0, 0, 0, -np.inf]])},
+            r"validation_inputs: \[1, 3\] is -inf; replace",
+        ),
+        (
+            {"train_inputs": np.array([[None]] * 3)},
+            "train_inputs holds Python objects, which are never unpickled",
+        ),
         ({"train_inputs": np.zeros((3, 4), complex)}, "train_inputs is complex128"),
         ({"train_inputs": np.zeros((3, 4), bool)}, "train_inputs is bool"),
         ({"train_labels": np.array(["cat", "dog", "owl"])}, r"return_inverse=True\)\[1\] numbers names"),
@@ -41,17 +52,28 @@ def test_the_arrays_come_back_in_order(npz: Path, arrays: dict[str, Any]) -> Non
         ({"train_labels": np.zeros((3, 1), np.int64)}, r"train_labels is int64 of shape \(3, 1\)"),
         ({"train_labels": np.array([0, 1])}, "3 train_inputs and 2 train_labels"),
         ({"train_labels": np.array([0, -1, 2])}, "labels span -1 to 2"),
-        ({"train_labels": np.zeros(3, np.int64), "validation_labels": np.zeros(2, np.int64)}, "at least two classes"),
+        (
+            {"train_labels": np.zeros(3, np.int64), "validation_labels": np.zeros(2, np.int64)},
+            "at least two classes",
+        ),
         ({"train_labels": np.array([0, 2, 2])}, "no training point has label 1, the largest is 2"),
-        ({"train_labels": np.array([0, 1, 10**15])}, "no training point has label 2, the largest is 1000000000000000"),
+        (
+            {"train_labels": np.array([0, 1, 10**15])},
+            "no training point has label 2, the largest is 1000000000000000",
+        ),
         ({"train_labels": np.array([0, 1, 1])}, "no training point has label 2, the largest is 2"),
         ({"train_labels": np.array([0, 1, 2**63], np.uint64)}, "train_labels reach 9223372036854775808"),
         ({"train_inputs": np.zeros((3, 0)), "validation_inputs": np.zeros((2, 0))}, "hold no features"),
         ({"validation_inputs": np.zeros((2, 5))}, r"has shape \(4,\), a validation input \(5,\)"),
-        ({"validation_inputs": np.zeros((0, 4)), "validation_labels": np.zeros(0, np.int64)}, "0 validation_inputs"),
+        (
+            {"validation_inputs": np.zeros((0, 4)), "validation_labels": np.zeros(0, np.int64)},
+            "0 validation_inputs",
+        ),
     ],
 )
-def test_unusable_arrays_are_refused(tmp_path: Path, arrays: dict[str, Any], change: dict[str, Any], message: str) -> None:
+def test_unusable_arrays_are_refused(
+    tmp_path: Path, arrays: dict[str, Any], change: dict[str, Any], message: str
+) -> None:
     np.savez(tmp_path / "data.npz", **(arrays | change))
     with pytest.raises(DataError, match=message):
         ArraysFile(path=tmp_path / "data.npz").load()
@@ -60,7 +82,10 @@ def test_unusable_arrays_are_refused(tmp_path: Path, arrays: dict[str, Any], cha
 def test_a_missing_key_is_named(tmp_path: Path, arrays: dict[str, Any]) -> None:
     del arrays["validation_labels"]
     np.savez(tmp_path / "data.npz", **arrays)
-    with pytest.raises(DataError, match=r"lacks validation_labels \(it holds: train_inputs, train_labels, validation_inputs\)"):
+    with pytest.raises(
+        DataError,
+        match=r"lacks validation_labels \(it holds: train_inputs, train_labels, validation_inputs\)",
+    ):
         ArraysFile(path=tmp_path / "data.npz").load()
 
 
@@ -75,7 +100,10 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         (b"", "is empty; make it with"),
         (b"<!DOCTYPE html><html>404</html>", "is a web page, not data; download the file itself"),
         (b"\n <HTML>", "is a web page"),
-        (b"version https://git-lfs.github.com/spec/v1\noid sha256:abc\n", "is a pointer of Git LFS.* `git lfs pull`"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:abc\n",
+            "is a pointer of Git LFS.* `git lfs pull`",
+        ),
         (pickle.dumps({"train_inputs": [1.0]}), "is a pickle, which is never opened"),
         (gzip.compress(b"data", mtime=0), "is a gzip archive; unpack it first"),
         (b"\x89HDF\r\n\x1a\n", "is an HDF5 file"),

@@ -18,7 +18,10 @@ LABELS = {"train_labels": np.arange(12) % 3, "validation_labels": np.arange(6) %
 def write(path: Path, seed: int, *, is_folder: bool) -> ArraysFile:
     """Write arrays of which the inputs alone depend on the seed, with times that do not."""
     rng = np.random.default_rng(seed)
-    inputs = {f"{split}_inputs": rng.normal(size=(n, 4)).astype(np.float32) for split, n in (("train", 12), ("validation", 6))}
+    inputs = {
+        f"{split}_inputs": rng.normal(size=(n, 4)).astype(np.float32)
+        for split, n in (("train", 12), ("validation", 6))
+    }
     path.parent.mkdir(exist_ok=True)
     if not is_folder:
         np.savez(path, **inputs, **LABELS)
@@ -39,14 +42,18 @@ def found_in(known: KnownContent, dataset: Dataset) -> tuple[str, str, str]:
 def test_other_inputs_at_another_place_are_other_data(tmp_path: Path, is_folder: bool) -> None:
     known = KnownContent()
     name = "data" if is_folder else "data.npz"
-    first, second = (write(tmp_path / place / name, seed, is_folder=is_folder) for seed, place in enumerate("AB"))
+    first, second = (
+        write(tmp_path / place / name, seed, is_folder=is_folder) for seed, place in enumerate("AB")
+    )
     for dataset in (first, second):
         assert found_in(known, dataset) == (dataset.load().digest, dataset.load().digest, dataset.content())
     assert not set(found_in(known, first)) & set(found_in(known, second))
 
 
 @pytest.mark.parametrize("is_folder", [False, True])
-def test_a_file_replaced_by_one_of_the_same_size_and_time_is_read_again(tmp_path: Path, is_folder: bool) -> None:
+def test_a_file_replaced_by_one_of_the_same_size_and_time_is_read_again(
+    tmp_path: Path, is_folder: bool
+) -> None:
     known, place = KnownContent(), tmp_path / ("data" if is_folder else "data.npz")
     before = found_in(known, write(place, 0, is_folder=is_folder))
     after = found_in(known, write(place, 1, is_folder=is_folder))

@@ -1,4 +1,7 @@
-"""What every data set and every forget set owes the rest of the pipeline; a new plug-in needs an entry in SETTINGS and nothing else here."""
+"""What every data set and every forget set owes the rest of the pipeline.
+
+A new plug-in needs an entry in SETTINGS and nothing else here.
+"""
 
 import json
 import pickle
@@ -38,7 +41,9 @@ def _files(npz: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(npz.parent)
 
 
-@pytest.fixture(params=[(table, name) for table in TABLES for name in table.names()], ids=lambda param: param[1])
+@pytest.fixture(
+    params=[(table, name) for table in TABLES for name in table.names()], ids=lambda param: param[1]
+)
 def case(request: pytest.FixtureRequest) -> tuple[PluginTable[Any], Plugin]:
     table, name = request.param
     return table, table.build({"name": name, **SETTINGS[name]})
@@ -81,7 +86,11 @@ def test_plugins_pickle(case: tuple[PluginTable[Any], Plugin]) -> None:
 def test_loading_twice_gives_the_same_examples(dataset: Dataset) -> None:
     first = dataset.load()
     assert first.digest == dataset.load().digest
-    assert [str(array.dtype) for array in (first.inputs, first.labels, first.mislabelled)] == ["float32", "int64", "int64"]
+    assert [str(array.dtype) for array in (first.inputs, first.labels, first.mislabelled)] == [
+        "float32",
+        "int64",
+        "int64",
+    ]
     assert np.asarray(first.inputs).flags.c_contiguous
 
 

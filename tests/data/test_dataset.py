@@ -25,7 +25,9 @@ def test_noise_leaves_the_given_examples_alone(examples: Examples) -> None:
 
 
 def test_flipped_labels_are_spread_over_the_other_classes() -> None:
-    examples = Examples(inputs=np.zeros((4001, 1), np.float32), labels=np.ones(4001, np.int64), n_train=4000, n_classes=4)
+    examples = Examples(
+        inputs=np.zeros((4001, 1), np.float32), labels=np.ones(4001, np.int64), n_train=4000, n_classes=4
+    )
     counts = np.bincount(flip_labels(examples, LabelNoise(n_points=3000)).labels[:4000], minlength=4)
     assert counts[1] == 1000
     assert np.abs(counts[[0, 2, 3]] - 1000).max() < 5 * np.sqrt(1000 * 2 / 3)

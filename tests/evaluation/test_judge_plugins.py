@@ -17,7 +17,9 @@ from pipeline.evaluation.ulira import ulira
 
 LABELS = np.arange(60) % 3
 SPLITS = {"forget": np.arange(8), "retain": np.arange(8, 40), "validation": np.arange(40, 60)}
-EVERY = pytest.mark.parametrize("judge", [plugin() for plugin in JUDGES.plugins], ids=lambda judge: judge.name)
+EVERY = pytest.mark.parametrize(
+    "judge", [plugin() for plugin in JUDGES.plugins], ids=lambda judge: judge.name
+)
 
 
 def logits(seed: int, shift: float = 0.0, n_models: int = 40) -> np.ndarray:
@@ -93,7 +95,9 @@ def test_ulira_is_the_library_function_on_the_points_asked_for() -> None:
 def test_accuracy_stands_beside_that_of_the_oracles() -> None:
     row = JUDGES.build({"name": "accuracy"}).judge(case(logits(0))).of("accuracy")["validation"]
     ids = SPLITS["validation"]
-    assert (row.value, row.reference) == pytest.approx(tuple(accuracy(logits(seed)[:, ids], LABELS[ids]).mean() for seed in (0, 1)))
+    assert (row.value, row.reference) == pytest.approx(
+        tuple(accuracy(logits(seed)[:, ids], LABELS[ids]).mean() for seed in (0, 1))
+    )
     assert row.interval is not None
     assert row.interval[0] < row.value < row.interval[1]
 

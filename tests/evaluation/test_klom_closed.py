@@ -11,14 +11,25 @@ from pipeline.core.errors import ConfigError, DataError, ShapeError
 from pipeline.evaluation.klom import CHUNK, VARIANTS, klom, klom_summary
 
 BROKEN = [np.nan, np.inf, -np.inf]
-FINITE = st.one_of(st.integers(-1000, 1000).map(lambda x: x / 8), st.integers(-3, 3).map(float), st.floats(-150, 150).map(lambda x: round(x, 6)))
+FINITE = st.one_of(
+    st.integers(-1000, 1000).map(lambda x: x / 8),
+    st.integers(-3, 3).map(float),
+    st.floats(-150, 150).map(lambda x: round(x, 6)),
+)
 DTYPES = st.sampled_from([np.float16, np.float32, np.float64])
 
 
 @st.composite
 def ensembles(draw, elements):
     n_points, dtype = draw(st.integers(1, 4)), draw(DTYPES)
-    return [draw(arrays.arrays(dtype, (draw(st.integers(2, 12)), n_points), elements=elements.map(lambda x: float(dtype(x))))) for _ in range(2)]
+    return [
+        draw(
+            arrays.arrays(
+                dtype, (draw(st.integers(2, 12)), n_points), elements=elements.map(lambda x: float(dtype(x)))
+            )
+        )
+        for _ in range(2)
+    ]
 
 
 def column(*values):
@@ -26,18 +37,26 @@ def column(*values):
 
 
 @settings(deadline=None)
-@given(pair=ensembles(st.one_of(FINITE, st.sampled_from(BROKEN))), n_bins=st.integers(2, 25), clip=st.sampled_from([1.0, 50.0, 100.0]))
+@given(
+    pair=ensembles(st.one_of(FINITE, st.sampled_from(BROKEN))),
+    n_bins=st.integers(2, 25),
+    clip=st.sampled_from([1.0, 50.0, 100.0]),
+)
 def test_values_are_those_of_the_rule(pair, n_bins, clip):
     unlearned, oracle = pair
     result = klom(unlearned=unlearned, oracle=oracle, n_bins=n_bins, clip=clip)
-    assert result.values == pytest.approx(per_point(lambda p, q: closed(p, q, n_bins, clip), unlearned, oracle), rel=1e-12, abs=1e-12)
+    assert result.values == pytest.approx(
+        per_point(lambda p, q: closed(p, q, n_bins, clip), unlearned, oracle), rel=1e-12, abs=1e-12
+    )
 
 
 def test_values_are_those_of_the_rule_on_ensembles_of_a_usual_size():
     rng = np.random.default_rng(0)
     unlearned, oracle = rng.normal(0.5, 1, (100, 300)), rng.normal(0, 1, (80, 300))
     unlearned[::7, ::11] = np.nan
-    assert klom(unlearned=unlearned, oracle=oracle).values == pytest.approx(per_point(closed, unlearned, oracle), rel=1e-12)
+    assert klom(unlearned=unlearned, oracle=oracle).values == pytest.approx(
+        per_point(closed, unlearned, oracle), rel=1e-12
+    )
 
 
 @settings(deadline=None)
@@ -70,7 +89,9 @@ def test_ensembles_beyond_the_clip_on_one_side_look_equal_and_are_counted():
 def test_swapped_arguments_give_the_other_divergence():
     narrow, wide = column(*[0] * 10), column(*[0] * 5, *[1] * 5)
     assert klom(unlearned=narrow, oracle=wide).values == pytest.approx(np.log(2))
-    assert klom(unlearned=wide, oracle=narrow).values == pytest.approx(0.5 * np.log(0.5) + 0.5 * np.log(0.5e5))
+    assert klom(unlearned=wide, oracle=narrow).values == pytest.approx(
+        0.5 * np.log(0.5) + 0.5 * np.log(0.5e5)
+    )
 
 
 def test_arguments_cannot_be_given_by_place():
@@ -117,12 +138,16 @@ def test_points_beyond_one_chunk_score_as_they_do_alone():
     unlearned, oracle = rng.normal(size=(2, 12, 10))
     alone = klom(unlearned=unlearned, oracle=oracle).values
     times = 2 * CHUNK // 10 + 1
-    assert np.array_equal(klom(unlearned=np.tile(unlearned, times), oracle=np.tile(oracle, times)).values, np.tile(alone, times))
+    assert np.array_equal(
+        klom(unlearned=np.tile(unlearned, times), oracle=np.tile(oracle, times)).values, np.tile(alone, times)
+    )
 
 
 def test_more_models_than_a_byte_counts_are_counted():
     unlearned, oracle = column(*[0] * 300, *[1] * 700), column(*[0] * 600, *[1] * 400)
-    assert klom(unlearned=unlearned, oracle=oracle).values == pytest.approx(0.3 * np.log(0.3 / 0.6) + 0.7 * np.log(0.7 / 0.4))
+    assert klom(unlearned=unlearned, oracle=oracle).values == pytest.approx(
+        0.3 * np.log(0.3 / 0.6) + 0.7 * np.log(0.7 / 0.4)
+    )
 
 
 def test_broken_and_clipped_margins_are_counted_point_by_point():
@@ -137,7 +162,10 @@ def test_broken_and_clipped_margins_are_counted_point_by_point():
 @pytest.mark.parametrize("clip", [2.0, 100.0, 1e6, 1e30])
 def test_precision_does_not_matter_where_margins_are_exact(clip):
     unlearned, oracle = np.random.default_rng(0).integers(-24, 24, (2, 30, 6)) / 8
-    results = [klom(unlearned=unlearned.astype(dtype), oracle=oracle.astype(dtype), clip=clip) for dtype in (np.float64, np.float32, np.float16)]
+    results = [
+        klom(unlearned=unlearned.astype(dtype), oracle=oracle.astype(dtype), clip=clip)
+        for dtype in (np.float64, np.float32, np.float16)
+    ]
     for result in results[1:]:
         assert np.array_equal(result.values, results[0].values)
         assert np.array_equal(result.n_clipped, results[0].n_clipped)
@@ -198,15 +226,24 @@ def test_no_points_have_no_summary():
 
 
 @pytest.mark.parametrize("variant", ["easydub", "closed"])
-@pytest.mark.parametrize(("n_models", "p95", "mean"), [(20, 4.90, 3.0), (50, 1.68, 0.87), (100, 0.667, 0.336), (200, 0.268, 0.143)])
+@pytest.mark.parametrize(
+    ("n_models", "p95", "mean"), [(20, 4.90, 3.0), (50, 1.68, 0.87), (100, 0.667, 0.336), (200, 0.268, 0.143)]
+)
 def test_independent_equal_ensembles_score_the_known_noise_floor(variant, n_models, p95, mean):
-    """The table of method.md §4 is that of 20 right-open bins; closing the last one adds a little. An ensemble against itself would draw it as zero."""
+    """The table of method.md §4 is that of 20 right-open bins; closing the last one adds a little.
+
+    An ensemble against itself would draw it as zero.
+    """
     unlearned, oracle = np.random.default_rng(0).normal(size=(2, n_models, 4000))
-    assert klom_summary(klom(unlearned=unlearned, oracle=oracle, variant=variant).values) == pytest.approx({"p95": p95, "mean": mean}, rel=0.08)
+    assert klom_summary(klom(unlearned=unlearned, oracle=oracle, variant=variant).values) == pytest.approx(
+        {"p95": p95, "mean": mean}, rel=0.08
+    )
 
 
 @pytest.mark.parametrize("variant", ["paper", "closed"])
 @pytest.mark.parametrize(("shift", "mean"), [(1, 1.14), (2, 3.5), (3, 6.5), (5, 9.4)])
 def test_a_shift_of_the_mean_scores_as_known(variant, shift, mean):
     unlearned, oracle = np.random.default_rng(0).normal(size=(2, 100, 2000))
-    assert klom(unlearned=unlearned + shift, oracle=oracle, variant=variant).values.mean() == pytest.approx(mean, rel=0.08)
+    assert klom(unlearned=unlearned + shift, oracle=oracle, variant=variant).values.mean() == pytest.approx(
+        mean, rel=0.08
+    )

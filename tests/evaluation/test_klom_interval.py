@@ -1,4 +1,7 @@
-"""Intervals hold the estimate, shrink with evidence, and follow from their seed; their coverage is measured by a benchmark."""
+"""Intervals hold the estimate, shrink with evidence, and follow from their seed.
+
+Their coverage is measured by a benchmark.
+"""
 
 import numpy as np
 import pytest
@@ -16,14 +19,21 @@ def margins(n_models, *, seed, shift=0.0):
 
 
 def interval(n_models=50, *, shift=0.0, **settings):
-    return klom_interval(unlearned=margins(n_models, seed=0, shift=shift), oracle=margins(n_models, seed=1), groups=GROUPS, **settings)
+    return klom_interval(
+        unlearned=margins(n_models, seed=0, shift=shift),
+        oracle=margins(n_models, seed=1),
+        groups=GROUPS,
+        **settings,
+    )
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("shift", [0.0, 1.0, 30.0])
 def test_the_estimate_lies_inside_for_every_variant_and_group(variant, shift):
     found = interval(shift=shift, variant=variant)
-    values = klom(unlearned=margins(50, seed=0, shift=shift), oracle=margins(50, seed=1), variant=variant).values
+    values = klom(
+        unlearned=margins(50, seed=0, shift=shift), oracle=margins(50, seed=1), variant=variant
+    ).values
     for name, ids in GROUPS.items():
         for statistic, estimate in klom_summary(values[ids]).items():
             low, high = found[name][statistic]
@@ -79,16 +89,25 @@ def test_constant_ensembles_leave_nothing_uncertain():
 
 def test_a_group_has_the_interval_of_its_points_alone():
     ids = GROUPS["few"]
-    alone = klom_interval(unlearned=margins(50, seed=0)[:, ids], oracle=margins(50, seed=1)[:, ids], groups={"few": np.arange(3)})
+    alone = klom_interval(
+        unlearned=margins(50, seed=0)[:, ids],
+        oracle=margins(50, seed=1)[:, ids],
+        groups={"few": np.arange(3)},
+    )
     for statistic, bounds in interval()["few"].items():
         assert bounds == pytest.approx(alone["few"][statistic], rel=1e-5)
 
 
 def test_intervals_are_as_wide_as_estimates_spread_over_new_models_and_hardly_wider():
-    """Here they are 1.2 times as wide; without the scale of subsamples they would be too narrow by a sixth."""
+    """Here they are 1.2 times as wide.
+
+    Without the scale of subsamples they would be too narrow by a sixth.
+    """
     draws = [(margins(100, seed=2 * n, shift=1.0), margins(100, seed=2 * n + 1)) for n in range(60)]
     spread = np.std([klom(unlearned=p, oracle=q).values.mean() for p, q in draws])
-    widths = [np.ptp(klom_interval(unlearned=p, oracle=q, groups=GROUPS)["all"]["mean"]) for p, q in draws[:20]]
+    widths = [
+        np.ptp(klom_interval(unlearned=p, oracle=q, groups=GROUPS)["all"]["mean"]) for p, q in draws[:20]
+    ]
     assert 1 <= np.mean(widths) / (2 * 1.96 * spread) <= 1.4
 
 

@@ -10,15 +10,24 @@ from scipy.special import logsumexp
 from pipeline.core.errors import DataError, ShapeError
 from pipeline.evaluation.margins import margins
 
-LOGITS = arrays.arrays(np.float64, st.tuples(st.integers(1, 3), st.integers(0, 4), st.integers(2, 5)), elements=st.floats(-1e4, 1e4))
+LOGITS = arrays.arrays(
+    np.float64,
+    st.tuples(st.integers(1, 3), st.integers(0, 4), st.integers(2, 5)),
+    elements=st.floats(-1e4, 1e4),
+)
 
 
 @given(logits=LOGITS, seed=st.integers(0, 9))
 def test_margins_are_the_correct_logit_minus_the_logsumexp_of_the_others(logits, seed):
     n_models, n_points, n_classes = logits.shape
     labels = np.random.default_rng(seed).integers(0, n_classes, n_points)
-    expected = [[logits[m, x, y] - logsumexp(np.delete(logits[m, x], y)) for x, y in enumerate(labels)] for m in range(n_models)]
-    assert margins(logits, labels) == pytest.approx(np.reshape(expected, (n_models, n_points)), rel=1e-12, abs=1e-11)
+    expected = [
+        [logits[m, x, y] - logsumexp(np.delete(logits[m, x], y)) for x, y in enumerate(labels)]
+        for m in range(n_models)
+    ]
+    assert margins(logits, labels) == pytest.approx(
+        np.reshape(expected, (n_models, n_points)), rel=1e-12, abs=1e-11
+    )
 
 
 def test_leading_axes_are_kept():
@@ -28,7 +37,9 @@ def test_leading_axes_are_kept():
     assert np.array_equal(margins(logits, labels)[1, 2], margins(logits[1, 2], labels))
 
 
-@pytest.mark.parametrize(("dtype", "expected"), [(np.float16, np.float32), (np.float32, np.float32), (np.float64, np.float64)])
+@pytest.mark.parametrize(
+    ("dtype", "expected"), [(np.float16, np.float32), (np.float32, np.float32), (np.float64, np.float64)]
+)
 def test_precision_is_single_at_least(dtype, expected):
     assert margins(np.zeros((2, 3), dtype), np.zeros(2, np.int64)).dtype == expected
 
@@ -55,7 +66,9 @@ def test_finite_logits_too_far_apart_for_their_precision_are_not_finite():
     assert np.isinf(margins(np.array([[3e38, -3e38]], np.float32), np.array([0])))
 
 
-@pytest.mark.parametrize(("shape", "labels"), [((4, 2), [0, 1, 0]), ((3,), [0, 1, 0]), ((3, 2), [[0], [1], [0]])])
+@pytest.mark.parametrize(
+    ("shape", "labels"), [((4, 2), [0, 1, 0]), ((3,), [0, 1, 0]), ((3, 2), [[0], [1], [0]])]
+)
 def test_shapes_that_do_not_fit_are_refused(shape, labels):
     with pytest.raises(ShapeError, match="one label for each point"):
         margins(np.zeros(shape), np.array(labels))

@@ -16,7 +16,9 @@ def margins(n_models, *, seed, shift=0.0, n_points=40):
 
 
 def attack(shift, *, n_models=100, **settings):
-    return ulira(unlearned=margins(n_models, seed=0, shift=shift), unseen=margins(n_models, seed=1), **settings)
+    return ulira(
+        unlearned=margins(n_models, seed=0, shift=shift), unseen=margins(n_models, seed=1), **settings
+    )
 
 
 def figures(result):
@@ -25,13 +27,19 @@ def figures(result):
 
 def test_nothing_is_told_of_worlds_that_are_alike():
     result = attack(0.0)
-    assert all(low <= chance <= high for (low, high), chance in zip(result.intervals.values(), (0.5, 0.5, 0.01), strict=True))
+    assert all(
+        low <= chance <= high
+        for (low, high), chance in zip(result.intervals.values(), (0.5, 0.5, 0.01), strict=True)
+    )
     assert result.n_targets == (50, 50)
 
 
 @pytest.mark.parametrize("shift", [-2.0, 0.5, 3.0])
 def test_shifted_gaussians_are_told_as_well_as_theory_allows(shift):
-    """Two unit Gaussians d apart: accuracy Φ(d/2), area Φ(d/√2), true positives Φ(d − 2.326) at 1 % false ones."""
+    """Two unit Gaussians d apart.
+
+    Accuracy Φ(d/2), area Φ(d/√2), true positives Φ(d − 2.326) at 1 % false ones.
+    """
     result, d = attack(shift, n_models=2000), abs(shift)
     assert figures(result) == pytest.approx((ndtr(d / 2), ndtr(d / np.sqrt(2)), ndtr(d - 2.3263)), abs=0.012)
     assert result.per_point == pytest.approx(np.full(40, ndtr(d / 2)), abs=0.04)
@@ -62,7 +70,9 @@ def test_intervals_hold_chance_about_as_often_as_they_say():
 def test_the_order_of_models_and_their_precision_do_not_matter():
     rng, pair = np.random.default_rng(0), [margins(30, seed=seed).astype(np.float32) for seed in (0, 1)]
     first = ulira(unlearned=pair[0], unseen=pair[1])
-    again = ulira(unlearned=rng.permutation(pair[0]).astype(float), unseen=rng.permutation(pair[1]).astype(float))
+    again = ulira(
+        unlearned=rng.permutation(pair[0]).astype(float), unseen=rng.permutation(pair[1]).astype(float)
+    )
     assert figures(first) == pytest.approx(figures(again), rel=1e-12)
 
 
@@ -108,7 +118,12 @@ def test_rates_are_those_of_a_textbook():
 @pytest.mark.parametrize(
     ("unlearned", "unseen", "error", "words"),
     [
-        (np.zeros((3, 5)), np.zeros((9, 5)), ShapeError, r"unlearned margins have shape \(3, 5\).* at least 4 models"),
+        (
+            np.zeros((3, 5)),
+            np.zeros((9, 5)),
+            ShapeError,
+            r"unlearned margins have shape \(3, 5\).* at least 4 models",
+        ),
         (np.zeros((9, 5)), np.zeros((9, 5, 2)), ShapeError, "unseen margins have shape"),
         (np.zeros((9, 5)), np.zeros((9, 4)), ShapeError, "same points in the same order"),
         (np.zeros((9, 0)), np.zeros((9, 0)), ShapeError, "at least one point"),
@@ -120,7 +135,9 @@ def test_margins_that_cannot_be_judged_are_refused(unlearned, unseen, error, wor
 
 
 def test_margins_that_are_no_floats_are_refused():
-    with pytest.raises(DataError, match="unseen margins: expected a NumPy array of floating-point numbers, got int64"):
+    with pytest.raises(
+        DataError, match="unseen margins: expected a NumPy array of floating-point numbers, got int64"
+    ):
         check_worlds({"unlearned": np.zeros((9, 5)), "unseen": np.zeros((9, 5), np.int64)}, fewest=4)
 
 

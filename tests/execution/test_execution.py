@@ -30,11 +30,22 @@ def test_it_is_an_executor():
 
 
 def test_every_task_comes_back_once():
-    assert [(outcome.task, outcome.result) for outcome in run_all(["a", "b", "c"])] == [(name, f"{name} on cpu") for name in "abc"]
+    assert [(outcome.task, outcome.result) for outcome in run_all(["a", "b", "c"])] == [
+        (name, f"{name} on cpu") for name in "abc"
+    ]
 
 
 @pytest.mark.parametrize(
-    "error", [DataError("bad"), ValueError("bad"), RuntimeError("bad"), OSError("bad"), MemoryError("bad"), ZeroDivisionError("bad"), KeyError("bad")]
+    "error",
+    [
+        DataError("bad"),
+        ValueError("bad"),
+        RuntimeError("bad"),
+        OSError("bad"),
+        MemoryError("bad"),
+        ZeroDivisionError("bad"),
+        KeyError("bad"),
+    ],
 )
 def test_an_error_is_an_outcome_with_cause_and_trace_and_the_rest_goes_on(error):
     failed, fine = run_all([error, "b"])

@@ -36,11 +36,16 @@ def check(address: str) -> None:
 
 @pytest.mark.parametrize("scheme", ["", "ray://"])
 def test_an_address_where_nobody_listens_is_refused(scheme: str) -> None:
-    with pytest.raises(ExecutionError, match=r"nothing listens there .*; start that cluster, correct RAY_ADDRESS, or unset it"):
+    with pytest.raises(
+        ExecutionError,
+        match=r"nothing listens there .*; start that cluster, correct RAY_ADDRESS, or unset it",
+    ):
         check(f"{scheme}127.0.0.1:{free_port()}")
 
 
-@pytest.mark.parametrize("address", ["foo", "http://127.0.0.1:8265", "host:99999", "ray://host", "ray://", ":6379"])
+@pytest.mark.parametrize(
+    "address", ["foo", "http://127.0.0.1:8265", "host:99999", "ray://host", "ray://", ":6379"]
+)
 def test_what_is_no_address_is_a_wrong_setting(address: str) -> None:
     with pytest.raises(ConfigError, match=r"RAY_ADDRESS .* expected HOST:6379"):
         check(address)
@@ -109,7 +114,9 @@ def test_a_head_answers(ray_session: None, monkeypatch: pytest.MonkeyPatch) -> N
     check(ray.get_runtime_context().gcs_address)
 
 
-def test_auto_is_what_ray_left_in_its_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_is_what_ray_left_in_its_temporary_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from ray._private import services
 
     (tmp_path / "ray").mkdir()
@@ -135,7 +142,11 @@ def test_variables_of_ray_that_are_empty_are_as_if_unset(monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize(
     ("folder", "said"),
-    [("x" * 90, "too long for the sockets .* at most"), ("a-file", "a-file cannot be written"), ("a-file/in", "a-file cannot be written")],
+    [
+        ("x" * 90, "too long for the sockets .* at most"),
+        ("a-file", "a-file cannot be written"),
+        ("a-file/in", "a-file cannot be written"),
+    ],
 )
 @pytest.mark.parametrize("variable", ["RAY_TMPDIR", "TMPDIR"])
 def test_a_temporary_folder_that_ray_cannot_use_is_refused_with_a_remedy(

@@ -36,8 +36,13 @@ def test_a_need_that_is_not_met_is_first_said_then_given_up(clock: list[float]) 
     assert "raise resources.patience_seconds" in patience.hopeless({NEED}, [SMALL])[NEED]
 
 
-@pytest.mark.parametrize(("free", "notice"), [(8.0, ""), (3.0, "others use 5 of the 8 CPUs of this cluster: tasks wait until CPUs come free")])
-def test_a_cluster_that_others_use_is_said_to_be_busy(monkeypatch: pytest.MonkeyPatch, free: float, notice: str) -> None:
+@pytest.mark.parametrize(
+    ("free", "notice"),
+    [(8.0, ""), (3.0, "others use 5 of the 8 CPUs of this cluster: tasks wait until CPUs come free")],
+)
+def test_a_cluster_that_others_use_is_said_to_be_busy(
+    monkeypatch: pytest.MonkeyPatch, free: float, notice: str
+) -> None:
     from pipeline.execution.ray import cluster as ray_cluster
 
     monkeypatch.setattr(ray_cluster.ray, "cluster_resources", lambda: {"CPU": 8.0})
@@ -93,10 +98,16 @@ def test_a_lookout_goes_on_after_a_look_that_failed(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize(("address", "mode"), [("", "disabled"), ("10.0.0.1:6379", "token")])
 def test_a_token_at_hand_is_used_for_a_cluster_and_nothing_else(address: str, mode: str) -> None:
-    house = {name: value for name, value in os.environ.items() if name not in ("RAY_AUTH_MODE", "RAY_ADDRESS")}
-    house |= {"RAY_AUTH_TOKEN": "x" * 32, "PYTHONPATH": str(Path(__file__).parents[2])} | ({"RAY_ADDRESS": address} if address else {})
+    house = {
+        name: value for name, value in os.environ.items() if name not in ("RAY_AUTH_MODE", "RAY_ADDRESS")
+    }
+    house |= {"RAY_AUTH_TOKEN": "x" * 32, "PYTHONPATH": str(Path(__file__).parents[2])} | (
+        {"RAY_ADDRESS": address} if address else {}
+    )
     code = "import os, pipeline.execution.ray.cluster; print(os.environ['RAY_AUTH_MODE'])"
-    said = subprocess.run([sys.executable, "-c", code], env=house, capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(
+        [sys.executable, "-c", code], env=house, capture_output=True, text=True, check=True
+    ).stdout
     assert said.strip() == mode
 
 
@@ -124,7 +135,13 @@ def test_the_own_machine_leaving_is_an_error(ray_session: None, monkeypatch: pyt
 
 
 @pytest.mark.parametrize(
-    ("name", "fault"), [("OutOfMemoryError", "memory"), ("NodeDiedError", "lost"), ("WorkerCrashedError", "crashed"), ("RayError", "error")]
+    ("name", "fault"),
+    [
+        ("OutOfMemoryError", "memory"),
+        ("NodeDiedError", "lost"),
+        ("WorkerCrashedError", "crashed"),
+        ("RayError", "error"),
+    ],
 )
 def test_a_loss_is_laid_at_the_right_door(name: str, fault: str) -> None:
     import ray

@@ -50,16 +50,26 @@ def test_a_server_that_takes_no_job_is_given_up(silent_server: str, monkeypatch:
     monkeypatch.setenv("RAY_API_SERVER_ADDRESS", silent_server)
     monkeypatch.setattr(ray_jobs, "REQUEST_SECONDS", 0.2)
     server = ray_jobs.JobServer(silent_server)
-    with pytest.raises(ExecutionError, match=r"has not answered for 0 s; look at its dashboard.*submit again"):
+    with pytest.raises(
+        ExecutionError, match=r"has not answered for 0 s; look at its dashboard.*submit again"
+    ):
         server.submit(entrypoint="true", job_id="a", working_dir=None, metadata={}, needs={}, variables={})
 
 
-def test_a_head_that_falls_silent_while_its_log_is_followed_is_said_and_given_up(silent_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_head_that_falls_silent_while_its_log_is_followed_is_said_and_given_up(
+    silent_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from pipeline.execution.ray import jobs as ray_jobs
 
     said: list[str] = []
     monkeypatch.setenv("RAY_API_SERVER_ADDRESS", silent_server)
-    for name, value in {"REQUEST_SECONDS": 0.2, "SILENCE_SECONDS": 0.5, "RETRY_SECONDS": 0.1, "SAID_AFTER": 0.1, "warn": said.append}.items():
+    for name, value in {
+        "REQUEST_SECONDS": 0.2,
+        "SILENCE_SECONDS": 0.5,
+        "RETRY_SECONDS": 0.1,
+        "SAID_AFTER": 0.1,
+        "warn": said.append,
+    }.items():
         monkeypatch.setattr(ray_jobs, name, value)
     with pytest.raises(ExecutionError, match="see `dmm status`, and submit again if the head is gone"):
         ray_jobs.JobServer(silent_server).follow("a", lambda _: None)

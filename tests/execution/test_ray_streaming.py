@@ -45,7 +45,9 @@ def run_streaming(session: Session, until: str, **options) -> Progress:
 
 def written(session: Session) -> dict[Path, int]:
     """Return the blocks of a fit and when they were written."""
-    return {path: path.stat().st_mtime_ns for path in sorted(Path(session.store.uri).glob("fit/*/*/*.parquet"))}
+    return {
+        path: path.stat().st_mtime_ns for path in sorted(Path(session.store.uri).glob("fit/*/*/*.parquet"))
+    }
 
 
 def test_it_is_an_executor(ray_session: None) -> None:
@@ -54,7 +56,12 @@ def test_it_is_an_executor(ray_session: None) -> None:
 
 def test_what_is_alike_is_prepared_once_and_the_rest_runs_alone(ray_session: None, tmp_path: Path) -> None:
     outcomes = run_all(tmp_path, "a", "b", "c", "single")
-    assert {name: outcome.result[3] for name, outcome in outcomes.items()} == {"a": "common", "b": "common", "c": "common", "single": "alone"}
+    assert {name: outcome.result[3] for name, outcome in outcomes.items()} == {
+        "a": "common",
+        "b": "common",
+        "c": "common",
+        "single": "alone",
+    }
     assert {tuple(outcome.result[1:3]) for outcome in outcomes.values()} == {("data", "cpu")}
     assert len(list(tmp_path.glob("prepared-*"))) == 1
 
@@ -63,7 +70,9 @@ def test_few_tasks_are_not_worth_a_pipeline(ray_session: None, tmp_path: Path) -
     assert run_all(tmp_path, "a", "b", fewest=3)["a"].result[3] == "alone"
 
 
-def test_a_poisoned_task_and_a_deadly_one_are_named_and_the_rest_is_done(ray_session: None, tmp_path: Path) -> None:
+def test_a_poisoned_task_and_a_deadly_one_are_named_and_the_rest_is_done(
+    ray_session: None, tmp_path: Path
+) -> None:
     outcomes = run_all(tmp_path, "a", "poisoned", "deadly", "mortal", "b")
     assert outcomes["poisoned"].error == "ValueError: poisoned cannot be done"
     assert "Traceback" in outcomes["poisoned"].trace
@@ -91,7 +100,9 @@ def test_closing_drops_what_still_runs(ray_session: None, tmp_path: Path) -> Non
     assert executor.n_running == 0
 
 
-def test_a_pipeline_whose_driver_is_lost_goes_on_with_what_is_left(ray_session: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pipeline_whose_driver_is_lost_goes_on_with_what_is_left(
+    ray_session: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from pipeline.execution.ray import streaming as ray_blocks
 
     monkeypatch.setattr(ray_blocks, "_drive", drive_that_dies)
@@ -101,9 +112,17 @@ def test_a_pipeline_whose_driver_is_lost_goes_on_with_what_is_left(ray_session: 
 
 
 @pytest.mark.parametrize(
-    ("fewest", "lost", "estimator"), [(1, slice(None), "kernel"), (100, slice(None), "kernel"), (1, slice(2, 5), "kernel"), (1, slice(None), "trak")]
+    ("fewest", "lost", "estimator"),
+    [
+        (1, slice(None), "kernel"),
+        (100, slice(None), "kernel"),
+        (1, slice(2, 5), "kernel"),
+        (1, slice(None), "trak"),
+    ],
 )
-def test_what_is_missing_of_a_fit_gets_the_names_that_it_has_serially(open_tiny: Open, ray_session: None, fewest: int, lost: slice, estimator: str) -> None:
+def test_what_is_missing_of_a_fit_gets_the_names_that_it_has_serially(
+    open_tiny: Open, ray_session: None, fewest: int, lost: slice, estimator: str
+) -> None:
     session = open_tiny("store.layout.block_points=10", estimator=estimator)
     run_serially(session, until="fit")
     before = written(session)

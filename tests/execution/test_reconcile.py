@@ -1,4 +1,7 @@
-"""What a task made and no survey lists is looked for, made again, and told if it stays away: no run ends incomplete in silence."""
+"""What a task made and no survey lists is looked for, made again, and told if it stays away.
+
+No run ends incomplete in silence.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -41,7 +44,9 @@ def walk_that_loses(session: Session, times: int) -> tuple[Walk, list[tuple[int,
                 path.unlink()
         return result
 
-    return Walk(session.graph, session.store, open_executor=lambda: SerialExecutor(compute), wanted=FULL), made
+    return Walk(
+        session.graph, session.store, open_executor=lambda: SerialExecutor(compute), wanted=FULL
+    ), made
 
 
 def test_a_shard_that_vanished_is_made_again(open_tiny: Open) -> None:
@@ -53,12 +58,16 @@ def test_a_shard_that_vanished_is_made_again(open_tiny: Open) -> None:
 def test_a_shard_that_always_vanishes_is_a_failure_in_words(open_tiny: Open) -> None:
     walk, made = walk_that_loses(open_tiny(), 99)
     progress = walk.run()
-    assert [(failure.key, failure.start, failure.stop) for failure in progress.failures] == [("train/full", 0, 6)]
+    assert [(failure.key, failure.start, failure.stop) for failure in progress.failures] == [
+        ("train/full", 0, 6)
+    ]
     assert "the store does not list it" in progress.failures[0].error
     assert made.count((0, 5)) == 1 + MOST_AGAIN
 
 
-def test_an_old_listing_is_waited_for_and_nothing_made_twice(open_tiny: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_old_listing_is_waited_for_and_nothing_made_twice(
+    open_tiny: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
     session = open_tiny()
     walk, made = walk_that_loses(session, 0)
     shards, stale = session.store.shards, [True, True]
@@ -91,14 +100,24 @@ def test_what_is_known_to_be_too_large_is_never_raised_again(open_tiny: Open) ->
 
 
 @pytest.mark.parametrize(
-    ("taken", "left"), [([], [(0, 6), (8, 9)]), ([(0, 9)], []), ([(2, 3), (5, 8)], [(0, 2), (3, 5), (8, 9)]), ([(6, 8)], [(0, 6), (8, 9)])]
+    ("taken", "left"),
+    [
+        ([], [(0, 6), (8, 9)]),
+        ([(0, 9)], []),
+        ([(2, 3), (5, 8)], [(0, 2), (3, 5), (8, 9)]),
+        ([(6, 8)], [(0, 6), (8, 9)]),
+    ],
 )
 def test_ranges_without_those_taken(taken: list[tuple[int, int]], left: list[tuple[int, int]]) -> None:
     assert without([(0, 6), (8, 9)], taken) == left
 
 
-@pytest.mark.parametrize(("error", "status"), [(StoreError("nothing can be written"), "FAILED"), (KeyboardInterrupt(), "KILLED")])
-def test_a_run_that_cannot_begin_is_not_shown_as_running(open_tiny: Open, monkeypatch: pytest.MonkeyPatch, error: BaseException, status: str) -> None:
+@pytest.mark.parametrize(
+    ("error", "status"), [(StoreError("nothing can be written"), "FAILED"), (KeyboardInterrupt(), "KILLED")]
+)
+def test_a_run_that_cannot_begin_is_not_shown_as_running(
+    open_tiny: Open, monkeypatch: pytest.MonkeyPatch, error: BaseException, status: str
+) -> None:
     session, ended = open_tiny(), []
 
     def claim() -> str:

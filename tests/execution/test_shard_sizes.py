@@ -60,17 +60,27 @@ def test_shards_of_a_slow_model_are_short_and_tell_what_happens_inside_them(open
 
 
 @pytest.mark.slow
-def test_a_kill_loses_one_short_shard_and_the_members_come_out_alike(open_tiny, short_shards, tmp_path, monkeypatch):
+def test_a_kill_loses_one_short_shard_and_the_members_come_out_alike(
+    open_tiny, short_shards, tmp_path, monkeypatch
+):
     session, whole = open_tiny(WIDE, **SLOW), open_tiny(WIDE, store=tmp_path / "whole", **SLOW)
     with pytest.raises(KeyboardInterrupt):
-        Walk(session.graph, session.store, open_executor=lambda: StoppingExecutor(session, 2), wanted=frozenset({"train/full"})).run()
+        Walk(
+            session.graph,
+            session.store,
+            open_executor=lambda: StoppingExecutor(session, 2),
+            wanted=frozenset({"train/full"}),
+        ).run()
     before = sizes_of(session, "train/full")
     assert len(before) == 2
     assert all_done(run_serially(session, wanted=frozenset({"train/full"})))
     monkeypatch.setattr(shard_sizes, "TARGET_SECONDS", 1e9)
     run_serially(whole, wanted=frozenset({"train/full"}))
     assert sizes_of(whole, "train/full") == [6]
-    logits = [one.store.read(one.graph.survey(one.store)["train/full"].table, ["logits_00000"])["logits_00000"] for one in (session, whole)]
+    logits = [
+        one.store.read(one.graph.survey(one.store)["train/full"].table, ["logits_00000"])["logits_00000"]
+        for one in (session, whole)
+    ]
     assert (logits[0] == logits[1]).all()
 
 
@@ -80,7 +90,9 @@ def test_fast_models_keep_the_size_that_was_set(open_tiny):
     assert sizes_of(session, "train/subset") == [4, 4, 4, 4, 4]
 
 
-@pytest.mark.parametrize(("seconds", "expected"), [(0.5, 100), (0.61, 64), (1.0, 32), (24.0, 2), (59.0, 1), (1000.0, 1)])
+@pytest.mark.parametrize(
+    ("seconds", "expected"), [(0.5, 100), (0.61, 64), (1.0, 32), (24.0, 2), (59.0, 1), (1000.0, 1)]
+)
 def test_sizes_follow_the_seconds_of_a_member(open_tiny, seconds, expected):
     session = open_tiny("store.shard_members=100")
     node, sizes = session.graph.nodes["train/subset"], ShardSizes(session.graph, session.store)
@@ -97,10 +109,30 @@ def test_sizes_follow_the_seconds_of_a_member(open_tiny, seconds, expected):
 def test_unlearning_from_a_source_begins_with_one_unit_until_its_seconds_are_known(open_tiny, tmp_path):
     """Nothing was trained here, and evaluating models says nothing of what unlearning them takes."""
     digits = {"name": "digits", "n_train": 120}
-    write_easydub(tmp_path / "dub", Digits(n_train=120).load(), {2: (40, 7, 103, 9)}, numbers=range(4), kinds=("states",), dataset="digits")
-    source = {"name": "easydub", "folder": str(tmp_path / "dub"), "dataset": "digits", "model": "small", "epoch": 3, "keys": KEYS}
+    write_easydub(
+        tmp_path / "dub",
+        Digits(n_train=120).load(),
+        {2: (40, 7, 103, 9)},
+        numbers=range(4),
+        kinds=("states",),
+        dataset="digits",
+    )
+    source = {
+        "name": "easydub",
+        "folder": str(tmp_path / "dub"),
+        "dataset": "digits",
+        "model": "small",
+        "epoch": 3,
+        "keys": KEYS,
+    }
     full = TINY["populations"] | {"full": {"source": source}}
-    session = open_tiny("store.shard_members=100", dataset=digits, populations=full, unlearners={"ascent": "gradient_ascent"}, forget_sets=SOME)
+    session = open_tiny(
+        "store.shard_members=100",
+        dataset=digits,
+        populations=full,
+        unlearners={"ascent": "gradient_ascent"},
+        forget_sets=SOME,
+    )
     evaluated, node = session.graph.nodes["train/full"], session.graph.nodes["unlearn/ascent/some"]
     sizes = ShardSizes(session.graph, session.store)
     assert [sizes.most_units(one, {}) for one in (evaluated, node)] == [1, 1]
@@ -139,7 +171,9 @@ def test_no_more_shards_are_cut_in_advance_than_the_executor_takes(open_tiny, mo
     monkeypatch.setattr(ShardSizes, "took", lambda *_: known.append(True))
     monkeypatch.setattr(ShardSizes, "most_units", lambda *_: 20 if known else 1)
     wanted = frozenset({"train/subset"})
-    assert all_done(Walk(session.graph, session.store, open_executor=lambda: Wide(session), wanted=wanted).run())
+    assert all_done(
+        Walk(session.graph, session.store, open_executor=lambda: Wide(session), wanted=wanted).run()
+    )
     assert sizes_of(session, "train/subset") == [1, 1, 1, 17]
 
 
@@ -171,7 +205,12 @@ def test_a_model_that_cannot_be_timed_keeps_the_size_that_was_set(open_tiny, mon
 def test_shards_of_other_sizes_that_exist_are_used_as_they_are(open_tiny, monkeypatch):
     session = open_tiny("store.shard_members=4")
     with pytest.raises(KeyboardInterrupt):
-        Walk(session.graph, session.store, open_executor=lambda: StoppingExecutor(session, 2), wanted=frozenset({"train/subset"})).run()
+        Walk(
+            session.graph,
+            session.store,
+            open_executor=lambda: StoppingExecutor(session, 2),
+            wanted=frozenset({"train/subset"}),
+        ).run()
     first = tables(session.store.folder)
     monkeypatch.setattr("pipeline.execution.shard_sizes.estimated_seconds", lambda *_: 40.0)
     monkeypatch.setattr(ShardSizes, "took", lambda *_: None)

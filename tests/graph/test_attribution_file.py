@@ -1,4 +1,7 @@
-"""A matrix in a file takes the place of subset models: exported datamodels read back unlearn the same, and cost nothing."""
+"""A matrix in a file takes the place of subset models.
+
+Exported datamodels read back unlearn the same, and cost nothing.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -40,10 +43,14 @@ def invent(path: Path, shape: tuple[int, ...] = (60, 80, 3)) -> Path:
 
 
 @pytest.mark.parametrize("name", ["weights.f32", "weights.npy", "weights.parquet"])
-def test_exported_datamodels_read_back_have_the_same_effects(open_tiny: Open, fitted: Session, tmp_path: Path, name: str) -> None:
+def test_exported_datamodels_read_back_have_the_same_effects(
+    open_tiny: Open, fitted: Session, tmp_path: Path, name: str
+) -> None:
     told = export_matrix(fitted, str(tmp_path / name), dtype="float32")
     assert told["shape"] == [60, 80, 3]
-    session = open_tiny(estimator={"name": "file", "path": told["path"], "dtype": "float32"}, populations=POPULATIONS)
+    session = open_tiny(
+        estimator={"name": "file", "path": told["path"], "dtype": "float32"}, populations=POPULATIONS
+    )
     assert not run_serially(session, until="effect").failures
     for key in ("effect/some", "effect/wrong"):
         assert read(session, key)["mean"] == pytest.approx(read(fitted, key)["mean"], abs=1e-5)
@@ -52,13 +59,17 @@ def test_exported_datamodels_read_back_have_the_same_effects(open_tiny: Open, fi
     )
 
 
-def test_a_whole_experiment_runs_on_a_file_and_trains_no_subset_models(open_tiny: Open, tmp_path: Path) -> None:
+def test_a_whole_experiment_runs_on_a_file_and_trains_no_subset_models(
+    open_tiny: Open, tmp_path: Path
+) -> None:
     session = open_tiny(estimator={"name": "file", "path": str(invent(tmp_path / "weights"))})
     assert not {"train/subset", "train/designed", "train/scout", "groups", "curve"} & set(session.graph.nodes)
     assert planning.planned_work(session)["break_even_requests"] == 0
     progress = run_serially(session, until="evaluate")
     assert all_done(progress)
-    (row, *_) = attribution_results(session.graph, session.store, progress.states, version="v").tables["effects"]
+    (row, *_) = attribution_results(session.graph, session.store, progress.states, version="v").tables[
+        "effects"
+    ]
     assert set(row) == {"forget_set", "largest_change", "mean_change"}
 
 
@@ -67,7 +78,9 @@ def test_predictions_start_from_what_full_models_say(open_tiny: Open, tmp_path: 
     np.zeros((60, 80, 3), np.float16).tofile(path)
     session = open_tiny(estimator={"name": "file", "path": str(path)})
     run_serially(session, until="fit")
-    logits = np.concatenate([read(session, "train/full")[f"logits_{block:05d}"] for block in range(3)], axis=1)
+    logits = np.concatenate(
+        [read(session, "train/full")[f"logits_{block:05d}"] for block in range(3)], axis=1
+    )
     assert read(session, "fit")["everything"] == pytest.approx(logits.mean(axis=0), abs=1e-5)
 
 
@@ -111,4 +124,8 @@ def test_an_export_overwrites_nothing_and_needs_a_fit(open_tiny: Open, tmp_path:
     with pytest.raises(ConfigError, match="nowhere does not exist; make it"):
         export_matrix(session, str(tmp_path / "nowhere" / "x.npy"), dtype="float16")
     with pytest.raises(ConfigError, match="no datamodels of logits"):
-        export_matrix(open_tiny(estimator=RIDGE, unlearners={"nothing": "no_op"}), str(tmp_path / "other"), dtype="float16")
+        export_matrix(
+            open_tiny(estimator=RIDGE, unlearners={"nothing": "no_op"}),
+            str(tmp_path / "other"),
+            dtype="float16",
+        )

@@ -54,7 +54,12 @@ def summary(session: Session) -> dict:
 
 
 def margins_of(session: Session, key: str) -> np.ndarray:
-    return read_stored_margins(session.store, session.graph.survey(session.store)[key].table, session.experiment.store.layout, session.examples.labels)
+    return read_stored_margins(
+        session.store,
+        session.graph.survey(session.store)[key].table,
+        session.experiment.store.layout,
+        session.examples.labels,
+    )
 
 
 def masks_of(session: Session, key: str) -> np.ndarray:
@@ -71,7 +76,11 @@ def predicted(session: Session, members: list[np.ndarray]) -> np.ndarray:
     outputs = without_seed_effects(margins, seeds, np.repeat([0, 1], [len(chosen) for chosen in members]))
     evidence, block = Evidence(masks=masks), Block(points=np.arange(80), outputs=outputs, per_point=1)
     factor = Ridge().factor(evidence)
-    return Ridge().datamodel(factor, Ridge().fit(factor, evidence, block), evidence, block).predict(masks_of(session, "train/heldout"))
+    return (
+        Ridge()
+        .datamodel(factor, Ridge().fit(factor, evidence, block), evidence, block)
+        .predict(masks_of(session, "train/heldout"))
+    )
 
 
 def test_the_score_and_its_parts_are_those_of_a_fit_by_hand(scored: Callable[..., Session]) -> None:
@@ -83,17 +92,23 @@ def test_the_score_and_its_parts_are_those_of_a_fit_by_hand(scored: Callable[...
     assert told["lds_interval"] == pytest.approx(expected.interval, abs=1e-6)
     assert table(session, "score")["heldout_r2"] == pytest.approx(r2, abs=1e-4)
     assert told["r2_heldout"] == pytest.approx(r2.mean(), abs=1e-4)
-    assert told["r2_heldout_by_block"] == pytest.approx([r2[:30].mean(), r2[30:60].mean(), r2[60:].mean()], abs=1e-4)
+    assert told["r2_heldout_by_block"] == pytest.approx(
+        [r2[:30].mean(), r2[30:60].mean(), r2[60:].mean()], abs=1e-4
+    )
 
 
-def test_the_curve_has_a_row_for_each_share_fitted_to_the_first_models_of_each_population(scored: Callable[..., Session]) -> None:
+def test_the_curve_has_a_row_for_each_share_fitted_to_the_first_models_of_each_population(
+    scored: Callable[..., Session],
+) -> None:
     session = scored("estimator=ridge")
     curve, actual = table(session, "curve"), margins_of(session, "train/heldout")
     assert SHARES == (1 / 8, 1 / 4, 1 / 2, 1)
     assert curve["n_models"].tolist() == [3 + 3, 5 + 3, 10 + 5, 20 + 10]
     for row, counts in enumerate([(3, 3), (5, 3), (10, 5), (20, 10)]):
         expected = lds(predicted=predicted(session, [np.arange(count) for count in counts]), actual=actual)
-        assert [curve[name][row] for name in ("lds", "low", "high")] == pytest.approx([expected.mean, *expected.interval], abs=1e-4)
+        assert [curve[name][row] for name in ("lds", "low", "high")] == pytest.approx(
+            [expected.mean, *expected.interval], abs=1e-4
+        )
 
 
 @pytest.mark.parametrize("estimator", ["kernel", "ridge"])
@@ -106,7 +121,9 @@ def test_the_curve_ends_at_the_score(scored: Callable[..., Session], estimator: 
     assert (curve["lds"] <= curve["high"]).all()
 
 
-def test_of_many_blocks_a_few_are_scored_first_and_last_among_them(scored: Callable[..., Session], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_many_blocks_a_few_are_scored_first_and_last_among_them(
+    scored: Callable[..., Session], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("pipeline.graph.nodes.curve.MOST_BLOCKS", 2)
     session = scored("estimator.name=kernel", "estimator.balls=0.3")
     points = [*range(30), *range(60, 80)]
@@ -122,7 +139,9 @@ def test_at_least_three_models_of_each_population_are_taken_and_never_more_than_
     assert _first([5, 4], 1.0).tolist() == list(range(9))
 
 
-def test_an_estimator_that_cannot_learn_from_the_first_share_is_refused_before_any_model_is_trained(open_tiny: Open) -> None:
+def test_an_estimator_that_cannot_learn_from_the_first_share_is_refused_before_any_model_is_trained(
+    open_tiny: Open,
+) -> None:
     settings = ("estimator.name=lasso", "estimator.heldout_share=0.95")
     with pytest.raises(ConfigError, match=r"^estimator: heldout_share 0.95 leaves 0 of 6 models to fit"):
         open_tiny(*settings)
@@ -130,7 +149,12 @@ def test_an_estimator_that_cannot_learn_from_the_first_share_is_refused_before_a
 
 
 def test_of_shares_that_are_the_same_models_one_is_shown() -> None:
-    columns = {"n_models": [6.0, 6.0, 9.0, 12.0], "lds": [0.1, 0.1, 0.2, 0.3], "low": [0.0] * 4, "high": [1.0] * 4}
+    columns = {
+        "n_models": [6.0, 6.0, 9.0, 12.0],
+        "lds": [0.1, 0.1, 0.2, 0.3],
+        "low": [0.0] * 4,
+        "high": [1.0] * 4,
+    }
     shown = curve_content({name: np.array(values) for name, values in columns.items()})
     assert (shown.n_models, shown.lds, len(shown.intervals)) == ((6, 9, 12), (0.1, 0.2, 0.3), 3)
 
@@ -138,7 +162,9 @@ def test_of_shares_that_are_the_same_models_one_is_shown() -> None:
 def test_there_is_a_curve_exactly_where_there_is_something_to_score(open_tiny: Open) -> None:
     assert isinstance(open_tiny().graph.nodes["curve"], CurveNode)
     assert not {"curve", "score"} & set(open_tiny("populations.heldout=null").graph.nodes)
-    assert not {"curve", "fit", "groups", "train/scout"} & set(open_tiny(unlearners={"nothing": "no_op"}).graph.nodes)
+    assert not {"curve", "fit", "groups", "train/scout"} & set(
+        open_tiny(unlearners={"nothing": "no_op"}).graph.nodes
+    )
 
 
 def test_without_designed_subsets_ridge_needs_no_scouts(open_tiny: Open) -> None:

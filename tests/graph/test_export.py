@@ -1,4 +1,7 @@
-"""What is exported comes back under every suffix that is written; any other is refused before anything is written."""
+"""What is exported comes back under every suffix that is written.
+
+Any other is refused before anything is written.
+"""
 
 from types import SimpleNamespace
 
@@ -22,7 +25,12 @@ def node(weights=WEIGHTS):
 
     def datamodels(work):
         for points in (slice(0, 4), slice(4, 5)):
-            yield points, SimpleNamespace(weights=lambda points=points: weights[:, points].reshape(7, -1).astype(np.float32))
+            yield (
+                points,
+                SimpleNamespace(
+                    weights=lambda points=points: weights[:, points].reshape(7, -1).astype(np.float32)
+                ),
+            )
 
     return SimpleNamespace(datamodels=datamodels)
 
@@ -41,7 +49,9 @@ def test_an_exported_matrix_comes_back_under_its_suffix(tmp_path, suffix, dtype)
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
 
 
-@pytest.mark.parametrize("suffix", [".npz", ".csv", ".pt", ".safetensors", ".txt", ".pq", ".npy.gz", ".h5", ".mat"])
+@pytest.mark.parametrize(
+    "suffix", [".npz", ".csv", ".pt", ".safetensors", ".txt", ".pq", ".npy.gz", ".h5", ".mat"]
+)
 def test_a_suffix_of_another_form_is_refused_before_anything_is_written(tmp_path, suffix):
     with pytest.raises(ConfigError, match=r"expected \.npy, \.parquet, or for bare numbers one of \.bin"):
         write_matrix(tmp_path / f"weights{suffix}", node(), WORK, dtype="float16")
@@ -51,7 +61,9 @@ def test_a_suffix_of_another_form_is_refused_before_anything_is_written(tmp_path
 @pytest.mark.parametrize("suffix", [".npy", ".parquet", ".dat"])
 def test_nothing_is_left_of_a_matrix_that_could_not_be_written(tmp_path, suffix):
     with pytest.raises(DataError, match="beyond float16; use float32"):
-        write_matrix(tmp_path / f"weights{suffix}", node(WEIGHTS.astype(np.float32) * 1e5), WORK, dtype="float16")
+        write_matrix(
+            tmp_path / f"weights{suffix}", node(WEIGHTS.astype(np.float32) * 1e5), WORK, dtype="float16"
+        )
     assert not list(tmp_path.iterdir())
 
 

@@ -1,4 +1,7 @@
-"""A forecast adds effects to the full models' logits: margins, standard errors and misclassified points follow, and no NaN ever looks good."""
+"""A forecast adds effects to the full models' logits.
+
+Margins, standard errors and misclassified points follow, and no NaN ever looks good.
+"""
 
 import numpy as np
 import pytest
@@ -24,10 +27,16 @@ def made(tmp_path):
     """Logits of full models, an effect with its standard error, and what comes of them."""
     rng, store = np.random.default_rng(0), Store(str(tmp_path))
     logits = rng.normal(size=(N_MODELS, N_POINTS, N_CLASSES)).astype(np.float32)
-    effect = {"mean": rng.normal(size=(N_POINTS, N_CLASSES)), "standard_error": rng.uniform(0.1, 1.0, (N_POINTS, N_CLASSES))}
+    effect = {
+        "mean": rng.normal(size=(N_POINTS, N_CLASSES)),
+        "standard_error": rng.uniform(0.1, 1.0, (N_POINTS, N_CLASSES)),
+    }
 
     def compute(logits: np.ndarray = logits, oracle: np.ndarray | None = None) -> Forecast:
-        tables = {"full": write(store, "train/full/v", "members", N_MODELS, LAYOUT.columns(logits)), "effect": write(store, "effect/e/v", "sets", 1, effect)}
+        tables = {
+            "full": write(store, "train/full/v", "members", N_MODELS, LAYOUT.columns(logits)),
+            "effect": write(store, "effect/e/v", "sets", 1, effect),
+        }
         if oracle is not None:
             tables["oracle"] = write(store, "train/oracle/v", "members", len(oracle), LAYOUT.columns(oracle))
         return forecast(store, **tables, layout=LAYOUT, labels=LABELS)
@@ -41,14 +50,18 @@ def test_margins_are_those_of_the_full_models_without_and_with_the_effect(made):
     assert found.before == pytest.approx(margins(logits.astype(float), LABELS).mean(axis=0))
     assert found.after == pytest.approx(margins(logits + effect["mean"], LABELS).mean(axis=0))
     assert found.actual == pytest.approx(margins(logits[:3], LABELS).mean(axis=0), abs=1e-5)
-    assert np.array_equal(found.correct_after, (logits.mean(axis=0) + effect["mean"]).argmax(axis=1) == LABELS)
+    assert np.array_equal(
+        found.correct_after, (logits.mean(axis=0) + effect["mean"]).argmax(axis=1) == LABELS
+    )
     assert compute().actual is None
 
 
 def test_the_standard_error_of_a_margin_is_that_of_simulated_logits(made):
     _, logits, effect = made
     mean = logits.mean(axis=0).astype(float)
-    drawn = mean + 0.01 * effect["standard_error"] * np.random.default_rng(1).normal(size=(20000, N_POINTS, N_CLASSES))
+    drawn = mean + 0.01 * effect["standard_error"] * np.random.default_rng(1).normal(
+        size=(20000, N_POINTS, N_CLASSES)
+    )
     expected = margins(drawn, LABELS).std(axis=0) / 0.01
     assert margin_standard_error(mean, effect["standard_error"], LABELS) == pytest.approx(expected, rel=0.03)
 
@@ -62,7 +75,11 @@ def test_a_summary_counts_what_turns_wrong_and_what_is_clear():
         correct_after=np.array([False, True, True, True, True]),
     )
     said = summarise(found, SPLITS)
-    assert (said["forget"]["misclassified_before"], said["forget"]["misclassified_after"], said["forget"]["newly_misclassified"]) == (0, 1, 1)
+    assert (
+        said["forget"]["misclassified_before"],
+        said["forget"]["misclassified_after"],
+        said["forget"]["newly_misclassified"],
+    ) == (0, 1, 1)
     assert (said["forget"]["largest_change"], said["forget"]["share_clear"]) == (-2.0, 0.5)
     assert said["validation"]["median_change"] == 2.0
     assert found.most_changed(np.arange(5), 3).tolist() == [0, 4, 3]

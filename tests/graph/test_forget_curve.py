@@ -40,6 +40,14 @@ def test_the_score_and_its_curve_do_not_wait_for_oracles(open_tiny):
     assert not [key for key in session.graph.nodes["curve"].parents().values() if "oracle" in key.key]
 
 
-@pytest.mark.parametrize("override", ["populations.focused={n_models: 4}", "populations.heldout=null", "estimator=influence", "judges={accuracy: {}}"])
+@pytest.mark.parametrize(
+    "override",
+    [
+        "populations.focused={n_models: 4}",
+        "populations.heldout=null",
+        "estimator=influence",
+        "judges={accuracy: {}}",
+    ],
+)
 def test_it_is_left_out_where_models_are_not_counted_or_nothing_is_scored(open_tiny, override):
     assert "forget_curve" not in open_tiny(override, **DIRECT).graph.nodes

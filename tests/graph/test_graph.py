@@ -77,7 +77,10 @@ def test_growing_trains_only_what_is_new_and_shows_the_rest_stale(open_tiny: Ope
     grown = open_tiny("populations.subset.n_models=23", "store.shard_members=4")
     found = statuses(grown)
     assert found["train/subset"] == "partial"
-    assert {found[key] for key in ("factor", "fit", "effect/some", "unlearn/dmm/some", "evaluate/klom/dmm/some", "report")} <= {"stale", "missing"}
+    assert {
+        found[key]
+        for key in ("factor", "fit", "effect/some", "unlearn/dmm/some", "evaluate/klom/dmm/some", "report")
+    } <= {"stale", "missing"}
     assert found["fit"] == found["effect/some"] == found["evaluate/klom/dmm/some"] == "stale"
     assert found["unlearn/ascent/some"] == found["evaluate/klom/nothing/wrong"] == "done"
     progress = run_serially(grown)
@@ -110,11 +113,21 @@ def test_growing_trains_only_what_is_new_and_shows_the_rest_stale(open_tiny: Ope
             },
         ),
         (Dmm, {"unlearn/dmm/some", "unlearn/dmm/wrong", *VERDICTS_ON_DMM, "report"}),
-        (KlomJudge, {f"evaluate/klom/{method}/{label}" for method in ("floor", "nothing", "dmm", "ascent") for label in ("some", "wrong")} | {"report"}),
+        (
+            KlomJudge,
+            {
+                f"evaluate/klom/{method}/{label}"
+                for method in ("floor", "nothing", "dmm", "ascent")
+                for label in ("some", "wrong")
+            }
+            | {"report"},
+        ),
         (Random, {"forget/some"}),
     ],
 )
-def test_a_raised_revision_makes_exactly_its_descendants_stale(open_tiny: Open, monkeypatch: pytest.MonkeyPatch, plugin: type, stale: set[str]) -> None:
+def test_a_raised_revision_makes_exactly_its_descendants_stale(
+    open_tiny: Open, monkeypatch: pytest.MonkeyPatch, plugin: type, stale: set[str]
+) -> None:
     monkeypatch.setattr(plugin, "revision", plugin.revision + 1)
     found = statuses(open_tiny())
     assert {key for key, status in found.items() if status == "stale"} == stale
@@ -123,7 +136,9 @@ def test_a_raised_revision_makes_exactly_its_descendants_stale(open_tiny: Open, 
 
 @pytest.mark.usefixtures("finished")
 @pytest.mark.parametrize("plugin", [Mlp, Planted])
-def test_a_raised_revision_at_the_root_makes_everything_stale(open_tiny: Open, monkeypatch: pytest.MonkeyPatch, plugin: type) -> None:
+def test_a_raised_revision_at_the_root_makes_everything_stale(
+    open_tiny: Open, monkeypatch: pytest.MonkeyPatch, plugin: type
+) -> None:
     monkeypatch.setattr(plugin, "revision", plugin.revision + 1)
     done = {key for key, status in statuses(open_tiny()).items() if status == "done"}
     assert done == (set() if plugin is Planted else {"forget/some", "forget/wrong"})
@@ -139,11 +154,15 @@ def test_a_setting_of_a_judge_retrains_nothing(open_tiny: Open) -> None:
 @pytest.mark.usefixtures("finished")
 def test_an_estimator_setting_trains_no_population(open_tiny: Open) -> None:
     session = open_tiny("estimator.name=ridge", "estimator.effect_penalty=0.2")
-    assert not {key for key in not_done(session) if key.startswith(("train", "unlearn/ascent", "unlearn/nothing"))}
+    assert not {
+        key for key in not_done(session) if key.startswith(("train", "unlearn/ascent", "unlearn/nothing"))
+    }
 
 
 def test_another_seed_is_another_experiment(open_tiny: Open) -> None:
-    assert not set(folders(open_tiny())["train/subset"].split("/")) & {folders(open_tiny("seed=1"))["train/subset"].split("/")[1]}
+    assert not set(folders(open_tiny())["train/subset"].split("/")) & {
+        folders(open_tiny("seed=1"))["train/subset"].split("/")[1]
+    }
 
 
 def test_changed_data_makes_everything_stale(open_tiny: Open, tmp_path) -> None:
@@ -154,9 +173,18 @@ def test_changed_data_makes_everything_stale(open_tiny: Open, tmp_path) -> None:
     def write(shift: float) -> None:
         inputs = (rng.normal(size=(80, 4)) + shift).astype(np.float32)
         labels = np.arange(80) % 3
-        np.savez(tmp_path / "data.npz", train_inputs=inputs[:60], train_labels=labels[:60], validation_inputs=inputs[60:], validation_labels=labels[60:])
+        np.savez(
+            tmp_path / "data.npz",
+            train_inputs=inputs[:60],
+            train_labels=labels[:60],
+            validation_inputs=inputs[60:],
+            validation_labels=labels[60:],
+        )
 
-    mine = {"dataset": {"name": "npz", "path": str(tmp_path / "data.npz")}, "forget_sets": {"some": {"name": "random", "n_points": 5}}}
+    mine = {
+        "dataset": {"name": "npz", "path": str(tmp_path / "data.npz")},
+        "forget_sets": {"some": {"name": "random", "n_points": 5}},
+    }
     write(0.0)
     run_serially(open_tiny(**mine))
     assert not not_done(open_tiny(**mine))

@@ -1,4 +1,7 @@
-"""A guided kernel end to end: the guide has a factor of its own, and the effect is what both make likely together."""
+"""A guided kernel end to end.
+
+The guide has a factor of its own, and the effect is what both make likely together.
+"""
 
 import numpy as np
 from tiny import run_serially
@@ -10,7 +13,10 @@ def test_effects_are_drawn_towards_what_scouts_say_and_are_surer(open_tiny):
     plain, guided = open_tiny(), open_tiny(GUIDED)
     assert not run_serially(plain, until="effect").failures
     assert not run_serially(guided, until="effect").failures
-    before, after = (session.store.read(session.graph.survey(session.store)["effect/wrong"].table) for session in (plain, guided))
+    before, after = (
+        session.store.read(session.graph.survey(session.store)["effect/wrong"].table)
+        for session in (plain, guided)
+    )
     assert not np.allclose(before["mean"], after["mean"])
     assert after["standard_error"].mean() < before["standard_error"].mean()
 

@@ -30,18 +30,35 @@ ALONE = TINY["populations"] | {"designed": None, "n_seeds": None}
 NOTHING = {"nothing": "no_op"}
 
 
-def export(session: Session, folder: Path, *, unfinished: int = 2, as_margins: bool = False, roles: tuple[str, ...] = ("subset",)) -> Path:
+def export(
+    session: Session,
+    folder: Path,
+    *,
+    unfinished: int = 2,
+    as_margins: bool = False,
+    roles: tuple[str, ...] = ("subset",),
+) -> Path:
     """Write trained populations as `datamodels` does, with rows of garbage for models that are not finished."""
     states, examples = session.graph.survey(session.store), session.examples
     tables = [states[f"train/{role}"].table for role in roles]
-    masks = np.concatenate([unpack(session.store.read(table, ["mask"])["mask"], examples.n_train) for table in tables])
-    logits = np.concatenate([read_logits(session.store, table, session.experiment.store.layout, examples.n_points) for table in tables])
+    masks = np.concatenate(
+        [unpack(session.store.read(table, ["mask"])["mask"], examples.n_train) for table in tables]
+    )
+    logits = np.concatenate(
+        [
+            read_logits(session.store, table, session.experiment.store.layout, examples.n_points)
+            for table in tables
+        ]
+    )
     rows = np.arange(len(masks)) + np.minimum(np.arange(len(masks)), unfinished)
     n_rows = len(masks) + unfinished
     outputs = margins(logits, examples.labels) if as_margins else logits
     arrays = {
         "masks": (masks, np.zeros((n_rows, examples.n_train), np.uint8)),
-        "margins" if as_margins else "logits": (outputs, np.full((n_rows, *outputs.shape[1:]), np.nan, np.float32)),
+        "margins" if as_margins else "logits": (
+            outputs,
+            np.full((n_rows, *outputs.shape[1:]), np.nan, np.float32),
+        ),
         "_completed": (np.ones(len(masks), bool), np.zeros(n_rows, bool)),
     }
     folder.mkdir(exist_ok=True)
@@ -79,7 +96,9 @@ def trained(open_tiny: Open) -> Session:
     return session
 
 
-def test_imported_models_give_the_datamodels_of_trained_ones(open_tiny: Open, trained: Session, tmp_path: Path) -> None:
+def test_imported_models_give_the_datamodels_of_trained_ones(
+    open_tiny: Open, trained: Session, tmp_path: Path
+) -> None:
     session = open_tiny(**RIDGE, populations=importing(export(trained, tmp_path / "records")))
     assert session.graph.nodes["train/subset"].n_units == 20
     progress = run_serially(session, until="effect")
@@ -138,16 +157,27 @@ def test_other_content_makes_what_rests_on_it_stale(open_tiny: Open, tmp_path: P
 
 
 def test_models_that_differ_where_they_are_read_are_refused(open_tiny: Open, tmp_path: Path) -> None:
-    """The shard of a model that is another one on the worker is refused; shards of the other models are not."""
+    """The shard of a model that is another one on the worker is refused.
+
+    Shards of the other models are not.
+    """
     folder = invent(tmp_path / "records")
     session = open_tiny("store.shard_members=4", **RIDGE, populations=importing(folder))
     state = session.graph.survey(session.store)["train/subset"]
     tasks = tasks_of(state, [(0, 20)], graph=session.graph, store=session.store, mark=session.store.claim())
-    damage("logits.npy", lambda logits: logits + (np.arange(22) == 7)[:, None, None])(folder)  # model 6: row 5 is not finished
-    said = r"train/subset: what .*records holds of unit 6 changed since the run began, or differs on this machine"
+    damage("logits.npy", lambda logits: logits + (np.arange(22) == 7)[:, None, None])(
+        folder
+    )  # model 6: row 5 is not finished
+    said = (
+        r"train/subset: what .*records holds of unit 6 changed since the run began, or differs on this "
+        r"machine"
+    )
     with pytest.raises(DataError, match=said):
         compute_task(tasks[1], session.examples, "cpu")
-    assert [compute_task(task, session.examples, "cpu")["made"] for task in (tasks[0], tasks[2])] == [True, True]
+    assert [compute_task(task, session.examples, "cpu")["made"] for task in (tasks[0], tasks[2])] == [
+        True,
+        True,
+    ]
 
 
 def test_held_out_models_must_be_others(open_tiny: Open, tmp_path: Path) -> None:
@@ -168,7 +198,9 @@ def test_only_finished_models_count(tmp_path: Path) -> None:
     records = MadryLab(folder=invent(tmp_path / "records"), skip=4)
     finished = np.flatnonzero(np.arange(22) % 11 != 5)[4:]
     assert records.n_models() == 16
-    assert np.array_equal(records.read_masks(0, 16), np.load(tmp_path / "records" / "masks.npy")[finished] == 1)
+    assert np.array_equal(
+        records.read_masks(0, 16), np.load(tmp_path / "records" / "masks.npy")[finished] == 1
+    )
 
 
 def damage(name: str, change: Callable[[np.ndarray], np.ndarray | None]) -> Callable[[Path], None]:
@@ -184,23 +216,43 @@ def damage(name: str, change: Callable[[np.ndarray], np.ndarray | None]) -> Call
     ("spoil", "said"),
     [
         (damage("masks.npy", lambda masks: masks[:, 1:]), "over 59 training points, the data set has 60"),
-        (damage("masks.npy", lambda masks: masks.astype(float)), "expected 2 dimensions of booleans or integers"),
+        (
+            damage("masks.npy", lambda masks: masks.astype(float)),
+            "expected 2 dimensions of booleans or integers",
+        ),
         (damage("masks.npy", lambda masks: masks * 3), "holds 0 to 3; expected 0 and 1"),
         (damage("masks.npy", lambda masks: masks * 0), "keeps no training point"),
         (damage("logits.npy", lambda logits: logits[:, 1:]), "expected logits"),
         (damage("logits.npy", lambda logits: logits * np.inf), "row 0 has outputs that are NaN or infinite"),
         (damage("logits.npy", lambda logits: logits[:-1]), "files of 21, 22 models"),
         (damage("logits.npy", lambda logits: logits.astype(object)), "cannot be mapped"),
-        (damage("_completed.npy", lambda completed: completed & (np.arange(22) < 2)), "has 2 finished models"),
+        (
+            damage("_completed.npy", lambda completed: completed & (np.arange(22) < 2)),
+            "has 2 finished models",
+        ),
         (lambda folder: (folder / "masks.npy").unlink(), "No such file"),
-        (damage("_completed.npy", lambda completed: np.arange(len(completed))), "holds 0 to 21; expected 1 for each finished row"),
-        (damage("masks.npy", np.ones_like), "all masks keep every training point, so no effect of a point shows"),
-        (damage("masks.npy", lambda masks: np.tile(np.arange(masks.shape[1]) % 2, (len(masks), 1))), "all masks are equal, so no effect"),
-        (lambda folder: (folder / "_completed.npy").unlink(), r"make it with numpy.save\('.*_completed.npy', numpy.ones\(22, bool\)\)"),
+        (
+            damage("_completed.npy", lambda completed: np.arange(len(completed))),
+            "holds 0 to 21; expected 1 for each finished row",
+        ),
+        (
+            damage("masks.npy", np.ones_like),
+            "all masks keep every training point, so no effect of a point shows",
+        ),
+        (
+            damage("masks.npy", lambda masks: np.tile(np.arange(masks.shape[1]) % 2, (len(masks), 1))),
+            "all masks are equal, so no effect",
+        ),
+        (
+            lambda folder: (folder / "_completed.npy").unlink(),
+            r"make it with numpy.save\('.*_completed.npy', numpy.ones\(22, bool\)\)",
+        ),
         (lambda folder: (folder / "logits.npy").unlink(), "neither logits.npy nor margins.npy"),
     ],
 )
-def test_records_that_cannot_be_used_are_refused_before_compute(open_tiny: Open, tmp_path: Path, spoil: Callable[[Path], None], said: str) -> None:
+def test_records_that_cannot_be_used_are_refused_before_compute(
+    open_tiny: Open, tmp_path: Path, spoil: Callable[[Path], None], said: str
+) -> None:
     folder = invent(tmp_path / "records")
     open_tiny(**RIDGE, populations=importing(folder))
     madrylab._look_at.cache_clear()
@@ -215,7 +267,10 @@ def test_records_are_settings_like_any_other(open_tiny: Open, tmp_path: Path) ->
     populations["subset"] |= {"n_models": 14}
     experiment = open_tiny(**RIDGE, populations=populations).experiment
     assert config.build(yaml.safe_load(experiment.to_yaml())) == experiment
-    assert open_tiny(populations=ALONE | {"subset": {"source": None}}).experiment.populations.subset.n_models == 1000
+    assert (
+        open_tiny(populations=ALONE | {"subset": {"source": None}}).experiment.populations.subset.n_models
+        == 1000
+    )
     with pytest.raises(ConfigError, match=r"unknown source 'madrylb'.* Did you mean 'madrylab'"):
         open_tiny("populations.subset.source=madrylb")
 

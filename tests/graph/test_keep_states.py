@@ -1,4 +1,7 @@
-"""Weights are kept beside shards, or not: the shards are the same, and a shard whose weights are to be kept is done when they are listed too."""
+"""Weights are kept beside shards, or not.
+
+The shards are the same, and a shard whose weights are to be kept is done when they are listed too.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -35,8 +38,13 @@ def open_keeping(open_tiny: Open, **roles: Any) -> Session:
 def test_turning_it_on_trains_again_gives_the_same_bits_and_says_so(open_tiny: Open, tmp_path: Path) -> None:
     before = tables(tmp_path / "store")
     session = open_keeping(open_tiny, **keeping())
-    assert {key for key, status in statuses(session).items() if status != "done"} == {ORACLE, "train/oracle/wrong"}
-    assert f"{ORACLE}: 6 models exist without their weights and are trained again to keep them" in " ".join(planning.planned_work(session)["notices"])
+    assert {key for key, status in statuses(session).items() if status != "done"} == {
+        ORACLE,
+        "train/oracle/wrong",
+    }
+    assert f"{ORACLE}: 6 models exist without their weights and are trained again to keep them" in " ".join(
+        planning.planned_work(session)["notices"]
+    )
     progress = run_serially(session)
     assert (progress.n_models_made, progress.failures) == (12, [])
     assert tables(tmp_path / "store") == before
@@ -46,7 +54,9 @@ def test_turning_it_on_trains_again_gives_the_same_bits_and_says_so(open_tiny: O
 
 
 @pytest.mark.usefixtures("finished")
-def test_turning_it_on_keeps_the_ranges_of_shards_whatever_a_model_costs_now(open_tiny: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_turning_it_on_keeps_the_ranges_of_shards_whatever_a_model_costs_now(
+    open_tiny: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What read the shards stays valid, since their names are the same."""
     before = tables(tmp_path / "store")
     monkeypatch.setattr(ShardSizes, "most_units", lambda *_: 2)
@@ -67,7 +77,12 @@ def test_it_is_no_part_of_an_experiment(open_tiny: Open) -> None:
 
 
 def test_weights_that_are_needed_must_be_kept(open_tiny: Open) -> None:
-    with pytest.raises(ConfigError, match=r"starts from populations.full, whose weights are not kept; set populations.full.keep_states=true"):
+    with pytest.raises(
+        ConfigError,
+        match=(
+            r"starts from populations.full, whose weights are not kept; set populations.full.keep_states=true"
+        ),
+    ):
         open_keeping(open_tiny, **keeping("full", keep=False))
     with pytest.raises(ConfigError, match=r"set populations.scout.keep_states=true"):
         open_keeping(open_tiny, **keeping("scout", keep=False))
@@ -104,7 +119,9 @@ def computed_by(session: Session) -> set[str]:
 
 
 @pytest.mark.usefixtures("finished")
-def test_a_judge_of_weights_unlearns_again_to_keep_them_and_plan_says_so(open_tiny: Open, tmp_path: Path) -> None:
+def test_a_judge_of_weights_unlearns_again_to_keep_them_and_plan_says_so(
+    open_tiny: Open, tmp_path: Path
+) -> None:
     """Methods that move no weights have none to keep."""
     before, folders = tables(tmp_path / "store"), {key: open_folder(open_tiny(), key) for key in MOVED}
     session = open_tiny(**JUDGED_BY_WEIGHTS)
@@ -161,15 +178,26 @@ def test_a_damaged_file_of_unlearned_weights_is_set_aside_and_made_again(open_ti
 def test_weights_that_were_not_kept_are_not_read_in_part(open_tiny: Open, finished: Path) -> None:
     session = open_tiny()
     table = session.graph.survey(session.store)["unlearn/ascent/some"].table
-    with pytest.raises(StoreError, match=r"keeps the weights of its first 1 models, but 5 are read; a judge that reads weights must name"):
+    with pytest.raises(
+        StoreError,
+        match=(
+            r"keeps the weights of its first 1 models, but 5 are read; a judge that reads weights must name"
+        ),
+    ):
         read_kept(session.store, table, 0, 6)
 
 
 def test_unlearning_can_start_from_another_population(open_tiny: Open) -> None:
     unlearners = {"ascent": {"name": "gradient_ascent", "epochs": 1, "start": "subset"}}
-    with pytest.raises(ConfigError, match=r"unlearners.ascent starts from populations.subset, whose weights are not kept"):
+    with pytest.raises(
+        ConfigError, match=r"unlearners.ascent starts from populations.subset, whose weights are not kept"
+    ):
         open_tiny(unlearners=unlearners, judges={"klom": {"n_resamples": 20}})
-    session = open_tiny(unlearners=unlearners, judges={"klom": {"n_resamples": 20}}, populations=TINY["populations"] | keeping("subset"))
+    session = open_tiny(
+        unlearners=unlearners,
+        judges={"klom": {"n_resamples": 20}},
+        populations=TINY["populations"] | keeping("subset"),
+    )
     assert not run_serially(session, until="unlearn").failures
     states = session.graph.survey(session.store)
     unlearned, start = states["unlearn/ascent/some"], states["train/subset"]

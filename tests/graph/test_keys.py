@@ -1,4 +1,7 @@
-"""A key names a node and says nothing: no code takes one apart or spells one, and none is part of an identity."""
+"""A key names a node and says nothing.
+
+No code takes one apart or spells one, and none is part of an identity.
+"""
 
 import ast
 import re
@@ -21,7 +24,16 @@ from pipeline.tracking.result_pages import result_rows
 
 Open = Callable[..., Session]
 ROOT = Path(__file__).parents[2]
-TAKES_TEXT_APART = {"split", "rsplit", "partition", "rpartition", "startswith", "endswith", "removeprefix", "removesuffix"}
+TAKES_TEXT_APART = {
+    "split",
+    "rsplit",
+    "partition",
+    "rpartition",
+    "startswith",
+    "endswith",
+    "removeprefix",
+    "removesuffix",
+}
 # Code that knows nodes. The keys of other rooms are those of a config.
 ROOMS = ["graph", "accounts", "blueprint", "stages", "run", "view"]
 A_KEY = re.compile(r"""(\bkey|\bchild|\[['"]node['"]\]|\.node)$""")
@@ -35,7 +47,11 @@ def of_other_keys(value: Any, keys: Mapping[str, str]) -> Any:
         return replace(value, key=keys[value.key])
     if isinstance(value, tuple):
         return tuple(of_other_keys(part, keys) for part in value)
-    return {name: of_other_keys(part, keys) for name, part in value.items()} if isinstance(value, Mapping) else value
+    return (
+        {name: of_other_keys(part, keys) for name, part in value.items()}
+        if isinstance(value, Mapping)
+        else value
+    )
 
 
 def with_other_keys(session: Session) -> Session:
@@ -43,7 +59,9 @@ def with_other_keys(session: Session) -> Session:
     keys = {key: f"n{number:03d}" for number, key in enumerate(sorted(session.graph.nodes))}
 
     def other(node: Node) -> Node:
-        return replace(node, **{field.name: of_other_keys(getattr(node, field.name), keys) for field in fields(node)})
+        return replace(
+            node, **{field.name: of_other_keys(getattr(node, field.name), keys) for field in fields(node)}
+        )
 
     nodes = {keys[key]: other(node) for key, node in session.graph.nodes.items()}
     return replace(session, graph=replace(session.graph, nodes=nodes))
@@ -60,14 +78,17 @@ def seen(session: Session) -> dict[str, Any]:
     shown = {child: pages.results(child, states) for child in pages.children}
     return {
         "rows": result_rows(session.graph, session.store, states),
-        "plan": planned_work(session) | {"feeds": None, "nodes": [row["forget_set"] for row in planned_work(session)["nodes"]]},
+        "plan": planned_work(session)
+        | {"feeds": None, "nodes": [row["forget_set"] for row in planned_work(session)["nodes"]]},
         "titles": pages.titles,
         "versions": {child: results.version for child, results in shown.items()},
         "metrics": {child: results.metrics for child, results in shown.items()},
         "tables": {child: results.tables for child, results in shown.items()},
         "tags": {child: results.tags for child, results in shown.items()},
         "models": [pages.model(child, states) is None for child in pages.titles],
-        "removal": predict_removal(session, Console(quiet=True), label="some", top=2, picture=None, executor="serial"),
+        "removal": predict_removal(
+            session, Console(quiet=True), label="some", top=2, picture=None, executor="serial"
+        ),
         "n_models": _count(session),
     }
 
@@ -84,15 +105,29 @@ def keys_taken_apart(source: str) -> list[str]:
     """Return the calls in Python code that take the text of a key apart."""
     calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
     attributes = [node.func for node in calls if isinstance(node.func, ast.Attribute)]
-    return [ast.unparse(one) for one in attributes if one.attr in TAKES_TEXT_APART and A_KEY.search(ast.unparse(one.value))]
+    return [
+        ast.unparse(one)
+        for one in attributes
+        if one.attr in TAKES_TEXT_APART and A_KEY.search(ast.unparse(one.value))
+    ]
 
 
-@pytest.mark.parametrize("call", ["key.split('/')", "state.node.key.startswith('train/')", "child.partition('/')", "row['node'].removesuffix('/some')"])
+@pytest.mark.parametrize(
+    "call",
+    [
+        "key.split('/')",
+        "state.node.key.startswith('train/')",
+        "child.partition('/')",
+        "row['node'].removesuffix('/some')",
+    ],
+)
 def test_code_that_takes_a_key_apart_is_found(call: str) -> None:
     assert keys_taken_apart(f"label = {call}")
 
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_no_code_takes_a_key_apart(room: str) -> None:
-    found = [path for path in (ROOT / "pipeline").rglob("*.py") if room in path.parts or path.stem == room] + [*(ROOT / "jobs").rglob("*.py")]
+    found = [
+        path for path in (ROOT / "pipeline").rglob("*.py") if room in path.parts or path.stem == room
+    ] + [*(ROOT / "jobs").rglob("*.py")]
     assert {path.name: apart for path in found if (apart := keys_taken_apart(path.read_text()))} == {}

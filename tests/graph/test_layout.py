@@ -17,7 +17,13 @@ def test_a_number_beyond_the_stored_dtype_is_named_with_the_remedy(value) -> Non
     logits, margins = np.zeros((2, 3, 2), np.float32), np.zeros((2, 3), np.float32)
     logits[1, 2, 0] = margins[1, 2] = value
     for columns in (lambda: FLOAT16.columns(logits), lambda: FLOAT16.margin_columns(margins)):
-        with pytest.raises(ConfigError, match=f"is {re.escape(format(abs(value), ',.6g'))}, and float16 ends at 65,504; set store.layout.dtype=float32"):
+        with pytest.raises(
+            ConfigError,
+            match=(
+                f"is {re.escape(format(abs(value), ',.6g'))}, and float16 ends at 65,504; set "
+                "store.layout.dtype=float32"
+            ),
+        ):
             columns()
     assert Layout(dtype="float32").columns(logits)["logits_00000"][1, 2, 0] == np.float32(value)
 
@@ -31,7 +37,9 @@ def test_what_float16_holds_and_what_diverged_before_is_stored(value) -> None:
 
 def test_one_shard_of_a_population_is_trained_when_its_logits_overflow(tmp_path) -> None:
     recipe = {"epochs": 2, "batch_size": 10, "learning_rate": 1e5, "ensemble": "stacked"}
-    session = open_at(tmp_path, "store.layout.dtype=float16", **TINY | {"recipe": recipe, "model": {"name": "logistic"}})
+    session = open_at(
+        tmp_path, "store.layout.dtype=float16", **TINY | {"recipe": recipe, "model": {"name": "logistic"}}
+    )
     progress = run_serially(session, until="train")
     subset = [failure for failure in progress.failures if failure.key == "train/subset"]
     assert "set store.layout.dtype=float32" in subset[0].error

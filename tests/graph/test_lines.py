@@ -1,4 +1,7 @@
-"""Groups and designed subsets as nodes: what scouts see is what is stored, and models of one seed are told apart by their masks alone."""
+"""Groups and designed subsets as nodes.
+
+What scouts see is what is stored, and models of one seed are told apart by their masks alone.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -30,7 +33,11 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def session(open_tiny: Open, models: Path) -> Session:
     """Return the tiny experiment with its subset models trained."""
     few = {role: {"n_models": 2} for role in ("full", "oracle", "floor", "heldout")}
-    changes = {"unlearners": {"direct": "dm_direct"}, "judges": {"klom": {"n_resamples": 20}}, "populations": {**TINY["populations"], **few, "heldout": None}}
+    changes = {
+        "unlearners": {"direct": "dm_direct"},
+        "judges": {"klom": {"n_resamples": 20}},
+        "populations": {**TINY["populations"], **few, "heldout": None},
+    }
     found = open_tiny("store.shard_members=4", store=models, **changes)
     assert not run_serially(found, until="train").failures
     return found
@@ -39,7 +46,15 @@ def session(open_tiny: Open, models: Path) -> Session:
 def work_on(session: Session, **inputs: str) -> Work:
     states = session.graph.survey(session.store)
     tables = {name: states[key].table for name, key in inputs.items()}
-    return Work(start=0, stop=1, store=session.store, inputs=tables, examples=session.examples, device="cpu", kind="looped")
+    return Work(
+        start=0,
+        stop=1,
+        store=session.store,
+        inputs=tables,
+        examples=session.examples,
+        device="cpu",
+        kind="looped",
+    )
 
 
 def test_the_table_of_lines_is_what_the_scouts_see(session: Session) -> None:
@@ -48,14 +63,20 @@ def test_the_table_of_lines_is_what_the_scouts_see(session: Session) -> None:
     states = read_states(session.store, work.inputs["scout"], 0, 2)
     features, logits = last_features(build(), states, Resident.place(examples).inputs[:60])
     labels = examples.labels[:60]
-    expected, found = draw_lines(joint_features(features), labels, difficulty(features, logits, labels), seed=0), read_lines(work)
+    expected, found = (
+        draw_lines(joint_features(features), labels, difficulty(features, logits, labels), seed=0),
+        read_lines(work),
+    )
     assert np.array_equal(found.ids, expected.ids)
     assert np.array_equal(found.kinds, expected.kinds)
     assert np.array_equal(found.difficulty, expected.difficulty)
 
 
 def test_designed_subsets_keep_their_share_and_lose_neighbourhoods(session: Session) -> None:
-    table, lines = work_on(session, designed="train/designed", groups="groups"), read_lines(work_on(session, groups="groups"))
+    table, lines = (
+        work_on(session, designed="train/designed", groups="groups"),
+        read_lines(work_on(session, groups="groups")),
+    )
     masks = unpack(table.read("designed", ["mask"])["mask"], 60)
     assert masks.sum(axis=1).tolist() == [42] * 10
     assert (~masks[:, lines.of(BALL)[:, :4]]).all(axis=2).any(axis=1).mean() >= 0.5
@@ -73,7 +94,10 @@ def test_members_of_both_populations_share_a_few_seeds_and_no_masks(session: Ses
 def test_without_shared_seeds_every_model_has_its_own(open_tiny: Open) -> None:
     session = open_tiny("populations.n_seeds=null")
     run_serially(session, until="train")
-    seeds = [work_on(session, it=key).read("it", ["seed"])["seed"] for key in ("train/subset", "train/designed", "train/scout", "train/full")]
+    seeds = [
+        work_on(session, it=key).read("it", ["seed"])["seed"]
+        for key in ("train/subset", "train/designed", "train/scout", "train/full")
+    ]
     assert len(np.unique(np.concatenate(seeds))) == sum(map(len, seeds))
 
 
@@ -82,5 +106,7 @@ def test_lines_survive_their_table() -> None:
     lines = draw_lines(rng.normal(size=(30, 3)), np.arange(30) % 2, rng.gamma(2.0, size=30), caps_per_class=2)
     columns = columns_of(lines)
     assert {len(values) for values in columns.values()} == {30 + 4 + 1}
-    again = Lines(ids=columns["ids"].astype(np.int64), kinds=columns["kind"], difficulty=columns["difficulty"][:30])
+    again = Lines(
+        ids=columns["ids"].astype(np.int64), kinds=columns["kind"], difficulty=columns["difficulty"][:30]
+    )
     assert all(np.array_equal(getattr(again, name), values) for name, values in vars(lines).items())

@@ -1,4 +1,8 @@
-"""Populations of a cheaper model: the same masks and seeds, everything that reads them uses their model, and nobody mixes them in one fit unasked."""
+"""Populations of a cheaper model.
+
+The same masks and seeds, everything that reads them uses their model, and nobody mixes them in one fit
+unasked.
+"""
 
 import re
 from collections.abc import Callable
@@ -17,7 +21,10 @@ from pipeline.attribution.linear.kernel import GroupKernel
 from pipeline.core.errors import ConfigError
 
 Open = Callable[..., Session]
-PROXY = {"model": {"name": "mlp", "width": 4}, "recipe": {"epochs": 1, "batch_size": 20, "ensemble": "stacked"}}
+PROXY = {
+    "model": {"name": "mlp", "width": 4},
+    "recipe": {"epochs": 1, "batch_size": 20, "ensemble": "stacked"},
+}
 
 
 class Mixed(GroupKernel):
@@ -27,7 +34,9 @@ class Mixed(GroupKernel):
 
 
 def populations(**own: dict[str, Any]) -> dict[str, Any]:
-    return TINY["populations"] | {role: TINY["populations"][role] | settings for role, settings in own.items()}
+    return TINY["populations"] | {
+        role: TINY["populations"][role] | settings for role, settings in own.items()
+    }
 
 
 def columns(session: Session, role: str, names: list[str]) -> dict[str, np.ndarray]:
@@ -66,7 +75,11 @@ def test_whatever_reads_scouts_uses_their_model(open_tiny: Open) -> None:
 def test_the_plan_says_what_is_a_proxy(open_tiny: Open, capsys: pytest.CaptureFixture[str]) -> None:
     plan = planning.planned_work(open_tiny(populations=populations(subset=PROXY)))
     notes = {row["node"]: row["note"] for row in plan["nodes"] if row["node"].startswith("train/")}
-    assert notes["train/subset"] == notes["train/designed"] == "proxy: mlp, width 4, epochs 1, batch size 20, learning rate 0.2"
+    assert (
+        notes["train/subset"]
+        == notes["train/designed"]
+        == "proxy: mlp, width 4, epochs 1, batch size 20, learning rate 0.2"
+    )
     assert {notes[key] for key in notes if key not in ("train/subset", "train/designed")} == {""}
     show_plan(plan, plain_console(width=160))
     shown = capsys.readouterr().out
@@ -77,16 +90,29 @@ def test_the_plan_says_what_is_a_proxy(open_tiny: Open, capsys: pytest.CaptureFi
 
 @pytest.mark.parametrize("role", ["full", "oracle", "floor", "designed"])
 def test_models_that_are_compared_share_the_model(open_tiny: Open, role: str) -> None:
-    with pytest.raises(ConfigError, match=rf"populations.{role}: its model and recipe are .*; remove model and recipe here"):
+    with pytest.raises(
+        ConfigError, match=rf"populations.{role}: its model and recipe are .*; remove model and recipe here"
+    ):
         open_tiny(populations=populations(**{role: PROXY}))
 
 
 def test_several_kinds_in_one_fit_are_refused_until_an_estimator_takes_them(open_tiny: Open) -> None:
     mixed = populations(scout=PROXY)
     kernel = {"guide": {"rows": 16}}
-    with pytest.raises(ConfigError, match=r"several kinds in one fit \(designed: the model that unlearns; scout: proxy: mlp, width 4.*takes one"):
+    with pytest.raises(
+        ConfigError,
+        match=(
+            r"several kinds in one fit \(designed: the model that unlearns; scout: proxy: mlp, width "
+            r"4.*takes one"
+        ),
+    ):
         open_tiny(populations=mixed, estimator={"name": "kernel", **kernel})
-    assert open_tiny(populations=mixed, estimator={"name": "test_proxies:Mixed", **kernel}).graph.nodes["guide"].model.width == 4
+    assert (
+        open_tiny(populations=mixed, estimator={"name": "test_proxies:Mixed", **kernel})
+        .graph.nodes["guide"]
+        .model.width
+        == 4
+    )
 
 
 def test_a_proxy_that_does_not_fit_the_data_is_refused_with_its_role(open_tiny: Open) -> None:

@@ -1,4 +1,7 @@
-"""Snapshots from the table of unlearned models to what users read: one run gives a whole curve, and its end is the result."""
+"""Snapshots from the table of unlearned models to what users read.
+
+One run gives a whole curve, and its end is the result.
+"""
 
 import json
 from typing import ClassVar
@@ -75,7 +78,10 @@ def test_whoever_reads_the_table_gets_the_answer_without_snapshots_bit_for_bit(p
             other[name].shape,
             other[name].tobytes(),
         )
-    saved = [session.store.read_blob(states[KEY].folder, states[KEY].pieces[0].shard, CHECKPOINT) for session, states in (plain, shown)]
+    saved = [
+        session.store.read_blob(states[KEY].folder, states[KEY].pieces[0].shard, CHECKPOINT)
+        for session, states in (plain, shown)
+    ]
     assert saved[0] == saved[1]
 
 
@@ -121,7 +127,9 @@ def test_a_run_that_is_stopped_between_shards_ends_with_the_same_tables(shown, t
     session = small(tmp_path, SHOWN, store={"shard_members": 2, "layout": {"block_points": 30}})
     whole = small(tmp_path / "whole", SHOWN, store={"shard_members": 2, "layout": {"block_points": 30}})
     with pytest.raises(KeyboardInterrupt):
-        Walk(session.graph, session.store, until="unlearn", open_executor=lambda: StopsInside(session, 1)).run()
+        Walk(
+            session.graph, session.store, until="unlearn", open_executor=lambda: StopsInside(session, 1)
+        ).run()
     assert 0 < session.graph.survey(session.store)[KEY].n_done < 6
     assert all_done(run_serially(session, until="unlearn"))
     assert all_done(run_serially(whole, until="unlearn"))
@@ -176,13 +184,19 @@ def test_results_give_snapshots_under_one_key_and_are_otherwise_as_without(plain
     ]
     assert other["snapshots"][-1]["cost"] == other["cost"]
     assert other["snapshots"][-1]["scores"] == other["scores"]
-    assert [row["forget"] for row in other["snapshots"]] == [one.scores.rows[0].value for one in judged(shown).snapshots]
+    assert [row["forget"] for row in other["snapshots"]] == [
+        one.scores.rows[0].value for one in judged(shown).snapshots
+    ]
 
 
 def test_mlflow_is_given_every_score_by_what_it_cost(plain, shown):
     found = []
     for session, states in (plain, shown):
-        verdict = next(node for node in session.graph.nodes.values() if isinstance(node, VerdictNode) and node.key == VERDICT)
+        verdict = next(
+            node
+            for node in session.graph.nodes.values()
+            if isinstance(node, VerdictNode) and node.key == VERDICT
+        )
         found.append(verdict_results(session.graph, session.store, "1", verdict, states))
     (one, other), spending = found, spending_of(shown[0].experiment, shown[0].examples)
     assert one.curves == {}
@@ -190,7 +204,9 @@ def test_mlflow_is_given_every_score_by_what_it_cost(plain, shown):
     curve = other.curves["snapshots/p95_klom_forget"]
     assert list(curve) == [5, 10, 15]
     assert curve[15] == other.metrics["p95_klom_forget"]
-    assert other.curves["snapshots/cost_fraction"] == {samples: spending.fraction(float(samples)) for samples in (5, 10, 15)}
+    assert other.curves["snapshots/cost_fraction"] == {
+        samples: spending.fraction(float(samples)) for samples in (5, 10, 15)
+    }
     assert [row["after"] for row in other.tables["snapshots"]] == [1, 2, 3]
     assert "snapshots" not in one.tables
 
@@ -204,7 +220,10 @@ class Norms(Judge):
     def judge(self, found):
         norm = np.mean([np.sqrt((values**2).sum()) for values in found.unlearned.states().values()])
         drift = np.mean([np.abs(logits).mean() for _, logits in found.unlearned.blocks()])
-        rows = [Score(statistic=name, split="forget", value=float(value)) for name, value in (("norm", norm), ("drift", drift))]
+        rows = [
+            Score(statistic=name, split="forget", value=float(value))
+            for name, value in (("norm", norm), ("drift", drift))
+        ]
         return Scores(rows=tuple(rows))
 
 
@@ -226,7 +245,9 @@ def test_snapshots_are_the_same_whether_blocks_are_kept_or_read_again(shown, mon
     monkeypatch.setattr("pipeline.graph.reading.snapshot_outputs._MOST_KEPT", most_kept)
     layout, labels = session.experiment.store.layout, session.examples.labels
     rows = session.store.read_rows(states[KEY].table)
-    logits = np.concatenate([rows.columns[name] for name in sorted(rows.columns) if name.startswith("logits")], axis=1)
+    logits = np.concatenate(
+        [rows.columns[name] for name in sorted(rows.columns) if name.startswith("logits")], axis=1
+    )
     for number, snapshot in enumerate(snapshots_of(session.store, states[KEY].table, layout, labels)):
         for _ in range(2):
             assert np.array_equal(snapshot.logits(), logits[number::3])

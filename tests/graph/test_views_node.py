@@ -32,7 +32,9 @@ def test_only_those_who_need_views_have_them_made(open_tiny: Open) -> None:
     assert "groups" not in uniform.graph.nodes
 
 
-def test_a_fit_is_stale_when_a_part_of_its_estimator_changed(open_tiny: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fit_is_stale_when_a_part_of_its_estimator_changed(
+    open_tiny: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run_serially(open_tiny("estimator=combined"), until="fit")
     monkeypatch.setattr(GroupKernel, "revision", GroupKernel.revision + 1)
     session = open_tiny("estimator=combined")

@@ -1,4 +1,7 @@
-"""What a task is granted and what is chosen once: sizes under simulated memory limits, and who runs one by one."""
+"""What a task is granted and what is chosen once.
+
+Sizes under simulated memory limits, and who runs one by one.
+"""
 
 import json
 from types import SimpleNamespace
@@ -28,7 +31,9 @@ def granting(monkeypatch, n_bytes):
 
 
 @pytest.mark.parametrize(("n_bytes", "batch"), [(2**30, 2048), (200_000, 256), (1, 16)])
-def test_the_batch_of_evaluation_follows_the_memory_of_whoever_comes_first(open_tiny, monkeypatch, n_bytes, batch):
+def test_the_batch_of_evaluation_follows_the_memory_of_whoever_comes_first(
+    open_tiny, monkeypatch, n_bytes, batch
+):
     granting(monkeypatch, n_bytes)
     session = open_tiny()
     assert all_done(run_serially(session, wanted=FULL))
@@ -46,15 +51,28 @@ def test_it_stays_what_was_chosen_whatever_others_are_granted(open_tiny, monkeyp
 
 
 def test_whatever_runs_proxies_evaluates_as_was_chosen_when_they_were_trained(open_tiny, monkeypatch):
-    scouts = {"n_models": 2, "model": {"name": "mlp", "width": 4}, "recipe": {"epochs": 1, "batch_size": 20, "ensemble": "looped"}}
-    unlearners = {"dmm": TINY["unlearners"]["dmm"], "ascent": {"name": "gradient_ascent", "epochs": 1, "start": "scout"}}
+    scouts = {
+        "n_models": 2,
+        "model": {"name": "mlp", "width": 4},
+        "recipe": {"epochs": 1, "batch_size": 20, "ensemble": "looped"},
+    }
+    unlearners = {
+        "dmm": TINY["unlearners"]["dmm"],
+        "ascent": {"name": "gradient_ascent", "epochs": 1, "start": "scout"},
+    }
     session, found, choose = (
-        open_tiny(populations=TINY["populations"] | {"scout": scouts}, unlearners=unlearners, judges={"klom": {"n_resamples": 20}}),
+        open_tiny(
+            populations=TINY["populations"] | {"scout": scouts},
+            unlearners=unlearners,
+            judges={"klom": {"n_resamples": 20}},
+        ),
         {},
         work._ensemble,
     )
     monkeypatch.setattr(work, "largest_evaluation_batch", lambda *_: 64)
-    monkeypatch.setattr(work, "_ensemble", lambda task, *rest: found.setdefault(task.node.key, choose(task, *rest)))
+    monkeypatch.setattr(
+        work, "_ensemble", lambda task, *rest: found.setdefault(task.node.key, choose(task, *rest))
+    )
     run_serially(session, until="unlearn")
     keys = ("train/scout", "groups", "factor", "fit", "effect/some", "influences", "unlearn/ascent/some")
     assert {key: found[key][2] for key in keys if key in found} == dict.fromkeys(keys, 64)
@@ -95,7 +113,10 @@ def test_another_kind_of_device_chooses_for_itself(open_tiny, monkeypatch):
     monkeypatch.setattr(work.torch.cuda, "get_device_name", lambda device: f"GPU at {device}")
     model, recipe = session.experiment.model, session.experiment.recipe
     task = SimpleNamespace(folder="train/some/where")
-    places = {work._decision(task, model, recipe, session.examples, device) for device in ("cpu", "cuda:0", "cuda:1")}
+    places = {
+        work._decision(task, model, recipe, session.examples, device)
+        for device in ("cpu", "cuda:0", "cuda:1")
+    }
     assert len(places) == 3
     other = work._decision(task, model, recipe.model_copy(update={"epochs": 77}), session.examples, "cpu")
     assert other not in places

@@ -13,7 +13,10 @@ from jobs import cli
 
 @pytest.fixture
 def dmm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Dmm:
-    """Run `dmm` in a folder with the tiny experiment as tiny.yaml; return exit status, standard output and standard error."""
+    """Run `dmm` in a folder with the tiny experiment as tiny.yaml.
+
+    Return exit status, standard output and standard error.
+    """
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(TINY, sort_keys=False))
 

@@ -30,7 +30,14 @@ def compare(dmm: Dmm, both: Path) -> Any:
     def run(*trees: dict[str, Any], store: Path = both) -> tuple[int, str, str]:
         for number, tree in enumerate(trees):
             Path(f"{number}.yaml").write_text(yaml.safe_dump(tree, sort_keys=False))
-        return dmm("compare", "tiny.yaml", *(f"{number}.yaml" for number in range(len(trees))), "--store", str(store), "--json")
+        return dmm(
+            "compare",
+            "tiny.yaml",
+            *(f"{number}.yaml" for number in range(len(trees))),
+            "--store",
+            str(store),
+            "--json",
+        )
 
     return run
 
@@ -49,10 +56,19 @@ def test_two_experiments_stand_on_one_page_and_nothing_is_computed(compare, both
 def test_the_rows_are_those_of_the_runs_alone(compare, dmm, both):
     rows = answer(compare(OTHER)[1])["results"]
     assert {(row["experiment"], row["forget_set"], row["unlearner"]) for row in rows} == {
-        (name, label, unlearner) for name in ("tiny", "other") for label in TINY["forget_sets"] for unlearner in TINY["unlearners"]
+        (name, label, unlearner)
+        for name in ("tiny", "other")
+        for label in TINY["forget_sets"]
+        for unlearner in TINY["unlearners"]
     }
-    alone = answer(dmm("run", "tiny.yaml", "--store", str(both), "--executor", "serial", "--json")[1])["results"]
-    assert [{key: value for key, value in row.items() if key != "experiment"} for row in rows if row["experiment"] == "tiny"] == alone
+    alone = answer(dmm("run", "tiny.yaml", "--store", str(both), "--executor", "serial", "--json")[1])[
+        "results"
+    ]
+    assert [
+        {key: value for key, value in row.items() if key != "experiment"}
+        for row in rows
+        if row["experiment"] == "tiny"
+    ] == alone
 
 
 def test_only_shared_sets_are_compared_and_a_method_may_be_missing(compare, both):
@@ -80,9 +96,18 @@ def test_an_experiment_that_is_not_finished_is_named_with_what_finishes_it(compa
         ([], "was given 1 config; name two or more"),
         ([TINY], "are the same experiment, tiny"),
         ([OTHER | {"name": "tiny"}], "are both called 'tiny'; give one of them another `name`"),
-        ([OTHER | {"forget_sets": {"else": {"name": "random", "n_points": 5}}}], "no forget set label in common: tiny has some, wrong; other has else"),
-        ([OTHER | {"judges": {"klom": {"n_resamples": 20, "n_bins": 10}}}], "not judged alike (judges.klom.n_bins 20 and 10)"),
-        ([OTHER | {"judges": {"accuracy": {}, **TINY["judges"]}}], "not judged alike (the first of judges is klom and accuracy)"),
+        (
+            [OTHER | {"forget_sets": {"else": {"name": "random", "n_points": 5}}}],
+            "no forget set label in common: tiny has some, wrong; other has else",
+        ),
+        (
+            [OTHER | {"judges": {"klom": {"n_resamples": 20, "n_bins": 10}}}],
+            "not judged alike (judges.klom.n_bins 20 and 10)",
+        ),
+        (
+            [OTHER | {"judges": {"accuracy": {}, **TINY["judges"]}}],
+            "not judged alike (the first of judges is klom and accuracy)",
+        ),
     ],
 )
 def test_what_cannot_be_compared_is_refused(compare, both, trees, words):
@@ -94,7 +119,10 @@ def test_what_cannot_be_compared_is_refused(compare, both, trees, words):
 def test_experiments_of_several_stores_are_refused(dmm):
     Path("other.yaml").write_text(yaml.safe_dump(OTHER | {"store": {"uri": "elsewhere"}}, sort_keys=False))
     status, out, _ = dmm("compare", "tiny.yaml", "other.yaml", "--json")
-    assert (status, "lie in 2 stores; name the one that holds all with --store" in answer(out)["error"]) == (2, True)
+    assert (status, "lie in 2 stores; name the one that holds all with --store" in answer(out)["error"]) == (
+        2,
+        True,
+    )
 
 
 def test_the_two_demonstrations_can_be_compared():
@@ -102,4 +130,6 @@ def test_the_two_demonstrations_can_be_compared():
     assert (convex.name, digits.name) == ("convex", "digits")
     for part in ("seed", "dataset", "recipe", "populations", "forget_sets", "judges"):
         assert getattr(convex, part) == getattr(digits, part)
-    assert {label: one.name for label, one in convex.unlearners.items()} == {label: one.name for label, one in digits.unlearners.items()}
+    assert {label: one.name for label, one in convex.unlearners.items()} == {
+        label: one.name for label, one in digits.unlearners.items()
+    }

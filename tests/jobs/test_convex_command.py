@@ -44,7 +44,9 @@ def test_it_answers_with_r_by_panel_algorithm_and_step(study):
     status, said = study("--json")
     found = json.loads(said.out.splitlines()[-1])
     assert status == 0
-    assert sorted(found["R"]) == [f"small/{penalty}/{mode}" for penalty in ("100", "4") for mode in ("full", "stochastic")]
+    assert sorted(found["R"]) == [
+        f"small/{penalty}/{mode}" for penalty in ("100", "4") for mode in ("full", "stochastic")
+    ]
     assert found["R"]["small/4/full"]["om"]["1"] < 1
     assert found["worst_deviation_from_theorem_1"] < 1e-10
 
@@ -61,15 +63,24 @@ def test_a_person_sees_a_table_and_where_the_page_is(study, tmp_path):
 
 def test_nothing_is_computed_twice(study, tmp_path):
     study()
-    before = sorted((path, path.stat().st_mtime_ns) for path in (tmp_path / "store" / "convex").rglob("*.parquet"))
+    before = sorted(
+        (path, path.stat().st_mtime_ns) for path in (tmp_path / "store" / "convex").rglob("*.parquet")
+    )
     assert len(before) == 3
     study()
-    assert before == sorted((path, path.stat().st_mtime_ns) for path in (tmp_path / "store" / "convex").rglob("*.parquet"))
+    assert before == sorted(
+        (path, path.stat().st_mtime_ns) for path in (tmp_path / "store" / "convex").rglob("*.parquet")
+    )
 
 
 def test_an_experiment_without_a_study_is_refused(capsys, monkeypatch, tmp_path):
-    (tmp_path / "mine.yaml").write_text("dataset: {name: digits}\nforget_sets: {a: {name: random, n_points: 3}}\nunlearners: {b: {name: no_op}}\n")
-    status, said = ask(capsys, monkeypatch, "convex", str(tmp_path / "mine.yaml"), "--store", str(tmp_path / "store"))
+    (tmp_path / "mine.yaml").write_text(
+        "dataset: {name: digits}\nforget_sets: {a: {name: random, n_points: 3}}\nunlearners: {b: {name: "
+        "no_op}}\n"
+    )
+    status, said = ask(
+        capsys, monkeypatch, "convex", str(tmp_path / "mine.yaml"), "--store", str(tmp_path / "store")
+    )
     assert status == 2
     assert "has no section `convex`" in said.err
     assert "add `convex: {}`" in " ".join(said.err.split())

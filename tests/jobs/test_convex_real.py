@@ -11,10 +11,20 @@ from pipeline.core.errors import ConfigError, DataError
 from pipeline.tracking.study_pages import finished
 
 DATA = (
-    "{small: {dataset: {name: digits, n_train: 150}, penalty: 0.1, n_steps: 12, n_models: 20, n_subset_models: 60, penalties: [1.0], forget_fractions: [0.1]}}"
+    "{small: {dataset: {name: digits, n_train: 150}, penalty: 0.1, n_steps: 12, n_models: 20, "
+    "n_subset_models: 60, penalties: [1.0], forget_fractions: [0.1]}}"
 )
 GUARANTEES = "{n_draws: 200, n_many: 8, n_requests: 3, dataset: {name: digits, n_train: 300}}"
-SET = ["--set", "convex.linear=null", "--set", f"convex.data={DATA}", "--set", f"convex.guarantees={GUARANTEES}", "--set", "tracking.uri=none"]
+SET = [
+    "--set",
+    "convex.linear=null",
+    "--set",
+    f"convex.data={DATA}",
+    "--set",
+    f"convex.guarantees={GUARANTEES}",
+    "--set",
+    "tracking.uri=none",
+]
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +35,9 @@ def store(tmp_path_factory):
 @pytest.fixture
 def ask(store, capsys, monkeypatch):
     def run(*words):
-        monkeypatch.setattr(sys, "argv", ["dmm", "convex", *SET, "--store", str(store), "--executor", "serial", *words])
+        monkeypatch.setattr(
+            sys, "argv", ["dmm", "convex", *SET, "--store", str(store), "--executor", "serial", *words]
+        )
         with pytest.raises(SystemExit) as ended:
             cli.main()
         assert ended.value.code == 0
@@ -38,8 +50,16 @@ def test_the_answer_holds_every_removal_and_every_promise(ask):
     found = json.loads(ask("--json").splitlines()[-1])
     ends = {outcome["label"]: outcome for outcome in found["data"]["small"]["outcomes"]}
     assert ends["retrain"]["share"] < 1e-12 < ends["newton"]["share"] < ends["nothing"]["share"] == 1.0
-    assert ends["nothing"]["margin_apart"] > ends["newton"]["margin_apart"] > ends["retrain"]["margin_apart"] == 0
-    assert {case["method"] for case in found["guarantees"]["guarantees"]["cases"]} == {"certified removal", "descent-to-delete"}
+    assert (
+        ends["nothing"]["margin_apart"]
+        > ends["newton"]["margin_apart"]
+        > ends["retrain"]["margin_apart"]
+        == 0
+    )
+    assert {case["method"] for case in found["guarantees"]["guarantees"]["cases"]} == {
+        "certified removal",
+        "descent-to-delete",
+    }
 
 
 def test_a_person_sees_both_tables_and_the_page_shows_all_figures(ask, store):
@@ -60,7 +80,9 @@ def test_two_classes_must_differ(tmp_path, classes):
 
 
 def test_parts_that_are_left_out_have_no_nodes(tmp_path):
-    session = open_session(None, ["convex.data={}", "convex.guarantees=null"], str(tmp_path), demonstration="convex")
+    session = open_session(
+        None, ["convex.data={}", "convex.guarantees=null"], str(tmp_path), demonstration="convex"
+    )
     assert not [key for key in session.graph.nodes if key.startswith(("convex/data", "convex/guarantees"))]
 
 
@@ -82,7 +104,12 @@ def test_a_data_set_that_is_not_optional_is_missed_before_anything_is_computed(t
 
 def test_a_file_that_is_not_there_is_missed_before_anything_is_computed(tmp_path):
     with pytest.raises(DataError, match=r"none\.npz does not exist; make it with"):
-        open_session(None, [f"convex.data={{mine: {{dataset: {{name: npz, path: {tmp_path}/none.npz}}}}}}"], str(tmp_path), demonstration="convex")
+        open_session(
+            None,
+            [f"convex.data={{mine: {{dataset: {{name: npz, path: {tmp_path}/none.npz}}}}}}"],
+            str(tmp_path),
+            demonstration="convex",
+        )
 
 
 def test_the_view_holds_how_each_removal_ends_and_which_promises_hold(ask, store):

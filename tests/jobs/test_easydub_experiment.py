@@ -1,4 +1,7 @@
-"""A folder in EasyDUB's layout is a whole experiment: our unlearners start from its models and are judged against its margins."""
+"""A folder in EasyDUB's layout is a whole experiment.
+
+Our unlearners start from its models and are judged against its margins.
+"""
 
 import dataclasses
 import shutil
@@ -24,7 +27,10 @@ FOLDER = {"name": "easydub", "folder": "dub", "dataset": "digits", "model": "sma
 
 
 def experiment(**changes: Any) -> dict[str, Any]:
-    """Return the config of an experiment that trains no model: it unlearns with two methods and judges by margins."""
+    """Return the config of an experiment that trains no model.
+
+    It unlearns with two methods and judges by margins.
+    """
     oracles = FOLDER | {"forget_sets": {"two": 2, "ten": 10}, "use": ["margins"]}
     return {
         "name": "dub",
@@ -37,7 +43,10 @@ def experiment(**changes: Any) -> dict[str, Any]:
             "floor": {"source": oracles | {"skip": 3}},
             "heldout": None,
         },
-        "forget_sets": {label: {"name": "file", "path": f"dub/forget_sets/digits/forget_set_{number}.npy"} for label, number in (("two", 2), ("ten", 10))},
+        "forget_sets": {
+            label: {"name": "file", "path": f"dub/forget_sets/digits/forget_set_{number}.npy"}
+            for label, number in (("two", 2), ("ten", 10))
+        },
         "unlearners": {"nothing": "no_op", "ascent": {"name": "gradient_ascent", "epochs": 1}},
         "judges": {"klom": {"n_resamples": 20}},
         "store": {"layout": {"block_points": 600}},
@@ -50,7 +59,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Made]:
     """Write the folder once: models of digits with a small network whose tensors have other names."""
     folder = tmp_path_factory.mktemp("published") / "dub"
     examples = Digits(n_train=N_TRAIN).load()
-    return folder, write_easydub(folder, examples, IDS, numbers=ORACLES, kinds=("states", "margins"), dataset="digits")
+    return folder, write_easydub(
+        folder, examples, IDS, numbers=ORACLES, kinds=("states", "margins"), dataset="digits"
+    )
 
 
 @pytest.fixture
@@ -65,13 +76,17 @@ def run_dub(dmm: Dmm, made: tuple[Path, Made], tmp_path: Path) -> Any:
     return run
 
 
-def test_a_published_folder_is_a_whole_experiment(run_dub: Any, made: tuple[Path, Made], tmp_path: Path) -> None:
+def test_a_published_folder_is_a_whole_experiment(
+    run_dub: Any, made: tuple[Path, Made], tmp_path: Path
+) -> None:
     plan = answer(run_dub("plan", "--json")[1])
     assert plan["retrainings"] == 0
     status, out, err = run_dub("run", "--executor", "serial", "--json")
     result = answer(out)
     assert (status, result["n_models_made"], result["failures"]) == (0, 2 * 4 * 2, []), err
-    assert {(row["unlearner"], row["forget_set"]) for row in result["results"]} == {(m, s) for m in ("nothing", "ascent") for s in ("two", "ten")}
+    assert {(row["unlearner"], row["forget_set"]) for row in result["results"]} == {
+        (m, s) for m in ("nothing", "ascent") for s in ("two", "ten")
+    }
     # Weights are read where they lie: the store holds none but those of the unlearned models that it keeps.
     assert not list((tmp_path / "store" / "train").rglob("*.safetensors"))
     assert "from easydub, not trained here" in Path(result["report"]).read_text()
@@ -82,36 +97,88 @@ def test_a_published_folder_is_a_whole_experiment(run_dub: Any, made: tuple[Path
 def test_what_doing_nothing_scores_is_what_the_folder_scores(run_dub: Any, dmm: Dmm) -> None:
     judges = {"klom": {"variant": "easydub", "n_resamples": 20}}
     unlearners = {"nothing": "no_op"}
-    populations = experiment()["populations"] | {"oracle": {"source": FOLDER | {"forget_sets": {"two": 2, "ten": 10}, "use": ["margins"]}, "n_models": 4}}
+    populations = experiment()["populations"] | {
+        "oracle": {
+            "source": FOLDER | {"forget_sets": {"two": 2, "ten": 10}, "use": ["margins"]},
+            "n_models": 4,
+        }
+    }
     populations["floor"] = {"source": populations["oracle"]["source"] | {"skip": 4}}
-    result = answer(run_dub("run", "--executor", "serial", "--json", populations=populations, judges=judges, unlearners=unlearners)[1])
+    result = answer(
+        run_dub(
+            "run",
+            "--executor",
+            "serial",
+            "--json",
+            populations=populations,
+            judges=judges,
+            unlearners=unlearners,
+        )[1]
+    )
     row = next(row for row in result["results"] if row["forget_set"] == "two")
-    named = ("--dataset", "digits", "--model", "small", "--epoch", "3", "--n-models", "4", "--variant", "easydub")
-    folder = answer(dmm("klom", "--layout", "easydub", "--root", "dub", "--forget-set", "2", *named, "--json")[1])
-    assert {split: row[split] for split in folder["splits"]} == pytest.approx({split: of["p95"] for split, of in folder["splits"].items()}, abs=1e-3)
+    named = (
+        "--dataset",
+        "digits",
+        "--model",
+        "small",
+        "--epoch",
+        "3",
+        "--n-models",
+        "4",
+        "--variant",
+        "easydub",
+    )
+    folder = answer(
+        dmm("klom", "--layout", "easydub", "--root", "dub", "--forget-set", "2", *named, "--json")[1]
+    )
+    assert {split: row[split] for split in folder["splits"]} == pytest.approx(
+        {split: of["p95"] for split, of in folder["splits"].items()}, abs=1e-3
+    )
 
 
 def test_unlearning_starts_from_one_checkpoint(run_dub: Any, tmp_path: Path) -> None:
-    one = {"name": "checkpoints", "folder": "dub/models/digits/pretrain/small", "files": "id_0_epoch_3.pt", "keys": KEYS}
+    one = {
+        "name": "checkpoints",
+        "folder": "dub/models/digits/pretrain/small",
+        "files": "id_0_epoch_3.pt",
+        "keys": KEYS,
+    }
     populations = experiment()["populations"] | {"full": {"source": one}}
     status, out, err = run_dub("run", "--executor", "serial", "--json", populations=populations)
     result = answer(out)
     assert (status, result["n_models_made"], result["failures"]) == (0, 4, []), err
-    assert "judge 'klom' leaves out 'nothing', 'ascent': it needs 2 models on each side, and populations.full has 1 model" in " ".join(err.split())
+    assert (
+        "judge 'klom' leaves out 'nothing', 'ascent': it needs 2 models on each side, and populations.full "
+        "has 1 model" in " ".join(err.split())
+    )
     (checkpoint, *_) = (tmp_path / "store" / "unlearn").rglob("*.safetensors")
     assert checkpoint.stat().st_size > 0
 
 
 @pytest.mark.filterwarnings("default:`imported` of populations")
-def test_outputs_that_are_missing_beside_weights_are_computed(run_dub: Any, made: tuple[Path, Made], tmp_path: Path) -> None:
+def test_outputs_that_are_missing_beside_weights_are_computed(
+    run_dub: Any, made: tuple[Path, Made], tmp_path: Path
+) -> None:
     oracles = FOLDER | {"forget_sets": {"two": 2, "ten": 10}, "use": ["states"]}
     populations = {"oracle": {"imported": oracles, "n_models": 3}, "floor": {"source": oracles | {"skip": 3}}}
     # The judge compares as many models on each side.
     populations["full"] = {"source": FOLDER | {"use": ["states"]}, "n_models": 3}
     judges = {"weights": {"name": "outside_judges:Weights"}, "accuracy": {}}
-    status, out, err = run_dub("run", "--executor", "serial", "--json", populations=experiment()["populations"] | populations, judges=judges)
-    assert (status, err.count("`imported` of populations is called `source` now")) == (0, 1), answer(out)["failures"]
-    rows = {(row["unlearner"], row["forget_set"]): row["scores"]["weights"]["rows"][0] for row in answer(out)["results"]}
+    status, out, err = run_dub(
+        "run",
+        "--executor",
+        "serial",
+        "--json",
+        populations=experiment()["populations"] | populations,
+        judges=judges,
+    )
+    assert (status, err.count("`imported` of populations is called `source` now")) == (0, 1), answer(out)[
+        "failures"
+    ]
+    rows = {
+        (row["unlearner"], row["forget_set"]): row["scores"]["weights"]["rows"][0]
+        for row in answer(out)["results"]
+    }
     assert rows["nothing", "two"]["value"] == 0.0
     assert rows["ascent", "two"]["value"] > 0
     assert rows["nothing", "two"]["reference"] > 0.01
@@ -130,24 +197,36 @@ def test_outputs_that_are_missing_beside_weights_are_computed(run_dub: Any, made
             {"full": {"source": FOLDER | {"use": ["margins"]}}},
             "offers margins of train/full, but no states: unlearners.nothing starts from them. What would",
         ),
-        ({"full": {"source": FOLDER | {"keys": {}}}}, "id_0_epoch_3.pt does not fit the model: missing: 1.weight"),
+        (
+            {"full": {"source": FOLDER | {"keys": {}}}},
+            "id_0_epoch_3.pt does not fit the model: missing: 1.weight",
+        ),
         ({"oracle": {"source": FOLDER | {"forget_sets": {"two": 2}}}}, "forget_sets has no number for 'ten'"),
         (
             {"oracle": {"source": FOLDER | {"forget_sets": {"two": 10, "ten": 2}}}},
             "the source's oracles left out 3 points, the forget set has 4, and 7 of them differ",
         ),
-        ({"floor": {"source": FOLDER | {"forget_sets": {"two": 2, "ten": 10}}}}, "3 of 6 floor models are among the 3 oracle models"),
+        (
+            {"floor": {"source": FOLDER | {"forget_sets": {"two": 2, "ten": 10}}}},
+            "3 of 6 floor models are among the 3 oracle models",
+        ),
         ({"oracle": {"source": "madrylab"}}, "folder"),
         ({"full": {"source": FOLDER | {"folder": "nowhere"}}}, "nowhere holds no models"),
     ],
 )
-def test_what_a_source_lacks_is_said_before_anything_is_computed(run_dub: Any, tmp_path: Path, populations: dict[str, Any], said: str) -> None:
-    status, _, err = run_dub("run", "--executor", "serial", populations=experiment()["populations"] | populations)
+def test_what_a_source_lacks_is_said_before_anything_is_computed(
+    run_dub: Any, tmp_path: Path, populations: dict[str, Any], said: str
+) -> None:
+    status, _, err = run_dub(
+        "run", "--executor", "serial", populations=experiment()["populations"] | populations
+    )
     assert (status, said in " ".join(err.split())) == (2, True), err
     assert not (tmp_path / "store").exists()
 
 
-def test_a_checkpoint_that_changes_makes_what_rests_on_it_stale(run_dub: Any, made: tuple[Path, Made], tmp_path: Path) -> None:
+def test_a_checkpoint_that_changes_makes_what_rests_on_it_stale(
+    run_dub: Any, made: tuple[Path, Made], tmp_path: Path
+) -> None:
     assert run_dub("run", "--executor", "serial", "--until", "unlearn")[0] == 0
     path = made[0] / "models/digits/pretrain/small/id_1_epoch_3.pt"
     before = path.read_bytes()
@@ -160,26 +239,46 @@ def test_a_checkpoint_that_changes_makes_what_rests_on_it_stale(run_dub: Any, ma
     assert states["train/oracle/two"] == "done"
 
 
-CHECKPOINTS = {"name": "checkpoints", "folder": "only", "files": "models/digits/oracle/forget_{forget_set}/small/id_{id}_epoch_3.pt", "keys": KEYS}
+CHECKPOINTS = {
+    "name": "checkpoints",
+    "folder": "only",
+    "files": "models/digits/oracle/forget_{forget_set}/small/id_{id}_epoch_3.pt",
+    "keys": KEYS,
+}
 
 
-@pytest.mark.parametrize("source", [FOLDER | {"folder": "only", "use": ["margins"]}, CHECKPOINTS], ids=["easydub", "checkpoints"])
-def test_a_folder_of_oracles_alone_is_judged_by(run_dub: Any, made: tuple[Path, Made], tmp_path: Path, source: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "source", [FOLDER | {"folder": "only", "use": ["margins"]}, CHECKPOINTS], ids=["easydub", "checkpoints"]
+)
+def test_a_folder_of_oracles_alone_is_judged_by(
+    run_dub: Any, made: tuple[Path, Made], tmp_path: Path, source: dict[str, Any]
+) -> None:
     for part in ("models", "margins", "forget_sets"):
         shutil.copytree(made[0] / part, tmp_path / "only" / part, ignore=shutil.ignore_patterns("pretrain"))
     oracles = source | {"forget_sets": {"two": 2, "ten": 10}}
     sources = {"oracle": {"source": oracles, "n_models": 3}, "floor": {"source": oracles | {"skip": 3}}}
-    status, out, err = run_dub("run", "--executor", "serial", "--json", populations={"full": {"n_models": 3}, "heldout": None} | sources)
+    status, out, err = run_dub(
+        "run",
+        "--executor",
+        "serial",
+        "--json",
+        populations={"full": {"n_models": 3}, "heldout": None} | sources,
+    )
     assert (status, answer(out)["failures"]) == (0, []), err
     # 3 full models, and those that 2 methods unlearn on 2 forget sets.
     assert answer(out)["n_models_made"] == 3 + 3 * 2 * 2
 
 
-def test_an_experiment_is_another_where_a_model_that_it_uses_is(run_dub: Any, made: tuple[Path, Made], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_experiment_is_another_where_a_model_that_it_uses_is(
+    run_dub: Any, made: tuple[Path, Made], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert run_dub("plan")[0] == 0
     digests = [open_session("dub.yaml", store="store").graph.digest]
-    for which in ("margins/digits/oracle/forget_2/retain/small/id_1_epoch_3.npy", "models/digits/oracle/forget_2/small/id_1_epoch_3.pt"):
+    for which in (
+        "margins/digits/oracle/forget_2/retain/small/id_1_epoch_3.npy",
+        "models/digits/oracle/forget_2/small/id_1_epoch_3.pt",
+    ):
         path = made[0] / which
         before = path.read_bytes()
         shutil.copyfile(path.with_name(path.name.replace("id_1", "id_0")), path)
@@ -192,7 +291,9 @@ def test_an_experiment_is_another_where_a_model_that_it_uses_is(run_dub: Any, ma
 
 
 @pytest.fixture
-def open_dub(made: tuple[Path, Made], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Session]:
+def open_dub(
+    made: tuple[Path, Made], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Session]:
     """Open the experiment in a folder that holds a link to the published one."""
     (tmp_path / "dub").symlink_to(made[0])
     monkeypatch.chdir(tmp_path)
@@ -212,11 +313,22 @@ def questions(session: Session) -> dict[str, str | None]:
 def test_what_is_made_of_a_sources_weights_rests_on_the_model(open_dub: Callable[..., Session]) -> None:
     weights = {"judges": {"weights": {"name": "outside_judges:Weights"}}}
     both = FOLDER | {"forget_sets": {"two": 2, "ten": 10}}
-    sources = {"full": {"source": FOLDER, "n_models": 3}, "oracle": {"source": both, "n_models": 3}, "floor": {"source": both | {"skip": 3}}}
+    sources = {
+        "full": {"source": FOLDER, "n_models": 3},
+        "oracle": {"source": both, "n_models": 3},
+        "floor": {"source": both | {"skip": 3}},
+    }
     about = weights | {"populations": sources | {"heldout": None}}
-    plain, averaging = (open_dub(**about, model={"name": "mlp", "width": 8} | own) for own in ({}, {"flip_average": True}))
+    plain, averaging = (
+        open_dub(**about, model={"name": "mlp", "width": 8} | own) for own in ({}, {"flip_average": True})
+    )
     ours, others = questions(plain), questions(averaging)
-    for key in ("unlearn/nothing/two", "unlearn/ascent/two", "evaluate/weights/floor/two", "evaluate/weights/ascent/ten"):
+    for key in (
+        "unlearn/nothing/two",
+        "unlearn/ascent/two",
+        "evaluate/weights/floor/two",
+        "evaluate/weights/ascent/ten",
+    ):
         assert ours[key] != others[key], key
     assert plain.graph.nodes["unlearn/ascent/two"].plugins()[0] == plain.experiment.model
     trained = dataclasses.replace(plain.graph.nodes["unlearn/ascent/two"], start_source=None)
@@ -227,11 +339,17 @@ def test_labels_of_forget_sets_enter_no_folder_of_a_source(open_dub: Callable[..
     found = []
     for label in ("two", "zwei"):
         both = FOLDER | {"forget_sets": {label: 2}, "use": ["margins"]}
-        sources = {"oracle": {"source": both, "n_models": 3}, "floor": {"source": both | {"skip": 3}}, "heldout": None}
+        sources = {
+            "oracle": {"source": both, "n_models": 3},
+            "floor": {"source": both | {"skip": 3}},
+            "heldout": None,
+        }
         full = {"source": FOLDER | {"forget_sets": {label: 2}, "use": ["states"]}, "n_models": 3}
         rule = {"name": "file", "path": "dub/forget_sets/digits/forget_set_2.npy"}
         asked = questions(open_dub(populations=sources | {"full": full}, forget_sets={label: rule}))
-        found.append([asked[key] for key in ("train/full", f"train/oracle/{label}", f"unlearn/ascent/{label}")])
+        found.append(
+            [asked[key] for key in ("train/full", f"train/oracle/{label}", f"unlearn/ascent/{label}")]
+        )
     assert found[0] == found[1]
 
 
@@ -239,7 +357,11 @@ def test_attribution_to_a_sources_scouts_rests_on_the_objective(open_dub: Callab
     def asked(**recipe: Any) -> dict[str, str | None]:
         scouts = {"scout": {"source": FOLDER, "n_models": 2}, "full": {"source": FOLDER, "n_models": 3}}
         learner = {"dmm": {"name": "dmm", "retain_points": 10, "epochs": 1}}
-        about = {"populations": experiment()["populations"] | scouts, "unlearners": learner, "estimator": {"name": "influence"}}
+        about = {
+            "populations": experiment()["populations"] | scouts,
+            "unlearners": learner,
+            "estimator": {"name": "influence"},
+        }
         return questions(open_dub(recipe={"epochs": 1, "ensemble": "looped"} | recipe, **about))
 
     plain, *others = asked(), asked(objective="squared_error"), asked(label_smoothing=0.1)

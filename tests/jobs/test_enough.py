@@ -17,7 +17,12 @@ from pipeline.graph.nodes.curve import CurveNode
 from pipeline.graph.nodes.train import Population
 
 FEW = {role: {"n_models": 2} for role in ("scout", "full", "oracle", "floor")}
-MANY = {**TINY["populations"], **FEW, "subset": {"n_models": 64, "keep_fraction": 0.5}, "designed": {"n_models": 32, "keep_fraction": 0.7}}
+MANY = {
+    **TINY["populations"],
+    **FEW,
+    "subset": {"n_models": 64, "keep_fraction": 0.5},
+    "designed": {"n_models": 32, "keep_fraction": 0.7},
+}
 OF_ONE_SET = {
     "forget_sets": {"some": TINY["forget_sets"]["some"]},
     "unlearners": {"dmm": "dm_direct"},
@@ -26,13 +31,18 @@ OF_ONE_SET = {
 # An eighth, a quarter, a half and all of both populations, but at least 8 of each.
 SIZES = [8 + 8, 16 + 8, 32 + 16, 64 + 32]
 KEPT = ["populations.subset.n_models=8", "populations.designed.n_models=8"]
-BROKEN = "from pipeline.attribution.ridge import Ridge\n\nclass Broken(Ridge):\n    def factor(self, evidence):\n        raise ValueError('poisoned')\n"
+BROKEN = (
+    "from pipeline.attribution.ridge import Ridge\n\nclass Broken(Ridge):\n    def factor(self, evidence):\n "
+    "       raise ValueError('poisoned')\n"
+)
 
 
 @pytest.fixture(autouse=True)
 def many(dmm: Dmm, tmp_path: Path) -> None:
     """Write as tiny.yaml the tiny experiment with more subset models and no more of anything else than it needs."""
-    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(TINY | OF_ONE_SET | {"populations": MANY}, sort_keys=False))
+    (tmp_path / "tiny.yaml").write_text(
+        yaml.safe_dump(TINY | OF_ONE_SET | {"populations": MANY}, sort_keys=False)
+    )
 
 
 def members(root: Path) -> Iterator[str]:
@@ -55,9 +65,13 @@ def test_a_tolerance_that_nothing_reaches_stops_at_an_eighth(dmm: Dmm, tmp_path:
     assert len(list(members(tmp_path / "store"))) == SIZES[0]
 
 
-def test_a_tolerance_that_everything_reaches_takes_all_and_trains_nothing_twice(dmm: Dmm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tolerance_that_everything_reaches_takes_all_and_trains_nothing_twice(
+    dmm: Dmm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The gain is fixed here: whether a doubling of tiny models helps is chance."""
-    monkeypatch.setattr(CurveNode, "_score", lambda *given: {"n_models": 1.0, "lds": given[-1], "low": 0.0, "high": 1.0})
+    monkeypatch.setattr(
+        CurveNode, "_score", lambda *given: {"n_models": 1.0, "lds": given[-1], "low": 0.0, "high": 1.0}
+    )
     status, out, err = dmm(*serial("run", "--until-enough", "--tolerance", "0.4", "--until", "score"))
     assert (status, answer(out)["enough"]["n_models"]) == (0, SIZES[-1])
     assert answer(out)["enough"]["lds_gained_by_last_doubling"] == 0.5
@@ -81,7 +95,11 @@ def test_later_commands_say_what_they_would_train_and_given_the_settings_train_n
     kept = [word for setting in KEPT for word in ("--set", setting)]
     dmm(*serial("run", "--until-enough", "--tolerance", "9", "--until", "score"))
     status, out, _ = dmm("export", "tiny.yaml", "--to", "matrix.npy", "--store", "store", "--json")
-    assert (status, f"{SIZES[-1] - SIZES[0]} models to train (where `dmm run --until-enough` used fewer" in answer(out)["error"]) == (1, True)
+    assert (
+        status,
+        f"{SIZES[-1] - SIZES[0]} models to train (where `dmm run --until-enough` used fewer"
+        in answer(out)["error"],
+    ) == (1, True)
     status, _, err = dmm(*serial("attribute", "--target", "3", *kept))
     assert (status, "to train" in err) == (0, False)
 
@@ -96,7 +114,10 @@ def test_populations_too_small_to_double_are_asked_about_once(dmm: Dmm) -> None:
 
 def test_when_all_are_used_none_are_said_to_be_enough(open_tiny: Callable[..., Session]) -> None:
     all_used = Enough(session=open_tiny(), n_models=30, wanted=30, gain=0.001, tolerance=0.01)
-    assert str(all_used) == "all 30 subset models are used: the last doubling gained +0.0010 LDS, below 0.01, so more would hardly help"
+    assert (
+        str(all_used)
+        == "all 30 subset models are used: the last doubling gained +0.0010 LDS, below 0.01, so more would hardly help"
+    )
 
 
 def poisoned(monkeypatch: pytest.MonkeyPatch, role: str) -> None:
@@ -111,18 +132,29 @@ def poisoned(monkeypatch: pytest.MonkeyPatch, role: str) -> None:
     monkeypatch.setattr(Population, "compute", fail)
 
 
-def test_where_subset_models_fail_nobody_knows_and_none_are_judged(dmm: Dmm, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_subset_models_fail_nobody_knows_and_none_are_judged(
+    dmm: Dmm, monkeypatch: pytest.MonkeyPatch
+) -> None:
     poisoned(monkeypatch, "designed")
     status, out, err = dmm(*serial("run", "--until-enough"))
     assert status == 1
-    assert answer(out)["enough"] == {"n_models": SIZES[0], "wanted": SIZES[-1], "lds_gained_by_last_doubling": None, "tolerance": 0.01, "set": KEPT}
+    assert answer(out)["enough"] == {
+        "n_models": SIZES[0],
+        "wanted": SIZES[-1],
+        "lds_gained_by_last_doubling": None,
+        "tolerance": 0.01,
+        "set": KEPT,
+    }
     assert {failure["node"] for failure in answer(out)["failures"]} == {"train/designed"}
     assert answer(out)["results"] == []
     assert "their score is not known, since shards failed" in " ".join(err.split())
 
 
 def test_a_failure_that_passes_leaves_the_question_open(dmm: Dmm, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The trap of the second walk that mends what the first could not: with an eighth of the models it would end as if they were enough."""
+    """The trap of the second walk that mends what the first could not.
+
+    With an eighth of the models it would end as if they were enough.
+    """
     from pipeline.attribution.linear.kernel import GroupKernel
 
     factor, calls = GroupKernel.factor, []
@@ -135,7 +167,11 @@ def test_a_failure_that_passes_leaves_the_question_open(dmm: Dmm, monkeypatch: p
 
     monkeypatch.setattr(GroupKernel, "factor", fail_at_first)
     status, out, _ = dmm(*serial("run", "--until-enough", "--tolerance", "9"))
-    assert (status, answer(out)["enough"]["lds_gained_by_last_doubling"], answer(out)["results"]) == (1, None, [])
+    assert (status, answer(out)["enough"]["lds_gained_by_last_doubling"], answer(out)["results"]) == (
+        1,
+        None,
+        [],
+    )
     status, out, _ = dmm(*serial("run", "--until-enough", "--tolerance", "9"))
     assert (status, answer(out)["enough"]["n_models"], len(answer(out)["results"])) == (0, SIZES[0], 1)
 
@@ -159,15 +195,30 @@ def test_failures_elsewhere_do_not_hide_the_score(dmm: Dmm, monkeypatch: pytest.
         (["--set", "unlearners={nothing: no_op}"], "an unlearner that uses it"),
         (["--until", "trian"], "unknown stage 'trian'"),
         (["--executor", "dask"], "unknown executor 'dask'"),
-        (["--set", "estimator.name=lasso", "--set", "estimator.heldout_share=0.75", "--set", "populations.designed=null"], "leaves 1 of 3 models to fit"),
+        (
+            [
+                "--set",
+                "estimator.name=lasso",
+                "--set",
+                "estimator.heldout_share=0.75",
+                "--set",
+                "populations.designed=null",
+            ],
+            "leaves 1 of 3 models to fit",
+        ),
         (["--set", "estimator.name=needless:Needless"], "an estimator of subset models"),
-        (["--set", "populations.heldout.n_models=2"], "populations.heldout: n_models is 2; at least 3 models"),
+        (
+            ["--set", "populations.heldout.n_models=2"],
+            "populations.heldout: n_models is 2; at least 3 models",
+        ),
     ],
 )
 def test_what_cannot_be_answered_is_refused_before_anything_is_written(
     dmm: Dmm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
 ) -> None:
-    (tmp_path / "needless.py").write_text("from pipeline.attribution.ridge import Ridge\n\nclass Needless(Ridge):\n    needs = frozenset()\n")
+    (tmp_path / "needless.py").write_text(
+        "from pipeline.attribution.ridge import Ridge\n\nclass Needless(Ridge):\n    needs = frozenset()\n"
+    )
     monkeypatch.syspath_prepend(str(tmp_path))
     status, out, _ = dmm(*serial("run", "--until-enough", *arguments))
     assert status == 2

@@ -10,7 +10,13 @@ from terminal import Dmm, answer
 from jobs.options import plain_console
 from jobs.running.progress_display import Notice
 
-NOTE = {"error": "ValueError: [red]poison[/red]", "trace": "Traceback", "tries": 3, "n_lost": 0, "host": "spot-7"}
+NOTE = {
+    "error": "ValueError: [red]poison[/red]",
+    "trace": "Traceback",
+    "tries": 3,
+    "n_lost": 0,
+    "host": "spot-7",
+}
 
 
 def test_a_status_names_failed_shards_from_any_machine(dmm: Dmm, tmp_path: Path) -> None:
@@ -23,10 +29,20 @@ def test_a_status_names_failed_shards_from_any_machine(dmm: Dmm, tmp_path: Path)
     status, out, _ = dmm(*asked)
     assert (status, before["failed_shards"]) == (0, [])
     assert answer(out)["failed_shards"] == [
-        {"node": "train/subset", "start": 5, "stop": 10, "error": "ValueError: [red]poison[/red]", "tries": 3, "host": "spot-7"}
+        {
+            "node": "train/subset",
+            "start": 5,
+            "stop": 10,
+            "error": "ValueError: [red]poison[/red]",
+            "tries": 3,
+            "host": "spot-7",
+        }
     ]
     assert "failed shard: train/subset 5-10, given up after 3 tries: ValueError: [red]poison[/red]" in out
-    assert "given up: train/subset 5-10: ValueError: [red]poison[/red]; `dmm run` tries again" in dmm("watch", "tiny.yaml", "--store", "store", "--once")[1]
+    assert (
+        "given up: train/subset 5-10: ValueError: [red]poison[/red]; `dmm run` tries again"
+        in dmm("watch", "tiny.yaml", "--store", "store", "--once")[1]
+    )
 
 
 def test_what_a_run_waits_for_is_said_once_each_time() -> None:

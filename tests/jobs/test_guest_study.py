@@ -1,4 +1,7 @@
-"""A study from outside the package is a guest like any other: no shared file knows it, and every view shows it."""
+"""A study from outside the package is a guest like any other.
+
+No shared file knows it, and every view shows it.
+"""
 
 import json
 from collections.abc import Callable
@@ -59,7 +62,9 @@ def test_its_tables_are_done_again_where_its_settings_change(open_tiny: Open) ->
     session = open_tiny(studies=GUEST)
     run_serially(session, wanted=frozenset(KEYS))
     assert {statuses(session)[key] for key in KEYS} == {"done"}
-    assert statuses(open_tiny(studies={"mine": GUEST["mine"] | {"limit": 6}}))["studies/mine/count"] == "missing"
+    assert (
+        statuses(open_tiny(studies={"mine": GUEST["mine"] | {"limit": 6}}))["studies/mine/count"] == "missing"
+    )
 
 
 def test_a_study_has_a_command_of_its_name(tmp_path, monkeypatch) -> None:

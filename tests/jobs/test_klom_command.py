@@ -1,4 +1,7 @@
-"""Margins of whoever made them: folders are read by model number, doubtful ones refused by name, and the answer carries its own noise floor."""
+"""Margins of whoever made them.
+
+Folders are read by model number, doubtful ones refused by name, and the answer carries its own noise floor.
+"""
 
 import json
 import re
@@ -21,7 +24,9 @@ def save(path, margins):
 
 
 def report(tmp_path, unlearned, oracle, **changes):
-    return klom_report(save(tmp_path / "unlearned.npy", unlearned), save(tmp_path / "oracle.npy", oracle), **RULE | changes)
+    return klom_report(
+        save(tmp_path / "unlearned.npy", unlearned), save(tmp_path / "oracle.npy", oracle), **RULE | changes
+    )
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
@@ -132,7 +137,18 @@ def test_margins_that_look_like_probabilities_are_said_to_do_so(tmp_path, which)
 
 def test_the_answer_is_a_table_with_its_floor(tmp_path, capsys, monkeypatch):
     margins = np.random.default_rng(0).normal(size=(20, 30))
-    monkeypatch.setattr(sys, "argv", ["dmm", "klom", "--unlearned", save(tmp_path / "a.npy", margins), "--oracle", save(tmp_path / "b.npy", margins)])
+    monkeypatch.setattr(
+        sys,
+        "argv",
+        [
+            "dmm",
+            "klom",
+            "--unlearned",
+            save(tmp_path / "a.npy", margins),
+            "--oracle",
+            save(tmp_path / "b.npy", margins),
+        ],
+    )
     with pytest.raises(SystemExit):
         cli.main()
     out = capsys.readouterr().out

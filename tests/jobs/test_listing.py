@@ -27,7 +27,9 @@ def plan(open_tiny: Open) -> dict[str, Any]:
         (383.94, 30, "To train: as much as 383.9 models on all points; unlearning 30 comes on top."),
     ],
 )
-def test_the_plan_says_what_is_left(plan: dict[str, Any], capsys: pytest.CaptureFixture[str], retrainings: float, n_models: int, words: str) -> None:
+def test_the_plan_says_what_is_left(
+    plan: dict[str, Any], capsys: pytest.CaptureFixture[str], retrainings: float, n_models: int, words: str
+) -> None:
     show_plan(plan | {"retrainings": retrainings, "models_to_unlearn": n_models}, plain_console(width=160))
     assert words in capsys.readouterr().out
 

@@ -44,7 +44,9 @@ class Screening(Node):
 
     @property
     def child(self) -> ChildRun:
-        return ChildRun(name="screening", title="3 screening", note="**What is screened**, before anything is unlearned.")
+        return ChildRun(
+            name="screening", title="3 screening", note="**What is screened**, before anything is unlearned."
+        )
 
     def settings(self) -> dict[str, Any]:
         return {}
@@ -99,7 +101,9 @@ def test_an_entry_computes_a_new_stage(open_screened: Open) -> None:
     run_serially(session, until="train")
     share = share_of("fit", session, allow_missing=False)
     assert all_done(run_serially(session, wanted=share.wanted))
-    assert {key for key, status in statuses(session).items() if key in share.wanted and status != "done"} == set()
+    assert {
+        key for key, status in statuses(session).items() if key in share.wanted and status != "done"
+    } == set()
     assert statuses(session)["screen/some"] == "done"
 
 
@@ -107,11 +111,16 @@ def test_an_entry_computes_a_new_stage(open_screened: Open) -> None:
 def test_the_commands_run_and_show_a_new_stage(dmm: Dmm) -> None:
     status, _, err = dmm(*serial("run", "--until", "screen"))
     assert status == 0, err
-    told = {row["node"]: row["status"] for row in answer(dmm("status", "tiny.yaml", "--store", "store", "--json")[1])["nodes"]}
+    told = {
+        row["node"]: row["status"]
+        for row in answer(dmm("status", "tiny.yaml", "--store", "store", "--json")[1])["nodes"]
+    }
     assert told["screen/some"] == told["screen/wrong"] == "done"
     assert "screen × 2 sets" in dmm("status", "--store", "store")[1]
     watched = dmm("watch", "tiny.yaml", "--store", "store", "--once")[1]
-    assert watched.index("predict effects") < watched.index("screen effects") < watched.index("unlearn models")
+    assert (
+        watched.index("predict effects") < watched.index("screen effects") < watched.index("unlearn models")
+    )
     assert dmm("verify", "tiny.yaml", "--store", "store", "--json")[0] == 0
 
 
@@ -129,5 +138,7 @@ def test_mlflow_shows_the_child_run_that_a_new_stage_names(open_screened: Open) 
 
 
 def test_a_stage_that_is_in_no_table_is_unknown(open_tiny: Open) -> None:
-    with pytest.raises(ConfigError, match=r"unknown stage 'screen'; known: train, fit, .* \(forget, .*, effect, unlearn"):
+    with pytest.raises(
+        ConfigError, match=r"unknown stage 'screen'; known: train, fit, .* \(forget, .*, effect, unlearn"
+    ):
         wanted_keys(open_tiny().graph, "screen")

@@ -15,7 +15,10 @@ from pipeline.store.store import Store
 
 @pytest.fixture(params=["nothing", "empty", "other"])
 def nowhere(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The name of a folder that is no store: it does not exist, it is empty, or holds files of something else."""
+    """The name of a folder that is no store.
+
+    It does not exist, it is empty, or holds files of something else.
+    """
     if request.param != "nothing":
         (tmp_path / request.param).mkdir()
     if request.param == "other":
@@ -24,7 +27,9 @@ def nowhere(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.mark.parametrize("more", [(), ("--repair",)])
-def test_what_is_no_store_cannot_be_verified(dmm: Dmm, nowhere: str, tmp_path: Path, more: tuple[str, ...]) -> None:
+def test_what_is_no_store_cannot_be_verified(
+    dmm: Dmm, nowhere: str, tmp_path: Path, more: tuple[str, ...]
+) -> None:
     status, _, err = dmm("verify", "tiny.yaml", "--store", nowhere, *more)
     assert status == 2
     assert "no run has begun there" in err
@@ -58,7 +63,9 @@ def read_only(finished: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return finished
 
 
-def test_a_finished_run_shows_its_results_from_a_store_that_is_read_only(dmm: Dmm, read_only: Path, tmp_path: Path) -> None:
+def test_a_finished_run_shows_its_results_from_a_store_that_is_read_only(
+    dmm: Dmm, read_only: Path, tmp_path: Path
+) -> None:
     status, out, err = dmm(*serial("run", "--set", "tracking.uri=null"))
     assert (status, answer(out)["complete"], answer(out)["mlflow_run_id"]) == (0, True, "")
     assert "All done already" in out
@@ -67,7 +74,9 @@ def test_a_finished_run_shows_its_results_from_a_store_that_is_read_only(dmm: Dm
     assert not (read_only / "mlflow.db").exists()
 
 
-def test_an_attribution_leaves_its_picture_in_the_current_folder_where_the_store_is_read_only(dmm: Dmm, read_only: Path, tmp_path: Path) -> None:
+def test_an_attribution_leaves_its_picture_in_the_current_folder_where_the_store_is_read_only(
+    dmm: Dmm, read_only: Path, tmp_path: Path
+) -> None:
     status, out, err = dmm(*serial("attribute", "--target", "3"))
     assert status == 0
     assert Path(answer(out)["picture"]).parent == tmp_path
@@ -85,7 +94,9 @@ def test_what_is_there_already_is_not_written_again(read_only: Path) -> None:
     assert publish_file(Store(str(read_only)), "page.html", b"page", screen) == str(read_only / "page.html")
 
 
-def test_a_picture_goes_nowhere_only_where_nothing_can_be_written(read_only: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_picture_goes_nowhere_only_where_nothing_can_be_written(
+    read_only: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "page.html").mkdir()
     with pytest.raises(DataError, match="cannot be written"):
@@ -93,7 +104,9 @@ def test_a_picture_goes_nowhere_only_where_nothing_can_be_written(read_only: Pat
 
 
 @pytest.mark.parametrize("picture", ["store", "no/folder/p.png", "p.jpg", "folder.png"])
-def test_a_picture_that_cannot_be_written_is_refused_before_anything_is_computed(dmm: Dmm, tmp_path: Path, picture: str) -> None:
+def test_a_picture_that_cannot_be_written_is_refused_before_anything_is_computed(
+    dmm: Dmm, tmp_path: Path, picture: str
+) -> None:
     (tmp_path / "folder.png").mkdir()
     status, _, err = dmm(*serial("attribute", "--target", "3", "--output", picture))
     assert (status, "--output" in err) == (2, True)

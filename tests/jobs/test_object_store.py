@@ -1,4 +1,7 @@
-"""Every command on an S3 store: the tables of a local run to the bit whatever the server does meanwhile, and a run that moves both ways."""
+"""Every command on an S3 store.
+
+The tables of a local run to the bit whatever the server does meanwhile, and a run that moves both ways.
+"""
 
 import uuid
 from collections.abc import Iterator
@@ -41,7 +44,13 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Session:
 @pytest.fixture(scope="module")
 def remote(s3_running: s3_server.Server) -> Iterator[Session]:
     """The finished tiny run on a server that throttled it, broke, hung up, and lost answers of what it had done."""
-    for kind, times, verb in ((503, 6, ""), (500, 3, "PUT"), ("cut", 3, "GET"), ("unheard", 3, "PUT"), (503, 4, "HEAD")):
+    for kind, times, verb in (
+        (503, 6, ""),
+        (500, 3, "PUT"),
+        ("cut", 3, "GET"),
+        ("unheard", 3, "PUT"),
+        (503, 4, "HEAD"),
+    ):
         s3_running.fail(kind, times, verb=verb)
     session = open_at(f"s3://{s3_server.BUCKET}/{uuid.uuid4().hex}", **SMALL)
     with pytest.MonkeyPatch.context() as patch:
@@ -71,7 +80,9 @@ def test_a_run_moved_to_s3_and_back_is_found_done(local: Session, s3_uri: str, t
 
 
 @pytest.mark.parametrize("verb", ["status", "plan"])
-def test_looking_at_a_finished_run_reads_no_shard_and_writes_nothing(dmm: Dmm, s3: s3_server.Server, remote: Session, verb: str) -> None:
+def test_looking_at_a_finished_run_reads_no_shard_and_writes_nothing(
+    dmm: Dmm, s3: s3_server.Server, remote: Session, verb: str
+) -> None:
     with s3.counting() as requests:
         status, out, _ = dmm(*asked(verb, store=remote.store.uri))
     assert status == 0
@@ -101,24 +112,47 @@ def test_damage_on_s3_is_set_aside_and_made_again(dmm: Dmm, local: Session, s3_u
     store = open_at(s3_uri, **SMALL).store
     path = next(name for name in sorted(s3_server.tables_at(s3_uri)) if name.startswith("train/subset"))
     store.files.write(path, store.files.read(path)[:-20])
-    assert [problem["path"] for problem in answer(dmm(*asked("verify", store=s3_uri))[1])["problems"]] == [path]
+    assert [problem["path"] for problem in answer(dmm(*asked("verify", store=s3_uri))[1])["problems"]] == [
+        path
+    ]
     repaired = answer(dmm(*asked("verify", "--repair", "--executor", "serial", store=s3_uri))[1])
-    assert (repaired["ok"], repaired["quarantined"], repaired["n_models_made"]) == (True, [f"quarantine/{path}"], 10)
+    assert (repaired["ok"], repaired["quarantined"], repaired["n_models_made"]) == (
+        True,
+        [f"quarantine/{path}"],
+        10,
+    )
     assert s3_server.tables_at(s3_uri) == tables(local.store.uri)
 
 
-def test_mlflows_database_has_no_place_on_s3_and_that_is_said_before_anything_is_computed(dmm: Dmm, s3_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mlflows_database_has_no_place_on_s3_and_that_is_said_before_anything_is_computed(
+    dmm: Dmm, s3_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     status, out, _ = dmm(*asked("run", "--executor", "serial", "--set", "tracking.uri=null", store=s3_uri))
     assert status == 2
-    assert "set tracking.uri to a server (http://HOST:PORT), sqlite:////absolute/path/mlflow.db or none" in answer(out)["error"]
+    assert (
+        "set tracking.uri to a server (http://HOST:PORT), sqlite:////absolute/path/mlflow.db or none"
+        in answer(out)["error"]
+    )
     assert s3_server.tables_at(s3_uri) == set()
 
 
-def test_a_repair_that_could_not_compute_sets_nothing_aside(dmm: Dmm, s3: s3_server.Server, remote: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_repair_that_could_not_compute_sets_nothing_aside(
+    dmm: Dmm, s3: s3_server.Server, remote: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     with s3.counting() as requests:
-        status, out, _ = dmm(*asked("verify", "--repair", "--executor", "serial", "--set", "tracking.uri=null", store=remote.store.uri))
+        status, out, _ = dmm(
+            *asked(
+                "verify",
+                "--repair",
+                "--executor",
+                "serial",
+                "--set",
+                "tracking.uri=null",
+                store=remote.store.uri,
+            )
+        )
     assert (status, requests) == (2, [])
     assert "cannot hold MLflow's database" in answer(out)["error"]
 
@@ -128,9 +162,16 @@ def test_rays_workers_write_to_s3(local: Session, s3_uri: str, ray_session: None
     from pipeline.execution.ray.tasks import RayExecutor
 
     session = open_at(s3_uri, **SMALL)
-    walk = Walk(session.graph, session.store, open_executor=lambda: RayExecutor(compute_task, session.examples), wanted=frozenset({"train/full"}))
+    walk = Walk(
+        session.graph,
+        session.store,
+        open_executor=lambda: RayExecutor(compute_task, session.examples),
+        wanted=frozenset({"train/full"}),
+    )
     assert not walk.run().failures
-    assert s3_server.tables_at(s3_uri) == {name for name in tables(local.store.uri) if name.startswith("train/full")}
+    assert s3_server.tables_at(s3_uri) == {
+        name for name in tables(local.store.uri) if name.startswith("train/full")
+    }
 
 
 @pytest.mark.parametrize("label", ["../../outside", "a/b", "a\\b", "..", "", "a b", "a\n"])

@@ -1,4 +1,7 @@
-"""`dmm plan` on a store of an earlier release: what was trained there for the same experiment is named, not reused."""
+"""`dmm plan` on a store of an earlier release.
+
+What was trained there for the same experiment is named, not reused.
+"""
 
 import json
 from pathlib import Path
@@ -20,7 +23,11 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for home in sorted((root / "train").iterdir()):
         (folder,) = home.iterdir()
         about = json.loads((folder / "node.json").read_text())
-        node = next(node for node in session.graph.nodes.values() if getattr(node, "role", None) == about["settings"]["role"])
+        node = next(
+            node
+            for node in session.graph.nodes.values()
+            if getattr(node, "role", None) == about["settings"]["role"]
+        )
         del about["identity"]
         about["settings"] |= {
             "dataset": {"name": "planted", **node.dataset.model_dump(mode="json")},
@@ -37,7 +44,8 @@ def notices(session: Session) -> str:
 
 
 def test_models_of_an_older_identity_are_counted(store: Path) -> None:
-    # 20 subset, 10 designed, 2 scout, 6 held-out and 6 full models, and 6 oracles and 6 of the floor for two sets.
+    # 20 subset, 10 designed, 2 scout, 6 held-out and 6 full models, and 6 oracles and 6 of the floor for two
+    # sets.
     assert "older identity: 68 models are not reused" in notices(open_at(store))
 
 
@@ -46,7 +54,9 @@ def test_models_of_another_experiment_are_not(store: Path, override: str) -> Non
     assert "older identity" not in notices(open_at(store, override))
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"settings": 3}', '{"settings": {"role": "full", "recipe": []}}'])
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", '{"settings": 3}', '{"settings": {"role": "full", "recipe": []}}']
+)
 def test_a_damaged_description_counts_for_nothing(store: Path, content: str) -> None:
     (home,) = (store / "train").glob("full-*")
     (folder,) = home.iterdir()

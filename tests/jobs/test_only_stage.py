@@ -1,4 +1,7 @@
-"""Single stages (`--only STAGE`): in their order they are a whole run, each computes its own tables only, and says what must come first."""
+"""Single stages (`--only STAGE`).
+
+In their order they are a whole run, each computes its own tables only, and says what must come first.
+"""
 
 import subprocess
 import sys
@@ -20,13 +23,28 @@ from pipeline.graph.kinds import entries, stages
 from pipeline.graph.nodes.train import Population
 
 Open = Callable[..., Session]
-STUDY = {"n_draws": 2, "n_tuning_draws": 1, "n_points": 12, "n_features": 20, "n_forget": 2, "n_steps": 10, "n_long_steps": 100, "n_subset_models": 10}
-# A set known only once models are trained, oracles of it, focused models, a method that learns from oracles, and a convex study.
+STUDY = {
+    "n_draws": 2,
+    "n_tuning_draws": 1,
+    "n_points": 12,
+    "n_features": 20,
+    "n_forget": 2,
+    "n_steps": 10,
+    "n_long_steps": 100,
+    "n_subset_models": 10,
+}
+# A set known only once models are trained, oracles of it, focused models, a method that learns from oracles,
+# and a convex study.
 EVERYTHING = {
     "forget_sets": {"hard": {"name": "hardest", "n_points": 4}},
     "populations": TINY["populations"] | {"focused": {"n_models": 4, "keep_fraction": 0.85}},
-    "unlearners": TINY["unlearners"] | {"matching": {"name": "oracle_matching", "retain_points": 10, "epochs": 1}},
-    "convex": {"data": {}, "guarantees": None, "linear": STUDY | {"examples": {"small": {"penalties": [1.0]}}}},
+    "unlearners": TINY["unlearners"]
+    | {"matching": {"name": "oracle_matching", "retain_points": 10, "epochs": 1}},
+    "convex": {
+        "data": {},
+        "guarantees": None,
+        "linear": STUDY | {"examples": {"small": {"penalties": [1.0]}}},
+    },
 }
 
 
@@ -57,18 +75,31 @@ def test_the_entries_one_after_the_other_are_a_whole_run(open_tiny: Open) -> Non
 
 
 @pytest.mark.parametrize(
-    ("name", "first"), [("fit", "--only train"), ("evaluate", "--only fit`, then `dmm run --only unlearn"), ("report", "--only train`, then")]
+    ("name", "first"),
+    [
+        ("fit", "--only train"),
+        ("evaluate", "--only fit`, then `dmm run --only unlearn"),
+        ("report", "--only train`, then"),
+    ],
 )
-def test_an_entry_says_what_must_come_first_and_computes_nothing(open_tiny: Open, name: str, first: str) -> None:
+def test_an_entry_says_what_must_come_first_and_computes_nothing(
+    open_tiny: Open, name: str, first: str
+) -> None:
     session = open_tiny()
     with pytest.raises(MissingShardsError, match=first):
         compute(name, session)
     assert session.store.files.names("") == []
 
 
-def test_missing_members_are_used_as_they_are_not_made_by_a_later_entry(open_tiny: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_members_are_used_as_they_are_not_made_by_a_later_entry(
+    open_tiny: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
     session, whole = open_tiny(), Population.compute
-    monkeypatch.setattr(Population, "compute", lambda node, work: 1 / 0 if (node.role, work.start) == ("subset", 5) else whole(node, work))
+    monkeypatch.setattr(
+        Population,
+        "compute",
+        lambda node, work: 1 / 0 if (node.role, work.start) == ("subset", 5) else whole(node, work),
+    )
     assert compute("train", session).failures
     monkeypatch.undo()
     with pytest.raises(MissingShardsError, match=r"train/subset \(partial\)"):
@@ -94,7 +125,10 @@ def test_a_stage_alone_ends_with_a_status(dmm: Dmm) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--only", "trian"], "--only 'trian': expected train, fit, unlearn, evaluate, studies, report. Did you mean 'train'?"),
+        (
+            ["--only", "trian"],
+            "--only 'trian': expected train, fit, unlearn, evaluate, studies, report. Did you mean 'train'?",
+        ),
         (["--only", "fit", "--until", "fit"], "--only computes one stage alone; leave out --until"),
         (["--only", "fit", "--until-enough"], "--only computes one stage alone; leave out --until"),
     ],
@@ -105,8 +139,17 @@ def test_what_cannot_be_asked_of_one_stage_is_refused(dmm: Dmm, words: list[str]
     assert message in err
 
 
-@pytest.mark.parametrize(("name", "reached"), [("fit", {"train", "fit", "score", "effect"}), ("score", {"train", "fit", "score"}), ("train/full", {"train"})])
-def test_a_run_stops_after_a_stage_a_kind_of_table_or_a_table(open_tiny: Open, name: str, reached: set[str]) -> None:
+@pytest.mark.parametrize(
+    ("name", "reached"),
+    [
+        ("fit", {"train", "fit", "score", "effect"}),
+        ("score", {"train", "fit", "score"}),
+        ("train/full", {"train"}),
+    ],
+)
+def test_a_run_stops_after_a_stage_a_kind_of_table_or_a_table(
+    open_tiny: Open, name: str, reached: set[str]
+) -> None:
     session = open_tiny()
     nodes = session.graph.nodes
     wanted = {nodes[key].stage for key in wanted_until(session.graph, name)}
@@ -118,6 +161,8 @@ def test_a_run_stops_after_a_stage_a_kind_of_table_or_a_table(open_tiny: Open, n
 @pytest.mark.parametrize("name", ["train", "fit", "unlearn", "evaluate", "report", "studies", "convex"])
 def test_a_module_that_has_gone_names_its_successor(name: str) -> None:
     command = [sys.executable, "-m", f"jobs.{name}", "mine.yaml"]
-    ended = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
+    ended = subprocess.run(
+        command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False
+    )
     assert ended.returncode == options.BAD_CONFIG
     assert f"write python -m jobs.run --only {'studies' if name == 'convex' else name}" in ended.stderr

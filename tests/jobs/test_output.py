@@ -31,7 +31,9 @@ LOOKS = (
 
 @pytest.mark.parametrize("name", ["a[/x]", "run [v2]", 'it\'s "q" [bold]x[/bold]', "a:smile:b", "[link=x]"])
 @pytest.mark.parametrize("look", LOOKS, ids=lambda look: look[0])
-def test_a_path_is_shown_as_it_is(dmm: Dmm, whole: Path, tmp_path: Path, name: str, look: tuple[str, ...]) -> None:
+def test_a_path_is_shown_as_it_is(
+    dmm: Dmm, whole: Path, tmp_path: Path, name: str, look: tuple[str, ...]
+) -> None:
     shutil.copytree(whole, tmp_path / name, copy_function=os.link)
     verb, *more = look
     status, out, err = dmm(verb, "tiny.yaml", "--store", name, *more)
@@ -39,7 +41,9 @@ def test_a_path_is_shown_as_it_is(dmm: Dmm, whole: Path, tmp_path: Path, name: s
     assert str(tmp_path / name) in out
 
 
-@pytest.mark.parametrize("text", ["[/]", "[bold]x[/bold]", "[red]", ":smile:", "\\[x]", "17 'quoted' https://x"])
+@pytest.mark.parametrize(
+    "text", ["[/]", "[bold]x[/bold]", "[red]", ":smile:", "\\[x]", "17 'quoted' https://x"]
+)
 def test_a_console_adds_nothing_to_a_text_and_takes_nothing_away(text: str) -> None:
     out = io.StringIO()
     console = plain_console(file=out, force_terminal=True, width=100)
@@ -73,17 +77,26 @@ def lost(request: pytest.FixtureRequest) -> Iterator[TextIO | None]:
 
 @pytest.mark.parametrize(("arguments", "expected"), [((), 0), (("--json",), 1)])
 def test_what_cannot_be_shown_is_still_computed_and_a_program_that_gets_no_answer_knows(
-    dmm: Dmm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: TextIO | None, arguments: tuple[str, ...], expected: int
+    dmm: Dmm,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    lost: TextIO | None,
+    arguments: tuple[str, ...],
+    expected: int,
 ) -> None:
     monkeypatch.setattr(sys, "stdout", lost)
-    status, _, err = dmm("run", "tiny.yaml", "--store", "store", "--executor", "serial", "--until", "forget", *arguments)
+    status, _, err = dmm(
+        "run", "tiny.yaml", "--store", "store", "--executor", "serial", "--until", "forget", *arguments
+    )
     assert status == expected
     assert ("the answer cannot be written to standard output" in err) == bool(expected)
     assert list((tmp_path / "store").glob("forget/*/*/*.parquet"))
 
 
 @pytest.mark.parametrize("name", ["stdout", "stderr"])
-def test_an_error_keeps_its_status_where_nobody_can_read_it(dmm: Dmm, monkeypatch: pytest.MonkeyPatch, lost: TextIO | None, name: str) -> None:
+def test_an_error_keeps_its_status_where_nobody_can_read_it(
+    dmm: Dmm, monkeypatch: pytest.MonkeyPatch, lost: TextIO | None, name: str
+) -> None:
     monkeypatch.setattr(sys, name, lost)
     assert dmm("plan", "nowhere.yaml", "--json")[0] == 2
 
@@ -125,7 +138,10 @@ def handling() -> Iterator[Callable[[signal.Handlers], None]]:
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM, signal.SIGINT])
 def test_a_signal_to_end_is_an_interrupt_with_a_word(
-    number: int, handling: Callable[[signal.Handlers], None], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    number: int,
+    handling: Callable[[signal.Handlers], None],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["dmm"])
     status, said = ended_by(number, capsys)
@@ -134,7 +150,9 @@ def test_a_signal_to_end_is_an_interrupt_with_a_word(
 
 
 def test_a_hang_up_that_is_ignored_stays_ignored(
-    handling: Callable[[signal.Handlers], None], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    handling: Callable[[signal.Handlers], None],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["dmm"])
     handling(signal.SIG_IGN)

@@ -21,7 +21,13 @@ def write_experiment(folder: Path) -> Path:
     labels = np.arange(80) % 3
     inputs = (rng.normal(size=(80, 4)) + labels[:, None]).astype(np.float32)
     folder.mkdir(parents=True, exist_ok=True)
-    np.savez(folder / "data.npz", train_inputs=inputs[:60], train_labels=labels[:60], validation_inputs=inputs[60:], validation_labels=labels[60:])
+    np.savez(
+        folder / "data.npz",
+        train_inputs=inputs[:60],
+        train_labels=labels[:60],
+        validation_inputs=inputs[60:],
+        validation_labels=labels[60:],
+    )
     np.save(folder / "weights.npy", rng.normal(size=(60, 80 * 3)).astype(np.float32))
     (folder / "request.csv").write_text("3\n5\n8\n")
     (folder / "models").mkdir(exist_ok=True)
@@ -33,7 +39,12 @@ def write_experiment(folder: Path) -> Path:
         "forget_sets": {"request": {"name": "file", "path": "request.csv"}},
         "estimator": {"name": "file", "path": "weights.npy"},
         "unlearners": {"nothing": "no_op", "dm_direct": "dm_direct"},
-        "populations": TINY["populations"] | {"heldout": {"source": {"name": "madrylab", "folder": "models"}}, "designed": None, "n_seeds": None},
+        "populations": TINY["populations"]
+        | {
+            "heldout": {"source": {"name": "madrylab", "folder": "models"}},
+            "designed": None,
+            "n_seeds": None,
+        },
     }
     (folder / "mine.yaml").write_text(yaml.safe_dump(tree, sort_keys=False))
     return folder / "mine.yaml"
@@ -62,8 +73,21 @@ def folders(session: Session) -> dict[str, str | None]:
 # Tables that rest on no other table, and stay where they are when a file changes.
 NOT_CHANGED = {
     "request.csv": {"train/full", "train/heldout"},
-    "weights.npy": {"train/full", "train/heldout", "forget/request", "train/oracle/request", "train/floor/request", "unlearn/nothing/request"},
-    "models/logits.npy": {"train/full", "forget/request", "train/oracle/request", "train/floor/request", "unlearn/nothing/request"},
+    "weights.npy": {
+        "train/full",
+        "train/heldout",
+        "forget/request",
+        "train/oracle/request",
+        "train/floor/request",
+        "unlearn/nothing/request",
+    },
+    "models/logits.npy": {
+        "train/full",
+        "forget/request",
+        "train/oracle/request",
+        "train/floor/request",
+        "unlearn/nothing/request",
+    },
     "data.npz": set(),
 }
 
@@ -84,10 +108,14 @@ def test_a_file_that_changes_in_place_is_noticed(tmp_path: Path, name: str) -> N
     again = open_in(folder, tmp_path / "store")
     assert again.graph.digest != session.graph.digest
     after = folders(again)
-    assert {key for key, place in before.items() if place is not None and after[key] == place} == NOT_CHANGED[name]
+    assert {key for key, place in before.items() if place is not None and after[key] == place} == NOT_CHANGED[
+        name
+    ]
 
 
-def test_workers_in_another_folder_open_the_files_that_were_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_in_another_folder_open_the_files_that_were_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = write_experiment(tmp_path / "first").parent
     session = open_in(folder, tmp_path / "store")
     (tmp_path / "elsewhere").mkdir()
@@ -123,13 +151,17 @@ class Started(Model):
 """
 
 
-def test_a_model_whose_file_changes_during_a_run_is_no_part_of_the_old_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_whose_file_changes_during_a_run_is_no_part_of_the_old_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = write_experiment(tmp_path / "first").parent
     (folder / "started.py").write_text(MODEL)
     (folder / "bias.txt").write_text("0.5")
     monkeypatch.syspath_prepend(str(folder))
     with contextlib.chdir(folder):
-        session = open_session("mine.yaml", ["model={name: 'started:Started', file: bias.txt}"], str(tmp_path / "store"))
+        session = open_session(
+            "mine.yaml", ["model={name: 'started:Started', file: bias.txt}"], str(tmp_path / "store")
+        )
     session.graph.survey(session.store)
     (folder / "bias.txt").write_text("0.7")
     progress = run_serially(session, wanted=frozenset({"train/full"}))
@@ -152,7 +184,24 @@ def test_a_path_may_begin_with_the_home_folder(tmp_path: Path, monkeypatch: pyte
         open_session(str(config), ["dataset.path=nowhere/data.npz"], store=str(tmp_path / "store"))
 
 
-@pytest.mark.parametrize("name", ["exp #2", "2026", "on", "runs: new", "[runs]", "~tilde", "a'b\"c", "{x}", "null", "&a", "*a", "!x", "017"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "exp #2",
+        "2026",
+        "on",
+        "runs: new",
+        "[runs]",
+        "~tilde",
+        "a'b\"c",
+        "{x}",
+        "null",
+        "&a",
+        "*a",
+        "!x",
+        "017",
+    ],
+)
 def test_a_store_is_the_folder_of_that_name(dmm: Dmm, tmp_path: Path, name: str) -> None:
     status, out, _ = dmm("plan", "tiny.yaml", "--store", name, "--json")
     assert (status, answer(out)["store"]) == (0, str(tmp_path / name))
@@ -165,7 +214,10 @@ def test_a_store_without_a_name_is_refused(dmm: Dmm, name: str) -> None:
 
 
 def test_a_plan_names_what_each_set_forgets(dmm: Dmm) -> None:
-    sets = "forget_sets={listed: {name: indices, ids: [23, 17, 18]}, hard: {name: hardest, n_points: 3}, many: {name: random, n_points: 30}}"
+    sets = (
+        "forget_sets={listed: {name: indices, ids: [23, 17, 18]}, hard: {name: hardest, n_points: 3}, many: "
+        "{name: random, n_points: 30}}"
+    )
     status, out, _ = dmm("plan", "tiny.yaml", "--store", "store", "--set", sets, "--json")
     assert status == 0
     assert "forget/listed: 3 points: 17, 18, 23\n" in out

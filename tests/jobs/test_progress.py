@@ -17,7 +17,16 @@ Open = Callable[..., Session]
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"), [(None, "?"), (0.4, "0 s"), (59.4, "59 s"), (59.6, "1 min 0 s"), (200, "3 min 20 s"), (7500, "2 h 5 min"), (360000, "100 h 0 min")]
+    ("seconds", "words"),
+    [
+        (None, "?"),
+        (0.4, "0 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min 0 s"),
+        (200, "3 min 20 s"),
+        (7500, "2 h 5 min"),
+        (360000, "100 h 0 min"),
+    ],
 )
 def test_durations_are_said_as_people_do(seconds: float | None, words: str) -> None:
     assert duration_in_words(seconds) == words
@@ -32,7 +41,9 @@ def test_lines_say_what_is_busy_and_how_fast(open_tiny: Open, monkeypatch: pytes
     assert re.search(r"train models \d+/\d+ .* models/s · \d+ s left", out.getvalue())
 
 
-def test_what_is_left_of_models_is_not_said_while_others_work(open_tiny: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_left_of_models_is_not_said_while_others_work(
+    open_tiny: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "_LINE_SECONDS", 0.0)
     states = open_tiny().graph.survey(open_tiny().store)
     out = io.StringIO()

@@ -1,4 +1,7 @@
-"""Unlearners start from the models of a role, and judges compare with them: those are planned, and what cannot be had is refused first."""
+"""Unlearners start from the models of a role, and judges compare with them.
+
+Those are planned, and what cannot be had is refused first.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -26,8 +29,15 @@ def test_a_judge_compares_with_the_role_that_it_names(open_tiny: Open, role: str
 
 def test_a_judge_that_reads_weights_that_are_not_kept_is_refused_first(open_tiny: Open) -> None:
     own = {"unlearners": {"late": {"name": "no_op", "start": "oracle"}}}
-    with pytest.raises(ConfigError, match=r"judges.w compares with populations.full, whose weights are not kept; set populations.full.keep"):
-        open_tiny("populations.full.keep_states=false", **FEW | own, judges={"w": WEIGHTS | {"start": "full"}})
+    with pytest.raises(
+        ConfigError,
+        match=(
+            r"judges.w compares with populations.full, whose weights are not kept; set populations.full.keep"
+        ),
+    ):
+        open_tiny(
+            "populations.full.keep_states=false", **FEW | own, judges={"w": WEIGHTS | {"start": "full"}}
+        )
 
 
 STARTS = {"unlearners": {"nothing": {"name": "no_op", "start": "designed"}}}
@@ -60,7 +70,9 @@ def test_with_a_proxy_the_report_reads_the_time_of_every_population(open_tiny: O
     scout = {"n_models": 2, "model": {"name": "mlp", "width": 4}}
     few = {"forget_sets": FEW["forget_sets"]}
     rows, names = rows_and_names(open_tiny(**few, populations=populations | {"scout": scout}))
-    timed = {name.removeprefix("population/").split("/")[0] for name in names if name.startswith("population/")}
+    timed = {
+        name.removeprefix("population/").split("/")[0] for name in names if name.startswith("population/")
+    }
     assert timed | {"full", "oracle"} == set(rows)
     _, names = rows_and_names(open_tiny(**few, populations=populations))
     assert not [name for name in names if name.startswith("population/")]

@@ -24,9 +24,22 @@ def files_of(root: Path) -> list[Path]:
     return [path.relative_to(root) for path in root.rglob("*") if path.is_file()]
 
 
-def ship(folder: Path, settings: dict[str, Any] | None = None, *, shipped: Callable[[Path], list[Path]] = files_of, most: int = 1000):
+def ship(
+    folder: Path,
+    settings: dict[str, Any] | None = None,
+    *,
+    shipped: Callable[[Path], list[Path]] = files_of,
+    most: int = 1000,
+):
     experiment = config.build(TINY | (settings or {}))
-    return pack(experiment, config="tiny.yaml", options=["--store", "/s"], working_dir=str(folder), shipped_files=shipped, largest_bytes=most)
+    return pack(
+        experiment,
+        config="tiny.yaml",
+        options=["--store", "/s"],
+        working_dir=str(folder),
+        shipped_files=shipped,
+        largest_bytes=most,
+    )
 
 
 @pytest.fixture
@@ -45,7 +58,10 @@ def test_the_entry_point_resumes_in_the_folder_that_is_shipped(folder: Path) -> 
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"forget_sets": {"some": {"name": "file", "path": "ids.txt"}}}, "file ids.txt is not shipped .* it does not exist"),
+        (
+            {"forget_sets": {"some": {"name": "file", "path": "ids.txt"}}},
+            "file ids.txt is not shipped .* it does not exist",
+        ),
         ({"forget_sets": {"some": {"name": "file", "path": "../ids.txt"}}}, "it lies elsewhere"),
         ({"dataset": {"name": "npz", "path": "kept/data.npz"}}, "leaves it out"),
     ],
@@ -67,7 +83,10 @@ def test_files_are_looked_for_where_the_job_starts(folder: Path) -> None:
         pack(experiment, config="shipped/tiny.yaml", options=[], **names)
     (folder / "ids.txt").rename(folder / "shipped" / "ids.txt")
     assert check_here(experiment, "shipped")
-    assert pack(experiment, config="shipped/tiny.yaml", options=[], **names).entrypoint == "python -m jobs.run tiny.yaml"
+    assert (
+        pack(experiment, config="shipped/tiny.yaml", options=[], **names).entrypoint
+        == "python -m jobs.run tiny.yaml"
+    )
 
 
 def test_an_absolute_path_is_taken_on_trust(folder: Path) -> None:
@@ -77,7 +96,9 @@ def test_an_absolute_path_is_taken_on_trust(folder: Path) -> None:
 def test_a_plugin_must_be_shipped_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     elsewhere = folder / "elsewhere"
     elsewhere.mkdir()
-    (elsewhere / "mine_own.py").write_text("from pipeline.models.mlp import Mlp\n\n\nclass Own(Mlp):\n    pass\n")
+    (elsewhere / "mine_own.py").write_text(
+        "from pipeline.models.mlp import Mlp\n\n\nclass Own(Mlp):\n    pass\n"
+    )
     monkeypatch.syspath_prepend(str(elsewhere))
     settings = {"model": {"name": "mine_own:Own", "width": 8}}
     assert ship(folder, settings).n_files == 2
@@ -122,8 +143,12 @@ def test_ray_lists_what_it_ships(folder: Path) -> None:
         (("--entrypoint-label", "kind"), "NAME=VALUE"),
     ],
 )
-def test_what_is_wrong_is_said_before_a_cluster_is_asked(dmm: Dmm, tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
-    status, _, err = dmm("submit", "tiny.yaml", "--address", NOBODY, "--store", str(tmp_path / "s"), *arguments)
+def test_what_is_wrong_is_said_before_a_cluster_is_asked(
+    dmm: Dmm, tmp_path: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    status, _, err = dmm(
+        "submit", "tiny.yaml", "--address", NOBODY, "--store", str(tmp_path / "s"), *arguments
+    )
     assert status == 2
     assert said in err
 
@@ -162,21 +187,33 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> type[FakeServer]:
 
 @pytest.mark.parametrize(
     ("ends", "status", "said"),
-    [(ended("SUCCEEDED", 0), 0, "has taken job"), (ended("FAILED", 3), 3, "goes on from what is finished"), (None, 130, "ray job stop tiny-train-")],
+    [
+        (ended("SUCCEEDED", 0), 0, "has taken job"),
+        (ended("FAILED", 3), 3, "goes on from what is finished"),
+        (None, 130, "ray job stop tiny-train-"),
+    ],
 )
-def test_following_ends_as_the_job_does_and_leaving_leaves_it_running(dmm: Dmm, fake: Any, tmp_path: Path, ends: Any, status: int, said: str) -> None:
+def test_following_ends_as_the_job_does_and_leaving_leaves_it_running(
+    dmm: Dmm, fake: Any, tmp_path: Path, ends: Any, status: int, said: str
+) -> None:
     fake.ends = ends
     options = ("--only", "train", "--follow", "--entrypoint-cpus", "1", "--set", "seed=4")
     found, _, err = dmm("submit", "tiny.yaml", "--address", NOBODY, "--store", str(tmp_path / "s"), *options)
     assert (found, "a line of the job" in err) == (status, True)
     assert said in err
     assert "same command goes on" not in err
-    assert fake.last["entrypoint"] == f"python -m jobs.run tiny.yaml --set seed=4 --store {tmp_path / 's'} --only train"
+    assert (
+        fake.last["entrypoint"]
+        == f"python -m jobs.run tiny.yaml --set seed=4 --store {tmp_path / 's'} --only train"
+    )
     assert fake.last["needs"] == {"num_cpus": 1.0}
 
 
 def test_data_that_only_the_cluster_has_are_left_to_the_job(dmm: Dmm, fake: Any, tmp_path: Path) -> None:
-    mine = TINY | {"dataset": {"name": "npz", "path": "/nowhere/data.npz"}, "forget_sets": {"some": {"name": "random", "n_points": 5}}}
+    mine = TINY | {
+        "dataset": {"name": "npz", "path": "/nowhere/data.npz"},
+        "forget_sets": {"some": {"name": "random", "n_points": 5}},
+    }
     Path("tiny.yaml").write_text(yaml.safe_dump(mine, sort_keys=False))
     status, _, err = dmm("submit", "tiny.yaml", "--address", NOBODY, "--store", str(tmp_path / "s"))
     assert status == 0
@@ -184,7 +221,10 @@ def test_data_that_only_the_cluster_has_are_left_to_the_job(dmm: Dmm, fake: Any,
 
 
 class DroppingClient:
-    """A job's log in parts; the connection drops after the first, and is whole from its beginning when opened again."""
+    """A job's log in parts.
+
+    The connection drops after the first, and is whole from its beginning when opened again.
+    """
 
     def __init__(self) -> None:
         self.tails, self.asked = 0, 0
@@ -193,7 +233,9 @@ class DroppingClient:
         self.asked += 1
         if self.asked == 2:
             raise ConnectionError("away for a moment")
-        return JobDetails(type="SUBMISSION", entrypoint="python", status="RUNNING" if self.tails < 1 else "SUCCEEDED")
+        return JobDetails(
+            type="SUBMISSION", entrypoint="python", status="RUNNING" if self.tails < 1 else "SUCCEEDED"
+        )
 
     async def tail_job_logs(self, job_id: str):
         self.tails += 1
@@ -214,7 +256,9 @@ def test_a_log_goes_on_where_its_connection_dropped(monkeypatch: pytest.MonkeyPa
     assert "".join(written) == "one\ntwo\n"
 
 
-def test_a_job_finds_in_its_environment_what_its_submitter_has(dmm: Dmm, fake: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_finds_in_its_environment_what_its_submitter_has(
+    dmm: Dmm, fake: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow:5000")
     monkeypatch.setenv("DMM_STORE_PATIENCE", "7")
     asked = ("submit", "tiny.yaml", "--address", NOBODY, "--store", str(tmp_path / "s"))
@@ -236,38 +280,77 @@ HERE = [
 
 
 @pytest.mark.parametrize("view", HERE)
-def test_a_view_on_this_machine_does_not_travel_to_another(dmm: Dmm, fake: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, view: str) -> None:
+def test_a_view_on_this_machine_does_not_travel_to_another(
+    dmm: Dmm, fake: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, view: str
+) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", view)
     asked = ("submit", "tiny.yaml", "--store", str(tmp_path / "s"), "--set", "tracking.uri=null")
     status, _, err = dmm(*asked, "--address", "http://head:8265")
     assert (status, f"MLFLOW_TRACKING_URI {view!r} is of this machine" in err) == (2, True)
-    assert "expected an address that the cluster can reach, such as http://HOST:5000: give that, or unset the variable" in " ".join(err.split())
+    assert (
+        "expected an address that the cluster can reach, such as http://HOST:5000: give that, or unset the "
+        "variable" in " ".join(err.split())
+    )
     assert dmm(*asked, "--address", "http://localhost:8265")[0] == 0
 
 
 def test_a_view_behind_a_forwarded_port_is_said_to_be_the_jobs(dmm: Dmm, fake: Any, tmp_path: Path) -> None:
     asked = ("submit", "tiny.yaml", "--store", str(tmp_path / "s"), "--address", "http://localhost:8265")
     said = "of the machine that the job starts on"
-    assert [said in dmm(*asked, "--set", f"tracking.uri={view}")[2] for view in ("http://localhost:5000", "http://mlflow:5000")] == [True, False]
+    assert [
+        said in dmm(*asked, "--set", f"tracking.uri={view}")[2]
+        for view in ("http://localhost:5000", "http://mlflow:5000")
+    ] == [True, False]
 
 
-@pytest.mark.parametrize(("mode", "said"), [("token", "watch: RAY_AUTH_MODE=token ray job logs"), ("disabled", "watch: ray job logs")])
-def test_rays_own_commands_are_named_as_they_work(dmm: Dmm, fake: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str, said: str) -> None:
+@pytest.mark.parametrize(
+    ("mode", "said"),
+    [("token", "watch: RAY_AUTH_MODE=token ray job logs"), ("disabled", "watch: ray job logs")],
+)
+def test_rays_own_commands_are_named_as_they_work(
+    dmm: Dmm, fake: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str, said: str
+) -> None:
     monkeypatch.setenv("RAY_AUTH_MODE", mode)
     assert said in dmm("submit", "tiny.yaml", "--store", str(tmp_path / "s"), "--address", NOBODY)[2]
 
 
-@pytest.mark.parametrize("view", ["http://mlflow:5000", "https://10.0.0.7", "databricks", "sqlite:///{store}/mlflow.db"])
-def test_a_view_that_the_cluster_can_reach_travels(dmm: Dmm, fake: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, view: str) -> None:
+@pytest.mark.parametrize(
+    "view", ["http://mlflow:5000", "https://10.0.0.7", "databricks", "sqlite:///{store}/mlflow.db"]
+)
+def test_a_view_that_the_cluster_can_reach_travels(
+    dmm: Dmm, fake: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, view: str
+) -> None:
     view = view.format(store=tmp_path / "s")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", view)
-    assert dmm("submit", "tiny.yaml", "--store", str(tmp_path / "s"), "--set", "tracking.uri=null", "--address", "http://head:8265")[0] == 0
+    assert (
+        dmm(
+            "submit",
+            "tiny.yaml",
+            "--store",
+            str(tmp_path / "s"),
+            "--set",
+            "tracking.uri=null",
+            "--address",
+            "http://head:8265",
+        )[0]
+        == 0
+    )
     assert fake.last["variables"]["MLFLOW_TRACKING_URI"] == view
 
 
-@pytest.mark.parametrize(("address", "said"), [("", "an object store cannot hold MLflow's database"), ("http://me:s3cret@mlflow", "'http://***@mlflow'")])
-def test_a_job_without_a_place_for_its_view_is_refused_here(dmm: Dmm, monkeypatch: pytest.MonkeyPatch, address: str, said: str) -> None:
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("", "an object store cannot hold MLflow's database"),
+        ("http://me:s3cret@mlflow", "'http://***@mlflow'"),
+    ],
+)
+def test_a_job_without_a_place_for_its_view_is_refused_here(
+    dmm: Dmm, monkeypatch: pytest.MonkeyPatch, address: str, said: str
+) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
-    status, _, err = dmm("submit", "tiny.yaml", "--address", NOBODY, "--store", "s3://bucket/a", "--set", "tracking.uri=null")
+    status, _, err = dmm(
+        "submit", "tiny.yaml", "--address", NOBODY, "--store", "s3://bucket/a", "--set", "tracking.uri=null"
+    )
     assert (status, "s3cret" in err) == (2, False)
     assert said in err

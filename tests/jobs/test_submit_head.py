@@ -15,7 +15,8 @@ from tiny import TINY
 pytestmark = [pytest.mark.ray, pytest.mark.heavy]
 
 SMALL = TINY | {
-    "populations": {role: {"n_models": 4} for role in ("scout", "heldout", "full", "oracle", "floor")} | {"subset": {"n_models": 8}, "designed": None},
+    "populations": {role: {"n_models": 4} for role in ("scout", "heldout", "full", "oracle", "floor")}
+    | {"subset": {"n_models": 8}, "designed": None},
     "estimator": {"name": "ridge"},
     "forget_sets": {"some": {"name": "random", "n_points": 5}},
     "unlearners": {"dmm": {"name": "dmm", "retain_points": 10, "epochs": 1}},
@@ -46,9 +47,21 @@ def test_two_heads_that_start_at_once_share_no_port() -> None:
 
 
 @pytest.mark.slow
-def test_a_followed_job_ends_as_the_run_does_and_leaves_its_id(head: Head, folder: Path, tmp_path: Path) -> None:
+def test_a_followed_job_ends_as_the_run_does_and_leaves_its_id(
+    head: Head, folder: Path, tmp_path: Path
+) -> None:
     store = tmp_path / "store"
-    done = head.dmm("submit", "tiny.yaml", "--address", head.address, "--store", str(store), "--follow", "--json", cwd=folder)
+    done = head.dmm(
+        "submit",
+        "tiny.yaml",
+        "--address",
+        head.address,
+        "--store",
+        str(store),
+        "--follow",
+        "--json",
+        cwd=folder,
+    )
     assert done.returncode == 0, done.stderr
     told = answer(done.stdout)
     assert told["status"] == "SUCCEEDED"
@@ -57,12 +70,24 @@ def test_a_followed_job_ends_as_the_run_does_and_leaves_its_id(head: Head, folde
     status = head.dmm("status", "tiny.yaml", "--store", str(store), "--json", cwd=folder)
     assert answer(status.stdout)["complete"]
     with sqlite3.connect(store / "mlflow.db") as database:
-        assert database.execute("select distinct value from tags where key = 'ray_job_id'").fetchall() == [(told["job_id"],)]
+        assert database.execute("select distinct value from tags where key = 'ray_job_id'").fetchall() == [
+            (told["job_id"],)
+        ]
 
 
 @pytest.mark.slow
 def test_a_job_that_fails_is_a_command_that_fails(head: Head, folder: Path, tmp_path: Path) -> None:
-    asked = ("submit", "tiny.yaml", "--address", head.address, "--store", str(tmp_path / "other"), "--only", "fit", "--follow")
+    asked = (
+        "submit",
+        "tiny.yaml",
+        "--address",
+        head.address,
+        "--store",
+        str(tmp_path / "other"),
+        "--only",
+        "fit",
+        "--follow",
+    )
     failed = head.dmm(*asked, cwd=folder)
     assert failed.returncode == 1
     assert "run `dmm run --only train` with the same config and store first" in failed.stderr
@@ -70,7 +95,16 @@ def test_a_job_that_fails_is_a_command_that_fails(head: Head, folder: Path, tmp_
 
 @pytest.mark.slow
 def test_a_wrong_token_is_refused_with_the_remedy(head: Head, folder: Path, tmp_path: Path) -> None:
-    refused = head.dmm("submit", "tiny.yaml", "--address", head.address, "--store", str(tmp_path), cwd=folder, RAY_AUTH_TOKEN="b2" * 32)
+    refused = head.dmm(
+        "submit",
+        "tiny.yaml",
+        "--address",
+        head.address,
+        "--store",
+        str(tmp_path),
+        cwd=folder,
+        RAY_AUTH_TOKEN="b2" * 32,
+    )
     assert refused.returncode == 1
     assert "refused the token" in refused.stderr
     assert "RAY_AUTH_TOKEN_PATH" in refused.stderr

@@ -1,4 +1,7 @@
-"""`dmm verify --repair` beside a run that lives: what its writers are about to finish or list is theirs, what killed ones left is set aside."""
+"""`dmm verify --repair` beside a run that lives.
+
+What its writers are about to finish or list is theirs, what killed ones left is set aside.
+"""
 
 import os
 import time
@@ -12,7 +15,11 @@ from jobs.commands import verify as verifying
 from pipeline.store.files import TEMPORARY
 from pipeline.store.store import Store
 
-NAMES = (f"{TEMPORARY}0123", "members-000005-000010.0123456789abcdef.safetensors", "members-000005-000010.0123456789abcdef.json")
+NAMES = (
+    f"{TEMPORARY}0123",
+    "members-000005-000010.0123456789abcdef.safetensors",
+    "members-000005-000010.0123456789abcdef.json",
+)
 
 
 @pytest.fixture
@@ -30,7 +37,9 @@ def age(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("skew", [0.0, -7 * 86400.0, 7 * 86400.0])
-def test_what_a_living_writer_is_about_to_finish_or_list_stays(dmm: Dmm, beside: Path, monkeypatch: pytest.MonkeyPatch, skew: float) -> None:
+def test_what_a_living_writer_is_about_to_finish_or_list_stays(
+    dmm: Dmm, beside: Path, monkeypatch: pytest.MonkeyPatch, skew: float
+) -> None:
     now = time.time
     monkeypatch.setattr(verifying.time, "time", lambda: now() + skew)
     status, out, _ = dmm(*serial("verify", "--repair"))
@@ -55,11 +64,17 @@ def test_a_bad_shard_is_made_again_however_young_it_is(dmm: Dmm, beside: Path) -
     shard.write_bytes(shard.read_bytes()[:-20])
     status, out, _ = dmm(*serial("verify", "--repair"))
     result = answer(out)
-    assert (status, [Path(path).name for path in result["quarantined"]], result["n_young"]) == (0, [shard.name], 3)
+    assert (status, [Path(path).name for path in result["quarantined"]], result["n_young"]) == (
+        0,
+        [shard.name],
+        3,
+    )
     assert tables("store") == before
 
 
-def test_a_blob_that_is_written_again_while_all_is_read_stays(dmm: Dmm, beside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_blob_that_is_written_again_while_all_is_read_stays(
+    dmm: Dmm, beside: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     age(beside)
     check = Store.check
 
@@ -69,7 +84,9 @@ def test_a_blob_that_is_written_again_while_all_is_read_stays(dmm: Dmm, beside: 
         return found
 
     monkeypatch.setattr(Store, "check", check_and_write)
-    assert sorted(Path(path).name for path in answer(dmm(*serial("verify", "--repair"))[1])["quarantined"]) == sorted([NAMES[0], NAMES[2]])
+    assert sorted(
+        Path(path).name for path in answer(dmm(*serial("verify", "--repair"))[1])["quarantined"]
+    ) == sorted([NAMES[0], NAMES[2]])
     assert (beside / NAMES[1]).exists()
 
 

@@ -57,7 +57,9 @@ def test_one_picture_of_a_store_that_has_nothing_yet(open_tiny: Open) -> None:
     assert "not complete yet" in said(look)
 
 
-def test_without_a_terminal_a_line_is_printed_now_and_then_until_all_is_done(open_tiny: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_terminal_a_line_is_printed_now_and_then_until_all_is_done(
+    open_tiny: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
     session, console = open_tiny(), plain_console(file=io.StringIO(), record=True)
     work(session, 3)
     monkeypatch.setattr("jobs.commands.watch.time.sleep", lambda _: run_serially(session))
@@ -71,15 +73,24 @@ def test_without_a_terminal_a_line_is_printed_now_and_then_until_all_is_done(ope
     assert "complete" in said(watcher.look())
 
 
-def test_a_log_names_what_was_given_up_once_and_ends_when_nobody_works(open_tiny: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_log_names_what_was_given_up_once_and_ends_when_nobody_works(
+    open_tiny: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
     session, console, now = open_tiny(), plain_console(file=io.StringIO(), record=True, width=200), [0.0]
     state = session.graph.survey(session.store)["train/full"]
-    write_failure(session.store, state.table.folder, "members", Failure(key="train/full", start=0, stop=5, error="ValueError: [red]poison"))
+    write_failure(
+        session.store,
+        state.table.folder,
+        "members",
+        Failure(key="train/full", start=0, stop=5, error="ValueError: [red]poison"),
+    )
     monkeypatch.setattr("jobs.commands.watch.time.sleep", lambda seconds: now.append(now[-1] + seconds))
     monkeypatch.setattr("jobs.commands.watch.time.monotonic", lambda: now[-1])
     assert not follow_run(session, console, once=False, patience=1.0).is_complete
     lines = console.export_text().splitlines()
-    assert [line for line in lines if "given up:" in line] == ["given up: train/full 0-5: ValueError: [red]poison; `dmm run` tries again"]
+    assert [line for line in lines if "given up:" in line] == [
+        "given up: train/full 0-5: ValueError: [red]poison; `dmm run` tries again"
+    ]
     assert lines[0] == lines[3] == "nothing yet"
     assert "nothing was made for" in lines[-1]
     assert "1 shards were given up" in lines[-1]

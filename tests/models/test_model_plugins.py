@@ -1,4 +1,7 @@
-"""What every model owes the rest of the pipeline; a new one needs an entry in SETTINGS only if its defaults do not fit 8 x 8 images."""
+"""What every model owes the rest of the pipeline.
+
+A new one needs an entry in SETTINGS only if its defaults do not fit 8 x 8 images.
+"""
 
 import json
 import pickle
@@ -66,8 +69,12 @@ def test_another_seed_gives_another_start() -> None:
 
 def test_gradients_reach_every_parameter(model: Model) -> None:
     module = built(model)
-    torch.autograd.backward(nn.functional.cross_entropy(module(torch.rand(20, 1, 8, 8)), torch.arange(20) % 10))
-    assert all(parameter.grad is not None and parameter.grad.abs().max() > 0 for parameter in module.parameters())
+    torch.autograd.backward(
+        nn.functional.cross_entropy(module(torch.rand(20, 1, 8, 8)), torch.arange(20) % 10)
+    )
+    assert all(
+        parameter.grad is not None and parameter.grad.abs().max() > 0 for parameter in module.parameters()
+    )
 
 
 def test_logistic_starts_at_zero() -> None:
@@ -76,8 +83,16 @@ def test_logistic_starts_at_zero() -> None:
 
 def test_mlp_has_the_layers_its_settings_say() -> None:
     plain, deep = built(Mlp(width=7)), built(Mlp(width=5, depth=3, dropout=0.5))
-    assert [tuple(layer.weight.shape) for layer in plain.modules() if isinstance(layer, nn.Linear)] == [(7, 64), (10, 7)]
-    assert [tuple(layer.weight.shape) for layer in deep.modules() if isinstance(layer, nn.Linear)] == [(5, 64), (5, 5), (5, 5), (10, 5)]
+    assert [tuple(layer.weight.shape) for layer in plain.modules() if isinstance(layer, nn.Linear)] == [
+        (7, 64),
+        (10, 7),
+    ]
+    assert [tuple(layer.weight.shape) for layer in deep.modules() if isinstance(layer, nn.Linear)] == [
+        (5, 64),
+        (5, 5),
+        (5, 5),
+        (10, 5),
+    ]
     assert sum(isinstance(layer, nn.Dropout) for layer in deep.modules()) == 3
     assert not any(isinstance(layer, nn.Dropout) for layer in plain.modules())
 
@@ -93,12 +108,18 @@ def test_cnn_refuses_inputs_that_are_no_images(input_shape: tuple[int, ...]) -> 
         Cnn().build(input_shape, 10)
 
 
-@pytest.mark.parametrize("shape", [(8, 8, 3), (32, 32, 3), (28, 28, 1), (480, 640, 3), (64, 64, 4), (5, 6, 3)])
+@pytest.mark.parametrize(
+    "shape", [(8, 8, 3), (32, 32, 3), (28, 28, 1), (480, 640, 3), (64, 64, 4), (5, 6, 3)]
+)
 def test_images_whose_channels_come_last_are_refused_with_the_remedy(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ConfigError, match=r"look like \(height, width, channels\).*images\.transpose\(0, 3, 1, 2\)"):
+    with pytest.raises(
+        ConfigError, match=r"look like \(height, width, channels\).*images\.transpose\(0, 3, 1, 2\)"
+    ):
         Cnn().build(shape, 10)
 
 
-@pytest.mark.parametrize("shape", [(3, 8, 8), (1, 28, 28), (3, 8, 3), (4, 6, 4), (512, 4, 4), (64, 3, 3), (128, 9, 3), (16, 8, 8)])
+@pytest.mark.parametrize(
+    "shape", [(3, 8, 8), (1, 28, 28), (3, 8, 3), (4, 6, 4), (512, 4, 4), (64, 3, 3), (128, 9, 3), (16, 8, 8)]
+)
 def test_images_whose_channels_come_first_are_taken(shape: tuple[int, ...]) -> None:
     assert Cnn(width=2).build(shape, 10).eval()(torch.rand(2, *shape)).shape == (2, 10)

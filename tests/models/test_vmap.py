@@ -15,7 +15,12 @@ from pipeline.models.logistic import Logistic
 from pipeline.models.mlp import Mlp
 
 N_MEMBERS = 4
-MODELS_TO_STACK: list[Model] = [Logistic(zero_init=False), Mlp(width=16, depth=2), Cnn(width=4), Cnn(width=4, batch_norm=False)]
+MODELS_TO_STACK: list[Model] = [
+    Logistic(zero_init=False),
+    Mlp(width=16, depth=2),
+    Cnn(width=4),
+    Cnn(width=4, batch_norm=False),
+]
 
 
 @pytest.fixture(params=MODELS_TO_STACK, ids=lambda model: f"{model.name}-{model.model_dump()}")
@@ -27,11 +32,17 @@ def members(request: pytest.FixtureRequest) -> list[nn.Module]:
 
 def batch() -> tuple[Tensor, Tensor]:
     drawn = torch.Generator().manual_seed(1)
-    return torch.rand(N_MEMBERS, 12, 1, 8, 8, generator=drawn), torch.randint(0, 10, (N_MEMBERS, 12), generator=drawn)
+    return torch.rand(N_MEMBERS, 12, 1, 8, 8, generator=drawn), torch.randint(
+        0, 10, (N_MEMBERS, 12), generator=drawn
+    )
 
 
-def stacked_logits(skeleton: nn.Module, parameters: dict[str, Any], buffers: dict[str, Any], inputs: Tensor) -> Tensor:
-    logits: Tensor = vmap(lambda values, state, x: functional_call(skeleton, (values, state), (x,)))(parameters, buffers, inputs)
+def stacked_logits(
+    skeleton: nn.Module, parameters: dict[str, Any], buffers: dict[str, Any], inputs: Tensor
+) -> Tensor:
+    logits: Tensor = vmap(lambda values, state, x: functional_call(skeleton, (values, state), (x,)))(
+        parameters, buffers, inputs
+    )
     return logits
 
 
@@ -56,7 +67,9 @@ def test_stacked_outputs_equal_those_of_each_member(members: list[nn.Module], tr
 def test_stacked_gradients_equal_those_of_each_member(members: list[nn.Module]) -> None:
     inputs, labels = batch()
     parameters, buffers = stack_module_state(members)
-    torch.autograd.backward(vmap(loss)(stacked_logits(copy.deepcopy(members[0]), parameters, buffers, inputs), labels).sum())
+    torch.autograd.backward(
+        vmap(loss)(stacked_logits(copy.deepcopy(members[0]), parameters, buffers, inputs), labels).sum()
+    )
     for index, member in enumerate(members):
         torch.autograd.backward(loss(member(inputs[index]), labels[index]))
         for name, parameter in member.named_parameters():

@@ -61,14 +61,26 @@ RANDOM = {
 }
 
 
-def klom_of(p95: tuple[float, float, float], n_nonfinite: int = 0, floor: tuple[float, ...] = FLOOR) -> Scores:
+def klom_of(
+    p95: tuple[float, float, float], n_nonfinite: int = 0, floor: tuple[float, ...] = FLOOR
+) -> Scores:
     """Return what KLoM says where these are the P95 on the three splits."""
     placed = [(split, value, reference) for split, value, reference in zip(SPLITS, p95, floor, strict=True)]
     rows = [
-        Score(statistic="p95", split=split, value=value, interval=(0.86 * value, min(1.17 * value, 11.51)), reference=reference, unit="nats")
+        Score(
+            statistic="p95",
+            split=split,
+            value=value,
+            interval=(0.86 * value, min(1.17 * value, 11.51)),
+            reference=reference,
+            unit="nats",
+        )
         for split, value, reference in placed
     ]
-    rows += [Score(statistic="mean", split=split, value=0.55 * value, reference=0.36, unit="nats") for split, value, _ in placed]
+    rows += [
+        Score(statistic="mean", split=split, value=0.55 * value, reference=0.36, unit="nats")
+        for split, value, _ in placed
+    ]
     return Scores(rows=tuple(rows), counts={NONFINITE: n_nonfinite})
 
 
@@ -76,13 +88,27 @@ def accuracy_of(share: float) -> Scores:
     """Return accuracies of a method that is this share of the way from retraining to nothing."""
     values = {"forget": 0.55 + 0.35 * share, "retain": 0.999, "validation": 0.972 - 0.02 * share}
     rows = [
-        Score(statistic="accuracy", split=split, value=value, reference=OF_ORACLES[split], better="nearer", unit="fraction") for split, value in values.items()
+        Score(
+            statistic="accuracy",
+            split=split,
+            value=value,
+            reference=OF_ORACLES[split],
+            better="nearer",
+            unit="fraction",
+        )
+        for split, value in values.items()
     ]
     return Scores(rows=tuple(rows))
 
 
 def row_of(
-    kind: str, p95: tuple[float, float, float], n_points: int = 4, *, n_nonfinite: int = 0, floor: tuple[float, ...] = FLOOR, **fields: Any
+    kind: str,
+    p95: tuple[float, float, float],
+    n_points: int = 4,
+    *,
+    n_nonfinite: int = 0,
+    floor: tuple[float, ...] = FLOOR,
+    **fields: Any,
 ) -> MethodRow:
     """Return a row of a known kind from its P95 on the three splits; further fields replace those made up."""
     needs, moves_weights, fraction = KINDS[kind]
@@ -95,14 +121,24 @@ def row_of(
         "needs": needs,
         "moves_weights": moves_weights,
         "scores": {"klom": klom_of(p95, n_nonfinite, floor), "accuracy": accuracy_of(share)},
-        "cost": Cost(samples=21_000 * fraction, fraction=fraction, amortised_fraction=fraction + (333.0 if "effect" in needs else 0.0)),
+        "cost": Cost(
+            samples=21_000 * fraction,
+            fraction=fraction,
+            amortised_fraction=fraction + (333.0 if "effect" in needs else 0.0),
+        ),
         "points": p95[0] * rng.uniform(0.3, 1.05, n_points),
         "margins": rng.normal(oracle_mean + (8 - oracle_mean) * share, 1.3, (N_MODELS, n_points)),
     }
     return MethodRow(**(made | fields))
 
 
-def set_of(p95: Mapping[str, tuple[float, float, float]], n_points: int = 4, *, floor: tuple[float, ...] = FLOOR, **fields: Any) -> SetContent:
+def set_of(
+    p95: Mapping[str, tuple[float, float, float]],
+    n_points: int = 4,
+    *,
+    floor: tuple[float, ...] = FLOOR,
+    **fields: Any,
+) -> SetContent:
     """Return a forget set from the P95 of each row; further fields replace those made up."""
     rng = np.random.default_rng(n_points)
     made: dict[str, Any] = {
@@ -126,19 +162,35 @@ def report_of(*sets: SetContent, **fields: Any) -> Report:
     """Return a report on sets; further fields replace those made up."""
     made: dict[str, Any] = {
         "title": "Unlearning handwritten digits",
-        "dataset": DatasetContent(name="digits", n_train=1400, n_validation=397, n_classes=10, n_mislabelled=30),
+        "dataset": DatasetContent(
+            name="digits", n_train=1400, n_validation=397, n_classes=10, n_mislabelled=30
+        ),
         "model": "mlp of width 128",
         "recipe": "15 epochs of SGD, batch 64, learning rate 0.2, momentum 0.9, weight decay 0.0005",
         "populations": (
-            PopulationContent(role="subset", n_models=2000, points_kept=700, retrainings=1000.0, seconds=512.0),
+            PopulationContent(
+                role="subset", n_models=2000, points_kept=700, retrainings=1000.0, seconds=512.0
+            ),
             PopulationContent(role="full", n_models=100, points_kept=1400, retrainings=100.0, seconds=51.0),
             PopulationContent(role="oracle/coherent", n_models=100, points_kept=1385, retrainings=98.9),
         ),
-        "attribution": AttributionContent(estimator="ridge", penalty="leave-one-out", r2=0.31, n_models=2000, lds=0.412, lds_interval=(0.397, 0.428)),
+        "attribution": AttributionContent(
+            estimator="ridge",
+            penalty="leave-one-out",
+            r2=0.31,
+            n_models=2000,
+            lds=0.412,
+            lds_interval=(0.397, 0.428),
+        ),
         "sets": sets,
         "break_even": break_even(1000.0, 0.082),
         "config_yaml": "dataset:\n  name: digits\nmodel: {name: mlp, width: 128}\n",
-        "provenance": (("host", "two-cores"), ("numpy", "2.4.6"), ("store", "runs"), ("fingerprint", "1f3a09bc77aa0142")),
+        "provenance": (
+            ("host", "two-cores"),
+            ("numpy", "2.4.6"),
+            ("store", "runs"),
+            ("fingerprint", "1f3a09bc77aa0142"),
+        ),
     }
     return Report(**(made | fields))
 
@@ -166,12 +218,41 @@ def report() -> Report:
     """Return a report on three sets of digits: coherent, mislabelled and random."""
     images, labels = load_digits().images, load_digits().target
     eights, flipped, some = np.flatnonzero(labels == 8)[:15], np.arange(200, 230), np.arange(60, 80)
-    coherent = set_of(COHERENT, 15, ids=eights, labels=labels[eights], true_labels=labels[eights], images=images[eights])
-    diverged = row_of("gradient_ascent", MISLABELLED["gradient_ascent"], 30, n_nonfinite=1740, margins=np.full((N_MODELS, 30), np.nan))
-    rows = tuple(diverged if kind == diverged.label else row_of(kind, p95, 30) for kind, p95 in MISLABELLED.items())
+    coherent = set_of(
+        COHERENT, 15, ids=eights, labels=labels[eights], true_labels=labels[eights], images=images[eights]
+    )
+    diverged = row_of(
+        "gradient_ascent",
+        MISLABELLED["gradient_ascent"],
+        30,
+        n_nonfinite=1740,
+        margins=np.full((N_MODELS, 30), np.nan),
+    )
+    rows = tuple(
+        diverged if kind == diverged.label else row_of(kind, p95, 30) for kind, p95 in MISLABELLED.items()
+    )
     wrong = (labels[flipped] + 3) % 10
-    mislabelled = set_of({}, 30, label="mislabelled", ids=flipped, labels=wrong, true_labels=labels[flipped], images=images[flipped], rows=rows)
+    mislabelled = set_of(
+        {},
+        30,
+        label="mislabelled",
+        ids=flipped,
+        labels=wrong,
+        true_labels=labels[flipped],
+        images=images[flipped],
+        rows=rows,
+    )
     rows = tuple(row_of(kind, p95, 20, oracle_mean=7.7) for kind, p95 in RANDOM.items())
     near = np.random.default_rng(3).normal(7.7, 1.3, (N_MODELS, 20))
-    random = set_of({}, 20, label="random", plugin="random", ids=some, labels=labels[some], images=images[some], oracle=near, rows=rows)
+    random = set_of(
+        {},
+        20,
+        label="random",
+        plugin="random",
+        ids=some,
+        labels=labels[some],
+        images=images[some],
+        oracle=near,
+        rows=rows,
+    )
     return report_of(coherent, mislabelled, random)

@@ -27,7 +27,12 @@ def test_the_headline_says_how_far_the_method_is_and_where_it_is_nearer():
 
 
 @pytest.mark.parametrize(
-    ("p95", "floors"), [((math.nan, 1.0), "countless floors in convex and 1.4"), ((0.0, 0.0), "0.0 floors in convex and 0.0"), ((5.0, 1.0), "10 floors in")]
+    ("p95", "floors"),
+    [
+        ((math.nan, 1.0), "countless floors in convex and 1.4"),
+        ((0.0, 0.0), "0.0 floors in convex and 0.0"),
+        ((5.0, 1.0), "10 floors in"),
+    ],
 )
 def test_one_set_and_odd_numbers_are_put_into_words(p95, floors):
     assert headline(comparison(compared_set(dmm=p95))).startswith(f"dmm ends at {floors}")
@@ -35,7 +40,13 @@ def test_one_set_and_odd_numbers_are_put_into_words(p95, floors):
 
 @pytest.mark.parametrize(
     ("p95", "expected"),
-    [((5.0, 1.0), "digits"), ((0.5, 1.4), "convex"), ((1.0, 1.4), None), ((1.0, 1.6), None), ((math.nan, 9.0), "digits")],
+    [
+        ((5.0, 1.0), "digits"),
+        ((0.5, 1.4), "convex"),
+        ((1.0, 1.4), None),
+        ((1.0, 1.6), None),
+        ((math.nan, 9.0), "digits"),
+    ],
 )
 def test_nearer_is_counted_in_floors_and_must_be_told_by_the_intervals(p95, expected):
     """Floors are 0.5 and 0.7: twice the floor is level, and so is what the intervals cannot tell."""
@@ -69,7 +80,9 @@ def test_the_page_shows_every_figure_and_every_setting_that_differs(page):
 def test_what_an_experiment_lacks_is_a_gap_and_what_is_broken_is_told():
     broken = Method(label="ascent", role=Role.RIVAL, entries=(entry(math.nan, n_nonfinite=30), None))
     one = compared_set()
-    whole = ComparedSet(**{**one.__dict__, "methods": (*one.methods, broken), "same_points": False, "n_points": (15, 20)})
+    whole = ComparedSet(
+        **{**one.__dict__, "methods": (*one.methods, broken), "same_points": False, "n_points": (15, 20)}
+    )
     page = render_comparison(comparison(whole))
     assert page.count("<b>—</b>") == 3
     assert "⚠ 30 outputs not finite" in page
@@ -87,14 +100,22 @@ def test_the_figure_marks_every_method_of_every_experiment_and_both_floors():
     axes = comparison_figure(comparison()).axes
     assert [ax.get_title(loc="left") for ax in axes] == ["coherent", "random", "level"]
     assert {text.get_text() for text in axes[0].texts} >= {"5.00", "1.00", "10.5", "9.90"}
-    floors = [line.get_xdata()[0] for line in axes[0].lines if len(set(line.get_xdata())) == 1 and len(line.get_xdata()) == 2]
+    floors = [
+        line.get_xdata()[0]
+        for line in axes[0].lines
+        if len(set(line.get_xdata())) == 1 and len(line.get_xdata()) == 2
+    ]
     assert {0.5, 0.7} <= set(floors)
 
 
 def test_more_experiments_than_two_are_compared_with_the_nearest():
     three = [Method(label="dmm", role=Role.DATAMODEL, entries=(entry(5.0), entry(1.0), entry(9.0)))]
-    one = ComparedSet(label="a", same_points=True, n_points=(1,) * 3, floor=(scores_of(0.5, 0.5),) * 3, methods=tuple(three))
-    content = comparison(one, names=("x", "y", "z"), models=("m",) * 3, n_models=((9, 9),) * 3, differences=())
+    one = ComparedSet(
+        label="a", same_points=True, n_points=(1,) * 3, floor=(scores_of(0.5, 0.5),) * 3, methods=tuple(three)
+    )
+    content = comparison(
+        one, names=("x", "y", "z"), models=("m",) * 3, n_models=((9, 9),) * 3, differences=()
+    )
     assert "It is nearest in y on a." in headline(content)
     assert "these experiments differ in their data alone" in render_comparison(content)
 

@@ -10,9 +10,14 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SHOW = ROOT / "pipeline" / "show"
 # A table in HTML, the line below the heading of one in Markdown, and the calls that make one of pandas.
-TABLE_TEXT = re.compile(r"<t(able|head|body|r|d|h)\b|\|\s*:?-{3,}|\bto_(markdown|html)\b|\btabulate\b", re.IGNORECASE)
+TABLE_TEXT = re.compile(
+    r"<t(able|head|body|r|d|h)\b|\|\s*:?-{3,}|\bto_(markdown|html)\b|\btabulate\b", re.IGNORECASE
+)
 # The files that hold the table model and draw it.
-MODEL = [SHOW / name for name in ("tables.py", "markdown.py", "page.py", "terminal.py", "templates/show_table.html.j2")]
+MODEL = [
+    SHOW / name
+    for name in ("tables.py", "markdown.py", "page.py", "terminal.py", "templates/show_table.html.j2")
+]
 PROSE = ("*words.py", "verdict.py", "payback.py", "notes.py", "outcome*.py", "sentences.py", "phrases.py")
 
 
@@ -50,16 +55,24 @@ def test_only_show_writes_tables_in_html_or_markdown() -> None:
     assert not found
 
 
-@pytest.mark.parametrize("text", ["<table>", '<td class="x">', "| --- | ---: |", "|:---|", "frame.to_markdown()"])
+@pytest.mark.parametrize(
+    "text", ["<table>", '<td class="x">', "| --- | ---: |", "|:---|", "frame.to_markdown()"]
+)
 def test_a_table_that_is_written_by_hand_would_be_found(text: str) -> None:
     assert TABLE_TEXT.search(text)
 
 
 def test_the_model_itself_draws_nothing() -> None:
-    assert not {name.split(".")[0] for name in imported(SHOW / "tables.py")} & {"rich", "jinja2", "markupsafe"}
+    assert not {name.split(".")[0] for name in imported(SHOW / "tables.py")} & {
+        "rich",
+        "jinja2",
+        "markupsafe",
+    }
 
 
 def test_the_generators_of_prose_are_not_larger_than_the_unlearners() -> None:
     prose = {path.relative_to(ROOT): n_lines(path) for path in sources(*PROSE)}
     assert len(prose) >= 7
-    assert sum(prose.values()) <= sum(n_lines(path) for path in (ROOT / "pipeline" / "unlearning").glob("*.py")), prose
+    assert sum(prose.values()) <= sum(
+        n_lines(path) for path in (ROOT / "pipeline" / "unlearning").glob("*.py")
+    ), prose

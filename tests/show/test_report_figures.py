@@ -16,7 +16,10 @@ FRAME = Box(0, 0, 300, 300)
 
 
 def test_every_set_has_its_figures_as_png(make_set, make_report):
-    sets = [make_set({"dmm": (0.8, 0.6, 0.6)}, label=label, images=np.eye(4)[:, None] * np.ones((1, 4, 1))) for label in ("a", "b")]
+    sets = [
+        make_set({"dmm": (0.8, 0.6, 0.6)}, label=label, images=np.eye(4)[:, None] * np.ones((1, 4, 1)))
+        for label in ("a", "b")
+    ]
     drawn = figures(make_report(*sets))
     assert sorted(drawn) == ["forgotten_a", "forgotten_b", "klom_against_cost", "margins_a", "margins_b"]
     assert all(Image.open(io.BytesIO(png)).format == "PNG" for png in drawn.values())
@@ -29,7 +32,12 @@ def test_what_cannot_be_drawn_is_left_out(make_set, make_report):
 
 
 def test_names_are_fit_for_files_and_stay_apart(make_set, make_report):
-    drawn = figures(make_report(make_set({"dmm": (0.8, 0.6, 0.6)}, label="../a b"), make_set({"dmm": (0.8, 0.6, 0.6)}, label="../a/b")))
+    drawn = figures(
+        make_report(
+            make_set({"dmm": (0.8, 0.6, 0.6)}, label="../a b"),
+            make_set({"dmm": (0.8, 0.6, 0.6)}, label="../a/b"),
+        )
+    )
     assert sorted(drawn) == ["klom_against_cost", "margins_.._a_b_0", "margins_.._a_b_1"]
 
 

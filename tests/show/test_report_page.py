@@ -65,7 +65,10 @@ def test_the_page_is_well_formed_and_its_links_lead_somewhere(page):
 
 
 def test_the_verdict_comes_first_and_then_the_table(page, report):
-    places = [page.index(f'id="{name}"') for name in ("verdict", "table", "cost", "margins", "images", "spent", "reading", "config")]
+    places = [
+        page.index(f'id="{name}"')
+        for name in ("verdict", "table", "cost", "margins", "images", "spent", "reading", "config")
+    ]
     assert places == sorted(places)
     for content in report.sets:
         assert verdict(content).headline in page
@@ -74,7 +77,14 @@ def test_the_verdict_comes_first_and_then_the_table(page, report):
 def test_every_number_of_the_table_is_there_with_its_interval(page, report):
     for row in report.sets[0].rows:
         assert all(f"<b>{score.value:.2f}</b>" in page for score in row.scores["klom"].of("p95").values())
-    for words in ("0.70 to 0.95", "mean KLoM 0.45", "1.3× floor", "1,740 outputs not finite", "97.2%", "−2.2 points"):
+    for words in (
+        "0.70 to 0.95",
+        "mean KLoM 0.45",
+        "1.3× floor",
+        "1,740 outputs not finite",
+        "97.2%",
+        "−2.2 points",
+    ):
         assert words in page
 
 
@@ -89,9 +99,21 @@ def test_equal_reports_give_equal_bytes_whatever_the_users_own_style(page, repor
 
 
 def test_labels_are_text_and_never_markup(make_set, make_row, make_report):
-    rows = (make_row("dmm", (0.8, 0.6, 0.6), label=HOSTILE, plugin=HOSTILE), make_row("no_op", (9.0, 0.6, 0.6)))
+    rows = (
+        make_row("dmm", (0.8, 0.6, 0.6), label=HOSTILE, plugin=HOSTILE),
+        make_row("no_op", (9.0, 0.6, 0.6)),
+    )
     content = make_set({}, label=HOSTILE, plugin=HOSTILE, rows=rows)
-    page = render(make_report(content, title=HOSTILE, model=HOSTILE, config_yaml=HOSTILE, break_even=HOSTILE, provenance=((HOSTILE, HOSTILE),)))
+    page = render(
+        make_report(
+            content,
+            title=HOSTILE,
+            model=HOSTILE,
+            config_yaml=HOSTILE,
+            break_even=HOSTILE,
+            provenance=((HOSTILE, HOSTILE),),
+        )
+    )
     assert "<script" not in page
     assert page.count("&lt;script&gt;alert(") > 10
     reader = Nesting()
@@ -107,7 +129,9 @@ def test_labels_are_text_and_never_markup(make_set, make_row, make_report):
 def test_a_report_may_lack_almost_everything(make_set, make_report, fields):
     assert "No forget set was judged" in render(make_report(**fields))
     assert "no unlearner" in render(make_report(make_set({}, n_points=1), **fields)).lower()
-    assert "dmm reaches the floor" in render(make_report(make_set({"dmm": (0.7, 0.6, 0.6)}, n_points=1), **fields))
+    assert "dmm reaches the floor" in render(
+        make_report(make_set({"dmm": (0.7, 0.6, 0.6)}, n_points=1), **fields)
+    )
 
 
 def test_lds_and_its_interval_may_be_missing(make_report):
@@ -115,7 +139,9 @@ def test_lds_and_its_interval_may_be_missing(make_report):
     page = render(make_report())
     assert "0.412" in page
     assert "(0.397 to 0.428)" in page
-    assert "not measured" in render(make_report(attribution=dataclasses.replace(attribution, lds=None, lds_interval=None)))
+    assert "not measured" in render(
+        make_report(attribution=dataclasses.replace(attribution, lds=None, lds_interval=None))
+    )
 
 
 def test_degenerate_margins_and_constant_images_are_drawn(make_set, make_row, make_report):
@@ -135,7 +161,16 @@ def test_only_the_first_images_of_a_large_set_are_shown(make_set, make_report):
 
 @pytest.mark.parametrize(
     ("value", "floor", "level"),
-    [(0.6, 0.6, 0), (0.69, 0.6, 0), (1.0, 0.6, 1), (2.0, 0.6, 2), (4.0, 0.6, 3), (11.5, 0.6, 4), (np.nan, 0.6, 4), (0.13, 0.04, 0)],
+    [
+        (0.6, 0.6, 0),
+        (0.69, 0.6, 0),
+        (1.0, 0.6, 1),
+        (2.0, 0.6, 2),
+        (4.0, 0.6, 3),
+        (11.5, 0.6, 4),
+        (np.nan, 0.6, 4),
+        (0.13, 0.04, 0),
+    ],
 )
 def test_shades_follow_the_distance_beyond_what_retraining_alone_makes(value, floor, level):
     assert shade(Score(statistic="p95", split="forget", value=value, reference=floor), KlomJudge()) == level
@@ -161,5 +196,15 @@ def test_without_a_datamodel_the_page_speaks_of_none(make_report, make_set):
 def test_oracles_keep_all_but_the_forget_set_and_times_that_nobody_knows_have_no_column():
     rows = (PopulationContent(role="oracle", n_models=4, points_kept=None, retrainings=4.0),)
     table = populations_table(rows)
-    assert [column.title for column in table.columns] == ["Population", "Models", "Points kept by each", "Cost in retrainings"]
-    assert [cell.value for cell in table.sections[0].rows[0].cells] == ["oracle", 4, "all but the forget set", 4.0]
+    assert [column.title for column in table.columns] == [
+        "Population",
+        "Models",
+        "Points kept by each",
+        "Cost in retrainings",
+    ]
+    assert [cell.value for cell in table.sections[0].rows[0].cells] == [
+        "oracle",
+        4,
+        "all but the forget set",
+        4.0,
+    ]

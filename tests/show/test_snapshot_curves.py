@@ -16,7 +16,12 @@ WAY = [(0.001, 9.0), (0.01, 4.0), (0.05, 1.5), (0.082, 0.81)]
 
 
 def scores_of(value):
-    return Scores(rows=tuple(Score(statistic="p95", split=split, value=value, unit="nats") for split in ("forget", "retain", "validation")))
+    return Scores(
+        rows=tuple(
+            Score(statistic="p95", split=split, value=value, unit="nats")
+            for split in ("forget", "retain", "validation")
+        )
+    )
 
 
 def snapshots_of(way, judge="klom"):
@@ -38,7 +43,10 @@ def set_with(make_row, make_set):
 
     def make(*methods):
         rows = [make_row("no_op", (9.3, 0.6, 1.2))]
-        rows += [make_row(kind, (0.81, 0.88, 0.72), label=label, snapshots=snapshots_of(way)) for kind, label, way in methods]
+        rows += [
+            make_row(kind, (0.81, 0.88, 0.72), label=label, snapshots=snapshots_of(way))
+            for kind, label, way in methods
+        ]
         return make_set({}, rows=tuple(rows))
 
     return make
@@ -46,14 +54,23 @@ def set_with(make_row, make_set):
 
 def lines(figure):
     """Return lines with at least two points whose dashes are those of a way, as arrays (n_snapshots, 2)."""
-    return [line for ax in figure.axes for line in ax.get_lines() if line.get_zorder() == 3 and line.get_linestyle() != "None"]
+    return [
+        line
+        for ax in figure.axes
+        for line in ax.get_lines()
+        if line.get_zorder() == 3 and line.get_linestyle() != "None"
+    ]
 
 
 def test_the_line_leads_through_every_snapshot_to_the_result(set_with):
     figure = cost_figure([set_with(("dmm", "dmm", WAY))])
     (line,) = lines(figure)
     assert line.get_xydata() == pytest.approx(np.array([(math.log10(cost), value) for cost, value in WAY]))
-    results = [mark.get_xydata()[0].tolist() for mark in figure.axes[0].get_lines() if mark.get_marker() == "o" and mark.get_zorder() == 4]
+    results = [
+        mark.get_xydata()[0].tolist()
+        for mark in figure.axes[0].get_lines()
+        if mark.get_marker() == "o" and mark.get_zorder() == 4
+    ]
     assert results == [pytest.approx([math.log10(0.082), 0.81])]
 
 
@@ -90,9 +107,15 @@ def test_panels_side_by_side_have_the_numbers_of_their_axis_once(set_with):
 
 
 def test_labels_keep_clear_of_the_bars_of_others(set_with):
-    (ax,) = cost_figure([set_with(("finetune", "first", [(0.1, 9.0), (0.3, 1.0)]), ("dmm", "second", WAY))]).axes
+    (ax,) = cost_figure(
+        [set_with(("finetune", "first", [(0.1, 9.0), (0.3, 1.0)]), ("dmm", "second", WAY))]
+    ).axes
     renderer = ax.figure.canvas.get_renderer()
-    boxes = [text.get_window_extent(renderer) for text in ax.texts if text.get_text().startswith(("first", "second"))]
+    boxes = [
+        text.get_window_extent(renderer)
+        for text in ax.texts
+        if text.get_text().startswith(("first", "second"))
+    ]
     bars = [line for line in ax.get_lines() if line.get_alpha() == 0.45]
     along = [np.linspace(*ax.transData.transform(bar.get_xydata()), 60) for bar in bars]
     assert not any(box.contains(*place) for box in boxes for places in along for place in places)
@@ -109,13 +132,19 @@ def test_small_marks_do_not_touch_each_other(set_with):
     (ax,) = figure.axes
     marks = next(line for line in ax.get_lines() if line.get_zorder() == 3 and line.get_linestyle() == "None")
     pixels = ax.transData.transform(marks.get_xydata()) if len(marks.get_xydata()) else np.zeros((0, 2))
-    assert all(np.hypot(*(one - other)) >= APART for index, one in enumerate(pixels) for other in pixels[:index])
+    assert all(
+        np.hypot(*(one - other)) >= APART for index, one in enumerate(pixels) for other in pixels[:index]
+    )
 
 
 def test_labels_keep_clear_of_the_lines(set_with):
-    figure = cost_figure([set_with(("dmm", "dmm", WAY), ("finetune", "tuned", [(0.002, 9.2), (0.1, 6.0), (0.33, 3.0)]))])
+    figure = cost_figure(
+        [set_with(("dmm", "dmm", WAY), ("finetune", "tuned", [(0.002, 9.2), (0.1, 6.0), (0.33, 3.0)]))]
+    )
     (ax,) = figure.axes
-    boxes = [text.get_window_extent() for text in ax.texts if text.get_text().startswith(("dmm", "tuned", "no_op"))]
+    boxes = [
+        text.get_window_extent() for text in ax.texts if text.get_text().startswith(("dmm", "tuned", "no_op"))
+    ]
     for line in lines(figure):
         pixels = ax.transData.transform(line.get_xydata())
         along = np.concatenate([np.linspace(*ends, 60) for ends in itertools.pairwise(pixels)])
@@ -124,7 +153,10 @@ def test_labels_keep_clear_of_the_lines(set_with):
 
 def test_seven_entries_of_the_legend_stay_inside_the_figure(make_row, make_set):
     kinds = ("no_op", "dm_direct", "dmm", "oracle_matching", "finetune")
-    rows = [make_row(kind, (3.0, 1.0, 1.0), snapshots=snapshots_of(WAY) if kind == "dmm" else ()) for kind in kinds]
+    rows = [
+        make_row(kind, (3.0, 1.0, 1.0), snapshots=snapshots_of(WAY) if kind == "dmm" else ())
+        for kind in kinds
+    ]
     figure = cost_figure([make_set({}, rows=tuple(rows))])
     (legend,) = figure.legends
     box = legend.get_window_extent(figure.canvas.get_renderer())

@@ -122,7 +122,9 @@ def full() -> Table:
 
 @everywhere
 @pytest.mark.parametrize("text", HOSTILE)
-def test_a_text_is_shown_letter_by_letter_wherever_it_stands(render: Callable[[Table], str], text: str) -> None:
+def test_a_text_is_shown_letter_by_letter_wherever_it_stands(
+    render: Callable[[Table], str], text: str
+) -> None:
     cell = Cell(value=text, detail=text, under=(text,))
     section = Section(title=text, rows=(row_of(cell, 1.0),))
     one = Table(
@@ -137,7 +139,10 @@ def test_a_text_is_shown_letter_by_letter_wherever_it_stands(render: Callable[[T
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_a_page_has_no_tag_that_a_text_brought(text: str) -> None:
-    plain, hostile = (Texts(table_html(table_of([word_column(one)], [row_of(one)], caption=one))).tags for one in ("x", text))
+    plain, hostile = (
+        Texts(table_html(table_of([word_column(one)], [row_of(one)], caption=one))).tags
+        for one in ("x", text)
+    )
     assert hostile == plain
 
 
@@ -186,7 +191,9 @@ def test_numbers_carry_the_digits_of_their_column_and_everything_is_shown(
 
 
 @everywhere
-@pytest.mark.parametrize("columns", [(word_column("a"), number_column("b")), ()], ids=["no rows", "no columns"])
+@pytest.mark.parametrize(
+    "columns", [(word_column("a"), number_column("b")), ()], ids=["no rows", "no columns"]
+)
 def test_an_empty_table_is_drawn(render: Callable[[Table], str], columns: tuple) -> None:
     one = table_of(columns, [], caption="nothing here", notes=["still a note"])
     assert one.is_empty
@@ -232,7 +239,12 @@ def test_numbers_stand_right_in_every_renderer() -> None:
 
 def test_the_best_of_each_section_is_marked_and_a_reference_never_is() -> None:
     marked = mark_best(full())
-    best = [(number_of_row, place) for number_of_row, one in enumerate(marked.sections[0].rows) for place, cell in enumerate(one.cells) if cell.is_best]
+    best = [
+        (number_of_row, place)
+        for number_of_row, one in enumerate(marked.sections[0].rows)
+        for place, cell in enumerate(one.cells)
+        if cell.is_best
+    ]
     assert best == [(1, 1), (1, 3)]
     assert not any(cell.is_best for cell in marked.sections[1].rows[0].cells)
     assert 'class="number best start"' in table_html(marked)
@@ -260,7 +272,9 @@ def test_a_column_known_only_as_data_is_enough() -> None:
         {"title": "relearning", "unit": "steps", "digits": 0, "better": "higher"},
     ]
     columns = [word_column("unlearner"), *(number_column(**score) for score in scores)]
-    one = mark_best(table_of(columns, [row_of("dmm", Cell(value=0.51, reference=0.5, interval=(0.49, 0.54)), 120)]))
+    one = mark_best(
+        table_of(columns, [row_of("dmm", Cell(value=0.51, reference=0.5, interval=(0.49, 0.54)), 120)])
+    )
     assert "0.510 (0.490 to 0.540; reference 0.500)" in on_page(one)
     assert "relearning, steps ↑" in on_terminal(one)
 

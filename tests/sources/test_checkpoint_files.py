@@ -1,4 +1,7 @@
-"""The source `checkpoints`: one file, files by number, folders by number, oracles by forget set, and masks beside them."""
+"""The source `checkpoints`.
+
+One file, files by number, folders by number, oracles by forget set, and masks beside them.
+"""
 
 from pathlib import Path
 
@@ -31,7 +34,9 @@ def source(tmp_path: Path, **settings: object) -> CheckpointFiles:
         ("final.pt", ("final.pt", "0.pt"), 1),
     ],
 )
-def test_files_are_found_by_their_numbers(tmp_path: Path, examples: Examples, files: str, names: tuple[str, ...], n_models: int) -> None:
+def test_files_are_found_by_their_numbers(
+    tmp_path: Path, examples: Examples, files: str, names: tuple[str, ...], n_models: int
+) -> None:
     for seed, name in enumerate(names):
         save_state(tmp_path / name, network(examples, seed).state_dict())
     found = source(tmp_path, files=files)
@@ -48,7 +53,10 @@ def test_models_are_in_the_order_of_their_numbers(tmp_path: Path, examples: Exam
     for number in (10, 9, 1):
         save_state(tmp_path / f"{number}.pt", network(examples, number).state_dict())
     states = source(tmp_path).read_states(0, 3, network(examples, 99))
-    assert all(torch.equal(states["1.bias"][row], network(examples, number).state_dict()["1.bias"]) for row, number in enumerate((1, 9, 10)))
+    assert all(
+        torch.equal(states["1.bias"][row], network(examples, number).state_dict()["1.bias"])
+        for row, number in enumerate((1, 9, 10))
+    )
 
 
 def test_safetensors_are_read_too(tmp_path: Path, examples: Examples) -> None:

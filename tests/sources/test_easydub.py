@@ -1,4 +1,8 @@
-"""The source `easydub`: members by number, outputs over all points in the data set's order, states by a map of keys, and what is wrong by name."""
+"""The source `easydub`.
+
+Members by number, outputs over all points in the data set's order, states by a map of keys, and what is wrong
+by name.
+"""
 
 from pathlib import Path
 
@@ -39,12 +43,16 @@ def test_pretrained_models_are_read_by_number(tmp_path: Path, examples: Examples
     found = source(tmp_path)
     assert (found.offers(), found.n_models()) == ({"states", "logits", "margins"}, 4)
     found.check(examples)
-    assert np.array_equal(found.read_outputs(2, 4), np.stack([made.logits["pretrain"][number] for number in (2, 10)]))
+    assert np.array_equal(
+        found.read_outputs(2, 4), np.stack([made.logits["pretrain"][number] for number in (2, 10)])
+    )
     states = found.read_states(1, 4, template(examples))
     assert torch.equal(states["3.bias"][2], made.states["pretrain"][10]["3.bias"])
 
 
-def test_the_rows_of_oracles_come_back_in_the_order_of_the_data(tmp_path: Path, examples: Examples, made: Made) -> None:
+def test_the_rows_of_oracles_come_back_in_the_order_of_the_data(
+    tmp_path: Path, examples: Examples, made: Made
+) -> None:
     oracles = source(tmp_path).of_forget_set("some")
     oracles.check(examples)
     assert oracles.forget_ids().tolist() == [9, 4, 31]
@@ -88,7 +96,8 @@ def test_the_number_of_a_forget_set_counts_and_its_label_does_not(tmp_path: Path
     [
         (
             {"dataset": "cifar10"},
-            "holds no models of pretrained models .*: it has no dataset cifar10; it has: dataset tiny, model small",
+            "holds no models of pretrained models .*: it has no dataset cifar10; it has: dataset tiny, "
+            "model small",
         ),
         ({"epoch": 23}, "epoch 23"),
         (
@@ -97,20 +106,28 @@ def test_the_number_of_a_forget_set_counts_and_its_label_does_not(tmp_path: Path
         ),
     ],
 )
-def test_a_folder_without_such_models_says_what_it_has(tmp_path: Path, made: Made, settings: dict[str, object], said: str) -> None:
+def test_a_folder_without_such_models_says_what_it_has(
+    tmp_path: Path, made: Made, settings: dict[str, object], said: str
+) -> None:
     with pytest.raises(DataError, match=said):
         source(tmp_path, **settings).offers()
 
 
 def test_a_model_that_lacks_one_of_its_files_is_named(tmp_path: Path, made: Made) -> None:
     (tmp_path / "dub/margins/tiny/pretrain/val/small/id_10_epoch_3.npy").unlink()
-    with pytest.raises(DataError, match=r"model 10 has .* but no margins of val \(there are 4 and 3\).*`use`"):
+    with pytest.raises(
+        DataError, match=r"model 10 has .* but no margins of val \(there are 4 and 3\).*`use`"
+    ):
         source(tmp_path).n_models()
     assert source(tmp_path, use=("states", "logits")).n_models() == 4
 
 
-def test_outputs_over_other_points_are_refused_with_their_file(tmp_path: Path, examples: Examples, made: Made) -> None:
-    with pytest.raises(DataError, match=r"retain/small/id_0_epoch_3.npy has shape \(40, 3\); the data set needs \(30, 3\)"):
+def test_outputs_over_other_points_are_refused_with_their_file(
+    tmp_path: Path, examples: Examples, made: Made
+) -> None:
+    with pytest.raises(
+        DataError, match=r"retain/small/id_0_epoch_3.npy has shape \(40, 3\); the data set needs \(30, 3\)"
+    ):
         source(tmp_path).check(Planted(n_train=30, n_validation=12).load())
 
 
@@ -126,7 +143,9 @@ def test_outputs_over_other_points_are_refused_with_their_file(tmp_path: Path, e
         ),
     ],
 )
-def test_tensors_that_do_not_fit_are_named(tmp_path: Path, examples: Examples, made: Made, keys: dict[str, str | None], said: str) -> None:
+def test_tensors_that_do_not_fit_are_named(
+    tmp_path: Path, examples: Examples, made: Made, keys: dict[str, str | None], said: str
+) -> None:
     with pytest.raises(DataError, match=said):
         source(tmp_path, keys=keys).read_states(0, 1, template(examples))
 

@@ -65,7 +65,9 @@ def test_full_models_are_their_states(tmp_path: Path, examples: Examples, logits
     assert torch.equal(states["3.weight"][0], network(examples, 10).state_dict()["3.weight"])
 
 
-def test_oracles_are_logits_of_each_or_margins_of_all(tmp_path: Path, examples: Examples, logits: np.ndarray) -> None:
+def test_oracles_are_logits_of_each_or_margins_of_all(
+    tmp_path: Path, examples: Examples, logits: np.ndarray
+) -> None:
     one, two = source(tmp_path).of_forget_set("one"), source(tmp_path).of_forget_set("two")
     for oracles, expected in ((one, logits), (two, margins(logits, examples.labels))):
         oracles.check(examples)
@@ -81,7 +83,9 @@ def test_other_points_are_refused(tmp_path: Path, logits: np.ndarray) -> None:
 
 
 def test_what_is_not_there_is_said(tmp_path: Path, logits: np.ndarray) -> None:
-    with pytest.raises(DataError, match=r"no models of KLOM-models for dataset LIVING17, epoch 24 .*margins_all.pt"):
+    with pytest.raises(
+        DataError, match=r"no models of KLOM-models for dataset LIVING17, epoch 24 .*margins_all.pt"
+    ):
         source(tmp_path, dataset="LIVING17", epoch=24).n_models()
 
 

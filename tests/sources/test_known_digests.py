@@ -43,7 +43,9 @@ def test_a_file_that_is_gone_is_named(files: list[Path]) -> None:
         file_digests(files)
 
 
-def test_what_one_process_read_another_looks_up(files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_one_process_read_another_looks_up(
+    files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     one, other, store = KnownDigests(), KnownDigests(), Store(str(tmp_path / "store"))
     store.claim()
     monkeypatch.setattr(known_content, "KNOWN_DIGESTS", one)

@@ -1,4 +1,7 @@
-"""Files of state dicts: nothing but tensors is ever unpickled, and whatever is wrong is one message with its remedy."""
+"""Files of state dicts.
+
+Nothing but tensors is ever unpickled, and whatever is wrong is one message with its remedy.
+"""
 
 import pickle
 from pathlib import Path

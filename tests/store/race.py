@@ -4,7 +4,10 @@ import threading
 
 
 def create_at_once(files):
-    """Let eight threads create one file at the same moment, each with its number; return the numbers of those who were told that they did."""
+    """Let eight threads create one file at the same moment, each with its number.
+
+    Return the numbers of those who were told that they did.
+    """
     barrier, won = threading.Barrier(8), []
 
     def create(number):

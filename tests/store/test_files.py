@@ -27,7 +27,9 @@ def test_of_many_who_create_at_once_exactly_one_wins(files):
     assert all_names(files) == ["decision"]
 
 
-@pytest.mark.parametrize(("verb", "call"), [("write", "fsync"), ("write", "replace"), ("create", "fsync"), ("create", "link")])
+@pytest.mark.parametrize(
+    ("verb", "call"), [("write", "fsync"), ("write", "replace"), ("create", "fsync"), ("create", "link")]
+)
 def test_a_full_disk_is_named_and_loses_nothing(files, monkeypatch, verb, call):
     files.write("kept", b"before")
 

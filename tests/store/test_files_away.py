@@ -1,4 +1,7 @@
-"""A folder that goes away is waited for and never mistaken for an empty one; what waiting does not heal is said at once."""
+"""A folder that goes away is waited for and never mistaken for an empty one.
+
+What waiting does not heal is said at once.
+"""
 
 import errno
 import os

@@ -21,8 +21,17 @@ def files(request, tmp_path):
 
 def test_what_is_written_is_read_back(files):
     files.write("a/b/c.bin", b"content")
-    assert (files.read("a/b/c.bin"), files.size("a/b/c.bin"), files.read_range("a/b/c.bin", 2, 5)) == (b"content", 7, b"nte")
-    assert (files.names(""), files.names("a"), files.names("a/b"), files.names("nowhere/here")) == (["a"], ["b"], ["c.bin"], [])
+    assert (files.read("a/b/c.bin"), files.size("a/b/c.bin"), files.read_range("a/b/c.bin", 2, 5)) == (
+        b"content",
+        7,
+        b"nte",
+    )
+    assert (files.names(""), files.names("a"), files.names("a/b"), files.names("nowhere/here")) == (
+        ["a"],
+        ["b"],
+        ["c.bin"],
+        [],
+    )
     assert files.location("a/b/c.bin") == f"{files.uri}/a/b/c.bin"
     assert isinstance(files, Files)
 
@@ -69,7 +78,14 @@ def test_a_missing_file_is_named(files, verb):
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(reads=st.lists(st.tuples(st.sampled_from([io.SEEK_SET, io.SEEK_END]), st.integers(0, 300_000), st.integers(-1, 200_000)), max_size=4))
+@given(
+    reads=st.lists(
+        st.tuples(
+            st.sampled_from([io.SEEK_SET, io.SEEK_END]), st.integers(0, 300_000), st.integers(-1, 200_000)
+        ),
+        max_size=4,
+    )
+)
 def test_parts_of_a_file_are_those_of_any_file(files, reads):
     content = bytes(range(256)) * 1024
     files.write("large", content)
@@ -102,10 +118,17 @@ def test_no_path_leaves_the_root(files, before, bad, after, verb):
         getattr(files, verb)(path, *([b""] if verb == "write" else []))
 
 
-@pytest.mark.parametrize("path", ["../outside", "a/../../outside", "/etc/outside", "a//b", "a/", "./a", "s3://other/a\0"])
+@pytest.mark.parametrize(
+    "path", ["../outside", "a/../../outside", "/etc/outside", "a//b", "a/", "./a", "s3://other/a\0"]
+)
 def test_nothing_is_written_or_moved_across_the_border(files, path):
     files.write("kept", b"before")
-    for act in (lambda: files.write(path, b""), lambda: files.create(path, b""), lambda: files.move("kept", path), lambda: files.move(path, "kept")):
+    for act in (
+        lambda: files.write(path, b""),
+        lambda: files.create(path, b""),
+        lambda: files.move("kept", path),
+        lambda: files.move(path, "kept"),
+    ):
         with pytest.raises(StoreError, match="leaves the store"):
             act()
     assert (files.names(""), files.read("kept")) == (["kept"], b"before")

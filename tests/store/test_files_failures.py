@@ -32,7 +32,12 @@ def at_most(n_bytes):
 
 @pytest.mark.parametrize(("verb", "path"), [("write", "kept"), ("create", "new")])
 def test_a_write_that_stops_half_way_leaves_no_trace(files, verb, path):
-    with at_most(1000), pytest.raises(StoreError, match=rf"{path} cannot be written \(File too large\); free space or fix permissions"):
+    with (
+        at_most(1000),
+        pytest.raises(
+            StoreError, match=rf"{path} cannot be written \(File too large\); free space or fix permissions"
+        ),
+    ):
         getattr(files, verb)(path, bytes(100_000))
     assert (files.names(""), files.read("kept")) == (["kept"], b"before")
 
@@ -43,7 +48,9 @@ def test_a_folder_that_may_not_be_made_is_named_with_the_remedy(files, monkeypat
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr(Path, "mkdir", deny)
-    with pytest.raises(StoreError, match=r"a/new cannot be written \(Permission denied\); free space or fix permissions"):
+    with pytest.raises(
+        StoreError, match=r"a/new cannot be written \(Permission denied\); free space or fix permissions"
+    ):
         getattr(files, verb)("a/new", b"")
     assert files.names("") == ["kept"]
 

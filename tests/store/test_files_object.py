@@ -89,7 +89,9 @@ def test_a_server_that_is_gone_for_a_while_is_waited_for(s3, files):
 
 def test_patience_ends_with_the_cause_and_the_remedy(s3, s3_uri):
     s3.fail(503, 10**9)
-    with pytest.raises(StoreAwayError, match=r"Service Unavailable\); it was waited for, \d+ s: see to the store at s3://"):
+    with pytest.raises(
+        StoreAwayError, match=r"Service Unavailable\); it was waited for, \d+ s: see to the store at s3://"
+    ):
         PatientFiles(ObjectFiles.at(s3_uri), patience=1.0).read("a")
 
 
@@ -104,7 +106,10 @@ def test_a_server_that_refuses_connections_is_away(s3_uri):
 @pytest.mark.parametrize("verb", ["names", "read", "write"])
 def test_what_does_not_pass_is_said_at_once(s3, files, verb):
     fault = s3.fail(403, 10)
-    with pytest.raises(StoreError, match=r"cannot be .* check the bucket, its permissions and your credentials \(AWS_ACCESS_KEY_ID"):
+    with pytest.raises(
+        StoreError,
+        match=r"cannot be .* check the bucket, its permissions and your credentials \(AWS_ACCESS_KEY_ID",
+    ):
         getattr(files, verb)("a", *([b""] if verb == "write" else []))
     assert fault.times == 9
 
@@ -128,7 +133,9 @@ def test_an_upload_that_fails_half_way_publishes_nothing_and_leaves_no_parts(s3,
     assert files.size("large") == 11 << 20
 
 
-def test_a_store_that_lets_two_create_one_file_is_refused_before_anything_is_computed(s3, s3_uri, monkeypatch):
+def test_a_store_that_lets_two_create_one_file_is_refused_before_anything_is_computed(
+    s3, s3_uri, monkeypatch
+):
     monkeypatch.setattr(s3, "conditional", False)
     with pytest.raises(StoreError, match="lets two writers create one file"):
         Store(s3_uri).claim()
@@ -152,7 +159,9 @@ def test_a_uri_that_cannot_hold_a_store_is_refused_and_no_secret_is_repeated(uri
     assert "secret" not in str(refused.value)
 
 
-@pytest.mark.parametrize(("uri", "extra"), [("gs://bucket/runs", "gcs"), ("abfs://box@account/runs", "azure")])
+@pytest.mark.parametrize(
+    ("uri", "extra"), [("gs://bucket/runs", "gcs"), ("abfs://box@account/runs", "azure")]
+)
 def test_a_scheme_whose_package_is_missing_names_the_extra(uri, extra, monkeypatch):
     def missing(*arguments, **options):
         raise ImportError

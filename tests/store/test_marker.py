@@ -28,13 +28,23 @@ def begun(tmp_path):
     return session
 
 
-@pytest.mark.parametrize(("number", "words"), [(errno.ENOSPC, "No space left on device"), (errno.EROFS, "Read-only file system")])
-def test_a_store_that_can_no_longer_be_written_is_refused_before_a_shard_is_computed(begun, monkeypatch, number, words):
+@pytest.mark.parametrize(
+    ("number", "words"), [(errno.ENOSPC, "No space left on device"), (errno.EROFS, "Read-only file system")]
+)
+def test_a_store_that_can_no_longer_be_written_is_refused_before_a_shard_is_computed(
+    begun, monkeypatch, number, words
+):
     def refuse(*arguments):
         raise OSError(number, words)
 
     monkeypatch.setattr(os, "fsync", refuse)
-    with pytest.raises(StoreError, match=rf"nothing was computed, as its results could not be kept: .*\({words}\); free space or fix permissions"):
+    with pytest.raises(
+        StoreError,
+        match=(
+            rf"nothing was computed, as its results could not be kept: .*\({words}\); free space or fix "
+            r"permissions"
+        ),
+    ):
         Walk(begun.graph, Store(begun.store.uri), open_executor=compute_nothing)
     assert tables(begun.store.uri) == set()
 
@@ -43,7 +53,9 @@ def test_a_bucket_that_may_only_be_read_is_refused_before_a_shard_is_computed(s3
     session = open_at(s3_uri)
     session.store.claim()
     s3.fail(403, 10**9, verb="PUT")
-    with pytest.raises(StoreError, match=r"nothing was computed, .* check the bucket, its permissions and your credentials"):
+    with pytest.raises(
+        StoreError, match=r"nothing was computed, .* check the bucket, its permissions and your credentials"
+    ):
         Walk(session.graph, Store(s3_uri), open_executor=compute_nothing)
 
 
@@ -52,8 +64,19 @@ def test_a_run_tries_with_one_write_and_leaves_one_file(s3, s3_uri):
     for _ in range(3):
         with s3.counting() as asked:
             Store(s3_uri).claim()
-        assert [request.path.rpartition("/")[-1] for request in asked if request.verb == "PUT"] == [f"{TRIED}?"]
-    assert len([name for name in s3_server.stored() if name.startswith(s3_uri.removeprefix(f"s3://{s3_server.BUCKET}/"))]) == 2
+        assert [request.path.rpartition("/")[-1] for request in asked if request.verb == "PUT"] == [
+            f"{TRIED}?"
+        ]
+    assert (
+        len(
+            [
+                name
+                for name in s3_server.stored()
+                if name.startswith(s3_uri.removeprefix(f"s3://{s3_server.BUCKET}/"))
+            ]
+        )
+        == 2
+    )
 
 
 def test_a_store_that_is_away_is_still_one_that_may_come_back(begun, monkeypatch):

@@ -1,4 +1,7 @@
-"""A unit may have several rows: every part of a table comes back as it was written, and a header that contradicts itself is named."""
+"""A unit may have several rows.
+
+Every part of a table comes back as it was written, and a header that contradicts itself is named.
+"""
 
 import io
 import json
@@ -24,7 +27,10 @@ def store(tmp_path):
 
 
 def write(store, counts, start=0, *, rows_per_unit="counts"):
-    """Write a shard whose units have counts of rows; its values say which unit and which row of it they belong to."""
+    """Write a shard whose units have counts of rows.
+
+    Its values say which unit and which row of it they belong to.
+    """
     unit = np.repeat(np.arange(start, start + len(counts)), counts)
     row = np.concatenate([np.arange(count) for count in counts])
     columns = {"unit": unit, "row": row, "deep": (unit * 100 + row)[:, None, None] * np.ones((2, 3))}
@@ -59,7 +65,9 @@ def test_any_part_of_a_table_holds_the_rows_of_its_units(tmp_path_factory, shard
 @given(shards=st.lists(COUNTS, min_size=1, max_size=3), data=st.data())
 def test_who_does_not_ask_for_rows_reads_the_last_of_each_unit(tmp_path_factory, shards, data):
     store = Store(str(tmp_path_factory.mktemp("last")))
-    table, counts = table_of(store, [[count if len(shard) > 1 else count + 1 for count in shard] for shard in shards])
+    table, counts = table_of(
+        store, [[count if len(shard) > 1 else count + 1 for count in shard] for shard in shards]
+    )
     start = data.draw(st.integers(0, len(counts) - 1))
     found = store.read(table.part(start, len(counts)), ["unit", "row"])
     assert found["unit"].tolist() == list(range(start, len(counts)))
@@ -79,7 +87,10 @@ def test_a_unit_with_fewer_rows_stays_at_its_last(tmp_path_factory, counts, numb
 
 def test_the_header_of_a_shard_with_one_row_a_unit_says_nothing_of_rows(store):
     columns = {"member": np.arange(3)}
-    names = {store.write_shard(FOLDER, "members", 0, 3, Shard(columns=columns, rows_per_unit=rows), side={}) for rows in (None, [1, 1, 1])}
+    names = {
+        store.write_shard(FOLDER, "members", 0, 3, Shard(columns=columns, rows_per_unit=rows), side={})
+        for rows in (None, [1, 1, 1])
+    }
     (name,) = map(str, names)
     about = read_about(io.BytesIO((Path(store.uri) / FOLDER / name).read_bytes()), name)
     assert sorted(about) == ["blobs", "columns", "folder", "n_rows", "start", "stop", "summary", "unit"]
@@ -91,7 +102,11 @@ def test_a_shard_without_rows_in_its_header_is_read_by_the_old_rule(store):
     assert (rows.counts.tolist(), rows.columns["unit"].tolist()) == ([1, 1], [1, 2])
     store.write_shard("forget/a-1/2", "sets", 0, 1, Shard(columns={"index": np.arange(7)}), side={})
     table = store.table("forget/a-1/2", 1)
-    assert store.read(table)["index"].tolist() == store.read_rows(table).columns["index"].tolist() == list(range(7))
+    assert (
+        store.read(table)["index"].tolist()
+        == store.read_rows(table).columns["index"].tolist()
+        == list(range(7))
+    )
 
 
 def test_shards_with_and_without_rows_share_a_table(store):
@@ -146,7 +161,9 @@ def test_a_header_that_contradicts_itself_is_named_and_never_read(store, monkeyp
         "blobs": {},
         "columns": {"unit": ["<i8", []]},
     }
-    monkeypatch.setattr("pipeline.store.parquet.canonical", lambda _: json.dumps({**about, "n_rows": 6, **header}))
+    monkeypatch.setattr(
+        "pipeline.store.parquet.canonical", lambda _: json.dumps({**about, "n_rows": 6, **header})
+    )
     name = store.write_shard(
         FOLDER,
         "members",
@@ -159,7 +176,9 @@ def test_a_header_that_contradicts_itself_is_named_and_never_read(store, monkeyp
     for read in (store.read, store.read_rows):
         with pytest.raises(CorruptShardError, match=f"{name}.*run `dmm verify --repair`"):
             read(table.part(1, 2))
-    assert [(problem.path, problem.range) for problem in store.check(FOLDER)] == [(f"{FOLDER}/{name}", (0, 3))]
+    assert [(problem.path, problem.range) for problem in store.check(FOLDER)] == [
+        (f"{FOLDER}/{name}", (0, 3))
+    ]
 
 
 @settings(max_examples=80, deadline=None)

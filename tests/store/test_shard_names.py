@@ -1,4 +1,7 @@
-"""A name that is taken for a shard's is the one that the shard is opened under; lost shards keep their ranges."""
+"""A name that is taken for a shard's is the one that the shard is opened under.
+
+Lost shards keep their ranges.
+"""
 
 import pytest
 from hypothesis import given

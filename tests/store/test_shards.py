@@ -14,10 +14,19 @@ SHARDS = st.builds(lambda bounds, digest: ShardName("members", *bounds, digest),
 
 def holders(shards, n_units):
     """Return for each unit the lexically first shard that holds it, or None."""
-    return [min((shard for shard in shards if shard.start <= unit < shard.stop), key=str, default=None) for unit in range(n_units)]
+    return [
+        min((shard for shard in shards if shard.start <= unit < shard.stop), key=str, default=None)
+        for unit in range(n_units)
+    ]
 
 
-@given(shard=st.builds(lambda bounds, digest: ShardName("units", *bounds, digest), RANGES.map(lambda bounds: (bounds[0] * 10**5, bounds[1] * 10**5)), DIGESTS))
+@given(
+    shard=st.builds(
+        lambda bounds, digest: ShardName("units", *bounds, digest),
+        RANGES.map(lambda bounds: (bounds[0] * 10**5, bounds[1] * 10**5)),
+        DIGESTS,
+    )
+)
 def test_a_name_is_read_back(shard):
     assert ShardName.parse(str(shard)) == shard
 
@@ -63,14 +72,18 @@ def test_a_range_is_covered_if_every_unit_of_it_is_held(shards, bounds):
 @given(ranges=st.lists(RANGES, max_size=5), size=st.integers(1, 12))
 def test_work_is_cut_at_multiples_of_the_size_and_nothing_is_lost(ranges, size):
     parts = split(ranges, size)
-    assert [unit for bounds in parts for unit in range(*bounds)] == [unit for bounds in ranges for unit in range(*bounds)]
+    assert [unit for bounds in parts for unit in range(*bounds)] == [
+        unit for bounds in ranges for unit in range(*bounds)
+    ]
     assert all(stop - start <= size and start // size == (stop - 1) // size for start, stop in parts)
 
 
 @given(ranges=st.lists(RANGES, max_size=3), size=st.integers(1, 12), lost=RANGES)
 def test_a_lost_shard_is_made_again_as_it_was(ranges, size, lost):
     parts = split(ranges, size, lost=[lost])
-    assert [unit for bounds in parts for unit in range(*bounds)] == [unit for bounds in ranges for unit in range(*bounds)]
+    assert [unit for bounds in parts for unit in range(*bounds)] == [
+        unit for bounds in ranges for unit in range(*bounds)
+    ]
     for start, stop in ranges:
         assert (lost in parts) or not (start <= lost[0] and lost[1] <= stop)
 
@@ -81,5 +94,7 @@ def test_the_order_of_listing_does_not_matter():
 
 
 def test_twenty_thousand_shards_are_one_walk():
-    shards = [ShardName("members", 10 * number, 10 * number + 10, f"{number:016x}") for number in range(20_000)]
+    shards = [
+        ShardName("members", 10 * number, 10 * number + 10, f"{number:016x}") for number in range(20_000)
+    ]
     assert cover(shards, 200_000) == [Piece(shard, shard.start, shard.stop) for shard in shards]

@@ -28,12 +28,18 @@ def store(tmp_path):
 
 def columns(start, stop):
     rows = np.arange(start, stop)
-    return {"member": rows, "logits": rows[:, None, None] + np.arange(6.0, dtype=np.float32).reshape(2, 3), "mask": np.full((len(rows), 5), 7, np.uint8)}
+    return {
+        "member": rows,
+        "logits": rows[:, None, None] + np.arange(6.0, dtype=np.float32).reshape(2, 3),
+        "mask": np.full((len(rows), 5), 7, np.uint8),
+    }
 
 
 def write(store, start, stop, *, folder=FOLDER, blobs=None, side=None, shift=0):
     values = columns(start, stop)
-    shard = Shard(columns={**values, "member": values["member"] + shift}, summary={"p95": 0.5}, blobs=blobs or {})
+    shard = Shard(
+        columns={**values, "member": values["member"] + shift}, summary={"p95": 0.5}, blobs=blobs or {}
+    )
     return store.write_shard(folder, "members", start, stop, shard, side=side or {})
 
 
@@ -45,7 +51,10 @@ def path_of(store, name, folder=FOLDER):
 @given(data=st.data(), n_rows=st.integers(1, 5))
 def test_columns_of_any_kind_come_back_to_the_bit(tmp_path, data, n_rows):
     shapes = data.draw(st.lists(st.lists(st.integers(1, 4), max_size=3), min_size=1, max_size=3))
-    given_columns = {f"c{number}": data.draw(arrays.arrays(data.draw(DTYPES), (n_rows, *shape))) for number, shape in enumerate(shapes)}
+    given_columns = {
+        f"c{number}": data.draw(arrays.arrays(data.draw(DTYPES), (n_rows, *shape)))
+        for number, shape in enumerate(shapes)
+    }
     store = Store(str(tmp_path))
     name = store.write_shard(FOLDER, "members", 0, n_rows, Shard(columns=given_columns), side={})
     found = store.read(store.table(FOLDER, n_rows, shards=[name]))
@@ -71,7 +80,9 @@ def test_a_table_is_read_across_shards_of_any_sizes(store):
 @pytest.mark.parametrize("n_rows", [0, 1, 3])
 def test_a_shard_of_several_units_without_a_row_for_each_is_refused(store, n_rows):
     shard = Shard(columns={"member": np.arange(n_rows)})
-    with pytest.raises(ShapeError, match=rf"'member' has {n_rows} rows for 2 members .4 to 6.; return one row for each"):
+    with pytest.raises(
+        ShapeError, match=rf"'member' has {n_rows} rows for 2 members .4 to 6.; return one row for each"
+    ):
         store.write_shard(FOLDER, "members", 4, 6, shard, side={})
     assert store.files.names(FOLDER) == []
 
@@ -92,7 +103,9 @@ def test_a_shard_of_one_unit_may_have_any_number_of_rows(store, n_rows):
 
 
 def test_of_two_shards_that_hold_a_unit_the_lexically_first_serves_it(store):
-    first, second = sorted([write(store, 0, 4), write(store, 2, 6, shift=100), write(store, 0, 4, shift=200)], key=str)[:2]
+    first, second = sorted(
+        [write(store, 0, 4), write(store, 2, 6, shift=100), write(store, 0, 4, shift=200)], key=str
+    )[:2]
     members = store.read(store.table(FOLDER, 6))["member"]
     expected = store.read(store.table(FOLDER, 4, shards=[first]))["member"]
     assert members[:4].tolist() == expected.tolist()
@@ -109,7 +122,9 @@ def test_only_named_columns_are_read(store):
 
 def test_missing_units_are_counted_and_the_first_is_named(store):
     write(store, 0, 2)
-    with pytest.raises(MissingShardsError, match=r"4 of 6 units are missing in .* \(first: 2\); run the stage again"):
+    with pytest.raises(
+        MissingShardsError, match=r"4 of 6 units are missing in .* \(first: 2\); run the stage again"
+    ):
         store.table(FOLDER, 6)
 
 
@@ -129,7 +144,9 @@ def test_a_truncated_shard_is_named_and_never_read(tmp_path_factory, share):
     name = write(store, 0, 3)
     content = path_of(store, name).read_bytes()
     path_of(store, name).write_bytes(content[: int(share * len(content))])
-    assert [(problem.path, problem.range) for problem in store.check(FOLDER)] == [(f"{FOLDER}/{name}", (0, 3))]
+    assert [(problem.path, problem.range) for problem in store.check(FOLDER)] == [
+        (f"{FOLDER}/{name}", (0, 3))
+    ]
     with pytest.raises(CorruptShardError, match="dmm verify --repair"):
         store.read(store.table(FOLDER, 3))
 
@@ -157,7 +174,9 @@ def test_a_shard_in_anothers_place_is_foreign(store, folder, start, stop):
     elsewhere = ShardName("members", start, stop, name.digest)
     path_of(store, elsewhere, folder).parent.mkdir(parents=True, exist_ok=True)
     os.replace(path_of(store, name), path_of(store, elsewhere, folder))
-    assert "foreign" in next(problem.reason for problem in store.check(folder) if problem.path.endswith(str(elsewhere)))
+    assert "foreign" in next(
+        problem.reason for problem in store.check(folder) if problem.path.endswith(str(elsewhere))
+    )
     with pytest.raises(CorruptShardError, match="foreign"):
         store.read(TableRef(folder, (Piece(elsewhere, start, stop),)))
 
@@ -191,7 +210,9 @@ def test_what_is_finished_while_it_is_checked_is_left_to_its_writer(store, monke
 
 def test_a_bad_shard_is_never_young(store):
     path_of(store, write(store, 0, 3)).write_bytes(b"PAR1")
-    assert [(problem.range, problem.is_young) for problem in store.check(FOLDER, settled=0.0) if problem.range] == [((0, 3), False)]
+    assert [
+        (problem.range, problem.is_young) for problem in store.check(FOLDER, settled=0.0) if problem.range
+    ] == [((0, 3), False)]
 
 
 def test_a_sound_table_has_no_problems(store):
@@ -205,7 +226,9 @@ def test_a_damaged_blob_is_named_and_never_read(store, damage):
     name = write(store, 0, 3, blobs={"safetensors": b"weights"})
     path = next(path for path in path_of(store, name).parent.iterdir() if path.suffix == ".safetensors")
     path.unlink() if damage == "remove" else path.write_bytes(b"weightz")
-    assert [(problem.path, problem.range) for problem in store.check(FOLDER) if problem.range] == [(f"{FOLDER}/{name}", (0, 3))]
+    assert [(problem.path, problem.range) for problem in store.check(FOLDER) if problem.range] == [
+        (f"{FOLDER}/{name}", (0, 3))
+    ]
     with pytest.raises(StoreError):
         store.read_blob(FOLDER, name, "safetensors")
 
@@ -232,7 +255,11 @@ def test_what_is_set_aside_is_missing_but_not_lost_and_comes_back_under_its_old_
 def test_a_decision_is_made_once(store):
     assert store.decided("ensembles/a.json") is None
     assert store.decide("ensembles/a.json", {"kind": "stacked"}) == {"kind": "stacked"}
-    assert store.decide("ensembles/a.json", {"kind": "looped"}) == store.decided("ensembles/a.json") == {"kind": "stacked"}
+    assert (
+        store.decide("ensembles/a.json", {"kind": "looped"})
+        == store.decided("ensembles/a.json")
+        == {"kind": "stacked"}
+    )
 
 
 def test_a_damaged_decision_is_named(store):

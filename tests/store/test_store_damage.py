@@ -18,7 +18,11 @@ from pipeline.store.shards import ShardName
 from pipeline.store.store import Shard, Store
 
 FOLDER = "train/subset-0123/4567"
-CONTENT = Shard(columns={"member": np.arange(3), "mask": np.full((3, 5), 7, np.uint8)}, summary={"p95": 0.5}, blobs={"bin": b"weights"})
+CONTENT = Shard(
+    columns={"member": np.arange(3), "mask": np.full((3, 5), 7, np.uint8)},
+    summary={"p95": 0.5},
+    blobs={"bin": b"weights"},
+)
 
 
 @pytest.fixture
@@ -39,7 +43,18 @@ def answer_or_none(ask):
 
 
 @pytest.mark.parametrize(
-    "text", ["5", "null", '["ab"]', '{"seconds": "x"}', '{"threads": null}', '{"written_at": 1e300}', '{"seconds": NaN}', '{"host": []}', "[" * 100_000]
+    "text",
+    [
+        "5",
+        "null",
+        '["ab"]',
+        '{"seconds": "x"}',
+        '{"threads": null}',
+        '{"written_at": 1e300}',
+        '{"seconds": NaN}',
+        '{"host": []}',
+        "[" * 100_000,
+    ],
 )
 def test_a_side_file_that_cannot_be_counted_with_says_nothing(store, text):
     name, _ = write(store)
@@ -69,22 +84,47 @@ def test_a_damaged_name_of_a_column_is_an_error_of_ours(store):
         assert answer_or_none(lambda: store.blob_names(FOLDER, name)) in (None, ["bin"])
 
 
-SAID = {"folder": FOLDER, "unit": "members", "start": 0, "stop": 3, "summary": {}, "blobs": {}, "columns": {"member": ["<i8", []]}, "n_rows": 3}
+SAID = {
+    "folder": FOLDER,
+    "unit": "members",
+    "start": 0,
+    "stop": 3,
+    "summary": {},
+    "blobs": {},
+    "columns": {"member": ["<i8", []]},
+    "n_rows": 3,
+}
 
 
-@pytest.mark.parametrize("text", [*(json.dumps({**SAID, part: None}) for part in ("summary", "blobs", "columns")), "[]", "null", "3", "[" * 100_000])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(json.dumps({**SAID, part: None}) for part in ("summary", "blobs", "columns")),
+        "[]",
+        "null",
+        "3",
+        "[" * 100_000,
+    ],
+)
 def test_a_shard_that_somebody_made_up_is_named_whoever_asks(store, monkeypatch, text):
     monkeypatch.setattr("pipeline.store.parquet.canonical", lambda _: text)
     name, _ = write(store)
     whole = store.table(FOLDER, 3)
-    for ask in (lambda: store.read(whole), lambda: store.summary(whole), lambda: store.columns(whole), lambda: store.read_blob(FOLDER, name, "bin")):
+    for ask in (
+        lambda: store.read(whole),
+        lambda: store.summary(whole),
+        lambda: store.columns(whole),
+        lambda: store.read_blob(FOLDER, name, "bin"),
+    ):
         assert answer_or_none(ask) is None
     assert f"{FOLDER}/{name}" in [problem.path for problem in store.check(FOLDER)]
 
 
 @pytest.mark.parametrize("kind", [["O", []], ["O", [1]], ["garbage", []], [5, []], ["<i8", ["x"]], None])
 def test_a_column_of_a_kind_that_somebody_made_up_is_not_read(store, monkeypatch, kind):
-    monkeypatch.setattr("pipeline.store.parquet.canonical", lambda _: json.dumps({**SAID, "columns": {"member": kind}}))
+    monkeypatch.setattr(
+        "pipeline.store.parquet.canonical", lambda _: json.dumps({**SAID, "columns": {"member": kind}})
+    )
     write(store)
     assert answer_or_none(lambda: store.read(store.table(FOLDER, 3))) is None
 
@@ -92,7 +132,9 @@ def test_a_column_of_a_kind_that_somebody_made_up_is_not_read(store, monkeypatch
 def test_a_file_of_another_kind_under_a_fitting_digest_is_named(store):
     name = ShardName("members", 0, 3, digest_bytes(b"no table"))
     store.files.write(f"{FOLDER}/{name}", b"no table")
-    assert [(problem.path, problem.range) for problem in store.check(FOLDER)] == [(f"{FOLDER}/{name}", (0, 3))]
+    assert [(problem.path, problem.range) for problem in store.check(FOLDER)] == [
+        (f"{FOLDER}/{name}", (0, 3))
+    ]
 
 
 @settings(max_examples=40, deadline=None)
@@ -145,7 +187,14 @@ class Trap:
         return (Path.touch, (Path("sprung"),))
 
 
-@pytest.mark.parametrize("wrap", [pickle.dumps, lambda trap: _saved(np.save, np.array([trap])), lambda trap: _saved(np.savez, a=np.array([trap]))])
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        pickle.dumps,
+        lambda trap: _saved(np.save, np.array([trap])),
+        lambda trap: _saved(np.savez, a=np.array([trap])),
+    ],
+)
 def test_a_pickle_in_the_place_of_a_shard_is_never_opened(store, tmp_path, monkeypatch, wrap):
     monkeypatch.chdir(tmp_path)
     content = wrap(Trap())
@@ -153,7 +202,11 @@ def test_a_pickle_in_the_place_of_a_shard_is_never_opened(store, tmp_path, monke
     for path in (f"{FOLDER}/{name}", "ensembles/a.json", f"{FOLDER}/{name.stem}.json"):
         store.files.write(path, content)
     assert [problem.range for problem in store.check(FOLDER) if problem.range] == [(0, 3)]
-    for act in (lambda: store.read(store.table(FOLDER, 3)), lambda: store.blob_names(FOLDER, name), lambda: store.decided("ensembles/a.json")):
+    for act in (
+        lambda: store.read(store.table(FOLDER, 3)),
+        lambda: store.blob_names(FOLDER, name),
+        lambda: store.decided("ensembles/a.json"),
+    ):
         with pytest.raises(StoreError):
             act()
     assert store.side(FOLDER, name) == {}

@@ -31,8 +31,14 @@ def test_every_row_comes_from_the_lexically_first_shard_that_holds_it(tmp_path_f
     store, made = Store(str(tmp_path_factory.mktemp("overlap"))), {}
     for tag, (start, stop) in enumerate([(0, 9), *ranges]):
         rows = np.arange(start, stop) + 100 * tag
-        made[str(write(store, start, stop, {"flat": rows, "deep": rows[:, None] * np.ones(2)}))] = (start, rows)
-    first = [min(name for name, (start, rows) in made.items() if start <= unit < start + len(rows)) for unit in range(9)]
+        made[str(write(store, start, stop, {"flat": rows, "deep": rows[:, None] * np.ones(2)}))] = (
+            start,
+            rows,
+        )
+    first = [
+        min(name for name, (start, rows) in made.items() if start <= unit < start + len(rows))
+        for unit in range(9)
+    ]
     expected = [made[name][1][unit - made[name][0]] for unit, name in enumerate(first)]
     found = store.read(store.table(FOLDER, 9))
     assert found["flat"].tolist() == found["deep"][:, 1].tolist() == expected
@@ -40,7 +46,9 @@ def test_every_row_comes_from_the_lexically_first_shard_that_holds_it(tmp_path_f
 
 @settings(max_examples=40, deadline=None)
 @given(data=st.data(), dtype=NUMBERS, n_rows=st.integers(0, 3), cells=st.lists(st.integers(1, 3), max_size=2))
-def test_numbers_of_every_type_come_back_even_if_there_are_no_rows(tmp_path_factory, data, dtype, n_rows, cells):
+def test_numbers_of_every_type_come_back_even_if_there_are_no_rows(
+    tmp_path_factory, data, dtype, n_rows, cells
+):
     store = Store(str(tmp_path_factory.mktemp("types")))
     values = data.draw(arrays.arrays(dtype, (n_rows, *cells)))
     write(store, 0, 1, {"c": values})

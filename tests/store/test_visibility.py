@@ -36,7 +36,9 @@ def task_of(session: Session) -> Task:
 
 @pytest.mark.parametrize("there", ["nothing", "an empty folder", "another store"])
 @pytest.mark.parametrize("act", [compute_task, read_common])
-def test_a_folder_that_is_not_shared_is_said_before_anything_is_computed(open_tiny: Open, tmp_path: Path, there: str, act: Callable) -> None:
+def test_a_folder_that_is_not_shared_is_said_before_anything_is_computed(
+    open_tiny: Open, tmp_path: Path, there: str, act: Callable
+) -> None:
     session, elsewhere = open_tiny(), tmp_path / "elsewhere"
     if there != "nothing":
         elsewhere.mkdir()
@@ -45,20 +47,33 @@ def test_a_folder_that_is_not_shared_is_said_before_anything_is_computed(open_ti
     before, task = sorted(tmp_path.rglob("*")), replace(task_of(session), store_uri=str(elsewhere))
     outcome = attempt(lambda one, device: act(one, session.examples, device), task, "cpu")
     assert outcome.fault == "unseen"
-    assert f"node {outcome.host} does not see the store at {elsewhere} that this run works on: mount that folder on every node" in outcome.error
-    assert {path for path in tmp_path.rglob("*") if elsewhere in path.parents} == {path for path in before if elsewhere in path.parents}
+    assert (
+        f"node {outcome.host} does not see the store at {elsewhere} that this run works on: mount that "
+        "folder on every node" in outcome.error
+    )
+    assert {path for path in tmp_path.rglob("*") if elsewhere in path.parents} == {
+        path for path in before if elsewhere in path.parents
+    }
 
 
-def test_a_mount_that_is_made_when_it_is_asked_for_is_waited_for(open_tiny: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mount_that_is_made_when_it_is_asked_for_is_waited_for(
+    open_tiny: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sight, "FIRST_SIGHT", 30.0)
     session, looks = open_tiny(), []
     mark, names = session.store.claim(), sight.LocalFiles.names
-    monkeypatch.setattr(sight.LocalFiles, "names", lambda files, folder: looks.append(folder) or ([] if len(looks) < 2 else names(files, folder)))
+    monkeypatch.setattr(
+        sight.LocalFiles,
+        "names",
+        lambda files, folder: looks.append(folder) or ([] if len(looks) < 2 else names(files, folder)),
+    )
     sight.see(session.store.uri, mark)
     assert looks == ["", ""]
 
 
-def test_a_store_that_was_seen_once_is_waited_for_as_one_that_is_away(open_tiny: Open, tmp_path: Path) -> None:
+def test_a_store_that_was_seen_once_is_waited_for_as_one_that_is_away(
+    open_tiny: Open, tmp_path: Path
+) -> None:
     session = open_tiny()
     mark = session.store.claim()
     sight.see(session.store.uri, mark)
@@ -72,9 +87,16 @@ def test_an_object_store_is_no_folder_to_be_shared() -> None:
 
 def test_a_shard_may_meet_some_blind_machines_and_is_then_given_up(open_tiny: Open) -> None:
     few, often = retry_policy.MOST_UNSEEN - 1, retry_policy.MOST_UNSEEN
-    progress, executor = run_with(open_tiny(), lambda task, tried: "unseen" if task.start == 5 or (task.start == 10 and tried <= few) else None)
+    progress, executor = run_with(
+        open_tiny(),
+        lambda task, tried: "unseen" if task.start == 5 or (task.start == 10 and tried <= few) else None,
+    )
     assert [(failure.start, failure.stop, failure.tries) for failure in progress.failures] == [(5, 10, often)]
-    assert (executor.tries[5, 10], executor.tries[10, 15], progress.faults) == (often, few + 1, {"unseen": few + often})
+    assert (executor.tries[5, 10], executor.tries[10, 15], progress.faults) == (
+        often,
+        few + 1,
+        {"unseen": few + often},
+    )
     assert not run_with(open_tiny(), no_fault)[0].failures
 
 
@@ -92,7 +114,9 @@ def machines() -> list[dict[str, float]]:
     return [{"CPU": 2.0, f"label:ray.io/node-id={node}": 1.0} for node in "ab"]
 
 
-def test_a_blind_node_is_named_and_passed_over_where_another_is_left(blind, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_blind_node_is_named_and_passed_over_where_another_is_left(
+    blind, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert blind.notice == BLIND
     assert blind.around(Need(), machines) == Need(labels=(("ray.io/node-id", "!in(a)"),))
     blind.note(Outcome("task", error="StoreUnseenError: node b too", fault="unseen", node="b"))
@@ -112,11 +136,15 @@ def test_a_store_that_refuses_makes_no_node_blind(blind) -> None:
     assert list(blind.nodes) == ["a"]
 
 
-def test_where_no_node_sees_the_store_work_is_given_up_once_none_has_come_for_long(blind, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_no_node_sees_the_store_work_is_given_up_once_none_has_come_for_long(
+    blind, monkeypatch: pytest.MonkeyPatch
+) -> None:
     begun, bound = time.monotonic(), Need(labels=(("ray.io/node-id", "b"),))
     monkeypatch.setattr(time, "monotonic", lambda: begun + 61.0)
     assert blind.hopeless({Need()}, machines(), 60.0) == {}
-    assert blind.hopeless({Need(), bound}, machines()[:1], 60.0) == {Need(): f"StoreUnseenError: {BLIND}; no node that sees it has come for 60 s"}
+    assert blind.hopeless({Need(), bound}, machines()[:1], 60.0) == {
+        Need(): f"StoreUnseenError: {BLIND}; no node that sees it has come for 60 s"
+    }
     assert blind.hopeless({Need()}, machines()[:1], 99.0) == {}
     blind.note(Outcome("task", result="done", node="b"))
     assert blind.hopeless({Need()}, machines()[:1], 60.0) == {}
@@ -126,7 +154,10 @@ def test_a_machine_that_sees_the_store_is_asked_for_in_words(blind) -> None:
     from pipeline.execution.ray.cluster import ConnectionPatience
 
     need = blind.around(Need(), machines)
-    assert "no node offers {'CPU': 1.0} and sees the store and none has come" in ConnectionPatience(0.0).hopeless({need}, [])[need]
+    assert (
+        "no node offers {'CPU': 1.0} and sees the store and none has come"
+        in ConnectionPatience(0.0).hopeless({need}, [])[need]
+    )
 
 
 @pytest.mark.ray
@@ -142,6 +173,8 @@ def test_rays_workers_say_which_node_it_is(ray_session: None, function: Callable
     outcomes = []
     while executor.n_running:
         outcomes += executor.wait(1.0)
-    assert [(outcome.fault, outcome.node) for outcome in outcomes] == [("unseen", ray.get_runtime_context().get_node_id())] * 2
+    assert [(outcome.fault, outcome.node) for outcome in outcomes] == [
+        ("unseen", ray.get_runtime_context().get_node_id())
+    ] * 2
     assert BLIND in executor.notice
     executor.close()

@@ -15,7 +15,10 @@ QUICK = MirrorPatience(points=0.02, retry=0.01, end=10.0, killed=0.2)
 
 
 class FakeTracker(NoTracker):
-    """Answers unless `is_down` or blocked; `shown` has what each child shows, `points` the steps of each curve, `calls` every request in order."""
+    """Answers unless `is_down` or blocked.
+
+    `shown` has what each child shows, `points` the steps of each curve, `calls` every request in order.
+    """
 
     enabled: ClassVar[bool] = True
 
@@ -69,7 +72,9 @@ class FakeTracker(NoTracker):
 class FakePages(Pages):
     """Children without nodes."""
 
-    def __init__(self, *children: str, unreadable: frozenset[str] = frozenset(), error: Exception | None = None) -> None:
+    def __init__(
+        self, *children: str, unreadable: frozenset[str] = frozenset(), error: Exception | None = None
+    ) -> None:
         self.children = {child: frozenset() for child in (*children, PARENT)}
         self.titles = {child: child for child in children}
         self._unreadable, self._error = unreadable, error or StoreError("it cannot be read")
@@ -94,7 +99,13 @@ class FakePages(Pages):
         return status
 
 
-def mirror(tracker: FakeTracker, pages: FakePages | None = None, *, warn: Callable[[str], None] = lambda _: None, patience: MirrorPatience = QUICK) -> Mirror:
+def mirror(
+    tracker: FakeTracker,
+    pages: FakePages | None = None,
+    *,
+    warn: Callable[[str], None] = lambda _: None,
+    patience: MirrorPatience = QUICK,
+) -> Mirror:
     """Return a mirror at work."""
     started = Mirror(tracker, pages or FakePages("a", "b", "c"), warn=warn, patience=patience)
     started.start()

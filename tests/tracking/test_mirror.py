@@ -1,4 +1,7 @@
-"""The walk goes on at its own pace whatever the tracker does; what the tracker missed it is shown later, and in order."""
+"""The walk goes on at its own pace whatever the tracker does.
+
+What the tracker missed it is shown later, and in order.
+"""
 
 import threading
 import time
@@ -39,7 +42,11 @@ def test_everything_left_with_it_is_shown_before_the_run_ends():
     at_work.finish(ending(c="a shard failed"))
     assert tracker.shown == {"a": "a 1", "b": "b 1", PARENT: " 1"}
     assert tracker.points == {PARENT: [1], "a": [1]}
-    assert (tracker.failed, tracker.status, tracker.notes) == ({"c": "a shard failed"}, "FINISHED", ["RUNNING", "FINISHED"])
+    assert (tracker.failed, tracker.status, tracker.notes) == (
+        {"c": "a shard failed"},
+        "FINISHED",
+        ["RUNNING", "FINISHED"],
+    )
     assert at_work.is_complete
 
 
@@ -67,7 +74,10 @@ def test_a_lost_tracker_is_said_once_and_catches_up_in_the_same_run():
     at_work.finish(ending())
     assert tracker.shown == {"a": "a 1", "b": "b 1"}
     assert (tracker.points, tracker.status) == ({PARENT: [5]}, "FINISHED")
-    assert [text.split(";")[0].split(",")[0] for text in said] == ["MLflow is shown nothing for now", "MLflow answers again"]
+    assert [text.split(";")[0].split(",")[0] for text in said] == [
+        "MLflow is shown nothing for now",
+        "MLflow answers again",
+    ]
 
 
 def test_what_was_never_shown_is_left_to_the_next_run():
@@ -93,7 +103,10 @@ def test_a_page_that_fails_does_not_keep_the_others_waiting():
         at_work.show(child, {})
     at_work.finish(ending())
     assert (tracker.shown, tracker.status) == ({"c": "c 1"}, "FINISHED")
-    assert {text.split(":")[0] for text in said if "3 times" in text} == {"MLflow does not show a", "MLflow does not show b"}
+    assert {text.split(":")[0] for text in said if "3 times" in text} == {
+        "MLflow does not show a",
+        "MLflow does not show b",
+    }
 
 
 def test_what_is_shown_already_is_not_logged_again():
@@ -116,7 +129,11 @@ def test_points_of_many_children_are_one_request_at_a_time_the_parent_every_othe
     tracker.answers.set()
     wait_until(lambda: len(tracker.points) == 3)
     assert time.monotonic() - begun >= 2 * QUICK.points
-    assert [call for call in tracker.calls if "progress" in call] == [f"progress {PARENT}", "progress a", "progress b"]
+    assert [call for call in tracker.calls if "progress" in call] == [
+        f"progress {PARENT}",
+        "progress a",
+        "progress b",
+    ]
     assert tracker.points == {child: [0, 1, 2] for child in (PARENT, "a", "b")}
     at_work.finish(ending())
 
@@ -130,15 +147,28 @@ def test_steps_go_on_from_the_seconds_of_earlier_attempts():
 
 
 @pytest.mark.parametrize(
-    "error", [TypeError("'int' object is not iterable"), KeyError("seconds"), OverflowError("year"), AttributeError("get"), RecursionError()]
+    "error",
+    [
+        TypeError("'int' object is not iterable"),
+        KeyError("seconds"),
+        OverflowError("year"),
+        AttributeError("get"),
+        RecursionError(),
+    ],
 )
 def test_whatever_a_damaged_store_makes_of_pages_the_others_are_shown_and_the_run_ends(error):
     tracker, said = FakeTracker(), []
-    at_work = mirror(tracker, FakePages("a", "b", unreadable=frozenset({"a", PARENT}), error=error), warn=said.append)
+    at_work = mirror(
+        tracker, FakePages("a", "b", unreadable=frozenset({"a", PARENT}), error=error), warn=said.append
+    )
     for child in ("a", "b"):
         at_work.show(child, {})
     at_work.finish(ending(b="a shard failed"))
-    assert (tracker.shown, tracker.failed, tracker.status) == ({"b": "b 1"}, {"b": "a shard failed"}, "FINISHED")
+    assert (tracker.shown, tracker.failed, tracker.status) == (
+        {"b": "b 1"},
+        {"b": "a shard failed"},
+        "FINISHED",
+    )
     assert type(error).__name__ in said[0]
 
 

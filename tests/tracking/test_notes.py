@@ -35,7 +35,9 @@ def test_a_short_note_has_all_links_and_a_long_one_says_what_it_leaves_out(tmp_p
 
 
 @pytest.mark.usefixtures("finished")
-def test_the_note_of_a_stage_leaves_out_rows_that_do_not_fit(open_tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_note_of_a_stage_leaves_out_rows_that_do_not_fit(
+    open_tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rows = (row_of("about as wide as a population"),) * 300
     table = Table(columns=(word_column("population"),), sections=(Section(rows=rows),))
     monkeypatch.setattr("pipeline.tracking.notes.note_table", lambda *_: table)

@@ -1,4 +1,7 @@
-"""A real MLflow server is killed while a run is shown: the run goes on, and what was missed is there in the end, in the same parent run."""
+"""A real MLflow server is killed while a run is shown.
+
+The run goes on, and what was missed is there in the end, in the same parent run.
+"""
 
 from pathlib import Path
 
@@ -31,13 +34,17 @@ def shown(database: str) -> dict[str, str]:
 
 
 @pytest.mark.heavy
-def test_a_server_killed_and_restarted_in_mid_run_misses_nothing(open_tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_killed_and_restarted_in_mid_run_misses_nothing(
+    open_tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     database, said = f"sqlite:///{tmp_path}/mlflow.db", []
     with serving(database, tmp_path) as server:
         session = open_tiny(**ONE_SET, tracking={"uri": server.uri})
         progress = run_serially(session)
-        view = open_view(session.graph, session.store, warn=said.append, patience=MirrorPatience(points=0.05, retry=0.2))
+        view = open_view(
+            session.graph, session.store, warn=said.append, patience=MirrorPatience(points=0.05, retry=0.2)
+        )
         leave(view, progress, "forget", "train")
         wait_until(lambda: len(shown(database)) == 2)
         server.kill()
@@ -55,4 +62,6 @@ def test_a_server_killed_and_restarted_in_mid_run_misses_nothing(open_tiny, tmp_
         run_serially(session, listeners=[later])
         later.end("FINISHED", progress)
     assert later.run_id == view.run_id
-    assert shown(database) == dict.fromkeys(["tiny", "1 forget sets", "2 models", "4 some: nothing", "4 some: floor"], "FINISHED")
+    assert shown(database) == dict.fromkeys(
+        ["tiny", "1 forget sets", "2 models", "4 some: nothing", "4 some: floor"], "FINISHED"
+    )

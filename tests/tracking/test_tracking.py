@@ -1,4 +1,7 @@
-"""MLflow follows the store: runs are found again, caught up with and ended, and a tracking failure never looks like anything else."""
+"""MLflow follows the store.
+
+Runs are found again, caught up with and ended, and a tracking failure never looks like anything else.
+"""
 
 import csv
 import inspect
@@ -28,7 +31,13 @@ from pipeline.tracking.open_tracker import open_tracker, tracking_uri
 from pipeline.tracking.tracker import NoTracker, Tracker
 
 DATASET = DatasetSummary(
-    name="digits", digest="1f3a09bc", n_train=3, n_validation=1, n_classes=2, inputs=np.zeros((4, 1, 8, 8), np.float32), labels=np.zeros(4, np.int64)
+    name="digits",
+    digest="1f3a09bc",
+    n_train=3,
+    n_validation=1,
+    n_classes=2,
+    inputs=np.zeros((4, 1, 8, 8), np.float32),
+    labels=np.zeros(4, np.int64),
 )
 
 
@@ -52,9 +61,17 @@ def client(store_root):
 
 
 def begun(store_root, *, params=None, config_digest="abc", titles=None, **options):
-    tracker = open_tracker(None, store_root=store_root, experiment="digits", **{"system_metrics": False, **options})
+    tracker = open_tracker(
+        None, store_root=store_root, experiment="digits", **{"system_metrics": False, **options}
+    )
     run_id = tracker.begin(
-        config_digest=config_digest, name="demo", params=params or {}, config_yaml="model: mlp\n", dataset=DATASET, tags={"who": "test"}, titles=titles or {}
+        config_digest=config_digest,
+        name="demo",
+        params=params or {},
+        config_yaml="model: mlp\n",
+        dataset=DATASET,
+        tags={"who": "test"},
+        titles=titles or {},
     )
     return tracker, run_id
 
@@ -111,7 +128,10 @@ def test_children_are_found_again_under_their_parent(store_root, client):
     assert resumed.logged_version("fit/ridge") == "v1"
     assert resumed.logged_version("train/subset") is None
     assert set(runs(client)) == {"demo", "train/subset", "fit/ridge"}
-    assert all(runs(client)[child].data.tags["mlflow.parentRunId"] == parent for child in ("train/subset", "fit/ridge"))
+    assert all(
+        runs(client)[child].data.tags["mlflow.parentRunId"] == parent
+        for child in ("train/subset", "fit/ridge")
+    )
 
 
 def test_a_curve_continues_after_a_resume(store_root, client):
@@ -147,7 +167,11 @@ def test_the_parent_is_described_once_and_by_its_first_attempt(store_root, clien
     assert run.data.params == {"recipe.epochs": "15", "recipe.schedule": "null", "forget_sets": "{}"}
     assert artifact(client, "demo", "config.yaml") == b"model: mlp\n"
     [dataset] = [given.dataset for given in run.inputs.dataset_inputs]
-    assert (dataset.name, dataset.digest, json.loads(dataset.profile)["n_classes"]) == ("digits", "1f3a09bc", 2)
+    assert (dataset.name, dataset.digest, json.loads(dataset.profile)["n_classes"]) == (
+        "digits",
+        "1f3a09bc",
+        2,
+    )
 
 
 def test_a_run_killed_while_it_began_is_described_by_the_next(store_root, client, monkeypatch):
@@ -162,7 +186,9 @@ def test_a_run_killed_while_it_began_is_described_by_the_next(store_root, client
 
 def test_what_changes_from_attempt_to_attempt_is_a_tag(store_root, client, monkeypatch):
     begun(store_root)
-    monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", json.dumps({"metadata": {"job_submission_id": "raysubmit_1"}}))
+    monkeypatch.setenv(
+        "RAY_JOB_CONFIG_JSON_ENV_VAR", json.dumps({"metadata": {"job_submission_id": "raysubmit_1"}})
+    )
     tags = client.get_run(begun(store_root)[1]).data.tags
     assert (tags["ray_job_id"], tags["dmm.attempt"], tags["who"]) == ("raysubmit_1", "2", "test")
     assert tags["dmm.host"]
@@ -183,10 +209,16 @@ def test_results_are_shown_whole_and_the_child_is_finished(store_root, client):
         ),
     )
     run = runs(client)["evaluate/dmm"]
-    assert (run.info.status, run.data.params, run.data.metrics) == ("FINISHED", {"n_bins": "20"}, {"klom": 0.1})
+    assert (run.info.status, run.data.params, run.data.metrics) == (
+        "FINISHED",
+        {"n_bins": "20"},
+        {"klom": 0.1},
+    )
     assert artifact(client, "evaluate/dmm", "figures/klom.png") == b"png"
     assert artifact(client, "evaluate/dmm", "a/report.html") == b"<p>"
-    assert artifact(client, "evaluate/dmm", "tables/klom.csv").decode() == "point,klom,note\n0,0.5,\n1,inf,far\n"
+    assert (
+        artifact(client, "evaluate/dmm", "tables/klom.csv").decode() == "point,klom,note\n0,0.5,\n1,inf,far\n"
+    )
     assert tracker.logged_version("evaluate/dmm") == "v1"
 
 
@@ -200,16 +232,28 @@ def test_a_curve_of_results_has_a_point_at_each_step(store_root, client):
 def test_tables_are_what_mlflow_itself_reads(store_root, client, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", client.tracking_uri)
     tracker, _ = begun(store_root)
-    tracker.log("fit", Results(version="v1", tables={"r2": [{"output": 0, "r2": 0.25}, {"output": 1, "r2": 0.5}], "empty": []}))
+    tracker.log(
+        "fit",
+        Results(
+            version="v1", tables={"r2": [{"output": 0, "r2": 0.25}, {"output": 1, "r2": 0.5}], "empty": []}
+        ),
+    )
     table = client.load_table(client.get_experiment_by_name("digits").experiment_id, "tables/r2.json")
     assert table.to_dict("list") == {"output": [0, 1], "r2": [0.25, 0.5]}
 
 
 def test_a_grown_child_is_logged_anew(store_root, client):
     tracker, _ = begun(store_root)
-    tracker.log("fit", Results(version="v1", params={"n_models": 100, "penalty": 1.0}, tables={"r2": [{"r2": 0.1}]}))
+    tracker.log(
+        "fit", Results(version="v1", params={"n_models": 100, "penalty": 1.0}, tables={"r2": [{"r2": 0.1}]})
+    )
     resumed, _ = begun(store_root)
-    resumed.log("fit", Results(version="v2", params={"n_models": 200, "penalty": 1.0, "cutoff": 3}, tables={"r2": [{"r2": 0.2}]}))
+    resumed.log(
+        "fit",
+        Results(
+            version="v2", params={"n_models": 200, "penalty": 1.0, "cutoff": 3}, tables={"r2": [{"r2": 0.2}]}
+        ),
+    )
     run = runs(client)["fit"]
     assert resumed.logged_version("fit") == run.data.tags["dmm.version"] == "v2"
     assert run.data.params == {"n_models": "100", "penalty": "1.0", "cutoff": "3"}
@@ -229,20 +273,30 @@ def test_a_child_interrupted_while_it_is_logged_has_no_version(store_root, monke
 def test_a_large_artifact_is_logged_by_reference(store_root, client):
     (store_root / "datamodel.parquet").write_bytes(b"x" * 5000)
     tracker, _ = begun(store_root, max_artifact_mb=1 / 1024)
-    tracker.log("fit", Results(version="v1", files={"datamodel.parquet": store_root / "datamodel.parquet", "small": b"y"}))
+    tracker.log(
+        "fit",
+        Results(version="v1", files={"datamodel.parquet": store_root / "datamodel.parquet", "small": b"y"}),
+    )
     assert json.loads(artifact(client, "fit", "datamodel.parquet.reference.json")) == {
         "uri": (store_root / "datamodel.parquet").as_uri(),
         "bytes": 5000,
         "digest": digest_bytes(b"x" * 5000),
     }
     assert artifact(client, "fit", "small") == b"y"
-    assert "datamodel.parquet" not in [file.path for file in client.list_artifacts(runs(client)["fit"].info.run_id)]
+    assert "datamodel.parquet" not in [
+        file.path for file in client.list_artifacts(runs(client)["fit"].info.run_id)
+    ]
 
 
 def test_a_number_that_is_none_is_never_sent_but_named(store_root, client):
     tracker, _ = begun(store_root)
     tracker.progress("train/subset", [at(1, {"loss": math.nan, "shards_done": 1})])
-    tracker.log("evaluate", Results(version="v1", metrics={"klom": math.nan, "lira": np.float32(np.inf), "accuracy": np.float32(0.5)}))
+    tracker.log(
+        "evaluate",
+        Results(
+            version="v1", metrics={"klom": math.nan, "lira": np.float32(np.inf), "accuracy": np.float32(0.5)}
+        ),
+    )
     assert runs(client)["train/subset"].data.metrics == {"shards_done": 1}
     assert runs(client)["evaluate"].data.metrics == {"accuracy": 0.5}
     assert runs(client)["evaluate"].data.tags["dmm.metrics_not_finite"] == "klom, lira"
@@ -274,12 +328,18 @@ def test_a_logged_model_gives_the_same_outputs_for_any_number_of_inputs(store_ro
     loaded = mlflow.pytorch.load_model(model.artifact_location)
     assert module.training
     torch.testing.assert_close(loaded(torch.from_numpy(inputs)), module.eval()(torch.from_numpy(inputs)))
-    assert (model.name, model.status, model.source_run_id) == ("dmm", "READY", runs(client)["unlearn/dmm"].info.run_id)
+    assert (model.name, model.status, model.source_run_id) == (
+        "dmm",
+        "READY",
+        runs(client)["unlearn/dmm"].info.run_id,
+    )
     assert [(metric.key, metric.value) for metric in model.metrics] == [("klom", 0.5)]
 
 
 def test_labels_that_users_choose_and_large_configs_are_accepted(store_root, client):
-    tracker, parent = begun(store_root, params={"unlearners": {f"my+method {i}": {"name": "dmm" * 3000} for i in range(150)}})
+    tracker, parent = begun(
+        store_root, params={"unlearners": {f"my+method {i}": {"name": "dmm" * 3000} for i in range(150)}}
+    )
     tracker.progress(PARENT, [at(1, {"unlearn/a+b (1)/shards_done": 1})])
     run = client.get_run(parent)
     assert len(run.data.params) == 150
@@ -290,8 +350,12 @@ def test_labels_that_users_choose_and_large_configs_are_accepted(store_root, cli
 def test_an_unreachable_server_is_a_tracking_error_without_its_password(tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     tracker = open_tracker("http://user:secret@127.0.0.1:9", store_root=tmp_path, experiment="digits")
-    with pytest.raises(TrackingError, match=r"http://\*\*\*@127.0.0.1:9 failed.*Connection refused.*next run logs") as caught:
-        tracker.begin(config_digest="abc", name="demo", params={}, config_yaml="", dataset=DATASET, tags={}, titles={})
+    with pytest.raises(
+        TrackingError, match=r"http://\*\*\*@127.0.0.1:9 failed.*Connection refused.*next run logs"
+    ) as caught:
+        tracker.begin(
+            config_digest="abc", name="demo", params={}, config_yaml="", dataset=DATASET, tags={}, titles={}
+        )
     assert "secret" not in str(caught.value)
 
 
@@ -316,7 +380,13 @@ def test_a_model_that_cannot_be_exported_is_a_tracking_error(store_root):
     tracker, _ = begun(store_root)
     tracker.log("unlearn/dmm", Results(version="v1"))
     with pytest.raises(TrackingError):
-        tracker.log_model("unlearn/dmm", Results(version="v1"), name="dmm", module=Undecided(), input_example=np.ones((2, 3), np.float32))
+        tracker.log_model(
+            "unlearn/dmm",
+            Results(version="v1"),
+            name="dmm",
+            module=Undecided(),
+            input_example=np.ones((2, 3), np.float32),
+        )
 
 
 def test_a_defect_of_ours_does_not_pass_for_a_tracking_error(store_root):
@@ -343,24 +413,42 @@ def test_a_normal_run_is_silent(store_root, capfd):
         for _ in range(2):
             tracker, _ = begun(store_root, params={"epochs": 15}, system_metrics=True)
             tracker.progress("train/subset", [at(1, {"shards_done": 1})])
-            tracker.log("train/subset", Results(version="v1", metrics={"accuracy": 0.9}, tables={"t": [{"a": 1}]}, figures={"f": b""}))
+            tracker.log(
+                "train/subset",
+                Results(
+                    version="v1", metrics={"accuracy": 0.9}, tables={"t": [{"a": 1}]}, figures={"f": b""}
+                ),
+            )
             tracker.end("FINISHED")
     assert capfd.readouterr() == ("", "")
 
 
 def test_tracking_turned_off_does_not_import_mlflow():
-    program = "import sys, pathlib; from pipeline.tracking.open_tracker import open_tracker as o; o('none', store_root=pathlib.Path(), experiment='e'); "
+    program = (
+        "import sys, pathlib; from pipeline.tracking.open_tracker import open_tracker as o; o('none', "
+        "store_root=pathlib.Path(), experiment='e'); "
+    )
     done = subprocess.run(
-        [sys.executable, "-c", program + "print('mlflow' in sys.modules, 'torch' in sys.modules)"], capture_output=True, text=True, check=True
+        [sys.executable, "-c", program + "print('mlflow' in sys.modules, 'torch' in sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert done.stdout.split() == ["False", "False"]
 
 
 @pytest.mark.parametrize("kind", [NoTracker, MlflowTracker])
 def test_every_tracker_has_the_methods_of_the_protocol(kind):
-    methods = [name for name, value in vars(Tracker).items() if inspect.isfunction(value) and not name.startswith("_")]
+    methods = [
+        name
+        for name, value in vars(Tracker).items()
+        if inspect.isfunction(value) and not name.startswith("_")
+    ]
     assert len(methods) == 11
-    assert all(inspect.signature(getattr(kind, name)) == inspect.signature(getattr(Tracker, name)) for name in methods)
+    assert all(
+        inspect.signature(getattr(kind, name)) == inspect.signature(getattr(Tracker, name))
+        for name in methods
+    )
 
 
 def test_no_tracker_shows_nothing():
@@ -382,11 +470,15 @@ def test_the_address_is_given_or_from_the_environment_or_in_the_store(tmp_path, 
 
 @pytest.mark.parametrize("uri", ["mlruns", "/data/mlruns", "file:///data/mlruns", "./mlruns"])
 def test_the_file_store_is_refused_with_the_remedy(tmp_path, uri):
-    with pytest.raises(ConfigError, match=r"is a folder, which MLflow no longer accepts; use sqlite:///.*or none"):
+    with pytest.raises(
+        ConfigError, match=r"is a folder, which MLflow no longer accepts; use sqlite:///.*or none"
+    ):
         open_tracker(uri, store_root=tmp_path, experiment="digits")
 
 
-def test_artifacts_stay_in_the_store_wherever_the_driver_runs(store_root, client, monkeypatch, tmp_path_factory):
+def test_artifacts_stay_in_the_store_wherever_the_driver_runs(
+    store_root, client, monkeypatch, tmp_path_factory
+):
     monkeypatch.chdir(tmp_path_factory.mktemp("job"))
     tracker, _ = begun(store_root)
     tracker.log("fit", Results(version="v1", files={"a": b"a"}))
@@ -395,19 +487,39 @@ def test_artifacts_stay_in_the_store_wherever_the_driver_runs(store_root, client
 
 
 def test_flatten_writes_values_as_yaml_would():
-    assert flatten({"a": {"b": [1, "x"], "c": {}}, "d": True, "e": "text"}) == {"a.b": '[1, "x"]', "a.c": "{}", "d": "true", "e": "text"}
+    assert flatten({"a": {"b": [1, "x"], "c": {}}, "d": True, "e": "text"}) == {
+        "a.b": '[1, "x"]',
+        "a.c": "{}",
+        "d": "true",
+        "e": "text",
+    }
 
 
 def test_tables_keep_every_column_and_no_json_holds_nan():
     rows = [{"a": np.float64("nan"), "b": "x,y"}, {"c": None, "a": np.bool_(True)}]
-    assert json.loads(table_json(rows)) == {"columns": ["a", "b", "c"], "data": [[None, "x,y", None], [True, None, None]]}
-    assert list(csv.DictReader(table_csv(rows).splitlines())) == [{"a": "nan", "b": "x,y", "c": ""}, {"a": "True", "b": "", "c": ""}]
+    assert json.loads(table_json(rows)) == {
+        "columns": ["a", "b", "c"],
+        "data": [[None, "x,y", None], [True, None, None]],
+    }
+    assert list(csv.DictReader(table_csv(rows).splitlines())) == [
+        {"a": "nan", "b": "x,y", "c": ""},
+        {"a": "True", "b": "", "c": ""},
+    ]
 
 
-def test_a_store_that_is_no_folder_has_no_database_and_keeps_artifacts_beside_a_given_one(store_root, monkeypatch):
+def test_a_store_that_is_no_folder_has_no_database_and_keeps_artifacts_beside_a_given_one(
+    store_root, monkeypatch
+):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    with pytest.raises(ConfigError, match=r"set tracking.uri to a server \(http://HOST:PORT\), sqlite:////absolute/path/mlflow.db or none"):
+    with pytest.raises(
+        ConfigError,
+        match=(
+            r"set tracking.uri to a server \(http://HOST:PORT\), sqlite:////absolute/path/mlflow.db or none"
+        ),
+    ):
         tracking_uri(None, store_root=None)
     assert tracking_uri("none", store_root=None) is None
-    tracker = open_tracker(f"sqlite:///{store_root}/mlflow.db", store_root=None, experiment="digits", system_metrics=False)
+    tracker = open_tracker(
+        f"sqlite:///{store_root}/mlflow.db", store_root=None, experiment="digits", system_metrics=False
+    )
     assert tracker._artifact_root == store_root / "mlartifacts"

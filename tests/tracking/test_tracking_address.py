@@ -37,7 +37,9 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("uri", "said"), REFUSED.items())
-def test_an_address_of_no_known_form_is_refused_wherever_it_comes_from(uri: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_address_of_no_known_form_is_refused_wherever_it_comes_from(
+    uri: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(ConfigError, match=said):
         config.build(TINY | {"tracking": {"uri": uri}})
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
@@ -56,7 +58,9 @@ def test_an_address_of_no_known_form_is_refused_wherever_it_comes_from(uri: str,
         ("databricks://profile", "set DATABRICKS_HOST"),
     ],
 )
-def test_what_this_machine_lacks_is_refused_only_where_it_is_used(uri: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_this_machine_lacks_is_refused_only_where_it_is_used(
+    uri: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("DATABRICKS_HOST", raising=False)
     monkeypatch.setenv("DATABRICKS_CONFIG_FILE", str(tmp_path / "none"))
     with pytest.raises(ConfigError, match=said):
@@ -64,7 +68,16 @@ def test_what_this_machine_lacks_is_refused_only_where_it_is_used(uri: str, said
     assert tracking_uri(uri, store_root=tmp_path, used_here=False) == uri
 
 
-@pytest.mark.parametrize("uri", ["http://localhost:5000", "https://host/mlflow", "http://[::1]:5000", "postgresql+psycopg2://host/db", "sqlite:///x.db"])
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "http://localhost:5000",
+        "https://host/mlflow",
+        "http://[::1]:5000",
+        "postgresql+psycopg2://host/db",
+        "sqlite:///x.db",
+    ],
+)
 def test_an_address_that_can_work_is_taken(uri: str, tmp_path: Path) -> None:
     assert tracking_uri(uri, store_root=tmp_path) == uri
 

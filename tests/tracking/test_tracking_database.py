@@ -28,7 +28,9 @@ def test_a_database_that_is_not_whole_has_no_name(tmp_path: Path, monkeypatch: p
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_database_that_another_process_made_meanwhile_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_database_that_another_process_made_meanwhile_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     search = MlflowClient.search_experiments
 
     def search_late(self: MlflowClient, max_results: int) -> list[object]:

@@ -1,4 +1,7 @@
-"""MLflow shows what the store holds: one parent, its children, their tables; a resumed run goes on in the same runs, a grown one has its own."""
+"""MLflow shows what the store holds: one parent, its children, their tables.
+
+A resumed run goes on in the same runs, a grown one has its own.
+"""
 
 import json
 from pathlib import Path
@@ -49,7 +52,9 @@ def test_one_parent_has_a_child_for_each_stage_and_each_verdict(client: MlflowCl
     found = runs(client)
     assert set(found) == {"tiny", "2 models", "1 forget sets", "3 attribution"} | verdicts
     assert {run.info.status for run in found.values()} == {"FINISHED"}
-    assert {run.data.tags["mlflow.parentRunId"] for name, run in found.items() if name != "tiny"} == {found["tiny"].info.run_id}
+    assert {run.data.tags["mlflow.parentRunId"] for name, run in found.items() if name != "tiny"} == {
+        found["tiny"].info.run_id
+    }
 
 
 def test_the_parent_shows_what_it_came_to(client: MlflowClient, store: Path) -> None:
@@ -68,7 +73,10 @@ def test_metrics_of_a_verdict_are_those_of_the_results(client: MlflowClient, sto
     for row in rows:
         metrics = found[f"4 {row['forget_set']}: {row['unlearner']}"].data.metrics
         for split in ("forget", "retain", "validation"):
-            assert (metrics[f"p95_klom_{split}"], metrics[f"mean_klom_{split}"]) == (row[split], row["mean"][split])
+            assert (metrics[f"p95_klom_{split}"], metrics[f"mean_klom_{split}"]) == (
+                row[split],
+                row["mean"][split],
+            )
         assert metrics["cost_fraction"] == row["cost"]["fraction"]
     assert found["4 some: dmm"].data.params["unlearner.retain_points"] == "10"
 
@@ -81,8 +89,19 @@ def test_progress_is_a_curve_that_goes_on_after_the_interruption(client: MlflowC
 
 def test_tables_are_named_by_place_and_digest(client: MlflowClient, store: Path) -> None:
     tables = json.loads(artifact(runs(client)["3 attribution"], "tables.json"))
-    assert set(tables) == {"groups", "factor", "fit", "score", "curve", "effect/some", "effect/wrong", "influences"}
-    assert all(Path(table["uri"]).is_relative_to(store) and len(table["digest"]) == 16 for table in tables.values())
+    assert set(tables) == {
+        "groups",
+        "factor",
+        "fit",
+        "score",
+        "curve",
+        "effect/some",
+        "effect/wrong",
+        "influences",
+    }
+    assert all(
+        Path(table["uri"]).is_relative_to(store) and len(table["digest"]) == 16 for table in tables.values()
+    )
 
 
 def test_attribution_shows_its_score_against_the_number_of_models(client: MlflowClient) -> None:
@@ -103,8 +122,13 @@ def test_attribution_shows_r2_by_block_effects_and_examples(client: MlflowClient
 
 
 def test_an_unlearned_model_is_loaded_without_our_code(client: MlflowClient) -> None:
-    found = {model.name: model for model in client.search_logged_models([client.get_experiment_by_name("unlearning").experiment_id])}
-    assert set(found) == {f"{name}-{label}" for name in ("dmm", "ascent", "bound") for label in TINY["forget_sets"]}
+    found = {
+        model.name: model
+        for model in client.search_logged_models([client.get_experiment_by_name("unlearning").experiment_id])
+    }
+    assert set(found) == {
+        f"{name}-{label}" for name in ("dmm", "ascent", "bound") for label in TINY["forget_sets"]
+    }
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", client.tracking_uri)
         mlflow.set_tracking_uri(client.tracking_uri)
@@ -114,7 +138,11 @@ def test_an_unlearned_model_is_loaded_without_our_code(client: MlflowClient) -> 
 
 def test_a_grown_experiment_has_a_parent_of_its_own(client: MlflowClient, store: Path) -> None:
     before = runs(client)["tiny"].info.run_id
-    grown = run(open_session(str(store.parent / "tiny.yaml"), ["populations.subset.n_models=22", "name=grown"], str(store)))
+    grown = run(
+        open_session(
+            str(store.parent / "tiny.yaml"), ["populations.subset.n_models=22", "name=grown"], str(store)
+        )
+    )
     assert grown.n_models_made == 2 + 2 * 6
     assert grown.mlflow_run_id != before
     assert client.get_run(before).info.status == "FINISHED"

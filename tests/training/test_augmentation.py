@@ -48,24 +48,34 @@ def test_a_flip_alone_mirrors_and_keeps_the_dtype(dtype):
 def test_draws_follow_from_member_phase_epoch_and_point_alone():
     drawn = BOTH.draw([(7, 0), (8, 0), (7, 0), (7, 1)], 3, 500)
     assert np.array_equal(drawn[0], drawn[2])
-    assert not any(np.array_equal(drawn[0], other) for other in (drawn[1], drawn[3], BOTH.draw([(7, 0)], 4, 500)[0]))
+    assert not any(
+        np.array_equal(drawn[0], other) for other in (drawn[1], drawn[3], BOTH.draw([(7, 0)], 4, 500)[0])
+    )
     assert np.array_equal(drawn[1:2], BOTH.draw([(8, 0)], 3, 500))
     counts = np.bincount(drawn[0], minlength=BOTH.n_choices)
     assert len(counts) == BOTH.n_choices
     assert counts.min() > 0
 
 
-@pytest.mark.parametrize("augmentation", [Augmentation(flip=True), Augmentation(crop_padding=1), BOTH], ids=repr)
+@pytest.mark.parametrize(
+    "augmentation", [Augmentation(flip=True), Augmentation(crop_padding=1), BOTH], ids=repr
+)
 def test_stacked_members_equal_looped_ones_and_grouping_moves_no_bit(augmentation):
     build, data, seeds = builder_of(Cnn(width=2)), data_for(Cnn()), [3, 1, 4]
     states, phase = initial_states(build, seeds), dataclasses.replace(training(3), augmentation=augmentation)
     stacked, looped, plain = (
-        run_phases(build(), states, [given], data, seeds=seeds, kind=kind) for given, kind in ((phase, "stacked"), (phase, "looped"), (training(3), "stacked"))
+        run_phases(build(), states, [given], data, seeds=seeds, kind=kind)
+        for given, kind in ((phase, "stacked"), (phase, "looped"), (training(3), "stacked"))
     )
-    assert all(torch.allclose(value.float(), looped[name].float(), atol=1e-4) for name, value in stacked.items())
+    assert all(
+        torch.allclose(value.float(), looped[name].float(), atol=1e-4) for name, value in stacked.items()
+    )
     assert not equal(stacked, plain)
     own = dataclasses.replace(members_of(training(3), [1, 2]), augmentation=augmentation)
-    assert equal(run_phases(build(), take(states, 1, 3), [own], data, seeds=[1, 4], kind="stacked"), take(stacked, 1, 3))
+    assert equal(
+        run_phases(build(), take(states, 1, 3), [own], data, seeds=[1, 4], kind="stacked"),
+        take(stacked, 1, 3),
+    )
 
 
 class Recorder(torch.nn.Module):
@@ -91,14 +101,26 @@ def seen_by(points, *, batch_size):
     template, seen = Recorder([]), []
     template.seen = seen
     phase = dataclasses.replace(
-        training(1, batch_size=batch_size, epochs=1, n_listed=1, drop_last=False), points=np.array([points]), n_points=20, augmentation=BOTH
+        training(1, batch_size=batch_size, epochs=1, n_listed=1, drop_last=False),
+        points=np.array([points]),
+        n_points=20,
+        augmentation=BOTH,
     )
     states = {name: value[None] for name, value in template.state_dict().items()}
-    run_phases(template, states, [phase], Resident(inputs, torch.zeros(20, dtype=torch.int64)), seeds=[5], kind="looped")
+    run_phases(
+        template,
+        states,
+        [phase],
+        Resident(inputs, torch.zeros(20, dtype=torch.int64)),
+        seeds=[5],
+        kind="looped",
+    )
     order = torch.cat(seen)
     drawn = torch.from_numpy(BOTH.draw([(5, 0)], 0, 20))
     expected = BOTH.apply(inputs[None], drawn)[0]
-    return {point for point in points if any(torch.equal(expected[point], image) for image in order)}, len(order)
+    return {point for point in points if any(torch.equal(expected[point], image) for image in order)}, len(
+        order
+    )
 
 
 def test_members_of_one_seed_see_shared_points_alike_whatever_their_masks_and_batches():
@@ -110,7 +132,10 @@ def test_a_recipe_augments_training_and_never_evaluation():
     examples, data = Planted(n_train=40, n_validation=10).load(), data_for(Cnn())
     build, masks = Builder(Cnn(width=2), (1, 6, 6), examples.n_classes), np.ones((2, 40), bool)
     recipe = Recipe(epochs=1, batch_size=10, flip=True, crop_padding=1)
-    plain, random = (train_members(build, given, data, masks=masks, seeds=[1, 2], kind="stacked") for given in (Recipe(epochs=1, batch_size=10), recipe))
+    plain, random = (
+        train_members(build, given, data, masks=masks, seeds=[1, 2], kind="stacked")
+        for given in (Recipe(epochs=1, batch_size=10), recipe)
+    )
     assert not equal(plain, random)
     once, again = (compute_logits(build(), random, data.inputs, kind="stacked") for _ in range(2))
     assert np.array_equal(once, again)
@@ -119,7 +144,9 @@ def test_a_recipe_augments_training_and_never_evaluation():
 def test_a_crop_that_may_miss_the_image_is_refused_before_compute():
     build, inputs = Builder(Cnn(width=2), (1, 6, 9), 3), np.zeros((2, 1, 6, 9), np.float32)
     check_model(build, Recipe(crop_padding=5), inputs)
-    with pytest.raises(ConfigError, match=r"recipe\.crop_padding: .*image of 6 by 9 pixels; expected at most 5"):
+    with pytest.raises(
+        ConfigError, match=r"recipe\.crop_padding: .*image of 6 by 9 pixels; expected at most 5"
+    ):
         check_model(build, Recipe(crop_padding=6), inputs)
 
 
@@ -136,10 +163,15 @@ def test_averaging_over_flips_is_the_mean_of_both_images_in_evaluation_alone(kin
     data = data_for(Cnn())
     plain, averaged = (Builder(Cnn(width=2, flip_average=chosen), (1, 6, 6), 3) for chosen in (False, True))
     masks, recipe = np.ones((2, 40), bool), Recipe(epochs=1, batch_size=10)
-    states, same = (train_members(build, recipe, data, masks=masks, seeds=[1, 2], kind=kind) for build in (plain, averaged))
+    states, same = (
+        train_members(build, recipe, data, masks=masks, seeds=[1, 2], kind=kind)
+        for build in (plain, averaged)
+    )
     assert equal(states, same)
     found = compute_logits(averaged(), states, data, kind=kind)
-    one, other = (compute_logits(plain(), states, images, kind=kind) for images in (data.inputs, data.inputs.flip(-1)))
+    one, other = (
+        compute_logits(plain(), states, images, kind=kind) for images in (data.inputs, data.inputs.flip(-1))
+    )
     assert np.allclose(found, (one + other) / 2, atol=1e-6)
     assert not np.allclose(found, one, atol=1e-4)
 

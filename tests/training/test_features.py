@@ -19,7 +19,13 @@ from pipeline.training.feeds import Resident
 FLAT = Planted(n_train=20, n_validation=4).load()
 LABELS = FLAT.labels
 IMAGES = torch.from_numpy(np.random.default_rng(0).normal(size=(24, 1, 6, 6)).astype(np.float32))
-MODELS = [Logistic(zero_init=False), Mlp(width=8), Mlp(width=8, depth=3, dropout=0.5), Cnn(width=2), Cnn(width=2, batch_norm=False)]
+MODELS = [
+    Logistic(zero_init=False),
+    Mlp(width=8),
+    Mlp(width=8, depth=3, dropout=0.5),
+    Cnn(width=2),
+    Cnn(width=2, batch_norm=False),
+]
 every_model = pytest.mark.parametrize("model", MODELS, ids=repr)
 
 
@@ -39,7 +45,11 @@ class Unusual(nn.Module):
 
     def __init__(self, n_inputs: int, n_classes: int) -> None:
         super().__init__()
-        self.head, self.twice, self.aside = nn.Linear(n_inputs, n_classes), nn.Linear(n_inputs, n_inputs), nn.Linear(n_inputs, n_classes)
+        self.head, self.twice, self.aside = (
+            nn.Linear(n_inputs, n_classes),
+            nn.Linear(n_inputs, n_inputs),
+            nn.Linear(n_inputs, n_classes),
+        )
 
     def body(self, x):
         return torch.relu(self.twice(torch.relu(self.twice(x))))
@@ -107,7 +117,10 @@ def test_a_model_without_a_linear_layer_has_its_logits_for_features():
 def test_what_is_given_is_left_alone(model):
     build, states, inputs = trained(model)
     template = build()
-    before, given = {name: value.clone() for name, value in template.state_dict().items()}, {name: value.clone() for name, value in states.items()}
+    before, given = (
+        {name: value.clone() for name, value in template.state_dict().items()},
+        {name: value.clone() for name, value in states.items()},
+    )
     first, second = (last_features(template, states, inputs)[0] for _ in range(2))
     assert np.array_equal(first, second)
     assert template.training
@@ -124,7 +137,9 @@ def test_difficulty_is_the_norm_of_the_gradient_that_autograd_finds_in_the_last_
         last = [layers[-1].weight, layers[-1].bias]
         for point, label in enumerate(LABELS):
             loss = F.cross_entropy(layers(inputs[point : point + 1]), torch.tensor([label]))
-            norms[member, point] = float(torch.cat([grad.flatten() for grad in torch.autograd.grad(loss, last)]).norm())
+            norms[member, point] = float(
+                torch.cat([grad.flatten() for grad in torch.autograd.grad(loss, last)]).norm()
+            )
     features, logits = last_features(build(), states, inputs)
     assert difficulty(features, logits, LABELS) == pytest.approx(norms.mean(axis=0), rel=1e-4)
 

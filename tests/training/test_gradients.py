@@ -1,4 +1,7 @@
-"""Gradients agree with a plain autograd loop, whatever the model and however they are taken; projections keep inner products."""
+"""Gradients agree with a plain autograd loop, whatever the model and however they are taken.
+
+Projections keep inner products.
+"""
 
 import numpy as np
 import pytest
@@ -17,14 +20,20 @@ from pipeline.training.gradients import Checkpoints, margin_cotangents
 from pipeline.training.projection import Projection
 from pipeline.training.recipe.objectives import softmax
 
-MODELS_TRIED = [{"name": "logistic", "zero_init": False}, {"name": "mlp", "width": 5}, {"name": "cnn", "width": 2}]
+MODELS_TRIED = [
+    {"name": "logistic", "zero_init": False},
+    {"name": "mlp", "width": 5},
+    {"name": "cnn", "width": 2},
+]
 POINTS = np.array([3, 0, 7, 3])
 
 
 def examples_of(n_points=9, n_train=6, n_classes=3):
     rng = np.random.default_rng(0)
     inputs = rng.normal(size=(n_points, 1, 4, 4)).astype(np.float32)
-    return Examples(inputs=inputs, labels=rng.integers(0, n_classes, n_points), n_train=n_train, n_classes=n_classes)
+    return Examples(
+        inputs=inputs, labels=rng.integers(0, n_classes, n_points), n_train=n_train, n_classes=n_classes
+    )
 
 
 def opened(settings=MODELS_TRIED[1], n_models=2):
@@ -39,8 +48,13 @@ def autograd(build, states, model, inputs):
     network = build().eval()
     network.load_state_dict({name: value[model] for name, value in states.items()})
     logits = network(torch.from_numpy(inputs))
-    rows = [[torch.autograd.grad(logit, list(network.parameters()), retain_graph=True) for logit in point] for point in logits]
-    jacobian = np.array([[torch.cat([part.reshape(-1) for part in row]).numpy() for row in point] for point in rows])
+    rows = [
+        [torch.autograd.grad(logit, list(network.parameters()), retain_graph=True) for logit in point]
+        for point in logits
+    ]
+    jacobian = np.array(
+        [[torch.cat([part.reshape(-1) for part in row]).numpy() for row in point] for point in rows]
+    )
     return logits.detach().numpy(), jacobian
 
 
@@ -50,7 +64,9 @@ def test_gradients_are_those_of_a_plain_loop(settings):
     logits, jacobian = autograd(build, states, 1, examples.inputs[POINTS])
     cotangents = np.random.default_rng(1).normal(size=logits.shape).astype(np.float32)
     assert checkpoints.logits(1, POINTS) == pytest.approx(logits, abs=1e-5)
-    assert checkpoints.gradients(1, POINTS, cotangents) == pytest.approx(np.einsum("nk,nkp->np", cotangents, jacobian), abs=1e-5)
+    assert checkpoints.gradients(1, POINTS, cotangents) == pytest.approx(
+        np.einsum("nk,nkp->np", cotangents, jacobian), abs=1e-5
+    )
 
 
 @pytest.mark.parametrize("settings", MODELS_TRIED, ids=lambda settings: settings["name"])
@@ -58,19 +74,34 @@ def test_pull_adds_gradients_and_push_is_its_transpose(settings):
     checkpoints, build, states, examples = opened(settings)
     _, jacobian = autograd(build, states, 0, examples.inputs[POINTS])
     rng = np.random.default_rng(2)
-    cotangents, vectors = rng.normal(size=(2, *jacobian.shape[:2])), rng.normal(size=(3, checkpoints.n_parameters))
-    assert checkpoints.pull(0, POINTS, cotangents) == pytest.approx(np.einsum("vnk,nkp->vp", cotangents, jacobian), abs=1e-4)
-    assert checkpoints.push(0, vectors, POINTS) == pytest.approx(np.einsum("vp,nkp->vnk", vectors, jacobian), abs=1e-4)
+    cotangents, vectors = (
+        rng.normal(size=(2, *jacobian.shape[:2])),
+        rng.normal(size=(3, checkpoints.n_parameters)),
+    )
+    assert checkpoints.pull(0, POINTS, cotangents) == pytest.approx(
+        np.einsum("vnk,nkp->vp", cotangents, jacobian), abs=1e-4
+    )
+    assert checkpoints.push(0, vectors, POINTS) == pytest.approx(
+        np.einsum("vp,nkp->vnk", vectors, jacobian), abs=1e-4
+    )
 
 
 def test_chunks_change_nothing(monkeypatch):
     checkpoints, *_ = opened()
     rng = np.random.default_rng(3)
     cotangents, vectors = rng.normal(size=(4, 3)), rng.normal(size=(5, checkpoints.n_parameters))
-    whole = checkpoints.gradients(0, POINTS, cotangents), checkpoints.pull(0, POINTS, cotangents[None]), checkpoints.push(0, vectors, POINTS)
+    whole = (
+        checkpoints.gradients(0, POINTS, cotangents),
+        checkpoints.pull(0, POINTS, cotangents[None]),
+        checkpoints.push(0, vectors, POINTS),
+    )
     monkeypatch.setattr(module, "NUMBERS", 1)
     monkeypatch.setattr(sizing, "EVALUATION_BATCH", 3)
-    parts = checkpoints.gradients(0, POINTS, cotangents), checkpoints.pull(0, POINTS, cotangents[None]), checkpoints.push(0, vectors, POINTS)
+    parts = (
+        checkpoints.gradients(0, POINTS, cotangents),
+        checkpoints.pull(0, POINTS, cotangents[None]),
+        checkpoints.push(0, vectors, POINTS),
+    )
     for one, other in zip(whole, parts, strict=True):
         assert other == pytest.approx(one, abs=1e-5)
 
@@ -98,7 +129,10 @@ def test_projections_keep_inner_products_and_lengths():
     vectors = np.random.default_rng(6).normal(size=(6, 3000)).astype(np.float32)
     projected = Projection(2048, 3000, seed=0).apply(vectors)
     lengths = np.linalg.norm(vectors, axis=1)
-    assert np.abs(projected @ projected.T - vectors @ vectors.T).max() < 5 * np.sqrt(2 / 2048) * lengths.max() ** 2
+    assert (
+        np.abs(projected @ projected.T - vectors @ vectors.T).max()
+        < 5 * np.sqrt(2 / 2048) * lengths.max() ** 2
+    )
 
 
 def test_a_projection_is_its_seed():
@@ -110,9 +144,13 @@ def test_a_projection_is_its_seed():
 
 
 def test_the_adjoint_gives_the_same_inner_products():
-    vectors, coordinates = (np.random.default_rng(8).normal(size=(2, size)).astype(np.float32) for size in (40, 8))
+    vectors, coordinates = (
+        np.random.default_rng(8).normal(size=(2, size)).astype(np.float32) for size in (40, 8)
+    )
     projection = Projection(8, 40, seed=0)
-    assert projection.adjoint(coordinates) @ vectors.T == pytest.approx(coordinates @ projection.apply(vectors).T, abs=1e-4)
+    assert projection.adjoint(coordinates) @ vectors.T == pytest.approx(
+        coordinates @ projection.apply(vectors).T, abs=1e-4
+    )
 
 
 def test_projected_gradients_are_gradients_projected():
@@ -120,7 +158,9 @@ def test_projected_gradients_are_gradients_projected():
     projection = Projection(16, checkpoints.n_parameters, seed=0)
     cotangents = np.eye(3)[[0, 1, 2, 0]]
     plain = checkpoints.gradients(0, POINTS, cotangents)
-    assert checkpoints.gradients(0, POINTS, cotangents, projection) == pytest.approx(projection.apply(plain), abs=1e-5)
+    assert checkpoints.gradients(0, POINTS, cotangents, projection) == pytest.approx(
+        projection.apply(plain), abs=1e-5
+    )
 
 
 def test_the_last_layer_alone_may_change():
@@ -128,7 +168,9 @@ def test_the_last_layer_alone_may_change():
     _, jacobian = autograd(build, states, 0, examples.inputs[POINTS])
     last, cotangents = checkpoints.last_layer(), np.eye(3)[[0, 1, 2, 0]]
     assert last.n_parameters == (2 * 2 + 1) * 3
-    assert last.gradients(0, POINTS, cotangents) == pytest.approx(np.einsum("nk,nkp->np", cotangents, jacobian)[:, -last.n_parameters :], abs=1e-5)
+    assert last.gradients(0, POINTS, cotangents) == pytest.approx(
+        np.einsum("nk,nkp->np", cotangents, jacobian)[:, -last.n_parameters :], abs=1e-5
+    )
     assert last.logits(0, POINTS) == pytest.approx(checkpoints.logits(0, POINTS))
 
 

@@ -25,7 +25,13 @@ from pipeline.training.recipe.objectives import cross_entropy, squared_error
 from pipeline.training.recipe.optimizers import ELEMENTWISE
 from pipeline.training.recipe.schedule import Descent, Phase
 
-MODELS = [Logistic(zero_init=False), Mlp(width=8), Mlp(width=8, depth=2), Cnn(width=2), Cnn(width=2, batch_norm=False)]
+MODELS = [
+    Logistic(zero_init=False),
+    Mlp(width=8),
+    Mlp(width=8, depth=2),
+    Cnn(width=2),
+    Cnn(width=2, batch_norm=False),
+]
 FLAT = Planted(n_train=40, n_validation=10).load()
 IMAGES = np.random.default_rng(0).normal(size=(50, 1, 6, 6)).astype(np.float32)
 
@@ -45,13 +51,19 @@ def batch_orders(points, epochs, seeds, n_points=None):
 
 
 def training(n_members, *, drop_last=True, n_listed=20, **settings):
-    points = np.stack([np.random.default_rng(member).permutation(40)[:n_listed] for member in range(n_members)])
-    descent = Descent(**{"epochs": 2, "batch_size": 8, "learning_rate": 0.05, "schedule": "linear", **settings})
+    points = np.stack(
+        [np.random.default_rng(member).permutation(40)[:n_listed] for member in range(n_members)]
+    )
+    descent = Descent(
+        **{"epochs": 2, "batch_size": 8, "learning_rate": 0.05, "schedule": "linear", **settings}
+    )
     return Phase(points=points, objective=cross_entropy, descent=descent, drop_last=drop_last)
 
 
 def members_of(phase, ids):
-    return Phase(points=phase.points[ids], objective=phase.objective, descent=phase.descent, drop_last=phase.drop_last)
+    return Phase(
+        points=phase.points[ids], objective=phase.objective, descent=phase.descent, drop_last=phase.drop_last
+    )
 
 
 def equal(one, other):
@@ -67,19 +79,33 @@ def test_bits_of_stacked_members_do_not_depend_on_their_company(model, monkeypat
     together = run_phases(build(), states, [phase], data, seeds=seeds, kind="stacked")
     monkeypatch.setattr(sizing, "GROUP_SIZE", 50)
     order = [6, 2, 0, 5, 1, 3, 4]
-    other = run_phases(build(), {name: value[order] for name, value in states.items()}, [members_of(phase, order)], data, seeds=order, kind="stacked")
-    alone = join(run_phases(build(), take(states, i, i + 1), [members_of(phase, [i])], data, seeds=[i], kind="stacked") for i in seeds)
+    other = run_phases(
+        build(),
+        {name: value[order] for name, value in states.items()},
+        [members_of(phase, order)],
+        data,
+        seeds=order,
+        kind="stacked",
+    )
+    alone = join(
+        run_phases(build(), take(states, i, i + 1), [members_of(phase, [i])], data, seeds=[i], kind="stacked")
+        for i in seeds
+    )
     assert equal(together, alone)
     assert equal({name: value[order] for name, value in together.items()}, other)
     logits = compute_logits(build(), together, data.inputs, kind="stacked")
-    assert np.array_equal(logits[4:5], compute_logits(build(), take(together, 4, 5), data.inputs, kind="stacked"))
+    assert np.array_equal(
+        logits[4:5], compute_logits(build(), take(together, 4, 5), data.inputs, kind="stacked")
+    )
 
 
 @pytest.mark.parametrize("model", MODELS, ids=repr)
 def test_stacked_members_equal_looped_ones(model):
     build, data, seeds = builder_of(model), data_for(model), [3, 1, 4]
     states, phase = initial_states(build, seeds), training(3)
-    stacked, looped = (run_phases(build(), states, [phase], data, seeds=seeds, kind=kind) for kind in ("stacked", "looped"))
+    stacked, looped = (
+        run_phases(build(), states, [phase], data, seeds=seeds, kind=kind) for kind in ("stacked", "looped")
+    )
     for name, value in stacked.items():
         assert (value.dtype, value.shape) == (looped[name].dtype, looped[name].shape)
         assert torch.allclose(value.float(), looped[name].float(), atol=1e-4)
@@ -92,7 +118,15 @@ def test_stacked_members_equal_looped_ones(model):
 @pytest.mark.parametrize("drop_last", [True, False])
 def test_the_loop_is_a_plain_torch_loop(kind, optimizer, drop_last):
     build, data = builder_of(Mlp(width=8)), data_for(Mlp())
-    phase = training(1, optimizer=optimizer, weight_decay=0.01, drop_last=drop_last, schedule="linear", epochs=3, momentum=0.9)
+    phase = training(
+        1,
+        optimizer=optimizer,
+        weight_decay=0.01,
+        drop_last=drop_last,
+        schedule="linear",
+        epochs=3,
+        momentum=0.9,
+    )
     states = initial_states(build, [5])
     ours = run_phases(build(), states, [phase], data, seeds=[5], kind=kind)
     module = build()
@@ -125,15 +159,24 @@ def test_every_epoch_visits_every_listed_point_once_in_an_order_of_its_own():
 def test_members_of_one_seed_meet_the_points_they_share_in_one_order():
     lists = np.array([[0, 2, 3, 5, 8], [1, 2, 3, 6, 8]])
     orders = batch_orders(lists, 6, [(4, 0), (4, 0)], n_points=9)
-    one, other = (np.take_along_axis(np.tile(listed, (6, 1)), order, axis=1) for listed, order in zip(lists, orders, strict=True))
-    shared = [[[point for point in epoch if point in (2, 3, 8)] for epoch in visited.tolist()] for visited in (one, other)]
+    one, other = (
+        np.take_along_axis(np.tile(listed, (6, 1)), order, axis=1)
+        for listed, order in zip(lists, orders, strict=True)
+    )
+    shared = [
+        [[point for point in epoch if point in (2, 3, 8)] for epoch in visited.tolist()]
+        for visited in (one, other)
+    ]
     assert shared[0] == shared[1]
     assert len({tuple(epoch) for epoch in one.tolist()}) > 1
     assert np.array_equal(np.sort(one, axis=1), np.tile(lists[0], (6, 1)))
 
 
 def test_targets_go_with_their_points():
-    """Each point has a target that names it: matching must pull its own logits there, whatever the order of visits."""
+    """Each point has a target that names it.
+
+    Matching must pull its own logits there, whatever the order of visits.
+    """
     build, data = builder_of(Mlp(width=32)), data_for(Mlp())
     points = np.array([[5, 3, 11, 7, 0, 9, 1, 4]])
     targets = np.random.default_rng(0).normal(size=(1, 50, FLAT.n_classes)).astype(np.float32)
@@ -177,7 +220,13 @@ def test_a_last_batch_of_one_joins_the_one_before_where_batch_norm_needs_more(ki
 
 
 @pytest.mark.parametrize(
-    ("model", "n_listed", "sizes"), [(Mlp(), 17, [8, 8, 1]), (Cnn(width=2), 17, [8, 8, 1]), (Normed(), 17, [8, 9]), (Normed(), 18, [8, 8, 2])]
+    ("model", "n_listed", "sizes"),
+    [
+        (Mlp(), 17, [8, 8, 1]),
+        (Cnn(width=2), 17, [8, 8, 1]),
+        (Normed(), 17, [8, 9]),
+        (Normed(), 18, [8, 8, 2]),
+    ],
 )
 def test_no_other_batch_is_moved(model, n_listed, sizes):
     parts = batches(training(1, drop_last=False, n_listed=n_listed), builder_of(model)(), data_for(model))
@@ -198,10 +247,18 @@ def test_phases_follow_each_other():
 def test_alternating_phases_of_one_track_keep_their_moments(kind, optimizer):
     """Two phases of one epoch each are two epochs of one phase, up to the order of visits, which one batch has not."""
     build, data = builder_of(Mlp(width=8)), data_for(Mlp())
-    states, settings = initial_states(build, [0, 1]), {"optimizer": optimizer, "momentum": 0.9, "batch_size": 20}
+    states, settings = (
+        initial_states(build, [0, 1]),
+        {"optimizer": optimizer, "momentum": 0.9, "batch_size": 20},
+    )
     whole = run_phases(build(), states, [training(2, epochs=2, **settings)], data, seeds=[0, 1], kind=kind)
-    halves = [dataclasses.replace(training(2, epochs=1, **settings), track=track) for track in ("a", "b", "a")]
-    together, apart = (run_phases(build(), states, chosen, data, seeds=[0, 1], kind=kind) for chosen in (halves[::2], halves[:2]))
+    halves = [
+        dataclasses.replace(training(2, epochs=1, **settings), track=track) for track in ("a", "b", "a")
+    ]
+    together, apart = (
+        run_phases(build(), states, chosen, data, seeds=[0, 1], kind=kind)
+        for chosen in (halves[::2], halves[:2])
+    )
     assert all(torch.allclose(value, whole[name], atol=1e-5) for name, value in together.items())
     assert not all(torch.allclose(value, whole[name], atol=1e-4) for name, value in apart.items())
 
@@ -209,16 +266,27 @@ def test_alternating_phases_of_one_track_keep_their_moments(kind, optimizer):
 @pytest.mark.parametrize("kind", ["stacked", "looped"])
 def test_shared_targets_are_each_members_own(kind):
     build, data = builder_of(Mlp(width=8)), data_for(Mlp())
-    states, targets = initial_states(build, [0, 1]), np.random.default_rng(0).normal(size=(50, FLAT.n_classes)).astype(np.float32)
+    states, targets = (
+        initial_states(build, [0, 1]),
+        np.random.default_rng(0).normal(size=(50, FLAT.n_classes)).astype(np.float32),
+    )
     phase = dataclasses.replace(training(2), objective=squared_error, targets=targets)
     own = dataclasses.replace(phase, targets=np.stack([targets, targets]))
-    assert equal(*(run_phases(build(), states, [given], data, seeds=[0, 1], kind=kind) for given in (phase, own)))
+    assert equal(
+        *(run_phases(build(), states, [given], data, seeds=[0, 1], kind=kind) for given in (phase, own))
+    )
 
 
 def test_a_function_of_the_users_own_is_an_objective():
     build, data = builder_of(Mlp(width=8)), data_for(Mlp())
-    states, phase = initial_states(build, [0, 1]), dataclasses.replace(training(2), objective=lambda logits, labels, _: F.cross_entropy(logits, labels))
-    ours, theirs = (run_phases(build(), states, [given], data, seeds=[0, 1], kind="stacked") for given in (training(2), phase))
+    states, phase = (
+        initial_states(build, [0, 1]),
+        dataclasses.replace(training(2), objective=lambda logits, labels, _: F.cross_entropy(logits, labels)),
+    )
+    ours, theirs = (
+        run_phases(build(), states, [given], data, seeds=[0, 1], kind="stacked")
+        for given in (training(2), phase)
+    )
     assert all(torch.allclose(value, theirs[name], atol=1e-5) for name, value in ours.items())
 
 
@@ -226,7 +294,8 @@ def test_channels_last_moves_no_result_of_a_looped_member():
     build, data = builder_of(Cnn(width=2)), data_for(Cnn())
     states = initial_states(build, [0])
     plain, other = (
-        run_phases(build(), states, [training(1, memory_format=given)], data, seeds=[0], kind="looped") for given in ("contiguous", "channels_last")
+        run_phases(build(), states, [training(1, memory_format=given)], data, seeds=[0], kind="looped")
+        for given in ("contiguous", "channels_last")
     )
     assert all(torch.allclose(value.float(), other[name].float(), atol=1e-4) for name, value in plain.items())
     assert all(value.is_contiguous() for value in other.values() if value.ndim < 5)
@@ -236,7 +305,14 @@ def test_channels_last_moves_no_result_of_a_looped_member():
 def test_a_phase_for_other_members_is_refused(n_phase, n_seeds):
     build = builder_of(Mlp(width=8))
     with pytest.raises(ShapeError, match="one list and one seed for each member"):
-        run_phases(build(), initial_states(build, range(3)), [training(n_phase)], data_for(Mlp()), seeds=range(n_seeds), kind="stacked")
+        run_phases(
+            build(),
+            initial_states(build, range(3)),
+            [training(n_phase)],
+            data_for(Mlp()),
+            seeds=range(n_seeds),
+            kind="stacked",
+        )
 
 
 def test_clipping_bounds_the_step_of_a_looped_member():
@@ -251,16 +327,27 @@ def test_clipping_bounds_the_step_of_a_looped_member():
 def test_bfloat16_is_used_when_looped_and_comes_back_as_float32():
     build, data = builder_of(Mlp(width=8)), data_for(Mlp())
     states = initial_states(build, [0])
-    exact, rough = (run_phases(build(), states, [training(1, precision=precision)], data, seeds=[0], kind="looped") for precision in ("float32", "bfloat16"))
+    exact, rough = (
+        run_phases(build(), states, [training(1, precision=precision)], data, seeds=[0], kind="looped")
+        for precision in ("float32", "bfloat16")
+    )
     assert not equal(exact, rough)
-    assert all(value.dtype == torch.float32 and torch.allclose(value, exact[name], atol=0.05) for name, value in rough.items())
+    assert all(
+        value.dtype == torch.float32 and torch.allclose(value, exact[name], atol=0.05)
+        for name, value in rough.items()
+    )
 
 
 def test_torch_still_ignores_autocast_of_biased_layers_under_vmap():
-    """The reason why bfloat16 members are looped; if this fails, torch has mended it and stacking may be allowed."""
+    """The reason why bfloat16 members are looped.
+
+    If this fails, torch has mended it and stacking may be allowed.
+    """
     states = initial_states(builder_of(Mlp(width=8)), [0, 1])
     template = builder_of(Mlp(width=8))()
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        stacked = torch.func.vmap(lambda state, x: functional_call(template, state, (x,)), in_dims=(0, None))(states, data_for(Mlp()).inputs)
+        stacked = torch.func.vmap(lambda state, x: functional_call(template, state, (x,)), in_dims=(0, None))(
+            states, data_for(Mlp()).inputs
+        )
         single = template(data_for(Mlp()).inputs)
     assert (stacked.dtype, single.dtype) == (torch.float32, torch.bfloat16)

@@ -37,12 +37,21 @@ def stepped(parameters, gradients, n_steps=3, *, template, n_leading=0, **settin
 def random_like(template, seed, n_members=None):
     drawn = torch.Generator().manual_seed(seed)
     lead = () if n_members is None else (n_members,)
-    return {name: torch.randn(*lead, *value.shape, generator=drawn) for name, value in template.named_parameters()}
+    return {
+        name: torch.randn(*lead, *value.shape, generator=drawn) for name, value in template.named_parameters()
+    }
 
 
 def test_one_nesterov_step_by_hand():
     """v = g; w - rate (g + momentum v) = 1 - .1 (2 + .9 · 2), then v = 4 + 1.8, and so on."""
-    found = stepped({"weight": torch.ones(1, 1)}, {"weight": torch.full((1, 1), 2.0)}, 2, template=nn.Linear(1, 1), momentum=0.9, nesterov=True)
+    found = stepped(
+        {"weight": torch.ones(1, 1)},
+        {"weight": torch.full((1, 1), 2.0)},
+        2,
+        template=nn.Linear(1, 1),
+        momentum=0.9,
+        nesterov=True,
+    )
     first = 1 - 0.1 * (2 + 0.9 * 2)
     assert float(found["weight"]) == pytest.approx(first - 0.1 * (4 + 0.9 * (0.9 * 2 + 4)))
 
@@ -53,7 +62,11 @@ def test_orthogonalised_matrices_have_singular_values_near_one():
     found = orthogonalised(matrices)
     assert torch.linalg.svdvals(found).sub(1).abs().max() < 0.35
     # The directions stay: the same singular vectors, with other values.
-    assert torch.allclose(left.mT @ found @ right.mT, torch.diag_embed((left.mT @ found @ right.mT).diagonal(dim1=1, dim2=2)), atol=1e-4)
+    assert torch.allclose(
+        left.mT @ found @ right.mT,
+        torch.diag_embed((left.mT @ found @ right.mT).diagonal(dim1=1, dim2=2)),
+        atol=1e-4,
+    )
 
 
 def test_orthogonalising_one_number_follows_the_polynomial():
@@ -84,22 +97,40 @@ def test_muon_moves_kernels_as_matrices_and_all_else_by_adam_at_a_tenth_of_the_r
     template = nn.Sequential(nn.Conv2d(3, 4, 2), nn.BatchNorm2d(4))
     start, gradients = random_like(template, 0), random_like(template, 1)
     found = stepped(start, gradients, template=template, **MUON)
-    flat = stepped({"weight": start["0.weight"].flatten(1)}, {"weight": gradients["0.weight"].flatten(1)}, template=nn.Linear(12, 4, bias=False), **MUON)
+    flat = stepped(
+        {"weight": start["0.weight"].flatten(1)},
+        {"weight": gradients["0.weight"].flatten(1)},
+        template=nn.Linear(12, 4, bias=False),
+        **MUON,
+    )
     assert torch.allclose(found["0.weight"].flatten(1), flat["weight"])
     adam = stepped(start, gradients, template=template, optimizer="adam", learning_rate=0.002)
     assert all(torch.allclose(found[name], adam[name]) for name in ("0.bias", "1.weight", "1.bias"))
 
 
-@pytest.mark.parametrize("settings", [MUON, {"momentum": 0.9, "nesterov": True}, {"optimizer": "adamw", "weight_decay_on": "weights", "weight_decay": 0.1}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        MUON,
+        {"momentum": 0.9, "nesterov": True},
+        {"optimizer": "adamw", "weight_decay_on": "weights", "weight_decay": 0.1},
+    ],
+)
 def test_a_stacked_member_steps_as_it_does_alone(settings):
     template = Cnn(width=3).build((1, 6, 6), 4)
     start, gradients = random_like(template, 0, n_members=3), random_like(template, 1, n_members=3)
     # One member's gradients must not scale another's step.
-    gradients = {name: value * torch.tensor([1.0, 1e-4, 1e4]).view(-1, *[1] * (value.ndim - 1)) for name, value in gradients.items()}
+    gradients = {
+        name: value * torch.tensor([1.0, 1e-4, 1e4]).view(-1, *[1] * (value.ndim - 1))
+        for name, value in gradients.items()
+    }
     together = stepped(start, gradients, template=template, n_leading=1, **settings)
     for member in range(3):
         alone = stepped(
-            {name: value[member] for name, value in start.items()}, {name: value[member] for name, value in gradients.items()}, template=template, **settings
+            {name: value[member] for name, value in start.items()},
+            {name: value[member] for name, value in gradients.items()},
+            template=template,
+            **settings,
         )
         assert all(torch.allclose(value[member], alone[name], atol=1e-5) for name, value in together.items())
 
@@ -108,19 +139,33 @@ def test_biases_and_normalisation_are_spared_of_decay_by_the_template_not_by_sta
     template = Cnn(width=2).build((1, 6, 6), 3)
     names = {name for name, _ in template.named_parameters()}
     assert names - spared_of_decay(template) == {"0.weight", "4.weight", "9.weight"}
-    start, still = random_like(template, 0, n_members=2), {name: torch.zeros(2, *value.shape) for name, value in template.named_parameters()}
-    found = stepped(start, still, 1, template=template, n_leading=1, weight_decay=0.5, weight_decay_on="weights")
-    assert {name for name, value in found.items() if not torch.equal(value, start[name])} == names - spared_of_decay(template)
+    start, still = (
+        random_like(template, 0, n_members=2),
+        {name: torch.zeros(2, *value.shape) for name, value in template.named_parameters()},
+    )
+    found = stepped(
+        start, still, 1, template=template, n_leading=1, weight_decay=0.5, weight_decay_on="weights"
+    )
+    assert {
+        name for name, value in found.items() if not torch.equal(value, start[name])
+    } == names - spared_of_decay(template)
 
 
 def test_layers_that_normalise_over_several_axes_are_spared_too():
-    assert spared_of_decay(nn.Sequential(nn.Linear(2, 3), nn.LayerNorm((4, 3)))) == {"0.bias", "1.weight", "1.bias"}
+    assert spared_of_decay(nn.Sequential(nn.Linear(2, 3), nn.LayerNorm((4, 3)))) == {
+        "0.bias",
+        "1.weight",
+        "1.bias",
+    }
 
 
 def test_each_stacked_member_is_clipped_by_its_own_norm_as_torch_clips_one():
     template = nn.Linear(4, 3)
     gradients = random_like(template, 1, n_members=3)
-    gradients = {name: value * torch.tensor([0.01, 1.0, 100.0]).view(-1, *[1] * (value.ndim - 1)) for name, value in gradients.items()}
+    gradients = {
+        name: value * torch.tensor([0.01, 1.0, 100.0]).view(-1, *[1] * (value.ndim - 1))
+        for name, value in gradients.items()
+    }
     stacked = [value.clone().requires_grad_() for value in gradients.values()]
     for value, gradient in zip(stacked, gradients.values(), strict=True):
         value.grad = gradient.clone()
@@ -130,7 +175,10 @@ def test_each_stacked_member_is_clipped_by_its_own_norm_as_torch_clips_one():
         for value, gradient in zip(single, gradients.values(), strict=True):
             value.grad = gradient[member].clone()
         nn.utils.clip_grad_norm_(single, 1.0)
-        assert all(torch.allclose(value.grad[member], alone.grad, rtol=1e-5) for value, alone in zip(stacked, single, strict=True))
+        assert all(
+            torch.allclose(value.grad[member], alone.grad, rtol=1e-5)
+            for value, alone in zip(stacked, single, strict=True)
+        )
 
 
 PARTS = [
@@ -147,17 +195,30 @@ PARTS = [
 def test_stacked_members_equal_looped_ones_and_grouping_moves_no_bit(model, settings):
     build, data, seeds = builder_of(model), data_for(model), [3, 1, 4]
     states, phase = initial_states(build, seeds), training(3, **settings)
-    stacked, looped = (run_phases(build(), states, [phase], data, seeds=seeds, kind=kind) for kind in ("stacked", "looped"))
-    assert all(torch.allclose(value.float(), looped[name].float(), atol=1e-4) for name, value in stacked.items())
+    stacked, looped = (
+        run_phases(build(), states, [phase], data, seeds=seeds, kind=kind) for kind in ("stacked", "looped")
+    )
+    assert all(
+        torch.allclose(value.float(), looped[name].float(), atol=1e-4) for name, value in stacked.items()
+    )
     for start, stop in ((0, 1), (1, 3)):
-        part = run_phases(build(), take(states, start, stop), [members_of(phase, list(range(start, stop)))], data, seeds=seeds[start:stop], kind="stacked")
+        part = run_phases(
+            build(),
+            take(states, start, stop),
+            [members_of(phase, list(range(start, stop)))],
+            data,
+            seeds=seeds[start:stop],
+            kind="stacked",
+        )
         assert equal(part, take(stacked, start, stop))
 
 
 def test_an_optimiser_that_reads_whole_tensors_runs_members_one_by_one_wherever_it_is_used():
     build, data = builder_of(Mlp(width=8)), data_for(Mlp())
     states, phase = initial_states(build, [0, 1]), training(2, optimizer="adafactor")
-    stacked, looped = (run_phases(build(), states, [phase], data, seeds=[0, 1], kind=kind) for kind in ("stacked", "looped"))
+    stacked, looped = (
+        run_phases(build(), states, [phase], data, seeds=[0, 1], kind=kind) for kind in ("stacked", "looped")
+    )
     assert equal(stacked, looped)
 
 
@@ -165,7 +226,9 @@ def test_an_optimiser_that_reads_whole_tensors_runs_members_one_by_one_wherever_
 def test_every_optimizer_of_the_setting_moves_a_parameter(name):
     template = nn.Linear(3, 2)
     start = random_like(template, 0)
-    found = stepped(start, random_like(template, 1), 1, template=template, optimizer=name, momentum=0.5, weight_decay=0.1)
+    found = stepped(
+        start, random_like(template, 1), 1, template=template, optimizer=name, momentum=0.5, weight_decay=0.1
+    )
     assert not any(torch.equal(value, start[name]) for name, value in found.items())
 
 

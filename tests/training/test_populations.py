@@ -1,4 +1,7 @@
-"""A member is a mask plus a seed: it is the same whoever asks, in whatever range, and its mask says exactly what it has seen."""
+"""A member is a mask plus a seed.
+
+It is the same whoever asks, in whatever range, and its mask says exactly what it has seen.
+"""
 
 import numpy as np
 import pytest
@@ -46,16 +49,23 @@ class Flat(Model):
 
 def test_a_member_does_not_depend_on_the_range_it_is_made_in():
     whole = member_masks("purpose", range(6), n_train=40, keep_fraction=0.5, forget=None)
-    assert np.array_equal(whole[4:], member_masks("purpose", range(4, 6), n_train=40, keep_fraction=0.5, forget=None))
+    assert np.array_equal(
+        whole[4:], member_masks("purpose", range(4, 6), n_train=40, keep_fraction=0.5, forget=None)
+    )
     states = initial_states(build(Mlp(width=4)), [7, 8, 9])
-    assert all(torch.equal(value[1:2], initial_states(build(Mlp(width=4)), [8])[name]) for name, value in states.items())
+    assert all(
+        torch.equal(value[1:2], initial_states(build(Mlp(width=4)), [8])[name])
+        for name, value in states.items()
+    )
 
 
 def test_subset_masks_keep_the_same_number_of_points_and_differ():
     masks = member_masks("purpose", range(50), n_train=40, keep_fraction=0.3, forget=None)
     assert (masks.sum(axis=1) == 12).all()
     assert len(np.unique(masks, axis=0)) == 50
-    assert not np.array_equal(masks, member_masks("other", range(50), n_train=40, keep_fraction=0.3, forget=None))
+    assert not np.array_equal(
+        masks, member_masks("other", range(50), n_train=40, keep_fraction=0.3, forget=None)
+    )
 
 
 def test_oracles_have_seen_all_but_the_forget_set():
@@ -71,18 +81,28 @@ def test_a_model_has_seen_exactly_the_points_of_its_mask():
     clean = Resident.place(EXAMPLES)
     poisoned = Resident(clean.inputs.clone(), clean.labels)
     poisoned.inputs[forget] = float("nan")
-    one, other = (train_members(build(Mlp(width=4)), recipe(), data, masks=masks, seeds=[1, 2], kind="stacked") for data in (clean, poisoned))
+    one, other = (
+        train_members(build(Mlp(width=4)), recipe(), data, masks=masks, seeds=[1, 2], kind="stacked")
+        for data in (clean, poisoned)
+    )
     assert all(torch.equal(value, other[name]) for name, value in one.items())
 
 
 def test_training_recovers_the_planted_datamodel():
     """One full-batch step from zero is linear in the mask, so what the loop trains must be what the formula says."""
     masks = member_masks("planted", range(6), n_train=40, keep_fraction=0.5, forget=None)
-    one_step = recipe(epochs=1, batch_size=20, learning_rate=0.7, momentum=0.0, weight_decay=0.0, schedule="constant")
+    one_step = recipe(
+        epochs=1, batch_size=20, learning_rate=0.7, momentum=0.0, weight_decay=0.0, schedule="constant"
+    )
     data = Resident.place(EXAMPLES)
     states = train_members(build(Logistic()), one_step, data, masks=masks, seeds=range(6), kind="stacked")
-    predicted = np.tensordot(masks.astype(float), planted_weights(EXAMPLES, learning_rate=0.7, n_kept=20), axes=1)
-    assert np.abs(compute_logits(build(Logistic())(), states, data.inputs, kind="stacked") - predicted).max() < 1e-5
+    predicted = np.tensordot(
+        masks.astype(float), planted_weights(EXAMPLES, learning_rate=0.7, n_kept=20), axes=1
+    )
+    assert (
+        np.abs(compute_logits(build(Logistic())(), states, data.inputs, kind="stacked") - predicted).max()
+        < 1e-5
+    )
 
 
 def test_torchs_global_generator_is_left_as_it_was():
@@ -132,12 +152,16 @@ def test_dropout_called_in_forward_is_found_by_a_trial():
     assert chosen["kind"] == "looped"
     assert "cannot be stacked" in chosen["reason"]
     with pytest.raises(ConfigError, match="use 'auto' or 'looped'"):
-        check_model(build(Flat(fault="dropping")), recipe(ensemble="stacked"), EXAMPLES.inputs_of(np.arange(2)))
+        check_model(
+            build(Flat(fault="dropping")), recipe(ensemble="stacked"), EXAMPLES.inputs_of(np.arange(2))
+        )
 
 
 def test_auto_takes_the_faster_of_both_as_timed():
     chosen = choose_ensemble(build(Mlp(width=4)), recipe(), Resident.place(EXAMPLES), 40)
-    assert chosen["kind"] == ("stacked" if chosen["seconds_stacked"] <= chosen["seconds_looped"] else "looped")
+    assert chosen["kind"] == (
+        "stacked" if chosen["seconds_stacked"] <= chosen["seconds_looped"] else "looped"
+    )
 
 
 class Hungry(nn.Module):
@@ -151,7 +175,10 @@ class Hungry(nn.Module):
 
     def forward(self, inputs):
         weight = self.layer.weight
-        if torch._C._functorch.is_batchedtensor(weight) and len(torch._C._functorch.get_unwrapped(weight)) > self.most:
+        if (
+            torch._C._functorch.is_batchedtensor(weight)
+            and len(torch._C._functorch.get_unwrapped(weight)) > self.most
+        ):
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
         return self.layer(inputs)
 
@@ -159,7 +186,10 @@ class Hungry(nn.Module):
 def test_a_trial_that_memory_does_not_hold_takes_fewer_members_and_says_so(monkeypatch):
     monkeypatch.setattr(sizing, "_FITTED", {})
     chosen = choose_ensemble(build(Flat(fault="hungry")), recipe(), Resident.place(EXAMPLES), 40)
-    assert chosen["reason"] == "the faster of both when timed, in groups of 6, as memory does not hold 25 members at once"
+    assert (
+        chosen["reason"]
+        == "the faster of both when timed, in groups of 6, as memory does not hold 25 members at once"
+    )
     with sizing.allowing(sizing.Allowance(memory_bytes=1000)):
         chosen = choose_ensemble(build(Flat(fault="hungry")), recipe(), Resident.place(EXAMPLES), 40)
     assert chosen == {"kind": "looped", "reason": "memory does not hold 2 members at once"}
@@ -171,7 +201,9 @@ def test_a_group_that_memory_does_not_hold_trains_in_halves_with_the_same_bits(m
     def train(most):
         monkeypatch.setattr(sizing, "_FITTED", {})
         monkeypatch.setattr(Hungry, "most", most)
-        return train_members(build(Flat(fault="hungry")), recipe(), data, masks=masks, seeds=range(12), kind="stacked")
+        return train_members(
+            build(Flat(fault="hungry")), recipe(), data, masks=masks, seeds=range(12), kind="stacked"
+        )
 
     whole, halves = train(50), train(3)
     assert all(torch.equal(value, halves[name]) for name, value in whole.items())
@@ -181,7 +213,10 @@ def test_a_group_that_memory_does_not_hold_trains_in_halves_with_the_same_bits(m
 
 @pytest.mark.parametrize("kind", ["stacked", "looped"])
 def test_a_user_may_insist(kind):
-    assert choose_ensemble(build(Mlp(width=4)), recipe(ensemble=kind), Resident.place(EXAMPLES), 40)["kind"] == kind
+    assert (
+        choose_ensemble(build(Mlp(width=4)), recipe(ensemble=kind), Resident.place(EXAMPLES), 40)["kind"]
+        == kind
+    )
 
 
 @pytest.mark.parametrize(

@@ -18,10 +18,16 @@ PLANTED = Planted(n_train=40, n_validation=10).load()
 
 
 def scaled(factor: float):
-    return dataclasses.replace(PLANTED, inputs=(np.asarray(PLANTED.inputs) * np.float32(factor)).astype(np.float32))
+    return dataclasses.replace(
+        PLANTED, inputs=(np.asarray(PLANTED.inputs) * np.float32(factor)).astype(np.float32)
+    )
 
 
-@pytest.mark.parametrize("examples", [PLANTED, scaled(0.05), scaled(5), Digits().load()], ids=["planted", "small", "large", "digits"])
+@pytest.mark.parametrize(
+    "examples",
+    [PLANTED, scaled(0.05), scaled(5), Digits().load()],
+    ids=["planted", "small", "large", "digits"],
+)
 def test_inputs_of_a_usual_scale_get_no_notice(examples) -> None:
     assert scale_notice(examples) is None
 

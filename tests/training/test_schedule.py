@@ -19,7 +19,12 @@ def descent(**settings):
 
 
 def phase(n_listed, *, drop_last=False, **settings):
-    return Phase(points=np.zeros((1, n_listed), np.int64), objective=cross_entropy, descent=descent(**settings), drop_last=drop_last)
+    return Phase(
+        points=np.zeros((1, n_listed), np.int64),
+        objective=cross_entropy,
+        descent=descent(**settings),
+        drop_last=drop_last,
+    )
 
 
 @pytest.mark.parametrize(
@@ -39,11 +44,16 @@ def test_learning_rates_follow_their_formulas(schedule, expected):
 @pytest.mark.parametrize("scale", [1, 50])
 def test_cross_entropy_equals_torchs_in_value_and_gradient(scale):
     drawn = torch.Generator().manual_seed(0)
-    logits, labels = scale * torch.randn(9, 5, generator=drawn, dtype=torch.float64), torch.randint(0, 5, (9,), generator=drawn)
+    logits, labels = (
+        scale * torch.randn(9, 5, generator=drawn, dtype=torch.float64),
+        torch.randint(0, 5, (9,), generator=drawn),
+    )
     ours, theirs = logits.clone().requires_grad_(), logits.clone().requires_grad_()
     torch.autograd.backward(cross_entropy(ours, labels, torch.zeros(1)))
     torch.autograd.backward(F.cross_entropy(theirs, labels))
-    assert cross_entropy(logits, labels, torch.zeros(1)) == pytest.approx(float(F.cross_entropy(logits, labels)))
+    assert cross_entropy(logits, labels, torch.zeros(1)) == pytest.approx(
+        float(F.cross_entropy(logits, labels))
+    )
     assert torch.allclose(ours.grad, theirs.grad, atol=1e-12)
 
 
@@ -53,7 +63,9 @@ def test_ascent_is_cross_entropy_upside_down():
 
 
 def test_squared_error_is_averaged_over_batch_and_classes():
-    assert squared_error(torch.tensor([[1.0, 0.0], [0.0, 0.0]]), torch.tensor([0, 0]), torch.zeros(2, 2)) == 0.25
+    assert (
+        squared_error(torch.tensor([[1.0, 0.0], [0.0, 0.0]]), torch.tensor([0, 0]), torch.zeros(2, 2)) == 0.25
+    )
 
 
 @given(n_listed=st.integers(1, 40), batch_size=st.integers(1, 40), epochs=st.integers(1, 5))
@@ -96,12 +108,17 @@ def rates_of(*phases, **settings):
         for epochs, n_listed, track in phases
     ]
     places = moments(listed, [phase.steps_per_epoch for phase in listed])
-    return [[phase.descent.learning_rate_at(place) for place in steps] for phase, steps in zip(listed, places, strict=True)]
+    return [
+        [phase.descent.learning_rate_at(place) for place in steps]
+        for phase, steps in zip(listed, places, strict=True)
+    ]
 
 
 def test_a_triangle_rises_from_nothing_to_its_peak_and_falls_per_step():
     (rates,) = rates_of((5, 8, None), schedule="triangle", peak_epoch=2)
-    assert rates == pytest.approx([0.1 * value for value in np.interp(np.arange(10) / 2, [0, 2, 5], [0, 1, 0])])
+    assert rates == pytest.approx(
+        [0.1 * value for value in np.interp(np.arange(10) / 2, [0, 2, 5], [0, 1, 0])]
+    )
 
 
 @pytest.mark.parametrize(("peak", "expected"), [(0, [1, 0.75, 0.5, 0.25]), (2, [0, 0.25, 0.5, 0.75])])
@@ -130,7 +147,13 @@ def test_a_peak_counts_epochs_of_the_whole_track_whatever_their_steps():
 def test_phases_that_cannot_share_an_optimiser_are_refused_with_the_difference():
     points = np.zeros((1, 4), np.int64)
     phases = [
-        Phase(points=points, objective=cross_entropy, descent=descent(momentum=momentum, epochs=epochs), drop_last=True, track="a")
+        Phase(
+            points=points,
+            objective=cross_entropy,
+            descent=descent(momentum=momentum, epochs=epochs),
+            drop_last=True,
+            track="a",
+        )
         for momentum, epochs in ((0.9, 1), (0.0, 2))
     ]
     with pytest.raises(TrainingError, match="track 'a' differ in momentum, but share one optimiser"):

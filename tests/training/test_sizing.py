@@ -1,4 +1,7 @@
-"""Sizes follow the memory that is granted; those of small models on a usual machine are the ones there always were."""
+"""Sizes follow the memory that is granted.
+
+Those of small models on a usual machine are the ones there always were.
+"""
 
 import numpy as np
 import pytest
@@ -11,7 +14,14 @@ from pipeline.models.mlp import Mlp
 from pipeline.training import sizing
 from pipeline.training.ensemble import compute_logits, initial_states
 from pipeline.training.loop import run_phases
-from pipeline.training.sizing import Allowance, allowing, footprint, largest_evaluation_batch, memory_granted, training_group
+from pipeline.training.sizing import (
+    Allowance,
+    allowing,
+    footprint,
+    largest_evaluation_batch,
+    memory_granted,
+    training_group,
+)
 
 GB = 2**30
 MODELS = [Mlp(width=8), Cnn(width=2)]
@@ -53,7 +63,10 @@ def test_a_footprint_counts_what_a_layer_returns():
 
 def test_a_footprint_leaves_the_model_and_the_random_numbers_alone():
     template = builder_of(Cnn(width=2))()
-    before, state = {name: value.clone() for name, value in template.state_dict().items()}, torch.get_rng_state()
+    before, state = (
+        {name: value.clone() for name, value in template.state_dict().items()},
+        torch.get_rng_state(),
+    )
     footprint(template, torch.zeros(3, 1, 6, 6))
     assert equal(template.state_dict(), before)
     assert torch.equal(torch.get_rng_state(), state)
@@ -69,13 +82,18 @@ def test_groups_sized_by_memory_move_no_bit(model):
         with allowing(Allowance(memory_bytes=memory_bytes)):
             trained = run_phases(build(), states, [phase], data, seeds=seeds, kind="stacked")
             sized[memory_bytes] = trained, compute_logits(build(), trained, data, kind="stacked")
-    assert all(equal(trained, sized[None][0]) and np.array_equal(logits, sized[None][1]) for trained, logits in sized.values())
+    assert all(
+        equal(trained, sized[None][0]) and np.array_equal(logits, sized[None][1])
+        for trained, logits in sized.values()
+    )
 
 
 def test_the_recorded_batch_is_the_batch_of_evaluation(monkeypatch):
     seen = []
     data = data_for(Mlp())
-    monkeypatch.setattr(type(data), "batches", lambda self, _points, size: seen.append(size) or iter(self.inputs.split(size)))
+    monkeypatch.setattr(
+        type(data), "batches", lambda self, _points, size: seen.append(size) or iter(self.inputs.split(size))
+    )
     states = initial_states(builder_of(Mlp(width=8)), [0])
     with allowing(Allowance(evaluation_batch=16)):
         compute_logits(builder_of(Mlp(width=8))(), states, data, kind="looped")

@@ -17,7 +17,9 @@ DATA_MB, GRANT_MB = N_IMAGES * 3 * SIDE**2 / 2**20, 40.0
 
 @pytest.fixture
 def images(tmp_path: Path) -> Path:
-    Image.fromarray(np.random.default_rng(0).integers(0, 255, (SIDE, SIDE, 3), np.uint8)).save(tmp_path / "0.ppm")
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (SIDE, SIDE, 3), np.uint8)).save(
+        tmp_path / "0.ppm"
+    )
     content = (tmp_path / "0.ppm").read_bytes()
     for number in range(1, N_IMAGES):
         (tmp_path / f"{number}.ppm").write_bytes(content)

@@ -1,4 +1,7 @@
-"""What a model may hold, and what training does with it: frozen parameters stay, tied ones are trained one model at a time."""
+"""What a model may hold, and what training does with it.
+
+Frozen parameters stay, tied ones are trained one model at a time.
+"""
 
 import numpy as np
 import pytest

@@ -19,7 +19,10 @@ from pipeline.unlearning import UNLEARNERS
 from pipeline.unlearning.unlearner import Request
 
 UNLEARNER = {"name": "scrub_like:ScrubLike", "epochs": 5, "ascents": 4, "learning_rate": 0.1}
-SETTINGS = {"unlearners": {"scrub": UNLEARNER, "nothing": "no_op"}, "forget_sets": {"some": {"name": "random", "n_points": 5}}}
+SETTINGS = {
+    "unlearners": {"scrub": UNLEARNER, "nothing": "no_op"},
+    "forget_sets": {"some": {"name": "random", "n_points": 5}},
+}
 KEY = "unlearn/scrub/some"
 
 
@@ -33,9 +36,13 @@ def asked():
 
 def test_stacked_equals_looped_and_grouping_moves_no_bit(asked):
     plugin = UNLEARNERS.build(UNLEARNER)
-    stacked, looped = (plugin.unlearn(dataclasses.replace(asked, kind=kind)) for kind in ("stacked", "looped"))
+    stacked, looped = (
+        plugin.unlearn(dataclasses.replace(asked, kind=kind)) for kind in ("stacked", "looped")
+    )
     assert np.abs(stacked.logits - looped.logits).max() < 1e-3
-    alone = plugin.unlearn(dataclasses.replace(asked, states=take(asked.states, 1, 2), logits=asked.logits[1:2], seeds=[8]))
+    alone = plugin.unlearn(
+        dataclasses.replace(asked, states=take(asked.states, 1, 2), logits=asked.logits[1:2], seeds=[8])
+    )
     assert equal(take(stacked.states, 1, 2), alone.states)
     assert stacked.n_samples == 4 * len(FORGET) + 5 * len(RETAIN)
 
@@ -49,7 +56,10 @@ def test_the_optimiser_outlives_the_phases(asked):
     """With a fresh one for each phase its momentum is lost at every alternation, and models end elsewhere."""
     phases = UNLEARNERS.build(UNLEARNER).phases(asked)
     apart = [dataclasses.replace(phase, track=None) for phase in phases]
-    one, other = (run_phases(asked.template, asked.states, chosen, DATA, seeds=asked.seeds, kind="stacked") for chosen in (phases, apart))
+    one, other = (
+        run_phases(asked.template, asked.states, chosen, DATA, seeds=asked.seeds, kind="stacked")
+        for chosen in (phases, apart)
+    )
     assert not equal(one, other)
 
 
@@ -63,7 +73,9 @@ def test_it_is_planned_run_resumed_and_shown(open_tiny, tmp_path):
     assert any(KEY in row.values() for row in planned_work(session)["nodes"])
     wanted = with_what_they_rest_on(session.graph, [KEY])
     with pytest.raises(KeyboardInterrupt):
-        Walk(session.graph, session.store, open_executor=lambda: StoppingExecutor(session, 4), wanted=wanted).run()
+        Walk(
+            session.graph, session.store, open_executor=lambda: StoppingExecutor(session, 4), wanted=wanted
+        ).run()
     assert session.graph.survey(session.store)[KEY].status == "partial"
     assert all_done(run_serially(session, draws=True))
     assert all_done(run_serially(whole, draws=True))

@@ -94,7 +94,11 @@ def request_of(model, kind="stacked", seeds=(7, 8, 9), **changes):
 
 
 def unlearner(name, snapshots=None):
-    return TwoPhases(snapshots=snapshots) if name == "two_phases" else UNLEARNERS.build({"name": name, "snapshots": snapshots})
+    return (
+        TwoPhases(snapshots=snapshots)
+        if name == "two_phases"
+        else UNLEARNERS.build({"name": name, "snapshots": snapshots})
+    )
 
 
 def in_small_batches(snapshots):
@@ -111,7 +115,9 @@ def equal(one, other):
 @pytest.mark.parametrize("name", [*DESCENDING, "two_phases"])
 def test_the_last_snapshot_is_the_answer_without_snapshots_bit_for_bit(name, unit, every, kind):
     request = request_of(Mlp(width=8), kind)
-    plain, shown = (unlearner(name, snapshots).unlearn(request) for snapshots in (None, {"every": every, "unit": unit}))
+    plain, shown = (
+        unlearner(name, snapshots).unlearn(request) for snapshots in (None, {"every": every, "unit": unit})
+    )
     last = shown.snapshots[-1]
     assert plain.logits.tobytes() == shown.logits.tobytes() == last.logits.tobytes()
     assert equal(plain.states, shown.states)
@@ -181,7 +187,10 @@ def test_snapshots_do_not_depend_on_how_members_are_grouped(monkeypatch):
 @pytest.mark.parametrize("kind", ["stacked", "looped"])
 def test_snapshots_in_the_middle_of_an_epoch_leave_streamed_batches_alone(kind):
     asked = {"every": 1, "unit": "step"}
-    requests = [request_of(Mlp(width=8), kind), request_of(Mlp(width=8), kind, data=Streamed(EXAMPLES, threads=2))]
+    requests = [
+        request_of(Mlp(width=8), kind),
+        request_of(Mlp(width=8), kind, data=Streamed(EXAMPLES, threads=2)),
+    ]
     resident, streamed = (in_small_batches(asked).unlearn(request) for request in requests)
     plain = in_small_batches(None).unlearn(requests[1])
     assert equal(resident.states, streamed.states)
@@ -192,7 +201,10 @@ def test_snapshots_in_the_middle_of_an_epoch_leave_streamed_batches_alone(kind):
 
 
 def test_stacked_and_looped_members_pass_the_same_way():
-    stacked, looped = (unlearner("two_phases", {}).unlearn(request_of(Mlp(width=8), kind)).snapshots for kind in ("stacked", "looped"))
+    stacked, looped = (
+        unlearner("two_phases", {}).unlearn(request_of(Mlp(width=8), kind)).snapshots
+        for kind in ("stacked", "looped")
+    )
     for one, other in zip(stacked, looped, strict=True):
         assert (one.after, one.n_samples) == (other.after, other.n_samples)
         assert np.abs(one.logits - other.logits).max() < 1e-4
@@ -208,7 +220,9 @@ def test_states_are_kept_of_the_members_that_are_saved(n_saved):
 @pytest.mark.parametrize("name", ["no_op", "dm_direct"])
 @pytest.mark.parametrize("snapshots", [{}, None, 5])
 def test_an_unlearner_without_steps_says_that_it_has_no_snapshots(name, snapshots):
-    with pytest.raises(ConfigError, match=f"{name}.*it has no snapshots, as it descends no phases; remove `snapshots`"):
+    with pytest.raises(
+        ConfigError, match=f"{name}.*it has no snapshots, as it descends no phases; remove `snapshots`"
+    ):
         UNLEARNERS.build({"name": name, "snapshots": snapshots})
 
 
@@ -233,7 +247,11 @@ def test_a_setting_that_says_no_time_is_refused(snapshots):
 
 def test_snapshots_are_another_question_and_none_are_the_old_one():
     assert identity(unlearner("dmm")) == {"name": "dmm"}
-    assert identity(unlearner("dmm", {})) == identity(unlearner("dmm", {"every": 1, "unit": "epoch"})) == {"name": "dmm", "snapshots": {}}
+    assert (
+        identity(unlearner("dmm", {}))
+        == identity(unlearner("dmm", {"every": 1, "unit": "epoch"}))
+        == {"name": "dmm", "snapshots": {}}
+    )
     assert identity(unlearner("dmm", {"every": 2})) == {"name": "dmm", "snapshots": {"every": 2}}
 
 

@@ -39,13 +39,17 @@ SAMPLES = {
     "finetune": 5 * len(RETAIN),
 }
 every_unlearner = pytest.mark.parametrize("name", UNLEARNERS.names())
-those_that_train = pytest.mark.parametrize("name", [plugin.name for plugin in UNLEARNERS.plugins if plugin.moves_weights])
+those_that_train = pytest.mark.parametrize(
+    "name", [plugin.name for plugin in UNLEARNERS.plugins if plugin.moves_weights]
+)
 
 
 def trained(seeds, forget=None):
     mask = np.ones(60, bool)
     mask[forget if forget is not None else []] = False
-    return train_members(BUILD, RECIPE, DATA, masks=np.stack([mask] * len(seeds)), seeds=seeds, kind="stacked")
+    return train_members(
+        BUILD, RECIPE, DATA, masks=np.stack([mask] * len(seeds)), seeds=seeds, kind="stacked"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +86,11 @@ def equal(one, other):
 
 
 def loss(logits, ids):
-    return float(torch.nn.functional.cross_entropy(torch.from_numpy(logits[:, ids].reshape(-1, 3)), DATA.labels[ids].repeat(len(logits))))
+    return float(
+        torch.nn.functional.cross_entropy(
+            torch.from_numpy(logits[:, ids].reshape(-1, 3)), DATA.labels[ids].repeat(len(logits))
+        )
+    )
 
 
 @every_unlearner
@@ -91,13 +99,20 @@ def test_weights_move_if_and_only_if_the_unlearner_says_so(request_of, name):
     asked = request_of()
     answer = unlearner(name).unlearn(asked)
     for member in range(3):
-        assert equal(take(answer.states, member, member + 1), take(asked.states, member, member + 1)) == (not unlearner(name).moves_weights)
+        assert equal(take(answer.states, member, member + 1), take(asked.states, member, member + 1)) == (
+            not unlearner(name).moves_weights
+        )
 
 
 @every_unlearner
 def test_the_callers_models_and_data_are_left_alone(request_of, name):
     asked = request_of()
-    states, logits, inputs, template = copy.deepcopy(asked.states), asked.logits.copy(), DATA.inputs.clone(), copy.deepcopy(asked.template.state_dict())
+    states, logits, inputs, template = (
+        copy.deepcopy(asked.states),
+        asked.logits.copy(),
+        DATA.inputs.clone(),
+        copy.deepcopy(asked.template.state_dict()),
+    )
     unlearner(name).unlearn(asked)
     assert equal(asked.states, states)
     assert np.array_equal(asked.logits, logits)
@@ -107,7 +122,9 @@ def test_the_callers_models_and_data_are_left_alone(request_of, name):
 
 @every_unlearner
 def test_the_answer_follows_from_the_seeds_and_not_from_the_company(request_of, name):
-    whole, again, alone = (unlearner(name).unlearn(asked) for asked in (request_of(), request_of(), request_of(1, 2)))
+    whole, again, alone = (
+        unlearner(name).unlearn(asked) for asked in (request_of(), request_of(), request_of(1, 2))
+    )
     assert np.array_equal(whole.logits, again.logits)
     assert np.array_equal(whole.logits[1:2], alone.logits)
     assert equal(take(whole.states, 1, 2), alone.states)
@@ -123,7 +140,9 @@ def test_other_seeds_visit_points_in_another_order(request_of, name):
 def test_shapes_are_kept_and_all_is_finite(request_of, name):
     asked = request_of()
     answer = unlearner(name).unlearn(asked)
-    assert {key: (value.shape, value.dtype) for key, value in answer.states.items()} == {key: (value.shape, value.dtype) for key, value in asked.states.items()}
+    assert {key: (value.shape, value.dtype) for key, value in answer.states.items()} == {
+        key: (value.shape, value.dtype) for key, value in asked.states.items()
+    }
     assert (answer.logits.shape, answer.logits.dtype) == (asked.logits.shape, np.float32)
     assert np.isfinite(answer.logits).all()
 
@@ -145,7 +164,9 @@ def test_looped_members_end_where_stacked_ones_do(request_of, name):
     assert np.abs(stacked.logits - looped.logits).max() < 1e-3
 
 
-@pytest.mark.parametrize(("missing", "names"), [("effect", {"dmm", "dm_direct"}), ("oracle_logits", {"oracle_matching"})])
+@pytest.mark.parametrize(
+    ("missing", "names"), [("effect", {"dmm", "dm_direct"}), ("oracle_logits", {"oracle_matching"})]
+)
 def test_what_an_unlearner_needs_is_asked_for_by_name(request_of, missing, names):
     for name in names:
         with pytest.raises(ConfigError, match=name):
@@ -189,23 +210,39 @@ def distance(logits, wanted):
 def test_dmm_moves_each_model_to_its_own_prediction(request_of):
     asked = request_of()
     wanted = asked.logits + asked.effect
-    assert distance(unlearner("dmm", epochs=30).unlearn(asked).logits, wanted) < 0.3 * distance(asked.logits, wanted)
+    assert distance(unlearner("dmm", epochs=30).unlearn(asked).logits, wanted) < 0.3 * distance(
+        asked.logits, wanted
+    )
 
 
 def test_oracle_matching_gives_each_model_one_oracle_of_its_own(request_of):
     asked = request_of()
     logits = unlearner("oracle_matching", epochs=30).unlearn(asked).logits
     for member in range(3):
-        own, others = (distance(logits[member : member + 1], asked.oracle_logits[ids]) for ids in ([member], [i for i in range(3) if i != member]))
+        own, others = (
+            distance(logits[member : member + 1], asked.oracle_logits[ids])
+            for ids in ([member], [i for i in range(3) if i != member])
+        )
         assert own < others
     assert distance(logits, asked.oracle_logits) < 0.3 * distance(asked.logits, asked.oracle_logits)
 
 
 def test_a_retain_sample_larger_than_the_retain_set_takes_all_of_it(request_of):
-    assert unlearner("dmm", retain_points=1000, epochs=1).unlearn(request_of()).n_samples == 5 * len(FORGET) + len(RETAIN)
+    assert unlearner("dmm", retain_points=1000, epochs=1).unlearn(request_of()).n_samples == 5 * len(
+        FORGET
+    ) + len(RETAIN)
 
 
-@pytest.mark.parametrize("settings", [{"retain_points": -1}, {"epochs": 0}, {"learning_rate": 0.0}, {"multiplier": -1.0}, {"forget_multiplier": 0}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"retain_points": -1},
+        {"epochs": 0},
+        {"learning_rate": 0.0},
+        {"multiplier": -1.0},
+        {"forget_multiplier": 0},
+    ],
+)
 def test_settings_out_of_range_are_refused(settings):
     with pytest.raises(ConfigError, match=next(iter(settings))):
         unlearner("dmm", **settings)
@@ -220,7 +257,15 @@ def test_images_are_asked_for_before_compute_where_they_are_augmented(name, sett
 
 def test_muon_brings_matching_closer_to_its_teacher_than_adam(request_of):
     asked = request_of()
-    muon = {"optimizer": "muon", "momentum": 0.9, "nesterov": True, "learning_rate": 0.02, "schedule": "linear"}
-    adam, other = (unlearner("oracle_matching", epochs=8, **settings).unlearn(asked) for settings in ({}, muon))
+    muon = {
+        "optimizer": "muon",
+        "momentum": 0.9,
+        "nesterov": True,
+        "learning_rate": 0.02,
+        "schedule": "linear",
+    }
+    adam, other = (
+        unlearner("oracle_matching", epochs=8, **settings).unlearn(asked) for settings in ({}, muon)
+    )
     assert distance(other.logits, asked.oracle_logits) < 0.7 * distance(adam.logits, asked.oracle_logits)
     assert other.n_samples == adam.n_samples

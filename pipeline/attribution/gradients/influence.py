@@ -1,10 +1,12 @@
 """Influence: one damped Gauss-Newton step of each trained model for a whole set at once, with the curvature of the points that are left.
 
-Removing F moves the parameters by (H_R + λI)⁻¹ Σ_F g_i, where g_i is the gradient of point i's loss and H_R = Σ_{i not in F} J_iᵀ (diag p_i − p_i p_iᵀ) J_i,
-the generalised Gauss-Newton matrix of the others (Koh and Liang 2017 with the whole set's curvature taken out; Martens 2020 for the matrix.) H
-is a sum of outer products of *rows*, gradients of the logits' mixtures that a point is unsure of; kept are those with the most doubt, and of
-their span the principal axes, in which a set's curvature is taken out and the rest solved for. Steps are combinations of rows, never stored as parameters.
-The formulas hold for cross-entropy; another objective brings its own slopes and curvatures.
+Removing F moves the parameters by (H_R + λI)⁻¹ Σ_F g_i, where g_i is the gradient of point i's loss and H_R =
+Σ_{i not in F} J_iᵀ (diag p_i − p_i p_iᵀ) J_i, the generalised Gauss-Newton matrix of the others (Koh and
+Liang 2017 with the whole set's curvature taken out; Martens 2020 for the matrix.) H is a sum of outer
+products of *rows*, gradients of the logits' mixtures that a point is unsure of; kept are those with the most
+doubt, and of their span the principal axes, in which a set's curvature is taken out and the rest solved for.
+Steps are combinations of rows, never stored as parameters. The formulas hold for cross-entropy; another
+objective brings its own slopes and curvatures.
 """
 
 from typing import ClassVar
@@ -12,6 +14,7 @@ from typing import ClassVar
 import numpy as np
 import scipy.linalg
 from jaxtyping import Float
+from typing_extensions import override
 
 from pipeline.attribution.estimator import Arrays
 from pipeline.attribution.gradients.steps import Coefficients, Removed, StepEstimator
@@ -28,8 +31,8 @@ _MOST_NUMBERS = 2**30
 class GroupInfluence(StepEstimator):
     """Damped Gauss-Newton steps.
 
-    damping: λ over the number of training points, on the scale of weight decay; it also stands for training that stops early. Each model keeps the
-    curvature of `rows` rows on `axes` principal axes.
+    damping: λ over the number of training points, on the scale of weight decay; it also stands for training
+    that stops early. Each model keeps the curvature of `rows` rows on `axes` principal axes.
     """
 
     name: ClassVar[str] = "influence"
@@ -43,62 +46,100 @@ class GroupInfluence(StepEstimator):
         """Raise ConfigError if the rows of one model would not fit in memory."""
         n_rows = min(self.rows, checkpoints.n_train * checkpoints.n_classes)
         if n_rows * checkpoints.n_parameters > _MOST_NUMBERS:
-            raise ConfigError(f"influence would hold {n_rows} rows of {checkpoints.n_parameters} numbers; lower `rows`, or set `layers` to 'last'")
+            raise ConfigError(
+                f"influence would hold {n_rows} rows of {checkpoints.n_parameters} numbers; lower `rows`, or "
+                "set `layers` to 'last'"
+            )
 
     def look(self, checkpoints: Checkpoints, model: int) -> dict[str, np.ndarray]:
         """Return, for each row, `owner` (its point), `cotangent` (n_classes,) and `axes` (n_axes,), its place on the principal axes."""
         self.check_size(checkpoints)
         points = np.arange(checkpoints.n_train)
-        owners, cotangents = _doubts(checkpoints.objective.curvatures(checkpoints.logits(model, points)), self.rows)
+        owners, cotangents = _doubts(
+            checkpoints.objective.curvatures(checkpoints.logits(model, points)), self.rows
+        )
         rows = checkpoints.gradients(model, owners, cotangents)
         gram = (rows @ rows.T).astype(np.float64)
         first = max(0, len(gram) - self.axes)
         values, vectors = scipy.linalg.eigh(gram, subset_by_index=(first, len(gram) - 1))
-        return {"owner": owners, "cotangent": cotangents, "axes": (vectors * np.sqrt(np.maximum(values, 1e-9))).astype(np.float32)}
+        return {
+            "owner": owners,
+            "cotangent": cotangents,
+            "axes": (vectors * np.sqrt(np.maximum(values, 1e-9))).astype(np.float32),
+        }
 
-    def coefficients(self, learnt: Arrays, checkpoints: Checkpoints, model: int, removed: Removed) -> Coefficients:
+    def coefficients(
+        self, learnt: Arrays, checkpoints: Checkpoints, model: int, removed: Removed
+    ) -> Coefficients:
         """Return how much of each row a step takes back."""
         axes, damping = learnt["axes"].astype(np.float64), self.damping * checkpoints.n_train
         values = np.square(axes).sum(axis=0)
-        pulls = checkpoints.pull(model, np.arange(checkpoints.n_train), self._errors(checkpoints, model, removed))
+        pulls = checkpoints.pull(
+            model, np.arange(checkpoints.n_train), self._errors(checkpoints, model, removed)
+        )
         along = _along_rows(learnt, checkpoints, model, pulls) @ axes / values
         found = np.empty((len(removed), len(axes)), np.float32)
         for number, gone in enumerate(removed):
             lost = axes[gone[learnt["owner"]]]
             kept = np.diag(values) - lost.T @ lost
             damped = kept + damping * np.eye(len(values))
-            found[number] = axes @ (scipy.linalg.cho_solve(scipy.linalg.cho_factor(damped), kept @ along[number]) / values)
+            found[number] = axes @ (
+                scipy.linalg.cho_solve(scipy.linalg.cho_factor(damped), kept @ along[number]) / values
+            )
         return found
 
-    def steps(self, learnt: Arrays, checkpoints: Checkpoints, model: int, removed: Removed, coefficients: Coefficients) -> Vectors:
-        """See StepEstimator."""
+    @override
+    def steps(
+        self,
+        learnt: Arrays,
+        checkpoints: Checkpoints,
+        model: int,
+        removed: Removed,
+        coefficients: Coefficients,
+    ) -> Vectors:
         fields = self._errors(checkpoints, model, removed) - _over_points(learnt, checkpoints, coefficients)
-        return checkpoints.pull(model, np.arange(checkpoints.n_train), fields) / (self.damping * checkpoints.n_train)
+        return checkpoints.pull(model, np.arange(checkpoints.n_train), fields) / (
+            self.damping * checkpoints.n_train
+        )
 
-    def singles(self, learnt: Arrays, checkpoints: Checkpoints, model: int, points: Indices, cotangents: Cotangents) -> Float[np.ndarray, "n_train n_listed"]:
+    def singles(
+        self, learnt: Arrays, checkpoints: Checkpoints, model: int, points: Indices, cotangents: Cotangents
+    ) -> Float[np.ndarray, "n_train n_listed"]:
         """See StepEstimator; as influence functions have it, but for each point's own curvature, which goes with it."""
         everything, axes = np.arange(checkpoints.n_train), learnt["axes"].astype(np.float64)
         values, damping = np.square(axes).sum(axis=0), self.damping * checkpoints.n_train
         vectors = checkpoints.gradients(model, points, cotangents)
         along = _along_rows(learnt, checkpoints, model, vectors) @ axes / values
-        taken_back = checkpoints.pull(model, everything, _over_points(learnt, checkpoints, (along / (values + damping)) @ axes.T))
-        errors = _without_own_curvature(learnt, self._errors(checkpoints, model, np.ones((1, checkpoints.n_train), bool))[0], damping)
-        return np.einsum("onk,nk->no", checkpoints.push(model, (vectors - taken_back) / damping, everything), errors)
+        taken_back = checkpoints.pull(
+            model, everything, _over_points(learnt, checkpoints, (along / (values + damping)) @ axes.T)
+        )
+        errors = _without_own_curvature(
+            learnt, self._errors(checkpoints, model, np.ones((1, checkpoints.n_train), bool))[0], damping
+        )
+        return np.einsum(
+            "onk,nk->no", checkpoints.push(model, (vectors - taken_back) / damping, everything), errors
+        )
 
-    def _errors(self, checkpoints: Checkpoints, model: int, removed: Removed) -> Float[np.ndarray, "n_sets n_train n_classes"]:
+    def _errors(
+        self, checkpoints: Checkpoints, model: int, removed: Removed
+    ) -> Float[np.ndarray, "n_sets n_train n_classes"]:
         """Return the gradients of the removed points' losses by their logits; 0 for the others."""
         points = np.arange(checkpoints.n_train)
         errors = checkpoints.objective.slopes(checkpoints.logits(model, points), checkpoints.labels[points])
         return (removed[:, :, None] * errors).astype(np.float32)
 
 
-def _along_rows(learnt: Arrays, checkpoints: Checkpoints, model: int, vectors: Vectors) -> Float[np.ndarray, "n_vectors n_rows"]:
+def _along_rows(
+    learnt: Arrays, checkpoints: Checkpoints, model: int, vectors: Vectors
+) -> Float[np.ndarray, "n_vectors n_rows"]:
     """Return the inner products of parameter vectors with the rows."""
     changes = checkpoints.push(model, vectors, np.arange(checkpoints.n_train))
     return (changes[:, learnt["owner"]] * learnt["cotangent"]).sum(axis=2)
 
 
-def _over_points(learnt: Arrays, checkpoints: Checkpoints, coefficients: Coefficients) -> Float[np.ndarray, "n_sets n_train n_classes"]:
+def _over_points(
+    learnt: Arrays, checkpoints: Checkpoints, coefficients: Coefficients
+) -> Float[np.ndarray, "n_sets n_train n_classes"]:
     """Return sums of the rows as cotangents of the points that own them."""
     found = np.zeros((len(coefficients), checkpoints.n_train, checkpoints.n_classes), np.float32)
     for field, coefficient in zip(found, coefficients, strict=True):
@@ -106,7 +147,9 @@ def _over_points(learnt: Arrays, checkpoints: Checkpoints, coefficients: Coeffic
     return found
 
 
-def _without_own_curvature(learnt: Arrays, errors: Float[np.ndarray, "n_train n_classes"], damping: float) -> Float[np.ndarray, "n_train n_classes"]:
+def _without_own_curvature(
+    learnt: Arrays, errors: Float[np.ndarray, "n_train n_classes"], damping: float
+) -> Float[np.ndarray, "n_train n_classes"]:
     """Return errors that pull against the curvature of all points as far as the given ones do against that of the others, by Woodbury's formula."""
     weighted = learnt["axes"] / (np.square(learnt["axes"]).sum(axis=0) + damping)
     corrected = errors.copy()
@@ -120,9 +163,13 @@ def _without_own_curvature(learnt: Arrays, errors: Float[np.ndarray, "n_train n_
     return corrected
 
 
-def _doubts(curvatures: Float[np.ndarray, "n_train n_classes n_classes"], n_rows: int) -> tuple[Indices, Float[np.ndarray, "n_rows n_classes"]]:
+def _doubts(
+    curvatures: Float[np.ndarray, "n_train n_classes n_classes"], n_rows: int
+) -> tuple[Indices, Float[np.ndarray, "n_rows n_classes"]]:
     """Return the points and mixtures of logits (n_rows, n_classes) in which losses bend most, each scaled by the root of how much."""
     values, vectors = np.linalg.eigh(curvatures)
     most = np.sort(np.argsort(-values, axis=None, kind="stable")[:n_rows])
     owners, which = np.unravel_index(most, values.shape)
-    return owners, (vectors[owners, :, which] * np.sqrt(np.maximum(values[owners, which], 0.0))[:, None]).astype(np.float32)
+    return owners, (
+        vectors[owners, :, which] * np.sqrt(np.maximum(values[owners, which], 0.0))[:, None]
+    ).astype(np.float32)

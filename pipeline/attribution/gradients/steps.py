@@ -1,7 +1,10 @@
-"""Attribution from checkpoints: removing points moves each trained model by a step in its parameters, which is pushed through to every output.
+"""Attribution from checkpoints.
 
-Nothing is kept for each output, and no gradient of an output is taken: one forward derivative of the model serves all points and classes at once.
-A step is known by its coefficients, far fewer than parameters, which `factor` keeps for the held-out masks.
+Removing points moves each trained model by a step in its parameters, which is pushed through to every output.
+
+Nothing is kept for each output, and no gradient of an output is taken: one forward derivative of the model
+serves all points and classes at once. A step is known by its coefficients, far fewer than parameters, which
+`factor` keeps for the held-out masks.
 """
 
 from abc import abstractmethod
@@ -11,6 +14,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float
+from typing_extensions import override
 
 from pipeline.attribution.datamodel import Effect, as_indices
 from pipeline.attribution.estimator import Arrays, Estimator
@@ -33,8 +37,9 @@ Coefficients = Float[np.ndarray, "n_sets n_rows"]
 class StepEstimator(Estimator):
     """Predicts with the mean over trained models of what a step does to their outputs.
 
-    layers: which parameters move, `all` or those of the `last` linear layer, for models of many parameters. curvature: what the standard error
-    adds to the spread over models, as a share of the effect, for what a step to first order misses.
+    layers: which parameters move, `all` or those of the `last` linear layer, for models of many parameters.
+    curvature: what the standard error adds to the spread over models, as a share of the effect, for what a
+    step to first order misses.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"checkpoints"})
@@ -49,19 +54,39 @@ class StepEstimator(Estimator):
         """Return what the steps of one model rest on, as arrays of one length, n_rows."""
 
     @abstractmethod
-    def coefficients(self, learnt: Arrays, checkpoints: Checkpoints, model: int, removed: Removed) -> Coefficients:
-        """Return the coefficients of a model's steps when each of some sets is removed; learnt is what `look` returned."""
+    def coefficients(
+        self, learnt: Arrays, checkpoints: Checkpoints, model: int, removed: Removed
+    ) -> Coefficients:
+        """Return the coefficients of a model's steps when each of some sets is removed.
+
+        Learnt is what `look` returned.
+        """
 
     @abstractmethod
-    def steps(self, learnt: Arrays, checkpoints: Checkpoints, model: int, removed: Removed, coefficients: Coefficients) -> Vectors:
+    def steps(
+        self,
+        learnt: Arrays,
+        checkpoints: Checkpoints,
+        model: int,
+        removed: Removed,
+        coefficients: Coefficients,
+    ) -> Vectors:
         """Return the steps (n_sets, n_parameters) with these coefficients."""
 
     @abstractmethod
-    def singles(self, learnt: Arrays, checkpoints: Checkpoints, model: int, points: Indices, cotangents: Cotangents) -> Float[np.ndarray, "n_train n_listed"]:
-        """Return how a model's outputs change when each training point alone is removed: those that cotangents name of listed points."""
+    def singles(
+        self, learnt: Arrays, checkpoints: Checkpoints, model: int, points: Indices, cotangents: Cotangents
+    ) -> Float[np.ndarray, "n_train n_listed"]:
+        """Return how a model's outputs change when each training point alone is removed.
+
+        Those that cotangents name of listed points.
+        """
 
     def check_model(self, build: Builder, examples: Examples) -> None:
-        """Take the derivatives of a fresh model once, at two points; raises ConfigError if torch cannot, or not of these parameters."""
+        """Take the derivatives of a fresh model once, at two points.
+
+        Raises ConfigError if torch cannot, or not of these parameters.
+        """
         fresh = Checkpoints(build, lambda: initial_states(build, [0]), examples)
         checkpoints, points = fresh if self.layers == "all" else fresh.last_layer(), np.arange(2)
         try:
@@ -69,8 +94,10 @@ class StepEstimator(Estimator):
             checkpoints.push(0, np.zeros((1, checkpoints.n_parameters), np.float32), points)
         except RuntimeError as error:
             raise ConfigError(
-                f"{self.name} cannot take the gradients of single points of model {type(build.model).__qualname__} ({error}); "
-                "use layers that torch.func can differentiate under vmap, or an estimator or settings that look at no checkpoints"
+                f"{self.name} cannot take the gradients of single points of model "
+                f"{type(build.model).__qualname__} ({error}); "
+                "use layers that torch.func can differentiate under vmap, or an estimator or settings that "
+                "look at no checkpoints"
             ) from error
         self.check_size(checkpoints)
 
@@ -78,18 +105,30 @@ class StepEstimator(Estimator):
         """Raise ConfigError unless steps can follow the objective that models are trained by."""
         if not isinstance(objective, self.knows):
             raise ConfigError(
-                f"{plugin_name(self)} does not know the derivatives of {objective!r}, which models are trained by; "
-                "set recipe.objective to 'cross_entropy', or use an estimator that learns from subset models, such as 'kernel'"
+                f"{plugin_name(self)} does not know the derivatives of {objective!r}, which models are "
+                "trained by; "
+                "set recipe.objective to 'cross_entropy', or use an estimator that learns from subset "
+                "models, such as 'kernel'"
             )
 
     def check_size(self, checkpoints: Checkpoints) -> None:
-        """Raise ConfigError if what is kept of models as large as these would be too large. By default nothing is."""
+        """Raise ConfigError if what is kept of models as large as these would be too large.
+
+        By default nothing is.
+        """
 
     def checkpoints(self, evidence: Evidence) -> Checkpoints:
         """Return the trained models; raises ConfigError if they are fewer than 2."""
-        found = evidence.checkpoints() if self.layers == "all" else evidence.once("last layer", lambda: evidence.checkpoints().last_layer())
+        found = (
+            evidence.checkpoints()
+            if self.layers == "all"
+            else evidence.once("last layer", lambda: evidence.checkpoints().last_layer())
+        )
         if found.n_models < 2:
-            raise ConfigError(f"estimator {self.name!r} needs at least 2 trained models, got {found.n_models}; raise populations.scout.n_models")
+            raise ConfigError(
+                f"estimator {self.name!r} needs at least 2 trained models, got {found.n_models}; raise "
+                "populations.scout.n_models"
+            )
         return found
 
     def factor(self, evidence: Evidence) -> Arrays:
@@ -99,7 +138,10 @@ class StepEstimator(Estimator):
         found = {name: np.stack([look[name] for look in looks], axis=1) for name in looks[0]}
         if evidence.heldout is None:
             return found
-        heldout = [self.coefficients(look, checkpoints, model, ~evidence.heldout).T for model, look in enumerate(looks)]
+        heldout = [
+            self.coefficients(look, checkpoints, model, ~evidence.heldout).T
+            for model, look in enumerate(looks)
+        ]
         return found | {"heldout": np.stack(heldout, axis=1)}
 
     def fit(self, factor: Arrays, evidence: Evidence, block: Block) -> Arrays:
@@ -109,10 +151,14 @@ class StepEstimator(Estimator):
 
     def datamodel(self, factor: Arrays, fit: Arrays, evidence: Evidence, block: Block) -> "StepDatamodel":
         """Return the datamodel of a block of outputs."""
-        return StepDatamodel(estimator=self, factor=factor, evidence=evidence, block=block, start=fit["start"])
+        return StepDatamodel(
+            estimator=self, factor=factor, evidence=evidence, block=block, start=fit["start"]
+        )
 
-    def predict_heldout(self, factor: Arrays, fit: Arrays, evidence: Evidence, block: Block) -> HeldoutOutputs:
-        """See Estimator."""
+    @override
+    def predict_heldout(
+        self, factor: Arrays, fit: Arrays, evidence: Evidence, block: Block
+    ) -> HeldoutOutputs:
         if evidence.heldout is None or "heldout" not in factor:
             return super().predict_heldout(factor, fit, evidence, block)
         return self.datamodel(factor, fit, evidence, block).predict_with(evidence.heldout, factor["heldout"])
@@ -120,7 +166,10 @@ class StepEstimator(Estimator):
 
 @dataclass(frozen=True, kw_only=True)
 class StepDatamodel:
-    """Outputs of a block as steps of trained models change them; start (n_outputs,) is where they are with all points."""
+    """Outputs of a block as steps of trained models change them.
+
+    Start (n_outputs,) is where they are with all points.
+    """
 
     estimator: StepEstimator
     factor: Arrays
@@ -133,7 +182,9 @@ class StepDatamodel:
         require_masks("masks", masks, self.evidence.n_train)
         return self.predict_with(masks, None)
 
-    def predict_with(self, masks: Masks, coefficients: Float[np.ndarray, "n_rows n_checkpoints n_sets"] | None) -> Outputs:
+    def predict_with(
+        self, masks: Masks, coefficients: Float[np.ndarray, "n_rows n_checkpoints n_sets"] | None
+    ) -> Outputs:
         """Return predicted outputs for masks whose coefficients are known, as some are."""
         checkpoints = self.estimator.checkpoints(self.evidence)
         total = np.zeros((len(masks), len(self.start)))
@@ -145,31 +196,54 @@ class StepDatamodel:
         return self.start + total / checkpoints.n_models
 
     def effect_of_removing(self, indices: Indices) -> Effect:
-        """Return the predicted change of each output when indices are removed: the mean over models, with its standard error.
+        """Return the predicted change of each output when indices are removed.
+
+        The mean over models, with its standard error.
 
         Raises DataError on ids that are repeated or not training points.
         """
         indices = as_indices(indices, self.evidence.n_train)
-        steps = self.evidence.once(("steps", self.estimator, indices.tobytes()), lambda: self._steps_of_removing(indices))
-        return Effect(*self._over_models(np.concatenate([self._pushed(model, step[None]) for model, step in enumerate(steps)])))
+        steps = self.evidence.once(
+            ("steps", self.estimator, indices.tobytes()), lambda: self._steps_of_removing(indices)
+        )
+        return Effect(
+            *self._over_models(
+                np.concatenate([self._pushed(model, step[None]) for model, step in enumerate(steps)])
+            )
+        )
 
     def weights(self) -> Float[np.ndarray, "n_train n_outputs"]:
-        """Return what each training point adds to each output: the change when it alone is removed, negated."""
+        """Return what each training point adds to each output.
+
+        The change when it alone is removed, negated.
+        """
         return -self.effects_of_each()[0]
 
-    def effects_of_each(self) -> tuple[Float[np.ndarray, "n_train n_outputs"], Float[np.ndarray, "n_train n_outputs"]]:
-        """Return the effects of removing each training point alone: means and standard errors; costs as much memory for each trained model."""
-        checkpoints, points = self.estimator.checkpoints(self.evidence), np.repeat(self.block.points, self.block.per_point)
+    def effects_of_each(
+        self,
+    ) -> tuple[Float[np.ndarray, "n_train n_outputs"], Float[np.ndarray, "n_train n_outputs"]]:
+        """Return the effects of removing each training point alone: means and standard errors.
+
+        Costs as much memory for each trained model.
+        """
+        checkpoints, points = (
+            self.estimator.checkpoints(self.evidence),
+            np.repeat(self.block.points, self.block.per_point),
+        )
         found = []
         for model, learnt in self._learnt():
             cotangents = self._cotangents(model).reshape(-1, checkpoints.n_classes)
             found.append(self.estimator.singles(learnt, checkpoints, model, points, cotangents))
         return self._over_models(np.stack(found))
 
-    def _over_models(self, changes: Float[np.ndarray, "n_checkpoints *shape"]) -> tuple[Float[np.ndarray, "*shape"], Float[np.ndarray, "*shape"]]:
+    def _over_models(
+        self, changes: Float[np.ndarray, "n_checkpoints *shape"]
+    ) -> tuple[Float[np.ndarray, "*shape"], Float[np.ndarray, "*shape"]]:
         """Return the mean over models, and its standard error."""
         mean = changes.mean(axis=0)
-        return mean, np.sqrt(changes.var(axis=0, ddof=1) / len(changes) + (self.estimator.curvature * mean) ** 2)
+        return mean, np.sqrt(
+            changes.var(axis=0, ddof=1) / len(changes) + (self.estimator.curvature * mean) ** 2
+        )
 
     def _learnt(self) -> Iterator[tuple[int, Arrays]]:
         """Yield each model and what was learnt of it."""
@@ -196,7 +270,13 @@ class StepDatamodel:
         """Return what the block's outputs are of its points' logits: each of them, or the margin."""
         checkpoints, points = self.estimator.checkpoints(self.evidence), self.block.points
         if self.block.per_point == checkpoints.n_classes:
-            return np.broadcast_to(np.eye(checkpoints.n_classes, dtype=np.float32), (len(points), checkpoints.n_classes, checkpoints.n_classes))
+            return np.broadcast_to(
+                np.eye(checkpoints.n_classes, dtype=np.float32),
+                (len(points), checkpoints.n_classes, checkpoints.n_classes),
+            )
         if self.block.per_point != 1:
-            raise ShapeError(f"{self.block.per_point} outputs for each point; expected {checkpoints.n_classes}, its logits, or 1, its margin")
+            raise ShapeError(
+                f"{self.block.per_point} outputs for each point; expected {checkpoints.n_classes}, its "
+                "logits, or 1, its margin"
+            )
         return margin_cotangents(checkpoints.logits(model, points), checkpoints.labels[points])[:, None]

@@ -1,19 +1,24 @@
 """TRAK: each trained model is taken for a logistic regression on projected gradients of its margins, in which removing a point is one Newton step.
 
-With φ_i the projected gradient of training point i's margin and p_i the probability of its label, the loss is log(1 + exp(−margin)), so that point i
-pulls with (1 − p_i) φ_i and bends with p_i (1 − p_i) φ_i φ_iᵀ. With H = Σ p_j (1 − p_j) φ_j φ_jᵀ + λI and the leverage h_i = p_i (1 − p_i) φ_iᵀ H⁻¹ φ_i,
-removing i moves the model by −H⁻¹ φ_i (1 − p_i) / (1 − h_i) (Pregibon 1981), and an output with gradient g by g times that. Steps of points add up.
+With φ_i the projected gradient of training point i's margin and p_i the probability of its label, the loss is
+log(1 + exp(−margin)), so that point i pulls with (1 − p_i) φ_i and bends with p_i (1 − p_i) φ_i φ_iᵀ. With H
+= Σ p_j (1 − p_j) φ_j φ_jᵀ + λI and the leverage h_i = p_i (1 − p_i) φ_iᵀ H⁻¹ φ_i, removing i moves the model
+by −H⁻¹ φ_i (1 − p_i) / (1 − h_i) (Pregibon 1981), and an output with gradient g by g times that. Steps of
+points add up.
 
-With smoothed labels point i pulls with (q_i − p_i) φ_i, where q_i is the share of weight that its label keeps.
+With smoothed labels point i pulls with (q_i − p_i) φ_i, where q_i is the share of weight that its label
+keeps.
 
-Source: Park et al. 2023. They leave p_j (1 − p_j) and the leverage out, for scores that only rank; then effects are not in logits, and rank worse: on
-digits, with two models and the best damping of each, they were 30 times too small, at an LDS of .51 instead of .57.
+Source: Park et al. 2023. They leave p_j (1 − p_j) and the leverage out, for scores that only rank; then
+effects are not in logits, and rank worse: on digits, with two models and the best damping of each, they were
+30 times too small, at an LDS of .51 instead of .57.
 """
 
 from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float
+from typing_extensions import override
 
 from pipeline.attribution.estimator import Arrays
 from pipeline.attribution.gradients.steps import Coefficients, Removed, StepEstimator
@@ -27,8 +32,8 @@ from pipeline.training.recipe.objectives import CrossEntropy, smoothed_labels, s
 class Trak(StepEstimator):
     """TRAK with a projection of its own for each model, drawn from seed.
 
-    damping: λ over the number of training points, on the scale of weight decay; it also stands for training that stops early and for the noise
-    of the projection.
+    damping: λ over the number of training points, on the scale of weight decay; it also stands for training
+    that stops early and for the noise of the projection.
     """
 
     name: ClassVar[str] = "trak"
@@ -39,28 +44,50 @@ class Trak(StepEstimator):
     seed: int = setting(neutral=0, ge=0)
 
     def look(self, checkpoints: Checkpoints, model: int) -> dict[str, np.ndarray]:
-        """Return `features` (projection_dim, n_train): the coefficients of the step that removing each training point takes."""
+        """Return `features` (projection_dim, n_train).
+
+        The coefficients of the step that removing each training point takes.
+        """
         points = np.arange(checkpoints.n_train)
         logits, labels = checkpoints.logits(model, points), checkpoints.labels[points]
-        gradients = checkpoints.gradients(model, points, margin_cotangents(logits, labels), self._projection(checkpoints, model)).astype(np.float64)
-        right, wanted = softmax(logits)[points, labels], smoothed_labels(labels, logits.shape[1], self._smoothing(checkpoints))[points, labels]
+        gradients = checkpoints.gradients(
+            model, points, margin_cotangents(logits, labels), self._projection(checkpoints, model)
+        ).astype(np.float64)
+        right, wanted = (
+            softmax(logits)[points, labels],
+            smoothed_labels(labels, logits.shape[1], self._smoothing(checkpoints))[points, labels],
+        )
         hessian = (gradients.T * (right * (1 - right))) @ gradients
         hessian[np.diag_indices_from(hessian)] += self.damping * checkpoints.n_train
         solved = np.linalg.solve(hessian, gradients.T)
         leverage = right * (1 - right) * (gradients.T * solved).sum(axis=0)
         return {"features": (-solved * (wanted - right) / (1 - leverage)).astype(np.float32)}
 
-    def coefficients(self, learnt: Arrays, checkpoints: Checkpoints, model: int, removed: Removed) -> Coefficients:
+    def coefficients(
+        self, learnt: Arrays, checkpoints: Checkpoints, model: int, removed: Removed
+    ) -> Coefficients:
         """Return the sums of the removed points' coefficients."""
         return removed.astype(np.float32) @ learnt["features"].T
 
-    def steps(self, learnt: Arrays, checkpoints: Checkpoints, model: int, removed: Removed, coefficients: Coefficients) -> Vectors:
-        """See StepEstimator."""
+    @override
+    def steps(
+        self,
+        learnt: Arrays,
+        checkpoints: Checkpoints,
+        model: int,
+        removed: Removed,
+        coefficients: Coefficients,
+    ) -> Vectors:
         return self._projection(checkpoints, model).adjoint(coefficients)
 
-    def singles(self, learnt: Arrays, checkpoints: Checkpoints, model: int, points: Indices, cotangents: Cotangents) -> Float[np.ndarray, "n_train n_listed"]:
-        """See StepEstimator."""
-        return learnt["features"].T @ checkpoints.gradients(model, points, cotangents, self._projection(checkpoints, model)).T
+    @override
+    def singles(
+        self, learnt: Arrays, checkpoints: Checkpoints, model: int, points: Indices, cotangents: Cotangents
+    ) -> Float[np.ndarray, "n_train n_listed"]:
+        return (
+            learnt["features"].T
+            @ checkpoints.gradients(model, points, cotangents, self._projection(checkpoints, model)).T
+        )
 
     def _smoothing(self, checkpoints: Checkpoints) -> float:
         self.check_objective(checkpoints.objective)

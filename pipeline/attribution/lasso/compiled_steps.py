@@ -1,7 +1,10 @@
-"""Compiled loops that solve LASSO problems in Gram form, each output on the few points that matter to it; arrays are float32, one row an output.
+"""Compiled loops that solve LASSO problems in Gram form, each output on the few points that matter to it.
 
-With masks X and outputs y centred over m models: gram = XᵀX/m, correlations = Xᵀy/m, power = yᵀy/m, and gradients = correlations − weights·gram,
-which equal Xᵀr/m for the residuals r. All sums that end in a duality gap are of float64. Inputs are taken to be finite and of shapes that agree.
+Arrays are float32, one row an output.
+
+With masks X and outputs y centred over m models: gram = XᵀX/m, correlations = Xᵀy/m, power = yᵀy/m, and
+gradients = correlations − weights·gram, which equal Xᵀr/m for the residuals r. All sums that end in a duality
+gap are of float64. Inputs are taken to be finite and of shapes that agree.
 """
 
 import inspect
@@ -28,7 +31,9 @@ def compiled(function: F) -> F:
 
 
 @compiled
-def relative_gap(correlations: np.ndarray, weights: np.ndarray, gradients: np.ndarray, penalty: float, power: float) -> float:
+def relative_gap(
+    correlations: np.ndarray, weights: np.ndarray, gradients: np.ndarray, penalty: float, power: float
+) -> float:
     """Return the duality gap of one output over its objective at zero weights, from its row (n_train,) of each array.
 
     The dual point is the residual, scaled to be feasible and else for the best dual objective.
@@ -50,10 +55,19 @@ def relative_gap(correlations: np.ndarray, weights: np.ndarray, gradients: np.nd
 
 
 @compiled
-def relative_gaps(correlations: np.ndarray, weights: np.ndarray, gradients: np.ndarray, penalty: np.ndarray, power: np.ndarray, gaps: np.ndarray) -> None:
+def relative_gaps(
+    correlations: np.ndarray,
+    weights: np.ndarray,
+    gradients: np.ndarray,
+    penalty: np.ndarray,
+    power: np.ndarray,
+    gaps: np.ndarray,
+) -> None:
     """Write the relative duality gap of each output to gaps (n_outputs,)."""
     for output in range(len(gaps)):
-        gaps[output] = relative_gap(correlations[output], weights[output], gradients[output], penalty[output], power[output])
+        gaps[output] = relative_gap(
+            correlations[output], weights[output], gradients[output], penalty[output], power[output]
+        )
 
 
 @compiled
@@ -83,9 +97,18 @@ def subtract_all_rows(rows: np.ndarray, weights: np.ndarray, start: np.ndarray, 
 
 @compiled
 def _sweep_set(
-    points: np.ndarray, gram: np.ndarray, compact: np.ndarray, filled: np.ndarray, weights: np.ndarray, gradients: np.ndarray, penalty: float
+    points: np.ndarray,
+    gram: np.ndarray,
+    compact: np.ndarray,
+    filled: np.ndarray,
+    weights: np.ndarray,
+    gradients: np.ndarray,
+    penalty: float,
 ) -> None:
-    """Descend each coordinate of a working set once; rows of its compact Gram matrix are gathered when they are first needed."""
+    """Descend each coordinate of a working set once.
+
+    Rows of its compact Gram matrix are gathered when they are first needed.
+    """
     n_points = len(points)
     for place in range(n_points):
         row, curvature = gram[points[place]], gram[points[place], points[place]]
@@ -120,8 +143,9 @@ def descend_sets(
 ) -> None:
     """Solve each output on the few points that matter to it, in place, and write its relative duality gap over all points to gaps.
 
-    A point matters if it has a weight or a gradient of at least cut (n_outputs,), at first that of the strong rule (Tibshirani et al. 2012) and
-    then the penalty itself. An output with more than largest_set such points is left as it is then, with a gap of 2.
+    A point matters if it has a weight or a gradient of at least cut (n_outputs,), at first that of the strong
+    rule (Tibshirani et al. 2012) and then the penalty itself. An output with more than largest_set such
+    points is left as it is then, with a gap of 2.
     """
     points, filled = np.empty(largest_set, np.int64), np.empty(largest_set, np.bool_)
     compact = np.empty((largest_set, largest_set), gram.dtype)
@@ -135,14 +159,20 @@ def descend_sets(
                 break
             points[:size] = chosen
             filled[:size] = False
-            near, slope, target = weights[output][chosen], gradients[output][chosen], correlations[output][chosen]
+            near, slope, target = (
+                weights[output][chosen],
+                gradients[output][chosen],
+                correlations[output][chosen],
+            )
             for sweep in range(200):
                 if sweep > 0 and relative_gap(target, near, slope, penalty[output], power[output]) <= goal:
                     break
                 _sweep_set(points[:size], gram, compact, filled, near, slope, penalty[output])
             weights[output][chosen] = near
             subtract_rows(gram, weights[output], correlations[output], gradients[output])
-            gaps[output] = relative_gap(correlations[output], weights[output], gradients[output], penalty[output], power[output])
+            gaps[output] = relative_gap(
+                correlations[output], weights[output], gradients[output], penalty[output], power[output]
+            )
             if gaps[output] <= tolerance:
                 break
             # Rounding lets the gradient of a point with a weight lie a little off the penalty.

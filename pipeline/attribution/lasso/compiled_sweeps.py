@@ -1,4 +1,7 @@
-"""Compiled loops that sweep over all points of many LASSO problems at once, block by block; arrays are those of lasso_kernels."""
+"""Compiled loops that sweep over all points of many LASSO problems at once, block by block.
+
+Arrays are those of lasso_kernels.
+"""
 
 import numpy as np
 
@@ -9,13 +12,25 @@ TILE = 64
 
 
 @compiled
-def descend_block(gram: np.ndarray, weights: np.ndarray, gradients: np.ndarray, penalty: np.ndarray, first: int, changes: np.ndarray) -> None:
+def descend_block(
+    gram: np.ndarray,
+    weights: np.ndarray,
+    gradients: np.ndarray,
+    penalty: np.ndarray,
+    first: int,
+    changes: np.ndarray,
+) -> None:
     """Descend the coordinates from first on once for all outputs, gram (n_block, n_block) being theirs, and write what each weight changed by.
 
-    Weights change in place, gradients do not: changes (n_outputs, n_block) times rows of the whole Gram matrix is theirs to lose.
+    Weights change in place, gradients do not: changes (n_outputs, n_block) times rows of the whole Gram
+    matrix is theirs to lose.
     """
     n_outputs, n_block = changes.shape
-    old, new, slope = np.empty((n_block, TILE), gram.dtype), np.empty((n_block, TILE), gram.dtype), np.empty((n_block, TILE), gram.dtype)
+    old, new, slope = (
+        np.empty((n_block, TILE), gram.dtype),
+        np.empty((n_block, TILE), gram.dtype),
+        np.empty((n_block, TILE), gram.dtype),
+    )
     step = np.empty(TILE, gram.dtype)
     for start in range(0, n_outputs, TILE):
         n_tile = min(TILE, n_outputs - start)
@@ -29,7 +44,9 @@ def descend_block(gram: np.ndarray, weights: np.ndarray, gradients: np.ndarray, 
             inverse = 1 / curvature if curvature > 0 else curvature * 0
             for output in range(n_tile):
                 target = slope[point, output] + curvature * old[point, output]
-                moved = (max(target - bar[output], np.float32(0)) + min(target + bar[output], np.float32(0))) * inverse
+                moved = (
+                    max(target - bar[output], np.float32(0)) + min(target + bar[output], np.float32(0))
+                ) * inverse
                 step[output] = moved - old[point, output]
                 new[point, output] = moved
             for other in range(point + 1, n_block):
@@ -43,7 +60,9 @@ def descend_block(gram: np.ndarray, weights: np.ndarray, gradients: np.ndarray, 
 
 
 @compiled
-def _objective(correlations: np.ndarray, weights: np.ndarray, gradients: np.ndarray, penalty: float, power: float) -> float:
+def _objective(
+    correlations: np.ndarray, weights: np.ndarray, gradients: np.ndarray, penalty: float, power: float
+) -> float:
     """Return the objective of one output."""
     left, size = 0.0, 0.0
     for point in range(len(weights)):
@@ -54,10 +73,15 @@ def _objective(correlations: np.ndarray, weights: np.ndarray, gradients: np.ndar
 
 @compiled
 def _lowest(slopes: tuple[float, float], first: float, both: float, second: float) -> tuple[float, float]:
-    """Return where the quadratic with these slopes at 0 and this Hessian is lowest: along the first axis only if the second adds next to nothing."""
+    """Return where the quadratic with these slopes at 0 and this Hessian is lowest.
+
+    Along the first axis only if the second adds next to nothing.
+    """
     determinant = first * second - both * both
     if determinant > 1e-3 * first * second:
-        return (both * slopes[1] - second * slopes[0]) / determinant, (both * slopes[0] - first * slopes[1]) / determinant
+        return (both * slopes[1] - second * slopes[0]) / determinant, (
+            both * slopes[0] - first * slopes[1]
+        ) / determinant
     return (-slopes[0] / first if first > 0 else 0.0), 0.0
 
 
@@ -74,9 +98,10 @@ def accelerate(
 ) -> None:
     """Move each output on, in place, to the lowest point of the plane of its last sweep and of the step before, as conjugate gradients would.
 
-    before: weights and gradients ahead of the sweep. step: by how much the last step raised weights and lowered gradients; it becomes this one.
-    With the signs of the weights held the objective is quadratic in that plane; the move is halved until the true objective falls by the share
-    least of power, and not made where four lengths do not do it.
+    before: weights and gradients ahead of the sweep. step: by how much the last step raised weights and
+    lowered gradients; it becomes this one. With the signs of the weights held the objective is quadratic in
+    that plane; the move is halved until the true objective falls by the share least of power, and not made
+    where four lengths do not do it.
     """
     for output in range(len(power)):
         now, slope = weights[output], gradients[output]
@@ -93,9 +118,15 @@ def accelerate(
         a, b = _lowest((along_sweep, along_last), sweep_sweep, sweep_last, last_last)
         move = np.float32(a) * sweep + np.float32(b) * last
         loss = np.float32(a) * sweep_loss + np.float32(b) * last_loss
-        goal = _objective(correlations[output], now, slope, penalty[output], power[output]) - least * power[output]
+        goal = (
+            _objective(correlations[output], now, slope, penalty[output], power[output])
+            - least * power[output]
+        )
         for _ in range(4):
-            if _objective(correlations[output], now + move, slope - loss, penalty[output], power[output]) < goal:
+            if (
+                _objective(correlations[output], now + move, slope - loss, penalty[output], power[output])
+                < goal
+            ):
                 now += move
                 slope -= loss
                 break

@@ -1,7 +1,8 @@
 """Coordinate descent on the Gram matrix of the masks, by which one core solves the LASSO problems of many outputs faster than one by one.
 
-While few points matter to an output it is solved on those alone; an output to which many matter joins others in sweeps over blocks of points,
-where the work is matrix products. A reader would get wrong: float32 serves gaps down to 1e-5; below, gradients are refreshed in float64.
+While few points matter to an output it is solved on those alone; an output to which many matter joins others
+in sweeps over blocks of points, where the work is matrix products. A reader would get wrong: float32 serves
+gaps down to 1e-5; below, gradients are refreshed in float64.
 """
 
 from dataclasses import dataclass
@@ -10,12 +11,14 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float
 from scipy.linalg.blas import sgemm
+from typing_extensions import override
 
 from pipeline.attribution.lasso import compiled_steps, compiled_sweeps
-from pipeline.attribution.lasso.path import FLOAT32, SAFE, Heldout, PointRows, Solver, SparseWeights
+from pipeline.attribution.lasso.path import FLOAT32, SAFE, Chunk, Heldout, PointRows, Solver, SparseWeights
 from pipeline.core.arrays import Indices, Masks, Outputs, PerOutput, PerTrain
 
-# The share of all points up to which an output is solved on a set of its own; from .3 to .5 all are as fast within 10 %.
+# The share of all points up to which an output is solved on a set of its own; from .3 to .5 all are as fast
+# within 10 %.
 OWN_SET = 0.4
 # The share of points with a weight up to which a product with a row of weights is faster point by point.
 SPARSE = 0.2
@@ -29,7 +32,10 @@ LEAST_FALL = 1e-4
 
 @dataclass(frozen=True)
 class _Design:
-    """masks (n_models, n_train) as numbers, and counts (n_train, n_train): how many models keep both points, exact below 16 million of them."""
+    """masks (n_models, n_train) as numbers, and counts (n_train, n_train).
+
+    How many models keep both points, exact below 16 million of them.
+    """
 
     masks: Float[np.ndarray, "n_models n_train"]
     counts: Float[np.ndarray, "n_train n_train"]
@@ -63,22 +69,37 @@ class Coordinate(Solver):
         self.all = _Design(numbers, counts + left_out.T @ left_out)
         self.left_out = np.ascontiguousarray((left_out - self.left_in.mean.astype(np.float32)).T)
 
+    @override
     def on_path(self, outputs: Outputs) -> "CoordinateChunk":
-        """See Solver."""
         left_in = outputs[~self.heldout]
-        missed = np.ascontiguousarray((outputs[self.heldout] - left_in.mean(axis=0, dtype=np.float64)).T, np.float32)
+        missed = np.ascontiguousarray(
+            (outputs[self.heldout] - left_in.mean(axis=0, dtype=np.float64)).T, np.float32
+        )
         weights = np.zeros((outputs.shape[1], len(self.left_out)), np.float32)
         return CoordinateChunk(self.left_in, left_in, weights, self.left_out, missed)
 
+    @override
     def on_all(self, outputs: Outputs, weights: SparseWeights) -> "CoordinateChunk":
-        """See Solver."""
-        return CoordinateChunk(self.all, outputs, weights, self.left_out[:, :0], np.empty((len(weights), 0), np.float32))
+        return CoordinateChunk(
+            self.all, outputs, weights, self.left_out[:, :0], np.empty((len(weights), 0), np.float32)
+        )
 
 
-class CoordinateChunk:
-    """See Chunk. All arrays but left_out have one row for each output, whose names lasso_kernels tells; centred are its outputs less their mean."""
+class CoordinateChunk(Chunk):
+    """See Chunk.
 
-    def __init__(self, design: _Design, outputs: Outputs, weights: SparseWeights, left_out: np.ndarray, missed: np.ndarray) -> None:
+    All arrays but left_out have one row for each output, whose names lasso_kernels tells; centred are its
+    outputs less their mean.
+    """
+
+    def __init__(
+        self,
+        design: _Design,
+        outputs: Outputs,
+        weights: SparseWeights,
+        left_out: np.ndarray,
+        missed: np.ndarray,
+    ) -> None:
         self.design, self.left_out, self.missed = design, left_out, missed
         self.centred = np.ascontiguousarray((outputs - outputs.mean(axis=0, dtype=np.float64)).T)
         self.power = np.square(self.centred).mean(axis=1)
@@ -87,31 +108,33 @@ class CoordinateChunk:
         self.gradients = np.empty_like(self.correlations)
         self._subtract(design.gram, self.correlations, self.gradients)
 
+    @override
     def largest(self) -> PerOutput:
-        """See Chunk."""
         return np.abs(self.correlations).max(axis=1).astype(np.float64)
 
+    @override
     def weights(self) -> SparseWeights:
-        """See Chunk."""
         return self.beta
 
+    @override
     def errors(self) -> PerOutput:
-        """See Chunk."""
         residuals = np.empty_like(self.missed)
         self._subtract(self.left_out, self.missed, residuals)
         return np.square(residuals).mean(axis=1, dtype=np.float64)
 
+    @override
     def keep(self, rows: PointRows) -> None:
-        """See Chunk."""
         for name in ("missed", "centred", "power", "correlations", "beta", "gradients"):
             setattr(self, name, getattr(self, name)[rows])
 
+    @override
     def solve(self, penalty: PerOutput, previous: PerOutput, tolerance: float) -> PerOutput:
-        """See Chunk."""
         gram, bar = self.design.gram, penalty.astype(np.float32)
         gaps, goal = np.empty(len(penalty)), max(SAFE * tolerance, FLOAT32)
         cut, largest_set = (2 * penalty - previous).astype(np.float32), int(OWN_SET * len(gram)) + 1
-        compiled_steps.descend_sets(gram, self.correlations, self.power, bar, cut, self.beta, self.gradients, goal, largest_set, gaps)
+        compiled_steps.descend_sets(
+            gram, self.correlations, self.power, bar, cut, self.beta, self.gradients, goal, largest_set, gaps
+        )
         dense = np.flatnonzero(gaps > goal)
         if len(dense):
             self.gradients[dense] = self.correlations[dense] - self.beta[dense] @ gram
@@ -122,9 +145,18 @@ class CoordinateChunk:
         return gaps
 
     def _sweep(self, rows: Indices, penalty: np.ndarray, goal: float, most: int) -> PerOutput:
-        """Sweep over all points until the gaps of rows are at most goal or most sweeps are done; return the gaps."""
+        """Sweep over all points until the gaps of rows are at most goal or most sweeps are done.
+
+        Return the gaps.
+        """
         gram, gaps = self.design.gram, np.empty(len(rows))
-        c, power, b, q, bar = self.correlations[rows], self.power[rows], self.beta[rows], self.gradients[rows], penalty
+        c, power, b, q, bar = (
+            self.correlations[rows],
+            self.power[rows],
+            self.beta[rows],
+            self.gradients[rows],
+            penalty,
+        )
         step, left = (np.zeros_like(b), np.zeros_like(b)), np.arange(len(rows))
         for sweep in range(most + 1):
             now = np.empty(len(left))
@@ -147,10 +179,15 @@ class CoordinateChunk:
     def _finish(self, rows: Indices, penalty: PerOutput, tolerance: float) -> PerOutput:
         """Bring the gaps of rows down to tolerance by sweeps between which gradients are computed in float64; return the gaps, of float64 too."""
         gram, bar, n_models = self.design.exact_gram, penalty.astype(np.float32), len(self.design.masks)
-        correlations, gaps = _exact_product(self.centred[rows], self.design.masks) / n_models, np.empty(len(rows))
+        correlations, gaps = (
+            _exact_product(self.centred[rows], self.design.masks) / n_models,
+            np.empty(len(rows)),
+        )
         for _ in range(MOST_SWEEPS // REFRESH):
             gradients = correlations - self.beta[rows] @ gram
-            compiled_steps.relative_gaps(correlations, self.beta[rows], gradients, penalty, self.power[rows], gaps)
+            compiled_steps.relative_gaps(
+                correlations, self.beta[rows], gradients, penalty, self.power[rows], gaps
+            )
             on = gaps > tolerance
             if not on.any():
                 break
@@ -172,8 +209,11 @@ def _sweep_blocks(gram: np.ndarray, weights: np.ndarray, gradients: np.ndarray, 
     for first in range(0, len(gram), BLOCK):
         rows = gram[first : first + BLOCK]
         changes = np.empty((len(weights), len(rows)), np.float32)
-        compiled_sweeps.descend_block(np.ascontiguousarray(rows[:, first : first + BLOCK]), weights, gradients, penalty, first, changes)
-        # Seen by columns, as BLAS does, this takes changes·rows from gradients without a second array of their size.
+        compiled_sweeps.descend_block(
+            np.ascontiguousarray(rows[:, first : first + BLOCK]), weights, gradients, penalty, first, changes
+        )
+        # Seen by columns, as BLAS does, this takes changes·rows from gradients without a second array of
+        # their size.
         sgemm(-1.0, rows.T, changes.T, 1.0, gradients.T, overwrite_c=1)
 
 

@@ -1,7 +1,10 @@
-"""LASSO datamodels of many outputs: each from its own largest penalty down, the penalty chosen on models left out, then refitted on all models.
+"""LASSO datamodels of many outputs.
 
-The problem of an output y is min 1/(2m) ‖b + Xβ − y‖² + λ‖β‖₁ over raw 0/1 masks X (m, n_train) of m models; the intercept b is not penalised.
-How the problems are solved is a `Solver`'s; which are solved, and when an output's path ends, is told here.
+Each from its own largest penalty down, the penalty chosen on models left out, then refitted on all models.
+
+The problem of an output y is min 1/(2m) ‖b + Xβ − y‖² + λ‖β‖₁ over raw 0/1 masks X (m, n_train) of m models;
+the intercept b is not penalised. How the problems are solved is a `Solver`'s; which are solved, and when an
+output's path ends, is told here.
 """
 
 from abc import ABC, abstractmethod
@@ -15,9 +18,11 @@ from pipeline.core.arrays import Masks, Outputs, PerOutput
 
 # Outputs solved together: enough for the matrix products, few enough that their arrays stay in the cache.
 _CHUNK = 256
-# Gaps on the path, where only the best penalty is sought; the refit at that penalty has the tolerance asked for.
+# Gaps on the path, where only the best penalty is sought; the refit at that penalty has the tolerance asked
+# for.
 PATH_TOLERANCE = 1e-4
-# Float32 tells gaps to 2e-6: what is to be below a tolerance is brought below this share of it, and below FLOAT32 it takes float64.
+# Float32 tells gaps to 2e-6: what is to be below a tolerance is brought below this share of it, and below
+# FLOAT32 it takes float64.
 SAFE, FLOAT32 = 0.97, 1e-5
 
 SparseWeights = Float[np.ndarray, "n_outputs n_train"]
@@ -29,7 +34,8 @@ Heldout = Bool[np.ndarray, " n_models"]
 class Path:
     """n_penalties from the largest of an output (at which all weights are 0) down to `smallest` times it, evenly in their logarithm.
 
-    An output leaves its path once its error on models left out has risen `patience` times in a row. tolerance: the relative duality gap.
+    An output leaves its path once its error on models left out has risen `patience` times in a row.
+    tolerance: the relative duality gap.
     """
 
     n_penalties: int = 20
@@ -46,9 +52,10 @@ class Path:
 class LassoFit:
     """What is learnt of each output; weights and intercept are for raw 0/1 masks.
 
-    gap: the duality gap at penalty over the objective at zero weights, 1/2 of the output's variance: an upper bound on how far the objective is
-    from its minimum. error: mean squared error on the models left out of the path, at penalty; error_at_zero: the same with zero weights.
-    position: which penalty of the path was chosen.
+    gap: the duality gap at penalty over the objective at zero weights, 1/2 of the output's variance: an upper
+    bound on how far the objective is from its minimum. error: mean squared error on the models left out of
+    the path, at penalty; error_at_zero: the same with zero weights. position: which penalty of the path was
+    chosen.
     """
 
     weights: SparseWeights
@@ -62,7 +69,10 @@ class LassoFit:
 
 @runtime_checkable
 class Chunk(Protocol):
-    """Some outputs on the way down their paths, wherever their arrays live; what is asked and answered is about those still on the way."""
+    """Some outputs on the way down their paths, wherever their arrays live.
+
+    What is asked and answered is about those still on the way.
+    """
 
     def largest(self) -> PerOutput:
         """Return the least penalty at which all weights are 0."""
@@ -102,12 +112,21 @@ def fit_path(solver: Solver, masks: Masks, outputs: Outputs, path: Path) -> Lass
 
     Outputs are taken to be finite.
     """
-    parts = [_fit_chunk(solver, masks, outputs[:, start : start + _CHUNK], path) for start in range(0, outputs.shape[1], _CHUNK)]
-    return LassoFit(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in LassoFit.__dataclass_fields__})
+    parts = [
+        _fit_chunk(solver, masks, outputs[:, start : start + _CHUNK], path)
+        for start in range(0, outputs.shape[1], _CHUNK)
+    ]
+    return LassoFit(
+        **{
+            name: np.concatenate([getattr(part, name) for part in parts])
+            for name in LassoFit.__dataclass_fields__
+        }
+    )
 
 
 def _fit_chunk(solver: Solver, masks: Masks, outputs: Outputs, path: Path) -> LassoFit:
-    # Of an output that never varies nothing but exact zeros are left, where a mean would leave rounding to be explained.
+    # Of an output that never varies nothing but exact zeros are left, where a mean would leave rounding to be
+    # explained.
     shifted = outputs - outputs[0].astype(np.float64)
     walk = _walk(solver.on_path(shifted), path)
     chunk = solver.on_all(shifted, walk.weights)
@@ -144,7 +163,9 @@ def _walk(chunk: Chunk, path: Path) -> _Walk:
     position, rises = np.zeros(len(largest), np.int64), np.zeros(len(largest), np.int64)
     on = np.arange(len(largest))
     for step in range(1, path.n_penalties):
-        chunk.solve(largest[on] * ratios[step], largest[on] * ratios[step - 1], max(path.tolerance, PATH_TOLERANCE))
+        chunk.solve(
+            largest[on] * ratios[step], largest[on] * ratios[step - 1], max(path.tolerance, PATH_TOLERANCE)
+        )
         errors = chunk.errors()
         better = errors < error[on]
         error[on[better]], position[on[better]] = errors[better], step

@@ -1,6 +1,9 @@
-"""LASSO problems of many outputs at once by accelerated proximal gradients on torch: matrix products alone, so on a GPU if there is one.
+"""LASSO problems of many outputs at once by accelerated proximal gradients on torch.
 
-The Gram matrix is kept only where it is smaller than the masks; else a product with it is two with the masks, centred by their mean.
+Matrix products alone, so on a GPU if there is one.
+
+The Gram matrix is kept only where it is smaller than the masks; else a product with it is two with the masks,
+centred by their mean.
 """
 
 from dataclasses import dataclass
@@ -9,8 +12,9 @@ from functools import cached_property
 import numpy as np
 import torch
 from torch import Tensor
+from typing_extensions import override
 
-from pipeline.attribution.lasso.path import SAFE, Heldout, PointRows, Solver, SparseWeights
+from pipeline.attribution.lasso.path import SAFE, Chunk, Heldout, PointRows, Solver, SparseWeights
 from pipeline.core.arrays import Masks, Outputs, PerOutput
 
 _MOST_STEPS = 3000
@@ -42,7 +46,9 @@ class _Design:
     @cached_property
     def steepness(self) -> float:
         """The largest eigenvalue of the covariance."""
-        vector = torch.randn(1, self.masks.shape[1], generator=torch.Generator().manual_seed(0)).to(self.masks)
+        vector = torch.randn(1, self.masks.shape[1], generator=torch.Generator().manual_seed(0)).to(
+            self.masks
+        )
         for _ in range(POWER_STEPS):
             vector = self.times_gram(vector / vector.norm())
         return SURELY * float(vector.norm())
@@ -58,22 +64,29 @@ class _Design:
 class Batched(Solver):
     """Holds the masks on the device, as float32 or, for gaps below 1e-5, float64; see Solver."""
 
-    def __init__(self, masks: Masks, heldout: Heldout, *, exact: bool = False, device: str | None = None) -> None:
+    def __init__(
+        self, masks: Masks, heldout: Heldout, *, exact: bool = False, device: str | None = None
+    ) -> None:
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self.dtype = torch.float64 if exact else torch.float32
         self.heldout = heldout
         self.left_in, self.all = _Design(self._tensor(masks[~heldout])), _Design(self._tensor(masks))
         self.left_out = self._tensor(masks[heldout]) - self.left_in.mean
 
+    @override
     def on_path(self, outputs: Outputs) -> "BatchedChunk":
-        """See Solver."""
         left_in = outputs[~self.heldout]
         missed = outputs[self.heldout] - left_in.mean(axis=0, dtype=np.float64)
         weights = np.zeros((outputs.shape[1], self.left_out.shape[1]), np.float32)
-        return BatchedChunk(self.left_in, self._centred(left_in), self._tensor(weights), (self.left_out, self._tensor(missed.T)))
+        return BatchedChunk(
+            self.left_in,
+            self._centred(left_in),
+            self._tensor(weights),
+            (self.left_out, self._tensor(missed.T)),
+        )
 
+    @override
     def on_all(self, outputs: Outputs, weights: SparseWeights) -> "BatchedChunk":
-        """See Solver."""
         return BatchedChunk(self.all, self._centred(outputs), self._tensor(weights), None)
 
     def _centred(self, outputs: Outputs) -> Tensor:
@@ -83,37 +96,51 @@ class Batched(Solver):
         return torch.tensor(values, dtype=self.dtype, device=self.device)
 
 
-class BatchedChunk:
-    """See Chunk. state holds tensors of one row for each output; beta and slope are its weights and the gradient Xᵀr/m of its residuals r."""
+class BatchedChunk(Chunk):
+    """See Chunk. state holds tensors of one row for each output.
 
-    def __init__(self, design: _Design, centred: Tensor, weights: Tensor, left_out: tuple[Tensor, Tensor] | None) -> None:
+    Beta and slope are its weights and the gradient Xᵀr/m of its residuals r.
+    """
+
+    def __init__(
+        self, design: _Design, centred: Tensor, weights: Tensor, left_out: tuple[Tensor, Tensor] | None
+    ) -> None:
         self.design = design
         correlations = centred @ design.masks / len(design.masks)
         power = centred.double().square().mean(dim=1)
-        self.state = {"correlations": correlations, "power": power, "beta": weights, "slope": correlations - design.times_gram(weights)}
+        self.state = {
+            "correlations": correlations,
+            "power": power,
+            "beta": weights,
+            "slope": correlations - design.times_gram(weights),
+        }
         if left_out is not None:
             self.left_out, self.state["missed"] = left_out
 
+    @override
     def largest(self) -> PerOutput:
-        """See Chunk."""
         return self.state["correlations"].abs().amax(dim=1).double().cpu().numpy()
 
+    @override
     def weights(self) -> SparseWeights:
-        """See Chunk."""
         return self.state["beta"].float().cpu().numpy()
 
+    @override
     def errors(self) -> PerOutput:
-        """See Chunk."""
         residuals = self.state["missed"] - self.state["beta"] @ self.left_out.T
         return residuals.double().square().mean(dim=1).cpu().numpy()
 
+    @override
     def keep(self, rows: PointRows) -> None:
-        """See Chunk."""
         kept = torch.tensor(np.flatnonzero(rows), device=self.state["beta"].device)
         self.state = {name: values[kept] for name, values in self.state.items()}
 
     def solve(self, penalty: PerOutput, previous: PerOutput, tolerance: float) -> PerOutput:
-        """See Chunk. FISTA (Beck and Teboulle 2009), its momentum dropped where it points uphill (O'Donoghue and Candès 2015)."""
+        """See Chunk.
+
+        FISTA (Beck and Teboulle 2009), its momentum dropped where it points uphill (O'Donoghue and Candès
+        2015).
+        """
         state = self.state
         gaps = torch.empty(len(penalty), dtype=torch.float64, device=state["beta"].device)
         rows, bar = torch.arange(len(gaps), device=gaps.device), torch.tensor(penalty, device=gaps.device)
@@ -123,7 +150,11 @@ class BatchedChunk:
             on = (now > SAFE * tolerance) & (step < _MOST_STEPS)
             if not on.all():
                 ended = rows[~on]
-                state["beta"][ended], state["slope"][ended], gaps[ended] = walk.beta[~on], walk.slope[~on], now[~on]
+                state["beta"][ended], state["slope"][ended], gaps[ended] = (
+                    walk.beta[~on],
+                    walk.slope[~on],
+                    now[~on],
+                )
                 rows = rows[on]
                 walk.keep(on)
             if len(rows) == 0:
@@ -134,9 +165,14 @@ class BatchedChunk:
 
 
 class _Walk:
-    """Outputs between two points of a path: weights, their gradients, those of the step before, and the age (n_outputs, 1) of their momentum."""
+    """Outputs between two points of a path.
 
-    def __init__(self, design: _Design, correlations: Tensor, penalty: Tensor, beta: Tensor, slope: Tensor) -> None:
+    Weights, their gradients, those of the step before, and the age (n_outputs, 1) of their momentum.
+    """
+
+    def __init__(
+        self, design: _Design, correlations: Tensor, penalty: Tensor, beta: Tensor, slope: Tensor
+    ) -> None:
         self.design, self.correlations, self.penalty = design, correlations, penalty
         self.beta, self.slope, self.last_beta, self.last_slope = beta, slope, beta, slope
         self.age = torch.ones_like(beta[:, :1])
@@ -166,7 +202,9 @@ def _shrunk(values: Tensor, bound: Tensor) -> Tensor:
     return values - values.clamp(-bound, bound)
 
 
-def _relative_gaps(correlations: Tensor, weights: Tensor, slope: Tensor, penalty: Tensor, power: Tensor) -> Tensor:
+def _relative_gaps(
+    correlations: Tensor, weights: Tensor, slope: Tensor, penalty: Tensor, power: Tensor
+) -> Tensor:
     """Return the duality gap of each output over its objective at zero weights, as lasso_kernels.relative_gap."""
     inner = power - (correlations * weights).sum(dim=1, dtype=torch.float64)
     squares = inner - (slope * weights).sum(dim=1, dtype=torch.float64)

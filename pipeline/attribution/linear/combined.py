@@ -1,7 +1,8 @@
 """Kernel and local datamodels together: predictions are of both, effects of removing sets are the kernel's.
 
-Their errors on unseen subsets differ enough that the mean of both ranks better than either. What they say of whole groups must not be mixed: the
-local part is linear, and half of a linear answer spoilt the kernel's on mislabelled sets (forget P95 KLoM 3 and 6 times as large).
+Their errors on unseen subsets differ enough that the mean of both ranks better than either. What they say of
+whole groups must not be mixed: the local part is linear, and half of a linear answer spoilt the kernel's on
+mislabelled sets (forget P95 KLoM 3 and 6 times as large).
 """
 
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float
+from typing_extensions import override
 
 from pipeline.attribution.datamodel import Datamodel, Effect
 from pipeline.attribution.estimator import Arrays, Estimator, Guide
@@ -24,33 +26,47 @@ KERNEL, _LOCAL = "kernel_", "local_"
 
 
 class Combined(Estimator):
-    """Predictions are (1 − share) times the kernel's and share times the local datamodel's; effects are the kernel's."""
+    """Predictions are (1 − share) times the kernel's and share times the local datamodel's.
+
+    Effects are the kernel's.
+    """
 
     name: ClassVar[str] = "combined"
     needs: ClassVar[frozenset[str]] = GroupKernel.needs | LocalRidge.needs
-    scalars: ClassVar[tuple[str, ...]] = (*(KERNEL + name for name in GroupKernel.scalars), *(_LOCAL + name for name in LocalRidge.scalars))
+    scalars: ClassVar[tuple[str, ...]] = (
+        *(KERNEL + name for name in GroupKernel.scalars),
+        *(_LOCAL + name for name in LocalRidge.scalars),
+    )
 
     kernel: GroupKernel = setting(neutral={"name": "kernel"}, default=GroupKernel())
     local: LocalRidge = setting(neutral={"name": "local"}, default=LocalRidge())
     share: float = setting(neutral=0.5, ge=0, le=1)
 
+    @override
     def parts(self) -> tuple[Estimator, ...]:
-        """See Estimator."""
         return (self.kernel, self.local)
 
+    @override
     def guided_by(self) -> Guide | None:
-        """See Estimator."""
         guide = self.kernel.guided_by()
         return None if guide is None else replace(guide, key=f"kernel.{guide.key}")
 
     def factor(self, evidence: Evidence) -> Arrays:
-        """Return the kernel's; the local one is made again where it is used, in less time than reading takes."""
+        """Return the kernel's.
+
+        The local one is made again where it is used, in less time than reading takes.
+        """
         return self.kernel.factor(evidence)
 
     def fit(self, factor: Arrays, evidence: Evidence, block: Block) -> Arrays:
         """Return what both learn, under `kernel_` and `local_`."""
-        kernel, local = self.kernel.fit(factor, evidence, block), self.local.fit(self.local.factor(evidence), evidence, block)
-        return {KERNEL + name: values for name, values in kernel.items()} | {_LOCAL + name: values for name, values in local.items()}
+        kernel, local = (
+            self.kernel.fit(factor, evidence, block),
+            self.local.fit(self.local.factor(evidence), evidence, block),
+        )
+        return {KERNEL + name: values for name, values in kernel.items()} | {
+            _LOCAL + name: values for name, values in local.items()
+        }
 
     def datamodel(self, factor: Arrays, fit: Arrays, evidence: Evidence, block: Block) -> "CombinedDatamodel":
         """Return the datamodel of a block of outputs."""
@@ -58,8 +74,10 @@ class Combined(Estimator):
         local = self.local.datamodel(self.local.factor(evidence), _of(_LOCAL, fit), evidence, block)
         return CombinedDatamodel(kernel, local, self.share)
 
-    def predict_heldout(self, factor: Arrays, fit: Arrays, evidence: Evidence, block: Block) -> HeldoutOutputs:
-        """See Estimator."""
+    @override
+    def predict_heldout(
+        self, factor: Arrays, fit: Arrays, evidence: Evidence, block: Block
+    ) -> HeldoutOutputs:
         kernel = self.kernel.predict_heldout(factor, _of(KERNEL, fit), evidence, block)
         local = self.local.predict_heldout(self.local.factor(evidence), _of(_LOCAL, fit), evidence, block)
         return (1 - self.share) * kernel + self.share * local

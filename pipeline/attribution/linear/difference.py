@@ -1,7 +1,11 @@
-"""Difference of means: what outputs are on average with a training point, less what they are without it, shrunk by what is noise in that.
+"""Difference of means.
 
-It costs products of masks with outputs and no factorisation. In expectation it is the least-squares weight; with fewer models than points
-each difference also holds the chance imbalance of all other points, so without shrinkage it predicts worse than the mean.
+What outputs are on average with a training point, less what they are without it, shrunk by what is noise in
+that.
+
+It costs products of masks with outputs and no factorisation. In expectation it is the least-squares weight;
+with fewer models than points each difference also holds the chance imbalance of all other points, so without
+shrinkage it predicts worse than the mean.
 """
 
 from dataclasses import dataclass
@@ -11,8 +15,9 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from jaxtyping import Bool, Float
 from pydantic import Field
+from typing_extensions import override
 
-from pipeline.attribution.datamodel import Effect, WeightMatrix, as_indices
+from pipeline.attribution.datamodel import Datamodel, Effect, WeightMatrix, as_indices
 from pipeline.attribution.estimator import Arrays, Estimator
 from pipeline.attribution.evidence import Block, Evidence, check_masks, check_outputs
 from pipeline.attribution.linear.means import Means, PointWeights, layers_of, split_outputs, spread_of
@@ -26,19 +31,26 @@ FOLDS = 5
 class DifferenceOfMeans(Estimator):
     """Mean output with a point less mean output without it.
 
-    Models that keep equally many points are compared among themselves, so that populations of other keep fractions do not pass for effects.
-    shrinkage: `empirical-bayes` takes the true differences of each output to be normal around 0, with the variance by which the squared
-    differences exceed their sampling variances on average (positive part; the method of moments of Morris 1983), and gives their posterior
-    means; a number is the share of every difference taken away; `none` takes nothing. Standard errors are the posterior's.
+    Models that keep equally many points are compared among themselves, so that populations of other keep
+    fractions do not pass for effects. shrinkage: `empirical-bayes` takes the true differences of each output
+    to be normal around 0, with the variance by which the squared differences exceed their sampling variances
+    on average (positive part; the method of moments of Morris 1983), and gives their posterior means; a
+    number is the share of every difference taken away; `none` takes nothing. Standard errors are the
+    posterior's.
     """
 
     name: ClassVar[str] = "difference_of_means"
     scalars: ClassVar[tuple[str, ...]] = ("prior_variance", "r2")
 
-    shrinkage: Literal["empirical-bayes", "none"] | Annotated[float, Field(ge=0, lt=1)] = setting(neutral="empirical-bayes")
+    shrinkage: Literal["empirical-bayes", "none"] | Annotated[float, Field(ge=0, lt=1)] = setting(
+        neutral="empirical-bayes"
+    )
 
     def factor(self, evidence: Evidence) -> Arrays:
-        """Return `spread` (n_train,): Σ(a − ā)² of each point's masks over the models, ā that of their layer."""
+        """Return `spread` (n_train,).
+
+        Σ(a − ā)² of each point's masks over the models, ā that of their layer.
+        """
         check_masks(evidence.masks)
         return {"spread": spread_of(evidence.masks, layers_of(evidence.masks))}
 
@@ -53,14 +65,24 @@ class DifferenceOfMeans(Estimator):
             means = Means.of(evidence, outputs, factor["spread"])
             differences, variances = means.differences(np.arange(evidence.n_train))
             found.append((_prior(differences, variances), self._r2(evidence, means)))
-        return {"prior_variance": np.concatenate([prior for prior, _ in found]), "r2": np.concatenate([r2 for _, r2 in found])}
+        return {
+            "prior_variance": np.concatenate([prior for prior, _ in found]),
+            "r2": np.concatenate([r2 for _, r2 in found]),
+        }
 
+    @override
     def datamodel(self, factor: Arrays, fit: Arrays, evidence: Evidence, block: Block) -> "MeansDatamodel":
-        """See Estimator."""
-        return MeansDatamodel(means=Means.of(evidence, block.outputs, factor["spread"]), prior=fit["prior_variance"], estimator=self)
+        return MeansDatamodel(
+            means=Means.of(evidence, block.outputs, factor["spread"]),
+            prior=fit["prior_variance"],
+            estimator=self,
+        )
 
     def _r2(self, evidence: Evidence, means: Means) -> PerOutput:
-        """Return the share of variance explained at models left out; everything is learnt anew, shrinkage above all."""
+        """Return the share of variance explained at models left out.
+
+        Everything is learnt anew, shrinkage above all.
+        """
         folds = np.arange(len(means.masks)) % FOLDS
         error, total = np.zeros(means.outputs.shape[1]), np.zeros(means.outputs.shape[1])
         for fold in np.unique(folds).tolist():
@@ -70,7 +92,11 @@ class DifferenceOfMeans(Estimator):
             for layer in np.unique(means.layers[left]).tolist():
                 same = left & (means.layers == layer)
                 # A layer that none of the others is of is compared with all of them.
-                others = learnt.layers == layer if (learnt.layers == layer).any() else np.ones(len(learnt.layers), bool)
+                others = (
+                    learnt.layers == layer
+                    if (learnt.layers == layer).any()
+                    else np.ones(len(learnt.layers), bool)
+                )
                 mask = evidence.once(("mask", fold, layer), partial(_mean_mask, learnt.masks, others))
                 actual = means.outputs[same] - learnt.outputs[others].mean(axis=0, dtype=np.float64)
                 error += ((actual - (means.masks[same] - mask) @ weights) ** 2).sum(axis=0)
@@ -85,7 +111,7 @@ class DifferenceOfMeans(Estimator):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MeansDatamodel:
+class MeansDatamodel(Datamodel):
     """Differences of means of a block of outputs; those of a few points are computed alone."""
 
     means: Means
@@ -93,11 +119,16 @@ class MeansDatamodel:
     estimator: DifferenceOfMeans
 
     def predict(self, masks: Masks) -> Outputs:
-        """Return predicted outputs (n_models, n_outputs) for raw 0/1 masks (n_models, n_train); on average over the fitted masks, they are their mean."""
+        """Return predicted outputs (n_models, n_outputs) for raw 0/1 masks (n_models, n_train).
+
+        On average over the fitted masks, they are their mean.
+        """
         parts, lost, start = [], 1 - self.means.masks.mean(axis=0), 0
         for outputs in split_outputs(self.means.outputs):
             weights = self.weights_of(slice(start, start + outputs.shape[1]))
-            parts.append(WeightMatrix(matrix=weights, everything=outputs.mean(axis=0) + lost @ weights).predict(masks))
+            parts.append(
+                WeightMatrix(matrix=weights, everything=outputs.mean(axis=0) + lost @ weights).predict(masks)
+            )
             start += outputs.shape[1]
         return np.concatenate(parts, axis=1)
 
@@ -108,8 +139,8 @@ class MeansDatamodel:
         kept = self.estimator.kept(self.prior, variances)
         return Effect(-(kept * differences).sum(axis=0), np.sqrt((kept * variances).sum(axis=0)))
 
+    @override
     def weights(self) -> Float[np.ndarray, "n_train n_outputs"]:
-        """See Datamodel."""
         return self.weights_of(slice(None))
 
     def weights_of(self, outputs: slice) -> PointWeights:

@@ -1,8 +1,9 @@
 """Kernel datamodels: ridge on the masks and on how much of each *group* was kept, so that losing a whole group may cost more than the sum of its points.
 
-A linear datamodel takes the last point of a neighbourhood to matter as much as the first. Models do not: as long as some like it remain, a
-point is hardly missed. So the kernel between two subsets is a sum of parts: the masks, each point weighed by its difficulty (easy points move
-nothing, and their noise is shrunk away), and saturating functions of the kept shares of balls, caps and hard groups.
+A linear datamodel takes the last point of a neighbourhood to matter as much as the first. Models do not: as
+long as some like it remain, a point is hardly missed. So the kernel between two subsets is a sum of parts:
+the masks, each point weighed by its difficulty (easy points move nothing, and their noise is shrunk away),
+and saturating functions of the kept shares of balls, caps and hard groups.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,6 +13,7 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Bool, Float
 from scipy import sparse
+from typing_extensions import override
 
 from pipeline.attribution.estimator import Arrays, Guide
 from pipeline.attribution.evidence import Block, Evidence, check_outputs
@@ -27,9 +29,11 @@ from pipeline.data.nested_groups import BALL, CAP, HARD, Lines
 
 # Sizes of the groups whose kept share is a feature.
 SIZES = (3, 8, 20, 50, 120)
-# The least variance of a point's weight, in units of the mean: points that models find easy still count for something.
+# The least variance of a point's weight, in units of the mean: points that models find easy still count for
+# something.
 EASIEST = 0.03
-# Lines of one kind that serve as features; beyond a few thousand, balls overlap so much that more say nothing new.
+# Lines of one kind that serve as features; beyond a few thousand, balls overlap so much that more say nothing
+# new.
 MOST_LINES = 4096
 # Features held as numbers at once.
 _COLUMNS = 2048
@@ -38,10 +42,12 @@ _COLUMNS = 2048
 class GroupKernel(DualEstimator):
     """Regression with a kernel of masks and of groups.
 
-    balls, caps, hard: the weights of those groups beside the masks' 1. effect_shrinkage: the penalty of effects, as a share of the one that
-    predicts single models best (chosen for each output by its leave-one-out error), which shrinks the effect of groups too much.
-    curvature: what the standard error adds for the part of an effect that lies beyond all subsets seen, as a share of the effect. guide: steps of
-    the scouts towards which effects are drawn as far as noise allows, see `guided`; models too large for it move their last layer alone.
+    balls, caps, hard: the weights of those groups beside the masks' 1. effect_shrinkage: the penalty of
+    effects, as a share of the one that predicts single models best (chosen for each output by its
+    leave-one-out error), which shrinks the effect of groups too much. curvature: what the standard error adds
+    for the part of an effect that lies beyond all subsets seen, as a share of the effect. guide: steps of the
+    scouts towards which effects are drawn as far as noise allows, see `guided`; models too large for it move
+    their last layer alone.
     """
 
     name: ClassVar[str] = "kernel"
@@ -55,14 +61,15 @@ class GroupKernel(DualEstimator):
     curvature: float = setting(neutral=0.15, ge=0, le=1e6)
     guide: GroupInfluence | None = setting(neutral=None)
 
+    @override
     def guided_by(self) -> Guide | None:
-        """See Estimator."""
         return None if self.guide is None else Guide(estimator=self.guide, curvature=self.curvature)
 
+    @override
     def kernel(self, evidence: Evidence) -> "SubsetKernel":
-        """See DualEstimator."""
         return evidence.once(
-            ("kernel", self.balls, self.caps, self.hard), lambda: SubsetKernel(evidence.masks, evidence.groups(), self.balls, self.caps, self.hard)
+            ("kernel", self.balls, self.caps, self.hard),
+            lambda: SubsetKernel(evidence.masks, evidence.groups(), self.balls, self.caps, self.hard),
         )
 
     def fit(self, factor: Arrays, evidence: Evidence, block: Block) -> Arrays:
@@ -92,10 +99,13 @@ class SubsetKernel(Kernel):
     def __post_init__(self) -> None:
         n_train = len(self.lines.difficulty)
         if self.fitted.shape[1] != n_train:
-            raise ShapeError(f"masks are over {self.fitted.shape[1]} training points, the lines over {n_train}; take both from one data set")
+            raise ShapeError(
+                f"masks are over {self.fitted.shape[1]} training points, the lines over {n_train}; take both "
+                "from one data set"
+            )
 
+    @override
     def between(self, masks: Bool[np.ndarray, "n_masks n_train"]) -> Float[np.ndarray, "n_masks n_models"]:
-        """See Kernel."""
         total = np.zeros((len(masks), len(self.fitted)))
         for weight, chunks in self._parts():
             part, diagonal = np.zeros_like(total), 0.0
@@ -107,8 +117,10 @@ class SubsetKernel(Kernel):
             total += _scaled(weight, diagonal) * part
         return total
 
-    def removing(self, sets: Sequence[Indices]) -> tuple[Float[np.ndarray, "n_sets n_models"], Float[np.ndarray, " n_sets"]]:
-        """See Kernel."""
+    @override
+    def removing(
+        self, sets: Sequence[Indices]
+    ) -> tuple[Float[np.ndarray, "n_sets n_models"], Float[np.ndarray, " n_sets"]]:
         removed = _indicator(sets, self.fitted.shape[1])
         changed, prior = np.zeros((len(sets), len(self.fitted))), np.zeros(len(sets))
         for weight, chunks in self._parts():
@@ -127,30 +139,53 @@ class SubsetKernel(Kernel):
     def _parts(self) -> Iterator[tuple[float, list[SubsetFeatures]]]:
         """Yield the weight of each part and its features, some columns at a time."""
         variance = np.maximum(self.lines.difficulty / max(self.lines.difficulty.mean(), 1e-12), EASIEST)
-        yield 1.0, [Points(slice(start, start + _COLUMNS), np.sqrt(variance)) for start in range(0, len(variance), _COLUMNS)]
+        yield (
+            1.0,
+            [
+                Points(slice(start, start + _COLUMNS), np.sqrt(variance))
+                for start in range(0, len(variance), _COLUMNS)
+            ],
+        )
         for kind, weight in ((BALL, self.balls), (CAP, self.caps), (HARD, self.hard)):
             if weight > 0:
                 shares = _memberships(self.lines, kind)
-                yield weight, [KeptShares(shares[start : start + _COLUMNS]) for start in range(0, shares.shape[0], _COLUMNS)]
+                yield (
+                    weight,
+                    [
+                        KeptShares(shares[start : start + _COLUMNS])
+                        for start in range(0, shares.shape[0], _COLUMNS)
+                    ],
+                )
 
 
 def _scaled(weight: float, diagonal: float) -> float:
-    """Return the factor that gives a part its weight; a part that does not vary over the fitted masks has none."""
+    """Return the factor that gives a part its weight.
+
+    A part that does not vary over the fitted masks has none.
+    """
     return weight / diagonal if diagonal > 0 else 0.0
 
 
 def _indicator(sets: Sequence[Indices], n_train: int) -> sparse.csr_array:
     """Return which points are in which set, (n_sets, n_train), the same in whatever order a set lists them."""
     ends = np.concatenate([[0], np.cumsum([len(indices) for indices in sets])])
-    return sparse.csr_array((np.ones(ends[-1]), np.concatenate([np.sort(indices) for indices in sets]), ends), shape=(len(sets), n_train))
+    return sparse.csr_array(
+        (np.ones(ends[-1]), np.concatenate([np.sort(indices) for indices in sets]), ends),
+        shape=(len(sets), n_train),
+    )
 
 
 def _memberships(lines: Lines, kind: int) -> sparse.csr_array:
     """Return which points make up the groups at the beginnings of the lines of a kind, (n_groups, n_train), each row adding up to 1."""
     chosen = lines.of(kind)
     if len(chosen) > MOST_LINES:
-        chosen = chosen[np.sort(generator("kernel_lines", kind).choice(len(chosen), MOST_LINES, replace=False))]
+        chosen = chosen[
+            np.sort(generator("kernel_lines", kind).choice(len(chosen), MOST_LINES, replace=False))
+        ]
     groups = [line[:size][line[:size] >= 0] for line in chosen for size in SIZES]
     sizes = np.array([len(group) for group in groups])
     values = np.repeat(1 / sizes, sizes).astype(np.float32)
-    return sparse.csr_array((values, np.concatenate(groups), np.concatenate([[0], np.cumsum(sizes)])), shape=(len(groups), len(lines.difficulty)))
+    return sparse.csr_array(
+        (values, np.concatenate(groups), np.concatenate([[0], np.cumsum(sizes)])),
+        shape=(len(groups), len(lines.difficulty)),
+    )

@@ -1,7 +1,8 @@
 """Local datamodels: ridge on the masks in which each output has a prior of its own, wide for training points that look like its point and were hard.
 
-Only the points with the widest priors get a weight, so what a point costs depends on `reach` and not on how many training points there are.
-Linear like ridge: what it does not know is that the last points of a group matter more than the first (see kernel).
+Only the points with the widest priors get a weight, so what a point costs depends on `reach` and not on how
+many training points there are. Linear like ridge: what it does not know is that the last points of a group
+matter more than the first (see kernel).
 """
 
 from dataclasses import dataclass
@@ -20,7 +21,8 @@ from pipeline.core.settings.neutral import setting
 
 # Pairs that a prior is learnt from; a block of more learns it from some of its points, evenly spaced.
 MOST_PAIRS = 2**21
-# Training points up to which the products of all their masks are kept, in 64 MB; of more, each point's are made as it is fitted.
+# Training points up to which the products of all their masks are kept, in 64 MB; of more, each point's are
+# made as it is fitted.
 _MOST_KEPT = 4096
 
 # Training points whose mask bits are numbers at once.
@@ -52,15 +54,18 @@ class LocalRidge(Estimator):
     def fit(self, factor: Arrays, evidence: Evidence, block: Block) -> Arrays:
         """Return `penalty`, `r2` (leave-one-out) and `rest`, each (n_outputs,), and `ids`, `weights` and `variances`, each (n_outputs, reach).
 
-        The prior is learnt from this block and shared by the outputs of a point; `rest` is the prior variance of each point that has no weight.
-        Weights and variances are float32: they take most of the table.
+        The prior is learnt from this block and shared by the outputs of a point; `rest` is the prior variance
+        of each point that has no weight. Weights and variances are float32: they take most of the table.
         """
         check_outputs(evidence.masks, block.outputs)
         outputs = block.outputs - block.outputs.mean(axis=0, dtype=np.float64)
         products, totals = products_of(evidence.masks, outputs), (outputs**2).sum(axis=0)
         prior = self._prior(products, totals, factor["spread"], evidence, block)
         own = [slice(start, start + block.per_point) for start in range(0, len(totals), block.per_point)]
-        parts = [self._fit_point(evidence, products[:, columns], totals[columns], prior[:, number]) for number, columns in enumerate(own)]
+        parts = [
+            self._fit_point(evidence, products[:, columns], totals[columns], prior[:, number])
+            for number, columns in enumerate(own)
+        ]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def datamodel(self, factor: Arrays, fit: Arrays, evidence: Evidence, block: Block) -> "LocalDatamodel":
@@ -77,20 +82,33 @@ class LocalRidge(Estimator):
         )
 
     def _prior(
-        self, products: Products, totals: PerOutput, spread: Float[np.ndarray, " n_train"], evidence: Evidence, block: Block
+        self,
+        products: Products,
+        totals: PerOutput,
+        spread: Float[np.ndarray, " n_train"],
+        evidence: Evidence,
+        block: Block,
     ) -> Float[np.ndarray, "n_train n_block_points"]:
         """Return the prior variance of each training point's weight for each point, where outputs of a point have a mean variance of 1."""
         n_points = len(block.points)
         variance = totals.reshape(n_points, -1).mean(axis=1) / len(evidence.masks)
         known = np.where(spread > 0, spread, 1.0)[:, None]
-        marginal = np.square(products / known).reshape(len(spread), n_points, -1).mean(axis=2) / np.where(variance > 0, variance, 1.0)
+        marginal = np.square(products / known).reshape(len(spread), n_points, -1).mean(axis=2) / np.where(
+            variance > 0, variance, 1.0
+        )
         columns = pair_columns(evidence.seen(), len(spread), block.points)
-        few = np.unique(np.linspace(0, n_points - 1, max(1, min(n_points, MOST_PAIRS // len(spread)))).round().astype(int))
+        few = np.unique(
+            np.linspace(0, n_points - 1, max(1, min(n_points, MOST_PAIRS // len(spread)))).round().astype(int)
+        )
         noise = np.broadcast_to(1 / known, (len(spread), len(few)))
-        learnt = learn_prior(columns[:, few].reshape(-1, columns.shape[2]), marginal[:, few].ravel(), noise.ravel())
+        learnt = learn_prior(
+            columns[:, few].reshape(-1, columns.shape[2]), marginal[:, few].ravel(), noise.ravel()
+        )
         return prior_variances(columns, learnt)
 
-    def _fit_point(self, evidence: Evidence, products: Products, totals: PerOutput, prior: Float[np.ndarray, " n_train"]) -> dict[str, np.ndarray]:
+    def _fit_point(
+        self, evidence: Evidence, products: Products, totals: PerOutput, prior: Float[np.ndarray, " n_train"]
+    ) -> dict[str, np.ndarray]:
         """Return what is learnt of the outputs of one point from their products with masks and their sums of squares."""
         n_models, n_outputs = len(evidence.masks), len(totals)
         ids = np.sort(np.argsort(-prior, kind="stable")[: self.reach])
@@ -107,7 +125,11 @@ class LocalRidge(Estimator):
         beyond = np.delete(relative, ids)
         return {
             "penalty": penalty,
-            "r2": np.where(totals > 0, 1 - error * (n_models - 1) ** 2 / n_models / np.where(totals > 0, totals, 1.0), 0.0),
+            "r2": np.where(
+                totals > 0,
+                1 - error * (n_models - 1) ** 2 / n_models / np.where(totals > 0, totals, 1.0),
+                0.0,
+            ),
             "rest": error / penalty * (beyond.mean() if len(beyond) else 0.0),
             "ids": np.broadcast_to(ids.astype(np.int32), (n_outputs, len(ids))),
             "weights": (vectors @ (rotated * shrunk)).T.astype(np.float32),
@@ -117,9 +139,12 @@ class LocalRidge(Estimator):
 
 @dataclass(frozen=True, kw_only=True)
 class LocalDatamodel:
-    """Linear datamodels with few weights each: values (n_outputs, n_weights) of training points ids, and their posterior variances.
+    """Linear datamodels with few weights each.
 
-    kept (n_train,) is the share of fitted models that keep each point and offset (n_outputs,) their mean outputs.
+    Values (n_outputs, n_weights) of training points ids, and their posterior variances.
+
+    kept (n_train,) is the share of fitted models that keep each point and offset (n_outputs,) their mean
+    outputs.
     """
 
     kept: Float[np.ndarray, " n_train"]
@@ -140,9 +165,12 @@ class LocalDatamodel:
         return np.concatenate(parts, axis=1) + self.offset
 
     def effect_of_removing(self, indices: Indices) -> Effect:
-        """Return the predicted change of each output when indices are removed; raises DataError on ids that are repeated or not training points.
+        """Return the predicted change of each output when indices are removed.
 
-        The standard error takes the errors of weights as independent, which they nearly are where masks are random.
+        Raises DataError on ids that are repeated or not training points.
+
+        The standard error takes the errors of weights as independent, which they nearly are where masks are
+        random.
         """
         indices = as_indices(indices, len(self.kept))
         removed = np.isin(self.ids, indices)
@@ -157,8 +185,14 @@ class LocalDatamodel:
 
 
 def products_of(masks: Masks, outputs: Outputs) -> Products:
-    """Return the products of masks with centred outputs, holding few columns as numbers at a time; masks need not be centred then."""
-    parts = [masks[:, start : start + _COLUMNS].T.astype(np.float64) @ outputs for start in range(0, masks.shape[1], _COLUMNS)]
+    """Return the products of masks with centred outputs, holding few columns as numbers at a time.
+
+    Masks need not be centred then.
+    """
+    parts = [
+        masks[:, start : start + _COLUMNS].T.astype(np.float64) @ outputs
+        for start in range(0, masks.shape[1], _COLUMNS)
+    ]
     return np.concatenate(parts)
 
 
@@ -175,7 +209,11 @@ def _products_of_masks(masks: Masks) -> Gram:
 
 
 def _leave_one_out(
-    values: Float[np.ndarray, " n_chosen"], rotated: Outputs, total: PerOutput, penalties: Float[np.ndarray, " n_penalties"], n_models: int
+    values: Float[np.ndarray, " n_chosen"],
+    rotated: Outputs,
+    total: PerOutput,
+    penalties: Float[np.ndarray, " n_penalties"],
+    n_models: int,
 ) -> Float[np.ndarray, "n_penalties n_outputs"]:
     """Return the mean squared leave-one-out error at each penalty, leverages taken at their mean as `penalties.leave_one_out` does."""
     wide = values + penalties[:, None]

@@ -1,4 +1,7 @@
-"""Mean outputs with and without each training point, of models that keep equally many: what difference of means rests on."""
+"""Mean outputs with and without each training point, of models that keep equally many.
+
+What difference of means rests on.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -13,9 +16,11 @@ from pipeline.core.arrays import Indices, Masks, Outputs, PerTrain
 _ROWS = 512
 # Outputs fitted at once: with 50,000 points each array takes 0.1 GB.
 _COLUMNS = 256
-# A number of kept points is a layer of its own if this share of the models has it, as in a population; masks drawn point by point have no such number.
+# A number of kept points is a layer of its own if this share of the models has it, as in a population; masks
+# drawn point by point have no such number.
 LAYER = 0.2
-# Σ(a − ā)² of a point that one model in two of the layer leaves out, the least that can be learnt from; points that all models keep count as that.
+# Σ(a − ā)² of a point that one model in two of the layer leaves out, the least that can be learnt from;
+# points that all models keep count as that.
 _LEAST = 0.5
 
 Layers = Int[np.ndarray, " n_models"]
@@ -24,7 +29,10 @@ PointWeights = Float[np.ndarray, "n_chosen n_outputs"]
 
 @dataclass(frozen=True, kw_only=True)
 class Means:
-    """Masks and outputs of all models; centred are the outputs less the mean of their layer, spread as `factor` returns it."""
+    """Masks and outputs of all models.
+
+    Centred are the outputs less the mean of their layer, spread as `factor` returns it.
+    """
 
     masks: Masks
     outputs: Outputs
@@ -36,13 +44,25 @@ class Means:
     def of(cls, evidence: Evidence, outputs: Outputs, spread: PerTrain) -> "Means":
         """Return the means of all models of the evidence."""
         layers = evidence.once("layers", lambda: layers_of(evidence.masks))
-        return cls(masks=evidence.masks, outputs=outputs, layers=layers, centred=centred_by(outputs, layers), spread=spread)
+        return cls(
+            masks=evidence.masks,
+            outputs=outputs,
+            layers=layers,
+            centred=centred_by(outputs, layers),
+            spread=spread,
+        )
 
     def of_models(self, evidence: Evidence, name: int, chosen: Bool[np.ndarray, " n_models"]) -> "Means":
         """Return the same of some models, whose spread is kept under a name: it is that of all blocks."""
         masks, layers = self.masks[chosen], self.layers[chosen]
         spread = evidence.once(("spread", name), lambda: spread_of(masks, layers))
-        return Means(masks=masks, outputs=self.outputs[chosen], layers=layers, centred=centred_by(self.outputs[chosen], layers), spread=spread)
+        return Means(
+            masks=masks,
+            outputs=self.outputs[chosen],
+            layers=layers,
+            centred=centred_by(self.outputs[chosen], layers),
+            spread=spread,
+        )
 
     def of_some(self, outputs: slice) -> "Means":
         """Return the same of some outputs."""

@@ -6,7 +6,8 @@ from jaxtyping import Float
 from pipeline.attribution.estimator import Arrays
 from pipeline.core.arrays import Outputs, PerOutput
 
-# Penalties tried, in units of the mean eigenvalue of K; the leave-one-out optimum of deep networks lies around 0.2 to 1.
+# Penalties tried, in units of the mean eigenvalue of K; the leave-one-out optimum of deep networks lies
+# around 0.2 to 1.
 GRID = np.geomspace(1e-3, 1e2, 21)
 
 
@@ -21,10 +22,13 @@ def best_penalty(values: Float[np.ndarray, " n_models"], squares: Outputs) -> Pe
     return np.asarray(penalties[leave_one_out(values, squares, penalties).argmin(axis=0)])
 
 
-def errors_at(penalty: PerOutput, values: Float[np.ndarray, " n_models"], squares: Outputs) -> tuple[PerOutput, PerOutput]:
+def errors_at(
+    penalty: PerOutput, values: Float[np.ndarray, " n_models"], squares: Outputs
+) -> tuple[PerOutput, PerOutput]:
     """Return each output's mean squared leave-one-out error at its penalty, and the share of its variance explained then.
 
-    The variance is that of all subset models, the differences between their populations included: on held-out models less of it is explained.
+    The variance is that of all subset models, the differences between their populations included: on held-out
+    models less of it is explained.
     """
     distinct, which = np.unique(penalty, return_inverse=True)
     error = leave_one_out(values, squares, distinct)[which, np.arange(len(which))]
@@ -37,8 +41,9 @@ def leave_one_out(
 ) -> Float[np.ndarray, "n_penalties n_outputs"]:
     """Return the mean squared leave-one-out error of each output at each penalty, from squared coordinates in the eigenbasis alone.
 
-    Leverages are taken at their mean (generalised cross-validation, Golub, Heath, Wahba 1979): members keep equally many points, so their
-    leverages agree within a few per cent, and all penalties cost one thin product instead of one m×m product each.
+    Leverages are taken at their mean (generalised cross-validation, Golub, Heath, Wahba 1979): members keep
+    equally many points, so their leverages agree within a few per cent, and all penalties cost one thin
+    product instead of one m×m product each.
     """
     n_models = len(values)
     shrunk = penalties[:, None] / (values + penalties[:, None])

@@ -1,7 +1,10 @@
-"""How large weights are likely to be, before any is fitted: learnt from what trained models see of both points.
+"""How large weights are likely to be, before any is fitted.
 
-A weight is large where the training point was hard and looks like the one whose output it moves. How much each of that counts differs between
-data sets, so it is learnt from the squared marginal weights of all pairs at once, which are unbiased once their known noise is taken out.
+Learnt from what trained models see of both points.
+
+A weight is large where the training point was hard and looks like the one whose output it moves. How much
+each of that counts differs between data sets, so it is learnt from the squared marginal weights of all pairs
+at once, which are unbiased once their known noise is taken out.
 """
 
 import numpy as np
@@ -22,22 +25,33 @@ _SMALLEST, _LARGEST = -20.0, 3.0
 RIDGE = 1e-3
 
 
-def pair_columns(views: Views, n_train: int, points: Indices) -> Float[np.ndarray, "n_train n_chosen n_columns"]:
-    """Return what a prior variance may depend on, for each training point and each of points: 1, likeness and difficulty, by whether labels agree."""
+def pair_columns(
+    views: Views, n_train: int, points: Indices
+) -> Float[np.ndarray, "n_train n_chosen n_columns"]:
+    """Return what a prior variance may depend on, for each training point and each of points.
+
+    1, likeness and difficulty, by whether labels agree.
+    """
     alike = views.likeness(n_train, points)
     difficulty = views.difficulty[:n_train]
-    hard = np.log(np.maximum(difficulty / max(difficulty.mean(), 1e-12), _EASIEST))[:, None] + np.zeros_like(alike)
+    hard = np.log(np.maximum(difficulty / max(difficulty.mean(), 1e-12), _EASIEST))[:, None] + np.zeros_like(
+        alike
+    )
     same = (views.labels[:n_train, None] == views.labels[points]).astype(np.float64)
-    return np.stack([np.ones_like(alike), alike, alike**2, hard, same, same * alike, same * alike**2, same * hard], axis=2)
+    return np.stack(
+        [np.ones_like(alike), alike, alike**2, hard, same, same * alike, same * alike**2, same * hard], axis=2
+    )
 
 
 def learn_prior(
-    columns: Float[np.ndarray, "n_pairs n_columns"], squares: Float[np.ndarray, " n_pairs"], noise: Float[np.ndarray, " n_pairs"]
+    columns: Float[np.ndarray, "n_pairs n_columns"],
+    squares: Float[np.ndarray, " n_pairs"],
+    noise: Float[np.ndarray, " n_pairs"],
 ) -> Float[np.ndarray, " n_columns"]:
     """Return the logarithm's coefficients of the prior variances exp(columns @ coefficients) that make marginal weights most likely.
 
-    squares are their squares, noise the variances that they have where weights are 0. Fisher scoring of normal weights with variance noise +
-    prior, standardised inside; the first column is all 1.
+    squares are their squares, noise the variances that they have where weights are 0. Fisher scoring of
+    normal weights with variance noise + prior, standardised inside; the first column is all 1.
     """
     centre, scale = columns.mean(axis=0), columns.std(axis=0)
     centre[0], scale[scale == 0] = 0.0, 1.0
@@ -60,6 +74,8 @@ def learn_prior(
     return np.asarray(coefficients)
 
 
-def prior_variances(columns: Float[np.ndarray, "... n_columns"], coefficients: Float[np.ndarray, " n_columns"]) -> Float[np.ndarray, "..."]:
+def prior_variances(
+    columns: Float[np.ndarray, "... n_columns"], coefficients: Float[np.ndarray, " n_columns"]
+) -> Float[np.ndarray, "..."]:
     """Return the variance that each pair's weight has before any model is looked at."""
     return np.asarray(np.exp(np.clip(columns @ coefficients, _SMALLEST, _LARGEST)))

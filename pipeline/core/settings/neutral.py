@@ -1,7 +1,7 @@
 """Settings declared with a neutral value: the value that reproduces what was done before the setting existed.
 
-An identity leaves out a setting at its neutral value. So a new setting changes no identity that exists, and a default
-may change later: whoever relied on the old default gets another identity, rightly.
+An identity leaves out a setting at its neutral value. So a new setting changes no identity that exists, and a
+default may change later: whoever relied on the old default gets another identity, rightly.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,9 @@ from pydantic.fields import FieldInfo
 
 @dataclass(frozen=True)
 class Neutral:
-    """The neutral value of a setting, as an identity spells it: null, truth values, numbers, text, lists and mappings.
+    """The neutral value of a setting, as an identity spells it.
+
+    Null, truth values, numbers, text, lists and mappings.
 
     A setting that is not in_identity changes no result, so that no identity holds it, whatever its value.
     """
@@ -29,10 +31,10 @@ SAME = object()
 def setting(*, neutral: Any, default: Any = SAME, in_identity: bool = True, **constraints: Any) -> Any:
     """Return the declaration of a setting that has a default.
 
-    neutral is spelled as an identity spells it: `{}` for a group of settings that are all neutral, `{"name": "digits"}`
-    for a plug-in with neutral settings. It is declared once and never changed. default is the neutral value unless it
-    is given; it may change later. constraints are those of pydantic.Field, such as ge and le. A setting that changes no
-    result, only what is kept, is not in_identity.
+    neutral is spelled as an identity spells it: `{}` for a group of settings that are all neutral, `{"name":
+    "digits"}` for a plug-in with neutral settings. It is declared once and never changed. default is the
+    neutral value unless it is given; it may change later. constraints are those of pydantic.Field, such as ge
+    and le. A setting that changes no result, only what is kept, is not in_identity.
     """
     declared: FieldInfo = Field(default=neutral if default is SAME else default, **constraints)
     declared.metadata.append(Neutral(neutral, in_identity))
@@ -57,7 +59,9 @@ def is_neutral(spelled: Any, neutral: Any) -> bool:
     1 and 1.0 are equal, 1 and true are not, and `{}` differs from null.
     """
     if isinstance(spelled, dict) and isinstance(neutral, dict):
-        return spelled.keys() == neutral.keys() and all(is_neutral(part, neutral[name]) for name, part in spelled.items())
+        return spelled.keys() == neutral.keys() and all(
+            is_neutral(part, neutral[name]) for name, part in spelled.items()
+        )
     if isinstance(spelled, list | tuple) and isinstance(neutral, list | tuple):
         return len(spelled) == len(neutral) and all(map(is_neutral, spelled, neutral))
     return isinstance(spelled, bool) == isinstance(neutral, bool) and bool(spelled == neutral)

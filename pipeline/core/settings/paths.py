@@ -31,7 +31,13 @@ def parts_of(value: Any) -> list[Any]:
     if isinstance(value, Mapping):
         return list(value.values())
     # The order of a set differs from process to process.
-    return sorted(value, key=str) if isinstance(value, Set) else list(value) if isinstance(value, tuple | list) else []
+    return (
+        sorted(value, key=str)
+        if isinstance(value, Set)
+        else list(value)
+        if isinstance(value, tuple | list)
+        else []
+    )
 
 
 def is_there(path: Path) -> bool:
@@ -76,9 +82,14 @@ def _absolute(value: Any) -> Any:
     if not any(paths_in(value)):
         return value
     if isinstance(value, BaseModel):
-        return value.model_copy(update={name: _absolute(getattr(value, name)) for name in type(value).model_fields})
+        return value.model_copy(
+            update={name: _absolute(getattr(value, name)) for name in type(value).model_fields}
+        )
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return dataclasses.replace(value, **{field.name: _absolute(getattr(value, field.name)) for field in dataclasses.fields(value)})
+        return dataclasses.replace(
+            value,
+            **{field.name: _absolute(getattr(value, field.name)) for field in dataclasses.fields(value)},
+        )
     if isinstance(value, Mapping):
         return {key: _absolute(part) for key, part in value.items()}
     # A named tuple takes its parts one by one.

@@ -33,7 +33,9 @@ def _labelled(table: PluginTable[Any]) -> Callable[[Any], dict[str, Plugin]]:
     def build_all(value: Any) -> dict[str, Plugin]:
         if not isinstance(value, Mapping):
             example = f"a label, such as `my_label: {{name: {table.names()[0]}}}`"
-            raise SettingError(f"expected the settings of each {table.kind} below {example}; got {shown(value)}")
+            raise SettingError(
+                f"expected the settings of each {table.kind} below {example}; got {shown(value)}"
+            )
         built, problems = {}, list[SettingProblem]()
         for label, settings in value.items():
             try:
@@ -44,7 +46,9 @@ def _labelled(table: PluginTable[Any]) -> Callable[[Any], dict[str, Plugin]]:
                 is_unnamed = isinstance(given, Mapping) and given.get("name") is None
                 hint = _nearest(table, str(label)) if is_unnamed else ""
                 found = error.problems or (SettingProblem((), str(error)),)
-                problems += [SettingProblem((label, *problem.place), problem.message + hint) for problem in found]
+                problems += [
+                    SettingProblem((label, *problem.place), problem.message + hint) for problem in found
+                ]
         if problems:
             raise SettingError(f"{table.kind}: some are refused", tuple(problems))
         return built
@@ -76,7 +80,10 @@ def _schema(table: PluginTable[Any]) -> dict[str, Any]:
 
 
 def _inlined(schema: Any, definitions: Mapping[str, Any]) -> Any:
-    """Return a plug-in's schema with references replaced by what they refer to: within the whole config's schema they would point nowhere."""
+    """Return a plug-in's schema with references replaced by what they refer to.
+
+    Within the whole config's schema they would point nowhere.
+    """
     if isinstance(schema, list):
         return [_inlined(item, definitions) for item in schema]
     if not isinstance(schema, Mapping):
@@ -105,4 +112,8 @@ def maybe(table: PluginTable[Any]) -> tuple[BeforeValidator, PlainSerializer, Wi
 def plugins(table: PluginTable[Any]) -> tuple[BeforeValidator, PlainSerializer, WithJsonSchema]:
     """Return the annotations of a field that is plug-ins by label."""
     every = PlainSerializer(lambda value: {label: describe(plugin) for label, plugin in value.items()})
-    return BeforeValidator(_labelled(table)), every, WithJsonSchema({"type": "object", "additionalProperties": _schema(table)})
+    return (
+        BeforeValidator(_labelled(table)),
+        every,
+        WithJsonSchema({"type": "object", "additionalProperties": _schema(table)}),
+    )

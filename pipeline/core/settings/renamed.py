@@ -4,7 +4,10 @@ import warnings
 
 
 class RenamedWarning(FutureWarning):
-    """A setting is accepted under an old name; the message gives the new one. The command line shows it once, as a notice."""
+    """A setting is accepted under an old name; the message gives the new one.
+
+    The command line shows it once, as a notice.
+    """
 
 
 def warn_renamed(message: str) -> None:

@@ -11,7 +11,8 @@ from typing import Any, Union, get_args, get_origin
 
 import numpy as np
 
-# Harmless stand-ins for a type: NumPy's own numbers and truth values; sets and tuples for frozen sets and lists.
+# Harmless stand-ins for a type: NumPy's own numbers and truth values; sets and tuples for frozen sets and
+# lists.
 STAND_INS: Mapping[type, Any] = {
     int: numbers.Integral,
     bool: (bool, np.bool_),

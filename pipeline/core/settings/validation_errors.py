@@ -13,7 +13,8 @@ from pipeline.core.masking import masked
 
 # Longer values are cut: a message is for reading.
 _MOST_SHOWN = 80
-# A default that is made from other settings cannot be made where one of these is refused, which is a problem of its own.
+# A default that is made from other settings cannot be made where one of these is refused, which is a problem
+# of its own.
 UNMADE_DEFAULT = "default_factory_not_called"
 _LOOKS_LIKE_NUMBER = re.compile(r"[-+]?[0-9][0-9_.,:]*(?:[eE][-+]?[0-9]+)?|[-+]?0[xob][0-9a-fA-F_]+")
 _LOOKS_LIKE_TRUTH = ("yes", "no", "on", "off", "y", "n", "true", "false")
@@ -42,7 +43,9 @@ _EXPECTED: Mapping[str, str] = {
 
 
 def explain(error: ValidationError, *, at: str | Callable[[str], str], model: type[BaseModel]) -> str:
-    """Return one line for each problem that reading `model` met: place, value, expectation, and the nearest known key.
+    """Return one line for each problem that reading `model` met.
+
+    Place, value, expectation, and the nearest known key.
 
     at is where the settings were written, or gives that for the dotted place of a setting.
     """
@@ -62,7 +65,10 @@ def problems(error: ValidationError, *, model: type[BaseModel]) -> tuple[Setting
 
 
 def _follows(problem: ErrorDetails, refused: Sequence[ErrorDetails]) -> bool:
-    """Return whether a problem follows from another: a default cannot be made, or a list lacks refused entries."""
+    """Return whether a problem follows from another.
+
+    A default cannot be made, or a list lacks refused entries.
+    """
     place = problem["loc"]
     lacks_refused = any(place == other["loc"][: len(place)] != other["loc"] for other in refused)
     return problem["type"] == UNMADE_DEFAULT or (problem["type"] == "too_short" and lacks_refused)
@@ -84,11 +90,17 @@ def _problems_of(problem: ErrorDetails, model: type[BaseModel]) -> Iterator[Sett
         yield SettingProblem(place, "is required")
     elif kind in _EXPECTED:
         context = problem.get("ctx", {})
-        bounds = {name: f"{bound:g}" if isinstance(bound, float) else bound for name, bound in context.items()}
+        bounds = {
+            name: f"{bound:g}" if isinstance(bound, float) else bound for name, bound in context.items()
+        }
         expected = _EXPECTED[kind].format(**bounds).replace(" 1 entries", " 1 entry")
-        names = re.findall(r"'([^']*)'", expected) if kind == "literal_error" and isinstance(value, str) else []
+        names = (
+            re.findall(r"'([^']*)'", expected) if kind == "literal_error" and isinstance(value, str) else []
+        )
         near = did_you_mean(str(value), names)
-        yield SettingProblem(place, f"expected {expected}, got {shown(value)}{_hint(kind, value)}{near and f'.{near}'}")
+        yield SettingProblem(
+            place, f"expected {expected}, got {shown(value)}{_hint(kind, value)}{near and f'.{near}'}"
+        )
     else:
         # A rule on several settings names those it is about; all of the group would hide them.
         got = "" if isinstance(value, Mapping | BaseModel) else f" (got {shown(value)})"
@@ -98,7 +110,9 @@ def _problems_of(problem: ErrorDetails, model: type[BaseModel]) -> Iterator[Sett
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return " Did you mean 'x'?" for the known name nearest to name, or an empty string if none is near."""
     names = list(known)
-    near = difflib.get_close_matches(name, names, n=1) or [one for one in names if len(name) > 2 and name in one]
+    near = difflib.get_close_matches(name, names, n=1) or [
+        one for one in names if len(name) > 2 and name in one
+    ]
     return f" Did you mean {near[0]!r}?" if near else ""
 
 
@@ -109,7 +123,10 @@ def shown(value: Any) -> str:
 
 
 def _hint(kind: str, value: Any) -> str:
-    """Return what to write instead of text that was meant as a number or truth value; empty if that is not clear."""
+    """Return what to write instead of text that was meant as a number or truth value.
+
+    Empty if that is not clear.
+    """
     if kind in ("int_type", "float_type") and isinstance(value, str):
         if _LOOKS_LIKE_NUMBER.fullmatch(value):
             return " (text, not a number: write decimal digits without quotes, separators or a leading zero)"
@@ -130,6 +147,8 @@ def _siblings(model: Any, place: tuple[int | str, ...]) -> list[str]:
     """Return the settings known where place lies in model."""
     for part in place[:-1]:
         model = model.model_fields[part].annotation if hasattr(model, "model_fields") else model
-        model = next((choice for choice in getattr(model, "__args__", ()) if hasattr(choice, "model_fields")), model)
+        model = next(
+            (choice for choice in getattr(model, "__args__", ()) if hasattr(choice, "model_fields")), model
+        )
     is_chosen_by_name = any(base.__name__ == "Plugin" for base in getattr(model, "__mro__", ()))
     return sorted([*(["name"] if is_chosen_by_name else []), *getattr(model, "model_fields", ())])

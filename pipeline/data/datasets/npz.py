@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import override
 
 from pipeline.core.errors import DataError
 from pipeline.core.npy import read_npy
@@ -46,30 +47,37 @@ _KINDS = {
 class ArraysFile(Dataset):
     """An .npz file: inputs (n, ...) of floats and labels (n,) of integers from 0, for training and for validation.
 
-    path may also be a folder with these four arrays as .npy files. Its inputs are memory-mapped, so that they may
-    be larger than memory. With `scaling`, inputs may be integers, such as pixels of one byte, and are kept so.
+    path may also be a folder with these four arrays as .npy files. Its inputs are memory-mapped, so that they
+    may be larger than memory. With `scaling`, inputs may be integers, such as pixels of one byte, and are
+    kept so.
     """
 
     name: ClassVar[str] = "npz"
 
     path: Path
 
+    @override
     def missing(self) -> str | None:
-        """See Dataset."""
         return _absent(self.path)
 
     def read(self) -> Examples:
-        """Return the examples; n_classes is the largest label plus one. Floats of an .npz file become float32.
+        """Return the examples; n_classes is the largest label plus one.
 
-        Raises DataError if the file or a key is missing, cannot be read without unpickling, or has another dtype or
-        shape.
+        Floats of an .npz file become float32.
+
+        Raises DataError if the file or a key is missing, cannot be read without unpickling, or has another
+        dtype or shape.
         """
         if self.path.is_dir():
             return self._read_folder()
         arrays = read_arrays(self.path)
-        inputs = [_inputs(arrays, key, self.path, takes_integers=self.scaling is not None) for key in INPUT_KEYS]
+        inputs = [
+            _inputs(arrays, key, self.path, takes_integers=self.scaling is not None) for key in INPUT_KEYS
+        ]
         labels, n_train = _joined_labels(arrays, [part.shape for part in inputs], self.path)
-        return Examples(inputs=np.concatenate(inputs), labels=labels, n_train=n_train, n_classes=int(labels.max()) + 1)
+        return Examples(
+            inputs=np.concatenate(inputs), labels=labels, n_train=n_train, n_classes=int(labels.max()) + 1
+        )
 
     def read_outline(self) -> Examples:
         """Return the examples with inputs of which headers alone were read; raises DataError."""
@@ -92,34 +100,53 @@ class ArraysFile(Dataset):
         return Examples(inputs=inputs, labels=labels, n_train=n_train, n_classes=int(labels.max()) + 1)
 
 
-def _joined_labels(arrays: Mapping[str, npt.NDArray[Any]], shapes: Sequence[tuple[int, ...]], path: Path) -> tuple[npt.NDArray[np.int64], int]:
-    """Return the labels of both splits and how many are of training; raises DataError unless they fit the shapes."""
+def _joined_labels(
+    arrays: Mapping[str, npt.NDArray[Any]], shapes: Sequence[tuple[int, ...]], path: Path
+) -> tuple[npt.NDArray[np.int64], int]:
+    """Return the labels of both splits and how many are of training.
+
+    Raises DataError unless they fit the shapes.
+    """
     labels = [_labels(arrays, key, path) for key in LABEL_KEYS]
     for split, shape, split_labels in zip(("train", "validation"), shapes, labels, strict=True):
         if shape[0] != len(split_labels) or not shape[0]:
             found = f"{shape[0]} {split}_inputs and {len(split_labels)} {split}_labels"
             raise DataError(f"{path}: {found}; give one or more inputs and a label for each")
     if shapes[0][1:] != shapes[1][1:]:
-        raise DataError(f"{path}: a training input has shape {shapes[0][1:]}, a validation input {shapes[1][1:]}; make them equal")
+        raise DataError(
+            f"{path}: a training input has shape {shapes[0][1:]}, a validation input {shapes[1][1:]}; make "
+            "them equal"
+        )
     joined = np.concatenate(labels)
     if joined.min() < 0 or joined.max() < 1:
-        raise DataError(f"{path}: labels span {joined.min()} to {joined.max()}; expected at least two classes, numbered from 0")
+        raise DataError(
+            f"{path}: labels span {joined.min()} to {joined.max()}; expected at least two classes, numbered "
+            "from 0"
+        )
     # Compared with as many numbers as there are labels: the largest may be absurd.
     present = np.unique(labels[0])
     gaps = np.flatnonzero(present != np.arange(len(present)))
     if len(gaps) or present[-1] != joined.max():
         first = gaps[0] if len(gaps) else len(present)
-        raise DataError(f"{path}: no training point has label {first}, the largest is {joined.max()}; number the classes from 0 without gaps")
+        raise DataError(
+            f"{path}: no training point has label {first}, the largest is {joined.max()}; number the classes "
+            "from 0 without gaps"
+        )
     return joined, len(labels[0])
 
 
 def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
-    """Return the four arrays of an .npz file by name; nothing is unpickled. Raises DataError if the file or one of them cannot be read."""
+    """Return the four arrays of an .npz file by name; nothing is unpickled.
+
+    Raises DataError if the file or one of them cannot be read.
+    """
     with _opened(path) as archive:
         return {key: _array(archive, key, path) for key in KEYS}
 
 
-def read_labels(path: Path) -> tuple[dict[str, npt.NDArray[Any]], list[tuple[tuple[int, ...], np.dtype[Any]]]]:
+def read_labels(
+    path: Path,
+) -> tuple[dict[str, npt.NDArray[Any]], list[tuple[tuple[int, ...], np.dtype[Any]]]]:
     """Return the labels of an .npz file by name, and shape and dtype of its inputs; raises DataError."""
     with _opened(path) as archive:
         headers = [_header(archive, key, path) for key in INPUT_KEYS]
@@ -132,9 +159,13 @@ def read_array(path: Path) -> npt.NDArray[Any]:
         with path.open("rb") as file:
             return read_npy(file)
     except ValueError as error:
-        raise DataError(f"{path} is no array of numbers ({error}); save it with numpy.save(path, array)") from error
+        raise DataError(
+            f"{path} is no array of numbers ({error}); save it with numpy.save(path, array)"
+        ) from error
     except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror or error}); save it with numpy.save(path, array)") from error
+        raise DataError(
+            f"{path} cannot be read ({error.strerror or error}); save it with numpy.save(path, array)"
+        ) from error
 
 
 @contextlib.contextmanager
@@ -151,7 +182,9 @@ def _opened(path: Path) -> Iterator[Any]:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             missing = [key for key in KEYS if key not in archive]
             if missing:
-                raise DataError(f"{path} lacks {', '.join(missing)} (it holds: {', '.join(archive) or 'nothing'}); {_HOW}")
+                raise DataError(
+                    f"{path} lacks {', '.join(missing)} (it holds: {', '.join(archive) or 'nothing'}); {_HOW}"
+                )
             yield archive
     except DAMAGED as error:
         raise DataError(f"{path} is damaged ({error}); copy or download it again") from error
@@ -163,27 +196,39 @@ def _header(archive: Any, key: str, path: Path) -> tuple[tuple[int, ...], np.dty
     """Return shape and dtype of one array of an open .npz file, from its header."""
     with archive.zip.open(f"{key}.npy") as file:
         version = np.lib.format.read_magic(file)
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        read = (
+            np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        )
         shape, _, dtype = read(file)
     if len(shape) < 2:
-        raise DataError(f"{path}: {key} is {dtype} of shape {shape}; expected shape (n, ...), one row for each point")
+        raise DataError(
+            f"{path}: {key} is {dtype} of shape {shape}; expected shape (n, ...), one row for each point"
+        )
     return shape, dtype
 
 
 def _array(archive: Any, key: str, path: Path) -> npt.NDArray[Any]:
-    """Return one array of an open .npz file; raises DataError if it holds objects, is encrypted or does not fit into memory."""
+    """Return one array of an open .npz file.
+
+    Raises DataError if it holds objects, is encrypted or does not fit into memory.
+    """
     try:
         return np.asarray(archive[key])
     except ValueError as error:
         if "allow_pickle" not in str(error):
             raise DataError(f"{path}: {key} is damaged ({error}); copy or download the file again") from error
-        raise DataError(f"{path}: {key} holds Python objects, which are never unpickled; save it as an array of numbers") from error
+        raise DataError(
+            f"{path}: {key} holds Python objects, which are never unpickled; save it as an array of numbers"
+        ) from error
     except (RuntimeError, MemoryError) as error:
         raise DataError(f"{path}: {key} cannot be read ({error}); {_HOW}") from error
 
 
 def _kind_of(path: Path) -> str | None:
-    """Return what a file that is no zip archive is by its first bytes, and the remedy; None for an archive."""
+    """Return what a file that is no zip archive is by its first bytes, and the remedy.
+
+    None for an archive.
+    """
     with path.open("rb") as file:
         head = file.read(64)
     if zipfile.is_zipfile(path):
@@ -198,27 +243,43 @@ def _absent(path: Path) -> str | None:
     try:
         if path.is_dir():
             lacking = [f"{key}.npy" for key in KEYS if not (path / f"{key}.npy").is_file()]
-            return f"data folder {path} lacks {', '.join(lacking)}; save each with numpy.save(path, array)" if lacking else None
+            return (
+                f"data folder {path} lacks {', '.join(lacking)}; save each with numpy.save(path, array)"
+                if lacking
+                else None
+            )
     except OSError as error:
         return f"data folder {path} cannot be opened ({error.strerror}); make it readable"
     missing = why_no_file(path)
     return None if missing is None else f"data file {path} {missing}; {_HOW}"
 
 
-def _check_inputs(dtype: np.dtype[Any], shape: tuple[int, ...], key: str, path: Path, *, takes_integers: bool) -> None:
+def _check_inputs(
+    dtype: np.dtype[Any], shape: tuple[int, ...], key: str, path: Path, *, takes_integers: bool
+) -> None:
     """Raise DataError unless inputs of this dtype and shape can be used; integers only with `scaling`."""
     about = f"{path}: {key} is {dtype} of shape {shape}"
     if dtype.kind in "iu" and not takes_integers:
-        raise DataError(f"{about}; say how they are scaled, such as dataset.scaling.divide_by=255 for pixels, or save floats")
+        raise DataError(
+            f"{about}; say how they are scaled, such as dataset.scaling.divide_by=255 for pixels, or save "
+            "floats"
+        )
     if dtype.kind not in "iuf":
         raise DataError(f"{about}; expected floats of shape (n, ...), or integers and `scaling`")
     if len(shape) < 2:
-        raise DataError(f"{about}; expected shape (n, ...), one row for each point: reshape(-1, 1) makes one feature")
+        raise DataError(
+            f"{about}; expected shape (n, ...), one row for each point: reshape(-1, 1) makes one feature"
+        )
     if shape[0] and 0 in shape:
-        raise DataError(f"{path}: {key} has shape {shape}, so its inputs hold no features; give at least one number for each")
+        raise DataError(
+            f"{path}: {key} has shape {shape}, so its inputs hold no features; give at least one number for "
+            "each"
+        )
 
 
-def _inputs(arrays: Mapping[str, npt.NDArray[Any]], key: str, path: Path, *, takes_integers: bool) -> npt.NDArray[Any]:
+def _inputs(
+    arrays: Mapping[str, npt.NDArray[Any]], key: str, path: Path, *, takes_integers: bool
+) -> npt.NDArray[Any]:
     found = arrays[key]
     _check_inputs(found.dtype, found.shape, key, path, takes_integers=takes_integers)
     if found.dtype.kind in "iu":
@@ -236,24 +297,37 @@ def _why_not_finite(found: npt.NDArray[np.floating[Any]], bad: npt.NDArray[np.in
     value, place = found[tuple(bad[0])], "[" + ", ".join(map(str, bad[0])) + "]"
     others = f", one of {len(bad)} such numbers" if len(bad) > 1 else ""
     if np.isfinite(value):
-        return f"{place} is {value:.4g}{others}: too large for float32, which ends at {np.finfo(np.float32).max:.2g}; scale the inputs"
+        return (
+            f"{place} is {value:.4g}{others}: too large for float32, which ends at "
+            f"{np.finfo(np.float32).max:.2g}; scale the inputs"
+        )
     return f"{place} is {value}{others}; replace or leave out what is not finite"
 
 
 def _labels(arrays: Mapping[str, npt.NDArray[Any]], key: str, path: Path) -> npt.NDArray[np.int64]:
     found = arrays[key]
     if found.dtype.kind not in "iu" or found.ndim != 1:
-        about = f"{path}: {key} is {found.dtype} of shape {found.shape}; expected integers of shape (n,), numbered from 0"
+        about = (
+            f"{path}: {key} is {found.dtype} of shape {found.shape}; expected integers of shape (n,), "
+            "numbered from 0"
+        )
         raise DataError(f"{about}{_remedy(found)}")
     if found.size and found.max() > np.iinfo(np.int64).max:
-        raise DataError(f"{path}: {key} reach {found.max()}, more than 64 bits with a sign hold; expected integers numbered from 0")
+        raise DataError(
+            f"{path}: {key} reach {found.max()}, more than 64 bits with a sign hold; expected integers "
+            "numbered from 0"
+        )
     return found.astype(np.int64)
 
 
 def _remedy(labels: npt.NDArray[Any]) -> str:
     """Return how labels of a common other form become integers of shape (n,)."""
     if labels.dtype.kind in "biuf" and labels.ndim == 2:
-        return ": ravel() them" if labels.shape[1] == 1 else ": argmax(axis=1) turns one column a class into labels"
+        return (
+            ": ravel() them"
+            if labels.shape[1] == 1
+            else ": argmax(axis=1) turns one column a class into labels"
+        )
     if labels.dtype.kind in "bf" and labels.ndim == 1:
         return ": save them with astype(int)"
     return ": numpy.unique(labels, return_inverse=True)[1] numbers names" if labels.dtype.kind in "SU" else ""

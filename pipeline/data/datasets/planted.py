@@ -1,7 +1,8 @@
 """Data whose linear datamodel is known exactly, to test attribution against the truth and not against another estimate.
 
-A softmax-linear model that starts at zero and takes one full-batch step of size eta on the mean cross-entropy of a subset S has the logits
-(eta / |S|) * sum over i in S of (<x, x_i> + 1) * (onehot(y_i) - 1/n_classes): linear in the mask, as long as |S| is the same for all masks.
+A softmax-linear model that starts at zero and takes one full-batch step of size eta on the mean cross-entropy
+of a subset S has the logits (eta / |S|) * sum over i in S of (<x, x_i> + 1) * (onehot(y_i) - 1/n_classes):
+linear in the mask, as long as |S| is the same for all masks.
 """
 
 from typing import ClassVar
@@ -21,7 +22,10 @@ _MOST_NUMBERS = 1_000_000_000
 
 
 class Planted(Dataset):
-    """Points in groups: each group has an axis of its own and one class; noise is the standard deviation of every feature."""
+    """Points in groups: each group has an axis of its own and one class.
+
+    Noise is the standard deviation of every feature.
+    """
 
     name: ClassVar[str] = "planted"
 
@@ -35,15 +39,33 @@ class Planted(Dataset):
     @model_validator(mode="after")
     def _has_points_for_all(self) -> "Planted":
         if not self.n_classes <= self.n_groups <= self.n_train:
-            raise ValueError(f"n_groups is {self.n_groups}; expected n_classes ({self.n_classes}) to n_train ({self.n_train})")
+            raise ValueError(
+                f"n_groups is {self.n_groups}; expected n_classes ({self.n_classes}) to n_train "
+                f"({self.n_train})"
+            )
         n_numbers = (self.n_train + self.n_validation) * self.n_groups
         if n_numbers > _MOST_NUMBERS:
-            raise ValueError(f"{self.n_train + self.n_validation:,} points in {self.n_groups:,} groups take {n_numbers:,} numbers; at most {_MOST_NUMBERS:,}")
+            raise ValueError(
+                f"{self.n_train + self.n_validation:,} points in {self.n_groups:,} groups take {n_numbers:,} "
+                f"numbers; at most {_MOST_NUMBERS:,}"
+            )
         return self
 
     def read(self) -> Examples:
-        """Return inputs (n_train + n_validation, n_groups); groups are as equal in size as they can be, classes are group modulo n_classes."""
+        """Return inputs (n_train + n_validation, n_groups).
+
+        Groups are as equal in size as they can be, classes are group modulo n_classes.
+        """
         rng = seeds.generator("planted", self.seed)
-        groups = np.concatenate([rng.permutation(np.arange(size) % self.n_groups) for size in (self.n_train, self.n_validation)])
-        inputs = SIGNAL * np.eye(self.n_groups)[groups] + self.noise * rng.standard_normal((len(groups), self.n_groups))
-        return Examples(inputs=inputs.astype(np.float32), labels=(groups % self.n_classes).astype(np.int64), n_train=self.n_train, n_classes=self.n_classes)
+        groups = np.concatenate(
+            [rng.permutation(np.arange(size) % self.n_groups) for size in (self.n_train, self.n_validation)]
+        )
+        inputs = SIGNAL * np.eye(self.n_groups)[groups] + self.noise * rng.standard_normal(
+            (len(groups), self.n_groups)
+        )
+        return Examples(
+            inputs=inputs.astype(np.float32),
+            labels=(groups % self.n_classes).astype(np.int64),
+            n_train=self.n_train,
+            n_classes=self.n_classes,
+        )

@@ -1,4 +1,7 @@
-"""Coherent forget sets: points of one class that look alike, the hard case, because the model leans on the group as a whole."""
+"""Coherent forget sets.
+
+Points of one class that look alike, the hard case, because the model leans on the group as a whole.
+"""
 
 import math
 from typing import ClassVar, Literal
@@ -19,7 +22,8 @@ from pipeline.data.forget_sets.base import ForgetSet, checked_forget_set, requir
 class Coherent(ForgetSet):
     """The n_points training points at one end of the first principal component of class `label`'s training inputs.
 
-    The class is that of the labels trained on, flipped ones included; of equal projections the lower id goes first.
+    The class is that of the labels trained on, flipped ones included; of equal projections the lower id goes
+    first.
     """
 
     name: ClassVar[str] = "coherent"
@@ -42,7 +46,9 @@ class Coherent(ForgetSet):
         """
         n_members, n_features = len(self._members(examples)), math.prod(examples.input_shape)
         # The inputs in float32, then centred copies and both sides of the decomposition in float64.
-        n_bytes = 4 * n_members * n_features + 8 * (3 * n_members * n_features + min(n_members, n_features) * n_members)
+        n_bytes = 4 * n_members * n_features + 8 * (
+            3 * n_members * n_features + min(n_members, n_features) * n_members
+        )
         what = f"forget set rule 'coherent' decomposes all {n_members:,} inputs of class {self.label}, which"
         check_memory(n_bytes, what, "choose a smaller class, or give the ids with `indices` or `file`")
 

@@ -1,4 +1,7 @@
-"""Forget sets listed in a file; what counts for identity is the ids in it, not its format or the order of its lines."""
+"""Forget sets listed in a file.
+
+What counts for identity is the ids in it, not its format or the order of its lines.
+"""
 
 from pathlib import Path
 from typing import ClassVar
@@ -15,14 +18,20 @@ __all__ = ["IndexFile", "read_ids"]
 
 
 class IndexFile(ForgetSet):
-    """The training points whose ids a .npy, .txt, .csv or .parquet file lists; of several columns, the one called id or index."""
+    """The training points whose ids a .npy, .txt, .csv or .parquet file lists.
+
+    Of several columns, the one called id or index.
+    """
 
     name: ClassVar[str] = "file"
 
     path: Path
 
     def select(self, examples: Examples, margins: Margins | None) -> Indices:
-        """Return the file's ids; raises DataError if it cannot be read or lists an id that is no training point or comes twice."""
+        """Return the file's ids.
+
+        Raises DataError if it cannot be read or lists an id that is no training point or comes twice.
+        """
         return checked_forget_set(read_ids(self.path), examples)
 
     def content(self) -> str:

@@ -1,4 +1,7 @@
-"""Hardest forget sets: the points that models trained on everything fit worst, on whose presence a model depends most."""
+"""Hardest forget sets.
+
+The points that models trained on everything fit worst, on whose presence a model depends most.
+"""
 
 from typing import ClassVar
 
@@ -12,7 +15,10 @@ from pipeline.data.forget_sets.base import ForgetSet, checked_forget_set, requir
 
 
 class Hardest(ForgetSet):
-    """The n_points training points with the lowest mean margin over the `full` models; of equal ones the lower id goes first."""
+    """The n_points training points with the lowest mean margin over the `full` models.
+
+    Of equal ones the lower id goes first.
+    """
 
     name: ClassVar[str] = "hardest"
     needs: ClassVar[tuple[str, ...]] = ("full",)
@@ -20,17 +26,28 @@ class Hardest(ForgetSet):
     n_points: int = Field(ge=1)
 
     def select(self, examples: Examples, margins: Margins | None) -> Indices:
-        """Return the hardest ids; raises ShapeError unless margins are given for all points, DataError if one is not finite."""
+        """Return the hardest ids.
+
+        Raises ShapeError unless margins are given for all points, DataError if one is not finite.
+        """
         self.check(examples)
         if margins is None or margins.shape[1] != examples.n_points or not len(margins):
             found = "none" if margins is None else f"shape {margins.shape}"
-            raise ShapeError(f"hardest got {found} as margins of `full`; expected (n_models, {examples.n_points}) with at least one model")
+            raise ShapeError(
+                f"hardest got {found} as margins of `full`; expected (n_models, {examples.n_points}) with at "
+                "least one model"
+            )
         mean = margins[:, : examples.n_train].mean(axis=0, dtype=np.float64)
         if not np.isfinite(mean).all():
             diverged = np.flatnonzero(~np.isfinite(mean))[0]
-            raise DataError(f"the mean margin of training point {diverged} over `full` is not finite: a model diverged; lower the learning rate")
+            raise DataError(
+                f"the mean margin of training point {diverged} over `full` is not finite: a model diverged; "
+                "lower the learning rate"
+            )
         return checked_forget_set(np.argsort(mean, kind="stable")[: self.n_points], examples)
 
     def check(self, examples: Examples) -> None:
         """Raise DataError if n_points leave nothing to retain."""
-        require_points(self.n_points, examples.n_train - 1, "training points that can go while one is retained")
+        require_points(
+            self.n_points, examples.n_train - 1, "training points that can go while one is retained"
+        )

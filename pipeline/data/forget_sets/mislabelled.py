@@ -1,4 +1,7 @@
-"""Mislabelled forget sets: the points whose labels the data set flipped on purpose, so that forgetting them should help."""
+"""Mislabelled forget sets.
+
+The points whose labels the data set flipped on purpose, so that forgetting them should help.
+"""
 
 from typing import ClassVar
 
@@ -22,7 +25,10 @@ class Mislabelled(ForgetSet):
         """Return the flipped ids; raises DataError if no label, or too few, were flipped."""
         flipped = np.sort(examples.mislabelled)
         if not len(flipped):
-            raise DataError("the data set has no mislabelled points; give it some with dataset.label_noise: {n_points: ...}")
+            raise DataError(
+                "the data set has no mislabelled points; give it some with dataset.label_noise: {n_points: "
+                "...}"
+            )
         n_points = len(flipped) if self.n_points is None else self.n_points
         require_points(n_points, len(flipped), "mislabelled points")
         return checked_forget_set(flipped[:n_points], examples)

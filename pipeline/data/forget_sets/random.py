@@ -22,5 +22,7 @@ class Random(ForgetSet):
     def select(self, examples: Examples, margins: Margins | None) -> Indices:
         """Return the ids drawn with seed; raises DataError if there are too few training points."""
         require_points(self.n_points, examples.n_train, "training points")
-        drawn = seeds.generator("random_forget_set", self.seed).choice(examples.n_train, self.n_points, replace=False)
+        drawn = seeds.generator("random_forget_set", self.seed).choice(
+            examples.n_train, self.n_points, replace=False
+        )
         return checked_forget_set(drawn, examples)

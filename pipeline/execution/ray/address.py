@@ -1,4 +1,7 @@
-"""Where Ray is: what RAY_ADDRESS stands for, and whether somebody answers there. Ray itself would try for minutes, in silence."""
+"""Where Ray is: what RAY_ADDRESS stands for, and whether somebody answers there.
+
+Ray itself would try for minutes, in silence.
+"""
 
 import os
 import socket
@@ -21,7 +24,10 @@ LOCAL = "local"
 # Seconds in which somebody has to listen, and then to answer; a head that is starting does both sooner.
 LISTEN_SECONDS, _ANSWER_SECONDS = 4.0, 20.0
 PAUSE = 0.5
-_REMEDY = "start that cluster, correct RAY_ADDRESS, or unset it to use Ray on this machine alone; `--executor serial` needs no Ray"
+_REMEDY = (
+    "start that cluster, correct RAY_ADDRESS, or unset it to use Ray on this machine alone; `--executor "
+    "serial` needs no Ray"
+)
 # What a name of a Unix socket may have, in bytes, and what Ray puts behind the temporary folder.
 LONGEST_SOCKET = 107
 SOCKET = "ray/session_2026-01-01_00-00-00_000000_{process}/sockets/plasma_store"
@@ -29,7 +35,10 @@ ANSWERS = (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
 
 
 def wanted_address() -> str:
-    """Return what RAY_ADDRESS says, `local` where it says nothing. Variables of Ray that are empty are unset, as Ray takes them at their word."""
+    """Return what RAY_ADDRESS says, `local` where it says nothing.
+
+    Variables of Ray that are empty are unset, as Ray takes them at their word.
+    """
     for name in ("RAY_ADDRESS", "RAY_TMPDIR", "TMPDIR"):
         if not os.environ.get(name, "-").strip():
             del os.environ[name]
@@ -37,7 +46,10 @@ def wanted_address() -> str:
 
 
 def check_answers(address: str) -> None:
-    """Raise an error with a remedy, within seconds, unless a Ray head answers at address: ConfigError if it is no address."""
+    """Raise an error with a remedy, within seconds, unless a Ray head answers at address.
+
+    ConfigError if it is no address.
+    """
     host, port = _place(address)
     where = f"Ray at {address!r}" + ("" if f"{host}:{port}" in address else f" ({host}:{port})")
     with announced(f"waiting for {where} to listen, for {LISTEN_SECONDS:.0f} s at most"):
@@ -47,9 +59,15 @@ def check_answers(address: str) -> None:
 
 
 def check_temporary_folder() -> None:
-    """Raise ConfigError unless Ray can be started in its temporary folder: one that can be written, with a path short enough for its sockets."""
+    """Raise ConfigError unless Ray can be started in its temporary folder.
+
+    One that can be written, with a path short enough for its sockets.
+    """
     folder = Path(get_default_system_temp_dir())
-    named = next((f"{name} is {str(folder)!r}" for name in ("RAY_TMPDIR", "TMPDIR") if name in os.environ), f"it is {str(folder)!r}")
+    named = next(
+        (f"{name} is {str(folder)!r}" for name in ("RAY_TMPDIR", "TMPDIR") if name in os.environ),
+        f"it is {str(folder)!r}",
+    )
     begins = f"Ray's temporary folder cannot be used: {named}"
     if not folder.is_absolute():
         raise ConfigError(f"{begins}, which is relative; set RAY_TMPDIR to an absolute path")
@@ -59,7 +77,10 @@ def check_temporary_folder() -> None:
         raise ConfigError(f"{begins}, and {there} cannot be written; set RAY_TMPDIR to a folder that can be")
     room = LONGEST_SOCKET - len(f"/{SOCKET.format(process=os.getpid())}")
     if len(os.fsencode(folder)) > room:
-        raise ConfigError(f"{begins}, too long for the sockets that Ray puts there; set RAY_TMPDIR to a folder of at most {room} letters")
+        raise ConfigError(
+            f"{begins}, too long for the sockets that Ray puts there; set RAY_TMPDIR to a folder of at most "
+            f"{room} letters"
+        )
 
 
 def _place(address: str) -> tuple[str, int]:
@@ -72,7 +93,9 @@ def _place(address: str) -> tuple[str, int]:
         parts = urlsplit(found if "://" in str(found) else f"//{found}")
         host, port = parts.hostname, parts.port
     except ConnectionError as error:
-        raise ExecutionError(f"RAY_ADDRESS is {address!r}, but no Ray runs on this machine; {_REMEDY}") from error
+        raise ExecutionError(
+            f"RAY_ADDRESS is {address!r}, but no Ray runs on this machine; {_REMEDY}"
+        ) from error
     except (ValueError, OSError) as error:
         raise ConfigError(f"RAY_ADDRESS {address!r} is no address of Ray ({error}); {expected}") from error
     if not host or not port:
@@ -87,28 +110,42 @@ def _await_listener(where: str, host: str, port: int) -> None:
             socket.create_connection((host, port), timeout=max(PAUSE, deadline - time.monotonic())).close()
         except OSError as error:
             if time.monotonic() + PAUSE > deadline:
-                raise ExecutionError(f"{where} cannot be reached: nothing listens there ({error.strerror or error}); {_REMEDY}") from error
+                raise ExecutionError(
+                    f"{where} cannot be reached: nothing listens there ({error.strerror or error}); {_REMEDY}"
+                ) from error
             time.sleep(PAUSE)
         else:
             return
 
 
 def _await_answer(where: str, target: str, *, is_client: bool) -> None:
-    """Wait for any answer of a Ray head, be it a refusal: Ray itself then says why. A server of Ray's client knows no such question, and says so."""
-    deadline, channel = time.monotonic() + _ANSWER_SECONDS, init_grpc_channel(target, options=GLOBAL_GRPC_OPTIONS)
+    """Wait for any answer of a Ray head, be it a refusal: Ray itself then says why.
+
+    A server of Ray's client knows no such question, and says so.
+    """
+    deadline, channel = (
+        time.monotonic() + _ANSWER_SECONDS,
+        init_grpc_channel(target, options=GLOBAL_GRPC_OPTIONS),
+    )
     try:
         while True:
             try:
-                NodeInfoGcsServiceStub(channel).CheckAlive(CheckAliveRequest(), timeout=max(PAUSE, deadline - time.monotonic()))
+                NodeInfoGcsServiceStub(channel).CheckAlive(
+                    CheckAliveRequest(), timeout=max(PAUSE, deadline - time.monotonic())
+                )
             except grpc.RpcError as error:
                 code = error.code()
                 if code in ANSWERS or (is_client and code is grpc.StatusCode.UNIMPLEMENTED):
                     return
                 if code is grpc.StatusCode.UNIMPLEMENTED:
-                    raise ExecutionError(f"{where} is another server than a Ray head; {_REMEDY}, or write ray:// before it for Ray's client") from error
+                    raise ExecutionError(
+                        f"{where} is another server than a Ray head; {_REMEDY}, or write ray:// before it "
+                        "for Ray's client"
+                    ) from error
                 if time.monotonic() + PAUSE > deadline:
                     raise ExecutionError(
-                        f"{where} cannot be reached: something listens there, but does not answer as Ray does within {_ANSWER_SECONDS:.0f} s; {_REMEDY}"
+                        f"{where} cannot be reached: something listens there, but does not answer as Ray "
+                        f"does within {_ANSWER_SECONDS:.0f} s; {_REMEDY}"
                     ) from error
                 time.sleep(PAUSE)
             else:

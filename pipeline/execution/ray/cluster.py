@@ -1,4 +1,7 @@
-"""The Ray cluster that tasks run on: joining it, seeing which machines it has, and noticing that it is gone."""
+"""The Ray cluster that tasks run on.
+
+Joining it, seeing which machines it has, and noticing that it is gone.
+"""
 
 import contextlib
 import os
@@ -10,9 +13,12 @@ from typing import Any
 
 from pipeline.execution.ray_environment import auth_mode
 
-# Ray reads these when it is imported. What is started here needs no token; who joins a cluster uses the one at hand.
+# Ray reads these when it is imported. What is started here needs no token; who joins a cluster uses the one
+# at hand.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-os.environ.setdefault("RAY_AUTH_MODE", auth_mode() if (os.environ.get("RAY_ADDRESS") or "local") != "local" else "disabled")
+os.environ.setdefault(
+    "RAY_AUTH_MODE", auth_mode() if (os.environ.get("RAY_ADDRESS") or "local") != "local" else "disabled"
+)
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
 import ray
@@ -27,14 +33,17 @@ OBJECT_STORE_BYTES = 512 << 20
 _LOOK_SECONDS = 1.0
 # A head that restarts is back sooner; Ray itself ends the process after 60 s, with a dump in place of a word.
 GONE_SECONDS = 30.0
-# Seconds after which unmet needs are worth a word. An autoscaler takes minutes to bring a machine, and until then all is well.
+# Seconds after which unmet needs are worth a word. An autoscaler takes minutes to bring a machine, and until
+# then all is well.
 CLUSTER_SAID_AFTER = 4.0
 # Ray's own label of every node; by it tasks are kept from nodes that do not see the store.
 NODE_LABEL = "ray.io/node-id"
 
 
 def connect(n_cpus: int | None = None) -> None:
-    """Join the cluster at RAY_ADDRESS, or start Ray on this machine; does nothing if this process is connected already.
+    """Join the cluster at RAY_ADDRESS, or start Ray on this machine.
+
+    Does nothing if this process is connected already.
 
     Raises ConfigError or ExecutionError, within seconds, where neither can be done.
     """
@@ -54,11 +63,20 @@ def connect(n_cpus: int | None = None) -> None:
             ray.init(address=address, logging_level="ERROR", log_to_driver=False, **local)
     except (ConnectionError, OSError, ValueError, RuntimeError) as error:
         if address == LOCAL:
-            remedy = "set RAY_TMPDIR to a short path that can be written" if isinstance(error, OSError) else "mend that"
-            raise ExecutionError(f"Ray cannot be started on this machine ({error}); {remedy}, or use --executor serial") from error
-        raise ExecutionError(f"Ray at {address!r} cannot be reached ({error}); check RAY_ADDRESS, or use --executor serial") from error
+            remedy = (
+                "set RAY_TMPDIR to a short path that can be written"
+                if isinstance(error, OSError)
+                else "mend that"
+            )
+            raise ExecutionError(
+                f"Ray cannot be started on this machine ({error}); {remedy}, or use --executor serial"
+            ) from error
+        raise ExecutionError(
+            f"Ray at {address!r} cannot be reached ({error}); check RAY_ADDRESS, or use --executor serial"
+        ) from error
     finally:
-        # Ray's own handler of SIGTERM aborts the process with a dump; whoever set one before wants to end in order.
+        # Ray's own handler of SIGTERM aborts the process with a dump; whoever set one before wants to end in
+        # order.
         if threading.current_thread() is threading.main_thread():
             for number, handler in before.items():
                 signal.signal(number, handler)
@@ -66,14 +84,22 @@ def connect(n_cpus: int | None = None) -> None:
 
 def busy_notice() -> str:
     """Return what to say when a run begins on a cluster whose CPUs others use, empty where all are free."""
-    total, free = (resources.get("CPU", 0.0) for resources in (ray.cluster_resources(), ray.available_resources()))
+    total, free = (
+        resources.get("CPU", 0.0) for resources in (ray.cluster_resources(), ray.available_resources())
+    )
     if free >= total:
         return ""
-    return f"others use {total - free:g} of the {total:g} CPUs of this cluster: tasks wait until CPUs come free; Ctrl-C ends this run and loses nothing"
+    return (
+        f"others use {total - free:g} of the {total:g} CPUs of this cluster: tasks wait until CPUs come "
+        "free; Ctrl-C ends this run and loses nothing"
+    )
 
 
 class Lookout:
-    """The machines of the cluster, as a thread of its own last saw them: whoever asks a head that is gone waits for ever."""
+    """The machines of the cluster, as a thread of its own last saw them.
+
+    Whoever asks a head that is gone waits for ever.
+    """
 
     def __init__(self) -> None:
         # Through ray:// this process is on none of them.
@@ -83,7 +109,10 @@ class Lookout:
         threading.Thread(target=self._look, daemon=True, name="lookout").start()
 
     def machines(self) -> list[dict[str, float]]:
-        """Return the resources and labels of each living machine, see machine_of; raises ExecutionError if the head, or this process's own machine, is gone."""
+        """Return the resources and labels of each living machine, see machine_of.
+
+        Raises ExecutionError if the head, or this process's own machine, is gone.
+        """
         silent = time.monotonic() - self._seen
         if silent > GONE_SECONDS:
             raise gone(f"its head has not answered for {silent:.0f} s")
@@ -109,7 +138,10 @@ class Lookout:
 
 
 class ConnectionPatience:
-    """How long needs that no living machine meets are waited for: Ray itself would wait for ever, in silence."""
+    """How long needs that no living machine meets are waited for.
+
+    Ray itself would wait for ever, in silence.
+    """
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
@@ -117,33 +149,67 @@ class ConnectionPatience:
         self.notice = ""
 
     def hopeless(self, needs: Collection[Need], machines: list[dict[str, float]]) -> dict[Need, str]:
-        """Return the error of each of these needs that is to be given up: none unless it was unmet at every look for so many seconds."""
+        """Return the error of each of these needs that is to be given up.
+
+        None unless it was unmet at every look for so many seconds.
+        """
         now, before = time.monotonic(), self._unmet_since
-        unmet = self._unmet_since = {need: before.get(need, now) for need in needs if not any(offer_fits(need, machine) for machine in machines)}
+        unmet = self._unmet_since = {
+            need: before.get(need, now)
+            for need in needs
+            if not any(offer_fits(need, machine) for machine in machines)
+        }
         hopeless = [need for need, begun in unmet.items() if now - begun >= self.seconds]
-        waiting = [need for need, begun in unmet.items() if min(CLUSTER_SAID_AFTER, self.seconds / 2) <= now - begun < self.seconds]
+        waiting = [
+            need
+            for need, begun in unmet.items()
+            if min(CLUSTER_SAID_AFTER, self.seconds / 2) <= now - begun < self.seconds
+        ]
         self.notice = self._word(waiting[0], machines) if waiting else ""
         since = f"none has come for {self.seconds:.0f} s; the largest has {_largest(machines)}"
-        remedy = "lower `resources` in the config, add such a node, or raise resources.patience_seconds where one takes longer to come"
-        return {need: f"ExecutionError: no node offers {_described(need)} and {since}: {remedy}" for need in hopeless}
+        remedy = (
+            "lower `resources` in the config, add such a node, or raise resources.patience_seconds where one "
+            "takes longer to come"
+        )
+        return {
+            need: f"ExecutionError: no node offers {_described(need)} and {since}: {remedy}"
+            for need in hopeless
+        }
 
     def _word(self, need: Need, machines: list[dict[str, float]]) -> str:
-        return f"waiting for a node that offers {_described(need)} (the largest has {_largest(machines)}), for {self.seconds:.0f} s at most"
+        return (
+            f"waiting for a node that offers {_described(need)} (the largest has {_largest(machines)}), for "
+            f"{self.seconds:.0f} s at most"
+        )
 
 
 def gone(reason: str) -> ExecutionError:
     """Return the error of a cluster that will not bring anything back."""
-    return ExecutionError(f"the Ray cluster is gone: {reason}. Everything finished is kept; start the cluster and run the same command again")
+    return ExecutionError(
+        f"the Ray cluster is gone: {reason}. Everything finished is kept; start the cluster and run the same "
+        "command again"
+    )
 
 
 def _wanted(need: Need) -> dict[str, float]:
-    wanted = {"CPU": float(need.num_cpus), "GPU": need.num_gpus, "memory": float(need.memory_bytes or 0), **dict(need.custom)}
+    wanted = {
+        "CPU": float(need.num_cpus),
+        "GPU": need.num_gpus,
+        "memory": float(need.memory_bytes or 0),
+        **dict(need.custom),
+    }
     return {name: amount for name, amount in wanted.items() if amount}
 
 
 def machine_of(node: Mapping[str, Any]) -> dict[str, float]:
-    """Return what a node as Ray lists it offers, by name: its resources, and 1 for each of its labels, as `label:NAME=VALUE`."""
-    return {**node["Resources"], **{f"label:{name}={value}": 1.0 for name, value in (node.get("Labels") or {}).items()}}
+    """Return what a node as Ray lists it offers, by name.
+
+    Its resources, and 1 for each of its labels, as `label:NAME=VALUE`.
+    """
+    return {
+        **node["Resources"],
+        **{f"label:{name}={value}": 1.0 for name, value in (node.get("Labels") or {}).items()},
+    }
 
 
 def has_labels(need: Need, machine: Mapping[str, float]) -> bool:
@@ -163,7 +229,9 @@ def _described(need: Need) -> str:
 
 def offer_fits(need: Need, machine: Mapping[str, float]) -> bool:
     """Return whether a machine offers what need asks for."""
-    return has_labels(need, machine) and all(machine.get(name, 0.0) >= amount for name, amount in _wanted(need).items())
+    return has_labels(need, machine) and all(
+        machine.get(name, 0.0) >= amount for name, amount in _wanted(need).items()
+    )
 
 
 def _largest(machines: list[dict[str, float]]) -> dict[str, float]:

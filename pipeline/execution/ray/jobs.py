@@ -1,4 +1,7 @@
-"""Ray's job server as a client sees it: hand over a job, follow its log to the end. Every refusal and silence is an error with a remedy."""
+"""Ray's job server as a client sees it: hand over a job, follow its log to the end.
+
+Every refusal and silence is an error with a remedy.
+"""
 
 import asyncio
 import logging
@@ -32,16 +35,25 @@ SILENCE_SECONDS = 60.0
 RETRY_SECONDS = 1.0
 ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
 # They tell a user of every file package, in the words of a log.
-LOUD = ("ray.dashboard.modules.dashboard_sdk", "ray.dashboard.modules.job.sdk", "ray._private.runtime_env.packaging")
+LOUD = (
+    "ray.dashboard.modules.dashboard_sdk",
+    "ray.dashboard.modules.job.sdk",
+    "ray._private.runtime_env.packaging",
+)
 LARGEST_BYTES = GCS_STORAGE_MAX_SIZE
 
 
 def shipped_files(folder: Path) -> list[Path]:
-    """Return the files of folder that Ray ships, relative to it: all but those that .rayignore, .gitignore and Ray itself leave out."""
+    """Return the files of folder that Ray ships, relative to it.
+
+    All but those that .rayignore, .gitignore and Ray itself leave out.
+    """
     found: list[Path] = []
     root = folder.resolve()
     # Ray's own walk, private as it is: any other would sooner or later disagree with what is uploaded.
-    _dir_travel(root, [_get_excludes(root, get_runtime_env_default_excludes())], found.append, include_gitignore=True)
+    _dir_travel(
+        root, [_get_excludes(root, get_runtime_env_default_excludes())], found.append, include_gitignore=True
+    )
     return [path.relative_to(root) for path in found if path.is_file()]
 
 
@@ -59,7 +71,9 @@ class JobServer:
     def __init__(self, address: str) -> None:
         """Connect; raises ConfigError if the address is none, ExecutionError within seconds if nobody answers or the token is refused."""
         if not address.startswith(("http://", "https://")):
-            raise ConfigError(f"--address {address!r}: expected that of the head's dashboard, such as http://HEAD:8265")
+            raise ConfigError(
+                f"--address {address!r}: expected that of the head's dashboard, such as http://HEAD:8265"
+            )
         self.address = address.rstrip("/")
         asyncio.run(_ask(self.address))
         # Ray prefers what the environment names to what it is given; the user's word counts here.
@@ -82,14 +96,25 @@ class JobServer:
 
         needs are what the entry point itself asks of the cluster.
         """
-        environment: dict[str, Any] = {"env_vars": dict(variables)} | ({} if working_dir is None else {"working_dir": working_dir})
+        environment: dict[str, Any] = {"env_vars": dict(variables)} | (
+            {} if working_dir is None else {"working_dir": working_dir}
+        )
         options: dict[str, Any] = {f"entrypoint_{name}": value for name, value in needs.items()}
-        self._told(lambda: self._client.submit_job(entrypoint=entrypoint, submission_id=job_id, runtime_env=environment, metadata=dict(metadata), **options))
+        self._told(
+            lambda: self._client.submit_job(
+                entrypoint=entrypoint,
+                submission_id=job_id,
+                runtime_env=environment,
+                metadata=dict(metadata),
+                **options,
+            )
+        )
 
     def follow(self, job_id: str, write: Callable[[str], None]) -> JobDetails:
         """Hand the job's log to write as it grows and return how the job ended.
 
-        A log connection that drops is opened again and goes on where it was. Raises ExecutionError if the head stays silent for a minute.
+        A log connection that drops is opened again and goes on where it was. Raises ExecutionError if the
+        head stays silent for a minute.
         """
         seen, heard, is_said = 0, time.monotonic(), False
         while True:
@@ -105,16 +130,23 @@ class JobServer:
             except (RuntimeError, OSError, aiohttp.ClientError) as error:
                 if time.monotonic() - heard > SILENCE_SECONDS:
                     raise ExecutionError(
-                        f"{self.address} has not answered for {SILENCE_SECONDS:.0f} s ({error}); the job may go on without us, and what it finished is kept: "
+                        f"{self.address} has not answered for {SILENCE_SECONDS:.0f} s ({error}); the job may "
+                        "go on without us, and what it finished is kept: "
                         "see `dmm status`, and submit again if the head is gone"
                     ) from error
                 if not is_said and time.monotonic() - heard > SAID_AFTER:
                     is_said = True
-                    warn(f"{self.address} does not answer; waiting for it up to {SILENCE_SECONDS:.0f} s. The job goes on meanwhile")
+                    warn(
+                        f"{self.address} does not answer; waiting for it up to {SILENCE_SECONDS:.0f} s. The "
+                        "job goes on meanwhile"
+                    )
                 time.sleep(RETRY_SECONDS)
 
     async def _copy(self, job_id: str, seen: int, write: Callable[[str], None]) -> int:
-        """Write the log from character seen on until the connection ends; return how much of it was seen then."""
+        """Write the log from character seen on until the connection ends.
+
+        Return how much of it was seen then.
+        """
         position = 0
         try:
             async for lines in self._client.tail_job_logs(job_id):
@@ -135,33 +167,42 @@ class JobServer:
             raise ExecutionError(_refused(self.address, str(error))) from error
         except Timeout as error:
             raise ExecutionError(
-                f"{self.address} has not answered for {REQUEST_SECONDS:.0f} s; look at its dashboard. Whether it took a job, `ray job list` says: "
+                f"{self.address} has not answered for {REQUEST_SECONDS:.0f} s; look at its dashboard. "
+                "Whether it took a job, `ray job list` says: "
                 "submit again if it did not"
             ) from error
         except (RuntimeError, OSError, ValueError) as error:
             raise ExecutionError(
-                f"the job server at {self.address} refused: {_line(error)}; look at its dashboard, and see that it runs the Ray version used here"
+                f"the job server at {self.address} refused: {_line(error)}; look at its dashboard, and see "
+                "that it runs the Ray version used here"
             ) from error
 
 
 async def _ask(address: str) -> None:
-    """Raise ExecutionError unless somebody answers at address, be it with a refusal: Ray's client itself would wait for minutes."""
+    """Raise ExecutionError unless somebody answers at address, be it with a refusal.
+
+    Ray's client itself would wait for minutes.
+    """
     try:
         async with (
-            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_ANSWER_SECONDS), trust_env=True) as session,
+            aiohttp.ClientSession(
+                timeout=aiohttp.ClientTimeout(total=_ANSWER_SECONDS), trust_env=True
+            ) as session,
             session.get(f"{address}/api/version"),
         ):
             return
     except (OSError, ValueError, aiohttp.ClientError) as error:
         raise ExecutionError(
-            f"no Ray head answers at {address} ({str(error) or type(error).__name__}); check that it runs with a dashboard, "
+            f"no Ray head answers at {address} ({str(error) or type(error).__name__}); check that it runs "
+            "with a dashboard, "
             "and that its port is open to here (such as by ssh -L 8265:localhost:8265)"
         ) from error
 
 
 def _refused(address: str, reason: str) -> str:
     return (
-        f"{address} refused the token ({reason.strip().splitlines()[0]}); set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH to a file "
+        f"{address} refused the token ({reason.strip().splitlines()[0]}); set RAY_AUTH_MODE=token and "
+        "RAY_AUTH_TOKEN_PATH to a file "
         "with the token that the cluster was started with (`ray get-auth-token` on the head prints it)"
     )
 

@@ -1,4 +1,7 @@
-"""The nodes of a Ray cluster that do not see the store: named to the driver, and passed over while others can take the work."""
+"""The nodes of a Ray cluster that do not see the store.
+
+Named to the driver, and passed over while others can take the work.
+"""
 
 import time
 from collections.abc import Callable, Collection
@@ -9,7 +12,8 @@ from pipeline.core.resources import Need
 from pipeline.execution.executor import Outcome
 from pipeline.execution.ray.cluster import NODE_LABEL, offer_fits
 
-# Seconds after which a node is tried again: its mount may have been repaired, and if not, that costs it one shard's wait.
+# Seconds after which a node is tried again: its mount may have been repaired, and if not, that costs it one
+# shard's wait.
 PASSED_OVER = 600.0
 
 
@@ -30,14 +34,19 @@ class Blind:
             self.nodes[outcome.node] = (time.monotonic() + PASSED_OVER, str(outcome.error).partition(": ")[2])
 
     def around(self, need: Need, machines: Callable[[], list[dict[str, float]]]) -> Need:
-        """Return need as one that these nodes do not meet, if any of the cluster's machines still does; else need as it is: a mount may come back."""
+        """Return need as one that these nodes do not meet, if any of the cluster's machines still does.
+
+        Else need as it is: a mount may come back.
+        """
         self._forget()
         if not self.nodes or any(name == NODE_LABEL for name, _ in need.labels):
             return need
         elsewhere = replace(need, labels=(*need.labels, (NODE_LABEL, f"!in({','.join(sorted(self.nodes))})")))
         return elsewhere if any(offer_fits(elsewhere, machine) for machine in machines()) else need
 
-    def hopeless(self, needs: Collection[Need], machines: list[dict[str, float]], seconds: float) -> dict[Need, str]:
+    def hopeless(
+        self, needs: Collection[Need], machines: list[dict[str, float]], seconds: float
+    ) -> dict[Need, str]:
         """Return the error of each of these needs that only blind nodes meet, once nothing has come to its end for so many seconds."""
         if self.since is None or time.monotonic() - self.since < seconds or not self.notice:
             return {}
@@ -52,4 +61,6 @@ class Blind:
         return list(self.nodes.values())[-1][1] if self.nodes else ""
 
     def _forget(self) -> None:
-        self.nodes = {node: (until, said) for node, (until, said) in self.nodes.items() if time.monotonic() < until}
+        self.nodes = {
+            node: (until, said) for node, (until, said) in self.nodes.items() if time.monotonic() < until
+        }

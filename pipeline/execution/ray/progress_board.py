@@ -1,7 +1,9 @@
-"""How tasks on Ray tell how far they are: a small actor that workers write to and the driver reads, neither of them waiting.
+"""How tasks on Ray tell how far they are.
 
-The actor starts when tasks have run for a few seconds, so short runs never pay for it. A worker sends from a thread of
-its own, at most every few seconds; what cannot be sent is left out.
+A small actor that workers write to and the driver reads, neither of them waiting.
+
+The actor starts when tasks have run for a few seconds, so short runs never pay for it. A worker sends from a
+thread of its own, at most every few seconds; what cannot be sent is left out.
 """
 
 import threading
@@ -49,7 +51,10 @@ class BoardReader:
         self.shares: Mapping[int, float] = {}
 
     def update(self, longest_seconds: float) -> None:
-        """Take in an answer that has come, and ask again; longest_seconds is how long the oldest task has been out."""
+        """Take in an answer that has come, and ask again.
+
+        Longest_seconds is how long the oldest task has been out.
+        """
         if self._is_broken or longest_seconds < WORTH_A_BOARD:
             return
         # Progress is for show. Whatever is wrong with the board, the run goes on without it.

@@ -1,7 +1,10 @@
-"""Executor on Ray that streams: many tasks alike run as one Ray Data pipeline, and each machine holds what they have in common once.
+"""Executor on Ray that streams.
 
-The pipeline maps plain functions over the numbers of the tasks; a pool of actors on all CPUs would hang (ray#44687). It is driven by a task of
-its own, so that this process neither imports Ray Data nor waits for it. What comes back of a task is a small row; what it computed, it wrote.
+Many tasks alike run as one Ray Data pipeline, and each machine holds what they have in common once.
+
+The pipeline maps plain functions over the numbers of the tasks; a pool of actors on all CPUs would hang
+(ray#44687). It is driven by a task of its own, so that this process neither imports Ray Data nor waits for
+it. What comes back of a task is a small row; what it computed, it wrote.
 """
 
 import json
@@ -9,8 +12,10 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from typing_extensions import override
+
 from pipeline.core.resources import Need
-from pipeline.execution.executor import Outcome
+from pipeline.execution.executor import Executor, Outcome
 from pipeline.execution.ray.cluster import ConnectionPatience
 from pipeline.execution.ray.tasks import RayExecutor, fault_of_loss, options_of, run_task, said
 
@@ -18,15 +23,20 @@ import ray  # isort: skip  (after ray_cluster, which sets what it reads when it 
 
 T = TypeVar("T")
 
-# A first pipeline takes 3.5 s to start; with 4,000 models, a block that need not read the factor again saves .2 s.
+# A first pipeline takes 3.5 s to start; with 4,000 models, a block that need not read the factor again saves
+# .2 s.
 FEWEST = 32
-# Within a pipeline Ray Data goes on by itself after a loss; what is lost more often comes back, and is tried again alone.
+# Within a pipeline Ray Data goes on by itself after a loss; what is lost more often comes back, and is tried
+# again alone.
 MAX_RETRIES = 3
 
 
 @dataclass
 class Stream(Generic[T]):
-    """Tasks in one pipeline: those not handed back yet by number, where its rows come from, how often it was started, and how it broke."""
+    """Tasks in one pipeline.
+
+    Those not handed back yet by number, where its rows come from, how often it was started, and how it broke.
+    """
 
     tasks: dict[int, T]
     need: Need
@@ -36,11 +46,11 @@ class Stream(Generic[T]):
     error: "ray.exceptions.RayError | None" = None
 
 
-class StreamingExecutor(Generic[T]):
+class StreamingExecutor(Executor[T]):
     """Runs function(task, shared, device, common) on Ray, common being what prepare(task, shared, device) returned; its results are JSON-ready.
 
-    Tasks of which `stream` names the same thing are alike and go through one pipeline, if `fewest` or more are submitted between two waits.
-    All others are Ray tasks and run function(task, shared, device).
+    Tasks of which `stream` names the same thing are alike and go through one pipeline, if `fewest` or more
+    are submitted between two waits. All others are Ray tasks and run function(task, shared, device).
     """
 
     def __init__(
@@ -63,16 +73,16 @@ class StreamingExecutor(Generic[T]):
         """See Executor. What is streamed takes no room: Ray Data itself holds it back."""
         return self._single.has_room()
 
+    @override
     def submit(self, task: T, need: Need) -> None:
-        """See Executor."""
         name = self._stream(task)
         if name is None:
             self._single.submit(task, need)
         else:
             self._gathered.setdefault(name, []).append((task, need))
 
+    @override
     def wait(self, seconds: float) -> list[Outcome[T]]:
-        """See Executor."""
         for tasks in self._gathered.values():
             self._start(tasks)
         self._gathered = {}
@@ -85,14 +95,18 @@ class StreamingExecutor(Generic[T]):
         return outcomes + self._single.wait(share)
 
     @property
+    @override
     def notice(self) -> str:
-        """See Executor."""
         return self._patience.notice or self._single.notice
 
     @property
+    @override
     def n_running(self) -> int:
-        """See Executor."""
-        return self._single.n_running + sum(map(len, self._gathered.values())) + sum(len(stream.tasks) for stream in self._streams)
+        return (
+            self._single.n_running
+            + sum(map(len, self._gathered.values()))
+            + sum(len(stream.tasks) for stream in self._streams)
+        )
 
     def under_way(self) -> Sequence[tuple[T, float]]:
         """See Executor. Blocks of streams are short and tell nothing."""
@@ -101,8 +115,8 @@ class StreamingExecutor(Generic[T]):
     def listen(self, changed: Callable[[], None]) -> None:
         """See Executor. `submit` returns at once here."""
 
+    @override
     def close(self) -> None:
-        """See Executor."""
         if self._single.lookout.answers:
             for stream in self._streams:
                 ray.cancel(stream.rows, force=True)
@@ -116,13 +130,20 @@ class StreamingExecutor(Generic[T]):
             return
         (first, need), numbered = tasks[0], dict(enumerate(task for task, _ in tasks))
         need = self._single.blind.around(need, self._single.lookout.machines)
-        common = ray.remote(**options_of(need, retries=MAX_RETRIES))(run_task).remote(self._prepare, first, self._single.shared)
+        common = ray.remote(**options_of(need, retries=MAX_RETRIES))(run_task).remote(
+            self._prepare, first, self._single.shared
+        )
         self._streams.append(Stream(numbered, need, common, self._rows(numbered, need, common)))
 
     def _rows(self, tasks: dict[int, T], need: Need, common: "ray.ObjectRef") -> "ray.ObjectRefGenerator":
-        """Start a pipeline over tasks and return what yields its rows. It asks for no CPU, lest it wait for itself where there is one."""
+        """Start a pipeline over tasks and return what yields its rows.
+
+        It asks for no CPU, lest it wait for itself where there is one.
+        """
         # Ray wants to see the `yield`, which what checks types in the tests hides.
-        drive = ray.remote(num_cpus=0, max_retries=0, num_returns="streaming")(lambda *given: (yield from _drive(*given)))
+        drive = ray.remote(num_cpus=0, max_retries=0, num_returns="streaming")(
+            lambda *given: (yield from _drive(*given))
+        )
         return drive.remote(self._function, tasks, need, {"shared": self._single.shared, "common": common})
 
     def _drain(self, stream: Stream[T], seconds: float) -> Iterator[Outcome[T]]:
@@ -139,17 +160,36 @@ class StreamingExecutor(Generic[T]):
                 stream.error = error
 
     def _told(self, task: T, row: Mapping[str, Any]) -> Outcome[T]:
-        outcome = Outcome(task, json.loads(row["result"]), row["error"] or None, row["trace"], row["fault"], row["host"], row["node"])
+        outcome = Outcome(
+            task,
+            json.loads(row["result"]),
+            row["error"] or None,
+            row["trace"],
+            row["fault"],
+            row["host"],
+            row["node"],
+        )
         self._single.blind.note(outcome)
         return outcome
 
     def _ended(self, stream: Stream[T]) -> list[Outcome[T]]:
-        """Return what became of tasks that a pipeline ended without: nothing yet if its driver was lost, as it then goes on with them."""
+        """Return what became of tasks that a pipeline ended without.
+
+        Nothing yet if its driver was lost, as it then goes on with them.
+        """
         if stream.error is not None and stream.n_starts <= MAX_RETRIES:
-            stream.rows, stream.n_starts, stream.error = self._rows(stream.tasks, stream.need, stream.common), stream.n_starts + 1, None
+            stream.rows, stream.n_starts, stream.error = (
+                self._rows(stream.tasks, stream.need, stream.common),
+                stream.n_starts + 1,
+                None,
+            )
             return []
         lost = f"its worker was lost (after {MAX_RETRIES} retries); if memory ran out, raise `resources`"
-        reason, trace = (f"ExecutionError: {lost}", "") if stream.error is None else (said(stream.error), str(stream.error))
+        reason, trace = (
+            (f"ExecutionError: {lost}", "")
+            if stream.error is None
+            else (said(stream.error), str(stream.error))
+        )
         fault = "crashed" if stream.error is None else fault_of_loss(stream.error)
         outcomes = [Outcome(task, error=reason, trace=trace, fault=fault) for task in stream.tasks.values()]
         stream.tasks = {}
@@ -157,17 +197,26 @@ class StreamingExecutor(Generic[T]):
 
     def _stalled(self) -> list[Outcome[T]]:
         """Give up streams whose needs no living node has met for long."""
-        needs, machines = {stream.need for stream in self._streams if stream.tasks}, self._single.lookout.machines()
-        hopeless = self._patience.hopeless(needs, machines) | self._single.blind.hopeless(needs, machines, self._patience.seconds)
+        needs, machines = (
+            {stream.need for stream in self._streams if stream.tasks},
+            self._single.lookout.machines(),
+        )
+        hopeless = self._patience.hopeless(needs, machines) | self._single.blind.hopeless(
+            needs, machines, self._patience.seconds
+        )
         outcomes = []
         for stream in [stream for stream in self._streams if stream.need in hopeless]:
             ray.cancel(stream.rows, force=True)
-            outcomes += [Outcome(task, error=hopeless[stream.need], fault="unmet") for task in stream.tasks.values()]
+            outcomes += [
+                Outcome(task, error=hopeless[stream.need], fault="unmet") for task in stream.tasks.values()
+            ]
             stream.tasks = {}
         return outcomes
 
 
-def _drive(function: Callable[..., Any], tasks: dict[int, T], need: Need, held: dict[str, "ray.ObjectRef"]) -> Iterator[dict[str, Any]]:
+def _drive(
+    function: Callable[..., Any], tasks: dict[int, T], need: Need, held: dict[str, "ray.ObjectRef"]
+) -> Iterator[dict[str, Any]]:
     """Yield one row for each task, as they are done: its number, and its result, error and trace as text."""
     import ray.data
 
@@ -175,15 +224,26 @@ def _drive(function: Callable[..., Any], tasks: dict[int, T], need: Need, held: 
         prepared, shared = ray.get(held["common"]), ray.get(held["shared"])
         outcome = prepared
         if prepared.error is None:
-            outcome = run_task(lambda task, shared, device: function(task, shared, device, prepared.result), tasks[row["number"]], shared)
+            outcome = run_task(
+                lambda task, shared, device: function(task, shared, device, prepared.result),
+                tasks[row["number"]],
+                shared,
+            )
         result = json.dumps(outcome.result if outcome is not prepared else None)
-        told = {"error": outcome.error or "", "trace": outcome.trace, "fault": outcome.fault, "host": outcome.host, "node": outcome.node}
+        told = {
+            "error": outcome.error or "",
+            "trace": outcome.trace,
+            "fault": outcome.fault,
+            "host": outcome.host,
+            "node": outcome.node,
+        }
         return {"number": row["number"], "result": result, **told}
 
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
-    # A task whose worker is lost again and again costs the others nothing; Ray Data itself would retry it for ever.
+    # A task whose worker is lost again and again costs the others nothing; Ray Data itself would retry it for
+    # ever.
     context.max_errored_blocks = -1
     numbers = ray.data.from_items([{"number": number} for number in tasks], override_num_blocks=len(tasks))
     yield from numbers.map(compute, **options_of(need, retries=MAX_RETRIES)).iter_rows()

@@ -1,7 +1,7 @@
 """Executor on Ray: one task a shard, a bounded window of them in flight, the data put into the object store once.
 
-Ray retries nothing here: it would count a machine that was preempted and a process that crashed alike. What is lost comes back as an outcome that says
-which it was, and the walk decides.
+Ray retries nothing here: it would count a machine that was preempted and a process that crashed alike. What
+is lost comes back as an outcome that says which it was, and the walk decides.
 """
 
 import itertools
@@ -10,11 +10,13 @@ import uuid
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
+
+from typing_extensions import override
 
 from pipeline.core.resources import Need
 from pipeline.core.task_progress import reports_to
-from pipeline.execution.executor import Fault, Outcome, attempt
+from pipeline.execution.executor import Executor, Fault, Outcome, attempt
 from pipeline.execution.ray.cluster import ConnectionPatience, Lookout, busy_notice, connect, gone
 from pipeline.execution.ray.node_visibility import Blind
 
@@ -29,16 +31,22 @@ WINDOW_PER_CPU = 2
 FEWEST_IN_FLIGHT = 8
 
 
-class RayExecutor(Generic[T]):
-    """Runs function(task, shared, device) as Ray tasks. A task whose resources never come is an error, not silence."""
+class RayExecutor(Executor[T]):
+    """Runs function(task, shared, device) as Ray tasks.
 
-    def __init__(self, function: Callable[[T, Any, str], Any], shared: Any, *, stall_seconds: float = 60.0) -> None:
+    A task whose resources never come is an error, not silence.
+    """
+
+    def __init__(
+        self, function: Callable[[T, Any, str], Any], shared: Any, *, stall_seconds: float = 60.0
+    ) -> None:
         connect()
         self._function, self.shared = function, ray.put(shared)
         self.lookout, self._patience = Lookout(), ConnectionPatience(stall_seconds)
         self.blind = Blind()
         self._tasks: dict[ray.ObjectRef, tuple[T, Need]] = {}
-        # The number under which each task tells how far it is, and when it was handed over; in the order of handing over.
+        # The number under which each task tells how far it is, and when it was handed over; in the order of
+        # handing over.
         self._numbers: dict[ray.ObjectRef, tuple[int, float]] = {}
         self._channel, self._count = f"dmm-progress-{uuid.uuid4().hex}", itertools.count()
         self._reader = BoardReader(self._channel)
@@ -47,25 +55,28 @@ class RayExecutor(Generic[T]):
         # Said until the first task comes back.
         self._busy = busy_notice()
 
+    @override
     def has_room(self) -> bool:
-        """See Executor."""
         return len(self._tasks) < self._window
 
+    @override
     def submit(self, task: T, need: Need) -> None:
-        """See Executor."""
         need = self.blind.around(need, self.lookout.machines)
-        # Made once for each need: Ray sends a function to the head each time that it is wrapped, and keeps them all.
+        # Made once for each need: Ray sends a function to the head each time that it is wrapped, and keeps
+        # them all.
         if need not in self._runs:
             self._runs[need] = ray.remote(**options_of(need, retries=0))(run_task)
         number = next(self._count)
         ref = self._runs[need].remote(self._function, task, self.shared, (self._channel, number))
         self._tasks[ref], self._numbers[ref] = (task, need), (number, time.monotonic())
 
+    @override
     def wait(self, seconds: float) -> list[Outcome[T]]:
-        """See Executor."""
         machines = self.lookout.machines()
         # A cluster may grow while a run goes on, or have no workers yet when it begins.
-        self._window = max(FEWEST_IN_FLIGHT, int(WINDOW_PER_CPU * sum(machine.get("CPU", 0.0) for machine in machines)))
+        self._window = max(
+            FEWEST_IN_FLIGHT, int(WINDOW_PER_CPU * sum(machine.get("CPU", 0.0) for machine in machines))
+        )
         if not self._tasks:
             return []
         done, _ = ray.wait(list(self._tasks), num_returns=1, timeout=seconds)
@@ -75,25 +86,29 @@ class RayExecutor(Generic[T]):
         return [self._collect(ref) for ref in finished] + self._stalled(machines)
 
     @property
+    @override
     def n_running(self) -> int:
-        """See Executor."""
         return len(self._tasks)
 
     @property
+    @override
     def notice(self) -> str:
-        """See Executor."""
         return "; ".join(filter(None, (self._busy, self._patience.notice, self.blind.notice)))
 
+    @override
     def under_way(self) -> Sequence[tuple[T, float]]:
-        """See Executor."""
         shares = self._reader.shares
-        return [(self._tasks[ref][0], shares[number]) for ref, (number, _) in self._numbers.items() if number in shares]
+        return [
+            (self._tasks[ref][0], shares[number])
+            for ref, (number, _) in self._numbers.items()
+            if number in shares
+        ]
 
     def listen(self, changed: Callable[[], None]) -> None:
         """See Executor. `submit` returns at once here."""
 
+    @override
     def close(self) -> None:
-        """See Executor."""
         self.lookout.close()
         if self.lookout.answers:
             for ref in self._tasks:
@@ -115,7 +130,9 @@ class RayExecutor(Generic[T]):
     def _stalled(self, machines: list[dict[str, float]]) -> list[Outcome[T]]:
         """Give up tasks whose needs no living machine has met for long."""
         needs = {need for _, need in self._tasks.values()}
-        hopeless = self._patience.hopeless(needs, machines) | self.blind.hopeless(needs, machines, self._patience.seconds)
+        hopeless = self._patience.hopeless(needs, machines) | self.blind.hopeless(
+            needs, machines, self._patience.seconds
+        )
         outcomes = []
         for ref in [ref for ref, (_, need) in self._tasks.items() if need in hopeless]:
             ray.cancel(ref, force=True)
@@ -130,13 +147,20 @@ def options_of(need: Need, *, retries: int) -> dict[str, Any]:
     options: dict[str, Any] = {"num_cpus": need.num_cpus, "num_gpus": need.num_gpus, "max_retries": retries}
     if need.memory_bytes is not None:
         options["memory"] = need.memory_bytes
-    return options | ({"resources": dict(need.custom)} if need.custom else {}) | ({"label_selector": dict(need.labels)} if need.labels else {})
+    return (
+        options
+        | ({"resources": dict(need.custom)} if need.custom else {})
+        | ({"label_selector": dict(need.labels)} if need.labels else {})
+    )
 
 
-def run_task(function: Callable[[T, Any, str], Any], task: T, shared: Any, channel: tuple[str, int] | None = None) -> Outcome[None]:
+def run_task(
+    function: Callable[[T, Any, str], Any], task: T, shared: Any, channel: tuple[str, int] | None = None
+) -> Outcome[None]:
     """Return the outcome of function(task, shared, device) and the node that it comes from, the device being the one that Ray lends to this task.
 
-    The task itself does not travel back. channel is the name of the board and the number under which it tells how far it is.
+    The task itself does not travel back. channel is the name of the board and the number under which it tells
+    how far it is.
     """
     # A task with num_gpus=0 sees the node's GPUs all the same, so torch must not be asked.
     device = "cuda:0" if ray.get_gpu_ids() else "cpu"
@@ -149,14 +173,20 @@ def run_task(function: Callable[[T, Any, str], Any], task: T, shared: Any, chann
 
 
 def lost(task: T, error: ray.exceptions.RayError) -> Outcome[T]:
-    """Return the outcome of a task that Ray could not bring to its end; raises ExecutionError if it can bring none."""
+    """Return the outcome of a task that Ray could not bring to its end.
+
+    Raises ExecutionError if it can bring none.
+    """
     if isinstance(error, ray.exceptions.LocalRayletDiedError):
         raise gone("the machine that this command runs on has left it") from error
     return Outcome(task, error=said(error), trace=str(error), fault=fault_of_loss(error))
 
 
 def fault_of_loss(error: ray.exceptions.RayError) -> Fault:
-    """Return the fault class of a task that Ray did not finish: Ray tells a lost worker, a lost machine and a kill for want of memory apart."""
+    """Return the fault class of a task that Ray did not finish.
+
+    Ray tells a lost worker, a lost machine and a kill for want of memory apart.
+    """
     if isinstance(error, ray.exceptions.OutOfMemoryError):
         return "memory"
     if isinstance(error, ray.exceptions.NodeDiedError | ray.exceptions.ObjectLostError):

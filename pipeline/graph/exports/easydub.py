@@ -1,4 +1,7 @@
-"""The models of an experiment as a folder in EasyDUB's layout: logits, margins and states of the full models and of all oracles."""
+"""The models of an experiment as a folder in EasyDUB's layout.
+
+Logits, margins and states of the full models and of all oracles.
+"""
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -34,7 +37,10 @@ class Exported:
 
 @dataclass(frozen=True, kw_only=True)
 class EasyDubWriter:
-    """Writes the tables of a store; labels are those of all points, the first n_train of which are training points."""
+    """Writes the tables of a store.
+
+    Labels are those of all points, the first n_train of which are training points.
+    """
 
     store: Store
     layout: Layout
@@ -42,7 +48,10 @@ class EasyDubWriter:
     n_train: int
 
     def write(self, place: EasyDubLayout, exported: Exported) -> dict[str, int]:
-        """Write the folder and return how many models and files it holds; raises DataError if it exists and is not empty."""
+        """Write the folder and return how many models and files it holds.
+
+        Raises DataError if it exists and is not empty.
+        """
         with _unfinished(place.root) as half:
             inside = EasyDubLayout(root=half, dataset=place.dataset, model=place.model, epoch=place.epoch)
             n_models = self._write_population(inside, None, [exported.full], self._parts(exported.forget_ids))
@@ -62,7 +71,13 @@ class EasyDubWriter:
         of_sets = {f"forget_{number}": ids for number, ids in forget_ids.items()}
         return {RETAIN: np.arange(self.n_train), VALIDATION: self._validation} | of_sets
 
-    def _write_population(self, place: EasyDubLayout, forget_set: int | None, tables: Sequence[TableRef], rows: Mapping[str, Indices]) -> int:
+    def _write_population(
+        self,
+        place: EasyDubLayout,
+        forget_set: int | None,
+        tables: Sequence[TableRef],
+        rows: Mapping[str, Indices],
+    ) -> int:
         """Write the members of tables, numbered on from table to table, and return how many there are."""
         number = 0
         for table in tables:
@@ -72,7 +87,10 @@ class EasyDubWriter:
                 for member in range(stop - start):
                     for kind, values in outputs.items():
                         for part, ids in rows.items():
-                            _save(_path(place, place.outputs(kind, forget_set, part), number), values[member][ids])
+                            _save(
+                                _path(place, place.outputs(kind, forget_set, part), number),
+                                values[member][ids],
+                            )
                     if states:
                         state = {name: value[member] for name, value in states.items()}
                         _write(_path(place, place.states(forget_set), number), write_state_dict(state))
@@ -108,7 +126,10 @@ def _write(path: Path, content: bytes) -> None:
 
 @contextmanager
 def _unfinished(folder: Path) -> Iterator[Path]:
-    """Give a folder beside folder that takes its name once it is complete; what is left of an earlier try is removed."""
+    """Give a folder beside folder that takes its name once it is complete.
+
+    What is left of an earlier try is removed.
+    """
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise DataError(f"{folder} exists already; choose another folder, or remove it")
     half = folder.with_name(f".{folder.name}.unfinished")

@@ -1,6 +1,7 @@
 """Our datamodels as a matrix in a file, in a form that other tools and the estimator `file` read.
 
-The suffix says the form: .npy, .parquet, or one of BARE for bare numbers in C order, the layout of the method's authors.
+The suffix says the form: .npy, .parquet, or one of BARE for bare numbers in C order, the layout of the
+method's authors.
 """
 
 from collections.abc import Iterator
@@ -33,7 +34,10 @@ class Written:
 
 
 def form_of(path: Path, dtype: str) -> Form:
-    """Return the form that the suffix of path says; raises ConfigError on one that is not written, or that names another dtype."""
+    """Return the form that the suffix of path says.
+
+    Raises ConfigError on one that is not written, or that names another dtype.
+    """
     suffix = path.suffix.lower()
     if NAMED.get(suffix, dtype) != dtype:
         raise ConfigError(f"{path} is called {suffix}, but dtype is {dtype}; make them agree")
@@ -44,14 +48,17 @@ def form_of(path: Path, dtype: str) -> Form:
     if suffix == ".parquet":
         return "parquet"
     bare = ", ".join(known for known in BARE if known)
-    raise ConfigError(f"{path}: no matrix is written as {path.suffix}; expected .npy, .parquet, or for bare numbers one of {bare}")
+    raise ConfigError(
+        f"{path}: no matrix is written as {path.suffix}; expected .npy, .parquet, or for bare numbers one of "
+        f"{bare}"
+    )
 
 
 def write_matrix(path: Path, node: Fitted, work: Work, *, dtype: str) -> Written:
     """Write what each training point adds to each logit, at the penalty that predicts best, block by block.
 
-    A file that is not complete has another name. Raises ConfigError on a suffix that is not known, DataError if the file is there
-    already or a weight is beyond dtype.
+    A file that is not complete has another name. Raises ConfigError on a suffix that is not known, DataError
+    if the file is there already or a weight is beyond dtype.
     """
     form = form_of(path, dtype)
     if path.exists():
@@ -66,7 +73,9 @@ def write_matrix(path: Path, node: Fitted, work: Work, *, dtype: str) -> Written
         array.flush()
         if form == "parquet":
             with _unfinished(path, "rows") as rows:
-                columns = {f"points_{block.start:06d}": array[:, block].reshape(shape[0], -1) for block in blocks}
+                columns = {
+                    f"points_{block.start:06d}": array[:, block].reshape(shape[0], -1) for block in blocks
+                }
                 write_side_by_side(rows, columns)
                 rows.rename(path)
         else:
@@ -75,12 +84,18 @@ def write_matrix(path: Path, node: Fitted, work: Work, *, dtype: str) -> Written
 
 
 def _fill(array: np.ndarray, node: Fitted, work: Work, dtype: str) -> Iterator[slice]:
-    """Write the weights on each block of points into array and yield the block; raises DataError on a weight beyond dtype."""
+    """Write the weights on each block of points into array and yield the block.
+
+    Raises DataError on a weight beyond dtype.
+    """
     for points, datamodel in node.datamodels(work):
         weights = datamodel.weights().reshape(array.shape[0], -1, array.shape[2])
         largest = np.abs(weights).max()
         if not largest <= np.finfo(dtype).max:
-            raise DataError(f"a weight on points {points.start} to {points.stop} is {largest:.3g}, beyond {dtype}; use float32")
+            raise DataError(
+                f"a weight on points {points.start} to {points.stop} is {largest:.3g}, beyond {dtype}; use "
+                "float32"
+            )
         array[:, points] = weights
         yield points
 

@@ -1,1 +1,4 @@
-"""The nodes of an experiment, one file for each kind of table: what determines it, and how a shard of it is computed."""
+"""The nodes of an experiment, one file for each kind of table.
+
+What determines it, and how a shard of it is computed.
+"""

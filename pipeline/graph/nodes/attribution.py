@@ -1,4 +1,7 @@
-"""What the nodes of attribution share: the models and the outputs that an estimator learns from, read from the tables of this graph."""
+"""What the nodes of attribution share.
+
+The models and the outputs that an estimator learns from, read from the tables of this graph.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Int
+from typing_extensions import override
 
 from pipeline.attribution.estimator import OUTPUTS, Arrays, Estimator
 from pipeline.attribution.evidence import Block, Evidence, without_seed_effects
@@ -27,7 +31,10 @@ from pipeline.training.recipe.objectives import LabelObjective, cross_entropy
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Basis:
-    """What every block of outputs is learnt with: the factor, the evidence, and the seed and population of each model."""
+    """What every block of outputs is learnt with.
+
+    The factor, the evidence, and the seed and population of each model.
+    """
 
     factor: Arrays
     evidence: Evidence
@@ -37,10 +44,12 @@ class Basis:
 
 @dataclass(frozen=True, kw_only=True)
 class Attribution(Node):
-    """What the nodes of this file share: the estimator, the layout, the subset models it learns from, and what scouts see.
+    """What the nodes of this file share.
 
-    outputs: those that there are datamodels of. Without `margins`, those of held-out models are taken from their predicted logits; without
-    `logits`, margins can be scored, and there are no effects to unlearn by.
+    The estimator, the layout, the subset models it learns from, and what scouts see.
+
+    outputs: those that there are datamodels of. Without `margins`, those of held-out models are taken from
+    their predicted logits; without `logits`, margins can be scored, and there are no effects to unlearn by.
     """
 
     entry: ClassVar[str] = "fit"
@@ -56,19 +65,25 @@ class Attribution(Node):
     scout_source: ModelSource | None = None
     heldout_key: str | None = None
     outputs: frozenset[str] = OUTPUTS
-    # That of the scouts' training. The table of scouts that are trained here, a parent, stands for it in the identity.
+    # That of the scouts' training. The table of scouts that are trained here, a parent, stands for it in the
+    # identity.
     objective: LabelObjective = cross_entropy
 
     @property
+    @override
     def child(self) -> ChildRun | None:
-        """See Node."""
         return ATTRIBUTION
 
+    @override
     def settings(self) -> dict[str, Any]:
-        """See Node."""
         part = {} if self.outputs == OUTPUTS else {"outputs": sorted(self.outputs)}
         architecture = {"model": identity(self.model)} if self.scout_key else {}
-        return {"estimator": identity(self.estimator), "layout": identity(self.layout)} | part | architecture | self._followed()
+        return (
+            {"estimator": identity(self.estimator), "layout": identity(self.layout)}
+            | part
+            | architecture
+            | self._followed()
+        )
 
     def _followed(self) -> dict[str, Any]:
         """Return the objective whose gradients are followed, where the table of scouts does not rest on it."""
@@ -76,13 +91,18 @@ class Attribution(Node):
             return {}
         return {"objective": [type(self.objective).__name__, dict(vars(self.objective))]}
 
+    @override
     def plugins(self) -> tuple[Plugin, ...]:
-        """See Node."""
         return (*((self.model,) if self.scout_key else ()), *self.estimator.parts(), self.estimator)
 
+    @override
     def parents(self) -> dict[str, Parent]:
-        """See Node."""
-        beside = {"groups": self.groups_key, "views": self.views_key, "heldout": self.heldout_key, "scout": self.scout_key}
+        beside = {
+            "groups": self.groups_key,
+            "views": self.views_key,
+            "heldout": self.heldout_key,
+            "scout": self.scout_key,
+        }
         return {name: Parent(key) for name, key in {**self.subset_keys, **beside}.items() if key is not None}
 
     def evidence(self, work: Work) -> Evidence:
@@ -102,7 +122,9 @@ class Attribution(Node):
         source = self.scout_source
         return Checkpoints(
             build,
-            lambda: read_weights(work.store, table, 0, table.pieces[-1].stop, source=source, template=build()),
+            lambda: read_weights(
+                work.store, table, 0, table.pieces[-1].stop, source=source, template=build()
+            ),
             examples,
             work.device,
             objective=self.objective,
@@ -112,7 +134,9 @@ class Attribution(Node):
         """Return what every block is learnt with, from all models."""
         seeds = [work.read(name, ["seed"])["seed"] for name in self.subset_keys]
         populations = np.repeat(np.arange(len(seeds)), [len(part) for part in seeds])
-        return Basis(factor=factor, evidence=self.evidence(work), seeds=np.concatenate(seeds), populations=populations)
+        return Basis(
+            factor=factor, evidence=self.evidence(work), seeds=np.concatenate(seeds), populations=populations
+        )
 
     def logits(self, work: Work, block: int) -> Logits:
         """Return the logits of a block, (n_models, n_block_points, n_classes)."""
@@ -121,7 +145,12 @@ class Attribution(Node):
     def margins(self, work: Work, number: int) -> Margins:
         """Return the margins of a block, (n_models, n_block_points)."""
         labels = work.examples.labels
-        return np.concatenate([block_margins(work.store, work.inputs[name], self.layout, number, labels) for name in self.subset_keys])
+        return np.concatenate(
+            [
+                block_margins(work.store, work.inputs[name], self.layout, number, labels)
+                for name in self.subset_keys
+            ]
+        )
 
     def block(self, work: Work, number: int, values: Logits | Margins, basis: Basis) -> Block:
         """Return a block of logits or margins of the models of basis as the outputs to learn, in float32, without what one seed's members share."""

@@ -1,4 +1,7 @@
-"""Whether more subset models would help, as a node: datamodels fitted to ever larger shares of the models, each scored on the same held-out ones."""
+"""Whether more subset models would help, as a node.
+
+Datamodels fitted to ever larger shares of the models, each scored on the same held-out ones.
+"""
 
 import math
 from collections.abc import Iterable
@@ -6,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
+from typing_extensions import override
 
 from pipeline.attribution.estimator import HELDOUT_MARGINS
 from pipeline.attribution.lds import lds
@@ -16,7 +20,8 @@ from pipeline.graph.nodes.attribution import Attribution, Basis
 from pipeline.graph.nodes.fit import ScoreNode
 from pipeline.store.store import Shard
 
-# Shares of every population's models, each twice the one before: what the last doubling gained is what the next one would at most.
+# Shares of every population's models, each twice the one before: what the last doubling gained is what the
+# next one would at most.
 SHARES = (1 / 8, 1 / 4, 1 / 2, 1.0)
 # LDS that twice as many models must gain to be worth their training.
 WORTHWHILE = 0.01
@@ -35,12 +40,12 @@ class CurveNode(Attribution):
 
     fit_key: str
 
+    @override
     def settings(self) -> dict[str, Any]:
-        """See Node."""
         return super().settings() | {"shares": SHARES}
 
+    @override
     def parents(self) -> dict[str, Parent]:
-        """See Node."""
         return super().parents() | {"fit": Parent(self.fit_key)}
 
     def compute(self, work: Work) -> Shard:
@@ -50,14 +55,26 @@ class CurveNode(Attribution):
 
     def _score(self, work: Work, share: float) -> dict[str, float]:
         members, blocks = first_members(work, self.subset_keys, share), self._blocks(work)
-        predicted = self._predict(work, members, blocks) if share < 1 else _predicted(work, self.layout, blocks)
-        actual = [block_margins(work.store, work.inputs["heldout"], self.layout, block, work.examples.labels) for block in blocks]
+        predicted = (
+            self._predict(work, members, blocks) if share < 1 else _predicted(work, self.layout, blocks)
+        )
+        actual = [
+            block_margins(work.store, work.inputs["heldout"], self.layout, block, work.examples.labels)
+            for block in blocks
+        ]
         score = lds(predicted=np.concatenate(predicted, axis=1), actual=np.concatenate(actual, axis=1))
-        return {"n_models": float(len(members)), "lds": score.mean, "low": score.interval[0], "high": score.interval[1]}
+        return {
+            "n_models": float(len(members)),
+            "lds": score.mean,
+            "low": score.interval[0],
+            "high": score.interval[1],
+        }
 
     def _blocks(self, work: Work) -> list[int]:
         n_blocks = self.layout.n_blocks(work.examples.n_points)
-        return np.unique(np.linspace(0, n_blocks - 1, min(n_blocks, MOST_BLOCKS)).round().astype(int)).tolist()
+        return np.unique(
+            np.linspace(0, n_blocks - 1, min(n_blocks, MOST_BLOCKS)).round().astype(int)
+        ).tolist()
 
     def _predict(self, work: Work, members: Indices, blocks: list[int]) -> list[HeldoutOutputs]:
         basis, predicted = self._basis(work, members), []
@@ -72,7 +89,13 @@ class CurveNode(Attribution):
         every = self.basis(work, {})
         evidence = replace(every.evidence, masks=every.evidence.masks[members])
         seeds, populations = every.seeds[members], every.populations[members]
-        return replace(every, factor=self.estimator.factor(evidence), evidence=evidence, seeds=seeds, populations=populations)
+        return replace(
+            every,
+            factor=self.estimator.factor(evidence),
+            evidence=evidence,
+            seeds=seeds,
+            populations=populations,
+        )
 
 
 def _predicted(work: Work, layout: Layout, blocks: list[int]) -> list[HeldoutOutputs]:
@@ -95,4 +118,6 @@ def _first(sizes: list[int], share: float) -> Indices:
     """Return the rows of the first share of each population, in the order of the concatenated populations."""
     starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
     counts = model_counts(sizes, share)
-    return np.concatenate([np.arange(start, start + count) for start, count in zip(starts, counts, strict=True)])
+    return np.concatenate(
+        [np.arange(start, start + count) for start, count in zip(starts, counts, strict=True)]
+    )

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
+from typing_extensions import override
 
 from pipeline.core.arrays import Indices
 from pipeline.core.registry import Plugin, identity
@@ -18,7 +19,7 @@ from pipeline.graph.reading.snapshot_outputs import each_snapshot, snapshots_of
 from pipeline.graph.reading.stored_outputs import SourcedWeights, StoredOutputs
 from pipeline.store.store import Shard, Store, TableRef
 
-__all__ = ["FLOOR", "SPLITS", "Judged", "Verdict", "read_judged", "split_ids"]
+__all__ = ["FLOOR", "SPLITS", "Judged", "VerdictNode", "read_judged", "split_ids"]
 
 # The method of a verdict on a second group of oracles: no unlearner may have this label.
 FLOOR = "floor"
@@ -53,8 +54,8 @@ class VerdictNode(Node):
     method is the label of the unlearner, FLOOR for a second group of oracles; judge_label is the label of the
     judge. floor_key is the same judge's verdict on FLOOR, from which rows without a reference take theirs;
     None for FLOOR itself. states_key is the table with the judged models' weights where that is another one;
-    start_key, population_keys and the two treated keys are there for judges that need them. weights says where
-    states lie of models trained elsewhere.
+    start_key, population_keys and the two treated keys are there for judges that need them. weights says
+    where states lie of models trained elsewhere.
     """
 
     stage: ClassVar[str] = "evaluate"
@@ -81,26 +82,28 @@ class VerdictNode(Node):
     weights: Mapping[str, SourcedWeights] = field(default_factory=dict)
 
     @property
+    @override
     def group(self) -> str:
-        """See Node."""
         return f"{self.stage}/{self.judge_label}/{self.method}"
 
     @property
+    @override
     def child(self) -> ChildRun:
-        """See Node."""
         return child_of_method(self.method, self.forget_set)
 
+    @override
     def settings(self) -> dict[str, Any]:
-        """See Node."""
         built = {name: identity(of.model) for name, of in self.weights.items()}
-        return {"judge": identity(self.judge), "layout": identity(self.layout)} | ({"models": built} if built else {})
+        return {"judge": identity(self.judge), "layout": identity(self.layout)} | (
+            {"models": built} if built else {}
+        )
 
+    @override
     def plugins(self) -> tuple[Plugin, ...]:
-        """See Node."""
         return (*(of.model for of in self.weights.values()), self.judge)
 
+    @override
     def parents(self) -> dict[str, Parent]:
-        """See Node."""
         keys = {
             "judged": self.judged_key,
             "oracle": self.oracle_key,
@@ -115,7 +118,10 @@ class VerdictNode(Node):
         return evidence | {"forget": Parent(self.forget_key, "content")}
 
     def compute(self, work: Work) -> Shard:
-        """Judge: rows are points; the summary holds the scores, how many models there are on each side, and what was spent."""
+        """Judge: rows are points.
+
+        The summary holds the scores, how many models there are on each side, and what was spent.
+        """
         found = self._input(work)
         floor = read_judged(work.store, work.inputs["floor"]).scores if self.floor_key else None
         snapshots = self._judge_snapshots(work, found, floor)
@@ -166,7 +172,9 @@ class VerdictNode(Node):
 
         def models(name: str) -> StoredOutputs:
             states = work.inputs.get("states") if name == "judged" else None
-            return StoredOutputs(work.store, work.inputs[name], self.layout, work.examples, states, self.weights.get(name))
+            return StoredOutputs(
+                work.store, work.inputs[name], self.layout, work.examples, states, self.weights.get(name)
+            )
 
         return JudgeInput(
             unlearned=models("judged"),
@@ -174,13 +182,19 @@ class VerdictNode(Node):
             labels=labels,
             splits=split_ids(work.read("forget")["index"], work.examples.n_train, len(labels)),
             populations={name: models(f"population/{name}") for name in self.population_keys},
-            **{name: models(name) for name in ("start", "treated_unlearned", "treated_oracle") if name in work.inputs},
+            **{
+                name: models(name)
+                for name in ("start", "treated_unlearned", "treated_oracle")
+                if name in work.inputs
+            },
         )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Judged:
-    """What the summary of a verdict holds: scores without points, the numbers of judged models and of oracles, and the samples used by each model.
+    """What the summary of a verdict holds.
+
+    Scores without points, the numbers of judged models and of oracles, and the samples used by each model.
 
     points_column names the column with the judge's first values of points, None if it gives none. snapshots
     are in order; the last is the one that scores are about. There are none if none were taken.

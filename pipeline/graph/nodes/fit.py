@@ -1,9 +1,13 @@
-"""Attribution as nodes: the factor that all outputs share, the fit block by block, and its score on held-out subset models."""
+"""Attribution as nodes.
+
+The factor that all outputs share, the fit block by block, and its score on held-out subset models.
+"""
 
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from typing_extensions import override
 
 from pipeline.attribution.estimator import HELDOUT_MARGINS, MARGIN_R2
 from pipeline.attribution.lds import explained, lds
@@ -30,7 +34,10 @@ class Factor(Attribution):
 
 @dataclass(frozen=True, kw_only=True)
 class Fit(Attribution):
-    """What is learnt of each output; unit b is block b of points. Rows are points: (n_points, n_classes, …) for logits, (n_points, …) for margins."""
+    """What is learnt of each output; unit b is block b of points.
+
+    Rows are points: (n_points, n_classes, …) for logits, (n_points, …) for margins.
+    """
 
     stage: ClassVar[str] = "fit"
     title: ClassVar[str] = "fit datamodels"
@@ -40,12 +47,12 @@ class Fit(Attribution):
 
     factor_key: str
 
+    @override
     def parents(self) -> dict[str, Parent]:
-        """See Node."""
         return super().parents() | {"factor": Parent(self.factor_key)}
 
+    @override
     def common(self, work: Work) -> Basis:
-        """See Node."""
         return self.basis(work, work.read("factor"))
 
     def compute(self, work: Work) -> Shard:
@@ -60,23 +67,34 @@ class Fit(Attribution):
             logits = self.logits(work, number)
             block = self.block(work, number, logits, basis)
             fit = self.estimator.fit(factor, evidence, block)
-            columns = {name: values.reshape(*logits.shape[1:], *values.shape[1:]) for name, values in fit.items()}
+            columns = {
+                name: values.reshape(*logits.shape[1:], *values.shape[1:]) for name, values in fit.items()
+            }
             if evidence.heldout is not None and "margins" not in self.outputs:
-                predicted = self.estimator.predict_heldout(factor, fit, evidence, block).reshape(-1, *logits.shape[1:])
-                columns[HELDOUT_MARGINS] = margins(predicted, work.examples.labels[self.layout.points(number, work.examples.n_points)]).T
+                predicted = self.estimator.predict_heldout(factor, fit, evidence, block).reshape(
+                    -1, *logits.shape[1:]
+                )
+                columns[HELDOUT_MARGINS] = margins(
+                    predicted, work.examples.labels[self.layout.points(number, work.examples.n_points)]
+                ).T
         if "margins" in self.outputs and (evidence.heldout is not None or not columns):
             block = self.block(work, number, self.margins(work, number), basis)
             of_margins = self.estimator.fit(factor, evidence, block)
             columns = columns or dict(of_margins)
             columns |= {MARGIN_R2: of_margins["r2"]} if "r2" in self.estimator.scalars else {}
             if evidence.heldout is not None:
-                columns[HELDOUT_MARGINS] = self.estimator.predict_heldout(factor, of_margins, evidence, block).T
+                columns[HELDOUT_MARGINS] = self.estimator.predict_heldout(
+                    factor, of_margins, evidence, block
+                ).T
         return columns
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreNode(Attribution):
-    """How well the datamodel predicts models it has not seen: LDS of margins on the held-out population, with its interval."""
+    """How well the datamodel predicts models it has not seen.
+
+    LDS of margins on the held-out population, with its interval.
+    """
 
     stage: ClassVar[str] = "score"
     title: ClassVar[str] = "score datamodels"
@@ -85,9 +103,11 @@ class ScoreNode(Attribution):
 
     fit_key: str
 
+    @override
     def parents(self) -> dict[str, Parent]:
-        """See Node."""
-        return {"fit": Parent(self.fit_key)} | ({"heldout": Parent(self.heldout_key)} if self.heldout_key else {})
+        return {"fit": Parent(self.fit_key)} | (
+            {"heldout": Parent(self.heldout_key)} if self.heldout_key else {}
+        )
 
     def compute(self, work: Work) -> Shard:
         """Correlate predicted with actual margins, point by point."""

@@ -1,10 +1,14 @@
-"""Forget sets as nodes: a rule resolved to ids and frozen, so that everything downstream depends on the ids alone."""
+"""Forget sets as nodes.
+
+A rule resolved to ids and frozen, so that everything downstream depends on the ids alone.
+"""
 
 import contextlib
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+from typing_extensions import override
 
 from pipeline.core.arrays import Indices, Margins
 from pipeline.core.errors import DataError, InputsNotReadError
@@ -21,7 +25,10 @@ from pipeline.store.store import Shard
 
 @dataclass(frozen=True, kw_only=True)
 class Forget(Node):
-    """The resolved ids of one forget set; content and ids are what the rule's files held when the graph was built, see `freeze`."""
+    """The resolved ids of one forget set.
+
+    Content and ids are what the rule's files held when the graph was built, see `freeze`.
+    """
 
     stage: ClassVar[str] = "forget"
     title: ClassVar[str] = "resolve forget sets"
@@ -36,36 +43,42 @@ class Forget(Node):
     ids: tuple[int, ...] | None = None
 
     @property
+    @override
     def rank(self) -> int:
-        """See Node."""
         return 0
 
     @property
+    @override
     def child(self) -> ChildRun:
-        """See Node."""
         note = "**The points to be forgotten**, as ids and labels. Every stage below starts from these."
         return ChildRun(name="forget", title="1 forget sets", note=note)
 
+    @override
     def settings(self) -> dict[str, Any]:
-        """See Node."""
         return {"dataset": identity(self.dataset), "rule": identity(self.rule), "content": self.content}
 
+    @override
     def plugins(self) -> tuple[Plugin, ...]:
-        """See Node."""
         return (self.dataset, self.rule)
 
+    @override
     def parents(self) -> dict[str, Parent]:
-        """See Node."""
         return {"full": Parent(self.population_key)} if self.rule.needs else {}
 
     def compute(self, work: Work) -> Shard:
         """Resolve the rule."""
-        margins = read_stored_margins(work.store, work.inputs["full"], self.layout, work.examples.labels) if self.rule.needs else None
+        margins = (
+            read_stored_margins(work.store, work.inputs["full"], self.layout, work.examples.labels)
+            if self.rule.needs
+            else None
+        )
         return Shard(columns={"index": self.select(work.examples, margins)})
 
     def select(self, examples: Examples, margins: Margins | None) -> Indices:
         """Return the ids (n_forget,), sorted and checked; margins as ForgetSet.select takes them."""
-        return checked_forget_set(self.rule.select(examples, margins) if self.ids is None else np.array(self.ids), examples)
+        return checked_forget_set(
+            self.rule.select(examples, margins) if self.ids is None else np.array(self.ids), examples
+        )
 
     def file_readers(self) -> tuple[Plugin, ...]:
         """Return the rule, unless its ids are known already."""
@@ -75,8 +88,9 @@ class Forget(Node):
 def freeze(rule: ForgetSet, examples: Examples) -> dict[str, Any]:
     """Return the content of a rule's files, and the ids where the rule reads them from files alone, as fields of a Forget node.
 
-    A worker may not see the file, and the file may change before a worker opens it: what is forgotten is what was read when the run began, and it is
-    stored under the content that was read then. Raises DataError if the file changes just now.
+    A worker may not see the file, and the file may change before a worker opens it: what is forgotten is what
+    was read when the run began, and it is stored under the content that was read then. Raises DataError if
+    the file changes just now.
     """
     content, ids = rule.content(), None
     if any(paths_in(rule)) and not rule.needs:
@@ -84,5 +98,8 @@ def freeze(rule: ForgetSet, examples: Examples) -> dict[str, Any]:
         with contextlib.suppress(InputsNotReadError):
             ids = tuple(checked_forget_set(rule.select(examples, None), examples).tolist())
         if rule.content() != content:
-            raise DataError(f"{', '.join(map(str, paths_in(rule)))} changed while it was read; run the command again once it is written")
+            raise DataError(
+                f"{', '.join(map(str, paths_in(rule)))} changed while it was read; run the command again "
+                "once it is written"
+            )
     return {"content": content, "ids": ids}

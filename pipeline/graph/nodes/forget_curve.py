@@ -1,4 +1,6 @@
-"""Whether more subset models would forget better, as a node: what DM-Direct comes to on each forget set with ever larger shares of the models.
+"""Whether more subset models would forget better, as a node.
+
+What DM-Direct comes to on each forget set with ever larger shares of the models.
 
 Its points need oracles, which LDS does without; so this waits for them and `curve` does not.
 """
@@ -7,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+from typing_extensions import override
 
 from pipeline.attribution.corrections.guided import guided
 from pipeline.attribution.datamodel import Effect
@@ -29,8 +32,9 @@ from pipeline.store.store import Shard
 class ForgetCurve(CurveNode):
     """P95 KLoM of forgotten points, in nats, against the number of models; unit i is share i.
 
-    Columns are `n_models`, and `set_0`, `set_1`, … in the order of the forget sets, whose labels are no names of columns; `nothing_0`, … are what full models
-    come to as they are. The keys of the sets' tables come in the same order.
+    Columns are `n_models`, and `set_0`, `set_1`, … in the order of the forget sets, whose labels are no names
+    of columns; `nothing_0`, … are what full models come to as they are. The keys of the sets' tables come in
+    the same order.
     """
 
     stage: ClassVar[str] = VerdictNode.stage
@@ -50,14 +54,18 @@ class ForgetCurve(CurveNode):
         """See Node: it judges no single method, so the parent run shows it."""
         return None
 
+    @override
     def settings(self) -> dict[str, Any]:
-        """See Node."""
         rule = {name: value for name, value in identity(self.judge).items() if name != "name"}
         return super().settings() | {"evaluation": rule}
 
+    @override
     def parents(self) -> dict[str, Parent]:
-        """See Node."""
-        found = super().parents() | {"full": Parent(self.full_key)} | ({"guide": Parent(self.guide_key)} if self.guide_key else {})
+        found = (
+            super().parents()
+            | {"full": Parent(self.full_key)}
+            | ({"guide": Parent(self.guide_key)} if self.guide_key else {})
+        )
         for number, key in enumerate(self.forget_keys):
             found[f"forget_{number}"] = Parent(key, "content")
             found[f"effect_{number}"] = Parent(self.effect_keys[number])
@@ -72,7 +80,11 @@ class ForgetCurve(CurveNode):
     def _judge(self, work: Work, share: float) -> dict[str, float]:
         members, labels = first_members(work, self.subset_keys, share), work.examples.labels
         sets = [work.read(f"forget_{number}")["index"] for number in range(len(self.forget_keys))]
-        effects = self._predict_sets(work, members, sets) if share < 1 else [work.read(f"effect_{i}", ["mean"])["mean"][ids] for i, ids in enumerate(sets)]
+        effects = (
+            self._predict_sets(work, members, sets)
+            if share < 1
+            else [work.read(f"effect_{i}", ["mean"])["mean"][ids] for i, ids in enumerate(sets)]
+        )
         row = {"n_models": float(len(members))}
         for number, (ids, effect) in enumerate(zip(sets, effects, strict=True)):
             oracle = read_point_margins(work.store, work.inputs[f"oracle_{number}"], self.layout, labels, ids)
@@ -82,7 +94,9 @@ class ForgetCurve(CurveNode):
         return row
 
     def _p95(self, unlearned: Margins, oracle: Margins) -> float:
-        return float(np.percentile(klom(unlearned=unlearned, oracle=oracle, **self.judge.rule._asdict()).values, 95))
+        return float(
+            np.percentile(klom(unlearned=unlearned, oracle=oracle, **self.judge.rule._asdict()).values, 95)
+        )
 
     def _predict_sets(self, work: Work, members: Indices, sets: list[Indices]) -> list[Effects]:
         """Return the effect of removing each set on its own points, (n_forget, n_classes)."""
@@ -90,14 +104,22 @@ class ForgetCurve(CurveNode):
         means, errors = ([np.zeros((len(ids), n_classes)) for ids in sets] for _ in range(2))
         for number in np.unique(np.concatenate(sets) // self.layout.block_points).tolist():
             block = self.block(work, number, self.logits(work, number)[members], basis)
-            datamodel = self.estimator.datamodel(basis.factor, self.estimator.fit(basis.factor, basis.evidence, block), basis.evidence, block)
+            datamodel = self.estimator.datamodel(
+                basis.factor, self.estimator.fit(basis.factor, basis.evidence, block), basis.evidence, block
+            )
             for which, ids in enumerate(sets):
                 here = ids // self.layout.block_points == number
                 if here.any():
-                    effect, rows = datamodel.effect_of_removing(ids), ids[here] - number * self.layout.block_points
+                    effect, rows = (
+                        datamodel.effect_of_removing(ids),
+                        ids[here] - number * self.layout.block_points,
+                    )
                     means[which][here] = effect.mean.reshape(-1, n_classes)[rows]
                     errors[which][here] = effect.standard_error.reshape(-1, n_classes)[rows]
-        return [self._drawn(work, Effect(mean.ravel(), error.ravel()), ids).reshape(mean.shape) for mean, error, ids in zip(means, errors, sets, strict=True)]
+        return [
+            self._drawn(work, Effect(mean.ravel(), error.ravel()), ids).reshape(mean.shape)
+            for mean, error, ids in zip(means, errors, sets, strict=True)
+        ]
 
     def _drawn(self, work: Work, effect: Effect, ids: Indices) -> PerOutput:
         """Return an effect on a set's own logits, drawn towards the guide if there is one."""
@@ -105,6 +127,8 @@ class ForgetCurve(CurveNode):
         if guide is None:
             return effect.mean
         checkpoints = self.checkpoints(work)
-        evidence = Evidence(masks=np.ones((checkpoints.n_models, work.examples.n_train), dtype=bool), trained=checkpoints)
+        evidence = Evidence(
+            masks=np.ones((checkpoints.n_models, work.examples.n_train), dtype=bool), trained=checkpoints
+        )
         means = guide_means(guide, work.read("guide"), evidence, ids, ids)
         return guided(effect, means, forgotten=np.ones(len(means), bool), curvature=guide.curvature).mean

@@ -1,4 +1,7 @@
-"""Groups of training points as a node: what a few trained models see as neighbours, as sides of a class and as hard."""
+"""Groups of training points as a node.
+
+What a few trained models see as neighbours, as sides of a class and as hard.
+"""
 
 from dataclasses import dataclass
 
@@ -12,12 +15,17 @@ from pipeline.training.features import difficulty, joint_features
 
 @dataclass(frozen=True, kw_only=True)
 class Groups(Scouted):
-    """The lines of groups that designed subsets drop and kernel datamodels look at. Rows are lines; the first n_train are the balls."""
+    """The lines of groups that designed subsets drop and kernel datamodels look at.
+
+    Rows are lines; the first n_train are the balls.
+    """
 
     def compute(self, work: Work) -> Shard:
         """Look at the training points through the scouts."""
         examples = work.examples
         features, logits = self.look(work, range(examples.n_train))
         labels = examples.labels[: examples.n_train]
-        lines = draw_lines(joint_features(features), labels, difficulty(features, logits, labels), seed=self.seed)
+        lines = draw_lines(
+            joint_features(features), labels, difficulty(features, logits, labels), seed=self.seed
+        )
         return Shard(columns=columns_of(lines))

@@ -1,6 +1,9 @@
-"""Populations trained elsewhere as nodes: in place of a Population they lay the outputs of a source's models into the same columns.
+"""Populations trained elsewhere as nodes.
 
-Nothing is trained. Weights stay where they lie: whoever needs them reads them from the source, see pipeline.graph.reading.stored_states.
+In place of a Population they lay the outputs of a source's models into the same columns.
+
+Nothing is trained. Weights stay where they lie: whoever needs them reads them from the source, see
+pipeline.graph.reading.stored_states.
 """
 
 from dataclasses import dataclass
@@ -8,6 +11,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Float
+from typing_extensions import override
 
 from pipeline.core.arrays import Masks
 from pipeline.core.errors import DataError
@@ -33,8 +37,9 @@ MASKED = frozenset({"subset", "designed", "heldout"})
 class Imported(Models):
     """The first n_units models of a source, as a population of some role; they cost nothing here.
 
-    outputs says what is recorded: the source's logits, or its margins where there is nothing else; then there are no accuracies.
-    has_states: the source offers weights too, whose digests are recorded. forget_key names the forget set that oracles left out.
+    outputs says what is recorded: the source's logits, or its margins where there is nothing else; then there
+    are no accuracies. has_states: the source offers weights too, whose digests are recorded. forget_key names
+    the forget set that oracles left out.
     """
 
     title: ClassVar[str] = "read models"
@@ -46,31 +51,37 @@ class Imported(Models):
     has_states: bool = False
     forget_key: str | None = None
 
+    @override
     def settings(self) -> dict[str, Any]:
-        """See Node."""
-        about = {"role": self.role, "dataset": identity(self.dataset), "records": identity(self.records), "layout": identity(self.layout)}
+        about = {
+            "role": self.role,
+            "dataset": identity(self.dataset),
+            "records": identity(self.records),
+            "layout": identity(self.layout),
+        }
         return about | ({"has_states": True} if self.has_states else {})
 
     def circumstances(self) -> dict[str, Any]:
         """Return the digest of the models' files, as far as they are read."""
         return {"content": self.records.content_of_first(self.n_units)}
 
+    @override
     def plugins(self) -> tuple[Plugin, ...]:
-        """See Node."""
         return (self.dataset, self.records)
 
     def unit_contents(self, start: int, stop: int) -> tuple[str, ...]:
         """Return the digest of what is read of each of models start to stop."""
         return tuple(self.records.digests(start, stop))
 
+    @override
     def parents(self) -> dict[str, Parent]:
-        """See Node."""
         return {} if self.forget_key is None else {"forget": Parent(self.forget_key, "content")}
 
     def compute(self, work: Work) -> Shard:
         """Lay models start to stop into columns."""
         members = np.arange(work.start, work.stop)
-        # Nobody knows whether they shared seeds, so each counts as having its own, none of which is one of ours.
+        # Nobody knows whether they shared seeds, so each counts as having its own, none of which is one of
+        # ours.
         columns = {"member": members, "seed": -1 - members, "mask": pack_masks(self._masks(work))}
         if self.has_states:
             columns[STATE] = numbers_of_digests(self.records.state_digests(work.start, work.stop))
@@ -101,7 +112,10 @@ class Imported(Models):
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluated(Imported):
-    """Models of a source that offers their weights and not the outputs that are needed: these are computed here."""
+    """Models of a source that offers their weights and not the outputs that are needed.
+
+    These are computed here.
+    """
 
     title: ClassVar[str] = "evaluate models"
     resources_key: ClassVar[str] = "train"
@@ -109,16 +123,16 @@ class Evaluated(Imported):
     model: Model
 
     @property
+    @override
     def cost_key(self) -> str:
-        """See Node."""
         return digest(["evaluate", identity(self.model)])
 
+    @override
     def settings(self) -> dict[str, Any]:
-        """See Node."""
         return super().settings() | {"model": identity(self.model), "outputs": "states"}
 
+    @override
     def plugins(self) -> tuple[Plugin, ...]:
-        """See Node."""
         return (*super().plugins(), self.model)
 
     def _outputs(self, work: Work) -> Float[np.ndarray, "n_models n_points *n_classes"]:
@@ -136,6 +150,8 @@ def check_forget_ids(source: ModelSource, forget: np.ndarray, key: str) -> None:
         return
     different = np.setxor1d(theirs, forget)
     raise DataError(
-        f"{key}: the source's oracles left out {len(theirs)} points, the forget set has {len(forget)}, and {len(different)} of them differ "
-        f"(first: {different[0]}); name the same set, such as by a rule `file` with the source's own list of ids"
+        f"{key}: the source's oracles left out {len(theirs)} points, the forget set has {len(forget)}, and "
+        f"{len(different)} of them differ "
+        f"(first: {different[0]}); name the same set, such as by a rule `file` with the source's own list of "
+        "ids"
     )

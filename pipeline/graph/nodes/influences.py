@@ -1,10 +1,14 @@
-"""Which training points help and hurt single outputs: for any point that is asked for, and as a node for examples that the report shows."""
+"""Which training points help and hurt single outputs.
+
+For any point that is asked for, and as a node for examples that the report shows.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+from typing_extensions import override
 
 from pipeline.attribution.datamodel import Datamodel
 from pipeline.attribution.evidence import Block
@@ -26,7 +30,10 @@ _TOP = 8
 
 @dataclass(frozen=True, kw_only=True)
 class PointInfluences:
-    """The influences on one output of a point; r2 is the share of that output's variance over held-out models that is explained, None without any."""
+    """The influences on one output of a point.
+
+    R2 is the share of that output's variance over held-out models that is explained, None without any.
+    """
 
     point: int
     found: Influences
@@ -35,7 +42,10 @@ class PointInfluences:
 
 @dataclass(frozen=True, kw_only=True)
 class ExampleInfluences(Attribution):
-    """The influences on the margins of a few points of each forget set. Rows are influences: `set`, `point`, `id`, `weight`, `standard_error`, `r2`."""
+    """The influences on the margins of a few points of each forget set.
+
+    Rows are influences: `set`, `point`, `id`, `weight`, `standard_error`, `r2`.
+    """
 
     stage: ClassVar[str] = EffectNode.stage
     title: ClassVar[str] = EffectNode.title
@@ -46,12 +56,12 @@ class ExampleInfluences(Attribution):
     forget_keys: tuple[str, ...]
     effect_keys: tuple[str, ...]
 
+    @override
     def settings(self) -> dict[str, Any]:
-        """See Node."""
         return super().settings() | {"most_examples": MOST_EXAMPLES, "top": _TOP}
 
+    @override
     def parents(self) -> dict[str, Parent]:
-        """See Node."""
         sets = {f"forget/{number}": Parent(key, "content") for number, key in enumerate(self.forget_keys)}
         effects = {f"effect/{number}": Parent(key) for number, key in enumerate(self.effect_keys)}
         return super().parents() | {"factor": Parent(self.factor_key)} | sets | effects
@@ -64,28 +74,56 @@ class ExampleInfluences(Attribution):
             effect = work.read(f"effect/{number}", ["mean"])["mean"]
             chosen += [(number, point) for point in examples_of(ids, effect, labels[ids])]
         points = np.unique([point for _, point in chosen])
-        found = {one.point: one for one in influences_of_points(self, work, points, top=min(_TOP, work.examples.n_train))}
+        found = {
+            one.point: one
+            for one in influences_of_points(self, work, points, top=min(_TOP, work.examples.n_train))
+        }
         rows = [row for number, point in chosen for row in _rows(number, found[point])]
-        return Shard(columns={name: np.array([row[name] for row in rows]) for name in ("set", "point", "id", "weight", "standard_error", "r2")})
+        return Shard(
+            columns={
+                name: np.array([row[name] for row in rows])
+                for name in ("set", "point", "id", "weight", "standard_error", "r2")
+            }
+        )
 
 
-def influences_of_points(node: Attribution, work: Work, points: Indices, *, top: int, output: int | None = None) -> list[PointInfluences]:
+def influences_of_points(
+    node: Attribution, work: Work, points: Indices, *, top: int, output: int | None = None
+) -> list[PointInfluences]:
     """Return the influences on the margin of each point, or on its logit of class `output`, from the inputs of a node that has the factor.
 
-    Only the blocks of these points are read, and just these outputs fitted. Where there are datamodels of logits alone, margins are combined from
-    them to first order. points are distinct. Raises DataError unless top is 1 to n_train, ConfigError for logits of datamodels of margins.
+    Only the blocks of these points are read, and just these outputs fitted. Where there are datamodels of
+    logits alone, margins are combined from them to first order. points are distinct. Raises DataError unless
+    top is 1 to n_train, ConfigError for logits of datamodels of margins.
     """
     if output is not None and "logits" not in node.outputs:
-        raise ConfigError(f"the logit of class {output} was asked for, but this attribution is of margins only; ask for the margin")
+        raise ConfigError(
+            f"the logit of class {output} was asked for, but this attribution is of margins only; ask for "
+            "the margin"
+        )
     basis = node.basis(work, work.read("factor"))
     block = _block_of(node, work, points, basis, of_margins=output is None and "margins" in node.outputs)
     fit = node.estimator.fit(basis.factor, basis.evidence, block)
     datamodel: Datamodel = node.estimator.datamodel(basis.factor, fit, basis.evidence, block)
-    r2 = _heldout_r2(node, work, block, node.estimator.predict_heldout(basis.factor, fit, basis.evidence, block), output) if node.heldout_key else None
+    r2 = (
+        _heldout_r2(
+            node,
+            work,
+            block,
+            node.estimator.predict_heldout(basis.factor, fit, basis.evidence, block),
+            output,
+        )
+        if node.heldout_key
+        else None
+    )
     if output is None and block.per_point > 1:
         mean = block.outputs.mean(axis=0, dtype=np.float64).reshape(len(points), -1)
         datamodel = Totals(whole=datamodel, slopes=margin_slopes(mean, work.examples.labels[points]))
-    outputs = range(len(points)) if output is None else range(output, len(points) * block.per_point, block.per_point)
+    outputs = (
+        range(len(points))
+        if output is None
+        else range(output, len(points) * block.per_point, block.per_point)
+    )
     found = influences(datamodel, top=top, outputs=outputs)
     return [
         PointInfluences(point=point, found=one, r2=None if r2 is None else float(r2[number]))
@@ -97,39 +135,61 @@ def read_examples(columns: Mapping[str, np.ndarray], number: int) -> list[PointI
     """Return the examples of forget set number from the columns of the node's table, in the order in which they were chosen."""
     of_set = {name: values[columns["set"] == number] for name, values in columns.items()}
     points = list(dict.fromkeys(of_set["point"].tolist()))
-    return [_example(point, {name: values[of_set["point"] == point] for name, values in of_set.items()}) for point in points]
+    return [
+        _example(point, {name: values[of_set["point"] == point] for name, values in of_set.items()})
+        for point in points
+    ]
 
 
 def examples_of(ids: Indices, effect: Effects, labels: Indices) -> list[int]:
-    """Return the points of a forget set whose own logit is predicted to fall most, and in the median; effect is (n_points, n_classes)."""
+    """Return the points of a forget set whose own logit is predicted to fall most, and in the median.
+
+    Effect is (n_points, n_classes).
+    """
     order = ids[np.argsort(effect[ids, labels], kind="stable")].tolist()
     return [order[0], order[len(order) // 2]][: min(MOST_EXAMPLES, len(order))]
 
 
 def _block_of(node: Attribution, work: Work, points: Indices, basis: Basis, *, of_margins: bool) -> Block:
-    """Return the margins of points, or the logits of all their classes, as one block; each block of the table is read once."""
+    """Return the margins of points, or the logits of all their classes, as one block.
+
+    Each block of the table is read once.
+    """
     numbers = points // node.layout.block_points
     parts: dict[int, Outputs] = {}
     per_point = 1
     for number in np.unique(numbers).tolist():
         inside = node.layout.points(number, work.examples.n_points)
-        whole = node.block(work, number, node.margins(work, number) if of_margins else node.logits(work, number), basis)
+        whole = node.block(
+            work, number, node.margins(work, number) if of_margins else node.logits(work, number), basis
+        )
         per_point = whole.per_point
         for point in points[numbers == number].tolist():
             start = (point - inside.start) * per_point
             parts[point] = whole.outputs[:, start : start + per_point]
-    return Block(points=points, outputs=np.concatenate([parts[point] for point in points.tolist()], axis=1), per_point=per_point)
+    return Block(
+        points=points,
+        outputs=np.concatenate([parts[point] for point in points.tolist()], axis=1),
+        per_point=per_point,
+    )
 
 
-def _heldout_r2(node: Attribution, work: Work, block: Block, predicted: HeldoutOutputs, output: int | None) -> PerPoint | None:
-    """Return R² of the margins of a block, or of its logits of class `output`, over held-out models; None where only their margins were kept."""
+def _heldout_r2(
+    node: Attribution, work: Work, block: Block, predicted: HeldoutOutputs, output: int | None
+) -> PerPoint | None:
+    """Return R² of the margins of a block, or of its logits of class `output`, over held-out models.
+
+    None where only their margins were kept.
+    """
     table, labels, size = work.inputs["heldout"], work.examples.labels, node.layout.block_points
     if output is None:
         numbers = np.unique(block.points // size).tolist()
         read = {number: block_margins(work.store, table, node.layout, number, labels) for number in numbers}
         actual = np.stack([read[point // size][:, point % size] for point in block.points.tolist()], axis=1)
         many = block.per_point > 1
-        return explained(margins(predicted.reshape(*actual.shape, -1), labels[block.points]) if many else predicted, actual)
+        return explained(
+            margins(predicted.reshape(*actual.shape, -1), labels[block.points]) if many else predicted, actual
+        )
     if column(0) not in work.store.columns(table):
         return None
     logits = read_point_logits(work.store, table, node.layout, block.points)[:, :, output]
@@ -139,16 +199,25 @@ def _heldout_r2(node: Attribution, work: Work, block: Block, predicted: HeldoutO
 def _example(point: int, rows: Mapping[str, np.ndarray]) -> PointInfluences:
     found = [
         Influence(index, weight, None if np.isnan(error) else error)
-        for index, weight, error in zip(rows["id"].tolist(), rows["weight"].tolist(), rows["standard_error"].tolist(), strict=True)
+        for index, weight, error in zip(
+            rows["id"].tolist(), rows["weight"].tolist(), rows["standard_error"].tolist(), strict=True
+        )
     ]
     helpful, harmful = (tuple(one for one in found if sign * one.weight > 0) for sign in (1, -1))
     r2 = float(rows["r2"][0])
-    return PointInfluences(point=point, found=Influences(helpful=helpful, harmful=harmful), r2=None if np.isnan(r2) else r2)
+    return PointInfluences(
+        point=point, found=Influences(helpful=helpful, harmful=harmful), r2=None if np.isnan(r2) else r2
+    )
 
 
 def _rows(number: int, one: PointInfluences) -> list[dict[str, Any]]:
     about = {"set": number, "point": one.point, "r2": np.nan if one.r2 is None else one.r2}
     return [
-        {**about, "id": each.id, "weight": each.weight, "standard_error": np.nan if each.standard_error is None else each.standard_error}
+        {
+            **about,
+            "id": each.id,
+            "weight": each.weight,
+            "standard_error": np.nan if each.standard_error is None else each.standard_error,
+        }
         for each in (*one.found.helpful, *one.found.harmful)
     ]

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from typing_extensions import override
+
 from pipeline.graph.child_run import ChildRun
 from pipeline.graph.node import LAST, Node
 
@@ -21,22 +23,25 @@ class Models(Node):
     role: str
 
     @property
+    @override
     def slug(self) -> str:
-        """See Node."""
         return self.role
 
     @property
+    @override
     def group(self) -> str:
-        """See Node."""
         return f"{self.stage}/{self.role}"
 
     @property
+    @override
     def rank(self) -> int:
-        """See Node."""
         return RANKS.get(self.role, 1)
 
     @property
+    @override
     def child(self) -> ChildRun:
-        """See Node."""
-        note = "**Every model that the experiment rests on**, trained once or read from a source. All methods share them."
+        note = (
+            "**Every model that the experiment rests on**, trained once or read from a source. All methods "
+            "share them."
+        )
         return ChildRun(name="train", title="2 models", note=note)

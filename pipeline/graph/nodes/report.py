@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
+from typing_extensions import override
 
 from pipeline.attribution.estimator import Estimator
 from pipeline.core.arrays import Indices, PerPoint
@@ -19,7 +20,12 @@ from pipeline.graph.layout import Layout, read_point_margins
 from pipeline.graph.node import Node, Parent, Work
 from pipeline.graph.nodes.evaluate import points_column, read_judged
 from pipeline.graph.nodes.study import CHAPTER
-from pipeline.graph.reading.attribution_shown import curve_content, example_contents, forecast_content, forget_curve_contents
+from pipeline.graph.reading.attribution_shown import (
+    curve_content,
+    example_contents,
+    forecast_content,
+    forget_curve_contents,
+)
 from pipeline.graph.reading.forecast import forecast
 from pipeline.graph.reading.measured_time import core_seconds
 from pipeline.graph.reading.points_shown import Pictures, dataset_content, images_of
@@ -27,7 +33,15 @@ from pipeline.graph.result_rows import Spending, cost_of, snapshot_rows
 from pipeline.graph.work import versions
 from pipeline.results.attribution_content import ForecastContent
 from pipeline.results.formatting import in_use, sentence
-from pipeline.results.report_content import AttributionContent, MethodRow, PopulationContent, Report, Role, SetContent, StudyChapter
+from pipeline.results.report_content import (
+    AttributionContent,
+    MethodRow,
+    PopulationContent,
+    Report,
+    Role,
+    SetContent,
+    StudyChapter,
+)
 from pipeline.show.payback import break_even, focused_pays, proxies_counted
 from pipeline.show.report.report_words import summary, verdict
 from pipeline.store.store import Shard
@@ -36,20 +50,30 @@ from pipeline.unlearning.unlearner import Unlearner
 PAGE = "html"
 
 
-# What the names begin with under which the page reads populations of which it shows only the time that they took.
+# What the names begin with under which the page reads populations of which it shows only the time that they
+# took.
 POPULATION = "population/"
 # Settings of a recipe that every page names; it names others where they are not what they are by default.
-RECIPE_SHOWN = ("epochs", "batch_size", "learning_rate", "optimizer", "momentum", "weight_decay", "schedule", "ensemble")
+RECIPE_SHOWN = (
+    "epochs",
+    "batch_size",
+    "learning_rate",
+    "optimizer",
+    "momentum",
+    "weight_decay",
+    "schedule",
+    "ensemble",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReportPage(Node):
     """The one page about an experiment; its blobs are the HTML and the figures.
 
-    tables are the parents that the page reads, by the names below. Names that an experiment lacks are left out:
-    `full`, `score`, `curve`, `forget_curve`, `influences`; the label of a study; with the label of a forget set behind
-    a slash `forget`, `effect` and `oracle`; with the labels of judge and forget set `floor`, of unlearner and forget set
-    `unlearned`, of all three `verdict`.
+    tables are the parents that the page reads, by the names below. Names that an experiment lacks are left
+    out: `full`, `score`, `curve`, `forget_curve`, `influences`; the label of a study; with the label of a
+    forget set behind a slash `forget`, `effect` and `oracle`; with the labels of judge and forget set
+    `floor`, of unlearner and forget set `unlearned`, of all three `verdict`.
     """
 
     stage: ClassVar[str] = "report"
@@ -74,21 +98,26 @@ class ReportPage(Node):
     # The heading of each study by its label.
     studies: Mapping[str, str] = field(default_factory=dict)
 
+    @override
     def settings(self) -> dict[str, Any]:
-        """See Node."""
         sets, unlearners = sorted(self.forget_sets), sorted(self.unlearners)
-        return {"title": self.experiment_name, "forget_sets": sets, "unlearners": unlearners, "judges": list(self.judges)}
+        return {
+            "title": self.experiment_name,
+            "forget_sets": sets,
+            "unlearners": unlearners,
+            "judges": list(self.judges),
+        }
 
     def circumstances(self) -> dict[str, Any]:
         """See Node: the page shows the whole config."""
         return {"experiment": dict(self.identity)}
 
+    @override
     def plugins(self) -> tuple[Plugin, ...]:
-        """See Node."""
         return ()
 
+    @override
     def parents(self) -> dict[str, Parent]:
-        """See Node."""
         return dict(self.tables)
 
     @property
@@ -97,12 +126,15 @@ class ReportPage(Node):
 
     def compute(self, work: Work) -> Shard:
         """Draw the page and its figures."""
-        # Matplotlib takes a second to import, which nobody who only asks for a status, and no worker that trains, should wait for.
+        # Matplotlib takes a second to import, which nobody who only asks for a status, and no worker that
+        # trains, should wait for.
         from pipeline.show.report.report_figures import figures
         from pipeline.show.report.report_page import render
 
         pictures = Pictures.of(self.dataset, work.examples)
-        sets = tuple(self._set(work, label, number, pictures) for number, label in enumerate(self.forget_sets))
+        sets = tuple(
+            self._set(work, label, number, pictures) for number, label in enumerate(self.forget_sets)
+        )
         populations = tuple(self._with_time(work, one) for one in self.populations)
         report = Report(
             title=self.experiment_name,
@@ -112,12 +144,21 @@ class ReportPage(Node):
             populations=populations,
             attribution=self._attribution(work),
             sets=sets,
-            studies=tuple(StudyChapter(label, heading, _chapter(work, label)) for label, heading in self.studies.items() if label in self.tables),
+            studies=tuple(
+                StudyChapter(label, heading, _chapter(work, label))
+                for label, heading in self.studies.items()
+                if label in self.tables
+            ),
             break_even=self._break_even(sets, populations),
             config_yaml=yaml_text.dump(dict(self.experiment)),
-            provenance=(("Data", work.examples.digest), *((name, value) for name, value in versions().items())),
+            provenance=(
+                ("Data", work.examples.digest),
+                *((name, value) for name, value in versions().items()),
+            ),
         )
-        blobs = {PAGE: render(report).encode()} | {f"{name}.png": figure for name, figure in figures(report).items()}
+        blobs = {PAGE: render(report).encode()} | {
+            f"{name}.png": figure for name, figure in figures(report).items()
+        }
         verdicts = [verdict(content) for content in sets]
         said = {"summary": summary(verdicts), "headlines": {one.label: one.headline for one in verdicts}}
         return Shard(columns={"page": np.arange(1)}, summary=said, blobs=blobs)
@@ -128,8 +169,8 @@ class ReportPage(Node):
     def _with_time(self, work: Work, population: PopulationContent) -> PopulationContent:
         """Return a population with the measured core seconds of all its tables, where some of the models are proxies.
 
-        A retraining of a proxy is none of the models that unlearn. Elsewhere retrainings say enough, and the page holds no time:
-        made again, it has the same bytes.
+        A retraining of a proxy is none of the models that unlearn. Elsewhere retrainings say enough, and the
+        page holds no time: made again, it has the same bytes.
         """
         if not any(name.startswith(POPULATION) for name in self.tables):
             return population
@@ -141,7 +182,9 @@ class ReportPage(Node):
 
     def _set(self, work: Work, label: str, number: int, pictures: Pictures) -> SetContent:
         ids, labels = work.read(f"forget/{label}")["index"], work.examples.labels
-        floors = {name: read_judged(work.store, work.inputs[f"floor/{name}/{label}"]).scores for name in self.judges}
+        floors = {
+            name: read_judged(work.store, work.inputs[f"floor/{name}/{label}"]).scores for name in self.judges
+        }
         return SetContent(
             label=label,
             plugin=plugin_name(self.forget_sets[label]),
@@ -161,16 +204,32 @@ class ReportPage(Node):
 
     def _forecast(self, work: Work, label: str, ids: Indices, pictures: Pictures) -> ForecastContent:
         """Return what was predicted for a set, beside what retraining came to."""
-        tables = {"full": work.inputs["full"], "effect": work.inputs[f"effect/{label}"], "oracle": work.inputs[f"oracle/{label}"]}
-        return forecast_content(forecast(work.store, **tables, layout=self.layout, labels=work.examples.labels), label, ids, pictures)
+        tables = {
+            "full": work.inputs["full"],
+            "effect": work.inputs[f"effect/{label}"],
+            "oracle": work.inputs[f"oracle/{label}"],
+        }
+        return forecast_content(
+            forecast(work.store, **tables, layout=self.layout, labels=work.examples.labels),
+            label,
+            ids,
+            pictures,
+        )
 
     def _row(self, work: Work, name: str, label: str, ids: Indices) -> MethodRow:
-        unlearner, tables = self.unlearners[name], {judge: work.inputs.get(f"verdict/{judge}/{name}/{label}") for judge in self.judges}
-        judged = {judge: read_judged(work.store, table) for judge, table in tables.items() if table is not None}
+        unlearner, tables = (
+            self.unlearners[name],
+            {judge: work.inputs.get(f"verdict/{judge}/{name}/{label}") for judge in self.judges},
+        )
+        judged = {
+            judge: read_judged(work.store, table) for judge, table in tables.items() if table is not None
+        }
         unlearned = work.inputs[f"unlearned/{name}/{label}"]
         # A verdict says it too, and is one file where the models may be many.
         samples = next((one.samples for one in judged.values()), None)
-        samples = float(work.store.read(unlearned, ["samples"])["samples"].mean()) if samples is None else samples
+        samples = (
+            float(work.store.read(unlearned, ["samples"])["samples"].mean()) if samples is None else samples
+        )
         return MethodRow(
             label=name,
             plugin=plugin_name(unlearner),
@@ -195,16 +254,28 @@ class ReportPage(Node):
     def _points(self, work: Work, name: str, ids: Indices) -> PerPoint:
         """Return the first judge's values of points, NaN where it gives none."""
         column = points_column(work.store, work.inputs[name]) if name in work.inputs else None
-        return np.full(len(ids), np.nan) if column is None else work.read(name, [column])[column][ids].astype(np.float64)
+        return (
+            np.full(len(ids), np.nan)
+            if column is None
+            else work.read(name, [column])[column][ids].astype(np.float64)
+        )
 
     def _attribution(self, work: Work) -> AttributionContent | None:
         if not (self._has_effects or "score" in self.tables):
             return None
-        about: dict[str, Any] = {"estimator": sentence(describe(self.estimator)), "penalty": "", "n_models": self.n_learnt_from}
+        about: dict[str, Any] = {
+            "estimator": sentence(describe(self.estimator)),
+            "penalty": "",
+            "n_models": self.n_learnt_from,
+        }
         if "score" in self.tables:
             score = work.store.summary(work.inputs["score"])
             about |= {
-                "penalty": ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in score["medians"].items() if "penalty" in name),
+                "penalty": ", ".join(
+                    f"{name.replace('_', ' ')} {value:.4g}"
+                    for name, value in score["medians"].items()
+                    if "penalty" in name
+                ),
                 "r2": score["r2_heldout"],
                 "r2_by_block": tuple(score["r2_heldout_by_block"]),
                 "lds": score["lds"],
@@ -220,13 +291,18 @@ class ReportPage(Node):
     def _klom_floors(self, work: Work) -> dict[str, float]:
         """Return the floor of KLoM on each forget set, beside which its curve is drawn."""
         klom = next(label for label, judge in self.judges.items() if isinstance(judge, KlomJudge))
-        floors = {label: read_judged(work.store, work.inputs[f"floor/{klom}/{label}"]).scores for label in self.forget_sets}
+        floors = {
+            label: read_judged(work.store, work.inputs[f"floor/{klom}/{label}"]).scores
+            for label in self.forget_sets
+        }
         return {label: scores.rows[0].value for label, scores in floors.items()}
 
     def _break_even(self, sets: tuple[SetContent, ...], populations: tuple[PopulationContent, ...]) -> str:
         if not any("effect" in unlearner.needs for unlearner in self.unlearners.values()):
             return ""
-        fractions = [row.cost.fraction for content in sets for row in content.rows if row.role == Role.DATAMODEL]
+        fractions = [
+            row.cost.fraction for content in sets for row in content.rows if row.role == Role.DATAMODEL
+        ]
         if not fractions:
             return "No method here unlearns with a datamodel, so there is none to share."
         spending = self.spending
@@ -234,7 +310,9 @@ class ReportPage(Node):
         if spending.proxies:
             said.append(proxies_counted(spending.by_time(populations), max(fractions)))
         if spending.focused:
-            said.append(focused_pays(spending.focused, spending.break_even(spending.n_models), spending.n_models))
+            said.append(
+                focused_pays(spending.focused, spending.break_even(spending.n_models), spending.n_models)
+            )
         return " ".join(said)
 
 

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from typing_extensions import override
+
 from pipeline.core.arrays import Logits
 from pipeline.core.registry import Plugin, identity
 from pipeline.graph.child_run import ATTRIBUTION, ChildRun
@@ -29,30 +31,35 @@ class Scouted(Node):
     scout_source: ModelSource | None = None
 
     @property
+    @override
     def rank(self) -> int:
-        """See Node."""
         return 0
 
     @property
+    @override
     def child(self) -> ChildRun:
-        """See Node."""
         return ATTRIBUTION
 
+    @override
     def settings(self) -> dict[str, Any]:
-        """See Node."""
         return {"model": identity(self.model), "seed": self.seed}
 
+    @override
     def plugins(self) -> tuple[Plugin, ...]:
-        """See Node."""
         return (self.model,)
 
+    @override
     def parents(self) -> dict[str, Parent]:
-        """See Node."""
         return {"scout": Parent(self.scout_key)}
 
     def look(self, work: Work, points: range | None = None) -> tuple[Features, Logits]:
-        """Return each scout's features and logits of points, of all points without them; see last_features."""
+        """Return each scout's features and logits of points, of all points without them.
+
+        See last_features.
+        """
         examples, table = work.examples, work.inputs["scout"]
         template = Builder(self.model, examples.input_shape, examples.n_classes)()
-        states = read_weights(work.store, table, 0, table.pieces[-1].stop, source=self.scout_source, template=template)
+        states = read_weights(
+            work.store, table, 0, table.pieces[-1].stop, source=self.scout_source, template=template
+        )
         return last_features(template, states, work.feed, points)

@@ -1,10 +1,14 @@
-"""What the tables of a study share: a study is a guest of the experiment, so its tables stand beside those of the method."""
+"""What the tables of a study share.
+
+A study is a guest of the experiment, so its tables stand beside those of the method.
+"""
 
 from abc import abstractmethod
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
+from typing_extensions import override
 
 from pipeline.core.registry import Plugin, identity
 from pipeline.graph.child_run import ChildRun
@@ -19,8 +23,8 @@ STUDY_PAGE, CHAPTER = "html", "chapter.html"
 class StudyNode(Node):
     """A table of a study. guest is the study that it belongs to, run the child run that shows the whole study.
 
-    It reads nothing of the experiment's data unless its class says so. A study that comes from outside the package
-    leaves the stage as it is: its tables then lie in the folder `studies`.
+    It reads nothing of the experiment's data unless its class says so. A study that comes from outside the
+    package leaves the stage as it is: its tables then lie in the folder `studies`.
     """
 
     stage: ClassVar[str] = "studies"
@@ -32,20 +36,20 @@ class StudyNode(Node):
     run: ChildRun
 
     @property
+    @override
     def child(self) -> ChildRun:
-        """See Node."""
         return self.run
 
     def settings(self) -> dict[str, Any]:
         """See Node: the settings of the study."""
         return {"study": identity(self.guest)}
 
+    @override
     def plugins(self) -> tuple[Plugin, ...]:
-        """See Node."""
         return (self.guest,)
 
+    @override
     def parents(self) -> dict[str, Parent]:
-        """See Node."""
         return {}
 
 
@@ -64,19 +68,22 @@ class Chapter:
 
 @dataclass(frozen=True, kw_only=True)
 class StudyPage(StudyNode):
-    """The page of a study, made from its other tables, which it reads by their keys; the report takes its chapter over."""
+    """The page of a study, made from its other tables, which it reads by their keys.
+
+    The report takes its chapter over.
+    """
 
     unit: ClassVar[str] = "pages"
 
     experiment_name: str
     tables: tuple[StudyNode, ...] = ()
 
+    @override
     def settings(self) -> dict[str, Any]:
-        """See Node."""
         return super().settings() | {"title": self.experiment_name}
 
+    @override
     def parents(self) -> dict[str, Parent]:
-        """See Node."""
         return {node.key: Parent(node.key) for node in self.tables}
 
     @abstractmethod

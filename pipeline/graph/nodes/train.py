@@ -1,4 +1,7 @@
-"""Populations as nodes: subset, held-out, full, oracle and floor models all come from this one shard function."""
+"""Populations as nodes.
+
+Subset, held-out, full, oracle and floor models all come from this one shard function.
+"""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -7,6 +10,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 import safetensors.torch
+from typing_extensions import override
 
 from pipeline.core.errors import CorruptShardError, StoreError
 from pipeline.core.fingerprint import digest
@@ -26,7 +30,8 @@ from pipeline.training.ensemble import Builder, States, compute_logits, join, n_
 from pipeline.training.populations import Recipe, member_masks, train_members
 
 CHECKPOINT = "safetensors"
-# The halves of a focused population. Member i of both keeps the same points beside the forget set, which one half keeps and the other does not.
+# The halves of a focused population. Member i of both keeps the same points beside the forget set, which one
+# half keeps and the other does not.
 FOCUSED_IN, FOCUSED_OUT = "focused_in", "focused_out"
 
 
@@ -34,8 +39,9 @@ FOCUSED_IN, FOCUSED_OUT = "focused_in", "focused_out"
 class Population(Models):
     """n_units models of one role.
 
-    keep_fraction is for subsets: random ones, or with groups_key such as drop whole groups. n_seeds is how many seeds they share, for
-    attribution to take their effect out. forget_key names the forget set that oracles leave out, or that focused models keep and leave out.
+    keep_fraction is for subsets: random ones, or with groups_key such as drop whole groups. n_seeds is how
+    many seeds they share, for attribution to take their effect out. forget_key names the forget set that
+    oracles leave out, or that focused models keep and leave out.
     """
 
     resources_key: ClassVar[str] = "train"
@@ -54,8 +60,8 @@ class Population(Models):
     saves_states: bool = False
 
     @property
+    @override
     def keeping(self) -> str | None:
-        """See Node."""
         return CHECKPOINT if self.saves_states else None
 
     @property
@@ -64,12 +70,12 @@ class Population(Models):
         return self.keep_fraction or 1.0
 
     @property
+    @override
     def cost_key(self) -> str:
-        """See Node."""
         return digest(["train", identity(self.model), identity(self.recipe)])
 
+    @override
     def settings(self) -> dict[str, Any]:
-        """See Node."""
         return {
             "role": self.role,
             "seed": self.seed,
@@ -81,12 +87,12 @@ class Population(Models):
             "layout": identity(self.layout),
         }
 
+    @override
     def plugins(self) -> tuple[Plugin, ...]:
-        """See Node."""
         return (self.dataset, self.model)
 
+    @override
     def parents(self) -> dict[str, Parent]:
-        """See Node."""
         groups = {} if self.groups_key is None else {"groups": Parent(self.groups_key)}
         return groups | ({} if self.forget_key is None else {"forget": Parent(self.forget_key, "content")})
 
@@ -117,12 +123,17 @@ class Population(Models):
             "mask": pack_masks(masks),
             **self.layout.columns(logits),
             "accuracy_train": accuracy(logits[:, : examples.n_train], examples.labels[: examples.n_train]),
-            "accuracy_validation": accuracy(logits[:, examples.n_train :], examples.labels[examples.n_train :]),
+            "accuracy_validation": accuracy(
+                logits[:, examples.n_train :], examples.labels[examples.n_train :]
+            ),
         }
         return Shard(columns=columns, beside={CHECKPOINT: encode_states(states)} if self.saves_states else {})
 
     def _purpose(self, forget: np.ndarray | None) -> str:
-        """Return what masks and the members' own seeds derive from; the halves of a focused population share it."""
+        """Return what masks and the members' own seeds derive from.
+
+        The halves of a focused population share it.
+        """
         name = "focused" if self._is_focused else self.role
         return model_purpose(self.seed, name, keep_fraction=self.keep_fraction, forget=forget)
 
@@ -131,7 +142,11 @@ class Population(Models):
         return self.role in (FOCUSED_IN, FOCUSED_OUT)
 
     def _seed(self, purpose: str, member: int) -> int:
-        """Return the seed of a member: its own, one of n_seeds that subset models of all roles share, or in a focused population that of a full model."""
+        """Return the seed of a member.
+
+        Its own, one of n_seeds that subset models of all roles share, or in a focused population that of a
+        full model.
+        """
         if self.n_seeds is not None:
             return seed(model_purpose(self.seed, "shared"), "member", member % self.n_seeds)
         return seed(model_purpose(self.seed, "full") if self._is_focused else purpose, "member", member)
@@ -157,7 +172,10 @@ def _states_of(store: Store, folder: str, piece: Piece, first: int, last: int, e
     try:
         states = safetensors.torch.load(content)
     except safetensors.SafetensorError as error:
-        raise CorruptShardError(f"beside {folder}/{piece.shard} is no checkpoint in safetensors' form ({error}); run `dmm verify --repair`") from error
+        raise CorruptShardError(
+            f"beside {folder}/{piece.shard} is no checkpoint in safetensors' form ({error}); run `dmm verify "
+            "--repair`"
+        ) from error
     n_kept, n_read = n_members(states), last - piece.shard.start
     if n_read > n_kept:
         said = f"{folder}/{piece.shard} keeps the weights of its first {n_kept} models, but {n_read} are read"

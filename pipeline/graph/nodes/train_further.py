@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from typing_extensions import override
+
 from pipeline.graph.nodes.unlearn import Unlearn
 
 
@@ -20,6 +22,6 @@ class TrainFurther(Unlearn):
     population: str
 
     @property
+    @override
     def group(self) -> str:
-        """See Node."""
         return f"{self.stage}/{self.judge_label}:{self.population}"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+from typing_extensions import override
 
 from pipeline.core.fingerprint import digest
 from pipeline.core.registry import Plugin, identity, plugin_name
@@ -27,7 +28,9 @@ AFTER = "after"
 
 @dataclass(frozen=True, kw_only=True)
 class Unlearn(Node):
-    """Member i is member i of the start population after unlearning; the first save_members are kept as checkpoints.
+    """Member i is member i of the start population after unlearning.
+
+    The first save_members are kept as checkpoints.
 
     With snapshots a member has one row for each of them, and the last row is the result; each snapshot of the
     saved members has a checkpoint. With saves_states the states of all members are kept in files beside the
@@ -60,36 +63,44 @@ class Unlearn(Node):
         return ALL_STATES if self.saves_states and self.unlearner.moves_weights else None
 
     @property
+    @override
     def group(self) -> str:
-        """See Node."""
         return f"{self.stage}/{self.method}"
 
     @property
+    @override
     def child(self) -> ChildRun:
-        """See Node."""
         return child_of_method(self.method, self.forget_set)
 
     @property
+    @override
     def cost_key(self) -> str:
-        """See Node."""
         return digest(["unlearn", identity(self.unlearner), identity(self.model)])
 
+    @override
     def settings(self) -> dict[str, Any]:
-        """See Node."""
         kept = {"save_members": self.save_members} if self.save_members != 1 else {}
-        # The table of a source's models may not rest on the architecture, but what is unlearned from their weights does.
+        # The table of a source's models may not rest on the architecture, but what is unlearned from their
+        # weights does.
         built = {} if self.start_source is None else {"model": identity(self.model)}
-        return {"unlearner": identity(self.unlearner), "seed": self.seed, "layout": identity(self.layout)} | kept | built
+        return (
+            {"unlearner": identity(self.unlearner), "seed": self.seed, "layout": identity(self.layout)}
+            | kept
+            | built
+        )
 
+    @override
     def plugins(self) -> tuple[Plugin, ...]:
-        """See Node."""
         return (*(() if self.start_source is None else (self.model,)), self.unlearner)
 
+    @override
     def parents(self) -> dict[str, Parent]:
-        """See Node."""
         needed = {"effect": self.effect_key, "teacher": self.teacher_key}
         evidence = {name: Parent(key) for name, key in needed.items() if key is not None}
-        return {"start": Parent(self.start_key, "aligned"), "forget": Parent(self.forget_key, "content")} | evidence
+        return {
+            "start": Parent(self.start_key, "aligned"),
+            "forget": Parent(self.forget_key, "content"),
+        } | evidence
 
     def compute(self, work: Work) -> Shard:
         """Unlearn members start to stop and record their logits on all points and the samples used."""
@@ -98,7 +109,14 @@ class Unlearn(Node):
         build = Builder(self.model, examples.input_shape, examples.n_classes)
         data = work.feed
         template = build()
-        states = read_weights(work.store, work.inputs["start"], work.start, work.stop, source=self.start_source, template=template)
+        states = read_weights(
+            work.store,
+            work.inputs["start"],
+            work.start,
+            work.stop,
+            source=self.start_source,
+            template=template,
+        )
         purpose = model_purpose(self.seed, plugin_name(self.unlearner), forget=forget)
         request = Request(
             template=template,
@@ -142,7 +160,10 @@ class Unlearn(Node):
         return max(0, min(self.save_members, work.stop) - work.start)
 
     def _teachers(self, work: Work) -> np.ndarray:
-        """Return one oracle's logits for each member; where there are fewer oracles than members, they are taken in turn."""
+        """Return one oracle's logits for each member.
+
+        Where there are fewer oracles than members, they are taken in turn.
+        """
         table = work.inputs["teacher"]
         logits = read_logits(work.store, table, self.layout, work.examples.n_points)
         return logits[np.arange(work.start, work.stop) % len(logits)]

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from typing_extensions import override
+
 from pipeline.data.views import MOST_FEATURES, Views, draw_views
 from pipeline.graph.node import Work
 from pipeline.graph.nodes.scouted import Scouted
@@ -14,16 +16,23 @@ from pipeline.training.features import difficulty, joint_features
 class ViewsOfPoints(Scouted):
     """What the scouts see of all points, made when groups are; rows are points."""
 
+    @override
     def settings(self) -> dict[str, Any]:
-        """See Node."""
         return super().settings() | {"most_features": MOST_FEATURES}
 
     def compute(self, work: Work) -> Shard:
         """Look at all points through the scouts."""
         examples = work.examples
         features, logits = self.look(work)
-        views = draw_views(joint_features(features), examples.labels, difficulty(features, logits, examples.labels), seed=self.seed)
-        return Shard(columns={"features": views.features, "label": views.labels, "difficulty": views.difficulty})
+        views = draw_views(
+            joint_features(features),
+            examples.labels,
+            difficulty(features, logits, examples.labels),
+            seed=self.seed,
+        )
+        return Shard(
+            columns={"features": views.features, "label": views.labels, "difficulty": views.difficulty}
+        )
 
 
 def read_views(work: Work, name: str = "views") -> Views:

@@ -28,7 +28,9 @@ MOST_CHANGED = 16
 MARGIN, NATS = "margin", "nats"
 
 
-def influence_content(one: PointInfluences, pictures: Pictures, *, output: str = MARGIN, unit: str = NATS) -> InfluenceContent:
+def influence_content(
+    one: PointInfluences, pictures: Pictures, *, output: str = MARGIN, unit: str = NATS
+) -> InfluenceContent:
     """Return the influences on an output of a point as they are shown."""
     return InfluenceContent(
         target=pictures.point(one.point),
@@ -45,7 +47,9 @@ def example_contents(work: Work, pictures: Pictures, number: int) -> tuple[Influ
     return tuple(influence_content(one, pictures) for one in read_examples(work.read("influences"), number))
 
 
-def forecast_content(found: Forecast, label: str, ids: Indices, pictures: Pictures, *, top: int = MOST_CHANGED) -> ForecastContent:
+def forecast_content(
+    found: Forecast, label: str, ids: Indices, pictures: Pictures, *, top: int = MOST_CHANGED
+) -> ForecastContent:
     """Return a forecast for a forget set as it is shown, with up to top points of it and as many others."""
     examples = pictures.examples
     splits = split_ids(ids, examples.n_train, examples.n_points)
@@ -55,12 +59,17 @@ def forecast_content(found: Forecast, label: str, ids: Indices, pictures: Pictur
         label=label,
         forget=_changes(found, found.most_changed(ids, top), pictures),
         others=_changes(found, found.most_changed(others, top), pictures),
-        splits={name: SplitForecast(**numbers[name], **_outcome(found, split)) for name, split in splits.items()},
+        splits={
+            name: SplitForecast(**numbers[name], **_outcome(found, split)) for name, split in splits.items()
+        },
     )
 
 
 def curve_content(columns: dict[str, np.ndarray]) -> CurveContent:
-    """Return the curve in the columns of its table; of shares that come to the same models, as small ones do, one is shown."""
+    """Return the curve in the columns of its table.
+
+    Of shares that come to the same models, as small ones do, one is shown.
+    """
     first = np.unique(columns["n_models"], return_index=True)[1]
     if len(first) > 1:
         columns = {name: values[first] for name, values in columns.items()}
@@ -73,17 +82,31 @@ def curve_content(columns: dict[str, np.ndarray]) -> CurveContent:
     )
 
 
-def forget_curve_contents(columns: Mapping[str, np.ndarray], floors: Mapping[str, float]) -> tuple[ForgetCurveContent, ...]:
-    """Return the curve of each forget set in the columns of their table; floors (nats) are by label, in the order of the config."""
+def forget_curve_contents(
+    columns: Mapping[str, np.ndarray], floors: Mapping[str, float]
+) -> tuple[ForgetCurveContent, ...]:
+    """Return the curve of each forget set in the columns of their table.
+
+    Floors (nats) are by label, in the order of the config.
+    """
     n_models = tuple(int(count) for count in columns["n_models"])
     return tuple(
-        ForgetCurveContent(label=label, n_models=n_models, p95=tuple(columns[f"set_{i}"].tolist()), nothing=float(columns[f"nothing_{i}"][-1]), floor=floor)
+        ForgetCurveContent(
+            label=label,
+            n_models=n_models,
+            p95=tuple(columns[f"set_{i}"].tolist()),
+            nothing=float(columns[f"nothing_{i}"][-1]),
+            floor=floor,
+        )
         for i, (label, floor) in enumerate(floors.items())
     )
 
 
 def _weights(found: Iterable[Influence], pictures: Pictures) -> tuple[WeightContent, ...]:
-    return tuple(WeightContent(point=pictures.point(one.id), weight=one.weight, standard_error=one.standard_error) for one in found)
+    return tuple(
+        WeightContent(point=pictures.point(one.id), weight=one.weight, standard_error=one.standard_error)
+        for one in found
+    )
 
 
 def _changes(found: Forecast, ids: Indices, pictures: Pictures) -> tuple[ChangeContent, ...]:

@@ -1,4 +1,7 @@
-"""Focused models as evidence: the contrast of those that kept a forget set with those that did not, read from their tables."""
+"""Focused models as evidence.
+
+The contrast of those that kept a forget set with those that did not, read from their tables.
+"""
 
 import numpy as np
 
@@ -18,18 +21,28 @@ def corrected(work: Work, layout: Layout, predicted: Effect, forget: Indices) ->
 
 
 def read_contrast(work: Work, layout: Layout) -> Contrast:
-    """Return the contrast of every logit (n_points × n_classes,), one block in memory at a time; pairs are members of one number in both tables.
+    """Return the contrast of every logit (n_points × n_classes,), one block in memory at a time.
+
+    Pairs are members of one number in both tables.
 
     Raises DataError if fewer than two pairs are complete.
     """
     members = {role: work.read(role, ["member"])["member"] for role in (FOCUSED_IN, FOCUSED_OUT)}
     pairs, *rows = np.intersect1d(members[FOCUSED_IN], members[FOCUSED_OUT], return_indices=True)
     if len(pairs) < 2:
-        raise DataError(f"{len(pairs)} pairs of focused models are complete, expected at least 2; run again to train those that failed")
+        raise DataError(
+            f"{len(pairs)} pairs of focused models are complete, expected at least 2; run again to train "
+            "those that failed"
+        )
     parts = []
     for block in range(layout.n_blocks(work.examples.n_points)):
         name = column(block)
-        kept, left_out = (work.read(role, [name])[name][chosen].reshape(len(pairs), -1) for role, chosen in zip(members, rows, strict=True))
+        kept, left_out = (
+            work.read(role, [name])[name][chosen].reshape(len(pairs), -1)
+            for role, chosen in zip(members, rows, strict=True)
+        )
         parts.append(contrast(kept=kept, left_out=left_out))
-    mean, variance = (np.concatenate(values) for values in zip(*((part.mean, part.variance) for part in parts), strict=True))
+    mean, variance = (
+        np.concatenate(values) for values in zip(*((part.mean, part.variance) for part in parts), strict=True)
+    )
     return Contrast(mean=mean, variance=variance, n_pairs=len(pairs))

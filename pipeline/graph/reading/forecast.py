@@ -1,4 +1,7 @@
-"""What a datamodel says will change when a forget set is removed, before anything is unlearned: margins before and after, and how sure it is."""
+"""What a datamodel says will change when a forget set is removed, before anything is unlearned.
+
+Margins before and after, and how sure it is.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,10 +22,14 @@ CLEAR = 2.0
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Forecast:
-    """All points, (n_points,): before and after are mean margins over the full models, in nats, as they are and with the predicted effect.
+    """All points, (n_points,).
 
-    standard_error is that of the change, NaN where the estimator knows none. correct_before and correct_after say whether the mean model
-    classifies a point correctly. actual is the mean margin of models that were retrained without the set, None while there are none.
+    Before and after are mean margins over the full models, in nats, as they are and with the predicted
+    effect.
+
+    standard_error is that of the change, NaN where the estimator knows none. correct_before and correct_after
+    say whether the mean model classifies a point correctly. actual is the mean margin of models that were
+    retrained without the set, None while there are none.
     """
 
     before: PerPoint
@@ -42,17 +49,34 @@ class Forecast:
         return ids[np.argsort(-np.nan_to_num(np.abs(self.change[ids]), nan=-1.0), kind="stable")[:top]]
 
 
-def forecast(store: Store, *, full: TableRef, effect: TableRef, layout: Layout, labels: Labels, oracle: TableRef | None = None) -> Forecast:
+def forecast(
+    store: Store,
+    *,
+    full: TableRef,
+    effect: TableRef,
+    layout: Layout,
+    labels: Labels,
+    oracle: TableRef | None = None,
+) -> Forecast:
     """Return the forecast that an effect table makes for the full models, and what oracles came to if there are any, one block in memory at a time."""
     predicted = store.read(effect)
     parts = []
     for inside, logits in read_blocks(store, full, layout, len(labels)):
-        parts.append(_block(logits.astype(np.float64), predicted["mean"][inside], predicted["standard_error"][inside], labels[inside]))
+        parts.append(
+            _block(
+                logits.astype(np.float64),
+                predicted["mean"][inside],
+                predicted["standard_error"][inside],
+                labels[inside],
+            )
+        )
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     actual = None
     if oracle is not None:
         blocks = range(layout.n_blocks(len(labels)))
-        actual = np.concatenate([_mean(block_margins(store, oracle, layout, block, labels)) for block in blocks])
+        actual = np.concatenate(
+            [_mean(block_margins(store, oracle, layout, block, labels)) for block in blocks]
+        )
     return Forecast(**columns, actual=actual)
 
 
@@ -65,10 +89,12 @@ def margin_standard_error(logits: Effects, standard_error: Effects, labels: Labe
 
 
 def summarise(found: Forecast, splits: Mapping[str, Indices]) -> dict[str, dict[str, Any]]:
-    """Return the forecast of each split in numbers, JSON-ready: margins in nats, how many points turn wrong, and the share of changes that are clear.
+    """Return the forecast of each split in numbers, JSON-ready.
 
-    Points whose margins are not finite are left out; a split without any other has None for its numbers, and what
-    rests on standard errors is None where they are not known.
+    Margins in nats, how many points turn wrong, and the share of changes that are clear.
+
+    Points whose margins are not finite are left out; a split without any other has None for its numbers, and
+    what rests on standard errors is None where they are not known.
     """
     return {name: _summary(found, ids) for name, ids in splits.items()}
 
@@ -101,7 +127,16 @@ def _summary(found: Forecast, ids: Indices) -> dict[str, Any]:
         "newly_misclassified": int((found.correct_before[ids] & ~found.correct_after[ids]).sum()),
     }
     if not len(ids):
-        return turned | dict.fromkeys(("median_before", "median_after", "median_change", "largest_change", "median_standard_error", "share_clear"))
+        return turned | dict.fromkeys(
+            (
+                "median_before",
+                "median_after",
+                "median_change",
+                "largest_change",
+                "median_standard_error",
+                "share_clear",
+            )
+        )
     change, error = found.change[ids], found.standard_error[ids]
     is_known = bool(np.isfinite(error).all())
     return turned | {

@@ -1,4 +1,7 @@
-"""How the lines of groups lie in a table: one row for each line, the difficulty of training point i in row i."""
+"""How the lines of groups lie in a table.
+
+One row for each line, the difficulty of training point i in row i.
+"""
 
 import numpy as np
 
@@ -9,10 +12,18 @@ from pipeline.graph.node import Work
 def columns_of(lines: Lines) -> dict[str, np.ndarray]:
     """Return the columns that hold lines."""
     behind = np.zeros(len(lines.ids) - len(lines.difficulty))
-    return {"ids": lines.ids.astype(np.int32), "kind": lines.kinds, "difficulty": np.concatenate([lines.difficulty, behind])}
+    return {
+        "ids": lines.ids.astype(np.int32),
+        "kind": lines.kinds,
+        "difficulty": np.concatenate([lines.difficulty, behind]),
+    }
 
 
 def read_lines(work: Work, name: str = "groups") -> Lines:
     """Return the lines in the parent called name."""
     table = work.read(name)
-    return Lines(ids=table["ids"].astype(np.int64), kinds=table["kind"], difficulty=table["difficulty"][: work.examples.n_train])
+    return Lines(
+        ids=table["ids"].astype(np.int64),
+        kinds=table["kind"],
+        difficulty=table["difficulty"][: work.examples.n_train],
+    )

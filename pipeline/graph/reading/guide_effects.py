@@ -1,4 +1,7 @@
-"""A guide's steps as evidence: what removing a forget set does to every output by the scouts alone, from what its factor holds of them."""
+"""A guide's steps as evidence.
+
+What removing a forget set does to every output by the scouts alone, from what its factor holds of them.
+"""
 
 import numpy as np
 
@@ -12,19 +15,37 @@ from pipeline.graph.node import Work
 from pipeline.training.gradients import Checkpoints
 
 
-def drawn_to_guide(work: Work, layout: Layout, guide: Guide, checkpoints: Checkpoints, predicted: Effect, forget: Indices) -> Effect:
+def drawn_to_guide(
+    work: Work, layout: Layout, guide: Guide, checkpoints: Checkpoints, predicted: Effect, forget: Indices
+) -> Effect:
     """Return the effect on every logit (n_points × n_classes,), drawn towards that of a guide whose factor is the parent called `guide`."""
     every = np.arange(work.examples.n_points)
-    evidence, factor = Evidence(masks=np.ones((checkpoints.n_models, work.examples.n_train), dtype=bool), trained=checkpoints), work.read("guide")
+    evidence, factor = (
+        Evidence(
+            masks=np.ones((checkpoints.n_models, work.examples.n_train), dtype=bool), trained=checkpoints
+        ),
+        work.read("guide"),
+    )
     blocks = [every[layout.points(number, len(every))] for number in range(layout.n_blocks(len(every)))]
     means = np.concatenate([guide_means(guide, factor, evidence, points, forget) for points in blocks])
-    return guided(predicted, means, forgotten=np.isin(every, forget).repeat(work.examples.n_classes), curvature=guide.curvature)
+    return guided(
+        predicted,
+        means,
+        forgotten=np.isin(every, forget).repeat(work.examples.n_classes),
+        curvature=guide.curvature,
+    )
 
 
-def guide_means(guide: Guide, factor: Arrays, evidence: Evidence, points: Indices, forget: Indices) -> PerOutput:
+def guide_means(
+    guide: Guide, factor: Arrays, evidence: Evidence, points: Indices, forget: Indices
+) -> PerOutput:
     """Return what a guide says that removing a forget set does to the logits of points, (n_chosen × n_classes,)."""
     checkpoints = evidence.checkpoints()
     # What outputs start from does not move an effect.
     start = np.zeros((checkpoints.n_models, len(points) * checkpoints.n_classes), np.float32)
     block = Block(points=points, outputs=start, per_point=checkpoints.n_classes)
-    return guide.estimator.datamodel(factor, guide.estimator.fit(factor, evidence, block), evidence, block).effect_of_removing(forget).mean
+    return (
+        guide.estimator.datamodel(factor, guide.estimator.fit(factor, evidence, block), evidence, block)
+        .effect_of_removing(forget)
+        .mean
+    )

@@ -1,12 +1,15 @@
-"""The states of all models of a table: beside the shards of a population, and beside those of unlearned models where a judge reads them."""
+"""The states of all models of a table.
+
+Beside the shards of a population, and beside those of unlearned models where a judge reads them.
+"""
 
 from pipeline.graph.nodes.train import encode_states, read_states
 from pipeline.store.store import Store, TableRef
 from pipeline.training.ensemble import States, join, take
 from pipeline.unlearning.unlearner import Unlearned
 
-# The ending of the file with the states of all unlearned models of a shard. It differs from CHECKPOINT, the ending
-# of the blobs that hold the first models only.
+# The ending of the file with the states of all unlearned models of a shard. It differs from CHECKPOINT, the
+# ending of the blobs that hold the first models only.
 ALL_STATES = "states"
 # What names of tensors begin with in such a file: this for the result, the number for an earlier snapshot.
 _RESULT = "result/"

@@ -7,7 +7,10 @@ _MOST_READ = 32
 
 
 def core_seconds(store: Store, table: TableRef) -> float | None:
-    """Return the core seconds of a table's units, extrapolated from some of its shards; None if no side file says."""
+    """Return the core seconds of a table's units, extrapolated from some of its shards.
+
+    None if no side file says.
+    """
     some = table.pieces[:: len(table.pieces) // _MOST_READ + 1]
     seconds, units = 0.0, 0
     for piece in some:

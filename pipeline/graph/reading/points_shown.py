@@ -1,4 +1,7 @@
-"""Points as reports show them: with their split, their labels as given and as they were before noise, and as images where they are images."""
+"""Points as reports show them.
+
+With their split, their labels as given and as they were before noise, and as images where they are images.
+"""
 
 from dataclasses import dataclass
 
@@ -14,7 +17,10 @@ from pipeline.results.report_content import DatasetContent
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Pictures:
-    """All points of a data set; true_labels (n_points,) are those before noise, None where none was added on purpose."""
+    """All points of a data set.
+
+    True_labels (n_points,) are those before noise, None where none was added on purpose.
+    """
 
     examples: Examples
     true_labels: Labels | None
@@ -22,7 +28,10 @@ class Pictures:
     @classmethod
     def of(cls, dataset: Dataset, examples: Examples) -> "Pictures":
         """Return the pictures of a data set that was loaded as examples."""
-        return cls(examples=examples, true_labels=dataset.read_outline().labels if dataset.label_noise is not None else None)
+        return cls(
+            examples=examples,
+            true_labels=dataset.read_outline().labels if dataset.label_noise is not None else None,
+        )
 
     def point(self, index: int) -> PointContent:
         """Return one point as it is shown."""

@@ -113,7 +113,10 @@ class SnapshotOutputs(ModelOutputs):
 
 @dataclass(frozen=True, eq=False)
 class KeptOutputs(ModelOutputs):
-    """Models that every snapshot is compared with. What was read is kept, up to _MOST_KEPT bytes of logits."""
+    """Models that every snapshot is compared with.
+
+    What was read is kept, up to _MOST_KEPT bytes of logits.
+    """
 
     models: ModelOutputs
     _kept: list[tuple[slice, Logits]] = field(default_factory=list)

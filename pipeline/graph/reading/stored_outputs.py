@@ -27,7 +27,10 @@ class SourcedWeights:
 
 @dataclass(frozen=True, eq=False)
 class StoredOutputs(ModelOutputs):
-    """The models of a table of examples; states lie in another table for an unlearner that moves no weights, or with a source."""
+    """The models of a table of examples.
+
+    States lie in another table for an unlearner that moves no weights, or with a source.
+    """
 
     store: Store
     table: TableRef
@@ -47,13 +50,18 @@ class StoredOutputs(ModelOutputs):
         return sum(piece.stop - piece.start for piece in self.table.pieces)
 
     def margins(self, points: Indices | None = None) -> Margins:
-        """Return margins (n_models, n_points) in nats, read block by block; blocks without any of the points are not read."""
+        """Return margins (n_models, n_points) in nats, read block by block.
+
+        Blocks without any of the points are not read.
+        """
         if points is None:
             return read_stored_margins(self.store, self.table, self.layout, self.labels)
         size, found = self.layout.block_points, np.empty((self.n_models, len(points)), np.float32)
         for block in np.unique(points // size).tolist():
             inside = points // size == block
-            found[:, inside] = block_margins(self.store, self.table, self.layout, block, self.labels)[:, points[inside] - block * size]
+            found[:, inside] = block_margins(self.store, self.table, self.layout, block, self.labels)[
+                :, points[inside] - block * size
+            ]
         return found
 
     def blocks(self) -> Iterator[tuple[slice, Logits]]:
@@ -68,5 +76,7 @@ class StoredOutputs(ModelOutputs):
             found = read_kept(self.store, table, first, last)
         else:
             template = Builder(self.weights.model, self.examples.input_shape, self.examples.n_classes)()
-            found = read_weights(self.store, table, first, last, source=self.weights.source, template=template)
+            found = read_weights(
+                self.store, table, first, last, source=self.weights.source, template=template
+            )
         return {name: values.cpu().numpy() for name, values in found.items()}

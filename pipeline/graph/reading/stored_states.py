@@ -1,4 +1,7 @@
-"""The weights of models in a table: in files beside its shards, or in the files of the source that the models came from."""
+"""The weights of models in a table.
+
+In files beside its shards, or in the files of the source that the models came from.
+"""
 
 from collections.abc import Sequence
 
@@ -16,11 +19,13 @@ from pipeline.training.ensemble import States
 STATE = "state"
 
 
-def read_weights(store: Store, table: TableRef, start: int, stop: int, *, source: ModelSource | None, template: nn.Module) -> States:
+def read_weights(
+    store: Store, table: TableRef, start: int, stop: int, *, source: ModelSource | None, template: nn.Module
+) -> States:
     """Return the states of members start to stop, with a leading member axis.
 
-    Those of a source are read where they lie. Raises DataError if a file has changed since its outputs were recorded, StoreError if
-    the table keeps no states.
+    Those of a source are read where they lie. Raises DataError if a file has changed since its outputs were
+    recorded, StoreError if the table keeps no states.
     """
     if source is None:
         return read_kept(store, table, start, stop)
@@ -28,7 +33,8 @@ def read_weights(store: Store, table: TableRef, start: int, stop: int, *, source
     changed = np.flatnonzero(recorded != numbers_of_digests(source.state_digests(start, stop)))
     if len(changed):
         raise DataError(
-            f"the weights of model {start + int(changed[0])} of {table.folder} are not those that its outputs were recorded with; "
+            f"the weights of model {start + int(changed[0])} of {table.folder} are not those that its "
+            "outputs were recorded with; "
             "run the command again once the files stay as they are"
         )
     return source.read_states(start, stop, template)

@@ -1,4 +1,7 @@
-"""Experiments side by side: a row for each method, a mark for each experiment, the floor of each as a line; one panel for each forget set."""
+"""Experiments side by side.
+
+A row for each method, a mark for each experiment, the floor of each as a line; one panel for each forget set.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -32,7 +35,10 @@ TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 
 
 def comparison_figure(comparison: Comparison) -> Figure:
-    """Return the headline of every method in every experiment, with intervals; the axis of what is counted in floors is logarithmic."""
+    """Return the headline of every method in every experiment, with intervals.
+
+    The axis of what is counted in floors is logarithmic.
+    """
     sets, n_experiments = comparison.sets, len(comparison.names)
     labels = list(dict.fromkeys(method.label for one in sets for method in one.methods))
     n_columns = min(len(sets), _COLUMNS)
@@ -64,7 +70,10 @@ def mark(place: int) -> tuple[str, str, Dashes]:
 
 
 class _Axis:
-    """The horizontal axis: logarithmic from below every mark and floor to the worst value, or linear over all of them."""
+    """The horizontal axis.
+
+    Logarithmic from below every mark and floor to the worst value, or linear over all of them.
+    """
 
     def __init__(self, comparison: Comparison) -> None:
         self._content, self.unit = comparison, comparison.floor.unit
@@ -107,7 +116,10 @@ class _Axis:
         ax.axvline(self.high, color=COLOURS["quiet"], linewidth=0.8)
 
     def within(self, value: float) -> float:
-        """Return where a value lies; what is no number lies at the far end, never where it would look good."""
+        """Return where a value lies.
+
+        What is no number lies at the far end, never where it would look good.
+        """
         if math.isnan(value):
             return self.low if self._content.floor.better == "higher" else self.high
         return float(np.clip(value, self.low, self.high))

@@ -1,4 +1,7 @@
-"""The page that compares experiments: one HTML file that needs nothing beside it, as a report. Equal comparisons give equal bytes."""
+"""The page that compares experiments: one HTML file that needs nothing beside it, as a report.
+
+Equal comparisons give equal bytes.
+"""
 
 from dataclasses import dataclass
 
@@ -24,7 +27,10 @@ class Card:
 
 
 def render_comparison(comparison: Comparison) -> str:
-    """Return the comparison as HTML: in words first, then the figure, the tables, and the settings that differ."""
+    """Return the comparison as HTML.
+
+    In words first, then the figure, the tables, and the settings that differ.
+    """
     lead = lead_label(comparison)
     return (
         templates()

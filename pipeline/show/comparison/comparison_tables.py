@@ -1,4 +1,7 @@
-"""The tables of a comparison, filled from its content: the headline of every judge and the cost in each experiment, and the settings that differ."""
+"""The tables of a comparison, filled from its content.
+
+The headline of every judge and the cost in each experiment, and the settings that differ.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -32,7 +35,8 @@ def compared_table(comparison: Comparison, lead: str | None) -> Table:
         sections=tuple(_section(one, number, comparison, lead) for number, one in enumerate(comparison.sets)),
         section_heading="Forget set",
         notes=(
-            "In small print the interval, the distance to retraining and the other splits; below a cost that with the datamodel's share.",
+            "In small print the interval, the distance to retraining and the other splits; below a cost "
+            "that with the datamodel's share.",
             SHADE_NOTE,
         ),
     )
@@ -45,7 +49,10 @@ def settings_table(comparison: Comparison) -> Table:
 
 
 def headline_table(comparison: Comparison) -> Table:
-    """Return the headline of every method in every experiment, in brackets what retraining comes to: what a terminal shows."""
+    """Return the headline of every method in every experiment, in brackets what retraining comes to.
+
+    What a terminal shows.
+    """
     floor = comparison.floor
 
     def show(value: float) -> str:
@@ -64,7 +71,10 @@ def headline_table(comparison: Comparison) -> Table:
     return Table(
         columns=(word_column("unlearner"), *(number_column(name, show=show) for name in comparison.names)),
         sections=tuple(sections),
-        caption=f"{comparison.title}, {floor.split}{f', in {floor.unit}' if floor.unit not in ('', 'fraction') else ''}",
+        caption=(
+            f"{comparison.title}, "
+            f"{floor.split}{f', in {floor.unit}' if floor.unit not in ('', 'fraction') else ''}"
+        ),
         section_heading="forget set",
         notes=("In brackets what independent oracles of the same experiment come to (its floor).",),
     )

@@ -1,4 +1,7 @@
-"""What a comparison says in words. Floors differ between experiments, so a method is as near to retraining as it is few floors away."""
+"""What a comparison says in words.
+
+Floors differ between experiments, so a method is as near to retraining as it is few floors away.
+"""
 
 from pipeline.results.comparison_content import ComparedSet, Comparison, distances, lead_label, nearest
 from pipeline.results.formatting import listed
@@ -8,7 +11,10 @@ def headline(comparison: Comparison) -> str:
     """Return how far the lead method is from retraining in each experiment, and in which it is nearest on which sets."""
     label, names = lead_label(comparison), comparison.names
     if label is None:
-        return "No cheap method that moves weights is in all of these experiments; the table shows each on its own."
+        return (
+            "No cheap method that moves weights is in all of these experiments; the table shows each on its "
+            "own."
+        )
     spans = []
     for place, name in enumerate(names):
         values = sorted(distances(comparison, one, label)[place] for one in comparison.sets)

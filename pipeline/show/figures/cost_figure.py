@@ -1,4 +1,7 @@
-"""The figure that decides: the headline score against the cost of a request, one panel for each forget set."""
+"""The figure that decides.
+
+The headline score against the cost of a request, one panel for each forget set.
+"""
 
 import math
 from collections.abc import Sequence
@@ -15,7 +18,8 @@ from pipeline.show.figures.snapshot_curves import SnapshotCurve, boxes_along, dr
 from pipeline.show.figures.theme import COLOURS, canvas, shorten, themed
 
 _COLUMNS = 3
-# The slot for 0 as a share of the logarithmic part of the cost axis, and the decades below which each has a second tick.
+# The slot for 0 as a share of the logarithmic part of the cost axis, and the decades below which each has a
+# second tick.
 SLOT, FEW = 0.18, 2.2
 # Inches above, between and below the panels, for titles, axes and the legend.
 _TOP, _BETWEEN, _BOTTOM = 0.3, 0.85, 0.8

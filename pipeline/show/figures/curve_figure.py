@@ -1,4 +1,7 @@
-"""LDS against the number of subset models, and what forgetting by prediction alone comes to: whether more of them would help."""
+"""LDS against the number of subset models, and what forgetting by prediction alone comes to.
+
+Whether more of them would help.
+"""
 
 import math
 import statistics
@@ -23,7 +26,9 @@ FORGETTING, LEGEND = 6.6, 1.2
 
 
 def curve_figure(curve: CurveContent, forgetting: Sequence[ForgetCurveContent] = ()) -> Figure:
-    """Return LDS with its interval at every number of models, each twice the one before; the last doubling is what the title is about.
+    """Return LDS with its interval at every number of models, each twice the one before.
+
+    The last doubling is what the title is about.
 
     forgetting is drawn below, if there is any: P95 KLoM of the logits that are predicted for each forget set.
     """

@@ -1,4 +1,7 @@
-"""What removing a forget set will change: margins before and as predicted after, point by point, beside what retraining came to where that is known."""
+"""What removing a forget set will change.
+
+Margins before and as predicted after, point by point, beside what retraining came to where that is known.
+"""
 
 from collections.abc import Sequence
 
@@ -17,7 +20,10 @@ _ROW, _TOP, _BOTTOM = 0.3, 0.36, 0.82
 
 
 def forecast_figure(content: ForecastContent) -> Figure:
-    """Return two panels of the points that change most, forgotten and other ones: each a line from before to after with two standard errors if known."""
+    """Return two panels of the points that change most, forgotten and other ones.
+
+    Each a line from before to after with two standard errors if known.
+    """
     panels = {"forgotten points": content.forget[:_MOST], "others that change most": content.others[:_MOST]}
     panels = {title: changes for title, changes in panels.items() if changes}
     height = _TOP + _BOTTOM + _ROW * max((len(changes) for changes in panels.values()), default=1)

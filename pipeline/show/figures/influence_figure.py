@@ -34,7 +34,10 @@ def influence_figure(content: InfluenceContent) -> Figure:
 
 
 def about_target(content: InfluenceContent) -> list[str]:
-    """Return what is said of the target: what it is, its label, what is attributed and how much of that is understood, and what red means."""
+    """Return what is said of the target.
+
+    What it is, its label, what is attributed and how much of that is understood, and what red means.
+    """
     point = content.target
     r2 = [] if content.r2 is None else [f"R² {number(content.r2, 2)} on held-out models"]
     flipped = any(weight.point.is_flipped for weight in (*content.helpful, *content.harmful))
@@ -139,7 +142,8 @@ def _draw_tile(
 ) -> None:
     ax = figure.add_subplot(cell)
     show(ax, weight.point, grey)
-    # A bar as long as the weight, for the eye; the figure under it for the reader. What a point adds to itself would dwarf all others.
+    # A bar as long as the weight, for the eye; the figure under it for the reader. What a point adds to
+    # itself would dwarf all others.
     share = min(abs(weight.weight) / strongest, 1.0)
     ax.plot(
         [0, 1],

@@ -1,4 +1,7 @@
-"""Margins of single forgotten points before unlearning, after it, and under retraining: what one number of KLoM stands for."""
+"""Margins of single forgotten points before unlearning, after it, and under retraining.
+
+What one number of KLoM stands for.
+"""
 
 from collections.abc import Sequence
 
@@ -30,7 +33,9 @@ _Edges = Float[np.ndarray, " n_edges"]
 
 
 def margin_figure(content: SetContent) -> Figure | None:
-    """Return histograms of the worst and the median forgotten point under up to three unlearners; None without any unlearner.
+    """Return histograms of the worst and the median forgotten point under up to three unlearners.
+
+    None without any unlearner.
 
     Worst and median are by the values of the row that the report follows (`chosen_row`), the first shown.
     """
@@ -92,7 +97,10 @@ def _point_title(content: SetContent, row: MethodRow, point: int) -> str:
 
 
 def _shown(content: SetContent) -> list[MethodRow]:
-    """Return the row that the report follows, then the best of the other kinds, at most three; doing nothing is `before` in every panel."""
+    """Return the row that the report follows, then the best of the other kinds, at most three.
+
+    Doing nothing is `before` in every panel.
+    """
     bests = [best_of(content, role) for role in (Role.DATAMODEL, Role.RIVAL, Role.BOUND, Role.PREDICTOR)]
     chosen = chosen_row(content)
     others = [row for row in bests if row is not None and row is not chosen]
@@ -135,7 +143,10 @@ def _draw_point(ax: Axes, content: SetContent, title: str, point: int) -> None:
 def _draw_histograms(
     ax: Axes, before: _Sample, after: _Sample, oracle: _Sample, edges: _Edges, colour: str
 ) -> None:
-    """Draw the three samples; what lies far from before and oracle is counted in words, so that no outlier squeezes the rest."""
+    """Draw the three samples.
+
+    What lies far from before and oracle is counted in words, so that no outlier squeezes the rest.
+    """
     ax.stairs(_shares(oracle, edges), edges, fill=True, color=COLOURS["oracle"], alpha=0.38)
     ax.stairs(_shares(before, edges), edges, color=COLOURS["quiet"], linewidth=1.1, linestyle=(0, (3, 2)))
     ax.stairs(_shares(after, edges), edges, color=COLOURS[colour], linewidth=1.7)

@@ -1,4 +1,7 @@
-"""Where labels go beside their points so that none covers another: boxes in pixels in, boxes out, nothing drawn."""
+"""Where labels go beside their points so that none covers another.
+
+Boxes in pixels in, boxes out, nothing drawn.
+"""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -46,8 +49,9 @@ def place(
 ) -> list[Box]:
     """Return one box for each label, (width, height) in sizes, near its point, inside frame and free of obstacles and of each other.
 
-    Labels are placed from the top down, each right or left of its point or above or below it. A label moves away rather than
-    cover lines, which are small boxes, but not far. A label that finds no free place stays beside its point.
+    Labels are placed from the top down, each right or left of its point or above or below it. A label moves
+    away rather than cover lines, which are small boxes, but not far. A label that finds no free place stays
+    beside its point.
     """
     placed: dict[int, Box] = {}
     for index in sorted(range(len(points)), key=lambda i: (-points[i][1], points[i][0])):
@@ -59,7 +63,10 @@ def place(
 def _nearest(
     choices: Sequence[tuple[float, Box]], taken: Sequence[Box], lines: Sequence[Box], frame: Box
 ) -> Box:
-    """Return the choice whose rows away, with COVERED for each box of a line under it, are fewest; the first if none is free."""
+    """Return the choice whose rows away, with COVERED for each box of a line under it, are fewest.
+
+    The first if none is free.
+    """
     _, found = choices[0]
     least = math.inf
     for n_rows, box in choices:
@@ -76,7 +83,10 @@ def _nearest(
 def _choices(
     point: tuple[float, float], size: tuple[float, float], frame: Box
 ) -> Iterator[tuple[float, Box]]:
-    """Yield (rows away, box) by growing distance: beside the point, then a row up or down, then two …; the right side before the left."""
+    """Yield (rows away, box) by growing distance: beside the point, then a row up or down, then two ….
+
+    The right side before the left.
+    """
     (x, y), (width, height) = point, size
     n_rows = int((frame.top - frame.bottom) / height) + 1
     for row in sorted(

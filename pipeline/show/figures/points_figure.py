@@ -1,4 +1,7 @@
-"""What a judge says of single points by split: how many of them have which value, which one number for a split hides."""
+"""What a judge says of single points by split.
+
+How many of them have which value, which one number for a split hides.
+"""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,7 @@
-"""The axis of a score in a figure: its range, its scale, what retraining comes to, and the worst value there is."""
+"""The axis of a score in a figure.
+
+Its range, its scale, what retraining comes to, and the worst value there is.
+"""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,6 @@
-"""How figures look, and how a drawn figure leaves: as PNG on white, or as SVG whose colours follow the page into the dark.
+"""How figures look, and how a drawn figure leaves.
+
+As PNG on white, or as SVG whose colours follow the page into the dark.
 
 Equal figures give equal bytes, whatever the user's own matplotlib settings are.
 """
@@ -17,7 +19,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.image import imsave
 
-# Each colour is a CSS variable of the page, which has a second set for the dark; the values here are what PNGs show.
+# Each colour is a CSS variable of the page, which has a second set for the dark; the values here are what
+# PNGs show.
 COLOURS = {
     "ink": "#1b2230",
     "muted": "#5d6675",
@@ -30,7 +33,8 @@ COLOURS = {
     "flipped": "#a3361f",
 }
 PNG_DPI = 160
-# matplotlib's settings are those of the whole process: two threads that draw at once would leave each other theirs.
+# matplotlib's settings are those of the whole process: two threads that draw at once would leave each other
+# theirs.
 _DRAWING = threading.RLock()
 STYLE = {
     "axes.edgecolor": COLOURS["line"],
@@ -76,7 +80,10 @@ def png(figure: Figure) -> bytes:
 
 
 def svg(figure: Figure, description: str) -> str:
-    """Return a drawn figure as an <svg> element for the page, read aloud as description; its text stays text, in the page's font."""
+    """Return a drawn figure as an <svg> element for the page, read aloud as description.
+
+    Its text stays text, in the page's font.
+    """
     content = io.StringIO()
     with themed(), style.context({"svg.hashsalt": description}):
         figure.savefig(

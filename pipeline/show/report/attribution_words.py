@@ -14,7 +14,10 @@ def forecast_words(content: ForecastContent) -> list[str]:
         if split.n_points == 1
         else (f"the {split.n_points:,} forgotten points", "median margin")
     )
-    moves = f"The {median} of {points} moves from {signed(split.median_before)} to {signed(split.median_after)} nats"
+    moves = (
+        f"The {median} of {points} moves from {signed(split.median_before)} to {signed(split.median_after)} "
+        "nats"
+    )
     said = [
         f"{moves}; misclassified: {split.misclassified_before:,} before, {split.misclassified_after:,} after."
     ]
@@ -29,4 +32,7 @@ def curve_words(curve: CurveContent) -> str:
     """Return whether more subset models would help, by what the last doubling gained."""
     before, last = curve.n_models[-2:]
     verdict = "more models would help" if curve.last_gain >= curve.worthwhile else "more would hardly help"
-    return f"The last doubling, from {before:,} to {last:,} subset models, gained {signed(curve.last_gain, 3)} LDS: {verdict}."
+    return (
+        f"The last doubling, from {before:,} to {last:,} subset models, gained {signed(curve.last_gain, 3)} "
+        f"LDS: {verdict}."
+    )

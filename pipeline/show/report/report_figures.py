@@ -1,4 +1,7 @@
-"""Every figure of a report as PNG by name, for those who show them elsewhere; the page draws the same ones as SVG."""
+"""Every figure of a report as PNG by name, for those who show them elsewhere.
+
+The page draws the same ones as SVG.
+"""
 
 import math
 import re
@@ -20,8 +23,9 @@ MAX_IMAGES = 60
 def figures(report: Report) -> dict[str, bytes]:
     """Return PNG bytes by name, without suffix.
 
-    They are `<first judge>_against_cost`, `lds_by_models` where there is a curve, and for each forget set `margins_<set>`, `forgotten_<set>` where inputs are
-    images, and with a datamodel `predicted_<set>` and `influences_<set>_<point>`.
+    They are `<first judge>_against_cost`, `lds_by_models` where there is a curve, and for each forget set
+    `margins_<set>`, `forgotten_<set>` where inputs are images, and with a datamodel `predicted_<set>` and
+    `influences_<set>_<point>`.
     """
     drawn = (
         {f"{next(iter(report.sets[0].judges))}_against_cost": cost_figure(report.sets)} if report.sets else {}

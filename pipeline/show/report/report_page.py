@@ -1,4 +1,7 @@
-"""The page: one HTML file that needs nothing beside it, no network, no script. Equal reports give equal bytes."""
+"""The page: one HTML file that needs nothing beside it, no network, no script.
+
+Equal reports give equal bytes.
+"""
 
 import base64
 from dataclasses import dataclass

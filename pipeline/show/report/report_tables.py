@@ -1,4 +1,7 @@
-"""The tables of a report, filled from its content: all numbers, forecasts, populations and the datamodel's score."""
+"""The tables of a report, filled from its content.
+
+All numbers, forecasts, populations and the datamodel's score.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -39,7 +42,10 @@ KINDS = {
 
 
 def key_figures(content: SetContent) -> tuple[tuple[str, str], ...]:
-    """Return (value, what it is): the headline of doing nothing, the winner and retraining; what the winner costs."""
+    """Return (value, what it is): the headline of doing nothing, the winner and retraining.
+
+    What the winner costs.
+    """
     nothing, winner = best_of(content, Role.NOTHING), judge(content).winner
     before = [] if nothing is None else [(content.shown(nothing), "doing nothing")]
     after = [] if winner is None else [(content.shown(winner), winner.label)]

@@ -1,4 +1,7 @@
-"""The verdict on a forget set: a headline, key figures and caveats. Whatever else is known stands in the table."""
+"""The verdict on a forget set: a headline, key figures and caveats.
+
+Whatever else is known stands in the table.
+"""
 
 import math
 from collections.abc import Sequence
@@ -97,7 +100,8 @@ def _contest(finding: Finding, content: SetContent) -> list[str]:
     level = ", about level" if are_level(winner, other, content) else better
     return [
         *said,
-        f"Best {kind} a datamodel: {other.label}, {content.shown(other)} for {of_retraining(other.cost.fraction)}{level}.",
+        f"Best {kind} a datamodel: {other.label}, {content.shown(other)} for "
+        f"{of_retraining(other.cost.fraction)}{level}.",
     ]
 
 

@@ -6,7 +6,8 @@ from enum import StrEnum
 
 from pipeline.results.report_content import CHEAP, MethodRow, Role, SetContent, best, best_of
 
-# Share of the way from doing nothing to the floor: above the first a method is close, below the second it fails.
+# Share of the way from doing nothing to the floor: above the first a method is close, below the second it
+# fails.
 MOST_OF_THE_WAY, LITTLE_OF_THE_WAY = 0.9, 0.25
 
 
@@ -24,7 +25,11 @@ class SetOutcome(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Finding:
-    """The outcome and its rows: winner is the better of datamodel and rival, the best cheap rows of their kinds; coverage is NaN if unknown."""
+    """The outcome and its rows.
+
+    Winner is the better of datamodel and rival, the best cheap rows of their kinds; coverage is NaN if
+    unknown.
+    """
 
     outcome: SetOutcome
     coverage: float
@@ -34,7 +39,10 @@ class Finding:
 
 
 def judge(content: SetContent) -> Finding:
-    """Return what the rows of a forget set show; coverage is the share of the way from doing nothing to the floor."""
+    """Return what the rows of a forget set show.
+
+    Coverage is the share of the way from doing nothing to the floor.
+    """
     datamodel, rival = (best_of(content, role, below=CHEAP) for role in (Role.DATAMODEL, Role.RIVAL))
     nothing, winner = (
         best_of(content, Role.NOTHING),

@@ -10,7 +10,17 @@ from pipeline.store.files.local import LocalFiles
 from pipeline.store.files.mounted import MarkedFiles
 from pipeline.store.files.retrying import PATIENCE, PatientFiles
 
-__all__ = ["TEMPORARY", "Files", "PatientFiles", "RangeFile", "check_place", "each", "local_folder", "open_files", "patience_seconds"]
+__all__ = [
+    "TEMPORARY",
+    "Files",
+    "PatientFiles",
+    "RangeFile",
+    "check_place",
+    "each",
+    "local_folder",
+    "open_files",
+    "patience_seconds",
+]
 
 # Bytes of one name in a path, on every common file system.
 _LONGEST_NAME = 255
@@ -20,8 +30,9 @@ PATIENCE_VARIABLE = "DMM_STORE_PATIENCE"
 def open_files(uri: str, *, mark: str | None = None) -> Files:
     """Return the files at uri, a folder or a place in an object store such as s3://bucket/prefix, that wait for a store that goes away for a while.
 
-    A folder that must carry a mark is away while it does not. Raises ConfigError for a uri that names no such place, holds credentials, or
-    needs a package that is not installed. Nothing is asked of an object store yet.
+    A folder that must carry a mark is away while it does not. Raises ConfigError for a uri that names no such
+    place, holds credentials, or needs a package that is not installed. Nothing is asked of an object store
+    yet.
     """
     folder = local_folder(uri)
     inner: Files
@@ -36,13 +47,19 @@ def open_files(uri: str, *, mark: str | None = None) -> Files:
 
 
 def check_place(uri: str) -> None:
-    """Raise ConfigError if no store can lie at uri: something that is no folder does, or a name is too long."""
+    """Raise ConfigError if no store can lie at uri.
+
+    Something that is no folder does, or a name is too long.
+    """
     folder = local_folder(uri)
     if folder is None:
         return
     longest = max((len(os.fsencode(part)) for part in folder.parts), default=0)
     if longest > _LONGEST_NAME:
-        raise ConfigError(f"store {uri[:60]!r}… has a name of {longest} bytes, and file systems take {_LONGEST_NAME}; choose a shorter one")
+        raise ConfigError(
+            f"store {uri[:60]!r}… has a name of {longest} bytes, and file systems take {_LONGEST_NAME}; "
+            "choose a shorter one"
+        )
     try:
         is_other = folder.exists() and not folder.is_dir()
     except OSError:
@@ -53,12 +70,18 @@ def check_place(uri: str) -> None:
 
 
 def local_folder(uri: str) -> Path | None:
-    """Return the folder on this machine that uri names, None if it names a place in an object store; raises ConfigError if it could be meant as either."""
+    """Return the folder on this machine that uri names, None if it names a place in an object store.
+
+    Raises ConfigError if it could be meant as either.
+    """
     if "://" in uri and not uri.startswith("file://"):
         return None
     slip = re.match(r"[a-z0-9]+:/", uri)
     if slip and not re.match(r"file:///", uri):
-        raise ConfigError(f"store {uri!r} is neither a folder nor a place in an object store; expected /a/folder, file:///a/folder or s3://bucket/prefix")
+        raise ConfigError(
+            f"store {uri!r} is neither a folder nor a place in an object store; expected /a/folder, "
+            "file:///a/folder or s3://bucket/prefix"
+        )
     try:
         return Path(os.path.expanduser(uri.removeprefix("file://"))).resolve()
     except (OSError, RuntimeError, ValueError) as error:
@@ -66,7 +89,10 @@ def local_folder(uri: str) -> Path | None:
 
 
 def patience_seconds() -> float:
-    """Return how long a store that does not answer is waited for; raises ConfigError unless the environment's wish is a number of seconds."""
+    """Return how long a store that does not answer is waited for.
+
+    Raises ConfigError unless the environment's wish is a number of seconds.
+    """
     text = os.environ.get(PATIENCE_VARIABLE, str(PATIENCE))
     if not re.fullmatch(r"\d+(\.\d+)?", text):
         raise ConfigError(f"{PATIENCE_VARIABLE} is {text!r}; expected seconds, such as {PATIENCE:.0f}")

@@ -22,9 +22,12 @@ OVER: ContextVar[threading.Event | None] = ContextVar("OVER", default=None)
 
 @runtime_checkable
 class Files(Protocol):
-    """A tree of files under one root; paths are relative, with forward slashes. Writes appear whole or not at all.
+    """A tree of files under one root; paths are relative, with forward slashes.
 
-    Every method raises StoreAwayError on what passes by itself, such as a server that is too busy, and StoreError on what does not.
+    Writes appear whole or not at all.
+
+    Every method raises StoreAwayError on what passes by itself, such as a server that is too busy, and
+    StoreError on what does not.
     """
 
     @property
@@ -42,7 +45,10 @@ class Files(Protocol):
         ...
 
     def names(self, folder: str) -> list[str]:
-        """Return the sorted names in folder (the root, if empty), files and folders; none if it does not exist."""
+        """Return the sorted names in folder (the root, if empty), files and folders.
+
+        None if it does not exist.
+        """
         ...
 
     def read(self, path: str) -> bytes:
@@ -58,11 +64,17 @@ class Files(Protocol):
         ...
 
     def read_range(self, path: str, start: int, stop: int) -> bytes:
-        """Return the bytes start to stop (excluded) of a file, of which no others travel; fewer, if it ends before."""
+        """Return the bytes start to stop (excluded) of a file, of which no others travel.
+
+        Fewer, if it ends before.
+        """
         ...
 
     def write(self, path: str, content: bytes, *, durable: bool = True) -> None:
-        """Put content at path, atomically, replacing what is there. What need not be durable may be empty after a power failure, where that is faster."""
+        """Put content at path, atomically, replacing what is there.
+
+        What need not be durable may be empty after a power failure, where that is faster.
+        """
         ...
 
     def create(self, path: str, content: bytes) -> bool:
@@ -78,14 +90,18 @@ def checked(path: str, uri: str) -> str:
     """Return path; raises StoreError unless it names a file below the root uri, whatever file system reads it."""
     parts = path.split("/")
     if {"", ".", ".."} & set(parts) or "\\" in path or not path.isprintable():
-        raise StoreError(f"path {path!r} leaves the store {uri}; give one inside it: names joined by single slashes, without '.', '..' or backslashes")
+        raise StoreError(
+            f"path {path!r} leaves the store {uri}; give one inside it: names joined by single slashes, "
+            "without '.', '..' or backslashes"
+        )
     return path
 
 
 def each(files: Files, act: Callable[[S], T], items: Iterable[S]) -> list[T]:
     """Return act of each item in order, several at once where each waits for answers of files to travel.
 
-    What one raises, or an interrupt, ends it at once: items to come are not begun, and those under way wait for no store any more.
+    What one raises, or an interrupt, ends it at once: items to come are not begun, and those under way wait
+    for no store any more.
     """
     if files.at_once == 1:
         return [act(item) for item in items]
@@ -106,7 +122,8 @@ def each(files: Files, act: Callable[[S], T], items: Iterable[S]) -> list[T]:
 class RangeFile(io.RawIOBase):
     """A stored file to seek and read in, for who wants parts of it: only those are fetched.
 
-    What was fetched last is kept if it is small: a small shard, which its reader asks for from the end to the front, then costs one request.
+    What was fetched last is kept if it is small: a small shard, which its reader asks for from the end to the
+    front, then costs one request.
     """
 
     def __init__(self, files: Files, path: str) -> None:
@@ -153,7 +170,10 @@ class RangeFile(io.RawIOBase):
         return found
 
     def _ask(self, ask: Callable[[], T]) -> T:
-        """Return what ask returns. A store that was waited for once is away: a reader that asks once more must not wait as long again."""
+        """Return what ask returns.
+
+        A store that was waited for once is away: a reader that asks once more must not wait as long again.
+        """
         if self._away is not None:
             raise self._away
         try:

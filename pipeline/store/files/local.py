@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from pipeline.core.errors import StoreAwayError, StoreError
-from pipeline.store.files.base import TEMPORARY, checked
+from typing_extensions import override
 
-# What a mount says while its server restarts or its network is gone: it heals by itself. A full disk and a missing permission do not.
+from pipeline.core.errors import StoreAwayError, StoreError
+from pipeline.store.files.base import TEMPORARY, Files, checked
+
+# What a mount says while its server restarts or its network is gone: it heals by itself. A full disk and a
+# missing permission do not.
 PASSING = frozenset(
     {
         errno.EIO,
@@ -35,18 +38,18 @@ WRITE_REMEDY = "free space or fix permissions, then run again: nothing written s
 
 
 @dataclass(frozen=True)
-class LocalFiles:
+class LocalFiles(Files):
     """Files in a local or mounted folder."""
 
     uri: str
     at_once: ClassVar[int] = 1
 
+    @override
     def location(self, path: str) -> str:
-        """See Files."""
         return str(self._path(path))
 
+    @override
     def names(self, folder: str) -> list[str]:
-        """See Files."""
         place = self._path(folder) if folder else Path(self.uri)
         with _boundary(place, "listed", READ_REMEDY):
             try:
@@ -54,31 +57,32 @@ class LocalFiles:
             except FileNotFoundError:
                 return []
             except NotADirectoryError:
-                # A file that somebody left among folders holds nothing, as on an object store; a root that is one is a mistake.
+                # A file that somebody left among folders holds nothing, as on an object store; a root that is
+                # one is a mistake.
                 if folder and place.is_file():
                     return []
                 raise
 
+    @override
     def read(self, path: str) -> bytes:
-        """See Files."""
         place = self._path(path)
         with _boundary(place, "read", READ_REMEDY):
             return place.read_bytes()
 
+    @override
     def size(self, path: str) -> int:
-        """See Files."""
         place = self._path(path)
         with _boundary(place, "read", READ_REMEDY):
             return place.stat().st_size
 
+    @override
     def modified(self, path: str) -> float:
-        """See Files."""
         place = self._path(path)
         with _boundary(place, "read", READ_REMEDY):
             return place.stat().st_mtime
 
+    @override
     def read_range(self, path: str, start: int, stop: int) -> bytes:
-        """See Files."""
         place, parts = self._path(path), []
         with _boundary(place, "read", READ_REMEDY), _descriptor(place) as file:
             # The operating system hands over 2 GiB at a time.
@@ -87,13 +91,13 @@ class LocalFiles:
                 start += len(part)
         return b"".join(parts)
 
+    @override
     def write(self, path: str, content: bytes, *, durable: bool = True) -> None:
-        """See Files."""
         with self._temporary(path, content, durable=durable) as temporary:
             os.replace(temporary, self._path(path))
 
+    @override
     def create(self, path: str, content: bytes) -> bool:
-        """See Files."""
         with self._temporary(path, content) as temporary:
             try:
                 os.link(temporary, self._path(path))
@@ -105,8 +109,8 @@ class LocalFiles:
                 return self._create_in_place(path, content)
         return True
 
+    @override
     def move(self, path: str, to: str) -> None:
-        """See Files."""
         with _boundary(self._path(path), f"moved to {to}", "another process may have moved it: look again"):
             self._check_inside(path)
             self._check_inside(to)
@@ -114,7 +118,10 @@ class LocalFiles:
             os.replace(self._path(path), self._path(to))
 
     def _create_in_place(self, path: str, content: bytes) -> bool:
-        """Create a file under its final name: still only one of many can, but who reads at that moment finds less. What is created is small."""
+        """Create a file under its final name.
+
+        Still only one of many can, but who reads at that moment finds less. What is created is small.
+        """
         final = self._path(path)
         try:
             with open(final, "xb") as file:
@@ -129,10 +136,16 @@ class LocalFiles:
         return True
 
     def _check_inside(self, path: str) -> None:
-        """Raise StoreError if a link below the root leads out of it: `dmm verify --repair` would move files that are none of the store's."""
+        """Raise StoreError if a link below the root leads out of it.
+
+        `dmm verify --repair` would move files that are none of the store's.
+        """
         folder, root = self._path(path).parent.resolve(), Path(self.uri).resolve()
         if not folder.is_relative_to(root):
-            raise StoreError(f"path {path!r} leaves the store {self.uri} by a link, to {folder}; remove the link, or put the folder itself there")
+            raise StoreError(
+                f"path {path!r} leaves the store {self.uri} by a link, to {folder}; remove the link, or put "
+                "the folder itself there"
+            )
 
     def _path(self, path: str) -> Path:
         return Path(self.uri) / checked(path, self.uri)

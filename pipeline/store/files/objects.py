@@ -1,4 +1,7 @@
-"""Files in an object store, through fsspec: one PUT makes a file, one conditional PUT a file that nobody else made, one listing a folder."""
+"""Files in an object store, through fsspec.
+
+One PUT makes a file, one conditional PUT a file that nobody else made, one listing a folder.
+"""
 
 import contextlib
 import importlib
@@ -9,21 +12,26 @@ from typing import Any, ClassVar
 
 import fsspec
 from fsspec.asyn import sync
+from typing_extensions import override
 
 from pipeline.core.errors import ConfigError, StoreAwayError, StoreError
 from pipeline.core.settings.validation_errors import did_you_mean
-from pipeline.store.files.base import checked
+from pipeline.store.files.base import Files, checked
 from pipeline.store.files.object_stores import SCHEMES, Scheme
 
-# What servers answer to who should come again: timed out, another writer's conditional PUT is under way, too early, too many.
+# What servers answer to who should come again: timed out, another writer's conditional PUT is under way, too
+# early, too many.
 COME_AGAIN = frozenset({408, 409, 425, 429})
 NOT_IMPLEMENTED = 501
 PRECONDITION_FAILED = 412
 
 
 @dataclass(frozen=True)
-class ObjectFiles:
-    """Objects below uri, scheme://bucket or scheme://bucket/prefix. Listings are never kept: other processes write there too."""
+class ObjectFiles(Files):
+    """Objects below uri, scheme://bucket or scheme://bucket/prefix.
+
+    Listings are never kept: other processes write there too.
+    """
 
     uri: str
     scheme: Scheme
@@ -41,58 +49,72 @@ class ObjectFiles:
         try:
             fs = fsspec.filesystem(name, use_listings_cache=False, **scheme.options)
         except ImportError as error:
-            raise ConfigError(f"store {uri!r} needs {scheme.package}; pip install 'datamodel-matching[{scheme.extra}]'") from error
+            raise ConfigError(
+                f"store {uri!r} needs {scheme.package}; pip install 'datamodel-matching[{scheme.extra}]'"
+            ) from error
         except (OSError, ValueError) as error:
-            raise ConfigError(f"store {uri!r} cannot be opened ({error}); give {scheme.credentials}") from error
+            raise ConfigError(
+                f"store {uri!r} cannot be opened ({error}); give {scheme.credentials}"
+            ) from error
         for attribute, value in scheme.attributes.items():
             setattr(fs, attribute, value)
         return cls(uri.rstrip("/"), scheme, fs)
 
+    @override
     def location(self, path: str) -> str:
-        """See Files."""
         return f"{self.uri}/{checked(path, self.uri)}"
 
+    @override
     def names(self, folder: str) -> list[str]:
-        """See Files."""
         place = self.location(folder) if folder else self.uri
         with self._boundary(place, "listed"):
             try:
                 found = self._list(place)
             except FileNotFoundError as error:
-                # Without an answer of the server behind it, it is the package that found nothing; with one, there is no such bucket.
+                # Without an answer of the server behind it, it is the package that found nothing; with one,
+                # there is no such bucket.
                 if _status(error) is not None:
                     raise
                 return []
         below = f"{self.fs._strip_protocol(place)}/"
-        return sorted({name.removeprefix(below).rstrip("/") for name in found if name.startswith(below)} - {""})
+        return sorted(
+            {name.removeprefix(below).rstrip("/") for name in found if name.startswith(below)} - {""}
+        )
 
+    @override
     def read(self, path: str) -> bytes:
-        """See Files."""
         with self._boundary(self.location(path), "read"):
             return self.fs.cat_file(self.location(path))
 
+    @override
     def size(self, path: str) -> int:
-        """See Files."""
         with self._boundary(self.location(path), "read"):
             return int(self.fs.info(self.location(path))["size"])
 
+    @override
     def modified(self, path: str) -> float:
-        """See Files."""
         with self._boundary(self.location(path), "read"):
             return float(self.fs.modified(self.location(path)).timestamp())
 
+    @override
     def read_range(self, path: str, start: int, stop: int) -> bytes:
-        """See Files."""
         with self._boundary(self.location(path), "read"):
             return self.fs.cat_file(self.location(path), start=start, end=stop)
 
     def write(self, path: str, content: bytes, *, durable: bool = True) -> None:
-        """See Files; an answer says that content is durable. Beyond 100 MB in parts, which appear together when the last has arrived."""
+        """See Files; an answer says that content is durable.
+
+        Beyond 100 MB in parts, which appear together when the last has arrived.
+        """
         with self._boundary(self.location(path), "written"):
             self.fs.pipe_file(self.location(path), content)
 
     def create(self, path: str, content: bytes) -> bool:
-        """See Files. Equal content counts as this call's: the HTTP client itself repeats a PUT whose answer was lost, and then hears that it exists."""
+        """See Files.
+
+        Equal content counts as this call's: the HTTP client itself repeats a PUT whose answer was lost, and
+        then hears that it exists.
+        """
         with self._boundary(self.location(path), "written"):
             try:
                 self.fs.pipe_file(self.location(path), content, mode="create")
@@ -103,7 +125,10 @@ class ObjectFiles:
         return True
 
     def move(self, path: str, to: str) -> None:
-        """See Files. Read and written, as some stores copy in the background; removed only when it is there."""
+        """See Files.
+
+        Read and written, as some stores copy in the background; removed only when it is there.
+        """
         self.write(to, self.read(path))
         with self._boundary(self.location(path), f"removed after it was copied to {to}"):
             self.fs.rm_file(self.location(path))
@@ -125,7 +150,10 @@ class ObjectFiles:
             yield
         except self._raises as error:
             if isinstance(error, FileNotFoundError) and _status(error) is None:
-                raise StoreError(f"{place} cannot be {verb} (no such object); another process may have moved it: look again") from error
+                raise StoreError(
+                    f"{place} cannot be {verb} (no such object); another process may have moved it: look "
+                    "again"
+                ) from error
             reason = re.sub(r"\s+", " ", str(error))[:300] or type(error).__name__
             if self._passes(error):
                 raise StoreAwayError(f"{place} cannot be {verb} ({reason})") from error
@@ -141,21 +169,34 @@ class ObjectFiles:
 
 def _classes(names: tuple[str, ...]) -> tuple[type[Exception], ...]:
     """Return the exceptions that names, module:Class, stand for."""
-    return tuple(getattr(importlib.import_module(module), attribute) for module, attribute in (name.split(":") for name in names))
+    return tuple(
+        getattr(importlib.import_module(module), attribute)
+        for module, attribute in (name.split(":") for name in names)
+    )
 
 
 def _checked_scheme(uri: str) -> str:
-    """Return the scheme of uri; raises ConfigError unless it is scheme://bucket or scheme://bucket/prefix of a known scheme, without secrets."""
+    """Return the scheme of uri.
+
+    Raises ConfigError unless it is scheme://bucket or scheme://bucket/prefix of a known scheme, without
+    secrets.
+    """
     name, _, rest = uri.partition("://")
     bucket, *prefix = rest.rstrip("/").split("/")
     shown = f"{name}://{re.sub(r'^.*@', '***@', bucket)}"
     if name not in SCHEMES:
-        raise ConfigError(f"store {shown!r}: unknown scheme {name!r}; known: a folder, {', '.join(sorted(SCHEMES))}.{did_you_mean(name, SCHEMES)}")
+        raise ConfigError(
+            f"store {shown!r}: unknown scheme {name!r}; known: a folder, "
+            f"{', '.join(sorted(SCHEMES))}.{did_you_mean(name, SCHEMES)}"
+        )
     scheme = SCHEMES[name]
     # Azure names its containers container@account; a colon before the sign is a password everywhere.
     user = bucket.rpartition("@")[0]
     if ":" in user or (user and scheme.extra != "azure") or re.search(r"[?#]", rest):
-        raise ConfigError(f"store {shown!r} holds credentials or a query, which would be logged with it; give {scheme.credentials}")
+        raise ConfigError(
+            f"store {shown!r} holds credentials or a query, which would be logged with it; give "
+            f"{scheme.credentials}"
+        )
     if not bucket:
         raise ConfigError(f"store {uri!r} names no bucket; expected {name}://bucket/prefix")
     try:
@@ -169,7 +210,9 @@ def _status(error: BaseException | None) -> int | None:
     """Return the HTTP status behind an error, None if no server answered."""
     while error is not None:
         response = getattr(error, "response", None)
-        known = response.get("ResponseMetadata", {}).get("HTTPStatusCode") if isinstance(response, dict) else None
+        known = (
+            response.get("ResponseMetadata", {}).get("HTTPStatusCode") if isinstance(response, dict) else None
+        )
         for value in (known, *(getattr(error, name, None) for name in ("status_code", "status", "code"))):
             if isinstance(value, int | str) and re.fullmatch(r"[1-5]\d\d", str(value)):
                 return int(value)

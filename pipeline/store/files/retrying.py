@@ -1,4 +1,7 @@
-"""Files that wait while their store is away, and for nothing else: a throttled server, a lost connection, a mount that comes back."""
+"""Files that wait while their store is away, and for nothing else.
+
+A throttled server, a lost connection, a mount that comes back.
+"""
 
 import random
 import threading
@@ -6,6 +9,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
+
+from typing_extensions import override
 
 from pipeline.core.errors import StoreAwayError, StoreError
 from pipeline.core.long_waits import WATCH
@@ -33,11 +38,17 @@ class PatientFiles(Wrapping):
         return self._wait(act)
 
     def create(self, path: str, content: bytes) -> bool:
-        """See Files. An attempt may have been heard though its answer was lost: then what is there is this very content."""
-        return self._wait(lambda: self.inner.create(path, content), again=lambda: self.inner.create(path, content) or self.inner.read(path) == content)
+        """See Files.
 
+        An attempt may have been heard though its answer was lost: then what is there is this very content.
+        """
+        return self._wait(
+            lambda: self.inner.create(path, content),
+            again=lambda: self.inner.create(path, content) or self.inner.read(path) == content,
+        )
+
+    @override
     def move(self, path: str, to: str) -> None:
-        """See Files."""
         self._wait(lambda: self.inner.move(path, to), again=lambda: self._move_again(path, to))
 
     def _move_again(self, path: str, to: str) -> None:
@@ -73,8 +84,12 @@ class PatientFiles(Wrapping):
                 pause = min(_FIRST_PAUSE * 2.0**attempt, LONGEST_PAUSE) * _JITTER.uniform(0.5, 1.0)
                 if waited + pause > self.patience or over.is_set():
                     raise type(error)(
-                        f"{error}; it was waited for, {waited:.0f} s: see to the store at {self.uri}, then run again: nothing written so far is lost"
+                        f"{error}; it was waited for, {waited:.0f} s: see to the store at {self.uri}, then "
+                        "run again: nothing written so far is lost"
                     ) from error
-                WATCH.tell(wait, f"the store at {self.uri} is away: {error}; waiting for it up to {self.patience:.0f} s")
+                WATCH.tell(
+                    wait,
+                    f"the store at {self.uri} is away: {error}; waiting for it up to {self.patience:.0f} s",
+                )
             over.wait(pause)
             attempt += 1

@@ -3,12 +3,14 @@
 from collections.abc import Callable
 from typing import TypeVar
 
+from typing_extensions import override
+
 from pipeline.store.files.base import Files
 
 T = TypeVar("T")
 
 
-class Wrapping:
+class Wrapping(Files):
     """Files that do what other files do, each call within `reading` or `writing`, where a wrapper says once what it adds."""
 
     inner: Files
@@ -22,47 +24,47 @@ class Wrapping:
         return self.reading(act)
 
     @property
+    @override
     def uri(self) -> str:
-        """See Files."""
         return self.inner.uri
 
     @property
+    @override
     def at_once(self) -> int:
-        """See Files."""
         return self.inner.at_once
 
+    @override
     def location(self, path: str) -> str:
-        """See Files."""
         return self.inner.location(path)
 
+    @override
     def names(self, folder: str) -> list[str]:
-        """See Files."""
         return self.reading(lambda: self.inner.names(folder))
 
+    @override
     def read(self, path: str) -> bytes:
-        """See Files."""
         return self.reading(lambda: self.inner.read(path))
 
+    @override
     def size(self, path: str) -> int:
-        """See Files."""
         return self.reading(lambda: self.inner.size(path))
 
+    @override
     def modified(self, path: str) -> float:
-        """See Files."""
         return self.reading(lambda: self.inner.modified(path))
 
+    @override
     def read_range(self, path: str, start: int, stop: int) -> bytes:
-        """See Files."""
         return self.reading(lambda: self.inner.read_range(path, start, stop))
 
+    @override
     def write(self, path: str, content: bytes, *, durable: bool = True) -> None:
-        """See Files."""
         self.writing(lambda: self.inner.write(path, content, durable=durable))
 
+    @override
     def create(self, path: str, content: bytes) -> bool:
-        """See Files."""
         return self.writing(lambda: self.inner.create(path, content))
 
+    @override
     def move(self, path: str, to: str) -> None:
-        """See Files."""
         self.writing(lambda: self.inner.move(path, to))

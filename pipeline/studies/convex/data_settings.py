@@ -29,7 +29,10 @@ class DataSection(DataStudy):
 
 
 class GuaranteeSection(GuaranteeSettings):
-    """Guarantees on two classes of a data set; images are averaged over squares of `pool` by `pool` pixels, so that thousands of models cost seconds."""
+    """Guarantees on two classes of a data set.
+
+    Images are averaged over squares of `pool` by `pool` pixels, so that thousands of models cost seconds.
+    """
 
     dataset: Annotated[Dataset, *plugin(DATASETS)] = setting(neutral={"name": "digits"}, default=Digits())
     classes: tuple[int, int] = setting(neutral=(3, 8))

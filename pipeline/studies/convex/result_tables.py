@@ -22,18 +22,44 @@ SHOWN_ALGORITHMS = ("gd", "om", "omrs", "dmm_exact", "dmm_datamodels", "dmm_infl
 
 def convex_tables(store: Store, finished: Finished) -> Iterator[Table]:
     """Yield the steps of the algorithms, then what removals on real data and promises came to."""
-    panels = {place: (store.summary(table), store.read(table)) for place, table in tables_of(finished, LinearPanel).items()}
+    panels = {
+        place: (store.summary(table), store.read(table))
+        for place, table in tables_of(finished, LinearPanel).items()
+    }
     if panels:
         columns = (word_column("algorithm"), *map(number_column, panels))
-        rows = [row_of(algorithm_name(name), *(_cell(found, read, name) for found, read in panels.values())) for name in SHOWN_ALGORITHMS]
-        yield table_of(columns, rows, caption="full-batch steps until R ≤ 10⁻², and in brackets R after all stochastic steps")
+        rows = [
+            row_of(algorithm_name(name), *(_cell(found, read, name) for found, read in panels.values()))
+            for name in SHOWN_ALGORITHMS
+        ]
+        yield table_of(
+            columns,
+            rows,
+            caption="full-batch steps until R ≤ 10⁻², and in brackets R after all stochastic steps",
+        )
     for label, told in summaries(store, finished, ConvexData).items():
-        columns = (word_column("removal"), number_column("R", show=amount), number_column("KLoM", digits=2, unit="nats"))
-        rows = [row_of(removal_name(one["label"]), one["share"], one["klom"]["forget"]["p95"]) for one in told["outcomes"]]
+        columns = (
+            word_column("removal"),
+            number_column("R", show=amount),
+            number_column("KLoM", digits=2, unit="nats"),
+        )
+        rows = [
+            row_of(removal_name(one["label"]), one["share"], one["klom"]["forget"]["p95"])
+            for one in told["outcomes"]
+        ]
         yield table_of(columns, rows, caption=f"{label}: R and P95 KLoM on forgotten points at the end")
     for told in summaries(store, finished, ConvexGuarantees).values():
-        rows = [row_of(f"{case['method']}: {case['situation']}", promise_cell(is_broken=case["verdict"]["is_broken"])) for case in told["cases"]]
-        yield table_of((word_column("situation"), word_column("promise")), rows, caption="promises under the strongest attack")
+        rows = [
+            row_of(
+                f"{case['method']}: {case['situation']}", promise_cell(is_broken=case["verdict"]["is_broken"])
+            )
+            for case in told["cases"]
+        ]
+        yield table_of(
+            (word_column("situation"), word_column("promise")),
+            rows,
+            caption="promises under the strongest attack",
+        )
 
 
 def convex_note_table(results: Results) -> Table:

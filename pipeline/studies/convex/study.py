@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
+from typing_extensions import override
+
 from pipeline.core.settings.neutral import setting
 from pipeline.graph.nodes.study import StudyNode
 from pipeline.results.tracked import Results
@@ -23,7 +25,9 @@ from pipeline.studies.convex.tracked_results import convex_tracked
 
 
 class ConvexStudy(Study):
-    """Study unlearning where theory lives: every algorithm on convex problems, beside the exact retrained minimiser.
+    """Study unlearning where theory lives.
+
+    Every algorithm on convex problems, beside the exact retrained minimiser.
 
     A part that is null or empty is left out.
     """
@@ -32,7 +36,8 @@ class ConvexStudy(Study):
     title: ClassVar[str] = "convex study"
     heading: ClassVar[str] = "The convex case"
     note: ClassVar[str] = (
-        "**Unlearning where theory lives**: every algorithm on convex problems, whose retrained minimiser is known exactly. `convex.html` shows it all."
+        "**Unlearning where theory lives**: every algorithm on convex problems, whose retrained minimiser is "
+        "known exactly. `convex.html` shows it all."
     )
     kinds: ClassVar[tuple[type[StudyNode], ...]] = (LinearPanel, ConvexData, ConvexGuarantees, ConvexPage)
 
@@ -44,25 +49,25 @@ class ConvexStudy(Study):
         """Return nothing: the data sets below it say what their files hold."""
         return ""
 
+    @override
     def nodes(self, place: Place) -> Iterator[ConvexNode]:
-        """See Study."""
         common: dict[str, Any] = {"guest": self, "run": self.run(place.label), "resources": place.resources}
         parts = convex_nodes(self.linear, self.data, self.guarantees, common, reads_inputs=place.reads_inputs)
         yield from parts.in_order()
         yield ConvexPage(key="convex/page", experiment_name=place.experiment_name, **vars(parts), **common)
 
+    @override
     def results(self, store: Store, finished: Finished) -> dict[str, Any]:
-        """See Study."""
         return convex_results(store, finished)
 
+    @override
     def tables(self, store: Store, finished: Finished) -> list[Table]:
-        """See Study."""
         return list(convex_tables(store, finished))
 
+    @override
     def note_table(self, results: Results) -> Table:
-        """See Study."""
         return convex_note_table(results)
 
+    @override
     def tracked(self, store: Store, finished: Finished, *, version: str) -> Results:
-        """See Study."""
         return convex_tracked(store, finished, version=version)

@@ -42,8 +42,8 @@ def convex_nodes(
 ) -> Parts:
     """Return the tables; common are fields that all of them share.
 
-    reads_inputs says whether the content of its data sets may be read. Raises DataError for data that are missing, or
-    larger than memory.
+    reads_inputs says whether the content of its data sets may be read. Raises DataError for data that are
+    missing, or larger than memory.
     """
     return Parts(
         linear=tuple(_linear(linear, common)),
@@ -62,12 +62,19 @@ def _linear(study: LinearStudy | None, common: dict[str, Any]) -> Iterator[Linea
             yield LinearPanel(key=key, label=label, study=study, example=example, penalty=penalty, **common)
 
 
-def _data(sections: Mapping[str, DataSection], common: dict[str, Any], reads_inputs: bool) -> Iterator[ConvexData]:
+def _data(
+    sections: Mapping[str, DataSection], common: dict[str, Any], reads_inputs: bool
+) -> Iterator[ConvexData]:
     for label, section in sections.items():
         if section.dataset.missing() is None or not section.optional:
             if reads_inputs:
                 _check_size(f"convex.data.{label}", section.dataset)
-            about: dict[str, Any] = {"label": label, "dataset": section.dataset, "study": section.study, "reads_inputs": reads_inputs}
+            about: dict[str, Any] = {
+                "label": label,
+                "dataset": section.dataset,
+                "study": section.study,
+                "reads_inputs": reads_inputs,
+            }
             yield ConvexData(key=f"convex/data/{label}", **about, **common)
 
 
@@ -75,7 +82,11 @@ def _check_size(key: str, dataset: Dataset) -> None:
     """Raise DataError if the inputs of a study, which it needs at once in float64, are larger than memory."""
     # Beside float32 inputs, their copy in float64 and the features made of it.
     n_bytes = (4 + 8 + 8) * math.prod(KNOWN.shape(dataset))
-    check_memory(n_bytes, f"{key}: all inputs of data set {plugin_name(dataset)!r} in float64", "give a smaller data set")
+    check_memory(
+        n_bytes,
+        f"{key}: all inputs of data set {plugin_name(dataset)!r} in float64",
+        "give a smaller data set",
+    )
 
 
 def _left_out(sections: Mapping[str, DataSection]) -> tuple[str, ...]:
@@ -89,9 +100,16 @@ def _left_out(sections: Mapping[str, DataSection]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _guarantees(section: GuaranteeSection | None, common: dict[str, Any], reads_inputs: bool) -> Iterator[ConvexGuarantees]:
+def _guarantees(
+    section: GuaranteeSection | None, common: dict[str, Any], reads_inputs: bool
+) -> Iterator[ConvexGuarantees]:
     if section is not None:
-        about: dict[str, Any] = {"dataset": section.dataset, "classes": section.classes, "pool": section.pool, "reads_inputs": reads_inputs}
+        about: dict[str, Any] = {
+            "dataset": section.dataset,
+            "classes": section.classes,
+            "pool": section.pool,
+            "reads_inputs": reads_inputs,
+        }
         if reads_inputs:
             _check_size("convex.guarantees", section.dataset)
         yield ConvexGuarantees(key="convex/guarantees", **about, trial=section.trial, **common)

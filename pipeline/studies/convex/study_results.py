@@ -1,4 +1,7 @@
-"""What the convex study came to, as other programs read it: R of each algorithm, and what data and promises came to."""
+"""What the convex study came to, as other programs read it.
+
+R of each algorithm, and what data and promises came to.
+"""
 
 from typing import Any
 
@@ -11,7 +14,16 @@ from pipeline.studies.convex.nodes.linear_node import LinearPanel
 
 # Steps at which the paper's curves are quoted.
 QUOTED_STEPS = (1, 2, 3, 5, 10, 17, 50, 153, 200, 300)
-FINDINGS = ("stated_step", "best_step", "steps_to", "plateau", "earlier", "mean_leverage", "rates", "deviation_from_theorem_1")
+FINDINGS = (
+    "stated_step",
+    "best_step",
+    "steps_to",
+    "plateau",
+    "earlier",
+    "mean_leverage",
+    "rates",
+    "deviation_from_theorem_1",
+)
 
 
 def convex_results(store: Store, finished: Finished) -> dict[str, Any]:
@@ -26,11 +38,18 @@ def convex_results(store: Store, finished: Finished) -> dict[str, Any]:
         for mode in ("full", "stochastic"):
             for name in found["n_used"]:
                 mean, spread = (columns[f"{mode}.{name}.stated.{statistic}"] for statistic in ("mean", "sd"))
-                shares.setdefault(f"{place}/{mode}", {})[name] = {str(step): float(mean[step]) for step in quoted}
-                spreads.setdefault(f"{place}/{mode}", {})[name] = {str(step): float(spread[step]) for step in quoted}
+                shares.setdefault(f"{place}/{mode}", {})[name] = {
+                    str(step): float(mean[step]) for step in quoted
+                }
+                spreads.setdefault(f"{place}/{mode}", {})[name] = {
+                    str(step): float(spread[step]) for step in quoted
+                }
     worst = max((panel["deviation_from_theorem_1"] for panel in panels.values()), default=None)
     theirs = {"R": shares, "R_sd": spreads, "worst_deviation_from_theorem_1": worst, "panels": panels}
-    return theirs | {"data": summaries(store, finished, ConvexData), "guarantees": summaries(store, finished, ConvexGuarantees)}
+    return theirs | {
+        "data": summaries(store, finished, ConvexData),
+        "guarantees": summaries(store, finished, ConvexGuarantees),
+    }
 
 
 def tables_of(finished: Finished, kind: type[ConvexNode]) -> dict[str, TableRef]:

@@ -1,4 +1,7 @@
-"""What MLflow shows of the convex study: R of each algorithm by step, steps to the targets, the figures and the page."""
+"""What MLflow shows of the convex study.
+
+R of each algorithm by step, steps to the targets, the figures and the page.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -30,10 +33,19 @@ def convex_tracked(store: Store, finished: Finished, *, version: str) -> Results
                 curves[f"R/{place}/{name}"] = dict(enumerate(columns[f"full.{name}.best.mean"].tolist()))
         elif isinstance(node, ConvexData):
             for outcome in store.summary(table)["outcomes"]:
-                ends = {"R": outcome["share"], "klom": outcome["klom"]["forget"]["p95"], "ulira": outcome["ulira"]}
-                metrics |= {f"{name}/data/{node.label}/{outcome['label']}": value for name, value in ends.items()}
+                ends = {
+                    "R": outcome["share"],
+                    "klom": outcome["klom"]["forget"]["p95"],
+                    "ulira": outcome["ulira"],
+                }
+                metrics |= {
+                    f"{name}/data/{node.label}/{outcome['label']}": value for name, value in ends.items()
+                }
         elif isinstance(node, ConvexGuarantees):
-            promises += [{**case, "verdict": "broken" if case["verdict"]["is_broken"] else "kept"} for case in store.summary(table)["cases"]]
+            promises += [
+                {**case, "verdict": "broken" if case["verdict"]["is_broken"] else "kept"}
+                for case in store.summary(table)["cases"]
+            ]
     return Results(
         version=version,
         metrics=metrics,
@@ -44,8 +56,12 @@ def convex_tracked(store: Store, finished: Finished, *, version: str) -> Results
 
 
 def _steps(place: str, found: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return a row for each algorithm: its best step size and full-batch steps to each share of the distance, empty if it never gets there."""
+    """Return a row for each algorithm.
+
+    Its best step size and full-batch steps to each share of the distance, empty if it never gets there.
+    """
     return [
-        {"panel": place, "algorithm": name, "step_size": found["best_step"]["full"][name]} | {f"steps_to_{share}": count for share, count in counts.items()}
+        {"panel": place, "algorithm": name, "step_size": found["best_step"]["full"][name]}
+        | {f"steps_to_{share}": count for share, count in counts.items()}
         for name, counts in found["steps_to"].items()
     ]

@@ -1,4 +1,7 @@
-"""Results as files in the forms that MLflow's UI can show; what is too large becomes a reference, so that no upload stalls a run."""
+"""Results as files in the forms that MLflow's UI can show.
+
+What is too large becomes a reference, so that no upload stalls a run.
+"""
 
 import csv
 import hashlib
@@ -55,7 +58,9 @@ def _write(folder: Path, name: str, content: bytes | Path, max_bytes: int) -> bo
     path.parent.mkdir(parents=True, exist_ok=True)
     n_bytes = content.stat().st_size if isinstance(content, Path) else len(content)
     if n_bytes > max_bytes:
-        path.with_name(f"{path.name}.reference.json").write_text(json.dumps(_reference(content, n_bytes), indent=2))
+        path.with_name(f"{path.name}.reference.json").write_text(
+            json.dumps(_reference(content, n_bytes), indent=2)
+        )
     elif isinstance(content, Path):
         shutil.copyfile(content, path)
     else:
@@ -66,7 +71,11 @@ def _write(folder: Path, name: str, content: bytes | Path, max_bytes: int) -> bo
 def _reference(content: bytes | Path, n_bytes: int) -> dict[str, Any]:
     with content.open("rb") if isinstance(content, Path) else io.BytesIO(content) as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()[:DIGEST_LENGTH]
-    return {"uri": content.resolve().as_uri() if isinstance(content, Path) else None, "bytes": n_bytes, "digest": digest}
+    return {
+        "uri": content.resolve().as_uri() if isinstance(content, Path) else None,
+        "bytes": n_bytes,
+        "digest": digest,
+    }
 
 
 def _columns(rows: _Rows) -> list[str]:

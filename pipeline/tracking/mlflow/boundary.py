@@ -1,4 +1,7 @@
-"""Where MLflow begins: what fails beyond this line is a TrackingError, what fails on our side of it stays the defect it is."""
+"""Where MLflow begins.
+
+What fails beyond this line is a TrackingError, what fails on our side of it stays the defect it is.
+"""
 
 import re
 import traceback
@@ -10,9 +13,12 @@ from pipeline.core.errors import TrackingError
 
 @dataclass(frozen=True)
 class Boundary:
-    """Turns whatever is raised inside MLflow, and any failure to read or write, into TrackingError; lets defects of ours pass.
+    """Turns whatever is raised inside MLflow, and any failure to read or write, into TrackingError.
 
-    It looks at where an error comes from, not at its class: artifact stores, databases and torch's export raise classes of their own.
+    Lets defects of ours pass.
+
+    It looks at where an error comes from, not at its class: artifact stores, databases and torch's export
+    raise classes of their own.
     """
 
     uri: str
@@ -20,12 +26,20 @@ class Boundary:
     def __enter__(self) -> None:
         return None
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if isinstance(error, Exception) and (isinstance(error, OSError) or _passes_mlflow(trace)):
             text = re.sub(r"//[^@/\s]*@", "//***@", f"MLflow at {self.uri} failed: {error}")[:600]
-            remedy = "check the tracking URI and that the server answers. The store keeps everything: the next run logs what is missing"
+            remedy = (
+                "check the tracking URI and that the server answers. The store keeps everything: the next "
+                "run logs what is missing"
+            )
             raise TrackingError(f"{text}; {remedy}") from error
 
 
 def _passes_mlflow(trace: TracebackType | None) -> bool:
-    return any(frame.f_globals.get("__name__", "").partition(".")[0] == "mlflow" for frame, _ in traceback.walk_tb(trace))
+    return any(
+        frame.f_globals.get("__name__", "").partition(".")[0] == "mlflow"
+        for frame, _ in traceback.walk_tb(trace)
+    )

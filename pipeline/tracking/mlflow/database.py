@@ -1,4 +1,7 @@
-"""MLflow's SQLite database, made whole: a process that is killed while MLflow creates the tables leaves no half-made database behind."""
+"""MLflow's SQLite database, made whole.
+
+A process that is killed while MLflow creates the tables leaves no half-made database behind.
+"""
 
 import os
 import uuid
@@ -10,10 +13,13 @@ SQLITE = "sqlite:///"
 
 
 def create_database(uri: str) -> None:
-    """Create the SQLite database at uri with all of MLflow's tables, unless it exists; any other address is left alone.
+    """Create the SQLite database at uri with all of MLflow's tables, unless it exists.
 
-    MLflow needs about two seconds for that, and can never open a database that was left in between. So the tables are made in a file of another
-    name, which then gets its own. Raises what MLflow raises, and OSError.
+    Any other address is left alone.
+
+    MLflow needs about two seconds for that, and can never open a database that was left in between. So the
+    tables are made in a file of another name, which then gets its own. Raises what MLflow raises, and
+    OSError.
     """
     if not uri.startswith(SQLITE):
         return

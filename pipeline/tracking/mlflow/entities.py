@@ -22,25 +22,42 @@ CONTEXT_TAGS = ("mlflow.user", "mlflow.source.name", "mlflow.source.type", "mlfl
 
 
 def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Return nested settings as parameters: keys a.b.c, strings as they are, everything else as JSON, which is how YAML would write it."""
+    """Return nested settings as parameters.
+
+    Keys a.b.c, strings as they are, everything else as JSON, which is how YAML would write it.
+    """
     flat: dict[str, str] = {}
     for key, value in settings.items():
         if isinstance(value, Mapping) and value:
             flat |= flatten(value, f"{prefix}{key}.")
         else:
-            flat[accepted_name(f"{prefix}{key}")] = (value if isinstance(value, str) else json.dumps(value, default=str))[:MAX_PARAM]
+            flat[accepted_name(f"{prefix}{key}")] = (
+                value if isinstance(value, str) else json.dumps(value, default=str)
+            )[:MAX_PARAM]
     return flat
 
 
 def accepted_name(name: str) -> str:
-    """Return name with every character that MLflow forbids in metrics and parameters replaced: users choose the labels in them."""
+    """Return name with every character that MLflow forbids in metrics and parameters replaced.
+
+    Users choose the labels in them.
+    """
     return re.sub(r"[^\w\-. :/]", "_", name)[:MAX_NAME]
 
 
-def metric_entities(values: Numbers, step: int, model_id: str | None = None, *, moment: float | None = None) -> list[Metric]:
-    """Return the finite ones of values as metrics of a moment, now if none is given: a NaN would break the curves and the sorting of the UI."""
+def metric_entities(
+    values: Numbers, step: int, model_id: str | None = None, *, moment: float | None = None
+) -> list[Metric]:
+    """Return the finite ones of values as metrics of a moment, now if none is given.
+
+    A NaN would break the curves and the sorting of the UI.
+    """
     now = int(1000 * (time.time() if moment is None else moment))
-    return [Metric(accepted_name(name), float(value), now, step, model_id=model_id) for name, value in values.items() if math.isfinite(value)]
+    return [
+        Metric(accepted_name(name), float(value), now, step, model_id=model_id)
+        for name, value in values.items()
+        if math.isfinite(value)
+    ]
 
 
 def param_entities(values: Mapping[str, str]) -> list[Param]:
@@ -54,30 +71,60 @@ def tag_entities(values: Mapping[str, str]) -> list[RunTag]:
 
 
 def result_tags(results: Results, *, tables: list[str], logged_params: Mapping[str, str]) -> dict[str, str]:
-    """Return the tags of results: their own, the list by which the UI shows tables, and what cannot be shown elsewhere.
+    """Return the tags of results.
 
-    That is parameters that are no longer what was logged, which MLflow refuses to change, and the names of metrics that are not finite.
+    Their own, the list by which the UI shows tables, and what cannot be shown elsewhere.
+
+    That is parameters that are no longer what was logged, which MLflow refuses to change, and the names of
+    metrics that are not finite.
     """
     shown = json.dumps([{"path": path, "type": "table"} for path in tables])
-    changed = {f"param.{name}": value for name, value in flatten(results.params).items() if logged_params.get(name, value) != value}
+    changed = {
+        f"param.{name}": value
+        for name, value in flatten(results.params).items()
+        if logged_params.get(name, value) != value
+    }
     dropped = ", ".join(name for name, value in results.metrics.items() if not math.isfinite(value))
     note = {NOTE_TAG: results.note} if results.note else {}
-    return {**results.tags, **note, **changed, TABLES_TAG: shown, **({DROPPED_TAG: dropped} if dropped else {})}
+    return {
+        **results.tags,
+        **note,
+        **changed,
+        TABLES_TAG: shown,
+        **({DROPPED_TAG: dropped} if dropped else {}),
+    }
 
 
 def context_tags() -> dict[str, str]:
-    """Return the tags that say where this attempt runs: what MLflow finds out itself, the host, and the Ray job if there is one.
+    """Return the tags that say where this attempt runs.
+
+    What MLflow finds out itself, the host, and the Ray job if there is one.
 
     Not the URL of the git remote, which may hold a password.
     """
     found = resolve_tags()
     job = ray_job_id()
-    return {key: found[key] for key in CONTEXT_TAGS if key in found} | {"dmm.host": platform.node()} | ({"ray_job_id": job} if job else {})
+    return (
+        {key: found[key] for key in CONTEXT_TAGS if key in found}
+        | {"dmm.host": platform.node()}
+        | ({"ray_job_id": job} if job else {})
+    )
 
 
 def dataset_inputs(summary: DatasetSummary) -> list[DatasetInput]:
     """Return the data set as MLflow's UI shows it: name, digest, schema, and the counts of the split."""
-    described = from_numpy(summary.inputs, targets=summary.labels, name=summary.name, digest=summary.digest).to_dict()
-    counts = {"n_train": summary.n_train, "n_validation": summary.n_validation, "n_classes": summary.n_classes}
+    described = from_numpy(
+        summary.inputs, targets=summary.labels, name=summary.name, digest=summary.digest
+    ).to_dict()
+    counts = {
+        "n_train": summary.n_train,
+        "n_validation": summary.n_validation,
+        "n_classes": summary.n_classes,
+    }
     profile = json.dumps({**json.loads(described.pop("profile")), **counts})
-    return [DatasetInput(Dataset(**described, profile=profile), [InputTag("mlflow.data.context", "training and validation")])]
+    return [
+        DatasetInput(
+            Dataset(**described, profile=profile),
+            [InputTag("mlflow.data.context", "training and validation")],
+        )
+    ]

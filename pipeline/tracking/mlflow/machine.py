@@ -9,11 +9,17 @@ SWITCH = "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING"
 
 
 class MachineMonitor:
-    """System metrics in a run, one request every 10 s. MLflow's thread ends by itself when the server does not answer, so start it again then."""
+    """System metrics in a run, one request every 10 s.
+
+    MLflow's thread ends by itself when the server does not answer, so start it again then.
+    """
 
     def __init__(self, uri: str, *, is_wanted: bool) -> None:
         switched_off = os.environ.get(SWITCH, "").lower() in ("false", "0")
-        self._uri, self._is_wanted = uri, is_wanted and not switched_off and importlib.util.find_spec("psutil") is not None
+        self._uri, self._is_wanted = (
+            uri,
+            is_wanted and not switched_off and importlib.util.find_spec("psutil") is not None,
+        )
         self._monitor: SystemMetricsMonitor | None = None
 
     def start(self, run_id: str, *, resume: bool) -> None:

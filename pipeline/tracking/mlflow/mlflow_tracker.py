@@ -1,4 +1,7 @@
-"""The MLflow back-end of tracking; through the client with explicit run ids, so that no global state of MLflow is touched."""
+"""The MLflow back-end of tracking.
+
+Through the client with explicit run ids, so that no global state of MLflow is touched.
+"""
 
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -9,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from mlflow import MlflowClient
 from mlflow.entities import Metric
+from typing_extensions import override
 
 from pipeline.config.tracking_address import is_in_store
 from pipeline.core.long_waits import announced
@@ -44,18 +48,23 @@ from pipeline.tracking.mlflow.run_lookup import (
     find_or_create_experiment,
     find_parent,
 )
-from pipeline.tracking.tracker import Status
+from pipeline.tracking.tracker import Status, Tracker
 
 if TYPE_CHECKING:
     import torch
 
 
-class MlflowTracker:
-    """See Tracker; what is said there holds here. Nothing is asked of a server or a database before `begin`."""
+class MlflowTracker(Tracker):
+    """See Tracker; what is said there holds here.
+
+    Nothing is asked of a server or a database before `begin`.
+    """
 
     enabled: ClassVar[bool] = True
 
-    def __init__(self, uri: str, *, experiment: str, artifact_root: Path, max_artifact_mb: float, system_metrics: bool) -> None:
+    def __init__(
+        self, uri: str, *, experiment: str, artifact_root: Path, max_artifact_mb: float, system_metrics: bool
+    ) -> None:
         self._uri, self._experiment, self._artifact_root = uri, experiment, artifact_root
         self._max_bytes = int(max_artifact_mb * 2**20)
         self._machine = MachineMonitor(uri, is_wanted=system_metrics)
@@ -67,6 +76,7 @@ class MlflowTracker:
         self._boundary = Boundary(uri)
         self._client: MlflowClient
 
+    @override
     def begin(
         self,
         *,
@@ -78,7 +88,6 @@ class MlflowTracker:
         tags: Mapping[str, str],
         titles: Mapping[str, str],
     ) -> str:
-        """See Tracker."""
         with self._boundary, self._announced():
             create_database(self._uri)
             self._client, self._titles = MlflowClient(self._uri), titles
@@ -87,12 +96,16 @@ class MlflowTracker:
             self._experiment_id = find_or_create_experiment(self._client, self._experiment, root)
             parent = find_parent(self._client, self._experiment_id, config_digest)
             if parent is None:
-                parent = self._client.create_run(self._experiment_id, run_name=name, tags={CONFIG_TAG: config_digest})
+                parent = self._client.create_run(
+                    self._experiment_id, run_name=name, tags={CONFIG_TAG: config_digest}
+                )
             self._parent_id = parent.info.run_id
             # The attempt is counted last of all, so that a run killed while it began is described again.
             n_attempts = int(parent.data.tags.get(ATTEMPT_TAG, 0))
             if n_attempts == 0:
-                describe_run(self._client, self._parent_id, params=params, config_yaml=config_yaml, dataset=dataset)
+                describe_run(
+                    self._client, self._parent_id, params=params, config_yaml=config_yaml, dataset=dataset
+                )
             self._context = context_tags()
             counted = {} if self._has_begun else {ATTEMPT_TAG: str(n_attempts + 1)}
             self._client.log_batch(self._parent_id, tags=tag_entities({**self._context, **tags, **counted}))
@@ -107,36 +120,58 @@ class MlflowTracker:
         return self._parent_id
 
     def _announced(self) -> AbstractContextManager[None]:
-        """Say soon that a server is silent: its own requests take half a minute to fail. A database file is no other process."""
+        """Say soon that a server is silent: its own requests take half a minute to fail.
+
+        A database file is no other process.
+        """
         if self._uri.startswith("sqlite"):
             return nullcontext()
         return announced(f"MLflow at {masked(self._uri)} has not answered yet; the run goes on meanwhile")
 
+    @override
     def last(self, metric: str) -> float:
-        """See Tracker."""
         return self._last.get(metric, 0.0)
 
+    @override
     def progress(self, child: str, points: Sequence[Point]) -> None:
-        """See Tracker."""
         with self._boundary:
             run = self._open(child)
-            self._log_metrics(run, [metric for point in points for metric in metric_entities(point.metrics, point.step, moment=point.moment)])
+            self._log_metrics(
+                run,
+                [
+                    metric
+                    for point in points
+                    for metric in metric_entities(point.metrics, point.step, moment=point.moment)
+                ],
+            )
 
+    @override
     def logged_version(self, child: str) -> str | None:
-        """See Tracker."""
         return self._runs[child].tags.get(VERSION_TAG) if child in self._runs else None
 
+    @override
     def log(self, child: str, results: Results) -> None:
-        """See Tracker."""
         with self._boundary, tempfile.TemporaryDirectory() as folder:
             run = self._open(child)
             self._forget(run, VERSION_TAG, DROPPED_TAG)
             tables = write_artifacts(results, Path(folder), max_bytes=self._max_bytes)
             self._client.log_artifacts(run.run_id, folder)
-            params = {name: value for name, value in flatten(results.params).items() if name not in run.params}
+            params = {
+                name: value for name, value in flatten(results.params).items() if name not in run.params
+            }
             tags = result_tags(results, tables=tables, logged_params=run.params)
-            curves = [point for name, curve in results.curves.items() for step, value in curve.items() for point in metric_entities({name: value}, step)]
-            self._client.log_batch(run.run_id, metrics=metric_entities(results.metrics, 0), params=param_entities(params), tags=tag_entities(tags))
+            curves = [
+                point
+                for name, curve in results.curves.items()
+                for step, value in curve.items()
+                for point in metric_entities({name: value}, step)
+            ]
+            self._client.log_batch(
+                run.run_id,
+                metrics=metric_entities(results.metrics, 0),
+                params=param_entities(params),
+                tags=tag_entities(tags),
+            )
             self._log_metrics(run, curves)
             # By itself and last: whatever interrupts this method, the version is there only if everything is.
             self._client.set_tag(run.run_id, VERSION_TAG, results.version)
@@ -145,30 +180,45 @@ class MlflowTracker:
             if child != PARENT:
                 self._close(run, "FINISHED")
 
+    @override
     def has_model(self, child: str, version: str) -> bool:
-        """See Tracker."""
         return child in self._runs and self._runs[child].tags.get(MODEL_TAG) == version
 
-    def log_model(self, child: str, results: Results, *, name: str, module: "torch.nn.Module", input_example: np.ndarray) -> None:
-        """See Tracker."""
+    @override
+    def log_model(
+        self, child: str, results: Results, *, name: str, module: "torch.nn.Module", input_example: np.ndarray
+    ) -> None:
         with self._boundary:
             run = self._runs[child]
-            model_id = log_model(self._client, self._experiment_id, run.run_id, name=name, module=module, input_example=input_example)
+            model_id = log_model(
+                self._client,
+                self._experiment_id,
+                run.run_id,
+                name=name,
+                module=module,
+                input_example=input_example,
+            )
             tags = tag_entities({MODEL_TAG: results.version})
-            self._client.log_batch(run.run_id, metrics=metric_entities(results.metrics, 0, model_id), tags=tags)
+            self._client.log_batch(
+                run.run_id, metrics=metric_entities(results.metrics, 0, model_id), tags=tags
+            )
             run.tags[MODEL_TAG] = results.version
 
+    @override
     def address(self, child: str) -> str:
-        """See Tracker."""
-        return f"#/experiments/{self._experiment_id}/runs/{self._runs[child].run_id}" if child in self._runs else ""
+        return (
+            f"#/experiments/{self._experiment_id}/runs/{self._runs[child].run_id}"
+            if child in self._runs
+            else ""
+        )
 
+    @override
     def annotate(self, child: str, note: str) -> None:
-        """See Tracker."""
         with self._boundary:
             self._client.log_batch(self._runs[child].run_id, tags=tag_entities({NOTE_TAG: note}))
 
+    @override
     def fail(self, child: str, reason: str) -> None:
-        """See Tracker."""
         with self._boundary:
             run = self._open(child)
             self._client.log_batch(run.run_id, tags=tag_entities({REASON_TAG: reason}))
@@ -176,14 +226,15 @@ class MlflowTracker:
             if child != PARENT:
                 self._close(run, "FAILED")
 
+    @override
     def end(self, status: Status) -> None:
-        """See Tracker."""
         with self._boundary:
             # PARENT is the empty name, so it sorts first and is closed last.
             for child in sorted(self._runs, reverse=True):
                 if self._runs[child].status == "RUNNING":
                     self._close(self._runs[child], status)
-        # Last, and not on failure: joining the monitor's thread would wait for a server that is down once more. The thread is a daemon.
+        # Last, and not on failure: joining the monitor's thread would wait for a server that is down once
+        # more. The thread is a daemon.
         self._machine.stop()
 
     def _log_metrics(self, run: KnownRun, metrics: Sequence[Metric]) -> None:
@@ -194,7 +245,11 @@ class MlflowTracker:
         """Return the run of child, created or reopened as running."""
         run, title = self._runs.get(child), self._titles.get(child, child)
         if run is None:
-            created = self._client.create_run(self._experiment_id, run_name=title, tags={PARENT_TAG: self._parent_id, NODE_TAG: child, **self._context})
+            created = self._client.create_run(
+                self._experiment_id,
+                run_name=title,
+                tags={PARENT_TAG: self._parent_id, NODE_TAG: child, **self._context},
+            )
             run = self._runs[child] = KnownRun(created.info.run_id, "RUNNING", title)
         if child != PARENT and (run.status != "RUNNING" or run.name != title):
             self._client.update_run(run.run_id, status="RUNNING", name=title)

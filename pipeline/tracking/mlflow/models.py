@@ -15,11 +15,23 @@ if TYPE_CHECKING:
     import torch
 
 
-def log_model(client: MlflowClient, experiment_id: str, run_id: str, *, name: str, module: "torch.nn.Module", input_example: np.ndarray) -> str:
-    """Log a model as an output of a run and return its id; input_example (n, ...) holds at least two inputs."""
+def log_model(
+    client: MlflowClient,
+    experiment_id: str,
+    run_id: str,
+    *,
+    name: str,
+    module: "torch.nn.Module",
+    input_example: np.ndarray,
+) -> str:
+    """Log a model as an output of a run and return its id.
+
+    Input_example (n, ...) holds at least two inputs.
+    """
     with tempfile.TemporaryDirectory() as folder:
         model = save_model(module, Path(folder), input_example=input_example)
-        # Not mlflow.pytorch.log_model: it wants a global URI and an active run, without which models land in the default experiment.
+        # Not mlflow.pytorch.log_model: it wants a global URI and an active run, without which models land in
+        # the default experiment.
         logged = client.create_logged_model(experiment_id, name=name, source_run_id=run_id)
         client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
         model.artifact_path, model.run_id = logged.artifact_location, run_id
@@ -33,14 +45,17 @@ def log_model(client: MlflowClient, experiment_id: str, run_id: str, *, name: st
 def save_model(module: "torch.nn.Module", folder: Path, *, input_example: np.ndarray) -> Model:
     """Write a copy of module, in evaluation mode, to the empty folder as an MLflow model and return its description.
 
-    The form is torch's exported graph: it loads without our classes and without pickle. The first export of a process takes 2 s, further ones .1 s.
+    The form is torch's exported graph: it loads without our classes and without pickle. The first export of a
+    process takes 2 s, further ones .1 s.
     """
     import mlflow.pytorch
     import torch
 
     model = Model()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # MLflow and torch warn about code of their own when they are first imported here
+        warnings.simplefilter(
+            "ignore"
+        )  # MLflow and torch warn about code of their own when they are first imported here
         mlflow.pytorch.save_model(
             copy.deepcopy(module).cpu().eval(),
             str(folder),

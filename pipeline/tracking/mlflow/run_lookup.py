@@ -1,4 +1,7 @@
-"""How runs are found again in MLflow: by tags, the parent by the digest of its config, a child by its name under the parent."""
+"""How runs are found again in MLflow.
+
+By tags, the parent by the digest of its config, a child by its name under the parent.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,7 +17,12 @@ from pipeline.results.tracked import DatasetSummary
 from pipeline.tracking.mlflow.entities import dataset_inputs, flatten, param_entities
 
 CONFIG_TAG, ATTEMPT_TAG, NODE_TAG = "dmm.config_digest", "dmm.attempt", "dmm.node"
-PARENT_TAG, VERSION_TAG, MODEL_TAG, REASON_TAG = "mlflow.parentRunId", "dmm.version", "dmm.model_version", "dmm.failed_because"
+PARENT_TAG, VERSION_TAG, MODEL_TAG, REASON_TAG = (
+    "mlflow.parentRunId",
+    "dmm.version",
+    "dmm.model_version",
+    "dmm.failed_because",
+)
 
 
 @dataclass
@@ -30,25 +38,41 @@ class KnownRun:
     @classmethod
     def of(cls, run: Run) -> "KnownRun":
         """Return what an answer of MLflow says of a run."""
-        return cls(run.info.run_id, run.info.status, run.info.run_name or "", dict(run.data.params), dict(run.data.tags))
+        return cls(
+            run.info.run_id,
+            run.info.status,
+            run.info.run_name or "",
+            dict(run.data.params),
+            dict(run.data.tags),
+        )
 
 
 def find_or_create_experiment(client: MlflowClient, name: str, artifact_root: Path | None) -> str:
-    """Return the id of the experiment called name; artifact_root is where a new one keeps artifacts, None where a server decides that.
+    """Return the id of the experiment called name.
 
-    A bare database would keep them in the working directory, which a Ray job loses. Raises TrackingError if the experiment was deleted.
+    Artifact_root is where a new one keeps artifacts, None where a server decides that.
+
+    A bare database would keep them in the working directory, which a Ray job loses. Raises TrackingError if
+    the experiment was deleted.
     """
     found = client.get_experiment_by_name(name)
     if found is None:
-        return client.create_experiment(name, artifact_location=None if artifact_root is None else artifact_root.as_uri())
+        return client.create_experiment(
+            name, artifact_location=None if artifact_root is None else artifact_root.as_uri()
+        )
     if found.lifecycle_stage != "active":
-        raise TrackingError(f"experiment {name!r} was deleted in MLflow; restore it with `mlflow experiments restore` or choose another name")
+        raise TrackingError(
+            f"experiment {name!r} was deleted in MLflow; restore it with `mlflow experiments restore` or "
+            "choose another name"
+        )
     return found.experiment_id
 
 
 def find_parent(client: MlflowClient, experiment_id: str, config_digest: str) -> Run | None:
     """Return the first run of this config, None if there is none."""
-    found = client.search_runs([experiment_id], f"tags.`{CONFIG_TAG}` = '{config_digest}'", max_results=1, order_by=["start_time"])
+    found = client.search_runs(
+        [experiment_id], f"tags.`{CONFIG_TAG}` = '{config_digest}'", max_results=1, order_by=["start_time"]
+    )
     return found[0] if found else None
 
 
@@ -56,14 +80,21 @@ def find_children(client: MlflowClient, experiment_id: str, parent_id: str) -> I
     """Yield the children of a parent by name; of two that have one name the older comes last."""
     token: str | None = None
     while token != "":
-        page = client.search_runs([experiment_id], f"tags.`{PARENT_TAG}` = '{parent_id}'", order_by=["start_time DESC"], page_token=token)
+        page = client.search_runs(
+            [experiment_id],
+            f"tags.`{PARENT_TAG}` = '{parent_id}'",
+            order_by=["start_time DESC"],
+            page_token=token,
+        )
         for run in page:
             if NODE_TAG in run.data.tags:
                 yield run.data.tags[NODE_TAG], KnownRun.of(run)
         token = page.token or ""
 
 
-def describe_run(client: MlflowClient, run_id: str, *, params: Mapping[str, Any], config_yaml: str, dataset: DatasetSummary) -> None:
+def describe_run(
+    client: MlflowClient, run_id: str, *, params: Mapping[str, Any], config_yaml: str, dataset: DatasetSummary
+) -> None:
     """Log what a run is made from, which never changes: parameters, config and data set."""
     client.log_batch(run_id, params=param_entities(flatten(params)))
     client.log_text(run_id, config_yaml, "config.yaml")

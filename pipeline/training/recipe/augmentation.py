@@ -1,6 +1,7 @@
 """Random flips and crops of training images, drawn for a point in an epoch, whatever batch or step it falls into.
 
-Members of one seed see the points they share alike, whatever their masks. Nothing is ever drawn in evaluation.
+Members of one seed see the points they share alike, whatever their masks. Nothing is ever drawn in
+evaluation.
 """
 
 from collections.abc import Sequence
@@ -32,23 +33,37 @@ class Augmentation:
         return (2 if self.flip else 1) * (2 * self.crop_padding + 1) ** 2
 
     def check(self, input_shape: tuple[int, ...], *, flip: str = "flip") -> None:
-        """Raise ConfigError unless inputs of this shape can be augmented; flip is the setting that asks for flips."""
+        """Raise ConfigError unless inputs of this shape can be augmented.
+
+        Flip is the setting that asks for flips.
+        """
         asked = "crop_padding" if self.crop_padding else flip
         remedy = "remove the setting, or use a data set of images"
         if self.n_choices > 1 and len(input_shape) != 3:
             with placed(asked):
-                raise ConfigError(f"it is for images (channels, height, width), but inputs have shape {input_shape}; {remedy}")
+                raise ConfigError(
+                    f"it is for images (channels, height, width), but inputs have shape {input_shape}; "
+                    f"{remedy}"
+                )
         if self.crop_padding and self.crop_padding >= min(input_shape[1:]):
             _, height, width = input_shape
             with placed(asked):
                 raise ConfigError(
-                    f"crops with a padding of {self.crop_padding} may hold nothing of an image of {height} by {width} "
+                    f"crops with a padding of {self.crop_padding} may hold nothing of an image of {height} "
+                    f"by {width} "
                     f"pixels; expected at most {min(height, width) - 1}"
                 )
 
-    def draw(self, seeds: Sequence[tuple[int, int]], epoch: int, n_points: int) -> Int[np.ndarray, "n_members n_points"]:
+    def draw(
+        self, seeds: Sequence[tuple[int, int]], epoch: int, n_points: int
+    ) -> Int[np.ndarray, "n_members n_points"]:
         """Return each member's draw for each point of an epoch, from (its seed, the number of the phase, epoch)."""
-        return np.stack([generator("augmentation", *seed, epoch).integers(0, self.n_choices, n_points, np.int32) for seed in seeds])
+        return np.stack(
+            [
+                generator("augmentation", *seed, epoch).integers(0, self.n_choices, n_points, np.int32)
+                for seed in seeds
+            ]
+        )
 
     def apply(self, inputs: Tensor, drawn: Tensor) -> Tensor:
         """Return inputs (n_members, batch, channels, height, width) changed as drawn (n_members, batch) says.
@@ -74,11 +89,15 @@ NOTHING = Augmentation()
 class Draws:
     """What augmentation does to each point in one epoch, drawn for all points of the data set at once."""
 
-    def __init__(self, augmentation: Augmentation, seeds: Sequence[tuple[int, int]], epoch: int, labels: Tensor) -> None:
+    def __init__(
+        self, augmentation: Augmentation, seeds: Sequence[tuple[int, int]], epoch: int, labels: Tensor
+    ) -> None:
         self._augmentation, self._drawn = augmentation, None
         if augmentation.n_choices > 1:
             self._drawn = torch.from_numpy(augmentation.draw(seeds, epoch, len(labels))).to(labels.device)
 
     def applied(self, inputs: Tensor, batch: Tensor) -> Tensor:
         """Return the inputs (n_members, batch, ...) of points batch (n_members, batch), augmented."""
-        return inputs if self._drawn is None else self._augmentation.apply(inputs, self._drawn.gather(1, batch))
+        return (
+            inputs if self._drawn is None else self._augmentation.apply(inputs, self._drawn.gather(1, batch))
+        )

@@ -1,6 +1,9 @@
-"""What a phase of descent minimises: named losses of logits, labels and targets, each averaged over the batch.
+"""What a phase of descent minimises.
 
-Any function (logits, labels, targets) -> loss works in their place. All are written in operations that vmap can stack.
+Named losses of logits, labels and targets, each averaged over the batch.
+
+Any function (logits, labels, targets) -> loss works in their place. All are written in operations that vmap
+can stack.
 """
 
 from collections.abc import Callable
@@ -35,14 +38,18 @@ class LabelObjective(Protocol):
 
 @dataclass(frozen=True)
 class CrossEntropy:
-    """Cross-entropy on labels; label_smoothing is the share of the label's weight that all classes divide (Szegedy et al. 2016)."""
+    """Cross-entropy on labels.
+
+    Label_smoothing is the share of the label's weight that all classes divide (Szegedy et al. 2016).
+    """
 
     label_smoothing: float = 0.0
 
     def __call__(self, logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
         """Return the mean over the batch; targets are not read.
 
-        Written out because vmap decomposes torch's own into slower pieces: a step of 50 stacked MLPs takes 14 % less this way.
+        Written out because vmap decomposes torch's own into slower pieces: a step of 50 stacked MLPs takes 14
+        % less this way.
         """
         aimed = logits.gather(1, labels[:, None])[:, 0]
         if self.label_smoothing:
@@ -96,7 +103,9 @@ class SquaredError:
 
 @dataclass(frozen=True)
 class KlToTeacher:
-    """KL(teacher ‖ model) of softmaxes at a temperature, times its square; targets are the teacher's logits (Hinton et al. 2015).
+    """KL(teacher ‖ model) of softmaxes at a temperature, times its square.
+
+    Targets are the teacher's logits (Hinton et al. 2015).
 
     Written out because torch's kl_div has no rule for vmap.
     """
@@ -123,7 +132,10 @@ class Ascent:
 
 @dataclass(frozen=True)
 class WeightedSum:
-    """A weighted sum of objectives, such as γ · cross-entropy + α · KL to a teacher; all read the same targets."""
+    """A weighted sum of objectives, such as γ · cross-entropy + α · KL to a teacher.
+
+    All read the same targets.
+    """
 
     parts: tuple[tuple[float, Objective], ...]
 

@@ -1,4 +1,6 @@
-"""Optimisers over the parameters of one member or of many stacked ones; a stacked member's step never reads another.
+"""Optimisers over the parameters of one member or of many stacked ones.
+
+A stacked member's step never reads another.
 
 Which parameters decay, and which are matrices, is decided by the template, whose shapes have no member axis.
 """
@@ -12,23 +14,28 @@ from torch import Tensor, nn
 
 from pipeline.training.recipe.schedule import Descent
 
-# Update rules of single numbers: the step of one parameter never reads another, so stacked members stay independent.
+# Update rules of single numbers: the step of one parameter never reads another, so stacked members stay
+# independent.
 ELEMENTWISE: dict[str, type[torch.optim.Optimizer]] = {
     "sgd": torch.optim.SGD,
     "adam": torch.optim.Adam,
     "adamw": torch.optim.AdamW,
     "rmsprop": torch.optim.RMSprop,
 }
-# Adafactor reads norms of whole tensors, so stacked members would leak into each other. Muon here reads one member's
-# matrix at a time.
+# Adafactor reads norms of whole tensors, so stacked members would leak into each other. Muon here reads one
+# member's matrix at a time.
 STACKABLE = frozenset({*ELEMENTWISE, "muon"})
-# Newton-Schulz iteration: the quintic that is steepest at 0 while singular values end between about .7 and 1.2.
+# Newton-Schulz iteration: the quintic that is steepest at 0 while singular values end between about .7 and
+# 1.2.
 COEFFICIENTS, N_ITERATIONS, SMALLEST_NORM = (3.4445, -4.7750, 2.0315), 5, 1e-7
 NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.LocalResponseNorm, nn.RMSNorm)
 
 
 class Stepper:
-    """The optimisers of one group of members as one; each moves its own parameters at its share of the learning rate."""
+    """The optimisers of one group of members as one.
+
+    Each moves its own parameters at its share of the learning rate.
+    """
 
     def __init__(self, parts: "Sequence[tuple[torch.optim.Optimizer | Muon, float]]") -> None:
         self._parts = parts
@@ -49,14 +56,21 @@ class Stepper:
 class Muon:
     """Momentum that is orthogonalised matrix by matrix (Jordan et al. 2024), for one member or for many stacked ones.
 
-    Kernels count as matrices (out, in · height · width). n_leading is 1 if parameters have a member axis, else 0. The
-    step is scaled by √max(1, rows / columns), and weight decay is decoupled, as in torch.optim.Muon, which takes one
-    matrix at a time and rounds it to bfloat16. Here the iteration runs in float32: stacked and looped members then
-    agree to its last bits.
+    Kernels count as matrices (out, in · height · width). n_leading is 1 if parameters have a member axis,
+    else 0. The step is scaled by √max(1, rows / columns), and weight decay is decoupled, as in
+    torch.optim.Muon, which takes one matrix at a time and rounds it to bfloat16. Here the iteration runs in
+    float32: stacked and looped members then agree to its last bits.
     """
 
-    def __init__(self, groups: Sequence[dict[str, Any]], *, momentum: float, nesterov: bool, n_leading: int) -> None:
-        self.param_groups, self._momentum, self._nesterov, self._n_leading = groups, momentum, nesterov, n_leading
+    def __init__(
+        self, groups: Sequence[dict[str, Any]], *, momentum: float, nesterov: bool, n_leading: int
+    ) -> None:
+        self.param_groups, self._momentum, self._nesterov, self._n_leading = (
+            groups,
+            momentum,
+            nesterov,
+            n_leading,
+        )
         self._buffers: dict[Tensor, Tensor] = {}
 
     def zero_grad(self) -> None:
@@ -93,12 +107,19 @@ def orthogonalised(matrices: Tensor) -> Tensor:
     linear, cubic, quintic = COEFFICIENTS
     for _ in range(N_ITERATIONS):
         gram = found @ found.mT
-        found = torch.baddbmm(found, torch.baddbmm(gram, gram, gram, beta=cubic, alpha=quintic), found, beta=linear)
+        found = torch.baddbmm(
+            found, torch.baddbmm(gram, gram, gram, beta=cubic, alpha=quintic), found, beta=linear
+        )
     return found.mT if is_tall else found
 
 
-def build_stepper(descent: Descent, parameters: Mapping[str, Tensor], *, template: nn.Module, n_leading: int) -> Stepper:
-    """Return the optimisers of a descent over parameters by name; n_leading is 1 if they have a member axis, else 0."""
+def build_stepper(
+    descent: Descent, parameters: Mapping[str, Tensor], *, template: nn.Module, n_leading: int
+) -> Stepper:
+    """Return the optimisers of a descent over parameters by name.
+
+    N_leading is 1 if they have a member axis, else 0.
+    """
     spared = spared_of_decay(template) if descent.weight_decay_on == "weights" else frozenset()
     if descent.optimizer != "muon":
         return Stepper([(_build(descent, _grouped(parameters, spared, descent)), 1.0)])
@@ -107,7 +128,9 @@ def build_stepper(descent: Descent, parameters: Mapping[str, Tensor], *, templat
     parts: list[tuple[torch.optim.Optimizer | Muon, float]] = []
     if matrices:
         groups = _grouped(matrices, spared, descent)
-        parts.append((Muon(groups, momentum=descent.momentum, nesterov=descent.nesterov, n_leading=n_leading), 1.0))
+        parts.append(
+            (Muon(groups, momentum=descent.momentum, nesterov=descent.nesterov, n_leading=n_leading), 1.0)
+        )
     if rest:
         parts.append((torch.optim.AdamW(_grouped(rest, spared, descent)), descent.adam_rate_share))
     return Stepper(parts)
@@ -122,11 +145,19 @@ def _build(descent: Descent, groups: list[dict[str, Any]]) -> torch.optim.Optimi
     return (ELEMENTWISE | {"adafactor": torch.optim.Adafactor})[descent.optimizer](groups, **options)
 
 
-def _grouped(parameters: Mapping[str, Tensor], spared: frozenset[str], descent: Descent) -> list[dict[str, Any]]:
-    """Return the parameters that decay, and those that do not, as torch's parameter groups; without empty groups."""
+def _grouped(
+    parameters: Mapping[str, Tensor], spared: frozenset[str], descent: Descent
+) -> list[dict[str, Any]]:
+    """Return the parameters that decay, and those that do not, as torch's parameter groups.
+
+    Without empty groups.
+    """
     decaying = [value for name, value in parameters.items() if name not in spared]
     others = [value for name, value in parameters.items() if name in spared]
-    groups = [{"params": decaying, "weight_decay": descent.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    groups = [
+        {"params": decaying, "weight_decay": descent.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
     return [group for group in groups if group["params"]]
 
 

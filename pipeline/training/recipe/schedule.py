@@ -1,4 +1,6 @@
-"""What one phase of descent is: how it steps (Descent), towards what (an objective), over which points (Phase).
+"""What one phase of descent is.
+
+How it steps (Descent), towards what (an objective), over which points (Phase).
 
 Phases of one track share an optimiser and one learning-rate schedule, which spans them all.
 """
@@ -28,7 +30,9 @@ WITH_NESTEROV = frozenset({"sgd", "muon"})
 
 @dataclass(frozen=True)
 class Moment:
-    """A step's place in its schedule: step of n_steps, and epochs passed of n_epochs, as a number with fractions.
+    """A step's place in its schedule.
+
+    Step of n_steps, and epochs passed of n_epochs, as a number with fractions.
 
     ends_epoch: whether it is the last step of an epoch of its phase.
     """
@@ -43,10 +47,10 @@ class Moment:
 class Descent(Settings):
     """How a phase descends; the learning rate is the peak that `schedule` scales step by step.
 
-    schedule: linear and cosine fall to 0; exponential loses 5 % an epoch (as the authors of DMM do); triangle rises
-    from 0 to the peak at `peak_epoch` and falls to 0. weight_decay_on: `weights` spares biases and normalisation.
-    With `muon`, weight matrices and kernels move by orthogonalised momentum, all else by Adam at adam_rate_share of
-    the rate. max_gradient_norm is of each member's own gradient.
+    schedule: linear and cosine fall to 0; exponential loses 5 % an epoch (as the authors of DMM do); triangle
+    rises from 0 to the peak at `peak_epoch` and falls to 0. weight_decay_on: `weights` spares biases and
+    normalisation. With `muon`, weight matrices and kernels move by orthogonalised momentum, all else by Adam
+    at adam_rate_share of the rate. max_gradient_norm is of each member's own gradient.
     """
 
     epochs: int = Field(ge=1, le=100_000)
@@ -67,9 +71,13 @@ class Descent(Settings):
     @model_validator(mode="after")
     def _check_parts_agree(self) -> "Descent":
         if self.schedule == "triangle" and self.peak_epoch is None:
-            raise ValueError("schedule 'triangle' needs peak_epoch, the epoch at which the rate is highest; set it")
+            raise ValueError(
+                "schedule 'triangle' needs peak_epoch, the epoch at which the rate is highest; set it"
+            )
         if self.schedule != "triangle" and self.peak_epoch is not None:
-            raise ValueError(f"peak_epoch is for schedule 'triangle', not {self.schedule!r}; remove it or change schedule")
+            raise ValueError(
+                f"peak_epoch is for schedule 'triangle', not {self.schedule!r}; remove it or change schedule"
+            )
         if self.nesterov and (self.optimizer not in WITH_NESTEROV or not self.momentum):
             raise ValueError(
                 f"nesterov needs optimizer sgd or muon and a momentum above 0, got {self.optimizer} with "
@@ -80,7 +88,9 @@ class Descent(Settings):
     def check_peak(self) -> None:
         """Raise ValueError if the rate of a phase alone would never come to its peak."""
         if self.peak_epoch is not None and self.peak_epoch > self.epochs:
-            raise ValueError(f"peak_epoch is {self.peak_epoch:g}, after all {self.epochs} epochs; lower it or raise epochs")
+            raise ValueError(
+                f"peak_epoch is {self.peak_epoch:g}, after all {self.epochs} epochs; lower it or raise epochs"
+            )
 
     def descent(self) -> "Descent":
         """Return only the part that descends, of settings that hold more."""
@@ -89,7 +99,13 @@ class Descent(Settings):
     @classmethod
     def of(cls, settings: Settings) -> "Descent":
         """Return the settings of a descent that are among settings, which may hold others too."""
-        return cls(**{name: getattr(settings, name) for name in cls.model_fields if name in type(settings).model_fields})
+        return cls(
+            **{
+                name: getattr(settings, name)
+                for name in cls.model_fields
+                if name in type(settings).model_fields
+            }
+        )
 
     def learning_rate_at(self, moment: Moment) -> float:
         """Return the learning rate of one step."""
@@ -107,7 +123,10 @@ class Descent(Settings):
 
 
 def _triangle(epoch: float, peak: float, n_epochs: int) -> float:
-    """Return a height from 0 at the start to 1 at peak to 0 at n_epochs; with the peak at either end, one side only."""
+    """Return a height from 0 at the start to 1 at peak to 0 at n_epochs.
+
+    With the peak at either end, one side only.
+    """
     return epoch / peak if epoch < peak else max(0.0, (n_epochs - epoch) / max(n_epochs - peak, 1e-12))
 
 
@@ -116,15 +135,14 @@ class Phase:
     """One stretch of descent for a group of members.
 
     points (n_members, n_listed): ids of the points each member descends on; an id listed twice weighs twice.
-    targets: target logits by point id, for objectives that read them: (n_points, n_classes) for all members alike,
-    or (n_members, n_points, n_classes); else None.
-    n_points: with it, each epoch's order is drawn over all ids below n_points, of which the list (then without
-    repeats) is visited: members of one seed meet the points they share in the same order. Without it the order is
-    drawn over the list.
-    track: phases of the same track continue one optimiser with its moments, and one schedule that spans them; their
-    descents differ at most in epochs, batch_size and learning_rate. Without it a phase has both to itself.
-    Training drops a short last batch, fine-tuning keeps it. Raises ShapeError or TrainingError on lists that cannot
-    be descended on.
+    targets: target logits by point id, for objectives that read them: (n_points, n_classes) for all members
+    alike, or (n_members, n_points, n_classes); else None. n_points: with it, each epoch's order is drawn over
+    all ids below n_points, of which the list (then without repeats) is visited: members of one seed meet the
+    points they share in the same order. Without it the order is drawn over the list. track: phases of the
+    same track continue one optimiser with its moments, and one schedule that spans them; their descents
+    differ at most in epochs, batch_size and learning_rate. Without it a phase has both to itself. Training
+    drops a short last batch, fine-tuning keeps it. Raises ShapeError or TrainingError on lists that cannot be
+    descended on.
     """
 
     points: Int[np.ndarray, "n_members n_listed"]
@@ -147,7 +165,8 @@ class Phase:
         fits = targets.ndim in (2, 3) and (targets.ndim == 2 or len(targets) == n_members)
         if not fits or targets.shape[-2] < n_needed:
             raise ShapeError(
-                f"targets have shape {targets.shape}, but {n_members} members list points up to id {n_needed - 1}; "
+                f"targets have shape {targets.shape}, but {n_members} members list points up to id "
+                f"{n_needed - 1}; "
                 f"targets are looked up by point id: give one row for each point of the data set, of shape "
                 f"(n_points, n_classes) or ({n_members}, n_points, n_classes)"
             )
@@ -180,18 +199,31 @@ def tracks(phases: Sequence[Phase]) -> list[str | int]:
     for phase in phases:
         shared = phase.descent.descent().model_copy(update=free)
         if phase.track is not None and found.setdefault(phase.track, shared) != shared:
-            names = [name for name in Descent.model_fields if getattr(shared, name) != getattr(found[phase.track], name)]
+            names = [
+                name
+                for name in Descent.model_fields
+                if getattr(shared, name) != getattr(found[phase.track], name)
+            ]
             raise TrainingError(
-                f"phases of track {phase.track!r} differ in {', '.join(names)}, but share one optimiser and schedule; "
-                "let them differ in epochs, batch_size and learning_rate only, or give them tracks of their own"
+                f"phases of track {phase.track!r} differ in {', '.join(names)}, but share one optimiser and "
+                "schedule; "
+                "let them differ in epochs, batch_size and learning_rate only, or give them tracks of their "
+                "own"
             )
     return [number if phase.track is None else phase.track for number, phase in enumerate(phases)]
 
 
 def moments(phases: Sequence[Phase], steps_per_epoch: Sequence[int]) -> list[list[Moment]]:
-    """Return each step's place in the schedule of its phase's track, for each phase; raises what `tracks` raises."""
+    """Return each step's place in the schedule of its phase's track, for each phase.
+
+    Raises what `tracks` raises.
+    """
     names = tracks(phases)
-    n_steps, n_epochs, begun = dict[str | int, int](), dict[str | int, int](), dict[str | int, tuple[int, int]]()
+    n_steps, n_epochs, begun = (
+        dict[str | int, int](),
+        dict[str | int, int](),
+        dict[str | int, tuple[int, int]](),
+    )
     for name, phase, per_epoch in zip(names, phases, steps_per_epoch, strict=True):
         n_steps[name] = n_steps.get(name, 0) + phase.descent.epochs * per_epoch
         n_epochs[name] = n_epochs.get(name, 0) + phase.descent.epochs

@@ -8,7 +8,16 @@ from pipeline.studies.convex.problems.problem import ConvexProblem
 from pipeline.studies.convex.removals.base import RemovalRequest
 
 # A linear study with fewer points than features, as the paper's has.
-SMALL = LinearStudy(n_draws=4, n_tuning_draws=2, n_points=12, n_features=30, n_forget=2, n_steps=40, n_subset_models=40, batch_size=3)
+SMALL = LinearStudy(
+    n_draws=4,
+    n_tuning_draws=2,
+    n_points=12,
+    n_features=30,
+    n_forget=2,
+    n_steps=40,
+    n_subset_models=40,
+    batch_size=3,
+)
 FORGET = np.array([3, 11, 17])
 
 
@@ -27,7 +36,9 @@ def ridge(penalty: float = 0.5, n_points: int = 40, n_features: int = 6, seed: i
 def logistic(n_classes: int, penalty: float = 0.5, n_points: int = 40, seed: int = 0) -> LogisticProblem:
     """Return a logistic problem whose labels follow the features, with noise."""
     rng, given = np.random.default_rng(seed + 2), features(n_points, seed=seed)
-    scores = given @ rng.standard_normal((given.shape[1], n_classes)) + rng.standard_normal((n_points, n_classes))
+    scores = given @ rng.standard_normal((given.shape[1], n_classes)) + rng.standard_normal(
+        (n_points, n_classes)
+    )
     return LogisticProblem(features=given, penalty=penalty, labels=scores.argmax(axis=1), n_classes=n_classes)
 
 

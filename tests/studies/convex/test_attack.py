@@ -5,7 +5,13 @@ import pytest
 from scipy.stats import norm
 
 from pipeline.core.errors import DataError
-from pipeline.studies.convex.guarantees.attack import attack_verdict, gaussian_scores, lower_rate, roc, upper_rate
+from pipeline.studies.convex.guarantees.attack import (
+    attack_verdict,
+    gaussian_scores,
+    lower_rate,
+    roc,
+    upper_rate,
+)
 from pipeline.studies.convex.guarantees.certificates import Promise
 
 PROMISE = Promise(epsilon=1.0, delta=1e-3)

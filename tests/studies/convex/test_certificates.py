@@ -21,7 +21,10 @@ forgets = st.lists(st.integers(0, 39), min_size=1, max_size=12, unique=True).map
 
 def gaussian_delta(distance: float, epsilon: float) -> float:
     """Return the least δ of two normals so many standard deviations apart. Source: Balle and Wang 2018."""
-    return float(norm.cdf(distance / 2 - epsilon / distance) - exp(epsilon) * norm.cdf(-distance / 2 - epsilon / distance))
+    return float(
+        norm.cdf(distance / 2 - epsilon / distance)
+        - exp(epsilon) * norm.cdf(-distance / 2 - epsilon / distance)
+    )
 
 
 @given(promise=promises)
@@ -46,7 +49,9 @@ def test_residuals_stay_below_their_bounds_and_these_below_the_worst_case(n_clas
     unlearned = REMOVALS.build({"name": "newton"}).remove(asked).last
     residual = certified.newton_residual(asked.retained, unlearned)
     bound = certified.residual_bound(asked.retained, unlearned - asked.start)
-    assert residual <= bound <= certified.worst_residual(asked.problem, constants_of(asked.problem), len(forget))
+    assert (
+        residual <= bound <= certified.worst_residual(asked.problem, constants_of(asked.problem), len(forget))
+    )
 
 
 def test_the_residual_counts_noise_in_the_objective():
@@ -60,7 +65,9 @@ def test_the_residual_counts_noise_in_the_objective():
 @settings(max_examples=20, deadline=None)
 def test_the_minimiser_moves_no_further_than_its_bound(n_classes, forget):
     asked = request(logistic(n_classes), forget=forget)
-    assert np.linalg.norm(asked.oracle - asked.start) <= certified.minimiser_shift(constants_of(asked.problem), len(forget))
+    assert np.linalg.norm(asked.oracle - asked.start) <= certified.minimiser_shift(
+        constants_of(asked.problem), len(forget)
+    )
 
 
 def test_the_distance_of_descents_is_where_requests_no_longer_add_to_it():
@@ -87,7 +94,9 @@ def test_a_promise_of_nothing_is_refused(epsilon, delta):
 
 
 def test_noise_follows_the_formula_of_the_paper():
-    assert certified.objective_noise(0.3, Promise(epsilon=0.5, delta=1e-4)) == pytest.approx(sqrt(2 * log(1.5e4)) * 0.3 / 0.5)
+    assert certified.objective_noise(0.3, Promise(epsilon=0.5, delta=1e-4)) == pytest.approx(
+        sqrt(2 * log(1.5e4)) * 0.3 / 0.5
+    )
 
 
 def test_the_formula_of_the_paper_is_not_enough_beyond_an_epsilon_of_one_and_refused():

@@ -6,7 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_problems import PROBLEMS, logistic, request
 
-from pipeline.studies.convex.problems.constants import constants_of, extreme_singular_values, unit_norm, with_spectrum
+from pipeline.studies.convex.problems.constants import (
+    constants_of,
+    extreme_singular_values,
+    unit_norm,
+    with_spectrum,
+)
 
 every_problem = pytest.mark.parametrize("problem", PROBLEMS.values(), ids=PROBLEMS.keys())
 probes = st.tuples(st.integers(0, 10_000), st.floats(0.0, 1.0), st.floats(-3, 3))
@@ -35,7 +40,9 @@ def test_curvature_lies_between_strong_convexity_and_smoothness(problem, probe):
 def test_no_point_has_a_steeper_loss_than_the_lipschitz_constant(problem, probe):
     seed, share, _ = probe
     slopes = problem.slopes(problem.outputs(within(problem, seed, share)))
-    assert (np.linalg.norm(slopes, axis=1) * np.linalg.norm(problem.features, axis=1)).max() <= constants_of(problem).lipschitz * (1 + 1e-9)
+    assert (np.linalg.norm(slopes, axis=1) * np.linalg.norm(problem.features, axis=1)).max() <= constants_of(
+        problem
+    ).lipschitz * (1 + 1e-9)
 
 
 @every_problem
@@ -46,7 +53,9 @@ def test_the_hessian_changes_no_faster_than_its_lipschitz_constant(problem, prob
     here = within(problem, seed, share)
     there = here + 10.0**size * np.random.default_rng(seed + 1).standard_normal(problem.shape)
     change = np.linalg.norm(problem.hessian(here) - problem.hessian(there), 2)
-    assert change <= constants_of(problem).hessian_lipschitz * np.linalg.norm(here - there) * (1 + 1e-9) + 1e-9
+    assert (
+        change <= constants_of(problem).hessian_lipschitz * np.linalg.norm(here - there) * (1 + 1e-9) + 1e-9
+    )
 
 
 @every_problem
@@ -72,6 +81,9 @@ def test_unit_norm_leaves_no_point_longer_than_one():
 
 @pytest.mark.parametrize("power", [0.5, 2.0])
 def test_a_changed_spectrum_keeps_its_largest_value_and_raises_the_condition_to_the_power(power):
-    before, after = (extreme_singular_values(rows) for rows in (logistic(2).features, with_spectrum(logistic(2).features, power)))
+    before, after = (
+        extreme_singular_values(rows)
+        for rows in (logistic(2).features, with_spectrum(logistic(2).features, power))
+    )
     assert after[0] == pytest.approx(before[0])
     assert after[0] / after[1] == pytest.approx((before[0] / before[1]) ** power)

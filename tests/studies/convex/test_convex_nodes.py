@@ -8,7 +8,15 @@ from jobs.session import Session
 from pipeline.data.datasets.npz import KEYS
 from pipeline.store.store import Shard
 
-LINEAR = {"n_draws": 2, "n_points": 12, "n_features": 20, "n_forget": 2, "n_steps": 10, "n_long_steps": 100, "n_subset_models": 10}
+LINEAR = {
+    "n_draws": 2,
+    "n_points": 12,
+    "n_features": 20,
+    "n_forget": 2,
+    "n_steps": 10,
+    "n_long_steps": 100,
+    "n_subset_models": 10,
+}
 
 
 def save(path, shift: float) -> None:
@@ -30,11 +38,15 @@ def finish(session: Session) -> None:
     """Write a shard for every node of the study but the page."""
     for state in session.graph.survey(session.store).values():
         if state.node.key.startswith("convex/") and state.folder is not None:
-            session.store.write_shard(state.folder, "rows", 0, 1, Shard(columns={"row": np.arange(1)}), side={})
+            session.store.write_shard(
+                state.folder, "rows", 0, 1, Shard(columns={"row": np.arange(1)}), side={}
+            )
 
 
 def unfinished(session: Session) -> set[str]:
-    return {key for key, status in statuses(session).items() if key.startswith("convex/") and status != "done"}
+    return {
+        key for key, status in statuses(session).items() if key.startswith("convex/") and status != "done"
+    }
 
 
 def test_a_data_set_that_changes_in_place_makes_its_own_node_stale(open_study, tmp_path) -> None:

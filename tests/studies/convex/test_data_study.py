@@ -1,4 +1,8 @@
-"""Removals on real data: what the study finds on a few digits is what each removal comes to, and forecasts are as good as their makers say."""
+"""Removals on real data.
+
+What the study finds on a few digits is what each removal comes to, and forecasts are as good as their makers
+say.
+"""
 
 from dataclasses import replace
 
@@ -57,11 +61,20 @@ def test_courses_start_at_the_whole_distance_and_end_where_outcomes_say(result, 
 
 
 def test_second_order_beats_first_order_which_beats_nothing(ends):
-    assert ends["retrain"].share < 1e-12 < ends["newton"].share < ends["influence"].share < ends["nothing"].share == 1.0
+    assert (
+        ends["retrain"].share
+        < 1e-12
+        < ends["newton"].share
+        < ends["influence"].share
+        < ends["nothing"].share
+        == 1.0
+    )
 
 
 def test_matching_in_batches_comes_nearer_than_any_descent_of_the_same_cost(ends):
-    descents = min(ends[name].share for name in ("gradient_descent", "projected_gd", "gradient_descent_stochastic"))
+    descents = min(
+        ends[name].share for name in ("gradient_descent", "projected_gd", "gradient_descent_stochastic")
+    )
     assert ends["oracle_matching_stochastic"].share < 0.1 * descents
 
 
@@ -106,7 +119,15 @@ def test_a_larger_forget_set_holds_the_smaller_one():
     assert (len(SETTINGS.forget_set(50, 1e-6)), len(SETTINGS.forget_set(2, 0.99))) == (1, 1)
 
 
-@pytest.mark.parametrize("wrong", [{"penalties": (-1.0,)}, {"forget_fractions": (1.5,)}, {"spectrum_powers": (0.0,)}, {"n_subset_models": 1}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"penalties": (-1.0,)},
+        {"forget_fractions": (1.5,)},
+        {"spectrum_powers": (0.0,)},
+        {"n_subset_models": 1},
+    ],
+)
 def test_settings_that_cannot_be_are_refused_before_anything_is_computed(wrong):
     with pytest.raises((ConfigError, ValueError), match=next(iter(wrong))):
         DataStudy(**wrong)
@@ -120,7 +141,11 @@ def test_steps_are_searched_on_points_that_are_not_the_forget_set():
 
 def test_steps_are_counted_as_they_would_be_taken():
     asked = request(logistic(3, penalty=5.0))
-    distances = REMOVALS.build({"name": "oracle_matching", "n_steps": 60}).remove(asked).squared_distances(asked.oracle)
+    distances = (
+        REMOVALS.build({"name": "oracle_matching", "n_steps": 60})
+        .remove(asked)
+        .squared_distances(asked.oracle)
+    )
     assert matching_steps(asked) == np.argmax(distances <= 0.1 * distances[0])
     assert 1 <= descent_steps(asked) < 30
 
@@ -137,7 +162,11 @@ def test_subset_models_are_minimisers_and_enough_of_them_forecast_the_oracle():
     outputs = subset_outputs(asked.problem, asked.start, asked.hessian, masks)
     wanted = asked.problem.outputs(asked.problem.restricted(np.flatnonzero(masks[0])).minimise())
     assert np.abs(outputs[0] - wanted).max() < 1e-4
-    found, oracle, start = datamodel_forecast(asked, outputs, masks), asked.forecast, asked.problem.outputs(asked.start)
+    found, oracle, start = (
+        datamodel_forecast(asked, outputs, masks),
+        asked.forecast,
+        asked.problem.outputs(asked.start),
+    )
     assert np.square(found - oracle).sum() < 0.1 * np.square(start - oracle).sum()
 
 
@@ -150,7 +179,10 @@ def test_subsets_too_far_from_the_whole_are_an_error(monkeypatch):
 
 def test_datamodels_are_forecast_only_where_there_are_subset_models():
     asked = request(logistic(2))
-    assert forecasts(asked, SETTINGS.model_copy(update={"n_subset_models": 0})).keys() == {"newton", "influence"}
+    assert forecasts(asked, SETTINGS.model_copy(update={"n_subset_models": 0})).keys() == {
+        "newton",
+        "influence",
+    }
 
 
 def test_the_best_step_is_not_one_that_diverges():

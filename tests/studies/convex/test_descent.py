@@ -1,4 +1,7 @@
-"""Descent of many draws at once: closed forms agree with steps taken one by one, batches are fair, what diverges is said to."""
+"""Descent of many draws at once.
+
+Closed forms agree with steps taken one by one, batches are fair, what diverges is said to.
+"""
 
 import numpy as np
 import pytest
@@ -35,7 +38,9 @@ def test_the_spectrum_is_where_the_steps_lead(problems, ends, name):
     taken = descent.full_batch(problems, objective, *ends, step_sizes=[2e-3, 1e-3], n_steps=N_STEPS)
     spectrum = descent.Spectrum.of(problems, objective, *ends)
     for number, size in enumerate((2e-3, 1e-3)):
-        assert spectrum.shares(size, range(N_STEPS + 1)) == pytest.approx(taken[:, :, number], rel=1e-8, abs=1e-12)
+        assert spectrum.shares(size, range(N_STEPS + 1)) == pytest.approx(
+            taken[:, :, number], rel=1e-8, abs=1e-12
+        )
 
 
 def test_theorem_1_is_where_gradient_steps_lead_and_not_only_how_far(problems, ends):
@@ -44,12 +49,18 @@ def test_theorem_1_is_where_gradient_steps_lead_and_not_only_how_far(problems, e
     for found in differences:
         assert found == pytest.approx(theta - goal, rel=1e-8, abs=1e-12)
         errors = problems.retained * (problems.outputs(theta) - problems.targets)
-        theta = theta - 2e-3 * 2 * (np.einsum("dps,dp->ds", problems.features, errors) + problems.penalty * theta)
+        theta = theta - 2e-3 * 2 * (
+            np.einsum("dps,dp->ds", problems.features, errors) + problems.penalty * theta
+        )
 
 
-@pytest.mark.parametrize(("name", "formula"), [("gd", theory.theorem_1_descent), ("om", theory.theorem_1_matching)])
+@pytest.mark.parametrize(
+    ("name", "formula"), [("gd", theory.theorem_1_descent), ("om", theory.theorem_1_matching)]
+)
 def test_theorem_1_is_the_iterates_to_rounding(problems, ends, name, formula):
-    taken = descent.full_batch(problems, objectives(problems)[name], *ends, step_sizes=[2e-3], n_steps=N_STEPS)[:, :, 0]
+    taken = descent.full_batch(
+        problems, objectives(problems)[name], *ends, step_sizes=[2e-3], n_steps=N_STEPS
+    )[:, :, 0]
     differences = formula(problems, *ends, step_size=2e-3, times=range(N_STEPS + 1))
     assert np.sqrt(theory.shares_of(differences, *ends)) == pytest.approx(np.sqrt(taken), abs=1e-10)
 
@@ -63,7 +74,14 @@ def test_outside_the_retained_span_gd_has_nothing_but_the_penalty(problems, ends
 def test_a_batch_of_everything_is_a_full_step(problems, ends):
     objective = objectives(problems)["om"]
     full = descent.full_batch(problems, objective, *ends, step_sizes=[1e-3], n_steps=5)
-    (batched,) = descent.stochastic(problems, [objective], *ends, step_sizes=np.full((5, 1, 1), 1e-3), batch_size=problems.n_points, purpose="test")
+    (batched,) = descent.stochastic(
+        problems,
+        [objective],
+        *ends,
+        step_sizes=np.full((5, 1, 1), 1e-3),
+        batch_size=problems.n_points,
+        purpose="test",
+    )
     assert batched == pytest.approx(full)
 
 
@@ -77,7 +95,9 @@ def test_a_stochastic_step_is_on_average_its_share_of_a_full_one(problems):
         penalty=problems.penalty,
     )
     far = np.zeros((many, start.shape[1]))
-    (taken,) = descent.stochastic(wide, [gd(wide)], far, far + 1e3, step_sizes=np.full((1, 1, 1), 1e-3), batch_size=3, purpose="test")
+    (taken,) = descent.stochastic(
+        wide, [gd(wide)], far, far + 1e3, step_sizes=np.full((1, 1, 1), 1e-3), batch_size=3, purpose="test"
+    )
     _, moments = objective.quadratic(problems)
     step = 1e-3 * moments[0] * 3 / objective.n_used
     expected = ((step - 1e3) ** 2).sum() / (len(step) * 1e6)
@@ -88,7 +108,9 @@ def test_algorithms_see_the_same_batches_together_and_alone(problems, ends):
     om, dmm = objectives(problems)["om"], objectives(problems)["dmm"]
     sizes = np.full((8, 2, 1), 1e-3)
     together = descent.stochastic(problems, [om, dmm], *ends, step_sizes=sizes, batch_size=3, purpose="test")
-    (alone,) = descent.stochastic(problems, [dmm], *ends, step_sizes=sizes[:, :1], batch_size=3, purpose="test")
+    (alone,) = descent.stochastic(
+        problems, [dmm], *ends, step_sizes=sizes[:, :1], batch_size=3, purpose="test"
+    )
     assert together[1] == pytest.approx(alone)
 
 

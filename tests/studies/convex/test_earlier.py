@@ -1,4 +1,7 @@
-"""Earlier methods on the linear study's draws: a Newton step is retraining, the influence step is DMM's influence forecast, projected GD is GD."""
+"""Earlier methods on the linear study's draws.
+
+A Newton step is retraining, the influence step is DMM's influence forecast, projected GD is GD.
+"""
 
 import numpy as np
 import pytest
@@ -37,7 +40,9 @@ def test_projected_gd_is_gd_as_the_ball_holds_its_way(problems, found):
     shares = []
     for draw, (features, forget) in enumerate(zip(problems.features, problems.forget, strict=True)):
         hessian = 2 * (features[~forget].T @ features[~forget] + problems.penalty * np.eye(features.shape[1]))
-        spectrum = Spectrum.of(problems, descent(problems), problems.minimiser(), problems.minimiser(problems.retained))
+        spectrum = Spectrum.of(
+            problems, descent(problems), problems.minimiser(), problems.minimiser(problems.retained)
+        )
         shares.append(spectrum.shares(1 / np.linalg.eigvalsh(hessian)[-1], [50])[0, draw])
     assert found["projected_gd"]["share"] == pytest.approx(np.mean(shares))
 
@@ -48,5 +53,7 @@ def test_descent_to_delete_needs_steps_before_its_noise_is_small(problems):
 
 
 def test_noise_goes_into_every_feature_and_not_only_where_points_lie(problems):
-    few, many = (earlier_methods(problems, n_features, 2)["descent_to_delete"]["share"] for n_features in (12, 1200))
+    few, many = (
+        earlier_methods(problems, n_features, 2)["descent_to_delete"]["share"] for n_features in (12, 1200)
+    )
     assert 30 < many / few < 300

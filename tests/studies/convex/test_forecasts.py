@@ -29,7 +29,9 @@ def test_models_without_some_points_are_those_trained_without_them(problems):
 def test_influence_is_the_derivative_in_the_weight_of_the_forgotten(problems):
     before, step = problems.outputs(problems.minimiser()), 1e-6
     nudged = problems.outputs(problems.minimiser(1 - step * problems.forget))
-    assert forecasts.influence(problems) - before == pytest.approx((nudged - before) / step, rel=1e-4, abs=1e-5)
+    assert forecasts.influence(problems) - before == pytest.approx(
+        (nudged - before) / step, rel=1e-4, abs=1e-5
+    )
 
 
 def test_datamodels_are_those_of_the_house(problems):
@@ -43,7 +45,10 @@ def test_datamodels_are_those_of_the_house(problems):
 
 
 def test_leverages_are_between_nothing_and_all_and_fall_with_the_penalty(problems):
-    weak, strong = (forecasts.Dual.of(dataclasses.replace(problems, penalty=penalty)).leverages for penalty in (1.0, 100.0))
+    weak, strong = (
+        forecasts.Dual.of(dataclasses.replace(problems, penalty=penalty)).leverages
+        for penalty in (1.0, 100.0)
+    )
     assert (strong > 0).all()
     assert (strong < weak).all()
     assert (weak < 1).all()
@@ -54,6 +59,11 @@ def test_the_plateau_is_where_matching_ends(n_features):
     problems = SMALL.model_copy(update={"n_features": n_features}).draw(LinearExample(), 4.0, "test", 3)
     start, goal = problems.minimiser(), problems.minimiser(problems.retained)
     outputs = forecasts.influence(problems)
-    end = np.stack([np.linalg.pinv(features) @ wanted for features, wanted in zip(problems.features, outputs, strict=True)])
+    end = np.stack(
+        [
+            np.linalg.pinv(features) @ wanted
+            for features, wanted in zip(problems.features, outputs, strict=True)
+        ]
+    )
     expected = ((end - goal) ** 2).sum(axis=1) / ((start - goal) ** 2).sum(axis=1)
     assert forecasts.plateau(problems, outputs, start, goal) == pytest.approx(expected)

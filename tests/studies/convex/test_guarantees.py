@@ -50,7 +50,9 @@ def draws_of(problem, forget, sigma=0.3):
 
 def test_scores_are_the_logarithms_of_ratios_of_two_densities():
     # The mean over one distribution of another's density relative to it is 1, whatever the two are.
-    unlearned, retrained = draws_of(logistic(2, penalty=0.5), [3, 11, 17, 21], sigma=0.08).scores(4000, seed=0)
+    unlearned, retrained = draws_of(logistic(2, penalty=0.5), [3, 11, 17, 21], sigma=0.08).scores(
+        4000, seed=0
+    )
     assert unlearned.mean() > 0.05
     for ratios in (np.exp(-unlearned), np.exp(retrained)):
         assert abs(ratios.mean() - 1) < 4 * ratios.std() / np.sqrt(4000)
@@ -64,7 +66,9 @@ def test_models_under_noise_are_minimisers_and_their_residuals_those_of_a_newton
         assert problem.gradient(model[:, None])[:, 0] == pytest.approx(-b, abs=1e-7)
     quiet = draws_of(logistic(2), [3], sigma=1e-9)
     unlearned = REMOVALS.build({"name": "newton"}).remove(quiet.request).last
-    assert quiet.residuals(2, seed=0) == pytest.approx(np.linalg.norm(quiet.request.retained.gradient(unlearned)), abs=1e-6)
+    assert quiet.residuals(2, seed=0) == pytest.approx(
+        np.linalg.norm(quiet.request.retained.gradient(unlearned)), abs=1e-6
+    )
 
 
 def test_noise_that_no_model_survives_is_an_error():
@@ -87,7 +91,9 @@ def test_two_classes_are_pooled_training_points_with_a_constant():
     examples = Digits().load()
     problem = two_classes(examples, (3, 8), pool=2)
     chosen = np.flatnonzero(np.isin(examples.labels[: examples.n_train], (3, 8)))
-    assert problem.features[:, 0] == pytest.approx(examples.inputs[chosen, 0, :2, :2].mean(axis=(1, 2)), abs=1e-6)
+    assert problem.features[:, 0] == pytest.approx(
+        examples.inputs[chosen, 0, :2, :2].mean(axis=(1, 2)), abs=1e-6
+    )
     assert (problem.labels == (examples.labels[chosen] == 8)).all()
     assert problem.features.shape == (len(chosen), 17)
 
@@ -104,7 +110,10 @@ def test_inputs_that_are_no_images_are_taken_as_they_are():
 
 
 def test_models_whose_step_cannot_be_undone_are_an_error(monkeypatch):
-    monkeypatch.setattr("pipeline.studies.convex.guarantees.perturbed.minimisers", lambda problem, noise: np.tile(problem.minimise()[:, 0], (len(noise), 1)))
+    monkeypatch.setattr(
+        "pipeline.studies.convex.guarantees.perturbed.minimisers",
+        lambda problem, noise: np.tile(problem.minimise()[:, 0], (len(noise), 1)),
+    )
     monkeypatch.setattr("pipeline.studies.convex.guarantees.perturbed.MOST_DRAW_ROUNDS", 0)
     with pytest.raises(TrainingError, match="forget fewer points"):
         draws_of(logistic(2), [3]).scores(2, seed=0)

@@ -1,4 +1,7 @@
-"""What the linear study proves: the paper's figures within their spread, both theorems, who wins where, what imperfect forecasts cost."""
+"""What the linear study proves.
+
+The paper's figures within their spread, both theorems, who wins where, what imperfect forecasts cost.
+"""
 
 import numpy as np
 import pytest
@@ -6,7 +9,8 @@ from pydantic import ValidationError
 
 from pipeline.studies.convex.linear.linear_study import LinearExample, LinearStudy
 
-# R at the stated step size: over 100 seeds elsewhere (OM), or exact in the paper's own figure (GD). The spread is that over draws.
+# R at the stated step size: over 100 seeds elsewhere (OM), or exact in the paper's own figure (GD). The
+# spread is that over draws.
 QUOTED = [
     ("weak", "full.gd", 200, 0.141, 0.001),
     ("weak", "full.om", 1, 0.433, 0.030),
@@ -33,7 +37,9 @@ def test_theorem_1_holds_to_rounding(weak, strong):
 
 def test_exact_forecasts_make_dmm_oracle_matching(weak):
     for mode in ("full", "stochastic"):
-        assert weak.curves[f"{mode}.dmm_exact.stated.mean"] == pytest.approx(weak.curves[f"{mode}.om.stated.mean"], rel=1e-6, abs=1e-20)
+        assert weak.curves[f"{mode}.dmm_exact.stated.mean"] == pytest.approx(
+            weak.curves[f"{mode}.om.stated.mean"], rel=1e-6, abs=1e-20
+        )
 
 
 def test_a_dip_below_a_target_counts_as_there(weak, strong):
@@ -71,11 +77,15 @@ def test_imperfect_forecasts_stop_at_their_plateau_as_fast_as_om_passes_it(weak)
 
 def test_influence_is_poor_where_leverage_is_high(weak):
     assert weak.findings["mean_leverage"] > 0.98
-    assert weak.findings["plateau"]["influence"]["share"] > 5 * weak.findings["plateau"]["datamodels"]["share"]
+    assert (
+        weak.findings["plateau"]["influence"]["share"] > 5 * weak.findings["plateau"]["datamodels"]["share"]
+    )
 
 
 def test_gd_stalls_outside_the_retained_span(weak):
-    assert weak.curves["full.gd.best.outside"][1:] == pytest.approx(weak.curves["full.gd.best.theory"][1:], rel=1e-3)
+    assert weak.curves["full.gd.best.outside"][1:] == pytest.approx(
+        weak.curves["full.gd.best.theory"][1:], rel=1e-3
+    )
 
 
 def test_stochastic_om_falls_exponentially_at_least_as_fast_as_theorem_2_says(strong):
@@ -109,7 +119,10 @@ def test_a_study_that_cannot_be_is_refused(settings, message):
         LinearStudy(**settings)
 
 
-@pytest.mark.parametrize(("penalties", "message"), [((0.0,), "is not above 0"), ((4.0, 4.0), "has one twice"), ((4.0, 4.0000001), "has one twice")])
+@pytest.mark.parametrize(
+    ("penalties", "message"),
+    [((0.0,), "is not above 0"), ((4.0, 4.0), "has one twice"), ((4.0, 4.0000001), "has one twice")],
+)
 def test_penalties_that_cannot_be_are_refused(penalties, message):
     with pytest.raises(ValidationError, match=message):
         LinearExample(penalties=penalties)

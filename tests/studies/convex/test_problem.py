@@ -22,14 +22,20 @@ def somewhere(problem, seed=5):
 @every_problem
 def test_the_gradient_is_that_of_the_value(problem):
     theta = somewhere(problem)
-    error = check_grad(lambda x: problem.value(x.reshape(theta.shape)), lambda x: problem.gradient(x.reshape(theta.shape)).ravel(), theta.ravel())
+    error = check_grad(
+        lambda x: problem.value(x.reshape(theta.shape)),
+        lambda x: problem.gradient(x.reshape(theta.shape)).ravel(),
+        theta.ravel(),
+    )
     assert error < 1e-4
 
 
 @every_problem
 def test_the_hessian_is_that_of_the_gradient(problem):
     theta, direction, size = somewhere(problem), somewhere(problem, 6), 1e-6
-    change = (problem.gradient(theta + size * direction) - problem.gradient(theta - size * direction)) / (2 * size)
+    change = (problem.gradient(theta + size * direction) - problem.gradient(theta - size * direction)) / (
+        2 * size
+    )
     assert problem.hessian(theta) @ direction.ravel() == pytest.approx(change.ravel(), rel=1e-6)
 
 
@@ -49,7 +55,9 @@ def test_what_is_left_out_adds_up_to_the_whole(problem):
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_logistic_has_the_minimiser_of_scikit_learn(n_classes):
     problem = logistic(n_classes, penalty=0.5)
-    theirs = LogisticRegression(C=1 / (2 * problem.penalty), fit_intercept=False, tol=1e-12, max_iter=10_000).fit(problem.features, problem.labels)
+    theirs = LogisticRegression(
+        C=1 / (2 * problem.penalty), fit_intercept=False, tol=1e-12, max_iter=10_000
+    ).fit(problem.features, problem.labels)
     assert np.allclose(problem.minimise().T, theirs.coef_, rtol=0, atol=1e-5)
 
 
@@ -88,7 +96,9 @@ def test_what_cannot_be_learnt_from_is_refused(changes, error):
         replace(logistic(2), **changes)
 
 
-@pytest.mark.parametrize(("targets", "error"), [(np.zeros((3, 1)), ShapeError), (np.full((40, 1), np.inf), DataError)])
+@pytest.mark.parametrize(
+    ("targets", "error"), [(np.zeros((3, 1)), ShapeError), (np.full((40, 1), np.inf), DataError)]
+)
 def test_targets_that_do_not_fit_are_refused(targets, error):
     with pytest.raises(error):
         RidgeProblem(features=features(), penalty=1.0, targets=targets)
@@ -100,4 +110,6 @@ def test_a_theta_of_another_problem_is_refused():
 
 
 def test_missing_classes_are_allowed():
-    assert LogisticProblem(features=features(), penalty=1.0, labels=np.zeros(40, int), n_classes=3).minimise().shape == (6, 3)
+    assert LogisticProblem(
+        features=features(), penalty=1.0, labels=np.zeros(40, int), n_classes=3
+    ).minimise().shape == (6, 3)

@@ -47,7 +47,9 @@ def test_a_trajectory_starts_where_the_model_is_and_counts_what_it_spends(name):
     assert not np.array_equal(found.last, asked.start)
 
 
-@pytest.mark.parametrize("forget", [[], [1, 1], [40], [-1], list(range(40))], ids=["empty", "twice", "too high", "negative", "all"])
+@pytest.mark.parametrize(
+    "forget", [[], [1, 1], [40], [-1], list(range(40))], ids=["empty", "twice", "too high", "negative", "all"]
+)
 def test_a_set_that_cannot_be_forgotten_is_refused(forget):
     problem = logistic(2)
     with pytest.raises(DataError, match="forget"):
@@ -81,7 +83,9 @@ def test_the_projective_residual_is_the_projection_of_the_true_change(penalty):
     asked = request(ridge(penalty))
     rows = asked.forgotten.features
     projected = np.linalg.pinv(rows) @ rows @ (asked.oracle - asked.start)
-    assert removal("projective_residual").remove(asked).last - asked.start == pytest.approx(projected, abs=1e-8)
+    assert removal("projective_residual").remove(asked).last - asked.start == pytest.approx(
+        projected, abs=1e-8
+    )
 
 
 @pytest.mark.parametrize("n_forget", [3, 20])
@@ -102,7 +106,9 @@ def test_newton_comes_nearer_than_influence_and_nearer_with_each_step(n_classes)
 
 
 @every_problem
-@pytest.mark.parametrize("name", ["gradient_descent", "projected_gd", "oracle_matching", "datamodel_matching"])
+@pytest.mark.parametrize(
+    "name", ["gradient_descent", "projected_gd", "oracle_matching", "datamodel_matching"]
+)
 def test_descents_reach_the_retrained_minimiser(name, problem):
     asked = request(problem)
     distances = removal(name, n_steps=2000).remove(asked).squared_distances(asked.oracle)
@@ -120,14 +126,20 @@ def test_matching_on_retained_points_alone_cannot_leave_their_span():
 
 
 def test_ascent_never_stops_moving_away_in_the_end():
-    distances = removal("gradient_ascent", n_steps=200, forget_weight=40).remove(request(ridge())).squared_distances(request(ridge()).oracle)
+    distances = (
+        removal("gradient_ascent", n_steps=200, forget_weight=40)
+        .remove(request(ridge()))
+        .squared_distances(request(ridge()).oracle)
+    )
     assert not distances[-1] < distances[0]
 
 
 @pytest.mark.parametrize("name", DESCENTS)
 def test_batches_follow_the_seed_and_cost_what_they_hold(name):
     settings = {"n_steps": 5, "batch_size": 8}
-    one, same, other = (removal(name, **settings).remove(request(logistic(3), seed=seed)) for seed in (1, 1, 2))
+    one, same, other = (
+        removal(name, **settings).remove(request(logistic(3), seed=seed)) for seed in (1, 1, 2)
+    )
     assert np.array_equal(one.thetas, same.thetas)
     assert not np.array_equal(one.thetas, other.thetas)
     assert one.evaluations.tolist() == [0, 8, 16, 24, 32, 40]

@@ -1,4 +1,8 @@
-"""Draws of ridge problems: coordinates keep every inner product, minimisers are where gradients vanish, draws do not depend on their number."""
+"""Draws of ridge problems.
+
+Coordinates keep every inner product, minimisers are where gradients vanish, draws do not depend on their
+number.
+"""
 
 import numpy as np
 import pytest
@@ -10,7 +14,15 @@ from pipeline.studies.convex.linear.ridge_ensemble import draw_ridge, in_span
 
 
 def draw(**changes):
-    wanted = {"n_draws": 3, "n_points": 8, "spectrum": np.ones(20), "n_forget": 2, "noise_variance": 1.0, "penalty": 2.0, "purpose": "test"}
+    wanted = {
+        "n_draws": 3,
+        "n_points": 8,
+        "spectrum": np.ones(20),
+        "n_forget": 2,
+        "noise_variance": 1.0,
+        "penalty": 2.0,
+        "purpose": "test",
+    }
     return draw_ridge(**wanted | changes)
 
 

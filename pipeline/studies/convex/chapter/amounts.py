@@ -7,7 +7,10 @@ ROUNDING = 1e-24
 
 
 def share_left(value: float) -> str:
-    """Return an R with two digits that count; powers of ten below a thousandth and from a hundred on; 0 for what is rounding alone."""
+    """Return an R with two digits that count; powers of ten below a thousandth and from a hundred on.
+
+    0 for what is rounding alone.
+    """
     if math.isnan(value):
         return "n/a"
     if value >= 1e11:

@@ -13,7 +13,10 @@ ORDER = ("gda_", "gd", "omrs", "om", "dmm_exact", "dmm_datamodels", "dmm_influen
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LinearContent:
-    """One example at one penalty: curves (n_steps + 1,) by name and findings, as a Panel of the linear study has them."""
+    """One example at one penalty.
+
+    Curves (n_steps + 1,) by name and findings, as a Panel of the linear study has them.
+    """
 
     example: str
     spectrum: str
@@ -28,14 +31,24 @@ class LinearContent:
     curves: Mapping[str, Float[np.ndarray, " n_steps_and_start"]]
     findings: Mapping[str, Any]
 
-    def mean(self, mode: str, algorithm: str, choice: str = "best") -> Float[np.ndarray, " n_steps_and_start"]:
+    def mean(
+        self, mode: str, algorithm: str, choice: str = "best"
+    ) -> Float[np.ndarray, " n_steps_and_start"]:
         """Return the mean of R over draws."""
         return self.curves[f"{mode}.{algorithm}.{choice}.mean"]
 
     @property
     def algorithms(self) -> tuple[str, ...]:
         """The algorithms: those that know only the data, then those that match outputs."""
-        return tuple(sorted(self.findings["n_used"], key=lambda name: ([place for place, start in enumerate(ORDER) if name.startswith(start)][:1], name)))
+        return tuple(
+            sorted(
+                self.findings["n_used"],
+                key=lambda name: (
+                    [place for place, start in enumerate(ORDER) if name.startswith(start)][:1],
+                    name,
+                ),
+            )
+        )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -50,7 +63,10 @@ class CourseContent:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DataContent:
-    """One real data set: courses of its removals; facts, outcomes and cells of sweeps as the node's summary has them."""
+    """One real data set: courses of its removals.
+
+    Facts, outcomes and cells of sweeps as the node's summary has them.
+    """
 
     label: str
     courses: tuple[CourseContent, ...]
@@ -69,7 +85,10 @@ class DataContent:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CaseContent:
-    """The strongest attack on one method in one situation: TPR at each FPR (n_rates,); told, what the node's summary says of it."""
+    """The strongest attack on one method in one situation: TPR at each FPR (n_rates,).
+
+    Told, what the node's summary says of it.
+    """
 
     fpr: Float[np.ndarray, " n_rates"]
     tpr: Float[np.ndarray, " n_rates"]

@@ -14,7 +14,11 @@ from pipeline.studies.convex.chapter.real_parts import data_parts, guarantee_par
 
 # The package that has the templates of the study.
 TEMPLATES = "pipeline.studies.convex"
-FIGURES = {"steps": linear_figures.steps_figure, "evaluations": linear_figures.evaluations_figure, "stall": linear_figures.stall_figure}
+FIGURES = {
+    "steps": linear_figures.steps_figure,
+    "evaluations": linear_figures.evaluations_figure,
+    "stall": linear_figures.stall_figure,
+}
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,11 @@ def render_chapter(content: ConvexContent) -> str:
 
 def render_page(content: ConvexContent, chapter: str) -> str:
     """Return a page of its own that holds the chapter."""
-    return template_environment(TEMPLATES).get_template("convex_page.html.j2").render(title=content.title, chapter=Markup(chapter), colours=COLOURS)
+    return (
+        template_environment(TEMPLATES)
+        .get_template("convex_page.html.j2")
+        .render(title=content.title, chapter=Markup(chapter), colours=COLOURS)
+    )
 
 
 def chapter_figures(content: ConvexContent) -> dict[str, bytes]:
@@ -83,9 +91,21 @@ def _example(example: str, panels: list[LinearContent]) -> Example:
         earlier=chapter_tables.earlier_table(panels),
         rates_numbers=chapter_tables.rates_table(long[0]) if long else None,
         steps=Markup(svg(linear_figures.steps_figure(panels), f"R against steps, example {example}")),
-        evaluations=Markup(svg(linear_figures.evaluations_figure(panels), f"R against gradient evaluations, example {example}")),
-        stall=Markup(svg(linear_figures.stall_figure(panels), f"R within and outside the retained span, example {example}")),
-        rates=Markup(svg(linear_figures.rates_figure(long[0]), f"Long stochastic runs, example {example}")) if long else None,
+        evaluations=Markup(
+            svg(
+                linear_figures.evaluations_figure(panels),
+                f"R against gradient evaluations, example {example}",
+            )
+        ),
+        stall=Markup(
+            svg(
+                linear_figures.stall_figure(panels),
+                f"R within and outside the retained span, example {example}",
+            )
+        ),
+        rates=Markup(svg(linear_figures.rates_figure(long[0]), f"Long stochastic runs, example {example}"))
+        if long
+        else None,
     )
 
 

@@ -20,7 +20,12 @@ from pipeline.show.tables import (
     word_column,
 )
 from pipeline.studies.convex.chapter.amounts import amount, share_left
-from pipeline.studies.convex.chapter.chapter_content import CourseContent, DataContent, GuaranteeContent, LinearContent
+from pipeline.studies.convex.chapter.chapter_content import (
+    CourseContent,
+    DataContent,
+    GuaranteeContent,
+    LinearContent,
+)
 from pipeline.studies.convex.chapter.display_names import EARLIER, algorithm_name, removal_name
 
 # The shares of the distance to which steps are counted, and how they are written.
@@ -28,7 +33,10 @@ TARGETS = {"0.01": "10⁻²", "1e-06": "10⁻⁶"}
 
 
 def algorithms_table(panels: Sequence[LinearContent]) -> Table:
-    """Return the steps of each algorithm to each target, at each penalty; the fewest of those that can be run in bold."""
+    """Return the steps of each algorithm to each target, at each penalty.
+
+    The fewest of those that can be run in bold.
+    """
     columns = [word_column("Algorithm")]
     for panel in panels:
         group = _penalty(panel)
@@ -63,11 +71,16 @@ def forecasts_table(panels: Sequence[LinearContent]) -> Table:
             number_column("R where DMM stops", show=share_left, group=_penalty(panel)),
             number_column("steps to twice that", group=_penalty(panel)),
         ]
-    names = {"datamodels": f"ridge datamodels of {panels[0].n_subset_models:,} subset models", "influence": "influence functions"}
+    names = {
+        "datamodels": f"ridge datamodels of {panels[0].n_subset_models:,} subset models",
+        "influence": "influence functions",
+    }
     rows = []
     for name, label in names.items():
         found = [panel.findings["plateau"][name] for panel in panels]
-        rows.append(row_of(label, *(value for one in found for value in (one["share"], one["steps_to_twice"]))))
+        rows.append(
+            row_of(label, *(value for one in found for value in (one["share"], one["steps_to_twice"])))
+        )
     leverages = ", ".join(f"{panel.findings['mean_leverage']:.3f} at {_penalty(panel)}" for panel in panels)
     return table_of(columns, rows, notes=[f"Mean leverage: {leverages}."])
 
@@ -149,7 +162,15 @@ def _outcome(data: DataContent, outcome: Mapping[str, Any]) -> Row:
     klom = [outcome["klom"][points]["p95"] for points in ("forget", "unseen")]
     is_reference = label == "retrain"
     tone = Tone.REFERENCE if is_reference else Tone.NEUTRAL
-    numbers = (outcome["share"], passes, *soon, outcome["margin"], outcome["margin_apart"], *klom, 100 * outcome["ulira"])
+    numbers = (
+        outcome["share"],
+        passes,
+        *soon,
+        outcome["margin"],
+        outcome["margin_apart"],
+        *klom,
+        100 * outcome["ulira"],
+    )
     return row_of(removal_name(label), *numbers, tone=tone, competes=not is_reference)
 
 
@@ -217,7 +238,9 @@ def guarantees_table(content: GuaranteeContent) -> Table:
         number_column("difference it hides", show=amount),
         number_column("difference there was", show=amount),
         number_column("TPR − e^ε·FPR − δ", show=_excess),
-        number_column("at least", show=_excess, note="lower end at 99.9 % confidence; above 0 the promise is broken"),
+        number_column(
+            "at least", show=_excess, note="lower end at 99.9 % confidence; above 0 the promise is broken"
+        ),
         word_column("promise"),
     )
     return table_of(columns, [_case(case.told) for case in content.cases])
@@ -229,8 +252,14 @@ def _excess(value: float) -> str:
 
 def _case(told: Mapping[str, Any]) -> Row:
     verdict = told["verdict"]
-    numbers = (*(told[name] for name in ("sigma", "assumed", "actual")), verdict["excess"], verdict["excess_low"])
-    return row_of(f"{told['method']}: {told['situation']}", *numbers, promise_cell(is_broken=verdict["is_broken"]))
+    numbers = (
+        *(told[name] for name in ("sigma", "assumed", "actual")),
+        verdict["excess"],
+        verdict["excess_low"],
+    )
+    return row_of(
+        f"{told['method']}: {told['situation']}", *numbers, promise_cell(is_broken=verdict["is_broken"])
+    )
 
 
 def promise_cell(*, is_broken: bool) -> Cell:
@@ -244,4 +273,6 @@ def _fact(value: Any) -> str:
 
 def _facts(facts: Mapping[str, Any]) -> Table:
     """Return named facts as one row, which is read faster than a list."""
-    return table_of([word_column(name) for name in facts], [row_of(*(_fact(value) for value in facts.values()))])
+    return table_of(
+        [word_column(name) for name in facts], [row_of(*(_fact(value) for value in facts.values()))]
+    )

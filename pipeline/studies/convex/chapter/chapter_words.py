@@ -1,28 +1,55 @@
-"""The convex study in words: who is nearer to retraining, and whether promises held. All else stands in tables."""
+"""The convex study in words: who is nearer to retraining, and whether promises held.
+
+All else stands in tables.
+"""
 
 from pipeline.studies.convex.chapter.amounts import share_left
 from pipeline.studies.convex.chapter.chapter_content import DataContent, GuaranteeContent, LinearContent
 from pipeline.studies.convex.chapter.display_names import SHORT_ALGORITHMS
 
-BESIDE_REMOVALS = {"oracle_matching_stochastic": "OM in batches", "oracle_matching": "OM", "gradient_descent": "GD", "gradient_descent_stochastic": "SGD"}
+BESIDE_REMOVALS = {
+    "oracle_matching_stochastic": "OM in batches",
+    "oracle_matching": "OM",
+    "gradient_descent": "GD",
+    "gradient_descent_stochastic": "SGD",
+}
 
 
 def panel_title(panel: LinearContent, mode: str) -> str:
     """Return who is faster: full-batch steps to 1 %, or what is left at the end of stochastic ones."""
     if mode == "stochastic":
-        return ", ".join(f"{SHORT_ALGORITHMS[name]} ends at {share_left(panel.mean(mode, name)[-1])}" for name in ("om", "gd"))
+        return ", ".join(
+            f"{SHORT_ALGORITHMS[name]} ends at {share_left(panel.mean(mode, name)[-1])}"
+            for name in ("om", "gd")
+        )
     steps = {SHORT_ALGORITHMS[name]: panel.findings["steps_to"][name]["0.01"] for name in ("om", "gd")}
-    return ", ".join(f"{name} {'never' if count is None else f'after {count:,} steps'}" for name, count in steps.items()) + " at 1 %"
+    return (
+        ", ".join(
+            f"{name} {'never' if count is None else f'after {count:,} steps'}"
+            for name, count in steps.items()
+        )
+        + " at 1 %"
+    )
 
 
 def course_words(content: DataContent) -> str:
     """Return who comes how far with the same number of gradients."""
     ends = {outcome["label"]: outcome["share"] for outcome in content.outcomes}
-    return "R after as many gradients: " + ", ".join(f"{name} {share_left(ends[label])}" for label, name in BESIDE_REMOVALS.items() if label in ends)
+    return "R after as many gradients: " + ", ".join(
+        f"{name} {share_left(ends[label])}" for label, name in BESIDE_REMOVALS.items() if label in ends
+    )
 
 
 def verdict_words(content: GuaranteeContent) -> str:
     """Return how many promises were kept where assumptions hold, and broken where one does not."""
-    broken = {holds: [case.told["verdict"]["is_broken"] for case in content.cases if case.told["holds"] == holds] for holds in (True, False)}
-    kept = f"{len(broken[True]) - sum(broken[True])} of {len(broken[True])} promises are kept where their assumptions hold"
-    return f"{kept}, {sum(broken[False])} of {len(broken[False])} are broken where one was violated on purpose."
+    broken = {
+        holds: [case.told["verdict"]["is_broken"] for case in content.cases if case.told["holds"] == holds]
+        for holds in (True, False)
+    }
+    kept = (
+        f"{len(broken[True]) - sum(broken[True])} of {len(broken[True])} promises are kept where their "
+        "assumptions hold"
+    )
+    return (
+        f"{kept}, {sum(broken[False])} of {len(broken[False])} are broken where one was violated on purpose."
+    )

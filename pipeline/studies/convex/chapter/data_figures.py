@@ -1,4 +1,7 @@
-"""Figures of real data: how far each removal comes for how many gradients, and how that changes with one thing at a time."""
+"""Figures of real data.
+
+How far each removal comes for how many gradients, and how that changes with one thing at a time.
+"""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -30,7 +33,11 @@ JUMPS: dict[str, dict[str, Any]] = {
     "projective_residual": {"marker": "s", "color": COLOURS["muted"]},
     "newton": {"marker": "D", "color": COLOURS["ink"]},
 }
-FACTORS = {"penalty": "penalty λ", "forget_fraction": "share forgotten", "spectrum_power": "condition of the features"}
+FACTORS = {
+    "penalty": "penalty λ",
+    "forget_fraction": "share forgotten",
+    "spectrum_power": "condition of the features",
+}
 
 
 class End(NamedTuple):
@@ -62,15 +69,37 @@ def sweeps_figure(content: DataContent) -> Figure:
         for column, (factor, called) in enumerate(FACTORS.items()):
             above, below = grid[0][column], grid[1][column]
             cells = content.sweep(factor)
-            places = [cell["features_condition"] if factor == "spectrum_power" else cell["value"] for cell in cells]
+            places = [
+                cell["features_condition"] if factor == "spectrum_power" else cell["value"] for cell in cells
+            ]
             for name, colour in (("gradient_descent", "rival"), ("oracle_matching", "oracle")):
                 steps = [np.nan if cell["steps"][name] is None else cell["steps"][name] for cell in cells]
-                above.plot(places, steps, "o-", color=COLOURS[colour], linewidth=2, markersize=4.5, label=removal_name(name))
+                above.plot(
+                    places,
+                    steps,
+                    "o-",
+                    color=COLOURS[colour],
+                    linewidth=2,
+                    markersize=4.5,
+                    label=removal_name(name),
+                )
             for name, style in JUMPS.items():
-                below.plot(places, [cell["shares"][name] for cell in cells], linewidth=1.5, markersize=4.5, **style, label=removal_name(name))
-            for ax, title in ((above, f"Full-batch steps to R = 0.1, by {called}"), (below, "R after one jump")):
+                below.plot(
+                    places,
+                    [cell["shares"][name] for cell in cells],
+                    linewidth=1.5,
+                    markersize=4.5,
+                    **style,
+                    label=removal_name(name),
+                )
+            for ax, title in (
+                (above, f"Full-batch steps to R = 0.1, by {called}"),
+                (below, "R after one jump"),
+            ):
                 _frame(ax, title if column == 0 or ax is above else "", called if ax is below else "")
-                ax.set_xticks(places, [f"{place:,.0f}" if place >= 100 else f"{place:.3g}" for place in places])
+                ax.set_xticks(
+                    places, [f"{place:,.0f}" if place >= 100 else f"{place:.3g}" for place in places]
+                )
                 ax.margins(x=0.08)
             if column:
                 above.set_title(f"by {called}", loc="left", fontsize=9.5)
@@ -81,22 +110,49 @@ def sweeps_figure(content: DataContent) -> Figure:
 
 def _draw_courses(ax: Axes, content: DataContent) -> None:
     n_points = content.facts["n_points"]
-    lowest = max(_SHOWN[0], min(course.shares[-1] for course in content.courses if course.label in COURSES | JUMPS) / 3)
+    lowest = max(
+        _SHOWN[0], min(course.shares[-1] for course in content.courses if course.label in COURSES | JUMPS) / 3
+    )
     ends: list[End] = []
     for label, style in COURSES.items():
         course = content.course(label)
         if course is not None:
-            shares = np.where((course.shares < 3 * _SHOWN[1]) & (course.shares > lowest / 10), course.shares, np.nan)
+            shares = np.where(
+                (course.shares < 3 * _SHOWN[1]) & (course.shares > lowest / 10), course.shares, np.nan
+            )
             ax.plot(course.evaluations[1:] / n_points, shares[1:], **style)
             last = np.flatnonzero(course.shares > lowest)[-1]
-            ends.append(End(float(course.evaluations[last] / n_points), float(course.shares[last]), removal_name(label, short=True), style["color"]))
+            ends.append(
+                End(
+                    float(course.evaluations[last] / n_points),
+                    float(course.shares[last]),
+                    removal_name(label, short=True),
+                    style["color"],
+                )
+            )
     for label, style in JUMPS.items():
         course = content.course(label)
         if course is not None:
-            ax.plot(course.evaluations[-1] / n_points, course.shares[-1], markersize=6.5, markeredgecolor=COLOURS["paper"], linestyle="none", **style)
+            ax.plot(
+                course.evaluations[-1] / n_points,
+                course.shares[-1],
+                markersize=6.5,
+                markeredgecolor=COLOURS["paper"],
+                linestyle="none",
+                **style,
+            )
             place = float(course.evaluations[-1] / n_points), float(course.shares[-1])
-            ax.annotate(removal_name(label, short=True), place, (6, 3), textcoords="offset points", fontsize=8, color=style["color"])
-    _frame(ax, f"{content.label}\n{course_words(content)}", "gradients of single points, in passes over the data")
+            ax.annotate(
+                removal_name(label, short=True),
+                place,
+                (6, 3),
+                textcoords="offset points",
+                fontsize=8,
+                color=style["color"],
+            )
+    _frame(
+        ax, f"{content.label}\n{course_words(content)}", "gradients of single points, in passes over the data"
+    )
     ax.set_ylim(lowest, _SHOWN[1])
     ax.set_ylabel("R, share of the distance left")
     _name_ends(ax, ends, lowest)
@@ -109,11 +165,21 @@ def _name_ends(ax: Axes, ends: list[End], lowest: float) -> None:
     line, taken, leaving = (np.log10(_SHOWN[1]) - np.log10(lowest)) / 22, np.inf, lowest * 1.4
     for end in sorted(ends, key=lambda end: -end.y):
         if end.x < 0.9 * furthest:
-            ax.annotate(end.name, (end.x, leaving), (5, 0), textcoords="offset points", fontsize=8, color=end.colour)
+            ax.annotate(
+                end.name, (end.x, leaving), (5, 0), textcoords="offset points", fontsize=8, color=end.colour
+            )
             leaving *= 10**line
             continue
         taken = min(float(np.log10(end.y)), taken - line)
-        ax.annotate(end.name, (1.02, 10**taken), xycoords=("axes fraction", "data"), fontsize=8, color=end.colour, va="center", annotation_clip=False)
+        ax.annotate(
+            end.name,
+            (1.02, 10**taken),
+            xycoords=("axes fraction", "data"),
+            fontsize=8,
+            color=end.colour,
+            va="center",
+            annotation_clip=False,
+        )
 
 
 def _draw_told(ax: Axes, content: DataContent) -> None:
@@ -132,7 +198,12 @@ def _draw_told(ax: Axes, content: DataContent) -> None:
     ax.set_xlim(0.8 * floor, 26)
     ax.set_xticks([0.3, 1, 3, 10], ["0.3", "1", "3", "10"])
     ax.minorticks_off()
-    ax.set_title("P95 KLoM on forgotten points\nunder noise on the weights, nats", loc="left", fontsize=9.5, linespacing=1.5)
+    ax.set_title(
+        "P95 KLoM on forgotten points\nunder noise on the weights, nats",
+        loc="left",
+        fontsize=9.5,
+        linespacing=1.5,
+    )
     ax.tick_params(length=0, which="both")
     ax.grid(axis="x", color=COLOURS["line"], linewidth=0.6, alpha=0.7)
     ax.set_axisbelow(True)
@@ -140,14 +211,22 @@ def _draw_told(ax: Axes, content: DataContent) -> None:
 
 def _colour(row: Mapping[str, Any]) -> str:
     label = row["label"]
-    return str((COURSES | JUMPS).get(label, {"color": COLOURS["oracle"] if label == "retrain" else COLOURS["muted"]})["color"])
+    return str(
+        (COURSES | JUMPS).get(
+            label, {"color": COLOURS["oracle"] if label == "retrain" else COLOURS["muted"]}
+        )["color"]
+    )
 
 
 def _frame(ax: Axes, title: str, along: str) -> None:
     ax.set_xscale("log")
     ax.set_yscale("log")
-    ax.xaxis.set_major_formatter(lambda value, _: f"{value:,.10g}" if 1e-3 <= value < 1e5 else f"10{raised(round(np.log10(value)))}")
-    ax.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}" if 1 <= value < 1e5 else f"10{raised(round(np.log10(value)))}")
+    ax.xaxis.set_major_formatter(
+        lambda value, _: f"{value:,.10g}" if 1e-3 <= value < 1e5 else f"10{raised(round(np.log10(value)))}"
+    )
+    ax.yaxis.set_major_formatter(
+        lambda value, _: f"{value:,.0f}" if 1 <= value < 1e5 else f"10{raised(round(np.log10(value)))}"
+    )
     ax.minorticks_off()
     ax.set_xlabel(along)
     ax.set_title(title, loc="left", fontsize=9.5, linespacing=1.5)

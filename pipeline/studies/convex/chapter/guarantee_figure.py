@@ -1,4 +1,7 @@
-"""Guarantees in one picture: how often the strongest attack is right against how often it is wrong, beside what was promised."""
+"""Guarantees in one picture.
+
+How often the strongest attack is right against how often it is wrong, beside what was promised.
+"""
 
 from collections.abc import Sequence
 from itertools import cycle
@@ -12,7 +15,10 @@ from pipeline.show.figures.theme import COLOURS, canvas, themed
 from pipeline.studies.convex.chapter.amounts import power, share_left
 from pipeline.studies.convex.chapter.chapter_content import CaseContent, GuaranteeContent
 
-KEPT: tuple[dict[str, Any], ...] = ({"color": COLOURS["oracle"], "linewidth": 2.6}, {"color": COLOURS["accent"], "linewidth": 1.8})
+KEPT: tuple[dict[str, Any], ...] = (
+    {"color": COLOURS["oracle"], "linewidth": 2.6},
+    {"color": COLOURS["accent"], "linewidth": 1.8},
+)
 BROKEN: tuple[dict[str, Any], ...] = (
     {"color": COLOURS["flipped"], "linewidth": 1.7},
     # Two that are at 1 everywhere lie on each other: the second is seen through the gaps of the third.
@@ -41,9 +47,17 @@ def _promise(ax: Axes, content: GuaranteeContent) -> None:
     rates = np.geomspace(1e-5, 1, 300)
     allowed = np.minimum(1, np.exp(epsilon) * rates + delta)
     ax.fill_between(rates, 1e-5, allowed, color=COLOURS["oracle"], alpha=0.09, linewidth=0)
-    ax.plot(rates, allowed, color=COLOURS["ink"], linewidth=1.4, label=f"promised: TPR ≤ exp(ε)·FPR + δ, with ε = {epsilon:g} and δ = {delta:g}")
+    ax.plot(
+        rates,
+        allowed,
+        color=COLOURS["ink"],
+        linewidth=1.4,
+        label=f"promised: TPR ≤ exp(ε)·FPR + δ, with ε = {epsilon:g} and δ = {delta:g}",
+    )
     ax.plot(rates, rates, color=COLOURS["quiet"], linewidth=0.9, linestyle=(0, (1, 2)))
-    ax.annotate("guessing", (0.25, 0.25), (4, -10), textcoords="offset points", fontsize=7.5, color=COLOURS["muted"])
+    ax.annotate(
+        "guessing", (0.25, 0.25), (4, -10), textcoords="offset points", fontsize=7.5, color=COLOURS["muted"]
+    )
 
 
 def _draw(ax: Axes, cases: Sequence[CaseContent]) -> None:
@@ -51,7 +65,15 @@ def _draw(ax: Axes, cases: Sequence[CaseContent]) -> None:
     for case in cases:
         style = next(kept if case.told["holds"] else broken)
         shown = np.where(case.tpr > 0, case.tpr, np.nan)
-        ax.plot(case.fpr, shown, **style, label=f"{case.told['situation']}: {'kept' if not case.told['verdict']['is_broken'] else 'broken'}", zorder=3)
+        ax.plot(
+            case.fpr,
+            shown,
+            **style,
+            label=(
+                f"{case.told['situation']}: {'kept' if not case.told['verdict']['is_broken'] else 'broken'}"
+            ),
+            zorder=3,
+        )
 
 
 def _frame(ax: Axes, method: str, cases: Sequence[CaseContent], least: float) -> None:
@@ -60,7 +82,9 @@ def _frame(ax: Axes, method: str, cases: Sequence[CaseContent], least: float) ->
         axis.set_major_formatter(lambda value, _: power(value))
     ax.minorticks_off()
     first = cases[0].told
-    said = f"noise hides a difference of {share_left(first['assumed'])}; there was {share_left(first['actual'])}"
+    said = (
+        f"noise hides a difference of {share_left(first['assumed'])}; there was {share_left(first['actual'])}"
+    )
     ax.set_title(f"{method[0].upper()}{method[1:]}\n{said}", loc="left", fontsize=9.5, linespacing=1.5)
     ax.set_xlabel("retrained models taken for unlearned (FPR)")
     ax.tick_params(length=0, which="both")

@@ -1,4 +1,7 @@
-"""Figures of the linear study: R against steps and against gradient evaluations, why GD stalls, and the long runs of theorem 2."""
+"""Figures of the linear study.
+
+R against steps and against gradient evaluations, why GD stalls, and the long runs of theorem 2.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -26,11 +29,20 @@ CURVE_STYLES: dict[str, dict[str, Any]] = {
     "om": {"color": COLOURS["oracle"], "linewidth": 3.2, "alpha": 0.55},
     "dmm_exact": {"color": COLOURS["accent"], "linewidth": 1.3, "linestyle": (0, (4, 2))},
 }
-THEORY: dict[str, Any] = {"color": COLOURS["ink"], "linestyle": "none", "marker": "o", "markersize": 2.6, "markeredgewidth": 0}
+THEORY: dict[str, Any] = {
+    "color": COLOURS["ink"],
+    "linestyle": "none",
+    "marker": "o",
+    "markersize": 2.6,
+    "markeredgewidth": 0,
+}
 
 
 def steps_figure(panels: Sequence[LinearContent]) -> Figure:
-    """Return R against steps: a row for each penalty, full batch to the left, batches to the right; dots are theorem 1."""
+    """Return R against steps: a row for each penalty, full batch to the left, batches to the right.
+
+    Dots are theorem 1.
+    """
     with themed():
         figure = canvas(9.6, 0.9 + 2.75 * len(panels))
         grid = figure.subplots(len(panels), len(MODES), squeeze=False, sharey=True)
@@ -40,14 +52,22 @@ def steps_figure(panels: Sequence[LinearContent]) -> Figure:
                 times = np.arange(len(panel.curves["step"]))
                 _draw(ax, panel, mode, times)
                 how = f"of {panel.batch_size}" if mode == "stochastic" else ""
-                _frame(ax, f"λ = {panel.penalty:g}, {MODES[mode]} {how}".rstrip(), panel_title(panel, mode), "steps")
+                _frame(
+                    ax,
+                    f"λ = {panel.penalty:g}, {MODES[mode]} {how}".rstrip(),
+                    panel_title(panel, mode),
+                    "steps",
+                )
             row[0].set_ylabel("R, share of the distance left")
         _legend(figure, grid[0][0])
     return figure
 
 
 def evaluations_figure(panels: Sequence[LinearContent]) -> Figure:
-    """Return R against gradient evaluations, points touched: full batch and batches of each penalty on one axis."""
+    """Return R against gradient evaluations, points touched.
+
+    Full batch and batches of each penalty on one axis.
+    """
     with themed():
         figure = canvas(9.6, 3.5)
         axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
@@ -72,7 +92,16 @@ def evaluations_figure(panels: Sequence[LinearContent]) -> Figure:
             _frame(ax, f"λ = {panel.penalty:g}", "", "gradient evaluations (points touched)")
         axes[0].set_ylabel("R, share of the distance left")
         handles, labels = axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="upper center", ncols=6, fontsize=7.5, bbox_to_anchor=(0.5, 1.0), handlelength=2.2, columnspacing=1.2)
+        figure.legend(
+            handles,
+            labels,
+            loc="upper center",
+            ncols=6,
+            fontsize=7.5,
+            bbox_to_anchor=(0.5, 1.0),
+            handlelength=2.2,
+            columnspacing=1.2,
+        )
     return figure
 
 
@@ -87,29 +116,82 @@ def stall_figure(panels: Sequence[LinearContent]) -> Figure:
                 total, outside = (panel.curves[f"full.{name}.best.{part}"] for part in ("theory", "outside"))
                 colour, called = CURVE_STYLES[name]["color"], algorithm_name(name, short=True)
                 times = np.arange(len(total))[1:]
-                ax.plot(times, _shown(outside)[1:], color=colour, linewidth=1.9, label=f"{called}: outside the retained span")
-                ax.plot(times, _shown(total - outside)[1:], color=colour, linewidth=1.1, linestyle=(0, (1, 1.5)), label=f"{called}: within it")
+                ax.plot(
+                    times,
+                    _shown(outside)[1:],
+                    color=colour,
+                    linewidth=1.9,
+                    label=f"{called}: outside the retained span",
+                )
+                ax.plot(
+                    times,
+                    _shown(total - outside)[1:],
+                    color=colour,
+                    linewidth=1.1,
+                    linestyle=(0, (1, 1.5)),
+                    label=f"{called}: within it",
+                )
             at_start = panel.curves["full.gd.best.outside"][0]
-            _frame(ax, f"λ = {panel.penalty:g}", f"{100 * at_start:.4g} % of R lies outside the span at first", "full-batch steps")
+            _frame(
+                ax,
+                f"λ = {panel.penalty:g}",
+                f"{100 * at_start:.4g} % of R lies outside the span at first",
+                "full-batch steps",
+            )
         axes[0].set_ylabel("part of R")
         handles, labels = axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="upper center", ncols=4, fontsize=7.5, bbox_to_anchor=(0.5, 1.0), handlelength=2.2)
+        figure.legend(
+            handles,
+            labels,
+            loc="upper center",
+            ncols=4,
+            fontsize=7.5,
+            bbox_to_anchor=(0.5, 1.0),
+            handlelength=2.2,
+        )
     return figure
 
 
 def rates_figure(panel: LinearContent) -> Figure:
-    """Return the long stochastic runs, both axes logarithmic: a power is a straight line, matching falls off beneath every one."""
+    """Return the long stochastic runs, both axes logarithmic.
+
+    A power is a straight line, matching falls off beneath every one.
+    """
     rates = panel.findings["rates"]
     times = np.array(rates["curves"]["step"])
     with themed():
         figure = canvas(9.6, 3.3)
         ax = figure.subplots()
         figure.subplots_adjust(0.07, 0.15, 0.985, 0.86)
-        ax.plot(times, _shown(np.array(rates["curves"]["gd"])), **CURVE_STYLES["gd"], label="SGD, best falling steps")
-        ax.plot(times, _shown(np.array(rates["curves"]["om"])), **(CURVE_STYLES["om"] | {"alpha": 1.0, "linewidth": 2.2}), label="stochastic OM, constant step")
-        ax.plot(times, _shown(rates["bound"] ** times), color=COLOURS["ink"], linewidth=1, linestyle=(0, (1, 1.5)), label="theorem 2, at most (1 − 2ηγ b/n)ᵗ")
+        ax.plot(
+            times,
+            _shown(np.array(rates["curves"]["gd"])),
+            **CURVE_STYLES["gd"],
+            label="SGD, best falling steps",
+        )
+        ax.plot(
+            times,
+            _shown(np.array(rates["curves"]["om"])),
+            **(CURVE_STYLES["om"] | {"alpha": 1.0, "linewidth": 2.2}),
+            label="stochastic OM, constant step",
+        )
+        ax.plot(
+            times,
+            _shown(rates["bound"] ** times),
+            color=COLOURS["ink"],
+            linewidth=1,
+            linestyle=(0, (1, 1.5)),
+            label="theorem 2, at most (1 − 2ηγ b/n)ᵗ",
+        )
         last = times[times >= times[-1] / 10]
-        ax.plot(last, rates["curves"]["gd"][-1] * (last / last[-1]) ** -2.0, color=COLOURS["quiet"], linewidth=1, linestyle="--", label="as steep as 1/t²")
+        ax.plot(
+            last,
+            rates["curves"]["gd"][-1] * (last / last[-1]) ** -2.0,
+            color=COLOURS["quiet"],
+            linewidth=1,
+            linestyle="--",
+            label="as steep as 1/t²",
+        )
         _frame(ax, f"λ = {panel.penalty:g}, batches of {panel.batch_size}", "", "steps")
         ax.set_ylabel("R, mean over draws")
         ax.legend(fontsize=8, loc="lower left")
@@ -122,11 +204,18 @@ def _draw(ax: Axes, panel: LinearContent, mode: str, times: np.ndarray) -> None:
         names = [name for name in panel.algorithms if name == kind or (kind == GDA and name.startswith(GDA))]
         for number, name in enumerate(names):
             label = "GDA" if kind == GDA else algorithm_name(name)
-            ax.plot(times[1:], _shown(panel.mean(mode, name))[1:], label=label if number == 0 else None, **style)
+            ax.plot(
+                times[1:], _shown(panel.mean(mode, name))[1:], label=label if number == 0 else None, **style
+            )
     if mode == "full":
         dots = np.unique(np.geomspace(1, times[-1], 16).astype(int))
         for number, name in enumerate(("gd", "om")):
-            ax.plot(dots, _shown(panel.curves[f"full.{name}.best.theory"])[dots], **THEORY, label="theorem 1" if number == 0 else None)
+            ax.plot(
+                dots,
+                _shown(panel.curves[f"full.{name}.best.theory"])[dots],
+                **THEORY,
+                label="theorem 1" if number == 0 else None,
+            )
 
 
 def _shown(shares: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
@@ -150,9 +239,13 @@ def _frame(ax: Axes, title: str, said: str, along: str) -> None:
 
 def _room(figure: Figure, n_rows: int) -> None:
     height = figure.get_figheight()
-    figure.subplots_adjust(0.07, 0.5 / height, 0.985, 1 - 1.1 / height, wspace=0.06, hspace=0.5 if n_rows > 1 else 0.3)
+    figure.subplots_adjust(
+        0.07, 0.5 / height, 0.985, 1 - 1.1 / height, wspace=0.06, hspace=0.5 if n_rows > 1 else 0.3
+    )
 
 
 def _legend(figure: Figure, ax: Axes) -> None:
     handles, labels = ax.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="upper center", ncols=4, fontsize=8, bbox_to_anchor=(0.52, 1.0), handlelength=2.4)
+    figure.legend(
+        handles, labels, loc="upper center", ncols=4, fontsize=8, bbox_to_anchor=(0.52, 1.0), handlelength=2.4
+    )

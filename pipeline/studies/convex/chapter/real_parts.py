@@ -44,8 +44,15 @@ def data_parts(content: ConvexContent) -> list[DataPart]:
             facts=chapter_tables.data_facts(data),
             constants=chapter_tables.constants_table(data),
             outcomes=chapter_tables.outcomes_table(data),
-            courses=Markup(svg(courses_figure(data), f"R against gradient evaluations, and KLoM, {data.label}")),
-            sweeps=Markup(svg(sweeps_figure(data), f"Steps and R against penalty, share forgotten and condition, {data.label}")),
+            courses=Markup(
+                svg(courses_figure(data), f"R against gradient evaluations, and KLoM, {data.label}")
+            ),
+            sweeps=Markup(
+                svg(
+                    sweeps_figure(data),
+                    f"Steps and R against penalty, share forgotten and condition, {data.label}",
+                )
+            ),
         )
         for data in content.data
     ]
@@ -60,7 +67,12 @@ def guarantee_part(content: ConvexContent) -> GuaranteePart | None:
         facts=chapter_tables.guarantee_facts(guarantees),
         cases=chapter_tables.guarantees_table(guarantees),
         verdict=verdict_words(guarantees),
-        figure=Markup(svg(guarantee_figure(guarantees), "True against false positive rate of the strongest attack, beside the promise")),
+        figure=Markup(
+            svg(
+                guarantee_figure(guarantees),
+                "True against false positive rate of the strongest attack, beside the promise",
+            )
+        ),
     )
 
 
@@ -68,8 +80,13 @@ def real_figures(content: ConvexContent) -> dict[str, Figure]:
     """Return all figures of real data and guarantees by name."""
     found: dict[str, Figure] = {}
     for data in content.data:
-        found |= {f"data_{data.label}_courses": courses_figure(data), f"data_{data.label}_sweeps": sweeps_figure(data)}
-    return found if content.guarantees is None else found | {"guarantees": guarantee_figure(content.guarantees)}
+        found |= {
+            f"data_{data.label}_courses": courses_figure(data),
+            f"data_{data.label}_sweeps": sweeps_figure(data),
+        }
+    return (
+        found if content.guarantees is None else found | {"guarantees": guarantee_figure(content.guarantees)}
+    )
 
 
 def real_words(content: ConvexContent) -> list[str]:

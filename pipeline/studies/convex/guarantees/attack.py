@@ -1,6 +1,7 @@
 """The strongest membership attack there is, by likelihood ratio, and whether it does better than a promise allows.
 
-Scores are ln(density after unlearning / density after retraining) of a model's weights, exact: no attacker who knows everything does better.
+Scores are ln(density after unlearning / density after retraining) of a model's weights, exact: no attacker
+who knows everything does better.
 """
 
 from dataclasses import dataclass
@@ -19,9 +20,12 @@ AttackScores = Float[np.ndarray, " _"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class AttackVerdict:
-    """What the attack comes to where the promise has least room: excess is TPR − e^ε·FPR − δ, excess_low a lower confidence bound on it.
+    """What the attack comes to where the promise has least room.
 
-    The event is known beforehand: density ratios above e^ε are where TPR − e^ε·FPR is largest, so no threshold is searched.
+    Excess is TPR − e^ε·FPR − δ, excess_low a lower confidence bound on it.
+
+    The event is known beforehand: density ratios above e^ε are where TPR − e^ε·FPR is largest, so no
+    threshold is searched.
     """
 
     tpr: float
@@ -44,22 +48,35 @@ def gaussian_scores(distance: float, n_draws: int, seed: int) -> tuple[AttackSco
     return drawn[0] + distance**2 / 2, drawn[1] - distance**2 / 2
 
 
-def attack_verdict(unlearned: AttackScores, retrained: AttackScores, promise: Promise, confidence: float = 0.999) -> AttackVerdict:
+def attack_verdict(
+    unlearned: AttackScores, retrained: AttackScores, promise: Promise, confidence: float = 0.999
+) -> AttackVerdict:
     """Return the worse of both directions: unlearned taken for what is found, and retrained.
 
-    Four rates are bounded by Clopper and Pearson, each to a quarter of what confidence leaves. Raises DataError on scores that are no numbers.
+    Four rates are bounded by Clopper and Pearson, each to a quarter of what confidence leaves. Raises
+    DataError on scores that are no numbers.
     """
     for name, scores in (("unlearned", unlearned), ("retrained", retrained)):
         if len(scores) == 0 or np.isnan(scores).any():
-            raise DataError(f"{len(scores)} {name} scores hold {int(np.isnan(scores).sum())} NaN; give at least one, all of them numbers")
+            raise DataError(
+                f"{len(scores)} {name} scores hold {int(np.isnan(scores).sum())} NaN; give at least one, all "
+                "of them numbers"
+            )
     doubt = (1 - confidence) / 4
-    found = [_one_sided(hits > promise.epsilon, false > promise.epsilon, promise, doubt) for hits, false in ((unlearned, retrained), (-retrained, -unlearned))]
+    found = [
+        _one_sided(hits > promise.epsilon, false > promise.epsilon, promise, doubt)
+        for hits, false in ((unlearned, retrained), (-retrained, -unlearned))
+    ]
     return max(found, key=lambda one: one.excess_low)
 
 
 def _one_sided(hits: np.ndarray, false: np.ndarray, promise: Promise, doubt: float) -> AttackVerdict:
     tpr, fpr, factor = float(hits.mean()), float(false.mean()), exp(promise.epsilon)
-    low = lower_rate(int(hits.sum()), len(hits), doubt) - factor * upper_rate(int(false.sum()), len(false), doubt) - promise.delta
+    low = (
+        lower_rate(int(hits.sum()), len(hits), doubt)
+        - factor * upper_rate(int(false.sum()), len(false), doubt)
+        - promise.delta
+    )
     return AttackVerdict(tpr=tpr, fpr=fpr, excess=tpr - factor * fpr - promise.delta, excess_low=low)
 
 
@@ -73,7 +90,9 @@ def upper_rate(n_hits: int, n_draws: int, doubt: float) -> float:
     return float(beta.ppf(1 - doubt, n_hits + 1, n_draws - n_hits)) if n_hits < n_draws else 1.0
 
 
-def roc(unlearned: AttackScores, retrained: AttackScores, fpr: Float[np.ndarray, " n_rates"]) -> Float[np.ndarray, " n_rates"]:
+def roc(
+    unlearned: AttackScores, retrained: AttackScores, fpr: Float[np.ndarray, " n_rates"]
+) -> Float[np.ndarray, " n_rates"]:
     """Return the true positive rate of the attack at each false positive rate, thresholds taken from the retrained draws.
 
     A rate below one draw's share is taken as no false positive at all.

@@ -1,6 +1,9 @@
-"""What noise buys which guarantee: bounds on how far an unlearned model is from the retrained one, and the Gaussian noise that hides as much.
+"""What noise buys which guarantee.
 
-Unlearning is (ε, δ)-certified if no event is e^ε times as likely, but for δ, after unlearning as after retraining, nor the other way round.
+Bounds on how far an unlearned model is from the retrained one, and the Gaussian noise that hides as much.
+
+Unlearning is (ε, δ)-certified if no event is e^ε times as likely, but for δ, after unlearning as after
+retraining, nor the other way round.
 """
 
 from dataclasses import dataclass
@@ -22,7 +25,9 @@ class Promise:
 
     def __post_init__(self) -> None:
         if not self.epsilon > 0 or not 0 < self.delta < 1:
-            raise ConfigError(f"epsilon is {self.epsilon} and delta {self.delta}; expected epsilon > 0 and 0 < delta < 1")
+            raise ConfigError(
+                f"epsilon is {self.epsilon} and delta {self.delta}; expected epsilon > 0 and 0 < delta < 1"
+            )
 
     def highest_tpr(self, fpr: np.ndarray) -> np.ndarray:
         """Return the largest true positive rate that the promise allows at each false positive rate."""
@@ -30,35 +35,44 @@ class Promise:
 
 
 def objective_noise(residual: float, promise: Promise) -> float:
-    """Return σ of b ~ N(0, σ²I) in the objective + bᵀθ that hides gradient residuals up to `residual`: √(2 ln(1.5/δ))·residual/ε.
+    """Return σ of b ~ N(0, σ²I) in the objective + bᵀθ that hides gradient residuals up to `residual`.
 
-    Retrained, the model has gradient −b of the unperturbed objective, unlearned −b + u: what tells them apart is a shift of b by the residual u.
-    The published proof treats u as if it did not depend on b, and rests on a bound for the Gaussian that holds up to ε = 1 only: at ε = 8 and δ = 0.3
-    two normals so far apart need a δ of 0.6. Raises ConfigError beyond 1. Source: Guo et al. 2020, theorem 3.
+    √(2 ln(1.5/δ))·residual/ε.
+
+    Retrained, the model has gradient −b of the unperturbed objective, unlearned −b + u: what tells them apart
+    is a shift of b by the residual u. The published proof treats u as if it did not depend on b, and rests on
+    a bound for the Gaussian that holds up to ε = 1 only: at ε = 8 and δ = 0.3 two normals so far apart need a
+    δ of 0.6. Raises ConfigError beyond 1. Source: Guo et al. 2020, theorem 3.
     """
     return _quantile(promise) * residual / promise.epsilon
 
 
 def residual_budget(sigma: float, promise: Promise) -> float:
-    """Return the gradient residual that noise σ in the objective hides: past it a model must be retrained. The inverse of objective_noise."""
+    """Return the gradient residual that noise σ in the objective hides: past it a model must be retrained.
+
+    The inverse of objective_noise.
+    """
     return sigma * promise.epsilon / _quantile(promise)
 
 
 def worst_residual(problem: ConvexProblem, constants: Constants, n_forget: int) -> float:
     """Return a bound on the gradient residual of one Newton step, from constants alone, whichever n_forget points of the problem leave.
 
-    The step v has ‖v‖ ≤ n_forget·L/m, and by Taylor's remainder the residual is at most ½·(Lipschitz constant of the Hessian)·‖v‖²: it grows with
-    the square of what is removed at once. Source: own derivation after Guo et al. 2020, theorem 1, whose penalty grows with the number of points.
+    The step v has ‖v‖ ≤ n_forget·L/m, and by Taylor's remainder the residual is at most ½·(Lipschitz constant
+    of the Hessian)·‖v‖²: it grows with the square of what is removed at once. Source: own derivation after
+    Guo et al. 2020, theorem 1, whose penalty grows with the number of points.
     """
     shift = minimiser_shift(constants, n_forget)
     return constants.hessian_lipschitz * shift**2 / 2
 
 
 def residual_bound(retained: ConvexProblem, step: Theta) -> float:
-    """Return a bound on the gradient residual of the Newton step that was taken: ½γ‖X‖·‖(‖xᵢᵀv‖²)ᵢ‖, with γ = `third` and X those retained.
+    """Return a bound on the gradient residual of the Newton step that was taken.
 
-    Taylor's remainder of point i is ½γ‖xᵢᵀv‖², so where ‖xᵢ‖ ≤ 1 this is at most half of γ‖X‖‖v‖‖Xv‖. Assumes nothing but γ.
-    Source: own derivation after Guo et al. 2020, corollary 1.
+    ½γ‖X‖·‖(‖xᵢᵀv‖²)ᵢ‖, with γ = `third` and X those retained.
+
+    Taylor's remainder of point i is ½γ‖xᵢᵀv‖², so where ‖xᵢ‖ ≤ 1 this is at most half of γ‖X‖‖v‖‖Xv‖. Assumes
+    nothing but γ. Source: own derivation after Guo et al. 2020, corollary 1.
     """
     moved = np.square(retained.outputs(step)).sum(axis=1)
     return float(retained.third * np.linalg.norm(retained.features, 2) * np.linalg.norm(moved) / 2)
@@ -67,16 +81,20 @@ def residual_bound(retained: ConvexProblem, step: Theta) -> float:
 def minimiser_shift(constants: Constants, n_forget: int) -> float:
     """Return how far the minimiser moves at most when n_forget points leave: n_forget·L/m.
 
-    The old minimiser has gradient −Σ_F ∇ℓᵢ of the new objective, and distance is at most gradient over m. With a penalty that does not grow with the
-    number of points this is half of the 2L/(mn) of Neel et al. 2021.
+    The old minimiser has gradient −Σ_F ∇ℓᵢ of the new objective, and distance is at most gradient over m.
+    With a penalty that does not grow with the number of points this is half of the 2L/(mn) of Neel et al.
+    2021.
     """
     return n_forget * constants.lipschitz / constants.strong_convexity
 
 
 def descent_distance(contraction: float, n_steps: int, shift: float) -> float:
-    """Return how far the secret iterate stays from its minimiser, request after request: γ^I·shift/(1 − γ^I), for I steps that each contract by γ.
+    """Return how far the secret iterate stays from its minimiser, request after request.
 
-    Before a request at most r, after it r + shift from the new minimiser, and after I steps γ^I(r + shift), which is r again.
+    Γ^I·shift/(1 − γ^I), for I steps that each contract by γ.
+
+    Before a request at most r, after it r + shift from the new minimiser, and after I steps γ^I(r + shift),
+    which is r again.
     """
     left = contraction**n_steps
     return left * shift / (1 - left)
@@ -85,10 +103,11 @@ def descent_distance(contraction: float, n_steps: int, shift: float) -> float:
 def descent_noise(contraction: float, n_steps: int, shift: float, promise: Promise) -> float:
     """Return σ of the Gaussian noise on what descent-to-delete publishes.
 
-    Unlearned and retrained iterate are each within descent_distance of one minimiser, so at most Δ = 2γ^I·shift/(1 − γ^I) apart. Noise σ makes that
-    ρ = Δ²/2σ² of zero-concentrated privacy, which is ε = ρ + 2√(ρ ln 1/δ), whatever δ; solved for σ. Assumes that the iterate before noise stays
-    secret, steps of 2/(m + M), and as many steps of training as training_steps says.
-    Source: Neel, Roth and Sharifi-Malvajerdi 2021, perturbed gradient descent; Bun and Steinke 2016.
+    Unlearned and retrained iterate are each within descent_distance of one minimiser, so at most Δ =
+    2γ^I·shift/(1 − γ^I) apart. Noise σ makes that ρ = Δ²/2σ² of zero-concentrated privacy, which is ε = ρ +
+    2√(ρ ln 1/δ), whatever δ; solved for σ. Assumes that the iterate before noise stays secret, steps of 2/(m
+    + M), and as many steps of training as training_steps says. Source: Neel, Roth and Sharifi-Malvajerdi
+    2021, perturbed gradient descent; Bun and Steinke 2016.
     """
     rho = (sqrt(log(1 / promise.delta) + promise.epsilon) - sqrt(log(1 / promise.delta))) ** 2
     return 2 * descent_distance(contraction, n_steps, shift) / sqrt(2 * rho)
@@ -101,11 +120,17 @@ def training_steps(contraction: float, n_steps: int, shift: float, start_distanc
 
 
 def newton_residual(retained: ConvexProblem, theta: Theta, noise: Theta | None = None) -> float:
-    """Return the gradient residual itself of a model after unlearning, ‖∇L(θ) + b‖: it costs one gradient on all retained points."""
+    """Return the gradient residual itself of a model after unlearning, ‖∇L(θ) + b‖.
+
+    It costs one gradient on all retained points.
+    """
     return float(np.linalg.norm(retained.gradient(theta) + (0 if noise is None else noise)))
 
 
 def _quantile(promise: Promise) -> float:
     if promise.epsilon > 1:
-        raise ConfigError(f"epsilon is {promise.epsilon:g}; noise in the objective is known to be enough up to 1 only, so promise 1 or less")
+        raise ConfigError(
+            f"epsilon is {promise.epsilon:g}; noise in the objective is known to be enough up to 1 only, so "
+            "promise 1 or less"
+        )
     return sqrt(2 * log(1.5 / promise.delta))

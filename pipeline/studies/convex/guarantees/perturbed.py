@@ -1,7 +1,10 @@
-"""Certified removal over many draws at once: models trained under a perturbed objective, unlearned by a Newton step, and how likely each is.
+"""Certified removal over many draws at once.
 
-With z = −∇L_R(θ), the gradient that retrained models owe to their noise, retraining draws z = b ~ N(0, σ²I) and unlearning z = T(b), where T turns the
-noise of the original model into what its Newton step ends with. Both densities are known in closed form, so the attack on them is optimal.
+Models trained under a perturbed objective, unlearned by a Newton step, and how likely each is.
+
+With z = −∇L_R(θ), the gradient that retrained models owe to their noise, retraining draws z = b ~ N(0, σ²I)
+and unlearning z = T(b), where T turns the noise of the original model into what its Newton step ends with.
+Both densities are known in closed form, so the attack on them is optimal.
 """
 
 from collections.abc import Iterator
@@ -30,14 +33,20 @@ MOST_DRAW_ROUNDS = 200
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Perturbed:
-    """A request to a binary classifier that was trained with N(0, σ²I)ᵀθ in its objective. Raises ConfigError for other problems."""
+    """A request to a binary classifier that was trained with N(0, σ²I)ᵀθ in its objective.
+
+    Raises ConfigError for other problems.
+    """
 
     request: RemovalRequest
     sigma: float
 
     def __post_init__(self) -> None:
         if self.request.problem.n_columns != 1 or self.request.problem.third == 0:
-            raise ConfigError("draws of certified removal are vectorised for two classes only; give a binary logistic problem")
+            raise ConfigError(
+                "draws of certified removal are vectorised for two classes only; give a binary logistic "
+                "problem"
+            )
 
     def scores(self, n_draws: int, seed: int) -> tuple[AttackScores, AttackScores]:
         """Return ln(density after unlearning / after retraining) of n_draws unlearned and of n_draws retrained models."""
@@ -45,11 +54,19 @@ class Perturbed:
         noise, other = (self.sigma * rng.standard_normal((n_draws, n_features)) for _ in range(2))
         trained, retrained = minimisers(self.request.problem, noise), minimisers(self.request.retained, other)
         unlearned = np.concatenate([self._score(part, self._step(part)) for part in _chunks(trained)])
-        return unlearned, np.concatenate([self._score(origin, part - origin) for part in _chunks(retrained) for origin in [self._origin(part)]])
+        return unlearned, np.concatenate(
+            [
+                self._score(origin, part - origin)
+                for part in _chunks(retrained)
+                for origin in [self._origin(part)]
+            ]
+        )
 
     def residuals(self, n_draws: int, seed: int) -> Float[np.ndarray, " n_draws"]:
         """Return the gradient residual that each Newton step leaves, on draws like those of `scores`."""
-        noise = self.sigma * generator("perturbed", seed).standard_normal((n_draws, self.request.problem.n_features))
+        noise = self.sigma * generator("perturbed", seed).standard_normal(
+            (n_draws, self.request.problem.n_features)
+        )
         trained = minimisers(self.request.problem, noise)
         unlearned = np.concatenate([part + self._step(part) for part in _chunks(trained)])
         return np.linalg.norm(gradients(self.request.retained, unlearned) + noise, axis=1)
@@ -60,7 +77,10 @@ class Perturbed:
         return np.linalg.solve(self._hessians(models), lost[..., None])[..., 0]
 
     def _origin(self, unlearned: DrawnModels) -> DrawnModels:
-        """Return the models whose Newton steps end in these, by Newton's method; raises TrainingError if they are not found."""
+        """Return the models whose Newton steps end in these, by Newton's method.
+
+        Raises TrainingError if they are not found.
+        """
         models = unlearned - self._step(unlearned)
         for _ in range(MOST_DRAW_ROUNDS):
             step = self._step(models)
@@ -69,7 +89,10 @@ class Perturbed:
                 return models
             retained, whole, change = self._curved(models, step)
             models = models + np.linalg.solve(whole - change, retained @ missing[..., None])[..., 0]
-        raise TrainingError(f"the models that Newton steps came from are not found in {MOST_DRAW_ROUNDS} rounds; forget fewer points or raise the penalty")
+        raise TrainingError(
+            f"the models that Newton steps came from are not found in {MOST_DRAW_ROUNDS} rounds; forget "
+            "fewer points or raise the penalty"
+        )
 
     def _score(self, origin: DrawnModels, step: DrawnModels) -> AttackScores:
         """Return ln(density of T(b) / density of N(0, σ²I)) there: ln N(b) − ln|det DT(b)| − ln N(T(b))."""
@@ -92,13 +115,17 @@ class Perturbed:
         """Return H_R, H_S and K of each model and its step."""
         features = self.request.retained.features
         retained, p = self._hessians(models), expit(models @ features.T)
-        whole = retained + weighted(self._outer_forgotten, _variance(models @ self.request.forgotten.features.T))
+        whole = retained + weighted(
+            self._outer_forgotten, _variance(models @ self.request.forgotten.features.T)
+        )
         return retained, whole, weighted(self._outer, p * (1 - p) * (1 - 2 * p) * (step @ features.T))
 
     def _hessians(self, models: DrawnModels) -> Matrices:
         """Return H_R of each model."""
         retained = self.request.retained
-        return weighted(self._outer, _variance(models @ retained.features.T)) + 2 * retained.penalty * np.eye(retained.n_features)
+        return weighted(self._outer, _variance(models @ retained.features.T)) + 2 * retained.penalty * np.eye(
+            retained.n_features
+        )
 
     @cached_property
     def _outer(self) -> np.ndarray:
@@ -110,9 +137,12 @@ class Perturbed:
 
 
 def minimisers(problem: ConvexProblem, noise: DrawnModels) -> DrawnModels:
-    """Return the minimiser of the objective + bᵀθ for each row b of noise; raises TrainingError where the noise is too large for one Hessian.
+    """Return the minimiser of the objective + bᵀθ for each row b of noise.
 
-    All share the Hessian of the minimiser without noise: more rounds than with one each, but every round is one product of matrices.
+    Raises TrainingError where the noise is too large for one Hessian.
+
+    All share the Hessian of the minimiser without noise: more rounds than with one each, but every round is
+    one product of matrices.
     """
     middle = problem.minimise()
     factor, models = cho_factor(problem.hessian(middle)), np.tile(middle[:, 0], (len(noise), 1))
@@ -122,7 +152,10 @@ def minimisers(problem: ConvexProblem, noise: DrawnModels) -> DrawnModels:
         if np.abs(missing).max() <= wanted:
             return models
         models = models - cho_solve(factor, missing.T).T
-    raise TrainingError(f"perturbed minimisers are not found in {MOST_DRAW_ROUNDS} rounds; lower the noise of {noise.std():.3g}, or raise the penalty")
+    raise TrainingError(
+        f"perturbed minimisers are not found in {MOST_DRAW_ROUNDS} rounds; lower the noise of "
+        f"{noise.std():.3g}, or raise the penalty"
+    )
 
 
 def gradients(problem: ConvexProblem, models: DrawnModels, *, with_penalty: bool = True) -> DrawnModels:
@@ -132,7 +165,10 @@ def gradients(problem: ConvexProblem, models: DrawnModels, *, with_penalty: bool
 
 
 def outer_products(features: ConvexFeatures) -> Float[np.ndarray, "n_points n_pairs"]:
-    """Return xᵢxᵢᵀ of each point, upper triangle flattened: any weighted sum of them is one product of matrices."""
+    """Return xᵢxᵢᵀ of each point, upper triangle flattened.
+
+    Any weighted sum of them is one product of matrices.
+    """
     rows, columns = np.triu_indices(features.shape[1])
     return features[:, rows] * features[:, columns]
 

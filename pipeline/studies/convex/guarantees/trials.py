@@ -1,7 +1,9 @@
-"""Guarantees held against the strongest attack: each method as it is meant to be used, and with one assumption broken on purpose.
+"""Guarantees held against the strongest attack.
 
-Both methods give (ε, δ) only where features are as short as the constants assume, no more points leave at once than the noise is for, and training
-has converged as far as the proof wants.
+Each method as it is meant to be used, and with one assumption broken on purpose.
+
+Both methods give (ε, δ) only where features are as short as the constants assume, no more points leave at
+once than the noise is for, and training has converged as far as the proof wants.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,7 +17,13 @@ from pipeline.core.arrays import Indices
 from pipeline.core.errors import ConfigError
 from pipeline.core.registry import Settings
 from pipeline.core.settings.neutral import setting
-from pipeline.studies.convex.guarantees.attack import AttackScores, AttackVerdict, attack_verdict, gaussian_scores, roc
+from pipeline.studies.convex.guarantees.attack import (
+    AttackScores,
+    AttackVerdict,
+    attack_verdict,
+    gaussian_scores,
+    roc,
+)
 from pipeline.studies.convex.guarantees.certificates import (
     Promise,
     descent_distance,
@@ -43,9 +51,9 @@ N_RATES = 200
 class GuaranteeSettings(Settings):
     """What is promised, and how it is put to the test.
 
-    Where assumptions hold, n_requests points leave one after the other. The broken ones: n_many points leave at once, training has n_steps_short
-    steps, or the longest point is `longest` and not 1, as the digits' pixels are if they go from 0 to 16. n_steps are those of descent-to-delete for
-    each request.
+    Where assumptions hold, n_requests points leave one after the other. The broken ones: n_many points leave
+    at once, training has n_steps_short steps, or the longest point is `longest` and not 1, as the digits'
+    pixels are if they go from 0 to 16. n_steps are those of descent-to-delete for each request.
     """
 
     epsilon: float = setting(neutral=1.0, gt=0, le=1)
@@ -67,10 +75,12 @@ class GuaranteeSettings(Settings):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Case:
-    """One method in one situation: TPR at each FPR (n_rates,) of the strongest attack, and the verdict on the promise.
+    """One method in one situation.
 
-    assumed is the difference that the noise σ is for, actual the largest that there was: of gradients for certified removal, of weights for
-    descent-to-delete. holds says whether the assumptions do.
+    TPR at each FPR (n_rates,) of the strongest attack, and the verdict on the promise.
+
+    assumed is the difference that the noise σ is for, actual the largest that there was: of gradients for
+    certified removal, of weights for descent-to-delete. holds says whether the assumptions do.
     """
 
     method: str
@@ -86,7 +96,10 @@ class Case:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Trial:
-    """One data set and its settings: scaled so that no point is longer than 1, raw so that some are; hardest are the ids by loss, hardest first."""
+    """One data set and its settings: scaled so that no point is longer than 1, raw so that some are.
+
+    Hardest are the ids by loss, hardest first.
+    """
 
     raw: LogisticProblem
     scaled: LogisticProblem
@@ -96,7 +109,11 @@ class Trial:
     def case(self, scores: tuple[AttackScores, AttackScores], **known: Any) -> Case:
         """Return the case that these scores of unlearned and retrained models make."""
         rates = np.geomspace(1 / self.settings.n_draws, 1, N_RATES)
-        found: dict[str, Any] = {"fpr": rates, "tpr": roc(*scores, rates), "verdict": attack_verdict(*scores, self.settings.promise)}
+        found: dict[str, Any] = {
+            "fpr": rates,
+            "tpr": roc(*scores, rates),
+            "verdict": attack_verdict(*scores, self.settings.promise),
+        }
         # What was meant to hold does not where the difference came out larger than what the noise is for.
         return Case(**known | {"holds": known["holds"] and known["actual"] <= known["assumed"]}, **found)
 
@@ -107,7 +124,10 @@ def guarantees(problem: LogisticProblem, settings: GuaranteeSettings) -> tuple[C
     Raises ConfigError if more points are to leave than there are.
     """
     if max(settings.n_many, settings.n_requests) >= problem.n_points:
-        raise ConfigError(f"n_many is {settings.n_many} and n_requests {settings.n_requests} of {problem.n_points} points; some have to stay")
+        raise ConfigError(
+            f"n_many is {settings.n_many} and n_requests {settings.n_requests} of {problem.n_points} points; "
+            "some have to stay"
+        )
     scaled = replace(problem, penalty=settings.penalty, features=unit_norm(problem.features))
     raw = replace(scaled, features=settings.longest * scaled.features)
     losses = scaled.losses(scaled.outputs(scaled.minimise()))
@@ -122,19 +142,50 @@ def _certified(trial: Trial) -> Iterator[Case]:
     careless = objective_noise(worst_residual(trial.scaled, constants_of(trial.scaled), 1), promise)
     situations = [
         ("one point leaves, as assumed", True, trial.scaled, np.array([worst]), exact),
-        ("one point leaves, noise for its residual itself", True, trial.scaled, np.array([largest[0]]), objective_noise(SLACK * largest[1], promise)),
-        (f"{settings.n_many} points leave, noise for one", False, trial.scaled, trial.hardest[: settings.n_many], exact),
-        (f"features up to {settings.longest:g} long, noise for 1", False, trial.raw, trial.hardest[:1], careless),
+        (
+            "one point leaves, noise for its residual itself",
+            True,
+            trial.scaled,
+            np.array([largest[0]]),
+            objective_noise(SLACK * largest[1], promise),
+        ),
+        (
+            f"{settings.n_many} points leave, noise for one",
+            False,
+            trial.scaled,
+            trial.hardest[: settings.n_many],
+            exact,
+        ),
+        (
+            f"features up to {settings.longest:g} long, noise for 1",
+            False,
+            trial.raw,
+            trial.hardest[:1],
+            careless,
+        ),
     ]
     for situation, holds, problem, forget, sigma in situations:
-        draws = Perturbed(request=RemovalRequest(problem=problem, start=problem.minimise(), forget=forget), sigma=sigma)
-        actual, scores = float(draws.residuals(settings.n_draws, settings.seed).max()), draws.scores(settings.n_draws, settings.seed)
-        known: dict[str, Any] = {"situation": situation, "holds": holds, "sigma": sigma, "assumed": residual_budget(sigma, promise), "actual": actual}
+        draws = Perturbed(
+            request=RemovalRequest(problem=problem, start=problem.minimise(), forget=forget), sigma=sigma
+        )
+        actual, scores = (
+            float(draws.residuals(settings.n_draws, settings.seed).max()),
+            draws.scores(settings.n_draws, settings.seed),
+        )
+        known: dict[str, Any] = {
+            "situation": situation,
+            "holds": holds,
+            "sigma": sigma,
+            "assumed": residual_budget(sigma, promise),
+            "actual": actual,
+        }
         yield trial.case(scores, method="certified removal", **known)
 
 
 def _riskiest(problem: ConvexProblem) -> tuple[int, float, tuple[int, float]]:
-    """Return the point whose removal has the largest bound on its residual, and the bound; and both for the residual itself.
+    """Return the point whose removal has the largest bound on its residual, and the bound.
+
+    And both for the residual itself.
 
     Noise must not depend on which point will leave, so it is for the worst of all.
     """
@@ -155,21 +206,64 @@ def _descents(trial: Trial) -> Iterator[Case]:
     one_by_one = [trial.hardest[number : number + 1] for number in range(settings.n_requests)]
     whole_class = [np.flatnonzero(trial.scaled.labels == 1)]
     situations = [
-        (f"{settings.n_requests} points leave one by one, as assumed", True, trial.scaled, one_by_one, enough),
-        # A hundred points are not enough here: the noise is for the slowest direction there may be, in which few of them pull.
-        (f"a class of {len(whole_class[0])} leaves at once, noise for one point", False, trial.scaled, whole_class, enough),
-        (f"{settings.n_steps_short} steps of training where {enough} are assumed", False, trial.scaled, one_by_one[:1], settings.n_steps_short),
-        (f"features up to {settings.longest:g} long, steps and noise for 1", False, trial.raw, one_by_one[:1], enough),
+        (
+            f"{settings.n_requests} points leave one by one, as assumed",
+            True,
+            trial.scaled,
+            one_by_one,
+            enough,
+        ),
+        # A hundred points are not enough here: the noise is for the slowest direction there may be, in which
+        # few of them pull.
+        (
+            f"a class of {len(whole_class[0])} leaves at once, noise for one point",
+            False,
+            trial.scaled,
+            whole_class,
+            enough,
+        ),
+        (
+            f"{settings.n_steps_short} steps of training where {enough} are assumed",
+            False,
+            trial.scaled,
+            one_by_one[:1],
+            settings.n_steps_short,
+        ),
+        (
+            f"features up to {settings.longest:g} long, steps and noise for 1",
+            False,
+            trial.raw,
+            one_by_one[:1],
+            enough,
+        ),
     ]
     for situation, holds, problem, requests, n_training in situations:
-        actual, assumed = _apart(problem, constants, requests, n_training, settings.n_steps), 2 * descent_distance(contraction, settings.n_steps, shift)
-        known: dict[str, Any] = {"situation": situation, "holds": holds, "sigma": sigma, "assumed": assumed, "actual": actual}
-        yield trial.case(gaussian_scores(actual / sigma, settings.n_draws, settings.seed), method="descent-to-delete", **known)
+        actual, assumed = (
+            _apart(problem, constants, requests, n_training, settings.n_steps),
+            2 * descent_distance(contraction, settings.n_steps, shift),
+        )
+        known: dict[str, Any] = {
+            "situation": situation,
+            "holds": holds,
+            "sigma": sigma,
+            "assumed": assumed,
+            "actual": actual,
+        }
+        yield trial.case(
+            gaussian_scores(actual / sigma, settings.n_draws, settings.seed),
+            method="descent-to-delete",
+            **known,
+        )
 
 
-def _apart(problem: ConvexProblem, constants: Constants, requests: Sequence[Indices], n_training: int, n_steps: int) -> float:
+def _apart(
+    problem: ConvexProblem, constants: Constants, requests: Sequence[Indices], n_training: int, n_steps: int
+) -> float:
     """Return how far the secret iterate after all requests is from the one that training without all of them ends with, both from zero."""
-    rest, secret = np.arange(problem.n_points), _descend(problem, np.zeros(problem.shape), constants, n_training)
+    rest, secret = (
+        np.arange(problem.n_points),
+        _descend(problem, np.zeros(problem.shape), constants, n_training),
+    )
     for forget in requests:
         rest = np.setdiff1d(rest, forget)
         secret = _descend(problem.restricted(rest), secret, constants, n_steps)

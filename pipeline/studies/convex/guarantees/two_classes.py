@@ -8,20 +8,31 @@ from pipeline.studies.convex.problems.losses import LogisticProblem
 
 
 def two_classes(examples: Examples, classes: tuple[int, int], pool: int) -> LogisticProblem:
-    """Return the training points of two classes as a problem with a constant feature; images are averaged over squares of pool × pool pixels.
+    """Return the training points of two classes as a problem with a constant feature.
+
+    Images are averaged over squares of pool × pool pixels.
 
     Raises DataError if a class has no point, or squares do not fill the images.
     """
     labels = examples.labels[: examples.n_train]
     missing = [wanted for wanted in classes if wanted not in labels]
     if missing:
-        raise DataError(f"no training point is of class {missing[0]}; choose two of the {examples.n_classes} classes, from 0")
+        raise DataError(
+            f"no training point is of class {missing[0]}; choose two of the {examples.n_classes} classes, "
+            "from 0"
+        )
     chosen = np.isin(labels, classes)
     inputs = examples.inputs_of(np.flatnonzero(chosen)).astype(float)
     features = _pooled(inputs, pool).reshape(len(inputs), -1)
-    # As long as a point's pixels are on average: a constant that is too short would be dear under the penalty.
+    # As long as a point's pixels are on average: a constant that is too short would be dear under the
+    # penalty.
     constant = np.full((len(features), 1), np.linalg.norm(features, axis=1).mean() / 2)
-    return LogisticProblem(features=np.concatenate([features, constant], axis=1), penalty=1.0, labels=(labels[chosen] == classes[1]).astype(int), n_classes=2)
+    return LogisticProblem(
+        features=np.concatenate([features, constant], axis=1),
+        penalty=1.0,
+        labels=(labels[chosen] == classes[1]).astype(int),
+        n_classes=2,
+    )
 
 
 def _pooled(inputs: np.ndarray, pool: int) -> np.ndarray:
@@ -29,5 +40,8 @@ def _pooled(inputs: np.ndarray, pool: int) -> np.ndarray:
         return inputs
     n_points, n_colours, height, width = inputs.shape
     if height % pool or width % pool:
-        raise DataError(f"images of {height} × {width} pixels are not filled by squares of {pool}; choose a divisor of both, or 1")
+        raise DataError(
+            f"images of {height} × {width} pixels are not filled by squares of {pool}; choose a divisor of "
+            "both, or 1"
+        )
     return inputs.reshape(n_points, n_colours, height // pool, pool, width // pool, pool).mean(axis=(3, 5))

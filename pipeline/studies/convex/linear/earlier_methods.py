@@ -1,4 +1,7 @@
-"""Earlier methods on the draws of the linear study: what each of the removal plug-ins leaves of the distance, and what it costs."""
+"""Earlier methods on the draws of the linear study.
+
+What each of the removal plug-ins leaves of the distance, and what it costs.
+"""
 
 from typing import Any
 
@@ -20,12 +23,16 @@ PROMISE = {"epsilon": 1.0, "delta": 1e-3}
 def earlier_methods(problems: RidgeEnsemble, n_features: int, n_steps: int) -> dict[str, dict[str, Any]]:
     """Return, for each earlier method, the mean and standard deviation of R at its end, its steps and the gradients of single points it spent.
 
-    Methods that take steps get n_steps of them. Noise goes into all n_features, those outside the points' span included, which no other method leaves.
-    On ridge a Newton step is exact, and the projection of projected GD, onto the ball that is known to hold the minimiser, need never act: it is there
-    because noise calibrated to the ball rests on it.
+    Methods that take steps get n_steps of them. Noise goes into all n_features, those outside the points'
+    span included, which no other method leaves. On ridge a Newton step is exact, and the projection of
+    projected GD, onto the ball that is known to hold the minimiser, need never act: it is there because noise
+    calibrated to the ball rests on it.
     """
     draws = range(min(N_EARLIER_DRAWS, problems.n_draws))
-    requests = {wide: [_request(problems, n_features if wide else problems.features.shape[2], draw) for draw in draws] for wide in (False, True)}
+    requests = {
+        wide: [_request(problems, n_features if wide else problems.features.shape[2], draw) for draw in draws]
+        for wide in (False, True)
+    }
     return {name: _outcome(removal, requests[name in NOISY]) for name, removal in _methods(n_steps).items()}
 
 
@@ -41,12 +48,21 @@ def _outcome(removal: Removal, requests: list[RemovalRequest]) -> dict[str, Any]
     for way, request in zip(ways, requests, strict=True):
         left = way.squared_distances(request.wanted_oracle())
         shares.append(left[-1] / left[0])
-    return {"share": float(np.mean(shares)), "sd": float(np.std(shares, ddof=1)), "steps": int(ways[0].steps[-1]), "evaluations": int(ways[0].evaluations[-1])}
+    return {
+        "share": float(np.mean(shares)),
+        "sd": float(np.std(shares, ddof=1)),
+        "steps": int(ways[0].steps[-1]),
+        "evaluations": int(ways[0].evaluations[-1]),
+    }
 
 
 def _request(problems: RidgeEnsemble, n_features: int, draw: int) -> RemovalRequest:
     beside = n_features - problems.features.shape[2]
-    problem = RidgeProblem(features=np.pad(problems.features[draw], ((0, 0), (0, beside))), penalty=problems.penalty, targets=problems.targets[draw][:, None])
+    problem = RidgeProblem(
+        features=np.pad(problems.features[draw], ((0, 0), (0, beside))),
+        penalty=problems.penalty,
+        targets=problems.targets[draw][:, None],
+    )
     forget = np.flatnonzero(problems.forget[draw])
     oracle = problem.restricted(np.flatnonzero(~problems.forget[draw])).minimise()
     return RemovalRequest(problem=problem, start=problem.minimise(), forget=forget, seed=draw, oracle=oracle)

@@ -1,4 +1,6 @@
-"""What DMM is given instead of the oracle's outputs: exact leave-out algebra, datamodels learnt from subset models, and influence functions.
+"""What DMM is given instead of the oracle's outputs.
+
+Exact leave-out algebra, datamodels learnt from subset models, and influence functions.
 
 All are linear algebra on the dual solution α = (XXᵀ + λI)⁻¹ y, with which outputs are XXᵀ α.
 """
@@ -11,13 +13,17 @@ from jaxtyping import Bool, Float, Int
 from pipeline.core import seeds
 from pipeline.studies.convex.linear.ridge_ensemble import PerDrawPoint, RidgeEnsemble
 
-# Penalty of the datamodels in units of the mean eigenvalue of their kernel: that of the house's ridge for the effects of removing sets.
+# Penalty of the datamodels in units of the mean eigenvalue of their kernel: that of the house's ridge for the
+# effects of removing sets.
 EFFECT_PENALTY = 0.05
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Dual:
-    """The dual solution of each draw: kernel XXᵀ and inverse (XXᵀ + λI)⁻¹, (n_draws, n_points, n_points), and alpha (n_draws, n_points)."""
+    """The dual solution of each draw.
+
+    Kernel XXᵀ and inverse (XXᵀ + λI)⁻¹, (n_draws, n_points, n_points), and alpha (n_draws, n_points).
+    """
 
     kernel: Float[np.ndarray, "n_draws n_points n_points"]
     inverse: Float[np.ndarray, "n_draws n_points n_points"]
@@ -35,8 +41,13 @@ class Dual:
         """The diagonal of the hat matrix: how far each point's output follows its own target."""
         return np.einsum("dpq,dqp->dp", self.kernel, self.inverse)
 
-    def without(self, removed: Int[np.ndarray, "n_draws n_sets n_removed"]) -> Float[np.ndarray, "n_draws n_sets n_points"]:
-        """Return the outputs of models trained without each of some sets of points: the dual solution with those entries forced to 0, exactly."""
+    def without(
+        self, removed: Int[np.ndarray, "n_draws n_sets n_removed"]
+    ) -> Float[np.ndarray, "n_draws n_sets n_points"]:
+        """Return the outputs of models trained without each of some sets of points.
+
+        The dual solution with those entries forced to 0, exactly.
+        """
         draws = np.arange(len(removed))[:, None, None]
         blocks = self.inverse[draws[..., None], removed[..., :, None], removed[..., None, :]]
         pressed = np.linalg.solve(blocks, self.alpha[draws, removed][..., None])[..., 0]
@@ -50,7 +61,10 @@ def exact(problems: RidgeEnsemble) -> PerDrawPoint:
 
 
 def influence(problems: RidgeEnsemble) -> PerDrawPoint:
-    """Return outputs after the first-order step for the forgotten points: the Hessian stays that of all points, which high leverage makes far too stiff."""
+    """Return outputs after the first-order step for the forgotten points.
+
+    The Hessian stays that of all points, which high leverage makes far too stiff.
+    """
     dual = Dual.of(problems)
     residuals = np.where(problems.forget, problems.penalty * dual.alpha, 0.0)
     hat = dual.kernel @ dual.inverse
@@ -60,7 +74,8 @@ def influence(problems: RidgeEnsemble) -> PerDrawPoint:
 def datamodels(problems: RidgeEnsemble, *, n_models: int, n_dropped: int, purpose: str) -> PerDrawPoint:
     """Return outputs foretold by ridge datamodels, fitted to the outputs of n_models models, each trained without n_dropped random points.
 
-    The regression is that of the house's `ridge` estimator at its default penalty for effects, here for all draws at once.
+    The regression is that of the house's `ridge` estimator at its default penalty for effects, here for all
+    draws at once.
     """
     dual = Dual.of(problems)
     masks = draw_masks(problems.n_draws, n_models, problems.n_points, n_dropped, purpose)
@@ -83,19 +98,29 @@ def removal_effects(
     return -np.einsum("dp,dpo->do", forget.astype(float), weights)
 
 
-def draw_masks(n_draws: int, n_models: int, n_points: int, n_dropped: int, purpose: str) -> Bool[np.ndarray, "n_draws n_models n_points"]:
+def draw_masks(
+    n_draws: int, n_models: int, n_points: int, n_dropped: int, purpose: str
+) -> Bool[np.ndarray, "n_draws n_models n_points"]:
     """Return masks that each drop n_dropped random points."""
     rng = seeds.generator("convex", "masks", purpose)
-    order = np.argpartition(rng.random((n_draws, n_models, n_points)), n_dropped - 1, axis=2)[:, :, :n_dropped]
+    order = np.argpartition(rng.random((n_draws, n_models, n_points)), n_dropped - 1, axis=2)[
+        :, :, :n_dropped
+    ]
     masks = np.ones((n_draws, n_models, n_points), bool)
     np.put_along_axis(masks, order, False, axis=2)
     return masks
 
 
 def plateau(
-    problems: RidgeEnsemble, outputs: PerDrawPoint, start: Float[np.ndarray, "n_draws n_span"], goal: Float[np.ndarray, "n_draws n_span"]
+    problems: RidgeEnsemble,
+    outputs: PerDrawPoint,
+    start: Float[np.ndarray, "n_draws n_span"],
+    goal: Float[np.ndarray, "n_draws n_span"],
 ) -> Float[np.ndarray, " n_draws"]:
-    """Return R where matching outputs on all points ends: what a model can follow of their error, divided by the points' singular values."""
+    """Return R where matching outputs on all points ends.
+
+    What a model can follow of their error, divided by the points' singular values.
+    """
     error = outputs - problems.outputs(goal)
     followed = np.einsum("dsp,dp->ds", np.linalg.pinv(problems.features), error)
     return (followed**2).sum(axis=1) / ((start - goal) ** 2).sum(axis=1)

@@ -1,6 +1,9 @@
-"""What each algorithm of the linear study descends: squared errors of weighted points against targets, with or without the ridge term.
+"""What each algorithm of the linear study descends.
 
-Gradient descent and its relatives descend the retain set's own loss; matching descends the distance to outputs that somebody foretold.
+Squared errors of weighted points against targets, with or without the ridge term.
+
+Gradient descent and its relatives descend the retain set's own loss; matching descends the distance to
+outputs that somebody foretold.
 """
 
 from dataclasses import dataclass
@@ -13,7 +16,10 @@ from pipeline.studies.convex.linear.ridge_ensemble import PerDrawPoint, RidgeEns
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PanelObjective:
-    """Σ w (θᵀx − t)² + penalty ‖θ‖² for each draw. weights and targets (n_draws, n_points): 0 leaves a point out, a negative weight ascends."""
+    """Σ w (θᵀx − t)² + penalty ‖θ‖² for each draw. weights and targets (n_draws, n_points).
+
+    0 leaves a point out, a negative weight ascends.
+    """
 
     weights: PerDrawPoint
     targets: PerDrawPoint
@@ -36,11 +42,23 @@ def descent(problems: RidgeEnsemble) -> PanelObjective:
 
 
 def descent_and_ascent(problems: RidgeEnsemble, ascent: float) -> PanelObjective:
-    """Return the retain set's loss less `ascent` times the squared errors of the points to be forgotten: GDA."""
-    return PanelObjective(weights=problems.retained - ascent * problems.forget, targets=problems.targets, penalty=problems.penalty)
+    """Return the retain set's loss less `ascent` times the squared errors of the points to be forgotten.
+
+    GDA.
+    """
+    return PanelObjective(
+        weights=problems.retained - ascent * problems.forget,
+        targets=problems.targets,
+        penalty=problems.penalty,
+    )
 
 
-def matching(problems: RidgeEnsemble, outputs: PerDrawPoint, *, retained_only: bool = False) -> PanelObjective:
-    """Return the squared distance to outputs (n_draws, n_points) on all points: OM for the oracle's, DMM for foretold ones, OMRS if retained_only."""
+def matching(
+    problems: RidgeEnsemble, outputs: PerDrawPoint, *, retained_only: bool = False
+) -> PanelObjective:
+    """Return the squared distance to outputs (n_draws, n_points) on all points.
+
+    OM for the oracle's, DMM for foretold ones, OMRS if retained_only.
+    """
     weights = problems.retained if retained_only else np.ones_like(outputs)
     return PanelObjective(weights=weights, targets=outputs, penalty=0.0)

@@ -1,6 +1,10 @@
-"""The paper's linear setting as one study: every algorithm on many draws of one ridge problem, full batch and stochastic, at the stated and its best step.
+"""The paper's linear setting as one study.
 
-Step sizes are searched on draws of their own, so that nothing is tuned on what is reported. Source: Georgiev et al. 2025, figure 10.
+Every algorithm on many draws of one ridge problem, full batch and stochastic, at the stated and its best
+step.
+
+Step sizes are searched on draws of their own, so that nothing is tuned on what is reported. Source: Georgiev
+et al. 2025, figure 10.
 """
 
 from collections.abc import Iterable, Mapping
@@ -27,7 +31,8 @@ Mode = Literal["full", "stochastic"]
 BATCH_MODES: tuple[Mode, ...] = ("full", "stochastic")
 # Forecasts that DMM matches, beside the oracle's own outputs.
 FORECASTS = ("exact", "datamodels", "influence")
-# R below which nothing is left to choose a step size by, and the steps at which it is looked at, evenly spaced in their logarithm.
+# R below which nothing is left to choose a step size by, and the steps at which it is looked at, evenly
+# spaced in their logarithm.
 _NOTHING, N_LOOKS = 1e-10, 24
 
 # Features of all draws at once: 16 GB in float64.
@@ -35,7 +40,10 @@ MOST_STUDY_NUMBERS = 2_000_000_000
 
 
 class LinearExample(Settings):
-    """One family of problems: x ~ N(0, Σ) with Σ = I, or diag(1, ½, ⅓, …) if it decays; the variance of the targets' noise; the penalties λ to look at."""
+    """One family of problems: x ~ N(0, Σ) with Σ = I, or diag(1, ½, ⅓, …) if it decays.
+
+    The variance of the targets' noise; the penalties λ to look at.
+    """
 
     spectrum: Literal["isotropic", "decaying"] = setting(neutral="isotropic")
     noise_variance: float = setting(neutral=4.0, ge=0, le=1e12)
@@ -45,9 +53,15 @@ class LinearExample(Settings):
     def _check(self) -> "LinearExample":
         wrong = next((penalty for penalty in self.penalties if penalty <= 0), None)
         if wrong is not None:
-            raise ValueError(f"penalties: {wrong:g} is not above 0; without a penalty the minimiser is not unique, so there is nothing to be near to")
+            raise ValueError(
+                f"penalties: {wrong:g} is not above 0; without a penalty the minimiser is not unique, so "
+                "there is nothing to be near to"
+            )
         if len({f"{penalty:g}" for penalty in self.penalties}) < len(self.penalties):
-            raise ValueError(f"penalties: {self.penalties} has one twice, up to the six digits that name a panel; name each once")
+            raise ValueError(
+                f"penalties: {self.penalties} has one twice, up to the six digits that name a panel; name "
+                "each once"
+            )
         return self
 
     def eigenvalues(self, n_features: int) -> Float[np.ndarray, " n_features"]:
@@ -78,7 +92,10 @@ class LinearStudy(Settings):
             "isotropic": {},
             "decaying": {"spectrum": "decaying", "noise_variance": 0.25, "penalties": [0.25, 5.0]},
         },
-        default={"isotropic": LinearExample(), "decaying": LinearExample(spectrum="decaying", noise_variance=0.25, penalties=(0.25, 5.0))},
+        default={
+            "isotropic": LinearExample(),
+            "decaying": LinearExample(spectrum="decaying", noise_variance=0.25, penalties=(0.25, 5.0)),
+        },
         min_length=1,
     )
 
@@ -86,14 +103,23 @@ class LinearStudy(Settings):
     def _check(self) -> "LinearStudy":
         n_numbers = max(self.n_draws, self.n_tuning_draws) * self.n_points * (self.n_points + self.n_features)
         if n_numbers > MOST_STUDY_NUMBERS:
-            raise ValueError(f"n_draws, n_points and n_features make {n_numbers:,} numbers, more than {MOST_STUDY_NUMBERS:,}; lower one of them")
+            raise ValueError(
+                f"n_draws, n_points and n_features make {n_numbers:,} numbers, more than "
+                f"{MOST_STUDY_NUMBERS:,}; lower one of them"
+            )
         n_retained = self.n_points - self.n_forget
         if n_retained < self.batch_size:
-            raise ValueError(f"n_forget {self.n_forget} leaves {n_retained} of {self.n_points} points, fewer than batch_size {self.batch_size}; forget fewer")
+            raise ValueError(
+                f"n_forget {self.n_forget} leaves {n_retained} of {self.n_points} points, fewer than "
+                f"batch_size {self.batch_size}; forget fewer"
+            )
         if self.exponents[0] > self.exponents[1]:
             raise ValueError(f"exponents {self.exponents} is no range; give the smaller first")
         if len({f"{ascent:g}" for ascent in self.ascents}) < len(self.ascents):
-            raise ValueError(f"ascents: {self.ascents} has one twice, up to the six digits that name its curve; name each once")
+            raise ValueError(
+                f"ascents: {self.ascents} has one twice, up to the six digits that name its curve; name each "
+                "once"
+            )
         return self
 
     @property
@@ -133,19 +159,39 @@ class Setting:
     @cached_property
     def spectra(self) -> Mapping[str, Spectrum]:
         """The full-batch descent of each algorithm in closed form."""
-        return {name: Spectrum.of(self.problems, objective, self.start, self.goal) for name, objective in self.algorithms.items()}
+        return {
+            name: Spectrum.of(self.problems, objective, self.start, self.goal)
+            for name, objective in self.algorithms.items()
+        }
 
     def full_batch(self, name: str, step_sizes: list[float], n_steps: int) -> DistanceShares:
         """Return R of an algorithm at each full-batch step, by taking the steps."""
-        return quadratic_descent.full_batch(self.problems, self.algorithms[name], self.start, self.goal, step_sizes=step_sizes, n_steps=n_steps)
+        return quadratic_descent.full_batch(
+            self.problems,
+            self.algorithms[name],
+            self.start,
+            self.goal,
+            step_sizes=step_sizes,
+            n_steps=n_steps,
+        )
 
-    def stochastic(self, schedules: Mapping[str, Float[np.ndarray, "n_steps n_schedules"]], batch_size: int, purpose: str) -> dict[str, DistanceShares]:
+    def stochastic(
+        self, schedules: Mapping[str, Float[np.ndarray, "n_steps n_schedules"]], batch_size: int, purpose: str
+    ) -> dict[str, DistanceShares]:
         """Return R of algorithms at each stochastic step, for schedules of step sizes."""
         found: dict[str, DistanceShares] = {}
         for names in self._alike(schedules):
             run = [self.algorithms[name] for name in names]
             step_sizes = np.stack([schedules[name] for name in names], axis=1)
-            shares = quadratic_descent.stochastic(self.problems, run, self.start, self.goal, step_sizes=step_sizes, batch_size=batch_size, purpose=purpose)
+            shares = quadratic_descent.stochastic(
+                self.problems,
+                run,
+                self.start,
+                self.goal,
+                step_sizes=step_sizes,
+                batch_size=batch_size,
+                purpose=purpose,
+            )
             found |= dict(zip(names, shares, strict=True))
         return found
 
@@ -163,14 +209,23 @@ def set_up(problems: RidgeEnsemble, study: LinearStudy, purpose: str) -> Setting
     oracle = problems.outputs(goal)
     outputs = {
         "exact": forecasts.exact(problems),
-        "datamodels": forecasts.datamodels(problems, n_models=study.n_subset_models, n_dropped=study.n_forget, purpose=purpose),
+        "datamodels": forecasts.datamodels(
+            problems, n_models=study.n_subset_models, n_dropped=study.n_forget, purpose=purpose
+        ),
         "influence": forecasts.influence(problems),
     }
     algorithms = {"gd": linear_objectives.descent(problems)}
-    algorithms |= {f"gda_{ascent:g}": linear_objectives.descent_and_ascent(problems, ascent) for ascent in study.ascents}
-    algorithms |= {"om": linear_objectives.matching(problems, oracle), "omrs": linear_objectives.matching(problems, oracle, retained_only=True)}
+    algorithms |= {
+        f"gda_{ascent:g}": linear_objectives.descent_and_ascent(problems, ascent) for ascent in study.ascents
+    }
+    algorithms |= {
+        "om": linear_objectives.matching(problems, oracle),
+        "omrs": linear_objectives.matching(problems, oracle, retained_only=True),
+    }
     algorithms |= {f"dmm_{name}": linear_objectives.matching(problems, outputs[name]) for name in FORECASTS}
-    return Setting(problems=problems, start=problems.minimiser(), goal=goal, outputs=outputs, algorithms=algorithms)
+    return Setting(
+        problems=problems, start=problems.minimiser(), goal=goal, outputs=outputs, algorithms=algorithms
+    )
 
 
 def best_steps(tuning: Setting, study: LinearStudy) -> dict[Mode, dict[str, float]]:
@@ -180,7 +235,12 @@ def best_steps(tuning: Setting, study: LinearStudy) -> dict[Mode, dict[str, floa
     seen = tuning.stochastic(dict.fromkeys(tuning.algorithms, schedule), study.batch_size, "tune")
     found: dict[Mode, dict[str, float]] = {mode: {} for mode in BATCH_MODES}
     for name in tuning.algorithms:
-        full = np.stack([tuning.spectra[name].shares(size, times.tolist()).mean(axis=1) for size in study.step_sizes], axis=1)
+        full = np.stack(
+            [tuning.spectra[name].shares(size, times.tolist()).mean(axis=1) for size in study.step_sizes],
+            axis=1,
+        )
         for mode, shares in zip(BATCH_MODES, (full, seen[name][times].mean(axis=1)), strict=True):
-            found[mode][name] = study.step_sizes[int(np.argmin(np.log(np.maximum(shares, _NOTHING)).mean(axis=0)))]
+            found[mode][name] = study.step_sizes[
+                int(np.argmin(np.log(np.maximum(shares, _NOTHING)).mean(axis=0)))
+            ]
     return found

@@ -1,4 +1,7 @@
-"""What the linear study finds for one example and penalty: curves of every algorithm, theory beside them, and how many steps each takes."""
+"""What the linear study finds for one example and penalty.
+
+Curves of every algorithm, theory beside them, and how many steps each takes.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +13,16 @@ from jaxtyping import Float
 from pipeline.core.errors import ConfigError
 from pipeline.studies.convex.linear import forecasts, theory
 from pipeline.studies.convex.linear.earlier_methods import earlier_methods
-from pipeline.studies.convex.linear.linear_study import BATCH_MODES, FORECASTS, LinearExample, LinearStudy, Mode, Setting, best_steps, set_up
+from pipeline.studies.convex.linear.linear_study import (
+    BATCH_MODES,
+    FORECASTS,
+    LinearExample,
+    LinearStudy,
+    Mode,
+    Setting,
+    best_steps,
+    set_up,
+)
 from pipeline.studies.convex.linear.quadratic_descent import DistanceShares
 from pipeline.studies.convex.linear.rates import N_LONG_DRAWS, measure_rates
 
@@ -28,8 +40,9 @@ PanelCurve = Float[np.ndarray, " n_steps_and_start"]
 class Panel:
     """Curves by name, each R at steps 0 … n_steps, and findings, JSON-ready.
 
-    Names are `mode.algorithm.choice.statistic`: choice `stated` or `best` step size, statistic `mean` or `sd` over draws; of full-batch `gd` and `om`
-    also `theory`, the mean by theorem 1, and `outside`, the part of it that lies outside what the retained points span.
+    Names are `mode.algorithm.choice.statistic`: choice `stated` or `best` step size, statistic `mean` or `sd`
+    over draws; of full-batch `gd` and `om` also `theory`, the mean by theorem 1, and `outside`, the part of
+    it that lies outside what the retained points span.
     """
 
     curves: Mapping[str, PanelCurve]
@@ -37,23 +50,40 @@ class Panel:
 
 
 def study_panel(study: LinearStudy, example: LinearExample, penalty: float) -> Panel:
-    """Return everything about one example at one penalty; raises ConfigError if nothing is forgotten by any step, such as without noise and features."""
+    """Return everything about one example at one penalty.
+
+    Raises ConfigError if nothing is forgotten by any step, such as without noise and features.
+    """
     problems = study.draw(example, penalty, "report", study.n_draws)
     setting = set_up(problems, study, "report")
     if not ((setting.start - setting.goal) ** 2).sum(axis=1).all():
-        raise ConfigError(f"at penalty {penalty:g} forgetting moves a minimiser nowhere, so there is no distance to measure; use noisier or fewer targets")
-    best = best_steps(set_up(study.draw(example, penalty, "tune", study.n_tuning_draws), study, "tune"), study)
-    chosen = {mode: {name: [study.stated_step, size] for name, size in best[mode].items()} for mode in BATCH_MODES}
+        raise ConfigError(
+            f"at penalty {penalty:g} forgetting moves a minimiser nowhere, so there is no distance to "
+            "measure; use noisier or fewer targets"
+        )
+    best = best_steps(
+        set_up(study.draw(example, penalty, "tune", study.n_tuning_draws), study, "tune"), study
+    )
+    chosen = {
+        mode: {name: [study.stated_step, size] for name, size in best[mode].items()} for mode in BATCH_MODES
+    }
     full = {name: setting.full_batch(name, sizes, study.n_steps) for name, sizes in chosen["full"].items()}
     schedules = {name: np.tile(sizes, (study.n_steps, 1)) for name, sizes in chosen["stochastic"].items()}
     theirs, deviation = _theory(setting, chosen["full"], full)
-    curves = _named("full", full) | _named("stochastic", setting.stochastic(schedules, study.batch_size, "report")) | theirs
+    curves = (
+        _named("full", full)
+        | _named("stochastic", setting.stochastic(schedules, study.batch_size, "report"))
+        | theirs
+    )
     findings = {
         "penalty": penalty,
         "n_used": {name: objective.n_used for name, objective in setting.algorithms.items()},
         "stated_step": study.stated_step,
         "best_step": best,
-        "steps_to": {name: _steps_to(setting, name, best["full"][name], curves[f"full.{name}.best.mean"]) for name in setting.algorithms},
+        "steps_to": {
+            name: _steps_to(setting, name, best["full"][name], curves[f"full.{name}.best.mean"])
+            for name in setting.algorithms
+        },
         "deviation_from_theorem_1": deviation,
         "plateau": {name: _plateau(setting, name, best["full"][f"dmm_{name}"]) for name in FORECASTS},
         "earlier": earlier_methods(problems, study.n_features, study.n_steps),
@@ -73,7 +103,9 @@ def _named(mode: Mode, found: Mapping[str, DistanceShares]) -> dict[str, PanelCu
     return curves
 
 
-def _theory(setting: Setting, chosen: Mapping[str, list[float]], iterated: Mapping[str, DistanceShares]) -> tuple[dict[str, PanelCurve], float]:
+def _theory(
+    setting: Setting, chosen: Mapping[str, list[float]], iterated: Mapping[str, DistanceShares]
+) -> tuple[dict[str, PanelCurve], float]:
     """Return what theorem 1 says at both step sizes, the part of it outside the retained span, and how far it is from the iterates at most.
 
     The deviation is that of ‖θ_t − θ*‖ in units of ‖θ_full − θ*‖, over all draws and steps.
@@ -84,24 +116,42 @@ def _theory(setting: Setting, chosen: Mapping[str, list[float]], iterated: Mappi
     for name, formula in closed.items():
         for number, choice in enumerate(CHOICES):
             shares = iterated[name][:, :, number]
-            differences = formula(setting.problems, setting.start, setting.goal, step_size=chosen[name][number], times=range(len(shares)))
+            differences = formula(
+                setting.problems,
+                setting.start,
+                setting.goal,
+                step_size=chosen[name][number],
+                times=range(len(shares)),
+            )
             foretold = theory.shares_of(differences, setting.start, setting.goal)
             worst = max(worst, float(np.abs(np.sqrt(foretold) - np.sqrt(shares)).max()))
             found[f"full.{name}.{choice}.theory"] = foretold.mean(axis=1)
-            found[f"full.{name}.{choice}.outside"] = (theory.outside(setting.problems, differences) / length).mean(axis=1)
+            found[f"full.{name}.{choice}.outside"] = (
+                theory.outside(setting.problems, differences) / length
+            ).mean(axis=1)
     return found, worst
 
 
 def _rates(study: LinearStudy, example: LinearExample, penalty: float) -> dict[str, Any]:
-    """Return the rates of long runs: only at the largest penalty do a few thousand steps suffice to see the tail of descent."""
+    """Return the rates of long runs.
+
+    Only at the largest penalty do a few thousand steps suffice to see the tail of descent.
+    """
     few = study.draw(example, penalty, "rates", min(N_LONG_DRAWS, study.n_draws))
     return measure_rates(set_up(few, study, "rates"), study).to_json()
 
 
 def _steps_to(setting: Setting, name: str, step_size: float, taken: PanelCurve) -> dict[str, int | None]:
-    """Return the first step at which the mean of R is at each target: of those taken, where no dip is missed, else of those foretold."""
+    """Return the first step at which the mean of R is at each target.
+
+    Of those taken, where no dip is missed, else of those foretold.
+    """
     first = {target: int(np.argmax(taken <= target)) for target in PANEL_TARGETS}
-    return {f"{target:g}": first[target] or setting.spectra[name].steps_to(target, step_size=step_size, most=MOST_PANEL_STEPS) for target in PANEL_TARGETS}
+    return {
+        f"{target:g}": first[target]
+        or setting.spectra[name].steps_to(target, step_size=step_size, most=MOST_PANEL_STEPS)
+        for target in PANEL_TARGETS
+    }
 
 
 def _plateau(setting: Setting, name: str, step_size: float) -> dict[str, Any]:
@@ -111,5 +161,9 @@ def _plateau(setting: Setting, name: str, step_size: float) -> dict[str, Any]:
     before = setting.problems.outputs(setting.start)
     error = float((((found - oracle) ** 2).sum(axis=1) / ((before - oracle) ** 2).sum(axis=1)).mean())
     # Exact algebra has no plateau but rounding: there is no twice that to reach.
-    steps = setting.spectra[f"dmm_{name}"].steps_to(2 * left, step_size=step_size, most=MOST_PANEL_STEPS) if left > 1e-12 else None
+    steps = (
+        setting.spectra[f"dmm_{name}"].steps_to(2 * left, step_size=step_size, most=MOST_PANEL_STEPS)
+        if left > 1e-12
+        else None
+    )
     return {"share": left, "steps_to_twice": steps, "output_error": error}

@@ -1,6 +1,9 @@
-"""Full-batch and stochastic descent of quadratics, all draws and step sizes at once; what comes back is R, the share of the squared distance that is left.
+"""Full-batch and stochastic descent of quadratics, all draws and step sizes at once.
 
-Iterates are computed step by step; what full-batch ones come to after any number of steps is also known in closed form, as a `Spectrum`.
+What comes back is R, the share of the squared distance that is left.
+
+Iterates are computed step by step; what full-batch ones come to after any number of steps is also known in
+closed form, as a `Spectrum`.
 """
 
 from collections.abc import Sequence
@@ -23,8 +26,19 @@ DistanceShares = Float[np.ndarray, "n_steps_and_start n_draws n_step_sizes"]
 Iterates = Float[np.ndarray, "n_draws n_span n_columns"]
 
 
-def full_batch(problems: RidgeEnsemble, objective: PanelObjective, start: Thetas, goal: Thetas, *, step_sizes: Sequence[float], n_steps: int) -> DistanceShares:
-    """Return R_t = ‖θ_t − goal‖² / ‖start − goal‖², t = 0 … n_steps, for each draw and step size; at most DIVERGED."""
+def full_batch(
+    problems: RidgeEnsemble,
+    objective: PanelObjective,
+    start: Thetas,
+    goal: Thetas,
+    *,
+    step_sizes: Sequence[float],
+    n_steps: int,
+) -> DistanceShares:
+    """Return R_t = ‖θ_t − goal‖² / ‖start − goal‖², t = 0 … n_steps, for each draw and step size.
+
+    At most DIVERGED.
+    """
     hessian, moments = objective.quadratic(problems)
     sizes, thetas = np.asarray(step_sizes, float), np.repeat(start[:, :, None], len(step_sizes), axis=2)
     shares = [_share(thetas, start, goal)]
@@ -47,15 +61,18 @@ def stochastic(
 ) -> list[DistanceShares]:
     """Return R_t of each objective as full_batch does, where step t has step_sizes[t] and sees batch_size random points of those that are weighed.
 
-    The sum over a batch is descended, with its share batch_size / n_used of the ridge term: on average a step is that share of a full one. All
-    objectives see the same batches, which costs little more than one of them, so they must weigh the same points.
+    The sum over a batch is descended, with its share batch_size / n_used of the ridge term: on average a step
+    is that share of a full one. All objectives see the same batches, which costs little more than one of
+    them, so they must weigh the same points.
     """
     rng = seeds.generator("convex", "batches", purpose)
     used = np.stack([np.flatnonzero(weights) for weights in objectives[0].weights])
     n_sizes = step_sizes.shape[2]
     weights = np.repeat(np.stack([objective.weights for objective in objectives], axis=2), n_sizes, axis=2)
     targets = np.repeat(np.stack([objective.targets for objective in objectives], axis=2), n_sizes, axis=2)
-    ridge = np.repeat([2 * objective.penalty * batch_size / objective.n_used for objective in objectives], n_sizes)
+    ridge = np.repeat(
+        [2 * objective.penalty * batch_size / objective.n_used for objective in objectives], n_sizes
+    )
     draws, thetas = np.arange(problems.n_draws)[:, None], np.repeat(start[:, :, None], len(ridge), axis=2)
     shares = [_share(thetas, start, goal)]
     for sizes in step_sizes.reshape(len(step_sizes), -1):
@@ -73,7 +90,8 @@ def stochastic(
 class Spectrum:
     """A full-batch descent of each draw in the eigenbasis of its Hessian, all (n_draws, n_span) but `length` (n_draws,).
 
-    bends: eigenvalues; first: from where the descent ends to its start; rest: from the goal to where it ends; length: squared, from goal to start.
+    bends: eigenvalues; first: from where the descent ends to its start; rest: from the goal to where it ends;
+    length: squared, from goal to start.
     """
 
     bends: Float[np.ndarray, "n_draws n_span"]
@@ -82,26 +100,39 @@ class Spectrum:
     length: Float[np.ndarray, " n_draws"]
 
     @classmethod
-    def of(cls, problems: RidgeEnsemble, objective: PanelObjective, start: Thetas, goal: Thetas) -> "Spectrum":
+    def of(
+        cls, problems: RidgeEnsemble, objective: PanelObjective, start: Thetas, goal: Thetas
+    ) -> "Spectrum":
         """Return the spectrum of an objective, whose descent begins at start and would best end at goal."""
         hessian, moments = objective.quadratic(problems)
         bends, vectors = np.linalg.eigh(hessian)
         begin, wanted, pull = (np.einsum("dsk,ds->dk", vectors, each) for each in (start, goal, moments))
         known = np.abs(bends) > FLAT * np.abs(bends).max(axis=1, keepdims=True)
         end = np.where(known, pull / np.where(known, bends, 1.0), begin)
-        return cls(bends=np.where(known, bends, 0.0), first=begin - end, rest=end - wanted, length=((start - goal) ** 2).sum(axis=1))
+        return cls(
+            bends=np.where(known, bends, 0.0),
+            first=begin - end,
+            rest=end - wanted,
+            length=((start - goal) ** 2).sum(axis=1),
+        )
 
     def shares(self, step_size: float, times: Sequence[int]) -> Float[np.ndarray, "n_times n_draws"]:
         """Return R after each number of steps of step_size, at most DIVERGED."""
         shrinks = 1 - step_size * self.bends
         with np.errstate(over="ignore", invalid="ignore"):
-            left = np.stack([((shrinks**time * self.first + self.rest) ** 2).sum(axis=1) for time in times]) / self.length
+            left = (
+                np.stack([((shrinks**time * self.first + self.rest) ** 2).sum(axis=1) for time in times])
+                / self.length
+            )
         return np.nan_to_num(np.minimum(left, DIVERGED), nan=DIVERGED)
 
     def steps_to(self, share: float, *, step_size: float, most: int) -> int | None:
-        """Return the first of up to `most` steps at which the mean of R over draws is at most share; None if there is none.
+        """Return the first of up to `most` steps at which the mean of R over draws is at most share.
 
-        Times are tried at doublings, then between the last above and the first below: a dip shorter than that is not seen.
+        None if there is none.
+
+        Times are tried at doublings, then between the last above and the first below: a dip shorter than that
+        is not seen.
         """
 
         def is_there(time: int) -> bool:
@@ -126,7 +157,9 @@ def _share(thetas: Iterates, start: Thetas, goal: Thetas) -> Float[np.ndarray, "
     return np.nan_to_num(np.minimum(found, DIVERGED), nan=DIVERGED)
 
 
-def _batches(rng: np.random.Generator, used: Int[np.ndarray, "n_draws n_used"], batch_size: int) -> Int[np.ndarray, "n_draws batch_size"]:
+def _batches(
+    rng: np.random.Generator, used: Int[np.ndarray, "n_draws n_used"], batch_size: int
+) -> Int[np.ndarray, "n_draws batch_size"]:
     """Return batch_size different points of those used for each draw, every set of them equally likely."""
     places = np.argpartition(rng.random(used.shape), batch_size - 1, axis=1)[:, :batch_size]
     return np.take_along_axis(used, places, axis=1)

@@ -1,6 +1,9 @@
-"""How fast stochastic descent goes in the long run, by regression on its tail: matching falls exponentially, the retain set's own loss at most as a power.
+"""How fast stochastic descent goes in the long run, by regression on its tail.
 
-At θ* the oracle's gradients agree on every batch, those of the ridge loss do not: their noise must be stepped down. Source: Georgiev et al. 2025, theorem 2.
+Matching falls exponentially, the retain set's own loss at most as a power.
+
+At θ* the oracle's gradients agree on every batch, those of the ridge loss do not: their noise must be stepped
+down. Source: Georgiev et al. 2025, theorem 2.
 """
 
 from collections.abc import Mapping
@@ -29,9 +32,11 @@ TAIL = (1e-8, 1e-1)
 class StepRates:
     """Tails of stochastic runs.
 
-    matching: what E R of OM is multiplied by in a step; straightness: R² of log E R against the step; both None where the run was too short to tell.
-    bound: the factor that theorem 2 promises at this step size. descent_power: p of E R ~ t⁻ᵖ of SGD with its best falling steps, over the last
-    decade of steps; theorem 2 says p ≤ 2. descent_left and matching_left: E R at the end. curves: `step`, and E R of `om` and `gd` there.
+    matching: what E R of OM is multiplied by in a step; straightness: R² of log E R against the step; both
+    None where the run was too short to tell. bound: the factor that theorem 2 promises at this step size.
+    descent_power: p of E R ~ t⁻ᵖ of SGD with its best falling steps, over the last decade of steps; theorem 2
+    says p ≤ 2. descent_left and matching_left: E R at the end. curves: `step`, and E R of `om` and `gd`
+    there.
     """
 
     n_steps: int
@@ -52,12 +57,16 @@ class StepRates:
 def measure_rates(setting: Setting, study: LinearStudy) -> StepRates:
     """Return the rates of a setting.
 
-    SGD's schedule is the one that ends lowest of these very runs, which favours SGD; matching gets the largest 10/2ᵏ that theorem 2 covers.
+    SGD's schedule is the one that ends lowest of these very runs, which favours SGD; matching gets the
+    largest 10/2ᵏ that theorem 2 covers.
     """
     n_steps = study.n_long_steps
     step_size, bound = _covered(setting, study)
     schedules = {"om": np.full((n_steps, 1), step_size), "gd": _falling(study.step_sizes[::2], n_steps)}
-    runs = {name: shares.mean(axis=1) for name, shares in setting.stochastic(schedules, study.batch_size, "rates").items()}
+    runs = {
+        name: shares.mean(axis=1)
+        for name, shares in setting.stochastic(schedules, study.batch_size, "rates").items()
+    }
     matching, tried = runs["om"][:, 0], runs["gd"]
     chosen = tried[:, int(np.argmin(tried[-1]))]
     slope, straightness = _tail(matching)
@@ -73,14 +82,20 @@ def measure_rates(setting: Setting, study: LinearStudy) -> StepRates:
         matching_left=float(matching[-1]),
         descent_power=float(power),
         descent_left=float(chosen[-1]),
-        curves={"step": shown.astype(float).tolist(), "om": matching[shown].tolist(), "gd": chosen[shown].tolist()},
+        curves={
+            "step": shown.astype(float).tolist(),
+            "om": matching[shown].tolist(),
+            "gd": chosen[shown].tolist(),
+        },
     )
 
 
 def _covered(setting: Setting, study: LinearStudy) -> tuple[float, float]:
     """Return the largest step size that theorem 2 covers on every draw, and the factor it promises on the slowest."""
     step_size = study.step_sizes[0]
-    while np.isnan(rate := theory.theorem_2_rate(setting.problems, step_size=step_size, batch_size=study.batch_size)).any():
+    while np.isnan(
+        rate := theory.theorem_2_rate(setting.problems, step_size=step_size, batch_size=study.batch_size)
+    ).any():
         step_size /= 2
     return step_size, float(rate.max())
 

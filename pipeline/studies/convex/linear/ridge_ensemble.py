@@ -1,4 +1,6 @@
-"""Many draws of one ridge problem, held in coordinates of what their points span: no descent ever leaves that space, and it is smaller than the features'.
+"""Many draws of one ridge problem, held in coordinates of what their points span.
+
+No descent ever leaves that space, and it is smaller than the features'.
 
 Losses are sums, as in the paper: Σ (θᵀx − y)² + λ‖θ‖². Source: Georgiev et al. 2025, the linear setting.
 """
@@ -19,7 +21,8 @@ Thetas = Float[np.ndarray, "n_draws n_span"]
 class RidgeEnsemble:
     """Draws of a ridge problem. features are coordinates in an orthonormal basis of what the points of each draw span, so norms are those of θ.
 
-    features (n_draws, n_points, n_span), targets (n_draws, n_points), forget (n_draws, n_points) true for points to be forgotten.
+    features (n_draws, n_points, n_span), targets (n_draws, n_points), forget (n_draws, n_points) true for
+    points to be forgotten.
     """
 
     features: Coordinates
@@ -53,9 +56,14 @@ class RidgeEnsemble:
         return weighted.transpose(0, 2, 1) @ self.features
 
     def minimiser(self, weights: PerDrawPoint | None = None) -> Thetas:
-        """Return argmin Σ w (θᵀx − y)² + λ‖θ‖² of each draw: what training, or with `retained` retraining, comes to."""
+        """Return argmin Σ w (θᵀx − y)² + λ‖θ‖² of each draw.
+
+        What training, or with `retained` retraining, comes to.
+        """
         hessian = self.gram(weights) + self.penalty * np.eye(self.features.shape[2])
-        moments = np.einsum("dps,dp->ds", self.features, self.targets if weights is None else self.targets * weights)
+        moments = np.einsum(
+            "dps,dp->ds", self.features, self.targets if weights is None else self.targets * weights
+        )
         return np.linalg.solve(hessian, moments[:, :, None])[:, :, 0]
 
     def outputs(self, thetas: Thetas) -> PerDrawPoint:
@@ -75,25 +83,40 @@ def draw_ridge(
 ) -> RidgeEnsemble:
     """Return draws of x ~ N(0, diag(spectrum)), θ ~ N(0, I), y ~ N(θᵀx, noise_variance), with n_forget random points to be forgotten.
 
-    Draw i depends on purpose and i alone, not on how many are drawn nor on the penalty, so that penalties are compared on the same data.
+    Draw i depends on purpose and i alone, not on how many are drawn nor on the penalty, so that penalties are
+    compared on the same data.
     """
-    drawn = [_draw_one(seeds.generator("convex", purpose, number), n_points, spectrum, n_forget, noise_variance) for number in range(n_draws)]
+    drawn = [
+        _draw_one(seeds.generator("convex", purpose, number), n_points, spectrum, n_forget, noise_variance)
+        for number in range(n_draws)
+    ]
     features, targets, forget = (np.stack(arrays) for arrays in zip(*drawn, strict=True))
     return RidgeEnsemble(features=features, targets=targets, forget=forget, penalty=penalty)
 
 
 def _draw_one(
-    rng: np.random.Generator, n_points: int, spectrum: Float[np.ndarray, " n_features"], n_forget: int, noise_variance: float
-) -> tuple[Float[np.ndarray, "n_points n_span"], Float[np.ndarray, " n_points"], Bool[np.ndarray, " n_points"]]:
+    rng: np.random.Generator,
+    n_points: int,
+    spectrum: Float[np.ndarray, " n_features"],
+    n_forget: int,
+    noise_variance: float,
+) -> tuple[
+    Float[np.ndarray, "n_points n_span"], Float[np.ndarray, " n_points"], Bool[np.ndarray, " n_points"]
+]:
     features = rng.standard_normal((n_points, len(spectrum))) * np.sqrt(spectrum)
-    targets = features @ rng.standard_normal(len(spectrum)) + np.sqrt(noise_variance) * rng.standard_normal(n_points)
+    targets = features @ rng.standard_normal(len(spectrum)) + np.sqrt(noise_variance) * rng.standard_normal(
+        n_points
+    )
     forget = np.zeros(n_points, bool)
     forget[rng.choice(n_points, n_forget, replace=False)] = True
     return in_span(features), targets, forget
 
 
 def in_span(features: Float[np.ndarray, "n_points n_features"]) -> Float[np.ndarray, "n_points n_span"]:
-    """Return features in coordinates of what they span: inner products are kept. With more points than features they are left as they are."""
+    """Return features in coordinates of what they span: inner products are kept.
+
+    With more points than features they are left as they are.
+    """
     if len(features) >= features.shape[1]:
         return features
     triangle: Float[np.ndarray, "n_points n_points"] = np.linalg.qr(features.T)[1]

@@ -1,4 +1,6 @@
-"""What the theorems say, in closed form: where full-batch iterates are at any step, and how fast stochastic matching must be.
+"""What the theorems say, in closed form.
+
+Where full-batch iterates are at any step, and how fast stochastic matching must be.
 
 Source: Georgiev et al. 2025, theorems 1 and 2.
 """
@@ -15,18 +17,34 @@ Differences = Float[np.ndarray, "n_times n_draws n_span"]
 Curves = Float[np.ndarray, "n_times n_draws"]
 
 
-def theorem_1_descent(problems: RidgeEnsemble, start: Thetas, goal: Thetas, *, step_size: float, times: Sequence[int]) -> Differences:
+def theorem_1_descent(
+    problems: RidgeEnsemble, start: Thetas, goal: Thetas, *, step_size: float, times: Sequence[int]
+) -> Differences:
     """Return θ_t − θ* of GD: (I − 2ηλ)ᵗ (I − 2η/(1 − 2ηλ) X_RᵀX_R)ᵗ (θ_full − θ*), at each of the times."""
     # The two factors are multiplied out: the first may be 0, where the second has no value.
-    return _powers(problems.gram(problems.retained), start - goal, 2 * step_size, times, 1 - 2 * step_size * problems.penalty)
+    return _powers(
+        problems.gram(problems.retained),
+        start - goal,
+        2 * step_size,
+        times,
+        1 - 2 * step_size * problems.penalty,
+    )
 
 
-def theorem_1_matching(problems: RidgeEnsemble, start: Thetas, goal: Thetas, *, step_size: float, times: Sequence[int]) -> Differences:
+def theorem_1_matching(
+    problems: RidgeEnsemble, start: Thetas, goal: Thetas, *, step_size: float, times: Sequence[int]
+) -> Differences:
     """Return θ_t − θ* of OM: (I − 2ηXᵀX)ᵗ (θ_full − θ*), at each of the times."""
     return _powers(problems.gram(), start - goal, 2 * step_size, times, 1.0)
 
 
-def _powers(gram: Float[np.ndarray, "n_draws n_span n_span"], first: Thetas, rate: float, times: Sequence[int], shrink: float) -> Differences:
+def _powers(
+    gram: Float[np.ndarray, "n_draws n_span n_span"],
+    first: Thetas,
+    rate: float,
+    times: Sequence[int],
+    shrink: float,
+) -> Differences:
     """Return (shrink − rate·gram)ᵗ first."""
     values, vectors = np.linalg.eigh(gram)
     coordinates = np.einsum("dsk,ds->dk", vectors, first)
@@ -40,12 +58,17 @@ def shares_of(differences: Differences, start: Thetas, goal: Thetas) -> Curves:
     return (differences**2).sum(axis=2) / ((start - goal) ** 2).sum(axis=1)
 
 
-def theorem_2_rate(problems: RidgeEnsemble, *, step_size: float, batch_size: int) -> Float[np.ndarray, " n_draws"]:
-    """Return the factor by which E R of stochastic OM shrinks in a step at the least, 1 − 2ηγ_min b/n; NaN where the step is too large for it.
+def theorem_2_rate(
+    problems: RidgeEnsemble, *, step_size: float, batch_size: int
+) -> Float[np.ndarray, " n_draws"]:
+    """Return the factor by which E R of stochastic OM shrinks in a step at the least, 1 − 2ηγ_min b/n.
 
-    A step of size η keeps E‖θ − θ*‖² (1 − 4ηγ_min b/n · (1 − ηL)) of it, L being the largest eigenvalue of X_BᵀX_B over batches B, which is no more
-    than the b largest squared norms together; for ηL ≤ ½ that is at most the factor. γ_min is the least eigenvalue of XᵀX
-    on what the points span, which θ_t − θ* never leaves.
+    NaN where the step is too large for it.
+
+    A step of size η keeps E‖θ − θ*‖² (1 − 4ηγ_min b/n · (1 − ηL)) of it, L being the largest eigenvalue of
+    X_BᵀX_B over batches B, which is no more than the b largest squared norms together; for ηL ≤ ½ that is at
+    most the factor. γ_min is the least eigenvalue of XᵀX on what the points span, which θ_t − θ* never
+    leaves.
     """
     least = np.linalg.eigvalsh(problems.gram())[:, 0]
     largest = np.sort((problems.features**2).sum(axis=2), axis=1)[:, -batch_size:].sum(axis=1)
@@ -54,7 +77,10 @@ def theorem_2_rate(problems: RidgeEnsemble, *, step_size: float, batch_size: int
 
 
 def outside(problems: RidgeEnsemble, differences: Differences) -> Curves:
-    """Return the squared length of θ_t − goal that lies outside what the retained points span: there GD only shrinks by 1 − 2ηλ a step."""
+    """Return the squared length of θ_t − goal that lies outside what the retained points span.
+
+    There GD only shrinks by 1 − 2ηλ a step.
+    """
     values, vectors = np.linalg.eigh(problems.gram(problems.retained))
     unknown = values < values[:, -1:] * FLAT
     parts = np.matmul(differences.transpose(1, 0, 2), vectors) * unknown[:, None]

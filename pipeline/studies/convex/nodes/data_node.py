@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+from typing_extensions import override
 
 from pipeline.core.registry import Plugin, identity
 from pipeline.data.content_cache import KNOWN
@@ -17,7 +18,10 @@ from pipeline.studies.convex.real.real_study import DataStudy
 
 @dataclass(frozen=True, kw_only=True)
 class ConvexData(ConvexNode):
-    """Courses of all removals, one record a row: `course`, `step`, `evaluations` and `share`, which is R; all else is the summary."""
+    """Courses of all removals, one record a row: `course`, `step`, `evaluations` and `share`, which is R.
+
+    All else is the summary.
+    """
 
     unit: ClassVar[str] = "studies"
 
@@ -27,29 +31,32 @@ class ConvexData(ConvexNode):
     reads_inputs: bool = True
 
     @property
+    @override
     def place(self) -> str:
-        """See ConvexNode."""
         return self.label
 
     @property
+    @override
     def slug(self) -> str:
-        """See Node."""
         return "data"
 
+    @override
     def settings(self) -> dict[str, Any]:
-        """See Node."""
         return {"dataset": identity(self.dataset), "study": identity(self.study)}
 
     def circumstances(self) -> dict[str, Any]:
-        """Return the content of the data set that it loads itself; raises InputsNotReadError, see KnownContent.digest."""
+        """Return the content of the data set that it loads itself.
+
+        Raises InputsNotReadError, see KnownContent.digest.
+        """
         return {"content": KNOWN.digest(self.dataset, reads_inputs=self.reads_inputs)}
 
+    @override
     def plugins(self) -> tuple[Plugin, ...]:
-        """See Node."""
         return (self.dataset,)
 
+    @override
     def parents(self) -> dict[str, Parent]:
-        """See Node."""
         return {}
 
     def compute(self, work: Work) -> Shard:
@@ -57,8 +64,14 @@ class ConvexData(ConvexNode):
         result = study_data(self.dataset.load(), self.study)
         lengths = [len(course.steps) for course in result.courses]
         named = {"step": "steps", "evaluations": "evaluations", "share": "shares"}
-        columns = {name: np.concatenate([getattr(course, field) for course in result.courses]) for name, field in named.items()}
-        return Shard(columns={"course": np.repeat(np.arange(len(lengths)), lengths), **columns}, summary=_summary(result))
+        columns = {
+            name: np.concatenate([getattr(course, field) for course in result.courses])
+            for name, field in named.items()
+        }
+        return Shard(
+            columns={"course": np.repeat(np.arange(len(lengths)), lengths), **columns},
+            summary=_summary(result),
+        )
 
 
 def _summary(result: DataResult) -> dict[str, Any]:
@@ -72,7 +85,15 @@ def _summary(result: DataResult) -> dict[str, Any]:
 
 
 def _outcome(outcome: RemovalOutcome, retrained: RemovalOutcome) -> dict[str, Any]:
-    """Return an outcome with its margins summed up: their mean, and their mean distance from those of the retrained model, in nats."""
+    """Return an outcome with its margins summed up.
+
+    Their mean, and their mean distance from those of the retrained model, in nats.
+    """
     apart = float(np.abs(outcome.margins - retrained.margins).mean())
-    found = {"label": outcome.label, "share": outcome.share, "klom": dict(outcome.klom), "ulira": outcome.ulira}
+    found = {
+        "label": outcome.label,
+        "share": outcome.share,
+        "klom": dict(outcome.klom),
+        "ulira": outcome.ulira,
+    }
     return found | {"margin": float(outcome.margins.mean()), "margin_apart": apart}

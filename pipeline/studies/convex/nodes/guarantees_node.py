@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+from typing_extensions import override
 
 from pipeline.core.registry import Plugin, identity
 from pipeline.data.content_cache import KNOWN
@@ -18,7 +19,10 @@ from pipeline.studies.convex.nodes.convex_node import ConvexNode
 
 @dataclass(frozen=True, kw_only=True)
 class ConvexGuarantees(ConvexNode):
-    """The attack's curves, one rate a row: `case`, `fpr` and `tpr`; what each case is and whether its promise is broken is the summary."""
+    """The attack's curves, one rate a row: `case`, `fpr` and `tpr`.
+
+    What each case is and whether its promise is broken is the summary.
+    """
 
     unit: ClassVar[str] = "trials"
 
@@ -29,24 +33,32 @@ class ConvexGuarantees(ConvexNode):
     reads_inputs: bool = True
 
     @property
+    @override
     def slug(self) -> str:
-        """See Node."""
         return "guarantees"
 
+    @override
     def settings(self) -> dict[str, Any]:
-        """See Node."""
-        return {"dataset": identity(self.dataset), "classes": list(self.classes), "pool": self.pool, "trial": identity(self.trial)}
+        return {
+            "dataset": identity(self.dataset),
+            "classes": list(self.classes),
+            "pool": self.pool,
+            "trial": identity(self.trial),
+        }
 
     def circumstances(self) -> dict[str, Any]:
-        """Return the content of the data set that it loads itself; raises InputsNotReadError, see KnownContent.digest."""
+        """Return the content of the data set that it loads itself.
+
+        Raises InputsNotReadError, see KnownContent.digest.
+        """
         return {"content": KNOWN.digest(self.dataset, reads_inputs=self.reads_inputs)}
 
+    @override
     def plugins(self) -> tuple[Plugin, ...]:
-        """See Node."""
         return (self.dataset,)
 
+    @override
     def parents(self) -> dict[str, Parent]:
-        """See Node."""
         return {}
 
     def compute(self, work: Work) -> Shard:
@@ -54,7 +66,12 @@ class ConvexGuarantees(ConvexNode):
         problem = two_classes(self.dataset.load(), self.classes, self.pool)
         cases = guarantees(problem, self.trial)
         columns = {name: np.concatenate([getattr(case, name) for case in cases]) for name in ("fpr", "tpr")}
-        facts = {"n_points": problem.n_points, "n_features": problem.n_features, "classes": list(self.classes), **self.trial.model_dump(mode="json")}
+        facts = {
+            "n_points": problem.n_points,
+            "n_features": problem.n_features,
+            "classes": list(self.classes),
+            **self.trial.model_dump(mode="json"),
+        }
         return Shard(
             columns={"case": np.repeat(np.arange(len(cases)), [len(case.fpr) for case in cases]), **columns},
             summary={"facts": facts, "cases": [_described(case) for case in cases]},
@@ -62,5 +79,7 @@ class ConvexGuarantees(ConvexNode):
 
 
 def _described(case: Case) -> Mapping[str, Any]:
-    told = {name: getattr(case, name) for name in ("method", "situation", "holds", "sigma", "assumed", "actual")}
+    told = {
+        name: getattr(case, name) for name in ("method", "situation", "holds", "sigma", "assumed", "actual")
+    }
     return told | {"verdict": asdict(case.verdict) | {"is_broken": case.verdict.is_broken}}

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+from typing_extensions import override
 
 from pipeline.core.registry import Plugin, identity
 from pipeline.graph.node import Parent, Work
@@ -15,7 +16,10 @@ from pipeline.studies.convex.nodes.convex_node import ConvexNode
 
 @dataclass(frozen=True, kw_only=True)
 class LinearPanel(ConvexNode):
-    """One example at one penalty: rows are steps, columns `step` and the curves of a Panel; its findings are the summary."""
+    """One example at one penalty: rows are steps, columns `step` and the curves of a Panel.
+
+    Its findings are the summary.
+    """
 
     unit: ClassVar[str] = "panels"
 
@@ -25,29 +29,31 @@ class LinearPanel(ConvexNode):
     penalty: float
 
     @property
+    @override
     def place(self) -> str:
-        """See ConvexNode."""
         return f"{self.label}/{self.penalty:g}"
 
     @property
+    @override
     def slug(self) -> str:
-        """See Node."""
         return "linear"
 
+    @override
     def settings(self) -> dict[str, Any]:
-        """See Node."""
         sizes = {name: part for name, part in identity(self.study).items() if name != "examples"}
         return {"study": sizes, "example": identity(self.example), "penalty": self.penalty}
 
+    @override
     def plugins(self) -> tuple[Plugin, ...]:
-        """See Node."""
         return ()
 
+    @override
     def parents(self) -> dict[str, Parent]:
-        """See Node."""
         return {}
 
     def compute(self, work: Work) -> Shard:
         """Run every algorithm on every draw."""
         panel = study_panel(self.study, self.example, self.penalty)
-        return Shard(columns={"step": np.arange(self.study.n_steps + 1), **panel.curves}, summary=panel.findings)
+        return Shard(
+            columns={"step": np.arange(self.study.n_steps + 1), **panel.curves}, summary=panel.findings
+        )

@@ -1,12 +1,24 @@
-"""The page of the convex study as a node: it gathers what the other nodes found; the report takes its chapter over as it is."""
+"""The page of the convex study as a node: it gathers what the other nodes found.
+
+The report takes its chapter over as it is.
+"""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from typing_extensions import override
+
 from pipeline.core.registry import Plugin
 from pipeline.graph.node import Parent, Work
 from pipeline.graph.nodes.study import Chapter, StudyPage
-from pipeline.studies.convex.chapter.chapter_content import CaseContent, ConvexContent, CourseContent, DataContent, GuaranteeContent, LinearContent
+from pipeline.studies.convex.chapter.chapter_content import (
+    CaseContent,
+    ConvexContent,
+    CourseContent,
+    DataContent,
+    GuaranteeContent,
+    LinearContent,
+)
 from pipeline.studies.convex.nodes.convex_node import ConvexNode
 from pipeline.studies.convex.nodes.data_node import ConvexData
 from pipeline.studies.convex.nodes.guarantees_node import ConvexGuarantees
@@ -25,26 +37,31 @@ class ConvexPage(ConvexNode, StudyPage):
     guarantees: tuple[ConvexGuarantees, ...] = ()
 
     @property
+    @override
     def slug(self) -> str:
-        """See Node."""
         return "page"
 
+    @override
     def settings(self) -> dict[str, Any]:
-        """See Node."""
         return {"title": self.experiment_name, "left_out": list(self.left_out)}
 
+    @override
     def plugins(self) -> tuple[Plugin, ...]:
-        """See Node."""
         return ()
 
+    @override
     def parents(self) -> dict[str, Parent]:
-        """See Node."""
         return {node.key: Parent(node.key) for node in (*self.linear, *self.data, *self.guarantees)}
 
+    @override
     def chapter(self, work: Work) -> Chapter:
-        """See StudyPage."""
         # Matplotlib is imported by whoever draws.
-        from pipeline.studies.convex.chapter.chapter_page import chapter_figures, chapter_summary, render_chapter, render_page
+        from pipeline.studies.convex.chapter.chapter_page import (
+            chapter_figures,
+            chapter_summary,
+            render_chapter,
+            render_page,
+        )
 
         content = ConvexContent(
             title=self.experiment_name,
@@ -54,7 +71,12 @@ class ConvexPage(ConvexNode, StudyPage):
             guarantees=next((_guarantees(node, work) for node in self.guarantees), None),
         )
         html = render_chapter(content)
-        return Chapter(html=html, page=render_page(content, html), summary=chapter_summary(content), figures=chapter_figures(content))
+        return Chapter(
+            html=html,
+            page=render_page(content, html),
+            summary=chapter_summary(content),
+            figures=chapter_figures(content),
+        )
 
 
 def _linear(node: LinearPanel, work: Work) -> LinearContent:
@@ -79,13 +101,25 @@ def _data(node: ConvexData, work: Work) -> DataContent:
     courses = []
     for number, course in enumerate(told["courses"]):
         chosen = rows["course"] == number
-        found = {field: rows[name][chosen] for name, field in (("step", "steps"), ("evaluations", "evaluations"), ("share", "shares"))}
+        found = {
+            field: rows[name][chosen]
+            for name, field in (("step", "steps"), ("evaluations", "evaluations"), ("share", "shares"))
+        }
         courses.append(CourseContent(label=course["label"], **found))
-    return DataContent(label=node.label, courses=tuple(courses), facts=told["facts"], outcomes=tuple(told["outcomes"]), cells=tuple(told["cells"]))
+    return DataContent(
+        label=node.label,
+        courses=tuple(courses),
+        facts=told["facts"],
+        outcomes=tuple(told["outcomes"]),
+        cells=tuple(told["cells"]),
+    )
 
 
 def _guarantees(node: ConvexGuarantees, work: Work) -> GuaranteeContent:
     told, rows = work.store.summary(work.inputs[node.key]), work.read(node.key)
     chosen = [rows["case"] == number for number in range(len(told["cases"]))]
-    cases = tuple(CaseContent(fpr=rows["fpr"][one], tpr=rows["tpr"][one], told=case) for one, case in zip(chosen, told["cases"], strict=True))
+    cases = tuple(
+        CaseContent(fpr=rows["fpr"][one], tpr=rows["tpr"][one], told=case)
+        for one, case in zip(chosen, told["cases"], strict=True)
+    )
     return GuaranteeContent(facts=told["facts"], cases=cases)

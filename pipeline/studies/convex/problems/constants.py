@@ -1,4 +1,7 @@
-"""The constants that guarantees rest on, computed for the data at hand: each is a bound that holds, not an estimate."""
+"""The constants that guarantees rest on, computed for the data at hand.
+
+Each is a bound that holds, not an estimate.
+"""
 
 from dataclasses import dataclass
 from math import sqrt
@@ -15,9 +18,11 @@ SINGULAR_ROUNDING = 1e-10
 class Constants:
     """Of an objective Σ ℓ(xᵢᵀθ) + λ‖θ‖², for all θ, or for those with ‖θ‖ ≤ radius where that is said.
 
-    All hold for every subset of the points too, as what is descended after a request is the loss of those that stay. strong_convexity: 2λ, as what the
-    loss of all points curves may leave with those that are forgotten. smoothness: largest curvature of ℓ times ‖X‖², plus 2λ. lipschitz: largest gradient
-    of one point's loss, without penalty, where ‖θ‖ ≤ radius. hessian_lipschitz: third-derivative bound of ℓ times max‖xᵢ‖·‖X‖².
+    All hold for every subset of the points too, as what is descended after a request is the loss of those
+    that stay. strong_convexity: 2λ, as what the loss of all points curves may leave with those that are
+    forgotten. smoothness: largest curvature of ℓ times ‖X‖², plus 2λ. lipschitz: largest gradient of one
+    point's loss, without penalty, where ‖θ‖ ≤ radius. hessian_lipschitz: third-derivative bound of ℓ times
+    max‖xᵢ‖·‖X‖².
     """
 
     strong_convexity: float
@@ -33,14 +38,18 @@ class Constants:
 
     @property
     def contraction(self) -> float:
-        """What one gradient step of length 2/(m + M) leaves of the distance to the minimiser at most: (M − m)/(M + m)."""
+        """What one gradient step of length 2/(m + M) leaves of the distance to the minimiser at most.
+
+        (M − m)/(M + m).
+        """
         return (self.smoothness - self.strong_convexity) / (self.smoothness + self.strong_convexity)
 
 
 def constants_of(problem: ConvexProblem) -> Constants:
     """Return the constants of a problem, on the ball that holds the minimiser of every subset of its points.
 
-    That ball: λ‖θ̂‖² is at most the objective at zero, which only shrinks with fewer points, so ‖θ̂‖ ≤ √(L(0)/λ).
+    That ball: λ‖θ̂‖² is at most the objective at zero, which only shrinks with fewer points, so ‖θ̂‖ ≤
+    √(L(0)/λ).
     """
     largest, _ = extreme_singular_values(problem.features)
     radius = sqrt(problem.value(np.zeros(problem.shape)) / problem.penalty)
@@ -54,7 +63,10 @@ def constants_of(problem: ConvexProblem) -> Constants:
 
 
 def extreme_singular_values(features: ConvexFeatures) -> tuple[float, float]:
-    """Return the largest and the smallest of the n_features singular values: the smallest is 0 where points are fewer than features."""
+    """Return the largest and the smallest of the n_features singular values.
+
+    The smallest is 0 where points are fewer than features.
+    """
     gram = features.T @ features if len(features) >= features.shape[1] else features @ features.T
     values = np.sqrt(np.maximum(np.linalg.eigvalsh(gram), 0.0))
     return float(values[-1]), float(values[0]) if len(features) >= features.shape[1] else 0.0
@@ -66,7 +78,9 @@ def unit_norm(features: ConvexFeatures) -> ConvexFeatures:
 
 
 def with_spectrum(features: ConvexFeatures, power: float) -> ConvexFeatures:
-    """Return features whose singular values are those of features to a power, with the same largest: above 1 they are worse conditioned.
+    """Return features whose singular values are those of features to a power, with the same largest.
+
+    Above 1 they are worse conditioned.
 
     Directions that no point has, up to rounding, stay so.
     """

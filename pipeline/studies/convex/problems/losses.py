@@ -1,4 +1,7 @@
-"""The two losses of the convex case: squared error as in method.md §8, and the cross-entropy of two or more classes."""
+"""The two losses of the convex case.
+
+Squared error as in method.md §8, and the cross-entropy of two or more classes.
+"""
 
 from dataclasses import dataclass
 from math import sqrt
@@ -7,64 +10,84 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.linalg import cho_factor, cho_solve
 from scipy.special import expit, log_expit, logsumexp
+from typing_extensions import override
 
 from pipeline.core.arrays import Indices, PerPoint
 from pipeline.core.errors import DataError, ShapeError
 from pipeline.evaluation.margins import margins
-from pipeline.studies.convex.problems.problem import ALL, ConvexOutputs, ConvexProblem, Curvatures, Theta, narrowed
+from pipeline.studies.convex.problems.problem import (
+    ALL,
+    ConvexOutputs,
+    ConvexProblem,
+    Curvatures,
+    Theta,
+    narrowed,
+)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RidgeProblem(ConvexProblem):
-    """Squared error (output − target)², summed over points and columns, without the usual ½; targets (n_points, n_columns)."""
+    """Squared error (output − target)², summed over points and columns, without the usual ½.
+
+    Targets (n_points, n_columns).
+    """
 
     targets: Float[np.ndarray, "..."]
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.targets.ndim != 2 or len(self.targets) != self.n_points:
-            raise ShapeError(f"targets have shape {self.targets.shape}; expected ({self.n_points}, n_columns), one row a point")
+            raise ShapeError(
+                f"targets have shape {self.targets.shape}; expected ({self.n_points}, n_columns), one row a "
+                "point"
+            )
         if not np.isfinite(self.targets).all():
             raise DataError("targets hold NaN or infinity; clean them first")
 
     @property
+    @override
     def n_columns(self) -> int:
-        """See ConvexProblem."""
         return self.targets.shape[1]
 
     @property
+    @override
     def curvature(self) -> float:
-        """See ConvexProblem."""
         return 2.0
 
     @property
+    @override
     def third(self) -> float:
-        """See ConvexProblem."""
         return 0.0
 
+    @override
     def restricted(self, ids: Indices) -> "RidgeProblem":
-        """See ConvexProblem."""
         return narrowed(self, ids, targets=self.targets)
 
+    @override
     def losses(self, outputs: ConvexOutputs) -> PerPoint:
-        """See ConvexProblem."""
         return np.square(outputs - self.targets).sum(axis=1)
 
+    @override
     def slopes(self, outputs: ConvexOutputs, ids: Indices | slice = ALL) -> ConvexOutputs:
-        """See ConvexProblem."""
         return 2 * (outputs - self.targets[ids])
 
+    @override
     def curvatures(self, outputs: ConvexOutputs) -> Curvatures:
-        """See ConvexProblem."""
         return np.broadcast_to(2 * np.eye(self.n_columns), (len(outputs), self.n_columns, self.n_columns))
 
     def largest_slope(self, radius: float) -> float:
-        """Return max 2‖xᵢ‖(‖xᵢ‖ radius + ‖yᵢ‖): squared error has no slope of its own that bounds it everywhere."""
+        """Return max 2‖xᵢ‖(‖xᵢ‖ radius + ‖yᵢ‖).
+
+        Squared error has no slope of its own that bounds it everywhere.
+        """
         norms = np.linalg.norm(self.features, axis=1)
         return float((2 * norms * (norms * radius + np.linalg.norm(self.targets, axis=1))).max())
 
     def minimise_counted(self, start: Theta | None = None) -> tuple[Theta, int]:
-        """Return the minimiser in closed form, in one step: (XᵀX + λI)⁻¹Xᵀy, or Xᵀ(XXᵀ + λI)⁻¹y where there are fewer points than features."""
+        """Return the minimiser in closed form, in one step.
+
+        (XᵀX + λI)⁻¹Xᵀy, or Xᵀ(XXᵀ + λI)⁻¹y where there are fewer points than features.
+        """
         X, y = self.features, self.targets
         if X.shape[0] < X.shape[1]:
             return X.T @ cho_solve(cho_factor(X @ X.T + self.penalty * np.eye(len(X))), y), 1
@@ -73,7 +96,9 @@ class RidgeProblem(ConvexProblem):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LogisticProblem(ConvexProblem):
-    """Cross-entropy in nats. Two classes have one output, the log-odds of class 1; more have one each, all of them penalised.
+    """Cross-entropy in nats.
+
+    Two classes have one output, the log-odds of class 1; more have one each, all of them penalised.
 
     labels (n_points,) are classes 0 to n_classes − 1; some may be missing. Raises DataError on others.
     """
@@ -84,40 +109,45 @@ class LogisticProblem(ConvexProblem):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.labels.shape != (self.n_points,):
-            raise ShapeError(f"labels have shape {self.labels.shape}; expected ({self.n_points},), one a point")
+            raise ShapeError(
+                f"labels have shape {self.labels.shape}; expected ({self.n_points},), one a point"
+            )
         if self.n_classes < 2 or self.labels.min() < 0 or self.labels.max() >= self.n_classes:
-            raise DataError(f"labels span {self.labels.min()} to {self.labels.max()}; expected 0 to {self.n_classes - 1} of at least 2 classes")
+            raise DataError(
+                f"labels span {self.labels.min()} to {self.labels.max()}; expected 0 to {self.n_classes - 1} "
+                "of at least 2 classes"
+            )
 
     @property
+    @override
     def n_columns(self) -> int:
-        """See ConvexProblem."""
         return 1 if self.n_classes == 2 else self.n_classes
 
     @property
+    @override
     def curvature(self) -> float:
-        """See ConvexProblem."""
         # p(1 − p) ≤ ¼; of diag(p) − ppᵀ no eigenvalue is above ½.
         return 0.25 if self.n_classes == 2 else 0.5
 
     @property
+    @override
     def third(self) -> float:
-        """See ConvexProblem."""
         # |p(1 − p)(1 − 2p)| ≤ 1/(6√3), where Guo et al. 2020 use the looser ¼. For more classes the third derivative along (u, u, v) is the
         # covariance of (u − E u)² with v under p: at most the variance of u, ½‖u‖², times the widest deviation of v, √2‖v‖.
         return 1 / (6 * sqrt(3)) if self.n_classes == 2 else 1 / sqrt(2)
 
+    @override
     def restricted(self, ids: Indices) -> "LogisticProblem":
-        """See ConvexProblem."""
         return narrowed(self, ids, labels=self.labels)
 
+    @override
     def losses(self, outputs: ConvexOutputs) -> PerPoint:
-        """See ConvexProblem."""
         if self.n_classes == 2:
             return -log_expit(np.where(self.labels == 1, 1, -1) * outputs[:, 0])
         return logsumexp(outputs, axis=1) - outputs[np.arange(len(outputs)), self.labels]
 
+    @override
     def slopes(self, outputs: ConvexOutputs, ids: Indices | slice = ALL) -> ConvexOutputs:
-        """See ConvexProblem."""
         labels = self.labels[ids]
         if self.n_classes == 2:
             return expit(outputs) - labels[:, None]
@@ -125,20 +155,30 @@ class LogisticProblem(ConvexProblem):
         slopes[np.arange(len(outputs)), labels] -= 1
         return slopes
 
+    @override
     def curvatures(self, outputs: ConvexOutputs) -> Curvatures:
-        """See ConvexProblem."""
         if self.n_classes == 2:
             return (expit(outputs) * expit(-outputs))[:, :, None]
         p = _probabilities(outputs)
         return p[:, :, None] * (np.eye(self.n_classes) - p[:, None, :])
 
     def largest_slope(self, radius: float) -> float:
-        """Return the largest ‖xᵢ‖ for two classes, √2 times that for more, whatever the radius: probabilities are less than 1 off."""
+        """Return the largest ‖xᵢ‖ for two classes, √2 times that for more, whatever the radius.
+
+        Probabilities are less than 1 off.
+        """
         return float(np.linalg.norm(self.features, axis=1).max()) * (1.0 if self.n_classes == 2 else sqrt(2))
 
-    def margins(self, outputs: Float[np.ndarray, "... n_points n_columns"]) -> Float[np.ndarray, "... n_points"]:
-        """Return the margin of each point in nats from outputs (..., n_points, n_columns); see pipeline.evaluation.margins."""
-        logits = np.concatenate([np.zeros_like(outputs), outputs], axis=-1) if self.n_classes == 2 else outputs
+    def margins(
+        self, outputs: Float[np.ndarray, "... n_points n_columns"]
+    ) -> Float[np.ndarray, "... n_points"]:
+        """Return the margin of each point in nats from outputs (..., n_points, n_columns).
+
+        See pipeline.evaluation.margins.
+        """
+        logits = (
+            np.concatenate([np.zeros_like(outputs), outputs], axis=-1) if self.n_classes == 2 else outputs
+        )
         return margins(logits, self.labels)
 
 

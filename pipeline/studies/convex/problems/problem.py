@@ -1,6 +1,7 @@
 """Convex problems with one minimum: the losses of points, summed, plus λ‖θ‖² (method.md §8).
 
-What a reader would get wrong: losses are summed and not averaged, so the penalty stays what it is when points leave, and ridge has no ½.
+What a reader would get wrong: losses are summed and not averaged, so the penalty stays what it is when points
+leave, and ridge has no ½.
 """
 
 from abc import ABC, abstractmethod
@@ -28,10 +29,12 @@ MOST_ITERATIONS = 60
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ConvexProblem(ABC):
-    """features (n_points, n_features) float64 and the penalty λ > 0; what is learnt, theta, is (n_features, n_columns).
+    """features (n_points, n_features) float64 and the penalty λ > 0.
 
-    `curvature` and `third` bound the second and the third derivative of one point's loss in its outputs, as norms.
-    Raises ShapeError or DataError for what cannot be learnt from.
+    What is learnt, theta, is (n_features, n_columns).
+
+    `curvature` and `third` bound the second and the third derivative of one point's loss in its outputs, as
+    norms. Raises ShapeError or DataError for what cannot be learnt from.
     """
 
     features: ConvexFeatures
@@ -39,13 +42,22 @@ class ConvexProblem(ABC):
 
     def __post_init__(self) -> None:
         if self.features.ndim != 2 or 0 in self.features.shape:
-            raise ShapeError(f"features have shape {self.features.shape}; expected (n_points, n_features) with at least one of each")
+            raise ShapeError(
+                f"features have shape {self.features.shape}; expected (n_points, n_features) with at least "
+                "one of each"
+            )
         if self.features.dtype != np.float64:
-            raise DataError(f"features are {self.features.dtype}; minimisers are compared to 1e-10, so convert them with astype(float)")
+            raise DataError(
+                f"features are {self.features.dtype}; minimisers are compared to 1e-10, so convert them with "
+                "astype(float)"
+            )
         if not np.isfinite(self.features).all():
             raise DataError("features hold NaN or infinity; clean them first")
         if not 0 < self.penalty < np.inf:
-            raise DataError(f"the penalty is {self.penalty}; expected a number above 0, without which there may be no one minimum")
+            raise DataError(
+                f"the penalty is {self.penalty}; expected a number above 0, without which there may be no "
+                "one minimum"
+            )
 
     @property
     @abstractmethod
@@ -143,8 +155,10 @@ class ConvexProblem(ABC):
                 return theta, n_steps
             theta = self._damped(theta, solve(self.hessian(theta), gradient), gradient)
         raise TrainingError(
-            f"no minimum within {MOST_ITERATIONS} Newton steps (gradient {np.linalg.norm(self.gradient(theta)):.2g}, wanted {GRADIENT_TOLERANCE * scale:.2g}); "
-            f"scale the features, which reach {np.abs(self.features).max():.3g}, or raise the penalty of {self.penalty:g}"
+            f"no minimum within {MOST_ITERATIONS} Newton steps (gradient "
+            f"{np.linalg.norm(self.gradient(theta)):.2g}, wanted {GRADIENT_TOLERANCE * scale:.2g}); "
+            f"scale the features, which reach {np.abs(self.features).max():.3g}, or raise the penalty of "
+            f"{self.penalty:g}"
         )
 
     def _damped(self, theta: Theta, step: Theta, gradient: Theta) -> Theta:
@@ -164,4 +178,6 @@ def solve(hessian: Hessian, gradient: Theta) -> Theta:
 
 def narrowed(problem: Any, ids: Indices, **per_point: np.ndarray) -> Any:
     """Return problem with the features and the given arrays of the points in ids alone."""
-    return replace(problem, features=problem.features[ids], **{name: values[ids] for name, values in per_point.items()})
+    return replace(
+        problem, features=problem.features[ids], **{name: values[ids] for name, values in per_point.items()}
+    )

@@ -1,6 +1,9 @@
-"""Convex models have no randomness of their own: Gaussian noise on their weights, the same for unlearned and retrained ones, makes them distributions.
+"""Convex models have no randomness of their own.
 
-KLoM and U-LiRA then say how well the two are told apart by margins, as they do for models that were trained with random seeds.
+Gaussian noise on their weights, the same for unlearned and retrained ones, makes them distributions.
+
+KLoM and U-LiRA then say how well the two are told apart by margins, as they do for models that were trained
+with random seeds.
 """
 
 from dataclasses import dataclass
@@ -25,14 +28,26 @@ class Perturbation:
 
     def klom(self, problem: LogisticProblem, unlearned: Theta, retrained: Theta) -> dict[str, float]:
         """Return {"p95", "mean"} in nats over the problem's points of KLoM between noisy unlearned and noisy retrained models."""
-        margins = [self._margins(problem, theta, name) for theta, name in ((unlearned, "unlearned"), (retrained, "retrained"))]
+        margins = [
+            self._margins(problem, theta, name)
+            for theta, name in ((unlearned, "unlearned"), (retrained, "retrained"))
+        ]
         return klom_summary(klom(unlearned=margins[0], oracle=margins[1]).values)
 
     def ulira(self, problem: LogisticProblem, unlearned: Theta, retrained: Theta) -> float:
         """Return the balanced accuracy with which an attacker tells noisy unlearned models from retrained ones at the points; by chance it may be below ½."""
-        margins = [self._margins(problem, theta, name) for theta, name in ((unlearned, "unlearned"), (retrained, "retrained"))]
-        return float(ulira(unlearned=margins[0], unseen=margins[1], n_resamples=2, seed=self.seed).balanced_accuracy)
+        margins = [
+            self._margins(problem, theta, name)
+            for theta, name in ((unlearned, "unlearned"), (retrained, "retrained"))
+        ]
+        return float(
+            ulira(unlearned=margins[0], unseen=margins[1], n_resamples=2, seed=self.seed).balanced_accuracy
+        )
 
-    def _margins(self, problem: LogisticProblem, theta: Theta, purpose: str) -> Float[np.ndarray, "n_models n_points"]:
-        noise = self.sigma * generator("perturbation", purpose, self.seed).standard_normal((self.n_models, *theta.shape))
+    def _margins(
+        self, problem: LogisticProblem, theta: Theta, purpose: str
+    ) -> Float[np.ndarray, "n_models n_points"]:
+        noise = self.sigma * generator("perturbation", purpose, self.seed).standard_normal(
+            (self.n_models, *theta.shape)
+        )
         return problem.margins(problem.features @ (theta + noise))

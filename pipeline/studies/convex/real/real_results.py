@@ -1,4 +1,7 @@
-"""What the study on one data set finds: the course and the end of every removal, and how the answers change with its settings."""
+"""What the study on one data set finds.
+
+The course and the end of every removal, and how the answers change with its settings.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +23,11 @@ from pipeline.studies.convex.removals.base import RemovalRequest
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Course:
-    """How one removal went: R = ‖θ_t − θ*‖²/‖θ_full − θ*‖² (n_records,) after steps and gradients of single points, as settings describe it."""
+    """How one removal went.
+
+    R = ‖θ_t − θ*‖²/‖θ_full − θ*‖² (n_records,) after steps and gradients of single points, as settings
+    describe it.
+    """
 
     label: str
     settings: Mapping[str, Any]
@@ -31,9 +38,12 @@ class Course:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RemovalOutcome:
-    """Where one removal ends: R, margins on the forgotten points (n_forget,), and what noise on the weights leaves of the difference.
+    """Where one removal ends.
 
-    klom holds P95 and mean in nats on `forget` and `unseen` points, ulira the balanced accuracy of the attack on the forgotten ones.
+    R, margins on the forgotten points (n_forget,), and what noise on the weights leaves of the difference.
+
+    klom holds P95 and mean in nats on `forget` and `unseen` points, ulira the balanced accuracy of the attack
+    on the forgotten ones.
     """
 
     label: str
@@ -62,9 +72,22 @@ def study_data(examples: Examples, settings: DataStudy) -> DataResult:
     for label, removal, asked in contenders(request, settings):
         found = removal.remove(asked)
         shares = found.squared_distances(judge.oracle) / judge.apart
-        courses.append(Course(label=label, settings=describe(removal), steps=found.steps, evaluations=found.evaluations, shares=shares))
+        courses.append(
+            Course(
+                label=label,
+                settings=describe(removal),
+                steps=found.steps,
+                evaluations=found.evaluations,
+                shares=shares,
+            )
+        )
         outcomes.append(judge.outcome(label, found.last))
-    return DataResult(courses=tuple(courses), outcomes=tuple(outcomes), cells=tuple(sweep(data, settings)), facts=_facts(data, request, judge))
+    return DataResult(
+        courses=tuple(courses),
+        outcomes=tuple(outcomes),
+        cells=tuple(sweep(data, settings)),
+        facts=_facts(data, request, judge),
+    )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -81,9 +104,19 @@ class RemovalJudge:
     def of(cls, data: Data, request: RemovalRequest, settings: DataStudy) -> "RemovalJudge":
         """Return the judge of a request."""
         oracle = request.wanted_oracle()
-        noise = Perturbation(sigma=settings.noise * float(np.sqrt(np.square(oracle).mean())), n_models=settings.n_models, seed=settings.seed)
+        noise = Perturbation(
+            sigma=settings.noise * float(np.sqrt(np.square(oracle).mean())),
+            n_models=settings.n_models,
+            seed=settings.seed,
+        )
         apart = float(np.square(request.start - oracle).sum())
-        return cls(forgotten=data.train.restricted(request.forget), unseen=data.unseen, oracle=oracle, apart=apart, perturbation=noise)
+        return cls(
+            forgotten=data.train.restricted(request.forget),
+            unseen=data.unseen,
+            oracle=oracle,
+            apart=apart,
+            perturbation=noise,
+        )
 
     def outcome(self, label: str, theta: Theta) -> RemovalOutcome:
         """Return what a removal that ends at theta comes to."""
@@ -92,7 +125,9 @@ class RemovalJudge:
             label=label,
             share=float(np.square(theta - self.oracle).sum()) / self.apart,
             margins=self.forgotten.margins(self.forgotten.outputs(theta)),
-            klom={name: self.perturbation.klom(problem, theta, self.oracle) for name, problem in points.items()},
+            klom={
+                name: self.perturbation.klom(problem, theta, self.oracle) for name, problem in points.items()
+            },
             ulira=self.perturbation.ulira(self.forgotten, theta, self.oracle),
         )
 
@@ -108,6 +143,11 @@ def _facts(data: Data, request: RemovalRequest, judge: RemovalJudge) -> dict[str
         "penalty": train.penalty,
         "distance": float(np.sqrt(judge.apart)),
         "sigma": judge.perturbation.sigma,
-        "accuracy": {name: float((unseen.margins(unseen.outputs(theta)) > 0).mean()) for name, theta in names.items()},
-        "constants": {name: getattr(constants, name) for name in ("strong_convexity", "smoothness", "lipschitz", "hessian_lipschitz", "condition")},
+        "accuracy": {
+            name: float((unseen.margins(unseen.outputs(theta)) > 0).mean()) for name, theta in names.items()
+        },
+        "constants": {
+            name: getattr(constants, name)
+            for name in ("strong_convexity", "smoothness", "lipschitz", "hessian_lipschitz", "condition")
+        },
     }

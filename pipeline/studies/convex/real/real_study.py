@@ -1,4 +1,7 @@
-"""Removals on real data: logistic regression on a data set, every removal against the exact minimiser without the forget set."""
+"""Removals on real data.
+
+Logistic regression on a data set, every removal against the exact minimiser without the forget set.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -18,7 +21,8 @@ from pipeline.studies.convex.real.subset_models import datamodel_forecast, subse
 from pipeline.studies.convex.removals import REMOVALS
 from pipeline.studies.convex.removals.base import Removal, RemovalRequest
 
-# Step lengths that are searched, over the safe one: the bound on curvature is what the loss curves at most, mostly it curves far less.
+# Step lengths that are searched, over the safe one: the bound on curvature is what the loss curves at most,
+# mostly it curves far less.
 FULL_BATCH = tuple(2.0**power for power in range(10))
 # Matching is quadratic: its bound is exact, and at 2 its fastest direction swings for ever.
 MATCHING = (1.0, 1.5, 1.9)
@@ -37,8 +41,9 @@ PositiveNumber = Annotated[float, Field(gt=0)]
 class DataStudy(Settings):
     """Sizes of the study on one data set.
 
-    penalty λ is for summed losses and features scaled so that none is longer than 1. noise is σ on the weights over their root mean square. Subset
-    models keep keep_fraction of the points; none are trained where n_subset_models is 0.
+    penalty λ is for summed losses and features scaled so that none is longer than 1. noise is σ on the
+    weights over their root mean square. Subset models keep keep_fraction of the points; none are trained
+    where n_subset_models is 0.
     """
 
     penalty: float = setting(neutral=0.01, gt=0, le=1e9)
@@ -59,16 +64,25 @@ class DataStudy(Settings):
     @model_validator(mode="after")
     def _check(self) -> "DataStudy":
         if 0 < self.n_subset_models < FEWEST_SUBSET_MODELS:
-            raise ValueError(f"n_subset_models is {self.n_subset_models}; datamodels need at least {FEWEST_SUBSET_MODELS}, and 0 leaves them out")
+            raise ValueError(
+                f"n_subset_models is {self.n_subset_models}; datamodels need at least "
+                f"{FEWEST_SUBSET_MODELS}, and 0 leaves them out"
+            )
         return self
 
     def forget_set(self, n_points: int, fraction: float) -> Int[np.ndarray, " n_forget"]:
-        """Return a random share of the ids, at least one and never all, sorted; a larger share holds the smaller ones."""
+        """Return a random share of the ids, at least one and never all, sorted.
+
+        A larger share holds the smaller ones.
+        """
         order = generator("convex forget", self.seed).permutation(n_points)
         return np.sort(order[: self._n_forget(n_points, fraction)])
 
     def tuning_set(self, n_points: int) -> Int[np.ndarray, " n_forget"]:
-        """Return as many other ids, sorted, on whose removal step lengths are searched: none of them is in the forget set unless more than half leave."""
+        """Return as many other ids, sorted, on whose removal step lengths are searched.
+
+        None of them is in the forget set unless more than half leave.
+        """
         order = generator("convex forget", self.seed).permutation(n_points)
         return np.sort(order[-self._n_forget(n_points, self.forget_fraction) :])
 
@@ -78,7 +92,10 @@ class DataStudy(Settings):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Data:
-    """Training and unseen points as one problem each: features with a constant, scaled by one factor so that no training point is longer than 1."""
+    """Training and unseen points as one problem each.
+
+    Features with a constant, scaled by one factor so that no training point is longer than 1.
+    """
 
     train: LogisticProblem
     unseen: LogisticProblem
@@ -89,15 +106,22 @@ class Data:
         flat = examples.inputs_of(np.arange(examples.n_points)).reshape(examples.n_points, -1).astype(float)
         features = np.concatenate([flat, np.ones((len(flat), 1))], axis=1)
         features /= np.linalg.norm(features[: examples.n_train], axis=1).max()
-        whole = LogisticProblem(features=features, penalty=penalty, labels=examples.labels, n_classes=examples.n_classes)
+        whole = LogisticProblem(
+            features=features, penalty=penalty, labels=examples.labels, n_classes=examples.n_classes
+        )
         return cls(
-            train=whole.restricted(np.arange(examples.n_train)), unseen=whole.restricted(np.arange(examples.n_train, examples.n_points)[:MOST_UNSEEN_POINTS])
+            train=whole.restricted(np.arange(examples.n_train)),
+            unseen=whole.restricted(np.arange(examples.n_train, examples.n_points)[:MOST_UNSEEN_POINTS]),
         )
 
     def request(self, settings: DataStudy, fraction: float | None = None) -> RemovalRequest:
         """Return the request to forget a share of the training points, with its oracle."""
-        forget = settings.forget_set(self.train.n_points, settings.forget_fraction if fraction is None else fraction)
-        return with_oracle(RemovalRequest(problem=self.train, start=self.train.minimise(), forget=forget, seed=settings.seed))
+        forget = settings.forget_set(
+            self.train.n_points, settings.forget_fraction if fraction is None else fraction
+        )
+        return with_oracle(
+            RemovalRequest(problem=self.train, start=self.train.minimise(), forget=forget, seed=settings.seed)
+        )
 
 
 def with_oracle(request: RemovalRequest) -> RemovalRequest:
@@ -106,42 +130,75 @@ def with_oracle(request: RemovalRequest) -> RemovalRequest:
 
 
 def forecasts(request: RemovalRequest, settings: DataStudy) -> dict[str, ConvexOutputs]:
-    """Return the outputs that DMM may be given: after one Newton step, by influence functions, and of datamodels where there are subset models."""
+    """Return the outputs that DMM may be given.
+
+    After one Newton step, by influence functions, and of datamodels where there are subset models.
+    """
     problem = request.problem
-    found = {name: problem.outputs(REMOVALS.build({"name": name}).remove(request).last) for name in ("newton", "influence")}
+    found = {
+        name: problem.outputs(REMOVALS.build({"name": name}).remove(request).last)
+        for name in ("newton", "influence")
+    }
     if settings.n_subset_models:
-        masks = subset_masks(settings.n_subset_models, problem.n_points, settings.keep_fraction, settings.seed)
+        masks = subset_masks(
+            settings.n_subset_models, problem.n_points, settings.keep_fraction, settings.seed
+        )
         outputs = subset_outputs(problem, request.start, request.hessian, masks)
         found["datamodels"] = datamodel_forecast(request, outputs, masks)
     return found
 
 
 def contenders(request: RemovalRequest, settings: DataStudy) -> Iterator[tuple[str, Removal, RemovalRequest]]:
-    """Yield every removal that is compared, by label, with the request it answers; descents at the step that is best for forgetting other points."""
+    """Yield every removal that is compared, by label, with the request it answers.
+
+    Descents at the step that is best for forgetting other points.
+    """
     tuning = with_oracle(replace(request, forget=settings.tuning_set(request.problem.n_points)))
     for name in ("retrain", "newton", "influence", "projective_residual"):
         yield name, REMOVALS.build({"name": name}), request
     promise = {"epsilon": settings.epsilon, "delta": settings.delta}
-    yield "descent_to_delete", REMOVALS.build({"name": "descent_to_delete", "n_steps": settings.n_steps, **promise}), request
+    yield (
+        "descent_to_delete",
+        REMOVALS.build({"name": "descent_to_delete", "n_steps": settings.n_steps, **promise}),
+        request,
+    )
     per_pass = max(1, request.problem.n_points // settings.batch_size)
-    batches = {"n_steps": settings.n_steps * per_pass, "batch_size": settings.batch_size, "n_records": N_RECORDS}
+    batches = {
+        "n_steps": settings.n_steps * per_pass,
+        "batch_size": settings.batch_size,
+        "n_records": N_RECORDS,
+    }
     descent = best_removal({"name": "gradient_descent", "n_steps": settings.n_steps}, tuning, FULL_BATCH)
     yield "gradient_descent", descent, request
     # The ball hardly ever holds a step back, so the same length suits.
     yield "projected_gd", REMOVALS.build({**describe(descent), "name": "projected_gd"}), request
     for name, steps in (("gradient_ascent", FULL_BATCH), ("oracle_matching", MATCHING)):
         yield name, best_removal({"name": name, "n_steps": settings.n_steps}, tuning, steps), request
-    yield "gradient_descent_stochastic", best_removal({"name": "gradient_descent", **batches}, tuning, STOCHASTIC), request
+    yield (
+        "gradient_descent_stochastic",
+        best_removal({"name": "gradient_descent", **batches}, tuning, STOCHASTIC),
+        request,
+    )
     matching = best_removal({"name": "oracle_matching", **batches}, tuning, STOCHASTIC)
     yield "oracle_matching_stochastic", matching, request
-    # Matching a forecast curves as matching the oracle does, so the same step suits it, and nothing is tuned on what only the oracle knows of the forecast.
+    # Matching a forecast curves as matching the oracle does, so the same step suits it, and nothing is tuned
+    # on what only the oracle knows of the forecast.
     for source, forecast in forecasts(request, settings).items():
-        yield f"dmm_{source}", REMOVALS.build({**describe(matching), "name": "datamodel_matching"}), replace(request, forecast=forecast)
+        yield (
+            f"dmm_{source}",
+            REMOVALS.build({**describe(matching), "name": "datamodel_matching"}),
+            replace(request, forecast=forecast),
+        )
 
 
 def best_removal(settings: Mapping[str, Any], request: RemovalRequest, steps: tuple[float, ...]) -> Removal:
     """Return the descent whose step brings it nearest to the oracle within a part of its steps."""
     short = {**settings, "n_steps": max(1, settings["n_steps"] // SEARCHED), "n_records": 1}
     target = request.wanted_oracle()
-    ends = [REMOVALS.build({**short, "step": step}).remove(request).squared_distances(target)[-1] for step in steps]
-    return REMOVALS.build({**settings, "step": steps[int(np.argmin(np.where(np.isfinite(ends), ends, np.inf)))]})
+    ends = [
+        REMOVALS.build({**short, "step": step}).remove(request).squared_distances(target)[-1]
+        for step in steps
+    ]
+    return REMOVALS.build(
+        {**settings, "step": steps[int(np.argmin(np.where(np.isfinite(ends), ends, np.inf)))]}
+    )

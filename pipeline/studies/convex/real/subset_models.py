@@ -1,4 +1,7 @@
-"""What a datamodel learnt from subset models forecasts of a convex model: the house's ridge, on exact minimisers instead of trained models."""
+"""What a datamodel learnt from subset models forecasts of a convex model.
+
+The house's ridge, on exact minimisers instead of trained models.
+"""
 
 import numpy as np
 from jaxtyping import Float
@@ -12,7 +15,8 @@ from pipeline.core.seeds import generator
 from pipeline.studies.convex.problems.problem import ConvexOutputs, ConvexProblem, Hessian, Theta
 from pipeline.studies.convex.removals.base import RemovalRequest
 
-# Of the gradient at zero: a thousandth of the gradient that a subset's missing points had, far below what a datamodel can tell.
+# Of the gradient at zero: a thousandth of the gradient that a subset's missing points had, far below what a
+# datamodel can tell.
 SUBSET_TOLERANCE = 1e-5
 MOST_SUBSET_ROUNDS = 500
 
@@ -22,34 +26,51 @@ def subset_masks(n_models: int, n_points: int, keep_fraction: float, seed: int) 
     return generator("subset_models", seed).random((n_models, n_points)) < keep_fraction
 
 
-def subset_outputs(problem: ConvexProblem, start: Theta, hessian: Hessian, masks: Masks) -> Float[np.ndarray, "n_models n_points n_columns"]:
+def subset_outputs(
+    problem: ConvexProblem, start: Theta, hessian: Hessian, masks: Masks
+) -> Float[np.ndarray, "n_models n_points n_columns"]:
     """Return the outputs on all points of the minimiser of each subset, found from the minimiser of all with one Hessian for all subsets.
 
-    Subsets keep most points, so that Hessian is near enough to theirs: about ten rounds, each the price of a gradient, where an exact Hessian for each
-    would cost thirty. Raises TrainingError where it is not near enough.
+    Subsets keep most points, so that Hessian is near enough to theirs: about ten rounds, each the price of a
+    gradient, where an exact Hessian for each would cost thirty. Raises TrainingError where it is not near
+    enough.
     """
-    # An inverse, as exactness comes from the rounds: multiplying by it takes half as long as solving with a factor.
+    # An inverse, as exactness comes from the rounds: multiplying by it takes half as long as solving with a
+    # factor.
     inverse = cho_solve(cho_factor(hessian), np.eye(len(hessian)))
-    return np.stack([problem.outputs(_minimiser(problem.restricted(np.flatnonzero(mask)), start, inverse)) for mask in masks])
+    return np.stack(
+        [
+            problem.outputs(_minimiser(problem.restricted(np.flatnonzero(mask)), start, inverse))
+            for mask in masks
+        ]
+    )
 
 
-def datamodel_forecast(request: RemovalRequest, outputs: Float[np.ndarray, "n_models n_points n_columns"], masks: Masks) -> ConvexOutputs:
+def datamodel_forecast(
+    request: RemovalRequest, outputs: Float[np.ndarray, "n_models n_points n_columns"], masks: Masks
+) -> ConvexOutputs:
     """Return the outputs at the start plus the effect of removing the forget set that ridge datamodels of these subset models predict."""
     shape = (request.problem.n_points, request.problem.n_columns)
     evidence, estimator = Evidence(masks=masks), Ridge()
     block = Block(points=np.arange(shape[0]), outputs=outputs.reshape(len(outputs), -1), per_point=shape[1])
     factor = estimator.factor(evidence)
     datamodel = estimator.datamodel(factor, estimator.fit(factor, evidence, block), evidence, block)
-    return request.problem.outputs(request.start) + datamodel.effect_of_removing(request.forget).mean.reshape(shape)
+    return request.problem.outputs(request.start) + datamodel.effect_of_removing(request.forget).mean.reshape(
+        shape
+    )
 
 
 def _minimiser(problem: ConvexProblem, start: Theta, inverse: Hessian) -> Theta:
-    theta, wanted = start, SUBSET_TOLERANCE * (1 + float(np.linalg.norm(problem.loss_gradient(np.zeros(problem.shape)))))
+    theta, wanted = (
+        start,
+        SUBSET_TOLERANCE * (1 + float(np.linalg.norm(problem.loss_gradient(np.zeros(problem.shape))))),
+    )
     for _ in range(MOST_SUBSET_ROUNDS):
         gradient = problem.gradient(theta)
         if np.linalg.norm(gradient) <= wanted:
             return theta
         theta = theta - (inverse @ gradient.ravel()).reshape(theta.shape)
     raise TrainingError(
-        f"a subset of {problem.n_points} points has no minimiser near that of all after {MOST_SUBSET_ROUNDS} rounds; raise keep_fraction or the penalty"
+        f"a subset of {problem.n_points} points has no minimiser near that of all after {MOST_SUBSET_ROUNDS} "
+        "rounds; raise keep_fraction or the penalty"
     )

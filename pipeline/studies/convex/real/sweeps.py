@@ -1,4 +1,7 @@
-"""How results on real data change with one thing at a time: the penalty, the share that is forgotten, the spectrum of the features."""
+"""How results on real data change with one thing at a time.
+
+The penalty, the share that is forgotten, the spectrum of the features.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -7,7 +10,12 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 
-from pipeline.studies.convex.problems.constants import SINGULAR_ROUNDING, constants_of, unit_norm, with_spectrum
+from pipeline.studies.convex.problems.constants import (
+    SINGULAR_ROUNDING,
+    constants_of,
+    unit_norm,
+    with_spectrum,
+)
 from pipeline.studies.convex.real.real_study import Data, DataStudy
 from pipeline.studies.convex.removals import REMOVALS
 from pipeline.studies.convex.removals.base import RemovalRequest
@@ -25,7 +33,8 @@ SweepSpectrum = Float[np.ndarray, " n_directions"]
 class SweepCell:
     """One setting: R of the removals that jump, and full-batch steps to R = 0.1 by descent and by matching, None beyond ten million.
 
-    condition is smoothness over strong convexity, by their bounds; features_condition the ratio of the singular values that are not 0.
+    condition is smoothness over strong convexity, by their bounds; features_condition the ratio of the
+    singular values that are not 0.
     """
 
     factor: SweepFactor
@@ -45,7 +54,9 @@ def sweep(data: Data, settings: DataStudy) -> Iterator[SweepCell]:
         yield cell(data, settings, "forget_fraction", fraction)
     for power in sorted({1.0, *settings.spectrum_powers}):
         features = unit_norm(with_spectrum(data.train.features, power))
-        yield cell(replace(data, train=replace(data.train, features=features)), settings, "spectrum_power", power)
+        yield cell(
+            replace(data, train=replace(data.train, features=features)), settings, "spectrum_power", power
+        )
 
 
 def cell(data: Data, settings: DataStudy, factor: SweepFactor, value: float) -> SweepCell:
@@ -68,7 +79,8 @@ def cell(data: Data, settings: DataStudy, factor: SweepFactor, value: float) -> 
 def descent_steps(request: RemovalRequest) -> int | None:
     """Return the steps of gradient descent to R = 0.1 as the loss is curved at the retrained minimiser, each as long as that curvature allows.
 
-    For small changes the loss is that quadratic; unlike real steps, it can be followed for ten millions of them at the price of one eigendecomposition.
+    For small changes the loss is that quadratic; unlike real steps, it can be followed for ten millions of
+    them at the price of one eigendecomposition.
     """
     oracle = request.wanted_oracle()
     values, vectors = np.linalg.eigh(request.retained.hessian(oracle))
@@ -76,7 +88,10 @@ def descent_steps(request: RemovalRequest) -> int | None:
 
 
 def matching_steps(request: RemovalRequest) -> int | None:
-    """Return the steps of oracle matching on all points to R = 0.1, exactly: matching is quadratic everywhere."""
+    """Return the steps of oracle matching on all points to R = 0.1, exactly.
+
+    Matching is quadratic everywhere.
+    """
     _, values, directions = np.linalg.svd(request.problem.features, full_matrices=False)
     along = np.square(directions @ (request.start - request.wanted_oracle())).sum(axis=1)
     return steps_to(np.square(values / values[0]), along)

@@ -1,9 +1,16 @@
-"""What moves a convex model to where it would be without some points; a new removal is one file and one line in the table here."""
+"""What moves a convex model to where it would be without some points.
+
+A new removal is one file and one line in the table here.
+"""
 
 from pipeline.core.registry import PluginTable
 from pipeline.studies.convex.removals.base import Removal
 from pipeline.studies.convex.removals.descent_to_delete import DescentToDelete
-from pipeline.studies.convex.removals.gradient import GradientAscentRemoval, GradientDescent, ProjectedGradient
+from pipeline.studies.convex.removals.gradient import (
+    GradientAscentRemoval,
+    GradientDescent,
+    ProjectedGradient,
+)
 from pipeline.studies.convex.removals.influence import InfluenceRemoval
 from pipeline.studies.convex.removals.matching import DatamodelMatchingRemoval, OracleMatchingRemoval
 from pipeline.studies.convex.removals.newton import Newton

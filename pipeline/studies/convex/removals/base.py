@@ -1,4 +1,7 @@
-"""The request to forget, the trajectory that answers it, and the plug-in between: what all convex removals share."""
+"""The request to forget, the trajectory that answers it, and the plug-in between.
+
+What all convex removals share.
+"""
 
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -17,10 +20,13 @@ from pipeline.studies.convex.problems.problem import ConvexOutputs, ConvexProble
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RemovalRequest:
-    """A learnt model that must forget: the problem on all points, its minimiser `start`, the ids to forget, and a seed for what is drawn.
+    """A learnt model that must forget.
 
-    oracle, the minimiser without them, and forecast (n_points, n_columns), what its outputs are predicted to be, are there only for removals that
-    need them. Raises DataError unless forget names points, once each, and leaves some.
+    The problem on all points, its minimiser `start`, the ids to forget, and a seed for what is drawn.
+
+    oracle, the minimiser without them, and forecast (n_points, n_columns), what its outputs are predicted to
+    be, are there only for removals that need them. Raises DataError unless forget names points, once each,
+    and leaves some.
     """
 
     problem: ConvexProblem
@@ -34,10 +40,19 @@ class RemovalRequest:
         n_points = self.problem.n_points
         if len(self.forget) == 0:
             raise DataError("the forget set is empty; name at least one point to forget")
-        if len(np.unique(self.forget)) != len(self.forget) or self.forget.min() < 0 or self.forget.max() >= n_points:
-            raise DataError(f"forget must hold distinct ids of 0 to {n_points - 1}; got {self.forget[:10].tolist()}")
+        if (
+            len(np.unique(self.forget)) != len(self.forget)
+            or self.forget.min() < 0
+            or self.forget.max() >= n_points
+        ):
+            raise DataError(
+                f"forget must hold distinct ids of 0 to {n_points - 1}; got {self.forget[:10].tolist()}"
+            )
         if len(self.forget) == n_points:
-            raise DataError(f"the forget set is all {n_points} points, which leaves nothing to learn from; keep at least one")
+            raise DataError(
+                f"the forget set is all {n_points} points, which leaves nothing to learn from; keep at least "
+                "one"
+            )
         if self.start.shape != self.problem.shape:
             raise ShapeError(f"start has shape {self.start.shape}; this problem learns {self.problem.shape}")
 
@@ -58,43 +73,64 @@ class RemovalRequest:
 
     @cached_property
     def lost_gradient(self) -> Theta:
-        """The gradient at the start of the losses that go: with the sign turned, the gradient of what stays."""
+        """The gradient at the start of the losses that go.
+
+        With the sign turned, the gradient of what stays.
+        """
         return self.forgotten.loss_gradient(self.start)
 
     @cached_property
     def hessian(self) -> np.ndarray:
-        """The Hessian of all points at the start: it can be prepared before any request, so no removal is charged for it."""
+        """The Hessian of all points at the start.
+
+        It can be prepared before any request, so no removal is charged for it.
+        """
         return self.problem.hessian(self.start)
 
     @cached_property
     def _factor(self) -> tuple[np.ndarray, bool]:
         return cho_factor(self.hessian)
 
-    def solve(self, right: Float[np.ndarray, "n_parameters *columns"]) -> Float[np.ndarray, "n_parameters *columns"]:
+    def solve(
+        self, right: Float[np.ndarray, "n_parameters *columns"]
+    ) -> Float[np.ndarray, "n_parameters *columns"]:
         """Return hessian⁻¹ right, from one factor for all who ask."""
         return cho_solve(self._factor, right)
 
     def wanted_oracle(self) -> Theta:
         """Return the oracle; raises ConfigError where there is none."""
         if self.oracle is None:
-            raise ConfigError("this removal matches the retrained minimiser, which the request does not hold; give `oracle`")
+            raise ConfigError(
+                "this removal matches the retrained minimiser, which the request does not hold; give `oracle`"
+            )
         return self.oracle
 
     def wanted_forecast(self) -> ConvexOutputs:
-        """Return the forecast; raises ConfigError where there is none or ShapeError where it is of other outputs."""
+        """Return the forecast.
+
+        Raises ConfigError where there is none or ShapeError where it is of other outputs.
+        """
         if self.forecast is None:
-            raise ConfigError("this removal matches outputs predicted by a datamodel, which the request does not hold; give `forecast`")
+            raise ConfigError(
+                "this removal matches outputs predicted by a datamodel, which the request does not hold; "
+                "give `forecast`"
+            )
         wanted = (self.problem.n_points, self.problem.n_columns)
         if self.forecast.shape != wanted:
-            raise ShapeError(f"forecast has shape {self.forecast.shape}; expected {wanted}, the outputs of all points")
+            raise ShapeError(
+                f"forecast has shape {self.forecast.shape}; expected {wanted}, the outputs of all points"
+            )
         return self.forecast
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Trajectory:
-    """thetas (n_records, n_features, n_columns): the start, and where recorded steps end. steps, evaluations (n_records,): taken and spent by then.
+    """thetas (n_records, n_features, n_columns).
 
-    Spent are gradients of single points; the Hessian of a point counts as as many as there are parameters, the ratio of their arithmetic.
+    The start, and where recorded steps end. steps, evaluations (n_records,): taken and spent by then.
+
+    Spent are gradients of single points; the Hessian of a point counts as as many as there are parameters,
+    the ratio of their arithmetic.
     """
 
     thetas: Float[np.ndarray, "n_records n_features n_columns"]
@@ -113,14 +149,22 @@ class Trajectory:
 
 def one_step(request: RemovalRequest, theta: Theta, evaluations: int) -> Trajectory:
     """Return the trajectory of a removal that jumps."""
-    return Trajectory(thetas=np.stack([request.start, theta]), steps=np.arange(2), evaluations=np.array([0, evaluations]))
+    return Trajectory(
+        thetas=np.stack([request.start, theta]), steps=np.arange(2), evaluations=np.array([0, evaluations])
+    )
 
 
 class Removal(Plugin):
-    """Moves a minimiser towards the one without the forget set; `needs` may name `oracle` or `forecast`, what only some requests hold."""
+    """Moves a minimiser towards the one without the forget set.
+
+    `needs` may name `oracle` or `forecast`, what only some requests hold.
+    """
 
     needs: ClassVar[frozenset[str]] = frozenset()
 
     @abstractmethod
     def remove(self, request: RemovalRequest) -> Trajectory:
-        """Return the way from the start; the request is left as it is, and equal requests have equal answers."""
+        """Return the way from the start.
+
+        The request is left as it is, and equal requests have equal answers.
+        """

@@ -16,7 +16,10 @@ from pipeline.studies.convex.removals.base import Removal, RemovalRequest, Traje
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DescentObjective:
-    """Σᵢ of a function of xᵢᵀθ with the given slopes, plus penalty·‖θ‖²; `smoothness` bounds its curvature."""
+    """Σᵢ of a function of xᵢᵀθ with the given slopes, plus penalty·‖θ‖².
+
+    `smoothness` bounds its curvature.
+    """
 
     features: ConvexFeatures
     slopes: Callable[[ConvexOutputs, Indices | slice], ConvexOutputs]
@@ -32,28 +35,42 @@ class DescentObjective:
         """Return the gradient, or from the points in ids its estimate without bias."""
         rows: Indices | slice = ALL if ids is None else ids
         features = self.features[rows]
-        return features.T @ self.slopes(features @ theta, rows) * (self.n_points / len(features)) + 2 * self.penalty * theta
+        return (
+            features.T @ self.slopes(features @ theta, rows) * (self.n_points / len(features))
+            + 2 * self.penalty * theta
+        )
 
 
 def loss_of(problem: ConvexProblem) -> DescentObjective:
     """Return the objective that a problem minimises."""
     largest, _ = extreme_singular_values(problem.features)
     return DescentObjective(
-        features=problem.features, slopes=problem.slopes, penalty=problem.penalty, smoothness=problem.curvature * largest**2 + 2 * problem.penalty
+        features=problem.features,
+        slopes=problem.slopes,
+        penalty=problem.penalty,
+        smoothness=problem.curvature * largest**2 + 2 * problem.penalty,
     )
 
 
 def matching_objective(features: ConvexFeatures, targets: ConvexOutputs) -> DescentObjective:
     """Return ‖features·θ − targets‖², which has no penalty: the targets know it already."""
     largest, _ = extreme_singular_values(features)
-    return DescentObjective(features=features, slopes=lambda outputs, ids: 2 * (outputs - targets[ids]), penalty=0.0, smoothness=2 * largest**2)
+    return DescentObjective(
+        features=features,
+        slopes=lambda outputs, ids: 2 * (outputs - targets[ids]),
+        penalty=0.0,
+        smoothness=2 * largest**2,
+    )
 
 
 class DescentRemoval(Removal):
-    """n_steps gradient steps, each `step` over the bound on the curvature: 1 never overshoots, below 2 none diverges.
+    """n_steps gradient steps, each `step` over the bound on the curvature.
 
-    The bound is what the loss curves at most anywhere; where it curves less, longer steps are fine too. batch_size points, drawn anew for each step
-    without replacement, stand for all if it is set. All steps are recorded, or about n_records of them, evenly spaced in their logarithm, and the last.
+    1 never overshoots, below 2 none diverges.
+
+    The bound is what the loss curves at most anywhere; where it curves less, longer steps are fine too.
+    batch_size points, drawn anew for each step without replacement, stand for all if it is set. All steps are
+    recorded, or about n_records of them, evenly spaced in their logarithm, and the last.
     """
 
     n_steps: int = setting(neutral=100, ge=1, le=1_000_000)
@@ -73,11 +90,19 @@ class DescentRemoval(Removal):
         """See Removal; what diverges past all numbers ends as infinities."""
         objective = self.objective(request)
         size = objective.n_points if self.batch_size is None else min(self.batch_size, objective.n_points)
-        rng, length, allowed = generator("removal", self.name, request.seed), self.step / objective.smoothness, self.constraint(request)
+        rng, length, allowed = (
+            generator("removal", self.name, request.seed),
+            self.step / objective.smoothness,
+            self.constraint(request),
+        )
         theta, records, kept = request.start, [request.start], self._recorded()
         with np.errstate(over="ignore", invalid="ignore"):
             for number in range(1, self.n_steps + 1):
-                ids = None if size == objective.n_points else rng.choice(objective.n_points, size, replace=False)
+                ids = (
+                    None
+                    if size == objective.n_points
+                    else rng.choice(objective.n_points, size, replace=False)
+                )
                 theta = allowed(theta - length * objective.gradient(theta, ids))
                 if number in kept:
                     records.append(theta)

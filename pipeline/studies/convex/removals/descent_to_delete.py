@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 import numpy as np
+from typing_extensions import override
 
 from pipeline.core.seeds import generator
 from pipeline.core.settings.neutral import setting
@@ -13,10 +14,13 @@ from pipeline.studies.convex.removals.descent import loss_of
 
 
 class DescentToDelete(Removal):
-    """Publishes the last iterate plus Gaussian noise for (ε, δ); every theta of its trajectory is what would be published had it been the last.
+    """Publishes the last iterate plus Gaussian noise for (ε, δ).
 
-    `assumed_forgotten` is how many points the noise is calibrated for; by default as many as leave, and with fewer the promise is void.
-    Steps have the length 2/(m + M), which contracts by (M − m)/(M + m). Source: Neel, Roth and Sharifi-Malvajerdi 2021.
+    Every theta of its trajectory is what would be published had it been the last.
+
+    `assumed_forgotten` is how many points the noise is calibrated for; by default as many as leave, and with
+    fewer the promise is void. Steps have the length 2/(m + M), which contracts by (M − m)/(M + m). Source:
+    Neel, Roth and Sharifi-Malvajerdi 2021.
     """
 
     name: ClassVar[str] = "descent_to_delete"
@@ -26,15 +30,17 @@ class DescentToDelete(Removal):
     delta: float = setting(neutral=1e-3, gt=0, lt=1)
     assumed_forgotten: int | None = setting(neutral=None, ge=1, le=10_000_000)
 
+    @override
     def remove(self, request: RemovalRequest) -> Trajectory:
-        """See Removal."""
         constants, objective = constants_of(request.problem), loss_of(request.retained)
         shift = minimiser_shift(constants, self.assumed_forgotten or len(request.forget))
         promise, secret = Promise(epsilon=self.epsilon, delta=self.delta), request.start
         noise = generator("removal", self.name, request.seed).standard_normal(request.start.shape)
         thetas = [request.start]
         for n_steps in range(1, self.n_steps + 1):
-            secret = secret - 2 / (constants.strong_convexity + constants.smoothness) * objective.gradient(secret)
+            secret = secret - 2 / (constants.strong_convexity + constants.smoothness) * objective.gradient(
+                secret
+            )
             thetas.append(secret + descent_noise(constants.contraction, n_steps, shift, promise) * noise)
         steps = np.arange(self.n_steps + 1)
         return Trajectory(thetas=np.stack(thetas), steps=steps, evaluations=objective.n_points * steps)

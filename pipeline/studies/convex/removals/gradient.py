@@ -5,6 +5,7 @@ from math import sqrt
 from typing import ClassVar
 
 import numpy as np
+from typing_extensions import override
 
 from pipeline.core.arrays import Indices
 from pipeline.core.settings.neutral import setting
@@ -14,12 +15,15 @@ from pipeline.studies.convex.removals.descent import DescentObjective, DescentRe
 
 
 class GradientDescent(DescentRemoval):
-    """Descends the retained points' objective: right in the end, slow wherever only the penalty remembers what left."""
+    """Descends the retained points' objective.
+
+    Right in the end, slow wherever only the penalty remembers what left.
+    """
 
     name: ClassVar[str] = "gradient_descent"
 
+    @override
     def objective(self, request: RemovalRequest) -> DescentObjective:
-        """See DescentRemoval."""
         return loss_of(request.retained)
 
 
@@ -30,23 +34,26 @@ class ProjectedGradient(GradientDescent):
 
     radius: float | None = setting(neutral=None, gt=0, le=1e9)
 
+    @override
     def constraint(self, request: RemovalRequest) -> Callable[[Theta], Theta]:
-        """See DescentRemoval."""
         retained = request.retained
         radius = self.radius or sqrt(retained.value(np.zeros_like(request.start)) / retained.penalty)
         return lambda theta: theta * min(1.0, radius / max(float(np.linalg.norm(theta)), radius))
 
 
 class GradientAscentRemoval(DescentRemoval):
-    """Descends the retained points' objective less `forget_weight` times the loss of the forgotten: GDA of method.md §8, which has no minimum to reach."""
+    """Descends the retained points' objective less `forget_weight` times the loss of the forgotten.
+
+    GDA of method.md §8, which has no minimum to reach.
+    """
 
     name: ClassVar[str] = "gradient_ascent"
 
     n_steps: int = setting(neutral=20, ge=1, le=1_000_000)
     forget_weight: float = setting(neutral=1.0, gt=0, le=1e9)
 
+    @override
     def objective(self, request: RemovalRequest) -> DescentObjective:
-        """See DescentRemoval."""
         problem = request.problem
         weights = np.ones((problem.n_points, 1))
         weights[request.forget] = -self.forget_weight
@@ -54,4 +61,9 @@ class GradientAscentRemoval(DescentRemoval):
         def slopes(outputs: ConvexOutputs, ids: Indices | slice) -> ConvexOutputs:
             return weights[ids] * problem.slopes(outputs, ids)
 
-        return DescentObjective(features=problem.features, slopes=slopes, penalty=problem.penalty, smoothness=loss_of(problem).smoothness)
+        return DescentObjective(
+            features=problem.features,
+            slopes=slopes,
+            penalty=problem.penalty,
+            smoothness=loss_of(problem).smoothness,
+        )

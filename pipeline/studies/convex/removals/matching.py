@@ -3,6 +3,8 @@
 from abc import abstractmethod
 from typing import ClassVar, Literal
 
+from typing_extensions import override
+
 from pipeline.core.settings.neutral import setting
 from pipeline.studies.convex.problems.problem import ConvexOutputs
 from pipeline.studies.convex.removals.base import RemovalRequest
@@ -10,7 +12,10 @@ from pipeline.studies.convex.removals.descent import DescentObjective, DescentRe
 
 
 class MatchingRemoval(DescentRemoval):
-    """Descends ‖Xθ − targets‖² on `points`: all, the forgotten among them, or the retained alone (OMRS), which say nothing of what left."""
+    """Descends ‖Xθ − targets‖² on `points`.
+
+    All, the forgotten among them, or the retained alone (OMRS), which say nothing of what left.
+    """
 
     points: Literal["all", "retained"] = setting(neutral="all")
 
@@ -18,8 +23,8 @@ class MatchingRemoval(DescentRemoval):
     def targets(self, request: RemovalRequest) -> ConvexOutputs:
         """Return the outputs to match, (n_points, n_columns)."""
 
+    @override
     def objective(self, request: RemovalRequest) -> DescentObjective:
-        """See DescentRemoval."""
         targets = self.targets(request)
         if self.points == "all":
             return matching_objective(request.problem.features, targets)
@@ -27,22 +32,28 @@ class MatchingRemoval(DescentRemoval):
 
 
 class OracleMatchingRemoval(MatchingRemoval):
-    """Matches the retrained minimiser itself: what matching can reach, not what anyone can do without retraining."""
+    """Matches the retrained minimiser itself.
+
+    What matching can reach, not what anyone can do without retraining.
+    """
 
     name: ClassVar[str] = "oracle_matching"
     needs: ClassVar[frozenset[str]] = frozenset({"oracle"})
 
+    @override
     def targets(self, request: RemovalRequest) -> ConvexOutputs:
-        """See MatchingRemoval."""
         return request.problem.outputs(request.wanted_oracle())
 
 
 class DatamodelMatchingRemoval(MatchingRemoval):
-    """Matches the outputs that a datamodel forecasts of the retrained model: it converges as fast as with the oracle, to what the forecast allows."""
+    """Matches the outputs that a datamodel forecasts of the retrained model.
+
+    It converges as fast as with the oracle, to what the forecast allows.
+    """
 
     name: ClassVar[str] = "datamodel_matching"
     needs: ClassVar[frozenset[str]] = frozenset({"forecast"})
 
+    @override
     def targets(self, request: RemovalRequest) -> ConvexOutputs:
-        """See MatchingRemoval."""
         return request.wanted_forecast()

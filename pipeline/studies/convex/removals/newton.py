@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 import numpy as np
+from typing_extensions import override
 
 from pipeline.core.settings.neutral import setting
 from pipeline.studies.convex.problems.problem import solve
@@ -10,22 +11,33 @@ from pipeline.studies.convex.removals.base import Removal, RemovalRequest, Traje
 
 
 class Newton(Removal):
-    """θ + H_R⁻¹ Σ_F ∇ℓ, with H_R the Hessian of what stays: exact for ridge. More steps than one repeat it where the last one ended.
+    """θ + H_R⁻¹ Σ_F ∇ℓ, with H_R the Hessian of what stays: exact for ridge.
 
-    Certified removal adds noise to the objective before training, which hides the gradient that the step leaves: see pipeline.studies.convex.guarantees.certificates.
-    The first step reads of the forgotten points alone, as the Hessian of all is prepared. Source: Guo et al. 2020.
+    More steps than one repeat it where the last one ended.
+
+    Certified removal adds noise to the objective before training, which hides the gradient that the step
+    leaves: see pipeline.studies.convex.guarantees.certificates. The first step reads of the forgotten points
+    alone, as the Hessian of all is prepared. Source: Guo et al. 2020.
     """
 
     name: ClassVar[str] = "newton"
 
     n_steps: int = setting(neutral=1, ge=1, le=10_000)
 
+    @override
     def remove(self, request: RemovalRequest) -> Trajectory:
-        """See Removal."""
         n_parameters, n_forget, n_retain = request.start.size, len(request.forget), len(request.retain)
         hessian = request.hessian - request.forgotten.loss_hessian(request.start)
-        thetas, spent = [request.start, request.start + solve(hessian, request.lost_gradient)], [0, n_forget * (1 + n_parameters)]
+        thetas, spent = (
+            [request.start, request.start + solve(hessian, request.lost_gradient)],
+            [0, n_forget * (1 + n_parameters)],
+        )
         for _ in range(1, self.n_steps):
-            thetas.append(thetas[-1] - solve(request.retained.hessian(thetas[-1]), request.retained.gradient(thetas[-1])))
+            thetas.append(
+                thetas[-1]
+                - solve(request.retained.hessian(thetas[-1]), request.retained.gradient(thetas[-1]))
+            )
             spent.append(spent[-1] + n_retain * (1 + n_parameters))
-        return Trajectory(thetas=np.stack(thetas), steps=np.arange(self.n_steps + 1), evaluations=np.array(spent))
+        return Trajectory(
+            thetas=np.stack(thetas), steps=np.arange(self.n_steps + 1), evaluations=np.array(spent)
+        )

@@ -1,8 +1,12 @@
-"""The projective residual update: the exact change, as far as it lies in the span of the forgotten features."""
+"""The projective residual update.
+
+The exact change, as far as it lies in the span of the forgotten features.
+"""
 
 from typing import ClassVar
 
 import numpy as np
+from typing_extensions import override
 
 from pipeline.studies.convex.problems.problem import ConvexOutputs, solve
 from pipeline.studies.convex.removals.base import Removal, RemovalRequest, Trajectory, one_step
@@ -11,15 +15,17 @@ from pipeline.studies.convex.removals.base import Removal, RemovalRequest, Traje
 class ProjectiveResidual(Removal):
     """θ + X_F⁺·(what retraining adds to the outputs of the forgotten points), column by column.
 
-    For ridge that is known exactly from residuals and hat matrix, so the step is the projection of the true change onto the span of X_F. Cross-entropy
-    is replaced by the weighted least squares that it looks like at the minimiser, as the authors do. Linear in the number of features once the hat
-    matrix is there; what the change has outside the span it leaves, which is much where points share directions. Source: Izzo et al. 2021.
+    For ridge that is known exactly from residuals and hat matrix, so the step is the projection of the true
+    change onto the span of X_F. Cross-entropy is replaced by the weighted least squares that it looks like at
+    the minimiser, as the authors do. Linear in the number of features once the hat matrix is there; what the
+    change has outside the span it leaves, which is much where points share directions. Source: Izzo et al.
+    2021.
     """
 
     name: ClassVar[str] = "projective_residual"
 
+    @override
     def remove(self, request: RemovalRequest) -> Trajectory:
-        """See Removal."""
         step = np.linalg.pinv(request.forgotten.features) @ left_out_change(request)
         return one_step(request, request.start + step, len(request.forget))
 
@@ -27,15 +33,20 @@ class ProjectiveResidual(Removal):
 def left_out_change(request: RemovalRequest) -> ConvexOutputs:
     """Return what one Newton step on what stays adds to the outputs of the forgotten points (n_forget, n_columns).
 
-    With A = J H⁻¹ Jᵀ the prepared hat block of their outputs, W their curvature and s their slopes, flattened: (I − A W)⁻¹ A s, by the identity of
-    Woodbury, so nothing of the size of all points is inverted anew. Where they are more outputs than parameters, the step itself is less work.
+    With A = J H⁻¹ Jᵀ the prepared hat block of their outputs, W their curvature and s their slopes,
+    flattened: (I − A W)⁻¹ A s, by the identity of Woodbury, so nothing of the size of all points is inverted
+    anew. Where they are more outputs than parameters, the step itself is less work.
     """
     forgotten, n = request.forgotten, request.problem.n_columns
     if forgotten.n_points * n > request.start.size:
-        return forgotten.outputs(solve(request.hessian - forgotten.loss_hessian(request.start), request.lost_gradient))
+        return forgotten.outputs(
+            solve(request.hessian - forgotten.loss_hessian(request.start), request.lost_gradient)
+        )
     outputs = forgotten.outputs(request.start)
     jacobian = np.einsum("if,cd->icfd", forgotten.features, np.eye(n)).reshape(len(outputs) * n, -1)
     hat = jacobian @ request.solve(jacobian.T)
-    weighted = np.einsum("aic,icd->aid", hat.reshape(-1, len(outputs), n), forgotten.curvatures(outputs)).reshape(hat.shape)
+    weighted = np.einsum(
+        "aic,icd->aid", hat.reshape(-1, len(outputs), n), forgotten.curvatures(outputs)
+    ).reshape(hat.shape)
     slopes = forgotten.slopes(outputs).ravel()
     return np.linalg.solve(np.eye(len(hat)) - weighted, hat @ slopes).reshape(outputs.shape)
