@@ -6,18 +6,24 @@ BIN := $(VENV)/bin
 TORCH_INDEX ?=
 STORE ?= runs
 
-.PHONY: setup demo test proofs fuzz check bench ui clean
+.PHONY: install setup demo test proofs fuzz check bench ui clean
 
-setup: $(VENV)/.installed
+# What runs need, and what developers need on top of it.
+install: $(VENV)/.installed
+setup: $(VENV)/.tools
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { echo "Python 3.11, 3.12 or 3.13 is needed; say which with make setup PYTHON=/path/to/python3.11"; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	touch $@
+
+$(VENV)/.tools: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-demo: setup
+demo: install
 	$(BIN)/dmm run --store $(STORE)
 	@echo "Next: open the report; \`make ui\` shows MLflow; \`source $(VENV)/bin/activate\` brings dmm: see \`dmm --help\` and README.md."
 
@@ -44,7 +50,7 @@ check: setup
 bench: setup
 	for script in $(filter-out tests/benchmarks/test_%,$(wildcard tests/benchmarks/*.py)); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
-ui: setup
+ui: install
 	$(BIN)/dmm ui --store $(STORE)
 
 clean:
