@@ -1,4 +1,4 @@
-"""What a task asks of the machine that runs it, and what it is granted there."""
+"""The resources that a task asks of the machine that runs it, and those that it is granted there."""
 
 from dataclasses import dataclass
 

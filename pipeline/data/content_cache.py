@@ -1,8 +1,7 @@
 """A cache of the content of data sets, so that no file is read twice.
 
-Digests of the content identify a data set; places, sizes and times of files are only the key of the cache. A
-file that changed in place has another size or time and is read again. A copy at another place is read again,
-too.
+Digests of the content identify a data set; places, sizes and times of files are only keys of the cache. A
+file that changed in place is read again, and so is a copy at another place.
 """
 
 import dataclasses

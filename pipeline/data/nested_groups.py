@@ -1,8 +1,7 @@
 """Groups of training points that may have to be forgotten together, stored as lines of ranked ids.
 
-Every prefix of a line is a group. A deletion request seldom takes points at random: it takes a neighbourhood,
-one side of a class, or the points that were hardest to learn. Lines list such groups at all sizes at once.
-Subset models can be trained without them, and attribution can count how much of each group was kept.
+Every prefix of a line is a group. Subset models can be trained without the groups, and attribution can count
+how much of each was kept.
 """
 
 from dataclasses import dataclass
@@ -33,8 +32,10 @@ GROUPED = 0.5
 class Lines:
     """Groups of points: ids (n_lines, LENGTH), with -1 after the end of a line; kinds (n_lines,).
 
-    Line i < n_train is the BALL around point i; then come the CAP lines, then one HARD line. difficulty
-    (n_train,) is how strongly each point still pulls at trained models.
+    A deletion request seldom takes points at random: it takes a neighbourhood, one side of a class, or the
+    points that were hardest to learn. Lines list such groups at all sizes at once. Line i < n_train is the
+    BALL around point i; then come the CAP lines, then one HARD line. difficulty (n_train,) is how large the
+    gradient of each point still is in trained models.
     """
 
     ids: Int[np.ndarray, "n_lines length"]

@@ -1,8 +1,7 @@
-"""Ids of training points, as users give them in files and configs.
+"""Ids of training points, as users give them in files (.txt, .csv, .npy, .parquet) and configs.
 
-An id is a whole number from 0, in decimal digits. Everything that is not surely an id is refused, such as a
-leading zero, a decimal point, a sign or a separator, because a wrong guess would forget other points. Every
-refusal names the value and the place. Files are .txt, .csv, .npy and .parquet.
+Everything that is not surely an id is refused, because a wrong guess would forget other points. Every refusal
+names the value and the place.
 """
 
 import csv
@@ -23,6 +22,8 @@ from pipeline.core.settings.paths import why_no_file
 ID_COLUMNS = ("id", "index")
 LARGEST_ID = 2**63 - 1
 
+# An id is a whole number from 0, in decimal digits, without a leading zero, a decimal point, a sign or a
+# separator.
 _ID = re.compile(r"0|[1-9][0-9]*")
 # The name of a single column must show that it holds ids of training points: a column called `label` or
 # `class_id` may hold anything.

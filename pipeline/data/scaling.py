@@ -1,4 +1,4 @@
-"""Scaling of inputs, computed where a batch is; a data set keeps its numbers, such as one-byte pixels."""
+"""Scaling of inputs, computed for each batch; a data set keeps its numbers, such as one-byte pixels."""
 
 import numpy as np
 from jaxtyping import Float

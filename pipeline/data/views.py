@@ -1,4 +1,4 @@
-"""What a few trained models see of all points: which points look alike, and how hard each one is.
+"""How a few trained models see all points: which points look alike, and how hard each one is.
 
 Validation points are included.
 """
@@ -19,7 +19,7 @@ MOST_FEATURES = 512
 
 @dataclass(frozen=True, kw_only=True)
 class Views:
-    """What trained models see: features (n_points, n_features), labels and difficulty (n_points,).
+    """Points as trained models see them: features (n_points, n_features), labels and difficulty (n_points,).
 
     The inner product of two rows of features is the likeness of two points, 1 for equal ones. Raises
     ShapeError unless there is one of each for each point.

@@ -1,8 +1,6 @@
-"""Ensembles: many models of one architecture, as a dictionary of tensors with a leading member axis.
+"""Ensembles: many models of one architecture, as a dictionary of parameters and buffers.
 
-The tensors are parameters and buffers. Stacked members run at once under vmap, and their results do not
-depend on the grouping. Looped members run one by one. The two differ in the last bits (up to 4e-3 in logits
-after training), so a population is either all stacked or all looped.
+Each tensor has a leading member axis. Members are stacked or looped.
 """
 
 import copy
@@ -25,6 +23,9 @@ from pipeline.training.recipe.optimizers import STACKABLE
 from pipeline.training.recipe.schedule import Descent
 
 States: TypeAlias = dict[str, Tensor]
+# Stacked members run at once under vmap, and their results do not depend on the grouping. Looped members run
+# one by one. The two differ in the last bits (up to 4e-3 in logits after training), so a population is either
+# all stacked or all looped.
 Kind: TypeAlias = Literal["stacked", "looped"]
 
 # Modules initialise themselves from torch's one global generator. Without the lock, threads would draw from

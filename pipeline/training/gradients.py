@@ -1,9 +1,4 @@
-"""Derivatives of the outputs of trained models by their parameters, for attribution; NumPy in and out.
-
-A parameter vector holds a model's parameters side by side, in the order of the module. A cotangent selects an
-output of a point: the sum of its entries times the point's logits. A unit vector gives one class logit,
-`margin_cotangents` give the margin, softmax less one-hot gives the loss.
-"""
+"""Derivatives of the outputs of trained models by their parameters, for attribution; NumPy in and out."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
@@ -25,7 +20,10 @@ from pipeline.training.sizing import evaluation_batch
 # Numbers held at once besides the returned ones: 64 MB.
 NUMBERS = 2**24
 
+# A cotangent selects an output of a point: the sum of its entries times the point's logits. A unit vector
+# gives one class logit, `margin_cotangents` give the margin, softmax less one-hot gives the loss.
 Cotangents = Float[np.ndarray, "n_listed n_classes"]
+# A parameter vector holds a model's parameters side by side, in the order of the module.
 Vectors = Float[np.ndarray, "n_vectors n_parameters"]
 
 

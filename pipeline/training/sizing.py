@@ -1,7 +1,7 @@
 """Sizes that fit into the memory granted to a task: members in a group, members in a trial, evaluated points.
 
 Group and trial sizes change no bit, so they follow the memory that is free here and now. The batch of
-evaluation may change last bits. So it is chosen once for a model, a recipe and a kind of device, and recorded
+evaluation may change last bits, so it is chosen once for a model, a recipe and a kind of device, and recorded
 in the store.
 """
 

@@ -1,8 +1,7 @@
 """Snapshots: the models along the phases of a descent, with their cost so far.
 
-A snapshot changes nothing: states are only read, outputs are computed in evaluation mode on a copy of the
-model, and torch's random numbers are left unchanged. So the models end with the same bits as without
-snapshots.
+A snapshot changes no bit of the result: states are only read, outputs are computed in evaluation mode on a
+copy of the model, and torch's random numbers are left unchanged.
 """
 
 from collections.abc import Callable, Sequence

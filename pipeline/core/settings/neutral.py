@@ -1,6 +1,6 @@
 """Settings with a neutral value, which reproduces the behaviour from before the setting existed.
 
-An identity leaves out a setting at its neutral value. So a new setting changes no existing identity. The
+An identity leaves out a setting at its neutral value, so a new setting changes no existing identity. The
 default may change later: a config that relied on the old default then gets another identity, as it should.
 """
 

@@ -1,9 +1,7 @@
 """Reads and writes YAML by the core schema of YAML 1.2, the same for config files and for `--set`.
 
-PyYAML follows YAML 1.1, where 00017 is 15, 1:30 is 90, `on` is true and 5e-4 is text. Here a number is
-decimal, and `true` and `false` are the only truth values. Anything that is not surely a number, a truth value
-or null is text, and the settings refuse it if they expect something else. Source: YAML 1.2.2, section 10.3
-(without hexadecimal and octal numbers).
+PyYAML follows YAML 1.1, where 00017 is 15, 1:30 is 90, `on` is true and 5e-4 is text. Source: YAML 1.2.2,
+section 10.3 (without hexadecimal and octal numbers).
 """
 
 import re
@@ -29,6 +27,9 @@ _MOST_DIGITS = 400
 
 class Yaml12Loader(yaml.SafeLoader):
     """Loads YAML with the scalars of YAML 1.2.
+
+    A number is decimal, and `true` and `false` are the only truth values. Anything that is not surely a
+    number, a truth value or null is text, and the settings refuse it if they expect something else.
 
     Raises yaml.YAMLError on repeated keys, keys that are not text, other tags, and excessive nesting.
     """

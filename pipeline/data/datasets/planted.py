@@ -1,9 +1,4 @@
-"""Data whose linear datamodel is known exactly, to test attribution against the truth.
-
-A softmax-linear model starts at zero and takes one full-batch step of size eta on the mean cross-entropy of a
-subset S. Its logits are (eta / |S|) * sum over i in S of (<x, x_i> + 1) * (onehot(y_i) - 1/n_classes). They
-are linear in the mask, as long as |S| is the same for all masks.
-"""
+"""Data whose linear datamodel is known exactly, to test attribution against the truth."""
 
 from typing import ClassVar
 
@@ -15,6 +10,10 @@ from pipeline.core import seeds
 from pipeline.core.settings.neutral import setting
 from pipeline.data.dataset import Dataset
 from pipeline.data.examples import Examples
+
+# A softmax-linear model starts at zero and takes one full-batch step of size eta on the mean cross-entropy of
+# a subset S. Its logits are (eta / |S|) * sum over i in S of (<x, x_i> + 1) * (onehot(y_i) - 1/n_classes).
+# They are linear in the mask, as long as |S| is the same for all masks.
 
 # A pair within one group then weighs SIGNAL**2 + 1 = 17 times a pair across two groups. That is nearly
 # sparse, as real datamodels are.
