@@ -1,1 +1,1 @@
-"""Ground floor: what every other package may import and what imports nothing of the pipeline."""
+"""Plug-ins, settings, seeds, fingerprints, array types and errors, for all other rooms."""

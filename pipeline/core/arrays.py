@@ -1,7 +1,6 @@
-"""The array types of the project, each axis named once, and the checks of what callers from outside hand in.
+"""The array types of the project, which name each axis once, and checks of arrays and numbers from outside.
 
-The types are checked in the tests and cost nothing elsewhere. The checks stand in public functions, not in
-inner loops.
+The tests check the types; elsewhere they cost nothing. Public functions call the checks, inner loops do not.
 """
 
 from typing import Any, TypeAlias, TypeGuard
@@ -27,12 +26,12 @@ PerPoint: TypeAlias = Float[np.ndarray, " n_points"]
 PerOutput: TypeAlias = Float[np.ndarray, " n_outputs"]
 
 _WORDS = {"b": "booleans", "i": "integers", "u": "integers", "f": "floating-point numbers"}
-# More resamples than this are a slip of the hand: 10,000 already settle an interval to three digits.
+# 10,000 resamples settle an interval to three digits; more than this is probably a typing error.
 MOST_RESAMPLES = 100_000
 
 
 def require_array(name: str, value: Any, *, kinds: str, ndim: int | None = None) -> None:
-    """Raise DataError or ShapeError unless value is a plain NumPy array of one of the kinds of dtype, with ndim axes.
+    """Raise DataError or ShapeError unless value is a plain NumPy array of one of kinds, with ndim axes.
 
     kinds are letters of numpy.dtype.kind: b for booleans, i and u for integers, f for floats. Nothing is
     converted, since a list, a masked array or a tensor of another library may mean something else than its
@@ -84,7 +83,7 @@ def require_number(name: str, value: object, least: float, most: float) -> None:
 
 
 def require_share(name: str, value: object) -> None:
-    """Raise ConfigError unless value is a number between 0 and 1, neither included."""
+    """Raise ConfigError unless value is a number between 0 and 1, both excluded."""
     if not _is_number(value) or not 0 < value < 1:
         raise ConfigError(f"{name} is {value!r}; expected a number between 0 and 1")
 

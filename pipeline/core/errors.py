@@ -1,4 +1,4 @@
-"""Every error this package raises on purpose, as one tree.
+"""The tree of all errors that this package raises on purpose.
 
 Each message names the value, the expectation and the remedy.
 """
@@ -9,16 +9,16 @@ from typing import NamedTuple
 
 
 class SettingProblem(NamedTuple):
-    """What is wrong with one setting; place is its path below the settings that hold it."""
+    """A problem with one setting; place is its path below the settings that hold it."""
 
     place: tuple[int | str, ...]
     message: str
 
 
 class PipelineError(Exception):
-    """Root of all errors raised on purpose; anything else that escapes is a defect of ours.
+    """Root of all errors raised on purpose; any other error that escapes is a defect of this package.
 
-    place is the dotted setting that the message begins with, empty where it begins with none.
+    place is the dotted setting at the start of the message; it is empty if the message starts with none.
     """
 
     place: str = ""
@@ -26,9 +26,9 @@ class PipelineError(Exception):
 
 @contextmanager
 def placed(place: str) -> Iterator[None]:
-    """Put a dotted setting before the message of what is raised on purpose about it.
+    """Put a dotted setting in front of the message of any PipelineError raised inside this block.
 
-    One below it is joined to it.
+    If the message already starts with a setting, the two are joined with a dot.
     """
     try:
         yield
@@ -39,15 +39,14 @@ def placed(place: str) -> Iterator[None]:
 
 
 class ConfigError(PipelineError):
-    """A setting is unknown, out of range or contradicts another; found before any compute is spent."""
+    """A setting is unknown, out of range or contradicts another; found before any compute."""
 
 
 class SettingError(ConfigError, ValueError):
     """A setting that validation refuses.
 
-    It is a ValueError too, so that pydantic adds the place of the setting.
-
-    problems holds what is wrong with settings below that place; it is empty where the message says all.
+    It is a ValueError too, so that pydantic adds the place of the setting. problems lists the problems with
+    settings below that place; it is empty if the message says everything.
     """
 
     def __init__(self, message: str, problems: tuple[SettingProblem, ...] = ()) -> None:
@@ -57,7 +56,7 @@ class SettingError(ConfigError, ValueError):
 
 @contextmanager
 def refusing() -> Iterator[None]:
-    """Turn a ConfigError of what a validator calls into a SettingError, which gets the place of the setting."""
+    """Turn a ConfigError raised inside a validator into a SettingError, so that pydantic adds the place."""
     try:
         yield
     except SettingError:
@@ -67,7 +66,7 @@ def refusing() -> Iterator[None]:
 
 
 class PluginError(ConfigError):
-    """A class from outside the package raised something, or returned something that cannot be used."""
+    """A class from outside the package raised an error, or returned something that cannot be used."""
 
 
 class DataError(PipelineError):
@@ -75,56 +74,53 @@ class DataError(PipelineError):
 
 
 class InputsNotReadError(DataError):
-    """A command that reads no inputs came to something that needs them."""
+    """A command that reads no inputs needs them."""
 
 
 class ShapeError(PipelineError):
-    """Two arrays that must agree in shape do not."""
+    """Two arrays that must agree in shape differ."""
 
 
 class StoreError(PipelineError):
-    """The store cannot give what was asked; the message names file and remedy."""
+    """The store cannot give what was asked for; the message names the file and the remedy."""
 
 
 class StoreAwayError(StoreError):
-    """The store does not answer for now: throttled, restarting, not mounted; the same call may work later."""
+    """The store does not answer now (throttled, restarting, not mounted); the same call may work later."""
 
 
 class StoreUnseenError(StoreAwayError):
-    """A machine does not see the store that the run works on.
-
-    It does not share the folder, or its mount is missing.
-    """
+    """A machine does not see the store of the run: it does not share the folder, or its mount is missing."""
 
 
 class CorruptShardError(StoreError):
-    """A listed file's bytes are not what its name, its checksums or its metadata promise."""
+    """The bytes of a listed file do not agree with its name, its checksums or its metadata."""
 
 
 class MissingShardsError(StoreError):
-    """A table was asked for whole while some of its members are not there yet."""
+    """A whole table was requested, but some of its members are missing."""
 
 
 class TrainingError(PipelineError):
-    """A phase of training cannot run as described, such as one of zero steps."""
+    """A phase of training cannot run as described, for example because it has no steps."""
 
 
 class ExecutionError(PipelineError):
-    """Tasks could not be run to their end: lost workers, resources that never come."""
+    """Tasks could not be run to their end: workers were lost, or resources never came."""
 
 
 class TrackingError(PipelineError):
-    """The tracking server refused or cannot be reached; the store keeps everything, so nothing is lost."""
+    """The tracking server refuses or cannot be reached; nothing is lost, as the store keeps everything."""
 
 
-# What torch says on a CPU, on a GPU, and what the operating system says.
+# Messages of torch on a CPU, of torch on a GPU, and of the operating system.
 SAID_OF_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory")
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether error says that memory ran out.
+    """Return whether error means that memory ran out.
 
-    Python's or NumPy's MemoryError, or a RuntimeError of torch that speaks of memory.
+    It is a MemoryError of Python or NumPy, or a RuntimeError of torch whose message is about memory.
     """
     if isinstance(error, MemoryError):
         return True

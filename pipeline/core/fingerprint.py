@@ -1,4 +1,4 @@
-"""Digests of settings, arrays and plug-ins.
+"""Digests of settings, arrays and files.
 
 Equal content gives equal digests on every machine and in every process.
 """
@@ -27,7 +27,10 @@ def canonical(value: Any) -> str:
 
 
 def digest(value: Any) -> str:
-    """Return the first 16 hex digits of the SHA-256 of value's canonical JSON (64 bits: enough for names in one store)."""
+    """Return the first 16 hex digits of the SHA-256 of value's canonical JSON.
+
+    These 64 bits are enough for names in one store.
+    """
     return digest_bytes(canonical(value).encode())
 
 
@@ -45,7 +48,7 @@ def digest_arrays(arrays: Mapping[str, np.ndarray]) -> str:
 
 
 def digest_parts(name: str, dtype: np.dtype[Any], shape: Sequence[int], parts: Iterable[np.ndarray]) -> str:
-    """Return what digest_arrays returns of one array, given as consecutive parts along its first axis."""
+    """Return the result of digest_arrays for one array, given as consecutive parts along its first axis."""
     total = hashlib.sha256()
     _add_array(total, name, dtype, shape, parts)
     return total.hexdigest()[:DIGEST_LENGTH]
@@ -60,9 +63,9 @@ def _add_array(
 
 
 def digest_files(path: Path) -> str:
-    """Return the digest of the bytes of a file, or of all files and folders below a folder with their names within it; raises OSError.
+    """Return the digest of the bytes of a file, or of the names and bytes of everything below a folder.
 
-    In one process an unchanged file is read once.
+    Names are relative to the folder. An unchanged file is read once per process. Raises OSError.
     """
     if not path.is_dir():
         return _digest_file(path, version_of(path))
@@ -73,12 +76,10 @@ def digest_files(path: Path) -> str:
 
 
 def version_of(path: Path) -> Version:
-    """Return what differs when a file is another one.
+    """Return size, time of content, inode and time of last change of a file; they differ if it was replaced.
 
-    Size, time of its content, inode, time of its last change.
-
-    The last two find a file that was replaced by one of the same size and time. They differ between machines,
-    so nothing but a cache may rest on them. Raises OSError if there is no file.
+    The last two reveal a file that was replaced by one of the same size and time. They differ between
+    machines, so only a cache may depend on them. Raises OSError if there is no file.
     """
     about = path.stat()
     return about.st_size, about.st_mtime_ns, about.st_ino, about.st_ctime_ns

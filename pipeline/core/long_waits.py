@@ -1,6 +1,6 @@
-"""Announces whatever waits long for another process.
+"""Announces long waits for another process.
 
-One thread serves all waits, so that a wait itself costs next to nothing.
+One thread serves all waits, so that a wait costs almost nothing.
 """
 
 import contextlib
@@ -10,22 +10,22 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-# Seconds after which a wait is announced. A store that throttles answers sooner, and needs no message.
+# Seconds after which a wait is announced. A store that throttles answers sooner and needs no message.
 SAID_AFTER = 3.0
 _LOOK_SECONDS = 0.5
-# Seconds for which a text is not repeated: a disk that is slow at every file gives one message.
+# Seconds during which a text is not repeated: a disk that is slow at every file gives one message.
 SAID_FOR = 60.0
 
 _LOGGER = logging.getLogger(__name__)
 
 
 def warn(text: str) -> None:
-    """Say text on standard error."""
+    """Log text as a warning."""
     _LOGGER.warning("%s", text)
 
 
 class Watch:
-    """Announces waits that take long.
+    """Announces long waits.
 
     Each wait has a number, a time and a text; a thread prints the texts that are due.
     """
@@ -39,7 +39,7 @@ class Watch:
         self._thread: threading.Thread | None = None
 
     def begin(self, text: str, after: float = SAID_AFTER) -> int:
-        """Have text said in so many seconds unless the wait, whose number is returned, has ended by then."""
+        """Begin a wait and return its number; announce text after so many seconds unless it has ended."""
         number = next(self._numbers)
         self._waits[number] = (time.monotonic() + after, text)
         if self._thread is None:
@@ -47,7 +47,7 @@ class Watch:
         return number
 
     def tell(self, number: int, text: str) -> None:
-        """Change what is to be said of a wait, if that was not said yet."""
+        """Change the text of a wait, if it was not announced yet."""
         if number in self._waits:
             self._waits[number] = (self._waits[number][0], text)
 
@@ -56,7 +56,7 @@ class Watch:
         self._waits.pop(number, None)
 
     def look(self, now: float) -> None:
-        """Say whatever is due, once for each wait."""
+        """Announce every wait that is due, once."""
         for number, (due, text) in list(self._waits.items()):
             if now >= due and self._waits.pop(number, None) is not None and now >= self._said.get(text, now):
                 self._said[text] = now + SAID_FOR
@@ -79,7 +79,7 @@ WATCH = Watch()
 
 @contextlib.contextmanager
 def announced(text: str, after: float = SAID_AFTER) -> Iterator[None]:
-    """While entered for longer than after, in seconds, text is said once."""
+    """Announce text once if the block takes longer than `after` seconds."""
     number = WATCH.begin(text, after)
     try:
         yield

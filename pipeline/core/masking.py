@@ -6,6 +6,6 @@ import re
 def masked(address: str) -> str:
     """Return address with `***` in place of a user and password before its host.
 
-    Any other address as it is.
+    An address without them is returned unchanged.
     """
     return re.sub(r"://[^@]*:[^@]*@(.*@)?", "://***@", address, count=1)

@@ -1,4 +1,4 @@
-"""How much memory this process may still take, as far as the operating system says."""
+"""The memory and the CPUs that this process may still use, as reported by the operating system."""
 
 import os
 import resource
@@ -8,8 +8,8 @@ import psutil
 
 from pipeline.core.errors import DataError
 
-# Where Linux says how much a container may take and takes, for control groups of version 2 and of version 1.
-# Part of what it takes is a copy of files, which the system gives up when memory is short.
+# Files in which Linux writes the limit and the usage of a container, for control groups of version 2 and of
+# version 1. Part of the usage is cached files, which the system gives up when memory is short.
 _GROUPS = (
     (
         "/sys/fs/cgroup/memory.max",
@@ -24,12 +24,12 @@ _GROUPS = (
         "total_inactive_file",
     ),
 )
-# Version 1 writes the largest number of whole pages where there is no limit, version 2 the word max.
+# Without a limit, version 1 writes the largest number of whole pages, and version 2 the word max.
 _UNLIMITED = 2**62
 
 
 def available_memory() -> int:
-    """Return the bytes that machine, container and its own limit (`ulimit -v`) leave to this process."""
+    """Return the bytes that the machine, the container and `ulimit -v` leave to this process."""
     rooms = [psutil.virtual_memory().available, *_rooms_of_groups()]
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]
     if limit != resource.RLIM_INFINITY:
@@ -43,7 +43,7 @@ def n_cpus() -> int:
 
 
 def in_words(n_bytes: int) -> str:
-    """Return a size in the largest unit of which there is one or more, such as `1.5 GB`."""
+    """Return a size in the largest unit that gives 1 or more, such as `1.5 GB`."""
     for unit, name in ((2**30, "GB"), (2**20, "MB"), (2**10, "kB")):
         if n_bytes >= unit:
             return f"{n_bytes / unit:,.1f} {name}"
@@ -51,7 +51,7 @@ def in_words(n_bytes: int) -> str:
 
 
 def check_memory(n_bytes: int, what: str, remedy: str) -> None:
-    """Raise DataError, with the remedy, if what is needed at once takes more memory than is left."""
+    """Raise DataError with the remedy if n_bytes are more than the available memory."""
     available = available_memory()
     if n_bytes > available:
         found = f"{what} takes {in_words(n_bytes)} at once, but {in_words(available)} of memory are left here"
@@ -67,7 +67,7 @@ def _rooms_of_groups() -> list[int]:
                 continue
             counts = dict(line.split() for line in Path(statistics).read_text().splitlines())
             rooms.append(allowed - int(Path(usage).read_text()) + int(counts.get(copies, 0)))
-        # No such group, or one without a limit, which reads `max`.
+        # There is no such group, or it has no limit, which reads `max`.
         except (OSError, ValueError):
             continue
     return rooms

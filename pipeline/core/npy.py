@@ -1,6 +1,6 @@
 """Opens .npy files.
 
-Whatever is wrong with one is a ValueError or an OSError, and nothing is ever unpickled.
+Any damage raises ValueError or OSError, and nothing is ever unpickled.
 """
 
 import contextlib
@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-# What numpy lets through, beside ValueError, when it reads a header in which a byte was changed.
+# Errors besides ValueError that NumPy raises when a byte of a header was changed.
 _DAMAGE = (
     ArithmeticError,
     AttributeError,

@@ -1,7 +1,7 @@
-"""Calls into classes from outside the package: whatever they raise or return wrongly becomes a PluginError.
+"""Turns anything that a class from outside the package raises or returns wrongly into a PluginError.
 
-The message names the class, the method, the line and what the package expects.
-Classes of the package are called as they are.
+The message names the class, the method, the line and what the package expects. Classes of the package are
+called without these checks.
 """
 
 import functools
@@ -20,7 +20,8 @@ from pipeline.core.settings.type_hints import describe_value, fits, name_hint
 OURS = frozenset({"pipeline", "jobs"})
 INSTALLED = frozenset({"site-packages", "dist-packages"})
 STANDARD_LIBRARY = str(Path(os.__file__).parent)
-# Errors that a user's class raises on purpose: they keep their class and words, and get its name and line.
+# Errors that a user's class raises on purpose: they keep their class and message; the name and line are
+# added.
 ON_PURPOSE = (ConfigError, DataError, ShapeError, TrainingError)
 
 
@@ -30,16 +31,16 @@ def is_ours(cls: type) -> bool:
 
 
 def class_name(cls: type) -> str:
-    """Return module:Class, as a config spells it, and what kind of plug-in it is."""
+    """Return module:Class, as in a config, with the kind of plug-in."""
     bases = [base for base in cls.__mro__ if is_ours(base)]
     kinds = [base.__name__ for base in bases if not base.__module__.startswith("pipeline.core.")]
     return f"{cls.__module__}:{cls.__qualname__} (your {kinds[-1] if kinds else 'plug-in'})"
 
 
 def guard_methods(cls: type) -> None:
-    """Guard every method and property that a base of the package declares, if cls is from outside it.
+    """Guard all methods and properties that a base of the package declares, if cls is from outside it.
 
-    What a method called NAME returns has to fit its declared type, and then to pass `_check_NAME` of its
+    The result of a method called NAME must fit its declared type. It must also pass `_check_NAME` of the
     base, if there is one.
     """
     if is_ours(cls):
@@ -56,7 +57,7 @@ def guard_methods(cls: type) -> None:
 
 
 def _guarded(cls: type, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    # A method that cls inherits may be guarded already, in the name of its base.
+    # An inherited method may already be guarded with the name of its base.
     function = getattr(function, "guards", function)
 
     @functools.wraps(function)
@@ -84,7 +85,7 @@ def _calling(cls: type, name: str, function: Callable[..., Any]) -> Iterator[Non
         yield
     except KeyboardInterrupt:
         raise
-    # A user's class may raise anything, exceptions of its own and sys.exit() among them.
+    # A user's class may raise anything, including its own exceptions and sys.exit().
     except BaseException as error:
         place = users_line(error, [cls])
         if isinstance(error, PipelineError) and is_ours(type(error)):
@@ -111,7 +112,7 @@ def _checking(cls: type, name: str, function: Callable[..., Any]) -> Iterator[No
         yield
     except KeyboardInterrupt:
         raise
-    # A check meets objects of any kind, so that it may fail in any way.
+    # A check receives objects of any kind, so it may fail in any way.
     except Exception as error:
         problem = str(error) if isinstance(error, PipelineError) else say(error)
         refused = f"what {name}() returned cannot be used ({_place_of(function)})"
@@ -120,16 +121,16 @@ def _checking(cls: type, name: str, function: Callable[..., Any]) -> Iterator[No
 
 @contextmanager
 def named_failures(plugins: Iterable[object]) -> Iterator[None]:
-    """Name the user's class and line in whatever escapes from objects that its methods returned.
+    """Name the user's class and line in any error that an object returned by its methods raises.
 
-    Such an object is a module with its forward(). An error that no line of the user's raised keeps its
-    class, and a note names the user's classes that took part.
+    Such an object is, for example, a module with its forward(). An error that no line of the user's code
+    raised keeps its class, and gets a note that names the user's classes involved.
     """
     try:
         yield
     except PipelineError:
         raise
-    # What such an object raises is as free as what a user's method raises.
+    # Such an object may raise anything, like a method of a user's class.
     except Exception as error:
         classes = list(dict.fromkeys(type(plugin) for plugin in plugins if not is_ours(type(plugin))))
         names = " or ".join(map(class_name, classes))
@@ -144,9 +145,9 @@ def named_failures(plugins: Iterable[object]) -> Iterator[None]:
 
 @contextmanager
 def building(cls: type, problem: str, remedy: str) -> Iterator[None]:
-    """Turn what a user's class raises outside its methods into a PluginError.
+    """Turn an error that a user's class raises outside its methods into a PluginError.
 
-    Its message is `problem (what, where); remedy`.
+    The message is `problem (error, place); remedy`.
     """
     try:
         yield
@@ -161,7 +162,7 @@ def building(cls: type, problem: str, remedy: str) -> Iterator[None]:
 
 
 def users_line(error: BaseException, classes: Iterable[type]) -> str | None:
-    """Return file and line of the innermost line of the user's that error came from, None without one."""
+    """Return file and line of the innermost line of the user's code in error's traceback, or None."""
     roots = {cls.__module__.split(".")[0] for cls in classes}
     frames = [frame for frame in _frames(error) if _is_users(frame, roots)]
     return f"{frames[-1].tb_frame.f_code.co_filename} line {frames[-1].tb_lineno}" if frames else None
@@ -173,7 +174,7 @@ def say(error: BaseException) -> str:
 
 
 def source_file(cls: type) -> str:
-    """Return the file that defines cls, as far as that is known."""
+    """Return the file that defines cls, or its module if the file is unknown."""
     try:
         return inspect.getfile(cls)
     except (TypeError, OSError):
@@ -188,7 +189,7 @@ def _frames(error: BaseException) -> Iterator[TracebackType]:
 
 
 def _is_users(trace: TracebackType, roots: set[str]) -> bool:
-    """Return whether a frame is of the user's own code: of a plug-in's package, or of no library."""
+    """Return whether a frame is the user's own code: in a plug-in's package, or in no library."""
     file, module = trace.tb_frame.f_code.co_filename, str(trace.tb_frame.f_globals.get("__name__", ""))
     root = module.split(".")[0]
     if root in OURS or file.startswith("<"):
@@ -221,6 +222,6 @@ def _signature(cls: type, name: str) -> str:
 
 
 def _promise(cls: type, name: str) -> str:
-    """Return the first line of what the package's documentation says of a method."""
+    """Return the first line of the package's documentation of a method."""
     documentation = inspect.getdoc(_declared(cls, name)) or ""
     return f". {name}: {documentation.splitlines()[0]}" if documentation else ""

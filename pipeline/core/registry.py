@@ -1,9 +1,7 @@
 """Plug-ins and the tables that name them.
 
-A plug-in is a frozen, validated value whose fields are its settings.
-
-Adding one takes one file and one line in a table; a class outside the package is named `module:Class` in the
-config.
+A plug-in is a frozen, validated value whose fields are its settings. To add one, write one file and add one
+line to a table; a class outside the package is named `module:Class` in the config.
 """
 
 import copy
@@ -32,7 +30,7 @@ from pipeline.core.settings.validation_errors import did_you_mean, explain, prob
 
 
 def _make_scalars_strict(schema: Any) -> None:
-    """Set `strict` for every whole number, number, truth value and text below a schema of pydantic."""
+    """Set `strict` for every integer, float, boolean and text below a pydantic schema."""
     if isinstance(schema, dict):
         if schema.get("type") in ("int", "float", "bool", "str"):
             schema["strict"] = True
@@ -62,7 +60,7 @@ class Settings(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _no_empty_path(cls, value: Any, field: Any) -> Any:
-        """Refuse an empty path, which would stand for the folder of this process."""
+        """Refuse an empty path, which would mean the folder of this process."""
         if isinstance(value, str) and not value.strip():
             hint = cls.model_fields[field.field_name].annotation
             if Path in (hint, *get_args(hint)):
@@ -73,22 +71,20 @@ class Settings(BaseModel):
 class Plugin(Settings):
     """Base of all plug-ins.
 
-    Raise `revision` whenever the algorithm changes: everything computed with it turns stale.
+    Raise `revision` whenever the algorithm changes; everything computed with it becomes stale.
     """
 
     name: ClassVar[str]
     revision: ClassVar[int] = 1
-    # Whether versions hold what is read from its files already, so that `content` is left out of them.
+    # True if versions already cover the files that the plug-in reads, so that `content` is left out of them.
     reads_data: ClassVar[bool] = False
 
     def content(self) -> str:
-        """Return a digest of what the settings point to but do not hold, empty if that is nothing.
+        """Return a digest of content outside the settings, by default of the files at its paths; "" if none.
 
-        By default, of the files at its paths.
-
-        Fingerprints hold it in place of the paths: a file may be moved, and a file that changes is noticed.
-        Where nothing lies on this machine, the path itself counts, since another one may name something else
-        elsewhere. Raises DataError if a file cannot be read.
+        Fingerprints hold this digest in place of the paths: a file may be moved, and a changed file is
+        noticed. If there is no file on this machine, the path itself counts, since another path may name
+        something else on another machine. Raises DataError if a file cannot be read.
         """
         try:
             found = [digest_files(path) if is_there(path) else str(path) for path in paths_in(self)]
@@ -111,7 +107,7 @@ P = TypeVar("P", bound=Plugin)
 
 @dataclass(frozen=True)
 class PluginTable(Generic[P]):
-    """The plug-ins of one kind by name; `plugins` is the literal tuple a new one is added to."""
+    """The plug-ins of one kind by name; to add one, add its class to the literal tuple `plugins`."""
 
     kind: str
     base: type[P]
@@ -136,7 +132,7 @@ class PluginTable(Generic[P]):
         raise ConfigError(f"unknown {self.kind} {name!r}; known: {', '.join(self.names())}{remedy}")
 
     def build(self, settings: Any) -> P:
-        """Return the plug-in described by a mapping, whose key `name` chooses the class and the rest its fields.
+        """Return the plug-in that a mapping describes: its key `name` chooses the class, the rest are fields.
 
         Raises ConfigError if settings are no mapping, the name is missing or unknown, or a field is refused.
         """
@@ -176,7 +172,7 @@ class PluginTable(Generic[P]):
             sys.path.insert(0, str(Path.cwd()))
         try:
             found = operator.attrgetter(class_name)(importlib.import_module(module_name))
-        # A module of the user's own may raise anything while it is imported, and may end the process.
+        # A user's module may raise anything while it is imported, and may end the process.
         except (Exception, SystemExit) as error:
             raise ConfigError(
                 f"{self.kind} {name!r} cannot be imported ({_said(error)}); expected module:Class, "
@@ -191,7 +187,11 @@ class PluginTable(Generic[P]):
 
 
 def check_usable(plugin: Plugin, name: str) -> None:
-    """Raise ConfigError if what a class from outside the package declares is of a wrong kind, or its settings cannot travel."""
+    """Raise ConfigError if a class from outside the package cannot be used.
+
+    The attributes that its base declares must have the declared types, its settings must fit into JSON, and
+    it must be possible to send it to workers.
+    """
     cls = type(plugin)
     if _is_ours(cls):
         return
@@ -220,31 +220,31 @@ def check_usable(plugin: Plugin, name: str) -> None:
 
 
 def plugin_name(plugin: Plugin) -> str:
-    """Return the name that a config gives plugin.
+    """Return the name of plugin in a config.
 
-    Its table name, or module:Class for a class outside the package.
+    It is the table name, or module:Class for a class from outside the package.
     """
     cls = type(plugin)
     return cls.name if _is_ours(cls) else f"{cls.__module__}:{cls.__qualname__}"
 
 
 def describe(plugin: Plugin) -> dict[str, Any]:
-    """Return the settings that rebuild plugin, JSON-ready: its name and every field."""
+    """Return the settings that rebuild plugin, ready for JSON: its name and every field."""
     return {"name": plugin_name(plugin), **plugin.model_dump(mode="json")}
 
 
 def identity(settings: Settings) -> dict[str, Any]:
-    """Return what fingerprints hold of settings, JSON-ready: what changes the answer, and nothing else.
+    """Return the part of settings that fingerprints hold, ready for JSON: only what changes the result.
 
-    A setting at its neutral value is left out, so that a setting which is added changes no fingerprint; see
-    pipeline.core.settings.neutral. Plug-ins keep their name. Paths are left out too: where a file lies
-    changes no answer. What lies in it does, and is part of `revision`.
+    A setting at its neutral value is left out, so that a new setting changes no fingerprint; see
+    pipeline.core.settings.neutral. Plug-ins keep their name. Paths are left out too, because the place of a
+    file changes no result. Its content does, and is part of `revision`.
     """
     return dict(_identity(settings, settings.model_dump(mode="json")))
 
 
 def _identity(value: Any, dumped: Any) -> Any:
-    """Return the identity of one value among settings; dumped is what pydantic dumps of it."""
+    """Return the identity of one value among settings; dumped is the same value as pydantic dumps it."""
     if isinstance(value, BaseModel) and isinstance(dumped, Mapping):
         return _identity_of_model(value, dumped)
     if isinstance(value, Mapping):
@@ -256,7 +256,7 @@ def _identity(value: Any, dumped: Any) -> Any:
     if isinstance(value, tuple | list | Set):
         parts_shown = zip(value, dumped, strict=True)
         kept = [_identity(part, shown) for part, shown in parts_shown if not isinstance(part, Path)]
-        # The order of a set differs from process to process.
+        # The order of a set differs between processes.
         return sorted(kept, key=canonical) if isinstance(value, Set) else kept
     return dumped
 
@@ -275,9 +275,9 @@ def _identity_of_model(value: BaseModel, dumped: Mapping[str, Any]) -> dict[str,
 
 
 def revision(plugin: Plugin) -> dict[str, Any]:
-    """Return what identifies the algorithm behind plugin.
+    """Return the identity of plugin's algorithm: its revision, its content, and a digest of its source file.
 
-    Its revision, the source's digest for a class outside the package, and its content.
+    The source file counts only for a class from outside the package.
     """
     cls = type(plugin)
     source = {} if _is_ours(cls) else {"source": digest_bytes(Path(inspect.getfile(cls)).read_bytes())}
@@ -286,7 +286,7 @@ def revision(plugin: Plugin) -> dict[str, Any]:
 
 
 def _said(error: BaseException) -> str:
-    """Return what an import raised and, unless Python's own words name it, the line of the user's file that raised it."""
+    """Return the error of an import in words, with the file and line that raised it, if they are known."""
     if isinstance(error, SyntaxError):
         return f"{error.msg}, {error.filename} line {error.lineno}"
     raised = [

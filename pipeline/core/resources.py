@@ -1,11 +1,11 @@
-"""What a task asks of the machine that runs it, and what it is granted there."""
+"""The resources that a task asks of the machine that runs it, and those that it is granted there."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)
 class Need:
-    """What one task asks of the machine that runs it."""
+    """The resources that one task asks of the machine that runs it."""
 
     num_cpus: int = 1
     num_gpus: float = 0.0
@@ -16,7 +16,7 @@ class Need:
 
 @dataclass(frozen=True, kw_only=True)
 class Grant:
-    """What a task was granted: bytes of memory, None if nothing was said, CPUs, and GPUs or a part of one."""
+    """The resources granted to a task: bytes of memory (None if unknown), CPUs, and GPUs or a part of one."""
 
     memory_bytes: int | None = None
     num_cpus: int = 1

@@ -1,4 +1,7 @@
-"""Seeds derived from what they are for, never drawn in order, so that any member can be made alone, anywhere, again."""
+"""Seeds that are derived from their purpose.
+
+They are never drawn in order, so any member can be trained again alone, on any machine.
+"""
 
 import hashlib
 
@@ -14,7 +17,7 @@ def seed(*purpose: str | int) -> int:
 
 
 def generator(*purpose: str | int) -> np.random.Generator:
-    """Return a NumPy generator of its own for a purpose."""
+    """Return a new NumPy generator for a purpose."""
     return np.random.default_rng(seed(*purpose))
 
 
@@ -25,8 +28,8 @@ def model_purpose(
 
     name is the role of a population, `shared` for seeds that populations have in common, or the name of an
     unlearner. keep_fraction is the share of the training points that models keep, forget the ids of the
-    forget set. Model, recipe, data set and layout have no part in it: a cheaper proxy and its target have
-    equal masks and seeds, and an option that is added to a recipe changes neither.
+    forget set. Model, recipe, data set and layout are not part of it: a cheaper proxy and its target have
+    equal masks and seeds, and a new option of a recipe changes neither.
     """
     points = None if forget is None else sorted(forget.tolist())
     return digest(["models", experiment_seed, name, keep_fraction, points])

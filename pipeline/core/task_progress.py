@@ -1,7 +1,7 @@
-"""How far the task that runs in this thread has come, told from inside of it to whoever runs it.
+"""Reports the progress of the task in this thread to the process that runs it.
 
-The loop reports a share of each step. Without a listener a report costs nothing; with one, it is passed on at
-most a few times a second.
+The loop reports a share of each step. Without a listener a report costs nothing; with one, a report is passed
+on at most a few times a second.
 """
 
 import time
@@ -25,7 +25,7 @@ _LISTENING: ContextVar[_Listening | None] = ContextVar("task_progress", default=
 
 @contextmanager
 def reports_to(listener: Callable[[float], None]) -> Iterator[None]:
-    """Pass what is reported inside this block to listener, as a share of the task between 0 and 1."""
+    """Pass reports inside this block to listener, as a share of the task between 0 and 1."""
     token = _LISTENING.set(_Listening(listener, time.monotonic() + _INTERVAL))
     try:
         yield
@@ -34,7 +34,7 @@ def reports_to(listener: Callable[[float], None]) -> Iterator[None]:
 
 
 def report(share: float) -> None:
-    """Say that this share of the current task is done; does nothing where nobody listens."""
+    """Report that this share of the current task is done; does nothing without a listener."""
     listening = _LISTENING.get()
     if listening is not None and time.monotonic() >= listening.next_at:
         listening.next_at = time.monotonic() + _INTERVAL

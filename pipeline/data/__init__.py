@@ -1,4 +1,4 @@
-"""Data sets, masks and forget sets. A new plug-in is one file and one line in a table here."""
+"""Data sets, masks and forget sets. To add a plug-in, write one file and add one line to a table here."""
 
 from pipeline.core.registry import PluginTable
 from pipeline.data.dataset import Dataset

@@ -1,7 +1,7 @@
-"""What is known of the content of data sets, by places, sizes and times of files, so that nothing is read twice.
+"""A cache of the content of data sets, so that no file is read twice.
 
-Content decides; places, sizes and times only cache it. A file that changed in place has another size or time,
-and is read again. So is a copy at another place.
+Digests of the content identify a data set; places, sizes and times of files are only keys of the cache. A
+file that changed in place is read again, and so is a copy at another place.
 """
 
 import dataclasses
@@ -17,12 +17,12 @@ from pipeline.data.dataset import Dataset
 from pipeline.data.examples import Examples
 from pipeline.data.inputs import FileInputs, UnreadInputs
 
-# {"token": that of the inputs, "files": FileInputs.contents or null, "content": Plugin.content}.
+# {"token": token of the inputs, "files": FileInputs.contents or null, "content": Plugin.content}.
 Content = Mapping[str, Any]
 
 
 class KnownContent:
-    """What this process knows of the content of files, by `content_key`.
+    """The content of files as far as this process knows it, by `content_key`.
 
     recall looks up what other processes found.
     """
@@ -30,13 +30,14 @@ class KnownContent:
     def __init__(self) -> None:
         self.recall: Callable[[str], Content | None] = _recall_nothing
         self._contents: dict[str, Content] = {}
-        # By settings and files alone: content key, digest of the examples, shape of their inputs.
+        # By settings and files alone: the content key, the digest of the examples, and the shape of their
+        # inputs.
         self._keys: dict[str, str | None] = {}
         self._digests: dict[str, str] = {}
         self._shapes: dict[str, tuple[int, ...]] = {}
 
     def get(self, key: str | None) -> Content | None:
-        """Return what is known under a key, None if nothing is."""
+        """Return the content known under a key, or None."""
         if key is not None and key not in self._contents:
             found = self.recall(key)
             if found is not None and {"token", "files", "content"} <= found.keys():
@@ -44,9 +45,9 @@ class KnownContent:
         return None if key is None else self._contents.get(key)
 
     def read(self, dataset: Dataset) -> Examples:
-        """Return what `load` returns, with the content of its files known.
+        """Return the result of `load`, with the content of its files known.
 
-        All files are read, unless they were read before and look the same. Raises what `load` raises.
+        All files are read, unless they were read before and look the same. Raises the errors of `load`.
         """
         examples = dataset.load()
         inputs, key = examples.inputs, content_key(dataset, examples)
@@ -63,7 +64,7 @@ class KnownContent:
     def outline(self, dataset: Dataset) -> Examples:
         """Return the examples with inputs that are not read.
 
-        Their token is known where their files were read before. Raises what `load` raises.
+        Their token is known if their files were read before. Raises the errors of `load`.
         """
         examples = dataset.outline()
         key = self._keys[_settings_and_files(dataset)] = content_key(dataset, examples)
@@ -75,11 +76,10 @@ class KnownContent:
         )
 
     def digest(self, dataset: Dataset, *, reads_inputs: bool = True) -> str:
-        """Return the digest of what `load` returns, found once for the same settings and files.
+        """Return the digest of the result of `load`, computed once for the same settings and files.
 
-        Raises what it raises.
-
-        Without reads_inputs, InputsNotReadError is raised where the content of files is not known.
+        Raises the errors of `load`. If reads_inputs is false, raises InputsNotReadError if the content of
+        files is not known.
         """
         name = _settings_and_files(dataset)
         if name not in self._digests:
@@ -88,14 +88,14 @@ class KnownContent:
         return self._digests[name]
 
     def shape(self, dataset: Dataset) -> tuple[int, ...]:
-        """Return the shape of the inputs of what `load` returns, found once; raises what it raises."""
+        """Return the shape of the inputs that `load` returns, found once; raises the errors of `load`."""
         name = _settings_and_files(dataset)
         if name not in self._shapes:
             self.read(dataset)
         return self._shapes[name]
 
     def content(self, dataset: Dataset, *, reads_inputs: bool = True) -> str:
-        """Return Plugin.content, found once for the same files; for reads_inputs see `digest`."""
+        """Return Plugin.content, computed once for the same files; for reads_inputs see `digest`."""
         name = _settings_and_files(dataset)
         if name not in self._keys and not reads_inputs:
             self.outline(dataset)
@@ -105,7 +105,7 @@ class KnownContent:
         return dataset.content() if found is None else str(found["content"])
 
     def of(self, dataset: Dataset) -> tuple[str, Content] | None:
-        """Return what was found in the files of a data set, with its key; None if none were read."""
+        """Return the content of the files of a data set, with its key; None if none were read."""
         key = self._keys.get(_settings_and_files(dataset))
         found = self.get(key)
         return None if key is None or found is None else (key, found)
@@ -129,7 +129,7 @@ def datasets_in(value: Any) -> Iterator[Dataset]:
 def contents_of(value: Any, *, reads_inputs: bool = True) -> list[str]:
     """Return the content of every plug-in below value that names files, in order.
 
-    Without reads_inputs, InputsNotReadError is raised where that of a data set is not known.
+    If reads_inputs is false, raises InputsNotReadError if the content of a data set is not known.
     """
     if isinstance(value, Plugin) and any(paths_in(value)):
         own = (
@@ -141,9 +141,9 @@ def contents_of(value: Any, *, reads_inputs: bool = True) -> list[str]:
 
 
 def content_key(dataset: Dataset, examples: Examples) -> str | None:
-    """Return what the content of a data set is known by: settings, and places, sizes and times of files.
+    """Return the key of a data set's content: a digest of settings, and of places, sizes and times of files.
 
-    None stands for a data set without files. Raises DataError if a file cannot be looked at.
+    It is None for a data set without files. Raises DataError if the details of a file cannot be read.
     """
     listing = getattr(examples.inputs, "listing", None)
     if listing is None and not any(paths_in(dataset)):
@@ -164,7 +164,7 @@ def _settings_and_files(dataset: Dataset) -> str:
 
 
 def _listed(path: Path) -> Iterator[list[Any]]:
-    """Yield name and version of a file, or of all files below a folder; nothing if none is here."""
+    """Yield name and version of a file, or of all files below a folder; nothing if path does not exist."""
     if not is_there(path):
         return
     for file in sorted(path.rglob("*")) if path.is_dir() else [path]:

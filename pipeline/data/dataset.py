@@ -1,6 +1,6 @@
-"""The base of all data sets, and the label noise and the scaling that any of them can have.
+"""The base of all data sets, with label noise and scaling, which any data set can have.
 
-Wrong labels on purpose are a forget set whose harm is known.
+Labels that are wrong on purpose give a forget set whose harm is known.
 """
 
 import dataclasses
@@ -19,14 +19,14 @@ from pipeline.data.scaling import Scaling
 
 
 class LabelNoise(Settings):
-    """How many training labels to flip to another class, and the seed that chooses them."""
+    """The number of training labels to flip to another class, and the seed that chooses them."""
 
     n_points: int = Field(ge=1, le=10_000_000)
     seed: int = setting(neutral=0)
 
 
 class Dataset(Plugin):
-    """A data set: a subclass writes `read`, everybody else calls `load`."""
+    """A data set: a subclass implements `read`, all other code calls `load`."""
 
     reads_data: ClassVar[bool] = True
 
@@ -34,9 +34,9 @@ class Dataset(Plugin):
     scaling: Scaling | None = setting(neutral=None)
 
     def missing(self) -> str | None:
-        """Return what has to be installed or there before this can be read, in words, or None.
+        """Return in words what must be installed or present before this can be read, or None, as by default.
 
-        Found in no time. By default nothing is.
+        It must be quick.
         """
         return None
 
@@ -45,11 +45,10 @@ class Dataset(Plugin):
         """Return the examples as they are, without label noise; raises DataError if they cannot be read."""
 
     def read_outline(self) -> Examples:
-        """Return what `read` returns, for a command that needs labels and shapes alone.
+        """Return the result of `read`, for a command that needs only labels and shapes.
 
-        Raises what it raises.
-
-        Override it where these are known from less than `read` reads: give UnreadInputs.
+        Raises the errors of `read`. Override it with UnreadInputs as inputs if labels and shapes can be read
+        without the inputs.
         """
         return self.read()
 
@@ -61,7 +60,7 @@ class Dataset(Plugin):
         return self._prepared(self.read())
 
     def outline(self) -> Examples:
-        """Return what `load` returns, but with inputs that are not read; raises what it raises."""
+        """Return the result of `load`, but with inputs that are not read; raises the errors of `load`."""
         return self._prepared(self.read_outline()).without_inputs()
 
     def _prepared(self, examples: Examples) -> Examples:
@@ -74,9 +73,10 @@ class Dataset(Plugin):
 
 
 def flip_labels(examples: Examples, noise: LabelNoise) -> Examples:
-    """Return examples with noise.n_points training labels moved to another class, each with equal chance, and their ids added to `mislabelled`.
+    """Return examples with noise.n_points training labels moved to another class, each with equal chance.
 
-    Raises ConfigError if fewer training points carry a true label.
+    The ids of these points are added to `mislabelled`. Raises ConfigError if fewer training points have a
+    true label.
     """
     candidates = np.setdiff1d(np.arange(examples.n_train), examples.mislabelled)
     if noise.n_points > len(candidates):

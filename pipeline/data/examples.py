@@ -27,9 +27,9 @@ class Examples:
     """A data set: inputs (n_points, ...), labels (n_points,) int64 in [0, n_classes), and the split.
 
     The first n_train points are for training, the rest for validation. mislabelled (n_mislabelled,) are the
-    training ids whose labels were flipped on purpose. scaling turns inputs into what models see; without it
-    they see them as they are. An array given as inputs becomes ArrayInputs. Raises DataError if shapes,
-    ranges or values cannot be trained on.
+    training ids whose labels were flipped on purpose. Models see the inputs after scaling, or unchanged
+    without it. An array given as inputs becomes ArrayInputs. Raises DataError if shapes, ranges or values
+    cannot be trained on.
     """
 
     inputs: Inputs
@@ -90,7 +90,7 @@ class Examples:
     def _check_kinds(self) -> None:
         """Raise DataError unless arrays and counts are of the right kind.
 
-        Counts of NumPy's types become Python's own.
+        NumPy integers as counts become Python integers.
         """
         _check_array("labels", self.labels, "iu", "a NumPy array of integers, (n_points,)")
         _check_array("mislabelled", self.mislabelled, "iu", "a NumPy array of training ids, (n_mislabelled,)")
@@ -116,7 +116,7 @@ class Examples:
         return tuple(self.inputs.shape[1:])
 
     def inputs_of(self, ids: Indices) -> Float[np.ndarray, "n_ids ..."]:
-        """Return what models see of points ids, (n_ids, ...), float32; raises DataError or PluginError."""
+        """Return inputs (n_ids, ...) as models see them, float32; raises DataError or PluginError."""
         found = read_inputs(self.inputs, ids).astype(np.float32)
         if self.scaling is None:
             return found
@@ -154,7 +154,7 @@ def _check_finite(array: npt.NDArray[Any]) -> None:
 def _check_array(name: str, array: object, kinds: str, expected: str) -> None:
     """Raise DataError unless array is a plain NumPy array of one of the kinds of dtype.
 
-    Integers are in one dimension.
+    Integers must have one dimension.
     """
     if (
         not isinstance(array, np.ndarray)

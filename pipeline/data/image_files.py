@@ -1,4 +1,4 @@
-"""Image files as inputs, decoded when they are asked for: memory holds a batch of them, never all."""
+"""Image files as inputs: images are decoded on request, so memory holds one batch and never all of them."""
 
 import io
 from collections.abc import Sequence
@@ -30,12 +30,12 @@ Image = UInt8[np.ndarray, "channels height width"]
 
 
 class ImageFiles(FileInputs):
-    """Image files below a folder, one a point, all of one size: (n_points, channels, height, width) of uint8.
+    """Image files below a folder, one per point, all of one size: uint8 (n_points, channels, height, width).
 
-    names are the files' paths below folder. mode is what they are converted to: `RGB` has three channels,
-    `L`, which is grey, has one. Files of any format that Pillow reads are decoded. Each file is compared with
-    the digest that it had when the whole data set was read, so that one that changed, or differs on another
-    machine, is found when it is decoded. Raises DataError if there is no file or the first is no image.
+    names are the files' paths below folder. Images are converted to mode: `RGB` has three channels, `L`
+    (grey) has one. Files of any format that Pillow reads are decoded. Each decoded file is compared with its
+    digest from when the whole data set was read. So a file that changed, or differs on another machine, is
+    found. Raises DataError if there is no file or the first is no image.
     """
 
     def __init__(self, folder: Path, names: Sequence[str], *, mode: Literal["L", "RGB"] = "RGB") -> None:
@@ -56,8 +56,9 @@ class ImageFiles(FileInputs):
         return np.dtype(np.uint8)
 
     @property
+    @override
     def token(self) -> str:
-        """See Inputs; rests on the bytes of the files, not on their names."""
+        """Digest of the bytes of the files; their names do not count."""
         return digest(
             ["image files", self.mode, list(self.shape), digest_arrays({"files": self._read_digests()})]
         )
@@ -120,7 +121,7 @@ class ImageFiles(FileInputs):
         return self.folder / name
 
     def _read_digests(self) -> npt.NDArray[Any]:
-        """Return the digest of each file, read once, a piece at a time."""
+        """Return the digest of each file, computed once and in parallel."""
         if self._digests is None:
             with ThreadPoolExecutor(n_cpus()) as pool:
                 found = list(pool.map(_digest, map(self._path, self.names)))
@@ -128,12 +129,12 @@ class ImageFiles(FileInputs):
         return self._digests
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what travels to another process: names and digests, no images."""
+        """Return the state for another process: names and digests, no images."""
         return {**self.__dict__, "_digests": self._read_digests()}
 
 
 def decode(content: bytes, path: Path, mode: str) -> Image:
-    """Return the image in the bytes of a file, (channels, height, width); raises DataError if it is none."""
+    """Return the image (channels, height, width) in a file's bytes; raises DataError if there is none."""
     from PIL import Image as Pillow
 
     try:

@@ -1,6 +1,6 @@
-"""Inputs: what models see of each point, read a few points at a time: a data set may be larger than memory.
+"""Inputs of data sets, read a few points at a time, because a data set may be larger than memory.
 
-Kinds: arrays in memory here, memory-mapped arrays in `mapped_inputs`, image files in `image_files`.
+Arrays in memory are here, memory-mapped arrays in `mapped_inputs`, image files in `image_files`.
 """
 
 from abc import ABC, abstractmethod
@@ -18,9 +18,9 @@ from pipeline.core.settings.type_hints import describe_value
 
 
 class Inputs(ABC):
-    """The inputs of a data set: (n_points, ...) numbers of one dtype, of which any points can be had.
+    """The inputs of a data set: (n_points, ...) numbers of one dtype, which can be read for any points.
 
-    A class that declares the four members is one, whether it inherits from this class or not.
+    A class that declares the four members counts as Inputs, even if it does not inherit from this class.
     """
 
     @property
@@ -36,7 +36,7 @@ class Inputs(ABC):
     @property
     @abstractmethod
     def token(self) -> str:
-        """Digest of the content: another one when a number changes; raises DataError if it cannot be read."""
+        """Digest of the content, which changes if a number changes; raises DataError if it is unreadable."""
 
     @abstractmethod
     def take(self, ids: Indices) -> npt.NDArray[Any]:
@@ -56,7 +56,7 @@ class Inputs(ABC):
 class ArrayInputs(Inputs):
     """An array in memory as inputs.
 
-    It can be indexed and converted, for code that needs all of it at once.
+    It can be indexed and converted, for code that needs the whole array at once.
     """
 
     def __init__(self, array: npt.NDArray[Any]) -> None:
@@ -94,7 +94,7 @@ class ArrayInputs(Inputs):
 class UnreadInputs(Inputs):
     """Inputs of which a command reads only shape and dtype.
 
-    token is their digest where it is known without reading them; listing is that of their files.
+    token is their digest if it is known without reading them; listing is the listing of their files.
     """
 
     def __init__(
@@ -117,12 +117,14 @@ class UnreadInputs(Inputs):
         return self._dtype
 
     @property
+    @override
     def token(self) -> str:
-        """See Inputs; raises InputsNotReadError where it is not known."""
+        """Digest of the content; raises InputsNotReadError if it is not known."""
         if self._token is None:
             raise _not_read()
         return self._token
 
+    @override
     def take(self, ids: Indices) -> npt.NDArray[Any]:
         """Raise InputsNotReadError."""
         raise _not_read()
@@ -142,31 +144,31 @@ def _not_read() -> InputsNotReadError:
 
 
 class FileInputs(Inputs):
-    """Inputs that lie in files and are read when they are asked for.
+    """Inputs that lie in files and are read on request.
 
-    What was found when all of them were read is kept as `contents`, JSON-ready; `adopt` takes it over where
-    it is still true, as it is while `listing` is the same.
+    `contents` keeps the findings from reading all files, ready for JSON. `adopt` takes them over in another
+    process; they are valid while `listing` is the same.
     """
 
     @property
     @abstractmethod
     def listing(self) -> str:
-        """Digest of the places, sizes and times of the files, of which none is read."""
+        """Digest of the places, sizes and times of the files; no file is read."""
 
     @property
     @abstractmethod
     def contents(self) -> Any:
-        """Return what reading all files tells, JSON-ready; raises DataError if one cannot be read."""
+        """Findings from reading all files, ready for JSON; raises DataError if a file cannot be read."""
 
     @abstractmethod
     def adopt(self, contents: Any) -> None:
-        """Take over what `contents` was for the same listing."""
+        """Take over the `contents` that belong to the same listing."""
 
 
 def read_inputs(inputs: Inputs, ids: Indices) -> npt.NDArray[Any]:
     """Return the inputs of points ids, checked: (n_ids, ...) numbers of their dtype.
 
-    Raises PluginError if a class from outside the package returns something else or fails, DataError for
+    Raises PluginError if a class from outside the package returns something else or fails, and DataError for
     numbers that are not finite.
     """
     try:
@@ -196,7 +198,7 @@ def read_inputs(inputs: Inputs, ids: Indices) -> npt.NDArray[Any]:
 
 
 def first_not_finite(inputs: npt.NDArray[Any]) -> int | None:
-    """Return the first row that holds a number which is not finite as float32, None if there is none."""
+    """Return the first row that holds a number that is not finite as float32, or None."""
     if inputs.dtype.kind != "f":
         return None
     with np.errstate(over="ignore"):

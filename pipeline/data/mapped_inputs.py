@@ -1,4 +1,4 @@
-"""Memory-mapped arrays as inputs: .npy files of which the system reads the parts that are asked for."""
+"""Memory-mapped arrays as inputs: .npy files of which the system reads only the requested parts."""
 
 import functools
 from collections.abc import Iterator, Sequence
@@ -19,23 +19,23 @@ from pipeline.data.inputs import FileInputs, first_not_finite
 PART = 2**24
 _HOW = "save it with numpy.save(path, array)"
 
-# What is the same of a file on all machines: size and time of its content, the first parts of a Version.
+# The leading parts of a Version that are the same on all machines: size and time of the content.
 N_SHARED = 2
 
 
 class MappedInputs(FileInputs):
-    """The rows of one or more .npy files, one after the other, mapped read-only.
+    """The rows of one or more .npy files, one file after the other, mapped read-only.
 
-    Another process opens the same paths. It compares sizes and times with those that were seen first, and
-    reads everything again only where they differ. Raises DataError if a file cannot be mapped, or if shapes
-    or dtypes of the files differ.
+    Another process opens the same paths. It compares sizes and times with those seen first, and reads
+    everything again only if they differ. Raises DataError if a file cannot be mapped, or if shapes or dtypes
+    of the files differ.
     """
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self.paths = tuple(paths)
         self._versions: tuple[Version, ...] = tuple(map(_version, self.paths))
-        # None: all of a version is compared. Inode and time of the last change mean nothing on another
-        # machine.
+        # None means that the whole version is compared. Inode and time of the last change mean nothing on
+        # another machine.
         self._n_compared: int | None = None
         arrays = _mapped(self.paths, self._versions)
         for path, array in zip(self.paths, arrays, strict=True):
@@ -64,8 +64,12 @@ class MappedInputs(FileInputs):
         return self._written.newbyteorder("=")
 
     @property
+    @override
     def token(self) -> str:
-        """See Inputs; that of the same array in memory. Raises DataError for numbers that are not finite."""
+        """Digest of the content, equal to that of the same array in memory.
+
+        Raises DataError for numbers that are not finite.
+        """
         if self._token is None:
             self._token = digest_parts("inputs", self._written, self.shape, self._parts())
         return self._token
@@ -100,7 +104,7 @@ class MappedInputs(FileInputs):
         return found
 
     def _arrays(self) -> tuple[npt.NDArray[Any], ...]:
-        """Return the mapped files, if they are what they were when their content was read."""
+        """Return the mapped files; raises DataError if they changed since their content was read."""
         versions = tuple(map(_version, self.paths))
         arrays = _mapped(self.paths, versions)
         seen, found = (
@@ -128,7 +132,7 @@ class MappedInputs(FileInputs):
                 yield part
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what travels to another process: paths and what their content was, no numbers."""
+        """Return the state for another process: paths and digests of their content, no numbers."""
         return {**self.__dict__, "_token": self.token, "_n_compared": N_SHARED}
 
 
@@ -144,7 +148,7 @@ def _version(path: Path) -> Version:
 
 @functools.lru_cache(maxsize=16)
 def _mapped(paths: tuple[Path, ...], versions: tuple[Version, ...]) -> tuple[npt.NDArray[Any], ...]:
-    """Return files mapped read-only; a process opens a version of them once."""
+    """Return files mapped read-only; a process opens each version of them once."""
     return tuple(map(_map, paths))
 
 

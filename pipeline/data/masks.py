@@ -1,4 +1,4 @@
-"""Masks say which training points a model sees.
+"""Masks: which training points a model sees.
 
 All masks of a population keep the same number of points, so that its members stack.
 """
@@ -12,9 +12,9 @@ from pipeline.core.errors import ConfigError, DataError, ShapeError
 
 
 def count_kept(n_train: int, keep_fraction: float) -> int:
-    """Return how many of n_train points a subset keeps: the product, rounded.
+    """Return the number of n_train points that a subset keeps: the product, rounded.
 
-    Raises ConfigError if that is none or all of them.
+    Raises ConfigError if it is none or all of them.
     """
     n_kept = round(keep_fraction * n_train)
     if not 0 < n_kept < n_train:
@@ -26,7 +26,10 @@ def count_kept(n_train: int, keep_fraction: float) -> int:
 
 
 def subset_mask(n_train: int, keep_fraction: float, seed: int) -> Mask:
-    """Return a mask (n_train,) that keeps exactly `count_kept` points, every subset of that size equally likely; raises ConfigError as it does."""
+    """Return a mask (n_train,) that keeps exactly `count_kept` points, with all such subsets equally likely.
+
+    Raises ConfigError as `count_kept` does.
+    """
     mask = np.zeros(n_train, dtype=bool)
     mask[
         seeds.generator("subset_mask", seed).choice(
@@ -37,9 +40,9 @@ def subset_mask(n_train: int, keep_fraction: float, seed: int) -> Mask:
 
 
 def retain_mask(n_train: int, forget: Indices) -> Mask:
-    """Return the mask (n_train,) of all training points but forget.
+    """Return the mask (n_train,) of all training points except forget.
 
-    Raises DataError on an id outside [0, n_train) or if nothing is left.
+    Raises DataError on an id outside [0, n_train), or if nothing is left.
     """
     outside = forget[(forget < 0) | (forget >= n_train)]
     if len(outside):
@@ -52,9 +55,9 @@ def retain_mask(n_train: int, forget: Indices) -> Mask:
 
 
 def count_kept_outside(n_others: int, keep_fraction: float) -> int:
-    """Return how many of the n_others points outside a forget set are kept: the product, rounded.
+    """Return the number of the n_others points outside a forget set that are kept: the product, rounded.
 
-    Raises ConfigError if that is none.
+    Raises ConfigError if it is none.
     """
     n_kept = round(keep_fraction * n_others)
     if n_kept == 0:
@@ -68,10 +71,11 @@ def count_kept_outside(n_others: int, keep_fraction: float) -> int:
 def focused_mask(
     n_train: int, keep_fraction: float, forget: Indices, seed: int, *, keeps_forget: bool
 ) -> Mask:
-    """Return a mask (n_train,) of a random keep_fraction of the points outside forget, rounded, and of all points of forget or none of them.
+    """Return a mask (n_train,) of a random keep_fraction of the points outside forget, rounded.
 
-    One seed draws the same points outside forget for both. Raises DataError as `retain_mask` does,
-    ConfigError if no point outside is kept.
+    It also keeps all points of forget if keeps_forget is true, else none of them. One seed draws the same
+    points outside forget in both cases. Raises DataError as `retain_mask` does, and ConfigError if no point
+    outside is kept.
     """
     others = np.flatnonzero(retain_mask(n_train, forget))
     n_kept = count_kept_outside(len(others), keep_fraction)
@@ -84,13 +88,13 @@ def focused_mask(
 def pack_masks(masks: Masks) -> UInt8[np.ndarray, "n_models n_bytes"]:
     """Return masks as bits (n_models, ceil(n_train / 8)).
 
-    Point 0 is the highest bit of byte 0, bits behind the last point are 0.
+    Point 0 is the highest bit of byte 0; bits after the last point are 0.
     """
     return np.packbits(masks, axis=1)
 
 
 def unpack(packed: UInt8[np.ndarray, "n_models n_bytes"], n_train: int) -> Masks:
-    """Return the masks (n_models, n_train) that `pack` made.
+    """Return the masks (n_models, n_train) that `pack_masks` packed.
 
     Raises ShapeError if the bytes do not fit n_train.
     """

@@ -1,10 +1,7 @@
-"""Groups of training points that may have to go together, as lines.
+"""Groups of training points that may have to be forgotten together, stored as lines of ranked ids.
 
-Ordered ids of which every beginning is a group.
-
-A deletion request seldom takes points at random: it takes a neighbourhood, one side of a class, or the points
-that were hardest to learn. Lines list such groups at all sizes at once, so that subset models can be trained
-without them and attribution can tell how much of each was kept.
+Every prefix of a line is a group. Subset models can be trained without the groups, and attribution can count
+how much of each was kept.
 """
 
 from dataclasses import dataclass
@@ -18,25 +15,27 @@ from pipeline.core.seeds import generator
 from pipeline.data.masks import count_kept
 
 BALL, CAP, HARD = 0, 1, 2
-# The longest group; larger ones are most of a class, and requests that large are better retrained.
+# The longest group. Larger groups are most of a class, and requests that large are better served by
+# retraining.
 LENGTH = 128
-# Sizes of the groups that a designed subset drops, drawn log-uniformly; the upper end is also the most that
-# one group takes.
+# Sizes of the groups that a designed subset drops, drawn log-uniformly. The upper end is also the limit on
+# the points that one group takes.
 SMALLEST, _LARGEST = 4, 80
-# How often a designed subset draws a ball, a cap, or hard points.
+# The probabilities that a designed subset draws a ball, a cap, or hard points.
 _SHARES = (0.35, 0.35, 0.30)
-# At least this share of the points that a designed subset drops, and at most all, go in groups, up to less
-# than one smallest group; the others are drawn uniformly.
+# At least this share of the points that a designed subset drops, and at most all, are dropped in groups, up
+# to less than one smallest group. The others are drawn uniformly.
 GROUPED = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
 class Lines:
-    """ids (n_lines, LENGTH), -1 behind a line's end; kinds (n_lines,).
+    """Groups of points: ids (n_lines, LENGTH), with -1 after the end of a line; kinds (n_lines,).
 
-    BALL round point i for line i < n_train, then CAP, then one HARD.
-
-    difficulty (n_train,): how strongly each point still pulls at trained models.
+    A deletion request seldom takes points at random: it takes a neighbourhood, one side of a class, or the
+    points that were hardest to learn. Lines list such groups at all sizes at once. Line i < n_train is the
+    BALL around point i; then come the CAP lines, then one HARD line. difficulty (n_train,) is how large the
+    gradient of each point still is in trained models.
     """
 
     ids: Int[np.ndarray, "n_lines length"]
@@ -56,13 +55,13 @@ def draw_lines(
     caps_per_class: int = 80,
     seed: int = 0,
 ) -> Lines:
-    """Return the lines of training points with features (n_train, n_features), labels (n_train,) and difficulty (n_train,).
+    """Return the lines of training points.
 
-    A ball lists the points of one label by falling inner product with its centre, the centre first. A cap
-    lists them by their projection on a random direction that varies as the class does (a normal mixture of
-    its centred features). The hard line lists all points by falling difficulty. Every line ends after LENGTH
-    points. Raises ShapeError if the lengths differ, DataError on features or difficulties that are not
-    finite.
+    features (n_train, n_features), labels (n_train,) and difficulty (n_train,) describe the points. A ball
+    lists the points of one label by falling inner product with its centre, the centre first. A cap lists them
+    by their projection on a random direction that varies as the class does (a normal mixture of its centred
+    features). The hard line lists all points by falling difficulty. Every line ends after LENGTH points.
+    Raises ShapeError if the lengths differ, and DataError on features or difficulties that are not finite.
     """
     n_train = len(features)
     if len(labels) != n_train or len(difficulty) != n_train:
@@ -93,7 +92,7 @@ def draw_lines(
 
 
 def designed_mask(lines: Lines, keep_fraction: float, seed: int) -> Mask:
-    """Return a mask (n_train,) that drops whole groups and some single points, `count_kept` points being kept in all."""
+    """Return a mask (n_train,) that drops whole groups and single points, and keeps `count_kept` points."""
     n_train = len(lines.difficulty)
     n_dropped = n_train - count_kept(n_train, keep_fraction)
     rng = generator("designed_mask", seed)
@@ -109,11 +108,11 @@ def designed_mask(lines: Lines, keep_fraction: float, seed: int) -> Mask:
 def _group(lines: Lines, largest: int, rng: np.random.Generator) -> Int[np.ndarray, " _"]:
     """Return a group of at most largest points.
 
-    The beginning of a line, thinned at random where it is of hard points.
+    It is the start of a line; a group of hard points is thinned at random.
     """
     kind = rng.choice(len(_SHARES), p=_SHARES)
     size = int(np.exp(rng.uniform(np.log(SMALLEST), np.log(largest + 1))))
-    # Not a line of lines.of(kind): that would copy all balls, 51 MB of 50,000 points, for every group.
+    # Not a line of lines.of(kind), because that copies all balls (51 MB for 50,000 points) for every group.
     candidates = np.flatnonzero(lines.kinds == kind)
     line = lines.ids[candidates[rng.integers(len(candidates))]]
     if kind == HARD:
@@ -123,7 +122,7 @@ def _group(lines: Lines, largest: int, rng: np.random.Generator) -> Int[np.ndarr
 
 
 def _line(ordered: Int[np.ndarray, "n_lines n_listed"]) -> Int[np.ndarray, "n_lines length"]:
-    """Return the first LENGTH of each row, -1 behind its end."""
+    """Return the first LENGTH ids of each row, with -1 after its end."""
     lines = np.full((len(ordered), LENGTH), -1)
     lines[:, : ordered.shape[1]] = ordered[:, :LENGTH]
     return lines

@@ -1,10 +1,7 @@
-"""Ids of training points, as users give them in files and configs.
+"""Ids of training points, as users give them in files (.txt, .csv, .npy, .parquet) and configs.
 
-What is not surely an id is refused, and every refusal names value and place.
-
-An id is a whole number from 0, in decimal digits. A leading zero, a decimal point, a sign or a separator is
-refused rather than guessed at, because a wrong guess forgets other points. Files are .txt, .csv, .npy and
-.parquet.
+Everything that is not surely an id is refused, because a wrong guess would forget other points. Every refusal
+names the value and the place.
 """
 
 import csv
@@ -21,21 +18,23 @@ from pipeline.core.errors import DataError
 from pipeline.core.npy import read_npy
 from pipeline.core.settings.paths import why_no_file
 
-# Names of the one column that is taken out of several.
+# Names of the column to read if there are several.
 ID_COLUMNS = ("id", "index")
 LARGEST_ID = 2**63 - 1
 
+# An id is a whole number from 0, in decimal digits, without a leading zero, a decimal point, a sign or a
+# separator.
 _ID = re.compile(r"0|[1-9][0-9]*")
-# A column that stands alone must say that it holds ids of training points: one called `label` or `class_id`
-# may hold anything.
+# The name of a single column must show that it holds ids of training points: a column called `label` or
+# `class_id` may hold anything.
 _SAYS_ID = re.compile(
     r"(?:(?:train|training|point|example)[ _-]?)?(?:ids?|index|indexes|indices|idx)", re.IGNORECASE
 )
-# Separators that spreadsheets write in place of commas.
+# Separators that spreadsheets write instead of commas.
 _OTHER_SEPARATOR = re.compile(r"[;\t|]")
 _PACKED = {b"PK": "a zip archive or a spreadsheet", b"\x1f\x8b": "a gzip archive"}
 _LINE_ENDS = re.compile(r"\r\n|\r|\n")
-# "1 017" may be two ids, or one with a space between thousands.
+# "1 017" may be two ids, or one id with a space between thousands.
 _THOUSANDS = re.compile(r"(?:.*[ \t])?[0-9]{1,3}[ \t]+[0-9]{3}(?:[ \t].*)?")
 _WRITE_IDS = "write each id in decimal digits, such as 17"
 _ZERO = (
@@ -47,16 +46,16 @@ _Ids = npt.NDArray[np.int64]
 
 
 class IdError(ValueError):
-    """A value that is not surely an id, or a list that is not surely one of ids.
+    """A value that is not surely an id, or a list that is not surely a list of ids.
 
-    The message says why and what to write.
+    The message gives the reason and the remedy.
     """
 
 
 def parse_id(text: str) -> int:
     """Return the id that text stands for.
 
-    Raises IdError, saying what is wrong with it, unless it is one beyond doubt.
+    Raises IdError with the reason, unless text is surely an id.
     """
     if _ID.fullmatch(text):
         return checked_id(int(text)) if len(text) <= len(str(LARGEST_ID)) else _too_large(text)
@@ -87,7 +86,7 @@ def checked_id(value: Any) -> int:
 
 
 def checked_ids(values: Any) -> tuple[int, ...]:
-    """Return a list of ids as a config gives it; raises IdError unless it is one, without repetitions."""
+    """Return a list of ids from a config; raises IdError unless it is one, without repetitions."""
     if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
         raise IdError(
             "expected a list of ids, such as [17, 18, 23]; a range or a single id is written as a list too"
@@ -100,7 +99,7 @@ def checked_ids(values: Any) -> tuple[int, ...]:
 def read_ids(path: Path) -> _Ids:
     """Return the ids (n_ids,) in a file, in its order.
 
-    Raises DataError, naming file, line and value, unless each is an id and none stands twice.
+    Raises DataError with file, line and value, unless each is an id and none occurs twice.
     """
     reader = READERS.get(path.suffix.lower())
     if reader is None:
@@ -124,7 +123,7 @@ def read_ids(path: Path) -> _Ids:
     return np.array([id_ for id_, _ in found], dtype=np.int64)
 
 
-# What a reader returns: each id with the place where it stands, for messages.
+# The result of a reader: each id with its place in the file, for messages.
 _Found = Sequence[tuple[int, str]]
 
 
@@ -176,13 +175,13 @@ def _read_csv(file: BinaryIO) -> _Found:
 
 
 def _column_of(first: Sequence[str], place: str) -> int | None:
-    """Return which column a first row names as that of the ids, None if the row is an id itself.
+    """Return the column that a first row names as that of the ids, or None if the row is itself an id.
 
     Raises IdError if it is neither.
     """
     if list(first) == ["0"]:
         raise IdError(_ZERO)
-    # Digits without a letter, of any script, are a value, and no name of a column.
+    # A text of digits without a letter, in any script, is a value and not the name of a column.
     number = next(
         (name for name in first if any(map(str.isdigit, name)) and not any(map(str.isalpha, name))), None
     )
@@ -202,9 +201,10 @@ def _column_of(first: Sequence[str], place: str) -> int | None:
 
 
 def named_column(names: Sequence[str]) -> int:
-    """Return which of a table's columns holds the ids.
+    """Return the number of the column of a table that holds the ids.
 
-    One called id or index, or the only one if its name says so; raises IdError otherwise.
+    It is the column called id or index, or the only one if its name says that it holds ids. Raises IdError
+    otherwise.
     """
     folded = [name.strip().lower() for name in names]
     named = [number for number, name in enumerate(folded) if name in ID_COLUMNS]
@@ -228,10 +228,7 @@ def named_column(names: Sequence[str]) -> int:
 
 
 def _check_no_row_numbers(names: Sequence[str], column: int, values: Sequence[Any]) -> None:
-    """Raise IdError if the column called index may be the numbers of the rows.
-
-    Pandas writes these when an index becomes a column.
-    """
+    """Raise IdError if the column called index may hold row numbers, which pandas writes for an index."""
     if (
         len(names) > 1
         and names[column].strip().lower() == "index"
@@ -258,7 +255,7 @@ def _read_npy(file: BinaryIO) -> _Found:
 
 
 def _read_parquet(file: BinaryIO) -> _Found:
-    # The import takes a moment, and few runs read Parquet from users.
+    # The import takes a moment, and few runs read a user's Parquet files.
     from pipeline.store.parquet import read_stored_column
 
     column = read_stored_column(file, named_column)
@@ -286,7 +283,7 @@ def _text(file: BinaryIO) -> str:
 
 
 def _at(place: str, parse: Callable[[Any], int], value: Any) -> int:
-    """Return what parse makes of value; raises IdError naming place."""
+    """Return the result of parse for value; raises IdError with place."""
     try:
         return parse(value)
     except ValueError as error:
@@ -294,7 +291,7 @@ def _at(place: str, parse: Callable[[Any], int], value: Any) -> int:
 
 
 def _check_list(found: _Found) -> None:
-    """Raise IdError if there is no id, or if one stands twice, which mostly means that these are no ids."""
+    """Raise IdError if there is no id, or if one occurs twice, which usually means that these are no ids."""
     if not found:
         raise IdError("it is empty: it lists no id; give at least one")
     places: dict[int, str] = {}

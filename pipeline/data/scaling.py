@@ -1,4 +1,4 @@
-"""Scaling of inputs, done where a batch is: a data set keeps its numbers, such as pixels of one byte."""
+"""Scaling of inputs, computed for each batch; a data set keeps its numbers, such as one-byte pixels."""
 
 import numpy as np
 from jaxtyping import Float
@@ -12,9 +12,9 @@ Term = Float[np.ndarray, "..."]
 
 
 class Scaling(Settings):
-    """What models see is (input / divide_by - mean) / std, in float32.
+    """Models see (input / divide_by - mean) / std, in float32.
 
-    mean and std hold one number for all, or one for each channel, which is the first axis of an input; empty
+    mean and std hold one number for all, or one for each channel, which is the first axis of an input. Empty
     means 0 and 1.
     """
 
@@ -29,7 +29,7 @@ class Scaling(Settings):
         return self
 
     def check(self, input_shape: tuple[int, ...]) -> None:
-        """Raise DataError unless mean and std are for inputs of this shape."""
+        """Raise DataError unless mean and std fit inputs of this shape."""
         for name in ("mean", "std"):
             n_given, n_channels = len(getattr(self, name)), input_shape[0] if input_shape else 1
             if n_given not in (0, 1, n_channels):

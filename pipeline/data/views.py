@@ -1,6 +1,6 @@
-"""What a few trained models see of all points: which look alike to them, and how hard each one is.
+"""How a few trained models see all points: which points look alike, and how hard each one is.
 
-Validation points are among them.
+Validation points are included.
 """
 
 from dataclasses import dataclass
@@ -12,16 +12,17 @@ from pipeline.core.arrays import Indices, Labels, PerPoint
 from pipeline.core.errors import ShapeError
 from pipeline.core.seeds import generator
 
-# Features beyond these are projected: 512 random directions keep 1 - likeness of points that look alike
-# within 6 % of itself, and 60,000 points take 123 MB.
+# Inputs with more features are projected. With 512 random directions, 1 - likeness of points that look alike
+# stays within 6 % of its value, and 60,000 points take 123 MB.
 MOST_FEATURES = 512
 
 
 @dataclass(frozen=True, kw_only=True)
 class Views:
-    """features (n_points, n_features), of which inner products say how alike two points are, 1 for equal ones; labels and difficulty (n_points,).
+    """Points as trained models see them: features (n_points, n_features), labels and difficulty (n_points,).
 
-    Raises ShapeError unless there is one of each for each point.
+    The inner product of two rows of features is the likeness of two points, 1 for equal ones. Raises
+    ShapeError unless there is one of each for each point.
     """
 
     features: Float[np.ndarray, "n_points n_features"]
@@ -37,16 +38,17 @@ class Views:
             raise ShapeError(f"{found}; give one of each for each point")
 
     def likeness(self, n_train: int, points: Indices) -> Float[np.ndarray, "n_train n_chosen"]:
-        """Return how alike each training point and each of points are."""
+        """Return the likeness of each training point to each of points."""
         return np.asarray(self.features[:n_train] @ self.features[points].T, np.float64)
 
 
 def draw_views(
     features: Float[np.ndarray, "n_points n_features"], labels: Labels, difficulty: PerPoint, *, seed: int = 0
 ) -> Views:
-    """Return views of points with joint features (n_points, n_features), projected on MOST_FEATURES random directions where they are more.
+    """Return views of points with joint features (n_points, n_features).
 
-    A projected row keeps its length, so that a point is as like itself as before.
+    If there are more than MOST_FEATURES features, they are projected on that many random directions. A
+    projected row keeps its length, so that the likeness of a point to itself does not change.
     """
     n_features = features.shape[1]
     if n_features > MOST_FEATURES:

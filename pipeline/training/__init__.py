@@ -1,4 +1,4 @@
-"""The one loop that trains, unlearns and matches, over ensembles of models.
+"""The loop that trains, unlearns and matches, over ensembles of models.
 
-Plug-in authors write the view of a single model.
+Authors of plug-ins write code for a single model.
 """

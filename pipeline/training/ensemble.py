@@ -1,10 +1,6 @@
-"""Many models of one architecture as one value.
+"""Ensembles: many models of one architecture, as a dictionary of parameters and buffers.
 
-A dictionary of parameters and buffers with a leading member axis.
-
-Stacked members run at once under vmap; their results do not depend on how they are grouped. Looped members
-run one by one. The two differ in the last bits (up to 4e-3 in logits after training), so a population is all
-one or all the other.
+Each tensor has a leading member axis. Members are stacked or looped.
 """
 
 import copy
@@ -27,17 +23,20 @@ from pipeline.training.recipe.optimizers import STACKABLE
 from pipeline.training.recipe.schedule import Descent
 
 States: TypeAlias = dict[str, Tensor]
+# Stacked members run at once under vmap, and their results do not depend on the grouping. Looped members run
+# one by one. The two differ in the last bits (up to 4e-3 in logits after training), so a population is either
+# all stacked or all looped.
 Kind: TypeAlias = Literal["stacked", "looped"]
 
-# Modules initialise themselves from torch's one global generator, which threads would otherwise draw from in
-# turn.
+# Modules initialise themselves from torch's one global generator. Without the lock, threads would draw from
+# it in turn.
 _GENERATOR = threading.Lock()
 
 
 def initial_states(build: "Builder", seeds: Sequence[int]) -> States:
-    """Return the states of freshly initialised members, each drawn under its own seed.
+    """Return the states of newly initialised members, each drawn with its own seed.
 
-    Torch's global generator is left as it was.
+    Torch's global generator is left unchanged.
     """
     members = []
     with _GENERATOR, torch.random.fork_rng(devices=[]):
@@ -48,7 +47,7 @@ def initial_states(build: "Builder", seeds: Sequence[int]) -> States:
 
 
 class Builder:
-    """A picklable, argument-free constructor of one model: the template every member shares."""
+    """A picklable constructor of one model, without arguments; all members share this template."""
 
     def __init__(self, model: Model, input_shape: tuple[int, ...], n_classes: int) -> None:
         self.model, self.input_shape, self.n_classes = model, input_shape, n_classes
@@ -60,17 +59,17 @@ class Builder:
 
 
 def n_members(states: States) -> int:
-    """Return how many members states holds."""
+    """Return the number of members in states."""
     return len(next(iter(states.values())))
 
 
 def device_of(states: States) -> torch.device:
-    """Return where states lie."""
+    """Return the device of states."""
     return next(iter(states.values())).device
 
 
 def take(states: States, start: int, stop: int) -> States:
-    """Return a copy of members start to stop, so that nothing done to it reaches states."""
+    """Return a copy of members start to stop; changes to it do not reach states."""
     return {name: value[start:stop].clone() for name, value in states.items()}
 
 
@@ -81,25 +80,25 @@ def join(parts: Iterable[States]) -> States:
 
 
 def member_groups(total: int, kind: Kind, size: int) -> list[list[int]]:
-    """Return which members run together, `size` of them or, if looped, one.
+    """Return the groups of members that run together: `size` members, or one if looped.
 
-    A stacked member left alone runs beside its twin: convolutions take another path for a stack of one, with
-    other last bits, and results must not depend on grouping. Whoever runs a group keeps its different members
-    only.
+    A stacked member left alone runs beside a copy of itself: convolutions take another path for a stack of
+    one, with other last bits, and results must not depend on grouping. The caller keeps only the different
+    members of a group.
     """
     step = size if kind == "stacked" else 1
     return [with_twin(list(range(start, min(start + step, total))), kind) for start in range(0, total, step)]
 
 
 def with_twin(group: list[int], kind: Kind) -> list[int]:
-    """Return a group of members, one that is stacked alone twice."""
+    """Return a group of members; a single stacked member is listed twice."""
     return group * 2 if kind == "stacked" and len(group) == 1 else group
 
 
 def why_not_stackable(template: nn.Module, descents: Iterable[Descent], inputs: Tensor) -> str | None:
-    """Return the reason why members must run one by one, or None if they may be stacked exactly.
+    """Return the reason why members must run one by one, or None if they can be stacked exactly.
 
-    Inputs (n_points, ...) are a few or all.
+    inputs (n_points, ...) are some or all of the inputs.
     """
     for module in template.modules():
         if isinstance(module, (nn.modules.dropout._DropoutNd,)):
@@ -115,7 +114,7 @@ def why_not_stackable(template: nn.Module, descents: Iterable[Descent], inputs: 
 
 
 def why_descent_is_looped(descent: Descent) -> str | None:
-    """Return the reason why members descend one by one whatever their model is, or None."""
+    """Return the reason why this descent must run members one by one, whatever their model is, or None."""
     if descent.optimizer not in STACKABLE:
         return (
             f"optimizer {descent.optimizer} is not element-wise, so stacked members would leak into each "
@@ -132,7 +131,10 @@ def why_descent_is_looped(descent: Descent) -> str | None:
 
 
 def _why_stack_fails(template: nn.Module, inputs: Tensor) -> str | None:
-    """Return what torch says when two stacked members take a training-mode look at inputs (2, ...), None if nothing: only a trial tells of forward()."""
+    """Return torch's error when two stacked members take inputs (2, ...) in training mode, or None.
+
+    Only a trial shows whether a forward() can be stacked.
+    """
     template = copy.deepcopy(template).to(inputs.device).train()
     states = {name: torch.stack([value, value]) for name, value in template.state_dict().items()}
     try:
@@ -140,8 +142,8 @@ def _why_stack_fails(template: nn.Module, inputs: Tensor) -> str | None:
             vmap(lambda state, x: functional_call(template, state, (x,)))(
                 states, torch.stack([inputs, inputs])
             )
-    # torch refuses some modules with a RuntimeError, such with tied weights with a ValueError; a user's
-    # forward() may raise anything.
+    # torch refuses some modules with a RuntimeError, and modules with tied weights with a ValueError. A
+    # user's forward() may raise anything.
     except Exception as error:
         return f"its forward() cannot be stacked (vmap: {str(error).strip().splitlines()[0].rstrip('.')})"
     return None
@@ -150,21 +152,21 @@ def _why_stack_fails(template: nn.Module, inputs: Tensor) -> str | None:
 class StackedGroup:
     """Members that descend together: one call of each operation serves all of them."""
 
-    # Parameters and gradients have a member axis in front.
+    # Parameters and gradients have a leading member axis.
     n_leading = 1
 
     def __init__(self, template: nn.Module, states: States) -> None:
-        # Frozen parameters stay as they are, as in a single module.
+        # Frozen parameters stay unchanged, as in a single module.
         names = {name for name, value in template.named_parameters() if value.requires_grad}
         self._template = template.train()
         self.parameters = {name: value.requires_grad_() for name, value in states.items() if name in names}
         self._buffers = {name: value for name, value in states.items() if name not in names}
 
     def prepare(self, descent: Descent) -> None:
-        """Do nothing: what descents may ask for beside the optimiser is not stacked."""
+        """Do nothing, because the options of a descent besides the optimiser are never stacked."""
 
     def loss(self, objective: Objective, inputs: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
-        """Return the sum over members of each one's loss; inputs (n_members, batch, ...)."""
+        """Return the sum of the members' losses; inputs (n_members, batch, ...)."""
 
         def single(parameters: States, buffers: States, x: Tensor, y: Tensor, t: Tensor) -> Tensor:
             return objective(functional_call(self._template, (parameters, buffers), (x,)), y, t)
@@ -172,7 +174,7 @@ class StackedGroup:
         return vmap(single)(self.parameters, self._buffers, inputs, labels, targets).sum()
 
     def states(self) -> States:
-        """Return the members' states as they are now."""
+        """Return the members' current states."""
         return {name: value.detach() for name, value in (self.parameters | self._buffers).items()}
 
 
@@ -188,7 +190,7 @@ class SingleGroup:
         self.parameters = dict(self._module.named_parameters())
 
     def prepare(self, descent: Descent) -> None:
-        """Take on the precision and the memory format of the phase that comes next."""
+        """Apply the precision and the memory format of the next phase."""
         self._bfloat16 = descent.precision == "bfloat16"
         self._format = (
             torch.channels_last if descent.memory_format == "channels_last" else torch.contiguous_format
@@ -205,14 +207,14 @@ class SingleGroup:
         return objective(logits.float(), labels[0], targets[0])
 
     def states(self) -> States:
-        """Return the member's state as it is now, with the leading axis of 1."""
+        """Return the member's current state, with a leading axis of 1."""
         return {name: value.detach()[None] for name, value in self._module.state_dict().items()}
 
 
 def compute_logits(template: nn.Module, states: States, data: Feed | Tensor, *, kind: Kind) -> Logits:
-    """Return float32 logits (n_members, n_points, n_classes) of every member on all points, in evaluation mode.
+    """Return float32 logits (n_members, n_points, n_classes) of all members on data, in evaluation mode.
 
-    data is a feed, or a tensor (n_points, ...) of what models see of some points. Each batch is read once,
+    data is a feed, or a tensor (n_points, ...) of some points as models see them. Each batch is read once,
     for all members.
     """
     template = copy.deepcopy(template).to(device_of(states)).eval()
@@ -231,7 +233,7 @@ def compute_logits(template: nn.Module, states: States, data: Feed | Tensor, *, 
 
 
 def evaluation_batches(data: Feed | Tensor, points: range | None = None) -> Iterable[Tensor]:
-    """Return what models see of points, all if none are given, in batches of evaluation."""
+    """Return points as models see them, in batches of evaluation; without points, all of them."""
     size = sizing.evaluation_batch()
     if isinstance(data, Tensor):
         return data.split(size) if points is None else data[points.start : points.stop].split(size)

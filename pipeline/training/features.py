@@ -1,7 +1,4 @@
-"""What trained models see in their inputs.
-
-The features before the last linear layer, and how hard each point is for them.
-"""
+"""Features of points before the last linear layer of trained models, and the difficulty of each point."""
 
 import copy
 
@@ -20,11 +17,11 @@ Features = Float[np.ndarray, "n_models n_points n_features"]
 def last_features(
     template: nn.Module, states: States, data: Feed | Tensor, points: range | None = None
 ) -> tuple[Features, Logits]:
-    """Return what goes into each member's last linear layer, (n_models, n_points, n_features), and its logits, in evaluation mode.
+    """Return the inputs of each member's last linear layer (n_models, n_points, n_features), and its logits.
 
-    The last is the one that runs last: a layer may be listed behind it and serve training alone. A model in
-    which none runs has its logits for features. data is a feed, or a tensor of what models see; points are
-    all if none are given.
+    Models are in evaluation mode. The last layer is the one that runs last: another may be listed after it
+    and serve only training. If no linear layer runs, the logits are the features. data is a feed, or a tensor
+    of points as models see them. Without points, all are used.
     """
     model = copy.deepcopy(template).to(device_of(states)).eval()
     averages = getattr(model, "averages_flips", False)
@@ -56,9 +53,9 @@ def last_features(
 
 
 def _look(model: nn.Module, batch: Tensor, latest: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """Return what went into the last layer, and the logits.
+    """Return the input of the last layer, and the logits.
 
-    Latest is what hooks keep of the layer that ran last.
+    latest is where the hooks keep the input of the layer that ran last.
     """
     latest.clear()
     logits: Tensor = model(batch)
@@ -66,14 +63,20 @@ def _look(model: nn.Module, batch: Tensor, latest: list[Tensor]) -> tuple[Tensor
 
 
 def joint_features(features: Features) -> Float[np.ndarray, "n_points n_joint"]:
-    """Return features side by side, each member's scaled to length 1, so that inner products are the mean of its cosines."""
+    """Return the members' features side by side, each member's scaled to length 1 / √n_models.
+
+    Inner products of the rows are then the mean of the members' cosines.
+    """
     lengths = np.linalg.norm(features, axis=2, keepdims=True)
     scaled = features / np.where(lengths > 0, lengths, 1.0) / np.sqrt(len(features))
     return np.concatenate(list(scaled), axis=1)
 
 
 def difficulty(features: Features, logits: Logits, labels: Labels) -> PerPoint:
-    """Return the norm of each point's gradient in the last layer, ‖(h, 1)‖ · ‖softmax − onehot‖, averaged over members."""
+    """Return the norm of each point's gradient in the last layer, averaged over members.
+
+    It is ‖(h, 1)‖ · ‖softmax − onehot‖.
+    """
     wide = logits.astype(np.float64)
     odds = np.exp(wide - wide.max(axis=2, keepdims=True))
     errors = odds / odds.sum(axis=2, keepdims=True)

@@ -1,4 +1,4 @@
-"""Which feed a task uses, by memory: the choice moves no bit."""
+"""Chooses the feed of a task by memory; the choice changes no bit of the result."""
 
 import math
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ from pipeline.core.memory import available_memory, in_words, n_cpus
 from pipeline.core.resources import Grant
 from pipeline.data.inputs import ArrayInputs, Inputs
 
-# What inputs may take of the memory of a task. The rest is for models, activations and batches.
+# The share of a task's memory that inputs may take. The rest is for models, activations and batches.
 _SHARE = 0.5
-# Numbers of these types stay as they are on a device. Others are cast to float32, once.
+# Numbers of these types keep their type on a device. Others are cast to float32, once.
 KEPT_DTYPES = {np.dtype(name) for name in ("bool", "uint8", "int8", "int16", "float16")}
 
 
@@ -21,7 +21,8 @@ KEPT_DTYPES = {np.dtype(name) for name in ("bool", "uint8", "int8", "int16", "fl
 class FeedChoice:
     """Whether inputs are resident or streamed, the reason, and the bytes that batches read ahead may take.
 
-    is_held_in_memory: the host reads and holds all of them, where they fit there and not on the device.
+    is_held_in_memory is true if the host reads and holds all inputs, because they fit there but not on the
+    device.
     """
 
     kind: Literal["resident", "streamed"]
@@ -31,11 +32,9 @@ class FeedChoice:
 
 
 def choose_feed(inputs: Inputs, device: str, grant: Grant, *, held: int = 0) -> FeedChoice:
-    """Return how inputs reach the device of a task.
+    """Return how inputs reach the device of a task: resident if they fit into the grant, else streamed.
 
-    Resident where they fit what it was granted, else streamed.
-
-    held is how many bytes of the device these inputs take already.
+    held is the number of bytes of the device that these inputs already take.
     """
     on_gpu = device.startswith("cuda")
     host = int(_SHARE * host_memory(grant, held=0 if on_gpu else held))
@@ -54,15 +53,15 @@ def choose_feed(inputs: Inputs, device: str, grant: Grant, *, held: int = 0) -> 
 
 
 def device_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Return the type in which a device holds numbers of a type."""
+    """Return the type in which a device holds numbers of dtype."""
     return dtype if dtype in KEPT_DTYPES else np.dtype(np.float32)
 
 
 def host_memory(grant: Grant, *, held: int = 0) -> int:
     """Return the bytes of memory of a task.
 
-    It is what it was granted, else its part of what is available if all CPUs run such tasks. held is what the
-    task takes of it already.
+    They are the memory it was granted, or its part of the available memory if all CPUs run such tasks. held
+    is the part that the task already takes.
     """
     if grant.memory_bytes is not None:
         return grant.memory_bytes
@@ -70,7 +69,7 @@ def host_memory(grant: Grant, *, held: int = 0) -> int:
 
 
 def _device_memory(device: str, grant: Grant) -> int:
-    """Return the bytes that are free on a GPU for a task that was granted a part of it, or whole ones."""
+    """Return the bytes that are free on a GPU for a task that was granted a part of it, or whole GPUs."""
     free, total = torch.cuda.mem_get_info(device)
     part = min(1.0, grant.num_gpus) if grant.num_gpus else 1.0
     return max(0, min(free, int(part * total) - torch.cuda.memory_allocated(device)))

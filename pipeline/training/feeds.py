@@ -1,6 +1,6 @@
-"""Feeds: where the batches of a data set come from, as tensors on the device that trains.
+"""Feeds: the batches of a data set, as tensors on the device that trains.
 
-`Resident` holds the whole data set on the device: a batch is then an index, not a copy from the host.
+`Resident` holds the whole data set on the device, so a batch is an index and not a copy from the host.
 `Streamed` reads the points of each batch when it is needed. Both give the same bits.
 """
 
@@ -33,9 +33,9 @@ Read = tuple[Tensor, Tensor]
 
 
 class Feed(ABC):
-    """A data set as the loop sees it: inputs and labels of any points, on the device of labels (n_points,).
+    """A data set for the loop: inputs and labels of any points, on the device of labels (n_points,).
 
-    scaling is applied to each batch, where it is.
+    scaling is applied to each batch, on the batch's device.
     """
 
     kind: ClassVar[str]
@@ -47,25 +47,25 @@ class Feed(ABC):
 
     @abstractmethod
     def inputs_of(self, ids: Tensor) -> Tensor:
-        """Return what models see of points ids, float32 of shape (*ids.shape, ...); raises DataError."""
+        """Return points ids as models see them, float32 of shape (*ids.shape, ...); raises DataError."""
 
     def labels_of(self, ids: Tensor) -> Tensor:
         """Return the labels of points ids, in the shape of ids."""
         return pick(self.labels, ids)
 
     def expect(self, batches: Sequence[Tensor]) -> None:
-        """Take notice of the batches whose inputs are asked for next, in order, as these very tensors.
+        """Announce the next batches whose inputs will be requested, in order, as the same tensor objects.
 
-        A feed may begin to read them. What `inputs_of` returns does not depend on it.
+        A feed may begin to read them. The result of `inputs_of` does not depend on it.
         """
         return
 
     def first(self, n_points: int) -> Tensor:
-        """Return what models see of the first points, (n_points, ...)."""
+        """Return the first points as models see them, (n_points, ...)."""
         return self.inputs_of(torch.arange(n_points, device=self.labels.device))
 
     def batches(self, points: range, size: int) -> Iterator[Tensor]:
-        """Return what models see of points, `size` of them at a time."""
+        """Yield points as models see them, `size` of them at a time."""
         parts = torch.arange(points.start, points.stop, device=self.labels.device).split(size)
         self.expect(parts)
         return (self.inputs_of(part) for part in parts)
@@ -75,12 +75,12 @@ class Feed(ABC):
         if not self._terms:
             return inputs.to(torch.float32)
         divisor, mean, std = self._terms
-        # A copy of its own is scaled in place: a batch then takes a third of the memory.
+        # The copy is scaled in place, so a batch takes a third of the memory.
         return inputs.to(torch.float32, copy=True).div_(divisor).sub_(mean).div_(std)
 
 
 class Resident(Feed):
-    """All of the data set on the device."""
+    """The whole data set on the device."""
 
     kind: ClassVar[str] = "resident"
 
@@ -108,10 +108,10 @@ class Resident(Feed):
 
 
 class Streamed(Feed):
-    """A data set of which the host reads one batch after the other, the next ones while the device computes.
+    """A data set that the host reads batch by batch, the next ones while the device computes.
 
-    Each point of a batch is read once, however many members it is for. threads read as many batches at once;
-    room is the number of bytes that batches read ahead may take.
+    Each point of a batch is read once, for any number of members. threads is the number of batches that are
+    read at once; room is the number of bytes that batches read ahead may take.
     """
 
     kind: ClassVar[str] = "streamed"
@@ -121,7 +121,8 @@ class Streamed(Feed):
     ) -> None:
         labels = torch.from_numpy(np.array(examples.labels, np.int64)).to(device)
         super().__init__(labels, examples.scaling, examples.input_shape)
-        # What reads a batch does not hold the feed, which ends its threads when it is dropped.
+        # The function that reads a batch does not hold the feed, because a feed ends its threads when it is
+        # dropped.
         self._read = partial(_read, examples.inputs, pins=self.labels.is_cuda)
         self._threads, self._room = threads, room
         self._bytes = max(1, examples.inputs.dtype.itemsize * int(np.prod(examples.input_shape)))
@@ -137,10 +138,11 @@ class Streamed(Feed):
     def expect(self, batches: Sequence[Tensor]) -> None:
         self._expected = self._read_ahead(batches)
 
+    @override
     def batches(self, points: range, size: int) -> Iterator[Tensor]:
-        """See Feed.
+        """Yield points as models see them; batches expected before stay expected.
 
-        What was expected before is still expected, since models are also evaluated while they descend.
+        Models are also evaluated while they descend.
         """
         parts = torch.arange(points.start, points.stop, device=self.labels.device).split(size)
         ahead = self._read_ahead(parts)
@@ -159,7 +161,7 @@ class Streamed(Feed):
 
 
 class _ReadAhead:
-    """Batches of which the next n_ahead are being read; submit begins to read the points of one."""
+    """Batches of which the next n_ahead are being read; submit starts to read the points of a batch."""
 
     def __init__(
         self, batches: Sequence[Tensor], submit: Callable[[_Ids], "Future[Read]"], n_ahead: int
@@ -170,7 +172,10 @@ class _ReadAhead:
         self._begin()
 
     def take(self, ids: Tensor) -> Read | None:
-        """Return what was read of the next batch if that is ids, this very tensor, and begin to read another one."""
+        """Return the read data of the next batch if ids is the same tensor, and start to read another batch.
+
+        Otherwise return None.
+        """
         if not self._reading or self._reading[0][0] is not ids:
             return None
         _, future = self._reading.popleft()
@@ -183,12 +188,13 @@ class _ReadAhead:
             self._reading.append((batch, self._submit(ids)))
 
 
-# What this process read from files and placed on a device last, by device and token, for the next shard.
+# The inputs that this process last read from files and placed on a device, by device and token, for the next
+# shard.
 _PLACED: dict[str | None, Tensor] = {}
 
 
 def open_feed(examples: Examples, device: str = "cpu", grant: Grant | None = None) -> tuple[Feed, FeedChoice]:
-    """Return the feed of examples for a task on device, which was granted so much, and why it is this one.
+    """Return the feed of examples for a task with this grant on device, and the reason for the choice.
 
     Raises DataError if inputs cannot be read.
     """
@@ -227,9 +233,9 @@ def _host(ids: Tensor) -> _Ids:
 
 
 def _read(inputs: Inputs, ids: _Ids, *, pins: bool) -> Read:
-    """Return the inputs of different points among ids, and the place of each id among them.
+    """Return the inputs of the different points among ids, and the place of each id among them.
 
-    pins asks for memory from which a GPU copies while it computes.
+    With pins, they lie in memory from which a GPU copies while it computes.
     """
     unique, places = np.unique(ids, return_inverse=True)
     read = _tensor(read_inputs(inputs, unique)), torch.from_numpy(places)
@@ -237,6 +243,6 @@ def _read(inputs: Inputs, ids: _Ids, *, pins: bool) -> Read:
 
 
 def _tensor(values: np.ndarray) -> Tensor:
-    """Return values as a tensor, of their own type or of float32; memory that cannot be written is copied."""
+    """Return values as a tensor of their own type or of float32; read-only memory is copied."""
     kept = values.astype(device_dtype(values.dtype), copy=False)
     return torch.from_numpy(kept if kept.flags.writeable else kept.copy())

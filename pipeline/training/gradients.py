@@ -1,9 +1,4 @@
-"""How the outputs of trained models change with their parameters, which is all that attribution asks of checkpoints. NumPy goes in and comes out.
-
-A parameter vector holds a model's parameters side by side, in the order of the module. A cotangent says which
-output of a point is meant: the sum of its entries times the point's logits. A unit vector is one class logit,
-`margin_cotangents` are the margin, softmax less one-hot is the loss.
-"""
+"""Derivatives of the outputs of trained models by their parameters, for attribution; NumPy in and out."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
@@ -22,18 +17,20 @@ from pipeline.training.projection import Projection
 from pipeline.training.recipe.objectives import LabelObjective, cross_entropy
 from pipeline.training.sizing import evaluation_batch
 
-# Numbers held at once beside what is returned: 64 MB.
+# Numbers held at once besides the returned ones: 64 MB.
 NUMBERS = 2**24
 
+# A cotangent selects an output of a point: the sum of its entries times the point's logits. A unit vector
+# gives one class logit, `margin_cotangents` give the margin, softmax less one-hot gives the loss.
 Cotangents = Float[np.ndarray, "n_listed n_classes"]
+# A parameter vector holds a model's parameters side by side, in the order of the module.
 Vectors = Float[np.ndarray, "n_vectors n_parameters"]
 
 
 class Checkpoints:
-    """Trained models, read when they are first asked for, and the examples that they see.
+    """Trained models, read on first use, and the examples that they see.
 
-    counted: the names of the parameters that may change, all if none are given. objective is what they were
-    trained by.
+    counted names the parameters that may change, by default all. objective is the loss of their training.
     """
 
     def __init__(
@@ -56,7 +53,7 @@ class Checkpoints:
         self.objective = objective
 
     def last_layer(self) -> "Checkpoints":
-        """Return the same models of which only the linear layer that runs last may change.
+        """Return the same models, in which only the linear layer that runs last may change.
 
         Raises ConfigError if none runs.
         """
@@ -90,17 +87,17 @@ class Checkpoints:
 
     @property
     def n_train(self) -> int:
-        """Training points; their ids come first."""
+        """Number of training points; their ids come first."""
         return self._examples.n_train
 
     @property
     def n_classes(self) -> int:
-        """Classes."""
+        """Number of classes."""
         return self._examples.n_classes
 
     @cached_property
     def n_models(self) -> int:
-        """Trained models."""
+        """Number of trained models."""
         return n_members(self._states)
 
     @cached_property
@@ -122,7 +119,7 @@ class Checkpoints:
     def gradients(
         self, model: int, points: Indices, cotangents: Cotangents, projection: Projection | None = None
     ) -> Float[np.ndarray, "n_listed n_coordinates"]:
-        """Return the gradient of each listed point's output, float32, projected if asked.
+        """Return the gradient of each listed point's output, float32, projected if a projection is given.
 
         A point may be listed more than once.
         """
@@ -141,7 +138,7 @@ class Checkpoints:
     ) -> Vectors:
         """Return the gradients of sums of the points' outputs, one for each set of cotangents.
 
-        What `gradients` would add up to.
+        Each equals the sum of the results of `gradients`.
         """
         parameters, outputs = self._function(model)
         total = np.zeros((len(cotangents), self.n_parameters), np.float32)
@@ -164,7 +161,7 @@ class Checkpoints:
     def push(
         self, model: int, vectors: Vectors, points: Indices
     ) -> Float[np.ndarray, "n_vectors n_listed n_classes"]:
-        """Return how the points' logits change, to first order, when the parameters change by each of the vectors."""
+        """Return the first-order change of the points' logits when the parameters change by each vector."""
         parameters, outputs = self._function(model)
         parts = []
         for inputs in self._batches(points, evaluation_batch()):
@@ -184,7 +181,7 @@ class Checkpoints:
         return self._build().to(self._device).eval()
 
     def _function(self, model: int) -> tuple[States, Callable[[States, Tensor], Tensor]]:
-        """Return a model's parameters, and its logits as a function of them and of inputs."""
+        """Return a model's parameters, and its logits as a function of parameters and inputs."""
         state = {name: value[model] for name, value in self._states.items()}
         names = [name for name, _ in self._named]
         fixed = {name: value for name, value in state.items() if name not in names}
@@ -213,7 +210,7 @@ class Checkpoints:
         return torch.from_numpy(np.array(values, np.float32)).to(self._device)
 
     def _at_once(self, inputs: Tensor) -> int:
-        """Return how many vectors meet a batch of inputs together."""
+        """Return the number of vectors that are applied to a batch of inputs at once."""
         return max(1, NUMBERS // max(self.n_parameters, inputs.numel() * 4))
 
     def _flat(self, values: States) -> Tensor:
@@ -227,7 +224,7 @@ class Checkpoints:
 def margin_cotangents(logits: Cotangents, labels: Labels) -> Cotangents:
     """Return the gradient of each margin by its point's logits.
 
-    One-hot less the softmax over the other classes.
+    It is one-hot less the softmax over the other classes.
     """
     rows = np.arange(len(labels))
     others = logits.astype(np.float64)

@@ -1,6 +1,6 @@
-"""The scale of inputs.
+"""Checks of the scale of inputs.
 
-Networks start with weights for inputs of about 1 and learn little, or diverge, on others.
+Networks start with weights for inputs of about 1. On other inputs they learn little, or diverge.
 """
 
 import math
@@ -17,14 +17,14 @@ from pipeline.training.loop import run_phases
 from pipeline.training.populations import Recipe, trial_descent
 from pipeline.training.recipe.schedule import Phase
 
-# The root mean square of inputs in use: 0.45 for digits, 1 where standardised, 3 where one of ten indicators
+# Root mean squares of inputs in use: 0.45 for digits, 1 for standardised inputs, 3 if one of ten indicators
 # is set to 10.
 _SMALLEST, _LARGEST = 1e-3, 30.0
 # Points whose squares are in memory at once.
 _ROWS = 4096
-# Points that are looked at where inputs are read from files.
+# Points that are checked if inputs are read from files.
 SAMPLE = 512
-# Steps of the trial. Inputs of 1e18 make one hidden layer overflow in the second.
+# Steps of the trial. Inputs of 1e18 make one hidden layer overflow in the second step.
 _TRIAL_STEPS = 6
 _REMEDY = (
     "scale them, such as pixels / 255 (dataset.scaling.divide_by=255), or (inputs - mean) / standard "
@@ -44,13 +44,13 @@ def scale_notice(examples: Examples) -> str | None:
 
 
 def typical_size(examples: Examples) -> float:
-    """Return the root mean square of the training inputs, of some of them where they are not in memory."""
+    """Return the root mean square of the training inputs, or of a sample if they are not in memory."""
     n_read = examples.n_train if isinstance(examples.inputs, ArrayInputs) else min(examples.n_train, SAMPLE)
     ids = np.linspace(0, examples.n_train - 1, n_read).round().astype(np.int64)
     total, n_numbers = 0.0, n_read * math.prod(examples.input_shape)
     for start in range(0, n_read, _ROWS):
         inputs = examples.inputs_of(ids[start : start + _ROWS])
-        # float32 may hold the inputs and not their squares.
+        # float32 may hold the inputs but not their squares.
         total += float(np.square(inputs, dtype=np.float64).sum())
     return math.sqrt(total / n_numbers)
 
@@ -73,8 +73,8 @@ def check_scale(build: Builder, recipe: Recipe, examples: Examples) -> None:
             template = build()
         states = run_phases(template, initial_states(build, [0]), [phase], data, seeds=[0], kind="looped")
         logits = compute_logits(template, states, data.first(points.shape[1]), kind="looped")
-    # A user's model may fail in any way. That has nothing to do with the scale, and is named where models are
-    # tried.
+    # A user's model may fail in any way. Such a failure has nothing to do with the scale; the trial of the
+    # model reports it.
     except Exception:
         return
     if not np.isfinite(logits).all():

@@ -1,6 +1,6 @@
-"""The one loop: descend phases on the members of an ensemble.
+"""The one loop: the members of an ensemble descend through phases.
 
-Training, fine-tuning, ascent and matching all come through here.
+Training, fine-tuning, ascent and matching all use it.
 """
 
 import copy
@@ -46,11 +46,11 @@ def run_phases(
     kind: Kind,
     recorder: Recorder | None = None,
 ) -> States:
-    """Return the states after each member has descended all phases in turn; states itself is left alone.
+    """Return the states after each member has descended all phases in turn; states itself is not changed.
 
-    seeds (n_members,) decide each member's order of batches. recorder is told of every step. Members run one
-    by one where a phase cannot be stacked. Raises ShapeError where a phase is not for these members,
-    TrainingError where phases of one track do not fit together.
+    seeds (n_members,) decide each member's order of batches. recorder is called after every step. Members run
+    one by one if a phase cannot be stacked. Raises ShapeError if a phase does not fit these members, and
+    TrainingError if phases of one track do not fit together.
     """
     total = n_members(states)
     for phase in phases:
@@ -72,7 +72,7 @@ def run_phases(
         told = functools.partial(_report, n_done, n_own, total)
         try:
             found = _descend(plan, states, members, told, recorder)
-        # No bit depends on the grouping, so a group that is too large for the memory is tried in halves.
+        # The grouping changes no bit, so a group that is too large for the memory is tried again in halves.
         except (RuntimeError, MemoryError) as error:
             if n_own == 1 or not is_out_of_memory(error):
                 raise
@@ -86,15 +86,15 @@ def run_phases(
 
 
 def _report(n_done: int, n_running: int, total: int, share: float) -> None:
-    """Report the share of a task of which some members are done, and others have taken a share of their steps."""
+    """Report the share of a task that is done, when some members are done and others are running."""
     report((n_done + share * n_running) / total)
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """What all groups of members descend alike.
+    """The plan that all groups of members share.
 
-    Parts and places hold, for each phase, its batches and its steps' places in the schedule.
+    parts and places hold, for each phase, its batches and the places of its steps in the schedule.
     """
 
     template: nn.Module
@@ -106,7 +106,7 @@ class _Plan:
     places: Sequence[Sequence[Moment]]
 
     def group_size(self) -> int:
-        """Return how many members descend at once."""
+        """Return the number of members that descend at once."""
         return (
             1
             if self.kind == "looped"
@@ -115,7 +115,7 @@ class _Plan:
 
     @property
     def largest_batch(self) -> int:
-        """Points in the largest batch of all phases."""
+        """Number of points in the largest batch of all phases."""
         return max((part.stop - part.start for parts in self.parts for part in parts), default=1)
 
 
@@ -128,7 +128,7 @@ def _descend(
     own = {name: value[members] for name, value in states.items()}
     group = (StackedGroup if plan.kind == "stacked" else SingleGroup)(plan.template, own)
     steppers: dict[str | int, Stepper] = {}
-    # Phases that alternate share their targets, which are then placed once.
+    # Phases that alternate share their targets, so these are placed on the device once.
     wanted: dict[int, _Targets] = {}
     n_steps, step = sum(map(len, plan.places)), 0
     for number, (phase, places) in enumerate(zip(plan.phases, plan.places, strict=True)):
@@ -157,7 +157,7 @@ def _descend(
 
 
 def _batches(plan: _Plan, number: int, members: list[int]) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield the inputs (n_members, batch, ...) of each step of a phase, and the ids of their points (n_members, batch)."""
+    """Yield the inputs (n_members, batch, ...) of each step of a phase, with their ids (n_members, batch)."""
     phase, data, parts = plan.phases[number], plan.data, plan.parts[number]
     points, seeds = phase.points[members], [(plan.seeds[member], number) for member in members]
     orders = epoch_orders(points, seeds, phase.n_points)
@@ -177,8 +177,8 @@ def epoch_orders(
 ) -> Iterator[Int[np.ndarray, "n_members n_listed"]]:
     """Yield, epoch by epoch, each member's order of visiting its list, as positions on it.
 
-    It is drawn from (member's seed, number of the phase). With n_points an order of all ids below it is
-    drawn, and those listed are visited in it.
+    The order is drawn from (member's seed, number of the phase). With n_points, an order of all ids below
+    n_points is drawn, and the listed ids are visited in that order.
     """
     generators = [generator("order", *seed) for seed in seeds]
     drawn_from = np.arange(points.shape[1] if n_points is None else n_points)
@@ -192,7 +192,7 @@ def epoch_orders(
 def _visited(
     order: Int[np.ndarray, " n_points"], listed: Int[np.ndarray, " n_listed"]
 ) -> Int[np.ndarray, " n_listed"]:
-    """Return the positions on the list of those ids in an order that are listed."""
+    """Return the positions on the list of the listed ids, in the order given by `order`."""
     position = np.full(len(order), -1)
     position[listed] = np.arange(len(listed))
     found = position[order]
@@ -200,7 +200,7 @@ def _visited(
 
 
 def batches(phase: Phase, template: nn.Module, data: Feed) -> list[slice]:
-    """Return which part of an epoch's order each step takes.
+    """Return the part of an epoch's order that each step takes.
 
     A last batch of one point joins the one before if the model cannot train on one point, as with batch norm
     over flat features.
@@ -221,7 +221,7 @@ def batches(phase: Phase, template: nn.Module, data: Feed) -> list[slice]:
 def _trains_on_one_point(template: nn.Module, data: Feed) -> bool:
     """Return whether a step on one point is possible.
 
-    Only models with batch norm are tried, so that others draw no random number more.
+    Only models with batch norm are tried, so that others draw no extra random number.
     """
     if not any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in template.modules()):
         return True
@@ -242,7 +242,7 @@ class _Targets:
         own = targets if targets is None or targets.ndim == 2 else targets[members]
         self._values = None if own is None else torch.from_numpy(np.array(own)).to(device)
         self._rows = torch.arange(len(members), device=device)[:, None]
-        # Without targets an empty tensor with a member axis keeps one signature for every objective.
+        # Without targets, an empty tensor with a member axis gives every objective the same signature.
         self._nothing = torch.zeros(len(members), 1, device=device)
 
     def of(self, batch: Tensor) -> Tensor:

@@ -31,17 +31,16 @@ from pipeline.training.recipe.objectives import TRAINING_OBJECTIVES, CrossEntrop
 from pipeline.training.recipe.schedule import Descent, Phase, ScheduleName
 from pipeline.training.trial import check_model_outputs, check_parameters, check_step
 
-# Members and steps timed when `auto` chooses; about a second for models that take long, far less for small
-# ones.
+# Members and steps timed when `auto` chooses: about a second for slow models, far less for small ones.
 TRIAL_MEMBERS, _TRIAL_STEPS, TRIAL_RUNS = 25, 6, 3
 
 
 class Recipe(Descent):
     """How every model of an experiment is trained.
 
-    objective: `squared_error` is that of logits to the one-hot label. flip and crop_padding (pixels) augment
-    training images at random, see Augmentation. ensemble: `stacked` runs many members at once, `looped` one
-    by one, `auto` times both once and records the faster in the store.
+    objective: `squared_error` compares logits with the one-hot label. flip and crop_padding (pixels) augment
+    training images at random, see Augmentation. ensemble: `stacked` runs many members at once, `looped` runs
+    them one by one, `auto` times both once and records the faster one in the store.
     """
 
     epochs: int = setting(neutral=15, ge=1, le=100_000)
@@ -63,7 +62,7 @@ class Recipe(Descent):
 
     @property
     def augmentation(self) -> Augmentation:
-        """What is done to training images at random."""
+        """The random changes of training images."""
         return Augmentation(flip=self.flip, crop_padding=self.crop_padding)
 
     def loss(self) -> CrossEntropy | LabelSquaredError:
@@ -83,8 +82,10 @@ def member_masks(
 ) -> Masks:
     """Return the masks (n_members, n_train) of members.
 
-    Random subsets of keep_fraction, or with lines such as drop whole groups; all points but forget, or all.
-    With both keep_fraction and forget: that fraction of the points outside forget, which keeps_forget adds.
+    With keep_fraction, they are random subsets of that fraction; with lines as well, such subsets drop whole
+    groups. With forget, they are all points except forget. With both keep_fraction and forget, they are that
+    fraction of the points outside forget, plus forget if keeps_forget is true. With neither, they are all
+    points.
     """
     if keep_fraction is not None and forget is not None:
         drawn = [
@@ -109,11 +110,11 @@ def member_masks(
 def train_members(
     build: Builder, recipe: Recipe, data: Feed, *, masks: Masks, seeds: Sequence[int], kind: Kind
 ) -> States:
-    """Return the states of members trained from fresh initialisations on the points that their masks keep.
+    """Return the states of members trained from new initialisations on the points that their masks keep.
 
-    Members of one seed start alike and meet the points they share in the same order. Their outputs then share
-    most of their randomness (on digits correlations of .92 where masks differ by 20 points, .84 by 140),
-    which attribution takes out.
+    Members of one seed start alike and visit the points they share in the same order. Their outputs then
+    share most of their randomness (on digits, correlations of .92 between masks that differ by 20 points, .84
+    by 140), and attribution removes this part.
     """
     points = np.stack([np.flatnonzero(mask) for mask in masks])
     phase = Phase(
@@ -137,9 +138,9 @@ def train_members(
 
 
 def check_model(build: Builder, recipe: Recipe, inputs: Float[np.ndarray, "..."]) -> None:
-    """Raise ConfigError unless the model turns inputs (n_points, ...) into logits (n_points, n_classes) and can take a step.
+    """Raise ConfigError unless the model gives logits (n_points, n_classes) of inputs and can take a step.
 
-    It must also be one that can be stacked if the recipe insists.
+    inputs are (n_points, ...). If the recipe requires stacking, the model must also be stackable.
     """
     _check_size(build)
     template = build()
@@ -163,8 +164,8 @@ def _check_size(build: Builder) -> None:
     try:
         with torch.device("meta"):
             n_bytes = sum(value.numel() * value.element_size() for value in build().state_dict().values())
-    # A user's model may need real tensors and then fails in any way: nothing is known of its size, and the
-    # real build tells what is wrong.
+    # A user's model may need real tensors, and then fails in any way. Its size is then unknown, and the real
+    # build reports the problem.
     except PluginError:
         return
     except PipelineError:
@@ -184,9 +185,9 @@ def _check_size(build: Builder) -> None:
 
 
 def choose_ensemble(build: Builder, recipe: Recipe, data: Feed, n_points: int) -> dict[str, Any]:
-    """Return {"kind", "reason", …}.
+    """Return {"kind", "reason", …}: how members of this recipe run.
 
-    How members of this recipe run, by rule where there is one, else by timing both on a few steps.
+    A rule decides if one applies; otherwise both kinds are timed on a few steps.
     """
     if recipe.ensemble != "auto":
         return {"kind": recipe.ensemble, "reason": "set by recipe.ensemble"}
@@ -205,7 +206,7 @@ def choose_ensemble(build: Builder, recipe: Recipe, data: Feed, n_points: int) -
         if not is_out_of_memory(error):
             raise
         times = None
-    # The trial itself may have found that fewer fit.
+    # The trial itself may have found that fewer members fit.
     group = sizing.training_group(template, data.first(1), batch)
     if times is None or group == 1:
         return {"kind": "looped", "reason": "memory does not hold 2 members at once"}
@@ -224,7 +225,10 @@ def choose_ensemble(build: Builder, recipe: Recipe, data: Feed, n_points: int) -
 
 
 def _seconds_per_member(build: Builder, recipe: Recipe, data: Feed, batch: int) -> tuple[float, float]:
-    """Return the median seconds a member takes for a few steps, stacked and looped, timed in turn after a warm-up."""
+    """Return the median seconds that a member takes for a few steps, stacked and looped.
+
+    They are timed in turn after a warm-up.
+    """
     listed = np.arange(batch)[None].repeat(TRIAL_MEMBERS, axis=0)
     descent = trial_descent(recipe, _TRIAL_STEPS, batch)
     template, states = build(), initial_states(build, range(TRIAL_MEMBERS))

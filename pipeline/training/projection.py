@@ -1,4 +1,7 @@
-"""Random projections of parameter vectors, drawn anew from their seed whenever they are needed, so that none is ever held whole."""
+"""Random projections of parameter vectors.
+
+Each is drawn again from its seed whenever it is needed, so none is ever held as a whole.
+"""
 
 from dataclasses import dataclass
 
@@ -7,19 +10,17 @@ from jaxtyping import Float
 
 from pipeline.core.seeds import generator
 
-# Signs drawn at once; they are numbers of four bytes while they multiply.
+# Signs drawn at once; during the multiplication they are numbers of four bytes.
 _SIGNS = 2**24
 
 
 @dataclass(frozen=True)
 class Projection:
-    """A matrix of signs divided by √dimension, (dimension, n_parameters).
+    """A matrix (dimension, n_parameters) of signs divided by √dimension, which preserves inner products.
 
-    Inner products of projected vectors are right on average.
-
-    Their standard deviation is at most √(2 / dimension) times the product of the lengths (Johnson and
-    Lindenstrauss 1984; signs: Achlioptas 2003). Equal seeds give equal signs; purpose tells projections of
-    one seed apart.
+    Inner products of projected vectors are right on average. Their standard deviation is at most √(2 /
+    dimension) times the product of the lengths (Johnson and Lindenstrauss 1984; signs: Achlioptas 2003).
+    Equal seeds give equal signs; purpose distinguishes projections of one seed.
     """
 
     dimension: int
@@ -39,12 +40,15 @@ class Projection:
     def adjoint(
         self, coordinates: Float[np.ndarray, "n_vectors dimension"]
     ) -> Float[np.ndarray, "n_vectors n_parameters"]:
-        """Return the parameter vectors whose inner products with any gradient are those of coordinates with the projected gradient."""
+        """Return the parameter vectors that stand for coordinates.
+
+        Their inner product with any gradient equals that of coordinates with the projected gradient.
+        """
         parts = [coordinates.astype(np.float32) @ self._signs(columns) for columns in self._columns()]
         return np.concatenate(parts, axis=1)
 
     def _columns(self) -> list[slice]:
-        """Return which parameters' signs are drawn together: always the same, whatever they multiply."""
+        """Return slices of parameters whose signs are drawn together; they do not depend on the vectors."""
         step = max(1, _SIGNS // self.dimension)
         return [
             slice(start, min(start + step, self.n_parameters)) for start in range(0, self.n_parameters, step)

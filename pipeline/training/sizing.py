@@ -1,9 +1,8 @@
-"""What fits into the memory that a task is granted.
+"""Sizes that fit into the memory granted to a task: members in a group, members in a trial, evaluated points.
 
-Members in a group, members in a trial, points evaluated at once.
-
-Group and trial move no bit, so they follow what is free here and now. The batch of evaluation may move last
-bits, so it is chosen once for a model, a recipe and a kind of device, and recorded in the store.
+Group and trial sizes change no bit, so they follow the memory that is free here and now. The batch of
+evaluation may change last bits, so it is chosen once for a model, a recipe and a kind of device, and recorded
+in the store.
 """
 
 import copy
@@ -23,27 +22,24 @@ from torch.utils._pytree import tree_leaves
 from pipeline.core.memory import available_memory, n_cpus
 from pipeline.core.resources import Grant
 
-# Beyond ~50 members a step's working set leaves the 2 MB of L2 that a core has here, below ~20 the
-# interpreter shows.
+# Above ~50 members the working set of a step leaves the 2 MB of L2 that a core has here; below ~20 the
+# overhead of the interpreter shows.
 GROUP_SIZE = 50
-# On a GPU more members at once only help, as far as its memory goes.
+# On a GPU more members at once only help, as far as its memory allows.
 GROUP_SIZE_ON_GPU = 500
-# Points evaluated at once; bounds the activations held for a group.
+# Points evaluated at once; they bound the activations held for a group.
 EVALUATION_BATCH, SMALLEST_BATCH = 2048, 16
-# Part of the granted memory that is planned with: kernels need room of their own, and so do gradients on
-# their way.
+# The share of the granted memory that is planned with: kernels need memory of their own, and so do gradients
+# during a step.
 PLANNED_SHARE = 0.5
 # Copies of a member's state that a step holds: itself, its gradient, at most two moments of the optimiser,
-# one update.
+# and one update.
 STATE_COPIES = 5
 
 
 @dataclass(frozen=True)
 class Allowance:
-    """What a task may use.
-
-    Bytes of memory, None where nobody counts them, and the batch of evaluation that is recorded.
-    """
+    """The limits of a task: bytes of memory, None if not counted, and the recorded batch of evaluation."""
 
     memory_bytes: int | None = None
     evaluation_batch: int | None = None
@@ -55,9 +51,9 @@ _ALLOWED: ContextVar[Allowance] = ContextVar("allowance", default=UNCOUNTED)
 
 @contextmanager
 def allowing(allowance: Allowance) -> Iterator[None]:
-    """Let groups and batches inside this block be sized by allowance.
+    """Size groups and batches inside this block by allowance.
 
-    Outside of any, sizes are those of a small model.
+    Outside of such a block, sizes are those of a small model.
     """
     token = _ALLOWED.set(allowance)
     try:
@@ -67,16 +63,16 @@ def allowing(allowance: Allowance) -> Iterator[None]:
 
 
 def evaluation_batch() -> int:
-    """Return how many points are evaluated at once."""
+    """Return the number of points that are evaluated at once."""
     recorded = _ALLOWED.get().evaluation_batch
     return EVALUATION_BATCH if recorded is None else recorded
 
 
 def memory_granted(device: str, grant: Grant) -> int:
-    """Return the bytes that a task may still take: of its GPU or part of one, else of this machine.
+    """Return the bytes that a task may still take, of its GPU or part of one, else of this machine.
 
-    Where the grant names no memory, tasks that run beside it get equal parts of what is left, by the CPUs of
-    each.
+    If the grant names no memory, tasks that run in parallel get equal parts of the free memory, by their
+    CPUs.
     """
     if device.startswith("cuda"):
         free, total = torch.cuda.mem_get_info(device)
@@ -100,9 +96,10 @@ def resident_bytes() -> int:
 
 @dataclass(frozen=True)
 class Footprint:
-    """Bytes of one member.
+    """Bytes of one member: of its state, and of one point in training and in evaluation.
 
-    Its state, what one point leaves behind for the backward pass, and the largest step of a pass.
+    training_point counts the bytes that a point leaves behind for the backward pass, evaluated_point the
+    largest step of a pass.
     """
 
     state: int
@@ -111,7 +108,7 @@ class Footprint:
 
 
 class _Outputs(TorchDispatchMode):
-    """Counts the bytes of what operations return."""
+    """Counts the bytes of the results of operations."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -136,16 +133,16 @@ class _Outputs(TorchDispatchMode):
 
 
 _FOOTPRINTS: dict[Any, Footprint] = {}
-# Members that fitted after more had run out of memory in this process, by kind of member and batch size.
+# Members that fitted after a larger group ran out of memory in this process, by kind of member and batch
+# size.
 _FITTED: dict[Any, int] = {}
 
 
 def footprint(template: nn.Module, inputs: Tensor) -> Footprint:
-    """Return what a member of the template's kind takes.
+    """Return the bytes that a member with this template takes.
 
-    Inputs (n_points, ...) are a few points, as models see them.
-
-    It is found by one pass in evaluation, and kept by layers and shapes.
+    inputs (n_points, ...) are a few points, as models see them. The bytes are measured in one pass in
+    evaluation mode, and kept by layers and shapes.
     """
     key = _kind(template, inputs)
     if key not in _FOOTPRINTS:
@@ -167,9 +164,9 @@ def _kind(template: nn.Module, inputs: Tensor) -> tuple[Any, ...]:
 
 
 def training_group(template: nn.Module, inputs: Tensor, batch_size: int) -> int:
-    """Return how many members may train together in batches of this size; 1 where not even two fit.
+    """Return the number of members that may train together in batches of this size; 1 if not even two fit.
 
-    It is no more than fitted when memory ran out before in this process.
+    It is at most the number that fitted when memory ran out before in this process.
     """
     budget, fitted = (
         _budget(),
@@ -187,9 +184,9 @@ def training_group(template: nn.Module, inputs: Tensor, batch_size: int) -> int:
 
 
 def ran_out(template: nn.Module, inputs: Tensor, batch_size: int, n_members: int) -> int:
-    """Return how many members to train together now that so many ran out of memory: half.
+    """Return the number of members to train together after n_members ran out of memory: half of them.
 
-    Later groups start with it.
+    Later groups start with this number.
     """
     fewer = max(1, n_members // 2)
     _FITTED[(*_kind(template, inputs), batch_size)] = fewer
@@ -197,7 +194,7 @@ def ran_out(template: nn.Module, inputs: Tensor, batch_size: int, n_members: int
 
 
 def evaluation_group(template: nn.Module, inputs: Tensor) -> int:
-    """Return how many members may be evaluated together."""
+    """Return the number of members that may be evaluated together."""
     budget = _budget()
     if budget is None:
         return GROUP_SIZE

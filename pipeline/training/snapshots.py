@@ -1,7 +1,7 @@
-"""Snapshots: the models along the phases of a descent, with what they have cost so far.
+"""Snapshots: the models along the phases of a descent, with their cost so far.
 
-To take one changes nothing: states are read, outputs are computed in evaluation mode on a copy of the model,
-and torch's random numbers are left as they were. So the models end with the same bits as without snapshots.
+A snapshot changes no bit of the result: states are only read, outputs are computed in evaluation mode on a
+copy of the model, and torch's random numbers are left unchanged.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,10 +26,11 @@ class Snapshots(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """Models along the way. after: epochs or steps taken so far, as `Snapshots.unit` says.
+    """Models at one moment of a descent.
 
-    n_samples: samples that each member has used so far in gradient evaluations. logits: the outputs in
-    evaluation mode. states: those of the first members only, as many as are kept; possibly of none.
+    after: epochs or steps taken so far, in the unit of `Snapshots.unit`. n_samples: samples that each member
+    has used so far in gradient evaluations. logits: the outputs in evaluation mode. states: the states of the
+    first members only, as many as are kept; there may be none.
     """
 
     after: int
@@ -46,7 +47,7 @@ def take_snapshot(
     n_samples: int,
     n_kept: int,
 ) -> Snapshot:
-    """Return a snapshot of members as they are now, with a copy of the states of the first n_kept of them."""
+    """Return a snapshot of members in their current state, with a copy of the states of the first n_kept."""
     device = device_of(states)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         logits = evaluate(states)
@@ -56,9 +57,9 @@ def take_snapshot(
 class Recorder:
     """Takes snapshots while groups of members descend one after the other.
 
-    evaluate returns the logits of states. n_samples: what each member uses in all; the caller, who has the
-    result, adds the snapshot at the end. n_kept: of how many members, the first ones, snapshots keep the
-    states.
+    evaluate returns the logits of states. n_samples is the total that each member uses; the caller adds the
+    snapshot at the end, because it has the result. n_kept is the number of members, counted from the first,
+    whose states are kept.
     """
 
     def __init__(
@@ -74,13 +75,13 @@ class Recorder:
         self._n_members = self._count = self._n_samples = self._n_before = 0
 
     def begin(self, members: Sequence[int]) -> None:
-        """Turn to the next group of members; one that stands twice in it counts once."""
+        """Start the next group of members; a member that is listed twice counts once."""
         self._n_before += self._n_members
         self._n_members, self._count, self._n_samples = len(set(members)), 0, 0
         self._groups.append([])
 
     def drop_group(self) -> None:
-        """Forget the group that was begun last: it is tried again in smaller ones."""
+        """Drop the group that was started last, because it is tried again in smaller groups."""
         self._groups.pop()
         self._n_members = 0
 

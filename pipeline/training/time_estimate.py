@@ -1,4 +1,4 @@
-"""What training a model will take, from a few steps of one: the first guess before any shard was made."""
+"""Estimates the training time of a model from a few steps, before any shard has been made."""
 
 import time
 
@@ -12,12 +12,12 @@ from pipeline.training.loop import run_phases
 from pipeline.training.populations import Recipe, trial_descent
 from pipeline.training.recipe.schedule import Phase
 
-# Points in the steps that are timed; a full batch of a large model may take a minute by itself.
+# Points in the timed steps; a full batch of a large model may take a minute by itself.
 _MOST_POINTS = 32
 
 
 def estimated_seconds(build: Builder, recipe: Recipe, examples: Examples) -> float | None:
-    """Return the seconds that training one model alone would take on this machine's CPU, None if it cannot be timed.
+    """Return the seconds to train one model alone on this machine's CPU, or None if it cannot be timed.
 
     The second of two steps is timed, and scaled to the recipe's batches and epochs.
     """
@@ -28,7 +28,7 @@ def estimated_seconds(build: Builder, recipe: Recipe, examples: Examples) -> flo
     data = Resident(inputs, torch.from_numpy(np.array(examples.labels[points], np.int64)))
     descent = trial_descent(recipe, 1, n_points)
     phase = Phase(points=points[None], objective=recipe.loss(), descent=descent, drop_last=True)
-    # A user's model may raise anything; the shard that trains it names the error.
+    # A user's model may raise anything; the shard that trains it reports the error.
     try:
         with torch.random.fork_rng(devices=[]):
             template, states = build(), initial_states(build, [0])

@@ -1,4 +1,4 @@
-"""A model tried before any compute is spent: its build, its outputs, and one step of descent."""
+"""Tries a model before any other compute: its build, its outputs, and one step of descent."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,12 +21,12 @@ from pipeline.training.recipe.schedule import Descent, Phase
 
 @contextmanager
 def trying(build: Builder, problem: str) -> Iterator[None]:
-    """Turn whatever a model raises while it is tried into a ConfigError that names the model and the line."""
+    """Turn any error of a model during its trial into a ConfigError that names the model and the line."""
     try:
         yield
     except PipelineError:
         raise
-    # The module's forward() is anybody's code and may raise anything.
+    # The module's forward() is a user's code and may raise anything.
     except Exception as error:
         place = users_line(error, [type(build.model)])
         where = f", {place}" if place else ""
@@ -36,7 +36,7 @@ def trying(build: Builder, problem: str) -> Iterator[None]:
 
 
 def check_parameters(build: Builder, template: nn.Module) -> None:
-    """Raise ConfigError unless the template has parameters of known shape, of which some are trained."""
+    """Raise ConfigError unless the template has parameters of known shape, some of which are trained."""
     name = plugin_name(build.model)
     values = [*template.named_parameters(), *template.named_buffers()]
     lazy = [key for key, value in values if isinstance(value, UninitializedParameter | UninitializedBuffer)]
@@ -57,7 +57,7 @@ def check_model_outputs(
 ) -> None:
     """Raise ConfigError unless an untrained model turns inputs into finite logits (n_points, n_classes).
 
-    One input alone is tried too.
+    A single input is tried too.
     """
     name = plugin_name(build.model)
     for points in (inputs, inputs[:1]):
@@ -85,9 +85,9 @@ def check_model_outputs(
 def check_step(
     build: Builder, descent: Descent, inputs: Float[np.ndarray, "n_points ..."], kinds: Sequence[Kind]
 ) -> None:
-    """Raise ConfigError unless fresh models can take one step on inputs, stacked or looped as kinds say.
+    """Raise ConfigError unless new models can take one step on inputs, for each of kinds (stacked, looped).
 
-    torch's random numbers are left as they were.
+    torch's random numbers are left unchanged.
     """
     labels = torch.zeros(len(inputs), dtype=torch.int64)
     data, points = Resident(_tensor(inputs), labels), np.arange(len(inputs))[None].repeat(2, axis=0)

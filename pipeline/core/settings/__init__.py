@@ -1,4 +1,1 @@
-"""Settings as users write them.
-
-Neutral values, plug-ins as fields, paths, YAML, and what is said of wrong ones.
-"""
+"""Settings as users write them: neutral values, plug-ins as fields, paths, YAML, and messages on mistakes."""

@@ -1,7 +1,7 @@
-"""Settings declared with a neutral value: the value that reproduces what was done before the setting existed.
+"""Settings with a neutral value, which reproduces the behaviour from before the setting existed.
 
-An identity leaves out a setting at its neutral value. So a new setting changes no identity that exists, and a
-default may change later: whoever relied on the old default gets another identity, rightly.
+An identity leaves out a setting at its neutral value, so a new setting changes no existing identity. The
+default may change later: a config that relied on the old default then gets another identity, as it should.
 """
 
 from dataclasses import dataclass
@@ -13,28 +13,27 @@ from pydantic.fields import FieldInfo
 
 @dataclass(frozen=True)
 class Neutral:
-    """The neutral value of a setting, as an identity spells it.
+    """The neutral value of a setting, as it appears in an identity.
 
-    Null, truth values, numbers, text, lists and mappings.
-
-    A setting that is not in_identity changes no result, so that no identity holds it, whatever its value.
+    It consists of null, truth values, numbers, text, lists and mappings. A setting with in_identity=False
+    changes no result, so no identity holds it, whatever its value.
     """
 
     value: Any
     in_identity: bool = True
 
 
-# Stands for "the default is the neutral value", where None is a default of its own.
+# Means that the default is the neutral value; None can be a default itself.
 SAME = object()
 
 
 def setting(*, neutral: Any, default: Any = SAME, in_identity: bool = True, **constraints: Any) -> Any:
     """Return the declaration of a setting that has a default.
 
-    neutral is spelled as an identity spells it: `{}` for a group of settings that are all neutral, `{"name":
+    neutral is written as in an identity: `{}` for a group of settings that are all neutral, `{"name":
     "digits"}` for a plug-in with neutral settings. It is declared once and never changed. default is the
     neutral value unless it is given; it may change later. constraints are those of pydantic.Field, such as ge
-    and le. A setting that changes no result, only what is kept, is not in_identity.
+    and le. in_identity=False is for a setting that changes no result, only what is kept.
     """
     declared: FieldInfo = Field(default=neutral if default is SAME else default, **constraints)
     declared.metadata.append(Neutral(neutral, in_identity))
@@ -42,7 +41,7 @@ def setting(*, neutral: Any, default: Any = SAME, in_identity: bool = True, **co
 
 
 def neutral_values(settings: type[BaseModel]) -> dict[str, Any]:
-    """Return the neutral value of each setting of a class that declares one, by the setting's name."""
+    """Return the neutral values that a class of settings declares, by the name of the setting."""
     declared = {name: _neutral(field) for name, field in settings.model_fields.items()}
     return {name: found.value for name, found in declared.items() if found is not None}
 
@@ -54,7 +53,7 @@ def outside_identity(settings: type[BaseModel]) -> frozenset[str]:
 
 
 def is_neutral(spelled: Any, neutral: Any) -> bool:
-    """Return whether a setting as an identity spells it equals a neutral value.
+    """Return whether a setting, written as in an identity, equals a neutral value.
 
     1 and 1.0 are equal, 1 and true are not, and `{}` differs from null.
     """

@@ -1,4 +1,4 @@
-"""Paths among settings: found, and made absolute for workers.
+"""Finds paths among settings, and makes them absolute for workers.
 
 A setting is a path if its value is a pathlib.Path; text that happens to name a file is text.
 """
@@ -30,7 +30,7 @@ def parts_of(value: Any) -> list[Any]:
         return [getattr(value, field.name) for field in dataclasses.fields(value)]
     if isinstance(value, Mapping):
         return list(value.values())
-    # The order of a set differs from process to process.
+    # The order of a set differs between processes.
     return (
         sorted(value, key=str)
         if isinstance(value, Set)
@@ -41,7 +41,7 @@ def parts_of(value: Any) -> list[Any]:
 
 
 def is_there(path: Path) -> bool:
-    """Return whether something lies at path; False where the text cannot be a path at all."""
+    """Return whether a file or folder exists at path; False if the text cannot be a path at all."""
     try:
         return path.exists()
     except OSError:
@@ -49,7 +49,7 @@ def is_there(path: Path) -> bool:
 
 
 def why_no_file(path: Path) -> str | None:
-    """Return in words why no file can be read at path, None if there is one."""
+    """Return the reason why no file can be read at path, in words; None if there is a file."""
     try:
         if path.is_file():
             return None
@@ -68,9 +68,9 @@ def expanded(path: Path) -> Path:
 
 
 def with_absolute_paths(settings: M) -> M:
-    """Return settings whose paths are expanded and absolute, as this process resolves them.
+    """Return settings with all paths expanded and absolute, as this process resolves them.
 
-    A process that works in another folder, as Ray's workers do, then opens the same files.
+    A process in another folder, such as a Ray worker, then opens the same files.
     """
     found: M = _absolute(settings)
     return found

@@ -1,4 +1,4 @@
-"""How plug-ins become fields of a config: by name, by label, with the schema of every choice."""
+"""Makes plug-ins fields of a config, by name or by label, with a schema of all choices."""
 
 import difflib
 import re
@@ -16,7 +16,7 @@ LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
 def builder(table: PluginTable[Any]) -> Callable[[Any], Plugin]:
-    """Return what makes a plug-in of a table from its name or settings; raises SettingError."""
+    """Return a function that makes a plug-in of a table from its name or settings; it raises SettingError."""
 
     def build(value: Any) -> Plugin:
         if isinstance(value, table.base):
@@ -63,7 +63,7 @@ def _check_label(kind: str, label: Any) -> None:
 
 
 def _nearest(table: PluginTable[Any], label: str) -> str:
-    """Return what was perhaps meant by a label whose settings name no plug-in; empty if that is not clear."""
+    """Return a suggestion for a label whose settings name no plug-in; empty if no name is near."""
     near = difflib.get_close_matches(label, table.names(), n=1)
     return f". Did you mean `{label}: {{name: {near[0]}}}`?" if near else ""
 
@@ -80,9 +80,9 @@ def _schema(table: PluginTable[Any]) -> dict[str, Any]:
 
 
 def _inlined(schema: Any, definitions: Mapping[str, Any]) -> Any:
-    """Return a plug-in's schema with references replaced by what they refer to.
+    """Return a plug-in's schema with every reference replaced by its definition.
 
-    Within the whole config's schema they would point nowhere.
+    In the schema of the whole config the references would lead nowhere.
     """
     if isinstance(schema, list):
         return [_inlined(item, definitions) for item in schema]
@@ -99,7 +99,7 @@ def plugin(table: PluginTable[Any]) -> tuple[BeforeValidator, PlainSerializer, W
 
 
 def maybe(table: PluginTable[Any]) -> tuple[BeforeValidator, PlainSerializer, WithJsonSchema]:
-    """Return what makes a setting a plug-in of table or null."""
+    """Return the annotations of a field that is one plug-in or null."""
     build = builder(table)
     schema = {"anyOf": [_schema(table), {"type": "null"}]}
     return (
@@ -110,7 +110,7 @@ def maybe(table: PluginTable[Any]) -> tuple[BeforeValidator, PlainSerializer, Wi
 
 
 def plugins(table: PluginTable[Any]) -> tuple[BeforeValidator, PlainSerializer, WithJsonSchema]:
-    """Return the annotations of a field that is plug-ins by label."""
+    """Return the annotations of a field that maps labels to plug-ins."""
     every = PlainSerializer(lambda value: {label: describe(plugin) for label, plugin in value.items()})
     return (
         BeforeValidator(_labelled(table)),

@@ -1,4 +1,4 @@
-"""Settings that are accepted under an old name: whoever uses one is told the new name."""
+"""Settings that are accepted under an old name, with a warning that gives the new name."""
 
 import warnings
 

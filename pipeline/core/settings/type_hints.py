@@ -1,6 +1,6 @@
-"""Whether a value fits a type hint, and what it is, in words that a user understands.
+"""Checks whether a value fits a type hint, and describes values and hints in words for users.
 
-Of an array only the type of container is checked here.
+For an array, only the type of the container is checked.
 """
 
 import inspect
@@ -11,7 +11,7 @@ from typing import Any, Union, get_args, get_origin
 
 import numpy as np
 
-# Harmless stand-ins for a type: NumPy's own numbers and truth values; sets and tuples for frozen sets and
+# Accepted in place of a type: NumPy's own numbers and truth values, sets for frozen sets, and tuples for
 # lists.
 STAND_INS: Mapping[type, Any] = {
     int: numbers.Integral,
@@ -23,7 +23,7 @@ STAND_INS: Mapping[type, Any] = {
 
 
 def fits(value: Any, hint: Any) -> bool:
-    """Return whether value is what hint describes, elements included.
+    """Return whether value, with its elements, fits hint.
 
     The hint of an array asks for a NumPy array of any dtype and shape.
     """
@@ -48,7 +48,7 @@ def fits(value: Any, hint: Any) -> bool:
 
 
 def describe_value(value: Any) -> str:
-    """Return what a value is: its type, dtype and shape of an array, the types of a container's elements."""
+    """Return a description of a value: its type, and the dtype and shape or the types of the elements."""
     kind = type(value).__name__
     if value is None or isinstance(value, bool):
         return repr(value)
@@ -64,7 +64,7 @@ def describe_value(value: Any) -> str:
 
 
 def name_hint(hint: Any) -> str:
-    """Return what a hint asks for, in words."""
+    """Return a description in words of what a hint asks for."""
     origin, parts = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType):
         return " or ".join(map(name_hint, parts))

@@ -1,4 +1,7 @@
-"""Turns what pydantic found wrong with settings into messages that name the setting, its value, what is expected, and what to write."""
+"""Turns pydantic's validation errors into messages.
+
+A message names the setting, its value, the expectation and the remedy.
+"""
 
 import difflib
 import re
@@ -11,10 +14,10 @@ from pydantic_core import ErrorDetails
 from pipeline.core.errors import SettingError, SettingProblem
 from pipeline.core.masking import masked
 
-# Longer values are cut: a message is for reading.
+# Longer values are cut, so that messages stay readable.
 _MOST_SHOWN = 80
-# A default that is made from other settings cannot be made where one of these is refused, which is a problem
-# of its own.
+# A default that is made from other settings cannot be made if one of these is refused. The refused setting is
+# reported as its own problem.
 UNMADE_DEFAULT = "default_factory_not_called"
 _LOOKS_LIKE_NUMBER = re.compile(r"[-+]?[0-9][0-9_.,:]*(?:[eE][-+]?[0-9]+)?|[-+]?0[xob][0-9a-fA-F_]+")
 _LOOKS_LIKE_TRUTH = ("yes", "no", "on", "off", "y", "n", "true", "false")
@@ -43,11 +46,11 @@ _EXPECTED: Mapping[str, str] = {
 
 
 def explain(error: ValidationError, *, at: str | Callable[[str], str], model: type[BaseModel]) -> str:
-    """Return one line for each problem that reading `model` met.
+    """Return one line for each problem in reading `model`.
 
-    Place, value, expectation, and the nearest known key.
+    A line gives the place, the value, the expectation and the nearest known key.
 
-    at is where the settings were written, or gives that for the dotted place of a setting.
+    at names the source of the settings, or maps the dotted place of a setting to it.
     """
     lines = []
     for problem in problems(error, model=model):
@@ -58,7 +61,7 @@ def explain(error: ValidationError, *, at: str | Callable[[str], str], model: ty
 
 
 def problems(error: ValidationError, *, model: type[BaseModel]) -> tuple[SettingProblem, ...]:
-    """Return what is wrong with settings of a model, each mistake once."""
+    """Return the problems with settings of a model, each mistake once."""
     refused = error.errors()
     own = [problem for problem in refused if not _follows(problem, refused)]
     return tuple(found for problem in own for found in _problems_of(problem, model))
@@ -67,7 +70,8 @@ def problems(error: ValidationError, *, model: type[BaseModel]) -> tuple[Setting
 def _follows(problem: ErrorDetails, refused: Sequence[ErrorDetails]) -> bool:
     """Return whether a problem follows from another.
 
-    A default cannot be made, or a list lacks refused entries.
+    Examples are a default that cannot be made, or a list that is too short because entries of it were
+    refused.
     """
     place = problem["loc"]
     lacks_refused = any(place == other["loc"][: len(place)] != other["loc"] for other in refused)
@@ -76,7 +80,7 @@ def _follows(problem: ErrorDetails, refused: Sequence[ErrorDetails]) -> bool:
 
 def _problems_of(problem: ErrorDetails, model: type[BaseModel]) -> Iterator[SettingProblem]:
     kind, value = problem["type"], problem["input"]
-    # Pydantic's mark of a key that is refused; the key itself stands before it.
+    # Pydantic adds this mark after a key that is refused.
     place = tuple(part for part in problem["loc"] if part != "[key]")
     refusal = problem.get("ctx", {}).get("error")
     if isinstance(refusal, SettingError):
@@ -102,7 +106,7 @@ def _problems_of(problem: ErrorDetails, model: type[BaseModel]) -> Iterator[Sett
             place, f"expected {expected}, got {shown(value)}{_hint(kind, value)}{near and f'.{near}'}"
         )
     else:
-        # A rule on several settings names those it is about; all of the group would hide them.
+        # A rule on several settings names them in its message; showing the whole group would hide them.
         got = "" if isinstance(value, Mapping | BaseModel) else f" (got {shown(value)})"
         yield SettingProblem(place, problem["msg"].removeprefix("Value error, ") + got)
 
@@ -117,15 +121,15 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def shown(value: Any) -> str:
-    """Return value as Python writes it, without a password in an address, cut to a length that fits a message."""
+    """Return value as text for a message, with passwords in addresses masked, and long text cut."""
     text = "null" if value is None else str(value).lower() if isinstance(value, bool) else masked(repr(value))
     return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
 
 
 def _hint(kind: str, value: Any) -> str:
-    """Return what to write instead of text that was meant as a number or truth value.
+    """Return a hint for text that was probably meant as a number or truth value, and for similar mistakes.
 
-    Empty if that is not clear.
+    It is empty if the mistake is not clear.
     """
     if kind in ("int_type", "float_type") and isinstance(value, str):
         if _LOOKS_LIKE_NUMBER.fullmatch(value):
@@ -144,7 +148,7 @@ def _hint(kind: str, value: Any) -> str:
 
 
 def _siblings(model: Any, place: tuple[int | str, ...]) -> list[str]:
-    """Return the settings known where place lies in model."""
+    """Return the names of the settings that are known at place in model."""
     for part in place[:-1]:
         model = model.model_fields[part].annotation if hasattr(model, "model_fields") else model
         model = next(

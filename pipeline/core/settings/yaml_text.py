@@ -1,9 +1,7 @@
 """Reads and writes YAML by the core schema of YAML 1.2, the same for config files and for `--set`.
 
-PyYAML follows YAML 1.1, where 00017 is 15, 1:30 is 90, `on` is true and 5e-4 is text. Here a number is
-decimal, `true` and `false` are the only truth values, and whatever is not surely a number, a truth value or
-null is text, for the settings to refuse where they expect something else. Source: YAML 1.2.2, section 10.3
-(without hexadecimal and octal numbers).
+PyYAML follows YAML 1.1, where 00017 is 15, 1:30 is 90, `on` is true and 5e-4 is text. Source: YAML 1.2.2,
+section 10.3 (without hexadecimal and octal numbers).
 """
 
 import re
@@ -11,8 +9,8 @@ from typing import Any
 
 import yaml
 
-# A config nests about six levels deep and holds a few hundred values. Beyond these bounds it is a mistake, or
-# made to exhaust the memory.
+# A config nests about six levels deep and holds a few hundred values. A text beyond these bounds is a
+# mistake, or an attempt to exhaust the memory.
 DEEPEST, MOST_VALUES = 40, 200_000
 
 _PREFIX = "tag:yaml.org,2002:"
@@ -22,13 +20,16 @@ _INT = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
 _FLOAT = re.compile(
     r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
 )
-# Which plain scalars are no text. The order matters: an integer also has the form of a float.
+# The plain scalars that are not text. The order matters, because an integer also has the form of a float.
 _FORMS = {"null": _NULL, "bool": _BOOL, "int": _INT, "float": _FLOAT}
 _MOST_DIGITS = 400
 
 
 class Yaml12Loader(yaml.SafeLoader):
-    """The scalars of YAML 1.2.
+    """Loads YAML with the scalars of YAML 1.2.
+
+    A number is decimal, and `true` and `false` are the only truth values. Anything that is not surely a
+    number, a truth value or null is text, and the settings refuse it if they expect something else.
 
     Raises yaml.YAMLError on repeated keys, keys that are not text, other tags, and excessive nesting.
     """
@@ -36,7 +37,7 @@ class Yaml12Loader(yaml.SafeLoader):
     _depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        """Return the next node; raises yaml.YAMLError where it lies too deep."""
+        """Return the next node; raises yaml.YAMLError if it is nested too deeply."""
         self._depth += 1
         if self._depth > DEEPEST:
             raise yaml.YAMLError(f"it is nested more than {DEEPEST} levels deep{_place(self.peek_event())}")
@@ -48,7 +49,7 @@ class Yaml12Loader(yaml.SafeLoader):
     def construct_number(self, node: yaml.ScalarNode) -> int | float | bool | None:
         """Return a null, truth value or number.
 
-        Raises yaml.YAMLError where a tag such as !!int stands before other text.
+        Raises yaml.YAMLError if a tag such as !!int stands before other text.
         """
         kind, text = node.tag.removeprefix(_PREFIX), node.value
         if not _FORMS[kind].fullmatch(text):
@@ -66,8 +67,8 @@ class Yaml12Loader(yaml.SafeLoader):
         )
 
 
-# Nothing else of YAML 1.1 is left: every plain scalar that has none of these forms is text, and every other
-# tag is refused.
+# Nothing else of YAML 1.1 remains: every plain scalar without one of these forms is text, and every other tag
+# is refused.
 Yaml12Loader.yaml_implicit_resolvers = {}
 Yaml12Loader.yaml_constructors = {
     tag: yaml.SafeLoader.yaml_constructors[tag]
@@ -76,19 +77,19 @@ Yaml12Loader.yaml_constructors = {
 for _kind, _form in _FORMS.items():
     Yaml12Loader.add_implicit_resolver(f"{_PREFIX}{_kind}", re.compile(rf"(?:{_form.pattern})\Z"), None)
     Yaml12Loader.add_constructor(f"{_PREFIX}{_kind}", Yaml12Loader.construct_number)
-# As a key, << takes over the settings of another mapping. Anywhere else it is text.
+# As a key, << merges the settings of another mapping. Anywhere else it is text.
 Yaml12Loader.add_implicit_resolver(f"{_PREFIX}merge", re.compile(r"<<\Z"), ["<"])
 Yaml12Loader.yaml_constructors[f"{_PREFIX}merge"] = Yaml12Loader.yaml_constructors[f"{_PREFIX}str"]
 
 
 class Yaml12Dumper(yaml.SafeDumper):
-    """Writes what Yaml12Loader reads back.
+    """Writes YAML that Yaml12Loader reads back.
 
     It also quotes text that only YAML 1.2 takes for a number, such as 5e-4.
     """
 
     def ignore_aliases(self, data: Any) -> bool:
-        """Return True: equal parts are written out, so that nobody who edits the text meets an anchor."""
+        """Return True: equal parts are written out in full, so that the text contains no anchors."""
         return True
 
 
@@ -97,10 +98,11 @@ for _kind, _form in _FORMS.items():
 
 
 def load(text: str) -> Any:
-    """Return what a YAML text holds: mappings with text as keys, lists, text, numbers, truth values and None.
+    """Return the content of a YAML text.
 
-    Raises yaml.YAMLError, whose message is one line, if it is not YAML, holds several documents, repeats a
-    key, or refers to itself.
+    Mappings have text as keys; other values are lists, text, numbers, truth values and None. Raises
+    yaml.YAMLError, whose message is one line, if it is not YAML, holds several documents, repeats a key, or
+    refers to itself.
     """
     try:
         loader = Yaml12Loader(text)
@@ -114,14 +116,14 @@ def load(text: str) -> Any:
 
 
 def dump(value: Any) -> str:
-    """Return value as YAML that `load` reads back, mappings in their order."""
+    """Return value as YAML that `load` reads back, with mappings in their order."""
     return str(yaml.dump(value, Dumper=Yaml12Dumper, sort_keys=False, width=120, allow_unicode=True))
 
 
 def _count(node: yaml.Node, depth: int, n_before: int) -> int:
-    """Return n_before and how many values node holds once its aliases are written out.
+    """Return n_before plus the number of values in node with its aliases written out.
 
-    Raises yaml.YAMLError if they are too many or too deep, or on keys that cannot be.
+    Raises yaml.YAMLError if there are too many values, nesting is too deep, or a key is not allowed.
     """
     n_values = n_before + 1
     if depth > DEEPEST or n_values > MOST_VALUES:
@@ -143,7 +145,10 @@ def _count(node: yaml.Node, depth: int, n_before: int) -> int:
 
 
 def _check_keys(node: yaml.MappingNode) -> None:
-    """Raise yaml.YAMLError on a key that is no text or stands twice, before << takes over the keys of another mapping."""
+    """Raise yaml.YAMLError on a key that is no text or occurs twice.
+
+    This runs before << merges the keys of another mapping.
+    """
     seen: set[str] = set()
     for key, _ in node.value:
         if not isinstance(key, yaml.ScalarNode) or key.tag not in (f"{_PREFIX}str", f"{_PREFIX}merge"):

@@ -1,1 +1,1 @@
-"""Data sets, one plug-in a file; the table that names them is in pipeline.data."""
+"""Data sets, one plug-in per file; the table that names them is in pipeline.data."""

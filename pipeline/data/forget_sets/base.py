@@ -1,4 +1,4 @@
-"""The base of all forget sets, and the one check that every list of points to forget has to pass."""
+"""The base of all forget sets, and the check that every list of points to forget must pass."""
 
 from abc import abstractmethod
 from typing import Any, ClassVar
@@ -16,7 +16,7 @@ from pipeline.data.examples import Examples
 class ForgetSet(Plugin):
     """A rule that picks the training points to forget.
 
-    `needs` names the populations whose margins it reads; only "full" is known so far.
+    `needs` names the populations whose margins it reads; only "full" exists so far.
     """
 
     needs: ClassVar[tuple[str, ...]] = ()
@@ -25,17 +25,17 @@ class ForgetSet(Plugin):
     def select(self, examples: Examples, margins: Margins | None) -> Indices:
         """Return the sorted, unique training ids to forget, int64.
 
-        margins (n_models, n_points) are those of the needed population, None if nothing is needed. Raises
-        DataError if the rule cannot be met.
+        margins (n_models, n_points) are the margins of the needed population, or None if none is needed.
+        Raises DataError if the rule cannot be met.
         """
 
     def _check_select(self, found: npt.NDArray[Any], examples: Examples, margins: Margins | None) -> None:
         checked_forget_set(found, examples)
 
     def check(self, examples: Examples) -> None:
-        """Raise DataError for whatever is wrong before any model is trained.
+        """Raise DataError for any problem that can be found before a model is trained.
 
-        A rule that needs no margins is simply tried.
+        By default, a rule that needs no margins is applied once.
         """
         if not self.needs:
             checked_forget_set(self.select(examples, None), examples)
@@ -44,7 +44,7 @@ class ForgetSet(Plugin):
 def checked_forget_set(indices: npt.NDArray[Any], examples: Examples) -> Indices:
     """Return indices sorted, as int64.
 
-    Raises DataError unless they are one or more different training ids that leave at least one to retain.
+    Raises DataError unless they are one or more different training ids and leave at least one to retain.
     """
     if not isinstance(indices, np.ndarray) or isinstance(indices, np.ma.MaskedArray):
         raise DataError(
@@ -77,6 +77,6 @@ def checked_forget_set(indices: npt.NDArray[Any], examples: Examples) -> Indices
 
 
 def require_points(n_points: int, available: int, what: str) -> None:
-    """Raise DataError unless n_points are available; what names those there are."""
+    """Raise DataError unless n_points are available; what names the available points."""
     if n_points > available:
         raise DataError(f"n_points is {n_points} but there are only {available} {what}; lower n_points")

@@ -1,6 +1,6 @@
-"""Coherent forget sets.
+"""Coherent forget sets: points of one class that look alike.
 
-Points of one class that look alike, the hard case, because the model leans on the group as a whole.
+They are the hard case, because the model depends on the group as a whole.
 """
 
 import math
@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from jaxtyping import Float
 from pydantic import Field
+from typing_extensions import override
 
 from pipeline.core.arrays import Indices, Margins, PerPoint
 from pipeline.core.errors import DataError
@@ -20,10 +21,10 @@ from pipeline.data.forget_sets.base import ForgetSet, checked_forget_set, requir
 
 
 class Coherent(ForgetSet):
-    """The n_points training points at one end of the first principal component of class `label`'s training inputs.
+    """The n_points training points of class `label` at one end of its first principal component.
 
-    The class is that of the labels trained on, flipped ones included; of equal projections the lower id goes
-    first.
+    The component is that of the class's training inputs. The class follows the labels used in training,
+    including flipped ones. Among equal projections the lower id comes first.
     """
 
     name: ClassVar[str] = "coherent"
@@ -32,6 +33,7 @@ class Coherent(ForgetSet):
     n_points: int = Field(ge=1)
     end: Literal["high", "low"] = setting(neutral="high")
 
+    @override
     def select(self, examples: Examples, margins: Margins | None) -> Indices:
         """Return the ids at the chosen end; raises DataError if the class does not exist or is too small."""
         members = self._members(examples)
@@ -39,10 +41,11 @@ class Coherent(ForgetSet):
         order = np.argsort(-projections if self.end == "high" else projections, kind="stable")
         return checked_forget_set(members[order[: self.n_points]], examples)
 
+    @override
     def check(self, examples: Examples) -> None:
         """Raise DataError if the class does not exist, is too small, or is larger than memory.
 
-        The decomposition, minutes on large images, is left to `select`.
+        The decomposition takes minutes on large images, so only `select` computes it.
         """
         n_members, n_features = len(self._members(examples)), math.prod(examples.input_shape)
         # The inputs in float32, then centred copies and both sides of the decomposition in float64.
@@ -61,10 +64,13 @@ class Coherent(ForgetSet):
 
 
 def project_on_first_component(flat: Float[np.ndarray, "n_points n_features"]) -> PerPoint:
-    """Return the projection (n_points,), float64, of each centred row on the first principal component, whose largest loading is positive."""
+    """Return the projection (n_points,), float64, of each centred row on the first principal component.
+
+    The sign is such that the largest loading of the component is positive.
+    """
     centred = flat.astype(np.float64) - flat.mean(axis=0, dtype=np.float64)
     component: npt.NDArray[np.float64] = np.linalg.svd(centred, full_matrices=False)[2][0]
     component = component * np.sign(component[np.argmax(np.abs(component))])
-    # a matrix product would do, but may round equal rows differently and so break ties by accident
+    # Not a matrix product, which may round equal rows differently and so break ties by accident.
     projections: npt.NDArray[np.float64] = np.sum(centred * component, axis=1)
     return projections

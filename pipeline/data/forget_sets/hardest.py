@@ -1,12 +1,13 @@
-"""Hardest forget sets.
+"""Hardest forget sets: the points that models trained on all points fit worst.
 
-The points that models trained on everything fit worst, on whose presence a model depends most.
+A model depends most on these points.
 """
 
 from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
+from typing_extensions import override
 
 from pipeline.core.arrays import Indices, Margins
 from pipeline.core.errors import DataError, ShapeError
@@ -17,7 +18,7 @@ from pipeline.data.forget_sets.base import ForgetSet, checked_forget_set, requir
 class Hardest(ForgetSet):
     """The n_points training points with the lowest mean margin over the `full` models.
 
-    Of equal ones the lower id goes first.
+    Among equal margins the lower id comes first.
     """
 
     name: ClassVar[str] = "hardest"
@@ -25,10 +26,11 @@ class Hardest(ForgetSet):
 
     n_points: int = Field(ge=1)
 
+    @override
     def select(self, examples: Examples, margins: Margins | None) -> Indices:
         """Return the hardest ids.
 
-        Raises ShapeError unless margins are given for all points, DataError if one is not finite.
+        Raises ShapeError unless margins are given for all points, and DataError if one is not finite.
         """
         self.check(examples)
         if margins is None or margins.shape[1] != examples.n_points or not len(margins):
@@ -46,6 +48,7 @@ class Hardest(ForgetSet):
             )
         return checked_forget_set(np.argsort(mean, kind="stable")[: self.n_points], examples)
 
+    @override
     def check(self, examples: Examples) -> None:
         """Raise DataError if n_points leave nothing to retain."""
         require_points(

@@ -1,9 +1,10 @@
-"""Forget sets written out in the config, id by id."""
+"""Forget sets listed in the config, id by id."""
 
 from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import Field, field_validator
+from typing_extensions import override
 
 from pipeline.core.arrays import Indices, Margins
 from pipeline.data.examples import Examples
@@ -23,6 +24,7 @@ class IndexList(ForgetSet):
     def _check_ids(cls, ids: Any) -> tuple[int, ...]:
         return checked_ids(ids)
 
+    @override
     def select(self, examples: Examples, margins: Margins | None) -> Indices:
         """Return ids, sorted; raises DataError if one is no training point or listed twice."""
         return checked_forget_set(np.array(self.ids), examples)

@@ -1,11 +1,12 @@
-"""Mislabelled forget sets.
+"""Mislabelled forget sets: the points whose labels the data set flipped on purpose.
 
-The points whose labels the data set flipped on purpose, so that forgetting them should help.
+To forget them should help.
 """
 
 from typing import ClassVar
 
 import numpy as np
+from typing_extensions import override
 
 from pipeline.core.arrays import Indices, Margins
 from pipeline.core.errors import DataError
@@ -21,6 +22,7 @@ class Mislabelled(ForgetSet):
 
     n_points: int | None = setting(neutral=None, ge=1)
 
+    @override
     def select(self, examples: Examples, margins: Margins | None) -> Indices:
         """Return the flipped ids; raises DataError if no label, or too few, were flipped."""
         flipped = np.sort(examples.mislabelled)

@@ -1,7 +1,6 @@
-"""Random flips and crops of training images, drawn for a point in an epoch, whatever batch or step it falls into.
+"""Random flips and crops of training images, drawn for each point and epoch, whatever the batch or step.
 
-Members of one seed see the points they share alike, whatever their masks. Nothing is ever drawn in
-evaluation.
+Members of one seed see the points they share alike, whatever their masks. Evaluation draws nothing.
 """
 
 from collections.abc import Sequence
@@ -19,9 +18,10 @@ from pipeline.core.seeds import generator
 
 @dataclass(frozen=True, kw_only=True)
 class Augmentation:
-    """Mirrors half of the images (flip), and cuts each at a random place from itself with crop_padding zeros around it.
+    """Random changes of images: flip mirrors half of them, and crop_padding cuts each at a random place.
 
-    A draw is one number for each point: the pair of offsets, and whether the image is mirrored.
+    The cut keeps the image's size and is taken from the image with crop_padding zeros around it. A draw is
+    one number for each point: it stands for the pair of offsets, and for whether the image is mirrored.
     """
 
     flip: bool = False
@@ -29,13 +29,13 @@ class Augmentation:
 
     @property
     def n_choices(self) -> int:
-        """Outcomes that a draw chooses from; 1 where nothing is augmented."""
+        """Number of outcomes of a draw; 1 if nothing is augmented."""
         return (2 if self.flip else 1) * (2 * self.crop_padding + 1) ** 2
 
     def check(self, input_shape: tuple[int, ...], *, flip: str = "flip") -> None:
         """Raise ConfigError unless inputs of this shape can be augmented.
 
-        Flip is the setting that asks for flips.
+        flip is the name of the setting that requests flips.
         """
         asked = "crop_padding" if self.crop_padding else flip
         remedy = "remove the setting, or use a data set of images"
@@ -57,7 +57,10 @@ class Augmentation:
     def draw(
         self, seeds: Sequence[tuple[int, int]], epoch: int, n_points: int
     ) -> Int[np.ndarray, "n_members n_points"]:
-        """Return each member's draw for each point of an epoch, from (its seed, the number of the phase, epoch)."""
+        """Return each member's draw for each point of an epoch.
+
+        It is drawn from (the member's seed, the number of the phase, epoch).
+        """
         return np.stack(
             [
                 generator("augmentation", *seed, epoch).integers(0, self.n_choices, n_points, np.int32)
@@ -66,9 +69,9 @@ class Augmentation:
         )
 
     def apply(self, inputs: Tensor, drawn: Tensor) -> Tensor:
-        """Return inputs (n_members, batch, channels, height, width) changed as drawn (n_members, batch) says.
+        """Return inputs (n_members, batch, channels, height, width), changed by drawn (n_members, batch).
 
-        Pixels are moved, never computed with, so the result is the same for any grouping of members.
+        Pixels are only moved, so the result is the same for any grouping of members.
         """
         channels, height, width = inputs.shape[2:]
         pad, n_offsets = self.crop_padding, 2 * self.crop_padding + 1
@@ -87,7 +90,7 @@ NOTHING = Augmentation()
 
 
 class Draws:
-    """What augmentation does to each point in one epoch, drawn for all points of the data set at once."""
+    """The augmentation of each point in one epoch, drawn for all points of the data set at once."""
 
     def __init__(
         self, augmentation: Augmentation, seeds: Sequence[tuple[int, int]], epoch: int, labels: Tensor

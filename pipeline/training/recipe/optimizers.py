@@ -1,8 +1,7 @@
 """Optimisers over the parameters of one member or of many stacked ones.
 
-A stacked member's step never reads another.
-
-Which parameters decay, and which are matrices, is decided by the template, whose shapes have no member axis.
+The step of a stacked member never reads another member. The template, whose shapes have no member axis,
+decides which parameters decay and which are matrices.
 """
 
 import math
@@ -14,15 +13,14 @@ from torch import Tensor, nn
 
 from pipeline.training.recipe.schedule import Descent
 
-# Update rules of single numbers: the step of one parameter never reads another, so stacked members stay
-# independent.
+# Element-wise update rules: the step of one number never reads another, so stacked members stay independent.
 ELEMENTWISE: dict[str, type[torch.optim.Optimizer]] = {
     "sgd": torch.optim.SGD,
     "adam": torch.optim.Adam,
     "adamw": torch.optim.AdamW,
     "rmsprop": torch.optim.RMSprop,
 }
-# Adafactor reads norms of whole tensors, so stacked members would leak into each other. Muon here reads one
+# Adafactor reads norms of whole tensors, so stacked members would influence each other. Muon here reads one
 # member's matrix at a time.
 STACKABLE = frozenset({*ELEMENTWISE, "muon"})
 # Newton-Schulz iteration: the quintic that is steepest at 0 while singular values end between about .7 and
@@ -41,7 +39,7 @@ class Stepper:
         self._parts = parts
 
     def zero_grad(self) -> None:
-        """Forget all gradients."""
+        """Clear all gradients."""
         for optimizer, _ in self._parts:
             optimizer.zero_grad()
 
@@ -54,12 +52,12 @@ class Stepper:
 
 
 class Muon:
-    """Momentum that is orthogonalised matrix by matrix (Jordan et al. 2024), for one member or for many stacked ones.
+    """Momentum that is orthogonalised matrix by matrix, for one member or for many stacked ones.
 
-    Kernels count as matrices (out, in · height · width). n_leading is 1 if parameters have a member axis,
-    else 0. The step is scaled by √max(1, rows / columns), and weight decay is decoupled, as in
-    torch.optim.Muon, which takes one matrix at a time and rounds it to bfloat16. Here the iteration runs in
-    float32: stacked and looped members then agree to its last bits.
+    Source: Jordan et al. 2024. Kernels count as matrices (out, in · height · width). n_leading is 1 if
+    parameters have a member axis, else 0. The step is scaled by √max(1, rows / columns), and weight decay is
+    decoupled, as in torch.optim.Muon, which takes one matrix at a time and rounds it to bfloat16. Here the
+    iteration runs in float32, so stacked and looped members agree to its last bits.
     """
 
     def __init__(
@@ -74,7 +72,7 @@ class Muon:
         self._buffers: dict[Tensor, Tensor] = {}
 
     def zero_grad(self) -> None:
-        """Forget all gradients."""
+        """Clear all gradients."""
         for group in self.param_groups:
             for parameter in group["params"]:
                 parameter.grad = None
@@ -100,7 +98,10 @@ class Muon:
 
 
 def orthogonalised(matrices: Tensor) -> Tensor:
-    """Return matrices (n, rows, columns) with singular values near 1, each from itself alone, in their own precision."""
+    """Return matrices (n, rows, columns) with singular values near 1.
+
+    Each is computed from its own matrix alone, in the precision of that matrix.
+    """
     is_tall = matrices.shape[1] > matrices.shape[2]
     found = matrices.mT if is_tall else matrices
     found = found / found.flatten(1).norm(dim=1).clamp(min=SMALLEST_NORM)[:, None, None]
@@ -118,7 +119,7 @@ def build_stepper(
 ) -> Stepper:
     """Return the optimisers of a descent over parameters by name.
 
-    N_leading is 1 if they have a member axis, else 0.
+    n_leading is 1 if they have a member axis, else 0.
     """
     spared = spared_of_decay(template) if descent.weight_decay_on == "weights" else frozenset()
     if descent.optimizer != "muon":
@@ -150,7 +151,7 @@ def _grouped(
 ) -> list[dict[str, Any]]:
     """Return the parameters that decay, and those that do not, as torch's parameter groups.
 
-    Without empty groups.
+    Empty groups are left out.
     """
     decaying = [value for name, value in parameters.items() if name not in spared]
     others = [value for name, value in parameters.items() if name in spared]
@@ -164,7 +165,7 @@ def _grouped(
 def spared_of_decay(template: nn.Module) -> frozenset[str]:
     """Return the names of a template's biases and of the parameters of its normalisation layers.
 
-    Parameters of one axis count as biases, whatever they are called.
+    Parameters with one axis count as biases, whatever their names.
     """
     normed = {
         f"{prefix}.{name}" if prefix else name
@@ -176,7 +177,10 @@ def spared_of_decay(template: nn.Module) -> frozenset[str]:
 
 
 def clip_gradients(parameters: Iterable[Tensor], max_norm: float, *, n_leading: int) -> None:
-    """Scale the gradients of each member so that their joint norm is at most max_norm, as torch does for one model."""
+    """Scale the gradients of each member so that their joint norm is at most max_norm.
+
+    torch does the same for one model.
+    """
     parameters = list(parameters)
     if n_leading == 0:
         nn.utils.clip_grad_norm_(parameters, max_norm)

@@ -1,6 +1,4 @@
-"""What one phase of descent is.
-
-How it steps (Descent), towards what (an objective), over which points (Phase).
+"""Phases of descent: the points to descend on (Phase), the objective, and the steps (Descent).
 
 Phases of one track share an optimiser and one learning-rate schedule, which spans them all.
 """
@@ -30,11 +28,9 @@ WITH_NESTEROV = frozenset({"sgd", "muon"})
 
 @dataclass(frozen=True)
 class Moment:
-    """A step's place in its schedule.
+    """The place of a step in its schedule: step of n_steps, and epochs passed of n_epochs, with fractions.
 
-    Step of n_steps, and epochs passed of n_epochs, as a number with fractions.
-
-    ends_epoch: whether it is the last step of an epoch of its phase.
+    ends_epoch is true for the last step of an epoch of its phase.
     """
 
     step: int
@@ -47,10 +43,11 @@ class Moment:
 class Descent(Settings):
     """How a phase descends; the learning rate is the peak that `schedule` scales step by step.
 
-    schedule: linear and cosine fall to 0; exponential loses 5 % an epoch (as the authors of DMM do); triangle
-    rises from 0 to the peak at `peak_epoch` and falls to 0. weight_decay_on: `weights` spares biases and
-    normalisation. With `muon`, weight matrices and kernels move by orthogonalised momentum, all else by Adam
-    at adam_rate_share of the rate. max_gradient_norm is of each member's own gradient.
+    schedule: linear and cosine fall to 0; exponential loses 5 % per epoch (as the authors of DMM do);
+    triangle rises from 0 to the peak at `peak_epoch` and falls to 0. weight_decay_on: `weights` exempts
+    biases and normalisation. With `muon`, weight matrices and kernels move by orthogonalised momentum, and
+    all other parameters by Adam at adam_rate_share of the rate. max_gradient_norm limits each member's own
+    gradient.
     """
 
     epochs: int = Field(ge=1, le=100_000)
@@ -86,19 +83,19 @@ class Descent(Settings):
         return self
 
     def check_peak(self) -> None:
-        """Raise ValueError if the rate of a phase alone would never come to its peak."""
+        """Raise ValueError if the learning rate of a single phase would never reach its peak."""
         if self.peak_epoch is not None and self.peak_epoch > self.epochs:
             raise ValueError(
                 f"peak_epoch is {self.peak_epoch:g}, after all {self.epochs} epochs; lower it or raise epochs"
             )
 
     def descent(self) -> "Descent":
-        """Return only the part that descends, of settings that hold more."""
+        """Return only the settings of the descent, without those that a subclass adds."""
         return Descent.of(self)
 
     @classmethod
     def of(cls, settings: Settings) -> "Descent":
-        """Return the settings of a descent that are among settings, which may hold others too."""
+        """Return the settings of a descent out of settings, which may hold others too."""
         return cls(
             **{
                 name: getattr(settings, name)
@@ -123,26 +120,34 @@ class Descent(Settings):
 
 
 def _triangle(epoch: float, peak: float, n_epochs: int) -> float:
-    """Return a height from 0 at the start to 1 at peak to 0 at n_epochs.
+    """Return a height that goes from 0 at the start to 1 at peak to 0 at n_epochs.
 
-    With the peak at either end, one side only.
+    If the peak is at either end, only one side remains.
     """
     return epoch / peak if epoch < peak else max(0.0, (n_epochs - epoch) / max(n_epochs - peak, 1e-12))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Phase:
-    """One stretch of descent for a group of members.
+    """A run of descent for a group of members.
 
-    points (n_members, n_listed): ids of the points each member descends on; an id listed twice weighs twice.
-    targets: target logits by point id, for objectives that read them: (n_points, n_classes) for all members
-    alike, or (n_members, n_points, n_classes); else None. n_points: with it, each epoch's order is drawn over
-    all ids below n_points, of which the list (then without repeats) is visited: members of one seed meet the
-    points they share in the same order. Without it the order is drawn over the list. track: phases of the
-    same track continue one optimiser with its moments, and one schedule that spans them; their descents
-    differ at most in epochs, batch_size and learning_rate. Without it a phase has both to itself. Training
-    drops a short last batch, fine-tuning keeps it. Raises ShapeError or TrainingError on lists that cannot be
-    descended on.
+    points (n_members, n_listed): ids of the points that each member descends on; an id listed twice counts
+    twice.
+
+    targets: target logits by point id, for objectives that read them. They are (n_points, n_classes) for all
+    members alike, or (n_members, n_points, n_classes), or None.
+
+    n_points: if given, each epoch's order is drawn over all ids below n_points, and the listed ids are
+    visited in that order; the list then has no repeats. Members of one seed visit the points they share in
+    the same order. If not given, the order is drawn over the list.
+
+    track: phases of the same track continue one optimiser with its moments, and one schedule that spans them.
+    Their descents differ at most in epochs, batch_size and learning_rate. A phase without a track has its own
+    optimiser and schedule.
+
+    drop_last: training drops a short last batch, fine-tuning keeps it.
+
+    Raises ShapeError or TrainingError on lists that cannot be descended on.
     """
 
     points: Int[np.ndarray, "n_members n_listed"]
@@ -173,26 +178,26 @@ class Phase:
 
     @property
     def batch_size(self) -> int:
-        """Points in a batch: the setting, or the whole list where that is shorter."""
+        """Points in a batch: the setting, or the length of the list if it is shorter."""
         return min(self.descent.batch_size, self.points.shape[1])
 
     @property
     def steps_per_epoch(self) -> int:
-        """Steps in an epoch, at least 1 since a batch never exceeds the list."""
+        """Steps in an epoch, at least 1 since a batch is never larger than the list."""
         n_listed = self.points.shape[1]
         return n_listed // self.batch_size if self.drop_last else math.ceil(n_listed / self.batch_size)
 
     @property
     def n_samples(self) -> int:
-        """Samples used in gradient evaluations, for each member."""
+        """Samples that each member uses in gradient evaluations."""
         listed = self.steps_per_epoch * self.batch_size if self.drop_last else self.points.shape[1]
         return listed * self.descent.epochs
 
 
 def tracks(phases: Sequence[Phase]) -> list[str | int]:
-    """Return the track of each phase, its own number where it names none.
+    """Return the track of each phase, or its own number if it names none.
 
-    Raises TrainingError where phases of one track could not share an optimiser and a schedule.
+    Raises TrainingError if phases of one track cannot share an optimiser and a schedule.
     """
     found: dict[str, Descent] = {}
     free = dict.fromkeys(("epochs", "batch_size", "learning_rate"), 1)
@@ -214,9 +219,9 @@ def tracks(phases: Sequence[Phase]) -> list[str | int]:
 
 
 def moments(phases: Sequence[Phase], steps_per_epoch: Sequence[int]) -> list[list[Moment]]:
-    """Return each step's place in the schedule of its phase's track, for each phase.
+    """Return, for each phase, the place of each step in the schedule of the phase's track.
 
-    Raises what `tracks` raises.
+    Raises the errors of `tracks`.
     """
     names = tracks(phases)
     n_steps, n_epochs, begun = (
