@@ -1,16 +1,16 @@
-"""What a user runs: the `dmm` command, and `python -m jobs.run`, which a cluster starts as a Ray job."""
+"""The commands of a user: `dmm`, and `python -m jobs.run`, which a cluster starts as a Ray job."""
 
 import sys
 
-# Modules that single stages had before `--only`, each with what is written now.
+# Former modules of single stages, each with the option that replaces it.
 FORMER_ENTRIES = {
     f"jobs.{stage}": f"--only {stage}"
     for stage in ("train", "fit", "unlearn", "evaluate", "report", "studies")
 }
 FORMER_ENTRIES["jobs.convex"] = "--only studies"
 
-# While Python looks for the module of `python -m jobs.train`, it imports this package and holds "-m" as the
-# first word.
+# While Python looks for the module of `python -m jobs.train`, it imports this package, and sys.argv begins
+# with "-m".
 if sys.argv[:1] == ["-m"]:
     for _module in FORMER_ENTRIES.keys() & set(sys.orig_argv):
         print(

@@ -1,6 +1,7 @@
-"""The `dmm` command: small verbs over a session.
+"""The `dmm` command.
 
-Exit status: 0 all done; 1 something failed, named; 2 a setting is wrong; 130 interrupted.
+Exit statuses: 0 all done; 1 something failed, and the message names it; 2 a setting is wrong; 130
+interrupted.
 """
 
 import errno
@@ -63,19 +64,18 @@ for command in COMMANDS:
 
 
 class EndSignal(KeyboardInterrupt):
-    """A signal to end, as an exception.
+    """A signal to end, raised as an exception.
 
-    It has a class of its own because Python ends itself by SIGINT where a bare KeyboardInterrupt once crossed
-    an exec.
+    A plain KeyboardInterrupt that passed through an exec makes Python end itself by SIGINT. This subclass
+    does not.
     """
 
 
 class Ending:
     """While entered, SIGTERM, SIGINT and SIGHUP interrupt the work.
 
-    Whatever error others' code makes of that is no error.
-
-    A SIGHUP that is ignored, as `nohup` has it, stays ignored.
+    An error that other code raises because of the signal is suppressed. A SIGHUP that is ignored, as under
+    `nohup`, stays ignored.
     """
 
     def __init__(self) -> None:
@@ -93,14 +93,14 @@ class Ending:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
         for number, handler in self._before.items():
-            # What is left of the process must not fall to a second SIGHUP of a terminal that closes.
+            # A terminal that closes may send a second SIGHUP, which must not end the rest of the process.
             is_second = self.is_told and number == signal.SIGHUP
             signal.signal(number, signal.SIG_IGN if is_second else handler)
         return self.is_told
 
     def _tell(self, signum: int, frame: object) -> None:
-        # A terminal that closes sends SIGHUP twice, by its kernel and by its shell: the second must not stop
-        # the ending.
+        # A terminal that closes sends SIGHUP twice, from the kernel and from the shell. The second must not
+        # interrupt the shutdown.
         if signum == signal.SIGHUP and self.is_told:
             return
         self.is_told = True
@@ -108,14 +108,17 @@ class Ending:
 
 
 def main_of(command: Callable[..., None]) -> None:
-    """Run a command line that has this command only, as `python -m jobs.run` has."""
+    """Run a command line that has only this command, as `python -m jobs.run` does."""
     commands = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     commands.command()(command)
     main(commands)
 
 
 def main(commands: typer.Typer = app) -> None:
-    """Run a command line; every error raised on purpose is one message and an exit status, never a traceback."""
+    """Run a command line, then exit with its status.
+
+    Every error raised on purpose becomes one message and an exit status, never a traceback.
+    """
     warnings.showwarning = _show_warning
     exit_status, last = (
         INTERRUPTED,
@@ -134,10 +137,10 @@ def main(commands: typer.Typer = app) -> None:
 
 
 def _status_of(commands: typer.Typer, ending: Ending) -> int:
-    """Run a command line and return its exit status; raises DetachedError if a job is left to itself.
+    """Run a command line and return its exit status.
 
-    Whatever error an interrupt became on its way up is raised again: ending takes it for the interrupt that
-    it is.
+    Raises DetachedError if a job is left running on its own. An error that an interrupt caused is raised
+    again, and Ending treats it as that interrupt.
     """
     try:
         commands()
@@ -147,13 +150,13 @@ def _status_of(commands: typer.Typer, ending: Ending) -> int:
         return _refuse(
             str(error), BAD_CONFIG if isinstance(error, ConfigError | DataError | ShapeError) else FAILED
         )
-    # The last resort: no traceback reaches a user, whatever the defect is.
+    # The last resort: a defect must not show a traceback to the user.
     except Exception as error:
         if ending.is_told:
             raise
         return _refuse(_defect(error), FAILED)
     except SystemExit as ended:
-        # Typer ends every command this way, and turns an interrupt into 130 without a word.
+        # Typer ends every command this way, and turns an interrupt into 130 without a message.
         if isinstance(ended.code, str):
             return _refuse(ended.code, FAILED)
         status = ended.code if isinstance(ended.code, int) else DONE
@@ -164,7 +167,7 @@ def _status_of(commands: typer.Typer, ending: Ending) -> int:
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
-    """Show that a setting was renamed as a notice, and other warnings as Python does."""
+    """Show a renamed setting as a notice, and other warnings as Python does."""
     if issubclass(category, RenamedWarning):
         screen.print(f"dmm: {message}", style="yellow", soft_wrap=True)
     else:
@@ -172,7 +175,10 @@ def _show_warning(message: Warning | str, category: type[Warning], *where: Any, 
 
 
 def _say_what_is_not_shown() -> None:
-    """Say that standard output is full or broken. Who closed it, or stopped reading, knows that."""
+    """Print that standard output is full or broken.
+
+    A reader that closed it, or stopped reading, needs no message.
+    """
     error = failure(sys.stdout)
     if error is not None and error.errno not in (errno.EPIPE, errno.EBADF) and "--json" not in sys.argv:
         reason = error.strerror or error
@@ -184,7 +190,7 @@ def _say_what_is_not_shown() -> None:
 
 
 def _defect(error: Exception) -> str:
-    """Return what to say of an error that nobody raised on purpose."""
+    """Return the message for an error that was not raised on purpose."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     hint = "" if os.environ.get(DEBUG) == "1" else f" Set {DEBUG}=1 to see the traceback."
     return (
@@ -194,7 +200,7 @@ def _defect(error: Exception) -> str:
 
 
 def _refuse(message: str, status: int) -> int:
-    """Say why the command ends, and return status; called while the error that ends it is handled."""
+    """Print why the command ends and return status; call it while the error is handled."""
     if os.environ.get(DEBUG) == "1":
         screen.print(traceback.format_exc(), soft_wrap=True)
     screen.print(f"dmm: {message}", style="red", soft_wrap=True)

@@ -1,7 +1,4 @@
-"""What the commands share.
-
-Options that mean the same everywhere, where words and answers go, and how a command ends.
-"""
+"""What the commands share: common options, consoles, exit statuses, and how a command ends."""
 
 import json
 import sys
@@ -17,14 +14,15 @@ from pipeline.core.settings.validation_errors import did_you_mean
 DONE, FAILED, BAD_CONFIG, INTERRUPTED = 0, 1, 2, 130
 # With this environment variable set to 1, errors show their tracebacks.
 DEBUG = "DMM_DEBUG"
-# Layouts of folders of models that are read and written.
+# Layouts of model folders that commands read and write.
 LAYOUTS = ("easydub",)
 
 
 def plain_console(**options: Any) -> Console:
     """Return a console that shows text as it is.
 
-    No square bracket or colon in a path or a message is read as markup, and colour is a Text's own.
+    Square brackets and colons in paths and messages are not read as markup, and colour comes only from a
+    style.
     """
     return Console(markup=False, highlight=False, emoji=False, **options)
 
@@ -52,21 +50,24 @@ AllowMissing = Annotated[
 
 
 def paper() -> Console:
-    """Return a console on standard output. Outside of a terminal it is wide enough for all tables."""
+    """Return a console on standard output.
+
+    Outside of a terminal it is wide enough for all tables.
+    """
     return plain_console() if sys.stdout.isatty() else plain_console(width=110)
 
 
 def finish(result: dict[str, Any], as_json: bool, status: int) -> None:
-    """End the command with this exit status, after the object that --json promises."""
+    """End the command with this exit status; with as_json, print the result as one JSON object first."""
     if as_json:
         status = deliver(json.dumps(result, allow_nan=False)) or status
     raise typer.Exit(status)
 
 
 def deliver(answer: str) -> int:
-    """Print what another program reads, and return the exit status.
+    """Print an answer that another program reads, and return the exit status.
 
-    FAILED where it cannot be written, as that program has to know.
+    The status is FAILED if the answer cannot be written, because that program must know.
     """
     print(answer)
     sys.stdout.flush()
@@ -84,7 +85,7 @@ def deliver(answer: str) -> int:
 
 
 def check_layout(layout: str) -> None:
-    """Raise ConfigError unless folders are read and written in this layout."""
+    """Raise ConfigError unless layout is known."""
     if layout not in LAYOUTS:
         raise ConfigError(
             f"--layout {layout!r} is not known; known: {', '.join(LAYOUTS)}.{did_you_mean(layout, LAYOUTS)}"

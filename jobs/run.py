@@ -1,4 +1,4 @@
-"""`python -m jobs.run my.yaml`: what `dmm run` does, for a cluster to start as a job."""
+"""`python -m jobs.run my.yaml` does what `dmm run` does; a cluster starts it as a job."""
 
 from jobs.cli import main_of
 from jobs.commands.run import run

@@ -1,6 +1,6 @@
 """An experiment opened for work.
 
-Config read, data loaded, everything checked that can be checked before compute is spent.
+The config is read, the data are loaded, and all that can be checked is checked before compute is spent.
 """
 
 import contextlib
@@ -39,7 +39,7 @@ from pipeline.training.ensemble import Builder, why_not_stackable
 from pipeline.training.input_scale import check_scale
 from pipeline.training.populations import check_model
 
-# What messages call the config of those who give none.
+# Messages use this name if no config is given.
 DEMONSTRATION = "the demonstration"
 
 
@@ -65,9 +65,9 @@ def demonstrations() -> list[str]:
 def read_experiment(
     path: str | None, overrides: Sequence[str], store: str | None, demonstration: str = "digits"
 ) -> Experiment:
-    """Return the experiment at path, an embedded demonstration if there is none.
+    """Return the experiment at path, or an embedded demonstration if path is None.
 
-    Store, if given, is where tables go.
+    store, if given, is where tables are kept.
     """
     if path is not None:
         return config.read(path, overrides, store=store)
@@ -83,12 +83,12 @@ def open_session(
     demonstration: str = "digits",
     reads_inputs: bool = True,
 ) -> Session:
-    """Return a session in which every setting, file and plug-in was tried.
+    """Return a session after checking every setting, file and plug-in.
 
-    Raises ConfigError or DataError naming what is wrong.
+    Raises ConfigError or DataError that names the fault.
 
-    Without reads_inputs only labels, headers and listings are read: nothing can be computed, and what needs
-    inputs is not tried.
+    Without reads_inputs only labels, headers and listings are read. Then nothing can be computed, and checks
+    that need inputs are skipped.
     """
     experiment = read_experiment(path, overrides, store, demonstration)
     if is_ray_job():
@@ -105,11 +105,9 @@ def open_session(
 
 
 def load_checked(experiment: Experiment, *, reads_inputs: bool = True) -> Examples:
-    """Return the data of an experiment once settings and data were checked together.
+    """Return the data of an experiment after checking settings and data together.
 
-    For reads_inputs see open_session.
-
-    Relative paths begin in the folder of this process.
+    For reads_inputs see open_session. Relative paths start in the working folder of this process.
     """
     located = with_absolute_paths(experiment)
     with placed("dataset"):
@@ -119,8 +117,11 @@ def load_checked(experiment: Experiment, *, reads_inputs: bool = True) -> Exampl
 
 
 def refuse_places_that_vanish(experiment: Experiment) -> None:
-    """Raise ConfigError if tables or view would be kept in the folder of a Ray job, which is temporary."""
-    # A job that is submitted takes this machine's MLFLOW_TRACKING_URI along.
+    """Raise ConfigError if the tables or the tracking database would lie in the folder of a Ray job.
+
+    That folder is temporary.
+    """
+    # A submitted job gets this machine's MLFLOW_TRACKING_URI.
     uri, view = experiment.store.uri, experiment.tracking.uri or os.environ.get("MLFLOW_TRACKING_URI", "")
     if local_folder(uri) is not None and not Path(uri.removeprefix("file://")).is_absolute():
         raise ConfigError(
@@ -136,9 +137,9 @@ def refuse_places_that_vanish(experiment: Experiment) -> None:
 
 
 def check(experiment: Experiment, examples: Examples) -> None:
-    """Raise ConfigError or DataError for whatever the settings and the data together make impossible.
+    """Raise ConfigError or DataError if the settings and the data do not fit together.
 
-    With examples whose inputs are not read, what needs them is not tried.
+    If the inputs are not read, checks that need them are skipped.
     """
     for role in ("subset", "designed"):
         subsets = getattr(experiment.populations, role)
@@ -168,7 +169,7 @@ def check(experiment: Experiment, examples: Examples) -> None:
 
 
 def check_looked_into(experiment: Experiment, build: Builder, examples: Examples) -> None:
-    """Raise ConfigError, naming the key, unless the model can be looked into as the estimator or its guide needs."""
+    """Raise ConfigError, naming the key, unless the model offers what the estimator and its guide need."""
     looking = {"estimator": experiment.estimator}
     guide = experiment.estimator.guided_by()
     if guide is not None and needs_effects(experiment):
@@ -180,7 +181,10 @@ def check_looked_into(experiment: Experiment, build: Builder, examples: Examples
 
 
 def check_learnt_from(experiment: Experiment) -> None:
-    """Raise ConfigError if the estimator cannot learn from as few models as the smallest fit rests on, such as the first of the curve."""
+    """Raise ConfigError if the smallest fit has too few models for the estimator.
+
+    The smallest fit may be the first of the curve.
+    """
     fewest = fewest_learnt_from(experiment)
     if fewest is None:
         return
@@ -196,7 +200,7 @@ def check_learnt_from(experiment: Experiment) -> None:
 def check_focused(experiment: Experiment, examples: Examples) -> None:
     """Raise ConfigError if focused models would keep no point outside a forget set.
 
-    Of one chosen by margins only the size is known.
+    Only the size is known of a set that is chosen by margins.
     """
     focused = experiment.populations.focused
     if focused is None:
@@ -215,20 +219,23 @@ def check_focused(experiment: Experiment, examples: Examples) -> None:
 
 
 def check_trained(experiment: Experiment, examples: Examples) -> None:
-    """Raise ConfigError, naming the key, unless the model of each role turns inputs into logits and can be trained by its recipe."""
+    """Raise ConfigError, naming the key, unless the model of each role can be trained by its recipe.
+
+    The model must also turn inputs into logits.
+    """
     for role in ("full", *PROXIES):
         if role != "full" and (role not in roles_used(experiment) or not is_proxy(experiment, role)):
             continue
         build = Builder(model_of(experiment, role), examples.input_shape, examples.n_classes)
         place = contextlib.nullcontext() if role == "full" else placed(f"populations.{role}")
-        # A command that reads no inputs checks the rest.
+        # A command that reads no inputs still makes the other checks.
         with contextlib.suppress(InputsNotReadError), place:
             check_model(build, recipe_of(experiment, role), examples.inputs_of(np.arange(2)))
             check_scale(build, recipe_of(experiment, role), examples)
 
 
 def check_populations(experiment: Experiment, examples: Examples) -> None:
-    """Raise ConfigError or DataError unless sources offer what is needed of them, and weights are kept where they are needed."""
+    """Raise ConfigError or DataError if a source lacks needed values or needed weights are not kept."""
     used = roles_used(experiment)
     check_starts(experiment)
     check_sources(experiment, examples, used)
@@ -243,7 +250,10 @@ def check_populations(experiment: Experiment, examples: Examples) -> None:
 
 
 def why_looped(session: Session) -> str | None:
-    """Return why models will be trained one by one although the recipe would let them be stacked, None if they will be or were meant to be."""
+    """Return why models cannot be stacked although the recipe leaves the choice open (`auto`).
+
+    None if they can be stacked, or if the recipe makes the choice.
+    """
     experiment, examples = session.experiment, session.examples
     build = Builder(experiment.model, examples.input_shape, examples.n_classes)
     inputs = torch.from_numpy(examples.inputs_of(np.arange(2)))
@@ -255,12 +265,15 @@ def why_looped(session: Session) -> str | None:
 
 
 def stream_of(task: Task) -> str | None:
-    """Return what tasks have in common that may be streamed together, None if they may not."""
+    """Return the key that is equal for tasks that may be streamed together, None for other tasks."""
     return task.folder if task.node.streams else None
 
 
 def executor_opener(name: str, session: Session) -> Callable[[], Executor[Task]]:
-    """Return what opens the executor called name when the first task needs it; Ray is imported only then."""
+    """Return a function that opens the executor called name when the first task needs it.
+
+    Ray is imported only then.
+    """
     if name == "serial":
         return lambda: SerialExecutor(lambda task, device: compute_task(task, session.examples, device))
     if name != "ray":

@@ -1,6 +1,6 @@
-"""Standard streams that outlive their reader.
+"""Standard streams that survive a failed write.
 
-A closed terminal, a full disk or `| head` ends what is shown, not what is computed.
+A closed terminal, a full disk or `| head` stops the output, not the computation.
 """
 
 import contextlib
@@ -15,9 +15,9 @@ T = TypeVar("T")
 
 
 class SteadyStream:
-    """A text stream that keeps the first error of a write and drops everything after it.
+    """A text stream that keeps the first error of a write and drops all later output.
 
-    All else is the stream's own.
+    Everything else is passed on to the stream.
     """
 
     def __init__(self, stream: TextIO, error: OSError | None = None) -> None:
@@ -34,7 +34,7 @@ class SteadyStream:
             self.write(line)
 
     def flush(self) -> None:
-        """Hand over what is buffered."""
+        """Write buffered text."""
         self._try(self._stream.flush)
 
     def __getattr__(self, name: str) -> object:
@@ -51,7 +51,7 @@ class SteadyStream:
 
 @contextlib.contextmanager
 def steady_streams() -> Iterator[None]:
-    """While entered, standard output and standard error are SteadyStreams.
+    """Replace standard output and standard error by SteadyStreams while entered.
 
     A character that their encoding lacks is written as an escape.
     """
@@ -68,7 +68,7 @@ def steady_streams() -> Iterator[None]:
 
 def _steady(stream: TextIO | None, number: int) -> SteadyStream:
     if stream is None:
-        # Python has None in place of a stream that was closed when it started.
+        # Python sets a stream to None if it was closed when Python started.
         return SteadyStream(os.fdopen(number, "w", closefd=False), OSError(errno.EBADF, "it is closed"))
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors="backslashreplace")
@@ -78,7 +78,7 @@ def _steady(stream: TextIO | None, number: int) -> SteadyStream:
 def _occupy_closed() -> None:
     """Open the null device in place of each closed standard stream.
 
-    The next file to be opened would take its number, and its output.
+    Otherwise the next file that is opened takes its number and receives its output.
     """
     for number in range(3):
         try:
@@ -88,14 +88,14 @@ def _occupy_closed() -> None:
 
 
 def failure(stream: object) -> OSError | None:
-    """Return why a standard stream does not take output any more, None if it does."""
+    """Return the error that stopped a standard stream, None if it still takes output."""
     return stream.error if isinstance(stream, SteadyStream) else None
 
 
 def _discard(stream: TextIO) -> None:
-    """Send to the null device what stream still holds.
+    """Send the unwritten buffer of stream to the null device.
 
-    Python writes that at its end, and would fail again.
+    Python writes the buffer at exit, which would fail again.
     """
     with contextlib.suppress(OSError, ValueError):
         null = os.open(os.devnull, os.O_WRONLY)

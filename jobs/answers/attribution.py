@@ -1,6 +1,6 @@
-"""`dmm attribute`: what helps and hurts a point, and what removing a forget set will change.
+"""`dmm attribute`: which points help or hurt a point, and what removing a forget set will change.
 
-Whatever that rests on is computed first, nothing else.
+The tables that the answer needs are computed first, and no others.
 """
 
 import math
@@ -55,10 +55,10 @@ def attribute_point(
     picture: str | None,
     executor: str,
 ) -> dict[str, Any]:
-    """Return the training points that help and hurt an output of target most, JSON-ready, and write their picture.
+    """Return the training points that help and hurt an output of target most, and write their picture.
 
-    target is the id of a point in digits, output is `margin` or the number of a class. Everything wrong is
-    found before anything is computed: raises ConfigError or DataError.
+    The answer is JSON-ready. target is the id of a point in digits; output is `margin` or the number of a
+    class. Raises ConfigError or DataError before anything is computed.
     """
     examples = session.examples
     class_ = _class_of(output, examples.n_classes)
@@ -100,9 +100,9 @@ def attribute_point(
 def predict_removal(
     session: Session, screen: Console, *, label: str, top: int, picture: str | None, executor: str
 ) -> dict[str, Any]:
-    """Return what removing the forget set called label will change, JSON-ready, and write its picture.
+    """Return what removing the forget set called label will change, and write its picture.
 
-    No oracle is trained, nothing unlearned.
+    The answer is JSON-ready. No oracle is trained, and nothing is unlearned.
     """
     sets = session.experiment.forget_sets
     if label not in sets:
@@ -144,9 +144,9 @@ def predict_removal(
 
 
 def _compute(session: Session, screen: Console, keys: Iterable[str], executor: str) -> dict[str, NodeState]:
-    """Return the states of all nodes once those called keys are done.
+    """Compute the nodes called keys and all that they need, and return the states of all nodes.
 
-    Raises ExecutionError naming the first shard that failed.
+    Raises ExecutionError that names the first shard that failed.
     """
     wanted = with_what_they_rest_on(session.graph, keys)
     opener = executor_opener(executor, session)
@@ -183,14 +183,14 @@ def _fit_of(session: Session) -> Fit:
 
 
 def _dataset_of(session: Session) -> Dataset:
-    """Return the data set, its paths expanded: pictures read it again."""
+    """Return the data set with expanded paths, because pictures read it again."""
     return with_absolute_paths(session.experiment.dataset)
 
 
 def _point_of(target: str, examples: Examples) -> int:
     """Return the point that --target names.
 
-    Raises ConfigError unless it is an id, DataError unless there is such a point.
+    Raises ConfigError if target is not an id, and DataError if there is no such point.
     """
     try:
         point = parse_id(target)
@@ -206,7 +206,7 @@ def _point_of(target: str, examples: Examples) -> int:
 
 
 def _class_of(output: str, n_classes: int) -> int | None:
-    """Return the class whose logit is meant, None for the margin."""
+    """Return the class whose logit is explained, None for the margin."""
     if output == MARGIN:
         return None
     try:
@@ -234,7 +234,7 @@ def _check_picture(picture: Path) -> None:
 
 
 def _n_models(session: Session) -> int | None:
-    """Return how many subset models were learnt from, None for estimators that need none."""
+    """Return the number of subset models that the estimator learnt from, None if it needs none."""
     node = _fit_of(session)
     return (
         sum(session.graph.nodes[key].n_units for key in node.subset_keys.values())
@@ -244,7 +244,7 @@ def _n_models(session: Session) -> int | None:
 
 
 def _write(session: Session, screen: Console, picture: str | None, name: str, figure: Figure) -> str:
-    """Write a figure to the path that the user gave, else to the store, and return where it is."""
+    """Write a figure to the user's path, or to the store if there is none, and return its location."""
     content = png(figure)
     if picture is None:
         return publish_file(

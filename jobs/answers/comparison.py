@@ -1,6 +1,6 @@
 """`dmm compare`: finished experiments of one store on one page.
 
-It reads their verdicts, computes nothing, and writes nothing but that page.
+It reads their verdicts, computes nothing, and writes only that page.
 """
 
 import shlex
@@ -33,13 +33,13 @@ from pipeline.unlearning.unlearner import Unlearner
 
 Found = Mapping[tuple[str, str], Result]
 
-# Settings that no verdict rests on.
+# Settings that do not change a verdict.
 BESIDE = ("name", "studies", *STUDIES.names())
 
 
 @dataclass(frozen=True)
 class Compared:
-    """What a comparison came to: its content, the row behind each figure, and where the page is."""
+    """The content of a comparison, the row behind each figure, and the location of the page."""
 
     content: Comparison
     rows: list[dict[str, Any]]
@@ -63,12 +63,13 @@ class Compared:
 def compare_experiments(
     configs: Sequence[str], open_one: Callable[[str], Session], screen: Console
 ) -> Compared:
-    """Compare the experiments of configs, each opened by open_one on the same store, write the page there, and return what it shows.
+    """Compare experiments of one store, write the page there, and return what it shows.
 
-    Raises ConfigError unless there are two or more, all different, judged alike and with a forget set in
-    common, and MissingShardsError if one is not finished.
+    open_one opens the experiment of a config. Raises ConfigError unless there are two or more experiments,
+    all different, judged alike and with a forget set in common. Raises MissingShardsError if one is not
+    finished.
     """
-    # Matplotlib takes a second to import, which nobody who asks for another command should wait for.
+    # Importing Matplotlib takes a second, which other commands should not spend.
     from pipeline.show.comparison.comparison_page import render_comparison
 
     if len(configs) < 2:
@@ -105,7 +106,7 @@ def compare_experiments(
 def _check(graphs: Sequence[Graph], configs: Sequence[str]) -> list[str]:
     """Return the labels of the forget sets that all experiments have.
 
-    Raises ConfigError where they cannot be compared.
+    Raises ConfigError if the experiments cannot be compared.
     """
     for (graph, path), (other_graph, other_path) in combinations(zip(graphs, configs, strict=True), 2):
         one, other = graph.experiment, other_graph.experiment
@@ -152,7 +153,7 @@ def _check_judged_alike(one: Experiment, other: Experiment) -> None:
 
 
 def _judges(experiments: Sequence[Experiment]) -> dict[str, Judge]:
-    """Return the judges that all experiments have alike, the headline first."""
+    """Return the judges that all experiments share with equal settings, the headline judge first."""
     first, *others = (experiment.judges for experiment in experiments)
     return {
         label: judge
@@ -164,7 +165,7 @@ def _judges(experiments: Sequence[Experiment]) -> dict[str, Judge]:
 def _finished(session: Session, path: str, labels: Sequence[str]) -> Mapping[str, NodeState]:
     """Return the states of all nodes.
 
-    Raises MissingShardsError unless every verdict on the sets of these labels is there.
+    Raises MissingShardsError unless every verdict on the sets of these labels is done.
     """
     experiment, states = session.experiment, session.graph.survey(session.store)
     needed = [
@@ -256,7 +257,7 @@ def _set(
 def _floor(
     session: Session, states: Mapping[str, NodeState], label: str, judges: Mapping[str, Judge]
 ) -> dict[str, Scores]:
-    """Return what each judge says of a second group of oracles."""
+    """Return the scores that each judge gives to a second group of oracles."""
     found = {
         node.judge_label: read_judged(session.store, state.table).scores
         for state in states.values()
@@ -268,7 +269,10 @@ def _floor(
 def _entry(
     unlearners: Mapping[str, Unlearner], result: Result | None, name: str, judges: Mapping[str, Judge]
 ) -> Entry | None:
-    """Return one method in one experiment, None where it has no such method or the first judge leaves it out."""
+    """Return one method in one experiment.
+
+    None if the experiment has no such method or the first judge leaves it out.
+    """
     if result is None or next(iter(judges)) not in result.scores:
         return None
     return Entry(
@@ -280,7 +284,7 @@ def _entry(
 
 
 def _flat(tree: Any, place: str = "") -> dict[str, Any]:
-    """Return the settings of a tree by their whole key, as --set takes them."""
+    """Return the settings of a tree by their full keys, as --set takes them."""
     if not isinstance(tree, Mapping) or not tree:
         return {place: tree}
     return {

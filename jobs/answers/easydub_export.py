@@ -1,4 +1,4 @@
-"""`dmm export --layout easydub`: the models of an experiment as a folder that others' tools read."""
+"""`dmm export --layout easydub`: the models of an experiment as a folder that other tools read."""
 
 import re
 import shlex
@@ -15,17 +15,16 @@ from pipeline.graph.exports.easydub import EasyDubWriter, Exported
 from pipeline.graph.graph import NodeState
 from pipeline.sources.easydub_layout import EasyDubLayout
 
-# The populations that are oracles of a forget set; those of the second follow those of the first.
+# The populations that hold oracles of a forget set. Models of the second are numbered after those of the
+# first.
 _ORACLES = ("oracle", "floor")
 
 
 def export_easydub(session: Session, path: str) -> dict[str, Any]:
     """Write the folder and return what was written, JSON-ready.
 
-    Forget sets are numbered from 1 in the order of the config.
-
-    Raises MissingShardsError where models are not trained yet, ConfigError or DataError if the folder cannot
-    be written.
+    Forget sets are numbered from 1 in the order of the config. Raises MissingShardsError if models are not
+    trained yet, and ConfigError or DataError if the folder cannot be written.
     """
     root = expanded(Path(path)).absolute()
     if not root.parent.is_dir():

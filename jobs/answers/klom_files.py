@@ -1,4 +1,4 @@
-"""`dmm klom`: the metric on margins that exist already, whoever made them."""
+"""`dmm klom`: KLoM of margins that exist already, from any source."""
 
 import re
 from pathlib import Path
@@ -18,9 +18,8 @@ def klom_report(
 ) -> dict[str, Any]:
     """Return KLoM between two arrays of margins, JSON-ready.
 
-    P95 and mean with intervals, what was non-finite or clipped, and the noise floor.
-
-    Raises DataError, ShapeError or ConfigError on files or settings that cannot be used.
+    The report has P95 and mean with intervals, the numbers of non-finite and clipped margins, and the noise
+    floor. Raises DataError, ShapeError or ConfigError if files or settings cannot be used.
     """
     rule = check_rule(variant, n_bins, clip)
     unlearned, oracle = read_margins(unlearned_path), read_margins(oracle_path)
@@ -29,7 +28,10 @@ def klom_report(
 
 
 def measured(unlearned: Margins, oracle: Margins, rule: Rule, *, seed: int) -> dict[str, Any]:
-    """Return KLoM over all points of two arrays of margins, JSON-ready, with intervals and the noise floor; raises what klom raises."""
+    """Return KLoM over all points of two arrays of margins, with intervals and the noise floor, JSON-ready.
+
+    Raises what klom raises.
+    """
     result = klom(unlearned=unlearned, oracle=oracle, **rule._asdict())
     everything = {"all": np.arange(len(result.values))}
     interval = klom_interval(
@@ -47,7 +49,7 @@ def measured(unlearned: Margins, oracle: Margins, rule: Rule, *, seed: int) -> d
 
 
 def _notices(unlearned: Margins, oracle: Margins) -> list[str]:
-    """Return a sentence on each sign that the files are not what the metric is for."""
+    """Return a sentence for each sign that the files do not suit the metric."""
     notices = []
     if np.array_equal(unlearned, oracle, equal_nan=True):
         notices.append(
@@ -69,10 +71,11 @@ def _notices(unlearned: Margins, oracle: Margins) -> list[str]:
 
 
 def read_margins(path: str) -> Margins:
-    """Return margins (n_models, n_points) from an .npy file, or from a folder with one .npy of (n_points,) for each model.
+    """Return margins (n_models, n_points) from an .npy file or from a folder.
 
-    Files of a folder are taken in the order of the first number in their names (the layout of EasyDUB). A
-    file is mapped, not loaded, and nothing is unpickled. Raises DataError or ShapeError.
+    A folder has one .npy of (n_points,) for each model. Its files are ordered by the first number in their
+    names (the layout of EasyDUB). A file is mapped, not loaded, and nothing is unpickled. Raises DataError or
+    ShapeError.
     """
     where = Path(path)
     if where.is_dir():
@@ -98,7 +101,7 @@ def _read_folder(folder: Path) -> Margins:
 def _files_by_model(folder: Path) -> list[Path]:
     """Return the .npy files of folder in the order of their models' numbers.
 
-    Raises DataError unless there is one for each of some models.
+    Raises DataError unless there are files, exactly one for each model.
     """
     files: dict[int, Path] = {}
     for file in sorted(folder.glob("*.npy")):
@@ -134,7 +137,7 @@ def _open(path: Path) -> np.ndarray:
 
 
 def _floor(oracle: Margins, rule: dict[str, Any]) -> dict[str, Any] | None:
-    """Return KLoM between two disjoint halves of the oracles, the noise to expect at that many models.
+    """Return KLoM between two disjoint halves of the oracles: the noise to expect with that many models.
 
     None with fewer than 4 oracles.
     """

@@ -1,6 +1,6 @@
-"""`dmm klom --layout easydub`.
+"""`dmm klom --layout easydub`: KLoM of a folder in EasyDUB's layout.
 
-The metric on a folder in EasyDUB's layout, from its margins and forget ids alone.
+It reads only the margins and forget ids of the folder.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from pipeline.evaluation.klom import check_rule
 from pipeline.sources.easydub_layout import FORGET, RETAIN, VALIDATION, EasyDubLayout, open_array
 from pipeline.sources.numbered_files import same_numbers
 
-# What EasyDUB calls each of our splits.
+# EasyDUB's name of each of our splits.
 PARTS = {"forget": FORGET, "retain": RETAIN, "validation": VALIDATION}
 
 
@@ -30,11 +30,11 @@ def klom_of_layout(
     clip: float,
     seed: int,
 ) -> dict[str, Any]:
-    """Return KLoM between the pretrained models and the oracles of a forget set, split by split, JSON-ready.
+    """Return KLoM between the pretrained models and the oracles of a forget set, by split, JSON-ready.
 
-    The first n_models of each by number are judged (None: as many as both have). Points of the forget set are
-    left out of the pretrained models' training points. Raises DataError, ShapeError or ConfigError on files
-    or settings that cannot be used.
+    The first n_models of each are judged, by number; None takes as many as both have. Points of the forget
+    set are left out of the pretrained models' training points. Raises DataError, ShapeError or ConfigError if
+    files or settings cannot be used.
     """
     rule = check_rule(variant, n_bins, clip)
     pretrained = _numbers(layout, None)
@@ -69,9 +69,9 @@ def klom_of_layout(
 
 
 def _numbers(layout: EasyDubLayout, forget_set: int | None) -> list[int]:
-    """Return the numbers of the models with margins on every part.
+    """Return the numbers of the models that have margins on every part.
 
-    Pretrained ones, or oracles of a forget set.
+    They are pretrained models if forget_set is None, else oracles of that forget set.
     """
     patterns = {part: layout.outputs("margins", forget_set, part) for part in layout.parts(forget_set)}
     files = {f"margins of {part}": layout.files(pattern) for part, pattern in patterns.items()}
@@ -86,7 +86,10 @@ def _numbers(layout: EasyDubLayout, forget_set: int | None) -> list[int]:
 def _pretrained(
     layout: EasyDubLayout, ids: Indices, part: str, forget_set: int, numbers: Sequence[int]
 ) -> Margins:
-    """Return the margins (n_models, n_points) of pretrained models on a part, their rows in the order of the oracles'."""
+    """Return the margins (n_models, n_points) of pretrained models on a part.
+
+    The points are in the order of the oracles' points.
+    """
     if part == VALIDATION:
         return _stack(layout.files(layout.outputs("margins", None, VALIDATION)), numbers)
     own = layout.files(layout.outputs("margins", None, f"forget_{forget_set}"))
@@ -128,7 +131,10 @@ def _unequal(layout: EasyDubLayout, split: str, unlearned: Margins, oracle: Marg
 
 
 def _notices(layout: EasyDubLayout, ids: Indices, forget_set: int, numbers: Sequence[int]) -> list[str]:
-    """Return a sentence if the two files of the pretrained models' margins on the forget set disagree, as in rows of another order."""
+    """Return a sentence if the two files of pretrained margins on the forget set disagree.
+
+    They disagree, for example, if their rows have another order.
+    """
     own = layout.files(layout.outputs("margins", None, f"forget_{forget_set}"))
     if numbers[0] not in own:
         return []

@@ -16,9 +16,9 @@ from pipeline.graph.nodes.effect import Fitted
 def export_matrix(session: Session, path: str, *, dtype: str) -> dict[str, Any]:
     """Write the matrix and return what was written, JSON-ready.
 
-    Raises ConfigError where no datamodels of logits are made, dtype or the suffix of path is unknown, or path
-    lies in no folder, MissingShardsError where they are not fitted yet, DataError if path exists or cannot be
-    written.
+    Raises ConfigError if no datamodels of logits are made, if dtype or the suffix of path is unknown, or if
+    the folder of path does not exist. Raises MissingShardsError if the datamodels are not fitted yet. Raises
+    DataError if path exists or cannot be written.
     """
     if dtype not in ("float16", "float32"):
         raise ConfigError(f"--dtype {dtype!r}: expected float16 or float32")

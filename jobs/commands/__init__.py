@@ -1,1 +1,1 @@
-"""What stands behind the `dmm` command: its verbs, what they do, and how answers are shown."""
+"""The commands of `dmm`: each file has the options, the call and the output of one command."""

@@ -1,4 +1,4 @@
-"""`dmm attribute`: what helps and hurts a point, and what the removal of a forget set will change."""
+"""`dmm attribute`: which points help or hurt a point, and what removing a forget set will change."""
 
 from dataclasses import fields
 from typing import Annotated, Any
@@ -41,7 +41,10 @@ def attribute(
     executor: ExecutorName = "ray",
     json_: Json = False,
 ) -> None:
-    """Show which training points help and hurt a point (--target), or what removing a forget set will change (--forget), before any unlearning."""
+    """Show which points help and hurt a point (--target), or what a removal will change (--forget).
+
+    Both are known before any unlearning.
+    """
     from jobs.answers.attribution import attribute_point, predict_removal
 
     session = open_session(config, set_ or (), store)

@@ -38,7 +38,10 @@ def compare(
 
 
 def show_comparison(content: Comparison, page: str, console: Console) -> None:
-    """Print the headline of every method in every experiment beside its floor, what that says, and where the page is."""
+    """Print the headline of every method in every experiment, what it means, and the location of the page.
+
+    The floor stands beside each headline.
+    """
     console.print(TerminalTable(headline_table(content)))
     console.print(headline(content), style="bold")
     console.print(f"Page:  {page}", soft_wrap=True)

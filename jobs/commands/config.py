@@ -1,4 +1,4 @@
-"""`dmm config`: a config checked without its data, printed whole, or the schema of all configs."""
+"""`dmm config`: checks a config without its data, prints it whole, or prints the schema of all configs."""
 
 import json
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""`dmm export`: the datamodels of an experiment as a matrix, or its models as a folder that other tools read."""
+"""`dmm export`: the datamodels of an experiment as a matrix, or its models as a folder for other tools."""
 
 from typing import Annotated
 

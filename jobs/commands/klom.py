@@ -45,7 +45,10 @@ def klom(
     epoch: Annotated[int, typer.Option(help="Epoch in the names of files, for --layout.")] = 23,
     json_: Json = False,
 ) -> None:
-    """Compute KLoM between two arrays of margins, or split by split of a folder in EasyDUB's layout, beside the noise floor of the oracles."""
+    """Compute KLoM between two arrays of margins, or split by split of a folder in EasyDUB's layout.
+
+    The noise floor of the oracles is shown beside it.
+    """
     from jobs.answers.klom_files import klom_report
     from jobs.answers.klom_layout import klom_of_layout
 
@@ -75,7 +78,7 @@ def klom(
 
 
 def show_klom(result: dict[str, Any], console: Console) -> None:
-    """Print KLoM beside its floor, and what was left out or clipped."""
+    """Print KLoM beside its floor, and how many margins were left out or clipped."""
     floor = result["floor"]
     note = "with fewer than 4 oracles it is not known" if floor is None else floor["note"]
     columns = (

@@ -1,4 +1,4 @@
-"""`dmm plan`: what exists, what will be trained and what that costs, before anything is."""
+"""`dmm plan`: what exists, what will be trained and its cost, before anything is trained."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -56,7 +56,7 @@ def show_plan(result: dict[str, Any], console: Console) -> None:
 
 
 def _left_to_make(retrainings: float, n_to_unlearn: int) -> str:
-    """Return in words how much is left to train, and how many models are left to unlearn."""
+    """Return in words how much is left to train and how many models are left to unlearn."""
     if not retrainings and not n_to_unlearn:
         return "No model is left to train or to unlearn."
     if not retrainings:
@@ -67,7 +67,7 @@ def _left_to_make(retrainings: float, n_to_unlearn: int) -> str:
 
 
 def _feeds(feeds: Mapping[str, Mapping[str, str]]) -> dict[str, list[str]]:
-    """Return how inputs reach the device in words, each with the stages that it holds for."""
+    """Return in words how inputs reach the device, each way with the stages that use it."""
     told: dict[str, list[str]] = {}
     for stage, about in feeds.items():
         told.setdefault(f"{FEEDS[about['feed']]} ({about['reason']})", []).append(f"`{stage}`")
@@ -94,7 +94,7 @@ def _plan_table(nodes: list[dict[str, Any]]) -> Table:
 
 
 def _forget_set(about: dict[str, Any] | None) -> str:
-    """Return a forget set's size and first ids in words."""
+    """Return the size and the first ids of a forget set in words."""
     if about is None:
         return "its points are chosen once the models that the rule needs are trained"
     n_points, first = about["n_points"], ", ".join(map(str, about["first_ids"]))

@@ -1,4 +1,4 @@
-"""`dmm run`: compute what does not exist of an experiment, judge it and write the report."""
+"""`dmm run`: computes what is missing of an experiment, judges it and writes the report."""
 
 import os
 import shlex
@@ -73,8 +73,7 @@ def run(
             "--only computes one stage alone; leave out --until and --until-enough, or leave out --only"
         )
     share = None if only is None else share_of(only, session, allow_missing=allow_missing)
-    # A stage or an address that cannot be is refused before models are trained to find out how many are
-    # enough.
+    # Refuse a wrong stage or address before models are trained to find out how many are enough.
     if until is not None:
         wanted_until(session.graph, until)
     check_view(session)
@@ -85,7 +84,7 @@ def run(
     )
     unknown = enough is not None and enough.gain is None
     session = session if enough is None else enough.session
-    # Where nobody knows whether the models are enough, none are judged that rest on them.
+    # If it is unknown whether the models are enough, nothing that depends on them is judged.
     until = ScoreNode.stage if unknown else until
     wanted = (
         share.wanted if share is not None else None if until is None else wanted_until(session.graph, until)
@@ -100,7 +99,7 @@ def run(
 
 
 def show_run(result: RunResult, console: Console, session: Session) -> None:
-    """Print the verdict table, what failed, and where to look next."""
+    """Print the verdict table, the failures, and where to look next."""
     if result.results:
         bounds = bounds_of(session.experiment.unlearners)
         console.print(TerminalTable(results_table(result.results, bounds=bounds)))
@@ -126,7 +125,7 @@ def show_run(result: RunResult, console: Console, session: Session) -> None:
 
 
 def show_failures(result: RunResult, console: Console) -> None:
-    """Print what failed or was left undone, and what to do."""
+    """Print what failed or was left unfinished, and the remedy."""
     for failure in result.failures:
         console.print(
             f"failed: {failure.key} {failure.start}-{failure.stop}: {failure.error}",
@@ -167,9 +166,9 @@ def _show_ending(result: RunResult, console: Console, session: Session) -> None:
 
 
 def _where_seen(result: RunResult, session: Session) -> str:
-    """Return where a run is looked at.
+    """Return where to look at a run.
 
-    A server has an address of its own, and a database elsewhere is named where the config named it.
+    A server has an address of its own. A database elsewhere is named as in the config.
     """
     uri, given = result.tracking_uri or "", session.experiment.tracking.uri
     named = f" --set {shlex.quote(f'tracking.uri={given}')}" if given else ""

@@ -1,4 +1,4 @@
-"""`dmm status`: what of an experiment, or of all experiments in a store, is done."""
+"""`dmm status`: the state of an experiment, or of all experiments in a store."""
 
 from typing import Any
 
@@ -43,7 +43,10 @@ def status(config: Config = None, set_: Set = None, store: StoreUri = None, json
 
 
 def read_status(session: Session) -> dict[str, Any]:
-    """Return the state of every node, and the shards that were given up and are still missing, whichever machine ran them."""
+    """Return the state of every node, and the shards that were given up and are still missing.
+
+    Shards of every machine are included.
+    """
     states = session.graph.survey(session.store)
     nodes = [
         about(state)
@@ -74,7 +77,7 @@ def show_recorded(result: dict[str, Any], console: Console) -> None:
 
 
 def show_status(result: dict[str, Any], console: Console, *, title: str | None = None) -> None:
-    """Print one row for each node, those of all forget sets together."""
+    """Print one row for each node; nodes that differ only in their forget set share a row."""
     console.print(title or f"store {result['store']}", style="italic", soft_wrap=True)
     columns = (
         word_column("node"),

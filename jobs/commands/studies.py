@@ -1,6 +1,6 @@
 """`dmm NAME` for each study that the package knows.
 
-The study of an experiment, apart from everything else of it.
+It runs the study of an experiment and nothing else of it.
 """
 
 import time
@@ -24,7 +24,7 @@ from pipeline.tracking.study_pages import finished
 
 
 def command_of(study: type[Study]) -> Callable[..., None]:
-    """Return the command that computes a study alone and shows what it came to."""
+    """Return the command that computes a study alone and shows its result."""
 
     def command(
         config: Config = None,
@@ -91,7 +91,7 @@ def _wanted(session: Session, label: str) -> frozenset[str]:
 def publish_study_page(
     session: Session, screen: Console, states: dict[str, NodeState], label: str
 ) -> str | None:
-    """Copy the finished page of a study to a name that people find, and return its path.
+    """Copy the finished page of a study to a name that is easy to find, and return its path.
 
     None while there is none.
     """

@@ -1,6 +1,6 @@
-"""`dmm submit`: an experiment handed to a cluster as a Ray job.
+"""`dmm submit`: hands an experiment to a cluster as a Ray job.
 
-The job is `python -m jobs.run`, so submitted again it resumes as any run does.
+The job is `python -m jobs.run`, so it resumes if it is submitted again.
 """
 
 import os
@@ -31,7 +31,7 @@ TRACKING = "MLFLOW_TRACKING_URI"
 
 
 class DetachedError(Exception):
-    """Who followed a job stopped doing so.
+    """The user stopped following a job.
 
     The job goes on, and the message says how to watch and how to stop it.
     """
@@ -128,7 +128,7 @@ def submit(
         + (["--only", only] if only else [])
         + (["--allow-missing"] if allow_missing else [])
     )
-    # Ray is imported only now: a config that is wrong is refused without it.
+    # Import Ray only now, so a wrong config is refused without it.
     from pipeline.execution.ray.jobs import LARGEST_BYTES, JobServer, shipped_files
 
     package = pack(
@@ -185,7 +185,7 @@ def _send(
         or variables.get(TRACKING)
         or "where MLFLOW_TRACKING_URI of the cluster points, else a database in the store"
     )
-    # Behind a forwarded port the cluster looks like this machine, and is not.
+    # Behind a forwarded port the cluster looks like this machine but is another one.
     whose = (
         " of the machine that the job starts on, which behind a forwarded port is not this one"
         if is_loopback(view)
@@ -196,9 +196,9 @@ def _send(
 
 
 def _variables(experiment: Experiment, cluster: str) -> dict[str, str]:
-    """Return what the job at a cluster is to find in its environment as this command does.
+    """Return the environment variables that the job at a cluster takes over from this command.
 
-    Raises ConfigError where it would find no place for its view.
+    Raises ConfigError if the job would find no place for its tracking data.
     """
     carried = {name: os.environ[name] for name in (TRACKING, PATIENCE_VARIABLE) if os.environ.get(name)}
     if experiment.tracking.uri:
@@ -226,9 +226,9 @@ def _variables(experiment: Experiment, cluster: str) -> dict[str, str]:
 
 
 def _follow(server: "JobServer", job: Submitted) -> tuple[str, int]:
-    """Return how the job ended, as Ray calls it and as an exit status.
+    """Return how the job ended, as Ray's status and as an exit status.
 
-    Raises DetachedError if that is not waited for.
+    Raises DetachedError if the user stops following it.
     """
     try:
         details = server.follow(job.job_id, _copy)
@@ -236,7 +236,7 @@ def _follow(server: "JobServer", job: Submitted) -> tuple[str, int]:
         raise DetachedError(f"no longer following; job {job.job_id} goes on.\n{job}") from None
     if details.status == "SUCCEEDED":
         return str(details.status.value), DONE
-    # What follows the first comma is the end of the log, which was shown.
+    # The rest of the message is the end of the log, which was shown.
     reason = (details.message or "no reason given").partition(", last available logs")[0]
     _say(
         f"job {job.job_id} {details.status.value}: {reason}\nsubmitted again, it goes on from what is "
@@ -261,9 +261,9 @@ def _needs(cpus: float, memory_gb: float, labels: list[str]) -> dict[str, Any]:
 
 
 def _copy(text: str) -> None:
-    """Write what a job wrote.
+    """Write the output of a job to standard error.
 
-    To standard error, as its own messages would be, so that --json stays one object.
+    The job's own messages also go there, and standard output keeps one object for --json.
     """
     sys.stderr.write(text)
     sys.stderr.flush()

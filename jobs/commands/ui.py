@@ -1,4 +1,4 @@
-"""`dmm ui`: MLflow's own pages on an experiment's tracking database."""
+"""`dmm ui`: MLflow's own pages on the tracking database of an experiment."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ from pipeline.core.masking import masked
 from pipeline.store.files import local_folder
 from pipeline.tracking.open_tracker import MLFLOW_DEFAULTS, tracking_uri
 
-# How long MLflow has to end once it is asked to.
+# Seconds that MLflow has to end after SIGTERM.
 SECONDS_TO_END = 5.0
 
 
@@ -64,7 +64,7 @@ def serve_ui(experiment: Experiment, *, host: str, port: int) -> None:
         "--workers",
         "1",
     ]
-    # MLflow starts processes of its own. A session of their own lets all of them be ended together.
+    # MLflow starts more processes. In a session of their own, all of them can be ended together.
     server = subprocess.Popen(command, env=environment, start_new_session=True)
     try:
         server.wait()
@@ -77,6 +77,6 @@ def _end_group(server: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
         os.killpg(server.pid, signal.SIGTERM)
         server.wait(SECONDS_TO_END)
-    # What is left of the group after that long does not answer.
+    # Processes that are still there after that time do not answer.
     with contextlib.suppress(ProcessLookupError):
         os.killpg(server.pid, signal.SIGKILL)

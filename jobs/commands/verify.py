@@ -1,6 +1,6 @@
-"""`dmm verify`: read every byte of a store and name bad files.
+"""`dmm verify`: reads every byte of a store and names bad files.
 
-With --repair set them aside and make their shards again.
+With --repair it sets them aside and makes their shards again.
 """
 
 import time
@@ -18,8 +18,8 @@ from pipeline.graph.kinds import stages
 from pipeline.store.integrity import is_young
 from pipeline.store.store import Problem
 
-# A writer that lives puts a shard into the list seconds after its first blob, minutes after it where the
-# store goes away in between.
+# A live writer lists a shard seconds after its first blob, or minutes after it if the store is away in
+# between.
 YOUNG_SECONDS = 3600.0
 
 
@@ -46,13 +46,11 @@ def verify(
 def check_store(session: Session, screen: Console, *, repair: bool, executor: str) -> dict[str, Any]:
     """Check every table of the store; with repair, set bad files aside and compute their shards again.
 
-    Raises ConfigError if there is no store.
-
-    What no shard refers to and is younger than YOUNG_SECONDS is left alone and only counted, as n_young: a
-    run may be at work beside this one.
+    Files that no shard refers to and that are younger than YOUNG_SECONDS are left alone and only counted, as
+    n_young, because another run may be at work. Raises ConfigError if there is no store.
     """
     if repair:
-        # What is set aside must be made again, so whatever keeps the run from starting is found before.
+        # Files that are set aside must be made again, so check first that the run can start.
         check_view(session)
     nothing = why_no_store(session.store)
     if nothing is not None:
@@ -81,7 +79,7 @@ def check_store(session: Session, screen: Console, *, repair: bool, executor: st
 def _now(session: Session, repair: bool) -> float:
     """Return the time by the store's clock, before anything is listed.
 
-    Who does not repair writes nothing, so there this machine's clock must do.
+    Without repair nothing is written, so this machine's clock is used.
     """
     return session.store.clock() if repair and _folders(session) else time.time()
 
@@ -93,9 +91,9 @@ def _check(session: Session, settled: float) -> list[Problem]:
 
 
 def _is_taken_up(session: Session, problem: Problem, settled: float) -> bool:
-    """Return whether a file was written again since it was checked, as a blob is whose writer was killed.
+    """Return whether a file was written again since it was checked.
 
-    Reading all bytes may take hours.
+    A run may write a blob again whose writer was killed, because reading all bytes may take hours.
     """
     return problem.range is None and is_young(session.store.files, problem.path, settled)
 

@@ -1,4 +1,4 @@
-"""`dmm watch`: how far a run is, from any machine that can list its store.
+"""`dmm watch`: the progress of a run, from any machine that can list its store.
 
 It asks neither Ray nor MLflow, and never writes.
 """
@@ -20,17 +20,17 @@ from jobs.session import Session, open_session
 from pipeline.show.tables import Cell, Tone, number_column, row_of, table_of, word_column
 from pipeline.show.terminal import TerminalTable
 
-# Seconds between two looks, and how many times longer than a look itself that is: a store of 20,000 shards is
+# Seconds between two looks, and how many times longer a pause is than a look, so a store of 20,000 shards is
 # not listed all day.
 _INTERVAL, REST = 3.0, 10.0
 _LINE_SECONDS = 10.0
 _MOST_NAMED = 3
-# Minutes without anything made after which nobody is taken to work any more.
+# Minutes without new units after which the run counts as stopped.
 _PATIENCE = 30.0
 
 
 class Vigil:
-    """Looks again and again, resting in between, as long as something is made now and then."""
+    """Looks again and again, with pauses, as long as the run makes something now and then."""
 
     def __init__(self, watcher: Watcher, patience: float) -> None:
         self._watcher, self._seconds = watcher, 60 * patience
@@ -39,7 +39,7 @@ class Vigil:
     def is_over(self, look: Look) -> bool:
         """Return whether there is nothing to wait for.
 
-        All is there, or nothing was made for so long that nobody works.
+        Either all is done, or nothing was made for so long that the run counts as stopped.
         """
         made, now = sum(stage.done for stage in look.stages), time.monotonic()
         if made != self._made:
@@ -47,7 +47,7 @@ class Vigil:
         return look.is_complete or now - self._since >= self._seconds
 
     def look_again(self, interval: float) -> Look:
-        """Return the next look, after a rest much longer than the look itself takes."""
+        """Return the next look; the pauses around it are much longer than the look itself."""
         time.sleep(interval)
         begun = time.monotonic()
         look = self._watcher.look()
@@ -71,7 +71,10 @@ def watch(
     ] = 30.0,
     json_: Json = False,
 ) -> None:
-    """Look on while a run works, from any machine that sees its store, until it is complete or nobody works any more."""
+    """Look on while a run works, from any machine that sees its store.
+
+    It ends when the run is complete or nobody works any more.
+    """
     session = open_session(config, set_ or (), store)
     others = run_in(session.store) if config is None else []
     if others and f"{session.experiment.name}-{session.graph.digest}" not in others:
@@ -89,7 +92,10 @@ def watch(
 
 
 def follow_run(session: Session, console: Console, *, once: bool, patience: float = _PATIENCE) -> Look:
-    """Show how far a run is until it is complete, or nothing was made for patience minutes, and return the last look; with once, look once."""
+    """Show the progress of a run until it is complete, and return the last look.
+
+    It also ends if nothing was made for patience minutes. With once, it looks only once.
+    """
     watcher = Watcher(session)
     look = watcher.look()
     if once or look.is_complete:
@@ -110,10 +116,7 @@ def follow_run(session: Session, console: Console, *, once: bool, patience: floa
 
 
 def picture(look: Look) -> Group:
-    """Return a bar for each stage, and below it what a person asks next.
-
-    How long still, and is anybody working.
-    """
+    """Return a bar and the time left for each stage, and below them the hosts at work and any trouble."""
     columns = (
         word_column("stage"),
         word_column(),
@@ -171,7 +174,7 @@ def _follow_live(vigil: Vigil, look: Look, console: Console) -> Look:
 
 
 def _follow_in_lines(vigil: Vigil, look: Look, console: Console) -> Look:
-    """Print a line every few seconds, for logs, and what went wrong whenever that changed."""
+    """Print a line every few seconds, for logs, and new troubles when they appear."""
     told: list[tuple[str, str]] = []
     while True:
         begun = [stage for stage in look.stages if 0 < stage.done < stage.wanted]

@@ -1,6 +1,6 @@
-"""What a store says of its own experiments.
+"""The experiments of a store, as the store itself records them.
 
-Its runs leave their config and where their tables are, to be counted without data or plug-ins.
+Each run writes its config and the folders of its tables, so they can be counted without data or plug-ins.
 """
 
 import json
@@ -24,8 +24,7 @@ from pipeline.store.shards import cover
 from pipeline.store.store import Store
 
 _FOLDER = "experiments"
-# Seconds until a store that refused is asked again, and for which the end of a run waits for what is being
-# written.
+# Seconds until a store that refused is tried again, and seconds that the end of a run waits for a write.
 RETRY, END = 30.0, 1.0
 
 
@@ -37,22 +36,22 @@ def _inside(folder: str) -> str:
 
 
 class _Row(BaseModel):
-    """A node of a recorded experiment, and where its table is, if that is known."""
+    """A node of a recorded experiment and the folder of its table, if that is known."""
 
     node: str
     stage: str
     unit: str
     wanted: int = Field(ge=0)
     folder: Annotated[str, AfterValidator(_inside)] | None
-    # Records of the first edition lack these two: their tables are listed one by one.
+    # Records of the first edition lack these two; their tables are listed one by one.
     group: str | None = None
     forget_set: str | None = None
-    # The ending of what is kept beside each shard; a shard without it is not done.
+    # The ending of the file that is kept beside each shard; a shard without it is not done.
     keeping: str | None = None
 
 
 class Record(BaseModel):
-    """An experiment as its last run saw it."""
+    """An experiment as its last run recorded it."""
 
     name: str
     digest: str
@@ -60,11 +59,12 @@ class Record(BaseModel):
 
 
 class Ledger(Listener):
-    """Keeps `experiments/NAME-DIGEST.yaml` (the config, but for where it ran) and `.json` (the tables) up to date while a run goes on.
+    """Keeps the record of an experiment in the store up to date while a run goes on.
 
-    Runs of one experiment at the same time write the same; of different ones, different files. No result
-    depends on it, so it is written beside the walk, which never waits for it; a store that refuses is asked
-    again after a while.
+    `experiments/NAME-DIGEST.yaml` has the config without its addresses, and `.json` has the tables. Runs of
+    one experiment at the same time write the same content; runs of different experiments write different
+    files. No result depends on the record. It is written beside the walk, which never waits for it. A store
+    that refuses is tried again after a while.
     """
 
     def __init__(self, graph: Graph, store: Store) -> None:
@@ -82,7 +82,7 @@ class Ledger(Listener):
         if progress.states is self._seen or self._writer.is_alive() or time.monotonic() < self._next:
             return
         self._seen = progress.states
-        # Addresses are left out: they may hold a password, and a store may move.
+        # Addresses are left out, because they may hold a password and a store may move.
         tree = self._experiment.model_dump(mode="json", exclude={"store": {"uri"}, "tracking": {"uri"}})
         files = {
             f"{self._path}.yaml": yaml_text.dump(tree).encode(),
@@ -92,7 +92,7 @@ class Ledger(Listener):
         self._writer.start()
 
     def end(self) -> None:
-        """Have the last state written, unless the store takes too long over it."""
+        """Write the last state, unless the store takes too long."""
         self._wait()
         if self._progress is not None:
             self.changed(self._progress)
@@ -127,12 +127,10 @@ class Ledger(Listener):
 
 
 def recorded(store: Store) -> dict[str, Any]:
-    """Return the state of every experiment that was run in store, as far as the store alone tells.
+    """Return the state of every experiment that was run in store, from the store alone.
 
-    What turned stale since, it does not know.
-
-    Records that cannot be read are named as damaged, and the others told. Raises ConfigError if there is none
-    at all.
+    Tables that became stale since then are not detected. Records that cannot be read are listed as damaged,
+    and the others are still returned. Raises ConfigError if there are no records at all.
     """
     experiments, damaged = [], []
     for name in store.files.names(_FOLDER):
@@ -157,20 +155,23 @@ def recorded(store: Store) -> dict[str, Any]:
 
 
 def run_in(store: Store) -> list[str]:
-    """Return the experiments that were run in store, NAME-DIGEST each, without counting what of them is done."""
+    """Return NAME-DIGEST of each experiment that was run in store, without counting what is done."""
     return [name.removesuffix(".json") for name in store.files.names(_FOLDER) if name.endswith(".json")]
 
 
 def labels_of(node: Node) -> dict[str, str | None]:
-    """Return what every listing calls a node.
+    """Return the names of a node in every listing.
 
-    Its key, and group and forget set, by which tables are listed together.
+    These are its key, and the group and forget set by which tables are listed together.
     """
     return {"node": node.key, "group": node.group, "forget_set": node.forget_set}
 
 
 def _told(store: Store, record: Record) -> dict[str, Any]:
-    """Return an experiment as its last run saw it, with the shards there are now counted and those that were given up named."""
+    """Return an experiment as its last run recorded it, with its shards counted now.
+
+    Shards that were given up are named.
+    """
     nodes, failed = [], []
     for node in record.nodes:
         shards = [] if node.folder is None else store.shards(node.folder, keeping=node.keeping)
@@ -203,7 +204,7 @@ def _told(store: Store, record: Record) -> dict[str, Any]:
 
 
 def failed_shard(failure: Failure) -> dict[str, Any]:
-    """Return what every status says of a shard that was given up."""
+    """Return what every status shows of a shard that was given up."""
     return {name: getattr(failure, name) for name in ("start", "stop", "error", "tries", "host")} | {
         "node": failure.key
     }

@@ -1,4 +1,4 @@
-"""A run of an experiment: what is missing is computed, shown in MLflow and recorded in the store."""
+"""A run of an experiment: it computes what is missing, shows it in MLflow and records it in the store."""
 
 import time
 from dataclasses import dataclass, field
@@ -33,11 +33,12 @@ from pipeline.training.input_scale import scale_notice
 
 @dataclass(frozen=True, kw_only=True)
 class RunResult:
-    """What a run returns; `results` has one row for each unlearner and forget set that was judged.
+    """The result of a run; `results` has one row for each unlearner and forget set that was judged.
 
-    faults counts tasks that came back without a result, by whose fault that was; most were made again.
-    unfinished names nodes that the run was to finish and did not, with their status; n_nodes_finished counts
-    those that were not done before it and are now. studies is what each study came to so far, by its label.
+    faults counts tasks that came back without a result, by fault class; most were made again. unfinished
+    names the nodes that the run should have finished and did not, with their status. n_nodes_finished counts
+    the nodes that were not done before the run and are done now. studies has the result of each study so far,
+    by its label.
     """
 
     results: list[Result]
@@ -58,7 +59,7 @@ class RunResult:
 
     @property
     def succeeded(self) -> bool:
-        """Whether nothing failed and nothing was left undone that the run was to do."""
+        """Whether nothing failed and the run left nothing unfinished."""
         return not self.failures and not self.unfinished
 
     def to_json(self) -> dict[str, Any]:
@@ -140,17 +141,17 @@ def run_experiment(
 
 
 def check_view(session: Session) -> str | None:
-    """Return where the run is shown, None if nowhere.
+    """Return the address where the run is shown, None if there is none.
 
-    Raises ConfigError, before anything is written, if that address cannot work.
+    Raises ConfigError before anything is written if that address cannot work.
     """
     return tracking_uri(session.experiment.tracking.uri, store_root=local_folder(session.store.uri))
 
 
 def _is_view_writable(session: Session, screen: Console) -> bool:
-    """Return whether MLflow's pages can be written, which lie in the store unless a server has them.
+    """Return whether MLflow's pages can be written; if not, screen shows why.
 
-    Where they cannot, screen says so.
+    The pages lie in the store unless a server has them.
     """
     address = check_view(session)
     if address is None or not is_in_store(address):
@@ -214,9 +215,9 @@ def _result(
 
 
 def _unfinished(progress: Progress, settled: frozenset[str]) -> list[str]:
-    """Return the nodes that a run was to finish and did not, with their status.
+    """Return the nodes that a run should have finished and did not, with their status.
 
-    What waits for a failed shard is told by its failure.
+    The list is empty if a shard failed, because the failure explains what waits for it.
     """
     states = progress.states
     return (
@@ -231,14 +232,17 @@ def _unfinished(progress: Progress, settled: frozenset[str]) -> list[str]:
 
 
 def publish_report(session: Session, screen: Console, state: NodeState) -> str | None:
-    """Copy the finished page to a name that people find, and return its path; None while there is none."""
+    """Copy the finished report to a name that is easy to find, and return its path.
+
+    None while there is none.
+    """
     return publish_blob(session, screen, state, PAGE, f"report-{session.experiment.name}.html")
 
 
 def publish_blob(session: Session, screen: Console, state: NodeState, ending: str, name: str) -> str | None:
-    """Copy a blob of a finished node of one shard to a name that people find, and return its path.
+    """Copy a blob of a finished node of one shard to a name that is easy to find, and return its path.
 
-    None while it is not finished.
+    None while the node is not finished.
     """
     if state.status != "done":
         return None

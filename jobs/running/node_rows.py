@@ -1,4 +1,4 @@
-"""Rows of listings: one for each node, or one for nodes that differ only in their forget set."""
+"""Rows of listings: one for each node, or one for all nodes that differ only in their forget set."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from jobs.running.experiment_index import labels_of
 from pipeline.graph.graph import NodeState
 from pipeline.show.tables import Cell, Tone
 
-# Tones of statuses; those later in the list stand for a group of which members differ.
+# Tones of statuses. A group with several statuses gets the tone of the one that is last in this table.
 TONES = {
     "done": Tone.GOOD,
     "partial": Tone.WARNING,
@@ -17,17 +17,17 @@ TONES = {
 
 
 def about(state: NodeState) -> dict[str, Any]:
-    """Return what every listing says of a node.
+    """Return what every listing shows of a node.
 
-    Forget_set is the label of the set it is for, if it is for one.
+    forget_set is the label of its forget set, None if it has none.
     """
     return {**labels_of(state.node), "status": state.status, "unit": state.node.unit}
 
 
 def grouped(rows: list[dict[str, Any]], sums: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Return rows with those that differ only in the forget set made one.
+    """Return rows after merging those that differ only in the forget set.
 
-    Counts added up, statuses told apart.
+    Counts are added up, and different statuses are listed.
     """
     groups: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
@@ -52,7 +52,7 @@ def grouped(rows: list[dict[str, Any]], sums: tuple[str, ...]) -> list[dict[str,
 
 
 def _status(statuses: list[str]) -> Cell:
-    """Return the status of a group, or how many of its members have which."""
+    """Return the status of a group, or how many of its members have each status."""
     each = {status: statuses.count(status) for status in statuses}
     text = ", ".join(status if len(each) == 1 else f"{count} {status}" for status, count in each.items())
     return Cell(value=text, tone=TONES[max(each, key=list(TONES).index)])

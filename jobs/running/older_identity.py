@@ -1,4 +1,4 @@
-"""Models that an earlier release trained for the same experiment, and that its successor does not reuse."""
+"""Models that an earlier release trained for the same experiment and that this release does not reuse."""
 
 import json
 from collections.abc import Collection, Mapping
@@ -13,9 +13,9 @@ from pipeline.store.store import NODE_FILE, Store
 
 
 def older_identity_notice(graph: Graph, store: Store, used: Collection[str]) -> str | None:
-    """Return a sentence on trained models of this experiment whose folders have an older identity, None without any.
+    """Return a sentence on trained models of this experiment that have an older identity, None without any.
 
-    used are the folders of the graph's own tables, which are not looked into.
+    used are the folders of the graph's own tables, which are skipped.
     """
     n_models = sum(_n_models(graph, store, folder) for folder in _folders(store) if folder not in used)
     if not n_models:
@@ -38,7 +38,7 @@ def _n_models(graph: Graph, store: Store, folder: str) -> int:
     """Return how many models of this experiment a folder of an older identity holds."""
     try:
         about = json.loads(store.files.read(f"{folder}/{NODE_FILE}"))
-    # A folder without a readable description says nothing of whose models it holds.
+    # Without a readable description it is unknown whose models a folder holds.
     except (StoreError, ValueError):
         return 0
     if (
@@ -51,7 +51,10 @@ def _n_models(graph: Graph, store: Store, folder: str) -> int:
 
 
 def _is_of(graph: Graph, recorded: Any) -> bool:
-    """Return whether recorded settings are those of a population of the graph, as far as they name what is trained."""
+    """Return whether recorded settings are of a population of the graph.
+
+    Only the settings that name what is trained are compared: role, data set, model and recipe.
+    """
     if not isinstance(recorded, Mapping):
         return False
     nodes = [node for node in graph.nodes.values() if isinstance(node, Population)]
@@ -64,9 +67,9 @@ def _trains_as_recorded(node: Population, recorded: Mapping[str, Any]) -> bool:
 
 
 def _equals(recorded: Any, settings: Settings) -> bool:
-    """Return whether settings as they were recorded are these, wherever files lie.
+    """Return whether recorded settings equal these; paths may differ.
 
-    Settings that did not exist then equal these if these are at their neutral value.
+    A setting that did not exist when they were recorded must be at its neutral value.
     """
     if not isinstance(recorded, Mapping):
         return False

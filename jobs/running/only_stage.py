@@ -1,4 +1,4 @@
-"""One stage of a run alone (`--only STAGE`): which tables it computes, and what must be there before."""
+"""One stage of a run alone (`--only STAGE`): the tables it computes, and those it needs first."""
 
 from dataclasses import dataclass
 
@@ -11,9 +11,10 @@ from pipeline.graph.kinds import entries
 
 @dataclass(frozen=True)
 class Share:
-    """What of a graph one stage computes.
+    """The part of a graph that one stage computes.
 
-    `wanted` includes what that rests on, `settled` those of it that are used with members missing.
+    `wanted` includes the nodes that the stage needs. `settled` are those among them that are used with
+    members missing.
     """
 
     wanted: frozenset[str]
@@ -31,14 +32,14 @@ def check_only(stage: str | None) -> None:
 def share_of(stage: str, session: Session, *, allow_missing: bool) -> Share:
     """Return the share of a stage of the command line.
 
-    Raises ConfigError on an unknown stage, and MissingShardsError naming what must be made first, and by
-    which commands.
+    Raises ConfigError on an unknown stage. Raises MissingShardsError that names what must be made first, and
+    by which commands.
     """
     check_only(stage)
     nodes, states = session.graph.nodes, session.graph.survey(session.store)
     own = {key for key, node in nodes.items() if node.entry == stage}
-    # What is done rests on nothing that is still to come, even where weights beside its parents are to be
-    # kept again.
+    # A node that is done needs no other node to be made, even if weights beside its parents must be kept
+    # again.
     wanted = frozenset(own) | with_what_they_rest_on(
         session.graph, {key for key in own if states[key].status != "done"}
     )

@@ -1,4 +1,4 @@
-"""What `dmm plan` says before anything is spent: what is missing, and what it will cost."""
+"""What `dmm plan` shows before compute is spent: the missing work and its cost."""
 
 import statistics
 from collections.abc import Iterable, Iterator, Mapping
@@ -24,14 +24,17 @@ from pipeline.store.shards import cover
 from pipeline.training.feed_choice import choose_feed
 from pipeline.training.input_scale import scale_notice
 
-# Ids of a forget set that are shown, so that a request read wrongly is noticed before anything is trained.
+# Number of ids of a forget set that are shown, so a misread request is noticed before training.
 FIRST_IDS = 8
-# Shards of a node whose seconds an estimate rests on.
+# Largest number of shards of a node that an estimate of seconds uses.
 MOST_TIMED = 50
 
 
 def planned_work(session: Session) -> dict[str, Any]:
-    """Return what exists, what a run will train, and its cost in retrainings and, where shards of the kind were timed before, in seconds."""
+    """Return what exists, what a run will train, and its cost.
+
+    The cost is in retrainings, and in seconds where shards of the kind were timed before.
+    """
     states = session.graph.survey(session.store)
     rows: list[dict[str, Any]] = []
     total = 0.0
@@ -72,7 +75,10 @@ def planned_work(session: Session) -> dict[str, Any]:
 
 
 def _feed(session: Session, resources: Resources) -> dict[str, str]:
-    """Return how inputs reach the device of a task with these resources, as far as this machine tells, and why."""
+    """Return how inputs reach the device of a task with these resources, and why.
+
+    `open` means that this machine cannot tell.
+    """
     if resources.num_gpus and not torch.cuda.is_available():
         return {"feed": "open", "reason": "chosen by the memory of the GPU on the machine that has it"}
     choice = choose_feed(session.examples.inputs, "cuda:0" if resources.num_gpus else "cpu", resources.grant)
@@ -92,7 +98,7 @@ def _notices(session: Session, states: Mapping[str, NodeState]) -> Iterator[str 
 def population_note(experiment: Experiment, node: Node) -> str:
     """Return how a population differs from the models that unlearn: a proxy, or trained elsewhere.
 
-    Empty if it does not.
+    Empty if it does not differ.
     """
     if isinstance(node, Imported):
         return f"from {plugin_name(node.records)}, not trained here"
@@ -100,7 +106,10 @@ def population_note(experiment: Experiment, node: Node) -> str:
 
 
 def _without_weights(session: Session, state: NodeState) -> str | None:
-    """Return a sentence on models that exist and are computed again only because their weights are to be kept, None without any."""
+    """Return a sentence on models that exist but are computed again to keep their weights.
+
+    None without any.
+    """
     if state.node.keeping is None or state.folder is None or not state.missing:
         return None
     there = cover(session.store.shards(state.folder), state.node.n_units)
@@ -117,18 +126,18 @@ def _without_weights(session: Session, state: NodeState) -> str | None:
 
 
 def _forget_set(session: Session, state: NodeState) -> dict[str, Any] | None:
-    """Return how many points a forget set has and its first ids.
+    """Return the number of points of a forget set and its first ids.
 
-    None where it is chosen by models that are not trained yet.
+    None if it is chosen by models that are not trained yet.
     """
     ids = session.graph.forget_ids(session.store, state)
     return None if ids is None else {"n_points": len(ids), "first_ids": ids[:FIRST_IDS].tolist()}
 
 
 def models_to_train(states: Mapping[str, NodeState], keys: Iterable[str]) -> str:
-    """Return how many models of the nodes called keys are still to train, in words.
+    """Return in words how many models of the nodes called keys are still to train.
 
-    And where some are there, how to go on with those.
+    If some models exist, the text adds how to go on with those.
     """
     left = [states[key] for key in keys if isinstance(states[key].node, Population) and states[key].missing]
     n_models = sum(state.node.n_units - state.n_done for state in left)
@@ -144,10 +153,13 @@ def models_to_train(states: Mapping[str, NodeState], keys: Iterable[str]) -> str
 
 
 def _estimate(session: Session, state: NodeState, todo: int) -> float | None:
-    """Return core seconds for what is left, from how long shards beside them took; None if none was timed."""
+    """Return core seconds for the missing units, from the times of finished shards.
+
+    None if no shard was timed.
+    """
     if state.folder is None or not todo or not state.pieces:
         return 0.0 if not todo else None
-    # A few tell as much as all: each is a file to read, and a request in an object store.
+    # A few shards are enough. Each is a file to read, or a request to an object store.
     some = state.pieces[:: len(state.pieces) // MOST_TIMED + 1]
     timed = [
         (session.store.side(state.folder, piece.shard).get("seconds"), piece.shard.stop - piece.shard.start)

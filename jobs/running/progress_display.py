@@ -1,6 +1,6 @@
-"""How a run is shown while it works.
+"""The display of a run: bars on a terminal, a line every few seconds elsewhere.
 
-Bars on a terminal, a line every few seconds elsewhere, on standard error either way.
+Both are written to standard error.
 """
 
 import time
@@ -18,19 +18,19 @@ from pipeline.graph.node import Node
 from pipeline.tracking.rate import Pace
 
 _LINE_SECONDS = 5.0
-# Share of the models after which their pace tells how long the rest takes: the first few come long before
-# whole shards do.
+# Share of the models after which their pace predicts the time left. The first few models are counted long
+# before whole shards are.
 TELLING = 0.02
 
 
 class Rate:
-    """Models a second over the last seconds, and what is left at that rate."""
+    """Models a second over the last seconds, and the time left at that rate."""
 
     def __init__(self) -> None:
         self._pace = Pace()
 
     def update(self, progress: Progress) -> tuple[float, float | None]:
-        """Return (models a second, seconds left or None while too little is made to tell)."""
+        """Return (models a second, seconds left); seconds left is None while too few models are made."""
         under_way = progress.models_under_way()
         made, remaining = progress.n_models_made + under_way, progress.remaining_models() - under_way
         pace = self._pace.update(time.monotonic(), made)
@@ -41,7 +41,7 @@ class Rate:
 class Count:
     """The progress of the nodes of one title.
 
-    Units done, those in running shards included, and units wanted.
+    done and wanted are in units; done includes units of running shards.
     """
 
     done: float
@@ -51,7 +51,7 @@ class Count:
 
 
 def counts_in_words(progress: Progress) -> dict[str, Count]:
-    """Return the progress of the nodes that the run computes, by title, in the order of the stages."""
+    """Return the progress of the nodes that the run computes by title, in the order of the stages."""
     nodes = (state.node for key, state in progress.states.items() if key in progress.wanted)
     return {title: _count(progress, of_title) for title, of_title in by_title(nodes).items()}
 
@@ -67,24 +67,24 @@ def _count(progress: Progress, nodes: Sequence[Node]) -> Count:
 
 
 def rate_text(rate: float) -> str:
-    """Return models a second in words, with as many digits as tell a slow pace from none."""
+    """Return models a second in words, with enough digits to tell a slow pace from none."""
     return f"{rate:.0f} models/s" if rate >= 10 or rate == 0 else f"{rate:.2g} models/s"
 
 
 def _is_making_models(progress: Progress) -> bool:
-    """Return whether models are being made, or are next because nothing else is running."""
+    """Return whether models are being made, or come next because nothing else is running."""
     running = [progress.states[key].node.trains for key, count in progress.running.items() if count]
     return any(running) or (not running and progress.remaining_models() > 0)
 
 
 class Notice:
-    """Says what a run waits for, once each time that this changes."""
+    """Prints what a run waits for, once after each change."""
 
     def __init__(self, console: Console) -> None:
         self._console, self._said = console, ""
 
     def update(self, progress: Progress) -> None:
-        """Say it, if it is new."""
+        """Print the notice if it is new."""
         if progress.notice and progress.notice != self._said:
             self._console.print(progress.notice, style="yellow", soft_wrap=True)
         self._said = progress.notice
@@ -122,7 +122,7 @@ class BarDisplay(Listener):
             self._bars.update(self._rows[title], completed=count.done, total=count.wanted, note=note)
 
     def stop(self) -> None:
-        """Leave the terminal as it was found."""
+        """Restore the terminal."""
         if self._rows:
             self._bars.stop()
 
@@ -145,7 +145,7 @@ class LineDisplay(Listener):
         every = counts_in_words(progress).items()
         busy = [_line(title, one) for title, one in every if one.is_running or 0 < one.done < one.wanted]
         failed = f" · {len(progress.failures)} shards failed" if progress.failures else ""
-        # Of how long a fit takes the pace of models says nothing.
+        # The pace of models does not predict the time of a fit.
         pace = (
             f" · {rate_text(rate)}{f' · {duration_in_words(left)} left' if left else ''}"
             if _is_making_models(progress)
@@ -156,7 +156,7 @@ class LineDisplay(Listener):
         )
 
     def stop(self) -> None:
-        """Nothing to undo."""
+        """Do nothing."""
 
 
 def _line(title: str, count: Count) -> str:
@@ -169,7 +169,7 @@ def open_display(console: Console) -> BarDisplay | LineDisplay:
 
 
 def duration_in_words(seconds: float | None) -> str:
-    """Return seconds as people say them: 45 s, 3 min 20 s, 2 h 5 min."""
+    """Return seconds in words, such as 45 s, 3 min 20 s or 2 h 5 min."""
     if seconds is None:
         return "?"
     whole = round(seconds)

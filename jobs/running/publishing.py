@@ -1,6 +1,6 @@
-"""Pages and pictures under names that people find.
+"""Pages and pictures under names that are easy to find.
 
-In the store, or in the current folder where the store is read-only.
+They go to the store, or to the current folder if the store is read-only.
 """
 
 from pathlib import Path
@@ -12,10 +12,10 @@ from pipeline.store.store import Store
 
 
 def publish_file(store: Store, name: str, content: bytes, screen: Console) -> str:
-    """Write content under name to the root of the store, and return where it is.
+    """Write content under name to the root of the store, and return its location.
 
-    A store that cannot be written keeps what it has; the file then goes to the current folder, and screen
-    says so. Raises DataError if that cannot be written either.
+    A store that cannot be written stays as it is. The file then goes to the current folder, and screen shows
+    it. Raises DataError if that cannot be written either.
     """
     files = store.files
     try:
@@ -34,7 +34,7 @@ def publish_file(store: Store, name: str, content: bytes, screen: Console) -> st
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Write a file of the user's choice; raises DataError if that cannot be done."""
+    """Write a file of the user's choice; raises DataError if that fails."""
     try:
         path.write_bytes(content)
     except OSError as error:

@@ -1,6 +1,6 @@
-"""What a store shows of a run at one moment, and what changed since the last look.
+"""The state of a run as its store shows it, and the change since the last look.
 
-Counted from listings, by whoever sees the store.
+It is counted from listings, on any machine that sees the store.
 """
 
 import time
@@ -16,7 +16,7 @@ from pipeline.graph.kinds import by_title
 from pipeline.store.shards import ShardName, cover
 from pipeline.tracking.rate import Pace
 
-# Side files read of shards that are new since the last look, to say who makes them.
+# Most side files to read of shards that are new since the last look; they name the hosts at work.
 _MOST_SIDE_FILES = 8
 
 
@@ -24,7 +24,8 @@ _MOST_SIDE_FILES = 8
 class StageLook:
     """The progress of the nodes of a stage that share a title.
 
-    pace is units a second over the last looks, seconds_left what is left at that pace, None if unknown.
+    pace is in units a second over the last looks. seconds_left is the time left at that pace, None if
+    unknown.
     """
 
     stage: str
@@ -39,10 +40,10 @@ class StageLook:
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
-    """What the store showed at one moment.
+    """The state of the store at one moment.
 
-    makers are hosts by the number of newest shards that they made, silence seconds since the last of those;
-    nothing_there says why there is no store at all, if there is none.
+    makers maps hosts to how many of the newest shards they made. silence is the time in seconds since the
+    last of these. nothing_there is the reason why there is no store, None if there is one.
     """
 
     store: str
@@ -70,7 +71,7 @@ class Look:
 class Watcher:
     """Looks at a store again and again.
 
-    Tables that are done are not listed again, and the graph is surveyed anew only when one became done.
+    Tables that are done are not listed again. The graph is surveyed again only if a table became done.
     """
 
     def __init__(self, session: Session) -> None:
@@ -84,7 +85,7 @@ class Watcher:
         self._paces: dict[str, Pace] = {}
 
     def look(self) -> Look:
-        """Return what there is now."""
+        """Return the current state."""
         self._update()
         self._ask_makers()
         now, looks = time.monotonic(), list[StageLook]()
@@ -110,7 +111,7 @@ class Watcher:
     def _update(self) -> None:
         """List the tables that were not done.
 
-        Once one is, survey all, as those that wait for it are known by now.
+        If one is done now, survey all, because the tables that waited for it are known by then.
         """
         unfinished = self._unfinished()
         for state in unfinished:
@@ -137,9 +138,9 @@ class Watcher:
         ]
 
     def _last_of_each(self) -> list[tuple[str, ShardName]]:
-        """Return the last shard of each table there is, the unfinished ones'.
+        """Return the last shard of each unfinished table, or of each table if no unfinished one has shards.
 
-        Among them are the newest, as far as a listing tells.
+        As far as a listing tells, the newest shards are among them.
         """
         states = [state for state in self._unfinished() if state.pieces] or [
             state for state in self._states.values() if state.pieces
@@ -147,7 +148,7 @@ class Watcher:
         return [(state.table.folder, state.pieces[-1].shard) for state in states]
 
     def _ask_makers(self) -> None:
-        """Read who made the newest shards."""
+        """Read which hosts made the newest shards, and when."""
         if not self._newest:
             return
         sides = [self._store.side(folder, shard) for folder, shard in self._newest[-_MOST_SIDE_FILES:]]

@@ -1,6 +1,6 @@
-"""Whether there is a store at an address at all.
+"""Checks whether there is a store at an address.
 
-An address that is mistyped looks like a store in which nothing is done yet.
+A mistyped address looks like a store in which nothing is done yet.
 """
 
 from pipeline.graph.kinds import stages
@@ -11,7 +11,7 @@ _MOST_NAMED = 3
 
 
 def why_no_store(store: Store) -> str | None:
-    """Return in words why there is no store at an address, None if a run has begun there."""
+    """Return why there is no store at an address, None if a run has begun there."""
     names = store.files.names("")
     if MARK in names or set(stages()) & set(names):
         return None

@@ -1,4 +1,4 @@
-"""How many subset models are enough: train ever more of them until twice as many score hardly better."""
+"""How many subset models are enough: trains more of them until a doubling hardly improves the score."""
 
 import math
 from dataclasses import dataclass, replace
@@ -18,10 +18,10 @@ from pipeline.graph.nodes.models import Models
 
 @dataclass(frozen=True, kw_only=True)
 class Enough:
-    """Where the search ended.
+    """The result of the search.
 
-    The experiment to go on with, and what doubling its models gained, None if failed shards leave that
-    unknown.
+    session is the experiment to go on with. gain is the LDS that the last doubling of its models gained, None
+    if failed shards leave it unknown.
     """
 
     session: Session
@@ -32,7 +32,7 @@ class Enough:
 
     @property
     def settings(self) -> list[str]:
-        """What later commands must be given to use these models and train no more."""
+        """The settings that make later commands use these models and train no more."""
         populations = self.session.experiment.populations
         counts = {"subset": populations.subset.n_models} | (
             {} if populations.designed is None else {"designed": populations.designed.n_models}
@@ -70,10 +70,11 @@ class Enough:
 def find_enough(
     session: Session, screen: Console, *, executor: str, tolerance: float, allow_missing: bool = False
 ) -> Enough:
-    """Train an eighth, a quarter, a half, then all of the subset models, and stop where the last doubling gained less than tolerance in LDS.
+    """Train subset models in doublings until the last doubling gained less than tolerance in LDS.
 
-    Each step resumes the one before, since a population grows in place; it also stops where failed shards
-    leave the score unknown. Raises ConfigError where nothing would be scored.
+    The steps are an eighth, a quarter, a half and all of the models. Each step resumes the one before,
+    because a population grows in place. The search also stops if failed shards leave the score unknown.
+    Raises ConfigError if nothing would be scored.
     """
     if not 0 < tolerance < math.inf:
         raise ConfigError(
@@ -90,7 +91,7 @@ def find_enough(
     experiments = [session.experiment.with_share_of_models(share) for share in SHARES]
     for experiment in experiments:
         check_learnt_from(experiment)
-    # Small shares may come to the same models, at least 8 of each role.
+    # Small shares may give the same number of models, because each role has at least 8.
     for experiment in (
         one for one, following in zip(experiments, [*experiments[1:], None], strict=True) if one != following
     ):

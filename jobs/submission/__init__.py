@@ -1,1 +1,1 @@
-"""What a submitted job takes along."""
+"""The package of a submitted job, and the addresses that it can use."""

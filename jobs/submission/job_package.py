@@ -24,9 +24,9 @@ MIB = 2**20
 
 @dataclass(frozen=True)
 class JobPackage:
-    """What is uploaded (a folder here, an archive by URI, or nothing) and the command that starts in it.
+    """What is uploaded (a local folder, an archive by URI, or nothing) and the command that starts in it.
 
-    N_bytes before packing.
+    n_bytes is the size before packing.
     """
 
     working_dir: str | None
@@ -38,7 +38,7 @@ class JobPackage:
 def check_here(experiment: Experiment, working_dir: str) -> bool:
     """Check settings and data together, as a run that starts in the working folder does.
 
-    Return False where the data are not on this machine.
+    Return False if the data are not on this machine.
     """
     if any(path.is_absolute() and not path.exists() for path in map(expanded, paths_in(experiment))):
         return False
@@ -56,15 +56,17 @@ def pack(
     shipped_files: Callable[[Path], list[Path]],
     largest_bytes: int,
 ) -> JobPackage:
-    """Return the package; raises ConfigError naming what the config needs and the working folder does not ship.
+    """Return the package of a job.
 
-    shipped_files lists what is uploaded of a folder, relative to it; largest_bytes is how much Ray keeps of
-    one, which counts before packing here: the careful side.
+    Raises ConfigError that names what the config needs and the working folder does not ship. shipped_files
+    lists the files of a folder that are uploaded, relative to the folder. largest_bytes is the largest
+    package that Ray keeps. The size before packing is compared with it, which is the safe side.
     """
     if "://" in working_dir:
         return JobPackage(working_dir, _command(config, options))
     root = Path(working_dir).resolve()
-    # What the config names is looked for where the job starts; the config itself was read from here.
+    # Paths in the config start in the folder where the job starts; the config itself was read from the
+    # current one.
     needed = {f"config {config}": Path(config)} if config else {}
     needed |= {
         f"file {path}": root / path for path in paths_in(experiment) if not expanded(path).is_absolute()
@@ -94,7 +96,7 @@ def pack(
 
 
 def modules_in(value: Any) -> dict[str, Path]:
-    """Return the files of plug-ins below value that are neither ours nor installed, by the name of their class."""
+    """Return the files of plug-ins below value that are neither ours nor installed, by class name."""
     found = {}
     if isinstance(value, BaseModel):
         file = getattr(sys.modules[type(value).__module__], "__file__", None)

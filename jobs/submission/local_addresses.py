@@ -1,15 +1,15 @@
-"""Which addresses mean something else on another machine than they do here."""
+"""Addresses that mean something else on another machine."""
 
 import ipaddress
 from pathlib import Path
 from urllib.parse import urlsplit
 
-# What host files call the loopback; a name below .localhost is it by definition (RFC 6761).
+# Names of the loopback in host files. A name below .localhost is the loopback by definition (RFC 6761).
 _NAMES = frozenset({"localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback"})
 
 
 def is_loopback(uri: str) -> bool:
-    """Return whether the host in uri is whatever machine asks for it; of what has no host it is False."""
+    """Return whether the host in uri always means the machine that uses it; False if uri has no host."""
     host = ""
     try:
         host = urlsplit(uri).hostname or ""
@@ -20,7 +20,7 @@ def is_loopback(uri: str) -> bool:
 
 
 def is_database_outside(uri: str, folder: Path | None) -> bool:
-    """Return whether uri is an SQLite file that does not lie in folder, which others can reach if it is given."""
+    """Return whether uri is an SQLite file outside folder; other machines can reach folder, if given."""
     if not uri.startswith("sqlite:"):
         return False
     return folder is None or not Path(uri.removeprefix("sqlite:///")).resolve().is_relative_to(folder)

@@ -1,16 +1,16 @@
-"""The proof that a run survives a bad day.
+"""The proof that a run survives lost nodes, killed workers, refused writes and three killed drivers.
 
-Nodes go and come, workers are killed, the store refuses writes, and the driver dies three times.
+A Ray head and three nodes run as processes of this machine. An experiment of 400 shards and more runs once
+undisturbed. Then it runs again on a store of its own: every few seconds a node is killed and another added,
+workers are killed at random, one of --one-in writes to the store is refused, and the driver is killed -9 and
+started again. With --s3 both stores are on an S3 server of this machine; of its requests one in so many is
+throttled, fails, is cut off, or is done without an answer. The run is bounded in time, and tables that differ
+are an error.
 
-A Ray head and three nodes run as processes of this machine. An experiment of 400 shards and more is run once
-undisturbed. Then again, on a store of its own, while every few seconds a node is killed and another added,
-workers are killed at random, of --one-in writes to the store one is refused, and the driver is killed -9 and
-started again. identical: all tables of both stores have the same names, each of which carries the digest of
-its bytes. time_ratio: seconds of the disturbed run, its drivers' starts included, against the undisturbed.
-shards_done_twice: shards written though they were there. shards_begun_again: shards that were lost on the way
-and begun once more. With --s3 both stores are on an S3 server of this machine, of whose requests one in so
-many is throttled, fails, is cut off, or is done without an answer. Bounded in time; tables that differ are an
-error.
+identical: all tables of both stores have the same names, each of which carries the digest of its bytes.
+time_ratio: seconds of the disturbed run, its drivers' starts included, over those of the undisturbed run.
+shards_done_twice: shards that were written although they existed. shards_begun_again: shards that were lost
+on the way and begun once more.
 """
 
 import argparse
@@ -34,8 +34,8 @@ from unreliable import DIARY, ONE_IN, read_diary
 HERE = Path(__file__).parent
 sys.path.append(str(HERE.parent))
 # Ray notices within two seconds that a node is gone: it asks twice a second, and a dead process refuses at
-# once. A node that is only busy may take ten seconds to answer. Processes that a node starts can import what
-# drivers hand them.
+# once. A node that is only busy may take ten seconds to answer. PYTHONPATH lets processes of a node import
+# what drivers send them.
 os.environ |= {
     "RAY_health_check_initial_delay_ms": "500",
     "RAY_health_check_period_ms": "500",
@@ -125,7 +125,7 @@ def main() -> None:
 
 
 def read_arguments() -> argparse.Namespace:
-    """Return the command line; what --quick decides is filled in."""
+    """Return the command line, with the sizes that --quick decides."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer shards and kills, two minutes at most")
     parser.add_argument("--seed", type=int, default=0)
@@ -165,7 +165,7 @@ def read_arguments() -> argparse.Namespace:
 
 @contextlib.contextmanager
 def cluster(n_nodes: int) -> Iterator[Any]:
-    """Yield a Ray cluster of a head without CPUs, where drivers live, and nodes of one CPU each."""
+    """Yield a Ray cluster: a head without CPUs, where drivers run, and nodes of one CPU each."""
     from ray.cluster_utils import Cluster
 
     nodes = Cluster(
@@ -199,7 +199,7 @@ class Chaos:
         self.nodes_killed = self.workers_killed = 0
 
     def step(self, n_shards: int) -> None:
-        """Kill what is due, n_shards being finished; called several times a second."""
+        """Kill what is due when n_shards are finished; call it several times a second."""
         if self._is_due(self._worker_at, n_shards > self._shards_at_worker, self.workers_killed):
             self._worker_at, self._shards_at_worker = (
                 time.monotonic() + self._rng.uniform(0.5, 1.5) * self._every / 2,
@@ -230,9 +230,9 @@ class Chaos:
 
 
 def workers_of(node: Any) -> list[psutil.Process]:
-    """Return the worker processes of a node, those without work included.
+    """Return the worker processes of a node, idle ones included.
 
-    Towards the end of a run, whoever still works must not be the only target.
+    Towards the end of a run the only busy worker must not be the only target.
     """
     found = []
     for raylet in node.all_processes.get("raylet", []):
@@ -257,7 +257,7 @@ def start(
 
 
 def finish(driver: "subprocess.Popen[bytes]", deadline: float) -> int:
-    """Return how a driver ended; one that is still there at the deadline is killed."""
+    """Return how a driver ended; a driver that still runs at the deadline is killed."""
     try:
         return driver.wait(max(1.0, deadline - time.monotonic()))
     except subprocess.TimeoutExpired:
@@ -272,7 +272,7 @@ def run_disturbed(
     kill_at: list[int],
     deadline: float,
 ) -> tuple[int, int]:
-    """Run to the end in the midst of chaos, killing the driver when so many shards are there.
+    """Run to the end under chaos, and kill the driver at the numbers of shards in kill_at.
 
     Return how many drivers were killed and started.
     """

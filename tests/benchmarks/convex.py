@@ -1,10 +1,8 @@
-"""The convex study as a user runs it.
+"""The convex study as a user runs it: its time, and its distance from figures quoted of the paper.
 
-How long all of it takes, and how near its means over 100 draws are to the figures quoted of the paper.
-
-seconds: `dmm convex` on an empty store, start and Ray included. deviations: our mean of R less the quoted
-figure, in standard deviations over draws (where the quoted one is a single draw of the paper's figure) and
-absolutely. gd_over_om: full-batch steps of GD to R = 1e-2 over those of OM.
+seconds: `dmm convex` on an empty store, start and Ray included. deviations: our mean of R over 100 draws less
+the quoted figure, in standard deviations over draws (where the quoted one is a single draw of the paper's
+figure) and absolutely. gd_over_om: full-batch steps of GD to R = 1e-2 over those of OM.
 """
 
 import argparse
@@ -17,8 +15,8 @@ from typing import Any
 
 from measure import parse, show
 
-# Panel, algorithm, step, R: read from the paper's figure at step size 10/2^14 where one draw is meant, or
-# re-simulated over 100 seeds elsewhere.
+# Panel, algorithm, step, R. ONE_DRAW is read from the paper's figure at step size 10/2^14; HUNDRED_DRAWS is
+# simulated again over 100 seeds.
 ONE_DRAW = (
     ("isotropic/4/full", "gd", 200, 0.141),
     ("isotropic/4/full", "om", 1, 0.492),
@@ -38,7 +36,7 @@ HUNDRED_DRAWS = (
     ("isotropic/400/full", "om", 2, 0.141),
     ("isotropic/400/full", "om", 3, 0.075),
 )
-# The smallest study in which all that is quoted can be found.
+# The smallest study that has all quoted figures.
 SMALLEST = [
     "convex.data={}",
     "convex.guarantees=null",

@@ -1,7 +1,4 @@
-"""Subset models of digits with all that estimators learn from and are judged by.
-
-What lds_digits.py compares them on.
-"""
+"""Subset models of digits for lds_digits.py, with all that estimators learn from and are judged by."""
 
 import time
 from dataclasses import dataclass, field
@@ -51,7 +48,7 @@ class Trainer:
     def train(
         self, role: str, masks: Masks, n_seeds: int | None = None
     ) -> tuple[States, Int[np.ndarray, " n_models"]]:
-        """Return the states of models and their seeds; n_seeds is how many they share."""
+        """Return the states of models and their seeds; n_seeds is how many seeds they share."""
         seeds = [
             seed("lds_digits", self.number, role, member % n_seeds if n_seeds else member)
             for member in range(len(masks))
@@ -67,10 +64,10 @@ class Trainer:
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """What estimators learn from and are judged by, of one seed: margins of targets, logits of all points.
+    """The data of one seed that estimators learn from and are judged by.
 
-    replicas are margins of other models of the held-out masks; scout_seconds is what training the scouts and
-    looking through them took.
+    margins are of the targets, logits of all points. replicas are margins of other models of the held-out
+    masks. scout_seconds is the time to train the scouts and to look at the data through them.
     """
 
     masks: Masks
@@ -121,7 +118,7 @@ def make_problem(number: int, n_models: int, n_heldout: int, step: int) -> Probl
 
 
 def looks(trainer: Trainer) -> tuple[Lines, Views]:
-    """Train the scouts and return what they see."""
+    """Train the scouts and return the lines and views that they give."""
     states, _ = trainer.train("scout", trainer.masks("scout", N_SCOUTS, None))
     features, logits = last_features(trainer.build(), states, trainer.data.inputs)
     labels, joint = trainer.examples.labels, joint_features(features)

@@ -1,6 +1,6 @@
-"""Variants of the embedded demonstration run through the pipeline and judged.
+"""Variants of the embedded demonstration, run through the pipeline and judged.
 
-What the quality benchmarks share.
+The quality benchmarks share this module.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from pipeline.tracking.result_pages import result_rows
 
 @contextlib.contextmanager
 def opened_store(path: str | None) -> Iterator[str]:
-    """Yield path, or a temporary folder that vanishes afterwards."""
+    """Yield path, or a temporary folder that is removed afterwards."""
     if path is not None:
         yield str(Path(path).resolve())
         return
@@ -39,7 +39,7 @@ def demonstration_unlearners(labels: Sequence[str]) -> dict[str, dict[str, Any]]
 class Judged:
     """A run of the demonstration with other settings, up to its verdicts.
 
-    One row for each unlearner and forget set.
+    rows has one row for each unlearner and forget set.
     """
 
     session: Session
@@ -47,7 +47,7 @@ class Judged:
 
     @property
     def spending(self) -> Spending:
-        """What was spent before any unlearning."""
+        """The cost of everything before unlearning."""
         return spending_of(self.session.experiment, self.session.examples)
 
 
@@ -65,7 +65,7 @@ SMALLEST: dict[str, Any] = {
 
 
 def fewer_models(changed: Sequence[str], at_most: int) -> list[str]:
-    """Return the settings that cut the populations of the demonstration, so changed, to at_most models."""
+    """Return the settings that limit the populations of the changed demonstration to at_most models."""
     populations = read_experiment(None, changed, None).populations
     large = [role for role, members in populations if getattr(members, "n_models", 0) > at_most]
     return [f"populations.{role}.n_models={at_most}" for role in large]
@@ -80,11 +80,10 @@ def judge(
     until: str = "evaluate",
     at_most: int | None = None,
 ) -> Judged:
-    """Run the demonstration with other settings as far as its verdicts, or an earlier stage.
+    """Run the demonstration with other settings up to its verdicts, or up to an earlier stage.
 
-    What the store has already is not computed again.
-
-    With at_most no population has more models than that.
+    Tables that the store has already are not computed again. With at_most no population has more models than
+    that.
     """
     changed = [f"{key}={json.dumps(value)}" for key, value in settings.items()]
     fewer = [] if at_most is None else fewer_models(changed, at_most)

@@ -1,11 +1,9 @@
-"""The shape of a large fit.
-
-4,000 models, 2,000 training points, 20,480 outputs, through the real store and the real stages on Ray.
+"""A large fit: 4,000 models, 2,000 training points, 20,480 outputs, with the real store and stages on Ray.
 
 Synthetic logits (planted weights, seed effects, noise) are written as populations in float16. Then factor,
-fit and one effect run on two CPUs; the fit runs twice, streamed by Ray Data and as plain Ray tasks, and both
-must write the same shards. Every task reports what it took, read and held at most. From that and from the
-speed of bare products and eigendecompositions come the constants of pipeline/attribution/SCALE.md.
+fit and one effect run on two CPUs. The fit runs twice, streamed by Ray Data and as plain Ray tasks, and both
+must write the same shards. Every task reports its time, the bytes it read and its peak memory. These reports,
+with the speed of bare products and eigendecompositions, give the constants of pipeline/attribution/SCALE.md.
 """
 
 import argparse
@@ -70,7 +68,7 @@ def open_graph(n_models: int, n_train: int, n_points: int, block_points: int) ->
 def write_populations(graph: Graph, store: Store) -> None:
     """Write synthetic models.
 
-    Half of the variance of a logit is explained by the mask, a tenth by the seed.
+    The mask explains half of the variance of a logit, the seed a tenth.
     """
     examples, layout, rng = graph.examples, graph.experiment.store.layout, np.random.default_rng(0)
     n_train, n_outputs = examples.n_train, examples.n_points * N_CLASSES
@@ -101,9 +99,9 @@ def write_populations(graph: Graph, store: Store) -> None:
 
 
 def reported(function: Callable[..., Any], folder: str, name: str, task: Task, *given: Any) -> Any:
-    """Run function(task, ...) and leave in folder what it took.
+    """Run function(task, ...) and write its cost to folder.
 
-    Seconds, CPU seconds, bytes read, largest memory and how much of that is shared.
+    The cost is seconds, CPU seconds, bytes read, peak memory and how much of the memory is shared.
     """
     Path("/proc/self/clear_refs").write_text("5")
     before, cpu, begun = _counted("io", "rchar"), time.process_time(), time.perf_counter()
@@ -121,7 +119,7 @@ def reported(function: Callable[..., Any], folder: str, name: str, task: Task, *
 
 
 def _counted(file: str, name: str) -> int:
-    """Return what Linux counts for this process under a name."""
+    """Return the number that Linux counts for this process under a name."""
     line = next(
         line for line in Path(f"/proc/self/{file}").read_text().splitlines() if line.startswith(f"{name}:")
     )
@@ -133,7 +131,7 @@ def walk(
 ) -> tuple[float, dict[str, dict[str, float]]]:
     """Compute what is missing.
 
-    Return the wall seconds and, for each node, sums of what its tasks took and the largest of what they held.
+    Return the wall seconds and, for each node, the sums of its tasks' costs and the largest of their memory.
     """
     folder.mkdir()
     run = functools.partial(reported, compute_task, str(folder), "")
@@ -167,7 +165,11 @@ def walk(
 
 
 def rates(n_models: int, n_columns: int) -> dict[str, float]:
-    """Return CPU seconds of one thread for each m³ of an eigendecomposition, and for each multiplication of an m×m by an m×columns product, in float64."""
+    """Return CPU seconds of one thread for eigendecompositions and for products, in float64.
+
+    The first is for each m³ of an eigendecomposition, the second for each multiplication of an m×m by an
+    m×columns product.
+    """
     rng = np.random.default_rng(0)
     half = rng.standard_normal((n_models, n_models))
     found = {}

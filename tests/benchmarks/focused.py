@@ -1,15 +1,16 @@
-"""What a few models trained for one forget set add to the datamodel, on the 34 sets of forget_quality.py, which no choice was made on.
+"""What a few models trained for one forget set add to the datamodel, on the 34 sets of forget_quality.py.
 
-For each set: `coupled`, pairs of a full model and an oracle of the same seed (keep fraction 1, one retraining
-a pair); `sparse`, pairs of models that keep .85 of the other points (1.7 retrainings a pair); and
-`independent`, oracles with seeds of their own beside the mean of all full models (one retraining each). Of 8
-there are four different 2 and two different 4, which are averaged. Each alone (`alone`) and with the
-datamodel (`combined`), judged by adding the effect to the logits of 100 full models: KLoM against 100 oracles
-over that of 100 independent ones.
+No choice was made on these sets. For each set there are three kinds of pairs. `coupled` are pairs of a full
+model and an oracle of the same seed (keep fraction 1, one retraining a pair). `sparse` are pairs of models
+that keep .85 of the other points (1.7 retrainings a pair). `independent` are oracles with seeds of their own
+beside the mean of all full models (one retraining each). 8 pairs give four different groups of 2 and two
+different groups of 4, whose figures are averaged. Each kind is judged alone (`alone`) and with the datamodel
+(`combined`). The effect is added to the logits of 100 full models, and their KLoM against 100 oracles is
+divided by that of 100 independent oracles.
 
 `variance` is the mean variance of a difference over twice that of a single model. `coverage` is the share of
-actual mean effects within 1.96 standard errors. How effects are combined was chosen on another experiment
-(label noise and shuffle of its own, six sets).
+actual mean effects within 1.96 standard errors. The rule that combines effects was chosen on another
+experiment (label noise and shuffle of its own, six sets).
 """
 
 import argparse
@@ -38,7 +39,11 @@ COST = {"coupled": 1.0, "sparse": 1.7, "independent": 1.0}
 
 @dataclass(frozen=True)
 class Case:
-    """One forget set: what the datamodel says, what there is to judge by, and kept and left-out logits (n_pairs, n_points, n_classes) of each kind."""
+    """One forget set: the effect that the datamodel predicts, and the logits of models.
+
+    full, oracle and floor serve to judge. pairs has the kept and left-out logits (n_pairs, n_points,
+    n_classes) of each kind.
+    """
 
     predicted: Effect
     full: Logits
@@ -134,7 +139,10 @@ def case_of(runs: Mapping[str, Judged], label: str) -> Case:
 
 
 def figures_of(case: Case, examples: Any) -> dict[str, dict[str, Any]]:
-    """Return the figures of one set by `kind × number of pairs`, alone and combined, and of the datamodel."""
+    """Return the figures of one set: of the datamodel, and of each `kind × number of pairs`.
+
+    The latter are given alone and combined with the datamodel.
+    """
     shape = case.full.shape[1:]
     floor = klom_of(case.floor, case, examples)
     forgotten = np.isin(np.arange(shape[0]), case.forget).repeat(shape[1])
@@ -165,7 +173,7 @@ def groups_of(kept: Logits, left_out: Logits, n_pairs: int) -> Iterator[Contrast
 
 
 def judged_effects(effects: list[Effect], case: Case, examples: Any, floor: np.ndarray) -> dict[str, Any]:
-    """Return KLoM over the floor's, root mean squared error and coverage of effects, averaged over them."""
+    """Return KLoM over the floor's, root mean squared error and coverage, averaged over effects."""
     shape = case.full.shape[1:]
     oracles = np.concatenate([case.oracle, case.floor])
     actual = oracles.mean(axis=0) - case.full.mean(axis=0)
@@ -202,7 +210,7 @@ def added(logits: Logits, effect: Effects) -> Logits:
 
 
 def klom_of(logits: Logits, case: Case, examples: Any) -> np.ndarray:
-    """Return P95 and mean KLoM on the forget set and P95 on validation points, of logits against the oracles."""
+    """Return P95 and mean KLoM on the forget set and P95 on validation points, against the oracles."""
     values = klom(
         unlearned=margins(logits, examples.labels), oracle=margins(case.oracle, examples.labels)
     ).values
@@ -218,7 +226,7 @@ def klom_of(logits: Logits, case: Case, examples: Any) -> np.ndarray:
 def by_kind(found: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[str, Any]:
     """Return the figures of every way, as medians over the sets of a kind.
 
-    KLoM on the forget set with its bootstrap interval and worst set.
+    KLoM on the forget set also has its bootstrap interval and its worst set.
     """
     result: dict[str, Any] = {}
     for kind in KINDS:

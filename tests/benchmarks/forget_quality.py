@@ -1,15 +1,13 @@
 """How well forget sets of three kinds are forgotten, on sets that no choice was made on.
 
-20 coherent, 10 random and 4 mislabelled ones of digits.
+There are 20 coherent, 10 random and 4 mislabelled sets of digits. Each set has 100 oracles and 100
+independent floor models (6,800 in all). P95 and mean KLoM in nats compare 100 unlearned models with the
+oracles. Variants of the attribution share one store. `over_floor` is KLoM over the floor's. `over_default` is
+KLoM over that of the first release's default (`spine`: ridge on 2,000 subset models that keep half, and its
+matching). Both are medians over sets with a 95 % bootstrap interval. `coverage` is the share of actual mean
+effects (oracles' mean logits less the full models') within 1.96 standard errors of the predicted ones.
 
-Each set has 100 oracles and 100 independent floor models (6,800 in all); P95 and mean KLoM in nats are taken
-of 100 unlearned models against the oracles. Variants of the attribution share one store. `over_floor` is KLoM
-over the floor's and `over_default` over that of the first release's default (`spine`: ridge on 2,000 subsets
-that keep half, and its matching), as the median over sets with a 95 % bootstrap interval. `coverage` is how
-many actual mean effects (oracles' mean logits less the full models') lie within 1.96 standard errors of the
-predicted ones.
-
-Everything is chosen on another experiment, which --tuning runs instead: other split, label noise and seeds,
+All choices are made on another experiment, which --tuning runs instead: another split, label noise and seeds,
 and 22 sets of other sizes.
 """
 
@@ -28,7 +26,7 @@ from pipeline.graph.nodes.evaluate import SPLITS
 
 KINDS = ("coherent", "random", "mislabelled")
 HALF = {"subset": {"n_models": 2000, "keep_fraction": 0.5}, "designed": None, "n_seeds": None}
-# What each variant changes of the demonstration; `spine` is the first release's default.
+# Changes of each variant to the demonstration; `spine` is the first release's default.
 VARIANTS: dict[str, dict[str, Any]] = {
     "default": {},
     "spine": {"estimator": "ridge", "populations": HALF},
@@ -96,7 +94,7 @@ def main() -> None:
 
 
 def forget_sets() -> dict[str, dict[str, Any]]:
-    """Return the settings of the 34 sets by label; each begins with its kind."""
+    """Return the settings of the 34 sets by label; each label begins with its kind."""
     sets: dict[str, dict[str, Any]] = {
         f"coherent-{label}-{end}": {"name": "coherent", "label": label, "n_points": 15, "end": end}
         for label in range(10)
@@ -118,7 +116,7 @@ def forget_sets() -> dict[str, dict[str, Any]]:
 def tuning_sets() -> dict[str, dict[str, Any]]:
     """Return the settings of the 22 sets that choices are made on.
 
-    Sizes that the reported ones do not have, in another split of the data.
+    They have other sizes than the reported sets and lie in another split of the data.
     """
     ends = ("high", "low")
     sets: dict[str, dict[str, Any]] = {
@@ -147,7 +145,7 @@ def tuning_sets() -> dict[str, dict[str, Any]]:
 
 
 def first_of_each(sets: Mapping[str, dict[str, Any]], most: int | None) -> dict[str, dict[str, Any]]:
-    """Return the first sets of each kind, at most so many; all of them if most is None."""
+    """Return the first `most` sets of each kind, or all of them if most is None."""
     return {
         label: rule
         for kind in KINDS
@@ -156,7 +154,10 @@ def first_of_each(sets: Mapping[str, dict[str, Any]], most: int | None) -> dict[
 
 
 def settings_of(variant: str, *, tuning: bool = False, most: int | None = None) -> dict[str, Any]:
-    """Return what a variant changes of the demonstration; ablations are judged by their predictions alone."""
+    """Return the changes of a variant to the demonstration.
+
+    Ablations are judged by their predictions alone.
+    """
     unlearners = demonstration_unlearners(
         ("nothing", "dm_direct", "dmm", "oracle_matching") if variant == "default" else ("dm_direct",)
     )
@@ -172,7 +173,7 @@ def settings_of(variant: str, *, tuning: bool = False, most: int | None = None) 
 
 
 def flattened(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return populations as one setting each, so that those not named keep their defaults."""
+    """Return each population as one setting, so populations that are not named keep their defaults."""
     populations = {f"populations.{role}": value for role, value in settings.get("populations", {}).items()}
     return populations | {name: value for name, value in settings.items() if name != "populations"}
 
@@ -240,7 +241,10 @@ def median_of(values: list[float]) -> list[float]:
 
 
 def ratio_of_medians(values: list[float], others: list[float]) -> list[float]:
-    """Return the ratio of medians over the same sets and the ends of its bootstrap interval, sets being drawn in pairs."""
+    """Return the ratio of medians over the same sets and the ends of its bootstrap interval.
+
+    The bootstrap draws sets in pairs.
+    """
     picked = np.random.default_rng(0).integers(len(values), size=(2000, len(values)))
     ratios = np.median(np.array(values)[picked], axis=1) / np.median(np.array(others)[picked], axis=1)
     return [
@@ -250,7 +254,10 @@ def ratio_of_medians(values: list[float], others: list[float]) -> list[float]:
 
 
 def coverage(judged: Judged) -> dict[str, Any]:
-    """Return the share of actual mean effects within 1.96 standard errors by kind, over all logits and over own-class logits of the forget set."""
+    """Return the share of actual mean effects within 1.96 standard errors, by kind.
+
+    There is one share over all logits, and one over own-class logits of the forget set.
+    """
     store, layout, examples = (
         judged.session.store,
         judged.session.experiment.store.layout,

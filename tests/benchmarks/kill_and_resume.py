@@ -1,11 +1,10 @@
-"""The proof that a run can be killed: SIGKILL the driver, then workers, at random shards.
+"""The proof that a run can be killed: after SIGKILLs at random shards, the tables are the same bit for bit.
 
-The tables come out bit for bit the same.
-
-Runs an experiment undisturbed, then again on another store with kills, and compares the names of all shards
-(each carries the digest of its bytes). After each kill `dmm status` must agree with what is listed on disk.
-Also: grow the subset models by 37 with another shard size, damage shards and repair them, and let two runs
-share one store. Prints one JSON object last; any broken promise is an error.
+It runs an experiment undisturbed, then again on another store while it kills the driver, then workers. It
+compares the names of all shards (each carries the digest of its bytes). After each kill of a driver `dmm
+status` must agree with the shards on disk. It also grows the subset models by 37 with another shard size,
+damages shards and repairs them, and lets two runs share one store. It prints one JSON object last; a broken
+promise is an error.
 """
 
 import argparse
@@ -44,7 +43,7 @@ SMALLEST = [
 
 @dataclass(frozen=True)
 class Dmm:
-    """The commands of one experiment in processes of their own; those that compute use executor."""
+    """The commands of one experiment, each in its own process; commands that compute use executor."""
 
     settings: tuple[str, ...]
     executor: str
@@ -66,7 +65,7 @@ class Dmm:
         ]
 
     def ask(self, verb: str, store: Path, *words: str) -> dict[str, Any]:
-        """Return the answer of a command, however it ended."""
+        """Return the answer of a command, whatever its exit status."""
         done = subprocess.run(
             self.command(verb, store, *words),
             stdout=subprocess.PIPE,
@@ -115,7 +114,7 @@ def main() -> None:
     arguments = parse(parser, subset=8, kills=1, executor="serial", set=SMALLEST)
     rng = random.Random(arguments.seed)
     dmm = Dmm((*arguments.set, f"populations.subset.n_models={arguments.subset}"), arguments.executor)
-    # MLflow is asked about the killed store alone.
+    # Only the killed store is checked in MLflow.
     unseen = Dmm((*dmm.settings, "tracking.uri=none"), arguments.executor)
     grown = Dmm(
         (
@@ -165,20 +164,20 @@ def tables(store: Path) -> set[str]:
 
 
 def moments(rng: random.Random, times: int, first: int, last: int) -> list[int]:
-    """Return numbers of finished shards, one at random in each of so many equal parts from first to last."""
+    """Return numbers of finished shards, one at random in each of `times` equal parts from first to last."""
     width = (last - first) / times
     return [1 + int(first + (part + rng.random()) * width) for part in range(times)]
 
 
 def until(process: "subprocess.Popen[str]", store: Path, n_shards: int) -> bool:
-    """Wait until so many shards are finished; return whether the process still runs."""
+    """Wait until n_shards are finished; return whether the process still runs."""
     while process.poll() is None and len(tables(store)) < n_shards:
         time.sleep(0.01)
     return process.poll() is None
 
 
 def end(process: "subprocess.Popen[str]") -> None:
-    """Kill a driver and whatever of its Ray is still there, by pid."""
+    """Kill a driver and the rest of its Ray processes, by pid."""
     below = descendants(process.pid)
     process.kill()
     process.wait()
@@ -190,9 +189,9 @@ def end(process: "subprocess.Popen[str]") -> None:
 
 
 def kill_drivers(dmm: Dmm, store: Path, at: list[int]) -> int:
-    """Kill the driver whenever so many shards are finished.
+    """Kill the driver at each number of finished shards.
 
-    Check after each kill that status agrees with the disk.
+    After each kill, check that status agrees with the disk.
     """
     killed = 0
     for number, n_shards in enumerate(at):
@@ -219,7 +218,7 @@ def check_status(dmm: Dmm, store: Path, number: int) -> None:
 
 
 def kill_workers(dmm: Dmm, store: Path, rng: random.Random, at: list[int]) -> int:
-    """Kill a Ray worker whenever so many shards are finished; the run must end well all the same."""
+    """Kill a Ray worker at each number of finished shards; the run must still succeed."""
     process, killed = dmm.start(store), 0
     for n_shards in at:
         until(process, store, n_shards)
@@ -231,7 +230,7 @@ def kill_workers(dmm: Dmm, store: Path, rng: random.Random, at: list[int]) -> in
 
 
 def kills(driver: "subprocess.Popen[str]", rng: random.Random) -> Iterator[bool]:
-    """Look for workers of a driver until there are some; then kill one, and yield True."""
+    """Look for workers of a driver until there are some; then kill one and yield True."""
     while driver.poll() is None:
         workers = [
             child
@@ -245,7 +244,7 @@ def kills(driver: "subprocess.Popen[str]", rng: random.Random) -> Iterator[bool]
 
 
 def descendants(pid: int) -> list[psutil.Process]:
-    """Return all processes below one, none if it is gone."""
+    """Return all processes below pid, none if it is gone."""
     try:
         return psutil.Process(pid).children(recursive=True)
     except psutil.NoSuchProcess:
@@ -253,7 +252,7 @@ def descendants(pid: int) -> list[psutil.Process]:
 
 
 def command_line(process: psutil.Process) -> str:
-    """Return how a process calls itself, nothing if it is gone."""
+    """Return the command line of a process, empty if it is gone."""
     try:
         return " ".join(process.cmdline())
     except psutil.NoSuchProcess:
@@ -261,7 +260,7 @@ def command_line(process: psutil.Process) -> str:
 
 
 def parents(store: Path) -> dict[str, str]:
-    """Return the status of each parent run in MLflow: there must be one, and it must be finished."""
+    """Return the status of each parent run in MLflow; there must be one, and it must be finished."""
     client = mlflow.MlflowClient(f"sqlite:///{store}/mlflow.db")
     experiment = client.get_experiment_by_name("unlearning")
     runs = [
@@ -298,7 +297,7 @@ def grow(dmm: Dmm, store: Path) -> dict[str, Any]:
 def damage(dmm: Dmm, store: Path, rng: random.Random) -> dict[str, Any]:
     """Truncate one shard and flip a bit in another.
 
-    Verify must name both and repair must remake just them.
+    Verify must name both, and repair must make only these again.
     """
     before = tables(store)
     shards = sorted(path for path in before if path.startswith("train/subset"))

@@ -1,9 +1,8 @@
-"""KLoM of a 60,000 × 100 table against another.
+"""KLoM of a 60,000 × 100 table against another: vectorised over points, against a loop over points.
 
-Vectorised over points, against a loop that bins and compares one point at a time.
-
-The loop is the one that the tests hold our values against (NumPy's digitize and bincount, SciPy's entropy);
-it is timed on every 20th point and scaled up. Values are compared before anything is timed.
+The loop bins and compares one point at a time. It is the reference of the tests (NumPy's digitize and
+bincount, SciPy's entropy). It is timed on every 20th point and scaled up. Values are compared before anything
+is timed.
 """
 
 import argparse

@@ -1,7 +1,7 @@
-"""How often the 95 % interval of KLoM holds what it is about, and how wide it is, on simulated ensembles.
+"""Coverage and width of the 95 % interval of KLoM, on simulated ensembles.
 
-Margins are Gaussian with points correlated by a shared factor, as those of one model are. What the interval
-should hold is the expected estimate at that number of models (itself the mean of all draws): KLoM has a noise
+Margins are Gaussian, and points are correlated by a shared factor, as those of one model are. The interval
+should hold the expected estimate at that number of models, which is the mean of all draws. KLoM has a noise
 floor of its own, which is printed beside it.
 """
 

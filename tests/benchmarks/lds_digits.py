@@ -1,18 +1,18 @@
 """LDS of our estimators on digits, and their time, against scikit-learn's LassoCV and ridge.
 
-Against what peers reach.
+The data are 1,000 training and 200 test points of the digits. The models are MLPs 64-32-10; 2,000 subset
+models keep half of the points. Targets are the margins of the test points. LDS is the mean over targets of
+the Spearman correlation over 100 held-out models. Each seed s has its own data set, masks and models. Nothing
+was chosen on these seeds (choices were made on 11 and 12).
 
-1,000 training and 200 test points of the digits, MLP 64-32-10, 2,000 subset models that keep half, targets
-the margins of the test points, LDS the mean over them of the Spearman correlation over 100 held-out models.
-Data set, masks and models of seed s are all its own; nothing was chosen on these seeds (it was on 11 and 12).
-Ours learn from outputs without what their 50 shared seeds add; LassoCV from the margins as they are and, as
-`lassocv_seeds_out`, from the same as ours. Seconds are the processor's, of one thread, from masks and outputs
-to held-out predictions: ours are medians of --repeats in turn after a warm-up, LassoCV's of one run.
-`speedup_over_lassocv` takes LassoCV on plain margins. `ci` is the 95 % interval of the mean over seeds, by
-the bootstrap over each one's held-out models. `attainable` is the LDS of the mean of endlessly many models of
-the same masks, from five of each: what its own seed adds to one held-out model, nothing predicts. What the
-scouts cost that `kernel`, `local` and `combined` look through stands beside, in retrainings and seconds.
---quick: every tenth target and one seed.
+Our estimators learn from outputs without the effects of their 50 shared seeds. LassoCV learns from the
+margins as they are and, as `lassocv_seeds_out`, from the same outputs as ours. Seconds are CPU seconds of one
+thread, from masks and outputs to held-out predictions. Ours are medians of --repeats in turn after a warm-up;
+LassoCV's are of one run. `speedup_over_lassocv` takes LassoCV on plain margins. `ci` is the 95 % interval of
+the mean over seeds, by the bootstrap over the held-out models of each seed. `attainable` is the LDS of the
+mean of infinitely many models of the same masks, extrapolated from five of each; no estimator can predict the
+effect of a held-out model's own seed. The cost of the scouts that `kernel`, `local` and `combined` use is
+given beside, in retrainings and seconds. --quick takes every tenth target and one seed.
 """
 
 import argparse
@@ -48,7 +48,7 @@ def seeds_out(problem: Problem, outputs: Outputs) -> Outputs:
 
 
 def ours(estimator: Estimator, problem: Problem) -> HeldoutOutputs:
-    """Return held-out margins (n_heldout, n_targets) from masks and outputs, nothing kept from before."""
+    """Return held-out margins (n_heldout, n_targets), computed from masks and outputs alone."""
     evidence = Evidence(
         masks=problem.masks, heldout=problem.heldout, lines=problem.lines, views=problem.views
     )
@@ -67,9 +67,9 @@ def fit_all_logits(estimator: Estimator, problem: Problem) -> None:
 
 
 def lassocv(problem: Problem, outputs: Outputs) -> HeldoutOutputs:
-    """Return what scikit-learn's LassoCV, as it comes, predicts for the held-out masks.
+    """Return the predictions of scikit-learn's LassoCV, with its defaults, for the held-out masks.
 
-    One fit for each target.
+    It is fitted once for each target.
     """
     features, asked = problem.masks.astype(np.float64), problem.heldout.astype(np.float64)
     return np.stack(
@@ -102,9 +102,10 @@ def _of_others(models: Float[np.ndarray, "n_each n_heldout n_targets"], chosen: 
 
 
 def timed(run: Callable[[], Any]) -> tuple[Any, float]:
-    """Return what run returns and the processor's seconds.
+    """Return the result of run and its CPU seconds.
 
-    LassoCV runs too long to be repeated until a busy machine has shown its worst.
+    LassoCV runs too long to be repeated until the noise of a busy machine averages out, so wall time is not
+    used.
     """
     begun = time.process_time()
     found = run()
@@ -146,7 +147,7 @@ def of_seed(number: int, arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def mean_and_interval(scores: Sequence[Lds]) -> tuple[float, list[float]]:
-    """Return the mean over seeds and its 95 % interval, the seeds' bootstraps being independent of each other."""
+    """Return the mean over seeds and its 95 % interval; the seeds' bootstraps are independent."""
     mean = statistics.fmean(score.mean for score in scores)
     low, high = (
         np.sqrt(sum((score.interval[side] - score.mean) ** 2 for score in scores)) / len(scores)

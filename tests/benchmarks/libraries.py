@@ -1,6 +1,6 @@
-"""How libraries solve the LASSO path of one output, each given what its outputs can share.
+"""Libraries that solve the LASSO path of one output, for the race in solvers.py.
 
-Solvers.py races them.
+Each library gets what its outputs can share.
 """
 
 import importlib.util
@@ -17,21 +17,21 @@ Solve = Callable[["Centred", np.ndarray, np.ndarray, float, "np.ndarray | None"]
 
 @dataclass(frozen=True)
 class Centred:
-    """Masks and outputs less their means, in float64 and in the order of memory that libraries like best."""
+    """Masks and outputs less their means, in float64 and in the memory order that suits libraries best."""
 
     masks: np.ndarray
     outputs: np.ndarray
 
     @cached_property
     def gram(self) -> np.ndarray:
-        """The sums of products of masks."""
+        """The Gram matrix of the masks."""
         return np.ascontiguousarray(self.masks.T @ self.masks)
 
 
 def by_gram(
     data: Centred, y: np.ndarray, penalties: np.ndarray, tolerance: float, start: np.ndarray | None
 ) -> np.ndarray:
-    """scikit-learn with the Gram matrix that all outputs share."""
+    """Solve with scikit-learn and the Gram matrix that all outputs share."""
     settings = {"precompute": data.gram, "Xy": data.masks.T @ y, "check_input": False}
     return lasso_path(
         data.masks, y, alphas=penalties, tol=tolerance, coef_init=start, max_iter=100_000, **settings
@@ -41,7 +41,7 @@ def by_gram(
 def by_columns(
     data: Centred, y: np.ndarray, penalties: np.ndarray, tolerance: float, start: np.ndarray | None
 ) -> np.ndarray:
-    """scikit-learn on the masks themselves."""
+    """Solve with scikit-learn on the masks themselves."""
     return lasso_path(
         data.masks, y, alphas=penalties, precompute=False, tol=tolerance, coef_init=start, max_iter=100_000
     )[1].T
@@ -50,7 +50,7 @@ def by_columns(
 def by_celer(
     data: Centred, y: np.ndarray, penalties: np.ndarray, tolerance: float, start: np.ndarray | None
 ) -> np.ndarray:
-    """celer's path."""
+    """Solve with celer's path."""
     from celer import celer_path
 
     return celer_path(
@@ -68,7 +68,7 @@ def by_celer(
 def by_skglm(
     data: Centred, y: np.ndarray, penalties: np.ndarray, tolerance: float, start: np.ndarray | None
 ) -> np.ndarray:
-    """skglm's Anderson-accelerated working sets."""
+    """Solve with skglm's Anderson-accelerated working sets."""
     from skglm import Lasso
 
     model, found = (
@@ -83,7 +83,10 @@ def by_skglm(
 
 
 def libraries() -> dict[str, Solve]:
-    """Return how each library that is installed solves one output. scikit-learn on float32 stalls above a gap of 1e-4, so it is not among them."""
+    """Return how each installed library solves one output.
+
+    scikit-learn on float32 stalls above a gap of 1e-4, so it is not among them.
+    """
     extra: dict[str, Solve] = {"celer": by_celer, "skglm": by_skglm}
     return {"sklearn_gram": by_gram, "sklearn": by_columns} | {
         name: solve for name, solve in extra.items() if importlib.util.find_spec(name)
@@ -93,7 +96,10 @@ def libraries() -> dict[str, Solve]:
 def library_lds(
     weights: np.ndarray, masks: np.ndarray, actual: np.ndarray
 ) -> dict[str, Callable[[], np.ndarray]]:
-    """Return how dattri, if it is installed, scores weights (n_train, n_targets) on subsets that keep equally many points."""
+    """Return how dattri scores weights (n_train, n_targets); nothing if it is not installed.
+
+    All subsets keep equally many points.
+    """
     if importlib.util.find_spec("dattri") is None:
         return {}
     import torch

@@ -1,9 +1,7 @@
 """What benchmarks share: their command line, timing in turn, and one JSON object on the last line.
 
-It measures nothing by itself.
-
-Times are wall seconds, so a busy machine shows: every result carries the load average, and what is compared
-is taken in turn.
+It measures nothing by itself. Times are wall seconds, which a busy machine changes. Therefore every result
+carries the load average, and runs that are compared are taken in turn.
 """
 
 import argparse
@@ -18,9 +16,9 @@ import torch
 
 
 def parse(parser: argparse.ArgumentParser, **smallest: Any) -> argparse.Namespace:
-    """Return the options of the command line; --smallest is one more, and sets these sizes.
+    """Return the options of the command line; --smallest is one of them and sets these sizes.
 
-    tests/benchmarks/test_scripts.py runs every script so.
+    tests/benchmarks/test_scripts.py runs every script with it.
     """
     parser.add_argument(
         "--smallest",
@@ -37,9 +35,8 @@ def seconds_in_turn(
 ) -> dict[str, list[float]]:
     """Return the seconds (repeats,) of each run.
 
-    All of them once to warm up, then all in turn, so that drift of the machine meets all alike.
-
-    clock is the wall's, or time.process_time for runs of one thread on a machine that others use.
+    All runs go once to warm up, then all in turn, so drift of the machine affects all alike. clock is wall
+    time, or time.process_time for runs of one thread on a machine that others use.
     """
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for repeat in range(repeats + 1):

@@ -1,4 +1,4 @@
-"""Where chaos.py puts its stores: in folders, or on an S3 server of this machine that fails now and then."""
+"""Stores of chaos.py: in folders, or on an S3 server of this machine that fails now and then."""
 
 import os
 import random
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 class Folders:
-    """Stores in folders; that writes fail is the business of those who write."""
+    """Stores in folders; the writers themselves make writes fail."""
 
     n_failed, fails_by_itself = 0, False
 
@@ -17,7 +17,7 @@ class Folders:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Nothing to end."""
+        """Do nothing."""
 
     def uri(self, name: str) -> str:
         return str(self._root / name)
@@ -32,7 +32,7 @@ class Folders:
         }
 
     def worsen(self, one_in: int) -> None:
-        """Leave it to the writers."""
+        """Do nothing: the writers make writes fail."""
 
 
 class Buckets:
@@ -61,9 +61,9 @@ class Buckets:
         return f"s3://{self._house.BUCKET}/{name}"
 
     def tables(self, name: str) -> set[str]:
-        """Return the names of all shards, asked of the server's memory.
+        """Return the names of all shards, read from the server's memory.
 
-        No request, so that none of these fails.
+        This needs no request, so it cannot fail.
         """
         found = [key.removeprefix(f"{name}/") for key in self._house.stored() if key.startswith(f"{name}/")]
         return {
@@ -73,13 +73,13 @@ class Buckets:
         }
 
     def worsen(self, one_in: int) -> None:
-        """From now on let one request in so many fail."""
+        """Let one request in one_in fail from now on."""
         self._whim.one_in = one_in
         self._server.faults.append(self._whim)
 
 
 class Whim:
-    """A fault that happens to one request in so many, each time in another way."""
+    """A fault that happens to one request in one_in, each time in another way."""
 
     def __init__(self) -> None:
         self.one_in, self.n_failed, self._rng = 0, 0, random.Random(0)

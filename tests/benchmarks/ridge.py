@@ -1,13 +1,12 @@
-"""Ridge datamodels of 20,000 outputs.
+"""Ridge datamodels of 20,000 outputs: our factor, fit and effects against scikit-learn.
 
-Our factor, fit over all 21 penalties and effects of three sets, against scikit-learn.
-
-Synthetic masks (2,000 models, 1,400 points, half kept) and outputs with planted weights and noise; blocks of
-2,560 outputs as the pipeline makes them. Ours runs in full. scikit-learn runs on one block in the two obvious
-ways, scaled to all outputs by their number: `Ridge` for each penalty with a fifth of the models held out,
-refitted at each output's best (in turn with ours, after a warm-up), and `RidgeCV` with exact leave-one-out by
-output (slower, timed once). --threads of BLAS for everybody. Also: peak memory, and agreement at equal
-penalties.
+The fit covers all 21 penalties, and the effects are those of three sets. Masks are synthetic (2,000 models,
+1,400 points, half kept). Outputs have planted weights and noise; blocks have 2,560 outputs, as in the
+pipeline. Ours runs in full. scikit-learn runs on one block in the two obvious ways, and its times are scaled
+to all outputs by their number: `Ridge` for each penalty with a fifth of the models held out, refitted at each
+output's best (in turn with ours, after a warm-up), and `RidgeCV` with exact leave-one-out by output (slower,
+timed once). All use --threads threads of BLAS. Peak memory, and agreement at equal penalties, are measured
+too.
 """
 
 import argparse
@@ -34,7 +33,7 @@ N_FORGET, N_SETS, N_HELDOUT = 15, 3, 100
 
 @dataclass(frozen=True)
 class Problem:
-    """Masks (n_models, n_train), outputs (n_models, n_outputs) and sets of training ids whose effect is asked for."""
+    """Masks (n_models, n_train), outputs (n_models, n_outputs) and sets of training ids to remove."""
 
     masks: Masks
     heldout: Masks
@@ -50,13 +49,16 @@ class Problem:
 
 
 def make_problem(n_models: int, n_train: int, n_outputs: int, block: int) -> Problem:
-    """Return a problem whose outputs range from nearly pure noise to nearly linear, so that many penalties are chosen."""
+    """Return a problem whose outputs range from nearly pure noise to nearly linear.
+
+    Therefore many different penalties are chosen.
+    """
     rng = np.random.default_rng(0)
     masks = np.stack([subset_mask(n_train, 0.5, seed) for seed in range(n_models + N_HELDOUT)])
     noise = np.geomspace(0.1, 30, n_outputs, dtype=np.float32)[rng.permutation(n_outputs)]
     outputs = np.empty((n_models, n_outputs), np.float32)
     kept = masks[:n_models].astype(np.float32)
-    # Block by block, so that making the problem does not set the peak of memory that solving it is to show.
+    # Work block by block, so the peak of memory shows solving the problem, not making it.
     for start in range(0, n_outputs, block):
         columns = slice(start, min(start + block, n_outputs))
         n_columns = columns.stop - start
@@ -69,7 +71,7 @@ def make_problem(n_models: int, n_train: int, n_outputs: int, block: int) -> Pro
 
 
 def as_block(outputs: Outputs) -> Block:
-    """Return outputs as those of as many points."""
+    """Return outputs as a block with one output for each point."""
     return Block(points=np.arange(outputs.shape[1]), outputs=outputs, per_point=1)
 
 
@@ -89,7 +91,10 @@ def ours(problem: Problem) -> list[np.ndarray]:
 
 
 def holdout(problem: Problem) -> np.ndarray:
-    """Choose each output's penalty by a held-out fifth with scikit-learn's Ridge, refit there and return the weights (n_outputs, n_train)."""
+    """Return the weights (n_outputs, n_train) of scikit-learn's Ridge on one block.
+
+    A held-out fifth of the models chooses each output's penalty, and the model is refitted at that penalty.
+    """
     features, outputs = problem.masks.astype(np.float32), problem.outputs[:, : problem.block]
     n_fit = len(features) * 4 // 5
     errors = []
@@ -113,7 +118,10 @@ def leave_one_out(problem: Problem) -> RidgeCV:
 
 
 def agreement(problem: Problem, chosen: RidgeCV, n_outputs: int = 200) -> dict[str, float]:
-    """Return how far our predictions and effects lie from scikit-learn's at equal penalties, relative to their spread, and how penalties compare."""
+    """Return how far our predictions, effects and penalties lie from scikit-learn's.
+
+    Predictions and effects are compared at equal penalties, relative to their spread.
+    """
     ridge, evidence = Ridge(penalty=0.5, effect_penalty=0.5), Evidence(masks=problem.masks)
     outputs = problem.outputs[:, :n_outputs]
     factor = ridge.factor(evidence)

@@ -1,9 +1,10 @@
-"""Gradient ascent and fine-tuning at their best over the literature's grids (method.md §5), beside DMM at the demonstration's settings.
+"""Gradient ascent and fine-tuning at their best, beside DMM at the demonstration's settings.
 
-Every setting (learning rates 1e-5, 1e-3, 1e-2, 5e-2 by epochs 1, 3, 5, 7, 10; batch 64) unlearns the
-demonstration's three forget sets through the pipeline, 100 models each; the best is picked on the very metric
-that is reported, which favours the rivals. P95 KLoM in nats, cost in retrainings. `best` is lowest on the
-forget set; `best_within` is so among those whose retain and validation stay within --limit.
+The grids are those of the literature (method.md §5). Every setting (learning rates 1e-5, 1e-3, 1e-2, 5e-2 by
+epochs 1, 3, 5, 7, 10; batch 64) unlearns the demonstration's three forget sets through the pipeline, with 100
+models each. The best is picked on the reported metric, which favours the rivals. Figures are P95 KLoM in nats
+and cost in retrainings. `best` is the lowest on the forget set. `best_within` is the lowest among the
+settings whose retain and validation figures stay within --limit.
 """
 
 import argparse
@@ -82,7 +83,7 @@ def grouped(rows: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
 def compared(rows: list[dict[str, Any]], limit: float) -> dict[str, dict[str, Any] | None]:
     """Return the lines to show for one forget set.
 
-    The floor, what stands beside, and each rival's best with and without the limit.
+    These are the floor, the methods of BESIDE, and each rival's best with and without the limit.
     """
     plain = {row["unlearner"]: row for row in rows}
     lines: dict[str, dict[str, Any] | None] = {"floor": {**rows[0]["floor"], "cost": 0.0}}

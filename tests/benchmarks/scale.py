@@ -1,12 +1,13 @@
-"""Scale by shape: 20,000 shards whose training is nothing, so that all that is left is what a shard costs beside its training.
+"""Scale by shape: 20,000 shards that train nothing, so only the overhead of a shard is left.
 
-driver_mb: memory that the driver gained over the run. ms_per_shard: milliseconds of a worker that a shard
-takes, two workers sharing two cores with the driver and Ray; ms_per_shard_1_worker: those of one worker
+driver_mb: memory that the driver gained over the run. ms_per_shard: milliseconds of a worker for a shard,
+with two workers that share two cores with the driver and Ray. ms_per_shard_1_worker: the same for one worker
 alone, which waits for no core (a tenth of the shards). status_seconds: `dmm status` on the finished store,
-imports included; survey_seconds: its look at the store alone. resume_seconds: from the first look until the
-first of the shards that are left is handed out, with a twentieth of them removed. efficiency_16_nodes: shards
-that sleep, on 16 workers that stand for nodes, against their sleep alone. speedup_2_workers: models a second
-with two workers against one, pairs in turn; left out with a word when others use the machine.
+imports included. survey_seconds: its look at the store alone. resume_seconds: from the first look until the
+first of the remaining shards is handed out, with a twentieth of the shards removed. efficiency_16_nodes: the
+time that shards sleep over the time that the run takes, on 16 workers that stand for nodes.
+speedup_2_workers: models a second with two workers against one, pairs in turn; left out, with a reason, if
+others use the machine.
 """
 
 import argparse
@@ -30,8 +31,8 @@ from pipeline.execution.progress import Progress
 from pipeline.execution.walk import Walk
 from pipeline.graph.work import Task
 
-# Per cent of the processors in use by others above which two workers cannot be told from one, and the seconds
-# over which it is taken.
+# Per cent of the processors in use by others above which two workers cannot be compared with one, and the
+# seconds over which it is measured.
 IDLE, LISTEN = 10.0, 5.0
 TRAINED = ["store.shard_members=50", "populations.designed=null"]
 
@@ -69,9 +70,9 @@ def main() -> None:
 
 
 def apart(part: str, arguments: argparse.Namespace, store: str, workers: int = 2) -> dict[str, Any]:
-    """Return the figures of a part, measured in a process of its own with a Ray of its own.
+    """Return the figures of a part, measured in its own process with its own Ray.
 
-    At the smallest size in this one, with one Ray for all.
+    At the smallest size it runs in this process, with one Ray for all parts.
     """
     if arguments.smallest:
         return PARTS[part](argparse.Namespace(**vars(arguments) | {"store": store, "workers": workers}))
@@ -89,7 +90,7 @@ def apart(part: str, arguments: argparse.Namespace, store: str, workers: int = 2
 
 
 def many(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Make all shards with two workers."""
+    """Make all shards with two workers, or as many as are asked for."""
     start_ray(arguments.workers)
     warm_up(arguments, seconds=0.5)
     session = session_of(arguments.store, arguments.shards)
@@ -110,7 +111,7 @@ def many(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def alone(arguments: argparse.Namespace, store: str) -> dict[str, float]:
-    """Return what a shard takes of a worker that has the machine with the driver to itself."""
+    """Return the milliseconds of a shard for one worker that shares the machine with the driver only."""
     fewer = argparse.Namespace(
         **vars(arguments) | {"shards": max(min(200, arguments.shards), arguments.shards // 10)}
     )
@@ -118,7 +119,7 @@ def alone(arguments: argparse.Namespace, store: str) -> dict[str, float]:
 
 
 def look(arguments: argparse.Namespace, store: str) -> dict[str, Any]:
-    """Ask for the status of the shards that were made, and for what is left once some are gone."""
+    """Measure the status of the finished shards, and what is left after some of them are removed."""
     given = Path(store) / "scale.yaml"
     given.write_text(
         config.build(
@@ -165,7 +166,7 @@ def resume(arguments: argparse.Namespace) -> dict[str, Any]:
 def nodes(arguments: argparse.Namespace) -> dict[str, Any]:
     """Let shards sleep on workers that stand for nodes.
 
-    Sleep takes no CPU, so all that can be lost is lost between shards.
+    Sleep takes no CPU, so all lost time is lost between shards.
     """
     start_ray(arguments.nodes)
     warm_up(arguments, seconds=2.0)
@@ -207,7 +208,7 @@ def speedup(arguments: argparse.Namespace, folder: str) -> dict[str, Any]:
 
 
 def trained(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return how many of the demonstration's subset models are trained in a second, once the workers are warm."""
+    """Return how many of the demonstration's subset models warm workers train in a second."""
     start_ray(arguments.workers)
     models = 0
     for number, n_models in enumerate((min(200, arguments.models), arguments.models)):

@@ -1,15 +1,16 @@
-"""LASSO paths of many outputs.
+"""LASSO paths of many outputs: our coordinate solver against libraries that solve one output at a time.
 
-Our coordinate solver against libraries that solve one output at a time, at equal duality gaps.
+All solvers are compared at equal duality gaps, on one task: 20 penalties from each output's largest to a
+hundredth of it on four fifths of the models, the penalty with the lowest error on the last fifth, and a refit
+on all models at that penalty. Masks keep half of the points, planted weights fall as 1/rank, and R² of the
+truth lies between .2 and .7.
 
-The task of everybody: 20 penalties from each output's largest to a hundredth of it on four fifths of the
-models, the penalty chosen by the error on the last fifth, and a refit on all models at that penalty. Masks
-keep half of the points; planted weights fall as 1/rank; R² of the truth lies between .2 and .7. Libraries get
-what they can share (centred arrays, Gram matrices) for nothing but its time, run on the first --library
-outputs, and are scaled to all by their number; each has the loosest tolerance of a ladder at which no gap of
---calibrate outputs, on path or refit, exceeds 1e-4 of the objective at zero weights. All gaps are computed by
-`relative_gaps`, from the masks, in float64. One thread each; times are CPU seconds, as others may use the
-machine. celer and skglm run if they are installed. --lds also times the LDS against loops over scipy.
+Libraries get what outputs can share (centred arrays, Gram matrices); only the time of the Gram matrices is
+added. Libraries run on the first --library outputs, and their times are scaled to all outputs by their
+number. Each has the loosest tolerance of a ladder at which no gap of --calibrate outputs, on path or refit,
+exceeds 1e-4 of the objective at zero weights. `relative_gaps` computes all gaps from the masks, in float64.
+Every solver uses one thread. Times are CPU seconds, because others may use the machine. celer and skglm run
+if they are installed. --lds also times the LDS against loops over scipy.
 """
 
 import argparse
@@ -47,20 +48,20 @@ NEVER = 10**6
 
 @dataclass(frozen=True)
 class Problem:
-    """masks (n_models, n_train), outputs (n_models, n_outputs), and which models choose the penalty."""
+    """Masks (n_models, n_train), outputs (n_models, n_outputs), and which models choose the penalty."""
 
     masks: Masks
     outputs: Outputs
     heldout: np.ndarray
 
     def centred(self, rows: np.ndarray | slice) -> Centred:
-        """Return some models, centred by themselves."""
+        """Return some models, centred by their own means."""
         masks, outputs = self.masks[rows].astype(np.float64), self.outputs[rows].astype(np.float64)
         return Centred(np.asfortranarray(masks - masks.mean(axis=0)), outputs - outputs.mean(axis=0))
 
 
 def make_problem(n_models: int, n_train: int, n_outputs: int) -> Problem:
-    """Return a problem like the outputs of subset models."""
+    """Return a problem that resembles the outputs of subset models."""
     rng = np.random.default_rng(0)
     masks = np.stack([subset_mask(n_train, 0.5, seed) for seed in range(n_models)])
     sizes = rng.exponential(size=(n_train, n_outputs)) / np.arange(1, n_train + 1)[:, None]
@@ -72,7 +73,10 @@ def make_problem(n_models: int, n_train: int, n_outputs: int) -> Problem:
 
 
 def relative_gaps(centred: Centred, weights: np.ndarray, penalty: np.ndarray) -> np.ndarray:
-    """Return the duality gaps (n_outputs,) of weights (n_outputs, n_train) over the objectives at zero weights, by their definition."""
+    """Return the duality gaps (n_outputs,) of weights over the objectives at zero weights.
+
+    weights is (n_outputs, n_train). The gaps follow from their definition.
+    """
     n_models, y = centred.outputs.shape[0], centred.outputs[:, : len(weights)]
     residuals = y - centred.masks @ weights.T.astype(np.float64)
     primal = (residuals**2).sum(axis=0) / (2 * n_models) + penalty * np.abs(weights.astype(np.float64)).sum(
@@ -85,7 +89,7 @@ def relative_gaps(centred: Centred, weights: np.ndarray, penalty: np.ndarray) ->
 
 
 def ours(problem: Problem, patience: int, solver: type[Coordinate] | type[Batched] = Coordinate) -> LassoFit:
-    """Solve all outputs."""
+    """Solve all outputs with one of our solvers."""
     return fit_path(
         solver(problem.masks, problem.heldout),
         problem.masks,
@@ -95,7 +99,7 @@ def ours(problem: Problem, patience: int, solver: type[Coordinate] | type[Batche
 
 
 def our_path_gaps(problem: Problem, left_in: Centred, n_outputs: int) -> np.ndarray:
-    """Return our gaps (n_penalties, n_outputs) down the path."""
+    """Return our gaps (n_penalties, n_outputs) along the path."""
     chunk = Coordinate(problem.masks, problem.heldout).on_path(problem.outputs[:, :n_outputs])
     largest, ratios, gaps = chunk.largest(), Path().ratios(), []
     for previous, ratio in pairwise(ratios):
@@ -106,9 +110,9 @@ def our_path_gaps(problem: Problem, left_in: Centred, n_outputs: int) -> np.ndar
 
 @dataclass(frozen=True)
 class Library:
-    """A library at work on the first outputs.
+    """A library that solves the first outputs.
 
-    Paths (n_outputs, n_penalties, n_train) on the models left in, then refits on all.
+    It computes paths (n_outputs, n_penalties, n_train) on the models left in, then refits on all models.
     """
 
     solve: Solve
@@ -156,7 +160,7 @@ class Library:
 
 
 def summary(on_path: np.ndarray, refit: np.ndarray) -> dict[str, float]:
-    """Return the figures of gaps that are compared."""
+    """Return the figures by which gaps are compared."""
     return {
         "path_median": float(np.median(on_path)),
         "path_max": float(on_path.max()),
@@ -166,7 +170,7 @@ def summary(on_path: np.ndarray, refit: np.ndarray) -> dict[str, float]:
 
 
 def calibrated(solve: Solve, problem: Problem, exact: tuple[Centred, Centred], n_outputs: int) -> Library:
-    """Return a library at the loosest tolerance that keeps all gaps at most GAP."""
+    """Return a library at the loosest tolerance that keeps all gaps at or below GAP."""
     left_out = (problem.masks[problem.heldout] - problem.masks[~problem.heldout].mean(axis=0)).T
     missed = (
         problem.outputs[problem.heldout] - problem.outputs[~problem.heldout].mean(axis=0, dtype=np.float64)
@@ -182,7 +186,10 @@ def calibrated(solve: Solve, problem: Problem, exact: tuple[Centred, Centred], n
 def race(
     problem: Problem, n_library: int, n_calibrate: int, repeats: int, *, with_batched: bool
 ) -> dict[str, object]:
-    """Return seconds of everybody for all outputs, the ratios of ours to the best, gaps, and how choices of penalties agree."""
+    """Return the seconds of every solver for all outputs, the ratios of ours to the best library, and gaps.
+
+    The result also has how often two solvers choose the same penalty.
+    """
     exact = problem.centred(~problem.heldout), problem.centred(slice(None))
     entered = {name: calibrated(solve, problem, exact, n_calibrate) for name, solve in libraries().items()}
     begun = time.process_time()
@@ -231,7 +238,10 @@ def race(
 
 
 def lds_race(repeats: int, shape: tuple[int, int, int]) -> dict[str, object]:
-    """Return seconds of the LDS of linear datamodels, ours with its bootstrap interval and a loop over targets without, and how scores agree."""
+    """Return the seconds of the LDS of linear datamodels, ours and others', and the difference of the scores.
+
+    Ours computes a bootstrap interval as well; the loops over targets do not.
+    """
     n_subsets, n_train, n_targets = shape
     rng = np.random.default_rng(0)
     masks = np.stack([subset_mask(n_train, 0.5, seed) for seed in range(n_subsets)])
@@ -283,7 +293,7 @@ def main() -> None:
     arguments = parse(parser, shapes=["smallest"], library=4, calibrate=2, repeats=1, batched=True, lds=True)
     torch.set_num_threads(1)
     with threadpool_limits(1), warnings.catch_warnings():
-        # Libraries warn where they stop short of a tolerance; their gaps say so in numbers.
+        # Libraries warn if they stop before they reach a tolerance; their gaps show it in numbers.
         warnings.simplefilter("ignore")
         if arguments.lds:
             show("lds", lds_race(arguments.repeats, (20, 50, 10) if arguments.smallest else (100, 5000, 500)))

@@ -1,10 +1,10 @@
-"""What streaming costs and saves: peak memory and time of training on image files, resident against streamed.
+"""Cost and savings of streaming: peak memory and time of training on image files, resident against streamed.
 
-Each run is a process of its own, which writes how much its peak resident size grew while models were trained
-and evaluated. Streamed runs are granted --memory-mb, of which half is for inputs; resident ones are granted
-enough. Images are as many as make the decoded data set --times as large as the grant. `time_ratio` is
-streamed over resident seconds, the median over pairs taken in turn; the resident run decodes every image
-once, the streamed one once for each epoch and evaluation.
+Each run is a process of its own. It writes how much its peak resident size grew while models were trained and
+evaluated. Streamed runs are granted --memory-mb, half of it for inputs; resident runs are granted enough for
+all. There are so many images that the decoded data set is --times as large as the grant. `time_ratio` is
+streamed over resident seconds, the median over pairs taken in turn. The resident run decodes every image
+once; the streamed run decodes it once for each epoch and evaluation.
 """
 
 import argparse
@@ -33,7 +33,7 @@ from pipeline.training.ensemble import Builder, compute_logits
 from pipeline.training.feeds import open_feed
 from pipeline.training.populations import Recipe, train_members
 
-# Images with different content; files beyond them hold the same bytes again.
+# Number of images with different content; further files repeat their bytes.
 DIFFERENT = 16
 MB = 2**20
 
@@ -83,7 +83,10 @@ def peak_mb() -> float:
 
 
 def measure_here(arguments: argparse.Namespace) -> None:
-    """Train in this process and print by how much its peak grew, after a run on a few images that loads what training needs."""
+    """Train in this process and print how much its peak memory grew.
+
+    A run on a few images comes first, to load what training needs.
+    """
     torch.set_num_threads(1)
     sizing.EVALUATION_BATCH = arguments.evaluation_batch
     folder, rest = Path(arguments.folder), (arguments.epochs, arguments.members, arguments.model)
@@ -94,7 +97,7 @@ def measure_here(arguments: argparse.Namespace) -> None:
 
 
 def measure(arguments: argparse.Namespace, folder: Path, grant: float) -> dict[str, float]:
-    """Return what a process of its own measured with so many MB granted."""
+    """Return what a process of its own measured with a grant in MB."""
     told = ["epochs", "members", "model", "evaluation_batch"]
     options = [f"--{name.replace('_', '-')}={getattr(arguments, name)}" for name in told]
     command = [sys.executable, __file__, f"--folder={folder}", f"--grant={grant}", *options]

@@ -1,4 +1,7 @@
-"""Every script of this folder runs at its smallest size and prints what it is there to show, so that a changed interface is noticed here."""
+"""Every script of this folder runs at its smallest size and prints what it must show.
+
+So a changed interface is noticed here.
+"""
 
 import ast
 import json
@@ -23,20 +26,20 @@ pytestmark = pytest.mark.heavy
 Figures = dict[str, Any]
 
 HERE = Path(__file__).parent
-# These start and kill processes and Ray clusters, so they run as processes themselves.
+# These start and kill processes and Ray clusters, so each runs in a process of its own.
 APART = ("chaos", "kill_and_resume")
 ON_RAY = ("fit_scale", "scale", "training_stage")
 
 
 def is_command(path: Path) -> bool:
-    """Return whether a file does something when it is run, and not only when it is imported."""
+    """Return whether a file has a main block, so it does something when it is run."""
     return any(
         isinstance(part, ast.If) and "__main__" in ast.unparse(part.test)
         for part in ast.parse(path.read_text()).body
     )
 
 
-# What the last object that a script prints must show, beside its name.
+# Checks of the last object that a script prints, besides its name.
 PROMISES: dict[str, Callable[[Figures], bool]] = {
     "chaos": lambda found: (
         found["identical"]
@@ -85,14 +88,14 @@ PROMISES: dict[str, Callable[[Figures], bool]] = {
 
 @pytest.fixture(autouse=True)
 def threads() -> Iterator[None]:
-    """Scripts set how many threads torch uses; the next test has as many as before."""
+    """Restore the number of torch threads after each test, because scripts set it."""
     before = torch.get_num_threads()
     yield
     torch.set_num_threads(before)
 
 
 def check(script: str, printed: str) -> None:
-    """Check what a script printed last."""
+    """Check the last line that a script printed."""
     found = json.loads(printed.splitlines()[-1])
     assert found["benchmark"] == script
     assert PROMISES[script](found), found

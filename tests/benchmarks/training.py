@@ -1,14 +1,13 @@
-"""How fast models are trained.
-
-Our loop stacked and looped against a plain torch loop, and what `auto` picks for each architecture.
+"""Speed of training: our loop, stacked and looped, against a plain torch loop, and what `auto` picks.
 
 Loops: the demonstration's MLP 64-128-10 on 700 points, 15 epochs, batch 64, SGD (.2 falling linearly, .9,
-5e-4), one thread, milliseconds a model. `plain` is what a competent user writes: one nn.Module,
-torch.optim.SGD, cross_entropy, resident data, batches by index; `plain_fused` is the same with fused=True,
-which stacked members may not use (their bits would depend on how they are grouped). Kinds: for mlp, cnn and
-logistic, both kinds in turn over a few epochs, and what choose_ensemble picks; auto_over_best = 1 is the
-right choice. All are wall seconds taken in turn after a warm-up, medians over --repeats; training_stage.py
-measures the stage around the loop.
+5e-4), one thread, in milliseconds a model. `plain` is what a competent user writes: one nn.Module,
+torch.optim.SGD, cross_entropy, resident data, batches by index. `plain_fused` is the same with fused=True,
+which stacked members may not use (their bits would depend on how they are grouped).
+
+Kinds: for mlp, cnn and logistic, both kinds in turn over a few epochs, and the pick of choose_ensemble.
+auto_over_best = 1 is the right choice. All times are wall seconds taken in turn after a warm-up, as medians
+over --repeats. training_stage.py measures the stage around the loop.
 """
 
 import argparse
@@ -35,7 +34,7 @@ KEEP = 0.5
 
 
 def train_plain(data: Resident, masks: Masks, recipe: Recipe, *, fused: bool) -> None:
-    """Train one model after the other, the way a competent user writes it for this recipe."""
+    """Train one model after the other, as a competent user writes it for this recipe."""
     for seed, mask in enumerate(masks):
         torch.manual_seed(seed)
         model = nn.Sequential(nn.Flatten(), nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 10))
@@ -61,14 +60,17 @@ def train_plain(data: Resident, masks: Masks, recipe: Recipe, *, fused: bool) ->
 
 
 def train_ours(build: Builder, data: Resident, masks: Masks, recipe: Recipe, kind: Kind) -> None:
-    """Train members of masks through our loop."""
+    """Train the members of masks with our loop."""
     train_members(build, recipe, data, masks=masks, seeds=range(len(masks)), kind=kind)
 
 
 def compare_loops(
     examples: Examples, recipe: Recipe, *, n_stacked: int, n_single: int, repeats: int
 ) -> dict[str, object]:
-    """Return milliseconds a model of each loop and how many times faster stacked members are than the plain loop and than our looped kind."""
+    """Return milliseconds a model of each loop, and how many times faster stacked members are.
+
+    They are compared with the plain loops and with our looped kind.
+    """
     data, masks = Resident.place(examples), random_masks(examples, n_stacked)
     build = Builder(MODELS.build({"name": "mlp", "width": 128}), examples.input_shape, examples.n_classes)
     few = masks[:n_single]
@@ -91,7 +93,10 @@ def compare_loops(
 def compare_kinds(
     name: str, examples: Examples, recipe: Recipe, *, n_stacked: int, n_single: int, repeats: int
 ) -> dict[str, object]:
-    """Return milliseconds a model of both kinds, what `auto` picks each time it is asked, and the time of its pick over the better kind's."""
+    """Return milliseconds a model of both kinds, and what `auto` picks each time.
+
+    The result also has the time of its pick over the better kind's.
+    """
     data, masks = Resident.place(examples), random_masks(examples, n_stacked)
     build = Builder(MODELS.build({"name": name}), examples.input_shape, examples.n_classes)
     picks: list[Kind] = []

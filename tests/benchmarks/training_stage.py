@@ -1,16 +1,16 @@
-"""How much of two cores the whole training stage turns into trained models.
-
-Ray, the store and Python against bare stacked training.
+"""The whole training stage (Ray, the store and Python) on two cores, against bare stacked training.
 
 The stage is `dmm run --until train` on the embedded demonstration (fewer subset models), through Walk and
-RayExecutor into a fresh store, Ray started and workers warm; `cold` is the first of all, Ray's start
-included. Bare training does the same shards in as many spawned processes of one thread each, warm, data
-resident, nothing stored or evaluated, in turn with the stage: its seconds are the processes' training seconds
-added up and divided by their number, so it is perfectly balanced and pays for no hand-over. Losses are shares
-of all cores over the stage's wall seconds: evaluating (logits on all points, which a store must hold),
-choosing stacked or looped (twice: both workers come first), writing (the same shards written again here,
-timed), python_and_contention (the rest of the workers' own seconds; noise may make it negative) and
-ray_and_waiting (what is left).
+RayExecutor into a fresh store, with Ray started and workers warm. `cold` is the first run of all, the start
+of Ray included. Bare training does the same shards, in turn with the stage. It uses one spawned process of
+one thread for each core; processes are warm, and data are resident. Its seconds are the processes' training
+seconds added up and divided by their number, without storing or evaluating. So bare training is perfectly
+balanced and pays for no hand-over.
+
+Losses are shares of all cores over the stage's wall seconds. evaluating: logits on all points, which a store
+must hold. choosing: stacked or looped (twice, because both workers choose first). writing: the same shards
+written again here, timed. python_and_contention: the rest of the workers' own seconds (noise may make it
+negative). ray_and_waiting: the remainder.
 """
 
 import argparse
@@ -104,7 +104,7 @@ def bare_seconds(pool: ProcessPoolExecutor, session: Session, n_processes: int) 
 def stage_seconds(overrides: list[str]) -> dict[str, float]:
     """Run the stage into a fresh store.
 
-    Return its wall seconds, the seconds its workers counted and those of writing the same shards again.
+    Return its wall seconds, the seconds that its workers counted, and those of writing the same shards again.
     """
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as scratch:
         session = open_session(None, overrides, folder)
@@ -152,7 +152,7 @@ def rewrite_seconds(store: Store, scratch: Store, state: NodeState) -> float:
 
 
 def choosing_seconds(session: Session) -> float:
-    """Return the seconds one worker takes to time stacked against looped."""
+    """Return the seconds that one worker takes to time stacked against looped."""
     experiment, examples = session.experiment, session.examples
     build, data = (
         Builder(experiment.model, examples.input_shape, examples.n_classes),
@@ -166,7 +166,7 @@ def choosing_seconds(session: Session) -> float:
 def losses(
     stage: dict[str, float], bare: tuple[float, float], choosing: float, n_cores: int
 ) -> dict[str, float]:
-    """Return where the core seconds of one stage went, as shares that add up to 1."""
+    """Return the shares of one stage's core seconds, which add up to 1."""
     training, evaluating = (seconds * n_cores for seconds in bare)
     shares = {
         "training": training,

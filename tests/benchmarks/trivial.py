@@ -1,6 +1,6 @@
-"""Models that take no training, so that what is left is what a shard costs; and such as only sleep.
+"""Models that take no training, or that only sleep, so only the overhead of a shard is left.
 
-They have the folders of the real ones.
+Their folders are those of the real models.
 """
 
 import dataclasses
@@ -41,7 +41,7 @@ TREE: dict[str, Any] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Trivial(Population):
-    """Subset models that are all zero, after so many seconds of sleep."""
+    """Subset models whose logits are all zero, after `seconds` of sleep."""
 
     seconds: float = 0.0
 
@@ -57,7 +57,10 @@ class Trivial(Population):
 
 
 def session_of(store: str, n_shards: int, *, seconds: float = 0.0) -> Session:
-    """Return an experiment of n_shards subset models, one a shard, that take so many seconds each and no training."""
+    """Return an experiment of n_shards subset models, one a shard.
+
+    A shard sleeps for `seconds` and trains nothing.
+    """
     experiment = config.build(TREE, [f"populations.subset.n_models={n_shards}", f"store.uri={store}"])
     examples = experiment.dataset.load()
     graph = build_graph(experiment, examples)

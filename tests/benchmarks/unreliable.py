@@ -1,9 +1,8 @@
-"""A driver whose shards keep a diary and whose store refuses some writes: python -c 'import unreliable.
+"""A driver whose shards keep a diary and whose store refuses some writes.
 
-Unreliable.main()' CONFIG STORE.
-
-The diary is a file with one line for each shard that begins or ends and for each refused write. Ray's workers
-must be able to import this module.
+Start it with python -c 'import unreliable; unreliable.main()' CONFIG STORE. The diary is a file with one line
+for each shard that begins or ends and for each refused write. Ray's workers must be able to import this
+module.
 """
 
 import os
@@ -27,14 +26,14 @@ from pipeline.store.store import Store
 T = TypeVar("T")
 Note = Callable[[str, str], None]
 
-# One write in so many is refused; 0 for none.
+# Environment variables: one write in so many is refused (0 for none), and the path of the diary.
 ONE_IN, DIARY = "UNRELIABLE_ONE_IN", "UNRELIABLE_DIARY"
 CHANCE = random.SystemRandom()
 
 
 @dataclass(frozen=True)
 class RefusingFiles(Wrapping):
-    """Other files that refuse one change in so many."""
+    """Files that refuse one change in one_in."""
 
     inner: Files
     one_in: int
@@ -87,7 +86,10 @@ def compute_unreliably(
 
 
 def write_down(diary: Path, event: str, subject: str) -> None:
-    """Add a line to the diary. The lines are short, so lines of several processes do not mix."""
+    """Add a line to the diary.
+
+    The lines are short, so lines of several processes do not mix.
+    """
     with diary.open("a") as file:
         file.write(f"{event} {subject}\n")
 
