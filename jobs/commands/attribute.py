@@ -43,7 +43,7 @@ def attribute(
 ) -> None:
     """Show which points help and hurt a point (--target), or what a removal will change (--forget).
 
-    Both are known before any unlearning.
+    Computes the datamodel first if it is missing, and nothing else.
     """
     from jobs.answers.attribution import attribute_point, predict_removal
 

@@ -26,9 +26,9 @@ def compare(
     store: StoreUri = None,
     json_: Json = False,
 ) -> None:
-    """Show finished experiments side by side on one page.
+    """Show finished experiments of one store side by side on one page. Computes nothing.
 
-    Methods × experiments for each forget set that all of them have. Computes nothing.
+    The page has a table of methods and experiments for each forget set that all of them have.
     """
     from jobs.answers.comparison import compare_experiments
 

@@ -18,7 +18,10 @@ def config(
     ] = False,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of a config.")] = False,
 ) -> None:
-    """Check a config without its data, print it whole, or print its schema."""
+    """Check a config without reading its data, print it with all defaults, or print the JSON schema.
+
+    Computes nothing.
+    """
     if schema:
         raise typer.Exit(deliver(json.dumps(Experiment.model_json_schema(), indent=1)))
     experiment = read_experiment(config, set_ or (), None)

@@ -29,7 +29,7 @@ def export(
 ) -> None:
     """Write the fitted datamodels as a matrix: what each training point adds to each logit of each point.
 
-    With --layout write the models.
+    With --layout, writes the trained models as a folder that other tools read. Trains nothing.
     """
     from jobs.answers.easydub_export import export_easydub
     from jobs.answers.matrix_export import export_matrix

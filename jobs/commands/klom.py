@@ -45,9 +45,9 @@ def klom(
     epoch: Annotated[int, typer.Option(help="Epoch in the names of files, for --layout.")] = 23,
     json_: Json = False,
 ) -> None:
-    """Compute KLoM between two arrays of margins, or split by split of a folder in EasyDUB's layout.
+    """Compute KLoM of margins in two files, or of a folder in EasyDUB's layout split by split.
 
-    The noise floor of the oracles is shown beside it.
+    Shows the noise floor of the oracles beside it. Needs no config and trains nothing.
     """
     from jobs.answers.klom_files import klom_report
     from jobs.answers.klom_layout import klom_of_layout

@@ -21,7 +21,10 @@ FEEDS = {
 
 
 def plan(config: Config = None, set_: Set = None, store: StoreUri = None, json_: Json = False) -> None:
-    """Say what exists, what will be trained and what that costs, before anything is."""
+    """Show what exists, what a run will train, and what that costs. Trains nothing.
+
+    Costs are in retrainings, and in core seconds where tables of the kind were timed before.
+    """
     result = planned_work(open_session(config, set_ or (), store))
     show_plan(result, paper())
     finish(result, json_, DONE)

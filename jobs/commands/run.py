@@ -66,7 +66,11 @@ def run(
     allow_missing: AllowMissing = False,
     json_: Json = False,
 ) -> None:
-    """Compute everything that does not exist yet, judge it and write the report; run it again to resume."""
+    """Compute what is missing of an experiment, judge the unlearned models and write the report.
+
+    Give a config, or nothing for the demonstration. The same command resumes a run and costs nothing once all
+    is done; `dmm plan` shows the cost beforehand.
+    """
     session = open_session(config, set_ or (), store)
     if only is not None and (until is not None or until_enough):
         raise ConfigError(

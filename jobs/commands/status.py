@@ -23,9 +23,9 @@ NOT_READ = (
 
 
 def status(config: Config = None, set_: Set = None, store: StoreUri = None, json_: Json = False) -> None:
-    """Say what of an experiment is done, partial, missing, stale or waiting.
+    """Show what of an experiment is done, partial, missing, stale or waiting. Computes nothing.
 
-    With --store alone, of every experiment that was run in it.
+    With --store alone, shows every experiment that was run in the store.
     """
     if config is None and store is not None and not set_:
         found = recorded(Store(store))

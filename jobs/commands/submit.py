@@ -105,9 +105,9 @@ def submit(
     ] = None,
     json_: Json = False,
 ) -> None:
-    """Hand an experiment to a Ray cluster as a job, checked before anything is uploaded.
+    """Start an experiment as a job on a Ray cluster. Settings and files are checked before upload.
 
-    Submit it again to resume.
+    Submit it again to resume. The job costs what `dmm plan` shows.
     """
     experiment = read_experiment(config, set_ or (), store)
     if stage is not None:

@@ -31,7 +31,10 @@ def ui(
         str, typer.Option(help="Address to bind to; others can reach it only if you widen this.")
     ] = "127.0.0.1",
 ) -> None:
-    """Open the MLflow UI on this store."""
+    """Open the MLflow UI on the runs of a store, until it is interrupted.
+
+    Computes nothing.
+    """
     serve_ui(read_experiment(config, set_ or (), store), host=host, port=port)
 
 

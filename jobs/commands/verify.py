@@ -33,9 +33,10 @@ def verify(
     executor: Annotated[str, typer.Option(help="ray or serial, for --repair.")] = "ray",
     json_: Json = False,
 ) -> None:
-    """Read every byte of the store and name files that are corrupt, foreign or half-written.
+    """Read every byte of a store and name files that are corrupt, foreign or half-written.
 
-    Those that a run may still need are left alone.
+    With --repair, moves these files aside and computes only their shards again. Files that a run may still
+    need are left alone. Reading costs time in proportion to the size of the store.
     """
     session = open_session(config, set_ or (), store)
     result = check_store(session, screen, repair=repair, executor=executor)

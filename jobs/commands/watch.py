@@ -71,9 +71,9 @@ def watch(
     ] = 30.0,
     json_: Json = False,
 ) -> None:
-    """Look on while a run works, from any machine that sees its store.
+    """Follow a run from any machine that sees its store, until it is complete. Computes nothing.
 
-    It ends when the run is complete or nobody works any more.
+    Ends with status 1 if nothing was made for --patience minutes.
     """
     session = open_session(config, set_ or (), store)
     others = run_in(session.store) if config is None else []
