@@ -34,11 +34,11 @@ class Lasso(Estimator):
     Each output is fitted at `n_penalties` penalties, from the one that leaves no weight down to `smallest`
     times it. The penalty with the least squared error on `heldout_share` of the models, drawn at random, is
     chosen; all models are then fitted at it. The path of an output ends after `patience` rises of that error
-    in a row (with n_penalties it never ends early). tolerance: the duality gap at which an output is solved,
-    as a share of its objective at zero weights; `gap` in the results certifies it. solver: `coordinate` keeps
-    Gram matrices (n_train, n_train) in memory; `batched` runs on torch, on a GPU if there is one, and needs
-    none; `auto` is `coordinate` up to 16,000 points. Weights are stored dense, n_outputs × n_train × 4 bytes:
-    for all logits of 50,000 points of 10 classes 100 GB, as in the paper.
+    in a row; a patience of n_penalties never ends it early. tolerance: the duality gap at which an output is
+    solved, as a share of its objective at zero weights; `gap` in the results certifies it. solver:
+    `coordinate` keeps Gram matrices (n_train, n_train) in memory; `batched` runs on torch, on a GPU if there
+    is one, and needs none; `auto` is `coordinate` up to 16,000 points. Weights are stored dense, n_outputs ×
+    n_train × 4 bytes: for all logits of 50,000 points of 10 classes 100 GB, as in the paper.
     """
 
     name: ClassVar[str] = "lasso"

@@ -54,7 +54,7 @@ class DualEstimator(Estimator):
 
     @abstractmethod
     def kernel(self, evidence: Evidence) -> Kernel:
-        """Return the kernel that compares subsets; equal evidence gives the same kernel."""
+        """Return the kernel that compares subsets; the same evidence always gives the same object."""
 
     def noise(self, fit: Arrays) -> PerOutput:
         """Return the variance of each output that no mask explains, given the results of fit."""
