@@ -1,7 +1,4 @@
-"""What predicts the outputs of models trained on other subsets.
-
-Estimators of linear datamodels, and their score.
-"""
+"""The table of estimators. They fit datamodels, which predict outputs of models trained on other subsets."""
 
 from pipeline.attribution.estimator import Estimator
 from pipeline.attribution.gradients.influence import GroupInfluence

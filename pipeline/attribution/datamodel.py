@@ -1,6 +1,6 @@
-"""A fitted datamodel of one block of outputs: what predicts them from a mask.
+"""A fitted datamodel of one block of outputs; it predicts them from a mask.
 
-Masks are raw 0/1; all centring is inside.
+Masks are raw 0/1; datamodels centre them inside.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from jaxtyping import Float
 from pipeline.core.arrays import Indices, Masks, Outputs, PerOutput, require_floats, require_masks
 from pipeline.core.errors import DataError, ShapeError
 
-# Training points whose weights are numbers in memory at once: of 2,560 outputs they take 42 MB as float32.
+# Training points whose weights are held as numbers at once: for 2,560 outputs they take 42 MB as float32.
 _ROWS = 4096
 
 
@@ -20,9 +20,7 @@ _ROWS = 4096
 class Effect:
     """Predicted change of each output when points are removed from the full training set.
 
-    Mean and standard error, both (n_outputs,).
-
-    Standard errors are NaN where the datamodel knows none.
+    mean and standard_error are (n_outputs,). Standard errors are NaN where the datamodel knows none.
     """
 
     mean: PerOutput
@@ -31,7 +29,7 @@ class Effect:
 
 @runtime_checkable
 class Datamodel(Protocol):
-    """What every fitted datamodel answers."""
+    """The interface of every fitted datamodel."""
 
     def predict(self, masks: Masks) -> Outputs:
         """Return predicted outputs (n_models, n_outputs) for raw masks (n_models, n_train)."""
@@ -44,23 +42,23 @@ class Datamodel(Protocol):
     def weights(self) -> Float[np.ndarray, "n_train n_outputs"]:
         """Return one weight for each training point and output.
 
-        Costs n_train × n_outputs of memory, so ask for few outputs.
+        The result takes n_train × n_outputs numbers of memory, so ask for few outputs.
         """
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class WeightMatrix:
-    """A linear datamodel written out, weight by weight.
+    """A linear datamodel given by all its weights.
 
-    The prediction for a mask is `everything` − (1 − mask) @ weights.
+    The prediction for a mask is `everything` − (1 − mask) @ weights, with weights = scale × matrix.
 
-    scale × matrix (n_train, n_outputs): what each training point adds to each output by being there; the
-    matrix may be mapped from a file, of which only the rows asked for are read. everything (n_outputs,): the
-    outputs of a model trained on all points. errors (n_train, n_outputs): standard errors of the weights,
-    independent of each other; None if nothing is known of them, and then nothing of those of effects.
-    curvature: what a linear datamodel does not know of an effect, as a share of it, which the standard error
-    adds. Raises ShapeError if the arrays disagree.
+    matrix (n_train, n_outputs): scale × matrix is what each training point adds to each output by its
+    presence. The matrix may be mapped from a file; then only the requested rows are read. everything
+    (n_outputs,): the outputs of a model trained on all points. errors (n_train, n_outputs): standard errors
+    of the weights, independent of each other. If errors is None, the standard errors of effects are NaN.
+    curvature: the part of an effect that a linear datamodel does not know, as a share of the effect; the
+    standard error includes it. Raises ShapeError if the arrays disagree.
     """
 
     matrix: Float[np.ndarray, "n_train n_outputs"]
@@ -98,9 +96,9 @@ class WeightMatrix:
         return np.asarray(self.everything - self.scale * lost)
 
     def effect_of_removing(self, indices: Indices) -> Effect:
-        """Return the change of each output when indices are removed: their weights summed and negated.
+        """Return the change of each output when indices are removed: the negated sum of their weights.
 
-        Raises DataError on ids that are no set.
+        Raises DataError unless indices are distinct training ids, at least one.
         """
         indices = as_indices(indices, len(self.matrix))
         mean = -self.scale * self.matrix[indices].sum(axis=0, dtype=np.float64)
@@ -118,9 +116,9 @@ class WeightMatrix:
 
 
 def as_indices(indices: object, n_train: int) -> Indices:
-    """Return training ids, given as an array or a list, as an array.
+    """Return training ids as an array; they may be given as an array or a list.
 
-    Raises DataError unless they are distinct and at least one.
+    Raises DataError unless they are distinct training ids, at least one.
     """
     expected = f"indices must be distinct training ids in 0 to {n_train - 1} and at least one"
     try:

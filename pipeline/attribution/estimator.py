@@ -1,6 +1,6 @@
-"""An estimator turns subset models into datamodels.
+"""The base class of estimators, which turn subset models into datamodels.
 
-First what all outputs share, then what each block of outputs needs.
+An estimator first computes the results that all outputs share, then the results for each block of outputs.
 """
 
 from abc import abstractmethod
@@ -20,22 +20,21 @@ from pipeline.data.examples import Examples
 from pipeline.training.ensemble import Builder
 
 Arrays = Mapping[str, np.ndarray]
-# The outputs of a model that datamodels may predict: the logit of every class at every point, and the margin
-# there.
+# The outputs of a model that datamodels may predict: at every point, the logit of each class, and the margin.
 OUTPUTS = frozenset({"logits", "margins"})
-# Names in the fit table that are not for estimators.
+# Names in the fit table that estimators must not use.
 MARGIN_R2, HELDOUT_MARGINS = "margin_r2", "heldout_margins"
 RESERVED = frozenset({MARGIN_R2, HELDOUT_MARGINS})
 
 
 class Estimator(Plugin):
-    """Fits datamodels.
+    """Base class of estimators, which fit datamodels.
 
-    `needs` names the evidence it reads: `subset` is masks and outputs of the subset models, `groups` the
-    lines of groups that scouts see, `views` what they see of all points, `checkpoints` the scouts themselves.
-    `scalars` names what fit returns as one number for each output; reports and scores read nothing else of
-    it. `takes_fidelities` says whether one fit may learn from models of several kinds, such as a cheap proxy
-    and the model that unlearns.
+    `needs` names the evidence that an estimator reads: `subset` is the masks and outputs of the subset
+    models, `groups` the lines of groups that scouts see, `views` the scouts' views of all points, and
+    `checkpoints` the scouts themselves. `scalars` names the results of fit that hold one number for each
+    output; reports and scores read no other results. `takes_fidelities` says whether one fit may learn from
+    models of several kinds, such as a cheap proxy and the model that unlearns.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"subset"})
@@ -43,49 +42,58 @@ class Estimator(Plugin):
     takes_fidelities: ClassVar[bool] = False
 
     def parts(self) -> "tuple[Estimator, ...]":
-        """Return the estimators that this one is made of: what they compute turns stale with them."""
+        """Return the estimators that this one is made of; if a part changes, its own results become stale."""
         return ()
 
     def guided_by(self) -> "Guide | None":
-        """Return what the effects of sets are drawn towards, which is nothing by default."""
+        """Return the guide towards which effects of sets are drawn; None, the default, is no guide."""
         return None
 
     def check(self, examples: Examples) -> None:
-        """Raise ConfigError or DataError for whatever is wrong before anything is computed, such as a file that does not fit the data."""
+        """Raise ConfigError or DataError if something is wrong, before anything is computed.
+
+        An example is a file that does not fit the data.
+        """
 
     def check_count(self, n_models: int) -> None:
-        """Raise ConfigError if so few subset models cannot be learnt from. By default any number can."""
+        """Raise ConfigError if n_models subset models are too few to learn from.
+
+        By default any number is enough.
+        """
 
     def check_model(self, build: Builder, examples: Examples) -> None:
-        """Raise ConfigError if models of this kind cannot be looked into as this needs, found on one that is not trained. By default nothing is needed."""
+        """Raise ConfigError if models of this kind lack something that the estimator needs.
+
+        The check uses a model that is not trained. By default nothing is needed.
+        """
 
     def check_objective(self, objective: object) -> None:
-        """Raise ConfigError if what is learnt of models rests on another objective of training.
+        """Raise ConfigError if the estimator relies on another training objective than this one.
 
-        By default it rests on none.
+        By default it relies on none.
         """
 
     def outputs(self, examples: Examples) -> frozenset[str]:
-        """Return which outputs of models it has datamodels of.
+        """Return the kinds of outputs that it has datamodels of: `logits`, `margins`, or both.
 
-        `logits`, which unlearners need, `margins`, or both. See Attribution for what follows.
+        Unlearners need `logits`. The node Attribution describes the consequences.
         """
         return OUTPUTS
 
     @abstractmethod
     def factor(self, evidence: Evidence) -> Arrays:
-        """Return what all outputs share, as arrays of one length."""
+        """Return the results that all outputs share, as arrays of one length."""
 
     @abstractmethod
     def fit(self, factor: Arrays, evidence: Evidence, block: Block) -> Arrays:
-        """Return what is learnt of each output, as arrays (n_outputs, …).
+        """Return the results for each output of a block, as arrays (n_outputs, …).
 
-        `r2`, if there, the leave-one-out share of variance explained.
+        `r2`, if present, is the leave-one-out share of variance explained.
         """
 
     @abstractmethod
     def datamodel(self, factor: Arrays, fit: Arrays, evidence: Evidence, block: Block) -> Datamodel:
-        """Return the datamodel of a block of outputs from what factor and fit returned for it."""
+        """Return the datamodel of a block of outputs, given the results of factor and fit."""
 
     def _check_outputs(self, found: frozenset[str], examples: Examples) -> None:
         if not found or not set(found) <= OUTPUTS:
@@ -115,7 +123,7 @@ class Estimator(Plugin):
     ) -> HeldoutOutputs:
         """Return the predicted outputs (n_heldout, n_outputs) of the held-out masks.
 
-        Raises ConfigError where there are none.
+        Raises ConfigError if there are none.
         """
         if evidence.heldout is None:
             raise ConfigError("there are no held-out models to predict; set populations.heldout")
@@ -123,7 +131,10 @@ class Estimator(Plugin):
 
 
 def check_arrays(arrays: Arrays, length: int) -> None:
-    """Raise ShapeError unless arrays are one or more named arrays (length, ...) of numbers, under names that the fit table leaves free."""
+    """Raise ShapeError unless arrays are one or more named arrays (length, ...) of numbers.
+
+    The names must not be reserved in the fit table.
+    """
     if not arrays:
         raise ShapeError("it holds no array; expected at least one")
     for name, array in arrays.items():
@@ -137,9 +148,10 @@ def check_arrays(arrays: Arrays, length: int) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Guide:
-    """An estimator that needs nothing but `checkpoints`, and the share of a guided effect that its standard error holds beside noise.
+    """An estimator whose effects guide those of another one; it needs nothing but `checkpoints`.
 
-    key: where its settings are, below those of the estimator that it guides.
+    curvature: the part of the standard error of a guided effect that is not noise, as a share of the effect.
+    key: the place of its settings, below those of the estimator that it guides.
     """
 
     estimator: Estimator

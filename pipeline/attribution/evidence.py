@@ -1,6 +1,7 @@
-"""What estimators learn from.
+"""The evidence that estimators learn from.
 
-The masks of models and the outputs of a block of points, and what trained models see in the data.
+It consists of the masks of models, the outputs of a block of points, and the trained models' views of the
+data.
 """
 
 from collections.abc import Callable, Hashable
@@ -27,8 +28,8 @@ from pipeline.training.gradients import Checkpoints
 
 T = TypeVar("T")
 
-# Outputs whose seed effects are looked at together: 20,000 models take 80 MB for each of the few copies that
-# this needs.
+# Outputs whose seed effects are computed together: with 20,000 models, each of the few copies that this needs
+# takes 80 MB.
 _COLUMNS = 512
 # The largest output that can be squared and summed in float64, with room for weights.
 _LARGEST = 1e100
@@ -36,13 +37,13 @@ _LARGEST = 1e100
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Evidence:
-    """masks (n_models, n_train) of all subset models; heldout, masks to be predicted.
+    """The masks of models, and further evidence that only some estimators need.
 
-    lines of groups, views of all points and trained models are for estimators that need `groups`, `views` and
-    `checkpoints`.
+    masks (n_models, n_train): those of all subset models. heldout: masks to be predicted. lines of groups,
+    views of all points and trained models are for estimators that need `groups`, `views` and `checkpoints`.
 
-    For an estimator that needs no subset models the models are the full ones, whose masks keep every point:
-    they say where effects start from.
+    For an estimator that needs no subset models, the models are the full ones, whose masks keep every point.
+    Effects start from their outputs.
     """
 
     masks: Masks
@@ -59,17 +60,17 @@ class Evidence:
 
     @property
     def n_train(self) -> int:
-        """Training points."""
+        """Number of training points."""
         return self.masks.shape[1]
 
     def groups(self) -> Lines:
-        """Return the lines; raises ConfigError where there are none."""
+        """Return the lines of groups; raises ConfigError if there are none."""
         if self.lines is None:
             raise ConfigError("this estimator needs groups of training points; add `groups` to its `needs`")
         return self.lines
 
     def seen(self) -> Views:
-        """Return the views of all points; raises ConfigError where there are none."""
+        """Return the views of all points; raises ConfigError if there are none."""
         if self.views is None:
             raise ConfigError(
                 "this estimator needs what scouts see of all points; add `views` to its `needs`"
@@ -77,7 +78,7 @@ class Evidence:
         return self.views
 
     def checkpoints(self) -> Checkpoints:
-        """Return the trained models; raises ConfigError where there are none."""
+        """Return the trained models; raises ConfigError if there are none."""
         if self.trained is None:
             raise ConfigError(
                 "this estimator needs trained models and their states; add `checkpoints` to its `needs`"
@@ -85,9 +86,9 @@ class Evidence:
         return self.trained
 
     def once(self, name: Hashable, compute: Callable[[], T]) -> T:
-        """Return compute(), from memory after the first time.
+        """Return compute(), from memory after the first call under this name.
 
-        What rests on masks alone serves every block of outputs.
+        Results that depend on masks alone serve every block of outputs.
         """
         if name not in self._kept:
             self._kept[name] = compute()
@@ -99,9 +100,9 @@ class Evidence:
 class Block:
     """Outputs of some points: the logit of every class, or the margin.
 
-    points (n_block_points,): their ids. outputs (n_models, n_outputs): those of all models of the evidence,
-    per_point of them for each point in turn: n_classes logits, or 1 margin. Raises ShapeError if the numbers
-    do not agree.
+    points (n_block_points,): their ids. outputs (n_models, n_outputs): the outputs of all models of the
+    evidence, per_point of them for each point in turn. per_point: n_classes for logits, 1 for margins. Raises
+    ShapeError if the numbers do not agree.
     """
 
     points: Indices
@@ -154,14 +155,14 @@ def check_outputs(masks: Bool[np.ndarray, "n_masks n_train"], outputs: Outputs) 
 def without_seed_effects(
     outputs: Outputs, seeds: Int[np.ndarray, " n_models"], populations: Int[np.ndarray, " n_models"]
 ) -> Outputs:
-    """Return outputs (n_models, n_outputs) less what their seed adds to them, as far as it can be told from noise.
+    """Return outputs (n_models, n_outputs) less the estimated effects of their seeds.
 
-    Members of one seed (n_models,) share initialisation and order of batches, hence a part of their outputs
-    that no mask explains. It is estimated as the mean over the seed's members of the deviation from their
-    population's mean, shrunk by 1 − (mean square within)/(mean square between), the one-way random effects of
-    Searle, Casella and McCulloch (1992); with one member for each seed nothing is taken out. Outputs that are
-    not all finite come back as they are: a mean over models would spread them over all. Raises ShapeError if
-    the lengths differ.
+    seeds and populations are (n_models,). Members of one seed share initialisation and order of batches, and
+    hence a part of their outputs that no mask explains. The effect of a seed is estimated as the mean over
+    its members of the deviation from their population's mean. It is shrunk by 1 − (mean square within)/(mean
+    square between), the one-way random effects of Searle, Casella and McCulloch (1992). With one member for
+    each seed nothing is removed. Outputs that are not all finite are returned unchanged, because a mean over
+    models would spread such values to all models. Raises ShapeError if the lengths differ.
     """
     if not len(outputs) == len(seeds) == len(populations):
         raise ShapeError(
@@ -190,9 +191,9 @@ def without_seed_effects(
 
 
 def _members(which: Int[np.ndarray, " n_models"]) -> sparse.csr_array:
-    """Return which models each group has, (n_groups, n_models), as numbers.
+    """Return which models belong to each group, (n_groups, n_models), as numbers.
 
-    Sparse, as there may be as many groups as models.
+    The matrix is sparse, because there may be as many groups as models.
     """
     return sparse.csr_array(
         (np.ones(len(which)), (which, np.arange(len(which)))), shape=(which.max() + 1, len(which))

@@ -1,6 +1,6 @@
-"""Which training points help an output and which hurt it most.
+"""The training points that help and hurt an output most.
 
-What each of them alone adds, from whatever a datamodel can say.
+They are ranked by what each of them alone adds to the output, which any datamodel can provide.
 """
 
 from collections.abc import Sequence
@@ -17,20 +17,20 @@ from pipeline.core.errors import DataError
 
 @runtime_checkable
 class KnowsEach(Protocol):
-    """A datamodel that tells the effects of all single points at once, with standard errors."""
+    """A datamodel that gives the effects of all single points at once, with standard errors."""
 
     def effects_of_each(
         self,
     ) -> tuple[Float[np.ndarray, "n_train n_outputs"], Float[np.ndarray, "n_train n_outputs"]]:
-        """Return what `effect_of_removing` says of each training point alone: means and standard errors."""
+        """Return `effect_of_removing` for each training point alone: means and standard errors."""
         ...
 
 
 @dataclass(frozen=True)
 class Influence:
-    """What training point id adds to an output: the effect of removing it alone, negated.
+    """The contribution of training point id to an output: the negated effect of removing it alone.
 
-    Its standard error, None where none is known.
+    standard_error: that of the contribution, None if it is not known.
     """
 
     id: int
@@ -40,7 +40,7 @@ class Influence:
 
 @dataclass(frozen=True, kw_only=True)
 class Influences:
-    """The training points that help an output most, by falling weight, and those that hurt it most, by rising weight."""
+    """The training points that help an output most, by falling weight, and hurt it most, by rising weight."""
 
     helpful: tuple[Influence, ...]
     harmful: tuple[Influence, ...]
@@ -48,10 +48,11 @@ class Influences:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Totals:
-    """The datamodel of one linear combination of the outputs of each point, such as a margin to first order in the logits.
+    """The datamodel of one linear combination of the outputs of each point.
 
-    whole has n_classes outputs for each of n_points in turn; slopes (n_points, n_classes) are the factors.
-    Errors are taken to be independent.
+    An example is a margin to first order in the logits. whole: a datamodel with n_classes outputs for each of
+    n_points in turn. slopes (n_points, n_classes): the factors of the combination. The errors of outputs are
+    taken as independent.
     """
 
     whole: Datamodel
@@ -76,10 +77,12 @@ class Totals:
 
 
 def influences(datamodel: Datamodel, *, top: int, outputs: Sequence[int] = (0,)) -> list[Influences]:
-    """Return, for some outputs of a fitted block, up to top training points that help it, all of weight above 0, and as many that hurt it.
+    """Return, for some outputs of a fitted block, the training points that help and hurt each most.
 
-    A datamodel that knows the effects of all single points is asked for them; any other for its weights, and
-    then for the points in question. Raises DataError unless top is 1 to n_train.
+    Each list has up to top points. Points that help have weights above 0, points that hurt have weights below
+    0. A datamodel that knows the effects of all single points provides these. Any other datamodel provides
+    its weights, and the standard errors of the listed points only. Raises DataError unless top is 1 to
+    n_train.
     """
     each = datamodel.effects_of_each() if isinstance(datamodel, KnowsEach) else None
     weights = datamodel.weights() if each is None else -each[0]

@@ -1,4 +1,4 @@
-"""LDS, the linear datamodeling score: how well predictions rank unseen subset models."""
+"""The linear datamodeling score (LDS): how well predictions rank unseen subset models."""
 
 from dataclasses import dataclass
 
@@ -17,18 +17,19 @@ from pipeline.core.arrays import (
 from pipeline.core.errors import DataError, ShapeError
 from pipeline.core.seeds import generator
 
-# Targets correlated at once: 200 resamples of them are 6 MB.
+# Targets correlated at once: 200 resamples of them take 6 MB.
 _CHUNK = 4096
-# Every resample may be of one subset alone; of this many, one surely is not.
+# With few resamples, each may consist of one repeated subset. Of this many, at least one surely does not.
 FEWEST_RESAMPLES = 20
 
 
 @dataclass(frozen=True, kw_only=True)
 class Lds:
-    """values (n_scored,): Spearman correlation of each target whose actual outputs vary.
+    """The LDS of each target, and its mean.
 
-    n_constant targets do not and are left out of mean and interval; n_flat of those that do are predicted not
-    to, which scores 0.
+    values (n_scored,): the Spearman correlation of each target whose actual outputs vary. n_constant: the
+    number of targets whose actual outputs do not vary; mean and interval leave them out. n_flat: the number
+    of targets whose actual outputs vary but whose predictions do not; they score 0.
     """
 
     values: PerOutput
@@ -46,15 +47,16 @@ def lds(
     level: float = 0.95,
     seed: int = 0,
 ) -> Lds:
-    """Return the Spearman correlation over subsets of predicted with actual outputs, both (n_subsets, n_targets), and its mean over targets.
+    """Return Spearman correlations over subsets of predicted and actual outputs, and their mean over targets.
 
-    Positive means agreement; equal outputs share their average rank, and a prediction that never varies ranks
-    nothing: 0. The interval of the mean is the percentile bootstrap over subsets, ranks held as they are.
-    Raises ShapeError if the shapes differ, DataError on non-finite outputs or if no actual output varies,
-    ConfigError on fewer than 20 resamples or a level outside (0, 1). Source: Park et al. 2023 (TRAK), section
-    3.
+    predicted and actual are (n_subsets, n_targets). Positive values mean agreement. Equal outputs share their
+    average rank. A prediction that never varies ranks nothing and scores 0. The interval of the mean is the
+    percentile bootstrap over subsets, with the ranks held fixed. Raises ShapeError if the shapes differ,
+    DataError on non-finite outputs or if no actual output varies, ConfigError on fewer than 20 resamples or a
+    level outside (0, 1). Source: Park et al. 2023 (TRAK), section 3.
     """
-    from scipy.stats import rankdata  # a second to import, for whoever only looks at what there is
+    # Imported here, because the import takes a second that most commands need not spend.
+    from scipy.stats import rankdata
 
     require_count("n_resamples", n_resamples, FEWEST_RESAMPLES, MOST_RESAMPLES)
     require_share("level", level)
@@ -87,9 +89,11 @@ def lds(
 
 
 def explained(predicted: Outputs, actual: Outputs) -> PerOutput:
-    """Return R², the share of the variance of actual outputs (n_subsets, n_targets) over subsets that predicted ones explain; 0 where nothing varies.
+    """Return R², the share of the variance of actual outputs over subsets that predicted outputs explain.
 
-    An offset between both counts as error. What its seed adds to a single model, nothing explains.
+    Both are (n_subsets, n_targets). R² is 0 where the actual outputs do not vary. An offset between predicted
+    and actual outputs counts as error. No prediction explains what the seed of a single model adds to its
+    outputs.
     """
     for name, outputs in (("predicted", predicted), ("actual", actual)):
         require_floats(name, outputs, ndim=2)
@@ -101,7 +105,10 @@ def explained(predicted: Outputs, actual: Outputs) -> PerOutput:
 
 
 def _varying(predicted: np.ndarray, actual: np.ndarray) -> Bool[np.ndarray, " n_targets"]:
-    """Return which targets' actual outputs vary over the subsets, once the shapes and values of both are found to be sound."""
+    """Return which targets have actual outputs that vary over the subsets.
+
+    Raises ShapeError or DataError if the shapes or values of predicted and actual are not valid.
+    """
     if predicted.shape != actual.shape or predicted.ndim != 2 or len(predicted) < 3:
         raise ShapeError(
             f"predicted {predicted.shape} and actual {actual.shape} must both be (n_subsets, n_targets) with "
@@ -121,7 +128,7 @@ def _varying(predicted: np.ndarray, actual: np.ndarray) -> Bool[np.ndarray, " n_
 def _vary(outputs: np.ndarray) -> Bool[np.ndarray, " n_targets"]:
     """Return which targets have more than one value.
 
-    No difference is taken, since that of two large numbers may overflow.
+    Values are compared, not subtracted, because the difference of two large numbers may overflow.
     """
     return np.asarray(outputs.max(axis=0) > outputs.min(axis=0))
 
@@ -129,14 +136,14 @@ def _vary(outputs: np.ndarray) -> Bool[np.ndarray, " n_targets"]:
 def _correlations(
     x: Outputs, y: Outputs, weights: Float[np.ndarray, "n_weights n_subsets"]
 ) -> Float[np.ndarray, "n_weights n_targets"]:
-    """Return Pearson correlations under each set of weights, from five matrix products.
+    """Return Pearson correlations under each set of weights, computed with five matrix products.
 
-    0 where x is constant, NaN where y is.
+    They are 0 where x is constant, NaN where y is constant.
     """
     x, y = x - x.mean(axis=0), y - y.mean(axis=0)
     mean_x, mean_y = weights @ x, weights @ y
     spread_x, spread_y = weights @ x**2 - mean_x**2, weights @ y**2 - mean_y**2
-    # Ranks of a resample that vary at all do so by (n - 1) / n² at least, far more than rounding.
+    # If the ranks of a resample vary at all, their variance is at least (n - 1) / n², far more than rounding.
     has_x, has_y = spread_x > 1e-3 / len(x), spread_y > 1e-3 / len(x)
     spread = np.where(has_x & has_y, spread_x * spread_y, 1.0)
     found = np.clip((weights @ (x * y) - mean_x * mean_y) / np.sqrt(spread), -1, 1)

@@ -1,6 +1,6 @@
-"""Anybody's attribution as a datamodel.
+"""An attribution matrix in a file, used as a datamodel.
 
-A matrix in a file says what each training point adds to each output. No subset model is trained for it.
+The matrix states what each training point adds to each output. No subset model is trained for it.
 """
 
 from pathlib import Path
@@ -21,17 +21,16 @@ _SUFFIXES: dict[str, LayoutName] = {".npy": "npy", ".parquet": "parquet"}
 
 
 class AttributionFile(Estimator):
-    """The matrix at `path`.
+    """A datamodel from the matrix at `path`.
 
-    A row for each training point, in it one number for each class of each point, or one for each point's
-    margin.
+    The matrix has one row for each training point. A row holds one number for each class of each point, or
+    one number for the margin of each point. Points are the training points, then the validation points.
 
     layout: `memmap` is bare numbers of `dtype` in C order, (n_train, n_points, n_classes) or (n_train,
-    n_points), `npy` such an array with NumPy's header, `parquet` a row for each training point whose columns,
-    side by side, hold the same numbers; `auto` goes by the suffix. Points are the training points, then the
-    validation points. entries: `weights` say what a training point adds by being there, `effects` what
-    changes when it is removed; `scale` multiplies either. A matrix of margins can be scored; unlearning needs
-    one of logits.
+    n_points); `npy` is such an array with NumPy's header; `parquet` is one row for each training point, with
+    columns that hold the same numbers side by side; `auto` chooses by the suffix. entries: `weights` state
+    what a training point adds by its presence, `effects` what changes when it is removed; `scale` multiplies
+    either. A matrix of margins can be scored; unlearning needs a matrix of logits.
     """
 
     name: ClassVar[str] = "file"
@@ -46,13 +45,14 @@ class AttributionFile(Estimator):
 
     @property
     def format(self) -> LayoutName:
-        """The layout, chosen."""
+        """The layout to read; `auto` is replaced by the layout that the suffix stands for."""
         return _SUFFIXES.get(self.path.suffix.lower(), "memmap") if self.layout == "auto" else self.layout
 
+    @override
     def check(self, examples: Examples) -> None:
         """Raise DataError unless the file holds one finite number for each output.
 
-        Its shape is looked at first, then all of it.
+        The shape is checked first, then all numbers.
         """
         self.outputs(examples)
         broken = look_at(self.path, self.format, self.dtype).broken
@@ -69,8 +69,12 @@ class AttributionFile(Estimator):
     def content(self) -> str:
         return look_at(self.path, self.format, self.dtype).digest
 
+    @override
     def outputs(self, examples: Examples) -> frozenset[str]:
-        """See Estimator; raises DataError if the file's size is that of neither logits nor margins."""
+        """Return `logits` or `margins`, whichever fits the size of the file.
+
+        Raises DataError if the size fits neither.
+        """
         n_train, n_points, n_classes = examples.n_train, examples.n_points, examples.n_classes
         found = open_matrix(self.path, self.format, self.dtype, n_train).shape[1]
         known = {n_points * n_classes: "logits", n_points: "margins"}
@@ -83,18 +87,21 @@ class AttributionFile(Estimator):
             )
         return frozenset({known[found]})
 
+    @override
     def factor(self, evidence: Evidence) -> Arrays:
-        """Return the number of models that effects start from; the file shares nothing between outputs."""
+        """Return `n_models`, the number of models from which effects start; outputs share nothing else."""
         return {"n_models": np.array([len(evidence.masks)])}
 
+    @override
     def fit(self, factor: Arrays, evidence: Evidence, block: Block) -> Arrays:
-        """Return `everything` (n_outputs,).
+        """Return `everything` (n_outputs,), the mean output of models trained on all points.
 
-        The mean output of models trained on all points, which weights are taken away from.
+        Predictions subtract weights from it.
         """
         check_outputs(evidence.masks, block.outputs)
         return {"everything": block.outputs.mean(axis=0, dtype=np.float64)}
 
+    @override
     def datamodel(self, factor: Arrays, fit: Arrays, evidence: Evidence, block: Block) -> WeightMatrix:
         """Return the block's columns of the file as a datamodel."""
         wanted = (block.points[:, None] * block.per_point + np.arange(block.per_point)).ravel()

@@ -1,9 +1,7 @@
 """Matrices of weights in files, one row for each training point, mapped or read column by column.
 
-Nothing is unpickled.
-
-A row holds one number for each output of each point in turn, training points first: all its logits, or its
-margin.
+A row holds the numbers of each point in turn, training points first: all its logits, or its margin. Nothing
+is unpickled.
 """
 
 import functools
@@ -23,7 +21,7 @@ from pipeline.core.npy import map_npy
 from pipeline.store.parquet import SideBySide
 
 LayoutName = Literal["memmap", "npy", "parquet"]
-# Bytes that are looked at at once.
+# Bytes checked at once.
 _CHUNK = 1 << 26
 
 _Numbers = Float[np.ndarray, "n_train n_columns"]
@@ -31,7 +29,7 @@ _Numbers = Float[np.ndarray, "n_train n_columns"]
 
 @dataclass(frozen=True)
 class Mapped:
-    """A matrix whose bytes are mapped: whoever takes rows of columns reads these alone."""
+    """A matrix whose bytes are mapped; reading some rows of some columns reads only these."""
 
     array: _Numbers
 
@@ -41,7 +39,7 @@ class Mapped:
         return self.array.shape[0], self.array.shape[1]
 
     def columns(self, wanted: Int[np.ndarray, " n_wanted"]) -> _Numbers:
-        """Return wanted columns; neighbouring ones stay mapped."""
+        """Return the wanted columns; adjacent columns stay mapped."""
         first = int(wanted[0])
         neighbours = np.array_equal(wanted, np.arange(first, first + len(wanted)))
         return self.array[:, first : first + len(wanted)] if neighbours else self.array[:, wanted]
@@ -59,7 +57,7 @@ class Columnar:
         return self.file.n_rows, sum(self.file.widths.values())
 
     def columns(self, wanted: Int[np.ndarray, " n_wanted"]) -> _Numbers:
-        """Return wanted columns; those of the file that hold none of them are not read."""
+        """Return the wanted columns; columns of the file that hold none of them are not read."""
         ends = np.cumsum(list(self.file.widths.values()))
         starts = np.concatenate([[0], ends[:-1]])
         holders = np.unique(np.searchsorted(ends, wanted, side="right"))
@@ -73,9 +71,10 @@ Matrix = Mapped | Columnar
 
 @dataclass(frozen=True)
 class _Content:
-    """What a look at all of a file found.
+    """The result of reading a whole file.
 
-    The digest of its numbers, and the place of the first that is not finite, counted row by row.
+    digest: that of its numbers. broken: the place of the first number that is not finite, counted row by row;
+    None if all are finite.
     """
 
     digest: str
@@ -85,7 +84,7 @@ class _Content:
 def open_matrix(path: Path, layout: LayoutName, dtype: str, n_train: int) -> Matrix:
     """Return the matrix in a file with n_train rows.
 
-    Raises DataError if there is none, or its rows are of unequal length.
+    Raises DataError if there is none, or if its rows are of unequal length.
     """
     with _reading(path, layout):
         if layout == "parquet":
@@ -100,9 +99,9 @@ def open_matrix(path: Path, layout: LayoutName, dtype: str, n_train: int) -> Mat
 
 
 def look_at(path: Path, layout: LayoutName, dtype: str) -> _Content:
-    """Return what a file holds, after reading all of it; in one process an unchanged file is read once.
+    """Return the digest of a file, and its first number that is not finite, after reading all of it.
 
-    Raises DataError if it cannot be read.
+    In one process an unchanged file is read once. Raises DataError if the file cannot be read.
     """
     with _reading(path, layout):
         about = path.stat()
@@ -121,7 +120,7 @@ def _look_at(path: Path, layout: LayoutName, dtype: str, version: tuple[int, int
 
 
 def _chunks(path: Path, layout: LayoutName, dtype: str) -> Iterator[Float[np.ndarray, " n_numbers"]]:
-    """Yield all numbers of a file in order, some at a time."""
+    """Yield all numbers of a file in order, in chunks."""
     if layout == "parquet":
         file = SideBySide(path, dtype)
         for batch in file.batches(max(1, _CHUNK // (8 * max(1, sum(file.widths.values()))))):
@@ -135,7 +134,7 @@ def _chunks(path: Path, layout: LayoutName, dtype: str) -> Iterator[Float[np.nda
 
 @contextmanager
 def _reading(path: Path, layout: LayoutName) -> Iterator[None]:
-    """Turn what goes wrong with a file into a DataError that names it."""
+    """Turn errors in reading a file into a DataError that names the file."""
     try:
         yield
     except (OSError, ValueError, LookupError) as error:
@@ -147,7 +146,10 @@ def _reading(path: Path, layout: LayoutName) -> Iterator[None]:
 
 
 def _open_mapped(path: Path, layout: LayoutName, dtype: str) -> np.ndarray:
-    """Return the numbers in a file, mapped; raises OSError or ValueError where there are none."""
+    """Return the numbers in a file, mapped.
+
+    Raises OSError or ValueError if there are none.
+    """
     if layout == "npy":
         found = map_npy(path)
         if found.dtype.kind != "f" or not found.flags.c_contiguous or not found.size:

@@ -1,7 +1,7 @@
-"""Ridge datamodels: regression on the masks themselves, so the summed weights of a set F are (A 1_F)ᵀ (AAᵀ + λI)⁻¹ Y with A the centred masks.
+"""Ridge datamodels: regression of outputs on the masks.
 
-What a reader would get wrong: the penalty that predicts best shrinks the *sum* over a coherent set far too
-much.
+The summed weights of a set F are (A 1_F)ᵀ (AAᵀ + λI)⁻¹ Y, where A holds the centred masks. The penalty that
+predicts best shrinks the *sum* over a coherent set far too much.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from pipeline.attribution.linear.dual import DualEstimator, Kernel
 from pipeline.core.arrays import Indices, Masks, PerOutput
 from pipeline.core.settings.neutral import setting
 
-# Training points whose mask bits are numbers at once: 20,000 models take 0.7 GB.
+# Training points whose mask bits are held as numbers at once: 20,000 models take 0.7 GB.
 _COLUMNS = 4096
 
 
@@ -29,7 +29,7 @@ class Ridge(DualEstimator):
 
     penalty: `leave-one-out` chooses for each output the penalty with the least leave-one-out error; a number
     is in units of the mean eigenvalue of K. effect_penalty: the same for the effects of removing sets, which
-    want far less shrinkage (.05 by default).
+    need far less shrinkage (0.05 by default).
     """
 
     name: ClassVar[str] = "ridge"
@@ -51,21 +51,25 @@ class Ridge(DualEstimator):
     def noise(self, fit: Arrays) -> PerOutput:
         return np.asarray(fit["amplitude"] * fit["effect_penalty"])
 
+    @override
     def fit(self, factor: Arrays, evidence: Evidence, block: Block) -> Arrays:
-        """Return `penalty`, `effect_penalty` (absolute), `r2` (leave-one-out, at `penalty`) and `amplitude`, each (n_outputs,)."""
+        """Return `penalty`, `effect_penalty`, `r2` and `amplitude`, each (n_outputs,).
+
+        The penalties are absolute. `r2` is the leave-one-out share of variance explained at `penalty`.
+        """
         check_outputs(evidence.masks, block.outputs)
         values = factor["eigenvalues"]
         squares = penalties.coordinates(factor, block.outputs) ** 2
         best = penalties.best_penalty(values, squares)
         chosen, effect = (_resolve(penalty, best, values) for penalty in (self.penalty, self.effect_penalty))
         error, r2 = penalties.errors_at(chosen, values, squares)
-        # The Bayesian reading of ridge: normal weights with variance noise/λ.
+        # In the Bayesian reading of ridge, weights are normal with variance noise/λ.
         return {"penalty": chosen, "effect_penalty": effect, "r2": r2, "amplitude": error / effect}
 
 
 @dataclass(frozen=True, eq=False)
 class LinearKernel(Kernel):
-    """The inner product of masks, both centred by the fitted ones (n_models, n_train)."""
+    """The inner product of masks, both centred by the fitted masks (n_models, n_train)."""
 
     fitted: Masks
 
@@ -85,7 +89,10 @@ class LinearKernel(Kernel):
 
 
 def inner(masks: Bool[np.ndarray, "n_masks n_train"], fitted: Masks) -> Float[np.ndarray, "n_masks n_models"]:
-    """Return the inner products of masks with the fitted ones, both centred by the latter, holding few columns as numbers at a time."""
+    """Return the inner products of masks with the fitted ones, both centred by the fitted ones.
+
+    Only few columns are held as numbers at a time.
+    """
     total = np.zeros((len(masks), len(fitted)))
     for start in range(0, fitted.shape[1], _COLUMNS):
         part = slice(start, start + _COLUMNS)

@@ -1,4 +1,4 @@
-"""Models, one plug-in a file; a new one is a file here and a line in the table."""
+"""The models that the pipeline can train: one plug-in per file, listed in the table MODELS."""
 
 from pipeline.core.registry import PluginTable
 from pipeline.models.base import Model

@@ -1,33 +1,41 @@
 """A small convolutional network.
 
-With batch_norm it has buffers that training changes, which must be stacked like parameters.
+With batch_norm it has buffers that training changes; they must be stacked like parameters.
 """
 
 from typing import ClassVar
 
 from torch import nn
+from typing_extensions import override
 
 from pipeline.core.errors import ConfigError
 from pipeline.core.settings.neutral import setting
 from pipeline.models.base import Model
 
-# Channels of images: grey, colours, colours with opacity.
+# Numbers of channels of an image: grey, colour, colour with opacity.
 CHANNELS = (1, 3, 4)
-# Height and width of an image differ by less than this factor, unlike the channels and the height of a
-# feature map.
+# Height and width of an image differ by less than this factor. Channels and height of a feature map may
+# differ by more.
 MOST_OBLONG = 4
 
 
 class Cnn(Model):
-    """Two 3 x 3 convolutions of width and 2 * width channels with a max-pool between them, the mean over all pixels, one linear layer."""
+    """Two 3 x 3 convolutions with a max-pool between them, the mean over all pixels, and one linear layer.
+
+    The convolutions have width and 2 * width channels.
+    """
 
     name: ClassVar[str] = "cnn"
 
     width: int = setting(neutral=16, ge=1, le=1_000_000)
     batch_norm: bool = setting(neutral=True)
 
+    @override
     def build(self, input_shape: tuple[int, ...], n_classes: int) -> nn.Module:
-        """Return the module; raises ConfigError unless input_shape is (channels, height, width) of at least 2 x 2 pixels."""
+        """Return the module.
+
+        Raises ConfigError unless input_shape is (channels, height, width) with at least 2 x 2 pixels.
+        """
         if _looks_channels_last(input_shape):
             raise ConfigError(
                 f"model 'cnn': inputs of shape {input_shape} look like (height, width, channels); expected "
@@ -57,8 +65,8 @@ def _looks_channels_last(shape: tuple[int, ...]) -> bool:
     """Return whether the last axis of an image's shape looks like its channels, and the first does not."""
     if len(shape) != 3 or shape[0] in CHANNELS or shape[2] not in CHANNELS or shape[1] <= shape[2]:
         return False
-    # One or four may also be a few steps in time or frequency, unless the other axes look like those of an
-    # image.
+    # A last axis of one or four may also be a few steps in time or frequency. It counts as channels only if
+    # the other axes look like those of an image.
     if shape[2] != 3 and shape[0] != shape[1]:
         return False
     return max(shape[:2]) < MOST_OBLONG * min(shape[:2])

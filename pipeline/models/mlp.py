@@ -1,19 +1,20 @@
-"""Multi-layer perceptron: the smallest network for which forgetting is not convex."""
+"""A multi-layer perceptron, the smallest network for which unlearning is not convex."""
 
 from itertools import pairwise
 from math import prod
 from typing import ClassVar
 
 from torch import nn
+from typing_extensions import override
 
 from pipeline.core.settings.neutral import setting
 from pipeline.models.base import Model
 
 
 class Mlp(Model):
-    """depth hidden layers of width rectified units on the flattened input.
+    """`depth` hidden layers of `width` rectified units on the flattened input.
 
-    Dropout is the share of hidden units left out in training.
+    dropout: the share of hidden units that training leaves out.
     """
 
     name: ClassVar[str] = "mlp"
@@ -22,10 +23,11 @@ class Mlp(Model):
     depth: int = setting(neutral=1, ge=1, le=1000)
     dropout: float = setting(neutral=0.0, ge=0, lt=1)
 
+    @override
     def build(self, input_shape: tuple[int, ...], n_classes: int) -> nn.Module:
         """Return the module; any input_shape fits.
 
-        Without dropout there is no dropout layer, so that members can be stacked.
+        With dropout 0 the module has no dropout layers, so that members can be stacked.
         """
         layers: list[nn.Module] = [nn.Flatten()]
         for n_inputs, n_outputs in pairwise([prod(input_shape), *[self.width] * self.depth]):

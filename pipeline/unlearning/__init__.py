@@ -1,4 +1,4 @@
-"""What makes a trained model behave as if it had never seen a forget set: the request and the unlearners."""
+"""The table of unlearners. They make a trained model behave as if it had never seen a forget set."""
 
 from pipeline.core.registry import PluginTable
 from pipeline.unlearning.ascent import GradientAscent

@@ -1,6 +1,8 @@
-"""Gradient ascent on the forget set: the cheapest rival, blind to where each point should stop."""
+"""Gradient ascent on the forget set, the cheapest baseline. It does not know where each point should stop."""
 
 from typing import ClassVar
+
+from typing_extensions import override
 
 from pipeline.training.recipe.objectives import ascent
 from pipeline.training.recipe.schedule import Phase
@@ -9,10 +11,10 @@ from pipeline.unlearning.unlearner import Request
 
 
 class GradientAscent(GradientBaseline):
-    """Climbs the cross-entropy of the forget set."""
+    """Ascends the cross-entropy of the forget set."""
 
     name: ClassVar[str] = "gradient_ascent"
 
+    @override
     def phases(self, request: Request) -> list[Phase]:
-        """Return the one phase of ascent."""
         return [self.phase(request, request.forget, ascent)]

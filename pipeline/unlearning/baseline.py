@@ -1,9 +1,10 @@
-"""What the gradient baselines of the literature share.
+"""The base class of the gradient baselines of the literature: descent on some points towards an objective.
 
-Descent, by default by SGD, on some points towards some objective.
+The default optimiser is SGD.
 """
 
 from pydantic import model_validator
+from typing_extensions import override
 
 from pipeline.core.arrays import Indices
 from pipeline.core.settings.neutral import setting
@@ -15,7 +16,7 @@ from pipeline.unlearning.unlearner import Request, ScheduledUnlearner, same_for_
 
 
 class GradientBaseline(Descent, ScheduledUnlearner):
-    """Settings of the literature's baselines: SGD, momentum .9, weight decay 5e-4, batches of 64.
+    """Settings of the literature's baselines: SGD, momentum 0.9, weight decay 5e-4, batches of 64.
 
     flip and crop_padding (pixels) augment images at random, as in a recipe.
     """
@@ -36,15 +37,16 @@ class GradientBaseline(Descent, ScheduledUnlearner):
 
     @property
     def augmentation(self) -> Augmentation:
-        """What is done to images at random."""
+        """The random augmentation of images."""
         return Augmentation(flip=self.flip, crop_padding=self.crop_padding)
 
+    @override
     def check(self, examples: Examples) -> None:
-        """Raise ConfigError if images are to be augmented and the data holds none."""
+        """Raise ConfigError if images are to be augmented but the data hold none."""
         self.augmentation.check(examples.input_shape)
 
     def phase(self, request: Request, points: Indices, objective: Objective) -> Phase:
-        """Return the phase that descends objective on points, the same for every member.
+        """Return the phase that descends objective on points; all members share these points.
 
         A short last batch is kept.
         """

@@ -1,9 +1,11 @@
-"""DM-Direct: the datamodel's prediction itself as the unlearned output.
+"""DM-Direct takes the datamodel's prediction as the unlearned output.
 
-A predictor: no weight moves, so nothing can be deployed from it.
+It only predicts: no weights change, so there is no model to deploy.
 """
 
 from typing import ClassVar
+
+from typing_extensions import override
 
 from pipeline.core.errors import ConfigError
 from pipeline.core.settings.neutral import setting
@@ -22,8 +24,12 @@ class DmDirect(Unlearner):
 
     multiplier: float = setting(neutral=1.0, ge=0, le=1e6)
 
+    @override
     def unlearn(self, request: Request) -> Unlearned:
-        """Return the unchanged models with the predicted logits."""
+        """Return the unchanged models with the predicted logits.
+
+        Raises ConfigError if the request has no predicted effect.
+        """
         if request.effect is None:
             raise ConfigError(
                 "dm_direct needs predicted effects; configure an estimator and a subset population"

@@ -1,6 +1,8 @@
-"""Fine-tuning on the retain set (GD): hope that what is no longer rehearsed fades."""
+"""Fine-tuning on the retain set (GD). The model should forget the points on which it no longer trains."""
 
 from typing import ClassVar
+
+from typing_extensions import override
 
 from pipeline.training.recipe.objectives import cross_entropy
 from pipeline.training.recipe.schedule import Phase
@@ -13,6 +15,6 @@ class Finetune(GradientBaseline):
 
     name: ClassVar[str] = "finetune"
 
+    @override
     def phases(self, request: Request) -> list[Phase]:
-        """Return the one phase of descent."""
         return [self.phase(request, request.retain, cross_entropy)]

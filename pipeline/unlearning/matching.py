@@ -1,8 +1,8 @@
 """Matching: fine-tune to wanted logits on the forget set and a sample of the retain set.
 
-Datamodel Matching takes the logits that a datamodel predicts for a model retrained without the forget set;
-Oracle Matching takes those of a true oracle, which is what one wants to avoid training: it bounds what
-matching can reach. (Georgiev et al. 2025, algorithms 1 and 2.)
+Datamodel Matching uses the logits that a datamodel predicts for a model retrained without the forget set.
+Oracle Matching uses the logits of a true oracle. Unlearning is meant to avoid the training of oracles, so
+Oracle Matching is only a bound on what matching can reach. Source: Georgiev et al. 2025, algorithms 1 and 2.
 """
 
 from abc import abstractmethod
@@ -10,6 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 from pydantic import model_validator
+from typing_extensions import override
 
 from pipeline.core.arrays import Logits
 from pipeline.core.errors import ConfigError
@@ -21,11 +22,13 @@ from pipeline.unlearning.unlearner import Request, ScheduledUnlearner, check_wan
 
 
 class Matching(Descent, ScheduledUnlearner):
-    """Descends the squared error to wanted logits, by default with Adam and a learning rate that loses 5 % an epoch.
+    """Descends the squared error to wanted logits.
 
-    The optimiser limits how close models come: Muon (momentum .9, nesterov, rate .02, linear) leaves half of
-    what Adam leaves. Each member matches the forget set, listed `forget_multiplier` times, and
-    `retain_points` of the retain set, drawn once without replacement under the member's own seed.
+    The default optimiser is Adam with a learning rate that falls by 5 % an epoch. The optimiser limits how
+    close models come to the wanted logits: Muon (momentum 0.9, Nesterov, learning rate 0.02, linear schedule)
+    leaves half of the distance that Adam leaves. Each member matches the forget set, listed
+    `forget_multiplier` times, and `retain_points` points of the retain set. These points are drawn once,
+    without replacement, with the member's own seed.
     """
 
     retain_points: int = setting(neutral=140, ge=0, le=10_000_000)
@@ -48,8 +51,8 @@ class Matching(Descent, ScheduledUnlearner):
     def _check_wanted_logits(self, found: Logits, request: Request) -> None:
         check_wanted_logits(found, request, "wanted logits")
 
+    @override
     def phases(self, request: Request) -> list[Phase]:
-        """Return the one phase of matching."""
         n_retain = min(self.retain_points, len(request.retain))
         samples = [
             generator("retain_sample", seed).choice(request.retain, n_retain, replace=False)
@@ -71,31 +74,43 @@ class Matching(Descent, ScheduledUnlearner):
 
 
 class Dmm(Matching):
-    """Datamodel Matching: the wanted logits are each model's own plus `multiplier` × the predicted effect of removing the forget set."""
+    """Datamodel Matching: the wanted logits are each model's own logits plus the scaled predicted effect.
+
+    The effect is that of removing the forget set; `multiplier` scales it.
+    """
 
     name: ClassVar[str] = "dmm"
     needs: ClassVar[frozenset[str]] = frozenset({"effect"})
 
     multiplier: float = setting(neutral=1.0, gt=0, le=1e6)
 
+    @override
     def wanted_logits(self, request: Request) -> Logits:
-        """Return the predicted oracle's logits, computed once from the starting models and frozen."""
+        """Return the predicted logits of the oracles, computed once from the starting models and then fixed.
+
+        Raises ConfigError if the request has no predicted effect.
+        """
         if request.effect is None:
             raise ConfigError("dmm needs predicted effects; configure an estimator and a subset population")
         return np.asarray(request.logits + self.multiplier * request.effect)
 
 
 class OracleMatching(Matching):
-    """Oracle Matching: each model matches one true oracle, never an average, whose spread would be too small.
+    """Oracle Matching: each model matches one true oracle.
 
-    The teachers are the `floor` population, so that no model is judged against the oracle it copied.
+    It never matches an average of oracles, because the spread of averages would be too small. The teachers
+    are the `floor` population, so that no model is judged against the oracle that it copied.
     """
 
     name: ClassVar[str] = "oracle_matching"
     needs: ClassVar[frozenset[str]] = frozenset({"oracle"})
 
+    @override
     def wanted_logits(self, request: Request) -> Logits:
-        """Return the teachers' logits."""
+        """Return the teachers' logits.
+
+        Raises ConfigError if the request has no oracles.
+        """
         if request.oracle_logits is None:
             raise ConfigError(
                 "oracle_matching needs true oracles; configure populations.floor, from which it takes its "

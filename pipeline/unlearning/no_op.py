@@ -1,6 +1,8 @@
-"""Doing nothing: what every other unlearner has to beat."""
+"""Doing nothing, the baseline that every other unlearner has to beat."""
 
 from typing import ClassVar
+
+from typing_extensions import override
 
 from pipeline.unlearning.unlearner import Request, Unlearned, Unlearner
 
@@ -11,6 +13,6 @@ class NoOp(Unlearner):
     name: ClassVar[str] = "no_op"
     moves_weights: ClassVar[bool] = False
 
+    @override
     def unlearn(self, request: Request) -> Unlearned:
-        """Return the models unchanged."""
         return Unlearned(states=request.states, logits=request.logits, n_samples=0)

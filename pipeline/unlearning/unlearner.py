@@ -1,6 +1,6 @@
-"""The request to unlearn and the plug-in that answers it.
+"""The request to unlearn, and the base classes of the plug-ins that answer it.
 
-Most unlearners are a schedule of phases for the one training loop.
+Most unlearners are a list of phases for the training loop.
 """
 
 from abc import abstractmethod
@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import model_validator
 from torch import Tensor, nn
+from typing_extensions import override
 
 from pipeline.core.arrays import Effects, Indices, Logits
 from pipeline.core.errors import ConfigError, ShapeError
@@ -28,13 +29,14 @@ from pipeline.training.snapshots import Recorder, Snapshot, Snapshots, take_snap
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """Models that must forget, and what may be known for it.
+    """Models that must forget, and the information that an unlearner may use.
 
-    states: the n_members trained models; logits (n_members, n_points, n_classes) theirs on all points; forget
-    and retain: training ids; seeds (n_members,). effect (n_points, n_classes): predicted change of the
-    logits; oracle_logits (n_members, n_points, n_classes): one true oracle for each member. The last two are
-    there only for unlearners that need them. n_saved: of how many models, the first ones, the states are
-    saved.
+    states: the n_members trained models. logits (n_members, n_points, n_classes): their logits on all points.
+    forget, retain: training ids. seeds (n_members,). effect (n_points, n_classes): the predicted change of
+    the logits. oracle_logits (n_members, n_points, n_classes): the logits of one true oracle for each member.
+    effect and oracle_logits are given only to unlearners that need them. n_saved: the number of models,
+    counted from the first, whose states are saved. Raises ConfigError on an empty forget set, ShapeError if
+    states, logits and seeds differ in length.
     """
 
     template: nn.Module
@@ -63,9 +65,9 @@ class Request:
         return compute_logits(self.template, states, self.data, kind=self.kind)
 
     def take_snapshot(self, states: States, *, after: int, n_samples: int) -> Snapshot:
-        """Return a snapshot of the models at states; nothing is changed by it.
+        """Return a snapshot of the models at states, without changing anything.
 
-        after: epochs or steps taken so far. n_samples: samples that each model has used in gradient
+        after: epochs or steps taken so far. n_samples: samples that each model has used so far in gradient
         evaluations.
         """
         evaluate, n_kept = self.compute_logits, self.n_saved
@@ -74,10 +76,10 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True)
 class Unlearned:
-    """The answer: states and logits after unlearning, and the samples that each member used for gradients.
+    """The answer to a request: states and logits after unlearning, and the cost.
 
-    snapshots: the models along the way, in order, if they were asked for. The last of them is the answer
-    itself.
+    n_samples: samples that each member used for gradients. snapshots: the models along the way, in order, if
+    they were asked for. The last of them is the answer itself.
     """
 
     states: States
@@ -87,11 +89,12 @@ class Unlearned:
 
 
 class Unlearner(Plugin):
-    """Makes models forget. needs may name `effect` (a datamodel's prediction) or `oracle` (true oracles).
+    """Base class of unlearners, which make models forget.
 
-    moves_weights says whether it trains. start is the role of the models that are to forget. An unlearner
-    that descends phases has the setting `snapshots`. Another one may declare it as `snapshots: Snapshots |
-    None = setting(neutral=None)`; it then returns snapshots with its answer, see Request.take_snapshot.
+    needs: may contain `effect` (a datamodel's prediction) and `oracle` (true oracles). moves_weights: whether
+    the unlearner trains. start: the role of the models that must forget. An unlearner that descends phases
+    has the setting `snapshots`. Any other unlearner may declare it as `snapshots: Snapshots | None =
+    setting(neutral=None)`; it then returns snapshots with its answer, see Request.take_snapshot.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset()
@@ -109,16 +112,16 @@ class Unlearner(Plugin):
 
     @property
     def snapshots_wanted(self) -> Snapshots | None:
-        """When snapshots are to be taken, None if they are not."""
+        """The setting that says when to take snapshots; None if none are wanted."""
         wanted = getattr(self, "snapshots", None)
         return wanted if isinstance(wanted, Snapshots) else None
 
     def check(self, examples: Examples) -> None:
-        """Raise ConfigError or DataError for settings that do not fit the data, before anything is computed."""
+        """Raise ConfigError or DataError if the settings do not fit the data, before anything is computed."""
 
     @abstractmethod
     def unlearn(self, request: Request) -> Unlearned:
-        """Return the models after unlearning; the request is left as it is."""
+        """Return the models after unlearning; leave the request as it is."""
 
     def _check_unlearn(self, found: Unlearned, request: Request) -> None:
         check_wanted_logits(found.logits, request, "logits")
@@ -144,7 +147,7 @@ class Unlearner(Plugin):
 
 
 class ScheduledUnlearner(Unlearner):
-    """An unlearner that is a list of phases; subclasses say which."""
+    """An unlearner that is a list of phases; subclasses return the phases."""
 
     snapshots: Snapshots | None = setting(neutral=None)
 
@@ -158,6 +161,7 @@ class ScheduledUnlearner(Unlearner):
         for phase in found:
             check_phase(phase, request)
 
+    @override
     def unlearn(self, request: Request) -> Unlearned:
         """Return the models after descending all phases."""
         phases = self.phases(request)
@@ -185,7 +189,7 @@ class ScheduledUnlearner(Unlearner):
 
 
 def check_wanted_logits(logits: Logits, request: Request, name: str) -> None:
-    """Raise ShapeError unless logits are numbers of the shape of the request's."""
+    """Raise ShapeError unless logits are floats of the same shape as the request's logits."""
     if not fits(logits, np.ndarray) or logits.dtype.kind != "f" or logits.shape != request.logits.shape:
         raise ShapeError(
             f"`{name}` is {describe_value(logits)}; expected floats of shape {request.logits.shape}"
@@ -193,7 +197,7 @@ def check_wanted_logits(logits: Logits, request: Request, name: str) -> None:
 
 
 def check_snapshots(found: Unlearned, request: Request) -> None:
-    """Raise ShapeError unless the snapshots follow each other, fit the request, and end with the answer."""
+    """Raise ShapeError unless the snapshots are in order, fit the request and end with the answer."""
     before = (-1, -1)
     for snapshot in found.snapshots:
         if not isinstance(snapshot, Snapshot):
@@ -216,7 +220,11 @@ def check_snapshots(found: Unlearned, request: Request) -> None:
 
 
 def check_phase(phase: Phase, request: Request) -> None:
-    """Raise ShapeError unless a phase lists points of the data, one list for each model, and targets for all points."""
+    """Raise ShapeError unless a phase fits the request.
+
+    It must list ids of points of the data, one list for each model. Targets, if there are any, must cover all
+    points.
+    """
     points, targets, n_points = phase.points, phase.targets, len(request.data.labels)
     if points.dtype.kind not in "iu" or points.ndim != 2 or len(points) != len(request.seeds):
         raise ShapeError(
@@ -241,5 +249,5 @@ def check_phase(phase: Phase, request: Request) -> None:
 
 
 def same_for_all(indices: Indices, n_models: int) -> np.ndarray:
-    """Return indices repeated for each member, (n_models, n_indices)."""
+    """Return indices repeated for each model, (n_models, n_indices)."""
     return np.broadcast_to(indices, (n_models, len(indices)))

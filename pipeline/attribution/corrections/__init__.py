@@ -1,1 +1,1 @@
-"""Estimators that correct the effects that another estimator predicts."""
+"""Corrections of the effects that an estimator predicts."""

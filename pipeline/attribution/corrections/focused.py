@@ -1,9 +1,9 @@
-"""What a few pairs of models, with and without one forget set, say of its effect, and how that corrects what a datamodel predicts.
+"""Correction of a datamodel's prediction by a few pairs of models, with and without one forget set.
 
-The models of a pair share their seed and all other points, so most of their randomness cancels: on digits the
-difference of a full model and its retraining varies 5 to 14 times less than that of two models with seeds of
-their own. Pairs are right on average and few; datamodels are precise for most outputs and wrong by several
-standard errors where they extrapolate. Each is therefore weighed by how far off it is found to be.
+The models of a pair share their seed and all other points, so most of their randomness cancels. On digits the
+difference of a full model and its retraining varies 5 to 14 times less than that of two models with different
+seeds. Pairs are right on average, but few. Datamodels are precise for most outputs, but wrong by several
+standard errors where they extrapolate. Each is therefore weighted by its estimated error.
 """
 
 from dataclasses import dataclass
@@ -15,16 +15,16 @@ from pipeline.attribution.datamodel import Effect
 from pipeline.core.arrays import PerOutput
 from pipeline.core.errors import ShapeError
 
-# How many pairs the variance common to a group of outputs counts for beside that of an output's own few
-# pairs.
+# The weight of the variance that a group of outputs shares, as a number of pairs, beside the variance of an
+# output's own few pairs.
 COMMON_PAIRS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
 class Contrast:
-    """Over n_pairs pairs, what leaving the set out changes.
+    """The change of outputs over n_pairs pairs when the forget set is left out.
 
-    Mean and variance of a single pair, both (n_outputs,).
+    mean and variance (n_outputs,): those of a single pair.
     """
 
     mean: PerOutput
@@ -32,10 +32,11 @@ class Contrast:
     n_pairs: int
 
     def squared_error(self, forgotten: Bool[np.ndarray, " n_outputs"]) -> PerOutput:
-        """Return the squared standard error of the mean (n_outputs,), given which outputs are those of forgotten points.
+        """Return the squared standard error of the mean, (n_outputs,).
 
-        Two pairs say little of a variance, so each is drawn towards the mean of its group, forgotten points
-        or all others, whose effects vary unlike (moderated variances, Smyth 2004).
+        forgotten marks the outputs of forgotten points. Two pairs say little about a variance. So each
+        variance is shrunk towards the mean of its group, forgotten points or all others, because the effects
+        of the two groups vary differently (moderated variances, Smyth 2004).
         """
         common = np.zeros_like(self.variance)
         for group in (forgotten, ~forgotten):
@@ -45,9 +46,10 @@ class Contrast:
 
 
 def contrast(*, kept: Float[np.ndarray, "..."], left_out: Float[np.ndarray, "..."]) -> Contrast:
-    """Return the contrast of models that left the forget set out with those that kept it, both (n_pairs, n_outputs) in the order of pairs.
+    """Return the contrast of models that left the forget set out with models that kept it.
 
-    Raises ShapeError unless there are as many of both, and at least two.
+    Both arrays are (n_pairs, n_outputs), in the order of pairs. Raises ShapeError unless both have the same
+    shape and at least two pairs.
     """
     if kept.shape != left_out.shape or len(kept) < 2:
         raise ShapeError(
@@ -61,14 +63,13 @@ def contrast(*, kept: Float[np.ndarray, "..."], left_out: Float[np.ndarray, "...
 
 
 def combined(predicted: Effect, seen: Contrast, *, forgotten: Bool[np.ndarray, " n_outputs"]) -> Effect:
-    """Return the effect that a prediction and pairs make likely together.
+    """Return the mean of a prediction and of pairs, weighted by precision, and its standard error.
 
-    Their mean, weighed by precision, and its standard error.
-
-    The squared error of the prediction is taken from its mean squared distance to the pairs, less what chance
-    moved those, but never to be smaller than claimed: with one error for all outputs this is the
-    positive-part estimator of James and Stein (1961) towards the prediction. Half of it is shared out as the
-    prediction claims and half evenly, since claims know noise and not what lies beyond the subsets seen.
+    The squared error of the prediction is estimated by its mean squared distance to the pairs, less the
+    variance of the pairs, but never smaller than claimed. With one error for all outputs this is the
+    positive-part estimator of James and Stein (1961) towards the prediction. Half of the squared error is
+    distributed in proportion to the claimed errors, half evenly. The reason is that claims cover noise, but
+    not the error beyond the subsets seen.
     """
     chance = seen.squared_error(forgotten)
     claimed = np.square(np.nan_to_num(predicted.standard_error), dtype=np.float64)
@@ -80,9 +81,9 @@ def combined(predicted: Effect, seen: Contrast, *, forgotten: Bool[np.ndarray, "
 
 
 def _relative(claimed: PerOutput) -> Float[np.ndarray, " n_outputs"]:
-    """Return squared errors over their mean.
+    """Return squared errors divided by their mean.
 
-    An estimator that claims or knows none is taken to be as wrong everywhere.
+    If the estimator claims no errors or knows none, it counts as equally wrong everywhere.
     """
     mean = claimed.mean()
     return claimed / mean if mean > 0 else np.ones_like(claimed)

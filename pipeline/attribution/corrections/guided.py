@@ -1,9 +1,10 @@
-"""Effects drawn towards those of a guide, another estimator that needs no subset models, as far as their own noise keeps the two apart.
+"""Correction of effects towards those of a guide, another estimator that needs no subset models.
 
-A datamodel is right on average and noisy; steps of trained models have no such noise, and are wrong where a
-set is large or mislabelled. So how far the guide can be trusted, and by how much it must be stretched, is
-learnt for each set from all outputs at once: empirical Bayes with the guide as prior mean (James and Stein
-1961, Morris 1983). Where both disagree by more than noise, as on mislabelled points, hardly anything moves.
+A datamodel is right on average but noisy. Steps of trained models have no such noise, but are wrong where a
+set is large or mislabelled. So the trust in the guide, and the factor that stretches it, are learnt for each
+set from all outputs at once: empirical Bayes with the guide as prior mean (James and Stein 1961, Morris
+1983). Effects move towards the guide only as far as their own noise explains the difference. Where both
+differ by more than noise, as on mislabelled points, effects hardly move.
 """
 
 import numpy as np
@@ -13,10 +14,10 @@ from pipeline.attribution.datamodel import Effect
 from pipeline.core.arrays import PerOutput
 from pipeline.core.errors import ShapeError
 
-# Rounds in which stretch and variance are found from each other; the shares kept settle to .01 in about ten.
+# Rounds that estimate stretch and variance from each other; the kept shares settle to 0.01 in about ten.
 ROUNDS = 20
-# The least variance about the guide, as a share of the mean noise: with less, a lucky agreement would pass
-# for certainty.
+# The least variance around the guide, as a share of the mean noise. With less, a chance agreement would count
+# as certainty.
 _LEAST = 0.1
 
 
@@ -27,13 +28,12 @@ def guided(
     forgotten: Bool[np.ndarray, " _"],
     curvature: float = 0.0,
 ) -> Effect:
-    """Return what a prediction and a guide (n_outputs,) make likely together.
+    """Return the effect that combines a prediction and a guide (n_outputs,).
 
-    Raises ShapeError if they are of different outputs.
-
-    The outputs of forgotten points and all others, whose effects vary unlike, are each taken to vary normally
-    about c × guide, with a variance v of their own; the noise of the prediction is its squared standard error
-    less `curvature` of it, which is no noise and is added again.
+    The effects of forgotten points and those of all other points vary differently, so they form two groups.
+    The effects of each group are taken as normal around c × guide, with a variance v of their own. The noise
+    of the prediction is its squared standard error less the square of `curvature` × effect, which is not
+    noise and is added again at the end. Raises ShapeError if prediction and guide are of different outputs.
     """
     if guide.shape != predicted.mean.shape or forgotten.shape != guide.shape:
         raise ShapeError(
@@ -57,7 +57,7 @@ def _drawn(mean: PerOutput, guide: PerOutput, noise: PerOutput) -> tuple[PerOutp
     for _ in range(ROUNDS):
         precision = 1 / (variance + noise)
         power = float((precision * guide**2).sum())
-        # A guide that points the other way is none.
+        # A guide that points in the opposite direction is ignored.
         stretch = max(float((precision * guide * mean).sum()) / power, 0.0) if power > 0 else 0.0
         variance = max(
             float((precision * ((mean - stretch * guide) ** 2 - noise)).sum() / precision.sum()), least

@@ -1,1 +1,1 @@
-"""Estimators that need no subset models: they follow the gradients of trained models."""
+"""Estimators that need no subset models; they follow the gradients of trained models."""

@@ -1,12 +1,13 @@
-"""Influence: one damped Gauss-Newton step of each trained model for a whole set at once, with the curvature of the points that are left.
+"""Influence: one damped Gauss-Newton step of each trained model for a whole set at once.
 
-Removing F moves the parameters by (H_R + λI)⁻¹ Σ_F g_i, where g_i is the gradient of point i's loss and H_R =
-Σ_{i not in F} J_iᵀ (diag p_i − p_i p_iᵀ) J_i, the generalised Gauss-Newton matrix of the others (Koh and
-Liang 2017 with the whole set's curvature taken out; Martens 2020 for the matrix.) H is a sum of outer
-products of *rows*, gradients of the logits' mixtures that a point is unsure of; kept are those with the most
-doubt, and of their span the principal axes, in which a set's curvature is taken out and the rest solved for.
-Steps are combinations of rows, never stored as parameters. The formulas hold for cross-entropy; another
-objective brings its own slopes and curvatures.
+The step uses the curvature of the points that remain. Removing F moves the parameters by (H_R + λI)⁻¹ Σ_F
+g_i. Here g_i is the gradient of point i's loss, and H_R = Σ_{i not in F} J_iᵀ (diag p_i − p_i p_iᵀ) J_i is
+the generalised Gauss-Newton matrix of the other points (Koh and Liang 2017, with the curvature of the whole
+set taken out; Martens 2020 for the matrix). H is a sum of outer products of *rows*: gradients of the mixtures
+of logits about which a point is unsure. Only the rows with the most doubt are kept, and of their span only
+the principal axes. In these axes the curvature of a set is taken out and the system is solved. Steps are
+combinations of rows and are never stored as parameters. The formulas hold for cross-entropy; another
+objective provides its own slopes and curvatures.
 """
 
 from typing import ClassVar
@@ -24,15 +25,15 @@ from pipeline.core.settings.neutral import setting
 from pipeline.training.gradients import Checkpoints, Cotangents, Vectors
 from pipeline.training.recipe.objectives import LabelObjective
 
-# Numbers that the rows may take: 4 GB.
+# The most numbers that the rows may take: 4 GB.
 _MOST_NUMBERS = 2**30
 
 
 class GroupInfluence(StepEstimator):
     """Damped Gauss-Newton steps.
 
-    damping: λ over the number of training points, on the scale of weight decay; it also stands for training
-    that stops early. Each model keeps the curvature of `rows` rows on `axes` principal axes.
+    damping: λ divided by the number of training points, on the scale of weight decay. It also stands for
+    training that stops early. Each model keeps the curvature of `rows` rows on `axes` principal axes.
     """
 
     name: ClassVar[str] = "influence"
@@ -42,6 +43,7 @@ class GroupInfluence(StepEstimator):
     rows: int = setting(neutral=2048, ge=1, le=1_000_000_000)
     axes: int = setting(neutral=512, ge=1, le=100_000)
 
+    @override
     def check_size(self, checkpoints: Checkpoints) -> None:
         """Raise ConfigError if the rows of one model would not fit in memory."""
         n_rows = min(self.rows, checkpoints.n_train * checkpoints.n_classes)
@@ -51,8 +53,12 @@ class GroupInfluence(StepEstimator):
                 "set `layers` to 'last'"
             )
 
+    @override
     def look(self, checkpoints: Checkpoints, model: int) -> dict[str, np.ndarray]:
-        """Return, for each row, `owner` (its point), `cotangent` (n_classes,) and `axes` (n_axes,), its place on the principal axes."""
+        """Return `owner`, `cotangent` (n_classes,) and `axes` (n_axes,) of each row.
+
+        `owner` is the row's point. `axes` is the row's position on the principal axes.
+        """
         self.check_size(checkpoints)
         points = np.arange(checkpoints.n_train)
         owners, cotangents = _doubts(
@@ -68,10 +74,11 @@ class GroupInfluence(StepEstimator):
             "axes": (vectors * np.sqrt(np.maximum(values, 1e-9))).astype(np.float32),
         }
 
+    @override
     def coefficients(
         self, learnt: Arrays, checkpoints: Checkpoints, model: int, removed: Removed
     ) -> Coefficients:
-        """Return how much of each row a step takes back."""
+        """Return the amount of each row that is subtracted in a step."""
         axes, damping = learnt["axes"].astype(np.float64), self.damping * checkpoints.n_train
         values = np.square(axes).sum(axis=0)
         pulls = checkpoints.pull(
@@ -102,10 +109,14 @@ class GroupInfluence(StepEstimator):
             self.damping * checkpoints.n_train
         )
 
+    @override
     def singles(
         self, learnt: Arrays, checkpoints: Checkpoints, model: int, points: Indices, cotangents: Cotangents
     ) -> Float[np.ndarray, "n_train n_listed"]:
-        """See StepEstimator; as influence functions have it, but for each point's own curvature, which goes with it."""
+        """Return the change of a model's outputs when each training point alone is removed.
+
+        This is the formula of influence functions, except that each point's own curvature is removed with it.
+        """
         everything, axes = np.arange(checkpoints.n_train), learnt["axes"].astype(np.float64)
         values, damping = np.square(axes).sum(axis=0), self.damping * checkpoints.n_train
         vectors = checkpoints.gradients(model, points, cotangents)
@@ -123,7 +134,7 @@ class GroupInfluence(StepEstimator):
     def _errors(
         self, checkpoints: Checkpoints, model: int, removed: Removed
     ) -> Float[np.ndarray, "n_sets n_train n_classes"]:
-        """Return the gradients of the removed points' losses by their logits; 0 for the others."""
+        """Return the gradients of the removed points' losses by their logits; 0 for the other points."""
         points = np.arange(checkpoints.n_train)
         errors = checkpoints.objective.slopes(checkpoints.logits(model, points), checkpoints.labels[points])
         return (removed[:, :, None] * errors).astype(np.float32)
@@ -150,7 +161,11 @@ def _over_points(
 def _without_own_curvature(
     learnt: Arrays, errors: Float[np.ndarray, "n_train n_classes"], damping: float
 ) -> Float[np.ndarray, "n_train n_classes"]:
-    """Return errors that pull against the curvature of all points as far as the given ones do against that of the others, by Woodbury's formula."""
+    """Return errors corrected for each point's own curvature, by Woodbury's formula.
+
+    With the curvature of all points, a corrected error gives the step that the given error gives with the
+    curvature of the other points.
+    """
     weighted = learnt["axes"] / (np.square(learnt["axes"]).sum(axis=0) + damping)
     corrected = errors.copy()
     for point in np.unique(learnt["owner"]).tolist():
@@ -166,7 +181,10 @@ def _without_own_curvature(
 def _doubts(
     curvatures: Float[np.ndarray, "n_train n_classes n_classes"], n_rows: int
 ) -> tuple[Indices, Float[np.ndarray, "n_rows n_classes"]]:
-    """Return the points and mixtures of logits (n_rows, n_classes) in which losses bend most, each scaled by the root of how much."""
+    """Return the points and mixtures of logits (n_rows, n_classes) with the largest curvature of the loss.
+
+    Each mixture is scaled by the square root of its curvature.
+    """
     values, vectors = np.linalg.eigh(curvatures)
     most = np.sort(np.argsort(-values, axis=None, kind="stable")[:n_rows])
     owners, which = np.unravel_index(most, values.shape)

@@ -1,10 +1,8 @@
-"""Attribution from checkpoints.
+"""Attribution from checkpoints: removing points moves each trained model by a step in its parameters.
 
-Removing points moves each trained model by a step in its parameters, which is pushed through to every output.
-
-Nothing is kept for each output, and no gradient of an output is taken: one forward derivative of the model
-serves all points and classes at once. A step is known by its coefficients, far fewer than parameters, which
-`factor` keeps for the held-out masks.
+The step is pushed through to every output. One forward derivative of the model serves all points and classes
+at once, so nothing is stored for each output, and no gradient of an output is taken. A step is given by its
+coefficients, which are far fewer than parameters; `factor` stores them for the held-out masks.
 """
 
 from abc import abstractmethod
@@ -35,15 +33,15 @@ Coefficients = Float[np.ndarray, "n_sets n_rows"]
 
 
 class StepEstimator(Estimator):
-    """Predicts with the mean over trained models of what a step does to their outputs.
+    """Predicts the mean over trained models of the change that a step makes to their outputs.
 
-    layers: which parameters move, `all` or those of the `last` linear layer, for models of many parameters.
-    curvature: what the standard error adds to the spread over models, as a share of the effect, for what a
-    step to first order misses.
+    layers: the parameters that move, `all` or those of the `last` linear layer, for models with many
+    parameters. curvature: the error of a step to first order, as a share of the effect; the standard error
+    adds it to the spread over models.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"checkpoints"})
-    # The objectives of training whose derivatives the steps follow.
+    # Training objectives whose derivatives the steps follow.
     knows: ClassVar[tuple[type, ...]] = ()
 
     layers: Literal["all", "last"] = setting(neutral="all")
@@ -51,15 +49,15 @@ class StepEstimator(Estimator):
 
     @abstractmethod
     def look(self, checkpoints: Checkpoints, model: int) -> dict[str, np.ndarray]:
-        """Return what the steps of one model rest on, as arrays of one length, n_rows."""
+        """Return the arrays that the steps of one model need, all of length n_rows."""
 
     @abstractmethod
     def coefficients(
         self, learnt: Arrays, checkpoints: Checkpoints, model: int, removed: Removed
     ) -> Coefficients:
-        """Return the coefficients of a model's steps when each of some sets is removed.
+        """Return the coefficients of a model's steps, one row for each removed set.
 
-        Learnt is what `look` returned.
+        learnt: the result of `look`.
         """
 
     @abstractmethod
@@ -77,15 +75,16 @@ class StepEstimator(Estimator):
     def singles(
         self, learnt: Arrays, checkpoints: Checkpoints, model: int, points: Indices, cotangents: Cotangents
     ) -> Float[np.ndarray, "n_train n_listed"]:
-        """Return how a model's outputs change when each training point alone is removed.
+        """Return the change of a model's outputs when each training point alone is removed.
 
-        Those that cotangents name of listed points.
+        The outputs are those of the listed points that cotangents name.
         """
 
+    @override
     def check_model(self, build: Builder, examples: Examples) -> None:
         """Take the derivatives of a fresh model once, at two points.
 
-        Raises ConfigError if torch cannot, or not of these parameters.
+        Raises ConfigError if torch cannot take them, or not with respect to the parameters that move.
         """
         fresh = Checkpoints(build, lambda: initial_states(build, [0]), examples)
         checkpoints, points = fresh if self.layers == "all" else fresh.last_layer(), np.arange(2)
@@ -101,8 +100,9 @@ class StepEstimator(Estimator):
             ) from error
         self.check_size(checkpoints)
 
+    @override
     def check_objective(self, objective: object) -> None:
-        """Raise ConfigError unless steps can follow the objective that models are trained by."""
+        """Raise ConfigError unless steps can follow the objective with which models are trained."""
         if not isinstance(objective, self.knows):
             raise ConfigError(
                 f"{plugin_name(self)} does not know the derivatives of {objective!r}, which models are "
@@ -112,13 +112,13 @@ class StepEstimator(Estimator):
             )
 
     def check_size(self, checkpoints: Checkpoints) -> None:
-        """Raise ConfigError if what is kept of models as large as these would be too large.
+        """Raise ConfigError if the data stored for models of this size would be too large.
 
-        By default nothing is.
+        By default nothing is stored.
         """
 
     def checkpoints(self, evidence: Evidence) -> Checkpoints:
-        """Return the trained models; raises ConfigError if they are fewer than 2."""
+        """Return the trained models; raises ConfigError if there are fewer than 2."""
         found = (
             evidence.checkpoints()
             if self.layers == "all"
@@ -131,8 +131,12 @@ class StepEstimator(Estimator):
             )
         return found
 
+    @override
     def factor(self, evidence: Evidence) -> Arrays:
-        """Return what `look` returned for each model, (n_rows, n_models, …), and `heldout` (n_rows, n_models, n_heldout), coefficients."""
+        """Return the results of `look` for each model, (n_rows, n_models, …).
+
+        If there are held-out masks, `heldout` (n_rows, n_models, n_heldout) holds their coefficients.
+        """
         checkpoints = self.checkpoints(evidence)
         looks = [self.look(checkpoints, model) for model in range(checkpoints.n_models)]
         found = {name: np.stack([look[name] for look in looks], axis=1) for name in looks[0]}
@@ -144,13 +148,14 @@ class StepEstimator(Estimator):
         ]
         return found | {"heldout": np.stack(heldout, axis=1)}
 
+    @override
     def fit(self, factor: Arrays, evidence: Evidence, block: Block) -> Arrays:
-        """Return `start` (n_outputs,), what the models' outputs are before anything is removed."""
+        """Return `start` (n_outputs,), the models' mean outputs before anything is removed."""
         check_outputs(evidence.masks, block.outputs)
         return {"start": block.outputs.mean(axis=0)}
 
+    @override
     def datamodel(self, factor: Arrays, fit: Arrays, evidence: Evidence, block: Block) -> "StepDatamodel":
-        """Return the datamodel of a block of outputs."""
         return StepDatamodel(
             estimator=self, factor=factor, evidence=evidence, block=block, start=fit["start"]
         )
@@ -166,9 +171,9 @@ class StepEstimator(Estimator):
 
 @dataclass(frozen=True, kw_only=True)
 class StepDatamodel:
-    """Outputs of a block as steps of trained models change them.
+    """Predicts the outputs of a block from the steps of trained models.
 
-    Start (n_outputs,) is where they are with all points.
+    start (n_outputs,): the outputs with all points.
     """
 
     estimator: StepEstimator
@@ -185,7 +190,7 @@ class StepDatamodel:
     def predict_with(
         self, masks: Masks, coefficients: Float[np.ndarray, "n_rows n_checkpoints n_sets"] | None
     ) -> Outputs:
-        """Return predicted outputs for masks whose coefficients are known, as some are."""
+        """Return predicted outputs for masks, whose coefficients are computed if they are None."""
         checkpoints = self.estimator.checkpoints(self.evidence)
         total = np.zeros((len(masks), len(self.start)))
         size = max(1, PARAMETERS // checkpoints.n_parameters)
@@ -198,9 +203,8 @@ class StepDatamodel:
     def effect_of_removing(self, indices: Indices) -> Effect:
         """Return the predicted change of each output when indices are removed.
 
-        The mean over models, with its standard error.
-
-        Raises DataError on ids that are repeated or not training points.
+        It is the mean over models, with its standard error. Raises DataError on ids that are repeated or not
+        training points.
         """
         indices = as_indices(indices, self.evidence.n_train)
         steps = self.evidence.once(
@@ -213,10 +217,7 @@ class StepDatamodel:
         )
 
     def weights(self) -> Float[np.ndarray, "n_train n_outputs"]:
-        """Return what each training point adds to each output.
-
-        The change when it alone is removed, negated.
-        """
+        """Return what each training point adds to each output: the negated effect of removing it alone."""
         return -self.effects_of_each()[0]
 
     def effects_of_each(
@@ -224,7 +225,7 @@ class StepDatamodel:
     ) -> tuple[Float[np.ndarray, "n_train n_outputs"], Float[np.ndarray, "n_train n_outputs"]]:
         """Return the effects of removing each training point alone: means and standard errors.
 
-        Costs as much memory for each trained model.
+        The computation takes as much memory as one result for each trained model.
         """
         checkpoints, points = (
             self.estimator.checkpoints(self.evidence),
@@ -246,7 +247,7 @@ class StepDatamodel:
         )
 
     def _learnt(self) -> Iterator[tuple[int, Arrays]]:
-        """Yield each model and what was learnt of it."""
+        """Yield each model with the results of `look` for it."""
         names = [name for name in self.factor if name != "heldout"]
         for model in range(self.estimator.checkpoints(self.evidence).n_models):
             yield model, {name: self.factor[name][:, model] for name in names}
@@ -262,12 +263,12 @@ class StepDatamodel:
         return np.concatenate([self._steps(model, learnt, removed, None) for model, learnt in self._learnt()])
 
     def _pushed(self, model: int, steps: Vectors) -> Float[np.ndarray, "n_sets n_outputs"]:
-        """Return how a model's outputs change under steps."""
+        """Return the change of a model's outputs under steps."""
         changes = self.estimator.checkpoints(self.evidence).push(model, steps, self.block.points)
         return np.einsum("snk,nok->sno", changes, self._cotangents(model)).reshape(len(steps), -1)
 
     def _cotangents(self, model: int) -> Float[np.ndarray, "n_block_points per_point n_classes"]:
-        """Return what the block's outputs are of its points' logits: each of them, or the margin."""
+        """Return the cotangents of the block's outputs: each logit of a point, or its margin."""
         checkpoints, points = self.estimator.checkpoints(self.evidence), self.block.points
         if self.block.per_point == checkpoints.n_classes:
             return np.broadcast_to(

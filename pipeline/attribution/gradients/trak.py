@@ -1,17 +1,18 @@
-"""TRAK: each trained model is taken for a logistic regression on projected gradients of its margins, in which removing a point is one Newton step.
+"""TRAK: removing a point is one Newton step of a logistic regression on projected gradients of margins.
 
-With φ_i the projected gradient of training point i's margin and p_i the probability of its label, the loss is
-log(1 + exp(−margin)), so that point i pulls with (1 − p_i) φ_i and bends with p_i (1 − p_i) φ_i φ_iᵀ. With H
-= Σ p_j (1 − p_j) φ_j φ_jᵀ + λI and the leverage h_i = p_i (1 − p_i) φ_iᵀ H⁻¹ φ_i, removing i moves the model
-by −H⁻¹ φ_i (1 − p_i) / (1 − h_i) (Pregibon 1981), and an output with gradient g by g times that. Steps of
-points add up.
+Each trained model is taken as such a regression. Let φ_i be the projected gradient of training point i's
+margin, and p_i the probability of its label. The loss is log(1 + exp(−margin)). So point i contributes (1 −
+p_i) φ_i to the negative gradient and p_i (1 − p_i) φ_i φ_iᵀ to the curvature. With H = Σ p_j (1 − p_j) φ_j
+φ_jᵀ + λI and the leverage h_i = p_i (1 − p_i) φ_iᵀ H⁻¹ φ_i, removing i moves the model by −H⁻¹ φ_i (1 − p_i)
+/ (1 − h_i) (Pregibon 1981). An output with gradient g moves by g times that step. Steps of several points add
+up.
 
-With smoothed labels point i pulls with (q_i − p_i) φ_i, where q_i is the share of weight that its label
+With smoothed labels point i contributes (q_i − p_i) φ_i, where q_i is the share of weight that its label
 keeps.
 
-Source: Park et al. 2023. They leave p_j (1 − p_j) and the leverage out, for scores that only rank; then
-effects are not in logits, and rank worse: on digits, with two models and the best damping of each, they were
-30 times too small, at an LDS of .51 instead of .57.
+Source: Park et al. 2023. They leave out p_j (1 − p_j) and the leverage, because their scores only rank.
+Without them effects are not in logits, and rank worse: on digits, with two models and the best damping of
+each, they were 30 times too small, at an LDS of 0.51 instead of 0.57.
 """
 
 from typing import ClassVar
@@ -32,8 +33,8 @@ from pipeline.training.recipe.objectives import CrossEntropy, smoothed_labels, s
 class Trak(StepEstimator):
     """TRAK with a projection of its own for each model, drawn from seed.
 
-    damping: λ over the number of training points, on the scale of weight decay; it also stands for training
-    that stops early and for the noise of the projection.
+    damping: λ divided by the number of training points, on the scale of weight decay. It also stands for
+    training that stops early and for the noise of the projection.
     """
 
     name: ClassVar[str] = "trak"
@@ -43,11 +44,9 @@ class Trak(StepEstimator):
     damping: float = setting(neutral=0.006, gt=0, le=1e9)
     seed: int = setting(neutral=0, ge=0)
 
+    @override
     def look(self, checkpoints: Checkpoints, model: int) -> dict[str, np.ndarray]:
-        """Return `features` (projection_dim, n_train).
-
-        The coefficients of the step that removing each training point takes.
-        """
+        """Return `features` (projection_dim, n_train), the step's coefficients for each removed point."""
         points = np.arange(checkpoints.n_train)
         logits, labels = checkpoints.logits(model, points), checkpoints.labels[points]
         gradients = checkpoints.gradients(
@@ -63,6 +62,7 @@ class Trak(StepEstimator):
         leverage = right * (1 - right) * (gradients.T * solved).sum(axis=0)
         return {"features": (-solved * (wanted - right) / (1 - leverage)).astype(np.float32)}
 
+    @override
     def coefficients(
         self, learnt: Arrays, checkpoints: Checkpoints, model: int, removed: Removed
     ) -> Coefficients:

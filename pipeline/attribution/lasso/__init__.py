@@ -1,1 +1,1 @@
-"""LASSO datamodels, the estimator of the paper: the estimator, its solvers and their compiled loops."""
+"""LASSO datamodels, which the paper uses: the estimator, its solvers and their compiled loops."""

@@ -1,10 +1,9 @@
 """Compiled loops that solve LASSO problems in Gram form, each output on the few points that matter to it.
 
-Arrays are float32, one row an output.
-
-With masks X and outputs y centred over m models: gram = XᵀX/m, correlations = Xᵀy/m, power = yᵀy/m, and
-gradients = correlations − weights·gram, which equal Xᵀr/m for the residuals r. All sums that end in a duality
-gap are of float64. Inputs are taken to be finite and of shapes that agree.
+Arrays are float32, with one row for each output. With masks X and outputs y centred over m models: gram =
+XᵀX/m, correlations = Xᵀy/m, power = yᵀy/m, and gradients = correlations − weights·gram, which equal Xᵀr/m for
+the residuals r. All sums that lead to a duality gap are float64. Inputs must be finite and of matching
+shapes.
 """
 
 import inspect
@@ -21,8 +20,11 @@ FAST = {"contract", "reassoc", "nsz", "arcp"}
 
 
 def compiled(function: F) -> F:
-    """Return function compiled at its first call, kept beside this file or in the user's cache, and not kept where neither can be written."""
-    # Under test every function is wrapped to check its types, and only the one inside can be compiled.
+    """Return function compiled at its first call.
+
+    The result is cached beside this file or in the user's cache. If neither can be written, it is not cached.
+    """
+    # In tests every function is wrapped to check its types; only the function inside can be compiled.
     plain = inspect.unwrap(function)
     try:
         return cast(F, njit(cache=True, fastmath=FAST, error_model="numpy", nogil=True)(plain))
@@ -34,9 +36,10 @@ def compiled(function: F) -> F:
 def relative_gap(
     correlations: np.ndarray, weights: np.ndarray, gradients: np.ndarray, penalty: float, power: float
 ) -> float:
-    """Return the duality gap of one output over its objective at zero weights, from its row (n_train,) of each array.
+    """Return the duality gap of one output divided by its objective at zero weights.
 
-    The dual point is the residual, scaled to be feasible and else for the best dual objective.
+    Each array is this output's row (n_train,). The dual point is the residual times the feasible scale with
+    the best dual objective.
     """
     explained, left, size, steepest = 0.0, 0.0, 0.0, 0.0
     for point in range(len(weights)):
@@ -72,7 +75,10 @@ def relative_gaps(
 
 @compiled
 def subtract_rows(rows: np.ndarray, weights: np.ndarray, start: np.ndarray, result: np.ndarray) -> None:
-    """Write start − weights·rows to result (n_columns,), reading no row whose weight is zero, four rows at a time."""
+    """Write start − weights·rows to result (n_columns,), four rows at a time.
+
+    Rows whose weight is zero are not read.
+    """
     support = np.flatnonzero(weights)
     result[:] = start
     whole = len(support) // 4 * 4
@@ -107,7 +113,7 @@ def _sweep_set(
 ) -> None:
     """Descend each coordinate of a working set once.
 
-    Rows of its compact Gram matrix are gathered when they are first needed.
+    Rows of its compact Gram matrix are filled when they are first needed.
     """
     n_points = len(points)
     for place in range(n_points):
@@ -141,11 +147,12 @@ def descend_sets(
     largest_set: int,
     gaps: np.ndarray,
 ) -> None:
-    """Solve each output on the few points that matter to it, in place, and write its relative duality gap over all points to gaps.
+    """Solve each output, in place, on the few points that matter to it.
 
-    A point matters if it has a weight or a gradient of at least cut (n_outputs,), at first that of the strong
-    rule (Tibshirani et al. 2012) and then the penalty itself. An output with more than largest_set such
-    points is left as it is then, with a gap of 2.
+    The relative duality gap over all points is written to gaps. A point matters if it has a weight, or a
+    gradient of at least cut (n_outputs,). At first cut is that of the strong rule (Tibshirani et al. 2012),
+    then the penalty itself. An output with more than largest_set such points is left as it then is. Its gap
+    is 2 if that happens at the start.
     """
     points, filled = np.empty(largest_set, np.int64), np.empty(largest_set, np.bool_)
     compact = np.empty((largest_set, largest_set), gram.dtype)
@@ -175,5 +182,5 @@ def descend_sets(
             )
             if gaps[output] <= tolerance:
                 break
-            # Rounding lets the gradient of a point with a weight lie a little off the penalty.
+            # By rounding, the gradient of a point with a weight may differ a little from the penalty.
             bar, goal = penalty[output] * np.float32(0.999), goal / 2

@@ -1,6 +1,6 @@
 """Compiled loops that sweep over all points of many LASSO problems at once, block by block.
 
-Arrays are those of lasso_kernels.
+compiled_steps explains the arrays.
 """
 
 import numpy as np
@@ -20,10 +20,11 @@ def descend_block(
     first: int,
     changes: np.ndarray,
 ) -> None:
-    """Descend the coordinates from first on once for all outputs, gram (n_block, n_block) being theirs, and write what each weight changed by.
+    """Descend the coordinates of one block once for all outputs, and write the change of each weight.
 
-    Weights change in place, gradients do not: changes (n_outputs, n_block) times rows of the whole Gram
-    matrix is theirs to lose.
+    The block starts at coordinate first; gram (n_block, n_block) is its Gram matrix. Weights change in place.
+    Gradients do not: the caller must subtract changes (n_outputs, n_block) times the block's rows of the
+    whole Gram matrix from them.
     """
     n_outputs, n_block = changes.shape
     old, new, slope = (
@@ -73,9 +74,9 @@ def _objective(
 
 @compiled
 def _lowest(slopes: tuple[float, float], first: float, both: float, second: float) -> tuple[float, float]:
-    """Return where the quadratic with these slopes at 0 and this Hessian is lowest.
+    """Return the lowest point of the quadratic with these slopes at 0 and this Hessian.
 
-    Along the first axis only if the second adds next to nothing.
+    If the second axis adds next to nothing, it is the lowest point along the first axis.
     """
     determinant = first * second - both * both
     if determinant > 1e-3 * first * second:
@@ -96,12 +97,13 @@ def accelerate(
     step: tuple[np.ndarray, np.ndarray],
     least: float,
 ) -> None:
-    """Move each output on, in place, to the lowest point of the plane of its last sweep and of the step before, as conjugate gradients would.
+    """Move each output, in place, to the lowest point of the plane of its last sweep and the step before.
 
-    before: weights and gradients ahead of the sweep. step: by how much the last step raised weights and
-    lowered gradients; it becomes this one. With the signs of the weights held the objective is quadratic in
-    that plane; the move is halved until the true objective falls by the share least of power, and not made
-    where four lengths do not do it.
+    Conjugate gradients would move in the same way. before: weights and gradients before the sweep. step: the
+    amounts by which the last step raised weights and lowered gradients; those of this step replace them. With
+    the signs of the weights held fixed, the objective is quadratic in that plane. The move is halved until
+    the true objective falls by the share least of power. If four lengths do not achieve this, there is no
+    move.
     """
     for output in range(len(power)):
         now, slope = weights[output], gradients[output]

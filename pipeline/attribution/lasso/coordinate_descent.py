@@ -1,8 +1,9 @@
-"""Coordinate descent on the Gram matrix of the masks, by which one core solves the LASSO problems of many outputs faster than one by one.
+"""Coordinate descent on the Gram matrix of the masks, for the LASSO problems of many outputs on one core.
 
-While few points matter to an output it is solved on those alone; an output to which many matter joins others
-in sweeps over blocks of points, where the work is matrix products. A reader would get wrong: float32 serves
-gaps down to 1e-5; below, gradients are refreshed in float64.
+It is faster than solving the outputs one by one. While few points matter to an output, it is solved on those
+points alone. If many points matter, the output joins others in sweeps over blocks of points, where the work
+is matrix products. float32 is enough for gaps down to 1e-5; for smaller gaps, gradients are refreshed in
+float64.
 """
 
 from dataclasses import dataclass
@@ -17,24 +18,25 @@ from pipeline.attribution.lasso import compiled_steps, compiled_sweeps
 from pipeline.attribution.lasso.path import FLOAT32, SAFE, Chunk, Heldout, PointRows, Solver, SparseWeights
 from pipeline.core.arrays import Indices, Masks, Outputs, PerOutput, PerTrain
 
-# The share of all points up to which an output is solved on a set of its own; from .3 to .5 all are as fast
-# within 10 %.
+# The share of all points up to which an output is solved on its own set of points; all values from 0.3 to 0.5
+# are equally fast within 10 %.
 OWN_SET = 0.4
 # The share of points with a weight up to which a product with a row of weights is faster point by point.
 SPARSE = 0.2
 BLOCK = 64
-# Sweeps after which gradients, updated until then, are computed anew: rounding adds up.
+# Sweeps after which gradients are computed anew. In between they are updated, and rounding errors add up.
 REFRESH = 16
 MOST_SWEEPS = 480
-# By what share of the wanted gap the objective must fall for a move ahead to be worth more than rounding.
+# The least fall of the objective, as a share of the wanted gap, at which a move ahead is worth more than
+# rounding.
 LEAST_FALL = 1e-4
 
 
 @dataclass(frozen=True)
 class _Design:
-    """masks (n_models, n_train) as numbers, and counts (n_train, n_train).
+    """The masks as numbers, and the number of models that keep both points of a pair.
 
-    How many models keep both points, exact below 16 million of them.
+    masks (n_models, n_train). counts (n_train, n_train) are exact below 16 million models.
     """
 
     masks: Float[np.ndarray, "n_models n_train"]
@@ -58,7 +60,7 @@ class _Design:
 
 
 class Coordinate(Solver):
-    """Holds two Gram matrices (n_train, n_train) of float32 and the masks as float32; see Solver."""
+    """A solver that holds the masks and two Gram matrices (n_train, n_train), all as float32."""
 
     def __init__(self, masks: Masks, heldout: Heldout) -> None:
         numbers = masks.astype(np.float32)
@@ -86,10 +88,10 @@ class Coordinate(Solver):
 
 
 class CoordinateChunk(Chunk):
-    """See Chunk.
+    """A chunk in memory.
 
-    All arrays but left_out have one row for each output, whose names lasso_kernels tells; centred are its
-    outputs less their mean.
+    All arrays but left_out have one row for each output; compiled_steps explains their names. centred holds
+    the outputs less their mean.
     """
 
     def __init__(
@@ -145,9 +147,9 @@ class CoordinateChunk(Chunk):
         return gaps
 
     def _sweep(self, rows: Indices, penalty: np.ndarray, goal: float, most: int) -> PerOutput:
-        """Sweep over all points until the gaps of rows are at most goal or most sweeps are done.
+        """Sweep over all points until the gaps of rows are at most goal; return the gaps.
 
-        Return the gaps.
+        It ends after `most` sweeps at the latest.
         """
         gram, gaps = self.design.gram, np.empty(len(rows))
         c, power, b, q, bar = (
@@ -177,7 +179,10 @@ class CoordinateChunk(Chunk):
         return gaps
 
     def _finish(self, rows: Indices, penalty: PerOutput, tolerance: float) -> PerOutput:
-        """Bring the gaps of rows down to tolerance by sweeps between which gradients are computed in float64; return the gaps, of float64 too."""
+        """Bring the gaps of rows down to tolerance; return the gaps, in float64.
+
+        Between sweeps, gradients are computed in float64.
+        """
         gram, bar, n_models = self.design.exact_gram, penalty.astype(np.float32), len(self.design.masks)
         correlations, gaps = (
             _exact_product(self.centred[rows], self.design.masks) / n_models,
@@ -196,7 +201,7 @@ class CoordinateChunk(Chunk):
         return gaps
 
     def _subtract(self, matrix: np.ndarray, start: np.ndarray, result: np.ndarray) -> None:
-        """Write start − weights·matrix to result, each output the faster way."""
+        """Write start − weights·matrix to result, by the faster of two methods."""
         sparse = np.count_nonzero(self.beta, axis=1) <= SPARSE * self.beta.shape[1]
         if sparse.all():
             compiled_steps.subtract_all_rows(matrix, self.beta, start, result)
@@ -212,13 +217,16 @@ def _sweep_blocks(gram: np.ndarray, weights: np.ndarray, gradients: np.ndarray, 
         compiled_sweeps.descend_block(
             np.ascontiguousarray(rows[:, first : first + BLOCK]), weights, gradients, penalty, first, changes
         )
-        # Seen by columns, as BLAS does, this takes changes·rows from gradients without a second array of
-        # their size.
+        # BLAS reads arrays by columns, hence the transposes. The call subtracts changes·rows from gradients
+        # without a second array of their size.
         sgemm(-1.0, rows.T, changes.T, 1.0, gradients.T, overwrite_c=1)
 
 
 def _exact_product(rows: np.ndarray, masks: np.ndarray) -> np.ndarray:
-    """Return rows (n_outputs, n_models) times masks (n_models, n_train) in float64, holding few masks in it at once."""
+    """Return rows (n_outputs, n_models) times masks (n_models, n_train) in float64.
+
+    Only few masks are held as float64 at once.
+    """
     total = np.zeros((len(rows), masks.shape[1]))
     for start in range(0, len(masks), 1024):
         total += rows[:, start : start + 1024] @ masks[start : start + 1024].astype(np.float64)

@@ -1,6 +1,6 @@
-"""LASSO datamodels, the paper's estimator.
+"""LASSO datamodels, the estimator of the paper.
 
-Few points have a weight in an output, each output at the penalty that predicts models left out best.
+Few points have a weight in an output. Each output has the penalty that best predicts models left out.
 """
 
 from dataclasses import dataclass
@@ -19,27 +19,26 @@ from pipeline.core.errors import ConfigError
 from pipeline.core.seeds import generator
 from pipeline.core.settings.neutral import setting
 
-# Training points up to which `auto` descends coordinates: two Gram matrices of float32 are then 2 GB. To
-# equal gaps, on one core, the batched solver takes 4 to 6 times as long for 500 to 8,000 points, so it serves
-# where that memory is not there.
+# Training points up to which `auto` uses coordinate descent; two Gram matrices of float32 then take 2 GB.
+# With equal gaps, on one core, the batched solver takes 4 to 6 times as long for 500 to 8,000 points, so it
+# is used only where that memory is not available.
 MOST_COORDINATES = 16_000
-# The least share of noise that is not the fit's own: an output with a weight for nearly every model has no
-# errors to learn from.
+# The least share of degrees of freedom that the weights leave for errors. An output with a weight for nearly
+# every model has no errors to learn from.
 LEAST_FREEDOM = 0.05
 
 
 class Lasso(Estimator):
     """LASSO regression of outputs on masks.
 
-    `n_penalties` for each output, from the one that leaves no weight down to `smallest` times it.
-
-    The penalty is the one with the least squared error on `heldout_share` of the models, drawn at random; all
-    models are then fitted at it. An output's path ends after `patience` rises of that error in a row
-    (n_penalties: never). tolerance: the duality gap at which an output is solved, as a share of its objective
-    at zero weights; `gap` in what is fitted certifies it. solver: `coordinate` keeps Gram matrices (n_train,
-    n_train) in memory, `batched` runs on torch, on a GPU if there is one, and needs none; `auto` is the first
-    up to 16,000 points. Weights are stored dense, n_outputs × n_train × 4 bytes: for all logits of 50,000
-    points of 10 classes 100 GB, as the paper's.
+    Each output is fitted at `n_penalties` penalties, from the one that leaves no weight down to `smallest`
+    times it. The penalty with the least squared error on `heldout_share` of the models, drawn at random, is
+    chosen; all models are then fitted at it. The path of an output ends after `patience` rises of that error
+    in a row; a patience of n_penalties never ends it early. tolerance: the duality gap at which an output is
+    solved, as a share of its objective at zero weights; `gap` in the results certifies it. solver:
+    `coordinate` keeps Gram matrices (n_train, n_train) in memory; `batched` runs on torch, on a GPU if there
+    is one, and needs none; `auto` is `coordinate` up to 16,000 points. Weights are stored dense, n_outputs ×
+    n_train × 4 bytes: for all logits of 50,000 points of 10 classes 100 GB, as in the paper.
     """
 
     name: ClassVar[str] = "lasso"
@@ -61,8 +60,9 @@ class Lasso(Estimator):
                 "or train more"
             )
 
+    @override
     def factor(self, evidence: Evidence) -> Arrays:
-        """Return which models choose the penalty and do not shape the path, `heldout` (n_models,)."""
+        """Return `heldout` (n_models,): which models choose the penalty and do not shape the path."""
         check_masks(evidence.masks)
         n_models = len(evidence.masks)
         self.check_count(n_models)
@@ -72,14 +72,14 @@ class Lasso(Estimator):
         ] = True
         return {"heldout": heldout}
 
+    @override
     def fit(self, factor: Arrays, evidence: Evidence, block: Block) -> Arrays:
-        """Return for each output its weights (n_train,) and numbers.
+        """Return the weights (n_train,) of each output, and numbers about its fit.
 
-        See `LassoDatamodel` for those that its effects need.
-
-        penalty; gap, the certificate; r2 on the models left out at that penalty, the best on them: too high
-        by .1 with 100 models, .01 with 1,000; at_end, 1 where the last penalty of the path was the best,
-        which many weights at a high r2 show; n_weights that are not 0.
+        penalty. gap: the certificate. r2: on the models left out, at the penalty that is best for them; so it
+        is too high, by 0.1 with 100 models and by 0.01 with 1,000. at_end: 1 if the last penalty of the path
+        was the best, as for outputs with many weights and a high r2. n_weights: the number of weights that
+        are not 0. `LassoDatamodel` describes the numbers that effects need.
         """
         check_outputs(evidence.masks, block.outputs)
         path = Path(
@@ -109,8 +109,8 @@ class Lasso(Estimator):
             **_uncertainty(found, n_weights, evidence.masks),
         }
 
+    @override
     def datamodel(self, factor: Arrays, fit: Arrays, evidence: Evidence, block: Block) -> "LassoDatamodel":
-        """Return the datamodel of a block of outputs."""
         weights = fit["weights"]
         everything = fit["intercept"] + weights.sum(axis=1, dtype=np.float64)
         return LassoDatamodel(
@@ -118,13 +118,13 @@ class Lasso(Estimator):
         )
 
     def _n_heldout(self, n_models: int) -> int:
-        """Return how many models choose the penalty."""
+        """Return the number of models that choose the penalty."""
         return max(round(self.heldout_share * n_models), 1)
 
     def _solver(self, masks: Masks, heldout: Heldout) -> Solver:
-        """Return the solver asked for.
+        """Return the solver that the settings ask for.
 
-        Each is imported only where it runs, as compiler and torch take seconds to load.
+        Each solver is imported only if it runs, because the compiler and torch take seconds to load.
         """
         if self.solver == "coordinate" or (self.solver == "auto" and masks.shape[1] <= MOST_COORDINATES):
             from pipeline.attribution.lasso.coordinate_descent import Coordinate
@@ -137,25 +137,25 @@ class Lasso(Estimator):
 
 @dataclass(frozen=True, kw_only=True)
 class LassoDatamodel(WeightMatrix):
-    """Weights of raw masks, and how far they may be from the truth.
+    """Weights of raw masks, and the uncertainty of the weights.
 
-    noise (n_outputs,): the variance of each weight, were it not shrunk. shrinkage (n_outputs,): by how much
-    each weight is shrunk towards 0.
+    noise (n_outputs,): the variance of each weight without shrinkage. shrinkage (n_outputs,): the amount by
+    which each weight is shrunk towards 0.
     """
 
     noise: Float[np.ndarray, " _"]
     shrinkage: Float[np.ndarray, " _"]
 
+    @override
     def effect_of_removing(self, indices: Indices) -> Effect:
         """Return the predicted change of each output when indices are removed.
 
-        The sum of their weights, negated.
-
-        The standard error adds up the noise of |indices| weights and, as they may err to one side, what the
-        penalty took from those that are not 0. On planted weights (normal, sparse or falling as 1/rank; R² .3
-        to .95; 400 or 1,000 models of 300 to 800 points) errors over it are .2 to 1.4 rms for random sets, .9
-        to 1.5 for the points with the largest weights, 1 to 3 for those with the largest of one sign. Raises
-        DataError on ids that are repeated or not training points.
+        It is the negated sum of their weights. The standard error adds up the noise of |indices| weights and
+        the amount by which the penalty shrank those that are not 0, since they may all err in one direction.
+        On planted weights (normal, sparse or falling as 1/rank; R² 0.3 to 0.95; 400 or 1,000 models of 300 to
+        800 points) the rms ratio of error to standard error is 0.2 to 1.4 for random sets, 0.9 to 1.5 for the
+        points with the largest weights, and 1 to 3 for the points with the largest weights of one sign.
+        Raises DataError on ids that are repeated or not training points.
         """
         mean = super().effect_of_removing(indices).mean
         lost = self.shrinkage * np.sign(self.matrix[indices]).sum(axis=0, dtype=np.float64)
@@ -163,11 +163,12 @@ class LassoDatamodel(WeightMatrix):
 
 
 def _uncertainty(found: LassoFit, n_weights: Indices, masks: Masks) -> dict[str, np.ndarray]:
-    """Return `noise` and `shrinkage`, each (n_outputs,), of weights for masks (n_models, n_train), as in the limit of many models and points.
+    """Return `noise` and `shrinkage`, each (n_outputs,), of weights for masks (n_models, n_train).
 
-    There a weight is that of one regression on its point alone, with variance error/(n_models·v) where v is
-    the variance of a mask bit, less the penalty over v·(1 − n_weights/n_models). Source: Bayati and Montanari
-    2012, theorem 1.5 (for normal designs; binary ones agree).
+    They are those of the limit of many models and points. In this limit a weight is the weight of one
+    regression on its point alone, less the shrinkage. The former has variance error/(n_models·v), where v is
+    the variance of a mask bit. The shrinkage is the penalty over v·(1 − n_weights/n_models). Source: Bayati
+    and Montanari 2012, theorem 1.5 (for normal designs; binary ones agree).
     """
     kept = masks.mean(axis=0)
     variance = (kept * (1 - kept)).mean()

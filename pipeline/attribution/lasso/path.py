@@ -1,10 +1,9 @@
-"""LASSO datamodels of many outputs.
+"""LASSO datamodels of many outputs, each fitted along a path of falling penalties.
 
-Each from its own largest penalty down, the penalty chosen on models left out, then refitted on all models.
-
-The problem of an output y is min 1/(2m) ‖b + Xβ − y‖² + λ‖β‖₁ over raw 0/1 masks X (m, n_train) of m models;
-the intercept b is not penalised. How the problems are solved is a `Solver`'s; which are solved, and when an
-output's path ends, is told here.
+The path of an output starts at its own largest penalty. The penalty is chosen on models left out; then the
+output is refitted on all models. The problem of an output y is min 1/(2m) ‖b + Xβ − y‖² + λ‖β‖₁ over raw 0/1
+masks X (m, n_train) of m models; the intercept b is not penalised. This file decides which problems are
+solved and when the path of an output ends; a `Solver` solves them.
 """
 
 from abc import ABC, abstractmethod
@@ -16,13 +15,14 @@ from jaxtyping import Bool, Float, Int
 
 from pipeline.core.arrays import Masks, Outputs, PerOutput
 
-# Outputs solved together: enough for the matrix products, few enough that their arrays stay in the cache.
+# Outputs solved together: enough for efficient matrix products, few enough that their arrays stay in the
+# cache.
 _CHUNK = 256
-# Gaps on the path, where only the best penalty is sought; the refit at that penalty has the tolerance asked
-# for.
+# Tolerance of gaps on the path, where only the best penalty is sought. The refit at that penalty uses the
+# requested tolerance.
 PATH_TOLERANCE = 1e-4
-# Float32 tells gaps to 2e-6: what is to be below a tolerance is brought below this share of it, and below
-# FLOAT32 it takes float64.
+# Float32 resolves gaps to 2e-6. So gaps are brought below the share SAFE of a tolerance, and a tolerance
+# below FLOAT32 takes float64.
 SAFE, FLOAT32 = 0.97, 1e-5
 
 SparseWeights = Float[np.ndarray, "n_outputs n_train"]
@@ -32,9 +32,10 @@ Heldout = Bool[np.ndarray, " n_models"]
 
 @dataclass(frozen=True, kw_only=True)
 class Path:
-    """n_penalties from the largest of an output (at which all weights are 0) down to `smallest` times it, evenly in their logarithm.
+    """The penalties of an output: n_penalties, evenly spaced in their logarithm.
 
-    An output leaves its path once its error on models left out has risen `patience` times in a row.
+    They start at the largest penalty of the output, at which all weights are 0, and end at `smallest` times
+    it. An output leaves its path once its error on models left out has risen `patience` times in a row.
     tolerance: the relative duality gap.
     """
 
@@ -44,18 +45,18 @@ class Path:
     tolerance: float = 1e-4
 
     def ratios(self) -> Float[np.ndarray, " n_penalties"]:
-        """Return the penalties over the largest."""
+        """Return the penalties divided by the largest one."""
         return np.geomspace(1.0, self.smallest, self.n_penalties)
 
 
 @dataclass(frozen=True, kw_only=True)
 class LassoFit:
-    """What is learnt of each output; weights and intercept are for raw 0/1 masks.
+    """The fit of each output; weights and intercept are for raw 0/1 masks.
 
-    gap: the duality gap at penalty over the objective at zero weights, 1/2 of the output's variance: an upper
-    bound on how far the objective is from its minimum. error: mean squared error on the models left out of
-    the path, at penalty; error_at_zero: the same with zero weights. position: which penalty of the path was
-    chosen.
+    gap: the duality gap at penalty, divided by the objective at zero weights, which is 1/2 of the output's
+    variance. It is an upper bound on the distance of the objective from its minimum. error: mean squared
+    error at penalty on the models left out of the path. error_at_zero: the same with zero weights. position:
+    the index of the chosen penalty on the path.
     """
 
     weights: SparseWeights
@@ -69,9 +70,9 @@ class LassoFit:
 
 @runtime_checkable
 class Chunk(Protocol):
-    """Some outputs on the way down their paths, wherever their arrays live.
+    """Some outputs on the way down their paths; their arrays may be on any device.
 
-    What is asked and answered is about those still on the way.
+    All arguments and results are those of the outputs that are still on the way.
     """
 
     def largest(self) -> PerOutput:
@@ -79,7 +80,10 @@ class Chunk(Protocol):
         ...
 
     def solve(self, penalty: PerOutput, previous: PerOutput, tolerance: float) -> PerOutput:
-        """Solve each output at its penalty from where it stands, solved at previous, until its relative duality gap is at most tolerance; return the gaps."""
+        """Solve each output at its penalty and return the relative duality gaps, at most tolerance each.
+
+        Each output starts from its current weights, which solve it at the penalty in previous.
+        """
         ...
 
     def errors(self) -> PerOutput:
@@ -87,30 +91,33 @@ class Chunk(Protocol):
         ...
 
     def keep(self, rows: PointRows) -> None:
-        """Go on with these outputs alone."""
+        """Continue with these outputs only."""
         ...
 
     def weights(self) -> SparseWeights:
-        """Return the weights as they stand."""
+        """Return the current weights."""
         ...
 
 
 class Solver(ABC):
-    """Solves LASSO problems over the models that `heldout` leaves in, and over all."""
+    """Solves LASSO problems over the models that `heldout` leaves in, and over all models."""
 
     @abstractmethod
     def on_path(self, outputs: Outputs) -> Chunk:
-        """Return outputs (n_models, n_outputs) of all models at zero weights, to be solved over the models left in."""
+        """Return a chunk of outputs at zero weights, to be solved over the models left in.
+
+        outputs (n_models, n_outputs): those of all models.
+        """
 
     @abstractmethod
     def on_all(self, outputs: Outputs, weights: SparseWeights) -> Chunk:
-        """Return outputs (n_models, n_outputs) at weights, to be solved over all models."""
+        """Return a chunk of outputs (n_models, n_outputs) at weights, to be solved over all models."""
 
 
 def fit_path(solver: Solver, masks: Masks, outputs: Outputs, path: Path) -> LassoFit:
-    """Return the LASSO datamodels of outputs (n_models, n_outputs) on masks (n_models, n_train), each at the penalty that predicts best.
+    """Return the LASSO datamodels of outputs, each at the penalty that predicts best.
 
-    Outputs are taken to be finite.
+    Outputs (n_models, n_outputs) must be finite. Masks are (n_models, n_train).
     """
     parts = [
         _fit_chunk(solver, masks, outputs[:, start : start + _CHUNK], path)
@@ -125,8 +132,8 @@ def fit_path(solver: Solver, masks: Masks, outputs: Outputs, path: Path) -> Lass
 
 
 def _fit_chunk(solver: Solver, masks: Masks, outputs: Outputs, path: Path) -> LassoFit:
-    # Of an output that never varies nothing but exact zeros are left, where a mean would leave rounding to be
-    # explained.
+    # An output that never varies leaves exact zeros here. Subtracting the mean would leave rounding errors to
+    # be explained.
     shifted = outputs - outputs[0].astype(np.float64)
     walk = _walk(solver.on_path(shifted), path)
     chunk = solver.on_all(shifted, walk.weights)
@@ -156,7 +163,7 @@ class _Walk:
 
 
 def _walk(chunk: Chunk, path: Path) -> _Walk:
-    """Take outputs down their paths, and return each where its error was least."""
+    """Take outputs down their paths, and return each at the penalty where its error was least."""
     largest, ratios = chunk.largest(), path.ratios()
     best, error_at_zero = chunk.weights().copy(), chunk.errors()
     error, last = error_at_zero.copy(), error_at_zero.copy()

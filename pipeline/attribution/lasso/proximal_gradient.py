@@ -1,9 +1,7 @@
-"""LASSO problems of many outputs at once by accelerated proximal gradients on torch.
+"""LASSO problems of many outputs at once, solved by accelerated proximal gradients on torch.
 
-Matrix products alone, so on a GPU if there is one.
-
-The Gram matrix is kept only where it is smaller than the masks; else a product with it is two with the masks,
-centred by their mean.
+All work is matrix products, so it runs on a GPU if there is one. The Gram matrix is kept only if it is
+smaller than the masks. Otherwise a product with it is two products with the masks, centred by their mean.
 """
 
 from dataclasses import dataclass
@@ -18,16 +16,17 @@ from pipeline.attribution.lasso.path import SAFE, Chunk, Heldout, PointRows, Sol
 from pipeline.core.arrays import Masks, Outputs, PerOutput
 
 _MOST_STEPS = 3000
-# Steps between looks at the gaps.
+# Steps between checks of the gaps.
 LOOK = 4
 POWER_STEPS = 50
-# What the power method may still lack of the largest eigenvalue, at which longer steps would not converge.
+# Factor for the part of the largest eigenvalue that the power method may miss; without it, steps may be too
+# long to converge.
 SURELY = 1.05
 
 
 @dataclass(frozen=True)
 class _Design:
-    """What problems need of masks (n_models, n_train), numbers on some device."""
+    """The quantities that problems need from masks (n_models, n_train), which are numbers on some device."""
 
     masks: Tensor
 
@@ -38,7 +37,7 @@ class _Design:
 
     @cached_property
     def gram(self) -> Tensor | None:
-        """The covariance of the masks, or None if it is larger than they are."""
+        """The covariance of the masks, or None if it is larger than the masks."""
         if self.masks.shape[1] > len(self.masks):
             return None
         return self.masks.T @ self.masks / len(self.masks) - torch.outer(self.mean, self.mean)
@@ -62,7 +61,7 @@ class _Design:
 
 
 class Batched(Solver):
-    """Holds the masks on the device, as float32 or, for gaps below 1e-5, float64; see Solver."""
+    """A solver that holds the masks on the device, as float32 or, for gaps below 1e-5, float64."""
 
     def __init__(
         self, masks: Masks, heldout: Heldout, *, exact: bool = False, device: str | None = None
@@ -97,9 +96,10 @@ class Batched(Solver):
 
 
 class BatchedChunk(Chunk):
-    """See Chunk. state holds tensors of one row for each output.
+    """A chunk on the device.
 
-    Beta and slope are its weights and the gradient Xᵀr/m of its residuals r.
+    state holds tensors with one row for each output. In it, beta holds the weights and slope the gradient
+    Xᵀr/m of the residuals r.
     """
 
     def __init__(
@@ -135,11 +135,11 @@ class BatchedChunk(Chunk):
         kept = torch.tensor(np.flatnonzero(rows), device=self.state["beta"].device)
         self.state = {name: values[kept] for name, values in self.state.items()}
 
+    @override
     def solve(self, penalty: PerOutput, previous: PerOutput, tolerance: float) -> PerOutput:
-        """See Chunk.
+        """Solve each output by FISTA (Beck and Teboulle 2009); return the gaps.
 
-        FISTA (Beck and Teboulle 2009), its momentum dropped where it points uphill (O'Donoghue and Candès
-        2015).
+        The momentum is dropped where it points uphill (O'Donoghue and Candès 2015).
         """
         state = self.state
         gaps = torch.empty(len(penalty), dtype=torch.float64, device=state["beta"].device)
@@ -167,7 +167,8 @@ class BatchedChunk(Chunk):
 class _Walk:
     """Outputs between two points of a path.
 
-    Weights, their gradients, those of the step before, and the age (n_outputs, 1) of their momentum.
+    It holds their weights and gradients, those of the step before, and the age (n_outputs, 1) of their
+    momentum.
     """
 
     def __init__(
@@ -178,7 +179,7 @@ class _Walk:
         self.age = torch.ones_like(beta[:, :1])
 
     def keep(self, rows: Tensor) -> None:
-        """Go on with these outputs alone."""
+        """Continue with these outputs only."""
         for name in ("correlations", "penalty", "beta", "slope", "last_beta", "last_slope", "age"):
             setattr(self, name, getattr(self, name)[rows])
 
@@ -186,7 +187,7 @@ class _Walk:
         """Take one step of FISTA."""
         older = (1 + (1 + 4 * self.age**2).sqrt()) / 2
         momentum = (self.age - 1) / older
-        # The gradient is linear, so that of the point ahead costs no product.
+        # The gradient is linear, so the gradient at the point ahead needs no product.
         ahead = self.beta + momentum * (self.beta - self.last_beta)
         slope = self.slope + momentum * (self.slope - self.last_slope)
         self.last_beta, self.last_slope = self.beta, self.slope
@@ -198,14 +199,17 @@ class _Walk:
 
 
 def _shrunk(values: Tensor, bound: Tensor) -> Tensor:
-    """Return values moved by bound (n_outputs, 1) towards 0, and no further."""
+    """Return values moved by bound (n_outputs, 1) towards 0, but not past it."""
     return values - values.clamp(-bound, bound)
 
 
 def _relative_gaps(
     correlations: Tensor, weights: Tensor, slope: Tensor, penalty: Tensor, power: Tensor
 ) -> Tensor:
-    """Return the duality gap of each output over its objective at zero weights, as lasso_kernels.relative_gap."""
+    """Return the duality gap of each output divided by its objective at zero weights.
+
+    The formula is that of compiled_steps.relative_gap.
+    """
     inner = power - (correlations * weights).sum(dim=1, dtype=torch.float64)
     squares = inner - (slope * weights).sum(dim=1, dtype=torch.float64)
     feasible = penalty / slope.abs().amax(dim=1)

@@ -1,8 +1,8 @@
-"""Kernel and local datamodels together: predictions are of both, effects of removing sets are the kernel's.
+"""Kernel and local datamodels together: both predict, and the kernel gives the effects of removing sets.
 
-Their errors on unseen subsets differ enough that the mean of both ranks better than either. What they say of
-whole groups must not be mixed: the local part is linear, and half of a linear answer spoilt the kernel's on
-mislabelled sets (forget P95 KLoM 3 and 6 times as large).
+Their errors on unseen subsets differ enough that the mean of both ranks better than either. Their effects of
+whole groups must not be mixed: the local part is linear, and half of a linear effect made the kernel's worse
+on mislabelled sets (forget P95 KLoM 3 and 6 times as large).
 """
 
 from collections.abc import Mapping
@@ -21,12 +21,12 @@ from pipeline.attribution.linear.local import LocalRidge
 from pipeline.core.arrays import HeldoutOutputs, Indices, Masks, Outputs
 from pipeline.core.settings.neutral import setting
 
-# What their columns are called in one table.
+# Prefixes of their columns in one table.
 KERNEL, _LOCAL = "kernel_", "local_"
 
 
 class Combined(Estimator):
-    """Predictions are (1 − share) times the kernel's and share times the local datamodel's.
+    """Predictions are (1 − share) times the kernel's plus share times the local datamodel's.
 
     Effects are the kernel's.
     """
@@ -51,15 +51,17 @@ class Combined(Estimator):
         guide = self.kernel.guided_by()
         return None if guide is None else replace(guide, key=f"kernel.{guide.key}")
 
+    @override
     def factor(self, evidence: Evidence) -> Arrays:
-        """Return the kernel's.
+        """Return the kernel's results.
 
-        The local one is made again where it is used, in less time than reading takes.
+        The local results are computed again where they are used, which takes less time than reading them.
         """
         return self.kernel.factor(evidence)
 
+    @override
     def fit(self, factor: Arrays, evidence: Evidence, block: Block) -> Arrays:
-        """Return what both learn, under `kernel_` and `local_`."""
+        """Return the results of both, with the prefixes `kernel_` and `local_`."""
         kernel, local = (
             self.kernel.fit(factor, evidence, block),
             self.local.fit(self.local.factor(evidence), evidence, block),
@@ -68,8 +70,8 @@ class Combined(Estimator):
             _LOCAL + name: values for name, values in local.items()
         }
 
+    @override
     def datamodel(self, factor: Arrays, fit: Arrays, evidence: Evidence, block: Block) -> "CombinedDatamodel":
-        """Return the datamodel of a block of outputs."""
         kernel = self.kernel.datamodel(factor, _of(KERNEL, fit), evidence, block)
         local = self.local.datamodel(self.local.factor(evidence), _of(_LOCAL, fit), evidence, block)
         return CombinedDatamodel(kernel, local, self.share)
@@ -85,7 +87,7 @@ class Combined(Estimator):
 
 @dataclass(frozen=True)
 class CombinedDatamodel:
-    """Two datamodels of one block, and the second one's share of predictions."""
+    """Two datamodels of one block, and the local one's share of predictions."""
 
     kernel: Datamodel
     local: Datamodel
@@ -100,7 +102,7 @@ class CombinedDatamodel:
         return self.kernel.effect_of_removing(indices)
 
     def weights(self) -> Float[np.ndarray, "n_train n_outputs"]:
-        """Return the weights that predictions rest on."""
+        """Return the weights of the combined prediction."""
         return (1 - self.share) * self.kernel.weights() + self.share * self.local.weights()
 
 

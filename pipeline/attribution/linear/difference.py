@@ -1,11 +1,8 @@
-"""Difference of means.
+"""Difference of means: the mean output with a training point less the mean output without it, shrunk.
 
-What outputs are on average with a training point, less what they are without it, shrunk by what is noise in
-that.
-
-It costs products of masks with outputs and no factorisation. In expectation it is the least-squares weight;
-with fewer models than points each difference also holds the chance imbalance of all other points, so without
-shrinkage it predicts worse than the mean.
+The shrinkage removes the noise of the difference. The method costs products of masks with outputs and no
+factorisation. In expectation the difference is the least-squares weight. With fewer models than points it
+also holds the chance imbalance of all other points, so without shrinkage it predicts worse than the mean.
 """
 
 from dataclasses import dataclass
@@ -24,19 +21,19 @@ from pipeline.attribution.linear.means import Means, PointWeights, layers_of, sp
 from pipeline.core.arrays import Indices, Masks, Outputs, PerOutput, PerTrain
 from pipeline.core.settings.neutral import setting
 
-# Parts that the models are cut into, each predicted by the others.
+# Parts into which the models are cut; each is predicted by the others.
 FOLDS = 5
 
 
 class DifferenceOfMeans(Estimator):
     """Mean output with a point less mean output without it.
 
-    Models that keep equally many points are compared among themselves, so that populations of other keep
-    fractions do not pass for effects. shrinkage: `empirical-bayes` takes the true differences of each output
-    to be normal around 0, with the variance by which the squared differences exceed their sampling variances
-    on average (positive part; the method of moments of Morris 1983), and gives their posterior means; a
-    number is the share of every difference taken away; `none` takes nothing. Standard errors are the
-    posterior's.
+    Only models that keep equally many points are compared, so that differences between populations with other
+    keep fractions do not count as effects. shrinkage: `empirical-bayes` takes the true differences of each
+    output as normal around 0 and returns their posterior means. The variance is the mean amount by which the
+    squared differences exceed their sampling variances (positive part; the method of moments of Morris 1983).
+    A number is the share of every difference that is taken away; `none` takes nothing. Standard errors are
+    those of the posterior.
     """
 
     name: ClassVar[str] = "difference_of_means"
@@ -46,18 +43,21 @@ class DifferenceOfMeans(Estimator):
         neutral="empirical-bayes"
     )
 
+    @override
     def factor(self, evidence: Evidence) -> Arrays:
-        """Return `spread` (n_train,).
+        """Return `spread` (n_train,): Σ(a − ā)² of each point's mask bits over the models.
 
-        Σ(a − ā)² of each point's masks over the models, ā that of their layer.
+        ā is the mean over the model's layer.
         """
         check_masks(evidence.masks)
         return {"spread": spread_of(evidence.masks, layers_of(evidence.masks))}
 
+    @override
     def fit(self, factor: Arrays, evidence: Evidence, block: Block) -> Arrays:
-        """Return `prior_variance`, that of the true differences as far as it is not noise, and `r2`, each (n_outputs,).
+        """Return `prior_variance` and `r2`, each (n_outputs,).
 
-        r2 is that of fifths of the models, each predicted by a fit to the other four.
+        `prior_variance` is the variance of the true differences, without noise. `r2` is that of fifths of the
+        models, each predicted by a fit to the other four.
         """
         check_outputs(evidence.masks, block.outputs)
         found: list[tuple[PerOutput, PerOutput]] = []
@@ -79,9 +79,9 @@ class DifferenceOfMeans(Estimator):
         )
 
     def _r2(self, evidence: Evidence, means: Means) -> PerOutput:
-        """Return the share of variance explained at models left out.
+        """Return the share of variance explained on models left out.
 
-        Everything is learnt anew, shrinkage above all.
+        Everything is learnt again for each part, including the shrinkage.
         """
         folds = np.arange(len(means.masks)) % FOLDS
         error, total = np.zeros(means.outputs.shape[1]), np.zeros(means.outputs.shape[1])
@@ -91,7 +91,7 @@ class DifferenceOfMeans(Estimator):
             weights = self.kept(_prior(differences, variances), variances) * differences
             for layer in np.unique(means.layers[left]).tolist():
                 same = left & (means.layers == layer)
-                # A layer that none of the others is of is compared with all of them.
+                # If none of the other models is of this layer, all of them are compared with it.
                 others = (
                     learnt.layers == layer
                     if (learnt.layers == layer).any()
@@ -118,10 +118,11 @@ class MeansDatamodel(Datamodel):
     prior: PerOutput
     estimator: DifferenceOfMeans
 
+    @override
     def predict(self, masks: Masks) -> Outputs:
         """Return predicted outputs (n_models, n_outputs) for raw 0/1 masks (n_models, n_train).
 
-        On average over the fitted masks, they are their mean.
+        Averaged over the fitted masks, the predictions equal the mean outputs.
         """
         parts, lost, start = [], 1 - self.means.masks.mean(axis=0), 0
         for outputs in split_outputs(self.means.outputs):
@@ -132,8 +133,12 @@ class MeansDatamodel(Datamodel):
             start += outputs.shape[1]
         return np.concatenate(parts, axis=1)
 
+    @override
     def effect_of_removing(self, indices: Indices) -> Effect:
-        """See Datamodel; raises DataError on ids that are no set of training points."""
+        """Return the predicted change of each output when indices are removed.
+
+        Raises DataError unless indices are distinct training ids, at least one.
+        """
         indices = as_indices(indices, self.means.masks.shape[1])
         differences, variances = self.means.differences(indices)
         kept = self.estimator.kept(self.prior, variances)

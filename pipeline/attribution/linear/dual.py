@@ -1,10 +1,9 @@
 """Regression in its dual form.
 
-One m×m eigendecomposition of a kernel between subsets serves every output, penalty and forget set.
-
-With K the centred kernel of the fitted masks and Y the centred outputs, what a datamodel says of anything is
-k (K + λI)⁻¹ Y, where k holds the kernel of that thing with the fitted masks. Ridge and kernel datamodels
-differ in nothing but the kernel.
+One m×m eigendecomposition of a kernel between subsets serves every output, penalty and forget set. With K the
+centred kernel of the fitted masks and Y the centred outputs, every answer of a datamodel is k (K + λI)⁻¹ Y.
+Here k is the kernel of the subject of the question, such as a mask or a removal, with the fitted masks. Ridge
+and kernel datamodels differ only in the kernel.
 """
 
 from abc import ABC, abstractmethod
@@ -22,12 +21,12 @@ from pipeline.attribution.evidence import Block, Evidence, check_masks, check_ou
 from pipeline.core.arrays import HeldoutOutputs, Indices, Masks, Outputs, PerOutput, require_masks
 from pipeline.core.settings.neutral import setting
 
-# Single points whose removal is looked at together: each is a mask, and a row as long as there are models.
+# Single points whose removal is computed together: each is a mask, and a row of n_models numbers.
 SINGLES = 4096
 
 
 class Kernel(ABC):
-    """How alike two subsets of the training points are, centred over the fitted masks (n_models, n_train)."""
+    """The similarity of two subsets of training points, centred over the fitted masks (n_models, n_train)."""
 
     @abstractmethod
     def between(self, masks: Bool[np.ndarray, "n_masks n_train"]) -> Float[np.ndarray, "n_masks n_models"]:
@@ -37,13 +36,16 @@ class Kernel(ABC):
     def removing(
         self, sets: Sequence[Indices]
     ) -> tuple[Float[np.ndarray, "n_sets n_models"], Float[np.ndarray, " n_sets"]]:
-        """Return, for each set, the kernel of what removing it from all points changes with the fitted masks, and with itself."""
+        """Return the kernel of each set's removal with the fitted masks, and with itself.
+
+        A removal is the change from all points to all points without the set.
+        """
 
 
 class DualEstimator(Estimator):
     """Regression with some kernel.
 
-    What `fit` returns holds `penalty`, `effect_penalty` (absolute) and `amplitude`.
+    The results of `fit` hold `penalty`, `effect_penalty` (both absolute) and `amplitude`.
     """
 
     scalars: ClassVar[tuple[str, ...]] = ("penalty", "effect_penalty", "r2", "amplitude")
@@ -52,14 +54,19 @@ class DualEstimator(Estimator):
 
     @abstractmethod
     def kernel(self, evidence: Evidence) -> Kernel:
-        """Return the kernel that compares subsets, one and the same as long as the evidence is."""
+        """Return the kernel that compares subsets; the same evidence always gives the same object."""
 
     def noise(self, fit: Arrays) -> PerOutput:
-        """Return the variance of each output about what any mask explains, from what fit returned."""
+        """Return the variance of each output that no mask explains, given the results of fit."""
         return np.asarray(fit["amplitude"] * fit["penalty"])
 
+    @override
     def factor(self, evidence: Evidence) -> Arrays:
-        """Return `eigenvalues` (n_models,) ascending and `eigenvectors` (n_models, n_models), by column, of K, and `heldout` (n_models, n_heldout) of k."""
+        """Return `eigenvalues` (n_models,) and `eigenvectors` (n_models, n_models) of K.
+
+        Eigenvalues ascend; eigenvectors are columns. If there are held-out masks, `heldout` (n_models,
+        n_heldout) holds their k.
+        """
         check_masks(evidence.masks)
         asked = (
             evidence.masks if evidence.heldout is None else np.concatenate([evidence.masks, evidence.heldout])
@@ -69,8 +76,8 @@ class DualEstimator(Estimator):
         found = {"eigenvalues": np.maximum(values, 0.0), "eigenvectors": vectors}
         return found if evidence.heldout is None else found | {"heldout": rows[len(evidence.masks) :].T}
 
+    @override
     def datamodel(self, factor: Arrays, fit: Arrays, evidence: Evidence, block: Block) -> "DualDatamodel":
-        """Return the datamodel of a block of outputs."""
         check_outputs(evidence.masks, block.outputs)
         return DualDatamodel(
             kernel=self.kernel(evidence),
@@ -96,11 +103,11 @@ class DualEstimator(Estimator):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DualDatamodel:
-    """Datamodels of a block of outputs under one kernel; outputs sharing a penalty share its solve.
+    """Datamodels of a block of outputs under one kernel; outputs with the same penalty share its solve.
 
-    amplitude (n_outputs,): variance of an output for each unit of the kernel. noise (n_outputs,): its
-    variance about what any mask explains. curvature: what the kernel does not know of an effect, as a share
-    of it, which the standard error adds.
+    amplitude (n_outputs,): variance of an output for each unit of the kernel. noise (n_outputs,): variance of
+    an output that no mask explains. curvature: the part of an effect that the kernel does not know, as a
+    share of the effect; the standard error includes it.
     """
 
     kernel: Kernel
@@ -122,15 +129,15 @@ class DualDatamodel:
     def predict_rows(
         self, rows: Float[np.ndarray, "n_rows n_models"]
     ) -> Float[np.ndarray, "n_rows n_outputs"]:
-        """Return predicted outputs of masks whose kernel with the fitted ones is known."""
+        """Return predicted outputs of masks, given their kernel with the fitted masks."""
         return self._apply(rows, self.penalty) + self.outputs.mean(axis=0, dtype=np.float64)
 
     def effect_of_removing(self, indices: Indices) -> Effect:
         """Return the predicted change of each output when indices are removed.
 
-        The standard error is that of a normal process with this kernel and noise, solved at effect_penalty,
-        beside `curvature` of the effect itself. Raises DataError on ids that are repeated or not training
-        points.
+        The standard error is that of a Gaussian process with this kernel and noise, solved at effect_penalty,
+        together with `curvature` of the effect itself. Raises DataError on ids that are repeated or not
+        training points.
         """
         # Sorted, because sums in another order differ in their last bits.
         indices = np.sort(as_indices(indices, self.evidence.n_train))
@@ -143,7 +150,7 @@ class DualDatamodel:
     def effects_of_each(
         self,
     ) -> tuple[Float[np.ndarray, "n_train n_outputs"], Float[np.ndarray, "n_train n_outputs"]]:
-        """Return what `effect_of_removing` says of each training point alone: means and standard errors."""
+        """Return `effect_of_removing` for each training point alone: means and standard errors."""
         means, errors = zip(
             *(self._effects(changed, prior) for changed, prior in self._removing_each()), strict=True
         )
@@ -152,19 +159,22 @@ class DualDatamodel:
     def weights(self) -> Float[np.ndarray, "n_train n_outputs"]:
         """Return what each training point adds to each output.
 
-        The change when it alone is removed, negated, at the penalty of prediction.
+        This is the negated change when it alone is removed, at the penalty of prediction.
         """
         return -np.concatenate([self._apply(changed, self.penalty) for changed, _ in self._removing_each()])
 
     def intercept(self) -> PerOutput:
-        """Return what a linear datamodel with these weights predicts for the empty mask, right on all points together."""
+        """Return the prediction for the empty mask of the linear datamodel with these weights.
+
+        The linear datamodel agrees with this one on all points together.
+        """
         everything = np.ones((1, self.evidence.n_train), bool)
         return self.predict(everything)[0] - self.weights().sum(axis=0)
 
     def _removing_each(
         self,
     ) -> Iterator[tuple[Float[np.ndarray, "n_sets n_models"], Float[np.ndarray, " n_sets"]]]:
-        """Yield what the kernel says of every training point alone, a few at a time."""
+        """Yield the kernel's `removing` for every training point alone, some points at a time."""
         for start in range(0, self.evidence.n_train, SINGLES):
             stop = min(start + SINGLES, self.evidence.n_train)
             yield self.kernel.removing([np.array([index]) for index in range(start, stop)])
@@ -172,7 +182,10 @@ class DualDatamodel:
     def _effects(
         self, changed: Float[np.ndarray, "n_sets n_models"], prior: Float[np.ndarray, " n_sets"]
     ) -> tuple[Float[np.ndarray, "n_sets n_outputs"], Float[np.ndarray, "n_sets n_outputs"]]:
-        """Return means and standard errors (n_sets, n_outputs) of the effects of sets of which the kernel says this."""
+        """Return means and standard errors (n_sets, n_outputs) of the effects of removing sets.
+
+        changed and prior: the results of the kernel's `removing` for these sets.
+        """
         mean = self._apply(changed, self.effect_penalty)
         penalties, which = np.unique(self.effect_penalty, return_inverse=True)
         squares, shifted = (changed @ self.eigenvectors) ** 2, self.eigenvalues + penalties[:, None]
@@ -189,14 +202,15 @@ class DualDatamodel:
     ) -> Float[np.ndarray, "n_rows n_outputs"]:
         """Return rows (K + λI)⁻¹ Y, each output at its own λ.
 
-        A product with m×m numbers once, whatever the number of distinct penalties.
+        Rows are multiplied by the m×m eigenvectors once, whatever the number of distinct penalties.
         """
         values, which = np.unique(penalty, return_inverse=True)
         outputs, rotated = (
             self.outputs - self.outputs.mean(axis=0, dtype=np.float64),
             rows @ self.eigenvectors,
         )
-        # Rows, once for each penalty, or outputs go through the eigenvectors again: whichever are fewer.
+        # The second product with the eigenvectors takes either the rows, once for each penalty, or the
+        # outputs, whichever are fewer.
         by_rows = len(values) * len(rows) < outputs.shape[1]
         if by_rows:
             solved = (

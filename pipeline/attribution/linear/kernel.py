@@ -1,9 +1,10 @@
-"""Kernel datamodels: ridge on the masks and on how much of each *group* was kept, so that losing a whole group may cost more than the sum of its points.
+"""Kernel datamodels: ridge on the masks and on the kept share of each *group*.
 
-A linear datamodel takes the last point of a neighbourhood to matter as much as the first. Models do not: as
-long as some like it remain, a point is hardly missed. So the kernel between two subsets is a sum of parts:
-the masks, each point weighed by its difficulty (easy points move nothing, and their noise is shrunk away),
-and saturating functions of the kept shares of balls, caps and hard groups.
+So the loss of a whole group may cost more than the sum of its points. In a linear datamodel the last point of
+a neighbourhood matters as much as the first. Real models differ: they hardly miss a point as long as similar
+points remain. The kernel between two subsets is therefore a sum of parts. One part is the masks, with each
+point weighted by its difficulty: easy points change nothing, and their noise is shrunk away. The other parts
+are saturating functions of the kept shares of balls, caps and hard groups.
 """
 
 from collections.abc import Iterator, Sequence
@@ -32,8 +33,8 @@ SIZES = (3, 8, 20, 50, 120)
 # The least variance of a point's weight, in units of the mean: points that models find easy still count for
 # something.
 EASIEST = 0.03
-# Lines of one kind that serve as features; beyond a few thousand, balls overlap so much that more say nothing
-# new.
+# The most lines of one kind that serve as features. Beyond a few thousand, balls overlap so much that more
+# lines add no information.
 MOST_LINES = 4096
 # Features held as numbers at once.
 _COLUMNS = 2048
@@ -42,12 +43,12 @@ _COLUMNS = 2048
 class GroupKernel(DualEstimator):
     """Regression with a kernel of masks and of groups.
 
-    balls, caps, hard: the weights of those groups beside the masks' 1. effect_shrinkage: the penalty of
-    effects, as a share of the one that predicts single models best (chosen for each output by its
-    leave-one-out error), which shrinks the effect of groups too much. curvature: what the standard error adds
-    for the part of an effect that lies beyond all subsets seen, as a share of the effect. guide: steps of the
-    scouts towards which effects are drawn as far as noise allows, see `guided`; models too large for it move
-    their last layer alone.
+    balls, caps, hard: the weights of those groups; masks have weight 1. effect_shrinkage: the penalty of
+    effects, as a share of the penalty that predicts single models best. The latter is chosen for each output
+    by its leave-one-out error and shrinks the effect of groups too much. curvature: the part of an effect
+    that lies beyond all subsets seen, as a share of the effect; the standard error includes it. guide: steps
+    of the scouts towards which effects are drawn as far as noise allows, see `guided`. In models too large
+    for it, only the last layer moves.
     """
 
     name: ClassVar[str] = "kernel"
@@ -72,15 +73,19 @@ class GroupKernel(DualEstimator):
             lambda: SubsetKernel(evidence.masks, evidence.groups(), self.balls, self.caps, self.hard),
         )
 
+    @override
     def fit(self, factor: Arrays, evidence: Evidence, block: Block) -> Arrays:
-        """Return `penalty`, `effect_penalty` (absolute), `r2` (leave-one-out, at `penalty`) and `amplitude`, each (n_outputs,)."""
+        """Return `penalty`, `effect_penalty`, `r2` and `amplitude`, each (n_outputs,).
+
+        The penalties are absolute. `r2` is the leave-one-out share of variance explained at `penalty`.
+        """
         check_outputs(evidence.masks, block.outputs)
         values = factor["eigenvalues"]
         squares = penalties.coordinates(factor, block.outputs) ** 2
         penalty = penalties.best_penalty(values, squares)
         _, r2 = penalties.errors_at(penalty, values, squares)
         effect = self.effect_shrinkage * penalty
-        # The amplitude that makes the outputs most likely, given the kernel and the penalty.
+        # The amplitude under which the outputs are most likely, given the kernel and the penalty.
         distinct, which = np.unique(penalty, return_inverse=True)
         amplitude = (1 / (values + distinct[:, None]) @ squares)[which, np.arange(len(which))] / len(values)
         return {"penalty": penalty, "effect_penalty": effect, "r2": r2, "amplitude": amplitude}
@@ -88,7 +93,11 @@ class GroupKernel(DualEstimator):
 
 @dataclass(frozen=True, eq=False)
 class SubsetKernel(Kernel):
-    """A sum of parts, each centred over the fitted masks (n_models, n_train) and scaled to a mean diagonal of 1, times its weight."""
+    """A weighted sum of parts, each centred over the fitted masks and scaled to a mean diagonal of 1.
+
+    fitted (n_models, n_train): the fitted masks. Raises ShapeError if masks and lines are over different
+    training points.
+    """
 
     fitted: Masks
     lines: Lines
@@ -159,15 +168,15 @@ class SubsetKernel(Kernel):
 
 
 def _scaled(weight: float, diagonal: float) -> float:
-    """Return the factor that gives a part its weight.
-
-    A part that does not vary over the fitted masks has none.
-    """
+    """Return the factor that gives a part its weight; 0 if the part does not vary over the fitted masks."""
     return weight / diagonal if diagonal > 0 else 0.0
 
 
 def _indicator(sets: Sequence[Indices], n_train: int) -> sparse.csr_array:
-    """Return which points are in which set, (n_sets, n_train), the same in whatever order a set lists them."""
+    """Return which points are in which set, (n_sets, n_train).
+
+    The result does not depend on the order in which a set lists its points.
+    """
     ends = np.concatenate([[0], np.cumsum([len(indices) for indices in sets])])
     return sparse.csr_array(
         (np.ones(ends[-1]), np.concatenate([np.sort(indices) for indices in sets]), ends),
@@ -176,7 +185,10 @@ def _indicator(sets: Sequence[Indices], n_train: int) -> sparse.csr_array:
 
 
 def _memberships(lines: Lines, kind: int) -> sparse.csr_array:
-    """Return which points make up the groups at the beginnings of the lines of a kind, (n_groups, n_train), each row adding up to 1."""
+    """Return the points of the groups at the start of the lines of a kind, (n_groups, n_train).
+
+    Each row sums to 1.
+    """
     chosen = lines.of(kind)
     if len(chosen) > MOST_LINES:
         chosen = chosen[

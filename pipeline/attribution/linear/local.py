@@ -1,8 +1,9 @@
-"""Local datamodels: ridge on the masks in which each output has a prior of its own, wide for training points that look like its point and were hard.
+"""Local datamodels: ridge on the masks, with a prior of its own for each output.
 
-Only the points with the widest priors get a weight, so what a point costs depends on `reach` and not on how
-many training points there are. Linear like ridge: what it does not know is that the last points of a group
-matter more than the first (see kernel).
+The prior is wide for training points that were hard and look like the output's point. Only the points with
+the widest priors get a weight, so the cost of a point depends on `reach` and not on the number of training
+points. Local datamodels are linear like ridge, so they do not know that the last points of a group matter
+more than the first (see kernel).
 """
 
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float, Int
+from typing_extensions import override
 
 from pipeline.attribution.datamodel import Effect, as_indices
 from pipeline.attribution.estimator import Arrays, Estimator
@@ -19,13 +21,13 @@ from pipeline.attribution.linear.prior import learn_prior, pair_columns, prior_v
 from pipeline.core.arrays import Indices, Masks, Outputs, PerOutput, require_masks
 from pipeline.core.settings.neutral import setting
 
-# Pairs that a prior is learnt from; a block of more learns it from some of its points, evenly spaced.
+# Pairs from which a prior is learnt. A block with more pairs uses only some of its points, evenly spaced.
 MOST_PAIRS = 2**21
-# Training points up to which the products of all their masks are kept, in 64 MB; of more, each point's are
-# made as it is fitted.
+# Training points up to which the products of all their masks are kept, in 64 MB. With more, the products of
+# each point are computed when it is fitted.
 _MOST_KEPT = 4096
 
-# Training points whose mask bits are numbers at once.
+# Training points whose mask bits are held as numbers at once.
 _COLUMNS = 4096
 
 Gram = Float[np.ndarray, "n_chosen n_chosen"]
@@ -33,9 +35,10 @@ Products = Float[np.ndarray, "n_train n_outputs"]
 
 
 class LocalRidge(Estimator):
-    """Ridge with a prior learnt for each training point and output from what scouts see, at the penalty of least leave-one-out error.
+    """Ridge with a prior for each training point and output, learnt from the scouts' views.
 
-    reach: training points that may have a weight for one output; those with the widest priors are taken.
+    The penalty is the one with the least leave-one-out error. reach: the number of training points that may
+    have a weight for one output; those with the widest priors are taken.
     """
 
     name: ClassVar[str] = "local"
@@ -45,17 +48,20 @@ class LocalRidge(Estimator):
 
     reach: int = setting(neutral=400, ge=1, le=10_000_000)
 
+    @override
     def factor(self, evidence: Evidence) -> Arrays:
         """Return `spread` (n_train,): the sum of squares of each training point's centred mask."""
         check_masks(evidence.masks)
         kept = evidence.masks.mean(axis=0)
         return {"spread": len(evidence.masks) * kept * (1 - kept)}
 
+    @override
     def fit(self, factor: Arrays, evidence: Evidence, block: Block) -> Arrays:
-        """Return `penalty`, `r2` (leave-one-out) and `rest`, each (n_outputs,), and `ids`, `weights` and `variances`, each (n_outputs, reach).
+        """Return `penalty`, `r2`, `rest`, `ids`, `weights` and `variances` of each output.
 
-        The prior is learnt from this block and shared by the outputs of a point; `rest` is the prior variance
-        of each point that has no weight. Weights and variances are float32: they take most of the table.
+        The first three are (n_outputs,), the others (n_outputs, reach). `r2` is leave-one-out. The prior is
+        learnt from this block and shared by the outputs of a point. `rest` is the prior variance of each
+        point that has no weight. Weights and variances are float32, because they take most of the table.
         """
         check_outputs(evidence.masks, block.outputs)
         outputs = block.outputs - block.outputs.mean(axis=0, dtype=np.float64)
@@ -68,8 +74,8 @@ class LocalRidge(Estimator):
         ]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
+    @override
     def datamodel(self, factor: Arrays, fit: Arrays, evidence: Evidence, block: Block) -> "LocalDatamodel":
-        """Return the datamodel of a block of outputs."""
         check_outputs(evidence.masks, block.outputs)
         return LocalDatamodel(
             kept=evidence.masks.mean(axis=0),
@@ -89,7 +95,10 @@ class LocalRidge(Estimator):
         evidence: Evidence,
         block: Block,
     ) -> Float[np.ndarray, "n_train n_block_points"]:
-        """Return the prior variance of each training point's weight for each point, where outputs of a point have a mean variance of 1."""
+        """Return the prior variance of each training point's weight for each point.
+
+        The variances are in units in which the outputs of a point have a mean variance of 1.
+        """
         n_points = len(block.points)
         variance = totals.reshape(n_points, -1).mean(axis=1) / len(evidence.masks)
         known = np.where(spread > 0, spread, 1.0)[:, None]
@@ -109,7 +118,10 @@ class LocalRidge(Estimator):
     def _fit_point(
         self, evidence: Evidence, products: Products, totals: PerOutput, prior: Float[np.ndarray, " n_train"]
     ) -> dict[str, np.ndarray]:
-        """Return what is learnt of the outputs of one point from their products with masks and their sums of squares."""
+        """Return the results for the outputs of one point.
+
+        products: the products of these outputs with masks. totals: their sums of squares.
+        """
         n_models, n_outputs = len(evidence.masks), len(totals)
         ids = np.sort(np.argsort(-prior, kind="stable")[: self.reach])
         relative = prior / prior[ids].mean()
@@ -141,10 +153,9 @@ class LocalRidge(Estimator):
 class LocalDatamodel:
     """Linear datamodels with few weights each.
 
-    Values (n_outputs, n_weights) of training points ids, and their posterior variances.
-
-    kept (n_train,) is the share of fitted models that keep each point and offset (n_outputs,) their mean
-    outputs.
+    values (n_outputs, n_weights): the weights of the training points in ids. variances: their posterior
+    variances. kept (n_train,): the share of fitted models that keep each point. offset (n_outputs,): the mean
+    outputs of the fitted models.
     """
 
     kept: Float[np.ndarray, " n_train"]
@@ -167,10 +178,8 @@ class LocalDatamodel:
     def effect_of_removing(self, indices: Indices) -> Effect:
         """Return the predicted change of each output when indices are removed.
 
-        Raises DataError on ids that are repeated or not training points.
-
-        The standard error takes the errors of weights as independent, which they nearly are where masks are
-        random.
+        The standard error takes the errors of weights as independent, which they nearly are if masks are
+        random. Raises DataError on ids that are repeated or not training points.
         """
         indices = as_indices(indices, len(self.kept))
         removed = np.isin(self.ids, indices)
@@ -178,16 +187,16 @@ class LocalDatamodel:
         return Effect(-(self.values * removed).sum(axis=1), np.sqrt(variance))
 
     def weights(self) -> Float[np.ndarray, "n_train n_outputs"]:
-        """Return one weight for each training point and output, 0 for most."""
+        """Return one weight for each training point and output; most are 0."""
         found = np.zeros((len(self.kept), len(self.ids)))
         np.put_along_axis(found, self.ids.T.astype(np.int64), self.values.T, axis=0)
         return found
 
 
 def products_of(masks: Masks, outputs: Outputs) -> Products:
-    """Return the products of masks with centred outputs, holding few columns as numbers at a time.
+    """Return the products of masks with centred outputs.
 
-    Masks need not be centred then.
+    Masks need not be centred then. Only few columns are held as numbers at a time.
     """
     parts = [
         masks[:, start : start + _COLUMNS].T.astype(np.float64) @ outputs
@@ -197,7 +206,7 @@ def products_of(masks: Masks, outputs: Outputs) -> Products:
 
 
 def _gram(evidence: Evidence, ids: Indices) -> Gram:
-    """Return the products of centred masks between training points ids."""
+    """Return the products of centred masks between the training points in ids."""
     if evidence.n_train > _MOST_KEPT:
         return _products_of_masks(evidence.masks[:, ids])
     return evidence.once("local_gram", lambda: _products_of_masks(evidence.masks))[np.ix_(ids, ids)]
@@ -215,7 +224,10 @@ def _leave_one_out(
     penalties: Float[np.ndarray, " n_penalties"],
     n_models: int,
 ) -> Float[np.ndarray, "n_penalties n_outputs"]:
-    """Return the mean squared leave-one-out error at each penalty, leverages taken at their mean as `penalties.leave_one_out` does."""
+    """Return the mean squared leave-one-out error at each penalty.
+
+    Leverages are replaced by their mean, as in `penalties.leave_one_out`.
+    """
     wide = values + penalties[:, None]
     residual = total - ((values + 2 * penalties[:, None]) / wide**2) @ rotated**2
     freedom = np.maximum(1 - ((values / wide).sum(axis=1) + 1) / n_models, 1e-12)

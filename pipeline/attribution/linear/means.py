@@ -1,6 +1,6 @@
-"""Mean outputs with and without each training point, of models that keep equally many.
+"""Mean outputs of models with and without each training point, which difference of means needs.
 
-What difference of means rests on.
+Only models that keep equally many points are compared.
 """
 
 from collections.abc import Iterator
@@ -12,15 +12,15 @@ from jaxtyping import Bool, Float, Int
 from pipeline.attribution.evidence import Evidence
 from pipeline.core.arrays import Indices, Masks, Outputs, PerTrain
 
-# Models whose masks are numbers at once: over 50,000 points they take 0.1 GB as float32.
+# Models whose masks are held as numbers at once: over 50,000 points they take 0.1 GB as float32.
 _ROWS = 512
 # Outputs fitted at once: with 50,000 points each array takes 0.1 GB.
 _COLUMNS = 256
-# A number of kept points is a layer of its own if this share of the models has it, as in a population; masks
-# drawn point by point have no such number.
+# Models that keep the same number of points form a layer of their own if they are this share of all models,
+# as in a population. Masks drawn point by point have no such number.
 LAYER = 0.2
-# Σ(a − ā)² of a point that one model in two of the layer leaves out, the least that can be learnt from;
-# points that all models keep count as that.
+# Σ(a − ā)² of a point that one of two models of the layer leaves out, the least from which anything can be
+# learnt. Points that all models keep get the same value.
 _LEAST = 0.5
 
 Layers = Int[np.ndarray, " n_models"]
@@ -31,7 +31,7 @@ PointWeights = Float[np.ndarray, "n_chosen n_outputs"]
 class Means:
     """Masks and outputs of all models.
 
-    Centred are the outputs less the mean of their layer, spread as `factor` returns it.
+    centred: the outputs less the mean of their layer. spread: as `factor` returns it.
     """
 
     masks: Masks
@@ -53,7 +53,10 @@ class Means:
         )
 
     def of_models(self, evidence: Evidence, name: int, chosen: Bool[np.ndarray, " n_models"]) -> "Means":
-        """Return the same of some models, whose spread is kept under a name: it is that of all blocks."""
+        """Return the means of the chosen models only.
+
+        Their spread serves all blocks, so it is cached under name.
+        """
         masks, layers = self.masks[chosen], self.layers[chosen]
         spread = evidence.once(("spread", name), lambda: spread_of(masks, layers))
         return Means(
@@ -65,11 +68,14 @@ class Means:
         )
 
     def of_some(self, outputs: slice) -> "Means":
-        """Return the same of some outputs."""
+        """Return the means of some outputs only."""
         return replace(self, outputs=self.outputs[:, outputs], centred=self.centred[:, outputs])
 
     def differences(self, points: Indices) -> tuple[PointWeights, PointWeights]:
-        """Return the difference of means of some points, (n_chosen, n_outputs), and its sampling variance, that of a regression on this point alone."""
+        """Return the difference of means of some points, (n_chosen, n_outputs), and its sampling variance.
+
+        The sampling variance is that of a regression on this point alone.
+        """
         sums = np.zeros((len(points), self.centred.shape[1]))
         for start in range(0, len(self.masks), _ROWS):
             rows = slice(start, start + _ROWS)
@@ -82,7 +88,10 @@ class Means:
 
 
 def spread_of(masks: Masks, layers: Layers) -> PerTrain:
-    """Return Σ(a − ā)² of each point's masks over the models, ā that of their layer, (n_train,), and _LEAST at least."""
+    """Return Σ(a − ā)² of each point's mask bits over the models, (n_train,), or _LEAST if that is more.
+
+    ā is the mean over the model's layer.
+    """
     spread = np.zeros(masks.shape[1])
     for layer in np.unique(layers):
         share = masks[layers == layer].mean(axis=0)
@@ -99,12 +108,12 @@ def centred_by(outputs: Outputs, layers: Layers) -> Outputs:
 
 
 def split_outputs(outputs: Outputs) -> Iterator[Outputs]:
-    """Yield outputs some columns at a time."""
+    """Yield outputs, some columns at a time."""
     for start in range(0, outputs.shape[1], _COLUMNS):
         yield outputs[:, start : start + _COLUMNS]
 
 
 def layers_of(masks: Masks) -> Layers:
-    """Return a name of each model's layer: the number of points it keeps if many keep as many, else 0."""
+    """Return the layer of each model: the number of points it keeps if many keep as many, else 0."""
     counts, which, n_models = np.unique(masks.sum(axis=1), return_inverse=True, return_counts=True)
     return np.asarray(np.where(n_models >= max(2, LAYER * len(masks)), counts, 0)[which])

@@ -1,4 +1,7 @@
-"""Penalties of regression in its dual form, chosen by leave-one-out errors that an eigendecomposition K = V diag(values) Vᵀ gives in closed form."""
+"""Penalties of regression in its dual form, chosen by leave-one-out errors.
+
+The eigendecomposition K = V diag(values) Vᵀ gives these errors in closed form.
+"""
 
 import numpy as np
 from jaxtyping import Float
@@ -25,10 +28,11 @@ def best_penalty(values: Float[np.ndarray, " n_models"], squares: Outputs) -> Pe
 def errors_at(
     penalty: PerOutput, values: Float[np.ndarray, " n_models"], squares: Outputs
 ) -> tuple[PerOutput, PerOutput]:
-    """Return each output's mean squared leave-one-out error at its penalty, and the share of its variance explained then.
+    """Return each output's mean squared leave-one-out error at its penalty, and the explained share.
 
-    The variance is that of all subset models, the differences between their populations included: on held-out
-    models less of it is explained.
+    This is the share of the output's variance that is explained at the penalty. The variance is that of all
+    subset models and includes the differences between their populations, so less of it is explained on
+    held-out models.
     """
     distinct, which = np.unique(penalty, return_inverse=True)
     error = leave_one_out(values, squares, distinct)[which, np.arange(len(which))]
@@ -39,14 +43,16 @@ def errors_at(
 def leave_one_out(
     values: Float[np.ndarray, " n_models"], squares: Outputs, penalties: Float[np.ndarray, " n_penalties"]
 ) -> Float[np.ndarray, "n_penalties n_outputs"]:
-    """Return the mean squared leave-one-out error of each output at each penalty, from squared coordinates in the eigenbasis alone.
+    """Return the mean squared leave-one-out error of each output at each penalty.
 
-    Leverages are taken at their mean (generalised cross-validation, Golub, Heath, Wahba 1979): members keep
-    equally many points, so their leverages agree within a few per cent, and all penalties cost one thin
-    product instead of one m×m product each.
+    Only the squared coordinates in the eigenbasis are needed. Leverages are replaced by their mean
+    (generalised cross-validation, Golub, Heath, Wahba 1979). Members keep equally many points, so their
+    leverages agree within a few per cent. All penalties then cost one thin product instead of one m×m product
+    each.
     """
     n_models = len(values)
     shrunk = penalties[:, None] / (values + penalties[:, None])
-    # The mean takes one degree of freedom; its eigenvalue is 0, so it is not among those counted by shrunk.
+    # The mean takes one degree of freedom. Its eigenvalue is 0, so the sum of shrunk still counts it as free;
+    # here it is subtracted.
     freedom = np.maximum((shrunk.sum(axis=1) - 1) / n_models, 1e-12)
     return np.asarray(shrunk**2 @ squares / n_models / freedom[:, None] ** 2)

@@ -1,10 +1,8 @@
-"""How large weights are likely to be, before any is fitted.
+"""Prior variances of weights, learnt from the scouts' views of both points.
 
-Learnt from what trained models see of both points.
-
-A weight is large where the training point was hard and looks like the one whose output it moves. How much
-each of that counts differs between data sets, so it is learnt from the squared marginal weights of all pairs
-at once, which are unbiased once their known noise is taken out.
+A weight is large if the training point was hard and looks like the point whose output it changes. The
+importance of each property differs between data sets. So it is learnt from the squared marginal weights of
+all pairs at once, which are unbiased after their known noise is subtracted.
 """
 
 import numpy as np
@@ -19,18 +17,20 @@ PerPair = Float[np.ndarray, "n_train n_chosen"]
 _EASIEST = 0.03
 # Steps of the scoring that learns the prior; it settles in about 15.
 _MOST_STEPS, SMALLEST_STEP = 50, 1e-4
-# Beyond these logarithms a variance, in units of an output's, is nothing or everything.
+# Bounds on the logarithm of a variance, in units of an output's variance. Beyond them it is as good as zero
+# or unlimited.
 _SMALLEST, _LARGEST = -20.0, 3.0
-# Keeps columns that say nothing at 0.
+# Keeps the coefficients of columns without information at 0.
 RIDGE = 1e-3
 
 
 def pair_columns(
     views: Views, n_train: int, points: Indices
 ) -> Float[np.ndarray, "n_train n_chosen n_columns"]:
-    """Return what a prior variance may depend on, for each training point and each of points.
+    """Return the columns that a prior variance may depend on, for each training point and each of points.
 
-    1, likeness and difficulty, by whether labels agree.
+    The columns are 1, likeness, its square and the logarithm of difficulty, and the same four once more where
+    labels agree.
     """
     alike = views.likeness(n_train, points)
     difficulty = views.difficulty[:n_train]
@@ -48,10 +48,11 @@ def learn_prior(
     squares: Float[np.ndarray, " n_pairs"],
     noise: Float[np.ndarray, " n_pairs"],
 ) -> Float[np.ndarray, " n_columns"]:
-    """Return the logarithm's coefficients of the prior variances exp(columns @ coefficients) that make marginal weights most likely.
+    """Return the coefficients under which the marginal weights are most likely.
 
-    squares are their squares, noise the variances that they have where weights are 0. Fisher scoring of
-    normal weights with variance noise + prior, standardised inside; the first column is all 1.
+    The prior variances are exp(columns @ coefficients). squares: the squares of the marginal weights. noise:
+    the variances that they have if weights are 0. The method is Fisher scoring of normal weights with
+    variance noise + prior, standardised inside; the first column must be all 1.
     """
     centre, scale = columns.mean(axis=0), columns.std(axis=0)
     centre[0], scale[scale == 0] = 0.0, 1.0
@@ -65,7 +66,7 @@ def learn_prior(
         slope = standard.T @ ((squares / total - 1) * share / 2)
         curvature = (standard * (share**2 / 2)[:, None]).T @ standard
         step = np.linalg.solve(curvature + RIDGE * np.eye(len(found)), slope)
-        # The first steps overshoot where nearly all pairs are noise.
+        # The first steps overshoot if nearly all pairs are noise.
         found += step * min(1.0, 2.0 / max(float(np.abs(step).max()), 1e-12))
         if np.abs(step).max() < SMALLEST_STEP:
             break
@@ -77,5 +78,5 @@ def learn_prior(
 def prior_variances(
     columns: Float[np.ndarray, "... n_columns"], coefficients: Float[np.ndarray, " n_columns"]
 ) -> Float[np.ndarray, "..."]:
-    """Return the variance that each pair's weight has before any model is looked at."""
+    """Return the prior variance of each pair's weight."""
     return np.asarray(np.exp(np.clip(columns @ coefficients, _SMALLEST, _LARGEST)))

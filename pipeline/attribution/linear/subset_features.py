@@ -1,6 +1,6 @@
-"""Features of subsets that the group kernel is made of, some columns at a time.
+"""Features of subsets for the group kernel: single points, and the kept shares of groups.
 
-Single points, and what was kept of groups.
+They are computed some columns at a time.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from pipeline.core.arrays import Masks, PerTrain
 
-# What a kept share does to outputs: little until the last points of a group go.
+# The effect of a kept share on outputs: small until the last points of a group are removed.
 SATURATING: tuple[Callable[[Float[np.ndarray, "..."]], Float[np.ndarray, "..."]], ...] = (
     lambda kept: np.log(0.03 + kept),
     lambda kept: (1 - kept) ** 3,
@@ -22,25 +22,31 @@ SATURATING: tuple[Callable[[Float[np.ndarray, "..."]], Float[np.ndarray, "..."]]
 
 
 class SubsetFeatures(Protocol):
-    """Some features of a mask, and what removing points from all of them changes, which is nothing in most features."""
+    """Some features of masks, and how they change when sets are removed; most features do not change."""
 
     def of(self, masks: Bool[np.ndarray, "n_masks n_train"]) -> Float[np.ndarray, "n_masks n_features"]:
         """Return the features of masks."""
         ...
 
     def change(self, removed: sparse.csr_array) -> sparse.csr_array:
-        """Return features of all points but those in removed (n_sets, n_train), less the features of all points: (n_sets, n_features)."""
+        """Return the change of the features, (n_sets, n_features), when each set is removed from all points.
+
+        removed (n_sets, n_train) marks the points of each set.
+        """
         ...
 
 
 def centre_of(features: Float[np.ndarray, "n_masks n_features"]) -> Float[np.ndarray, " n_features"]:
-    """Return the mean of each feature, summed so that what does not vary is its own mean to the bit and centres to 0."""
+    """Return the mean of each feature.
+
+    The sum is in float64, so that a feature that does not vary equals its mean to the bit and centres to 0.
+    """
     return features.mean(axis=0, dtype=np.float64).astype(features.dtype)
 
 
 @dataclass(frozen=True)
 class Points(SubsetFeatures):
-    """Single points of columns, each scaled; scale (n_train,)."""
+    """Single points of the given columns, each multiplied by its entry of scale (n_train,)."""
 
     columns: slice
     scale: PerTrain
@@ -56,9 +62,9 @@ class Points(SubsetFeatures):
 
 @dataclass(frozen=True)
 class KeptShares(SubsetFeatures):
-    """Groups (n_groups, n_train), each row adding up to 1.
+    """Saturating functions of the share of each group that a mask keeps.
 
-    Every saturating function of the share that a mask keeps.
+    shares (n_groups, n_train): the points of each group; each row sums to 1.
     """
 
     shares: sparse.csr_array
