@@ -36,6 +36,6 @@ ATTRIBUTION = ChildRun(
 
 
 def child_of_method(method: str, forget_set: str) -> ChildRun:
-    """Return the child that shows one method, or the noise floor, on one forget set."""
+    """Return the child run that shows one method, or the noise floor, on one forget set."""
     tags = {"dmm.stage": "unlearning", "dmm.unlearner": method, "dmm.forget_set": forget_set}
     return ChildRun(name=f"{method}/{forget_set}", title=f"4 {forget_set}: {method}", tags=tags)

@@ -109,7 +109,7 @@ def _predicted(work: Work, layout: Layout, blocks: list[int]) -> list[HeldoutOut
 
 
 def first_members(work: Work, populations: Iterable[str], share: float) -> Indices:
-    """Return the rows of the first share of each population among the rows of all of them."""
+    """Return the rows of the first share of each population, among the rows of all populations."""
     return _first([len(work.read(name, ["seed"])["seed"]) for name in populations], share)
 
 
