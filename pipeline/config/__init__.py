@@ -1,4 +1,4 @@
-"""What a user writes: the experiment, its parts, and how both are read."""
+"""The settings that a user writes, and the functions that read them."""
 
 from pipeline.config.experiment import BESIDE_IDENTITY, EVIDENCE, PLACES, Experiment
 from pipeline.config.reading import build, origin, read, read_tree

@@ -1,6 +1,6 @@
-"""The whole experiment as one frozen, validated tree.
+"""The whole experiment as one frozen, validated tree of settings.
 
-Every name known, every plug-in built, every setting in range before anything runs.
+All names, plug-ins and ranges are checked before anything runs.
 """
 
 import math
@@ -35,20 +35,20 @@ from pipeline.training.populations import Recipe
 from pipeline.unlearning import UNLEARNERS
 from pipeline.unlearning.unlearner import Unlearner
 
-# What estimators may need.
+# Inputs that an estimator may need.
 EVIDENCE = frozenset({"subset", "groups", "views", "checkpoints"})
-# Where an experiment runs, and where its tables and its view go.
+# Settings that say where an experiment runs, and where its tables and its MLflow view are.
 PLACES = frozenset({"store", "tracking", "resources"})
-# What may change without the experiment becoming another one: its places, and by what it is judged.
+# Settings that may change while the experiment stays the same: its places and its judges.
 BESIDE_IDENTITY = PLACES | {"judges"}
 
 
 class StageResources(Settings):
-    """What one task of a stage asks for: training, unlearning, and the stages that only compute with arrays.
+    """Resources of one task: for training, for unlearning, and for stages that only compute with arrays.
 
-    `fit` is for those of them that hold what all datamodels share (factor, fit, score, effect); if it is not
-    set, they ask for what `compute` does. A node that offers it is waited for patience_seconds, where none
-    does yet: raise that where an autoscaler has to start one.
+    `fit` is for those array stages that hold what all datamodels share (factor, fit, score, effect). If it is
+    not set, they use `compute`. If no node offers the resources yet, a task waits patience_seconds for one.
+    Raise this value if an autoscaler must start nodes.
     """
 
     train: Resources = Resources()
@@ -69,9 +69,9 @@ class StoreSettings(Settings):
 class Tracking(Settings):
     """Where the MLflow view goes.
 
-    A URI, `none`, or nothing for MLFLOW_TRACKING_URI and else a database in the store.
-
-    save_members unlearned models of each (unlearner, forget set) are kept as checkpoints and logged.
+    uri is an address or `none`. If it is not set, MLFLOW_TRACKING_URI is used, or else a database in the
+    store. For each unlearner and forget set, save_members unlearned models are kept as checkpoints and
+    logged.
     """
 
     uri: str | None = None
@@ -103,7 +103,7 @@ class Tracking(Settings):
 
 
 class Experiment(StudyKeys):
-    """Everything a run needs.
+    """All settings of a run.
 
     Keys under forget_sets, unlearners, judges and studies are labels of the user's choice.
     """
@@ -175,7 +175,7 @@ class Experiment(StudyKeys):
     def with_share_of_models(self, share: float) -> "Experiment":
         """Return the same experiment with a share of its subset models, at least 8 of each role.
 
-        What they cost is the only difference.
+        Only the cost of these models is different.
         """
 
         def fewer(subsets: AnySubsets) -> AnySubsets:
@@ -194,9 +194,9 @@ class Experiment(StudyKeys):
         )
 
     def identity(self) -> dict[str, Any]:
-        """Return the settings that make this experiment what it is, JSON-ready, without those at their neutral value.
+        """Return the settings that identify this experiment, JSON-ready.
 
-        Paths are left out, and so are BESIDE_IDENTITY.
+        Settings at their neutral value, paths and BESIDE_IDENTITY are left out.
         """
         return {
             name: spelled
@@ -206,12 +206,12 @@ class Experiment(StudyKeys):
 
     @property
     def digest(self) -> str:
-        """Digest of the settings that make this experiment what it is.
+        """The digest of the settings that identify this experiment.
 
-        What lies in the files that they name is part of Graph.digest.
+        The content of the files that they name is part of Graph.digest.
         """
         return digest(self.identity())
 
     def to_yaml(self) -> str:
-        """Return the tree as YAML with every default filled in; reading it gives an equal experiment."""
+        """Return the settings as YAML with every default filled in; reading it gives an equal experiment."""
         return yaml_text.dump(self.model_dump(mode="json"))

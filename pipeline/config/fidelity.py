@@ -1,4 +1,4 @@
-"""With which model and recipe each role is trained: the experiment's, or those of a cheaper proxy."""
+"""The model and the recipe of each role: those of the experiment, or those of a cheaper proxy."""
 
 from pipeline.config.experiment import Experiment
 from pipeline.core.errors import ConfigError
@@ -8,33 +8,33 @@ from pipeline.training.populations import Recipe
 
 
 def model_of(experiment: Experiment, role: str) -> Model:
-    """Return the model of a role: its own where it has one, else the experiment's."""
+    """Return the model of a role: its own if it has one, else the experiment's."""
     found = getattr(_settings(experiment, role), "model", None)
     return found if isinstance(found, Model) else experiment.model
 
 
 def recipe_of(experiment: Experiment, role: str) -> Recipe:
-    """Return the recipe of a role: its own where it has one, else the experiment's."""
+    """Return the recipe of a role: its own if it has one, else the experiment's."""
     found = getattr(_settings(experiment, role), "recipe", None)
     return found if isinstance(found, Recipe) else experiment.recipe
 
 
 def is_proxy(experiment: Experiment, role: str) -> bool:
-    """Return whether a role is trained otherwise than the models that unlearn."""
+    """Return whether a role is trained differently from the models that unlearn."""
     return (model_of(experiment, role), recipe_of(experiment, role)) != (experiment.model, experiment.recipe)
 
 
 def proxy_words(experiment: Experiment, role: str) -> str:
-    """Return what a role is trained as, such as `proxy: mlp, width 32`.
+    """Return how a role is trained, in words, such as `proxy: mlp, width 32`.
 
-    Empty where it is trained as the models that unlearn.
+    The text is empty for a role that is trained like the models that unlearn.
     """
     if not is_proxy(experiment, role):
         return ""
     model, recipe = model_of(experiment, role), recipe_of(experiment, role)
     settings = {name: value for name, value in identity(model).items() if name != "name"}
     ours, theirs = experiment.recipe.model_dump(mode="json"), recipe.model_dump(mode="json")
-    # What the proxy leaves off would only say what it lacks.
+    # Settings that are off in the proxy are not shown.
     settings |= {name: value for name, value in theirs.items() if value and ours.get(name) != value}
     return ", ".join(
         [
@@ -45,7 +45,7 @@ def proxy_words(experiment: Experiment, role: str) -> str:
 
 
 def check_fidelities(experiment: Experiment, roles_in_one_fit: frozenset[str]) -> None:
-    """Raise ConfigError if one fit would learn from models of several kinds and the estimator does not say that it takes them."""
+    """Raise ConfigError if one fit learns from several kinds of models and the estimator takes only one."""
     if experiment.estimator.takes_fidelities:
         return
     kinds = {

@@ -1,6 +1,6 @@
-"""The studies of an experiment.
+"""The config keys of studies.
 
-Each that the package knows has a key of its own, others stand below `studies`.
+Each study of the package has a key of its own; all other studies stand below `studies`.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,14 +15,14 @@ from pipeline.core.settings.plugin_fields import plugins
 from pipeline.studies import STUDIES
 from pipeline.studies.base import Study
 
-# Names of child runs in MLflow and of tables in the report, which no study may take.
+# Names of child runs in MLflow and of tables in the report. No study may have one of these labels.
 TAKEN = frozenset(
     {"attribution", "curve", "forget", "forget_curve", "full", "influences", "score", "studies", "train"}
 )
 
 
 def _without_own_name(study: type[Study]) -> Callable[[Any], Any]:
-    """Return what takes the name out of the settings below the key of a study, which names it already."""
+    """Return a validator that removes the name from a study's settings, because its key gives the name."""
 
     def settings(value: Any) -> Any:
         if isinstance(value, Mapping) and value.get("name") == study.name:
@@ -35,7 +35,7 @@ def _without_own_name(study: type[Study]) -> Callable[[Any], Any]:
 if TYPE_CHECKING:
     KnownStudies = Settings
 else:
-    # A key for each study in the table, null for none: Experiment names no study.
+    # One key for each study in the table, null by default, so Experiment names no study.
     known = {
         study.name: (
             Annotated[study | None, BeforeValidator(_without_own_name(study))],
@@ -47,7 +47,7 @@ else:
 
 
 class StudyKeys(KnownStudies):
-    """The keys of a config that are studies."""
+    """The keys of a config that hold studies."""
 
     studies: Annotated[dict[str, Study], *plugins(STUDIES)] = setting(neutral={})
 
@@ -66,21 +66,24 @@ class StudyKeys(KnownStudies):
 
     @model_serializer(mode="wrap")
     def _behind_the_rest(self, dump: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
-        """Return the settings in the order in which people read them: the method first, then its guests."""
+        """Return the settings in reading order: the method first, then the studies."""
         tree = dump(self)
         guests = {name: tree.pop(name) for name in (*STUDIES.names(), "studies") if name in tree}
         return {**tree, **guests}
 
     def all_studies(self) -> dict[str, Study]:
-        """Return every study of the experiment by its label, which is its name where it has a key of its own."""
+        """Return every study of the experiment by its label.
+
+        The label of a study with a key of its own is its name.
+        """
         known = {name: getattr(self, name) for name in STUDIES.names()}
         return {name: study for name, study in known.items() if study is not None} | self.studies
 
 
 def without_study_names(identity: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the identity of an experiment with each study below its key as mere settings.
+    """Return the identity of an experiment without the names of studies that have a key of their own.
 
-    The key names it already.
+    The key already gives the name.
     """
     found = dict(identity)
     for name in STUDIES.names():

@@ -1,7 +1,4 @@
-"""By what unlearned models are judged.
-
-Judges by label, those used where none are named, and what of them can be refused before compute.
-"""
+"""The judges of an experiment: their settings, their defaults, and the checks before anything is computed."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -20,18 +17,18 @@ from pipeline.evaluation.judges.klom_judge import KlomJudge
 from pipeline.evaluation.judges.ulira_judge import UliraJudge
 from pipeline.unlearning.unlearner import Unlearner
 
-# Populations that stand on one side of a judge.
+# Roles of models that stand on one side of a judge's comparison.
 SIDES = ("full", "oracle", "floor")
 
 
 class Evaluation(dict[str, Any]):
-    """The settings below `evaluation`, the name that `judges.klom` had before there were other judges."""
+    """The settings below `evaluation`, the former name of `judges.klom`."""
 
 
 def successor_of_evaluation(tree: Any) -> Any:
-    """Return the settings of an experiment with `evaluation` under its new name.
+    """Return the settings of an experiment with `evaluation` under its new name, `judges.klom`.
 
-    Raises ConfigError if both are given.
+    Raises ConfigError if `evaluation` and `judges` are both given, or if `evaluation` holds no settings.
     """
     if not isinstance(tree, Mapping) or "evaluation" not in tree:
         return tree
@@ -53,7 +50,8 @@ def successor_of_evaluation(tree: Any) -> Any:
 def _named(value: Any, info: Any) -> Any:
     """Return judges with their names.
 
-    One without a `name` whose label is a judge's name is that judge, as in `klom: {n_bins: 10}`.
+    If the settings have no `name` and the label is the name of a judge, it is that judge, as in `klom:
+    {n_bins: 10}`.
     """
     if isinstance(value, Evaluation):
         return judges_by_default(info.data) | {KlomJudge.name: {"name": KlomJudge.name, **value}}
@@ -72,16 +70,15 @@ def _with_name(label: Any, settings: Any) -> Any:
     return {"name": label, **(settings or {})}
 
 
-# Of validators that come before, the last one listed is the first to be called.
+# Pydantic calls the last BeforeValidator of the list first.
 Judges = Annotated[dict[str, Judge], *plugins(JUDGES), BeforeValidator(_named)]
 
 
 def judges_by_default(experiment: dict[str, Any]) -> dict[str, Any]:
     """Return the judges of an experiment whose config names none.
 
-    KLoM, accuracy, and U-LiRA where there are models enough.
-
-    experiment holds its other settings as far as they are valid.
+    They are KLoM and accuracy, and U-LiRA if there are enough models. experiment holds those of its other
+    settings that are valid.
     """
     populations = experiment.get("populations", Populations())
     enough = min(getattr(populations, role).n_models for role in SIDES) >= UliraJudge.fewest_models
@@ -90,7 +87,7 @@ def judges_by_default(experiment: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_judges(judges: Mapping[str, Judge], populations: Populations) -> None:
-    """Raise ConfigError if a judge needs what an experiment cannot give, or more models than there are."""
+    """Raise ConfigError if a judge needs inputs that cannot be given, or more models than there are."""
     if not judges:
         raise ConfigError(
             "judges is empty; name at least one, such as `judges: {klom: {}}`, or leave it out for the "
@@ -111,8 +108,8 @@ def _check_judge(place: str, judge: Judge, populations: Populations) -> None:
     for role in SIDES:
         members = getattr(populations, role)
         n_models = members.n_models
-        # How many a source has is known once it is read; a judge that needs more is then left out, see
-        # blueprint.judging.
+        # The number of models of a source is known only when it is read. A judge that needs more is then left
+        # out, see not_judged in pipeline.graph.build.judge_nodes.
         if members.source is None and n_models < judge.fewest_models:
             raise ConfigError(
                 f"{place} needs at least {judge.fewest_models} models on each side, but "
@@ -136,8 +133,8 @@ def _check_judge(place: str, judge: Judge, populations: Populations) -> None:
 
 
 def first_klom(judges: Mapping[str, Judge]) -> KlomJudge | None:
-    """Return the first judge that is KLoM, whose settings forecasts of forgetting use.
+    """Return the first judge that is KLoM; None if there is none.
 
-    None if there is none.
+    Forecasts of forgetting use its settings.
     """
     return next((judge for judge in judges.values() if isinstance(judge, KlomJudge)), None)

@@ -1,7 +1,4 @@
-"""Where the models of each role come from.
-
-How many are trained here and on what, or which source has them.
-"""
+"""Settings of the models of each role: how many are trained here, or which source has them."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, TypeVar
@@ -20,22 +17,22 @@ from pipeline.sources import SOURCES
 from pipeline.sources.base import ModelSource
 from pipeline.training.populations import Recipe
 
-# A hundred times the largest study there is: more is a slip of the hand, and listing its shards would take
-# for ever.
+# A hundred times the largest study there is. A larger number is a typing error, and listing its shards would
+# take too long.
 MOST_MODELS = 2_000_000
-# Roles that may have a model and a recipe of their own; designed subset models have those of `subset`.
+# Roles that may have a model and a recipe of their own. Designed subset models use those of `subset`.
 PROXIES = ("subset", "scout", "heldout")
 
 
 class Sourced(Settings):
     """Models of one role: trained here, or with `source` trained elsewhere.
 
-    With a source n_models is at most how many of its models are used (all, if it is not set). keep_states
-    says whether the weights of models trained here are kept in files beside the shards; it changes no result.
+    With a source, n_models limits how many of its models are used; if it is not set, all are used.
+    keep_states keeps the weights of models trained here in files beside the shards. It changes no result.
     """
 
-    # The fewest models that can be trained here, and whether a source stands for all its models unless
-    # n_models is set.
+    # fewest is the smallest number of models that can be trained here. takes_all means that all models of a
+    # source are used unless n_models is set.
     fewest: ClassVar[int] = 2
     takes_all: ClassVar[bool] = True
 
@@ -73,11 +70,11 @@ class Sourced(Settings):
 
     @property
     def located_source(self) -> ModelSource | None:
-        """The source as this process finds its files."""
+        """The source with absolute paths, so that this process finds its files."""
         return None if self.source is None else with_absolute_paths(self.source)
 
     def count(self) -> int:
-        """Return the number of models; raises DataError if those of a source cannot be read."""
+        """Return the number of models; raises DataError if the models of a source cannot be read."""
         source = self.located_source
         return self.n_models if source is None else min(self.n_models, source.n_models())
 
@@ -95,9 +92,10 @@ AnySubsets = TypeVar("AnySubsets", bound=Subsets)
 
 
 class SubsetModels(Subsets):
-    """Those that keep random points. With a source keep_fraction is that of the held-out models alone.
+    """Models that keep random points.
 
-    model and recipe are those of a cheaper proxy, of designed subset models too (null: the experiment's).
+    With a source, keep_fraction applies only to the held-out models. model and recipe are those of a cheaper
+    proxy, and designed subset models use them too (null: those of the experiment).
     """
 
     model: Annotated[Model | None, *maybe(MODELS)] = setting(neutral=None)
@@ -107,11 +105,11 @@ class SubsetModels(Subsets):
 class Focused(Settings):
     """Models for one forget set.
 
-    N_models / 2 pairs of one seed that keep the same random keep_fraction of the other points, with all of
-    the set or none.
+    There are n_models / 2 pairs. Both models of a pair have the same seed and keep the same random
+    keep_fraction of the other points. One of them keeps the whole forget set, the other none of it.
 
-    With keep_fraction 1 a pair is a full model, which exists anyway, and an oracle of the same seed: half the
-    cost, and nothing to extrapolate.
+    With keep_fraction 1 a pair is a full model and an oracle of the same seed. The full model exists anyway,
+    so the cost is half, and nothing is extrapolated.
     """
 
     n_models: int = setting(neutral=8, ge=4, le=MOST_MODELS, multiple_of=2)
@@ -119,24 +117,24 @@ class Focused(Settings):
 
     @property
     def n_pairs(self) -> int:
-        """Pairs."""
+        """The number of pairs."""
         return self.n_models // 2
 
 
 class Members(Sourced):
-    """A number of models."""
+    """Models of a role without a keep_fraction of its own."""
 
 
 class FullModels(Members):
-    """Models of all training points, from which unlearning starts."""
+    """Models of all training points; unlearning starts from them."""
 
     keep_states: bool = setting(neutral=True, in_identity=False)
 
 
 class ScoutModels(FullModels):
-    """A few models of all training points that look at the data.
+    """A few models of all training points that show which points look alike and which are hard.
 
-    Model and recipe may be those of a cheaper proxy.
+    model and recipe may be those of a cheaper proxy.
     """
 
     model: Annotated[Model | None, *maybe(MODELS)] = setting(neutral=None)
@@ -144,9 +142,12 @@ class ScoutModels(FullModels):
 
 
 class HeldoutModels(Members):
-    """Models to be predicted. Of a source at most n_models are used, 100 unless that is set."""
+    """Models to be predicted.
 
-    # Two would agree or not by chance.
+    At most n_models models of a source are used, or 100 if n_models is not set.
+    """
+
+    # Two models would agree or disagree by chance.
     fewest: ClassVar[int] = 3
     takes_all: ClassVar[bool] = False
 
@@ -155,12 +156,12 @@ class HeldoutModels(Members):
 
 
 class Populations(Settings):
-    """How many models of each role, and where they come from.
+    """How many models each role has, and where they come from.
 
-    `subset` keeps random points, as `heldout` does, `designed` drops whole groups as `scout` models see them
-    (null: none are trained). n_seeds is how many seeds `subset` and `designed` share, so that attribution can
-    take their effect out (null: each model has its own). `focused` are trained for each forget set once it is
-    known, to correct what the datamodel says of it (null: none are).
+    `subset` and `heldout` keep random points. `designed` drops whole groups of points that the scouts find
+    (null: none are trained). `subset` and `designed` share n_seeds seeds, so attribution can remove the
+    effect of the seed (null: each model has its own seed). `focused` models are trained for each forget set
+    once it is known, to correct the prediction of the datamodel (null: none are trained).
     """
 
     subset: SubsetModels = setting(neutral={}, default=SubsetModels())
@@ -196,13 +197,13 @@ class Populations(Settings):
         return roles
 
     def of(self, role: str) -> Sourced | None:
-        """Return the settings of a role, None where it is null or not one of these."""
+        """Return the settings of a role; None if the role is null or has no such settings."""
         found = getattr(self, role, None)
         return found if isinstance(found, Sourced) else None
 
 
 def _renamed(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings with `imported` under its new name; raises SettingError if both are given."""
+    """Return settings with `imported` renamed to `source`; raises SettingError if both are given."""
     rest = {name: value for name, value in settings.items() if name != "imported"}
     if settings["imported"] is not None:
         if rest.get("source") is not None:

@@ -1,7 +1,4 @@
-"""From a YAML file and `key=value` overrides to an experiment.
-
-Whatever is wrong is named by its exact key.
-"""
+"""Builds an experiment from a YAML file and `key=value` overrides; an error gives the exact key."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -21,9 +18,7 @@ from pipeline.core.settings.validation_errors import explain, shown
 def read(path: str | Path, overrides: Sequence[str] = (), *, store: str | None = None) -> Experiment:
     """Return the experiment described by a YAML file and `key=value` overrides.
 
-    Store, if given, is used as it is in place of store.uri.
-
-    Raises ConfigError naming the exact key at fault.
+    If store is given, it replaces store.uri as it is. Raises ConfigError that gives the exact key.
     """
     return build(read_tree(path), overrides, source=str(path), store=store)
 
@@ -62,9 +57,9 @@ def build(
     source: str = "config",
     store: str | None = None,
 ) -> Experiment:
-    """Return the experiment described by a mapping and `key=value` overrides; for store see `read`.
+    """Return the experiment described by a mapping and `key=value` overrides.
 
-    Raises ConfigError.
+    store is as in `read`. Raises ConfigError.
     """
     tree = dict(tree)
     for override in overrides:
@@ -73,7 +68,7 @@ def build(
         if not store.strip():
             raise ConfigError("--store is empty; give a folder or an address such as s3://bucket/prefix")
         below = tree.get("store")
-        # Settings that are none are refused with the rest.
+        # A `store` that holds no settings is refused below, with all other mistakes.
         if below is None or isinstance(below, Mapping):
             tree["store"] = {**(below or {}), "uri": store}
     try:
@@ -87,9 +82,8 @@ def build(
 def origin(source: str, overrides: Sequence[str], place: str) -> str:
     """Return where the setting at a dotted place was written.
 
-    In the override that set it last, else in source.
-
-    Overrides below the place are named too. Without a place it is source, with or without overrides.
+    This is the last override that set it, or else source. Overrides of settings below the place are named
+    too. For an empty place it is source, with a note if there are overrides.
     """
     if not place:
         return f"{source} with --set" if overrides else source
@@ -104,7 +98,7 @@ def origin(source: str, overrides: Sequence[str], place: str) -> str:
 
 
 def _override(tree: Mapping[str, Any], override: str) -> dict[str, Any]:
-    """Return tree with `a.b.c=value` applied, the value read as YAML; the tree given is left alone."""
+    """Return tree with `a.b.c=value` applied, the value read as YAML; tree itself is not changed."""
     key, equals, text = override.partition("=")
     if not equals or not key.strip():
         raise ConfigError(f"--set {override!r}: expected key=value, such as populations.subset.n_models=500")
@@ -126,7 +120,7 @@ def _override(tree: Mapping[str, Any], override: str) -> dict[str, Any]:
 
 
 def _holds_comment(text: str, value: Any) -> bool:
-    """Return whether part of a value is a comment to YAML: without it the text means the same."""
+    """Return whether YAML reads part of a value as a comment: the text means the same without that part."""
     for found in re.finditer(r"(?:^|\s)#", text):
         try:
             if yaml_text.load(text[: found.start()]) == value:

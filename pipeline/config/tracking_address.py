@@ -1,7 +1,4 @@
-"""Which addresses MLflow can work with: one that never will is refused before anything is computed.
-
-MLflow is not imported for that.
-"""
+"""Checks of MLflow addresses before anything is computed; MLflow itself is not imported for them."""
 
 import importlib.metadata
 import os
@@ -15,15 +12,15 @@ from pipeline.core.settings.validation_errors import did_you_mean
 
 SERVERS, DATABASES = ("http", "https"), ("sqlite", "postgresql", "mysql", "mssql")
 DATABRICKS = ("databricks", "databricks-uc", "uc")
-# What to install for a module that speaks to a database, where the two are called differently.
+# Packages of database drivers whose name differs from that of their module.
 PACKAGES = {"psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient"}
 EXPECTED = "expected a server (http://HOST:PORT), a database (sqlite:////absolute/path/mlflow.db) or none"
-# MLflow's own bound.
+# MLflow's own limit.
 _LONGEST_NAME = 500
 
 
 def check_form(uri: str) -> None:
-    """Raise ConfigError unless uri is an address of a kind that MLflow knows, whichever machine it is used on."""
+    """Raise ConfigError unless MLflow knows this kind of address; the result is the same on every machine."""
     shown = f"tracking URI {masked(uri)!r}"
     if uri.lower() == "none" or uri in DATABRICKS:
         return
@@ -46,9 +43,9 @@ def check_form(uri: str) -> None:
 
 
 def check_driver_installed(uri: str, *, store_root: Path | None) -> None:
-    """Raise ConfigError where this machine cannot use an address whose form is right.
+    """Raise ConfigError if this machine cannot use an address of a valid form.
 
-    A driver is not installed, or a folder does not exist.
+    A driver, a folder or a Databricks workspace may be missing.
     """
     kind = uri.partition("://")[0].partition("+")[0]
     if kind in DATABASES and kind != "sqlite":
@@ -69,13 +66,13 @@ def check_driver_installed(uri: str, *, store_root: Path | None) -> None:
 def is_in_store(address: str) -> bool:
     """Return whether the artifacts of an address are kept in the store.
 
-    A server keeps them where it likes.
+    A server chooses its own place for them.
     """
     return not address.startswith(("http", "databricks"))
 
 
 def check_experiment_name(name: str) -> None:
-    """Raise ConfigError unless MLflow takes name for an experiment."""
+    """Raise ConfigError unless MLflow accepts name as the name of an experiment."""
     if not name.strip() or name != name.strip() or not name.isprintable() or len(name) > _LONGEST_NAME:
         raise ConfigError(
             f"tracking.experiment {name[:80]!r} is no name of an MLflow experiment; expected 1 to "
@@ -91,7 +88,7 @@ _FOLDER = (
 
 
 def _why_no_address(uri: str) -> str:
-    """Return what is wrong with an address that has no `://`, and what to write instead."""
+    """Return what is wrong with an address without `://`, and which address to write instead."""
     server = re.fullmatch(r"(https?):?/{0,2}(.*)", uri)
     if server and (uri.startswith((f"{server[1]}:", f"{server[1]}/"))):
         return f"is no address; write {server[1]}://{server[2].lstrip('/') or 'HOST:PORT'}"
@@ -135,7 +132,10 @@ def _check_host(shown: str, uri: str, kind: str) -> None:
 
 
 def _check_driver(uri: str) -> None:
-    """Raise ConfigError unless SQLAlchemy, through which MLflow speaks to databases, has what this one needs."""
+    """Raise ConfigError unless the database driver of uri is installed.
+
+    MLflow uses SQLAlchemy for databases, so SQLAlchemy looks for the driver.
+    """
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import ArgumentError
 

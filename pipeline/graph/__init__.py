@@ -1,1 +1,1 @@
-"""The graph of an experiment: which tables it has, what determines each of them, and what of them exists."""
+"""The tables of an experiment: what determines each of them, and which of them exist."""

@@ -1,4 +1,4 @@
-"""The child runs of MLflow: each node names the one that shows it."""
+"""The child runs of MLflow: each node names the child run that shows it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 class ChildRun:
     """One child run of an experiment.
 
-    MLflow finds it again by its name. Its title begins with a number, by which the pages sort. note says in
-    Markdown what the page shows. People filter runs by its tags.
+    MLflow finds it again by its name. Its title begins with a number, by which the pages are sorted. note
+    describes the page in Markdown. Users filter runs by its tags.
     """
 
     name: str
@@ -18,9 +18,9 @@ class ChildRun:
     tags: Mapping[str, str] = field(default_factory=dict)
 
     def all_tags(self) -> dict[str, str]:
-        """Return the tags by which people filter children.
+        """Return the tags by which users filter child runs.
 
-        The stage is the name unless a tag says otherwise.
+        The stage is the name, unless a tag sets another.
         """
         return {"dmm.stage": self.name, **self.tags}
 
@@ -36,6 +36,6 @@ ATTRIBUTION = ChildRun(
 
 
 def child_of_method(method: str, forget_set: str) -> ChildRun:
-    """Return the child that shows one method, or the noise floor, on one forget set."""
+    """Return the child run that shows one method, or the noise floor, on one forget set."""
     tags = {"dmm.stage": "unlearning", "dmm.unlearner": method, "dmm.forget_set": forget_set}
     return ChildRun(name=f"{method}/{forget_set}", title=f"4 {forget_set}: {method}", tags=tags)

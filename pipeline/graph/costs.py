@@ -1,6 +1,6 @@
 """What an experiment trains and what that costs, from its config alone.
 
-The accounts that plan, results and report share.
+Plan, results and report share these numbers.
 """
 
 import dataclasses
@@ -39,7 +39,7 @@ def spending_of(experiment: Experiment, examples: Examples) -> Spending:
 
 
 def learnt_from(experiment: Experiment, examples: Examples) -> list[PopulationContent]:
-    """Return what is trained to predict effects."""
+    """Return the populations that are trained to predict effects."""
     subsets = {"subset": experiment.populations.subset, "designed": experiment.populations.designed}
     rows = [
         _row(experiment, role, of.keep_fraction, examples)
@@ -54,7 +54,7 @@ def trained_besides(
 ) -> list[PopulationContent]:
     """Return the populations that no row counts.
 
-    Models that are only started from, and scouts that these need.
+    These are models that are only started from, and the scouts that such models need.
     """
     wanted, counted = experiment.populations, {row.role for row in rows}
     fractions = dict.fromkeys(("subset", "heldout"), wanted.subset.keep_fraction)
@@ -64,9 +64,9 @@ def trained_besides(
 
 
 def focused_rows(experiment: Experiment, examples: Examples) -> list[PopulationContent]:
-    """Return what is trained for single forget sets.
+    """Return the models that are trained for single forget sets.
 
-    With all other points kept, the models that keep the set are the full ones, which exist.
+    If they keep all other points, the models that keep the set are the full models, which exist already.
     """
     focused = experiment.populations.focused
     if focused is None or not needs_effects(experiment):
@@ -76,7 +76,7 @@ def focused_rows(experiment: Experiment, examples: Examples) -> list[PopulationC
 
 
 def judged_by(experiment: Experiment, examples: Examples) -> list[PopulationContent]:
-    """Return what is trained to be unlearned and to judge by."""
+    """Return the populations that are trained to be unlearned or to judge by."""
     wanted = experiment.populations
     rows = [_row(experiment, "full", 1.0, examples)]
     rows += [_row(experiment, role, 1.0, examples) for role in ORACLES]
@@ -87,7 +87,7 @@ def judged_by(experiment: Experiment, examples: Examples) -> list[PopulationCont
 
 
 def _trained_for_judges(experiment: Experiment, examples: Examples) -> list[PopulationContent]:
-    """Return what judges have trained for themselves."""
+    """Return the populations that judges need for themselves."""
     rows = []
     for label, judge in experiment.judges.items():
         for name, models in judge.populations().items():
@@ -108,9 +108,9 @@ def _counted(role: str, n_models: int, fraction: float, examples: Examples) -> P
 
 
 def _row(experiment: Experiment, role: str, fraction: float, examples: Examples) -> PopulationContent:
-    """Return what the models of a role are and cost, those of all forget sets together.
+    """Return the number and the cost of the models of a role, summed over all forget sets.
 
-    Those trained elsewhere cost nothing here.
+    Models trained elsewhere cost nothing here.
     """
     wanted = experiment.populations.of(role)
     if wanted is None:
@@ -133,9 +133,9 @@ def _row(experiment: Experiment, role: str, fraction: float, examples: Examples)
 
 
 def sources_of(experiment: Experiment, role: str) -> tuple[ModelSource, ...]:
-    """Return the sources of a role: one, or of oracles one for each forget set.
+    """Return the sources of a role: one, or for oracles one for each forget set.
 
-    None where the models are trained here.
+    It is empty if the models are trained here.
     """
     wanted = experiment.populations.of(role)
     source = None if wanted is None else wanted.located_source
@@ -149,14 +149,15 @@ def sources_of(experiment: Experiment, role: str) -> tuple[ModelSource, ...]:
 
 
 def needs_effects(experiment: Experiment) -> bool:
-    """Return whether an unlearner wants predicted effects."""
+    """Return whether an unlearner needs predicted effects."""
     return any("effect" in unlearner.needs for unlearner in experiment.unlearners.values())
 
 
 def attributes(experiment: Experiment) -> bool:
     """Return whether datamodels are made.
 
-    Where an unlearner wants effects, and where attribution or models were brought, to be scored at least.
+    They are made if an unlearner needs effects. They are also made if the attribution or the subset models
+    come from outside, at least to be scored.
     """
     return (
         needs_effects(experiment)
@@ -168,7 +169,7 @@ def attributes(experiment: Experiment) -> bool:
 def subset_roles(experiment: Experiment) -> list[str]:
     """Return the roles whose models the datamodel is fitted to.
 
-    None for an estimator that needs no subset models.
+    It is empty for an estimator that needs no subset models.
     """
     if "subset" not in experiment.estimator.needs:
         return []
@@ -176,9 +177,9 @@ def subset_roles(experiment: Experiment) -> list[str]:
 
 
 def fewest_learnt_from(experiment: Experiment) -> int | None:
-    """Return how many subset models the smallest fit rests on, that of the curve where there is one.
+    """Return how many subset models the smallest fit rests on; None if it rests on none.
 
-    None if none are learnt from.
+    If there is a curve, this is the smallest fit of the curve.
     """
     wanted, roles = experiment.populations, subset_roles(experiment)
     if not roles or not attributes(experiment):
@@ -188,17 +189,17 @@ def fewest_learnt_from(experiment: Experiment) -> int | None:
 
 
 def needs_scouts(experiment: Experiment) -> bool:
-    """Return whether a few models are trained to look at the data, or to be attributed to."""
+    """Return whether scouts are needed: for attribution, or for the groups that `designed` models drop."""
     return _attribution_looks(experiment) or _starts_from_designed(experiment)
 
 
 def needs_groups(experiment: Experiment) -> bool:
-    """Return whether groups of training points are looked for, to be dropped or as features."""
+    """Return whether groups of training points are needed, to be dropped or as features."""
     return _attribution_needs_groups(experiment) or _starts_from_designed(experiment)
 
 
 def _attribution_looks(experiment: Experiment) -> bool:
-    """Return whether what effects are learnt from rests on scouts."""
+    """Return whether attribution rests on scouts."""
     looks = (
         bool(experiment.estimator.needs & {"views", "checkpoints"})
         or experiment.estimator.guided_by() is not None
@@ -228,7 +229,8 @@ def _trains_designed(experiment: Experiment) -> bool:
 class Starting(NamedTuple):
     """A role from which models start.
 
-    Who does what with them, in words, and which of `logits` and `states` are read.
+    words says in text what starts from it or is compared with it. reads says which of `logits` and `states`
+    are read.
     """
 
     role: str
@@ -237,13 +239,13 @@ class Starting(NamedTuple):
 
 
 def starts(experiment: Experiment) -> Iterator[Starting]:
-    """Yield what unlearners start from, and what judges compare with as the models before unlearning."""
+    """Yield the roles that unlearners start from, and those that judges use as models before unlearning."""
     for label, unlearner in experiment.unlearners.items():
         yield Starting(unlearner.start, f"unlearners.{label} starts from", frozenset({"logits", "states"}))
     for label, judge in experiment.judges.items():
         if "full" in judge.needs:
-            # Without a start of its own, a judge takes that of each unlearner, and for the floor the full
-            # models.
+            # A judge without a start of its own uses the start of each unlearner, and the full models for the
+            # floor.
             yield Starting(
                 judge.start or "full", f"judges.{label} compares with", judge.needs & {"logits", "states"}
             )
@@ -255,7 +257,7 @@ def starts_of(experiment: Experiment) -> frozenset[str]:
 
 
 def roles_used(experiment: Experiment) -> frozenset[str]:
-    """Return the roles of which an experiment has populations."""
+    """Return the roles whose populations an experiment has."""
     roles = {"full", *ORACLES} | starts_of(experiment)
     if attributes(experiment):
         roles |= set(subset_roles(experiment))
@@ -264,7 +266,7 @@ def roles_used(experiment: Experiment) -> frozenset[str]:
 
 
 def in_one_fit(experiment: Experiment) -> frozenset[str]:
-    """Return the roles whose models one fit learns from: their outputs, or the gradients of their weights."""
+    """Return the roles whose models one fit learns from: their outputs, or gradients of their weights."""
     roles = set(subset_roles(experiment))
     if roles and (
         experiment.estimator.guided_by() is not None or "checkpoints" in experiment.estimator.needs
@@ -274,9 +276,10 @@ def in_one_fit(experiment: Experiment) -> frozenset[str]:
 
 
 def has_forget_curve(experiment: Experiment) -> bool:
-    """Return whether forgetting is judged by the number of models, as a score is.
+    """Return whether forgetting is judged by the number of models, as the score is.
 
-    With focused ones, more goes into an effect than models counted.
+    With focused models it is not, because an effect then depends on more than the models that the curve
+    counts.
     """
     wanted = experiment.populations
     return (

@@ -1,11 +1,10 @@
-"""The graph of an experiment: its nodes, who they are, and what of them exists.
+"""The graph of an experiment: its nodes, their identities, and which of their tables exist.
 
 Plan, status, stale, verify and resume are one walk over it.
 
-A node's folder is `stage/slug-QUESTION/VERSION`. The question digests settings and the parents' questions: it
-is what was asked. The version digests plug-in revisions, the data, and exactly which shards of the parents
-were consumed: it is on what the answer rests. A folder with the same question and another version is
-therefore an answer gone stale.
+The folder of a node is `stage/slug-QUESTION/VERSION`. The question is a digest of the settings and of the
+questions of the parents. The version is a digest of the revisions of plug-ins, of the data, and of the shards
+of the parents that were read. A folder with the same question and another version is stale.
 """
 
 import contextlib
@@ -30,8 +29,8 @@ from pipeline.store.store import Store, TableRef
 
 N = TypeVar("N", bound=Node)
 
-# How identities are spelled, recorded beside each table. Increment when tables with an earlier spelling are
-# not found again; `dmm plan` then says what they hold.
+# The version of the spelling of identities, recorded beside each table. Increment when tables with an earlier
+# spelling are no longer found; `dmm plan` then lists what they hold.
 IDENTITY = 2
 
 _Status = Literal["done", "partial", "missing", "stale", "waiting"]
@@ -39,12 +38,11 @@ _Status = Literal["done", "partial", "missing", "stale", "waiting"]
 
 @dataclass(frozen=True, kw_only=True)
 class NodeState:
-    """What exists of a node.
+    """The state of a node.
 
-    `waiting` for parents, `missing`, `partial`, `stale` (answered on other evidence before) or `done`.
-
-    remade: all units of a node that is not done only because something is still to be kept beside its shards;
-    they are computed again to equal bits.
+    The status is `waiting` (for parents), `missing`, `partial`, `stale` (computed from other inputs before)
+    or `done`. remade holds all units of a node that is not done only because a file beside its shards is
+    missing. These units are computed again to equal bits.
     """
 
     node: Node
@@ -57,17 +55,17 @@ class NodeState:
 
     @property
     def n_done(self) -> int:
-        """Units that exist."""
+        """The number of units that exist."""
         return sum(piece.stop - piece.start for piece in self.pieces)
 
     @property
     def is_ready(self) -> bool:
-        """Whether everything that the node reads exists, so that it can be computed."""
+        """Whether everything that the node reads exists."""
         return self.folder is not None and all(name in self.inputs for name in self.node.parents())
 
     @property
     def missing(self) -> list[tuple[int, int]]:
-        """Ranges of units that do not exist yet."""
+        """The ranges of units that do not exist yet."""
         return gaps(self.pieces, self.node.n_units)
 
     @cached_property
@@ -80,12 +78,11 @@ class NodeState:
 
 @dataclass(frozen=True)
 class Graph:
-    """The nodes of one experiment in an order in which parents come first, and the data they all rest on.
+    """The nodes of one experiment, parents first, and the data that all of them rest on.
 
-    digest stands for the experiment itself: its settings, and what lay in the files that they name when the
-    graph was built. data_digest is None where the content of the data is not known, because nothing has read
-    the inputs since their files changed in size or time. Then no node that reads the data is known to be
-    done.
+    digest identifies the experiment: its settings, and the content of the files that they name when the graph
+    was built. data_digest is None if the content of the data is not known, because nothing has read the
+    inputs since their files changed in size or time. Then no node that reads the data is known to be done.
     """
 
     experiment: Experiment
@@ -97,7 +94,7 @@ class Graph:
     _revisions: dict[str, list[dict[str, Any]]] = field(default_factory=dict, compare=False, repr=False)
 
     def find(self, kind: type[N], **fields: Any) -> N | None:
-        """Return the first node of a kind whose fields have these values, None if there is none."""
+        """Return the first node of a kind whose fields have these values; None if there is none."""
         return next(_matching(self.nodes.values(), kind, fields), None)
 
     def get(self, kind: type[N], **fields: Any) -> N:
@@ -123,11 +120,12 @@ class Graph:
     ) -> dict[str, NodeState]:
         """Return the state of every node.
 
-        Populations in `settled` may be consumed with members missing; that enters the consumer's version.
+        Populations in `settled` may be read with members missing. The version of the node that reads them
+        records this.
 
-        What was done in the survey `before` is not listed again: in an object store each listing is a
-        request. Nor are nodes that the caller is `busy` with, and whose progress it knows: they are as they
-        were.
+        Nodes that were done in the survey `before` are not listed again, because each listing is a request in
+        an object store. Nodes in `busy` are not listed either; they keep their state of `before`, because the
+        caller knows their progress.
         """
         states: dict[str, NodeState] = {}
         homes = _Homes(store)
@@ -141,7 +139,7 @@ class Graph:
         return states
 
     def _waits_for_inputs(self, store: Store, state: NodeState) -> bool:
-        """Return whether a forget set is chosen by inputs, which this command does not read, and is not stored yet."""
+        """Return whether a forget set is missing and depends on inputs that this command does not read."""
         if not isinstance(self.examples.inputs, UnreadInputs) or state.status != "missing":
             return False
         return (
@@ -164,8 +162,8 @@ class Graph:
             return NodeState(node=node, status="waiting", question=None, folder=None)
         home = _Home(node.stage, f"{node.slug}-{question}")
         inputs = _inputs(node, states, settled)
-        # A parent that is computed again only for its weights keeps its outputs, so what was computed from
-        # them is valid.
+        # A parent that is computed again only for its weights keeps its outputs, so tables computed from them
+        # stay valid.
         for read in (inputs | _remade(node, states), inputs):
             version = self._version(node, states, read)
             if version is None:
@@ -214,12 +212,12 @@ class Graph:
         """Return the status of a node whose version is not known yet."""
         if any(parent.mode == "evidence" for parent in node.parents().values()):
             return "stale" if answered and self.data_digest is not None else "waiting"
-        # It waits for no table, so that it is data whose content is not known to a command that reads no
-        # inputs.
+        # The node waits for no table. So it waits for the content of the data, which a command that reads no
+        # inputs does not know.
         return "waiting" if answered else "missing"
 
     def _question(self, store: Store, node: Node, states: Mapping[str, NodeState]) -> str | None:
-        """Return the digest of what node asks, or None while it depends on ids that are not resolved yet."""
+        """Return the digest of a node's question, or None while it depends on ids that are not known."""
         asked: dict[str, Any] = {}
         for name, parent in node.parents().items():
             asked[name] = (
@@ -234,9 +232,9 @@ class Graph:
     def _version(
         self, node: Node, states: Mapping[str, NodeState], inputs: Mapping[str, TableRef]
     ) -> str | None:
-        """Return the digest of what the answer rests on, or None while evidence is still to come.
+        """Return the digest of everything that the table rests on, or None while evidence is missing.
 
-        Aligned parents may still grow: they name a folder.
+        Aligned parents may still grow, so only their folder is part of it.
         """
         rests_on: dict[str, Any] = {}
         for name, parent in node.parents().items():
@@ -256,7 +254,7 @@ class Graph:
         return digest([self._data_of(node), self._revisions_of(node), node.revision, circumstances, rests_on])
 
     def _revisions_of(self, node: Node) -> list[dict[str, Any]]:
-        """Return the revisions of a node's plug-ins, found once.
+        """Return the revisions of a node's plug-ins; they are computed once.
 
         Shards that rest on files of another content are refused, see Task.contents.
         """
@@ -265,31 +263,32 @@ class Graph:
         return self._revisions[node.key]
 
     def _data_of(self, node: Node) -> str | None:
-        """Return the digest of the experiment's data for a node that reads it, None for one that does not."""
+        """Return the digest of the experiment's data; None for a node that does not read the data."""
         return self.data_digest if node.reads_examples else None
 
     def forget_ids(self, store: Store, state: NodeState) -> Indices | None:
         """Return the ids of the forget set of a node.
 
-        Read where it is stored, resolved here where that needs no training, None before that.
+        They are read from the store, or resolved here if the set is not stored and needs no training.
+        Otherwise it is None.
         """
         place = f"{state.folder} {state.table.digest}" if state.status == "done" else state.node.key
         if place not in self._resolved:
             if state.status == "done":
                 self._resolved[place] = store.read(state.table)["index"]
             elif isinstance(state.node, Forget) and not state.node.rule.needs:
-                # A command that reads no inputs waits for the table of a rule that needs them.
+                # A command that reads no inputs waits for the table of a rule that needs inputs.
                 with contextlib.suppress(InputsNotReadError):
                     self._resolved[place] = state.node.select(self.examples, None)
         return self._resolved.get(place)
 
     def _content(self, store: Store, state: NodeState) -> str | None:
-        """Return the digest of a forget set's ids, None while they are not known."""
+        """Return the digest of a forget set's ids; None while they are not known."""
         indices = self.forget_ids(store, state)
         return None if indices is None else digest_arrays({"index": np.asarray(indices)})
 
     def contents_of(self, node: Node) -> dict[str, str]:
-        """Return the contents on which a node's version rests, by the plug-in whose files they were."""
+        """Return the contents of files on which a node's version rests, by the plug-in that names them."""
         named = [
             (name, found["content"])
             for found in self._revisions_of(node)
@@ -300,7 +299,7 @@ class Graph:
         return dict(named)
 
     def describe(self, state: NodeState) -> dict[str, Any]:
-        """Return a readable account of a node for the file beside its shards."""
+        """Return a readable description of a node for the file beside its shards."""
         inputs = {
             name: {"folder": table.folder, "digest": table.digest} for name, table in state.inputs.items()
         }
@@ -323,7 +322,7 @@ def _matching(nodes: Iterable[Node], kind: type[N], fields: Mapping[str, Any]) -
 
 @dataclass(frozen=True)
 class _Home:
-    """The folder of all answers to the question of a node."""
+    """The folder of all versions of a node's table."""
 
     stage: str
     name: str
@@ -333,9 +332,9 @@ class _Home:
 
 
 class _Homes:
-    """The folders of nodes as one survey finds them.
+    """The folders of nodes, as one survey finds them.
 
-    Each stage is listed once, so that what is not there costs nothing.
+    Each stage is listed once, so a folder that does not exist costs no request of its own.
     """
 
     def __init__(self, store: Store) -> None:
@@ -343,18 +342,18 @@ class _Homes:
         self._stages: dict[str, frozenset[str]] = {}
 
     def has(self, home: _Home) -> bool:
-        """Return whether anything was ever computed for the question of a node at home."""
+        """Return whether anything was ever computed for the question of this folder."""
         if home.stage not in self._stages:
             self._stages[home.stage] = frozenset(self._files.names(home.stage))
         return home.name in self._stages[home.stage]
 
     def versions(self, home: _Home) -> list[str]:
-        """Return the versions of the answer."""
+        """Return the versions of the table."""
         return self._files.names(str(home)) if self.has(home) else []
 
 
 def _remade(node: Node, states: Mapping[str, NodeState]) -> dict[str, TableRef]:
-    """Return the tables of those parents that exist and are computed again only to keep more beside them."""
+    """Return the tables of parents that exist and are computed again only to keep more files beside them."""
     parents = {name: states[parent.key] for name, parent in node.parents().items()}
     return {
         name: TableRef(str(state.folder), state.remade) for name, state in parents.items() if state.remade
@@ -362,7 +361,7 @@ def _remade(node: Node, states: Mapping[str, NodeState]) -> dict[str, TableRef]:
 
 
 def _inputs(node: Node, states: Mapping[str, NodeState], settled: frozenset[str]) -> dict[str, TableRef]:
-    """Return the tables of those parents that are complete, or as complete as they will get."""
+    """Return the tables of parents that are complete, or as complete as they will get."""
     inputs = {}
     for name, parent in node.parents().items():
         state = states[parent.key]

@@ -1,8 +1,7 @@
 """The table of all kinds of nodes, in the order of their stages.
 
-What a stage is called and who computes it is read off it.
-
-A new stage is one class and one line in NODES.
+The names of stages and the entries that compute them are read from it. A new stage is one class and one line
+in NODES.
 """
 
 from collections.abc import Iterable
@@ -56,7 +55,7 @@ def stages() -> tuple[str, ...]:
 
 
 def by_title(nodes: Iterable[Node]) -> dict[str, list[Node]]:
-    """Return nodes by what they are called on progress bars, in the order of the stages."""
+    """Return nodes by their titles on progress bars, in the order of the stages."""
     order = stages()
     found: dict[str, list[Node]] = {}
     for node in sorted(nodes, key=lambda node: order.index(node.stage)):
@@ -65,11 +64,11 @@ def by_title(nodes: Iterable[Node]) -> dict[str, list[Node]]:
 
 
 def entries() -> dict[str, tuple[str, ...]]:
-    """Return the stages of each entry; one entry after the other is a whole run.
+    """Return the stages of each entry; all entries in order are a whole run.
 
-    Every stage rests on stages of the same entry or of entries before it. Oracles and focused models are
-    trained once their forget sets are known, and some sets are known only once full models are, so these
-    share an entry.
+    Every stage rests on stages of the same entry or of earlier entries. Oracles and focused models are
+    trained when their forget sets are known. Some sets are known only when the full models are trained, so
+    all these models share an entry.
     """
     found: dict[str, dict[str, None]] = {}
     for node in NODES:
@@ -78,7 +77,7 @@ def entries() -> dict[str, tuple[str, ...]]:
 
 
 def check_stage(stage: str) -> None:
-    """Raise ConfigError on the name of a stage that there is not."""
+    """Raise ConfigError if there is no stage of this name."""
     if stage not in stages():
         known = dict.fromkeys((*entries(), *stages()))
         raise ConfigError(

@@ -1,6 +1,6 @@
-"""How logits lie in a table.
+"""How logits are stored in a table.
 
-One column for each block of points, so that whoever needs some points reads no others.
+Each block of points has a column, so a reader of some points does not read the other blocks.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ from pipeline.store.store import Store, TableRef
 
 
 class Layout(Settings):
-    """dtype of stored logits and points in a block."""
+    """The dtype of stored logits, and the number of points in a block."""
 
     dtype: Literal["float16", "float32"] = setting(neutral="float32")
     block_points: int = setting(neutral=256, ge=1, le=10_000_000)
@@ -34,7 +34,7 @@ class Layout(Settings):
     def columns(self, logits: Logits) -> dict[str, np.ndarray]:
         """Return the columns that hold logits (n_models, n_points, n_classes).
 
-        Raises ConfigError on one that dtype cannot hold.
+        Raises ConfigError if dtype cannot hold a logit.
         """
         n_points = logits.shape[1]
         return {
@@ -42,7 +42,7 @@ class Layout(Settings):
         }
 
     def margin_columns(self, values: Margins) -> dict[str, np.ndarray]:
-        """Return the columns that hold margins (n_models, n_points), for models that left nothing else."""
+        """Return the columns that hold margins (n_models, n_points), for models that have no logits."""
         n_points = values.shape[1]
         return {
             margin_column(block): self._narrowed(values, block, "margin")
@@ -52,7 +52,7 @@ class Layout(Settings):
     def _narrowed(self, values: np.ndarray, block: int, what: str) -> np.ndarray:
         """Return the values of a block of points in dtype.
 
-        Raises ConfigError on a finite one that dtype cannot hold.
+        Raises ConfigError if dtype cannot hold a finite value.
         """
         wide = values[:, self.points(block, values.shape[1])]
         with np.errstate(over="ignore"):
@@ -80,7 +80,7 @@ def margin_column(block: int) -> str:
 def block_margins(
     store: Store, table: TableRef, layout: Layout, block: int, labels: Labels
 ) -> Float[np.ndarray, "n_models n_block_points"]:
-    """Return the margins (n_models, n_block_points) of a block, from its logits where there are any."""
+    """Return the margins (n_models, n_block_points) of a block, stored or computed from its logits."""
     name = margin_column(block)
     if name in store.columns(table):
         return store.read(table, [name])[name].astype(np.float32)
@@ -92,7 +92,10 @@ def block_margins(
 def read_blocks(
     store: Store, table: TableRef, layout: Layout, n_points: int
 ) -> Iterator[tuple[slice, Logits]]:
-    """Yield the points of each block and their logits (n_models, n_block_points, n_classes), one block in memory at a time."""
+    """Yield the points of each block and their logits, one block in memory at a time.
+
+    The logits are (n_models, n_block_points, n_classes).
+    """
     for block in range(layout.n_blocks(n_points)):
         yield layout.points(block, n_points), store.read(table, [column(block)])[column(block)]
 
@@ -115,9 +118,9 @@ def read_stored_margins(store: Store, table: TableRef, layout: Layout, labels: L
 def read_point_margins(
     store: Store, table: TableRef, layout: Layout, labels: Labels, points: Indices
 ) -> Float[np.ndarray, "n_models n_chosen"]:
-    """Return the margins (n_models, n_chosen) of some points only.
+    """Return the margins (n_models, n_chosen) of some points.
 
-    Blocks without any of them are not read.
+    Blocks without any of these points are not read.
     """
     if margin_column(0) in store.columns(table):
         return _read_points(store, table, layout, points, margin_column).astype(np.float32)
@@ -127,9 +130,9 @@ def read_point_margins(
 def read_point_logits(
     store: Store, table: TableRef, layout: Layout, points: Indices
 ) -> Float[np.ndarray, "n_models n_chosen n_classes"]:
-    """Return the logits (n_models, n_chosen, n_classes) of some points only.
+    """Return the logits (n_models, n_chosen, n_classes) of some points.
 
-    Blocks without any of them are not read.
+    Blocks without any of these points are not read.
     """
     return _read_points(store, table, layout, points, column)
 

@@ -1,6 +1,6 @@
 """A node: one table of the graph.
 
-It says what determines its content and computes one shard; it knows nothing of stores, plans or clusters.
+It states what determines its content and computes one shard. It knows nothing of stores, plans or clusters.
 """
 
 import re
@@ -27,16 +27,16 @@ _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
 SELECTOR = rf"^!?(?:{_LABEL}|in\({_LABEL}(?:, ?{_LABEL})*\))$"
 
 
-# The rank of a node that little else waits for.
+# The rank of a node that few other nodes wait for.
 LAST = 2
 
 
 class Resources(Settings):
-    """What one task of a stage asks of the cluster; num_cpus are also the threads it computes with.
+    """Resources that one task of a stage asks of the cluster; the task computes with num_cpus threads.
 
-    A fraction of a GPU shares one, and limits the memory that torch takes of it to that fraction. custom are
-    amounts of resources that nodes are started with; labels must be those of the node, as Ray's label
-    selectors spell them: `a`, `!a`, `in(a, b)` or `!in(a, b)`.
+    A fraction in num_gpus shares one GPU and limits torch to that fraction of its memory. custom holds
+    amounts of the custom resources that nodes are started with. labels must be those of the node, spelled as
+    in Ray's label selectors: `a`, `!a`, `in(a, b)` or `!in(a, b)`.
     """
 
     num_cpus: int = Field(default=1, ge=1, le=100_000)
@@ -57,12 +57,12 @@ class Resources(Settings):
 
     @property
     def grant(self) -> Grant:
-        """What a task has of its machine."""
+        """The resources of its machine that a task may use."""
         return Grant(memory_bytes=self.need.memory_bytes, num_cpus=self.num_cpus, num_gpus=self.num_gpus)
 
     @property
     def need(self) -> Need:
-        """What a task asks of an executor."""
+        """The resources that a task asks of an executor."""
         memory = None if self.memory_gb is None else int(self.memory_gb * 2**30)
         custom, labels = tuple(sorted(self.custom.items())), tuple(sorted(self.labels.items()))
         return Need(
@@ -74,9 +74,9 @@ class Resources(Settings):
 class Parent:
     """How a node depends on another.
 
-    evidence: it reads the whole table, so its identity includes every shard consumed. aligned: unit i reads
-    unit i, so both grow together. content: only what the table says matters (the ids of a forget set), not
-    how it came about or what it is called.
+    evidence: the node reads the whole table, so its identity includes every shard that it read. aligned: unit
+    i reads unit i, so both tables grow together. content: only the content of the table matters (the ids of a
+    forget set), not how it was computed or what it is called.
     """
 
     key: str
@@ -85,9 +85,10 @@ class Parent:
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """One shard to compute: units start to stop, the parents' tables, the data, and where.
+    """One shard to compute: units start to stop, the tables of the parents, the data, and the device.
 
-    grant is what the task was granted of its machine; common is what the node's `common` returned, if known.
+    grant holds the resources that the task may use. common is the result of the node's `common`, if it is
+    known.
     """
 
     start: int
@@ -102,12 +103,12 @@ class Work:
 
     @property
     def feed(self) -> Feed:
-        """The examples on the device, all of them or batch by batch, opened when it is first asked for."""
+        """The examples on the device, all of them or batch by batch; opened on first use."""
         return self._opened[0]
 
     @property
     def feed_choice(self) -> FeedChoice | None:
-        """Which feed was opened and why, None while none was asked for."""
+        """Which feed was opened and why; None if none was opened yet."""
         return self._opened[1] if "_opened" in vars(self) else None
 
     @cached_property
@@ -121,33 +122,33 @@ class Work:
 
 @dataclass(frozen=True, kw_only=True)
 class Node(ABC):
-    """One table: `key` is its place in the graph and what users see.
+    """One table; `key` is its place in the graph and the name that users see.
 
-    Units 0 to n_units are made in shards of shard_size.
+    Units 0 to n_units are computed in shards of shard_size.
 
-    The class states the facts of its stage: title, entry, and by properties its rank and its child run.
-    Nothing else lists them, and no reader takes a key apart: what a node is about stands in its fields.
-    forget_set is the label of the forget set that the table is for, None if it is for all of them. model_role
-    is the role whose model and recipe the models have that compute runs, None if these are the experiment's
-    or no models are run.
+    The class states the facts of its stage: title, entry, and as properties its rank and its child run. They
+    are listed nowhere else. The facts about a node are in its fields; no code takes a key apart. forget_set
+    is the label of the forget set that the table is for, None if it is for all of them. model_role is the
+    role whose model and recipe belong to the models that compute runs. It is None if these are the
+    experiment's, or if no models are run.
     """
 
     # The stage's folder in the store; part of the identity.
     stage: ClassVar[str]
-    # What users read on progress bars.
+    # The text on progress bars.
     title: ClassVar[str]
     # The entry that computes the stage, as in `python -m jobs.ENTRY`.
     entry: ClassVar[str]
-    # The key below `resources` that says what a task of the stage may use.
+    # The key below `resources` that holds the resources of a task of the stage.
     resources_key: ClassVar[str] = "compute"
     unit: ClassVar[str] = "members"
     trains: ClassVar[bool] = False
-    # Whether its shards are many and alike, and rest on something large that they have in common: an executor
-    # may stream them.
+    # Whether the node has many similar shards that share a large input. An executor may stream them.
     streams: ClassVar[bool] = False
-    # Whether compute reads the experiment's examples. A node that does not is unaffected when they change.
+    # Whether compute reads the experiment's examples. If not, a change of the examples does not affect the
+    # node.
     reads_examples: ClassVar[bool] = True
-    # Increment when what compute does changes.
+    # Increment when compute() changes.
     revision: ClassVar[int] = 1
 
     key: str
@@ -159,29 +160,32 @@ class Node(ABC):
 
     @property
     def slug(self) -> str:
-        """What the folder is called before its digests.
+        """The name of the folder before its digests.
 
-        The plug-in or role, never a label that a user chose.
+        It is the plug-in or the role, never a label that a user chose.
         """
         named = plugin_name(self.plugins()[-1]) if self.plugins() else self.stage
         return re.sub(r"[^A-Za-z0-9_]+", ".", named)
 
     @property
     def keeping(self) -> str | None:
-        """The ending of a file that lies beside every shard of the table, None without one.
+        """The ending of a file that lies beside every shard of the table; None if there is none.
 
-        A shard is done when that is listed too.
+        A shard is done only if this file is listed too.
         """
         return None
 
     @property
     def group(self) -> str:
-        """What listings call the tables that differ only in the forget set."""
+        """The name that listings give to all tables that differ only in the forget set."""
         return self.key if self.forget_set is None else self.stage
 
     @property
     def rank(self) -> int:
-        """The place in the queue of tasks: the lower, the sooner. What much else waits for has a low one."""
+        """The place in the queue of tasks: a lower rank runs sooner.
+
+        Nodes that many others wait for have a low rank.
+        """
         return LAST
 
     @property
@@ -191,25 +195,28 @@ class Node(ABC):
 
     @property
     def cost_key(self) -> str | None:
-        """What tables have in common whose units take about equally long.
+        """A key that is shared by all tables whose units take about equally long.
 
-        None where a unit takes no time to speak of.
+        None if a unit takes almost no time.
         """
         return None
 
     @property
     def child(self) -> ChildRun | None:
-        """The child run of MLflow that shows the table, None if the parent run does."""
+        """The child run of MLflow that shows the table; None if the parent run shows it."""
         return None
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:
-        """Return the JSON-ready settings that determine the content, beside the parents and the number of units."""
+        """Return the JSON-ready settings that determine the content.
+
+        The parents and the number of units are not among them.
+        """
 
     def circumstances(self) -> dict[str, Any]:
         """Return JSON-ready settings that change the answer but not the question.
 
-        With others, what exists is stale rather than unrelated.
+        If they change, an existing table is stale rather than unrelated.
         """
         return {}
 
@@ -218,13 +225,13 @@ class Node(ABC):
         """Return the plug-ins whose revisions the content depends on."""
 
     def file_readers(self) -> tuple[Plugin, ...]:
-        """Return the plug-ins of which compute reads files that are not part of the data."""
+        """Return the plug-ins whose files compute reads and that are not part of the data."""
         return tuple(plugin for plugin in self.plugins() if not plugin.reads_data and any(paths_in(plugin)))
 
     def unit_contents(self, start: int, stop: int) -> tuple[str, ...]:
-        """Return a digest of the files that each of units start to stop is read from.
+        """Return a digest of the files of each of units start to stop.
 
-        Nothing if units have no files of their own.
+        It is empty if units have no files of their own.
         """
         return ()
 
@@ -234,15 +241,15 @@ class Node(ABC):
 
     @abstractmethod
     def parents(self) -> dict[str, Parent]:
-        """Return the parents by the name that compute reads them under."""
+        """Return the parents by the names under which compute reads them."""
 
     def common(self, work: Work) -> Any:
-        """Return what all shards of a node that streams read alike, so that a machine may hold it once.
+        """Return what all shards of a streaming node read alike, so that a machine holds it only once.
 
-        Work names no units.
+        work names no units.
         """
         return None
 
     @abstractmethod
     def compute(self, work: Work) -> Shard:
-        """Return the shard of units work.start to work.stop: a pure function of settings and inputs."""
+        """Return the shard of units work.start to work.stop, a pure function of settings and inputs."""

@@ -1,4 +1,4 @@
-"""The rows users read: one for each unlearner and forget set, from the summaries of verdicts.
+"""The rows of results that users read: one for each unlearner and forget set, from the summaries of verdicts.
 
 The command line, MLflow and the report share them.
 """
@@ -22,12 +22,12 @@ from pipeline.unlearning.unlearner import Unlearner
 
 @dataclass(frozen=True, kw_only=True)
 class Spending:
-    """What the experiment spends before unlearning, in trainings of one model on all points ("retrainings").
+    """Costs before unlearning, in trainings of one model on all points ("retrainings").
 
-    datamodel is the cost of all models that effects are learnt from, which n_requests share; focused that of
-    the models trained for one request alone. n_models are to forget in each request. proxies are the roles,
-    among those that effects are learnt from, that are trained as another model than the one that unlearns: a
-    training of theirs counts as one retraining, whatever it takes.
+    datamodel is the cost of all models that effects are learnt from; n_requests share it. focused is the cost
+    of the models trained for one request alone. Each request asks n_models models to forget. proxies are
+    those roles, among the ones that effects are learnt from, whose model or recipe differs from that of the
+    models that unlearn. One of their trainings counts as one retraining, however long it takes.
     """
 
     datamodel: float
@@ -39,26 +39,27 @@ class Spending:
     proxies: tuple[str, ...] = ()
 
     def fraction(self, samples: float) -> float:
-        """Return samples used in gradient evaluations as a fraction of one retraining."""
+        """Return the samples used in gradient evaluations as a fraction of one retraining."""
         return samples / (self.epochs * self.n_train)
 
     def shared(self, unlearner: Unlearner) -> float:
-        """Return what one request adds before unlearning begins.
+        """Return the cost that one request adds before unlearning begins.
 
-        Its share of the datamodel and its focused models, or a true oracle.
+        This is its share of the datamodel and its focused models, or a true oracle.
         """
         effects = self.datamodel / self.n_requests + self.focused if "effect" in unlearner.needs else 0.0
         return effects + (1.0 if "oracle" in unlearner.needs else 0.0)
 
     def break_even(self, n_models: int) -> float | None:
-        """Return from how many requests on, each for n_models models, all this costs less than to retrain them; None if it never does.
+        """Return from how many requests on all this costs less than retraining; None if it never does.
 
-        What moving the weights of each model costs, a few hundredths of a retraining, comes on top.
+        Each request is for n_models models. Moving the weights of each model costs a few hundredths of a
+        retraining on top.
         """
         return self.datamodel / (n_models - self.focused) if n_models > self.focused else None
 
     def by_time(self, populations: Sequence[PopulationContent]) -> float | None:
-        """Return the cost of the datamodel in retrainings, that of proxies by their measured time.
+        """Return the cost of the datamodel in retrainings, with proxies counted by their measured time.
 
         None if a time is not known.
         """
@@ -73,16 +74,16 @@ class Spending:
 def bounds_of(unlearners: Mapping[str, Unlearner]) -> list[str]:
     """Return the labels of unlearners that need true oracles.
 
-    No method that a user has, so never marked as the best.
+    No user has such a method, so they are never marked as the best.
     """
     return [label for label, unlearner in unlearners.items() if "oracle" in unlearner.needs]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Result:
-    """One unlearner on one forget set.
+    """The result of one unlearner on one forget set.
 
-    What each judge says by its label, the headline first, and what a request costs.
+    judged holds the verdict of each judge by its label, the headline first. cost is the cost of a request.
     """
 
     unlearner: str
@@ -99,13 +100,13 @@ class Result:
 
     @property
     def n_models(self) -> tuple[int, int]:
-        """How many unlearned models and oracles the headline rests on."""
+        """The numbers of unlearned models and of oracles that the headline rests on."""
         return next(iter(self.judged.values())).n_models
 
     def to_json(self) -> dict[str, Any]:
         """Return the row of `--json`: the keys of KLoM and accuracy, and under `scores` those of every judge.
 
-        Under `snapshots` are the same keys for each snapshot, in order; the last of them is the row itself.
+        `snapshots` holds the same keys for each snapshot, in order; the last one equals the row itself.
         """
         keys = {"unlearner": self.unlearner, "forget_set": self.forget_set, "n_models": list(self.n_models)}
         snapshots = [self._snapshot_json(one) for one in self.snapshots]
@@ -125,10 +126,10 @@ class Result:
 def results_table(
     results: Sequence[Result], *, bounds: Collection[str] = (), first_splits: bool = False
 ) -> Table:
-    """Return the headline of every judge for each result beside what retraining comes to, with the best of each column marked.
+    """Return the headline of every judge for each result, with the best of each column marked.
 
-    bounds: labels of unlearners that need true oracles; they are never marked. first_splits: of each judge
-    only the split that matters most has a column.
+    The values of retrained models stand beside them. bounds: labels of unlearners that need true oracles;
+    they are never marked. first_splits: only the most important split of each judge has a column.
     """
     columns = score_columns(results[0].judges, [result.scores for result in results]) if results else []
     if first_splits:
@@ -165,7 +166,7 @@ def _line(result: Result, columns: Sequence[ScoreColumn], bounds: Collection[str
 
 
 def cost_of(unlearner: Unlearner, samples: float, spending: Spending) -> Cost:
-    """Return what a request costs whose unlearning uses so many samples in each model."""
+    """Return the cost of a request whose unlearning uses this number of samples in each model."""
     fraction = spending.fraction(samples)
     return Cost(samples=samples, fraction=fraction, amortised_fraction=fraction + spending.shared(unlearner))
 
@@ -175,9 +176,9 @@ def snapshot_rows(
     judged: Mapping[str, Judged],
     spending: Spending,
 ) -> tuple[SnapshotContent, ...]:
-    """Return the snapshots of an unlearner in order, each with its cost and what the judges say of it.
+    """Return the snapshots of an unlearner in order, each with its cost and its scores.
 
-    A judge that has judged the result alone says nothing of them.
+    A judge that judged only the result has no scores here.
     """
     by_judge = {label: one.snapshots for label, one in judged.items() if one.snapshots}
     wanted = unlearner.snapshots_wanted
@@ -219,7 +220,7 @@ def _no_keys(scores: Scores) -> dict[str, Any]:
     return {}
 
 
-# Keys of `--json` that are kept; what is new stands under `scores` alone.
+# Keys of `--json` that are kept. New values stand under `scores` alone.
 _KEYS: Mapping[str, Callable[[Scores], dict[str, Any]]] = {
     KlomJudge.name: _klom_keys,
     AccuracyJudge.name: _accuracy_keys,

@@ -1,4 +1,4 @@
-"""One shard of work as it travels to a worker: what to compute, from which tables, into which folder."""
+"""The task of one shard: what a worker computes, from which tables, and into which folder."""
 
 import functools
 import platform
@@ -38,19 +38,20 @@ from pipeline.training.sizing import (
     memory_granted,
 )
 
-# Of this process: it decides nothing but which shards are not worth making.
+# A cache of this process. It only decides which shards need not be computed.
 _LISTINGS = ListingCache()
-# Where the choice for the models and the recipe of a folder is recorded, by folder and device.
+# The path of the recorded choice for the models and the recipe of a folder, by folder and device.
 _DECISIONS: dict[tuple[str, str], tuple[Model, Recipe, str]] = {}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """Units start to stop of a node, to be written to folder of the store at store_uri, which carries store_mark.
+    """Units start to stop of a node, to be written to a folder of the store.
 
-    recipe is what the models that the node runs were trained by, which decides how they run here. contents
-    are what lay in the files of the node's plug-ins when the folder was named, see Graph.contents_of;
-    unit_contents are what lay in the files of each of its units, see Node.unit_contents.
+    The store is at store_uri and carries store_mark. recipe is that of the models that the node runs; it
+    decides how they run here. contents holds the content of the files of the node's plug-ins when the folder
+    was named, see Graph.contents_of. unit_contents holds the content of the files of each unit, see
+    Node.unit_contents.
     """
 
     node: Node
@@ -63,8 +64,7 @@ class Task:
     recipe: Recipe
     contents: Mapping[str, str] = field(default_factory=dict)
     unit_contents: tuple[str, ...] = ()
-    # Whether the shard existed before. It then keeps its range, so that what was computed from it stays
-    # valid.
+    # Whether the shard existed before. It then keeps its range, so tables computed from it stay valid.
     is_remade: bool = False
 
     def __str__(self) -> str:
@@ -73,7 +73,7 @@ class Task:
     def part(self, start: int, stop: int) -> "Task":
         """Return the task of units start to stop of this one.
 
-        A shard of another range, and so not one made again.
+        Its shard has another range, so it is not an existing shard that is computed again.
         """
         contents = self.unit_contents[start - self.start : stop - self.start]
         return replace(self, start=start, stop=stop, unit_contents=contents, is_remade=False)
@@ -96,10 +96,10 @@ def compute_task(
 ) -> dict[str, Any]:
     """Compute one shard, write it, and return {"seconds", "made"}; everything large stays with the worker.
 
-    common is what `read_common` returned. A worker that computes many shards of one node passes it; without
-    it the shard reads for itself. Another run may have made the shard while this task waited for its turn.
-    Then the shard is left as it is. open_store opens the task's store; pass another function to put other
-    Files under the store.
+    common is the result of `read_common`. A worker that computes many shards of one node passes it; without
+    it the shard reads its own inputs. If another run wrote the shard while this task waited, the shard is
+    left as it is. open_store opens the task's store; pass another function to put other Files under the
+    store.
     """
     begun = time.perf_counter()
     store = open_store(task)
@@ -123,7 +123,7 @@ def compute_task(
         common=common,
         grant=grant,
     )
-    # The last bits of a matrix product change with the threads that share it, so BLAS gets as many as torch.
+    # The last bits of a matrix product depend on the number of threads, so BLAS gets as many as torch.
     limited = _libraries(len(sys.modules)).limit(limits=threads)
     with limited, named_failures(task.node.at_work()), allowing(replace(allowed, evaluation_batch=batch)):
         shard = task.node.compute(work)
@@ -140,13 +140,13 @@ def compute_task(
 
 
 def _feed_facts(work: Work) -> dict[str, str]:
-    """Return how the inputs of a shard reached its device, and why; nothing if it read none."""
+    """Return how the inputs of a shard reached its device, and why; empty if the shard read none."""
     choice = work.feed_choice
     return {} if choice is None else {"feed": choice.kind, "feed_reason": choice.reason}
 
 
 def check_contents(task: Task) -> None:
-    """Raise DataError if a file that the shard was computed from is another one than the shard's table rests on."""
+    """Raise DataError if a file no longer has the content that the shard's table rests on."""
     for plugin in task.node.file_readers():
         if plugin.content() != task.contents.get(plugin_name(plugin)):
             raise _changed(", ".join(map(str, paths_in(plugin))))
@@ -172,16 +172,17 @@ def _changed(what: str) -> DataError:
 
 
 def _limit_memory(device: str, num_gpus: float) -> None:
-    """Keep this process to its part of a GPU's memory.
+    """Limit this process to its part of a GPU's memory.
 
-    Ray lends a part, but lets whoever comes first take all of it. Tasks reuse processes, so also undo.
+    Ray lends a part, but lets the first process take all of the memory. Tasks reuse processes, so an earlier
+    limit is lifted too.
     """
     if device.startswith("cuda") and num_gpus:
         torch.cuda.set_per_process_memory_fraction(min(1.0, num_gpus), device)
 
 
 def read_common(task: Task, examples: Examples, device: str) -> Any:
-    """Return what all shards of the task's node read alike, None if that is nothing."""
+    """Return what all shards of the task's node read alike; None if there is nothing."""
     grant = task.node.resources.grant
     work = Work(
         start=0,
@@ -199,15 +200,15 @@ def read_common(task: Task, examples: Examples, device: str) -> Any:
 
 @functools.lru_cache(maxsize=1)
 def _libraries(n_modules: int) -> threadpoolctl.ThreadpoolController:
-    """Return what limits the threads of the libraries loaded so far.
+    """Return a controller of the threads of all libraries loaded so far.
 
-    Looking for them takes 4 ms, and only an import brings more.
+    Searching the libraries takes 4 ms, and only an import adds more.
     """
     return threadpoolctl.ThreadpoolController()
 
 
 def computing_environment(device: str) -> dict[str, Any]:
-    """Return what bits may depend on beside the inputs.
+    """Return everything that bits may depend on, apart from the inputs.
 
     Bit-for-bit equality is promised within one such environment.
     """
@@ -221,20 +222,20 @@ def computing_environment(device: str) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of what computes."""
+    """Return the versions of Python, torch and NumPy."""
     return {"Python": platform.python_version(), "torch": torch.__version__, "NumPy": np.__version__}
 
 
 def _ensemble(task: Task, store: Store, examples: Examples, device: str) -> tuple[Kind, str, int]:
     """Return how members run, why, and how many points are evaluated at once.
 
-    It is decided once for a recipe and a kind of device, by whoever comes first, so that oracles and
-    unlearned models never differ by it.
+    The first task decides this once for a recipe and a kind of device, so that oracles and unlearned models
+    never differ in it.
     """
     node = task.node
     if not isinstance(node, Population | Unlearn | Evaluated):
         return "looped", "no models are run", _recorded_batch(task, store, examples, device)
-    # The task's recipe is that of the models which the node runs: a proxy has its own.
+    # The task's recipe is that of the models that the node runs; a proxy has its own.
     recipe = node.recipe if isinstance(node, Population) else task.recipe
     path = _decision(task, node.model, recipe, examples, device)
     decided = store.decided(path)
@@ -254,23 +255,24 @@ def _ensemble(task: Task, store: Store, examples: Examples, device: str) -> tupl
 
 
 def _recorded_batch(task: Task, store: Store, examples: Examples, device: str) -> int:
-    """Return the batch of evaluation that was chosen when the models that a node looks into were trained."""
+    """Return the evaluation batch that was chosen when the models that a node reads were trained."""
     model = getattr(task.node, "model", None)
     decided = None if model is None else store.decided(_decision(task, model, task.recipe, examples, device))
     return (decided or {}).get("evaluation_batch", EVALUATION_BATCH)
 
 
 def _decision(task: Task, model: Model, recipe: Recipe, examples: Examples, device: str) -> str:
-    """Return where the choice for a model, a recipe and a kind of device is recorded.
+    """Return the path of the recorded choice for a model, a recipe and a kind of device.
 
-    Shards of a folder follow each other, so the last answer is kept: to spell models and recipes out takes
-    longer than a look.
+    Consecutive shards share a folder, so the last answer is kept: describing models and recipes takes longer
+    than a look-up.
     """
     asked = (task.folder, device)
     known = _DECISIONS.get(asked)
     if known is None or known[:2] != (model, recipe):
         about = [identity(model), identity(recipe), list(examples.input_shape), examples.n_classes]
-        # Before there was a choice for each kind of device, there were only CPUs.
+        # CPUs add nothing to the path, because there were only CPUs when the choice did not depend on the
+        # device.
         kind = [torch.cuda.get_device_name(device)] if device.startswith("cuda") else []
         known = _DECISIONS[asked] = (model, recipe, f"ensembles/{digest(about + kind)}.json")
     return known[2]

@@ -1,4 +1,4 @@
-"""The nodes of attribution: what is learnt from the populations, how well it predicts, and what it says of each forget set."""
+"""The nodes of attribution: datamodels, their scores, and the predicted effects of each forget set."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -25,12 +25,25 @@ from pipeline.graph.node import Node
 
 
 def attribution(experiment: Experiment, examples: Examples) -> Iterator[Node]:
-    """Yield the nodes of attribution up to the effects of the forget sets and the points shown of them; none if no unlearner and no score wants any."""
+    """Yield the nodes of attribution, up to the effects of the forget sets and the points shown of them.
+
+    There are none if no unlearner needs effects and nothing is to be scored.
+    """
     if not attributes(experiment):
         return
-    heldout, roles, shared = "train/heldout" if experiment.populations.heldout is not None else None, subset_roles(experiment), _learning(experiment, examples)
+    heldout, roles, shared = (
+        "train/heldout" if experiment.populations.heldout is not None else None,
+        subset_roles(experiment),
+        _learning(experiment, examples),
+    )
     yield Factor(key="factor", heldout_key=heldout, **shared)
-    yield Fit(key="fit", n_units=experiment.store.layout.n_blocks(examples.n_points), factor_key="factor", heldout_key=heldout, **shared)
+    yield Fit(
+        key="fit",
+        n_units=experiment.store.layout.n_blocks(examples.n_points),
+        factor_key="factor",
+        heldout_key=heldout,
+        **shared,
+    )
     if heldout is not None:
         yield ScoreNode(key="score", fit_key="fit", heldout_key=heldout, **shared)
         if roles:
@@ -39,20 +52,32 @@ def attribution(experiment: Experiment, examples: Examples) -> Iterator[Node]:
         return
     guide, guidance = experiment.estimator.guided_by(), _guidance(experiment)
     if guide is not None:
-        alone: dict[str, Any] = {"estimator": guide.estimator, "subset_keys": {"full": "train/full"}, "groups_key": None, "views_key": None}
+        alone: dict[str, Any] = {
+            "estimator": guide.estimator,
+            "subset_keys": {"full": "train/full"},
+            "groups_key": None,
+            "views_key": None,
+        }
         yield Factor(key="guide", **shared | alone | {"scout_key": "train/scout"})
     for label in experiment.forget_sets:
         yield from focused_pairs(experiment, label)
         pairs = focused_keys(experiment, label)
-        about_set: dict[str, Any] = {"factor_key": "factor", "fit_key": "fit", "forget_key": f"forget/{label}", "focused_keys": pairs}
+        about_set: dict[str, Any] = {
+            "factor_key": "factor",
+            "fit_key": "fit",
+            "forget_key": f"forget/{label}",
+            "focused_keys": pairs,
+        }
         yield EffectNode(key=f"effect/{label}", forget_set=label, **shared | guidance | about_set)
     labels = tuple(experiment.forget_sets)
-    of_sets: dict[str, Any] = {f"{kind}_keys": tuple(f"{kind}/{label}" for label in labels) for kind in ("forget", "effect")}
+    of_sets: dict[str, Any] = {
+        f"{kind}_keys": tuple(f"{kind}/{label}" for label in labels) for kind in ("forget", "effect")
+    }
     yield ExampleInfluences(key="influences", factor_key="factor", heldout_key=heldout, **of_sets, **shared)
 
 
 def forget_curve(experiment: Experiment, examples: Examples) -> Iterator[ForgetCurve]:
-    """Yield the node that says what predictions alone come to by the number of models, where that can be known."""
+    """Yield the node that shows how the number of models changes forgetting, if this can be known."""
     judge = first_klom(experiment.judges)
     if judge is None or not has_forget_curve(experiment):
         return
@@ -65,11 +90,18 @@ def forget_curve(experiment: Experiment, examples: Examples) -> Iterator[ForgetC
         "effect_keys": tuple(f"effect/{label}" for label in labels),
         "oracle_keys": tuple(f"train/oracle/{label}" for label in labels),
     }
-    yield ForgetCurve(key="forget_curve", n_units=len(SHARES), **_learning(experiment, examples) | _guidance(experiment) | judged)
+    yield ForgetCurve(
+        key="forget_curve",
+        n_units=len(SHARES),
+        **_learning(experiment, examples) | _guidance(experiment) | judged,
+    )
 
 
 def estimator_outputs(experiment: Experiment, examples: Examples) -> frozenset[str]:
-    """Return which outputs datamodels can be made of; raises ConfigError where an unlearner wants effects on logits and only margins are there."""
+    """Return the outputs that datamodels can be made of.
+
+    Raises ConfigError if an unlearner needs effects on logits and there are only margins.
+    """
     found = experiment.estimator.outputs(examples)
     for role in subset_roles(experiment):
         one = sourced(experiment, role)
@@ -78,14 +110,16 @@ def estimator_outputs(experiment: Experiment, examples: Examples) -> frozenset[s
     wanting = [label for label, unlearner in experiment.unlearners.items() if "effect" in unlearner.needs]
     if "logits" not in found and wanting:
         raise ConfigError(
-            f"unlearners.{wanting[0]} needs effects on the logits of all classes, but the attribution is of margins only; "
-            "give a matrix or a source of logits or weights, or leave it to unlearners that need no effects and read the score alone"
+            f"unlearners.{wanting[0]} needs effects on the logits of all classes, but the attribution is of "
+            "margins only; "
+            "give a matrix or a source of logits or weights, or leave it to unlearners that need no effects "
+            "and read the score alone"
         )
     return found
 
 
 def _learning(experiment: Experiment, examples: Examples) -> dict[str, Any]:
-    """Return what all nodes of attribution share."""
+    """Return the fields that all nodes of attribution share."""
     return {
         "estimator": experiment.estimator,
         "layout": experiment.store.layout,
@@ -103,5 +137,7 @@ def _learning(experiment: Experiment, examples: Examples) -> dict[str, Any]:
 
 
 def _guidance(experiment: Experiment) -> dict[str, str]:
-    """Return what the nodes read that draw effects towards a guide."""
-    return {} if experiment.estimator.guided_by() is None else {"scout_key": "train/scout", "guide_key": "guide"}
+    """Return the fields of the nodes that draw effects towards a guide."""
+    return (
+        {} if experiment.estimator.guided_by() is None else {"scout_key": "train/scout", "guide_key": "guide"}
+    )

@@ -1,4 +1,4 @@
-"""Which nodes an experiment has: its config drawn as a graph of tables, parents before children."""
+"""The graph of an experiment, built from its config: all its tables, parents before children."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -21,22 +21,27 @@ from pipeline.graph.graph import Graph
 from pipeline.graph.nodes.forget import Forget, freeze
 from pipeline.graph.node import Node
 
-# The digest of an experiment on data whose content is not known, to a command that does not read it.
+# The digest of an experiment whose data a command does not read and whose content is not known.
 UNKNOWN = "unknown"
 
 
 def build_graph(experiment: Experiment, examples: Examples) -> Graph:
-    """Return the graph of an experiment. With examples whose inputs are not read, no other inputs are read either.
+    """Return the graph of an experiment.
 
-    Raises ConfigError or DataError for whatever can be found wrong before anything is computed.
+    If the inputs of examples are not read, no other inputs are read either. Raises ConfigError or DataError
+    for every mistake that can be found before anything is computed.
     """
-    # Workers run in other folders, and the config keeps its paths as they were written.
+    # Workers run in other folders, so nodes need absolute paths. The config keeps its paths as they were
+    # written.
     located = with_absolute_paths(experiment)
     made = list(_nodes(located, examples))
     nodes = {node.key: node for node in (*made, report_node(located, examples, made))}
     if len(nodes) <= len(made):
         twice = next(key for key, count in Counter(node.key for node in made).items() if count > 1)
-        raise ConfigError(f"two tables of this experiment are called {twice!r}; give each node of a study a key of its own, such as studies/LABEL/NAME")
+        raise ConfigError(
+            f"two tables of this experiment are called {twice!r}; give each node of a study a key of its "
+            "own, such as studies/LABEL/NAME"
+        )
     try:
         contents = contents_used(located, reads_inputs=not isinstance(examples.inputs, UnreadInputs))
         own_digest = digest([experiment.identity(), contents]) if contents else experiment.digest
@@ -58,7 +63,14 @@ def _nodes(experiment: Experiment, examples: Examples) -> Iterator[Node]:
     yield from populations(experiment)
     for label, rule in experiment.forget_sets.items():
         about: dict[str, Any] = {"dataset": experiment.dataset, "rule": rule, **freeze(rule, examples)}
-        yield Forget(key=f"forget/{label}", forget_set=label, **about, layout=layout, population_key="train/full", resources=compute)
+        yield Forget(
+            key=f"forget/{label}",
+            forget_set=label,
+            **about,
+            layout=layout,
+            population_key="train/full",
+            resources=compute,
+        )
     yield from attribution(experiment, examples)
     yield from shared_models(experiment)
     for label in experiment.forget_sets:

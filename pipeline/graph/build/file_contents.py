@@ -1,4 +1,4 @@
-"""What lies in the files that an experiment names, as far as it uses them."""
+"""The contents of the files that an experiment names and uses."""
 
 from pipeline.graph.costs import roles_used
 from pipeline.graph.build.source_requirements import ROLES, all_sourced
@@ -8,19 +8,24 @@ from pipeline.data.content_cache import contents_of
 
 
 def contents_used(experiment: Experiment, *, reads_inputs: bool) -> list[str]:
-    """Return the content of every plug-in that names files; of sources only the models that are used, role by role.
+    """Return the content of every plug-in that names files; sources are read role by role.
 
-    Judges are left out: by what it is judged is no part of what an experiment is. Without reads_inputs, InputsNotReadError is
-    raised where the content of a data set is not known. Raises ConfigError or DataError where a source cannot be read.
+    Only those models of a source that are used count. Judges are left out, because they are not part of the
+    identity of an experiment. Without reads_inputs, raises InputsNotReadError if the content of a data set is
+    not known. Raises ConfigError or DataError if a source cannot be read.
     """
     unjudged = experiment.model_copy(update={"judges": {}})
     others = unjudged.model_copy(update={"populations": _without_sources(experiment.populations)})
     used = roles_used(unjudged)
     found = [one for role in ROLES if role in used for one in all_sourced(unjudged, role)]
-    return contents_of(others, reads_inputs=reads_inputs) + [one.source.content_of_first(one.n_models) for one in found]
+    return contents_of(others, reads_inputs=reads_inputs) + [
+        one.source.content_of_first(one.n_models) for one in found
+    ]
 
 
 def _without_sources(populations: Populations) -> Populations:
     roles = {name: getattr(populations, name) for name in Populations.model_fields}
     sourced = {name: settings for name, settings in roles.items() if isinstance(settings, Sourced)}
-    return populations.model_copy(update={name: settings.model_copy(update={"source": None}) for name, settings in sourced.items()})
+    return populations.model_copy(
+        update={name: settings.model_copy(update={"source": None}) for name, settings in sourced.items()}
+    )

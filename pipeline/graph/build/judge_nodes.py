@@ -1,4 +1,4 @@
-"""The nodes of judges: one verdict for each judge, method and forget set, and what judges have trained for themselves."""
+"""The nodes of judges: one verdict for each judge, method and forget set, and the models that judges need."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -17,7 +17,7 @@ from pipeline.graph.reading.stored_outputs import SourcedWeights
 from pipeline.graph.nodes.train_further import TrainFurther
 from pipeline.unlearning.unlearner import Unlearner
 
-# The oracles among populations that are trained further: with a colon, so that no method is called so.
+# The oracles among the populations that are trained further. It has a colon, so no method has this label.
 ORACLE = ":oracle"
 
 
@@ -27,41 +27,59 @@ def keeps_states(experiment: Experiment) -> bool:
 
 
 def shared_models(experiment: Experiment) -> Iterator[Node]:
-    """Yield the populations that judges have trained once for all forget sets."""
+    """Yield the populations that judges need once for all forget sets."""
     for label, judge in experiment.judges.items():
         for name, key in population_keys(label, judge, None).items():
             yield _population(experiment, judge, name, key, None)
 
 
 def judged_floor(experiment: Experiment, forget_set: str) -> Iterator[Node]:
-    """Yield what judges have trained for one forget set, and what each says of a second group of oracles: the floor."""
+    """Yield the populations that judges need for one forget set, and their verdicts on the floor.
+
+    The floor is a second group of oracles.
+    """
     for label, judge in experiment.judges.items():
         for name, key in population_keys(label, judge, forget_set).items():
             yield _population(experiment, judge, name, key, forget_set)
         if why_not_judged(experiment, judge, FLOOR, forget_set) is None:
-            yield from _treated(experiment, label, judge, ORACLE, start_at(experiment, "oracle", forget_set), forget_set)
+            yield from _treated(
+                experiment, label, judge, ORACLE, start_at(experiment, "oracle", forget_set), forget_set
+            )
             yield from _judged(experiment, label, judge, FLOOR, f"train/floor/{forget_set}", forget_set)
 
 
 def judged_unlearning(experiment: Experiment, method: str, forget_set: str) -> Iterator[Node]:
-    """Yield the verdict of each judge on a method; one that lacks what it needs is left out, see not_judged."""
+    """Yield the verdict of each judge on a method.
+
+    A judge that lacks what it needs is left out, see not_judged.
+    """
     for label, judge in experiment.judges.items():
         if why_not_judged(experiment, judge, method, forget_set) is None:
             yield from _judged(experiment, label, judge, method, f"unlearn/{method}/{forget_set}", forget_set)
 
 
 def can_judge(judge: Judge, unlearner: Unlearner) -> bool:
-    """Return whether a judge finds what it needs: a method that predicts outputs has no weights, one that does nothing has those it began with."""
+    """Return whether a judge finds the weights that it needs.
+
+    A method that predicts outputs has no weights. A method that does nothing has the weights that it began
+    with.
+    """
     return not judge.needs_states or unlearner.moves_weights or not unlearner.needs
 
 
 def check_judged(experiment: Experiment) -> None:
-    """Raise ConfigError if no judge finds what it needs of the oracles."""
+    """Raise ConfigError if no judge can judge the oracles of a forget set."""
     for forget_set in experiment.forget_sets:
-        reasons = {label: why_not_judged(experiment, judge, FLOOR, forget_set) for label, judge in experiment.judges.items()}
+        reasons = {
+            label: why_not_judged(experiment, judge, FLOOR, forget_set)
+            for label, judge in experiment.judges.items()
+        }
         if None not in reasons.values():
             said = "; ".join(f"{label}: {why}" for label, why in reasons.items())
-            raise ConfigError(f"no judge can judge forget set {forget_set!r} ({said}); supply what one needs, or name another judge")
+            raise ConfigError(
+                f"no judge can judge forget set {forget_set!r} ({said}); supply what one needs, or name "
+                "another judge"
+            )
 
 
 def not_judged(experiment: Experiment) -> list[str]:
@@ -73,7 +91,10 @@ def not_judged(experiment: Experiment) -> list[str]:
                 why = why_not_judged(experiment, judge, method, forget_set)
                 if why is not None:
                     reasons.setdefault((label, why), []).append(method)
-    return [f"judge {label!r} leaves out {', '.join(map(repr, dict.fromkeys(methods)))}: {why}" for (label, why), methods in reasons.items()]
+    return [
+        f"judge {label!r} leaves out {', '.join(map(repr, dict.fromkeys(methods)))}: {why}"
+        for (label, why), methods in reasons.items()
+    ]
 
 
 def why_not_judged(experiment: Experiment, judge: Judge, method: str, forget_set: str) -> str | None:
@@ -84,19 +105,25 @@ def why_not_judged(experiment: Experiment, judge: Judge, method: str, forget_set
     for role in ORACLES:
         found = sourced(experiment, role, forget_set)
         if found is not None and found.n_models < judge.fewest_models:
-            return f"it needs {judge.fewest_models} models on each side, and the source of populations.{role} has {found.n_models}"
+            return (
+                f"it needs {judge.fewest_models} models on each side, and the source of populations.{role} "
+                f"has {found.n_models}"
+            )
         if found is not None and "logits" in judge.needs and outputs_read(experiment, found) == "margins":
             lacking = f"it needs logits, and the source of populations.{role} offers margins only"
             return f"{lacking}; a source with logits or weights would supply them"
     n_models = 0 if unlearner is None else start_of(experiment, unlearner, forget_set).n_models
     if unlearner is not None and n_models < judge.fewest_models:
         count = "1 model" if n_models == 1 else f"{n_models} models"
-        return f"it needs {judge.fewest_models} models on each side, and populations.{unlearner.start} has {count}"
+        return (
+            f"it needs {judge.fewest_models} models on each side, and populations.{unlearner.start} has "
+            f"{count}"
+        )
     return None
 
 
 def judged_at_the_end_alone(experiment: Experiment) -> list[str]:
-    """Return in words whose snapshots a judge does not judge, and why."""
+    """Return in words which methods have snapshots that a judge does not judge, and why."""
     said = "judge {!r} judges the result of {!r} alone and not its snapshots: it trains the models further"
     treating = [label for label, judge in experiment.judges.items() if judge.treatment() is not None]
     return [
@@ -108,26 +135,36 @@ def judged_at_the_end_alone(experiment: Experiment) -> list[str]:
 
 
 def population_keys(label: str, judge: Judge, forget_set: str | None) -> dict[str, str]:
-    """Return the keys of a judge's populations by name: those of one forget set, or those that all sets share."""
+    """Return the keys of a judge's populations by name: those of one forget set, or those of all sets."""
     wanted = judge.populations()
     ending = "" if forget_set is None else f"/{forget_set}"
-    own = {name for name, models in wanted.items() if models.leaves_out_forget_set == (forget_set is not None)}
-    # A colon is part of no label, so these keys are nobody else's.
+    own = {
+        name for name, models in wanted.items() if models.leaves_out_forget_set == (forget_set is not None)
+    }
+    # No label contains a colon, so these keys are unique.
     return {name: f"train/{label}:{name}{ending}" for name in wanted if name in own}
 
 
 def _population(experiment: Experiment, judge: Judge, name: str, key: str, forget_set: str | None) -> Node:
     models = judge.populations()[name]
-    about: dict[str, Any] = {} if forget_set is None else {"forget_key": f"forget/{forget_set}", "forget_set": forget_set}
-    # Labels enter no seed, so two labels of one judge share their models.
+    about: dict[str, Any] = (
+        {} if forget_set is None else {"forget_key": f"forget/{forget_set}", "forget_set": forget_set}
+    )
+    # Labels are not part of seeds, so two labels of one judge share their models.
     role = f"{plugin_name(judge).replace(':', '.')}.{name}"
     about |= {"keep_fraction": models.keep_fraction, "saves_states": models.keeps_states}
     return population(experiment, key, role, models.n_models, **about)
 
 
-def _judged(experiment: Experiment, label: str, judge: Judge, method: str, judged_key: str, forget_set: str) -> Iterator[Node]:
+def _judged(
+    experiment: Experiment, label: str, judge: Judge, method: str, judged_key: str, forget_set: str
+) -> Iterator[Node]:
     weights = _weights(experiment, method, judged_key, forget_set)
-    before = start_at(experiment, judge.start or _start_role(experiment, method), forget_set) if "full" in judge.needs else None
+    before = (
+        start_at(experiment, judge.start or _start_role(experiment, method), forget_set)
+        if "full" in judge.needs
+        else None
+    )
     yield from _treated(experiment, label, judge, method, weights, forget_set)
     yield VerdictNode(
         key=f"evaluate/{label}/{method}/{forget_set}",
@@ -155,16 +192,32 @@ def _start_role(experiment: Experiment, method: str) -> str:
 
 
 def _weights(experiment: Experiment, method: str, judged_key: str, forget_set: str) -> Start:
-    """Return where the weights of a method's models are: of one that moves none, those of the models that it starts from."""
+    """Return where the weights of a method's models are.
+
+    If a method moves no weights, they are those of the models that it starts from.
+    """
     unlearner = experiment.unlearners.get(method)
     start = start_at(experiment, "floor" if unlearner is None else unlearner.start, forget_set)
-    return start if unlearner is None or not unlearner.moves_weights else start._replace(key=judged_key, source=None)
+    return (
+        start
+        if unlearner is None or not unlearner.moves_weights
+        else start._replace(key=judged_key, source=None)
+    )
 
 
-def _sources(experiment: Experiment, judged: Start, before: Start | None, forget_set: str) -> dict[str, SourcedWeights]:
-    """Return the sources of weights that a judge reads, by the name of the models, without those that lie in the store."""
+def _sources(
+    experiment: Experiment, judged: Start, before: Start | None, forget_set: str
+) -> dict[str, SourcedWeights]:
+    """Return the sources of the weights that a judge reads, by the name of the models.
+
+    Weights in the store are left out.
+    """
     found = {"judged": judged, "oracle": start_at(experiment, "oracle", forget_set), "start": before}
-    return {name: SourcedWeights(one.source, one.model) for name, one in found.items() if one is not None and one.source is not None}
+    return {
+        name: SourcedWeights(one.source, one.model)
+        for name, one in found.items()
+        if one is not None and one.source is not None
+    }
 
 
 def _treated_keys(label: str, judge: Judge, method: str, forget_set: str) -> dict[str, Any]:
@@ -180,8 +233,10 @@ def _treated_key(label: str, population: str, forget_set: str) -> str:
     return f"unlearn/{label}:{population}/{forget_set}"
 
 
-def _treated(experiment: Experiment, label: str, judge: Judge, population: str, start: Start, forget_set: str) -> Iterator[Node]:
-    """Yield the models of one side, trained further as the judge says."""
+def _treated(
+    experiment: Experiment, label: str, judge: Judge, population: str, start: Start, forget_set: str
+) -> Iterator[Node]:
+    """Yield the models of one side, trained further by the judge's treatment."""
     treatment = judge.treatment()
     if not isinstance(treatment, Unlearner):
         return

@@ -1,4 +1,4 @@
-"""Which populations an experiment trains, or takes from elsewhere."""
+"""The nodes of the populations that an experiment trains or takes from elsewhere."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -15,7 +15,7 @@ from pipeline.graph.nodes.views import ViewsOfPoints
 
 
 def populations(experiment: Experiment) -> Iterator[Node]:
-    """Yield what is trained once for all forget sets, and what else attribution looks at: groups of points and views of them."""
+    """Yield what is trained once for all forget sets, and the groups and views of points for attribution."""
     wanted, used = experiment.populations, roles_used(experiment)
     yield models(experiment, "full")
     if "scout" in used:
@@ -27,29 +27,42 @@ def populations(experiment: Experiment) -> Iterator[Node]:
         yield models(experiment, "subset", keep_fraction=fraction, n_seeds=wanted.n_seeds)
     if "designed" in used and wanted.designed is not None:
         groups: dict[str, Any] = {} if wanted.designed.source is not None else {"groups_key": "groups"}
-        yield models(experiment, "designed", keep_fraction=wanted.designed.keep_fraction, n_seeds=wanted.n_seeds, **groups)
+        yield models(
+            experiment,
+            "designed",
+            keep_fraction=wanted.designed.keep_fraction,
+            n_seeds=wanted.n_seeds,
+            **groups,
+        )
     if "heldout" in used and wanted.heldout is not None:
         yield models(experiment, "heldout", keep_fraction=fraction)
 
 
-def models(experiment: Experiment, role: str, label: str | None = None, *, saves_states: bool = False, **options: Any) -> Node:
-    """Return the models of a role, of oracles those of a forget set: trained here as options say, or from a source.
+def models(
+    experiment: Experiment, role: str, label: str | None = None, *, saves_states: bool = False, **options: Any
+) -> Node:
+    """Return the models of a role, or for oracles those of a forget set.
 
-    Their weights are kept if the settings of the role or saves_states say so.
+    They are trained here with options, or read from a source. Weights are kept if the settings of the role or
+    saves_states say so.
     """
     found, wanted = sourced(experiment, role, label), experiment.populations.of(role)
     if found is not None:
         return sourced_node(experiment, found)
     if wanted is None:
-        raise ConfigError(f"populations.{role} is null, but its models are needed; set populations.{role}.n_models")
+        raise ConfigError(
+            f"populations.{role} is null, but its models are needed; set populations.{role}.n_models"
+        )
     if label is not None:
         options |= {"forget_key": f"forget/{label}", "forget_set": label}
     key = f"train/{role}" if label is None else f"train/{role}/{label}"
-    return population(experiment, key, role, wanted.n_models, saves_states=wanted.keep_states or saves_states, **options)
+    return population(
+        experiment, key, role, wanted.n_models, saves_states=wanted.keep_states or saves_states, **options
+    )
 
 
 def _looks(experiment: Experiment) -> Iterator[Node]:
-    """Yield what scouts see in the data."""
+    """Yield the tables of what scouts see in the data."""
     about: dict[str, Any] = {
         "model": model_of(experiment, "scout"),
         "model_role": "scout",
@@ -65,7 +78,10 @@ def _looks(experiment: Experiment) -> Iterator[Node]:
 
 
 def focused_keys(experiment: Experiment, label: str) -> dict[str, str]:
-    """Return the keys of the models with and without a forget set that are compared; where they keep all other points, the former are the full models."""
+    """Return the keys of the models with and without a forget set that are compared.
+
+    If they keep all other points, the models with the set are the full models.
+    """
     focused = experiment.populations.focused
     if focused is None:
         return {}
@@ -74,11 +90,15 @@ def focused_keys(experiment: Experiment, label: str) -> dict[str, str]:
 
 
 def focused_pairs(experiment: Experiment, label: str) -> Iterator[Population]:
-    """Yield the populations trained to compare models with and without one forget set."""
+    """Yield the populations that are trained to compare models with and without one forget set."""
     focused = experiment.populations.focused
     for role, key in focused_keys(experiment, label).items():
         if focused is not None and key != "train/full":
-            about: dict[str, Any] = {"keep_fraction": focused.keep_fraction, "forget_key": f"forget/{label}", "forget_set": label}
+            about: dict[str, Any] = {
+                "keep_fraction": focused.keep_fraction,
+                "forget_key": f"forget/{label}",
+                "forget_set": label,
+            }
             yield population(experiment, key, role, focused.n_pairs, **about)
 
 

@@ -1,4 +1,4 @@
-"""The report's node: what the page shows, and which tables it reads."""
+"""The node of the report: what the page shows, and which tables it reads."""
 
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -31,7 +31,7 @@ from pipeline.graph.nodes.train import FOCUSED_IN, FOCUSED_OUT, Population
 from pipeline.graph.nodes.train_further import TrainFurther
 from pipeline.graph.nodes.unlearn import Unlearn
 
-# What the page calls the tables of which the experiment, or each forget set, has one.
+# The page's names of tables that exist once for the experiment, or once for each forget set.
 _NAMES: Mapping[type[Node], str] = {
     ScoreNode: "score",
     CurveNode: "curve",
@@ -43,7 +43,7 @@ _NAMES: Mapping[type[Node], str] = {
 
 
 def report_node(experiment: Experiment, examples: Examples, nodes: Iterable[Node]) -> ReportPage:
-    """Return the page about an experiment, which shows the tables of nodes."""
+    """Return the node of the page about an experiment, which shows the tables of nodes."""
     nodes = list(nodes)
     judging = {node.judge_label for node in nodes if isinstance(node, VerdictNode)}
     learnt = learnt_from(experiment, examples) if attributes(experiment) else []
@@ -81,7 +81,7 @@ def _shown(experiment: Experiment, nodes: Iterable[Node]) -> Iterator[tuple[str,
 def _name_of(experiment: Experiment, node: Node, *, shows_time: bool) -> str | None:
     """Return the name under which the page reads a node, without the forget set; None if it does not.
 
-    With shows_time the page shows the time that every population took that is trained here.
+    With shows_time the page shows the time of every population that is trained here.
     """
     if isinstance(node, Models):
         if node.role in ("full", "oracle"):
@@ -91,14 +91,21 @@ def _name_of(experiment: Experiment, node: Node, *, shows_time: bool) -> str | N
     if isinstance(node, StudyPage):
         return node.run.name
     if isinstance(node, VerdictNode):
-        return f"floor/{node.judge_label}" if node.method == FLOOR else f"verdict/{node.judge_label}/{node.method}"
+        return (
+            f"floor/{node.judge_label}"
+            if node.method == FLOOR
+            else f"verdict/{node.judge_label}/{node.method}"
+        )
     if isinstance(node, TrainFurther):
         return None
     return f"unlearned/{node.method}" if isinstance(node, Unlearn) else _NAMES.get(type(node))
 
 
 def _row_of(experiment: Experiment, node: Models) -> str:
-    """Return the role of the row that counts a population; focused models have one row and two tables."""
+    """Return the role of the row that counts a population.
+
+    Focused models have one row and two tables.
+    """
     if node.role in (FOCUSED_IN, FOCUSED_OUT):
         return f"focused/{node.role}"
     for label, judge in experiment.judges.items():

@@ -1,4 +1,4 @@
-"""Which populations come from sources, what is read of them, and what they lack for what the settings require."""
+"""Which populations come from sources, what is read of them, and what they lack."""
 
 import contextlib
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from pipeline.sources.base import ModelSource, check_apart, check_first
 from pipeline.graph.nodes.imported import MASKED, Evaluated, Imported, check_forget_ids
 from pipeline.training.ensemble import Builder
 
-# What of a source lacks, and what would supply it.
+# What a source may lack, and what would supply it.
 REMEDIES = {
     "masks": "a source with masks, such as madrylab, or checkpoints with `masks`",
     "states": "a source with weights, such as a folder with the models' checkpoints, or models trained here",
@@ -25,12 +25,13 @@ REMEDIES = {
 
 
 ROLES = ("subset", "designed", "heldout", "scout", "full", "oracle", "floor")
-# Populations that must hold different models: predicting what was learnt from, or comparing oracles with themselves, proves nothing.
+# Populations that must hold different models. Predicting the models that were learnt from proves nothing, nor
+# does comparing oracles with themselves.
 _APART = {("subset", "designed"), ("subset", "heldout"), ("designed", "heldout"), ("oracle", "floor")}
 
 
 class FromSource(NamedTuple):
-    """A population that comes from a source; label is its forget set, None if it has none."""
+    """A population from a source; label is that of its forget set, None if it has none."""
 
     role: str
     label: str | None
@@ -44,7 +45,7 @@ class FromSource(NamedTuple):
 
 
 def sourced(experiment: Experiment, role: str, label: str | None = None) -> FromSource | None:
-    """Return what comes from a source for a role and forget set, None if the models are trained here."""
+    """Return the population of a role and forget set from a source; None if the models are trained here."""
     wanted = experiment.populations.of(role)
     source = None if wanted is None else wanted.located_source
     if wanted is None or source is None:
@@ -55,7 +56,7 @@ def sourced(experiment: Experiment, role: str, label: str | None = None) -> From
 
 
 def source_of(experiment: Experiment, role: str, label: str | None = None) -> ModelSource | None:
-    """Return the source of a role's weights, None if they lie beside the shards."""
+    """Return the source of a role's weights; None if they are beside the shards."""
     found = sourced(experiment, role, label)
     return None if found is None else found.source
 
@@ -77,14 +78,20 @@ def sourced_node(experiment: Experiment, found: FromSource) -> Imported:
         "forget_key": None if found.label is None else f"forget/{found.label}",
     }
     if outputs == "states":
-        return Evaluated(**about, model=model_of(experiment, found.role), model_role=found.role, resources=experiment.resources.train)
+        return Evaluated(
+            **about,
+            model=model_of(experiment, found.role),
+            model_role=found.role,
+            resources=experiment.resources.train,
+        )
     return Imported(**about, resources=experiment.resources.compute)
 
 
 def outputs_read(experiment: Experiment, found: FromSource) -> Literal["logits", "margins", "states"]:
-    """Return which outputs a population has: the source's logits, those computed from its weights, or its margins; raises DataError on none.
+    """Return the outputs of a population: the source's logits, logits from its weights, or its margins.
 
-    Margins are read where nothing needs logits. Weights are evaluated where what is needed is not there beside them.
+    Margins are read if nothing needs logits. Weights are evaluated if the source does not offer the needed
+    outputs beside them. Raises DataError if there are no outputs.
     """
     offers, wants_logits = found.source.offers(), reads_logits(experiment, found.role)
     if "logits" in offers and (wants_logits or "margins" not in offers):
@@ -97,7 +104,7 @@ def outputs_read(experiment: Experiment, found: FromSource) -> Literal["logits",
 
 
 def what_is_read(experiment: Experiment, found: FromSource) -> frozenset[str]:
-    """Return what of a source is read for a role: its outputs, and masks and weights where something needs them."""
+    """Return what is read of a source for a role: outputs, and masks and weights if something needs them."""
     offers, needed = found.source.offers(), {what for what, _ in needed_of(experiment, found.role)}
     kinds = {"logits", "margins", "states"} & offers
     outputs = {outputs_read(experiment, found)} if kinds else set()
@@ -116,7 +123,7 @@ def reads_logits(experiment: Experiment, role: str) -> bool:
 
 
 def needed_of(experiment: Experiment, role: str) -> Iterator[tuple[str, str]]:
-    """Yield what a role's source has to offer, each with who needs it."""
+    """Yield what a role's source has to offer, each with the reason."""
     if role in MASKED:
         yield "masks", "datamodels are learnt from which points a model saw"
     readers = [start for start in starts(experiment) if start.role == role and "states" in start.reads]
@@ -135,7 +142,10 @@ def needed_of(experiment: Experiment, role: str) -> Iterator[tuple[str, str]]:
 
 
 def check_sources(experiment: Experiment, examples: Examples, roles: frozenset[str]) -> None:
-    """Raise ConfigError or DataError, naming what would supply it, where a source of one of the roles lacks what is needed of it."""
+    """Raise ConfigError or DataError if a source of one of the roles lacks what is needed of it.
+
+    The message names what would supply it.
+    """
     found = []
     for role in ROLES:
         with placed(f"populations.{role}.source"):
@@ -150,7 +160,7 @@ def check_sources(experiment: Experiment, examples: Examples, roles: frozenset[s
 
 
 def all_sourced(experiment: Experiment, role: str) -> Iterator[FromSource]:
-    """Yield what comes from sources for a role: one population, or of oracles one for each forget set."""
+    """Yield the populations of a role from sources: one, or for oracles one for each forget set."""
     labels = experiment.forget_sets if role in ORACLES else [None]
     for label in labels:
         one = sourced(experiment, role, label)
@@ -166,12 +176,19 @@ def _check_sourced(experiment: Experiment, examples: Examples, found: FromSource
     found.source.check(examples)
     wanted = experiment.populations.of(found.role)
     if wanted is not None and found.role in MASKED and 0 < found.n_models < wanted.fewest:
-        raise ConfigError(f"{plugin_name(found.source)} gives {found.n_models} models; at least {wanted.fewest} are needed to learn from or to predict")
-    reads = frozenset({outputs_read(experiment, found)}) | ({"states"} & offers) | ({"masks"} if found.role in MASKED else frozenset())
+        raise ConfigError(
+            f"{plugin_name(found.source)} gives {found.n_models} models; at least {wanted.fewest} are "
+            "needed to learn from or to predict"
+        )
+    reads = (
+        frozenset({outputs_read(experiment, found)})
+        | ({"states"} & offers)
+        | ({"masks"} if found.role in MASKED else frozenset())
+    )
     build = Builder(model_of(experiment, found.role), examples.input_shape, examples.n_classes)
     check_first(found.source, examples, build(), reads=reads)
     rule = None if found.label is None else experiment.forget_sets[found.label]
-    # A command that reads no inputs does not know the ids of a rule that needs them.
+    # A command that reads no inputs does not know the ids of a rule that needs inputs.
     with contextlib.suppress(InputsNotReadError):
         if rule is not None and not rule.needs:
             check_forget_ids(found.source, np.asarray(rule.select(examples, None)), found.key)
@@ -179,4 +196,7 @@ def _check_sourced(experiment: Experiment, examples: Examples, found: FromSource
 
 def _lacking(found: FromSource, what: str, why: str) -> str:
     has = ", ".join(sorted(found.source.offers()))
-    return f"{plugin_name(found.source)} offers {has} of {found.key}, but no {what}: {why}. What would supply it: {REMEDIES[what]}"
+    return (
+        f"{plugin_name(found.source)} offers {has} of {found.key}, but no {what}: {why}. What would supply "
+        f"it: {REMEDIES[what]}"
+    )

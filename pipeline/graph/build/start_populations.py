@@ -1,4 +1,4 @@
-"""From which models unlearning starts: a population that is named, trained here or from a source."""
+"""The models that unlearning starts from: a named population, trained here or read from a source."""
 
 from typing import Any, NamedTuple
 
@@ -13,7 +13,11 @@ from pipeline.unlearning.unlearner import Unlearner
 
 
 class Start(NamedTuple):
-    """The models that unlearning starts from: their role, the key of their table, how many there are, and the source of their weights, if any."""
+    """The models that unlearning starts from.
+
+    role is their role, key the key of their table, n_models their number, and source the source of their
+    weights, if any.
+    """
 
     role: str
     key: str
@@ -28,18 +32,24 @@ def start_of(experiment: Experiment, unlearner: Unlearner, label: str) -> Start:
 
 
 def start_at(experiment: Experiment, role: str, label: str) -> Start:
-    """Return the models of a role as a start; of oracles those of the forget set with this label."""
+    """Return the models of a role as a start; for oracles those of the forget set with this label."""
     own = label if role in ORACLES else None
     found, wanted = sourced(experiment, role, own), experiment.populations.of(role)
     if wanted is None:
-        raise ConfigError(f"unlearning is to start from populations.{role}, which is null; set populations.{role}.n_models, or name another start")
+        raise ConfigError(
+            f"unlearning is to start from populations.{role}, which is null; set "
+            f"populations.{role}.n_models, or name another start"
+        )
     key = f"train/{role}" if own is None else f"train/{role}/{own}"
     n_models = wanted.n_models if found is None else found.n_models
     return Start(role, key, n_models, model_of(experiment, role), None if found is None else found.source)
 
 
 def fields_of(experiment: Experiment, unlearner: Unlearner, start: Start, forget_set: str) -> dict[str, Any]:
-    """Return the fields of a node that runs an unlearner on these models, for the forget set with this label."""
+    """Return the fields of a node that runs an unlearner on these models for one forget set.
+
+    forget_set is the label of the set.
+    """
     return {
         "forget_set": forget_set,
         "n_units": start.n_models,
@@ -65,4 +75,6 @@ def check_starts(experiment: Experiment) -> None:
             continue
         if not wanted.keep_states and not (keeps_oracles and start.role in ORACLES):
             where = f"populations.{start.role}"
-            raise ConfigError(f"{start.words} {where}, whose weights are not kept; set {where}.keep_states=true")
+            raise ConfigError(
+                f"{start.words} {where}, whose weights are not kept; set {where}.keep_states=true"
+            )

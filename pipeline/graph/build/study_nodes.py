@@ -1,4 +1,4 @@
-"""The tables of an experiment's studies."""
+"""The nodes of an experiment's studies."""
 
 from collections.abc import Iterator
 
@@ -13,10 +13,15 @@ from pipeline.studies.base import Place
 
 
 def studies(experiment: Experiment, *, reads_inputs: bool = True) -> Iterator[StudyNode]:
-    """Yield the tables of each study; raises ConfigError where a study makes what is no table of a study."""
+    """Yield the tables of each study; raises ConfigError if one of them cannot be the table of a study."""
     for label, study in experiment.all_studies().items():
-        place = Place(label=label, experiment_name=experiment.name, resources=experiment.resources.compute, reads_inputs=reads_inputs)
-        # What a study of the user's yields is made by its code, one after the other.
+        place = Place(
+            label=label,
+            experiment_name=experiment.name,
+            resources=experiment.resources.compute,
+            reads_inputs=reads_inputs,
+        )
+        # A study of the user may yield its nodes one after the other, so its code runs inside this block.
         with named_failures((study,)):
             nodes = list(study.nodes(place))
         for node in nodes:
@@ -24,7 +29,13 @@ def studies(experiment: Experiment, *, reads_inputs: bool = True) -> Iterator[St
             if not isinstance(node, StudyNode):
                 raise ConfigError(f"{named} {describe_value(node)}; expected a StudyNode")
             if node.stage not in stages():
-                raise ConfigError(f"{named} a table of the stage {node.stage!r}, which is unknown; leave `stage` as StudyNode has it")
+                raise ConfigError(
+                    f"{named} a table of the stage {node.stage!r}, which is unknown; leave `stage` as "
+                    "StudyNode has it"
+                )
             if node.run.name != label:
-                raise ConfigError(f"{named} a table with the child run {node.run.name!r}; expected run=self.run(place.label)")
+                raise ConfigError(
+                    f"{named} a table with the child run {node.run.name!r}; expected "
+                    "run=self.run(place.label)"
+                )
             yield node

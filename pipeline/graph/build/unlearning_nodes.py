@@ -1,4 +1,4 @@
-"""Unlearning and what it is judged by: oracles, the methods on each forget set, and verdicts on them."""
+"""The nodes of unlearning: oracles, the methods on each forget set, and the verdicts on them."""
 
 from collections.abc import Iterator
 
@@ -12,14 +12,17 @@ from pipeline.graph.nodes.unlearn import Unlearn
 
 
 def oracles(experiment: Experiment, label: str) -> Iterator[Node]:
-    """Yield the models retrained without a forget set, a second group of them, and what judges say of that one: the floor."""
+    """Yield two groups of models retrained without a forget set, and the verdicts on the second group.
+
+    These verdicts are the floor.
+    """
     for role in ORACLES:
         yield models(experiment, role, label, saves_states=keeps_states(experiment))
     yield from judged_floor(experiment, label)
 
 
 def unlearning(experiment: Experiment, label: str) -> Iterator[Node]:
-    """Yield each method on a forget set, and the verdict on it."""
+    """Yield each method on a forget set, and the verdicts on it."""
     for name, unlearner in experiment.unlearners.items():
         start = start_of(experiment, unlearner, label)
         yield Unlearn(

@@ -1,1 +1,1 @@
-"""Tables of an experiment as files for other tools."""
+"""Exports of an experiment's tables as files for other tools."""

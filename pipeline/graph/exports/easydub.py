@@ -1,6 +1,6 @@
-"""The models of an experiment as a folder in EasyDUB's layout.
+"""Export of an experiment's models as a folder in EasyDUB's layout.
 
-Logits, margins and states of the full models and of all oracles.
+The folder holds logits, margins and states of the full models and of all oracles.
 """
 
 import shutil
@@ -22,13 +22,16 @@ from pipeline.sources.state_dicts import write_state_dict
 from pipeline.store.store import Store, TableRef
 from pipeline.training.ensemble import States
 
-# Members whose outputs are in memory at once.
+# The number of members whose outputs are in memory at once.
 AT_ONCE = 20
 
 
 @dataclass(frozen=True, kw_only=True)
 class Exported:
-    """What is exported: the full models, and by the number of each forget set its ids and its oracles, in one or more tables."""
+    """The tables to export: the full models, and the ids and the oracles of each forget set by its number.
+
+    The oracles of a forget set may be in more than one table.
+    """
 
     full: TableRef
     forget_ids: Mapping[int, Indices]
@@ -39,7 +42,7 @@ class Exported:
 class EasyDubWriter:
     """Writes the tables of a store.
 
-    Labels are those of all points, the first n_train of which are training points.
+    labels are those of all points; the first n_train points are training points.
     """
 
     store: Store
@@ -67,7 +70,7 @@ class EasyDubWriter:
         return np.arange(self.n_train, len(self.labels))
 
     def _parts(self, forget_ids: Mapping[int, Indices]) -> dict[str, Indices]:
-        """Return the rows of each part of the full models; `retain` are all training points."""
+        """Return the rows of each part of the full models; `retain` holds all training points."""
         of_sets = {f"forget_{number}": ids for number, ids in forget_ids.items()}
         return {RETAIN: np.arange(self.n_train), VALIDATION: self._validation} | of_sets
 
@@ -78,7 +81,7 @@ class EasyDubWriter:
         tables: Sequence[TableRef],
         rows: Mapping[str, Indices],
     ) -> int:
-        """Write the members of tables, numbered on from table to table, and return how many there are."""
+        """Write the members of tables, numbered across all tables, and return how many there are."""
         number = 0
         for table in tables:
             for start in range(0, table.pieces[-1].stop, AT_ONCE):
@@ -104,7 +107,7 @@ class EasyDubWriter:
         return {"logits": logits, "margins": margins(logits, self.labels)}
 
     def _states(self, table: TableRef, start: int, stop: int) -> States:
-        """Return the states of members start to stop, nothing where the table keeps none."""
+        """Return the states of members start to stop; empty if the table keeps none."""
         shards = [piece.shard for piece in table.part(start, stop).pieces]
         has_states = all(self.store.has_beside(table.folder, shard, CHECKPOINT) for shard in shards)
         return read_states(self.store, table, start, stop) if has_states else {}
@@ -126,9 +129,9 @@ def _write(path: Path, content: bytes) -> None:
 
 @contextmanager
 def _unfinished(folder: Path) -> Iterator[Path]:
-    """Give a folder beside folder that takes its name once it is complete.
+    """Give a temporary folder that takes the name of folder once it is complete.
 
-    What is left of an earlier try is removed.
+    Files left by an earlier try are removed. Raises DataError if folder exists and is not empty.
     """
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise DataError(f"{folder} exists already; choose another folder, or remove it")

@@ -1,7 +1,7 @@
-"""Our datamodels as a matrix in a file, in a form that other tools and the estimator `file` read.
+"""Export of datamodels as a matrix in a file, which other tools and the estimator `file` can read.
 
-The suffix says the form: .npy, .parquet, or one of BARE for bare numbers in C order, the layout of the
-method's authors.
+The suffix of the file gives the form: .npy, .parquet, or one of BARE for bare numbers in C order, the layout
+of the method's authors.
 """
 
 from collections.abc import Iterator
@@ -17,16 +17,16 @@ from pipeline.graph.node import Work
 from pipeline.graph.nodes.effect import Fitted
 from pipeline.store.parquet import write_side_by_side
 
-# Suffixes of files that hold bare numbers; a name without a suffix is one too.
+# Suffixes of files that hold bare numbers. A name without a suffix is also such a file.
 BARE = (".bin", ".dat", ".memmap", ".mmap", ".raw", ".f16", ".f32", "")
-# Suffixes that name a dtype too.
+# Suffixes that also name a dtype.
 NAMED = {".f16": "float16", ".f32": "float32"}
 Form = Literal["npy", "parquet", "memmap"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Written:
-    """What was written where: numbers of dtype, (n_train, n_points, n_classes)."""
+    """A matrix that was written: its path, its shape (n_train, n_points, n_classes) and its dtype."""
 
     path: Path
     shape: tuple[int, int, int]
@@ -34,9 +34,9 @@ class Written:
 
 
 def form_of(path: Path, dtype: str) -> Form:
-    """Return the form that the suffix of path says.
+    """Return the form that the suffix of path gives.
 
-    Raises ConfigError on one that is not written, or that names another dtype.
+    Raises ConfigError if the suffix has no form, or if it names another dtype.
     """
     suffix = path.suffix.lower()
     if NAMED.get(suffix, dtype) != dtype:
@@ -57,8 +57,8 @@ def form_of(path: Path, dtype: str) -> Form:
 def write_matrix(path: Path, node: Fitted, work: Work, *, dtype: str) -> Written:
     """Write what each training point adds to each logit, at the penalty that predicts best, block by block.
 
-    A file that is not complete has another name. Raises ConfigError on a suffix that is not known, DataError
-    if the file is there already or a weight is beyond dtype.
+    An incomplete file has another name. Raises ConfigError if the suffix is not known, and DataError if the
+    file exists already or a weight is beyond dtype.
     """
     form = form_of(path, dtype)
     if path.exists():
@@ -86,7 +86,7 @@ def write_matrix(path: Path, node: Fitted, work: Work, *, dtype: str) -> Written
 def _fill(array: np.ndarray, node: Fitted, work: Work, dtype: str) -> Iterator[slice]:
     """Write the weights on each block of points into array and yield the block.
 
-    Raises DataError on a weight beyond dtype.
+    Raises DataError if a weight is beyond dtype.
     """
     for points, datamodel in node.datamodels(work):
         weights = datamodel.weights().reshape(array.shape[0], -1, array.shape[2])
@@ -102,7 +102,7 @@ def _fill(array: np.ndarray, node: Fitted, work: Work, dtype: str) -> Iterator[s
 
 @contextmanager
 def _unfinished(path: Path, ending: str) -> Iterator[Path]:
-    """Give a name beside path for a file that is not complete; what is still there at the end is removed."""
+    """Give a name beside path for an incomplete file; a file that is still there at the end is removed."""
     half = path.with_name(f".{path.name}.{ending}")
     try:
         yield half

@@ -1,4 +1,4 @@
 """The nodes of an experiment, one file for each kind of table.
 
-What determines it, and how a shard of it is computed.
+A node states what determines its table and how a shard of it is computed.
 """

@@ -1,6 +1,6 @@
-"""What the nodes of attribution share.
+"""The base of the nodes of attribution.
 
-The models and the outputs that an estimator learns from, read from the tables of this graph.
+It reads the models and the outputs that an estimator learns from, from the tables of the graph.
 """
 
 from collections.abc import Mapping
@@ -31,9 +31,9 @@ from pipeline.training.recipe.objectives import LabelObjective, cross_entropy
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Basis:
-    """What every block of outputs is learnt with.
+    """The data that every block of outputs is learnt with.
 
-    The factor, the evidence, and the seed and population of each model.
+    It is the factor, the evidence, and the seed and population of each model.
     """
 
     factor: Arrays
@@ -44,12 +44,12 @@ class Basis:
 
 @dataclass(frozen=True, kw_only=True)
 class Attribution(Node):
-    """What the nodes of this file share.
+    """The base of the nodes of attribution.
 
-    The estimator, the layout, the subset models it learns from, and what scouts see.
-
-    outputs: those that there are datamodels of. Without `margins`, those of held-out models are taken from
-    their predicted logits; without `logits`, margins can be scored, and there are no effects to unlearn by.
+    It holds the estimator, the layout, the subset models that the estimator learns from, and the tables of
+    what scouts see. outputs are those that have datamodels. Without `margins`, the margins of held-out models
+    are computed from their predicted logits. Without `logits`, margins can be scored, but there are no
+    effects to unlearn by.
     """
 
     entry: ClassVar[str] = "fit"
@@ -65,8 +65,8 @@ class Attribution(Node):
     scout_source: ModelSource | None = None
     heldout_key: str | None = None
     outputs: frozenset[str] = OUTPUTS
-    # That of the scouts' training. The table of scouts that are trained here, a parent, stands for it in the
-    # identity.
+    # The objective of the scouts' training. For scouts trained here it is in the identity already, because
+    # their table is a parent.
     objective: LabelObjective = cross_entropy
 
     @property
@@ -86,7 +86,7 @@ class Attribution(Node):
         )
 
     def _followed(self) -> dict[str, Any]:
-        """Return the objective whose gradients are followed, where the table of scouts does not rest on it."""
+        """Return the objective whose gradients are used, if the table of scouts does not depend on it."""
         if not self.scout_key or self.scout_source is None or self.objective == cross_entropy:
             return {}
         return {"objective": [type(self.objective).__name__, dict(vars(self.objective))]}
@@ -106,7 +106,7 @@ class Attribution(Node):
         return {name: Parent(key) for name, key in {**self.subset_keys, **beside}.items() if key is not None}
 
     def evidence(self, work: Work) -> Evidence:
-        """Return what the estimator learns from, beside outputs."""
+        """Return what the estimator learns from, apart from outputs."""
         return Evidence(
             masks=np.concatenate([masks_of(work, name) for name in self.subset_keys]),
             heldout=masks_of(work, "heldout") if self.heldout_key else None,
@@ -116,7 +116,7 @@ class Attribution(Node):
         )
 
     def checkpoints(self, work: Work) -> Checkpoints:
-        """Return the scouts, whose states are read when they are first asked for."""
+        """Return the scouts; their states are read on first use."""
         table, examples = work.inputs["scout"], work.examples
         build = Builder(self.model, examples.input_shape, examples.n_classes)
         source = self.scout_source
@@ -131,7 +131,7 @@ class Attribution(Node):
         )
 
     def basis(self, work: Work, factor: Arrays) -> Basis:
-        """Return what every block is learnt with, from all models."""
+        """Return the basis of every block, from all models."""
         seeds = [work.read(name, ["seed"])["seed"] for name in self.subset_keys]
         populations = np.repeat(np.arange(len(seeds)), [len(part) for part in seeds])
         return Basis(
@@ -153,7 +153,10 @@ class Attribution(Node):
         )
 
     def block(self, work: Work, number: int, values: Logits | Margins, basis: Basis) -> Block:
-        """Return a block of logits or margins of the models of basis as the outputs to learn, in float32, without what one seed's members share."""
+        """Return a block of logits or margins as the outputs to learn, in float32.
+
+        They are the outputs of the models of basis, without the part that all members of one seed share.
+        """
         outputs = values.reshape(len(values), -1).astype(np.float32, copy=False)
         outputs = without_seed_effects(outputs, basis.seeds, basis.populations)
         points = np.arange(work.examples.n_points)[self.layout.points(number, work.examples.n_points)]

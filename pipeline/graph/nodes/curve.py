@@ -1,6 +1,6 @@
-"""Whether more subset models would help, as a node.
+"""The node that shows whether more subset models would help.
 
-Datamodels fitted to ever larger shares of the models, each scored on the same held-out ones.
+Datamodels are fitted to ever larger shares of the models, and each is scored on the same held-out models.
 """
 
 import math
@@ -20,12 +20,12 @@ from pipeline.graph.nodes.attribution import Attribution, Basis
 from pipeline.graph.nodes.fit import ScoreNode
 from pipeline.store.store import Shard
 
-# Shares of every population's models, each twice the one before: what the last doubling gained is what the
-# next one would at most.
+# Shares of every population's models, each twice the one before. The next doubling gains at most as much as
+# the last one.
 SHARES = (1 / 8, 1 / 4, 1 / 2, 1.0)
-# LDS that twice as many models must gain to be worth their training.
+# The LDS that twice as many models must gain to be worth their training.
 WORTHWHILE = 0.01
-# Blocks of points that are scored, evenly spaced: enough for the mean over targets.
+# The number of blocks of points that are scored, evenly spaced. It is enough for the mean over targets.
 MOST_BLOCKS = 4
 
 
@@ -48,8 +48,12 @@ class CurveNode(Attribution):
     def parents(self) -> dict[str, Parent]:
         return super().parents() | {"fit": Parent(self.fit_key)}
 
+    @override
     def compute(self, work: Work) -> Shard:
-        """Fit to the first models of each population, those of all models being fitted already, and score."""
+        """Fit to the first models of each population, and score.
+
+        The fit to all models is read from its table.
+        """
         rows = [self._score(work, share) for share in SHARES[work.start : work.stop]]
         return Shard(columns={name: np.array([row[name] for row in rows]) for name in rows[0]})
 
@@ -85,7 +89,7 @@ class CurveNode(Attribution):
         return predicted
 
     def _basis(self, work: Work, members: Indices) -> Basis:
-        """Return what every block is learnt with, from some models."""
+        """Return the basis of every block, from some models."""
         every = self.basis(work, {})
         evidence = replace(every.evidence, masks=every.evidence.masks[members])
         seeds, populations = every.seeds[members], every.populations[members]
@@ -99,18 +103,18 @@ class CurveNode(Attribution):
 
 
 def _predicted(work: Work, layout: Layout, blocks: list[int]) -> list[HeldoutOutputs]:
-    """Return the predictions that the fit to all models has made, block by block."""
+    """Return the predictions of the stored fit to all models, block by block."""
     found = work.read("fit", [HELDOUT_MARGINS])[HELDOUT_MARGINS].T
     return [found[:, layout.points(block, work.examples.n_points)] for block in blocks]
 
 
 def first_members(work: Work, populations: Iterable[str], share: float) -> Indices:
-    """Return the rows of the first share of each population among the rows of all of them."""
+    """Return the rows of the first share of each population, among the rows of all populations."""
     return _first([len(work.read(name, ["seed"])["seed"]) for name in populations], share)
 
 
 def model_counts(sizes: list[int], share: float) -> list[int]:
-    """Return how many models a share of each population is, at least 3."""
+    """Return the number of models in a share of each population, at least 3."""
     return [min(size, max(3, math.ceil(share * size))) for size in sizes]
 
 

@@ -1,6 +1,6 @@
-"""What removing a forget set does to every output, as a node.
+"""The node of predicted effects: what the removal of a forget set does to every output.
 
-The datamodels of all blocks asked once, for every unlearner to use.
+It is computed once and used by every unlearner.
 """
 
 from collections.abc import Iterator, Mapping
@@ -26,7 +26,7 @@ from pipeline.store.store import Shard
 
 @dataclass(frozen=True, kw_only=True)
 class Fitted(Attribution):
-    """What the nodes share that read what was fitted."""
+    """The base of nodes that read fitted datamodels."""
 
     factor_key: str
     fit_key: str
@@ -57,11 +57,11 @@ class Fitted(Attribution):
 class EffectNode(Fitted):
     """The predicted change of every logit when one forget set is removed.
 
-    Rows are points, `mean` and `standard_error` (n_points, n_classes).
+    Rows are points; the columns are `mean` and `standard_error` (n_points, n_classes).
 
-    Standard errors are NaN where the estimator knows none. guide_key names the factor of the estimator's
-    guide, if it has one; focused_keys the models trained with and without the set, where there are some to
-    correct the datamodel by.
+    Standard errors are NaN if the estimator gives none. guide_key names the factor of the estimator's guide,
+    if it has one. focused_keys names the models trained with and without the set, if there are any to correct
+    the datamodel.
     """
 
     stage: ClassVar[str] = "effect"
@@ -84,8 +84,9 @@ class EffectNode(Fitted):
         guide = self.estimator.guided_by()
         return (*((guide.estimator,) if guide else ()), *super().plugins())
 
+    @override
     def compute(self, work: Work) -> Shard:
-        """Stream the outputs once."""
+        """Predict the effects, reading the outputs once, and correct them."""
         forget = work.read("forget")["index"]
         found = [datamodel.effect_of_removing(forget) for _, datamodel in self.datamodels(work)]
         self._check(found, work.examples)

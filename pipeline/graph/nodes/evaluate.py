@@ -1,4 +1,4 @@
-"""Verdicts as nodes: what a judge says of unlearned models, or of independent oracles, against the oracles of a forget set."""
+"""The nodes of verdicts: a judge compares unlearned models, or independent oracles, with the oracles."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,16 +21,16 @@ from pipeline.store.store import Shard, Store, TableRef
 
 __all__ = ["FLOOR", "SPLITS", "Judged", "VerdictNode", "read_judged", "split_ids"]
 
-# The method of a verdict on a second group of oracles: no unlearner may have this label.
+# The method of a verdict on a second group of oracles. No unlearner may have this label.
 FLOOR = "floor"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class JudgedSnapshot:
-    """What a judge says of the models of one snapshot, without points.
+    """The verdict of a judge on the models of one snapshot, without values of points.
 
-    after: the epochs or steps taken so far, as the unlearner's setting `snapshots` counts them. samples:
-    those that each model has used so far in gradient evaluations.
+    after: the epochs or steps taken so far, as the unlearner's setting `snapshots` counts them. samples: the
+    samples that each model has used so far in gradient evaluations.
     """
 
     after: int
@@ -38,12 +38,12 @@ class JudgedSnapshot:
     scores: Scores
 
     def to_json(self) -> dict[str, Any]:
-        """Return everything, JSON-ready."""
+        """Return all fields, JSON-ready."""
         return {"after": self.after, "samples": self.samples, "scores": self.scores.to_json()}
 
     @classmethod
     def from_json(cls, about: Mapping[str, Any]) -> "JudgedSnapshot":
-        """Return what to_json described."""
+        """Return the snapshot that to_json described."""
         return cls(after=about["after"], samples=about["samples"], scores=Scores.from_json(about["scores"]))
 
 
@@ -51,11 +51,11 @@ class JudgedSnapshot:
 class VerdictNode(Node):
     """One judge on one method and one forget set.
 
-    method is the label of the unlearner, FLOOR for a second group of oracles; judge_label is the label of the
-    judge. floor_key is the same judge's verdict on FLOOR, from which rows without a reference take theirs;
-    None for FLOOR itself. states_key is the table with the judged models' weights where that is another one;
-    start_key, population_keys and the two treated keys are there for judges that need them. weights says
-    where states lie of models trained elsewhere.
+    method is the label of the unlearner, or FLOOR for a second group of oracles. judge_label is the label of
+    the judge. floor_key is the same judge's verdict on FLOOR, from which rows without a reference take
+    theirs; it is None for FLOOR itself. states_key is the table with the judged models' weights, if that is
+    another table. start_key, population_keys and the two treated keys are for judges that need them. weights
+    holds the sources of the states of models trained elsewhere.
     """
 
     stage: ClassVar[str] = "evaluate"
@@ -117,10 +117,11 @@ class VerdictNode(Node):
         evidence = {name: Parent(key) for name, key in keys.items() if key is not None}
         return evidence | {"forget": Parent(self.forget_key, "content")}
 
+    @override
     def compute(self, work: Work) -> Shard:
-        """Judge: rows are points.
+        """Judge the models; rows are points.
 
-        The summary holds the scores, how many models there are on each side, and what was spent.
+        The summary holds the scores, the number of models on each side, and the samples used.
         """
         found = self._input(work)
         floor = read_judged(work.store, work.inputs["floor"]).scores if self.floor_key else None
@@ -149,10 +150,10 @@ class VerdictNode(Node):
         found: JudgeInput,
         floor: Scores | None,
     ) -> tuple[JudgedSnapshot, ...]:
-        """Return what the judge says of each snapshot, in order.
+        """Return the judge's verdict on each snapshot, in order.
 
-        There is nothing if no snapshots were taken, or if the judge trains models further: these are the
-        results alone.
+        It is empty if no snapshots were taken. It is also empty if the judge trains models further, because
+        only the results are trained further.
         """
         if self.judge.treatment() is not None:
             return ()
@@ -192,12 +193,13 @@ class VerdictNode(Node):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Judged:
-    """What the summary of a verdict holds.
+    """The summary of a verdict.
 
-    Scores without points, the numbers of judged models and of oracles, and the samples used by each model.
+    It holds the scores without values of points, the numbers of judged models and of oracles, and the samples
+    used by each model.
 
-    points_column names the column with the judge's first values of points, None if it gives none. snapshots
-    are in order; the last is the one that scores are about. There are none if none were taken.
+    points_column names the column with the judge's first values of points; it is None if the judge gives
+    none. snapshots are in order, and the last one is what scores describes. It is empty if none were taken.
     """
 
     scores: Scores
@@ -207,7 +209,7 @@ class Judged:
     snapshots: tuple[JudgedSnapshot, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Return everything, JSON-ready."""
+        """Return all fields, JSON-ready."""
         about = {
             "scores": self.scores.to_json(),
             "n_models": list(self.n_models),
@@ -218,7 +220,7 @@ class Judged:
 
 
 def read_judged(store: Store, table: TableRef) -> Judged:
-    """Return what a verdict came to, without the values of points."""
+    """Return the summary of a verdict, without the values of points."""
     about = store.summary(table)
     n_judged, n_oracles = about["n_models"]
     return Judged(
@@ -231,12 +233,12 @@ def read_judged(store: Store, table: TableRef) -> Judged:
 
 
 def points_column(store: Store, table: TableRef) -> str | None:
-    """Return the column of a verdict with the judge's first values of points, None if it gives none."""
+    """Return the column with the judge's first values of points; None if the judge gives none."""
     return read_judged(store, table).points_column
 
 
 def split_ids(forget: Indices, n_train: int, n_points: int) -> dict[str, Indices]:
-    """Return the ids of the three splits that a verdict is about."""
+    """Return the ids of the three splits of a verdict."""
     return {
         "forget": forget,
         "retain": np.setdiff1d(np.arange(n_train), forget),

@@ -1,6 +1,6 @@
-"""Attribution as nodes.
+"""Nodes of attribution: the factor that all outputs share, the fit of each block, and the score.
 
-The factor that all outputs share, the fit block by block, and its score on held-out subset models.
+The score compares predictions with held-out subset models.
 """
 
 from dataclasses import dataclass
@@ -20,21 +20,21 @@ from pipeline.store.store import Shard
 
 @dataclass(frozen=True, kw_only=True)
 class Factor(Attribution):
-    """What all outputs share, computed once."""
+    """The part of the fit that all outputs share, computed once."""
 
     stage: ClassVar[str] = "factor"
     title: ClassVar[str] = "factor masks"
     unit: ClassVar[str] = "parts"
     revision: ClassVar[int] = 2
 
+    @override
     def compute(self, work: Work) -> Shard:
-        """Factor the masks."""
         return Shard(columns=self.estimator.factor(self.evidence(work)))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fit(Attribution):
-    """What is learnt of each output; unit b is block b of points.
+    """What is learnt about each output; unit b is block b of points.
 
     Rows are points: (n_points, n_classes, …) for logits, (n_points, …) for margins.
     """
@@ -55,8 +55,9 @@ class Fit(Attribution):
     def common(self, work: Work) -> Basis:
         return self.basis(work, work.read("factor"))
 
+    @override
     def compute(self, work: Work) -> Shard:
-        """Fit the logits of each block, and its margins to predict those of held-out models."""
+        """Fit the logits of each block, and the margins that predict those of held-out models."""
         basis = self.common(work) if work.common is None else work.common
         parts = [self._fit_block(work, block, basis) for block in range(work.start, work.stop)]
         return Shard(columns={name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
@@ -91,9 +92,9 @@ class Fit(Attribution):
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreNode(Attribution):
-    """How well the datamodel predicts models it has not seen.
+    """How well the datamodel predicts models that it has not seen.
 
-    LDS of margins on the held-out population, with its interval.
+    The score is the LDS of margins on the held-out population, with its interval.
     """
 
     stage: ClassVar[str] = "score"
@@ -109,6 +110,7 @@ class ScoreNode(Attribution):
             {"heldout": Parent(self.heldout_key)} if self.heldout_key else {}
         )
 
+    @override
     def compute(self, work: Work) -> Shard:
         """Correlate predicted with actual margins, point by point."""
         has_r2 = "r2" in self.estimator.scalars

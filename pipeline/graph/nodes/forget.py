@@ -1,6 +1,6 @@
-"""Forget sets as nodes.
+"""The nodes of forget sets.
 
-A rule resolved to ids and frozen, so that everything downstream depends on the ids alone.
+A rule is resolved to ids, which are then fixed, so everything downstream depends on the ids alone.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ from pipeline.store.store import Shard
 class Forget(Node):
     """The resolved ids of one forget set.
 
-    Content and ids are what the rule's files held when the graph was built, see `freeze`.
+    content and ids are those of the rule's files when the graph was built, see `freeze`.
     """
 
     stage: ClassVar[str] = "forget"
@@ -65,8 +65,8 @@ class Forget(Node):
     def parents(self) -> dict[str, Parent]:
         return {"full": Parent(self.population_key)} if self.rule.needs else {}
 
+    @override
     def compute(self, work: Work) -> Shard:
-        """Resolve the rule."""
         margins = (
             read_stored_margins(work.store, work.inputs["full"], self.layout, work.examples.labels)
             if self.rule.needs
@@ -75,26 +75,28 @@ class Forget(Node):
         return Shard(columns={"index": self.select(work.examples, margins)})
 
     def select(self, examples: Examples, margins: Margins | None) -> Indices:
-        """Return the ids (n_forget,), sorted and checked; margins as ForgetSet.select takes them."""
+        """Return the ids (n_forget,), sorted and checked; margins are as in ForgetSet.select."""
         return checked_forget_set(
             self.rule.select(examples, margins) if self.ids is None else np.array(self.ids), examples
         )
 
+    @override
     def file_readers(self) -> tuple[Plugin, ...]:
         """Return the rule, unless its ids are known already."""
         return super().file_readers() if self.ids is None else ()
 
 
 def freeze(rule: ForgetSet, examples: Examples) -> dict[str, Any]:
-    """Return the content of a rule's files, and the ids where the rule reads them from files alone, as fields of a Forget node.
+    """Return the content of a rule's files, and the ids if the rule needs only its files.
 
-    A worker may not see the file, and the file may change before a worker opens it: what is forgotten is what
-    was read when the run began, and it is stored under the content that was read then. Raises DataError if
-    the file changes just now.
+    Both are fields of a Forget node. A worker may not see the file, and the file may change before a worker
+    opens it. So the forget set is what was read when the run began, and it is stored under the content that
+    was read then. Raises DataError if the file changes during this call.
     """
     content, ids = rule.content(), None
     if any(paths_in(rule)) and not rule.needs:
-        # A command that reads no inputs computes nothing either, so that nobody asks for ids that need them.
+        # A command that reads no inputs computes nothing either, so it does not need ids that depend on
+        # inputs.
         with contextlib.suppress(InputsNotReadError):
             ids = tuple(checked_forget_set(rule.select(examples, None), examples).tolist())
         if rule.content() != content:

@@ -1,8 +1,7 @@
-"""Whether more subset models would forget better, as a node.
+"""The node that shows whether more subset models would forget better.
 
-What DM-Direct comes to on each forget set with ever larger shares of the models.
-
-Its points need oracles, which LDS does without; so this waits for them and `curve` does not.
+It computes the KLoM of DM-Direct on each forget set with ever larger shares of the models. Unlike LDS this
+needs oracles, so this node waits for them and `curve` does not.
 """
 
 from dataclasses import dataclass
@@ -32,9 +31,9 @@ from pipeline.store.store import Shard
 class ForgetCurve(CurveNode):
     """P95 KLoM of forgotten points, in nats, against the number of models; unit i is share i.
 
-    Columns are `n_models`, and `set_0`, `set_1`, … in the order of the forget sets, whose labels are no names
-    of columns; `nothing_0`, … are what full models come to as they are. The keys of the sets' tables come in
-    the same order.
+    Columns are `n_models`, and `set_0`, `set_1`, … in the order of the forget sets, because a label may not
+    be the name of a column. `nothing_0`, … are the values of the full models as they are. The keys of the
+    sets' tables have the same order.
     """
 
     stage: ClassVar[str] = VerdictNode.stage
@@ -50,8 +49,9 @@ class ForgetCurve(CurveNode):
     guide_key: str | None = None
 
     @property
+    @override
     def child(self) -> ChildRun | None:
-        """See Node: it judges no single method, so the parent run shows it."""
+        """None: the curve judges no single method, so the parent run shows it."""
         return None
 
     @override
@@ -72,8 +72,12 @@ class ForgetCurve(CurveNode):
             found[f"oracle_{number}"] = Parent(self.oracle_keys[number])
         return found
 
+    @override
     def compute(self, work: Work) -> Shard:
-        """Predict with the first models of each population, those of all models having been asked already, and judge."""
+        """Predict with the first models of each population, and judge.
+
+        The predictions of all models are read from the tables of effects.
+        """
         rows = [self._judge(work, share) for share in SHARES[work.start : work.stop]]
         return Shard(columns={name: np.array([row[name] for row in rows]) for name in rows[0]})
 

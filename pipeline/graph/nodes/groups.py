@@ -1,9 +1,11 @@
-"""Groups of training points as a node.
+"""The node of groups of training points.
 
-What a few trained models see as neighbours, as sides of a class and as hard.
+Groups are neighbours, sides of a class, and hard points, as a few trained models see them.
 """
 
 from dataclasses import dataclass
+
+from typing_extensions import override
 
 from pipeline.data.nested_groups import draw_lines
 from pipeline.graph.node import Work
@@ -15,13 +17,14 @@ from pipeline.training.features import difficulty, joint_features
 
 @dataclass(frozen=True, kw_only=True)
 class Groups(Scouted):
-    """The lines of groups that designed subsets drop and kernel datamodels look at.
+    """The lines of groups that designed subsets drop and that kernel datamodels use.
 
     Rows are lines; the first n_train are the balls.
     """
 
+    @override
     def compute(self, work: Work) -> Shard:
-        """Look at the training points through the scouts."""
+        """Draw the lines from the features that the scouts give to training points."""
         examples = work.examples
         features, logits = self.look(work, range(examples.n_train))
         labels = examples.labels[: examples.n_train]

@@ -1,9 +1,7 @@
-"""Populations trained elsewhere as nodes.
+"""The nodes of populations trained elsewhere.
 
-In place of a Population they lay the outputs of a source's models into the same columns.
-
-Nothing is trained. Weights stay where they lie: whoever needs them reads them from the source, see
-pipeline.graph.reading.stored_states.
+Like a Population, they store the outputs of models, here those of a source, in the same columns. Nothing is
+trained. Weights stay in the source and are read from there, see pipeline.graph.reading.stored_states.
 """
 
 from dataclasses import dataclass
@@ -29,7 +27,7 @@ from pipeline.sources.base import ModelSource
 from pipeline.store.store import Shard
 from pipeline.training.ensemble import Builder, compute_logits
 
-# The roles whose models saw a subset of the points, as their masks say.
+# The roles whose models saw a subset of the points, given by their masks.
 MASKED = frozenset({"subset", "designed", "heldout"})
 
 
@@ -37,9 +35,9 @@ MASKED = frozenset({"subset", "designed", "heldout"})
 class Imported(Models):
     """The first n_units models of a source, as a population of some role; they cost nothing here.
 
-    outputs says what is recorded: the source's logits, or its margins where there is nothing else; then there
-    are no accuracies. has_states: the source offers weights too, whose digests are recorded. forget_key names
-    the forget set that oracles left out.
+    outputs says what is recorded: the source's logits, or its margins if there is nothing else. With margins
+    there are no accuracies. has_states: the source offers weights too, and their digests are recorded.
+    forget_key names the forget set that oracles left out.
     """
 
     title: ClassVar[str] = "read models"
@@ -61,6 +59,7 @@ class Imported(Models):
         }
         return about | ({"has_states": True} if self.has_states else {})
 
+    @override
     def circumstances(self) -> dict[str, Any]:
         """Return the digest of the models' files, as far as they are read."""
         return {"content": self.records.content_of_first(self.n_units)}
@@ -69,19 +68,21 @@ class Imported(Models):
     def plugins(self) -> tuple[Plugin, ...]:
         return (self.dataset, self.records)
 
+    @override
     def unit_contents(self, start: int, stop: int) -> tuple[str, ...]:
-        """Return the digest of what is read of each of models start to stop."""
+        """Return a digest of what is read of each of models start to stop."""
         return tuple(self.records.digests(start, stop))
 
     @override
     def parents(self) -> dict[str, Parent]:
         return {} if self.forget_key is None else {"forget": Parent(self.forget_key, "content")}
 
+    @override
     def compute(self, work: Work) -> Shard:
-        """Lay models start to stop into columns."""
+        """Store models start to stop as columns."""
         members = np.arange(work.start, work.stop)
-        # Nobody knows whether they shared seeds, so each counts as having its own, none of which is one of
-        # ours.
+        # It is not known whether the models share seeds. So each model counts as having its own seed, which
+        # is negative and therefore none of ours.
         columns = {"member": members, "seed": -1 - members, "mask": pack_masks(self._masks(work))}
         if self.has_states:
             columns[STATE] = numbers_of_digests(self.records.state_digests(work.start, work.stop))
@@ -99,7 +100,10 @@ class Imported(Models):
         return self.records.read_outputs(work.start, work.stop)
 
     def _masks(self, work: Work) -> Masks:
-        """Return the masks that the source offers, or for models of all points and oracles those that their role says."""
+        """Return the masks that the source offers, or those that the role implies.
+
+        The role implies the masks of oracles and of models of all points.
+        """
         n_train = work.examples.n_train
         if self.role in MASKED:
             return self.records.read_masks(work.start, work.stop)
@@ -112,9 +116,9 @@ class Imported(Models):
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluated(Imported):
-    """Models of a source that offers their weights and not the outputs that are needed.
+    """Models of a source that offers their weights but not the outputs that are needed.
 
-    These are computed here.
+    The outputs are computed here.
     """
 
     title: ClassVar[str] = "evaluate models"
@@ -144,7 +148,7 @@ class Evaluated(Imported):
 
 
 def check_forget_ids(source: ModelSource, forget: np.ndarray, key: str) -> None:
-    """Raise DataError if a source says that its models left out other points than those of the forget set."""
+    """Raise DataError if a source's models left out other points than those of the forget set."""
     theirs = source.forget_ids()
     if theirs is None or np.array_equal(np.sort(theirs), np.sort(forget)):
         return

@@ -1,6 +1,6 @@
-"""Which training points help and hurt single outputs.
+"""The training points that help and hurt single outputs.
 
-For any point that is asked for, and as a node for examples that the report shows.
+A function computes them for any points, and a node for the examples that the report shows.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,8 @@ from pipeline.graph.nodes.attribution import Attribution, Basis
 from pipeline.graph.nodes.effect import EffectNode
 from pipeline.store.store import Shard
 
-# Forgotten points shown of each set, and training points shown that help or hurt each of them.
+# The number of forgotten points that are shown of each set. For each of them, up to _TOP training points that
+# help and as many that hurt are shown.
 MOST_EXAMPLES = 2
 _TOP = 8
 
@@ -32,7 +33,7 @@ _TOP = 8
 class PointInfluences:
     """The influences on one output of a point.
 
-    R2 is the share of that output's variance over held-out models that is explained, None without any.
+    r2 is the explained share of that output's variance over held-out models; None if there are none.
     """
 
     point: int
@@ -44,7 +45,7 @@ class PointInfluences:
 class ExampleInfluences(Attribution):
     """The influences on the margins of a few points of each forget set.
 
-    Rows are influences: `set`, `point`, `id`, `weight`, `standard_error`, `r2`.
+    Rows are influences; the columns are `set`, `point`, `id`, `weight`, `standard_error`, `r2`.
     """
 
     stage: ClassVar[str] = EffectNode.stage
@@ -66,8 +67,9 @@ class ExampleInfluences(Attribution):
         effects = {f"effect/{number}": Parent(key) for number, key in enumerate(self.effect_keys)}
         return super().parents() | {"factor": Parent(self.factor_key)} | sets | effects
 
+    @override
     def compute(self, work: Work) -> Shard:
-        """Choose the examples by their predicted effects and attribute their margins, all at once."""
+        """Choose the examples by their predicted effects, and attribute all their margins at once."""
         labels, chosen = work.examples.labels, []
         for number in range(len(self.forget_keys)):
             ids = work.read(f"forget/{number}")["index"]
@@ -90,11 +92,12 @@ class ExampleInfluences(Attribution):
 def influences_of_points(
     node: Attribution, work: Work, points: Indices, *, top: int, output: int | None = None
 ) -> list[PointInfluences]:
-    """Return the influences on the margin of each point, or on its logit of class `output`, from the inputs of a node that has the factor.
+    """Return the influences on the margin of each point, or on its logit of class `output`.
 
-    Only the blocks of these points are read, and just these outputs fitted. Where there are datamodels of
-    logits alone, margins are combined from them to first order. points are distinct. Raises DataError unless
-    top is 1 to n_train, ConfigError for logits of datamodels of margins.
+    work must read the inputs of node, which include the factor. Only the blocks of these points are read, and
+    only these outputs are fitted. If there are datamodels of logits alone, margins are combined from them to
+    first order. points are distinct. Raises DataError unless top is 1 to n_train, and ConfigError if logits
+    are asked for and there are datamodels of margins only.
     """
     if output is not None and "logits" not in node.outputs:
         raise ConfigError(
@@ -132,7 +135,10 @@ def influences_of_points(
 
 
 def read_examples(columns: Mapping[str, np.ndarray], number: int) -> list[PointInfluences]:
-    """Return the examples of forget set number from the columns of the node's table, in the order in which they were chosen."""
+    """Return the examples of a forget set, in the order in which they were chosen.
+
+    columns are those of the node's table. number is the place of the set in the order of the config.
+    """
     of_set = {name: values[columns["set"] == number] for name, values in columns.items()}
     points = list(dict.fromkeys(of_set["point"].tolist()))
     return [
@@ -144,7 +150,7 @@ def read_examples(columns: Mapping[str, np.ndarray], number: int) -> list[PointI
 def examples_of(ids: Indices, effect: Effects, labels: Indices) -> list[int]:
     """Return the points of a forget set whose own logit is predicted to fall most, and in the median.
 
-    Effect is (n_points, n_classes).
+    effect is (n_points, n_classes).
     """
     order = ids[np.argsort(effect[ids, labels], kind="stable")].tolist()
     return [order[0], order[len(order) // 2]][: min(MOST_EXAMPLES, len(order))]
@@ -179,7 +185,7 @@ def _heldout_r2(
 ) -> PerPoint | None:
     """Return R² of the margins of a block, or of its logits of class `output`, over held-out models.
 
-    None where only their margins were kept.
+    None if logits are asked for and only margins of held-out models were kept.
     """
     table, labels, size = work.inputs["heldout"], work.examples.labels, node.layout.block_points
     if output is None:

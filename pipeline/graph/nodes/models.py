@@ -1,4 +1,4 @@
-"""What all tables of models have in common, whether the models are trained here or elsewhere."""
+"""The base of all tables of models, trained here or elsewhere."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -8,7 +8,8 @@ from typing_extensions import override
 from pipeline.graph.child_run import ChildRun
 from pipeline.graph.node import LAST, Node
 
-# Everything that is predicted waits for scouts and subset models, oracles only for their forget sets.
+# All predictions wait for scouts and subset models, so these come first. Oracles wait only for their forget
+# sets.
 RANKS = {"scout": 0, "oracle": LAST, "floor": LAST}
 
 

@@ -1,4 +1,4 @@
-"""The report as a node: it gathers what the tables say about every forget set and has the page drawn."""
+"""The node of the report: it collects the results on every forget set and draws the page."""
 
 import dataclasses
 from collections.abc import Collection, Mapping
@@ -50,10 +50,9 @@ from pipeline.unlearning.unlearner import Unlearner
 PAGE = "html"
 
 
-# What the names begin with under which the page reads populations of which it shows only the time that they
-# took.
+# The prefix of the names of populations of which the page shows only the computing time.
 POPULATION = "population/"
-# Settings of a recipe that every page names; it names others where they are not what they are by default.
+# Settings of a recipe that every page shows. It shows others only if they differ from their defaults.
 RECIPE_SHOWN = (
     "epochs",
     "batch_size",
@@ -68,12 +67,13 @@ RECIPE_SHOWN = (
 
 @dataclass(frozen=True, kw_only=True)
 class ReportPage(Node):
-    """The one page about an experiment; its blobs are the HTML and the figures.
+    """The page about an experiment; its blobs are the HTML and the figures.
 
-    tables are the parents that the page reads, by the names below. Names that an experiment lacks are left
-    out: `full`, `score`, `curve`, `forget_curve`, `influences`; the label of a study; with the label of a
-    forget set behind a slash `forget`, `effect` and `oracle`; with the labels of judge and forget set
-    `floor`, of unlearner and forget set `unlearned`, of all three `verdict`.
+    tables holds the parents that the page reads, by name. Names that an experiment lacks are left out. The
+    names are `full`, `score`, `curve`, `forget_curve` and `influences`, and the label of each study.
+    `forget`, `effect` and `oracle` are followed by a slash and the label of a forget set. `floor` is followed
+    by the labels of judge and forget set, `unlearned` by those of unlearner and forget set, and `verdict` by
+    those of judge, unlearner and forget set.
     """
 
     stage: ClassVar[str] = "report"
@@ -108,8 +108,9 @@ class ReportPage(Node):
             "judges": list(self.judges),
         }
 
+    @override
     def circumstances(self) -> dict[str, Any]:
-        """See Node: the page shows the whole config."""
+        """Return the identity of the experiment, because the page shows the whole config."""
         return {"experiment": dict(self.identity)}
 
     @override
@@ -126,8 +127,8 @@ class ReportPage(Node):
 
     def compute(self, work: Work) -> Shard:
         """Draw the page and its figures."""
-        # Matplotlib takes a second to import, which nobody who only asks for a status, and no worker that
-        # trains, should wait for.
+        # Importing Matplotlib takes a second. A command that only reads the status does not wait for it, nor
+        # does a worker that trains.
         from pipeline.show.report.report_figures import figures
         from pipeline.show.report.report_page import render
 
@@ -167,10 +168,10 @@ class ReportPage(Node):
         return sentence(in_use(self.experiment[key], self.identity.get(key, {}), always=always))
 
     def _with_time(self, work: Work, population: PopulationContent) -> PopulationContent:
-        """Return a population with the measured core seconds of all its tables, where some of the models are proxies.
+        """Return a population with the measured core seconds of all its tables, if some models are proxies.
 
-        A retraining of a proxy is none of the models that unlearn. Elsewhere retrainings say enough, and the
-        page holds no time: made again, it has the same bytes.
+        A training of a proxy is not a retraining of the models that unlearn. Without proxies retrainings say
+        enough, so the page holds no time and has the same bytes if it is made again.
         """
         if not any(name.startswith(POPULATION) for name in self.tables):
             return population
@@ -203,7 +204,7 @@ class ReportPage(Node):
         )
 
     def _forecast(self, work: Work, label: str, ids: Indices, pictures: Pictures) -> ForecastContent:
-        """Return what was predicted for a set, beside what retraining came to."""
+        """Return the prediction for a set, beside the result of retraining."""
         tables = {
             "full": work.inputs["full"],
             "effect": work.inputs[f"effect/{label}"],
@@ -225,7 +226,7 @@ class ReportPage(Node):
             judge: read_judged(work.store, table) for judge, table in tables.items() if table is not None
         }
         unlearned = work.inputs[f"unlearned/{name}/{label}"]
-        # A verdict says it too, and is one file where the models may be many.
+        # A verdict holds this number too. It is one file, and the unlearned models may be many.
         samples = next((one.samples for one in judged.values()), None)
         samples = (
             float(work.store.read(unlearned, ["samples"])["samples"].mean()) if samples is None else samples
@@ -247,12 +248,12 @@ class ReportPage(Node):
         return next(iter(self.judges))
 
     def _points_title(self, work: Work, label: str) -> str:
-        """Return what the first judge calls its values of points, empty if it gives none."""
+        """Return the first judge's title for its values of points; empty if it gives none."""
         column = points_column(work.store, work.inputs[f"floor/{self._headline}/{label}"])
         return "" if column is None else self.judges[self._headline].title(column)
 
     def _points(self, work: Work, name: str, ids: Indices) -> PerPoint:
-        """Return the first judge's values of points, NaN where it gives none."""
+        """Return the first judge's values of points; NaN if it gives none."""
         column = points_column(work.store, work.inputs[name]) if name in work.inputs else None
         return (
             np.full(len(ids), np.nan)
@@ -289,7 +290,7 @@ class ReportPage(Node):
         return AttributionContent(**about)
 
     def _klom_floors(self, work: Work) -> dict[str, float]:
-        """Return the floor of KLoM on each forget set, beside which its curve is drawn."""
+        """Return the floor of KLoM on each forget set; the page draws it beside the curve."""
         klom = next(label for label, judge in self.judges.items() if isinstance(judge, KlomJudge))
         floors = {
             label: read_judged(work.store, work.inputs[f"floor/{klom}/{label}"]).scores

@@ -1,4 +1,4 @@
-"""What scouts are looked into for: the base of tables that are made from the scouts' features."""
+"""The base of tables that are computed from the scouts' features."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -18,7 +18,7 @@ from pipeline.training.features import Features, last_features
 
 @dataclass(frozen=True, kw_only=True)
 class Scouted(Node):
-    """A table made in one piece from what the scouts see."""
+    """A table computed from the scouts' features in one piece."""
 
     stage: ClassVar[str] = "groups"
     title: ClassVar[str] = "find groups"
@@ -53,7 +53,7 @@ class Scouted(Node):
         return {"scout": Parent(self.scout_key)}
 
     def look(self, work: Work, points: range | None = None) -> tuple[Features, Logits]:
-        """Return each scout's features and logits of points, of all points without them.
+        """Return each scout's features and logits of points, or of all points if points is None.
 
         See last_features.
         """

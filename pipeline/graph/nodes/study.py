@@ -1,4 +1,4 @@
-"""What the tables of a study share.
+"""The base of the tables of a study.
 
 A study is a guest of the experiment, so its tables stand beside those of the method.
 """
@@ -15,16 +15,18 @@ from pipeline.graph.child_run import ChildRun
 from pipeline.graph.node import Node, Parent, Work
 from pipeline.store.store import Shard
 
-# Blobs of a page: the page of its own, and the part of it that the report takes over.
+# The names of a page's blobs: the page itself, and its section in the report.
 STUDY_PAGE, CHAPTER = "html", "chapter.html"
 
 
 @dataclass(frozen=True, kw_only=True)
 class StudyNode(Node):
-    """A table of a study. guest is the study that it belongs to, run the child run that shows the whole study.
+    """A table of a study.
 
-    It reads nothing of the experiment's data unless its class says so. A study that comes from outside the
-    package leaves the stage as it is: its tables then lie in the folder `studies`.
+    guest is the study that the table belongs to. run is the child run that shows the whole study.
+
+    The table reads nothing of the experiment's data unless its class says so. A study from outside the
+    package does not change the stage, so its tables lie in the folder `studies`.
     """
 
     stage: ClassVar[str] = "studies"
@@ -40,8 +42,8 @@ class StudyNode(Node):
     def child(self) -> ChildRun:
         return self.run
 
+    @override
     def settings(self) -> dict[str, Any]:
-        """See Node: the settings of the study."""
         return {"study": identity(self.guest)}
 
     @override
@@ -55,9 +57,10 @@ class StudyNode(Node):
 
 @dataclass(frozen=True, kw_only=True)
 class Chapter:
-    """What a study shows: html is a section of the report, page a whole page, empty if the chapter is all there is.
+    """What a study shows.
 
-    summary is one sentence; figures are PNG by name.
+    html is a section of the report. page is a whole page; it is empty if the section is all there is. summary
+    is one sentence. figures are PNG by name.
     """
 
     html: str
@@ -68,9 +71,9 @@ class Chapter:
 
 @dataclass(frozen=True, kw_only=True)
 class StudyPage(StudyNode):
-    """The page of a study, made from its other tables, which it reads by their keys.
+    """The page of a study, drawn from its other tables, which it reads by their keys.
 
-    The report takes its chapter over.
+    The report includes its chapter.
     """
 
     unit: ClassVar[str] = "pages"
@@ -88,10 +91,10 @@ class StudyPage(StudyNode):
 
     @abstractmethod
     def chapter(self, work: Work) -> Chapter:
-        """Return the chapter, from the tables that work reads."""
+        """Return the chapter, drawn from the tables that work reads."""
 
+    @override
     def compute(self, work: Work) -> Shard:
-        """Draw the chapter."""
         chapter = self.chapter(work)
         blobs = {STUDY_PAGE: (chapter.page or chapter.html).encode(), CHAPTER: chapter.html.encode()}
         blobs |= {f"{name}.png": figure for name, figure in chapter.figures.items()}

@@ -1,6 +1,6 @@
-"""Populations as nodes.
+"""The nodes of populations that are trained here.
 
-Subset, held-out, full, oracle and floor models all come from this one shard function.
+Subset, held-out, full, oracle and floor models all come from the same shard function.
 """
 
 from dataclasses import dataclass
@@ -30,18 +30,18 @@ from pipeline.training.ensemble import Builder, States, compute_logits, join, n_
 from pipeline.training.populations import Recipe, member_masks, train_members
 
 CHECKPOINT = "safetensors"
-# The halves of a focused population. Member i of both keeps the same points beside the forget set, which one
-# half keeps and the other does not.
+# The halves of a focused population. Member i of both keeps the same points beside the forget set. Only the
+# first half keeps the forget set.
 FOCUSED_IN, FOCUSED_OUT = "focused_in", "focused_out"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Population(Models):
-    """n_units models of one role.
+    """n_units models of one role, trained here.
 
-    keep_fraction is for subsets: random ones, or with groups_key such as drop whole groups. n_seeds is how
-    many seeds they share, for attribution to take their effect out. forget_key names the forget set that
-    oracles leave out, or that focused models keep and leave out.
+    keep_fraction is for subsets: they are random, or with groups_key they drop whole groups. n_seeds is the
+    number of seeds that subset models share, so that attribution can remove the effect of the seed.
+    forget_key names the forget set that oracles leave out, or that focused models keep and leave out.
     """
 
     resources_key: ClassVar[str] = "train"
@@ -65,8 +65,9 @@ class Population(Models):
         return CHECKPOINT if self.saves_states else None
 
     @property
+    @override
     def retrainings_per_unit(self) -> float:
-        """See Node: a model that sees half of the points counts half."""
+        """The cost of one model; a model that sees half of the points counts half."""
         return self.keep_fraction or 1.0
 
     @property
@@ -96,6 +97,7 @@ class Population(Models):
         groups = {} if self.groups_key is None else {"groups": Parent(self.groups_key)}
         return groups | ({} if self.forget_key is None else {"forget": Parent(self.forget_key, "content")})
 
+    @override
     def compute(self, work: Work) -> Shard:
         """Train members start to stop and record masks, logits on all points and accuracies."""
         examples = work.examples
@@ -130,7 +132,7 @@ class Population(Models):
         return Shard(columns=columns, beside={CHECKPOINT: encode_states(states)} if self.saves_states else {})
 
     def _purpose(self, forget: np.ndarray | None) -> str:
-        """Return what masks and the members' own seeds derive from.
+        """Return the purpose from which masks and the members' own seeds derive.
 
         The halves of a focused population share it.
         """
@@ -144,8 +146,8 @@ class Population(Models):
     def _seed(self, purpose: str, member: int) -> int:
         """Return the seed of a member.
 
-        Its own, one of n_seeds that subset models of all roles share, or in a focused population that of a
-        full model.
+        With n_seeds it is one of those that subset models of all roles share. In a focused population it is
+        the seed of a full model. Otherwise it is the member's own seed.
         """
         if self.n_seeds is not None:
             return seed(model_purpose(self.seed, "shared"), "member", member % self.n_seeds)
@@ -158,7 +160,7 @@ def encode_states(states: States) -> bytes:
 
 
 def read_states(store: Store, table: TableRef, start: int, stop: int, *, ending: str = CHECKPOINT) -> States:
-    """Return the states of members start to stop, from the checkpoints of that ending beside the shards."""
+    """Return the states of members start to stop, from the checkpoints of this ending beside the shards."""
     parts = []
     for piece in table.pieces:
         first, last = max(start, piece.start), min(stop, piece.stop)

@@ -1,4 +1,7 @@
-"""Models that a judge has trained further before it looks at them, such as unlearned models that relearn the forgotten points."""
+"""Models that a judge trains further before it looks at them.
+
+An example is unlearned models that relearn the forgotten points.
+"""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -12,7 +15,8 @@ from pipeline.graph.nodes.unlearn import Unlearn
 class TrainFurther(Unlearn):
     """Member i is member i of the judged population after the judge's treatment.
 
-    judge_label is the label of the judge, population the method whose models these are, `floor` or `:oracle`.
+    judge_label is the label of the judge. population is the label of the models' unlearner, `floor` or
+    `:oracle`.
     """
 
     title: ClassVar[str] = "train further for a judge"

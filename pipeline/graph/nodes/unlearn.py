@@ -1,4 +1,4 @@
-"""Unlearning as a node: one method, one forget set, every member of the start population."""
+"""The node of unlearning: one method, one forget set, and every member of the start population."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from pipeline.store.store import Shard
 from pipeline.training.ensemble import Builder, take
 from pipeline.unlearning.unlearner import Request, Unlearned, Unlearner
 
-# The column that says after how many epochs or steps a snapshot was taken.
+# The column with the number of epochs or steps after which a snapshot was taken.
 AFTER = "after"
 
 
@@ -30,11 +30,11 @@ AFTER = "after"
 class Unlearn(Node):
     """Member i is member i of the start population after unlearning.
 
-    The first save_members are kept as checkpoints.
+    The first save_members members are kept as checkpoints.
 
-    With snapshots a member has one row for each of them, and the last row is the result; each snapshot of the
-    saved members has a checkpoint. With saves_states the states of all members are kept in files beside the
-    shards. method is the label that the config gives the unlearner.
+    With snapshots, a member has one row for each of them, and the last row is the result. Each snapshot of
+    the saved members has a checkpoint. With saves_states, the states of all members are kept in files beside
+    the shards. method is the label of the unlearner in the config.
     """
 
     stage: ClassVar[str] = "unlearn"
@@ -58,8 +58,9 @@ class Unlearn(Node):
     saves_states: bool = False
 
     @property
+    @override
     def keeping(self) -> str | None:
-        """See Node: an unlearner that moves no weights has none to keep."""
+        """The ending of the files with states; None if none are kept or the unlearner moves no weights."""
         return ALL_STATES if self.saves_states and self.unlearner.moves_weights else None
 
     @property
@@ -80,8 +81,8 @@ class Unlearn(Node):
     @override
     def settings(self) -> dict[str, Any]:
         kept = {"save_members": self.save_members} if self.save_members != 1 else {}
-        # The table of a source's models may not rest on the architecture, but what is unlearned from their
-        # weights does.
+        # The table of a source's models may not depend on the architecture, but models unlearned from their
+        # weights do.
         built = {} if self.start_source is None else {"model": identity(self.model)}
         return (
             {"unlearner": identity(self.unlearner), "seed": self.seed, "layout": identity(self.layout)}
@@ -102,6 +103,7 @@ class Unlearn(Node):
             "forget": Parent(self.forget_key, "content"),
         } | evidence
 
+    @override
     def compute(self, work: Work) -> Shard:
         """Unlearn members start to stop and record their logits on all points and the samples used."""
         examples, start = work.examples, work.inputs["start"].part(work.start, work.stop)
@@ -156,13 +158,13 @@ class Unlearn(Node):
         return Shard(columns=columns, blobs=blobs, beside=beside, rows_per_unit=[n_rows] * len(members))
 
     def _n_checkpoints(self, work: Work) -> int:
-        """Return of how many members of a shard, the first ones, checkpoints are kept."""
+        """Return how many members of a shard, from its first on, have checkpoints."""
         return max(0, min(self.save_members, work.stop) - work.start)
 
     def _teachers(self, work: Work) -> np.ndarray:
         """Return one oracle's logits for each member.
 
-        Where there are fewer oracles than members, they are taken in turn.
+        If there are fewer oracles than members, they are used in turn.
         """
         table = work.inputs["teacher"]
         logits = read_logits(work.store, table, self.layout, work.examples.n_points)
@@ -175,7 +177,7 @@ def snapshot_checkpoint(number: int) -> str:
 
 
 def _interleaved(snapshots: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """Return the columns of all snapshots, those of a member one after the other."""
+    """Return the columns of all snapshots; the snapshots of a member follow each other."""
     n_rows = len(snapshots) * len(next(iter(snapshots[0].values())))
     joined = {name: np.stack([columns[name] for columns in snapshots], axis=1) for name in snapshots[0]}
     return {name: values.reshape(n_rows, *values.shape[2:]) for name, values in joined.items()}

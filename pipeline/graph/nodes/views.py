@@ -1,4 +1,4 @@
-"""Views of all points as a node, for estimators that learn from who looks like whom."""
+"""The node of views of all points, for estimators that learn from which points look alike."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,14 +14,15 @@ from pipeline.training.features import difficulty, joint_features
 
 @dataclass(frozen=True, kw_only=True)
 class ViewsOfPoints(Scouted):
-    """What the scouts see of all points, made when groups are; rows are points."""
+    """What the scouts see of all points, computed in the stage of groups; rows are points."""
 
     @override
     def settings(self) -> dict[str, Any]:
         return super().settings() | {"most_features": MOST_FEATURES}
 
+    @override
     def compute(self, work: Work) -> Shard:
-        """Look at all points through the scouts."""
+        """Draw the views from the features that the scouts give to all points."""
         examples = work.examples
         features, logits = self.look(work)
         views = draw_views(

@@ -1,1 +1,1 @@
-"""What nodes read from the tables of other nodes, and in which form it is stored."""
+"""What nodes read from the tables of other nodes, and the form in which it is stored."""

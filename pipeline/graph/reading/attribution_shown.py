@@ -1,4 +1,4 @@
-"""What the tables of attribution say, as the content that reports and pictures show."""
+"""The tables of attribution as the content that reports and pictures show."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -23,7 +23,7 @@ from pipeline.results.attribution_content import (
     WeightContent,
 )
 
-# Points of a forget set, and others, that a forecast shows one by one.
+# The number of points of a forget set, and of other points, that a forecast shows one by one.
 MOST_CHANGED = 16
 MARGIN, NATS = "margin", "nats"
 
@@ -31,7 +31,7 @@ MARGIN, NATS = "margin", "nats"
 def influence_content(
     one: PointInfluences, pictures: Pictures, *, output: str = MARGIN, unit: str = NATS
 ) -> InfluenceContent:
-    """Return the influences on an output of a point as they are shown."""
+    """Return the content that shows the influences on an output of a point."""
     return InfluenceContent(
         target=pictures.point(one.point),
         output=output,
@@ -43,14 +43,20 @@ def influence_content(
 
 
 def example_contents(work: Work, pictures: Pictures, number: int) -> tuple[InfluenceContent, ...]:
-    """Return the examples of the forget set that is number in the order of the config, from the parent called `influences`."""
+    """Return the examples of a forget set, from the parent called `influences`.
+
+    number is the place of the set in the order of the config.
+    """
     return tuple(influence_content(one, pictures) for one in read_examples(work.read("influences"), number))
 
 
 def forecast_content(
     found: Forecast, label: str, ids: Indices, pictures: Pictures, *, top: int = MOST_CHANGED
 ) -> ForecastContent:
-    """Return a forecast for a forget set as it is shown, with up to top points of it and as many others."""
+    """Return the content that shows a forecast for a forget set.
+
+    It shows up to top points of the set and up to top other points.
+    """
     examples = pictures.examples
     splits = split_ids(ids, examples.n_train, examples.n_points)
     others = np.concatenate([splits["retain"], splits["validation"]])
@@ -68,7 +74,7 @@ def forecast_content(
 def curve_content(columns: dict[str, np.ndarray]) -> CurveContent:
     """Return the curve in the columns of its table.
 
-    Of shares that come to the same models, as small ones do, one is shown.
+    Small shares may have the same number of models; then only one of them is shown.
     """
     first = np.unique(columns["n_models"], return_index=True)[1]
     if len(first) > 1:
@@ -85,9 +91,9 @@ def curve_content(columns: dict[str, np.ndarray]) -> CurveContent:
 def forget_curve_contents(
     columns: Mapping[str, np.ndarray], floors: Mapping[str, float]
 ) -> tuple[ForgetCurveContent, ...]:
-    """Return the curve of each forget set in the columns of their table.
+    """Return the curve of each forget set from the columns of their table.
 
-    Floors (nats) are by label, in the order of the config.
+    floors (nats) are by label, in the order of the config.
     """
     n_models = tuple(int(count) for count in columns["n_models"])
     return tuple(
@@ -123,7 +129,10 @@ def _changes(found: Forecast, ids: Indices, pictures: Pictures) -> tuple[ChangeC
 
 
 def _outcome(found: Forecast, ids: Indices) -> dict[str, Any]:
-    """Return what retraining came to on a split, and how many points of it the forecast foresaw within its standard errors."""
+    """Return the result of retraining on a split, and the number of its points that the forecast got right.
+
+    A forecast is right if its error is at most CLEAR standard errors.
+    """
     ids = ids[np.isfinite(found.change[ids])]
     if found.actual is None or not len(ids):
         return {"median_actual": None, "n_within": None}

@@ -1,6 +1,6 @@
-"""Focused models as evidence.
+"""The contrast of focused models, read from their tables.
 
-The contrast of those that kept a forget set with those that did not, read from their tables.
+It compares the models that kept a forget set with those that did not.
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ from pipeline.graph.nodes.train import FOCUSED_IN, FOCUSED_OUT
 
 
 def corrected(work: Work, layout: Layout, predicted: Effect, forget: Indices) -> Effect:
-    """Return the effect on every logit (n_points × n_classes,) that the focused models and a prediction make likely together."""
+    """Return the effect on every logit (n_points × n_classes,), from a prediction and focused models."""
     forgotten = np.isin(np.arange(work.examples.n_points), forget).repeat(work.examples.n_classes)
     return combined(predicted, read_contrast(work, layout), forgotten=forgotten)
 
@@ -23,9 +23,8 @@ def corrected(work: Work, layout: Layout, predicted: Effect, forget: Indices) ->
 def read_contrast(work: Work, layout: Layout) -> Contrast:
     """Return the contrast of every logit (n_points × n_classes,), one block in memory at a time.
 
-    Pairs are members of one number in both tables.
-
-    Raises DataError if fewer than two pairs are complete.
+    A pair is the two members of the same number in both tables. Raises DataError if fewer than two pairs are
+    complete.
     """
     members = {role: work.read(role, ["member"])["member"] for role in (FOCUSED_IN, FOCUSED_OUT)}
     pairs, *rows = np.intersect1d(members[FOCUSED_IN], members[FOCUSED_OUT], return_indices=True)

@@ -1,6 +1,6 @@
-"""What a datamodel says will change when a forget set is removed, before anything is unlearned.
+"""The forecast of a datamodel: what will change when a forget set is removed, before anything is unlearned.
 
-Margins before and after, and how sure it is.
+It gives margins before and after, and their standard errors.
 """
 
 from collections.abc import Mapping
@@ -16,20 +16,19 @@ from pipeline.evaluation.margins import margin_slopes, margins
 from pipeline.graph.layout import Layout, block_margins, read_blocks
 from pipeline.store.store import Store, TableRef
 
-# Standard errors beyond which a change is called clear.
+# A change of more than this number of standard errors is called clear.
 CLEAR = 2.0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Forecast:
-    """All points, (n_points,).
+    """The forecast for all points; arrays are (n_points,).
 
-    Before and after are mean margins over the full models, in nats, as they are and with the predicted
-    effect.
+    before and after are mean margins over the full models, in nats, without and with the predicted effect.
 
-    standard_error is that of the change, NaN where the estimator knows none. correct_before and correct_after
-    say whether the mean model classifies a point correctly. actual is the mean margin of models that were
-    retrained without the set, None while there are none.
+    standard_error is that of the change; it is NaN if the estimator gives none. correct_before and
+    correct_after say whether the mean model classifies a point correctly. actual is the mean margin of models
+    retrained without the set; it is None if there are none.
     """
 
     before: PerPoint
@@ -41,11 +40,11 @@ class Forecast:
 
     @property
     def change(self) -> PerPoint:
-        """Predicted change of the mean margin."""
+        """The predicted change of the mean margin."""
         return self.after - self.before
 
     def most_changed(self, ids: Indices, top: int) -> Indices:
-        """Return up to top of ids by falling size of their predicted change, those without a number last."""
+        """Return up to top of ids by falling size of the predicted change; ids without a number come last."""
         return ids[np.argsort(-np.nan_to_num(np.abs(self.change[ids]), nan=-1.0), kind="stable")[:top]]
 
 
@@ -58,7 +57,10 @@ def forecast(
     labels: Labels,
     oracle: TableRef | None = None,
 ) -> Forecast:
-    """Return the forecast that an effect table makes for the full models, and what oracles came to if there are any, one block in memory at a time."""
+    """Return the forecast of an effect table for the full models, one block in memory at a time.
+
+    If oracle is given, the margins of the oracles are part of it.
+    """
     predicted = store.read(effect)
     parts = []
     for inside, logits in read_blocks(store, full, layout, len(labels)):
@@ -81,9 +83,10 @@ def forecast(
 
 
 def margin_standard_error(logits: Effects, standard_error: Effects, labels: Labels) -> PerPoint:
-    """Return the standard error of each point's margin from those of its logits, both (n_points, n_classes), to first order.
+    """Return the standard error of each point's margin from those of its logits, to first order.
 
-    Errors of different logits are taken to be independent.
+    logits and standard_error are (n_points, n_classes). Errors of different logits are taken to be
+    independent.
     """
     return np.sqrt(np.square(margin_slopes(logits, labels) * standard_error).sum(axis=1))
 
@@ -91,10 +94,10 @@ def margin_standard_error(logits: Effects, standard_error: Effects, labels: Labe
 def summarise(found: Forecast, splits: Mapping[str, Indices]) -> dict[str, dict[str, Any]]:
     """Return the forecast of each split in numbers, JSON-ready.
 
-    Margins in nats, how many points turn wrong, and the share of changes that are clear.
+    The numbers are margins in nats, how many points become wrong, and the share of changes that are clear.
 
-    Points whose margins are not finite are left out; a split without any other has None for its numbers, and
-    what rests on standard errors is None where they are not known.
+    Points without finite margins are left out. If a split has no other points, its numbers are None. Numbers
+    that rest on standard errors are None if these are not known.
     """
     return {name: _summary(found, ids) for name, ids in splits.items()}
 
@@ -112,7 +115,7 @@ def _block(logits: Logits, effect: Effects, standard_error: Effects, labels: Lab
 
 
 def _mean(values: Float[np.ndarray, "n_models n_points"]) -> PerPoint:
-    """Return the mean of each point over the models that have a number there, NaN if none has."""
+    """Return the mean of each point over the models that have a finite value there; NaN if none has."""
     known = np.isfinite(values)
     total = np.where(known, values, 0.0).sum(axis=0, dtype=np.float64)
     return np.where(known.any(axis=0), total / np.maximum(known.sum(axis=0), 1), np.nan)

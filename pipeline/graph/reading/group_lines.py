@@ -1,6 +1,6 @@
-"""How the lines of groups lie in a table.
+"""How the lines of groups are stored in a table.
 
-One row for each line, the difficulty of training point i in row i.
+Each line has one row, and the difficulty of training point i is in row i.
 """
 
 import numpy as np

@@ -1,6 +1,6 @@
-"""A guide's steps as evidence.
+"""The effects that a guide predicts for the removal of a forget set.
 
-What removing a forget set does to every output by the scouts alone, from what its factor holds of them.
+They rest on the scouts alone, from what the guide's factor holds of them.
 """
 
 import numpy as np
@@ -18,7 +18,10 @@ from pipeline.training.gradients import Checkpoints
 def drawn_to_guide(
     work: Work, layout: Layout, guide: Guide, checkpoints: Checkpoints, predicted: Effect, forget: Indices
 ) -> Effect:
-    """Return the effect on every logit (n_points × n_classes,), drawn towards that of a guide whose factor is the parent called `guide`."""
+    """Return the effect on every logit (n_points × n_classes,), drawn towards that of a guide.
+
+    The factor of the guide is the parent called `guide`.
+    """
     every = np.arange(work.examples.n_points)
     evidence, factor = (
         Evidence(
@@ -39,9 +42,9 @@ def drawn_to_guide(
 def guide_means(
     guide: Guide, factor: Arrays, evidence: Evidence, points: Indices, forget: Indices
 ) -> PerOutput:
-    """Return what a guide says that removing a forget set does to the logits of points, (n_chosen × n_classes,)."""
+    """Return a guide's mean effect of removing a forget set on logits of points, (n_chosen × n_classes,)."""
     checkpoints = evidence.checkpoints()
-    # What outputs start from does not move an effect.
+    # An effect does not depend on the outputs before the removal, so these are zero.
     start = np.zeros((checkpoints.n_models, len(points) * checkpoints.n_classes), np.float32)
     block = Block(points=points, outputs=start, per_point=checkpoints.n_classes)
     return (

@@ -1,15 +1,15 @@
-"""The time that making a table took, as the side files beside its shards say."""
+"""The time that it took to compute a table, from the side files beside its shards."""
 
 from pipeline.store.store import Store, TableRef
 
-# Shards whose side files are read; a table may have 20,000.
+# The most shards whose side files are read. A table may have 20,000.
 _MOST_READ = 32
 
 
 def core_seconds(store: Store, table: TableRef) -> float | None:
     """Return the core seconds of a table's units, extrapolated from some of its shards.
 
-    None if no side file says.
+    None if no side file holds a time.
     """
     some = table.pieces[:: len(table.pieces) // _MOST_READ + 1]
     seconds, units = 0.0, 0

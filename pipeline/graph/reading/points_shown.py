@@ -1,6 +1,6 @@
-"""Points as reports show them.
+"""Points as reports show them: with their split, their labels before and after noise, and their images.
 
-With their split, their labels as given and as they were before noise, and as images where they are images.
+Points that are no images have none.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from pipeline.results.report_content import DatasetContent
 class Pictures:
     """All points of a data set.
 
-    True_labels (n_points,) are those before noise, None where none was added on purpose.
+    true_labels (n_points,) are the labels before noise; None if no noise was added on purpose.
     """
 
     examples: Examples
@@ -34,7 +34,7 @@ class Pictures:
         )
 
     def point(self, index: int) -> PointContent:
-        """Return one point as it is shown."""
+        """Return one point as reports show it."""
         given = int(self.examples.labels[index])
         true = given if self.true_labels is None else int(self.true_labels[index])
         images = images_of(self.examples.inputs_of(np.array([index])))
@@ -47,19 +47,19 @@ class Pictures:
         )
 
     def true(self, ids: Indices) -> Labels | None:
-        """Return the labels of ids before noise, None where none was added."""
+        """Return the labels of ids before noise; None if none was added."""
         return None if self.true_labels is None else self.true_labels[ids]
 
 
 def images_of(inputs: np.ndarray) -> np.ndarray | None:
-    """Return inputs as (n, height, width) or (n, height, width, 3), or None if they are no images."""
+    """Return inputs as (n, height, width) or (n, height, width, 3); None if they are no images."""
     if inputs.ndim == 4 and inputs.shape[1] in (1, 3):
         return inputs[:, 0] if inputs.shape[1] == 1 else np.moveaxis(inputs, 1, -1)
     return inputs if inputs.ndim == 3 else None
 
 
 def dataset_content(dataset: Dataset, examples: Examples) -> DatasetContent:
-    """Return what a report says of a data set."""
+    """Return the content of reports about a data set."""
     return DatasetContent(
         name=plugin_name(dataset),
         n_train=examples.n_train,

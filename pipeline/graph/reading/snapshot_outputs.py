@@ -1,4 +1,4 @@
-"""The snapshots of unlearned models as a judge sees them; tables are read once, as far as memory allows."""
+"""The outputs of unlearned models at each snapshot, for judges; tables are read once, as memory allows."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +16,8 @@ from pipeline.graph.reading.kept_states import read_kept
 from pipeline.store.rows import Rows
 from pipeline.store.store import Store, TableRef
 
-# Bytes of logits that are kept from one snapshot to the next; what is beyond that is read again for each.
+# Bytes of logits that are kept from one snapshot to the next. Logits beyond this limit are read again for
+# each.
 _MOST_KEPT = 1 << 30
 
 
@@ -32,12 +33,12 @@ class SnapshotTable:
 
     @cached_property
     def marks(self) -> Rows:
-        """The epochs or steps that had been taken, and the samples used, at each snapshot of each model."""
+        """The epochs or steps taken, and the samples used, at each snapshot of each model."""
         return self.store.read_rows(self.table, [AFTER, "samples"])
 
     @cached_property
     def all_margins(self) -> np.ndarray:
-        """The margins (n_rows, n_points) of all models at all times."""
+        """The margins (n_rows, n_points) of all models at all snapshots."""
         parts = [margins(block, self.labels[points]) for points, block in self.blocks()]
         return np.concatenate(parts, axis=1)
 
@@ -52,7 +53,7 @@ class SnapshotTable:
         return found
 
     def blocks(self) -> Iterator[tuple[slice, np.ndarray]]:
-        """Yield points and their logits (n_rows, n_block_points, n_classes), of all models at all times."""
+        """Yield points and the logits (n_rows, n_block_points, n_classes) of all models at all snapshots."""
         n_points = len(self.labels)
         for number in range(self.layout.n_blocks(n_points)):
             yield self.layout.points(number, n_points), self._block(number)
@@ -75,17 +76,17 @@ class SnapshotOutputs(ModelOutputs):
 
     @property
     def n_models(self) -> int:
-        """How many models there are."""
+        """The number of models."""
         return len(self._rows)
 
     @property
     def after(self) -> int:
-        """How many epochs or steps the models had taken."""
+        """The number of epochs or steps that the models had taken."""
         return int(self.source.marks.columns[AFTER][self._rows].max())
 
     @property
     def samples(self) -> float:
-        """The samples that a model had used in gradient evaluations, on average over models."""
+        """The samples that a model had used in gradient evaluations, as a mean over models."""
         return float(self.source.marks.columns["samples"][self._rows].mean())
 
     def margins(self, points: Indices | None = None) -> Margins:
@@ -115,7 +116,7 @@ class SnapshotOutputs(ModelOutputs):
 class KeptOutputs(ModelOutputs):
     """Models that every snapshot is compared with.
 
-    What was read is kept, up to _MOST_KEPT bytes of logits.
+    Outputs that were read are kept, up to _MOST_KEPT bytes of logits.
     """
 
     models: ModelOutputs
@@ -124,7 +125,7 @@ class KeptOutputs(ModelOutputs):
 
     @property
     def n_models(self) -> int:
-        """How many models there are."""
+        """The number of models."""
         return self.models.n_models
 
     def margins(self, points: Indices | None = None) -> Margins:
@@ -153,7 +154,7 @@ class KeptOutputs(ModelOutputs):
 
 
 def snapshots_of(store: Store, table: TableRef, layout: Layout, labels: Labels) -> list[SnapshotOutputs]:
-    """Return the snapshots of a table of models in order, if any. The last is the table's result."""
+    """Return the snapshots of a table of models in order, if any; the last is the table's result."""
     if AFTER not in store.columns(table):
         return []
     source = SnapshotTable(store=store, table=table, layout=layout, labels=labels)
@@ -161,7 +162,7 @@ def snapshots_of(store: Store, table: TableRef, layout: Layout, labels: Labels) 
 
 
 def each_snapshot(found: JudgeInput, snapshots: Sequence[SnapshotOutputs]) -> Iterator[JudgeInput]:
-    """Yield what a judge looks at for each snapshot; whatever all are compared with is read once."""
+    """Yield the input of a judge for each snapshot; models that all are compared with are read once."""
     populations = {name: KeptOutputs(models) for name, models in found.populations.items()}
     start = None if found.start is None else KeptOutputs(found.start)
     oracle = KeptOutputs(found.oracle)

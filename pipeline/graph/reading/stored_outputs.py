@@ -1,4 +1,4 @@
-"""Models of a table as judges see them: nothing is read before a judge asks for it."""
+"""Models of a table as judges see them; nothing is read before a judge asks for it."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from pipeline.training.ensemble import Builder
 
 @dataclass(frozen=True)
 class SourcedWeights:
-    """Where the weights of models lie that were trained elsewhere, and their architecture."""
+    """The source of the weights of models trained elsewhere, and the architecture of these models."""
 
     source: ModelSource
     model: Model
@@ -27,9 +27,10 @@ class SourcedWeights:
 
 @dataclass(frozen=True, eq=False)
 class StoredOutputs(ModelOutputs):
-    """The models of a table of examples.
+    """The models of a table.
 
-    States lie in another table for an unlearner that moves no weights, or with a source.
+    For an unlearner that moves no weights, the states are in another table. For models from a source they are
+    in the source.
     """
 
     store: Store
@@ -46,7 +47,7 @@ class StoredOutputs(ModelOutputs):
 
     @property
     def n_models(self) -> int:
-        """How many models there are."""
+        """The number of models."""
         return sum(piece.stop - piece.start for piece in self.table.pieces)
 
     def margins(self, points: Indices | None = None) -> Margins:

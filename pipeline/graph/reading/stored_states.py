@@ -1,6 +1,6 @@
 """The weights of models in a table.
 
-In files beside its shards, or in the files of the source that the models came from.
+They are in files beside its shards, or in the files of the source that the models came from.
 """
 
 from collections.abc import Sequence
@@ -24,8 +24,8 @@ def read_weights(
 ) -> States:
     """Return the states of members start to stop, with a leading member axis.
 
-    Those of a source are read where they lie. Raises DataError if a file has changed since its outputs were
-    recorded, StoreError if the table keeps no states.
+    States of a source are read from its files. Raises DataError if a file has changed since its outputs were
+    recorded, and StoreError if the table keeps no states.
     """
     if source is None:
         return read_kept(store, table, start, stop)
@@ -41,5 +41,5 @@ def read_weights(
 
 
 def numbers_of_digests(digests: Sequence[str]) -> Int[np.ndarray, " n_models"]:
-    """Return digests of 16 hexadecimal digits as the numbers they stand for, so that a column can hold them."""
+    """Return digests of 16 hexadecimal digits as numbers, which a column can hold."""
     return np.array([int(digest, 16) for digest in digests], np.uint64).view(np.int64)
