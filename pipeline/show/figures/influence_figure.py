@@ -29,9 +29,9 @@ COLOUR = {"helpful": "accent", "harmful": "rival"}
 
 
 def influence_figure(content: InfluenceContent) -> Figure:
-    """Return the target at the left, and lines of helpful training points above harmful ones.
+    """Return a figure of the target at the left, and lines of helpful points above harmful ones.
 
-    Each training point has its weight and standard error.
+    Each training point is shown with its weight and standard error.
     """
     sides = {
         name: side[:_MOST] for name, side in (("helpful", content.helpful), ("harmful", content.harmful))

@@ -63,7 +63,7 @@ def place(
 def _nearest(
     choices: Sequence[tuple[float, Box]], taken: Sequence[Box], lines: Sequence[Box], frame: Box
 ) -> Box:
-    """Return the choice with the fewest rows away, plus COVERED for each box of a line under it.
+    """Return the cheapest choice: it costs its rows away, plus COVERED for each box of a line under it.
 
     The first choice if none is free.
     """

@@ -1,4 +1,4 @@
-"""The look of figures, and their output as PNG on white or as SVG in the colours of the page.
+"""The look of figures, and their output as PNG on white or as SVG that follows the page's dark mode.
 
 Equal figures give equal bytes, whatever the user's own matplotlib settings are.
 """
@@ -55,7 +55,7 @@ STYLE = {
 
 @contextmanager
 def themed() -> Iterator[None]:
-    """Draw figures inside this: our style over matplotlib's defaults, without the caller's own settings."""
+    """Draw figures inside this: our style over matplotlib's defaults; the caller's settings stay."""
     with _DRAWING, style.context(["default", STYLE]):
         yield
 

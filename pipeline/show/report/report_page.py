@@ -60,7 +60,7 @@ class _Section:
 
 
 def render(report: Report) -> str:
-    """Return the report as HTML: verdict first, then table, figures, images, and the cost of the experiment."""
+    """Return the report as HTML: verdict first, then table, figures, images, and the cost of all models."""
     sections = [_section(content, number) for number, content in enumerate(report.sets)]
     title = report.sets[0].title if report.sets else "Scores"
     costs = (
