@@ -1,1 +1,1 @@
-"""What is shown of an experiment, as plain values. They know neither store nor config."""
+"""The shown results of an experiment as plain values, independent of store and config."""

@@ -1,6 +1,7 @@
-"""What is shown of attribution, as plain frozen values.
+"""Results of attribution as plain frozen values.
 
-Single points, what helps and hurts them, how a removal moves them, and the score's curve.
+They cover single points, the training points that help and hurt them, the predicted effect of a removal, and
+the curve of LDS.
 """
 
 from collections.abc import Mapping
@@ -12,9 +13,10 @@ from jaxtyping import Shaped
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PointContent:
-    """One point. label is `given`, or `given → true` where it is known to be flipped.
+    """One point of the data set.
 
-    Image (height, width) or (height, width, 3), None if it is none.
+    label is `given`, or `given → true` if the label is known to be flipped. image is (height, width) or
+    (height, width, 3), None if the input is no image.
     """
 
     id: int
@@ -26,7 +28,7 @@ class PointContent:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class WeightContent:
-    """A training point and what it adds to an output, with its standard error if that is known."""
+    """A training point and the weight it adds to an output, with its standard error if known."""
 
     point: PointContent
     weight: float
@@ -37,8 +39,8 @@ class WeightContent:
 class InfluenceContent:
     """The training points that help an output of target most and those that hurt it most, strongest first.
 
-    output names it (`margin`, `logit of class 3`), unit its unit; r2 is the share of its variance over
-    held-out models that is explained, if known.
+    output names the output (`margin`, `logit of class 3`), unit is its unit. r2 is the explained share of its
+    variance over held-out models, if known.
     """
 
     target: PointContent
@@ -51,9 +53,10 @@ class InfluenceContent:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ChangeContent:
-    """The mean margin of a point, in nats.
+    """The mean margin of a point in nats: before a removal, predicted after it, and after retraining.
 
-    Before, as predicted after a removal with its standard error (NaN if not known), and after retraining.
+    standard_error is that of the prediction, NaN if not known. actual is the mean margin after retraining, if
+    known.
     """
 
     point: PointContent
@@ -65,10 +68,12 @@ class ChangeContent:
 
 @dataclass(frozen=True, kw_only=True)
 class SplitForecast:
-    """A split in numbers: margins in nats (None without points), points misclassified by the mean model, share of changes above two standard errors.
+    """The predicted change of one split in numbers.
 
-    n_within of n_points changes lie within two standard errors of what retraining came to, None where that is
-    not known, as are median_standard_error and share_clear where the estimator knows no standard errors.
+    Margins are in nats, None without points. The misclassified counts are those of the mean model.
+    share_clear is the share of changes above two standard errors. n_within of n_points changes lie within two
+    standard errors of the result of retraining; it is None if that result is not known. median_standard_error
+    and share_clear are None if the estimator gives no standard errors.
     """
 
     n_points: int
@@ -87,9 +92,10 @@ class SplitForecast:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ForecastContent:
-    """What a datamodel predicted of removing a forget set.
+    """The datamodel's prediction of removing a forget set.
 
-    Its points that change most, others that change most, and every split in numbers.
+    forget holds the forgotten points that change most, others the other points that change most, and splits
+    every split in numbers.
     """
 
     label: str
@@ -100,9 +106,9 @@ class ForecastContent:
 
 @dataclass(frozen=True, kw_only=True)
 class CurveContent:
-    """LDS (with intervals) against the number of subset models, the last two of which are half and all.
+    """LDS with intervals against the number of subset models; the last two numbers are half and all of them.
 
-    Worthwhile is what a doubling must gain.
+    worthwhile is the LDS that a doubling must gain to be worth it.
     """
 
     n_models: tuple[int, ...]
@@ -112,15 +118,15 @@ class CurveContent:
 
     @property
     def last_gain(self) -> float:
-        """LDS that the last doubling gained."""
+        """The LDS that the last doubling gained."""
         return self.lds[-1] - self.lds[-2]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ForgetCurveContent:
-    """P95 KLoM (nats) of a set's points against the number of models that its effect is predicted from.
+    """P95 KLoM (nats) of a set's points against the number of models that predict its effect.
 
-    Nothing: as it is, floor: of retrained models.
+    nothing is the value of doing nothing, floor that of retrained models.
     """
 
     label: str

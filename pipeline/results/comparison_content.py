@@ -1,6 +1,6 @@
-"""What a comparison of experiments shows, as plain frozen values.
+"""Content of a comparison of experiments as plain frozen values.
 
-Methods × experiments for each forget set that all of them have.
+It holds methods × experiments for each forget set that all experiments have.
 """
 
 import dataclasses
@@ -19,8 +19,9 @@ from pipeline.results.report_content import CHEAP, Role
 class Entry:
     """One method in one experiment on one forget set.
 
-    scores are those of each judge that all experiments have alike, the headline first; fraction and
-    amortised_fraction are the cost of a request in retrainings without and with its share of the datamodel.
+    scores holds the scores of each judge that is the same in all experiments, the headline first. fraction
+    and amortised_fraction are the cost of a request in retrainings, without and with its share of the
+    datamodel.
     """
 
     plugin: str
@@ -30,15 +31,15 @@ class Entry:
 
     @property
     def main(self) -> Score:
-        """The headline on the split that matters most."""
+        """The headline score on the split that matters most."""
         return next(iter(self.scores.values())).rows[0]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
-    """An unlearner by its label.
+    """An unlearner by its label, with one entry for each experiment.
 
-    One entry for each experiment, None where it has no unlearner of that label.
+    An entry is None if the experiment has no unlearner with this label.
     """
 
     label: str
@@ -48,11 +49,11 @@ class Method:
 
 @dataclass(frozen=True, kw_only=True)
 class ComparedSet:
-    """A forget set that all experiments have by label.
+    """A forget set whose label all experiments have.
 
-    With n_points, and the scores of a second group of oracles, of each.
-
-    same_points says whether it is the same training points of the same data everywhere.
+    n_points and floor have one value for each experiment; floor holds the scores of a second group of
+    oracles. same_points tells whether all experiments have the same training points of the same data in this
+    set.
     """
 
     label: str
@@ -72,10 +73,11 @@ class ComparedSet:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Everything on the page. models are words, n_models counts unlearned models and oracles of each experiment.
+    """The content of the comparison page.
 
-    judges are those that all experiments have alike, by label, the headline first; judged says in words how
-    they are set. differences are (setting, its value in each experiment as words).
+    models are words. n_models counts the unlearned models and the oracles of each experiment. judges are
+    those that are the same in all experiments, by label, the headline first. judged describes their settings
+    in words. differences are (setting, its value in each experiment as words).
     """
 
     names: tuple[str, ...]
@@ -88,34 +90,34 @@ class Comparison:
 
     @property
     def judge(self) -> Judge:
-        """The judge whose headline the words and the figure follow."""
+        """The judge whose headline the words and the figure show."""
         return next(iter(self.judges.values()))
 
     @property
     def floor(self) -> Score:
-        """What retraining comes to in the first experiment on the first set.
+        """The floor of the headline in the first experiment on the first set.
 
-        Says what the headline is, on which split, in which unit.
+        It also gives the statistic, the split and the unit of the headline.
         """
         return next(iter(self.sets[0].floor[0].values())).rows[0]
 
     @property
     def title(self) -> str:
-        """What the headline is called."""
+        """The title of the headline."""
         return self.judge.title(self.floor.statistic)
 
     @property
     def counts_floors(self) -> bool:
         """Whether distances are counted in floors.
 
-        Where a share of the floor is what retraining alone makes.
+        They are if lower scores are better and retraining alone changes a score by a share of the floor.
         """
         return self.floor.better == "lower" and self.judge.yardstick.share > 0
 
     def distance(self, score: Score) -> float:
         """Return how far a score is from retraining: in floors, or as a difference in its unit.
 
-        Infinite where it is no number.
+        Infinite if the score is not finite or has no reference.
         """
         if not math.isfinite(score.value) or score.reference is None:
             return math.inf
@@ -124,7 +126,7 @@ class Comparison:
         return score.value / score.reference if score.reference > 0 else math.inf
 
     def away(self, value: float) -> str:
-        """Return a distance as a number of floors, or in the unit of the headline."""
+        """Return a distance as text: a number of floors, or a difference in the unit of the headline."""
         if not math.isfinite(value):
             return "countless" if self.counts_floors else "unknown"
         return (
@@ -134,7 +136,7 @@ class Comparison:
         )
 
     def nearest_end(self, score: Score) -> float:
-        """Return how far the nearer end of a score's interval is from retraining."""
+        """Return the distance from retraining to the nearer end of a score's interval."""
         holds = (
             score.interval is not None
             and score.reference is not None
@@ -143,7 +145,7 @@ class Comparison:
         return 0.0 if holds and not self.counts_floors else min(self._ends(score))
 
     def furthest_end(self, score: Score) -> float:
-        """Return how far the further end of a score's interval is from retraining."""
+        """Return the distance from retraining to the further end of a score's interval."""
         return max(self._ends(score))
 
     def _ends(self, score: Score) -> list[float]:
@@ -153,13 +155,16 @@ class Comparison:
 
 
 def lead_label(comparison: Comparison) -> str | None:
-    """Return the cheap method in all experiments that moves weights and is nearest to retraining, with a datamodel if any; else None."""
+    """Return the cheap method that moves weights and is nearest to retraining, or None.
+
+    Only methods that all experiments have count. Methods with a datamodel come before all others.
+    """
     for role in (Role.DATAMODEL, Role.RIVAL):
         labels = [
             {one.label for one in each.methods if one.role == role and _is_cheap_everywhere(each, one.label)}
             for each in comparison.sets
         ]
-        # A method at 0 is no nearer than what the floor resolves, and has no logarithm.
+        # A distance of 0 has no logarithm, and the floor does not resolve such small distances.
         totals = {
             label: sum(
                 math.log(max(value, 0.01))
@@ -174,7 +179,10 @@ def lead_label(comparison: Comparison) -> str | None:
 
 
 def nearest(comparison: Comparison, one: ComparedSet, label: str) -> str | None:
-    """Return the experiment in which a method is nearest to retraining, None if intervals do not tell it from the next."""
+    """Return the experiment in which a method is nearest to retraining.
+
+    None if the intervals do not separate it from the next experiment.
+    """
     entries, away = (
         next(method.entries for method in one.methods if method.label == label),
         distances(comparison, one, label),
@@ -191,7 +199,7 @@ def nearest(comparison: Comparison, one: ComparedSet, label: str) -> str | None:
 
 
 def distances(comparison: Comparison, one: ComparedSet, label: str) -> list[float]:
-    """Return how far a method is from retraining in each experiment, infinitely far where it is not known."""
+    """Return the distance of a method from retraining in each experiment, infinite where it is not known."""
     entries = next((method.entries for method in one.methods if method.label == label), ())
     return [math.inf if entry is None else comparison.distance(entry.main) for entry in entries]
 

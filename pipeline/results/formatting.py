@@ -1,4 +1,4 @@
-"""Numbers and settings as a reader meets them: as many digits as the measurement bears."""
+"""Numbers and settings as text, with as many digits as the measurement supports."""
 
 import math
 from collections.abc import Collection, Mapping, Sequence
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def nats(value: float) -> str:
-    """Return a KLoM: two decimals, one from 10 on, `n/a` if it is no number."""
+    """Return a KLoM with two decimals, or one from 10 on; `n/a` if it is not finite."""
     if not math.isfinite(value):
         return "n/a"
     return f"{value:.1f}" if abs(value) >= 9.95 else f"{value:.2f}"
@@ -18,7 +18,7 @@ def span(interval: tuple[float, float]) -> str:
 
 
 def in_unit(value: float, unit: str, *, is_named: bool = False) -> str:
-    """Return a score: fractions in percent, others with two decimals; is_named writes the unit behind it."""
+    """Return a score: fractions in percent, others with two decimals; is_named appends the unit."""
     if unit == "fraction":
         return share(value)
     return f"{nats(value)} {unit}" if is_named and unit else nats(value)
@@ -35,7 +35,7 @@ def share(fraction: float) -> str:
 
 
 def percent(fraction: float) -> str:
-    """Return a fraction in percent with two digits that count, and as a multiple from 2 on."""
+    """Return a fraction in percent with two significant digits, and as a multiple from 2 on."""
     if not math.isfinite(fraction):
         return "n/a"
     if abs(fraction) >= 2:
@@ -54,7 +54,7 @@ def of_retraining(fraction: float) -> str:
 
 
 def times_floor(value: float, floor: float) -> str:
-    """Return how many floors a KLoM is, or an empty string where the floor is 0 or no number."""
+    """Return a KLoM as a multiple of the floor; empty if the floor is 0 or a number is not finite."""
     if not (math.isfinite(value) and math.isfinite(floor) and floor > 0):
         return ""
     ratio = value / floor
@@ -68,16 +68,16 @@ def points(difference: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return seconds in the unit a person would say."""
+    """Return a duration in seconds, minutes or hours."""
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def signed(value: float, n_digits: int = 2) -> str:
-    """Return a number with its sign, a true minus, and n_digits decimals, one from 10 on.
+    """Return a number with its sign, a true minus, and n_digits decimals, or one from 10 on.
 
-    What rounds to 0 has no sign, `n/a` is no number.
+    A value that rounds to 0 has no sign. A value that is not finite is `n/a`.
     """
     if not math.isfinite(value):
         return "n/a"
@@ -91,7 +91,7 @@ def give_or_take(value: float, standard_error: float | None) -> str:
 
 
 def listed(words: Sequence[str], at_most: int = 4) -> str:
-    """Return words as a list with `and`, all but the first few as a number."""
+    """Return words as a list with `and`; words beyond at_most are replaced by their number."""
     if len(words) > at_most:
         return f"{', '.join(words[:at_most])} and {len(words) - at_most:,} more"
     return f"{', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else "".join(words)
@@ -100,16 +100,16 @@ def listed(words: Sequence[str], at_most: int = 4) -> str:
 def in_use(
     settings: Mapping[str, Any], identity: Mapping[str, Any], *, always: Collection[str] | None = None
 ) -> dict[str, Any]:
-    """Return the settings that their identity holds, and of the others those that are on.
+    """Return the settings that identity holds, and the other settings that are on.
 
-    With always, of the others only those that it names.
+    If always is given, other settings count only if it names them.
     """
     on = {name for name, value in settings.items() if value and (always is None or name in always)}
     return {name: value for name, value in settings.items() if name in identity or name in on}
 
 
 def sentence(settings: Mapping[str, Any]) -> str:
-    """Return settings as words: the name, then what is set; switches as `this` or `no that`."""
+    """Return settings as words: the name, then each setting; switches are `this` or `no that`."""
     parts = [_part(key, value) for key, value in settings.items() if key != "name" and value is not None]
     return ", ".join(([str(settings["name"])] if "name" in settings else []) + parts).replace("_", " ")
 

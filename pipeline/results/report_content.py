@@ -1,7 +1,4 @@
-"""What a report shows, as plain frozen values.
-
-It knows neither stores nor configs, so a report can be drawn from anything.
-"""
+"""Content of a report as plain frozen values, independent of stores and configs."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -28,7 +25,7 @@ CHEAP = 0.5
 
 
 class Role(StrEnum):
-    """What an unlearner is to a reader; it follows from what the unlearner needs, never from its name."""
+    """The role of an unlearner in a report; it follows from the unlearner's needs, never from its name."""
 
     DATAMODEL = "datamodel"
     RIVAL = "rival"
@@ -38,9 +35,10 @@ class Role(StrEnum):
 
 
 def role_of(needs: frozenset[str], *, moves_weights: bool) -> Role:
-    """Return what an unlearner is.
+    """Return the role of an unlearner.
 
-    One that needs true oracles is a bound, a predicted effect without moved weights a predictor.
+    An unlearner that needs true oracles is a bound. An unlearner that needs a predicted effect and moves no
+    weights is a predictor.
     """
     if "oracle" in needs:
         return Role.BOUND
@@ -51,10 +49,10 @@ def role_of(needs: frozenset[str], *, moves_weights: bool) -> Role:
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """What one request costs.
+    """The cost of one request.
 
-    samples: used in gradient evaluations by each model; fraction: the same in units of one retraining;
-    amortised_fraction: that with this request's share of the datamodel added.
+    samples counts the samples that each model uses in gradient evaluations. fraction is the same in units of
+    one retraining. amortised_fraction adds this request's share of the datamodel.
     """
 
     samples: float
@@ -64,9 +62,9 @@ class Cost:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SnapshotContent:
-    """Unlearned models along the way: what they cost so far, and what each judge says of them, by its label.
+    """Unlearned models at an intermediate step: their cost so far and the scores of each judge by label.
 
-    after: the epochs or steps taken so far, as unit says.
+    after counts the epochs or steps taken so far; unit says which of the two.
     """
 
     after: int
@@ -79,10 +77,10 @@ class SnapshotContent:
 class MethodRow:
     """One unlearner on one forget set.
 
-    needs and moves_weights are the unlearner's own. scores are those of each judge by its label; the first
-    judge is the headline. points (n_forget,) are the first judge's values of the forgotten points, NaN where
-    it gives none; margins (n_models, n_forget) are after unlearning. snapshots are the models along the way,
-    in order, if the unlearner takes them; the last of them is the row itself.
+    needs and moves_weights are the unlearner's own. scores holds the scores of each judge by its label; the
+    first judge gives the headline. points (n_forget,) are the first judge's values of the forgotten points,
+    NaN where it gives none. margins (n_models, n_forget) are those after unlearning. snapshots are the
+    intermediate models in order, if the unlearner takes them; the last one is the row itself.
     """
 
     label: str
@@ -97,14 +95,14 @@ class MethodRow:
 
     @property
     def n_nonfinite(self) -> int:
-        """How many outputs of models are not finite, as the first judge that counts them says."""
+        """The number of model outputs that are not finite, from the first judge that counts them."""
         return next(
             (scores.counts[NONFINITE] for scores in self.scores.values() if NONFINITE in scores.counts), 0
         )
 
     @property
     def role(self) -> Role:
-        """What this unlearner is."""
+        """The role of this unlearner."""
         return role_of(self.needs, moves_weights=self.moves_weights)
 
 
@@ -112,13 +110,14 @@ class MethodRow:
 class SetContent:
     """One forget set and every unlearner judged on it.
 
-    judges by label, the headline first; floor: the scores that each gives a second group of oracles. ids,
-    labels and true_labels (n_forget,): training ids, labels as given, and as they were before noise, if
-    known. images (n_forget, height, width) or (n_forget, height, width, 3), None if the inputs are no images.
-    before (n_models, n_forget) and oracle (n_oracles, n_forget): margins of the full models and of oracles.
-    points_title names Row.points. forecast is what the datamodel predicted, influences are examples of
-    forgotten points and what helps and hurts them, both absent without a datamodel. Raises DataError without
-    any point, ShapeError if the arrays disagree in their points.
+    judges are by label, the headline first. floor holds the scores that each judge gives a second group of
+    oracles. ids, labels and true_labels (n_forget,) are the training ids, the labels as given, and the labels
+    before noise, if known. images (n_forget, height, width) or (n_forget, height, width, 3) is None if the
+    inputs are no images. before (n_models, n_forget) and oracle (n_oracles, n_forget) are margins of the full
+    models and of oracles. points_title names MethodRow.points. forecast is the datamodel's prediction.
+    influences are examples of forgotten points with the training points that help and hurt them. Both are
+    absent without a datamodel. Raises DataError without any point, ShapeError if the arrays disagree in their
+    points.
     """
 
     label: str
@@ -138,14 +137,14 @@ class SetContent:
 
     @property
     def judge(self) -> Judge:
-        """The judge whose headline the words and figures follow."""
+        """The judge whose headline the words and figures show."""
         return self.judges[self._judge_label]
 
     @property
     def headline(self) -> dict[str, Score]:
-        """What a second group of oracles comes to by split.
+        """The headline of a second group of oracles by split, the split that matters most first.
 
-        The floor of the headline, the split that matters most first.
+        This is the floor of the headline.
         """
         scores = self.floor[self._judge_label]
         return scores.of(scores.headline)
@@ -157,7 +156,7 @@ class SetContent:
 
     @property
     def title(self) -> str:
-        """What the headline is called."""
+        """The title of the headline."""
         return self.judge.title(self.main.statistic)
 
     @property
@@ -170,17 +169,17 @@ class SetContent:
         )
 
     def of(self, row: MethodRow) -> dict[str, Score]:
-        """Return the headline of a judged row by split."""
+        """Return the headline scores of a judged row by split."""
         return row.scores[self._judge_label].of(self.main.statistic)
 
     def main_of(self, row: MethodRow) -> Score:
-        """Return the headline of a judged row on the split that matters most."""
+        """Return the headline score of a judged row on the split that matters most."""
         return self.of(row)[self.main.split]
 
     def curve_of(self, row: MethodRow) -> list[tuple[float, Score]]:
         """Return the cost, as a fraction of one retraining, and the headline of each snapshot of a row.
 
-        The headline is that on the split that matters most. Snapshots without it are left out.
+        The headline is the score on the split that matters most. Snapshots without it are left out.
         """
         judged = [one for one in row.snapshots if self._judge_label in one.scores]
         scores = [one.scores[self._judge_label].get(self.main.statistic, self.main.split) for one in judged]
@@ -189,18 +188,18 @@ class SetContent:
 
     @property
     def place(self) -> str:
-        """The points that the headline is about."""
+        """The points of the headline, in words."""
         return {"forget": "forgotten points", "retain": "retained points"}.get(
             self.main.split, f"{self.main.split} points"
         )
 
     @property
     def reference(self) -> float:
-        """What retraining comes to."""
+        """The headline score of retraining."""
         return self.main.value if self.main.reference is None else self.main.reference
 
     def shown(self, row: MethodRow, *, is_named: bool = False) -> str:
-        """Return the headline of a judged row in its unit, on the split that matters most."""
+        """Return the headline of a judged row as text in its unit, on the split that matters most."""
         score = self.main_of(row)
         return in_unit(score.value, score.unit, is_named=is_named)
 
@@ -244,8 +243,8 @@ class DatasetContent:
 class PopulationContent:
     """Models of one role; retrainings is their cost in trainings on all points.
 
-    Each keeps points_kept training points; None stands for all but those of a forget set. seconds is the
-    measured time of one core, None where none was measured. note says how they differ from the models that
+    Each model keeps points_kept training points; None means all but those of a forget set. seconds is the
+    measured time of one core, None if it was not measured. note says how the models differ from those that
     unlearn: a proxy, or trained elsewhere.
     """
 
@@ -264,11 +263,11 @@ class PopulationContent:
 
 @dataclass(frozen=True, kw_only=True)
 class AttributionContent:
-    """How good the datamodel is: lds (with interval) and r2 on the held-out population if there is one.
+    """The quality of the datamodel: lds with interval, and r2 on the held-out population if there is one.
 
-    r2 is the mean share of a margin's variance explained, r2_by_block the same by blocks of points; curve is
-    lds against the number of models, forgetting what the predictions alone come to on each forget set. Of the
-    margins, n_constant never vary, n_flat are predicted not to.
+    r2 is the mean explained share of a margin's variance, r2_by_block the same by blocks of points. curve is
+    lds against the number of models. forgetting holds the scores of the predictions alone on each forget set.
+    n_constant counts the margins that never vary, n_flat those that are predicted not to vary.
     """
 
     estimator: str
@@ -295,9 +294,9 @@ class StudyChapter:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Report:
-    """Everything on the page. model, recipe and break_even are words.
+    """The content of the report page.
 
-    Provenance is (what, value) in the order shown.
+    model, recipe and break_even are words. provenance holds (name, value) in the order shown.
     """
 
     title: str
@@ -314,14 +313,14 @@ class Report:
 
 
 def best(rows: Iterable[MethodRow], content: SetContent) -> MethodRow | None:
-    """Return the row whose worst split is nearest the floor, the first of equals; None if there is none."""
+    """Return the row whose worst split is nearest to the floor, the first of equals; None without rows."""
     return min(rows, key=lambda row: excess(row, content), default=None)
 
 
 def best_of(content: SetContent, *roles: Role, below: float = math.inf) -> MethodRow | None:
-    """Return the best row of some roles whose requests cost less than below, in retrainings.
+    """Return the best row of some roles; None if there is none.
 
-    None if there is none.
+    Only rows whose requests cost less than below, in retrainings, count.
     """
     return best((row for row in content.judged if row.role in roles and row.cost.fraction < below), content)
 
@@ -329,7 +328,8 @@ def best_of(content: SetContent, *roles: Role, below: float = math.inf) -> Metho
 def chosen_row(content: SetContent) -> MethodRow | None:
     """Return the row whose points a report shows.
 
-    The best that uses a datamodel, else that trains, else any, else doing nothing.
+    It is the best row that uses a datamodel, else the best that trains without one, else the best predictor
+    or bound, else doing nothing.
     """
     groups = ((Role.DATAMODEL,), (Role.RIVAL,), (Role.PREDICTOR, Role.BOUND), (Role.NOTHING,))
     return next((row for roles in groups if (row := best_of(content, *roles)) is not None), None)
@@ -338,14 +338,17 @@ def chosen_row(content: SetContent) -> MethodRow | None:
 def excess(row: MethodRow, content: SetContent) -> float:
     """Return how much worse than retraining the headline of row is on its worst split.
 
-    Infinite if it is no number.
+    Infinite if a score is not a number.
     """
     values = [score.excess for score in content.of(row).values()]
     return math.inf if any(map(math.isnan, values)) else max(values)
 
 
 def harmed_splits(row: MethodRow, content: SetContent) -> tuple[str, ...]:
-    """Return the splits, without the headline's, on which a row is clearly worse than retraining and than doing nothing."""
+    """Return the splits on which a row is clearly worse than retraining and than doing nothing.
+
+    The split of the headline is left out.
+    """
     if row not in content.judged:
         return ()
     nothing, yardstick = best_of(content, Role.NOTHING), content.judge.yardstick
@@ -357,7 +360,7 @@ def harmed_splits(row: MethodRow, content: SetContent) -> tuple[str, ...]:
 
 
 def are_level(first: MethodRow, second: MethodRow, content: SetContent) -> bool:
-    """Return whether the headline of one row lies within the interval of the other."""
+    """Return whether the headline of either row lies within the interval of the other."""
     one, other = content.main_of(first), content.main_of(second)
     return _holds(one, other.value, content) or _holds(other, one.value, content)
 
@@ -376,9 +379,9 @@ def point_label(content: SetContent, point: int) -> str:
 
 
 def ranked_points(content: SetContent, row: MethodRow) -> Indices:
-    """Return the points of the forget set from the worst to the best by a row's values, those that are not numbers first.
+    """Return the points of the forget set by a row's values, from worst to best, NaN first.
 
-    Where the first judge gives no values, the distance of the mean margin to that of oracles counts.
+    If the first judge gives no values, the distance of the mean margin to that of oracles counts.
     """
     values, floor = row.points, content.main
     badness = {"lower": values, "higher": -values, "nearer": np.abs(values - content.reference)}[floor.better]

@@ -1,4 +1,4 @@
-"""What a run shows in MLflow, as plain values."""
+"""Content of a run in MLflow as plain values."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,17 +8,17 @@ from typing import Any, TypeAlias
 import numpy as np
 
 Numbers: TypeAlias = Mapping[str, float | int | np.number[Any]]
-# The child name that stands for the parent run itself: what the whole experiment came to is shown there.
+# The child name of the parent run itself, which shows the results of the whole experiment.
 PARENT = ""
-# Characters of a note at most; what goes beyond is cut off.
+# MLflow cuts a note after this many characters.
 MOST_IN_NOTE = 5000
 
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetSummary:
-    """The data set a run learns from.
+    """The data set of a run.
 
-    Of inputs (n_points, ...) and labels (n_points,) only dtype and shape are read.
+    Only dtype and shape of inputs (n_points, ...) and labels (n_points,) are read.
     """
 
     name: str
@@ -32,14 +32,12 @@ class DatasetSummary:
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
-    """Everything one child run shows when it is done.
+    """Everything that one child run shows when it is done.
 
-    Names are paths below the run's artifacts and may contain slashes.
-
-    version identifies the content: a child is logged again when its version changes. note is Markdown, the
-    first thing a person reads. curves are metrics that have a value for each of several steps, {step: value}.
-    tables hold rows, shown in the UI and kept as CSV; figures hold PNG; files hold bytes or the path of a
-    local file, and go under their own names.
+    Names are paths below the run's artifacts and may contain slashes. version identifies the content: a child
+    is logged again when its version changes. note is Markdown at the top of the page. curves are metrics with
+    values at several steps, {step: value}. tables hold rows, which the UI shows and which are kept as CSV.
+    figures hold PNG. files hold bytes or the path of a local file, and keep their own names.
     """
 
     version: str
@@ -55,7 +53,7 @@ class Results:
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """One point of several curves: their values at a step, seen at a moment in seconds since the epoch."""
+    """One point of several curves: their values at a step, and its moment in seconds since the epoch."""
 
     step: int
     moment: float

@@ -1,1 +1,1 @@
-"""What users look at: one table model, and how it is drawn on a page, in a note and on a terminal."""
+"""Report, comparison, figures and tables; all tables are drawn from one table model."""

@@ -1,33 +1,33 @@
-"""Tables in Markdown, as MLflow's notes and README files show them."""
+"""Tables in Markdown for MLflow's notes and for README files."""
 
 import re
 
 from pipeline.show.tables import Cell, Column, Row, Table, Tone, one_line
 
-# MLflow draws cells without any room between them, and none below a table.
+# MLflow draws no space between cells and none below a table.
 _GAP = "&nbsp;"
-# Markdown has no colours.
+# Signs for tones, because Markdown has no colours.
 _MARKS = {Tone.GOOD: "✓", Tone.WARNING: "⚠", Tone.BAD: "✗"}
 _SIGNS = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
-# An underscore inside a word is no emphasis, and labels have many.
+# An underscore inside a word is no emphasis and stays as it is; labels have many.
 MEANING = re.compile(r"([\\`*\[\]|~]|(?<![^\W_])_|_(?![^\W_])|:(?=\w))")
 
 
 def escape(text: str) -> str:
-    """Return a text that Markdown shows letter by letter, on one line."""
+    """Return text escaped for Markdown, which then shows it literally on one line."""
     safe = "".join(_SIGNS.get(letter, letter) for letter in one_line(text))
     return MEANING.sub(r"\\\1", safe)
 
 
 def code_span(text: str) -> str:
-    """Return a text as Markdown shows code, letter by letter, whatever backticks it holds."""
+    """Return text as code in Markdown, shown literally whatever backticks it holds."""
     longest = max((len(ticks) for ticks in re.findall("`+", text)), default=0)
     fence, room = "`" * (longest + 1), " " if longest else ""
     return f"{fence}{room}{text}{room}{fence}"
 
 
 def table_markdown(table: Table) -> str:
-    """Return a table in Markdown: caption, rows and notes; numbers stand right, the best are bold."""
+    """Return a table in Markdown: caption, rows and notes; numbers are right-aligned, the best are bold."""
     columns = table.columns
     first = [escape(table.section_heading)] if table.has_sections else []
     heads = [*first, *(_heading(column) for column in columns)]

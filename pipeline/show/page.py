@@ -1,4 +1,4 @@
-"""Pages and notes: templates in which everything that they are given is escaped, and tables as HTML."""
+"""Pages and notes from templates that escape all values, and tables as HTML."""
 
 from typing import Any
 
@@ -10,9 +10,9 @@ from pipeline.show.tables import Cell, Column, Row, Section, Table, Tone, one_li
 
 
 def template_environment(*packages: str) -> Environment:
-    """Return the templates of this room and those of the packages.
+    """Return the templates of this room and of the packages.
 
-    What templates are given is escaped, and what they miss is an error.
+    They escape all values, and a missing value is an error.
     """
     loader = ChoiceLoader([PackageLoader(package) for package in ("pipeline.show", *packages)])
     made = Environment(
@@ -29,12 +29,12 @@ def render_template(name: str, **values: Any) -> str:
 
 
 def literal(text: str) -> Markup:
-    """Return a text that a template of a note shows letter by letter."""
+    """Return text for a template of a note, which shows it literally."""
     return Markup(escape(text))
 
 
 def code(text: str) -> Markup:
-    """Return a text as code in a template of a note."""
+    """Return text for a template of a note, which shows it as code."""
     return Markup(code_span(text))
 
 
@@ -64,7 +64,10 @@ def table_html(table: Table) -> Markup:
 
 
 def _groups(columns: tuple[Column, ...]) -> list[tuple[str, int, int]]:
-    """Return (heading, first column, number of columns) of neighbours of a group; others stand alone."""
+    """Return (heading, first column, number of columns) of neighbouring columns in one group.
+
+    Columns without a group stand alone.
+    """
     found: list[tuple[str, int, int]] = []
     for place, column in enumerate(columns):
         if found and column.group and found[-1][0] == column.group:

@@ -1,6 +1,6 @@
-"""When a datamodel pays, and when models trained for one request alone do.
+"""Sentences on when a datamodel pays, and when models trained for one request alone pay.
 
-`dmm plan` and the report say it alike.
+`dmm plan` and the report use the same sentences.
 """
 
 import math
@@ -9,7 +9,7 @@ from pipeline.results.formatting import of_retraining
 
 
 def break_even(datamodel_retrainings: float, request_fraction: float) -> str:
-    """Return how many requests must share the datamodel before it beats retraining.
+    """Return in words how many requests must share the datamodel before it beats retraining.
 
     Both costs are in trainings on all points.
     """
@@ -26,7 +26,10 @@ def break_even(datamodel_retrainings: float, request_fraction: float) -> str:
 
 
 def proxies_counted(by_time: float | None, request_fraction: float) -> str:
-    """Return how models of a proxy were counted, and when a datamodel pays that costs by_time retrainings in measured time, None if unknown."""
+    """Return in words how models of a proxy were counted, and when the datamodel pays by measured time.
+
+    by_time is the cost of the datamodel in retrainings by measured time, None if unknown.
+    """
     said = "Models of a proxy are counted as retrainings of the proxy, not of the model that unlearns."
     if by_time is None:
         return said
@@ -41,7 +44,11 @@ def proxies_counted(by_time: float | None, request_fraction: float) -> str:
 
 
 def focused_pays(focused: float, break_even: float | None, n_models: int) -> str:
-    """Return when focused models that cost so many retrainings a request pay, with n_models to forget in each; break_even in requests."""
+    """Return in words when focused models pay.
+
+    focused is their cost in retrainings for each request. break_even is the number of requests from which
+    they pay, None if they never do. Each request has n_models that must forget.
+    """
     pays = "never pay: retrain" if break_even is None else f"pay from {math.ceil(break_even):,} requests on"
     said = (
         f"Focused models add {focused:,.3g} retrainings to each request, the price of "

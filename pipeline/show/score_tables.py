@@ -1,8 +1,6 @@
-"""Scores as columns and cells of the one table model.
+"""Scores as columns and cells of the table model, for pages, terminals, comparisons and MLflow's notes.
 
-Page, terminal, comparison and MLflow's notes fill their tables from here.
-
-Columns are found from the scores themselves, so that a judge from outside the package needs no line here.
+Columns follow from the scores themselves, so a judge from outside the package needs no line here.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,7 +21,7 @@ from pipeline.show.tables import (
     word_column,
 )
 
-# A value is shaded by how many times it is further from the reference than retraining alone is.
+# Shades by distance from the reference, as multiples of the distance that retraining alone makes.
 SHADES = (1, 3, 8, 18)
 SHADE_NOTE = (
     "Shades: further from retraining than independent retrainings are from each other, the darkest 18 times "
@@ -35,7 +33,7 @@ SHADE_NOTE = (
 class ScoreColumn:
     """The column of one judge, statistic and split.
 
-    Others are the judge's further statistics, shown in small print below.
+    others are the judge's further statistics, shown in small print below.
     """
 
     label: str
@@ -52,12 +50,12 @@ class ScoreColumn:
     def cell(self, scores: Mapping[str, Scores], *, tone: Tone = Tone.NEUTRAL) -> Cell:
         """Return the cell of a row.
 
-        The value, and below it interval, distance to the reference and further statistics.
+        Below the value stand its interval, its distance to the reference and further statistics.
         """
         score = self.score(scores)
         if score is None:
             return Cell(under=tuple(self._others(scores)))
-        # Beside the value an interval would make the tables of several judges too wide.
+        # The interval stands below: beside the value it would make the tables of several judges too wide.
         interval = "" if score.interval is None else span_in_unit(score.interval, score.unit)
         under = [interval, distance(score, self.judge), *self._others(scores)]
         return Cell(
@@ -68,7 +66,7 @@ class ScoreColumn:
         )
 
     def short_cell(self, scores: Mapping[str, Scores]) -> Cell:
-        """Return the cell of a row with the reference in brackets and nothing else."""
+        """Return the cell of a row with only the value and the reference in brackets."""
         score = self.score(scores)
         return Cell() if score is None else short_cell(score, self.judge)
 
@@ -90,7 +88,7 @@ class ScoreColumn:
 
 
 def score_columns(judges: Mapping[str, Judge], rows: Iterable[Mapping[str, Scores]]) -> list[ScoreColumn]:
-    """Return a column for each split of every judge that any of the rows has, in the order of the judges."""
+    """Return a column for each split of every judge in the rows, in the order of the judges."""
     found: dict[tuple[str, str], Scores] = {}
     for scores in rows:
         for label, of_judge in scores.items():
@@ -106,9 +104,9 @@ def score_columns(judges: Mapping[str, Judge], rows: Iterable[Mapping[str, Score
 
 
 def _column(label: str, split: str, judge: Judge, scores: Scores, *, is_named: bool) -> ScoreColumn:
-    """Return the column of a split; is_named.
+    """Return the column of a split; is_named adds the label of the judge to the title.
 
-    Another judge has the same title, so the label stands behind it.
+    This is needed if another judge has the same title.
     """
     score = scores.rows[0]
     title = judge.title(score.statistic)
@@ -129,9 +127,10 @@ def _column(label: str, split: str, judge: Judge, scores: Scores, *, is_named: b
 
 
 def distance(score: Score, judge: Judge) -> str:
-    """Return how far a score is from its reference in words.
+    """Return in words how far a score is from its reference.
 
-    In floors where retraining is known to a share, as a difference elsewhere.
+    The distance is counted in floors if the judge gives differences as a share of the floor, else as a
+    difference.
     """
     if score.reference is None:
         return ""
@@ -147,7 +146,7 @@ def distance(score: Score, judge: Judge) -> str:
 def short_cell(score: Score, judge: Judge) -> Cell:
     """Return a score with its reference in brackets.
 
-    One that cannot be told from it has the tone of what is good.
+    A score that cannot be told from its reference has the tone GOOD.
     """
     is_level = score.reference is not None and judge.yardstick.is_level(score)
     tone = Tone.GOOD if is_level else Tone.NEUTRAL
@@ -155,7 +154,7 @@ def short_cell(score: Score, judge: Judge) -> Cell:
 
 
 def shade(score: Score, judge: Judge) -> int:
-    """Return how dark a score is shown, 0 to 4; what is no number is darkest."""
+    """Return the shade of a score, from 0 to 4; a score that is not a number is darkest."""
     if score.excess != score.excess:
         return DARKEST
     if judge.yardstick.is_level(score) or not judge.yardstick.noise:
@@ -164,9 +163,10 @@ def shade(score: Score, judge: Judge) -> int:
 
 
 def counted(scores: Mapping[str, Scores]) -> list[str]:
-    """Return in words what judges counted.
+    """Return in words the things that judges counted.
 
-    Of outputs that are not finite a warning, of others what the judge calls them; nothing for none.
+    Outputs that are not finite give a warning; other counts have the judge's own name. Counts of 0 are left
+    out.
     """
     found: dict[str, int] = {}
     for of_judge in scores.values():
@@ -187,7 +187,7 @@ def _of_retraining(score: Score) -> float:
 def every_score(judges: Mapping[str, Judge], scores: Mapping[str, Sequence[Score]]) -> Table:
     """Return all scores of one method.
 
-    A section for each judge, a row for each statistic, a column for each split.
+    There is a section for each judge, a row for each statistic, and a column for each split.
     """
     splits = list(dict.fromkeys(score.split for of_judge in scores.values() for score in of_judge))
     sections = []
@@ -207,7 +207,7 @@ def every_score(judges: Mapping[str, Judge], scores: Mapping[str, Sequence[Score
 
 
 def _written(score: Score | None) -> Cell:
-    """Return a score in its own unit, since the scores of a column have several."""
+    """Return a score in its own unit, because the scores of a column have several units."""
     if score is None:
         return Cell()
     reference = "" if score.reference is None else f"({in_unit(score.reference, score.unit)})"

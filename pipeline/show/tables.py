@@ -1,8 +1,8 @@
-"""The one table model: what a table holds, whoever draws it.
+"""The table model: columns and sections of rows, independent of the renderers.
 
-A table has columns and sections of rows. Columns are data too, so a table can be filled from values whose
-columns are not known in advance. Cells hold numbers, not text: each column says how its numbers are written.
-The renderers are page.table_html, markdown.table_markdown and terminal.TerminalTable; each shows everything.
+Columns are data, so a table can have columns that are not known in advance; cells hold numbers, not text, and
+each column formats its numbers. The renderers are page.table_html, markdown.table_markdown and
+terminal.TerminalTable; each shows everything.
 """
 
 import math
@@ -14,7 +14,7 @@ from typing import Literal
 
 from pipeline.core.errors import ShapeError
 
-# What stands where a value does not apply, and where it is no number.
+# Texts for a value that does not apply, and for one that is not a number.
 NOT_APPLICABLE, NOT_A_NUMBER = "—", "n/a"
 # The highest shade of a cell; 0 is none.
 DARKEST = 4
@@ -30,7 +30,7 @@ ARROW_NOTES: Mapping[_Better, str] = {
 
 
 class Tone(StrEnum):
-    """What a row or cell means to a reader; each renderer has a colour for each."""
+    """The meaning of a row or cell; each renderer has a colour or a sign for it."""
 
     NEUTRAL = "neutral"
     GOOD = "good"
@@ -46,9 +46,9 @@ class Tone(StrEnum):
 class Column:
     """One column.
 
-    group: heading over neighbouring columns of the same group. unit stands in the heading. digits: decimals
-    of its numbers; show writes a number instead, where decimals do not do. better: what makes one value
-    better than another. note: what the column means, shown below the table.
+    group is the heading over neighbouring columns of the same group. unit stands in the heading. digits is
+    the number of decimals; show writes a number instead, if decimals are not enough. better says which value
+    is better than another. note explains the column below the table.
     """
 
     title: str
@@ -81,10 +81,10 @@ class Column:
 class Cell:
     """One cell.
 
-    value: a number, a text, or None where nothing applies. interval (low, high) and reference are in the
-    column's unit; the reference stands in brackets. detail: what stands beside the value, under: what stands
-    below it, both in small print. shade: how strongly the cell stands out, from 0 to 4. share: a part of 1
-    that is drawn as a bar.
+    value is a number, a text, or None if nothing applies. interval (low, high) and reference are in the
+    column's unit; the reference stands in brackets. detail stands beside the value and under stands below it,
+    both in small print. shade, from 0 to 4, says how strongly the cell stands out. share is a part of 1 that
+    is drawn as a bar.
     """
 
     value: Value = None
@@ -107,7 +107,7 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One row, with a cell for each column. competes: whether mark_best may mark its cells."""
+    """One row, with a cell for each column; competes tells whether mark_best may mark its cells."""
 
     cells: tuple[Cell, ...]
     tone: Tone = Tone.NEUTRAL
@@ -117,7 +117,7 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """Rows under one heading. anchor: an id on a page that links lead to."""
+    """Rows under one heading; anchor is an id for links on a page."""
 
     title: str = ""
     note: str = ""
@@ -127,9 +127,9 @@ class Section:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A table. section_heading names what sections are; caption stands above, notes below.
+    """A table; section_heading names the kind of its sections, caption stands above, notes below.
 
-    Raises ShapeError where a row has another number of cells than there are columns.
+    Raises ShapeError if the number of cells in a row is not the number of columns.
     """
 
     columns: tuple[Column, ...]
@@ -159,7 +159,7 @@ class Table:
 
     @property
     def footnotes(self) -> tuple[str, ...]:
-        """What stands below the table: its notes, those of its columns, and what the arrows mean."""
+        """The text below the table: its notes, those of its columns, and the meaning of the arrows."""
         columns = [f"{column.heading}: {column.note}" for column in self.columns if column.note]
         arrows = dict.fromkeys(ARROW_NOTES[column.better] for column in self.columns if column.better)
         legend = f"{', '.join(arrows)}." if arrows else ""
@@ -212,9 +212,9 @@ def table_of(
 
 
 def number(value: int | float, digits: int | None = None) -> str:
-    """Return a number with commas between thousands, a true minus, and digits decimals, all of them if None.
+    """Return a number with commas between thousands, a true minus, and digits decimals (all if None).
 
-    NaN is `n/a`, an infinite number is `∞`, and what rounds to zero has no sign.
+    NaN is `n/a`, an infinite number is `∞`, and a number that rounds to zero has no sign.
     """
     if math.isnan(value):
         return NOT_A_NUMBER
@@ -225,7 +225,7 @@ def number(value: int | float, digits: int | None = None) -> str:
 
 
 def one_line(text: str) -> str:
-    """Return a text on one line: line breaks, tabs and control characters are blanks."""
+    """Return text on one line; line breaks, tabs and control characters become blanks."""
     cleaned = "".join(
         " " if unicodedata.category(letter) in ("Cc", "Zl", "Zp") else letter for letter in text
     )
@@ -233,9 +233,10 @@ def one_line(text: str) -> str:
 
 
 def mark_best(table: Table) -> Table:
-    """Return the table with the best values of each section marked, in every column that says what is better.
+    """Return the table with the best values of each section marked.
 
-    Rows that do not compete, texts and values that are not finite are left out; equal values are all marked.
+    Only columns that say what is better are marked. Rows that do not compete, texts and values that are not
+    finite are left out. Equal values are all marked.
     """
     return replace(table, sections=tuple(_with_best(section, table.columns) for section in table.sections))
 
@@ -266,7 +267,7 @@ def _best(section: Section, place: int, better: _Better) -> set[int]:
 
 
 def _loss(cell: Cell, better: _Better) -> float:
-    """Return what is to be as small as possible, NaN where the cell has no number."""
+    """Return the value to minimise, NaN if the cell has no number."""
     if not isinstance(cell.value, int | float):
         return math.nan
     if better == "nearer":

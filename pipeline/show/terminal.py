@@ -1,4 +1,4 @@
-"""Tables on a terminal. A table that is too wide for the window is drawn in parts, and no number is cut."""
+"""Tables on a terminal; a table that is too wide is drawn in parts, and no number is cut."""
 
 from collections.abc import Iterator, Sequence
 
@@ -20,13 +20,13 @@ STYLES = {
     Tone.MUTED: "dim",
     Tone.REFERENCE: "italic",
 }
-# Letters that a bar has; blanks between two columns, and at both edges together.
+# The width of a bar in letters; blanks between two columns; blanks at both edges together.
 BAR_WIDTH, _BETWEEN, EDGES = 16, 2, 2
 INDENT = "  "
 
 
 class TerminalTable:
-    """A table that a rich console prints: caption, one or more parts that fit the window, and notes."""
+    """A table for a rich console: caption, one or more parts that fit the window, and notes."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
@@ -87,7 +87,7 @@ def _bar(share: float) -> Text:
 
 
 def _headings(table: Table) -> list[str]:
-    """Return the headings, each below that of its group, and the first below what sections are."""
+    """Return the headings, each below that of its group, and the first below the heading of sections."""
     above = [one_line(column.group) for column in table.columns]
     headings = [column.heading for column in table.columns]
     if table.has_sections and headings:
@@ -96,7 +96,7 @@ def _headings(table: Table) -> list[str]:
 
 
 def _parts(grid: Sequence[Sequence[Sequence[Text]]], table: Table, width: int) -> list[list[int]]:
-    """Return the columns of each part: the leading columns of words in all, then as many others as fit."""
+    """Return the columns of each part: the leading columns of words, then as many others as fit."""
     headings, is_number = _headings(table), [column.is_number for column in table.columns]
     widths = [max(cell_len(line) for line in f"{heading} ".splitlines()) - 1 for heading in headings]
     for section in grid:
@@ -108,7 +108,7 @@ def _parts(grid: Sequence[Sequence[Sequence[Text]]], table: Table, width: int) -
     n_leading = next((place for place, numeric in enumerate(is_number) if numeric), len(headings))
     leading = list(range(n_leading))
     room = width - EDGES - sum(widths[place] + _BETWEEN for place in leading)
-    # Words may fold: where they alone fill the window, numbers still get half of it.
+    # Words may wrap: if they alone fill the window, numbers still get half of it.
     room = max(room, width // 2)
     parts: list[list[int]] = [[]]
     for place in range(n_leading, len(headings)):

@@ -1,4 +1,4 @@
-"""Models trained elsewhere, by the masks, outputs or states they left.
+"""Models trained elsewhere, read by their masks, outputs or states.
 
 A new source is one file and one line in the table here.
 """

@@ -1,6 +1,6 @@
-"""The base of all sources of models that were trained elsewhere.
+"""The base class of sources, which are models that were trained elsewhere.
 
-Each offers some of masks, outputs and states of its models.
+Each source offers some of the masks, outputs and states of its models.
 """
 
 from abc import abstractmethod
@@ -19,7 +19,7 @@ from pipeline.data.examples import Examples
 from pipeline.sources.state_dicts import check_states
 from pipeline.training.ensemble import States
 
-# What a source may offer of its models.
+# Everything that a source may offer.
 OFFERS = frozenset({"masks", "logits", "margins", "states"})
 
 
@@ -45,23 +45,23 @@ class ModelSource(Plugin):
 
     @abstractmethod
     def digests(self, start: int, stop: int) -> tuple[str, ...]:
-        """Return one digest for each of models start to stop, over all that is offered of it."""
+        """Return one digest for each model from start to stop, over everything that it offers."""
 
     @abstractmethod
     def check(self, examples: Examples) -> None:
-        """Raise DataError unless what is offered can be read and is over the points of examples."""
+        """Raise DataError unless everything offered is readable and covers the points of examples."""
 
     def only(self, reads: frozenset[str]) -> "ModelSource":
-        """Return the same source of which nothing but reads is read, so that other files do not count.
+        """Return the same source restricted to reads, so that other files do not count.
 
-        By default all of it is read.
+        By default the source is not restricted.
         """
         return self
 
     def of_forget_set(self, label: str) -> "ModelSource":
         """Return the source of the oracles of the forget set with this label.
 
-        Raises DataError where there are none.
+        Raises DataError if there are none.
         """
         raise DataError(
             f"source {plugin_name(self)!r} has no oracles by forget set; use a source that has, such as "
@@ -69,7 +69,7 @@ class ModelSource(Plugin):
         )
 
     def forget_ids(self) -> Indices | None:
-        """Return the training ids that all models left out, None if the source does not say."""
+        """Return the training ids that all models left out, None if they are not known."""
         return None
 
     def read_masks(self, start: int, stop: int) -> Masks:
@@ -79,28 +79,29 @@ class ModelSource(Plugin):
     def read_outputs(self, start: int, stop: int) -> Float[np.ndarray, "n_models n_points *n_classes"]:
         """Return the outputs of models start to stop.
 
-        Logits (n_models, n_points, n_classes) where they are offered, else margins (n_models, n_points).
+        They are logits (n_models, n_points, n_classes) if these are offered, else margins (n_models,
+        n_points).
         """
         raise DataError(f"source {plugin_name(self)!r} offers no outputs")
 
     def read_states(self, start: int, stop: int, template: nn.Module) -> States:
         """Return the states of models start to stop, with a leading member axis, for template's architecture.
 
-        Raises DataError naming missing, extra and misshapen tensors.
+        Raises DataError with the names of missing, extra and misshapen tensors.
         """
         raise DataError(f"source {plugin_name(self)!r} offers no states")
 
     def state_digests(self, start: int, stop: int) -> tuple[str, ...]:
-        """Return one digest of the state of each of models start to stop.
+        """Return one digest of the state for each model from start to stop.
 
-        By default that of the whole model.
+        By default it is the digest of the whole model.
         """
         return self.digests(start, stop)
 
     def places(self, start: int, stop: int) -> tuple[str, ...]:
-        """Return where each of models start to stop lies: the same place is the same model.
+        """Return the place of each model from start to stop; the same place is the same model.
 
-        By default nothing is said of places.
+        By default empty, which means that places are not known.
         """
         return ()
 
@@ -134,7 +135,7 @@ class ModelSource(Plugin):
         check_states(found, template, stop - start)
 
     def content_of_first(self, n_models: int) -> str:
-        """Return the digest of the first n_models."""
+        """Return the digest of the first n_models models."""
         return digest(list(self.digests(0, n_models)))
 
     def content(self) -> str:
@@ -143,7 +144,7 @@ class ModelSource(Plugin):
 
 
 def outputs_of(source: ModelSource) -> str | None:
-    """Return what read_outputs of a source returns, `logits` or `margins`; None where it offers neither."""
+    """Return the kind of outputs a source offers, `logits` or `margins`; None if it offers neither."""
     offers = source.offers()
     return next((kind for kind in ("logits", "margins") if kind in offers), None)
 
@@ -151,12 +152,12 @@ def outputs_of(source: ModelSource) -> str | None:
 def check_apart(
     first: ModelSource, n_first: int, second: ModelSource, n_second: int, names: tuple[str, str]
 ) -> None:
-    """Raise DataError if a model is among the first n_first of one source and the first n_second of another.
+    """Raise DataError if the first n_first models of one source are also among n_second of another.
 
-    names say what the two populations are.
+    names are the names of the two populations.
     """
     shared = set(first.digests(0, n_first)) & set(second.digests(0, n_second))
-    # What is read of a model may differ, and its digest with it.
+    # Two populations may read different files of one model; its digests then differ.
     shared = shared or set(first.places(0, n_first)) & set(second.places(0, n_second))
     if shared:
         raise DataError(
@@ -168,7 +169,7 @@ def check_apart(
 def check_first(
     source: ModelSource, examples: Examples, template: nn.Module, *, reads: frozenset[str]
 ) -> None:
-    """Raise DataError unless what reads names of the first model fits data and model."""
+    """Raise DataError unless the first model fits data and template in everything that reads names."""
     if not source.n_models():
         raise DataError(f"source {plugin_name(source)!r} holds no models; give a folder of at least one")
     if "masks" in reads:

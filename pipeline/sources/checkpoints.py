@@ -1,4 +1,4 @@
-"""Checkpoint files of anybody's as a source: state dicts in .pt or .safetensors files, one model a file."""
+"""Checkpoint files as a source: state dicts in .pt or .safetensors files, one model a file."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 from torch import nn
+from typing_extensions import override
 
 from pipeline.core.arrays import Masks
 from pipeline.core.errors import ConfigError, DataError
@@ -25,11 +26,11 @@ FORGET_SET = "{forget_set}"
 class CheckpointFiles(ModelSource):
     """The models whose state dicts lie in folder.
 
-    files names them: {id} stands for the number of a model; without it there is one model. {forget_set},
-    where it stands too, is what forget_sets gives for the label of a forget set, and the models are its
-    oracles. entry is the key of the state dict in files that hold more. masks is an .npy file below folder,
-    (n_models, n_train), whose row k is the mask of model k; subset models need it. For skip and keys see the
-    source easydub.
+    files is the pattern of their names: {id} stands for the number of a model; without it there is one model.
+    The pattern may also contain {forget_set}. forget_sets then gives its value for the label of each forget
+    set, and the models are the oracles of this set. entry is the key of the state dict in files that hold
+    more. masks is an .npy file below folder, (n_models, n_train), whose row k is the mask of model k; subset
+    models need it. For skip and keys see the source easydub.
     """
 
     name: ClassVar[str] = "checkpoints"
@@ -38,30 +39,34 @@ class CheckpointFiles(ModelSource):
     files: str = setting(neutral=f"{ID}.pt")
     entry: str = setting(neutral="")
     masks: str = setting(neutral="")
-    # of_forget_set returns the source of one forget set, whose identity holds its files and number.
+    # Excluded from the identity: of_forget_set writes the value of one set into `files`, which is included.
     forget_sets: dict[str, str | int] = setting(neutral={}, in_identity=False)
     skip: int = setting(neutral=0, ge=0, le=10_000_000)
     keys: dict[str, str | None] = setting(neutral={})
 
+    @override
     def offers(self) -> frozenset[str]:
-        """Return states, and masks where a file of them is named."""
+        """Return states, and masks if a file of them is named."""
         return frozenset({"states", "masks"}) if self.masks else frozenset({"states"})
 
+    @override
     def n_models(self) -> int:
-        """Return the number of models behind those to skip."""
+        """Return the number of models without those that are skipped."""
         return len(self._paths())
 
+    @override
     def digests(self, start: int, stop: int) -> tuple[str, ...]:
         """Return one digest for each model, over its file and its mask."""
         masks = file_digests([self.folder / self.masks]) if self.masks else []
         return tuple(digest([masks, one]) for one in self.state_digests(start, stop))
 
+    @override
     def state_digests(self, start: int, stop: int) -> tuple[str, ...]:
-        """Return the digest of the file of each of models start to stop."""
+        """Return the digest of the file of each model from start to stop."""
         return tuple(file_digests(list(self._paths().values())[start:stop]))
 
+    @override
     def of_forget_set(self, label: str) -> "CheckpointFiles":
-        """Return the source of the oracles of the forget set with this label."""
         if FORGET_SET not in self.files or label not in self.forget_sets:
             raise ConfigError(
                 f"source checkpoints does not say which files are the oracles of {label!r}; put "
@@ -72,8 +77,9 @@ class CheckpointFiles(ModelSource):
         files = self.files.replace(FORGET_SET, str(self.forget_sets[label]))
         return self.model_copy(update={"files": files, "forget_sets": {}})
 
+    @override
     def check(self, examples: Examples) -> None:
-        """Raise DataError unless there are models, and for each a mask over the training points."""
+        """Raise DataError unless there are models and, if masks is set, a fitting mask for each."""
         numbers = list(self._paths())
         if not self.masks:
             return
@@ -89,12 +95,12 @@ class CheckpointFiles(ModelSource):
                 "give each a row"
             )
 
+    @override
     def read_masks(self, start: int, stop: int) -> Masks:
-        """Return the masks (n_models, n_train) of models start to stop."""
         return np.asarray(self._masks()[list(self._paths())[start:stop]] != 0)
 
+    @override
     def read_states(self, start: int, stop: int, template: nn.Module) -> States:
-        """Return the states of models start to stop."""
         paths = list(self._paths().values())[start:stop]
         read = [renamed(read_state_dict(path, entry=self.entry), self.keys) for path in paths]
         return stacked([fitted(state, template, str(path)) for path, state in zip(paths, read, strict=True)])
@@ -105,7 +111,7 @@ class CheckpointFiles(ModelSource):
     def _paths(self) -> Mapping[int, Path]:
         """Return the files by the numbers of their models, ascending.
 
-        Raises DataError where there are none.
+        Raises DataError if there are none, and ConfigError if `files` still contains {forget_set}.
         """
         if FORGET_SET in self.files:
             raise ConfigError(

@@ -1,6 +1,6 @@
 """A folder in EasyDUB's layout as a source.
 
-Its pretrained models, and the oracles of each of its forget sets.
+It offers the pretrained models, and the oracles of each forget set.
 """
 
 from collections.abc import Mapping
@@ -10,6 +10,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from jaxtyping import Float
 from torch import nn
+from typing_extensions import override
 
 from pipeline.core.arrays import Indices
 from pipeline.core.errors import ConfigError, DataError
@@ -28,12 +29,12 @@ AXES = {"logits": 2, "margins": 1}
 
 
 class EasyDub(ModelSource):
-    """The pretrained models of a folder in EasyDUB's layout; of a forget set, its oracles.
+    """The pretrained models of a folder in EasyDUB's layout, or the oracles of one of its forget sets.
 
-    dataset, model and epoch are the names in the paths. forget_sets gives the number of each forget set by
-    its label in this experiment. use says which kinds of files are read (null: all there are). skip leaves
-    out that many models, counted by ascending number. keys maps names of tensors in the files to those of the
-    experiment's model.
+    dataset, model and epoch are the names in the paths. forget_sets maps the labels of forget sets in this
+    experiment to their numbers. use lists the kinds of files that are read (null: all that exist). skip
+    leaves out that many models, counted by ascending number. keys maps names of tensors in the files to those
+    of the experiment's model.
     """
 
     name: ClassVar[str] = "easydub"
@@ -42,21 +43,25 @@ class EasyDub(ModelSource):
     dataset: str = setting(neutral="cifar10")
     model: str = setting(neutral="resnet9")
     epoch: int = setting(neutral=23, ge=0, le=1_000_000)
-    # of_forget_set returns the source of one forget set, whose identity holds its number.
+    # Excluded from the identity: of_forget_set writes the number of one set into forget_set, which is
+    # included.
     forget_sets: ForgetSetNumbers = setting(neutral={}, in_identity=False)
     forget_set: int | None = setting(neutral=None, ge=1, le=1_000_000)
     use: tuple[_Kind, ...] | None = setting(neutral=None, min_length=1)
     skip: int = setting(neutral=0, ge=0, le=10_000_000)
     keys: dict[str, str | None] = setting(neutral={})
 
+    @override
     def offers(self) -> frozenset[str]:
-        """Return which kinds of files there are of all models."""
+        """Return the kinds of files that exist."""
         return frozenset(self._kinds())
 
+    @override
     def n_models(self) -> int:
-        """Return the number of models behind those to skip."""
+        """Return the number of models without those that are skipped."""
         return len(self._numbers())
 
+    @override
     def digests(self, start: int, stop: int) -> tuple[str, ...]:
         """Return one digest for each model, over all its files."""
         beside = (
@@ -64,13 +69,14 @@ class EasyDub(ModelSource):
         )
         return tuple(digest([beside, found]) for found in grouped_digests(self._files_of(start, stop)))
 
+    @override
     def only(self, reads: frozenset[str]) -> "EasyDub":
-        """Return the same folder of which only files of the kinds in reads count."""
+        """Return the same folder, restricted to files of the kinds in reads."""
         kinds: tuple[_Kind, ...] = ("logits", "margins", "states")
         return self.model_copy(update={"use": tuple(kind for kind in kinds if kind in reads)})
 
+    @override
     def of_forget_set(self, label: str) -> "EasyDub":
-        """Return the source of the oracles of the forget set with this label."""
         if label not in self.forget_sets:
             known = ", ".join(self.forget_sets) or "none"
             raise ConfigError(
@@ -79,12 +85,14 @@ class EasyDub(ModelSource):
             )
         return self.model_copy(update={"forget_set": self.forget_sets[label], "forget_sets": {}})
 
+    @override
     def forget_ids(self) -> Indices | None:
-        """Return the ids of the forget set, in the file's own order; None for pretrained models."""
+        """Return the ids of the forget set in the order of its file; None for pretrained models."""
         return None if self.forget_set is None else self._layout().forget_ids(self.forget_set)
 
+    @override
     def check(self, examples: Examples) -> None:
-        """Raise DataError unless the files of outputs of all models are over the points of examples."""
+        """Raise DataError unless the files of outputs of all models cover the points of examples."""
         expected = self._rows(examples.n_train, examples.n_points)
         for kind in self._output_kinds():
             for part, files in self._parts(kind).items():
@@ -94,26 +102,29 @@ class EasyDub(ModelSource):
                     if found != wanted:
                         raise DataError(f"{files[number]} has shape {found}; the data set needs {wanted}")
 
+    @override
     def read_outputs(self, start: int, stop: int) -> Float[np.ndarray, "n_models n_points *n_classes"]:
-        """Return logits or margins over the training points in ascending id, then the validation points."""
+        """Return logits or margins over the training points by ascending id, then the validation points."""
         kind = self._output_kinds()[0]
         parts = self._parts(kind)
         return np.stack([self._assembled(kind, parts, number) for number in self._numbers()[start:stop]])
 
+    @override
     def read_states(self, start: int, stop: int, template: nn.Module) -> States:
-        """Return the states of models start to stop."""
         paths = [self._kinds()["states"][0][number] for number in self._numbers()[start:stop]]
         return stacked(
             [fitted(renamed(read_state_dict(path), self.keys), template, str(path)) for path in paths]
         )
 
+    @override
     def places(self, start: int, stop: int) -> tuple[str, ...]:
         """Return the folder, the population and the number of each model."""
         which = f"{self.folder.resolve()} {self.dataset} {self.model} {self.epoch} {self.forget_set}"
         return tuple(f"{which} {number}" for number in self._numbers()[start:stop])
 
+    @override
     def state_digests(self, start: int, stop: int) -> tuple[str, ...]:
-        """Return the digest of the checkpoint of each of models start to stop."""
+        """Return the digest of the checkpoint of each model from start to stop."""
         return tuple(
             file_digests(self._kinds()["states"][0][number] for number in self._numbers()[start:stop])
         )
@@ -148,9 +159,9 @@ class EasyDub(ModelSource):
         return EasyDubLayout(root=self.folder, dataset=self.dataset, model=self.model, epoch=self.epoch)
 
     def _kinds(self) -> dict[str, list[Mapping[int, Path]]]:
-        """Return the files of each kind that is read, by number, one mapping for each part.
+        """Return the files of each kind that is read, by number, with one mapping for each part of the data.
 
-        Raises DataError where there are none.
+        Raises DataError if there are none.
         """
         layout, parts = self._layout(), self._layout().parts(self.forget_set)
         found = {"states": [layout.files(layout.states(self.forget_set))]}
@@ -176,7 +187,7 @@ class EasyDub(ModelSource):
         return there
 
     def _output_kinds(self) -> list[_Kind]:
-        """Return the kinds of outputs there are, those that read_outputs returns first."""
+        """Return the available kinds of outputs; the first is the one that read_outputs returns."""
         kinds: tuple[_Kind, ...] = ("logits", "margins")
         return [kind for kind in kinds if kind in self.offers()]
 
@@ -184,7 +195,7 @@ class EasyDub(ModelSource):
         return dict(zip(self._layout().parts(self.forget_set), self._kinds()[kind], strict=True))
 
     def _numbers(self) -> list[int]:
-        """Return the numbers of the models in the order of members: ascending, without those to skip."""
+        """Return the numbers of the models in the order of members: ascending, without skipped ones."""
         parts = self._layout().parts(self.forget_set)
         files = {
             kind if kind == "states" else f"{kind} of {part}": found

@@ -1,7 +1,7 @@
-"""The layout of EasyDUB: where models, logits, margins and forget sets lie below one root.
+"""The layout of EasyDUB: the paths of models, logits, margins and forget sets below one root.
 
-Members are numbered from 0, forget sets from 1. Retain rows stand in ascending training id, forget rows in
-the order of the forget set's own file, which need not be sorted.
+Members are numbered from 0, forget sets from 1. Retain rows are in the order of training ids; forget rows are
+in the order of the forget set's own file, which need not be sorted.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,11 +16,11 @@ from pipeline.core.errors import DataError
 from pipeline.core.npy import map_npy
 from pipeline.sources.numbered_files import numbered
 
-# The parts of the data that outputs are kept for, as EasyDUB calls them.
+# The parts of the data that have outputs, as EasyDUB names them.
 RETAIN, FORGET, VALIDATION = "retain", "forget", "val"
 
 
-# What files of outputs and of weights end in.
+# Suffixes of the files of outputs and of weights.
 _SUFFIXES = (".npy", ".pt")
 
 
@@ -36,7 +36,7 @@ class EasyDubLayout:
     def states(self, forget_set: int | None) -> str:
         """Return the pattern of checkpoints, below root.
 
-        Of pretrained models, or of the oracles of a forget set.
+        They are those of pretrained models, or of the oracles of a forget set.
         """
         return f"models/{self.dataset}/{_population(forget_set)}/{self.model}/id_{{id}}_epoch_{self.epoch}.pt"
 
@@ -54,16 +54,16 @@ class EasyDubLayout:
         return numbered(self.root, pattern)
 
     def parts(self, forget_set: int | None) -> tuple[str, ...]:
-        """Return the parts that outputs over all points are put together from.
+        """Return the parts of the data that together make up the outputs over all points.
 
-        `retain` of pretrained models holds every training point.
+        For pretrained models `retain` holds every training point.
         """
         return (RETAIN, VALIDATION) if forget_set is None else (RETAIN, FORGET, VALIDATION)
 
     def forget_ids(self, forget_set: int) -> Indices:
-        """Return the training ids of a forget set in the file's own order.
+        """Return the training ids of a forget set in the order of its file.
 
-        Raises DataError if they cannot be read.
+        Raises DataError if the file cannot be read, or is not a list of different ids from 0.
         """
         path = self.forget_path(forget_set)
         if not path.is_file():
@@ -83,11 +83,11 @@ class EasyDubLayout:
         return found.astype(np.int64)
 
     def forget_sets(self) -> list[int]:
-        """Return the numbers of the forget sets there are ids of."""
+        """Return the numbers of the forget sets that have a file of ids."""
         return list(numbered(self.root, f"forget_sets/{self.dataset}/forget_set_{{id}}.npy"))
 
     def lacking(self) -> str:
-        """Return in words which of dataset, model and epoch the folder does not have, and what it has."""
+        """Return in words which of dataset, model and epoch the folder lacks, and which it has."""
         there = sorted(set(self._find_names()))
         if not there:
             return f"has nothing of EasyDUB's, such as {self.outputs('margins', None, RETAIN)}"
@@ -117,9 +117,9 @@ class EasyDubLayout:
 
 
 def open_array(path: Path, kinds: str, n_axes: int) -> npt.NDArray[np.generic]:
-    """Return the array in an .npy file, mapped.
+    """Return the memory-mapped array of an .npy file.
 
-    Raises DataError if it cannot be read or has other kinds of dtype or axes.
+    Raises DataError if it cannot be read, or has another kind of dtype or another number of axes.
     """
     try:
         found = map_npy(path)

@@ -1,6 +1,6 @@
 """A folder of KLOM-models as a source.
 
-Full models as state dicts, and oracles as logits of each model or margins of all.
+Full models are state dicts. Oracles are logits of each model, or margins of each model or of all.
 """
 
 from collections.abc import Mapping
@@ -10,6 +10,7 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Float
 from torch import Tensor, nn
+from typing_extensions import override
 
 from pipeline.core.arrays import Indices
 from pipeline.core.errors import ConfigError, DataError
@@ -24,7 +25,7 @@ from pipeline.sources.state_dicts import fitted, read_state_dict, read_torch, re
 from pipeline.training.ensemble import States
 
 _SPLITS = ("train", "val")
-# Folders of oracles, the newer name first.
+# Names of the folder of oracles, the newer one first.
 _ORACLES = ("oracle_models", "oracles")
 
 
@@ -42,25 +43,29 @@ class KlomModels(ModelSource):
     folder: Path
     dataset: str = setting(neutral="CIFAR10")
     epoch: int = setting(neutral=23, ge=0, le=1_000_000)
-    # of_forget_set returns the source of one forget set, whose identity holds its number.
+    # Excluded from the identity: of_forget_set writes the number of one set into forget_set, which is
+    # included.
     forget_sets: ForgetSetNumbers = setting(neutral={}, in_identity=False)
     forget_set: int | None = setting(neutral=None, ge=0, le=1_000_000)
     skip: int = setting(neutral=0, ge=0, le=10_000_000)
     keys: dict[str, str | None] = setting(neutral={})
 
+    @override
     def offers(self) -> frozenset[str]:
-        """Return `states` for full models that have them, else the kind of outputs there is."""
+        """Return `states` for full models that have them, else the available kind of outputs."""
         if self._states():
             return frozenset({"states"})
         return frozenset({"logits"}) if self._files_by_model()[0] == "logits" else frozenset({"margins"})
 
+    @override
     def n_models(self) -> int:
-        """Return the number of models behind those to skip."""
+        """Return the number of models without those that are skipped."""
         numbers = self._numbers()
         return len(numbers) if numbers is not None else max(0, len(self._margins_of_all()[0]) - self.skip)
 
+    @override
     def digests(self, start: int, stop: int) -> tuple[str, ...]:
-        """Return one digest for each model, over its files; where one file holds all, over its rows."""
+        """Return one digest for each model, over its files, or over the file of all models and its row."""
         beside = [] if self.forget_set is None else file_digests([self._forget_path(self.forget_set)])
         numbers = self._numbers()
         if numbers is not None:
@@ -72,8 +77,8 @@ class KlomModels(ModelSource):
             digest([beside, whole, self.skip + row]) for row in range(start, min(stop, self.n_models()))
         )
 
+    @override
     def of_forget_set(self, label: str) -> "KlomModels":
-        """Return the source of the oracles of the forget set with this label."""
         if label not in self.forget_sets:
             known = ", ".join(self.forget_sets) or "none"
             raise ConfigError(
@@ -82,16 +87,18 @@ class KlomModels(ModelSource):
             )
         return self.model_copy(update={"forget_set": self.forget_sets[label], "forget_sets": {}})
 
+    @override
     def forget_ids(self) -> Indices | None:
-        """Return the ids of the forget set in the file's own order; None for full models."""
+        """Return the ids of the forget set in the order of its file; None for full models."""
         return (
             None
             if self.forget_set is None
             else open_array(self._forget_path(self.forget_set), "iu", 1).astype(np.int64)
         )
 
+    @override
     def check(self, examples: Examples) -> None:
-        """Raise DataError unless the outputs of the first model are over the points of examples."""
+        """Raise DataError unless the outputs of the first model cover the points of examples."""
         if "states" in self.offers() or not self.n_models():
             return
         n_points = (examples.n_train, examples.n_points - examples.n_train)
@@ -103,25 +110,28 @@ class KlomModels(ModelSource):
                     f"data set needs {wanted[1:]}"
                 )
 
+    @override
     def read_outputs(self, start: int, stop: int) -> Float[np.ndarray, "n_models n_points *n_classes"]:
         """Return logits or margins over the training points, then the validation points."""
         return np.concatenate(self._splits(start, stop), axis=1).astype(np.float32, copy=False)
 
+    @override
     def read_states(self, start: int, stop: int, template: nn.Module) -> States:
-        """Return the states of models start to stop."""
         files, numbers = self._states(), self._numbers() or []
         paths = [files[number] for number in numbers[start:stop]]
         return stacked(
             [fitted(renamed(read_state_dict(path), self.keys), template, str(path)) for path in paths]
         )
 
+    @override
     def places(self, start: int, stop: int) -> tuple[str, ...]:
         """Return the folder, the population and the number of each model."""
         which = f"{self.folder.resolve()} {self.dataset} {self.epoch} {self.forget_set}"
         return tuple(f"{which} {number}" for number in (self._numbers() or [])[start:stop])
 
+    @override
     def state_digests(self, start: int, stop: int) -> tuple[str, ...]:
-        """Return the digest of the state dict of each of models start to stop."""
+        """Return the digest of the state dict of each model from start to stop."""
         files, numbers = self._states(), self._numbers() or []
         return tuple(file_digests(files[number] for number in numbers[start:stop]))
 
@@ -139,14 +149,14 @@ class KlomModels(ModelSource):
         ]
 
     def _states(self) -> Mapping[int, Path]:
-        """Return the state dicts of full models by number; none for oracles."""
+        """Return the state dicts of full models by number; empty for oracles."""
         pattern = f"full_models/{self.dataset}/sd_{{id}}____epoch_{self.epoch}.pt"
         return {} if self.forget_set is not None else numbered(self.folder, pattern)
 
     def _files_by_model(self) -> tuple[str, dict[str, Mapping[int, Path]]]:
         """Return `logits` or `margins`, and the files of each oracle by split.
 
-        Nothing where there are none of single models.
+        Both are empty if there are no files of single models.
         """
         for kind, suffix in (("logits", "pt"), ("margins", "npy")):
             for top in _ORACLES if self.forget_set is not None else ():
@@ -164,14 +174,14 @@ class KlomModels(ModelSource):
         return {"states": states} if states else self._files_by_model()[1]
 
     def _numbers(self) -> list[int] | None:
-        """Return the numbers of the models, ascending; None where one file holds the margins of all."""
+        """Return the numbers of the models, ascending; None if one file holds the margins of all."""
         files = self._files()
         return same_numbers(files, "complete the folder")[self.skip :] if files else None
 
     def _files_of_all(self) -> list[Path]:
         """Return the files that hold the margins of all models, one for each split.
 
-        Raises DataError where there are none.
+        Raises DataError if there are none.
         """
         below = f"full_models/{self.dataset}"
         tops = (

@@ -1,4 +1,4 @@
-"""Digests of the files of sources, cached by place, size and times: a file that changed is read again."""
+"""Digests of the files of sources, cached by place, size and times; a changed file is read again."""
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -8,11 +8,11 @@ from pipeline.core.fingerprint import digest, digest_files, version_of
 
 
 class KnownDigests:
-    """What this process knows of files, by `key_of`; recall looks up what other processes found."""
+    """The digests known to this process, by `key_of`; recall looks up those that other processes found."""
 
     def __init__(self) -> None:
         self.recall: Callable[[str], Sequence[str] | None] = _recall_nothing
-        # What was read here, for whoever keeps it.
+        # Digests computed by this process, for the caller to store.
         self.read: dict[str, list[str]] = {}
         self._known: dict[str, list[str]] = {}
 
@@ -35,7 +35,7 @@ KNOWN_DIGESTS = KnownDigests()
 
 
 def file_digests(files: Iterable[Path]) -> list[str]:
-    """Return the digest of each file. Files of which size and time are known are not read again.
+    """Return the digest of each file; files with a known size and time are not read again.
 
     Raises DataError if one cannot be read.
     """
@@ -49,11 +49,14 @@ def file_digests(files: Iterable[Path]) -> list[str]:
 
 
 def grouped_digests(groups: Sequence[Sequence[Path]]) -> list[list[str]]:
-    """Return the digests of the files of each group, looked up together; for errors see file_digests."""
+    """Return the digests of the files of each group, looked up together.
+
+    Raises DataError if a file cannot be read.
+    """
     flat = iter(file_digests(file for group in groups for file in group))
     return [[next(flat) for _ in group] for group in groups]
 
 
 def key_of(files: Sequence[Path]) -> str:
-    """Return what stands for the places, sizes and times of files; raises OSError if one is not there."""
+    """Return a key for the places, sizes and times of files; raises OSError if one does not exist."""
     return digest([[str(file.absolute()), *version_of(file)] for file in files])

@@ -1,6 +1,6 @@
-"""Models as MadryLab's `datamodels` leaves them.
+"""Models as MadryLab's `datamodels` saves them.
 
-One .npy memmap a key, [num_models, …], and `_completed.npy`, which says what rows are finished.
+Each key is one .npy memmap, [num_models, …], and `_completed.npy` marks the finished rows.
 """
 
 import functools
@@ -11,6 +11,7 @@ from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float
+from typing_extensions import override
 
 from pipeline.core.arrays import Mask, Masks
 from pipeline.core.errors import DataError
@@ -21,17 +22,18 @@ from pipeline.data.examples import Examples
 from pipeline.sources.base import ModelSource
 
 COMPLETED = "_completed.npy"
-# What outputs are called where the settings do not say; the first that exists is taken.
+# Names of outputs if the settings give none; the first that exists is used.
 _OUTPUTS = ("logits.npy", "margins.npy")
 
 
 class MadryLab(ModelSource):
     """The finished models of a folder.
 
-    masks: the file of masks (num_models, n_train), 1 where a model has seen the training point. outputs:
-    files of logits (num_models, n, n_classes) or margins (num_models, n) whose points, side by side, are the
-    training points and then the validation points; left out, logits.npy or else margins.npy. skip: finished
-    models to leave out at the beginning, such as those that others learn from.
+    masks is the file of masks (num_models, n_train), 1 where a model has seen the training point. outputs are
+    files of logits (num_models, n, n_classes) or margins (num_models, n). Side by side, their points are the
+    training points and then the validation points. If outputs is left out, logits.npy is read, or else
+    margins.npy. skip leaves out that many finished models at the beginning, such as those that others learn
+    from.
     """
 
     name: ClassVar[str] = "madrylab"
@@ -41,29 +43,34 @@ class MadryLab(ModelSource):
     outputs: tuple[str, ...] = setting(neutral=(), max_length=8)
     skip: int = setting(neutral=0, ge=0, le=10_000_000)
 
+    @override
     def offers(self) -> frozenset[str]:
         """Return masks, and logits or margins by the number of axes of the outputs."""
         return frozenset({"masks", "logits" if self._outputs()[0].ndim == 3 else "margins"})
 
+    @override
     def n_models(self) -> int:
-        """Return the number of finished models behind those to skip."""
+        """Return the number of finished models without those that are skipped."""
         return len(self._finished())
 
+    @override
     def digests(self, start: int, stop: int) -> tuple[str, ...]:
         """Return one digest for each model, over its mask and outputs."""
         return self._content().models[start:stop]
 
+    @override
     def read_masks(self, start: int, stop: int) -> Masks:
-        """Return the masks (n_models, n_train) of models start to stop."""
         return np.asarray(self._masks()[self._finished()[start:stop]] != 0)
 
+    @override
     def read_outputs(self, start: int, stop: int) -> Float[np.ndarray, "n_models n_points *n_classes"]:
         """Return the outputs of models start to stop as float32."""
         rows = self._finished()[start:stop]
         return np.concatenate([array[rows].astype(np.float32) for array in self._outputs()], axis=1)
 
+    @override
     def check(self, examples: Examples) -> None:
-        """Raise DataError unless files and data fit together and the finished models can be learnt from."""
+        """Raise DataError unless the files fit the data and the finished models can be learnt from."""
         n_train, outputs = examples.n_train, self._outputs()
         if self._masks().shape[1] != n_train:
             found = self._masks().shape[1]
@@ -114,7 +121,7 @@ class MadryLab(ModelSource):
     def _finished(self) -> np.ndarray:
         """Return the rows of finished models that are not skipped.
 
-        Raises DataError if files speak of different numbers of models.
+        Raises DataError if the files have different numbers of models.
         """
         if not (self.folder / COMPLETED).is_file() and self.folder.is_dir():
             raise DataError(
@@ -145,7 +152,10 @@ class MadryLab(ModelSource):
 
 @dataclass(frozen=True)
 class _Content:
-    """The digest of every finished model, what is wrong with the first broken one, and with all together."""
+    """The digest of every finished model, the fault of the first broken one, and a fault of all together.
+
+    The faults are in words, empty if there is none.
+    """
 
     models: tuple[str, ...]
     broken: str
@@ -154,9 +164,9 @@ class _Content:
 
 @functools.lru_cache(maxsize=8)
 def _look_at(records: MadryLab, versions: tuple[tuple[int, int], ...]) -> _Content:
-    """Return the digest of every finished model and what is wrong with the first that is.
+    """Return the digest of every finished model, the fault of the first broken one, and a fault of all.
 
-    In one process unchanged files are read once.
+    A process reads unchanged files only once.
     """
     masks, outputs, models, broken = records._masks(), records._outputs(), [], ""
     differs = np.zeros(masks.shape[1], bool)
@@ -175,7 +185,10 @@ def _look_at(records: MadryLab, versions: tuple[tuple[int, int], ...]) -> _Conte
 
 
 def _why_alike(mask: Mask, differs: Mask, models: list[str]) -> str:
-    """Return why nothing can be learnt from masks that differ from mask at differs; empty if it can."""
+    """Return why nothing can be learnt from the masks; empty if something can.
+
+    mask is the first mask; differs marks the points where any other mask differs from it.
+    """
     if mask.all() and not differs.any():
         return f"all masks keep every training point, {_NO_EFFECT}"
     if not differs.any():
@@ -197,9 +210,9 @@ def _fault(row: int, mask: np.ndarray, outputs: list[np.ndarray]) -> str:
 
 
 def _open(path: Path, kinds: str, dimensions: tuple[int, ...]) -> np.ndarray:
-    """Return the array in an .npy file, mapped.
+    """Return the memory-mapped array of an .npy file.
 
-    Raises DataError if it is missing, pickled, or of other kinds or dimensions.
+    Raises DataError if it is missing or pickled, or has another kind of dtype or number of dimensions.
     """
     try:
         found = map_npy(path)

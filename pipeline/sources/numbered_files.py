@@ -1,4 +1,4 @@
-"""Files that carry the number of their model in their name."""
+"""Files whose names contain the number of their model."""
 
 import functools
 import os
@@ -11,18 +11,18 @@ from pydantic import Field
 
 from pipeline.core.errors import DataError
 
-# What stands for the model's number in a pattern.
+# Placeholder of the model's number in a pattern.
 ID = "{id}"
 # The numbers of forget sets in the names of files, by their labels in the experiment.
 ForgetSetNumbers: TypeAlias = dict[str, Annotated[int, Field(ge=0, le=1_000_000)]]
 
 
 def numbered(folder: Path, pattern: str) -> Mapping[int, Path]:
-    """Return the files below folder that pattern names, by the number that stands for {id} in it, ascending.
+    """Return the files below folder that match pattern, by the number of their model, ascending.
 
-    pattern is a path below folder in which {id} stands once, for decimal digits. A folder is listed once
-    while it does not change. Raises DataError if two files have one number, such as 7 and 07; a folder that
-    does not exist holds no files.
+    pattern is a path below folder that contains {id} once, for decimal digits. An unchanged folder is listed
+    only once. A folder that does not exist holds no files. Raises DataError if two files have one number,
+    such as 7 and 07.
     """
     before, named, after = _split(pattern)
     where = folder / before
@@ -35,7 +35,7 @@ def numbered(folder: Path, pattern: str) -> Mapping[int, Path]:
 
 
 def check_pattern(pattern: str) -> None:
-    """Raise DataError unless {id} stands exactly once in pattern."""
+    """Raise DataError unless pattern contains {id} exactly once."""
     if pattern.count(ID) != 1:
         raise DataError(
             f"{pattern!r} names {pattern.count(ID)} places for {ID}; expected one, such as id_{ID}.pt"
@@ -45,7 +45,7 @@ def check_pattern(pattern: str) -> None:
 def same_numbers(files: Mapping[str, Mapping[int, Path]], remedy: str) -> list[int]:
     """Return the numbers that all kinds of files have, ascending.
 
-    Raises DataError naming one that only some of them have.
+    Raises DataError with the first number that only some kinds have.
     """
     everywhere = set.intersection(*(set(found) for found in files.values()))
     for kind, found in files.items():
@@ -60,7 +60,7 @@ def same_numbers(files: Mapping[str, Mapping[int, Path]], remedy: str) -> list[i
 
 
 def _split(pattern: str) -> tuple[str, str, str]:
-    """Return what of a pattern stands before, in and after the part of the path that holds {id}."""
+    """Return the parts of a pattern's path before the name with {id}, that name, and the parts after it."""
     check_pattern(pattern)
     parts: Sequence[str] = pattern.split("/")
     place = next(number for number, part in enumerate(parts) if ID in part)

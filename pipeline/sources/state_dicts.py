@@ -1,6 +1,6 @@
-"""State dicts in files of torch or safetensors.
+"""Reads and writes state dicts in files of torch or safetensors.
 
-The only place that calls torch.load, which never unpickles anything but tensors.
+Only this module calls torch.load, and it never unpickles anything but tensors.
 """
 
 import io
@@ -48,14 +48,14 @@ def read_state_dict(path: Path, *, entry: str = "") -> dict[str, Tensor]:
 
 
 def read_torch(path: Path) -> Any:
-    """Return what torch.save wrote to a file: tensors and plain containers of them.
+    """Return the tensors, and plain containers of them, that torch.save wrote to a file.
 
     Raises DataError if the file cannot be read or holds anything else, which is never unpickled.
     """
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    # A damaged file makes torch raise errors of about ten classes, among them pickle's own, which nothing
-    # here imports.
+    # For a damaged file torch raises about ten classes of errors, among them pickle's own, which this module
+    # does not import.
     except Exception as error:
         if "weights_only" in str(error):
             raise DataError(
@@ -82,9 +82,9 @@ def write_state_dict(state: Mapping[str, Tensor]) -> bytes:
 def renamed(state: Mapping[str, Tensor], keys: Mapping[str, str | None]) -> dict[str, Tensor]:
     """Return the tensors of state under the names of our model.
 
-    keys maps a name in the file, or what a name begins with up to a dot, to what stands in its place:
-    `{model: ""}` drops a leading `model.`, `{fc: null}` leaves out `fc` and all below it. The longest entry
-    that fits counts. Raises DataError if two tensors get one name.
+    keys maps a name in the file, or its beginning up to a dot, to the replacement: `{model: ""}` drops a
+    leading `model.`, and `{fc: null}` leaves out `fc` and everything below it. The longest entry that matches
+    counts. Raises DataError if two tensors get one name.
     """
     found: dict[str, Tensor] = {}
     for name, value in state.items():
@@ -100,9 +100,9 @@ def renamed(state: Mapping[str, Tensor], keys: Mapping[str, str | None]) -> dict
 
 
 def fitted(state: Mapping[str, Tensor], template: nn.Module, where: str) -> dict[str, Tensor]:
-    """Return state in the order and the dtypes of template's own; where says in messages what state is.
+    """Return state in the order and the dtypes of template's state; where names state in messages.
 
-    Raises DataError naming missing, extra and misshapen tensors.
+    Raises DataError with the names of missing, extra and misshapen tensors.
     """
     expected = template.state_dict()
     problems = _problems(state, expected)
@@ -122,7 +122,7 @@ def stacked(members: Sequence[Mapping[str, Tensor]]) -> States:
 
 
 def check_states(states: States, template: nn.Module, n_models: int) -> None:
-    """Raise DataError unless states hold the tensors of template for n_models."""
+    """Raise DataError unless states hold the tensors of template for n_models models."""
     expected = {name: (n_models, *value.shape) for name, value in template.state_dict().items()}
     found = {name: tuple(value.shape) for name, value in states.items()}
     if found != expected:

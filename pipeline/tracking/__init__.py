@@ -1,4 +1,4 @@
-"""What MLflow shows of a run: one parent run, a child run for each stage and each (unlearner, forget set).
+"""Shows a run in MLflow: one parent run, and a child run for each stage and each (unlearner, forget set).
 
 The store is the truth; tracking only mirrors it.
 """

@@ -1,6 +1,7 @@
-"""What MLflow shows of attribution.
+"""The page of attribution in MLflow.
 
-The score and its curve, R² of held-out models by block, the effects and examples of what helps and hurts.
+It shows LDS and its curve, R² on held-out models by block of points, the effects of forget sets, and the
+training points that help and hurt examples.
 """
 
 from collections.abc import Mapping
@@ -25,9 +26,9 @@ from pipeline.store.store import Store, TableRef
 def attribution_results(
     graph: Graph, store: Store, states: Mapping[str, NodeState], *, version: str
 ) -> Results:
-    """Return what the attribution child shows, from the tables of its nodes.
+    """Return the results that the attribution child shows, from the tables of its nodes.
 
-    What an experiment does not have is left out.
+    Results that an experiment does not have are left out.
     """
     scores, curves = states_of(states, ScoreNode), states_of(states, CurveNode)
     score = store.summary(scores[0].table) if scores else {}
@@ -55,7 +56,7 @@ def attribution_results(
 
 
 def _drawn(curve: CurveContent) -> bytes:
-    # Matplotlib is imported by whoever draws.
+    # Imported here, because only a drawn figure needs matplotlib.
     from pipeline.show.figures.curve_figure import curve_figure
     from pipeline.show.figures.theme import png
 
@@ -63,9 +64,9 @@ def _drawn(curve: CurveContent) -> bytes:
 
 
 def forget_curves(graph: Graph, store: Store, states: Mapping[str, NodeState]) -> dict[str, dict[int, float]]:
-    """Return P95 KLoM of each forget set by models as metrics whose steps are numbers of models.
+    """Return P95 KLoM of each forget set as metrics whose steps are numbers of models.
 
-    None where it was not measured.
+    Empty if it was not measured.
     """
     found = states_of(states, ForgetCurve)
     if not found:
@@ -80,16 +81,16 @@ def forget_curves(graph: Graph, store: Store, states: Mapping[str, NodeState]) -
 
 
 def _curves(curve: CurveContent) -> dict[str, dict[int, float]]:
-    """Return the score by models as metrics whose steps are numbers of models."""
+    """Return LDS and its interval as metrics whose steps are numbers of models."""
     lows, highs = zip(*curve.intervals, strict=True)
     series = {"lds_by_models": curve.lds, "lds_by_models_low": lows, "lds_by_models_high": highs}
     return {name: dict(zip(curve.n_models, values, strict=True)) for name, values in series.items()}
 
 
 def _effects(store: Store, states: Mapping[str, NodeState]) -> list[dict[str, Any]]:
-    """Return one row for each forget set.
+    """Return one row for each forget set: the predicted change of logits when it is removed.
 
-    How much its removal is predicted to change logits, and how sure that is, left out where it is not known.
+    Standard errors are left out if they are not known.
     """
     return [
         {"forget_set": state.node.forget_set, **_effect(store, state.table)}
@@ -131,7 +132,7 @@ def _influences(graph: Graph, store: Store, states: Mapping[str, NodeState]) -> 
 
 
 def _r2_by_block(graph: Graph, score: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the share of held-out models' variance explained, one row for each block of points."""
+    """Return the explained share of held-out models' variance, one row for each block of points."""
     layout, n_points = graph.experiment.store.layout, graph.examples.n_points
     spans = [layout.points(block, n_points) for block in range(layout.n_blocks(n_points))]
     values = score.get("r2_heldout_by_block", [])

@@ -1,4 +1,4 @@
-"""Which nodes make up which child run of MLflow; the nodes themselves name their child."""
+"""The child run of MLflow that shows each node; the nodes themselves name it."""
 
 from collections.abc import Mapping
 
@@ -24,12 +24,12 @@ def children_of(graph: Graph) -> dict[str, frozenset[str]]:
 def runs_of(graph: Graph) -> dict[str, ChildRun]:
     """Return the child runs of an experiment by name, in the order of their titles.
 
-    The parent is none of them.
+    The parent run is not among them.
     """
     found = {node.child.name: node.child for node in graph.nodes.values() if node.child is not None}
     return dict(sorted(found.items(), key=lambda pair: pair[1].title))
 
 
 def retrainings_of(states: Mapping[str, NodeState], n_done: Mapping[str, int]) -> float:
-    """Return what was trained so far, in models on all points: a model that sees half of them counts half."""
+    """Return the training done so far in retrainings; a model that sees half of the points counts half."""
     return float(sum(states[key].node.retrainings_per_unit * count for key, count in n_done.items()))

@@ -1,6 +1,6 @@
-"""What tables cost and who made them, from the side files beside their shards.
+"""The cost of tables and the hosts that made them, from the side files beside their shards.
 
-From a few of them, as a table may have 20,000.
+Only some side files are read, because a table may have 20,000.
 """
 
 import math
@@ -16,9 +16,10 @@ _MOST_SIDE_FILES = 32
 
 @dataclass(frozen=True, kw_only=True)
 class Spent:
-    """Core seconds, estimated where there are many shards; the hosts seen.
+    """Core seconds and hosts of some tables.
 
-    When the last shard seen was written, in seconds since the epoch.
+    Core seconds are an estimate if there are many shards. hosts and written_at come from the side files that
+    were read; written_at is the time of the latest shard among them, in seconds since the epoch.
     """
 
     core_seconds: float = 0.0
@@ -27,9 +28,9 @@ class Spent:
 
 
 def spent_on(store: Store, states: Iterable[NodeState], *, most: int = _MOST_SIDE_FILES) -> Spent:
-    """Return what nodes cost.
+    """Return the cost of nodes.
 
-    Of each table at most so many side files are read, evenly spread, the last one among them.
+    At most `most` side files of each table are read, evenly spread, the last one included.
     """
     total, hosts, moments = 0.0, set(), []
     for state in states:
@@ -45,6 +46,6 @@ def spent_on(store: Store, states: Iterable[NodeState], *, most: int = _MOST_SID
 
 
 def some(pieces: tuple[Piece, ...], most: int) -> tuple[Piece, ...]:
-    """Return at most so many of the pieces, evenly spread, the last one among them."""
+    """Return at most `most` of the pieces, evenly spread, the last one included."""
     every = math.ceil(len(pieces) / most) if most else 0
     return pieces[::-1][::every][::-1] if every else ()

@@ -1,4 +1,4 @@
-"""The connection to a tracker: lost as soon as it fails, tried again now and then, and both said once."""
+"""The connection to a tracker: retried at intervals after a failure, with one warning for each change."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -8,7 +8,10 @@ from pipeline.core.errors import PipelineError, TrackingError
 
 
 class Link:
-    """Whether a tracker answers. begin begins with it, or goes on with what was begun, and is called again every so many seconds while it is lost."""
+    """Knows whether a tracker answers.
+
+    begin begins a run or continues it. While the tracker is lost, begin is called again every retry_seconds.
+    """
 
     def __init__(
         self, begin: Callable[[], None], *, warn: Callable[[str], None], retry_seconds: float
@@ -19,11 +22,11 @@ class Link:
         self._next = 0.0
 
     def look(self) -> bool:
-        """Return whether the tracker answers; a lost one is tried again when it is time."""
+        """Return whether the tracker answers; retry a lost one if retry_seconds have passed."""
         return self.is_up or (time.monotonic() >= self._next and self.reach())
 
     def reach(self) -> bool:
-        """Return whether the tracker answers; a lost one is tried again now."""
+        """Return whether the tracker answers; retry a lost one now."""
         if not self.is_up:
             self._next = time.monotonic() + self._seconds
             with self.watched():
@@ -36,9 +39,9 @@ class Link:
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """Take a tracker that fails inside for lost, and a page that cannot be made for what it is.
+        """Handle errors raised inside; none of them ends the run.
 
-        Neither ends the run.
+        A TrackingError means that the tracker is lost. Any other error means that a page cannot be made.
         """
         try:
             yield
@@ -50,7 +53,7 @@ class Link:
                     "MLflow is shown nothing for now, the run goes on and tries again every "
                     f"{self._seconds:.0f} s: {error}"
                 )
-        # A page may fail in code that others wrote, whatever that raises; it must not cost the run.
+        # A page may run code of outside plug-ins, which may raise anything. That must not end the run.
         except Exception as error:
             said = str(error) if isinstance(error, PipelineError) else f"{type(error).__name__}: {error}"
             self._warn(f"a page of MLflow cannot be made, the run goes on: {said}")

@@ -1,6 +1,6 @@
-"""How a walk is shown.
+"""Forwards finished nodes, and progress every few seconds, to the tracking thread.
 
-It leaves what is done, and every few seconds how far it is, with the mirror, and goes on at once.
+The run does not wait for MLflow until it ends.
 """
 
 import time
@@ -22,8 +22,8 @@ from pipeline.tracking.tracker import Status, Tracker
 class TrackingListener(Listener):
     """Mirrors a run into a tracker.
 
-    A tracker that fails is said once and tried again; what it misses is logged later, by the next run at the
-    latest.
+    A tracker that fails is reported once and tried again. Missing results are logged later, by the next run
+    at the latest.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class TrackingListener(Listener):
 
     @property
     def run_id(self) -> str:
-        """The parent run's id, empty while it is not known."""
+        """The id of the parent run, empty while it is not known."""
         return self._mirror.run_id if self._mirror is not None else ""
 
     @override
@@ -69,7 +69,10 @@ class TrackingListener(Listener):
             self._mirror.show(child, dict(self._done))
 
     def end(self, status: Status, progress: Progress) -> None:
-        """End the parent run, children with failed shards as failed, once everything is shown or waiting for that has taken too long."""
+        """End the parent run, and children with failed shards as failed.
+
+        Waits until everything is shown, or until the time limits of the patience are reached.
+        """
         if self._mirror is None:
             return
         if progress.core_seconds or progress.failures:
@@ -88,9 +91,10 @@ def open_view(
     patience: MirrorPatience | None = None,
     is_shown: bool = True,
 ) -> TrackingListener:
-    """Return the listener that mirrors a run into MLflow, or into nothing where tracking is off or the run is not to be shown.
+    """Return the listener that mirrors a run into MLflow.
 
-    Raises ConfigError if the address cannot work.
+    It mirrors into nothing if tracking is off or is_shown is false. Raises ConfigError if the address cannot
+    work.
     """
     tracking = graph.experiment.tracking
     uri = tracking.uri if is_shown else "none"

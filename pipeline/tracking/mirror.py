@@ -1,6 +1,6 @@
-"""The thread that shows a run, so that a slow server or a dead one never holds up the walk.
+"""The thread that writes a run to MLflow, so that a slow or dead server never delays the run.
 
-What could not be shown stays due, and is tried again.
+Results that could not be written are tried again.
 """
 
 import threading
@@ -19,10 +19,10 @@ from pipeline.tracking.progress_samples import Sample, Samples
 from pipeline.tracking.tracker import Status, Tracker
 
 _States = Mapping[str, NodeState]
-# Side files read of each table to learn what it cost before this attempt: on an object store each is a
+# Side files read of each table to learn its cost before this attempt. On an object store each of them is a
 # request.
 FEW_SIDE_FILES = 4
-# A page that fails as often is its own trouble, and no reason to keep others waiting.
+# A page is dropped after this many failures, so that it does not delay the others.
 MOST_TRIES = 3
 LEFT = (
     "MLflow does not show everything yet; the next `dmm run`, even with nothing to compute, logs what is "
@@ -32,10 +32,11 @@ LEFT = (
 
 @dataclass(frozen=True, kw_only=True)
 class MirrorPatience:
-    """Seconds: between two requests with points of curves, between two tries to reach a tracker that is lost, and until an end is cut short.
+    """Intervals and time limits of the mirror, in seconds.
 
-    An end is cut short as a whole (end), sooner where nothing was shown for a while (silence), and after a
-    kill, as Ray gives a job it stops 3 s.
+    points is the time between two requests with points of curves, retry the time between two tries to reach a
+    lost tracker. The mirror stops waiting for the end of a run after `end` in total, or after `silence`
+    without progress. After a kill it waits for `killed`, because Ray gives a stopped job 3 s.
     """
 
     points: float = 5.0
@@ -47,7 +48,7 @@ class MirrorPatience:
 
 @dataclass(frozen=True, kw_only=True)
 class RunEnding:
-    """How a run ended, the states of all nodes then, and why children failed."""
+    """The end of a run: its status, the states of all nodes, and the errors of failed children."""
 
     status: Status
     states: _States
@@ -55,9 +56,9 @@ class RunEnding:
 
 
 class Mirror(threading.Thread):
-    """Shows finished children, and points of curves at most once in a while.
+    """Shows finished children, and points of curves at intervals.
 
-    Whoever walks only leaves things here, which takes no time.
+    The run only queues work here, which takes no time; only `finish` waits.
     """
 
     def __init__(
@@ -79,23 +80,23 @@ class Mirror(threading.Thread):
         self.is_complete = False
 
     def found(self, states: _States) -> None:
-        """Have the costs of what existed before this attempt looked up; states are those at its start."""
+        """Queue the reading of earlier attempts' costs; states are those at the start of this attempt."""
         self._first = states
 
     def show(self, child: str, done: _States) -> None:
-        """Have a child shown of which all nodes are done; done are all nodes that are."""
+        """Queue a child whose nodes are all done; done holds all finished nodes."""
         with self._lock:
             self._due[child] = done
         self._wake.set()
 
     def add(self, samples: Mapping[str, Sample]) -> None:
-        """Have points added to curves, some time."""
+        """Queue points of curves."""
         with self._lock:
             for child, sample in samples.items():
                 self._samples.add(child, sample)
 
     def finish(self, ending: RunEnding) -> None:
-        """Have everything shown that is left, and the run ended; wait for that, but not for ever."""
+        """Have the rest shown and the run ended, and wait for that up to the time limits."""
         self._heard = time.monotonic()
         until = self._heard + (self._patience.killed if ending.status == "KILLED" else self._patience.end)
         self._ending = ending
@@ -122,7 +123,7 @@ class Mirror(threading.Thread):
         self._end(self._ending)
 
     def _turn(self) -> None:
-        """Show what is due now, if the tracker can be reached."""
+        """Show finished children and points of curves, if the tracker can be reached."""
         if self._first:
             states, self._first = self._first, {}
             with self._link.watched():
@@ -138,9 +139,9 @@ class Mirror(threading.Thread):
             self._send_next()
 
     def _end(self, ending: RunEnding) -> None:
-        """Show everything that is left, after a kill only the last points, and end the run.
+        """Show everything that is left and end the run; after a kill show only the last points of the parent.
 
-        Stop at once where nobody can be reached.
+        Stop at once if the tracker cannot be reached.
         """
         is_killed = ending.status == "KILLED"
         models = [] if is_killed else self._pages.finished(ending.states)
@@ -165,7 +166,7 @@ class Mirror(threading.Thread):
         self._tracker.annotate(PARENT, self._pages.summary({}, status="RUNNING", links={}))
 
     def _conclude(self, ending: RunEnding) -> None:
-        """End the run; it is ended too where its summary cannot be made."""
+        """End the run, even if its summary cannot be made."""
         with self._link.watched():
             self._send(PARENT)
             for child, reason in ending.failures.items():
@@ -184,9 +185,9 @@ class Mirror(threading.Thread):
                 self.is_complete = not self._due
 
     def _show_next(self) -> None:
-        """Show the child that is due longest.
+        """Show the child that has waited longest.
 
-        If that fails it is due again, after the others, unless it failed too often.
+        If that fails, it is tried again after the others, at most MOST_TRIES times in all.
         """
         with self._lock:
             child, done = next(iter(self._due.items()))
@@ -211,9 +212,10 @@ class Mirror(threading.Thread):
             self._tracker.log(child, results)
 
     def _show_model(self, child: str, states: _States) -> None:
-        """Log a method's model.
+        """Log a model of a method.
 
-        Only at the end, as its export changes torch's modules for the whole process, which may be training.
+        This is done only at the end: the export changes torch's modules for the whole process, which may be
+        training.
         """
         version = self._pages.version(child, states)
         if self._tracker.logged_version(child) != version or self._tracker.has_model(child, version):
@@ -237,7 +239,7 @@ class Mirror(threading.Thread):
                 self._send(child)
 
     def _send(self, child: str) -> None:
-        """Send the points of a child in one request; if that fails they are kept."""
+        """Send the points of a child in one request; keep them if that fails."""
         with self._lock:
             samples = self._samples.take(child)
         if not samples:

@@ -1,4 +1,4 @@
-"""The table on top of each page in MLflow, filled from what the page shows."""
+"""The table on top of each page in MLflow, filled from the results of the page."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -32,7 +32,7 @@ PURPOSES = {
 
 
 def note_table(nodes: Iterable[Node], graph: Graph, results: Results) -> Table:
-    """Return the table of a child run that shows nodes, an empty one if it has none of its own kind."""
+    """Return the table of a child run that shows nodes; empty if there is none for its kind."""
     for node in nodes:
         match node:
             case Forget():
@@ -92,7 +92,7 @@ def _attribution(results: Results) -> Table:
 
 
 def _verdict(graph: Graph, results: Results) -> Table:
-    """Return every score of every judge, beside what retrained models come to."""
+    """Return every score of every judge, beside the scores of retrained models."""
     scores: dict[str, list[Score]] = {}
     for line in results.tables["scores"]:
         fields = {

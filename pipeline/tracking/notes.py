@@ -1,4 +1,4 @@
-"""Notes in Markdown on top of each page: what a reader sees first of a stage, and how to go on from there."""
+"""Notes in Markdown on top of each page: a summary of the stage, and how to continue from there."""
 
 import dataclasses
 import itertools
@@ -23,9 +23,9 @@ from pipeline.tracking.note_tables import note_table
 def note_of(
     run: ChildRun, graph: Graph, store: Store, states: Mapping[str, NodeState], results: Results
 ) -> str:
-    """Return what a child run is, what it made, what that cost, and where its tables are.
+    """Return the note of a child run: its purpose, its results, their cost, and the places of its tables.
 
-    Where MLflow would cut it off, the last rows of its table are left out.
+    If it is too long for MLflow, the last rows of its table are left out.
     """
     spent, nodes, unlearners = (
         spent_on(store, states.values()),
@@ -77,10 +77,8 @@ def parent_note(
 ) -> str:
     """Return the summary of an experiment.
 
-    A headline, the verdict on each forget set, the results, and links to its pages.
-
-    Where MLflow would cut it off, the links are left out, and then verdicts and results of the last forget
-    sets.
+    It holds a headline, the verdict on each forget set, the results, and links to its pages. If it is too
+    long for MLflow, the links are left out, and then verdicts and results of the last forget sets.
     """
     n_sections = range(len(table.sections), 0, -1)
     shorter = [dataclasses.replace(table, sections=table.sections[:count]) for count in n_sections] or [table]

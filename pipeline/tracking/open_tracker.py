@@ -1,4 +1,4 @@
-"""Which tracker a run gets.
+"""Opens the tracker of a run.
 
 Importing this module does not import MLflow (1.4 s): `open_tracker` does, and only if tracking is on.
 """
@@ -11,16 +11,15 @@ from pipeline.config.tracking_address import check_driver_installed, check_form
 from pipeline.core.errors import ConfigError
 from pipeline.tracking.tracker import NoTracker, Tracker
 
-# MLflow's own defaults wait four minutes for a server that is down; these give up within 5 s when it refuses
-# and 30 s when it is silent.
+# MLflow's own defaults wait four minutes for a server that is down. These give up within 5 s if it refuses
+# the connection and within 30 s if it is silent.
 MLFLOW_DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    # Whatever matters reaches us as an exception; below CRITICAL MLflow logs it a second time, with a
-    # traceback.
+    # Errors reach us as exceptions. Below CRITICAL MLflow logs them a second time, with a traceback.
     "MLFLOW_LOGGING_LEVEL": "CRITICAL",
 }
 
@@ -35,10 +34,10 @@ def open_tracker(
 ) -> Tracker:
     """Return the tracker at uri (see tracking_uri); artifacts above max_artifact_mb are logged by reference.
 
-    store_root is None where the store is no folder of this machine. Raises ConfigError if the address cannot
-    work. A server or a database is first asked by `begin`, which also creates the database. system_metrics
-    are of the driver's machine while it runs; MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING=false turns them off for
-    all.
+    store_root is None if the store is no folder of this machine. No server or database is contacted before
+    `begin`, which also creates the database. system_metrics are those of the driver's machine while it runs;
+    MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING=false turns them off for all. Raises ConfigError if the address
+    cannot work.
     """
     address = tracking_uri(uri, store_root=store_root)
     if address is None:
@@ -47,9 +46,8 @@ def open_tracker(
         os.environ.setdefault(variable, value)
     from pipeline.tracking.mlflow.mlflow_tracker import MlflowTracker
 
-    logging.getLogger("mlflow").setLevel(
-        os.environ["MLFLOW_LOGGING_LEVEL"]
-    )  # if something else imported MLflow before the variable was set
+    # Something else may have imported MLflow before the variable was set.
+    logging.getLogger("mlflow").setLevel(os.environ["MLFLOW_LOGGING_LEVEL"])
     return MlflowTracker(
         address,
         experiment=experiment,
@@ -62,9 +60,9 @@ def open_tracker(
 def tracking_uri(uri: str | None, *, store_root: Path | None, used_here: bool = True) -> str | None:
     """Return the address that uri stands for, None if tracking is off.
 
-    None means the environment's MLFLOW_TRACKING_URI, else an SQLite file in the store; "none" turns tracking
-    off. Raises ConfigError for an address that can never work, on this machine if it is used here, and for a
-    store that is no folder where nothing else is given.
+    None means the environment's MLFLOW_TRACKING_URI, and otherwise an SQLite file in the store; "none" turns
+    tracking off. Raises ConfigError if the address can never work, or cannot work on this machine if it is
+    used here. Raises ConfigError if no address is given and the store is no folder.
     """
     given = uri or os.environ.get("MLFLOW_TRACKING_URI") or ""
     default = (
@@ -87,9 +85,9 @@ def tracking_uri(uri: str | None, *, store_root: Path | None, used_here: bool = 
 
 
 def _artifact_root(address: str, store_root: Path | None) -> Path:
-    """Return where artifacts go if no server takes them.
+    """Return the folder of artifacts if no server takes them.
 
-    The store, or beside the database where the store is no folder.
+    It is in the store, or beside the database if the store is no folder.
     """
     beside = Path(address.removeprefix("sqlite:///")).parent if address.startswith("sqlite:///") else Path()
     return (store_root or beside).resolve() / "mlartifacts"

@@ -1,6 +1,6 @@
-"""The pages of a run in MLflow.
+"""The pages of a run in MLflow, built from the tables of the nodes of each child.
 
-What each child shows, put together from the tables of its nodes, and told apart by what they rest on.
+The version of a page is a digest of these tables; a page is logged again when its version changes.
 """
 
 import dataclasses
@@ -44,7 +44,7 @@ from pipeline.training.ensemble import Builder
 if TYPE_CHECKING:
     import torch
 
-# Increment when pages show something else: runs that were logged before are then logged again.
+# Increment when the content of pages changes: runs that were logged before are then logged again.
 REVISION = 5
 _WORDS = {
     "RUNNING": "Running",
@@ -56,7 +56,10 @@ _States = Mapping[str, NodeState]
 
 
 class Pages:
-    """What MLflow is to show of one experiment on one store; reads the store when asked, and never writes."""
+    """The MLflow pages of one experiment on one store.
+
+    They read the store when asked, and never write to it.
+    """
 
     def __init__(self, graph: Graph, store: Store) -> None:
         self.graph, self.store = graph, store
@@ -65,7 +68,7 @@ class Pages:
         self.titles = {child: run.title for child, run in self.runs.items()}
 
     def opening(self) -> dict[str, Any]:
-        """Return what a tracker is begun with."""
+        """Return the arguments for the `begin` of a tracker."""
         experiment, examples = self.graph.experiment, self.graph.examples
         dataset = DatasetSummary(
             name=plugin_name(experiment.dataset),
@@ -73,14 +76,15 @@ class Pages:
             n_train=examples.n_train,
             n_validation=examples.n_points - examples.n_train,
             n_classes=examples.n_classes,
-            # Only dtype and shape are shown, so that no input is read.
+            # Only dtype and shape are shown, so no input is read.
             inputs=np.broadcast_to(np.zeros((), examples.inputs.dtype), examples.inputs.shape),
             labels=examples.labels,
         )
         return {
             "config_digest": self.graph.digest,
             "name": experiment.name,
-            # By what it is judged may change, and MLflow keeps the parameters of a run as they were.
+            # Without the settings that may change, such as judges: MLflow never changes the parameters of a
+            # run.
             "params": experiment.model_dump(mode="json", exclude=set(BESIDE_IDENTITY)),
             "config_yaml": experiment.to_yaml(),
             "dataset": dataset,
@@ -89,7 +93,7 @@ class Pages:
         }
 
     def version(self, child: str, done: _States) -> str:
-        """Return the digest of everything that a child's page rests on."""
+        """Return the digest of all tables behind the page of a child."""
         return digest(
             [REVISION, sorted(str(done[key].folder) + done[key].table.digest for key in self.children[child])]
         )
@@ -109,7 +113,7 @@ class Pages:
         return dataclasses.replace(found, files=files, note=note, tags={**found.tags, **run.all_tags()})
 
     def finished(self, states: _States) -> list[str]:
-        """Return the children of which all nodes are done, in the order of their titles."""
+        """Return the children whose nodes are all done, in the order of their titles."""
         return [
             child
             for child in self.titles
@@ -117,7 +121,7 @@ class Pages:
         ]
 
     def summary(self, states: _States, *, status: str, links: Mapping[str, str]) -> str:
-        """Return the note of the parent run; states are those of all nodes, none while it runs."""
+        """Return the note of the parent run; states are those of all nodes, empty while it runs."""
         report = next(iter(states_of(states, ReportPage)), None)
         about = self.store.summary(report.table) if report is not None and report.status == "done" else {}
         n_done = sum(state.status == "done" for state in states.values())
@@ -141,7 +145,10 @@ class Pages:
         )
 
     def model(self, child: str, done: _States) -> "tuple[torch.nn.Module, np.ndarray] | None":
-        """Return the first unlearned model of a method that moves weights and inputs to try it on, None if none was saved."""
+        """Return the first unlearned model of a method that moves weights, and two inputs to try it on.
+
+        None if no model was saved.
+        """
         state = next(
             (done[key] for key in self.children[child] if key in done and _unlearns(done[key].node)), None
         )
@@ -178,5 +185,5 @@ class Pages:
 
 
 def _unlearns(node: Node) -> bool:
-    """Return whether a table holds the models that a method made, and not what a judge made of them."""
+    """Return whether a node holds the models of a method, and not models that a judge made from them."""
     return isinstance(node, Unlearn) and not isinstance(node, TrainFurther)

@@ -1,6 +1,6 @@
 """Curves of a run in progress.
 
-A point every few seconds for the parent and for each child that runs, kept until MLflow has taken them.
+The parent and each running child get a point every few seconds. Points are kept until MLflow has taken them.
 """
 
 import time
@@ -13,20 +13,26 @@ from pipeline.results.tracked import PARENT, Numbers, Point
 from pipeline.tracking.children import child_of, retrainings_of
 from pipeline.tracking.rate import Pace
 
-# A curve that nobody takes loses every second point at this length: an hour of silence is 720 points.
+# A curve that waits loses every second point at this length; an hour of silence is 720 points.
 MOST_POINTS = 720
 
 
 @dataclass(frozen=True)
 class Sample:
-    """What was seen at a moment (seconds since the epoch), so many seconds after this attempt began."""
+    """The metrics of a run at one moment.
+
+    seconds counts from the beginning of this attempt. moment is in seconds since the epoch.
+    """
 
     seconds: float
     moment: float
     metrics: Numbers
 
     def point(self, before: float) -> Point:
-        """Return it as a point whose step is whole seconds worked, those of earlier attempts (before) included."""
+        """Return the sample as a point of curves.
+
+        Its step is the whole seconds of work, with those of earlier attempts (before).
+        """
         return Point(
             step=int(before + self.seconds),
             moment=self.moment,
@@ -35,7 +41,7 @@ class Sample:
 
 
 class Samples:
-    """Points not taken yet, by child, those that wait longest first; never more than MOST_POINTS of each.
+    """Points that are not sent yet, by child, the longest waiting first; at most MOST_POINTS of each.
 
     Not safe for threads by itself.
     """
@@ -48,9 +54,9 @@ class Samples:
         return bool(self._waiting)
 
     def add(self, child: str, *samples: Sample) -> None:
-        """Keep samples of child, those given back before those that came since.
+        """Keep samples of child; samples that are given back come before newer ones.
 
-        Of too many every second one is dropped.
+        If there are too many, every second one is dropped.
         """
         waiting = self._waiting.setdefault(child, [])
         is_given_back = bool(waiting) and samples[0].seconds < waiting[0].seconds
@@ -59,13 +65,13 @@ class Samples:
             self._waiting[child] = waiting[::-1][::2][::-1]
 
     def take(self, child: str) -> list[Sample]:
-        """Return all that is kept of child, which is then no longer kept."""
+        """Remove and return all samples of child."""
         return self._waiting.pop(child, [])
 
     def next_child(self) -> str | None:
-        """Return whose turn it is, None if nothing is kept.
+        """Return the child whose turn it is, None if nothing is kept.
 
-        The parent's every other time, the others one after the other.
+        Every second turn is the parent's; the other children take turns in the rest.
         """
         others = [child for child in self._waiting if child != PARENT]
         is_parents = PARENT in self._waiting and (self._parent_is_next or not others)
@@ -74,9 +80,10 @@ class Samples:
 
 
 class Sampler:
-    """Turns the progress of a walk into samples.
+    """Turns the progress of a run into samples.
 
-    What is done, how fast, how long it will take, what failed and what it cost so far.
+    A sample says how much is done, how fast, how long the rest will take, how much failed, and the cost so
+    far.
     """
 
     def __init__(self) -> None:
@@ -85,13 +92,13 @@ class Sampler:
         self._made: dict[str, int] = {}
 
     def look(self, progress: Progress, spent_before: Mapping[str, float] | None) -> dict[str, Sample]:
-        """Return a sample of the parent, and of each child of which something runs.
+        """Return a sample of the parent, and of each child with running tasks.
 
-        spent_before are core seconds of earlier attempts by node, None while nobody knows.
+        spent_before holds core seconds of earlier attempts by node, None while they are not known.
         """
         for key in progress.wanted:
-            # What was merely found, as its parents are known now, is no pace: something of the node must have
-            # been computed.
+            # Units that were only found in the store, once the parents are known, do not count for the pace.
+            # Some units of the node must have been computed.
             grown = progress.n_done(key) - self._seen.get(key, 0)
             self._made[key] = self._made.get(key, 0) + (
                 grown if key in progress.core_seconds and key in self._seen else 0
@@ -130,8 +137,7 @@ class Sampler:
     ) -> dict[str, float | int]:
         nodes = [progress.states[key].node for key in keys]
         done = {key: progress.n_done(key) for key in keys}
-        # A group that trains is counted in models; any other in units, which are members, blocks of points or
-        # tables.
+        # A group that trains is counted in models, any other in units: members, blocks of points or tables.
         training = [node for node in nodes if node.trains] or nodes
         n_done, n_wanted = sum(done[node.key] for node in training), sum(node.n_units for node in training)
         under_way = sum((progress.under_way.get(node.key, 0.0) for node in training), start=0.0)

@@ -1,4 +1,4 @@
-"""How fast something grows: whatever is counted, over the last seconds."""
+"""The pace of a growing count over the last seconds."""
 
 from collections import deque
 
@@ -13,21 +13,21 @@ class Pace:
         self._marks: deque[tuple[float, float | int]] = deque()
 
     def update(self, now: float, count: float | int) -> float:
-        """Return units a second after count was seen at now, in seconds of any clock.
+        """Return units a second after count was seen at now, 0 while the pace is not known.
 
-        0 while none is known.
+        now is in seconds of any clock.
         """
         if not self._marks or self._marks[-1][1] != count:
             self._marks.append((now, count))
         while len(self._marks) > 2 and now - self._marks[0][0] > self._seconds:
             self._marks.popleft()
         (first, before), (last, after) = self._marks[0], self._marks[-1]
-        # Between two changes it is that of the changes; it falls when the next one takes longer than all of
+        # Between two changes the pace stays the same. It falls once the next change takes longer than all of
         # them did.
         seconds = max(last - first, now - last)
         return (after - before) / seconds if seconds > 0 else 0.0
 
     @staticmethod
     def seconds_left(left: float | int, pace: float) -> float | None:
-        """Return how long what is left takes at this pace, None while no pace is known."""
+        """Return the seconds that the remaining units take at this pace, None while no pace is known."""
         return left / pace if pace > 0 else None

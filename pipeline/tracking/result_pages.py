@@ -23,14 +23,14 @@ from pipeline.store.store import Store, TableRef
 from pipeline.tracking.attribution_page import forget_curves
 from pipeline.tracking.compute_cost import some, spent_on
 
-# Accuracies are read from this many shards of a population at most: each is a file of its own.
+# Accuracies are read from at most this many shards of a population, because each is a file of its own.
 MOST_SHARDS_READ = 256
 
 
 def results_of(graph: Graph, store: Store, states: Mapping[str, NodeState]) -> list[Result]:
-    """Return what judges say of each (unlearner, forget set), in the order of the config.
+    """Return the judges' results of each (unlearner, forget set), in the order of the config.
 
-    What no judge has judged yet is left out.
+    Pairs that no judge has judged yet are left out.
     """
     experiment, spending = graph.experiment, spending_of(graph.experiment, graph.examples)
     verdicts = {
@@ -61,7 +61,7 @@ def results_of(graph: Graph, store: Store, states: Mapping[str, NodeState]) -> l
 
 
 def result_rows(graph: Graph, store: Store, states: Mapping[str, NodeState]) -> list[dict[str, Any]]:
-    """Return one row for each (unlearner, forget set) that was judged, JSON-ready, in the order of the config."""
+    """Return one JSON-ready row for each judged (unlearner, forget set), in the order of the config."""
     return [result.to_json() for result in results_of(graph, store, states)]
 
 
@@ -81,9 +81,9 @@ def forget_results(graph: Graph, store: Store, version: str, states: Mapping[str
 
 
 def train_results(store: Store, version: str, states: Mapping[str, NodeState]) -> Results:
-    """Return how many models of each population there are, how well they do and what they cost.
+    """Return the number, the accuracy and the cost of the models of each population.
 
-    Of models from a source that left margins only, no accuracy is known.
+    If a source has only margins, the accuracy is not known.
     """
     rows: list[dict[str, Any]] = []
     for state in states.values():
@@ -116,12 +116,12 @@ def train_results(store: Store, version: str, states: Mapping[str, NodeState]) -
 
 
 def _population(node: Models) -> str:
-    """Return what tables call a population: its role, and its forget set if it belongs to one."""
+    """Return the name of a population in tables: its role, and its forget set if it belongs to one."""
     return node.role if node.forget_set is None else f"{node.role}/{node.forget_set}"
 
 
 def summary_results(store: Store, version: str, states: Mapping[str, NodeState]) -> Results:
-    """Return the finite numbers in the summaries of tables, for a child that has no page of its own kind."""
+    """Return the finite numbers in the summaries of tables, for a child without a page of its own kind."""
     metrics = {}
     for state in states.values():
         for name, value in store.summary(state.table).items():
@@ -133,7 +133,7 @@ def summary_results(store: Store, version: str, states: Mapping[str, NodeState])
 def verdict_results(
     graph: Graph, store: Store, version: str, verdict: VerdictNode, done: Mapping[str, NodeState]
 ) -> Results:
-    """Return what every judge says of one method, or of a second group of oracles, on one forget set."""
+    """Return the verdict of every judge on one method, or on a second group of oracles, on one forget set."""
     name, forget_set, experiment = verdict.method, verdict.forget_set, graph.experiment
     states = states_of(done, VerdictNode, forget_set=forget_set, method=name)
     found = {node.judge_label: state for state in states if isinstance(node := state.node, VerdictNode)}
@@ -181,15 +181,15 @@ def verdict_results(
 
 
 def metric_name(label: str, score: Score) -> str:
-    """Return what MLflow calls a score: statistic, judge and split.
+    """Return the name of a score in MLflow: statistic, judge and split.
 
-    A judge called as its statistic is named once.
+    If the judge has the name of the statistic, the name stands there once.
     """
     return "_".join(dict.fromkeys((score.statistic, label, score.split)))
 
 
 def _points(store: Store, state: NodeState, judged: Judged) -> np.ndarray | None:
-    """Return a judge's first values of points, None if it gives none."""
+    """Return the first column of a judge's values of points, None if it gives none."""
     column = judged.points_column
     return None if column is None else store.read(state.table, [column])[column].astype(np.float64)
 
@@ -214,7 +214,7 @@ def _score_rows(judged: Mapping[str, Judged]) -> list[dict[str, Any]]:
 
 
 def _snapshot_curves(judged: Mapping[str, Judged], spending: Spending) -> dict[str, dict[int, float]]:
-    """Return every score of every snapshot; the step of a value is the samples that each model had used."""
+    """Return every score of every snapshot; the step is the number of samples that each model had used."""
     curves: dict[str, dict[int, float]] = {}
     for label, one in judged.items():
         for snapshot in one.snapshots:
@@ -226,9 +226,9 @@ def _snapshot_curves(judged: Mapping[str, Judged], spending: Spending) -> dict[s
 
 
 def _snapshot_tables(judged: Mapping[str, Judged], spending: Spending) -> dict[str, list[dict[str, Any]]]:
-    """Return a table with a row for each snapshot, its cost and the headline of each judge by split.
+    """Return a table with a row for each snapshot: its cost and the headline of each judge by split.
 
-    There is no table without snapshots.
+    Without snapshots there is no table.
     """
     rows: dict[int, dict[str, Any]] = {}
     for label, one in judged.items():
@@ -241,7 +241,7 @@ def _snapshot_tables(judged: Mapping[str, Judged], spending: Spending) -> dict[s
 
 
 def _point_rows(points: Mapping[str, np.ndarray], ids: np.ndarray) -> list[dict[str, Any]]:
-    """Return a row for each forgotten point with the values of all judges, by falling values of the first."""
+    """Return a row for each forgotten point with the values of all judges, highest of the first on top."""
     if not points:
         return []
     first = next(iter(points.values()))
@@ -257,7 +257,7 @@ def _number(value: float) -> float | None:
 
 
 def _drawn(judge: Judge, judged: Judged, points: Mapping[str, np.ndarray]) -> bytes:
-    # Matplotlib is imported by whoever draws.
+    # Imported here, because only a drawn figure needs matplotlib.
     from pipeline.show.figures.points_figure import points_figure
     from pipeline.show.figures.theme import png
 
@@ -267,7 +267,7 @@ def _drawn(judge: Judge, judged: Judged, points: Mapping[str, np.ndarray]) -> by
 
 
 def report_results(graph: Graph, store: Store, version: str, done: Mapping[str, NodeState]) -> Results:
-    """Return what the whole experiment came to: the headline of every judge, the page and its figures."""
+    """Return the results of the whole experiment: the headline of every judge, the page and its figures."""
     results, state = results_of(graph, store, done), done[graph.get(ReportPage).key]
     headlines = {
         (result.forget_set, result.unlearner): {
@@ -301,7 +301,7 @@ def report_results(graph: Graph, store: Store, version: str, done: Mapping[str, 
 
 
 def figures_of(store: Store, state: NodeState) -> dict[str, bytes]:
-    """Return the figures beside a page, PNG by name."""
+    """Return the figures beside a page, as PNG by name."""
     folder, shard = state.table.folder, state.pieces[0].shard
     return {
         name.removesuffix(".png"): store.read_blob(folder, shard, name)
@@ -311,7 +311,10 @@ def figures_of(store: Store, state: NodeState) -> dict[str, bytes]:
 
 
 def manifest(store: Store, states: Mapping[str, NodeState]) -> bytes:
-    """Return where the tables behind a child run are: the store keeps them, MLflow points to them."""
+    """Return the places of the tables behind a child run, as JSON.
+
+    The store keeps the tables, and MLflow points to them.
+    """
     tables = {
         key: {"uri": f"{store.uri}/{state.folder}", "digest": state.table.digest}
         for key, state in states.items()

@@ -1,4 +1,4 @@
-"""What the studies of an experiment came to."""
+"""The results of the studies of an experiment."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ from pipeline.studies.base import Finished
 
 
 def finished(states: Mapping[str, NodeState], label: str | None = None) -> Finished:
-    """Return the finished tables of the study with this label, of all studies without one."""
+    """Return the finished tables of the study with this label, or of all studies without a label."""
     found = {}
     for key, state in states.items():
         node = state.node
@@ -21,12 +21,12 @@ def finished(states: Mapping[str, NodeState], label: str | None = None) -> Finis
 
 
 def study_results(graph: Graph, store: Store, states: Mapping[str, NodeState]) -> dict[str, Any]:
-    """Return what each study of an experiment came to, by its label; of one whose code fails, the error."""
+    """Return the results of each study of an experiment by label, or the error if its code fails."""
     found: dict[str, Any] = {}
     for label, study in graph.experiment.all_studies().items():
         try:
             found[label] = study.results(store, finished(states, label))
-        # A guest that fails must not take the results of its host along.
+        # A study that fails must not hide the results of the experiment.
         except PipelineError as error:
             found[label] = {"error": str(error)}
     return found

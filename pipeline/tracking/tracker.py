@@ -1,6 +1,6 @@
-"""What a run shows while it works, as an interface.
+"""The interface of trackers, which show a run while it works.
 
-The store is the truth, a tracker a view that only the driver writes and that may catch up later.
+The store is the truth. A tracker is a view that only the driver writes, and it may catch up later.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,10 +20,8 @@ Status = Literal["FINISHED", "FAILED", "KILLED"]
 class Tracker(Protocol):
     """One parent run for an experiment, and a child run for each stage and each (unlearner, forget set).
 
-    Never one for each model.
-
-    Every method may raise TrackingError. Nothing is lost then: `begin` again, at once or in the next run, and
-    log what is not there.
+    There is never a run for each model. Every method may raise TrackingError. Nothing is lost then: call
+    `begin` again, at once or in the next run, and log whatever is missing.
     """
 
     enabled: ClassVar[bool]
@@ -41,58 +39,57 @@ class Tracker(Protocol):
     ) -> str:
         """Reopen the parent run of this config, or create it under name, and return its id.
 
-        Comes before everything else.
-
-        params is the whole config, nested as it is; parameters, config_yaml and dataset are logged for a new
-        run only, tags every time. titles are what children are called, where that is not their name. Called
-        again after a TrackingError it goes on with the same attempt.
+        Call it before all other methods. A call after a TrackingError continues the same attempt. params is
+        the whole nested config. params, config_yaml and dataset are logged only for a new run, tags every
+        time. titles maps names of children to their titles, if these differ.
         """
         ...
 
     def last(self, metric: str) -> float:
         """Return the last value of a metric of the parent when it was reopened, 0 if there was none.
 
-        Costs nothing.
+        Sends no request.
         """
         ...
 
     def progress(self, child: str, points: Sequence[Point]) -> None:
         """Add points to the curves of child, in one request for every thousand values.
 
-        Steps must not fall back on resume.
+        Steps must not decrease when a run resumes.
         """
         ...
 
     def logged_version(self, child: str) -> str | None:
-        """Return the version of the results that child shows, None if it was never logged to its end.
+        """Return the version of the results that child shows, None if they were never logged completely.
 
-        Costs nothing.
+        Sends no request.
         """
         ...
 
     def log(self, child: str, results: Results) -> None:
-        """Show results in child and end it as finished; in PARENT, which `end` ends, they are only shown."""
+        """Show results in child and end it as finished; PARENT stays open until `end`."""
         ...
 
     def has_model(self, child: str, version: str) -> bool:
-        """Return whether the model of these results was logged to its end; costs nothing."""
+        """Return whether the model of these results was logged completely; sends no request."""
         ...
 
     def log_model(
         self, child: str, results: Results, *, name: str, module: "torch.nn.Module", input_example: np.ndarray
     ) -> None:
-        """Log a model, loadable without our code, to which the metrics of results, logged before, belong too.
+        """Log a model that loads without our code.
 
-        input_example (n, ...) holds at least two inputs, as a batch of one would fix the batch size.
+        The metrics of results, which were logged before, are attached to it too. input_example (n, ...) holds
+        at least two inputs, because a batch of one would fix the batch size.
         """
         ...
 
     def address(self, child: str) -> str:
-        """Return where the UI shows child, as a link for a note; empty if there is no such child yet."""
+        """Return the link to child in the UI, for a note; empty if there is no such child yet."""
         ...
 
     def annotate(self, child: str, note: str) -> None:
-        """Put a note, in Markdown, on top of child, which is a run that exists or PARENT."""
+        """Put a note in Markdown on top of child, which is an existing run or PARENT."""
         ...
 
     def fail(self, child: str, reason: str) -> None:
@@ -100,12 +97,12 @@ class Tracker(Protocol):
         ...
 
     def end(self, status: Status) -> None:
-        """End the parent run, and with it the children that are still running."""
+        """End the parent run and the children that are still running."""
         ...
 
 
 class NoTracker:
-    """Tracking turned off. `enabled` tells callers not to draw figures that nobody will see."""
+    """The tracker that does nothing; `enabled` tells callers to draw no figures for it."""
 
     enabled: ClassVar[bool] = False
 
@@ -124,21 +121,21 @@ class NoTracker:
         return ""
 
     def last(self, metric: str) -> float:
-        """Return 0: there was none."""
+        """Return 0, because nothing was logged."""
         return 0.0
 
     def progress(self, child: str, points: Sequence[Point]) -> None:
         """Do nothing."""
 
     def logged_version(self, child: str) -> str | None:
-        """Return None: nothing was ever logged."""
+        """Return None, because nothing was logged."""
         return None
 
     def log(self, child: str, results: Results) -> None:
         """Do nothing."""
 
     def has_model(self, child: str, version: str) -> bool:
-        """Return False: nothing was ever logged."""
+        """Return False, because nothing was logged."""
         return False
 
     def log_model(
@@ -147,7 +144,7 @@ class NoTracker:
         """Do nothing."""
 
     def address(self, child: str) -> str:
-        """Return nothing: nobody shows it."""
+        """Return an empty address."""
         return ""
 
     def annotate(self, child: str, note: str) -> None:

@@ -1,6 +1,6 @@
-"""Experiments side by side.
+"""The figure that shows experiments side by side, with one panel for each forget set.
 
-A row for each method, a mark for each experiment, the floor of each as a line; one panel for each forget set.
+A panel has a row for each method, a mark for each experiment, and a line at the floor of each experiment.
 """
 
 import math
@@ -17,10 +17,11 @@ from pipeline.results.formatting import in_unit
 from pipeline.show.figures.theme import COLOURS, canvas, shorten, themed
 
 _COLUMNS = 3
-# Inches: of a row of marks, above, between and below the panels, and left of them for the labels of methods.
+# Inches: the height of a row of marks; the space above, between and below the panels; the space left of them
+# for the labels of methods.
 _ROW, _TOP, _BETWEEN, _BOTTOM, _LEFT = 0.27, 0.35, 0.75, 0.85, 1.55
 WIDTH = 11.0
-# Shape and dashes tell experiments apart as well as colour does, for print and for colour-blind readers.
+# Shape and dashes distinguish experiments as well as colour does, for print and for colour-blind readers.
 Dashes = tuple[int, tuple[int, ...]]
 _MARKS: tuple[tuple[str, str, Dashes], ...] = (
     ("o", "accent", (0, ())),
@@ -29,15 +30,15 @@ _MARKS: tuple[tuple[str, str, Dashes], ...] = (
     ("D", "flipped", (0, (6, 2, 1, 2))),
     ("v", "muted", (0, (2, 3))),
 )
-# From this value on, figures are written at the left of their marks on a logarithmic axis.
+# On a logarithmic axis, values from this one on are written at the left of their marks.
 ROOMY = 4.0
 TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 
 
 def comparison_figure(comparison: Comparison) -> Figure:
-    """Return the headline of every method in every experiment, with intervals.
+    """Return the figure of the headline of every method in every experiment, with intervals.
 
-    The axis of what is counted in floors is logarithmic.
+    The axis is logarithmic if scores are counted in floors.
     """
     sets, n_experiments = comparison.sets, len(comparison.names)
     labels = list(dict.fromkeys(method.label for one in sets for method in one.methods))
@@ -65,14 +66,14 @@ def comparison_figure(comparison: Comparison) -> Figure:
 
 
 def mark(place: int) -> tuple[str, str, Dashes]:
-    """Return the shape, colour and dashes of an experiment; from the sixth on they come again."""
+    """Return the shape, colour and dashes of an experiment; they repeat from the sixth on."""
     return _MARKS[place % len(_MARKS)]
 
 
 class _Axis:
     """The horizontal axis.
 
-    Logarithmic from below every mark and floor to the worst value, or linear over all of them.
+    It is logarithmic from below every mark and floor to the worst value, or linear over all of them.
     """
 
     def __init__(self, comparison: Comparison) -> None:
@@ -90,7 +91,7 @@ class _Axis:
         ]
         self.is_log = comparison.counts_floors and worst is not None
         if self.is_log and worst is not None:
-            # Intervals may be cut here, since near 0 a logarithm would give them all the room.
+            # Intervals may be cut here, because near 0 they would take all the space of a logarithmic axis.
             self.low, self.high = (
                 max(min((value for value in values if value > 0), default=0.1) / 2, TICKS[0]),
                 worst,
@@ -116,22 +117,22 @@ class _Axis:
         ax.axvline(self.high, color=COLOURS["quiet"], linewidth=0.8)
 
     def within(self, value: float) -> float:
-        """Return where a value lies.
+        """Return the position of a value on the axis.
 
-        What is no number lies at the far end, never where it would look good.
+        A value that is not a number lies at the worse end, where it does not look good.
         """
         if math.isnan(value):
             return self.low if self._content.floor.better == "higher" else self.high
         return float(np.clip(value, self.low, self.high))
 
     def is_far(self, x: float) -> bool:
-        """Return whether a mark has more room at its left."""
+        """Return whether there is more space at the left of a mark."""
         middle = math.sqrt(self.low * self.high) if self.is_log else (self.low + self.high) / 2
         return x > (ROOMY if self.is_log else middle)
 
 
 def _floor(scores: Mapping[str, Scores]) -> float:
-    """Return what retraining comes to by the first judge."""
+    """Return the first judge's score of retraining."""
     first = next(iter(scores.values())).rows[0]
     return first.value if first.reference is None else first.reference
 
@@ -174,7 +175,7 @@ def _draw_entry(ax: Axes, entry: Entry, y: float, shape: str, colour: str, axis:
     low, high = (max(end, axis.low) for end in score.interval or (x, x))
     ax.plot([low, high], [y, y], color=colour, linewidth=1.6, alpha=0.45, solid_capstyle="round", zorder=3)
     ax.plot([x], [y], shape, markersize=6, markerfacecolor=colour, markeredgecolor=COLOURS["paper"], zorder=4)
-    # Beside the mark on whichever side there is room.
+    # The value stands on the side of the mark with more space.
     (at, away, side) = (min(x, low), -6, "right") if axis.is_far(x) else (max(x, high), 6, "left")
     ax.annotate(
         in_unit(score.value, score.unit),

@@ -1,4 +1,4 @@
-"""The page that compares experiments: one HTML file that needs nothing beside it, as a report.
+"""The page that compares experiments: one HTML file that needs no other file.
 
 Equal comparisons give equal bytes.
 """
@@ -19,7 +19,7 @@ from pipeline.show.score_tables import distance
 
 @dataclass(frozen=True)
 class Card:
-    """What the page says first of one forget set."""
+    """The summary of one forget set at the top of the page."""
 
     content: ComparedSet
     title: str
@@ -29,7 +29,7 @@ class Card:
 def render_comparison(comparison: Comparison) -> str:
     """Return the comparison as HTML.
 
-    In words first, then the figure, the tables, and the settings that differ.
+    It starts with words, followed by the figure, the tables, and the settings that differ.
     """
     lead = lead_label(comparison)
     return (

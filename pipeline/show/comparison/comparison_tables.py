@@ -1,6 +1,6 @@
 """The tables of a comparison, filled from its content.
 
-The headline of every judge and the cost in each experiment, and the settings that differ.
+They show the headline of every judge and the cost in each experiment, and the settings that differ.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,7 +26,7 @@ from pipeline.show.tables import (
 
 
 def compared_table(comparison: Comparison, lead: str | None) -> Table:
-    """Return every number of a comparison; lead is the method that the words follow."""
+    """Return every number of a comparison; lead is the method that the words are about."""
     return Table(
         columns=(
             word_column("Unlearner"),
@@ -49,9 +49,9 @@ def settings_table(comparison: Comparison) -> Table:
 
 
 def headline_table(comparison: Comparison) -> Table:
-    """Return the headline of every method in every experiment, in brackets what retraining comes to.
+    """Return the headline of every method in every experiment, for a terminal.
 
-    What a terminal shows.
+    The score of retraining stands in brackets.
     """
     floor = comparison.floor
 
@@ -140,7 +140,7 @@ def _entry(entry: Entry | None, judges: Mapping[str, Judge]) -> Iterator[Cell]:
 
 
 def _score(scores: Scores | None, judge: Judge, warnings: Sequence[str]) -> Cell:
-    """Return the headline on the split that matters most, the other splits in small print."""
+    """Return the headline on the split that matters most, with the other splits in small print."""
     if scores is None:
         return Cell()
     first, *others = scores.of(scores.headline).values()

@@ -1,6 +1,6 @@
-"""What a comparison says in words.
+"""A comparison in words.
 
-Floors differ between experiments, so a method is as near to retraining as it is few floors away.
+Floors differ between experiments, so the distance of a method to retraining is counted in floors.
 """
 
 from pipeline.results.comparison_content import ComparedSet, Comparison, distances, lead_label, nearest
@@ -8,7 +8,10 @@ from pipeline.results.formatting import listed
 
 
 def headline(comparison: Comparison) -> str:
-    """Return how far the lead method is from retraining in each experiment, and in which it is nearest on which sets."""
+    """Return in words how far the lead method is from retraining in each experiment.
+
+    For each forget set it also names the experiment in which the method is nearest.
+    """
     label, names = lead_label(comparison), comparison.names
     if label is None:
         return (
@@ -35,7 +38,7 @@ def headline(comparison: Comparison) -> str:
 
 
 def nearness(comparison: Comparison, one: ComparedSet, label: str) -> str:
-    """Return in which experiment a method is nearest to retraining, or that the nearest two are level."""
+    """Return in words where a method is nearest to retraining, or that the nearest two are level."""
     where, two = nearest(comparison, one, label), len(comparison.names) == 2
     return (
         f"about as near in {'both' if two else 'the nearest two'}"

@@ -1,7 +1,4 @@
-"""The figure that decides.
-
-The headline score against the cost of a request, one panel for each forget set.
-"""
+"""The headline score against the cost of a request, with one panel for each forget set."""
 
 import math
 from collections.abc import Sequence
@@ -18,12 +15,12 @@ from pipeline.show.figures.snapshot_curves import SnapshotCurve, boxes_along, dr
 from pipeline.show.figures.theme import COLOURS, canvas, shorten, themed
 
 _COLUMNS = 3
-# The slot for 0 as a share of the logarithmic part of the cost axis, and the decades below which each has a
-# second tick.
+# The width of the slot for 0, as a share of the logarithmic part of the cost axis. If there are fewer decades
+# than FEW, each has a second tick.
 SLOT, FEW = 0.18, 2.2
 # Inches above, between and below the panels, for titles, axes and the legend.
 _TOP, _BETWEEN, _BOTTOM = 0.3, 0.85, 0.8
-# Shape and fill carry the role as well as colour does, for print and for colour-blind readers.
+# Shape and fill show the role as well as colour does, for print and for colour-blind readers.
 MARKERS = {
     Role.DATAMODEL: ("o", "accent", True, "uses the datamodel"),
     Role.RIVAL: ("s", "rival", True, "needs no datamodel"),
@@ -35,7 +32,10 @@ RETRAIN = ("D", "oracle", True, "retraining, at the floor")
 
 
 def cost_figure(sets: Sequence[SetContent]) -> Figure:
-    """Return the headline against the fraction of one retraining, with intervals, what retraining comes to as a band, and the worst value as a line."""
+    """Return the figure of the headline against the fraction of one retraining, with intervals.
+
+    The score of retraining is a band, and the worst value is a line.
+    """
     n_columns = min(len(sets), _COLUMNS)
     n_lines = -(-len(sets) // n_columns)
     costs = [row.cost.fraction for content in sets for row in content.judged]
@@ -53,7 +53,7 @@ def cost_figure(sets: Sequence[SetContent]) -> Figure:
         for number, content in enumerate(sets):
             ax = figure.add_subplot(n_lines, n_columns, number + 1)
             _draw_panel(ax, content, scale, values)
-            # The panels of a line share the vertical axis.
+            # The panels of a row share the vertical axis.
             ax.set_ylabel(values.label if number % n_columns == 0 else "")
             ax.tick_params(labelleft=number % n_columns == 0)
             _label_points(ax, content, scale, values, 66 // n_columns)
@@ -62,16 +62,16 @@ def cost_figure(sets: Sequence[SetContent]) -> Figure:
 
 
 class _Scale:
-    """The cost axis: logarithmic from the cheapest to the dearest cost, with one slot at the left for 0."""
+    """The cost axis: logarithmic from the lowest to the highest cost, with one slot at the left for 0."""
 
     def __init__(self, fractions: Sequence[float]) -> None:
         positive = [fraction for fraction in fractions if fraction > 0 and math.isfinite(fraction)]
-        # One tick lies left of a retraining at least.
+        # At least one tick lies left of one retraining.
         self.first = min(-1.0, math.log10(min(positive, default=0.1)))
         self.last = max(0.0, math.log10(max(positive, default=1.0)))
 
     def position(self, fraction: float) -> float:
-        """Return where a cost lies; one decade is one unit, one retraining is 0."""
+        """Return the position of a cost; one decade is one unit, and one retraining is at 0."""
         return math.log10(fraction) if fraction > 0 else self.first - SLOT * (self.last - self.first)
 
     @property
@@ -81,7 +81,7 @@ class _Scale:
         return self.position(0.0) - room / 2, self.last + room / 2
 
     def ticks(self) -> dict[float, str]:
-        """Return the ticks: nothing, then every decade, and 3 in each where decades are few."""
+        """Return the ticks: 0, then every decade, and 3 in each decade if there are few."""
         within = {
             decade + part
             for decade in range(math.floor(self.first), math.floor(self.last) + 1)
@@ -124,12 +124,12 @@ def _draw_panel(ax: Axes, content: SetContent, scale: _Scale, values: ScoreAxis)
 
 
 def _position(row: MethodRow, content: SetContent, scale: _Scale, values: ScoreAxis) -> tuple[float, float]:
-    """Return where a row lies; what is no number lies at the worst value, never where it would look good."""
+    """Return the position of a row; a score that is not a number lies at the worst value."""
     return scale.position(row.cost.fraction), values.within(content.main_of(row).value)
 
 
 def _curves(content: SetContent, scale: _Scale, values: ScoreAxis) -> list[SnapshotCurve]:
-    """Return the way of each row that has more snapshots than its last; rows of one role are numbered."""
+    """Return the curve of each row with more than one snapshot; rows of one role are numbered."""
     unmoved = (row for row in content.judged if row.role == Role.NOTHING)
     start = next((_position(row, content, scale, values) for row in unmoved), None)
     curves: list[SnapshotCurve] = []
@@ -156,7 +156,7 @@ def _mark(ax: Axes, x: float, y: float, shape: str, colour: str, *, filled: bool
 
 
 def _label_points(ax: Axes, content: SetContent, scale: _Scale, values: ScoreAxis, n_letters: int) -> None:
-    """Write each label where it is free, with a hairline to its point if it had to move."""
+    """Write each label in free space, with a thin line to its point if it had to move."""
     floor, rows = content.reference, content.judged
     points = [*(_position(row, content, scale, values) for row in rows), (0.0, floor)]
     labels = [
@@ -194,7 +194,10 @@ def _label_points(ax: Axes, content: SetContent, scale: _Scale, values: ScoreAxi
 
 
 def _move(ax: Axes, text: Text, box: Box, x: float) -> None:
-    """Write text into box, flush with the side that is nearer to x, so that a narrower font than measured leaves no gap there."""
+    """Write text into box, flush with the side that is nearer to x.
+
+    A font narrower than measured then leaves no gap on this side.
+    """
     side, anchor = (
         ("left", box.left + 1)
         if box.left > x

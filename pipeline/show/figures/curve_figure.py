@@ -1,6 +1,6 @@
-"""LDS against the number of subset models, and what forgetting by prediction alone comes to.
+"""LDS, and P95 KLoM of forgetting by prediction alone, against the number of subset models.
 
-Whether more of them would help.
+The figure shows whether more subset models would help.
 """
 
 import math
@@ -16,21 +16,20 @@ from pipeline.show.figures.score_axis import prepare_root_axis
 from pipeline.show.figures.theme import COLOURS, canvas, shorten, themed
 from pipeline.show.report.attribution_words import curve_words
 
-# Sets up to which each line is named; with more, names would lie on each other.
+# Lines are named for at most this many sets; with more, the names would overlap.
 _MOST_NAMED = 6
 HUES = ("accent", "rival", "ink", "flipped", "quiet", "muted")
-# Shapes of the marks, which tell lines apart in print and for colour-blind readers.
+# Shapes of the marks, which distinguish lines in print and for colour-blind readers.
 SHAPES = ("o", "s", "^", "D", "v", "P")
-# Inches of the figure with forgetting, and of the room below it for axis and legend.
+# Inches: the height of the figure with forgetting, and the space below it for axis and legend.
 FORGETTING, LEGEND = 6.6, 1.2
 
 
 def curve_figure(curve: CurveContent, forgetting: Sequence[ForgetCurveContent] = ()) -> Figure:
-    """Return LDS with its interval at every number of models, each twice the one before.
+    """Return the figure of LDS with its interval at every number of models, each twice the one before.
 
-    The last doubling is what the title is about.
-
-    forgetting is drawn below, if there is any: P95 KLoM of the logits that are predicted for each forget set.
+    The title is about the last doubling. If forgetting is given, it is drawn below: P95 KLoM of the logits
+    that are predicted for each forget set.
     """
     lows, highs = zip(*curve.intervals, strict=True)
     with themed():
@@ -70,7 +69,7 @@ def curve_figure(curve: CurveContent, forgetting: Sequence[ForgetCurveContent] =
 
 
 def _draw_forgetting(ax: Axes, forgetting: Sequence[ForgetCurveContent]) -> None:
-    """Draw a line for each set, and the medians of what retrained models and those left as they are come to."""
+    """Draw a line for each set, and the medians of retrained models and of doing nothing."""
     _by_models(ax, forgetting[0].n_models)
     named = len(forgetting) <= _MOST_NAMED
     for number, one in enumerate(forgetting):
@@ -94,7 +93,7 @@ def _draw_forgetting(ax: Axes, forgetting: Sequence[ForgetCurveContent]) -> None
     ax.set_title(
         "Forgotten points, if the predictions were the outputs (DM-Direct)", loc="left", fontsize=9.5
     )
-    # Below the axis it covers no line.
+    # Below the axis the legend covers no line.
     ax.legend(
         fontsize=8,
         ncols=2,
@@ -106,7 +105,7 @@ def _draw_forgetting(ax: Axes, forgetting: Sequence[ForgetCurveContent]) -> None
 
 
 def _by_models(ax: Axes, n_models: Sequence[int]) -> None:
-    """Make the horizontal axis one of models, each number twice the one before."""
+    """Set up the horizontal axis for numbers of models, each twice the one before."""
     ax.set_xscale("log", base=2)
     ax.set_xticks(n_models, [f"{count:,}" for count in n_models])
     ax.xaxis.set_minor_locator(NullLocator())

@@ -1,6 +1,6 @@
-"""What removing a forget set will change.
+"""The predicted effect of removing a forget set on margins.
 
-Margins before and as predicted after, point by point, beside what retraining came to where that is known.
+Each point shows its margin before the removal, as predicted after it, and after retraining if that is known.
 """
 
 from collections.abc import Sequence
@@ -14,15 +14,15 @@ from pipeline.results.attribution_content import ChangeContent, ForecastContent
 from pipeline.show.figures.influence_figure import grey_range, show
 from pipeline.show.figures.theme import COLOURS, canvas, shorten, themed
 
-# Points shown of the forget set, and of all others.
+# Points shown at most: of the forget set, and of all others.
 _MOST = 16
 _ROW, _TOP, _BOTTOM = 0.3, 0.36, 0.82
 
 
 def forecast_figure(content: ForecastContent) -> Figure:
-    """Return two panels of the points that change most, forgotten and other ones.
+    """Return two panels of the points that change most: forgotten points and others.
 
-    Each a line from before to after with two standard errors if known.
+    Each point is a line from before to after, with two standard errors if known.
     """
     panels = {"forgotten points": content.forget[:_MOST], "others that change most": content.others[:_MOST]}
     panels = {title: changes for title, changes in panels.items() if changes}
@@ -82,7 +82,7 @@ def _draw_panel(
 
 
 def _draw_change(ax: Axes, row: int, change: ChangeContent) -> None:
-    """Draw one line; what is not finite is left out."""
+    """Draw the line of one point; values that are not finite are left out."""
     if not np.isfinite([change.before, change.after]).all():
         return
     reach = 2 * change.standard_error

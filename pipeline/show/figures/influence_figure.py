@@ -1,4 +1,7 @@
-"""One point beside the training points that help it and those that hurt it, as pictures with their weights; as bars where inputs are no images."""
+"""One point beside the training points that help it and those that hurt it, with their weights.
+
+The points are pictures, or bars if the inputs are no images.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,9 +17,9 @@ from pipeline.show.figures.theme import COLOURS, canvas, shades, shorten, themed
 from pipeline.show.tables import number
 
 _COLUMNS = 8
-# Inches of a line of tiles with what is written under them, and of the heading above the lines.
+# Inches: the height of a line of tiles with the text under them, and of the heading above the lines.
 LINE, HEADING = 1.52, 0.3
-# Points pictured on either side; a table can be longer.
+# Points pictured at most on each side; a table can be longer.
 _MOST = 24
 HEADINGS = {
     "helpful": "help most: without one of them the {output} falls",
@@ -26,7 +29,10 @@ COLOUR = {"helpful": "accent", "harmful": "rival"}
 
 
 def influence_figure(content: InfluenceContent) -> Figure:
-    """Return the target at the left, the helpful training points in lines above the harmful ones, each with its weight and standard error."""
+    """Return a figure of the target at the left, and lines of helpful points above harmful ones.
+
+    Each training point is shown with its weight and standard error.
+    """
     sides = {
         name: side[:_MOST] for name, side in (("helpful", content.helpful), ("harmful", content.harmful))
     }
@@ -34,9 +40,9 @@ def influence_figure(content: InfluenceContent) -> Figure:
 
 
 def about_target(content: InfluenceContent) -> list[str]:
-    """Return what is said of the target.
+    """Return the texts about the target.
 
-    What it is, its label, what is attributed and how much of that is understood, and what red means.
+    They name the point, its label, the attributed output, R² of the datamodel for it, and the meaning of red.
     """
     point = content.target
     r2 = [] if content.r2 is None else [f"R² {number(content.r2, 2)} on held-out models"]
@@ -58,7 +64,7 @@ def grey_range(points: Sequence[PointContent]) -> tuple[float, float]:
 
 
 def show(ax: Axes, point: PointContent, grey: tuple[float, float]) -> None:
-    """Draw the image of a point, if it is one, into axes that show nothing else."""
+    """Draw the image of a point, if it has one, into axes that show nothing else."""
     ax.set_axis_off()
     if point.image is not None:
         ax.imshow(shades(point.image, *grey), cmap="gray", vmin=0, vmax=1, interpolation="bicubic")
@@ -142,8 +148,8 @@ def _draw_tile(
 ) -> None:
     ax = figure.add_subplot(cell)
     show(ax, weight.point, grey)
-    # A bar as long as the weight, for the eye; the figure under it for the reader. What a point adds to
-    # itself would dwarf all others.
+    # The bar shows the size of the weight, and the number stands under it. The weight of a point on itself is
+    # cut, because all other bars would be tiny beside it.
     share = min(abs(weight.weight) / strongest, 1.0)
     ax.plot(
         [0, 1],
@@ -242,7 +248,7 @@ def _heading(side: str, content: InfluenceContent) -> str:
 
 
 def _name(point: PointContent, content: InfluenceContent) -> str:
-    """Return id and label, or that it is the target itself."""
+    """Return id and label, or a note that the point is the target itself."""
     return (
         f"#{point.id}, itself"
         if _is_itself(point, content)

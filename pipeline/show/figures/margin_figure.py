@@ -1,6 +1,6 @@
 """Margins of single forgotten points before unlearning, after it, and under retraining.
 
-What one number of KLoM stands for.
+They show what one value of KLoM means.
 """
 
 from collections.abc import Sequence
@@ -35,9 +35,8 @@ _Edges = Float[np.ndarray, " n_edges"]
 def margin_figure(content: SetContent) -> Figure | None:
     """Return histograms of the worst and the median forgotten point under up to three unlearners.
 
-    None without any unlearner.
-
-    Worst and median are by the values of the row that the report follows (`chosen_row`), the first shown.
+    None without any unlearner. Worst and median are by the values of the first row shown, which is the row
+    that the report follows (`chosen_row`).
     """
     rows = _shown(content)
     if not rows:
@@ -91,7 +90,7 @@ def margin_figure(content: SetContent) -> Figure | None:
 
 
 def _point_title(content: SetContent, row: MethodRow, point: int) -> str:
-    """Return what the first judge says of a point, nothing where it says nothing."""
+    """Return the first judge's value of a point as text, empty if there is none."""
     value = float(row.points[point])
     return "" if np.isnan(value) else f"{content.points_title} {in_unit(value, content.main.unit)}"
 
@@ -145,7 +144,7 @@ def _draw_histograms(
 ) -> None:
     """Draw the three samples.
 
-    What lies far from before and oracle is counted in words, so that no outlier squeezes the rest.
+    Values far from before and oracle are counted in words, so that no outlier squeezes the rest.
     """
     ax.stairs(_shares(oracle, edges), edges, fill=True, color=COLOURS["oracle"], alpha=0.38)
     ax.stairs(_shares(before, edges), edges, color=COLOURS["quiet"], linewidth=1.1, linestyle=(0, (3, 2)))
@@ -176,7 +175,7 @@ def _draw_histograms(
 
 
 def _edges(before: _Sample, oracle: _Sample, after: _Sample) -> _Edges:
-    """Return bins over before and oracle, widened to after by at most their own range on either side."""
+    """Return bins over before and oracle, extended to after by at most their own range on each side."""
     fixed = np.concatenate([before, oracle])
     fixed = fixed[np.isfinite(fixed)]
     low, high = (float(fixed.min()), float(fixed.max())) if len(fixed) else (-1.0, 1.0)

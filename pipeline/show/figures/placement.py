@@ -1,6 +1,6 @@
-"""Where labels go beside their points so that none covers another.
+"""Places labels beside their points so that no label covers another.
 
-Boxes in pixels in, boxes out, nothing drawn.
+Input and output are boxes in pixels; nothing is drawn.
 """
 
 import math
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 _GAP = 4.0
-# Rows that a label moves away at most to uncover one box of a line.
+# A label moves at most this many rows to uncover one box of a line.
 COVERED = 1.0
 
 
@@ -21,7 +21,7 @@ class Box(NamedTuple):
     top: float
 
     def overlaps(self, other: "Box") -> bool:
-        """Say whether the two share any area."""
+        """Return whether the two boxes share any area."""
         return (
             self.left < other.right
             and other.left < self.right
@@ -30,7 +30,7 @@ class Box(NamedTuple):
         )
 
     def is_within(self, other: "Box") -> bool:
-        """Say whether the box lies in other whole."""
+        """Return whether the box lies completely in other."""
         return (
             self.left >= other.left
             and self.right <= other.right
@@ -47,11 +47,11 @@ def place(
     *,
     lines: Sequence[Box] = (),
 ) -> list[Box]:
-    """Return one box for each label, (width, height) in sizes, near its point, inside frame and free of obstacles and of each other.
+    """Return one box for each label, near its point and inside frame, free of obstacles and other labels.
 
-    Labels are placed from the top down, each right or left of its point or above or below it. A label moves
-    away rather than cover lines, which are small boxes, but not far. A label that finds no free place stays
-    beside its point.
+    sizes holds (width, height) of each label. Labels are placed from the top down, each right or left of its
+    point, or above or below it. A label moves a short way to avoid covering lines, which are small boxes. A
+    label that finds no free place stays beside its point.
     """
     placed: dict[int, Box] = {}
     for index in sorted(range(len(points)), key=lambda i: (-points[i][1], points[i][0])):
@@ -63,9 +63,9 @@ def place(
 def _nearest(
     choices: Sequence[tuple[float, Box]], taken: Sequence[Box], lines: Sequence[Box], frame: Box
 ) -> Box:
-    """Return the choice whose rows away, with COVERED for each box of a line under it, are fewest.
+    """Return the cheapest choice: it costs its rows away, plus COVERED for each box of a line under it.
 
-    The first if none is free.
+    The first choice if none is free.
     """
     _, found = choices[0]
     least = math.inf
@@ -83,9 +83,9 @@ def _nearest(
 def _choices(
     point: tuple[float, float], size: tuple[float, float], frame: Box
 ) -> Iterator[tuple[float, Box]]:
-    """Yield (rows away, box) by growing distance: beside the point, then a row up or down, then two ….
+    """Yield (rows away, box) by growing distance: beside the point, then up or down by half rows.
 
-    The right side before the left.
+    The right side comes before the left.
     """
     (x, y), (width, height) = point, size
     n_rows = int((frame.top - frame.bottom) / height) + 1

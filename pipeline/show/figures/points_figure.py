@@ -1,6 +1,6 @@
-"""What a judge says of single points by split.
+"""A judge's values of single points by split.
 
-How many of them have which value, which one number for a split hides.
+The figure shows how many points have which value; one number for a split hides this.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,10 @@ COLOUR_OF_SPLIT = {"forget": "rival", "retain": "accent", "validation": "oracle"
 
 
 def points_figure(points: Mapping[str, Float[np.ndarray, " _"]], *, title: str, unit: str) -> Figure:
-    """Return the share of points at or below each value, a line for each split with its 95th percentile marked; what is not finite is left out."""
+    """Return the share of points at or below each value, with one line for each split.
+
+    The 95th percentile of each split is marked. Values that are not finite are left out.
+    """
     with themed():
         figure = canvas(6.4, 3.4)
         figure.subplots_adjust(0.11, 0.15, 0.975, 0.86)

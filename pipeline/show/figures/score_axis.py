@@ -1,7 +1,4 @@
-"""The axis of a score in a figure.
-
-Its range, its scale, what retraining comes to, and the worst value there is.
-"""
+"""The axis of a score in a figure: its range, its scale, the score of retraining, and the worst value."""
 
 import math
 from collections.abc import Sequence
@@ -16,7 +13,7 @@ from pipeline.results.formatting import in_unit
 from pipeline.results.report_content import SetContent
 from pipeline.show.figures.theme import COLOURS
 
-# Near 0 is what matters of a score that is better the lower it is, so its axis grows with the square root.
+# If lower scores are better, values near 0 matter most, so the axis grows with the square root.
 ROOT_TICKS = (0, 0.5, 1, 2, 4, 6, 8, 10)
 # Ticks of values that are all below 1.
 SMALL_TICKS = (0, 0.1, 0.25, 0.5, 0.75)
@@ -26,7 +23,7 @@ SMALL_TICKS = (0, 0.1, 0.25, 0.5, 0.75)
 class ScoreAxis:
     """The vertical axis for scores from low to top, in a unit.
 
-    A score that is better the lower it is, and has a worst value, begins at 0 and ends there.
+    If lower scores are better and there is a worst value, it runs from 0 to the worst value.
     """
 
     label: str
@@ -38,7 +35,7 @@ class ScoreAxis:
 
     @classmethod
     def of(cls, sets: Sequence[SetContent]) -> "ScoreAxis":
-        """Return the axis that holds the headline of every row of some forget sets, and what retraining comes to."""
+        """Return the axis that holds the headline of every row of some forget sets, and of retraining."""
         first = sets[0]
         scores = [content.main_of(row) for content in sets for row in content.judged] + [
             content.main for content in sets
@@ -64,7 +61,7 @@ class ScoreAxis:
 
     @property
     def _ends(self) -> tuple[float, float]:
-        """The ends of the axis, with some room beyond the scores."""
+        """The ends of the axis, with some space beyond the scores."""
         room = 0.13 * (self.top - self.low)
         return self.low if self._is_rooted else self.low - room, self.top + room
 
@@ -79,7 +76,7 @@ class ScoreAxis:
         ax.set_ylim(*self._ends)
 
     def band(self, content: SetContent) -> tuple[float, float]:
-        """Return the values that cannot be told from what retraining comes to."""
+        """Return the range of values that cannot be told from retraining."""
         reference, tolerance = content.reference, self.yardstick.tolerance(content.main)
         low, top = self._ends
         if self.better == "lower":
@@ -87,7 +84,7 @@ class ScoreAxis:
         return reference - tolerance, reference + tolerance if self.better == "nearer" else top
 
     def draw_worst(self, ax: Axes) -> None:
-        """Draw the worst value there is, where the axis reaches it."""
+        """Draw a line at the worst value, if the axis reaches it."""
         worst = self.yardstick.worst
         if worst is None or not self._is_rooted:
             return
@@ -101,7 +98,7 @@ class ScoreAxis:
         ax.text(1, worst + 0.026 * worst, f"ceiling {self.text(worst)}", **place)
 
     def within(self, value: float) -> float:
-        """Return where a value lies; what is no number lies at the worst end."""
+        """Return the position of a value; a value that is not a number lies at the worst end."""
         if math.isnan(value):
             return self.low if self.better == "higher" else self.top
         return min(max(value, self.low), self.top)
@@ -112,7 +109,7 @@ class ScoreAxis:
 
 
 def prepare_root_axis(ax: Axes, top: float, end: float) -> None:
-    """Make the vertical axis of values up to top grow with their square root, from 0 to end."""
+    """Set up the vertical axis from 0 to end for values up to top, growing with the square root."""
     ax.set_yscale("function", functions=(np.sqrt, np.square))
     ticks = [tick for tick in (ROOT_TICKS if top > 1 else SMALL_TICKS) if tick < top]
     ax.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
@@ -120,7 +117,7 @@ def prepare_root_axis(ax: Axes, top: float, end: float) -> None:
 
 
 def _range(scores: Sequence[Score]) -> tuple[float, float]:
-    """Return the ends of values and intervals, widened where they meet."""
+    """Return the ends of values, intervals and references, widened if the two are equal."""
     ends = [end for score in scores for end in (score.value, *(score.interval or ())) if math.isfinite(end)]
     ends += [score.reference for score in scores if score.reference is not None]
     low, top = min(ends, default=0.0), max(ends, default=1.0)

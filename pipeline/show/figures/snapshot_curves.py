@@ -1,4 +1,4 @@
-"""Lines through the snapshots of each method, for the figure of quality against cost."""
+"""Lines through the snapshots of each method, for the figure of score against cost."""
 
 import itertools
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from pipeline.show.figures.theme import COLOURS
 
 # Methods of one role share a colour; their lines differ by dashes.
 DASHES: tuple[Any, ...] = ("-", (0, (4, 1.6)), (0, (1.2, 1.2)), (0, (5, 1.6, 1.2, 1.6)))
-# Pixels between two small marks at least: of those that would touch, only the first is drawn.
+# Pixels between two small marks at least; of marks that would touch, only the first is drawn.
 APART = 9.0
 # Pixels between two boxes along a line, and half the size of each.
 STRIDE, HALF = 8.0, 2.5
@@ -21,10 +21,10 @@ _Place = tuple[float, float]
 
 
 class SnapshotCurve(NamedTuple):
-    """Places (x, y) of the snapshots of one method, in order, and how they look.
+    """The places (x, y) of the snapshots of one method, in order, and their look.
 
-    start: the place of the models before unlearning, if it is known. number: how many methods of the same
-    colour come before this one.
+    start is the place of the models before unlearning, if it is known. number counts the methods of the same
+    colour before this one.
     """
 
     places: Sequence[_Place]
@@ -40,7 +40,7 @@ class SnapshotCurve(NamedTuple):
 
 
 def draw_curve(ax: Axes, curve: SnapshotCurve) -> None:
-    """Draw the line through the snapshots with small marks; a fainter line leads there from the start."""
+    """Draw the line through the snapshots with small marks, and a fainter line from the start to it."""
     x, y = np.array(curve.places).T
     colour = COLOURS[curve.colour]
     if curve.start is not None:
@@ -52,7 +52,10 @@ def draw_curve(ax: Axes, curve: SnapshotCurve) -> None:
 
 
 def _marked(pixels: np.ndarray) -> list[int]:
-    """Return which snapshots get a small mark: not the last, which has the large one, nor close ones."""
+    """Return the snapshots that get a small mark.
+
+    The last one has the large mark. Snapshots close to another mark get none.
+    """
     kept: list[int] = []
     for number, place in enumerate(pixels[:-1]):
         neighbours = [*(pixels[other] for other in kept), pixels[-1]]
@@ -62,7 +65,7 @@ def _marked(pixels: np.ndarray) -> list[int]:
 
 
 def boxes_along(ax: Axes, places: Sequence[_Place]) -> list[Box]:
-    """Return small boxes in pixels along the line through places, which labels keep clear of."""
+    """Return small boxes in pixels along the line through places, for labels to avoid."""
     boxes = []
     for (x0, y0), (x1, y1) in itertools.pairwise(ax.transData.transform(places)):
         n_steps = max(1, int(np.hypot(x1 - x0, y1 - y0) / STRIDE))

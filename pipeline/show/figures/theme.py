@@ -1,6 +1,4 @@
-"""How figures look, and how a drawn figure leaves.
-
-As PNG on white, or as SVG whose colours follow the page into the dark.
+"""The look of figures, and their output as PNG on white or as SVG that follows the page's dark mode.
 
 Equal figures give equal bytes, whatever the user's own matplotlib settings are.
 """
@@ -19,8 +17,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.image import imsave
 
-# Each colour is a CSS variable of the page, which has a second set for the dark; the values here are what
-# PNGs show.
+# Each colour is a CSS variable of the page, which has a second set for dark mode. PNGs show the values here.
 COLOURS = {
     "ink": "#1b2230",
     "muted": "#5d6675",
@@ -33,8 +30,7 @@ COLOURS = {
     "flipped": "#a3361f",
 }
 PNG_DPI = 160
-# matplotlib's settings are those of the whole process: two threads that draw at once would leave each other
-# theirs.
+# matplotlib's settings belong to the whole process: two threads that draw at once would mix them up.
 _DRAWING = threading.RLock()
 STYLE = {
     "axes.edgecolor": COLOURS["line"],
@@ -59,13 +55,13 @@ STYLE = {
 
 @contextmanager
 def themed() -> Iterator[None]:
-    """Draw figures inside this: our style over matplotlib's defaults, the caller's own settings untouched."""
+    """Draw figures inside this: our style over matplotlib's defaults; the caller's settings stay."""
     with _DRAWING, style.context(["default", STYLE]):
         yield
 
 
 def canvas(width: float, height: float) -> Figure:
-    """Return an empty figure of width × height inches that belongs to no window system and no global state."""
+    """Return an empty figure of width × height inches, free of any window system and global state."""
     figure = Figure(figsize=(width, height))
     FigureCanvasAgg(figure)
     return figure
@@ -80,9 +76,9 @@ def png(figure: Figure) -> bytes:
 
 
 def svg(figure: Figure, description: str) -> str:
-    """Return a drawn figure as an <svg> element for the page, read aloud as description.
+    """Return a drawn figure as an <svg> element for the page; screen readers read description.
 
-    Its text stays text, in the page's font.
+    Text stays text, in the font of the page.
     """
     content = io.StringIO()
     with themed(), style.context({"svg.hashsalt": description}):
@@ -101,7 +97,7 @@ def svg(figure: Figure, description: str) -> str:
 
 
 def image_png(image: Shaped[np.ndarray, "height width *channels"], low: float, high: float) -> bytes:
-    """Return one image as PNG of its own size: grey or colour, low shown as black and high as white."""
+    """Return one image as PNG in its own size, grey or colour; low is black and high is white."""
     content = io.BytesIO()
     imsave(
         content,
@@ -122,7 +118,7 @@ def shades(image: Shaped[np.ndarray, "..."], low: float, high: float) -> Shaped[
 
 
 def shorten(label: str, n_letters: int) -> str:
-    """Return label cut in its middle to n_letters, so that both ends, where labels differ, stay readable."""
+    """Return label cut in its middle to n_letters; both ends, where labels differ, stay readable."""
     if len(label) <= n_letters:
         return label
     head = (n_letters - 1) * 2 // 3

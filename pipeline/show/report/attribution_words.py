@@ -1,11 +1,11 @@
-"""Attribution in words: what removing a forget set will change, and whether more subset models would help."""
+"""Attribution in words: the predicted effect of a removal, and whether more subset models would help."""
 
 from pipeline.results.attribution_content import CurveContent, ForecastContent
 from pipeline.results.formatting import signed
 
 
 def forecast_words(content: ForecastContent) -> list[str]:
-    """Return what is predicted for the forgotten points and, if known, what retraining came to."""
+    """Return the prediction for the forgotten points in words and, if known, the result of retraining."""
     split = content.splits["forget"]
     if split.median_before is None or split.median_after is None:
         return ["Nothing can be predicted of the forgotten points: their margins are not finite."]
@@ -29,7 +29,7 @@ def forecast_words(content: ForecastContent) -> list[str]:
 
 
 def curve_words(curve: CurveContent) -> str:
-    """Return whether more subset models would help, by what the last doubling gained."""
+    """Return in words whether more subset models would help, by the gain of the last doubling."""
     before, last = curve.n_models[-2:]
     verdict = "more models would help" if curve.last_gain >= curve.worthwhile else "more would hardly help"
     return (

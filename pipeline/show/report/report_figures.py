@@ -1,6 +1,6 @@
-"""Every figure of a report as PNG by name, for those who show them elsewhere.
+"""Every figure of a report as PNG by name, for use outside the page.
 
-The page draws the same ones as SVG.
+The page draws the same figures as SVG.
 """
 
 import math
@@ -23,8 +23,8 @@ MAX_IMAGES = 60
 def figures(report: Report) -> dict[str, bytes]:
     """Return PNG bytes by name, without suffix.
 
-    They are `<first judge>_against_cost`, `lds_by_models` where there is a curve, and for each forget set
-    `margins_<set>`, `forgotten_<set>` where inputs are images, and with a datamodel `predicted_<set>` and
+    The names are `<first judge>_against_cost`, `lds_by_models` if there is a curve, and for each forget set
+    `margins_<set>`, `forgotten_<set>` if inputs are images, and with a datamodel `predicted_<set>` and
     `influences_<set>_<point>`.
     """
     drawn = (
@@ -45,7 +45,7 @@ def figures(report: Report) -> dict[str, bytes]:
 
 
 def shown_points(content: SetContent) -> list[int]:
-    """Return the forgotten points that a report pictures, those worst forgotten by the row it follows first."""
+    """Return the forgotten points that a report pictures, worst first by the row that it follows."""
     row = chosen_row(content)
     order = np.arange(len(content.ids)) if row is None else ranked_points(content, row)
     return [int(point) for point in order[:MAX_IMAGES]]
@@ -76,6 +76,6 @@ def image_figure(content: SetContent) -> Figure | None:
 
 
 def _file_name(label: str, number: int) -> str:
-    """Return label if it is fit for a file name, else what is left of it, told apart by number."""
+    """Return label if it is fit for a file name, else its usable letters with number to make it unique."""
     clean = re.sub(r"[^A-Za-z0-9_.-]+", "_", label)
     return label if clean == label else f"{clean[:40]}_{number}"

@@ -1,4 +1,4 @@
-"""The page: one HTML file that needs nothing beside it, no network, no script.
+"""The report page: one HTML file that needs no other file, no network and no script.
 
 Equal reports give equal bytes.
 """
@@ -35,7 +35,7 @@ from pipeline.show.tables import Table
 
 @dataclass(frozen=True)
 class Tile:
-    """One forgotten image: a data URI and what is written under it."""
+    """One forgotten image: a data URI and the text under it."""
 
     source: str
     id: int
@@ -45,7 +45,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class _Section:
-    """What the page shows of one forget set."""
+    """The part of the page for one forget set."""
 
     content: SetContent
     verdict: Verdict
@@ -60,7 +60,7 @@ class _Section:
 
 
 def render(report: Report) -> str:
-    """Return the report as HTML: verdict first, then table, figures, images, and what it took."""
+    """Return the report as HTML: verdict first, then table, figures, images, and the cost of all models."""
     sections = [_section(content, number) for number, content in enumerate(report.sets)]
     title = report.sets[0].title if report.sets else "Scores"
     costs = (
@@ -102,7 +102,7 @@ def render(report: Report) -> str:
 
 
 def templates() -> Environment:
-    """Return the templates of all pages; what they are given is escaped, and what they miss is an error."""
+    """Return the templates of all pages; they escape all values, and a missing value is an error."""
     made = template_environment()
     made.filters |= {"nats": formatting.nats}
     return made

@@ -1,6 +1,6 @@
 """The tables of a report, filled from its content.
 
-All numbers, forecasts, populations and the datamodel's score.
+They show all numbers, forecasts, populations and the score of the datamodel.
 """
 
 from collections.abc import Mapping, Sequence
@@ -42,9 +42,9 @@ KINDS = {
 
 
 def key_figures(content: SetContent) -> tuple[tuple[str, str], ...]:
-    """Return (value, what it is): the headline of doing nothing, the winner and retraining.
+    """Return (value, its description): the headline of doing nothing, of the winner and of retraining.
 
-    What the winner costs.
+    The cost of the winner comes last.
     """
     nothing, winner = best_of(content, Role.NOTHING), judge(content).winner
     before = [] if nothing is None else [(content.shown(nothing), "doing nothing")]
@@ -102,7 +102,7 @@ def _section(content: SetContent, number: int, columns: Sequence[ScoreColumn], *
 
 
 def _costs(request: float, with_share: float, *, shares: bool) -> tuple[float, ...]:
-    """Return the cells of costs; shares: any request has a share of a datamodel or an oracle to pay."""
+    """Return the cells of costs; shares tells whether any request pays for a datamodel or an oracle."""
     return (request, with_share) if shares else (request,)
 
 
@@ -120,9 +120,9 @@ def _row(
 
 
 def forecast_table(splits: Mapping[str, SplitForecast]) -> Table:
-    """Return what a datamodel predicted of removing a set, by split, and what retraining came to if that is known.
+    """Return the datamodel's prediction of removing a set, by split, and the result of retraining if known.
 
-    Columns of which nothing is known are left out.
+    Columns without any known value are left out.
     """
     columns = (
         word_column("Points"),
@@ -173,7 +173,7 @@ def _forecast(name: str, split: SplitForecast) -> tables.Row:
 
 
 def populations_table(populations: tuple[PopulationContent, ...]) -> Table:
-    """Return what each population took; the column of times is left out where none was measured."""
+    """Return the models and cost of each population; without measured times there is no such column."""
     columns = [
         word_column("Population"),
         number_column("Models"),
@@ -191,7 +191,7 @@ def populations_table(populations: tuple[PopulationContent, ...]) -> Table:
 
 
 def attribution_table(content: AttributionContent) -> Table:
-    """Return how good the datamodel is, a measure in each row; what was not measured is said to be so."""
+    """Return the quality of the datamodel, one measure in each row, `not measured` if it is missing."""
     blocks = content.r2_by_block
     ends = f"{number(min(blocks), 2)} to {number(max(blocks), 2)}" if len(blocks) > 1 else ""
     lds = Cell(value="not measured")

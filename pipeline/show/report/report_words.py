@@ -1,6 +1,6 @@
-"""The verdict on a forget set: a headline, key figures and caveats.
+"""The verdict on a forget set in words: a headline, key figures and caveats.
 
-Whatever else is known stands in the table.
+All other results are in the table.
 """
 
 import math
@@ -11,7 +11,7 @@ from pipeline.results.formatting import in_unit, listed, of_retraining, percent
 from pipeline.results.report_content import Role, SetContent, are_level, best_of, harmed_splits
 from pipeline.show.report.verdict import Finding, SetOutcome, judge
 
-# What is said over all sets, and of one.
+# Words for all sets together, and for one set.
 SAID = {
     SetOutcome.REACHED: (
         "a cheap method reaches the floor of retraining",
@@ -37,7 +37,7 @@ SAID = {
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is said of one forget set."""
+    """The verdict on one forget set in words."""
 
     label: str
     outcome: SetOutcome
@@ -78,7 +78,7 @@ def summary(verdicts: Sequence[Verdict]) -> str:
 
 
 def _contest(finding: Finding, content: SetContent) -> list[str]:
-    """Return how far the winner comes, and how it compares with the best of the other kind."""
+    """Return how far the winner gets, and how it compares with the best of the other kind."""
     winner, coverage = finding.winner, finding.coverage
     if winner is None:
         return []
@@ -106,7 +106,7 @@ def _contest(finding: Finding, content: SetContent) -> list[str]:
 
 
 def _lesson(finding: Finding, content: SetContent) -> list[str]:
-    """Return whether predicting or matching falls short, where a bound gets much further than the datamodel."""
+    """Return whether prediction or matching falls short, if a bound gets much further than the datamodel."""
     bound, predictor = (best_of(content, role) for role in (Role.BOUND, Role.PREDICTOR))
     half = (
         math.nan

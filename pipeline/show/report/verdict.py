@@ -1,4 +1,4 @@
-"""How the best cheap method does on a forget set, by the headline of the first judge alone."""
+"""Judges the best cheap method on a forget set, by the headline of the first judge alone."""
 
 import math
 from dataclasses import dataclass
@@ -6,13 +6,13 @@ from enum import StrEnum
 
 from pipeline.results.report_content import CHEAP, MethodRow, Role, SetContent, best, best_of
 
-# Share of the way from doing nothing to the floor: above the first a method is close, below the second it
+# Shares of the way from doing nothing to the floor: from the first on a method is close, below the second it
 # fails.
 MOST_OF_THE_WAY, LITTLE_OF_THE_WAY = 0.9, 0.25
 
 
 class SetOutcome(StrEnum):
-    """How the best cheap method does."""
+    """The outcome of the best cheap method."""
 
     REACHED = "reached"
     CLOSE = "close"
@@ -27,8 +27,8 @@ class SetOutcome(StrEnum):
 class Finding:
     """The outcome and its rows.
 
-    Winner is the better of datamodel and rival, the best cheap rows of their kinds; coverage is NaN if
-    unknown.
+    datamodel and rival are the best cheap rows of their kinds, and winner is the better of the two. coverage
+    is NaN if unknown.
     """
 
     outcome: SetOutcome
@@ -39,9 +39,9 @@ class Finding:
 
 
 def judge(content: SetContent) -> Finding:
-    """Return what the rows of a forget set show.
+    """Return the finding on a forget set.
 
-    Coverage is the share of the way from doing nothing to the floor.
+    Its coverage is the share of the way from doing nothing to the floor.
     """
     datamodel, rival = (best_of(content, role, below=CHEAP) for role in (Role.DATAMODEL, Role.RIVAL))
     nothing, winner = (

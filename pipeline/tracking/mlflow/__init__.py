@@ -1,1 +1,1 @@
-"""The tracker that writes to MLflow. Nothing else imports MLflow."""
+"""The tracker that writes to MLflow; nothing else imports MLflow."""

@@ -1,6 +1,6 @@
-"""Results as files in the forms that MLflow's UI can show.
+"""Writes results as files in the forms that MLflow's UI can show.
 
-What is too large becomes a reference, so that no upload stalls a run.
+Content that is too large is replaced by a reference, so that no upload stalls a run.
 """
 
 import csv
@@ -22,7 +22,10 @@ _Rows = Sequence[Mapping[str, Any]]
 
 
 def write_artifacts(results: Results, folder: Path, *, max_bytes: int) -> list[str]:
-    """Write tables, figures and files of results below folder and return the paths of the tables that the UI can show; an empty table is left out."""
+    """Write tables, figures and files of results below folder.
+
+    Returns the paths of the tables that the UI can show. An empty table is left out.
+    """
     shown = []
     for name, rows in results.tables.items():
         if rows:
@@ -37,7 +40,10 @@ def write_artifacts(results: Results, folder: Path, *, max_bytes: int) -> list[s
 
 
 def table_csv(rows: _Rows) -> str:
-    """Return rows as CSV; the columns are all keys in the order of their first appearance, a missing value is an empty cell."""
+    """Return rows as CSV.
+
+    The columns are all keys in the order of their first appearance. A missing value is an empty cell.
+    """
     text = io.StringIO()
     writer = csv.DictWriter(text, _columns(rows), lineterminator="\n")
     writer.writeheader()
@@ -53,7 +59,7 @@ def table_json(rows: _Rows) -> str:
 
 
 def _write(folder: Path, name: str, content: bytes | Path, max_bytes: int) -> bool:
-    """Put content, or a reference to it if it is too large, and return whether it is the content itself."""
+    """Write content, or a reference to it if it is too large; return whether the content was written."""
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     n_bytes = content.stat().st_size if isinstance(content, Path) else len(content)

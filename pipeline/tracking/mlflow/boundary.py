@@ -1,7 +1,4 @@
-"""Where MLflow begins.
-
-What fails beyond this line is a TrackingError, what fails on our side of it stays the defect it is.
-"""
+"""The boundary to MLflow: errors of MLflow become TrackingError, errors of our own code stay as they are."""
 
 import re
 import traceback
@@ -13,12 +10,10 @@ from pipeline.core.errors import TrackingError
 
 @dataclass(frozen=True)
 class Boundary:
-    """Turns whatever is raised inside MLflow, and any failure to read or write, into TrackingError.
+    """Turns every error raised inside MLflow, and every OSError, into TrackingError.
 
-    Lets defects of ours pass.
-
-    It looks at where an error comes from, not at its class: artifact stores, databases and torch's export
-    raise classes of their own.
+    Errors of our own code pass. The traceback decides, not the class of the error, because artifact stores,
+    databases and torch's export raise classes of their own.
     """
 
     uri: str

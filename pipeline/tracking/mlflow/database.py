@@ -1,4 +1,4 @@
-"""MLflow's SQLite database, made whole.
+"""Creates MLflow's SQLite database completely or not at all.
 
 A process that is killed while MLflow creates the tables leaves no half-made database behind.
 """
@@ -15,11 +15,9 @@ SQLITE = "sqlite:///"
 def create_database(uri: str) -> None:
     """Create the SQLite database at uri with all of MLflow's tables, unless it exists.
 
-    Any other address is left alone.
-
-    MLflow needs about two seconds for that, and can never open a database that was left in between. So the
-    tables are made in a file of another name, which then gets its own. Raises what MLflow raises, and
-    OSError.
+    Any other address is left alone. MLflow needs about two seconds to create the tables, and it can never
+    open a database whose creation was interrupted. So the tables are created in a file with another name,
+    which then gets the final name. Raises the errors of MLflow, and OSError.
     """
     if not uri.startswith(SQLITE):
         return
@@ -35,7 +33,7 @@ def create_database(uri: str) -> None:
 
 
 def _publish(unfinished: Path, path: Path) -> None:
-    """Give a finished database its name; one that another process made meanwhile stays."""
+    """Give a finished database its name; keep one that another process made meanwhile."""
     try:
         os.link(unfinished, path)
     except FileExistsError:

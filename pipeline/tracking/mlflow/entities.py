@@ -1,4 +1,4 @@
-"""Our values in MLflow's terms: names it accepts, text within its limits, numbers that are numbers."""
+"""Our values as entities of MLflow: accepted names, text within the limits, finite numbers."""
 
 import json
 import math
@@ -22,9 +22,9 @@ CONTEXT_TAGS = ("mlflow.user", "mlflow.source.name", "mlflow.source.type", "mlfl
 
 
 def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Return nested settings as parameters.
+    """Return nested settings as flat parameters.
 
-    Keys a.b.c, strings as they are, everything else as JSON, which is how YAML would write it.
+    Keys are a.b.c. Strings stay as they are. Everything else is JSON, which is also how YAML would write it.
     """
     flat: dict[str, str] = {}
     for key, value in settings.items():
@@ -40,7 +40,7 @@ def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 def accepted_name(name: str) -> str:
     """Return name with every character that MLflow forbids in metrics and parameters replaced.
 
-    Users choose the labels in them.
+    Names contain labels, which users choose.
     """
     return re.sub(r"[^\w\-. :/]", "_", name)[:MAX_NAME]
 
@@ -48,7 +48,7 @@ def accepted_name(name: str) -> str:
 def metric_entities(
     values: Numbers, step: int, model_id: str | None = None, *, moment: float | None = None
 ) -> list[Metric]:
-    """Return the finite ones of values as metrics of a moment, now if none is given.
+    """Return the finite values as metrics; moment is in seconds since the epoch, now by default.
 
     A NaN would break the curves and the sorting of the UI.
     """
@@ -61,7 +61,7 @@ def metric_entities(
 
 
 def param_entities(values: Mapping[str, str]) -> list[Param]:
-    """Return values, flat, as parameters."""
+    """Return flat values as parameters."""
     return [Param(name, value) for name, value in values.items()]
 
 
@@ -73,10 +73,8 @@ def tag_entities(values: Mapping[str, str]) -> list[RunTag]:
 def result_tags(results: Results, *, tables: list[str], logged_params: Mapping[str, str]) -> dict[str, str]:
     """Return the tags of results.
 
-    Their own, the list by which the UI shows tables, and what cannot be shown elsewhere.
-
-    That is parameters that are no longer what was logged, which MLflow refuses to change, and the names of
-    metrics that are not finite.
+    They are the tags and the note of the results, the list of tables that the UI shows, parameters that
+    differ from the logged ones, which MLflow refuses to change, and the names of metrics that are not finite.
     """
     shown = json.dumps([{"path": path, "type": "table"} for path in tables])
     changed = {
@@ -98,9 +96,8 @@ def result_tags(results: Results, *, tables: list[str], logged_params: Mapping[s
 def context_tags() -> dict[str, str]:
     """Return the tags that say where this attempt runs.
 
-    What MLflow finds out itself, the host, and the Ray job if there is one.
-
-    Not the URL of the git remote, which may hold a password.
+    They are MLflow's own tags, the host, and the Ray job if there is one. The URL of the git remote is left
+    out, because it may hold a password.
     """
     found = resolve_tags()
     job = ray_job_id()
@@ -112,7 +109,7 @@ def context_tags() -> dict[str, str]:
 
 
 def dataset_inputs(summary: DatasetSummary) -> list[DatasetInput]:
-    """Return the data set as MLflow's UI shows it: name, digest, schema, and the counts of the split."""
+    """Return the data set for MLflow's UI: name, digest, schema, and the counts of the split."""
     described = from_numpy(
         summary.inputs, targets=summary.labels, name=summary.name, digest=summary.digest
     ).to_dict()

@@ -1,4 +1,7 @@
-"""The machine of the driver while it runs (CPU, memory, disk, network, GPU), as MLflow samples it in a thread of its own."""
+"""System metrics of the driver's machine while it runs: CPU, memory, disk, network and GPU.
+
+MLflow samples them in its own thread.
+"""
 
 import importlib.util
 import os
@@ -9,9 +12,9 @@ SWITCH = "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING"
 
 
 class MachineMonitor:
-    """System metrics in a run, one request every 10 s.
+    """Writes system metrics to a run, one request every 10 s.
 
-    MLflow's thread ends by itself when the server does not answer, so start it again then.
+    MLflow's thread ends by itself when the server does not answer; call start again in this case.
     """
 
     def __init__(self, uri: str, *, is_wanted: bool) -> None:
@@ -23,14 +26,14 @@ class MachineMonitor:
         self._monitor: SystemMetricsMonitor | None = None
 
     def start(self, run_id: str, *, resume: bool) -> None:
-        """Start, or start again; with resume the curves of the run go on."""
+        """Start, or start again; with resume the curves of the run continue."""
         self.stop()
         if self._is_wanted:
             self._monitor = SystemMetricsMonitor(run_id, resume_logging=resume, tracking_uri=self._uri)
             self._monitor.start()
 
     def stop(self) -> None:
-        """Stop, if it runs; what was sampled last is sent."""
+        """Stop if it runs; the last samples are sent."""
         if self._monitor is not None:
             self._monitor.finish()
             self._monitor = None

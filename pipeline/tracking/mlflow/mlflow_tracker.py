@@ -1,6 +1,6 @@
-"""The MLflow back-end of tracking.
+"""The tracker that writes to MLflow.
 
-Through the client with explicit run ids, so that no global state of MLflow is touched.
+It uses the client with explicit run ids, so that no global state of MLflow changes.
 """
 
 import tempfile
@@ -55,9 +55,9 @@ if TYPE_CHECKING:
 
 
 class MlflowTracker(Tracker):
-    """See Tracker; what is said there holds here.
+    """Shows a run in MLflow.
 
-    Nothing is asked of a server or a database before `begin`.
+    No server or database is contacted before `begin`.
     """
 
     enabled: ClassVar[bool] = True
@@ -91,7 +91,7 @@ class MlflowTracker(Tracker):
         with self._boundary, self._announced():
             create_database(self._uri)
             self._client, self._titles = MlflowClient(self._uri), titles
-            # A server keeps artifacts where it likes.
+            # A server decides itself where it keeps artifacts.
             root = self._artifact_root if is_in_store(self._uri) else None
             self._experiment_id = find_or_create_experiment(self._client, self._experiment, root)
             parent = find_parent(self._client, self._experiment_id, config_digest)
@@ -100,7 +100,7 @@ class MlflowTracker(Tracker):
                     self._experiment_id, run_name=name, tags={CONFIG_TAG: config_digest}
                 )
             self._parent_id = parent.info.run_id
-            # The attempt is counted last of all, so that a run killed while it began is described again.
+            # The attempt is counted last: a run that was killed before this point is described again.
             n_attempts = int(parent.data.tags.get(ATTEMPT_TAG, 0))
             if n_attempts == 0:
                 describe_run(
@@ -120,9 +120,9 @@ class MlflowTracker(Tracker):
         return self._parent_id
 
     def _announced(self) -> AbstractContextManager[None]:
-        """Say soon that a server is silent: its own requests take half a minute to fail.
+        """Announce early that a server is silent; its own requests take half a minute to fail.
 
-        A database file is no other process.
+        An SQLite database is a file and needs no announcement.
         """
         if self._uri.startswith("sqlite"):
             return nullcontext()
@@ -173,7 +173,7 @@ class MlflowTracker(Tracker):
                 tags=tag_entities(tags),
             )
             self._log_metrics(run, curves)
-            # By itself and last: whatever interrupts this method, the version is there only if everything is.
+            # The version is written last and alone: it exists only if everything else was written.
             self._client.set_tag(run.run_id, VERSION_TAG, results.version)
             run.params |= params
             run.tags |= {**tags, VERSION_TAG: results.version}
@@ -233,8 +233,8 @@ class MlflowTracker(Tracker):
             for child in sorted(self._runs, reverse=True):
                 if self._runs[child].status == "RUNNING":
                     self._close(self._runs[child], status)
-        # Last, and not on failure: joining the monitor's thread would wait for a server that is down once
-        # more. The thread is a daemon.
+        # This comes last, and not after a failure: joining the monitor's thread would wait again for a server
+        # that is down. The thread is a daemon.
         self._machine.stop()
 
     def _log_metrics(self, run: KnownRun, metrics: Sequence[Metric]) -> None:

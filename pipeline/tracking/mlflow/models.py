@@ -1,4 +1,4 @@
-"""Trained models as MLflow keeps them: loadable without our code, and without pickle."""
+"""Writes trained models in the form of MLflow; they load without our code and without pickle."""
 
 import copy
 import tempfile
@@ -26,11 +26,11 @@ def log_model(
 ) -> str:
     """Log a model as an output of a run and return its id.
 
-    Input_example (n, ...) holds at least two inputs.
+    input_example (n, ...) holds at least two inputs.
     """
     with tempfile.TemporaryDirectory() as folder:
         model = save_model(module, Path(folder), input_example=input_example)
-        # Not mlflow.pytorch.log_model: it wants a global URI and an active run, without which models land in
+        # Not mlflow.pytorch.log_model: it needs a global URI and an active run. Without them models land in
         # the default experiment.
         logged = client.create_logged_model(experiment_id, name=name, source_run_id=run_id)
         client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
@@ -43,25 +43,24 @@ def log_model(
 
 
 def save_model(module: "torch.nn.Module", folder: Path, *, input_example: np.ndarray) -> Model:
-    """Write a copy of module, in evaluation mode, to the empty folder as an MLflow model and return its description.
+    """Write a copy of module, in evaluation mode, to the empty folder as an MLflow model.
 
-    The form is torch's exported graph: it loads without our classes and without pickle. The first export of a
-    process takes 2 s, further ones .1 s.
+    Returns the description of the model. Its form is torch's exported graph, which loads without our classes
+    and without pickle. The first export of a process takes 2 s, further ones 0.1 s.
     """
     import mlflow.pytorch
     import torch
 
     model = Model()
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # MLflow and torch warn about code of their own when they are first imported here
+        # MLflow and torch warn about their own code when they are first imported here.
+        warnings.simplefilter("ignore")
         mlflow.pytorch.save_model(
             copy.deepcopy(module).cpu().eval(),
             str(folder),
             mlflow_model=model,
             input_example=input_example,
-            # Given, as MLflow would otherwise load the model in a new process to find them.
+            # Without them MLflow would load the model in a new process to find them.
             pip_requirements=[f"torch=={torch.__version__.partition('+')[0]}", f"numpy=={np.__version__}"],
             serialization_format="pt2",
         )

@@ -1,6 +1,6 @@
-"""How runs are found again in MLflow.
+"""Finds runs again in MLflow by their tags.
 
-By tags, the parent by the digest of its config, a child by its name under the parent.
+A parent is found by the digest of its config, a child by its name under the parent.
 """
 
 from collections.abc import Iterator, Mapping
@@ -27,7 +27,7 @@ PARENT_TAG, VERSION_TAG, MODEL_TAG, REASON_TAG = (
 
 @dataclass
 class KnownRun:
-    """What is known of a run, so that a request is sent only for what is new."""
+    """The known values of a run, so that a request is sent only for new ones."""
 
     run_id: str
     status: str
@@ -37,7 +37,7 @@ class KnownRun:
 
     @classmethod
     def of(cls, run: Run) -> "KnownRun":
-        """Return what an answer of MLflow says of a run."""
+        """Return the values of a run from an answer of MLflow."""
         return cls(
             run.info.run_id,
             run.info.status,
@@ -50,10 +50,9 @@ class KnownRun:
 def find_or_create_experiment(client: MlflowClient, name: str, artifact_root: Path | None) -> str:
     """Return the id of the experiment called name.
 
-    Artifact_root is where a new one keeps artifacts, None where a server decides that.
-
-    A bare database would keep them in the working directory, which a Ray job loses. Raises TrackingError if
-    the experiment was deleted.
+    artifact_root is where a new experiment keeps artifacts, None if a server decides that. A bare database
+    would keep them in the working directory, which a Ray job loses. Raises TrackingError if the experiment
+    was deleted.
     """
     found = client.get_experiment_by_name(name)
     if found is None:
@@ -77,7 +76,7 @@ def find_parent(client: MlflowClient, experiment_id: str, config_digest: str) ->
 
 
 def find_children(client: MlflowClient, experiment_id: str, parent_id: str) -> Iterator[tuple[str, KnownRun]]:
-    """Yield the children of a parent by name; of two that have one name the older comes last."""
+    """Yield the children of a parent by name; if two have one name, the older one comes last."""
     token: str | None = None
     while token != "":
         page = client.search_runs(
@@ -95,11 +94,11 @@ def find_children(client: MlflowClient, experiment_id: str, parent_id: str) -> I
 def describe_run(
     client: MlflowClient, run_id: str, *, params: Mapping[str, Any], config_yaml: str, dataset: DatasetSummary
 ) -> None:
-    """Log what a run is made from, which never changes: parameters, config and data set."""
+    """Log the parts of a run that never change: parameters, config and data set."""
     client.log_batch(run_id, params=param_entities(flatten(params)))
     client.log_text(run_id, config_yaml, "config.yaml")
     try:
         client.log_inputs(run_id, dataset_inputs(dataset))
     except MlflowException:
-        # Another run was logging the same data set for the first time at this very moment; now it is there.
+        # Another run logged the same data set for the first time at the same moment; now it exists.
         client.log_inputs(run_id, dataset_inputs(dataset))
