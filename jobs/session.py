@@ -26,10 +26,10 @@ from pipeline.data.masks import count_kept, count_kept_outside
 from pipeline.execution.executor import Executor, SerialExecutor
 from pipeline.execution.known_content import recall_from
 from pipeline.execution.ray_environment import is_ray_job
-from pipeline.graph.build.experiment_graph import build_graph
-from pipeline.graph.build.judge_nodes import check_judged
-from pipeline.graph.build.source_requirements import check_sources
-from pipeline.graph.build.start_populations import check_starts
+from pipeline.graph.builders.experiment_graph import build_graph
+from pipeline.graph.builders.judge_nodes import check_judged
+from pipeline.graph.builders.source_requirements import check_sources
+from pipeline.graph.builders.start_populations import check_starts
 from pipeline.graph.costs import fewest_learnt_from, in_one_fit, looks, needs_effects, roles_used
 from pipeline.graph.graph import Graph
 from pipeline.graph.work import Task, compute_task, read_common

@@ -24,7 +24,7 @@ from pipeline.execution import retry_policy
 from pipeline.execution.executor import fault_of
 from pipeline.execution.failures import read_failures
 from pipeline.execution.walk import Walk
-from pipeline.graph.build.experiment_graph import build_graph
+from pipeline.graph.builders.experiment_graph import build_graph
 from pipeline.store.store import Store
 
 Open = Callable[..., Session]

@@ -10,7 +10,7 @@ from jobs.running.node_rows import about, grouped
 from jobs.running.store_presence import why_no_store
 from jobs.session import Session, open_session
 from pipeline.execution.failures import read_failures
-from pipeline.graph.build.experiment_graph import UNKNOWN
+from pipeline.graph.builders.experiment_graph import UNKNOWN
 from pipeline.show.tables import number_column, row_of, table_of, word_column
 from pipeline.show.terminal import TerminalTable
 from pipeline.store.store import Store

@@ -17,7 +17,7 @@ from pipeline.execution.failures import Failure
 from pipeline.execution.known_content import record
 from pipeline.execution.progress import Progress
 from pipeline.execution.walk import Walk
-from pipeline.graph.build.judge_nodes import not_judged
+from pipeline.graph.builders.judge_nodes import not_judged
 from pipeline.graph.graph import NodeState, states_of
 from pipeline.graph.nodes.fit import ScoreNode
 from pipeline.graph.nodes.report import PAGE, ReportPage

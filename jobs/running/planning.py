@@ -12,7 +12,7 @@ from jobs.session import Session
 from pipeline.config import Experiment
 from pipeline.config.fidelity import proxy_words
 from pipeline.core.registry import plugin_name
-from pipeline.graph.build.judge_nodes import judged_at_the_end_alone, not_judged
+from pipeline.graph.builders.judge_nodes import judged_at_the_end_alone, not_judged
 from pipeline.graph.costs import SUBSETS, spending_of
 from pipeline.graph.graph import NodeState, states_of
 from pipeline.graph.node import Node, Resources

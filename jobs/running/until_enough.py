@@ -10,7 +10,7 @@ from jobs.running.progress_display import open_display
 from jobs.session import Session, check_learnt_from, executor_opener
 from pipeline.core.errors import ConfigError
 from pipeline.execution.walk import Walk
-from pipeline.graph.build.experiment_graph import build_graph
+from pipeline.graph.builders.experiment_graph import build_graph
 from pipeline.graph.costs import SUBSETS
 from pipeline.graph.nodes.curve import SHARES, CurveNode
 from pipeline.graph.nodes.models import Models

@@ -17,7 +17,7 @@ from jobs.session import load_checked
 from pipeline.config import Experiment
 from pipeline.core.errors import ConfigError
 from pipeline.core.settings.paths import expanded, parts_of, paths_in
-from pipeline.graph.build.experiment_graph import build_graph
+from pipeline.graph.builders.experiment_graph import build_graph
 
 MIB = 2**20
 

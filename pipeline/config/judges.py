@@ -109,7 +109,7 @@ def _check_judge(place: str, judge: Judge, populations: Populations) -> None:
         members = getattr(populations, role)
         n_models = members.n_models
         # The number of models of a source is known only when it is read. A judge that needs more is then left
-        # out, see not_judged in pipeline.graph.build.judge_nodes.
+        # out, see not_judged in pipeline.graph.builders.judge_nodes.
         if members.source is None and n_models < judge.fewest_models:
             raise ConfigError(
                 f"{place} needs at least {judge.fewest_models} models on each side, but "

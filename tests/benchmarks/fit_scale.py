@@ -27,7 +27,7 @@ from pipeline.execution.progress import Progress
 from pipeline.execution.ray.streaming import StreamingExecutor
 from pipeline.execution.ray.tasks import connect
 from pipeline.execution.walk import Walk
-from pipeline.graph.build.experiment_graph import build_graph
+from pipeline.graph.builders.experiment_graph import build_graph
 from pipeline.graph.graph import Graph
 from pipeline.graph.work import Task, compute_task, read_common
 from pipeline.store.store import Shard, Store

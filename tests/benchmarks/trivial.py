@@ -12,7 +12,7 @@ import numpy as np
 
 from jobs.session import Session
 from pipeline import config
-from pipeline.graph.build.experiment_graph import build_graph
+from pipeline.graph.builders.experiment_graph import build_graph
 from pipeline.graph.node import Work
 from pipeline.graph.nodes.train import Population
 from pipeline.store.store import Shard, Store

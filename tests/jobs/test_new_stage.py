@@ -19,7 +19,7 @@ from pipeline.core.registry import Plugin
 from pipeline.data.examples import Examples
 from pipeline.execution.wanted import wanted_keys
 from pipeline.graph import kinds as table
-from pipeline.graph.build.experiment_graph import build_graph
+from pipeline.graph.builders.experiment_graph import build_graph
 from pipeline.graph.child_run import ChildRun
 from pipeline.graph.graph import Graph
 from pipeline.graph.node import Node, Parent, Work

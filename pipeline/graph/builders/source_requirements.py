@@ -6,14 +6,14 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from pipeline.graph.costs import ORACLES, looks, needs_effects, starts
 from pipeline.config import Experiment
 from pipeline.config.fidelity import model_of
 from pipeline.core.errors import ConfigError, DataError, InputsNotReadError, placed
 from pipeline.core.registry import plugin_name
 from pipeline.data.examples import Examples
-from pipeline.sources.base import ModelSource, check_apart, check_first
+from pipeline.graph.costs import ORACLES, looks, needs_effects, starts
 from pipeline.graph.nodes.imported import MASKED, Evaluated, Imported, check_forget_ids
+from pipeline.sources.base import ModelSource, check_apart, check_first
 from pipeline.training.ensemble import Builder
 
 # What a source may lack, and what would supply it.

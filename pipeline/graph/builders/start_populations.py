@@ -2,11 +2,11 @@
 
 from typing import Any, NamedTuple
 
-from pipeline.graph.costs import ORACLES, starts
-from pipeline.graph.build.source_requirements import sourced
 from pipeline.config import Experiment
 from pipeline.config.fidelity import model_of
 from pipeline.core.errors import ConfigError
+from pipeline.graph.builders.source_requirements import sourced
+from pipeline.graph.costs import ORACLES, starts
 from pipeline.models.base import Model
 from pipeline.sources.base import ModelSource
 from pipeline.unlearning.unlearner import Unlearner

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from pipeline.graph.costs import ORACLES
-from pipeline.graph.build.judge_nodes import judged_floor, judged_unlearning, keeps_states
-from pipeline.graph.build.population_nodes import models
-from pipeline.graph.build.start_populations import fields_of, start_of
 from pipeline.config import Experiment
+from pipeline.graph.builders.judge_nodes import judged_floor, judged_unlearning, keeps_states
+from pipeline.graph.builders.population_nodes import models
+from pipeline.graph.builders.start_populations import fields_of, start_of
+from pipeline.graph.costs import ORACLES
 from pipeline.graph.node import Node
 from pipeline.graph.nodes.unlearn import Unlearn
 

@@ -4,22 +4,22 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from pipeline.graph.build.attribution_nodes import attribution, forget_curve
-from pipeline.graph.build.file_contents import contents_used
-from pipeline.graph.build.judge_nodes import shared_models
-from pipeline.graph.build.population_nodes import populations
-from pipeline.graph.build.report_node import report_node
-from pipeline.graph.build.study_nodes import studies
-from pipeline.graph.build.unlearning_nodes import oracles, unlearning
 from pipeline.config import Experiment
 from pipeline.core.errors import ConfigError, InputsNotReadError
 from pipeline.core.fingerprint import digest
 from pipeline.core.settings.paths import with_absolute_paths
 from pipeline.data.examples import Examples
 from pipeline.data.inputs import UnreadInputs
+from pipeline.graph.builders.attribution_nodes import attribution, forget_curve
+from pipeline.graph.builders.file_contents import contents_used
+from pipeline.graph.builders.judge_nodes import shared_models
+from pipeline.graph.builders.population_nodes import populations
+from pipeline.graph.builders.report_node import report_node
+from pipeline.graph.builders.study_nodes import studies
+from pipeline.graph.builders.unlearning_nodes import oracles, unlearning
 from pipeline.graph.graph import Graph
-from pipeline.graph.nodes.forget import Forget, freeze
 from pipeline.graph.node import Node
+from pipeline.graph.nodes.forget import Forget, freeze
 
 # The digest of an experiment whose data a command does not read and whose content is not known.
 UNKNOWN = "unknown"

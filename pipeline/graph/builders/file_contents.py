@@ -1,10 +1,10 @@
 """The contents of the files that an experiment names and uses."""
 
-from pipeline.graph.costs import roles_used
-from pipeline.graph.build.source_requirements import ROLES, all_sourced
 from pipeline.config import Experiment
 from pipeline.config.populations import Populations, Sourced
 from pipeline.data.content_cache import contents_of
+from pipeline.graph.builders.source_requirements import ROLES, all_sourced
+from pipeline.graph.costs import roles_used
 
 
 def contents_used(experiment: Experiment, *, reads_inputs: bool) -> list[str]:

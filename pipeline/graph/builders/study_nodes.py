@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from pipeline.config import Experiment
 from pipeline.core.errors import ConfigError
-from pipeline.core.settings.type_hints import describe_value
 from pipeline.core.plugin_calls import named_failures
 from pipeline.core.registry import plugin_name
+from pipeline.core.settings.type_hints import describe_value
 from pipeline.graph.kinds import stages
 from pipeline.graph.nodes.study import StudyNode
 from pipeline.studies.base import Place

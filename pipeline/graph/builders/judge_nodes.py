@@ -3,18 +3,18 @@
 from collections.abc import Iterator
 from typing import Any
 
-from pipeline.graph.costs import ORACLES
-from pipeline.graph.build.population_nodes import population
-from pipeline.graph.build.source_requirements import outputs_read, sourced
-from pipeline.graph.build.start_populations import Start, fields_of, start_at, start_of
 from pipeline.config import Experiment
 from pipeline.core.errors import ConfigError
 from pipeline.core.registry import plugin_name
 from pipeline.evaluation.judges.base import Judge
-from pipeline.graph.nodes.evaluate import FLOOR, VerdictNode
+from pipeline.graph.builders.population_nodes import population
+from pipeline.graph.builders.source_requirements import outputs_read, sourced
+from pipeline.graph.builders.start_populations import Start, fields_of, start_at, start_of
+from pipeline.graph.costs import ORACLES
 from pipeline.graph.node import Node
-from pipeline.graph.reading.stored_outputs import SourcedWeights
+from pipeline.graph.nodes.evaluate import FLOOR, VerdictNode
 from pipeline.graph.nodes.train_further import TrainFurther
+from pipeline.graph.reading.stored_outputs import SourcedWeights
 from pipeline.unlearning.unlearner import Unlearner
 
 # The oracles among the populations that are trained further. It has a colon, so no method has this label.

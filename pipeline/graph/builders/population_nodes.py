@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from typing import Any
 
-from pipeline.graph.costs import attributes, looks, needs_groups, roles_used
-from pipeline.graph.build.source_requirements import source_of, sourced, sourced_node
 from pipeline.config import Experiment
 from pipeline.config.fidelity import model_of, recipe_of
 from pipeline.core.errors import ConfigError
-from pipeline.graph.nodes.groups import Groups
+from pipeline.graph.builders.source_requirements import source_of, sourced, sourced_node
+from pipeline.graph.costs import attributes, looks, needs_groups, roles_used
 from pipeline.graph.node import Node
+from pipeline.graph.nodes.groups import Groups
 from pipeline.graph.nodes.train import FOCUSED_IN, FOCUSED_OUT, Population
 from pipeline.graph.nodes.views import ViewsOfPoints
 

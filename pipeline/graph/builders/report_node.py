@@ -2,6 +2,10 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from pipeline.config import PLACES, Experiment
+from pipeline.config.fidelity import is_proxy
+from pipeline.data.examples import Examples
+from pipeline.graph.builders.judge_nodes import population_keys
 from pipeline.graph.costs import (
     SUBSETS,
     attributes,
@@ -12,10 +16,7 @@ from pipeline.graph.costs import (
     spending_of,
     trained_besides,
 )
-from pipeline.graph.build.judge_nodes import population_keys
-from pipeline.config import PLACES, Experiment
-from pipeline.config.fidelity import is_proxy
-from pipeline.data.examples import Examples
+from pipeline.graph.node import Node, Parent
 from pipeline.graph.nodes.curve import CurveNode
 from pipeline.graph.nodes.effect import EffectNode
 from pipeline.graph.nodes.evaluate import FLOOR, VerdictNode
@@ -24,7 +25,6 @@ from pipeline.graph.nodes.forget import Forget
 from pipeline.graph.nodes.forget_curve import ForgetCurve
 from pipeline.graph.nodes.influences import ExampleInfluences
 from pipeline.graph.nodes.models import Models
-from pipeline.graph.node import Node, Parent
 from pipeline.graph.nodes.report import POPULATION, ReportPage
 from pipeline.graph.nodes.study import StudyPage
 from pipeline.graph.nodes.train import FOCUSED_IN, FOCUSED_OUT, Population

@@ -3,25 +3,25 @@
 from collections.abc import Iterator
 from typing import Any
 
+from pipeline.config import Experiment
+from pipeline.config.fidelity import model_of, recipe_of
+from pipeline.config.judges import first_klom
+from pipeline.core.errors import ConfigError
+from pipeline.data.examples import Examples
+from pipeline.graph.builders.population_nodes import focused_keys, focused_pairs
+from pipeline.graph.builders.source_requirements import outputs_read, source_of, sourced
 from pipeline.graph.costs import (
     attributes,
     has_forget_curve,
     needs_effects,
     subset_roles,
 )
-from pipeline.graph.build.population_nodes import focused_keys, focused_pairs
-from pipeline.graph.build.source_requirements import outputs_read, source_of, sourced
-from pipeline.config import Experiment
-from pipeline.config.fidelity import model_of, recipe_of
-from pipeline.config.judges import first_klom
-from pipeline.core.errors import ConfigError
-from pipeline.data.examples import Examples
+from pipeline.graph.node import Node
 from pipeline.graph.nodes.curve import SHARES, CurveNode
 from pipeline.graph.nodes.effect import EffectNode
 from pipeline.graph.nodes.fit import Factor, Fit, ScoreNode
 from pipeline.graph.nodes.forget_curve import ForgetCurve
 from pipeline.graph.nodes.influences import ExampleInfluences
-from pipeline.graph.node import Node
 
 
 def attribution(experiment: Experiment, examples: Examples) -> Iterator[Node]:

@@ -1,0 +1,1 @@
+"""From the config of an experiment to its nodes."""
