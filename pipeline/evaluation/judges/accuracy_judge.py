@@ -28,7 +28,7 @@ class AccuracyJudge(Judge):
     titles: ClassVar[Mapping[str, str]] = {"accuracy": "accuracy"}
 
     def judge(self, found: JudgeInput) -> Scores:
-        """Return the mean accuracy on each split with its interval over models; oracles give the reference."""
+        """Return the mean accuracy on each split with its interval over models; oracles are the reference."""
         correct, n_nonfinite = _correct(found.unlearned, found)
         oracle, _ = _correct(found.oracle, found)
         rows = []
