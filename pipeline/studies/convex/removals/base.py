@@ -125,7 +125,7 @@ class Trajectory:
 
     thetas (n_records, n_features, n_columns) holds the start and the results of recorded steps. steps
     (n_records,) are the steps taken by then, evaluations (n_records,) the gradients of single points spent by
-    then. The Hessian of a point counts as as many gradients as there are parameters, the ratio of their
+    then. The Hessian of a point counts as one gradient for each parameter, which is the ratio of their
     arithmetic.
     """
 

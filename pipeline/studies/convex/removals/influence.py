@@ -1,6 +1,6 @@
 """Influence functions: a Newton step with the Hessian of all points.
 
-The Hessian ignores that the curvature of the forgotten points is lost.
+The curvature of the forgotten points stays in this Hessian.
 """
 
 from typing import ClassVar
