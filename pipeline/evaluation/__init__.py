@@ -1,1 +1,1 @@
-"""How far unlearned models are from retrained ones: margins, KLoM with its intervals, accuracy."""
+"""Metrics that compare unlearned with retrained models: margins, KLoM, U-LiRA and accuracy."""

@@ -1,4 +1,7 @@
-"""Accuracy: the check beside every distance, since a constant output can fool a distance."""
+"""Accuracy of models.
+
+It is shown beside every distance, because a constant output can fool a distance.
+"""
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -7,9 +10,10 @@ from pipeline.evaluation.margins import check_logits
 
 
 def is_correct(logits: Float[np.ndarray, "..."], labels: Int[np.ndarray, "..."]) -> Bool[np.ndarray, "..."]:
-    """Return whether the largest logit is the label's, (..., n_points), from logits (..., n_points, n_classes) and labels (n_points,).
+    """Return whether the largest logit is that of the label, (..., n_points).
 
-    A point with any non-finite logit counts as wrong. Raises ShapeError.
+    logits have the shape (..., n_points, n_classes), labels (n_points,). A point with any non-finite logit
+    counts as wrong. Raises ShapeError.
     """
     check_logits(logits, labels)
     return (logits.argmax(axis=-1) == labels) & np.isfinite(logits).all(axis=-1)

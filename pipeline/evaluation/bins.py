@@ -1,9 +1,7 @@
-"""Binning margins point by point.
+"""Bins of margins for each point: edges from the joint range of both ensembles, and counts.
 
-Edges from the joint range of both ensembles, counts by comparison with every edge.
-
-Comparing with edges is exact where arithmetic binning misplaces ties, and vectorised over points it is still
-fast. NaN lies in no bin.
+Every margin is compared with every edge. This is exact where arithmetic binning misplaces ties, and it is
+fast because it is vectorised over points. NaN lies in no bin.
 """
 
 from typing import TypeAlias
@@ -15,7 +13,7 @@ from pipeline.core.arrays import Margins, OracleMargins, PerPoint
 
 Edges: TypeAlias = Float[np.ndarray, "n_edges n_points"]
 
-# As many rows of booleans as a byte can count.
+# The largest number of rows that a byte can count.
 BYTE_ROWS = 255
 
 
@@ -33,7 +31,10 @@ def joint_edges(unlearned: Margins, oracle: OracleMargins, n_intervals: int) -> 
 def bin_counts(
     margins: Margins, edges: Edges, *, last_closed: bool
 ) -> Int[np.ndarray, "n_intervals n_points"]:
-    """Return how many models lie in each bin [edge, next edge) of each point; those equal to the last edge only if the bin is closed."""
+    """Return how many models lie in each bin [edge, next edge) of each point.
+
+    A margin equal to the last edge counts only if last_closed.
+    """
     at_least = np.stack([count_rows(margins >= edge) for edge in edges])
     if last_closed:
         at_least[-1] = count_rows(margins > edges[-1])
@@ -41,7 +42,10 @@ def bin_counts(
 
 
 def memberships(margins: Margins, edges: Edges) -> Float[np.ndarray, "n_models n_intervals n_points"]:
-    """Return 1 where a margin lies in a bin, the last one closed, else 0, as float32 for matrix products."""
+    """Return 1 where a margin lies in a bin, else 0, as float32 for matrix products.
+
+    The last bin is closed.
+    """
     inside = np.empty((len(margins), len(edges) - 1, margins.shape[1]), np.float32)
     above = margins >= edges[0]
     for number, edge in enumerate(edges[1:]):
@@ -51,7 +55,10 @@ def memberships(margins: Margins, edges: Edges) -> Float[np.ndarray, "n_models n
 
 
 def count_rows(flags: Bool[np.ndarray, "n_rows n_points"]) -> Int[np.ndarray, " n_points"]:
-    """Return how many rows are true in each column, counted in bytes: twice as fast as in whole integers."""
+    """Return how many rows are true in each column.
+
+    Rows are counted in bytes, which is twice as fast as in full integers.
+    """
     parts = [
         np.add.reduce(flags[start : start + BYTE_ROWS].view(np.uint8), axis=0, dtype=np.uint8)
         for start in range(0, len(flags), BYTE_ROWS)
@@ -60,14 +67,15 @@ def count_rows(flags: Bool[np.ndarray, "n_rows n_points"]) -> Int[np.ndarray, " 
 
 
 def _evenly_spaced(low: PerPoint, high: PerPoint, n_intervals: int) -> Edges:
-    """Return what numpy.linspace gives for each point alone.
+    """Return the edges that numpy.linspace gives when it is called for each point separately.
 
-    Given many points, one step that rounds to 0 changes the last bits of all.
+    If linspace is called for many points at once, one step that rounds to 0 changes the last bits of all
+    points.
     """
     places = np.arange(n_intervals + 1, dtype=low.dtype)[:, None]
     step = (high - low) / n_intervals
     edges = np.where(step == 0, places / n_intervals * (high - low), places * step) + low
-    # Where the whole range is a few subnormal numbers, a step rounded up would overshoot it.
+    # If the whole range is a few subnormal numbers, a step that was rounded up overshoots it.
     edges = np.minimum(edges, high)
     edges[-1] = high
     return edges

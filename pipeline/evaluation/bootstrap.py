@@ -1,10 +1,4 @@
-"""Intervals for KLoM by resampling models, as products of resampling weights with bin memberships.
-
-The interval is the estimate ± the normal quantile times its standard deviation, cut to the range of KLoM,
-with bin edges held fixed. The deviation comes from subsamples of two thirds of the models, drawn without
-replacement and scaled (the delete-d jackknife of Shao and Wu 1989). Drawn with replacement, resamples hold
-few different models, which raises a binned KL: near the floor percentiles exclude the estimate itself.
-"""
+"""Intervals of KLoM by resampling models, as products of resampling weights with bin memberships."""
 
 from collections.abc import Mapping
 
@@ -30,7 +24,7 @@ Interval = tuple[float, float]
 Resampled = Float[np.ndarray, "n_resamples n_points"]
 _Weights = Float[np.ndarray, "n_resamples n_models"]
 
-# Points resampled at once: 200 resamples of 128 points and 20 bins are 2 MB in float32.
+# Number of points resampled at once: 200 resamples of 128 points and 20 bins take 2 MB in float32.
 _CHUNK = 128
 
 
@@ -48,11 +42,19 @@ def klom_interval(
 ) -> dict[str, dict[str, Interval]]:
     """Return {group: {"p95": (low, high), "mean": (low, high)}} in nats for groups of point ids.
 
-    unlearned (n_unlearned, n_points), oracle (n_oracles, n_points). The spread is that of the closed bins for
-    every variant, the centre the variant's own estimate. In simulations (tests/benchmarks/klom_interval.py)
-    89 to 100 % of nominal 95 % intervals held the expected estimate: up to twice too wide near the noise
-    floor, somewhat too narrow at a shift of 3σ. Raises as klom does, and ConfigError for fewer than 2
-    resamples or a level outside (0, 1).
+    unlearned has the shape (n_unlearned, n_points), oracle (n_oracles, n_points).
+
+    An interval is the estimate ± the normal quantile times its standard deviation, cut to the range of KLoM.
+    The centre is the estimate of the variant; the deviation is that of the closed bins for every variant. Bin
+    edges are held fixed. The deviation comes from subsamples of two thirds of the models, drawn without
+    replacement and scaled (the delete-d jackknife of Shao and Wu 1989). Resamples drawn with replacement hold
+    few different models, which raises a binned KL: near the floor their percentiles exclude the estimate
+    itself.
+
+    In simulations (tests/benchmarks/klom_interval.py) 89 to 100 % of nominal 95 % intervals held the expected
+    estimate. They are up to twice too wide near the noise floor, and somewhat too narrow at a shift of 3σ.
+
+    Raises the same errors as klom, and ConfigError for fewer than 2 resamples or a level outside (0, 1).
     """
     require_count("n_resamples", n_resamples, 2, MOST_RESAMPLES)
     require_share("level", level)
@@ -87,7 +89,7 @@ def _n_drawn(n_models: int) -> int:
 
 
 def _scale(n_models: int) -> float:
-    """Return the factor from the deviation between subsamples to that between whole ensembles: near √2."""
+    """Return the factor from the deviation of subsamples to the deviation of whole ensembles: near √2."""
     return float(np.sqrt(_n_drawn(n_models) / (n_models - _n_drawn(n_models))))
 
 
@@ -100,7 +102,7 @@ def _subsample_weights(n_models: int, n_resamples: int, rng: np.random.Generator
 def _resampled_chunk(
     unlearned: Margins, oracle: OracleMargins, weights: list[np.ndarray], rule: Rule
 ) -> Resampled:
-    """Return the KLoM of each resample without its clamp at 0, which would hide spread."""
+    """Return the KLoM of each resample, without the clamp at 0, which would hide spread."""
     p, q = prepared(unlearned, rule), prepared(oracle, rule)
     edges = joint_edges(p, q, rule.n_bins)
     share_p, share_q = (
@@ -113,6 +115,6 @@ def _resampled_chunk(
 def _shares(
     margins: Margins, edges: Edges, weight: _Weights
 ) -> Float[np.ndarray, "n_resamples n_bins n_points"]:
-    """Return the weighted share of each bin in each resample: one matrix product for all resamples."""
+    """Return the weighted share of each bin in each resample, by one matrix product for all resamples."""
     inside = memberships(margins, edges)
     return (weight @ inside.reshape(len(inside), -1)).reshape(len(weight), *inside.shape[1:])

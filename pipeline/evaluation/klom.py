@@ -1,7 +1,7 @@
-"""KLoM: the KL divergence between the binned margins of unlearned and of retrained models, point by point.
+"""KLoM: the KL divergence between the binned margins of unlearned and of retrained models, for each point.
 
-Our variant `closed` counts every model and never lets a non-finite margin look good; the others follow
-published codes to the bit.
+The variant `closed` is ours: it counts every model, and a non-finite margin never makes a score look good.
+The other variants reproduce published codes to the bit.
 """
 
 from collections.abc import Callable, Mapping
@@ -27,17 +27,20 @@ PUBLISHED: Mapping[str, Callable[[Margins, OracleMargins, float], PerPoint]] = {
     "easydub": published.easydub,
 }
 
-# A hundred oracles leave nearly all of so many bins empty, which costs time and says nothing.
+# With a hundred oracles nearly all of so many bins are empty; more bins cost time and add no information.
 MOST_BINS = 10_000
-# Twice the largest is still finite in float32.
+# Twice the largest value is still finite in float32.
 LEAST_CLIP, LARGEST_CLIP = 1e-30, 1e30
-# Points binned at once: 100 + 100 models in float64 are 3 MB and stay in cache.
+# Number of points binned at once: 100 + 100 models in float64 take 3 MB and stay in cache.
 CHUNK = 2048
 
 
 @dataclass(frozen=True, kw_only=True)
 class Klom:
-    """KLoM of each point: values (n_points,) in nats, how many margins of both ensembles were non-finite (n_nonfinite) and clipped (n_clipped)."""
+    """KLoM of each point, with counts of non-finite and clipped margins.
+
+    values (n_points,) are in nats. n_nonfinite and n_clipped count margins of both ensembles.
+    """
 
     values: PerPoint
     n_nonfinite: Int[np.ndarray, " n_points"]
@@ -46,17 +49,17 @@ class Klom:
 
     @property
     def n_nonfinite_total(self) -> int:
-        """Non-finite margins over all points."""
+        """The number of non-finite margins over all points."""
         return int(self.n_nonfinite.sum())
 
     @property
     def n_clipped_total(self) -> int:
-        """Clipped margins over all points."""
+        """The number of clipped margins over all points."""
         return int(self.n_clipped.sum())
 
 
 class Rule(NamedTuple):
-    """How margins are binned; made by check_rule alone, so its values are in range."""
+    """The settings of the binning. Only check_rule creates them, so their values are in range."""
 
     variant: Variant
     n_bins: int
@@ -74,13 +77,18 @@ def klom(
     """Return KL(unlearned‖oracle) of the binned margins of each point, in nats.
 
     unlearned (n_unlearned, n_points) and oracle (n_oracles, n_points) hold one margin for each model and
-    point. `closed`: n_bins equal bins over the joint range of margins clipped to ±clip, the last one closed,
-    oracle bins floored at 1e-5, not renormalised; a non-finite margin lies outside every bin, so a point
-    where all models of either ensemble diverged scores 11.513, and none scores better than its oracles do
-    against themselves for those of them that diverged. The published variants fix their bins; there a point
-    with any non-finite margin scores 11.513, where their own codes give 0 or NaN. As in all of them, one far
-    outlier stretches a point's bins. Raises ShapeError, DataError or ConfigError. Source: Georgiev et al.
-    2025, appendix E.1; EasyDUB, arXiv 2602.16400.
+    point.
+
+    `closed` clips margins to ±clip and divides their joint range into n_bins equal bins. The last bin is
+    closed. Oracle bins are floored at 1e-5 and not renormalised. A non-finite margin lies outside every bin,
+    so a point where all models of either ensemble diverged scores 11.513. If some oracles diverged, the
+    oracles score above 0 against themselves; no point scores better than that.
+
+    The published variants have fixed bins. They score a point with any non-finite margin 11.513, where the
+    published codes give 0 or NaN. In every variant one far outlier stretches the bins of its point.
+
+    Raises ShapeError, DataError or ConfigError. Source: Georgiev et al. 2025, appendix E.1; EasyDUB, arXiv
+    2602.16400.
     """
     check_margins(unlearned, oracle)
     rule = check_rule(variant, n_bins, clip)
@@ -101,14 +109,18 @@ def klom_summary(values: PerPoint) -> dict[str, float]:
 
 
 def check_margins(unlearned: np.ndarray, oracle: np.ndarray) -> None:
-    """Raise ShapeError or DataError unless both are floats (n_models, n_points) over the same points, with at least 2 models each."""
+    """Raise ShapeError or DataError unless the margins of both ensembles can be compared.
+
+    Both must be floats (n_models, n_points) over the same points, with at least 2 models each.
+    """
     check_worlds({"unlearned": unlearned, "oracle": oracle}, fewest=2)
 
 
 def check_rule(variant: str, n_bins: int, clip: float) -> Rule:
-    """Return these settings as one rule.
+    """Return the settings as one rule.
 
-    Raises ConfigError on an unknown variant, bins that a published variant fixes, or values out of range.
+    Raises ConfigError for an unknown variant, for bins that a published variant fixes, and for values out of
+    range.
     """
     if not isinstance(variant, str) or variant not in VARIANTS:
         raise ConfigError(
@@ -128,13 +140,16 @@ def check_rule(variant: str, n_bins: int, clip: float) -> Rule:
 def divergence(
     p: Float[np.ndarray, "..."], q: Float[np.ndarray, "..."], *, axis: int
 ) -> Float[np.ndarray, "..."]:
-    """Return Σ p ln(p/q) along axis, in nats, where bins of p = 0 add 0 and those of q count as the floor at least."""
+    """Return Σ p ln(p/q) along axis, in nats.
+
+    Bins with p = 0 add 0. Bins of q are floored at PROBABILITY_FLOOR.
+    """
     tiny = np.finfo(p.dtype).tiny
     return np.asarray((p * np.log(np.maximum(p, tiny) / np.maximum(q, PROBABILITY_FLOOR))).sum(axis=axis))
 
 
 def prepared(margins: Margins, rule: Rule) -> Margins:
-    """Return margins clipped in float64, non-finite ones NaN: what `closed` bins."""
+    """Return margins as `closed` bins them: in float64, clipped, and NaN where not finite."""
     wide = margins.astype(np.float64)
     return np.where(np.isfinite(wide), np.clip(wide, -rule.clip, rule.clip), np.nan)
 
@@ -161,14 +176,14 @@ def _closed(p: Margins, q: OracleMargins, rule: Rule) -> PerPoint:
         axis=0,
     )
     outside, oracle_outside = _outside(p), _outside(q)
-    # Oracles that diverged also score against each other. No unlearned models score better against them than
-    # they do. That is at least 0, while the floored bins add up to a little more than 1 and could make the
-    # sum negative by 1e-4.
+    # Diverged oracles also score against themselves, and no unlearned models score better than that. This
+    # bound is at least 0. Without it the result could be -1e-4, because the floored bins add up to slightly
+    # more than 1.
     return np.maximum(inside + outside, oracle_outside)
 
 
 def _outside(margins: Margins) -> PerPoint:
-    """Return what the share of models whose margin is NaN adds to KLoM: they lie outside every bin."""
+    """Return the part of KLoM that comes from models whose margin is NaN, outside every bin."""
     lost = count_rows(np.isnan(margins)) / len(margins)
     return divergence(lost[None], np.zeros_like(lost[None]), axis=0)
 

@@ -1,6 +1,6 @@
-"""The one margin formula.
+"""The formula of margins: the logit of the correct class minus the logsumexp of all other logits.
 
-The correct logit minus the logsumexp of the others, never through a probability, which overflows.
+It never computes a probability, which would overflow.
 """
 
 from collections.abc import Mapping
@@ -13,10 +13,11 @@ from pipeline.core.errors import DataError, ShapeError
 
 
 def margins(logits: Float[np.ndarray, "..."], labels: Int[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
-    """Return the margin of each point in nats, (..., n_points), from logits (..., n_points, n_classes) and labels (n_points,).
+    """Return the margin of each point in nats, (..., n_points).
 
-    float16 is raised to float32. A point with any non-finite logit has margin NaN: it must never look good.
-    Raises ShapeError, or DataError for labels that are no class. Source: Georgiev et al. 2025, section 2.
+    logits have the shape (..., n_points, n_classes), labels (n_points,). float16 is converted to float32. A
+    point with any non-finite logit has margin NaN, so that it never looks good. Raises ShapeError, or
+    DataError for labels that are no class. Source: Georgiev et al. 2025, section 2.
     """
     check_logits(logits, labels)
     n_classes = logits.shape[-1]
@@ -27,7 +28,7 @@ def margins(logits: Float[np.ndarray, "..."], labels: Int[np.ndarray, "..."]) ->
             f"labels span {labels.min()} to {labels.max()}; logits of {n_classes} classes need labels 0 to "
             f"{n_classes - 1}"
         )
-    # Classes first: adding ten arrays of points is four times as fast as reducing many rows of ten.
+    # Classes first: adding ten arrays of points is four times as fast as reducing many rows of ten values.
     values = np.ascontiguousarray(np.moveaxis(logits, -1, 0), np.promote_types(logits.dtype, np.float32))
     finite = np.isfinite(values).all(axis=0)
     values = np.where(finite, values, 0.0)
@@ -41,10 +42,10 @@ def margins(logits: Float[np.ndarray, "..."], labels: Int[np.ndarray, "..."]) ->
 
 
 def margin_slopes(logits: Effects, labels: Labels) -> Effects:
-    """Return how much each point's margin moves with each of its logits (n_points, n_classes), given labels (n_points,): the formula's derivative.
+    """Return the derivative of each point's margin in its logits, (n_points, n_classes).
 
-    It moves with the label's logit one to one, and against every other as the softmax among the others weighs
-    it.
+    labels have the shape (n_points,). The derivative in the logit of the label is 1. In every other logit it
+    is minus the softmax weight of that logit among the other logits.
     """
     is_label = np.arange(logits.shape[1]) == labels[:, None]
     others = np.where(is_label, -np.inf, logits)
@@ -53,7 +54,10 @@ def margin_slopes(logits: Effects, labels: Labels) -> Effects:
 
 
 def check_logits(logits: np.ndarray, labels: np.ndarray) -> None:
-    """Raise DataError or ShapeError unless logits are numbers (..., n_points, n_classes) and labels integers (n_points,)."""
+    """Raise DataError or ShapeError unless logits and labels fit together.
+
+    logits must be numbers (..., n_points, n_classes), labels integers (n_points,).
+    """
     require_array("logits", logits, kinds="iuf")
     require_array("labels", labels, kinds="iu")
     if logits.ndim < 2 or labels.ndim != 1 or logits.shape[-2] != len(labels):
@@ -64,9 +68,10 @@ def check_logits(logits: np.ndarray, labels: np.ndarray) -> None:
 
 
 def check_worlds(worlds: Mapping[str, np.ndarray], *, fewest: int, why: str = "") -> None:
-    """Raise ShapeError or DataError unless two worlds of margins, by name, are floats (n_models, n_points) over the same points, `fewest` models or more.
+    """Raise ShapeError or DataError unless the margins of two groups of models can be compared.
 
-    why is put behind that number in the message.
+    worlds maps the name of a group to its margins. Both must be floats (n_models, n_points) over the same
+    points, with at least `fewest` models. The error message adds `why` after that number.
     """
     for name, margins in worlds.items():
         require_array(f"{name} margins", margins, kinds="f")

@@ -1,7 +1,7 @@
-"""KLoM as three published codes compute it, to the bit on finite margins, quirks included (method.md §4).
+"""KLoM as three published codes compute it, equal to the bit on finite margins (method.md §4).
 
-All of them drop the samples equal to the joint maximum. Edges are drawn in the margins' own precision, as
-those codes do under NumPy 2.
+All of them drop the samples that equal the joint maximum. Edges have the precision of the margins, as in
+those codes under NumPy 2.
 """
 
 from typing import TypeAlias
@@ -13,25 +13,24 @@ from scipy.special import rel_entr
 from pipeline.core.arrays import Margins, OracleMargins, PerPoint
 from pipeline.evaluation.bins import Edges, bin_counts, joint_edges
 
-# Rows are points, since the last bits of a sum depend on the order of its terms.
+# Points are rows, because the last bits of a sum depend on the order of its terms.
 Shares: TypeAlias = Float[np.ndarray, "n_points n_bins"]
 
-# The floor of an oracle's bin, and so the largest KLoM there is: -ln 1e-5 = 11.513 nats.
+# The floor of the bins of oracles. It sets the largest possible KLoM: -ln 1e-5 = 11.513 nats.
 PROBABILITY_FLOOR = 1e-5
 CEILING = float(-np.log(PROBABILITY_FLOOR))
 N_BINS = 20
 
 
 def paper_klom(unlearned: Margins, oracle: OracleMargins, clip: float) -> PerPoint:
-    """Return KLoM (n_points,) by the paper's code.
+    """Return KLoM (n_points,) as the paper's code computes it.
 
-    19 intervals in 20 slots, of which the first is always empty, yet floored.
-
-    Its NaN, met where all samples of an ensemble are dropped, is the ceiling here; a range of one value, NaN
-    there, is widened by 1.
+    It has 19 intervals in 20 slots. The first slot is always empty, but it is floored too. Where all samples
+    of an ensemble are dropped, the paper's code returns NaN and this function the ceiling. A range of one
+    value, where the paper's code returns NaN, is widened by 1.
     """
     clipped = np.clip(unlearned, -clip, clip)
-    # Oracles are not clipped, so their range may overflow; the NaN that follow end as the ceiling.
+    # Oracles are not clipped, so their range may overflow. The resulting NaN become the ceiling.
     with np.errstate(over="ignore", invalid="ignore"):
         edges = joint_edges(clipped, oracle, N_BINS - 1)
         share_p, share_q = (
@@ -42,17 +41,18 @@ def paper_klom(unlearned: Margins, oracle: OracleMargins, clip: float) -> PerPoi
 
 
 def data_unlearning_bench(unlearned: Margins, oracle: OracleMargins, clip: float) -> PerPoint:
-    """Return KLoM (n_points,) by data-unlearning-bench: 20 bins, q floored where p > 0, both normalised.
+    """Return KLoM (n_points,) as data-unlearning-bench computes it.
 
-    Its NaN is the ceiling here.
+    It has 20 bins, floors q where p > 0, and normalises both. Where its code returns NaN, this function
+    returns the ceiling.
     """
     return _entropy(*_floored_shares(unlearned, oracle, clip))
 
 
 def easydub(unlearned: Margins, oracle: OracleMargins, clip: float) -> PerPoint:
-    """Return KLoM (n_points,) by EasyDUB: the same without normalising q.
+    """Return KLoM (n_points,) as EasyDUB computes it: like data-unlearning-bench, but q is not normalised.
 
-    All unlearned margins at the joint maximum score 0, as they do there.
+    If all unlearned margins equal the joint maximum, the score is 0, as in its code.
     """
     p, q = _floored_shares(unlearned, oracle, clip)
     occupied = p > 0
@@ -68,15 +68,15 @@ def _floored_shares(unlearned: Margins, oracle: OracleMargins, clip: float) -> t
 
 
 def _kept_shares(margins: Margins, edges: Edges) -> Shares:
-    """Return the share of each bin among the models that fall into any; zeros where none does."""
+    """Return the share of each bin among the models that lie in any bin; zeros if none does."""
     inside = np.ascontiguousarray(bin_counts(margins, edges, last_closed=False).T)
     return inside / np.maximum(inside.sum(axis=1, keepdims=True), 1)
 
 
 def _entropy(p: Shares, q: Shares) -> PerPoint:
-    """Return the relative entropy of rows, both normalised first, as scipy.stats.entropy computes it.
+    """Return the relative entropy of rows as scipy.stats.entropy computes it.
 
-    The ceiling where that is NaN.
+    Both arguments are normalised first. The ceiling replaces NaN.
     """
     with np.errstate(invalid="ignore"):
         terms = rel_entr(p / p.sum(axis=1, keepdims=True), q / q.sum(axis=1, keepdims=True))
@@ -84,9 +84,10 @@ def _entropy(p: Shares, q: Shares) -> PerPoint:
 
 
 def _sum_of_occupied(terms: Shares, occupied: Bool[np.ndarray, "n_points n_bins"]) -> PerPoint:
-    """Return the sum of each row's occupied bins, moved together first.
+    """Return the sum of the occupied bins of each row.
 
-    Zeros in between would pair the terms otherwise and change the last bits.
+    The occupied bins are moved together first. Zeros between them would change how terms are paired, and so
+    the last bits.
     """
     together = np.take_along_axis(terms, np.argsort(~occupied, axis=1, kind="stable"), axis=1)
     n_occupied = occupied.sum(axis=1)

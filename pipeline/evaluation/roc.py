@@ -1,9 +1,6 @@
-"""What a score tells of two worlds.
+"""Accuracy and ROC curve of scores that separate two groups of models.
 
-Accuracy at its sign, the area below the ROC curve, true positives at few false ones; ties are drawn at
-random.
-
-Scores are kept in falling order, so that each resample of models weighs them anew without sorting.
+Ties count as if they were broken at random.
 """
 
 from typing import NamedTuple
@@ -21,7 +18,7 @@ _Curve = Float[np.ndarray, " n_thresholds"]
 
 
 class Rates(NamedTuple):
-    """Balanced accuracy at a score's sign, the area below the curve, and the true positives at 1 % false ones."""
+    """The balanced accuracy of the sign of a score, the area under the curve, and the TPR at 1 % FPR."""
 
     balanced_accuracy: float
     auc: float
@@ -29,9 +26,10 @@ class Rates(NamedTuple):
 
 
 class Roc:
-    """The scores of two worlds' models, (n_positive, n_points) and (n_negative, n_points).
+    """The scores of two groups of models, (n_positive, n_points) and (n_negative, n_points).
 
-    High ones speak for the first; infinity is a score, NaN is not.
+    A high score speaks for the positive group. A score may be infinite, but not NaN. Scores are sorted once,
+    in falling order; a resample of models only changes their weights.
     """
 
     def __init__(self, *, positive: Positive, negative: Negative) -> None:
@@ -45,9 +43,9 @@ class Roc:
     def rates(
         self, positive: PositiveWeights | None = None, negative: NegativeWeights | None = None
     ) -> Rates:
-        """Return the rates with the models of each world weighed, or all alike.
+        """Return the rates with weighted models, or with equal weights.
 
-        Each world's weights are made to sum to 1.
+        The weights of each group are scaled to sum to 1.
         """
         weights = [
             np.ones(n) if given is None else given
@@ -67,16 +65,16 @@ class Roc:
 
 
 def rightness(scores: Float[np.ndarray, "n_models n_points"]) -> Float[np.ndarray, "n_models n_points"]:
-    """Return 1 where a score is positive, one half where it is 0."""
+    """Return 1 where a score is positive, 0.5 where it is 0, and 0 where it is negative."""
     return (1 + np.sign(scores)) / 2
 
 
 def _true_positives(true: _Curve, false: _Curve) -> float:
-    """Return true positives at 1 % false ones.
+    """Return the true positive rate at 1 % false positives.
 
-    Those of the last threshold that has no more, and a share of the next tie.
+    It is the rate of the last threshold with at most 1 % false positives, plus a share of the next tie.
     """
-    # Sums of equal weights miss round figures by their last bits.
+    # The tolerance is for rounding: a sum of equal weights differs from a round figure in its last bits.
     last = int(np.searchsorted(false, FALSE_POSITIVES * (1 + 1e-9), side="right")) - 1
     if last + 1 == len(false):
         return float(true[last])

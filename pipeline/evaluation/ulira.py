@@ -1,7 +1,7 @@
-"""U-LiRA: how well a likelihood-ratio attack tells unlearned models from models that never saw a point, by one margin of each model and point.
+"""U-LiRA: how well a likelihood-ratio attack distinguishes unlearned models from retrained models.
 
-Half of the models of each world are shadows, from which the attacker learns a Gaussian for each point and
-world; the other half are told apart.
+The attack sees one margin of each model and point. Half of the models of each group are shadows, from which
+it learns a Gaussian for each point; it classifies the other half, the targets.
 """
 
 import hashlib
@@ -26,11 +26,11 @@ from pipeline.evaluation.bootstrap import Interval
 from pipeline.evaluation.margins import check_worlds
 from pipeline.evaluation.roc import Rates, Roc, rightness
 
-# A world's half of two: fewer shadows have no variance.
+# Half of the models are shadows, and a variance needs two of them.
 FEWEST_MODELS = 4
-# In nats squared: shadows nearer than a thousandth of a nat are told by no more than that.
+# In nats squared: the standard deviation of a Gaussian is at least a thousandth of a nat.
 VARIANCE_FLOOR = 1e-6
-# Its square over the least floor is still finite in float64.
+# The square of LARGEST over LEAST_FLOOR is still finite in float64.
 LARGEST = 1e100
 LEAST_FLOOR = 1e-30
 
@@ -40,13 +40,13 @@ _Targets = Float[np.ndarray, "n_targets n_points"]
 
 @dataclass(frozen=True, kw_only=True)
 class Ulira:
-    """What the attack reaches: 0.5, 0.5 and 0.01 if nothing can be told, 1, 1 and 1 if all is.
+    """The result of the attack: 0.5, 0.5 and 0.01 at chance level, and 1, 1 and 1 for a perfect attack.
 
-    balanced_accuracy over target models and points, both worlds weighing alike; auc and tpr (true positives
-    at 1 % false ones, where `unlearned` is positive) of the scores of all targets and points together;
-    intervals by the names of these three; per_point (n_points,) the balanced accuracy of each point;
-    n_targets of both worlds, unlearned first; n_nonfinite the margins that were NaN or infinite, shadows
-    included.
+    balanced_accuracy is taken over target models and points; both groups have the same weight. auc and tpr
+    (true positives at 1 % false positives, where `unlearned` is positive) use the scores of all targets and
+    points together. intervals has these three names as keys. per_point (n_points,) is the balanced accuracy
+    of each point. n_targets counts the targets of both groups, unlearned first. n_nonfinite counts NaN and
+    infinite margins, shadows included.
     """
 
     balanced_accuracy: float
@@ -59,9 +59,9 @@ class Ulira:
 
 
 class World(NamedTuple):
-    """The margins of one world in float64, NaN where not finite.
+    """The margins of one group of models in float64, NaN where not finite.
 
-    Those that the attacker learns from and those it is to tell.
+    The attacker learns from the shadows and classifies the targets.
     """
 
     shadows: Shadows
@@ -77,16 +77,21 @@ def ulira(
     level: float = 0.95,
     seed: int = 0,
 ) -> Ulira:
-    """Return how well targets are told as unlearned or as never having seen the points.
+    """Return how well the attack distinguishes unlearned models from models that never saw the points.
 
     unlearned (n_unlearned, n_points) and unseen (n_unseen, n_points) hold one margin for each model and
-    point, at least 4 models each; seed and content choose which are shadows, so the order of models does not
-    matter. A score is the difference of two Gaussian log densities, of at least variance_floor (nats
-    squared); a tie counts half. Outputs that are constant, the same in both worlds, score 50 %, as perfect
-    unlearning does: show accuracy beside it. A target's non-finite margin counts as told, in either world,
-    and so does a point without two finite shadows in each. The intervals are those over new targets, given
-    the shadows: the estimate ± the normal quantile times the deviation between n_resamples bootstraps, cut to
-    [0, 1]. Raises ShapeError, DataError or ConfigError. Source: Hayes et al. 2024, arXiv 2403.01218.
+    point, with at least 4 models each. The seed and the margins choose the shadows, so the order of models
+    does not matter. A score is the difference of two Gaussian log densities, whose variances are at least
+    variance_floor (nats squared). A tie counts half.
+
+    Constant outputs that are the same in both groups score 50 %, as perfect unlearning does: show accuracy
+    beside it. A non-finite margin of a target counts as recognised, in either group. So does a point without
+    two finite shadows in each group.
+
+    The intervals are over new targets, given the shadows: the estimate ± the normal quantile times the
+    standard deviation of n_resamples bootstraps, cut to [0, 1].
+
+    Raises ShapeError, DataError or ConfigError. Source: Hayes et al. 2024, arXiv 2403.01218.
     """
     check_worlds(
         {"unlearned": unlearned, "unseen": unseen}, fewest=FEWEST_MODELS, why=", half of them shadows"
@@ -109,9 +114,9 @@ def ulira(
 
 
 def _split(margins: Margins, seed: int) -> World:
-    """Return one half as shadows, the other as targets.
+    """Return one half of the models as shadows and the other half as targets.
 
-    A model goes where a digest of its margins and the seed sends it.
+    A digest of the seed and of a model's margins decides on its half.
     """
     wide = margins.astype(np.float64)
     wide = np.where(np.isfinite(wide), np.clip(wide, -LARGEST, LARGEST), np.nan) + 0.0
@@ -119,14 +124,14 @@ def _split(margins: Margins, seed: int) -> World:
         range(len(wide)),
         key=lambda model: hashlib.sha256(f"ulira {seed} ".encode() + wide[model].tobytes()).digest(),
     )
-    # By turns, so that models which are all alike, such as diverged ones, do not fall to one side.
+    # Alternate, so that identical models, such as diverged ones, are spread over both halves.
     return World(wide[order[1::2]], wide[order[::2]])
 
 
 def _scores(unlearned: World, unseen: World, floor: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return log likelihood ratios, `unlearned` over `unseen`, of the targets of both worlds.
+    """Return the log likelihood ratios, `unlearned` over `unseen`, of the targets of both groups.
 
-    What counts as told has infinity on its own side.
+    A target that counts as recognised has an infinite score with the sign of its group.
     """
     first, second = (_Gaussians.fitted(world.shadows, floor) for world in (unlearned, unseen))
 
@@ -139,7 +144,7 @@ def _scores(unlearned: World, unseen: World, floor: float) -> tuple[np.ndarray, 
 
 @dataclass(frozen=True, kw_only=True)
 class _Gaussians:
-    """A Gaussian for each point; is_known says where two finite shadows or more made it."""
+    """A Gaussian for each point; is_known is true where at least two shadows are finite."""
 
     mean: PerPoint
     variance: PerPoint
@@ -158,7 +163,7 @@ class _Gaussians:
         )
 
     def log_density(self, margins: _Targets) -> _Targets:
-        """Return it up to a constant."""
+        """Return the log density up to a constant."""
         return -((margins - self.mean) ** 2 / self.variance + np.log(self.variance)) / 2
 
 
@@ -169,7 +174,7 @@ def _intervals(
         roc.rates(*(rng.multinomial(n, np.full(n, 1 / n)).astype(float) for n in n_targets))
         for _ in range(n_resamples)
     ]
-    # Bootstraps of n targets vary by (n - 1) / n of what new ones would.
+    # The variance of bootstraps of n targets is (n - 1) / n of the variance over new targets.
     half = width * np.std(drawn, axis=0) * max(np.sqrt(n / (n - 1)) for n in n_targets)
     centre = roc.rates()
     low, high = np.maximum(centre - half, 0.0), np.minimum(centre + half, 1.0)

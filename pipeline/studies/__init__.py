@@ -1,4 +1,4 @@
-"""Studies: guests of an experiment. A new one is a class and one line in the table here."""
+"""The table of studies. To add a study, write a class and add a line to this table."""
 
 from pipeline.core.registry import PluginTable
 from pipeline.studies.base import Study

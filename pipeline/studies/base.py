@@ -1,6 +1,6 @@
 """The interface of a study: settings, tables, a chapter and results.
 
-Nothing else of the package knows which studies there are.
+No other part of the package knows which studies there are.
 """
 
 import json
@@ -24,33 +24,28 @@ Finished = Mapping[str, tuple[StudyNode, TableRef]]
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where a study is a guest.
-
-    Its label and the name of the experiment, and what each of its tasks may use.
-    """
+    """The label of a study, the name of its experiment, and the resources that each of its tasks may use."""
 
     label: str
     experiment_name: str
     resources: Resources
-    # Whether the content of data sets may be read, which `dmm status` does without.
+    # Whether the content of data sets may be read; `dmm status` does not need it.
     reads_inputs: bool = True
 
 
 class Study(Plugin):
     """A study beside the method.
 
-    Its fields are its settings; its tables are nodes, of which one may be its page.
-
-    A study in the table STUDIES has a config key and a command of its name; one of your own stands below
-    `studies`.
+    Its fields are its settings. Its tables are nodes; one of them may be its page. A study in the table
+    STUDIES has a config key and a command of the same name. A study of your own is set below `studies`.
     """
 
-    # What MLflow calls the page of the study, and the report its chapter.
+    # The title of the page in MLflow, and the heading of the chapter in the report.
     title: ClassVar[str]
     heading: ClassVar[str]
-    # What MLflow's page shows, in Markdown.
+    # The text of the page in MLflow, in Markdown.
     note: ClassVar[str] = ""
-    # The classes of its nodes that have a stage of their own.
+    # The classes of nodes that have a stage of their own.
     kinds: ClassVar[tuple[type[StudyNode], ...]] = ()
 
     def run(self, label: str) -> ChildRun:
@@ -62,7 +57,7 @@ class Study(Plugin):
         """Yield the tables of the study, parents before children."""
 
     def results(self, store: Store, finished: Finished) -> dict[str, Any]:
-        """Return what the study came to, JSON-ready; by default the summary of each table by its key."""
+        """Return the results of the study, JSON-ready; by default the summary of each table by its key."""
         return {key: store.summary(table) for key, (_, table) in finished.items()}
 
     def _check_results(self, found: dict[str, Any], store: Store, finished: Finished) -> None:
@@ -75,7 +70,7 @@ class Study(Plugin):
             ) from error
 
     def tracked(self, store: Store, finished: Finished, *, version: str) -> Results:
-        """Return what MLflow shows; by default the numbers of all summaries, the page and its figures."""
+        """Return the results for MLflow; by default numbers of all summaries, the page and its figures."""
         summaries = {key: store.summary(table) for key, (_, table) in finished.items()}
         metrics = {
             f"{name}/{key}": value
@@ -85,11 +80,11 @@ class Study(Plugin):
         return Results(version=version, metrics=metrics, **page_of(store, finished))
 
     def note_table(self, results: Results) -> Table:
-        """Return the table on top of MLflow's page; by default an empty one, which is left out."""
+        """Return the table at the top of the page in MLflow; an empty one, the default, is left out."""
         return Table(columns=())
 
     def tables(self, store: Store, finished: Finished) -> Sequence[Table]:
-        """Return what a person sees on a terminal; by default the numbers of all summaries."""
+        """Return the tables for the terminal; by default the numbers of all summaries."""
         summaries = {key: numbers_of(store.summary(table)) for key, (_, table) in finished.items()}
         rows = [row_of(key, name, value) for key, found in summaries.items() for name, value in found.items()]
         columns = (word_column("table"), word_column("what"), number_column("value"))
@@ -102,12 +97,12 @@ def numbers_of(summary: Mapping[str, Any]) -> dict[str, float]:
 
 
 def is_number(value: Any) -> bool:
-    """Return whether a value is a finite number, which a truth value is not."""
+    """Return whether a value is a finite number; truth values are not."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < float("inf")
 
 
 def page_of(store: Store, finished: Finished) -> dict[str, Any]:
-    """Return the figures and files of a study's page, as fields of Results; empty where it has no page."""
+    """Return the figures and files of the page of a study, as fields of Results; empty without a page."""
     found: dict[str, Any] = {}
     for node, table in finished.values():
         if isinstance(node, StudyPage):

@@ -1,7 +1,7 @@
-"""Judges, one plug-in a file: each says how far unlearned models are from retrained ones.
+"""Judges measure how far unlearned models are from retrained models; each file holds one judge.
 
-A new one is a file and a line in the table. `pipeline.evaluation.klom` and its neighbours never import this
-table, so that a judge may import torch.
+To add a judge, write one file and add a line to the table here. `pipeline.evaluation.klom` and its neighbours
+never import this table, so a judge may import torch.
 """
 
 from pipeline.core.registry import PluginTable

@@ -1,4 +1,4 @@
-"""Accuracy as a judge: unlearned models should be right as often as retrained ones are."""
+"""The judge `accuracy`: unlearned models should be right as often as retrained models."""
 
 from collections.abc import Mapping
 from typing import ClassVar
@@ -28,7 +28,7 @@ class AccuracyJudge(Judge):
     titles: ClassVar[Mapping[str, str]] = {"accuracy": "accuracy"}
 
     def judge(self, found: JudgeInput) -> Scores:
-        """Return the mean accuracy on each split with its interval over models, beside the oracles'."""
+        """Return the mean accuracy on each split with its interval over models; oracles are the reference."""
         correct, n_nonfinite = _correct(found.unlearned, found)
         oracle, _ = _correct(found.oracle, found)
         rows = []
@@ -53,7 +53,7 @@ class AccuracyJudge(Judge):
 
 
 def _correct(models: ModelOutputs, found: JudgeInput) -> tuple[Correct, int]:
-    """Return whether each model is right on each point, and how many outputs are not finite."""
+    """Return whether each model is right on each point, and the number of non-finite outputs."""
     parts, n_nonfinite = [], 0
     for points, logits in models.blocks():
         parts.append(is_correct(logits, found.labels[points]))

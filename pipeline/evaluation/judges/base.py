@@ -1,4 +1,4 @@
-"""The plug-in that says how far unlearned models are from models that never saw the forget set."""
+"""The base class of judges, and the models that are trained for a judge."""
 
 import inspect
 from abc import abstractmethod
@@ -15,7 +15,7 @@ from pipeline.core.settings.neutral import setting
 from pipeline.evaluation.judges.inputs import JudgeInput
 from pipeline.evaluation.judges.scores import Scores, Yardstick, check_scores
 
-# What a judge may need of both sides, and of the models before unlearning.
+# Inputs that a judge may need: of both sides, and (`full`) of the models before unlearning.
 NEEDS = frozenset({"margins", "logits", "states", "full"})
 
 
@@ -23,9 +23,9 @@ NEEDS = frozenset({"margins", "logits", "states", "full"})
 class TrainedModels:
     """Models that are trained for a judge.
 
-    Each sees keep_fraction of the points (None: all of them), without the forget set if
-    leaves_out_forget_set: then there is one population for each forget set, otherwise all share one.
-    keeps_states: their weights are kept too.
+    Each model sees keep_fraction of the points (None: all points). With leaves_out_forget_set it does not see
+    the forget set, and each forget set has its own population; otherwise all forget sets share one. With
+    keeps_states the weights are kept too.
     """
 
     n_models: int
@@ -51,20 +51,21 @@ class TrainedModels:
 class Judge(Plugin):
     """Compares unlearned models with retrained ones.
 
-    needs names what `judge` reads: `margins`, `logits`, `states` of both sides, and `full` for the models
-    before unlearning: those of the role that start names (null: those that the judged method starts from, for
-    the floor the full models). fewest_models is the least number on each side. A judge that needs models
-    trained for itself names them in `populations`; one that trains the judged models further names how in
-    `treatment`. All of this is planned, priced and resumed as the rest of the experiment is, and what cannot
-    be had is refused before anything is computed.
+    needs names the inputs that `judge` reads: `margins`, `logits` or `states` of both sides, and `full` for
+    the models before unlearning. start names the role of the models before unlearning. Null means the models
+    that the judged method starts from, and for the floor the full models. fewest_models is the least number
+    of models on each side. A judge that needs models of its own names them in `populations`. A judge that
+    trains the judged models further names the method in `treatment`. All of this is planned, priced and
+    resumed like the rest of the experiment. If an input is not available, the judge is refused before
+    anything is computed.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"margins"})
     fewest_models: ClassVar[int] = 2
     yardstick: ClassVar[Yardstick] = Yardstick(noise=0.0, by_interval=True)
-    # What a reader must know beside the first sentence of the class's documentation.
+    # Text that is shown after the first paragraph of the class's docstring.
     about: ClassVar[str] = ""
-    # Words for statistics, where their names do not speak for themselves.
+    # Titles of statistics whose names are not clear enough.
     titles: ClassVar[Mapping[str, str]] = {}
 
     start: StartRole | None = setting(neutral=None)
@@ -96,7 +97,7 @@ class Judge(Plugin):
 
     @property
     def note(self) -> str:
-        """What the scores mean to a reader: the first sentence of the class's documentation and `about`."""
+        """The explanation of the scores: the first paragraph of the class's docstring, and `about`."""
         first = (inspect.getdoc(type(self)) or plugin_name(self)).split("\n\n")[0]
         return " ".join(f"{first} {self.about}".split())
 

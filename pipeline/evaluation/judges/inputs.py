@@ -1,10 +1,11 @@
-"""What a judge may look at: outputs and states of models on both sides, read when it asks for them."""
+"""The inputs of a judge: outputs and states of models on both sides, read on demand."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+from typing_extensions import override
 
 from pipeline.core.arrays import Indices, Labels, Logits, Margins
 from pipeline.core.errors import DataError
@@ -12,24 +13,27 @@ from pipeline.evaluation.margins import margins
 
 
 class ModelOutputs(ABC):
-    """Models by what they put out on all points. A judge finds here what it states in its needs."""
+    """The outputs of a group of models on all points.
+
+    They contain the inputs that the judge names in its needs.
+    """
 
     @property
     @abstractmethod
     def n_models(self) -> int:
-        """How many models there are."""
+        """The number of models."""
 
     @abstractmethod
     def margins(self, points: Indices | None = None) -> Margins:
-        """Return margins (n_models, n_points) in nats of all or some points, NaN for logits not finite."""
+        """Return margins (n_models, n_points) in nats of all or some points; NaN if a logit is not finite."""
 
     @abstractmethod
     def blocks(self) -> Iterator[tuple[slice, Logits]]:
-        """Yield points and their logits (n_models, n_block_points, n_classes), a block at a time."""
+        """Yield blocks: a slice of the points and their logits (n_models, n_block_points, n_classes)."""
 
     @abstractmethod
     def states(self) -> Mapping[str, np.ndarray]:
-        """Return parameters and buffers by name, (n_models, ...) each."""
+        """Return parameters and buffers by name, each (n_models, ...)."""
 
     def logits(self) -> Logits:
         """Return all logits (n_models, n_points, n_classes)."""
@@ -45,19 +49,20 @@ class ArrayOutputs(ModelOutputs):
     all_states: Mapping[str, np.ndarray] | None = None
 
     @property
+    @override
     def n_models(self) -> int:
-        """How many models there are."""
         return len(self.all_logits)
 
+    @override
     def margins(self, points: Indices | None = None) -> Margins:
-        """Return margins (n_models, n_points) in nats, of some points or of all."""
         chosen = slice(None) if points is None else points
         return margins(self.all_logits[:, chosen], self.labels[chosen])
 
+    @override
     def blocks(self) -> Iterator[tuple[slice, Logits]]:
-        """Yield everything as one block."""
         yield slice(0, len(self.labels)), self.all_logits
 
+    @override
     def states(self) -> Mapping[str, np.ndarray]:
         """Return the states; raises DataError if there are none."""
         if self.all_states is None:
@@ -67,13 +72,13 @@ class ArrayOutputs(ModelOutputs):
 
 @dataclass(frozen=True, kw_only=True)
 class JudgeInput:
-    """Everything that is known of one unlearner on one forget set.
+    """The inputs for one unlearner on one forget set.
 
-    unlearned and oracle: models after unlearning, and models retrained without the set. labels (n_points,).
-    splits: ids of the points of `forget`, `retain` and `validation`. start: the models before unlearning, for
-    a judge that needs `full`. populations: the judge's own models, by the name that its `populations` gives
-    them. treated_unlearned and treated_oracle: both sides after the judge's `treatment`, for a judge that has
-    one.
+    unlearned holds the models after unlearning, oracle the models retrained without the set. labels have the
+    shape (n_points,). splits holds the ids of the points of `forget`, `retain` and `validation`. start holds
+    the models before unlearning, for a judge that needs `full`. populations holds the judge's own models,
+    under the names that its `populations` gives them. treated_unlearned and treated_oracle are both sides
+    after the judge's `treatment`, for a judge that has one.
     """
 
     unlearned: ModelOutputs

@@ -1,4 +1,4 @@
-"""KLoM as a judge: the library function on each point, summarised by split."""
+"""The judge `klom`: KLoM of each point, summarised by split."""
 
 from collections.abc import Mapping
 from typing import ClassVar
@@ -18,13 +18,14 @@ from pipeline.evaluation.published import CEILING
 class KlomJudge(Judge):
     """KLoM is the divergence between the margins of unlearned and of retrained models on a point.
 
-    variant, n_bins and clip are those of `pipeline.evaluation.klom`; n_resamples stand behind each interval.
+    variant, n_bins and clip are those of `pipeline.evaluation.klom`. Each interval uses n_resamples
+    resamples.
     """
 
     name: ClassVar[str] = "klom"
     about: ClassVar[str] = "P95 is its 95th percentile over points; 11.51 nats is the worst."
-    # Two floors drawn with equally many models differ by up to half of one. Above 3 nats (30 models a side)
-    # doing nothing and retraining can hardly be told apart.
+    # Two floors of equally many models differ by up to half of their value. Above 3 nats (30 models on each
+    # side) doing nothing and retraining can hardly be distinguished.
     yardstick: ClassVar[Yardstick] = Yardstick(noise=0.1, share=0.5, blind=3.0, worst=CEILING)
     titles: ClassVar[Mapping[str, str]] = {"p95": "P95 KLoM", "mean": "mean KLoM", "klom": "KLoM"}
 
@@ -40,7 +41,7 @@ class KlomJudge(Judge):
 
     @property
     def rule(self) -> Rule:
-        """How margins are binned."""
+        """The settings of the binning, checked."""
         return check_rule(self.variant, self.n_bins, self.clip)
 
     def judge(self, found: JudgeInput) -> Scores:

@@ -1,7 +1,6 @@
-"""What a judge returns: one row for each statistic and split, values for each point, and counts.
+"""The result of a judge: one row for each statistic and split, values for each point, and counts.
 
-Everything that shows results iterates over these rows; nothing outside a judge knows what its statistics are
-called.
+Code that shows results iterates over these rows. No code outside a judge knows the names of its statistics.
 """
 
 import dataclasses
@@ -16,9 +15,9 @@ from pipeline.core.errors import DataError, ShapeError
 
 SPLITS = ("forget", "retain", "validation")
 
-# The column that numbers the points of a verdict, which no judge may call its own.
+# The column of point ids in a verdict; no judge may use this name.
 POINT = "point"
-# The count that readers warn of: outputs of a model on a point that are not finite.
+# The count that leads to a warning: outputs of a model on a point that are not finite.
 NONFINITE = "nonfinite"
 
 Better = Literal["lower", "higher", "nearer"]
@@ -29,9 +28,9 @@ _Interval = tuple[float, float]
 class Score:
     """One statistic on one split.
 
-    reference is what retrained models come to; a judge that leaves it out is given the value of the floor
-    population. better says which values are good: lower ones, higher ones, or those nearer to the reference.
-    unit is `nats`, `fraction` (shown in percent), any other word, or empty.
+    reference is the value of retrained models; if a judge leaves it out, it is the value of the floor
+    population. better names the good values: `lower`, `higher`, or `nearer` to the reference. unit is `nats`,
+    `fraction` (shown in percent), any other word, or empty.
     """
 
     statistic: str
@@ -44,7 +43,7 @@ class Score:
 
     @property
     def excess(self) -> float:
-        """How much worse the value is than the reference, in its unit; 0 without a reference."""
+        """The amount by which the value is worse than the reference, in its unit; 0 without a reference."""
         if self.reference is None:
             return 0.0
         difference = self.value - self.reference
@@ -62,18 +61,18 @@ class Score:
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> "Score":
-        """Return the row that to_json described."""
+        """Return the row that to_json wrote."""
         interval = row["interval"]
         return cls(**{**row, "interval": None if interval is None else (interval[0], interval[1])})
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Scores:
-    """The answer of a judge.
+    """All scores of a judge.
 
-    rows: the statistic of the first row is the headline; what is chosen or drawn by one number follows it.
-    points: columns (n_points,), NaN for a point that was not judged; the first column is the one that figures
-    show. counts: whole numbers by name, such as NONFINITE.
+    The statistic of the first row is the headline; selections and figures that use a single number use this
+    one. points holds columns (n_points,), with NaN for a point that was not judged; figures show the first
+    column. counts holds whole numbers by name, such as NONFINITE.
     """
 
     rows: tuple[Score, ...]
@@ -82,12 +81,12 @@ class Scores:
 
     @property
     def headline(self) -> str:
-        """The statistic that stands for all of them."""
+        """The statistic of the first row, which stands for all statistics."""
         return self.rows[0].statistic
 
     @property
     def statistics(self) -> tuple[str, ...]:
-        """The statistics in order."""
+        """The names of the statistics, in order."""
         return tuple(dict.fromkeys(row.statistic for row in self.rows))
 
     def of(self, statistic: str) -> dict[str, Score]:
@@ -95,14 +94,14 @@ class Scores:
         return {row.split: row for row in self.rows if row.statistic == statistic}
 
     def get(self, statistic: str, split: str) -> Score | None:
-        """Return one row, None if the judge gave none."""
+        """Return one row, or None if the judge returned none."""
         return self.of(statistic).get(split)
 
     def __iter__(self) -> Iterator[Score]:
         return iter(self.rows)
 
     def with_references(self, floor: "Scores | None") -> "Scores":
-        """Return the same scores; rows without a reference have the value of the floor."""
+        """Return the same scores; rows without a reference get the value of the floor."""
         known = {} if floor is None else {(row.statistic, row.split): row.value for row in floor.rows}
         rows = [
             row
@@ -113,7 +112,7 @@ class Scores:
         return dataclasses.replace(self, rows=tuple(rows))
 
     def to_json(self) -> dict[str, Any]:
-        """Return rows and counts, JSON-ready; the points are columns of the table."""
+        """Return rows and counts, JSON-ready. Points are left out: they are columns of the table."""
         return {
             "rows": [row.to_json() for row in self.rows],
             "counts": {name: int(count) for name, count in self.counts.items()},
@@ -121,18 +120,18 @@ class Scores:
 
     @classmethod
     def from_json(cls, about: Mapping[str, Any]) -> "Scores":
-        """Return rows and counts as to_json described them, without points."""
+        """Return the rows and counts that to_json wrote, without points."""
         return cls(rows=tuple(Score.from_json(row) for row in about["rows"]), counts=dict(about["counts"]))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Yardstick:
-    """How large a difference to the reference is, in the unit of a judge's scores.
+    """Limits for the difference to the reference, in the unit of a judge's scores.
 
-    noise, and share of the reference, are differences that retraining alone makes; the larger of the two
-    counts. From a reference of blind on, nothing can be told; None: always. worst is the worst value there
-    is; None: there is none. by_interval: a value whose interval holds the reference cannot be told from it
-    either.
+    Retraining alone makes a difference of noise, or of share times the reference; the larger of the two
+    counts. If the reference is at or above blind, methods cannot be distinguished; None: they always can.
+    worst is the worst possible value; None: there is none. With by_interval, a value whose interval holds the
+    reference cannot be distinguished from it either.
     """
 
     noise: float
@@ -146,7 +145,7 @@ class Yardstick:
         return max(self.share * abs(score.reference or 0.0), self.noise)
 
     def is_level(self, score: Score) -> bool:
-        """Return whether the value cannot be told from the reference."""
+        """Return whether the value cannot be distinguished from the reference."""
         if self.by_interval and score.interval is not None and score.reference is not None:
             low, high = score.interval
             if low <= score.reference <= high:
@@ -154,7 +153,7 @@ class Yardstick:
         return score.excess <= self.tolerance(score)
 
     def is_close(self, score: Score) -> bool:
-        """Return whether the value is close to the reference, though it may be told from it."""
+        """Return whether the value is close to the reference, even if it can be distinguished from it."""
         return score.excess <= max(4 * self.share * abs(score.reference or 0.0), 5 * self.noise)
 
     def is_off(self, score: Score, *, before: Score | None = None) -> bool:
@@ -164,12 +163,12 @@ class Yardstick:
         return not score.excess - base <= max(2 * self.share * level, 5 * self.noise)
 
     def tells(self, score: Score) -> bool:
-        """Return whether retrained models agree well enough for methods to be told apart."""
+        """Return whether retrained models agree well enough to distinguish methods."""
         return self.blind is None or (score.reference is not None and score.reference < self.blind)
 
 
 def check_scores(scores: Scores, n_points: int) -> None:
-    """Raise DataError or ShapeError unless scores are as readers expect them."""
+    """Raise DataError or ShapeError unless the scores are well-formed."""
     _check_rows(scores.rows)
     for name, values in scores.points.items():
         if not (isinstance(name, str) and name.isidentifier()) or name == POINT:

@@ -1,4 +1,4 @@
-"""U-LiRA as a judge: how well a likelihood-ratio attack tells unlearned models from retrained ones."""
+"""The judge `ulira`: how well a likelihood-ratio attack distinguishes unlearned from retrained models."""
 
 from collections.abc import Mapping
 from typing import ClassVar, Literal
@@ -19,8 +19,8 @@ Split = Literal["forget", "retain", "validation"]
 class UliraJudge(Judge):
     """U-LiRA is how often an attack tells from a margin whether a model was unlearned or retrained.
 
-    Half of the models of each side teach the attacker, the other half are told apart. splits are the points
-    it runs on.
+    The attack learns from half of the models of each side and classifies the other half. It runs on the
+    points of splits.
     """
 
     name: ClassVar[str] = "ulira"
@@ -39,7 +39,7 @@ class UliraJudge(Judge):
     n_resamples: int = setting(neutral=200, ge=20, le=MOST_RESAMPLES)
 
     def judge(self, found: JudgeInput) -> Scores:
-        """Return balanced accuracy, area under the curve and true positives at 1 % false ones."""
+        """Return the balanced accuracy, the area under the curve and the TPR at 1 % FPR."""
         by_split = {
             split: ulira(
                 unlearned=found.unlearned.margins(found.splits[split]),
@@ -62,7 +62,7 @@ class UliraJudge(Judge):
 
 def _row(name: str, split: str, told: Ulira) -> Score:
     value, interval = float(getattr(told, name)), told.intervals[name]
-    # An attack that is wrong more often than by chance tells as much as one that is right.
+    # `nearer`: an attack that is wrong more often than chance reveals as much as one that is right.
     return Score(
         statistic=name, split=split, value=value, interval=interval, better="nearer", unit="fraction"
     )

@@ -1,1 +1,1 @@
-"""The convex study as a guest: its settings, tables, chapter and results."""
+"""The convex study: its settings, tables, chapter and results."""

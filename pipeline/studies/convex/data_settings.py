@@ -1,4 +1,4 @@
-"""The settings of the convex study on real data and of its guarantees: the data that they are about."""
+"""Settings of the convex study on real data and of its guarantees, with their data sets."""
 
 from typing import Annotated
 
@@ -14,9 +14,10 @@ from pipeline.studies.convex.real.real_study import DataStudy
 
 
 class DataSection(DataStudy):
-    """The study on one data set, which need not be that of the experiment.
+    """The study on one data set, which may differ from that of the experiment.
 
-    One that is optional is left out, and the page says so, where what it is read from is not installed.
+    If the package that holds an optional data set is not installed, the data set is left out, and the page
+    says so.
     """
 
     dataset: Annotated[Dataset, *plugin(DATASETS)] = setting(neutral={"name": "digits"}, default=Digits())
@@ -24,14 +25,15 @@ class DataSection(DataStudy):
 
     @property
     def study(self) -> DataStudy:
-        """What is studied, whatever the data."""
+        """The settings of the study, without the data set."""
         return DataStudy(**self.model_dump(exclude={"dataset", "optional"}))
 
 
 class GuaranteeSection(GuaranteeSettings):
     """Guarantees on two classes of a data set.
 
-    Images are averaged over squares of `pool` by `pool` pixels, so that thousands of models cost seconds.
+    Images are averaged over squares of `pool` by `pool` pixels, so that thousands of models take only
+    seconds.
     """
 
     dataset: Annotated[Dataset, *plugin(DATASETS)] = setting(neutral={"name": "digits"}, default=Digits())
@@ -46,5 +48,5 @@ class GuaranteeSection(GuaranteeSettings):
 
     @property
     def trial(self) -> GuaranteeSettings:
-        """What is put to the test, whatever the data."""
+        """The settings of the test, without the data set."""
         return GuaranteeSettings(**self.model_dump(exclude={"dataset", "classes", "pool"}))

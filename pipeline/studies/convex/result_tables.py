@@ -1,4 +1,4 @@
-"""The tables of the convex study: on a terminal, and on top of its page in MLflow."""
+"""The tables of the convex study for the terminal and for the top of its page in MLflow."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -21,7 +21,7 @@ SHOWN_ALGORITHMS = ("gd", "om", "omrs", "dmm_exact", "dmm_datamodels", "dmm_infl
 
 
 def convex_tables(store: Store, finished: Finished) -> Iterator[Table]:
-    """Yield the steps of the algorithms, then what removals on real data and promises came to."""
+    """Yield the steps of the algorithms, then the results of removals on real data and of promises."""
     panels = {
         place: (store.summary(table), store.read(table))
         for place, table in tables_of(finished, LinearPanel).items()
@@ -63,7 +63,7 @@ def convex_tables(store: Store, finished: Finished) -> Iterator[Table]:
 
 
 def convex_note_table(results: Results) -> Table:
-    """Return the steps of each algorithm to 1 %."""
+    """Return the table of the steps of each algorithm to 1 %."""
     columns = (word_column("panel"), word_column("algorithm"), number_column("steps to 1 %"))
     steps = [row for row in results.tables.get("steps", ()) if row["steps_to_0.01"] is not None]
     return table_of(columns, (row_of(row["panel"], row["algorithm"], row["steps_to_0.01"]) for row in steps))

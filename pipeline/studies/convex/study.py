@@ -1,4 +1,4 @@
-"""The convex study, as an experiment has it below the key `convex`."""
+"""The convex study, which an experiment sets below the key `convex`."""
 
 from collections.abc import Iterator
 from typing import Any, ClassVar
@@ -27,9 +27,8 @@ from pipeline.studies.convex.tracked_results import convex_tracked
 class ConvexStudy(Study):
     """Study unlearning where theory lives.
 
-    Every algorithm on convex problems, beside the exact retrained minimiser.
-
-    A part that is null or empty is left out.
+    Every algorithm runs on convex problems and is compared with the exact retrained minimiser. A part that is
+    null or empty is left out.
     """
 
     name: ClassVar[str] = "convex"
@@ -46,7 +45,7 @@ class ConvexStudy(Study):
     guarantees: GuaranteeSection | None = setting(neutral={}, default=GuaranteeSection())
 
     def content(self) -> str:
-        """Return nothing: the data sets below it say what their files hold."""
+        """Return an empty text: the data sets in the study state the content of their files."""
         return ""
 
     @override

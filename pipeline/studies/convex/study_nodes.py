@@ -1,4 +1,4 @@
-"""The tables of the convex study, from its settings."""
+"""Builds the tables of the convex study from its settings."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -20,7 +20,7 @@ from pipeline.studies.convex.nodes.linear_node import LinearPanel
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
-    """The tables that the page reads, and why data sets are left out."""
+    """The tables that the page reads, and the reasons why data sets are left out."""
 
     linear: tuple[LinearPanel, ...]
     data: tuple[ConvexData, ...]
@@ -28,7 +28,7 @@ class Parts:
     guarantees: tuple[ConvexGuarantees, ...]
 
     def in_order(self) -> Iterator[ConvexNode]:
-        """Yield the longest first, so that none of them is begun when all others are done."""
+        """Yield the longest tables first, so that no long table starts last."""
         yield from (*self.data, *self.guarantees, *self.linear)
 
 
@@ -40,10 +40,10 @@ def convex_nodes(
     *,
     reads_inputs: bool,
 ) -> Parts:
-    """Return the tables; common are fields that all of them share.
+    """Return the tables; common holds the fields that all of them share.
 
-    reads_inputs says whether the content of its data sets may be read. Raises DataError for data that are
-    missing, or larger than memory.
+    reads_inputs is true if the content of data sets may be read. Raises DataError for data that are missing
+    or larger than memory.
     """
     return Parts(
         linear=tuple(_linear(linear, common)),
@@ -79,8 +79,11 @@ def _data(
 
 
 def _check_size(key: str, dataset: Dataset) -> None:
-    """Raise DataError if the inputs of a study, which it needs at once in float64, are larger than memory."""
-    # Beside float32 inputs, their copy in float64 and the features made of it.
+    """Raise DataError if the inputs of a study are larger than memory.
+
+    A study needs all inputs at once in float64.
+    """
+    # The float32 inputs, their copy in float64, and the features made of it.
     n_bytes = (4 + 8 + 8) * math.prod(KNOWN.shape(dataset))
     check_memory(
         n_bytes,
@@ -90,7 +93,7 @@ def _check_size(key: str, dataset: Dataset) -> None:
 
 
 def _left_out(sections: Mapping[str, DataSection]) -> tuple[str, ...]:
-    """Return why data sets are left out; raises DataError for one that must not be."""
+    """Return why data sets are left out; raises DataError for a missing data set that is not optional."""
     found = []
     for section in sections.values():
         why = section.dataset.missing()

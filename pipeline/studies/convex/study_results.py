@@ -1,7 +1,4 @@
-"""What the convex study came to, as other programs read it.
-
-R of each algorithm, and what data and promises came to.
-"""
+"""The results of the convex study as JSON: R of each algorithm, removals on real data, and promises."""
 
 from typing import Any
 
@@ -27,7 +24,10 @@ FINDINGS = (
 
 
 def convex_results(store: Store, finished: Finished) -> dict[str, Any]:
-    """Return R by panel, algorithm and step at the stated step size, its standard deviation over draws, and all findings."""
+    """Return R and all findings of the study.
+
+    R is given by panel, algorithm and step, at the stated step size, with its standard deviation over draws.
+    """
     shares: dict[str, dict[str, dict[str, float]]] = {}
     spreads: dict[str, dict[str, dict[str, float]]] = {}
     panels: dict[str, Any] = {}
@@ -53,10 +53,10 @@ def convex_results(store: Store, finished: Finished) -> dict[str, Any]:
 
 
 def tables_of(finished: Finished, kind: type[ConvexNode]) -> dict[str, TableRef]:
-    """Return the finished tables of one kind by what results call them."""
+    """Return the finished tables of one kind, by their names in the results."""
     return {node.place: table for node, table in finished.values() if isinstance(node, kind)}
 
 
 def summaries(store: Store, finished: Finished, kind: type[ConvexNode]) -> dict[str, Any]:
-    """Return what the finished tables of one kind found, by what results call them."""
+    """Return the summaries of the finished tables of one kind, by their names in the results."""
     return {place: store.summary(table) for place, table in tables_of(finished, kind).items()}

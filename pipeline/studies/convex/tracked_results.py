@@ -1,7 +1,4 @@
-"""What MLflow shows of the convex study.
-
-R of each algorithm by step, steps to the targets, the figures and the page.
-"""
+"""The results of the convex study for MLflow: R by step, steps to the targets, figures and the page."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,12 +10,12 @@ from pipeline.studies.convex.nodes.data_node import ConvexData
 from pipeline.studies.convex.nodes.guarantees_node import ConvexGuarantees
 from pipeline.studies.convex.nodes.linear_node import LinearPanel
 
-# Algorithms whose curves are metrics; all of them are in the tables and the page.
+# Algorithms whose curves are metrics; the tables and the page show all algorithms.
 CURVES = ("gd", "om", "dmm_datamodels")
 
 
 def convex_tracked(store: Store, finished: Finished, *, version: str) -> Results:
-    """Return what the child of the convex study shows."""
+    """Return the results for the child run of the convex study."""
     metrics: dict[str, float] = {}
     curves: dict[str, dict[int, float]] = {}
     rows: list[dict[str, Any]] = []
@@ -56,9 +53,9 @@ def convex_tracked(store: Store, finished: Finished, *, version: str) -> Results
 
 
 def _steps(place: str, found: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return a row for each algorithm.
+    """Return a row for each algorithm: its best step size, and the full-batch steps to each target.
 
-    Its best step size and full-batch steps to each share of the distance, empty if it never gets there.
+    A target is a share of the distance. The number of steps is empty if the algorithm never reaches it.
     """
     return [
         {"panel": place, "algorithm": name, "step_size": found["best_step"]["full"][name]}

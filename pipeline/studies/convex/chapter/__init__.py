@@ -1,1 +1,1 @@
-"""What a reader sees of the convex study: words, figures and the chapter that holds them."""
+"""The chapter on the convex study: its words, figures and tables."""

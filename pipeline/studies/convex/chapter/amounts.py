@@ -1,15 +1,15 @@
-"""How the convex study writes its numbers, which span many powers of ten."""
+"""Number formats of the convex study, whose numbers span many powers of ten."""
 
 import math
 
-# R is of squares: so little of a distance is within double precision of none.
+# R is a share of squares. A distance with less than this share is 0 in double precision.
 ROUNDING = 1e-24
 
 
 def share_left(value: float) -> str:
-    """Return an R with two digits that count; powers of ten below a thousandth and from a hundred on.
+    """Return an R with two significant digits; below a thousandth and from a hundred on as a power of ten.
 
-    0 for what is rounding alone.
+    The result is 0 for a value that is only rounding.
     """
     if math.isnan(value):
         return "n/a"
@@ -21,19 +21,19 @@ def share_left(value: float) -> str:
 
 
 def amount(value: float) -> str:
-    """Return a number of any size with the digits that count."""
+    """Return a number of any size with its significant digits."""
     if math.isnan(value) or value < 10 or value == math.inf:
         return share_left(value)
     return f"{value:,.0f}" if value < 1e5 else _power_of_ten(value)
 
 
 def raised(exponent: int) -> str:
-    """Return an exponent as it stands raised."""
+    """Return an exponent in superscript digits."""
     return str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
 def power(value: float) -> str:
-    """Return a power of ten as it stands on an axis."""
+    """Return a power of ten as the label of an axis."""
     return "1" if value == 1 else f"10{raised(round(math.log10(value)))}"
 
 

@@ -1,4 +1,4 @@
-"""What the chapter on the convex case shows, gathered by the node that has it drawn."""
+"""The content of the chapter on the convex case, collected by the node that draws it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-# How names of algorithms begin, in the order in which they are shown.
+# Prefixes of the names of algorithms, in the order in which they are shown.
 ORDER = ("gda_", "gd", "omrs", "om", "dmm_exact", "dmm_datamodels", "dmm_influence")
 
 
@@ -15,7 +15,7 @@ ORDER = ("gda_", "gd", "omrs", "om", "dmm_exact", "dmm_datamodels", "dmm_influen
 class LinearContent:
     """One example at one penalty.
 
-    Curves (n_steps + 1,) by name and findings, as a Panel of the linear study has them.
+    Curves (n_steps + 1,) by name and findings are those of a Panel of the linear study.
     """
 
     example: str
@@ -39,7 +39,7 @@ class LinearContent:
 
     @property
     def algorithms(self) -> tuple[str, ...]:
-        """The algorithms: those that know only the data, then those that match outputs."""
+        """The algorithms: first those that know only the data, then those that match outputs."""
         return tuple(
             sorted(
                 self.findings["n_used"],
@@ -53,7 +53,7 @@ class LinearContent:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CourseContent:
-    """How one removal went on real data: R (n_records,) after steps and gradients of single points."""
+    """The course of one removal on real data: R (n_records,) after steps and gradients of single points."""
 
     label: str
     steps: Int[np.ndarray, " n_records"]
@@ -63,9 +63,9 @@ class CourseContent:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DataContent:
-    """One real data set: courses of its removals.
+    """One real data set and the courses of its removals.
 
-    Facts, outcomes and cells of sweeps as the node's summary has them.
+    Facts, outcomes and cells of sweeps are those of the summary of its node.
     """
 
     label: str
@@ -75,7 +75,7 @@ class DataContent:
     cells: tuple[Mapping[str, Any], ...]
 
     def course(self, label: str) -> CourseContent | None:
-        """Return the course of a removal, None where it was not run."""
+        """Return the course of a removal, or None if it was not run."""
         return next((course for course in self.courses if course.label == label), None)
 
     def sweep(self, factor: str) -> list[Mapping[str, Any]]:
@@ -87,7 +87,7 @@ class DataContent:
 class CaseContent:
     """The strongest attack on one method in one situation: TPR at each FPR (n_rates,).
 
-    Told, what the node's summary says of it.
+    told is the description of the case in the summary of the node.
     """
 
     fpr: Float[np.ndarray, " n_rates"]
@@ -97,7 +97,7 @@ class CaseContent:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class GuaranteeContent:
-    """All cases, and the facts that they share: what is promised, and of which data."""
+    """All cases, and the facts that they share: the promise and the data."""
 
     facts: Mapping[str, Any]
     cases: tuple[CaseContent, ...]
@@ -112,7 +112,7 @@ class GuaranteeContent:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ConvexContent:
-    """Everything that the chapter shows; left_out says which data sets are not studied, and why."""
+    """Everything that the chapter shows; left_out names the data sets that are not studied, and why."""
 
     title: str
     linear: tuple[LinearContent, ...] = ()

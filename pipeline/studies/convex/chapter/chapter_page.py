@@ -1,4 +1,4 @@
-"""The chapter on the convex case, as HTML that stands in the report or on a page of its own, and its figures as PNG."""
+"""Renders the chapter on the convex case as HTML, for the report or as a page, and its figures as PNG."""
 
 from dataclasses import dataclass
 
@@ -23,7 +23,7 @@ FIGURES = {
 
 @dataclass(frozen=True)
 class Example:
-    """What the chapter shows of one example."""
+    """The parts of the chapter on one example."""
 
     label: str
     panels: list[LinearContent]
@@ -39,7 +39,7 @@ class Example:
 
 
 def render_chapter(content: ConvexContent) -> str:
-    """Return the chapter as HTML: a section, to be put into a page that has the report's style."""
+    """Return the chapter as HTML: a section for a page with the style of the report."""
     return (
         template_environment(TEMPLATES)
         .get_template("convex_chapter.html.j2")
@@ -53,7 +53,7 @@ def render_chapter(content: ConvexContent) -> str:
 
 
 def render_page(content: ConvexContent, chapter: str) -> str:
-    """Return a page of its own that holds the chapter."""
+    """Return a separate page that holds the chapter."""
     return (
         template_environment(TEMPLATES)
         .get_template("convex_page.html.j2")
@@ -73,7 +73,7 @@ def chapter_figures(content: ConvexContent) -> dict[str, bytes]:
 
 
 def chapter_summary(content: ConvexContent) -> str:
-    """Return what the study comes to in one sentence for each example."""
+    """Return the results of the study, one sentence for each example."""
     said = []
     for example, panels in content.examples().items():
         said += [f"{example}, λ = {panel.penalty:g}: {panel_title(panel, 'full')}" for panel in panels]

@@ -1,4 +1,4 @@
-"""The tables of the convex chapter, filled from its content; the facts behind each problem are tables too."""
+"""The tables of the convex chapter, filled from its content; facts about each problem are tables too."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -28,15 +28,12 @@ from pipeline.studies.convex.chapter.chapter_content import (
 )
 from pipeline.studies.convex.chapter.display_names import EARLIER, algorithm_name, removal_name
 
-# The shares of the distance to which steps are counted, and how they are written.
+# The shares of the distance to which steps are counted, with their display names.
 TARGETS = {"0.01": "10⁻²", "1e-06": "10⁻⁶"}
 
 
 def algorithms_table(panels: Sequence[LinearContent]) -> Table:
-    """Return the steps of each algorithm to each target, at each penalty.
-
-    The fewest of those that can be run in bold.
-    """
+    """Return the steps of each algorithm to each target, at each penalty."""
     columns = [word_column("Algorithm")]
     for panel in panels:
         group = _penalty(panel)
@@ -64,7 +61,7 @@ def _steps(panel: LinearContent, name: str) -> list[float | int | None]:
 
 
 def forecasts_table(panels: Sequence[LinearContent]) -> Table:
-    """Return where matching each forecast stops, and how soon it comes within twice that."""
+    """Return where matching each forecast stops, and the steps until R is within twice that."""
     columns = [word_column("Forecast")]
     for panel in panels:
         columns += [
@@ -86,7 +83,10 @@ def forecasts_table(panels: Sequence[LinearContent]) -> Table:
 
 
 def earlier_table(panels: Sequence[LinearContent]) -> Table:
-    """Return what each earlier method leaves and what it costs, in gradients of single points, at each penalty."""
+    """Return R at the end and the cost of each earlier method, at each penalty.
+
+    The cost is in gradients of single points.
+    """
     columns = [word_column("Earlier methods")]
     for panel in panels:
         columns += [
@@ -101,7 +101,7 @@ def earlier_table(panels: Sequence[LinearContent]) -> Table:
 
 
 def linear_facts(panels: Sequence[LinearContent]) -> Table:
-    """Return what is drawn, and how far theorem 1 is from the iterates."""
+    """Return the facts of the draws, and the largest deviation of theorem 1 from the iterates."""
     first = panels[0]
     worst = max(panel.findings["deviation_from_theorem_1"] for panel in panels)
     return _facts(
@@ -116,7 +116,7 @@ def linear_facts(panels: Sequence[LinearContent]) -> Table:
 
 
 def rates_table(panel: LinearContent) -> Table:
-    """Return what the long stochastic runs say of theorem 2."""
+    """Return the results of the long stochastic runs, beside theorem 2."""
     rates = panel.findings["rates"]
     facts: dict[str, Any] = {"λ": f"{panel.penalty:g}", "batches": rates["n_steps"]}
     if rates["matching"] is None:
@@ -135,7 +135,7 @@ def rates_table(panel: LinearContent) -> Table:
 
 
 def outcomes_table(data: DataContent) -> Table:
-    """Return what every removal on a data set came to; the row of retraining is the floor."""
+    """Return the outcome of every removal on a data set; the row of retraining is the floor."""
     columns = (
         word_column("Removal"),
         number_column("R", show=amount),
@@ -175,7 +175,7 @@ def _outcome(data: DataContent, outcome: Mapping[str, Any]) -> Row:
 
 
 def _passes_to(course: CourseContent, target: float) -> float:
-    """Return after how many gradients of single points R is first at a target, infinite if it never is."""
+    """Return the gradients of single points until R is first at a target; infinite if it never is."""
     reached = course.shares <= target
     return float(course.evaluations[np.argmax(reached)]) if reached.any() else math.inf
 
@@ -185,7 +185,7 @@ def _margin(value: float) -> str:
 
 
 def data_facts(data: DataContent) -> Table:
-    """Return what the data and the problem are."""
+    """Return the facts of the data and the problem."""
     facts = data.facts
     return _facts(
         {
@@ -215,7 +215,7 @@ def constants_table(data: DataContent) -> Table:
 
 
 def guarantee_facts(content: GuaranteeContent) -> Table:
-    """Return what is promised of which data."""
+    """Return the facts of the promise and its data."""
     facts = content.facts
     return _facts(
         {
@@ -272,7 +272,7 @@ def _fact(value: Any) -> str:
 
 
 def _facts(facts: Mapping[str, Any]) -> Table:
-    """Return named facts as one row, which is read faster than a list."""
+    """Return named facts as one row, which is faster to read than a list."""
     return table_of(
         [word_column(name) for name in facts], [row_of(*(_fact(value) for value in facts.values()))]
     )

@@ -1,6 +1,6 @@
-"""The convex study in words: who is nearer to retraining, and whether promises held.
+"""The convex study in words: which method is nearer to retraining, and whether promises held.
 
-All else stands in tables.
+Everything else is in tables.
 """
 
 from pipeline.studies.convex.chapter.amounts import share_left
@@ -16,7 +16,7 @@ BESIDE_REMOVALS = {
 
 
 def panel_title(panel: LinearContent, mode: str) -> str:
-    """Return who is faster: full-batch steps to 1 %, or what is left at the end of stochastic ones."""
+    """Return which method is faster: full-batch steps to 1 %, or R at the end of stochastic steps."""
     if mode == "stochastic":
         return ", ".join(
             f"{SHORT_ALGORITHMS[name]} ends at {share_left(panel.mean(mode, name)[-1])}"
@@ -33,7 +33,7 @@ def panel_title(panel: LinearContent, mode: str) -> str:
 
 
 def course_words(content: DataContent) -> str:
-    """Return who comes how far with the same number of gradients."""
+    """Return the R that each method reaches with the same number of gradients."""
     ends = {outcome["label"]: outcome["share"] for outcome in content.outcomes}
     return "R after as many gradients: " + ", ".join(
         f"{name} {share_left(ends[label])}" for label, name in BESIDE_REMOVALS.items() if label in ends

@@ -1,7 +1,4 @@
-"""Figures of real data.
-
-How far each removal comes for how many gradients, and how that changes with one thing at a time.
-"""
+"""Figures of real data: R of each removal against gradients, and sweeps of one setting at a time."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -16,7 +13,7 @@ from pipeline.studies.convex.chapter.chapter_content import DataContent
 from pipeline.studies.convex.chapter.chapter_words import course_words
 from pipeline.studies.convex.chapter.display_names import removal_name
 
-# R shown: above, what has diverged or drowned in noise; below, what no one would tell from 0.
+# Range of R that is shown. Above it runs have diverged or are lost in noise; below it R is practically 0.
 _SHOWN = (1e-6, 2.0)
 COURSES: dict[str, dict[str, Any]] = {
     "gradient_ascent": {"color": COLOURS["quiet"], "linewidth": 1.0},
@@ -41,7 +38,7 @@ FACTORS = {
 
 
 class End(NamedTuple):
-    """Where a course ends in the picture, and what stands there."""
+    """The end of the course of a removal in the figure, with its name."""
 
     x: float
     y: float
@@ -50,7 +47,10 @@ class End(NamedTuple):
 
 
 def courses_figure(content: DataContent) -> Figure:
-    """Return R against gradients of single points, in passes over the data, and what noise leaves to be told at the end."""
+    """Return R against gradients of single points, and KLoM at the end under noise on the weights.
+
+    Gradients are counted in passes over the data.
+    """
     with themed():
         figure = canvas(10.4, 4.3)
         ax, beside = figure.subplots(1, 2, width_ratios=(1.95, 1))
@@ -61,7 +61,11 @@ def courses_figure(content: DataContent) -> Figure:
 
 
 def sweeps_figure(content: DataContent) -> Figure:
-    """Return, against each factor, the steps of descent and matching to R = 0.1 above, and R of the removals that jump below."""
+    """Return the results of the sweeps against each factor.
+
+    The upper row shows the steps of descent and matching to R = 0.1, the lower row R of the removals that
+    jump.
+    """
     with themed():
         figure = canvas(9.6, 4.8)
         grid = figure.subplots(2, len(FACTORS), sharey="row")
@@ -159,7 +163,11 @@ def _draw_courses(ax: Axes, content: DataContent) -> None:
 
 
 def _name_ends(ax: Axes, ends: list[End], lowest: float) -> None:
-    """Write each name to the right of the panel, as near to its height as those above it let it, or where a course leaves the panel below."""
+    """Write the name of each course beside its end.
+
+    A name stands to the right of the panel, as near to the height of the end as the names above it allow. If
+    a course leaves the panel at the bottom, its name stands there.
+    """
     furthest = max(end.x for end in ends)
     ax.set_xlim(right=1.15 * furthest)
     line, taken, leaving = (np.log10(_SHOWN[1]) - np.log10(lowest)) / 22, np.inf, lowest * 1.4
@@ -183,7 +191,10 @@ def _name_ends(ax: Axes, ends: list[End], lowest: float) -> None:
 
 
 def _draw_told(ax: Axes, content: DataContent) -> None:
-    """Draw P95 KLoM on forgotten points of every removal, least first, beside that of doing nothing and of retraining."""
+    """Draw P95 KLoM on forgotten points of every removal, least first.
+
+    Doing nothing and retraining are shown too.
+    """
     rows = sorted(content.outcomes, key=lambda outcome: outcome["klom"]["forget"]["p95"])
     floor = next(row for row in rows if row["label"] == "retrain")["klom"]["forget"]["p95"]
     ax.axvline(floor, color=COLOURS["oracle"], linewidth=1.1, linestyle="--")

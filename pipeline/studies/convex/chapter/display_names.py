@@ -1,4 +1,4 @@
-"""What the algorithms and removals of the convex study are called."""
+"""Display names of the algorithms and removals of the convex study."""
 
 ALGORITHMS = {
     "gd": "GD on the retained points",
@@ -54,12 +54,12 @@ MODES = {"full": "full batch", "stochastic": "batches"}
 
 
 def algorithm_name(algorithm: str, *, short: bool = False) -> str:
-    """Return what an algorithm of the linear study is called."""
+    """Return the display name of an algorithm of the linear study."""
     if algorithm.startswith("gda_"):
         return f"GDA, a = {algorithm.removeprefix('gda_')}"
     return (SHORT_ALGORITHMS if short else ALGORITHMS)[algorithm]
 
 
 def removal_name(label: str, *, short: bool = False) -> str:
-    """Return what a removal on real data is called."""
+    """Return the display name of a removal on real data."""
     return SHORT_REMOVALS.get(label, REMOVAL_NAMES[label]) if short else REMOVAL_NAMES[label]

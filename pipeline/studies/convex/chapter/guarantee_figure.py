@@ -1,6 +1,6 @@
-"""Guarantees in one picture.
+"""The figure of guarantees: true positive rate of the strongest attack against its false positive rate.
 
-How often the strongest attack is right against how often it is wrong, beside what was promised.
+The promise is drawn beside it.
 """
 
 from collections.abc import Sequence
@@ -21,14 +21,14 @@ KEPT: tuple[dict[str, Any], ...] = (
 )
 BROKEN: tuple[dict[str, Any], ...] = (
     {"color": COLOURS["flipped"], "linewidth": 1.7},
-    # Two that are at 1 everywhere lie on each other: the second is seen through the gaps of the third.
+    # Two curves that are 1 everywhere overlap: the second is visible through the gaps of the third.
     {"color": COLOURS["rival"], "linewidth": 2.6, "alpha": 0.75},
     {"color": COLOURS["ink"], "linewidth": 1.5, "linestyle": (0, (2, 3))},
 )
 
 
 def guarantee_figure(content: GuaranteeContent) -> Figure:
-    """Return a panel for each method, both axes logarithmic: the shaded side is what the promise allows."""
+    """Return a panel for each method, both axes logarithmic; the promise allows the shaded side."""
     methods = content.methods()
     with themed():
         figure = canvas(9.6, 4.9)

@@ -1,7 +1,4 @@
-"""Figures of the linear study.
-
-R against steps and against gradient evaluations, why GD stalls, and the long runs of theorem 2.
-"""
+"""Figures of the linear study: R against steps and gradients, why GD stalls, and long runs of theorem 2."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,7 +14,7 @@ from pipeline.studies.convex.chapter.chapter_content import LinearContent
 from pipeline.studies.convex.chapter.chapter_words import panel_title
 from pipeline.studies.convex.chapter.display_names import MODES, algorithm_name
 
-# R shown: above, what has diverged; below, what is rounding.
+# Range of R that is shown. Above it runs have diverged; below it R is rounding.
 _SHOWN = (1e-6, 4.0)
 GDA = "gda_"
 CURVE_STYLES: dict[str, dict[str, Any]] = {
@@ -39,9 +36,9 @@ THEORY: dict[str, Any] = {
 
 
 def steps_figure(panels: Sequence[LinearContent]) -> Figure:
-    """Return R against steps: a row for each penalty, full batch to the left, batches to the right.
+    """Return R against steps: a row for each penalty, full batch on the left, batches on the right.
 
-    Dots are theorem 1.
+    Dots show theorem 1.
     """
     with themed():
         figure = canvas(9.6, 0.9 + 2.75 * len(panels))
@@ -64,9 +61,9 @@ def steps_figure(panels: Sequence[LinearContent]) -> Figure:
 
 
 def evaluations_figure(panels: Sequence[LinearContent]) -> Figure:
-    """Return R against gradient evaluations, points touched.
+    """Return R against gradient evaluations, which count the points touched.
 
-    Full batch and batches of each penalty on one axis.
+    Full batch and batches of each penalty share one axis.
     """
     with themed():
         figure = canvas(9.6, 3.5)
@@ -106,7 +103,10 @@ def evaluations_figure(panels: Sequence[LinearContent]) -> Figure:
 
 
 def stall_figure(panels: Sequence[LinearContent]) -> Figure:
-    """Return R of GD and OM split into what lies within the span of the retained points and what lies outside, where GD only has the penalty."""
+    """Return R of GD and OM, split into the parts within and outside the span of the retained points.
+
+    Outside the span only the penalty pulls GD.
+    """
     with themed():
         figure = canvas(9.6, 3.3)
         axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
@@ -155,7 +155,7 @@ def stall_figure(panels: Sequence[LinearContent]) -> Figure:
 def rates_figure(panel: LinearContent) -> Figure:
     """Return the long stochastic runs, both axes logarithmic.
 
-    A power is a straight line, matching falls off beneath every one.
+    A power is a straight line; matching falls below every such line.
     """
     rates = panel.findings["rates"]
     times = np.array(rates["curves"]["step"])
@@ -219,7 +219,7 @@ def _draw(ax: Axes, panel: LinearContent, mode: str, times: np.ndarray) -> None:
 
 
 def _shown(shares: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-    """Return R with what is out of the picture left out."""
+    """Return R, with NaN for values outside the figure."""
     return np.where((shares < 3 * _SHOWN[1]) & (shares > _SHOWN[0] / 30), shares, np.nan)
 
 

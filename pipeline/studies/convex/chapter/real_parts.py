@@ -1,4 +1,4 @@
-"""The parts of the chapter on real data and on guarantees: figures and tables, ready for the template."""
+"""The parts of the chapter on real data and on guarantees: figures and tables for the template."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ from pipeline.studies.convex.chapter.guarantee_figure import guarantee_figure
 
 @dataclass(frozen=True)
 class DataPart:
-    """What the chapter shows of one data set."""
+    """The part of the chapter on one data set."""
 
     label: str
     facts: Table
@@ -28,7 +28,7 @@ class DataPart:
 
 @dataclass(frozen=True)
 class GuaranteePart:
-    """What the chapter shows of guarantees."""
+    """The part of the chapter on guarantees."""
 
     facts: Table
     cases: Table
@@ -59,7 +59,7 @@ def data_parts(content: ConvexContent) -> list[DataPart]:
 
 
 def guarantee_part(content: ConvexContent) -> GuaranteePart | None:
-    """Return the part on guarantees, None where none were put to the test."""
+    """Return the part on guarantees, or None if no guarantee was tested."""
     guarantees = content.guarantees
     if guarantees is None:
         return None
@@ -90,6 +90,6 @@ def real_figures(content: ConvexContent) -> dict[str, Figure]:
 
 
 def real_words(content: ConvexContent) -> list[str]:
-    """Return what real data and guarantees come to, a sentence each."""
+    """Return the results on real data and guarantees, one sentence each."""
     said = [f"{data.label}: {course_words(data)}" for data in content.data]
     return said if content.guarantees is None else [*said, verdict_words(content.guarantees).rstrip(".")]

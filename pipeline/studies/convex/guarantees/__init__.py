@@ -1,1 +1,1 @@
-"""What certified removal and descent-to-delete promise, and the strongest attack on it."""
+"""The promises of certified removal and descent-to-delete, and the strongest attack on them."""

@@ -1,7 +1,7 @@
-"""The strongest membership attack there is, by likelihood ratio, and whether it does better than a promise allows.
+"""The strongest membership attack, by likelihood ratio, and whether it breaks a promise.
 
-Scores are ln(density after unlearning / density after retraining) of a model's weights, exact: no attacker
-who knows everything does better.
+Scores are exact: ln(density after unlearning / density after retraining) of a model's weights. No attacker
+does better, even one that knows everything.
 """
 
 from dataclasses import dataclass
@@ -20,12 +20,10 @@ AttackScores = Float[np.ndarray, " _"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class AttackVerdict:
-    """What the attack comes to where the promise has least room.
+    """The result of the attack where the promise has the least room.
 
-    Excess is TPR − e^ε·FPR − δ, excess_low a lower confidence bound on it.
-
-    The event is known beforehand: density ratios above e^ε are where TPR − e^ε·FPR is largest, so no
-    threshold is searched.
+    excess is TPR − e^ε·FPR − δ; excess_low is a lower confidence bound on it. The event is known beforehand:
+    TPR − e^ε·FPR is largest for density ratios above e^ε, so no threshold is searched.
     """
 
     tpr: float
@@ -35,14 +33,15 @@ class AttackVerdict:
 
     @property
     def is_broken(self) -> bool:
-        """Whether the promise is broken beyond the chance that the confidence leaves."""
+        """Whether the promise is broken, at the confidence of the bound."""
         return self.excess_low > 0
 
 
 def gaussian_scores(distance: float, n_draws: int, seed: int) -> tuple[AttackScores, AttackScores]:
-    """Return the scores of draws from two normal distributions of one covariance whose means are so many standard deviations apart.
+    """Return the scores of draws from two normal distributions with the same covariance.
 
-    The score depends on a draw only along the line between the means, so nothing else is drawn.
+    distance is the distance of their means in standard deviations. The score depends on a draw only along the
+    line between the means, so nothing else is drawn.
     """
     drawn = distance * generator("attack", seed).standard_normal((2, n_draws))
     return drawn[0] + distance**2 / 2, drawn[1] - distance**2 / 2
@@ -51,10 +50,10 @@ def gaussian_scores(distance: float, n_draws: int, seed: int) -> tuple[AttackSco
 def attack_verdict(
     unlearned: AttackScores, retrained: AttackScores, promise: Promise, confidence: float = 0.999
 ) -> AttackVerdict:
-    """Return the worse of both directions: unlearned taken for what is found, and retrained.
+    """Return the worse of two verdicts: the attack recognises unlearned models, or retrained models.
 
-    Four rates are bounded by Clopper and Pearson, each to a quarter of what confidence leaves. Raises
-    DataError on scores that are no numbers.
+    Four rates have bounds of Clopper and Pearson, each with a quarter of the error probability 1 −
+    confidence. Raises DataError if there are no scores, or NaN among them.
     """
     for name, scores in (("unlearned", unlearned), ("retrained", retrained)):
         if len(scores) == 0 or np.isnan(scores).any():
@@ -81,21 +80,21 @@ def _one_sided(hits: np.ndarray, false: np.ndarray, promise: Promise, doubt: flo
 
 
 def lower_rate(n_hits: int, n_draws: int, doubt: float) -> float:
-    """Return the rate below which so many hits or more have probability `doubt`."""
+    """Return the rate at which n_hits or more hits have the probability `doubt`."""
     return float(beta.ppf(doubt, n_hits, n_draws - n_hits + 1)) if n_hits else 0.0
 
 
 def upper_rate(n_hits: int, n_draws: int, doubt: float) -> float:
-    """Return the rate above which so few hits or fewer have probability `doubt`."""
+    """Return the rate at which n_hits or fewer hits have the probability `doubt`."""
     return float(beta.ppf(1 - doubt, n_hits + 1, n_draws - n_hits)) if n_hits < n_draws else 1.0
 
 
 def roc(
     unlearned: AttackScores, retrained: AttackScores, fpr: Float[np.ndarray, " n_rates"]
 ) -> Float[np.ndarray, " n_rates"]:
-    """Return the true positive rate of the attack at each false positive rate, thresholds taken from the retrained draws.
+    """Return the true positive rate of the attack at each false positive rate.
 
-    A rate below one draw's share is taken as no false positive at all.
+    Thresholds come from the retrained draws. A rate below the share of one draw allows no false positive.
     """
     ordered = np.sort(retrained)[::-1]
     allowed = np.floor(fpr * len(ordered) + 1e-9).astype(int)

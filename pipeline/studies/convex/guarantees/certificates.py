@@ -1,9 +1,7 @@
-"""What noise buys which guarantee.
+"""Bounds on the distance of an unlearned from the retrained model, and the Gaussian noise that hides it.
 
-Bounds on how far an unlearned model is from the retrained one, and the Gaussian noise that hides as much.
-
-Unlearning is (ε, δ)-certified if no event is e^ε times as likely, but for δ, after unlearning as after
-retraining, nor the other way round.
+Unlearning is (ε, δ)-certified if, for every event, its probability after unlearning is at most e^ε times that
+after retraining plus δ, and the other way round.
 """
 
 from dataclasses import dataclass
@@ -18,7 +16,7 @@ from pipeline.studies.convex.problems.problem import ConvexProblem, Theta
 
 @dataclass(frozen=True, kw_only=True)
 class Promise:
-    """ε > 0 and 0 < δ < 1: TPR ≤ e^ε·FPR + δ for whoever guesses which of two models stands before them."""
+    """ε > 0 and 0 < δ < 1: no attack that guesses between two models has TPR > e^ε·FPR + δ."""
 
     epsilon: float
     delta: float
@@ -37,30 +35,31 @@ class Promise:
 def objective_noise(residual: float, promise: Promise) -> float:
     """Return σ of b ~ N(0, σ²I) in the objective + bᵀθ that hides gradient residuals up to `residual`.
 
-    √(2 ln(1.5/δ))·residual/ε.
+    It is √(2 ln(1.5/δ))·residual/ε.
 
-    Retrained, the model has gradient −b of the unperturbed objective, unlearned −b + u: what tells them apart
-    is a shift of b by the residual u. The published proof treats u as if it did not depend on b, and rests on
-    a bound for the Gaussian that holds up to ε = 1 only: at ε = 8 and δ = 0.3 two normals so far apart need a
-    δ of 0.6. Raises ConfigError beyond 1. Source: Guo et al. 2020, theorem 3.
+    A retrained model has gradient −b of the unperturbed objective, an unlearned model −b + u. The two differ
+    by a shift of b by the residual u. The published proof treats u as independent of b. It uses a bound for
+    the Gaussian that holds only up to ε = 1: at ε = 8 and δ = 0.3, two normals at this distance need a δ of
+    0.6. Raises ConfigError for ε above 1. Source: Guo et al. 2020, theorem 3.
     """
     return _quantile(promise) * residual / promise.epsilon
 
 
 def residual_budget(sigma: float, promise: Promise) -> float:
-    """Return the gradient residual that noise σ in the objective hides: past it a model must be retrained.
+    """Return the gradient residual that noise σ in the objective hides: the inverse of objective_noise.
 
-    The inverse of objective_noise.
+    A model with a larger residual must be retrained.
     """
     return sigma * promise.epsilon / _quantile(promise)
 
 
 def worst_residual(problem: ConvexProblem, constants: Constants, n_forget: int) -> float:
-    """Return a bound on the gradient residual of one Newton step, from constants alone, whichever n_forget points of the problem leave.
+    """Return a bound on the gradient residual of one Newton step, from constants alone.
 
-    The step v has ‖v‖ ≤ n_forget·L/m, and by Taylor's remainder the residual is at most ½·(Lipschitz constant
-    of the Hessian)·‖v‖²: it grows with the square of what is removed at once. Source: own derivation after
-    Guo et al. 2020, theorem 1, whose penalty grows with the number of points.
+    It holds for any n_forget points of the problem. The step v has ‖v‖ ≤ n_forget·L/m. By Taylor's remainder
+    the residual is at most ½·(Lipschitz constant of the Hessian)·‖v‖², so it grows with the square of the
+    number of points that are removed at once. Source: own derivation after Guo et al. 2020, theorem 1, whose
+    penalty grows with the number of points.
     """
     shift = minimiser_shift(constants, n_forget)
     return constants.hessian_lipschitz * shift**2 / 2
@@ -69,52 +68,54 @@ def worst_residual(problem: ConvexProblem, constants: Constants, n_forget: int) 
 def residual_bound(retained: ConvexProblem, step: Theta) -> float:
     """Return a bound on the gradient residual of the Newton step that was taken.
 
-    ½γ‖X‖·‖(‖xᵢᵀv‖²)ᵢ‖, with γ = `third` and X those retained.
-
-    Taylor's remainder of point i is ½γ‖xᵢᵀv‖², so where ‖xᵢ‖ ≤ 1 this is at most half of γ‖X‖‖v‖‖Xv‖. Assumes
-    nothing but γ. Source: own derivation after Guo et al. 2020, corollary 1.
+    It is ½γ‖X‖·‖(‖xᵢᵀv‖²)ᵢ‖, with γ = `third` and X the features of the retained points. Taylor's remainder
+    of point i is ½γ‖xᵢᵀv‖², so if ‖xᵢ‖ ≤ 1 the bound is at most half of γ‖X‖‖v‖‖Xv‖. It assumes nothing but
+    γ. Source: own derivation after Guo et al. 2020, corollary 1.
     """
     moved = np.square(retained.outputs(step)).sum(axis=1)
     return float(retained.third * np.linalg.norm(retained.features, 2) * np.linalg.norm(moved) / 2)
 
 
 def minimiser_shift(constants: Constants, n_forget: int) -> float:
-    """Return how far the minimiser moves at most when n_forget points leave: n_forget·L/m.
+    """Return the largest distance that the minimiser moves when n_forget points leave: n_forget·L/m.
 
     The old minimiser has gradient −Σ_F ∇ℓᵢ of the new objective, and distance is at most gradient over m.
-    With a penalty that does not grow with the number of points this is half of the 2L/(mn) of Neel et al.
+    With a penalty that does not grow with the number of points, this is half of the 2L/(mn) of Neel et al.
     2021.
     """
     return n_forget * constants.lipschitz / constants.strong_convexity
 
 
 def descent_distance(contraction: float, n_steps: int, shift: float) -> float:
-    """Return how far the secret iterate stays from its minimiser, request after request.
+    """Return the largest distance of the secret iterate from its minimiser, after any number of requests.
 
-    Γ^I·shift/(1 − γ^I), for I steps that each contract by γ.
-
-    Before a request at most r, after it r + shift from the new minimiser, and after I steps γ^I(r + shift),
-    which is r again.
+    It is r = γ^I·shift/(1 − γ^I), for I steps that each contract by γ. Before a request the distance is at
+    most r. After the request the distance from the new minimiser is at most r + shift, and after I steps
+    γ^I(r + shift), which is r again.
     """
     left = contraction**n_steps
     return left * shift / (1 - left)
 
 
 def descent_noise(contraction: float, n_steps: int, shift: float, promise: Promise) -> float:
-    """Return σ of the Gaussian noise on what descent-to-delete publishes.
+    """Return σ of the Gaussian noise on the weights that descent-to-delete publishes.
 
-    Unlearned and retrained iterate are each within descent_distance of one minimiser, so at most Δ =
-    2γ^I·shift/(1 − γ^I) apart. Noise σ makes that ρ = Δ²/2σ² of zero-concentrated privacy, which is ε = ρ +
-    2√(ρ ln 1/δ), whatever δ; solved for σ. Assumes that the iterate before noise stays secret, steps of 2/(m
-    + M), and as many steps of training as training_steps says. Source: Neel, Roth and Sharifi-Malvajerdi
-    2021, perturbed gradient descent; Bun and Steinke 2016.
+    The unlearned and the retrained iterate are each within descent_distance of one minimiser, so they are at
+    most Δ = 2γ^I·shift/(1 − γ^I) apart. With noise σ this is ρ = Δ²/2σ² of zero-concentrated privacy, which
+    is ε = ρ + 2√(ρ ln 1/δ) for any δ. The result is this formula solved for σ. It assumes that the iterate
+    before noise stays secret, that steps have the length 2/(m + M), and that training takes as many steps as
+    training_steps returns. Source: Neel, Roth and Sharifi-Malvajerdi 2021, perturbed gradient descent; Bun
+    and Steinke 2016.
     """
     rho = (sqrt(log(1 / promise.delta) + promise.epsilon) - sqrt(log(1 / promise.delta))) ** 2
     return 2 * descent_distance(contraction, n_steps, shift) / sqrt(2 * rho)
 
 
 def training_steps(contraction: float, n_steps: int, shift: float, start_distance: float) -> int:
-    """Return the steps of training from which on a start so far from the minimiser is within descent_distance of it."""
+    """Return the training steps after which the iterate is within descent_distance of the minimiser.
+
+    start_distance is the distance of the start from the minimiser.
+    """
     wanted = descent_distance(contraction, n_steps, shift)
     return max(1, ceil(log(start_distance / wanted) / log(1 / contraction))) if start_distance > wanted else 1
 

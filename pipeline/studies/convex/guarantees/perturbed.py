@@ -1,11 +1,4 @@
-"""Certified removal over many draws at once.
-
-Models trained under a perturbed objective, unlearned by a Newton step, and how likely each is.
-
-With z = −∇L_R(θ), the gradient that retrained models owe to their noise, retraining draws z = b ~ N(0, σ²I)
-and unlearning z = T(b), where T turns the noise of the original model into what its Newton step ends with.
-Both densities are known in closed form, so the attack on them is optimal.
-"""
+"""Certified removal of many draws at once, and the exact likelihood of each model."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,7 +19,7 @@ DrawnModels = Float[np.ndarray, "n_draws n_features"]
 Matrices = Float[np.ndarray, "n_draws n_features n_features"]
 DrawnWeights = Float[np.ndarray, "n_draws n_points"]
 
-# Draws whose Hessians are in memory at once: of 65 features they take 8 MB.
+# Number of draws whose Hessians are in memory at once: with 65 features they take 8 MB.
 DRAWS_AT_ONCE = 250
 MOST_DRAW_ROUNDS = 200
 
@@ -35,7 +28,10 @@ MOST_DRAW_ROUNDS = 200
 class Perturbed:
     """A request to a binary classifier that was trained with N(0, σ²I)ᵀθ in its objective.
 
-    Raises ConfigError for other problems.
+    A Newton step unlearns. Let z = −∇L_R(θ), the gradient that retrained models have because of their noise.
+    Retraining draws z = b ~ N(0, σ²I). Unlearning gives z = T(b), where T maps the noise of the original
+    model to z after its Newton step. Both densities are known in closed form, so the attack on them is
+    optimal. Raises ConfigError for other problems.
     """
 
     request: RemovalRequest
@@ -49,7 +45,10 @@ class Perturbed:
             )
 
     def scores(self, n_draws: int, seed: int) -> tuple[AttackScores, AttackScores]:
-        """Return ln(density after unlearning / after retraining) of n_draws unlearned and of n_draws retrained models."""
+        """Return the scores of n_draws unlearned and of n_draws retrained models.
+
+        A score is ln(density after unlearning / density after retraining).
+        """
         rng, n_features = generator("perturbed", seed), self.request.problem.n_features
         noise, other = (self.sigma * rng.standard_normal((n_draws, n_features)) for _ in range(2))
         trained, retrained = minimisers(self.request.problem, noise), minimisers(self.request.retained, other)
@@ -63,7 +62,7 @@ class Perturbed:
         )
 
     def residuals(self, n_draws: int, seed: int) -> Float[np.ndarray, " n_draws"]:
-        """Return the gradient residual that each Newton step leaves, on draws like those of `scores`."""
+        """Return the gradient residual that each Newton step leaves, for draws like those of `scores`."""
         noise = self.sigma * generator("perturbed", seed).standard_normal(
             (n_draws, self.request.problem.n_features)
         )
@@ -77,7 +76,7 @@ class Perturbed:
         return np.linalg.solve(self._hessians(models), lost[..., None])[..., 0]
 
     def _origin(self, unlearned: DrawnModels) -> DrawnModels:
-        """Return the models whose Newton steps end in these, by Newton's method.
+        """Return the models whose Newton steps end in the given models, by Newton's method.
 
         Raises TrainingError if they are not found.
         """
@@ -95,16 +94,20 @@ class Perturbed:
         )
 
     def _score(self, origin: DrawnModels, step: DrawnModels) -> AttackScores:
-        """Return ln(density of T(b) / density of N(0, σ²I)) there: ln N(b) − ln|det DT(b)| − ln N(T(b))."""
+        """Return ln(density of T(b) / density of N(0, σ²I)) at each model.
+
+        It is ln N(b) − ln|det DT(b)| − ln N(T(b)).
+        """
         before = gradients(self.request.problem, origin)
         after = gradients(self.request.retained, origin + step)
         gained = (np.square(after).sum(axis=1) - np.square(before).sum(axis=1)) / (2 * self.sigma**2)
         return gained - self._log_stretch(origin, step)
 
     def _log_stretch(self, origin: DrawnModels, step: DrawnModels) -> AttackScores:
-        """Return ln|det DT|: T is b → θ(b) → θ + v → −∇L_R, whose derivatives are −H_S⁻¹, H_R⁻¹(H_S − K) and −H_R(θ + v).
+        """Return ln|det DT|.
 
-        K = Σ_R ℓ‴(xᵢᵀθ)(xᵢᵀv) xᵢxᵢᵀ is how the Hessian itself changes along the step.
+        T is b → θ(b) → θ + v → −∇L_R. The derivatives of these maps are −H_S⁻¹, H_R⁻¹(H_S − K) and −H_R(θ +
+        v). K = Σ_R ℓ‴(xᵢᵀθ)(xᵢᵀv) xᵢxᵢᵀ is the change of the Hessian along the step.
         """
         retained, whole, change = self._curved(origin, step)
         terms = (self._hessians(origin + step), whole - change), (retained, whole)
@@ -139,10 +142,9 @@ class Perturbed:
 def minimisers(problem: ConvexProblem, noise: DrawnModels) -> DrawnModels:
     """Return the minimiser of the objective + bᵀθ for each row b of noise.
 
-    Raises TrainingError where the noise is too large for one Hessian.
-
-    All share the Hessian of the minimiser without noise: more rounds than with one each, but every round is
-    one product of matrices.
+    All rows share the Hessian of the minimiser without noise. This takes more rounds than one Hessian for
+    each row, but each round is one product of matrices. Raises TrainingError if the noise is too large for a
+    shared Hessian.
     """
     middle = problem.minimise()
     factor, models = cho_factor(problem.hessian(middle)), np.tile(middle[:, 0], (len(noise), 1))
@@ -167,7 +169,7 @@ def gradients(problem: ConvexProblem, models: DrawnModels, *, with_penalty: bool
 def outer_products(features: ConvexFeatures) -> Float[np.ndarray, "n_points n_pairs"]:
     """Return xᵢxᵢᵀ of each point, upper triangle flattened.
 
-    Any weighted sum of them is one product of matrices.
+    Any weighted sum of them is then one product of matrices.
     """
     rows, columns = np.triu_indices(features.shape[1])
     return features[:, rows] * features[:, columns]

@@ -1,9 +1,8 @@
-"""Guarantees held against the strongest attack.
+"""Tests of guarantees against the strongest attack.
 
-Each method as it is meant to be used, and with one assumption broken on purpose.
-
-Both methods give (ε, δ) only where features are as short as the constants assume, no more points leave at
-once than the noise is for, and training has converged as far as the proof wants.
+Each method runs as intended, and with one assumption violated on purpose. Both methods give (ε, δ) only if
+features are as short as the constants assume, no more points leave at once than the noise is for, and
+training has converged as far as the proof requires.
 """
 
 from collections.abc import Iterator, Sequence
@@ -43,17 +42,19 @@ from pipeline.studies.convex.problems.problem import ConvexProblem, Theta
 from pipeline.studies.convex.removals.base import RemovalRequest
 from pipeline.studies.convex.removals.newton import Newton
 
-# Gradient residuals vary with the noise in the objective: so much more than without noise is hidden.
+# Gradient residuals vary with the noise in the objective, so this multiple of the residual without noise is
+# hidden.
 SLACK = 1.25
 N_RATES = 200
 
 
 class GuaranteeSettings(Settings):
-    """What is promised, and how it is put to the test.
+    """The promise and the settings of its tests.
 
-    Where assumptions hold, n_requests points leave one after the other. The broken ones: n_many points leave
-    at once, training has n_steps_short steps, or the longest point is `longest` and not 1, as the digits'
-    pixels are if they go from 0 to 16. n_steps are those of descent-to-delete for each request.
+    Where the assumptions hold, n_requests points leave one after the other. In the tests with a violated
+    assumption, n_many points leave at once, training has n_steps_short steps, or the longest point has the
+    length `longest` instead of 1, like the pixels of the digits if they go from 0 to 16. n_steps is the
+    number of steps of descent-to-delete for each request.
     """
 
     epsilon: float = setting(neutral=1.0, gt=0, le=1)
@@ -69,18 +70,17 @@ class GuaranteeSettings(Settings):
 
     @property
     def promise(self) -> Promise:
-        """What both methods promise."""
+        """The promise of both methods."""
         return Promise(epsilon=self.epsilon, delta=self.delta)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Case:
-    """One method in one situation.
+    """One method in one situation: TPR at each FPR (n_rates,) of the strongest attack, and the verdict.
 
-    TPR at each FPR (n_rates,) of the strongest attack, and the verdict on the promise.
-
-    assumed is the difference that the noise σ is for, actual the largest that there was: of gradients for
-    certified removal, of weights for descent-to-delete. holds says whether the assumptions do.
+    assumed is the difference that the noise σ is for, actual the largest difference that occurred.
+    Differences are of gradients for certified removal, and of weights for descent-to-delete. holds is true if
+    the assumptions hold.
     """
 
     method: str
@@ -96,9 +96,9 @@ class Case:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Trial:
-    """One data set and its settings: scaled so that no point is longer than 1, raw so that some are.
+    """One data set and its settings.
 
-    Hardest are the ids by loss, hardest first.
+    In scaled no point is longer than 1; in raw some are. hardest holds the ids by loss, hardest first.
     """
 
     raw: LogisticProblem
@@ -107,21 +107,21 @@ class Trial:
     settings: GuaranteeSettings
 
     def case(self, scores: tuple[AttackScores, AttackScores], **known: Any) -> Case:
-        """Return the case that these scores of unlearned and retrained models make."""
+        """Return the case for these scores of unlearned and retrained models."""
         rates = np.geomspace(1 / self.settings.n_draws, 1, N_RATES)
         found: dict[str, Any] = {
             "fpr": rates,
             "tpr": roc(*scores, rates),
             "verdict": attack_verdict(*scores, self.settings.promise),
         }
-        # What was meant to hold does not where the difference came out larger than what the noise is for.
+        # The assumptions do not hold if the difference is larger than the noise is for.
         return Case(**known | {"holds": known["holds"] and known["actual"] <= known["assumed"]}, **found)
 
 
 def guarantees(problem: LogisticProblem, settings: GuaranteeSettings) -> tuple[Case, ...]:
-    """Return both methods in every situation for a binary problem, scaled and with the penalty as the settings say.
+    """Return both methods in every situation for a binary problem.
 
-    Raises ConfigError if more points are to leave than there are.
+    The settings give the scale of the features and the penalty. Raises ConfigError if no point would stay.
     """
     if max(settings.n_many, settings.n_requests) >= problem.n_points:
         raise ConfigError(
@@ -183,11 +183,10 @@ def _certified(trial: Trial) -> Iterator[Case]:
 
 
 def _riskiest(problem: ConvexProblem) -> tuple[int, float, tuple[int, float]]:
-    """Return the point whose removal has the largest bound on its residual, and the bound.
+    """Return the point whose removal has the largest bound on its residual, and that bound.
 
-    And both for the residual itself.
-
-    Noise must not depend on which point will leave, so it is for the worst of all.
+    The third value is the same for the residual itself. Noise must not depend on which point will leave, so
+    it is chosen for the worst point.
     """
     start, bounds, residuals = problem.minimise(), [], []
     for point in range(problem.n_points):
@@ -213,8 +212,8 @@ def _descents(trial: Trial) -> Iterator[Case]:
             one_by_one,
             enough,
         ),
-        # A hundred points are not enough here: the noise is for the slowest direction there may be, in which
-        # few of them pull.
+        # A hundred points are not enough here: the noise is for the slowest possible direction, and few
+        # points pull in it.
         (
             f"a class of {len(whole_class[0])} leaves at once, noise for one point",
             False,
@@ -259,7 +258,10 @@ def _descents(trial: Trial) -> Iterator[Case]:
 def _apart(
     problem: ConvexProblem, constants: Constants, requests: Sequence[Indices], n_training: int, n_steps: int
 ) -> float:
-    """Return how far the secret iterate after all requests is from the one that training without all of them ends with, both from zero."""
+    """Return the distance between the secret iterate after all requests and the retrained iterate.
+
+    Retraining leaves out all requested points. Both trainings start at zero.
+    """
     rest, secret = (
         np.arange(problem.n_points),
         _descend(problem, np.zeros(problem.shape), constants, n_training),

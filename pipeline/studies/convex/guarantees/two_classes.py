@@ -1,4 +1,4 @@
-"""Two classes of a data set as a small binary problem: what guarantees are put to the test on."""
+"""Two classes of a data set as a small binary problem, on which guarantees are tested."""
 
 import numpy as np
 
@@ -10,9 +10,8 @@ from pipeline.studies.convex.problems.losses import LogisticProblem
 def two_classes(examples: Examples, classes: tuple[int, int], pool: int) -> LogisticProblem:
     """Return the training points of two classes as a problem with a constant feature.
 
-    Images are averaged over squares of pool × pool pixels.
-
-    Raises DataError if a class has no point, or squares do not fill the images.
+    Images are averaged over squares of pool × pool pixels. Raises DataError if a class has no point, or if
+    squares do not fill the images.
     """
     labels = examples.labels[: examples.n_train]
     missing = [wanted for wanted in classes if wanted not in labels]
@@ -24,8 +23,8 @@ def two_classes(examples: Examples, classes: tuple[int, int], pool: int) -> Logi
     chosen = np.isin(labels, classes)
     inputs = examples.inputs_of(np.flatnonzero(chosen)).astype(float)
     features = _pooled(inputs, pool).reshape(len(inputs), -1)
-    # As long as a point's pixels are on average: a constant that is too short would be dear under the
-    # penalty.
+    # The constant is half the mean length of a point's pixels. If it were too short, the penalty on its
+    # weight would be too high.
     constant = np.full((len(features), 1), np.linalg.norm(features, axis=1).mean() / 2)
     return LogisticProblem(
         features=np.concatenate([features, constant], axis=1),

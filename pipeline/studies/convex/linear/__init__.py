@@ -1,1 +1,1 @@
-"""The paper's linear setting: many ridge problems at once, every algorithm, theory beside it."""
+"""The linear setting of the paper: many ridge problems at once, every algorithm, and the theory."""

@@ -1,7 +1,4 @@
-"""Earlier methods on the draws of the linear study.
-
-What each of the removal plug-ins leaves of the distance, and what it costs.
-"""
+"""Earlier methods, as removal plug-ins, on the draws of the linear study: R at the end, and the cost."""
 
 from typing import Any
 
@@ -12,21 +9,22 @@ from pipeline.studies.convex.problems.losses import RidgeProblem
 from pipeline.studies.convex.removals import REMOVALS
 from pipeline.studies.convex.removals.base import Removal, RemovalRequest
 
-# Draws that they are the mean of: each is a problem of its own here.
+# Number of draws for the means. Each draw is a separate problem here.
 N_EARLIER_DRAWS = 20
 # Methods that add noise.
 NOISY = ("descent_to_delete",)
-# (ε, δ) of methods that promise one.
+# (ε, δ) of methods that make a promise.
 PROMISE = {"epsilon": 1.0, "delta": 1e-3}
 
 
 def earlier_methods(problems: RidgeEnsemble, n_features: int, n_steps: int) -> dict[str, dict[str, Any]]:
-    """Return, for each earlier method, the mean and standard deviation of R at its end, its steps and the gradients of single points it spent.
+    """Return the outcome of each earlier method.
 
-    Methods that take steps get n_steps of them. Noise goes into all n_features, those outside the points'
-    span included, which no other method leaves. On ridge a Newton step is exact, and the projection of
-    projected GD, onto the ball that is known to hold the minimiser, need never act: it is there because noise
-    calibrated to the ball rests on it.
+    An outcome holds the mean and standard deviation of R at the end, the steps, and the gradients of single
+    points that the method spent. Methods that take steps get n_steps of them. Noise goes into all n_features,
+    also into those outside the span of the points, which no other method leaves. On ridge a Newton step is
+    exact. The projection of projected GD is onto the ball that is known to hold the minimiser. It need not
+    change any iterate; it is there because noise that is calibrated to the ball requires it.
     """
     draws = range(min(N_EARLIER_DRAWS, problems.n_draws))
     requests = {

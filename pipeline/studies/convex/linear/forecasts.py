@@ -1,8 +1,6 @@
-"""What DMM is given instead of the oracle's outputs.
+"""Forecasts of the oracle's outputs for DMM: exact leave-out algebra, datamodels, and influence functions.
 
-Exact leave-out algebra, datamodels learnt from subset models, and influence functions.
-
-All are linear algebra on the dual solution α = (XXᵀ + λI)⁻¹ y, with which outputs are XXᵀ α.
+All are linear algebra on the dual solution α = (XXᵀ + λI)⁻¹ y, whose outputs are XXᵀ α.
 """
 
 from dataclasses import dataclass
@@ -13,8 +11,8 @@ from jaxtyping import Bool, Float, Int
 from pipeline.core import seeds
 from pipeline.studies.convex.linear.ridge_ensemble import PerDrawPoint, RidgeEnsemble
 
-# Penalty of the datamodels in units of the mean eigenvalue of their kernel: that of the house's ridge for the
-# effects of removing sets.
+# Penalty of the datamodels in units of the mean eigenvalue of their kernel. The estimator `ridge` has the
+# same penalty for the effects of removing sets.
 EFFECT_PENALTY = 0.05
 
 
@@ -22,7 +20,7 @@ EFFECT_PENALTY = 0.05
 class Dual:
     """The dual solution of each draw.
 
-    Kernel XXᵀ and inverse (XXᵀ + λI)⁻¹, (n_draws, n_points, n_points), and alpha (n_draws, n_points).
+    kernel is XXᵀ and inverse (XXᵀ + λI)⁻¹, both (n_draws, n_points, n_points). alpha is (n_draws, n_points).
     """
 
     kernel: Float[np.ndarray, "n_draws n_points n_points"]
@@ -46,7 +44,7 @@ class Dual:
     ) -> Float[np.ndarray, "n_draws n_sets n_points"]:
         """Return the outputs of models trained without each of some sets of points.
 
-        The dual solution with those entries forced to 0, exactly.
+        They are exact: those entries of the dual solution are forced to 0.
         """
         draws = np.arange(len(removed))[:, None, None]
         blocks = self.inverse[draws[..., None], removed[..., :, None], removed[..., None, :]]
@@ -63,7 +61,7 @@ def exact(problems: RidgeEnsemble) -> PerDrawPoint:
 def influence(problems: RidgeEnsemble) -> PerDrawPoint:
     """Return outputs after the first-order step for the forgotten points.
 
-    The Hessian stays that of all points, which high leverage makes far too stiff.
+    The Hessian stays that of all points, which is far too stiff where leverage is high.
     """
     dual = Dual.of(problems)
     residuals = np.where(problems.forget, problems.penalty * dual.alpha, 0.0)
@@ -72,10 +70,11 @@ def influence(problems: RidgeEnsemble) -> PerDrawPoint:
 
 
 def datamodels(problems: RidgeEnsemble, *, n_models: int, n_dropped: int, purpose: str) -> PerDrawPoint:
-    """Return outputs foretold by ridge datamodels, fitted to the outputs of n_models models, each trained without n_dropped random points.
+    """Return the outputs that ridge datamodels predict.
 
-    The regression is that of the house's `ridge` estimator at its default penalty for effects, here for all
-    draws at once.
+    They are fitted to the outputs of n_models models, each trained without n_dropped random points. The
+    regression is that of the estimator `ridge` at its default penalty for effects, here for all draws at
+    once.
     """
     dual = Dual.of(problems)
     masks = draw_masks(problems.n_draws, n_models, problems.n_points, n_dropped, purpose)
@@ -89,7 +88,7 @@ def removal_effects(
     outputs: Float[np.ndarray, "n_draws n_models n_outputs"],
     forget: Bool[np.ndarray, "n_draws n_points"],
 ) -> Float[np.ndarray, "n_draws n_outputs"]:
-    """Return what ridge regression of outputs on masks says removing `forget` does to each output."""
+    """Return the effect of removing `forget` on each output, by ridge regression of outputs on masks."""
     rows = masks - masks.mean(axis=1, keepdims=True)
     gram = rows.transpose(0, 2, 1) @ rows
     penalty = EFFECT_PENALTY * np.trace(gram, axis1=1, axis2=2) / masks.shape[1]
@@ -119,7 +118,8 @@ def plateau(
 ) -> Float[np.ndarray, " n_draws"]:
     """Return R where matching outputs on all points ends.
 
-    What a model can follow of their error, divided by the points' singular values.
+    It is the part of the outputs' error that a model can follow, divided by the singular values of the
+    points.
     """
     error = outputs - problems.outputs(goal)
     followed = np.einsum("dsp,dp->ds", np.linalg.pinv(problems.features), error)

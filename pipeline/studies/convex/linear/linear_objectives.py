@@ -1,9 +1,7 @@
-"""What each algorithm of the linear study descends.
+"""The objectives of the algorithms of the linear study.
 
-Squared errors of weighted points against targets, with or without the ridge term.
-
-Gradient descent and its relatives descend the retain set's own loss; matching descends the distance to
-outputs that somebody foretold.
+Each is the squared error of weighted points against targets, with or without the ridge term. Gradient descent
+and its relatives descend the loss of the retain set; matching descends the distance to predicted outputs.
 """
 
 from dataclasses import dataclass
@@ -16,9 +14,9 @@ from pipeline.studies.convex.linear.ridge_ensemble import PerDrawPoint, RidgeEns
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PanelObjective:
-    """Σ w (θᵀx − t)² + penalty ‖θ‖² for each draw. weights and targets (n_draws, n_points).
+    """Σ w (θᵀx − t)² + penalty ‖θ‖² for each draw; weights and targets are (n_draws, n_points).
 
-    0 leaves a point out, a negative weight ascends.
+    The weight 0 leaves a point out; a negative weight ascends.
     """
 
     weights: PerDrawPoint
@@ -27,24 +25,24 @@ class PanelObjective:
 
     @property
     def n_used(self) -> int:
-        """Points that a full gradient touches."""
+        """The number of points that a full gradient touches."""
         return int(np.count_nonzero(self.weights[0]))
 
     def quadratic(self, problems: RidgeEnsemble) -> tuple[Float[np.ndarray, "n_draws n_span n_span"], Thetas]:
-        """Return H and b of each draw, the gradient being H θ − b."""
+        """Return H and b of each draw; the gradient is H θ − b."""
         hessian = 2 * (problems.gram(self.weights) + self.penalty * np.eye(problems.features.shape[2]))
         return hessian, 2 * np.einsum("dps,dp->ds", problems.features, self.weights * self.targets)
 
 
 def descent(problems: RidgeEnsemble) -> PanelObjective:
-    """Return the retain set's own loss, which GD descends."""
+    """Return the loss of the retain set, which GD descends."""
     return PanelObjective(weights=problems.retained, targets=problems.targets, penalty=problems.penalty)
 
 
 def descent_and_ascent(problems: RidgeEnsemble, ascent: float) -> PanelObjective:
-    """Return the retain set's loss less `ascent` times the squared errors of the points to be forgotten.
+    """Return the objective of GDA.
 
-    GDA.
+    It is the loss of the retain set less `ascent` times the squared errors of the points to be forgotten.
     """
     return PanelObjective(
         weights=problems.retained - ascent * problems.forget,
@@ -58,7 +56,7 @@ def matching(
 ) -> PanelObjective:
     """Return the squared distance to outputs (n_draws, n_points) on all points.
 
-    OM for the oracle's, DMM for foretold ones, OMRS if retained_only.
+    This is OM for the outputs of the oracle, DMM for predicted outputs, and OMRS with retained_only.
     """
     weights = problems.retained if retained_only else np.ones_like(outputs)
     return PanelObjective(weights=weights, targets=outputs, penalty=0.0)

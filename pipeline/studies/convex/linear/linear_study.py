@@ -1,10 +1,8 @@
-"""The paper's linear setting as one study.
+"""The linear setting of the paper as one study.
 
-Every algorithm on many draws of one ridge problem, full batch and stochastic, at the stated and its best
-step.
-
-Step sizes are searched on draws of their own, so that nothing is tuned on what is reported. Source: Georgiev
-et al. 2025, figure 10.
+Every algorithm runs on many draws of one ridge problem, full batch and stochastic, at the stated and at its
+best step size. Step sizes are searched on separate draws, so nothing is tuned on reported results. Source:
+Georgiev et al. 2025, figure 10.
 """
 
 from collections.abc import Iterable, Mapping
@@ -23,7 +21,7 @@ from pipeline.studies.convex.linear.linear_objectives import PanelObjective
 from pipeline.studies.convex.linear.quadratic_descent import DistanceShares, Spectrum
 from pipeline.studies.convex.linear.ridge_ensemble import PerDrawPoint, RidgeEnsemble, Thetas, draw_ridge
 
-# What users may call examples and data sets: parts of keys, paths and anchors.
+# Labels that users may give to examples and data sets; they are parts of keys, paths and anchors.
 Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$")]
 # k of the step size 10/2ᵏ.
 Exponent = Annotated[int, Field(ge=0, le=60)]
@@ -31,18 +29,18 @@ Mode = Literal["full", "stochastic"]
 BATCH_MODES: tuple[Mode, ...] = ("full", "stochastic")
 # Forecasts that DMM matches, beside the oracle's own outputs.
 FORECASTS = ("exact", "datamodels", "influence")
-# R below which nothing is left to choose a step size by, and the steps at which it is looked at, evenly
-# spaced in their logarithm.
+# Below the first value, R is not used to choose a step size. The second is the number of steps at which R is
+# compared, evenly spaced in their logarithm.
 _NOTHING, N_LOOKS = 1e-10, 24
 
-# Features of all draws at once: 16 GB in float64.
+# Largest number of values that the features of all draws may have: 16 GB in float64.
 MOST_STUDY_NUMBERS = 2_000_000_000
 
 
 class LinearExample(Settings):
-    """One family of problems: x ~ N(0, Σ) with Σ = I, or diag(1, ½, ⅓, …) if it decays.
+    """One family of problems: x ~ N(0, Σ) with Σ = I, or diag(1, ½, ⅓, …) if the spectrum is decaying.
 
-    The variance of the targets' noise; the penalties λ to look at.
+    noise_variance is that of the targets; penalties are the values of λ to study.
     """
 
     spectrum: Literal["isotropic", "decaying"] = setting(neutral="isotropic")
@@ -70,9 +68,10 @@ class LinearExample(Settings):
 
 
 class LinearStudy(Settings):
-    """Sizes of the study; n_long_steps are those of the stochastic runs whose tails are regressed.
+    """Sizes of the study.
 
-    Step sizes are 10/2ᵏ: k of the one that the paper states, and the range that is searched.
+    n_long_steps is the length of the stochastic runs whose tails are fitted by regression. Step sizes are
+    10/2ᵏ: stated_exponent is the k that the paper states, exponents the range that is searched.
     """
 
     n_draws: int = setting(neutral=100, ge=2, le=100_000)
@@ -130,7 +129,7 @@ class LinearStudy(Settings):
 
     @property
     def stated_step(self) -> float:
-        """The step size that the paper's figure was drawn with."""
+        """The step size of the paper's figure."""
         return float(10 / 2**self.stated_exponent)
 
     def draw(self, example: LinearExample, penalty: float, purpose: str, n_draws: int) -> RidgeEnsemble:
@@ -148,7 +147,7 @@ class LinearStudy(Settings):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Setting:
-    """Draws with where training and retraining end, and what each algorithm descends."""
+    """Draws, the results of training (start) and retraining (goal), and the objective of each algorithm."""
 
     problems: RidgeEnsemble
     start: Thetas
@@ -196,7 +195,7 @@ class Setting:
         return found
 
     def _alike(self, names: Iterable[str]) -> list[list[str]]:
-        """Return names grouped by how many points their algorithms touch: all of them, or those that stay."""
+        """Return names grouped by the points that their algorithms touch: all, or those that stay."""
         groups: dict[int, list[str]] = {}
         for name in names:
             groups.setdefault(self.algorithms[name].n_used, []).append(name)
@@ -204,7 +203,7 @@ class Setting:
 
 
 def set_up(problems: RidgeEnsemble, study: LinearStudy, purpose: str) -> Setting:
-    """Return what there is to be studied of some draws."""
+    """Return the setting of some draws: minimisers, forecasts and objectives."""
     goal = problems.minimiser(problems.retained)
     oracle = problems.outputs(goal)
     outputs = {
@@ -229,7 +228,10 @@ def set_up(problems: RidgeEnsemble, study: LinearStudy, purpose: str) -> Setting
 
 
 def best_steps(tuning: Setting, study: LinearStudy) -> dict[Mode, dict[str, float]]:
-    """Return the step size with which each algorithm is lowest over the whole run, by the mean of log R over its steps, on tuning draws."""
+    """Return the step size with which each algorithm is lowest over the whole run, on tuning draws.
+
+    It has the lowest mean of log R over the steps of the run.
+    """
     times = np.unique(np.geomspace(1, study.n_steps, N_LOOKS).round().astype(int))
     schedule = np.tile(study.step_sizes, (study.n_steps, 1))
     seen = tuning.stochastic(dict.fromkeys(tuning.algorithms, schedule), study.batch_size, "tune")

@@ -1,6 +1,6 @@
-"""What the linear study finds for one example and penalty.
+"""The results of the linear study for one example and penalty.
 
-Curves of every algorithm, theory beside them, and how many steps each takes.
+They are the curves of every algorithm, the curves of theory, and the steps to targets.
 """
 
 from collections.abc import Mapping
@@ -26,11 +26,11 @@ from pipeline.studies.convex.linear.linear_study import (
 from pipeline.studies.convex.linear.quadratic_descent import DistanceShares
 from pipeline.studies.convex.linear.rates import N_LONG_DRAWS, measure_rates
 
-# Shares of the distance to which steps are counted.
+# Targets: the shares of the distance to which steps are counted.
 PANEL_TARGETS = (1e-2, 1e-6)
 # Step sizes of curves: the one that the paper states, and the best one.
 CHOICES = ("stated", "best")
-# Full-batch steps beyond which nobody would wait.
+# The largest number of full-batch steps that is searched.
 MOST_PANEL_STEPS = 10**6
 
 PanelCurve = Float[np.ndarray, " n_steps_and_start"]
@@ -40,9 +40,9 @@ PanelCurve = Float[np.ndarray, " n_steps_and_start"]
 class Panel:
     """Curves by name, each R at steps 0 … n_steps, and findings, JSON-ready.
 
-    Names are `mode.algorithm.choice.statistic`: choice `stated` or `best` step size, statistic `mean` or `sd`
-    over draws; of full-batch `gd` and `om` also `theory`, the mean by theorem 1, and `outside`, the part of
-    it that lies outside what the retained points span.
+    Names are `mode.algorithm.choice.statistic`. choice is the `stated` or the `best` step size, statistic is
+    `mean` or `sd` over draws. Full-batch `gd` and `om` also have `theory`, the mean by theorem 1, and
+    `outside`, the part of it that lies outside the span of the retained points.
     """
 
     curves: Mapping[str, PanelCurve]
@@ -52,7 +52,7 @@ class Panel:
 def study_panel(study: LinearStudy, example: LinearExample, penalty: float) -> Panel:
     """Return everything about one example at one penalty.
 
-    Raises ConfigError if nothing is forgotten by any step, such as without noise and features.
+    Raises ConfigError if forgetting does not move a minimiser, for example without noise and features.
     """
     problems = study.draw(example, penalty, "report", study.n_draws)
     setting = set_up(problems, study, "report")
@@ -94,7 +94,7 @@ def study_panel(study: LinearStudy, example: LinearExample, penalty: float) -> P
 
 
 def _named(mode: Mode, found: Mapping[str, DistanceShares]) -> dict[str, PanelCurve]:
-    """Return mean and standard deviation over draws of each algorithm at both step sizes."""
+    """Return the mean and standard deviation over draws of each algorithm at both step sizes."""
     curves = {}
     for name, shares in found.items():
         for number, choice in enumerate(CHOICES):
@@ -106,9 +106,10 @@ def _named(mode: Mode, found: Mapping[str, DistanceShares]) -> dict[str, PanelCu
 def _theory(
     setting: Setting, chosen: Mapping[str, list[float]], iterated: Mapping[str, DistanceShares]
 ) -> tuple[dict[str, PanelCurve], float]:
-    """Return what theorem 1 says at both step sizes, the part of it outside the retained span, and how far it is from the iterates at most.
+    """Return the curves of theorem 1 at both step sizes, and their largest deviation from the iterates.
 
-    The deviation is that of ‖θ_t − θ*‖ in units of ‖θ_full − θ*‖, over all draws and steps.
+    The curves include the part outside the span of the retained points. The deviation is that of ‖θ_t − θ*‖
+    in units of ‖θ_full − θ*‖, over all draws and steps.
     """
     closed = {"gd": theory.theorem_1_descent, "om": theory.theorem_1_matching}
     found: dict[str, PanelCurve] = {}
@@ -135,7 +136,8 @@ def _theory(
 def _rates(study: LinearStudy, example: LinearExample, penalty: float) -> dict[str, Any]:
     """Return the rates of long runs.
 
-    Only at the largest penalty do a few thousand steps suffice to see the tail of descent.
+    They are measured only at the largest penalty, where a few thousand steps suffice to see the tail of
+    descent.
     """
     few = study.draw(example, penalty, "rates", min(N_LONG_DRAWS, study.n_draws))
     return measure_rates(set_up(few, study, "rates"), study).to_json()
@@ -144,7 +146,8 @@ def _rates(study: LinearStudy, example: LinearExample, penalty: float) -> dict[s
 def _steps_to(setting: Setting, name: str, step_size: float, taken: PanelCurve) -> dict[str, int | None]:
     """Return the first step at which the mean of R is at each target.
 
-    Of those taken, where no dip is missed, else of those foretold.
+    It is taken from the computed steps, where no dip is missed. If none of them reaches the target, it comes
+    from the closed form.
     """
     first = {target: int(np.argmax(taken <= target)) for target in PANEL_TARGETS}
     return {
@@ -155,12 +158,15 @@ def _steps_to(setting: Setting, name: str, step_size: float, taken: PanelCurve) 
 
 
 def _plateau(setting: Setting, name: str, step_size: float) -> dict[str, Any]:
-    """Return where matching a forecast ends, the full-batch steps to twice that, and the relative squared error of the forecast itself."""
+    """Return where matching a forecast ends, the full-batch steps to twice that, and the forecast's error.
+
+    The error is the relative squared error of the forecast itself.
+    """
     oracle, found = setting.outputs["exact"], setting.outputs[name]
     left = float(forecasts.plateau(setting.problems, found, setting.start, setting.goal).mean())
     before = setting.problems.outputs(setting.start)
     error = float((((found - oracle) ** 2).sum(axis=1) / ((before - oracle) ** 2).sum(axis=1)).mean())
-    # Exact algebra has no plateau but rounding: there is no twice that to reach.
+    # Exact algebra ends at rounding errors, so there is no plateau to reach.
     steps = (
         setting.spectra[f"dmm_{name}"].steps_to(2 * left, step_size=step_size, most=MOST_PANEL_STEPS)
         if left > 1e-12

@@ -1,9 +1,7 @@
-"""Full-batch and stochastic descent of quadratics, all draws and step sizes at once.
+"""Full-batch and stochastic descent of quadratics, for all draws and step sizes at once.
 
-What comes back is R, the share of the squared distance that is left.
-
-Iterates are computed step by step; what full-batch ones come to after any number of steps is also known in
-closed form, as a `Spectrum`.
+Results are R, the share of the squared distance that is left. Iterates are computed step by step; a
+`Spectrum` gives R after any number of full-batch steps in closed form.
 """
 
 from collections.abc import Sequence
@@ -16,10 +14,10 @@ from pipeline.core import seeds
 from pipeline.studies.convex.linear.linear_objectives import PanelObjective
 from pipeline.studies.convex.linear.ridge_ensemble import RidgeEnsemble, Thetas
 
-# R of what has left for good; keeps means and logarithms finite.
+# R of a diverged run; it keeps means and logarithms finite.
 DIVERGED = 1e12
 
-# A direction in which an objective bends less than this share of its strongest is one it does not know.
+# An objective does not depend on a direction with less than this share of its largest curvature.
 FLAT = 1e-12
 
 DistanceShares = Float[np.ndarray, "n_steps_and_start n_draws n_step_sizes"]
@@ -35,9 +33,9 @@ def full_batch(
     step_sizes: Sequence[float],
     n_steps: int,
 ) -> DistanceShares:
-    """Return R_t = ‖θ_t − goal‖² / ‖start − goal‖², t = 0 … n_steps, for each draw and step size.
+    """Return R_t = ‖θ_t − goal‖² / ‖start − goal‖² for each step, draw and step size.
 
-    At most DIVERGED.
+    t is 0 … n_steps. R is at most DIVERGED.
     """
     hessian, moments = objective.quadratic(problems)
     sizes, thetas = np.asarray(step_sizes, float), np.repeat(start[:, :, None], len(step_sizes), axis=2)
@@ -59,11 +57,12 @@ def stochastic(
     batch_size: int,
     purpose: str,
 ) -> list[DistanceShares]:
-    """Return R_t of each objective as full_batch does, where step t has step_sizes[t] and sees batch_size random points of those that are weighed.
+    """Return R_t of each objective as full_batch does, after stochastic steps.
 
-    The sum over a batch is descended, with its share batch_size / n_used of the ridge term: on average a step
-    is that share of a full one. All objectives see the same batches, which costs little more than one of
-    them, so they must weigh the same points.
+    Step t has the size step_sizes[t] and sees batch_size random points of those with a weight. It descends
+    the sum over the batch, with the share batch_size / n_used of the ridge term, so on average a step is that
+    share of a full step. All objectives see the same batches, so they must weigh the same points. This costs
+    little more than one objective.
     """
     rng = seeds.generator("convex", "batches", purpose)
     used = np.stack([np.flatnonzero(weights) for weights in objectives[0].weights])
@@ -88,10 +87,11 @@ def stochastic(
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Spectrum:
-    """A full-batch descent of each draw in the eigenbasis of its Hessian, all (n_draws, n_span) but `length` (n_draws,).
+    """The full-batch descent of each draw in the eigenbasis of its Hessian.
 
-    bends: eigenvalues; first: from where the descent ends to its start; rest: from the goal to where it ends;
-    length: squared, from goal to start.
+    All arrays are (n_draws, n_span), except length (n_draws,). bends holds the eigenvalues. first is the
+    vector from the end of the descent to its start, rest the vector from the goal to the end. length is the
+    squared distance from goal to start.
     """
 
     bends: Float[np.ndarray, "n_draws n_span"]
@@ -103,7 +103,7 @@ class Spectrum:
     def of(
         cls, problems: RidgeEnsemble, objective: PanelObjective, start: Thetas, goal: Thetas
     ) -> "Spectrum":
-        """Return the spectrum of an objective, whose descent begins at start and would best end at goal."""
+        """Return the spectrum of an objective; its descent begins at start and would best end at goal."""
         hessian, moments = objective.quadratic(problems)
         bends, vectors = np.linalg.eigh(hessian)
         begin, wanted, pull = (np.einsum("dsk,ds->dk", vectors, each) for each in (start, goal, moments))
@@ -129,10 +129,8 @@ class Spectrum:
     def steps_to(self, share: float, *, step_size: float, most: int) -> int | None:
         """Return the first of up to `most` steps at which the mean of R over draws is at most share.
 
-        None if there is none.
-
-        Times are tried at doublings, then between the last above and the first below: a dip shorter than that
-        is not seen.
+        The result is None if there is no such step. The number of steps is doubled until R is low enough, and
+        then bisected. A dip that is shorter than this search sees is missed.
         """
 
         def is_there(time: int) -> bool:
@@ -160,6 +158,6 @@ def _share(thetas: Iterates, start: Thetas, goal: Thetas) -> Float[np.ndarray, "
 def _batches(
     rng: np.random.Generator, used: Int[np.ndarray, "n_draws n_used"], batch_size: int
 ) -> Int[np.ndarray, "n_draws batch_size"]:
-    """Return batch_size different points of those used for each draw, every set of them equally likely."""
+    """Return batch_size different points of those used for each draw; every set is equally likely."""
     places = np.argpartition(rng.random(used.shape), batch_size - 1, axis=1)[:, :batch_size]
     return np.take_along_axis(used, places, axis=1)

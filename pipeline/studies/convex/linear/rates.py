@@ -1,9 +1,8 @@
-"""How fast stochastic descent goes in the long run, by regression on its tail.
+"""Long-run rates of stochastic descent, by regression on the tail of R.
 
-Matching falls exponentially, the retain set's own loss at most as a power.
-
-At θ* the oracle's gradients agree on every batch, those of the ridge loss do not: their noise must be stepped
-down. Source: Georgiev et al. 2025, theorem 2.
+Matching falls exponentially; the loss of the retain set falls at most as a power. At θ* the gradients of
+matching the oracle agree on every batch. Those of the ridge loss do not, so their step size must fall to
+reduce the noise. Source: Georgiev et al. 2025, theorem 2.
 """
 
 from collections.abc import Mapping
@@ -16,27 +15,27 @@ from jaxtyping import Float
 from pipeline.studies.convex.linear import theory
 from pipeline.studies.convex.linear.linear_study import LinearStudy, Setting
 
-# Draws that the long runs are the mean of.
+# Number of draws over which long runs are averaged.
 N_LONG_DRAWS = 10
-# Schedules that SGD may choose from: step sizes η / (1 + t/t₀) with these t₀.
+# Schedules for SGD: step sizes η / (1 + t/t₀) with these t₀.
 HALVINGS = (30.0, 100.0, 300.0, 1000.0)
-# Steps of a long run that are kept, evenly spaced in their logarithm.
+# Number of steps of a long run that are kept, evenly spaced in their logarithm.
 N_SHOWN = 80
-# Steps in the tail without which no line is drawn through it.
+# The least number of steps in the tail for a regression.
 FEWEST_STEPS = 20
-# R between which matching is regressed: below, rounding; above, what the fast directions hide.
+# Range of R for the regression of matching. Below it is rounding; above it the fast directions dominate.
 TAIL = (1e-8, 1e-1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class StepRates:
-    """Tails of stochastic runs.
+    """Rates of stochastic runs in their tails.
 
-    matching: what E R of OM is multiplied by in a step; straightness: R² of log E R against the step; both
-    None where the run was too short to tell. bound: the factor that theorem 2 promises at this step size.
-    descent_power: p of E R ~ t⁻ᵖ of SGD with its best falling steps, over the last decade of steps; theorem 2
-    says p ≤ 2. descent_left and matching_left: E R at the end. curves: `step`, and E R of `om` and `gd`
-    there.
+    matching is the factor of E R of OM in one step; straightness is R² of log E R against the step. Both are
+    None if the run is too short. bound is the factor that theorem 2 promises at this step size. descent_power
+    is p of E R ~ t⁻ᵖ of SGD with its best falling steps, over the last decade of steps; theorem 2 says p ≤ 2.
+    descent_left and matching_left are E R at the end. curves holds `step`, and E R of `om` and `gd` at these
+    steps.
     """
 
     n_steps: int
@@ -57,8 +56,8 @@ class StepRates:
 def measure_rates(setting: Setting, study: LinearStudy) -> StepRates:
     """Return the rates of a setting.
 
-    SGD's schedule is the one that ends lowest of these very runs, which favours SGD; matching gets the
-    largest 10/2ᵏ that theorem 2 covers.
+    The schedule of SGD is the one that ends lowest in these same runs, which favours SGD. Matching has the
+    largest step size 10/2ᵏ that theorem 2 covers.
     """
     n_steps = study.n_long_steps
     step_size, bound = _covered(setting, study)
@@ -91,7 +90,7 @@ def measure_rates(setting: Setting, study: LinearStudy) -> StepRates:
 
 
 def _covered(setting: Setting, study: LinearStudy) -> tuple[float, float]:
-    """Return the largest step size that theorem 2 covers on every draw, and the factor it promises on the slowest."""
+    """Return the largest step size that theorem 2 covers on every draw, and its factor on the slowest."""
     step_size = study.step_sizes[0]
     while np.isnan(
         rate := theory.theorem_2_rate(setting.problems, step_size=step_size, batch_size=study.batch_size)
@@ -106,9 +105,10 @@ def _falling(step_sizes: list[float], n_steps: int) -> Float[np.ndarray, "n_step
 
 
 def _tail(shares: Float[np.ndarray, " n_times"]) -> tuple[float | None, float | None]:
-    """Return slope of log R against the step where R lies in TAIL, the later half of it, and how much of its variance a straight line explains.
+    """Return the slope of log R against the step, and the straightness: the share of explained variance.
 
-    None for both where too few steps lie there to tell.
+    A line is fitted to the later half of the steps at which R lies in TAIL. Both values are None if too few
+    steps lie there.
     """
     inside = np.flatnonzero((shares > TAIL[0]) & (shares < TAIL[1]))
     if len(inside) < FEWEST_STEPS:

@@ -1,8 +1,7 @@
-"""Many draws of one ridge problem, held in coordinates of what their points span.
+"""Many draws of one ridge problem, in coordinates of the span of their points.
 
-No descent ever leaves that space, and it is smaller than the features'.
-
-Losses are sums, as in the paper: Σ (θᵀx − y)² + λ‖θ‖². Source: Georgiev et al. 2025, the linear setting.
+No descent leaves this space, and it is smaller than the space of the features. Losses are sums, as in the
+paper: Σ (θᵀx − y)² + λ‖θ‖². Source: Georgiev et al. 2025, the linear setting.
 """
 
 from dataclasses import dataclass
@@ -19,10 +18,11 @@ Thetas = Float[np.ndarray, "n_draws n_span"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RidgeEnsemble:
-    """Draws of a ridge problem. features are coordinates in an orthonormal basis of what the points of each draw span, so norms are those of θ.
+    """Draws of a ridge problem.
 
-    features (n_draws, n_points, n_span), targets (n_draws, n_points), forget (n_draws, n_points) true for
-    points to be forgotten.
+    features (n_draws, n_points, n_span) are coordinates in an orthonormal basis of the span of the points of
+    each draw, so norms are those of θ. targets are (n_draws, n_points). forget (n_draws, n_points) is true
+    for points to be forgotten.
     """
 
     features: Coordinates
@@ -32,22 +32,22 @@ class RidgeEnsemble:
 
     @property
     def n_draws(self) -> int:
-        """How many problems there are."""
+        """The number of problems."""
         return len(self.features)
 
     @property
     def n_points(self) -> int:
-        """Points of each problem."""
+        """The number of points of each problem."""
         return self.features.shape[1]
 
     @property
     def n_forget(self) -> int:
-        """Points to be forgotten of each problem."""
+        """The number of points to be forgotten in each problem."""
         return int(self.forget[0].sum())
 
     @property
     def retained(self) -> PerDrawPoint:
-        """1 for points that stay, 0 for those to be forgotten."""
+        """1 for points that stay, 0 for points to be forgotten."""
         return (~self.forget).astype(float)
 
     def gram(self, weights: PerDrawPoint | None = None) -> Float[np.ndarray, "n_draws n_span n_span"]:
@@ -58,7 +58,7 @@ class RidgeEnsemble:
     def minimiser(self, weights: PerDrawPoint | None = None) -> Thetas:
         """Return argmin Σ w (θᵀx − y)² + λ‖θ‖² of each draw.
 
-        What training, or with `retained` retraining, comes to.
+        This is the result of training, or with the weights `retained` of retraining.
         """
         hessian = self.gram(weights) + self.penalty * np.eye(self.features.shape[2])
         moments = np.einsum(
@@ -81,10 +81,10 @@ def draw_ridge(
     penalty: float,
     purpose: str,
 ) -> RidgeEnsemble:
-    """Return draws of x ~ N(0, diag(spectrum)), θ ~ N(0, I), y ~ N(θᵀx, noise_variance), with n_forget random points to be forgotten.
+    """Return draws of x ~ N(0, diag(spectrum)), θ ~ N(0, I) and y ~ N(θᵀx, noise_variance).
 
-    Draw i depends on purpose and i alone, not on how many are drawn nor on the penalty, so that penalties are
-    compared on the same data.
+    n_forget random points of each draw are to be forgotten. Draw i depends only on purpose and i, not on the
+    number of draws or the penalty, so penalties are compared on the same data.
     """
     drawn = [
         _draw_one(seeds.generator("convex", purpose, number), n_points, spectrum, n_forget, noise_variance)
@@ -113,9 +113,9 @@ def _draw_one(
 
 
 def in_span(features: Float[np.ndarray, "n_points n_features"]) -> Float[np.ndarray, "n_points n_span"]:
-    """Return features in coordinates of what they span: inner products are kept.
+    """Return features in coordinates of their span; inner products are kept.
 
-    With more points than features they are left as they are.
+    With at least as many points as features they are returned as they are.
     """
     if len(features) >= features.shape[1]:
         return features

@@ -1,6 +1,4 @@
-"""What the theorems say, in closed form.
-
-Where full-batch iterates are at any step, and how fast stochastic matching must be.
+"""Theorems 1 and 2 in closed form: full-batch iterates at any step, and the rate of stochastic matching.
 
 Source: Georgiev et al. 2025, theorems 1 and 2.
 """
@@ -21,7 +19,7 @@ def theorem_1_descent(
     problems: RidgeEnsemble, start: Thetas, goal: Thetas, *, step_size: float, times: Sequence[int]
 ) -> Differences:
     """Return θ_t − θ* of GD: (I − 2ηλ)ᵗ (I − 2η/(1 − 2ηλ) X_RᵀX_R)ᵗ (θ_full − θ*), at each of the times."""
-    # The two factors are multiplied out: the first may be 0, where the second has no value.
+    # The two factors are multiplied out, because the second is undefined where the first is 0.
     return _powers(
         problems.gram(problems.retained),
         start - goal,
@@ -61,14 +59,12 @@ def shares_of(differences: Differences, start: Thetas, goal: Thetas) -> Curves:
 def theorem_2_rate(
     problems: RidgeEnsemble, *, step_size: float, batch_size: int
 ) -> Float[np.ndarray, " n_draws"]:
-    """Return the factor by which E R of stochastic OM shrinks in a step at the least, 1 − 2ηγ_min b/n.
+    """Return a bound on the factor of E R of stochastic OM in one step, 1 − 2ηγ_min b/n.
 
-    NaN where the step is too large for it.
-
-    A step of size η keeps E‖θ − θ*‖² (1 − 4ηγ_min b/n · (1 − ηL)) of it, L being the largest eigenvalue of
-    X_BᵀX_B over batches B, which is no more than the b largest squared norms together; for ηL ≤ ½ that is at
-    most the factor. γ_min is the least eigenvalue of XᵀX on what the points span, which θ_t − θ* never
-    leaves.
+    It is NaN where the step is too large for the theorem. A step of size η multiplies E‖θ − θ*‖² by at most 1
+    − 4ηγ_min b/n · (1 − ηL). L is the largest eigenvalue of X_BᵀX_B over batches B, which is at most the sum
+    of the b largest squared norms. For ηL ≤ ½ that factor is at most the bound. γ_min is the least eigenvalue
+    of XᵀX on the span of the points, which θ_t − θ* never leaves.
     """
     least = np.linalg.eigvalsh(problems.gram())[:, 0]
     largest = np.sort((problems.features**2).sum(axis=2), axis=1)[:, -batch_size:].sum(axis=1)
@@ -77,9 +73,9 @@ def theorem_2_rate(
 
 
 def outside(problems: RidgeEnsemble, differences: Differences) -> Curves:
-    """Return the squared length of θ_t − goal that lies outside what the retained points span.
+    """Return the squared length of the part of θ_t − goal outside the span of the retained points.
 
-    There GD only shrinks by 1 − 2ηλ a step.
+    GD only shrinks this part by 1 − 2ηλ a step.
     """
     values, vectors = np.linalg.eigh(problems.gram(problems.retained))
     unknown = values < values[:, -1:] * FLAT

@@ -1,4 +1,4 @@
-"""Removals on one real data set as a node: it loads its own data, which need not be the experiment's."""
+"""The node of removals on one real data set, which may differ from that of the experiment."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
@@ -18,9 +18,9 @@ from pipeline.studies.convex.real.real_study import DataStudy
 
 @dataclass(frozen=True, kw_only=True)
 class ConvexData(ConvexNode):
-    """Courses of all removals, one record a row: `course`, `step`, `evaluations` and `share`, which is R.
+    """The courses of all removals, one record a row: `course`, `step`, `evaluations` and `share`, which is R.
 
-    All else is the summary.
+    The summary holds everything else.
     """
 
     unit: ClassVar[str] = "studies"
@@ -45,9 +45,9 @@ class ConvexData(ConvexNode):
         return {"dataset": identity(self.dataset), "study": identity(self.study)}
 
     def circumstances(self) -> dict[str, Any]:
-        """Return the content of the data set that it loads itself.
+        """Return the content of the data set that the node loads itself.
 
-        Raises InputsNotReadError, see KnownContent.digest.
+        Raises InputsNotReadError under the conditions of KnownContent.digest.
         """
         return {"content": KNOWN.digest(self.dataset, reads_inputs=self.reads_inputs)}
 
@@ -85,9 +85,9 @@ def _summary(result: DataResult) -> dict[str, Any]:
 
 
 def _outcome(outcome: RemovalOutcome, retrained: RemovalOutcome) -> dict[str, Any]:
-    """Return an outcome with its margins summed up.
+    """Return an outcome with a summary of its margins, in nats.
 
-    Their mean, and their mean distance from those of the retrained model, in nats.
+    The summary is their mean, and their mean distance from the margins of the retrained model.
     """
     apart = float(np.abs(outcome.margins - retrained.margins).mean())
     found = {

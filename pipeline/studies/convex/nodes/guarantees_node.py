@@ -1,4 +1,4 @@
-"""Guarantees of convex unlearning held against the strongest attack, as a node."""
+"""The node that tests guarantees of convex unlearning against the strongest attack."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -19,9 +19,9 @@ from pipeline.studies.convex.nodes.convex_node import ConvexNode
 
 @dataclass(frozen=True, kw_only=True)
 class ConvexGuarantees(ConvexNode):
-    """The attack's curves, one rate a row: `case`, `fpr` and `tpr`.
+    """The curves of the attack, one rate a row: `case`, `fpr` and `tpr`.
 
-    What each case is and whether its promise is broken is the summary.
+    The summary describes each case and states whether its promise is broken.
     """
 
     unit: ClassVar[str] = "trials"
@@ -47,9 +47,9 @@ class ConvexGuarantees(ConvexNode):
         }
 
     def circumstances(self) -> dict[str, Any]:
-        """Return the content of the data set that it loads itself.
+        """Return the content of the data set that the node loads itself.
 
-        Raises InputsNotReadError, see KnownContent.digest.
+        Raises InputsNotReadError under the conditions of KnownContent.digest.
         """
         return {"content": KNOWN.digest(self.dataset, reads_inputs=self.reads_inputs)}
 

@@ -1,4 +1,4 @@
-"""The linear study as nodes: one for each example and penalty."""
+"""The nodes of the linear study: one for each example and penalty."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -16,9 +16,9 @@ from pipeline.studies.convex.nodes.convex_node import ConvexNode
 
 @dataclass(frozen=True, kw_only=True)
 class LinearPanel(ConvexNode):
-    """One example at one penalty: rows are steps, columns `step` and the curves of a Panel.
+    """One example at one penalty: rows are steps, columns are `step` and the curves of a Panel.
 
-    Its findings are the summary.
+    The summary holds the findings.
     """
 
     unit: ClassVar[str] = "panels"

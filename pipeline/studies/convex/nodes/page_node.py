@@ -1,6 +1,6 @@
-"""The page of the convex study as a node: it gathers what the other nodes found.
+"""The node of the page of the convex study, made from the results of the other nodes.
 
-The report takes its chapter over as it is.
+The report includes its chapter unchanged.
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ from pipeline.studies.convex.nodes.linear_node import LinearPanel
 
 @dataclass(frozen=True, kw_only=True)
 class ConvexPage(ConvexNode, StudyPage):
-    """The chapter on the convex case, as a page and as a part of the report; its figures are blobs too."""
+    """The chapter on the convex case, as a page and as a part of the report; figures are blobs too."""
 
     revision: ClassVar[int] = 2
 
@@ -55,7 +55,7 @@ class ConvexPage(ConvexNode, StudyPage):
 
     @override
     def chapter(self, work: Work) -> Chapter:
-        # Matplotlib is imported by whoever draws.
+        # Imported here, because only drawing needs Matplotlib.
         from pipeline.studies.convex.chapter.chapter_page import (
             chapter_figures,
             chapter_summary,

@@ -1,6 +1,6 @@
 """The constants that guarantees rest on, computed for the data at hand.
 
-Each is a bound that holds, not an estimate.
+Each is a valid bound, not an estimate.
 """
 
 from dataclasses import dataclass
@@ -10,19 +10,19 @@ import numpy as np
 
 from pipeline.studies.convex.problems.problem import ConvexFeatures, ConvexProblem
 
-# Of the largest singular value: below this, a direction is rounding.
+# Share of the largest singular value. Below it, a direction is only rounding.
 SINGULAR_ROUNDING = 1e-10
 
 
 @dataclass(frozen=True, kw_only=True)
 class Constants:
-    """Of an objective Σ ℓ(xᵢᵀθ) + λ‖θ‖², for all θ, or for those with ‖θ‖ ≤ radius where that is said.
+    """Constants of an objective Σ ℓ(xᵢᵀθ) + λ‖θ‖², for all θ, or for ‖θ‖ ≤ radius where stated.
 
-    All hold for every subset of the points too, as what is descended after a request is the loss of those
-    that stay. strong_convexity: 2λ, as what the loss of all points curves may leave with those that are
-    forgotten. smoothness: largest curvature of ℓ times ‖X‖², plus 2λ. lipschitz: largest gradient of one
-    point's loss, without penalty, where ‖θ‖ ≤ radius. hessian_lipschitz: third-derivative bound of ℓ times
-    max‖xᵢ‖·‖X‖².
+    They also hold for every subset of the points, because after a request the loss of the retained points is
+    descended. strong_convexity is 2λ, because the curvature of the loss may leave with the forgotten points.
+    smoothness is the largest curvature of ℓ times ‖X‖², plus 2λ. lipschitz is the largest gradient of one
+    point's loss, without penalty, where ‖θ‖ ≤ radius. hessian_lipschitz is the bound on the third derivative
+    of ℓ times max‖xᵢ‖·‖X‖².
     """
 
     strong_convexity: float
@@ -38,18 +38,17 @@ class Constants:
 
     @property
     def contraction(self) -> float:
-        """What one gradient step of length 2/(m + M) leaves of the distance to the minimiser at most.
+        """The largest share of the distance to the minimiser that one gradient step leaves.
 
-        (M − m)/(M + m).
+        It is (M − m)/(M + m) for a step of length 2/(m + M).
         """
         return (self.smoothness - self.strong_convexity) / (self.smoothness + self.strong_convexity)
 
 
 def constants_of(problem: ConvexProblem) -> Constants:
-    """Return the constants of a problem, on the ball that holds the minimiser of every subset of its points.
+    """Return the constants of a problem, on a ball that holds the minimiser of every subset of its points.
 
-    That ball: λ‖θ̂‖² is at most the objective at zero, which only shrinks with fewer points, so ‖θ̂‖ ≤
-    √(L(0)/λ).
+    λ‖θ̂‖² is at most the objective at zero, which only shrinks with fewer points, so ‖θ̂‖ ≤ √(L(0)/λ).
     """
     largest, _ = extreme_singular_values(problem.features)
     radius = sqrt(problem.value(np.zeros(problem.shape)) / problem.penalty)
@@ -65,7 +64,7 @@ def constants_of(problem: ConvexProblem) -> Constants:
 def extreme_singular_values(features: ConvexFeatures) -> tuple[float, float]:
     """Return the largest and the smallest of the n_features singular values.
 
-    The smallest is 0 where points are fewer than features.
+    The smallest is 0 if there are fewer points than features.
     """
     gram = features.T @ features if len(features) >= features.shape[1] else features @ features.T
     values = np.sqrt(np.maximum(np.linalg.eigvalsh(gram), 0.0))
@@ -73,16 +72,17 @@ def extreme_singular_values(features: ConvexFeatures) -> tuple[float, float]:
 
 
 def unit_norm(features: ConvexFeatures) -> ConvexFeatures:
-    """Return features divided by the largest norm of a point, so that none is above 1, as guarantees assume."""
+    """Return features divided by the largest norm of a point.
+
+    No norm is then above 1, as guarantees assume.
+    """
     return features / np.linalg.norm(features, axis=1).max()
 
 
 def with_spectrum(features: ConvexFeatures, power: float) -> ConvexFeatures:
-    """Return features whose singular values are those of features to a power, with the same largest.
+    """Return features with their singular values raised to a power, and the same largest value.
 
-    Above 1 they are worse conditioned.
-
-    Directions that no point has, up to rounding, stay so.
+    A power above 1 makes them worse conditioned. Directions that no point has, up to rounding, stay unused.
     """
     left, values, right = np.linalg.svd(features, full_matrices=False)
     shares = np.where(values > SINGULAR_ROUNDING * values[0], values / values[0], 0.0)

@@ -1,6 +1,6 @@
-"""The two losses of the convex case.
+"""The two losses of the convex case: squared error, and the cross-entropy of two or more classes.
 
-Squared error as in method.md §8, and the cross-entropy of two or more classes.
+Squared error is that of method.md §8.
 """
 
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ from pipeline.studies.convex.problems.problem import (
 class RidgeProblem(ConvexProblem):
     """Squared error (output − target)², summed over points and columns, without the usual ½.
 
-    Targets (n_points, n_columns).
+    targets have the shape (n_points, n_columns).
     """
 
     targets: Float[np.ndarray, "..."]
@@ -78,15 +78,15 @@ class RidgeProblem(ConvexProblem):
     def largest_slope(self, radius: float) -> float:
         """Return max 2‖xᵢ‖(‖xᵢ‖ radius + ‖yᵢ‖).
 
-        Squared error has no slope of its own that bounds it everywhere.
+        It depends on radius, because the slope of squared error is not bounded everywhere.
         """
         norms = np.linalg.norm(self.features, axis=1)
         return float((2 * norms * (norms * radius + np.linalg.norm(self.targets, axis=1))).max())
 
     def minimise_counted(self, start: Theta | None = None) -> tuple[Theta, int]:
-        """Return the minimiser in closed form, in one step.
+        """Return the minimiser in closed form, and 1 as the number of steps.
 
-        (XᵀX + λI)⁻¹Xᵀy, or Xᵀ(XXᵀ + λI)⁻¹y where there are fewer points than features.
+        It is (XᵀX + λI)⁻¹Xᵀy, or Xᵀ(XXᵀ + λI)⁻¹y if there are fewer points than features.
         """
         X, y = self.features, self.targets
         if X.shape[0] < X.shape[1]:
@@ -98,9 +98,9 @@ class RidgeProblem(ConvexProblem):
 class LogisticProblem(ConvexProblem):
     """Cross-entropy in nats.
 
-    Two classes have one output, the log-odds of class 1; more have one each, all of them penalised.
-
-    labels (n_points,) are classes 0 to n_classes − 1; some may be missing. Raises DataError on others.
+    Two classes have one output, the log-odds of class 1. More classes have one output each, all of them
+    penalised. labels (n_points,) are classes 0 to n_classes − 1; some classes may be missing. Raises
+    DataError for other labels.
     """
 
     labels: Int[np.ndarray, "..."]
@@ -126,14 +126,15 @@ class LogisticProblem(ConvexProblem):
     @property
     @override
     def curvature(self) -> float:
-        # p(1 − p) ≤ ¼; of diag(p) − ppᵀ no eigenvalue is above ½.
+        # p(1 − p) ≤ ¼; no eigenvalue of diag(p) − ppᵀ is above ½.
         return 0.25 if self.n_classes == 2 else 0.5
 
     @property
     @override
     def third(self) -> float:
-        # |p(1 − p)(1 − 2p)| ≤ 1/(6√3), where Guo et al. 2020 use the looser ¼. For more classes the third derivative along (u, u, v) is the
-        # covariance of (u − E u)² with v under p: at most the variance of u, ½‖u‖², times the widest deviation of v, √2‖v‖.
+        # |p(1 − p)(1 − 2p)| ≤ 1/(6√3), where Guo et al. 2020 use the looser ¼. For more classes the third
+        # derivative along (u, u, v) is the covariance of (u − E u)² with v under p. It is at most the
+        # variance of u, ½‖u‖², times the widest deviation of v, √2‖v‖.
         return 1 / (6 * sqrt(3)) if self.n_classes == 2 else 1 / sqrt(2)
 
     @override
@@ -163,9 +164,9 @@ class LogisticProblem(ConvexProblem):
         return p[:, :, None] * (np.eye(self.n_classes) - p[:, None, :])
 
     def largest_slope(self, radius: float) -> float:
-        """Return the largest ‖xᵢ‖ for two classes, √2 times that for more, whatever the radius.
+        """Return the largest ‖xᵢ‖ for two classes, and √2 times that for more, for any radius.
 
-        Probabilities are less than 1 off.
+        A probability is off by less than 1.
         """
         return float(np.linalg.norm(self.features, axis=1).max()) * (1.0 if self.n_classes == 2 else sqrt(2))
 
@@ -174,7 +175,7 @@ class LogisticProblem(ConvexProblem):
     ) -> Float[np.ndarray, "... n_points"]:
         """Return the margin of each point in nats from outputs (..., n_points, n_columns).
 
-        See pipeline.evaluation.margins.
+        The formula is that of pipeline.evaluation.margins.
         """
         logits = (
             np.concatenate([np.zeros_like(outputs), outputs], axis=-1) if self.n_classes == 2 else outputs
@@ -183,6 +184,9 @@ class LogisticProblem(ConvexProblem):
 
 
 def _probabilities(outputs: ConvexOutputs) -> ConvexOutputs:
-    """Return the softmax of each row: scipy's own checks take longer than the arithmetic of a small batch."""
+    """Return the softmax of each row.
+
+    The function of scipy is not used: its checks take longer than the arithmetic of a small batch.
+    """
     shares = np.exp(outputs - outputs.max(axis=1, keepdims=True))
     return shares / shares.sum(axis=1, keepdims=True)

@@ -1,7 +1,6 @@
 """Convex problems with one minimum: the losses of points, summed, plus λ‖θ‖² (method.md §8).
 
-What a reader would get wrong: losses are summed and not averaged, so the penalty stays what it is when points
-leave, and ridge has no ½.
+Losses are summed and not averaged, so the penalty stays the same when points leave. Ridge has no ½.
 """
 
 from abc import ABC, abstractmethod
@@ -22,19 +21,18 @@ Curvatures: TypeAlias = Float[np.ndarray, "n_points n_columns n_columns"]
 Hessian: TypeAlias = Float[np.ndarray, "n_parameters n_parameters"]
 
 ALL = slice(None)
-# Of the gradient at zero: below this, rounding alone moves a sum over 40,000 points.
+# Share of the gradient at zero. Below it, rounding alone changes a sum over 40,000 points.
 GRADIENT_TOLERANCE = 1e-10
 MOST_ITERATIONS = 60
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ConvexProblem(ABC):
-    """features (n_points, n_features) float64 and the penalty λ > 0.
+    """A problem with features (n_points, n_features) in float64 and a penalty λ > 0.
 
-    What is learnt, theta, is (n_features, n_columns).
-
-    `curvature` and `third` bound the second and the third derivative of one point's loss in its outputs, as
-    norms. Raises ShapeError or DataError for what cannot be learnt from.
+    It learns theta (n_features, n_columns). `curvature` and `third` bound the second and the third derivative
+    of one point's loss in its outputs, as norms. Raises ShapeError or DataError for features or a penalty
+    that cannot be used.
     """
 
     features: ConvexFeatures
@@ -62,21 +60,21 @@ class ConvexProblem(ABC):
     @property
     @abstractmethod
     def n_columns(self) -> int:
-        """Outputs of one point."""
+        """The number of outputs of one point."""
 
     @property
     @abstractmethod
     def curvature(self) -> float:
-        """Largest eigenvalue that the second derivative of one point's loss in its outputs has anywhere."""
+        """The largest eigenvalue, anywhere, of the second derivative of one point's loss in its outputs."""
 
     @property
     @abstractmethod
     def third(self) -> float:
-        """How fast that second derivative can change, in spectral norm for each unit of outputs."""
+        """The largest change of that second derivative, in spectral norm for each unit of outputs."""
 
     @abstractmethod
     def restricted(self, ids: Indices) -> "ConvexProblem":
-        """Return the same problem on the points in ids alone."""
+        """Return the same problem on the points in ids only."""
 
     @abstractmethod
     def losses(self, outputs: ConvexOutputs) -> PerPoint:
@@ -84,7 +82,7 @@ class ConvexProblem(ABC):
 
     @abstractmethod
     def slopes(self, outputs: ConvexOutputs, ids: Indices | slice = ALL) -> ConvexOutputs:
-        """Return the derivative of each loss in its outputs, for the points in ids, whose outputs these are."""
+        """Return the derivative of each loss in its outputs; the outputs are those of the points in ids."""
 
     @abstractmethod
     def curvatures(self, outputs: ConvexOutputs) -> Curvatures:
@@ -92,21 +90,21 @@ class ConvexProblem(ABC):
 
     @abstractmethod
     def largest_slope(self, radius: float) -> float:
-        """Return a bound on ‖slope‖·‖features‖ of one point, for every theta whose norm is at most radius."""
+        """Return a bound on ‖slope‖·‖features‖ of one point, for every theta of norm radius or less."""
 
     @property
     def n_points(self) -> int:
-        """Number of points."""
+        """The number of points."""
         return len(self.features)
 
     @property
     def n_features(self) -> int:
-        """Numbers that describe one point."""
+        """The number of features of one point."""
         return self.features.shape[1]
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Shape of theta."""
+        """The shape of theta."""
         return self.n_features, self.n_columns
 
     def outputs(self, theta: Theta) -> ConvexOutputs:
@@ -142,11 +140,15 @@ class ConvexProblem(ABC):
         return self.loss_hessian(theta) + 2 * self.penalty * np.eye(theta.size)
 
     def minimise(self, start: Theta | None = None) -> Theta:
-        """Return the minimiser, by damped Newton steps from start or zero to a gradient of 1e-10 of the one at zero; raises TrainingError if none is found."""
+        """Return the minimiser, by damped Newton steps from start or zero.
+
+        The steps end when the gradient is 1e-10 of the gradient at zero. Raises TrainingError if no minimum
+        is found.
+        """
         return self.minimise_counted(start)[0]
 
     def minimise_counted(self, start: Theta | None = None) -> tuple[Theta, int]:
-        """Return the minimiser and the Newton steps it took; see minimise."""
+        """Return the minimiser and the number of Newton steps; see minimise."""
         theta = np.zeros(self.shape) if start is None else start.copy()
         scale = 1 + float(np.linalg.norm(self.loss_gradient(np.zeros(self.shape))))
         for n_steps in range(MOST_ITERATIONS):
@@ -162,9 +164,12 @@ class ConvexProblem(ABC):
         )
 
     def _damped(self, theta: Theta, step: Theta, gradient: Theta) -> Theta:
-        """Return theta after the longest of the steps 1, ½, ¼ … that lowers the objective by a tenth of what its slope promises."""
+        """Return theta after the longest of the steps 1, ½, ¼ … that lowers the objective enough.
+
+        The decrease must be a tenth of the decrease that the slope predicts.
+        """
         value, promised, share = self.value(theta), float((gradient * step).sum()), 1.0
-        # Near the minimum the decrease is lost in rounding, where a whole step is right.
+        # Near the minimum rounding hides the decrease; a whole step is right there.
         slack = 1e-12 * abs(value)
         while self.value(theta - share * step) > value - 0.1 * share * promised + slack and share > 1e-6:
             share /= 2
@@ -177,7 +182,7 @@ def solve(hessian: Hessian, gradient: Theta) -> Theta:
 
 
 def narrowed(problem: Any, ids: Indices, **per_point: np.ndarray) -> Any:
-    """Return problem with the features and the given arrays of the points in ids alone."""
+    """Return problem with the features and the given arrays of the points in ids only."""
     return replace(
         problem, features=problem.features[ids], **{name: values[ids] for name, values in per_point.items()}
     )

@@ -1,9 +1,7 @@
-"""Convex models have no randomness of their own.
+"""Gaussian noise on the weights of convex models, which have no randomness of their own.
 
-Gaussian noise on their weights, the same for unlearned and retrained ones, makes them distributions.
-
-KLoM and U-LiRA then say how well the two are told apart by margins, as they do for models that were trained
-with random seeds.
+Noise of the same size on unlearned and on retrained models makes them distributions. KLoM and U-LiRA then
+measure how well margins distinguish the two, as for models that were trained with random seeds.
 """
 
 from dataclasses import dataclass
@@ -20,14 +18,17 @@ from pipeline.studies.convex.problems.problem import Theta
 
 @dataclass(frozen=True, kw_only=True)
 class Perturbation:
-    """n_models draws of N(0, σ²I) on weights; those of unlearned and of retrained models are independent."""
+    """n_models draws of N(0, σ²I) on weights; unlearned and retrained models have independent draws."""
 
     sigma: float
     n_models: int
     seed: int
 
     def klom(self, problem: LogisticProblem, unlearned: Theta, retrained: Theta) -> dict[str, float]:
-        """Return {"p95", "mean"} in nats over the problem's points of KLoM between noisy unlearned and noisy retrained models."""
+        """Return {"p95", "mean"} of KLoM over the points of the problem, in nats.
+
+        KLoM compares noisy unlearned with noisy retrained models.
+        """
         margins = [
             self._margins(problem, theta, name)
             for theta, name in ((unlearned, "unlearned"), (retrained, "retrained"))
@@ -35,7 +36,10 @@ class Perturbation:
         return klom_summary(klom(unlearned=margins[0], oracle=margins[1]).values)
 
     def ulira(self, problem: LogisticProblem, unlearned: Theta, retrained: Theta) -> float:
-        """Return the balanced accuracy with which an attacker tells noisy unlearned models from retrained ones at the points; by chance it may be below ½."""
+        """Return the balanced accuracy of an attack on noisy unlearned and noisy retrained models.
+
+        The attack sees margins on the points of the problem. By chance the value may be below ½.
+        """
         margins = [
             self._margins(problem, theta, name)
             for theta, name in ((unlearned, "unlearned"), (retrained, "retrained"))

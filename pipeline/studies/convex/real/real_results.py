@@ -1,7 +1,4 @@
-"""What the study on one data set finds.
-
-The course and the end of every removal, and how the answers change with its settings.
-"""
+"""The results of the study on one data set: every removal, and sweeps of the settings."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,10 +20,10 @@ from pipeline.studies.convex.removals.base import RemovalRequest
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Course:
-    """How one removal went.
+    """The course of one removal, which settings describe.
 
-    R = ‖θ_t − θ*‖²/‖θ_full − θ*‖² (n_records,) after steps and gradients of single points, as settings
-    describe it.
+    shares is R = ‖θ_t − θ*‖²/‖θ_full − θ*‖² (n_records,), after steps and after evaluations: gradients of
+    single points.
     """
 
     label: str
@@ -38,12 +35,11 @@ class Course:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RemovalOutcome:
-    """Where one removal ends.
+    """The end of one removal: R, margins on the forgotten points (n_forget,), KLoM and U-LiRA.
 
-    R, margins on the forgotten points (n_forget,), and what noise on the weights leaves of the difference.
-
-    klom holds P95 and mean in nats on `forget` and `unseen` points, ulira the balanced accuracy of the attack
-    on the forgotten ones.
+    KLoM and U-LiRA measure the difference that is left under noise on the weights. klom holds P95 and mean in
+    nats on `forget` and `unseen` points. ulira is the balanced accuracy of the attack on the forgotten
+    points.
     """
 
     label: str
@@ -55,7 +51,10 @@ class RemovalOutcome:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DataResult:
-    """Courses and outcomes by removal, the model as it was (`nothing`) and the retrained one among the latter; cells of sweeps; facts, JSON-ready."""
+    """Courses and outcomes by removal, cells of sweeps, and facts, JSON-ready.
+
+    The outcomes include the model before removal (`nothing`) and the retrained model.
+    """
 
     courses: tuple[Course, ...]
     outcomes: tuple[RemovalOutcome, ...]
@@ -64,7 +63,7 @@ class DataResult:
 
 
 def study_data(examples: Examples, settings: DataStudy) -> DataResult:
-    """Return how every removal does on these examples; raises what problems and removals raise."""
+    """Return the result of every removal on these examples; raises the errors of problems and removals."""
     data = Data.of(examples, settings.penalty)
     request = data.request(settings)
     judge = RemovalJudge.of(data, request, settings)
@@ -92,7 +91,7 @@ def study_data(examples: Examples, settings: DataStudy) -> DataResult:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RemovalJudge:
-    """The retrained minimiser and what ends are held against."""
+    """The retrained minimiser, and the data and noise to compare other models with it."""
 
     forgotten: LogisticProblem
     unseen: LogisticProblem
@@ -119,7 +118,7 @@ class RemovalJudge:
         )
 
     def outcome(self, label: str, theta: Theta) -> RemovalOutcome:
-        """Return what a removal that ends at theta comes to."""
+        """Return the outcome of a removal that ends at theta."""
         points = {"forget": self.forgotten, "unseen": self.unseen}
         return RemovalOutcome(
             label=label,

@@ -1,6 +1,6 @@
 """Removals on real data.
 
-Logistic regression on a data set, every removal against the exact minimiser without the forget set.
+Logistic regression on a data set; every removal is compared with the exact minimiser without the forget set.
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,18 +21,18 @@ from pipeline.studies.convex.real.subset_models import datamodel_forecast, subse
 from pipeline.studies.convex.removals import REMOVALS
 from pipeline.studies.convex.removals.base import Removal, RemovalRequest
 
-# Step lengths that are searched, over the safe one: the bound on curvature is what the loss curves at most,
-# mostly it curves far less.
+# Step lengths that are searched, relative to the safe one. The safe one uses the largest possible curvature
+# of the loss; mostly the curvature is far smaller.
 FULL_BATCH = tuple(2.0**power for power in range(10))
-# Matching is quadratic: its bound is exact, and at 2 its fastest direction swings for ever.
+# Matching is quadratic, so its bound is exact. At 2 its fastest direction oscillates for ever.
 MATCHING = (1.0, 1.5, 1.9)
 STOCHASTIC = tuple(2.0**power for power in range(-14, 2, 2))
-# A search takes so many of the steps: what is faster then is faster later, or nearly.
+# A search takes this part (1/8) of the steps. The length that is best then is best later too, or nearly.
 SEARCHED = 8
 N_RECORDS = 200
-# Unseen points that are looked at: enough for a percentile.
+# Number of unseen points that are used, enough for a percentile.
 MOST_UNSEEN_POINTS = 500
-# Of fewer there is no variance to learn datamodels from.
+# With fewer subset models there is no variance to fit datamodels to.
 FEWEST_SUBSET_MODELS = 3
 
 PositiveNumber = Annotated[float, Field(gt=0)]
@@ -41,9 +41,9 @@ PositiveNumber = Annotated[float, Field(gt=0)]
 class DataStudy(Settings):
     """Sizes of the study on one data set.
 
-    penalty λ is for summed losses and features scaled so that none is longer than 1. noise is σ on the
-    weights over their root mean square. Subset models keep keep_fraction of the points; none are trained
-    where n_subset_models is 0.
+    penalty λ is for summed losses and for features that are scaled so that no point is longer than 1. noise
+    is σ on the weights divided by their root mean square. Subset models keep keep_fraction of the points; if
+    n_subset_models is 0, none are trained.
     """
 
     penalty: float = setting(neutral=0.01, gt=0, le=1e9)
@@ -71,17 +71,17 @@ class DataStudy(Settings):
         return self
 
     def forget_set(self, n_points: int, fraction: float) -> Int[np.ndarray, " n_forget"]:
-        """Return a random share of the ids, at least one and never all, sorted.
+        """Return a random share of the ids, sorted: at least one id and never all.
 
-        A larger share holds the smaller ones.
+        A larger share contains the smaller ones.
         """
         order = generator("convex forget", self.seed).permutation(n_points)
         return np.sort(order[: self._n_forget(n_points, fraction)])
 
     def tuning_set(self, n_points: int) -> Int[np.ndarray, " n_forget"]:
-        """Return as many other ids, sorted, on whose removal step lengths are searched.
+        """Return as many other ids, sorted; step lengths are searched on their removal.
 
-        None of them is in the forget set unless more than half leave.
+        None of them is in the forget set unless more than half of the points leave.
         """
         order = generator("convex forget", self.seed).permutation(n_points)
         return np.sort(order[-self._n_forget(n_points, self.forget_fraction) :])
@@ -94,7 +94,7 @@ class DataStudy(Settings):
 class Data:
     """Training and unseen points as one problem each.
 
-    Features with a constant, scaled by one factor so that no training point is longer than 1.
+    Features include a constant. They are scaled by one factor so that no training point is longer than 1.
     """
 
     train: LogisticProblem
@@ -125,14 +125,14 @@ class Data:
 
 
 def with_oracle(request: RemovalRequest) -> RemovalRequest:
-    """Return a request that holds the minimiser without its forget set."""
+    """Return the request with its oracle, the minimiser without the forget set."""
     return replace(request, oracle=request.retained.minimise(request.start))
 
 
 def forecasts(request: RemovalRequest, settings: DataStudy) -> dict[str, ConvexOutputs]:
-    """Return the outputs that DMM may be given.
+    """Return the forecasts of outputs for DMM.
 
-    After one Newton step, by influence functions, and of datamodels where there are subset models.
+    They come from one Newton step, from influence functions, and from datamodels if there are subset models.
     """
     problem = request.problem
     found = {
@@ -149,9 +149,9 @@ def forecasts(request: RemovalRequest, settings: DataStudy) -> dict[str, ConvexO
 
 
 def contenders(request: RemovalRequest, settings: DataStudy) -> Iterator[tuple[str, Removal, RemovalRequest]]:
-    """Yield every removal that is compared, by label, with the request it answers.
+    """Yield the label of every removal that is compared, the removal, and the request that it answers.
 
-    Descents at the step that is best for forgetting other points.
+    Descents have the step that is best for forgetting other points.
     """
     tuning = with_oracle(replace(request, forget=settings.tuning_set(request.problem.n_points)))
     for name in ("retrain", "newton", "influence", "projective_residual"):
@@ -170,7 +170,7 @@ def contenders(request: RemovalRequest, settings: DataStudy) -> Iterator[tuple[s
     }
     descent = best_removal({"name": "gradient_descent", "n_steps": settings.n_steps}, tuning, FULL_BATCH)
     yield "gradient_descent", descent, request
-    # The ball hardly ever holds a step back, so the same length suits.
+    # The ball hardly ever limits a step, so the same length is used.
     yield "projected_gd", REMOVALS.build({**describe(descent), "name": "projected_gd"}), request
     for name, steps in (("gradient_ascent", FULL_BATCH), ("oracle_matching", MATCHING)):
         yield name, best_removal({"name": name, "n_steps": settings.n_steps}, tuning, steps), request
@@ -181,8 +181,8 @@ def contenders(request: RemovalRequest, settings: DataStudy) -> Iterator[tuple[s
     )
     matching = best_removal({"name": "oracle_matching", **batches}, tuning, STOCHASTIC)
     yield "oracle_matching_stochastic", matching, request
-    # Matching a forecast curves as matching the oracle does, so the same step suits it, and nothing is tuned
-    # on what only the oracle knows of the forecast.
+    # Matching a forecast has the same curvature as matching the oracle, so it has the same step. Nothing is
+    # tuned on the error of the forecast, which only the oracle shows.
     for source, forecast in forecasts(request, settings).items():
         yield (
             f"dmm_{source}",
@@ -192,7 +192,7 @@ def contenders(request: RemovalRequest, settings: DataStudy) -> Iterator[tuple[s
 
 
 def best_removal(settings: Mapping[str, Any], request: RemovalRequest, steps: tuple[float, ...]) -> Removal:
-    """Return the descent whose step brings it nearest to the oracle within a part of its steps."""
+    """Return the descent with the step that ends nearest to the oracle within a part of its steps."""
     short = {**settings, "n_steps": max(1, settings["n_steps"] // SEARCHED), "n_records": 1}
     target = request.wanted_oracle()
     ends = [

@@ -1,6 +1,6 @@
-"""What a datamodel learnt from subset models forecasts of a convex model.
+"""Forecasts of a convex model by datamodels of subset models.
 
-The house's ridge, on exact minimisers instead of trained models.
+The estimator is `ridge`, on exact minimisers instead of trained models.
 """
 
 import numpy as np
@@ -15,28 +15,29 @@ from pipeline.core.seeds import generator
 from pipeline.studies.convex.problems.problem import ConvexOutputs, ConvexProblem, Hessian, Theta
 from pipeline.studies.convex.removals.base import RemovalRequest
 
-# Of the gradient at zero: a thousandth of the gradient that a subset's missing points had, far below what a
-# datamodel can tell.
+# Share of the gradient at zero. It is a thousandth of the gradient of a subset's missing points, far below
+# the precision of a datamodel.
 SUBSET_TOLERANCE = 1e-5
 MOST_SUBSET_ROUNDS = 500
 
 
 def subset_masks(n_models: int, n_points: int, keep_fraction: float, seed: int) -> Masks:
-    """Return which points each subset model keeps, each with the same chance of its own."""
+    """Return which points each subset model keeps, each with the same independent probability."""
     return generator("subset_models", seed).random((n_models, n_points)) < keep_fraction
 
 
 def subset_outputs(
     problem: ConvexProblem, start: Theta, hessian: Hessian, masks: Masks
 ) -> Float[np.ndarray, "n_models n_points n_columns"]:
-    """Return the outputs on all points of the minimiser of each subset, found from the minimiser of all with one Hessian for all subsets.
+    """Return the outputs on all points of the minimiser of each subset.
 
-    Subsets keep most points, so that Hessian is near enough to theirs: about ten rounds, each the price of a
-    gradient, where an exact Hessian for each would cost thirty. Raises TrainingError where it is not near
+    The search starts at the minimiser of all points, with one Hessian for all subsets. Subsets keep most
+    points, so this Hessian is near enough to theirs. It takes about ten rounds, each at the cost of a
+    gradient; an exact Hessian for each would cost thirty. Raises TrainingError if the Hessian is not near
     enough.
     """
-    # An inverse, as exactness comes from the rounds: multiplying by it takes half as long as solving with a
-    # factor.
+    # An inverse suffices, because the rounds make the result exact. Multiplying by it takes half as long as
+    # solving with a factor.
     inverse = cho_solve(cho_factor(hessian), np.eye(len(hessian)))
     return np.stack(
         [
@@ -49,7 +50,10 @@ def subset_outputs(
 def datamodel_forecast(
     request: RemovalRequest, outputs: Float[np.ndarray, "n_models n_points n_columns"], masks: Masks
 ) -> ConvexOutputs:
-    """Return the outputs at the start plus the effect of removing the forget set that ridge datamodels of these subset models predict."""
+    """Return the outputs at the start plus the predicted effect of removing the forget set.
+
+    Ridge datamodels of these subset models predict the effect.
+    """
     shape = (request.problem.n_points, request.problem.n_columns)
     evidence, estimator = Evidence(masks=masks), Ridge()
     block = Block(points=np.arange(shape[0]), outputs=outputs.reshape(len(outputs), -1), per_point=shape[1])

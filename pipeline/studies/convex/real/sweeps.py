@@ -1,7 +1,4 @@
-"""How results on real data change with one thing at a time.
-
-The penalty, the share that is forgotten, the spectrum of the features.
-"""
+"""Results on real data when one thing changes: the penalty, the forgotten share, or the spectrum."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -22,7 +19,7 @@ from pipeline.studies.convex.removals.base import RemovalRequest
 
 SweepFactor = Literal["penalty", "forget_fraction", "spectrum_power"]
 JUMPING_REMOVALS = ("newton", "influence", "projective_residual")
-# R to which full-batch steps are counted, and the steps beyond which nobody would wait.
+# R to which full-batch steps are counted, and the largest number of steps that is searched.
 SWEEP_TARGET = 0.1
 MOST_SWEEP_STEPS = 10**7
 
@@ -31,10 +28,10 @@ SweepSpectrum = Float[np.ndarray, " n_directions"]
 
 @dataclass(frozen=True, kw_only=True)
 class SweepCell:
-    """One setting: R of the removals that jump, and full-batch steps to R = 0.1 by descent and by matching, None beyond ten million.
+    """One setting: R of the removals that jump, and full-batch steps of descent and matching to R = 0.1.
 
-    condition is smoothness over strong convexity, by their bounds; features_condition the ratio of the
-    singular values that are not 0.
+    Steps are None beyond ten million. condition is smoothness over strong convexity, by their bounds.
+    features_condition is the ratio of the largest to the smallest singular value that is not 0.
     """
 
     factor: SweepFactor
@@ -47,7 +44,7 @@ class SweepCell:
 
 
 def sweep(data: Data, settings: DataStudy) -> Iterator[SweepCell]:
-    """Yield the cells of each factor in increasing order; each holds the setting of the study itself."""
+    """Yield the cells of each factor in increasing order; each factor includes the setting of the study."""
     for penalty in sorted({settings.penalty, *settings.penalties}):
         yield cell(replace(data, train=replace(data.train, penalty=penalty)), settings, "penalty", penalty)
     for fraction in sorted({settings.forget_fraction, *settings.forget_fractions}):
@@ -60,7 +57,7 @@ def sweep(data: Data, settings: DataStudy) -> Iterator[SweepCell]:
 
 
 def cell(data: Data, settings: DataStudy, factor: SweepFactor, value: float) -> SweepCell:
-    """Return what one setting comes to."""
+    """Return the results of one setting."""
     request = data.request(settings, value if factor == "forget_fraction" else None)
     oracle, apart = request.wanted_oracle(), float(np.square(request.start - request.wanted_oracle()).sum())
     ends = {name: REMOVALS.build({"name": name}).remove(request).last for name in JUMPING_REMOVALS}
@@ -77,10 +74,10 @@ def cell(data: Data, settings: DataStudy, factor: SweepFactor, value: float) -> 
 
 
 def descent_steps(request: RemovalRequest) -> int | None:
-    """Return the steps of gradient descent to R = 0.1 as the loss is curved at the retrained minimiser, each as long as that curvature allows.
+    """Return the steps of gradient descent to R = 0.1 on the quadratic at the retrained minimiser.
 
-    For small changes the loss is that quadratic; unlike real steps, it can be followed for ten millions of
-    them at the price of one eigendecomposition.
+    Each step is as long as the curvature there allows. For small changes the loss is this quadratic. Unlike
+    real steps, ten million of its steps cost only one eigendecomposition.
     """
     oracle = request.wanted_oracle()
     values, vectors = np.linalg.eigh(request.retained.hessian(oracle))
@@ -88,7 +85,7 @@ def descent_steps(request: RemovalRequest) -> int | None:
 
 
 def matching_steps(request: RemovalRequest) -> int | None:
-    """Return the steps of oracle matching on all points to R = 0.1, exactly.
+    """Return the exact steps of oracle matching on all points to R = 0.1.
 
     Matching is quadratic everywhere.
     """

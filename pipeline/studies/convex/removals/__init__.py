@@ -1,6 +1,6 @@
-"""What moves a convex model to where it would be without some points.
+"""The table of removals: they move a convex model to where it would be without some points.
 
-A new removal is one file and one line in the table here.
+To add a removal, write one file and add one line to the table here.
 """
 
 from pipeline.core.registry import PluginTable

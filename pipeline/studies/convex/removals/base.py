@@ -1,7 +1,4 @@
-"""The request to forget, the trajectory that answers it, and the plug-in between.
-
-What all convex removals share.
-"""
+"""The request to forget, the trajectory that answers it, and the base class of removals."""
 
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -20,13 +17,12 @@ from pipeline.studies.convex.problems.problem import ConvexOutputs, ConvexProble
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RemovalRequest:
-    """A learnt model that must forget.
+    """A trained model that must forget points.
 
-    The problem on all points, its minimiser `start`, the ids to forget, and a seed for what is drawn.
-
-    oracle, the minimiser without them, and forecast (n_points, n_columns), what its outputs are predicted to
-    be, are there only for removals that need them. Raises DataError unless forget names points, once each,
-    and leaves some.
+    problem is the problem on all points, start its minimiser, forget the ids to forget, and seed the seed of
+    random draws. oracle is the minimiser without these points. forecast (n_points, n_columns) predicts the
+    outputs of the oracle. Both are set only for removals that need them. Raises DataError unless forget names
+    points, once each, and leaves some.
     """
 
     problem: ConvexProblem
@@ -68,14 +64,14 @@ class RemovalRequest:
 
     @cached_property
     def forgotten(self) -> ConvexProblem:
-        """The problem on the points that go."""
+        """The problem on the points that leave."""
         return self.problem.restricted(self.forget)
 
     @cached_property
     def lost_gradient(self) -> Theta:
-        """The gradient at the start of the losses that go.
+        """The gradient at the start of the losses of the points that leave.
 
-        With the sign turned, the gradient of what stays.
+        Its negative is the gradient of the retained objective.
         """
         return self.forgotten.loss_gradient(self.start)
 
@@ -83,7 +79,7 @@ class RemovalRequest:
     def hessian(self) -> np.ndarray:
         """The Hessian of all points at the start.
 
-        It can be prepared before any request, so no removal is charged for it.
+        It can be prepared before any request, so it is not part of the cost of a removal.
         """
         return self.problem.hessian(self.start)
 
@@ -94,11 +90,11 @@ class RemovalRequest:
     def solve(
         self, right: Float[np.ndarray, "n_parameters *columns"]
     ) -> Float[np.ndarray, "n_parameters *columns"]:
-        """Return hessian⁻¹ right, from one factor for all who ask."""
+        """Return hessian⁻¹ right; the factor is computed only once."""
         return cho_solve(self._factor, right)
 
     def wanted_oracle(self) -> Theta:
-        """Return the oracle; raises ConfigError where there is none."""
+        """Return the oracle; raises ConfigError if there is none."""
         if self.oracle is None:
             raise ConfigError(
                 "this removal matches the retrained minimiser, which the request does not hold; give `oracle`"
@@ -108,7 +104,7 @@ class RemovalRequest:
     def wanted_forecast(self) -> ConvexOutputs:
         """Return the forecast.
 
-        Raises ConfigError where there is none or ShapeError where it is of other outputs.
+        Raises ConfigError if there is none, or ShapeError if it has the shape of other outputs.
         """
         if self.forecast is None:
             raise ConfigError(
@@ -125,12 +121,12 @@ class RemovalRequest:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Trajectory:
-    """thetas (n_records, n_features, n_columns).
+    """The course of a removal: thetas, steps and evaluations at each record.
 
-    The start, and where recorded steps end. steps, evaluations (n_records,): taken and spent by then.
-
-    Spent are gradients of single points; the Hessian of a point counts as as many as there are parameters,
-    the ratio of their arithmetic.
+    thetas (n_records, n_features, n_columns) holds the start and the results of recorded steps. steps
+    (n_records,) are the steps taken by then, evaluations (n_records,) the gradients of single points spent by
+    then. The Hessian of a point counts as one gradient for each parameter, which is the ratio of their
+    arithmetic.
     """
 
     thetas: Float[np.ndarray, "n_records n_features n_columns"]
@@ -139,7 +135,7 @@ class Trajectory:
 
     @property
     def last(self) -> Theta:
-        """What the removal ends with."""
+        """The result of the removal."""
         return self.thetas[-1]
 
     def squared_distances(self, target: Theta) -> Float[np.ndarray, " n_records"]:
@@ -148,7 +144,7 @@ class Trajectory:
 
 
 def one_step(request: RemovalRequest, theta: Theta, evaluations: int) -> Trajectory:
-    """Return the trajectory of a removal that jumps."""
+    """Return the trajectory of a removal with a single step."""
     return Trajectory(
         thetas=np.stack([request.start, theta]), steps=np.arange(2), evaluations=np.array([0, evaluations])
     )
@@ -157,14 +153,14 @@ def one_step(request: RemovalRequest, theta: Theta, evaluations: int) -> Traject
 class Removal(Plugin):
     """Moves a minimiser towards the one without the forget set.
 
-    `needs` may name `oracle` or `forecast`, what only some requests hold.
+    `needs` may name `oracle` or `forecast`, which only some requests hold.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset()
 
     @abstractmethod
     def remove(self, request: RemovalRequest) -> Trajectory:
-        """Return the way from the start.
+        """Return the trajectory from the start.
 
-        The request is left as it is, and equal requests have equal answers.
+        The request is not changed, and equal requests have equal answers.
         """

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from typing_extensions import override
 
 from pipeline.core.arrays import Indices
 from pipeline.core.seeds import generator
@@ -28,11 +29,11 @@ class DescentObjective:
 
     @property
     def n_points(self) -> int:
-        """Points that a whole gradient reads."""
+        """The number of points that a full gradient reads."""
         return len(self.features)
 
     def gradient(self, theta: Theta, ids: Indices | None = None) -> Theta:
-        """Return the gradient, or from the points in ids its estimate without bias."""
+        """Return the gradient, or its unbiased estimate from the points in ids."""
         rows: Indices | slice = ALL if ids is None else ids
         features = self.features[rows]
         return (
@@ -53,7 +54,10 @@ def loss_of(problem: ConvexProblem) -> DescentObjective:
 
 
 def matching_objective(features: ConvexFeatures, targets: ConvexOutputs) -> DescentObjective:
-    """Return ‖features·θ − targets‖², which has no penalty: the targets know it already."""
+    """Return ‖features·θ − targets‖².
+
+    It has no penalty, because the targets already include its effect.
+    """
     largest, _ = extreme_singular_values(features)
     return DescentObjective(
         features=features,
@@ -64,13 +68,12 @@ def matching_objective(features: ConvexFeatures, targets: ConvexOutputs) -> Desc
 
 
 class DescentRemoval(Removal):
-    """n_steps gradient steps, each `step` over the bound on the curvature.
+    """n_steps gradient steps, each of length `step` over the bound on the curvature.
 
-    1 never overshoots, below 2 none diverges.
-
-    The bound is what the loss curves at most anywhere; where it curves less, longer steps are fine too.
-    batch_size points, drawn anew for each step without replacement, stand for all if it is set. All steps are
-    recorded, or about n_records of them, evenly spaced in their logarithm, and the last.
+    A step of 1 never overshoots; a step below 2 never diverges. The bound is the largest curvature of the
+    loss anywhere; where the curvature is smaller, longer steps are fine too. If batch_size is set, each step
+    uses that many points, drawn anew without replacement. All steps are recorded, or about n_records of them,
+    evenly spaced in their logarithm, and the last.
     """
 
     n_steps: int = setting(neutral=100, ge=1, le=1_000_000)
@@ -80,14 +83,15 @@ class DescentRemoval(Removal):
 
     @abstractmethod
     def objective(self, request: RemovalRequest) -> DescentObjective:
-        """Return what is descended."""
+        """Return the objective to descend."""
 
     def constraint(self, request: RemovalRequest) -> Callable[[Theta], Theta]:
-        """Return what maps a step's end to where it may be; itself by default."""
+        """Return the map from the end of a step to an allowed theta; by default the identity."""
         return lambda theta: theta
 
+    @override
     def remove(self, request: RemovalRequest) -> Trajectory:
-        """See Removal; what diverges past all numbers ends as infinities."""
+        """Return the trajectory from the start; a descent that diverges ends with infinities."""
         objective = self.objective(request)
         size = objective.n_points if self.batch_size is None else min(self.batch_size, objective.n_points)
         rng, length, allowed = (

@@ -1,4 +1,4 @@
-"""Descent-to-delete: a few gradient steps on what stays, and noise that hides how far they have come."""
+"""Descent-to-delete: a few gradient steps on the retained points, and noise that hides their distance."""
 
 from typing import ClassVar
 
@@ -16,11 +16,10 @@ from pipeline.studies.convex.removals.descent import loss_of
 class DescentToDelete(Removal):
     """Publishes the last iterate plus Gaussian noise for (ε, δ).
 
-    Every theta of its trajectory is what would be published had it been the last.
-
-    `assumed_forgotten` is how many points the noise is calibrated for; by default as many as leave, and with
-    fewer the promise is void. Steps have the length 2/(m + M), which contracts by (M − m)/(M + m). Source:
-    Neel, Roth and Sharifi-Malvajerdi 2021.
+    Every theta of its trajectory is the value that would be published if it were the last.
+    `assumed_forgotten` is the number of points that the noise is calibrated for. By default it is the number
+    of points that leave; with fewer the promise is void. Steps have the length 2/(m + M), which contracts by
+    (M − m)/(M + m). Source: Neel, Roth and Sharifi-Malvajerdi 2021.
     """
 
     name: ClassVar[str] = "descent_to_delete"

@@ -1,4 +1,4 @@
-"""Gradient methods that know no oracle: descent on what stays, with a projection, or against what goes."""
+"""Gradient methods without an oracle: plain, projected, and with ascent on the forgotten points."""
 
 from collections.abc import Callable
 from math import sqrt
@@ -15,9 +15,10 @@ from pipeline.studies.convex.removals.descent import DescentObjective, DescentRe
 
 
 class GradientDescent(DescentRemoval):
-    """Descends the retained points' objective.
+    """Descends the objective of the retained points.
 
-    Right in the end, slow wherever only the penalty remembers what left.
+    It ends at the right minimiser, but it is slow in directions where only the penalty removes the effect of
+    the forgotten points.
     """
 
     name: ClassVar[str] = "gradient_descent"
@@ -28,7 +29,10 @@ class GradientDescent(DescentRemoval):
 
 
 class ProjectedGradient(GradientDescent):
-    """Gradient descent that returns to a ball about zero after each step, by default the one that surely holds the minimiser: ‖θ‖ ≤ √(L(0)/λ)."""
+    """Gradient descent that returns to a ball about zero after each step.
+
+    The default ball always holds the minimiser: ‖θ‖ ≤ √(L(0)/λ).
+    """
 
     name: ClassVar[str] = "projected_gd"
 
@@ -42,9 +46,9 @@ class ProjectedGradient(GradientDescent):
 
 
 class GradientAscentRemoval(DescentRemoval):
-    """Descends the retained points' objective less `forget_weight` times the loss of the forgotten.
+    """Descends the retained objective less `forget_weight` times the loss of the forgotten points.
 
-    GDA of method.md §8, which has no minimum to reach.
+    This is GDA of method.md §8. It has no minimum to reach.
     """
 
     name: ClassVar[str] = "gradient_ascent"

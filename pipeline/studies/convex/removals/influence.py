@@ -1,6 +1,6 @@
-"""Influence functions.
+"""Influence functions: a Newton step with the Hessian of all points.
 
-Newton's step with the Hessian of all points, as if those that leave had not curved the loss.
+The curvature of the forgotten points stays in this Hessian.
 """
 
 from typing import ClassVar
@@ -11,9 +11,9 @@ from pipeline.studies.convex.removals.base import Removal, RemovalRequest, Traje
 
 
 class InfluenceRemoval(Removal):
-    """θ + H⁻¹ Σ_F ∇ℓ: one prepared factor serves every request. It falls short where points have leverage.
+    """θ + H⁻¹ Σ_F ∇ℓ, where one prepared factor serves every request.
 
-    Source: Koh and Liang 2017.
+    The step is too short where points have leverage. Source: Koh and Liang 2017.
     """
 
     name: ClassVar[str] = "influence"

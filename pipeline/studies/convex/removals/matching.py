@@ -1,4 +1,4 @@
-"""Matching the outputs of the retrained model, or what a datamodel predicts of them, by gradient steps on the squared distance."""
+"""Matching the retrained model's outputs, or a datamodel's predictions of them, by gradient steps."""
 
 from abc import abstractmethod
 from typing import ClassVar, Literal
@@ -14,7 +14,8 @@ from pipeline.studies.convex.removals.descent import DescentObjective, DescentRe
 class MatchingRemoval(DescentRemoval):
     """Descends ‖Xθ − targets‖² on `points`.
 
-    All, the forgotten among them, or the retained alone (OMRS), which say nothing of what left.
+    These are all points, the forgotten ones included, or only the retained points (OMRS), which hold no
+    information about the forgotten ones.
     """
 
     points: Literal["all", "retained"] = setting(neutral="all")
@@ -32,9 +33,9 @@ class MatchingRemoval(DescentRemoval):
 
 
 class OracleMatchingRemoval(MatchingRemoval):
-    """Matches the retrained minimiser itself.
+    """Matches the outputs of the retrained minimiser itself.
 
-    What matching can reach, not what anyone can do without retraining.
+    It shows what matching can reach; in practice nobody has these outputs without retraining.
     """
 
     name: ClassVar[str] = "oracle_matching"
@@ -46,9 +47,9 @@ class OracleMatchingRemoval(MatchingRemoval):
 
 
 class DatamodelMatchingRemoval(MatchingRemoval):
-    """Matches the outputs that a datamodel forecasts of the retrained model.
+    """Matches the outputs that a datamodel predicts of the retrained model.
 
-    It converges as fast as with the oracle, to what the forecast allows.
+    It converges as fast as with the oracle, to the result that the forecast allows.
     """
 
     name: ClassVar[str] = "datamodel_matching"

@@ -1,4 +1,4 @@
-"""Newton's step on the retained points, as in certified removal: what unlearning by second order comes to."""
+"""Newton's step on the retained points, as in certified removal: second-order unlearning."""
 
 from typing import ClassVar
 
@@ -11,13 +11,12 @@ from pipeline.studies.convex.removals.base import Removal, RemovalRequest, Traje
 
 
 class Newton(Removal):
-    """θ + H_R⁻¹ Σ_F ∇ℓ, with H_R the Hessian of what stays: exact for ridge.
+    """θ + H_R⁻¹ Σ_F ∇ℓ, with H_R the Hessian of the retained points: exact for ridge.
 
-    More steps than one repeat it where the last one ended.
-
-    Certified removal adds noise to the objective before training, which hides the gradient that the step
-    leaves: see pipeline.studies.convex.guarantees.certificates. The first step reads of the forgotten points
-    alone, as the Hessian of all is prepared. Source: Guo et al. 2020.
+    With more than one step, each starts where the last one ended. Certified removal adds noise to the
+    objective before training, which hides the gradient that the step leaves: see
+    pipeline.studies.convex.guarantees.certificates. The first step reads only the forgotten points, because
+    the Hessian of all points is prepared. Source: Guo et al. 2020.
     """
 
     name: ClassVar[str] = "newton"

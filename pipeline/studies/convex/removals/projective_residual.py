@@ -1,7 +1,4 @@
-"""The projective residual update.
-
-The exact change, as far as it lies in the span of the forgotten features.
-"""
+"""The projective residual update: the exact change, projected onto the span of the forgotten features."""
 
 from typing import ClassVar
 
@@ -13,12 +10,12 @@ from pipeline.studies.convex.removals.base import Removal, RemovalRequest, Traje
 
 
 class ProjectiveResidual(Removal):
-    """θ + X_F⁺·(what retraining adds to the outputs of the forgotten points), column by column.
+    """θ + X_F⁺·(change of the outputs of the forgotten points by retraining), column by column.
 
-    For ridge that is known exactly from residuals and hat matrix, so the step is the projection of the true
-    change onto the span of X_F. Cross-entropy is replaced by the weighted least squares that it looks like at
-    the minimiser, as the authors do. Linear in the number of features once the hat matrix is there; what the
-    change has outside the span it leaves, which is much where points share directions. Source: Izzo et al.
+    For ridge this change is known exactly from residuals and the hat matrix, so the step is the projection of
+    the true change of θ onto the span of X_F. Cross-entropy is replaced by its weighted least squares at the
+    minimiser, as the authors do. The cost is linear in the number of features once the hat matrix is known.
+    The change outside the span remains, which is much where points share directions. Source: Izzo et al.
     2021.
     """
 
@@ -31,11 +28,12 @@ class ProjectiveResidual(Removal):
 
 
 def left_out_change(request: RemovalRequest) -> ConvexOutputs:
-    """Return what one Newton step on what stays adds to the outputs of the forgotten points (n_forget, n_columns).
+    """Return the change that one Newton step makes to outputs of forgotten points (n_forget, n_columns).
 
-    With A = J H⁻¹ Jᵀ the prepared hat block of their outputs, W their curvature and s their slopes,
-    flattened: (I − A W)⁻¹ A s, by the identity of Woodbury, so nothing of the size of all points is inverted
-    anew. Where they are more outputs than parameters, the step itself is less work.
+    The step is on the retained points. With A = J H⁻¹ Jᵀ the prepared hat block of these outputs, W their
+    curvature and s their slopes, flattened, the change is (I − A W)⁻¹ A s, by the identity of Woodbury. So
+    nothing of the size of all points is inverted again. If there are more outputs than parameters, the step
+    itself is cheaper to compute.
     """
     forgotten, n = request.forgotten, request.problem.n_columns
     if forgotten.n_points * n > request.start.size:

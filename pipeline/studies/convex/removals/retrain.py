@@ -1,4 +1,4 @@
-"""Retraining: what every removal is measured against, and what it costs."""
+"""Retraining, the reference for every removal, and its cost."""
 
 from typing import ClassVar
 
@@ -10,7 +10,7 @@ from pipeline.studies.convex.removals.base import Removal, RemovalRequest, Traje
 class Retrain(Removal):
     """The minimiser without the forget set, by Newton steps from the old one.
 
-    Charged for the Hessians and gradients of all that stay.
+    Its cost counts the Hessians and gradients of all retained points.
     """
 
     name: ClassVar[str] = "retrain"
