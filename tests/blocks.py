@@ -1,4 +1,4 @@
-"""Outputs as a block, for tests that care for nothing else."""
+"""Outputs as a block, for tests that need nothing else."""
 
 import numpy as np
 

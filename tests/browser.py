@@ -1,6 +1,6 @@
 """A real browser for tests and for the README's pictures.
 
-Headless Chromium, driven over plain HTTP through Debian's chromedriver.
+It is headless Chromium, driven over plain HTTP through Debian's chromedriver.
 """
 
 import base64
@@ -81,11 +81,12 @@ class Browser:
 
     def click(self, words: str) -> None:
         """Click the last element whose own text is words; raises LookupError if there is none."""
-        script = """
-            const found = [...document.querySelectorAll('button, a, span, div, label')].filter(one => one.innerText && one.innerText.trim() === arguments[0]);
-            if (found.length) { found[found.length - 1].click(); }
-            return found.length;
-        """
+        script = (
+            "\n            const found = [...document.querySelectorAll('button, a, span, div, label')]"
+            ".filter(one => one.innerText && one.innerText.trim() === arguments[0]);\n"
+            "            if (found.length) { found[found.length - 1].click(); }\n"
+            "            return found.length;\n        "
+        )
         if not self.run(script, words):
             raise LookupError(f"nothing on the page says {words!r}")
 

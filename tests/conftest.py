@@ -1,4 +1,4 @@
-"""What all tests share: a tiny experiment that runs in a second, and the one Ray session of the whole run."""
+"""Fixtures for all tests: a tiny experiment that runs in a second, and the one Ray session of the tests."""
 
 import math
 import os
@@ -54,7 +54,10 @@ def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path],
 
 @pytest.fixture(autouse=True)
 def fresh_listings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A slow listing is kept for a while, so on a busy machine a test would not see what it did to a folder: here none is kept."""
+    """Keep no listings, as a slow one is kept for a while.
+
+    On a busy machine a test would otherwise not see what it did to a folder.
+    """
     monkeypatch.setattr("pipeline.store.listing_cache.WORTH_KEEPING", math.inf)
 
 
@@ -147,7 +150,7 @@ def s3_uri(s3: s3_server.Server) -> str:
 
 @pytest.fixture
 def unannotated() -> Iterator[None]:
-    """Leave the check of arguments to the package, as outside of the tests, where annotations are not checked."""
+    """Do not check annotations, as outside the tests; the package itself must check its arguments."""
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)

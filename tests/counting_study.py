@@ -1,4 +1,4 @@
-"""A tiny study as a user would write one: it counts, and its page says how far."""
+"""A tiny study as a user would write one: it counts and shows on its page how far."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

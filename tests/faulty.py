@@ -1,4 +1,7 @@
-"""Faults to order: an executor that fails as it is told, and work that ends its own process, where Ray workers can import it."""
+"""Faults for tests: an executor that fails on demand, and work that ends its own process.
+
+They are in a module, so that Ray workers can import them.
+"""
 
 import os
 import signal

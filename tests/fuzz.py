@@ -1,6 +1,6 @@
-"""How much odd input is drawn, and from which seed.
+"""The amount of odd input that is drawn, and its seed.
 
-The same in every run of the suite, another one in `make fuzz`.
+The seed is the same in every run of the tests; `make fuzz` draws another one.
 """
 
 import os

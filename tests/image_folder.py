@@ -1,4 +1,4 @@
-"""Data sets of image files, written as a user outside of the package writes them."""
+"""Data sets of image files, written as a user outside the package would write them."""
 
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,10 @@ class Unreadable(Dataset):
 
 
 def make_images(folder: Path, n_images: int, side: int = 6) -> np.ndarray:
-    """Write noisy images, each brighter in the channel of its label, and return them, (n_images, 3, side, side) of uint8."""
+    """Write noisy images and return them, (n_images, 3, side, side) of uint8.
+
+    Each image is brighter in the channel of its label.
+    """
     rng = np.random.default_rng(0)
     folder.mkdir(parents=True, exist_ok=True)
     images = rng.integers(0, 150, (n_images, 3, side, side), dtype=np.uint8)

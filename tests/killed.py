@@ -1,6 +1,6 @@
 """A run that kills itself without warning.
 
-Python killed.py CONFIG STORE N runs serially and sends itself SIGKILL in place of its Nth write.
+`python killed.py CONFIG STORE N` runs serially and sends itself SIGKILL instead of its Nth write.
 """
 
 import os

@@ -1,6 +1,6 @@
-"""A node is blind, then lost under a task, then the head under another.
+"""A node that is blind, then lost during a task; then the head is lost during another task.
 
-A process of its own, as none of it can happen to the session that tests share.
+This is a separate process, because the session shared by the tests must stay alive.
 """
 
 import json

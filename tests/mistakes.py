@@ -1,4 +1,4 @@
-"""Plug-ins of a user, each with one mistake; the config names them `mistakes:Class`."""
+"""Users' plug-ins with one mistake each; the config names them `mistakes:Class`."""
 
 import sys
 import threading

@@ -1,6 +1,6 @@
-"""Folders of models trained elsewhere, as the published ones are laid out.
+"""Folders of models trained elsewhere, in the published layout.
 
-Small, of random models, with names of tensors of their own.
+They are small, hold random models and use other names of tensors.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,7 +28,7 @@ KEYS = {"hidden": "1", "head": "3"}
 
 @dataclass(frozen=True)
 class Made:
-    """What was written: the state of each model by number, and its logits (n_points, n_classes), of each population."""
+    """The written models of each population: states by number, and logits (n_points, n_classes)."""
 
     states: dict[str, dict[int, dict[str, Tensor]]]
     logits: dict[str, dict[int, np.ndarray]]

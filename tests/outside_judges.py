@@ -1,4 +1,4 @@
-"""Judges of a user, from outside the package; the config names them `outside_judges:Class`."""
+"""Users' judges from outside the package; the config names them `outside_judges:Class`."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -42,7 +42,7 @@ class Closeness(Judge):
 
 
 class Weights(Judge):
-    """Weights is how far the weights of unlearned models are from those they began with, beside retrained ones."""
+    """Weights is how far unlearned weights are from those they began with, beside retrained ones."""
 
     needs: ClassVar[frozenset[str]] = frozenset({"states", "full"})
 
@@ -60,7 +60,7 @@ class Weights(Judge):
 
 
 class Shadows(Judge):
-    """Shadows compares unlearned models with models that were trained for it, on subsets and without the set."""
+    """Shadows compares unlearned models with models trained for it, on subsets and without the set."""
 
     n_models: int = setting(neutral=2, ge=2)
 
@@ -84,7 +84,7 @@ class Shadows(Judge):
 
 
 class Relearning(Judge):
-    """Relearning is the gain in margin on forgotten points after a little training, beside that of retrained models."""
+    """Relearning is the gain in margin on forgotten points after a little training, on both sides."""
 
     def treatment(self) -> Plugin:
         """Return the training."""

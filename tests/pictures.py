@@ -1,4 +1,4 @@
-"""Writes the README's pictures of MLflow from a finished store: python tests/pictures.py STORE FOLDER."""
+"""Write the README's pictures of MLflow from a finished store: python tests/pictures.py STORE FOLDER."""
 
 import sys
 import tempfile
@@ -21,13 +21,14 @@ TO_PROGRESS = (
     "[...document.querySelectorAll('*')].find(one => !one.children.length && (one.innerText || '').trim() "
     "=== 'progress').scrollIntoView()"
 )
-# Six charts are in sight; they are drawn once they are, those further down before.
-HAS_CHARTS = """
-    return [...document.querySelectorAll('.js-plotly-plot')].filter(one => {
-        const box = one.getBoundingClientRect();
-        return box.top > 0 && box.top < innerHeight && one.querySelector('.scatterlayer .points path, .scatterlayer .lines path');
-    }).length >= 6
-"""
+# Six charts must be in sight. A chart is drawn once it is in sight; those further down are drawn earlier.
+HAS_CHARTS = (
+    "\n    return [...document.querySelectorAll('.js-plotly-plot')].filter(one => {\n"
+    "        const box = one.getBoundingClientRect();\n"
+    "        return box.top > 0 && box.top < innerHeight"
+    " && one.querySelector('.scatterlayer .points path, .scatterlayer .lines path');\n"
+    "    }).length >= 6\n"
+)
 
 
 def main(store: Path, folder: Path, run: str = "digits") -> None:

@@ -1,4 +1,4 @@
-"""The true datamodel of planted data, see pipeline.data.datasets.planted, for tests that compare estimates with it."""
+"""The true datamodel of planted data, see pipeline.data.datasets.planted; tests compare estimates with it."""
 
 import numpy as np
 import numpy.typing as npt
@@ -10,10 +10,11 @@ from pipeline.data.examples import Examples
 def planted_weights(
     examples: Examples, *, learning_rate: float, n_kept: int
 ) -> Float[np.ndarray, "n_train n_points n_classes"]:
-    """Return the effect (n_train, n_points, n_classes), float64, of each training point on each logit after the one step that pipeline.data.datasets.planted tells.
+    """Return the effect of each training point on each logit, float64 (n_train, n_points, n_classes).
 
-    Subsets have n_kept points; the intercept is 0. Weights of subsets of one size are only determined up to a
-    constant for each output, so compare them after subtracting their mean over training points.
+    It is the effect of the one step that pipeline.data.datasets.planted describes. Subsets have n_kept
+    points; the intercept is 0. Weights of subsets of one size are only determined up to a constant for each
+    output, so compare them after subtracting their mean over training points.
     """
     flat = examples.inputs_of(np.arange(examples.n_points)).reshape(examples.n_points, -1).astype(np.float64)
     similarity = flat[: examples.n_train] @ flat.T + 1.0

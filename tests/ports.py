@@ -1,4 +1,4 @@
-"""Ports for servers that a test starts as processes of their own."""
+"""Ports for servers that a test starts in separate processes."""
 
 import contextlib
 import socket

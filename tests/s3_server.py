@@ -1,6 +1,6 @@
-"""A real S3 server on loopback, in this process, that counts what it is asked and can be told to fail.
+"""A real S3 server on loopback, in this process, that counts requests and fails on demand.
 
-Throttled, broken, hung up, gone.
+It can be throttled, broken, hang up, or be gone.
 """
 
 import atexit
@@ -68,7 +68,10 @@ class Server:
         self._lock = threading.Lock()
 
     def fail(self, kind: int | str, times: int = 1, *, verb: str = "", path: str = "") -> Fault:
-        """Let the next requests end with a status, "cut" (nothing is done) or "unheard" (done, but the answer is lost)."""
+        """Let the next requests end with a status, "cut" or "unheard".
+
+        With "cut" nothing is done; with "unheard" the request is done, but its answer is lost.
+        """
         self.faults.append(Fault(kind, times, verb, path))
         return self.faults[-1]
 

@@ -1,6 +1,6 @@
-"""An unlearner of a user, after SCRUB (Kurmanji et al. 2023).
+"""A user's unlearner after SCRUB (Kurmanji et al. 2023).
 
-A teacher, and two objectives that alternate on one optimiser.
+It has a teacher, and two objectives that alternate on one optimiser.
 """
 
 from pipeline.core.settings.neutral import setting
@@ -10,9 +10,10 @@ from pipeline.unlearning.unlearner import Request, ScheduledUnlearner, same_for_
 
 
 class ScrubLike(Descent, ScheduledUnlearner):
-    """Climbs away from the teacher on the forget set in the first `ascents` epochs, and stays with it on the retain set in all.
+    """Climbs away from the teacher on the forget set and stays with it on the retain set.
 
-    The teacher is each model itself, before it forgets.
+    It climbs in the first `ascents` epochs and stays in all epochs. The teacher is each model itself, before
+    it forgets.
     """
 
     epochs: int = setting(neutral=3, ge=1)

@@ -1,4 +1,4 @@
-"""A real MLflow server on loopback, for tests that need one; it can be killed like a machine that fails."""
+"""A real MLflow server on loopback, for tests that need one; it can be killed like a failing machine."""
 
 import contextlib
 import os

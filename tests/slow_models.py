@@ -1,4 +1,4 @@
-"""Models and tasks that sleep, so that their seconds are known; Ray workers import them too."""
+"""Models and tasks that sleep, so that their seconds are known; Ray workers can import them."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""Work to be streamed, where Ray workers can import it: a task is (what to do, where)."""
+"""Work for streaming, in a module that Ray workers can import: a task is (what to do, where)."""
 
 import os
 import signal

@@ -1,4 +1,7 @@
-"""The audit of dependencies fails on what is vulnerable and on what it does not understand, and passes with a word where nobody can be asked."""
+"""The audit of dependencies fails on vulnerable packages and on answers that it does not understand.
+
+It passes with a message if no service can be reached.
+"""
 
 import subprocess
 from pathlib import Path

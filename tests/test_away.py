@@ -1,6 +1,6 @@
-"""A mount that vanishes in mid-run, for the driver as for the workers.
+"""A mount that vanishes during a run, for the driver and the workers.
 
-Nothing is taken for missing, nothing is trained twice.
+Nothing counts as missing, and nothing is trained twice.
 """
 
 from collections.abc import Callable

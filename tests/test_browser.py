@@ -1,7 +1,4 @@
-"""What a person sees who opens MLflow in a browser after a run.
-
-The parent, its children, their metrics, figures and the report.
-"""
+"""MLflow in a browser after a run: the parent run, its children, their metrics, figures and the report."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""CONTRIBUTING.md names files; each of them exists, or is marked as new."""
+"""Each file that CONTRIBUTING.md names exists or is marked as new."""
 
 import re
 from pathlib import Path

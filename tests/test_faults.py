@@ -1,7 +1,7 @@
-"""What becomes of shards that fail.
+"""Failed shards in a run.
 
-Losses cost nothing but time, crashes and full memory are narrowed down, poison is named, and a run knows when
-to stop.
+Losses cost only time, crashes and lack of memory are narrowed down, bad units are named, and a run stops when
+it must.
 """
 
 import errno

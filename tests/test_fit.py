@@ -1,4 +1,7 @@
-"""The fit at scale: it reads no more than it must, its blocks are handed over together, and half the precision in the store costs next to nothing."""
+"""The fit at scale reads only what it must and hands its blocks over together.
+
+Half precision in the store costs next to nothing.
+"""
 
 import itertools
 from collections.abc import Callable

@@ -1,7 +1,4 @@
-"""The house keeps its shape.
-
-Who may import whom, what starts without heavy imports, what a wheel carries, and what every plug-in promises.
-"""
+"""The structure of the code: imports between rooms, imports at start, the content of a wheel, plug-ins."""
 
 import ast
 import inspect

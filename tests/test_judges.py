@@ -1,4 +1,4 @@
-"""A judge from outside the package is planned, run, resumed and shown everywhere, and adding one remakes nothing."""
+"""A judge from outside the package is planned, run, resumed and shown; adding one computes nothing else."""
 
 import io
 import json

@@ -1,6 +1,6 @@
-"""Killed without warning: the driver in mid-run, a worker in mid-task.
+"""The driver is killed during a run, or a worker during a task.
 
-What comes out in the end equals an undisturbed run.
+The final tables equal those of an undisturbed run.
 """
 
 import json

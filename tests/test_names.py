@@ -1,4 +1,4 @@
-"""Public names are unique in the product, and so are names of modules within a room."""
+"""Public names are unique in the package, and names of modules are unique within a room."""
 
 import ast
 from collections import defaultdict
@@ -44,7 +44,7 @@ def test_no_public_name_is_defined_twice() -> None:
 
 
 def test_no_module_name_is_used_twice_in_a_room() -> None:
-    """`base` holds the base class of a table of plug-ins, and `python -m jobs.run` is the command of that name."""
+    """`base` holds the base class of a table of plug-ins, and `python -m jobs.run` is a command."""
     found: dict[tuple[str, str], list[str]] = defaultdict(list)
     for path in [*(ROOT / "pipeline").rglob("*.py"), *(ROOT / "jobs").rglob("*.py")]:
         place = path.relative_to(ROOT)

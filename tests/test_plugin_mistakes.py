@@ -1,4 +1,7 @@
-"""Whatever a user's class raises or returns wrongly is told with the class, the line and what was expected: before compute where that can be."""
+"""Errors and wrong results of a user's class are reported with the class, the line and the expectation.
+
+This happens before compute if possible.
+"""
 
 import jaxtyping
 import mistakes

@@ -1,4 +1,4 @@
-"""A team's MLflow on PostgreSQL, and two runs at once: neither loses anything to the other."""
+"""A shared MLflow on PostgreSQL, with two runs at once; neither loses anything."""
 
 import os
 import pwd

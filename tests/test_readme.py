@@ -1,4 +1,4 @@
-"""The examples of READMEs run, and what they name exists."""
+"""The examples in READMEs run, and everything they name exists."""
 
 import re
 from pathlib import Path

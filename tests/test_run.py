@@ -1,4 +1,4 @@
-"""The walk that computes: it finishes, resumes, reports what failed, and executors agree to the bit."""
+"""The walk finishes, resumes and reports failures; all executors agree bit for bit."""
 
 import json
 import os

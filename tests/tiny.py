@@ -1,4 +1,4 @@
-"""A tiny experiment that runs in a second, and ways to run it, look at it and disturb it."""
+"""A tiny experiment that runs in a second, and functions to run, inspect and disturb it."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""The tiny experiment with its view in MLflow: interrupted, resumed, and run once more when all was done."""
+"""The tiny experiment with its view in MLflow: interrupted, resumed, and run once more when done."""
 
 import json
 from pathlib import Path

@@ -1,1 +1,1 @@
-"""The walk over the graph that computes what is missing, and the executors that run its tasks."""
+"""The walk, which computes the missing shards of a graph, and the executors that run its tasks."""

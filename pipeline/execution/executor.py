@@ -1,9 +1,7 @@
-"""How tasks are run: an executor takes tasks while it has room and hands back outcomes.
+"""Executors: they take tasks while they have room and return one outcome for each task.
 
-Serial here; Ray tasks in ray_tasks.
-
-An outcome without a result carries a fault class, such as that of the shard's own code, the store or the
-machine; the retry policy decides by it.
+The serial executor is here; Ray tasks are in ray/tasks.py. An outcome without a result carries a fault class,
+such as an error of the shard's code, of the store or of the machine. The retry policy decides by it.
 """
 
 import errno
@@ -30,16 +28,16 @@ from pipeline.core.task_progress import reports_to
 
 T = TypeVar("T")
 
-# refused: what was asked cannot be done, however often.
-# setting: a setting is wrong, so that no shard of the table can be made.
+# refused: the task can never succeed.
+# setting: a setting is wrong; no shard of the table can be computed.
 # error: the shard's code raised.
 # store: reading or writing failed.
-# full: there is no space left.
-# unseen: its machine does not see the store.
-# crashed: its process died.
-# memory: it, or its machine, ran out of memory.
-# lost: its machine went away.
-# unmet: no machine offers what it needs.
+# full: no space is left.
+# unseen: the machine does not see the store.
+# crashed: the process died.
+# memory: the process or its machine ran out of memory.
+# lost: the machine went away.
+# unmet: no machine offers what the task needs.
 Fault = Literal[
     "refused", "setting", "error", "store", "full", "unseen", "crashed", "memory", "lost", "unmet"
 ]
@@ -49,9 +47,10 @@ FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 @dataclass(frozen=True)
 class Outcome(Generic[T]):
-    """How a task ended: with a result, or with an error in one line, its traceback, its fault class, and the place where it ran, if known.
+    """The outcome of a task: a result, or an error with its traceback and fault class.
 
-    host is the machine's name, node what the executor itself calls it, if it knows several.
+    error is one line. host is the name of the machine that ran the task. node is the executor's id of that
+    machine, if the executor has several. Both are empty if unknown.
     """
 
     task: T
@@ -65,50 +64,49 @@ class Outcome(Generic[T]):
 
 @runtime_checkable
 class Executor(Protocol[T]):
-    """Runs tasks in any order; every task submitted comes back as exactly one outcome."""
+    """Runs tasks in any order; each submitted task comes back as exactly one outcome."""
 
     def has_room(self) -> bool:
-        """Return whether a task submitted now would not pile up."""
+        """Return whether another task can be submitted without building up a backlog."""
         ...
 
     def submit(self, task: T, need: Need) -> None:
-        """Take a task."""
+        """Take a task and the resources it needs."""
         ...
 
     def wait(self, seconds: float) -> list[Outcome[T]]:
-        """Return outcomes that are there within seconds, perhaps none.
+        """Return the outcomes that arrive within seconds; the list may be empty.
 
-        A task whose needs are never met comes back as an error too.
-
-        Raises ExecutionError if no task will ever come back: the cluster is gone.
+        A task whose needs are never met comes back as an error. Raises ExecutionError if the cluster is gone
+        and no task can come back.
         """
         ...
 
     @property
     def n_running(self) -> int:
-        """Tasks taken and not handed back."""
+        """The number of tasks that were submitted and have not come back."""
         ...
 
     @property
     def notice(self) -> str:
-        """What tasks wait for that may never come, in a sentence; empty if nothing."""
+        """A sentence about anything that tasks wait for and may never get; empty if there is nothing."""
         ...
 
     def under_way(self) -> Sequence[tuple[T, float]]:
-        """Return tasks that run, each with the share of it that is done, as far as they told; never waits."""
+        """Return the running tasks that reported progress, each with its finished share; never blocks."""
         ...
 
     def listen(self, changed: Callable[[], None]) -> None:
-        """Call changed now and then while `submit` works and does not return."""
+        """Register a function that `submit` calls now and then while it blocks."""
         ...
 
     def close(self) -> None:
-        """Drop what still runs and let go of all resources; closing twice does nothing."""
+        """Drop the running tasks and release all resources; a second call does nothing."""
         ...
 
 
 class SerialExecutor(Executor[T]):
-    """Runs each task in this process, when it is submitted: the same results without Ray."""
+    """Runs each task in this process when it is submitted; the results are the same as on Ray."""
 
     def __init__(self, function: Callable[[T, str], Any], device: str = "cpu") -> None:
         self._function, self._device = function, device
@@ -162,12 +160,11 @@ class SerialExecutor(Executor[T]):
 def attempt(function: Callable[[T, str], Any], task: T, device: str) -> Outcome[T]:
     """Return the outcome of function on task.
 
-    Whatever one bad shard can raise is an outcome, so that the rest goes on.
+    Any exception becomes an outcome, so one bad shard does not stop the others.
     """
     try:
         return Outcome(task, result=function(task, device))
-    # Code that others wrote, or damage that no check foresaw, can raise anything; one shard must not cost the
-    # rest.
+    # Users' classes and unforeseen damage can raise anything, and one shard must not stop the others.
     except Exception as error:
         said = "; ".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", [])])
         return Outcome(
@@ -176,14 +173,14 @@ def attempt(function: Callable[[T, str], Any], task: T, device: str) -> Outcome[
 
 
 def fault_of(error: BaseException) -> Fault:
-    """Return the fault class of an error of a shard's code, by what caused the error in the first place."""
+    """Return the fault class of an error raised by a shard's code; its causes count too."""
     causes = list(_causes(error))
     if any(is_out_of_memory(cause) for cause in causes):
         return "memory"
     if any(isinstance(cause, OSError) and cause.errno in FULL for cause in causes):
         return "full"
-    # What a user's class raises may have passed at another try or on other points, so it counts as what it
-    # is.
+    # A user's class may succeed on another try or on other points, so the error behind the PluginError
+    # decides.
     if (
         isinstance(error, PluginError)
         and error.__cause__ is not None

@@ -1,6 +1,6 @@
-"""Shards that were given up: kept in the store as readable notes, so that any machine can name them.
+"""Notes in the store on shards that were given up, so that any machine can list them.
 
-They decide nothing: the next run tries again.
+They have no effect on a run: the next run tries these shards again.
 """
 
 import json
@@ -22,9 +22,10 @@ _NAME = re.compile(r"[a-z]+-(?P<start>\d{6,})-(?P<stop>\d{6,})\.json")
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """Units start to stop of a node that could not be made, after how many tries.
+    """Units start to stop (excluded) of a node that were given up.
 
-    N_lost counts those that ended with their machine.
+    tries counts the attempts. Attempts that ended because the machine went away are counted in n_lost
+    instead.
     """
 
     key: str
@@ -38,9 +39,9 @@ class Failure:
 
 
 def write_failure(store: Store, folder: str, unit: str, failure: Failure) -> None:
-    """Leave a note of a failed shard, in place of an earlier one.
+    """Write a note of a failed shard, in place of an earlier one.
 
-    Where the store takes no note either, the run still tells.
+    If the store cannot take the note, the run still reports the failure.
     """
     note = asdict(failure) | {"written_at": round(time.time(), 3)}
     try:
@@ -53,9 +54,9 @@ def write_failure(store: Store, folder: str, unit: str, failure: Failure) -> Non
 
 
 def read_failures(store: Store, states: Iterable[NodeState]) -> list[Failure]:
-    """Return the shards of nodes that were given up and whose units are still missing.
+    """Return the noted failures of nodes whose units are still missing.
 
-    Notes on what exists by now are passed over.
+    Notes on units that exist by now are skipped.
     """
     if ROOT not in store.files.names(""):
         return []
@@ -70,9 +71,9 @@ def read_failures(store: Store, states: Iterable[NodeState]) -> list[Failure]:
 
 
 def failures_of(store: Store, key: str, table: str, shards: Sequence[ShardName]) -> Iterator[Failure]:
-    """Yield what notes tell of the node called key, whose table has these shards.
+    """Yield the noted failures of the node called key, whose table has these shards.
 
-    Notes on what exists by now are passed over.
+    Notes on units that exist by now are skipped.
     """
     folder = f"{ROOT}/{table}"
     for name in store.files.names(folder):
@@ -83,9 +84,9 @@ def failures_of(store: Store, key: str, table: str, shards: Sequence[ShardName])
 
 
 def _read(store: Store, path: str, key: str, start: int, stop: int) -> Failure:
-    """Return what a note tells, as far as it can be read.
+    """Return the failure in a note, or one that says that the note cannot be read.
 
-    Whoever asks for the status must not fail over it.
+    The status command must not fail because of a damaged note.
     """
     try:
         note = json.loads(store.files.read(path))

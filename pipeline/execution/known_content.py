@@ -1,4 +1,4 @@
-"""What is known of the content of data files, kept in the store, so that `dmm status` need not read them."""
+"""A cache in the store of the content of data files, so that `dmm status` need not read them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +13,7 @@ _FOLDER = "contents"
 
 
 def recall_from(store: Store) -> None:
-    """Let this process look up in a store what other processes found in the files of data sets and sources."""
+    """Let this process reuse from a store what others found in the files of data sets and sources."""
 
     def recall(key: str) -> Content | None:
         return store.decided(_path(key))
@@ -27,9 +27,10 @@ def recall_from(store: Store) -> None:
 
 
 def record(store: Store, settings: Settings) -> None:
-    """Keep in a store what this process found in the files of the data sets among settings, and in those of sources.
+    """Save in a store what this process found in the files of data sets and of sources.
 
-    A store that cannot be written is left as it is: nothing but the time of later commands depends on it.
+    The data sets are those in settings. If the store cannot be written, nothing is saved. Only the time of
+    later commands depends on it.
     """
     found: dict[str, Mapping[str, Any]] = {
         key: {"digests": digests} for key, digests in KNOWN_DIGESTS.read.items()

@@ -1,4 +1,4 @@
-"""The tasks that make what is missing of a node."""
+"""The tasks that compute the missing units of a node."""
 
 from collections.abc import Iterable
 
@@ -12,15 +12,14 @@ from pipeline.store.store import Store
 def tasks_of(
     state: NodeState, missing: Iterable[tuple[int, int]], *, graph: Graph, store: Store, mark: str
 ) -> list[Task]:
-    """Return one task for each shard of the missing ranges of a node, at its bound of units.
+    """Return one task for each shard in the missing ranges of a node, at its bound of units.
 
-    Mark is the store's, see Store.claim.
-
-    Shards that are made again keep their ranges, so that they get their old names and what read them stays
-    valid: those that were lost, and those that exist without what is now to be kept beside them.
+    mark is the store's, see Store.claim. Two kinds of shards keep their ranges when they are computed again:
+    lost shards, and shards without a file that must now lie beside them. They get their old names, and the
+    results computed from them stay valid.
     """
     folder, contents = state.table.folder, graph.contents_of(state.node)
-    # Digests of all units are known since the folder was named; those of a part would be found anew.
+    # The digests of all units are known since the folder was named; those of a part would be computed again.
     units = state.node.unit_contents(0, state.node.n_units)
     lost = store.set_aside(folder)
     if state.node.keeping is not None:

@@ -1,4 +1,4 @@
-"""What a run has done so far, for whoever watches it."""
+"""The counts of a run, for the code that shows or logs them."""
 
 import time
 from collections.abc import Mapping
@@ -11,11 +11,11 @@ from pipeline.graph.graph import NodeState
 
 @dataclass(kw_only=True)
 class Progress:
-    """What a run has done so far; listeners read it, only the walk writes it.
+    """What a run has done so far; only the walk writes it, and listeners read it.
 
-    under_way holds, by node, how many units the shards that run now amount to so far, as far as they told.
-    faults counts tasks that came back without a result, those that were tried again included; notice is what
-    the run waits for, if anything.
+    under_way: for each node, how many units its running shards have finished, as far as their tasks reported.
+    faults: how many tasks came back without a result, including those that were tried again. notice: what the
+    run waits for, if anything.
     """
 
     states: Mapping[str, NodeState]
@@ -37,22 +37,22 @@ class Progress:
         return time.monotonic() - self.begun
 
     def n_done(self, key: str) -> int:
-        """Units of a node that exist: found at the last survey, or made since."""
+        """Return how many units of a node exist: those of the last survey and those computed since."""
         state = self.states[key]
         return min(state.node.n_units, state.n_done + self.made.get(key, 0))
 
     def n_shards(self, key: str) -> int:
-        """Shards of a node that exist, as far as they hold units of it."""
+        """Return how many shards exist that hold units of a node."""
         return len({piece.shard for piece in self.states[key].pieces}) + self.shards_made.get(key, 0)
 
     def models_under_way(self) -> float:
-        """Models that the shards that run now amount to so far."""
+        """Return how many models the running shards have finished so far, with fractions."""
         return sum(
             (units for key, units in self.under_way.items() if self.states[key].node.trains), start=0.0
         )
 
     def remaining_models(self) -> int:
-        """Models still to be trained or unlearned."""
+        """Return how many models are still to be trained or unlearned."""
         return sum(
             state.node.n_units - self.n_done(key)
             for key, state in self.states.items()
@@ -61,10 +61,10 @@ class Progress:
 
 
 class Listener:
-    """Whoever watches a run; the base class watches nothing."""
+    """Gets the progress of a run; the base class ignores it."""
 
     def changed(self, progress: Progress) -> None:
-        """Called a few times a second, and whenever something finished."""
+        """Take in the progress; called a few times a second and whenever something has finished."""
 
     def node_done(self, state: NodeState, progress: Progress) -> None:
-        """Called once for each wanted node when all of it exists, those found done at the start included."""
+        """Take in a complete wanted node; called once for each, also for those complete at the start."""

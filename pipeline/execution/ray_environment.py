@@ -1,23 +1,23 @@
-"""What the environment says of Ray.
-
-The job that this process was started as, and whether there is a token. Ray itself is not imported.
-"""
+"""What the environment tells about Ray: the job of this process and the token. Ray itself is not imported."""
 
 import json
 import os
 from pathlib import Path
 
-# Set by Ray's job supervisor for the entry point and nothing else.
+# Ray's job supervisor sets this for the entry point and for no other process.
 VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 
 
 def is_ray_job() -> bool:
-    """Return whether this process is the entry point of a Ray job, whose working folder is temporary and vanishes with it."""
+    """Return whether this process is the entry point of a Ray job.
+
+    The working folder of such a process is temporary and is deleted with the job.
+    """
     return bool(os.environ.get(VARIABLE))
 
 
 def ray_job_id() -> str | None:
-    """Return the submission id that `ray job` commands take, None outside of a job."""
+    """Return the submission id that `ray job` commands take, or None outside a job."""
     try:
         metadata = json.loads(os.environ.get(VARIABLE) or "{}").get("metadata") or {}
     except ValueError:
@@ -26,9 +26,9 @@ def ray_job_id() -> str | None:
 
 
 def auth_mode() -> str:
-    """Return the mode in which to speak to a cluster where RAY_AUTH_MODE says none.
+    """Return the authentication mode for a cluster if RAY_AUTH_MODE is not set.
 
-    Whoever has a token means to use it.
+    It is `token` if there is a token, else `disabled`.
     """
     has_token = (
         any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))

@@ -1,6 +1,6 @@
-"""Units whose tasks succeeded though no survey lists them.
+"""Finished units that no listing of the store shows.
 
-A mount's listing is old, or another process moved or removed the file. They are not there.
+A mount returns an old listing, or another process moved or removed the file. Such units count as missing.
 """
 
 from collections import Counter
@@ -10,10 +10,10 @@ from pipeline.execution.failures import Failure
 from pipeline.execution.progress import Progress
 from pipeline.store.shards import joined
 
-# Seconds before each look at the store that comes before anything is made again: a network file system may
-# answer from a listing of a while ago.
+# Seconds before each survey that comes before units are computed again: a network file system may return an
+# old listing.
 PAUSES = (0.0, 1.0, 3.0, 6.0)
-# Times that units of one node are made again; a task that finds them in the store only says so.
+# How often the units of one node are computed again. A task that finds them in the store only reports them.
 MOST_AGAIN = 2
 REASON = (
     "made, as its task says, but the store does not list it: a mount shows old listings, or another process "
@@ -25,15 +25,18 @@ Range = tuple[int, int]
 
 
 class UnlistedUnits:
-    """What of a run's nodes is missing from the store although it was not given up, and how often each node was made again for that."""
+    """The units of a run that the store does not list although they were not given up.
+
+    It counts how often each node was computed again for this reason.
+    """
 
     def __init__(self) -> None:
         self._again: Counter[str] = Counter()
 
     def find(self, progress: Progress, keys: Iterable[str]) -> dict[str, list[Range]]:
-        """Return the ranges of each of the nodes called keys that are neither listed nor given up.
+        """Return the ranges that are neither listed nor given up, for each node called in keys.
 
-        Without those that have none.
+        Nodes without such ranges are left out.
         """
         given_up: dict[str, list[Range]] = {}
         for failure in progress.failures:
@@ -47,13 +50,13 @@ class UnlistedUnits:
         return {key: ranges for key, ranges in found.items() if ranges}
 
     def may_try(self, key: str) -> bool:
-        """Count one more attempt at a node; return whether there is to be one."""
+        """Count one more attempt at a node; return whether it is allowed."""
         self._again[key] += 1
         return self._again[key] <= MOST_AGAIN
 
 
 def failures(missing: Mapping[str, Sequence[Range]]) -> list[Failure]:
-    """Return what is told of ranges that are given up."""
+    """Return a failure for each of the missing ranges, which are given up."""
     return [
         Failure(key=key, start=start, stop=stop, error=REASON)
         for key, ranges in missing.items()
@@ -62,7 +65,7 @@ def failures(missing: Mapping[str, Sequence[Range]]) -> list[Failure]:
 
 
 def without(ranges: Iterable[Range], taken: Iterable[Range]) -> list[Range]:
-    """Return what is left of ranges where taken is cut out."""
+    """Return ranges with all units of taken cut out."""
     left, cuts = [], joined(taken)
     for start, stop in ranges:
         for first, last in cuts:

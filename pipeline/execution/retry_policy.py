@@ -1,9 +1,7 @@
-"""What becomes of a shard that came back without a result: tried again, cut in halves, given up.
+"""The retry policy: a failed shard is tried again, cut in halves or given up, and a run may have to stop.
 
-And when a run had better stop.
-
-Only what can be the shard's own fault counts towards giving it up. A machine that goes away takes its shards
-with it and says nothing about them: on machines that can be preempted that happens any number of times.
+Only faults that the shard itself can cause count towards giving it up. The loss of a machine says nothing
+about its shards: preemptible machines are lost any number of times.
 """
 
 from collections import Counter
@@ -14,21 +12,21 @@ from pipeline.execution.executor import Fault, Outcome
 from pipeline.execution.failures import Failure
 from pipeline.graph.work import Task
 
-# Times that a shard is computed before it is given up; so often again in the next run.
+# How often a shard is computed before it is given up; the next run starts at zero.
 TRIES = 3
-# Times that a shard may lose its machine. No preemption is that persistent, but a shard that brings its
-# machine down would go on for ever.
+# How often a shard may lose its machine. No preemption is that frequent, but a shard that brings its machine
+# down would be tried for ever.
 MOST_LOST = 20
-# Times that a shard may meet a machine that does not see the store: on each it waits for a while, in all as
-# long as for a store that is away.
+# How often a shard may meet a machine that does not see the store. It waits each time; all these waits
+# together take as long as the wait for a store that is away.
 MOST_UNSEEN = 6
-# Seconds before what failed for want of the store, or of memory, is tried again; four times as many the next
-# time.
+# Seconds before a shard is tried again that failed for lack of the store, of space or of memory. The pause
+# grows fourfold each time.
 _FIRST_PAUSE = 1.0
-# Shards in a row, with none finished between them, that find no space before the run stops.
+# The run stops after so many shards in a row find no space and none is finished between them.
 FULL_IN_A_ROW = 3
-# Shards of one node that are given up, with none ever finished, before its others are no longer tried: then
-# it is not the shards.
+# After so many shards of a node are given up and none was ever finished, its other shards are not tried: the
+# cause is not in the shards.
 MOST_GIVEN_UP = 10
 
 Action = Literal["again", "halve", "give up", "give up all alike", "stop"]
@@ -36,7 +34,7 @@ Action = Literal["again", "halve", "give up", "give up all alike", "stop"]
 
 @dataclass
 class Tally:
-    """How often a shard was tried, how often it was lost with its machine, and how often that did not see the store."""
+    """How often a shard was tried, lost its machine, and met a machine that does not see the store."""
 
     tries: int = 0
     n_lost: int = 0
@@ -44,7 +42,7 @@ class Tally:
 
 
 class RetryPolicy:
-    """The shards that failed so far, and the judgement of what to do about each."""
+    """Remembers the shards that failed so far and decides what to do about each."""
 
     def __init__(self) -> None:
         self.counts: dict[Fault, int] = {}
@@ -54,18 +52,18 @@ class RetryPolicy:
         self._full_in_a_row = 0
 
     def succeeded(self, task: Task) -> None:
-        """Note that a shard was finished."""
+        """Record that a shard was finished."""
         self._fine.add(task.folder)
         self._full_in_a_row = 0
         if self._tallies:
             self._tallies.pop(_range(task), None)
 
     def tally(self, task: Task) -> Tally:
-        """Return how often a shard was tried."""
+        """Return the tally of a shard, which starts at zero."""
         return self._tallies.setdefault(_range(task), Tally())
 
     def decide(self, outcome: Outcome[Task]) -> tuple[Action, float]:
-        """Count a failed outcome and return what to do about its shard, and the pause in seconds before that."""
+        """Count a failed outcome; return the action for its shard and the pause in seconds before it."""
         task, fault, tally = outcome.task, outcome.fault, self.tally(outcome.task)
         self.counts[fault] = self.counts.get(fault, 0) + 1
         self._full_in_a_row = self._full_in_a_row + 1 if fault == "full" else self._full_in_a_row
@@ -81,8 +79,8 @@ class RetryPolicy:
             return "give up all alike", 0.0
         if self._full_in_a_row >= FULL_IN_A_ROW:
             return "stop", 0.0
-        # A process that the kernel kills for want of memory looks like any other that dies, so such shards
-        # are cut too before they are given up.
+        # A process that the kernel kills for lack of memory looks like any other crash, so crashed shards are
+        # cut too before they are given up.
         if task.stop - task.start > 1 and (
             fault == "memory" or (fault == "crashed" and tally.tries >= TRIES)
         ):
@@ -90,15 +88,15 @@ class RetryPolicy:
         return ("again", pause) if fault != "refused" and tally.tries < TRIES else (self._give_up(task), 0.0)
 
     def inherit(self, task: Task, part: Task) -> None:
-        """Let part of a shard that kept crashing be cut on after one try more.
+        """Let part of a shard that kept crashing be cut again after one more try.
 
-        At one unit all tries are due again.
+        A part of one unit gets all tries again.
         """
         if part.stop - part.start > 1 and self.tally(task).tries >= TRIES:
             self.tally(part).tries = TRIES - 1
 
     def failure(self, outcome: Outcome[Task]) -> Failure:
-        """Return what is told of a shard that is given up."""
+        """Return the failure of a shard that is given up."""
         task, tally = outcome.task, self.tally(outcome.task)
         told = {"trace": outcome.trace, "host": outcome.host, "error": _advice(outcome, tally)}
         return Failure(
@@ -120,7 +118,7 @@ class RetryPolicy:
 
 
 def _advice(outcome: Outcome[Task], tally: Tally) -> str:
-    """Return the error of a shard that is given up, with the remedy where the error itself cannot know it."""
+    """Return the error of a shard that is given up, with a remedy that the error itself cannot know."""
     task, error = outcome.task, str(outcome.error)
     setting = f"resources.{task.node.resources_key}.memory_gb"
     if outcome.fault == "memory":

@@ -1,11 +1,10 @@
-"""How many units a shard takes, so that it lasts about a minute.
+"""The number of units in a shard, chosen from measured seconds so that a shard takes about a minute.
 
-From the seconds that a unit was measured to take.
-
-Sizes enter no identity, and shards of other sizes that exist are used as they are. Where nothing was measured
-yet, a few steps of one model are timed here first. What cannot be timed like that, such as unlearning from
-the models of a source, begins with shards of one unit, whose seconds are then known. Sizes are powers of two
-below the user's bound, so that runs that measure slightly different seconds still name equal shards.
+Sizes are not part of any identity, and existing shards of other sizes are used as they are. If nothing was
+measured yet, a few steps of one model are timed here first. Work that cannot be timed like this, such as
+unlearning from the models of a source, begins with shards of one unit; their seconds are then known. Sizes
+are powers of two below the user's bound, so runs that measure slightly different seconds still name equal
+shards.
 """
 
 from collections.abc import Mapping
@@ -17,38 +16,35 @@ from pipeline.store.store import Store
 from pipeline.training.ensemble import Builder
 from pipeline.training.time_estimate import estimated_seconds
 
-# What a shard should take; a machine half as fast as the one measured stays far below five minutes.
+# The target duration of a shard. A machine half as fast as the measured one stays far below five minutes.
 TARGET_SECONDS = 60.0
-# Tables whose largest shard is read for the seconds that it took.
+# At most so many tables are read for the seconds of their largest shard.
 _MOST_READ = 3
-# Units of a shard while nothing is known of what one takes.
+# Units of a shard while the seconds of a unit are unknown.
 FIRST_UNITS = 1
 
 
 class ShardSizes:
-    """Knows what units of each kind cost, and learns from each shard that is made."""
+    """Knows the seconds of a unit of each kind, and updates them with each finished shard."""
 
     def __init__(self, graph: Graph, store: Store) -> None:
         self._graph, self._store = graph, store
         self._seconds: dict[str, float | None] = {}
         self._cost_keys: dict[str, str | None] = {}
-        # Kinds of which this survey records no seconds: their shards are looked at once in each survey.
+        # Kinds without recorded seconds in this survey; each survey looks at their shards once.
         self._unrecorded: set[str] = set()
         self._surveyed: Mapping[str, NodeState] | None = None
 
     def took(self, node: Node, n_units: int, seconds: float) -> None:
-        """Take notice that a shard of so many units of a node was made in so many seconds.
-
-        The latest counts.
-        """
+        """Record that a shard of n_units units of a node took so many seconds; the latest shard counts."""
         key = self._cost_key(node)
         if key is not None:
             self._seconds[key] = seconds / n_units
 
     def most_units(self, node: Node, states: Mapping[str, NodeState]) -> int:
-        """Return the units of a shard of node.
+        """Return the number of units for a shard of node.
 
-        Its bound, or fewer where so many would take more than about a minute.
+        It is the node's bound, or fewer units if so many would take more than about a minute.
         """
         if node.shard_size == 1 or self._cost_key(node) is None:
             return node.shard_size
@@ -65,9 +61,10 @@ class ShardSizes:
         return self._cost_keys[node.key]
 
     def _seconds_per_unit(self, node: Node, states: Mapping[str, NodeState]) -> float | None:
-        """Return what a unit takes.
+        """Return the seconds of one unit of a node, or None if they are unknown.
 
-        Of unlearning nobody has measured, what training the models took at most.
+        Unlearning that was not measured takes at most as long as training its models, so these seconds are
+        used.
         """
         key = str(self._cost_key(node))
         if self._seconds.get(key) is None:
@@ -85,7 +82,7 @@ class ShardSizes:
         return next((seconds for seconds in known if seconds is not None), None)
 
     def _recorded_once(self, key: str, states: Mapping[str, NodeState]) -> float | None:
-        """Return what _recorded returns; None is remembered as long as the survey is the same."""
+        """Return the result of _recorded; None is remembered while the survey is the same."""
         if states is not self._surveyed:
             self._surveyed, self._unrecorded = states, set()
         found = None if key in self._unrecorded else self._recorded(key, states)
@@ -94,7 +91,7 @@ class ShardSizes:
         return found
 
     def _recorded(self, key: str, states: Mapping[str, NodeState]) -> float | None:
-        """Return the seconds a unit that were recorded beside shards of this kind in the store, None if there are none."""
+        """Return the seconds of a unit, as recorded in the store beside shards of this kind, or None."""
         alike = [
             state
             for state in states.values()
@@ -108,7 +105,7 @@ class ShardSizes:
         return None
 
     def _estimated(self, node: Population, key: str) -> float | None:
-        """Return what timing a few steps here promises, once for each kind."""
+        """Return the seconds of a unit by timing a few steps here, once for each kind."""
         if key in self._seconds:
             return self._seconds[key]
         examples = self._graph.examples

@@ -1,4 +1,4 @@
-"""The walk that computes: skip what is listed, run what is ready, try again what failed.
+"""The walk over the graph: it skips listed shards, computes what is ready and retries what failed.
 
 It can be stopped at any moment and started again.
 """
@@ -20,14 +20,14 @@ from pipeline.graph.work import Task
 from pipeline.store.shards import joined
 from pipeline.store.store import Store
 
-# Seconds between two looks at what has finished; also how long Ctrl-C may go unnoticed.
+# Seconds between two checks for finished tasks; Ctrl-C may go unnoticed for as long.
 TICK = 0.2
 
 
 class Walk:
-    """One run over a graph: up to the stage until, or over just the wanted nodes.
+    """One run over a graph: up to the stage until, or only over the wanted nodes.
 
-    Populations in settled are used with members missing, not made whole.
+    Populations in settled are used with members missing; they are not completed.
     """
 
     def __init__(
@@ -51,9 +51,10 @@ class Walk:
             reconcile.UnlistedUnits(),
         )
         self._sizes = ShardSizes(graph, store)
-        # Units that a shard of a node may have, where larger ones ran out of memory.
+        # The largest shard of a table, in units, after larger ones ran out of memory.
         self._most_units: dict[str, int] = {}
-        # What was queued: the folder of a table, how many units of it, and what was to be kept beside them.
+        # What was queued: the folder of a table, its number of units, and the ending of the files kept beside
+        # them.
         self._known: set[tuple[str, int, str | None]] = set()
         self._announced: set[str] = set()
         self._left: dict[str, int] = {}
@@ -61,20 +62,18 @@ class Walk:
         self._executor: Executor[Task] | None = None
         states, self._mark = graph.survey(store, settled=settled), ""
         if any(states[key].status != "done" for key in self._wanted):
-            # The claim comes before the look that decides what is computed: a store that is not mounted looks
-            # empty, and one that cannot be written is refused now. With nothing to compute nothing is
-            # written, so that a finished store may be read-only.
+            # The claim comes before the survey that decides what is computed: a store that is not mounted
+            # looks empty, and one that cannot be written is refused now. If there is nothing to compute,
+            # nothing is written, so a finished store may be read-only.
             self._mark = store.claim()
             states = graph.survey(store, settled=settled)
         self.progress = Progress(states=states, wanted=self._wanted, faults=self._retry_policy.counts)
 
     def run(self) -> Progress:
-        """Compute everything wanted that does not exist and return how that went.
+        """Compute everything wanted that is missing, and return the progress.
 
-        A failed shard never stops the others.
-
-        Raises ExecutionError if the cluster is gone: what is finished is kept, and the next run goes on from
-        there.
+        A failed shard never stops the others. Raises ExecutionError if the cluster is gone: finished shards
+        are kept, and the next run goes on from there.
         """
         try:
             self._look(self.progress.states)
@@ -94,9 +93,10 @@ class Walk:
         return self.progress
 
     def _refresh(self) -> None:
-        """Look at the store again.
+        """Survey the store again.
 
-        What is done stays done, and of nodes that this run is busy with it knows itself what it made.
+        Nodes that were done stay done. Nodes with open tasks are not listed: this run counts itself what it
+        made.
         """
         states = self.progress.states
         busy = {key for key, left in self._left.items() if left}
@@ -110,11 +110,11 @@ class Walk:
         self._look(self.progress.states)
 
     def _look(self, states: Mapping[str, NodeState]) -> None:
-        """Queue what has become ready, and announce what is done.
+        """Queue the nodes that have become ready, and announce those that are done.
 
-        Nodes may share a folder and differ in how many units they want or what they keep. They are queued one
-        after the other, so that no shard is made twice at a time. The one that keeps more comes first, then
-        the larger one.
+        Nodes may share a folder and differ in the number of units they want or in the files they keep. They
+        are queued one after the other, so that no shard is computed twice at the same time. The node that
+        keeps more comes first, then the larger one.
         """
         for key in [key for key, state in states.items() if key in self._wanted and state.status == "done"]:
             self._announce(key, states[key])
@@ -174,7 +174,7 @@ class Walk:
     def _cut_to_a_minute(self, task: Task) -> Task:
         """Return the part of a task that takes about a minute, to be submitted now, and queue the rest.
 
-        The rest is cut when its turn comes: by then the seconds of a unit may be known that were not before.
+        The rest is cut when its turn comes: the seconds of a unit may be known by then.
         """
         most = self._sizes.most_units(task.node, self.progress.states)
         end = min(task.stop, (task.start // most + 1) * most)
@@ -207,7 +207,7 @@ class Walk:
             self._refresh()
 
     def _recover(self, outcome: Outcome[Task]) -> None:
-        """Do about a failed shard what was judged best."""
+        """Apply the retry decision to a failed shard."""
         task = outcome.task
         action, pause = ("give up", 0.0) if self._stopped else self._retry_policy.decide(outcome)
         if action == "again":
@@ -250,16 +250,16 @@ class Walk:
             write_failure(self._store, task.folder, task.node.unit, failure)
 
     def _drop(self, key: str, reason: str) -> None:
-        """Give up what is queued of a node, told as one failure for each stretch of it."""
+        """Give up the queued tasks of a node; record one failure for each contiguous range."""
         dropped = self._queue.drop(key)
         self._left[key] -= len(dropped)
         for start, stop in joined((task.start, task.stop) for task in dropped):
             self.progress.failures.append(Failure(key=key, start=start, stop=stop, error=reason))
 
     def _settle(self) -> None:
-        """With nothing left to do, go after what is not listed.
+        """When no task is left, look for units that no listing shows.
 
-        Then let populations whose shards failed be used as they are, if the user allows it.
+        Then use populations with failed shards as they are, if the user allows it.
         """
         for pause in reconcile.PAUSES:
             if not self._queue and self._unlisted_units.find(self.progress, self._left):
@@ -274,7 +274,7 @@ class Walk:
             self._settled |= failed
             self._refresh()
         if not self._queue and self._ready(self.progress.states):
-            # They waited for a node of the same folder, which failed.
+            # Such a node waited for a node of the same folder, which failed.
             self._refresh()
 
     def _n_running(self) -> int:
@@ -293,8 +293,5 @@ class Walk:
 
 
 def _asked(state: NodeState) -> tuple[str, int, str | None]:
-    """Return what a node that can be computed asks for.
-
-    Its folder, its units and what is kept beside them.
-    """
+    """Return what a ready node asks for: its folder, its units and the files kept beside them."""
     return state.table.folder, state.node.n_units, state.node.keeping

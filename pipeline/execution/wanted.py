@@ -1,4 +1,4 @@
-"""Which nodes a run is about: everything up to a stage, or just some nodes and what they rest on."""
+"""The nodes that a run covers: everything up to a stage, or single nodes with their dependencies."""
 
 from collections.abc import Iterable
 
@@ -7,7 +7,7 @@ from pipeline.graph.kinds import check_stage, entries, stages
 
 
 def wanted_keys(graph: Graph, until: str | None) -> frozenset[str]:
-    """Return the nodes of all stages up to and including until, and what they rest on.
+    """Return the nodes of all stages up to and including until, and their dependencies.
 
     Raises ConfigError on an unknown stage.
     """
@@ -19,7 +19,7 @@ def wanted_keys(graph: Graph, until: str | None) -> frozenset[str]:
 
 
 def wanted_until(graph: Graph, name: str) -> frozenset[str]:
-    """Return the nodes up to and including what a user calls name, and what they rest on.
+    """Return the nodes up to and including those that name stands for, and their dependencies.
 
     name is a stage of the command line (train, fit, unlearn, evaluate, studies or report), a kind of table
     (such as factor or score), or the key of one table. Raises ConfigError if there is no such stage, kind or
@@ -33,7 +33,7 @@ def wanted_until(graph: Graph, name: str) -> frozenset[str]:
 
 
 def with_what_they_rest_on(graph: Graph, keys: Iterable[str]) -> frozenset[str]:
-    """Return the nodes called keys and everything that must exist before they can be computed, nothing else."""
+    """Return the nodes called keys and everything that must exist before they can be computed."""
     wanted = set(keys)
     for key in reversed(list(graph.nodes)):
         if key in wanted:

@@ -1,1 +1,1 @@
-"""How results are stored."""
+"""The store: tables of results as folders of Parquet shards, in a folder or in an object store."""

@@ -1,4 +1,4 @@
-"""Whether the files of a table are what they promise, found by reading all their bytes."""
+"""The check that the files of a table are intact; it reads all their bytes."""
 
 import io
 import json
@@ -19,7 +19,8 @@ from pipeline.store.shards import ShardName, parse_names, stem_of_beside
 class Problem:
     """A file that is not as it should be.
 
-    A shard that holds units of this range, or what belongs to no shard, if it is young perhaps only not yet.
+    range: the units of a bad shard, or None for a file that belongs to no shard. is_young: the file may
+    belong to a shard that is not listed yet.
     """
 
     path: str
@@ -31,10 +32,8 @@ class Problem:
 def check_table(files: Files, folder: str, *, known: str, settled: float = math.inf) -> list[Problem]:
     """Return every file in folder that is corrupt, foreign or half-written.
 
-    The one called known belongs to any table.
-
-    What belongs to no shard and was written after settled, see Files.modified, is young: whoever writes it
-    may be about to finish or list it.
+    The file called known may lie in any table. A file that belongs to no shard and was written after settled,
+    see Files.modified, is young: its writer may be about to finish or list it.
     """
     names = files.names(folder)
     shards = parse_names(names)
@@ -67,9 +66,9 @@ def check_table(files: Files, folder: str, *, known: str, settled: float = math.
 
 
 def is_young(files: Files, path: str, settled: float) -> bool:
-    """Return whether a file was written after settled, or is no longer there.
+    """Return whether a file was written after settled, or does not exist any more.
 
-    Then its writer has just finished it.
+    In the second case its writer has just finished it.
     """
     if settled == math.inf:
         return False
@@ -82,9 +81,9 @@ def is_young(files: Files, path: str, settled: float) -> bool:
 
 
 def _damaged_note(files: Files, path: str) -> Problem | None:
-    """Return what is wrong with a file of notes beside shards, None if it holds a JSON object.
+    """Return a problem if a JSON file beside shards holds no JSON object, else None.
 
-    No result depends on it.
+    No result depends on such a file.
     """
     try:
         is_sound = isinstance(json.loads(files.read(path)), dict)
@@ -103,7 +102,10 @@ def _kind(path: str) -> str:
 
 
 def owned(about: dict[str, Any], folder: str, shard: ShardName) -> dict[str, Any]:
-    """Return about; raises CorruptShardError if what a shard says of itself is not what its place and name say."""
+    """Return about, the header of a shard; raises CorruptShardError if folder and name say otherwise.
+
+    The error is also raised if the header lacks summary, blobs or columns.
+    """
     if (about.get("folder"), about.get("unit"), about.get("start"), about.get("stop")) != (
         folder,
         shard.unit,
@@ -125,9 +127,10 @@ def owned(about: dict[str, Any], folder: str, shard: ShardName) -> dict[str, Any
 def _check_shard(
     files: Files, folder: str, shard: ShardName, names: Sequence[str]
 ) -> tuple[set[str], Problem | None]:
-    """Return the names of a shard's blobs if it is sound, else what is wrong.
+    """Return the names of a shard's blobs, and its problem if it is not sound.
 
-    A store that is away is no problem of the shard's: that is raised.
+    The names are empty if there is a problem. A store that is away is no problem of the shard, so
+    StoreAwayError is raised.
     """
     try:
         about = _checked(files, folder, shard)
@@ -143,9 +146,9 @@ def _check_shard(
 
 
 def _check_beside(files: Files, folder: str, shard: ShardName, name: str) -> Problem | None:
-    """Return what is wrong with a file beside a shard, None if it has the digest of its name.
+    """Return a problem if a file beside a shard does not have the digest in its name, else None.
 
-    Units whose file is set aside are made again.
+    If the file is set aside, its units are computed again.
     """
     path = f"{folder}/{name}"
     if digest_bytes(files.read(path)) == name.split(".")[2]:

@@ -1,6 +1,6 @@
-"""What was listed a moment ago.
+"""Recent listings of large folders.
 
-Whoever makes one small shard after another must not list a folder of 20,000 for each of them.
+A process that makes one small shard after another must not list a folder of 20,000 shards for each of them.
 """
 
 import bisect
@@ -10,22 +10,25 @@ from dataclasses import dataclass, field
 from pipeline.store.shards import joined
 from pipeline.store.store import Store
 
-# A folder that is listed sooner than this is listed every time: 500 shards on a local disk.
+# A listing that takes fewer seconds is not kept: 500 shards on a local disk.
 WORTH_KEEPING = 0.005
-# Of a worker's time, what listing may take.
+# The part of a worker's time that listing may take.
 _SHARE = 0.02
 
 
 @dataclass
 class Listing:
-    """The ranges of a folder's shards, disjoint and in order, until when they pass for fresh, and what this process made since."""
+    """The ranges of a folder's shards, disjoint and in order.
+
+    They count as fresh until fresh_until. made holds the ranges that this process has made since.
+    """
 
     ranges: list[tuple[int, int]]
     fresh_until: float
     made: set[tuple[int, int]] = field(default_factory=set)
 
     def holds(self, start: int, stop: int) -> bool:
-        """Return whether units start to stop are all there."""
+        """Return whether units start to stop all exist."""
         at = bisect.bisect_right(self.ranges, (start, float("inf"))) - 1
         return (start, stop) in self.made or (at >= 0 and self.ranges[at][1] >= stop)
 
@@ -33,8 +36,8 @@ class Listing:
 class ListingCache:
     """Listings of the folders that a process writes to.
 
-    A shard that another process makes after the listing is made twice: the same bytes under the same name. A
-    shard that this process made is asked for again only if it has vanished since, so the folder is then
+    A shard that another process makes after the listing is made twice: the same bytes under the same name.
+    This process asks again for a shard that it made only if the shard has vanished, so the folder is then
     listed anew.
     """
 
@@ -42,9 +45,10 @@ class ListingCache:
         self._listings: dict[tuple[str, str], Listing] = {}
 
     def holds(self, store: Store, folder: str, start: int, stop: int, *, keeping: str | None = None) -> bool:
-        """Return whether units start to stop of a table were there when it was last listed, which is now if that was too long ago.
+        """Return whether units start to stop of a table existed when it was last listed.
 
-        With keeping, an ending, shards count that have such a file beside them.
+        It is listed now if the last listing is too old. With keeping, an ending, only shards with such a file
+        beside them count.
         """
         place = (store.uri, folder)
         known = self._listings.get(place)
@@ -57,7 +61,7 @@ class ListingCache:
         return known.holds(start, stop)
 
     def made(self, store: Store, folder: str, start: int, stop: int) -> None:
-        """Note that this process made units start to stop."""
+        """Record that this process made units start to stop."""
         known = self._listings.get((store.uri, folder))
         if known is not None:
             known.made.add((start, stop))

@@ -1,6 +1,6 @@
-"""Before a run computes.
+"""The mark of a store, which distinguishes it from others and shows that it can be written.
 
-Its store gets the mark that tells it from others, and shows that it can be written.
+A run makes the mark before it computes.
 """
 
 import json
@@ -12,16 +12,16 @@ from pipeline.core.errors import StoreError
 from pipeline.store.files import Files
 from pipeline.store.files.mounted import MARK
 
-# What the second of two writers of a store's mark writes, in a store that does not refuse it.
+# The second of two writers of a mark writes this, in a store that does not refuse it.
 SECOND = b"{}"
-# Who tried last whether the store can be written: of one name, so that runs leave one file and not one each.
+# The file of the last write test. It has one name, so that runs leave one file and not one each.
 TRIED = "tried.json"
 
 
 def claimed(files: Files) -> str:
-    """Return the mark in the root of files, made if there is none.
+    """Return the mark in the root of files; make it if there is none.
 
-    See Store.claim, also for the errors raised.
+    For the errors raised see Store.claim.
     """
     refusal = (
         f"{files.uri} lets two writers create one file; use a store that knows conditional writes "
@@ -37,7 +37,7 @@ def claimed(files: Files) -> str:
         if made and files.create(MARK, SECOND):
             raise StoreError(refusal)
     content = files.read(MARK)
-    # The second writer's, which was not refused: nor is a run that comes later.
+    # The store did not refuse a second writer, in this run or an earlier one.
     if content == SECOND:
         raise StoreError(f"{refusal}, or remove {files.location(MARK)} if it knows them by now")
     return content.decode(errors="replace")
@@ -46,7 +46,6 @@ def claimed(files: Files) -> str:
 def try_writing(files: Files) -> None:
     """Write a small file to the root.
 
-    Raises StoreError where nothing can be written any more: a read-only bucket, expired credentials, a full
-    disk.
+    Raises StoreError if nothing can be written: a read-only bucket, expired credentials, a full disk.
     """
     files.write(TRIED, json.dumps({"host": platform.node(), "process": os.getpid()}).encode())

@@ -1,10 +1,9 @@
-"""One shard as one Parquet file: arrays as columns, and what the shard says of itself.
+"""Shards as Parquet files, and matrices in users' Parquet files. Only this file knows Parquet.
 
-And matrices in users' files. Only this file knows Parquet.
-
-One number a row is a plain column that any tool reads; more are raw bytes of fixed size (no dictionary, no
-compression: 70 times faster to read than nested lists). Pages have checksums; what the shard says of itself,
-dtypes and shapes included, carries a digest, as those do not cover it.
+Arrays are columns, and a header describes the shard. A column with one number a row is a plain column that
+any tool reads. More numbers are raw bytes of fixed size (no dictionary, no compression: 70 times faster to
+read than nested lists). Pages have checksums. The header, with its dtypes and shapes, carries a digest,
+because the checksums do not cover it.
 """
 
 import contextlib
@@ -23,20 +22,19 @@ import pyarrow.parquet as pq
 from pipeline.core.errors import CorruptShardError, StoreError
 from pipeline.core.fingerprint import canonical, digest_bytes
 
-# Arrow keeps what it freed, twice what was read, to read the next shard faster. After reading more than this,
-# such as a factor, it is given back.
+# Arrow keeps freed memory, twice as much as was read, to read the next shard faster. After a read of more
+# bytes than this, such as a factor, the memory is given back.
 _MOST_KEPT = 32 << 20
 # Bytes of a matrix that are in memory at once while it is written.
 MOST_WRITTEN = 64 << 20
-# What reading raises on bytes that are no shard of ours, those included that somebody made up under a fitting
-# digest.
+# Exceptions raised on bytes that are no shard of ours, even if somebody made them up with a matching digest.
 UNREADABLE = (pa.ArrowException, OSError, ValueError, LookupError, TypeError, RecursionError)
 
 
 def encode(columns: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> bytes:
-    """Return columns (n_rows, ...) and about, JSON-ready, as a Parquet file.
+    """Return columns (n_rows, ...) and about, which is JSON-ready, as a Parquet file.
 
-    Equal content gives equal bytes. Raises StoreError on other than numbers.
+    Equal content gives equal bytes. Raises StoreError if a column does not hold numbers.
     """
     fields, arrays = [], []
     for name, values in columns.items():
@@ -69,7 +67,7 @@ def encode(columns: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> bytes
 
 
 def read_about(source: io.IOBase, path: str) -> dict[str, Any]:
-    """Return what the shard in source says of itself; raises CorruptShardError naming path."""
+    """Return the header of the shard in source; raises CorruptShardError, which names path."""
     try:
         return _about(pq.read_schema(source))
     except UNREADABLE as error:
@@ -79,10 +77,10 @@ def read_about(source: io.IOBase, path: str) -> dict[str, Any]:
 def read_columns(
     source: io.IOBase, path: str, columns: Sequence[str] | None
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Return what the shard in source, a file to seek in, says of itself, and columns of it (all, if none are named), reading no others.
+    """Return the header of the shard in source, and its columns, all if columns is None.
 
-    Raises CorruptShardError naming path on any byte that is not as it was written, StoreError if there is no
-    such column.
+    source is a file to seek in, and no other columns are read. Raises CorruptShardError, which names path, if
+    any byte differs from those written, and StoreError if there is no such column.
     """
     try:
         about, arrays = _read(source, path, columns)
@@ -114,9 +112,9 @@ def _corrupt(path: str, error: Exception) -> CorruptShardError:
 
 
 def _about(schema: pa.Schema) -> dict[str, Any]:
-    """Return what a shard says of itself, nothing if it is no shard of ours.
+    """Return the header of a shard, empty if the file is no shard of ours.
 
-    Raises ValueError if those are not the bytes that were written.
+    Raises ValueError if its bytes are not those that were written.
     """
     metadata = schema.metadata or {}
     raw = metadata.get(b"dmm", b"{}")
@@ -126,9 +124,9 @@ def _about(schema: pa.Schema) -> dict[str, Any]:
 
 
 def _to_array(column: pa.ChunkedArray, n_rows: int, dtype: str, shape: list[int]) -> np.ndarray:
-    """Return a column as the array (n_rows, *shape) it was written from.
+    """Return a column as the array (n_rows, *shape) from which it was written.
 
-    Raises ValueError if it cannot be that.
+    Raises ValueError if the column does not fit.
     """
     width = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
     if not shape:
@@ -151,7 +149,10 @@ def _to_array(column: pa.ChunkedArray, n_rows: int, dtype: str, shape: list[int]
 
 
 def write_side_by_side(path: Path, columns: Mapping[str, np.ndarray]) -> None:
-    """Write a matrix, given as columns (n_rows, n_numbers) of floats that lie side by side, as lists that any tool reads."""
+    """Write a matrix as lists that any tool reads.
+
+    columns hold the floats (n_rows, n_numbers) of the matrix, side by side.
+    """
     kinds = {
         name: pa.list_(pa.from_numpy_dtype(values.dtype.newbyteorder("=")), values.shape[1])
         for name, values in columns.items()
@@ -176,11 +177,10 @@ def write_side_by_side(path: Path, columns: Mapping[str, np.ndarray]) -> None:
 
 @dataclass(frozen=True)
 class StoredColumn:
-    """One column of anybody's Parquet file, as it is stored.
+    """One column of any Parquet file, as it is stored.
 
-    Kind is its type as Arrow calls it, values reads them, None where there is none.
-
-    number is its place among names, which are those of all columns.
+    names are those of all columns, and number is the place of this one among them. kind is its type as Arrow
+    calls it. values reads the values; a missing one is None.
     """
 
     names: Sequence[str]
@@ -198,9 +198,8 @@ class StoredColumn:
 def read_stored_column(file: BinaryIO, choose: Callable[[Sequence[str]], int]) -> StoredColumn:
     """Return the column whose number choose returns for the names of all columns.
 
-    Raises ValueError on a damaged file, and what choose raises.
-
-    A column that was the index of a pandas table is one of them: pandas itself would hide it.
+    Raises ValueError on a damaged file, and whatever choose raises. The index of a pandas table is one of the
+    columns; pandas itself would hide it.
     """
     with _damage_named():
         opened = pq.ParquetFile(file)
@@ -225,10 +224,11 @@ def _damage_named() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class SideBySide:
-    """A Parquet file of anybody's that holds a matrix, one row a row, the numbers of its columns side by side in the file's order.
+    """A user's Parquet file that holds a matrix, one row of it in each row of the file.
 
-    A column holds a float, a list of equally many floats, or bytes of fixed size, which are numbers of
-    `dtype`. Raises ValueError or OSError on a file or a column that is neither.
+    The numbers of the columns lie side by side, in the order of the file. A column holds a float, a list of
+    equally many floats, or bytes of fixed size, which are numbers of `dtype`. Raises ValueError or OSError on
+    a file or a column that is neither.
     """
 
     path: Path
@@ -236,19 +236,19 @@ class SideBySide:
 
     @cached_property
     def widths(self) -> dict[str, int]:
-        """Numbers that each column holds in a row."""
+        """How many numbers each column holds in a row."""
         schema = pq.read_schema(self.path)
         return {field.name: self._width(field) for field in schema}
 
     @property
     def n_rows(self) -> int:
-        """Rows."""
+        """The number of rows."""
         return pq.read_metadata(self.path).num_rows
 
     def read(self, names: Sequence[str]) -> np.ndarray:
-        """Return columns (n_rows, n_numbers), reading no others.
+        """Return columns (n_rows, n_numbers); no others are read.
 
-        Floats without a value are NaN; raises ValueError on lists without or of unequal lengths.
+        A float without a value is NaN. Raises ValueError on missing lists and on lists of unequal lengths.
         """
         return self._joined(pq.read_table(self.path, columns=list(names), use_threads=False), names)
 
@@ -282,8 +282,8 @@ class SideBySide:
     def _numbers(self, name: str, column: pa.Array) -> np.ndarray:
         """Return one column (n_rows, width)."""
         width = self.widths[name]
-        # pandas writes NaN in columns of floats as no value; what is not finite is for the reader to refuse,
-        # with its place.
+        # pandas writes NaN in a column of floats as a missing value. The caller refuses values that are not
+        # finite, and names their place.
         if column.null_count and not pa.types.is_floating(column.type):
             raise ValueError(f"column {name!r} lacks a value in {column.null_count} rows")
         if pa.types.is_fixed_size_binary(column.type):

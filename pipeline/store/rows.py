@@ -1,8 +1,8 @@
-"""Rows of a unit: a shard may hold several rows for each unit, such as the snapshots of one model.
+"""Shards with several rows for each unit, such as the snapshots of one model.
 
-The last row of a unit is its result. The header of a shard says how many rows its units have: `rows_per_unit`
-if all have equally many, else `row_offsets`. A header with neither belongs to a shard that has one row for
-each unit, or to one of a single unit, whose rows (one for each point, say) belong together.
+The last row of a unit is its result. The header of a shard gives the rows of its units: `rows_per_unit` if
+all have equally many, else `row_offsets`. A header with neither belongs to a shard with one row for each
+unit, or to a shard of a single unit. All rows of such a unit (one for each point, say) belong together.
 """
 
 import itertools
@@ -15,21 +15,24 @@ from jaxtyping import Int
 
 from pipeline.core.errors import CorruptShardError, ShapeError
 
-# More rows than any file holds; a header that says more was made up.
+# More rows than any file holds; a header with a larger number is made up.
 _MOST = 2**40
 PER_UNIT, OFFSETS = "rows_per_unit", "row_offsets"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rows:
-    """All rows of consecutive units, those of a unit together. counts (n_units,): the rows of each unit."""
+    """All rows of consecutive units; the rows of a unit lie together.
+
+    counts (n_units,): the number of rows of each unit.
+    """
 
     columns: Mapping[str, np.ndarray]
     counts: Int[np.ndarray, " n_units"]
 
     @property
     def n_most(self) -> int:
-        """The rows of the unit that has most, 0 if there are no units."""
+        """The largest number of rows of a unit, 0 if there are no units."""
         return int(self.counts.max(initial=0))
 
     def at(self, number: int) -> Int[np.ndarray, " n_units"]:
@@ -46,9 +49,9 @@ def header(
     units: str,
     folder: str,
 ) -> dict[str, Any]:
-    """Return the entry of a shard's header for counts (n_units,) of rows, nothing if each unit has one row.
+    """Return the header's entry for counts (n_units,) of rows, empty if each unit has one row.
 
-    Without counts a shard of several units has one row for each. Raises ShapeError, which names units and
+    Without counts, a shard of several units has one row for each. Raises ShapeError, which names units and
     folder, if the counts or the columns do not fit.
     """
     if counts is None and n_units == 1:
@@ -68,12 +71,12 @@ def header(
 
 
 def has_results(about: Mapping[str, Any], n_units: int) -> bool:
-    """Return whether the last row of a unit is its result; if not, all rows belong to one unit together."""
+    """Return whether the last row of a unit is its result; if not, all rows belong to one unit."""
     return n_units > 1 or PER_UNIT in about or OFFSETS in about
 
 
 def counts_of(about: Mapping[str, Any], n_units: int, path: str) -> Int[np.ndarray, " n_units"]:
-    """Return the rows of each unit of the shard with the header about.
+    """Return the number of rows of each unit of the shard with the header about.
 
     Raises CorruptShardError, which names path, if the header contradicts itself or the shard's number of
     rows.

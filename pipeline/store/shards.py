@@ -1,6 +1,6 @@
-"""Names of shards and the ranges they cover.
+"""Names of shards, and the ranges of units that they hold.
 
-Completeness is by range, never by number, so shards of any sizes may share a table.
+A table is complete if the ranges cover its units, so shards of any sizes may share a table.
 """
 
 import heapq
@@ -12,11 +12,14 @@ from functools import cached_property
 
 from pipeline.core.fingerprint import digest
 
-# A file beside a shard carries the shard's digest and its own, a blob of the first layout only its own.
+# A file beside a shard carries the shard's digest and its own; a blob of the first layout carries only its
+# own.
 _BESIDE = re.compile(
-    r"(?P<range>[a-z]+-\d{6,}-\d{6,})\.(?:(?P<shard>[0-9a-f]{16})\.)?(?P<digest>[0-9a-f]{16})\.(?P<ending>(?!parquet$)[a-z_]+)"
+    r"(?P<range>[a-z]+-\d{6,}-\d{6,})\.(?:(?P<shard>[0-9a-f]{16})\.)?"
+    r"(?P<digest>[0-9a-f]{16})\.(?P<ending>(?!parquet$)[a-z_]+)"
 )
-# The most names in a folder of shards are none of these; 20,000 are looked through in a tenth of a second.
+# Most names in a folder of shards have these endings and need no match; 20,000 names take a tenth of a
+# second.
 _OTHERS = (".parquet", ".json")
 _PATTERN = re.compile(
     r"(?P<unit>[a-z]+)-(?P<start>\d{6,})-(?P<stop>\d{6,})\.(?P<digest>[0-9a-f]{16})\.parquet"
@@ -27,8 +30,8 @@ _PATTERN = re.compile(
 class ShardName:
     """The name of one finished shard: units start to stop (excluded) and the digest of the whole file.
 
-    beside is the name of the file that was listed beside it, such as of weights; two shards are equal
-    whatever lies beside them.
+    beside is the name of the file that was listed beside it, such as its weights. It is ignored when shards
+    are compared.
     """
 
     unit: str
@@ -46,11 +49,14 @@ class ShardName:
         return f"{self.unit}-{self.start:06d}-{self.stop:06d}.{self.digest}"
 
     def blob(self, ending: str, digest: str) -> str:
-        """Return the name of a blob of that digest that is written with the shard."""
+        """Return the name of the blob with that digest that is written with the shard."""
         return f"{self.unit}-{self.start:06d}-{self.stop:06d}.{digest}.{ending}"
 
     def file_beside(self, ending: str, digest: str) -> str:
-        """Return the name of a file of that digest that lies beside the shard, whose own digest does not depend on it."""
+        """Return the name of the file with that digest that lies beside the shard.
+
+        The shard's own digest does not depend on such a file.
+        """
         return f"{self.stem}.{digest}.{ending}"
 
     @classmethod
@@ -60,16 +66,16 @@ class ShardName:
         if match is None or int(match["start"]) >= int(match["stop"]):
             return None
         found = cls(match["unit"], int(match["start"]), int(match["stop"]), match["digest"])
-        # Numbers can be written in other ways (more zeros, other scripts); the file would then be opened
+        # A number can be written in other ways (more zeros, other scripts). The file would then be opened
         # under a name that it does not have.
         return found if str(found) == name else None
 
 
 def parse_names(names: Sequence[str], *, keeping: str | None = None) -> list[ShardName]:
-    """Return the shards among the names of a folder's files, each with what lies beside it.
+    """Return the shards among the names of a folder's files, each with the file beside it.
 
-    With keeping, an ending, only those that have such a file beside them. Shards of the first layout have it
-    as a blob of their range.
+    With keeping, an ending, only shards with such a file beside them are returned. In the first layout that
+    file is a blob with the range of the shard.
     """
     beside: dict[str, str] = {}
     blobs: set[str] = set()
@@ -95,7 +101,7 @@ def parse_names(names: Sequence[str], *, keeping: str | None = None) -> list[Sha
 
 
 def stem_of_beside(name: str) -> str | None:
-    """Return the stem of the shard that a file called name lies beside, None if it is no such file."""
+    """Return the stem of the shard that the file called name lies beside, or None if there is none."""
     match = _BESIDE.fullmatch(name)
     return None if match is None or match["shard"] is None else f"{match['range']}.{match['shard']}"
 
@@ -111,9 +117,9 @@ class Piece:
 
 @dataclass(frozen=True)
 class TableRef:
-    """A table whose units are all there, as the pieces of shards that hold them.
+    """A table with all its units, as the pieces of shards that hold them.
 
-    What a worker needs in order to read without listing.
+    A worker needs only this to read the table; it lists no folder.
     """
 
     folder: str
@@ -121,7 +127,7 @@ class TableRef:
 
     @cached_property
     def digest(self) -> str:
-        """Digest of exactly what is consumed: every shard's range and digest."""
+        """Digest of exactly what is read: the range and the digest of every shard."""
         return digest([[str(piece.shard), piece.start, piece.stop] for piece in self.pieces])
 
     def part(self, start: int, stop: int) -> "TableRef":
@@ -131,11 +137,10 @@ class TableRef:
 
 
 def cover(shards: Iterable[ShardName], n_units: int) -> list[Piece]:
-    """Return the pieces that hold units 0 to n_units as far as they exist.
+    """Return the pieces that hold units 0 to n_units, as far as they exist.
 
-    Where two shards hold a unit, the lexically first wins.
-
-    One sweep over the edges with the open shards in a heap: 20,000 shards take a tenth of a second.
+    If two shards hold a unit, the lexically first is used. One sweep over the edges keeps the open shards in
+    a heap: 20,000 shards take a tenth of a second.
     """
     coming = sorted(
         ((shard.start, str(shard), shard) for shard in shards if shard.start < n_units), reverse=True
@@ -182,8 +187,8 @@ def split(
 ) -> list[tuple[int, int]]:
     """Return ranges cut at the multiples of size, so that runs with equal shard sizes name equal shards.
 
-    Where the range of a lost shard lies in them it stays whole: made again, that shard gets its old name, and
-    nothing that read it is stale.
+    The range of a lost shard within them stays whole. The shard then gets its old name when it is computed
+    again, and no result that was computed from it becomes stale.
     """
     parts, ends = [], dict(lost)
     for start, stop in ranges:
@@ -197,7 +202,7 @@ def split(
 
 
 def joined(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return ranges in order, with those that touch or overlap made one."""
+    """Return ranges in order; those that touch or overlap are merged."""
     found: list[tuple[int, int]] = []
     for start, stop in sorted(ranges):
         if found and found[-1][1] >= start:

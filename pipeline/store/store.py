@@ -1,6 +1,6 @@
 """The store: tables as folders of shards.
 
-A shard is done if and only if its file is listed; bytes are checked when they are read.
+A shard is done if and only if its file is listed. Its bytes are checked when they are read.
 """
 
 import json
@@ -26,18 +26,19 @@ __all__ = ["NODE_FILE", "QUARANTINE", "Problem", "Shard", "Store", "TableRef"]
 
 NODE_FILE = "node.json"
 QUARANTINE = "quarantine"
-# What is counted with of a side file; beyond this bound no seconds are a time that a calendar knows.
+# Numbers of a side file that are used in calculations. Seconds above this bound are beyond every calendar.
 MEASURED, LATEST = ("seconds", "threads", "written_at"), 1e11
 
 
 @dataclass(frozen=True, kw_only=True)
 class Shard:
-    """The content of one shard: columns, a JSON summary, and blobs, by ending, that are written beside it.
+    """The content of one shard: columns, a JSON summary, blobs and files beside it.
 
-    Columns have one row axis and equal lengths. rows_per_unit (n_units,): how many rows each unit has, in the
-    order of the units; the last row of a unit is its result. Without it a shard of several units has one row
-    for each, and a shard of one unit any number. beside: files by ending that may be kept or not, such as
-    weights: the shard is the same without them.
+    Columns have one row axis and equal lengths. blobs, by ending, are written beside the shard. beside holds
+    files by ending that may be kept or not, such as weights: the shard is the same without them.
+    rows_per_unit (n_units,) is the number of rows of each unit, in the order of the units; the last row of a
+    unit is its result. Without it a shard of several units has one row for each, and a shard of one unit any
+    number.
     """
 
     columns: Mapping[str, np.ndarray]
@@ -48,9 +49,10 @@ class Shard:
 
 
 class Store:
-    """Tables under one root, of which any number of processes may use one.
+    """Tables under one root, which any number of processes may use at the same time.
 
-    With a mark, as `claim` returned it to another process, a folder without that mark is away, not empty.
+    With a mark, as `claim` returned it to another process, a folder without that mark counts as away, not as
+    empty.
     """
 
     def __init__(self, uri: str, *, mark: str | None = None) -> None:
@@ -59,28 +61,26 @@ class Store:
 
     @property
     def uri(self) -> str:
-        """The root, absolute."""
+        """The absolute root."""
         return self.files.uri
 
     @property
     def folder(self) -> Path | None:
-        """The root as a folder of this machine, None if it is none."""
+        """The root as a folder of this machine, or None if it is in an object store."""
         return local_folder(self.uri)
 
     def claim(self) -> str:
         """Mark the root as a store's, unless it is marked, and return the mark.
 
-        What tells it, from now on, from a mount point without its mount.
-
-        Raises StoreError, before anything is computed, where nothing can be written or where a second writer
-        would not be refused.
+        The mark distinguishes the store from a mount point without its mount. Raises StoreError, before
+        anything is computed, if nothing can be written or if the store would not refuse a second writer.
         """
         mark = claimed(self.files)
         self.files = open_files(self.uri, mark=mark)
         return mark
 
     def why_read_only(self) -> str | None:
-        """Return why nothing can be written here, None if something can, after trying with a small file."""
+        """Return why nothing can be written here, or None if a small test file can be written."""
         try:
             try_writing(self.files)
         except StoreAwayError:
@@ -90,9 +90,9 @@ class Store:
         return None
 
     def clock(self) -> float:
-        """Return what time it is by the clock that Files.modified goes by, in seconds since 1970.
+        """Return the time of the clock that Files.modified uses, in seconds since 1970.
 
-        A small file is written for that.
+        A small file is written for this.
         """
         try_writing(self.files)
         return self.files.modified(TRIED)
@@ -105,7 +105,7 @@ class Store:
         return parse_names(self.files.names(folder), keeping=keeping)
 
     def table(self, folder: str, n_units: int, *, shards: Sequence[ShardName] | None = None) -> TableRef:
-        """Return the table's units 0 to n_units; raises MissingShardsError if some are not there."""
+        """Return the table's units 0 to n_units; raises MissingShardsError if some do not exist."""
         pieces = cover(self.shards(folder) if shards is None else shards, n_units)
         missing = gaps(pieces, n_units)
         if missing:
@@ -119,11 +119,10 @@ class Store:
     def write_shard(
         self, folder: str, unit: str, start: int, stop: int, shard: Shard, *, side: Mapping[str, Any]
     ) -> ShardName:
-        """Write a shard with its blobs and its side file, the shard itself last, and return its name.
+        """Write a shard with its blobs and its side file, and return its name.
 
-        Equal content gives equal names.
-
-        Raises ShapeError, before anything is written, if the columns do not have as many rows as the units.
+        The shard itself is written last. Equal content gives equal names. Raises ShapeError, before anything
+        is written, if the number of rows does not fit the units.
         """
         units = f"{stop - start} {unit} ({start} to {stop})"
         of_rows = rows.header(shard.rows_per_unit, shard.columns, stop - start, units=units, folder=folder)
@@ -136,7 +135,7 @@ class Store:
             self.files.write(f"{folder}/{name.blob(ending, blobs[ending])}", blob)
         for ending, kept in shard.beside.items():
             self.files.write(f"{folder}/{name.file_beside(ending, digest_bytes(kept))}", kept)
-        # No result depends on it, and waiting for the disk is most of what a small shard costs.
+        # No result depends on the side file, and waiting for the disk is most of the cost of a small shard.
         self.files.write(
             f"{folder}/{name.stem}.json",
             json.dumps(dict(side), indent=1, sort_keys=True).encode(),
@@ -146,13 +145,13 @@ class Store:
         return name
 
     def read(self, table: TableRef, columns: Sequence[str] | None = None) -> dict[str, np.ndarray]:
-        """Return columns (all, if none are named) of a table, its units in order.
+        """Return columns of a table, all if none are named, with its units in order.
 
-        Where a shard's header says that units have several rows, such as snapshots, only the last of each
-        unit is returned: its result. Raises CorruptShardError naming a bad file.
+        If the header of a shard gives several rows for a unit, such as snapshots, only the last row of each
+        unit is returned: its result. Raises CorruptShardError, which names the bad file.
         """
         parts = each(self.files, lambda piece: self._read_piece(table.folder, piece, columns), table.pieces)
-        # One part is not copied again: a factor of 20,000 models takes 3.2 GB.
+        # A single part is not copied: a factor of 20,000 models takes 3.2 GB.
         return (
             parts[0]
             if len(parts) == 1
@@ -180,7 +179,7 @@ class Store:
         )
 
     def side(self, folder: str, shard: ShardName) -> dict[str, Any]:
-        """Return how a shard was made (seconds, host, versions …), or nothing if that was lost.
+        """Return how a shard was made (seconds, host, versions …), empty if that was lost.
 
         No result depends on it.
         """
@@ -191,7 +190,7 @@ class Store:
         return side if isinstance(side, dict) and _is_sane(side) else {}
 
     def read_blob(self, folder: str, shard: ShardName, ending: str) -> bytes:
-        """Return a blob written with a shard, its bytes checked against the digest kept in the shard."""
+        """Return a blob written with a shard; its digest is checked against the one in the shard."""
         expected = self._about(folder, shard)["blobs"].get(ending)
         if expected is None:
             raise StoreError(f"{folder}/{shard} has no {ending} beside it; run with a setting that saves it")
@@ -204,9 +203,9 @@ class Store:
         return content
 
     def read_beside(self, folder: str, shard: ShardName, ending: str) -> bytes:
-        """Return the file with this ending that lies beside a shard, its bytes checked against the digest in its name.
+        """Return the file with this ending beside a shard; its digest is checked against its name.
 
-        Of a shard of the first layout that is a blob. Raises StoreError if there is none.
+        Beside a shard of the first layout it is a blob. Raises StoreError if there is none.
         """
         name = shard.beside
         if name is None or not name.endswith(f".{ending}"):
@@ -227,9 +226,9 @@ class Store:
         return sorted(self._about(folder, shard)["blobs"])
 
     def describe(self, folder: str, description: Mapping[str, Any]) -> None:
-        """Leave a readable account of what a folder holds.
+        """Write a readable description of a folder's content.
 
-        The first writer wins, the content follows from the folder's name.
+        The first writer wins; the content follows from the folder's name.
         """
         if NODE_FILE not in self.files.names(folder):
             self.files.create(
@@ -237,26 +236,26 @@ class Store:
             )
 
     def decided(self, path: str) -> dict[str, Any] | None:
-        """Return what was decided at path, or None if nobody has yet."""
+        """Return the decision at path, or None if there is none yet."""
         folder, _, name = path.rpartition("/")
         return self._decision(path) if name in self.files.names(folder) else None
 
     def decide(self, path: str, choice: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what was decided at path, which is choice if nobody decided before."""
+        """Return the decision at path, which is choice if there was none before."""
         self.files.create(path, canonical(dict(choice)).encode())
         return self._decision(path)
 
     def check(self, folder: str, *, settled: float = math.inf) -> list[Problem]:
-        """Return every file of a table that is corrupt, foreign or half-written, after reading all bytes.
+        """Return every file of a table that is corrupt, foreign or half-written; all bytes are read.
 
         For settled see check_table.
         """
         return check_table(self.files, folder, known=NODE_FILE, settled=settled)
 
     def quarantine(self, path: str) -> str:
-        """Move a bad file out of its table, so that its range counts as missing and nothing is lost.
+        """Move a bad file out of its table and return its new path.
 
-        Return where it went.
+        Its range then counts as missing, and nothing is lost.
         """
         to = f"{QUARANTINE}/{path}"
         folder, _, name = to.rpartition("/")
@@ -283,7 +282,7 @@ class Store:
         return owned(read_about(RangeFile(self.files, path), path), folder, shard)
 
     def _read_piece(self, folder: str, piece: Piece, columns: Sequence[str] | None) -> dict[str, np.ndarray]:
-        """Return the result of each unit of a piece, or all rows where they belong to one unit together."""
+        """Return the result of each unit of a piece, or all rows if they belong to one unit together."""
         about, arrays, counts = self._read_shard(folder, piece.shard, columns)
         if not rows.has_results(about, len(counts)):
             return arrays
@@ -302,7 +301,7 @@ class Store:
     def _read_shard(
         self, folder: str, shard: ShardName, columns: Sequence[str] | None
     ) -> tuple[dict[str, Any], dict[str, np.ndarray], Int[np.ndarray, " n_units"]]:
-        """Return a shard's header, columns of it with all rows, and how many rows each of its units has."""
+        """Return a shard's header, its columns with all rows, and the number of rows of each unit."""
         path = f"{folder}/{shard}"
         about, arrays = read_columns(RangeFile(self.files, path), path, columns)
         owned(about, folder, shard)
@@ -310,7 +309,7 @@ class Store:
 
 
 def _is_sane(side: Mapping[str, Any]) -> bool:
-    """Return whether what a side file says can be counted with: numbers within bounds, a host by its name."""
+    """Return whether a side file can be used: its numbers are within bounds and its host is a text."""
     measured = [side[name] for name in MEASURED if name in side]
     return isinstance(side.get("host", ""), str) and all(
         type(value) in (int, float) and 0 <= value < LATEST for value in measured

@@ -1,4 +1,7 @@
-"""Whether this machine sees the store that a run works on, asked before a first shard is computed here and said at once if not."""
+"""The check that this machine sees the store of a run.
+
+It is made before a first shard is computed here, and reports a missing store at once.
+"""
 
 import functools
 import platform
@@ -8,8 +11,8 @@ from pipeline.store.files import PatientFiles, local_folder, patience_seconds
 from pipeline.store.files.local import LocalFiles
 from pipeline.store.files.mounted import MarkedFiles
 
-# Seconds that a mount may take to come up when it is first asked for. A folder that is not shared never
-# comes, and the driver wants to know.
+# Seconds that a mount may take to come up on first access. A folder that is not shared never comes up, and
+# the driver must know soon.
 FIRST_SIGHT = 20.0
 
 
@@ -17,9 +20,8 @@ FIRST_SIGHT = 20.0
 def check_visible(uri: str, mark: str) -> None:
     """Return once the store at uri is seen to carry mark.
 
-    What this process saw it does not look for again, as it is shared and at most away.
-
-    Raises StoreUnseenError, naming this machine, if it is a folder that is not seen within FIRST_SIGHT.
+    A store that was seen is not checked again by this process: it is shared and can only be away. Raises
+    StoreUnseenError, which names this machine, if the folder is not seen within FIRST_SIGHT.
     """
     folder = local_folder(uri)
     if folder is None:
@@ -34,5 +36,5 @@ def check_visible(uri: str, mark: str) -> None:
             "such as s3://bucket/prefix"
         ) from error
     except StoreAwayError:
-        # It is there and does not answer: whoever reads or writes waits for that, and longer.
+        # The store is there but does not answer; the next read or write waits for it, and longer.
         return

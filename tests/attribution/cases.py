@@ -1,4 +1,4 @@
-"""A small experiment with known weights for each estimator of the table, which the contracts are run on.
+"""A small experiment with known weights for each estimator; the contract tests run on these cases.
 
 A new estimator takes one line in CASES.
 """
@@ -64,7 +64,10 @@ def _planted(n_models: int = 160) -> tuple[Evidence, Block, np.ndarray, np.ndarr
 
 
 def in_subset_models(estimator: Estimator, n_models: int = 160) -> Case:
-    """Return outputs of subset models that are linear in the mask, half of the weights 0, beside a constant and noise."""
+    """Return a case of subset models: outputs linear in the mask, plus a constant and noise.
+
+    Half of the weights are 0.
+    """
     evidence, block, weights, unseen = _planted(n_models)
     lines, views = (
         (evidence.lines if "groups" in estimator.needs else None),
@@ -75,7 +78,10 @@ def in_subset_models(estimator: Estimator, n_models: int = 160) -> Case:
 
 
 def in_a_file(folder: Path) -> Case:
-    """Return the same weights written to a file, beside those of other points, and outputs of models that have seen every point."""
+    """Return a case whose weights are in a file, beside weights of other points.
+
+    The outputs are those of models that have seen every point.
+    """
     _, block, weights, unseen = _planted()
     rng, masks = np.random.default_rng(2), np.ones((160, N_TRAIN), bool)
     matrix = rng.normal(size=(N_TRAIN, 20, PER_POINT)).astype(np.float32)

@@ -1,6 +1,6 @@
 """Softmax regression at its minimum, with and without some points.
 
-What attribution from checkpoints is held against.
+It is the reference for attribution from checkpoints.
 """
 
 from dataclasses import dataclass

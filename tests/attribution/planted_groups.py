@@ -1,4 +1,4 @@
-"""Random points with their lines, masks of both kinds of subset models, and a fit to outputs, for tests of what groups do."""
+"""Random points with their lines, masks of both kinds of subset models, and fits, for tests of groups."""
 
 from typing import Any
 
@@ -28,7 +28,10 @@ def lines_of(n_train: int = N_TRAIN, seed: int = 0) -> Lines:
 
 
 def views_of(n_points: int = N_TRAIN, seed: int = 0) -> Views:
-    """Return the views of points in four classes that look alike within a class, a third of them far harder than the others."""
+    """Return the views of points in four classes that look alike within a class.
+
+    A third of the points is far harder than the others.
+    """
     rng = np.random.default_rng(seed)
     labels = np.arange(n_points) % 4
     features = rng.normal(size=(n_points, 6)) + 2 * np.eye(4, 6)[labels]

@@ -1,4 +1,7 @@
-"""An experiment whose estimator looks at trained models alone trains no subset models, counts what it trains instead, and ends done."""
+"""An experiment whose estimator reads only trained models trains no subset models and ends done.
+
+The plan counts the models that it does train.
+"""
 
 import numpy as np
 import pytest

@@ -1,4 +1,7 @@
-"""The combination predicts with both of its parts, takes effects from the kernel, and turns stale with either."""
+"""The combination predicts with both of its parts and takes effects from the kernel.
+
+It becomes stale if either part does.
+"""
 
 import numpy as np
 import pytest

@@ -1,6 +1,6 @@
-"""What every estimator promises, run over the whole table.
+"""The contract of every estimator, tested over the whole table.
 
-A new one is tested by being in it, and by a line in `cases`.
+A new estimator is tested once it is in the table and has a line in `cases`.
 """
 
 from dataclasses import replace
@@ -88,7 +88,10 @@ def test_weights_are_planted_ones_up_to_a_constant(case, datamodel):
 
 
 def test_raw_masks_of_zeros_and_ones_are_predicted(case, datamodel):
-    """The trap of standardised weights applied to raw masks shows where a constant is added and masks keep more points than those seen."""
+    """Standardised weights applied to raw masks would fail here.
+
+    The error shows if a constant is added and the masks keep more points than those seen in training.
+    """
     denser = case.unseen.copy()
     denser[:, :10] = True
     assert agreement(datamodel.predict(case.unseen), case.unseen @ case.weights).mean() > 0.8

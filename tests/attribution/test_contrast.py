@@ -1,4 +1,7 @@
-"""Pairs of models find a planted effect, correct a datamodel by as much as it is wrong, and say how sure they are."""
+"""Pairs of models find a planted effect and correct a datamodel by as much as it is wrong.
+
+Their standard errors are right.
+"""
 
 import numpy as np
 import pytest
@@ -14,7 +17,10 @@ NOISE = np.where(FORGOTTEN, 1.0, 0.3)
 
 
 def draws(n_pairs, wrong, claimed, seed):
-    """Return a true effect, a prediction of it that is `wrong` and says `claimed`, and what n_pairs pairs see."""
+    """Return a true effect, a prediction of it, and what n_pairs pairs measure.
+
+    The prediction is off by `wrong` and states the standard error `claimed`.
+    """
     rng = np.random.default_rng(seed)
     actual, shared = rng.normal(size=N_OUTPUTS), rng.normal(0, 5, (n_pairs, N_OUTPUTS))
     predicted = Effect(actual + wrong * rng.normal(size=N_OUTPUTS), np.full(N_OUTPUTS, claimed))

@@ -1,4 +1,4 @@
-"""Differences of means agree with a plain loop, find a planted datamodel, and are shrunk by what is noise in them."""
+"""Differences of means agree with a plain loop and find a planted datamodel; their noise is shrunk."""
 
 import numpy as np
 import pytest
@@ -140,7 +140,10 @@ def test_noise_alone_is_shrunk_away():
 
 
 def test_the_standard_error_is_that_of_the_posterior():
-    """With weights drawn from a normal prior and little else, error over standard error has a spread of about one."""
+    """With weights drawn from a normal prior, error over standard error has a spread of about one.
+
+    Little else varies.
+    """
     scores = []
     for seed in range(40):
         masks, outputs, weights = problem(60, n_outputs=20, noise=1.0, seed=seed)

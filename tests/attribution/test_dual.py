@@ -1,4 +1,7 @@
-"""Every product of a dual datamodel is k (K + λI)⁻¹ Y, each output at its own penalty, whichever way the matrices are multiplied."""
+"""Every product of a dual datamodel is k (K + λI)⁻¹ Y, each output at its own penalty.
+
+The order of the matrix products does not matter.
+"""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What models of one seed share is taken out of their outputs, and nothing else is."""
+"""The part that models of one seed share is removed from their outputs, and nothing else."""
 
 import inspect
 from dataclasses import replace

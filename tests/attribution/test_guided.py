@@ -1,6 +1,6 @@
-"""Effects are drawn towards a guide as far as noise allows.
+"""Effects are drawn towards a guide: much if the guide is right, little if it is wrong.
 
-Much where it is right, little where it is wrong, and with errors that still cover.
+The standard errors cover the truth in both cases.
 """
 
 import numpy as np
@@ -15,7 +15,10 @@ FORGOTTEN = np.arange(N) < 400
 
 
 def problem(off=0.2, stretch=1.5, seed=0):
-    """Return true effects, a noisy prediction of them, and a guide that they are stretched from but for what it does not know."""
+    """Return true effects, a noisy prediction of them, and a guide.
+
+    The true effects are the stretched guide plus a part that the guide does not know.
+    """
     rng = np.random.default_rng(seed)
     guide = rng.normal(size=N) * np.where(FORGOTTEN, 2.0, 0.5)
     truth = stretch * guide + off * rng.normal(size=N)

@@ -1,6 +1,6 @@
-"""Influence agrees with retraining where the loss is convex.
+"""Influence agrees with retraining where the loss is convex: in sign, in scale and for single points.
 
-In sign, in scale, for single points, and for groups better than the sum of them.
+For groups it is better than the sum over their points.
 """
 
 import dataclasses

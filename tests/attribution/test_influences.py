@@ -1,6 +1,6 @@
-"""What helps and hurts an output.
+"""The points that help or hurt an output, for any datamodel.
 
-The effects of single points negated, whoever the datamodel is, and the points that really are behind it.
+They are the negated effects of single points, and they find the points that are really behind an output.
 """
 
 import numpy as np

@@ -1,4 +1,7 @@
-"""The kernel is that of features one can write down, finds what a linear datamodel cannot see, and knows how sure it is."""
+"""The kernel estimator: its kernel is that of explicit features, and its standard errors are right.
+
+It finds effects of groups that a linear datamodel misses.
+"""
 
 import numpy as np
 import pytest
@@ -230,7 +233,7 @@ def test_held_out_predictions_of_the_factor_are_those_of_the_masks():
 
 @pytest.mark.parametrize(("share", "noise"), [(0.1, 0.5), (0.25, 2.0), (1.0, 1.0)])
 def test_nineteen_of_twenty_effects_lie_within_two_standard_errors(share, noise):
-    """Outputs are drawn from the very process assumed, so the interval must cover, however little effects are shrunk."""
+    """Outputs are drawn from the assumed process, so the interval must cover at any shrinkage."""
     rng, covered, scores = np.random.default_rng(0), [], []
     sets = [*SETS, LINES.of(CAP)[3, :15], LINES.of(HARD)[0, :6]]
     for seed in range(3):

@@ -1,4 +1,4 @@
-"""LASSO datamodels find planted weights, predict raw masks, and tell how far they may be off."""
+"""LASSO datamodels find planted weights, predict raw masks and state their error."""
 
 import numpy as np
 import pytest

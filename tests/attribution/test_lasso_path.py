@@ -1,4 +1,7 @@
-"""The LASSO solvers agree with scikit-learn output by output, each at its own penalty, and certify how near the minimum they are."""
+"""The LASSO solvers agree with scikit-learn for each output, each at its own penalty.
+
+They certify how near the minimum they are.
+"""
 
 from functools import partial
 

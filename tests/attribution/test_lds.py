@@ -1,4 +1,4 @@
-"""LDS is the mean Spearman correlation over targets, with what cannot be ranked left out and counted."""
+"""LDS is the mean Spearman correlation over targets; targets without a ranking are left out and counted."""
 
 import numpy as np
 import pytest

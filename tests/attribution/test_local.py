@@ -1,4 +1,7 @@
-"""Local datamodels are ridge with one prior for each training point, find planted weights that look as the views say, and have few of them."""
+"""Local datamodels are ridge with one prior for each training point.
+
+They find planted weights that follow the views, and keep few weights.
+"""
 
 from dataclasses import replace
 

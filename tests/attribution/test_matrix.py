@@ -1,6 +1,7 @@
-"""Anybody's matrix of weights.
+"""A weight matrix in a user's file.
 
-Every layout says the same, what does not fit is found before compute, and nothing else is read.
+Every layout gives the same weights, a file that does not fit is refused before compute, and nothing else is
+read.
 """
 
 import pickle

@@ -1,4 +1,4 @@
-"""Ridge datamodels agree with scikit-learn's, find a planted datamodel, and know what they do not know."""
+"""Ridge datamodels agree with scikit-learn and find a planted datamodel; their standard errors are right."""
 
 import numpy as np
 import pytest
@@ -156,7 +156,7 @@ def test_a_planted_datamodel_is_recovered_up_to_a_constant():
 
 
 def test_the_standard_error_is_that_of_the_bayesian_reading():
-    """With weights really drawn from its prior, the error divided by the standard error has a spread of one."""
+    """With weights drawn from the prior, the error divided by the standard error has a spread of one."""
     scores = []
     for seed in range(60):
         rng = np.random.default_rng(seed)

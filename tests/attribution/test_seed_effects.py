@@ -1,4 +1,4 @@
-"""What members of one seed share is taken out of outputs, at a cost that does not grow with the number of seeds."""
+"""The effect of a seed is removed from outputs, at a cost that does not grow with the number of seeds."""
 
 import tracemalloc
 

@@ -1,6 +1,6 @@
-"""TRAK is one Newton step of a logistic regression, so that it agrees with retraining one.
+"""TRAK is one Newton step of a logistic regression, so it agrees with retraining one.
 
-Its effects are in logits, add up, and follow from its seed.
+Its effects are in logits, are additive and follow from its seed.
 """
 
 import dataclasses

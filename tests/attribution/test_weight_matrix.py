@@ -1,6 +1,6 @@
-"""A datamodel written out weight by weight.
+"""A datamodel given as explicit weights.
 
-Raw masks, memory-mapped or not, and errors that add up as variances.
+It takes raw masks, memory-mapped or not, and its errors add as variances.
 """
 
 import numpy as np

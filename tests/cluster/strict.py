@@ -1,6 +1,6 @@
-"""A Kubernetes CRD's schema made strict.
+"""A strict version of the schema of a Kubernetes CRD.
 
-Keys it does not name are refused, unless it says that it keeps unknown ones.
+Keys that the schema does not name are refused, unless it says that it keeps unknown ones.
 """
 
 from pathlib import Path

@@ -1,6 +1,7 @@
 """The recipes of cluster/, checked without a cloud.
 
-Schemas, scripts, commands and settings they name, and that no secret is written down.
+The tests check schemas, scripts, and the commands and settings in the recipes, and that no secret is written
+down.
 """
 
 import re
@@ -29,7 +30,8 @@ FILES = sorted(path for path in CLUSTER.rglob("*") if path.is_file())
 LAUNCHERS = [CLUSTER / f"{name}.yaml" for name in ("aws", "gcp", "onprem")]
 RAY_COMMANDS = {**ray_cli.commands, "job": ray_cli.commands["job"]}
 SECRET = re.compile(
-    r"AKIA[0-9A-Z]{16}|-----BEGIN|(?i:(?:token|password|secret_access_key|access_key_id)\s*[:=]\s*[\"']?[A-Za-z0-9/+]{16,})"
+    r"AKIA[0-9A-Z]{16}|-----BEGIN|"
+    r"(?i:(?:token|password|secret_access_key|access_key_id)\s*[:=]\s*[\"']?[A-Za-z0-9/+]{16,})"
 )
 CRDS = next(
     (parent / "shared" / "crd" for parent in ROOT.parents if (parent / "shared" / "crd").is_dir()), None
@@ -185,7 +187,7 @@ def test_no_secret_is_written_down(path: Path) -> None:
 
 
 def commands() -> list[tuple[str, list[str]]]:
-    """Return every `dmm`, `ray` and `python -m jobs.` command that a recipe or the README names, with the file that does."""
+    """Return every `dmm`, `ray` and `python -m jobs.` command of recipes and README, with its file."""
     found = []
     for path in FILES:
         text = re.sub(r" \\\n(#?\s*)", " ", path.read_text())

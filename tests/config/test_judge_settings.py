@@ -1,4 +1,4 @@
-"""Judges in a config: by label, with defaults, and under the name that one of them had before."""
+"""Judges in a config: by label, with defaults, and under the former name of one judge."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Every message on a wrong setting begins with the file or the --set it comes from, and with its dotted place."""
+"""Every message on a wrong setting begins with its file or --set option and its dotted path."""
 
 import json
 from pathlib import Path

@@ -1,6 +1,7 @@
-"""Add a setting to one class of each kind, as a later release would, and print the status of each table of a store.
+"""Add a setting to one class of each kind, as a later release would, and print the status of each table.
 
-Run as a process of its own, since it changes the classes themselves: `patched_settings.py CONFIG STORE`.
+It runs in a process of its own, because it changes the classes themselves: `patched_settings.py CONFIG
+STORE`.
 """
 
 import json

@@ -1,6 +1,6 @@
-"""Stored results stay valid.
+"""Stored results stay valid across releases.
 
-Settings that are added change no identity, and a store that was written long ago is found done.
+New settings change no identity, and a store that was written long ago is found done.
 """
 
 import contextlib
@@ -84,7 +84,7 @@ def test_settings_that_are_added_leave_it_done(session: Session, written: Path) 
 
 
 def settings_classes(base: type[BaseModel] = Settings) -> Iterator[type[BaseModel]]:
-    """Yield the package's own groups of settings and plug-ins, without those that say where an experiment runs."""
+    """Yield the package's groups of settings and plug-ins, except those that say where an experiment runs."""
     places = {field.annotation for name, field in Experiment.model_fields.items() if name in PLACES}
     for cls in base.__subclasses__():
         below = list(settings_classes(cls))

@@ -1,4 +1,4 @@
-"""What callers hand in is a plain array of the right kind, or refused in words of ours at every public door."""
+"""Public functions accept plain arrays of the right kind and refuse others with our own message."""
 
 import numpy as np
 import pytest

@@ -1,6 +1,6 @@
-"""Digests depend on content alone.
+"""Digests depend only on content, not on order, process or memory layout.
 
-Not on order, process or memory layout, and never on what JSON cannot hold.
+A value that JSON cannot hold is refused.
 """
 
 import json

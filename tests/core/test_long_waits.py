@@ -1,4 +1,4 @@
-"""Whoever waits for long says so, once, and with the newest reason; whoever is answered says nothing."""
+"""A long wait is announced once, with the newest reason; a short wait is not announced."""
 
 import time
 

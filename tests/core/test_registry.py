@@ -1,4 +1,7 @@
-"""Plug-ins are found by name or module:Class, refuse what they do not know with the nearest known name, and are identified by what computes."""
+"""Plug-ins are found by name or module:Class, and unknown names are refused with the nearest known name.
+
+The identity of a plug-in depends on what it computes.
+"""
 
 import importlib
 from abc import abstractmethod

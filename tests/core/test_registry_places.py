@@ -1,4 +1,4 @@
-"""Where a user's class lies, which revision it has, and how deep a mistyped setting sits are all known."""
+"""The place and revision of a user's class are found, and the place of a mistyped setting."""
 
 import sys
 from typing import ClassVar

@@ -1,4 +1,4 @@
-"""Seeds follow from what they are for, never from the order in which they are asked for."""
+"""Seeds follow from their purpose, never from the order of calls."""
 
 import subprocess
 import sys

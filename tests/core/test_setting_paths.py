@@ -1,4 +1,4 @@
-"""Paths among settings: workers get them absolute, fingerprints hold what lies there instead."""
+"""Paths in settings: workers get absolute paths, and fingerprints hold the content instead of the path."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""YAML 1.2: decimal numbers, two truth values, no key twice, and nothing that exhausts the memory."""
+"""YAML 1.2: decimal numbers, two truth values, no duplicate keys, and no input that exhausts memory."""
 
 import pytest
 import yaml

@@ -1,4 +1,4 @@
-"""Small data for the tests of this folder."""
+"""Small data sets for the tests of this folder."""
 
 from pathlib import Path
 from typing import Any

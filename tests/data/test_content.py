@@ -1,4 +1,4 @@
-"""What is known of the content of files is known of these files alone, not of others that look like them."""
+"""Cached content belongs to its files only, not to other files that look alike."""
 
 import os
 from pathlib import Path

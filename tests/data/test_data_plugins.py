@@ -1,6 +1,6 @@
-"""What every data set and every forget set owes the rest of the pipeline.
+"""The contract of every data set and every forget set.
 
-A new plug-in needs an entry in SETTINGS and nothing else here.
+A new plug-in needs only an entry in SETTINGS.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Label noise, and what the built-in data sets promise."""
+"""Label noise, and the properties of the built-in data sets."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Examples refuse what cannot be trained on, and their digest sees every change."""
+"""Examples refuse data that cannot be trained on, and their digest changes with every change."""
 
 import dataclasses
 from typing import Any

@@ -1,6 +1,6 @@
-"""Flights are told by what is known before they leave.
+"""The flights data set uses only what is known before departure.
 
-Without the package the remedy is said before anything runs.
+Without its package the error names the remedy before anything runs.
 """
 
 import importlib.util

@@ -1,4 +1,4 @@
-"""Each forget set picks the points it names, and says before training what cannot be picked."""
+"""Each forget set selects the points that it names; an impossible selection is refused before training."""
 
 import dataclasses
 from typing import Literal

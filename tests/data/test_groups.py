@@ -1,4 +1,4 @@
-"""Groups are what their lines say, and designed subsets lose whole ones while all of them keep the same number of points."""
+"""Groups follow their lines, and designed subsets drop whole groups but keep an equal number of points."""
 
 import numpy as np
 import pytest
@@ -126,7 +126,7 @@ def test_what_diverged_scouts_see_is_refused(broken: str) -> None:
 def test_designed_subsets_keep_exactly_the_rounded_share(
     n_train: int, n_classes: int, keep_fraction: float, seed: int
 ) -> None:
-    """Also where classes are smaller than the smallest group, and where nearly all or nearly nothing is kept."""
+    """This also holds if classes are smaller than the smallest group, or nearly all or nothing is kept."""
     lines, *_ = drawn(n_train, min(n_classes, n_train), caps_per_class=2)
     if 0 < round(keep_fraction * n_train) < n_train:
         mask = designed_mask(lines, keep_fraction, seed)
@@ -144,9 +144,10 @@ def test_designed_subsets_differ_by_their_seed() -> None:
 
 
 def test_most_of_what_is_dropped_goes_in_groups(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Groups are watched as they are drawn.
+    """Groups are recorded as they are drawn.
 
-    What they hold is dropped whole, and it is at least GROUPED of all, but for less than one group.
+    All their points are dropped, and they hold at least the share GROUPED of all dropped points, less one
+    group.
     """
     lines, *_ = drawn(n_train=400, n_classes=4)
     taken: list[np.ndarray] = []
@@ -163,7 +164,10 @@ def test_most_of_what_is_dropped_goes_in_groups(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_designed_subsets_lose_neighbourhoods_that_random_ones_keep() -> None:
-    """The point of it: of the ten points nearest to some point all are gone far more often than chance has it, which is never."""
+    """All ten points nearest to some point are dropped far more often than by chance.
+
+    This is the purpose of the design; by chance it never happens.
+    """
     lines, *_ = drawn(n_train=300, n_classes=3)
     masks = np.array([designed_mask(lines, 0.85, seed) for seed in range(100)])
     nearest = lines.of(BALL)[:, :10]

@@ -1,4 +1,4 @@
-"""Files of ids: what is surely an id is read from every format, and anything else is refused with its line and value."""
+"""Files of ids: certain ids are read from every format; anything else is refused with line and value."""
 
 from pathlib import Path
 

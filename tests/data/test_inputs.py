@@ -1,4 +1,4 @@
-"""Every kind of inputs gives the same points, knows its content, and finds a file that changed in place."""
+"""Every kind of inputs gives the same points, knows its content, and notices a file that changed in place."""
 
 import os
 import pickle

@@ -1,4 +1,4 @@
-"""Masks keep what they promise, and packing loses nothing."""
+"""Masks have the promised properties, and packing loses nothing."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The planted datamodel is the truth: torch's own gradient step agrees with it."""
+"""The planted datamodel is the true one: a gradient step of torch agrees with it."""
 
 import numpy as np
 import pytest

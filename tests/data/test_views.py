@@ -1,4 +1,4 @@
-"""Views say who looks like whom, also where features are too many to keep."""
+"""Views give the similarity of points, even if there are too many features to keep."""
 
 import numpy as np
 import pytest

@@ -1,6 +1,6 @@
 """KLoM one point at a time, written from the rules (method.md §4) with digitize and scipy's entropy.
 
-Slow, obvious, and no code of ours.
+It is slow and simple, and uses no code of the package.
 """
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""Accuracy counts what is right and nothing that is broken."""
+"""Accuracy counts correct outputs and never a broken one."""
 
 import numpy as np
 import pytest

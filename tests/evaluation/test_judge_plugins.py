@@ -1,4 +1,7 @@
-"""Every judge tells models that differ from those that do not, whatever their order, and never takes a broken model for a good one."""
+"""Every judge distinguishes models that differ from those that do not, in any order of models.
+
+No judge takes a broken model for a good one.
+"""
 
 import dataclasses
 

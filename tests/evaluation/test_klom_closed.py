@@ -1,4 +1,7 @@
-"""The closed variant equals its rule point by point, and what is broken, disjoint or swapped never looks good in it."""
+"""The closed variant of KLoM follows its rule at each point.
+
+Broken, disjoint or swapped margins never look good in it.
+"""
 
 import numpy as np
 import pytest

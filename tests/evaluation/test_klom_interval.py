@@ -1,6 +1,6 @@
-"""Intervals hold the estimate, shrink with evidence, and follow from their seed.
+"""Intervals hold the estimate, shrink with more models, and follow from their seed.
 
-Their coverage is measured by a benchmark.
+A benchmark measures their coverage.
 """
 
 import numpy as np

@@ -1,4 +1,7 @@
-"""The published variants equal a point-by-point loop of their rules to the last bit, ties and all, and no broken margin looks good in them."""
+"""The published variants of KLoM equal a loop over points to the last bit, ties included.
+
+No broken margin looks good in them.
+"""
 
 import numpy as np
 import pytest
@@ -58,7 +61,7 @@ def test_every_bit_is_that_of_the_rule_on_ensembles_of_a_usual_size(variant, dty
 
 @pytest.mark.parametrize("variant", PUBLISHED)
 def test_a_point_does_not_change_the_bits_of_its_neighbours(variant):
-    """numpy.linspace over many points changes its arithmetic for all of them as soon as one step rounds to zero."""
+    """numpy.linspace over many points changes its arithmetic for all once one step rounds to zero."""
     rng = np.random.default_rng(0)
     unlearned, oracle = np.round(rng.normal(size=(2, 40, 200)), 1)
     alone = klom(unlearned=unlearned, oracle=oracle, variant=variant).values

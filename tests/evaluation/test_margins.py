@@ -1,4 +1,4 @@
-"""Margins agree with their definition, stay stable, and never turn a broken logit into a number that looks fine."""
+"""Margins follow their definition, stay stable, and never turn a broken logit into a plausible number."""
 
 import numpy as np
 import pytest

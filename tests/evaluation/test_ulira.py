@@ -1,4 +1,7 @@
-"""The attack tells nothing where there is nothing to tell, what theory allows where there is, and never takes a broken margin for a good one."""
+"""The U-LiRA attack finds nothing between equal models, and finds differences as well as theory allows.
+
+It never takes a broken margin for a good one.
+"""
 
 import numpy as np
 import pytest

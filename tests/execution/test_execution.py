@@ -1,4 +1,4 @@
-"""The serial executor keeps the interface's promise: every task taken comes back as exactly one outcome."""
+"""The serial executor keeps the contract: every submitted task comes back as exactly one outcome."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A serial executor holds one outcome at a time, and a plug-in of the user's own may fail in any way without ending the run."""
+"""A serial executor holds one outcome at a time, and no failure of a user's plug-in ends the run."""
 
 import pytest
 

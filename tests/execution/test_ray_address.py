@@ -1,4 +1,4 @@
-"""Where no Ray head answers, that is said within seconds, with a remedy that fits the cause."""
+"""If no Ray head answers, an error says so within seconds, with a remedy that fits the cause."""
 
 import os
 import socket

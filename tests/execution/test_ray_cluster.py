@@ -1,4 +1,4 @@
-"""What a run says while it waits for machines, and that a cluster which is gone is an error, not silence."""
+"""A run reports what it waits for, and a cluster that is gone is an error."""
 
 import os
 import subprocess

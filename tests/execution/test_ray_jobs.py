@@ -1,4 +1,4 @@
-"""A job server that falls silent is an error within a bounded time, with a remedy."""
+"""A silent job server is an error within a bounded time, with a remedy."""
 
 import json
 import threading

@@ -1,4 +1,4 @@
-"""What tasks tell of themselves reaches the driver, costs short runs nothing, and never holds anything up."""
+"""The progress of tasks reaches the driver, costs short runs nothing, and never blocks."""
 
 import pytest
 import ray

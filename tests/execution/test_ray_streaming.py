@@ -1,4 +1,4 @@
-"""The executor that streams keeps the interface's promise, and what it makes equals what the others make to the bit."""
+"""The streaming executor keeps the contract, and its results equal those of other executors bit for bit."""
 
 from collections.abc import Callable
 from pathlib import Path

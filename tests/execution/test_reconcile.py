@@ -1,6 +1,6 @@
-"""What a task made and no survey lists is looked for, made again, and told if it stays away.
+"""Finished units that no survey lists are looked for, computed again, and reported if they stay away.
 
-No run ends incomplete in silence.
+No run ends incomplete without a message.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Shards take about as long as they should, whatever a model costs; what exists in other sizes is used."""
+"""Shards take about a minute, whatever a model costs; existing shards of other sizes are used."""
 
 import pytest
 from model_folders import KEYS, write_easydub
@@ -166,7 +166,7 @@ class Wide(SerialExecutor):
 
 
 def test_no_more_shards_are_cut_in_advance_than_the_executor_takes(open_tiny, monkeypatch):
-    """What is left of a task is cut when its turn comes, with the seconds of a unit that are known by then."""
+    """The rest of a task is cut when its turn comes, with the seconds of a unit known by then."""
     session, known = open_tiny("store.shard_members=20"), []
     monkeypatch.setattr(ShardSizes, "took", lambda *_: known.append(True))
     monkeypatch.setattr(ShardSizes, "most_units", lambda *_: 20 if known else 1)

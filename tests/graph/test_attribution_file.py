@@ -1,6 +1,6 @@
-"""A matrix in a file takes the place of subset models.
+"""A matrix in a file replaces subset models.
 
-Exported datamodels read back unlearn the same, and cost nothing.
+Exported datamodels that are read back give the same unlearning at no cost.
 """
 
 from collections.abc import Callable

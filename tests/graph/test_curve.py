@@ -1,4 +1,4 @@
-"""The score of datamodels, its parts, and how it grows with the models, each beside the same thing computed by hand."""
+"""The score of datamodels, its parts and its growth with the models, against direct computations."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -67,7 +67,7 @@ def masks_of(session: Session, key: str) -> np.ndarray:
 
 
 def predicted(session: Session, members: list[np.ndarray]) -> np.ndarray:
-    """Return what ridge fitted to those members of both populations says of the margins of held-out models."""
+    """Return margins of held-out models, predicted by ridge fitted to these members of both populations."""
     keys = ("train/subset", "train/designed")
     masks, margins, seeds = (
         np.concatenate([of(session, key)[chosen] for key, chosen in zip(keys, members, strict=True)])

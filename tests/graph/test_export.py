@@ -1,6 +1,6 @@
-"""What is exported comes back under every suffix that is written.
+"""Exported datamodels read back under every suffix that can be written.
 
-Any other is refused before anything is written.
+Any other suffix is refused before anything is written.
 """
 
 from types import SimpleNamespace

@@ -1,6 +1,7 @@
 """Focused models end to end.
 
-Pairs share all but the forget set, correct the effect, grow, and are paid for by the request.
+The two models of a pair differ only in the forget set. Pairs correct the effect, can grow in number, and
+count towards the cost of the request.
 """
 
 import numpy as np

@@ -1,6 +1,6 @@
 """A forecast adds effects to the full models' logits.
 
-Margins, standard errors and misclassified points follow, and no NaN ever looks good.
+Margins, standard errors and misclassified points follow, and NaN never looks good.
 """
 
 import numpy as np

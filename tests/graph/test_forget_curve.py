@@ -1,4 +1,7 @@
-"""Forgetting by the number of models is what DM-Direct's verdicts say, with and without a guide, and does not hold the score up."""
+"""The forget curve, which shows the quality of forgetting against the number of models.
+
+Its last points equal the verdicts on DM-Direct, with and without a guide, and the score does not wait for it.
+"""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Identity and states: what shares a folder, what turns stale, and what never does."""
+"""Identities and states of nodes: which share a folder, which become stale and which never do."""
 
 from collections.abc import Callable
 

@@ -1,6 +1,6 @@
 """A guided kernel end to end.
 
-The guide has a factor of its own, and the effect is what both make likely together.
+The guide has its own factor, and the effect combines guide and kernel.
 """
 
 import numpy as np

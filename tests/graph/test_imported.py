@@ -1,4 +1,7 @@
-"""Models trained elsewhere give the same datamodels as if they had been trained here, cost nothing, and are checked before anything is computed."""
+"""Models trained elsewhere give the same datamodels as models trained here, and cost nothing.
+
+They are checked before anything is computed.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -38,7 +41,7 @@ def export(
     as_margins: bool = False,
     roles: tuple[str, ...] = ("subset",),
 ) -> Path:
-    """Write trained populations as `datamodels` does, with rows of garbage for models that are not finished."""
+    """Write trained populations as `datamodels` does, with rows of garbage for unfinished models."""
     states, examples = session.graph.survey(session.store), session.examples
     tables = [states[f"train/{role}"].table for role in roles]
     masks = np.concatenate(
@@ -79,7 +82,10 @@ def invent(folder: Path) -> Path:
 
 
 def importing(folder: Path, **heldout: object) -> dict[str, object]:
-    """Return populations whose subset models are recorded in a folder, and the held-out ones too if that is said."""
+    """Return populations whose subset models are recorded in a folder.
+
+    With heldout, the held-out models are recorded there too.
+    """
     records = {"name": "madrylab", "folder": str(folder)}
     beside = {"heldout": {"n_models": 6, "source": records | heldout}} if heldout else {}
     return ALONE | {"subset": {"source": records, "keep_fraction": 0.5}} | beside

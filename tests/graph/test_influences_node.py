@@ -1,4 +1,4 @@
-"""The points that the report explains: each says how much of its margins held-out models confirm."""
+"""The points that the report explains: each shows how much of its margins held-out models confirm."""
 
 from collections.abc import Callable
 

@@ -1,6 +1,6 @@
-"""Weights are kept beside shards, or not.
+"""Weights may be kept beside shards.
 
-The shards are the same, and a shard whose weights are to be kept is done when they are listed too.
+The shards are the same either way. If weights must be kept, a shard is done only when they are listed too.
 """
 
 from collections.abc import Callable

@@ -1,6 +1,6 @@
-"""A key names a node and says nothing.
+"""A key only names a node.
 
-No code takes one apart or spells one, and none is part of an identity.
+No code parses or spells a key, and no key is part of an identity.
 """
 
 import ast
@@ -55,7 +55,10 @@ def of_other_keys(value: Any, keys: Mapping[str, str]) -> Any:
 
 
 def with_other_keys(session: Session) -> Session:
-    """Return the same experiment under keys that mean nothing but sort alike, as MLflow's rows are sorted by them."""
+    """Return the same experiment under meaningless keys.
+
+    They sort like the old ones, because MLflow's rows are sorted by key.
+    """
     keys = {key: f"n{number:03d}" for number, key in enumerate(sorted(session.graph.nodes))}
 
     def other(node: Node) -> Node:
@@ -72,7 +75,7 @@ def folders(graph: Graph, session: Session) -> list[tuple[str, str | None]]:
 
 
 def seen(session: Session) -> dict[str, Any]:
-    """Return what users see of a finished experiment, as far as it prints neither keys nor the memory that is free."""
+    """Return what users see of a finished experiment, except keys and the free memory."""
     states = session.graph.survey(session.store)
     pages = Pages(session.graph, session.store)
     shown = {child: pages.results(child, states) for child in pages.children}

@@ -1,4 +1,4 @@
-"""Numbers that the stored dtype cannot hold are refused when the first shard has one, before others are trained."""
+"""Numbers that the stored dtype cannot hold are refused at the first shard, before others are trained."""
 
 import re
 

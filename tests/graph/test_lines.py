@@ -1,6 +1,6 @@
-"""Groups and designed subsets as nodes.
+"""Lines and designed subsets as nodes.
 
-What scouts see is what is stored, and models of one seed are told apart by their masks alone.
+The table of lines holds what the scouts see, and models of one seed differ only in their masks.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,7 @@
 """Populations of a cheaper model.
 
-The same masks and seeds, everything that reads them uses their model, and nobody mixes them in one fit
-unasked.
+They have the same masks and seeds, and everything that reads them uses their model. No fit mixes them with
+others unless asked.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""What tasks ask of a cluster: as the config says, stage by stage, in Ray's own words."""
+"""Tasks ask a cluster for the resources in the config, stage by stage, in Ray's own words."""
 
 from collections.abc import Callable
 

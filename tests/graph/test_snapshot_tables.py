@@ -1,4 +1,4 @@
-"""Snapshots from the table of unlearned models to what users read.
+"""Snapshots, from the table of unlearned models to the output for users.
 
 One run gives a whole curve, and its end is the result.
 """

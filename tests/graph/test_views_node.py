@@ -1,4 +1,4 @@
-"""Estimators that need views get them from a node, and are scored like the others."""
+"""Estimators that need views get them from a node and are scored like all others."""
 
 from collections.abc import Callable
 

@@ -1,6 +1,6 @@
-"""What a task is granted and what is chosen once.
+"""The memory of a task and the choices that are made once.
 
-Sizes under simulated memory limits, and who runs one by one.
+Tests cover sizes under simulated memory limits, and models that run one by one.
 """
 
 import json
@@ -90,7 +90,7 @@ def test_a_choice_of_before_means_the_batch_of_then(open_tiny, monkeypatch):
 
 @pytest.mark.parametrize("n_bytes", [300_000, 1])
 def test_members_are_the_same_under_any_limit(open_tiny, monkeypatch, tmp_path, n_bytes):
-    """With 1 byte granted members run alone beside their twins, and 80 points are evaluated in batches of 16."""
+    """With 1 byte, members run alone beside their twins; 80 points are evaluated in batches of 16."""
     usual, limited = open_tiny(), open_tiny(store=tmp_path / "limited")
     run_serially(usual, wanted=FULL)
     granting(monkeypatch, n_bytes)

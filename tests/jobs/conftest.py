@@ -1,4 +1,4 @@
-"""The `dmm` command in a folder of the test's own."""
+"""The `dmm` command, run in a folder of the test."""
 
 import sys
 from pathlib import Path

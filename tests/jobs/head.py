@@ -1,4 +1,4 @@
-"""A Ray head of its own on loopback, with token auth and a job server, in a process that whoever started it ends."""
+"""A separate Ray head on loopback, with token auth and a job server; its caller ends its process."""
 
 import contextlib
 import os

@@ -1,7 +1,4 @@
-"""The `dmm` command as tests call it.
-
-The type of the fixture, the usual arguments, and the object it prints last.
-"""
+"""The `dmm` command as tests call it: the type of the fixture, the usual arguments, and its last output."""
 
 import json
 from collections.abc import Callable

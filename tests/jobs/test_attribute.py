@@ -1,7 +1,6 @@
 """`dmm attribute` end to end.
 
-It computes what it rests on and no more, finds the points that are behind an output, and refuses what makes
-no sense.
+It computes only its dependencies, finds the points that are behind an output, and refuses senseless requests.
 """
 
 import io

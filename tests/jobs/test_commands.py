@@ -1,7 +1,4 @@
-"""The `dmm` command as a user meets it.
-
-What it prints, with which status it ends, and that a refusal comes before anything is written.
-"""
+"""The `dmm` command as users see it: its output, its exit status, and refusals before anything is written."""
 
 import json
 import os

@@ -1,4 +1,7 @@
-"""`dmm compare` puts finished experiments of one store on one page, computes nothing, and refuses what cannot be compared."""
+"""`dmm compare` shows finished experiments of one store on one page.
+
+It computes nothing and refuses experiments that cannot be compared.
+"""
 
 import shutil
 from pathlib import Path

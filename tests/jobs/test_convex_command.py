@@ -1,4 +1,4 @@
-"""`dmm convex`: what a user sees of the study, on a small one; a second run finds everything done."""
+"""The output of `dmm convex` on a small study; a second run finds everything done."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""`dmm convex` on real data and guarantees: what a user sees of them, on small ones."""
+"""The output of `dmm convex` for real data and for guarantees, on small studies."""
 
 import json
 import sys

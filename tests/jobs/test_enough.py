@@ -1,4 +1,4 @@
-"""`dmm run --until-enough` trains no more subset models than their score asks for, and says so."""
+"""`dmm run --until-enough` trains only as many subset models as the score needs, and says so."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -39,7 +39,7 @@ BROKEN = (
 
 @pytest.fixture(autouse=True)
 def many(dmm: Dmm, tmp_path: Path) -> None:
-    """Write as tiny.yaml the tiny experiment with more subset models and no more of anything else than it needs."""
+    """Write as tiny.yaml the tiny experiment with more subset models and the least of everything else."""
     (tmp_path / "tiny.yaml").write_text(
         yaml.safe_dump(TINY | OF_ONE_SET | {"populations": MANY}, sort_keys=False)
     )
@@ -114,9 +114,9 @@ def test_populations_too_small_to_double_are_asked_about_once(dmm: Dmm) -> None:
 
 def test_when_all_are_used_none_are_said_to_be_enough(open_tiny: Callable[..., Session]) -> None:
     all_used = Enough(session=open_tiny(), n_models=30, wanted=30, gain=0.001, tolerance=0.01)
-    assert (
-        str(all_used)
-        == "all 30 subset models are used: the last doubling gained +0.0010 LDS, below 0.01, so more would hardly help"
+    assert str(all_used) == (
+        "all 30 subset models are used: the last doubling gained +0.0010 LDS, below 0.01, so more would "
+        "hardly help"
     )
 
 

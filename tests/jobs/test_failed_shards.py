@@ -1,4 +1,4 @@
-"""Shards that were given up are named by `dmm status` on any machine, and what a run waits for is said once."""
+"""`dmm status` names given-up shards on any machine, and a run reports once what it waits for."""
 
 import io
 import json

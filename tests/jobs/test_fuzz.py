@@ -1,9 +1,9 @@
 """Odd input, drawn at random.
 
-A command ends with 0 or 2 and never with a traceback, and a file of ids is read rightly or refused.
+A command ends with 0 or 2 and never with a traceback. A file of ids is read correctly or refused.
 
-The seed is fixed so that the suite gives the same answer each time. `make fuzz` draws another one, prints it,
-and looks longer.
+The seed is fixed, so the tests give the same answer each time. `make fuzz` draws another one, prints it, and
+tests longer.
 """
 
 import re

@@ -1,6 +1,6 @@
-"""A study from outside the package is a guest like any other.
+"""A study from outside the package works like a built-in one.
 
-No shared file knows it, and every view shows it.
+No shared file names it, and every view shows it.
 """
 
 import json

@@ -1,6 +1,6 @@
 """`dmm status` reads no inputs.
 
-Labels, headers and listings tell what is done, and what needs inputs waits.
+Labels, headers and listings show what is done; a table that needs inputs waits.
 """
 
 import os

@@ -1,6 +1,6 @@
-"""Margins of whoever made them.
+"""`dmm klom` on margins of any origin.
 
-Folders are read by model number, doubtful ones refused by name, and the answer carries its own noise floor.
+Folders are read by model number, doubtful ones are refused by name, and the answer contains its noise floor.
 """
 
 import json

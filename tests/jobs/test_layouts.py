@@ -1,6 +1,6 @@
 """Folders in EasyDUB's layout.
 
-Judged from margins and forget ids alone, and written from our own models so that they read back alike.
+They are judged from margins and forget ids alone. Our own models can be written in this layout and read back.
 """
 
 import shlex

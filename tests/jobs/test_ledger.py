@@ -1,4 +1,4 @@
-"""What a store says of its experiments by itself: counted without config, data or plug-ins."""
+"""The experiments that a store holds, counted without config, data or plug-ins."""
 
 import json
 import shutil

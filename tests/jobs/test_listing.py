@@ -1,4 +1,4 @@
-"""What the terminal says of a plan."""
+"""The plan as the terminal shows it."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""A new stage enters one table: every command and MLflow then know it, without a change inside."""
+"""A new stage needs one entry in a table: every command and MLflow then show it without further changes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace

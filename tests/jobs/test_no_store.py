@@ -1,4 +1,4 @@
-"""An address at which there is no store is told from a store in which nothing is done, and a finished store may be read-only."""
+"""A missing store is distinguished from a store with nothing done, and a finished store may be read-only."""
 
 import errno
 import os

@@ -1,6 +1,7 @@
 """Every command on an S3 store.
 
-The tables of a local run to the bit whatever the server does meanwhile, and a run that moves both ways.
+The tables equal those of a local run bit for bit, whatever the server does. A run can move in both
+directions.
 """
 
 import uuid
@@ -43,7 +44,10 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Session:
 
 @pytest.fixture(scope="module")
 def remote(s3_running: s3_server.Server) -> Iterator[Session]:
-    """The finished tiny run on a server that throttled it, broke, hung up, and lost answers of what it had done."""
+    """The finished tiny run on a server that throttled, broke, hung up, and lost answers.
+
+    The lost answers are those of requests that the server had carried out.
+    """
     for kind, times, verb in (
         (503, 6, ""),
         (500, 3, "PUT"),

@@ -1,6 +1,6 @@
 """`dmm plan` on a store of an earlier release.
 
-What was trained there for the same experiment is named, not reused.
+It names the models that were trained for the same experiment and does not reuse them.
 """
 
 import json
@@ -16,7 +16,7 @@ from jobs.session import Session
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a store whose populations lie where an earlier release put them, described as it described them."""
+    """Return a store whose populations have the folders and descriptions of an earlier release."""
     root = tmp_path_factory.mktemp("older") / "store"
     session = open_at(root)
     run_serially(session)

@@ -1,6 +1,6 @@
 """Single stages (`--only STAGE`).
 
-In their order they are a whole run, each computes its own tables only, and says what must come first.
+In order they make a whole run. Each computes only its own tables and names the stages that must come first.
 """
 
 import subprocess

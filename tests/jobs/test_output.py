@@ -1,4 +1,7 @@
-"""What a user wrote is shown as it is, and a standard stream that is closed, full or broken changes nothing but what is shown."""
+"""Users' texts are shown unchanged.
+
+A closed, full or broken standard stream changes only what is shown.
+"""
 
 import io
 import os

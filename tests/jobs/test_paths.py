@@ -1,4 +1,7 @@
-"""Paths in a config: one store opened from two folders is the same store, and what a run reads is fixed when it begins."""
+"""Paths in a config: a store opened from two folders is the same store.
+
+The inputs of a run are fixed when it begins.
+"""
 
 import contextlib
 import os
@@ -16,7 +19,10 @@ from pipeline.core.errors import DataError
 
 
 def write_experiment(folder: Path) -> Path:
-    """Write a config whose data, forget set, attribution and imported models are all named by relative paths, with the files, and return it."""
+    """Write a config with its files and return it.
+
+    Data, forget set, attribution and imported models are all named by relative paths.
+    """
     rng = np.random.default_rng(0)
     labels = np.arange(80) % 3
     inputs = (rng.normal(size=(80, 4)) + labels[:, None]).astype(np.float32)
@@ -177,8 +183,16 @@ def test_the_config_keeps_its_paths_as_they_were_written(tmp_path: Path) -> None
 def test_a_path_may_begin_with_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = write_experiment(tmp_path / "first")
     monkeypatch.setenv("HOME", str(config.parent))
-    session = open_session(str(config), ["dataset.path=~/data.npz", "forget_sets={s: {name: random, n_points: 3}}", "estimator=ridge",
-                                         "populations.heldout=null"], store=str(tmp_path / "store"))  # fmt: skip
+    session = open_session(
+        str(config),
+        [
+            "dataset.path=~/data.npz",
+            "forget_sets={s: {name: random, n_points: 3}}",
+            "estimator=ridge",
+            "populations.heldout=null",
+        ],
+        store=str(tmp_path / "store"),
+    )
     assert session.examples.n_train == 60
     with pytest.raises(DataError, match=r"nowhere/data\.npz does not exist"):
         open_session(str(config), ["dataset.path=nowhere/data.npz"], store=str(tmp_path / "store"))

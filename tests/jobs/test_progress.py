@@ -1,4 +1,4 @@
-"""What a person sees while a run works: bars on a terminal, lines elsewhere."""
+"""The progress of a run as users see it: bars on a terminal, lines elsewhere."""
 
 import io
 import re

@@ -1,6 +1,6 @@
 """Unlearners start from the models of a role, and judges compare with them.
 
-Those are planned, and what cannot be had is refused first.
+These models are planned, and missing ones are refused first.
 """
 
 from collections.abc import Callable

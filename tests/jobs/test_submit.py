@@ -1,4 +1,4 @@
-"""What `dmm submit` refuses before anything is uploaded, and what it would ship; no cluster is asked."""
+"""The refusals of `dmm submit` before any upload, and the files it would ship; no cluster is used."""
 
 import sys
 from collections.abc import Callable

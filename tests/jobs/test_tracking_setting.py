@@ -1,4 +1,4 @@
-"""A tracking address that can never work ends every command that would use it, before anything is computed."""
+"""A tracking address that can never work is an error of every command that uses it, before compute."""
 
 from pathlib import Path
 

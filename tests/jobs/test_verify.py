@@ -1,6 +1,6 @@
-"""`dmm verify --repair` beside a run that lives.
+"""`dmm verify --repair` beside a running run.
 
-What its writers are about to finish or list is theirs, what killed ones left is set aside.
+Files that its writers are about to finish or list stay; files of killed writers are moved aside.
 """
 
 import os
@@ -24,7 +24,7 @@ NAMES = (
 
 @pytest.fixture
 def beside(finished: Path) -> Path:
-    """The folder of a table of a finished store, with what a writer leaves beside it before its shard is listed."""
+    """The folder of a table of a finished store, with files of a writer whose shard is not listed yet."""
     folder = next(finished.glob("train/subset-*/*"))
     for name in NAMES:
         (folder / name).write_bytes(b"half")

@@ -1,4 +1,4 @@
-"""Looking on: counted from listings alone, by whoever sees the store, until the run is complete."""
+"""`dmm watch` counts from listings alone, on any machine that sees the store, until the run is complete."""
 
 import io
 import json

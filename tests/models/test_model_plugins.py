@@ -1,6 +1,6 @@
-"""What every model owes the rest of the pipeline.
+"""The contract of every model.
 
-A new one needs an entry in SETTINGS only if its defaults do not fit 8 x 8 images.
+A new model needs an entry in SETTINGS only if its defaults do not fit 8 x 8 images.
 """
 
 import json

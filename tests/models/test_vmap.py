@@ -1,4 +1,4 @@
-"""Every model gives the same outputs, gradients and buffers stacked as alone, in training and in evaluation."""
+"""Every model gives equal outputs, gradients and buffers, stacked or alone, in training and evaluation."""
 
 import copy
 from typing import Any

@@ -1,4 +1,4 @@
-"""Two experiments invented side by side, with numbers like real ones."""
+"""Two invented experiments side by side, with realistic numbers."""
 
 import dataclasses
 from typing import Any

@@ -1,4 +1,4 @@
-"""Invented content with numbers like real ones: digits, three forget sets, six unlearners."""
+"""Invented content with realistic numbers: digits, three forget sets, six unlearners."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

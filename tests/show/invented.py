@@ -1,4 +1,4 @@
-"""Invented attribution: points, influences, forecasts and a curve, with numbers like real ones."""
+"""Invented attribution with realistic numbers: points, influences, forecasts and a curve."""
 
 from typing import Any
 

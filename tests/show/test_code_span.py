@@ -1,4 +1,4 @@
-"""Paths in notes are shown letter by letter, whatever Markdown makes of them elsewhere."""
+"""Paths in notes are shown exactly, even if Markdown would change them elsewhere."""
 
 import pytest
 

@@ -1,4 +1,7 @@
-"""A comparison says in which experiment a method is fewest floors from retraining, shows what is missing as missing, and stands alone as a page."""
+"""A comparison names the experiment in which a method is fewest floors away from retraining.
+
+Missing results are shown as missing, and the page needs no other file.
+"""
 
 import math
 import re

@@ -1,6 +1,6 @@
-"""What the chapter shows of real data and guarantees, on invented content.
+"""The chapter on the convex study for real data and guarantees, on invented content.
 
-Curves that leave the picture, methods that were not run, numbers of any size.
+Curves may leave the picture, methods may be missing, and numbers may have any size.
 """
 
 from dataclasses import replace

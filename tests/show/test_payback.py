@@ -1,4 +1,4 @@
-"""When focused models pay is said with its figures, and honestly where they never do."""
+"""The report states with figures when focused models pay, and says so if they never do."""
 
 from pipeline.graph.result_rows import Spending
 from pipeline.results.report_content import PopulationContent

@@ -1,6 +1,6 @@
-"""Attribution on the page: what was predicted stands beside what came, in words that follow from numbers.
+"""Attribution in the report: predictions beside outcomes, in words that follow from the numbers.
 
-Whatever is missing is left out.
+Missing parts are left out.
 """
 
 import dataclasses

@@ -1,4 +1,4 @@
-"""Figures are PNGs under safe names, equal for equal content; labels in them never cover each other."""
+"""Figures are PNGs under safe names, equal for equal content; their labels never overlap."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""Numbers are written with as many digits as the measurement bears."""
+"""Numbers have as many digits as the measurement supports."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The page stands alone, says what the numbers say, and is the same bytes for the same report."""
+"""The report needs no other file, agrees with the numbers, and has the same bytes for the same content."""
 
 import dataclasses
 import re

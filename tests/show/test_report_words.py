@@ -1,4 +1,4 @@
-"""The verdict says what the numbers say, in each situation, and names nobody but by their numbers."""
+"""The verdict agrees with the numbers in each situation, and prefers no method by name."""
 
 import math
 
@@ -178,9 +178,9 @@ def test_the_summary_names_few_sets_and_counts_the_others(make_set):
         verdict(make_set({"dmm": (0.7, 0.6, 0.6)}, label="a")),
         verdict(make_set({"dmm": (9.0, 0.6, 0.6)}, label="b")),
     )
-    assert (
-        summary([won, lost])
-        == "On a, a cheap method reaches the floor of retraining; on b, the best cheap method covers only part of the way."
+    assert summary([won, lost]) == (
+        "On a, a cheap method reaches the floor of retraining; on b, the best cheap method covers only part "
+        "of the way."
     )
     assert summary([won] * 6 + [lost]).startswith("On a, a, a, a and 2 more, a cheap method reaches")
     assert summary([]) == "No forget set was judged."

@@ -1,4 +1,4 @@
-"""The figure of quality against cost draws the way of a method through its snapshots, and labels keep clear of it."""
+"""The figure of quality against cost shows a method's snapshots as a curve; labels keep clear of it."""
 
 import itertools
 import math

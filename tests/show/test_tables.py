@@ -1,4 +1,4 @@
-"""The table model: one contract over every renderer, and what its columns make of numbers."""
+"""The table model: one contract for every renderer, and the formatting of numbers in columns."""
 
 import io
 import math

@@ -1,6 +1,6 @@
 """The source `checkpoints`.
 
-One file, files by number, folders by number, oracles by forget set, and masks beside them.
+It reads one file, files by number, folders by number, oracles by forget set, and masks beside them.
 """
 
 from pathlib import Path

@@ -1,7 +1,7 @@
 """The source `easydub`.
 
-Members by number, outputs over all points in the data set's order, states by a map of keys, and what is wrong
-by name.
+It reads members by number, outputs over all points in the data set's order, and states by a map of keys.
+Errors name the wrong file or setting.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The source `klom_models`: full models as state dicts, oracles as logits of each or margins of all."""
+"""The source `klom_models`: full models as state dicts, oracles as logits of each model or margins of all."""
 
 from pathlib import Path
 
@@ -35,7 +35,11 @@ def save_margins(root: Path, below: str, logits: np.ndarray, examples: Examples)
 
 @pytest.fixture
 def logits(tmp_path: Path, examples: Examples) -> np.ndarray:
-    """Write the folder: full models with states and margins, oracles of 1 as logits of each model, of 2 as margins of all."""
+    """Write the folder, and return the logits of its models.
+
+    Full models have states and margins. The oracles of forget set 1 are logits of each model, those of 2
+    margins of all.
+    """
     models = [network(examples, number) for number in NUMBERS]
     logits = np.stack([logits_of(model, examples) for model in models])
     for number, model, outputs in zip(NUMBERS, models, logits, strict=True):

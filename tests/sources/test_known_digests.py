@@ -1,4 +1,4 @@
-"""Digests of files are found once for the same sizes and times, and what one process read another looks up."""
+"""Files of equal size and time are digested once, and other processes look up the digests."""
 
 import os
 from pathlib import Path

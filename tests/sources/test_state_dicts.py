@@ -1,6 +1,6 @@
 """Files of state dicts.
 
-Nothing but tensors is ever unpickled, and whatever is wrong is one message with its remedy.
+Only tensors are ever unpickled, and every error is one message with its remedy.
 """
 
 import pickle

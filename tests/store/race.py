@@ -1,4 +1,4 @@
-"""Many who want to be the first."""
+"""Threads that compete to create one file."""
 
 import threading
 

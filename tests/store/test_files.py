@@ -1,4 +1,4 @@
-"""Files appear whole or not at all, whatever goes wrong while they are written, and never outside the store."""
+"""Files appear whole or not at all, whatever fails during the write, and never outside the store."""
 
 import errno
 import os

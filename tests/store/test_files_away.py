@@ -1,6 +1,6 @@
-"""A folder that goes away is waited for and never mistaken for an empty one.
+"""A folder that goes away is waited for and never taken for an empty one.
 
-What waiting does not heal is said at once.
+Errors that waiting does not heal are raised at once.
 """
 
 import errno
@@ -33,7 +33,7 @@ def store(tmp_path):
 
 
 def fails(number, times):
-    """Return what an operating system call does in place of its work, `times` times, and how often it was called."""
+    """Return a wrapper that makes an operating system call fail `times` times, and the list of its calls."""
     calls = []
 
     def instead_of(call):

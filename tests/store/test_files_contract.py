@@ -1,4 +1,4 @@
-"""Whatever holds a store keeps the same promises: a folder, a folder that may vanish, an S3 server."""
+"""Every place for a store keeps the same contract: a folder, a folder that may vanish, an S3 server."""
 
 import io
 import time

@@ -1,4 +1,4 @@
-"""Storage that refuses is named with the remedy, keeps what it had, and is left without half-written files."""
+"""Storage that refuses a write gives an error with a remedy, keeps its files and no half-written ones."""
 
 import contextlib
 import errno

@@ -1,4 +1,7 @@
-"""An S3 store costs the requests and bytes that it must, publishes whole objects only, and outlives what a server and a network do."""
+"""An S3 store costs only the necessary requests and bytes, and publishes only whole objects.
+
+It survives failures of server and network.
+"""
 
 import functools
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""A large folder is listed seldom, a small one every time, and what was made here is known at once."""
+"""A large folder is listed seldom and a small one every time; shards made here are known at once."""
 
 import pytest
 

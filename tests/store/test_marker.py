@@ -1,4 +1,4 @@
-"""Whether a store can be written is found out before anything is computed, also where it was written before."""
+"""A store that cannot be written is found before anything is computed, even if it was written before."""
 
 import errno
 import os

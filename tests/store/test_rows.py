@@ -1,6 +1,6 @@
 """A unit may have several rows.
 
-Every part of a table comes back as it was written, and a header that contradicts itself is named.
+Every part of a table reads back as it was written, and the error on a contradictory header names the file.
 """
 
 import io

@@ -1,4 +1,4 @@
-"""A name that is taken for a shard's is the one that the shard is opened under.
+"""Only the exact name of a shard is taken for a shard.
 
 Lost shards keep their ranges.
 """

@@ -1,4 +1,7 @@
-"""Ranges of units: which shard serves which unit, what is missing, and how work is cut, against a model that looks at one unit at a time."""
+"""Ranges of units: the shard of each unit, missing units and the cutting of work.
+
+The reference is a model that looks at one unit at a time.
+"""
 
 import pytest
 from hypothesis import given

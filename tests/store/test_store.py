@@ -1,4 +1,4 @@
-"""Tables come back as they were written, or a bad file is named: never a wrong value."""
+"""Tables read back as they were written, or an error names the bad file; no value is ever wrong."""
 
 import json
 import os

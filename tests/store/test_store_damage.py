@@ -1,4 +1,4 @@
-"""Every damaged bit is met by an error of ours or by the right answer, and what is set aside stays."""
+"""A damaged bit leads to our own error or to the right answer, and quarantined files stay quarantined."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""What is read of overlapping shards, of one column and of unusual columns is what a reader of single rows would find."""
+"""Overlapping shards, single columns and unusual columns give the same values as a row-by-row reader."""
 
 from pathlib import Path
 

@@ -1,4 +1,7 @@
-"""A machine that does not see the store says so at once, is passed over while others can take its work, and is tried again later."""
+"""A machine that does not see the store says so at once.
+
+It is avoided while others can take its work, and is tried again later.
+"""
 
 import time
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""A tracker that remembers what it was told and fails on demand, and pages that need no store."""
+"""A tracker that records its calls and fails on demand, and pages that need no store."""
 
 import threading
 from collections.abc import Callable

@@ -1,6 +1,6 @@
-"""The walk goes on at its own pace whatever the tracker does.
+"""The walk keeps its own pace, whatever the tracker does.
 
-What the tracker missed it is shown later, and in order.
+Calls that the tracker missed are repeated later, in order.
 """
 
 import threading

@@ -1,4 +1,4 @@
-"""The note of the parent run fits into what MLflow keeps: nothing of it is cut off in the middle."""
+"""The note of the parent run fits into MLflow's limit: no part of it is cut off in the middle."""
 
 from pathlib import Path
 

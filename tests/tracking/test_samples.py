@@ -1,4 +1,7 @@
-"""Curves of a run in progress: counted right, never without bound, and a pace that is of the last seconds."""
+"""Curves of a run in progress: their counts are right, and their memory is bounded.
+
+The pace is that of the last seconds.
+"""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -1,6 +1,6 @@
-"""A real MLflow server is killed while a run is shown.
+"""A real MLflow server is killed during a run.
 
-The run goes on, and what was missed is there in the end, in the same parent run.
+The run goes on, and missed values arrive in the end in the same parent run.
 """
 
 from pathlib import Path

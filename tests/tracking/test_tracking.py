@@ -1,6 +1,6 @@
 """MLflow follows the store.
 
-Runs are found again, caught up with and ended, and a tracking failure never looks like anything else.
+Runs are found again, brought up to date and ended, and a tracking failure is reported as such.
 """
 
 import csv

@@ -1,4 +1,4 @@
-"""Addresses and names that MLflow can never work with are refused with what to write instead, before anything is computed."""
+"""Addresses and names that MLflow can never use are refused before compute, with a correct form."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A database gets its name only once it is whole."""
+"""A database gets its name only when it is complete."""
 
 from pathlib import Path
 

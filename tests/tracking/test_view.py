@@ -1,6 +1,6 @@
-"""MLflow shows what the store holds: one parent, its children, their tables.
+"""MLflow shows the content of the store: one parent run, its children and their tables.
 
-A resumed run goes on in the same runs, a grown one has its own.
+A resumed run continues in the same runs; a grown one has its own.
 """
 
 import json

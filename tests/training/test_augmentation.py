@@ -1,4 +1,4 @@
-"""Augmented images are those of an explicit loop over pixels, drawn by point, and the same stacked as looped."""
+"""Augmented images equal those of a loop over pixels, are drawn by point, and are equal stacked or looped."""
 
 import dataclasses
 
@@ -79,7 +79,10 @@ def test_stacked_members_equal_looped_ones_and_grouping_moves_no_bit(augmentatio
 
 
 class Recorder(torch.nn.Module):
-    """Keeps every image that it sees, by its first pixel, which augmentation leaves where nothing is moved."""
+    """Keeps every image that it sees, by its first pixel.
+
+    Augmentation leaves that pixel where nothing is moved.
+    """
 
     def __init__(self, seen):
         super().__init__()

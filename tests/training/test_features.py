@@ -1,4 +1,4 @@
-"""Features are what the last linear layer is given, and difficulty is the gradient that autograd finds there."""
+"""Features are the inputs of the last linear layer; difficulty is the gradient that autograd finds there."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,7 @@
-"""A streamed data set gives the same bits as a resident one in training, evaluation and unlearning, stacked and looped."""
+"""A streamed data set gives the same bits as a resident one, stacked and looped.
+
+The tests cover training, evaluation and unlearning.
+"""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Gradients agree with a plain autograd loop, whatever the model and however they are taken.
+"""Gradients agree with a plain autograd loop, for every model and every way to compute them.
 
 Projections keep inner products.
 """
@@ -44,7 +44,10 @@ def opened(settings=MODELS_TRIED[1], n_models=2):
 
 
 def autograd(build, states, model, inputs):
-    """Return logits (n, n_classes) and their Jacobian (n, n_classes, n_parameters) by one backward pass for each."""
+    """Return logits (n, n_classes) and their Jacobian (n, n_classes, n_parameters).
+
+    Each entry takes one backward pass.
+    """
     network = build().eval()
     network.load_state_dict({name: value[model] for name, value in states.items()})
     logits = network(torch.from_numpy(inputs))

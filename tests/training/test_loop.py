@@ -1,4 +1,4 @@
-"""The one loop does what a plain torch loop does, for any grouping of members, and touches nothing that it was given."""
+"""The training loop equals a plain torch loop for any grouping of members, and leaves its inputs alone."""
 
 import copy
 import dataclasses
@@ -245,7 +245,10 @@ def test_phases_follow_each_other():
 @pytest.mark.parametrize("kind", ["stacked", "looped"])
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "muon"])
 def test_alternating_phases_of_one_track_keep_their_moments(kind, optimizer):
-    """Two phases of one epoch each are two epochs of one phase, up to the order of visits, which one batch has not."""
+    """Two phases of one epoch equal one phase of two epochs, up to the order of visits.
+
+    With one batch there is no order of visits.
+    """
     build, data = builder_of(Mlp(width=8)), data_for(Mlp())
     states, settings = (
         initial_states(build, [0, 1]),

@@ -1,4 +1,4 @@
-"""Optimisers take the steps of their formulas, of torch's own, and of each member alone when many are stacked."""
+"""Optimisers take the steps of their formulas and of torch, for each member of a stack as for one alone."""
 
 import numpy as np
 import pytest

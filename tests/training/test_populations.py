@@ -1,6 +1,6 @@
-"""A member is a mask plus a seed.
+"""A member is a mask and a seed.
 
-It is the same whoever asks, in whatever range, and its mask says exactly what it has seen.
+It does not depend on the caller or the range, and its mask shows exactly what it has seen.
 """
 
 import numpy as np
@@ -89,7 +89,7 @@ def test_a_model_has_seen_exactly_the_points_of_its_mask():
 
 
 def test_training_recovers_the_planted_datamodel():
-    """One full-batch step from zero is linear in the mask, so what the loop trains must be what the formula says."""
+    """One full-batch step from zero is linear in the mask, so the loop must train what the formula says."""
     masks = member_masks("planted", range(6), n_train=40, keep_fraction=0.5, forget=None)
     one_step = recipe(
         epochs=1, batch_size=20, learning_rate=0.7, momentum=0.0, weight_decay=0.0, schedule="constant"

@@ -1,4 +1,4 @@
-"""A word on inputs of an odd scale comes before any compute; inputs that overflow in training are refused."""
+"""Inputs of an odd scale get a notice before compute; inputs that overflow in training are refused."""
 
 import dataclasses
 

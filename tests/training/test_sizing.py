@@ -1,6 +1,6 @@
-"""Sizes follow the memory that is granted.
+"""Sizes follow the granted memory.
 
-Those of small models on a usual machine are the ones there always were.
+Small models on a usual machine keep the sizes they always had.
 """
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""Image files larger than the memory that a task is granted are streamed: its peak stays within the grant."""
+"""Image files larger than the memory of a task are streamed: its peak stays within the grant."""
 
 import json
 import os

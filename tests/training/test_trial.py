@@ -1,7 +1,4 @@
-"""What a model may hold, and what training does with it.
-
-Frozen parameters stay, tied ones are trained one model at a time.
-"""
+"""The parts of a model and their training: frozen parameters stay, and tied ones are trained one by one."""
 
 import numpy as np
 import pytest

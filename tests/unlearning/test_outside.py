@@ -1,4 +1,4 @@
-"""An unlearner from outside the package, with a teacher and alternating objectives, is like any other."""
+"""An unlearner from outside the package, with a teacher and alternating objectives, works like any other."""
 
 import dataclasses
 import json

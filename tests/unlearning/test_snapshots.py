@@ -1,4 +1,4 @@
-"""Snapshots show the way and change nothing: the models end with the bits they have without them."""
+"""Snapshots show the path and change nothing: the final models have the same bits without them."""
 
 from typing import ClassVar
 

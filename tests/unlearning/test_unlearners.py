@@ -1,4 +1,4 @@
-"""What every unlearner promises, run over the whole table: a new one is tested by being in it."""
+"""The contract of every unlearner, over the whole table; a new unlearner is tested once it is in it."""
 
 import copy
 

@@ -1,4 +1,4 @@
-"""Where Ray is: what RAY_ADDRESS stands for, and whether somebody answers there.
+"""The address in RAY_ADDRESS, and the check that a Ray head answers there.
 
 Ray itself would try for minutes, in silence.
 """
@@ -21,23 +21,23 @@ from pipeline.core.errors import ConfigError, ExecutionError
 from pipeline.core.long_waits import announced
 
 LOCAL = "local"
-# Seconds in which somebody has to listen, and then to answer; a head that is starting does both sooner.
+# Seconds to wait for a listener, and then for its answer; a starting head does both sooner.
 LISTEN_SECONDS, _ANSWER_SECONDS = 4.0, 20.0
 PAUSE = 0.5
 _REMEDY = (
     "start that cluster, correct RAY_ADDRESS, or unset it to use Ray on this machine alone; `--executor "
     "serial` needs no Ray"
 )
-# What a name of a Unix socket may have, in bytes, and what Ray puts behind the temporary folder.
+# The most bytes in the path of a Unix socket, and what Ray appends to the temporary folder.
 LONGEST_SOCKET = 107
 SOCKET = "ray/session_2026-01-01_00-00-00_000000_{process}/sockets/plasma_store"
 ANSWERS = (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
 
 
 def wanted_address() -> str:
-    """Return what RAY_ADDRESS says, `local` where it says nothing.
+    """Return the value of RAY_ADDRESS, or `local` if it has none.
 
-    Variables of Ray that are empty are unset, as Ray takes them at their word.
+    Empty variables of Ray are removed from the environment, because Ray would take the empty value literally.
     """
     for name in ("RAY_ADDRESS", "RAY_TMPDIR", "TMPDIR"):
         if not os.environ.get(name, "-").strip():
@@ -48,7 +48,7 @@ def wanted_address() -> str:
 def check_answers(address: str) -> None:
     """Raise an error with a remedy, within seconds, unless a Ray head answers at address.
 
-    ConfigError if it is no address.
+    The error is a ConfigError if address is no address, else an ExecutionError.
     """
     host, port = _place(address)
     where = f"Ray at {address!r}" + ("" if f"{host}:{port}" in address else f" ({host}:{port})")
@@ -59,9 +59,9 @@ def check_answers(address: str) -> None:
 
 
 def check_temporary_folder() -> None:
-    """Raise ConfigError unless Ray can be started in its temporary folder.
+    """Raise ConfigError unless Ray can start in its temporary folder.
 
-    One that can be written, with a path short enough for its sockets.
+    The folder must be writable, and its path must be short enough for Ray's sockets.
     """
     folder = Path(get_default_system_temp_dir())
     named = next(
@@ -71,7 +71,7 @@ def check_temporary_folder() -> None:
     begins = f"Ray's temporary folder cannot be used: {named}"
     if not folder.is_absolute():
         raise ConfigError(f"{begins}, which is relative; set RAY_TMPDIR to an absolute path")
-    # Ray makes the folder itself where its parent can be written.
+    # Ray creates the folder itself if its parent can be written.
     there = next(path for path in (folder, *folder.parents) if path.exists())
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         raise ConfigError(f"{begins}, and {there} cannot be written; set RAY_TMPDIR to a folder that can be")
@@ -119,9 +119,9 @@ def _await_listener(where: str, host: str, port: int) -> None:
 
 
 def _await_answer(where: str, target: str, *, is_client: bool) -> None:
-    """Wait for any answer of a Ray head, be it a refusal: Ray itself then says why.
+    """Wait for any answer of a Ray head, even a refusal: Ray itself then reports the reason.
 
-    A server of Ray's client knows no such question, and says so.
+    A server for Ray's client does not know this request and answers UNIMPLEMENTED.
     """
     deadline, channel = (
         time.monotonic() + _ANSWER_SECONDS,

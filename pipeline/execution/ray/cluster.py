@@ -1,7 +1,4 @@
-"""The Ray cluster that tasks run on.
-
-Joining it, seeing which machines it has, and noticing that it is gone.
-"""
+"""The Ray cluster that runs tasks: joining it, listing its machines, and noticing that it is gone."""
 
 import contextlib
 import os
@@ -13,8 +10,8 @@ from typing import Any
 
 from pipeline.execution.ray_environment import auth_mode
 
-# Ray reads these when it is imported. What is started here needs no token; who joins a cluster uses the one
-# at hand.
+# Ray reads these variables on import. A Ray that is started here needs no token; a process that joins a
+# cluster uses the token it has.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault(
     "RAY_AUTH_MODE", auth_mode() if (os.environ.get("RAY_ADDRESS") or "local") != "local" else "disabled"
@@ -31,21 +28,20 @@ from pipeline.execution.ray.address import LOCAL, check_answers, check_temporary
 
 OBJECT_STORE_BYTES = 512 << 20
 _LOOK_SECONDS = 1.0
-# A head that restarts is back sooner; Ray itself ends the process after 60 s, with a dump in place of a word.
+# A restarting head is back sooner. Ray itself ends the process after 60 s, with a dump instead of a message.
 GONE_SECONDS = 30.0
-# Seconds after which unmet needs are worth a word. An autoscaler takes minutes to bring a machine, and until
-# then all is well.
+# Seconds after which unmet needs are reported. An autoscaler takes minutes to add a machine, and until then
+# nothing is wrong.
 CLUSTER_SAID_AFTER = 4.0
-# Ray's own label of every node; by it tasks are kept from nodes that do not see the store.
+# Ray's own label of every node; it keeps tasks away from nodes that do not see the store.
 NODE_LABEL = "ray.io/node-id"
 
 
 def connect(n_cpus: int | None = None) -> None:
     """Join the cluster at RAY_ADDRESS, or start Ray on this machine.
 
-    Does nothing if this process is connected already.
-
-    Raises ConfigError or ExecutionError, within seconds, where neither can be done.
+    Does nothing if this process is connected already. Raises ConfigError or ExecutionError, within seconds,
+    if neither works.
     """
     if ray.is_initialized():
         return
@@ -75,15 +71,15 @@ def connect(n_cpus: int | None = None) -> None:
             f"Ray at {address!r} cannot be reached ({error}); check RAY_ADDRESS, or use --executor serial"
         ) from error
     finally:
-        # Ray's own handler of SIGTERM aborts the process with a dump; whoever set one before wants to end in
-        # order.
+        # Ray's own handler of SIGTERM aborts the process with a dump; a handler that was set before ends it
+        # in order, so it is set again.
         if threading.current_thread() is threading.main_thread():
             for number, handler in before.items():
                 signal.signal(number, handler)
 
 
 def busy_notice() -> str:
-    """Return what to say when a run begins on a cluster whose CPUs others use, empty where all are free."""
+    """Return a notice that others use CPUs of the cluster, or an empty text if all CPUs are free."""
     total, free = (
         resources.get("CPU", 0.0) for resources in (ray.cluster_resources(), ray.available_resources())
     )
@@ -96,13 +92,13 @@ def busy_notice() -> str:
 
 
 class Lookout:
-    """The machines of the cluster, as a thread of its own last saw them.
+    """The machines of the cluster, as its background thread last saw them.
 
-    Whoever asks a head that is gone waits for ever.
+    A direct request to a head that is gone waits for ever.
     """
 
     def __init__(self) -> None:
-        # Through ray:// this process is on none of them.
+        # Through ray:// this process runs on no machine of the cluster.
         self._own = None if ray.util.client.ray.is_connected() else ray.get_runtime_context().get_node_id()
         self._nodes, self._seen = ray.nodes(), time.monotonic()
         self._over = threading.Event()
@@ -123,7 +119,7 @@ class Lookout:
 
     @property
     def answers(self) -> bool:
-        """Whether the head answered a moment ago."""
+        """Whether the head answered in the last GONE_SECONDS seconds."""
         return time.monotonic() - self._seen <= GONE_SECONDS
 
     def close(self) -> None:
@@ -132,16 +128,14 @@ class Lookout:
 
     def _look(self) -> None:
         while not self._over.wait(_LOOK_SECONDS):
-            # One failure is no end, such as while the head restarts: silence says when it is gone.
+            # A single failure, such as during a restart of the head, is ignored: only a long silence shows
+            # that it is gone.
             with contextlib.suppress(ray.exceptions.RayError, ConnectionError, RuntimeError):
                 self._nodes, self._seen = ray.nodes(), time.monotonic()
 
 
 class ConnectionPatience:
-    """How long needs that no living machine meets are waited for.
-
-    Ray itself would wait for ever, in silence.
-    """
+    """Limits the wait for needs that no living machine meets; Ray itself would wait for ever, in silence."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
@@ -149,9 +143,9 @@ class ConnectionPatience:
         self.notice = ""
 
     def hopeless(self, needs: Collection[Need], machines: list[dict[str, float]]) -> dict[Need, str]:
-        """Return the error of each of these needs that is to be given up.
+        """Return an error for each of these needs that is given up.
 
-        None unless it was unmet at every look for so many seconds.
+        A need is given up if it was unmet at every check for `seconds`.
         """
         now, before = time.monotonic(), self._unmet_since
         unmet = self._unmet_since = {
@@ -184,7 +178,7 @@ class ConnectionPatience:
 
 
 def gone(reason: str) -> ExecutionError:
-    """Return the error of a cluster that will not bring anything back."""
+    """Return the error for a cluster that is gone."""
     return ExecutionError(
         f"the Ray cluster is gone: {reason}. Everything finished is kept; start the cluster and run the same "
         "command again"
@@ -202,9 +196,9 @@ def _wanted(need: Need) -> dict[str, float]:
 
 
 def machine_of(node: Mapping[str, Any]) -> dict[str, float]:
-    """Return what a node as Ray lists it offers, by name.
+    """Return what a node, as Ray lists it, offers by name.
 
-    Its resources, and 1 for each of its labels, as `label:NAME=VALUE`.
+    It holds the node's resources, and 1 for each of its labels, as `label:NAME=VALUE`.
     """
     return {
         **node["Resources"],
@@ -213,7 +207,7 @@ def machine_of(node: Mapping[str, Any]) -> dict[str, float]:
 
 
 def has_labels(need: Need, machine: Mapping[str, float]) -> bool:
-    """Return whether a machine has the labels that need selects, as Ray itself decides."""
+    """Return whether a machine has the labels that need selects, by Ray's own rules."""
     for name, selector in need.labels:
         values = selector.removeprefix("!").removeprefix("in(").removesuffix(")").replace(" ", "").split(",")
         if any(f"label:{name}={value}" in machine for value in values) is selector.startswith("!"):

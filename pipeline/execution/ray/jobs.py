@@ -1,6 +1,6 @@
-"""Ray's job server as a client sees it: hand over a job, follow its log to the end.
+"""A client of Ray's job server: it submits a job and follows the log to the end.
 
-Every refusal and silence is an error with a remedy.
+Every refusal and every silence becomes an error with a remedy.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from typing import Any
 
 from pipeline.execution.ray_environment import auth_mode
 
-# Ray reads these when it is imported.
+# Ray reads these variables on import.
 os.environ.setdefault("RAY_AUTH_MODE", auth_mode())
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
@@ -28,13 +28,13 @@ from pipeline.core.errors import ConfigError, ExecutionError
 from pipeline.core.long_waits import SAID_AFTER, announced, warn
 
 _ANSWER_SECONDS = 5.0
-# A head that is busy takes its time over a job; an upload only has to go on.
+# A busy head may be slow to accept a job. An upload may take longer, as long as it goes on.
 REQUEST_SECONDS = 30.0
-# How long a head that stays silent is asked again while a log is followed.
+# Seconds for which a silent head is asked again while a log is followed.
 SILENCE_SECONDS = 60.0
 RETRY_SECONDS = 1.0
 ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
-# They tell a user of every file package, in the words of a log.
+# These loggers report every packaged file to the user, in the format of a log.
 LOUD = (
     "ray.dashboard.modules.dashboard_sdk",
     "ray.dashboard.modules.job.sdk",
@@ -46,11 +46,11 @@ LARGEST_BYTES = GCS_STORAGE_MAX_SIZE
 def shipped_files(folder: Path) -> list[Path]:
     """Return the files of folder that Ray ships, relative to it.
 
-    All but those that .rayignore, .gitignore and Ray itself leave out.
+    Files that .rayignore, .gitignore or Ray itself exclude are left out.
     """
     found: list[Path] = []
     root = folder.resolve()
-    # Ray's own walk, private as it is: any other would sooner or later disagree with what is uploaded.
+    # This is Ray's own walk, although it is private: any other would sooner or later differ from the upload.
     _dir_travel(
         root, [_get_excludes(root, get_runtime_env_default_excludes())], found.append, include_gitignore=True
     )
@@ -58,7 +58,7 @@ def shipped_files(folder: Path) -> list[Path]:
 
 
 class Client(JobSubmissionClient):
-    """Ray's client, whose requests would otherwise wait for ever for a head that is silent."""
+    """Ray's client with a timeout; without it a request waits for ever for a silent head."""
 
     def _do_request(self, method: str, endpoint: str, **options: Any) -> Any:
         with announced(f"waiting for {self._address} to answer, for {REQUEST_SECONDS:.0f} s at most"):
@@ -66,17 +66,21 @@ class Client(JobSubmissionClient):
 
 
 class JobServer:
-    """The job server of one cluster; `address` is that of the head's dashboard, http://HOST:8265."""
+    """The job server of one cluster; `address` is the head's dashboard, http://HOST:8265."""
 
     def __init__(self, address: str) -> None:
-        """Connect; raises ConfigError if the address is none, ExecutionError within seconds if nobody answers or the token is refused."""
+        """Connect to the job server.
+
+        Raises ConfigError if the address is none, and ExecutionError, within seconds, if nobody answers or
+        the token is refused.
+        """
         if not address.startswith(("http://", "https://")):
             raise ConfigError(
                 f"--address {address!r}: expected that of the head's dashboard, such as http://HEAD:8265"
             )
         self.address = address.rstrip("/")
         asyncio.run(_ask(self.address))
-        # Ray prefers what the environment names to what it is given; the user's word counts here.
+        # Ray prefers this variable to its argument, so it is set to the user's address.
         os.environ["RAY_API_SERVER_ADDRESS"] = self.address
         for name in LOUD:
             logging.getLogger(name).setLevel(logging.WARNING)
@@ -92,9 +96,10 @@ class JobServer:
         needs: Mapping[str, Any],
         variables: Mapping[str, str],
     ) -> None:
-        """Upload working_dir, unless it is there already, and start the entry point with these variables in its environment, which all can read.
+        """Upload working_dir, unless it is there already, and start the entry point.
 
-        needs are what the entry point itself asks of the cluster.
+        variables are set in the environment of the entry point; everybody can read them. needs are the
+        resources that the entry point itself asks of the cluster.
         """
         environment: dict[str, Any] = {"env_vars": dict(variables)} | (
             {} if working_dir is None else {"working_dir": working_dir}
@@ -111,9 +116,9 @@ class JobServer:
         )
 
     def follow(self, job_id: str, write: Callable[[str], None]) -> JobDetails:
-        """Hand the job's log to write as it grows and return how the job ended.
+        """Pass the job's log to write as it grows, and return how the job ended.
 
-        A log connection that drops is opened again and goes on where it was. Raises ExecutionError if the
+        A log connection that drops is opened again and continues where it was. Raises ExecutionError if the
         head stays silent for a minute.
         """
         seen, heard, is_said = 0, time.monotonic(), False
@@ -121,7 +126,7 @@ class JobServer:
             try:
                 details = self._client.get_job_info(job_id)
                 heard, is_said = time.monotonic(), False
-                # Asked before the log is read, so that what is read last is the whole log.
+                # The status is read before the log, so that the last read of the log is complete.
                 seen = asyncio.run(self._copy(job_id, seen, write))
                 if details.status in ENDED:
                     return details
@@ -145,18 +150,18 @@ class JobServer:
     async def _copy(self, job_id: str, seen: int, write: Callable[[str], None]) -> int:
         """Write the log from character seen on until the connection ends.
 
-        Return how much of it was seen then.
+        Return how many characters were seen by then.
         """
         position = 0
         try:
             async for lines in self._client.tail_job_logs(job_id):
-                # A log is always sent from its beginning.
+                # Ray always sends a log from its beginning.
                 new = lines[max(0, seen - position) :]
                 position += len(lines)
                 if new:
                     write(new)
         except (RuntimeError, OSError, aiohttp.ClientError):
-            # How the job fares is asked next; if nobody answers then, the head is gone.
+            # The caller asks for the job's status next; if nobody answers then, the head is gone.
             await asyncio.sleep(RETRY_SECONDS)
         return max(seen, position)
 
@@ -179,7 +184,7 @@ class JobServer:
 
 
 async def _ask(address: str) -> None:
-    """Raise ExecutionError unless somebody answers at address, be it with a refusal.
+    """Raise ExecutionError unless a server answers at address, even with a refusal.
 
     Ray's client itself would wait for minutes.
     """

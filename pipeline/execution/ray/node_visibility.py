@@ -1,6 +1,6 @@
 """The nodes of a Ray cluster that do not see the store.
 
-Named to the driver, and passed over while others can take the work.
+The driver reports them, and avoids them while other nodes can take the work.
 """
 
 import time
@@ -12,20 +12,23 @@ from pipeline.core.resources import Need
 from pipeline.execution.executor import Outcome
 from pipeline.execution.ray.cluster import NODE_LABEL, offer_fits
 
-# Seconds after which a node is tried again: its mount may have been repaired, and if not, that costs it one
+# Seconds after which a node is tried again: its mount may have been repaired. If not, the try costs one
 # shard's wait.
 PASSED_OVER = 600.0
 
 
 @dataclass
 class Blind:
-    """Nodes that said they do not see the store, until when each is passed over, and what it said."""
+    """Nodes that do not see the store: until when each is avoided, and its message."""
 
     nodes: dict[str, tuple[float, str]] = field(default_factory=dict)
     since: float | None = None
 
     def note(self, outcome: Outcome[Any]) -> None:
-        """Remember where an outcome comes from if the store is not seen there, and since when no task has come to its end."""
+        """Record the node of an outcome if it does not see the store.
+
+        since is set at the first such outcome and reset when a task finishes.
+        """
         if outcome.error is None:
             self.since = None
         if outcome.fault == "unseen" and outcome.node:
@@ -34,9 +37,9 @@ class Blind:
             self.nodes[outcome.node] = (time.monotonic() + PASSED_OVER, str(outcome.error).partition(": ")[2])
 
     def around(self, need: Need, machines: Callable[[], list[dict[str, float]]]) -> Need:
-        """Return need as one that these nodes do not meet, if any of the cluster's machines still does.
+        """Return need with a label that excludes these nodes, if another machine of the cluster meets it.
 
-        Else need as it is: a mount may come back.
+        Otherwise return need as it is: a mount may come back.
         """
         self._forget()
         if not self.nodes or any(name == NODE_LABEL for name, _ in need.labels):
@@ -47,7 +50,7 @@ class Blind:
     def hopeless(
         self, needs: Collection[Need], machines: list[dict[str, float]], seconds: float
     ) -> dict[Need, str]:
-        """Return the error of each of these needs that only blind nodes meet, once nothing has come to its end for so many seconds."""
+        """Return an error for each need that only blind nodes meet, if no task has finished for `seconds`."""
         if self.since is None or time.monotonic() - self.since < seconds or not self.notice:
             return {}
         bound = {need for need in needs if any(name == NODE_LABEL for name, _ in need.labels)}
@@ -56,7 +59,7 @@ class Blind:
 
     @property
     def notice(self) -> str:
-        """What the last of them said; empty if there are none."""
+        """The message of the node noted last; empty if there are none."""
         self._forget()
         return list(self.nodes.values())[-1][1] if self.nodes else ""
 

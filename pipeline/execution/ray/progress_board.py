@@ -1,9 +1,7 @@
-"""How tasks on Ray tell how far they are.
+"""Progress of tasks on Ray: a small actor that workers write to and the driver reads; neither waits.
 
-A small actor that workers write to and the driver reads, neither of them waiting.
-
-The actor starts when tasks have run for a few seconds, so short runs never pay for it. A worker sends from a
-thread of its own, at most every few seconds; what cannot be sent is left out.
+The actor starts when tasks have run for a few seconds, so short runs do not pay for it. A worker sends from a
+thread of its own, at most every few seconds; a message that cannot be sent is dropped.
 """
 
 import threading
@@ -16,31 +14,31 @@ import ray
 
 # Seconds between two messages of a task, and before its first one.
 _INTERVAL = 2.0
-# Seconds that a task must be out before the board is started.
+# Seconds that a task must have run before the board is started.
 WORTH_A_BOARD = 5.0
-# Seconds after which a share that was not renewed is forgotten.
+# Seconds after which a share without an update is dropped.
 FORGOTTEN = 60.0
 
 
 class Board:
-    """The shares that running tasks told last, by the number of the task."""
+    """The share that each running task reported last, by the number of the task."""
 
     def __init__(self) -> None:
         self._shares: dict[int, tuple[float, float]] = {}
 
     def write(self, number: int, share: float) -> None:
-        """Keep the share of a task."""
+        """Store the share of a task."""
         self._shares[number] = (share, time.monotonic())
 
     def read(self) -> dict[int, float]:
-        """Return the shares told of late."""
+        """Return the shares reported recently."""
         oldest = time.monotonic() - FORGOTTEN
         self._shares = {number: told for number, told in self._shares.items() if told[1] >= oldest}
         return {number: share for number, (share, _) in self._shares.items()}
 
 
 class BoardReader:
-    """The driver's side: starts the board once it is worth it, and holds what it last said."""
+    """The driver's side: it starts the board when tasks run long enough, and holds its last answer."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -51,13 +49,13 @@ class BoardReader:
         self.shares: Mapping[int, float] = {}
 
     def update(self, longest_seconds: float) -> None:
-        """Take in an answer that has come, and ask again.
+        """Take an answer that has arrived, and ask again.
 
-        Longest_seconds is how long the oldest task has been out.
+        longest_seconds is how long the oldest task has run.
         """
         if self._is_broken or longest_seconds < WORTH_A_BOARD:
             return
-        # Progress is for show. Whatever is wrong with the board, the run goes on without it.
+        # Progress is only shown. If the board fails, the run goes on without it.
         try:
             self._ask()
         except ray.exceptions.RayError:
@@ -80,7 +78,10 @@ class BoardReader:
 
 
 class Teller:
-    """The worker's side: called with shares, it sends the latest of them from a thread that starts with the first."""
+    """The worker's side: it is called with shares and sends the latest one from a thread of its own.
+
+    The thread starts with the first share that comes after a few seconds.
+    """
 
     def __init__(self, name: str, number: int) -> None:
         self._name, self._number = name, number
@@ -90,7 +91,7 @@ class Teller:
         self._thread: threading.Thread | None = None
 
     def __call__(self, share: float) -> None:
-        """Take notice of the share that is done; never waits."""
+        """Store the share that is done; never blocks."""
         self._share = share
         if self._thread is None and time.monotonic() - self._begun >= _INTERVAL:
             self._thread = threading.Thread(target=self._send, daemon=True)

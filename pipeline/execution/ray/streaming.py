@@ -1,10 +1,8 @@
-"""Executor on Ray that streams.
+"""An executor on Ray that runs many similar tasks as one Ray Data pipeline.
 
-Many tasks alike run as one Ray Data pipeline, and each machine holds what they have in common once.
-
-The pipeline maps plain functions over the numbers of the tasks; a pool of actors on all CPUs would hang
-(ray#44687). It is driven by a task of its own, so that this process neither imports Ray Data nor waits for
-it. What comes back of a task is a small row; what it computed, it wrote.
+Each machine holds the data that these tasks share once. The pipeline maps plain functions over the numbers of
+the tasks; a pool of actors on all CPUs would hang (ray#44687). A separate task drives the pipeline, so this
+process neither imports Ray Data nor waits for it. A task returns a small row; it writes its result itself.
 """
 
 import json
@@ -19,15 +17,15 @@ from pipeline.execution.executor import Executor, Outcome
 from pipeline.execution.ray.cluster import ConnectionPatience
 from pipeline.execution.ray.tasks import RayExecutor, fault_of_loss, options_of, run_task, said
 
-import ray  # isort: skip  (after ray_cluster, which sets what it reads when it is imported)
+import ray  # isort: skip  (after cluster.py, which sets the variables that Ray reads on import)
 
 T = TypeVar("T")
 
-# A first pipeline takes 3.5 s to start; with 4,000 models, a block that need not read the factor again saves
+# A first pipeline takes 3.5 s to start. With 4,000 models, a block that need not read the factor again saves
 # .2 s.
 FEWEST = 32
-# Within a pipeline Ray Data goes on by itself after a loss; what is lost more often comes back, and is tried
-# again alone.
+# Within a pipeline Ray Data goes on by itself after a loss. A task that is lost more often comes back and is
+# tried again alone.
 MAX_RETRIES = 3
 
 
@@ -35,7 +33,8 @@ MAX_RETRIES = 3
 class Stream(Generic[T]):
     """Tasks in one pipeline.
 
-    Those not handed back yet by number, where its rows come from, how often it was started, and how it broke.
+    tasks: those that have not come back, by number. rows: the generator of its results. n_starts: how often
+    the pipeline was started. error: how it broke.
     """
 
     tasks: dict[int, T]
@@ -47,10 +46,11 @@ class Stream(Generic[T]):
 
 
 class StreamingExecutor(Executor[T]):
-    """Runs function(task, shared, device, common) on Ray, common being what prepare(task, shared, device) returned; its results are JSON-ready.
+    """Runs function(task, shared, device, common) on Ray; its results are JSON-ready.
 
-    Tasks of which `stream` names the same thing are alike and go through one pipeline, if `fewest` or more
-    are submitted between two waits. All others are Ray tasks and run function(task, shared, device).
+    common is the result of prepare(task, shared, device). Tasks with the same value of `stream`, other than
+    None, are similar and go through one pipeline if `fewest` or more are submitted between two waits. All
+    others are Ray tasks and run function(task, shared, device).
     """
 
     def __init__(
@@ -69,8 +69,9 @@ class StreamingExecutor(Executor[T]):
         self._gathered: dict[Hashable, list[tuple[T, Need]]] = {}
         self._streams: list[Stream[T]] = []
 
+    @override
     def has_room(self) -> bool:
-        """See Executor. What is streamed takes no room: Ray Data itself holds it back."""
+        """Return whether there is room for a task; streamed tasks take none, as Ray Data holds them back."""
         return self._single.has_room()
 
     @override
@@ -108,12 +109,14 @@ class StreamingExecutor(Executor[T]):
             + sum(len(stream.tasks) for stream in self._streams)
         )
 
+    @override
     def under_way(self) -> Sequence[tuple[T, float]]:
-        """See Executor. Blocks of streams are short and tell nothing."""
+        """Return the progress of single tasks; blocks of streams are short and report nothing."""
         return self._single.under_way()
 
+    @override
     def listen(self, changed: Callable[[], None]) -> None:
-        """See Executor. `submit` returns at once here."""
+        """Do nothing: `submit` returns at once."""
 
     @override
     def close(self) -> None:
@@ -136,18 +139,18 @@ class StreamingExecutor(Executor[T]):
         self._streams.append(Stream(numbered, need, common, self._rows(numbered, need, common)))
 
     def _rows(self, tasks: dict[int, T], need: Need, common: "ray.ObjectRef") -> "ray.ObjectRefGenerator":
-        """Start a pipeline over tasks and return what yields its rows.
+        """Start a pipeline over tasks and return the generator of its rows.
 
-        It asks for no CPU, lest it wait for itself where there is one.
+        The task that drives it asks for no CPU; on a machine with one CPU it would wait for itself.
         """
-        # Ray wants to see the `yield`, which what checks types in the tests hides.
+        # Ray must see the `yield`, which the type checks of the tests would hide.
         drive = ray.remote(num_cpus=0, max_retries=0, num_returns="streaming")(
             lambda *given: (yield from _drive(*given))
         )
         return drive.remote(self._function, tasks, need, {"shared": self._single.shared, "common": common})
 
     def _drain(self, stream: Stream[T], seconds: float) -> Iterator[Outcome[T]]:
-        """Yield the outcomes that have come."""
+        """Yield the outcomes that have arrived."""
         while stream.tasks and ray.wait([stream.rows], timeout=seconds)[0]:
             seconds = 0.0
             try:
@@ -173,9 +176,10 @@ class StreamingExecutor(Executor[T]):
         return outcome
 
     def _ended(self, stream: Stream[T]) -> list[Outcome[T]]:
-        """Return what became of tasks that a pipeline ended without.
+        """Return the outcomes of tasks without a row after their pipeline has ended.
 
-        Nothing yet if its driver was lost, as it then goes on with them.
+        If the driver of the pipeline was lost, it is started again for these tasks, and there are no outcomes
+        yet.
         """
         if stream.error is not None and stream.n_starts <= MAX_RETRIES:
             stream.rows, stream.n_starts, stream.error = (
@@ -217,7 +221,7 @@ class StreamingExecutor(Executor[T]):
 def _drive(
     function: Callable[..., Any], tasks: dict[int, T], need: Need, held: dict[str, "ray.ObjectRef"]
 ) -> Iterator[dict[str, Any]]:
-    """Yield one row for each task, as they are done: its number, and its result, error and trace as text."""
+    """Yield one row for each finished task: its number, and its result, error and trace as text."""
     import ray.data
 
     def compute(row: dict[str, Any]) -> dict[str, Any]:
@@ -242,7 +246,7 @@ def _drive(
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
-    # A task whose worker is lost again and again costs the others nothing; Ray Data itself would retry it for
+    # A task whose worker is lost again and again costs the others nothing. Ray Data itself would retry it for
     # ever.
     context.max_errored_blocks = -1
     numbers = ray.data.from_items([{"number": number} for number in tasks], override_num_blocks=len(tasks))

@@ -1,7 +1,8 @@
-"""Executor on Ray: one task a shard, a bounded window of them in flight, the data put into the object store once.
+"""An executor on Ray that runs one task for each shard.
 
-Ray retries nothing here: it would count a machine that was preempted and a process that crashed alike. What
-is lost comes back as an outcome that says which it was, and the walk decides.
+A bounded number of tasks is in flight, and the shared data is put into the object store once. Ray retries
+nothing here: it would count a preempted machine and a crashed process alike. A lost task comes back as an
+outcome with the fault class, and the walk decides.
 """
 
 import itertools
@@ -22,11 +23,11 @@ from pipeline.execution.ray.node_visibility import Blind
 
 from pipeline.execution.ray.progress_board import BoardReader, Teller  # isort: skip  (these import Ray too)
 
-import ray  # isort: skip  (after ray_cluster, which sets what it reads when it is imported)
+import ray  # isort: skip  (after cluster.py, which sets the variables that Ray reads on import)
 
 T = TypeVar("T")
 
-# A few shards queued behind those that run keep workers busy; more would only pile up in the driver.
+# A few queued shards keep the workers busy; more would only pile up in the driver.
 WINDOW_PER_CPU = 2
 FEWEST_IN_FLIGHT = 8
 
@@ -34,7 +35,7 @@ FEWEST_IN_FLIGHT = 8
 class RayExecutor(Executor[T]):
     """Runs function(task, shared, device) as Ray tasks.
 
-    A task whose resources never come is an error, not silence.
+    A task whose resources never become available ends with an error instead of a silent wait.
     """
 
     def __init__(
@@ -45,14 +46,14 @@ class RayExecutor(Executor[T]):
         self.lookout, self._patience = Lookout(), ConnectionPatience(stall_seconds)
         self.blind = Blind()
         self._tasks: dict[ray.ObjectRef, tuple[T, Need]] = {}
-        # The number under which each task tells how far it is, and when it was handed over; in the order of
-        # handing over.
+        # The number under which each task reports its progress, and when it was submitted; in the order of
+        # submission.
         self._numbers: dict[ray.ObjectRef, tuple[int, float]] = {}
         self._channel, self._count = f"dmm-progress-{uuid.uuid4().hex}", itertools.count()
         self._reader = BoardReader(self._channel)
         self._runs: dict[Need, Any] = {}
         self._window = FEWEST_IN_FLIGHT
-        # Said until the first task comes back.
+        # Shown until the first task comes back.
         self._busy = busy_notice()
 
     @override
@@ -62,8 +63,8 @@ class RayExecutor(Executor[T]):
     @override
     def submit(self, task: T, need: Need) -> None:
         need = self.blind.around(need, self.lookout.machines)
-        # Made once for each need: Ray sends a function to the head each time that it is wrapped, and keeps
-        # them all.
+        # Wrapped once for each need: Ray sends a function to the head each time it is wrapped, and keeps
+        # every copy.
         if need not in self._runs:
             self._runs[need] = ray.remote(**options_of(need, retries=0))(run_task)
         number = next(self._count)
@@ -73,7 +74,7 @@ class RayExecutor(Executor[T]):
     @override
     def wait(self, seconds: float) -> list[Outcome[T]]:
         machines = self.lookout.machines()
-        # A cluster may grow while a run goes on, or have no workers yet when it begins.
+        # A cluster may grow during a run, or have no workers yet when the run begins.
         self._window = max(
             FEWEST_IN_FLIGHT, int(WINDOW_PER_CPU * sum(machine.get("CPU", 0.0) for machine in machines))
         )
@@ -104,8 +105,9 @@ class RayExecutor(Executor[T]):
             if number in shares
         ]
 
+    @override
     def listen(self, changed: Callable[[], None]) -> None:
-        """See Executor. `submit` returns at once here."""
+        """Do nothing: `submit` returns at once."""
 
     @override
     def close(self) -> None:
@@ -143,7 +145,7 @@ class RayExecutor(Executor[T]):
 
 
 def options_of(need: Need, *, retries: int) -> dict[str, Any]:
-    """Return a need as Ray spells it, for something that Ray itself retries so often when its worker is lost."""
+    """Return need as Ray's options; Ray itself retries a task `retries` times if its worker is lost."""
     options: dict[str, Any] = {"num_cpus": need.num_cpus, "num_gpus": need.num_gpus, "max_retries": retries}
     if need.memory_bytes is not None:
         options["memory"] = need.memory_bytes
@@ -157,12 +159,12 @@ def options_of(need: Need, *, retries: int) -> dict[str, Any]:
 def run_task(
     function: Callable[[T, Any, str], Any], task: T, shared: Any, channel: tuple[str, int] | None = None
 ) -> Outcome[None]:
-    """Return the outcome of function(task, shared, device) and the node that it comes from, the device being the one that Ray lends to this task.
+    """Return the outcome of function(task, shared, device), with the node that it comes from.
 
-    The task itself does not travel back. channel is the name of the board and the number under which it tells
-    how far it is.
+    device is the one that Ray lends to this task. The task itself does not travel back. channel is the name
+    of the progress board and the number under which the task reports its progress.
     """
-    # A task with num_gpus=0 sees the node's GPUs all the same, so torch must not be asked.
+    # A task with num_gpus=0 still sees the node's GPUs, so Ray is asked and not torch.
     device = "cuda:0" if ray.get_gpu_ids() else "cpu"
     teller = None if channel is None else Teller(*channel)
     with nullcontext() if teller is None else reports_to(teller):
@@ -173,9 +175,9 @@ def run_task(
 
 
 def lost(task: T, error: ray.exceptions.RayError) -> Outcome[T]:
-    """Return the outcome of a task that Ray could not bring to its end.
+    """Return the outcome of a task that Ray could not finish.
 
-    Raises ExecutionError if it can bring none.
+    Raises ExecutionError if this machine has left the cluster, because then no task can finish.
     """
     if isinstance(error, ray.exceptions.LocalRayletDiedError):
         raise gone("the machine that this command runs on has left it") from error
@@ -185,7 +187,7 @@ def lost(task: T, error: ray.exceptions.RayError) -> Outcome[T]:
 def fault_of_loss(error: ray.exceptions.RayError) -> Fault:
     """Return the fault class of a task that Ray did not finish.
 
-    Ray tells a lost worker, a lost machine and a kill for want of memory apart.
+    Ray distinguishes a lost worker, a lost machine and a kill for lack of memory.
     """
     if isinstance(error, ray.exceptions.OutOfMemoryError):
         return "memory"
@@ -195,6 +197,6 @@ def fault_of_loss(error: ray.exceptions.RayError) -> Fault:
 
 
 def said(error: ray.exceptions.RayError) -> str:
-    """Return what Ray says of an error, in one line."""
+    """Return Ray's message of an error, in one line."""
     reason = str(error).strip().splitlines()
     return f"{type(error).__name__}: {reason[0] if reason else 'lost'}"

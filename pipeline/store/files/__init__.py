@@ -1,4 +1,4 @@
-"""Bytes by path, the one door to storage: folders and object stores look alike behind it."""
+"""The only access to storage: files by path, with folders and object stores behind one interface."""
 
 import os
 import re
@@ -22,22 +22,22 @@ __all__ = [
     "patience_seconds",
 ]
 
-# Bytes of one name in a path, on every common file system.
+# The most bytes in one name of a path, on every common file system.
 _LONGEST_NAME = 255
 PATIENCE_VARIABLE = "DMM_STORE_PATIENCE"
 
 
 def open_files(uri: str, *, mark: str | None = None) -> Files:
-    """Return the files at uri, a folder or a place in an object store such as s3://bucket/prefix, that wait for a store that goes away for a while.
+    """Return the files at uri; they wait for a store that goes away for a while.
 
-    A folder that must carry a mark is away while it does not. Raises ConfigError for a uri that names no such
-    place, holds credentials, or needs a package that is not installed. Nothing is asked of an object store
-    yet.
+    uri is a folder or a place in an object store, such as s3://bucket/prefix. With mark, a folder without
+    that mark counts as away. Raises ConfigError for a uri that names no such place, holds credentials, or
+    needs a package that is not installed. No request is sent to an object store yet.
     """
     folder = local_folder(uri)
     inner: Files
     if folder is None:
-        # Only who keeps a store there pays for the import of fsspec.
+        # Imported here, so that only users of an object store pay for the import of fsspec.
         from pipeline.store.files.objects import ObjectFiles
 
         inner = ObjectFiles.at(uri)
@@ -47,10 +47,7 @@ def open_files(uri: str, *, mark: str | None = None) -> Files:
 
 
 def check_place(uri: str) -> None:
-    """Raise ConfigError if no store can lie at uri.
-
-    Something that is no folder does, or a name is too long.
-    """
+    """Raise ConfigError if no store can lie at uri: it is no folder, or a name in it is too long."""
     folder = local_folder(uri)
     if folder is None:
         return
@@ -63,16 +60,16 @@ def check_place(uri: str) -> None:
     try:
         is_other = folder.exists() and not folder.is_dir()
     except OSError:
-        # What lies there may not be looked at: whoever reads or writes finds out why.
+        # The place cannot be inspected; the first read or write reports why.
         return
     if is_other:
         raise ConfigError(f"store {uri!r} is no folder; give the path of a folder, which may be new")
 
 
 def local_folder(uri: str) -> Path | None:
-    """Return the folder on this machine that uri names, None if it names a place in an object store.
+    """Return the folder on this machine that uri names, or None if it is in an object store.
 
-    Raises ConfigError if it could be meant as either.
+    Raises ConfigError if uri could mean either, or is no path of a folder.
     """
     if "://" in uri and not uri.startswith("file://"):
         return None
@@ -89,9 +86,9 @@ def local_folder(uri: str) -> Path | None:
 
 
 def patience_seconds() -> float:
-    """Return how long a store that does not answer is waited for.
+    """Return how long to wait for a store that does not answer.
 
-    Raises ConfigError unless the environment's wish is a number of seconds.
+    Raises ConfigError unless the environment variable holds a number of seconds.
     """
     text = os.environ.get(PATIENCE_VARIABLE, str(PATIENCE))
     if not re.fullmatch(r"\d+(\.\d+)?", text):

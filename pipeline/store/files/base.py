@@ -1,4 +1,4 @@
-"""What a place must offer to hold a store, and which paths lie inside it."""
+"""The interface of a place that can hold a store, and the check that a path lies inside it."""
 
 import io
 import threading
@@ -8,15 +8,18 @@ from contextvars import ContextVar
 from functools import cached_property
 from typing import Protocol, TypeVar, runtime_checkable
 
+from typing_extensions import override
+
 from pipeline.core.errors import StoreAwayError, StoreError
 
 S = TypeVar("S")
 T = TypeVar("T")
 
-# What a reader of Parquet asks for first, the end of the file; whatever is smaller is all there is.
+# The bytes at the end of a file that a Parquet reader asks for first; a smaller file is fetched whole.
 FOOTER = 64 << 10
 TEMPORARY = ".half-written-"
-# Set once nobody needs any more what this thread waits for: a process ends only when all its threads have.
+# Set when nobody needs the result of this thread any more: a process ends only when all its threads have
+# ended.
 OVER: ContextVar[threading.Event | None] = ContextVar("OVER", default=None)
 
 
@@ -24,30 +27,28 @@ OVER: ContextVar[threading.Event | None] = ContextVar("OVER", default=None)
 class Files(Protocol):
     """A tree of files under one root; paths are relative, with forward slashes.
 
-    Writes appear whole or not at all.
-
-    Every method raises StoreAwayError on what passes by itself, such as a server that is too busy, and
-    StoreError on what does not.
+    A write appears whole or not at all. Every method raises StoreAwayError on a failure that passes by
+    itself, such as a busy server, and StoreError on any other failure.
     """
 
     @property
     def uri(self) -> str:
-        """The root, absolute."""
+        """The absolute root."""
         ...
 
     @property
     def at_once(self) -> int:
-        """How many requests are worth having under way at once: 1 where none travels."""
+        """How many requests are useful at the same time; 1 if requests do not travel over a network."""
         ...
 
     def location(self, path: str) -> str:
-        """Return where path is, as people and other programs would write it."""
+        """Return where path is, in the form that people and other programs use."""
         ...
 
     def names(self, folder: str) -> list[str]:
-        """Return the sorted names in folder (the root, if empty), files and folders.
+        """Return the sorted names of the files and folders in folder, or in the root if folder is empty.
 
-        None if it does not exist.
+        The list is empty if the folder does not exist.
         """
         ...
 
@@ -60,34 +61,37 @@ class Files(Protocol):
         ...
 
     def modified(self, path: str) -> float:
-        """Return when a file was last written, in seconds since 1970 by the store's own clock, which need not be this machine's."""
+        """Return when a file was last written, in seconds since 1970 by the store's own clock.
+
+        That clock may differ from this machine's.
+        """
         ...
 
     def read_range(self, path: str, start: int, stop: int) -> bytes:
-        """Return the bytes start to stop (excluded) of a file, of which no others travel.
+        """Return the bytes start to stop (excluded) of a file; no other bytes are fetched.
 
-        Fewer, if it ends before.
+        The result is shorter if the file ends earlier.
         """
         ...
 
     def write(self, path: str, content: bytes, *, durable: bool = True) -> None:
-        """Put content at path, atomically, replacing what is there.
+        """Write content to path, atomically, and replace a file that is there.
 
-        What need not be durable may be empty after a power failure, where that is faster.
+        Without durable, the file may be empty after a power failure; this is faster on some stores.
         """
         ...
 
     def create(self, path: str, content: bytes) -> bool:
-        """Put content at path unless something is there; return whether this call was the one that did."""
+        """Write content to path unless a file is there; return whether this call wrote it."""
         ...
 
     def move(self, path: str, to: str) -> None:
-        """Rename a file; whatever interrupts this, it is at path or at to, perhaps at both."""
+        """Rename a file; after an interruption it is at path or at to, perhaps at both."""
         ...
 
 
 def checked(path: str, uri: str) -> str:
-    """Return path; raises StoreError unless it names a file below the root uri, whatever file system reads it."""
+    """Return path; raises StoreError unless it names a file below the root uri, on any file system."""
     parts = path.split("/")
     if {"", ".", ".."} & set(parts) or "\\" in path or not path.isprintable():
         raise StoreError(
@@ -98,10 +102,10 @@ def checked(path: str, uri: str) -> str:
 
 
 def each(files: Files, act: Callable[[S], T], items: Iterable[S]) -> list[T]:
-    """Return act of each item in order, several at once where each waits for answers of files to travel.
+    """Return act(item) for each item in order, several at once if requests travel over a network.
 
-    What one raises, or an interrupt, ends it at once: items to come are not begun, and those under way wait
-    for no store any more.
+    An exception or an interrupt ends it at once: no further item is started, and items that are running stop
+    waiting for a store.
     """
     if files.at_once == 1:
         return [act(item) for item in items]
@@ -120,10 +124,10 @@ def each(files: Files, act: Callable[[S], T], items: Iterable[S]) -> list[T]:
 
 
 class RangeFile(io.RawIOBase):
-    """A stored file to seek and read in, for who wants parts of it: only those are fetched.
+    """A stored file to seek and read in; only the parts that are read are fetched.
 
-    What was fetched last is kept if it is small: a small shard, which its reader asks for from the end to the
-    front, then costs one request.
+    The part fetched last is kept if it is small. A Parquet reader reads a small shard from the end to the
+    front, so the shard costs one request.
     """
 
     def __init__(self, files: Files, path: str) -> None:
@@ -134,28 +138,28 @@ class RangeFile(io.RawIOBase):
 
     @cached_property
     def size(self) -> int:
-        """Bytes of the whole file."""
+        """The bytes of the whole file."""
         return self._ask(lambda: self._files.size(self._path))
 
+    @override
     def readable(self) -> bool:
-        """See io.RawIOBase."""
         return True
 
+    @override
     def seekable(self) -> bool:
-        """See io.RawIOBase."""
         return True
 
+    @override
     def tell(self) -> int:
-        """See io.RawIOBase."""
         return self._at
 
+    @override
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """See io.RawIOBase."""
         self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self.size}[whence]
         return self._at
 
+    @override
     def read(self, size: int | None = -1) -> bytes:
-        """See io.RawIOBase."""
         whole = size is None or size < 0
         start, stop = self._at, self.size if whole else min(self._at + (size or 0), self.size)
         if start >= stop:
@@ -163,16 +167,16 @@ class RangeFile(io.RawIOBase):
         first, kept = self._kept
         if not first <= start <= stop <= first + len(kept):
             first, kept = start, self._ask(lambda: self._files.read_range(self._path, start, stop))
-            # No more, as reading into memory that was given back is twice as fast.
+            # Larger parts are not kept: reading into memory that was given back is twice as fast.
             self._kept = (start, kept) if len(kept) <= FOOTER else (0, b"")
         found = kept[start - first : stop - first]
         self._at += len(found)
         return found
 
     def _ask(self, ask: Callable[[], T]) -> T:
-        """Return what ask returns.
+        """Return the result of ask.
 
-        A store that was waited for once is away: a reader that asks once more must not wait as long again.
+        After one wait for a store that is away, every further call fails at once instead of waiting again.
         """
         if self._away is not None:
             raise self._away

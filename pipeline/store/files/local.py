@@ -1,4 +1,4 @@
-"""Files in a folder of this machine, or in one that is mounted."""
+"""Files in a folder of this machine or of a mount."""
 
 import contextlib
 import errno
@@ -14,8 +14,8 @@ from typing_extensions import override
 from pipeline.core.errors import StoreAwayError, StoreError
 from pipeline.store.files.base import TEMPORARY, Files, checked
 
-# What a mount says while its server restarts or its network is gone: it heals by itself. A full disk and a
-# missing permission do not.
+# Errors of a mount while its server restarts or its network is down; they pass by themselves. A full disk and
+# a missing permission do not.
 PASSING = frozenset(
     {
         errno.EIO,
@@ -31,7 +31,7 @@ PASSING = frozenset(
         errno.ENETUNREACH,
     }
 )
-# What file systems without hard links say, such as exFAT and many FUSE mounts.
+# Errors of file systems without hard links, such as exFAT and many FUSE mounts.
 NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 READ_REMEDY = "check that the store is mounted and permits reading"
 WRITE_REMEDY = "free space or fix permissions, then run again: nothing written so far is lost"
@@ -57,8 +57,8 @@ class LocalFiles(Files):
             except FileNotFoundError:
                 return []
             except NotADirectoryError:
-                # A file that somebody left among folders holds nothing, as on an object store; a root that is
-                # one is a mistake.
+                # A file that somebody left among folders counts as an empty folder, as on an object store. A
+                # root that is a file is a mistake.
                 if folder and place.is_file():
                     return []
                 raise
@@ -85,7 +85,7 @@ class LocalFiles(Files):
     def read_range(self, path: str, start: int, stop: int) -> bytes:
         place, parts = self._path(path), []
         with _boundary(place, "read", READ_REMEDY), _descriptor(place) as file:
-            # The operating system hands over 2 GiB at a time.
+            # The operating system returns at most 2 GiB at a time.
             while start < stop and (part := os.pread(file, stop - start, start)):
                 parts.append(part)
                 start += len(part)
@@ -120,7 +120,8 @@ class LocalFiles(Files):
     def _create_in_place(self, path: str, content: bytes) -> bool:
         """Create a file under its final name.
 
-        Still only one of many can, but who reads at that moment finds less. What is created is small.
+        Still only one of many processes can create it, but a reader may see a part of the content. Such files
+        are small.
         """
         final = self._path(path)
         try:
@@ -138,7 +139,7 @@ class LocalFiles(Files):
     def _check_inside(self, path: str) -> None:
         """Raise StoreError if a link below the root leads out of it.
 
-        `dmm verify --repair` would move files that are none of the store's.
+        Otherwise `dmm verify --repair` would move files that do not belong to the store.
         """
         folder, root = self._path(path).parent.resolve(), Path(self.uri).resolve()
         if not folder.is_relative_to(root):
@@ -152,7 +153,10 @@ class LocalFiles(Files):
 
     @contextlib.contextmanager
     def _temporary(self, path: str, content: bytes, *, durable: bool = True) -> Iterator[Path]:
-        """Yield a file beside path, synced if durable, under a name of its own so that a crash never blocks the retry; it is gone afterwards."""
+        """Yield a temporary file beside path that holds content; it is deleted afterwards.
+
+        It is synced if durable. Its name is unique, so a crash never blocks the retry.
+        """
         final = self._path(path)
         temporary = final.with_name(f"{TEMPORARY}{uuid.uuid4().hex}")
         try:
@@ -180,7 +184,7 @@ def _descriptor(place: Path) -> Iterator[int]:
 
 @contextlib.contextmanager
 def _boundary(place: Path, verb: str, remedy: str) -> Iterator[None]:
-    """Turn what the operating system refuses into errors that say whether waiting helps."""
+    """Turn errors of the operating system into StoreAwayError if waiting helps, else into StoreError."""
     try:
         yield
     except OSError as error:

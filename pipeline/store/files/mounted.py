@@ -1,6 +1,6 @@
-"""Folders that may vanish.
+"""Folders on a mount that may vanish.
 
-An unmounted one looks like an empty store, in which everything would be trained once more.
+An unmounted folder looks like an empty store, and a run would train everything once more.
 """
 
 from collections.abc import Callable
@@ -15,31 +15,32 @@ from pipeline.store.files.wrapping import Wrapping
 
 T = TypeVar("T")
 
-# In the root of every store that was computed in; its text tells one store from another and from an empty
-# mount point.
+# This file lies in the root of every store that a run has used. Its text distinguishes the store from other
+# stores and from an empty mount point.
 MARK = "store.json"
 
 
 @dataclass(frozen=True)
 class MarkedFiles(Wrapping):
-    """Files that are there as long as their root carries `mark`.
+    """Files that are valid only while their root carries `mark`.
 
-    Without it nothing is believed to be missing and nothing is written.
+    Without the mark, nothing counts as missing and nothing is written.
     """
 
     inner: Files
     mark: str
 
+    @override
     def names(self, folder: str) -> list[str]:
-        """See Files.
+        """Return the sorted names in folder; an empty result counts only between two checks of the mark.
 
-        That nothing is there is believed between two looks at the mark, so that no mount slips in or out
-        unseen.
+        So a mount cannot come or go unnoticed.
         """
         return self.inner.names(folder) or self._inside(lambda: self.inner.names(folder))
 
+    @override
     def reading(self, act: Callable[[], T]) -> T:
-        """See Wrapping. That something cannot be read is believed if the mark is there."""
+        """Return the result of act; a failure counts only if the mark is there."""
         try:
             return act()
         except StoreError:

@@ -1,6 +1,6 @@
-"""The object stores that can hold a run, one entry each.
+"""The object stores that can hold a run, one entry for each.
 
-Every one puts an object at once or not at all, and can refuse to replace one.
+Each of them writes an object whole or not at all, and can refuse to replace an object.
 """
 
 from collections.abc import Mapping
@@ -10,13 +10,13 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class Scheme:
-    """How a kind of object store is spoken to.
+    """The settings of one kind of object store.
 
-    Fsspec's package for it, our extra that installs it, its options, and what it raises beside OSError.
-
-    `passing` are those of them, as `module:Class`, that waiting may heal, as no server said what is wrong.
-    `lister` is the package's own listing of one folder, where its public one asks a second time when nothing
-    is there. `attributes` are set on the file system.
+    package: fsspec's package for it. extra: our extra that installs the package. credentials: where
+    credentials come from, as told to users. raises: the exceptions of the package besides OSError, as
+    `module:Class`. passing: those that waiting may heal, because no server reported a cause. lister: the
+    package's own listing of one folder, for packages whose public listing sends a second request if nothing
+    is there. options: arguments of the file system. attributes: set on the file system.
     """
 
     package: str
@@ -29,8 +29,8 @@ class Scheme:
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
-# Retrying is left to us where it can be: a create that a library repeats in silence would be taken for
-# another's. Timeouts are s3fs's: 5 s to connect, 15 s of silence.
+# We retry ourselves where possible: if a library silently repeats a create, the file seems to be another
+# writer's. Timeouts are those of s3fs: 5 s to connect, 15 s of silence.
 S3 = Scheme(
     package="s3fs",
     extra="s3",

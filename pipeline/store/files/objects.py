@@ -1,6 +1,7 @@
 """Files in an object store, through fsspec.
 
-One PUT makes a file, one conditional PUT a file that nobody else made, one listing a folder.
+One PUT writes a file, one conditional PUT creates a file that must not exist yet, and one listing reads a
+folder.
 """
 
 import contextlib
@@ -19,8 +20,8 @@ from pipeline.core.settings.validation_errors import did_you_mean
 from pipeline.store.files.base import Files, checked
 from pipeline.store.files.object_stores import SCHEMES, Scheme
 
-# What servers answer to who should come again: timed out, another writer's conditional PUT is under way, too
-# early, too many.
+# Statuses that ask for a retry: timed out, another writer's conditional PUT is running, too early, too many
+# requests.
 COME_AGAIN = frozenset({408, 409, 425, 429})
 NOT_IMPLEMENTED = 501
 PRECONDITION_FAILED = 412
@@ -28,9 +29,9 @@ PRECONDITION_FAILED = 412
 
 @dataclass(frozen=True)
 class ObjectFiles(Files):
-    """Objects below uri, scheme://bucket or scheme://bucket/prefix.
+    """Objects below uri, which is scheme://bucket or scheme://bucket/prefix.
 
-    Listings are never kept: other processes write there too.
+    Listings are never cached, because other processes write there too.
     """
 
     uri: str
@@ -40,7 +41,7 @@ class ObjectFiles(Files):
 
     @classmethod
     def at(cls, uri: str) -> "ObjectFiles":
-        """Return the files at uri, whose credentials come from the environment or the machine's role.
+        """Return the files at uri; credentials come from the environment or the machine's role.
 
         Raises ConfigError for a uri that cannot hold a store, or whose package is not installed.
         """
@@ -71,8 +72,8 @@ class ObjectFiles(Files):
             try:
                 found = self._list(place)
             except FileNotFoundError as error:
-                # Without an answer of the server behind it, it is the package that found nothing; with one,
-                # there is no such bucket.
+                # If the error has no status of a server, the package found nothing. With a status, there is
+                # no such bucket.
                 if _status(error) is not None:
                     raise
                 return []
@@ -101,19 +102,21 @@ class ObjectFiles(Files):
         with self._boundary(self.location(path), "read"):
             return self.fs.cat_file(self.location(path), start=start, end=stop)
 
+    @override
     def write(self, path: str, content: bytes, *, durable: bool = True) -> None:
-        """See Files; an answer says that content is durable.
+        """Write content to path, atomically; it is durable once the server has answered.
 
-        Beyond 100 MB in parts, which appear together when the last has arrived.
+        More than 100 MB are sent in parts, which appear together when the last part has arrived.
         """
         with self._boundary(self.location(path), "written"):
             self.fs.pipe_file(self.location(path), content)
 
+    @override
     def create(self, path: str, content: bytes) -> bool:
-        """See Files.
+        """Write content to path unless an object is there; return whether this call wrote it.
 
-        Equal content counts as this call's: the HTTP client itself repeats a PUT whose answer was lost, and
-        then hears that it exists.
+        An object with equal content counts as written by this call: the HTTP client repeats a PUT whose
+        answer was lost, and is then told that the object exists.
         """
         with self._boundary(self.location(path), "written"):
             try:
@@ -124,10 +127,12 @@ class ObjectFiles(Files):
                 raise
         return True
 
+    @override
     def move(self, path: str, to: str) -> None:
-        """See Files.
+        """Copy an object to its new path, then remove it.
 
-        Read and written, as some stores copy in the background; removed only when it is there.
+        The content is read and written here, because some stores copy in the background. The old object is
+        removed only when the new one exists.
         """
         self.write(to, self.read(path))
         with self._boundary(self.location(path), f"removed after it was copied to {to}"):
@@ -145,7 +150,7 @@ class ObjectFiles(Files):
 
     @contextlib.contextmanager
     def _boundary(self, place: str, verb: str) -> Iterator[None]:
-        """Turn what the file system raises into errors that say whether waiting helps."""
+        """Turn errors of the file system into StoreAwayError if waiting helps, else into StoreError."""
         try:
             yield
         except self._raises as error:
@@ -168,7 +173,7 @@ class ObjectFiles(Files):
 
 
 def _classes(names: tuple[str, ...]) -> tuple[type[Exception], ...]:
-    """Return the exceptions that names, module:Class, stand for."""
+    """Return the exception classes that names, each module:Class, stand for."""
     return tuple(
         getattr(importlib.import_module(module), attribute)
         for module, attribute in (name.split(":") for name in names)
@@ -178,7 +183,7 @@ def _classes(names: tuple[str, ...]) -> tuple[type[Exception], ...]:
 def _checked_scheme(uri: str) -> str:
     """Return the scheme of uri.
 
-    Raises ConfigError unless it is scheme://bucket or scheme://bucket/prefix of a known scheme, without
+    Raises ConfigError unless uri is scheme://bucket or scheme://bucket/prefix of a known scheme, without
     secrets.
     """
     name, _, rest = uri.partition("://")
@@ -190,7 +195,7 @@ def _checked_scheme(uri: str) -> str:
             f"{', '.join(sorted(SCHEMES))}.{did_you_mean(name, SCHEMES)}"
         )
     scheme = SCHEMES[name]
-    # Azure names its containers container@account; a colon before the sign is a password everywhere.
+    # Azure writes a container as container@account; a colon before the @ is a password in every scheme.
     user = bucket.rpartition("@")[0]
     if ":" in user or (user and scheme.extra != "azure") or re.search(r"[?#]", rest):
         raise ConfigError(
@@ -207,7 +212,7 @@ def _checked_scheme(uri: str) -> str:
 
 
 def _status(error: BaseException | None) -> int | None:
-    """Return the HTTP status behind an error, None if no server answered."""
+    """Return the HTTP status behind an error, or None if no server answered."""
     while error is not None:
         response = getattr(error, "response", None)
         known = (

@@ -1,6 +1,6 @@
-"""Files that wait while their store is away, and for nothing else.
+"""Files that wait while their store is away.
 
-A throttled server, a lost connection, a mount that comes back.
+A server is throttled, a connection is lost, or a mount must come back. No other failure is waited for.
 """
 
 import random
@@ -22,25 +22,30 @@ T = TypeVar("T")
 PATIENCE = 120.0
 _FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
 
-# Workers must not come back all at once, whatever seeds they were given for their models.
+# Workers must not come back all at once, even if they have equal seeds for their models.
 _JITTER = random.SystemRandom()
 
 
 @dataclass(frozen=True)
 class PatientFiles(Wrapping):
-    """Other files, each call repeated with growing pauses while it raises StoreAwayError, for at most `patience` seconds."""
+    """Files that repeat each call while it raises StoreAwayError.
+
+    The pauses grow, and the wait takes at most `patience` seconds.
+    """
 
     inner: Files
     patience: float = PATIENCE
 
+    @override
     def reading(self, act: Callable[[], T]) -> T:
-        """See Wrapping; writing is repeated alike, where that is not said otherwise."""
+        """Return the result of act, repeated while the store is away; `writing` does the same."""
         return self._wait(act)
 
+    @override
     def create(self, path: str, content: bytes) -> bool:
-        """See Files.
+        """Write content to path unless a file is there; return whether this call wrote it.
 
-        An attempt may have been heard though its answer was lost: then what is there is this very content.
+        An earlier attempt may have worked although its answer was lost; then the file holds this content.
         """
         return self._wait(
             lambda: self.inner.create(path, content),
@@ -52,7 +57,7 @@ class PatientFiles(Wrapping):
         self._wait(lambda: self.inner.move(path, to), again=lambda: self._move_again(path, to))
 
     def _move_again(self, path: str, to: str) -> None:
-        """Move what an attempt before may have moved unheard."""
+        """Repeat a move that may have worked although its answer was lost."""
         try:
             self.inner.move(path, to)
         except StoreAwayError:
@@ -63,9 +68,9 @@ class PatientFiles(Wrapping):
                 raise
 
     def _wait(self, act: Callable[[], T], *, again: Callable[[], T] | None = None) -> T:
-        """Return what act returns, or again in its place once it failed; a wait of some seconds is said.
+        """Return the result of act, or of again after act has failed; a wait of some seconds is announced.
 
-        Raises StoreAwayError when patience is at its end, or nobody waits any more.
+        Raises StoreAwayError when patience has run out or nobody needs the result any more.
         """
         wait = WATCH.begin(f"the store at {self.uri} has not answered yet; waiting for it")
         try:

@@ -1,4 +1,4 @@
-"""What files that stand before others share: all but what they add to reading and writing."""
+"""The base class of files that add something to the reading and writing of other files."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -11,16 +11,19 @@ T = TypeVar("T")
 
 
 class Wrapping(Files):
-    """Files that do what other files do, each call within `reading` or `writing`, where a wrapper says once what it adds."""
+    """Files that forward each call to other files, inside `reading` or `writing`.
+
+    A subclass overrides these two methods to add its own work once for all calls.
+    """
 
     inner: Files
 
     def reading(self, act: Callable[[], T]) -> T:
-        """Return what act, which changes nothing, returns."""
+        """Return the result of act, which changes nothing."""
         raise NotImplementedError
 
     def writing(self, act: Callable[[], T]) -> T:
-        """Return what act, which changes what is stored, returns."""
+        """Return the result of act, which changes stored files."""
         return self.reading(act)
 
     @property

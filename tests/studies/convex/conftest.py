@@ -1,4 +1,4 @@
-"""What tests of the convex study share: a few draws, and one small panel of the linear study."""
+"""Fixtures for the convex study: a few draws, and one small panel of the linear study."""
 
 import pytest
 import threadpoolctl

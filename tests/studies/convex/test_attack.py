@@ -1,4 +1,4 @@
-"""The attack does as well as theory says, and a promise counts as broken only where it is."""
+"""The attack performs as well as theory predicts, and a guarantee counts as broken only if it is."""
 
 import numpy as np
 import pytest

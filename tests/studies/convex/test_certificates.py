@@ -1,4 +1,4 @@
-"""Certificates: the noise is what it takes, and the bounds lie above what happens."""
+"""Certificates: the noise is just enough, and the bounds lie above the measured values."""
 
 from math import exp, log, sqrt
 

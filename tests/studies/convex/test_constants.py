@@ -1,4 +1,4 @@
-"""Constants bound what they say they bound, wherever one probes."""
+"""The constants bound the quantities that they must bound, at every probed point."""
 
 import numpy as np
 import pytest

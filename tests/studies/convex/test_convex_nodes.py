@@ -1,4 +1,4 @@
-"""A node of the convex study is done again if its own data changes, and only then."""
+"""A node of the convex study is computed again if its own data changes, and only then."""
 
 import numpy as np
 import pytest

@@ -1,7 +1,6 @@
 """Removals on real data.
 
-What the study finds on a few digits is what each removal comes to, and forecasts are as good as their makers
-say.
+The study's results on a few digits equal those of each removal, and forecasts are as good as claimed.
 """
 
 from dataclasses import replace

@@ -1,6 +1,6 @@
 """Descent of many draws at once.
 
-Closed forms agree with steps taken one by one, batches are fair, what diverges is said to.
+Closed forms agree with single steps, batches are fair, and divergence is reported.
 """
 
 import numpy as np

@@ -1,6 +1,7 @@
-"""Earlier methods on the linear study's draws.
+"""Earlier methods on the draws of the linear study.
 
-A Newton step is retraining, the influence step is DMM's influence forecast, projected GD is GD.
+A Newton step equals retraining, the influence step equals DMM's influence forecast, and projected GD equals
+GD.
 """
 
 import numpy as np

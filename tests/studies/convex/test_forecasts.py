@@ -1,4 +1,7 @@
-"""What DMM is given: exact algebra is retraining, datamodels are those of the house, influence is a derivative."""
+"""The forecasts that DMM gets: exact algebra equals retraining, and influence is a derivative.
+
+Datamodels are those of the package.
+"""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""Guarantees hold against the strongest attack where their assumptions do, and break where one is violated on purpose."""
+"""Guarantees hold against the strongest attack under their assumptions, and break if one is violated."""
 
 import numpy as np
 import pytest

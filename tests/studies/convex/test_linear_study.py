@@ -1,6 +1,6 @@
-"""What the linear study proves.
+"""The linear study reproduces the paper's figures within their spread, and both theorems.
 
-The paper's figures within their spread, both theorems, who wins where, what imperfect forecasts cost.
+It shows which method wins where, and the price of imperfect forecasts.
 """
 
 import numpy as np

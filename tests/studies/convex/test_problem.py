@@ -1,4 +1,4 @@
-"""Problems: their derivatives are those of their values, and their minimisers those that others find."""
+"""Problems: derivatives agree with values, and minimisers with those of other solvers."""
 
 from dataclasses import replace
 

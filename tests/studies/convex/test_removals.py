@@ -1,4 +1,4 @@
-"""What every removal promises, run over the whole table, and what some of them come to exactly."""
+"""The contract of every removal, over the whole table, and exact results of some removals."""
 
 import copy
 

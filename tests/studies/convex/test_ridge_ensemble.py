@@ -1,7 +1,6 @@
 """Draws of ridge problems.
 
-Coordinates keep every inner product, minimisers are where gradients vanish, draws do not depend on their
-number.
+Coordinates keep every inner product, gradients vanish at minimisers, and draws do not depend on their number.
 """
 
 import numpy as np
