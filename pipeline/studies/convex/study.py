@@ -25,7 +25,7 @@ from pipeline.studies.convex.tracked_results import convex_tracked
 
 
 class ConvexStudy(Study):
-    """Study unlearning where theory lives.
+    """Compare every unlearning algorithm on convex problems with the exact retrained minimiser.
 
     Every algorithm runs on convex problems and is compared with the exact retrained minimiser. A part that is
     null or empty is left out.
@@ -35,7 +35,7 @@ class ConvexStudy(Study):
     title: ClassVar[str] = "convex study"
     heading: ClassVar[str] = "The convex case"
     note: ClassVar[str] = (
-        "**Unlearning where theory lives**: every algorithm on convex problems, whose retrained minimiser is "
+        "**Unlearning in the convex case**: every algorithm on convex problems, whose retrained minimiser is "
         "known exactly. `convex.html` shows it all."
     )
     kinds: ClassVar[tuple[type[StudyNode], ...]] = (LinearPanel, ConvexData, ConvexGuarantees, ConvexPage)
