@@ -27,8 +27,7 @@ from pipeline.studies.convex.tracked_results import convex_tracked
 class ConvexStudy(Study):
     """Compare every unlearning algorithm on convex problems with the exact retrained minimiser.
 
-    Every algorithm runs on convex problems and is compared with the exact retrained minimiser. A part that is
-    null or empty is left out.
+    A part of the study that is null or empty is left out.
     """
 
     name: ClassVar[str] = "convex"
