@@ -53,6 +53,12 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     ui,
 )
 
+
+def paragraphs(command: Callable[..., None]) -> str:
+    """Return the docstring of a command, one line for each paragraph; the terminal breaks the lines."""
+    return "\n\n".join(" ".join(part.split()) for part in (command.__doc__ or "").split("\n\n"))
+
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -60,7 +66,7 @@ app = typer.Typer(
     help="Machine unlearning by data attribution: train, attribute, unlearn, judge.",
 )
 for command in COMMANDS:
-    app.command()(command)
+    app.command(help=paragraphs(command))(command)
 
 
 class EndSignal(KeyboardInterrupt):
@@ -110,7 +116,7 @@ class Ending:
 def main_of(command: Callable[..., None]) -> None:
     """Run a command line that has only this command, as `python -m jobs.run` does."""
     commands = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    commands.command()(command)
+    commands.command(help=paragraphs(command))(command)
     main(commands)
 
 
