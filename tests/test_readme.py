@@ -104,7 +104,12 @@ def test_every_file_that_a_room_names_exists() -> None:
     missing = []
     for folder, text in ALL.items():
         for name in re.findall(r"`([\w/]+\.(?:py|toml|yaml|json))`", text):
-            places = [folder / name, ROOT / name, *folder.glob(f"**/{name}")]
+            places = [
+                folder / name,
+                ROOT / name,
+                ROOT / "tests" / "benchmarks" / name,
+                *folder.glob(f"**/{name}"),
+            ]
             if not any(place.exists() for place in places):
                 missing.append(f"{folder.relative_to(ROOT)}: {name}")
     assert missing == []
