@@ -28,7 +28,7 @@ from pipeline.graph.builders.experiment_graph import build_graph
 from pipeline.store.store import Store
 
 Open = Callable[..., Session]
-NO_PAUSE = (retry_policy, "FIRST_PAUSE", 0.0)
+NO_PAUSE = (retry_policy, "_FIRST_PAUSE", 0.0)
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,9 @@ from jobs.running.experiment_index import Ledger
 from jobs.running.progress_display import open_display
 from jobs.running.publishing import publish_file
 from jobs.session import Session, executor_opener, why_looped
-from pipeline.config.tracking_address import is_in_store
 from pipeline.core.masking import masked
 from pipeline.core.settings.paths import with_absolute_paths
+from pipeline.core.settings.tracking_address import is_in_store
 from pipeline.execution.failures import Failure
 from pipeline.execution.known_content import record
 from pipeline.execution.progress import Progress

@@ -14,7 +14,6 @@ from pipeline.attribution.linear.kernel import GroupKernel
 from pipeline.config.guests import StudyKeys, without_study_names
 from pipeline.config.judges import Judges, check_judges, judges_by_default, successor_of_evaluation
 from pipeline.config.populations import MOST_MODELS, AnySubsets, Populations
-from pipeline.config.tracking_address import check_experiment_name, check_form
 from pipeline.core.errors import ConfigError, SettingError, refusing
 from pipeline.core.fingerprint import digest
 from pipeline.core.masking import masked
@@ -22,6 +21,7 @@ from pipeline.core.registry import Settings, identity, plugin_name
 from pipeline.core.settings import yaml_text
 from pipeline.core.settings.neutral import setting
 from pipeline.core.settings.plugin_fields import LABEL, plugin, plugins
+from pipeline.core.settings.tracking_address import check_experiment_name, check_form
 from pipeline.data import DATASETS, FORGET_SETS
 from pipeline.data.dataset import Dataset
 from pipeline.data.datasets.digits import Digits

@@ -7,8 +7,8 @@ import logging
 import os
 from pathlib import Path
 
-from pipeline.config.tracking_address import check_driver_installed, check_form
 from pipeline.core.errors import ConfigError
+from pipeline.core.settings.tracking_address import check_driver_installed, check_form
 from pipeline.tracking.tracker import NoTracker, Tracker
 
 # MLflow's own defaults wait four minutes for a server that is down. These give up within 5 s if it refuses

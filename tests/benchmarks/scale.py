@@ -86,7 +86,8 @@ def apart(part: str, arguments: argparse.Namespace, store: str, workers: int = 2
         text=True,
         check=True,
     )
-    return dict(json.loads(done.stdout.splitlines()[-1]))
+    # Ray may print lines of its own behind the figures.
+    return dict(json.loads(next(line for line in reversed(done.stdout.splitlines()) if line.startswith("{"))))
 
 
 def many(arguments: argparse.Namespace) -> dict[str, Any]:

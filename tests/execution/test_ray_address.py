@@ -19,7 +19,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     from pipeline.execution.ray import address as ray_address
 
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    for name in ("LISTEN_SECONDS", "ANSWER_SECONDS", "PAUSE"):
+    for name in ("LISTEN_SECONDS", "_ANSWER_SECONDS", "PAUSE"):
         monkeypatch.setattr(ray_address, name, 0.2)
 
 

@@ -162,7 +162,7 @@ class Away(LocalFiles):
     """Files of several requests at once that never say a size; `asked` has the paths they were asked for."""
 
     at_once = 4
-    uri: str = "/away"
+    root: str = "/away"
     asked: list = field(default_factory=list)
 
     def size(self, path):

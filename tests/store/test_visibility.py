@@ -28,7 +28,7 @@ BLIND = "node a does not see the store"
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sight, "FIRST_SIGHT", 0.1)
     monkeypatch.setattr(retry_policy, "_FIRST_PAUSE", 0.0)
-    sight.see.cache_clear()
+    sight.check_visible.cache_clear()
 
 
 def task_of(session: Session) -> Task:
@@ -70,7 +70,7 @@ def test_a_mount_that_is_made_when_it_is_asked_for_is_waited_for(
         "names",
         lambda files, folder: looks.append(folder) or ([] if len(looks) < 2 else names(files, folder)),
     )
-    sight.see(session.store.uri, mark)
+    sight.check_visible(session.store.uri, mark)
     assert looks == ["", ""]
 
 
@@ -79,13 +79,13 @@ def test_a_store_that_was_seen_once_is_waited_for_as_one_that_is_away(
 ) -> None:
     session = open_tiny()
     mark = session.store.claim()
-    sight.see(session.store.uri, mark)
+    sight.check_visible(session.store.uri, mark)
     Path(session.store.uri).rename(tmp_path / "away")
-    sight.see(session.store.uri, mark)
+    sight.check_visible(session.store.uri, mark)
 
 
 def test_an_object_store_is_no_folder_to_be_shared() -> None:
-    sight.see("s3://bucket/prefix", "mark")
+    sight.check_visible("s3://bucket/prefix", "mark")
 
 
 def test_a_shard_may_meet_some_blind_machines_and_is_then_given_up(open_tiny: Open) -> None:

@@ -8,7 +8,7 @@ import time
 from contextlib import nullcontext
 
 import pytest
-from view.fakes import QUICK, FakePages, FakeTracker, ending, mirror, sample
+from tracking.fakes import QUICK, FakePages, FakeTracker, ending, mirror, sample
 
 from pipeline.results.tracked import PARENT
 from pipeline.tracking.mirror import LEFT, Mirror, MirrorPatience

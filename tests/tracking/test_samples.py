@@ -6,7 +6,7 @@ The pace is that of the last seconds.
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import run_serially
-from view.fakes import sample
+from tracking.fakes import sample
 
 from pipeline.execution.progress import Listener
 from pipeline.results.tracked import PARENT

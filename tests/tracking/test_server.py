@@ -9,7 +9,7 @@ import pytest
 from mlflow import MlflowClient
 from server import serving
 from tiny import TINY, run_serially
-from view.test_mirror import wait_until
+from tracking.test_mirror import wait_until
 
 from pipeline.execution.progress import Progress
 from pipeline.tracking.listener import TrackingListener, open_view

@@ -41,8 +41,13 @@ WRITE_REMEDY = "free space or fix permissions, then run again: nothing written s
 class LocalFiles(Files):
     """Files in a local or mounted folder."""
 
-    uri: str
+    root: str
     at_once: ClassVar[int] = 1
+
+    @property
+    @override
+    def uri(self) -> str:
+        return self.root
 
     @override
     def location(self, path: str) -> str:

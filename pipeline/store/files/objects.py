@@ -34,10 +34,15 @@ class ObjectFiles(Files):
     Listings are never cached, because other processes write there too.
     """
 
-    uri: str
+    root: str
     scheme: Scheme
     fs: Any
     at_once: ClassVar[int] = 16
+
+    @property
+    @override
+    def uri(self) -> str:
+        return self.root
 
     @classmethod
     def at(cls, uri: str) -> "ObjectFiles":

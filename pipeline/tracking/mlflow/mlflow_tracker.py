@@ -14,9 +14,9 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric
 from typing_extensions import override
 
-from pipeline.config.tracking_address import is_in_store
 from pipeline.core.long_waits import announced
 from pipeline.core.masking import masked
+from pipeline.core.settings.tracking_address import is_in_store
 from pipeline.results.tracked import PARENT, DatasetSummary, Point, Results
 from pipeline.tracking.mlflow.artifacts import write_artifacts
 from pipeline.tracking.mlflow.boundary import Boundary
