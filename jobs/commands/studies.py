@@ -93,7 +93,7 @@ def publish_study_page(
 ) -> str | None:
     """Copy the finished page of a study to a name that is easy to find, and return its path.
 
-    None while there is none.
+    The result is None if the study has no page yet.
     """
     pages = [
         state

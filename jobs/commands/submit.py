@@ -261,9 +261,9 @@ def _needs(cpus: float, memory_gb: float, labels: list[str]) -> dict[str, Any]:
 
 
 def _copy(text: str) -> None:
-    """Write the output of a job to standard error.
+    """Print the log of a job to standard error.
 
-    The job's own messages also go there, and standard output keeps one object for --json.
+    Standard output then contains only the JSON object of --json.
     """
     sys.stderr.write(text)
     sys.stderr.flush()

@@ -18,8 +18,8 @@ from pipeline.graph.kinds import stages
 from pipeline.store.integrity import is_young
 from pipeline.store.store import Problem
 
-# A live writer lists a shard seconds after its first blob, or minutes after it if the store is away in
-# between.
+# The age, in seconds, up to which a file may belong to a shard that is still being written. A running writer
+# lists a shard seconds after its first blob, or minutes after it if the store is away in between.
 YOUNG_SECONDS = 3600.0
 
 
@@ -60,7 +60,11 @@ def check_store(session: Session, screen: Console, *, repair: bool, executor: st
     found = _check(session, settled)
     bad = [problem for problem in found if not problem.is_young]
     moved = (
-        [store.quarantine(problem.path) for problem in bad if not _is_taken_up(session, problem, settled)]
+        [
+            store.quarantine(problem.path)
+            for problem in bad
+            if not _changed_since_check(session, problem, settled)
+        ]
         if repair
         else []
     )
@@ -78,9 +82,10 @@ def check_store(session: Session, screen: Console, *, repair: bool, executor: st
 
 
 def _now(session: Session, repair: bool) -> float:
-    """Return the time by the store's clock, before anything is listed.
+    """Return the time now; call this before files are listed.
 
-    Without repair nothing is written, so this machine's clock is used.
+    With repair it is the time of the store's clock, and reading that clock writes a small file. Without
+    repair, or in a store without tables, nothing is written and it is the time of this machine's clock.
     """
     return session.store.clock() if repair and _folders(session) else time.time()
 
@@ -91,10 +96,11 @@ def _check(session: Session, settled: float) -> list[Problem]:
     ]
 
 
-def _is_taken_up(session: Session, problem: Problem, settled: float) -> bool:
-    """Return whether a file was written again since it was checked.
+def _changed_since_check(session: Session, problem: Problem, settled: float) -> bool:
+    """Return whether a file outside the bad shards was written or deleted after it was checked.
 
-    A run may write a blob again whose writer was killed, because reading all bytes may take hours.
+    The check may take hours. Meanwhile a run may replace a file whose first writer was killed. Such a file
+    must not be moved.
     """
     return problem.range is None and is_young(session.store.files, problem.path, settled)
 

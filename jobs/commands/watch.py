@@ -20,8 +20,8 @@ from jobs.session import Session, open_session
 from pipeline.show.tables import Cell, Tone, number_column, row_of, table_of, word_column
 from pipeline.show.terminal import TerminalTable
 
-# Seconds between two looks, and how many times longer a pause is than a look, so a store of 20,000 shards is
-# not listed all day.
+# The least pause between two looks at the store, in seconds, and its least ratio to the duration of a look.
+# So a store of 20,000 shards is not listed all the time.
 _INTERVAL, REST = 3.0, 10.0
 _LINE_SECONDS = 10.0
 _MOST_NAMED = 3
@@ -174,7 +174,7 @@ def _follow_live(vigil: Vigil, look: Look, console: Console) -> Look:
 
 
 def _follow_in_lines(vigil: Vigil, look: Look, console: Console) -> Look:
-    """Print a line every few seconds, for logs, and new troubles when they appear."""
+    """Print the progress as a line every few seconds, for logs, and each new problem once."""
     told: list[tuple[str, str]] = []
     while True:
         begun = [stage for stage in look.stages if 0 < stage.done < stage.wanted]

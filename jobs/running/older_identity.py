@@ -13,9 +13,9 @@ from pipeline.store.store import NODE_FILE, Store
 
 
 def older_identity_notice(graph: Graph, store: Store, used: Collection[str]) -> str | None:
-    """Return a sentence on trained models of this experiment that have an older identity, None without any.
+    """Return a sentence on trained models of this experiment that have an older identity, or None.
 
-    used are the folders of the graph's own tables, which are skipped.
+    It is None if there are no such models. used: the folders of the graph's own tables, which are skipped.
     """
     n_models = sum(_n_models(graph, store, folder) for folder in _folders(store) if folder not in used)
     if not n_models:

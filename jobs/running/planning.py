@@ -153,9 +153,9 @@ def models_to_train(states: Mapping[str, NodeState], keys: Iterable[str]) -> str
 
 
 def _estimate(session: Session, state: NodeState, todo: int) -> float | None:
-    """Return core seconds for the missing units, from the times of finished shards.
+    """Return the core seconds that the missing units will take, from the times of finished shards.
 
-    None if no shard was timed.
+    The result is None if no shard was timed.
     """
     if state.folder is None or not todo or not state.pieces:
         return 0.0 if not todo else None

@@ -12,7 +12,8 @@ from jaxtyping import Float
 from pipeline.core.arrays import Indices, Masks, Outputs, PerOutput, require_floats, require_masks
 from pipeline.core.errors import DataError, ShapeError
 
-# Training points whose weights are held as numbers at once: for 2,560 outputs they take 42 MB as float32.
+# Number of training points whose weights are converted to floats at once. With 2,560 outputs these take
+# 42 MB as float32.
 _ROWS = 4096
 
 

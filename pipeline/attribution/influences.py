@@ -48,28 +48,28 @@ class Influences:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Totals:
-    """The datamodel of one linear combination of the outputs of each point.
+    """A datamodel of one weighted sum of the logits of each point.
 
-    An example is a margin to first order in the logits. whole: a datamodel with n_classes outputs for each of
-    n_points in turn. slopes (n_points, n_classes): the factors of the combination. The errors of outputs are
-    taken as independent.
+    An example is a linear approximation of the margin of a point. whole: the datamodel of all logits,
+    n_classes outputs for each point, point after point. slopes (n_points, n_classes): the factors of the
+    sums. Standard errors assume that the errors of outputs are independent.
     """
 
     whole: Datamodel
     slopes: Float[np.ndarray, "n_points n_classes"]
 
     def predict(self, masks: Masks) -> Outputs:
-        """Return predicted combinations (n_models, n_points) for raw masks (n_models, n_train)."""
+        """Return predicted sums (n_models, n_points) for raw masks (n_models, n_train)."""
         return self._combine(self.whole.predict(masks))
 
     def effect_of_removing(self, indices: Indices) -> Effect:
-        """Return the predicted change of each combination when the training points in indices are removed."""
+        """Return the predicted change of each sum when the training points in indices are removed."""
         effect = self.whole.effect_of_removing(indices)
         variance = np.square(self.slopes) * np.square(effect.standard_error.reshape(self.slopes.shape))
         return Effect(self._combine(effect.mean[None])[0], np.sqrt(variance.sum(axis=1)))
 
     def weights(self) -> Float[np.ndarray, "n_train n_points"]:
-        """Return one weight for each training point and combination."""
+        """Return one weight for each training point and sum."""
         return self._combine(self.whole.weights())
 
     def _combine(self, values: Float[np.ndarray, "n_rows n_outputs"]) -> Float[np.ndarray, "n_rows n_points"]:

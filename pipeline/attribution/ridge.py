@@ -20,7 +20,8 @@ from pipeline.attribution.linear.dual import DualEstimator, Kernel
 from pipeline.core.arrays import Indices, Masks, PerOutput
 from pipeline.core.settings.neutral import setting
 
-# Training points whose mask bits are held as numbers at once: 20,000 models take 0.7 GB.
+# Number of training points whose mask bits are converted to floats at once. With 20,000 models these take
+# 0.7 GB.
 _COLUMNS = 4096
 
 
@@ -69,7 +70,10 @@ class Ridge(DualEstimator):
 
 @dataclass(frozen=True, eq=False)
 class LinearKernel(Kernel):
-    """The inner product of masks, both centred by the fitted masks (n_models, n_train)."""
+    """The inner product of two masks, after the mean of the fitted masks is subtracted from both.
+
+    fitted (n_models, n_train): the fitted masks.
+    """
 
     fitted: Masks
 
@@ -89,9 +93,10 @@ class LinearKernel(Kernel):
 
 
 def inner(masks: Bool[np.ndarray, "n_masks n_train"], fitted: Masks) -> Float[np.ndarray, "n_masks n_models"]:
-    """Return the inner products of masks with the fitted ones, both centred by the fitted ones.
+    """Return the inner products of masks with the fitted ones.
 
-    Only few columns are held as numbers at a time.
+    The mean of the fitted masks is subtracted from both first. The masks are converted to floats a few
+    columns at a time.
     """
     total = np.zeros((len(masks), len(fitted)))
     for start in range(0, fitted.shape[1], _COLUMNS):

@@ -29,7 +29,7 @@ _UNLIMITED = 2**62
 
 
 def available_memory() -> int:
-    """Return the bytes that the machine, the container and `ulimit -v` leave to this process."""
+    """Return how many bytes this process may still use: on the machine, in the container, by `ulimit -v`."""
     rooms = [psutil.virtual_memory().available, *_rooms_of_groups()]
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]
     if limit != resource.RLIM_INFINITY:

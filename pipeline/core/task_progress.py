@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-# Seconds between two reports that are passed on.
+# The least number of seconds between two reports to a listener. Reports in between are dropped.
 _INTERVAL = 0.5
 
 

@@ -44,7 +44,10 @@ class Inputs(ABC):
 
     @classmethod
     def __subclasshook__(cls, other: type) -> Any:
-        """Return whether a class declares the members; none is evaluated, since a token may take long."""
+        """Return whether a class declares all abstract members.
+
+        Only their names are looked up: computing a token, for example, may take long.
+        """
         if cls is not Inputs:
             return NotImplemented
         declared = {
@@ -126,7 +129,7 @@ class UnreadInputs(Inputs):
 
     @override
     def take(self, ids: Indices) -> npt.NDArray[Any]:
-        """Raise InputsNotReadError."""
+        """Raise InputsNotReadError, because these inputs are not read."""
         raise _not_read()
 
     def __len__(self) -> int:
@@ -162,7 +165,7 @@ class FileInputs(Inputs):
 
     @abstractmethod
     def adopt(self, contents: Any) -> None:
-        """Take over the `contents` that belong to the same listing."""
+        """Use `contents` that another process found for the same listing, instead of reading the files."""
 
 
 def read_inputs(inputs: Inputs, ids: Indices) -> npt.NDArray[Any]:

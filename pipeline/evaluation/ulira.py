@@ -28,7 +28,7 @@ from pipeline.evaluation.roc import Rates, Roc, rightness
 
 # Half of the models are shadows, and a variance needs two of them.
 FEWEST_MODELS = 4
-# In nats squared: the standard deviation of a Gaussian is at least a thousandth of a nat.
+# The least variance of a fitted Gaussian, in nats squared. Its standard deviation is 0.001 nats.
 VARIANCE_FLOOR = 1e-6
 # The square of LARGEST over LEAST_FLOOR is still finite in float64.
 LARGEST = 1e100

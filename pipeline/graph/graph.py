@@ -288,7 +288,7 @@ class Graph:
         return None if indices is None else digest_arrays({"index": np.asarray(indices)})
 
     def contents_of(self, node: Node) -> dict[str, str]:
-        """Return the contents of files on which a node's version rests, by the plug-in that names them."""
+        """Return the digests of files that a node's version depends on, by the name of their plug-in."""
         named = [
             (name, found["content"])
             for found in self._revisions_of(node)

@@ -61,7 +61,7 @@ class Layout(Settings):
         if lost.any():
             largest, most = np.abs(wide[lost]).max(), np.finfo(self.dtype).max
             raise ConfigError(
-                f"a {what} is {largest:,.6g}, and {self.dtype} ends at {most:,.0f}; set "
+                f"a {what} is {largest:,.6g}, but the largest value of {self.dtype} is {most:,.0f}; set "
                 "store.layout.dtype=float32"
             )
         return narrow

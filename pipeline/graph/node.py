@@ -1,6 +1,7 @@
 """A node: one table of the graph.
 
-It states what determines its content and computes one shard. It knows nothing of stores, plans or clusters.
+It has the settings that determine its content, and it computes one shard at a time. It does not depend on
+plans or clusters.
 """
 
 import re

@@ -25,9 +25,9 @@ class Spending:
     """Costs before unlearning, in trainings of one model on all points ("retrainings").
 
     datamodel is the cost of all models that effects are learnt from; n_requests share it. focused is the cost
-    of the models trained for one request alone. Each request asks n_models models to forget. proxies are
-    those roles, among the ones that effects are learnt from, whose model or recipe differs from that of the
-    models that unlearn. One of their trainings counts as one retraining, however long it takes.
+    of the models trained for one request alone. Each request asks n_models models to forget. proxies: the
+    roles of models that effects are learnt from, but whose architecture or recipe differs from that of the
+    models that unlearn. Training one of them counts as one retraining, however long it takes.
     """
 
     datamodel: float

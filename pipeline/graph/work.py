@@ -38,7 +38,7 @@ from pipeline.training.sizing import (
     memory_granted,
 )
 
-# A cache of this process. It only decides which shards need not be computed.
+# The cache of this process. A listing in it is used only to skip shards that exist already.
 _LISTINGS = ListingCache()
 # The path of the recorded choice for the models and the recipe of a folder, by folder and device.
 _DECISIONS: dict[tuple[str, str], tuple[Model, Recipe, str]] = {}

@@ -18,7 +18,10 @@ def span(interval: tuple[float, float]) -> str:
 
 
 def in_unit(value: float, unit: str, *, is_named: bool = False) -> str:
-    """Return a score: fractions in percent, others with two decimals; is_named appends the unit."""
+    """Return a score as text: fractions in percent, all others as `nats` writes them.
+
+    With is_named, the unit follows scores that are not fractions.
+    """
     if unit == "fraction":
         return share(value)
     return f"{nats(value)} {unit}" if is_named and unit else nats(value)

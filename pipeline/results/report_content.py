@@ -114,10 +114,11 @@ class SetContent:
     oracles. ids, labels and true_labels (n_forget,) are the training ids, the labels as given, and the labels
     before noise, if known. images (n_forget, height, width) or (n_forget, height, width, 3) is None if the
     inputs are no images. before (n_models, n_forget) and oracle (n_oracles, n_forget) are margins of the full
-    models and of oracles. points_title names MethodRow.points. forecast is the datamodel's prediction.
-    influences are examples of forgotten points with the training points that help and hurt them. Both are
-    absent without a datamodel. Raises DataError without any point, ShapeError if the arrays disagree in their
-    points.
+    models and of oracles. points_title: the name, for readers, of the values in MethodRow.points; empty if
+    there are none. forecast: the prediction of the datamodel. influences: examples of forgotten points, with
+    the training points that help and hurt them. Without a datamodel, forecast is None and influences is
+    empty. Raises DataError if there is no point, and ShapeError if the arrays have different numbers of
+    points or the images another shape.
     """
 
     label: str

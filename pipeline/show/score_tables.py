@@ -129,8 +129,8 @@ def _column(label: str, split: str, judge: Judge, scores: Scores, *, is_named: b
 def distance(score: Score, judge: Judge) -> str:
     """Return in words how far a score is from its reference.
 
-    The distance is counted in floors if the judge gives differences as a share of the floor, else as a
-    difference.
+    The distance is a multiple of the floor if the judge measures differences as a share of the floor.
+    Otherwise it is a difference.
     """
     if score.reference is None:
         return ""

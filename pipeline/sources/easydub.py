@@ -195,7 +195,7 @@ class EasyDub(ModelSource):
         return dict(zip(self._layout().parts(self.forget_set), self._kinds()[kind], strict=True))
 
     def _numbers(self) -> list[int]:
-        """Return the numbers of the models in the order of members: ascending, without skipped ones."""
+        """Return the file numbers of the models, ascending; the first `skip` are left out."""
         parts = self._layout().parts(self.forget_set)
         files = {
             kind if kind == "states" else f"{kind} of {part}": found

@@ -19,8 +19,8 @@ from pipeline.store.shards import ShardName, parse_names, stem_of_beside
 class Problem:
     """A file that is not as it should be.
 
-    range: the units of a bad shard, or None for a file that belongs to no shard. is_young: the file may
-    belong to a shard that is not listed yet.
+    range: the units of a bad shard, or None for any other file. is_young: the file may belong to a shard that
+    is not listed yet.
     """
 
     path: str

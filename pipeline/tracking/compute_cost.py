@@ -28,9 +28,9 @@ class Spent:
 
 
 def spent_on(store: Store, states: Iterable[NodeState], *, most: int = _MOST_SIDE_FILES) -> Spent:
-    """Return the cost of nodes.
+    """Return the computing time of nodes, the hosts that computed them, and when the last was written.
 
-    At most `most` side files of each table are read, evenly spread, the last one included.
+    At most `most` side files of each table are read: evenly spaced ones, and always the last one.
     """
     total, hosts, moments = 0.0, set(), []
     for state in states:
@@ -46,6 +46,6 @@ def spent_on(store: Store, states: Iterable[NodeState], *, most: int = _MOST_SID
 
 
 def some(pieces: tuple[Piece, ...], most: int) -> tuple[Piece, ...]:
-    """Return at most `most` of the pieces, evenly spread, the last one included."""
+    """Return at most `most` of the pieces: evenly spaced ones, and always the last one."""
     every = math.ceil(len(pieces) / most) if most else 0
     return pieces[::-1][::every][::-1] if every else ()

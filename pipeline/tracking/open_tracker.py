@@ -19,7 +19,7 @@ MLFLOW_DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    # Errors reach us as exceptions. Below CRITICAL MLflow logs them a second time, with a traceback.
+    # Errors are raised as exceptions. At a level below CRITICAL, MLflow also logs them, with a traceback.
     "MLFLOW_LOGGING_LEVEL": "CRITICAL",
 }
 

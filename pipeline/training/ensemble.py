@@ -233,7 +233,7 @@ def compute_logits(template: nn.Module, states: States, data: Feed | Tensor, *, 
 
 
 def evaluation_batches(data: Feed | Tensor, points: range | None = None) -> Iterable[Tensor]:
-    """Return points as models see them, in batches of evaluation; without points, all of them."""
+    """Return points as models see them, in batches; all points if points is None."""
     size = sizing.evaluation_batch()
     if isinstance(data, Tensor):
         return data.split(size) if points is None else data[points.start : points.stop].split(size)

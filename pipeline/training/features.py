@@ -21,7 +21,7 @@ def last_features(
 
     Models are in evaluation mode. The last layer is the one that runs last: another may be listed after it
     and serve only training. If no linear layer runs, the logits are the features. data is a feed, or a tensor
-    of points as models see them. Without points, all are used.
+    of points as models see them. If points is None, all points are used.
     """
     model = copy.deepcopy(template).to(device_of(states)).eval()
     averages = getattr(model, "averages_flips", False)

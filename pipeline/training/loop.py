@@ -200,10 +200,10 @@ def _visited(
 
 
 def batches(phase: Phase, template: nn.Module, data: Feed) -> list[slice]:
-    """Return the part of an epoch's order that each step takes.
+    """Return the slice of an epoch's order of points that each step uses.
 
-    A last batch of one point joins the one before if the model cannot train on one point, as with batch norm
-    over flat features.
+    If the last batch has one point and the model cannot train on one point, as with batch norm over flat
+    features, the point is added to the batch before.
     """
     n_listed, size = phase.points.shape[1], phase.batch_size
     parts = [

@@ -20,8 +20,8 @@ def test_a_number_beyond_the_stored_dtype_is_named_with_the_remedy(value) -> Non
         with pytest.raises(
             ConfigError,
             match=(
-                f"is {re.escape(format(abs(value), ',.6g'))}, and float16 ends at 65,504; set "
-                "store.layout.dtype=float32"
+                f"is {re.escape(format(abs(value), ',.6g'))}, but the largest value of float16 is 65,504; "
+                "set store.layout.dtype=float32"
             ),
         ):
             columns()

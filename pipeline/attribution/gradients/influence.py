@@ -55,9 +55,11 @@ class GroupInfluence(StepEstimator):
 
     @override
     def look(self, checkpoints: Checkpoints, model: int) -> dict[str, np.ndarray]:
-        """Return `owner`, `cotangent` (n_classes,) and `axes` (n_axes,) of each row.
+        """Return the rows, which are gradients of single points that approximate the curvature of the loss.
 
-        `owner` is the row's point. `axes` is the row's position on the principal axes.
+        `owner` is the training point of each row. `cotangent` (n_classes,) is the mixture of that point's
+        logits whose gradient it is. `axes` (n_axes,) holds its coordinates on the principal axes. Raises the
+        error of `check_size`.
         """
         self.check_size(checkpoints)
         points = np.arange(checkpoints.n_train)

@@ -277,7 +277,7 @@ class StepDatamodel:
             )
         if self.block.per_point != 1:
             raise ShapeError(
-                f"{self.block.per_point} outputs for each point; expected {checkpoints.n_classes}, its "
-                "logits, or 1, its margin"
+                f"there are {self.block.per_point} outputs for each point; expected {checkpoints.n_classes} "
+                "(its logits) or 1 (its margin)"
             )
         return margin_cotangents(checkpoints.logits(model, points), checkpoints.labels[points])[:, None]

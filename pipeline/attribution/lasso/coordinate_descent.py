@@ -55,7 +55,7 @@ class _Design:
 
     @cached_property
     def exact_gram(self) -> Float[np.ndarray, "n_train n_train"]:
-        """The covariance of the masks, float64."""
+        """The covariance of the masks in float64."""
         return self.counts.astype(np.float64) / len(self.masks) - np.outer(self.mean, self.mean)
 
 

@@ -35,8 +35,8 @@ class Path:
     """The penalties of an output: n_penalties, evenly spaced in their logarithm.
 
     They start at the largest penalty of the output, at which all weights are 0, and end at `smallest` times
-    it. An output leaves its path once its error on models left out has risen `patience` times in a row.
-    tolerance: the relative duality gap.
+    it. No smaller penalties are tried for an output after its error on held-out models has risen at
+    `patience` penalties in a row. tolerance: the relative duality gap.
     """
 
     n_penalties: int = 20

@@ -187,7 +187,8 @@ class _Walk:
         """Take one step of FISTA."""
         older = (1 + (1 + 4 * self.age**2).sqrt()) / 2
         momentum = (self.age - 1) / older
-        # The gradient is linear, so the gradient at the point ahead needs no product.
+        # `ahead` is the point that momentum leads to. The gradient is linear in the weights, so its value
+        # there follows from the last two gradients without a matrix product.
         ahead = self.beta + momentum * (self.beta - self.last_beta)
         slope = self.slope + momentum * (self.slope - self.last_slope)
         self.last_beta, self.last_slope = self.beta, self.slope

@@ -135,9 +135,9 @@ class DualDatamodel:
     def effect_of_removing(self, indices: Indices) -> Effect:
         """Return the predicted change of each output when indices are removed.
 
-        The standard error is that of a Gaussian process with this kernel and noise, solved at effect_penalty,
-        together with `curvature` of the effect itself. Raises DataError on ids that are repeated or not
-        training points.
+        The standard error has two independent parts. One is that of a Gaussian process with this kernel and
+        noise, solved at effect_penalty. The other is `curvature` times the effect. Raises DataError on ids
+        that are repeated or not training points.
         """
         # Sorted, because sums in another order differ in their last bits.
         indices = np.sort(as_indices(indices, self.evidence.n_train))

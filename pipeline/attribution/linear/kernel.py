@@ -36,7 +36,7 @@ EASIEST = 0.03
 # The most lines of one kind that serve as features. Beyond a few thousand, balls overlap so much that more
 # lines add no information.
 MOST_LINES = 4096
-# Features held as numbers at once.
+# Number of points, or of groups, whose features are computed at once.
 _COLUMNS = 2048
 
 

@@ -27,7 +27,7 @@ MOST_PAIRS = 2**21
 # each point are computed when it is fitted.
 _MOST_KEPT = 4096
 
-# Training points whose mask bits are held as numbers at once.
+# Number of training points whose mask bits are converted to floats at once.
 _COLUMNS = 4096
 
 Gram = Float[np.ndarray, "n_chosen n_chosen"]

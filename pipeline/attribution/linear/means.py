@@ -12,9 +12,9 @@ from jaxtyping import Bool, Float, Int
 from pipeline.attribution.evidence import Evidence
 from pipeline.core.arrays import Indices, Masks, Outputs, PerTrain
 
-# Models whose masks are held as numbers at once: over 50,000 points they take 0.1 GB as float32.
+# Number of models whose masks are converted to float64 at once. With 50,000 points these take 0.2 GB.
 _ROWS = 512
-# Outputs fitted at once: with 50,000 points each array takes 0.1 GB.
+# Number of outputs that are fitted at once. With 50,000 points each array takes 0.1 GB.
 _COLUMNS = 256
 # Models that keep the same number of points form a layer of their own if they are this share of all models,
 # as in a population. Masks drawn point by point have no such number.
@@ -74,7 +74,7 @@ class Means:
     def differences(self, points: Indices) -> tuple[PointWeights, PointWeights]:
         """Return the difference of means of some points, (n_chosen, n_outputs), and its sampling variance.
 
-        The sampling variance is that of a regression on this point alone.
+        The sampling variance is that of a regression on each point alone.
         """
         sums = np.zeros((len(points), self.centred.shape[1]))
         for start in range(0, len(self.masks), _ROWS):

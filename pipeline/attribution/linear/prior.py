@@ -17,8 +17,8 @@ PerPair = Float[np.ndarray, "n_train n_chosen"]
 _EASIEST = 0.03
 # Steps of the scoring that learns the prior; it settles in about 15.
 _MOST_STEPS, SMALLEST_STEP = 50, 1e-4
-# Bounds on the logarithm of a variance, in units of an output's variance. Beyond them it is as good as zero
-# or unlimited.
+# Bounds on the logarithm of a variance, in units of an output's variance. A variance at the lower bound has
+# the same effect as zero, and one at the upper bound the same as no limit.
 _SMALLEST, _LARGEST = -20.0, 3.0
 # Keeps the coefficients of columns without information at 0.
 RIDGE = 1e-3

@@ -94,12 +94,15 @@ def _inlined(schema: Any, definitions: Mapping[str, Any]) -> Any:
 
 
 def plugin(table: PluginTable[Any]) -> tuple[BeforeValidator, PlainSerializer, WithJsonSchema]:
-    """Return the annotations of a field that is one plug-in."""
+    """Return the pydantic annotations (validator, serialiser, JSON schema) of a field with one plug-in."""
     return BeforeValidator(builder(table)), PlainSerializer(describe), WithJsonSchema(_schema(table))
 
 
 def maybe(table: PluginTable[Any]) -> tuple[BeforeValidator, PlainSerializer, WithJsonSchema]:
-    """Return the annotations of a field that is one plug-in or null."""
+    """Return the pydantic annotations (validator, serialiser, JSON schema) of a field.
+
+    The value of the field is one plug-in or null.
+    """
     build = builder(table)
     schema = {"anyOf": [_schema(table), {"type": "null"}]}
     return (
@@ -110,7 +113,10 @@ def maybe(table: PluginTable[Any]) -> tuple[BeforeValidator, PlainSerializer, Wi
 
 
 def plugins(table: PluginTable[Any]) -> tuple[BeforeValidator, PlainSerializer, WithJsonSchema]:
-    """Return the annotations of a field that maps labels to plug-ins."""
+    """Return the pydantic annotations (validator, serialiser, JSON schema) of a field.
+
+    The value of the field maps labels to plug-ins.
+    """
     every = PlainSerializer(lambda value: {label: describe(plugin) for label, plugin in value.items()})
     return (
         BeforeValidator(_labelled(table)),

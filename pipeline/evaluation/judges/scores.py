@@ -128,10 +128,10 @@ class Scores:
 class Yardstick:
     """Limits for the difference to the reference, in the unit of a judge's scores.
 
-    Retraining alone makes a difference of noise, or of share times the reference; the larger of the two
-    counts. If the reference is at or above blind, methods cannot be distinguished; None: they always can.
-    worst is the worst possible value; None: there is none. With by_interval, a value whose interval holds the
-    reference cannot be distinguished from it either.
+    Differences from the reference up to max(noise, share × reference) also arise from retraining alone.
+    blind: from this reference on, methods cannot be distinguished; None if they always can. worst: the worst
+    possible value, or None. by_interval: if true, a value is also not distinguished from the reference if its
+    interval contains the reference.
     """
 
     noise: float

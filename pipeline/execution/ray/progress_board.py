@@ -12,7 +12,7 @@ from typing import Any
 
 import ray
 
-# Seconds between two messages of a task, and before its first one.
+# The least number of seconds between two messages of a task, and from its start to its first message.
 _INTERVAL = 2.0
 # Seconds that a task must have run before the board is started.
 WORTH_A_BOARD = 5.0

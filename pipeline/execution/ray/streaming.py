@@ -33,8 +33,8 @@ MAX_RETRIES = 3
 class Stream(Generic[T]):
     """Tasks in one pipeline.
 
-    tasks: those that have not come back, by number. rows: the generator of its results. n_starts: how often
-    the pipeline was started. error: how it broke.
+    tasks: those without a result yet, by number. rows: the generator of the results. n_starts: how often the
+    pipeline was started. error: the last error that stopped it.
     """
 
     tasks: dict[int, T]

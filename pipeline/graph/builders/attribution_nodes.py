@@ -77,7 +77,10 @@ def attribution(experiment: Experiment, examples: Examples) -> Iterator[Node]:
 
 
 def forget_curve(experiment: Experiment, examples: Examples) -> Iterator[ForgetCurve]:
-    """Yield the node that shows how the number of models changes forgetting, if this can be known."""
+    """Yield the node that scores forgetting against the number of models that datamodels are fitted to.
+
+    There is none without a KLoM judge, or if `has_forget_curve` is false.
+    """
     judge = first_klom(experiment.judges)
     if judge is None or not has_forget_curve(experiment):
         return

@@ -25,8 +25,8 @@ REMEDIES = {
 
 
 ROLES = ("subset", "designed", "heldout", "scout", "full", "oracle", "floor")
-# Populations that must hold different models. Predicting the models that were learnt from proves nothing, nor
-# does comparing oracles with themselves.
+# Pairs of populations that must hold different models. It proves nothing to predict models that the datamodel
+# was fitted to, or to compare oracles with themselves.
 _APART = {("subset", "designed"), ("subset", "heldout"), ("designed", "heldout"), ("oracle", "floor")}
 
 

@@ -15,8 +15,8 @@ from pipeline.unlearning.unlearner import Unlearner
 class Start(NamedTuple):
     """The models that unlearning starts from.
 
-    role is their role, key the key of their table, n_models their number, and source the source of their
-    weights, if any.
+    role: what the models are used for. key: the key of their table. n_models: how many there are. source:
+    where their weights come from, or None if they are trained here.
     """
 
     role: str

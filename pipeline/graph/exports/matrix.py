@@ -1,7 +1,7 @@
 """Export of datamodels as a matrix in a file, which other tools and the estimator `file` can read.
 
-The suffix of the file gives the form: .npy, .parquet, or one of BARE for bare numbers in C order, the layout
-of the method's authors.
+The suffix of the file gives the form: .npy, .parquet, or one of the suffixes in BARE. Files with these hold
+only the numbers, in C order, as the files of the method's authors do.
 """
 
 from collections.abc import Iterator

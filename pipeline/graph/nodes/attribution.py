@@ -86,7 +86,11 @@ class Attribution(Node):
         )
 
     def _followed(self) -> dict[str, Any]:
-        """Return the objective whose gradients are used, if the table of scouts does not depend on it."""
+        """Return the objective of the scouts' training as a setting.
+
+        This is needed only if the scouts come from a source: the identity of scouts trained here contains it
+        already. Cross-entropy, the default, is left out.
+        """
         if not self.scout_key or self.scout_source is None or self.objective == cross_entropy:
             return {}
         return {"objective": [type(self.objective).__name__, dict(vars(self.objective))]}

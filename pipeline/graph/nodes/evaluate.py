@@ -130,7 +130,7 @@ class VerdictNode(Node):
             scores = snapshots[-1].scores
         else:
             scores = self.judge.judge(found)
-            # The floor is its own reference.
+            # Without a floor table, these scores are the floor, so they are their own reference.
             scores = scores.with_references(scores if floor is None else floor)
         samples = float(work.read("judged", ["samples"])["samples"].mean()) if self.counts_samples else 0.0
         n_models = (found.unlearned.n_models, found.oracle.n_models)

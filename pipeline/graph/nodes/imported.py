@@ -61,7 +61,10 @@ class Imported(Models):
 
     @override
     def circumstances(self) -> dict[str, Any]:
-        """Return the digest of the models' files, as far as they are read."""
+        """Return one digest of the first n_units models.
+
+        It covers only what this node reads of them.
+        """
         return {"content": self.records.content_of_first(self.n_units)}
 
     @override

@@ -50,7 +50,7 @@ from pipeline.unlearning.unlearner import Unlearner
 PAGE = "html"
 
 
-# The prefix of the names of populations of which the page shows only the computing time.
+# The prefix of the names of some populations; the page shows only their computing time.
 POPULATION = "population/"
 # Settings of a recipe that every page shows. It shows others only if they differ from their defaults.
 RECIPE_SHOWN = (

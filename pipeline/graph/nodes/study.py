@@ -91,7 +91,7 @@ class StudyPage(StudyNode):
 
     @abstractmethod
     def chapter(self, work: Work) -> Chapter:
-        """Return the chapter, drawn from the tables that work reads."""
+        """Return the chapter, made from the tables that work reads."""
 
     @override
     def compute(self, work: Work) -> Shard:

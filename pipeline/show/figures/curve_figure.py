@@ -93,7 +93,7 @@ def _draw_forgetting(ax: Axes, forgetting: Sequence[ForgetCurveContent]) -> None
     ax.set_title(
         "Forgotten points, if the predictions were the outputs (DM-Direct)", loc="left", fontsize=9.5
     )
-    # Below the axis the legend covers no line.
+    # The legend is below the axis, where it covers no line.
     ax.legend(
         fontsize=8,
         ncols=2,

@@ -16,7 +16,7 @@ COLOUR_OF_SPLIT = {"forget": "rival", "retain": "accent", "validation": "oracle"
 
 
 def points_figure(points: Mapping[str, Float[np.ndarray, " _"]], *, title: str, unit: str) -> Figure:
-    """Return the share of points at or below each value, with one line for each split.
+    """Return a figure of the share of points at or below each value, with one line for each split.
 
     The 95th percentile of each split is marked. Values that are not finite are left out.
     """

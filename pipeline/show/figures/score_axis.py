@@ -104,7 +104,7 @@ class ScoreAxis:
         return min(max(value, self.low), self.top)
 
     def text(self, value: float) -> str:
-        """Return a value in its unit."""
+        """Return a value as text, in the unit of the axis."""
         return in_unit(value, self.unit)
 
 

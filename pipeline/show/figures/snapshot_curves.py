@@ -13,9 +13,10 @@ from pipeline.show.figures.theme import COLOURS
 
 # Methods of one role share a colour; their lines differ by dashes.
 DASHES: tuple[Any, ...] = ("-", (0, (4, 1.6)), (0, (1.2, 1.2)), (0, (5, 1.6, 1.2, 1.6)))
-# Pixels between two small marks at least; of marks that would touch, only the first is drawn.
+# The least distance in pixels between two small marks. A mark nearer to one drawn before it is left out.
 APART = 9.0
-# Pixels between two boxes along a line, and half the size of each.
+# Labels avoid boxes along each line: the distance between the centres of two boxes, and half the side of a
+# box, in pixels.
 STRIDE, HALF = 8.0, 2.5
 _Place = tuple[float, float]
 

@@ -55,7 +55,10 @@ STYLE = {
 
 @contextmanager
 def themed() -> Iterator[None]:
-    """Draw figures inside this: our style over matplotlib's defaults; the caller's settings stay."""
+    """Return a context in which figures are drawn in the style of the project.
+
+    The style is applied to matplotlib's defaults. The settings of the caller are restored at the end.
+    """
     with _DRAWING, style.context(["default", STYLE]):
         yield
 

@@ -76,7 +76,7 @@ def find_parent(client: MlflowClient, experiment_id: str, config_digest: str) ->
 
 
 def find_children(client: MlflowClient, experiment_id: str, parent_id: str) -> Iterator[tuple[str, KnownRun]]:
-    """Yield the children of a parent by name; if two have one name, the older one comes last."""
+    """Yield (name, run) for each child of a parent, the newest first; two may have the same name."""
     token: str | None = None
     while token != "":
         page = client.search_runs(

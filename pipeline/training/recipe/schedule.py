@@ -28,9 +28,10 @@ WITH_NESTEROV = frozenset({"sgd", "muon"})
 
 @dataclass(frozen=True)
 class Moment:
-    """The place of a step in its schedule: step of n_steps, and epochs passed of n_epochs, with fractions.
+    """How far training has come in its schedule.
 
-    ends_epoch is true for the last step of an epoch of its phase.
+    step counts from 0 to n_steps - 1, and epoch is the number of epochs done of n_epochs, with fractions.
+    ends_epoch: whether this step is the last of an epoch of its phase.
     """
 
     step: int

@@ -105,7 +105,7 @@ def test_targets_that_do_not_fit_are_refused(targets, error):
 
 
 def test_a_theta_of_another_problem_is_refused():
-    with pytest.raises(ShapeError, match="this problem learns"):
+    with pytest.raises(ShapeError, match="the weights of this problem have shape"):
         logistic(3).outputs(np.zeros((6, 2)))
 
 

@@ -101,7 +101,10 @@ def earlier_table(panels: Sequence[LinearContent]) -> Table:
 
 
 def linear_facts(panels: Sequence[LinearContent]) -> Table:
-    """Return the facts of the draws, and the largest deviation of theorem 1 from the iterates."""
+    """Return a table of the sizes and the noise of the random problems.
+
+    It also has the largest difference between theorem 1 and the computed descent.
+    """
     first = panels[0]
     worst = max(panel.findings["deviation_from_theorem_1"] for panel in panels)
     return _facts(

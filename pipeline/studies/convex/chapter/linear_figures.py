@@ -1,4 +1,8 @@
-"""Figures of the linear study: R against steps and gradients, why GD stalls, and long runs of theorem 2."""
+"""Figures of the linear study.
+
+They show R against steps and gradients, why GD stalls, and long stochastic runs to test theorem 2. R is the
+share of the squared distance that is left.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -153,9 +157,9 @@ def stall_figure(panels: Sequence[LinearContent]) -> Figure:
 
 
 def rates_figure(panel: LinearContent) -> Figure:
-    """Return the long stochastic runs, both axes logarithmic.
+    """Return a figure of R in the long stochastic runs, with both axes logarithmic.
 
-    A power is a straight line; matching falls below every such line.
+    A power of the number of steps is a straight line there. R of matching falls below every such line.
     """
     rates = panel.findings["rates"]
     times = np.array(rates["curves"]["step"])

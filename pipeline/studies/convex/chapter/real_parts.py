@@ -1,4 +1,4 @@
-"""The parts of the chapter on real data and on guarantees: figures and tables for the template."""
+"""The parts about real data and about guarantees in the chapter: figures and tables for the template."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ from pipeline.studies.convex.chapter.guarantee_figure import guarantee_figure
 
 @dataclass(frozen=True)
 class DataPart:
-    """The part of the chapter on one data set."""
+    """The part about one data set in the chapter."""
 
     label: str
     facts: Table
@@ -28,7 +28,7 @@ class DataPart:
 
 @dataclass(frozen=True)
 class GuaranteePart:
-    """The part of the chapter on guarantees."""
+    """The part about guarantees in the chapter."""
 
     facts: Table
     cases: Table

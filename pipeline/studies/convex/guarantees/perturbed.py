@@ -76,9 +76,9 @@ class Perturbed:
         return np.linalg.solve(self._hessians(models), lost[..., None])[..., 0]
 
     def _origin(self, unlearned: DrawnModels) -> DrawnModels:
-        """Return the models whose Newton steps end in the given models, by Newton's method.
+        """Return the models from which one unlearning step (`_step`) leads to the given unlearned models.
 
-        Raises TrainingError if they are not found.
+        They are found by Newton's method. Raises TrainingError if they are not found.
         """
         models = unlearned - self._step(unlearned)
         for _ in range(MOST_DRAW_ROUNDS):

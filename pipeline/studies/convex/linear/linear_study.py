@@ -133,7 +133,10 @@ class LinearStudy(Settings):
         return float(10 / 2**self.stated_exponent)
 
     def draw(self, example: LinearExample, penalty: float, purpose: str, n_draws: int) -> RidgeEnsemble:
-        """Return draws for a purpose."""
+        """Return n_draws random ridge problems.
+
+        purpose (`report`, `tune` or `rates`) seeds them, so each purpose has its own draws.
+        """
         return draw_ridge(
             n_draws=n_draws,
             n_points=self.n_points,

@@ -117,7 +117,10 @@ class Spectrum:
         )
 
     def shares(self, step_size: float, times: Sequence[int]) -> Float[np.ndarray, "n_times n_draws"]:
-        """Return R after each number of steps of step_size, at most DIVERGED."""
+        """Return R, the share of the squared distance that is left, after each number of steps in times.
+
+        Values above DIVERGED, and values that are not a number, are set to DIVERGED.
+        """
         shrinks = 1 - step_size * self.bends
         with np.errstate(over="ignore", invalid="ignore"):
             left = (

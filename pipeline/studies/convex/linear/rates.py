@@ -90,7 +90,10 @@ def measure_rates(setting: Setting, study: LinearStudy) -> StepRates:
 
 
 def _covered(setting: Setting, study: LinearStudy) -> tuple[float, float]:
-    """Return the largest step size that theorem 2 covers on every draw, and its factor on the slowest."""
+    """Return the largest step size for which theorem 2 holds on every draw, and its largest factor.
+
+    The largest factor is the bound of the draw on which R falls most slowly.
+    """
     step_size = study.step_sizes[0]
     while np.isnan(
         rate := theory.theorem_2_rate(setting.problems, step_size=step_size, batch_size=study.batch_size)

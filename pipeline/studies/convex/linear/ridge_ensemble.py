@@ -21,8 +21,8 @@ class RidgeEnsemble:
     """Draws of a ridge problem.
 
     features (n_draws, n_points, n_span) are coordinates in an orthonormal basis of the span of the points of
-    each draw, so norms are those of θ. targets are (n_draws, n_points). forget (n_draws, n_points) is true
-    for points to be forgotten.
+    each draw, so norms equal those in the original space. targets are (n_draws, n_points). forget
+    (n_draws, n_points) is true for points to be forgotten.
     """
 
     features: Coordinates

@@ -75,7 +75,7 @@ def theorem_2_rate(
 def outside(problems: RidgeEnsemble, differences: Differences) -> Curves:
     """Return the squared length of the part of θ_t − goal outside the span of the retained points.
 
-    GD only shrinks this part by 1 − 2ηλ a step.
+    In each step, GD multiplies this part (not its squared length) by 1 − 2ηλ.
     """
     values, vectors = np.linalg.eigh(problems.gram(problems.retained))
     unknown = values < values[:, -1:] * FLAT

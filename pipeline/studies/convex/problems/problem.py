@@ -110,7 +110,9 @@ class ConvexProblem(ABC):
     def outputs(self, theta: Theta) -> ConvexOutputs:
         """Return features @ theta; raises ShapeError on a theta of another shape."""
         if theta.shape != self.shape:
-            raise ShapeError(f"theta has shape {theta.shape}; this problem learns {self.shape}")
+            raise ShapeError(
+                f"theta has shape {theta.shape}; the weights of this problem have shape {self.shape}"
+            )
         return self.features @ theta
 
     def value(self, theta: Theta) -> float:

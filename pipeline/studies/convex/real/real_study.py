@@ -1,6 +1,6 @@
-"""Removals on real data.
+"""Removals from logistic regression on real data.
 
-Logistic regression on a data set; every removal is compared with the exact minimiser without the forget set.
+Every removal is compared with the exact minimiser of the points that stay.
 """
 
 from collections.abc import Iterator, Mapping
@@ -41,9 +41,10 @@ PositiveNumber = Annotated[float, Field(gt=0)]
 class DataStudy(Settings):
     """Sizes of the study on one data set.
 
-    penalty λ is for summed losses and for features that are scaled so that no point is longer than 1. noise
-    is σ on the weights divided by their root mean square. Subset models keep keep_fraction of the points; if
-    n_subset_models is 0, none are trained.
+    penalty: λ for summed losses and for features that are scaled so that no training point has a norm above
+    1. noise: the standard deviation σ of the noise added to the weights, as a multiple of the root mean
+    square of the oracle's weights. Subset models keep keep_fraction of the points; if n_subset_models is 0,
+    none are trained.
     """
 
     penalty: float = setting(neutral=0.01, gt=0, le=1e9)
@@ -94,7 +95,7 @@ class DataStudy(Settings):
 class Data:
     """Training and unseen points as one problem each.
 
-    Features include a constant. They are scaled by one factor so that no training point is longer than 1.
+    Features include a constant. They are scaled by one factor so that no training point has a norm above 1.
     """
 
     train: LogisticProblem
@@ -102,7 +103,10 @@ class Data:
 
     @classmethod
     def of(cls, examples: Examples, penalty: float) -> "Data":
-        """Return examples as problems."""
+        """Return the training points and the unseen points of examples, each as a logistic problem.
+
+        Only the first MOST_UNSEEN_POINTS unseen points are used.
+        """
         flat = examples.inputs_of(np.arange(examples.n_points)).reshape(examples.n_points, -1).astype(float)
         features = np.concatenate([flat, np.ones((len(flat), 1))], axis=1)
         features /= np.linalg.norm(features[: examples.n_train], axis=1).max()

@@ -15,8 +15,9 @@ from pipeline.core.seeds import generator
 from pipeline.studies.convex.problems.problem import ConvexOutputs, ConvexProblem, Hessian, Theta
 from pipeline.studies.convex.removals.base import RemovalRequest
 
-# Share of the gradient at zero. It is a thousandth of the gradient of a subset's missing points, far below
-# the precision of a datamodel.
+# A subset model is finished when the norm of its gradient is at most this share of (1 + the norm at θ = 0).
+# The points that a subset lacks cause a gradient about 1,000 times larger, so the error is far below the
+# precision of a datamodel.
 SUBSET_TOLERANCE = 1e-5
 MOST_SUBSET_ROUNDS = 500
 

@@ -50,7 +50,10 @@ class RemovalRequest:
                 "one"
             )
         if self.start.shape != self.problem.shape:
-            raise ShapeError(f"start has shape {self.start.shape}; this problem learns {self.problem.shape}")
+            raise ShapeError(
+                f"start has shape {self.start.shape}; the weights of this problem have shape "
+                f"{self.problem.shape}"
+            )
 
     @cached_property
     def retain(self) -> Indices:

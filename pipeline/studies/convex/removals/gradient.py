@@ -1,4 +1,7 @@
-"""Gradient methods without an oracle: plain, projected, and with ascent on the forgotten points."""
+"""Gradient methods that use no oracle.
+
+They are gradient descent, projected descent, and descent with ascent on the forgotten points.
+"""
 
 from collections.abc import Callable
 from math import sqrt
