@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pipeline.core.errors import TrackingError
 from pipeline.graph import NodeState
-from pipeline.runtime.tracker import PARENT, Status, Tracker
+from pipeline.runtime.tracker import PARENT, Results, Status, Tracker
 from pipeline.runtime.waiting import announced
 from pipeline.view.link import Link
 from pipeline.view.pages import Pages
@@ -56,6 +56,8 @@ class Mirror(threading.Thread):
         self._samples = Samples()
         self._due: dict[str, States] = {}
         self._tries: dict[str, int] = {}
+        # Versions and metrics of the children that this run has shown.
+        self._shown: dict[str, Results] = {}
         self._first: States = {}
         self._ending: Ending | None = None
         self._next_points = self._heard = 0.0
@@ -170,6 +172,7 @@ class Mirror(threading.Thread):
             results = self._pages.results(child, done)
             self._send(child)
             self._tracker.log(child, results)
+            self._shown[child] = Results(version=results.version, metrics=results.metrics)
 
     def _show_model(self, child: str, states: States) -> None:
         """Log a method's model: only at the end, as its export changes torch's modules for the whole process, which may be training."""
@@ -179,7 +182,10 @@ class Mirror(threading.Thread):
         found = self._pages.model(child, states)
         if found is not None:
             module, examples = found
-            self._tracker.log_model(child, self._pages.results(child, states), name=child.replace("/", "-"), module=module, input_example=examples)
+            # What this run has shown need not be gathered and drawn again.
+            shown = self._shown.get(child)
+            results = shown if shown is not None and shown.version == version else self._pages.results(child, states)
+            self._tracker.log_model(child, results, name=child.replace("/", "-"), module=module, input_example=examples)
 
     def _send_next(self) -> None:
         with self._lock:
