@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pipeline.core.errors import TrackingError
 from pipeline.core.long_waits import announced
 from pipeline.graph.graph import NodeState
-from pipeline.results.tracked import PARENT
+from pipeline.results.tracked import PARENT, Results
 from pipeline.tracking.compute_cost import spent_on
 from pipeline.tracking.connection import Link
 from pipeline.tracking.pages import Pages
@@ -71,6 +71,8 @@ class Mirror(threading.Thread):
         self._samples = Samples()
         self._due: dict[str, _States] = {}
         self._tries: dict[str, int] = {}
+        # Versions and metrics of the children that this run has shown.
+        self._shown: dict[str, Results] = {}
         self._first: _States = {}
         self._ending: RunEnding | None = None
         self._next_points = self._heard = 0.0
@@ -210,6 +212,7 @@ class Mirror(threading.Thread):
             results = self._pages.results(child, done)
             self._send(child)
             self._tracker.log(child, results)
+            self._shown[child] = Results(version=results.version, metrics=results.metrics)
 
     def _show_model(self, child: str, states: _States) -> None:
         """Log a model of a method.
@@ -223,9 +226,13 @@ class Mirror(threading.Thread):
         found = self._pages.model(child, states)
         if found is not None:
             module, examples = found
+            # The results that this run has logged are not read and drawn again.
+            results = self._shown.get(child)
+            if results is None or results.version != version:
+                results = self._pages.results(child, states)
             self._tracker.log_model(
                 child,
-                self._pages.results(child, states),
+                results,
                 name=child.replace("/", "-"),
                 module=module,
                 input_example=examples,
