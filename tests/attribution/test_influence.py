@@ -110,7 +110,7 @@ def test_without_checkpoints_it_says_so():
 
 def test_outputs_that_are_neither_logits_nor_margins_are_refused(convex, datamodel):
     evidence, block = convex.evidence(), Block(points=np.arange(2), outputs=np.zeros((3, 4)), per_point=2)
-    with pytest.raises(ShapeError, match="expected 3, its logits, or 1, its margin"):
+    with pytest.raises(ShapeError, match=r"expected 3 \(its logits\) or 1 \(its margin\)"):
         GroupInfluence().datamodel(
             datamodel.factor, {"start": np.zeros(4)}, evidence, block
         ).effect_of_removing(np.array([1]))
