@@ -44,7 +44,7 @@ def test_no_public_name_is_defined_twice() -> None:
 
 
 def test_no_module_name_is_used_twice_in_a_room() -> None:
-    """`base` holds the base class of a table of plug-ins, and `python -m jobs.run` is a command."""
+    """Two names may repeat: `base`, for base classes, and `run`, for a command and its entry as a Ray job."""
     found: dict[tuple[str, str], list[str]] = defaultdict(list)
     for path in [*(ROOT / "pipeline").rglob("*.py"), *(ROOT / "jobs").rglob("*.py")]:
         place = path.relative_to(ROOT)

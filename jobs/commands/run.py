@@ -22,12 +22,11 @@ from jobs.options import (
     screen,
 )
 from jobs.running.experiment_run import RunResult, check_view, run_experiment
-from jobs.running.only_stage import share_of
 from jobs.running.progress_display import duration_in_words
+from jobs.running.shares import share_of, share_up_to
 from jobs.running.until_enough import find_enough
 from jobs.session import Session, open_session
 from pipeline.core.errors import ConfigError
-from pipeline.execution.wanted import wanted_until
 from pipeline.graph.kinds import entries
 from pipeline.graph.nodes.curve import WORTHWHILE
 from pipeline.graph.nodes.fit import ScoreNode
@@ -76,26 +75,26 @@ def run(
         raise ConfigError(
             "--only computes one stage alone; leave out --until and --until-enough, or leave out --only"
         )
-    share = None if only is None else share_of(only, session, allow_missing=allow_missing)
     # Refuse a wrong stage or address before models are trained to find out how many are enough.
-    if until is not None:
-        wanted_until(session.graph, until)
+    share = (
+        share_up_to(until, session) if only is None else share_of(only, session, allow_missing=allow_missing)
+    )
     check_view(session)
-    enough = (
-        find_enough(session, screen, executor=executor, tolerance=tolerance, allow_missing=allow_missing)
-        if until_enough
-        else None
-    )
-    unknown = enough is not None and enough.gain is None
-    session = session if enough is None else enough.session
-    # If it is unknown whether the models are enough, nothing that depends on them is judged.
-    until = ScoreNode.stage if unknown else until
-    wanted = (
-        share.wanted if share is not None else None if until is None else wanted_until(session.graph, until)
-    )
-    settled = frozenset[str]() if share is None else share.settled
+    enough, unknown = None, False
+    if until_enough:
+        enough = find_enough(
+            session, screen, executor=executor, tolerance=tolerance, allow_missing=allow_missing
+        )
+        session, unknown = enough.session, enough.gain is None
+        # If it is unknown whether the models are enough, nothing that depends on them is judged.
+        share = share_up_to(ScoreNode.stage if unknown else until, session)
     result = run_experiment(
-        session, screen, executor=executor, wanted=wanted, settled=settled, allow_missing=allow_missing
+        session,
+        screen,
+        executor=executor,
+        wanted=share.wanted,
+        settled=share.settled,
+        allow_missing=allow_missing,
     )
     show_run(result, paper(), session)
     status = DONE if result.succeeded and not unknown else FAILED

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from jobs.options import DONE, FAILED, AllowMissing, Config, Json, Set, finish, screen
-from jobs.running.only_stage import check_only
+from jobs.running.shares import check_only
 from jobs.session import read_experiment, refuse_places_that_vanish
 from jobs.submission.job_package import MIB, JobPackage, check_here, pack
 from jobs.submission.local_addresses import is_database_outside, is_loopback

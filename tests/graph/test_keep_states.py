@@ -12,7 +12,7 @@ import torch
 from tiny import TINY, all_done, run_serially, statuses, tables
 
 from jobs.running import planning
-from jobs.running.only_stage import share_of
+from jobs.running.shares import share_of
 from jobs.session import Session
 from pipeline.core.errors import ConfigError, StoreError
 from pipeline.execution.executor import SerialExecutor

@@ -15,8 +15,8 @@ from tiny import TINY, open_at, run_serially, statuses
 from typer.testing import CliRunner
 
 from jobs.commands.studies import command_of
-from jobs.running.only_stage import share_of
 from jobs.running.planning import planned_work
+from jobs.running.shares import share_of
 from jobs.session import Session
 from pipeline import config
 from pipeline.core.errors import ConfigError

@@ -10,8 +10,8 @@ from terminal import Dmm, answer, serial
 from tiny import all_done, run_serially, statuses
 
 from jobs import session as sessions
-from jobs.running.only_stage import share_of
 from jobs.running.planning import planned_work
+from jobs.running.shares import share_of
 from jobs.session import Session
 from pipeline.config import Experiment
 from pipeline.core.errors import ConfigError

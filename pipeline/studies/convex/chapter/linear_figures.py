@@ -18,6 +18,7 @@ from pipeline.studies.convex.chapter.chapter_content import LinearContent
 from pipeline.studies.convex.chapter.chapter_words import panel_title
 from pipeline.studies.convex.chapter.display_names import MODES, algorithm_name
 
+_SMALL_LEGEND = {"fontsize": 7.5, "bbox_to_anchor": (0.5, 1.0), "handlelength": 2.2}
 # Range of R that is shown. Above it runs have diverged; below it R is rounding.
 _SHOWN = (1e-6, 4.0)
 GDA = "gda_"
@@ -60,7 +61,7 @@ def steps_figure(panels: Sequence[LinearContent]) -> Figure:
                     "steps",
                 )
             row[0].set_ylabel("R, share of the distance left")
-        _legend(figure, grid[0][0])
+        _legend(figure, grid[0][0], ncols=4, fontsize=8, bbox_to_anchor=(0.52, 1.0), handlelength=2.4)
     return figure
 
 
@@ -92,17 +93,7 @@ def evaluations_figure(panels: Sequence[LinearContent]) -> Figure:
                 )
             _frame(ax, f"λ = {panel.penalty:g}", "", "gradient evaluations (points touched)")
         axes[0].set_ylabel("R, share of the distance left")
-        handles, labels = axes[0].get_legend_handles_labels()
-        figure.legend(
-            handles,
-            labels,
-            loc="upper center",
-            ncols=6,
-            fontsize=7.5,
-            bbox_to_anchor=(0.5, 1.0),
-            handlelength=2.2,
-            columnspacing=1.2,
-        )
+        _legend(figure, axes[0], **_SMALL_LEGEND, ncols=6, columnspacing=1.2)
     return figure
 
 
@@ -143,16 +134,7 @@ def stall_figure(panels: Sequence[LinearContent]) -> Figure:
                 "full-batch steps",
             )
         axes[0].set_ylabel("part of R")
-        handles, labels = axes[0].get_legend_handles_labels()
-        figure.legend(
-            handles,
-            labels,
-            loc="upper center",
-            ncols=4,
-            fontsize=7.5,
-            bbox_to_anchor=(0.5, 1.0),
-            handlelength=2.2,
-        )
+        _legend(figure, axes[0], **_SMALL_LEGEND, ncols=4)
     return figure
 
 
@@ -248,8 +230,6 @@ def _room(figure: Figure, n_rows: int) -> None:
     )
 
 
-def _legend(figure: Figure, ax: Axes) -> None:
-    handles, labels = ax.get_legend_handles_labels()
-    figure.legend(
-        handles, labels, loc="upper center", ncols=4, fontsize=8, bbox_to_anchor=(0.52, 1.0), handlelength=2.4
-    )
+def _legend(figure: Figure, ax: Axes, **options: Any) -> None:
+    """Draw the legend of one panel above all panels."""
+    figure.legend(*ax.get_legend_handles_labels(), loc="upper center", **options)

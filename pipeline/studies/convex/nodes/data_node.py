@@ -6,18 +6,16 @@ from typing import Any, ClassVar
 import numpy as np
 from typing_extensions import override
 
-from pipeline.core.registry import Plugin, identity
-from pipeline.data.content_cache import KNOWN
-from pipeline.data.dataset import Dataset
-from pipeline.graph.node import Parent, Work
+from pipeline.core.registry import identity
+from pipeline.graph.node import Work
 from pipeline.store.store import Shard
-from pipeline.studies.convex.nodes.convex_node import ConvexNode
+from pipeline.studies.convex.nodes.convex_node import DataSetNode
 from pipeline.studies.convex.real.real_results import DataResult, RemovalOutcome, study_data
 from pipeline.studies.convex.real.real_study import DataStudy
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConvexData(ConvexNode):
+class ConvexData(DataSetNode):
     """The courses of all removals, one record a row: `course`, `step`, `evaluations` and `share`, which is R.
 
     The summary holds everything else.
@@ -26,9 +24,7 @@ class ConvexData(ConvexNode):
     unit: ClassVar[str] = "studies"
 
     label: str
-    dataset: Dataset
     study: DataStudy
-    reads_inputs: bool = True
 
     @property
     @override
@@ -43,21 +39,6 @@ class ConvexData(ConvexNode):
     @override
     def settings(self) -> dict[str, Any]:
         return {"dataset": identity(self.dataset), "study": identity(self.study)}
-
-    def circumstances(self) -> dict[str, Any]:
-        """Return the content of the data set that the node loads itself.
-
-        Raises InputsNotReadError under the conditions of KnownContent.digest.
-        """
-        return {"content": KNOWN.digest(self.dataset, reads_inputs=self.reads_inputs)}
-
-    @override
-    def plugins(self) -> tuple[Plugin, ...]:
-        return (self.dataset,)
-
-    @override
-    def parents(self) -> dict[str, Parent]:
-        return {}
 
     def compute(self, work: Work) -> Shard:
         """Run every removal and every sweep."""

@@ -7,18 +7,16 @@ from typing import Any, ClassVar
 import numpy as np
 from typing_extensions import override
 
-from pipeline.core.registry import Plugin, identity
-from pipeline.data.content_cache import KNOWN
-from pipeline.data.dataset import Dataset
-from pipeline.graph.node import Parent, Work
+from pipeline.core.registry import identity
+from pipeline.graph.node import Work
 from pipeline.store.store import Shard
 from pipeline.studies.convex.guarantees.trials import Case, GuaranteeSettings, guarantees
 from pipeline.studies.convex.guarantees.two_classes import two_classes
-from pipeline.studies.convex.nodes.convex_node import ConvexNode
+from pipeline.studies.convex.nodes.convex_node import DataSetNode
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConvexGuarantees(ConvexNode):
+class ConvexGuarantees(DataSetNode):
     """The curves of the attack, one rate a row: `case`, `fpr` and `tpr`.
 
     The summary describes each case and states whether its promise is broken.
@@ -26,11 +24,9 @@ class ConvexGuarantees(ConvexNode):
 
     unit: ClassVar[str] = "trials"
 
-    dataset: Dataset
     classes: tuple[int, int]
     pool: int
     trial: GuaranteeSettings
-    reads_inputs: bool = True
 
     @property
     @override
@@ -45,21 +41,6 @@ class ConvexGuarantees(ConvexNode):
             "pool": self.pool,
             "trial": identity(self.trial),
         }
-
-    def circumstances(self) -> dict[str, Any]:
-        """Return the content of the data set that the node loads itself.
-
-        Raises InputsNotReadError under the conditions of KnownContent.digest.
-        """
-        return {"content": KNOWN.digest(self.dataset, reads_inputs=self.reads_inputs)}
-
-    @override
-    def plugins(self) -> tuple[Plugin, ...]:
-        return (self.dataset,)
-
-    @override
-    def parents(self) -> dict[str, Parent]:
-        return {}
 
     def compute(self, work: Work) -> Shard:
         """Draw thousands of models for each case and attack them."""

@@ -1,24 +1,24 @@
-"""One stage of a run alone (`--only STAGE`): the tables it computes, and those it needs first."""
+"""The tables that a run computes: up to a stage (`--until`), or of one stage alone (`--only`)."""
 
 from dataclasses import dataclass
 
 from jobs.session import Session
 from pipeline.core.errors import ConfigError, MissingShardsError
 from pipeline.core.settings.validation_errors import did_you_mean
-from pipeline.execution.wanted import with_what_they_rest_on
+from pipeline.execution.wanted import wanted_until, with_what_they_rest_on
 from pipeline.graph.kinds import entries
 
 
 @dataclass(frozen=True)
 class Share:
-    """The part of a graph that one stage computes.
+    """The part of a graph that a run computes.
 
-    `wanted` includes the nodes that the stage needs. `settled` are those among them that are used with
+    `wanted` includes the nodes that the others need. `settled` are those among them that are used with
     members missing.
     """
 
     wanted: frozenset[str]
-    settled: frozenset[str]
+    settled: frozenset[str] = frozenset()
 
 
 def check_only(stage: str | None) -> None:
@@ -27,6 +27,14 @@ def check_only(stage: str | None) -> None:
         raise ConfigError(
             f"--only {stage!r}: expected {', '.join(entries())}.{did_you_mean(stage, entries())}"
         )
+
+
+def share_up_to(until: str | None, session: Session) -> Share:
+    """Return the share of all stages up to and including until, or the whole graph if it is None.
+
+    Raises ConfigError if until is no stage, kind of table or table.
+    """
+    return Share(frozenset(session.graph.nodes) if until is None else wanted_until(session.graph, until))
 
 
 def share_of(stage: str, session: Session, *, allow_missing: bool) -> Share:

@@ -15,7 +15,7 @@ from tiny import TINY, run_serially, statuses
 
 from jobs import options
 from jobs.running.experiment_run import RunResult, run_experiment
-from jobs.running.only_stage import share_of
+from jobs.running.shares import share_of
 from jobs.session import Session
 from pipeline.core.errors import MissingShardsError
 from pipeline.execution.wanted import wanted_until
