@@ -33,6 +33,7 @@ from pipeline.graph.builders.start_populations import check_starts
 from pipeline.graph.costs import fewest_learnt_from, in_one_fit, looks, needs_effects, roles_used
 from pipeline.graph.graph import Graph
 from pipeline.graph.work import Task, compute_task, read_common
+from pipeline.show.report.report_drawing import draw_report
 from pipeline.store.files import local_folder
 from pipeline.store.store import Store
 from pipeline.training.ensemble import Builder, why_not_stackable
@@ -97,11 +98,19 @@ def open_session(
     recall_from(place)
     try:
         examples = load_checked(experiment, reads_inputs=reads_inputs)
-        graph = build_graph(experiment, examples)
+        graph = graph_of(experiment, examples)
     except (ConfigError, DataError, ShapeError) as error:
         written = config.origin(path or DEMONSTRATION, overrides, error.place)
         raise type(error)(f"{written}: {error}") from error
     return Session(experiment, examples, graph, place)
+
+
+def graph_of(experiment: Experiment, examples: Examples) -> Graph:
+    """Return the graph of an experiment, whose report is drawn as a page.
+
+    Raises ConfigError or DataError for every mistake that can be found before anything is computed.
+    """
+    return build_graph(experiment, examples, draw_report=draw_report)
 
 
 def load_checked(experiment: Experiment, *, reads_inputs: bool = True) -> Examples:

@@ -17,14 +17,13 @@ import pytest
 from faulty import SUBSET, compute_and_die_once, run_with
 from tiny import TINY, run_serially, tables
 
-from jobs.session import Session
+from jobs.session import Session, graph_of
 from pipeline import config
 from pipeline.core.errors import ConfigError, CorruptShardError, ShapeError, StoreError
 from pipeline.execution import retry_policy
 from pipeline.execution.executor import fault_of
 from pipeline.execution.failures import read_failures
 from pipeline.execution.walk import Walk
-from pipeline.graph.builders.experiment_graph import build_graph
 from pipeline.store.store import Store
 
 Open = Callable[..., Session]
@@ -39,7 +38,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarra
     session = Session(
         experiment,
         examples,
-        build_graph(experiment, examples),
+        graph_of(experiment, examples),
         Store(str(tmp_path_factory.mktemp("undisturbed"))),
     )
     assert not run_serially(session, wanted=frozenset({SUBSET})).failures

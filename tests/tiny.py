@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from jobs.session import Session, check
+from jobs.session import Session, check, graph_of
 from pipeline import config
 from pipeline.execution.executor import SerialExecutor
 from pipeline.execution.progress import Progress
 from pipeline.execution.walk import Walk
-from pipeline.graph.builders.experiment_graph import build_graph
 from pipeline.graph.work import compute_task
 from pipeline.store.store import Store
 
@@ -47,7 +46,7 @@ def open_at(store: Path | str, /, *overrides: str, **changes: Any) -> Session:
     experiment = config.build(TINY | changes, overrides)
     examples = experiment.dataset.load()
     check(experiment, examples)
-    return Session(experiment, examples, build_graph(experiment, examples), Store(str(store)))
+    return Session(experiment, examples, graph_of(experiment, examples), Store(str(store)))
 
 
 def run_serially(session: Session, *, draws: bool = False, **options: Any) -> Progress:

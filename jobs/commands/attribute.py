@@ -11,8 +11,8 @@ from jobs.session import open_session
 from pipeline.core.errors import ConfigError
 from pipeline.results.attribution_content import SplitForecast
 from pipeline.results.formatting import signed
+from pipeline.results.tables import Row, Section, Table, number_column, row_of, word_column
 from pipeline.show.report.report_tables import forecast_table
-from pipeline.show.tables import Row, Section, Table, number_column, row_of, word_column
 from pipeline.show.terminal import TerminalTable
 
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from jobs.options import DONE, Json, check_layout, finish, paper, screen
 from pipeline.core.errors import ConfigError
 from pipeline.core.settings.paths import expanded
-from pipeline.show.tables import Cell, Tone, number_column, row_of, table_of, word_column
+from pipeline.results.tables import Cell, Tone, number_column, row_of, table_of, word_column
 from pipeline.show.terminal import TerminalTable
 from pipeline.sources.easydub_layout import EasyDubLayout
 

@@ -9,8 +9,8 @@ from jobs.options import DONE, Config, Json, Set, StoreUri, finish, paper
 from jobs.running.node_rows import grouped
 from jobs.running.planning import planned_work
 from jobs.session import open_session
-from pipeline.show.payback import focused_pays, proxies_counted
-from pipeline.show.tables import Table, number_column, row_of, table_of, word_column
+from pipeline.results.payback import focused_pays, proxies_counted
+from pipeline.results.tables import Table, number_column, row_of, table_of, word_column
 from pipeline.show.terminal import TerminalTable
 
 FEEDS = {

@@ -11,7 +11,7 @@ from jobs.running.store_presence import why_no_store
 from jobs.session import Session, open_session
 from pipeline.execution.failures import read_failures
 from pipeline.graph.builders.experiment_graph import UNKNOWN
-from pipeline.show.tables import number_column, row_of, table_of, word_column
+from pipeline.results.tables import number_column, row_of, table_of, word_column
 from pipeline.show.terminal import TerminalTable
 from pipeline.store.store import Store
 

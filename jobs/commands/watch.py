@@ -17,7 +17,7 @@ from jobs.running.experiment_index import run_in
 from jobs.running.progress_display import duration_in_words
 from jobs.running.run_counts import Look, Watcher
 from jobs.session import Session, open_session
-from pipeline.show.tables import Cell, Tone, number_column, row_of, table_of, word_column
+from pipeline.results.tables import Cell, Tone, number_column, row_of, table_of, word_column
 from pipeline.show.terminal import TerminalTable
 
 # The least pause between two looks at the store, in seconds, and its least ratio to the duration of a look.

@@ -4,7 +4,7 @@ from typing import Any
 
 from jobs.running.experiment_index import labels_of
 from pipeline.graph.graph import NodeState
-from pipeline.show.tables import Cell, Tone
+from pipeline.results.tables import Cell, Tone
 
 # Tones of statuses. A group with several statuses gets the tone of the one that is last in this table.
 TONES = {

@@ -7,10 +7,9 @@ from typing import Any
 from rich.console import Console
 
 from jobs.running.progress_display import open_display
-from jobs.session import Session, check_learnt_from, executor_opener
+from jobs.session import Session, check_learnt_from, executor_opener, graph_of
 from pipeline.core.errors import ConfigError
 from pipeline.execution.walk import Walk
-from pipeline.graph.builders.experiment_graph import build_graph
 from pipeline.graph.costs import SUBSETS
 from pipeline.graph.nodes.curve import SHARES, CurveNode
 from pipeline.graph.nodes.models import Models
@@ -95,7 +94,7 @@ def find_enough(
     for experiment in (
         one for one, following in zip(experiments, [*experiments[1:], None], strict=True) if one != following
     ):
-        part = replace(session, experiment=experiment, graph=build_graph(experiment, session.examples))
+        part = replace(session, experiment=experiment, graph=graph_of(experiment, session.examples))
         screen.print(f"are {_count(part):,} subset models enough?")
         display = open_display(screen)
         try:

@@ -13,11 +13,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from jobs.session import load_checked
+from jobs.session import graph_of, load_checked
 from pipeline.config import Experiment
 from pipeline.core.errors import ConfigError
 from pipeline.core.settings.paths import expanded, parts_of, paths_in
-from pipeline.graph.builders.experiment_graph import build_graph
 
 MIB = 2**20
 
@@ -43,7 +42,7 @@ def check_here(experiment: Experiment, working_dir: str) -> bool:
     if any(path.is_absolute() and not path.exists() for path in map(expanded, paths_in(experiment))):
         return False
     with contextlib.chdir(working_dir if Path(working_dir).is_dir() else "."):
-        build_graph(experiment, load_checked(experiment))
+        graph_of(experiment, load_checked(experiment))
     return True
 
 

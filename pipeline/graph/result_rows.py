@@ -15,8 +15,8 @@ from pipeline.evaluation.judges.klom_judge import KlomJudge
 from pipeline.evaluation.judges.scores import Scores
 from pipeline.graph.nodes.evaluate import Judged
 from pipeline.results.report_content import Cost, PopulationContent, SnapshotContent
-from pipeline.show.score_tables import ScoreColumn, counted, score_columns
-from pipeline.show.tables import Cell, Row, Section, Table, mark_best, number_column, row_of, word_column
+from pipeline.results.score_tables import ScoreColumn, counted, score_columns
+from pipeline.results.tables import Cell, Row, Section, Table, mark_best, number_column, row_of, word_column
 from pipeline.unlearning.unlearner import Unlearner
 
 

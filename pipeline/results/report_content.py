@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol
 
 import numpy as np
 from jaxtyping import Float, Shaped
@@ -311,6 +312,28 @@ class Report:
     config_yaml: str
     provenance: tuple[tuple[str, str], ...]
     studies: tuple[StudyChapter, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrawnReport:
+    """A report as it is stored.
+
+    html is the page, figures are PNG by name without suffix. summary is one sentence over all forget sets,
+    headlines are the verdicts by the labels of the sets.
+    """
+
+    html: str
+    figures: Mapping[str, bytes]
+    summary: str
+    headlines: Mapping[str, str]
+
+
+class ReportRenderer(Protocol):
+    """Draws a report. A worker calls it, so it must be a function of a module that workers can import."""
+
+    def __call__(self, report: Report, /) -> DrawnReport:
+        """Return the report as it is stored."""
+        ...
 
 
 def best(rows: Iterable[MethodRow], content: SetContent) -> MethodRow | None:

@@ -2,7 +2,7 @@
 
 import re
 
-from pipeline.show.tables import Cell, Column, Row, Table, Tone, one_line
+from pipeline.results.tables import Cell, Column, Row, Table, Tone, one_line
 
 # MLflow draws no space between cells and none below a table.
 _GAP = "&nbsp;"

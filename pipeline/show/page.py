@@ -5,8 +5,8 @@ from typing import Any
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from pipeline.results.tables import Cell, Column, Row, Section, Table, Tone, one_line
 from pipeline.show.markdown import code_span, escape, table_markdown
-from pipeline.show.tables import Cell, Column, Row, Section, Table, Tone, one_line
 
 
 def template_environment(*packages: str) -> Environment:

@@ -8,7 +8,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from pipeline.show.tables import Cell, Column, Row, Section, Table, Tone, one_line
+from pipeline.results.tables import Cell, Column, Row, Section, Table, Tone, one_line
 
 STYLES = {
     Tone.NEUTRAL: "",

@@ -14,8 +14,8 @@ from pipeline.core.registry import Plugin
 from pipeline.graph.child_run import ChildRun
 from pipeline.graph.node import Resources
 from pipeline.graph.nodes.study import STUDY_PAGE, StudyNode, StudyPage
+from pipeline.results.tables import Table, number_column, row_of, table_of, word_column
 from pipeline.results.tracked import Results
-from pipeline.show.tables import Table, number_column, row_of, table_of, word_column
 from pipeline.store.store import Store, TableRef
 
 # The finished tables of a study, with their nodes.

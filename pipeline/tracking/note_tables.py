@@ -14,9 +14,9 @@ from pipeline.graph.nodes.forget import Forget
 from pipeline.graph.nodes.models import Models
 from pipeline.graph.nodes.study import StudyNode
 from pipeline.results.formatting import duration
+from pipeline.results.score_tables import every_score
+from pipeline.results.tables import Cell, Table, number_column, row_of, table_of, word_column
 from pipeline.results.tracked import Results
-from pipeline.show.score_tables import every_score
-from pipeline.show.tables import Cell, Table, number_column, row_of, table_of, word_column
 
 PURPOSES = {
     "subset": "random subsets, to learn from",

@@ -12,9 +12,9 @@ from pipeline.graph.child_run import ChildRun
 from pipeline.graph.graph import Graph, NodeState
 from pipeline.graph.nodes.evaluate import VerdictNode
 from pipeline.results.formatting import duration, of_retraining
+from pipeline.results.tables import Table
 from pipeline.results.tracked import MOST_IN_NOTE, Results
 from pipeline.show.page import render_template
-from pipeline.show.tables import Table
 from pipeline.store.store import Store
 from pipeline.tracking.compute_cost import spent_on
 from pipeline.tracking.note_tables import note_table

@@ -20,14 +20,13 @@ import numpy as np
 from measure import parse, show
 from threadpoolctl import threadpool_limits
 
-from jobs.session import stream_of
+from jobs.session import graph_of, stream_of
 from pipeline import config
 from pipeline.data.masks import pack_masks, subset_mask
 from pipeline.execution.progress import Progress
 from pipeline.execution.ray.streaming import StreamingExecutor
 from pipeline.execution.ray.tasks import connect
 from pipeline.execution.walk import Walk
-from pipeline.graph.builders.experiment_graph import build_graph
 from pipeline.graph.graph import Graph
 from pipeline.graph.work import Task, compute_task, read_common
 from pipeline.store.store import Shard, Store
@@ -59,7 +58,7 @@ def open_graph(n_models: int, n_train: int, n_points: int, block_points: int) ->
     }
     experiment = config.build(tree)
     examples = experiment.dataset.load()
-    whole = build_graph(experiment, examples)
+    whole = graph_of(experiment, examples)
     return Graph(
         experiment, examples, {key: whole.nodes[key] for key in NODES}, examples.digest, whole.digest
     )

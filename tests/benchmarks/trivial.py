@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from jobs.session import Session
+from jobs.session import Session, graph_of
 from pipeline import config
-from pipeline.graph.builders.experiment_graph import build_graph
 from pipeline.graph.node import Work
 from pipeline.graph.nodes.train import Population
 from pipeline.store.store import Shard, Store
@@ -63,7 +62,7 @@ def session_of(store: str, n_shards: int, *, seconds: float = 0.0) -> Session:
     """
     experiment = config.build(TREE, [f"populations.subset.n_models={n_shards}", f"store.uri={store}"])
     examples = experiment.dataset.load()
-    graph = build_graph(experiment, examples)
+    graph = graph_of(experiment, examples)
     settings = {field.name: getattr(graph.nodes[KEY], field.name) for field in dataclasses.fields(Population)}
     nodes = {**graph.nodes, KEY: Trivial(**settings, seconds=seconds)}
     return Session(experiment, examples, dataclasses.replace(graph, nodes=nodes), Store(store))

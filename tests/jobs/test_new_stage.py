@@ -12,14 +12,13 @@ from tiny import all_done, run_serially, statuses
 from jobs import session as sessions
 from jobs.running.planning import planned_work
 from jobs.running.shares import share_of
-from jobs.session import Session
+from jobs.session import Session, graph_of
 from pipeline.config import Experiment
 from pipeline.core.errors import ConfigError
 from pipeline.core.registry import Plugin
 from pipeline.data.examples import Examples
 from pipeline.execution.wanted import wanted_keys
 from pipeline.graph import kinds as table
-from pipeline.graph.builders.experiment_graph import build_graph
 from pipeline.graph.child_run import ChildRun
 from pipeline.graph.graph import Graph
 from pipeline.graph.node import Node, Parent, Work
@@ -64,7 +63,7 @@ class Screening(Node):
 
 def with_screening(experiment: Experiment, examples: Examples) -> Graph:
     """Return the graph of an experiment with the new stage in it."""
-    graph, nodes = build_graph(experiment, examples), {}
+    graph, nodes = graph_of(experiment, examples), {}
     for key, node in graph.nodes.items():
         nodes[key] = node
         if isinstance(node, EffectNode):
@@ -78,7 +77,7 @@ def open_screened(open_tiny: Open, monkeypatch: pytest.MonkeyPatch) -> Open:
     """Open the tiny experiment with the new stage, which one line of the table announces."""
     place = table.NODES.index(Unlearn)
     monkeypatch.setattr(table, "NODES", (*table.NODES[:place], Screening, *table.NODES[place:]))
-    monkeypatch.setattr(sessions, "build_graph", with_screening)
+    monkeypatch.setattr(sessions, "graph_of", with_screening)
 
     def open_it(*overrides: str) -> Session:
         session = open_tiny(*overrides)

@@ -19,7 +19,7 @@ from terminal import Dmm
 from jobs import cli
 from jobs.options import plain_console
 from jobs.streams import SteadyStream, steady_streams
-from pipeline.show.tables import row_of, table_of, word_column
+from pipeline.results.tables import row_of, table_of, word_column
 from pipeline.show.terminal import TerminalTable
 
 LOOKS = (

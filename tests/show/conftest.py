@@ -10,6 +10,7 @@ from sklearn.datasets import load_digits
 from pipeline.evaluation.judges.accuracy_judge import AccuracyJudge
 from pipeline.evaluation.judges.klom_judge import KlomJudge
 from pipeline.evaluation.judges.scores import NONFINITE, SPLITS, Score, Scores
+from pipeline.results.payback import break_even
 from pipeline.results.report_content import (
     AttributionContent,
     Cost,
@@ -19,7 +20,6 @@ from pipeline.results.report_content import (
     Report,
     SetContent,
 )
-from pipeline.show.payback import break_even
 
 N_MODELS = 40
 FLOOR = (0.62, 0.58, 0.60)

@@ -12,10 +12,10 @@ from pipeline.core.errors import DataError, ShapeError
 from pipeline.evaluation.judges.klom_judge import KlomJudge
 from pipeline.evaluation.judges.scores import Score
 from pipeline.results.report_content import PopulationContent
+from pipeline.results.score_tables import shade
 from pipeline.show.report.report_page import render
 from pipeline.show.report.report_tables import populations_table
 from pipeline.show.report.report_words import verdict
-from pipeline.show.score_tables import shade
 
 HOSTILE = '<script>alert("$x$")</script>&'
 VOID = {"meta", "img", "br"}

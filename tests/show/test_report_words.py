@@ -4,12 +4,12 @@ import math
 
 import pytest
 
+from pipeline.results.payback import break_even
 from pipeline.results.report_content import chosen_row
-from pipeline.show.payback import break_even
+from pipeline.results.tables import Tone
 from pipeline.show.report.report_tables import key_figures, numbers_table
 from pipeline.show.report.report_words import summary, verdict
 from pipeline.show.report.verdict import SetOutcome, judge
-from pipeline.show.tables import Tone
 
 NOTHING = {"no_op": (9.3, 0.63, 1.2)}
 

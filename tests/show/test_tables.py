@@ -9,9 +9,7 @@ import pytest
 
 from jobs.options import plain_console
 from pipeline.core.errors import ShapeError
-from pipeline.show.markdown import table_markdown
-from pipeline.show.page import table_html
-from pipeline.show.tables import (
+from pipeline.results.tables import (
     Cell,
     Section,
     Table,
@@ -24,6 +22,8 @@ from pipeline.show.tables import (
     table_of,
     word_column,
 )
+from pipeline.show.markdown import table_markdown
+from pipeline.show.page import table_html
 from pipeline.show.terminal import TerminalTable
 
 HOSTILE = [

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.results.tables import Section, Table, row_of, word_column
 from pipeline.results.tracked import MOST_IN_NOTE
-from pipeline.show.tables import Section, Table, row_of, word_column
 from pipeline.store.store import Store
 from pipeline.tracking.notes import parent_note
 from pipeline.tracking.pages import Pages

@@ -20,13 +20,14 @@ from pipeline.graph.builders.unlearning_nodes import oracles, unlearning
 from pipeline.graph.graph import Graph
 from pipeline.graph.node import Node
 from pipeline.graph.nodes.forget import Forget, freeze
+from pipeline.results.report_content import ReportRenderer
 
 # The digest of an experiment whose data a command does not read and whose content is not known.
 UNKNOWN = "unknown"
 
 
-def build_graph(experiment: Experiment, examples: Examples) -> Graph:
-    """Return the graph of an experiment.
+def build_graph(experiment: Experiment, examples: Examples, *, draw_report: ReportRenderer) -> Graph:
+    """Return the graph of an experiment; draw_report draws its report.
 
     If the inputs of examples are not read, no other inputs are read either. Raises ConfigError or DataError
     for every mistake that can be found before anything is computed.
@@ -35,7 +36,7 @@ def build_graph(experiment: Experiment, examples: Examples) -> Graph:
     # written.
     located = with_absolute_paths(experiment)
     made = list(_nodes(located, examples))
-    nodes = {node.key: node for node in (*made, report_node(located, examples, made))}
+    nodes = {node.key: node for node in (*made, report_node(located, examples, made, draw_report))}
     if len(nodes) <= len(made):
         twice = next(key for key, count in Counter(node.key for node in made).items() if count > 1)
         raise ConfigError(

@@ -30,6 +30,7 @@ from pipeline.graph.nodes.study import StudyPage
 from pipeline.graph.nodes.train import FOCUSED_IN, FOCUSED_OUT, Population
 from pipeline.graph.nodes.train_further import TrainFurther
 from pipeline.graph.nodes.unlearn import Unlearn
+from pipeline.results.report_content import ReportRenderer
 
 # The page's names of tables that exist once for the experiment, or once for each forget set.
 _NAMES: Mapping[type[Node], str] = {
@@ -42,7 +43,9 @@ _NAMES: Mapping[type[Node], str] = {
 }
 
 
-def report_node(experiment: Experiment, examples: Examples, nodes: Iterable[Node]) -> ReportPage:
+def report_node(
+    experiment: Experiment, examples: Examples, nodes: Iterable[Node], draw: ReportRenderer
+) -> ReportPage:
     """Return the node of the page about an experiment, which shows the tables of nodes."""
     nodes = list(nodes)
     judging = {node.judge_label for node in nodes if isinstance(node, VerdictNode)}
@@ -63,6 +66,7 @@ def report_node(experiment: Experiment, examples: Examples, nodes: Iterable[Node
         spending=spending_of(experiment, examples),
         layout=experiment.store.layout,
         tables=dict(_shown(experiment, nodes)),
+        draw=draw,
         studies={label: study.heading for label, study in experiment.all_studies().items()},
         resources=experiment.resources.compute,
     )

@@ -1,4 +1,4 @@
-"""The node of the report: it collects the results on every forget set and draws the page."""
+"""The node of the report: it collects the results on every forget set and has the page drawn."""
 
 import dataclasses
 from collections.abc import Collection, Mapping
@@ -33,17 +33,17 @@ from pipeline.graph.result_rows import Spending, cost_of, snapshot_rows
 from pipeline.graph.work import versions
 from pipeline.results.attribution_content import ForecastContent
 from pipeline.results.formatting import in_use, sentence
+from pipeline.results.payback import break_even, focused_pays, proxies_counted
 from pipeline.results.report_content import (
     AttributionContent,
     MethodRow,
     PopulationContent,
     Report,
+    ReportRenderer,
     Role,
     SetContent,
     StudyChapter,
 )
-from pipeline.show.payback import break_even, focused_pays, proxies_counted
-from pipeline.show.report.report_words import summary, verdict
 from pipeline.store.store import Shard
 from pipeline.unlearning.unlearner import Unlearner
 
@@ -74,6 +74,8 @@ class ReportPage(Node):
     `forget`, `effect` and `oracle` are followed by a slash and the label of a forget set. `floor` is followed
     by the labels of judge and forget set, `unlearned` by those of unlearner and forget set, and `verdict` by
     those of judge, unlearner and forget set.
+
+    draw draws the page. It is no part of the identity.
     """
 
     stage: ClassVar[str] = "report"
@@ -95,6 +97,7 @@ class ReportPage(Node):
     spending: Spending
     layout: Layout
     tables: Mapping[str, Parent]
+    draw: ReportRenderer
     # The heading of each study by its label.
     studies: Mapping[str, str] = field(default_factory=dict)
 
@@ -127,11 +130,6 @@ class ReportPage(Node):
 
     def compute(self, work: Work) -> Shard:
         """Draw the page and its figures."""
-        # Importing Matplotlib takes a second. A command that only reads the status does not wait for it, nor
-        # does a worker that trains.
-        from pipeline.show.report.report_figures import figures
-        from pipeline.show.report.report_page import render
-
         pictures = Pictures.of(self.dataset, work.examples)
         sets = tuple(
             self._set(work, label, number, pictures) for number, label in enumerate(self.forget_sets)
@@ -157,12 +155,13 @@ class ReportPage(Node):
                 *((name, value) for name, value in versions().items()),
             ),
         )
-        blobs = {PAGE: render(report).encode()} | {
-            f"{name}.png": figure for name, figure in figures(report).items()
-        }
-        verdicts = [verdict(content) for content in sets]
-        said = {"summary": summary(verdicts), "headlines": {one.label: one.headline for one in verdicts}}
-        return Shard(columns={"page": np.arange(1)}, summary=said, blobs=blobs)
+        drawn = self.draw(report)
+        figures = {f"{name}.png": figure for name, figure in drawn.figures.items()}
+        return Shard(
+            columns={"page": np.arange(1)},
+            summary={"summary": drawn.summary, "headlines": dict(drawn.headlines)},
+            blobs={PAGE: drawn.html.encode(), **figures},
+        )
 
     def _words(self, key: str, *, always: Collection[str] | None = None) -> str:
         return sentence(in_use(self.experiment[key], self.identity.get(key, {}), always=always))

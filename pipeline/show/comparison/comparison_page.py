@@ -9,12 +9,12 @@ from markupsafe import Markup
 
 from pipeline.results.comparison_content import ComparedSet, Comparison, lead_label
 from pipeline.results.formatting import in_unit
+from pipeline.results.score_tables import distance
 from pipeline.show.comparison.comparison_figure import comparison_figure
 from pipeline.show.comparison.comparison_tables import compared_table, settings_table
 from pipeline.show.comparison.comparison_words import headline, nearness
 from pipeline.show.figures.theme import svg
 from pipeline.show.report.report_page import templates
-from pipeline.show.score_tables import distance
 
 
 @dataclass(frozen=True)

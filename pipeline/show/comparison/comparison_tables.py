@@ -9,9 +9,8 @@ from pipeline.evaluation.judges.base import Judge
 from pipeline.evaluation.judges.scores import Score, Scores
 from pipeline.results.comparison_content import ComparedSet, Comparison, Entry, Method
 from pipeline.results.formatting import in_unit, percent, span_in_unit
-from pipeline.show.report.report_tables import KINDS
-from pipeline.show.score_tables import SHADE_NOTE, counted, distance, shade, short_cell
-from pipeline.show.tables import (
+from pipeline.results.score_tables import SHADE_NOTE, counted, distance, shade, short_cell
+from pipeline.results.tables import (
     Cell,
     Column,
     Row,
@@ -23,6 +22,7 @@ from pipeline.show.tables import (
     table_of,
     word_column,
 )
+from pipeline.show.report.report_tables import KINDS
 
 
 def compared_table(comparison: Comparison, lead: str | None) -> Table:

@@ -13,8 +13,8 @@ from matplotlib.gridspec import GridSpec, SubplotSpec
 
 from pipeline.results.attribution_content import InfluenceContent, PointContent, WeightContent
 from pipeline.results.formatting import give_or_take
+from pipeline.results.tables import number
 from pipeline.show.figures.theme import COLOURS, canvas, shades, shorten, themed
-from pipeline.show.tables import number
 
 _COLUMNS = 8
 # Inches: the height of a line of tiles with the text under them, and of the heading above the lines.

@@ -13,6 +13,7 @@ from markupsafe import Markup
 from pipeline.results import formatting
 from pipeline.results.attribution_content import InfluenceContent
 from pipeline.results.report_content import Report, SetContent, chosen_row, point_label
+from pipeline.results.tables import Table
 from pipeline.show.figures.cost_figure import cost_figure
 from pipeline.show.figures.curve_figure import curve_figure
 from pipeline.show.figures.forecast_figure import forecast_figure
@@ -30,7 +31,6 @@ from pipeline.show.report.report_tables import (
     populations_table,
 )
 from pipeline.show.report.report_words import Verdict, summary, verdict
-from pipeline.show.tables import Table
 
 
 @dataclass(frozen=True)

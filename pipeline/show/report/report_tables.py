@@ -6,6 +6,7 @@ They show all numbers, forecasts, populations and the score of the datamodel.
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from pipeline.results import tables
 from pipeline.results.attribution_content import SplitForecast
 from pipeline.results.formatting import duration, in_unit, percent, signed
 from pipeline.results.report_content import (
@@ -17,10 +18,8 @@ from pipeline.results.report_content import (
     best_of,
     harmed_splits,
 )
-from pipeline.show import tables
-from pipeline.show.report.verdict import judge
-from pipeline.show.score_tables import SHADE_NOTE, ScoreColumn, counted, score_columns
-from pipeline.show.tables import (
+from pipeline.results.score_tables import SHADE_NOTE, ScoreColumn, counted, score_columns
+from pipeline.results.tables import (
     Cell,
     Section,
     Table,
@@ -31,6 +30,7 @@ from pipeline.show.tables import (
     table_of,
     word_column,
 )
+from pipeline.show.report.verdict import judge
 
 KINDS = {
     Role.DATAMODEL: "uses the datamodel",

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.results.tables import Cell, Table, number_column, row_of, table_of, word_column
 from pipeline.results.tracked import Results
-from pipeline.show.tables import Cell, Table, number_column, row_of, table_of, word_column
 from pipeline.store.store import Store
 from pipeline.studies.base import Finished
 from pipeline.studies.convex.chapter.amounts import amount, share_left

@@ -7,8 +7,8 @@ from typing_extensions import override
 
 from pipeline.core.settings.neutral import setting
 from pipeline.graph.nodes.study import StudyNode
+from pipeline.results.tables import Table
 from pipeline.results.tracked import Results
-from pipeline.show.tables import Table
 from pipeline.store.store import Store
 from pipeline.studies.base import Finished, Place, Study
 from pipeline.studies.convex.data_settings import DataSection, GuaranteeSection

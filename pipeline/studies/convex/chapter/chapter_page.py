@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from pipeline.results.tables import Table
 from pipeline.show.figures.theme import COLOURS, png, svg
 from pipeline.show.page import template_environment
-from pipeline.show.tables import Table
 from pipeline.studies.convex.chapter import chapter_tables, linear_figures
 from pipeline.studies.convex.chapter.chapter_content import ConvexContent, LinearContent
 from pipeline.studies.convex.chapter.chapter_words import panel_title

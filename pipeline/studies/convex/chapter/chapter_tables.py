@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.results.formatting import nats
-from pipeline.show.tables import (
+from pipeline.results.tables import (
     Cell,
     Row,
     Table,

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from pipeline.results.tables import Table
 from pipeline.show.figures.theme import svg
-from pipeline.show.tables import Table
 from pipeline.studies.convex.chapter import chapter_tables
 from pipeline.studies.convex.chapter.chapter_content import ConvexContent
 from pipeline.studies.convex.chapter.chapter_words import course_words, verdict_words

@@ -1,8 +1,8 @@
 """The report states with figures when focused models pay, and says so if they never do."""
 
 from pipeline.graph.result_rows import Spending
+from pipeline.results.payback import focused_pays, proxies_counted
 from pipeline.results.report_content import PopulationContent
-from pipeline.show.payback import focused_pays, proxies_counted
 
 
 def test_the_price_is_told_in_oracles_and_requests():

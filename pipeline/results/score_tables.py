@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pipeline.evaluation.judges.base import Judge
 from pipeline.evaluation.judges.scores import NONFINITE, Score, Scores
 from pipeline.results.formatting import in_unit, points, span_in_unit, times_floor
-from pipeline.show.tables import (
+from pipeline.results.tables import (
     DARKEST,
     Cell,
     Column,

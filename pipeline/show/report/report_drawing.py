@@ -1,0 +1,23 @@
+"""Draws a report: the page, its figures and its verdicts in words.
+
+jobs hands this renderer to the graph, whose node of the report calls it on a worker.
+"""
+
+from pipeline.results.report_content import DrawnReport, Report
+from pipeline.show.report.report_words import summary, verdict
+
+
+def draw_report(report: Report) -> DrawnReport:
+    """Return a report as it is stored."""
+    # Importing Matplotlib takes a second. A command that only reads the status does not wait for it, nor does
+    # a worker that trains.
+    from pipeline.show.report.report_figures import figures
+    from pipeline.show.report.report_page import render
+
+    verdicts = [verdict(content) for content in report.sets]
+    return DrawnReport(
+        html=render(report),
+        figures=figures(report),
+        summary=summary(verdicts),
+        headlines={one.label: one.headline for one in verdicts},
+    )
