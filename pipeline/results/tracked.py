@@ -31,6 +31,24 @@ class DatasetSummary:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RunDescription:
+    """What is known of a run before it begins.
+
+    config_digest finds the run again. params is the whole nested config. params, config_yaml and dataset are
+    logged only for a new run, tags every time. titles maps names of children to their titles, if these
+    differ.
+    """
+
+    config_digest: str
+    name: str
+    params: Mapping[str, Any]
+    config_yaml: str
+    dataset: DatasetSummary
+    tags: Mapping[str, str]
+    titles: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Results:
     """Everything that one child run shows when it is done.
 

@@ -161,7 +161,7 @@ class Mirror(threading.Thread):
             self._heard = time.monotonic() if self._link.is_up else self._heard
 
     def _begin(self) -> None:
-        self.run_id = self._tracker.begin(**self._pages.opening())
+        self.run_id = self._tracker.begin(self._pages.opening())
         self._seconds_before = (
             self._tracker.last("progress/seconds") if self._seconds_before is None else self._seconds_before
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipeline.core.errors import ConfigError
 from pipeline.core.settings.tracking_address import check_driver_installed, check_form
-from pipeline.tracking.tracker import NoTracker, Tracker
+from pipeline.tracking.tracker import Tracker
 
 # MLflow's own defaults wait four minutes for a server that is down. These give up within 5 s if it refuses
 # the connection and within 30 s if it is silent.
@@ -41,7 +41,7 @@ def open_tracker(
     """
     address = tracking_uri(uri, store_root=store_root)
     if address is None:
-        return NoTracker()
+        return Tracker()
     for variable, value in MLFLOW_DEFAULTS.items():
         os.environ.setdefault(variable, value)
     from pipeline.tracking.mlflow.mlflow_tracker import MlflowTracker

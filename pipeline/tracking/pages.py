@@ -5,7 +5,7 @@ The version of a page is a digest of these tables; a page is logged again when i
 
 import dataclasses
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from pipeline.graph.nodes.train import CHECKPOINT, read_states
 from pipeline.graph.nodes.train_further import TrainFurther
 from pipeline.graph.nodes.unlearn import Unlearn
 from pipeline.graph.result_rows import bounds_of, results_table
-from pipeline.results.tracked import PARENT, DatasetSummary, Results
+from pipeline.results.tracked import PARENT, DatasetSummary, Results, RunDescription
 from pipeline.store.store import Store
 from pipeline.tracking.attribution_page import attribution_results
 from pipeline.tracking.children import children_of, runs_of
@@ -67,8 +67,8 @@ class Pages:
         self.runs = runs_of(graph)
         self.titles = {child: run.title for child, run in self.runs.items()}
 
-    def opening(self) -> dict[str, Any]:
-        """Return the arguments for the `begin` of a tracker."""
+    def opening(self) -> RunDescription:
+        """Return what a tracker is told of the run before it begins."""
         experiment, examples = self.graph.experiment, self.graph.examples
         dataset = DatasetSummary(
             name=plugin_name(experiment.dataset),
@@ -80,17 +80,17 @@ class Pages:
             inputs=np.broadcast_to(np.zeros((), examples.inputs.dtype), examples.inputs.shape),
             labels=examples.labels,
         )
-        return {
-            "config_digest": self.graph.digest,
-            "name": experiment.name,
+        return RunDescription(
+            config_digest=self.graph.digest,
+            name=experiment.name,
             # Without the settings that may change, such as judges: MLflow never changes the parameters of a
             # run.
-            "params": experiment.model_dump(mode="json", exclude=set(BESIDE_IDENTITY)),
-            "config_yaml": experiment.to_yaml(),
-            "dataset": dataset,
-            "tags": {"dmm.store": self.store.uri},
-            "titles": self.titles,
-        }
+            params=experiment.model_dump(mode="json", exclude=set(BESIDE_IDENTITY)),
+            config_yaml=experiment.to_yaml(),
+            dataset=dataset,
+            tags={"dmm.store": self.store.uri},
+            titles=self.titles,
+        )
 
     def version(self, child: str, done: _States) -> str:
         """Return the digest of all tables behind the page of a child."""

@@ -4,11 +4,12 @@ The parent and each running child get a point every few seconds. Points are kept
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from pipeline.execution.progress import Progress
 from pipeline.graph.kinds import stages
+from pipeline.graph.node import Node
 from pipeline.results.tracked import PARENT, Numbers, Point
 from pipeline.tracking.children import child_of, retrainings_of
 from pipeline.tracking.rate import Pace
@@ -104,37 +105,31 @@ class Sampler:
                 grown if key in progress.core_seconds and key in self._seen else 0
             )
             self._seen[key] = progress.n_done(key)
-        groups: dict[str, list[str]] = {}
-        by_stage: dict[str, list[str]] = {}
-        for key in progress.wanted:
-            node = progress.states[key].node
-            groups.setdefault(child_of(node), []).append(key)
-            by_stage.setdefault(node.stage, []).append(key)
         running = {key for key, count in progress.running.items() if count}
-        metrics = {
-            f"progress/{name}": value
-            for name, value in self._measure(PARENT, list(progress.wanted), progress, spent_before).items()
-        }
+        by_child = _grouped(progress, child_of)
+        by_stage = _grouped(progress, lambda node: node.stage)
+        metrics = self._measure("progress", PARENT, list(progress.wanted), progress, spent_before)
         for stage in stages():
-            if running & set(by_stage.get(stage, ())):
-                metrics |= {
-                    f"progress_{stage}/{name}": value
-                    for name, value in self._measure(
-                        f"stage {stage}", by_stage[stage], progress, spent_before
-                    ).items()
-                }
-        found = {PARENT: metrics}
-        for child, keys in groups.items():
-            if child != PARENT and running & set(keys):
-                found[child] = {
-                    f"progress/{name}": value
-                    for name, value in self._measure(child, keys, progress, spent_before).items()
-                }
+            if running.intersection(by_stage.get(stage, ())):
+                metrics |= self._measure(
+                    f"progress_{stage}", f"stage {stage}", by_stage[stage], progress, spent_before
+                )
+        found = {PARENT: metrics} | {
+            child: self._measure("progress", child, keys, progress, spent_before)
+            for child, keys in by_child.items()
+            if child != PARENT and running.intersection(keys)
+        }
         return {child: Sample(progress.seconds, time.time(), measured) for child, measured in found.items()}
 
     def _measure(
-        self, name: str, keys: list[str], progress: Progress, spent_before: Mapping[str, float] | None
+        self,
+        prefix: str,
+        name: str,
+        keys: list[str],
+        progress: Progress,
+        spent_before: Mapping[str, float] | None,
     ) -> dict[str, float | int]:
+        """Return the metrics of some nodes below prefix; name is that of their pace."""
         nodes = [progress.states[key].node for key in keys]
         done = {key: progress.n_done(key) for key in keys}
         # A group that trains is counted in models, any other in units: members, blocks of points or tables.
@@ -144,24 +139,28 @@ class Sampler:
         pace = self._paces.setdefault(name, Pace()).update(
             progress.seconds, sum(self._made[node.key] for node in training) + under_way
         )
-        seconds_left = Pace.seconds_left(n_wanted - n_done - under_way, pace)
         unit = "models" if training[0].trains else "units"
-        return {
+        measured: dict[str, float | int] = {
             "shards_done": sum(progress.n_shards(node.key) for node in nodes),
             f"{unit}_done": n_done,
             f"{unit}_left": n_wanted - n_done,
             f"{unit}_under_way": under_way,
             f"{unit}_per_second": pace,
-            **({} if seconds_left is None else {"eta_seconds": seconds_left}),
             "shards_failed": sum(failure.key in done for failure in progress.failures),
             "retrainings": retrainings_of(progress.states, done),
-            **(
-                {}
-                if spent_before is None
-                else {
-                    "core_seconds": sum(
-                        spent_before.get(key, 0.0) + progress.core_seconds.get(key, 0.0) for key in keys
-                    )
-                }
-            ),
         }
+        if (seconds_left := Pace.seconds_left(n_wanted - n_done - under_way, pace)) is not None:
+            measured["eta_seconds"] = seconds_left
+        if spent_before is not None:
+            measured["core_seconds"] = sum(
+                spent_before.get(key, 0.0) + progress.core_seconds.get(key, 0.0) for key in keys
+            )
+        return {f"{prefix}/{key}": value for key, value in measured.items()}
+
+
+def _grouped(progress: Progress, name: Callable[[Node], str]) -> dict[str, list[str]]:
+    """Return the keys of wanted nodes by what name says of each node."""
+    groups: dict[str, list[str]] = {}
+    for key in progress.wanted:
+        groups.setdefault(name(progress.states[key].node), []).append(key)
+    return groups

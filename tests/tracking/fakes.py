@@ -9,12 +9,12 @@ from pipeline.results.tracked import PARENT, Results
 from pipeline.tracking.mirror import Mirror, MirrorPatience, RunEnding
 from pipeline.tracking.pages import Pages
 from pipeline.tracking.progress_samples import Sample
-from pipeline.tracking.tracker import NoTracker
+from pipeline.tracking.tracker import Tracker
 
 QUICK = MirrorPatience(points=0.02, retry=0.01, end=10.0, killed=0.2)
 
 
-class FakeTracker(NoTracker):
+class FakeTracker(Tracker):
     """Answers unless `is_down` or blocked.
 
     `shown` has what each child shows, `points` the steps of each curve, `calls` every request in order.
@@ -32,7 +32,7 @@ class FakeTracker(NoTracker):
         self.failed: dict[str, str] = {}
         self.status, self.before = "", seconds_before
 
-    def begin(self, **about: Any) -> str:
+    def begin(self, about: Any) -> str:
         self._asked("begin")
         return "run"
 
@@ -79,8 +79,8 @@ class FakePages(Pages):
         self.titles = {child: child for child in children}
         self._unreadable, self._error = unreadable, error or StoreError("it cannot be read")
 
-    def opening(self) -> dict[str, Any]:
-        return {}
+    def opening(self) -> Any:
+        return None
 
     def version(self, child: str, done: Any) -> str:
         return f"{child} 1"

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from mlflow import MlflowClient
@@ -17,7 +17,7 @@ from typing_extensions import override
 from pipeline.core.long_waits import announced
 from pipeline.core.masking import masked
 from pipeline.core.settings.tracking_address import is_in_store
-from pipeline.results.tracked import PARENT, DatasetSummary, Point, Results
+from pipeline.results.tracked import PARENT, Point, Results, RunDescription
 from pipeline.tracking.mlflow.artifacts import write_artifacts
 from pipeline.tracking.mlflow.boundary import Boundary
 from pipeline.tracking.mlflow.database import create_database
@@ -77,38 +77,28 @@ class MlflowTracker(Tracker):
         self._client: MlflowClient
 
     @override
-    def begin(
-        self,
-        *,
-        config_digest: str,
-        name: str,
-        params: Mapping[str, Any],
-        config_yaml: str,
-        dataset: DatasetSummary,
-        tags: Mapping[str, str],
-        titles: Mapping[str, str],
-    ) -> str:
+    def begin(self, about: RunDescription) -> str:
         with self._boundary, self._announced():
             create_database(self._uri)
-            self._client, self._titles = MlflowClient(self._uri), titles
+            self._client, self._titles = MlflowClient(self._uri), about.titles
             # A server decides itself where it keeps artifacts.
             root = self._artifact_root if is_in_store(self._uri) else None
             self._experiment_id = find_or_create_experiment(self._client, self._experiment, root)
-            parent = find_parent(self._client, self._experiment_id, config_digest)
+            parent = find_parent(self._client, self._experiment_id, about.config_digest)
             if parent is None:
                 parent = self._client.create_run(
-                    self._experiment_id, run_name=name, tags={CONFIG_TAG: config_digest}
+                    self._experiment_id, run_name=about.name, tags={CONFIG_TAG: about.config_digest}
                 )
             self._parent_id = parent.info.run_id
             # The attempt is counted last: a run that was killed before this point is described again.
             n_attempts = int(parent.data.tags.get(ATTEMPT_TAG, 0))
             if n_attempts == 0:
-                describe_run(
-                    self._client, self._parent_id, params=params, config_yaml=config_yaml, dataset=dataset
-                )
+                describe_run(self._client, self._parent_id, about)
             self._context = context_tags()
             counted = {} if self._has_begun else {ATTEMPT_TAG: str(n_attempts + 1)}
-            self._client.log_batch(self._parent_id, tags=tag_entities({**self._context, **tags, **counted}))
+            self._client.log_batch(
+                self._parent_id, tags=tag_entities({**self._context, **about.tags, **counted})
+            )
             self._client.update_run(self._parent_id, status="RUNNING")
             self._last = self._last if self._has_begun else dict(parent.data.metrics)
             self._has_begun = True

@@ -3,17 +3,16 @@
 A parent is found by the digest of its config, a child by its name under the parent.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from pipeline.core.errors import TrackingError
-from pipeline.results.tracked import DatasetSummary
+from pipeline.results.tracked import RunDescription
 from pipeline.tracking.mlflow.entities import dataset_inputs, flatten, param_entities
 
 CONFIG_TAG, ATTEMPT_TAG, NODE_TAG = "dmm.config_digest", "dmm.attempt", "dmm.node"
@@ -91,14 +90,12 @@ def find_children(client: MlflowClient, experiment_id: str, parent_id: str) -> I
         token = page.token or ""
 
 
-def describe_run(
-    client: MlflowClient, run_id: str, *, params: Mapping[str, Any], config_yaml: str, dataset: DatasetSummary
-) -> None:
+def describe_run(client: MlflowClient, run_id: str, about: RunDescription) -> None:
     """Log the parts of a run that never change: parameters, config and data set."""
-    client.log_batch(run_id, params=param_entities(flatten(params)))
-    client.log_text(run_id, config_yaml, "config.yaml")
+    client.log_batch(run_id, params=param_entities(flatten(about.params)))
+    client.log_text(run_id, about.config_yaml, "config.yaml")
     try:
-        client.log_inputs(run_id, dataset_inputs(dataset))
+        client.log_inputs(run_id, dataset_inputs(about.dataset))
     except MlflowException:
         # Another run logged the same data set for the first time at the same moment; now it exists.
-        client.log_inputs(run_id, dataset_inputs(dataset))
+        client.log_inputs(run_id, dataset_inputs(about.dataset))
