@@ -62,8 +62,8 @@ def run_serially(session: Session, *, draws: bool = False, **options: Any) -> Pr
     if draws:
         return walk.run()
     with (
-        patch("pipeline.show.report.report_page.render", lambda _: ""),
-        patch("pipeline.show.report.report_figures.figures", lambda _: {}),
+        patch("pipeline.show.report.report_page.render", lambda *_: ""),
+        patch("pipeline.show.report.report_figures.drawings", lambda _: {}),
     ):
         return walk.run()
 

@@ -25,7 +25,7 @@ def template_environment(*packages: str) -> Environment:
 
 def render_template(name: str, **values: Any) -> str:
     """Return a template filled with values."""
-    return template_environment().get_template(name).render(**values).strip() + "\n"
+    return template_environment().get_template(name).render(**values)
 
 
 def literal(text: str) -> Markup:

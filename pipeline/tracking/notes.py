@@ -56,7 +56,7 @@ def note_of(
     n_rows = sum(len(section.rows) for section in table.sections)
     written = ""
     for n_left in range(n_rows + 1):
-        written = note(table=_without_last_rows(table, n_left), n_left=n_left)
+        written = note(table=_without_last_rows(table, n_left), n_left=n_left).strip() + "\n"
         if len(written) <= MOST_IN_NOTE:
             break
     return written
@@ -87,6 +87,7 @@ def parent_note(
         first = dict(itertools.islice(verdicts.items(), max(1, len(verdicts) - n_left)))
         about: dict[str, Any] = {"headline": headline, "table": some, "verdicts": first, "links": linked}
         note = render_template("parent_note.md.j2", **about, n_left=n_left, place=shlex.quote(store.uri))
+        note = note.strip() + "\n"
         if len(note) <= MOST_IN_NOTE:
             break
     return note

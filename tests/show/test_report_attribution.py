@@ -7,6 +7,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from drawn import figures, render
 from invented import curve_of, forecast_of, forget_curve_of, influence_of, point_of, split_of
 
 from pipeline.results.formatting import give_or_take, signed
@@ -15,8 +16,6 @@ from pipeline.show.figures.forecast_figure import forecast_figure
 from pipeline.show.figures.influence_figure import influence_figure
 from pipeline.show.figures.theme import png, svg
 from pipeline.show.report.attribution_words import curve_words, forecast_words
-from pipeline.show.report.report_figures import figures
-from pipeline.show.report.report_page import render
 from pipeline.show.report.report_tables import forecast_table
 
 

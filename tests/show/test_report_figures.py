@@ -4,13 +4,13 @@ import io
 
 import numpy as np
 import pytest
+from drawn import figures
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from pipeline.show.figures.placement import Box, place
 from pipeline.show.figures.theme import image_png, shorten
-from pipeline.show.report.report_figures import figures
 
 FRAME = Box(0, 0, 300, 300)
 

@@ -7,13 +7,13 @@ from html.parser import HTMLParser
 import matplotlib
 import numpy as np
 import pytest
+from drawn import render
 
 from pipeline.core.errors import DataError, ShapeError
 from pipeline.evaluation.judges.klom_judge import KlomJudge
 from pipeline.evaluation.judges.scores import Score
 from pipeline.results.report_content import PopulationContent
 from pipeline.results.score_tables import shade
-from pipeline.show.report.report_page import render
 from pipeline.show.report.report_tables import populations_table
 from pipeline.show.report.report_words import verdict
 

@@ -5,12 +5,12 @@ import math
 
 import numpy as np
 import pytest
+from drawn import render
 
 from pipeline.evaluation.judges.scores import Score, Scores
 from pipeline.results.report_content import Cost, SnapshotContent
 from pipeline.show.figures.cost_figure import cost_figure
 from pipeline.show.figures.snapshot_curves import APART, DASHES
-from pipeline.show.report.report_page import render
 
 WAY = [(0.001, 9.0), (0.01, 4.0), (0.05, 1.5), (0.082, 0.81)]
 

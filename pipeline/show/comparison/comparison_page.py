@@ -14,7 +14,7 @@ from pipeline.show.comparison.comparison_figure import comparison_figure
 from pipeline.show.comparison.comparison_tables import compared_table, settings_table
 from pipeline.show.comparison.comparison_words import headline, nearness
 from pipeline.show.figures.theme import svg
-from pipeline.show.report.report_page import templates
+from pipeline.show.page import render_template
 
 
 @dataclass(frozen=True)
@@ -32,23 +32,20 @@ def render_comparison(comparison: Comparison) -> str:
     It starts with words, followed by the figure, the tables, and the settings that differ.
     """
     lead = lead_label(comparison)
-    return (
-        templates()
-        .get_template("comparison.html.j2")
-        .render(
-            comparison=comparison,
-            headline=headline(comparison),
-            cards=[_card(one, comparison, lead) for one in comparison.sets],
-            figure=Markup(
-                svg(
-                    comparison_figure(comparison),
-                    f"{comparison.title}, {' and '.join(comparison.names)} side by side",
-                )
-            ),
-            numbers=compared_table(comparison, lead),
-            settings=settings_table(comparison),
-            judges=[(label, judge.note) for label, judge in comparison.judges.items()],
-        )
+    return render_template(
+        "comparison.html.j2",
+        comparison=comparison,
+        headline=headline(comparison),
+        cards=[_card(one, comparison, lead) for one in comparison.sets],
+        figure=Markup(
+            svg(
+                comparison_figure(comparison),
+                f"{comparison.title}, {' and '.join(comparison.names)} side by side",
+            )
+        ),
+        numbers=compared_table(comparison, lead),
+        settings=settings_table(comparison),
+        judges=[(label, judge.note) for label, judge in comparison.judges.items()],
     )
 
 

@@ -11,13 +11,15 @@ def draw_report(report: Report) -> DrawnReport:
     """Return a report as it is stored."""
     # Importing Matplotlib takes a second. A command that only reads the status does not wait for it, nor does
     # a worker that trains.
-    from pipeline.show.report.report_figures import figures
+    from pipeline.show.figures.theme import png
+    from pipeline.show.report.report_figures import drawings
     from pipeline.show.report.report_page import render
 
+    drawn = drawings(report)
     verdicts = [verdict(content) for content in report.sets]
     return DrawnReport(
-        html=render(report),
-        figures=figures(report),
+        html=render(report, drawn),
+        figures={name: png(drawing.figure) for name, drawing in drawn.items()},
         summary=summary(verdicts),
         headlines={one.label: one.headline for one in verdicts},
     )

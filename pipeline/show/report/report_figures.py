@@ -1,12 +1,14 @@
-"""Every figure of a report as PNG by name, for use outside the page.
+"""Every figure of a report by the name of its file.
 
-The page draws the same figures as SVG.
+The page shows them as SVG, and everything else as PNG.
 """
 
 import math
 import re
+from dataclasses import dataclass
 
 import numpy as np
+from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from pipeline.results.report_content import Report, SetContent, chosen_row, point_label, ranked_points
@@ -15,33 +17,48 @@ from pipeline.show.figures.curve_figure import curve_figure
 from pipeline.show.figures.forecast_figure import forecast_figure
 from pipeline.show.figures.influence_figure import influence_figure
 from pipeline.show.figures.margin_figure import margin_figure
-from pipeline.show.figures.theme import COLOURS, canvas, png, shades, themed
+from pipeline.show.figures.theme import COLOURS, canvas, shades, svg, themed
 
 MAX_IMAGES = 60
 
 
-def figures(report: Report) -> dict[str, bytes]:
-    """Return PNG bytes by name, without suffix.
+@dataclass(frozen=True)
+class Drawing:
+    """A drawn figure and what it shows, in words."""
+
+    figure: Figure
+    description: str
+
+    def svg(self) -> Markup:
+        """Return the figure for a page."""
+        return Markup(svg(self.figure, self.description))
+
+
+def drawings(report: Report) -> dict[str, Drawing]:
+    """Return the figures by name, without suffix.
 
     The names are `<first judge>_against_cost`, `lds_by_models` if there is a curve, and for each forget set
     `margins_<set>`, `forgotten_<set>` if inputs are images, and with a datamodel `predicted_<set>` and
-    `influences_<set>_<point>`.
+    `influences_<set>_<point>`. Figures that a report does not have are left out.
     """
-    drawn = (
-        {f"{next(iter(report.sets[0].judges))}_against_cost": cost_figure(report.sets)} if report.sets else {}
-    )
+    drawn: dict[str, tuple[Figure | None, str]] = {}
+    if report.sets:
+        first, about = report.sets[0], f"{report.sets[0].title} against the cost of a request"
+        drawn[f"{next(iter(first.judges))}_against_cost"] = cost_figure(report.sets), about
     if report.attribution is not None and report.attribution.curve is not None:
-        drawn["lds_by_models"] = curve_figure(report.attribution.curve, report.attribution.forgetting)
+        curve = curve_figure(report.attribution.curve, report.attribution.forgetting)
+        drawn["lds_by_models"] = curve, "LDS and forgetting against the number of subset models"
     for number, content in enumerate(report.sets):
-        name = _file_name(content.label, number)
-        margins, images = margin_figure(content), image_figure(content)
-        drawn |= {f"margins_{name}": margins} if margins is not None else {}
-        drawn |= {f"forgotten_{name}": images} if images is not None else {}
-        drawn |= (
-            {f"predicted_{name}": forecast_figure(content.forecast)} if content.forecast is not None else {}
-        )
-        drawn |= {f"influences_{name}_{one.target.id}": influence_figure(one) for one in content.influences}
-    return {name: png(figure) for name, figure in drawn.items()}
+        name, which = set_name(content, number), f"set {content.label}, number {number}"
+        drawn[f"margins_{name}"] = margin_figure(content), f"Margins of forgotten points of {which}"
+        drawn[f"forgotten_{name}"] = image_figure(content), f"Forgotten points of {which}"
+        if content.forecast is not None:
+            predicted = forecast_figure(content.forecast)
+            drawn[f"predicted_{name}"] = predicted, f"Predicted changes of margins for {which}"
+        for one in content.influences:
+            about = f"Training points that help and hurt point {one.target.id} of {which}"
+            drawn[f"influences_{name}_{one.target.id}"] = influence_figure(one), about
+    return {name: Drawing(figure, about) for name, (figure, about) in drawn.items() if figure is not None}
 
 
 def shown_points(content: SetContent) -> list[int]:
@@ -75,7 +92,11 @@ def image_figure(content: SetContent) -> Figure | None:
     return figure
 
 
-def _file_name(label: str, number: int) -> str:
-    """Return label if it is fit for a file name, else its usable letters with number to make it unique."""
+def set_name(content: SetContent, number: int) -> str:
+    """Return the label of a set if it is fit for a file name.
+
+    Otherwise return its usable letters with the number of the set, which makes the name unique.
+    """
+    label = content.label
     clean = re.sub(r"[^A-Za-z0-9_.-]+", "_", label)
     return label if clean == label else f"{clean[:40]}_{number}"
